@@ -1,0 +1,57 @@
+"""Helpers of the book: evidence, effects, pooling, pictures, tables and prose.
+
+The public names below load their module when first used, so that ``import helpers``
+stays fast and the engine's core needs numpy alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helpers.evidence import (
+        load_audit,
+        load_causes,
+        load_cohorts,
+        load_published,
+        load_sources,
+        read_cohorts,
+    )
+    from helpers.pooling import pool, pool_effects
+    from helpers.subgroups import subgroups
+
+_HOME = {
+    "load_audit": "helpers.evidence",
+    "load_causes": "helpers.evidence",
+    "load_cohorts": "helpers.evidence",
+    "load_published": "helpers.evidence",
+    "load_sources": "helpers.evidence",
+    "read_cohorts": "helpers.evidence",
+    "pool": "helpers.pooling",
+    "pool_effects": "helpers.pooling",
+    "subgroups": "helpers.subgroups",
+}
+
+__all__ = [
+    "load_audit",
+    "load_causes",
+    "load_cohorts",
+    "load_published",
+    "load_sources",
+    "pool",
+    "pool_effects",
+    "read_cohorts",
+    "subgroups",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module of a public name when the name is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'helpers' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

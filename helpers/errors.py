@@ -1,0 +1,17 @@
+"""The errors that the helpers raise on purpose, so that callers can tell them from bugs."""
+
+from __future__ import annotations
+
+__all__ = ["ConvergenceError", "MetaAnalysisError", "UnsupportedError"]
+
+
+class MetaAnalysisError(ValueError):
+    """Base of every error that the helpers raise on purpose."""
+
+
+class UnsupportedError(MetaAnalysisError):
+    """A combination of options that has no defined meaning or is not implemented."""
+
+
+class ConvergenceError(MetaAnalysisError):
+    """An iterative fit did not reach its stopping rule."""
