@@ -1,0 +1,72 @@
+# Two commands do everything on a fresh machine: `make book` and `make test`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SITE := _build/html
+
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export MPLBACKEND := agg
+# "last updated" on the pages is the date of the last commit, so that a build can be repeated
+export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+
+.PHONY: help book test lint types unit data chapters prose site browser refresh notebook lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=…")'
+	@echo "Making the environment in $(VENV) (some 40 s, 1 GB)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(READY) ## execute the chapters and build the site into _build/html
+	$(BIN)/jupyter-book build book --config $(CURDIR)/_config.yml --toc $(CURDIR)/_toc.yml \
+		--path-output $(CURDIR) -W -n --keep-going
+	@echo "Open $(SITE)/index.html"
+
+test: lint types unit chapters book site ## run every check
+	@echo "All checks passed."
+
+lint: $(READY) ## ruff: style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy on the helpers
+	$(BIN)/mypy
+
+unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
+	$(BIN)/pytest helpers tests --ignore=tests/site
+
+chapters: $(READY) ## run every chapter and compare its stored outputs with fresh ones, strictly
+	$(BIN)/pytest book --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+		--nbval-cell-timeout=600 -p no:cacheprovider -o addopts= --no-header -q
+
+site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
+	$(BIN)/pytest tests/site
+
+browser: $(READY) ## find Chromium, or install Debian's where that is possible
+	@$(BIN)/python tests/site/browser.py --install
+
+refresh: $(READY) ## execute chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
+	$(BIN)/python book/_ext/chapters.py $(CHAPTERS)
+
+notebook: $(READY) ## open JupyterLab on the chapters, helpers importable
+	$(BIN)/jupyter lab book
+
+lock: $(READY) ## compile requirements.in into exact pins (requirements.txt)
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --no-emit-find-links \
+		--no-emit-index-url --output-file requirements.txt requirements.in
+
+clean: ## delete what was built (the environment stays)
+	rm -rf _build

@@ -1,0 +1,199 @@
+"""Run the chapters: for the book (as a Sphinx extension) and in place (``make refresh``).
+
+A chapter is run again when its code, a helper, a data file or the pinned environment has
+changed. The stock jupyter-cache looks at code cells alone and would serve a chapter with
+yesterday's data, so the key of a run is made here from everything that a result depends on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+CACHE = ROOT / "_build" / "executed"
+DEPENDENCIES = ("helpers/**/*.py", "data/*", "requirements.txt", "book/references.bib")
+CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+class ChapterError(RuntimeError):
+    """A cell of a chapter failed; the message names chapter, cell and cause."""
+
+
+def chapter_paths() -> list[Path]:
+    """Every notebook of the book, in the order of its name."""
+    return sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+def dependency_hash() -> str:
+    """Hash of all that every chapter depends on besides its own code."""
+    digest = hashlib.sha256()
+    for pattern in DEPENDENCIES:
+        for path in sorted(ROOT.glob(pattern)):
+            if path.is_file():
+                digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_key(notebook: NotebookNode, dependencies: str) -> str:
+    """Key of a run: the chapter's cells (their order, kind, tags and text) and the dependencies."""
+    cells = [(c.cell_type, c.source, sorted(c.metadata.get("tags", []))) for c in notebook.cells]
+    text = json.dumps([dependencies, sys.version_info[:2], cells])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def execute(path: Path) -> NotebookNode:
+    """Run a chapter in a fresh kernel and return it with its outputs.
+
+    Raises
+    ------
+    ChapterError
+        When a cell raises, runs too long, writes to stderr or kills its kernel.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    name = path.relative_to(ROOT).as_posix()
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        coalesce_streams=True,
+    )
+    try:
+        client.execute(env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        where = next(
+            (
+                i
+                for i, cell in enumerate(notebook.cells, start=1)
+                if cell.cell_type == "code"
+                and any(o.output_type == "error" for o in cell.get("outputs", []))
+            ),
+            None,
+        )
+        place = f"{name}, cell {where}" if where else name
+        raise ChapterError(f"{place}: {type(error).__name__}\n{error}") from error
+    return _tidy(notebook, name)
+
+
+def _tidy(notebook: NotebookNode, name: str) -> NotebookNode:
+    """Keep what the chapter says and drop what changes from machine to machine."""
+    notebook.metadata = nbformat.from_dict(
+        {**METADATA, **{k: v for k, v in notebook.metadata.items() if k not in METADATA}}
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                raise ChapterError(
+                    f"{name}, cell {number}: wrote to stderr (a warning?)\n{output.text}"
+                )
+            output.get("metadata", {}).pop("execution", None)
+    return notebook
+
+
+def dumps(notebook: NotebookNode) -> str:
+    """Text of a notebook file: the same for the same content, with a newline at the end."""
+    return nbformat.writes(notebook, version=4, indent=1).rstrip("\n") + "\n"
+
+
+def executed(paths: Iterable[Path], *, fresh: bool = False) -> Iterator[tuple[Path, NotebookNode]]:
+    """Yield each chapter with outputs, from the cache where nothing it depends on has changed."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    dependencies = dependency_hash()
+
+    def one(path: Path) -> tuple[Path, NotebookNode, str]:
+        stored = CACHE / f"{path.stem}-{run_key(nbformat.read(path, 4), dependencies)}.ipynb"
+        if stored.exists() and not fresh:
+            return path, nbformat.read(stored, as_version=4), "unchanged"
+        start = time.perf_counter()
+        notebook = execute(path)
+        for old in CACHE.glob(f"{path.stem}-*.ipynb"):
+            old.unlink()
+        partial = stored.with_suffix(".partial")
+        partial.write_text(dumps(notebook), encoding="utf-8")
+        partial.replace(stored)  # so that a run cut short leaves no half-written entry
+        return path, notebook, f"{time.perf_counter() - start:.1f} s"
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as workers:
+        for path, notebook, took in workers.map(one, paths):
+            print(f"  {path.relative_to(ROOT).as_posix()}: {took}", flush=True)
+            yield path, notebook
+
+
+# -- the Sphinx extension -------------------------------------------------------------------------
+
+
+def _run_all(app: Any) -> None:
+    """Before anything is read: run what has changed and hold the outputs for `source-read`."""
+    print("Running the chapters:", flush=True)
+    app.chapters = {}
+    for path, notebook in executed(chapter_paths()):
+        app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(notebook)
+
+
+def _outdated(app: Any, env: Any, *_: Any) -> list[str]:
+    """Chapters whose outputs differ from those of the last build, though the file may not."""
+    now = {doc: hashlib.sha256(text.encode()).hexdigest() for doc, text in app.chapters.items()}
+    before = getattr(env, "chapter_hashes", {})
+    env.chapter_hashes = now
+    return [doc for doc in now if doc in env.found_docs and now[doc] != before.get(doc)]
+
+
+def _source_read(app: Any, docname: str, content: list[str]) -> None:
+    """Hand Sphinx the chapter with fresh outputs in place of the stored file."""
+    if docname in app.chapters:
+        content[0] = app.chapters[docname]
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", _run_all)
+    app.connect("env-get-outdated", _outdated)
+    app.connect("source-read", _source_read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run chapters afresh and store their outputs in place; an unchanged chapter stays as it is."""
+    parser = argparse.ArgumentParser(prog="make refresh", description=main.__doc__)
+    parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; all when none is named")
+    paths = [p.resolve() for p in parser.parse_args(arguments).chapters] or chapter_paths()
+    try:
+        for path, notebook in executed(paths, fresh=True):
+            text = dumps(notebook)
+            if text != path.read_text(encoding="utf-8"):
+                path.write_text(text, encoding="utf-8")
+                print(f"  {path.relative_to(ROOT).as_posix()}: outputs changed, file written")
+    except ChapterError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,47 @@
+"""Sphinx extension: formulas become MathML when the book is built.
+
+Browsers and screen readers understand MathML without a script, so no page loads MathJax.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+
+def _mathml(latex: str, display: str) -> str:
+    # the TeX source stays in the page, for those who copy a formula
+    markup = convert(latex.strip(), display=display)
+    body = markup[markup.index(">") + 1 : markup.rindex("</math>")]
+    return (
+        f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="{display}" '
+        f'alttext="{escape(latex.strip(), quote=True)}">{body}</math>'
+    )
+
+
+def visit_inline(translator: Any, node: nodes.math) -> None:
+    """Write an inline formula."""
+    translator.body.append(_mathml(node.astext(), "inline"))
+    raise nodes.SkipNode
+
+
+def visit_block(translator: Any, node: nodes.math_block) -> None:
+    """Write a displayed formula, with its number where it has one."""
+    identifier = f' id="{node["ids"][0]}"' if node.get("ids") else ""
+    translator.body.append(
+        f'<div class="math-block" tabindex="0" role="group" aria-label="formula"{identifier}>'
+    )
+    translator.body.append(_mathml(node.astext(), "block"))
+    if node.get("number"):
+        translator.body.append(f'<span class="eqno">({node["number"]})</span>')
+    translator.body.append("</div>")
+    raise nodes.SkipNode
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,49 @@
+"""Sphinx extension: what every page of the book has in common.
+
+Takes out the scripts that Jupyter Book adds for live code (they load from other hosts and the
+book does not use them) and gives every page a description for search engines.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import Any
+
+from docutils import nodes
+
+FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
+DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
+
+
+def _text(script: Any) -> str:
+    return f"{getattr(script, 'filename', '') or ''} {script.attributes.get('body', '')}".lower()
+
+
+def _description(doctree: nodes.document | None) -> str:
+    """Make a description from the page's first paragraph, cut at a word."""
+    if doctree is None:
+        return ""
+    first = next((p.astext() for p in doctree.findall(nodes.paragraph)), "")
+    text = re.sub(r"\s+", " ", first).strip()
+    if len(text) <= DESCRIPTION_LENGTH:
+        return text
+    return text[:DESCRIPTION_LENGTH].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+
+
+def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Clean the page's scripts and add its description."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [s for s in scripts if not any(f in _text(s) for f in FOREIGN)]
+    description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
+    if 'name="description"' not in context.get("metatags", ""):
+        context["metatags"] = (
+            context.get("metatags", "")
+            + f'\n    <meta name="description" content="{escape(description, quote=True)}" />'
+        )
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx; late, so that what others add has been added."""
+    app.connect("html-page-context", page_context, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

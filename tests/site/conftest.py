@@ -1,0 +1,87 @@
+"""What the tests of the built site share: the pages and a browser that records what it does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))
+from browser import ARGUMENTS, HOW, find_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "_build" / "html"
+
+
+def page_names() -> list[str]:
+    """Every page of the built site, as a path below its root."""
+    return sorted(
+        p.relative_to(SITE).as_posix()
+        for p in SITE.rglob("*.html")
+        if "_static" not in p.parts and "_sources" not in p.parts
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "page_name" in metafunc.fixturenames:
+        names = page_names()
+        if not names:
+            raise pytest.UsageError("there is no built site in _build/html: run `make book` first")
+        metafunc.parametrize("page_name", names)
+
+
+@dataclass
+class Visit:
+    """A page that was opened, with what it asked for and complained about."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def foreign(self) -> list[str]:
+        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find_browser()
+    if path is None:
+        pytest.fail(HOW)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator:
+    """Open a page from its file, at a width and in a theme, recording requests and errors."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(name: str, *, width: int = 1280, theme: str = "light") -> Visit:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        seen = Visit(context.new_page())
+        seen.page.on("request", lambda r: seen.requests.append(r.url))
+        seen.page.on("requestfailed", lambda r: seen.failed.append(r.url))
+        seen.page.on("pageerror", lambda e: seen.complaints.append(str(e)))
+        seen.page.on(
+            "console",
+            lambda m: seen.complaints.append(m.text) if m.type in {"error", "warning"} else None,
+        )
+        path, _, anchor = name.partition("#")
+        seen.page.goto((SITE / path).as_uri() + (f"#{anchor}" if anchor else ""))
+        seen.page.wait_for_load_state("networkidle")
+        return seen
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -1,0 +1,130 @@
+"""The built site, opened from its files in a real browser."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import SITE, page_names
+
+WIDTHS = (320, 768, 1440)
+# what makes a browser fetch something without being asked
+LOADING = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "audio": "src",
+    "embed": "src",
+    "object": "data",
+}
+LOADING_RELATIONS = {"stylesheet", "preload", "icon", "modulepreload", "prefetch", "preconnect"}
+
+
+def soup_of(name: str) -> BeautifulSoup:
+    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_page_opens_offline_and_fits(page_name, width, theme, visit):
+    seen = visit(page_name, width=width, theme=theme)
+    assert seen.foreign == []
+    assert seen.failed == []
+    assert seen.complaints == []
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == theme
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_page_names_no_foreign_resource(page_name):
+    page = soup_of(page_name)
+    named = [
+        tag[attribute]
+        for kind, attribute in LOADING.items()
+        for tag in page.find_all(kind)
+        if tag.has_attr(attribute)
+    ]
+    named += [
+        tag["href"]
+        for tag in page.find_all("link")
+        if LOADING_RELATIONS & set(tag.get("rel", [])) and tag.has_attr("href")
+    ]
+    foreign = [url for url in named if urlsplit(url).scheme in {"http", "https"} or url[:2] == "//"]
+    assert named, "a page without a stylesheet is not a page of this book"
+    assert foreign == []
+
+
+def test_no_script_or_style_loads_from_another_host():
+    foreign = []
+    for path in [*SITE.rglob("*.css"), *SITE.rglob("*.html")]:
+        text = path.read_text(encoding="utf-8")
+        foreign += [(path.name, u) for u in re.findall(r"url\(['\"]?(https?://[^)'\"]+)", text)]
+        foreign += [(path.name, u) for u in re.findall(r"@import\s+['\"](https?://[^'\"]+)", text)]
+        foreign += [(path.name, u) for u in re.findall(r"unpkg\.com|jsdelivr|cdnjs", text)]
+    assert foreign == []
+
+
+def test_links_and_anchors_resolve(page_name):
+    page = soup_of(page_name)
+    broken = []
+    for link in page.find_all("a", href=True):
+        target = urlsplit(link["href"])
+        if target.scheme or link["href"].startswith("//"):
+            continue
+        file = (SITE / page_name).parent / unquote(target.path) if target.path else SITE / page_name
+        if not file.exists():
+            broken.append(link["href"])
+        elif target.fragment and file.suffix == ".html":
+            there = soup_of(file.resolve().relative_to(SITE.resolve()).as_posix())
+            if not there.find(id=unquote(target.fragment)):
+                broken.append(link["href"])
+    assert broken == []
+
+
+def test_page_has_title_language_and_description(page_name):
+    page = soup_of(page_name)
+    assert page.html["lang"] == "en"
+    assert page.title.get_text(strip=True)
+    description = page.find("meta", attrs={"name": "description"})
+    assert description is not None
+    assert len(description["content"]) > 20
+
+
+def test_every_picture_has_an_alternative(page_name):
+    page = soup_of(page_name)
+    for image in page.find_all("img"):
+        alternative = image.get("alt")
+        assert alternative is not None, image
+        assert not alternative.endswith((".png", ".svg")), image
+    for drawing in page.select("figure.picture svg"):
+        assert drawing.get("role") == "img"
+        assert drawing.get("aria-labelledby") or drawing.get("aria-label")
+
+
+def test_search_finds_a_study(visit):
+    seen = visit("search.html?q=".replace("?q=", ""))
+    seen.page.goto((SITE / "search.html").as_uri() + "?q=Jacobson")
+    seen.page.wait_for_selector("#search-results li a")
+    found = seen.page.locator("#search-results li a").all_inner_texts()
+    assert any("Pooling" in title or "Data extraction" in title for title in found)
+
+
+def test_theme_button_switches_the_page_and_its_pictures(visit):
+    seen = visit("pooling.html", theme="light")
+    colour = "getComputedStyle(document.querySelector('figure.picture svg text')).fill"
+    before = seen.page.evaluate(colour)
+    for _ in range(3):  # the button cycles through auto, light and dark
+        seen.page.locator("button.theme-switch-button:visible").first.click()
+        if seen.page.evaluate("document.documentElement.dataset.theme") == "dark":
+            break
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert seen.page.evaluate(colour) != before
+
+
+def test_the_site_has_the_pages_of_the_contents():
+    assert {"index.html", "data_extraction.html", "pooling.html", "glossary.html"} <= set(
+        page_names()
+    )
