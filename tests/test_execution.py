@@ -56,7 +56,7 @@ def test_an_edit_in_a_cell_changes_the_key_and_stored_outputs_do_not(house):
 
 def test_second_run_comes_from_the_cache_until_a_data_file_changes(house, capsys):
     path = write_chapter(house, "open('../data/b.csv').read()")
-    list(chapters.executed([path]))
+    chapters.executed([path])
     (_, again), *_ = chapters.executed([path])
     assert "unchanged" in capsys.readouterr().out
     assert "1" in again.cells[1].outputs[0].data["text/plain"]
@@ -76,7 +76,7 @@ def test_second_run_comes_from_the_cache_until_a_data_file_changes(house, capsys
 def test_a_failing_cell_is_named_with_its_chapter(house, source, cause):
     path = write_chapter(house, "1", source)
     with pytest.raises(chapters.ChapterError, match=r"book/chapter\.ipynb, cell 3") as error:
-        list(chapters.executed([path]))
+        chapters.executed([path])
     assert cause in str(error.value)
     assert not list((house / "_build").rglob("*.ipynb")), "a failed run must not be cached"
 

@@ -8,13 +8,13 @@ yesterday's data, so the key of a run is made here from everything that a result
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def run_key(notebook: NotebookNode, dependencies: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def execute(path: Path) -> NotebookNode:
+async def execute(path: Path) -> NotebookNode:
     """Run a chapter in a fresh kernel and return it with its outputs.
 
     Raises
@@ -80,7 +80,7 @@ def execute(path: Path) -> NotebookNode:
         coalesce_streams=True,
     )
     try:
-        client.execute(env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+        await client.async_execute(env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         where = next(
             (
@@ -118,28 +118,45 @@ def dumps(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook, version=4, indent=1).rstrip("\n") + "\n"
 
 
-def executed(paths: Iterable[Path], *, fresh: bool = False) -> Iterator[tuple[Path, NotebookNode]]:
-    """Yield each chapter with outputs, from the cache where nothing it depends on has changed."""
-    CACHE.mkdir(parents=True, exist_ok=True)
+async def _executed(paths: Iterable[Path], *, fresh: bool) -> list[tuple[Path, NotebookNode]]:
     dependencies = dependency_hash()
+    free = asyncio.Semaphore(os.cpu_count() or 1)
 
-    def one(path: Path) -> tuple[Path, NotebookNode, str]:
+    async def one(path: Path) -> tuple[Path, NotebookNode]:
         stored = CACHE / f"{path.stem}-{run_key(nbformat.read(path, 4), dependencies)}.ipynb"
+        name = path.relative_to(ROOT).as_posix()
         if stored.exists() and not fresh:
-            return path, nbformat.read(stored, as_version=4), "unchanged"
-        start = time.perf_counter()
-        notebook = execute(path)
+            print(f"  {name}: unchanged", flush=True)
+            return path, nbformat.read(stored, as_version=4)
+        async with free:
+            start = time.perf_counter()
+            notebook = await execute(path)
         for old in CACHE.glob(f"{path.stem}-*.ipynb"):
             old.unlink()
         partial = stored.with_suffix(".partial")
         partial.write_text(dumps(notebook), encoding="utf-8")
         partial.replace(stored)  # so that a run cut short leaves no half-written entry
-        return path, notebook, f"{time.perf_counter() - start:.1f} s"
+        print(f"  {name}: {time.perf_counter() - start:.1f} s", flush=True)
+        return path, notebook
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as workers:
-        for path, notebook, took in workers.map(one, paths):
-            print(f"  {path.relative_to(ROOT).as_posix()}: {took}", flush=True)
-            yield path, notebook
+    runs = await asyncio.gather(*map(one, paths), return_exceptions=True)
+    failures = [run for run in runs if isinstance(run, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, ChapterError):
+            raise failure
+    if failures:
+        raise ChapterError("\n\n".join(map(str, failures)))
+    return [run for run in runs if not isinstance(run, BaseException)]
+
+
+def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, NotebookNode]]:
+    """Return each chapter with outputs, from the cache where nothing it depends on has changed.
+
+    Chapters run side by side, one a core. All of them run before a failure is raised, so that
+    one build names every failing chapter.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return asyncio.run(_executed(paths, fresh=fresh))
 
 
 # -- the Sphinx extension -------------------------------------------------------------------------

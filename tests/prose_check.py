@@ -1,0 +1,106 @@
+"""Find results that were typed into prose.
+
+A number that a reader sees is computed when the book is built. So every digit in a markdown
+cell or page is taken for a typed result, unless the number is on the short list of constants
+(`prose_constants.toml`) or stands in a sentence that cites its source.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+ALLOWED = tuple(
+    re.compile(entry["pattern"])
+    for entry in tomllib.loads(
+        Path(__file__).with_name("prose_constants.toml").read_text(encoding="utf-8")
+    )["allow"]
+)
+
+# what is not prose; replaced by a space, so that what stands around it stays apart
+PROSE_DIRECTIVES = "note|tip|warning|important|admonition|glossary|dropdown|exercise|solution"
+NOT_PROSE_BLOCKS = tuple(
+    re.compile(pattern, re.S | re.M)
+    for pattern in (
+        r"\A---\n.*?\n---\n",  # front matter of a page
+        rf"^(`{{3,}}|~{{3,}})(?!\{{(?:{PROSE_DIRECTIVES})).*?^\1\s*$",  # code, other directives
+        r"^[ \t]*:[\w-]+:[^\n]*$",  # options of a directive
+        r"^[ \t]*(?::{3,}|`{3,})[^\n]*$",  # the line that opens or closes a directive
+        r"\$\$.*?\$\$",  # formulas
+        r"^\([\w-]+\)=[ \t]*$",  # labels
+        r"^[ \t]*\d+\.[ \t]",  # numbers of list items
+    )
+)
+NOT_PROSE_INLINE = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\$[^$\n]+\$",  # formulas
+        r"`[^`]*`",  # code and the text of roles
+        r"<[^>]+>",  # HTML tags and bare links
+        r"\]\([^)]*\)",  # targets of links
+    )
+)
+
+NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,.  ]*(?:\s?%)?")
+COUNTED = (
+    r"(?:non-?relapse\s+|real-world\s+|clinical\s+)?"
+    r"(?:deaths|patients|cohorts|trials|studies|infections|registries|percent|per\s+cent)"
+)
+WORDS = (
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred"
+).split()
+COUNT_IN_WORDS = re.compile(
+    rf"\b(?:{'|'.join(WORDS)})(?:-\w+)?(?:\s+of\s+(?:the|these))?\s+{COUNTED}\b", re.I
+)
+CITES = re.compile(r"\{cite(?::\w+)?\}`[^`]+`")
+SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z{*\[])|\n\s*\n|\n\s*[-*|]\s")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A number in prose that is neither computed, nor allowed, nor cited."""
+
+    file: str
+    cell: int
+    number: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, cell {self.cell}: {self.number!r} in “{self.sentence}”"
+
+
+def typed_numbers(text: str) -> list[tuple[str, str]]:
+    """Return (number, sentence) for each number that a piece of markdown types out."""
+    for pattern in NOT_PROSE_BLOCKS:
+        text = pattern.sub(" ", text)
+    found = []
+    for sentence in SENTENCE.split(text):
+        if CITES.search(sentence):
+            continue
+        plain = sentence
+        for pattern in (*NOT_PROSE_INLINE, *ALLOWED):
+            plain = pattern.sub(" ", plain)
+        shown = " ".join(sentence.split())
+        found += [(m.group().strip(), shown) for m in NUMBER.finditer(plain)]
+        found += [(m.group(), shown) for m in COUNT_IN_WORDS.finditer(plain)]
+    return found
+
+
+def check_file(path: Path, name: str) -> list[Finding]:
+    """Check every markdown cell of a notebook, or a markdown page as one cell."""
+    if path.suffix == ".ipynb":
+        cells = [
+            (number, cell.source)
+            for number, cell in enumerate(nbformat.read(path, as_version=4).cells, start=1)
+            if cell.cell_type == "markdown"
+        ]
+    else:
+        cells = [(1, path.read_text(encoding="utf-8"))]
+    return [
+        Finding(name, number, *found) for number, text in cells for found in typed_numbers(text)
+    ]
