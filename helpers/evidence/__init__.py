@@ -1,0 +1,34 @@
+"""The facts: load the book's tables, or read your own, with every bad cell named at once.
+
+A table is read as text, checked against a description of its columns and only then turned into
+numbers; nothing is guessed and nothing is repaired. The book's tables are described in
+``data/datapackage.json``, a reader's own by the arguments of :func:`read_cohorts`.
+"""
+
+from helpers.evidence.package import codebook, data_folder
+from helpers.evidence.problems import EvidenceError, Problem
+from helpers.evidence.reader import read_cohorts
+from helpers.evidence.tables import (
+    load_audit,
+    load_causes,
+    load_cohorts,
+    load_inferred_overlap,
+    load_published,
+    load_related_reviews,
+    load_sources,
+)
+
+__all__ = [
+    "EvidenceError",
+    "Problem",
+    "codebook",
+    "data_folder",
+    "load_audit",
+    "load_causes",
+    "load_cohorts",
+    "load_inferred_overlap",
+    "load_published",
+    "load_related_reviews",
+    "load_sources",
+    "read_cohorts",
+]

@@ -1,0 +1,303 @@
+"""What a column may hold, and the check of a whole table against such descriptions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal
+
+from helpers.evidence.grid import Grid, printable, unreadable
+from helpers.evidence.problems import EvidenceError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Column", "Rule", "check", "infer"]
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
+_EXPONENT = re.compile(_NUMBER.pattern + r"([eE][-+]?[0-9]+)?")
+# above this, a double no longer tells neighbouring whole numbers apart
+_LARGEST = 2**53
+_MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "?", "missing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What the cells of one column may hold.
+
+    Attributes
+    ----------
+    name : str
+        Name in the header.
+    kind : {"integer", "number", "text"}
+        How a cell is read.
+    required : bool
+        Whether an empty cell is an error.
+    unique : bool
+        Whether a value may appear once only.
+    minimum, maximum : float or None
+        Inclusive limits of a number.
+    above : float or None
+        Exclusive lower limit of a number.
+    allowed : tuple of str
+        The only texts permitted, in their order; empty for any.
+    pattern : str
+        Regular expression that the whole text has to match; empty for any.
+    """
+
+    name: str
+    kind: Literal["integer", "number", "text"]
+    required: bool = True
+    unique: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    allowed: tuple[str, ...] = ()
+    pattern: str = ""
+
+    @property
+    def expected(self) -> str:
+        """One phrase that says what a cell may hold."""
+        if self.kind == "text":
+            words = "text"
+            if self.allowed:
+                words = "one of " + " | ".join(self.allowed)
+            elif self.pattern:
+                words = f"text of the form {self.pattern}"
+        else:
+            words = "a whole number" if self.kind == "integer" else "a number"
+            if self.minimum is not None and self.maximum is not None:
+                words += f" from {self.minimum:g} to {self.maximum:g}"
+            elif self.minimum is not None:
+                words += f", {self.minimum:g} or more"
+            elif self.above is not None:
+                words += f" above {self.above:g}"
+        return words if self.required else f"{words}, or an empty cell"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition between the columns of one row.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns it reads; the rule is left out while one of them is absent. A row that fails
+        is reported once, at the first column.
+    expected : str
+        What would be right.
+    holds : callable
+        Takes the frame, returns one boolean per row; True where a value is missing.
+    """
+
+    columns: tuple[str, ...]
+    expected: str
+    holds: Callable[[pd.DataFrame], pd.Series]
+
+
+def _read_cell(cell: object, column: Column) -> Any:
+    """Turn one cell that is not empty into a value, or raise ValueError with what is expected."""
+    if column.kind == "text":
+        return _read_text(cell, column)
+    if isinstance(cell, str):
+        pattern = _INTEGER if column.kind == "integer" else _NUMBER
+        if not pattern.fullmatch(cell):
+            raise ValueError(column.expected + _hint(cell, column))
+        value = int(cell) if column.kind == "integer" else float(cell)
+    elif isinstance(cell, bool) or type(cell).__name__ == "bool":
+        raise ValueError(f"{column.expected}, not a truth value")
+    elif isinstance(cell, Integral):
+        value = int(cell)
+    elif isinstance(cell, Real):
+        value = float(cell)
+        if column.kind == "integer" and value.is_integer():
+            # pandas stores whole numbers as floats; the number is the same
+            value = int(value)
+    else:
+        raise ValueError(f"{column.expected}, not {type(cell).__name__}")
+    if not math.isfinite(value) or (column.kind == "integer" and not isinstance(value, int)):
+        raise ValueError(column.expected)
+    if abs(value) > _LARGEST:
+        raise ValueError(f"{column.expected}, not above 2^53")
+    return value
+
+
+def _read_text(cell: object, column: Column) -> str:
+    if isinstance(cell, Integral) and not isinstance(cell, bool):
+        # a label such as 12 in a data frame
+        cell = str(cell)
+    if not isinstance(cell, str):
+        raise ValueError(f"{column.expected}, not {type(cell).__name__}")
+    if unreadable(cell):
+        raise ValueError("UTF-8 text; save it again as 'CSV UTF-8 (comma delimited)'")
+    if cell != cell.strip():
+        raise ValueError(f"{column.expected}, without spaces around it")
+    return cell
+
+
+def _hint(cell: str, column: Column) -> str:
+    """Say what is unusual about a text that is no number."""
+    if unreadable(cell):
+        return "; save the file again as 'CSV UTF-8 (comma delimited)'"
+    if not cell.isascii() and any(char.isdigit() for char in cell):
+        return ", in the plain digits 0-9"
+    if cell != cell.strip():
+        return ", without spaces around it"
+    if cell.lower() in _MISSING_WORDS:
+        return "" if column.required else " where the value is missing"
+    if "%" in cell:
+        return ", without a percent sign (a proportion: 4.9% is 0.049)"
+    if re.fullmatch(r"-?[0-9]{1,3}([,' ][0-9]{3})+(\.[0-9]+)?", cell):
+        return ", without thousands separators"
+    if "," in cell and column.kind == "number":
+        return ", with a decimal point and no comma"
+    if column.kind == "integer" and _NUMBER.fullmatch(cell.replace(",", ".")):
+        return ", without decimals"
+    if any(char.isdigit() for char in cell):
+        return ", in plain digits"
+    return ""
+
+
+def _header_problems(grid: Grid, columns: Sequence[Column], strict: bool) -> list[Problem]:
+    problems = []
+    asked = [column.name for column in columns]
+    seen: set[str] = set()
+    for position, name in enumerate(grid.header, start=1):
+        expected = ""
+        if not name.strip():
+            expected = "a name for this column"
+        elif unreadable(name):
+            expected = "UTF-8 text; save it again as 'CSV UTF-8 (comma delimited)'"
+        elif name in seen:
+            expected = "a column name used once"
+        elif name != name.strip():
+            expected = "a column name without spaces around it"
+        elif strict and name not in asked:
+            expected = "no column of this name"
+        seen.add(name)
+        if expected:
+            label = printable(name) if name.strip() else f"(column {position})"
+            problems.append(Problem(grid.file, grid.header_row, label, printable(name), expected))
+    there = ", ".join(printable(name) for name in grid.header)
+    for name in asked:
+        if name not in seen:
+            expected = "a column of exactly this name in the header"
+            problems.append(Problem(grid.file, grid.header_row, name, there, expected))
+    return problems
+
+
+def check(
+    grid: Grid, columns: Sequence[Column], rules: Sequence[Rule] = (), *, strict: bool = False
+) -> pd.DataFrame:
+    """Check every cell of a table and return the described columns, typed.
+
+    Parameters
+    ----------
+    grid : Grid
+        The cells.
+    columns : sequence of Column
+        The columns to check; others are left alone.
+    rules : sequence of Rule
+        Conditions between columns.
+    strict : bool
+        Whether a column that is not described is an error.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per record; columns as described, in that order: ``int64`` (``Int64`` when a
+        value is missing), ``float64``, ``str`` or, where the texts are fixed, an ordered
+        categorical.
+
+    Raises
+    ------
+    EvidenceError
+        With every problem of the table.
+    """
+    import pandas as pd
+
+    from helpers.evidence.schemas import failures
+
+    problems = list(grid.problems) + _header_problems(grid, columns, strict)
+    present = [column for column in columns if column.name in grid.header]
+    bad: set[tuple[int, str]] = set()
+    data: dict[str, Any] = {}
+    for column in present:
+        place = grid.header.index(column.name)
+        values = []
+        for row, record in zip(grid.rows, grid.cells, strict=True):
+            value = None
+            if record[place] != "":
+                try:
+                    value = _read_cell(record[place], column)
+                except ValueError as error:
+                    shown = printable(record[place])
+                    problems.append(Problem(grid.file, row, column.name, shown, str(error)))
+                    bad.add((row, column.name))
+            values.append(value)
+        kind = {"integer": "Int64", "number": "float64", "text": "str"}[column.kind]
+        data[column.name] = pd.array(values, dtype=kind)  # type: ignore[call-overload]
+    frame = pd.DataFrame(data, index=pd.Index(grid.rows, dtype="int64"))
+    cell_of = dict(zip(grid.rows, grid.cells, strict=True))
+    for row, name, expected in failures(frame, present, rules):
+        if (row, name) not in bad:
+            shown = printable(cell_of[row][grid.header.index(name)])
+            problems.append(Problem(grid.file, row, name, shown, expected))
+            bad.add((row, name))
+    if problems:
+        order = {name: place for place, name in reversed(list(enumerate(grid.header)))}
+        problems.sort(key=lambda one: (one.row or 0, order.get(one.column, -1)))
+        raise EvidenceError(problems)
+    return _final(frame.reset_index(drop=True), present)
+
+
+def _final(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    import pandas as pd
+
+    types: dict[str, Any] = {}
+    for column in columns:
+        if column.kind == "integer" and not frame[column.name].isna().any():
+            types[column.name] = "int64"
+        elif column.allowed:
+            types[column.name] = pd.CategoricalDtype(list(column.allowed), ordered=True)
+    return frame.astype(types)
+
+
+def infer(cells: Sequence[str]) -> pd.Series:
+    """Type a column that nobody described: numbers where every cell is one, else text.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        The cells of one column.
+
+    Returns
+    -------
+    pandas.Series
+        ``int64`` (``Int64`` with gaps) when every cell that is not empty is a whole number
+        without leading zeros, ``float64`` when every one is a finite decimal number, otherwise
+        ``str`` as written. Empty cells are missing.
+
+    Examples
+    --------
+    >>> infer(["12.5", "", "1e-3"]).tolist()
+    [12.5, nan, 0.001]
+    >>> infer(["007", "12"]).tolist()
+    ['007', '12']
+    """
+    import pandas as pd
+
+    filled = [cell for cell in cells if cell != ""]
+    values: list[Any] = [cell if cell != "" else None for cell in cells]
+    if filled and all(_INTEGER.fullmatch(cell) and len(cell) < 16 for cell in filled):
+        whole = [None if cell is None else int(cell) for cell in values]
+        return pd.Series(whole, dtype="Int64" if None in whole else "int64")
+    if filled and all(_EXPONENT.fullmatch(cell) and math.isfinite(float(cell)) for cell in filled):
+        return pd.Series(
+            [None if cell is None else float(cell) for cell in values], dtype="float64"
+        )
+    return pd.Series(values, dtype="str")

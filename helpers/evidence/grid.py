@@ -1,0 +1,242 @@
+"""Read a table as text cells with their places, without guessing what they mean."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
+
+from helpers.evidence.problems import EvidenceError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Grid", "Readable", "Source", "is_frame", "printable", "read_grid", "unreadable"]
+
+_RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
+_UTF8 = f"UTF-8 text; {_RESAVE}"
+# the longer marks first: UTF-32 begins like UTF-16
+_FOREIGN = (
+    (b"\xff\xfe\x00\x00", "a UTF-32 file"),
+    (b"\x00\x00\xfe\xff", "a UTF-32 file"),
+    (b"\xff\xfe", "a UTF-16 file"),
+    (b"\xfe\xff", "a UTF-16 file"),
+    (b"PK\x03\x04", "a spreadsheet or zip file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file"),
+)
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Anything with a ``read`` method: an open file, ``io.BytesIO``, an upload."""
+
+    def read(self) -> Any:
+        """Return the whole content."""
+
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Readable | pd.DataFrame"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A rectangular table of cells that nobody has interpreted yet.
+
+    Attributes
+    ----------
+    file : str
+        Name for messages.
+    header_row : int
+        Line of the header.
+    header : tuple of str
+        Column names as found.
+    rows : tuple of int
+        Line on which each record starts.
+    cells : tuple of tuple
+        One tuple per record, as long as the header. Text from a file, any object from a frame.
+    problems : tuple of Problem
+        What was already wrong with the layout; such records are not in ``cells``.
+    """
+
+    file: str
+    header_row: int
+    header: tuple[str, ...]
+    rows: tuple[int, ...]
+    cells: tuple[tuple[Any, ...], ...]
+    problems: tuple[Problem, ...]
+
+
+def printable(value: object) -> str:
+    """Return a value as text that any terminal can print; undecodable bytes become escapes."""
+    text = "".join(
+        f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char
+        for char in str(value)
+    )
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_frame(source: object) -> TypeGuard[pd.DataFrame]:
+    """Tell whether something is a data frame, without importing pandas."""
+    return hasattr(source, "columns") and hasattr(source, "iloc")
+
+
+def unreadable(text: str) -> bool:
+    """Tell whether a cell holds undecodable bytes or a NUL, which no UTF-8 table contains."""
+    return any(char == "\0" or 0xD800 <= ord(char) <= 0xDFFF for char in text)
+
+
+def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) -> Grid:
+    """Read a table from a path, bytes, an open file or a data frame.
+
+    Parameters
+    ----------
+    source : str, path, bytes, file-like or pandas.DataFrame
+        Where the table is.
+    wanted : tuple of str
+        Names of the columns the caller is going to ask for; they tell a file with another
+        separator from one that lacks columns.
+    file : str, optional
+        Name for messages; by default the path or the name of the open file.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    EvidenceError
+        When there is nothing that could be read as a table.
+    """
+    if isinstance(source, bytes):
+        return _from_content(source, file or "bytes", wanted)
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        return _from_content(_content_of(name), file or name, wanted)
+    if isinstance(source, Readable):
+        name = file or str(getattr(source, "name", "open file"))
+        try:
+            content = source.read()
+        except UnicodeDecodeError as error:
+            raise _whole(name, f"an undecodable byte at {error.start}", _UTF8) from error
+        return _from_content(content, name, wanted)
+    if is_frame(source):
+        return _from_frame(source)
+    kind = type(source).__name__
+    raise _whole(kind, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
+
+
+def _whole(file: str, value: str, expected: str) -> EvidenceError:
+    return EvidenceError([Problem(file, None, "", printable(value), expected)])
+
+
+def _content_of(name: str) -> bytes:
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise _whole(name, "a folder", "a CSV file")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        hint = "; pass the content itself as bytes" if "\n" in name else ""
+        raise _whole(name, "no such file", f"the path of a CSV file{hint}") from error
+    except (OSError, ValueError) as error:
+        raise _whole(printable(name), str(error), "a CSV file that can be read") from error
+
+
+def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Grid:
+    if isinstance(content, (bytes, bytearray)):
+        content = bytes(content)
+        for mark, what in _FOREIGN:
+            if content.startswith(mark):
+                raise _whole(file, what, f"a CSV file; {_RESAVE}")
+        # bytes that are not UTF-8 survive as lone surrogates, so that each cell can be named
+        content = content.decode("utf-8", "surrogateescape")
+    if not isinstance(content, str):
+        raise _whole(file, type(content).__name__, "text or bytes from the open file")
+    if 10 * content.count("\0") > len(content):
+        raise _whole(file, "many NUL bytes, perhaps UTF-16", _UTF8)
+    return _from_text(content.removeprefix("\ufeff"), file, wanted)
+
+
+def _records(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the line on which it starts; blank lines hold no record."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    start = 1
+    try:
+        for record in reader:
+            if record:
+                yield start, record
+            start = reader.line_num + 1
+    except csv.Error as error:
+        # what follows a broken quote cannot be told apart any more
+        expected = "cells with matching quotes (a quote inside a cell is written twice)"
+        raise EvidenceError([Problem(file, start, "", str(error), expected)]) from error
+
+
+def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Grid:
+    records = _records(text, file)
+    try:
+        first = next(records, None)
+    except EvidenceError:
+        _refuse_separator(text.lstrip("\r\n").split("\n", 1)[0], 1, file, wanted)
+        raise
+    if first is None:
+        raise _whole(file, "an empty file", "a header row and at least one record")
+    header_row, header = first
+    if not set(wanted) <= set(header):
+        _refuse_separator(",".join(header), header_row, file, wanted)
+    rows: list[int] = []
+    cells: list[tuple[str, ...]] = []
+    problems: list[Problem] = []
+    try:
+        for row, record in records:
+            if not any(record):
+                expected = "a record, or no line here"
+                problems.append(Problem(file, row, "", "an empty record", expected))
+            elif len(record) != len(header):
+                expected = f"{len(header)} cells as in the header (quote a cell that holds a comma)"
+                problems.append(Problem(file, row, "", f"{len(record)} cells", expected))
+            else:
+                rows.append(row)
+                cells.append(tuple(record))
+    except EvidenceError as error:
+        # what came before the broken quote is still worth reporting
+        problems += error.problems
+    if not rows and not problems:
+        problems.append(Problem(file, header_row + 1, "", "nothing", "at least one record"))
+    return Grid(file, header_row, tuple(header), tuple(rows), tuple(cells), tuple(problems))
+
+
+def _refuse_separator(line: str, row: int, file: str, wanted: tuple[str, ...]) -> None:
+    """Raise if another separator than the comma explains the header better."""
+    found = sum(name in line.split(",") for name in wanted)
+    for separator, what in _SEPARATORS.items():
+        parts = [part.strip().strip('"') for part in line.split(separator)]
+        if sum(name in parts for name in wanted) > found:
+            expected = f"cells separated by commas, not {what}; {_RESAVE}"
+            raise EvidenceError([Problem(file, row, "", printable(line), expected)])
+
+
+def _from_frame(frame: pd.DataFrame) -> Grid:
+    file = "data frame"
+    problems: list[Problem] = []
+    if frame.columns.nlevels > 1:
+        raise _whole(file, "several header rows", "one name per column")
+    repeated = frame.index.duplicated()
+    for position, label in enumerate(frame.index):
+        if not repeated[position]:
+            continue
+        expected = "an index label used once; reset_index(drop=True) gives each row its own"
+        problems.append(Problem(file, position + 2, "(index)", printable(label), expected))
+    if not len(frame):
+        problems.append(Problem(file, 2, "", "nothing", "at least one record"))
+    missing = frame.isna().to_numpy()
+    cells = tuple(
+        tuple("" if gone else cell for cell, gone in zip(record, absent, strict=True))
+        for record, absent in zip(frame.itertuples(index=False, name=None), missing, strict=True)
+    )
+    header = tuple(str(name) for name in frame.columns)
+    return Grid(file, 1, header, tuple(range(2, len(frame) + 2)), cells, tuple(problems))

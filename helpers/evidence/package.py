@@ -1,0 +1,177 @@
+"""The data folder and its Frictionless description, ``data/datapackage.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.evidence.columns import Column
+from helpers.evidence.problems import EvidenceError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["codebook", "columns_of", "data_folder", "described", "refresh", "resource"]
+
+_DESCRIPTION = "datapackage.json"
+_KINDS: dict[str, Any] = {"integer": "integer", "number": "number", "string": "text"}
+
+
+def data_folder() -> Path:
+    """Return the folder of the book's tables.
+
+    Returns
+    -------
+    pathlib.Path
+        ``data/`` beside the ``helpers`` package.
+
+    Raises
+    ------
+    EvidenceError
+        If it is not there: the tables belong to a copy of the repository and are not part of an
+        installed wheel.
+
+    Examples
+    --------
+    >>> (data_folder() / "cohorts.csv").is_file()
+    True
+    """
+    folder = Path(__file__).resolve().parents[2] / "data"
+    if not (folder / _DESCRIPTION).is_file():
+        expected = (
+            "the folder data/ of the repository beside the package helpers: "
+            "clone the book and install it with 'pip install -e .'"
+        )
+        raise EvidenceError([Problem(f"data/{_DESCRIPTION}", None, "", "no such file", expected)])
+    return folder
+
+
+def described() -> dict[str, Any]:
+    """Return the content of ``data/datapackage.json``."""
+    text = (data_folder() / _DESCRIPTION).read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def resource(table: str) -> dict[str, Any]:
+    """Return the description of one table.
+
+    Parameters
+    ----------
+    table : str
+        Name of a resource, such as ``"cohorts"``.
+
+    Returns
+    -------
+    dict
+        The Frictionless descriptor.
+
+    Raises
+    ------
+    EvidenceError
+        If there is no such table.
+    """
+    resources = {one["name"]: one for one in described()["resources"]}
+    if table not in resources:
+        expected = "one of " + " | ".join(resources)
+        raise EvidenceError([Problem(f"data/{_DESCRIPTION}", None, "", str(table), expected)])
+    return resources[table]
+
+
+def columns_of(table: str) -> list[Column]:
+    """Return the columns of one table as its description has them.
+
+    Parameters
+    ----------
+    table : str
+        Name of a resource.
+
+    Returns
+    -------
+    list of Column
+    """
+    columns = []
+    for field in resource(table)["schema"]["fields"]:
+        limits = field["constraints"]
+        columns.append(
+            Column(
+                name=field["name"],
+                kind=_KINDS[field["type"]],
+                required=limits.get("required", False),
+                unique=limits.get("unique", False),
+                minimum=limits.get("minimum"),
+                maximum=limits.get("maximum"),
+                allowed=tuple(limits.get("enum", ())),
+                pattern=limits.get("pattern", ""),
+            )
+        )
+    return columns
+
+
+def codebook(table: str) -> pd.DataFrame:
+    """Return the codebook of one table.
+
+    Parameters
+    ----------
+    table : str
+        Name of a table in ``data/``: ``cohorts, causes, sources, audit, inferred_overlap,
+        published_pooled, published_regressions, published_coefficients, published_tests,
+        published_column_sums, related_reviews, template``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per column of the table, in its order: ``column, type, unit, meaning, allowed``.
+        ``unit`` is empty for a pure number, a label or text.
+
+    Examples
+    --------
+    >>> book = codebook("cohorts").set_index("column")
+    >>> book.loc["median_follow_up_months", "unit"]
+    'months'
+    >>> book.loc["setting", "allowed"]
+    'one of trial | real-world'
+    """
+    import pandas as pd
+
+    fields = resource(table)["schema"]["fields"]
+    rows = [
+        {
+            "column": field["name"],
+            "type": "printed number" if field.get("printed") else _KINDS[field["type"]],
+            "unit": field["unit"],
+            "meaning": field["description"],
+            "allowed": column.expected + ("; used once" if column.unique else ""),
+        }
+        for field, column in zip(fields, columns_of(table), strict=True)
+    ]
+    return pd.DataFrame(rows, dtype="str")
+
+
+def refresh(*, write: bool) -> list[str]:
+    """Bring the size and SHA-256 of every table in ``datapackage.json`` up to date.
+
+    Parameters
+    ----------
+    write : bool
+        Whether to write the description; otherwise only compare.
+
+    Returns
+    -------
+    list of str
+        Names of the tables whose entry was out of date.
+    """
+    folder = data_folder()
+    description = described()
+    stale = []
+    for one in description["resources"]:
+        content = (folder / one["path"]).read_bytes()
+        now = {"hash": f"sha256:{hashlib.sha256(content).hexdigest()}", "bytes": len(content)}
+        if now != {"hash": one["hash"], "bytes": one["bytes"]}:
+            stale.append(one["name"])
+            one.update(now)
+    if stale and write:
+        text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+        (folder / _DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
+    return stale

@@ -1,0 +1,379 @@
+"""The book's own tables: each function is the way to one file in ``data/`` and its codebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from helpers.evidence.columns import Rule, check
+from helpers.evidence.grid import read_grid
+from helpers.evidence.package import columns_of, data_folder, resource
+from helpers.evidence.problems import EvidenceError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "load_audit",
+    "load_causes",
+    "load_cohorts",
+    "load_inferred_overlap",
+    "load_published",
+    "load_related_reviews",
+    "load_sources",
+]
+
+_PUBLISHED = ("pooled", "regressions", "coefficients", "tests", "column_sums")
+
+
+def _number(printed: pd.Series) -> pd.Series:
+    """Return the numbers in printed texts; of a bound such as ``<.0001`` the bound."""
+    import pandas as pd
+
+    return pd.to_numeric(printed.str.removeprefix("<"), errors="coerce").astype("float64")
+
+
+def _at_most(smaller: str, larger: str) -> Rule:
+    return Rule(
+        (smaller, larger),
+        f"at most the number in column {larger!r}",
+        lambda frame: (frame[smaller] <= frame[larger]).fillna(True).astype(bool),
+    )
+
+
+def _between(estimate: str, lower: str, upper: str) -> Rule:
+    def holds(frame: pd.DataFrame) -> pd.Series:
+        middle = _number(frame[estimate])
+        outside = (middle < _number(frame[lower])) | (middle > _number(frame[upper]))
+        return ~outside
+
+    return Rule((estimate, lower, upper), f"a number from {lower!r} to {upper!r}", holds)
+
+
+def _together(first: str, second: str, expected: str) -> Rule:
+    return Rule(
+        (first, second),
+        expected,
+        lambda frame: frame[first].notna() | frame[second].isna(),
+    )
+
+
+def _composed(frame: pd.DataFrame) -> pd.Series:
+    label = frame["first_author"] + " " + frame["year"].astype("str")
+    label = label.where(frame["arm"].isna(), label + " " + frame["arm"].fillna(""))
+    return (frame["cohort"] == label) | label.isna()
+
+
+_RULES: dict[str, list[Rule]] = {
+    "cohorts": [
+        Rule(("cohort", "first_author", "year", "arm"), "first author, year and arm", _composed),
+        _at_most("nonrelapse_deaths", "patients"),
+        Rule(
+            ("phase", "setting"),
+            "a phase for a trial and none for a real-world cohort",
+            lambda frame: frame["phase"].notna() == (frame["setting"] == "trial"),
+        ),
+        _together("reported_nrm", "reported_nrm_month", "a proportion, as a month is given"),
+    ],
+    "sources": [
+        Rule(
+            ("doi", "doi_status"),
+            "an identifier unless doi_status is missing",
+            lambda frame: frame["doi"].isna() == (frame["doi_status"] == "missing"),
+        )
+    ],
+    "published_pooled": [
+        _at_most("nonrelapse_deaths", "patients"),
+        _between("common_estimate", "common_lower", "common_upper"),
+        _between("random_estimate", "random_lower", "random_upper"),
+    ],
+    "published_coefficients": [
+        _between("estimate", "lower", "upper"),
+        _together("reference", "factor", "the level that the term is compared with"),
+    ],
+    "published_tests": [_together("estimate", "estimate_name", "the value of the estimate")],
+    "template": [_at_most("events", "n")],
+}
+
+
+def _key_rule(key: Sequence[str]) -> Rule:
+    return Rule(
+        tuple(key),
+        "a combination used once with " + ", ".join(repr(name) for name in key[1:]),
+        lambda frame: ~frame.duplicated(list(key)),
+    )
+
+
+def _load(table: str) -> pd.DataFrame:
+    """Read one of our tables and check it against its description and rules."""
+    description = resource(table)
+    columns = columns_of(table)
+    rules = list(_RULES.get(table, ()))
+    key = description["schema"]["primaryKey"]
+    if len(key) > 1:
+        rules.append(_key_rule(key))
+    content = (data_folder() / description["path"]).read_bytes()
+    names = tuple(column.name for column in columns)
+    grid = read_grid(content, names, file=f"data/{description['path']}")
+    return check(grid, columns, rules, strict=True)
+
+
+def load_cohorts() -> pd.DataFrame:
+    """Load the 52 cohorts of the review: patients, nonrelapse deaths and what kind they are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cohort, sorted by label, 15 columns: ``cohort, first_author, year, arm,
+        entity, product, setting, phase, treatment_line, enrolment_ended, patients,
+        nonrelapse_deaths, median_follow_up_months, reported_nrm, reported_nrm_month``.
+        ``arm, entity, product, setting, phase, treatment_line, enrolment_ended`` are ordered
+        categoricals, counts and year ``int64``, ``reported_nrm_month`` ``Int64``. Meaning and
+        units: ``codebook("cohorts")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the study tables of Cordas dos Santos et al. 2024 (doi:10.1038/s41591-024-03084-6) as
+    its authors published them with their code; see ``data/README.md``.
+
+    Examples
+    --------
+    >>> cohorts = load_cohorts()
+    >>> cohorts.shape
+    (52, 15)
+    >>> cohorts[["cohort", "entity", "product", "patients", "nonrelapse_deaths"]].head(3)
+               cohort entity              product  patients  nonrelapse_deaths
+    0   Abramson 2020   LBCL             liso-cel       269                  7
+    1     Akthar 2023     MM  ide-cel + cilta-cel       139                  7
+    2    Berning 2024   LBCL   tisa-cel + axi-cel       172                 30
+    """
+    return _load("cohorts")
+
+
+def load_causes() -> pd.DataFrame:
+    """Load the causes of the nonrelapse deaths: overall and by setting, disease and product.
+
+    Returns
+    -------
+    pandas.DataFrame
+        117 rows, 5 columns: ``grouping, level, cause, deaths, certainty``. The groupings
+        overlap, so select one grouping before adding up. ``certainty`` is ``exact``, or
+        ``within 1`` for a count that may be one too low or too high. Meaning and units:
+        ``codebook("causes")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: inferred for this project from published figures and printed tests; see
+    ``data/README.md``.
+
+    Examples
+    --------
+    >>> causes = load_causes()
+    >>> whole = causes[causes["grouping"] == "all, eight causes"]
+    >>> whole[["cause", "deaths", "certainty"]].head(3)
+                                cause  deaths certainty
+    11  cardiovascular or respiratory      42     exact
+    12                            CRS      27     exact
+    13                    haemorrhage      19     exact
+    """
+    return _load("causes")
+
+
+def load_sources() -> pd.DataFrame:
+    """Load the publication behind each cohort, and how far it could be checked.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cohort, in the order of :func:`load_cohorts`, 14 columns: ``cohort,
+        publication, title, journal, year, doi, doi_status, pmid, trial_or_registry,
+        registration, region, data_source, patients_check, deaths_check``. Meaning:
+        ``codebook("sources")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: looked up publication by publication; ``doi_status`` says which identifiers were
+    seen. Cohorts of one publication share ``publication``.
+
+    Examples
+    --------
+    >>> load_sources()[["cohort", "publication", "doi_status", "patients_check"]].head(3)
+              cohort    publication doi_status patients_check
+    0  Abramson 2020   abramson2020  confirmed      confirmed
+    1    Akthar 2023     akhtar2023    missing    not checked
+    2   Berning 2024    berning2024  confirmed      confirmed
+    """
+    return _load("sources")
+
+
+def load_audit() -> pd.DataFrame:
+    """Load the values of the review that differ from a primary source, or were in doubt.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per finding, 7 columns: ``cohort, field, review_value, source_value, kind,
+        source, note``. Both values are text, since a source may say "about 134" or nothing.
+        Meaning: ``codebook("audit")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the publications of the cohorts; ``source`` names the text that was seen.
+
+    Examples
+    --------
+    >>> load_audit()[["cohort", "field", "review_value", "source_value", "kind"]].head(2)
+              cohort     field review_value source_value        kind
+    0  Bethge 2022 A  patients          183          173  transposed
+    1  Bethge 2022 B  patients          173          183  transposed
+    """
+    return _load("audit")
+
+
+def load_inferred_overlap() -> pd.DataFrame:
+    """Load the cohorts that the review left out for potential overlap, as far as inferred.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cohort, 2 columns: ``cohort, status``; the status is always ``inferred``.
+        Meaning: ``codebook("inferred_overlap")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the only choice of seven cohorts that reproduces a printed test; see
+    ``data/README.md``. The review does not name them.
+
+    Examples
+    --------
+    >>> load_inferred_overlap().head(2)
+             cohort    status
+    0   Akthar 2023  inferred
+    1  Berning 2024  inferred
+    """
+    return _load("inferred_overlap")
+
+
+def load_related_reviews() -> pd.DataFrame:
+    """Load other syntheses of mortality or malignancy after T-cell redirecting therapy.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per work, 8 columns: ``work, journal, year, doi, studies, patients, outcome,
+        headline``. Meaning: ``codebook("related_reviews")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the works themselves; ``doi`` is empty where none was seen.
+
+    Examples
+    --------
+    >>> load_related_reviews()[["work", "year", "patients"]].head(1)
+                             work  year  patients
+    0  Cordas dos Santos preprint  2024      7788
+    """
+    return _load("related_reviews")
+
+
+def load_published(
+    name: Literal["pooled", "regressions", "coefficients", "tests", "column_sums"],
+) -> pd.DataFrame:
+    """Load one table of published results, as printed and as numbers.
+
+    Parameters
+    ----------
+    name : {"pooled", "regressions", "coefficients", "tests", "column_sums"}
+        ``pooled``: overall and subgroup estimates (42 rows; ``analysis, level, cohorts,
+        nonrelapse_deaths, patients, common_estimate, common_lower, common_upper,
+        random_estimate, random_lower, random_upper, p_between``).
+        ``regressions``: one row per meta-regression (12 rows; ``model, entity, cohorts, tau2,
+        tau2_se, i2_percent, h2, r2_percent, qe, qe_df, qe_p, f, f_df1, f_df2, f_p``).
+        ``coefficients``: one row per coefficient of them (34 rows; ``model, term, factor,
+        reference, estimate, se, t, df, p, lower, upper``).
+        ``tests``: Egger, correlation, rank sum, permutation and chi-squared tests (20 rows;
+        ``test, subset, cohorts, draws, statistic_name, statistic, df1, df2, p, estimate_name,
+        estimate, estimate_se``).
+        ``column_sums``: deaths in the columns of the tested tables (14 rows; ``test, subset,
+        level, deaths``).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns above; meaning and units in ``codebook("published_" + name)``. After every
+        printed number ``x`` (``float64``) follows ``x_printed`` with the text as printed, so that
+        the digits that were printed can be compared. After a p value there is also
+        ``x_relation``: ``"="``, or ``"<"`` when only a bound was printed (``<.0001``), and then
+        the number is that bound.
+
+    Raises
+    ------
+    EvidenceError
+        If there is no such table, or the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: output and code of the review as published by its authors; see ``data/README.md``.
+
+    Examples
+    --------
+    >>> models = load_published("regressions").set_index("model")
+    >>> models.loc[["MM: setting"], ["f", "f_p", "f_p_printed", "f_p_relation"]]
+                      f    f_p f_p_printed f_p_relation
+    model
+    MM: setting  4.3732  0.063      0.0630            =
+    >>> load_published("coefficients")[["p", "p_printed", "p_relation"]].head(2)
+            p p_printed p_relation
+    0  0.0001    <.0001          <
+    1  0.0509    0.0509          =
+    """
+    if name not in _PUBLISHED:
+        expected = "one of " + " | ".join(_PUBLISHED)
+        raise EvidenceError([Problem("published results", None, "", str(name), expected)])
+    table = f"published_{name}"
+    frame = _load(table)
+    for field in resource(table)["schema"]["fields"]:
+        if field.get("printed"):
+            _spread(frame, field["name"])
+    return frame
+
+
+def _spread(frame: pd.DataFrame, column: str) -> None:
+    """Put the number, the printed text and, for a p value, the relation side by side."""
+    printed = frame[column]
+    place = list(frame.columns).index(column)
+    frame[column] = _number(printed)
+    frame.insert(place + 1, f"{column}_printed", printed)
+    if column == "p" or column.endswith("_p") or column.startswith("p_"):
+        relation = printed.str.startswith("<").map({True: "<", False: "="}, na_action="ignore")
+        frame.insert(place + 2, f"{column}_relation", relation.astype("str"))
