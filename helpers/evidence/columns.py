@@ -22,6 +22,7 @@ _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
 _EXPONENT = re.compile(_NUMBER.pattern + r"([eE][-+]?[0-9]+)?")
 # above this, a double no longer tells neighbouring whole numbers apart
 _LARGEST = 2**53
+_UTF8 = "UTF-8 text (save the file again as 'CSV UTF-8 (comma delimited)')"
 _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "?", "missing"}
 
 
@@ -59,9 +60,8 @@ class Column:
     allowed: tuple[str, ...] = ()
     pattern: str = ""
 
-    @property
-    def expected(self) -> str:
-        """One phrase that says what a cell may hold."""
+    def expected(self, hint: str = "") -> str:
+        """Return one phrase that says what a cell may hold, with a hint on how to write it."""
         if self.kind == "text":
             words = "text"
             if self.allowed:
@@ -76,7 +76,7 @@ class Column:
                 words += f", {self.minimum:g} or more"
             elif self.above is not None:
                 words += f" above {self.above:g}"
-        return words if self.required else f"{words}, or an empty cell"
+        return words + hint + ("" if self.required else ", or an empty cell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,12 @@ def _read_cell(cell: object, column: Column) -> Any:
     if isinstance(cell, str):
         pattern = _INTEGER if column.kind == "integer" else _NUMBER
         if not pattern.fullmatch(cell):
-            raise ValueError(column.expected + _hint(cell, column))
+            word = cell.lower() in _MISSING_WORDS and not column.required
+            advice = "; leave the cell empty where the value is missing" if word else ""
+            raise ValueError(column.expected(_hint(cell, column)) + advice)
         value = int(cell) if column.kind == "integer" else float(cell)
     elif isinstance(cell, bool) or type(cell).__name__ == "bool":
-        raise ValueError(f"{column.expected}, not a truth value")
+        raise ValueError(column.expected(", not a truth value"))
     elif isinstance(cell, Integral):
         value = int(cell)
     elif isinstance(cell, Real):
@@ -118,11 +120,11 @@ def _read_cell(cell: object, column: Column) -> Any:
             # pandas stores whole numbers as floats; the number is the same
             value = int(value)
     else:
-        raise ValueError(f"{column.expected}, not {type(cell).__name__}")
+        raise ValueError(column.expected(f", not {type(cell).__name__}"))
     if not math.isfinite(value) or (column.kind == "integer" and not isinstance(value, int)):
-        raise ValueError(column.expected)
+        raise ValueError(column.expected())
     if abs(value) > _LARGEST:
-        raise ValueError(f"{column.expected}, not above 2^53")
+        raise ValueError(column.expected(", not above 2^53"))
     return value
 
 
@@ -131,24 +133,22 @@ def _read_text(cell: object, column: Column) -> str:
         # a label such as 12 in a data frame
         cell = str(cell)
     if not isinstance(cell, str):
-        raise ValueError(f"{column.expected}, not {type(cell).__name__}")
+        raise ValueError(column.expected(f", not {type(cell).__name__}"))
     if unreadable(cell):
-        raise ValueError("UTF-8 text; save it again as 'CSV UTF-8 (comma delimited)'")
+        raise ValueError(_UTF8)
     if cell != cell.strip():
-        raise ValueError(f"{column.expected}, without spaces around it")
+        raise ValueError(column.expected(", without spaces around it"))
     return cell
 
 
 def _hint(cell: str, column: Column) -> str:
     """Say what is unusual about a text that is no number."""
     if unreadable(cell):
-        return "; save the file again as 'CSV UTF-8 (comma delimited)'"
+        return f", in {_UTF8}"
     if not cell.isascii() and any(char.isdigit() for char in cell):
         return ", in the plain digits 0-9"
     if cell != cell.strip():
         return ", without spaces around it"
-    if cell.lower() in _MISSING_WORDS:
-        return "" if column.required else " where the value is missing"
     if "%" in cell:
         return ", without a percent sign (a proportion: 4.9% is 0.049)"
     if re.fullmatch(r"-?[0-9]{1,3}([,' ][0-9]{3})+(\.[0-9]+)?", cell):
@@ -157,6 +157,8 @@ def _hint(cell: str, column: Column) -> str:
         return ", with a decimal point and no comma"
     if column.kind == "integer" and _NUMBER.fullmatch(cell.replace(",", ".")):
         return ", without decimals"
+    if re.fullmatch(r"-?0[0-9]+(\.[0-9]+)?", cell):
+        return ", without leading zeros"
     if any(char.isdigit() for char in cell):
         return ", in plain digits"
     return ""
@@ -171,7 +173,7 @@ def _header_problems(grid: Grid, columns: Sequence[Column], strict: bool) -> lis
         if not name.strip():
             expected = "a name for this column"
         elif unreadable(name):
-            expected = "UTF-8 text; save it again as 'CSV UTF-8 (comma delimited)'"
+            expected = _UTF8
         elif name in seen:
             expected = "a column name used once"
         elif name != name.strip():
@@ -231,7 +233,7 @@ def check(
         values = []
         for row, record in zip(grid.rows, grid.cells, strict=True):
             value = None
-            if record[place] != "":
+            if not (isinstance(record[place], str) and record[place] == ""):
                 try:
                     value = _read_cell(record[place], column)
                 except ValueError as error:
@@ -242,6 +244,12 @@ def check(
         kind = {"integer": "Int64", "number": "float64", "text": "str"}[column.kind]
         data[column.name] = pd.array(values, dtype=kind)  # type: ignore[call-overload]
     frame = pd.DataFrame(data, index=pd.Index(grid.rows, dtype="int64"))
+    for place, name in enumerate(grid.header):
+        if name not in frame:
+            for row, record in zip(grid.rows, grid.cells, strict=True):
+                if isinstance(record[place], str) and unreadable(record[place]):
+                    shown = printable(record[place])
+                    problems.append(Problem(grid.file, row, printable(name), shown, _UTF8))
     cell_of = dict(zip(grid.rows, grid.cells, strict=True))
     for row, name, expected in failures(frame, present, rules):
         if (row, name) not in bad:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Grid", "Readable", "Source", "is_frame", "printable", "read_grid", "unreadable"]
 
 _RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
-_UTF8 = f"UTF-8 text; {_RESAVE}"
+_UTF8 = f"UTF-8 text ({_RESAVE})"
 # the longer marks first: UTF-32 begins like UTF-16
 _FOREIGN = (
     (b"\xff\xfe\x00\x00", "a UTF-32 file"),
@@ -71,12 +71,8 @@ class Grid:
 
 
 def printable(value: object) -> str:
-    """Return a value as text that any terminal can print; undecodable bytes become escapes."""
-    text = "".join(
-        f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char
-        for char in str(value)
-    )
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return a value as text that any terminal can print; what cannot be decoded becomes U+FFFD."""
+    return "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in str(value))
 
 
 def is_frame(source: object) -> TypeGuard[pd.DataFrame]:
@@ -134,11 +130,10 @@ def _whole(file: str, value: str, expected: str) -> EvidenceError:
 
 
 def _content_of(name: str) -> bytes:
-    path = Path(name)
     try:
-        if path.is_dir():
-            raise _whole(name, "a folder", "a CSV file")
-        return path.read_bytes()
+        return Path(name).read_bytes()
+    except IsADirectoryError as error:
+        raise _whole(name, "a folder", "a CSV file") from error
     except FileNotFoundError as error:
         hint = "; pass the content itself as bytes" if "\n" in name else ""
         raise _whole(name, "no such file", f"the path of a CSV file{hint}") from error
@@ -197,7 +192,7 @@ def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Grid:
                 expected = "a record, or no line here"
                 problems.append(Problem(file, row, "", "an empty record", expected))
             elif len(record) != len(header):
-                expected = f"{len(header)} cells as in the header (quote a cell that holds a comma)"
+                expected = f"{len(header)} cells as in the header; a cell with a comma needs quotes"
                 problems.append(Problem(file, row, "", f"{len(record)} cells", expected))
             else:
                 rows.append(row)

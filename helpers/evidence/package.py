@@ -142,7 +142,7 @@ def codebook(table: str) -> pd.DataFrame:
             "type": "printed number" if field.get("printed") else _KINDS[field["type"]],
             "unit": field["unit"],
             "meaning": field["description"],
-            "allowed": column.expected + ("; used once" if column.unique else ""),
+            "allowed": column.expected() + ("; used once" if column.unique else ""),
         }
         for field, column in zip(fields, columns_of(table), strict=True)
     ]

@@ -24,7 +24,7 @@ def read_cohorts(
     group: str | None = None,
     follow_up: str | None = None,
     reported_rate: str | None = None,
-    numeric: Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
 ) -> pd.DataFrame:
     r"""Read and check a table with one row per study and its events out of n.
 
@@ -45,7 +45,7 @@ def read_cohorts(
         Column with a follow-up above 0, in any one unit. May be empty.
     reported_rate : str, optional
         Column with a proportion from 0 to 1. May be empty.
-    numeric : sequence of str
+    numeric : str or sequence of str
         Further columns that have to hold finite numbers. May be empty.
 
     Returns
@@ -61,7 +61,10 @@ def read_cohorts(
     Raises
     ------
     EvidenceError
-        With every bad cell at once: file, row, column, value and what was expected.
+        With every bad cell at once: file, row, column, value and what was expected. (Records that
+        follow a quote without its partner cannot be told apart and are not read.)
+    MetaAnalysisError
+        If one column is given two roles.
 
     Notes
     -----
@@ -86,6 +89,8 @@ def read_cohorts(
       row 2, column 'events': found '41', expected at most the number in column 'n'
       row 3, column 'events': found '', expected a whole number, 0 or more
     """
+    if isinstance(numeric, str):
+        numeric = (numeric,)
     columns = [
         Column(study, "text", unique=True),
         Column(events, "integer", minimum=0),

@@ -110,7 +110,7 @@ def failures(
             column = described[single.schema.name]
             repeated = "duplicate" in str(single.reason_code).lower()
             for row in rows:
-                expected = column.expected
+                expected = column.expected()
                 if repeated:
                     same = frame[column.name] == frame.loc[row, column.name]
                     expected = f"a value used once (also in row {frame.index[same][0]})"

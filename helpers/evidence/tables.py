@@ -375,5 +375,5 @@ def _spread(frame: pd.DataFrame, column: str) -> None:
     frame[column] = _number(printed)
     frame.insert(place + 1, f"{column}_printed", printed)
     if column == "p" or column.endswith("_p") or column.startswith("p_"):
-        relation = printed.str.startswith("<").map({True: "<", False: "="}, na_action="ignore")
-        frame.insert(place + 2, f"{column}_relation", relation.astype("str"))
+        relation = printed.str.startswith("<").map({True: "<", False: "="}).astype("str")
+        frame.insert(place + 2, f"{column}_relation", relation.where(printed.notna()))
