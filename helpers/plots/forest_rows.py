@@ -1,0 +1,226 @@
+"""What a forest plot shows, row by row, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from helpers import prose
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.plots import style
+
+__all__ = ["Kind", "Order", "Row", "is_grouped", "place", "rows_of"]
+
+Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction"]
+Order = Literal["estimate", "weight", "label", "input"]
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a forest plot; numbers that it does not have are nan."""
+
+    kind: Kind
+    label: str
+    group: str = ""
+    events: float = NAN
+    n: float = NAN
+    estimate: float = NAN
+    lower: float = NAN
+    upper: float = NAN
+    weight: float = NAN
+    reason: str = ""
+    colour: style.Colour = style.INK
+
+
+def is_grouped(result: Any) -> bool:
+    """Tell a SubgroupResult from a PoolResult."""
+    return hasattr(result, "groups")
+
+
+def rows_of(
+    result: Any,
+    *,
+    by: Mapping[str, str] | None,
+    colour_by: Mapping[str, str] | None,
+    order: Order,
+    prediction: bool,
+) -> tuple[list[Row], list[str]]:
+    """Lay out a result as rows, and say what could not be shown.
+
+    Returns
+    -------
+    rows : list of Row
+        From top to bottom.
+    remarks : list of str
+        Such as the reason why there is no prediction interval.
+    """
+    if is_grouped(result):
+        if by is not None:
+            raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
+        rows = list(_grouped(result, colour_by, order))
+        whole = result.overall
+    else:
+        rows = list(_single(result, by, colour_by, order))
+        whole = result
+    rows.append(_total(whole, "overall", f"All {prose.count(whole.k)} pooled", style.INK))
+    remarks = []
+    if prediction:
+        try:
+            lower, upper = whole.prediction_interval()
+        except UnsupportedError as error:
+            remarks.append(f"No prediction interval: {error}")
+        else:
+            label = f"{100 * whole.level:g}{prose.THIN}% prediction interval"
+            rows.append(Row("prediction", label, lower=lower, upper=upper, colour=style.INK))
+    rows += _excluded(result)
+    return rows, remarks
+
+
+def _grouped(result: Any, colour_by: Mapping[str, str] | None, order: Order) -> Iterator[Row]:
+    # Weights of the overall fit, so that squares compare across groups and add up to 100.
+    weights = result.overall.studies["weight"]
+    usual = style.colours_for([str(level) for level in result.groups])
+    chosen = _chosen(colour_by)
+    for level, fit in result.groups.items():
+        name = str(level)
+        yield Row("heading", name, group=name, colour=usual[name])
+        for label, line in _studies(fit, order):
+            colour = chosen.get(label, usual[name])
+            yield _study(label, line, name, colour, weights[label])
+        share = float(weights[fit.studies.index[fit.studies["included"]]].sum())
+        yield _total(fit, "pooled", _pooled_label(fit), usual[name], group=name, weight=share)
+
+
+def _single(
+    fit: Any,
+    by: Mapping[str, str] | None,
+    colour_by: Mapping[str, str] | None,
+    order: Order,
+) -> Iterator[Row]:
+    labels = [str(label) for label in fit.studies.index]
+    chosen = _chosen(colour_by if colour_by is not None else by)
+    if by is None:
+        for label, line in _studies(fit, order):
+            yield _study(label, line, "", chosen.get(label, style.INK), line["weight"])
+        return
+    unknown = [label for label in labels if label not in by]
+    if unknown:
+        raise MetaAnalysisError(f"by= has no group for {prose.listing(unknown)}")
+    for level in _levels(by, labels):
+        yield Row("heading", level, group=level, colour=_chosen({level: level})[level])
+        for label, line in _studies(fit, order):
+            if str(by[label]) == level:
+                yield _study(label, line, level, chosen.get(label, style.INK), line["weight"])
+
+
+def _levels(by: Mapping[str, str], labels: list[str]) -> list[str]:
+    """Give the levels in their categorical order if there is one, else as they appear."""
+    used = list(dict.fromkeys(str(by[label]) for label in labels))
+    ordered = getattr(getattr(by, "cat", None), "categories", None)
+    if ordered is None:
+        return used
+    return [str(level) for level in ordered if str(level) in used]
+
+
+def _chosen(colour_by: Mapping[str, str] | None) -> dict[str, style.Colour]:
+    if colour_by is None:
+        return {}
+    named = {str(label): str(level) for label, level in colour_by.items()}
+    palette = style.colours_for(list(dict.fromkeys(named.values())))
+    return {label: palette[level] for label, level in named.items()}
+
+
+def _studies(fit: Any, order: Order) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    frame = fit.studies[fit.studies["included"]]
+    if order == "label":
+        frame = frame.sort_index(kind="stable")
+    elif order in ("estimate", "weight"):
+        frame = frame.sort_values(order, ascending=order == "estimate", kind="stable")
+    elif order != "input":
+        raise UnsupportedError(f"order is 'estimate', 'weight', 'label' or 'input', not {order!r}")
+    for label, line in zip(frame.index, frame.to_dict("records"), strict=True):
+        yield str(label), line
+
+
+def _study(
+    label: str, line: Mapping[str, Any], group: str, colour: style.Colour, weight: float
+) -> Row:
+    return Row(
+        "study",
+        label,
+        group=group,
+        events=line.get("events", NAN),
+        n=line.get("n", NAN),
+        estimate=line["estimate"],
+        lower=line["ci_lower"],
+        upper=line["ci_upper"],
+        weight=weight,
+        colour=colour,
+    )
+
+
+def _excluded(result: Any) -> list[Row]:
+    fits = result.groups.values() if is_grouped(result) else [result]
+    rows = [
+        Row(
+            "excluded",
+            str(label),
+            events=line.get("events", NAN),
+            n=line.get("n", NAN),
+            reason=line["reason"],
+            colour=style.QUIET,
+        )
+        for fit in fits
+        for label, line in fit.studies[~fit.studies["included"]].iterrows()
+    ]
+    return [Row("heading", "Not pooled", colour=style.QUIET), *rows] if rows else []
+
+
+def _pooled_label(fit: Any) -> str:
+    return f"Pooled, I² = {prose.percent(fit.heterogeneity.I2 / 100, 0)}" if fit.k > 1 else "Pooled"
+
+
+def _total(
+    fit: Any,
+    kind: Kind,
+    label: str,
+    colour: style.Colour,
+    group: str = "",
+    weight: float = 100.0,
+) -> Row:
+    none = fit.n is None
+    return Row(
+        kind,
+        label,
+        group=group,
+        events=NAN if none else fit.events,
+        n=NAN if none else fit.n,
+        estimate=fit.estimate,
+        lower=fit.ci.lower,
+        upper=fit.ci.upper,
+        weight=weight,
+        colour=colour,
+    )
+
+
+def place(rows: list[Row]) -> np.ndarray:
+    """Give each row its height, in rows from the top, with air above headings and totals.
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+        Increasing; the first row is at 0.
+    """
+    steps = [0.0]
+    for before, row in pairwise(rows):
+        air = 0.0
+        if row.kind == "heading" or (row.kind == "overall" and before.kind != "overall"):
+            air = 0.55
+        steps.append(1.0 + air)
+    return np.cumsum(steps)

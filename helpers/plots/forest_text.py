@@ -1,0 +1,192 @@
+"""What a forest plot says: alt text, caption, notes under the axis and the table behind it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from helpers import prose
+from helpers.plots.forest_rows import Row, is_grouped
+from helpers.plots.picture import Note
+
+if TYPE_CHECKING:
+    from helpers.tables import Table
+
+__all__ = ["describe", "footnotes"]
+
+
+def footnotes(result: Any) -> list[str]:
+    """Write the lines on heterogeneity and on differences between groups."""
+    whole = result.overall if is_grouped(result) else result
+    found = whole.heterogeneity
+    lines = []
+    if whole.k > 1:
+        lines.append(
+            f"Heterogeneity: τ² = {_short(whole.tau2)}, I² = {prose.percent(found.I2 / 100)}, "
+            f"Q = {prose.number(found.Q, 1)} (df = {prose.count(found.df)}), "
+            f"{prose.p_value(found.p)}"
+        )
+    if is_grouped(result) and len(result.groups) > 1:
+        test = result.test
+        lines.append(
+            f"Differences between groups: Q = {prose.number(test.Q, 2)} "
+            f"(df = {prose.count(test.df)}), {prose.p_value(test.p)}"
+        )
+    return lines
+
+
+def _short(tau2: float) -> str:
+    return prose.number(tau2, 3 if tau2 < 0.1 else 2)
+
+
+def describe(
+    result: Any, rows: list[Row], remarks: list[str], outcome: str, events_name: str, n_name: str
+) -> Note:
+    """Write alt text, caption and table of a forest plot."""
+    return Note(
+        title=f"Forest plot of {_lower(outcome)}",
+        alt=_alt(result, rows, outcome, events_name, n_name),
+        caption=_caption(result, rows, outcome),
+        table=_table(result, rows, remarks, outcome, events_name, n_name),
+    )
+
+
+def _lower(text: str) -> str:
+    """Lower the first letter, unless the word is an abbreviation."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _print(value: float, whole: Any) -> str:
+    return prose.number(value, 2) if whole.n is None else prose.percent(value)
+
+
+def _alt(result: Any, rows: list[Row], outcome: str, events_name: str, n_name: str) -> str:
+    whole = result.overall if is_grouped(result) else result
+    studies = [row for row in rows if row.kind == "study"]
+    low = min(studies, key=lambda row: row.estimate)
+    high = max(studies, key=lambda row: row.estimate)
+    size = ""
+    if whole.n is not None:
+        size = (
+            f" with {prose.count(whole.events)} {_lower(events_name)} among "
+            f"{prose.count(whole.n)} {_lower(n_name)}"
+        )
+    parts = [
+        f"Forest plot of {_lower(outcome)} in {prose.counted(whole.k, 'study', 'studies')}{size}."
+    ]
+    if len(studies) > 1:
+        parts.append(
+            f"Single estimates range from {_print(low.estimate, whole)} ({low.label}) to "
+            f"{_print(high.estimate, whole)} ({high.label})."
+        )
+    parts.append(f"Pooled estimate {prose.estimate(whole)}.")
+    for row in rows:
+        if row.kind == "prediction" and _finite(row.lower, row.upper):
+            bounds = _bounds(row, whole)
+            parts.append(f"{row.label[:1].upper()}{row.label[1:]} {bounds}.")
+    if is_grouped(result):
+        each = [
+            f"{level} {prose.estimate(fit)} in {prose.counted(fit.k, 'study', 'studies')}"
+            for level, fit in result.groups.items()
+        ]
+        parts.append(f"By group: {'; '.join(each)}.")
+        if len(result.groups) > 1:
+            parts.append(_verdict(result))
+    left_out = sum(row.kind == "excluded" for row in rows)
+    if left_out:
+        parts.append(
+            f"{prose.counted(left_out, 'study', 'studies').capitalize()} could not be pooled."
+        )
+    return " ".join(parts)
+
+
+def _finite(*values: float) -> bool:
+    return all(math.isfinite(value) for value in values)
+
+
+def _bounds(row: Row, whole: Any) -> str:
+    if whole.n is None:
+        return f"{prose.number(row.lower)} to {prose.number(row.upper)}"
+    return f"{prose.number(100 * row.lower, 1)} to {prose.percent(row.upper)}"
+
+
+def _verdict(result: Any) -> str:
+    test = prose.p_value(result.test.p)
+    if result.test.p < 0.05:
+        return f"The groups differ by more than chance would explain ({test})."
+    return f"The difference between the groups is within what chance would explain ({test})."
+
+
+def _caption(result: Any, rows: list[Row], outcome: str) -> str:
+    whole = result.overall if is_grouped(result) else result
+    number = prose.counted(whole.k, "study", "studies")
+    parts = [f"{outcome} was {prose.estimate(whole)} over {number}"]
+    if is_grouped(result) and len(result.groups) > 1:
+        ranked = sorted(result.groups.items(), key=lambda pair: pair[1].estimate)
+        (low, least), (high, most) = ranked[0], ranked[-1]
+        parts[0] += (
+            f", lowest in {low} ({_print(least.estimate, whole)}) and highest in {high} "
+            f"({_print(most.estimate, whole)})."
+        )
+        parts.append(_verdict(result))
+    else:
+        parts[0] += "."
+    for row in rows:
+        if row.kind == "prediction" and _finite(row.lower, row.upper):
+            parts.append(
+                f"The true value of a new, similar study is expected within "
+                f"{_bounds(row, whole)} ({row.label})."
+            )
+    parts.append(
+        f"Squares are studies (area proportional to weight) with {100 * whole.level:g}"
+        f"{prose.THIN}% intervals; diamonds are pooled estimates."
+    )
+    return " ".join(parts)
+
+
+def _table(
+    result: Any, rows: list[Row], remarks: list[str], outcome: str, events_name: str, n_name: str
+) -> Table:
+    import pandas as pd
+
+    from helpers.tables import table
+
+    whole = result.overall if is_grouped(result) else result
+    counts = whole.n is not None
+    shown = [row for row in rows if row.kind != "heading"]
+    groups = any(row.group for row in shown)
+    totals = "All studies"
+    frame = pd.DataFrame({"study": [row.label for row in shown]})
+    if groups:
+        frame["group"] = [
+            row.group or ("Not pooled" if row.kind == "excluded" else totals) for row in shown
+        ]
+    if counts:
+        frame["events"] = [row.events for row in shown]
+        frame["n"] = [row.n for row in shown]
+    for column in ("estimate", "lower", "upper", "weight"):
+        frame[column] = [getattr(row, column) for row in shown]
+    if any(row.reason for row in shown):
+        frame["remark"] = [row.reason for row in shown]
+    unit = ", %" if counts else ""
+    value = "percent" if counts else "number"
+    level = f"{100 * whole.level:g}{prose.THIN}%"
+    formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
+    formats["weight"] = "number1"
+    labels = {
+        "estimate": f"{outcome}{unit}",
+        "lower": f"{level} interval from",
+        "upper": "to",
+        "weight": "Weight, %",
+    }
+    if counts:
+        formats |= {"events": "count", "n": "count"}
+        labels |= {"events": events_name, "n": n_name}
+    return table(
+        frame,
+        caption=f"{outcome}: the numbers behind the forest plot",
+        formats=formats,
+        labels=labels,
+        groups="group" if groups else None,
+        notes=[*footnotes(result), *remarks],
+    )

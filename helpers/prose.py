@@ -1,0 +1,493 @@
+"""Numbers and sentences as a journal prints them, computed from results.
+
+Every function returns text (or a display object that holds text), so that no chapter needs a
+typed result. Percent signs follow a narrow no-break space, negative numbers carry a true minus,
+a rounded zero never carries a sign, and a number that is not finite is an error, never "nan %".
+
+Rounding is half away from zero on the shortest decimal form of the number, which is what a reader
+gets who rounds the printed value by hand (0.0685 becomes 6.9 %, although the binary number lies
+a hair below).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
+from numbers import Integral
+from typing import Any, Literal
+
+from helpers.errors import MetaAnalysisError, UnsupportedError
+
+__all__ = [
+    "Sentence",
+    "agreeing_digits",
+    "box",
+    "count",
+    "counted",
+    "estimate",
+    "interval",
+    "listing",
+    "months",
+    "number",
+    "p_value",
+    "per_1000",
+    "percent",
+    "prediction",
+    "say",
+    "share",
+    "word",
+]
+
+MINUS = "\N{MINUS SIGN}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+HARD = "\N{NO-BREAK SPACE}"
+
+Unit = Literal["percent", "number", "per_1000"]
+
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_BOXES = {
+    "takeaways": ("tip", "Takeaways"),
+    "report": ("note", "How to report it"),
+    "caution": ("warning", "Cautions"),
+    "note": ("note", "Note"),
+    "question": ("hint", "Question"),
+}
+
+
+def _decimal(value: Any, what: str) -> Decimal:
+    """Check that ``value`` is one finite number and give its shortest decimal form."""
+    if value is None or isinstance(value, (bool, str)):
+        raise MetaAnalysisError(f"{what} needs a number, not {value!r}")
+    try:
+        plain = float(value)
+    except TypeError as error:
+        raise MetaAnalysisError(f"{what} needs a number, not {value!r}") from error
+    if not math.isfinite(plain):
+        raise MetaAnalysisError(
+            f"{what} needs a finite number, not {plain}: nothing can be printed"
+        )
+    return Decimal(int(value)) if isinstance(value, Integral) else Decimal(repr(plain))
+
+
+def _print(value: Decimal, digits: int, *, comma: bool = True) -> str:
+    """Round half up, group thousands, use a true minus and no sign on zero."""
+    # A number of sixteen digits and many decimals would not fit decimal's default 28 places.
+    quantum = Decimal(1).scaleb(-digits)
+    room = max(28, value.adjusted() + digits + 3)
+    rounded = value.quantize(quantum, rounding=ROUND_HALF_UP, context=Context(prec=room))
+    text = f"{abs(rounded):{',' if comma else ''}.{digits}f}"
+    return f"{MINUS}{text}" if rounded < 0 else text
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Print a number with a fixed number of decimals.
+
+    Parameters
+    ----------
+    value : float
+        Any finite number.
+    digits : int
+        Decimals to print.
+
+    Returns
+    -------
+    str
+        With thousands separators and a true minus sign.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When the value is missing, infinite or not a number.
+
+    Examples
+    --------
+    >>> number(1234.567), number(-0.5, 1), number(-0.001)
+    ('1,234.57', '−0.5', '0.00')
+    """
+    return _print(_decimal(value, "number()"), digits)
+
+
+def count(value: float) -> str:
+    """Print a whole number with thousands separators.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When the value is not a whole number.
+
+    Examples
+    --------
+    >>> count(7604)
+    '7,604'
+    """
+    exact = _decimal(value, "count()")
+    if exact != exact.to_integral_value():
+        raise MetaAnalysisError(f"count() needs a whole number, not {value!r}; use number()")
+    return _print(exact, 0)
+
+
+def word(value: int) -> str:
+    """Print a small count as a word ("no", "one" ... "ten"), a larger one in figures.
+
+    Examples
+    --------
+    >>> word(7), word(52)
+    ('seven', '52')
+    """
+    text = count(value)
+    return _WORDS[int(value)] if 0 <= value < len(_WORDS) else text
+
+
+def counted(value: int, noun: str, plural: str | None = None) -> str:
+    """Print a count with its noun in the right number.
+
+    Examples
+    --------
+    >>> counted(1, "cohort"), counted(52, "cohort"), counted(3, "study", "studies")
+    ('one cohort', '52 cohorts', 'three studies')
+    """
+    return f"{word(value)} {noun if value == 1 else plural or noun + 's'}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Print a fraction as a percentage.
+
+    A positive fraction that would round to zero is printed as "<0.1 %" and one below 1 that would
+    round to 100 as ">99.9 %", because neither bound was reached.
+
+    Parameters
+    ----------
+    value : float
+        A fraction; 0.0682 is 6.8 %. Differences may be negative.
+    digits : int
+        Decimals to print.
+
+    Examples
+    --------
+    >>> percent(0.0682), percent(0.0002), percent(0), percent(-0.012)
+    ('6.8\u202f%', '<0.1\u202f%', '0.0\u202f%', '−1.2\u202f%')
+    """
+    exact = _decimal(value, "percent()") * 100
+    step = Decimal(1).scaleb(-digits)
+    if 0 < exact < step / 2:
+        return f"<{_print(step, digits)}{THIN}%"
+    if 100 - step / 2 <= exact < 100:
+        return f">{_print(100 - step, digits)}{THIN}%"
+    return f"{_print(exact, digits)}{THIN}%"
+
+
+def share(part: float, whole: float, digits: int = 1) -> str:
+    """Print counts with their percentage.
+
+    Examples
+    --------
+    >>> share(574, 7604)
+    '574 of 7,604 (7.5\u202f%)'
+    """
+    if whole <= 0 or not 0 <= part <= whole:
+        raise MetaAnalysisError(f"share() needs 0 <= part <= whole, not {part!r} of {whole!r}")
+    return f"{count(part)} of {count(whole)} ({percent(part / whole, digits)})"
+
+
+def per_1000(value: float, digits: int = 0) -> str:
+    r"""Print a fraction as a number in a thousand.
+
+    Examples
+    --------
+    >>> per_1000(0.0682)
+    '68 per\xa01,000'
+    """
+    return f"{_print(_decimal(value, 'per_1000()') * 1000, digits)} per{HARD}1,000"
+
+
+def months(value: float, digits: int = 1) -> str:
+    r"""Print a duration in months.
+
+    Examples
+    --------
+    >>> months(13)
+    '13.0\xa0months'
+    """
+    return f"{_print(_decimal(value, 'months()'), digits)}{HARD}months"
+
+
+def p_value(p: float, symbol: str = "p") -> str:
+    r"""Print a p-value: three decimals below 0.1, two above, bounds at the ends.
+
+    Parameters
+    ----------
+    p : float
+        Between 0 and 1.
+    symbol : str
+        What stands before it; "" prints the value alone (with its sign at the ends).
+
+    Examples
+    --------
+    >>> p_value(0.0259), p_value(0.00002), p_value(0.56)
+    ('p\xa0=\xa00.026', 'p\xa0<\xa00.001', 'p\xa0=\xa00.56')
+    >>> p_value(0.0259, symbol=""), p_value(0.00002, symbol="")
+    ('0.026', '<\xa00.001')
+    """
+    exact = _decimal(p, "p_value()")
+    if not 0 <= exact <= 1:
+        raise MetaAnalysisError(f"p_value() needs a probability between 0 and 1, not {p!r}")
+    if exact < Decimal("0.001"):
+        sign, text = "<", "0.001"
+    elif exact > Decimal("0.99"):
+        sign, text = ">", "0.99"
+    else:
+        sign, text = "=", _print(exact, 3 if exact < Decimal("0.0995") else 2)
+    if symbol:
+        return f"{symbol}{HARD}{sign}{HARD}{text}"
+    return text if sign == "=" else f"{sign}{HARD}{text}"
+
+
+def interval(
+    bounds: Sequence[float],
+    level: float = 0.95,
+    *,
+    unit: Unit = "percent",
+    digits: int = 1,
+    name: str = "CI",
+) -> str:
+    r"""Print an interval with its level and unit.
+
+    Parameters
+    ----------
+    bounds : pair of float
+        Lower and upper bound, such as ``fit.ci``.
+    level : float
+        Coverage as a fraction; 0.95 is 95 %.
+    unit : {"percent", "number", "per_1000"}
+        How the bounds are printed; fractions become percentages by default.
+    digits : int
+        Decimals.
+    name : str
+        "CI", "prediction interval", "credible interval" ...
+
+    Examples
+    --------
+    >>> interval((0.0578, 0.0804))
+    '95\u202f%\xa0CI 5.8 to 8.0\u202f%'
+    >>> interval((-1.92, 0.4), unit="number", digits=2)
+    '95\u202f%\xa0CI −1.92 to 0.40'
+    """
+    lower, upper = bounds
+    low, high = _decimal(lower, "interval()"), _decimal(upper, "interval()")
+    if low > high:
+        raise MetaAnalysisError(f"interval() needs lower <= upper, not {lower!r} and {upper!r}")
+    factor = {"percent": 100, "number": 1, "per_1000": 1000}[unit]
+    tail = {"percent": f"{THIN}%", "number": "", "per_1000": f" per{HARD}1,000"}[unit]
+    return (
+        f"{_level(level)}{HARD}{name} {_print(low * factor, digits)} to "
+        f"{_print(high * factor, digits)}{tail}"
+    )
+
+
+def _level(level: float) -> str:
+    exact = _decimal(level, "interval()")
+    if not 0 < exact < 1:
+        raise MetaAnalysisError(f"a level is a fraction between 0 and 1, not {level!r}")
+    text = format((exact * 100).normalize(), "f")
+    return f"{text}{THIN}%"
+
+
+def unit_of(fit: Any) -> Unit:
+    """Tell how a result's display scale is printed: percentages when it pools proportions."""
+    return "number" if fit.n is None else "percent"
+
+
+def _value(value: float, unit: Unit, digits: int) -> str:
+    if unit == "percent":
+        return percent(value, digits)
+    return per_1000(value, digits) if unit == "per_1000" else number(value, digits)
+
+
+def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
+    r"""Print a pooled estimate with its confidence interval.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Anything with ``estimate``, ``ci``, ``level`` and ``n`` on the display scale.
+    digits : int, optional
+        Decimals; one for percentages, two for plain effects.
+    unit : {"percent", "number", "per_1000"}, optional
+        Percentages when the result pools proportions, plain numbers otherwise.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> estimate(SimpleNamespace(estimate=0.0682, ci=(0.0578, 0.0804), level=0.95, n=7604))
+    '6.8\u202f% (95\u202f%\xa0CI 5.8 to 8.0\u202f%)'
+    """
+    unit = unit or unit_of(fit)
+    digits = (2 if unit == "number" else 1) if digits is None else digits
+    bounds = interval(fit.ci, fit.level, unit=unit, digits=digits)
+    return f"{_value(fit.estimate, unit, digits)} ({bounds})"
+
+
+def prediction(
+    fit: Any, digits: int | None = None, *, unit: Unit | None = None, **options: Any
+) -> str:
+    r"""Print the prediction interval: where the true value of a new, similar study may lie.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Anything with ``prediction_interval()``, ``level`` and ``n``.
+    digits, unit
+        As in :func:`estimate`.
+    **options
+        Handed to ``fit.prediction_interval``.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> fit = SimpleNamespace(level=0.95, n=7604, prediction_interval=lambda: (0.0259, 0.1682))
+    >>> prediction(fit)
+    '95\u202f%\xa0prediction interval 2.6 to 16.8\u202f%'
+    """
+    unit = unit or unit_of(fit)
+    digits = (2 if unit == "number" else 1) if digits is None else digits
+    level = options.get("level", fit.level)
+    bounds = fit.prediction_interval(**options)
+    return interval(bounds, level, unit=unit, digits=digits, name="prediction interval")
+
+
+def listing(items: Iterable[Any], conjunction: str = "and") -> str:
+    """Join items as a sentence does.
+
+    Examples
+    --------
+    >>> listing(["LBCL", "MCL", "MM"])
+    'LBCL, MCL and MM'
+    """
+    words = [str(item) for item in items]
+    if not words:
+        raise MetaAnalysisError("listing() needs at least one item")
+    if len(words) == 1:
+        return words[0]
+    return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def agreeing_digits(ours: float, published: float) -> int:
+    """Count the significant digits in which two values agree.
+
+    The whole part of the logarithmic relative error, -log10(|ours - published| / |published|);
+    of the absolute error when the published value is zero. Never below 0, and 15 (all that a
+    double can hold) when the two are equal.
+
+    Examples
+    --------
+    >>> agreeing_digits(0.0682210, 0.0682), agreeing_digits(2.0, 2.0), agreeing_digits(3, 7)
+    (3, 15, 0)
+    """
+    a = float(_decimal(ours, "agreeing_digits()"))
+    b = float(_decimal(published, "agreeing_digits()"))
+    if a == b:
+        return 15
+    # Logarithms are subtracted, not values divided: the ratio of two tiny numbers may underflow.
+    scale = math.log10(abs(b)) if b else 0.0
+    error = abs(a - b)
+    if math.isinf(error):
+        return 0
+    return min(15, max(0, math.floor(scale - math.log10(error))))
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Markdown that a notebook cell made, shown as text of the page.
+
+    Attributes
+    ----------
+    text : str
+        MyST Markdown; roles and directives work when the book is built.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> dict[str, str]:  # signature of IPython's display protocol
+        return {"text/markdown": self.text, "text/plain": self.text}
+
+
+def say(*sentences: str) -> Sentence:
+    """Show computed sentences as a paragraph of the page.
+
+    Parameters
+    ----------
+    *sentences : str
+        Joined by a space. Indentation that a multi-line string has from the code is removed.
+        MyST roles are allowed.
+
+    Returns
+    -------
+    Sentence
+        Displayed as Markdown when it is the last expression of a cell.
+
+    Examples
+    --------
+    >>> say(f"We pooled {counted(52, 'cohort')}.", "See {term}`NRM`.")
+    We pooled 52 cohorts. See {term}`NRM`.
+    """
+    if not sentences:
+        raise MetaAnalysisError("say() needs at least one sentence")
+    return Sentence(" ".join(inspect.cleandoc(str(part)) for part in sentences))
+
+
+def box(kind: str, text: str | Sentence | Iterable[str], title: str | None = None) -> Sentence:
+    """Show a box: takeaways, how to report it, a caution.
+
+    Parameters
+    ----------
+    kind : {"takeaways", "report", "caution", "note", "question"}
+        Sets colour, icon and the usual title; also a CSS class of that name.
+    text : str or list of str
+        A paragraph, or points of a list. MyST roles are allowed.
+    title : str, optional
+        In place of the usual title.
+
+    Returns
+    -------
+    Sentence
+        A MyST admonition with a colon fence.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown kind.
+
+    Examples
+    --------
+    >>> box("caution", "Follow-up differs.")
+    :::{admonition} Cautions
+    :class: warning box-caution
+    <BLANKLINE>
+    Follow-up differs.
+    :::
+    """
+    if kind not in _BOXES:
+        raise UnsupportedError(f"no box of kind {kind!r}; there are {listing(_BOXES)}")
+    style, usual = _BOXES[kind]
+    if isinstance(text, (str, Sentence)):
+        body = inspect.cleandoc(str(text))
+    else:
+        body = "\n".join(f"- {inspect.cleandoc(str(point))}" for point in text)
+        if not body:
+            raise MetaAnalysisError("box() needs at least one point")
+    fence = ":::"
+    while fence in body:
+        fence += ":"
+    head = f"{fence}{{admonition}} {title or usual}\n:class: {style} box-{kind}"
+    return Sentence(f"{head}\n\n{body}\n{fence}")
