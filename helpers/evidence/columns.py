@@ -109,6 +109,9 @@ def _read_cell(cell: object, column: Column) -> Any:
             word = cell.lower() in _MISSING_WORDS and not column.required
             advice = "; leave the cell empty where the value is missing" if word else ""
             raise ValueError(column.expected(_hint(cell, column)) + advice)
+        if column.kind == "integer" and len(cell) > 20:
+            # too long to become a number at all
+            raise ValueError(column.expected(", not above 2^53"))
         value = int(cell) if column.kind == "integer" else float(cell)
     elif isinstance(cell, bool) or type(cell).__name__ == "bool":
         raise ValueError(column.expected(", not a truth value"))
@@ -145,10 +148,10 @@ def _hint(cell: str, column: Column) -> str:
     """Say what is unusual about a text that is no number."""
     if unreadable(cell):
         return f", in {_UTF8}"
-    if not cell.isascii() and any(char.isdigit() for char in cell):
-        return ", in the plain digits 0-9"
     if cell != cell.strip():
         return ", without spaces around it"
+    if not cell.isascii() and any(char.isdigit() for char in cell):
+        return ", in the plain digits 0-9"
     if "%" in cell:
         return ", without a percent sign (a proportion: 4.9% is 0.049)"
     if re.fullmatch(r"-?[0-9]{1,3}([,' ][0-9]{3})+(\.[0-9]+)?", cell):
@@ -251,13 +254,18 @@ def check(
                     shown = printable(record[place])
                     problems.append(Problem(grid.file, row, printable(name), shown, _UTF8))
     cell_of = dict(zip(grid.rows, grid.cells, strict=True))
-    for row, name, expected in failures(frame, present, rules):
-        if (row, name) not in bad:
-            shown = printable(cell_of[row][grid.header.index(name)])
-            problems.append(Problem(grid.file, row, name, shown, expected))
-            bad.add((row, name))
+    failed = sorted(failures(frame, present, rules), key=lambda one: len(one[1]))
+    for row, names, expected in failed:
+        # a condition between columns says nothing about a row with a cell that is wrong by itself
+        if not any((row, name) in bad for name in names):
+            shown = printable(cell_of[row][grid.header.index(names[0])])
+            problems.append(Problem(grid.file, row, names[0], shown, expected))
+            bad.add((row, names[0]))
     if problems:
-        order = {name: place for place, name in reversed(list(enumerate(grid.header)))}
+        order: dict[str, int] = {}
+        for place, name in enumerate(grid.header):
+            label = printable(name) if name.strip() else f"(column {place + 1})"
+            order.setdefault(label, place)
         problems.sort(key=lambda one: (one.row or 0, order.get(one.column, -1)))
         raise EvidenceError(problems)
     return _final(frame.reset_index(drop=True), present)

@@ -75,8 +75,8 @@ def _checks(column: Column) -> list[Any]:
 
 def failures(
     frame: pd.DataFrame, columns: Sequence[Column], rules: Sequence[Rule]
-) -> Iterator[tuple[int, str, str]]:
-    """Yield each failed check of a frame as index label, column and what was expected.
+) -> Iterator[tuple[int, tuple[str, ...], str]]:
+    """Yield each failed check of a frame as index label, columns and what was expected.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def failures(
 
     Yields
     ------
-    tuple of (int, str, str)
-        Row, column and expectation.
+    tuple of (int, tuple of str, str)
+        Row, the columns that the check read, expectation.
     """
     import pandera.pandas as pa
 
@@ -105,7 +105,7 @@ def failures(
             rows = [int(row) for row in dict.fromkeys(single.failure_cases["index"])]
             if isinstance(single.schema, pa.DataFrameSchema):
                 rule = rules[int(single.check.name)]
-                yield from ((row, rule.columns[0], rule.expected) for row in rows)
+                yield from ((row, rule.columns, rule.expected) for row in rows)
                 continue
             column = described[single.schema.name]
             repeated = "duplicate" in str(single.reason_code).lower()
@@ -114,4 +114,4 @@ def failures(
                 if repeated:
                     same = frame[column.name] == frame.loc[row, column.name]
                     expected = f"a value used once (also in row {frame.index[same][0]})"
-                yield row, column.name, expected
+                yield row, (column.name,), expected
