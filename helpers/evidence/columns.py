@@ -48,6 +48,8 @@ class Column:
         The only texts permitted, in their order; empty for any.
     pattern : str
         Regular expression that the whole text has to match; empty for any.
+    wording : str
+        What the pattern means, for messages; empty to show the pattern itself.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Column:
     above: float | None = None
     allowed: tuple[str, ...] = ()
     pattern: str = ""
+    wording: str = ""
 
     def expected(self, hint: str = "") -> str:
         """Return one phrase that says what a cell may hold, with a hint on how to write it."""
@@ -67,7 +70,7 @@ class Column:
             if self.allowed:
                 words = "one of " + " | ".join(self.allowed)
             elif self.pattern:
-                words = f"text of the form {self.pattern}"
+                words = self.wording or f"text of the form {self.pattern}"
         else:
             words = "a whole number" if self.kind == "integer" else "a number"
             if self.minimum is not None and self.maximum is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["codebook", "columns_of", "data_folder", "described", "refresh", "resource"]
 
 _DESCRIPTION = "datapackage.json"
+_PRINTED = "a number as printed, for a p value also a bound such as <.0001"
 _KINDS: dict[str, Any] = {"integer": "integer", "number": "number", "string": "text"}
 
 
@@ -104,6 +105,7 @@ def columns_of(table: str) -> list[Column]:
                 maximum=limits.get("maximum"),
                 allowed=tuple(limits.get("enum", ())),
                 pattern=limits.get("pattern", ""),
+                wording=_PRINTED if field.get("printed") else "",
             )
         )
     return columns
