@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers.evidence import (
+        EvidenceError,
+        codebook,
         load_audit,
         load_causes,
         load_cohorts,
+        load_inferred_overlap,
         load_published,
+        load_related_reviews,
         load_sources,
         read_cohorts,
     )
@@ -22,22 +26,30 @@ if TYPE_CHECKING:
     from helpers.subgroups import subgroups
 
 _HOME = {
+    "EvidenceError": "helpers.evidence",
+    "codebook": "helpers.evidence",
     "load_audit": "helpers.evidence",
     "load_causes": "helpers.evidence",
     "load_cohorts": "helpers.evidence",
+    "load_inferred_overlap": "helpers.evidence",
     "load_published": "helpers.evidence",
+    "load_related_reviews": "helpers.evidence",
     "load_sources": "helpers.evidence",
-    "read_cohorts": "helpers.evidence",
     "pool": "helpers.pooling",
     "pool_effects": "helpers.pooling",
+    "read_cohorts": "helpers.evidence",
     "subgroups": "helpers.subgroups",
 }
 
 __all__ = [
+    "EvidenceError",
+    "codebook",
     "load_audit",
     "load_causes",
     "load_cohorts",
+    "load_inferred_overlap",
     "load_published",
+    "load_related_reviews",
     "load_sources",
     "pool",
     "pool_effects",
