@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from html import escape
 from numbers import Integral
 from typing import Any, Literal
 
@@ -24,10 +25,12 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 __all__ = [
     "Sentence",
     "agreeing_digits",
+    "between",
     "box",
     "count",
     "counted",
     "estimate",
+    "facts",
     "interval",
     "listing",
     "months",
@@ -38,6 +41,7 @@ __all__ = [
     "prediction",
     "say",
     "share",
+    "significant",
     "word",
 ]
 
@@ -48,6 +52,7 @@ HARD = "\N{NO-BREAK SPACE}"
 Unit = Literal["percent", "number", "per_1000"]
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BOXES = {
     "takeaways": ("tip", "Takeaways"),
     "report": ("note", "How to report it"),
@@ -108,6 +113,27 @@ def number(value: float, digits: int = 2) -> str:
     ('1,234.57', '−0.5', '0.00')
     """
     return _print(_decimal(value, "number()"), digits)
+
+
+def significant(value: float, digits: int = 5) -> str:
+    """Print a number with a fixed number of significant digits, tiny ones with a power of ten.
+
+    Examples
+    --------
+    >>> significant(0.06822098), significant(144.0123), significant(2.3456e-9, 2)
+    ('0.068221', '144.01', '2.3 × 10⁻⁹')
+    """
+    exact = _decimal(value, "significant()")
+    if digits < 1:
+        raise MetaAnalysisError(f"significant() needs at least one digit, not {digits!r}")
+    if exact == 0:
+        return "0"
+    power = exact.adjusted()
+    # Rounding may carry into the next power: 9.9996 becomes 10.000.
+    power += len(_print(abs(exact).scaleb(-power), digits - 1).split(".")[0]) - 1
+    if power < -4:
+        return f"{_print(exact.scaleb(-power), digits - 1)} × 10{str(power).translate(_RAISED)}"
+    return _print(exact, max(0, digits - 1 - power))
 
 
 def count(value: float) -> str:
@@ -285,6 +311,17 @@ def interval(
         f"{_level(level)}{HARD}{name} {_print(low * factor, digits)} to "
         f"{_print(high * factor, digits)}{tail}"
     )
+
+
+def between(lower: float, upper: float, digits: int = 1) -> str:
+    """Print two bounds as they are, without unit or level.
+
+    Examples
+    --------
+    >>> between(5.78, 8.04)
+    '5.8 to 8.0'
+    """
+    return f"{number(lower, digits)} to {number(upper, digits)}"
 
 
 def _level(level: float) -> str:
@@ -491,3 +528,58 @@ def box(kind: str, text: str | Sentence | Iterable[str], title: str | None = Non
         fence += ":"
     head = f"{fence}{{admonition}} {title or usual}\n:class: {style} box-{kind}"
     return Sentence(f"{head}\n\n{body}\n{fence}")
+
+
+def answer(*sentences: str) -> Sentence:
+    """Show the sentence that answers a chapter's question, set off from the text.
+
+    Parameters
+    ----------
+    *sentences : str
+        Pieces of Markdown, joined by a space.
+
+    Returns
+    -------
+    Sentence
+        A MyST ``div`` of class ``answer``.
+
+    Examples
+    --------
+    >>> answer(f"Pooled, the rate is {percent(0.0682)}.")
+    :::{div} answer
+    Pooled, the rate is 6.8 %.
+    :::
+    """
+    return Sentence(f":::{{div}} answer\n{say(*sentences)}\n:::")
+
+
+def facts(values: Mapping[str, str]) -> Sentence:
+    """Show a few numbers side by side, each above what it counts.
+
+    Parameters
+    ----------
+    values : mapping of str to str
+        What is counted, and the number as printed.
+
+    Returns
+    -------
+    Sentence
+        An HTML list of class ``facts``.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When there is nothing to show.
+
+    Examples
+    --------
+    >>> facts({"cohorts": count(52)})
+    <ul class="facts"><li><strong>52</strong> cohorts</li></ul>
+    """
+    if not values:
+        raise MetaAnalysisError("facts() needs at least one number")
+    items = "".join(
+        f"<li><strong>{escape(number)}</strong> {escape(what)}</li>"
+        for what, number in values.items()
+    )
+    return Sentence(f'<ul class="facts">{items}</ul>')
