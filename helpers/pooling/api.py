@@ -1,0 +1,429 @@
+"""The public calls `pool` and `pool_effects`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.distributions import chi2_sf
+from helpers.effects import STUDY_INTERVALS, get_measure
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.cautions import find_cautions
+from helpers.pooling.intervals import KNAPP_HARTUNG, MU_METHODS, knapp_hartung_se
+from helpers.pooling.inverse_variance import fit_inverse_variance
+from helpers.pooling.likelihood import (
+    family_of,
+    glmm_weights,
+    included_counts,
+    pool_counts,
+    saturated_wald,
+)
+from helpers.pooling.result import Heterogeneity, Options, PoolResult
+from helpers.pooling.studies import StudyData, from_counts, from_effects
+from helpers.pooling.tau2 import TAU2_METHODS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MODELS", "fit_studies", "pool", "pool_effects"]
+
+#: Models of `pool`.
+MODELS: tuple[str, ...] = ("common", "random", "glmm")
+_LIKELIHOOD_MEASURES = ("logit", "log-rate")
+
+
+def pool(
+    data: pd.DataFrame | None = None,
+    *,
+    events: Any,
+    n: Any = None,
+    time: Any = None,
+    study: Any = None,
+    measure: str = "logit",
+    model: str = "random",
+    method: str | None = None,
+    tau2_method: str | None = None,
+    ci_method: str | None = None,
+    level: float = 0.95,
+    add: float = 0.5,
+    to: str | None = None,
+    quad_points: int = 7,
+    study_ci: str | None = None,
+    back_transform: str = "harmonic-mean",
+    tau2: float | None = None,
+) -> PoolResult:
+    """Pool one proportion (or one rate) from each study.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Table that holds the columns named below; leave it out to pass arrays.
+    events : str or array_like
+        Events: whole numbers of at least 0.
+    n : str or array_like
+        Patients: whole numbers of at least 1 (proportions).
+    time : str or array_like
+        Person-time, instead of `n` (rates).
+    study : str or array_like, optional
+        Unique labels; default "Study 1", "Study 2", ...
+    measure : str
+        One of `helpers.effects.MEASURES`; the GLMM is defined for "logit" and "log-rate".
+    model : {"random", "common", "glmm"}
+        Random effects by inverse variance, one common effect, or the binomial-normal
+        (Poisson-normal) generalised linear mixed model by maximum likelihood.
+    method : {"inverse-variance", "likelihood"}, optional
+        How a common effect is estimated: by inverse variance (default), or as the maximum
+        likelihood of the summed counts, which is the GLMM with tau2 = 0 and is what the
+        "common effect" columns of a GLMM analysis usually hold.
+    tau2_method : str, optional
+        One of `helpers.pooling.tau2.TAU2_METHODS` for model "random"; default "REML".
+    ci_method : str, optional
+        One of `helpers.pooling.intervals.MU_METHODS` for the model. Default: "knapp-hartung"
+        for "random" (IntHout et al. 2014, doi:10.1186/1471-2288-14-25), else "wald".
+    level : float
+        Level of all intervals.
+    add, to
+        Zero-cell rule of inverse-variance models, see `helpers.effects.Measure.effects`.
+    quad_points : int
+        Points of the adaptive Gauss-Hermite quadrature (1: Laplace).
+    study_ci : str, optional
+        Interval of single studies; default "wilson" (proportions) or "exact" (rates).
+    back_transform : {"harmonic-mean", "inverse-variance"}
+        Sample size of the inverse of the Freeman-Tukey measures.
+    tau2 : float, optional
+        Fixes the between-study variance (model "random").
+
+    Returns
+    -------
+    PoolResult
+        Rows with a missing count are excluded and stay visible in `studies` with the reason.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Impossible values, all listed with study and column, or no study left.
+    UnsupportedError
+        Options that do not exist or do not go together.
+
+    Examples
+    --------
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
+    >>> print(f"{fit.estimate:.3f} ({fit.ci.lower:.3f} to {fit.ci.upper:.3f})")
+    0.161 (0.076 to 0.309)
+    """
+    scale = get_measure(measure)
+    if scale.kind == "effect":
+        raise UnsupportedError("measure='effect' has no counts; use pool_effects(yi, vi)")
+    if scale.kind == "rate" and (time is None or n is not None):
+        raise UnsupportedError(f"measure={measure!r} is a rate: give `time`, not `n`")
+    if scale.kind == "proportion" and (n is None or time is not None):
+        raise UnsupportedError(f"measure={measure!r} is a proportion: give `n`, not `time`")
+    options = _options(
+        measure=measure,
+        model=model,
+        method=method,
+        tau2_method=tau2_method,
+        ci_method=ci_method,
+        level=level,
+        add=add,
+        to=to,
+        quad_points=quad_points,
+        study_ci=study_ci or ("exact" if scale.kind == "rate" else "wilson"),
+        back_transform=back_transform,
+    )
+    studies = from_counts(
+        data,
+        events,
+        time if scale.kind == "rate" else n,
+        study,
+        scale,
+        add=add,
+        to=to,  # type: ignore[arg-type]
+        needs_effect=options.method == "inverse-variance",
+    )
+    return fit_studies(studies, options, tau2=tau2)
+
+
+def pool_effects(
+    yi: Any,
+    vi: Any,
+    *,
+    data: pd.DataFrame | None = None,
+    study: Any = None,
+    n: Any = None,
+    measure: str = "effect",
+    model: str = "random",
+    tau2_method: str | None = None,
+    ci_method: str | None = None,
+    level: float = 0.95,
+    back_transform: str = "harmonic-mean",
+    tau2: float | None = None,
+) -> PoolResult:
+    """Pool any effects with known sampling variances.
+
+    Parameters
+    ----------
+    yi, vi : array_like or str
+        Effects and sampling variances (columns of `data` if strings).
+    data, study, tau2_method, ci_method, level, back_transform, tau2
+        As in `pool`.
+    n : array_like or str, optional
+        Sample sizes; needed by the Freeman-Tukey measures only.
+    measure : str
+        What the effects are; decides the display scale. "effect": shown as they are.
+    model : {"random", "common"}
+
+    Returns
+    -------
+    PoolResult
+
+    Raises
+    ------
+    MetaAnalysisError, UnsupportedError
+        As in `pool`.
+
+    Examples
+    --------
+    >>> fit = pool_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], tau2_method="DL")
+    >>> fit.estimate, round(fit.tau2, 6)
+    (1.0, 0.9)
+    """
+    scale = get_measure(measure)
+    if model == "glmm":
+        raise UnsupportedError("model='glmm' needs counts; use pool(events=..., n=...)")
+    if scale.needs_size and n is None:
+        raise UnsupportedError(f"measure={measure!r} needs `n` for its back-transformation")
+    options = _options(
+        measure=measure,
+        model=model,
+        method=None,
+        tau2_method=tau2_method,
+        ci_method=ci_method,
+        level=level,
+        add=0.0,
+        to="none",
+        quad_points=7,
+        study_ci="wald",
+        back_transform=back_transform,
+    )
+    return fit_studies(from_effects(data, yi, vi, study, n), options, tau2=tau2)
+
+
+def _options(
+    *,
+    measure: str,
+    model: str,
+    method: str | None,
+    tau2_method: str | None,
+    ci_method: str | None,
+    level: float,
+    **rest: Any,
+) -> Options:
+    """Complete and check the choices."""
+    if model not in MODELS:
+        raise UnsupportedError(f"model={model!r}: expected one of {', '.join(MODELS)}")
+    natural = "likelihood" if model == "glmm" else "inverse-variance"
+    method = method or natural
+    if method not in ("inverse-variance", "likelihood"):
+        raise UnsupportedError(f"method={method!r}: expected inverse-variance or likelihood")
+    if model != "common" and method != natural:
+        raise UnsupportedError(f"model={model!r} is fitted by {natural}, not by {method}")
+    if method == "likelihood" and measure not in _LIKELIHOOD_MEASURES:
+        raise UnsupportedError(
+            f"a likelihood model is defined for measure {' or '.join(_LIKELIHOOD_MEASURES)}, "
+            f"not {measure!r}"
+        )
+    if model == "random":
+        tau2_method = tau2_method or "REML"
+        if tau2_method not in TAU2_METHODS:
+            raise UnsupportedError(
+                f"tau2_method={tau2_method!r}: expected one of {', '.join(TAU2_METHODS)}"
+            )
+    elif tau2_method not in (None, "ML") or (tau2_method == "ML" and model == "common"):
+        raise UnsupportedError(f"tau2_method={tau2_method!r} does not go with model={model!r}")
+    else:
+        tau2_method = "ML" if model == "glmm" else None
+    ci_method = ci_method or ("knapp-hartung" if model == "random" else "wald")
+    if ci_method not in MU_METHODS[model]:
+        raise UnsupportedError(
+            f"ci_method={ci_method!r} is not defined for model={model!r}; expected one of "
+            f"{', '.join(MU_METHODS[model])}"
+        )
+    if ci_method == "henmi-copas" and (model == "random" or method == "likelihood"):
+        raise UnsupportedError(
+            "ci_method='henmi-copas' belongs to the common-effect estimate by inverse variance "
+            "(model='common'); conf_int('henmi-copas') gives it beside a random-effects fit"
+        )
+    if ci_method == "profile" and method == "inverse-variance" and tau2_method != "ML":
+        raise UnsupportedError("ci_method='profile' by inverse variance needs tau2_method='ML'")
+    if not (isinstance(level, (int, float)) and 0.0 < level < 1.0):
+        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    if rest["study_ci"] not in STUDY_INTERVALS:
+        raise UnsupportedError(
+            f"study_ci={rest['study_ci']!r}: expected one of {', '.join(STUDY_INTERVALS)}"
+        )
+    if rest["back_transform"] not in ("harmonic-mean", "inverse-variance"):
+        raise UnsupportedError(
+            f"back_transform={rest['back_transform']!r}: expected harmonic-mean or inverse-variance"
+        )
+    return Options(
+        measure=measure,
+        model=model,
+        method=method,
+        tau2_method=tau2_method,
+        ci_method=ci_method,
+        level=float(level),
+        **rest,
+    )
+
+
+def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None) -> PoolResult:
+    """Fit checked studies: the step that leave-one-out and subgroups repeat.
+
+    Raises
+    ------
+    MetaAnalysisError
+        No study is left, or the likelihood has no finite maximum.
+    """
+    if data.k == 0:
+        reasons = "; ".join(
+            f"{label}: {reason}" for label, reason in zip(data.labels, data.reason, strict=True)
+        )
+        raise MetaAnalysisError(f"no study is left to pool ({reasons})")
+    if tau2 is not None and (options.model != "random" or not (np.isfinite(tau2) and tau2 >= 0)):
+        raise UnsupportedError(
+            f"tau2={tau2!r}: a fixed between-study variance of at least 0 goes with model='random'"
+        )
+    if data.k == 1:
+        options = _with_wald(options)
+    if options.method == "likelihood":
+        return _fit_likelihood(data, options)
+    return _fit_inverse_variance(data, options, tau2)
+
+
+def _with_wald(options: Options) -> Options:
+    """Options for one study, for which only the Wald interval exists."""
+    from dataclasses import replace
+
+    return replace(options, ci_method="wald")
+
+
+def _totals(data: StudyData, options: Options) -> dict[str, float | None]:
+    keep = data.included
+    events = None if data.events is None else float(data.events[keep].sum())
+    size = None if data.size is None else float(data.size[keep].sum())
+    rate = get_measure(options.measure).kind == "rate"
+    return {"events": events, "n": None if rate else size, "time": size if rate else None}
+
+
+def _spread_out(data: StudyData, values: np.ndarray) -> np.ndarray:
+    """Values of the included studies in the places of all rows, 0 elsewhere."""
+    out = np.zeros(len(data.labels))
+    out[data.included] = values
+    out.flags.writeable = False
+    return out
+
+
+def _fit_inverse_variance(data: StudyData, options: Options, tau2: float | None) -> PoolResult:
+    keep = data.included
+    fit = fit_inverse_variance(
+        data.yi[keep],
+        data.vi[keep],
+        method=options.tau2_method or "common",
+        tau2=None if tau2 is None else [tau2],
+    )
+    se_model = float(fit.se[0])
+    se = se_model
+    if options.ci_method in KNAPP_HARTUNG:
+        se = float(knapp_hartung_se(fit, options.ci_method, options.level)[0])
+    q, df = float(fit.Q[0]), int(fit.df[0])
+    value = float(fit.tau2.tau2[0])
+    converged = bool(fit.tau2.converged[0])
+    restricted = options.tau2_method == "REML"
+    return PoolResult(
+        mu=float(fit.mu[0]),
+        se=se,
+        tau2=value,
+        se_model=se_model,
+        se_tau2=float(fit.tau2.se[0]),
+        k=data.k,
+        **_totals(data, options),
+        heterogeneity=Heterogeneity(
+            Q=q,
+            df=df,
+            p=float(chi2_sf(q, df)) if df else 1.0,
+            I2=float(fit.I2[0]) if df else 0.0,
+            H2=float(fit.H2[0]) if df else 1.0,
+            typical_variance=float(fit.vt[0]),
+        ),
+        cautions=find_cautions(options, data, value, converged=converged, engine=fit),
+        converged=converged,
+        loglik=float((fit.loglik_restricted if restricted else fit.loglik)[0]),
+        options=options,
+        data=data,
+        weights=_spread_out(data, fit.weights[0]),
+        engine=fit,
+    )
+
+
+def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
+    from helpers.pooling.glmm import fit_glmm
+
+    kind = get_measure(options.measure).kind
+    events, size = included_counts(data)
+    common = pool_counts(events, size, kind)
+    fit = fit_glmm(events, size, family=family_of(kind), quad_points=options.quad_points)
+    k, df = data.k, data.k - 1
+    random = options.model == "glmm" and k > 1
+    converged = bool(fit.converged[0]) if random else True
+    tau2 = float(fit.tau2[0]) if random else 0.0
+    mu = float(fit.beta[0, 0]) if random else common.mu
+    se = float(fit.se[0, 0]) if random else common.se
+    wald = saturated_wald(events, size, kind) if df else 0.0
+    lrt = max(0.0, 2.0 * float(fit.loglik_saturated[0] - fit.loglik_tau0[0])) if df else 0.0
+    vt = _typical_variance(data, options)
+    if options.model == "glmm":
+        i2 = 100.0 * tau2 / (tau2 + vt) if df else 0.0
+        h2 = 1.0 + tau2 / vt if df else 1.0
+    else:
+        i2 = 100.0 * max(0.0, (wald - df) / wald) if wald > 0 else 0.0
+        h2 = wald / df if df else 1.0
+    return PoolResult(
+        mu=mu,
+        se=se,
+        tau2=tau2,
+        se_model=se,
+        se_tau2=2.0 * float(fit.tau[0]) * float(fit.se_tau[0]) if random and tau2 > 0 else np.nan,
+        k=k,
+        **_totals(data, options),
+        heterogeneity=Heterogeneity(
+            Q=wald,
+            df=df,
+            p=float(chi2_sf(wald, df)) if df else 1.0,
+            I2=i2,
+            H2=h2,
+            typical_variance=vt,
+            Q_lrt=lrt,
+            p_lrt=float(chi2_sf(lrt, df)) if df else 1.0,
+        ),
+        cautions=find_cautions(
+            options, data, tau2, converged=converged, message=fit.message() if random else ""
+        ),
+        converged=converged,
+        loglik=float((fit.loglik if random else fit.loglik_tau0)[0]),
+        options=options,
+        data=data,
+        weights=_spread_out(data, glmm_weights(events, size, mu, tau2, kind)),
+        engine=fit if random else None,
+    )
+
+
+def _typical_variance(data: StudyData, options: Options) -> float:
+    """Typical sampling variance of the measure under its own zero-cell rule."""
+    if data.k < 2:
+        return float("nan")
+    events, size = included_counts(data)
+    _, vi = get_measure(options.measure).effects(events, size)
+    w = 1.0 / vi
+    return float((data.k - 1) / (w.sum() - (w**2).sum() / w.sum()))

@@ -1,0 +1,132 @@
+"""What a reader should know before using a pooled estimate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.effects import get_measure
+from helpers.pooling.inverse_variance import InverseVarianceFit
+
+if TYPE_CHECKING:
+    from helpers.pooling.result import Caution, Options
+    from helpers.pooling.studies import StudyData
+
+__all__ = ["FEW_STUDIES", "find_cautions"]
+
+#: Below this number of studies the between-study variance is poorly estimated.
+FEW_STUDIES = 5
+
+
+def find_cautions(
+    options: Options,
+    data: StudyData,
+    tau2: float,
+    *,
+    converged: bool,
+    engine: InverseVarianceFit | None = None,
+    message: str = "",
+) -> tuple[Caution, ...]:
+    """Cautions for one fit, most important first.
+
+    Codes: "not-converged", "single-study", "few-studies", "boundary", "excluded-studies",
+    "zero-cells-corrected", "sparse-cells", "knapp-hartung-narrow", "double-arcsine",
+    "several-maxima".
+    """
+    from helpers.pooling.result import Caution
+
+    measure, k = get_measure(options.measure), data.k
+    found: list[Caution] = []
+    if not converged:
+        text = f"The fit did not converge: {message}" if message else "The fit did not converge."
+        found.append(Caution("not-converged", text))
+    if k == 1:
+        found.append(
+            Caution(
+                "single-study",
+                "There is one study: the between-study variance cannot be estimated and the "
+                "result is that study's own estimate with a Wald-type interval.",
+            )
+        )
+    elif options.model != "common" and k < FEW_STUDIES:
+        found.append(
+            Caution(
+                "few-studies",
+                f"With {k} studies the between-study variance is poorly estimated; interval and "
+                "prediction depend strongly on the method.",
+            )
+        )
+    if options.model != "common" and k > 1 and tau2 == 0.0:
+        found.append(
+            Caution(
+                "boundary",
+                "The between-study variance is estimated as zero, its boundary; this does not "
+                "show that the studies share one effect.",
+            )
+        )
+    excluded = len(data.labels) - k
+    if excluded:
+        found.append(
+            Caution("excluded-studies", f"{_count(excluded)} left out; the table gives reasons.")
+        )
+    corrected = int((data.corrected & data.included).sum())
+    if corrected and options.method == "inverse-variance":
+        found.append(
+            Caution(
+                "zero-cells-corrected",
+                f"{options.add:g} was added to the cells of {_count(corrected, False)}; a "
+                "likelihood model needs no correction.",
+            )
+        )
+    if data.events is not None and data.size is not None and measure.kind != "effect":
+        x, n = data.events[data.included], data.size[data.included]
+        smallest = x if measure.kind == "rate" else np.minimum(x, n - x)
+        sparse = int((smallest < 5).sum())
+        normal = measure.name not in (
+            "arcsine",
+            "double-arcsine",
+            "sqrt-rate",
+            "freeman-tukey-rate",
+        )
+        if normal and options.method == "inverse-variance" and sparse * 2 > k:
+            found.append(
+                Caution(
+                    "sparse-cells",
+                    f"{sparse} of {k} studies have fewer than five events (or non-events), where "
+                    "the normal approximation behind inverse-variance weights is poor.",
+                )
+            )
+    narrow = options.ci_method in ("knapp-hartung", "knapp-hartung-wider")
+    if engine is not None and narrow and k > 1 and bool(engine.scale[0] < 1.0):
+        found.append(
+            Caution(
+                "knapp-hartung-narrow",
+                "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
+                "than the model's; 'knapp-hartung-max1' avoids this.",
+            )
+        )
+    if engine is not None and engine.tau2.scan is not None and engine.tau2.scan.maxima[0] > 1:
+        found.append(
+            Caution(
+                "several-maxima",
+                f"The likelihood has {int(engine.tau2.scan.maxima[0])} local maxima; the result "
+                f"is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in log-likelihood.",
+            )
+        )
+    if measure.name == "double-arcsine":
+        found.append(
+            Caution(
+                "double-arcsine",
+                "The back-transformation of a pooled double arcsine depends on a single sample "
+                "size and can mislead when sizes differ widely.",
+            )
+        )
+    return tuple(found)
+
+
+def _count(number: int, verb: bool = True) -> str:
+    noun = "1 study" if number == 1 else f"{number} studies"
+    if not verb:
+        return noun
+    return f"{noun} {'is' if number == 1 else 'are'}"

@@ -1,0 +1,279 @@
+"""Weighted least squares over batches: every quantity that the normal-normal model needs.
+
+Arrays have shape (..., k): leading axes are replicates, the last one studies. `counts` says
+how often a study takes part (0 = not at all, 1 = once, more in a case-resampling bootstrap).
+Studies with count 0 must carry harmless numbers (`prepare` sees to that). `design` is None
+for an intercept, or has shape (..., k, p); p = 0 means that no coefficient is estimated.
+
+With w = 1/(vi + tau2), W = diag(w) and P = W - WX(X'WX)^-1X'W the module gives the residual
+sum of squares y'Py, the traces of P and PP, and y'PPy, y'PPPy without forming a k-by-k matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from helpers.errors import MetaAnalysisError
+
+Array = NDArray[np.float64]
+
+__all__ = ["Batch", "Moments", "moments", "prepare", "trace_pv"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Checked input of the engine: `yi`, `vi`, `counts` of shape (R, k), an optional design.
+
+    Attributes
+    ----------
+    yi, vi : ndarray, shape (R, k)
+        Effects and sampling variances; studies that do not take part carry 0 and 1.
+    counts : ndarray, shape (R, k)
+        How often each study takes part.
+    design : ndarray or None, shape (R, k, p)
+        None for an intercept.
+    k : ndarray, shape (R,)
+        Number of studies that take part (sum of the counts).
+    p : int
+        Number of coefficients.
+    """
+
+    yi: Array
+    vi: Array
+    counts: Array
+    design: Array | None
+    k: Array
+    p: int
+
+    def rows(self, index: slice | NDArray[np.intp]) -> Batch:
+        """Replicates picked by `index`."""
+        return Batch(
+            self.yi[index],
+            self.vi[index],
+            self.counts[index],
+            None if self.design is None else self.design[index],
+            self.k[index],
+            self.p,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Results of `moments`, each with the leading shape of its input.
+
+    `weights` includes the counts; `beta` and `cov` are (..., p) and (..., p, p).
+    """
+
+    weights: Array
+    beta: Array
+    cov: Array
+    residuals: Array
+    rss: Array
+    sum_log_w: Array
+    sum_w: Array
+    sum_w2: Array
+    trace_p: Array
+    trace_pp: Array
+    y_pp_y: Array
+    y_ppp_y: Array
+    log_det: Array
+
+
+def prepare(
+    yi: ArrayLike, vi: ArrayLike, counts: ArrayLike | None = None, design: ArrayLike | None = None
+) -> Batch:
+    """Check and complete a batch.
+
+    Parameters
+    ----------
+    yi, vi : array_like, shape (k,) or (R, k)
+        Effects and sampling variances.
+    counts : array_like, optional
+        Mask or multiplicities of the same shape (or (k,)); default: every study once.
+    design : array_like, optional
+        Shape (k, p) or (R, k, p); default: an intercept.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A study that takes part has a missing effect or a variance that is not positive, or a
+        replicate has no study.
+
+    Examples
+    --------
+    >>> prepare([0.1, 0.2], [0.01, 0.02]).k.tolist()
+    [2.0]
+    """
+    y, v = np.broadcast_arrays(
+        np.atleast_2d(np.asarray(yi, dtype=float)), np.atleast_2d(np.asarray(vi, dtype=float))
+    )
+    c = np.ones(y.shape) if counts is None else np.atleast_2d(np.asarray(counts, dtype=float))
+    shape = np.broadcast_shapes(y.shape, c.shape)
+    x = None if design is None else np.asarray(design, dtype=float)
+    if x is not None:
+        x = x[None] if x.ndim == 2 else x
+        shape = np.broadcast_shapes(shape, x.shape[:2])
+        x = np.broadcast_to(x, (*shape, x.shape[2]))
+    y, v, c = (np.broadcast_to(a, shape) for a in (y, v, c))
+    used = c > 0
+    bad = used & ~(np.isfinite(y) & np.isfinite(v) & (v > 0))
+    if bad.any():
+        rep, study = (int(i[0]) for i in np.nonzero(bad))
+        raise MetaAnalysisError(
+            f"study {study + 1} (replicate {rep + 1}): effect {y[rep, study]} with variance "
+            f"{v[rep, study]}; expected a finite effect and a positive variance"
+        )
+    if bool((c < 0).any()) or not bool(used.any(axis=1).all()):
+        raise MetaAnalysisError("counts must be at least 0 and every replicate needs a study")
+    y, v = np.where(used, y, 0.0), np.where(used, v, 1.0)
+    if x is not None:
+        x = np.where(used[..., None], x, 0.0)
+    p = 1 if x is None else int(x.shape[2])
+    return Batch(y, v, np.array(c), x, c.sum(axis=1), p)
+
+
+def moments(batch: Batch, tau2: Array) -> Moments:
+    """Weighted least squares at given between-study variances.
+
+    Parameters
+    ----------
+    batch : Batch
+        R replicates of k studies.
+    tau2 : ndarray, shape (R,) or (R, G)
+        With a second axis every replicate is evaluated at G values, and every result gets
+        that axis after the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> m = moments(prepare([0.0, 1.0], [1.0, 1.0]), np.zeros(1))
+    >>> float(m.rss[0]), float(m.trace_p[0])
+    (0.5, 1.0)
+    """
+    y, v, c, x = batch.yi, batch.vi, batch.counts, batch.design
+    if tau2.ndim == 2:
+        y, v, c = y[:, None, :], v[:, None, :], c[:, None, :]
+        x = None if x is None else x[:, None, :, :]
+    w1 = 1.0 / (v + tau2[..., None])
+    w = c * w1
+    if x is None:
+        return _intercept(y, w1, w, c)
+    return _regression(y, w1, w, c, x)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Sum of products over the last axis."""
+    return np.einsum("...k,...k->...", a, b)
+
+
+def _intercept(y: Array, w1: Array, w: Array, c: Array) -> Moments:
+    s1 = w.sum(axis=-1)
+    mu = _dot(w, y) / s1
+    r = y - mu[..., None]
+    w2 = w * w1
+    s2, s3 = w2.sum(axis=-1), _dot(w2, w1)
+    r2 = r * r
+    a2 = _dot(w2, r2)
+    cross = _dot(w2, r)
+    return Moments(
+        weights=w,
+        beta=mu[..., None],
+        cov=(1.0 / s1)[..., None, None],
+        residuals=r,
+        rss=_dot(w, r2),
+        sum_log_w=_dot(c, np.log(w1)),
+        sum_w=s1,
+        sum_w2=s2,
+        trace_p=s1 - s2 / s1,
+        trace_pp=s2 - 2.0 * s3 / s1 + (s2 / s1) ** 2,
+        y_pp_y=a2,
+        y_ppp_y=_dot(w2 * w1, r2) - cross**2 / s1,
+        log_det=np.log(s1),
+    )
+
+
+def _regression(y: Array, w1: Array, w: Array, c: Array, x: Array) -> Moments:
+    p = x.shape[-1]
+    lead = np.broadcast_shapes(w.shape[:-1], x.shape[:-2])
+    w2, s1 = w * w1, w.sum(axis=-1)
+    w3 = w2 * w1
+    if p == 0:
+        r = np.broadcast_to(y, w.shape)
+        r2 = r * r
+        zero = np.zeros(lead)
+        return Moments(
+            weights=w,
+            beta=np.zeros((*lead, 0)),
+            cov=np.zeros((*lead, 0, 0)),
+            residuals=r,
+            rss=_dot(w, r2),
+            sum_log_w=_dot(c, np.log(w1)),
+            sum_w=s1,
+            sum_w2=w2.sum(axis=-1),
+            trace_p=s1,
+            trace_pp=w2.sum(axis=-1),
+            y_pp_y=_dot(w2, r2),
+            y_ppp_y=_dot(w3, r2),
+            log_det=zero,
+        )
+    gram = np.einsum("...kp,...k,...kq->...pq", x, w, x)
+    gram2 = np.einsum("...kp,...k,...kq->...pq", x, w2, x)
+    gram3 = np.einsum("...kp,...k,...kq->...pq", x, w3, x)
+    cov = np.linalg.inv(gram)
+    beta = np.einsum("...pq,...kq,...k,...k->...p", cov, x, w, np.broadcast_to(y, w.shape))
+    r = y - np.einsum("...kp,...p->...k", x, beta)
+    r2 = r * r
+    half = cov @ gram2
+    cross = np.einsum("...kp,...k,...k->...p", x, w2, r)
+    return Moments(
+        weights=w,
+        beta=beta,
+        cov=cov,
+        residuals=r,
+        rss=_dot(w, r2),
+        sum_log_w=_dot(c, np.log(w1)),
+        sum_w=s1,
+        sum_w2=w2.sum(axis=-1),
+        trace_p=s1 - np.einsum("...pp->...", half),
+        trace_pp=w2.sum(axis=-1)
+        - 2.0 * np.einsum("...pq,...qp->...", cov, gram3)
+        + np.einsum("...pq,...qp->...", half, half),
+        y_pp_y=_dot(w2, r2),
+        y_ppp_y=_dot(w3, r2) - np.einsum("...p,...pq,...q->...", cross, cov, cross),
+        log_det=np.linalg.slogdet(gram)[1],
+    )
+
+
+def trace_pv(batch: Batch, weights: Array) -> tuple[Array, Array, Array]:
+    """y'Py, tr(P) and tr(PV) for any working weights (the general method of moments).
+
+    P = A - AX(X'AX)^-1X'A with A = diag(weights), V = diag(vi). The expectation of y'Py is
+    tr(PV) + tau2 tr(P).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> b = prepare([0.0, 1.0], [1.0, 1.0])
+    >>> [float(q[0]) for q in trace_pv(b, np.ones((1, 2)))]
+    [0.5, 1.0, 1.0]
+    """
+    c, v = batch.counts, batch.vi
+    a = c * weights
+    a2 = a * weights
+    if batch.design is None:
+        s1 = a.sum(axis=1)
+        r = batch.yi - (_dot(a, batch.yi) / s1)[:, None]
+        return _dot(a, r * r), s1 - a2.sum(axis=1) / s1, _dot(a, v) - _dot(a2, v) / s1
+    x = batch.design
+    cov = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, a, x))
+    beta = np.einsum("rpq,rkq,rk,rk->rp", cov, x, a, batch.yi)
+    r = batch.yi - np.einsum("rkp,rp->rk", x, beta)
+    lever = np.einsum("rkp,rpq,rkq->rk", x, cov, x)
+    return (
+        _dot(a, r * r),
+        a.sum(axis=1) - _dot(a2, lever),
+        _dot(a, v) - _dot(a2 * v, lever),
+    )

@@ -1,0 +1,80 @@
+"""Keys and DOIs of the sources that results cite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["REFERENCES", "Methods", "Reference", "references"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One source: its key in ``book/references.bib`` and its DOI."""
+
+    key: str
+    doi: str
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """How a result was made: one sentence and its sources.
+
+    Attributes
+    ----------
+    sentence : str
+        The methods in words; also ``str()`` of the object.
+    references : tuple of Reference
+        Sources in the order of the sentence.
+    """
+
+    sentence: str
+    references: tuple[Reference, ...]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+#: BibTeX key -> DOI.
+REFERENCES: dict[str, str] = {
+    "barendregt2013": "10.1136/jech-2013-203104",
+    "biggerstaff2008": "10.1002/sim.3428",
+    "cochran1954": "10.2307/3001666",
+    "dersimonian1986": "10.1016/0197-2456(86)90046-2",
+    "dersimonian2007": "10.1016/j.cct.2006.04.004",
+    "freeman1950": "10.1214/aoms/1177729756",
+    "hamza2008": "10.1016/j.jclinepi.2007.03.016",
+    "hardy1996": "10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A",
+    "hedges1983": "10.1037/0033-2909.93.2.388",
+    "henmi2010": "10.1002/sim.4029",
+    "higgins2002": "10.1002/sim.1186",
+    "higgins2009": "10.1111/j.1467-985X.2008.00552.x",
+    "inthout2014": "10.1186/1471-2288-14-25",
+    "jackson2013": "10.1002/jrsm.1081",
+    "jackson2017": "10.1002/sim.7411",
+    "knapp2003": "10.1002/sim.1482",
+    "miller1978": "10.1080/00031305.1978.10479283",
+    "morris1983": "10.2307/2287098",
+    "nagashima2019": "10.1177/0962280218773520",
+    "partlett2017": "10.1002/sim.7140",
+    "paule1982": "10.6028/jres.087.022",
+    "pinheiro1995": "10.1080/10618600.1995.10474663",
+    "rover2015": "10.1186/s12874-015-0091-1",
+    "schwarzer2019": "10.1002/jrsm.1348",
+    "sidik2005": "10.1111/j.1467-9876.2005.00489.x",
+    "stijnen2010": "10.1002/sim.4040",
+    "veroniki2016": "10.1002/jrsm.1164",
+    "viechtbauer2005": "10.3102/10769986030003261",
+    "viechtbauer2007": "10.1002/sim.2514",
+    "viechtbauer2015": "10.1037/met0000023",
+}
+
+
+def references(*keys: str) -> tuple[Reference, ...]:
+    """Look references up by key, each once, in order.
+
+    Examples
+    --------
+    >>> references("higgins2002")[0].doi
+    '10.1002/sim.1186'
+    """
+    return tuple(Reference(key, REFERENCES[key]) for key in dict.fromkeys(keys))

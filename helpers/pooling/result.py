@@ -1,0 +1,548 @@
+"""The one result type of pooling: frozen numbers, and views made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.effects import Measure, effective_size, get_measure, study_interval
+from helpers.errors import UnsupportedError
+from helpers.pooling.intervals import (
+    KNAPP_HARTUNG,
+    MU_METHODS,
+    Interval,
+    henmi_copas_interval,
+    knapp_hartung_se,
+    profile_mu_interval,
+    symmetric_interval,
+)
+from helpers.pooling.inverse_variance import InverseVarianceFit
+from helpers.pooling.likelihood import glmm_profile_mu, glmm_profile_tau2, pooled_profile
+from helpers.pooling.prediction import (
+    PREDICTION_METHODS,
+    bootstrap_prediction,
+    normal_prediction,
+)
+from helpers.pooling.references import Methods
+from helpers.pooling.studies import StudyData
+from helpers.pooling.tau2_intervals import (
+    TAU2_CI_METHODS,
+    generalised_q_interval,
+    profile_tau2_interval,
+    q_profile_interval,
+)
+from helpers.pooling.words import methods_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from helpers.pooling.glmm import GLMMFit
+
+Array = NDArray[np.float64]
+Scale = Literal["display", "model"]
+
+__all__ = ["Caution", "Heterogeneity", "Interval", "Options", "PoolResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something a reader should know before using a result.
+
+    Attributes
+    ----------
+    code : str
+        Short stable name, e.g. "few-studies".
+    message : str
+        One sentence.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heterogeneity:
+    """How much the studies differ beyond chance.
+
+    Attributes
+    ----------
+    Q, df, p : float
+        Cochran's Q, its degrees of freedom and p-value. For likelihood models the Wald test of
+        the saturated model, in which studies with a zero or full cell carry no weight.
+    I2 : float
+        Percentage of the total variance that is between studies.
+    H2 : float
+        Total variance over typical sampling variance.
+    typical_variance : float
+        The sampling variance behind I2 and H2, (k - p)/tr(P) with inverse-variance weights
+        (Higgins and Thompson 2002, doi:10.1002/sim.1186).
+    Q_lrt, p_lrt : float or None
+        Likelihood-ratio test against the saturated model, likelihood models only.
+
+    Notes
+    -----
+    Random effects: I2 = 100 tau2/(tau2 + typical variance), H2 = 1 + tau2/typical variance,
+    also for the GLMM (typical variance of the same measure with its zero-cell rule).
+    Common effect: I2 = max(0, 100 (Q - df)/Q) and H2 = Q/df.
+    """
+
+    Q: float
+    df: int
+    p: float
+    I2: float
+    H2: float
+    typical_variance: float
+    Q_lrt: float | None = None
+    p_lrt: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every choice behind a result, so that it can be made again on other studies."""
+
+    measure: str = "logit"
+    model: str = "random"
+    method: str = "inverse-variance"
+    tau2_method: str | None = "REML"
+    ci_method: str = "knapp-hartung"
+    level: float = 0.95
+    add: float = 0.5
+    to: str | None = None
+    quad_points: int = 7
+    study_ci: str = "wilson"
+    back_transform: str = "harmonic-mean"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolResult:
+    """A pooled estimate with everything needed to report and to question it.
+
+    Attributes
+    ----------
+    mu, se, tau2 : float
+        Pooled effect, its standard error under `ci_method`, and the between-study variance, on
+        the model scale.
+    se_model : float
+        Standard error from the model alone (no Knapp-Hartung scaling).
+    se_tau2 : float
+        Standard error of `tau2` (NaN where there is none, e.g. at the boundary of the GLMM).
+    k : int
+        Included studies.
+    events, n, time : float or None
+        Totals over the included studies (`n` patients for proportions, `time` for rates).
+    heterogeneity : Heterogeneity
+    cautions : tuple of Caution
+    converged : bool
+    loglik : float
+        Log-likelihood at the estimates: marginal for likelihood models (all constants), of
+        the normal-normal model otherwise (restricted for REML).
+    options : Options
+        Every choice; also readable as `measure`, `model`, `tau2_method`, `ci_method`, `level`.
+    data : StudyData
+        All rows given, excluded ones included.
+    weights : ndarray
+        Percent for each row of `data`, 0 for excluded rows; sums to 100.
+    engine : InverseVarianceFit, GLMMFit or None
+        The engine's own fit (a batch of one).
+    """
+
+    mu: float
+    se: float
+    tau2: float
+    se_model: float
+    se_tau2: float
+    k: int
+    events: float | None
+    n: float | None
+    time: float | None
+    heterogeneity: Heterogeneity
+    cautions: tuple[Caution, ...]
+    converged: bool
+    loglik: float
+    options: Options
+    data: StudyData = field(repr=False)
+    weights: Array = field(repr=False)
+    engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
+
+    # --- the choices ------------------------------------------------------------------------
+
+    @property
+    def measure(self) -> str:
+        """Name of the effect measure."""
+        return self.options.measure
+
+    @property
+    def model(self) -> str:
+        """One of "common", "random" and "glmm"."""
+        return self.options.model
+
+    @property
+    def tau2_method(self) -> str | None:
+        """Estimator of tau2 (None without between-study variance)."""
+        return self.options.tau2_method
+
+    @property
+    def ci_method(self) -> str:
+        """Interval method behind `se` and `ci`."""
+        return self.options.ci_method
+
+    @property
+    def level(self) -> float:
+        """Confidence level of `ci`."""
+        return self.options.level
+
+    @property
+    def scale(self) -> Measure:
+        """The measure itself, with its transformation and inverse."""
+        return get_measure(self.options.measure)
+
+    # --- display scale ----------------------------------------------------------------------
+
+    @property
+    def back_size(self) -> float | None:
+        """Sample size of the back-transformation (Freeman-Tukey measures only)."""
+        if not self.scale.needs_size or self.data.size is None:
+            return None
+        return effective_size(
+            self.data.size[self.data.included],
+            self.se_model,
+            self.options.back_transform,
+            self.scale.kind,
+        )
+
+    def to_display(self, value: float) -> float:
+        """Turn a model-scale value into a proportion, rate or effect."""
+        return float(self.scale.inverse(value, self.back_size))
+
+    @property
+    def estimate(self) -> float:
+        """Pooled estimate on the display scale."""
+        return self.to_display(self.mu)
+
+    @property
+    def ci(self) -> Interval:
+        """Confidence interval on the display scale, with `ci_method` at `level`."""
+        return self.conf_int()
+
+    def _scaled(self, limits: Interval, scale: Scale) -> Interval:
+        if scale == "model":
+            return limits
+        if scale == "display":
+            return Interval(self.to_display(limits.lower), self.to_display(limits.upper))
+        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+
+    def _level(self, level: float | None) -> float:
+        chosen = self.level if level is None else level
+        if not 0.0 < chosen < 1.0:
+            raise UnsupportedError(f"level={chosen!r}: expected a number between 0 and 1")
+        return chosen
+
+    # --- intervals --------------------------------------------------------------------------
+
+    def conf_int(
+        self, method: str | None = None, scale: Scale = "display", level: float | None = None
+    ) -> Interval:
+        """Confidence interval for the pooled effect.
+
+        Parameters
+        ----------
+        method : str, optional
+            One of `helpers.pooling.intervals.MU_METHODS` for the model; default `ci_method`.
+        scale : {"display", "model"}
+            Scale of the limits.
+        level : float, optional
+            Default: the level of the fit.
+
+        Raises
+        ------
+        UnsupportedError
+            The method is not defined for this fit.
+
+        Examples
+        --------
+        >>> from helpers.pooling import pool
+        >>> fit = pool(events=[3, 8, 6], n=[40, 60, 90], ci_method="wald")
+        >>> [round(x, 4) for x in fit.conf_int()]
+        [0.0555, 0.151]
+        """
+        method = method or self.ci_method
+        level = self._level(level)
+        allowed = MU_METHODS[self.model]
+        if method not in allowed:
+            raise UnsupportedError(
+                f"method={method!r} is not defined for model={self.model!r}; "
+                f"expected one of {', '.join(allowed)}"
+            )
+        return self._scaled(self._mu_interval(method, level), scale)
+
+    def _mu_interval(self, method: str, level: float) -> Interval:
+        if method == "wald":
+            return symmetric_interval(self.mu, self.se_model, level)
+        fit = self.engine
+        if method == "profile" and self.options.method == "likelihood":
+            if self.model == "common" or self.k == 1:
+                return pooled_profile(self.data, self.scale.kind, level)
+            return glmm_profile_mu(self.data, self.scale.kind, self.options.quad_points, level)
+        if method != "henmi-copas" and self.k < 2:
+            raise UnsupportedError(f"method={method!r} needs at least 2 studies; there is 1")
+        if method == "t":
+            return symmetric_interval(self.mu, self.se_model, level, self.k - 1)
+        if not isinstance(fit, InverseVarianceFit):
+            raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
+        if method in KNAPP_HARTUNG:
+            se = float(knapp_hartung_se(fit, method, level)[0])
+            wald = method == "knapp-hartung-wider" and se == self.se_model
+            return symmetric_interval(self.mu, se, level, None if wald else self.k - 1)
+        if method == "henmi-copas":
+            y, v = self._included()
+            return henmi_copas_interval(y, v, level)
+        if self.tau2_method != "ML":
+            raise UnsupportedError(
+                "the profile-likelihood interval for the pooled effect is defined for "
+                f"tau2_method='ML', not {self.tau2_method!r}"
+            )
+        return profile_mu_interval(fit, level)
+
+    def _included(self) -> tuple[Array, Array]:
+        keep = self.data.included
+        return self.data.yi[keep], self.data.vi[keep]
+
+    def prediction_interval(
+        self,
+        method: str | None = None,
+        scale: Scale = "display",
+        level: float | None = None,
+        *,
+        draws: int = 25_000,
+        seed: int = 1,
+    ) -> Interval:
+        """Interval for the effect in a new study.
+
+        Parameters
+        ----------
+        method : str, optional
+            One of `helpers.pooling.prediction.PREDICTION_METHODS` for the model. Default:
+            "knapp-hartung" after a Knapp-Hartung confidence interval, else "t-k-1".
+        scale, level
+            As in `conf_int`.
+        draws, seed : int
+            Of the bootstrap.
+
+        Raises
+        ------
+        UnsupportedError
+            The method is not defined for this fit (a common effect has none), or there are
+            too few studies.
+
+        Examples
+        --------
+        >>> from helpers.pooling import pool
+        >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50])
+        >>> low, high = fit.prediction_interval("normal")
+        >>> 0 < low < fit.estimate < high < 1
+        True
+        """
+        if method is None:
+            method = "knapp-hartung" if self.ci_method in KNAPP_HARTUNG else "t-k-1"
+        level = self._level(level)
+        allowed = PREDICTION_METHODS[self.model]
+        if method not in allowed:
+            raise UnsupportedError(
+                f"method={method!r} is not defined for model={self.model!r}"
+                + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+            )
+        if self.k < 2:
+            raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
+        if method == "bootstrap":
+            y, v = self._included()
+            return self._scaled(bootstrap_prediction(y, v, level, draws=draws, seed=seed), scale)
+        se = self.se_model
+        if method.startswith("knapp-hartung") and isinstance(self.engine, InverseVarianceFit):
+            se = float(knapp_hartung_se(self.engine, "knapp-hartung", level)[0])
+        df = None if method == "normal" else self.k - (2 if method.endswith("k-2") else 1)
+        return self._scaled(normal_prediction(self.mu, se, self.tau2, level, df), scale)
+
+    def tau2_ci(
+        self,
+        method: str | None = None,
+        level: float | None = None,
+        *,
+        weights: str = "inverse-variance",
+    ) -> Interval:
+        """Confidence interval for the between-study variance.
+
+        Parameters
+        ----------
+        method : {"q-profile", "generalised-q", "profile"}, optional
+            Default "q-profile"; "profile" for the GLMM.
+        level : float, optional
+            Default: the level of the fit.
+        weights : {"inverse-variance", "inverse-se", "equal"}
+            Of "generalised-q".
+
+        Raises
+        ------
+        UnsupportedError
+            The method is not defined for this fit, or there is one study.
+
+        Examples
+        --------
+        >>> from helpers.pooling import pool_effects
+        >>> fit = pool_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+        >>> [round(x, 3) for x in fit.tau2_ci()]
+        [0.171, 39.398]
+        """
+        method = method or ("profile" if self.model == "glmm" else "q-profile")
+        level = self._level(level)
+        allowed = TAU2_CI_METHODS[self.model]
+        if method not in allowed:
+            raise UnsupportedError(
+                f"a tau2 interval by {method!r} is not defined for model={self.model!r}"
+                + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+            )
+        if self.k < 2:
+            raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
+        if self.model == "glmm":
+            return glmm_profile_tau2(self.data, self.scale.kind, self.options.quad_points, level)
+        fit = self.engine
+        assert isinstance(fit, InverseVarianceFit)
+        if method == "q-profile":
+            return q_profile_interval(fit, level)
+        if method == "generalised-q":
+            return generalised_q_interval(*self._included(), weights, level)
+        if self.tau2_method not in ("ML", "REML"):
+            raise UnsupportedError(
+                "a profile-likelihood interval for tau2 needs tau2_method 'ML' or 'REML', "
+                f"not {self.tau2_method!r}"
+            )
+        return profile_tau2_interval(fit, level, restricted=self.tau2_method == "REML")
+
+    # --- views ------------------------------------------------------------------------------
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """Table of all studies in input order, excluded ones with their reason.
+
+        Index "study"; columns `events`, `n` (or `time`; none of them after `pool_effects`),
+        `yi`, `vi` (model scale), `estimate`, `ci_lower`, `ci_upper` (display scale), `weight`
+        (percent), `included`, `reason`.
+        """
+        import pandas as pd
+
+        data, measure = self.data, self.scale
+        columns: dict[str, Any] = {}
+        size = data.size
+        if data.events is not None and size is not None:
+            known = np.isfinite(data.events) & np.isfinite(size)
+            x, n = np.where(known, data.events, 0.0), np.where(known, size, 1.0)
+            columns["events"] = data.events
+            columns["time" if measure.kind == "rate" else "n"] = size
+            estimate = np.where(known, x / n, np.nan)
+            if self.options.study_ci == "wald":
+                known = known & np.isfinite(data.yi)
+        else:
+            known = np.isfinite(data.yi) & np.isfinite(data.vi)
+            x = n = np.where(known, data.yi, 0.0)
+            estimate = np.where(known, measure.inverse(np.where(known, data.yi, 0.0), size), np.nan)
+        low, high = study_interval(
+            x,
+            np.where(known, size, 1.0) if size is not None else n,
+            method=self.options.study_ci,
+            level=self.level,
+            measure=measure,
+            yi=np.where(known, data.yi, 0.0),
+            vi=np.where(known, data.vi, 1.0),
+        )
+        columns |= {
+            "yi": data.yi,
+            "vi": data.vi,
+            "estimate": estimate,
+            "ci_lower": np.where(known, low, np.nan),
+            "ci_upper": np.where(known, high, np.nan),
+            "weight": self.weights,
+            "included": data.included,
+            "reason": list(data.reason),
+        }
+        table = pd.DataFrame(
+            {name: np.array(values) for name, values in columns.items()},
+            index=pd.Index(data.labels, name="study"),
+        )
+        whole = [name for name in ("events", "n") if name in table]
+        return table.astype(dict.fromkeys(whole, "Int64"))
+
+    def row(self) -> dict[str, Any]:
+        """Headline numbers as a dictionary (the columns of `summary_frame`)."""
+        limits = self.ci
+        out: dict[str, Any] = {"k": self.k}
+        if self.events is not None:
+            out["events"] = int(self.events)
+            if self.time is not None:
+                out["time"] = self.time
+            else:
+                out["n"] = int(self.n or 0)
+        out |= {"estimate": self.estimate, "ci_lower": limits.lower, "ci_upper": limits.upper}
+        new = Interval(float("nan"), float("nan"))
+        if self.k > 1 and self.model != "common":
+            new = self.prediction_interval()
+        return out | {
+            "prediction_lower": new.lower,
+            "prediction_upper": new.upper,
+            "tau2": self.tau2,
+            "I2": self.heterogeneity.I2,
+            "Q": self.heterogeneity.Q,
+            "df": self.heterogeneity.df,
+            "p": self.heterogeneity.p,
+        }
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One-row table of the headline numbers; index "model"."""
+        import pandas as pd
+
+        return pd.DataFrame([self.row()], index=pd.Index([self.model], name="model"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing values are None."""
+        limits, model_limits = self.ci, self.conf_int(scale="model")
+        studies = self.studies.reset_index().astype(object)
+        rows = studies.where(studies.notna(), None).to_dict(orient="records")
+        out = {
+            **{f.name: getattr(self.options, f.name) for f in fields(self.options)},
+            **{key: getattr(self, key) for key in ("mu", "se", "se_model", "tau2", "se_tau2")},
+            "ci_model": list(model_limits),
+            "estimate": self.estimate,
+            "ci": list(limits),
+            "k": self.k,
+            "events": self.events,
+            "n": self.n,
+            "time": self.time,
+            "loglik": self.loglik,
+            "converged": self.converged,
+            "heterogeneity": {
+                f.name: getattr(self.heterogeneity, f.name) for f in fields(self.heterogeneity)
+            },
+            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+            "methods": str(self.methods()),
+            "references": [{"key": r.key, "doi": r.doi} for r in self.methods().references],
+            "studies": rows,
+        }
+        return _plain(out)
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        return methods_of(self.options, self.k)
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python objects, None for what is missing."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,118 @@
+"""The methods of a result in one sentence, with sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers.effects import get_measure
+from helpers.pooling.references import Methods, references
+
+if TYPE_CHECKING:
+    from helpers.pooling.result import Options
+
+__all__ = ["methods_of"]
+
+_TAU2_WORDS: dict[str, tuple[str, str]] = {
+    "DL": ("the DerSimonian-Laird estimator", "dersimonian1986"),
+    "DL2": ("the two-step DerSimonian-Laird estimator", "dersimonian2007"),
+    "HE": ("the Hedges estimator", "hedges1983"),
+    "HE2": ("the two-step Hedges estimator", "dersimonian2007"),
+    "HS": ("the Hunter-Schmidt estimator", "viechtbauer2005"),
+    "HSk": ("the Hunter-Schmidt estimator with small-sample correction", "viechtbauer2015"),
+    "SJ": ("the Sidik-Jonkman estimator", "sidik2005"),
+    "PM": ("the Paule-Mandel estimator", "paule1982"),
+    "PMM": ("the median-unbiased Paule-Mandel estimator", "veroniki2016"),
+    "EB": ("the empirical Bayes estimator", "morris1983"),
+    "ML": ("maximum likelihood", "viechtbauer2005"),
+    "REML": ("restricted maximum likelihood", "viechtbauer2005"),
+}
+_CI_WORDS: dict[str, tuple[str, str | None]] = {
+    "wald": ("Wald-type", None),
+    "t": ("based on a t distribution", None),
+    "knapp-hartung": ("by the method of Knapp and Hartung", "knapp2003"),
+    "knapp-hartung-max1": (
+        "by the method of Knapp and Hartung, never narrower than without its scale factor",
+        "rover2015",
+    ),
+    "knapp-hartung-wider": (
+        "the wider of the Wald-type interval and that of Knapp and Hartung",
+        "jackson2017",
+    ),
+    "profile": ("by profile likelihood", "hardy1996"),
+    "henmi-copas": ("by the method of Henmi and Copas", "henmi2010"),
+}
+
+_SCALE_WORDS: dict[str, str] = {
+    "raw": " without transformation",
+    "log": " on the log scale",
+    "logit": " on the logit scale",
+    "arcsine": " on the arcsine scale",
+    "double-arcsine": " on the double arcsine scale",
+    "raw-rate": " without transformation",
+    "log-rate": " on the log scale",
+    "sqrt-rate": " on the square-root scale",
+    "freeman-tukey-rate": " on the Freeman-Tukey scale",
+    "effect": "",
+}
+
+
+def methods_of(options: Options, k: int) -> Methods:
+    """Describe the choices in `options` for `k` studies.
+
+    Examples
+    --------
+    >>> from helpers.pooling.result import Options
+    >>> print(methods_of(Options(tau2_method="DL", ci_method="wald"), 12))
+    Proportions of 12 studies were pooled on the logit scale by inverse variance with random
+    effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95 %
+    confidence interval is Wald-type.
+    """
+    measure = get_measure(options.measure)
+    keys: list[str] = []
+    noun = {"proportion": "Proportions", "rate": "Rates", "effect": "Effects"}[measure.kind]
+    what = f"{noun} of {k} {'study' if k == 1 else 'studies'}"
+    where = _SCALE_WORDS[measure.name]
+    if options.model == "glmm":
+        normal = "Poisson-normal" if measure.kind == "rate" else "binomial-normal"
+        points = options.quad_points
+        integral = (
+            "the Laplace approximation"
+            if points == 1
+            else f"adaptive Gauss-Hermite quadrature with {points} points"
+        )
+        how = (
+            f"pooled{where} in a {normal} generalised linear mixed model by maximum likelihood "
+            f"({integral})"
+        )
+        keys += ["hamza2008", "stijnen2010", "pinheiro1995"]
+    elif options.model == "common" and options.method == "likelihood":
+        family = "Poisson" if measure.kind == "rate" else "binomial"
+        how = f"pooled{where} as one common effect in a {family} model by maximum likelihood"
+        keys += ["stijnen2010"]
+    elif options.model == "common":
+        how = f"pooled{where} by inverse variance with a common effect"
+    else:
+        words, key = _TAU2_WORDS[str(options.tau2_method)]
+        how = (
+            f"pooled{where} by inverse variance with random effects, the between-study variance "
+            f"estimated by {words}"
+        )
+        keys.append(key)
+    ci, ci_key = _CI_WORDS[options.ci_method]
+    if ci_key:
+        keys.append(ci_key)
+    sentence = f"{what} were {how}; the {100 * options.level:g} % confidence interval is {ci}."
+    if measure.needs_size:
+        keys += ["freeman1950"]
+        if options.back_transform == "harmonic-mean":
+            sentence = sentence[:-1] + (
+                "; values were turned back with the harmonic mean of the sample sizes."
+            )
+            keys += ["miller1978"] if measure.kind == "proportion" else []
+        else:
+            sentence = sentence[:-1] + (
+                "; values were turned back with the sample size implied by the standard error."
+            )
+            keys += ["barendregt2013"] if measure.kind == "proportion" else []
+        keys += ["schwarzer2019"] if measure.kind == "proportion" else []
+    return Methods(sentence, references(*keys))
