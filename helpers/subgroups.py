@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -255,3 +256,16 @@ def _cautions(fits: dict[str, PoolResult]) -> tuple[Caution, ...]:
     if small and any(fit.model != "common" for fit in fits.values()):
         found.append(Caution("few-studies-group", f"{', '.join(small)}: fewer than five studies."))
     return tuple(found)
+
+
+class _CallableModule(ModuleType):
+    """Type of this module: callable like its function of the same name.
+
+    ``from helpers import subgroups`` finds the function or, once this module has been imported
+    for any other reason, the module: an attribute of a package cannot be both.
+    """
+
+    __call__ = staticmethod(subgroups)
+
+
+sys.modules[__name__].__class__ = _CallableModule

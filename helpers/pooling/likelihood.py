@@ -7,7 +7,7 @@ for it, and adds heterogeneity tests and the profile interval of the common-effe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,17 @@ from helpers.pooling.intervals import Interval
 from helpers.pooling.roots import bracketed_root, expand
 from helpers.pooling.studies import StudyData
 
+if TYPE_CHECKING:
+    from helpers.pooling.glmm import GLMMFit
+
 Array = NDArray[np.float64]
 Family = Literal["binomial", "poisson"]
 
 __all__ = [
     "PooledCounts",
     "family_of",
-    "glmm_profile_mu",
-    "glmm_profile_tau2",
+    "glmm_profile",
+    "glmm_weights",
     "included_counts",
     "pool_counts",
     "pooled_profile",
@@ -155,23 +158,22 @@ def glmm_weights(events: Array, size: Array, mu: float, tau2: float, kind: str) 
     return 100.0 * w / w.sum()
 
 
-def glmm_profile_mu(data: StudyData, kind: str, quad_points: int, level: float) -> Interval:
-    """Profile-likelihood interval for mu of the GLMM."""
-    from helpers.pooling.glmm_profile import profile_ci_mu
+def glmm_profile(fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float) -> Interval:
+    """Profile-likelihood interval for mu or tau2 of one GLMM fit.
 
-    events, size = included_counts(data)
-    low, high = profile_ci_mu(
-        events, size, family=family_of(kind), quad_points=quad_points, level=level
-    )
-    return Interval(float(np.ravel(low)[0]), float(np.ravel(high)[0]))
+    Raises
+    ------
+    MetaAnalysisError
+        The profile does not fall enough on one side: the interval is unbounded.
+    """
+    from helpers.pooling.glmm_profile import LimitStatus, profile_ci_mu, profile_ci_tau2
 
-
-def glmm_profile_tau2(data: StudyData, kind: str, quad_points: int, level: float) -> Interval:
-    """Profile-likelihood interval for tau2 of the GLMM."""
-    from helpers.pooling.glmm_profile import profile_ci_tau2
-
-    events, size = included_counts(data)
-    low, high = profile_ci_tau2(
-        events, size, family=family_of(kind), quad_points=quad_points, level=level
-    )
-    return Interval(float(np.ravel(low)[0]), float(np.ravel(high)[0]))
+    found = (profile_ci_mu if parameter == "mu" else profile_ci_tau2)(fit, level)
+    if LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0]):
+        raise MetaAnalysisError(
+            f"the profile likelihood of {parameter} does not bound it at level {level:g}: the "
+            "data hold too little information"
+        )
+    if LimitStatus.NOT_FITTED in (found.lower_status[0], found.upper_status[0]):
+        raise MetaAnalysisError("the GLMM did not converge; there is nothing to profile")
+    return Interval(float(found.lower[0]), float(found.upper[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from helpers.pooling.intervals import (
     symmetric_interval,
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit
-from helpers.pooling.likelihood import glmm_profile_mu, glmm_profile_tau2, pooled_profile
+from helpers.pooling.likelihood import glmm_profile, pooled_profile
 from helpers.pooling.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
@@ -283,9 +283,9 @@ class PoolResult:
             return symmetric_interval(self.mu, self.se_model, level)
         fit = self.engine
         if method == "profile" and self.options.method == "likelihood":
-            if self.model == "common" or self.k == 1:
+            if fit is None:
                 return pooled_profile(self.data, self.scale.kind, level)
-            return glmm_profile_mu(self.data, self.scale.kind, self.options.quad_points, level)
+            return glmm_profile(cast("GLMMFit", fit), "mu", level)
         if method != "henmi-copas" and self.k < 2:
             raise UnsupportedError(f"method={method!r} needs at least 2 studies; there is 1")
         if method == "t":
@@ -406,9 +406,8 @@ class PoolResult:
         if self.k < 2:
             raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
         if self.model == "glmm":
-            return glmm_profile_tau2(self.data, self.scale.kind, self.options.quad_points, level)
-        fit = self.engine
-        assert isinstance(fit, InverseVarianceFit)
+            return glmm_profile(cast("GLMMFit", self.engine), "tau2", level)
+        fit = cast(InverseVarianceFit, self.engine)
         if method == "q-profile":
             return q_profile_interval(fit, level)
         if method == "generalised-q":
