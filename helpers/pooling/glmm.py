@@ -11,22 +11,21 @@ quadrature likelihood (`helpers.pooling.glmm_kernel`), information is *observed*
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helpers.errors import ConvergenceError, UnsupportedError
-from helpers.pooling.glmm_data import check_data
-from helpers.pooling.glmm_kernel import Array, Family, gauss_hermite
+from helpers.pooling.glmm_counts import Array, Family
+from helpers.pooling.glmm_data import CountData, check_data
+from helpers.pooling.glmm_kernel import gauss_hermite
 from helpers.pooling.glmm_optimise import FitStatus, Solution, solve_rows
 
-__all__ = ["FitStatus", "GLMMFit", "fit_glmm"]
-
-_CHUNK_ELEMENTS = 60_000  # rows x studies x nodes held at once: fits the processor's cache
+__all__ = ["FitStatus", "GLMMFit", "fit_counts", "fit_glmm"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GLMMFit:
     """Maximum likelihood fits of ``R`` replicates of the GLMM.
 
@@ -51,12 +50,17 @@ class GLMMFit:
     loglik_saturated
         Log-likelihood with one free rate per study.
     converged
-        True where ``gradient_max < 1e-8``.
+        True where a maximum was reached: ``gradient_max < 1e-8`` and the information is
+        positive definite.
     boundary
         True where the maximum lies at ``tau = 0``.
     gradient_max
         Largest ``|d loglik / d parameter| * se(parameter)`` over ``(beta, tau)`` (over ``beta``
         at the boundary): how far, in standard errors, the solution is from stationary.
+    scan_margin
+        ``loglik`` minus the highest value of the quadrature profile on a grid of ``tau2`` (at
+        least 12 points per replicate): the certificate that the maximum is the global one. See
+        `certified`.
     iterations
         Newton iterations of the quadrature likelihood.
     status
@@ -65,6 +69,8 @@ class GLMMFit:
         Studies in each replicate.
     quad_points, family, information
         Quadrature nodes (1 = Laplace), family and kind of information.
+    data
+        The checked input, shared rather than copied, for what is computed from a fit.
     """
 
     beta: Array
@@ -79,11 +85,13 @@ class GLMMFit:
     converged: NDArray[np.bool_]
     boundary: NDArray[np.bool_]
     gradient_max: Array
+    scan_margin: Array
     iterations: NDArray[np.intp]
     status: NDArray[np.int8]
     k: NDArray[np.intp]
     quad_points: int
     family: Family
+    data: CountData = field(repr=False)
     information: str = "observed"
 
     def __len__(self) -> int:
@@ -93,6 +101,11 @@ class GLMMFit:
     def se(self) -> Array:
         """Standard errors of the coefficients, shape ``(R, p)``."""
         return np.sqrt(np.diagonal(self.vcov, axis1=1, axis2=2))
+
+    @property
+    def certified(self) -> NDArray[np.bool_]:
+        """True where no point of the profile scan lies above the maximum found."""
+        return self.scan_margin > -1e-6
 
     def message(self, row: int = 0) -> str:
         """Say in one sentence how the fit of one replicate ended."""
@@ -181,15 +194,17 @@ def fit_glmm(
     if not 1 <= int(quad_points) <= 100:
         raise UnsupportedError(f"quad_points must lie between 1 and 100, not {quad_points}")
     data = check_data(events, n, design, mask, offset, family)
-    nodes = gauss_hermite(int(quad_points))
-    rows = data.rows
-    out = Solution.empty(rows, data.p)
-    counts = data.counts()
-    order = np.argsort(counts, kind="stable") if data.weights is not None else np.arange(rows)
-    size = max(1, _CHUNK_ELEMENTS // (max(data.k, 1) * max(int(quad_points), 6)))
-    for begin in range(0, rows, size):
-        index = order[begin : begin + size]
-        solve_rows(data.chunk(index), nodes, tol, max_iter, out, index)
+    return fit_counts(data, int(quad_points), tol, max_iter)
+
+
+def fit_counts(
+    data: CountData, quad_points: int, tol: float = 1e-10, max_iter: int = 100
+) -> GLMMFit:
+    """Fit checked data (`fit_glmm` without the checks)."""
+    nodes = gauss_hermite(quad_points)
+    out = Solution.empty(data.rows, data.p)
+    for index, problem in data.chunks(quad_points):
+        solve_rows(problem, nodes, tol, max_iter, out, index)
     return GLMMFit(
         beta=out.beta,
         tau=np.sqrt(out.tau2),
@@ -200,12 +215,14 @@ def fit_glmm(
         loglik=out.loglik,
         loglik_tau0=out.loglik_tau0,
         loglik_saturated=out.loglik_saturated,
-        converged=(out.gradient_max < 1e-8) & (out.status == FitStatus.CONVERGED),
+        converged=(out.status == FitStatus.CONVERGED) | (out.status == FitStatus.TAU_UNIDENTIFIED),
         boundary=out.boundary,
         gradient_max=out.gradient_max,
+        scan_margin=out.scan_margin,
         iterations=out.iterations,
         status=out.status,
-        k=counts,
-        quad_points=int(quad_points),
-        family=family,
+        k=data.counts(),
+        quad_points=quad_points,
+        family=data.family,
+        data=data,
     )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helpers.errors import MetaAnalysisError
-from helpers.pooling.glmm_kernel import (
-    Array,
-    Family,
-    Studies,
-    StudyTerms,
-    log_saturated,
-    prepare,
-)
+from helpers.pooling.glmm_counts import Array, Family, Studies, log_saturated, prepare
+from helpers.pooling.glmm_kernel import StudyTerms
+
+CHUNK_ELEMENTS = 120_000  # rows x studies x nodes held at once: about the processor's cache
 
 __all__ = ["CountData", "Problem", "check_data"]
 
@@ -93,7 +90,7 @@ class Problem:
         p = self.p
         if len(self.X) == 1:
             outer = self.X[0][:, :, None] * self.X[0][:, None, :]
-            return (a @ outer.reshape(-1, p * p)).reshape((*a.shape[:-1], p, p))
+            return (a @ outer.reshape(len(outer), p * p)).reshape((*a.shape[:-1], p, p))
         return np.matmul(np.swapaxes(self.X * a[..., None], -1, -2), self.X)
 
     def joint(self, terms: StudyTerms) -> tuple[Array, Array, Array]:
@@ -122,14 +119,6 @@ class Problem:
             return gamma
         return np.matmul(self.basis, gamma[..., None])[..., 0]
 
-    def inner_beta(self, beta: Array) -> Array:
-        """Coefficients of the orthonormal design."""
-        if self.basis is None:
-            return beta
-        return np.linalg.solve(np.broadcast_to(self.basis, (*beta.shape, self.p)), beta[..., None])[
-            ..., 0
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class CountData:
@@ -138,6 +127,7 @@ class CountData:
     family: Family
     events: Array
     n: Array
+    raw_design: Array
     design: Array
     basis: Array | None
     weights: NDArray | None
@@ -168,8 +158,49 @@ class CountData:
                 informative[row] = w[n > 0].sum()
         return np.broadcast_to(informative, (self.rows,)).astype(np.intp)
 
-    def chunk(self, index: NDArray[np.intp]) -> Problem:
-        """Gather the replicates ``index``, leaving out places that none of them uses."""
+    def take(self, index: NDArray[np.intp]) -> CountData:
+        """Select some replicates (with repetition); shared arrays stay shared."""
+
+        def rows_of(a: NDArray) -> NDArray:
+            return a if len(a) == 1 else a[index]
+
+        return replace(
+            self,
+            events=rows_of(self.events),
+            n=rows_of(self.n),
+            raw_design=rows_of(self.raw_design),
+            design=rows_of(self.design),
+            weights=None if self.weights is None else rows_of(self.weights),
+            offset=None if self.offset is None else rows_of(self.offset),
+            rows=len(index),
+        )
+
+    def fixing(self, column: int, values: Array) -> CountData:
+        """Hold a coefficient at ``values`` (R,): its column of the design turns into offset."""
+        known = self.raw_design[:, :, column] * values[:, None]
+        design, basis = _orthonormal(np.delete(self.raw_design, column, axis=2))
+        return replace(
+            self,
+            raw_design=np.delete(self.raw_design, column, axis=2),
+            design=design,
+            basis=basis,
+            offset=known if self.offset is None else self.offset + known,
+        )
+
+    def chunks(
+        self, points: int, compact: bool = True
+    ) -> Iterator[tuple[NDArray[np.intp], Problem]]:
+        """Replicates with similar numbers of studies together, in chunks of bounded memory."""
+        order = np.arange(self.rows)
+        if self.weights is not None and len(self.weights) > 1:
+            order = np.argsort(np.count_nonzero(self.weights, axis=1), kind="stable")
+        size = max(1, CHUNK_ELEMENTS // (self.k * max(points, 6)))
+        for begin in range(0, self.rows, size):
+            index = order[begin : begin + size]
+            yield index, self.chunk(index, compact)
+
+    def chunk(self, index: NDArray[np.intp], compact: bool = True) -> Problem:
+        """Gather the replicates ``index``; ``compact`` leaves out places that none of them uses."""
         r = len(index)
 
         def rows_of(a: NDArray) -> NDArray:
@@ -185,7 +216,7 @@ class CountData:
             w = rows_of(self.weights)
             taking = w > 0
             most = max(int(taking.sum(axis=1).max()), 1)
-            if most < 0.85 * self.k:
+            if compact and most < 0.85 * self.k:
                 places = np.argsort(~taking, axis=1, kind="stable")[:, :most]
 
                 def gather(a: NDArray) -> NDArray:
@@ -193,7 +224,7 @@ class CountData:
 
                 x, n, w, taking = gather(x), gather(n), gather(w), gather(taking)
                 offset = None if offset is None else gather(offset)
-                if self.p > 1 or len(X) > 1 or np.ptp(X) != 0:
+                if len(X) > 1 or np.ptp(X, axis=1).any():
                     X = np.take_along_axis(
                         np.broadcast_to(X, (r, *X.shape[1:])), places[:, :, None], axis=1
                     )
@@ -217,7 +248,7 @@ class CountData:
                 probe = Problem(prepare(self.family, x, n), X, None, None, None, deficient)
                 spread = np.linalg.eigvalsh(probe.second(used.astype(float)))
                 deficient = spread[:, 0] <= 1e-10 * np.maximum(spread[:, -1], 1e-300)
-        else:
+        elif self.p == 1:
             deficient = ~((n > 0) & (X[..., 0] != 0)).any(axis=1)
         return Problem(prepare(self.family, x, n), X, multiplicity, offset, basis, deficient)
 
@@ -236,7 +267,7 @@ def check_data(
     k = x.shape[1]
     if size.shape[1] != k:
         raise MetaAnalysisError(f"events has {k} studies, n has {size.shape[1]}")
-    x_shape = np.broadcast_shapes(x.shape, size.shape)
+    rows = _common_rows(len(x), len(size), "n")
     bad = ~(np.isfinite(x) & np.isfinite(size))
     _refuse(bad, "a finite count and size")
     _refuse((x < 0) | (size < 0), "events >= 0 and n >= 0")
@@ -246,7 +277,6 @@ def check_data(
         _refuse(x > size, "events <= n")
     else:
         _refuse((x > 0) & (size == 0), "person-time > 0 where there are events")
-    rows = x_shape[0]
 
     weights: NDArray | None = None
     if mask is not None:
@@ -273,18 +303,21 @@ def check_data(
     if not np.isfinite(X).all():
         raise MetaAnalysisError("design holds a value that is not finite")
     rows = _common_rows(rows, len(X), "design")
-    p = X.shape[2]
-    if k < p:
-        raise MetaAnalysisError(f"{p} coefficients cannot be estimated from {k} studies")
-    basis = None
-    if p > 1 and len(X) == 1:
-        q, upper = np.linalg.qr(X[0])
-        diagonal = np.abs(np.diagonal(upper))
-        norms = np.linalg.norm(X[0], axis=0)
-        if (diagonal <= 1e-10 * np.maximum(norms, 1e-300)).any():
-            raise MetaAnalysisError("the columns of design are linearly dependent")
-        X, basis = q[None], np.linalg.inv(upper)[None]
-    return CountData(family, x, size, X, basis, weights, shift, rows)
+    if k < X.shape[2]:
+        raise MetaAnalysisError(f"{X.shape[2]} coefficients cannot be estimated from {k} studies")
+    design_, basis = _orthonormal(X)
+    return CountData(family, x, size, X, design_, basis, weights, shift, rows)
+
+
+def _orthonormal(X: Array) -> tuple[Array, Array | None]:
+    """Orthonormal columns and the basis that leads back, for a design that all rows share."""
+    if X.shape[2] <= 1 or len(X) > 1:
+        return X, None
+    q, upper = np.linalg.qr(X[0])
+    norms = np.linalg.norm(X[0], axis=0)
+    if (np.abs(np.diagonal(upper)) <= 1e-10 * np.maximum(norms, 1e-300)).any():
+        raise MetaAnalysisError("the columns of design are linearly dependent")
+    return q[None], np.linalg.inv(upper)[None]
 
 
 def _two_dimensional(name: str, values: ArrayLike) -> Array:

@@ -1,0 +1,161 @@
+"""Where the GLMM fit begins: the GLM without random effect, and a scan of the profile over tau2."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.pooling.glmm_counts import Array, fixed_terms
+from helpers.pooling.glmm_data import Problem
+from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
+
+__all__ = ["Scan", "scan_profile", "solve_fixed", "solve_positive", "weighted_start"]
+
+SCAN_POINTS = 12  # at least; more where the grid spans so much that steps would exceed...
+_SCAN_FACTOR = 3.0  # ...this factor in tau2
+_SCAN_ELEMENTS = 120_000
+_LAPLACE = gauss_hermite(1)
+
+
+def solve_positive(matrix: Array, right: Array) -> Array:
+    """Solve positive definite systems, ``(..., p, p)`` and ``(..., p)``.
+
+    A ridge of 1e-14 of the trace keeps directions without information from overflowing; it
+    changes the step, never the stationary point.
+    """
+    p = matrix.shape[-1]
+    if p == 0:
+        return right
+    if p == 1:
+        return right / np.maximum(matrix[..., 0], 1e-300)
+    ridge = 1e-14 * np.trace(matrix, axis1=-2, axis2=-1) + 1e-300
+    return np.linalg.solve(matrix + ridge[..., None, None] * np.eye(p), right[..., None])[..., 0]
+
+
+def weighted_start(problem: Problem, omega: Array) -> Array:
+    """Normal-normal estimate of the coefficients at ``tau2 = omega``, as a starting value."""
+    s = problem.studies
+    w = problem.weighted(np.where(s.n > 0, s.v_guess / (1.0 + omega * s.v_guess), 0.0))
+    y = s.t_guess if problem.offset is None else s.t_guess - problem.offset
+    return solve_positive(problem.second(w), problem.first(w * y))
+
+
+def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+    """Maximum likelihood of the GLM without random effect, by safeguarded Newton.
+
+    Returns
+    -------
+    tuple
+        ``gamma (r, p)``, relative log-likelihood ``(r,)``, information ``(r, p, p)`` and whether
+        the data separate (no finite maximum).
+    """
+    gamma = weighted_start(problem, np.zeros((problem.rows, 1)))
+
+    def evaluate(g: Array, part: Problem) -> tuple[Array, Array, Array]:
+        value, slope, v = fixed_terms(part.studies, part.eta(g))
+        return (
+            part.weighted(value).sum(axis=-1),
+            part.first(part.weighted(slope)),
+            part.second(part.weighted(v)),
+        )
+
+    value, gradient, information = evaluate(gamma, problem)
+    if problem.p == 0:
+        return gamma, value, information, np.zeros(problem.rows, dtype=bool)
+    active = np.arange(problem.rows)
+    for _ in range(80):
+        part = problem.take(active)
+        step = solve_positive(information[active], gradient[active])
+        decrement = np.sqrt(np.maximum((step * gradient[active]).sum(axis=-1), 0.0))
+        reach = np.abs(part.eta(step) - (0.0 if part.offset is None else part.offset)).max(axis=-1)
+        step *= np.minimum(1.0, 4.0 / np.maximum(reach, 1e-300))[:, None]
+        length = np.ones(len(active))
+        trial = gamma[active] + step
+        new = evaluate(trial, part)
+        for _ in range(40):
+            worse = new[0] < value[active] - 1e-12 * (1.0 + np.abs(value[active]))
+            if not worse.any():
+                break
+            length[worse] *= 0.5
+            at = np.flatnonzero(worse)
+            trial[at] = gamma[active[at]] + length[at, None] * step[at]
+            redo = evaluate(trial[at], part.take(at))
+            for old, fresh in zip(new, redo, strict=True):
+                old[at] = fresh
+        gamma[active] = trial
+        value[active], gradient[active], information[active] = new
+        active = active[decrement > 1e-9]  # quadratic: the step just taken is the last
+        if not active.size:
+            break
+    # separation: a direction whose information has died away at studies without contrast
+    s = problem.studies
+    eta = problem.eta(gamma)
+    toward = np.where(s.x == 0, eta, -eta)
+    fading = (s.n > 0) & np.isinf(s.t_saturated)
+    fading &= s.n * np.exp(np.clip(toward, -300.0, 300.0)) < 1e-8
+    spread = np.linalg.eigvalsh(information)
+    scale = problem.second(problem.weighted((s.n > 0).astype(float)))
+    flat = spread[:, 0] < 1e-9 * np.minimum(
+        np.linalg.eigvalsh(scale)[:, -1], np.maximum(spread[:, -1], 1.0)
+    )
+    return gamma, value, information, fading.any(axis=-1) & flat
+
+
+class Scan(NamedTuple):
+    """Profile log-likelihood (relative to saturated) on a grid of ``tau2``.
+
+    ``tau2`` and ``value`` have shape ``(r, points)``, ``gamma`` ``(r, points, p)``.
+    """
+
+    tau2: Array
+    value: Array
+    gamma: Array
+
+
+def scan_profile(problem: Problem, nodes: tuple[Array, Array]) -> Scan:
+    """Scan the quadrature profile likelihood over a logarithmic grid of ``tau2``.
+
+    The grid of each replicate runs from far below the sampling variance of its largest study to
+    beyond the largest squared residual of its studies' logits. At every point the coefficients
+    begin at the normal-normal estimate, take one Laplace step, and the value is completed by half
+    the squared Newton decrement, so that it is the profile up to third order.
+    """
+    s = problem.studies
+    taking = s.n > 0
+    precision = np.where(taking, s.v_guess, 0.0).max(axis=1)
+    y = s.t_guess if problem.offset is None else s.t_guess - problem.offset
+    low = 0.02 / precision
+    # four times the largest squared residual of a fit that hardly weights
+    flat = weighted_start(problem, 100.0 / precision[:, None])
+    own = problem.eta(flat) if problem.offset is None else problem.eta(flat) - problem.offset
+    residual = np.where(taking, np.abs(y - own), 0.0).max(axis=1)
+    high = np.maximum(np.maximum(1.0, 4.0 * residual**2), 100.0 * low)
+    decades = float(np.log(high / low).max())
+    points = max(SCAN_POINTS, 1 + int(np.ceil(decades / np.log(_SCAN_FACTOR))))
+    power = np.linspace(0.0, 1.0, points)
+    tau2 = low[:, None] * (high / low)[:, None] ** power
+    value = np.empty(tau2.shape)
+    gamma = np.empty((*tau2.shape, problem.p))
+    size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * len(nodes[0])))
+    for begin in range(0, problem.rows, size):
+        rows = np.arange(begin, min(begin + size, problem.rows))
+        grid = problem.take(rows).grid()
+        omega = tau2[rows, :, None]
+        g = weighted_start(grid, omega)
+        mode = None
+        for rule in (_LAPLACE, nodes):
+            terms = study_terms(grid.studies, grid.eta(g), omega, rule, mode, accuracy=1e-2)
+            mode = terms.mode
+            slope = grid.first(grid.weighted(terms.eta))
+            step = solve_positive(grid.second(grid.weighted(-terms.eta_eta)), slope)
+            reach = np.abs(step).max(axis=-1, keepdims=True, initial=0.0) * np.abs(problem.X).max(
+                initial=0.0
+            )
+            share = np.minimum(1.0, 2.0 / np.maximum(reach, 1e-300))
+            g = g + share * step
+        gain = (share[..., 0] - 0.5 * share[..., 0] ** 2) * (slope * step).sum(axis=-1)
+        value[rows] = grid.weighted(terms.value).sum(axis=-1) + gain
+        gamma[rows] = g
+    return Scan(tau2, value, gamma)
