@@ -545,9 +545,9 @@ def answer(*sentences: str) -> Sentence:
 
     Examples
     --------
-    >>> answer(f"Pooled, the rate is {percent(0.0682)}.")
+    >>> answer(f"There are {count(7604)} patients.")
     :::{div} answer
-    Pooled, the rate is 6.8 %.
+    There are 7,604 patients.
     :::
     """
     return Sentence(f":::{{div}} answer\n{say(*sentences)}\n:::")

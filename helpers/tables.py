@@ -21,7 +21,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Table", "table"]
+__all__ = ["Table", "cohort_table", "comparison_table", "pooled_table", "table"]
 
 MISSING = "\N{EN DASH}"
 Format = str | Callable[[Any], str]
@@ -37,6 +37,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "number5": partial(prose.number, digits=5),
     "percent": lambda value: prose.number(100 * value, 1),
     "percent2": lambda value: prose.number(100 * value, 2),
+    "significant": prose.significant,
     "p": partial(prose.p_value, symbol=""),
 }
 
@@ -112,8 +113,8 @@ def table(
         What the table shows; also its accessible name.
     formats : mapping of column to format, optional
         "text", "count", "year", "number", "number1", "number3", "number5", "percent", "percent2"
-        (fractions, unit in the heading), "p", or a function from value to text. Without one,
-        whole numbers are counts, other numbers have two decimals, the rest is text.
+        (fractions, unit in the heading), "significant", "p", or a function from value to text.
+        Without one, whole numbers are counts, others have two decimals, the rest is text.
     labels : mapping of column to heading, optional
         Column names with blanks for underscores by default.
     groups : str, optional
@@ -228,7 +229,7 @@ def _body(
         .cols_label(cells)
         .cols_align("left")
         .tab_stubhead(gt.html(escape(headings[stub], quote=False)))
-        .fmt(lambda value: escape(value, quote=False))
+        .fmt(_cell)
     )
     here = [column for column in right if column not in (stub, groups)]
     if here:
@@ -236,6 +237,12 @@ def _body(
     for line in notes:
         made = made.tab_source_note(gt.html(escape(line, quote=False)))
     return _plain(made.as_raw_html(), caption)
+
+
+def _cell(text: str) -> str:
+    """Escape a cell, and let long text wrap; short cells stay on one line."""
+    safe = escape(text, quote=False)
+    return f'<span class="wrap">{safe}</span>' if len(text) > 34 else safe
 
 
 def _plain(html: str, caption: str) -> str:
@@ -248,5 +255,234 @@ def _plain(html: str, caption: str) -> str:
     body = re.sub(r' (?:headers|id|data-[a-z-]+)="[^"]*"', "", body)
     body = re.sub(r' (?:row|col)span="1"', "", body)
     body = re.sub(r">\s+<", "><", body).replace("</tr><tr", "</tr>\n<tr")
-    head = f'<table class="gt_table">\n<caption>{escape(caption, quote=False)}</caption>\n'
+    head = f'<table class="gt_table">\n<caption><span>{escape(caption, quote=False)}</span></caption>\n'
     return body.replace('<table class="gt_table">', head, 1)
+
+
+_COHORT_COLUMNS = {
+    "cohort": ("Cohort", "text"),
+    "entity": ("Disease", "text"),
+    "product": ("Product", "text"),
+    "setting": ("Setting", "text"),
+    "phase": ("Phase", "text"),
+    "treatment_line": ("Line", "text"),
+    "enrolment_ended": ("Enrolment ended", "text"),
+    "patients": ("Patients", "count"),
+    "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
+    "crude": (f"Deaths,{prose.HARD}%", "percent"),
+    "median_follow_up_months": ("Median follow-up, months", "number1"),
+    "reported_nrm": (f"Reported NRM,{prose.HARD}%", "percent"),
+    "reported_nrm_month": ("at month", "count"),
+}
+
+
+def cohort_table(
+    cohorts: pd.DataFrame, caption: str | None = None, *, name: str = "cohorts", **options: Any
+) -> Table:
+    """Print the cohorts: who was treated, with what, how many died without relapse.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        As ``load_cohorts()`` gives it, or a part of its rows and columns that still has cohort,
+        patients and nonrelapse_deaths.
+    caption : str, optional
+        A sentence with the totals by default.
+    name : str
+        Id of the table on the page.
+    **options
+        Handed to :func:`table`.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> cohort_table(load_cohorts()).caption
+    '52 cohorts: 7,604 patients, 574 nonrelapse deaths'
+    """
+    _require(cohorts, ["cohort", "patients", "nonrelapse_deaths"])
+    shown = cohorts.assign(crude=cohorts["nonrelapse_deaths"] / cohorts["patients"])
+    columns = [column for column in _COHORT_COLUMNS if column in shown.columns]
+    usual = (
+        f"{prose.counted(len(shown), 'cohort').capitalize()}: "
+        f"{prose.count(shown['patients'].sum())} patients, "
+        f"{prose.count(shown['nonrelapse_deaths'].sum())} nonrelapse deaths"
+    )
+    notes = (
+        [f"{MISSING} not reported or not applicable"]
+        if shown[columns].isna().any(axis=None)
+        else []
+    )
+    return table(
+        shown[columns],
+        caption or usual,
+        name=name,
+        **{
+            "formats": {column: _COHORT_COLUMNS[column][1] for column in columns},
+            "labels": {column: _COHORT_COLUMNS[column][0] for column in columns},
+            "notes": notes,
+            **options,
+        },
+    )
+
+
+def pooled_table(
+    fits: Any,
+    caption: str = "Pooled estimates",
+    *,
+    name: str = "pooled",
+    prediction: bool = True,
+    noun: str = "Cohorts",
+) -> Table:
+    """Print pooled estimates below each other.
+
+    Parameters
+    ----------
+    fits : PoolResult, SubgroupResult, mapping of label to PoolResult, or iterable of PoolResult
+        All pool proportions, or none does. An iterable is labelled by model.
+    caption, name : str
+        As in :func:`table`.
+    prediction : bool
+        Whether to show prediction intervals; a dash stands where one is not defined.
+    noun : str
+        Heading of the number of studies.
+
+    Returns
+    -------
+    Table
+        Its notes hold the methods of the fits and every caution.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], study=["A", "B", "C"], model="common")
+    >>> pooled_table({"three cohorts": fit}).name
+    'pooled'
+    """
+    import pandas as pd
+
+    named = _named(fits)
+    if not named:
+        raise MetaAnalysisError("pooled_table() needs at least one result")
+    kinds = {fit.n is None for fit in named.values()}
+    if len(kinds) > 1:
+        raise UnsupportedError("pooled_table() cannot mix proportions and other effects")
+    plain = kinds.pop()
+    digits, factor = (2, 1) if plain else (1, 100)
+
+    def bounds(pair: Any) -> str:
+        return prose.between(pair[0] * factor, pair[1] * factor, digits)
+
+    lines, notes = [], []
+    for label, fit in named.items():
+        line: dict[str, Any] = {"analysis": label, "k": fit.k}
+        if not plain:
+            line |= {"events": fit.events, "n": fit.n}
+        line |= {"estimate": fit.estimate * factor, "ci": bounds(fit.ci)}
+        if prediction and fit.model == "common":
+            line["prediction"] = None
+        elif prediction:
+            try:
+                line["prediction"] = bounds(fit.prediction_interval())
+            except UnsupportedError as error:
+                line["prediction"] = None
+                notes.append(f"{label}: no prediction interval ({error})")
+        line |= {"tau2": fit.tau2, "I2": fit.heterogeneity.I2}
+        lines.append(line)
+        notes += [f"{label}: {caution.message}" for caution in fit.cautions]
+    frame = pd.DataFrame(lines)
+    unit = "" if plain else f",{prose.HARD}%"
+    levels = prose.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in named.values()))
+    labels = {
+        "analysis": "Analysis",
+        "k": noun,
+        "events": "Deaths",
+        "n": "Patients",
+        "estimate": f"Estimate{unit}",
+        "ci": f"{levels}{prose.THIN}% CI",
+        "prediction": f"{levels}{prose.THIN}% prediction interval",
+        "tau2": "τ²",
+        "I2": f"I²,{prose.HARD}%",
+    }
+    formats: dict[str, Format] = {"estimate": "number" if plain else "number1", "tau2": "number3"}
+    formats |= {"I2": "number1"} | ({} if plain else {"events": "count", "n": "count"})
+    methods = dict.fromkeys(str(fit.methods()) for fit in named.values())
+    return table(
+        frame,
+        caption,
+        formats=formats,
+        labels={column: text for column, text in labels.items() if column in frame.columns},
+        notes=[*methods, *dict.fromkeys(notes)],
+        name=name,
+    )
+
+
+def _named(fits: Any) -> dict[str, Any]:
+    if hasattr(fits, "groups"):
+        groups = {str(level): fit for level, fit in fits.groups.items()}
+        return {**groups, "All": fits.overall}
+    if isinstance(fits, Mapping):
+        return {str(label): fit for label, fit in fits.items()}
+    if hasattr(fits, "estimate"):
+        return {str(fits.model): fits}
+    listed = list(fits)
+    labels = [str(fit.model) for fit in listed]
+    if len(set(labels)) < len(labels):
+        raise MetaAnalysisError(
+            "pooled_table() cannot tell fits of one model apart: give a mapping from label to fit"
+        )
+    return dict(zip(labels, listed, strict=True))
+
+
+def comparison_table(
+    frame: pd.DataFrame,
+    caption: str = "Ours beside the published values",
+    *,
+    digits: int = 5,
+    name: str = "comparison",
+    **options: Any,
+) -> Table:
+    """Print our values beside published ones and count the digits that agree.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns quantity, ours, published; further columns (such as a reason why the rest
+        differs) are printed after them. A published value may be missing.
+    caption, name : str
+        As in :func:`table`.
+    digits : int
+        Significant digits to print.
+    **options
+        Handed to :func:`table`.
+
+    Returns
+    -------
+    Table
+        Digits that agree as :func:`helpers.prose.agreeing_digits` counts them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(
+    ...     {"quantity": ["estimate"], "ours": [0.0682211], "published": [0.0682210]}
+    ... )
+    >>> print(comparison_table(frame))
+    Ours beside the published values
+    Quantity     Ours Published Digits that agree
+    estimate 0.068221  0.068221                 5
+    """
+    import pandas as pd
+
+    _require(frame, ["quantity", "ours", "published"])
+    agree = [
+        pd.NA if pd.isna(ours) or pd.isna(theirs) else prose.agreeing_digits(ours, theirs)
+        for ours, theirs in zip(frame["ours"], frame["published"], strict=True)
+    ]
+    rest = [c for c in frame.columns if c not in ("quantity", "ours", "published")]
+    shown = frame[["quantity", "ours", "published"]].assign(
+        agree=pd.array(agree, dtype="Int64"), **{column: frame[column] for column in rest}
+    )
+    show = partial(prose.significant, digits=digits)
+    formats = {"ours": show, "published": show, **options.pop("formats", {})}
+    labels = {"agree": "Digits that agree", **options.pop("labels", {})}
+    return table(shown, caption, formats=formats, labels=labels, name=name, **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +10,9 @@ import numpy as np
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
+from helpers.plots.forest_columns import GAP, Columns, columns_of, measure
 from helpers.plots.forest_rows import Order, Row, is_grouped, place, rows_of
-from helpers.plots.forest_text import describe, footnotes
+from helpers.plots.forest_text import Words, describe, footnotes
 from helpers.plots.picture import annotate
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["forest"]
 
 ROW = 17.0  # height of a row, in CSS pixels
-GAP = 16.0  # between columns
 LEAST = 200.0  # narrowest useful plotting area
 LINE = 16.0  # height of a line of notes
 BELOW = 42.0  # tick labels and title of the axis
@@ -40,6 +39,7 @@ def forest(
     outcome: str | None = None,
     events_name: str = "Deaths",
     n_name: str = "Patients",
+    noun: tuple[str, str] = ("cohort", "cohorts"),
     prediction: bool = True,
     xlim: tuple[float, float] | None = None,
     width: float = 760.0,
@@ -63,6 +63,8 @@ def forest(
         What is estimated; "Nonrelapse mortality" for proportions, "Estimate" otherwise.
     events_name, n_name : str
         Headings of the counts.
+    noun : pair of str
+        What a study is called, one and many.
     prediction : bool
         Whether to show the prediction interval.
     xlim : pair of float, optional
@@ -86,7 +88,7 @@ def forest(
     >>> from helpers.plots import show
     >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], study=["A", "B", "C"], model="random")
     >>> show(forest(fit), "three-cohorts")  # doctest: +ELLIPSIS
-    Forest plot of nonrelapse mortality in three studies with 22 deaths among 489 patients. ...
+    Forest plot of nonrelapse mortality in three cohorts with 22 deaths among 489 patients. ...
     """
     from matplotlib import pyplot as plt
 
@@ -102,7 +104,8 @@ def forest(
         figure, ax = plt.subplots(figsize=(width / 72, 4))
     else:
         figure = _figure_of(ax)
-    columns = _columns(figure, rows, whole, outcome, events_name, n_name)
+    words = Words(outcome, events_name, n_name, *noun)
+    columns = columns_of(figure, rows, whole, words)
     fixed = columns.left + columns.right
     if fresh:
         width = max(width, fixed + LEAST)
@@ -126,28 +129,8 @@ def forest(
     _marks(ax, rows, heights, whole)
     _words(ax, figure, rows, heights, columns, room[0], whole)
     _notes(ax, figure, notes, room[0])
-    annotate(ax, describe(result, rows, remarks, outcome, events_name, n_name))
+    annotate(ax, describe(result, rows, remarks, words))
     return ax
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Widths of the columns and their printed cells, in CSS pixels."""
-
-    labels: list[str]
-    counts: list[str]
-    estimates: list[str]
-    weights: list[str]
-    heads: tuple[str, str, str, str]
-    widths: tuple[float, float, float, float]
-
-    @property
-    def left(self) -> float:
-        return self.widths[0] + (self.widths[1] + GAP if self.widths[1] else 0) + GAP
-
-    @property
-    def right(self) -> float:
-        return GAP + self.widths[2] + GAP + self.widths[3]
 
 
 def _figure_of(ax: Axes) -> Figure:
@@ -157,99 +140,11 @@ def _figure_of(ax: Axes) -> Figure:
     return figure
 
 
-def _measure(figure: Figure, text: str, *, bold: bool = False) -> float:
-    """Give the width of a text in CSS pixels."""
-    from matplotlib.font_manager import FontProperties
-
-    font = FontProperties(
-        family=style.FAMILY, size=style.size("text"), weight="bold" if bold else "normal"
-    )
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    across, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
-    return float(across) * 72 / figure.dpi
-
-
-def _columns(
-    figure: Figure, rows: list[Row], whole: Any, outcome: str, events_name: str, n_name: str
-) -> _Columns:
-    counts = whole.n is not None
-    level = f"{100 * whole.level:g}{prose.THIN}%"
-    heads = (
-        "Study",
-        f"{events_name} / {n_name[:1].lower()}{n_name[1:]}" if counts else "",
-        f"{'%' if counts else 'Estimate'} ({level} CI)",
-        "Weight, %",
-    )
-    labels = [_shorten(figure, row) for row in rows]
-    cells = (
-        labels,
-        _counts(rows) if counts else [""] * len(rows),
-        [_estimate(row, counts) for row in rows],
-        ["" if np.isnan(row.weight) else prose.number(row.weight, 1) for row in rows],
-    )
-    widths = []
-    for head, column in zip(heads, cells, strict=True):
-        texts = [
-            _measure(figure, text, bold=row.kind in ("heading", "pooled", "overall"))
-            for text, row in zip(column, rows, strict=True)
-            if text
-        ]
-        widths.append(max([_measure(figure, head, bold=True) if head else 0.0, *texts]))
-    return _Columns(
-        labels=list(cells[0]),
-        counts=list(cells[1]),
-        estimates=list(cells[2]),
-        weights=list(cells[3]),
-        heads=heads,
-        widths=(widths[0] + 14, widths[1], widths[2], widths[3]),
-    )
-
-
-def _shorten(figure: Figure, row: Row, most: float = 250.0) -> str:
-    """Cut a long label; the table behind the figure has it in full."""
-    bold = row.kind != "study"
-    if _measure(figure, row.label, bold=bold) <= most:
-        return row.label
-    text = row.label
-    while text and _measure(figure, f"{text}…", bold=bold) > most:
-        text = text[:-1].rstrip()
-    return f"{text}…"
-
-
-def _counts(rows: list[Row]) -> list[str]:
-    """Print events and patients so that their slashes stand under each other."""
-    pad = "\N{FIGURE SPACE}"
-    printed = [
-        ("", "") if np.isnan(row.n) else (prose.count(row.events), prose.count(row.n))
-        for row in rows
-    ]
-    thin = "\N{PUNCTUATION SPACE}"  # as wide as a thousands comma
-    longest = max(len(n) for _, n in printed)
-    commas = max(n.count(",") for _, n in printed)
-    made = []
-    for events, n in printed:
-        lack = longest - len(n) - (commas - n.count(","))
-        fill = pad * lack + thin * (commas - n.count(","))
-        made.append(f"{events} / {fill}{n}" if n else "")
-    return made
-
-
-def _estimate(row: Row, percent: bool) -> str:
-    if np.isnan(row.lower):
-        return ""
-
-    def text(value: float) -> str:
-        return prose.number(100 * value, 1) if percent else prose.number(value, 2)
-
-    bounds = f"({text(row.lower)} to {text(row.upper)})"
-    return bounds if np.isnan(row.estimate) else f"{text(row.estimate)} {bounds}"
-
-
 def _settle(
     ax: Axes,
     figure: Figure,
     room: tuple[float, float, float, float],
-    columns: _Columns,
+    columns: Columns,
     notes: int,
 ) -> None:
     """Put the plotting area between the columns and above axis and notes."""
@@ -386,7 +281,7 @@ def _words(
     figure: Figure,
     rows: list[Row],
     heights: np.ndarray,
-    columns: _Columns,
+    columns: Columns,
     x0: float,
     whole: Any,
 ) -> None:
@@ -438,7 +333,7 @@ def _words(
 
 
 def _fit(figure: Figure, text: str, most: float) -> str:
-    while len(text) > 1 and _measure(figure, text) > most:
+    while len(text) > 1 and measure(figure, text) > most:
         text = text.rstrip("…")[:-1].rstrip() + "…"
     return text
 
@@ -450,7 +345,7 @@ def _wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
         line = ""
         for piece in note.split(" "):
             longer = f"{line} {piece}".strip()
-            if line and _measure(figure, longer) > most:
+            if line and measure(figure, longer) > most:
                 lines.append(line)
                 line = piece
             else:

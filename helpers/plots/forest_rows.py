@@ -70,7 +70,8 @@ def rows_of(
         whole = result
     rows.append(_total(whole, "overall", f"All {prose.count(whole.k)} pooled", style.INK))
     remarks = []
-    if prediction:
+    # A common effect leaves nothing to predict: every study has the same true value.
+    if prediction and whole.model != "common":
         try:
             lower, upper = whole.prediction_interval()
         except UnsupportedError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helpers import prose
@@ -12,7 +13,18 @@ from helpers.plots.picture import Note
 if TYPE_CHECKING:
     from helpers.tables import Table
 
-__all__ = ["describe", "footnotes"]
+__all__ = ["Words", "describe", "footnotes", "lower"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the plot calls its outcome, its counts and its studies (one and many)."""
+
+    outcome: str
+    events: str
+    n: str
+    one: str
+    many: str
 
 
 def footnotes(result: Any) -> list[str]:
@@ -39,19 +51,17 @@ def _short(tau2: float) -> str:
     return prose.number(tau2, 3 if tau2 < 0.1 else 2)
 
 
-def describe(
-    result: Any, rows: list[Row], remarks: list[str], outcome: str, events_name: str, n_name: str
-) -> Note:
+def describe(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Note:
     """Write alt text, caption and table of a forest plot."""
     return Note(
-        title=f"Forest plot of {_lower(outcome)}",
-        alt=_alt(result, rows, outcome, events_name, n_name),
-        caption=_caption(result, rows, outcome),
-        table=_table(result, rows, remarks, outcome, events_name, n_name),
+        title=f"Forest plot of {lower(words.outcome)}",
+        alt=_alt(result, rows, words),
+        caption=_caption(result, rows, words),
+        table=_table(result, rows, remarks, words),
     )
 
 
-def _lower(text: str) -> str:
+def lower(text: str) -> str:
     """Lower the first letter, unless the word is an abbreviation."""
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
@@ -60,7 +70,7 @@ def _print(value: float, whole: Any) -> str:
     return prose.number(value, 2) if whole.n is None else prose.percent(value)
 
 
-def _alt(result: Any, rows: list[Row], outcome: str, events_name: str, n_name: str) -> str:
+def _alt(result: Any, rows: list[Row], words: Words) -> str:
     whole = result.overall if is_grouped(result) else result
     studies = [row for row in rows if row.kind == "study"]
     low = min(studies, key=lambda row: row.estimate)
@@ -68,12 +78,11 @@ def _alt(result: Any, rows: list[Row], outcome: str, events_name: str, n_name: s
     size = ""
     if whole.n is not None:
         size = (
-            f" with {prose.count(whole.events)} {_lower(events_name)} among "
-            f"{prose.count(whole.n)} {_lower(n_name)}"
+            f" with {prose.count(whole.events)} {lower(words.events)} among "
+            f"{prose.count(whole.n)} {lower(words.n)}"
         )
-    parts = [
-        f"Forest plot of {_lower(outcome)} in {prose.counted(whole.k, 'study', 'studies')}{size}."
-    ]
+    number = prose.counted(whole.k, words.one, words.many)
+    parts = [f"Forest plot of {lower(words.outcome)} in {number}{size}."]
     if len(studies) > 1:
         parts.append(
             f"Single estimates range from {_print(low.estimate, whole)} ({low.label}) to "
@@ -86,7 +95,7 @@ def _alt(result: Any, rows: list[Row], outcome: str, events_name: str, n_name: s
             parts.append(f"{row.label[:1].upper()}{row.label[1:]} {bounds}.")
     if is_grouped(result):
         each = [
-            f"{level} {prose.estimate(fit)} in {prose.counted(fit.k, 'study', 'studies')}"
+            f"{level} {prose.estimate(fit)} in {prose.counted(fit.k, words.one, words.many)}"
             for level, fit in result.groups.items()
         ]
         parts.append(f"By group: {'; '.join(each)}.")
@@ -95,7 +104,7 @@ def _alt(result: Any, rows: list[Row], outcome: str, events_name: str, n_name: s
     left_out = sum(row.kind == "excluded" for row in rows)
     if left_out:
         parts.append(
-            f"{prose.counted(left_out, 'study', 'studies').capitalize()} could not be pooled."
+            f"{prose.counted(left_out, words.one, words.many).capitalize()} could not be pooled."
         )
     return " ".join(parts)
 
@@ -117,10 +126,10 @@ def _verdict(result: Any) -> str:
     return f"The difference between the groups is within what chance would explain ({test})."
 
 
-def _caption(result: Any, rows: list[Row], outcome: str) -> str:
+def _caption(result: Any, rows: list[Row], words: Words) -> str:
     whole = result.overall if is_grouped(result) else result
-    number = prose.counted(whole.k, "study", "studies")
-    parts = [f"{outcome} was {prose.estimate(whole)} over {number}"]
+    number = prose.counted(whole.k, words.one, words.many)
+    parts = [f"{words.outcome} was {prose.estimate(whole)} over {number}"]
     if is_grouped(result) and len(result.groups) > 1:
         ranked = sorted(result.groups.items(), key=lambda pair: pair[1].estimate)
         (low, least), (high, most) = ranked[0], ranked[-1]
@@ -134,19 +143,17 @@ def _caption(result: Any, rows: list[Row], outcome: str) -> str:
     for row in rows:
         if row.kind == "prediction" and _finite(row.lower, row.upper):
             parts.append(
-                f"The true value of a new, similar study is expected within "
+                f"The true value of a new, similar {words.one} is expected to lie from "
                 f"{_bounds(row, whole)} ({row.label})."
             )
     parts.append(
-        f"Squares are studies (area proportional to weight) with {100 * whole.level:g}"
+        f"Squares are {words.many} (area proportional to weight) with {100 * whole.level:g}"
         f"{prose.THIN}% intervals; diamonds are pooled estimates."
     )
     return " ".join(parts)
 
 
-def _table(
-    result: Any, rows: list[Row], remarks: list[str], outcome: str, events_name: str, n_name: str
-) -> Table:
+def _table(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Table:
     import pandas as pd
 
     from helpers.tables import table
@@ -155,8 +162,8 @@ def _table(
     counts = whole.n is not None
     shown = [row for row in rows if row.kind != "heading"]
     groups = any(row.group for row in shown)
-    totals = "All studies"
-    frame = pd.DataFrame({"study": [row.label for row in shown]})
+    totals = f"All {words.many}"
+    frame = pd.DataFrame({words.one: [row.label for row in shown]})
     if groups:
         frame["group"] = [
             row.group or ("Not pooled" if row.kind == "excluded" else totals) for row in shown
@@ -174,17 +181,17 @@ def _table(
     formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
     formats["weight"] = "number1"
     labels = {
-        "estimate": f"{outcome}{unit}",
+        "estimate": f"{words.outcome}{unit}",
         "lower": f"{level} interval from",
         "upper": "to",
         "weight": "Weight, %",
     }
     if counts:
         formats |= {"events": "count", "n": "count"}
-        labels |= {"events": events_name, "n": n_name}
+        labels |= {"events": words.events, "n": words.n}
     return table(
         frame,
-        caption=f"{outcome}: the numbers behind the forest plot",
+        caption=f"{words.outcome}: the numbers behind the forest plot",
         formats=formats,
         labels=labels,
         groups="group" if groups else None,

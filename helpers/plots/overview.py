@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def study_overview(
     ax : Axes, optional
         Where to draw; a new figure by default.
     label : int
-        How many of the largest cohorts are named.
+        How many of the largest cohorts are named, besides the one followed longest.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -68,8 +68,8 @@ def study_overview(
     if cohorts.empty:
         raise MetaAnalysisError("study_overview() needs at least one cohort")
     if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 470 / 72))
-        figure.subplots_adjust(left=58 / width, right=1 - 14 / width, bottom=0.118, top=0.84)
+        figure, ax = plt.subplots(figsize=(width / 72, 450 / 72))
+        figure.subplots_adjust(left=58 / width, right=1 - 14 / width, bottom=0.118, top=1 - 56 / 450)
     data = cohorts.assign(
         rate=cohorts["nonrelapse_deaths"] / cohorts["patients"],
         months=cohorts["median_follow_up_months"].astype(float),
@@ -123,6 +123,8 @@ def _across(ax: Axes, data: pd.DataFrame) -> np.ndarray:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.set_ylabel("Patients (logarithmic scale)", labelpad=6)
     ax.grid(axis="both", zorder=0)
+    if unknown.any():
+        ax.xaxis.get_gridlines()[0].set_visible(False)
     ax.set_axisbelow(True)
     ax.tick_params(length=0)
     return months
@@ -134,8 +136,11 @@ def _area(rate: np.ndarray | float) -> np.ndarray:
 
 
 def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
-    for (entity, setting), part in data.groupby(["entity", "setting"], sort=True):
-        rows = data.index.get_indexer(part.index)
+    kinds = sorted(set(zip(data["entity"], data["setting"], strict=True)))
+    for entity, setting in kinds:
+        rows = np.flatnonzero((data["entity"] == entity) & (data["setting"] == setting))
+        rows = rows[np.argsort(-data["rate"].to_numpy()[rows], kind="stable")]
+        part = data.iloc[rows]
         colour = style.colours_for([entity])[entity].light
         solid = setting == "trial"
         marks = ax.scatter(
@@ -144,9 +149,9 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
             s=_area(part["rate"].to_numpy()),
             marker=style.MARKER.get(entity, "o"),
             facecolors=colour if solid else "none",
-            edgecolors=colour,
-            linewidths=1.6,
-            alpha=0.9,
+            # An edge in the colour of the page keeps marks apart that lie on each other.
+            edgecolors=style.SURFACE.light if solid else colour,
+            linewidths=0.7 if solid else 1.5,
             zorder=3,
             clip_on=False,
         )
@@ -155,13 +160,17 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
 
 def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None:
     """Name the largest cohorts, each where it hides neither a mark nor another name."""
-    figure = ax.figure
-    renderer = figure.canvas.get_renderer()
+    renderer: Any = ax.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     points = ax.transData.transform(np.column_stack([places, data["patients"]]))
     radius = np.sqrt(_area(data["rate"].to_numpy())) / 2 + 2
-    boxes = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(points, radius, strict=True)]
+    boxes: list[Any] = [
+        (x - r, y - r, x + r, y + r) for (x, y), r in zip(points, radius, strict=True)
+    ]
     frame = ax.get_window_extent(renderer)
-    for i in np.argsort(-data["patients"].to_numpy(), kind="stable")[:label]:
+    order = list(np.argsort(-data["patients"].to_numpy(), kind="stable")[:label])
+    if label and data["months"].notna().any():
+        order.append(int(np.nanargmax(data["months"].to_numpy())))
+    for i in dict.fromkeys(order):
         r = radius[i]
         for dx, dy, ha, va in (
             (r + 3, 0, "left", "center"),
@@ -184,7 +193,7 @@ def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None
                 box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in boxes
             )
             if free and frame.x0 <= box[0] and box[2] <= frame.x1 + 10:
-                boxes.append(tuple(box))
+                boxes.append(box)
                 break
             text.remove()
 
@@ -235,7 +244,7 @@ def _key(ax: Axes, data: pd.DataFrame) -> None:
 
 
 def _largest(data: pd.DataFrame) -> pd.Series:
-    return data.loc[data["patients"].idxmax()]
+    return data.iloc[int(data["patients"].to_numpy().argmax())]
 
 
 def _alt(data: pd.DataFrame) -> str:

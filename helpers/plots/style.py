@@ -22,6 +22,7 @@ from helpers.errors import UnsupportedError
 
 __all__ = [
     "ENTITY",
+    "FAMILIES",
     "FAMILY",
     "GRID",
     "INK",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 FAMILY = "Cohort Sans"
+FAMILIES = [FAMILY, "DejaVu Sans"]  # the second has Cyrillic and more, for a reader's own labels
 FALLBACK = f"'{FAMILY}', 'Source Sans 3', 'Source Sans Pro', 'Segoe UI', Roboto, sans-serif"
 FONTS = Path(__file__).parent / "fonts"
 
@@ -65,7 +67,7 @@ ENTITY: Mapping[str, Colour] = {
 }
 PRODUCT: Mapping[str, Colour] = {
     "axi-cel": Colour("#971a02", "#fea54b"),
-    "brexu-cel": Colour("#b48531", "#f7d765"),
+    "brexu-cel": Colour("#b78937", "#f7d765"),
     "tisa-cel": Colour("#4d61c4", "#509df9"),
     "liso-cel": Colour("#398bbc", "#85d7d7"),
     "ide-cel": Colour("#333289", "#8d67d2"),
@@ -170,7 +172,7 @@ def _settings() -> dict[str, Any]:
         "figure.facecolor": "none",
         "savefig.facecolor": "none",
         "axes.facecolor": "none",
-        "font.family": [FAMILY, "DejaVu Sans"],
+        "font.family": FAMILIES,
         "font.size": _SIZES["text"],
         "text.parse_math": False,
         "text.color": INK.light,

@@ -1,0 +1,254 @@
+import math
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import prose
+from helpers.errors import MetaAnalysisError, UnsupportedError
+
+THIN, HARD, MINUS = prose.THIN, prose.HARD, prose.MINUS
+finite = st.floats(allow_nan=False, allow_infinity=False)
+fractions = st.floats(0, 1)
+
+
+def back(text: str) -> float:
+    return float(text.replace(MINUS, "-").replace(",", ""))
+
+
+def result(**changes):
+    usual = {"estimate": 0.0682, "ci": (0.0578, 0.0804), "level": 0.95, "n": 7604}
+    return SimpleNamespace(**usual | changes)
+
+
+@given(finite, st.integers(0, 8))
+def test_a_printed_number_is_within_half_a_unit_of_the_last_digit(value, digits):
+    exact = Decimal(repr(value))
+    printed = Decimal(prose.number(value, digits).replace(MINUS, "-").replace(",", ""))
+    assert abs(printed - exact) <= Decimal(1).scaleb(-digits) / 2
+
+
+@given(finite, st.integers(0, 8))
+def test_a_number_has_a_true_minus_and_never_a_negative_zero(value, digits):
+    text = prose.number(value, digits)
+    assert "-" not in text
+    assert not (text.startswith(MINUS) and back(text) == 0)
+
+
+@given(fractions)
+def test_a_percentage_never_claims_a_bound_that_was_not_reached(value):
+    text = prose.percent(value)
+    assert text.endswith(f"{THIN}%")
+    if text == f"0.0{THIN}%":
+        assert value == 0
+    if text == f"100.0{THIN}%":
+        assert value == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0685, "6.9"),
+        (0.06849, "6.8"),
+        (-0.0685, f"{MINUS}6.9"),
+        (-0.0004, "0.0"),
+        (0.0005, "0.1"),
+        (0.00049, "<0.1"),
+        (0.9995, ">99.9"),
+        (0.99949, "99.9"),
+        (1, "100.0"),
+    ],
+)
+def test_percentages_round_half_away_from_zero_on_the_decimal_form(value, text):
+    assert prose.percent(value) == f"{text}{THIN}%"
+
+
+@given(fractions)
+def test_a_p_value_is_never_printed_as_zero_or_one(p):
+    text = prose.p_value(p)
+    assert text.startswith(f"p{HARD}")
+    assert 0.001 <= float(text.split(HARD)[-1]) <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0, "< 0.001"),
+        (0.00099, "< 0.001"),
+        (0.001, "= 0.001"),
+        (0.0259, "= 0.026"),
+        (0.0994, "= 0.099"),
+        (0.0996, "= 0.10"),
+        (0.56, "= 0.56"),
+        (0.99, "= 0.99"),
+        (0.991, "> 0.99"),
+        (1, "> 0.99"),
+    ],
+)
+def test_p_values_keep_three_decimals_below_a_tenth_and_two_above(p, text):
+    assert prose.p_value(p) == f"p {text}".replace(" ", HARD)
+
+
+@pytest.mark.parametrize("p", [-0.01, 1.01])
+def test_a_p_value_outside_zero_to_one_is_an_error(p):
+    with pytest.raises(MetaAnalysisError, match="between 0 and 1"):
+        prose.p_value(p)
+
+
+PRINTERS = [
+    prose.number,
+    prose.percent,
+    prose.count,
+    prose.months,
+    prose.per_1000,
+    prose.p_value,
+    prose.significant,
+    lambda value: prose.interval((value, value)),
+    lambda value: prose.agreeing_digits(value, 1.0),
+    lambda value: prose.estimate(result(estimate=value)),
+]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "6.8", True])
+@pytest.mark.parametrize("printer", PRINTERS)
+def test_what_is_not_a_finite_number_is_an_error(printer, value):
+    with pytest.raises(MetaAnalysisError, match=r"needs a (finite )?number"):
+        printer(value)
+
+
+@given(st.integers(-(10**12), 10**12))
+def test_counts_keep_every_digit(value):
+    assert back(prose.count(value)) == value
+
+
+def test_a_count_with_decimals_is_an_error():
+    with pytest.raises(MetaAnalysisError, match="whole number"):
+        prose.count(3.5)
+
+
+def test_small_counts_are_words_and_take_the_right_noun():
+    assert prose.counted(0, "cohort") == "no cohorts"
+    assert prose.counted(1, "study", "studies") == "one study"
+    assert prose.counted(10, "cohort") == "ten cohorts"
+    assert prose.counted(1297, "patient") == "1,297 patients"
+
+
+@given(finite, finite, st.sampled_from(["percent", "number", "per_1000"]))
+def test_interval_bounds_stay_in_order(a, b, unit):
+    lower, upper = sorted((a, b))
+    text = prose.interval((lower, upper), unit=unit)
+    core = text.removeprefix(f"95{THIN}%{HARD}CI ").removesuffix(f"{THIN}%")
+    low, high = core.removesuffix(f" per{HARD}1,000").split(" to ")
+    assert back(low) <= back(high)
+
+
+def test_an_interval_upside_down_is_an_error():
+    with pytest.raises(MetaAnalysisError, match="lower <= upper"):
+        prose.interval((0.2, 0.1))
+
+
+@pytest.mark.parametrize(("level", "text"), [(0.95, "95"), (0.9, "90"), (0.999, "99.9")])
+def test_levels_print_as_they_are(level, text):
+    assert prose.interval((0.1, 0.2), level).startswith(f"{text}{THIN}%")
+
+
+def test_estimates_take_their_unit_from_the_result():
+    assert prose.estimate(result()) == f"6.8{THIN}% (95{THIN}%{HARD}CI 5.8 to 8.0{THIN}%)"
+    plain = result(n=None, estimate=-1.234, ci=(-2.0, 0.5))
+    assert prose.estimate(plain) == f"{MINUS}1.23 (95{THIN}%{HARD}CI {MINUS}2.00 to 0.50)"
+
+
+def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
+    asked = {}
+
+    def predict(**options):
+        asked.update(options)
+        return (0.0259, 0.1682)
+
+    text = prose.prediction(result(prediction_interval=predict), level=0.9, method="normal")
+    assert text == f"90{THIN}%{HARD}prediction interval 2.6 to 16.8{THIN}%"
+    assert asked == {"level": 0.9, "method": "normal"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "published", "digits"),
+    [
+        (1.0, 1.0, 15),
+        (0.068221, 0.06822097631994897, 6),
+        (0.0682, 0.0678, 2),
+        (2.0, 1.0, 0),
+        (1e-6, 0.0, 6),
+        (-1.2086, -1.2086000001, 10),
+        (5e-324, 1e-323, 0),
+        (1.7e308, -1.7e308, 0),
+    ],
+)
+def test_agreeing_digits_count_the_logarithmic_relative_error(ours, published, digits):
+    assert prose.agreeing_digits(ours, published) == digits
+
+
+@given(finite, finite)
+def test_agreeing_digits_stay_between_0_and_15(a, b):
+    assert 0 <= prose.agreeing_digits(a, b) <= 15
+
+
+@given(st.floats(1e-300, 1e300), st.integers(1, 12))
+def test_significant_digits_are_as_many_as_asked(value, digits):
+    text = prose.significant(value, digits)
+    mantissa, _, power = text.partition(" × 10")
+    power = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    printed = Decimal(mantissa.replace(",", "")).scaleb(int(power or 0))
+    exact = Decimal(repr(value))
+    assert abs(printed - exact) <= Decimal(1).scaleb(exact.adjusted() - digits + 1) / 2
+    assert not math.isclose(float(printed), 0) or value < 1e-300
+
+
+def test_lists_read_as_a_sentence():
+    assert prose.listing("A") == "A"
+    assert prose.listing(["A", "B"]) == "A and B"
+    assert prose.listing(["A", "B", "C"], "or") == "A, B or C"
+    with pytest.raises(MetaAnalysisError, match="at least one"):
+        prose.listing([])
+
+
+def test_shares_name_part_whole_and_percentage():
+    assert prose.share(574, 7604) == f"574 of 7,604 (7.5{THIN}%)"
+    with pytest.raises(MetaAnalysisError, match="part <= whole"):
+        prose.share(3, 2)
+
+
+def test_say_gives_markdown_and_plain_text():
+    shown = prose.say("One.", "See {cite}`key`.")._repr_mimebundle_()
+    assert shown == dict.fromkeys(("text/markdown", "text/plain"), "One. See {cite}`key`.")
+
+
+def test_say_drops_the_indentation_of_the_code():
+    assert str(prose.say("One\n        line.")) == "One\nline."
+
+
+def test_say_nothing_is_an_error():
+    with pytest.raises(MetaAnalysisError, match="at least one"):
+        prose.say()
+
+
+def test_a_box_is_a_closed_admonition_with_its_points():
+    lines = str(prose.box("takeaways", ["One.", "Two."])).splitlines()
+    assert lines[0] == ":::{admonition} Takeaways"
+    assert lines[1] == ":class: tip box-takeaways"
+    assert lines[3:] == ["- One.", "- Two.", ":::"]
+
+
+def test_a_box_around_a_box_takes_a_longer_fence():
+    inner = prose.box("note", "Inside.")
+    lines = str(prose.box("caution", inner, title="Mind")).splitlines()
+    assert lines[0] == "::::{admonition} Mind"
+    assert lines[-1] == "::::"
+
+
+def test_unknown_boxes_and_empty_lists_are_errors():
+    with pytest.raises(UnsupportedError, match="no box"):
+        prose.box("shout", "text")
+    with pytest.raises(MetaAnalysisError, match="at least one point"):
+        prose.box("note", [])

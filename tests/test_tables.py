@@ -1,0 +1,201 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import load_cohorts, pool, prose, subgroups, tables
+from helpers.errors import MetaAnalysisError, UnsupportedError
+
+
+class Cells(HTMLParser):
+    """Read rows of cell texts, and check that tags close in order."""
+
+    VOID = frozenset({"br", "col", "hr", "img"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.rows, self.open, self.scopes, self.caption = [], [], [], ""
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "th":
+            self.scopes.append(dict(attrs).get("scope"))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "caption" in self.open:
+            self.caption += data
+        elif self.open and ("td" in self.open or "th" in self.open):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def fits():
+    cohorts = load_cohorts()
+    return subgroups(
+        cohorts[cohorts["entity"].isin(["MM", "MCL"])],
+        by="entity",
+        events="nonrelapse_deaths",
+        n="patients",
+        study="cohort",
+        measure="logit",
+        model="random",
+    )
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "disease": ["LBCL", "MM <new>", "IL"],
+            "kind": ["a & b", "a & b", "c"],
+            "patients": [5806, 1193, 265],
+            "rate": [0.0724, np.nan, -0.0001],
+            "month": pd.array([12, pd.NA, 24], dtype="Int64"),
+        }
+    )
+
+
+def test_every_value_is_printed_in_its_format_and_missing_as_a_dash(frame):
+    made = tables.table(frame, "Caption", formats={"rate": "percent"})
+    cells = Cells(made.html)
+    assert cells.rows[1:] == [
+        ["LBCL", "a & b", "5,806", "7.2", "12"],
+        ["MM <new>", "a & b", "1,193", tables.MISSING, tables.MISSING],
+        ["IL", "c", "265", "0.0", "24"],
+    ]
+
+
+def test_a_table_has_caption_scopes_label_and_keyboard_access(frame):
+    made = tables.table(frame, 'Caption with "quotes" & <signs>', name="my-table")
+    cells = Cells(made.html)
+    assert cells.caption == 'Caption with "quotes" & <signs>'
+    assert cells.scopes == ["col"] * 5 + ["row"] * 3
+    head = made.html.splitlines()[0]
+    assert 'id="my-table" role="region" tabindex="0"' in head
+    assert 'aria-label="Caption with &quot;quotes&quot; &amp; &lt;signs&gt;"' in head
+
+
+def test_group_headings_span_their_rows_and_are_escaped(frame):
+    made = tables.table(frame, "Caption", groups="kind")
+    cells = Cells(made.html)
+    assert ["a & b"] in cells.rows
+    assert "colgroup" in cells.scopes
+    assert len(cells.rows) == 1 + 2 + 3
+
+
+def test_the_page_alone_decides_on_colours(frame):
+    html = tables.table(frame, "Caption", notes=["A note"]).html
+    assert "<style" not in html
+    assert not re.search(r"#[0-9a-f]{3,6}\b|color", html)
+    assert re.findall(r' id="[^"]*"', html) == [' id="table"']
+
+
+def test_the_same_table_has_the_same_bytes(frame):
+    once, twice = (tables.table(frame, "Caption", notes=["A note"]) for _ in range(2))
+    assert once == twice
+
+
+def test_headings_and_notes_are_escaped(frame):
+    made = tables.table(frame, "Caption", labels={"rate": "p < q"}, notes=["a < b"])
+    cells = Cells(made.html)
+    assert "p < q" in cells.rows[0]
+    assert cells.rows[-1] == ["a < b"]
+
+
+def test_long_tables_scroll_in_a_box_and_short_ones_do_not():
+    long = pd.DataFrame({"row": [str(i) for i in range(21)]})
+    assert "table-long" in tables.table(long, "Caption").html
+    assert "table-long" not in tables.table(long.head(20), "Caption").html
+
+
+def test_plain_text_shows_the_same_cells(frame):
+    text = repr(tables.table(frame, "Caption", formats={"rate": "percent"}))
+    assert text.startswith("Caption\n")
+    assert "5,806" in text
+    assert "7.2" in text
+
+
+@pytest.mark.parametrize("options", [{"formats": {"x": "count"}}, {"labels": {"x": "X"}}])
+def test_unknown_columns_are_named(frame, options):
+    with pytest.raises(MetaAnalysisError, match="no column 'x'"):
+        tables.table(frame, "Caption", **options)
+
+
+def test_unknown_formats_and_empty_captions_are_errors(frame):
+    with pytest.raises(UnsupportedError, match="no format 'roman'"):
+        tables.table(frame, "Caption", formats={"rate": "roman"})
+    with pytest.raises(MetaAnalysisError, match="caption"):
+        tables.table(frame, " ")
+
+
+def test_the_cohort_table_holds_every_cohort_and_its_totals():
+    cohorts = load_cohorts()
+    made = tables.cohort_table(cohorts)
+    cells = Cells(made.html)
+    body = [row for row in cells.rows[1:] if len(row) > 1]
+    assert [row[0] for row in body] == list(cohorts["cohort"])
+    at = cells.rows[0].index("Patients")
+    assert [row[at] for row in body] == [prose.count(n) for n in cohorts["patients"]]
+    assert prose.count(cohorts["patients"].sum()) in made.caption
+
+
+def test_the_pooled_table_equals_the_results(fits):
+    cells = Cells(tables.pooled_table(fits).html)
+    rows = {row[0]: row for row in cells.rows}
+    for label, fit in {**fits.groups, "All": fits.overall}.items():
+        low, high = fit.ci
+        assert rows[label][:6] == [
+            label,
+            str(fit.k),
+            prose.count(fit.events),
+            prose.count(fit.n),
+            prose.number(100 * fit.estimate, 1),
+            prose.between(100 * low, 100 * high),
+        ]
+        assert rows[label][-2:] == [
+            prose.number(fit.tau2, 3),
+            prose.number(fit.heterogeneity.I2, 1),
+        ]
+    assert str(fits.overall.methods()) in " ".join(" ".join(row) for row in cells.rows)
+
+
+def test_a_common_effect_has_no_prediction_interval_in_the_table():
+    fit = pool(events=[3, 8, 6], n=[40, 60, 90], model="common")
+    rows = Cells(tables.pooled_table(fit).html).rows
+    at = next(i for i, head in enumerate(rows[0]) if "prediction" in head)
+    assert rows[1][at] == tables.MISSING
+
+
+def test_fits_of_one_model_need_labels():
+    fit = pool(events=[3, 8, 6], n=[40, 60, 90], model="common")
+    with pytest.raises(MetaAnalysisError, match="mapping"):
+        tables.pooled_table([fit, fit])
+
+
+def test_the_comparison_table_counts_digits_and_keeps_missing_values():
+    frame = pd.DataFrame(
+        {
+            "quantity": ["estimate", "tau2"],
+            "ours": [0.0682211, 0.28],
+            "published": [0.0682210, np.nan],
+            "why": ["rounding", "not published"],
+        }
+    )
+    cells = Cells(tables.comparison_table(frame).html)
+    assert cells.rows == [
+        ["Quantity", "Ours", "Published", "Digits that agree", "Why"],
+        ["estimate", "0.068221", "0.068221", "5", "rounding"],
+        ["tau2", "0.28000", tables.MISSING, tables.MISSING, "not published"],
+    ]
