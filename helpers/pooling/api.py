@@ -14,10 +14,8 @@ from helpers.pooling.intervals import KNAPP_HARTUNG, MU_METHODS, knapp_hartung_s
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import (
     family_of,
-    glmm_weights,
     included_counts,
     pool_counts,
-    saturated_wald,
 )
 from helpers.pooling.result import Heterogeneity, Options, PoolResult
 from helpers.pooling.studies import StudyData, from_counts, from_effects
@@ -284,7 +282,8 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
     Raises
     ------
     MetaAnalysisError
-        No study is left, or the likelihood has no finite maximum.
+        No study is left, or the likelihood has no finite maximum (`ConvergenceError` if the
+        maximum of the GLMM was not reached).
     """
     if data.k == 0:
         reasons = "; ".join(
@@ -369,52 +368,57 @@ def _fit_inverse_variance(data: StudyData, options: Options, tau2: float | None)
 
 def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
     from helpers.pooling.glmm import fit_glmm
+    from helpers.pooling.glmm_inference import heterogeneity_tests
+    from helpers.pooling.glmm_studies import information_weights
 
     kind = get_measure(options.measure).kind
     events, size = included_counts(data)
     common = pool_counts(events, size, kind)
     fit = fit_glmm(events, size, family=family_of(kind), quad_points=options.quad_points)
-    k, df = data.k, data.k - 1
-    random = options.model == "glmm" and k > 1
-    converged = bool(fit.converged[0]) if random else True
-    tau2 = float(fit.tau2[0]) if random else 0.0
-    mu = float(fit.beta[0, 0]) if random else common.mu
-    se = float(fit.se[0, 0]) if random else common.se
-    wald = saturated_wald(events, size, kind) if df else 0.0
-    lrt = max(0.0, 2.0 * float(fit.loglik_saturated[0] - fit.loglik_tau0[0])) if df else 0.0
+    random = options.model == "glmm" and data.k > 1
+    tau2, mu, se, se_tau2 = 0.0, common.mu, common.se, np.nan
+    weights = 100.0 * size / size.sum()
+    if random:
+        fit.raise_for_status()
+        tau2, mu, se = float(fit.tau2[0]), float(fit.beta[0, 0]), float(fit.se[0, 0])
+        weights = information_weights(fit)[0]
+        if tau2 > 0:
+            se_tau2 = 2.0 * float(fit.tau[0]) * float(fit.se_tau[0])
+    tests = heterogeneity_tests(fit)
+    wald, df = float(tests.Q_wald[0]), data.k - 1
     vt = _typical_variance(data, options)
-    if options.model == "glmm":
-        i2 = 100.0 * tau2 / (tau2 + vt) if df else 0.0
-        h2 = 1.0 + tau2 / vt if df else 1.0
+    if df == 0:
+        i2, h2 = 0.0, 1.0
+    elif options.model == "glmm":
+        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
     else:
-        i2 = 100.0 * max(0.0, (wald - df) / wald) if wald > 0 else 0.0
-        h2 = wald / df if df else 1.0
+        i2, h2 = 100.0 * max(0.0, 1.0 - df / wald) if wald > 0 else 0.0, wald / df
     return PoolResult(
         mu=mu,
         se=se,
         tau2=tau2,
         se_model=se,
-        se_tau2=2.0 * float(fit.tau[0]) * float(fit.se_tau[0]) if random and tau2 > 0 else np.nan,
-        k=k,
+        se_tau2=se_tau2,
+        k=data.k,
         **_totals(data, options),
         heterogeneity=Heterogeneity(
             Q=wald,
             df=df,
-            p=float(chi2_sf(wald, df)) if df else 1.0,
+            p=float(tests.p_wald[0]),
             I2=i2,
             H2=h2,
             typical_variance=vt,
-            Q_lrt=lrt,
-            p_lrt=float(chi2_sf(lrt, df)) if df else 1.0,
+            Q_lrt=float(tests.Q_lrt[0]),
+            p_lrt=float(tests.p_lrt[0]),
+            tau2_lrt=float(tests.lrt_tau2[0]) if random else None,
+            tau2_p=float(tests.p_tau2[0]) if random else None,
         ),
-        cautions=find_cautions(
-            options, data, tau2, converged=converged, message=fit.message() if random else ""
-        ),
-        converged=converged,
+        cautions=find_cautions(options, data, tau2, converged=True),
+        converged=True,
         loglik=float((fit.loglik if random else fit.loglik_tau0)[0]),
         options=options,
         data=data,
-        weights=_spread_out(data, glmm_weights(events, size, mu, tau2, kind)),
+        weights=_spread_out(data, weights),
         engine=fit if random else None,
     )
 

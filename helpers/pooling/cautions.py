@@ -26,7 +26,6 @@ def find_cautions(
     *,
     converged: bool,
     engine: InverseVarianceFit | None = None,
-    message: str = "",
 ) -> tuple[Caution, ...]:
     """Cautions for one fit, most important first.
 
@@ -39,8 +38,7 @@ def find_cautions(
     measure, k = get_measure(options.measure), data.k
     found: list[Caution] = []
     if not converged:
-        text = f"The fit did not converge: {message}" if message else "The fit did not converge."
-        found.append(Caution("not-converged", text))
+        found.append(Caution("not-converged", "The estimate of tau2 did not converge."))
     if k == 1:
         found.append(
             Caution(

@@ -1,7 +1,7 @@
 """Likelihood models for one set of studies: the pooled GLM (tau2 = 0) and the GLMM.
 
 The batched kernel is `helpers.pooling.glmm`; this module prepares the studies of one analysis
-for it, and adds heterogeneity tests and the profile interval of the common-effect model.
+for it, and adds the common-effect model with its profile interval.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.distributions import chi2_isf, expit
+from helpers.distributions import chi2_isf
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.intervals import Interval
 from helpers.pooling.roots import bracketed_root, expand
@@ -28,11 +28,9 @@ __all__ = [
     "PooledCounts",
     "family_of",
     "glmm_profile",
-    "glmm_weights",
     "included_counts",
     "pool_counts",
     "pooled_profile",
-    "saturated_wald",
 ]
 
 
@@ -124,38 +122,6 @@ def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     inside, outside = expand(above, [fit.mu, fit.mu], [-fit.se, fit.se], factor=1.5)
     low, high = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-14 * fit.se)
     return Interval(float(low), float(high))
-
-
-def saturated_wald(events: Array, size: Array, kind: str) -> float:
-    """Wald statistic against equal rates in the saturated model.
-
-    Studies with a zero (or full) cell have an infinite logit with an infinite standard error
-    there, and so contribute nothing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(saturated_wald(np.array([0.0, 5.0, 9.0]), np.array([9.0, 20.0, 20.0]), "rate"), 4)
-    1.1105
-    """
-    x, n = events, size
-    seen = (x > 0) & ((kind == "rate") | (x < n))
-    if not seen.any():
-        return 0.0
-    x, n = x[seen], n[seen]
-    if kind == "rate":
-        theta, w = np.log(x / n), x
-    else:
-        theta, w = np.log(x / (n - x)), x * ((n - x) / n)
-    mean = float(w @ theta / w.sum())
-    return float(w @ (theta - mean) ** 2)
-
-
-def glmm_weights(events: Array, size: Array, mu: float, tau2: float, kind: str) -> Array:
-    """Share of each study in the information about mu, in percent."""
-    rate = np.exp(mu) if kind == "rate" else expit(mu) * expit(-mu)
-    w = 1.0 / (1.0 / (size * rate) + tau2)
-    return 100.0 * w / w.sum()
 
 
 def glmm_profile(fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float) -> Interval:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.distributions import norm_sf, t_sf
 from helpers.effects import Measure, effective_size, get_measure, study_interval
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import (
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Scale = Literal["display", "model"]
 
-__all__ = ["Caution", "Heterogeneity", "Interval", "Options", "PoolResult"]
+__all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "PoolResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class Heterogeneity:
         (Higgins and Thompson 2002, doi:10.1002/sim.1186).
     Q_lrt, p_lrt : float or None
         Likelihood-ratio test against the saturated model, likelihood models only.
+    tau2_lrt, tau2_p : float or None
+        Likelihood-ratio test of tau2 = 0, GLMM only; the p-value refers to half a point mass
+        at 0 and half a chi-squared distribution with 1 df.
 
     Notes
     -----
@@ -97,6 +101,27 @@ class Heterogeneity:
     typical_variance: float
     Q_lrt: float | None = None
     p_lrt: float | None = None
+    tau2_lrt: float | None = None
+    tau2_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectTest:
+    """Test of one value of the pooled effect.
+
+    Attributes
+    ----------
+    statistic : float
+        (mu - null)/se.
+    df : int or None
+        Degrees of freedom of the t distribution; None for the normal one.
+    p : float
+        Two-sided p-value.
+    """
+
+    statistic: float
+    df: int | None
+    p: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +330,37 @@ class PoolResult:
                 f"tau2_method='ML', not {self.tau2_method!r}"
             )
         return profile_mu_interval(fit, level)
+
+    def effect_test(self, null: float = 0.0) -> EffectTest:
+        """Test whether the pooled effect equals `null` (model scale), as `ci_method` has it.
+
+        Parameters
+        ----------
+        null : float, default 0
+            On the logit scale 0 is a proportion of one half.
+
+        Raises
+        ------
+        UnsupportedError
+            For intervals without a standard error ("profile", "henmi-copas").
+
+        Examples
+        --------
+        >>> from helpers.pooling import pool_effects
+        >>> fit = pool_effects([0.2, 0.6, 0.4], [0.01, 0.02, 0.01], ci_method="wald")
+        >>> round(fit.effect_test().statistic, 2)
+        3.92
+        """
+        if self.ci_method in ("profile", "henmi-copas"):
+            raise UnsupportedError(f"no standard error belongs to ci_method={self.ci_method!r}")
+        statistic = (self.mu - null) / self.se
+        wald = self.ci_method == "wald" or (
+            self.ci_method == "knapp-hartung-wider" and self.se == self.se_model
+        )
+        if wald:
+            return EffectTest(statistic, None, 2.0 * float(norm_sf(abs(statistic))))
+        df = self.k - 1
+        return EffectTest(statistic, df, 2.0 * float(t_sf(abs(statistic), df)))
 
     def _included(self) -> tuple[Array, Array]:
         keep = self.data.included

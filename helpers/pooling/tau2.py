@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from helpers.distributions import chi2_ppf
 from helpers.errors import UnsupportedError
 from helpers.pooling.moments import Batch, Moments, moments, trace_pv
+from helpers.pooling.tau2_se import moment_se, score_se
 
 Array = NDArray[np.float64]
 
@@ -100,7 +101,7 @@ class Tau2Fit:
     tau2 : ndarray, shape (R,)
         Estimates, at least 0.
     se : ndarray, shape (R,)
-        Standard errors (ML, REML: expected information; others NaN).
+        Standard errors (ML and REML: expected information; others: `helpers.pooling.tau2_se`).
     converged : ndarray of bool, shape (R,)
         Always true for closed forms.
     boundary : ndarray of bool, shape (R,)
@@ -330,43 +331,46 @@ def solve_generalised_q(
     return t, converged, boundary
 
 
-def _truncate(raw: Array) -> Tau2Fit:
+def _truncate(raw: Array, batch: Batch, weights: Array, slope: Array) -> Tau2Fit:
+    tau2 = np.maximum(raw, 0.0) + 0.0
     return Tau2Fit(
-        np.maximum(raw, 0.0) + 0.0,
-        np.full(raw.shape, np.nan),
+        tau2,
+        moment_se(batch, weights, tau2, slope),
         np.ones(raw.shape, dtype=bool),
         raw <= 0,
     )
 
 
-def _general_moments(batch: Batch, weights: Array) -> Array:
+def _general_moments(batch: Batch, weights: Array) -> Tau2Fit:
     q, trace_p, trace_pv_ = trace_pv(batch, weights)
-    return (q - trace_pv_) / trace_p
+    return _truncate((q - trace_pv_) / trace_p, batch, weights, trace_p)
 
 
 def _closed_form(batch: Batch, method: str) -> Tau2Fit:
     df = batch.k - batch.p
     weights = 1.0 / batch.vi
-    if method == "DL":
-        return _truncate(_general_moments(batch, weights))
-    if method == "DL2":
-        first = np.maximum(_general_moments(batch, weights), 0.0)
-        return _truncate(_general_moments(batch, 1.0 / (batch.vi + first[:, None])))
-    if method == "HE":
-        return _truncate(_general_moments(batch, np.ones_like(weights)))
-    if method == "HE2":
-        first = np.maximum(_general_moments(batch, np.ones_like(weights)), 0.0)
-        return _truncate(_general_moments(batch, 1.0 / (batch.vi + first[:, None])))
+    if method in ("DL", "DL2"):
+        first = _general_moments(batch, weights)
+        if method == "DL":
+            return first
+        return _general_moments(batch, 1.0 / (batch.vi + first.tau2[:, None]))
+    if method in ("HE", "HE2"):
+        first = _general_moments(batch, np.ones_like(weights))
+        if method == "HE":
+            return first
+        return _general_moments(batch, 1.0 / (batch.vi + first.tau2[:, None]))
     if method in ("HS", "HSk"):
         m = moments(batch, np.zeros(batch.k.shape))
-        scale = batch.k / df if method == "HSk" else 1.0
-        return _truncate((scale * m.rss - batch.k) / m.sum_w)
+        scale = batch.k / df if method == "HSk" else np.ones_like(df)
+        return _truncate((scale * m.rss - batch.k) / m.sum_w, batch, weights, m.sum_w / scale)
     # SJ: crude variance of the effects first, then one step of the model error variance.
     mean = np.einsum("rk,rk->r", batch.counts, batch.yi) / batch.k
-    first = np.einsum("rk,rk->r", batch.counts, (batch.yi - mean[:, None]) ** 2) / batch.k
-    positive = first > 0
-    m = moments(batch, np.where(positive, first, 1.0))
-    return _truncate(np.where(positive, first * m.rss / df, 0.0))
+    crude = np.einsum("rk,rk->r", batch.counts, (batch.yi - mean[:, None]) ** 2) / batch.k
+    spread = crude > 0
+    start = np.where(spread, crude, 1.0)
+    m = moments(batch, start)
+    raw = np.where(spread, start * m.rss / df, 0.0)
+    return _truncate(raw, batch, 1.0 / (batch.vi + start[:, None]), df / start)
 
 
 def estimate_tau2(batch: Batch, method: str, *, grid_points: int = _GRID) -> Tau2Fit:
@@ -409,7 +413,7 @@ def estimate_tau2(batch: Batch, method: str, *, grid_points: int = _GRID) -> Tau
         df = batch.k - batch.p
         target = chi2_ppf(0.5, df) if method == "PMM" else df
         tau2, converged, boundary = solve_generalised_q(batch, target)
-        return Tau2Fit(tau2, np.full(tau2.shape, np.nan), converged, boundary)
+        return Tau2Fit(tau2, score_se(batch, tau2), converged, boundary)
     return _closed_form(batch, method)
 
 
