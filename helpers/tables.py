@@ -216,9 +216,6 @@ def _body(
     import great_tables as gt
 
     stub = next(column for column in shown.columns if column != groups)
-    if groups:
-        # great_tables formats cells but not the headings of groups.
-        shown = shown.assign(**{groups: [escape(v, quote=False) for v in shown[groups]]})
     cells: dict[str, Any] = {
         column: gt.html(escape(heading, quote=False))
         for column, heading in headings.items()
@@ -255,8 +252,8 @@ def _plain(html: str, caption: str) -> str:
     body = re.sub(r' (?:headers|id|data-[a-z-]+)="[^"]*"', "", body)
     body = re.sub(r' (?:row|col)span="1"', "", body)
     body = re.sub(r">\s+<", "><", body).replace("</tr><tr", "</tr>\n<tr")
-    head = f'<table class="gt_table">\n<caption><span>{escape(caption, quote=False)}</span></caption>\n'
-    return body.replace('<table class="gt_table">', head, 1)
+    head = f"<caption><span>{escape(caption, quote=False)}</span></caption>"
+    return body.replace('<table class="gt_table">', f'<table class="gt_table">\n{head}\n', 1)
 
 
 _COHORT_COLUMNS = {

@@ -110,7 +110,7 @@ def forest(
     if fresh:
         width = max(width, fixed + LEAST)
         notes = _wrapped(figure, notes, width)
-        tall = (heights[-1] + 2.9) * ROW + BELOW + LINE * len(notes) + 8
+        tall = _height(heights, notes)
         figure.set_size_inches(width / 72, tall / 72)
         room = (0.0, 0.0, width, tall)
     else:
@@ -122,6 +122,11 @@ def forest(
                 f"the axes are {room[2]:.0f} px wide; this forest plot needs {fixed + LEAST:.0f}"
             )
         notes = _wrapped(figure, notes, room[2])
+        if room[3] < _height(heights, notes):
+            raise MetaAnalysisError(
+                f"the axes are {room[3]:.0f} px tall; this forest plot needs "
+                f"{_height(heights, notes):.0f}"
+            )
     _settle(ax, figure, room, columns, len(notes))
     ax.set_ylim(heights[-1] + 0.8, -2.1)
     ax.set_xlim(*(xlim or _limits(rows, whole.n is not None)))
@@ -131,6 +136,11 @@ def forest(
     _notes(ax, figure, notes, room[0])
     annotate(ax, describe(result, rows, remarks, words))
     return ax
+
+
+def _height(heights: np.ndarray, notes: list[str]) -> float:
+    """Give the height, in CSS pixels, of heading, rows, axis and notes."""
+    return float((heights[-1] + 2.9) * ROW + BELOW + LINE * len(notes) + 8)
 
 
 def _figure_of(ax: Axes) -> Figure:
@@ -151,8 +161,6 @@ def _settle(
     across, up = (72 * side for side in figure.get_size_inches())
     x0, y0, wide, tall = room
     below = BELOW + LINE * notes + 4
-    if tall <= below:
-        raise MetaAnalysisError(f"the axes are {tall:.0f} px tall; {below:.0f} go below the plot")
     ax.set_position(
         (
             (x0 + columns.left) / across,

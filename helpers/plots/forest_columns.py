@@ -104,7 +104,7 @@ def _counts(rows: list[Row]) -> list[str]:
     """Print events and patients so that their slashes stand under each other."""
     pad = "\N{FIGURE SPACE}"
     printed = [
-        ("", "") if np.isnan(row.n) else (prose.count(row.events), prose.count(row.n))
+        ("", "") if row.kind in ("heading", "prediction") else (_print(row.events), _print(row.n))
         for row in rows
     ]
     thin = "\N{THIN SPACE}"  # nearly as wide as a thousands comma
@@ -116,6 +116,10 @@ def _counts(rows: list[Row]) -> list[str]:
         fill = pad * lack + thin * (commas - n.count(","))
         made.append(f"{events}/{n}{fill}" if n else "")
     return made
+
+
+def _print(value: float) -> str:
+    return "\N{EN DASH}" if np.isnan(value) else prose.count(value)
 
 
 def _weights(rows: list[Row]) -> list[str]:

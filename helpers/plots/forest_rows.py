@@ -156,8 +156,8 @@ def _study(
         "study",
         label,
         group=group,
-        events=line.get("events", NAN),
-        n=line.get("n", NAN),
+        events=_count(line, "events"),
+        n=_count(line, "n"),
         estimate=line["estimate"],
         lower=line["ci_lower"],
         upper=line["ci_upper"],
@@ -166,14 +166,22 @@ def _study(
     )
 
 
+def _count(line: Mapping[str, Any], column: str) -> float:
+    """Read a count that may be absent or missing."""
+    import pandas as pd
+
+    value = line.get(column)
+    return NAN if pd.isna(value) else float(value)
+
+
 def _excluded(result: Any) -> list[Row]:
     fits = result.groups.values() if is_grouped(result) else [result]
     rows = [
         Row(
             "excluded",
             str(label),
-            events=line.get("events", NAN),
-            n=line.get("n", NAN),
+            events=_count(line, "events"),
+            n=_count(line, "n"),
             reason=line["reason"],
             colour=style.QUIET,
         )

@@ -69,7 +69,9 @@ def study_overview(
         raise MetaAnalysisError("study_overview() needs at least one cohort")
     if ax is None:
         figure, ax = plt.subplots(figsize=(width / 72, 450 / 72))
-        figure.subplots_adjust(left=58 / width, right=1 - 14 / width, bottom=0.118, top=1 - 56 / 450)
+        figure.subplots_adjust(
+            left=58 / width, right=1 - 14 / width, bottom=0.118, top=1 - 56 / 450
+        )
     data = cohorts.assign(
         rate=cohorts["nonrelapse_deaths"] / cohorts["patients"],
         months=cohorts["median_follow_up_months"].astype(float),
