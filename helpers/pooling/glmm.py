@@ -21,6 +21,7 @@ from helpers.pooling.glmm_counts import Array, Family
 from helpers.pooling.glmm_data import CountData, check_data
 from helpers.pooling.glmm_kernel import gauss_hermite
 from helpers.pooling.glmm_optimise import FitStatus, Solution, solve_rows
+from helpers.pooling.glmm_variation import NormalVariation
 
 __all__ = ["FitStatus", "GLMMFit", "fit_counts", "fit_glmm"]
 
@@ -201,10 +202,10 @@ def fit_counts(
     data: CountData, quad_points: int, tol: float = 1e-10, max_iter: int = 100
 ) -> GLMMFit:
     """Fit checked data (`fit_glmm` without the checks)."""
-    nodes = gauss_hermite(quad_points)
+    model = NormalVariation(gauss_hermite(quad_points))
     out = Solution.empty(data.rows, data.p)
     for index, problem in data.chunks(quad_points):
-        solve_rows(problem, nodes, tol, max_iter, out, index)
+        solve_rows(problem, model, tol, max_iter, out, index)
     return GLMMFit(
         beta=out.beta,
         tau=np.sqrt(out.tau2),

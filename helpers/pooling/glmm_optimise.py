@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from helpers.pooling.glmm_counts import Array, fixed_terms
 from helpers.pooling.glmm_data import Problem
-from helpers.pooling.glmm_kernel import study_terms
-from helpers.pooling.glmm_start import Scan, scan_profile, solve_fixed, solve_positive
+from helpers.pooling.glmm_start import Scan, scan_profile, solve_fixed, solve_positive, step_share
+from helpers.pooling.glmm_variation import Variation
 
-__all__ = ["TAU_MAX", "FitStatus", "Solution", "solve_rows"]
-
-TAU_MAX = 50.0
+__all__ = ["FitStatus", "Solution", "solve_rows"]
 
 
 class FitStatus(IntEnum):
@@ -43,8 +41,8 @@ _MESSAGES = {
         "(or everybody) has the event, so that a logit or log rate is infinite"
     ),
     FitStatus.TAU_UNBOUNDED: (
-        f"no finite maximum: the likelihood still rises at tau = {TAU_MAX:g} "
-        "(studies have no or only events)"
+        "no finite maximum: the likelihood still rises as the variance between "
+        "studies grows (studies have no or only events)"
     ),
     FitStatus.RANK_DEFICIENT: "the design has linearly dependent columns in these studies",
     FitStatus.NO_STUDIES: "no study takes part",
@@ -94,21 +92,22 @@ def _ascend(
     gamma: Array,
     omega: Array,
     score: Array,
-    nodes: tuple[Array, Array],
+    model: Variation,
     tol: float,
     max_iter: int,
 ) -> tuple[Array, Array, Array, Array, Array, NDArray[np.intp]]:
-    """Safeguarded Newton in ``(gamma, tau2)`` with the bound ``tau2 >= 0``.
+    """Safeguarded Newton in ``(gamma, omega)`` with the bound ``omega >= 0``.
 
     Rows that run into zero stop there (``omega = 0``); the caller knows the fit at zero.
-    Returns gamma, omega, value, gradient, Hessian (in ``(gamma, tau2)``) and iterations.
+    Returns gamma, omega, value, gradient, Hessian (in ``(gamma, omega)``) and iterations.
     """
     p = problem.p
     gamma, omega = gamma.copy(), omega.copy()
-    terms = study_terms(problem.studies, problem.eta(gamma), omega[:, None], nodes)
+    terms = model.terms(problem.studies, problem.eta(gamma), omega[:, None])
     value, gradient, hessian = problem.joint(terms)
     mode = terms.mode
     iterations = np.zeros(problem.rows, dtype=np.intp)
+    slack = 1e-11 + model.resolution(problem.studies)
     active = np.arange(problem.rows)
     for _ in range(max_iter):
         iterations[active] += 1
@@ -126,18 +125,15 @@ def _ascend(
         )
         decrement = np.sqrt(np.abs((g[:, :p] * y).sum(axis=-1) + slope * move))
         finished = concave & (decrement < tol)
-        # a bound on the step in tau2; below zero only where the profile falls from there
+        # a bound on the step in omega; below zero only where the profile falls from there
         target = np.clip(w + move, np.where(score[active] > 0, 0.1 * w, 0.0), 4.0 * w)
         target = np.where((target < 1e-3 * w) & (score[active] <= 0), 0.0, target)
-        target = np.minimum(target, TAU_MAX**2)
+        target = np.minimum(target, model.limit)
         move = target - w
         step = y + cross * move[:, None]
-        reach = np.abs(step).max(axis=-1, keepdims=True, initial=0.0) * np.abs(problem.X).max(
-            initial=0.0
-        )
-        shrink = np.minimum(1.0, 3.0 / np.maximum(reach, 1e-300))[:, 0]
-        step *= shrink[:, None]
-        move = move * shrink
+        share = step_share(problem, step, 3.0)
+        step *= share[:, None]
+        move = move * share
         length = np.ones(len(active))
         pending = np.flatnonzero(~finished)
         for _ in range(50):
@@ -147,11 +143,9 @@ def _ascend(
             sub = part.take(pending)
             trial_gamma = gamma[rows] + length[pending, None] * step[pending]
             trial_omega = omega[rows] + length[pending] * move[pending]
-            terms = study_terms(
-                sub.studies, sub.eta(trial_gamma), trial_omega[:, None], nodes, mode[rows]
-            )
+            terms = model.terms(sub.studies, sub.eta(trial_gamma), trial_omega[:, None], mode[rows])
             new = sub.joint(terms)
-            good = new[0] >= value[rows] - 1e-11 * (1.0 + np.abs(value[rows]))
+            good = new[0] >= value[rows] - slack[rows] - 1e-11 * np.abs(value[rows])
             at = rows[good]
             # parameters are replaced below, once per accepted row
             gamma[at], omega[at] = trial_gamma[good], trial_omega[good]
@@ -161,7 +155,7 @@ def _ascend(
             pending = pending[~good]
         stuck = np.zeros(len(active), dtype=bool)
         stuck[pending] = True
-        leaving = finished | stuck | (omega[active] == 0.0) | (omega[active] >= TAU_MAX**2)
+        leaving = finished | stuck | (omega[active] == 0.0) | (omega[active] >= model.limit)
         active = active[~leaving]
         if not active.size:
             break
@@ -182,20 +176,9 @@ def _candidates(
     return rows, columns
 
 
-def _tau_scale(gradient: Array, hessian: Array, omega: Array) -> tuple[Array, Array]:
-    """Turn derivatives in ``(gamma, tau2)`` into derivatives in ``(gamma, tau)``."""
-    twice = 2.0 * np.sqrt(omega)
-    g, h = gradient.copy(), hessian.copy()
-    h[:, -1, -1] = 2.0 * g[:, -1] + 4.0 * omega * h[:, -1, -1]
-    h[:, :-1, -1] *= twice[:, None]
-    h[:, -1, :-1] *= twice[:, None]
-    g[:, -1] *= twice
-    return g, h
-
-
 def solve_rows(
     problem: Problem,
-    nodes: tuple[Array, Array],
+    model: Variation,
     tol: float,
     max_iter: int,
     out: Solution,
@@ -226,8 +209,9 @@ def solve_rows(
 
     # the boundary tau2 = 0 and the score for tau2 there
     _, slope, v = fixed_terms(part.studies, part.eta(gamma0))
-    score = 0.5 * part.weighted(slope**2 - v).sum(axis=-1)
-    score[np.abs(score) <= 1e-12 * part.weighted(slope**2 + v).sum(axis=-1)] = 0.0
+    each = part.weighted(model.score(part.studies, slope, v, part.eta(gamma0)))
+    score = each.sum(axis=-1)
+    score[np.abs(score) <= 1e-12 * np.abs(each).sum(axis=-1)] = 0.0
     gamma, omega, value = gamma0.copy(), np.zeros(part.rows), value0.copy()
     gradient = np.zeros((part.rows, p + 1))
     gradient[:, :p] = part.first(part.weighted(slope))
@@ -236,7 +220,7 @@ def solve_rows(
     hessian[:, p, p] = -1.0
     iterations = np.zeros(part.rows, dtype=np.intp)
 
-    scan = scan_profile(part, nodes)
+    scan = scan_profile(part, model)
     unidentified = np.full(part.rows, part.studies.family == "binomial")
     unidentified &= np.asarray((part.studies.n <= 1).all(axis=1))
     rows, columns = _candidates(scan, value0, score)
@@ -248,7 +232,7 @@ def solve_rows(
             scan.gamma[rows, columns],
             scan.tau2[rows, columns],
             score[rows],
-            nodes,
+            model,
             tol,
             max_iter,
         )
@@ -261,7 +245,7 @@ def solve_rows(
         ]
         win = rows[last]
         gamma[win], omega[win], value[win] = peak[0][last], peak[1][last], peak[2][last]
-        gradient[win], hessian[win] = _tau_scale(peak[3][last], peak[4][last], peak[1][last])
+        gradient[win], hessian[win] = model.natural(peak[3][last], peak[4][last], peak[1][last])
 
     boundary = omega == 0.0
     cov = _inverse_information(hessian)
@@ -287,7 +271,7 @@ def solve_rows(
     out.boundary[at] = boundary
     out.iterations[at] = iterations
     code = np.where(gradient_max < 1e-8, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
-    code = np.where(omega >= TAU_MAX**2, FitStatus.TAU_UNBOUNDED, code)
+    code = np.where(omega >= model.limit, FitStatus.TAU_UNBOUNDED, code)
     code = np.where(unidentified, FitStatus.TAU_UNIDENTIFIED, code)
     out.status[at] = code.astype(np.int8)
 

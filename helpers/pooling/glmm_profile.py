@@ -22,8 +22,8 @@ from helpers.pooling.glmm import GLMMFit, fit_counts
 from helpers.pooling.glmm_counts import Array
 from helpers.pooling.glmm_data import CountData, Problem
 from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
-from helpers.pooling.glmm_optimise import TAU_MAX
-from helpers.pooling.glmm_start import solve_positive, weighted_start
+from helpers.pooling.glmm_start import solve_positive, step_share, weighted_start
+from helpers.pooling.glmm_variation import TAU_MAX
 
 __all__ = [
     "LimitStatus",
@@ -336,8 +336,7 @@ def maximise_beta(problem: Problem, omega: Array, nodes: tuple[Array, Array]) ->
         gradient = part.first(part.weighted(terms.eta))
         newton = solve_positive(part.second(part.weighted(-terms.eta_eta)), gradient)
         decrement = np.sqrt(np.maximum((newton * gradient).sum(axis=-1), 0.0))
-        reach = np.abs(newton).max(axis=-1, initial=0.0) * np.abs(problem.X).max(initial=0.0)
-        newton *= np.minimum(1.0, 3.0 / np.maximum(reach, 1e-300))[:, None]
+        newton *= step_share(problem, newton, 3.0)[:, None]
         value[active[good]] = new[good]
         mode[active[good]] = terms.mode[good]
         on = good & (decrement >= 1e-9)

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from helpers.pooling.glmm_counts import Array, fixed_terms
 from helpers.pooling.glmm_data import Problem
-from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
+from helpers.pooling.glmm_variation import Variation
 
 __all__ = ["Scan", "scan_profile", "solve_fixed", "solve_positive", "weighted_start"]
 
 SCAN_POINTS = 12  # at least; more where the grid spans so much that steps would exceed...
 _SCAN_FACTOR = 3.0  # ...this factor in tau2
 _SCAN_ELEMENTS = 120_000
-_LAPLACE = gauss_hermite(1)
 
 
 def solve_positive(matrix: Array, right: Array) -> Array:
@@ -114,48 +113,44 @@ class Scan(NamedTuple):
     gamma: Array
 
 
-def scan_profile(problem: Problem, nodes: tuple[Array, Array]) -> Scan:
-    """Scan the quadrature profile likelihood over a logarithmic grid of ``tau2``.
+def scan_profile(problem: Problem, model: Variation) -> Scan:
+    """Scan the profile likelihood over a logarithmic grid of the variance parameter.
 
-    The grid of each replicate runs from far below the sampling variance of its largest study to
-    beyond the largest squared residual of its studies' logits. At every point the coefficients
-    begin at the normal-normal estimate, take one Laplace step, and the value is completed by half
-    the squared Newton decrement, so that it is the profile up to third order.
+    At every point the coefficients begin at the normal-normal estimate, take one step of a rougher
+    likelihood (Laplace's), and the value is completed by half the squared Newton decrement, so
+    that it is the profile up to third order.
     """
     s = problem.studies
-    taking = s.n > 0
-    precision = np.where(taking, s.v_guess, 0.0).max(axis=1)
-    y = s.t_guess if problem.offset is None else s.t_guess - problem.offset
-    low = 0.02 / precision
-    # four times the largest squared residual of a fit that hardly weights
-    flat = weighted_start(problem, 100.0 / precision[:, None])
-    own = problem.eta(flat) if problem.offset is None else problem.eta(flat) - problem.offset
-    residual = np.where(taking, np.abs(y - own), 0.0).max(axis=1)
-    high = np.maximum(np.maximum(1.0, 4.0 * residual**2), 100.0 * low)
+    smallest = 1.0 / np.where(s.n > 0, s.v_guess, 0.0).max(axis=1)
+    own = problem.eta(weighted_start(problem, 100.0 * smallest[:, None]))
+    low, high = model.range(s, s.t_guess - own)
     decades = float(np.log(high / low).max())
     points = max(SCAN_POINTS, 1 + int(np.ceil(decades / np.log(_SCAN_FACTOR))))
     power = np.linspace(0.0, 1.0, points)
     tau2 = low[:, None] * (high / low)[:, None] ** power
     value = np.empty(tau2.shape)
     gamma = np.empty((*tau2.shape, problem.p))
-    size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * len(nodes[0])))
+    size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * model.cost))
     for begin in range(0, problem.rows, size):
         rows = np.arange(begin, min(begin + size, problem.rows))
         grid = problem.take(rows).grid()
         omega = tau2[rows, :, None]
-        g = weighted_start(grid, omega)
+        g = weighted_start(grid, model.logit_variance(grid.studies, omega))
         mode = None
-        for rule in (_LAPLACE, nodes):
-            terms = study_terms(grid.studies, grid.eta(g), omega, rule, mode, accuracy=1e-2)
+        for rough in (True, False):
+            terms = model.terms(grid.studies, grid.eta(g), omega, mode, rough)
             mode = terms.mode
             slope = grid.first(grid.weighted(terms.eta))
             step = solve_positive(grid.second(grid.weighted(-terms.eta_eta)), slope)
-            reach = np.abs(step).max(axis=-1, keepdims=True, initial=0.0) * np.abs(problem.X).max(
-                initial=0.0
-            )
-            share = np.minimum(1.0, 2.0 / np.maximum(reach, 1e-300))
+            share = step_share(problem, step, 2.0)[..., None]
             g = g + share * step
         gain = (share[..., 0] - 0.5 * share[..., 0] ** 2) * (slope * step).sum(axis=-1)
         value[rows] = grid.weighted(terms.value).sum(axis=-1) + gain
         gamma[rows] = g
     return Scan(tau2, value, gamma)
+
+
+def step_share(problem: Problem, step: Array, most: float) -> Array:
+    """Fraction of a step that moves no linear predictor by more than ``most``."""
+    reach = np.abs(step).max(axis=-1, initial=0.0) * np.abs(problem.X).max(initial=0.0)
+    return np.minimum(1.0, most / np.maximum(reach * max(problem.p, 1), 1e-300))

@@ -115,7 +115,8 @@ def information_weights(fit: GLMMFit, coefficient: int = 0) -> Array:
     :math:`I = \sum_i J_i x_i x_i'` with
     :math:`J_i = -\partial^2 \log L_i / \partial \eta_i^2`. With :math:`V = I^{-1}` study i
     receives :math:`100\, J_i (V x_i)_j^2 / V_{jj}` percent of coefficient j (Riley, Ensor,
-    Jackson & Burke 2018, doi:10.1177/0962280216688033). Without covariates this is :math:`100\, J_i / \sum J`. Weights are never negative, sum to 100, and are the
+    Jackson & Burke 2018, doi:10.1177/0962280216688033). Without covariates this is
+    :math:`100\, J_i / \sum J`. Weights are never negative, sum to 100, and are the
     inverse-variance weights of the normal-normal model; at ``tau = 0`` they are
     :math:`n p (1 - p)`.
 
