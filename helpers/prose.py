@@ -38,6 +38,7 @@ __all__ = [
     "p_value",
     "per_1000",
     "percent",
+    "percent_range",
     "prediction",
     "say",
     "share",
@@ -322,6 +323,18 @@ def between(lower: float, upper: float, digits: int = 1) -> str:
     '5.8 to 8.0'
     """
     return f"{number(lower, digits)} to {number(upper, digits)}"
+
+
+def percent_range(bounds: Sequence[float], digits: int = 1) -> str:
+    r"""Print two fractions as a range of percentages, without the level of an interval.
+
+    Examples
+    --------
+    >>> percent_range((0.0270, 0.1619))
+    '2.7 to 16.2\u202f%'
+    """
+    lower, upper = bounds
+    return f"{number(100 * lower, digits)} to {percent(upper, digits)}"
 
 
 def _level(level: float) -> str:

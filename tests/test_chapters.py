@@ -108,6 +108,8 @@ def test_a_chapter_ends_its_skeleton(path):
     if path.stem == "index":
         return
     notebook = nbformat.read(path, as_version=4)
+    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
     text = "\n".join(c.source for c in notebook.cells)
+    text += "\n".join(o.get("data", {}).get("text/markdown", "") for o in outputs)
     for part in ("Takeaways", "How to report it", "Cautions", "Exercises"):
         assert part in text, f"{path.name} has no part “{part}”"

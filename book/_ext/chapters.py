@@ -77,6 +77,7 @@ async def execute(path: Path) -> NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no talk of ports on this machine
         coalesce_streams=True,
     )
     try:

@@ -45,5 +45,6 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; late, so that what others add has been added."""
+    app.add_config_value("comments_config", {}, "html")  # Jupyter Book sets it; nobody reads it
     app.connect("html-page-context", page_context, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
