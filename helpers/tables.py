@@ -217,7 +217,7 @@ def _body(
 
     stub = next(column for column in shown.columns if column != groups)
     cells: dict[str, Any] = {
-        column: gt.html(escape(heading, quote=False))
+        column: gt.html(_head(heading))
         for column, heading in headings.items()
         if column not in (stub, groups)
     }
@@ -225,7 +225,7 @@ def _body(
         gt.GT(shown, id=name, rowname_col=stub, groupname_col=groups)
         .cols_label(cells)
         .cols_align("left")
-        .tab_stubhead(gt.html(escape(headings[stub], quote=False)))
+        .tab_stubhead(gt.html(_head(headings[stub])))
         .fmt(_cell)
     )
     here = [column for column in right if column not in (stub, groups)]
@@ -234,6 +234,12 @@ def _body(
     for line in notes:
         made = made.tab_source_note(gt.html(escape(line, quote=False)))
     return _plain(made.as_raw_html(), caption)
+
+
+def _head(text: str) -> str:
+    """Escape a heading, and keep a long one from wrapping after every word."""
+    safe = escape(text, quote=False)
+    return f'<span class="long">{safe}</span>' if len(text) > 14 else safe
 
 
 def _cell(text: str) -> str:
@@ -402,15 +408,24 @@ def pooled_table(
     }
     formats: dict[str, Format] = {"estimate": "number" if plain else "number1", "tau2": "number3"}
     formats |= {"I2": "number1"} | ({} if plain else {"events": "count", "n": "count"})
-    methods = dict.fromkeys(str(fit.methods()) for fit in named.values())
     return table(
         frame,
         caption,
         formats=formats,
         labels={column: text for column, text in labels.items() if column in frame.columns},
-        notes=[*methods, *dict.fromkeys(notes)],
+        notes=[*_methods(named.values()), *dict.fromkeys(notes)],
         name=name,
     )
+
+
+def _methods(fits: Iterable[Any]) -> list[str]:
+    """Give the methods of the fits, once for fits that differ in their studies alone."""
+    largest: dict[tuple[Any, ...], Any] = {}
+    for fit in fits:
+        key = (fit.measure, fit.model, fit.tau2_method, fit.ci_method, fit.level)
+        if key not in largest or fit.k > largest[key].k:
+            largest[key] = fit
+    return list(dict.fromkeys(str(fit.methods()) for fit in largest.values()))
 
 
 def _named(fits: Any) -> dict[str, Any]:

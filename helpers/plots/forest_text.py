@@ -175,7 +175,7 @@ def _table(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Ta
         frame[column] = [getattr(row, column) for row in shown]
     if any(row.reason for row in shown):
         frame["remark"] = [row.reason for row in shown]
-    unit = ", %" if counts else ""
+    unit = f",{prose.HARD}%" if counts else ""
     value = "percent" if counts else "number"
     level = f"{100 * whole.level:g}{prose.THIN}%"
     formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
@@ -184,7 +184,7 @@ def _table(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Ta
         "estimate": f"{words.outcome}{unit}",
         "lower": f"{level} interval from",
         "upper": "to",
-        "weight": "Weight, %",
+        "weight": f"Weight,{prose.HARD}%",
     }
     if counts:
         formats |= {"events": "count", "n": "count"}

@@ -320,7 +320,7 @@ def _table(data: pd.DataFrame) -> Table:
         },
         labels={
             "entity": "Disease",
-            "rate": "Share of deaths, %",
+            "rate": f"Share of deaths,{prose.HARD}%",
             "months": "Median follow-up, months",
         },
     )

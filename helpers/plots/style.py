@@ -57,7 +57,7 @@ class Colour(NamedTuple):
 INK = Colour("#1a1c20", "#e8eaee")
 QUIET = Colour("#5c6370", "#a3abb8")
 GRID = Colour("#dfe2e7", "#333a45")
-SURFACE = Colour("#ffffff", "#14181e")
+SURFACE = Colour("#ffffff", "#121212")
 
 ENTITY: Mapping[str, Colour] = {
     "LBCL": Colour("#0b51a8", "#58a9f5"),
