@@ -1,0 +1,258 @@
+"""Formulas to design matrices, with terms, excluded rows and rank checked.
+
+The formula language is formulaic's (Wilkinson and Rogers 1973, doi:10.2307/2346786): ``a + b``,
+``a * b``, ``C(a, contr.treatment("base"))``, ``bs(x, df=4)``, ``log(x)``. Without an explicit
+contrast the first level in order (of the categories, or alphabetical) is the reference.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["Design", "build_design", "design_of_rows", "required_columns"]
+
+_DEPENDENT = 1e-9  # share of a column's length that must be new for full rank
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A design matrix and what its columns mean.
+
+    Attributes
+    ----------
+    formula : str
+        Right-hand side, as given.
+    X : ndarray, shape (k, p)
+        Columns of the model, for the included rows only.
+    names : tuple of str
+        Names of the columns (coefficients).
+    terms : dict of str to tuple of int
+        Positions of each term's columns, without the intercept.
+    intercept : int or None
+        Position of the intercept.
+    spec : object
+        formulaic's model specification, for new rows.
+    levels : dict of str to tuple
+        Levels of each categorical column that was used.
+    """
+
+    formula: str
+    X: Array
+    names: tuple[str, ...]
+    terms: dict[str, tuple[int, ...]]
+    intercept: int | None
+    spec: Any
+    levels: dict[str, tuple[Any, ...]]
+
+    @property
+    def p(self) -> int:
+        """Number of coefficients."""
+        return len(self.names)
+
+    @property
+    def moderators(self) -> tuple[int, ...]:
+        """Positions of the columns that an omnibus test covers: all but the intercept."""
+        kept = tuple(i for i in range(self.p) if i != self.intercept)
+        return kept or tuple(range(self.p))
+
+
+def _right_side(formula: str) -> str:
+    text = str(formula).strip()
+    if "~" in text:
+        left, text = text.split("~", 1)
+        if left.strip():
+            raise MetaAnalysisError(
+                f"formula {formula!r}: only moderators are named, without a left-hand side"
+            )
+    if not text.strip():
+        raise MetaAnalysisError("the formula is empty; '1' fits the intercept alone")
+    return text.strip()
+
+
+def _message(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of the table that the formula uses, in the order of the table.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The formula cannot be read, or names a column that the table does not have.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> required_columns("log(x) + g", pd.DataFrame({"g": ["a"], "x": [1.0], "z": [2.0]}))
+    ('g', 'x')
+    """
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    try:
+        wanted = {str(v) for v in Formula(_right_side(formula)).required_variables}
+    except FormulaicError as error:
+        raise MetaAnalysisError(f"formula {formula!r}: {_message(error)}") from None
+    missing = sorted(wanted - set(map(str, data.columns)))
+    if missing:
+        raise MetaAnalysisError(
+            f"formula {formula!r}: no column {', '.join(map(repr, missing))}; "
+            f"the columns are {', '.join(map(str, data.columns))}"
+        )
+    return tuple(str(c) for c in data.columns if str(c) in wanted)
+
+
+def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> Design:
+    """Design matrix of complete rows.
+
+    Parameters
+    ----------
+    formula : str
+        Moderators.
+    data : DataFrame
+        Included rows, without missing moderators.
+    labels : tuple of str
+        Their study labels, for messages.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A formula that cannot be evaluated, a moderator that is not finite, or columns that are
+        linear combinations of others (all named).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> d = build_design("g", pd.DataFrame({"g": ["a", "b", "a"]}), ("1", "2", "3"))
+    >>> d.names, d.terms
+    (('Intercept', 'g[T.b]'), {'g': (1,)})
+    """
+    from formulaic import model_matrix
+    from formulaic.errors import FormulaicError
+
+    used = required_columns(formula, data)
+    table = data.loc[:, list(used)].reset_index(drop=True)
+    levels: dict[str, tuple[Any, ...]] = {}
+    for column in used:
+        series = table[column]
+        if str(series.dtype) == "category":
+            # A level that no included row has would make an empty column.
+            table[column] = series.cat.remove_unused_categories()
+            levels[column] = tuple(table[column].cat.categories)
+        elif not _is_numeric(series):
+            levels[column] = tuple(sorted(series.unique()))
+    if not used:
+        import pandas as pd
+
+        table = pd.DataFrame({"_": np.ones(len(data))})
+    try:
+        matrix = model_matrix(_right_side(formula), table, na_action="ignore", context=None)
+    except (FormulaicError, ValueError, TypeError) as error:
+        raise MetaAnalysisError(f"formula {formula!r}: {_message(error)}") from error
+    spec = matrix.model_spec
+    x = np.asarray(matrix, dtype=float)
+    names = tuple(map(str, matrix.columns))
+    bad = np.argwhere(~np.isfinite(x))
+    if bad.size:
+        row, column_ = (int(i) for i in bad[0])
+        raise MetaAnalysisError(
+            f"formula {formula!r}: {names[column_]} of {labels[row]} is {x[row, column_]}; "
+            "expected a finite number"
+        )
+    terms = {str(term): tuple(map(int, at)) for term, at in spec.term_indices.items()}
+    intercept = terms.pop("1", ())
+    _check_rank(formula, x, names)
+    return Design(
+        _right_side(formula), x, names, terms, intercept[0] if intercept else None, spec, levels
+    )
+
+
+def _is_numeric(series: pd.Series[Any]) -> bool:
+    return series.dtype.kind in "biuf" if hasattr(series.dtype, "kind") else False
+
+
+def _check_rank(formula: str, x: Array, names: tuple[str, ...]) -> None:
+    """Name every column that adds nothing to the columns before it."""
+    problems: list[str] = []
+    kept: list[int] = []
+    basis = np.zeros((len(x), 0))
+    for j, name in enumerate(names):
+        column = x[:, j]
+        length = float(np.linalg.norm(column))
+        if length == 0.0:
+            problems.append(f"{name} is 0 in every row")
+            continue
+        rest = column.copy()
+        for _ in range(2):  # once more for the digits
+            rest = rest - basis @ (basis.T @ rest)
+        new = float(np.linalg.norm(rest))
+        if new > _DEPENDENT * length:
+            basis = np.column_stack([basis, rest / new])
+            kept.append(j)
+            continue
+        weights = np.linalg.lstsq(x[:, kept], column, rcond=None)[0]
+        share = np.abs(weights) * np.linalg.norm(x[:, kept], axis=0) > 1e-6 * length
+        others = [names[i] for i, on in zip(kept, share, strict=True) if on]
+        problems.append(f"{name} is a linear combination of {', '.join(others)}")
+    if problems:
+        hint = " (a natural spline beside an intercept needs constraints='center')"
+        raise MetaAnalysisError(
+            f"formula {formula!r}: the moderators cannot be told apart: {'; '.join(problems)}"
+            f"{hint if any('cr(' in q for q in problems) else ''}"
+        )
+
+
+def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
+    """Design matrix of new rows, with the contrasts and spline knots of the fit.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A moderator is absent, missing, not finite, or has a level that the fit did not see.
+    """
+    from formulaic.errors import DataMismatchWarning, FormulaicError
+
+    wanted = {str(v) for v in design.spec.required_variables}
+    absent = sorted(wanted - set(map(str, data.columns)))
+    if absent:
+        raise MetaAnalysisError(f"new data: no column {', '.join(map(repr, absent))}")
+    table = data.reset_index(drop=True)
+    for column, known in design.levels.items():
+        strange = sorted({str(v) for v in table[column]} - {str(v) for v in known})
+        if strange:
+            raise MetaAnalysisError(
+                f"new data, column {column!r}: {', '.join(strange)} not seen in the fit; "
+                f"expected one of {', '.join(map(str, known))}"
+            )
+    if not wanted:
+        import pandas as pd
+
+        table = pd.DataFrame({"_": np.ones(len(data))})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataMismatchWarning)
+            matrix = design.spec.get_model_matrix(table, na_action="ignore", context=None)
+    except (FormulaicError, DataMismatchWarning, ValueError, TypeError) as error:
+        raise MetaAnalysisError(f"new data: {_message(error)}") from error
+    x = np.asarray(matrix, dtype=float)
+    bad = np.argwhere(~np.isfinite(x))
+    if bad.size:
+        row, column_ = (int(i) for i in bad[0])
+        raise MetaAnalysisError(
+            f"new data, row {row + 1}: {design.names[column_]} is {x[row, column_]}; "
+            "expected a finite number"
+        )
+    return x

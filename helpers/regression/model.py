@@ -1,0 +1,312 @@
+"""`meta_regression`: from a table and a formula to a frozen result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.effects import Measure, get_measure
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.studies import StudyData, from_counts, from_effects
+from helpers.pooling.tau2 import TAU2_METHODS
+from helpers.regression.core import RegressionFit
+from helpers.regression.design import Design, build_design, required_columns
+from helpers.regression.parts import (
+    cautions,
+    cluster_robust,
+    r_squared,
+    refuse_separation,
+    residual_heterogeneity,
+)
+from helpers.regression.problem import Problem
+from helpers.regression.result import RegressionResult
+from helpers.regression.robust import ROBUST
+from helpers.regression.wald import ModelTest, wald_test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["TESTS", "meta_regression", "read_regression_data"]
+
+#: Tests of coefficients.
+TESTS: tuple[str, ...] = ("z", "t", "knapp-hartung", "knapp-hartung-max1")
+
+
+def meta_regression(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    events: str | Sequence[float] | None = None,
+    n: str | Sequence[float] | None = None,
+    time: str | Sequence[float] | None = None,
+    yi: str | Sequence[float] | None = None,
+    vi: str | Sequence[float] | None = None,
+    study: str | Sequence[Any] | None = None,
+    measure: str | None = None,
+    model: str = "random",
+    tau2_method: str = "REML",
+    test: str = "z",
+    level: float = 0.95,
+    cluster: str | Sequence[Any] | None = None,
+    robust: str | None = None,
+    add: float = 0.5,
+    to: str | None = None,
+    quad_points: int = 7,
+) -> RegressionResult:
+    """Fit a meta-regression: effects explained by characteristics of studies.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row for each study.
+    formula : str
+        Moderators, e.g. ``'C(product, contr.treatment("Axi-cel")) + setting'``; interactions
+        ``a * b``, splines ``bs(x, df=4)``. Without a contrast the first level (of the categories,
+        or alphabetical) is the reference.
+    events, n, time : str or array_like, optional
+        Columns (or values) of the events, and of the patients or person-time.
+    yi, vi : str or array_like, optional
+        Effects and sampling variances instead of counts.
+    study : str or array_like, optional
+        Labels; they must be unique.
+    measure : str, optional
+        Effect measure; default "logit" for counts, "effect" for `yi` and `vi`. With `yi` and `vi`
+        it says how predictions are turned back.
+    model : {"random", "glmm", "common"}
+        Mixed-effects model by inverse variance, GLMM (binomial with logit link, or Poisson with
+        log link for rates), or no residual between-study variance.
+    tau2_method : str
+        One of `helpers.pooling.tau2.TAU2_METHODS` ("random" only).
+    test : {"z", "t", "knapp-hartung", "knapp-hartung-max1"}
+        Tests and intervals of coefficients; the last (also accepted as "knapp-hartung-adhoc")
+        keeps the Knapp-Hartung factor at 1 or above. The GLMM has z and t.
+    level : float
+        Confidence level.
+    cluster : str or array_like, optional
+        Clusters for robust inference.
+    robust : {"CR0", "CR1", "CR2"}, optional
+        Kind of robust covariance; default "CR2" (GLMM: "CR1") once `cluster` is given.
+    add, to : float, str
+        Zero-cell rule (see `helpers.effects.Measure.effects`).
+    quad_points : int
+        Quadrature nodes of the GLMM.
+
+    Returns
+    -------
+    RegressionResult
+
+    Raises
+    ------
+    MetaAnalysisError
+        Bad input, moderators that cannot be told apart, too few studies.
+    UnsupportedError
+        A combination without meaning.
+    ConvergenceError
+        A GLMM without a finite maximum (separation).
+
+    Notes
+    -----
+    y_i = x_i'beta + u_i + e_i with u_i ~ N(0, tau2), e_i ~ N(0, v_i) (Berkey et al. 1995,
+    doi:10.1002/sim.4780140406; Thompson and Higgins 2002, doi:10.1002/sim.1187). Coefficients
+    are weighted least squares with w = 1/(v_i + tau2). Knapp-Hartung: covariance times
+    s2 = sum(w r^2)/(k - p), t and F with k - p degrees of freedom (doi:10.1002/sim.1482).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> data = pd.DataFrame({
+    ...     "deaths": [3, 8, 12, 5, 9, 2], "patients": [60, 90, 80, 70, 60, 50],
+    ...     "setting": ["trial", "trial", "registry", "trial", "registry", "trial"],
+    ... })
+    >>> fit = meta_regression(data, "setting", events="deaths", n="patients", test="t")
+    >>> fit.coefficients[["estimate", "se"]].round(3).values.tolist()
+    [[-1.735, 0.237], [-0.862, 0.34]]
+    """
+    test = "knapp-hartung-max1" if test == "knapp-hartung-adhoc" else test
+    scale = _check_choices(model, tau2_method, test, level, yi, vi, events, measure)
+    size = time if scale.kind == "rate" else n
+    if yi is not None:
+        studies = from_effects(data, yi, vi, study, n if time is None else time)
+    else:
+        if events is None or size is None:
+            unit = "time" if scale.kind == "rate" else "n"
+            raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
+        rule: Any = to
+        studies = from_counts(
+            data, events, size, study, scale, add=add, to=rule, needs_effect=model != "glmm"
+        )
+    studies, moderators, design, clusters = read_regression_data(data, formula, studies, cluster)
+    keep = studies.included
+    problem = Problem(
+        yi=studies.yi[keep],
+        vi=studies.vi[keep],
+        events=None if studies.events is None else studies.events[keep],
+        size=None if studies.size is None else studies.size[keep],
+        X=design.X,
+        measure=scale,
+        model=model,
+        tau2_method=tau2_method if model == "random" else None,
+        quad_points=quad_points,
+    )
+    if len(problem.yi) <= design.p:
+        raise MetaAnalysisError(
+            f"formula {formula!r}: {len(problem.yi)} complete studies for {design.p} "
+            "coefficients; expected more studies than coefficients"
+        )
+    fit = problem.refit()
+    refuse_separation(fit, problem, design)
+    return _result(
+        fit, problem, design, studies, moderators, clusters, test, level, robust, cluster
+    )
+
+
+def _check_choices(
+    model: str,
+    tau2_method: str,
+    test: str,
+    level: float,
+    yi: Any,
+    vi: Any,
+    events: Any,
+    measure: str | None,
+) -> Measure:
+    """Refuse unknown and meaningless choices; return the measure."""
+    if model not in ("random", "glmm", "common"):
+        raise UnsupportedError(f"model={model!r}: expected random, glmm or common")
+    if model == "random" and tau2_method not in TAU2_METHODS:
+        raise UnsupportedError(
+            f"tau2_method={tau2_method!r}: expected one of {', '.join(TAU2_METHODS)}"
+        )
+    if test not in TESTS:
+        raise UnsupportedError(f"test={test!r}: expected one of {', '.join(TESTS)}")
+    if not 0.0 < level < 1.0:
+        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    if (yi is None) != (vi is None) or (yi is not None and events is not None):
+        raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
+    scale = get_measure(measure or ("effect" if yi is not None else "logit"))
+    if model == "glmm":
+        if yi is not None or scale.name not in ("logit", "log-rate"):
+            raise UnsupportedError(
+                "model='glmm' needs counts and measure 'logit' (binomial) or 'log-rate' (Poisson)"
+            )
+        if test not in ("z", "t"):
+            raise UnsupportedError(f"test={test!r} is not defined for the GLMM; expected z or t")
+    return scale
+
+
+def read_regression_data(
+    data: pd.DataFrame, formula: str, studies: StudyData, cluster: Any
+) -> tuple[StudyData, pd.DataFrame, Design, tuple[Any, ...] | None]:
+    """Exclude rows without moderators (with the reason) and build the design of the others.
+
+    Returns
+    -------
+    studies, moderators, design, clusters
+        All rows with their fate; the moderator columns of all rows; the design and the
+        clusters of the included rows.
+    """
+    import pandas as pd
+
+    columns = required_columns(formula, data)
+    moderators = data.loc[:, list(columns)].set_axis(list(studies.labels), axis=0)
+    for column in columns:
+        absent = moderators[column].isna().to_numpy()
+        studies = studies.only(~absent, f"{column} missing")
+    codes = None
+    if cluster is not None:
+        if isinstance(cluster, str) and cluster not in data.columns:
+            raise MetaAnalysisError(f"cluster: no column {cluster!r}")
+        codes = pd.Series(data[cluster] if isinstance(cluster, str) else cluster, dtype=object)
+        if len(codes) != len(data):
+            raise MetaAnalysisError(f"cluster has {len(codes)} values for {len(data)} rows")
+        studies = studies.only(codes.notna().to_numpy(), "cluster missing")
+    keep = np.asarray(studies.included)
+    if not keep.any():
+        raise MetaAnalysisError(f"formula {formula!r}: no study has all that is needed")
+    labels = tuple(s for s, taken in zip(studies.labels, keep, strict=True) if taken)
+    design = build_design(formula, data.loc[keep], labels)
+    return (
+        studies,
+        moderators,
+        design,
+        None if codes is None else tuple(codes.to_numpy()[keep]),
+    )
+
+
+def _result(
+    fit: RegressionFit,
+    problem: Problem,
+    design: Design,
+    studies: StudyData,
+    moderators: pd.DataFrame,
+    clusters: tuple[Any, ...] | None,
+    test: str,
+    level: float,
+    robust: str | None,
+    cluster: Any,
+) -> RegressionResult:
+    k, p = problem.X.shape
+    kind = None
+    if cluster is not None:
+        kind = robust or ("CR1" if problem.model == "glmm" else "CR2")
+        if kind not in ROBUST:
+            raise UnsupportedError(f"robust={kind!r}: expected one of {', '.join(ROBUST)}")
+    elif robust is not None:
+        raise UnsupportedError(f"robust={robust!r} needs cluster=")
+    scale = float(fit.scale[0])
+    factor = 1.0
+    if test.startswith("knapp-hartung") and kind is None:
+        factor = max(scale, 1.0) if test.endswith("max1") else scale
+    cov = factor * fit.cov[0]
+    df = np.full(p, np.inf if test == "z" else float(k - p))
+    sandwich_ = None
+    if kind is not None and clusters is not None:
+        sandwich_ = cluster_robust(fit, problem, clusters, kind)
+        cov, df = sandwich_.cov, sandwich_.df(np.eye(p))
+    beta = fit.beta[0]
+    L = np.eye(p)[list(design.moderators)]
+    label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
+    omnibus: ModelTest
+    if sandwich_ is not None:
+        omnibus = sandwich_.test(beta, L, np.zeros(len(L)), label)
+    else:
+        df2 = None if test == "z" else float(k - p)
+        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+    for values in (beta, cov, df):
+        values.flags.writeable = False
+    return RegressionResult(
+        formula=design.formula,
+        measure=problem.measure.name,
+        model=problem.model,
+        tau2_method="ML" if problem.model == "glmm" else problem.tau2_method,
+        test=test,
+        robust=kind,
+        level=level,
+        k=k,
+        p=p,
+        names=design.names,
+        estimates=beta,
+        covariance=cov,
+        df=df,
+        tau2=float(fit.tau2[0]),
+        tau2_se=float(fit.tau2_se[0]),
+        scale=scale,
+        heterogeneity=residual_heterogeneity(fit, problem),
+        R2=r_squared(fit, problem, design),
+        omnibus=omnibus,
+        loglik=float(fit.loglik[0]),
+        loglik_restricted=float(fit.loglik_restricted[0]),
+        converged=bool(fit.converged[0]),
+        cautions=cautions(fit, problem, design, studies, test, kind, df),
+        design=design,
+        problem=problem,
+        data=studies,
+        moderators=moderators,
+        clusters=clusters,
+        robust_covariance=sandwich_,
+    )

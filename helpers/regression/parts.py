@@ -1,0 +1,190 @@
+"""Parts of a regression's result: robust covariance, residual heterogeneity, R2, cautions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.distributions import chi2_sf
+from helpers.errors import ConvergenceError
+from helpers.pooling.result import Caution, Heterogeneity
+from helpers.pooling.studies import StudyData
+from helpers.regression.core import RegressionFit, fit_regression
+from helpers.regression.design import Design
+from helpers.regression.diagnostics import typical_variance
+from helpers.regression.problem import Problem
+from helpers.regression.robust import RobustCovariance, robust_covariance, sandwich
+
+Array = NDArray[np.float64]
+
+__all__ = ["cautions", "cluster_robust", "r_squared", "refuse_separation", "residual_heterogeneity"]
+
+#: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
+STUDIES_PER_COEFFICIENT = 10
+#: Satterthwaite degrees of freedom below which robust tests are unreliable (Tipton 2015).
+FEW_DF = 4.0
+
+
+def refuse_separation(fit: RegressionFit, problem: Problem, design: Design) -> None:
+    """Raise if the GLMM has no maximum, naming columns at which all events are missing."""
+    if problem.model != "glmm" or bool(fit.estimable[0]):
+        return
+    assert problem.events is not None and problem.size is not None  # noqa: PT018
+    empty = []
+    for name, column in zip(design.names, problem.X.T, strict=True):
+        for value in (0.0, 1.0):
+            at = column == value
+            if at.any() and set(np.unique(column)) <= {0.0, 1.0}:
+                x, n = problem.events[at].sum(), problem.size[at].sum()
+                if x == 0 or (x == n and problem.family == "binomial"):
+                    empty.append(f"{name} = {value:g} ({x:g} events of {n:g})")
+    where = f": {'; '.join(empty)}" if empty else ""
+    raise ConvergenceError(
+        f"GLMM: {fit.source.message(0)} A moderator separates studies with and without "
+        f"events{where}. Join levels, or use model='random'."
+    )
+
+
+def cluster_robust(
+    fit: RegressionFit, problem: Problem, clusters: tuple[Any, ...], kind: str
+) -> RobustCovariance:
+    """Cluster-robust covariance of the coefficients, for inverse variance and the GLMM."""
+    codes = np.unique(np.array([str(c) for c in clusters]), return_inverse=True)[1].reshape(-1)
+    beta, tau2, p = fit.beta[0], float(fit.tau2[0]), problem.X.shape[1]
+    if problem.model != "glmm":
+        groups = [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
+        working = [np.diag(problem.vi[g] + tau2) for g in groups]
+        return robust_covariance(problem.X, problem.yi - problem.X @ beta, working, codes, kind)
+    terms = problem.study_terms(beta, tau2)
+    basis, triangle = np.linalg.qr(problem.X)  # keeps the digits of ill-scaled moderators
+    scores, inner = terms.eta[0][:, None] * basis, (basis.T * terms.eta_eta[0]) @ basis
+    if tau2 > 0:
+        scores = np.column_stack([scores, terms.omega[0]])
+        cross = basis.T @ terms.eta_omega[0]
+        inner = np.block(
+            [[inner, cross[:, None]], [cross[None], terms.omega_omega[0].sum()[None, None]]]
+        )
+    cov = sandwich(scores, np.linalg.inv(-inner), codes, kind, p)[:p, :p]
+    back = np.linalg.inv(triangle)
+    return RobustCovariance(
+        kind, back @ cov @ back.T, int(codes.max()) + 1, None, None, np.asarray(fit.cov[0])
+    )
+
+
+def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneity:
+    """Residual heterogeneity; for the GLMM the tests against the saturated model as well."""
+    k, p = problem.X.shape
+    vt = typical_variance(problem.vi, problem.X)
+    tau2, df = float(fit.tau2[0]), k - p
+    if problem.model == "glmm":
+        # studies with a zero or full cell carry no weight in the saturated model's Wald test
+        assert problem.events is not None and problem.size is not None  # noqa: PT018
+        y, v = problem.measure.effects(problem.events, problem.size, to="none")
+        w = np.where(np.isfinite(y), 1.0 / np.where(np.isfinite(v), v, 1.0), 0.0)
+        root, y = np.sqrt(w), np.where(np.isfinite(y), y, 0.0)
+        basis = np.linalg.qr(problem.X)[0] * root[:, None]
+        rest = root * y - basis @ np.linalg.lstsq(basis, root * y, rcond=None)[0]
+        q = float(rest @ rest)
+        lrt = 2.0 * float(fit.source.loglik_saturated[0] - fit.source.loglik_tau0[0])
+        return Heterogeneity(
+            Q=q,
+            df=df,
+            p=float(chi2_sf(q, df)),
+            I2=100.0 * tau2 / (tau2 + vt),
+            H2=1.0 + tau2 / vt,
+            typical_variance=vt,
+            Q_lrt=lrt,
+            p_lrt=float(chi2_sf(lrt, df)),
+        )
+    common = fit_regression(problem.yi, problem.vi, problem.X, tau2_method="common")
+    q = float(common.scale[0]) * df
+    if problem.model == "common":
+        i2, h2 = (100.0 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
+    else:
+        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
+    return Heterogeneity(q, df, float(chi2_sf(q, df)), i2, h2, vt)
+
+
+def r_squared(fit: RegressionFit, problem: Problem, design: Design) -> float | None:
+    """Percent of tau2 accounted for; None without an intercept or without tau2 to explain."""
+    if problem.model == "common" or design.intercept is None or design.p == 1:
+        return None
+    empty = float(problem.refit(np.ones((len(problem.yi), 1))).tau2[0])
+    if empty == 0.0:
+        return None
+    return 100.0 * max(0.0, (empty - float(fit.tau2[0])) / empty)
+
+
+def cautions(
+    fit: RegressionFit,
+    problem: Problem,
+    design: Design,
+    studies: StudyData,
+    test: str,
+    robust: str | None,
+    df: Array,
+) -> tuple[Caution, ...]:
+    """Cautions, most important first."""
+    found: list[tuple[str, str]] = []
+    k = len(problem.yi)
+    if not bool(fit.converged[0]):
+        why = fit.source.message(0) if fit.source is not None else "the estimate of tau2."
+        found.append(("not-converged", f"The fit did not converge: {why}"))
+    number = design.p - (design.intercept is not None)
+    if number and k < STUDIES_PER_COEFFICIENT * number:
+        found.append(
+            (
+                "few-studies-per-coefficient",
+                f"{k} studies for {number} moderator coefficients; with fewer than "
+                f"{STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance findings "
+                "likely.",
+            )
+        )
+    single = [
+        name
+        for name, column in zip(design.names, problem.X.T, strict=True)
+        if set(np.unique(column)) == {0.0, 1.0} and column.sum() == 1
+    ]
+    if single:
+        found.append(("single-study-level", f"One study alone determines {', '.join(single)}."))
+    if problem.model != "common" and float(fit.tau2[0]) == 0.0:
+        found.append(
+            (
+                "boundary",
+                "The residual between-study variance is estimated as zero, its boundary; this "
+                "does not show that the moderators explain all differences.",
+            )
+        )
+    if test == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:
+        found.append(
+            (
+                "knapp-hartung-narrow",
+                f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
+                "errors are smaller than the model's; 'knapp-hartung-max1' avoids this.",
+            )
+        )
+    if robust == "CR2" and float(df.min()) < FEW_DF:
+        found.append(
+            (
+                "few-robust-df",
+                f"A robust test has {float(df.min()):.1f} degrees of freedom; below "
+                f"{FEW_DF:g} its level is not reliable.",
+            )
+        )
+    excluded = len(studies.labels) - studies.k
+    if excluded:
+        word = "study is" if excluded == 1 else "studies are"
+        found.append(("excluded-studies", f"{excluded} {word} left out; the table says why."))
+    corrected = int((studies.corrected & studies.included).sum())
+    if corrected and problem.model != "glmm":
+        word = "study" if corrected == 1 else "studies"
+        found.append(
+            (
+                "zero-cells-corrected",
+                f"The cells of {corrected} {word} were corrected; a likelihood model needs no "
+                "correction.",
+            )
+        )
+    return tuple(Caution(code, message) for code, message in found)
