@@ -26,6 +26,8 @@ TOLERANCE: dict[str, float] = {
     "default": 1e-6,
     # the same quadrature likelihood, maximised in R with 30 digits
     "glmm": 1e-8,
+    # R's Hessian at tau = 0 by Richardson extrapolation (the closed form is checked beside it)
+    "boundary": 1e-6,
     # lme4 stops about 1e-6 (mu) and 2e-5 (tau2) from the maximum
     "lme4": 1e-4,
     # metafor's root of the generalised Q statistic: uniroot with an absolute tolerance of 1.2e-4
@@ -33,8 +35,10 @@ TOLERANCE: dict[str, float] = {
     # R's glm takes the standard error from its last but one iteration (`glm_as_r_stops`)
     "glm": 1e-4,
 }
-#: Values smaller than this are compared absolutely (R's tau2 at the boundary is 1e-14, not 0).
+#: Smaller values are compared absolutely (R's tau2 at the boundary is 1e-14, not 0).
 FLOOR = 1e-4
+#: The same for quantities in percent.
+PERCENT_FLOOR = 1.0
 
 
 @cache
@@ -94,7 +98,8 @@ class Agreement:
         assert a.shape == b.shape, f"{what}: {a.shape} against {b.shape}"
         same = a == b
         safe_a, safe_b = np.where(same, 0.0, a), np.where(same, 0.0, b)
-        difference = np.abs(safe_a - safe_b) / np.maximum(np.abs(safe_b), FLOOR)
+        floor = PERCENT_FLOOR if what.endswith("/I2") else FLOOR
+        difference = np.abs(safe_a - safe_b) / np.maximum(np.abs(safe_b), floor)
         self.compared += a.size
         top = float(difference.max()) if np.isfinite(difference).all() else np.inf
         quantity = f"{kind}: {what.split('/')[-1]}"

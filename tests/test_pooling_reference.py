@@ -152,7 +152,7 @@ def test_back_transformed_logits_agree() -> None:
 
 def test_likelihood_profiles_agree() -> None:
     from helpers.pooling.moments import moments, prepare
-    from helpers.pooling.tau2 import log_likelihood
+    from helpers.pooling.tau2_likelihood import log_likelihood
 
     agree = ref.Agreement()
     fit = fit_of("logit", "REML", "wald")

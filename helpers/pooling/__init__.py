@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from helpers.pooling.api import pool, pool_effects
+from helpers.pooling.intervals import Interval
+from helpers.pooling.parts import Caution, EffectTest, Heterogeneity, Options
 from helpers.pooling.references import Methods, Reference
-from helpers.pooling.result import Caution, Heterogeneity, Interval, Options, PoolResult
+from helpers.pooling.result import PoolResult
 
 __all__ = [
     "Caution",
+    "EffectTest",
     "Heterogeneity",
     "Interval",
     "Methods",

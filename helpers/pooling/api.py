@@ -17,7 +17,8 @@ from helpers.pooling.likelihood import (
     included_counts,
     pool_counts,
 )
-from helpers.pooling.result import Heterogeneity, Options, PoolResult
+from helpers.pooling.parts import Heterogeneity, Options
+from helpers.pooling.result import PoolResult
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 from helpers.pooling.tau2 import TAU2_METHODS
 

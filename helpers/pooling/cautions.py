@@ -8,9 +8,10 @@ import numpy as np
 
 from helpers.effects import get_measure
 from helpers.pooling.inverse_variance import InverseVarianceFit
+from helpers.pooling.parts import Caution
 
 if TYPE_CHECKING:
-    from helpers.pooling.result import Caution, Options
+    from helpers.pooling.parts import Options
     from helpers.pooling.studies import StudyData
 
 __all__ = ["FEW_STUDIES", "find_cautions"]
@@ -33,8 +34,6 @@ def find_cautions(
     "zero-cells-corrected", "sparse-cells", "knapp-hartung-narrow", "double-arcsine",
     "several-maxima".
     """
-    from helpers.pooling.result import Caution
-
     measure, k = get_measure(options.measure), data.k
     found: list[Caution] = []
     if not converged:

@@ -24,7 +24,8 @@ from helpers.distributions import chi2_isf, gamma_cdf, norm_pdf, norm_ppf, t_ppf
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.moments import Batch, moments, prepare
 from helpers.pooling.roots import bracketed_root, expand
-from helpers.pooling.tau2 import estimate_tau2, likelihood_maximum, log_likelihood
+from helpers.pooling.tau2 import estimate_tau2
+from helpers.pooling.tau2_likelihood import likelihood_maximum, log_likelihood
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from helpers.errors import UnsupportedError
 from helpers.pooling.moments import Batch, moments, prepare
-from helpers.pooling.tau2 import TAU2_METHODS, Tau2Fit, estimate_tau2, log_likelihood
+from helpers.pooling.tau2 import TAU2_METHODS, estimate_tau2
+from helpers.pooling.tau2_likelihood import Tau2Fit, log_likelihood
 
 Array = NDArray[np.float64]
 

