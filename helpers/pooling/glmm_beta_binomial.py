@@ -201,7 +201,7 @@ class BetaBinomialVariation:
         return omega / (1.0 + omega) / rate
 
     def resolution(self, s: Studies) -> Array:
-        """Sums of ``n`` logarithms cancel: rounding grows with the number of patients."""
+        """Estimate rounding: sums of ``n`` logarithms cancel, so it grows with the patients."""
         return 1e-15 * s.n.sum(axis=1)
 
     def natural(self, gradient: Array, hessian: Array, omega: Array) -> tuple[Array, Array]:

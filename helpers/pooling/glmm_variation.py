@@ -54,7 +54,7 @@ class Variation(Protocol):
         """Rough variance between the studies' logits, for starting values."""
 
     def resolution(self, s: Studies) -> Array:
-        """Rounding error to expect in the log-likelihood of each replicate, shape ``(r,)``."""
+        """Estimate the rounding error of each replicate's log-likelihood, shape ``(r,)``."""
 
     def natural(self, gradient: Array, hessian: Array, omega: Array) -> tuple[Array, Array]:
         """Turn derivatives in ``(gamma, omega)`` into those for the parameter reported."""
