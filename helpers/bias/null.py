@@ -122,8 +122,8 @@ def simulate_null(
 
     References
     ----------
-    Schwarzer G, Antes G, Schumacher M (2002), doi:10.1002/sim.1224 (false positives of Egger's
-    and Begg's tests with binary outcomes).
+    Schwarzer G, Antes G, Schumacher M (2007), doi:10.1002/sim.2588 (how tests fail with sparse
+    binary data).
 
     Examples
     --------
@@ -183,7 +183,7 @@ def simulate_null(
             f"The tests were applied to {replicates} simulated sets of {counts.k} cohorts of the "
             "observed sizes whose rates do not depend on size."
         ),
-        references=sources("schwarzer_2002"),
+        references=sources("schwarzer_2007"),
     )
 
 

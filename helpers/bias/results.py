@@ -42,7 +42,7 @@ _DOI: dict[str, str] = {
     "rosenthal_1979": "10.1037/0033-2909.86.3.638",
     "ruecker_2008": "10.1002/sim.2971",
     "ruecker_2011": "10.1093/biostatistics/kxq046",
-    "schwarzer_2002": "10.1002/sim.1224",
+    "schwarzer_2007": "10.1002/sim.2588",
     "stanley_doucouliagos_2014": "10.1002/jrsm.1095",
     "sterne_2011": "10.1136/bmj.d4002",
     "terrin_2003": "10.1002/sim.1461",

@@ -196,7 +196,8 @@ def trim_and_fill(
     Raises
     ------
     MetaAnalysisError
-        Fewer than three studies.
+        Fewer than three studies, a side that the data cannot choose, or ranks for which Q0 is
+        not defined.
     ConvergenceError
         The number of trimmed studies does not settle.
     UnsupportedError
@@ -282,7 +283,9 @@ def trim_and_fill(
             f"Trim-and-fill with the {estimator} estimator and the {words} model looked for "
             f"studies missing on the {picked} of the funnel plot of {data.k} studies."
         ),
-        references=sources("duval_tweedie_2000a", "duval_tweedie_2000b", "peters_2007"),
+        references=sources(
+            "duval_tweedie_2000a", "duval_tweedie_2000b", "peters_2007", "terrin_2003"
+        ),
         cautions=cautions + _cautions(data, taus[0]),
     )
 
@@ -352,16 +355,22 @@ def _missing(off: Array, rank: Array, estimator: str) -> tuple[float, float]:
     k = float(off.size)
     if estimator == "R0":
         below = rank[off < 0]
-        # Identical effects leave nothing below the centre: then nothing is missing.
-        raw = k - float(below.max()) - 1.0 if below.size else 0.0
+        raw = k - (float(below.max()) if below.size else 0.0) - 1.0
+        # Identical effects have no rightmost run: nothing is missing.
+        raw = raw if (off > 0).any() else 0.0
         return raw, float(np.sqrt(2.0 * max(0.0, raw) + 2.0))
-    above = float(rank[off > 0].sum())
-    if not (off != 0).any():
-        above = k * (k + 1.0) / 4.0
+    # Identical effects lie half above their centre: nothing is missing.
+    above = float(rank[off > 0].sum()) + (0.0 if (off != 0).any() else k * (k + 1.0) / 4.0)
     if estimator == "L0":
         raw = (4.0 * above - k * (k + 1.0)) / (2.0 * k - 1.0)
     else:
-        raw = k - 0.5 - float(np.sqrt(2.0 * k**2 - 4.0 * above + 0.25))
+        room = 2.0 * k**2 - 4.0 * above + 0.25
+        if room < 0:
+            raise MetaAnalysisError(
+                "the Q0 estimator is not defined for these ranks (almost all effects lie on one "
+                "side of the centre); use L0 or R0"
+            )
+        raw = k - 0.5 - float(np.sqrt(room))
     variance = (
         k * (k + 1.0) * (2.0 * k + 1.0)
         + 10.0 * raw**3
