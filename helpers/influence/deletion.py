@@ -1,0 +1,181 @@
+"""Leave-one-out and cumulative pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.errors import MetaAnalysisError
+from helpers.influence.refit import Refits, Refitter
+from helpers.pooling.result import PoolResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["cumulative", "deletion_counts", "leave_one_out"]
+
+
+def deletion_counts(k: int) -> NDArray[np.bool_]:
+    """Masks that leave out one study each, shape (k, k).
+
+    Examples
+    --------
+    >>> deletion_counts(2).tolist()
+    [[False, True], [True, False]]
+    """
+    return ~np.eye(k, dtype=bool)
+
+
+def _table(refitter: Refitter, refits: Refits, labels: Sequence[str]) -> pd.DataFrame:
+    """Build the table that leave-one-out and cumulative pooling share."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "k": refits.k,
+        "estimate": refitter.to_display(refits.mu, refits),
+        "ci_lower": refitter.to_display(refits.ci_lower, refits),
+        "ci_upper": refitter.to_display(refits.ci_upper, refits),
+        "mu": refits.mu,
+        "se": refits.se,
+        "tau2": refits.tau2,
+        "I2": refits.I2,
+        "H2": refits.H2,
+        "Q": refits.Q,
+        "df": refits.df.astype(np.int64),
+        "p": refits.p,
+    }
+    if refitter.likelihood:
+        columns["Q_lrt"] = refits.Q_lrt
+    columns["converged"] = refits.converged
+    columns["note"] = [refits.note(row) for row in range(len(refits))]
+    return pd.DataFrame(columns, index=pd.Index(list(labels), name="study"))
+
+
+def leave_one_out(fit: PoolResult) -> pd.DataFrame:
+    """Pool again without each study in turn.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+
+    Returns
+    -------
+    DataFrame
+        Index: the study left out, in input order. Columns `k`; `estimate`, `ci_lower`,
+        `ci_upper` (display scale); `mu`, `se`, `tau2` (model scale); `I2` (percent), `H2`, `Q`,
+        `df`, `p` (heterogeneity); `Q_lrt` for likelihood models; `converged` and `note` (why
+        not). Interval and estimator are those of `fit`. With one study left the row is that
+        study's own estimate with its Wald interval and tau2 = 0.
+
+    Raises
+    ------
+    UnsupportedError
+        Fewer than 2 studies, or a fit that did not converge.
+
+    Notes
+    -----
+    All fits are one batch. Leaving one study out is the diagnostic of Viechtbauer and Cheung
+    2010 (doi:10.1002/jrsm.11).
+
+    Examples
+    --------
+    >>> from helpers.pooling import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
+    >>> leave_one_out(fit)["estimate"].round(3).to_dict()
+    {'A': 0.208, 'B': 0.178, 'C': 0.11}
+    """
+    refitter = Refitter.of(fit, what="leave-one-out")
+    refits = refitter(deletion_counts(refitter.k), limits=True)
+    return _table(refitter, refits, refitter.labels)
+
+
+def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+    """Pool the first study, the first two, and so on (Lau et al. 1992).
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model.
+    by : str, array_like or Series, optional
+        What orders the studies: a column of ``fit.studies``; one value per row of
+        ``fit.studies`` or per included study (numbers, dates, strings); a Series indexed by
+        study; or all labels in the wanted order. Default: input order. Ties keep input order.
+    ascending : bool
+        Smallest first (not used with labels).
+
+    Returns
+    -------
+    DataFrame
+        Index: the study added at each step. Columns as in `leave_one_out`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        An unknown column, a wrong number of values, or studies without a value (all named).
+
+    Notes
+    -----
+    Lau et al. 1992, doi:10.1056/NEJM199207233270406. The intervals are not corrected for
+    repeated looks.
+
+    Examples
+    --------
+    >>> from helpers.pooling import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
+    >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
+    {'B': 1, 'C': 2, 'A': 3}
+    """
+    refitter = Refitter.of(fit, least=1, what="cumulative pooling")
+    order = _order(fit, refitter, by, ascending)
+    rank = np.empty(refitter.k, dtype=np.int64)
+    rank[order] = np.arange(refitter.k)
+    counts = rank[None, :] <= np.arange(refitter.k)[:, None]
+    refits = refitter(counts, limits=True)
+    return _table(refitter, refits, [refitter.labels[i] for i in order])
+
+
+def _order(fit: PoolResult, refitter: Refitter, by: Any, ascending: bool) -> NDArray[np.int64]:
+    """Positions of the included studies in the order in which they are added."""
+    import pandas as pd
+
+    labels = list(refitter.labels)
+    if by is None:
+        return np.arange(refitter.k)
+    if isinstance(by, str):
+        table = fit.studies
+        if by not in table.columns:
+            columns = ", ".join(map(str, table.columns))
+            raise MetaAnalysisError(
+                f"by={by!r} is not a column of the studies ({columns}); for other columns of "
+                "your table pass their values, one for each study"
+            )
+        by = table[by]
+    if isinstance(by, pd.Series) and set(labels) <= set(by.index.astype(str)):
+        if by.index.has_duplicates:
+            raise MetaAnalysisError("by: the index of the Series repeats study labels")
+        values = by.set_axis(by.index.astype(str)).reindex(labels)
+    else:
+        listed = list(by)
+        if len(listed) == refitter.k and sorted(map(str, listed)) == sorted(labels):
+            position = {label: i for i, label in enumerate(labels)}
+            return np.array([position[str(label)] for label in listed], dtype=np.int64)
+        if len(listed) == len(fit.data.labels):
+            keep = fit.data.included
+            listed = [v for v, taken in zip(listed, keep, strict=True) if taken]
+        elif len(listed) != refitter.k:
+            raise MetaAnalysisError(
+                f"by has {len(listed)} values; expected one for each of the {refitter.k} "
+                f"included studies (or of the {len(fit.data.labels)} rows)"
+            )
+        values = pd.Series(listed, index=labels)
+    missing = values.index[values.isna()]
+    if len(missing):
+        raise MetaAnalysisError(
+            f"by: no value for {', '.join(map(str, missing))}; leave these studies out of the fit"
+        )
+    rank = values.rank(method="dense", ascending=ascending).to_numpy()
+    return np.argsort(rank, kind="stable")
