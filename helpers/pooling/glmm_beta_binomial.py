@@ -30,8 +30,8 @@ from helpers.pooling.glmm_optimise import FitStatus, Solution, solve_rows
 __all__ = ["BetaBinomialFit", "BetaBinomialVariation", "fit_beta_binomial"]
 
 _SHIFT = 16  # arguments are raised above this before the asymptotic series
-_SERIES = 9  # terms of the expansion in phi where phi * m is small
-_SMALL = 0.01
+_SERIES = 11  # terms of the expansion in phi where phi * m is small
+_SMALL = 0.04
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -107,6 +107,7 @@ def _ascend(
     value, gradient, hessian = problem.joint(terms)
     mode = terms.mode
     iterations = np.zeros(problem.rows, dtype=np.intp)
+    previous = np.full(problem.rows, np.inf)
     slack = 1e-11 + model.resolution(problem.studies)
     active = np.arange(problem.rows)
     for _ in range(max_iter):
@@ -124,7 +125,10 @@ def _ascend(
             concave, -slope / np.where(concave, bend, -1.0), np.where(slope > 0, w, -0.5 * w)
         )
         decrement = np.sqrt(np.abs((g[:, :p] * y).sum(axis=-1) + slope * move))
-        finished = concave & (decrement < tol)
+        # done, or as near as rounding of the gradient allows
+        stalled = (decrement < 1e-8) & (decrement > 0.5 * previous[active])
+        finished = concave & ((decrement < tol) | stalled)
+        previous[active] = decrement
         # a bound on the step in omega; below zero only where the profile falls from there
         target = np.clip(w + move, np.where(score[active] > 0, 0.1 * w, 0.0), 4.0 * w)
         target = np.where((target < 1e-3 * w) & (score[active] <= 0), 0.0, target)
