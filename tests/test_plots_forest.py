@@ -8,7 +8,7 @@ import pytest
 
 from helpers import load_cohorts, pool, prose, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import forest, show, style
+from helpers.plots import forest, show, style, subgroup_forest
 from helpers.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
@@ -304,3 +304,29 @@ def test_the_page_gets_the_same_bytes_each_time(by_entity):
     once, twice = (show(forest(by_entity), "forest")._repr_html_() for _ in range(2))
     assert once == twice
     assert len(once) < 120_000
+
+
+def test_a_forest_of_groups_has_one_diamond_a_group_at_its_interval(by_entity, cohorts):
+    by_setting = subgroups(cohorts, by="setting", **COLUMNS, measure="logit", model="random")
+    ax = subgroup_forest({"Disease": by_entity, "Setting": by_setting})
+    assert_no_words_collide(ax)
+    assert_all_words_inside(ax)
+    diamonds = [p.get_xy() for p in ax.patches if len(p.get_xy()) == 5]
+    fits = [*by_entity.groups.values(), *by_setting.groups.values(), by_entity.overall]
+    assert len(diamonds) == len(fits)
+    for corners, fit in zip(diamonds, fits, strict=True):
+        assert corners[:, 0].min() == pytest.approx(fit.ci.lower)
+        assert corners[:, 0].max() == pytest.approx(fit.ci.upper)
+        assert corners[1, 0] == pytest.approx(fit.estimate)
+    note = note_of(ax)
+    for name, fit in by_setting.groups.items():
+        assert f"{name} {prose.estimate(fit)}" in note.alt
+    assert prose.p_value(by_setting.test.p) in note.caption
+
+
+def test_a_forest_of_groups_refuses_results_of_other_studies(by_entity, cohorts):
+    other = subgroups(cohorts[:20], by="setting", **COLUMNS, measure="logit", model="random")
+    with pytest.raises(MetaAnalysisError, match="same studies"):
+        subgroup_forest({"Disease": by_entity, "Setting": other})
+    with pytest.raises(MetaAnalysisError, match="at least one"):
+        subgroup_forest({})

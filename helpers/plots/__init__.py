@@ -9,5 +9,6 @@ picture is drawn, because that takes half a second.
 from helpers.plots.forest import forest
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
+from helpers.plots.subgroup_forest import subgroup_forest
 
-__all__ = ["Note", "Picture", "annotate", "forest", "show", "study_overview"]
+__all__ = ["Note", "Picture", "annotate", "forest", "show", "study_overview", "subgroup_forest"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-__all__ = ["forest"]
+__all__ = ["draw_rows", "forest", "outcome_of"]
 
 ROW = 17.0  # height of a row, in CSS pixels
 LEAST = 200.0  # narrowest useful plotting area
@@ -90,21 +90,40 @@ def forest(
     >>> show(forest(fit), "three-cohorts")  # doctest: +ELLIPSIS
     Forest plot of nonrelapse mortality in three cohorts with 22 deaths among 489 patients. ...
     """
-    from matplotlib import pyplot as plt
-
     whole = result.overall if is_grouped(result) else result
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
-    outcome = outcome or ("Estimate" if whole.n is None else "Nonrelapse mortality")
+    outcome = outcome or outcome_of(whole)
     rows, remarks = rows_of(result, by=by, colour_by=colour_by, order=order, prediction=prediction)
-    notes = [*footnotes(result), *remarks]
+    words = Words(outcome, events_name, n_name, *noun)
+    ax = draw_rows(rows, [*footnotes(result), *remarks], whole, words, ax, xlim, width)
+    annotate(ax, describe(result, rows, remarks, words))
+    return ax
+
+
+def outcome_of(whole: Any) -> str:
+    """Name what is estimated, when the caller does not."""
+    return "Estimate" if whole.n is None else "Nonrelapse mortality"
+
+
+def draw_rows(
+    rows: list[Row],
+    notes: list[str],
+    whole: Any,
+    words: Words,
+    ax: Axes | None,
+    xlim: tuple[float, float] | None,
+    width: float,
+) -> Axes:
+    """Draw rows and notes; every kind of forest plot ends here."""
+    from matplotlib import pyplot as plt
+
     heights = place(rows)
     fresh = ax is None
     if ax is None:
         figure, ax = plt.subplots(figsize=(width / 72, 4))
     else:
         figure = _figure_of(ax)
-    words = Words(outcome, events_name, n_name, *noun)
     columns = columns_of(figure, rows, whole, words)
     fixed = columns.left + columns.right
     if fresh:
@@ -130,11 +149,10 @@ def forest(
     _settle(ax, figure, room, columns, len(notes))
     ax.set_ylim(heights[-1] + 0.8, -2.1)
     ax.set_xlim(*(xlim or _limits(rows, whole.n is not None)))
-    _axis(ax, outcome, whole, room[2] - fixed)
+    _axis(ax, words.outcome, whole, room[2] - fixed)
     _marks(ax, rows, heights, whole)
     _words(ax, figure, rows, heights, columns, room[0], whole)
     _notes(ax, figure, notes, room[0])
-    annotate(ax, describe(result, rows, remarks, words))
     return ax
 
 

@@ -59,7 +59,7 @@ def columns_of(figure: Figure, rows: list[Row], whole: Any, words: Words) -> Col
     counts = whole.n is not None
     level = f"{100 * whole.level:g}{prose.THIN}%"
     heads = (
-        words.one.capitalize(),
+        words.head or words.one.capitalize(),
         f"{words.events}/{lower(words.n)}" if counts else "",
         f"{'%' if counts else 'Estimate'} ({level} CI)",
         "Weight, %",

@@ -13,7 +13,7 @@ from helpers import prose
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
 
-__all__ = ["Kind", "Order", "Row", "is_grouped", "place", "rows_of"]
+__all__ = ["Kind", "Order", "Row", "ending", "group_rows", "is_grouped", "place", "rows_of"]
 
 Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction"]
 Order = Literal["estimate", "weight", "label", "input"]
@@ -68,7 +68,13 @@ def rows_of(
     else:
         rows = list(_single(result, by, colour_by, order))
         whole = result
-    rows.append(_total(whole, "overall", f"All {prose.count(whole.k)} pooled", style.INK))
+    ends, remarks = ending(whole, prediction)
+    return [*rows, *ends, *_excluded(result)], remarks
+
+
+def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
+    """Lay out the overall estimate and its prediction interval, or say why there is none."""
+    rows = [_total(whole, "overall", f"All {prose.count(whole.k)} pooled", style.INK)]
     remarks = []
     # A common effect leaves nothing to predict: every study has the same true value.
     if prediction and whole.model != "common":
@@ -79,8 +85,23 @@ def rows_of(
         else:
             label = f"{100 * whole.level:g}{prose.THIN}% prediction interval"
             rows.append(Row("prediction", label, lower=lower, upper=upper, colour=style.INK))
-    rows += _excluded(result)
     return rows, remarks
+
+
+def group_rows(results: Mapping[str, Any], noun: tuple[str, str]) -> list[Row]:
+    """Lay out the pooled estimate of each group, under a heading for each grouping."""
+    rows = []
+    for heading, result in results.items():
+        weights = result.overall.studies["weight"]
+        colours = style.colours_for([str(level) for level in result.groups])
+        rows.append(Row("heading", heading))
+        for level, fit in result.groups.items():
+            included = fit.studies.index[fit.studies["included"]]
+            label = f"{level}, {prose.counted(fit.k, *noun)}"
+            share = float(weights[included].sum())
+            colour = colours[str(level)]
+            rows.append(_total(fit, "pooled", label, colour, group=heading, weight=share))
+    return rows
 
 
 def _grouped(result: Any, colour_by: Mapping[str, str] | None, order: Order) -> Iterator[Row]:

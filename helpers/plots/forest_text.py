@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,19 @@ from helpers.plots.picture import Note
 if TYPE_CHECKING:
     from helpers.tables import Table
 
-__all__ = ["Words", "describe", "footnotes", "lower"]
+__all__ = ["Words", "describe", "footnotes", "groups_note", "lower"]
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the plot calls its outcome, its counts and its studies (one and many)."""
+    """What the plot calls its outcome, counts, studies (one and many) and first column."""
 
     outcome: str
     events: str
     n: str
     one: str
     many: str
+    head: str = ""
 
 
 def footnotes(result: Any) -> list[str]:
@@ -53,12 +55,53 @@ def _short(tau2: float) -> str:
 
 def describe(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Note:
     """Write alt text, caption and table of a forest plot."""
+    whole = result.overall if is_grouped(result) else result
     return Note(
         title=f"Forest plot of {lower(words.outcome)}",
         alt=_alt(result, rows, words),
         caption=_caption(result, rows, words),
-        table=_table(result, rows, remarks, words),
+        table=_table(whole, rows, [*footnotes(result), *remarks], words),
     )
+
+
+def groups_note(
+    results: Mapping[str, Any], rows: list[Row], notes: list[str], words: Words
+) -> Note:
+    """Write alt text, caption and table of a forest plot of groups."""
+    whole = next(iter(results.values())).overall
+    number = prose.counted(whole.k, words.one, words.many)
+    by = prose.listing(lower(heading) for heading in results)
+    alt = [f"Forest plot of {lower(words.outcome)} by {by}."]
+    caption = [f"{words.outcome} was {prose.estimate(whole)} over {number}."]
+    for heading, result in results.items():
+        each = [f"{level} {prose.estimate(fit)}" for level, fit in result.groups.items()]
+        alt.append(f"{heading}: {'; '.join(each)}.")
+        ranked = sorted(result.groups.items(), key=lambda pair: pair[1].estimate)
+        (low, least), (high, most) = ranked[0], ranked[-1]
+        test = f" ({prose.p_value(result.test.p)} between groups)" if len(ranked) > 1 else ""
+        caption.append(
+            f"By {lower(heading)} it ran from {_print(least.estimate, whole)} in {low} to "
+            f"{_print(most.estimate, whole)} in {high}{test}."
+        )
+    ends = [*_expected(rows, whole, words)]
+    alt += [f"Over all {words.many} it was {prose.estimate(whole)}.", *ends]
+    caption += [*ends, "Diamonds are pooled estimates, each from a model of its own."]
+    return Note(
+        title=f"Forest plot of {lower(words.outcome)} by {by}",
+        alt=" ".join(alt),
+        caption=" ".join(caption),
+        table=_table(whole, rows, notes, words),
+    )
+
+
+def _expected(rows: list[Row], whole: Any, words: Words) -> Iterator[str]:
+    """Say what a new study may be expected to have, where there is a prediction interval."""
+    for row in rows:
+        if row.kind == "prediction" and _finite(row.lower, row.upper):
+            yield (
+                f"The true value of a new, similar {words.one} is expected to lie from "
+                f"{_bounds(row, whole)} ({row.label})."
+            )
 
 
 def lower(text: str) -> str:
@@ -140,12 +183,7 @@ def _caption(result: Any, rows: list[Row], words: Words) -> str:
         parts.append(_verdict(result))
     else:
         parts[0] += "."
-    for row in rows:
-        if row.kind == "prediction" and _finite(row.lower, row.upper):
-            parts.append(
-                f"The true value of a new, similar {words.one} is expected to lie from "
-                f"{_bounds(row, whole)} ({row.label})."
-            )
+    parts += _expected(rows, whole, words)
     parts.append(
         f"Squares are {words.many} (area proportional to weight) with {100 * whole.level:g}"
         f"{prose.THIN}% intervals; diamonds are pooled estimates."
@@ -153,12 +191,11 @@ def _caption(result: Any, rows: list[Row], words: Words) -> str:
     return " ".join(parts)
 
 
-def _table(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Table:
+def _table(whole: Any, rows: list[Row], notes: list[str], words: Words) -> Table:
     import pandas as pd
 
     from helpers.tables import table
 
-    whole = result.overall if is_grouped(result) else result
     counts = whole.n is not None
     shown = [row for row in rows if row.kind != "heading"]
     groups = any(row.group for row in shown)
@@ -195,5 +232,5 @@ def _table(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Ta
         formats=formats,
         labels=labels,
         groups="group" if groups else None,
-        notes=[*footnotes(result), *remarks],
+        notes=notes,
     )
