@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.errors import MetaAnalysisError
-from helpers.influence.refit import Refits, Refitter
+from helpers.influence.refit import Refitter
+from helpers.influence.replicates import Refits
 from helpers.pooling.result import PoolResult
 
 if TYPE_CHECKING:

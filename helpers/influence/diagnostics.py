@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from helpers.distributions import chi2_ppf, expit
 from helpers.influence.deletion import deletion_counts
 from helpers.influence.deviance import study_deviance
-from helpers.influence.refit import Refits, Refitter, ratio
+from helpers.influence.refit import Refitter
+from helpers.influence.replicates import Refits, ratio
 from helpers.pooling.likelihood import family_of
 from helpers.pooling.result import PoolResult
 
@@ -191,7 +192,7 @@ def _rate_variance(refitter: Refitter, mu: Array) -> Array:
 
 
 def _deleted(refitter: Refitter) -> tuple[Refits, Array, Array]:
-    """Fit without each study; return the fits, the variance of each study there, and the scale factors."""
+    """Fit without each study; return fits, study variances there, and scale factors."""
     gone = refitter(deletion_counts(refitter.k))
     safe_mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
     if refitter.likelihood:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from helpers.errors import UnsupportedError
 from helpers.influence.mixture import Mixture, fit_mixtures
-from helpers.influence.refit import Progress, Refitter, ratio
+from helpers.influence.refit import Progress, Refitter
+from helpers.influence.replicates import ratio
 from helpers.influence.subsets import choose_subsets, number_of_subsets
 from helpers.pooling.result import PoolResult
 

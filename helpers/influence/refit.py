@@ -13,109 +13,28 @@ anew when studies are left out (it matters for ``to="if0all"`` only).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.distributions import chi2_sf
 from helpers.errors import UnsupportedError
-from helpers.influence.limits import count_limits, glmm_limits, inverse_variance_limits
-from helpers.pooling.glmm import FitStatus, fit_glmm
-from helpers.pooling.glmm_counts import fixed_terms, prepare
+from helpers.influence.limits import inverse_variance_limits
+from helpers.influence.refit_counts import refit_counts
+from helpers.influence.replicates import Counts, Refits, joined, p_value
+from helpers.influence.shared import shared_tau2
+from helpers.pooling.glmm import FitStatus
 from helpers.pooling.intervals import KNAPP_HARTUNG, knapp_hartung_se
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
-from helpers.pooling.likelihood import family_of, included_counts
+from helpers.pooling.moments import prepare
 from helpers.pooling.result import PoolResult
 
 Array = NDArray[np.float64]
-Counts = NDArray[np.bool_] | NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
-__all__ = ["Refits", "Refitter", "ratio"]
+__all__ = ["Progress", "Refitter"]
 
 _CELLS = 600_000
-
-
-def ratio(top: Array, bottom: Array) -> Array:
-    """Quotient that is 0 for 0/0 and infinite (with the sign of `top`) for other x/0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ratio(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 0.0])).tolist()
-    [0.0, 0.5, -inf]
-    """
-    top, bottom = np.broadcast_arrays(top, bottom)
-    sound = bottom != 0
-    limit = np.where(top == 0, 0.0, np.copysign(np.inf, top))
-    return np.where(sound, top / np.where(sound, bottom, 1.0), np.where(np.isnan(top), top, limit))
-
-
-@dataclass(frozen=True, slots=True)
-class Refits:
-    """Fits of R replicates; every array has shape (R,).
-
-    Attributes
-    ----------
-    k : ndarray of int
-        Studies that take part, repeated ones counted as often.
-    mu, se, se_model, tau2 : ndarray
-        As on `PoolResult`; NaN where the likelihood has no finite maximum.
-    Q, df, p, I2, H2 : ndarray
-        As on `Heterogeneity` (I2 in percent).
-    Q_lrt : ndarray
-        Likelihood-ratio test against the saturated model; NaN by inverse variance.
-    vt : ndarray
-        Typical sampling variance behind I2; NaN for a single study.
-    ci_lower, ci_upper : ndarray
-        Limits on the model scale with the interval method of the original result, and its
-        Wald interval for a single study; NaN unless asked for.
-    back_size : ndarray
-        Sample size of the back-transformation (Freeman-Tukey measures; 1 otherwise).
-    converged : ndarray of bool
-        Whether the maximum was reached (always true for closed forms).
-    status : ndarray of int8
-        Codes of `helpers.pooling.glmm.FitStatus`.
-    """
-
-    k: NDArray[np.int64]
-    mu: Array
-    se: Array
-    se_model: Array
-    tau2: Array
-    Q: Array
-    df: Array
-    p: Array
-    I2: Array
-    H2: Array
-    Q_lrt: Array
-    vt: Array
-    ci_lower: Array
-    ci_upper: Array
-    back_size: Array
-    converged: NDArray[np.bool_]
-    status: NDArray[np.int8]
-
-    def __len__(self) -> int:
-        return len(self.mu)
-
-    def note(self, row: int) -> str:
-        """Why a replicate has no sound estimate; empty if it has one."""
-        return "" if self.converged[row] else FitStatus(int(self.status[row])).message
-
-    def failures(self) -> dict[str, int]:
-        """How many replicates failed, by reason."""
-        codes, number = np.unique(self.status[~self.converged], return_counts=True)
-        return {FitStatus(int(c)).message: int(m) for c, m in zip(codes, number, strict=True)}
-
-
-def _joined(parts: list[Refits]) -> Refits:
-    if len(parts) == 1:
-        return parts[0]
-    return Refits(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Refits)}
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,22 +147,20 @@ class Refitter:
             c = None if counts is None else counts[part]
             if self.likelihood:
                 x = None if events is None else events[part]
-                parts.append(self._counts(c, x, part.stop - part.start, limits))
+                parts.append(refit_counts(self.fit, c, x, part.stop - part.start, limits=limits))
             else:
                 y = self.yi[None] if yi is None else yi[part]
                 parts.append(self._effects(c, y, part.stop - part.start, limits))
-        return _joined(parts)
+        return joined(parts)
 
     # --- inverse variance -------------------------------------------------------------------
 
     def _effects(self, counts: Counts | None, yi: Array, rows: int, limits: bool) -> Refits:
         options = self.fit.options
+        c = np.ones((rows, self.k)) if counts is None else counts.astype(float)
+        tau2, converged = self._tau2(yi, c)
         fit = fit_inverse_variance(
-            yi,
-            self.vi[None],
-            np.ones((rows, self.k)) if counts is None else counts,
-            method=options.tau2_method or "common",
-            tau2=None if self.fixed_tau2 is None else np.full(rows, self.fixed_tau2),
+            yi, self.vi[None], c, method=options.tau2_method or "common", tau2=tau2
         )
         df = fit.df
         free = df > 0
@@ -254,7 +171,7 @@ class Refitter:
         low, high = np.full(rows, np.nan), np.full(rows, np.nan)
         if limits:
             low, high = inverse_variance_limits(fit, se, options.ci_method, options.level)
-        converged = fit.tau2.converged
+        converged = fit.tau2.converged if converged is None else converged
         return Refits(
             k=fit.batch.k.astype(np.int64),
             mu=fit.mu,
@@ -263,7 +180,7 @@ class Refitter:
             tau2=fit.tau2.tau2,
             Q=fit.Q,
             df=df,
-            p=_p_value(fit.Q, df),
+            p=p_value(fit.Q, df),
             I2=np.where(free, fit.I2, 0.0),
             H2=np.where(free, fit.H2, 1.0),
             Q_lrt=np.full(rows, np.nan),
@@ -274,6 +191,24 @@ class Refitter:
             converged=converged,
             status=np.where(converged, 0, FitStatus.NOT_CONVERGED).astype(np.int8),
         )
+
+    def _tau2(self, yi: Array, c: Array) -> tuple[Array | None, NDArray[np.bool_] | None]:
+        """Between-study variances where they are known or have a faster way than the engine's."""
+        rows = len(c)
+        if self.fixed_tau2 is not None:
+            return np.full(rows, self.fixed_tau2), None
+        if self.fit.tau2_method not in ("ML", "REML"):
+            return None, None
+        tau2, converged = np.zeros(rows), np.ones(rows, dtype=bool)
+        several = c.sum(axis=1) > 1
+        if several.any():
+            # Rows of one study have tau2 = 0.
+            y = yi if len(yi) == 1 else yi[several]
+            batch = prepare(y, self.vi[None], c[several])
+            tau2[several], converged[several] = shared_tau2(
+                batch, self.vi, restricted=self.fit.tau2_method == "REML"
+            )
+        return tau2, converged
 
     def _back_size(self, counts: Counts | None, se: Array) -> Array:
         if not self.fit.scale.needs_size or self.size is None:
@@ -290,119 +225,9 @@ class Refitter:
         shown = self.fit.scale.inverse(np.where(known, values, 0.0), size)
         return np.where(known, shown, np.nan)
 
-    # --- likelihood -------------------------------------------------------------------------
-
-    def _counts(
-        self, counts: Counts | None, events: Array | None, rows: int, limits: bool
-    ) -> Refits:
-        options, kind = self.fit.options, self.fit.scale.kind
-        x0, n = included_counts(self.fit.data)
-        x = np.broadcast_to(x0[None] if events is None else events, (rows, self.k))
-        c = np.ones((rows, self.k)) if counts is None else counts.astype(float)
-        k = c.sum(axis=1)
-        df = k - 1.0
-        free = df > 0
-        # The model without random effect: closed form, and all there is for one study.
-        total, size = np.einsum("rk,rk->r", c, x), c @ n
-        finite = (total > 0) & ((kind == "rate") | (total < size))
-        inner = np.where(finite, total, 1.0)
-        rest = np.where(finite, size - total, 1.0)
-        rate = kind == "rate"
-        mu = np.log(inner / size) if rate else np.log(inner / rest)
-        se = np.sqrt(1.0 / inner) if rate else np.sqrt(1.0 / inner + 1.0 / rest)
-        status = np.where(finite, 0, FitStatus.SEPARATION).astype(np.int8)
-        studies = prepare(family_of(kind), x, np.broadcast_to(n, x.shape))
-        fixed = fixed_terms(studies, mu[:, None])[0]
-        lrt = np.where(finite & free, np.maximum(-2.0 * np.einsum("rk,rk->r", c, fixed), 0.0), 0.0)
-        mu, se = np.where(finite, mu, np.nan), np.where(finite, se, np.nan)
-        tau2 = np.where(finite, 0.0, np.nan)
-        converged = finite.copy()
-        low, high = np.full(rows, np.nan), np.full(rows, np.nan)
-        pick = np.flatnonzero(finite & free) if options.model == "glmm" else np.arange(0)
-        if pick.size:
-            fit = fit_glmm(
-                x0 if events is None else x[pick],
-                n,
-                mask=None if counts is None else counts[pick],
-                family=family_of(kind),
-                quad_points=options.quad_points,
-            )
-            at = np.arange(len(fit)) if len(fit) == pick.size else np.zeros(pick.size, dtype=int)
-            sound = fit.status[at] != FitStatus.SEPARATION
-            mu[pick] = np.where(sound, fit.beta[at, 0], np.nan)
-            se[pick] = np.where(sound, fit.se[at, 0], np.nan)
-            tau2[pick] = np.where(sound, fit.tau2[at], np.nan)
-            converged[pick], status[pick] = fit.converged[at], fit.status[at]
-            if limits:
-                low[pick], high[pick] = glmm_limits(fit, options.ci_method, options.level)
-        rest_of = np.flatnonzero(finite & ~np.isin(np.arange(rows), pick))
-        if limits and rest_of.size:
-            method = np.where(free[rest_of], options.ci_method, "wald")
-            low[rest_of], high[rest_of] = count_limits(
-                total[rest_of], size[rest_of], kind, method, options.level
-            )
-        q = _saturated_wald(c, x, n, kind)
-        vt = self._typical_variance(c, x, n, free)
-        safe_df = np.where(free, df, 1.0)
-        if options.model == "glmm":
-            known = np.where(free, vt, 1.0)
-            i2, h2 = 100.0 * tau2 / (tau2 + known), 1.0 + tau2 / known
-        else:
-            i2, h2 = 100.0 * np.maximum(ratio(q - df, q), 0.0), q / safe_df
-            i2 = np.where(q > 0, i2, 0.0)
-        return Refits(
-            k=k.astype(np.int64),
-            mu=mu,
-            se=se,
-            se_model=se,
-            tau2=tau2,
-            Q=np.where(free, q, 0.0),
-            df=df,
-            p=_p_value(np.where(free, q, 0.0), df),
-            I2=np.where(free, i2, 0.0),
-            H2=np.where(free, h2, 1.0),
-            Q_lrt=lrt,
-            vt=vt,
-            ci_lower=low,
-            ci_upper=high,
-            back_size=np.ones(rows),
-            converged=converged,
-            status=status,
-        )
-
-    def _typical_variance(self, c: Array, x: Array, n: Array, free: NDArray[np.bool_]) -> Array:
-        """(k - 1)/tr(P) with inverse-variance weights of the measure's own zero-cell rule."""
-        rows = x[:1] if (x == x[:1]).all() else x
-        _, vi = self.fit.scale.effects(rows, np.broadcast_to(n, rows.shape))
-        w = np.broadcast_to(1.0 / vi, c.shape)
-        s1, s2 = np.einsum("rk,rk->r", c, w), np.einsum("rk,rk->r", c, w * w)
-        trace = np.where(free, s1 - s2 / s1, 1.0)
-        return np.where(free, (c.sum(axis=1) - 1.0) / trace, np.nan)
-
 
 def _rows(fit: InverseVarianceFit, pick: NDArray[np.bool_]) -> InverseVarianceFit:
     """Replicates of a batch; only what Knapp-Hartung standard errors need is subset."""
-    from dataclasses import replace
-
     return replace(
         fit, beta=fit.beta[pick], cov=fit.cov[pick], scale=fit.scale[pick], df=fit.df[pick]
     )
-
-
-def _p_value(q: Array, df: Array) -> Array:
-    free = df > 0
-    return np.where(free, chi2_sf(q, np.where(free, df, 1.0)), 1.0)
-
-
-def _saturated_wald(c: Array, x: Array, n: Array, kind: str) -> Array:
-    """Wald test of equal rates in the saturated model; zero and full cells carry no weight."""
-    seen = (x > 0) & ((kind == "rate") | (x < n))
-    inner, size = np.where(seen, x, 1.0), np.where(seen, n, 2.0)
-    if kind == "rate":
-        theta, w = np.log(inner / size), inner
-    else:
-        theta, w = np.log(inner / (size - inner)), inner * ((size - inner) / size)
-    w = np.where(seen, c * w, 0.0)
-    total = w.sum(axis=1)
-    mean = np.einsum("rk,rk->r", w, theta) / np.where(total > 0, total, 1.0)
-    return np.einsum("rk,rk->r", w, (theta - mean[:, None]) ** 2)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from helpers.distributions import norm_cdf, norm_ppf
 from helpers.errors import ConvergenceError, UnsupportedError
 from helpers.influence.deletion import deletion_counts
-from helpers.influence.refit import Progress, Refits, Refitter
+from helpers.influence.refit import Progress, Refitter
+from helpers.influence.replicates import Refits
 from helpers.pooling.result import Interval, PoolResult
 
 if TYPE_CHECKING:
