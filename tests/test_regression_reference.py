@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -60,6 +61,12 @@ def published_cohorts(which: str) -> pd.DataFrame:
     cut = {"LBCL": 13.0, "MM": 13.3}[which]
     above = (frame["FU"] > cut).astype(float).where(frame["FU"].notna())
     return frame.assign(F=above)
+
+
+#: R was run to 13-14 digits here: rounding, and the amplification by a tail probability or by a
+#: difference of two almost equal tau2, is all that may remain.
+TIGHT = 1e-11
+AMPLIFIED = 1e-9
 
 
 class Ledger:
@@ -140,14 +147,56 @@ def test_every_estimator_and_test_of_nine_regressions_agrees_with_r() -> None:
     ledger = Ledger()
     all_models(ledger, [name for name in FORMULAS if name != "year"])
     # p-values amplify a difference in the statistic; R2 is a difference of two tau2
-    ledger.check({})
+    ledger.check(
+        {
+            "coefficient (in se)": (408, TIGHT),
+            "se": (408, TIGHT),
+            "covariance (in se)": (2088, TIGHT),
+            "statistic": (408, TIGHT),
+            "p": (408, AMPLIFIED),
+            "ci (in se)": (816, TIGHT),
+            "tau2": (108, TIGHT),
+            "tau2_se": (108, TIGHT),
+            "I2": (108, TIGHT),
+            "H2": (108, TIGHT),
+            "QE": (108, TIGHT),
+            "QE_p": (108, AMPLIFIED),
+            "omnibus": (108, TIGHT),
+            "omnibus_p": (108, AMPLIFIED),
+            "R2": (108, AMPLIFIED),
+            "loglik": (108, TIGHT),
+            "restricted loglik": (108, TIGHT),
+            "scale": (36, TIGHT),
+        }
+    )
 
 
 def test_a_calendar_year_agrees_with_r_as_far_as_r_has_digits() -> None:
     ledger = Ledger()
     all_models(ledger, ["year"])
     # R works with the raw columns: beside an intercept a calendar year costs it five digits.
-    ledger.check({})
+    ledger.check(
+        {
+            "coefficient (in se)": (24, 1e-8),
+            "se": (24, 1e-8),
+            "covariance (in se)": (48, 1e-8),
+            "statistic": (24, 1e-8),
+            "p": (24, 1e-6),
+            "ci (in se)": (48, 1e-8),
+            "tau2": (12, 1e-8),
+            "tau2_se": (12, 1e-8),
+            "I2": (12, 1e-8),
+            "H2": (12, 1e-8),
+            "QE": (12, 1e-8),
+            "QE_p": (12, 1e-6),
+            "omnibus": (12, 1e-8),
+            "omnibus_p": (12, 1e-6),
+            "R2": (12, 1e-6),
+            "loglik": (12, 1e-8),
+            "restricted loglik": (12, 1e-8),
+            "scale": (4, 1e-8),
+        }
+    )
 
 
 def test_a_calendar_year_agrees_with_exact_rational_arithmetic() -> None:
@@ -164,9 +213,7 @@ def test_a_calendar_year_agrees_with_exact_rational_arithmetic() -> None:
         det = s0 * s2 - s1 * s1
         intercept, slope = (s2 * b0 - s1 * b1) / det, (s0 * b1 - s1 * b0) / det
         inverse = [[s2 / det, -s1 / det], [-s1 / det, s0 / det]]
-        rss = sum(
-            a * (b - intercept - slope * t) ** 2 for a, b, t in zip(w, y, year, strict=True)
-        )
+        rss = sum(a * (b - intercept - slope * t) ** 2 for a, b, t in zip(w, y, year, strict=True))
         return intercept, slope, rss, inverse
 
     w = [1 / a for a in v]
@@ -185,7 +232,7 @@ def test_a_calendar_year_agrees_with_exact_rational_arithmetic() -> None:
 
 def published_fit(which: str, key: str, **options: Any) -> RegressionResult:
     frame = published_cohorts(which)
-    return meta_regression(frame, PUBLISHED[key], tau2_method="ML", **{**COMMON, **options})
+    return meta_regression(frame, PUBLISHED[key], **{"tau2_method": "ML", **COMMON, **options})
 
 
 CASES = [(which, key) for which in ("LBCL", "MM") for key in PUBLISHED]
@@ -201,7 +248,28 @@ def test_the_twelve_published_regressions_agree_with_r() -> None:
                 fit = published_fit(which, key, **options)
                 assert list(fit.included_labels) == ref["cohorts"]
                 compare(ledger, fit, ref[f"{method}_{short}"])
-    ledger.check({})
+    ledger.check(
+        {
+            "coefficient (in se)": (136, TIGHT),
+            "se": (136, TIGHT),
+            "covariance (in se)": (520, TIGHT),
+            "statistic": (136, TIGHT),
+            "p": (136, AMPLIFIED),
+            "ci (in se)": (272, TIGHT),
+            "tau2": (48, TIGHT),
+            "tau2_se": (48, TIGHT),
+            "I2": (48, TIGHT),
+            "H2": (48, TIGHT),
+            "QE": (48, TIGHT),
+            "QE_p": (48, AMPLIFIED),
+            "omnibus": (48, TIGHT),
+            "omnibus_p": (48, AMPLIFIED),
+            "R2": (48, AMPLIFIED),
+            "loglik": (48, TIGHT),
+            "restricted loglik": (48, TIGHT),
+            "scale": (24, TIGHT),
+        }
+    )
 
 
 def printed(value: float, digits: int) -> str:
@@ -209,27 +277,39 @@ def printed(value: float, digits: int) -> str:
 
 
 def test_the_twelve_published_regressions_print_as_published() -> None:
-    """The published output is that of R's default stopping rule, at four (two) decimals."""
+    """The published output is that of R's default stopping rule, at four (two) decimals.
+
+    Three of 312 numbers differ in the last printed digit, because that rule stops 7e-6 before
+    the maximum (next test): they are listed.
+    """
     count = 0
+    different = []
     for which, key in CASES:
         ref = reference()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
         fit = published_fit(which, key, test="knapp-hartung")
         table = fit.coefficients
-        pairs = [(fit.tau2, ref["tau2"], 4), (fit.tau2_se, ref["se.tau2"], 4)]
-        pairs += [(fit.I2, ref["I2"], 2), (fit.H2, ref["H2"], 2), (fit.R2, ref["R2"], 2)]
-        pairs += [(fit.QE, ref["QE"], 4), (fit.QE_p, ref["QE.p"], 4)]
-        pairs += [(fit.omnibus.statistic, ref["QM"], 4), (fit.omnibus.p, ref["QM.p"], 4)]
+        pairs = [("tau2", fit.tau2, ref["tau2"], 4), ("se", fit.tau2_se, ref["se.tau2"], 4)]
+        pairs += [("I2", fit.I2, ref["I2"], 2), ("H2", fit.H2, ref["H2"], 2)]
+        pairs += [("R2", fit.R2, ref["R2"], 2), ("QE", fit.QE, ref["QE"], 4)]
+        pairs += [("QE_p", fit.QE_p, ref["QE.p"], 4), ("F p", fit.omnibus.p, ref["QM.p"], 4)]
+        pairs += [("F", fit.omnibus.statistic, ref["QM"], 4)]
         for column, name in zip(
             ("estimate", "se", "statistic", "p", "ci_lower", "ci_upper"),
             ("coef", "se", "stat", "pval", "ci.lb", "ci.ub"),
             strict=True,
         ):
             theirs = np.atleast_1d(ref[name])
-            pairs += [(a, b, 4) for a, b in zip(table[column], theirs, strict=True)]
-        for ours, theirs, digits in pairs:
-            assert printed(ours, digits) == printed(theirs, digits), (which, key, ours, theirs)
+            pairs += [(column, a, b, 4) for a, b in zip(table[column], theirs, strict=True)]
+        for what, ours, theirs, digits in pairs:
             count += 1
-    assert count == 0
+            if printed(ours, digits) != printed(theirs, digits):
+                different.append((which, key, what, round(ours, 6), round(float(theirs), 6)))
+    assert count == 312
+    assert different == [
+        ("LBCL", "all", "statistic", -7.359655, -7.359642),
+        ("LBCL", "all", "p", 0.744946, 0.744954),
+        ("LBCL", "all", "ci_lower", -1.787847, -1.787851),
+    ]
 
 
 def test_the_published_stopping_rule_explains_the_last_digits() -> None:
@@ -288,7 +368,87 @@ def test_glmm_regressions_reach_the_exact_maximum() -> None:
         ledger.add("Q Wald, lme4", fit.QE, lme4["QE.Wald"])
         ledger.add("I2, lme4", fit.I2, lme4["I2"])
     assert models == 10
-    ledger.check({})
+    # "exact" itself is off by up to 4e-8 standard errors (next test); lme4 stops before its maximum
+    ledger.check(
+        {
+            "coefficient (in se)": (36, 1e-7),
+            "covariance (in se)": (178, 1e-7),
+            "ci (in se)": (72, 1e-7),
+            "tau2": (10, 1e-9),
+            "loglik": (10, 1e-13),
+            "omnibus": (10, 1e-6),
+            "omnibus_p": (10, 1e-7),
+            "Q_lrt": (10, 1e-13),
+            "coefficient, lme4 (in se)": (36, 1e-3),
+            "se, lme4": (36, 1e-4),
+            "tau2, lme4": (10, 1e-3),
+            "Q Wald, lme4": (10, 1e-6),
+            "I2, lme4": (10, 1e-3),
+        }
+    )
+
+
+def decimal_loglik(fit: RegressionResult, beta: list[float], tau2: float) -> Decimal:
+    """Seven-point adaptive quadrature log-likelihood in 50 digits, written independently."""
+    with localcontext() as context:
+        context.prec = 50
+        tau, total = Decimal(float(tau2)).sqrt(), Decimal(0)
+        z, w = hermite_rule()
+        counts = zip(fit.problem.events, fit.problem.size, fit.problem.X, strict=True)
+        for x, n, row in counts:
+            x, n = Decimal(float(x)), Decimal(float(n))
+            eta = sum(
+                (Decimal(float(a)) * Decimal(float(b)) for a, b in zip(row, beta, strict=True)),
+                Decimal(0),
+            )
+            u = Decimal(0)
+            for _ in range(60):
+                p = 1 / (1 + (-(eta + tau * u)).exp())
+                gradient = tau * (x - n * p) - u
+                curvature = tau * tau * n * p * (1 - p) + 1
+                u += gradient / curvature
+                if abs(gradient) < Decimal("1e-45"):
+                    break
+            spread = 1 / curvature.sqrt()
+            inner = Decimal(0)
+            for node, weight in zip(z, w, strict=True):
+                v = u + spread * node
+                t = eta + tau * v
+                height = x * t - n * (1 + t.exp()).ln() - v * v / 2 + node * node / 2
+                inner += weight * height.exp()
+            total += (spread * inner).ln()
+        return total
+
+
+@cache
+def hermite_rule() -> tuple[list[Decimal], list[Decimal]]:
+    """Seven nodes and weights of the normal density, polished to 50 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        nodes, weights = [], []
+        for start in np.polynomial.hermite_e.hermegauss(7)[0]:
+            z = Decimal(float(start))
+            for _ in range(8):
+                z2 = z * z
+                he7 = z * (((z2 - 21) * z2 + 105) * z2 - 105)
+                he6 = ((z2 - 15) * z2 + 45) * z2 - 15
+                z -= he7 / (7 * he6)
+            z2 = z * z
+            he6 = ((z2 - 15) * z2 + 45) * z2 - 15
+            nodes.append(z)
+            weights.append(Decimal(5040) / (49 * he6 * he6))
+        return nodes, weights
+
+
+@pytest.mark.parametrize("name", ["inclusion", "product"])
+def test_glmm_maxima_are_higher_than_the_reference_in_fifty_digits(name: str) -> None:
+    ref = reference()["meta_regression"][name]["GLMM_exact"]
+    fit = meta_regression(cohorts(), FORMULAS[name], model="glmm", **COMMON)
+    ours = decimal_loglik(fit, list(fit.estimates), fit.tau2)
+    theirs = decimal_loglik(fit, ref["coef"], ref["tau2"])
+    # double precision leaves the height of a maximum uncertain by the square of 1e-10
+    assert ours >= theirs - Decimal("1e-18")
+    assert abs(ours - theirs) < Decimal("1e-13")
 
 
 def test_variance_inflation_likelihood_ratio_and_q_profile_agree_with_r() -> None:
@@ -304,7 +464,15 @@ def test_variance_inflation_likelihood_ratio_and_q_profile_agree_with_r() -> Non
         assert test.df == ref["ML_likelihood_ratio_test"]["df"]
         limits = ref["REML_confint_tau2_QP"]["tau2"]
         ledger.add("tau2 Q-profile", fit.tau2_ci(), [limits["lb"], limits["ub"]])
-    ledger.check({})
+    # R's limits of tau2 are roots with a tolerance of 1e-9 in tau2
+    ledger.check(
+        {
+            "vif": (26, TIGHT),
+            "LRT": (10, AMPLIFIED),
+            "LRT p": (10, AMPLIFIED),
+            "tau2 Q-profile": (20, 1e-7),
+        }
+    )
 
 
 def test_groups_with_a_common_tau2_agree_with_r() -> None:
@@ -317,17 +485,25 @@ def test_groups_with_a_common_tau2_agree_with_r() -> None:
         fit = meta_regression(cohorts(), column, **COMMON)
         table = fit.predict({column: ref["levels"]})
         se = np.asarray(common["groups"]["se"])
-        order = pd.Index(ref["levels"]).get_indexer(ref["levels"])
-        del order
-        ledger.add("mu (in se)", np.sort(table["mu"]), np.sort(common["groups"]["coef"]), se.min())
-        ledger.add("se", np.sort(table["se"]), np.sort(se))
+        ledger.add("mu (in se)", table["mu"], common["groups"]["coef"], se.min())
+        ledger.add("se", table["se"], se)
         ledger.add("tau2", fit.tau2, common["tau2"])
         ledger.add("QM", fit.omnibus.statistic, common["QM"])
         ledger.add("QE", fit.QE, common["QE"])
         ledger.add("R2 (points)", fit.R2, common["R2"], 1.0)
         means = meta_regression(cohorts(), f"{column} - 1", **COMMON)
-        ledger.add("mu (in se)", np.sort(means.estimates), np.sort(table["mu"]), se.min())
-    ledger.check({})
+        by_name = table["mu"].to_numpy()[np.argsort(ref["levels"])]
+        ledger.add("mu (in se)", means.estimates, by_name, se.min())
+    ledger.check(
+        {
+            "mu (in se)": (36, TIGHT),
+            "se": (18, TIGHT),
+            "tau2": (5, TIGHT),
+            "QM": (5, TIGHT),
+            "QE": (5, TIGHT),
+            "R2 (points)": (5, 1e-10),
+        }
+    )
 
 
 def test_leverage_residuals_and_deletion_agree_with_r() -> None:
@@ -337,13 +513,25 @@ def test_leverage_residuals_and_deletion_agree_with_r() -> None:
     ledger = Ledger()
     ledger.add("leverage", table["leverage"], ref["hat"])
     ledger.add("weight", table["weight"], ref["weight"])
-    ledger.add("residual (in se)", table["residual"], ref["rstandard"]["resid"], table["residual_se"])
+    ledger.add(
+        "residual (in se)", table["residual"], ref["rstandard"]["resid"], table["residual_se"]
+    )
     ledger.add("residual_se", table["residual_se"], ref["rstandard"]["se"])
     ledger.add("standardised", table["standardised"], ref["rstandard"]["z"])
     ledger.add("tau2 deleted", deleted["tau2"], ref["tau2.del"])
     ledger.add("QE deleted", deleted["QE"], ref["QE.del"])
     assert table["leverage"].sum() == pytest.approx(fit.p, rel=1e-12)
-    ledger.check({})
+    ledger.check(
+        {
+            "leverage": (52, TIGHT),
+            "weight": (52, TIGHT),
+            "residual (in se)": (52, TIGHT),
+            "residual_se": (52, TIGHT),
+            "standardised": (52, TIGHT),
+            "tau2 deleted": (52, TIGHT),
+            "QE deleted": (52, TIGHT),
+        }
+    )
 
 
 def robust(ledger: Ledger, fit: Any, ref: dict[str, Any]) -> None:
@@ -374,4 +562,16 @@ def test_cluster_robust_inference_agrees_with_r() -> None:
     ref = reference()["multilevel"]["robust_CR0"]
     fit = meta_regression(cohorts(), "1", cluster="study", robust="CR0", **COMMON)
     robust(ledger, fit, ref)
-    ledger.check({})
+    # the fits behind these values stop at R's default rule, 4e-8 from the tau2 of the maximum
+    ledger.check(
+        {
+            "coefficient (in se)": (7, 1e-6),
+            "se": (7, 1e-7),
+            "covariance (in se)": (11, 1e-7),
+            "df": (7, 1e-8),
+            "statistic": (7, 1e-7),
+            "ci (in se)": (14, 1e-6),
+            "omnibus": (5, 1e-7),
+            "omnibus p": (5, 1e-5),
+        }
+    )

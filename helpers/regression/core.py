@@ -148,12 +148,7 @@ def fit_regression(
         return _partly(y, v, c, x, estimable, tau2_method, tau2, order)
 
     lift = np.linalg.inv(triangle)
-    shift = np.linalg.lstsq(basis[0], y[0], rcond=None)[0] if len(basis) == 1 else None
-    centre = y.mean(axis=1, keepdims=True) if shift is None else (basis[0] @ shift)[None]
-    if shift is None:
-        # Removing a constant is harmless only if the design contains it: keep the effects.
-        centre = np.zeros_like(y[:, :1])
-        shift = np.zeros(p)
+    centre, shift = _centre(y, used, basis)
     data = products(y - centre, v, c, basis)
     t, converged, slack, se = _tau2(data, y, v, c, basis, tau2_method, tau2)
     s = solve_at(data, t)
@@ -202,6 +197,23 @@ def _effects(yi: ArrayLike, vi: ArrayLike, counts: ArrayLike | None) -> tuple[Ar
     if used.all():
         return y, v, c
     return np.where(used, y, 0.0), np.where(used, v, 1.0), c
+
+
+def _centre(y: Array, used: NDArray[np.bool_], basis: Array) -> tuple[Array, Array]:
+    """Part of the effects that the design explains exactly, and its coefficients.
+
+    Taking it away beforehand changes nothing but the digits that sums of squares keep.
+    """
+    if len(basis) == 1:
+        shift = np.linalg.lstsq(basis[0], y[0], rcond=None)[0]
+        return (basis[0] @ shift)[None], shift[None]
+    one = used.astype(float)
+    inside = np.einsum("rkp,rk->rp", basis, np.broadcast_to(one, basis.shape[:2]))
+    rest = one - (basis @ inside[..., None])[..., 0]
+    if np.abs(rest).max() > 1e-9:  # no intercept among the columns
+        return np.zeros_like(y[:, :1]), np.zeros_like(inside[:1])
+    mean = (one * y).sum(axis=1, keepdims=True) / one.sum(axis=1, keepdims=True)
+    return mean * one, mean * inside
 
 
 def _partly(
@@ -279,7 +291,7 @@ def _tau2(
 
 
 def _information_se(s: Solved, method: str) -> Array:
-    """Expected information about tau2, turned into a standard error."""
+    """Turn the expected information about tau2 into a standard error."""
     return np.sqrt(2.0 / (s.sum_w2 if method == "ML" else s.trace_pp))
 
 
