@@ -147,6 +147,11 @@ class BetaBinomialVariation:
         return 1e4
 
     @property
+    def rugged(self) -> float:
+        """Nowhere: the likelihood is evaluated without approximation."""
+        return np.inf
+
+    @property
     def cost(self) -> int:
         """Temporary arrays per study, in units of a quadrature node."""
         return 6

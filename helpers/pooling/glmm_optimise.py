@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from helpers.pooling.glmm_counts import Array, fixed_terms
 from helpers.pooling.glmm_data import Problem
-from helpers.pooling.glmm_start import Scan, scan_profile, solve_fixed, solve_positive, step_share
+from helpers.pooling.glmm_start import (
+    Scan,
+    ascent_step,
+    scan_profile,
+    solve_fixed,
+    solve_positive,
+    step_share,
+)
 from helpers.pooling.glmm_variation import Variation
 
 __all__ = ["FitStatus", "Solution", "solve_rows"]
@@ -92,13 +99,15 @@ def _ascend(
     gamma: Array,
     omega: Array,
     score: Array,
+    floor: Array,
     model: Variation,
     tol: float,
     max_iter: int,
 ) -> tuple[Array, Array, Array, Array, Array, NDArray[np.intp]]:
     """Safeguarded Newton in ``(gamma, omega)`` with the bound ``omega >= 0``.
 
-    Rows that run into zero stop there (``omega = 0``); the caller knows the fit at zero.
+    Rows that sink below ``floor`` where the profile falls from zero end at ``omega = 0``; the
+    caller knows the fit there.
     Returns gamma, omega, value, gradient, Hessian (in ``(gamma, omega)``) and iterations.
     """
     p = problem.p
@@ -116,11 +125,12 @@ def _ascend(
         g, h = gradient[active], hessian[active]
         w = omega[active]
         block = -h[:, :p, :p]
-        y = solve_positive(block, g[:, :p])
+        y = ascent_step(block, g[:, :p])
         cross = solve_positive(block, h[:, :p, p])
         slope = g[:, p] + (h[:, p, :p] * y).sum(axis=-1)
         bend = h[:, p, p] + (h[:, p, :p] * cross).sum(axis=-1)
-        concave = bend < 0
+        concave = (bend < 0) & ((y * g[:, :p]).sum(axis=-1) >= 0)
+        concave &= (np.diagonal(block, axis1=1, axis2=2) > 0).all(axis=1)
         move = np.where(
             concave, -slope / np.where(concave, bend, -1.0), np.where(slope > 0, w, -0.5 * w)
         )
@@ -159,7 +169,10 @@ def _ascend(
             pending = pending[~good]
         stuck = np.zeros(len(active), dtype=bool)
         stuck[pending] = True
-        leaving = finished | stuck | (omega[active] == 0.0) | (omega[active] >= model.limit)
+        # where the profile falls from zero, a row that sinks this low belongs to zero
+        sunk = (score[active] <= 0) & (omega[active] < floor[active])
+        omega[active[sunk]] = 0.0
+        leaving = finished | stuck | sunk | (omega[active] >= model.limit)
         active = active[~leaving]
         if not active.size:
             break
@@ -227,29 +240,44 @@ def solve_rows(
     scan = scan_profile(part, model)
     unidentified = np.full(part.rows, part.studies.family == "binomial")
     unidentified &= np.asarray((part.studies.n <= 1).all(axis=1))
-    rows, columns = _candidates(scan, value0, score)
-    keep = np.flatnonzero(~unidentified[rows])
-    rows, columns = rows[keep], columns[keep]
-    if rows.size:
+    highest = np.where(unidentified, value, scan.value.max(axis=1))
+
+    def climb(some: NDArray[np.intp], scan: Scan) -> None:
+        """Ascend from every local maximum of the scan and keep what is highest."""
+        rows, columns = _candidates(scan, value0[some], score[some])
+        if not rows.size:
+            return
         peak = _ascend(
-            part.take(rows) if not np.array_equal(rows, np.arange(part.rows)) else part,
+            part.take(some[rows]),
             scan.gamma[rows, columns],
             scan.tau2[rows, columns],
-            score[rows],
+            score[some[rows]],
+            1e-3 * scan.tau2[rows, 0],
             model,
             tol,
             max_iter,
         )
+        rows = some[rows]
         np.add.at(iterations, rows, peak[5])
-        # the best candidate of each row comes last; it must beat zero unless the score does
+        # the best candidate of each row comes last; it must beat what is known, or zero where the
+        # score says that zero is no maximum
         order = np.lexsort((peak[2], rows))
         last = order[np.append(rows[order][1:] != rows[order][:-1], True)]
-        last = last[
-            (peak[1][last] > 0) & ((peak[2][last] > value0[rows[last]]) | (score[rows[last]] > 0))
-        ]
+        win = rows[last]
+        better = (peak[2][last] > value[win]) | ((score[win] > 0) & (omega[win] == 0.0))
+        last = last[better & (peak[1][last] > 0)]
         win = rows[last]
         gamma[win], omega[win], value[win] = peak[0][last], peak[1][last], peak[2][last]
-        gradient[win], hessian[win] = model.natural(peak[3][last], peak[4][last], peak[1][last])
+        gradient[win], hessian[win] = model.natural(peak[3][last], peak[4][last], omega[win])
+
+    first = np.flatnonzero(~unidentified)
+    climb(first, Scan(scan.tau2[first], scan.value[first], scan.gamma[first]))
+    doubtful = (value < highest - 1e-7) | (omega > model.rugged)
+    again = np.flatnonzero(doubtful & ~unidentified)
+    if again.size:
+        dense = scan_profile(part.take(again), model, exact=True)
+        highest[again] = dense.value.max(axis=1)
+        climb(again, dense)
 
     boundary = omega == 0.0
     cov = _inverse_information(hessian)
@@ -271,7 +299,7 @@ def solve_rows(
     out.cov[at] = cov
     out.loglik[at] = out.loglik_saturated[at] + value
     out.gradient_max[at] = gradient_max
-    out.scan_margin[at] = value - scan.value.max(axis=1)
+    out.scan_margin[at] = value - highest
     out.boundary[at] = boundary
     out.iterations[at] = iterations
     code = np.where(gradient_max < 1e-8, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)

@@ -20,10 +20,10 @@ from helpers.distributions import chi2_ppf
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.glmm import GLMMFit, fit_counts
 from helpers.pooling.glmm_counts import Array
-from helpers.pooling.glmm_data import CountData, Problem
-from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
-from helpers.pooling.glmm_start import solve_positive, step_share, weighted_start
-from helpers.pooling.glmm_variation import TAU_MAX
+from helpers.pooling.glmm_data import CountData
+from helpers.pooling.glmm_kernel import gauss_hermite
+from helpers.pooling.glmm_start import maximise_beta
+from helpers.pooling.glmm_variation import TAU_MAX, NormalVariation
 
 __all__ = [
     "LimitStatus",
@@ -306,43 +306,8 @@ def _crossing(
 
 def _at_tau2(data: CountData, tau2: Array, points: int) -> Array:
     """Log-likelihood maximised over the coefficients at ``tau2`` (R,), with all constants."""
-    nodes = gauss_hermite(points)
+    model = NormalVariation(gauss_hermite(points))
     value = np.empty(data.rows)
     for index, problem in data.chunks(points):
-        value[index] = problem.saturated() + maximise_beta(problem, tau2[index], nodes)
-    return value
-
-
-def maximise_beta(problem: Problem, omega: Array, nodes: tuple[Array, Array]) -> Array:
-    """Maximum over the coefficients at ``tau2 = omega``, relative to the saturated model.
-
-    The marginal likelihood of a log-concave model is log-concave in the coefficients (Prékopa
-    1973), so that Newton's method with step halving is enough.
-    """
-    w = omega[:, None]
-    gamma = weighted_start(problem, w)
-    step = np.zeros_like(gamma)
-    value = np.full(problem.rows, -np.inf)
-    mode = problem.eta(gamma)
-    active = np.arange(problem.rows)
-    for _ in range(200):
-        part = problem.take(active)
-        terms = study_terms(part.studies, part.eta(gamma[active]), w[active], nodes, mode[active])
-        new = part.weighted(terms.value).sum(axis=-1)
-        good = new >= value[active] - 1e-11 * (1.0 + np.abs(new))
-        bad = active[~good]
-        step[bad] *= 0.5
-        gamma[bad] -= step[bad]
-        gradient = part.first(part.weighted(terms.eta))
-        newton = solve_positive(part.second(part.weighted(-terms.eta_eta)), gradient)
-        decrement = np.sqrt(np.maximum((newton * gradient).sum(axis=-1), 0.0))
-        newton *= step_share(problem, newton, 3.0)[:, None]
-        value[active[good]] = new[good]
-        mode[active[good]] = terms.mode[good]
-        on = good & (decrement >= 1e-9)
-        step[active[on]] = newton[on]
-        gamma[active[on]] += newton[on]
-        active = active[on | ~good]
-        if not active.size:
-            break
+        value[index] = problem.saturated() + maximise_beta(problem, tau2[index], model)[0]
     return value

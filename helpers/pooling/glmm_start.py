@@ -11,7 +11,16 @@ from helpers.pooling.glmm_counts import Array, fixed_terms
 from helpers.pooling.glmm_data import Problem
 from helpers.pooling.glmm_variation import Variation
 
-__all__ = ["Scan", "scan_profile", "solve_fixed", "solve_positive", "weighted_start"]
+__all__ = [
+    "Scan",
+    "ascent_step",
+    "maximise_beta",
+    "scan_profile",
+    "solve_fixed",
+    "solve_positive",
+    "step_share",
+    "weighted_start",
+]
 
 SCAN_POINTS = 12  # at least; more where the grid spans so much that steps would exceed...
 _SCAN_FACTOR = 3.0  # ...this factor in tau2
@@ -31,6 +40,22 @@ def solve_positive(matrix: Array, right: Array) -> Array:
         return right / np.maximum(matrix[..., 0], 1e-300)
     ridge = 1e-14 * np.trace(matrix, axis1=-2, axis2=-1) + 1e-300
     return np.linalg.solve(matrix + ridge[..., None, None] * np.eye(p), right[..., None])[..., 0]
+
+
+def ascent_step(matrix: Array, gradient: Array) -> Array:
+    """Newton step for the coefficients that goes uphill even where the block is not definite.
+
+    There (never for the GLM, rarely elsewhere) eigenvalues are replaced by their absolute values.
+    """
+    step = solve_positive(matrix, gradient)
+    wrong = (step * gradient).sum(axis=-1) < 0
+    wrong |= (np.diagonal(matrix, axis1=-2, axis2=-1) <= 0).any(axis=-1)
+    if wrong.any():
+        values, vectors = np.linalg.eigh(matrix[wrong])
+        size = np.maximum(np.abs(values), 1e-8 * np.abs(values).max(axis=-1, keepdims=True))
+        along = (vectors * gradient[wrong][..., None]).sum(axis=-2) / np.maximum(size, 1e-300)
+        step[wrong] = (vectors * along[..., None, :]).sum(axis=-1)
+    return step
 
 
 def weighted_start(problem: Problem, omega: Array) -> Array:
@@ -113,12 +138,13 @@ class Scan(NamedTuple):
     gamma: Array
 
 
-def scan_profile(problem: Problem, model: Variation) -> Scan:
+def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Scan:
     """Scan the profile likelihood over a logarithmic grid of the variance parameter.
 
     At every point the coefficients begin at the normal-normal estimate, take one step of a rougher
     likelihood (Laplace's), and the value is completed by half the squared Newton decrement, so
-    that it is the profile up to third order.
+    that it is the profile up to third order. An ``exact`` scan has four times as many points and
+    maximises over the coefficients at each of them.
     """
     s = problem.studies
     smallest = 1.0 / np.where(s.n > 0, s.v_guess, 0.0).max(axis=1)
@@ -126,6 +152,7 @@ def scan_profile(problem: Problem, model: Variation) -> Scan:
     low, high = model.range(s, s.t_guess - own)
     decades = float(np.log(high / low).max())
     points = max(SCAN_POINTS, 1 + int(np.ceil(decades / np.log(_SCAN_FACTOR))))
+    points = 4 * points if exact else points
     power = np.linspace(0.0, 1.0, points)
     tau2 = low[:, None] * (high / low)[:, None] ** power
     value = np.empty(tau2.shape)
@@ -133,6 +160,12 @@ def scan_profile(problem: Problem, model: Variation) -> Scan:
     size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * model.cost))
     for begin in range(0, problem.rows, size):
         rows = np.arange(begin, min(begin + size, problem.rows))
+        if exact:
+            every = problem.take(np.repeat(rows, points))
+            best, at = maximise_beta(every, tau2[rows].ravel(), model)
+            value[rows] = best.reshape(len(rows), points)
+            gamma[rows] = at.reshape(len(rows), points, problem.p)
+            continue
         grid = problem.take(rows).grid()
         omega = tau2[rows, :, None]
         g = weighted_start(grid, model.logit_variance(grid.studies, omega))
@@ -141,7 +174,7 @@ def scan_profile(problem: Problem, model: Variation) -> Scan:
             terms = model.terms(grid.studies, grid.eta(g), omega, mode, rough)
             mode = terms.mode
             slope = grid.first(grid.weighted(terms.eta))
-            step = solve_positive(grid.second(grid.weighted(-terms.eta_eta)), slope)
+            step = ascent_step(grid.second(grid.weighted(-terms.eta_eta)), slope)
             share = step_share(problem, step, 2.0)[..., None]
             g = g + share * step
         gain = (share[..., 0] - 0.5 * share[..., 0] ** 2) * (slope * step).sum(axis=-1)
@@ -154,3 +187,39 @@ def step_share(problem: Problem, step: Array, most: float) -> Array:
     """Fraction of a step that moves no linear predictor by more than ``most``."""
     reach = np.abs(step).max(axis=-1, initial=0.0) * np.abs(problem.X).max(initial=0.0)
     return np.minimum(1.0, most / np.maximum(reach * max(problem.p, 1), 1e-300))
+
+
+def maximise_beta(problem: Problem, omega: Array, model: Variation) -> tuple[Array, Array]:
+    """Maximise over the coefficients at a fixed variance parameter ``omega`` (r,).
+
+    Returns the log-likelihood relative to the saturated model and the coefficients. The marginal
+    likelihood of a log-concave model is log-concave in the coefficients (Prékopa 1973), so that
+    Newton's method with step halving is enough.
+    """
+    w = omega[:, None]
+    gamma = weighted_start(problem, model.logit_variance(problem.studies, w))
+    step = np.zeros_like(gamma)
+    value = np.full(problem.rows, -np.inf)
+    mode = problem.eta(gamma)
+    active = np.arange(problem.rows)
+    for _ in range(200):
+        part = problem.take(active)
+        terms = model.terms(part.studies, part.eta(gamma[active]), w[active], mode[active])
+        new = part.weighted(terms.value).sum(axis=-1)
+        good = new >= value[active] - 1e-11 * (1.0 + np.abs(new))
+        bad = active[~good]
+        step[bad] *= 0.5
+        gamma[bad] -= step[bad]
+        gradient = part.first(part.weighted(terms.eta))
+        newton = ascent_step(part.second(part.weighted(-terms.eta_eta)), gradient)
+        decrement = np.sqrt(np.maximum((newton * gradient).sum(axis=-1), 0.0))
+        newton *= step_share(problem, newton, 3.0)[:, None]
+        value[active[good]] = new[good]
+        mode[active[good]] = terms.mode[good]
+        on = good & (decrement >= 1e-9)
+        step[active[on]] = newton[on]
+        gamma[active[on]] += newton[on]
+        active = active[on | ~good]
+        if not active.size:
+            break
+    return value, gamma

@@ -28,6 +28,10 @@ class Variation(Protocol):
         """Largest value of the variance parameter that is searched."""
 
     @property
+    def rugged(self) -> float:
+        """Value beyond which the profile may have narrow maxima, so that it is scanned densely."""
+
+    @property
     def cost(self) -> int:
         """Size of the temporary arrays per study."""
 
@@ -70,6 +74,11 @@ class NormalVariation:
     def limit(self) -> float:
         """Largest ``tau2`` that is searched."""
         return TAU_MAX**2
+
+    @property
+    def rugged(self) -> float:
+        """``tau`` of 2, where quadrature with few nodes begins to leave ripples."""
+        return 4.0
 
     @property
     def cost(self) -> int:
