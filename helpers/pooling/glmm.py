@@ -180,9 +180,11 @@ def fit_glmm(
     -----
     The log-likelihood is even in ``tau``, hence a function of ``tau2``, in which Newton's method
     runs with the bound ``tau2 >= 0``. Its score at zero, a scan of the profile and a Newton
-    ascent from every local maximum of that scan decide where the global maximum lies. Quadrature:
-    Pinheiro & Bates 1995, doi:10.1080/10618600.1995.10474663; Liu & Pierce 1994,
-    doi:10.1093/biomet/81.3.624.
+    ascent from every local maximum of that scan decide where the global maximum lies; replicates
+    with a large ``tau``, or whose scan shows a higher point, are scanned again four times as
+    densely. With very sparse studies and large ``tau`` few nodes leave ripples in the profile:
+    `helpers.pooling.glmm_inference.quadrature_error` tells. Quadrature: Pinheiro & Bates 1995,
+    doi:10.1080/10618600.1995.10474663; Liu & Pierce 1994, doi:10.1093/biomet/81.3.624.
 
     Examples
     --------
