@@ -10,7 +10,7 @@ from helpers.distributions import chi2_sf
 from helpers.effects import STUDY_INTERVALS, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.cautions import find_cautions
-from helpers.pooling.intervals import KNAPP_HARTUNG, MU_METHODS, knapp_hartung_se
+from helpers.pooling.intervals import KNAPP_HARTUNG, MU_METHODS, single_knapp_hartung_se
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import (
     family_of,
@@ -336,7 +336,7 @@ def _fit_inverse_variance(data: StudyData, options: Options, tau2: float | None)
     se_model = float(fit.se[0])
     se = se_model
     if options.ci_method in KNAPP_HARTUNG:
-        se = float(knapp_hartung_se(fit, options.ci_method, options.level)[0])
+        se = single_knapp_hartung_se(fit, options.ci_method, options.level)
     q, df = float(fit.Q[0]), int(fit.df[0])
     value = float(fit.tau2.tau2[0])
     converged = bool(fit.tau2.converged[0])

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.distributions import chi2_isf, gamma_cdf, norm_pdf, norm_ppf, t_ppf
+from helpers.errors import MetaAnalysisError
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.moments import Batch, moments, prepare
 from helpers.pooling.roots import bracketed_root, expand
@@ -36,6 +37,7 @@ __all__ = [
     "henmi_copas_interval",
     "knapp_hartung_se",
     "profile_mu_interval",
+    "single_knapp_hartung_se",
     "symmetric_interval",
 ]
 
@@ -97,6 +99,30 @@ def knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> Arra
     upper = 0.5 + 0.5 * level
     wald_wider = norm_ppf(upper) * fit.se > t_ppf(upper, fit.df) * scaled
     return np.where(wald_wider, fit.se, scaled)
+
+
+def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> float:
+    """Give the Knapp-Hartung standard error of a batch of one.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The effects are identical, so that it is zero and the interval a point.
+
+    Examples
+    --------
+    >>> from helpers.pooling.inverse_variance import fit_inverse_variance
+    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    >>> round(single_knapp_hartung_se(fit, "knapp-hartung", 0.95), 6)
+    0.57735
+    """
+    se = float(knapp_hartung_se(fit, method, level)[0])
+    if se <= 1e-8 * float(fit.se[0]):
+        raise MetaAnalysisError(
+            "all effects are identical, so that the Knapp-Hartung standard error is zero; use "
+            "'knapp-hartung-max1' or 'wald'"
+        )
+    return se
 
 
 def _profile_height(batch: Batch, mu: Array) -> Array:

@@ -82,7 +82,7 @@ def fit_inverse_variance(
     *,
     method: str = "REML",
     tau2: ArrayLike | None = None,
-    grid_points: int = 64,
+    grid_points: int | None = None,
 ) -> InverseVarianceFit:
     """Pool effects by inverse variance, many sets of studies at once.
 
@@ -98,8 +98,8 @@ def fit_inverse_variance(
         "common" or one of `helpers.pooling.tau2.TAU2_METHODS`.
     tau2 : array_like, shape (R,), optional
         Fixes the between-study variance instead of estimating it.
-    grid_points : int
-        Points of the likelihood scan.
+    grid_points : int, optional
+        Points of the likelihood scan; default: as many as it needs.
 
     Returns
     -------

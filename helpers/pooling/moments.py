@@ -20,7 +20,7 @@ from helpers.errors import MetaAnalysisError
 
 Array = NDArray[np.float64]
 
-__all__ = ["Batch", "Moments", "moments", "prepare", "trace_pv"]
+__all__ = ["Batch", "Moments", "moments", "prepare", "share_of_others", "trace_pv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Batch:
         Number of studies that take part (sum of the counts).
     p : int
         Number of coefficients.
+    anchor : ndarray of int, shape (R,)
+        The study with the smallest sampling variance, which can outweigh all others by many
+        orders of magnitude: sums are formed so that the others keep their digits.
+    others : ndarray, shape (R, k)
+        `counts` without the anchor.
     """
 
     yi: Array
@@ -47,6 +52,8 @@ class Batch:
     design: Array | None
     k: Array
     p: int
+    anchor: NDArray[np.intp]
+    others: Array
 
     def rows(self, index: slice | NDArray[np.intp]) -> Batch:
         """Replicates picked by `index`."""
@@ -57,6 +64,8 @@ class Batch:
             None if self.design is None else self.design[index],
             self.k[index],
             self.p,
+            self.anchor[index],
+            self.others[index],
         )
 
 
@@ -132,10 +141,13 @@ def prepare(
     if x is not None:
         x = np.where(used[..., None], x, 0.0)
     p = 1 if x is None else int(x.shape[2])
-    return Batch(y, v, np.array(c), x, c.sum(axis=1), p)
+    anchor = np.argmin(np.where(used, v, np.inf), axis=1)
+    others = np.array(c)
+    np.put_along_axis(others, anchor[:, None], 0.0, axis=1)
+    return Batch(y, v, np.array(c), x, c.sum(axis=1), p, anchor, others)
 
 
-def moments(batch: Batch, tau2: Array) -> Moments:
+def moments(batch: Batch, tau2: Array, *, curvature: bool = True) -> Moments:
     """Weighted least squares at given between-study variances.
 
     Parameters
@@ -145,6 +157,8 @@ def moments(batch: Batch, tau2: Array) -> Moments:
     tau2 : ndarray, shape (R,) or (R, G)
         With a second axis every replicate is evaluated at G values, and every result gets
         that axis after the first.
+    curvature : bool
+        Whether `trace_pp` and `y_ppp_y` are wanted; NaN if not (a scan is quicker without).
 
     Examples
     --------
@@ -153,15 +167,13 @@ def moments(batch: Batch, tau2: Array) -> Moments:
     >>> float(m.rss[0]), float(m.trace_p[0])
     (0.5, 1.0)
     """
+    if batch.design is None:
+        return _intercept(batch, tau2, curvature)
     y, v, c, x = batch.yi, batch.vi, batch.counts, batch.design
     if tau2.ndim == 2:
-        y, v, c = y[:, None, :], v[:, None, :], c[:, None, :]
-        x = None if x is None else x[:, None, :, :]
+        y, v, c, x = y[:, None], v[:, None], c[:, None], x[:, None]
     w1 = 1.0 / (v + tau2[..., None])
-    w = c * w1
-    if x is None:
-        return _intercept(y, w1, w, c)
-    return _regression(y, w1, w, c, x)
+    return _regression(y, w1, c * w1, c, x)
 
 
 def _dot(a: Array, b: Array) -> Array:
@@ -169,28 +181,50 @@ def _dot(a: Array, b: Array) -> Array:
     return np.einsum("...k,...k->...", a, b)
 
 
-def _intercept(y: Array, w1: Array, w: Array, c: Array) -> Moments:
-    s1 = w.sum(axis=-1)
+def _intercept(batch: Batch, tau2: Array, curvature: bool) -> Moments:
+    """Moments of the weighted mean; `m` marks the anchor, `rest` sums over the others."""
+    at = batch.anchor[:, None]
+    y_m, v_m, c_m = (
+        np.take_along_axis(values, at, axis=1) for values in (batch.yi, batch.vi, batch.counts)
+    )
+    y, v, c, others = batch.yi - y_m, batch.vi, batch.counts, batch.others
+    if tau2.ndim == 2:
+        y, v, c, others = y[:, None], v[:, None], c[:, None], others[:, None]
+    else:
+        y_m, v_m, c_m = y_m[:, 0], v_m[:, 0], c_m[:, 0]
+    w1 = 1.0 / (v + tau2[..., None])
+    w = c * w1
+    w_m = 1.0 / (v_m + tau2)
+    w1_2 = w1 * w1
+    rest, rest2 = _dot(others, w1), _dot(others, w1_2)
+    s1 = rest + c_m * w_m
+    # Sums of squared effects around the anchor: the mean is close to it if it dominates.
     mu = _dot(w, y) / s1
     r = y - mu[..., None]
-    w2 = w * w1
-    s2, s3 = w2.sum(axis=-1), _dot(w2, w1)
     r2 = r * r
-    a2 = _dot(w2, r2)
-    cross = _dot(w2, r)
+    w2 = w * w1
+    share_m = (rest + (c_m - 1.0) * w_m) / s1
+    trace_pp = y_ppp_y = np.full(s1.shape, np.nan)
+    if curvature:
+        rest3, rest4 = _dot(others, w1_2 * w1), _dot(others, w1_2 * w1_2)
+        pairs = 2.0 * c_m * w_m**2 * rest2 + c_m * (c_m - 1.0) * w_m**4
+        pairs = pairs + np.maximum(rest2**2 - rest4, 0.0)
+        trace_pp = rest2 - 2.0 * rest3 / s1 + (rest4 + pairs) / s1**2
+        trace_pp = trace_pp + c_m * (w_m * share_m) ** 2
+        y_ppp_y = _dot(w2 * w1, r2) - _dot(w2, r) ** 2 / s1
     return Moments(
         weights=w,
-        beta=mu[..., None],
+        beta=(mu + y_m)[..., None],
         cov=(1.0 / s1)[..., None, None],
         residuals=r,
         rss=_dot(w, r2),
         sum_log_w=_dot(c, np.log(w1)),
         sum_w=s1,
-        sum_w2=s2,
-        trace_p=s1 - s2 / s1,
-        trace_pp=s2 - 2.0 * s3 / s1 + (s2 / s1) ** 2,
-        y_pp_y=a2,
-        y_ppp_y=_dot(w2 * w1, r2) - cross**2 / s1,
+        sum_w2=rest2 + c_m * w_m**2,
+        trace_p=rest - rest2 / s1 + c_m * w_m * share_m,
+        trace_pp=trace_pp,
+        y_pp_y=_dot(w2, r2),
+        y_ppp_y=y_ppp_y,
         log_det=np.log(s1),
     )
 
@@ -260,20 +294,38 @@ def trace_pv(batch: Batch, weights: Array) -> tuple[Array, Array, Array]:
     >>> [float(q[0]) for q in trace_pv(b, np.ones((1, 2)))]
     [0.5, 1.0, 1.0]
     """
-    c, v = batch.counts, batch.vi
+    c, v, y = batch.counts, batch.vi, batch.yi
     a = c * weights
-    a2 = a * weights
     if batch.design is None:
-        s1 = a.sum(axis=1)
-        r = batch.yi - (_dot(a, batch.yi) / s1)[:, None]
-        return _dot(a, r * r), s1 - a2.sum(axis=1) / s1, _dot(a, v) - _dot(a2, v) / s1
+        y = y - np.take_along_axis(y, batch.anchor[:, None], axis=1)
+        r = y - (_dot(a, y) / a.sum(axis=1))[:, None]
+        share = share_of_others(c, weights)
+        return _dot(a, r * r), _dot(a, share), _dot(a * v, share)
     x = batch.design
     cov = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, a, x))
-    beta = np.einsum("rpq,rkq,rk,rk->rp", cov, x, a, batch.yi)
-    r = batch.yi - np.einsum("rkp,rp->rk", x, beta)
-    lever = np.einsum("rkp,rpq,rkq->rk", x, cov, x)
-    return (
-        _dot(a, r * r),
-        a.sum(axis=1) - _dot(a2, lever),
-        _dot(a, v) - _dot(a2 * v, lever),
-    )
+    beta = np.einsum("rpq,rkq,rk,rk->rp", cov, x, a, y)
+    r = y - np.einsum("rkp,rp->rk", x, beta)
+    share = 1.0 - weights * np.einsum("rkp,rpq,rkq->rk", x, cov, x)
+    return _dot(a, r * r), _dot(a, share), _dot(a * v, share)
+
+
+def share_of_others(counts: Array, values: Array) -> Array:
+    """Share of all other studies in a weighted sum, for one copy of each study.
+
+    1 - value/total, computed without cancellation where one study is nearly the total.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> share_of_others(np.ones((1, 2)), np.array([[2.0**60, 1.0]])).tolist()
+    [[8.673617379884035e-19, 1.0]]
+    """
+    each = counts * values
+    total = each.sum(axis=1, keepdims=True)
+    top = np.argmax(np.where(counts > 0, values, -np.inf), axis=1)[:, None]
+    rest = each.copy()
+    one = np.take_along_axis(counts, top, axis=1) - 1.0
+    np.put_along_axis(rest, top, one * np.take_along_axis(values, top, axis=1), axis=1)
+    out = (total - values) / total
+    np.put_along_axis(out, top, rest.sum(axis=1, keepdims=True) / total, axis=1)
+    return np.where(counts > 0, out, 0.0)

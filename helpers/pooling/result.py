@@ -16,8 +16,8 @@ from helpers.pooling.intervals import (
     MU_METHODS,
     Interval,
     henmi_copas_interval,
-    knapp_hartung_se,
     profile_mu_interval,
+    single_knapp_hartung_se,
     symmetric_interval,
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit
@@ -227,7 +227,7 @@ class PoolResult:
         if not isinstance(fit, InverseVarianceFit):
             raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
         if method in KNAPP_HARTUNG:
-            se = float(knapp_hartung_se(fit, method, level)[0])
+            se = single_knapp_hartung_se(fit, method, level)
             wald = method == "knapp-hartung-wider" and se == self.se_model
             return symmetric_interval(self.mu, se, level, None if wald else self.k - 1)
         if method == "henmi-copas":
@@ -326,7 +326,7 @@ class PoolResult:
             return self._scaled(bootstrap_prediction(y, v, level, draws=draws, seed=seed), scale)
         se = self.se_model
         if method.startswith("knapp-hartung") and isinstance(self.engine, InverseVarianceFit):
-            se = float(knapp_hartung_se(self.engine, "knapp-hartung", level)[0])
+            se = single_knapp_hartung_se(self.engine, "knapp-hartung", level)
         df = None if method == "normal" else self.k - (2 if method.endswith("k-2") else 1)
         return self._scaled(normal_prediction(self.mu, se, self.tau2, level, df), scale)
 

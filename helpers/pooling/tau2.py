@@ -29,7 +29,6 @@ from helpers.distributions import chi2_ppf
 from helpers.errors import UnsupportedError
 from helpers.pooling.moments import Batch, moments, trace_pv
 from helpers.pooling.tau2_likelihood import (
-    GRID,
     Scan,
     Tau2Fit,
     likelihood_maximum,
@@ -144,7 +143,7 @@ def _closed_form(batch: Batch, method: str) -> Tau2Fit:
     return _truncate(raw, batch, 1.0 / (batch.vi + start[:, None]), df / start)
 
 
-def estimate_tau2(batch: Batch, method: str, *, grid_points: int = GRID) -> Tau2Fit:
+def estimate_tau2(batch: Batch, method: str, *, grid_points: int | None = None) -> Tau2Fit:
     """Estimate tau2 for every replicate.
 
     Parameters
@@ -153,8 +152,8 @@ def estimate_tau2(batch: Batch, method: str, *, grid_points: int = GRID) -> Tau2
         From `prepare`.
     method : str
         One of `TAU2_METHODS`.
-    grid_points : int
-        Points of the scan of ML and REML.
+    grid_points : int, optional
+        Points of the scan of ML and REML; default: as many as it needs.
 
     Notes
     -----
@@ -188,7 +187,9 @@ def estimate_tau2(batch: Batch, method: str, *, grid_points: int = GRID) -> Tau2
     return _closed_form(batch, method)
 
 
-def _partly(batch: Batch, method: str, estimable: NDArray[np.bool_], grid_points: int) -> Tau2Fit:
+def _partly(
+    batch: Batch, method: str, estimable: NDArray[np.bool_], grid_points: int | None
+) -> Tau2Fit:
     """Fit the replicates that have a residual degree of freedom, tau2 = 0 for the others."""
     shape = estimable.shape
     tau2, se = np.zeros(shape), np.full(shape, np.nan)
@@ -204,5 +205,5 @@ def _partly(batch: Batch, method: str, estimable: NDArray[np.bool_], grid_points
         if part.scan is not None:
             upper[index], maxima[index] = part.scan.upper, part.scan.maxima
             gap[index], slack[index] = part.scan.gap, part.scan.slack
-            scan = Scan(grid_points, upper, maxima, gap, slack)
+            scan = Scan(part.scan.grid_points, upper, maxima, gap, slack)
     return Tau2Fit(tau2, se, converged, boundary, scan)

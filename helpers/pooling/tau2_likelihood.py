@@ -18,7 +18,7 @@ from helpers.pooling.moments import Batch, Moments, moments
 Array = NDArray[np.float64]
 
 __all__ = [
-    "GRID",
+    "STEP",
     "Scan",
     "Tau2Fit",
     "likelihood_maximum",
@@ -27,9 +27,10 @@ __all__ = [
     "upper_bound",
 ]
 
-#: Points of the profile scan.
-GRID = 64
-_MAX_CELLS = 2_000_000
+#: Factor by which tau2 + min(vi) grows from one point of the profile scan to the next.
+STEP = 1.2
+_POINTS = (16, 256)
+_MAX_CELLS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +116,23 @@ def _curvature(m: Moments, *, restricted: bool) -> Array:
 def upper_bound(batch: Batch) -> Array:
     """Value of tau2 beyond which both likelihoods fall, for each replicate.
 
-    With spread s (range of the effects; their largest absolute value without a coefficient)
-    the residual sum of squares is at most sum(w) s^2, so both scores are negative once tau2
-    exceeds (p + 1) s^2 and dwarfs every sampling variance.
+    Around a weighted mean the residual sum of squares is the sum over pairs of
+    w_i w_j (y_i - y_j)^2 / sum(w), at most half the squared range times tr(P); so both scores are
+    negative once tau2 exceeds half the squared range. Without a coefficient the largest squared
+    effect takes its place. With a design, (p + 1) times the largest squared effect bounds the
+    stationary points once tau2 also dwarfs every sampling variance.
     """
     used = batch.counts > 0
-    if batch.p == 0:
-        spread = np.abs(batch.yi).max(axis=1)
-    else:
+    least = 1e-3 * smallest_variance(batch)
+    if batch.design is None:
         low = np.where(used, batch.yi, np.inf).min(axis=1)
         spread = np.where(used, batch.yi, -np.inf).max(axis=1) - low
-    if batch.design is not None:
-        spread = np.maximum(spread, np.abs(batch.yi).max(axis=1))
+        return np.maximum(0.5 * spread**2, least)
+    square = (batch.yi**2).max(axis=1)
+    if batch.p == 0:
+        return np.maximum(square, least)
     largest = np.where(used, batch.vi, 0.0).max(axis=1)
-    p = max(batch.p, 1)
-    return np.maximum((p + 1) * spread**2, 10.0 * p * largest)
+    return np.maximum((batch.p + 1) * square, 10.0 * batch.p * largest)
 
 
 def smallest_variance(batch: Batch) -> Array:
@@ -146,7 +149,15 @@ def _grid(batch: Batch, upper: Array, points: int) -> Array:
     return grid
 
 
-def likelihood_maximum(batch: Batch, *, restricted: bool, grid_points: int = GRID) -> Tau2Fit:
+def _points(batch: Batch) -> int:
+    """Points that keep the factor between neighbours at `STEP` or below in every replicate."""
+    reach = np.log1p(upper_bound(batch) / smallest_variance(batch)).max()
+    return int(np.clip(np.ceil(reach / np.log(STEP)) + 1, *_POINTS))
+
+
+def likelihood_maximum(
+    batch: Batch, *, restricted: bool, grid_points: int | None = None
+) -> Tau2Fit:
     """Global maximum over tau2 >= 0 of the (restricted) profile likelihood.
 
     Parameters
@@ -155,14 +166,15 @@ def likelihood_maximum(batch: Batch, *, restricted: bool, grid_points: int = GRI
         R replicates.
     restricted : bool
         REML (true) or ML.
-    grid_points : int, default 64
-        Points of the scan.
+    grid_points : int, optional
+        Points of the scan; default: as many as `STEP` asks for.
 
     Returns
     -------
     Tau2Fit
         With the `Scan` certificate.
     """
+    grid_points = grid_points or _points(batch)
     size = max(1, _MAX_CELLS // (batch.yi.shape[1] * grid_points))
     parts = [
         _maximum(batch.rows(slice(i, i + size)), restricted, grid_points)
@@ -190,9 +202,8 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
     replicates = batch.yi.shape[0]
     upper = upper_bound(batch)
     grid = _grid(batch, upper, grid_points)
-    m = moments(batch, grid)
-    ll = log_likelihood(batch, m, restricted=restricted)
-    up = _score(m, restricted=restricted) > 0
+    ll, score = _profile(batch, grid, restricted)
+    up = score > 0
     at_zero = ~up[:, 0]
     owner, cell = np.nonzero(up[:, :-1] & ~up[:, 1:])
     root, done = _refine(batch.rows(owner), grid[owner, cell], grid[owner, cell + 1], restricted)
@@ -219,6 +230,12 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
         tau2 == 0.0,
         Scan(grid_points, upper, maxima, gap, best - ll.max(axis=1)),
     )
+
+
+def _profile(batch: Batch, grid: Array, restricted: bool) -> tuple[Array, Array]:
+    """Log-likelihood and score on the grid."""
+    m = moments(batch, grid, curvature=False)
+    return log_likelihood(batch, m, restricted=restricted), _score(m, restricted=restricted)
 
 
 def _inverse_root(information: Array) -> Array:

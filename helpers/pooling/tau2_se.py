@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.pooling.moments import Batch, moments
+from helpers.pooling.moments import Batch, moments, share_of_others
 
 Array = NDArray[np.float64]
 
@@ -30,12 +30,13 @@ def quadratic_form_variance(batch: Batch, weights: Array, tau2: Array) -> Array:
     """
     c, a = batch.counts, weights
     s = batch.vi + tau2[:, None]
-    first = (c * (a * s) ** 2).sum(axis=1)
     if batch.design is None:
-        gram = (c * a).sum(axis=1)
-        two = (c * a**2 * s).sum(axis=1) / gram
-        three = (c * a**3 * s**2).sum(axis=1) / gram
-        return 2.0 * (first - 2.0 * three + two**2)
+        # tr(PSPS) = sum of P_ij^2 s_i s_j: diagonal, then pairs; no term is negative.
+        b = a**2 * s
+        diagonal = (c * (a * s * share_of_others(c, a)) ** 2).sum(axis=1)
+        pairs = (c * b * share_of_others(c, b)).sum(axis=1) * (c * b).sum(axis=1)
+        return 2.0 * (diagonal + pairs / (c * a).sum(axis=1) ** 2)
+    first = (c * (a * s) ** 2).sum(axis=1)
     x = batch.design
     inverse = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, c * a, x))
     two_p = inverse @ np.einsum("rkp,rk,rkq->rpq", x, c * a**2 * s, x)
