@@ -113,16 +113,10 @@ def separate(
         bad = (reason == "") & (part.reason != "")
         failed |= bad & part.failed
         reason[bad] = [f"{name}: {why}" for why in part.reason[bad]]
-    names = np.array([o["ci_method"] for o in options], dtype=object)
-    by_t = (names == "t") | np.isin(names, KNAPP_HARTUNG)
-    use = fitted & by_t
     spread = np.zeros(len(which))
     for part in (a, b):
-        several = use & (part.k > 1)
-        if "knapp-hartung-wider" in names:  # where the Wald interval won there is no t
-            wald = (names == "knapp-hartung-wider") & (part.se == part.se_model)
-            several = several & ~wald
-        spread[several] += part.se[several] ** 4 / (part.k[several] - 1)
+        by_t = fitted & np.isfinite(part.df)
+        spread[by_t] += part.se[by_t] ** 4 / part.df[by_t]
     total = np.where(fitted, a.se**2 + b.se**2, np.nan)
     finite = spread > 0
     df = np.where(finite, total**2 / np.where(finite, spread, 1.0), np.inf)

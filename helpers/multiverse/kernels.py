@@ -15,6 +15,7 @@ from helpers.batch_intervals import (
     profile_mu_limits,
     symmetric_limits,
     take_fits,
+    wald_is_wider,
 )
 from helpers.distributions import chi2_isf
 from helpers.effects import get_measure
@@ -42,9 +43,10 @@ __all__ = ["Estimates", "estimate", "incompatible", "unique_rows"]
 class Estimates:
     """Fits of N rows on the model scale, filled by the kernels; NaN where there is none.
 
-    `se` is that of the interval method, `se_plain` that of the unmodified Knapp-Hartung method.
-    `reason` says why there is no result; `failed` marks those where it should exist (no maximum
-    found, no bounded interval) as opposed to undefined ones (nothing to pool, no maximum).
+    `df` is that of the t quantile in the interval, infinite where it is normal; `se` that of
+    the interval method, `se_plain` that of the unmodified Knapp-Hartung method. `reason` says
+    why there is no result; `failed` marks those where it should exist (no maximum found, no
+    bounded interval) as opposed to undefined ones (nothing to pool, no maximum).
     """
 
     mu: Array
@@ -52,6 +54,7 @@ class Estimates:
     se_model: Array
     se_plain: Array
     tau2: Array
+    df: Array
     lower: Array
     upper: Array
     k: NDArray[np.intp]
@@ -74,6 +77,7 @@ class Estimates:
             se_model=se_model,
             se_plain=se_plain,
             tau2=tau2,
+            df=np.full(rows, np.inf),
             lower=lower,
             upper=upper,
             k=np.zeros(rows, dtype=np.intp),
@@ -230,7 +234,11 @@ def _inverse_variance(
                 how = "wald" if single else name
                 if how in KNAPP_HARTUNG:
                     out.se[target] = knapp_hartung_se(some, how, level)[back]
+                    wald = wald_is_wider(some, level) & (how == "knapp-hartung-wider")
+                    out.df[target] = np.where(wald, np.inf, some.df)[back]
                     _no_spread(out, target, some, how, back, level)
+                elif how == "t":
+                    out.df[target] = some.df[back]
                 if how == "profile":
                     low, high = profile_mu_limits(some, level)
                 elif how == "henmi-copas":
@@ -367,7 +375,7 @@ def _glmm(
         out.se[at] = out.se_model[at] = np.sqrt(fit.vcov[cell, 0, 0])
         out.converged[at] = out.fitted[at] = True
         name = np.array([options[i]["ci_method"] for i in at], dtype=object)
-        df = np.where(name == "t", out.k[at] - 1.0, np.inf)
+        df = out.df[at] = np.where(name == "t", out.k[at] - 1.0, np.inf)
         z = symmetric_limits(out.mu[at], out.se[at], level)
         t = symmetric_limits(out.mu[at], out.se[at], level, np.where(np.isinf(df), 1.0, df))
         out.lower[at], out.upper[at] = (
