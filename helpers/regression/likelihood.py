@@ -25,7 +25,16 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-__all__ = ["Maximum", "Products", "Solved", "maximise", "products", "solve_at", "symmetric"]
+__all__ = [
+    "Maximum",
+    "Products",
+    "Solved",
+    "eliminate",
+    "maximise",
+    "products",
+    "solve_at",
+    "symmetric",
+]
 
 _STEP = 0.25  # of log(min(vi) + tau2) between grid points
 _POINTS = (12, 96)
@@ -101,7 +110,7 @@ def products(y: Array, v: Array, counts: Array, basis: Array) -> Products:
     used = counts > 0
     ones = np.ones((1, k, 1))
     gram = (pairs @ ones)[..., 0]
-    rss = _eliminate(gram, p)[1]
+    rss = eliminate(gram, p)[1]
     whole = np.zeros(rows)
     return Products(
         pairs,
@@ -130,7 +139,7 @@ def symmetric(flat: Array, size: int) -> Array:
     return out
 
 
-def _eliminate(sums: Array, p: int) -> tuple[Array, Array]:
+def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
     """Log determinant of X'WX and residual sum of squares, by elimination without pivoting.
 
     `sums` holds upper triangles of the Gram matrix of (X, y) on axis 1; all other axes ride
@@ -239,7 +248,7 @@ def _maximise(data: Products, upper: Array, points: int, restricted: bool) -> Ma
         w = 1.0 / (data.v[:, :, None] + grid[:, None, :])
         sums = data.pairs @ w
         sum_log_w = (data.counts[:, None, :] @ np.log(w))[:, 0]
-    log_det, rss = _eliminate(sums, data.p)
+    log_det, rss = eliminate(sums, data.p)
     height = 0.5 * (sum_log_w - rss - (log_det if restricted else 0.0))
     padded = np.pad(height, ((0, 0), (1, 1)), constant_values=-np.inf)
     peak = (height >= padded[:, :-2]) & (height > padded[:, 2:])

@@ -20,6 +20,7 @@ from helpers.regression.wald import ModelTest, coefficient_table, generalised_vi
 if TYPE_CHECKING:
     import pandas as pd
 
+    from helpers.regression.nested_result import MultilevelResult
     from helpers.regression.result import RegressionResult
 
 __all__ = [
@@ -94,7 +95,7 @@ def studies_frame(fit: RegressionResult) -> pd.DataFrame:
 
 
 def contrast_frame(
-    fit: RegressionResult,
+    fit: RegressionResult | MultilevelResult,
     weights: Mapping[str, float] | ArrayLike,
     rhs: float,
     level: float | None,
@@ -197,7 +198,7 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
 
 
 def predictions(
-    fit: RegressionResult,
+    fit: RegressionResult | MultilevelResult,
     new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None,
     level: float | None,
     method: str | None,

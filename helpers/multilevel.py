@@ -1,0 +1,292 @@
+"""Three-level meta-analysis: cohorts within studies or registries, with moderators if wanted.
+
+Effects of cohorts that come from one study or registry share a random effect
+(Konstantopoulos 2011, doi:10.1002/jrsm.35; Cheung 2014, doi:10.1037/a0032968). Estimation by REML
+or ML with a search for the global maximum over both variances; tests by the normal or the t
+distribution; cluster-robust inference on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.distributions import chi2_sf
+from helpers.effects import get_measure
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.result import Caution
+from helpers.pooling.studies import StudyData, from_counts, from_effects
+from helpers.regression.core import fit_regression
+from helpers.regression.design import Design
+from helpers.regression.model import read_regression_data
+from helpers.regression.nested import (
+    Nested,
+    NestedMaximum,
+    covariance_blocks,
+    maximise_nested,
+    prepare_nested,
+    solve_nested,
+)
+from helpers.regression.nested_result import MultilevelResult
+from helpers.regression.parts import FEW_DF, residual_heterogeneity
+from helpers.regression.problem import Problem
+from helpers.regression.robust import ROBUST, RobustCovariance, robust_covariance
+from helpers.regression.wald import ModelTest, wald_test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["MultilevelResult", "pool_multilevel"]
+
+#: Clusters below which the variance between them is poorly estimated.
+FEW_CLUSTERS = 10
+
+
+def pool_multilevel(
+    data: pd.DataFrame | None = None,
+    formula: str = "1",
+    *,
+    cluster: str | Sequence[Any],
+    events: str | Sequence[float] | None = None,
+    n: str | Sequence[float] | None = None,
+    time: str | Sequence[float] | None = None,
+    yi: str | Sequence[float] | None = None,
+    vi: str | Sequence[float] | None = None,
+    study: str | Sequence[Any] | None = None,
+    measure: str | None = None,
+    method: str = "REML",
+    test: str = "z",
+    robust: str | None = None,
+    level: float = 0.95,
+    add: float = 0.5,
+    to: str | None = None,
+) -> MultilevelResult:
+    """Pool cohorts that are nested in clusters (studies, registries, centres).
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        One row for each cohort; arrays work without it.
+    formula : str, default "1"
+        Moderators, as in `helpers.regression.meta_regression`.
+    cluster : str or array_like
+        The study or registry that each cohort comes from.
+    events, n, time, yi, vi : str or array_like, optional
+        Counts, or effects and sampling variances.
+    study : str or array_like, optional
+        Unique labels of the cohorts.
+    measure : str, optional
+        Effect measure; default "logit" for counts, "effect" for `yi` and `vi`.
+    method : {"REML", "ML"}
+        Estimation of both variances.
+    test : {"z", "t"}
+        Distribution of tests and intervals (t with k - p degrees of freedom).
+    robust : {"CR0", "CR1", "CR2"}, optional
+        Cluster-robust covariance with the three-level model as working model.
+    level : float
+        Confidence level.
+    add, to : float, str
+        Zero-cell rule.
+
+    Returns
+    -------
+    MultilevelResult
+
+    Raises
+    ------
+    MetaAnalysisError
+        Bad input, one cluster only, or too few cohorts.
+    UnsupportedError
+        A choice without meaning: unknown options, or every cluster with one cohort (the two
+        variances cannot be told apart).
+
+    Examples
+    --------
+    >>> fit = pool_multilevel(
+    ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
+    ... )
+    >>> round(fit.estimate, 4), round(fit.sigma2_between, 4), round(fit.sigma2_within, 4)
+    (0.0871, 0.2415, 0.0)
+    """
+    import pandas as pd
+
+    if method not in ("REML", "ML"):
+        raise UnsupportedError(f"method={method!r}: expected REML or ML")
+    if test not in ("z", "t"):
+        raise UnsupportedError(f"test={test!r}: expected z or t")
+    if robust is not None and robust not in ROBUST:
+        raise UnsupportedError(f"robust={robust!r}: expected one of {', '.join(ROBUST)}")
+    if not 0.0 < level < 1.0:
+        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    if (yi is None) != (vi is None) or (yi is not None and events is not None):
+        raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
+    scale = get_measure(measure or ("effect" if yi is not None else "logit"))
+    size = time if scale.kind == "rate" else n
+    if yi is not None:
+        studies = from_effects(data, yi, vi, study, size)
+    else:
+        if events is None or size is None:
+            raise MetaAnalysisError("give events and n (or time), or yi and vi")
+        rule: Any = to
+        studies = from_counts(data, events, size, study, scale, add=add, to=rule, needs_effect=True)
+    table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
+    studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
+    assert clusters is not None
+    keep = studies.included
+    problem = Problem(
+        yi=studies.yi[keep],
+        vi=studies.vi[keep],
+        events=None if studies.events is None else studies.events[keep],
+        size=None if studies.size is None else studies.size[keep],
+        X=design.X,
+        measure=scale,
+        model="random",
+        tau2_method=method,
+        quad_points=7,
+    )
+    codes = np.unique([str(c) for c in clusters], return_inverse=True)[1].reshape(-1)
+    k, p, groups = len(problem.yi), design.p, int(codes.max()) + 1
+    if k <= p or groups < 2:
+        raise MetaAnalysisError(
+            f"{k} cohorts in {groups} clusters for {p} coefficients; expected at least two "
+            "clusters and more cohorts than coefficients"
+        )
+    if groups == k:
+        raise UnsupportedError(
+            "every cluster has one cohort, so that the variances between and within clusters "
+            "cannot be told apart; use meta_regression or pool"
+        )
+    return _fit(problem, design, studies, codes, method, test, robust, level)
+
+
+def _fit(
+    problem: Problem,
+    design: Design,
+    studies: StudyData,
+    codes: NDArray[np.intp],
+    method: str,
+    test: str,
+    robust: str | None,
+    level: float,
+) -> MultilevelResult:
+    k, p = problem.X.shape
+    restricted = method == "REML"
+    basis, triangle = np.linalg.qr(problem.X)
+    data = prepare_nested(problem.yi, problem.vi, basis, codes)
+    best = maximise_nested(data, restricted=restricted)
+    s = solve_nested(data, best.variances, restricted=restricted)
+    lift = np.linalg.inv(triangle)
+    beta, cov = lift @ s.beta, lift @ s.cov @ lift.T
+    df = np.full(p, np.inf if test == "z" else float(k - p))
+    sandwich = None
+    if robust is not None:
+        sandwich = _robust(data, best.variances, s.beta, lift, robust)
+        cov, df = sandwich.cov, sandwich.df(np.eye(p))
+    L = np.eye(p)[list(design.moderators)]
+    label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
+    zero = np.zeros(len(L))
+    omnibus = (
+        wald_test(beta, cov, L, zero, None if test == "z" else float(k - p), label)
+        if sandwich is None
+        else sandwich.test(beta, L, zero, label)
+    )
+    between, within = (float(x) for x in best.variances)
+    fixed = fit_regression(problem.yi, problem.vi, problem.X, tau2=between + within)
+    heterogeneity = residual_heterogeneity(fixed, problem)
+    whole = between + within + heterogeneity.typical_variance
+    constant = np.log(2.0 * np.pi)
+    height = -0.5 * (s.log_det_sigma + s.rss)
+    for values in (beta, cov, df):
+        values.flags.writeable = False
+    return MultilevelResult(
+        formula=design.formula,
+        measure=problem.measure.name,
+        method=method,
+        test=test,
+        robust=robust,
+        level=level,
+        k=k,
+        clusters=len(data.starts),
+        p=p,
+        names=design.names,
+        estimates=beta,
+        covariance=cov,
+        df=df,
+        sigma2_between=between,
+        sigma2_within=within,
+        loglik=height - 0.5 * k * constant,
+        loglik_restricted=height - 0.5 * s.log_det_gram - 0.5 * (k - p) * constant,
+        heterogeneity=heterogeneity,
+        I2_between=100.0 * between / whole,
+        I2_within=100.0 * within / whole,
+        omnibus=omnibus,
+        between_test=_between_test(data, best, restricted),
+        converged=best.converged,
+        maxima=best.maxima,
+        cautions=_cautions(best, studies, len(data.starts), robust, df),
+        design=design,
+        problem=problem,
+        data=studies,
+        codes=codes,
+        robust_covariance=sandwich,
+    )
+
+
+def _robust(
+    data: Nested, variances: Array, gamma: Array, lift: Array, kind: str
+) -> RobustCovariance:
+    """Robust covariance in the columns of the user's design."""
+    design = data.X @ np.linalg.inv(lift)
+    residuals = data.y - data.X @ gamma
+    return robust_covariance(
+        design, residuals, covariance_blocks(data, variances), data.codes, kind
+    )
+
+
+def _between_test(data: Nested, best: NestedMaximum, restricted: bool) -> ModelTest:
+    """Likelihood-ratio test of sigma2_between = 0, half of whose distribution lies at 0."""
+    none = maximise_nested(data, restricted=restricted, fixed=(0.0, None))
+    value = max(2.0 * (best.value - none.value), 0.0)
+    p = 0.5 * float(chi2_sf(value, 1.0)) if best.variances[0] > 0 else 1.0
+    return ModelTest(value, 1, None, p, "likelihood-ratio", "sigma2_between = 0")
+
+
+def _cautions(
+    best: NestedMaximum, studies: StudyData, clusters: int, robust: str | None, df: Array
+) -> tuple[Caution, ...]:
+    found: list[tuple[str, str]] = []
+    if not best.converged:
+        found.append(("not-converged", "The search for the variances did not converge."))
+    if clusters < FEW_CLUSTERS:
+        found.append(
+            (
+                "few-clusters",
+                f"With {clusters} clusters the variance between them is poorly estimated.",
+            )
+        )
+    for at, name in enumerate(("between clusters", "within clusters")):
+        if best.variances[at] == 0.0:
+            found.append(("boundary", f"The variance {name} is estimated as zero, its boundary."))
+    if best.maxima > 1:
+        found.append(
+            (
+                "several-maxima",
+                f"The likelihood has {best.maxima} local maxima; the result is the highest.",
+            )
+        )
+    if robust == "CR2" and float(df.min()) < FEW_DF:
+        found.append(
+            ("few-robust-df", f"A robust test has {float(df.min()):.1f} degrees of freedom.")
+        )
+    excluded = len(studies.labels) - studies.k
+    if excluded:
+        found.append(("excluded-studies", f"{excluded} cohorts left out; the table says why."))
+    corrected = int((studies.corrected & studies.included).sum())
+    if corrected:
+        found.append(("zero-cells-corrected", f"The cells of {corrected} cohorts were corrected."))
+    return tuple(Caution(code, message) for code, message in found)
