@@ -50,6 +50,7 @@ def _table(refitter: Refitter, refits: Refits, labels: Sequence[str]) -> pd.Data
     }
     if refitter.likelihood:
         columns["Q_lrt"] = refits.Q_lrt
+    columns["loglik"] = refits.loglik
     columns["converged"] = refits.converged
     columns["note"] = [refits.note(row) for row in range(len(refits))]
     return pd.DataFrame(columns, index=pd.Index(list(labels), name="study"))
@@ -68,9 +69,9 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
     DataFrame
         Index: the study left out, in input order. Columns `k`; `estimate`, `ci_lower`,
         `ci_upper` (display scale); `mu`, `se`, `tau2` (model scale); `I2` (percent), `H2`, `Q`,
-        `df`, `p` (heterogeneity); `Q_lrt` for likelihood models; `converged` and `note` (why
-        not). Interval and estimator are those of `fit`. With one study left the row is that
-        study's own estimate with its Wald interval and tau2 = 0.
+        `df`, `p` (heterogeneity); `Q_lrt` for likelihood models; `loglik` (restricted for REML);
+        `converged` and `note` (why not). Interval and estimator are those of `fit`. With one study
+        left the row is that study's own estimate with its Wald interval and tau2 = 0.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
     >>> from helpers.pooling import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
     >>> leave_one_out(fit)["estimate"].round(3).to_dict()
-    {'A': 0.208, 'B': 0.178, 'C': 0.11}
+    {'A': 0.214, 'B': 0.174, 'C': 0.11}
     """
     refitter = Refitter.of(fit, what="leave-one-out")
     refits = refitter(deletion_counts(refitter.k), limits=True)

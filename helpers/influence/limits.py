@@ -113,7 +113,7 @@ def count_limits(
     ...     np.array([4.0]), np.array([40.0]), "proportion", np.array(["profile"]), 0.95
     ... )
     >>> round(float(low[0]), 4), round(float(high[0]), 4)
-    (-3.3996, -1.2972)
+    (-3.404, -1.2819)
     """
     rate = kind == "rate"
     rest = np.where(rate, 1.0, size - events)

@@ -75,8 +75,8 @@ def fit_mixtures(values: ArrayLike, most: int = 3, *, max_iter: int = 2000) -> t
     >>> rng = np.random.default_rng(1)
     >>> values = np.concatenate([rng.normal(0, 1, 500), rng.normal(8, 1, 500)])
     >>> fits = fit_mixtures(values)
-    >>> min(fits, key=lambda m: m.bic).means.round().tolist()
-    [0.0, 8.0]
+    >>> min(fits, key=lambda m: m.bic).means.round().astype(int).tolist()
+    [0, 8]
     """
     x = np.asarray(values, dtype=float)
     if not np.isfinite(x).all() or np.ptp(x) == 0:

@@ -185,6 +185,7 @@ class Refitter:
             H2=np.where(free, fit.H2, 1.0),
             Q_lrt=np.full(rows, np.nan),
             vt=fit.vt,
+            loglik=fit.loglik_restricted if options.tau2_method == "REML" else fit.loglik,
             ci_lower=low,
             ci_upper=high,
             back_size=self._back_size(counts, fit.se),

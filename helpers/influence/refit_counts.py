@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from helpers.influence.limits import count_limits, glmm_limits
 from helpers.influence.replicates import Counts, Refits, p_value, ratio
 from helpers.pooling.glmm import FitStatus, fit_glmm
-from helpers.pooling.glmm_counts import fixed_terms, prepare
+from helpers.pooling.glmm_counts import fixed_terms, log_saturated, prepare
 from helpers.pooling.likelihood import family_of, included_counts
 from helpers.pooling.result import PoolResult
 
@@ -51,6 +51,9 @@ def refit_counts(
     status = np.where(finite, 0, FitStatus.SEPARATION).astype(np.int8)
     studies = prepare(family_of(kind), x, np.broadcast_to(n, x.shape))
     fixed = fixed_terms(studies, mu[:, None])[0]
+    distinct = x[:1] if events is None else x
+    saturated = log_saturated(studies.family, distinct, np.broadcast_to(n, distinct.shape))
+    loglik = np.where(finite, np.einsum("rk,rk->r", c, saturated + fixed), np.nan)
     lrt = np.where(finite & free, np.maximum(-2.0 * np.einsum("rk,rk->r", c, fixed), 0.0), 0.0)
     mu, se = np.where(finite, mu, np.nan), np.where(finite, se, np.nan)
     tau2 = np.where(finite, 0.0, np.nan)
@@ -66,10 +69,11 @@ def refit_counts(
             quad_points=options.quad_points,
         )
         at = np.arange(len(again)) if len(again) == pick.size else np.zeros(pick.size, dtype=int)
-        sound = again.status[at] != FitStatus.SEPARATION
+        sound = again.converged[at]
         mu[pick] = np.where(sound, again.beta[at, 0], np.nan)
         se[pick] = np.where(sound, again.se[at, 0], np.nan)
         tau2[pick] = np.where(sound, again.tau2[at], np.nan)
+        loglik[pick] = np.where(sound, again.loglik[at], np.nan)
         converged[pick], status[pick] = again.converged[at], again.status[at]
         if limits:
             low[pick], high[pick] = glmm_limits(again, options.ci_method, options.level)
@@ -101,6 +105,7 @@ def refit_counts(
         H2=np.where(free, h2, 1.0),
         Q_lrt=lrt,
         vt=vt,
+        loglik=loglik,
         ci_lower=low,
         ci_upper=high,
         back_size=np.ones(rows),

@@ -41,13 +41,15 @@ class Refits:
     k : ndarray of int
         Studies that take part, repeated ones counted as often.
     mu, se, se_model, tau2 : ndarray
-        As on `PoolResult`; NaN where the likelihood has no finite maximum.
+        As on `PoolResult`; NaN where the maximum of a likelihood model was not reached.
     Q, df, p, I2, H2 : ndarray
         As on `Heterogeneity` (I2 in percent).
     Q_lrt : ndarray
         Likelihood-ratio test against the saturated model; NaN by inverse variance.
     vt : ndarray
         Typical sampling variance behind I2; NaN for a single study.
+    loglik : ndarray
+        As on `PoolResult`.
     ci_lower, ci_upper : ndarray
         Limits on the model scale with the interval method of the original result, and its
         Wald interval for a single study; NaN unless asked for.
@@ -71,6 +73,7 @@ class Refits:
     H2: Array
     Q_lrt: Array
     vt: Array
+    loglik: Array
     ci_lower: Array
     ci_upper: Array
     back_size: Array

@@ -246,10 +246,7 @@ def permutation_test(
         raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
     if scale not in ("display", "model"):
         raise UnsupportedError(f"scale={scale!r}: expected display or model")
-    size = fit.back_size or 1.0
-    at = float(null) if scale == "model" else float(fit.scale.transform(null * size, size))
-    if not np.isfinite(at):
-        raise UnsupportedError(f"null={null!r} has no finite value on the {fit.measure} scale")
+    at = _on_model_scale(fit, float(null), scale)
     signs = _signs(refitter.k, draws, seed)
     score = refitter.likelihood
     statistics = _score_statistics if score else _refit_statistics
@@ -282,6 +279,19 @@ def permutation_test(
         kind="score" if score else "refit",
         statistics=values,
     )
+
+
+def _on_model_scale(fit: PoolResult, null: float, scale: str) -> float:
+    """Value of the tested mean on the model scale, or a clear error."""
+    top = {"proportion": 1.0, "rate": np.inf, "effect": np.inf}[fit.scale.kind]
+    low = -np.inf if scale == "model" or fit.scale.kind == "effect" else 0.0
+    if not low < null < (np.inf if scale == "model" else top):
+        expected = "a finite number" if low < 0 else f"a {fit.scale.kind} above 0 and below {top:g}"
+        raise UnsupportedError(f"null={null!r}: expected {expected}")
+    if scale == "model":
+        return null
+    size = fit.back_size or 1.0
+    return float(fit.scale.transform(null * size, size))
 
 
 def _share(values: Array) -> float:

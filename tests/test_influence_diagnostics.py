@@ -1,0 +1,90 @@
+"""Deletion diagnostics by integration, by regression and in the limit of large studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference_values import counts
+from scipy import integrate, optimize, stats
+
+from helpers.influence import baujat, influence
+from helpers.influence.deviance import study_deviance
+from helpers.pooling import pool
+from helpers.pooling.moments import moments, prepare
+
+
+def test_deviance_of_a_study_by_integration_and_search() -> None:
+    x, n = np.array([3.0, 0.0, 20.0, 9.0]), np.array([40.0, 25.0, 20.0, 60.0])
+    mu, omega = np.array([-1.0, -2.0, 0.5, -2.2]), np.array([0.4, 0.2, 0.3, 0.9])
+    ours, sign = study_deviance(x, n, mu, omega, "binomial", 40)
+
+    def marginal(i: int, eta: float) -> float:
+        def integrand(u: float) -> float:
+            p = 1.0 / (1.0 + np.exp(-eta - np.sqrt(omega[i]) * u))
+            return stats.binom.pmf(x[i], n[i], p) * stats.norm.pdf(u)
+
+        return np.log(integrate.quad(integrand, -9, 9, epsabs=1e-14, epsrel=1e-12)[0])
+
+    for i in range(4):
+        best = 0.0
+        if 0 < x[i] < n[i]:
+            found = optimize.minimize_scalar(
+                lambda eta, i=i: -marginal(i, eta), bounds=(-8, 8), options={"xatol": 1e-9}
+            )
+            best = -found.fun
+            assert sign[i] == np.sign(found.x - mu[i])
+        assert ours[i] == pytest.approx(2 * (best - marginal(i, mu[i])), rel=1e-7)
+    assert list(sign[1:3]) == [-1.0, 1.0]
+
+
+def test_diagnostics_of_large_studies_do_not_depend_on_the_model_family() -> None:
+    # With many events the binomial likelihood is normal: the GLMM's analogues must agree with
+    # those of ML on logits.
+    rng = np.random.default_rng(2)
+    n = np.full(15, 10**6)
+    x = rng.binomial(n, 1 / (1 + np.exp(1.5 - 0.4 * rng.standard_normal(15))))
+    a = influence(pool(events=x, n=n, model="glmm")).frame
+    b = influence(pool(events=x, n=n, tau2_method="ML", ci_method="wald")).frame
+    for column in ("rstudent", "dffits", "cook_d", "dfbetas", "hat", "tau2_deleted"):
+        assert a[column].to_numpy() == pytest.approx(b[column].to_numpy(), rel=2e-3, abs=2e-4)
+    # the standard error of the GLMM is from the joint information, hence looser
+    assert a["cov_ratio"].to_numpy() == pytest.approx(b["cov_ratio"].to_numpy(), rel=2e-2)
+    assert (a["flagged"] == b["flagged"]).all()
+
+
+def test_studentised_residuals_are_tests_of_one_shifted_study() -> None:
+    # rstudent^2 is the Wald test of a dummy for the study (tau2 is that without it).
+    x, n = counts()
+    fit = pool(events=x[:10], n=n[:10], tau2_method="REML", ci_method="wald")
+    result = influence(fit)
+    y, v = fit.data.yi, fit.data.vi
+    for i in range(10):
+        design = np.column_stack([np.ones(10), np.arange(10) == i])
+        tau2 = result.tau2_deleted[i]
+        m = moments(prepare(y, v, design=design), np.array([tau2]))
+        wald = m.beta[0, 1] / np.sqrt(m.cov[0, 1, 1])
+        assert result.rstudent[i] == pytest.approx(wald, rel=1e-9)
+
+
+def test_a_planted_outlier_is_found_in_both_families() -> None:
+    n = [80] * 12
+    x = [8, 7, 9, 6, 8, 10, 7, 9, 8, 7, 9, 40]
+    for options in ({}, {"model": "glmm"}, {"model": "common", "method": "likelihood"}):
+        result = influence(pool(events=x, n=n, **options))
+        frame = result.frame
+        assert frame["rstudent"].abs().idxmax() == "Study 12"
+        assert frame["cook_d"].idxmax() == "Study 12"
+        assert bool(frame.loc["Study 12", "flagged"])
+        assert int(result.flagged.sum()) == 1
+        assert list(result.summary_frame().index) == ["Study 12"]
+        table = baujat(pool(events=x, n=n, **options))
+        assert table["influence"].idxmax() == "Study 12"
+        assert result.to_dict()["studies"][11]["flagged"] is True
+
+
+def test_baujat_contributions_add_up_to_the_heterogeneity_statistic() -> None:
+    x, n = counts()
+    fit = pool(events=x, n=n, model="common")
+    assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q, rel=1e-12)
+    fit = pool(events=x, n=n, model="common", method="likelihood")
+    assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q_lrt, rel=1e-12)
