@@ -17,6 +17,7 @@ from helpers.influence import baujat, cumulative, gosh, influence, leave_one_out
 from helpers.influence.refit import Refitter
 from helpers.pooling import PoolResult, pool, pool_effects
 from helpers.pooling.tau2 import TAU2_METHODS
+from helpers.resampling import bootstrap, permutation_test
 
 MODELS: dict[str, dict[str, Any]] = {
     **{method: {"tau2_method": method, "ci_method": "wald"} for method in TAU2_METHODS},
@@ -266,3 +267,16 @@ def test_deletion_without_a_maximum_is_flagged_in_the_glmm() -> None:
 def test_reference_and_cohorts_have_the_same_rows() -> None:
     x, n = counts()
     assert len(x) == len(n) == len(load()["influence"]["GLMM_leave1out_exact"]["estimate"]) == 52
+
+
+def test_results_offer_their_aftercare_as_methods() -> None:
+    for options in ({}, {"model": "glmm"}):
+        fit = pool(events=[3, 8, 6, 2], n=[40, 60, 90, 30], **options)
+        pd.testing.assert_frame_equal(fit.leave_one_out(), leave_one_out(fit))
+        pd.testing.assert_frame_equal(fit.baujat(), baujat(fit))
+        pd.testing.assert_frame_equal(fit.cumulative(by="n"), cumulative(fit, "n"))
+        pd.testing.assert_frame_equal(fit.influence().frame, influence(fit).frame)
+        assert np.array_equal(fit.gosh(min_size=3).mu, gosh(fit, min_size=3).mu)
+        assert fit.bootstrap(40, seed=3).conf_int() == bootstrap(fit, 40, seed=3).conf_int()
+        test = fit.permutation_test(0.1, conf_int=False)
+        assert test.p == permutation_test(fit, 0.1, conf_int=False).p

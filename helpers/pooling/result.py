@@ -42,7 +42,9 @@ from helpers.pooling.words import methods_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from helpers.influence import GoshResult, InfluenceResult
     from helpers.pooling.glmm import GLMMFit
+    from helpers.resampling import BootstrapResult, SignFlipTest
 
 Array = NDArray[np.float64]
 Scale = Literal["display", "model"]
@@ -383,6 +385,55 @@ class PoolResult:
                 f"not {self.tau2_method!r}"
             )
         return profile_tau2_interval(fit, level, restricted=self.tau2_method == "REML")
+
+    # --- aftercare: rooms to the right, imported when asked for --------------------------------
+
+    def leave_one_out(self) -> pd.DataFrame:
+        """Pool again without each study (see `helpers.influence.leave_one_out`)."""
+        from helpers.influence import leave_one_out
+
+        return leave_one_out(self)
+
+    def influence(self) -> InfluenceResult:
+        """Compute deletion diagnostics (see `helpers.influence.influence`)."""
+        from helpers.influence import influence
+
+        return influence(self)
+
+    def baujat(self) -> pd.DataFrame:
+        """Set heterogeneity against influence (see `helpers.influence.baujat`)."""
+        from helpers.influence import baujat
+
+        return baujat(self)
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Add the studies one by one (see `helpers.influence.cumulative`)."""
+        from helpers.influence import cumulative
+
+        return cumulative(self, by, ascending=ascending)
+
+    def gosh(self, subsets: str | int = "all", **options: Any) -> GoshResult:
+        """Fit every subset of the studies (see `helpers.influence.gosh`)."""
+        from helpers.influence import gosh
+
+        return gosh(self, subsets, **options)
+
+    def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
+        """Test a mean by flipping signs (see `helpers.resampling.permutation_test`)."""
+        from helpers.resampling import permutation_test
+
+        return permutation_test(self, null, **options)
+
+    def bootstrap(
+        self,
+        draws: int = 2000,
+        kind: Literal["parametric", "nonparametric"] = "parametric",
+        **options: Any,
+    ) -> BootstrapResult:
+        """Bootstrap mu, tau2 and I2 (see `helpers.resampling.bootstrap`)."""
+        from helpers.resampling import bootstrap
+
+        return bootstrap(self, draws, kind, **options)
 
     # --- views ------------------------------------------------------------------------------
 
