@@ -35,6 +35,15 @@ def test_the_published_estimate_is_found() -> None:
     assert fit.cautions == ()
 
 
+def test_maximum_likelihood_results_carry_a_certificate() -> None:
+    for options in ({"model": "glmm"}, {"tau2_method": "ML"}, {"tau2_method": "REML"}):
+        margin = cohorts(**options).certificate
+        assert margin is not None
+        assert margin >= -1e-9
+    assert cohorts(tau2_method="DL").certificate is None
+    assert cohorts(model="common").certificate is None
+
+
 def test_columns_and_arrays_give_the_same_result() -> None:
     data = load_cohorts()
     a = cohorts()

@@ -385,6 +385,7 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         weights = information_weights(fit)[0]
         if tau2 > 0:
             se_tau2 = 2.0 * float(fit.tau[0]) * float(fit.se_tau[0])
+    converged = not random or bool(fit.certified[0])
     tests = heterogeneity_tests(fit)
     wald, df = float(tests.Q_wald[0]), data.k - 1
     vt = _typical_variance(data, options)
@@ -414,8 +415,8 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
             tau2_lrt=float(tests.lrt_tau2[0]) if random else None,
             tau2_p=float(tests.p_tau2[0]) if random else None,
         ),
-        cautions=find_cautions(options, data, tau2, converged=True),
-        converged=True,
+        cautions=find_cautions(options, data, tau2, converged=converged),
+        converged=converged,
         loglik=float((fit.loglik if random else fit.loglik_tau0)[0]),
         options=options,
         data=data,

@@ -37,7 +37,9 @@ def find_cautions(
     measure, k = get_measure(options.measure), data.k
     found: list[Caution] = []
     if not converged:
-        found.append(Caution("not-converged", "The estimate of tau2 did not converge."))
+        found.append(
+            Caution("not-converged", "The estimate of tau2 is not a certified maximum or root.")
+        )
     if k == 1:
         found.append(
             Caution(

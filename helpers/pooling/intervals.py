@@ -15,6 +15,7 @@ method                      what it does                                 source
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -161,6 +162,12 @@ def profile_mu_interval(fit: InverseVarianceFit, level: float) -> Interval:
     return Interval(float(limits[0]), float(limits[1]))
 
 
+@cache
+def _legendre(points: int) -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    return nodes, weights
+
+
 def henmi_copas_interval(yi: Array, vi: Array, level: float) -> Interval:
     """Interval around the common-effect estimate that is valid under heterogeneity.
 
@@ -192,11 +199,11 @@ def henmi_copas_interval(yi: Array, vi: Array, level: float) -> Interval:
     mean0, var0 = float(np.trace(ac)), 2.0 * float((ac * ac.T).sum())
     mean2, var2 = float(slope @ a @ slope), 4.0 * float(slope @ ac @ a @ slope)
     sd = np.sqrt(inflation)
-    nodes, node_weights = np.polynomial.legendre.leggauss(400)
+    nodes, node_weights = _legendre(128)
 
     def tail(t: Array) -> Array:
         # P(|r| > t sqrt(1 + tau2_DL W_2/W_1)): outside |r| <= t only a small Q leads there.
-        top = np.maximum(t, 0.0) + 40.0 * sd
+        top = t + 10.0 * sd
         r = 0.5 * (top - t)[:, None] * (nodes + 1.0) + t[:, None]
         limit = (k - 1.0) + (w1**2 / w2 - 1.0) * ((r / t[:, None]) ** 2 - 1.0)
         mean, var = mean0 + mean2 * r**2, var0 + var2 * r**2

@@ -135,6 +135,20 @@ class PoolResult:
         """The measure itself, with its transformation and inverse."""
         return get_measure(self.options.measure)
 
+    @property
+    def certificate(self) -> float | None:
+        """How far the maximum lies above the best of a scan of its likelihood over tau2.
+
+        Never below -1e-6 when `converged`: no point of the scan is more likely than the
+        estimate. None for estimators that maximise nothing.
+        """
+        if self.engine is None:
+            return None
+        if isinstance(self.engine, InverseVarianceFit):
+            scan = self.engine.tau2.scan
+            return None if scan is None else float(scan.slack[0])
+        return float(self.engine.scan_margin[0])
+
     # --- display scale ----------------------------------------------------------------------
 
     @property

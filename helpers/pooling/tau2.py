@@ -11,7 +11,7 @@ method    idea                                                 source
 ``HSk``   ``HS`` with Q scaled by k/(k - p)                    doi:10.1037/met0000023
 ``SJ``    model error variance, crude start                    doi:10.1111/j.1467-9876.2005.00489.x
 ``PM``    generalised Q equals its expectation                 doi:10.6028/jres.087.022
-``PMM``   generalised Q equals its median                      doi:10.1002/jrsm.1164
+``PMM``   generalised Q equals its median                      doi:10.1002/sim.2514
 ``EB``    empirical Bayes (its root is that of ``PM``)         doi:10.2307/2287098
 ``ML``    maximum likelihood                                   doi:10.3102/10769986030003261
 ``REML``  restricted maximum likelihood                        doi:10.3102/10769986030003261

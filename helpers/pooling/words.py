@@ -21,7 +21,7 @@ _TAU2_WORDS: dict[str, tuple[str, str]] = {
     "HSk": ("the Hunter-Schmidt estimator with small-sample correction", "viechtbauer2015"),
     "SJ": ("the Sidik-Jonkman estimator", "sidik2005"),
     "PM": ("the Paule-Mandel estimator", "paule1982"),
-    "PMM": ("the median-unbiased Paule-Mandel estimator", "veroniki2016"),
+    "PMM": ("the median-unbiased Paule-Mandel estimator", "viechtbauer2007"),
     "EB": ("the empirical Bayes estimator", "morris1983"),
     "ML": ("maximum likelihood", "viechtbauer2005"),
     "REML": ("restricted maximum likelihood", "viechtbauer2005"),
