@@ -37,8 +37,10 @@ TOLERANCE: dict[str, float] = {
 }
 #: Smaller values are compared absolutely (R's tau2 at the boundary is 1e-14, not 0).
 FLOOR = 1e-4
-#: The same for quantities in percent.
+#: The same for quantities in percent, and for p-values, which are small by nature.
 PERCENT_FLOOR = 1.0
+P_FLOOR = 1e-250
+P_NAMES = ("p", "pval", "QE.p", "QM.p", "QE.Wald.p", "QE.LRT.p")
 
 
 @cache
@@ -98,11 +100,12 @@ class Agreement:
         assert a.shape == b.shape, f"{what}: {a.shape} against {b.shape}"
         same = a == b
         safe_a, safe_b = np.where(same, 0.0, a), np.where(same, 0.0, b)
-        floor = PERCENT_FLOOR if what.endswith("/I2") else FLOOR
+        name = what.split("/")[-1]
+        floor = PERCENT_FLOOR if name == "I2" else P_FLOOR if name in P_NAMES else FLOOR
         difference = np.abs(safe_a - safe_b) / np.maximum(np.abs(safe_b), floor)
         self.compared += a.size
         top = float(difference.max()) if np.isfinite(difference).all() else np.inf
-        quantity = f"{kind}: {what.split('/')[-1]}"
+        quantity = f"{kind}: {name}"
         self.worst[quantity] = max(self.worst.get(quantity, 0.0), top)
         if not top <= TOLERANCE[kind]:
             self.failures.append(f"{what}: {a} against {b}, {top:.2e} > {TOLERANCE[kind]:.0e}")
