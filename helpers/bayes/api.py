@@ -1,0 +1,235 @@
+"""The public call `posterior`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.bayes.binomial import BinomialModel
+from helpers.bayes.engine import Model, Solution, solve
+from helpers.bayes.marginal import check_level
+from helpers.bayes.normal import NormalModel
+from helpers.bayes.priors import Flat, HalfNormal, MuPrior, TauPrior
+from helpers.bayes.result import Posterior
+from helpers.effects import effective_size, get_measure
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.result import Caution, PoolResult
+from helpers.pooling.studies import StudyData, from_counts, from_effects
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["posterior", "solve_studies"]
+
+_FEW = 5
+
+
+def posterior(
+    data: pd.DataFrame | PoolResult | None = None,
+    *,
+    events: Any = None,
+    n: Any = None,
+    yi: Any = None,
+    vi: Any = None,
+    study: Any = None,
+    likelihood: str | None = None,
+    measure: str | None = None,
+    tau_prior: TauPrior | None = None,
+    mu_prior: MuPrior | None = None,
+    level: float = 0.95,
+    tolerance: float = 1e-8,
+) -> Posterior:
+    """Posterior of a random-effects meta-analysis by deterministic quadrature.
+
+    Parameters
+    ----------
+    data : DataFrame or PoolResult, optional
+        Table that holds the columns named below, or a fit whose studies are used again.
+    events, n : str or array_like
+        Events and patients.
+    yi, vi : str or array_like
+        Effects and their sampling variances, instead of counts.
+    study : str or array_like, optional
+        Unique labels.
+    likelihood : {"binomial", "normal"}, optional
+        Exact binomial likelihood, or a normal one for transformed proportions. Default:
+        "binomial" for counts (and for GLMM fits), "normal" for effects (and other fits).
+    measure : str, optional
+        Scale of the normal likelihood, one of `helpers.effects.MEASURES` (default "logit" for
+        counts, "effect" for effects). The binomial likelihood is defined for "logit".
+    tau_prior : HalfNormal, HalfCauchy, Uniform or LogNormal, optional
+        Prior for the between-study standard deviation; default ``HalfNormal(0.5)``.
+    mu_prior : Flat or Normal, optional
+        Prior for the mean on the model scale; default ``Flat()``.
+    level : float
+        Level of the credible intervals.
+    tolerance : float
+        Largest error bound accepted (see `ErrorBounds`).
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    MetaAnalysisError
+        Impossible values, no study left, or no proper posterior.
+    UnsupportedError
+        Options that do not exist or do not go together.
+    ConvergenceError
+        The tolerance cannot be reached.
+
+    Notes
+    -----
+    Model: ``y_i ~ N(theta_i, v_i)`` or ``x_i ~ Bin(n_i, expit theta_i)``, with
+    ``theta_i ~ N(mu, tau^2)``. Given tau the normal model is integrated in closed form
+    (Raudenbush & Bryk 1985, doi:10.3102/10769986010002075), the binomial one by quadrature over
+    mu and adaptive Gauss-Hermite quadrature over every theta (Liu & Pierce 1994,
+    doi:10.1093/biomet/81.3.624); the integral over tau is adaptive Fejer quadrature on the whole
+    half-line. Integrating over tau deterministically is the idea of Röver 2020
+    (doi:10.18637/jss.v093.i06).
+
+    Examples
+    --------
+    >>> post = posterior(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
+    >>> print(f"{post.estimate:.3f} ({post.ci.lower:.3f} to {post.ci.upper:.3f})")
+    0.076 (0.039 to 0.129)
+    >>> print(f"{post.probability_above(0.05):.3f}, error below {post.tolerance:g}")
+    0.911, error below 1e-08
+    """
+    tau_prior = HalfNormal(0.5) if tau_prior is None else tau_prior
+    mu_prior = Flat() if mu_prior is None else mu_prior
+    if not (np.isfinite(tolerance) and 1e-13 < tolerance < 1e-2):
+        raise MetaAnalysisError(f"tolerance={tolerance!r}: expected a number from 1e-13 to 0.01")
+    given = {"events": events, "n": n, "yi": yi, "vi": vi, "study": study}
+    if isinstance(data, PoolResult):
+        named = [name for name, value in given.items() if value is not None]
+        if named or measure is not None:
+            extra = ", ".join(named) or "measure"
+            raise UnsupportedError(f"a fit brings its own studies and measure: leave out {extra}")
+        if likelihood is None:
+            likelihood = "binomial" if data.model == "glmm" else "normal"
+        measure, studies = data.measure, data.data
+        _check_likelihood(likelihood, measure, counts=studies.events is not None)
+    else:
+        counts = events is not None or n is not None
+        if counts == (yi is not None or vi is not None):
+            raise UnsupportedError("give either counts (events and n) or effects (yi and vi)")
+        if (events is None) != (n is None) or (yi is None) != (vi is None):
+            raise UnsupportedError("events go with n, and yi goes with vi")
+        likelihood = likelihood or ("binomial" if counts else "normal")
+        measure = measure or ("logit" if counts else "effect")
+        _check_likelihood(likelihood, measure, counts=counts)
+        scale = get_measure(measure)
+        if counts:
+            if scale.kind != "proportion":
+                raise UnsupportedError(f"measure={measure!r} is no proportion of n patients")
+            studies = from_counts(
+                data, events, n, study, scale, add=0.5, to=None, needs_effect=likelihood == "normal"
+            )
+        else:
+            if scale.needs_size:
+                raise UnsupportedError(f"measure={measure!r} needs counts for its inverse")
+            studies = from_effects(data, yi, vi, study)
+    return solve_studies(
+        studies, likelihood, measure, tau_prior, mu_prior, check_level(level), tolerance
+    )
+
+
+def _check_likelihood(likelihood: str, measure: str, *, counts: bool) -> None:
+    if likelihood not in ("binomial", "normal"):
+        raise UnsupportedError(f"likelihood={likelihood!r}: expected 'binomial' or 'normal'")
+    if likelihood == "binomial" and not counts:
+        raise UnsupportedError("likelihood='binomial' needs counts: events and n")
+    if likelihood == "binomial" and measure != "logit":
+        raise UnsupportedError(
+            f"likelihood='binomial' is defined for measure='logit', not {measure!r}"
+        )
+
+
+def solve_studies(
+    studies: StudyData,
+    likelihood: str,
+    measure: str,
+    tau_prior: TauPrior,
+    mu_prior: MuPrior,
+    level: float,
+    tolerance: float,
+) -> Posterior:
+    """Compute the posterior of checked studies: the step that prior comparisons repeat."""
+    keep = studies.included
+    if not keep.any():
+        reasons = "; ".join(
+            f"{label}: {reason}"
+            for label, reason in zip(studies.labels, studies.reason, strict=True)
+        )
+        raise MetaAnalysisError(f"no study is left ({reasons})")
+    model: Model
+    if likelihood == "binomial" and studies.events is not None and studies.size is not None:
+        model = BinomialModel(studies.events[keep], studies.size[keep], mu_prior)
+    else:
+        model = NormalModel(studies.yi[keep], studies.vi[keep], mu_prior)
+    solution = solve(model, tau_prior, level, tolerance)
+    scale = get_measure(measure)
+    size = 1.0
+    if scale.needs_size and studies.size is not None:
+        size = effective_size(studies.size[keep], np.nan, "harmonic-mean", scale.kind)
+    return Posterior(
+        mu=solution.mu,
+        tau=solution.tau,
+        predictive=solution.predictive,
+        log_marginal_likelihood=solution.log_marginal_likelihood,
+        log_marginal_likelihood_tau0=model.log_marginal_tau0(),
+        errors=solution.errors,
+        likelihood=likelihood,
+        measure=measure,
+        tau_prior=tau_prior,
+        mu_prior=mu_prior,
+        level=level,
+        tolerance=tolerance,
+        k=studies.k,
+        cautions=_cautions(studies, likelihood, solution),
+        data=studies,
+        _size=size,
+        _layer=solution.layer,
+        _weights=solution.weights,
+        _study_mean=solution.study_mean,
+        _study_sd=solution.study_sd,
+    )
+
+
+def _cautions(studies: StudyData, likelihood: str, solution: Solution) -> tuple[Caution, ...]:
+    found: list[Caution] = []
+    if studies.k < _FEW:
+        found.append(
+            Caution(
+                "few-studies",
+                f"With {studies.k} studies the prior for the between-study standard deviation "
+                "decides much of the result; compare priors.",
+            )
+        )
+    excluded = int((~studies.included).sum())
+    if excluded:
+        found.append(
+            Caution("excluded-studies", f"{excluded} studies were excluded; see the reasons.")
+        )
+    corrected = int((studies.corrected & studies.included).sum())
+    if likelihood == "normal" and corrected:
+        found.append(
+            Caution(
+                "zero-cells-corrected",
+                f"{corrected} studies without events (or with nothing else) enter the normal "
+                "likelihood with a continuity correction; the binomial likelihood needs none.",
+            )
+        )
+    if solution.tail <= 3.0:
+        found.append(
+            Caution(
+                "no-moments",
+                "The prior's tail is so heavy for so few studies that the posterior has no "
+                "standard deviation" + (" and no mean" if solution.tail <= 2.0 else "") + "; use "
+                "the median and the interval.",
+            )
+        )
+    return tuple(found)
