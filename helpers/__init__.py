@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         load_sources,
         read_cohorts,
     )
+    from helpers.multilevel import pool_multilevel
     from helpers.pooling import pool, pool_effects
+    from helpers.regression import meta_regression
     from helpers.subgroups import subgroups
 
 _HOME = {
@@ -35,8 +37,10 @@ _HOME = {
     "load_published": "helpers.evidence",
     "load_related_reviews": "helpers.evidence",
     "load_sources": "helpers.evidence",
+    "meta_regression": "helpers.regression",
     "pool": "helpers.pooling",
     "pool_effects": "helpers.pooling",
+    "pool_multilevel": "helpers.multilevel",
     "read_cohorts": "helpers.evidence",
     "subgroups": "helpers.subgroups",
 }
@@ -51,8 +55,10 @@ __all__ = [
     "load_published",
     "load_related_reviews",
     "load_sources",
+    "meta_regression",
     "pool",
     "pool_effects",
+    "pool_multilevel",
     "read_cohorts",
     "subgroups",
 ]

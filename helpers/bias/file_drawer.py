@@ -164,11 +164,11 @@ def fail_safe_n(
         ),
         references=sources(
             {
-                "rosenthal": "rosenthal_1979",
-                "orwin": "orwin_1983",
-                "rosenberg": "rosenberg_2005",
+                "rosenthal": "rosenthal1979",
+                "orwin": "orwin1983",
+                "rosenberg": "rosenberg2005",
             }[method],
-            "becker_2005",
+            "becker2005",
         ),
         cautions=(
             Caution(
@@ -334,7 +334,7 @@ def excess_significance(
             f"The number of {k} studies with two-sided p below {alpha:g} was compared with the "
             "sum of their powers (test of excess significance)."
         ),
-        references=sources("ioannidis_trikalinos_2007"),
+        references=sources("ioannidis2007"),
         cautions=found + _null_caution(data, origin),
     )
 

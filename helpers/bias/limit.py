@@ -235,7 +235,7 @@ def limit_meta_analysis(
             f"A limit meta-analysis of {k} studies ({data.tau2_method} between-study variance) "
             "gave the estimate that infinitely precise studies would have."
         ),
-        references=sources("ruecker_2011"),
+        references=sources("ruecker2011"),
         cautions=cautions,
     )
 

@@ -90,7 +90,7 @@ def line_test(
     k = int(one["df"]) + 2
     if random:
         how = f"an additive between-study variance ({data.tau2_method})"
-        keys = [*keys, "knapp_hartung_2003"] if ci_method == "knapp-hartung" else keys
+        keys = [*keys, "knapp2003"] if ci_method == "knapp-hartung" else keys
     else:
         how = f"{weight_words} and multiplicative dispersion"
     reference = "the normal distribution" if df is None else f"t with {df:.0f} degrees of freedom"

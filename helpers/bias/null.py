@@ -183,7 +183,7 @@ def simulate_null(
             f"The tests were applied to {replicates} simulated sets of {counts.k} cohorts of the "
             "observed sizes whose rates do not depend on size."
         ),
-        references=sources("schwarzer_2007"),
+        references=sources("schwarzer2007"),
     )
 
 

@@ -94,7 +94,7 @@ def pet_peese(
     if not 0.0 < alpha < 1.0:
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
     data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure, level=level)
-    keys = ["stanley_doucouliagos_2014"]
+    keys = ["stanley2014"]
     pet = line_test(data, "PET", keys, "sei", "multiplicative", "t")
     peese = line_test(data, "PEESE", keys, "vi", "multiplicative", "t")
     cautions = pet.cautions

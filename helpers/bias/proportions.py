@@ -60,7 +60,7 @@ def peters(
     data = funnel_data(effects, vi, events=events, n=n, study=study, level=level)
     data = on_measure(data, "logit")
     w, words = _count_weights(data, weights)
-    return line_test(data, "Peters test", ["peters_2006"], "ninv", "multiplicative", "t", w, words)
+    return line_test(data, "Peters test", ["peters2006"], "ninv", "multiplicative", "t", w, words)
 
 
 def macaskill(
@@ -101,7 +101,7 @@ def macaskill(
     data = on_measure(data, "logit")
     w, words = _count_weights(data, weights)
     return line_test(
-        data, "Macaskill test", ["macaskill_2001"], "ni", "multiplicative", "t", w, words
+        data, "Macaskill test", ["macaskill2001"], "ni", "multiplicative", "t", w, words
     )
 
 
@@ -181,7 +181,7 @@ def arcsine_test(
         effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, level=level
     )
     data = on_measure(data, measure)
-    keys = ["ruecker_2008", "hunter_2014"]
+    keys = ["ruecker2008", "hunter2014"]
     if measure == "double-arcsine":
-        keys.append("freeman_tukey_1950")
+        keys.append("freeman1950")
     return line_test(data, "Arcsine regression test", keys, predictor, model, ci_method)

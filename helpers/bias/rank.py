@@ -127,7 +127,7 @@ def _begg(data: FunnelData, method: str, continuity: bool) -> BiasTest:
             f"Small-study effects were tested in {data.k} studies by Kendall's rank correlation "
             f"of the standardised effects with their variances, by {how}."
         ),
-        references=sources("begg_mazumdar_1994", *(("schwarzer_2007",) if correlated else ())),
+        references=sources("begg1994", *(("schwarzer2007",) if correlated else ())),
         cautions=regression_cautions(data, "vi"),
     )
 

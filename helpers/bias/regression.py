@@ -106,7 +106,7 @@ def egger(
         level=level,
     )
     name = "Egger regression test" if predictor == "sei" else f"Regression test on {predictor}"
-    keys = ["egger_1997"] if model == "multiplicative" else ["thompson_sharp_1999"]
+    keys = ["egger1997"] if model == "multiplicative" else ["thompson1999"]
     return line_test(data, name, keys, predictor, model, ci_method or _default_method(model))
 
 
@@ -150,4 +150,4 @@ def thompson_sharp(
         tau2_method=tau2_method,
         level=level,
     )
-    return line_test(data, "Thompson-Sharp test", ["thompson_sharp_1999"], "sei", "random", "t")
+    return line_test(data, "Thompson-Sharp test", ["thompson1999"], "sei", "random", "t")

@@ -25,29 +25,29 @@ __all__ = [
 
 #: BibTeX key -> DOI.
 _DOI: dict[str, str] = {
-    "becker_2005": "10.1002/0470870168.ch7",
-    "begg_mazumdar_1994": "10.2307/2533446",
-    "duval_tweedie_2000a": "10.1111/j.0006-341X.2000.00455.x",
-    "duval_tweedie_2000b": "10.1080/01621459.2000.10473905",
-    "egger_1997": "10.1136/bmj.315.7109.629",
-    "freeman_tukey_1950": "10.1214/aoms/1177729756",
-    "hunter_2014": "10.1016/j.jclinepi.2014.03.003",
-    "ioannidis_trikalinos_2007": "10.1177/1740774507079441",
-    "knapp_hartung_2003": "10.1002/sim.1482",
-    "macaskill_2001": "10.1002/sim.698",
-    "orwin_1983": "10.3102/10769986008002157",
-    "peters_2006": "10.1001/jama.295.6.676",
-    "peters_2007": "10.1002/sim.2889",
-    "rosenberg_2005": "10.1111/j.0014-3820.2005.tb01004.x",
-    "rosenthal_1979": "10.1037/0033-2909.86.3.638",
-    "ruecker_2008": "10.1002/sim.2971",
-    "ruecker_2011": "10.1093/biostatistics/kxq046",
-    "schwarzer_2007": "10.1002/sim.2588",
-    "stanley_doucouliagos_2014": "10.1002/jrsm.1095",
-    "sterne_2011": "10.1136/bmj.d4002",
-    "terrin_2003": "10.1002/sim.1461",
-    "thompson_sharp_1999": ("10.1002/(SICI)1097-0258(19991030)18:20<2693::AID-SIM235>3.0.CO;2-V"),
-    "vevea_hedges_1995": "10.1007/BF02294384",
+    "becker2005": "10.1002/0470870168.ch7",
+    "begg1994": "10.2307/2533446",
+    "duval2000a": "10.1111/j.0006-341X.2000.00455.x",
+    "duval2000b": "10.1080/01621459.2000.10473905",
+    "egger1997": "10.1136/bmj.315.7109.629",
+    "freeman1950": "10.1214/aoms/1177729756",
+    "hunter2014": "10.1016/j.jclinepi.2014.03.003",
+    "ioannidis2007": "10.1177/1740774507079441",
+    "knapp2003": "10.1002/sim.1482",
+    "macaskill2001": "10.1002/sim.698",
+    "orwin1983": "10.3102/10769986008002157",
+    "peters2006": "10.1001/jama.295.6.676",
+    "peters2007": "10.1002/sim.2889",
+    "rosenberg2005": "10.1111/j.0014-3820.2005.tb01004.x",
+    "rosenthal1979": "10.1037/0033-2909.86.3.638",
+    "ruecker2008": "10.1002/sim.2971",
+    "ruecker2011": "10.1093/biostatistics/kxq046",
+    "schwarzer2007": "10.1002/sim.2588",
+    "stanley2014": "10.1002/jrsm.1095",
+    "sterne2011": "10.1136/bmj.d4002",
+    "terrin2003": "10.1002/sim.1461",
+    "thompson1999": ("10.1002/(SICI)1097-0258(19991030)18:20<2693::AID-SIM235>3.0.CO;2-V"),
+    "vevea1995": "10.1007/BF02294384",
 }
 _FEW = 10
 
@@ -57,7 +57,7 @@ def sources(*keys: str) -> tuple[Reference, ...]:
 
     Examples
     --------
-    >>> sources("egger_1997")[0].doi
+    >>> sources("egger1997")[0].doi
     '10.1136/bmj.315.7109.629'
     """
     return tuple(Reference(key, _DOI[key]) for key in dict.fromkeys(keys))

@@ -329,7 +329,7 @@ def _result(
             f"{origin:.4g} on the model scale) was fitted to {data.k} studies by maximum "
             "likelihood."
         ),
-        references=sources("vevea_hedges_1995"),
+        references=sources("vevea1995"),
         cautions=cautions,
     )
 

@@ -283,9 +283,7 @@ def trim_and_fill(
             f"Trim-and-fill with the {estimator} estimator and the {words} model looked for "
             f"studies missing on the {picked} of the funnel plot of {data.k} studies."
         ),
-        references=sources(
-            "duval_tweedie_2000a", "duval_tweedie_2000b", "peters_2007", "terrin_2003"
-        ),
+        references=sources("duval2000a", "duval2000b", "peters2007", "terrin2003"),
         cautions=cautions + _cautions(data, taus[0]),
     )
 

@@ -91,6 +91,7 @@ def methods_of(options: Options, k: int) -> Methods:
         keys += ["stijnen2010"]
     elif options.model == "common":
         how = f"pooled{where} by inverse variance with a common effect"
+        keys.append("cochran1954")
     else:
         words, key = _TAU2_WORDS[str(options.tau2_method)]
         how = (

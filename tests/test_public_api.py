@@ -1,0 +1,63 @@
+"""The names that chapters and readers rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import helpers
+from helpers import load_cohorts, pool
+from helpers.pooling.references import REFERENCES
+
+ROOT = Path(__file__).resolve().parents[1]
+BIBLIOGRAPHY = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+KEYS = dict(
+    re.findall(r"^@\w+\{([^,]+),.*?\bdoi\s*=\s*\{([^}]+)\}", BIBLIOGRAPHY, flags=re.M | re.S)
+)
+
+
+@pytest.mark.parametrize("name", helpers.__all__)
+def test_every_public_name_resolves(name):
+    assert callable(getattr(helpers, name))
+    assert name in dir(helpers)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'pools'"):
+        helpers.pools  # noqa: B018
+
+
+@pytest.mark.parametrize("model", ["common", "random", "glmm"])
+def test_a_pooled_result_keeps_the_contract(model):
+    data = load_cohorts()
+    fit = pool(data, events="nonrelapse_deaths", n="patients", study="cohort", model=model)
+    for name in ("mu", "se", "tau2", "estimate"):
+        assert type(getattr(fit, name)) is float, name
+    for pair in (fit.ci, fit.conf_int(scale="model"), fit.conf_int(scale="display")):
+        assert all(type(limit) is float for limit in pair)
+        assert pair.lower < pair.upper
+    assert fit.converged is True
+    assert {"Q", "df", "p", "I2", "H2"} <= set(fit.heterogeneity.__slots__)
+    assert list(fit.studies.index) == list(data["cohort"])
+    assert fit.studies["weight"].sum() == pytest.approx(100)
+    assert json.loads(json.dumps(fit.to_dict()))["estimate"] == fit.estimate
+    assert fit.methods().references
+    assert len(fit.leave_one_out()) == len(data)
+    assert len(fit.cumulative(by=data["year"])) == len(data)
+    assert len(fit.baujat()) == len(data)
+    if model != "common":
+        assert fit.prediction_interval().lower < fit.ci.lower
+        assert fit.tau2_ci().lower < fit.tau2 < fit.tau2_ci().upper
+
+
+def test_every_reference_of_a_result_is_in_the_bibliography_with_its_doi():
+    missing = {key for key, doi in REFERENCES.items() if KEYS.get(key) != doi}
+    assert missing == set()
+
+
+def test_keys_of_the_bibliography_are_unique():
+    keys = re.findall(r"^@\w+\{([^,]+),", BIBLIOGRAPHY, flags=re.M)
+    assert len(keys) == len(set(keys))
