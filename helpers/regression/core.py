@@ -333,11 +333,12 @@ def fit_counts(
 
     if family not in ("binomial", "poisson"):
         raise UnsupportedError(f"family={family!r}: expected binomial or poisson")
+    times = None if counts is None else np.asarray(counts)
     fit = fit_glmm(
         events,
         n,
         X,
-        counts,
+        times if times is None or (times % 1 != 0).any() else times.astype(int),
         family="binomial" if family == "binomial" else "poisson",
         quad_points=quad_points,
     )

@@ -7,6 +7,8 @@ contrast the first level in order (of the categories, or alphabetical) is the re
 
 from __future__ import annotations
 
+import ast
+import re
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,8 @@ class Design:
         formulaic's model specification, for new rows.
     levels : dict of str to tuple
         Levels of each categorical column that was used.
+    columns : tuple of str
+        Columns of the table that the formula uses.
     """
 
     formula: str
@@ -55,6 +59,7 @@ class Design:
     intercept: int | None
     spec: Any
     levels: dict[str, tuple[Any, ...]]
+    columns: tuple[str, ...]
 
     @property
     def p(self) -> int:
@@ -85,6 +90,20 @@ def _message(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
+def _names(expression: str) -> set[str]:
+    """Variables in a factor such as ``bs(x, df=4)`` or ``np.log(`time to event`)``."""
+    quoted = re.findall(r"`([^`]+)`", expression)
+    text = re.sub(r"`[^`]+`", "0", expression)
+    tree = ast.parse(text.strip().strip("{}"), mode="eval")
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return set(quoted) | {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and id(node) not in called | owners
+    }
+
+
 def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
     """Columns of the table that the formula uses, in the order of the table.
 
@@ -93,18 +112,30 @@ def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
     MetaAnalysisError
         The formula cannot be read, or names a column that the table does not have.
 
+    Notes
+    -----
+    formulaic's own list leaves out the arguments of splines, so that the factors are read here.
+
     Examples
     --------
     >>> import pandas as pd
-    >>> required_columns("log(x) + g", pd.DataFrame({"g": ["a"], "x": [1.0], "z": [2.0]}))
-    ('g', 'x')
+    >>> table = pd.DataFrame({"g": ["a"], "x": [1.0], "z": [2.0]})
+    >>> required_columns("log(x) + g", table), required_columns("bs(x, df=4)", table)
+    (('g', 'x'), ('x',))
     """
     from formulaic import Formula
     from formulaic.errors import FormulaicError
 
+    wanted: set[str] = set()
     try:
-        wanted = {str(v) for v in Formula(_right_side(formula)).required_variables}
-    except FormulaicError as error:
+        for term in Formula(_right_side(formula)):
+            for factor in term.factors:
+                method = str(factor.eval_method.value)
+                if method == "lookup":
+                    wanted.add(str(factor.expr))
+                elif method == "python":
+                    wanted |= _names(str(factor.expr))
+    except (FormulaicError, SyntaxError) as error:
         raise MetaAnalysisError(f"formula {formula!r}: {_message(error)}") from None
     missing = sorted(wanted - set(map(str, data.columns)))
     if missing:
@@ -176,7 +207,14 @@ def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> D
     intercept = terms.pop("1", ())
     _check_rank(formula, x, names)
     return Design(
-        _right_side(formula), x, names, terms, intercept[0] if intercept else None, spec, levels
+        _right_side(formula),
+        x,
+        names,
+        terms,
+        intercept[0] if intercept else None,
+        spec,
+        levels,
+        used,
     )
 
 
@@ -225,8 +263,8 @@ def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
     """
     from formulaic.errors import DataMismatchWarning, FormulaicError
 
-    wanted = {str(v) for v in design.spec.required_variables}
-    absent = sorted(wanted - set(map(str, data.columns)))
+    wanted = design.columns
+    absent = sorted(set(wanted) - set(map(str, data.columns)))
     if absent:
         raise MetaAnalysisError(f"new data: no column {', '.join(map(repr, absent))}")
     table = data.reset_index(drop=True)

@@ -36,6 +36,9 @@ __all__ = ["TESTS", "meta_regression", "read_regression_data"]
 #: Tests of coefficients.
 TESTS: tuple[str, ...] = ("z", "t", "knapp-hartung", "knapp-hartung-max1")
 
+#: Knapp-Hartung factor (1 on average) below which only rounding is left of the residuals.
+PERFECT = 1e-20
+
 
 def meta_regression(
     data: pd.DataFrame,
@@ -261,6 +264,11 @@ def _result(
     scale = float(fit.scale[0])
     factor = 1.0
     if test.startswith("knapp-hartung") and kind is None:
+        if scale < PERFECT and not test.endswith("max1"):
+            raise MetaAnalysisError(
+                "the model fits the effects perfectly, which leaves Knapp-Hartung tests without "
+                "a variance; use test='knapp-hartung-max1', 't' or 'z'"
+            )
         factor = max(scale, 1.0) if test.endswith("max1") else scale
     cov = factor * fit.cov[0]
     df = np.full(p, np.inf if test == "z" else float(k - p))

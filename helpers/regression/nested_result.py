@@ -285,11 +285,11 @@ class MultilevelResult:
 
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""
-        keys = ["konstantopoulos_2011", "cheung_2014"]
+        keys = ["konstantopoulos2011", "cheung2014"]
         tests = {"z": "the normal distribution", "t": "the t distribution"}[self.test]
         if self.robust is not None:
             tests = f"cluster-robust ({self.robust}) covariance"
-            keys.append("tipton_2015" if self.robust == "CR2" else "hedges_tipton_johnson_2010")
+            keys.append("tipton2015" if self.robust == "CR2" else "hedges2010")
         what = "pooled" if self.p == 1 else f"regressed on {self.formula}"
         return Methods(
             f"The {get_measure(self.measure).label} of {self.k} cohorts from {self.clusters} "

@@ -143,10 +143,7 @@ class RegressionResult:
 
     @property
     def coefficients(self) -> pd.DataFrame:
-        """Table of coefficients on the model scale, one row for each; index "term".
-
-        Columns estimate, se, statistic, df (inf: normal), p (two-sided), ci_lower, ci_upper.
-        """
+        """Table of estimate, se, statistic, df (inf: normal), p, ci_lower, ci_upper by term."""
         import pandas as pd
 
         se = np.sqrt(np.diagonal(self.covariance))
@@ -174,12 +171,12 @@ class RegressionResult:
 
     @property
     def fitted(self) -> pd.Series[float]:
-        """Fitted values of the included studies on the model scale."""
+        """Fitted values on the model scale."""
         return self.residuals["fitted"]
 
     @property
     def leverage(self) -> pd.Series[float]:
-        """Hat values of the included studies; they sum to the number of coefficients."""
+        """Hat values; they sum to the number of coefficients."""
         return self.residuals["leverage"]
 
     # --- tests --------------------------------------------------------------------------------
@@ -190,7 +187,6 @@ class RegressionResult:
         Parameters
         ----------
         L : array_like, shape (q, p) or (p,)
-            Weights of the coefficients.
         rhs : array_like
             Values under the hypothesis.
         label : str
@@ -223,10 +219,7 @@ class RegressionResult:
     def test_terms(self, *terms: str) -> ModelTest:
         """Test that all coefficients of one or several terms are 0.
 
-        Parameters
-        ----------
-        *terms : str
-            Terms of the formula (`terms`); a categorical column may be named without ``C(...)``.
+        A term may be named without its ``C(...)``; without arguments all terms are tested.
 
         Raises
         ------

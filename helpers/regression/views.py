@@ -340,14 +340,14 @@ _TESTS = {
 def methods(fit: RegressionResult) -> Methods:
     """One sentence about how the fit was made."""
     label = get_measure(fit.measure).label
-    keys = ["berkey_1995"]
+    keys = ["berkey1995"]
     if fit.model == "glmm":
         family = "Poisson-normal" if fit.problem.family == "poisson" else "binomial-normal"
         how = (
             f"a {family} generalised linear mixed model fitted by maximum likelihood "
             f"({fit.problem.quad_points}-point adaptive Gauss-Hermite quadrature)"
         )
-        keys = ["stijnen_2010"]
+        keys = ["stijnen2010"]
     elif fit.model == "common":
         how = f"an inverse-variance common-effect model of the {label}"
     else:
@@ -355,18 +355,14 @@ def methods(fit: RegressionResult) -> Methods:
             f"an inverse-variance mixed-effects model of the {label} "
             f"with the {fit.tau2_method} estimator of the residual between-study variance"
         )
-        keys.append("viechtbauer_2005")
+        keys.append("viechtbauer2005")
     if fit.robust is not None:
         tests = f"cluster-robust ({fit.robust}) tests"
-        keys += (
-            ["tipton_2015", "tipton_pustejovsky_2015"]
-            if fit.robust == "CR2"
-            else ["hedges_tipton_johnson_2010"]
-        )
+        keys += ["tipton2015", "tipton2015b"] if fit.robust == "CR2" else ["hedges2010"]
     else:
         tests = _TESTS[fit.test]
         if fit.test.startswith("knapp-hartung"):
-            keys.append("knapp_hartung_2003")
+            keys.append("knapp2003")
     sentence = (
         f"Moderators ({fit.formula}) of {fit.k} studies were analysed by meta-regression with "
         f"{how} and {tests}."
