@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import reference_values
 from scipy import integrate, interpolate, special, stats
 
 from helpers.bayes import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform, posterior
-from helpers.bayes.binomial import RULES, BinomialModel, _integrate
+from helpers.bayes.binomial import BinomialModel
+from helpers.bayes.study_integrals import RULES, integrate_studies
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.pooling.glmm_counts import log_saturated, prepare
 
@@ -136,12 +139,14 @@ def test_tau_near_zero_and_flat_mu_give_a_beta_posterior():
 def test_every_rule_integrates_a_study(rule, x, n, tau):
     mu = -2.2
     study = prepare("binomial", np.array([float(x)]), np.array([float(n)]))
-    got = _integrate(study, np.array([[mu]]), np.array([[tau]]), rule)
+    got = integrate_studies(study, np.array([[mu]]), np.array([[tau]]), rule)
     value = float(got[0][0, 0]) + float(log_saturated("binomial", study.x, study.n)[0])
+
+    like = stats.binom
 
     def moment(power):
         return integrate.quad(
-            lambda t: t**power * stats.binom.pmf(x, n, special.expit(t)) * stats.norm.pdf(t, mu, tau),
+            lambda t: t**power * like.pmf(x, n, special.expit(t)) * stats.norm.pdf(t, mu, tau),
             mu - 12 * tau, mu + 12 * tau, epsabs=0, epsrel=1e-12, limit=400, points=[mu],
         )[0]  # fmt: skip
 
@@ -158,7 +163,9 @@ def test_every_rule_integrates_a_study(rule, x, n, tau):
 def test_the_safe_rule_holds_where_tau_is_huge(tau, mu):
     mu = 3.0 * tau if mu == "three tau" else mu
     study = prepare("binomial", np.array([0.0]), np.array([15.0]))
-    value = float(_integrate(study, np.array([[mu]]), np.array([[tau]]), len(RULES) - 1)[0][0, 0])
+    value = float(
+        integrate_studies(study, np.array([[mu]]), np.array([[tau]]), len(RULES) - 1)[0][0, 0]
+    )
     edges = np.array([mu - 12 * tau, -30.0, -10.0, -5.0, 0.0, 5.0])
     pieces = np.unique(np.minimum(np.maximum(edges, mu - 12 * tau), mu + 12 * tau))
     with np.errstate(under="ignore"):
@@ -167,7 +174,7 @@ def test_the_safe_rule_holds_where_tau_is_huge(tau, mu):
                 lambda t: np.exp(15 * special.log_expit(-t)) * stats.norm.pdf(t, mu, tau),
                 a, b, epsabs=0, epsrel=1e-11, limit=500,
             )[0]
-            for a, b in zip(pieces[:-1], pieces[1:])
+            for a, b in itertools.pairwise(pieces)
         )  # fmt: skip
     assert value == pytest.approx(np.log(total), abs=1e-7)
 
@@ -187,10 +194,10 @@ def test_study_posteriors_agree_with_direct_integration():
     tau = 1.0 * (node + 1.0)
     w_tau = weight * np.exp(prior.log_density(tau))
     theta, w = 5.0 * node - 2.5, 5.0 * weight
-    like = [stats.binom.pmf(a, b, special.expit(theta)) for a, b in zip(x, n)]
+    like = [stats.binom.pmf(a, b, special.expit(theta)) for a, b in zip(x, n, strict=True)]
     # given tau, (theta_1, theta_2) is bivariate normal: mu integrates out in closed form
     density = np.zeros(theta.size)
-    for t, wt in zip(tau, w_tau):
+    for t, wt in zip(tau, w_tau, strict=True):
         cover = stats.multivariate_normal([-2.0, -2.0], np.ones((2, 2)) + t**2 * np.eye(2))
         joint = cover.pdf(np.stack(np.meshgrid(theta, theta, indexing="ij"), axis=-1))
         density += wt * like[0] * (joint @ (w * like[1]))

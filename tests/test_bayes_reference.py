@@ -1,4 +1,4 @@
-"""The normal-normal posterior against R's quadrature values, scipy's nested integrals, bayesmeta."""
+"""The normal-normal posterior against R's quadrature, nested integration and bayesmeta."""
 
 from __future__ import annotations
 
@@ -41,13 +41,18 @@ def _pairs(name):
         pairs.append((f"{key} mean", marginal.mean, want["mean"]))
         pairs.append((f"{key} sd", marginal.sd, want["sd"]))
         got = marginal.quantile(want["probs"])
-        pairs += [(f"{key} q{p}", g, w) for p, g, w in zip(want["probs"], got, want["quantiles"])]
+        pairs += [
+            (f"{key} q{p}", g, w)
+            for p, g, w in zip(want["probs"], got, want["quantiles"], strict=True)
+        ]
         if "prob_gt_minus2.5" in want:
             above = marginal.probability_above(-2.5)
             pairs.append((f"{key} above -2.5", above, want["prob_gt_minus2.5"]))
     table = post.studies
-    pairs += list(zip(["shrunken mean"] * post.k, table["mean"], ref["shrinkage_mean"]))
-    pairs += list(zip(["shrunken sd"] * post.k, table["sd"], ref["shrinkage_sd"]))
+    pairs += list(
+        zip(["shrunken mean"] * post.k, table["mean"], ref["shrinkage_mean"], strict=True)
+    )
+    pairs += list(zip(["shrunken sd"] * post.k, table["sd"], ref["shrinkage_sd"], strict=True))
     return pairs
 
 

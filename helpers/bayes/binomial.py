@@ -13,7 +13,6 @@ fallen by exp(-36), which converges geometrically for analytic functions (Trefet
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,9 @@ from numpy.typing import NDArray
 
 from helpers.bayes.panels import cardinal
 from helpers.bayes.priors import MuPrior
-from helpers.distributions import expit
+from helpers.bayes.study_integrals import RULES, at_mode, hermite, integrate_studies, study_mode
 from helpers.errors import ConvergenceError
 from helpers.pooling.glmm_counts import Studies, fixed_terms, log_saturated, prepare
-from helpers.pooling.glmm_kernel import gauss_hermite
 
 Array = NDArray[Any]
 
@@ -35,11 +33,6 @@ _CHUNK = 40_000  # study integrals held at once (they carry all nodes: fits the 
 _NEIGHBOURS = 10  # grid points that an interpolated log density uses
 _RESOLVED = 1.25  # a normal kernel this many grid steps wide is summed to 13 digits
 _KERNEL_NODES = 21  # Gauss-Hermite nodes for kernels narrower than that
-#: Rules for a study's integral, from cheap to safe: adaptive Gauss-Hermite with 11, 23 and 47
-#: nodes, then the trapezoidal rule under a sinh substitution, which is also exact where tau is so
-#: large that a study without events is a cliff under a wide normal.
-RULES = (("hermite", 11), ("hermite", 23), ("hermite", 47), ("sinh", 129), ("sinh", 385))
-_nodes = cache(gauss_hermite)
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
@@ -165,7 +158,7 @@ class BinomialLayer:
             total += weights[j] * self.step[j] / (self.tau[j] * _SQRT_2PI) * inner
         rows = np.flatnonzero(heavy & ~wide)
         if rows.size:
-            z, w = _nodes(_KERNEL_NODES)
+            z, w = hermite(_KERNEL_NODES)
             for node, weight in zip(z, w, strict=True):
                 logs = self._read(table[rows], rows, x - self.tau[rows, None] * node)
                 total += weight * (weights[rows] @ np.exp(np.maximum(logs + own, -745.0)))
@@ -223,8 +216,8 @@ class BinomialModel:
     def _profile(self, tau: Array, mu: Array) -> tuple[Array, Array, Array, Array]:
         """Concave stand-in for the log likelihood, slope, information and Laplace's term."""
         omega = tau[..., None] ** 2
-        t = _mode(self.studies, np.broadcast_to(mu[..., None], (*mu.shape, self.k)), omega)
-        value, slope, v = _at_mode(self.studies, t, mu[..., None], omega)
+        t = study_mode(self.studies, np.broadcast_to(mu[..., None], (*mu.shape, self.k)), omega)
+        value, slope, v = at_mode(self.studies, t, mu[..., None], omega)
         c = 1.0 + omega * v
         prior = self.mu_prior.precision
         return (
@@ -318,7 +311,7 @@ class BinomialModel:
         return rule
 
     def _at(self, mu: Array, tau: Array, rule: int) -> Array:
-        return _integrate(self.studies, mu[:, None], tau[:, None], rule)[0].sum(axis=-1)
+        return integrate_studies(self.studies, mu[:, None], tau[:, None], rule)[0].sum(axis=-1)
 
     def on_grid(
         self, tau: Array, start: Array, step: Array, points: int, rule: Array
@@ -332,7 +325,7 @@ class BinomialModel:
             rows = max(1, _CHUNK // (points * self.k * size))
             for a in range(0, members.size, rows):
                 part = members[a : a + rows]
-                logs[part], mean[part], variance[part] = _integrate(
+                logs[part], mean[part], variance[part] = integrate_studies(
                     self.studies, mu[part, :, None], tau[part, None, None], level
                 )
         return self.assemble(tau, start, step, rule, logs, mean, variance)
@@ -374,83 +367,3 @@ class BinomialModel:
             _conditional_mean=mean,
             _conditional_variance=variance,
         )
-
-
-def _mode(s: Studies, mu: Array, omega: Array) -> Array:
-    """Solve ``t = mu + omega (x - n expit(t))`` by Newton's method inside a bracket.
-
-    The solution lies between mu - omega (n - x) and mu + omega x, and between the bounds of a
-    study with no event and of one with nothing else, which follow from W(a) <= log(1 + a).
-    """
-    with_n = omega * np.where(s.n > 0, s.n, 1.0)
-    log_pull = np.log(np.where(with_n > 0, with_n, 1.0))
-    moved = with_n > 0
-    low = np.where(moved, mu - np.logaddexp(0.0, log_pull + mu), mu)
-    high = np.where(moved, mu + np.logaddexp(0.0, log_pull - mu), mu)
-    w = omega * s.v_guess
-    t = np.clip((mu + w * s.t_guess) / (1.0 + w), low, high)
-    for _ in range(200):
-        e = np.exp(-np.abs(t))
-        p = np.where(t >= 0, 1.0, e) / (1.0 + e)
-        gap = (t - mu) - omega * (s.x - s.n * p)
-        low = np.where(gap <= 0, t, low)
-        high = np.where(gap >= 0, t, high)
-        trial = t - gap / (1.0 + omega * s.n * e / (1.0 + e) ** 2)
-        trial = np.where((trial < low) | (trial > high), 0.5 * (low + high), trial)
-        change = np.abs(trial - t)
-        t = trial
-        if not (change > 1e-8 * (1.0 + np.abs(t))).any():
-            return t
-    raise ConvergenceError("the mode of a study's effect was not found")
-
-
-def _at_mode(s: Studies, t: Array, mu: Array, omega: Array) -> tuple[Array, Array, Array]:
-    """Log likelihood of each study at `t`, its slope and its information."""
-    value, slope, v = fixed_terms(s, t)
-    # where the data dominate, (t - mu)/omega is the accurate form of the slope
-    strong = omega * v > 1.0
-    return value, np.where(strong, (t - mu) / np.where(strong, omega, 1.0), slope), v
-
-
-def _integrate(s: Studies, mu: Array, tau: Array, rule: int) -> tuple[Array, Array, Array]:
-    """Log likelihood of each study, and mean and variance of its effect, given mu and tau."""
-    omega = tau**2
-    t = _mode(s, np.broadcast_to(mu, np.broadcast_shapes(mu.shape, s.x.shape)), omega)
-    value, slope, v = _at_mode(s, t, mu, omega)
-    c = 1.0 + omega * v
-    value = value - 0.5 * omega * slope * slope - 0.5 * np.log(c)
-    r = np.sqrt(omega / c)
-    kind, size = RULES[rule]
-    column = (-1,) + (1,) * t.ndim
-    # log f(t + delta) - log f(t) - slope delta = -n remainder(delta), on the side of the smaller
-    # probability, where it keeps its digits
-    side = np.where(t <= 0, 1.0, -1.0)
-    p = expit(-np.abs(t))
-    if kind == "hermite":
-        z, w = (a.reshape(column) for a in _nodes(size))
-        delta = r * z
-        bend = 0.5 * v * delta * delta
-    else:
-        # Finest where the likelihood bends: at the mode if that is narrow, at the study's own
-        # logit if the normal around it is wide.
-        width = np.minimum(np.where(r > 0, r, 1.0), 1.0)
-        away = np.clip((s.t_guess - t) * r * r / (r * r + 1.0), -8.0 * r, 8.0 * r)
-        pace = np.arcsinh((9.0 * tau + np.abs(away)) / width) / (size // 2)
-        u = pace * np.arange(-(size // 2), size // 2 + 1).reshape(column)
-        delta = away + width * np.sinh(u)
-        z = delta / np.where(r > 0, r, 1.0)
-        w = pace * np.cosh(u) * width / (np.where(r > 0, r, 1.0) * _SQRT_2PI)
-        bend = -0.5 * (delta / tau) ** 2
-    signed = side * delta
-    if float(signed.max()) < 30.0:
-        remainder = np.log1p(p * np.expm1(signed)) - p * signed
-    else:
-        log_p = -np.abs(t) - np.log1p(np.exp(-np.abs(t)))
-        far = np.logaddexp(np.log1p(-p), log_p + signed)
-        near = np.log1p(p * np.expm1(np.minimum(signed, 30.0)))
-        remainder = np.where(signed < 30.0, near, far) - p * signed
-    weight = w * np.exp(np.maximum(bend - s.n * remainder, -745.0))
-    total = weight.sum(axis=0)
-    first = (weight * z).sum(axis=0) / total
-    second = (weight * z * z).sum(axis=0) / total
-    return value + np.log(total), t + r * first, r * r * (second - first * first)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.bayes.marginal import DisplayMarginal, check_level, check_probability
+from helpers.bayes.display import DisplayMarginal
+from helpers.bayes.marginal import check_level, check_probability
 from helpers.distributions import gammaln
 from helpers.errors import ConvergenceError, MetaAnalysisError
 from helpers.pooling.intervals import Interval

@@ -11,14 +11,13 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from helpers.bayes.panels import NODES, PanelGrid, adapt
-from helpers.effects import Measure
-from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.errors import MetaAnalysisError
 from helpers.pooling.intervals import Interval
 from helpers.pooling.roots import bracketed_root
 
 Array = NDArray[Any]
 
-__all__ = ["DisplayMarginal", "Line", "Marginal", "check_level", "check_probability"]
+__all__ = ["Line", "Marginal", "check_level", "check_probability"]
 
 _ORDER = np.arange(NODES)
 
@@ -285,7 +284,7 @@ class Marginal:
         return Interval(float(lower), float(upper))
 
     def shortest(self, level: float | None = None) -> Interval:
-        """Shortest credible interval (highest density, for a density with one peak).
+        """Shortest credible interval (the highest-density one, for a density with one peak).
 
         Its ends have equal density, or it begins at the end of the support.
         """
@@ -297,16 +296,20 @@ class Marginal:
             low, high = self._density_y(y) * np.exp(-self._line.log_slope(y))
             return low - high
 
-        ends = np.array([1e-9, 1.0 - 1e-9]) * outside
-        falling, rising = gap(ends)
-        if falling >= 0.0:
-            start = 0.0 if self._line.half else float(self.quantile(ends[0]))
-            return Interval(start, float(self.quantile(level)))
-        if rising <= 0.0:
-            below = ends[1]
-        else:
-            below = float(bracketed_root(gap, ends[0], ends[1], rtol=1e-13)[0])
-        lower, upper = self.quantile([below, below + level])
+        # Look along all intervals of this probability for the shortest, so that a second peak is
+        # not overlooked; then find where the densities at its ends are equal.
+        below = outside * np.clip(np.linspace(0.0, 1.0, 65), 1e-9, 1.0 - 1e-9)
+        ends = self._line.x(self._quantile_y(np.stack([below, below + level])))
+        if self._line.half:
+            ends[0, 0] = 0.0
+            ends[1, 0] = float(self.quantile(level))
+        best = int(np.argmin(ends[1] - ends[0]))
+        low, high = below[max(best - 1, 0)], below[min(best + 1, below.size - 1)]
+        signs = gap(np.array([low, high]))
+        if signs[0] >= 0.0 or signs[1] <= 0.0:
+            return Interval(float(ends[0, best]), float(ends[1, best]))
+        at = float(bracketed_root(gap, low, high, rtol=1e-13)[0])
+        lower, upper = self.quantile([at, at + level])
         return Interval(float(lower), float(upper))
 
     def expectation(self, function: Callable[[Array], Array], *, splits: int = 1) -> Any:
@@ -349,123 +352,3 @@ class Marginal:
             "shortest_lower": shortest.lower,
             "shortest_upper": shortest.upper,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class DisplayMarginal:
-    """A distribution on the display scale (a proportion, a rate), made from the model scale.
-
-    Quantiles, probabilities and central intervals are exact transformations; mean and standard
-    deviation are integrals (the mean of a proportion is not the transformed mean of a logit).
-    A rate has no upper bound and its mean need not exist, whatever the data: mean and sd of rates
-    are nan, the median says where they lie.
-    """
-
-    model: Marginal
-    measure: Measure
-    size: float
-
-    def _inverse(self, x: ArrayLike) -> Array:
-        return np.asarray(self.measure.inverse(x, self.size), dtype=float)
-
-    def _forward(self, value: ArrayLike) -> Array:
-        r = np.asarray(value, dtype=float)
-        if self.measure.kind == "effect":
-            return r + 0.0
-        bad = r < 0.0
-        if self.measure.kind == "proportion":
-            bad = bad | (r > 1.0)
-        if bad.any():
-            raise MetaAnalysisError(f"{value!r}: expected a {self.measure.kind}")
-        if self.measure.name in ("logit", "log", "log-rate"):
-            zero, one = r == 0.0, r == 1.0
-            if self.measure.name != "logit":
-                one = np.zeros_like(zero)
-            inside = ~(zero | one)
-            x = self.measure.transform(np.where(inside, r, 0.5), 1.0)
-            return np.where(zero, -np.inf, np.where(one, np.inf, x))
-        return np.asarray(self.measure.transform(r * self.size, self.size), dtype=float)
-
-    def quantile(self, p: ArrayLike) -> Any:
-        """Value that is not exceeded with probability `p`."""
-        return self._inverse(self.model.quantile(p))[()]
-
-    def cdf(self, value: ArrayLike) -> Any:
-        """Probability of at most `value`."""
-        return self.model.cdf(self._forward(value))
-
-    def probability_above(self, value: ArrayLike) -> Any:
-        """Probability of more than `value`."""
-        return self.model.probability_above(self._forward(value))
-
-    def density(self, value: ArrayLike) -> Any:
-        """Density on the display scale (per unit of a proportion or rate).
-
-        Raises
-        ------
-        UnsupportedError
-            For the Freeman-Tukey measures, whose inverse has corners.
-        """
-        r = np.asarray(value, dtype=float)
-        slope = _SLOPES.get(self.measure.name)
-        if slope is None:
-            raise UnsupportedError(f"no display-scale density for the {self.measure.name} measure")
-        low, high = {"proportion": (0.0, 1.0), "rate": (0.0, np.inf)}.get(
-            self.measure.kind, (-np.inf, np.inf)
-        )
-        inside = (r > low) & (r < high)
-        safe = np.where(inside, r, 0.5)
-        return np.where(inside, self.model.density(self._forward(safe)) * slope(safe), 0.0)[()]
-
-    @property
-    def mean(self) -> float:
-        """Posterior mean on the display scale, by integration."""
-        return self._moments()[0]
-
-    @property
-    def sd(self) -> float:
-        """Posterior standard deviation on the display scale, by integration."""
-        return self._moments()[1]
-
-    def _moments(self) -> tuple[float, float]:
-        if self.measure.kind == "effect":
-            return self.model.mean, self.model.sd
-        if self.measure.kind == "rate":
-            return np.nan, np.nan
-        first = float(self.model.expectation(self._inverse))
-        second = float(self.model.expectation(lambda x: (self._inverse(x) - first) ** 2))
-        return first, float(np.sqrt(second))
-
-    @property
-    def median(self) -> float:
-        """Posterior median on the display scale."""
-        return float(self.quantile(0.5))
-
-    def interval(self, level: float | None = None) -> Interval:
-        """Central credible interval: the transformed limits of the model scale."""
-        inner = self.model.interval(level)
-        return Interval(float(self._inverse(inner.lower)), float(self._inverse(inner.upper)))
-
-    def summary(self) -> dict[str, float]:
-        """Mean, sd, median and central interval as plain numbers."""
-        mean, sd = self._moments()
-        inner = self.interval()
-        return {
-            "mean": mean,
-            "sd": sd,
-            "median": self.median,
-            "lower": inner.lower,
-            "upper": inner.upper,
-        }
-
-
-_SLOPES: dict[str, Callable[[Array], Array]] = {
-    "raw": np.ones_like,
-    "effect": np.ones_like,
-    "raw-rate": np.ones_like,
-    "log": lambda r: 1.0 / r,
-    "log-rate": lambda r: 1.0 / r,
-    "logit": lambda r: 1.0 / (r * (1.0 - r)),
-    "arcsine": lambda r: 0.5 / np.sqrt(r * (1.0 - r)),
-    "sqrt-rate": lambda r: 0.5 / np.sqrt(r),
-}

@@ -67,7 +67,7 @@ class HalfNormal:
     @property
     def source(self) -> str:
         """Key of the reference that discusses the prior."""
-        return "rover_2021"
+        return "rover2021"
 
     @property
     def upper(self) -> float:
@@ -113,7 +113,7 @@ class HalfCauchy:
     @property
     def source(self) -> str:
         """Key of the reference that discusses the prior."""
-        return "gelman_2006"
+        return "gelman2006"
 
     @property
     def upper(self) -> float:
@@ -159,7 +159,7 @@ class Uniform:
     @property
     def source(self) -> str:
         """Key of the reference that discusses the prior."""
-        return "gelman_2006"
+        return "gelman2006"
 
     @property
     def upper(self) -> float:
@@ -216,7 +216,7 @@ class LogNormal:
     @property
     def source(self) -> str:
         """Key of the reference that discusses the prior."""
-        return "turner_2012"
+        return "turner2012"
 
     @property
     def upper(self) -> float:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.bayes.display import DisplayMarginal
 from helpers.bayes.engine import ErrorBounds, Layer
 from helpers.bayes.events import EventCounts, predict_events
-from helpers.bayes.marginal import DisplayMarginal, Marginal
+from helpers.bayes.marginal import Marginal
 from helpers.bayes.priors import MuPrior, TauPrior
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -306,14 +307,14 @@ class Posterior:
                 "deterministic quadrature over the mean and the between-study standard "
                 "deviation, with adaptive Gauss-Hermite quadrature over the study effects"
             )
-            keys = ["hamza_2008", "rover_2020", "liu_pierce_1994", "trefethen_weideman_2014"]
+            keys = ["hamza2008", "rover2020", "liu1994", "trefethen2014"]
         else:
             model = (
                 "a Bayesian normal-normal random-effects model on the "
                 f"{get_measure(self.measure).label} scale"
             )
             how = "deterministic quadrature over the between-study standard deviation"
-            keys = ["raudenbush_bryk_1985", "rover_2020"]
+            keys = ["raudenbush1985", "rover2020"]
         keys.append(self.tau_prior.source)
         sentence = (
             f"We fitted {model} to {self.k} studies, with a {self.tau_prior.label} prior for the "
@@ -326,14 +327,14 @@ class Posterior:
 
 
 _DOIS = {
-    "hamza_2008": "10.1016/j.jclinepi.2007.03.016",
-    "liu_pierce_1994": "10.1093/biomet/81.3.624",
-    "rover_2020": "10.18637/jss.v093.i06",
-    "rover_2021": "10.1002/jrsm.1475",
-    "gelman_2006": "10.1214/06-BA117A",
-    "turner_2012": "10.1093/ije/dys041",
-    "raudenbush_bryk_1985": "10.3102/10769986010002075",
-    "trefethen_weideman_2014": "10.1137/130932132",
+    "hamza2008": "10.1016/j.jclinepi.2007.03.016",
+    "liu1994": "10.1093/biomet/81.3.624",
+    "rover2020": "10.18637/jss.v093.i06",
+    "rover2021": "10.1002/jrsm.1475",
+    "gelman2006": "10.1214/06-BA117A",
+    "turner2012": "10.1093/ije/dys041",
+    "raudenbush1985": "10.3102/10769986010002075",
+    "trefethen2014": "10.1137/130932132",
 }
 
 
