@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SITE := _build/html
+CORES ?= 2
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -17,7 +18,7 @@ export MPLBACKEND := agg
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-.PHONY: help book test lint types unit data chapters prose site browser refresh notebook lock clean
+.PHONY: help book test lint types unit chapters site browser bench refresh notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -46,17 +47,20 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(BIN)/pytest helpers tests --ignore=tests/site
+	$(BIN)/pytest -n $(CORES) helpers tests --ignore=tests/site
 
 chapters: $(READY) ## run every chapter and compare its stored outputs with fresh ones, strictly
 	$(BIN)/pytest book --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
 		--nbval-cell-timeout=600 -p no:cacheprovider -o addopts= --no-header -q
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
-	$(BIN)/pytest tests/site
+	$(BIN)/pytest -n $(CORES) tests/site
 
 browser: $(READY) ## find Chromium, or install Debian's where that is possible
 	@$(BIN)/python tests/site/browser.py --install
+
+bench: $(READY) ## time the engine, and metafor beside it where R has it
+	$(BIN)/python benchmarks/run.py
 
 refresh: $(READY) ## execute chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
 	$(BIN)/python book/_ext/chapters.py $(CHAPTERS)
