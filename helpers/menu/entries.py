@@ -1,0 +1,330 @@
+"""Methods and conventions as entries, read from TOML files and shown as Markdown."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from helpers.errors import MetaAnalysisError
+from helpers.menu.names import check_use, registered_values
+from helpers.prose import Sentence
+
+__all__ = [
+    "Convention",
+    "Conventions",
+    "Menu",
+    "Method",
+    "Options",
+    "read_conventions",
+    "read_menu",
+]
+
+_NONE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One value of an option, or one call.
+
+    Attributes
+    ----------
+    value : str
+        What is typed.
+    name : str
+        The method in words.
+    formula : str
+        Formula in LaTeX without dollar signs; may be empty.
+    source : tuple of str
+        Keys in the bibliography.
+    metafor, meta : str
+        How the R packages call it; empty if they do not have it or it is not known.
+    test : str
+        The test that compares our values with values computed in R; empty if the R names are
+        known from documentation alone.
+    """
+
+    value: str
+    name: str
+    formula: str
+    source: tuple[str, ...]
+    metafor: str
+    meta: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The methods behind one argument, or one family of calls.
+
+    Attributes
+    ----------
+    id, title : str
+    uses : tuple of str
+        Calls that take the option (see `check_use`).
+    registry : str
+        Where the code lists the values (see `registered_values`); empty if it does not.
+    methods : tuple of Method
+    """
+
+    id: str
+    title: str
+    uses: tuple[str, ...]
+    registry: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The method menu.
+
+    Attributes
+    ----------
+    options : mapping of str to Options
+        By id, in the order of the file.
+    """
+
+    options: Mapping[str, Options]
+
+    def values(self, option: str) -> tuple[str, ...]:
+        """Values of one option, in the order of the file."""
+        return tuple(method.value for method in self._get(option).methods)
+
+    def _get(self, option: str) -> Options:
+        if option not in self.options:
+            raise MetaAnalysisError(
+                f"the menu has no option {option!r}; it has {', '.join(self.options)}"
+            )
+        return self.options[option]
+
+    def table(
+        self, option: str, results: Mapping[str, str] | None = None, heading: str = "Our cohorts"
+    ) -> Sentence:
+        """Show the methods of one option as a table of the page.
+
+        Parameters
+        ----------
+        option : str
+            Id of the option.
+        results : mapping of str to str, optional
+            What each value gives on the data; every value must be there.
+        heading : str
+            Heading of the results.
+
+        Returns
+        -------
+        Sentence
+            A Markdown table with citations and formulas.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such option, or a value without a result.
+        """
+        group = self._get(option)
+        if results is not None:
+            missing = [m.value for m in group.methods if m.value not in results]
+            extra = sorted(set(results) - {m.value for m in group.methods})
+            if missing or extra:
+                raise MetaAnalysisError(
+                    f"results of {option!r}: missing {missing or 'none'}, unknown {extra or 'none'}"
+                )
+        columns = ["Value", "Method", "Formula", "Source", "In R"]
+        if results is not None:
+            columns.insert(2, heading)
+        rows = []
+        for method in group.methods:
+            row = [
+                f"`{method.value}`",
+                method.name,
+                f"${method.formula}$" if method.formula else _NONE,
+                _cited(method.source),
+                _in_r(method),
+            ]
+            if results is not None:
+                row.insert(2, results[method.value])
+            rows.append(row)
+        lines = [columns, ["---"] * len(columns), *rows]
+        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return Sentence(f"{_used(group.uses)}\n\n{text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """One statistical choice that could have gone another way.
+
+    Attributes
+    ----------
+    id, title : str
+    choice, why : str
+        What we do, and the reason.
+    metafor, meta : str
+        What the R packages do.
+    source : tuple of str
+        Keys in the bibliography.
+    tests : tuple of str
+        Names of the tests that hold the code to the choice.
+    uses : tuple of str
+        Calls and defaults it is about (see `check_use`).
+    """
+
+    id: str
+    title: str
+    choice: str
+    why: str
+    metafor: str
+    meta: str
+    source: tuple[str, ...]
+    tests: tuple[str, ...]
+    uses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """All conventions by theme.
+
+    Attributes
+    ----------
+    themes : mapping of str to tuple of Convention
+        In the order of the file.
+    """
+
+    themes: Mapping[str, tuple[Convention, ...]]
+
+    def __iter__(self) -> Iterator[Convention]:
+        return (entry for entries in self.themes.values() for entry in entries)
+
+    def theme(self, name: str) -> Sentence:
+        """Show the entries of one theme as a list of definitions.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such theme.
+        """
+        if name not in self.themes:
+            raise MetaAnalysisError(
+                f"the conventions have no theme {name!r}; they have {', '.join(self.themes)}"
+            )
+        return Sentence("\n\n".join(map(_definition, self.themes[name])))
+
+
+def _definition(entry: Convention) -> str:
+    parts = [
+        entry.choice,
+        f"*Why.* {entry.why}",
+        f"*metafor.* {entry.metafor} *meta.* {entry.meta}",
+        f"*Source.* {_cited(entry.source)}",
+        _used(entry.uses),
+        f"*Held by.* {', '.join(f'`{name}`' for name in entry.tests)}",
+    ]
+    body = "\n\n  ".join(parts)
+    return f"[{entry.title}]{{#convention-{entry.id}}}\n: {body}"
+
+
+def _cited(keys: Iterable[str]) -> str:
+    found = tuple(keys)
+    return f"{{cite:t}}`{','.join(found)}`" if found else _NONE
+
+
+def _used(uses: Iterable[str]) -> str:
+    return "*Here.* " + ", ".join(f"`{use.removeprefix('helpers.')}`" for use in uses)
+
+
+def _in_r(method: Method) -> str:
+    names = [
+        f"{package} {name}"
+        for package, name in (("metafor:", method.metafor), ("meta:", method.meta))
+        if name
+    ]
+    if not names:
+        return _NONE
+    return "; ".join(names) + (" (values compared)" if method.test else " (by documentation)")
+
+
+def _load(path: str | Path) -> dict[str, Any]:
+    with Path(path).open("rb") as file:
+        return tomllib.load(file)
+
+
+def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
+    """Make a dataclass from a table that has every field and no other; fold its line breaks."""
+    wanted = {field.name for field in fields(kind)}
+    missing, extra = sorted(wanted - set(table)), sorted(set(table) - wanted)
+    if missing or extra:
+        raise MetaAnalysisError(
+            f"{where}: missing {', '.join(missing) or 'nothing'}; "
+            f"unknown {', '.join(extra) or 'nothing'}"
+        )
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) else " ".join(str(value).split())
+            for key, value in table.items()
+        }
+    )
+
+
+def read_menu(path: str | Path) -> Menu:
+    """Read the method menu and compare it with the code.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with tables ``[[option]]`` (id, title, uses, registry) and under each
+        ``[[option.method]]`` with the fields of `Method`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing, a call does not exist, or the values differ from those of the code.
+    """
+    options = {}
+    for table in _load(path)["option"]:
+        name = str(table.get("id"))
+        methods = tuple(
+            _make(Method, row, f"{name}, method {row.get('value')!r}")
+            for row in table.pop("method", [])
+        )
+        group = _make(Options, {**table, "methods": []}, f"option {name!r}")
+        shown = tuple(method.value for method in methods)
+        known = registered_values(group.registry) if group.registry else shown
+        if sorted(known) != sorted(shown) or len(set(shown)) < len(shown):
+            raise MetaAnalysisError(
+                f"option {name!r}: without an entry {sorted(set(known) - set(shown)) or 'none'}, "
+                f"unknown to the code {sorted(set(shown) - set(known)) or 'none'}"
+            )
+        for use in group.uses:
+            check_use(use)
+        options[name] = Options(group.id, group.title, group.uses, group.registry, methods)
+    return Menu(options)
+
+
+def read_conventions(path: str | Path) -> Conventions:
+    """Read the conventions and compare the calls they name with the code.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with one array of tables per theme, each with the fields of `Convention`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing, an id is taken twice, or a call or default does not exist.
+    """
+    themes: dict[str, tuple[Convention, ...]] = {}
+    seen: set[str] = set()
+    for theme, rows in _load(path).items():
+        entries = []
+        for row in rows:
+            entry = _make(Convention, row, f"{theme}, entry {row.get('id')!r}")
+            if entry.id in seen:
+                raise MetaAnalysisError(f"{theme}: the id {entry.id!r} is taken")
+            seen.add(entry.id)
+            for use in entry.uses:
+                check_use(use)
+            entries.append(entry)
+        themes[theme] = tuple(entries)
+    return Conventions(themes)
