@@ -16,10 +16,12 @@ import scipy.special
 import scipy.stats
 import statsmodels.api as sm
 
+from helpers.pooling import pool
 from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.glmm_counts import Family, log_saturated, prepare
+from helpers.pooling.glmm_counts import Family, log_saturated, prepare, relative_value
 from helpers.pooling.glmm_inference import quadrature_error
 from helpers.pooling.glmm_kernel import gauss_hermite, study_mode, study_terms
+from helpers.pooling.glmm_profile import profile_loglik
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "reference_r.json").read_text(encoding="utf-8")
@@ -258,6 +260,26 @@ def test_saturated_loglik_keeps_its_digits(family: Family) -> None:
     value = log_saturated("binomial", np.array([5e6]), np.array([1e7]))
     series = -0.5 * np.log(np.pi * 5e6) - 1 / (8 * 5e6)
     assert value[0] == pytest.approx(series, rel=1e-14)
+
+
+def test_certain_outcomes_cost_no_digits_however_far_the_predictor() -> None:
+    """A study with only events (or none) was once evaluated as log(0) before being replaced."""
+    x = np.array([0, 1, 5, 10_000_000, 0, 0], dtype=float)
+    n = np.array([1, 1, 5, 10_000_000, 10_000_000, 0], dtype=float)
+    s = prepare("binomial", x, n)
+    for t in (-650.0, -60.0, -37.5, -5.0, 0.0, 5.0, 37.5, 60.0, 650.0):
+        certain = np.where(x > 0, scipy.special.log_expit(t), scipy.special.log_expit(-t))
+        np.testing.assert_allclose(relative_value(s, np.full(6, t)), n * certain, rtol=1e-15)
+
+
+def test_profile_limits_of_single_patients_beside_huge_studies_need_no_warning() -> None:
+    """The lower limit is far below the logit -37, where 1 - exp(-logit) rounds to a whole."""
+    fit = pool(events=[0, 1, 0, 0, 1], n=[1, 1, 10**7, 10**7, 10**7], model="glmm")
+    low, high = fit.conf_int("profile", scale="model")
+    assert low < -37 < fit.mu < high
+    drop = 0.5 * scipy.stats.chi2.ppf(0.95, 1)
+    curve = profile_loglik(fit.engine, mu=[low, high])[0]
+    np.testing.assert_allclose(curve, fit.loglik - drop, rtol=1e-9)
 
 
 def test_modes_solve_their_equation_to_rounding() -> None:

@@ -71,8 +71,6 @@ def check(fit: PoolResult) -> None:
     assert fit.weights.sum() == pytest.approx(100.0)
     assert (fit.weights >= 0).all()
     for method in MU_METHODS[fit.model]:
-        if fit.model == "glmm" and method == "profile":
-            continue  # proven with the kernel
         try:
             low, high = fit.conf_int(method)
         except MetaAnalysisError:

@@ -154,6 +154,8 @@ def relative_value(s: Studies, t: Array) -> Array:
         return np.where(edge, none, some)
     flip = t_sat > 0
     small = np.where(flip, n - x, x) / np.where(n > 0, n, 1.0)
+    # an edge has no side of its own: x = n would make `small` one, and log1p below log(0)
+    small = np.where(edge, 0.0, small)
     d = np.where(flip, -delta, delta)
     capped = np.minimum(d, DELTA_MAX)
     inside = np.log1p(small * np.expm1(capped)) + (d - capped) - small * d
