@@ -1,12 +1,18 @@
-"""Pooling by group, and the test of differences between groups."""
+"""Pooling by group, and tests of differences between groups.
+
+The module shares its name with its function. It is callable like the function, because an
+attribute of a package cannot be both: ``from helpers import subgroups`` gives the function or,
+once this module has been imported for any other reason, the module, and both can be called alike.
+``from helpers.subgroups import subgroups`` always gives the function.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -15,11 +21,15 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling import Caution, PoolResult, pool
 from helpers.pooling.api import fit_studies
 from helpers.pooling.inverse_variance import fit_inverse_variance
+from helpers.subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BetweenTest", "SubgroupResult", "subgroups"]
+    from helpers.pooling.glmm import GLMMFit
+    from helpers.pooling.studies import StudyData
+
+__all__ = ["BetweenTest", "LikelihoodRatioTest", "SubgroupResult", "subgroups"]
 
 Tau2 = Literal["separate", "common"]
 
@@ -55,7 +65,7 @@ class SubgroupResult:
     overall : PoolResult
         All studies of all groups together.
     test : BetweenTest
-        Test between the groups.
+        Wald-type test between the groups; see also `likelihood_ratio_test`.
     tau2 : {"separate", "common"}
         Whether each group has its own between-study variance.
     cautions : tuple of Caution
@@ -71,6 +81,35 @@ class SubgroupResult:
 
     def __iter__(self) -> Iterator[tuple[str, PoolResult]]:
         return iter(self.groups.items())
+
+    def likelihood_ratio_test(self) -> LikelihoodRatioTest:
+        """Test by their log-likelihoods whether all groups follow one model.
+
+        With separate variances the hypothesis is that means and variances are equal, with a
+        common variance that the means are; see
+        `helpers.subgroup_likelihood.likelihood_ratio_test` for boundaries and groups of one study.
+
+        Raises
+        ------
+        UnsupportedError
+            The variance was not estimated by maximum likelihood.
+        ConvergenceError
+            A fit did not reach its maximum.
+
+        Examples
+        --------
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9],
+        ...     n=[40, 60, 90, 50, 90, 70],
+        ...     by=list("aaabbb"),
+        ...     model="glmm",
+        ...     tau2="common",
+        ... )
+        >>> test = result.likelihood_ratio_test()
+        >>> round(test.Q, 3), test.df, test.kind
+        (0.233, 1, 'Likelihood-ratio test of equal means, with one between-study variance')
+        """
+        return likelihood_ratio_test(self.groups, self.overall, separate=self.tau2 == "separate")
 
     def summary_frame(self) -> pd.DataFrame:
         """Table with one row per group; the index is the group, named after `by`."""
@@ -134,8 +173,16 @@ def subgroups(
     mean, chi-squared with one degree of freedom less than groups (Borenstein and Higgins 2013,
     doi:10.1007/s11121-013-0377-7). The standard errors are those of the model (without
     Knapp-Hartung scaling, which can make a group's weight arbitrarily large by chance).
-    A group of one study has no estimable tau2: with separate variances its own estimate enters
-    with its sampling variance, and a caution says so.
+    `SubgroupResult.likelihood_ratio_test` gives the likelihood-ratio test.
+
+    A common variance is that of a model with one mean for each group. By inverse variance the
+    groups are independent given tau2. For the GLMM all groups are fitted together
+    (`helpers.subgroup_glmm`), and the test uses the joint covariance of the means. Intervals
+    that refer to a t distribution keep the degrees of freedom of the group.
+
+    A group of one study has no estimable tau2 of its own: with separate variances its estimate
+    enters with its sampling variance, and a caution says so. With a common variance it enters
+    like any other group.
 
     Raises
     ------
@@ -171,18 +218,19 @@ def subgroups(
             f"{name}: a comparison needs at least 2 groups with studies; there "
             f"{'is' if len(members) == 1 else 'are'} {len(members)}"
         )
-    shared = _common_tau2(studies, members, overall) if tau2 == "common" else None
-    fits = {
-        level: fit_studies(studies.take(rows), overall.options, tau2=shared)
-        for level, rows in members.items()
-    }
+    if tau2 == "common":
+        fits = _fit_common(studies, members, overall)
+    else:
+        fits = {
+            lv: fit_studies(studies.take(rows), overall.options) for lv, rows in members.items()
+        }
     return SubgroupResult(
         by=name,
         groups=MappingProxyType(fits),
         overall=overall,
-        test=_wald_test(list(fits.values())),
+        test=_wald_test(list(fits.values()), joint=tau2 == "common"),
         tau2=tau2,
-        cautions=_cautions(fits),
+        cautions=_cautions(fits, tau2),
     )
 
 
@@ -211,46 +259,87 @@ def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None
     return group, [g for g in dict.fromkeys(order) if g in present], name
 
 
-def _common_tau2(studies: Any, members: dict[str, Any], overall: PoolResult) -> float:
-    """One residual between-study variance for all groups (a model with one mean per group)."""
+def _fit_common(
+    studies: StudyData, members: dict[str, Any], overall: PoolResult
+) -> dict[str, PoolResult]:
+    """Fit the groups with one between-study variance (a model with one mean per group)."""
     if overall.model == "common":
         raise UnsupportedError("tau2='common' has no meaning for model='common'")
-    keep = studies.included
+    if overall.k <= len(members):
+        raise MetaAnalysisError(
+            "tau2='common': no group has two studies, so that the between-study variance cannot "
+            "be told from the differences between groups"
+        )
     design = np.zeros((len(studies.labels), len(members)))
     for j, rows in enumerate(members.values()):
         design[rows, j] = 1.0
+    fits: dict[str, PoolResult]
     if overall.model == "glmm":
-        raise UnsupportedError(
-            "tau2='common' is defined for model='random' here; for the GLMM use a regression "
-            "with the group as a factor"
+        from helpers.subgroup_glmm import fit_joint_glmm
+
+        fits = dict(fit_joint_glmm(studies, members, design, overall.options))
+    else:
+        keep, method = studies.included, str(overall.tau2_method)
+        joint = fit_inverse_variance(
+            studies.yi[keep], studies.vi[keep], design=design[keep], method=method
         )
-    fit = fit_inverse_variance(
-        studies.yi[keep],
-        studies.vi[keep],
-        design=design[keep],
-        method=str(overall.tau2_method),
-    )
-    return float(fit.tau2.tau2[0])
+        shared = float(joint.tau2.tau2[0])
+        fits = {
+            level: fit_studies(studies.take(rows), overall.options, tau2=shared)
+            for level, rows in members.items()
+        }
+        if not bool(joint.tau2.converged[0]):
+            failed = Caution(
+                "not-converged", "The estimate of tau2 is not a certified maximum or root."
+            )
+            fits = {
+                level: replace(fit, converged=False, cautions=(failed, *fit.cautions))
+                for level, fit in fits.items()
+            }
+    return {level: _with_shared_cautions(fit) for level, fit in fits.items()}
 
 
-def _wald_test(fits: list[PoolResult]) -> BetweenTest:
-    mu = np.array([fit.mu for fit in fits])
-    w = np.array([fit.se_model**-2 for fit in fits])
-    mean = float(w @ mu / w.sum())
-    q, df = float(w @ (mu - mean) ** 2), len(fits) - 1
+def _with_shared_cautions(fit: PoolResult) -> PoolResult:
+    """Reword what is said of few studies, whose tau2 here comes from all groups."""
+    found = []
+    for caution in fit.cautions:
+        if caution.code == "single-study":
+            found.append(
+                Caution(
+                    "single-study",
+                    "There is one study; its between-study variance is that of all groups.",
+                )
+            )
+        elif caution.code != "few-studies":
+            found.append(caution)
+    return replace(fit, cautions=tuple(found))
+
+
+def _wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
+    if joint and fits[0].model == "glmm":
+        from helpers.subgroup_glmm import joint_wald
+
+        q, df = joint_wald(cast("GLMMFit", fits[0].engine))
+    else:
+        mu = np.array([fit.mu for fit in fits])
+        w = np.array([fit.se_model**-2 for fit in fits])
+        mean = float(w @ mu / w.sum())
+        q, df = float(w @ (mu - mean) ** 2), len(fits) - 1
     return BetweenTest(q, df, float(chi2_sf(q, df)), "Wald-type test between groups")
 
 
-def _cautions(fits: dict[str, PoolResult]) -> tuple[Caution, ...]:
+def _cautions(fits: dict[str, PoolResult], tau2: Tau2) -> tuple[Caution, ...]:
     found = []
     single = [level for level, fit in fits.items() if fit.k == 1]
     if single:
+        enters = (
+            "its own estimate and sampling variance enter the comparison without between-study "
+            "variance."
+            if tau2 == "separate"
+            else "its between-study variance is that of all groups."
+        )
         found.append(
-            Caution(
-                "single-study-group",
-                f"{', '.join(single)}: one study only; its own estimate and sampling variance "
-                "enter the comparison without between-study variance.",
-            )
+            Caution("single-study-group", f"{', '.join(single)}: one study only; {enters}")
         )
     small = [level for level, fit in fits.items() if 1 < fit.k < 5]
     if small and any(fit.model != "common" for fit in fits.values()):

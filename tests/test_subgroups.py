@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -229,9 +231,26 @@ def test_impossible_comparisons_are_refused() -> None:
         of_table(tau2="common", model="common")
 
 
-def test_the_function_is_found_in_the_package_whatever_was_imported_before() -> None:
+def test_function_and_module_of_one_name_can_be_called_alike() -> None:
+    """After this import the package's attribute is the module, which is callable."""
     import helpers.subgroups as module
     from helpers import subgroups as public
 
-    assert public(events=[1, 2], n=[9, 9], by=["a", "b"]).test.df == 1
+    given = {"events": [1, 2], "n": [9, 9], "by": ["a", "b"]}
     assert module.subgroups is subgroups
+    assert public is module
+    assert callable(module)
+    assert module(**given).test == public(**given).test == subgroups(**given).test
+
+
+def test_the_function_is_found_in_the_package_if_nothing_was_imported_before() -> None:
+    code = (
+        "from helpers import subgroups\n"
+        "print(subgroups(events=[1, 2], n=[9, 9], by=['a', 'b']).test.df)\n"
+        "import helpers\n"
+        "print(helpers.subgroups(events=[1, 2], n=[9, 9], by=['a', 'b']).test.df)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "1"]
