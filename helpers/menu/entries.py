@@ -196,19 +196,21 @@ class Conventions:
     def __iter__(self) -> Iterator[Convention]:
         return (entry for entries in self.themes.values() for entry in entries)
 
-    def theme(self, name: str) -> Sentence:
-        """Show the entries of one theme as a list of definitions.
+    def theme(self, *names: str) -> Sentence:
+        """Show the entries of one theme, or of several, as a list of definitions.
 
         Raises
         ------
         MetaAnalysisError
             No such theme.
         """
-        if name not in self.themes:
-            raise MetaAnalysisError(
-                f"the conventions have no theme {name!r}; they have {', '.join(self.themes)}"
-            )
-        return Sentence("\n\n".join(map(_definition, self.themes[name])))
+        for name in names:
+            if name not in self.themes:
+                raise MetaAnalysisError(
+                    f"the conventions have no theme {name!r}; they have {', '.join(self.themes)}"
+                )
+        entries = [entry for name in names for entry in self.themes[name]]
+        return Sentence("\n\n".join(map(_definition, entries)))
 
 
 def _definition(entry: Convention) -> str:
