@@ -27,11 +27,11 @@ _MOST_POINTS = 321
 
 @dataclass(frozen=True, slots=True)
 class ErrorBounds:
-    """How far the numbers of a posterior can be from the exact integrals.
+    """How far the numbers of a posterior may be from the exact integrals.
 
     Each is the change when a grid is halved, added up over the grids of tau, of mu, and of the
-    study effects (there: when the rule is made one step finer). The rules converge
-    geometrically, so that the true error is far smaller.
+    study effects (there: when the rule is made one step finer). That is an estimate, not an
+    enclosure; as the rules converge geometrically, the error itself is usually far smaller.
 
     Attributes
     ----------

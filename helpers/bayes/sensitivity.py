@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from helpers.bayes.priors import (
-    Flat,
     HalfCauchy,
     HalfNormal,
     MuPrior,
-    Normal,
     TauPrior,
     Uniform,
 )
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
     from helpers.bayes.result import Posterior
 
-__all__ = ["DEFAULT_MU_PRIORS", "DEFAULT_TAU_PRIORS", "compare"]
+__all__ = ["DEFAULT_TAU_PRIORS", "compare"]
 
 #: Priors for tau that `compare` tries by default: from narrow to wide, and with a heavy tail.
 DEFAULT_TAU_PRIORS: tuple[TauPrior, ...] = (
@@ -30,8 +28,6 @@ DEFAULT_TAU_PRIORS: tuple[TauPrior, ...] = (
     HalfCauchy(0.5),
     Uniform(5.0),
 )
-#: Priors for mu that `compare` tries by default where a proper one is of interest.
-DEFAULT_MU_PRIORS: tuple[MuPrior, ...] = (Flat(), Normal(0.0, 4.0))
 
 
 def compare(
