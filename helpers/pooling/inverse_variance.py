@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,7 +132,7 @@ def fit_inverse_variance(
         raise UnsupportedError(
             f"method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
         )
-    final = moments(batch, t.tau2)
+    final = moments(batch, t.tau2) if t.final is None else t.final
     start = final if not t.tau2.any() else moments(batch, np.zeros(rows))
     df = batch.k - batch.p
     free = df > 0
@@ -150,7 +150,7 @@ def fit_inverse_variance(
     return InverseVarianceFit(
         batch=batch,
         method=method,
-        tau2=t,
+        tau2=t if t.final is None else replace(t, final=None),
         beta=final.beta,
         cov=final.cov,
         scale=np.where(free, final.rss / safe, np.nan),

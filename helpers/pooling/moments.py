@@ -55,7 +55,7 @@ class Batch:
     anchor: NDArray[np.intp]
     others: Array
 
-    def rows(self, index: slice | NDArray[np.intp]) -> Batch:
+    def rows(self, index: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Batch:
         """Replicates picked by `index`."""
         return Batch(
             self.yi[index],
@@ -178,20 +178,17 @@ def moments(batch: Batch, tau2: Array, *, curvature: bool = True) -> Moments:
 
 def _dot(a: Array, b: Array) -> Array:
     """Sum of products over the last axis."""
-    return np.einsum("...k,...k->...", a, b)
+    return np.vecdot(a, b)
 
 
 def _intercept(batch: Batch, tau2: Array, curvature: bool) -> Moments:
     """Moments of the weighted mean; `m` marks the anchor, `rest` sums over the others."""
-    at = batch.anchor[:, None]
-    y_m, v_m, c_m = (
-        np.take_along_axis(values, at, axis=1) for values in (batch.yi, batch.vi, batch.counts)
-    )
-    y, v, c, others = batch.yi - y_m, batch.vi, batch.counts, batch.others
+    at = np.arange(len(batch.anchor)), batch.anchor
+    y_m, v_m, c_m = batch.yi[at], batch.vi[at], batch.counts[at]
+    y, v, c, others = batch.yi - y_m[:, None], batch.vi, batch.counts, batch.others
     if tau2.ndim == 2:
         y, v, c, others = y[:, None], v[:, None], c[:, None], others[:, None]
-    else:
-        y_m, v_m, c_m = y_m[:, 0], v_m[:, 0], c_m[:, 0]
+        y_m, v_m, c_m = y_m[:, None], v_m[:, None], c_m[:, None]
     w1 = 1.0 / (v + tau2[..., None])
     w = c * w1
     w_m = 1.0 / (v_m + tau2)

@@ -8,7 +8,7 @@ doi:10.3102/10769986030003261.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,8 @@ class Tau2Fit:
         The estimate is 0 because the unconstrained one would be negative or zero.
     scan : Scan or None
         Certificate of the global maximum (ML and REML).
+    final : Moments or None
+        Moments at the estimates, where the estimator has computed them anyway.
     """
 
     tau2: Array
@@ -82,6 +84,7 @@ class Tau2Fit:
     converged: NDArray[np.bool_]
     boundary: NDArray[np.bool_]
     scan: Scan | None = None
+    final: Moments | None = field(default=None, repr=False)
 
 
 def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
@@ -204,32 +207,68 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
     grid = _grid(batch, upper, grid_points)
     ll, score = _profile(batch, grid, restricted)
     up = score > 0
-    at_zero = ~up[:, 0]
+    at_zero = np.flatnonzero(~up[:, 0])
     owner, cell = np.nonzero(up[:, :-1] & ~up[:, 1:])
-    root, done = _refine(batch.rows(owner), grid[owner, cell], grid[owner, cell + 1], restricted)
-    owners = np.concatenate([np.nonzero(at_zero)[0], owner])
-    values = np.concatenate([np.zeros(int(at_zero.sum())), root])
-    fine = np.concatenate([np.ones(int(at_zero.sum()), dtype=bool), done])
-    heights = log_likelihood(
-        batch.rows(owners), moments(batch.rows(owners), values), restricted=restricted
+    root, fine = _refine(
+        batch.rows(owner),
+        grid[owner, cell],
+        grid[owner, cell + 1],
+        _guess(grid[owner], score[owner], cell),
+        restricted,
     )
-    # One row per replicate, its best candidate last.
-    order = np.lexsort((heights, owners))
-    owners, values, heights, fine = owners[order], values[order], heights[order], fine[order]
-    maxima = np.bincount(owners, minlength=replicates)
-    last = np.cumsum(maxima) - 1
-    best = heights[last]
-    gap = np.where(maxima > 1, best - heights[np.maximum(last - 1, 0)], np.inf)
-    tau2 = values[last]
-    final = moments(batch, tau2)
+    gap = np.full(replicates, np.inf)
+    if at_zero.size:
+        owner = np.concatenate([at_zero, owner])
+        root = np.concatenate([np.zeros(at_zero.size), root])
+        fine = np.concatenate([np.ones(at_zero.size, dtype=bool), fine])
+        order = np.argsort(owner, kind="stable")
+        owner, root, fine = owner[order], root[order], fine[order]
+    maxima = np.bincount(owner, minlength=replicates)
+    if owner.size > replicates:
+        # Several maxima in some replicate: one row per replicate, its best candidate last.
+        part = batch.rows(owner)
+        heights = log_likelihood(part, moments(part, root), restricted=restricted)
+        order = np.lexsort((heights, owner))
+        last = np.cumsum(maxima) - 1
+        heights = heights[order]
+        second = heights[np.maximum(last - 1, 0)]
+        gap = np.where(maxima > 1, heights[last] - second, np.inf)
+        root, fine = root[order][last], fine[order][last]
+    final = moments(batch, root)
+    best = log_likelihood(batch, final, restricted=restricted)
     information = 0.5 * (final.trace_pp if restricted else final.sum_w2)
     return Tau2Fit(
-        tau2,
+        root,
         _inverse_root(information),
-        fine[last],
-        tau2 == 0.0,
+        fine,
+        root == 0.0,
         Scan(grid_points, upper, maxima, gap, best - ll.max(axis=1)),
+        final,
     )
+
+
+def _guess(grid: Array, score: Array, cell: NDArray[np.intp]) -> Array:
+    """Where the score crosses zero, by interpolation in the four points around each bracket.
+
+    Newton's inverse interpolation of the position on the (evenly spaced) index scale; the middle
+    of the bracket where it leads out of it.
+    """
+    points = grid.shape[1]
+    rows = np.arange(len(cell))[:, None]
+    low, high = grid[rows[:, 0], cell], grid[rows[:, 0], cell + 1]
+    middle = 0.5 * (low + high)
+    if points < 4 or not cell.size:
+        return middle
+    at = np.clip(cell - 1, 0, points - 4)[:, None] + np.arange(4)
+    s, x = score[rows, at], grid[rows, at]
+    # Divided differences need distinct scores, which a falling score has.
+    if not (s[:, :-1] > s[:, 1:]).all():
+        return middle
+    one = (x[:, 1:] - x[:, :-1]) / (s[:, 1:] - s[:, :-1])
+    two = (one[:, 1:] - one[:, :-1]) / (s[:, 2:] - s[:, :-2])
+    three = (two[:, 1] - two[:, 0]) / (s[:, 3] - s[:, 0])
+    t = x[:, 0] - s[:, 0] * (one[:, 0] - s[:, 1] * (two[:, 0] - s[:, 2] * three))
+    return np.where((t > low) & (t < high), t, middle)
 
 
 def _profile(batch: Batch, grid: Array, restricted: bool) -> tuple[Array, Array]:
@@ -244,39 +283,52 @@ def _inverse_root(information: Array) -> Array:
 
 
 def _refine(
-    batch: Batch, low: Array, high: Array, restricted: bool
+    batch: Batch, low: Array, high: Array, start: Array, restricted: bool
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Newton steps on the score inside brackets in which it changes sign from + to -."""
-    low, high = low.copy(), high.copy()
-    t = 0.5 * (low + high)
-    active = np.arange(t.size)
+    """Newton steps on the score inside brackets in which it changes sign from + to -.
+
+    Two steps tell the constant of quadratic convergence, and so the error left after the second:
+    a row ends when that is at rounding, without a step to confirm it.
+    """
+    t = start.copy()
     done = np.zeros(t.size, dtype=bool)
+    if not t.size:
+        return t, done
+    least = 1e-3 * smallest_variance(batch)
+    active = np.arange(t.size)
+    part, now, before = batch, t, np.zeros(t.size)
     for _ in range(100):
-        if active.size == 0:
-            break
-        part = batch.rows(active)
-        m = moments(part, t[active])
+        m = moments(part, now)
         score = _score(m, restricted=restricted)
         slope = _curvature(m, restricted=restricted)
         rising = score > 0
-        low[active] = np.where(rising, t[active], low[active])
-        high[active] = np.where(rising, high[active], t[active])
+        low, high = np.where(rising, now, low), np.where(rising, high, now)
         concave = slope < 0
-        step = t[active] - score / np.where(concave, slope, -1.0)
-        inside = concave & (step > low[active]) & (step < high[active])
-        new = np.where(inside, step, 0.5 * (low[active] + high[active]))
-        scale = np.maximum(new, 1e-3 * smallest_variance(part))
-        finished = (score == 0) | (np.abs(new - t[active]) <= 4e-15 * scale)
-        new = np.where(score == 0, t[active], new)
-        t[active] = new
+        new = now - score / np.where(concave, slope, -1.0)
+        inside = concave & (new > low) & (new < high)
+        new = np.where(inside, new, 0.5 * (low + high))
+        zero = score == 0
+        new = np.where(zero, now, new)
+        step = np.abs(new - now)
+        scale = np.maximum(new, least)
+        left = 4e-15 * scale
+        ratio = step / np.where(before > 0, before, 1.0)
+        finished = zero | (step <= left)
+        finished |= inside & (before > 0) & (step * ratio * ratio <= left)
         # A step of rounding size in an unlucky bracket can go on for ever: the bracket decides.
-        finished |= high[active] - low[active] <= 1e-14 * scale
+        finished |= high - low <= 1e-14 * scale
+        before = np.where(inside, step, 0.0)
+        t[active] = new
         done[active[finished]] = True
-        active = active[~finished]
-    if active.size:
-        # Rounding in the score sets the limit: accept what cannot be improved further.
-        part = batch.rows(active)
-        m = moments(part, t[active])
-        noise = 1e-12 * (m.y_pp_y + m.sum_w)
-        done[active] = np.abs(_score(m, restricted=restricted)) <= noise
+        if finished.all():
+            return t, done
+        stay = ~finished
+        active, now, before, least = active[stay], new[stay], before[stay], least[stay]
+        low, high = low[stay], high[stay]
+        if not stay.all():
+            part = part.rows(stay)
+    # Rounding in the score sets the limit: accept what cannot be improved further.
+    m = moments(part, now)
+    noise = 1e-12 * (m.y_pp_y + m.sum_w)
+    done[active] = np.abs(_score(m, restricted=restricted)) <= noise
     return t, done
