@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from helpers.bayes import posterior
     from helpers.evidence import (
         EvidenceError,
         codebook,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
     from helpers.multilevel import pool_multilevel
     from helpers.pooling import pool, pool_effects
+    from helpers.rates import pool_rates
     from helpers.regression import meta_regression
     from helpers.subgroups import subgroups
 
@@ -41,6 +43,8 @@ _HOME = {
     "pool": "helpers.pooling",
     "pool_effects": "helpers.pooling",
     "pool_multilevel": "helpers.multilevel",
+    "pool_rates": "helpers.rates",
+    "posterior": "helpers.bayes",
     "read_cohorts": "helpers.evidence",
     "subgroups": "helpers.subgroups",
 }
@@ -59,6 +63,8 @@ __all__ = [
     "pool",
     "pool_effects",
     "pool_multilevel",
+    "pool_rates",
+    "posterior",
     "read_cohorts",
     "subgroups",
 ]

@@ -39,7 +39,7 @@ from helpers.distributions import (
 )
 from helpers.errors import UnsupportedError
 from helpers.pooling.glmm_data import CountData
-from helpers.pooling.intervals import KNAPP_HARTUNG, knapp_hartung_se
+from helpers.pooling.intervals import KNAPP_HARTUNG, knapp_hartung_se, wald_is_wider
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.moments import Batch, moments, prepare
 from helpers.pooling.quadratic import quadratic_sf
@@ -65,7 +65,6 @@ __all__ = [
     "q_profile_limits",
     "symmetric_limits",
     "take_fits",
-    "wald_is_wider",
 ]
 
 _CELLS = 2_000_000  # numbers held at once
@@ -114,19 +113,6 @@ def mu_limits(fit: InverseVarianceFit, method: str, level: float) -> Limits:
         z_low, z_high = symmetric_limits(fit.mu, fit.se, level)
         low, high = np.where(wald, z_low, low), np.where(wald, z_high, high)
     return low, high
-
-
-def wald_is_wider(fit: InverseVarianceFit, level: float) -> NDArray[np.bool_]:
-    """Whether the Wald interval is wider than that of Knapp and Hartung, shape (R,).
-
-    Examples
-    --------
-    >>> from helpers.pooling.inverse_variance import fit_inverse_variance
-    >>> wald_is_wider(fit_inverse_variance([0.0, 0.01, 0.02], [1.0, 1.0, 1.0]), 0.95).tolist()
-    [True]
-    """
-    upper = 0.5 + 0.5 * level
-    return norm_ppf(upper) > t_ppf(upper, fit.df) * np.sqrt(fit.scale)
 
 
 def _by_chunks(rows: int, width: int, part: Callable[[slice], Limits]) -> Limits:

@@ -208,7 +208,8 @@ def test_identical_effects_have_no_knapp_hartung_interval() -> None:
     with pytest.raises(MetaAnalysisError, match="all effects are identical"):
         fit.prediction_interval("knapp-hartung")
     with pytest.raises(MetaAnalysisError, match="all effects are identical"):
-        pool_effects([0.3, 0.3], [0.02, 0.01])
+        pool_effects([0.3, 0.3], [0.02, 0.01], ci_method="knapp-hartung")
+    assert pool_effects([0.3, 0.3], [0.02, 0.01]).se == fit.se
     assert fit.conf_int("knapp-hartung-wider") == fit.conf_int("wald")
 
 
@@ -298,6 +299,8 @@ def test_cautions_name_what_is_wrong() -> None:
     assert "few-studies" in codes(events=[5, 9, 14], n=[30] * 3)
     assert "excluded-studies" in codes(events=[5, None, 14], n=[30] * 3)
     assert "double-arcsine" in codes(events=[5, 9, 14], n=[30] * 3, measure="double-arcsine")
-    assert "knapp-hartung-narrow" in codes(events=[5, 5, 6], n=[30] * 3)
+    narrow = codes(events=[5, 5, 6], n=[30] * 3, ci_method="knapp-hartung")
+    assert "knapp-hartung-narrow" in narrow
+    assert "knapp-hartung-narrow" not in codes(events=[5, 5, 6], n=[30] * 3)
     wald = codes(events=[5, 5, 6], n=[30] * 3, ci_method="wald")
     assert "knapp-hartung-narrow" not in wald

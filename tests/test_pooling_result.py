@@ -334,7 +334,7 @@ def test_every_choice_has_its_words_and_sources() -> None:
         said.add(methods.sentence)
     for tau2_method in TAU2_METHODS:
         said.add(str(pool(events=EVENTS, n=N, tau2_method=tau2_method).methods()))
-    for ci_method in ("wald", "t", "knapp-hartung-max1", "knapp-hartung-wider"):
+    for ci_method in ("wald", "t", "knapp-hartung", "knapp-hartung-wider"):
         said.add(str(pool(events=EVENTS, n=N, ci_method=ci_method).methods()))
     # 5 + 5, 4 + 4 and 2 combinations of measure and model, 11 more estimators, 4 more intervals.
     assert len(said) == 20 + 11 + 4
@@ -350,3 +350,20 @@ def test_rates_are_shown_per_unit_of_time() -> None:
     assert fit.n is None
     assert fit.ci.lower < fit.estimate < fit.ci.upper
     assert fit.summary_frame().loc["glmm", "time"] == 470.5
+
+
+def test_the_wider_interval_is_the_wider_one_where_the_standard_errors_are_equal() -> None:
+    # Paule and Mandel's estimate makes the Knapp-Hartung factor one, up to rounding
+    fit = pool_effects([0.1, 0.5, 0.9, 1.6], [0.02, 0.05, 0.01, 0.08], tau2_method="PM")
+    wald, scaled = fit.conf_int("wald"), fit.conf_int("knapp-hartung")
+    assert scaled.upper - scaled.lower > wald.upper - wald.lower
+    assert fit.conf_int("knapp-hartung-wider") == pytest.approx(scaled, rel=1e-9)
+
+
+def test_the_default_prediction_interval_needs_three_studies() -> None:
+    fit = pool(events=[3, 8], n=[40, 60])
+    with pytest.raises(UnsupportedError, match="too few studies"):
+        fit.prediction_interval()
+    assert fit.prediction_interval("t-k-1").lower < fit.estimate
+    three = pool(events=[3, 8, 16], n=[40, 60, 50])
+    assert three.prediction_interval() == three.prediction_interval("t-k-2")

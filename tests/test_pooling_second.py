@@ -188,7 +188,7 @@ def test_dersimonian_laird_agrees_with_statsmodels() -> None:
         if theirs.tau2 > 0:
             assert fit.mu == pytest.approx(theirs.mean_effect_re, rel=1e-12)
             assert fit.se == pytest.approx(theirs.sd_eff_w_re, rel=1e-12)
-            scaled = pool_effects(y, v, tau2_method="DL")
+            scaled = pool_effects(y, v, tau2_method="DL", ci_method="knapp-hartung")
             assert scaled.se == pytest.approx(theirs.sd_eff_w_re_hksj, rel=1e-12)
 
 

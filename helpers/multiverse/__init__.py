@@ -30,7 +30,6 @@ from helpers.multiverse.grid import OPTIONS, Grid, build_grid, check_option, rea
 from helpers.multiverse.kernels import Array, Estimates, Rows, estimate, incompatible, unique_rows
 from helpers.multiverse.result import MultiverseResult, Share
 from helpers.multiverse.variants import Variants, build_variants
-from helpers.pooling.intervals import KNAPP_HARTUNG
 from helpers.pooling.studies import read_columns
 
 if TYPE_CHECKING:
@@ -253,14 +252,10 @@ def _pooled(
 def _prediction(est: Estimates, options: list[dict[str, Any]], level: float) -> tuple[Array, Array]:
     """Give the default prediction intervals of `PoolResult`, on the model scale."""
     model = np.array([o["model"] for o in options], dtype=object)
-    scaled = np.array([o["ci_method"] in KNAPP_HARTUNG for o in options], dtype=bool)
-    # the default after any Knapp-Hartung interval is the unmodified one, if there is one
-    scaled &= model == "random"
-    se = np.where(scaled, est.se_plain, est.se_model)
-    random = est.fitted & (est.k > 1) & (model != "common")
-    random &= ~scaled | (np.where(random, est.se_plain, 0.0) > 1e-8 * est.se_model)
-    q = t_ppf(0.5 + 0.5 * level, np.where(random, np.maximum(est.k - 1.0, 1.0), 1.0))
-    half = np.where(random, q * np.sqrt(np.where(random, est.tau2 + se**2, 0.0)), np.nan)
+    random = est.fitted & (est.k > 2) & (model != "common")
+    q = t_ppf(0.5 + 0.5 * level, np.where(random, np.maximum(est.k - 2.0, 1.0), 1.0))
+    variance = np.where(random, est.tau2 + est.se_model**2, 0.0)
+    half = np.where(random, q * np.sqrt(variance), np.nan)
     return est.mu - half, est.mu + half
 
 

@@ -15,7 +15,6 @@ from helpers.batch_intervals import (
     profile_mu_limits,
     symmetric_limits,
     take_fits,
-    wald_is_wider,
 )
 from helpers.distributions import chi2_isf
 from helpers.effects import get_measure
@@ -28,6 +27,7 @@ from helpers.pooling.intervals import (
     KNAPP_HARTUNG,
     knapp_hartung_se,
     single_knapp_hartung_se,
+    wald_is_wider,
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from helpers.pooling.likelihood import family_of, pool_counts
@@ -44,7 +44,7 @@ class Estimates:
     """Fits of N rows on the model scale, filled by the kernels; NaN where there is none.
 
     `df` is that of the t quantile in the interval, infinite where it is normal; `se` that of
-    the interval method, `se_plain` that of the unmodified Knapp-Hartung method. `reason` says
+    the interval method, `se_model` that of the model. `reason` says
     why there is no result; `failed` marks those where it should exist (no maximum found, no
     bounded interval) as opposed to undefined ones (nothing to pool, no maximum).
     """
@@ -52,7 +52,6 @@ class Estimates:
     mu: Array
     se: Array
     se_model: Array
-    se_plain: Array
     tau2: Array
     df: Array
     lower: Array
@@ -69,13 +68,12 @@ class Estimates:
     @classmethod
     def empty(cls, rows: int) -> Estimates:
         """Table without a result."""
-        none = [np.full(rows, np.nan) for _ in range(10)]
-        mu, se, se_model, se_plain, tau2, lower, upper, events, size, inverse = none
+        none = [np.full(rows, np.nan) for _ in range(9)]
+        mu, se, se_model, tau2, lower, upper, events, size, inverse = none
         return cls(
             mu=mu,
             se=se,
             se_model=se_model,
-            se_plain=se_plain,
             tau2=tau2,
             df=np.full(rows, np.inf),
             lower=lower,
@@ -217,11 +215,6 @@ def _inverse_variance(
         out.fitted[at] = True
         lost = at[~out.converged[at]]
         out.failed[lost], out.reason[lost] = True, "the estimate of tau2 did not converge"
-        several = out.k[at] > 1
-        kept = take_fits(fit, np.unique(cell[several]))
-        plain = np.full(fit.mu.size, np.nan)
-        plain[np.unique(cell[several])] = knapp_hartung_se(kept, "knapp-hartung", level)
-        out.se_plain[at] = plain[cell]
         for name in dict.fromkeys(options[i]["ci_method"] for i in at):
             mine = np.array([options[i]["ci_method"] == name for i in at])
             for single in (False, True):

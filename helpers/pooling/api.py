@@ -78,8 +78,9 @@ def pool(
     tau2_method : str, optional
         One of `helpers.pooling.tau2.TAU2_METHODS` for model "random"; default "REML".
     ci_method : str, optional
-        One of `helpers.pooling.intervals.MU_METHODS` for the model. Default: "knapp-hartung"
-        for "random" (IntHout et al. 2014, doi:10.1186/1471-2288-14-25), else "wald".
+        One of `helpers.pooling.intervals.MU_METHODS` for the model. Default:
+        "knapp-hartung-max1" for "random" (Roever et al. 2015, doi:10.1186/s12874-015-0091-1),
+        which kept its level best in our simulations, else "wald".
     level : float
         Level of all intervals.
     add, to
@@ -243,7 +244,7 @@ def _options(
         raise UnsupportedError(f"tau2_method={tau2_method!r} does not go with model={model!r}")
     else:
         tau2_method = "ML" if model == "glmm" else None
-    ci_method = ci_method or ("knapp-hartung" if model == "random" else "wald")
+    ci_method = ci_method or ("knapp-hartung-max1" if model == "random" else "wald")
     if ci_method not in MU_METHODS[model]:
         raise UnsupportedError(
             f"ci_method={ci_method!r} is not defined for model={model!r}; expected one of "

@@ -97,9 +97,23 @@ def knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> Arra
     scaled = fit.se * np.sqrt(scale)
     if method != "knapp-hartung-wider":
         return scaled
+    return np.where(wald_is_wider(fit, level), fit.se, scaled)
+
+
+def wald_is_wider(fit: InverseVarianceFit, level: float) -> NDArray[np.bool_]:
+    """Whether the Wald interval is wider than that of Knapp and Hartung, shape (R,).
+
+    Equal standard errors do not decide it: where the scale factor is one, as the estimators of
+    Paule and Mandel make it, the quantile of t still widens the interval of Knapp and Hartung.
+
+    Examples
+    --------
+    >>> from helpers.pooling.inverse_variance import fit_inverse_variance
+    >>> wald_is_wider(fit_inverse_variance([0.0, 0.01, 0.02], [1.0, 1.0, 1.0]), 0.95).tolist()
+    [True]
+    """
     upper = 0.5 + 0.5 * level
-    wald_wider = norm_ppf(upper) * fit.se > t_ppf(upper, fit.df) * scaled
-    return np.where(wald_wider, fit.se, scaled)
+    return norm_ppf(upper) > t_ppf(upper, fit.df) * np.sqrt(fit.scale)
 
 
 def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> float:

@@ -133,12 +133,16 @@ def fit_inverse_variance(
             f"method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
         )
     final = moments(batch, t.tau2) if t.final is None else t.final
-    start = final if not t.tau2.any() else moments(batch, np.zeros(rows))
+    if t.start is None:
+        start = final if not t.tau2.any() else moments(batch, np.zeros(rows))
+        rss, trace_p = start.rss, start.trace_p
+    else:
+        rss, trace_p = t.start
     df = batch.k - batch.p
     free = df > 0
     safe = np.where(free, df, 1.0)
-    q = np.where(free, start.rss, 0.0)
-    vt = np.where(free, safe / np.where(free, start.trace_p, 1.0), np.nan)
+    q = np.where(free, rss, 0.0)
+    vt = np.where(free, safe / np.where(free, trace_p, 1.0), np.nan)
     if method == "common" and tau2 is None:
         excess = np.where(q > 0, (q - df) / np.where(q > 0, q, 1.0), 0.0)
         i2 = 100.0 * np.maximum(excess, 0.0)
@@ -150,7 +154,7 @@ def fit_inverse_variance(
     return InverseVarianceFit(
         batch=batch,
         method=method,
-        tau2=t if t.final is None else replace(t, final=None),
+        tau2=t if t.final is None else replace(t, final=None, start=None),
         beta=final.beta,
         cov=final.cov,
         scale=np.where(free, final.rss / safe, np.nan),

@@ -116,17 +116,16 @@ def prepare(
     >>> prepare([0.1, 0.2], [0.01, 0.02]).k.tolist()
     [2.0]
     """
-    y, v = np.broadcast_arrays(
-        np.atleast_2d(np.asarray(yi, dtype=float)), np.atleast_2d(np.asarray(vi, dtype=float))
-    )
-    c = np.ones(y.shape) if counts is None else np.atleast_2d(np.asarray(counts, dtype=float))
-    shape = np.broadcast_shapes(y.shape, c.shape)
+    y, v = np.array(yi, dtype=float, ndmin=2), np.array(vi, dtype=float, ndmin=2)
+    shape = np.broadcast_shapes(y.shape, v.shape)
+    c = np.ones(shape) if counts is None else np.array(counts, dtype=float, ndmin=2)
+    shape = np.broadcast_shapes(shape, c.shape)
     x = None if design is None else np.asarray(design, dtype=float)
     if x is not None:
         x = x[None] if x.ndim == 2 else x
         shape = np.broadcast_shapes(shape, x.shape[:2])
         x = np.broadcast_to(x, (*shape, x.shape[2]))
-    y, v, c = (np.broadcast_to(a, shape) for a in (y, v, c))
+    y, v, c = (a if a.shape == shape else np.broadcast_to(a, shape) for a in (y, v, c))
     used = c > 0
     bad = used & ~(np.isfinite(y) & np.isfinite(v) & (v > 0))
     if bad.any():
@@ -143,7 +142,7 @@ def prepare(
     p = 1 if x is None else int(x.shape[2])
     anchor = np.argmin(np.where(used, v, np.inf), axis=1)
     others = np.array(c)
-    np.put_along_axis(others, anchor[:, None], 0.0, axis=1)
+    others[np.arange(len(anchor)), anchor] = 0.0
     return Batch(y, v, np.array(c), x, c.sum(axis=1), p, anchor, others)
 
 

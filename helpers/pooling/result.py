@@ -19,6 +19,7 @@ from helpers.pooling.intervals import (
     profile_mu_interval,
     single_knapp_hartung_se,
     symmetric_interval,
+    wald_is_wider,
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import glmm_profile, pooled_profile
@@ -244,7 +245,7 @@ class PoolResult:
             raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
         if method in KNAPP_HARTUNG:
             se = single_knapp_hartung_se(fit, method, level)
-            wald = method == "knapp-hartung-wider" and se == self.se_model
+            wald = method == "knapp-hartung-wider" and bool(wald_is_wider(fit, level)[0])
             return symmetric_interval(self.mu, se, level, None if wald else self.k - 1)
         if method == "henmi-copas":
             y, v = self._included()
@@ -280,7 +281,9 @@ class PoolResult:
             raise UnsupportedError(f"no standard error belongs to ci_method={self.ci_method!r}")
         statistic = (self.mu - null) / self.se
         wald = self.ci_method == "wald" or (
-            self.ci_method == "knapp-hartung-wider" and self.se == self.se_model
+            self.ci_method == "knapp-hartung-wider"
+            and isinstance(self.engine, InverseVarianceFit)
+            and bool(wald_is_wider(self.engine, self.level)[0])
         )
         if wald:
             return EffectTest(statistic, None, 2.0 * float(norm_sf(abs(statistic))))
@@ -305,8 +308,9 @@ class PoolResult:
         Parameters
         ----------
         method : str, optional
-            One of `helpers.pooling.prediction.PREDICTION_METHODS` for the model. Default:
-            "knapp-hartung" after a Knapp-Hartung confidence interval, else "t-k-1".
+            One of `helpers.pooling.prediction.PREDICTION_METHODS` for the model. The default
+            "t-k-2" (Higgins et al. 2009, doi:10.1111/j.1467-985X.2008.00552.x) comes closest to
+            its level in our simulations, for every model; it needs at least 3 studies.
         scale, level
             As in `conf_int`.
         draws, seed : int
@@ -326,8 +330,7 @@ class PoolResult:
         >>> 0 < low < fit.estimate < high < 1
         True
         """
-        if method is None:
-            method = "knapp-hartung" if self.ci_method in KNAPP_HARTUNG else "t-k-1"
+        method = method or "t-k-2"
         level = self._level(level)
         allowed = PREDICTION_METHODS[self.model]
         if method not in allowed:

@@ -77,6 +77,8 @@ class Tau2Fit:
         Certificate of the global maximum (ML and REML).
     final : Moments or None
         Moments at the estimates, where the estimator has computed them anyway.
+    start : tuple of ndarray or None
+        Likewise y'Py and tr(P) at tau2 = 0, each of shape (R,).
     """
 
     tau2: Array
@@ -85,6 +87,7 @@ class Tau2Fit:
     boundary: NDArray[np.bool_]
     scan: Scan | None = None
     final: Moments | None = field(default=None, repr=False)
+    start: tuple[Array, Array] | None = field(default=None, repr=False)
 
 
 def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
@@ -110,6 +113,12 @@ def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
 
 def _score(m: Moments, *, restricted: bool) -> Array:
     return 0.5 * (m.y_pp_y - (m.trace_p if restricted else m.sum_w))
+
+
+def _balance(m: Moments, *, restricted: bool) -> Array:
+    """Score relative to its parts, between -1 and 1: far nearer to a straight line in log tau2."""
+    down = m.trace_p if restricted else m.sum_w
+    return (m.y_pp_y - down) / (m.y_pp_y + down)
 
 
 def _curvature(m: Moments, *, restricted: bool) -> Array:
@@ -140,7 +149,7 @@ def upper_bound(batch: Batch) -> Array:
 
 def smallest_variance(batch: Batch) -> Array:
     """Give the smallest sampling variance of each replicate."""
-    return np.where(batch.counts > 0, batch.vi, np.inf).min(axis=1)
+    return batch.vi[np.arange(len(batch.anchor)), batch.anchor]
 
 
 def _grid(batch: Batch, upper: Array, points: int) -> Array:
@@ -205,15 +214,17 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
     replicates = batch.yi.shape[0]
     upper = upper_bound(batch)
     grid = _grid(batch, upper, grid_points)
-    ll, score = _profile(batch, grid, restricted)
-    up = score > 0
+    scan = moments(batch, grid, curvature=False)
+    ll = log_likelihood(batch, scan, restricted=restricted)
+    balance = _balance(scan, restricted=restricted)
+    up = balance > 0
     at_zero = np.flatnonzero(~up[:, 0])
     owner, cell = np.nonzero(up[:, :-1] & ~up[:, 1:])
     root, fine = _refine(
         batch.rows(owner),
         grid[owner, cell],
         grid[owner, cell + 1],
-        _guess(grid[owner], score[owner], cell),
+        _guess(grid[owner], balance[owner], cell),
         restricted,
     )
     gap = np.full(replicates, np.inf)
@@ -244,37 +255,31 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
         root == 0.0,
         Scan(grid_points, upper, maxima, gap, best - ll.max(axis=1)),
         final,
+        (scan.rss[:, 0], scan.trace_p[:, 0]),
     )
 
 
 def _guess(grid: Array, score: Array, cell: NDArray[np.intp]) -> Array:
-    """Where the score crosses zero, by interpolation in the four points around each bracket.
+    """Where the score crosses zero: inverse interpolation in the four points around a bracket.
 
-    Newton's inverse interpolation of the position on the (evenly spaced) index scale; the middle
-    of the bracket where it leads out of it.
+    The middle of the bracket where that leads out of it.
     """
-    points = grid.shape[1]
-    rows = np.arange(len(cell))[:, None]
-    low, high = grid[rows[:, 0], cell], grid[rows[:, 0], cell + 1]
+    rows = np.arange(len(cell))
+    low, high = grid[rows, cell], grid[rows, cell + 1]
     middle = 0.5 * (low + high)
-    if points < 4 or not cell.size:
+    points = grid.shape[1]
+    if points < 4:
         return middle
     at = np.clip(cell - 1, 0, points - 4)[:, None] + np.arange(4)
-    s, x = score[rows, at], grid[rows, at]
+    s, x = score[rows[:, None], at], grid[rows[:, None], at]
     # Divided differences need distinct scores, which a falling score has.
-    if not (s[:, :-1] > s[:, 1:]).all():
-        return middle
+    falling = (s[:, :-1] > s[:, 1:]).all(axis=1)
+    s = np.where(falling[:, None], s, -np.arange(4.0))
     one = (x[:, 1:] - x[:, :-1]) / (s[:, 1:] - s[:, :-1])
     two = (one[:, 1:] - one[:, :-1]) / (s[:, 2:] - s[:, :-2])
     three = (two[:, 1] - two[:, 0]) / (s[:, 3] - s[:, 0])
     t = x[:, 0] - s[:, 0] * (one[:, 0] - s[:, 1] * (two[:, 0] - s[:, 2] * three))
-    return np.where((t > low) & (t < high), t, middle)
-
-
-def _profile(batch: Batch, grid: Array, restricted: bool) -> tuple[Array, Array]:
-    """Log-likelihood and score on the grid."""
-    m = moments(batch, grid, curvature=False)
-    return log_likelihood(batch, m, restricted=restricted), _score(m, restricted=restricted)
+    return np.where(falling & (t > low) & (t < high), t, middle)
 
 
 def _inverse_root(information: Array) -> Array:
