@@ -20,7 +20,7 @@ from helpers.distributions import chi2_isf
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.multiverse.variants import Mask, Variants
-from helpers.pooling.api import _options
+from helpers.pooling.api import make_options
 from helpers.pooling.glmm import fit_glmm
 from helpers.pooling.glmm_profile import LimitStatus, profile_ci_mu
 from helpers.pooling.intervals import (
@@ -109,7 +109,7 @@ def incompatible(options: dict[str, Any], level: float) -> str:
         "back_transform": "harmonic-mean",
     }
     try:
-        _options(**{**defaults, **given, "study_ci": "wald"}, level=level)
+        make_options(**{**defaults, **given, "study_ci": "wald"}, level=level)
     except UnsupportedError as error:
         return str(error)
     return ""

@@ -25,7 +25,7 @@ from helpers.pooling.tau2 import TAU2_METHODS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MODELS", "fit_studies", "pool", "pool_effects"]
+__all__ = ["MODELS", "fit_studies", "make_options", "pool", "pool_effects"]
 
 #: Models of `pool`.
 MODELS: tuple[str, ...] = ("common", "random", "glmm")
@@ -119,7 +119,7 @@ def pool(
         raise UnsupportedError(f"measure={measure!r} is a rate: give `time`, not `n`")
     if scale.kind == "proportion" and (n is None or time is not None):
         raise UnsupportedError(f"measure={measure!r} is a proportion: give `n`, not `time`")
-    options = _options(
+    options = make_options(
         measure=measure,
         model=model,
         method=method,
@@ -194,7 +194,7 @@ def pool_effects(
         raise UnsupportedError("model='glmm' needs counts; use pool(events=..., n=...)")
     if scale.needs_size and n is None:
         raise UnsupportedError(f"measure={measure!r} needs `n` for its back-transformation")
-    options = _options(
+    options = make_options(
         measure=measure,
         model=model,
         method=None,
@@ -210,7 +210,7 @@ def pool_effects(
     return fit_studies(from_effects(data, yi, vi, study, n), options, tau2=tau2)
 
 
-def _options(
+def make_options(
     *,
     measure: str,
     model: str,
@@ -220,7 +220,7 @@ def _options(
     level: float,
     **rest: Any,
 ) -> Options:
-    """Complete and check the choices."""
+    """Complete the choices of a call and refuse those that do not go together."""
     if model not in MODELS:
         raise UnsupportedError(f"model={model!r}: expected one of {', '.join(MODELS)}")
     natural = "likelihood" if model == "glmm" else "inverse-variance"
