@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers.bayes import posterior
+    from helpers.beta_binomial import pool_beta_binomial
     from helpers.evidence import (
         EvidenceError,
         codebook,
@@ -41,6 +42,7 @@ _HOME = {
     "load_sources": "helpers.evidence",
     "meta_regression": "helpers.regression",
     "pool": "helpers.pooling",
+    "pool_beta_binomial": "helpers.beta_binomial",
     "pool_effects": "helpers.pooling",
     "pool_multilevel": "helpers.multilevel",
     "pool_rates": "helpers.rates",
@@ -61,6 +63,7 @@ __all__ = [
     "load_sources",
     "meta_regression",
     "pool",
+    "pool_beta_binomial",
     "pool_effects",
     "pool_multilevel",
     "pool_rates",

@@ -403,6 +403,12 @@ class PoolResult:
             )
         return profile_tau2_interval(fit, level, restricted=self.tau2_method == "REML")
 
+    def shrunken_estimates(self) -> pd.DataFrame:
+        """Draw each study towards the mean (see `helpers.pooling.shrinkage`)."""
+        from helpers.pooling.shrinkage import shrunken_estimates
+
+        return shrunken_estimates(self)
+
     # --- aftercare: rooms to the right, imported when asked for --------------------------------
 
     def leave_one_out(self) -> pd.DataFrame:

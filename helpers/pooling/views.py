@@ -76,7 +76,7 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
             out["n"] = int(fit.n or 0)
     out |= {"estimate": fit.estimate, "ci_lower": limits.lower, "ci_upper": limits.upper}
     new = Interval(float("nan"), float("nan"))
-    if fit.k > 1 and fit.model != "common":
+    if fit.k > 2 and fit.model != "common":
         new = fit.prediction_interval()
     return out | {
         "prediction_lower": new.lower,

@@ -1,0 +1,186 @@
+r"""The beta-binomial model as an alternative to the GLMM.
+
+Both let the true proportion differ between studies; the GLMM draws its logit from a normal
+distribution, the beta-binomial the proportion itself from a beta distribution. Which of the two
+is right cannot be seen from a few dozen studies, so a conclusion that needs one of them is weak.
+
+The pooled estimate here is the *mean* proportion over studies; the GLMM's is the *median*, which
+is smaller where proportions are small and differ (Skellam 1948,
+doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from helpers.distributions import beta_ppf, chi2_sf, expit, norm_ppf
+from helpers.effects import get_measure
+from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from helpers.pooling.glmm_beta_binomial import fit_beta_binomial
+from helpers.pooling.intervals import Interval
+from helpers.pooling.references import Methods, Reference
+from helpers.pooling.studies import StudyData, from_counts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BetaBinomialResult", "pool_beta_binomial"]
+
+_PARAMETERS = 2  # mean and intraclass correlation
+
+
+@dataclass(frozen=True, slots=True)
+class BetaBinomialResult:
+    """Proportions pooled in a beta-binomial model.
+
+    Attributes
+    ----------
+    mu, se : float
+        Logit of the mean proportion and its standard error.
+    rho, se_rho : float
+        Intraclass correlation, from 0 (one proportion for all) to 1, and its standard error (nan
+        at the boundary 0).
+    loglik, loglik_binomial : float
+        Maximised log-likelihood with all constants, of this model and of the binomial one.
+    k : int
+        Studies that took part.
+    boundary : bool
+        Whether `rho` is at 0.
+    level : float
+        Level of the intervals.
+    data : StudyData
+        Input; excluded studies with their reason.
+    """
+
+    mu: float
+    se: float
+    rho: float
+    se_rho: float
+    loglik: float
+    loglik_binomial: float
+    k: int
+    boundary: bool
+    level: float
+    data: StudyData
+
+    @property
+    def estimate(self) -> float:
+        """Mean proportion over studies."""
+        return float(expit(self.mu))
+
+    @property
+    def ci(self) -> Interval:
+        """Wald-type interval of the mean proportion, made on the logit scale."""
+        half = float(norm_ppf(0.5 + 0.5 * self.level)) * self.se
+        return Interval(float(expit(self.mu - half)), float(expit(self.mu + half)))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, to compare with ``2 * 2 - 2 * fit.loglik`` of a GLMM."""
+        return 2.0 * _PARAMETERS - 2.0 * self.loglik
+
+    @property
+    def heterogeneity_p(self) -> float:
+        """p-value of rho = 0 by the likelihood ratio; half its chi-squared tail, as rho >= 0."""
+        ratio = max(0.0, 2.0 * (self.loglik - self.loglik_binomial))
+        return 1.0 if ratio == 0.0 else 0.5 * float(chi2_sf(ratio, 1))
+
+    def prediction_interval(self, level: float | None = None) -> Interval:
+        """Quantiles of the fitted beta distribution: where the proportion of a new study lies.
+
+        Mean and correlation are taken as known, so the interval is somewhat too narrow.
+
+        Raises
+        ------
+        UnsupportedError
+            At the boundary rho = 0, where all studies have the same proportion.
+        """
+        if self.rho <= 0.0:
+            raise UnsupportedError("rho is 0: the model leaves nothing to predict between studies")
+        tail = 0.5 * (1.0 - (self.level if level is None else level))
+        size = 1.0 / self.rho - 1.0
+        a, b = self.estimate * size, (1.0 - self.estimate) * size
+        return Interval(float(beta_ppf(tail, a, b)), float(beta_ppf(1.0 - tail, a, b)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Headline numbers as plain data for JSON."""
+        names = ("mu", "se", "rho", "loglik", "loglik_binomial", "k", "boundary", "level")
+        limits = self.ci
+        return {name: getattr(self, name) for name in names} | {
+            "estimate": self.estimate,
+            "ci_lower": limits.lower,
+            "ci_upper": limits.upper,
+            "aic": self.aic,
+        }
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        sentence = (
+            f"Proportions of {self.k} studies were pooled in a beta-binomial model by maximum "
+            f"likelihood; the {100 * self.level:g} % confidence interval is Wald-type on the "
+            "logit scale."
+        )
+        sources = (
+            Reference("skellam1948", "10.1111/j.2517-6161.1948.tb00014.x"),
+            Reference("williams1975", "10.2307/2529820"),
+        )
+        return Methods(sentence, sources)
+
+
+def pool_beta_binomial(
+    data: pd.DataFrame | None = None,
+    *,
+    events: Any,
+    n: Any,
+    study: Any = None,
+    level: float = 0.95,
+) -> BetaBinomialResult:
+    """Pool one proportion from each study in a beta-binomial model.
+
+    Parameters
+    ----------
+    data, events, n, study, level
+        As in `helpers.pool`.
+
+    Returns
+    -------
+    BetaBinomialResult
+
+    Raises
+    ------
+    MetaAnalysisError
+        Impossible values, or fewer than two studies.
+    ConvergenceError
+        The maximum was not reached, or lies at infinity (no events at all).
+
+    Examples
+    --------
+    >>> fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+    >>> print(f"{fit.estimate:.3f} ({fit.ci.lower:.3f} to {fit.ci.upper:.3f}), rho {fit.rho:.3f}")
+    0.099 (0.050 to 0.190), rho 0.044
+    """
+    if not 0.0 < level < 1.0:
+        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    measure = get_measure("logit")
+    studies = from_counts(data, events, n, study, measure, add=0.5, to=None, needs_effect=False)
+    if studies.k < 2 or studies.events is None or studies.size is None:
+        raise MetaAnalysisError(
+            f"a beta-binomial model needs at least 2 studies; there is {studies.k}"
+        )
+    keep = studies.included
+    fit = fit_beta_binomial(studies.events[keep], studies.size[keep])
+    if not fit.converged[0]:
+        raise ConvergenceError(f"the beta-binomial model has no fit: {fit.message()}")
+    return BetaBinomialResult(
+        mu=float(fit.beta[0, 0]),
+        se=float(fit.se[0, 0]),
+        rho=float(fit.rho[0]),
+        se_rho=float(fit.se_rho[0]),
+        loglik=float(fit.loglik[0]),
+        loglik_binomial=float(fit.loglik_binomial[0]),
+        k=studies.k,
+        boundary=bool(fit.boundary[0]),
+        level=level,
+        data=studies,
+    )

@@ -1,0 +1,83 @@
+"""The beta-binomial model through its public call."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from helpers import load_cohorts, pool
+from helpers.beta_binomial import pool_beta_binomial
+from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return pool_beta_binomial(load_cohorts(), **COLUMNS)
+
+
+def test_the_maximum_is_that_of_a_general_optimiser_on_scipys_density(fit):
+    data = load_cohorts()
+    x, n = data["nonrelapse_deaths"].to_numpy(), data["patients"].to_numpy()
+
+    def minus(theta):
+        mean, rho = 1 / (1 + np.exp(-theta))
+        size = 1 / rho - 1
+        return -stats.betabinom.logpmf(x, n, mean * size, (1 - mean) * size).sum()
+
+    best = optimize.minimize(minus, [-2.5, -3.5], method="Nelder-Mead", tol=1e-10)
+    assert fit.loglik == pytest.approx(-best.fun, rel=1e-10)
+    assert fit.mu == pytest.approx(best.x[0], abs=1e-5)
+    assert fit.rho == pytest.approx(1 / (1 + np.exp(-best.x[1])), rel=1e-4)
+
+
+def test_the_prediction_interval_holds_the_share_of_studies_it_says(fit):
+    size = 1 / fit.rho - 1
+    beta = stats.beta(fit.estimate * size, (1 - fit.estimate) * size)
+    for level in (0.5, 0.8, 0.95):
+        lower, upper = fit.prediction_interval(level)
+        assert beta.cdf(upper) - beta.cdf(lower) == pytest.approx(level)
+        assert beta.cdf(lower) == pytest.approx(0.5 * (1 - level))
+
+
+def test_the_mean_lies_above_the_median_of_the_glmm(fit):
+    glmm = pool(load_cohorts(), **COLUMNS, model="glmm")
+    assert fit.estimate > glmm.estimate
+    assert fit.ci.lower < fit.estimate < fit.ci.upper
+    assert fit.heterogeneity_p < 1e-6
+    # two models of the same counts with the same number of parameters: neither is far off
+    assert abs(fit.aic - (4 - 2 * glmm.loglik)) < 5
+
+
+def test_homogeneous_counts_stand_at_the_boundary_and_equal_the_binomial():
+    fit = pool_beta_binomial(events=[5, 10, 20], n=[50, 100, 200])
+    assert fit.boundary
+    assert fit.rho == 0
+    assert fit.estimate == pytest.approx(35 / 350, rel=1e-12)
+    assert fit.heterogeneity_p == 1
+    with pytest.raises(UnsupportedError, match="nothing to predict"):
+        fit.prediction_interval()
+
+
+def test_excluded_studies_stay_and_impossible_data_are_refused():
+    fit = pool_beta_binomial(events=[3, None, 16, 4], n=[40, 60, 50, 70])
+    assert fit.k == 3
+    assert fit.data.reason[1]
+    with pytest.raises(MetaAnalysisError, match="at least 2 studies"):
+        pool_beta_binomial(events=[3], n=[40])
+    with pytest.raises(MetaAnalysisError):
+        pool_beta_binomial(events=[50, 2], n=[40, 10])
+    with pytest.raises(ConvergenceError):
+        pool_beta_binomial(events=[0, 0, 0], n=[40, 10, 20])
+    with pytest.raises(UnsupportedError, match="level"):
+        pool_beta_binomial(events=[3, 5], n=[40, 10], level=95)
+
+
+def test_views_are_plain_and_name_their_sources(fit):
+    assert json.loads(json.dumps(fit.to_dict()))["estimate"] == fit.estimate
+    assert "beta-binomial" in str(fit.methods())
+    assert len(fit.methods().references) == 2
