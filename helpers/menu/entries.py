@@ -116,7 +116,7 @@ class Menu:
         Returns
         -------
         Sentence
-            A Markdown table with citations and formulas.
+            A table directive with citations and formulas.
 
         Raises
         ------
@@ -147,8 +147,11 @@ class Menu:
                 row.insert(2, results[method.value])
             rows.append(row)
         lines = [columns, ["---"] * len(columns), *rows]
-        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return Sentence(f"{_used(group.uses)}\n\n{text}")
+        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        calls = ", ".join(f"`{_short(use)}`" for use in group.uses)
+        return Sentence(
+            f":::{{table}} {group.title}: {calls}\n:name: menu-{group.id}\n\n{body}\n:::"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +217,11 @@ class Conventions:
 
 
 def _definition(entry: Convention) -> str:
+    held = "; ".join(name.removeprefix("test_").replace("_", " ") for name in entry.tests)
     parts = [
-        entry.choice,
-        f"*Why.* {entry.why}",
-        f"*metafor.* {entry.metafor} *meta.* {entry.meta}",
-        f"*Source.* {_cited(entry.source)}",
-        _used(entry.uses),
-        f"*Held by.* {', '.join(f'`{name}`' for name in entry.tests)}",
+        f"{entry.choice} *Why:* {entry.why}",
+        f"*metafor:* {entry.metafor} *meta:* {entry.meta}",
+        f"*Source:* {_cited(entry.source)}. {_used(entry.uses)}. *Held by:* {held}.",
     ]
     body = "\n\n  ".join(parts)
     return f"[{entry.title}]{{#convention-{entry.id}}}\n: {body}"
@@ -232,7 +233,15 @@ def _cited(keys: Iterable[str]) -> str:
 
 
 def _used(uses: Iterable[str]) -> str:
-    return "*Here.* " + ", ".join(f"`{use.removeprefix('helpers.')}`" for use in uses)
+    return "*Here:* " + ", ".join(f"`{_short(use)}`" for use in uses)
+
+
+def _short(use: str) -> str:
+    """Name without what a reader can do without: a function alone, an attribute with its class."""
+    name, bracket, option = use.partition("(")
+    parts = name.split(".")
+    alone = parts[-1].islower() and not parts[-2][:1].isupper()
+    return ".".join(parts[-1:] if alone else parts[-2:]) + bracket + option
 
 
 def _in_r(method: Method) -> str:
