@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.glmm_counts import Array, Family, Studies, log_saturated, prepare
 from helpers.pooling.glmm_kernel import StudyTerms
+from helpers.pooling.glmm_shared import Pool
 
 CHUNK_ELEMENTS = 120_000  # rows x studies x nodes held at once: about the processor's cache
 
@@ -32,6 +33,7 @@ class Problem:
     offset: Array | None  # (r, k)
     basis: Array | None  # (1 or r, p, p)
     deficient: NDArray[np.bool_]  # (r,)
+    pool: Pool | None = None  # the studies that all replicates select from, if they do
 
     @property
     def rows(self) -> int:
@@ -52,6 +54,7 @@ class Problem:
             None if self.offset is None else self.offset[index],
             self.basis if self.basis is None or len(self.basis) == 1 else self.basis[index],
             self.deficient[index],
+            None if self.pool is None else self.pool.take(index),
         )
 
     def grid(self) -> Problem:
@@ -211,9 +214,13 @@ class CountData:
         X, basis = self.design, self.basis
         if len(X) > 1:
             X = X[index]
-        multiplicity = None
+        multiplicity, pool = None, None
         if self.weights is not None:
             w = rows_of(self.weights)
+            shared = len(self.events) == 1 and len(self.n) == 1 and self.offset is None
+            if shared and self.p == 1 and len(X) == 1 and (X == 1.0).all():
+                # one study's worth of work for all replicates: see `scan_shared`
+                pool = Pool(prepare(self.family, self.events, self.n), w * (self.n > 0.0))
             taking = w > 0
             most = max(int(taking.sum(axis=1).max()), 1)
             if compact and most < 0.85 * self.k:
@@ -250,7 +257,8 @@ class CountData:
                 deficient = spread[:, 0] <= 1e-10 * np.maximum(spread[:, -1], 1e-300)
         elif self.p == 1:
             deficient = ~((n > 0) & (X[..., 0] != 0)).any(axis=1)
-        return Problem(prepare(self.family, x, n), X, multiplicity, offset, basis, deficient)
+        studies = prepare(self.family, x, n)
+        return Problem(studies, X, multiplicity, offset, basis, deficient, pool)
 
 
 def check_data(

@@ -28,6 +28,7 @@ Everything is computed on the side of the smaller probability (``t <= 0``), so t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,7 @@ class StudyTerms(NamedTuple):
     mode: Array
 
 
+@cache
 def gauss_hermite(points: int) -> tuple[Array, Array]:
     """Nodes and weights for expectations under the standard normal distribution.
 
@@ -62,7 +64,9 @@ def gauss_hermite(points: int) -> tuple[Array, Array]:
     3.0
     """
     z, w = np.polynomial.hermite_e.hermegauss(points)
-    return z, w / w.sum()
+    w = w / w.sum()
+    z.flags.writeable = w.flags.writeable = False  # shared by all who ask
+    return z, w
 
 
 def study_mode(

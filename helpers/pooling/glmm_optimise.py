@@ -193,6 +193,25 @@ def _candidates(
     return rows, columns
 
 
+def _vertex(scan: Scan, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Top of the parabola through a maximum of the scan and its neighbours, in ``log(omega)``.
+
+    The coefficients follow the parabolas through theirs. Ends of the grid stay as they are.
+    """
+    middle = np.clip(columns, 1, scan.tau2.shape[1] - 2)
+    at = [(rows, middle + side) for side in (-1, 0, 1)]
+    before, here, after = (scan.value[i] for i in at)
+    bend = before - 2.0 * here + after
+    inner = (middle == columns) & (bend < 0)
+    u = np.where(inner, 0.5 * (before - after) / np.where(inner, bend, -1.0), 0.0)
+    u = np.where(inner, np.clip(u, -0.5, 0.5), columns - middle)
+    step = np.log(scan.tau2[at[2]] / scan.tau2[at[1]])
+    low, mid, high = (scan.gamma[i] for i in at)
+    w = u[:, None]
+    gamma = mid + 0.5 * w * (high - low) + 0.5 * w * w * (low - 2.0 * mid + high)
+    return gamma, scan.tau2[at[1]] * np.exp(u * step)
+
+
 def solve_rows(
     problem: Problem,
     model: Variation,
@@ -247,10 +266,11 @@ def solve_rows(
         rows, columns = _candidates(scan, value0[some], score[some])
         if not rows.size:
             return
+        start_gamma, start_tau2 = _vertex(scan, rows, columns)
         peak = _ascend(
             part.take(some[rows]),
-            scan.gamma[rows, columns],
-            scan.tau2[rows, columns],
+            start_gamma,
+            start_tau2,
             score[some[rows]],
             1e-3 * scan.tau2[rows, 0],
             model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from helpers.pooling.glmm_counts import Array, fixed_terms
 from helpers.pooling.glmm_data import Problem
+from helpers.pooling.glmm_shared import scan_shared
 from helpers.pooling.glmm_variation import Variation
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
 SCAN_POINTS = 12  # at least; more where the grid spans so much that steps would exceed...
 _SCAN_FACTOR = 3.0  # ...this factor in tau2
 _SCAN_ELEMENTS = 120_000
+_SHARED_ROWS = 8  # replicates from which on a shared lattice pays
 
 
 def solve_positive(matrix: Array, right: Array) -> Array:
@@ -144,7 +147,8 @@ def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Sca
     At every point the coefficients begin at the normal-normal estimate, take one step of a rougher
     likelihood (Laplace's), and the value is completed by half the squared Newton decrement, so
     that it is the profile up to third order. An ``exact`` scan has four times as many points and
-    maximises over the coefficients at each of them.
+    maximises over the coefficients at each of them. Replicates that select from the same studies
+    share their evaluations where that is cheaper (`helpers.pooling.glmm_shared`).
     """
     s = problem.studies
     smallest = 1.0 / np.where(s.n > 0, s.v_guess, 0.0).max(axis=1)
@@ -153,19 +157,43 @@ def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Sca
     decades = float(np.log(high / low).max())
     points = max(SCAN_POINTS, 1 + int(np.ceil(decades / np.log(_SCAN_FACTOR))))
     points = 4 * points if exact else points
-    power = np.linspace(0.0, 1.0, points)
-    tau2 = low[:, None] * (high / low)[:, None] ** power
+    if problem.pool is not None and not exact and problem.rows >= _SHARED_ROWS:
+        # one grid for all, at least as dense as each replicate's own
+        begin, span = float(low.min()), float(np.log(high.max() / low.min()))
+        spacing = float(np.log(high / low).min()) / (points - 1)
+        dense = 1 + int(np.ceil(span / spacing - 1e-9))
+        common = begin * np.exp(span * np.linspace(0.0, 1.0, dense))
+        found = scan_shared(problem.pool, common, model, s.n.shape[1])
+        if found is not None:
+            every = np.broadcast_to(common, found[0].shape)
+            scan = Scan(every, found[0], found[1][..., None])
+            rest = np.flatnonzero(~found[2])
+            if rest.size:
+                alone = replace(problem.take(rest), pool=None)
+                scan.value[rest], scan.gamma[rest] = _scan_each(alone, model, every[rest])
+            return scan
+    tau2 = low[:, None] * (high / low)[:, None] ** np.linspace(0.0, 1.0, points)
+    if exact:
+        size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * model.cost))
+        parts = []
+        for begin_row in range(0, problem.rows, size):
+            rows = np.arange(begin_row, min(begin_row + size, problem.rows))
+            every_point = problem.take(np.repeat(rows, points))
+            parts.append(maximise_beta(every_point, tau2[rows].ravel(), model))
+        value = np.concatenate([part[0] for part in parts]).reshape(tau2.shape)
+        gamma = np.concatenate([part[1] for part in parts]).reshape(*tau2.shape, problem.p)
+        return Scan(tau2, value, gamma)
+    return Scan(tau2, *_scan_each(problem, model, tau2))
+
+
+def _scan_each(problem: Problem, model: Variation, tau2: Array) -> tuple[Array, Array]:
+    """Profile of each replicate at its own values ``tau2`` (r, points), and the coefficients."""
+    points = tau2.shape[1]
     value = np.empty(tau2.shape)
     gamma = np.empty((*tau2.shape, problem.p))
-    size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * model.cost))
+    size = max(1, _SCAN_ELEMENTS // (problem.studies.n.shape[1] * points * model.cost))
     for begin in range(0, problem.rows, size):
         rows = np.arange(begin, min(begin + size, problem.rows))
-        if exact:
-            every = problem.take(np.repeat(rows, points))
-            best, at = maximise_beta(every, tau2[rows].ravel(), model)
-            value[rows] = best.reshape(len(rows), points)
-            gamma[rows] = at.reshape(len(rows), points, problem.p)
-            continue
         grid = problem.take(rows).grid()
         omega = tau2[rows, :, None]
         g = weighted_start(grid, model.logit_variance(grid.studies, omega))
@@ -180,7 +208,7 @@ def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Sca
         gain = (share[..., 0] - 0.5 * share[..., 0] ** 2) * (slope * step).sum(axis=-1)
         value[rows] = grid.weighted(terms.value).sum(axis=-1) + gain
         gamma[rows] = g
-    return Scan(tau2, value, gamma)
+    return value, gamma
 
 
 def step_share(problem: Problem, step: Array, most: float) -> Array:
