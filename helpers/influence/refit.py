@@ -170,7 +170,7 @@ class Refitter:
             se[free] = knapp_hartung_se(_rows(fit, free), options.ci_method, options.level)
         low, high = np.full(rows, np.nan), np.full(rows, np.nan)
         if limits:
-            low, high = inverse_variance_limits(fit, se, options.ci_method, options.level)
+            low, high = inverse_variance_limits(fit, options.ci_method, options.level)
         converged = fit.tau2.converged if converged is None else converged
         return Refits(
             k=fit.batch.k.astype(np.int64),

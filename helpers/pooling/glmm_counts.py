@@ -127,12 +127,11 @@ def log_saturated(family: Family, x: Array, n: Array) -> Array:
         inside = (x > 0) & (x < n)
         a, m = x[inside], n[inside]
         b = m - a
+        error = _stirling_error(np.stack([m, a, b]))
         out[inside] = (
             0.5 * (np.log(m) - np.log(a) - np.log(b))
             - _HALF_LOG_2PI
-            + _stirling_error(m)
-            - _stirling_error(a)
-            - _stirling_error(b)
+            + (error[0] - error[1] - error[2])
         )
     else:
         inside = x > 0
@@ -175,11 +174,12 @@ def derivatives(s: Studies, t: Array) -> tuple[Array, Array, Array, Array, Array
         return np.ones_like(t), mu, s.x - mu, mu, mu, mu
     low = t <= 0
     e = np.exp(-np.abs(t))
-    p = e / (1.0 + e)
-    v = s.n * e / (1.0 + e) ** 2
+    q = 1.0 / (1.0 + e)
+    p = e * q
+    v = s.n * (p * q)
     g1 = np.where(low, s.x, s.n - s.x) - s.n * p
     v1 = v * (1.0 - 2.0 * p)
-    v2 = v * (1.0 - 6.0 * p * (1.0 - p))
+    v2 = v * (1.0 - 6.0 * p * q)
     return np.where(low, 1.0, -1.0), p, g1, v, v1, v2
 
 

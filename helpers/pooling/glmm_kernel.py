@@ -81,10 +81,15 @@ def study_mode(
     """
     x, n = s.x, s.n
     pull = omega * n
-    low_end = eta - np.log1p(pull * np.exp(np.clip(eta, -DELTA_MAX, DELTA_MAX)))
-    high_end = eta + np.log1p(pull * np.exp(np.clip(-eta, -DELTA_MAX, DELTA_MAX)))
     none = x == 0
-    toward = np.where(none, low_end, np.where(np.isinf(s.t_saturated), high_end, s.t_saturated))
+    every = np.isinf(s.t_saturated) & ~none
+    toward = s.t_saturated
+    if none.any():
+        low_end = eta - np.log1p(pull * np.exp(np.clip(eta, -DELTA_MAX, DELTA_MAX)))
+        toward = np.where(none, low_end, toward)
+    if every.any():
+        high_end = eta + np.log1p(pull * np.exp(np.clip(-eta, -DELTA_MAX, DELTA_MAX)))
+        toward = np.where(every, high_end, toward)
     low = np.minimum(eta, toward)
     high = np.maximum(eta, toward)
     if start is None:

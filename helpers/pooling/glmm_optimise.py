@@ -121,7 +121,7 @@ def _ascend(
     active = np.arange(problem.rows)
     for _ in range(max_iter):
         iterations[active] += 1
-        part = problem.take(active)
+        part = problem if active.size == problem.rows else problem.take(active)
         g, h = gradient[active], hessian[active]
         w = omega[active]
         block = -h[:, :p, :p]
@@ -154,7 +154,7 @@ def _ascend(
             if not pending.size:
                 break
             rows = active[pending]
-            sub = part.take(pending)
+            sub = part if pending.size == part.rows else part.take(pending)
             trial_gamma = gamma[rows] + length[pending, None] * step[pending]
             trial_omega = omega[rows] + length[pending] * move[pending]
             terms = model.terms(sub.studies, sub.eta(trial_gamma), trial_omega[:, None], mode[rows])

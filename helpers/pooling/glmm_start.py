@@ -79,6 +79,13 @@ def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_
         the data separate (no finite maximum).
     """
     gamma = weighted_start(problem, np.zeros((problem.rows, 1)))
+    if problem.p == 1 and problem.offset is None and (problem.X == 1.0).all():
+        # an intercept alone: the rate of the summed counts is the answer where it is finite
+        x = problem.weighted(problem.studies.x).sum(axis=-1)
+        rest = problem.weighted(problem.studies.n).sum(axis=-1)
+        rest = rest - x if problem.studies.family == "binomial" else rest
+        finite = (x > 0) & (rest > 0)
+        gamma[finite, 0] = np.log(x[finite] / rest[finite])
 
     def evaluate(g: Array, part: Problem) -> tuple[Array, Array, Array]:
         value, slope, v = fixed_terms(part.studies, part.eta(g))
@@ -93,7 +100,7 @@ def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_
         return gamma, value, information, np.zeros(problem.rows, dtype=bool)
     active = np.arange(problem.rows)
     for _ in range(80):
-        part = problem.take(active)
+        part = problem if active.size == problem.rows else problem.take(active)
         step = solve_positive(information[active], gradient[active])
         decrement = np.sqrt(np.maximum((step * gradient[active]).sum(axis=-1), 0.0))
         reach = np.abs(part.eta(step) - (0.0 if part.offset is None else part.offset)).max(axis=-1)
