@@ -9,6 +9,7 @@ doi:10.3102/10769986030003261.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,10 +162,10 @@ def _grid(batch: Batch, upper: Array, points: int) -> Array:
     return grid
 
 
-def _points(batch: Batch) -> int:
+def _points(batch: Batch, upper: Array) -> int:
     """Points that keep the factor between neighbours at `STEP` or below in every replicate."""
-    reach = np.log1p(upper_bound(batch) / smallest_variance(batch)).max()
-    return int(np.clip(np.ceil(reach / np.log(STEP)) + 1, *_POINTS))
+    reach = float(np.log1p(upper / smallest_variance(batch)).max())
+    return min(max(ceil(reach / log(STEP)) + 1, _POINTS[0]), _POINTS[1])
 
 
 def likelihood_maximum(
@@ -186,14 +187,15 @@ def likelihood_maximum(
     Tau2Fit
         With the `Scan` certificate.
     """
-    grid_points = grid_points or _points(batch)
+    upper = upper_bound(batch)
+    grid_points = grid_points or _points(batch, upper)
     size = max(1, _MAX_CELLS // (batch.yi.shape[1] * grid_points))
+    if len(batch.yi) <= size:
+        return _maximum(batch, upper, restricted, grid_points)
     parts = [
-        _maximum(batch.rows(slice(i, i + size)), restricted, grid_points)
+        _maximum(batch.rows(slice(i, i + size)), upper[i : i + size], restricted, grid_points)
         for i in range(0, batch.yi.shape[0], size)
     ]
-    if len(parts) == 1:
-        return parts[0]
     scans = [part.scan for part in parts if part.scan is not None]
     return Tau2Fit(
         np.concatenate([q.tau2 for q in parts]),
@@ -210,9 +212,8 @@ def likelihood_maximum(
     )
 
 
-def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
+def _maximum(batch: Batch, upper: Array, restricted: bool, grid_points: int) -> Tau2Fit:
     replicates = batch.yi.shape[0]
-    upper = upper_bound(batch)
     grid = _grid(batch, upper, grid_points)
     scan = moments(batch, grid, curvature=False)
     ll = log_likelihood(batch, scan, restricted=restricted)
@@ -221,10 +222,10 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
     at_zero = np.flatnonzero(~up[:, 0])
     owner, cell = np.nonzero(up[:, :-1] & ~up[:, 1:])
     root, fine = _refine(
-        batch.rows(owner),
+        batch if replicates == owner.size == 1 else batch.rows(owner),
         grid[owner, cell],
         grid[owner, cell + 1],
-        _guess(grid[owner], balance[owner], cell),
+        _guess(grid, balance, owner, cell),
         restricted,
     )
     gap = np.full(replicates, np.inf)
@@ -259,19 +260,18 @@ def _maximum(batch: Batch, restricted: bool, grid_points: int) -> Tau2Fit:
     )
 
 
-def _guess(grid: Array, score: Array, cell: NDArray[np.intp]) -> Array:
+def _guess(grid: Array, score: Array, rows: NDArray[np.intp], cell: NDArray[np.intp]) -> Array:
     """Where the score crosses zero: inverse interpolation in the four points around a bracket.
 
     The middle of the bracket where that leads out of it.
     """
-    rows = np.arange(len(cell))
     low, high = grid[rows, cell], grid[rows, cell + 1]
     middle = 0.5 * (low + high)
     points = grid.shape[1]
     if points < 4:
         return middle
-    at = np.clip(cell - 1, 0, points - 4)[:, None] + np.arange(4)
-    s, x = score[rows[:, None], at], grid[rows[:, None], at]
+    at = rows[:, None], np.minimum(np.maximum(cell - 1, 0), points - 4)[:, None] + np.arange(4)
+    s, x = score[at], grid[at]
     # Divided differences need distinct scores, which a falling score has.
     falling = (s[:, :-1] > s[:, 1:]).all(axis=1)
     s = np.where(falling[:, None], s, -np.arange(4.0))
