@@ -131,27 +131,25 @@ class Menu:
                 raise MetaAnalysisError(
                     f"results of {option!r}: missing {missing or 'none'}, unknown {extra or 'none'}"
                 )
-        columns = ["Value", "Method", "Formula", "Source", "In R"]
-        if results is not None:
-            columns.insert(2, heading)
-        rows = []
+        rows = [["Method", *([] if results is None else [heading]), "Formula, source, names in R"]]
         for method in group.methods:
-            row = [
-                f"`{method.value}`",
-                method.name,
-                f"${method.formula}$" if method.formula else _NONE,
-                _cited(method.source),
-                _in_r(method),
-            ]
-            if results is not None:
-                row.insert(2, results[method.value])
-            rows.append(row)
-        lines = [columns, ["---"] * len(columns), *rows]
-        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        calls = ", ".join(f"`{_short(use)}`" for use in group.uses)
+            given = [] if results is None else [results[method.value]]
+            rows.append([f"`{method.value}` {method.name}", *given, _behind(method)])
+        lines = [
+            f"{'* -' if cell is row[0] else '  -'} " + cell.replace("\n\n", "\n\n    ")
+            for row in rows
+            for cell in row
+        ]
+        widths = "35 65" if results is None else "28 24 48"
+        options = f":name: menu-{group.id}\n:header-rows: 1\n:widths: {widths}\n:class: menu"
+        body = "\n".join(lines)
         return Sentence(
-            f":::{{table}} {group.title}: {calls}\n:name: menu-{group.id}\n\n{body}\n:::"
+            f"{_used(group.uses)}\n\n:::{{list-table}} {group.title}\n{options}\n\n{body}\n:::"
         )
+
+    def tables(self, *parts: tuple[str, Mapping[str, str], str]) -> Sentence:
+        """Show several tables below each other; each part holds the arguments of `table`."""
+        return Sentence("\n\n".join(str(self.table(*part)) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,15 +242,19 @@ def _short(use: str) -> str:
     return ".".join(parts[-1:] if alone else parts[-2:]) + bracket + option
 
 
-def _in_r(method: Method) -> str:
+def _behind(method: Method) -> str:
+    """Write formula, source and names in R as paragraphs."""
     names = [
         f"{package} {name}"
-        for package, name in (("metafor:", method.metafor), ("meta:", method.meta))
+        for package, name in (("metafor", method.metafor), ("meta", method.meta))
         if name
     ]
-    if not names:
-        return _NONE
-    return "; ".join(names) + (" (values compared)" if method.test else " (by documentation)")
+    known = "values compared" if method.test else "by documentation"
+    in_r = f"{', '.join(names)} ({known})" if names else "not in metafor or meta"
+    if method.test and not names:
+        in_r += " (compared with other values from R)"
+    formula = [rf"$\displaystyle {method.formula}$"] if method.formula else []
+    return "\n\n".join([*formula, f"{_cited(method.source)}; {in_r}"])
 
 
 def _load(path: str | Path) -> dict[str, Any]:
