@@ -204,6 +204,17 @@ def _vertex(scan: Scan, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tu
     bend = before - 2.0 * here + after
     inner = (middle == columns) & (bend < 0)
     u = np.where(inner, 0.5 * (before - after) / np.where(inner, bend, -1.0), 0.0)
+    # one Newton step on the polynomial through two more neighbours
+    wide = inner & (middle > 1) & (middle < scan.tau2.shape[1] - 3)
+    far = np.where(wide, 2, 1)
+    lower, upper = scan.value[rows, middle - far], scan.value[rows, middle + far]
+    odd, even = 0.5 * (after - before), bend
+    third = 0.5 * (upper - lower) - (after - before)
+    fourth = upper + lower - 4.0 * (after + before) + 6.0 * here
+    slope = odd - third / 6.0 + u * (even - fourth / 12.0 + u * (third / 2.0 + u * fourth / 6.0))
+    curve = even - fourth / 12.0 + u * (third + u * fourth / 2.0)
+    wide &= curve < 0
+    u = np.where(wide, u - slope / np.where(wide, curve, -1.0), u)
     u = np.where(inner, np.clip(u, -0.5, 0.5), columns - middle)
     step = np.log(scan.tau2[at[2]] / scan.tau2[at[1]])
     low, mid, high = (scan.gamma[i] for i in at)
