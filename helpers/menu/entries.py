@@ -218,11 +218,17 @@ def _definition(entry: Convention) -> str:
     held = "; ".join(name.removeprefix("test_").replace("_", " ") for name in entry.tests)
     parts = [
         f"{entry.choice} *Why:* {entry.why}",
-        f"*metafor:* {entry.metafor} *meta:* {entry.meta}",
+        _practice(entry),
         f"*Source:* {_cited(entry.source)}. {_used(entry.uses)}. *Held by:* {held}.",
     ]
     body = "\n\n  ".join(parts)
     return f"[{entry.title}]{{#convention-{entry.id}}}\n: {body}"
+
+
+def _practice(entry: Convention) -> str:
+    if entry.metafor == entry.meta:
+        return f"*metafor and meta:* {entry.meta}"
+    return f"*metafor:* {entry.metafor} *meta:* {entry.meta}"
 
 
 def _cited(keys: Iterable[str]) -> str:
@@ -250,7 +256,7 @@ def _behind(method: Method) -> str:
         if name
     ]
     known = "values compared" if method.test else "by documentation"
-    in_r = f"{', '.join(names)} ({known})" if names else "not in metafor or meta"
+    in_r = f"{', '.join(names)} ({known})" if names else "no name in metafor or meta"
     if method.test and not names:
         in_r += " (compared with other values from R)"
     formula = [rf"$\displaystyle {method.formula}$"] if method.formula else []
