@@ -34,10 +34,11 @@ class Methods:
         return self.sentence
 
 
-#: BibTeX key -> DOI.
+#: BibTeX key -> DOI; empty for the one source that has none, a talk.
 REFERENCES: dict[str, str] = {
     "barendregt2013": "10.1136/jech-2013-203104",
     "biggerstaff2008": "10.1002/sim.3428",
+    "brannick2019": "10.1177/1094428117741966",
     "cochran1954": "10.2307/3001666",
     "dersimonian1986": "10.1016/0197-2456(86)90046-2",
     "dersimonian2007": "10.1016/j.cct.2006.04.004",
@@ -66,6 +67,7 @@ REFERENCES: dict[str, str] = {
     "viechtbauer2005": "10.3102/10769986030003261",
     "viechtbauer2007": "10.1002/sim.2514",
     "viechtbauer2015": "10.1037/met0000023",
+    "viechtbauer2021": "",
 }
 
 
