@@ -165,6 +165,11 @@ def _labels(study: Any, k: int) -> tuple[str, ...]:
 
 def _numbers(values: Any, name: str, labels: tuple[str, ...], problems: list[str]) -> Array:
     """Floats with NaN for missing; what is not a number is reported with its study."""
+    # a column of a numeric type holds numbers only; a list may hide a True among them
+    if getattr(getattr(values, "dtype", None), "kind", "O") in "iuf":
+        plain = np.asarray(values)
+        if plain.dtype.kind in "iuf":
+            return np.atleast_1d(plain.astype(float))
     column = np.atleast_1d(np.asarray(values, dtype=object))
     out = np.full(column.shape, np.nan)
     for i, value in enumerate(column):
