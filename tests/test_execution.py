@@ -87,3 +87,21 @@ def test_refreshing_an_unchanged_chapter_leaves_its_bytes(house):
     assert path.read_bytes() == first
     stored = nbformat.read(path, as_version=4)
     assert stored.cells[1].outputs[0].text == "a\nb\n"
+
+
+def test_an_edit_in_a_style_makes_every_page_anew(house):
+    (house / "book" / "_static").mkdir()
+    style = house / "book" / "_static" / "book.css"
+    style.write_text("a { color: red }\n")
+
+    class Environment:
+        found_docs = frozenset({"index", "pooling"})
+
+    class Application:
+        chapters: dict[str, str] = {}  # noqa: RUF012
+
+    environment = Environment()
+    assert chapters._outdated(Application(), environment) == ["index", "pooling"]
+    assert chapters._outdated(Application(), environment) == []
+    style.write_text("a { color: blue }\n")
+    assert chapters._outdated(Application(), environment) == ["index", "pooling"]

@@ -171,11 +171,27 @@ def _run_all(app: Any) -> None:
         app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(notebook)
 
 
+def static_hash() -> str:
+    """Hash of the styles, fonts and pictures of the site."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in (BOOK / "_static").rglob("*") if p.is_file()):
+        digest.update(path.relative_to(BOOK).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _outdated(app: Any, env: Any, *_: Any) -> list[str]:
-    """Chapters whose outputs differ from those of the last build, though the file may not."""
+    """Pages to make anew: chapters with other outputs, and all when a style has changed.
+
+    Sphinx copies static files only when a page is out of date, and the pages name each style by
+    its checksum.
+    """
+    styles, styled = static_hash(), getattr(env, "static_hash", None)
+    env.static_hash = styles
     now = {doc: hashlib.sha256(text.encode()).hexdigest() for doc, text in app.chapters.items()}
     before = getattr(env, "chapter_hashes", {})
     env.chapter_hashes = now
+    if styled != styles:
+        return sorted(env.found_docs)
     return [doc for doc in now if doc in env.found_docs and now[doc] != before.get(doc)]
 
 
