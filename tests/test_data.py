@@ -16,6 +16,7 @@ from helpers.evidence import (
     load_audit,
     load_causes,
     load_cohorts,
+    load_corrections,
     load_inferred_overlap,
     load_published,
     load_related_reviews,
@@ -98,6 +99,7 @@ def test_codebook_has_one_row_per_column_of_the_file(name):
         (load_causes, "causes"),
         (load_sources, "sources"),
         (load_audit, "audit"),
+        (load_corrections, "corrections"),
         (load_inferred_overlap, "inferred_overlap"),
         (load_related_reviews, "related_reviews"),
     ],
@@ -265,6 +267,35 @@ def test_audit_quotes_the_value_that_the_table_has():
     assert len(numbers) > 10
     for row in numbers.itertuples():
         assert float(row.review_value) == cohorts.loc[row.cohort, row.field], row.cohort
+
+
+def test_corrections_start_from_the_published_value_of_an_audited_cell():
+    cohorts = load_cohorts().set_index("cohort")
+    audit = load_audit().set_index(["cohort", "field"])
+    corrections = load_corrections()
+    values = corrections[corrections["kind"] != "exclude"]
+    assert len(values) > 5
+    for row in values.itertuples():
+        assert row.as_published == cohorts.loc[row.cohort, row.column], row.cohort
+        found = audit.loc[(row.cohort, row.column), "source_value"].removeprefix("about ")
+        # a source that gives nothing can only lead to a missing value
+        assert (found == "not seen") == (row.kind == "remove")
+        assert row.kind == "remove" or float(found) == row.corrected
+    for cohort in corrections.loc[corrections["kind"] == "exclude", "cohort"]:
+        assert cohort in cohorts.index
+        named = audit["note"].str.contains(cohort).any()
+        assert named or (cohort, "design") in audit.index
+
+
+def test_infused_patients_are_the_only_numbers_that_fit_what_was_printed():
+    kwon = load_corrections().set_index("id").loc["kwon-infused"]
+    (n_a, n_b), total = kwon["as_published"], 261
+    fits = [
+        (a, total - a)
+        for a in range(total)
+        if math.floor(100 * a / n_a + 0.5) == 88 and math.floor(100 * (total - a) / n_b + 0.5) == 82
+    ]
+    assert fits == [tuple(kwon["corrected"])]
 
 
 def test_inferred_overlap_is_seven_cohorts_marked_as_inferred():

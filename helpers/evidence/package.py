@@ -117,8 +117,8 @@ def codebook(table: str) -> pd.DataFrame:
     Parameters
     ----------
     table : str
-        Name of a table in ``data/``: ``cohorts, causes, sources, audit, inferred_overlap,
-        published_pooled, published_regressions, published_coefficients, published_tests,
+        Name of a table in ``data/``: ``cohorts, causes, sources, audit, corrections,
+        inferred_overlap, published_pooled, published_regressions, published_coefficients, published_tests,
         published_column_sums, related_reviews, template``.
 
     Returns

@@ -17,6 +17,7 @@ __all__ = [
     "load_audit",
     "load_causes",
     "load_cohorts",
+    "load_corrections",
     "load_inferred_overlap",
     "load_published",
     "load_related_reviews",
@@ -81,6 +82,21 @@ _RULES: dict[str, list[Rule]] = {
             "an identifier unless doi_status is missing",
             lambda frame: frame["doi"].isna() == (frame["doi_status"] == "missing"),
         )
+    ],
+    "corrections": [
+        Rule(
+            ("kind", "column", "as_published"),
+            "exclude without a column and a value, or another kind with both",
+            lambda frame: (
+                (frame["column"].isna() == (frame["kind"] == "exclude"))
+                & (frame["as_published"].isna() == (frame["kind"] == "exclude"))
+            ),
+        ),
+        Rule(
+            ("corrected", "kind"),
+            "a value for replace and an empty cell for remove or exclude",
+            lambda frame: frame["corrected"].notna() == (frame["kind"] == "replace"),
+        ),
     ],
     "published_pooled": [
         _at_most("nonrelapse_deaths", "patients"),
@@ -248,6 +264,36 @@ def load_audit() -> pd.DataFrame:
     1  Bethge 2022 B  patients          173          183  transposed
     """
     return _load("audit")
+
+
+def load_corrections() -> pd.DataFrame:
+    """Load what each finding of the audit would change in the table of cohorts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per changed cell or left-out cohort, 9 columns: ``id, cohort, column,
+        as_published, corrected, kind, certainty, source, reason``. Rows that make sense only
+        together share ``id``. Meaning: ``codebook("corrections")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: derived from the findings of :func:`load_audit`; ``helpers.corrections`` applies them.
+    :func:`load_cohorts` always gives the review's own values.
+
+    Examples
+    --------
+    >>> load_corrections()[["id", "cohort", "as_published", "corrected", "certainty"]].head(2)
+                id         cohort  as_published  corrected certainty
+    0  bethge-arms  Bethge 2022 A         183.0      173.0      fact
+    1  bethge-arms  Bethge 2022 B         173.0      183.0      fact
+    """
+    return _load("corrections")
 
 
 def load_inferred_overlap() -> pd.DataFrame:
