@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.multiverse.contrast import Contrast
 from helpers.multiverse.grid import RESULT_COLUMNS, Grid
+from helpers.multiverse.influence import influence_table
 from helpers.multiverse.variants import Variants
 from helpers.pooling import PoolResult, pool
 from helpers.pooling.references import Methods, Reference
@@ -215,46 +216,14 @@ class MultiverseResult:
         choice does alone and in interactions, so that shares need not add up to 100.
         Combinations without a result are left out.
         """
-        import pandas as pd
-
         name = of or self.target
         if name not in self.columns or name not in _NUMBERS:
             raise MetaAnalysisError(f"influence_of_choices: no numeric column {name!r}")
         value = np.asarray(self.columns[name], dtype=float)[self.grid.row]
         ok = (self.columns["status"][self.grid.row] == "ok") & np.isfinite(value)
-        value, codes = value[ok], self.grid.codes[ok]
-        if not value.size:
+        if not ok.any():
             raise MetaAnalysisError("influence_of_choices: no specification has a result")
-        spread = float(value.var())
-        rows = []
-        for d, choice in enumerate(self.grid.choices):
-            _, inverse = np.unique(np.delete(codes, d, axis=1), axis=0, return_inverse=True)
-            place = inverse.reshape(-1)
-            size = np.bincount(place)
-            deviation = value - (np.bincount(place, weights=value) / size)[place]
-            low, high = np.full(size.size, np.inf), np.full(size.size, -np.inf)
-            np.minimum.at(low, place, value)
-            np.maximum.at(high, place, value)
-            paired = size > 1
-            switch = (high - low)[paired]
-            level, effect = _level_means(codes[paired[place], d], deviation[paired[place]])
-            largest = float(switch.max(initial=0.0))
-            moves = largest > 1e-12 * float(np.abs(value).max())
-            share = 100.0 * float((deviation**2).mean()) / spread if moves else 0.0
-            rows.append(
-                {
-                    "levels": len(choice.labels),
-                    "share": share,
-                    "range": float(np.ptp(effect)) if moves else 0.0,
-                    "lowest": choice.labels[level[int(np.argmin(effect))]] if moves else None,
-                    "highest": choice.labels[level[int(np.argmax(effect))]] if moves else None,
-                    "mean_switch": float(switch.mean()) if moves else 0.0,
-                    "largest_switch": largest if moves else 0.0,
-                }
-            )
-        index = pd.Index([c.name for c in self.grid.choices], name="choice")
-        table = pd.DataFrame(rows, index=index)
-        return table.sort_values("share", ascending=False, kind="stable")
+        return influence_table(value[ok], self.grid.codes[ok], self.choices)
 
     def fit(self, specification: int) -> PoolResult | tuple[PoolResult, PoolResult]:
         """Do one specification again by `pool` (with a contrast: both groups, separate tau2).
@@ -328,14 +297,6 @@ class MultiverseResult:
 _UNIT = {"proportion": "n", "rate": "time"}
 _WHOLE = ("k", "k_1", "k_2", "events", "events_1", "events_2", "n", "multiplicity")
 _NUMBERS = RESULT_COLUMNS - {"converged", "status", "reason", "multiplicity"}
-
-
-def _level_means(
-    code: NDArray[np.intp], value: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Levels present and the mean of the values at each."""
-    level, place = np.unique(code, return_inverse=True)
-    return level, np.bincount(place, weights=value) / np.bincount(place)
 
 
 def _plain(value: Any) -> Any:
