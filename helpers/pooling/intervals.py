@@ -37,6 +37,7 @@ __all__ = [
     "Interval",
     "henmi_copas_interval",
     "knapp_hartung_se",
+    "profile_height",
     "profile_mu_interval",
     "single_knapp_hartung_se",
     "symmetric_interval",
@@ -140,8 +141,16 @@ def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) 
     return se
 
 
-def _profile_height(batch: Batch, mu: Array) -> Array:
-    """Largest log-likelihood over tau2 for each mu."""
+def profile_height(batch: Batch, mu: Array) -> Array:
+    """Find the largest log-likelihood over tau2 for each mu, shape (G,), of a batch of one.
+
+    Examples
+    --------
+    >>> from helpers.pooling.inverse_variance import fit_inverse_variance
+    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="ML")
+    >>> bool(np.isclose(profile_height(fit.batch, fit.mu)[0], fit.loglik[0]))
+    True
+    """
     shifted = prepare(
         batch.yi - mu[:, None],
         np.broadcast_to(batch.vi, (mu.size, batch.vi.shape[1])),
@@ -169,7 +178,7 @@ def profile_mu_interval(fit: InverseVarianceFit, level: float) -> Interval:
     mu, step = float(fit.mu[0]), float(fit.se[0])
 
     def above(x: Array) -> Array:
-        return _profile_height(fit.batch, x) - threshold
+        return profile_height(fit.batch, x) - threshold
 
     inside, outside = expand(above, [mu, mu], [-step, step], factor=1.5)
     limits = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-13 * step)
