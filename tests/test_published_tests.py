@@ -1,0 +1,121 @@
+"""The published tests computed again: printed digits, R's values, errors that name the cause."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from reference_values import PATH
+from scipy import stats
+
+from helpers import load_cohorts, load_published
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.published_tests import (
+    CORRELATION,
+    EGGER,
+    INFERRED,
+    RANK_SUM,
+    as_printed,
+    egger_subset,
+    published_egger,
+    recomputed_test,
+    recomputed_tests,
+)
+
+REFERENCE = json.loads(PATH.read_text(encoding="utf-8"))
+
+
+def test_every_printed_number_of_these_tests_comes_out_as_printed():
+    rows = recomputed_tests()
+    assert rows["agrees"].all(), rows[~rows["agrees"]]
+    published = load_published("tests")
+    ours = published[published["test"].isin([EGGER, RANK_SUM, CORRELATION])]
+    columns = ["cohorts", "statistic", "df1", "p", "estimate", "estimate_se"]
+    assert len(rows) == int(ours[columns].notna().to_numpy().sum()) == 62
+
+
+def test_only_the_choice_of_cohorts_without_overlap_is_marked_as_inferred():
+    rows = recomputed_tests()
+    assert set(rows.loc[rows["inferred"], "subset"]) == {INFERRED}
+
+
+def test_another_choice_of_cohorts_does_not_agree():
+    """The comparison can fail: one death more in one cohort changes a printed digit."""
+    cohorts = load_cohorts()
+    cohorts.loc[0, "nonrelapse_deaths"] += 1
+    rows = recomputed_tests(cohorts)
+    assert not rows.loc[rows["subset"] == "all cohorts", "agrees"].all()
+
+
+@pytest.mark.parametrize(
+    ("subset", "key"),
+    [
+        ("all cohorts", "overall"),
+        ("LBCL", "LBCL"),
+        ("MCL", "MCL"),
+        ("MM", "MM"),
+        ("IL", "IL"),
+        ("real-world", "RW"),
+        ("trial", "CT"),
+        ("more than 80 patients", "n_over_80"),
+        (INFERRED, "overlap_excluded_INFERRED_rows"),
+    ],
+)
+def test_egger_tests_are_those_of_r(subset, key):
+    chosen = egger_subset(subset)
+    x, n = chosen["nonrelapse_deaths"].to_numpy(float), chosen["patients"].to_numpy(float)
+    add = np.where(x == 0, 0.5, 0.0)
+    se = np.sqrt(1 / (x + add) + 1 / (n - x + add))
+    # Egger's own form, the standardised effect on precision, as a second computation.
+    z = np.log((x + add) / (n - x + add)) / se
+    design = np.column_stack([np.ones_like(se), 1 / se])
+    bias = np.linalg.lstsq(design, z, rcond=None)[0][0]
+    found = published_egger(subset)
+    assert found.bias == pytest.approx(bias, rel=1e-10)
+    reference = REFERENCE["small_study"]["egger_published_subsets"][key]
+    assert found.p in [pytest.approx(value, rel=1e-9) for value in _numbers(reference)]
+
+
+def _numbers(tree):
+    if isinstance(tree, dict):
+        return [n for value in tree.values() for n in _numbers(value)]
+    if isinstance(tree, list):
+        return [n for value in tree for n in _numbers(value)]
+    return [tree] if isinstance(tree, (int, float)) else []
+
+
+def test_rank_sum_counts_the_pairs_won_by_the_crude_rates():
+    pairs = load_cohorts().dropna(subset="reported_nrm")
+    crude = (pairs["nonrelapse_deaths"] / pairs["patients"]).to_numpy(float)
+    reported = pairs["reported_nrm"].to_numpy(float)
+    won = (crude[:, None] > reported).sum() + 0.5 * (crude[:, None] == reported).sum()
+    assert recomputed_test(RANK_SUM, "reported vs crude NRM").statistic == won
+
+
+def test_correlation_is_that_of_a_regression():
+    known = load_cohorts().dropna(subset="median_follow_up_months")
+    crude = (known["nonrelapse_deaths"] / known["patients"]).to_numpy(float)
+    line = stats.linregress(known["median_follow_up_months"].to_numpy(float), crude)
+    found = recomputed_test(CORRELATION, "follow-up and crude NRM")
+    assert found.estimate == pytest.approx(line.rvalue, rel=1e-10)
+    assert found.statistic == pytest.approx(line.slope / line.stderr, rel=1e-10)
+    assert found.p == pytest.approx(line.pvalue, rel=1e-9)
+
+
+def test_rounding_follows_the_printed_digits():
+    assert as_printed(0.01797, "0.0180")
+    assert not as_printed(0.01794, "0.0180")
+    assert as_printed(0.00004, "<.0001")
+    assert as_printed(110.0, "110")
+
+
+def test_unknown_names_and_missing_cohorts_are_errors():
+    with pytest.raises(UnsupportedError, match="expected all cohorts"):
+        egger_subset("leukaemia")
+    with pytest.raises(UnsupportedError, match="not a published test"):
+        recomputed_test("Pearson chi-squared", "known causes by entity")
+    with pytest.raises(UnsupportedError, match="not a published test"):
+        recomputed_test(RANK_SUM, "all cohorts")
+    with pytest.raises(MetaAnalysisError, match="Akthar 2023"):
+        egger_subset(INFERRED, load_cohorts().iloc[10:])
