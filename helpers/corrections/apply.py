@@ -1,0 +1,139 @@
+"""Corrections of single cells, applied to a copy of the cohort table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from helpers.errors import MetaAnalysisError
+from helpers.evidence import load_corrections
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Change", "CorrectedCohorts", "apply_corrections"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One cell that was changed, or one cohort that was left out.
+
+    Attributes
+    ----------
+    id, cohort : str
+        The correction, and the cohort it concerns.
+    column : str
+        Column of the cohorts; empty when the cohort was left out.
+    before, after : float or None
+        The value in the table given and the one in its place; None for a value taken for
+        missing, and for a cohort left out.
+    kind : {"replace", "remove", "exclude"}
+    certainty : {"fact", "inference", "unverified"}
+    """
+
+    id: str
+    cohort: str
+    column: str
+    before: float | None
+    after: float | None
+    kind: str
+    certainty: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedCohorts:
+    """A corrected copy of the cohort table.
+
+    Attributes
+    ----------
+    data : DataFrame
+        The corrected table (treat as read-only).
+    changes : tuple of Change
+        What was changed, in the order of ``data/corrections.csv``.
+    ids : tuple of str
+        Names of the corrections applied.
+    """
+
+    data: pd.DataFrame = field(repr=False, compare=False)
+    changes: tuple[Change, ...]
+    ids: tuple[str, ...]
+
+    def changes_frame(self) -> pd.DataFrame:
+        """Table with one row per change."""
+        import pandas as pd
+
+        columns = list(Change.__dataclass_fields__)
+        rows = [[getattr(change, name) for name in columns] for change in self.changes]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype({"before": "float64", "after": "float64"})
+
+
+def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -> CorrectedCohorts:
+    """Correct a copy of the cohort table as ``data/corrections.csv`` says.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        As `helpers.load_cohorts` gives it: a correction is refused when the cell does not hold
+        the published value.
+    ids : iterable of str, optional
+        Names of corrections; all by default. An empty one gives an unchanged copy.
+
+    Returns
+    -------
+    CorrectedCohorts
+        Rows in the order given, without those left out; dtypes as given.
+
+    Raises
+    ------
+    MetaAnalysisError
+        An unknown name, a cohort that is not in the table, a cell with another value.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> corrected = apply_corrections(load_cohorts(), ["kamdar-infused"])
+    >>> corrected.changes[0].before, corrected.changes[0].after
+    (92.0, 89.0)
+    >>> len(apply_corrections(load_cohorts()).data)
+    50
+    """
+    corrections = load_corrections()
+    known = list(dict.fromkeys(corrections["id"]))
+    if isinstance(ids, str):
+        raise MetaAnalysisError(f"ids={ids!r}: expected a list of names, such as [{ids!r}]")
+    wanted = known if ids is None else list(ids)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise MetaAnalysisError(
+            f"no correction {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
+        )
+    data = cohorts.copy()
+    changes, gone = [], []
+    for row in corrections[corrections["id"].isin(wanted)].itertuples(index=False):
+        place = data.index[data["cohort"] == row.cohort]
+        if len(place) != 1:
+            raise MetaAnalysisError(
+                f"{row.id}: cohort {row.cohort} stands {len(place)} times in the table, expected 1"
+            )
+        if row.kind == "exclude":
+            gone.append(place[0])
+            changes.append(Change(row.id, row.cohort, "", None, None, row.kind, row.certainty))
+            continue
+        before = data.at[place[0], row.column]
+        if before != row.as_published:
+            raise MetaAnalysisError(
+                f"{row.id}: {row.cohort}, {row.column} is {before}, "
+                f"expected the published {row.as_published:g}"
+            )
+        after = None if row.kind == "remove" else float(row.corrected)
+        # `remove` concerns follow-up alone, a float column that can hold a missing value
+        data.at[place[0], row.column] = (
+            float("nan") if after is None else data[row.column].dtype.type(after)
+        )
+        changes.append(
+            Change(row.id, row.cohort, row.column, float(before), after, row.kind, row.certainty)
+        )
+    ordered = tuple(name for name in known if name in wanted)
+    return CorrectedCohorts(data.drop(index=gone), tuple(changes), ordered)

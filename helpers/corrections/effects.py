@@ -1,0 +1,199 @@
+"""The results as published, with each correction alone, with the facts, and with all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from helpers.corrections.apply import apply_corrections
+from helpers.errors import MetaAnalysisError
+from helpers.evidence import load_cohorts, load_corrections
+from helpers.published_models import (
+    ALL_COHORTS,
+    published_analyses,
+    published_fits,
+    published_models,
+    published_regression,
+    published_subgroup,
+    regression_definition,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["AS_PUBLISHED", "EVERY", "FACTS", "CorrectionEffects", "correction_effects"]
+
+#: The table as the review has it.
+AS_PUBLISHED = "as published"
+#: Every correction that rests on a fact, and no other.
+FACTS = "all facts"
+#: Every correction.
+EVERY = "all corrections"
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionEffects:
+    """Results under each set of corrections.
+
+    Attributes
+    ----------
+    scenarios : mapping of str to tuple of str
+        Name of each set of corrections, and the corrections in it.
+    estimates : DataFrame
+        One row per set and pooled estimate: ``scenario, analysis, level, k, events, n, estimate,
+        ci_lower, ci_upper`` (proportions; treat as read-only).
+    tests : DataFrame
+        One row per set and test: ``scenario, kind`` (groups, model or coefficient), ``analysis,
+        term`` (of a coefficient), ``estimate`` (of a coefficient: log odds ratio), ``p``.
+    alpha : float
+        Level at which `changed_conclusions` calls a result significant.
+    """
+
+    scenarios: dict[str, tuple[str, ...]]
+    estimates: pd.DataFrame = field(repr=False, compare=False)
+    tests: pd.DataFrame = field(repr=False, compare=False)
+    alpha: float = 0.05
+
+    def estimate(self, level: str = "all", scenario: str = AS_PUBLISHED) -> pd.Series[Any]:
+        """Give one row of `estimates`: all cohorts, a disease, or a single product.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such estimate.
+
+        Examples
+        --------
+        >>> round(float(correction_effects().estimate("MM")["estimate"]), 4)
+        0.0802
+        """
+        rows = self.estimates[
+            (self.estimates["level"] == level) & (self.estimates["scenario"] == scenario)
+        ]
+        if rows.empty:
+            raise MetaAnalysisError(f"no estimate {level!r} under {scenario!r}")
+        return rows.iloc[0]
+
+    def shifts(self) -> pd.DataFrame:
+        """Differences of the estimates from the published table, in the same rows.
+
+        Returns
+        -------
+        DataFrame
+            ``scenario, analysis, level, as_published, estimate, shift``; fractions.
+        """
+        key = ["analysis", "level"]
+        base = self.estimates[self.estimates["scenario"] == AS_PUBLISHED].set_index(key)["estimate"]
+        rest = self.estimates[self.estimates["scenario"] != AS_PUBLISHED]
+        before = base.loc[list(zip(rest["analysis"], rest["level"], strict=True))].to_numpy()
+        return rest[["scenario", *key, "estimate"]].assign(
+            as_published=before, shift=rest["estimate"].to_numpy() - before
+        )
+
+    def compared_tests(self) -> pd.DataFrame:
+        """Give each test beside the same test on the published table.
+
+        Returns
+        -------
+        DataFrame
+            The columns of `tests`, and ``p_as_published``, ``estimate_as_published``,
+            ``significance_changed`` and ``sign_changed`` (of a coefficient).
+        """
+        key = ["kind", "analysis", "term"]
+        base = self.tests[self.tests["scenario"] == AS_PUBLISHED].drop(columns="scenario")
+        rest = self.tests[self.tests["scenario"] != AS_PUBLISHED]
+        joined = rest.merge(base, on=key, suffixes=("", "_as_published"), validate="many_to_one")
+        known = joined["estimate"].notna()
+        return joined.assign(
+            significance_changed=(joined["p"] < self.alpha)
+            != (joined["p_as_published"] < self.alpha),
+            sign_changed=known & (joined["estimate"] * joined["estimate_as_published"] < 0),
+        )
+
+    def changed_conclusions(self) -> pd.DataFrame:
+        """Give the tests that pass the level of significance in one table and not in the other."""
+        compared = self.compared_tests()
+        return compared[compared["significance_changed"]].reset_index(drop=True)
+
+
+def _scenarios() -> dict[str, tuple[str, ...]]:
+    corrections = load_corrections()
+    ids = tuple(dict.fromkeys(corrections["id"]))
+    facts = corrections.groupby("id", sort=False)["certainty"].agg(lambda c: (c == "fact").all())
+    single = {name: (name,) for name in ids}
+    return {AS_PUBLISHED: (), **single, FACTS: tuple(facts.index[facts]), EVERY: ids}
+
+
+@cache
+def correction_effects(alpha: float = 0.05) -> CorrectionEffects:
+    """Recompute the published analyses on the table as published and on each corrected one.
+
+    Parameters
+    ----------
+    alpha : float
+        Level of significance for `CorrectionEffects.changed_conclusions`.
+
+    Returns
+    -------
+    CorrectionEffects
+        Pooled estimates of all cohorts, the diseases and the single products; all published
+        tests between groups; all published regressions and their coefficients. The cuts of
+        follow-up stay the published ones.
+
+    Raises
+    ------
+    MetaAnalysisError
+        `alpha` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> effects = correction_effects()
+    >>> list(effects.scenarios)[:3]
+    ['as published', 'bethge-arms', 'kwon-infused']
+    >>> round(effects.estimate("all")["estimate"].item(), 4)
+    0.0682
+    """
+    import pandas as pd
+
+    if not 0.0 < alpha < 1.0:
+        raise MetaAnalysisError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    cohorts, scenarios = load_cohorts(), _scenarios()
+    estimates: list[dict[str, Any]] = []
+    tests: list[dict[str, Any]] = []
+    for scenario, ids in scenarios.items():
+        data = apply_corrections(cohorts, ids).data
+        estimates += [{"scenario": scenario, **row} for row in _estimates(data)]
+        tests += [{"scenario": scenario, **row} for row in _tests(data)]
+    return CorrectionEffects(scenarios, pd.DataFrame(estimates), pd.DataFrame(tests), alpha)
+
+
+def _estimates(data: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for analysis in (ALL_COHORTS, "entity", "single product"):
+        for level, fit in published_fits(analysis, data).items():
+            row = {"analysis": analysis, "level": level, "k": fit.k}
+            row |= {"events": fit.events, "n": fit.n, "estimate": fit.estimate}
+            rows.append(row | {"ci_lower": fit.ci.lower, "ci_upper": fit.ci.upper})
+    return rows
+
+
+def _tests(data: pd.DataFrame) -> list[dict[str, Any]]:
+    nothing = float("nan")
+    rows = []
+    for analysis in published_analyses():
+        p = published_subgroup(analysis, data).test.p
+        rows.append(
+            {"kind": "groups", "analysis": analysis, "term": "", "estimate": nothing, "p": p}
+        )
+    for model in published_models():
+        fit = published_regression(model, data)
+        p = fit.omnibus.p
+        rows.append({"kind": "model", "analysis": model, "term": "", "estimate": nothing, "p": p})
+        names = regression_definition(model).terms
+        for term, line in fit.coefficients.iterrows():
+            if term == "Intercept":
+                continue
+            row = {"kind": "coefficient", "analysis": model, "term": names[str(term)]}
+            rows.append(row | {"estimate": float(line["estimate"]), "p": float(line["p"])})
+    return rows
