@@ -86,7 +86,7 @@ def test_the_measures_are_right():
         assert np.asarray(matrix).sum(axis=1) == pytest.approx([1, 1, 1], abs=2e-6)
 
 
-PALETTES = [("entity", style.ENTITY), ("product", style.PRODUCT)]
+PALETTES = [("entity", style.ENTITY), ("product", style.PRODUCT), ("cause", style.CAUSE)]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -104,9 +104,32 @@ def test_text_has_contrast_four_and_a_half_to_one(theme):
             assert contrast(getattr(colour, theme), page) >= 4.5
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_in_a_bar_has_contrast_four_and_a_half_to_one(theme):
+    """A bar carries text in the colour of the page."""
+    for cause, colour in style.CAUSE.items():
+        assert contrast(getattr(colour, theme), getattr(style.SURFACE, theme)) >= 4.5, cause
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_in_a_cell_of_residuals_has_contrast_four_and_a_half_to_one(theme):
+    from helpers.plots.causes_heatmap import OPACITY
+
+    def channels(colour):
+        return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+
+    ink = getattr(style.INK, theme)
+    for colour in style.RESIDUAL.values():
+        for page in PAGES[theme]:
+            for opacity in OPACITY:
+                top, under = channels(getattr(colour, theme)), channels(page)
+                mixed = np.round(opacity * top + (1 - opacity) * under).astype(int)
+                assert contrast("#{:02x}{:02x}{:02x}".format(*mixed), ink) >= 4.5
+
+
 # CIE76 distance: 2.3 is just noticeable; marks as small as ours need several times that.
-LEAST = {"entity": 20, "product": 10}
-LEAST_GREY = {"entity": 10, "product": 4.5}
+LEAST = {"entity": 20, "product": 10, "cause": 12}
+LEAST_GREY = {"entity": 10, "product": 4.5, "cause": 4.5}
 
 
 @pytest.mark.parametrize("vision", VISION)

@@ -6,18 +6,32 @@ picture is drawn, because that takes half a second.
 
 # Functions share their module's name: importing them here, at once, binds the name of the function
 # for good. A lazy door would hand out the module instead after any `import helpers.plots.forest`.
+from helpers.plots.baujat import baujat
+from helpers.plots.causes_heatmap import causes_heatmap
+from helpers.plots.causes_shares import causes_shares
+from helpers.plots.causes_stacked import causes_stacked
 from helpers.plots.forest import forest
+from helpers.plots.gosh import gosh
 from helpers.plots.icon_array import icon_array
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
+from helpers.plots.prediction import prediction
+from helpers.plots.profile import profile
 from helpers.plots.subgroup_forest import subgroup_forest
 
 __all__ = [
     "Note",
     "Picture",
     "annotate",
+    "baujat",
+    "causes_heatmap",
+    "causes_shares",
+    "causes_stacked",
     "forest",
+    "gosh",
     "icon_array",
+    "prediction",
+    "profile",
     "show",
     "study_overview",
     "subgroup_forest",

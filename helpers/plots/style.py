@@ -1,4 +1,4 @@
-"""One look for every picture: type, spacing, and one colour per disease and product.
+"""One look for every picture: type, spacing, and one colour per disease, product and cause.
 
 A colour is a pair: one for a light page, one for a dark page. Drawing always uses the light one;
 `helpers.plots.picture` replaces it in the SVG by a CSS variable that carries the dark one when the
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from helpers.errors import UnsupportedError
 
 __all__ = [
+    "CAUSE",
     "ENTITY",
     "FAMILIES",
     "FAMILY",
@@ -29,6 +30,7 @@ __all__ = [
     "MARKER",
     "PRODUCT",
     "QUIET",
+    "RESIDUAL",
     "SURFACE",
     "Colour",
     "colours_for",
@@ -75,6 +77,22 @@ PRODUCT: Mapping[str, Colour] = {
     "tisa-cel + axi-cel": Colour("#465f56", "#dfedd5"),
     "ide-cel + cilta-cel": Colour("#837463", "#b9a78f"),
 }
+# Fills carry text in SURFACE, so they keep 4.5:1 against the page. Order and words say the same.
+CAUSE: Mapping[str, Colour] = {
+    "infection": Colour("#1d54d0", "#85ccfc"),
+    "other malignancy": Colour("#420160", "#e889d4"),
+    "cardiovascular or respiratory": Colour("#bc5904", "#d4770e"),
+    "neurotoxicity or ICANS": Colour("#162d9b", "#5d76fb"),
+    "CRS": Colour("#364d01", "#f3f10f"),
+    "haemorrhage": Colour("#a5003b", "#fec5af"),
+    "HLH": Colour("#023a00", "#6acd40"),
+    "organ failure, other or unknown": Colour("#6e686e", "#939e9e"),
+}
+# Cells with more or fewer events than expected; laid on thinly, under text in INK.
+RESIDUAL: Mapping[str, Colour] = {
+    "more": Colour("#d9730d", "#e07a1f"),
+    "fewer": Colour("#2f7fc1", "#3b8fd6"),
+}
 # Shape says the same as colour, for readers who see none.
 MARKER: Mapping[str, str] = {"LBCL": "o", "MCL": "s", "MM": "D", "IL": "^"}
 
@@ -94,13 +112,13 @@ def size(role: str) -> float:
 
 
 def colours_for(levels: list[str]) -> dict[str, Colour]:
-    """Give each disease or product its colour.
+    """Give each disease, product or cause of death its colour.
 
     Parameters
     ----------
     levels : list of str
-        All of one kind. Levels that are neither diseases nor products are drawn in ink, because
-        a colour that means nothing elsewhere would mislead.
+        All of one kind. Levels that are none of them are drawn in ink, because a colour that
+        means nothing elsewhere would mislead.
 
     Examples
     --------
@@ -109,7 +127,7 @@ def colours_for(levels: list[str]) -> dict[str, Colour]:
     >>> colours_for(["trial", "real-world"])["trial"] == INK
     True
     """
-    for palette in (ENTITY, PRODUCT):
+    for palette in (ENTITY, PRODUCT, CAUSE):
         if levels and all(level in palette for level in levels):
             return {level: palette[level] for level in levels}
     return dict.fromkeys(levels, INK)
@@ -141,7 +159,8 @@ def variables() -> dict[str, Colour]:
     >>> variables()["--picture-lbcl"].dark
     '#58a9f5'
     """
-    named = {"ink": INK, "quiet": QUIET, "grid": GRID, "surface": SURFACE, **ENTITY, **PRODUCT}
+    named = {"ink": INK, "quiet": QUIET, "grid": GRID, "surface": SURFACE}
+    named |= {**ENTITY, **PRODUCT, **CAUSE, **RESIDUAL}
     return {f"--picture-{_slug(name)}": colour for name, colour in named.items()}
 
 

@@ -1,0 +1,39 @@
+"""What patients without relapse died of: shares, differences between groups, absolute size.
+
+The causes are known as sums over cohorts (`helpers.load_causes`), not cohort by cohort. So this
+room counts deaths as single observations, says where that is an assumption, and measures what
+happens when it fails (`death_weights`).
+"""
+
+from helpers.causes.absolute import CauseRate, cause_rates, product_interval
+from helpers.causes.homogeneity import HomogeneityTest, homogeneity_test
+from helpers.causes.published import ChiSquaredCheck, published_chi_squared
+from helpers.causes.shares import (
+    CauseShare,
+    ShareBounds,
+    cause_share,
+    infection_share,
+    share_bounds,
+)
+from helpers.causes.table import SPECIFIC, CauseTable, cause_table
+from helpers.causes.weights import DeathWeights, death_weights
+
+__all__ = [
+    "SPECIFIC",
+    "CauseRate",
+    "CauseShare",
+    "CauseTable",
+    "ChiSquaredCheck",
+    "DeathWeights",
+    "HomogeneityTest",
+    "ShareBounds",
+    "cause_rates",
+    "cause_share",
+    "cause_table",
+    "death_weights",
+    "homogeneity_test",
+    "infection_share",
+    "product_interval",
+    "published_chi_squared",
+    "share_bounds",
+]
