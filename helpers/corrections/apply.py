@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
@@ -111,29 +111,31 @@ def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -
         )
     data = cohorts.copy()
     changes, gone = [], []
-    for row in corrections[corrections["id"].isin(wanted)].itertuples(index=False):
-        place = data.index[data["cohort"] == row.cohort]
+    rows: list[dict[Any, Any]] = corrections[corrections["id"].isin(wanted)].to_dict("records")
+    for row in rows:
+        place = data.index[data["cohort"] == row["cohort"]]
         if len(place) != 1:
             raise MetaAnalysisError(
-                f"{row.id}: cohort {row.cohort} stands {len(place)} times in the table, expected 1"
+                f"{row['id']}: cohort {row['cohort']} stands {len(place)} times in the table, "
+                "expected 1"
             )
-        if row.kind == "exclude":
+        common = {"id": row["id"], "cohort": row["cohort"]}
+        common |= {"kind": row["kind"], "certainty": row["certainty"]}
+        if row["kind"] == "exclude":
             gone.append(place[0])
-            changes.append(Change(row.id, row.cohort, "", None, None, row.kind, row.certainty))
+            changes.append(Change(column="", before=None, after=None, **common))
             continue
-        before = data.at[place[0], row.column]
-        if before != row.as_published:
+        column: str = row["column"]
+        before = float(data[column].loc[place[0]])
+        if before != row["as_published"]:
             raise MetaAnalysisError(
-                f"{row.id}: {row.cohort}, {row.column} is {before}, "
-                f"expected the published {row.as_published:g}"
+                f"{row['id']}: {row['cohort']}, {column} is {before:g}, "
+                f"expected the published {row['as_published']:g}"
             )
-        after = None if row.kind == "remove" else float(row.corrected)
-        # `remove` concerns follow-up alone, a float column that can hold a missing value
-        data.at[place[0], row.column] = (
-            float("nan") if after is None else data[row.column].dtype.type(after)
-        )
-        changes.append(
-            Change(row.id, row.cohort, row.column, float(before), after, row.kind, row.certainty)
-        )
+        after = None if row["kind"] == "remove" else float(row["corrected"])
+        values = data[column].astype("float64")
+        values.loc[place[0]] = float("nan") if after is None else after
+        data[column] = values.astype(data[column].dtype)
+        changes.append(Change(column=column, before=before, after=after, **common))
     ordered = tuple(name for name in known if name in wanted)
     return CorrectedCohorts(data.drop(index=gone), tuple(changes), ordered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.evidence import load_audit, load_corrections, load_sources
 
@@ -31,25 +31,25 @@ def audit_trail() -> pd.DataFrame:
     {'corrected': 9, 'open': 6, 'stands': 3, 'left out': 2}
     """
     audit, corrections = load_audit(), load_corrections()
-    by_cell = corrections.set_index(
-        [corrections["cohort"], corrections["column"].astype("object").fillna("")]
-    )
     names, certainty, outcome = [], [], []
-    for row in audit.itertuples(index=False):
-        key = (row.cohort, row.field)
-        if row.field in ("design", "overlap"):
+    excluded = corrections[corrections["kind"] == "exclude"]
+    rows: list[dict[Any, Any]] = audit.to_dict("records")
+    for row in rows:
+        if row["field"] in ("design", "overlap"):
             # which of two overlapping cohorts is left out is the correction's choice
-            left_out = corrections[corrections["kind"] == "exclude"]
             named = [
-                row.cohort == cohort or cohort in row.note for cohort in left_out["cohort"]
+                row["cohort"] == cohort or cohort in row["note"] for cohort in excluded["cohort"]
             ]
-            found = left_out[named]
+            found = excluded[named]
         else:
-            found = by_cell.loc[[key]] if key in by_cell.index else by_cell.head(0)
+            same = (corrections["cohort"] == row["cohort"]) & (
+                corrections["column"].astype("object") == row["field"]
+            )
+            found = corrections[same]
         names.append("" if found.empty else found["id"].iloc[0])
         certainty.append("" if found.empty else str(found["certainty"].iloc[0]))
         if found.empty:
-            outcome.append("stands" if row.kind in _STANDS else "open")
+            outcome.append("stands" if row["kind"] in _STANDS else "open")
         else:
             outcome.append("left out" if found["kind"].iloc[0] == "exclude" else "corrected")
     return audit.assign(correction=names, certainty=certainty, outcome=outcome)
