@@ -1,0 +1,222 @@
+"""The multiverse of the book's claims: its analyses, its shares, its choices."""
+
+import numpy as np
+import pytest
+
+from helpers import load_causes, load_cohorts, load_published, pool
+from helpers.corrections import apply_corrections
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.evidence import load_corrections, load_inferred_overlap
+from helpers.multiverse.claim_choices import without_idle
+from helpers.multiverse.claims import CLAIMS, claim_multiverse, claims_frame
+
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+
+
+@pytest.fixture(scope="module")
+def cohorts():
+    return load_cohorts()
+
+
+@pytest.fixture(scope="module")
+def every(cohorts):
+    return {key: claim_multiverse(cohorts, key) for key in CLAIMS}
+
+
+def by_hand(cohorts, row):
+    """Make the table behind a specification again, from the tables of evidence alone."""
+    listed = load_corrections()
+    cells = listed[listed["kind"] != "exclude"]
+    certainty = {
+        "as published": [],
+        "facts": ["fact"],
+        "facts and inferences": ["fact", "inference"],
+    }
+    known = apply_corrections(
+        cohorts, cells.loc[cells["certainty"].isin(["fact", "inference"]), "id"].unique()
+    ).data
+    ids = cells.loc[cells["certainty"].isin(certainty[row["corrections"]]), "id"].unique()
+    table = apply_corrections(cohorts, ids).data
+    subsets = table["cohort"].str.startswith("Rejeski") & (table["cohort"] != "Rejeski 2023 B")
+    reports = table["cohort"] == "Dores 2021"
+    out = {
+        "as published": reports & False,
+        "no spontaneous reports": reports,
+        "no reports, no unexplained subsets": reports | subsets,
+        "at least 20 patients": cohorts["patients"] < 20,
+    }[row["eligibility"]]
+    if row["follow-up"] != "any":
+        months = known["median_follow_up_months"].astype(float)
+        out = out | ~(months >= float(row["follow-up"].split()[2]))
+    out = (
+        out
+        | {
+            "all kept": reports & False,
+            "inferred overlap left out": table["cohort"].isin(load_inferred_overlap()["cohort"]),
+            "registry overlap left out": table["cohort"] == "Nastoupil 2020",
+        }[row["overlap"]]
+    )
+    return table[~out]
+
+
+def test_analyses_are_those_of_pool_on_a_table_changed_by_hand(cohorts, every):
+    result = every["overall"]
+    code = result.multiverse.frame
+    options = ("measure", "model", "tau2_method", "ci_method")
+    for place in np.random.default_rng(3).choice(np.flatnonzero(result.ok), 25, replace=False):
+        row, names = result.frame.iloc[place], code.iloc[place]
+        given = {name: names[name] for name in options if names[name] == names[name]}
+        given = {name: value for name, value in given.items() if value is not None}
+        fit = pool(by_hand(cohorts, row), **COLUMNS, **given)
+        assert row["value"] == pytest.approx(fit.estimate, rel=1e-9)
+        assert [row["lower"], row["upper"]] == pytest.approx(list(fit.ci), rel=1e-8)
+
+
+def test_the_published_analysis_is_one_of_them(every):
+    frame = every["overall"].frame
+    published = load_published("pooled").set_index("analysis").loc["all cohorts"]
+    one = frame[
+        (frame["model"] == "binomial or Poisson GLMM")
+        & (frame["interval"] == "Wald")
+        & (frame["measure"] == "logit")
+        & (frame["eligibility"] == "as published")
+        & (frame["follow-up"] == "any")
+        & (frame["corrections"] == "as published")
+        & (frame["overlap"] == "all kept")
+    ]
+    assert len(one) == 1
+    assert one["value"].item() == pytest.approx(float(published["random_estimate"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("key", ["mcl-lbcl", "axi-tisa", "cilta-ide"])
+def test_the_interval_of_a_ratio_holds_one_when_the_test_does_not_reject(every, key):
+    result = every[key]
+    columns = result.multiverse.columns
+    ok = result.ok
+    holds = (result.lower[ok] <= 1) & (result.upper[ok] >= 1)
+    assert np.array_equal(holds, columns["p"][ok] >= 0.05)
+    ratio = columns["estimate_1"][ok] / columns["estimate_2"][ok]
+    assert result.value[ok] == pytest.approx(ratio, rel=1e-12)
+    assert np.all((result.lower[ok] < ratio) & (ratio < result.upper[ok]))
+
+
+def test_axi_cel_against_tisa_cel_in_lymphoma_alone(cohorts, every):
+    frame, code = every["axi-tisa"].frame, every["axi-tisa"].multiverse.frame
+    plain = (frame["corrections"] == "as published") & (frame["overlap"] == "all kept")
+    plain &= (frame["eligibility"] == "as published") & (frame["follow-up"] == "any")
+    plain &= (code["model"] == "glmm") & (code["measure"] == "logit")
+    plain &= (code["ci_method"] == "wald") & (code["group_tau2"] == "separate")
+    lymphoma = cohorts[cohorts["entity"] == "LBCL"]
+    for name, table in (("LBCL alone", lymphoma), ("with indolent lymphoma", cohorts)):
+        groups = [
+            pool(table[table["product"] == product], **COLUMNS, model="glmm").estimate
+            for product in ("axi-cel", "tisa-cel")
+        ]
+        row = frame[plain & (frame["disease"] == name)]
+        assert row["value"].item() == pytest.approx(groups[0] / groups[1], rel=1e-9)
+
+
+def test_the_share_of_infection_is_a_ratio_of_counts(cohorts, every):
+    causes = load_causes()
+    whole = causes[causes["grouping"] == "all, eleven causes"].set_index("cause")["deaths"]
+    setting = causes[causes["grouping"] == "setting"]
+    clear = causes[causes["grouping"] == "setting, without COVID-19"]
+    infections = {
+        "all": clear.loc[clear["cause"] == "infection", "deaths"].sum(),
+        "with": setting.loc[setting["cause"] == "infection", "deaths"].sum(),
+    }
+    assert infections["with"] == whole["infection"]
+    frame = every["infection"].frame
+    frame = frame[(frame["interval"] == "wilson") & (frame["setting"] == "all")]
+    value = frame.set_index(["deaths counted", "COVID-19 is"])["value"]
+    died = cohorts["nonrelapse_deaths"].sum()
+    covid = infections["with"] - infections["all"]
+    assert value["all nonrelapse deaths", "an infection"] == whole["infection"] / died
+    assert value["without unknown", "an infection"] == whole["infection"] / (
+        whole.sum() - whole["unknown"]
+    )
+    named = setting["deaths"].sum()
+    assert value["without unknown, organ failure, other", "left out"] == infections["all"] / (
+        named - covid
+    )
+    assert value["all nonrelapse deaths", "not an infection"] == infections["all"] / died
+
+
+def test_what_cannot_be_counted_keeps_its_reason(every):
+    frame = every["infection"].frame
+    missing = frame[frame["reason"] != ""]
+    assert set(missing["deaths counted"]) == {"without unknown"}
+    assert set(missing["setting"]) == {"trial", "real-world"}
+    assert missing["value"].isna().all()
+    assert every["infection"].share_supporting.left_out == len(missing)
+
+
+@pytest.mark.parametrize("key", list(CLAIMS))
+def test_shares_are_counts_over_the_analyses_with_a_result(every, key):
+    result = every[key]
+    frame = result.frame[result.ok]
+    null = CLAIMS[key].null
+    assert result.share_supporting.fraction == pytest.approx((frame["value"] > null).mean())
+    assert result.share_certain.fraction == pytest.approx((frame["lower"] > null).mean())
+    assert result.share_opposing.fraction == pytest.approx((frame["upper"] < null).mean())
+    assert not np.any(result.certain & ~result.supports)
+    assert 0 < result.distinct <= len(result) <= len(frame)
+    levels = result.by_choice()
+    whole = levels.groupby("choice")["analyses"].sum()
+    assert (whole <= len(result)).all()
+    assert whole["interval"] == len(result)
+
+
+def test_another_threshold_changes_the_support_but_no_estimate(cohorts, every):
+    strict = claim_multiverse(cohorts, "overall", null=0.07)
+    assert np.array_equal(strict.value, every["overall"].value, equal_nan=True)
+    assert strict.share_supporting.count < every["overall"].share_supporting.count
+    assert strict.share_supporting.count == int((strict.value[strict.ok] > 0.07).sum())
+
+
+def test_the_interval_moves_the_limit_but_not_the_estimate(every):
+    result = every["mcl-lbcl"]
+    assert result.influence().loc["interval", "share"] == 0.0
+    assert result.influence("lower").loc["interval", "share"] > 0.0
+
+
+def test_choices_that_touch_no_cohort_of_a_contrast_are_not_counted(every):
+    assert set(every["cilta-ide"].choices) < set(every["mcl-lbcl"].choices)
+    assert "overlap" not in every["cilta-ide"].choices
+    levels = {"a": {"kept": None, "left out": ["A"]}, "b": {"no": None, "yes": {"B": {"n": 9.0}}}}
+    labels = ["A", "B"]
+    assert set(without_idle(levels, labels, np.array([True, True]))) == {"a", "b"}
+    assert set(without_idle(levels, labels, np.array([False, True]))) == {"b"}
+    assert without_idle(levels, labels, np.array([False, False])) == {}
+
+
+def test_sentence_never_rounds_to_all_or_none(every):
+    for result in every.values():
+        for share in (result.share_supporting, result.share_certain):
+            if 0 < share.count < share.of:
+                assert "100\u202f%" not in result.sentence or share.fraction < 0.9995
+    assert every["overall"].sentence.startswith("holds in 100\u202f% of ")
+
+
+def test_frame_of_claims_holds_what_the_claims_say(cohorts, every):
+    frame = claims_frame(cohorts, ["infection", "cilta-ide"])
+    assert frame.index.tolist() == ["infection", "cilta-ide"]
+    for key, row in frame.iterrows():
+        assert row["sentence"] == every[key].sentence
+        assert row["supporting"] == every[key].share_supporting.fraction
+
+
+def test_results_cannot_be_changed(every):
+    with pytest.raises(ValueError, match="read-only"):
+        every["overall"].value[0] = 1.0
+
+
+def test_errors_say_what_was_expected(cohorts, every):
+    with pytest.raises(UnsupportedError, match="expected one of overall"):
+        claim_multiverse(cohorts, "MCL")
+    with pytest.raises(MetaAnalysisError, match="above 0"):
+        claim_multiverse(cohorts, "overall", null=float("nan"))
+    with pytest.raises(MetaAnalysisError, match="'value' or 'lower'"):
+        every["overall"].influence("upper")
+    with pytest.raises(MetaAnalysisError, match="nothing to summarise"):
+        claims_frame(cohorts, [])
