@@ -69,7 +69,7 @@ def find_cautions(
         found.append(
             Caution("excluded-studies", f"{_count(excluded)} left out; the table gives reasons.")
         )
-    corrected = int((data.corrected & data.included).sum())
+    corrected = int(np.count_nonzero(data.corrected & data.included))
     if corrected and options.method == "inverse-variance":
         found.append(
             Caution(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from helpers.errors import UnsupportedError
 from helpers.pooling.moments import Batch, moments, prepare
 from helpers.pooling.tau2 import TAU2_METHODS, estimate_tau2
-from helpers.pooling.tau2_likelihood import Tau2Fit, log_likelihood
+from helpers.pooling.tau2_likelihood import Tau2Fit, log_likelihood, restriction
 
 Array = NDArray[np.float64]
 
@@ -120,12 +120,10 @@ def fit_inverse_variance(
     """
     batch = prepare(yi, vi, counts, design)
     rows = batch.k.shape
-    no, yes = np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)
-    if tau2 is not None:
-        fixed = np.array(np.broadcast_to(np.asarray(tau2, dtype=float), rows))
-        t = Tau2Fit(fixed, np.full(rows, np.nan), yes, no)
-    elif method == "common":
-        t = Tau2Fit(np.zeros(rows), np.full(rows, np.nan), yes, no)
+    if tau2 is not None or method == "common":
+        fixed = np.zeros(rows) if tau2 is None else np.asarray(tau2, dtype=float)
+        no, yes = np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)
+        t = Tau2Fit(np.array(np.broadcast_to(fixed, rows)), np.full(rows, np.nan), yes, no)
     elif method in TAU2_METHODS:
         t = estimate_tau2(batch, method, grid_points=grid_points)
     else:
@@ -138,6 +136,7 @@ def fit_inverse_variance(
         rss, trace_p = start.rss, start.trace_p
     else:
         rss, trace_p = t.start
+    loglik = log_likelihood(batch, final, restricted=False)
     df = batch.k - batch.p
     free = df > 0
     safe = np.where(free, df, 1.0)
@@ -154,7 +153,7 @@ def fit_inverse_variance(
     return InverseVarianceFit(
         batch=batch,
         method=method,
-        tau2=t if t.final is None else replace(t, final=None, start=None),
+        tau2=Tau2Fit(t.tau2, t.se, t.converged, t.boundary, t.scan),
         beta=final.beta,
         cov=final.cov,
         scale=np.where(free, final.rss / safe, np.nan),
@@ -164,6 +163,6 @@ def fit_inverse_variance(
         vt=vt,
         I2=i2,
         H2=h2,
-        loglik=log_likelihood(batch, final, restricted=False),
-        loglik_restricted=log_likelihood(batch, final, restricted=True),
+        loglik=loglik,
+        loglik_restricted=loglik + restriction(batch, final),
     )

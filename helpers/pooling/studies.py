@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class StudyData:
     @property
     def k(self) -> int:
         """Number of studies that take part."""
-        return int(self.included.sum())
+        return int(np.count_nonzero(self.included))
 
     def only(self, keep: NDArray[np.bool_], reason: str) -> StudyData:
         """Copy in which studies outside `keep` are excluded for `reason`."""
@@ -139,7 +140,7 @@ def read_columns(
             raw[argument] = value
     if problems:
         raise MetaAnalysisError("; ".join(problems))
-    lengths = {argument: len(np.atleast_1d(value)) for argument, value in raw.items()}
+    lengths = {argument: _length(value) for argument, value in raw.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{names[a]} has {n}" for a, n in lengths.items())
         raise MetaAnalysisError(f"all inputs need the same number of studies: {listed}")
@@ -152,9 +153,22 @@ def read_columns(
     return values, labels, names
 
 
+def _length(value: Any) -> int:
+    """Entries of a column; 1 for what has no length."""
+    try:
+        return len(value)
+    except TypeError:
+        return 1
+
+
+@lru_cache(maxsize=64)
+def _numbered(k: int) -> tuple[str, ...]:
+    return tuple(f"Study {i + 1}" for i in range(k))
+
+
 def _labels(study: Any, k: int) -> tuple[str, ...]:
     if study is None:
-        return tuple(f"Study {i + 1}" for i in range(k))
+        return _numbered(k)
     labels = tuple(str(s) for s in np.atleast_1d(np.asarray(study, dtype=object)))
     seen: set[str] = set()
     twice = sorted({s for s in labels if s in seen or seen.add(s)})  # type: ignore[func-returns-value]
@@ -167,9 +181,9 @@ def _numbers(values: Any, name: str, labels: tuple[str, ...], problems: list[str
     """Floats with NaN for missing; what is not a number is reported with its study."""
     # a column of a numeric type holds numbers only; a list may hide a True among them
     if getattr(getattr(values, "dtype", None), "kind", "O") in "iuf":
-        plain = np.asarray(values)
+        plain = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
         if plain.dtype.kind in "iuf":
-            return np.atleast_1d(plain.astype(float))
+            return np.array(plain, dtype=float, ndmin=1)
     column = np.atleast_1d(np.asarray(values, dtype=object))
     out = np.full(column.shape, np.nan)
     for i, value in enumerate(column):
@@ -200,9 +214,10 @@ def _check(
     labels: tuple[str, ...],
     problems: list[str],
 ) -> None:
-    problems.extend(
-        f"{labels[i]}, {name}: {values[i]:g}, expected {expected}" for i in np.nonzero(bad)[0]
-    )
+    if bad.any():
+        problems.extend(
+            f"{labels[i]}, {name}: {values[i]:g}, expected {expected}" for i in np.nonzero(bad)[0]
+        )
 
 
 def from_counts(
@@ -291,9 +306,10 @@ def from_effects(
     values, labels, names = read_columns(data, {"yi": yi, "vi": vi, "n": size}, study)
     y, v = values["yi"], values["vi"]
     problems: list[str] = []
-    known = ~np.isnan(y) & ~np.isnan(v)
+    missing_y, missing_v = np.isnan(y), np.isnan(v)
+    known = ~(missing_y | missing_v)
     _check(np.isinf(y), y, names["yi"], "a finite effect", labels, problems)
-    bad_v = ~np.isnan(v) & ~(np.isfinite(v) & (v > 0))
+    bad_v = ~missing_v & ~(np.isfinite(v) & (v > 0))
     _check(bad_v, v, names["vi"], "a positive variance", labels, problems)
     n = values.get("n")
     if n is not None:
@@ -301,13 +317,12 @@ def from_effects(
         _check(bad_n, n, names["n"], "a positive size", labels, problems)
     if problems:
         raise MetaAnalysisError(_join(problems))
-    missing_y, missing_v = np.isnan(y), np.isnan(v)
-    reason = tuple(
-        ""
-        if not (a or b)
-        else ("yi and vi missing" if a and b else f"{'yi' if a else 'vi'} missing")
-        for a, b in zip(missing_y, missing_v, strict=True)
-    )
+    reason: tuple[str, ...] = ("",) * len(labels)
+    if not known.all():
+        reason = tuple(
+            ("yi and vi missing" if b else "yi missing") if a else ("vi missing" if b else "")
+            for a, b in zip(missing_y, missing_v, strict=True)
+        )
     return StudyData(
         labels,
         None,

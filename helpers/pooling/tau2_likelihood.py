@@ -9,12 +9,13 @@ doi:10.3102/10769986030003261.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, log
+from functools import lru_cache
+from math import ceil, log, pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.pooling.moments import Batch, Moments, moments
+from helpers.pooling.moments import Batch, Moments, moments, moments_of_one
 
 Array = NDArray[np.float64]
 
@@ -24,6 +25,7 @@ __all__ = [
     "Tau2Fit",
     "likelihood_maximum",
     "log_likelihood",
+    "restriction",
     "smallest_variance",
     "upper_bound",
 ]
@@ -32,6 +34,7 @@ __all__ = [
 STEP = 1.2
 _POINTS = (16, 256)
 _MAX_CELLS = 100_000
+_LOG_2_PI = log(2.0 * pi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +101,29 @@ def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
     half the log determinant of X'X, as metafor's does.
     """
     k = batch.k if m.rss.ndim == 1 else batch.k[:, None]
-    ll = 0.5 * (m.sum_log_w - m.rss)
-    if not restricted:
-        return ll - 0.5 * k * np.log(2.0 * np.pi)
+    ll = 0.5 * (m.sum_log_w - m.rss - _LOG_2_PI * k)
+    return ll + restriction(batch, m) if restricted else ll
+
+
+def restriction(batch: Batch, m: Moments) -> Array:
+    """Restricted minus full log-likelihood.
+
+    Examples
+    --------
+    >>> from helpers.pooling.moments import prepare
+    >>> batch = prepare([0.0, 1.0], [1.0, 1.0])
+    >>> float(restriction(batch, moments(batch, np.zeros(1)))[0])  # half of log(2 pi)
+    0.9189385332046727
+    """
+    if batch.p == 0:
+        return np.zeros_like(m.log_det)
     if batch.design is None:
-        gram_log_det = np.log(k)
-    elif batch.p == 0:
-        gram_log_det = np.zeros_like(k)
+        gram_log_det = np.log(batch.k)
     else:
         gram = np.einsum("rkp,rk,rkq->rpq", batch.design, batch.counts, batch.design)
         gram_log_det = np.linalg.slogdet(gram)[1]
-        gram_log_det = gram_log_det if m.rss.ndim == 1 else gram_log_det[:, None]
-    return ll - 0.5 * (k - batch.p) * np.log(2.0 * np.pi) - 0.5 * m.log_det + 0.5 * gram_log_det
+    constant = gram_log_det + batch.p * _LOG_2_PI
+    return 0.5 * ((constant if m.rss.ndim == 1 else constant[:, None]) - m.log_det)
 
 
 def _score(m: Moments, *, restricted: bool) -> Array:
@@ -150,14 +164,21 @@ def upper_bound(batch: Batch) -> Array:
 
 def smallest_variance(batch: Batch) -> Array:
     """Give the smallest sampling variance of each replicate."""
-    return batch.vi[np.arange(len(batch.anchor)), batch.anchor]
+    return batch.least
+
+
+@lru_cache(maxsize=64)
+def _steps(points: int) -> Array:
+    """Equal steps from 0 to 1."""
+    steps = np.linspace(0.0, 1.0, points)
+    steps.flags.writeable = False
+    return steps
 
 
 def _grid(batch: Batch, upper: Array, points: int) -> Array:
     """Values from 0 to `upper` at which tau2 + min(vi) grows by a constant factor."""
     least = smallest_variance(batch)
-    steps = np.linspace(0.0, 1.0, points)
-    grid = least[:, None] * np.expm1(np.log1p(upper / least)[:, None] * steps)
+    grid = least[:, None] * np.expm1(np.log1p(upper / least)[:, None] * _steps(points))
     grid[:, -1] = upper
     return grid
 
@@ -221,13 +242,16 @@ def _maximum(batch: Batch, upper: Array, restricted: bool, grid_points: int) -> 
     up = balance > 0
     at_zero = np.flatnonzero(~up[:, 0])
     owner, cell = np.nonzero(up[:, :-1] & ~up[:, 1:])
-    root, fine = _refine(
-        batch if replicates == owner.size == 1 else batch.rows(owner),
-        grid[owner, cell],
-        grid[owner, cell + 1],
-        _guess(grid, balance, owner, cell),
-        restricted,
-    )
+    if replicates == owner.size == 1 and batch.design is None:
+        root, fine = _single_root(batch, grid[0], balance[0], int(cell[0]), restricted)
+    else:
+        root, fine = _refine(
+            batch if replicates == owner.size == 1 else batch.rows(owner),
+            grid[owner, cell],
+            grid[owner, cell + 1],
+            _guess(grid, balance, owner, cell),
+            restricted,
+        )
     gap = np.full(replicates, np.inf)
     if at_zero.size:
         owner = np.concatenate([at_zero, owner])
@@ -280,6 +304,49 @@ def _guess(grid: Array, score: Array, rows: NDArray[np.intp], cell: NDArray[np.i
     three = (two[:, 1] - two[:, 0]) / (s[:, 3] - s[:, 0])
     t = x[:, 0] - s[:, 0] * (one[:, 0] - s[:, 1] * (two[:, 0] - s[:, 2] * three))
     return np.where(falling & (t > low) & (t < high), t, middle)
+
+
+def _single_root(
+    batch: Batch, grid: Array, balance: Array, cell: int, restricted: bool
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Do what `_guess` and `_refine` do for one bracket of one row, on plain numbers.
+
+    Returns
+    -------
+    root, done : ndarray, shape (1,)
+    """
+    low, high = float(grid[cell]), float(grid[cell + 1])
+    now = 0.5 * (low + high)
+    if len(grid) >= 4:
+        first = min(max(cell - 1, 0), len(grid) - 4)
+        a, b, c, d = balance[first : first + 4].tolist()
+        t, u, v, w = grid[first : first + 4].tolist()
+        if a > b > c > d:
+            ab, bc, cd = (u - t) / (b - a), (v - u) / (c - b), (w - v) / (d - c)
+            abc, bcd = (bc - ab) / (c - a), (cd - bc) / (d - b)
+            start = t - a * (ab - b * (abc - c * (bcd - abc) / (d - a)))
+            now = start if low < start < high else now
+    least, before = 1e-3 * float(batch.least[0]), 0.0
+    for _ in range(100):
+        m = moments_of_one(batch, now)
+        score = float(_score(m, restricted=restricted))
+        if score == 0:
+            return np.array([now]), np.array([True])
+        low, high = (now, high) if score > 0 else (low, now)
+        slope = float(_curvature(m, restricted=restricted))
+        new = now - score / slope if slope < 0 else low
+        inside = low < new < high
+        if not inside:
+            new = 0.5 * (low + high)
+        step, scale = abs(new - now), max(new, least)
+        left = 4e-15 * scale
+        proven = inside and before > 0 and step * (step / before) ** 2 <= left
+        if proven or step <= left or high - low <= 1e-14 * scale:
+            return np.array([new]), np.array([True])
+        now, before = new, step if inside else 0.0
+    m = moments_of_one(batch, now)
+    noise = 1e-12 * (m.y_pp_y + m.sum_w)
+    return np.array([now]), np.array([bool(abs(_score(m, restricted=restricted)) <= noise)])
 
 
 def _inverse_root(information: Array) -> Array:
