@@ -96,8 +96,8 @@ def _folded(cause: str) -> str:
 
 
 def _shade(residual: float) -> tuple[str, float]:
-    """Colour and opacity of a residual."""
-    at = int(np.searchsorted(STEPS, abs(residual), side="right"))
+    """Colour and opacity of a residual as it is printed."""
+    at = int(np.searchsorted(STEPS, round(abs(residual), 1), side="right"))
     colour = style.RESIDUAL["more" if residual > 0 else "fewer"].light
     return colour, OPACITY[at - 1] if at else 0.0
 

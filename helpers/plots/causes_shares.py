@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers import prose
 from helpers.errors import MetaAnalysisError
@@ -80,7 +80,7 @@ def causes_shares(
         left = 14 + 6.3 * max(len(cause) for cause in table.causes)
         figure.subplots_adjust(
             left=min(left, 0.45 * width) / width,
-            right=1 - 150 / width,
+            right=1 - 128 / width,
             bottom=44 / height,
             top=1 - 30 / height,
         )
@@ -126,20 +126,22 @@ def _columns(ax: Axes, shares: pd.DataFrame) -> None:
     """Print deaths and share beside the dots."""
     place = ax.get_yaxis_transform()
     small = style.size("small")
-    for x, text in ((1.12, "Deaths"), (1.24, "Share")):
+    pixels = ax.get_window_extent().width * 72 / ax.figure.dpi
+    first, second = 1 + 56 / pixels, 1 + 116 / pixels
+    for x, text in ((first, "Deaths"), (second, "Share")):
         _right(ax, x, -0.85, text, place, small, style.QUIET.light)
     for i, row in enumerate(shares.to_dict("records")):
         deaths = prose.count(row["deaths"]) + (" ±1" if row["within_one"] else "")
-        _right(ax, 1.12, i, deaths, place, small, style.INK.light)
-        _right(ax, 1.24, i, prose.percent(row["share"]), place, small, style.INK.light)
+        _right(ax, first, i, deaths, place, small, style.INK.light)
+        _right(ax, second, i, prose.percent(row["share"]), place, small, style.INK.light)
 
 
-def _right(ax: Axes, x: float, y: float, text: str, place: object, pt: float, colour: str) -> None:
+def _right(ax: Axes, x: float, y: float, text: str, place: Any, pt: float, colour: str) -> None:
     ax.text(
         x,
         y,
         text,
-        transform=place,  # type: ignore[arg-type]
+        transform=place,
         ha="right",
         va="center",
         size=pt,

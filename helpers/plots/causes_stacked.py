@@ -199,6 +199,7 @@ def _caption(table: CauseTable, shares: np.ndarray, noun: str, *, diverging: boo
         )
         if (shares.argmax(axis=1) == 0).all():
             text += " It is the largest class in every group."
+    text += " Parts stand in the order of the key, read down its columns."
     if diverging:
         text += f" To the left of the line: {name}; to the right: all other classes."
     return text
