@@ -10,13 +10,18 @@ from helpers.plots.baujat import baujat
 from helpers.plots.causes_heatmap import causes_heatmap
 from helpers.plots.causes_shares import causes_shares
 from helpers.plots.causes_stacked import causes_stacked
+from helpers.plots.construction import construction
+from helpers.plots.drapery import drapery
 from helpers.plots.forest import forest
+from helpers.plots.funnel import funnel
 from helpers.plots.gosh import gosh
 from helpers.plots.icon_array import icon_array
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
 from helpers.plots.prediction import prediction
 from helpers.plots.profile import profile
+from helpers.plots.radial import radial
+from helpers.plots.rejection import rejection
 from helpers.plots.subgroup_forest import subgroup_forest
 
 __all__ = [
@@ -27,11 +32,16 @@ __all__ = [
     "causes_heatmap",
     "causes_shares",
     "causes_stacked",
+    "construction",
+    "drapery",
     "forest",
+    "funnel",
     "gosh",
     "icon_array",
     "prediction",
     "profile",
+    "radial",
+    "rejection",
     "show",
     "study_overview",
     "subgroup_forest",
