@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
+from helpers.plots.naming import name_marks
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -162,42 +163,11 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
 
 def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None:
     """Name the largest cohorts, each where it hides neither a mark nor another name."""
-    renderer: Any = ax.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    points = ax.transData.transform(np.column_stack([places, data["patients"]]))
     radius = np.sqrt(_area(data["rate"].to_numpy())) / 2 + 2
-    boxes: list[Any] = [
-        (x - r, y - r, x + r, y + r) for (x, y), r in zip(points, radius, strict=True)
-    ]
-    frame = ax.get_window_extent(renderer)
     order = list(np.argsort(-data["patients"].to_numpy(), kind="stable")[:label])
     if label and data["months"].notna().any():
         order.append(int(np.nanargmax(data["months"].to_numpy())))
-    for i in dict.fromkeys(order):
-        r = radius[i]
-        for dx, dy, ha, va in (
-            (r + 3, 0, "left", "center"),
-            (-r - 3, 0, "right", "center"),
-            (0, r + 3, "center", "bottom"),
-            (0, -r - 3, "center", "top"),
-        ):
-            text = ax.annotate(
-                data["cohort"].iloc[i],
-                (places[i], data["patients"].iloc[i]),
-                xytext=(dx, dy),
-                textcoords="offset points",
-                ha=ha,
-                va=va,
-                size=style.size("small"),
-                parse_math=False,
-            )
-            box = text.get_window_extent(renderer).extents
-            free = all(
-                box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in boxes
-            )
-            if free and frame.x0 <= box[0] and box[2] <= frame.x1 + 10:
-                boxes.append(box)
-                break
-            text.remove()
+    name_marks(ax, places, data["patients"].to_numpy(), radius, list(data["cohort"]), order)
 
 
 def _key(ax: Axes, data: pd.DataFrame) -> None:

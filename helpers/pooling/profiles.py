@@ -150,7 +150,7 @@ def _grid(
         for limit in interval
     ]
     if parameter == "mu":
-        grid = np.linspace(*ends, points)
+        grid = np.linspace(ends[0], ends[1], points)
     else:
         # Finer near zero, where the curve of tau2 bends.
         low = max(0.0, ends[0])
@@ -163,8 +163,9 @@ def _height(fit: PoolResult, parameter: Parameter, values: Array) -> Array:
     """Log-likelihood, maximised over the other parameter."""
     engine = fit.engine
     if isinstance(engine, GLMMFit):
-        held = {"mu": values} if parameter == "mu" else {"tau2": values}
-        return profile_loglik(engine, **held)[0]
+        if parameter == "mu":
+            return profile_loglik(engine, mu=values)[0]
+        return profile_loglik(engine, tau2=values)[0]
     assert isinstance(engine, InverseVarianceFit)
     if parameter == "mu":
         return profile_height(engine.batch, values)

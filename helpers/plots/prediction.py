@@ -1,0 +1,276 @@
+"""Cohorts, mean and new cohort on one axis: why the interval of the mean is not the message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers import prose
+from helpers.plots import style
+from helpers.plots.forest_text import lower
+from helpers.plots.picture import Note, annotate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from helpers.tables import Table
+
+__all__ = ["prediction"]
+
+DOT = 9.0  # diameter of a study's mark, in CSS pixels
+LEFT, RIGHT, BELOW, BAR = 12.0, 20.0, 50.0, 50.0
+
+
+@style.themed
+def prediction(
+    fit: Any,
+    *,
+    method: str | None = None,
+    ax: Axes | None = None,
+    outcome: str | None = None,
+    noun: tuple[str, str] = ("cohort", "cohorts"),
+    width: float = 620.0,
+) -> Axes:
+    """Draw the studies' own estimates, the interval of the mean and that of a new study.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        A random-effects model or GLMM of at least 3 studies.
+    method : str, optional
+        Of ``fit.prediction_interval``.
+    ax : Axes, optional
+        Where to draw; a new figure, as tall as its stacks of studies, by default.
+    outcome : str, optional
+        What is pooled; "Nonrelapse mortality" for proportions, "Estimate" otherwise.
+    noun : pair of str
+        What a study is called, one and many.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        From the top: a dot for each study at its own estimate, stacked where they crowd; the
+        confidence interval of the mean; the prediction interval. With a note that ``show``
+        picks up.
+
+    Raises
+    ------
+    UnsupportedError
+        The fit has no prediction interval (a common effect, too few studies).
+
+    References
+    ----------
+    Higgins JPT, Thompson SG, Spiegelhalter DJ (2009), doi:10.1111/j.1467-985X.2008.00552.x.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> from helpers.plots import show
+    >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], model="random")
+    >>> show(prediction(fit), "new-cohort")  # doctest: +ELLIPSIS
+    Three cohorts on one axis ...
+    """
+    from matplotlib import pyplot as plt
+
+    expected = fit.prediction_interval(method)
+    outcome = outcome or ("Estimate" if fit.n is None else "Nonrelapse mortality")
+    studies = fit.studies[fit.studies["included"]]
+    values = np.sort(studies["estimate"].to_numpy(dtype=float))
+    limits = _limits(values, expected, fit.ci, fit.n is not None)
+    fresh = ax is None
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, 3))
+    across = (width - LEFT - RIGHT) if fresh else ax.get_window_extent().width * 72 / ax.figure.dpi
+    levels = _stack((values - limits[0]) / (limits[1] - limits[0]) * across)
+    tall = 34.0 + (DOT + 0.5) * (levels.max() + 1) + 2 * BAR
+    if fresh:
+        figure.set_size_inches(width / 72, (tall + BELOW) / 72)
+        ax.set_position(
+            (LEFT / width, BELOW / (tall + BELOW), across / width, tall / (tall + BELOW))
+        )
+    ax.set_xlim(*limits)
+    ax.set_ylim(0, tall)
+    _draw(ax, fit, values, levels, expected, noun)
+    _axis(ax, outcome, fit.n is not None)
+    annotate(ax, _note(fit, values, expected, outcome, noun))
+    return ax
+
+
+def _limits(values: np.ndarray, expected: Any, mean: Any, proportion: bool) -> tuple[float, float]:
+    every = [*values, *expected, *mean]
+    low, high = min(every), max(every)
+    pad = 0.03 * (high - low) or 0.05
+    if proportion and low < 0.5 * high:
+        low = pad / 2  # so that the axis begins a little left of zero and zero's dots are whole
+        return -pad, high + pad
+    return low - pad, high + pad
+
+
+def _stack(pixels: np.ndarray) -> np.ndarray:
+    """Give each of the sorted places the lowest level on which its dot touches no other."""
+    ends: list[float] = []
+    levels = np.zeros(len(pixels), dtype=int)
+    for i, x in enumerate(pixels):
+        level = next((j for j, end in enumerate(ends) if x - end >= DOT), len(ends))
+        if level == len(ends):
+            ends.append(x)
+        ends[level] = x
+        levels[i] = level
+    return levels
+
+
+def _draw(
+    ax: Axes,
+    fit: Any,
+    values: np.ndarray,
+    levels: np.ndarray,
+    expected: Any,
+    noun: tuple[str, str],
+) -> None:
+    from matplotlib.patches import Polygon, Rectangle
+
+    base = 2 * BAR + DOT
+    band = Rectangle(
+        (expected.lower, 0), expected.upper - expected.lower, ax.get_ylim()[1], lw=0, zorder=0
+    )
+    band.set_facecolor(style.GRID.light)
+    band.set_alpha(0.6)
+    ax.add_patch(band)
+    ax.plot([fit.estimate] * 2, ax.get_ylim(), color=style.QUIET.light, lw=1, dashes=(3, 3))
+    dots = ax.scatter(
+        values,
+        base + (DOT + 0.5) * levels,
+        s=(DOT - 1) ** 2,
+        c=style.INK.light,
+        linewidths=0,
+        zorder=3,
+        clip_on=False,
+    )
+    dots.set_gid("studies")
+    top = BAR + 12.0
+    diamond = Polygon(
+        [
+            (fit.ci.lower, top),
+            (fit.estimate, top + 8),
+            (fit.ci.upper, top),
+            (fit.estimate, top - 8),
+        ],
+        closed=True,
+        fc=style.INK.light,
+        lw=0,
+        zorder=4,
+    )
+    diamond.set_gid("mean")
+    ax.add_patch(diamond)
+    bar = Rectangle(
+        (expected.lower, 9),
+        expected.upper - expected.lower,
+        7,
+        fc=style.INK.light,
+        lw=0,
+        zorder=4,
+    )
+    bar.set_gid("prediction")
+    ax.add_patch(bar)
+    unit = prose.unit_of(fit)
+    digits = 2 if unit == "number" else 1
+    mean = prose.interval(fit.ci, fit.level, unit=unit, digits=digits)
+    new = prose.interval(expected, fit.level, unit=unit, digits=digits, name="prediction interval")
+    rows = (
+        (ax.get_ylim()[1] - 13, f"{prose.counted(len(values), *noun)}, each at its own estimate"),
+        (top + 13, f"Mean of all such {noun[1]}: {mean}"),
+        (22.0, f"A new {noun[0]}: {new}"),
+    )
+    right = ax.get_xlim()[1]
+    for y, text in rows:
+        ax.text(
+            right,
+            y,
+            text[:1].upper() + text[1:],
+            ha="right",
+            va="bottom",
+            parse_math=False,
+            weight="bold" if y == 22.0 else "normal",
+            zorder=5,
+        )
+
+
+def _axis(ax: Axes, outcome: str, proportion: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    factor = 100 if proportion else 1
+    low, high = ax.get_xlim()
+    ticks = MaxNLocator(nbins=9, steps=[1, 2, 2.5, 5, 10]).tick_values(factor * low, factor * high)
+    shown = [t / factor for t in ticks if low <= t / factor <= high]
+    if proportion:
+        shown = [t for t in shown if 0 <= t <= 1]
+    ax.set_xticks(shown)
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", prose.MINUS))
+    )
+    ax.set_xlabel(f"{outcome}, %" if proportion else outcome, labelpad=5)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+
+
+def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple[str, str]) -> Note:
+    unit = prose.unit_of(fit)
+    digits = 2 if unit == "number" else 1
+    new = prose.interval(expected, fit.level, unit=unit, digits=digits, name="prediction interval")
+    ratio = (expected.upper - expected.lower) / (fit.ci.upper - fit.ci.lower)
+    outside = int(((values < expected.lower) | (values > expected.upper)).sum())
+    number = prose.counted(len(values), *noun)
+    span = (
+        prose.percent_range(expected)
+        if unit == "percent"
+        else prose.between(expected.lower, expected.upper, 2)
+    )
+    finding = (
+        f"{outcome} averaged {prose.estimate(fit)}, but a new {noun[0]} may have anything from "
+        f"{span}: an interval {prose.number(ratio, 1)} times as wide."
+    )
+    return Note(
+        title=f"Mean and prediction interval of {lower(outcome)}",
+        alt=f"{number[:1].upper()}{number[1:]} on one axis of {lower(outcome)}, with the "
+        f"interval of their mean, {prose.estimate(fit)}, and the {new}. "
+        f"{prose.word(outside).capitalize()} of the single estimates lie outside it.",
+        caption=f"{finding} {prose.word(outside).capitalize()} of the {len(values)} single "
+        "estimates lie outside the band; single estimates scatter more than true values do, "
+        "because chance is added.",
+        table=_table(fit, expected, noun),
+    )
+
+
+def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
+    import pandas as pd
+
+    from helpers.tables import table
+
+    studies = fit.studies[fit.studies["included"]].sort_values("estimate", kind="stable")
+    frame = pd.DataFrame(
+        {
+            noun[0]: [
+                *studies.index.astype(str),
+                f"Mean of all such {noun[1]}",
+                f"A new {noun[0]}",
+            ],
+            "estimate": [*studies["estimate"], fit.estimate, np.nan],
+            "lower": [*studies["ci_lower"], fit.ci.lower, expected.lower],
+            "upper": [*studies["ci_upper"], fit.ci.upper, expected.upper],
+        }
+    )
+    unit = f",{prose.HARD}%" if fit.n is not None else ""
+    value: Any = "percent" if fit.n is not None else "number"
+    return table(
+        frame,
+        caption="The numbers behind the figure",
+        formats=dict.fromkeys(("estimate", "lower", "upper"), value),
+        labels={
+            "estimate": f"Estimate{unit}",
+            "lower": f"{100 * fit.level:g}{prose.THIN}% interval from",
+            "upper": "to",
+        },
+    )
