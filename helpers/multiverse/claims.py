@@ -146,9 +146,17 @@ def claim_multiverse(
         if not (np.isfinite(null) and null > 0):
             raise MetaAnalysisError(f"null={null!r}: expected a finite number above 0")
         about = replace(about, null=float(null))
+    return _analyse(cohorts, about, level, None)
+
+
+def _analyse(
+    cohorts: pd.DataFrame, about: Claim, level: float, data: Mapping[str, Any] | None
+) -> ClaimMultiverse:
+    """Analyse a claim; the choices of the data may be at hand already."""
+    claim = about.key
     if claim == "infection":
         return _infection(cohorts, about, level)
-    data = data_choices(cohorts)
+    data = dict(data_choices(cohorts) if data is None else data)
     if claim == "axi-tisa":
         indolent = (cohorts["entity"] == "IL").to_numpy(dtype=bool)
         data["disease"] = {"LBCL alone": indolent, "with indolent lymphoma": None}
@@ -186,9 +194,13 @@ def claims_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> 
     """
     import pandas as pd
 
-    found = [claim_multiverse(cohorts, key) for key in (CLAIMS if claims is None else claims)]
-    if not found:
-        raise MetaAnalysisError("claims: there is nothing to summarise")
+    keys = list(CLAIMS if claims is None else claims)
+    unknown = [key for key in keys if key not in CLAIMS]
+    if unknown or not keys:
+        named = ", ".join(map(repr, unknown)) or "there is nothing to summarise"
+        raise MetaAnalysisError(f"claims: {named}; expected some of {', '.join(CLAIMS)}")
+    data = data_choices(cohorts)
+    found = [_analyse(cohorts, CLAIMS[key], 0.95, data) for key in keys]
     table = pd.concat([one.summary_frame() for one in found])
     return table.assign(sentence=[one.sentence for one in found])
 

@@ -177,41 +177,44 @@ def shared(
     for j, (measure, model, tau2_method, points, add, to) in enumerate(kinds):
         mine = np.flatnonzero(of == j)
         scale = get_measure(measure)
-        x, n, used = variants.counts(which[mine], scale.kind)
+        # Interval methods share a fit: one for each version of the data.
+        versions, cell = np.unique(which[mine], return_inverse=True)
+        x, n, used = variants.counts(versions, scale.kind)
         if model == "random":
-            y, v, used = variants.effects(which[mine], scale, add or 0.0, to)
+            y, v, used = variants.effects(versions, scale, add or 0.0, to)
         for part, inside in ((a, contrast.first), (b, contrast.second)):
             taken = used & inside
-            part.k[mine] = taken.sum(axis=1)
-            part.events[mine] = np.where(taken, x, 0.0).sum(axis=1)
-            part.size[mine] = np.where(taken, n, 0.0).sum(axis=1)
             inverse = np.where(taken, 1.0 / np.where(taken, n, 1.0), 0.0).sum(axis=1)
-            part.mean_inverse_size[mine] = inverse / np.maximum(part.k[mine], 1)
+            part.k[mine] = taken.sum(axis=1)[cell]
+            part.events[mine] = np.where(taken, x, 0.0).sum(axis=1)[cell]
+            part.size[mine] = np.where(taken, n, 0.0).sum(axis=1)[cell]
+            part.mean_inverse_size[mine] = inverse[cell] / np.maximum(part.k[mine], 1)
         for name, part in zip(contrast.levels, (a, b), strict=True):
             none = mine[(part.k[mine] == 0) & (reason[mine] == "")]
             reason[none] = f"{name}: no study is left to pool"
         few = mine[(a.k[mine] + b.k[mine] < 3) & (reason[mine] == "")]
         reason[few] = "a common tau2 of two groups needs at least 3 studies"
-        ok = reason[mine] == ""
-        at = mine[ok]
+        open_ = reason[mine] == ""
+        at = mine[open_]
         if not at.size:
             continue
+        ok, cell = np.unique(cell[open_], return_inverse=True)
         mask = (used & both)[ok]
         if model == "random":
             fit = fit_inverse_variance(y[ok], v[ok], mask, design, method=tau2_method)
-            beta, cov, tau2 = fit.beta, fit.cov, fit.tau2.tau2
-            scales, good = fit.scale, fit.tau2.converged
+            beta, cov, tau2 = fit.beta[cell], fit.cov[cell], fit.tau2.tau2[cell]
+            scales, good = fit.scale[cell], fit.tau2.converged[cell]
             failed[at[~good]] = True
             reason[at[~good]] = "the estimate of tau2 did not converge"
         else:
             counts = fit_glmm(
                 x[ok], n[ok], design, mask, family=family_of(scale.kind), quad_points=points
             )
-            beta, cov, tau2 = counts.beta, counts.vcov, counts.tau2
-            scales, good = np.ones(len(at)), counts.converged
+            beta, cov, tau2 = counts.beta[cell], counts.vcov[cell], counts.tau2[cell]
+            scales, good = np.ones(len(at)), counts.converged[cell]
             failed[at[~good]] = True
             for i in np.flatnonzero(~good):
-                reason[at[i]] = counts.message(int(i))
+                reason[at[i]] = counts.message(int(cell[i]))
         at, beta, cov = at[good], beta[good], cov[good]
         first = cov[:, 0, 0] + 2.0 * cov[:, 0, 1] + cov[:, 1, 1]
         for part, mu, var in (
