@@ -65,7 +65,7 @@ def radial(
     precision = 1.0 / points.se
     z = (points.yi - points.mu) * precision
     most = 1.08 * float(precision.max())
-    tall = max(1.12 * float(np.abs(z).max()), 3.0)
+    tall = max(1.12 * float(np.abs(z).max()), 3.4)
     ax.set_xlim(0.0, most)
     ax.set_ylim(-tall, tall)
     band = ax.axhspan(-Z95, Z95, color=style.GRID.light, lw=0, alpha=0.6, zorder=0)
