@@ -16,6 +16,7 @@ from helpers.causes.shares import (
     share_bounds,
 )
 from helpers.causes.table import SPECIFIC, CauseTable, cause_table
+from helpers.causes.views import bounds_table, rates_table, tests_table, weights_table
 from helpers.causes.weights import DeathWeights, death_weights
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "DeathWeights",
     "HomogeneityTest",
     "ShareBounds",
+    "bounds_table",
     "cause_rates",
     "cause_share",
     "cause_table",
@@ -35,5 +37,8 @@ __all__ = [
     "infection_share",
     "product_interval",
     "published_chi_squared",
+    "rates_table",
     "share_bounds",
+    "tests_table",
+    "weights_table",
 ]

@@ -1,0 +1,211 @@
+"""Results of this room as tables of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from helpers import prose
+
+if TYPE_CHECKING:
+    from helpers.causes.absolute import CauseRate
+    from helpers.causes.published import ChiSquaredCheck
+    from helpers.causes.shares import CauseShare, ShareBounds
+    from helpers.causes.weights import DeathWeights
+    from helpers.tables import Table
+
+__all__ = ["bounds_table", "rates_table", "tests_table", "weights_table"]
+
+PERCENT = f"{prose.HARD}%"
+
+
+def tests_table(checks: Iterable[ChiSquaredCheck], *, name: str = "chi-squared-tests") -> Table:
+    """Print the published chi-squared tests beside ours and the p-values of random tables.
+
+    Examples
+    --------
+    >>> from helpers.causes import published_chi_squared
+    >>> tests_table(published_chi_squared(draws=99)).name
+    'chi-squared-tests'
+    """
+    import pandas as pd
+
+    from helpers.tables import table
+
+    checks = tuple(checks)
+    lines = [
+        {
+            "comparison": check.subset,
+            "published": check.statistic_printed,
+            "statistic": check.test.statistic,
+            "df": check.test.df,
+            "p_published": check.p_printed,
+            "p": check.test.p,
+            "random": check.test.p_monte_carlo,
+            "range": prose.between(*check.test.p_ci, digits=4),
+            "small": check.test.small_cells,
+        }
+        for check in checks
+    ]
+    return table(
+        pd.DataFrame(lines),
+        caption="The published chi-squared tests, ours, and the same with random tables",
+        formats={
+            "statistic": "significant",
+            "p": lambda value: prose.significant(value, 4),
+            "random": lambda value: prose.number(value, 4),
+            "small": "percent",
+        },
+        labels={
+            "published": "Published X²",
+            "statistic": "Our X²",
+            "p_published": "Published p",
+            "p": "Our p",
+            "random": "p, random tables",
+            "range": f"{prose.percent(0.95, 0)} CI of that p",
+            "small": f"Expected counts below five,{PERCENT}",
+        },
+        notes=[f"Random tables: {prose.count(checks[0].test.draws)} a test." if checks else ""],
+        name=name,
+    )
+
+
+def bounds_table(
+    bounds: Mapping[str, ShareBounds],
+    caption: str = "Share of infection under three suppositions about unknown causes",
+    *,
+    name: str = "unknown-causes",
+) -> Table:
+    """Print shares whatever the deaths without a known cause were.
+
+    Examples
+    --------
+    >>> from helpers.causes import share_bounds
+    >>> bounds_table({"all": share_bounds()}).name
+    'unknown-causes'
+    """
+    import pandas as pd
+
+    from helpers.tables import table
+
+    lines = [
+        {
+            "group": group,
+            "deaths": found.none.n,
+            "infections": found.none.deaths,
+            "unknown": found.unknown,
+            "none": found.none.estimate,
+            "random": found.random.estimate,
+            "all": found.all.estimate,
+            "ci": prose.between(*(100 * limit for limit in found.ci)),
+        }
+        for group, found in bounds.items()
+    ]
+    return table(
+        pd.DataFrame(lines),
+        caption,
+        formats={"none": "percent", "random": "percent", "all": "percent"},
+        labels={
+            "deaths": "Nonrelapse deaths",
+            "unknown": "Not known",
+            "none": f"None of them infection,{PERCENT}",
+            "random": f"Like the others,{PERCENT}",
+            "all": f"All of them infection,{PERCENT}",
+            "ci": "Lowest to highest limit",
+        },
+        name=name,
+    )
+
+
+def rates_table(
+    rates: Mapping[str, CauseRate],
+    caption: str = "Deaths from infection per 1,000 treated",
+    *,
+    name: str = "deaths-per-thousand",
+) -> Table:
+    """Print deaths of a cause per 1,000 treated, with the two estimates behind them.
+
+    Examples
+    --------
+    >>> from helpers.causes import cause_rates
+    >>> rates_table(cause_rates(by="setting")).name
+    'deaths-per-thousand'
+    """
+    import pandas as pd
+
+    from helpers.tables import table
+
+    lines = [
+        {
+            "group": group,
+            "patients": rate.n,
+            "nrm": rate.nrm.estimate,
+            "share": rate.share.estimate,
+            "rate": 1000 * rate.estimate,
+            "ci": prose.between(*(1000 * limit for limit in rate.ci), digits=0),
+        }
+        for group, rate in rates.items()
+    ]
+    level = prose.percent(next(iter(rates.values())).level, 0)
+    return table(
+        pd.DataFrame(lines),
+        caption,
+        formats={"nrm": "percent", "share": "percent", "rate": lambda v: prose.number(v, 0)},
+        labels={
+            "nrm": f"Pooled NRM,{PERCENT}",
+            "share": f"Share of the deaths,{PERCENT}",
+            "rate": "Per 1,000 treated",
+            "ci": f"{level} CI",
+        },
+        notes=[
+            "Pooled NRM: binomial-normal model. Interval of the product of two independent "
+            "estimates, recovered from the limits of both."
+        ],
+        name=name,
+    )
+
+
+def weights_table(
+    weights: DeathWeights,
+    share: CauseShare,
+    correlations: Iterable[float],
+    *,
+    name: str = "design-effects",
+) -> Table:
+    """Print what a correlation of deaths within cohorts does to the interval of a share.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> from helpers.causes import death_weights, infection_share
+    >>> weights_table(death_weights(load_cohorts()), infection_share(), [0, 0.05]).name
+    'design-effects'
+    """
+    import pandas as pd
+
+    from helpers.tables import table
+
+    lines = []
+    for icc in correlations:
+        effect = weights.design_effect(icc)
+        limits = weights.interval(share, icc)
+        lines.append(
+            {
+                "icc": prose.number(icc, 2),
+                "effect": effect,
+                "deaths": share.n / effect,
+                "ci": prose.between(100 * limits.lower, 100 * limits.upper),
+            }
+        )
+    return table(
+        pd.DataFrame(lines),
+        caption=f"If deaths of one cohort resemble each other: share of {share.cause}",
+        formats={"effect": "number1", "deaths": lambda value: prose.number(value, 0)},
+        labels={
+            "icc": "Intraclass correlation",
+            "effect": "Design effect",
+            "deaths": "Deaths that count",
+            "ci": f"{prose.percent(share.level, 0)} CI of {prose.percent(share.estimate)}",
+        },
+        name=name,
+    )
