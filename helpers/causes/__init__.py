@@ -16,7 +16,7 @@ from helpers.causes.shares import (
     share_bounds,
 )
 from helpers.causes.table import SPECIFIC, CauseTable, cause_table
-from helpers.causes.views import bounds_table, rates_table, tests_table, weights_table
+from helpers.causes.views import bounds_table, chi_squared_table, rates_table, weights_table
 from helpers.causes.weights import DeathWeights, death_weights
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "cause_rates",
     "cause_share",
     "cause_table",
+    "chi_squared_table",
     "death_weights",
     "homogeneity_test",
     "infection_share",
@@ -39,6 +40,5 @@ __all__ = [
     "published_chi_squared",
     "rates_table",
     "share_bounds",
-    "tests_table",
     "weights_table",
 ]

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from helpers.causes.weights import DeathWeights
     from helpers.tables import Table
 
-__all__ = ["bounds_table", "rates_table", "tests_table", "weights_table"]
+__all__ = ["bounds_table", "chi_squared_table", "rates_table", "weights_table"]
 
 PERCENT = f"{prose.HARD}%"
 
 
-def tests_table(checks: Iterable[ChiSquaredCheck], *, name: str = "chi-squared-tests") -> Table:
+def chi_squared_table(
+    checks: Iterable[ChiSquaredCheck], *, name: str = "chi-squared-tests"
+) -> Table:
     """Print the published chi-squared tests beside ours and the p-values of random tables.
 
     Examples
     --------
     >>> from helpers.causes import published_chi_squared
-    >>> tests_table(published_chi_squared(draws=99)).name
+    >>> chi_squared_table(published_chi_squared(draws=99)).name
     'chi-squared-tests'
     """
     import pandas as pd
@@ -97,7 +99,7 @@ def bounds_table(
             "none": found.none.estimate,
             "random": found.random.estimate,
             "all": found.all.estimate,
-            "ci": prose.between(*(100 * limit for limit in found.ci)),
+            "ci": prose.between(100 * found.ci.lower, 100 * found.ci.upper),
         }
         for group, found in bounds.items()
     ]
@@ -142,7 +144,7 @@ def rates_table(
             "nrm": rate.nrm.estimate,
             "share": rate.share.estimate,
             "rate": 1000 * rate.estimate,
-            "ci": prose.between(*(1000 * limit for limit in rate.ci), digits=0),
+            "ci": prose.between(1000 * rate.ci.lower, 1000 * rate.ci.upper, 0),
         }
         for group, rate in rates.items()
     ]
