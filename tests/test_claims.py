@@ -7,8 +7,15 @@ from helpers import load_causes, load_cohorts, load_published, pool
 from helpers.corrections import apply_corrections
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import load_corrections, load_inferred_overlap
+from helpers.multiverse import multiverse
 from helpers.multiverse.claim_choices import without_idle
-from helpers.multiverse.claims import CLAIMS, claim_multiverse, claims_frame
+from helpers.multiverse.claims import (
+    CLAIMS,
+    PUBLISHED,
+    claim_multiverse,
+    claims_frame,
+    judge,
+)
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
@@ -73,19 +80,30 @@ def test_analyses_are_those_of_pool_on_a_table_changed_by_hand(cohorts, every):
 
 
 def test_the_published_analysis_is_one_of_them(every):
-    frame = every["overall"].frame
-    published = load_published("pooled").set_index("analysis").loc["all cohorts"]
-    one = frame[
-        (frame["model"] == "binomial or Poisson GLMM")
-        & (frame["interval"] == "Wald")
-        & (frame["measure"] == "logit")
-        & (frame["eligibility"] == "as published")
-        & (frame["follow-up"] == "any")
-        & (frame["corrections"] == "as published")
-        & (frame["overlap"] == "all kept")
-    ]
-    assert len(one) == 1
-    assert one["value"].item() == pytest.approx(float(published["random_estimate"]), rel=1e-5)
+    published = load_published("pooled").set_index("analysis")
+    result = every["overall"]
+    value = result.frame.loc[result.find(PUBLISHED), "value"]
+    rate = float(published.loc["all cohorts", "random_estimate"])
+    assert value == pytest.approx(rate, rel=1e-5)
+    entity = published.loc["entity"].set_index("level")["random_estimate"].astype(float)
+    result = every["mcl-lbcl"]
+    value = result.frame.loc[result.find(PUBLISHED), "value"]
+    assert value == pytest.approx(entity["MCL"] / entity["LBCL"], rel=1e-5)
+    result = every["infection"]
+    assert result.find(PUBLISHED) == 1
+    with pytest.raises(MetaAnalysisError, match="no level 'raw'"):
+        result.find({"setting": "raw"})
+    with pytest.raises(MetaAnalysisError, match="expected exactly 1"):
+        result.find({"setting": "all"})
+
+
+def test_a_multiverse_of_ones_own_can_be_judged(cohorts):
+    own = multiverse(cohorts, {"model": ["common", "random", "glmm"]}, **COLUMNS)
+    judged = judge(own, CLAIMS["overall"])
+    assert judged.value == pytest.approx(own.frame["estimate"].to_numpy())
+    assert len(judged) == 3
+    with pytest.raises(MetaAnalysisError, match="needs a multiverse with a contrast"):
+        judge(own, CLAIMS["mcl-lbcl"])
 
 
 @pytest.mark.parametrize("key", ["mcl-lbcl", "axi-tisa", "cilta-ide"])
@@ -127,7 +145,7 @@ def test_the_share_of_infection_is_a_ratio_of_counts(cohorts, every):
     }
     assert infections["with"] == whole["infection"]
     frame = every["infection"].frame
-    frame = frame[(frame["interval"] == "wilson") & (frame["setting"] == "all")]
+    frame = frame[(frame["interval of the share"] == "Wilson") & (frame["setting"] == "all")]
     value = frame.set_index(["deaths counted", "COVID-19 is"])["value"]
     died = cohorts["nonrelapse_deaths"].sum()
     covid = infections["with"] - infections["all"]
@@ -164,7 +182,7 @@ def test_shares_are_counts_over_the_analyses_with_a_result(every, key):
     levels = result.by_choice()
     whole = levels.groupby("choice")["analyses"].sum()
     assert (whole <= len(result)).all()
-    assert whole["interval"] == len(result)
+    assert whole["interval of the share" if key == "infection" else "interval"] == len(result)
 
 
 def test_another_threshold_changes_the_support_but_no_estimate(cohorts, every):

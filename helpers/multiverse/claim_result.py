@@ -173,6 +173,37 @@ class ClaimMultiverse:
         index = pd.RangeIndex(1, len(self.value) + 1, name="specification")
         return pd.DataFrame(table, index=index)
 
+    def find(self, levels: Mapping[str, str]) -> int:
+        """Give the number of the specification with these levels.
+
+        Parameters
+        ----------
+        levels : mapping of choice to level
+            Names that are no choice of this claim are passed over, and so are choices without a
+            role in a specification.
+
+        Raises
+        ------
+        MetaAnalysisError
+            A level that does not exist, or not exactly one specification.
+        """
+        mine = self.ok.copy()
+        for d, (name, labels) in enumerate(self.choices.items()):
+            if name not in levels:
+                continue
+            if levels[name] not in labels:
+                raise MetaAnalysisError(
+                    f"{name}: no level {levels[name]!r}; there are {', '.join(labels)}"
+                )
+            code = self.levels[:, d]
+            mine &= (code == labels.index(levels[name])) | (code == -1)
+        found = np.flatnonzero(mine)
+        if found.size != 1:
+            raise MetaAnalysisError(
+                f"{found.size} specifications have these levels, expected exactly 1"
+            )
+        return int(found[0]) + 1
+
     def summary_frame(self) -> pd.DataFrame:
         """One-row table, index "claim".
 

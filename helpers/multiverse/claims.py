@@ -31,7 +31,15 @@ from helpers.multiverse.result import MultiverseResult
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CLAIMS", "Claim", "ClaimMultiverse", "claim_multiverse", "claims_frame"]
+__all__ = [
+    "CLAIMS",
+    "PUBLISHED",
+    "Claim",
+    "ClaimMultiverse",
+    "claim_multiverse",
+    "claims_frame",
+    "judge",
+]
 
 #: The claims by key.
 CLAIMS: Mapping[str, Claim] = MappingProxyType(
@@ -74,6 +82,25 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
                 "percent",
             ),
         )
+    }
+)
+
+#: What the review did, for `ClaimMultiverse.find`.
+PUBLISHED: Mapping[str, str] = MappingProxyType(
+    {
+        "measure": "logit",
+        "model": "binomial or Poisson GLMM",
+        "interval": "Wald",
+        "tau² of the two groups": "one for each",
+        "eligibility": "as published",
+        "follow-up": "any",
+        "corrections": "as published",
+        "overlap": "all kept",
+        "disease": "LBCL alone",
+        "deaths counted": "all nonrelapse deaths",
+        "COVID-19 is": "an infection",
+        "setting": "all",
+        "interval of the share": "Wilson",
     }
 )
 
@@ -168,7 +195,7 @@ def _analyse(
         relevant = cohorts[by].isin(groups).to_numpy(dtype=bool)
         data = without_idle(data, cohorts["cohort"].tolist(), relevant)
     choices = {**method_choices(claim in _GROUPS), **data}
-    return _view(multiverse(table, choices, study="cohort", **given, level=level), about)
+    return judge(multiverse(table, choices, study="cohort", **given, level=level), about)
 
 
 def claims_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> pd.DataFrame:
@@ -205,8 +232,38 @@ def claims_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> 
     return table.assign(sentence=[one.sentence for one in found])
 
 
-def _view(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
-    """Put the analyses into the claim's unit."""
+def judge(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
+    """Judge a claim by a multiverse of your own.
+
+    Parameters
+    ----------
+    result : MultiverseResult
+        With a contrast, for a claim about the ratio of two groups; without one otherwise.
+    claim : Claim
+
+    Returns
+    -------
+    ClaimMultiverse
+
+    Raises
+    ------
+    MetaAnalysisError
+        A ratio claimed of a multiverse without a contrast, or the reverse.
+
+    Examples
+    --------
+    >>> result = multiverse(
+    ...     events=[3, 8, 1], n=[40, 60, 9], choices={"measure": ["logit", "arcsine"]}
+    ... )
+    >>> claim = Claim("rate", "The rate is above 5 %", "Pooled rate", 0.05, "percent")
+    >>> judge(result, claim).share_supporting.count
+    2
+    """
+    if (claim.unit == "ratio") != (result.contrast is not None):
+        raise MetaAnalysisError(
+            f"claim {claim.key!r} is about a {claim.unit}: a ratio needs a multiverse with a "
+            "contrast, a percentage one without"
+        )
     columns = result.columns
     reason = np.array(columns["reason"], dtype=object)
     if result.contrast is None:
@@ -315,7 +372,7 @@ def _infection(cohorts: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiv
         "deaths counted": _DEATHS,
         "COVID-19 is": _COVID,
         "setting": _SETTINGS,
-        "interval": _INTERVALS,
+        "interval of the share": tuple(name.title() for name in _INTERVALS),
     }
     codes = np.array(list(product(*(range(len(x)) for x in choices.values()))), dtype=np.intp)
     value, lower, upper = (np.full(len(codes), np.nan) for _ in range(3))
