@@ -1,10 +1,10 @@
 import re
-from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers import load_cohorts, pool, prose, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -49,41 +49,6 @@ def made_up(k, label="Study {}"):
 
 def squares(ax):
     return next(c for c in ax.collections if c.get_gid() == "studies")
-
-
-def boxes(ax):
-    """Places of all visible words, in CSS pixels."""
-    figure = ax.figure
-    figure.canvas.draw()
-    texts = [*ax.texts, ax.xaxis.label, *ax.get_xticklabels()]
-    found = {}
-    for text in texts:
-        if text.get_text().strip() and text.get_visible():
-            box = text.get_window_extent()
-            found[text] = box.extents * 72 / figure.dpi
-    return found
-
-
-def assert_no_words_collide(ax):
-    # Half a pixel of overhang is the slant of a letter, not a collision.
-    slack = 0.5
-    for (one, a), (other, b) in combinations(boxes(ax).items(), 2):
-        apart = (
-            a[2] <= b[0] + slack
-            or b[2] <= a[0] + slack
-            or a[3] <= b[1] + slack
-            or b[3] <= a[1] + slack
-        )
-        assert apart, (one.get_text(), other.get_text())
-
-
-def assert_all_words_inside(ax):
-    across, up = 72 * ax.figure.get_size_inches()
-    for text, box in boxes(ax).items():
-        assert box[0] >= -0.5, text.get_text()
-        assert box[1] >= -0.5, text.get_text()
-        assert box[2] <= across + 0.5, text.get_text()
-        assert box[3] <= up + 0.5, text.get_text()
 
 
 @pytest.mark.parametrize("k", [2, 5, 52, 200])

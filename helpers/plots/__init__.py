@@ -7,21 +7,29 @@ picture is drawn, because that takes half a second.
 # Functions share their module's name: importing them here, at once, binds the name of the function
 # for good. A lazy door would hand out the module instead after any `import helpers.plots.forest`.
 from helpers.plots.baujat import baujat
+from helpers.plots.before_after import before_after
+from helpers.plots.bubble import bubble
 from helpers.plots.causes_heatmap import causes_heatmap
 from helpers.plots.causes_shares import causes_shares
 from helpers.plots.causes_stacked import causes_stacked
+from helpers.plots.confounding import confounding
 from helpers.plots.construction import construction
+from helpers.plots.corrections import corrections
 from helpers.plots.drapery import drapery
+from helpers.plots.follow_up import follow_up
 from helpers.plots.forest import forest
 from helpers.plots.funnel import funnel
 from helpers.plots.gosh import gosh
 from helpers.plots.icon_array import icon_array
+from helpers.plots.influence_panel import influence_panel
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
 from helpers.plots.prediction import prediction
 from helpers.plots.profile import profile
 from helpers.plots.radial import radial
+from helpers.plots.refit_forests import cumulative_forest, leave_one_out_forest
 from helpers.plots.rejection import rejection
+from helpers.plots.specification_curve import specification_curve
 from helpers.plots.subgroup_forest import subgroup_forest
 
 __all__ = [
@@ -29,20 +37,29 @@ __all__ = [
     "Picture",
     "annotate",
     "baujat",
+    "before_after",
+    "bubble",
     "causes_heatmap",
     "causes_shares",
     "causes_stacked",
+    "confounding",
     "construction",
+    "corrections",
+    "cumulative_forest",
     "drapery",
+    "follow_up",
     "forest",
     "funnel",
     "gosh",
     "icon_array",
+    "influence_panel",
+    "leave_one_out_forest",
     "prediction",
     "profile",
     "radial",
     "rejection",
     "show",
+    "specification_curve",
     "study_overview",
     "subgroup_forest",
 ]

@@ -297,8 +297,13 @@ def _last(rows: list[Row], kind: str) -> int:
 
 
 def _areas(weights: list[float]) -> np.ndarray:
-    """Give squares an area in proportion to weight, none too small to be seen."""
+    """Give squares an area in proportion to weight, none too small to be seen.
+
+    Rows that are pooled results themselves have no weights; their squares are all alike.
+    """
     weight = np.asarray(weights, dtype=float)
+    if np.isnan(weight).any():
+        return np.full(weight.shape, 6.5**2)
     return np.maximum(weight / weight.max() * 11.0**2, 2.6**2)
 
 

@@ -62,14 +62,14 @@ def columns_of(figure: Figure, rows: list[Row], whole: Any, words: Words) -> Col
         words.head or words.one.capitalize(),
         f"{words.events}/{lower(words.n)}" if counts else "",
         f"{'%' if counts else 'Estimate'} ({level} CI)",
-        "Weight, %",
+        words.aside or "Weight, %",
     )
     labels = [_shorten(figure, row) for row in rows]
     cells = (
         labels,
         _counts(rows) if counts else [""] * len(rows),
         [_estimate(row, counts) for row in rows],
-        _weights(rows),
+        [row.aside for row in rows] if words.aside else _weights(rows),
     )
     widths = []
     for head, column in zip(heads, cells, strict=True):

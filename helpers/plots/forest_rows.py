@@ -23,7 +23,10 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a forest plot; numbers that it does not have are nan."""
+    """One line of a forest plot; numbers that it does not have are nan.
+
+    `aside` is printed in the last column in place of the weight.
+    """
 
     kind: Kind
     label: str
@@ -34,6 +37,7 @@ class Row:
     lower: float = NAN
     upper: float = NAN
     weight: float = NAN
+    aside: str = ""
     reason: str = ""
     colour: style.Colour = style.INK
 

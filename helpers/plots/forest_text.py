@@ -19,7 +19,7 @@ __all__ = ["Words", "describe", "footnotes", "groups_note", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the plot calls its outcome, counts, studies (one and many) and first column."""
+    """What the plot calls its outcome, counts, studies (one and many), first and last column."""
 
     outcome: str
     events: str
@@ -27,6 +27,7 @@ class Words:
     one: str
     many: str
     head: str = ""
+    aside: str = ""
 
 
 def footnotes(result: Any) -> list[str]:

@@ -71,7 +71,8 @@ def name_marks(
             free = all(
                 box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in boxes
             )
-            if free and frame.x0 <= box[0] and box[2] <= frame.x1 + 10:
+            across = frame.x0 <= box[0] and box[2] <= frame.x1 + 10
+            if free and across and frame.y0 <= box[1]:
                 boxes.append(box)
                 named.append(int(i))
                 break

@@ -85,7 +85,7 @@ def prediction(
         figure, ax = plt.subplots(figsize=(width / 72, 3))
     across = (width - LEFT - RIGHT) if fresh else ax.get_window_extent().width * 72 / ax.figure.dpi
     levels = _stack((values - limits[0]) / (limits[1] - limits[0]) * across)
-    tall = 34.0 + (DOT + 0.5) * (levels.max() + 1) + 2 * BAR
+    tall = 38.0 + (DOT + 0.5) * (levels.max() + 1) + 2 * BAR
     if fresh:
         figure.set_size_inches(width / 72, (tall + BELOW) / 72)
         ax.set_position(
@@ -180,7 +180,7 @@ def _draw(
     mean = prose.interval(fit.ci, fit.level, unit=unit, digits=digits)
     new = prose.interval(expected, fit.level, unit=unit, digits=digits, name="prediction interval")
     rows = (
-        (ax.get_ylim()[1] - 13, f"{prose.counted(len(values), *noun)}, each at its own estimate"),
+        (ax.get_ylim()[1] - 18, f"{prose.counted(len(values), *noun)}, each at its own estimate"),
         (top + 13, f"Mean of all such {noun[1]}: {mean}"),
         (22.0, f"A new {noun[0]}: {new}"),
     )

@@ -69,7 +69,7 @@ def profile(
     >>> from helpers.plots import show
     >>> fit = pool(events=[3, 0, 8, 12], n=[40, 25, 60, 55], model="glmm")
     >>> show(profile(fit), "profile-of-four")  # doctest: +ELLIPSIS
-    Profile likelihood of τ² ...
+    Profile likelihood of τ²: a curve with its top at 0.378, ...
     """
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter, MaxNLocator

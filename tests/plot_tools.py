@@ -1,0 +1,55 @@
+"""What tests of pictures share: where the words of a figure stand."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+__all__ = ["assert_all_words_inside", "assert_no_words_collide", "word_boxes"]
+
+
+def word_boxes(ax):
+    """Places of all visible words of the axes and their insets, in CSS pixels."""
+    figure = ax.figure
+    figure.canvas.draw()
+    found = {}
+    for part in (ax, *ax.child_axes):
+        labels = []
+        if part.axison:
+            labels = [part.xaxis.label, part.yaxis.label]
+            # Matplotlib keeps labels of ticks beyond the limits without drawing them.
+            for axis, (low, high) in (
+                (part.xaxis, sorted(part.get_xlim())),
+                (part.yaxis, sorted(part.get_ylim())),
+            ):
+                ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+                labels += [label for at, label in ticks if low <= at <= high]
+        legend = part.get_legend()
+        keys = legend.get_texts() if legend else []
+        titles = [part.title, part._left_title]
+        for text in (*part.texts, *labels, *keys, *titles):
+            if text.get_text().strip() and text.get_visible():
+                box = text.get_window_extent()
+                found[text] = box.extents * 72 / figure.dpi
+    return found
+
+
+def assert_no_words_collide(ax):
+    # Half a pixel of overhang is the slant of a letter, not a collision.
+    slack = 0.5
+    for (one, a), (other, b) in combinations(word_boxes(ax).items(), 2):
+        apart = (
+            a[2] <= b[0] + slack
+            or b[2] <= a[0] + slack
+            or a[3] <= b[1] + slack
+            or b[3] <= a[1] + slack
+        )
+        assert apart, (one.get_text(), other.get_text())
+
+
+def assert_all_words_inside(ax):
+    across, up = 72 * ax.figure.get_size_inches()
+    for text, box in word_boxes(ax).items():
+        assert box[0] >= -0.5, text.get_text()
+        assert box[1] >= -0.5, text.get_text()
+        assert box[2] <= across + 0.5, text.get_text()
+        assert box[3] <= up + 0.5, text.get_text()
