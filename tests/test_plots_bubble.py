@@ -1,0 +1,115 @@
+"""The bubble plot shows the values of its regression."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.plots import bubble, show
+from helpers.plots.picture import note_of
+from helpers.published_models import published_regression, regression_cohorts
+from helpers.regression import meta_regression
+
+MONTHS = "median_follow_up_months"
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def by_months():
+    return published_regression("LBCL: product", formula=MONTHS)
+
+
+@pytest.fixture(scope="module")
+def by_product():
+    return published_regression("LBCL: product")
+
+
+def found(ax, gid):
+    return next(a for a in (*ax.collections, *ax.lines) if a.get_gid() == gid)
+
+
+def test_bubbles_stand_at_the_studies_with_areas_of_their_weights(by_months):
+    marks = found(bubble(by_months), "bubbles")
+    studies = by_months.studies[by_months.studies["included"]].sort_values(
+        "weight", ascending=False, kind="stable"
+    )
+    places = np.asarray(marks.get_offsets())
+    assert places[:, 0] == pytest.approx(studies[MONTHS].to_numpy())
+    assert places[:, 1] == pytest.approx(100 * studies["estimate"].to_numpy())
+    share = marks.get_sizes() / marks.get_sizes().sum()
+    assert 100 * share == pytest.approx(studies["weight"].to_numpy())
+
+
+def test_line_and_bands_are_the_predictions(by_months):
+    ax = bubble(by_months)
+    x, y = found(ax, "mean").get_data()
+    expected = by_months.predict({MONTHS: list(x)})
+    assert y == pytest.approx(100 * expected["estimate"].to_numpy())
+    for gid, name in (("prediction", "prediction"), ("confidence", "ci")):
+        drawn = found(ax, gid).get_paths()[0].vertices[:, 1]
+        assert drawn.min() == pytest.approx(100 * expected[f"{name}_lower"].min())
+        assert drawn.max() == pytest.approx(100 * expected[f"{name}_upper"].max())
+    assert ax.get_ylabel().endswith("%")
+
+
+def test_levels_are_drawn_at_their_means(by_product):
+    ax = bubble(by_product)
+    levels = [t.get_text() for t in ax.get_xticklabels()]
+    assert levels == ["axi-cel", "liso-cel", "tisa-cel"]
+    expected = by_product.predict({"product": levels})["estimate"]
+    for i, value in enumerate(expected):
+        assert found(ax, f"mean-{i}").get_ydata() == pytest.approx([100 * value] * 2)
+    assert len(found(ax, "bubbles").get_offsets()) == by_product.k
+
+
+def test_names_and_ticks_do_not_overlap(by_months, by_product):
+    for fit in (by_months, by_product):
+        ax = bubble(fit, label=8)
+        ax.figure.canvas.draw()
+        boxes = [t.get_window_extent() for t in (*ax.texts, *ax.get_xticklabels()) if t.get_text()]
+        for i, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_groups_colour_every_bubble_and_a_missing_one_is_an_error(by_months):
+    cohorts = regression_cohorts("LBCL: product")
+    groups = dict(zip(cohorts["cohort"], cohorts["product"].astype(str), strict=True))
+    ax = bubble(by_months, groups=groups)
+    assert {t.get_text() for t in ax.get_legend().get_texts()} == set(groups.values())
+    with pytest.raises(MetaAnalysisError, match="no group for"):
+        bubble(by_months, groups={})
+
+
+def test_words_hold_the_test_and_the_ends_of_the_line(by_months):
+    note = note_of(bubble(by_months, xlabel="months"))
+    assert "26 cohorts" in note.alt
+    assert f"{by_months.R2:.0f}" in note.caption
+    assert all(name in note.table.text for name in by_months.included_labels)
+
+
+def test_plain_effects_a_transformed_moderator_and_a_common_effect_are_drawn():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.normal(size=200), "v": 0.1, "x": rng.uniform(1, 9, 200)})
+    fit = meta_regression(data, "log(x)", yi="y", vi="v", model="common")
+    ax = bubble(fit, outcome="Effect")
+    assert ax.get_ylabel() == "Effect"
+    assert not [a for a in ax.collections if a.get_gid() == "prediction"]
+    assert show(ax, "effect").alt
+
+
+def test_several_moderators_are_refused():
+    with pytest.raises(UnsupportedError, match="one moderator"):
+        bubble(published_regression("MM: all factors"))
+
+
+def test_the_page_gets_the_same_bytes_each_time(by_months):
+    once, twice = (show(bubble(by_months), "b")._repr_html_() for _ in range(2))
+    assert once == twice
