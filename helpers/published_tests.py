@@ -23,6 +23,7 @@ __all__ = [
     "RANK_SUM",
     "RecomputedTest",
     "as_printed",
+    "egger_comparison",
     "egger_subset",
     "published_egger",
     "recomputed_test",
@@ -311,4 +312,42 @@ def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
                     "inferred": found.inferred,
                 }
             )
+    return pd.DataFrame(rows)
+
+
+def egger_comparison(data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Put the published Egger tests beside ours, one row per test.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        The cohorts; default ``load_cohorts()``.
+
+    Returns
+    -------
+    DataFrame
+        ``subset`` (marked where its cohorts were inferred), ``cohorts, bias, published_bias, p,
+        published_p``; published numbers as printed.
+
+    Examples
+    --------
+    >>> egger_comparison()["subset"].iloc[-1]
+    'no potential overlap (INFERRED)'
+    """
+    import pandas as pd
+
+    published = load_published("tests")
+    rows = []
+    for line in published[published["test"] == EGGER].to_dict("records"):
+        found = recomputed_test(EGGER, line["subset"], data)
+        rows.append(
+            {
+                "subset": line["subset"] + (" (INFERRED)" if found.inferred else ""),
+                "cohorts": found.k,
+                "bias": found.estimate,
+                "published_bias": line["estimate_printed"],
+                "p": found.p,
+                "published_p": line["p_printed"],
+            }
+        )
     return pd.DataFrame(rows)

@@ -17,6 +17,7 @@ from helpers.published_tests import (
     INFERRED,
     RANK_SUM,
     as_printed,
+    egger_comparison,
     egger_subset,
     published_egger,
     recomputed_test,
@@ -119,3 +120,12 @@ def test_unknown_names_and_missing_cohorts_are_errors():
         recomputed_test(RANK_SUM, "all cohorts")
     with pytest.raises(MetaAnalysisError, match="Akthar 2023"):
         egger_subset(INFERRED, load_cohorts().iloc[10:])
+
+
+def test_the_comparison_has_every_published_egger_test_in_order():
+    frame = egger_comparison()
+    printed = load_published("tests").query("test == @EGGER")
+    assert list(frame["published_bias"]) == list(printed["estimate_printed"])
+    assert list(frame["cohorts"]) == list(printed["cohorts"])
+    assert list(frame["subset"].str.contains("INFERRED")) == list(printed["subset"] == INFERRED)
+    assert np.allclose(frame["bias"], printed["estimate"], atol=5.001e-5)
