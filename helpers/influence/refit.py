@@ -28,6 +28,7 @@ from helpers.pooling.intervals import KNAPP_HARTUNG, knapp_hartung_se
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from helpers.pooling.moments import prepare
 from helpers.pooling.result import PoolResult
+from helpers.subgroup_glmm import JointGroupResult
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -70,8 +71,14 @@ class Refitter:
         Raises
         ------
         UnsupportedError
-            Fewer than `least` studies, or an original fit that did not converge.
+            Fewer than `least` studies, an original fit that did not converge, or one group of a
+            joint fit, whose variance belongs to all groups.
         """
+        if isinstance(fit, JointGroupResult):
+            raise UnsupportedError(
+                f"{what} of one group is not defined with tau2='common': the variance belongs to "
+                "all groups together. Use tau2='separate', or the overall result"
+            )
         if fit.k < least:
             raise UnsupportedError(
                 f"{what} needs at least {least} studies; there {'is' if fit.k == 1 else 'are'} "

@@ -194,23 +194,31 @@ class PoolResult:
     # --- intervals --------------------------------------------------------------------------
 
     def conf_int(
-        self, method: str | None = None, scale: Scale = "display", level: float | None = None
+        self,
+        method: str | None = None,
+        scale: Scale = "display",
+        level: float | None = None,
+        **options: Any,
     ) -> Interval:
         """Confidence interval for the pooled effect.
 
         Parameters
         ----------
         method : str, optional
-            One of `helpers.pooling.intervals.MU_METHODS` for the model; default `ci_method`.
+            One of `helpers.pooling.intervals.MU_METHODS` for the model, or "bootstrap" or
+            "permutation" (every model); default `ci_method`.
         scale : {"display", "model"}
             Scale of the limits.
         level : float, optional
             Default: the level of the fit.
+        **options
+            Of the bootstrap (`draws`, `kind`, `seed`, `interval`) and of the permutation test
+            (`draws`, `seed`), see `helpers.resampling.interval.resampled_interval`.
 
         Raises
         ------
         UnsupportedError
-            The method is not defined for this fit.
+            The method or an option is not defined for this fit.
 
         Examples
         --------
@@ -221,12 +229,18 @@ class PoolResult:
         """
         method = method or self.ci_method
         level = self._level(level)
+        if method in ("bootstrap", "permutation"):
+            from helpers.resampling.interval import resampled_interval
+
+            return resampled_interval(self, method, scale=scale, level=level, **options)
         allowed = MU_METHODS[self.model]
         if method not in allowed:
             raise UnsupportedError(
                 f"method={method!r} is not defined for model={self.model!r}; "
-                f"expected one of {', '.join(allowed)}"
+                f"expected one of {', '.join((*allowed, 'bootstrap', 'permutation'))}"
             )
+        if options:
+            raise UnsupportedError(f"method={method!r} has no options: {', '.join(options)}")
         return self._scaled(self._mu_interval(method, level), scale)
 
     def _mu_interval(self, method: str, level: float) -> Interval:
