@@ -146,6 +146,7 @@ def _key(ax: Axes) -> None:
     """Explain the shades under the map."""
     from matplotlib.patches import Patch
 
+    pixels = ax.get_window_extent().height * 72 / ax.figure.dpi
     names, handles = [], []
     for name, sign in (("fewer", "−"), ("more", "+")):
         order = range(len(STEPS) - 1, -1, -1) if name == "fewer" else range(len(STEPS))
@@ -159,7 +160,7 @@ def _key(ax: Axes) -> None:
         handles,
         names,
         loc="upper left",
-        bbox_to_anchor=(0, -0.02),
+        bbox_to_anchor=(0, -5 / pixels),
         ncols=len(names),
         handlelength=1.5,
         handleheight=0.9,
