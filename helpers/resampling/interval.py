@@ -16,7 +16,7 @@ _OPTIONS = {"bootstrap": ("draws", "kind", "seed", "interval"), "permutation": (
 
 def resampled_interval(
     fit: PoolResult,
-    method: Literal["bootstrap", "permutation"],
+    method: str,
     *,
     scale: Literal["display", "model"] = "display",
     level: float | None = None,
