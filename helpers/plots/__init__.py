@@ -24,11 +24,14 @@ from helpers.plots.icon_array import icon_array
 from helpers.plots.influence_panel import influence_panel
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
+from helpers.plots.posterior import posterior
 from helpers.plots.prediction import prediction
 from helpers.plots.profile import profile
 from helpers.plots.radial import radial
+from helpers.plots.ranking import ranking
 from helpers.plots.refit_forests import cumulative_forest, leave_one_out_forest
 from helpers.plots.rejection import rejection
+from helpers.plots.shrinkage import shrinkage
 from helpers.plots.specification_curve import specification_curve
 from helpers.plots.subgroup_forest import subgroup_forest
 
@@ -54,11 +57,14 @@ __all__ = [
     "icon_array",
     "influence_panel",
     "leave_one_out_forest",
+    "posterior",
     "prediction",
     "profile",
     "radial",
+    "ranking",
     "rejection",
     "show",
+    "shrinkage",
     "specification_curve",
     "study_overview",
     "subgroup_forest",
