@@ -116,7 +116,7 @@ def test_marks_stand_at_the_shares_that_reject(runs):
 def test_words_and_table_hold_the_shares(runs):
     note = note_of(rejection(runs))
     for name, run in runs.items():
-        assert name in note.alt
+        assert f"{name.capitalize()}: " in note.alt
         for share in run.rejection:
             assert prose.percent(share, 0) in note.alt
     assert note.table.text.count("Egger (logit)") == len(runs)

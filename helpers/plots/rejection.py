@@ -132,7 +132,7 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation) -> Note:
             f"{test} {prose.percent(share, 0)}"
             for test, share in zip(run.tests, run.rejection, strict=True)
         )
-        said.append(f"{name or 'Shares'}: {shares}.")
+        said.append(f"{name[:1].upper() + name[1:] or 'Shares'}: {shares}.")
     return Note(
         title="False alarms of tests for small-study effects",
         alt=f"Dot plot of how often {prose.word(len(first.tests))} tests reject at the {level} "
