@@ -5,17 +5,31 @@ Browsers and screen readers understand MathML without a script, so no page loads
 
 from __future__ import annotations
 
-from html import escape
+import re
+import unicodedata
+from html import escape, unescape
 from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
+
+_SIGN = re.compile(r"<mi>([^<]+)</mi>")
+_LETTERS = "\N{INFINITY}\N{PARTIAL DIFFERENTIAL}\N{NABLA}"  # signs that stand for quantities
+
+
+def _operator(match: re.Match[str]) -> str:
+    """Relations and operators that came as identifiers, which would stand too close."""
+    sign = unescape(match[1])
+    if len(sign) != 1 or unicodedata.category(sign) != "Sm" or sign in _LETTERS:
+        return match[0]
+    return f"<mo>{'&#x0223C;' if sign == '~' else match[1]}</mo>"
 
 
 def _mathml(latex: str, display: str) -> str:
     # the TeX source stays in the page, for those who copy a formula
     markup = convert(latex.strip(), display=display)
     body = markup[markup.index(">") + 1 : markup.rindex("</math>")]
+    body = _SIGN.sub(_operator, body)
     return (
         f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="{display}" '
         f'alttext="{escape(latex.strip(), quote=True)}">{body}</math>'

@@ -1,18 +1,41 @@
 """Sphinx extension: what every page of the book has in common.
 
 Takes out the scripts that Jupyter Book adds for live code (they load from other hosts and the
-book does not use them) and gives every page a description for search engines.
+book does not use them), gives every page a description for search engines, and mends what the
+theme's markup has against readers with a screen reader.
 """
 
 from __future__ import annotations
 
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
 FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
+# what the theme and its extensions write, and what WCAG asks for
+IN_BODY = (
+    # a name that the visible text contradicts
+    ('<summary aria-label="Toggle hidden content">', "<summary>"),
+    # an empty heading of a table is no heading
+    ("<th></th>", "<td></td>"),
+    # a deprecated role, in a list that has no other items
+    ('role="doc-biblioentry"', 'role="listitem"'),
+)
+AROUND = (
+    (
+        ' title="Search" aria-label="Search" data-bs-placement="bottom"'
+        ' data-bs-toggle="tooltip">\n <i',
+        ">\n <i",
+    ),
+    # all that is on a page belongs to a landmark
+    (
+        '<div id="pst-primary-sidebar" class=',
+        '<div id="pst-primary-sidebar" role="complementary" aria-label="Book" class=',
+    ),
+)
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -35,6 +58,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     """Clean the page's scripts and add its description."""
     scripts = context.get("script_files", [])
     context["script_files"] = [s for s in scripts if not any(f in _text(s) for f in FOREIGN)]
+    for fault, mended in IN_BODY:
+        context["body"] = context.get("body", "").replace(fault, mended)
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (
@@ -43,8 +68,22 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         )
 
 
+def mend(app: Any, error: Exception | None) -> None:
+    """Mend what the theme's templates write around a page's body."""
+    if error is not None or app.builder.name != "html":
+        return
+    for page in Path(app.outdir).glob("**/*.html"):
+        before = page.read_text(encoding="utf-8")
+        after = before
+        for fault, mended in AROUND:
+            after = after.replace(fault, mended)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; late, so that what others add has been added."""
     app.add_config_value("comments_config", {}, "html")  # Jupyter Book sets it; nobody reads it
     app.connect("html-page-context", page_context, priority=900)
+    app.connect("build-finished", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

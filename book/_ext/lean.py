@@ -1,0 +1,288 @@
+"""Sphinx extension: light pages.
+
+The theme brings every icon of FontAwesome (1.5 MB of script) and 550 KB of styles, of which the
+book uses a tenth. Here all styles become one sheet that holds only rules which some page can use,
+all scripts become one deferred script, and the icons are a dozen small drawings (``icons.css``).
+What is not known here (a page's own style or script) stays as it is, after the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import tinycss2
+
+TEMPLATES = Path(__file__).parent / "templates"
+# below _static, in the order in which a page would load them
+STYLES = (
+    "basic.css",
+    "styles/pydata-sphinx-theme.css",
+    "pygments.css",
+    "styles/sphinx-book-theme.css",
+    "togglebutton.css",
+    "copybutton.css",
+    "mystnb.*.css",
+    "exercise.css",
+    "sphinx-design.min.css",
+    "icons.css",
+    "book.css",
+    "figures.css",
+)
+SCRIPTS = (
+    "documentation_options.js",
+    "doctools.js",
+    "sphinx_highlight.js",
+    "clipboard.min.js",
+    "copybutton.js",
+    "scripts/sphinx-book-theme.js",
+    "togglebutton.js",
+    "scripts/bootstrap.js",
+    "scripts/pydata-sphinx-theme.js",
+    "book.js",
+)
+TABS = "design-tabs.js"  # only where a page has tabs
+SHEET, SCRIPT = "site.css", "site.js"
+# settings that extensions put into each page as inline scripts
+PRELUDE = (
+    "var toggleHintShow = 'Click to show', toggleHintHide = 'Click to hide';\n"
+    "var toggleOpenOnPrint = 'true', togglebuttonSelector = '.toggle, .admonition.dropdown';\n"
+)
+INLINE = ("togglehint", "toggleopenonprint", "togglebuttonselector", "documentation_options.")
+UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "**/*.map", "images/logo_*")
+
+_ICON = re.compile(r"fa(-.*)?|fas|far|fab|fa[slbrdt]")
+_CLASS = re.compile(r"\bclass\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
+_URL = re.compile(r"url\((['\"]?)(?!data:|#|https?:)([^)'\"]+)\1\)")
+_LINK = re.compile(rf"(_static/(?:{re.escape(SHEET)}|{re.escape(SCRIPT)}))(?:\?v=\w*)?")
+
+
+# -- what a page loads ----------------------------------------------------------------------------
+
+
+def _name(asset: Any) -> str:
+    filename = str(getattr(asset, "filename", asset) or "")
+    return filename.partition("?")[0].removeprefix("_static/")
+
+
+def _bundled(name: str, known: Iterable[str]) -> bool:
+    return any(
+        Path(name).match(pattern) and name.count("/") == pattern.count("/") for pattern in known
+    )
+
+
+def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Leave out of a page what the site's sheet and script bring already; defer the rest."""
+    styles = (*STYLES, "styles/theme.css")
+    context["css_files"] = [
+        s for s in context.get("css_files", []) if not _bundled(_name(s), styles)
+    ]
+    kept = []
+    for script in context.get("script_files", []):
+        name, body = _name(script), str(script.attributes.get("body", "")).lower()
+        if _bundled(name, SCRIPTS) or any(setting in body for setting in INLINE):
+            continue
+        if name == TABS and "sd-tab-set" not in context.get("body", ""):
+            continue
+        if name:
+            script.attributes["defer"] = "defer"
+        kept.append(script)
+    context["script_files"] = kept
+
+
+# -- the sheet ------------------------------------------------------------------------------------
+
+
+def _selectors(prelude: list[Any]) -> Iterator[list[Any]]:
+    selector: list[Any] = []
+    for token in prelude:
+        if token.type == "literal" and token.value == ",":
+            yield selector
+            selector = []
+        else:
+            selector.append(token)
+    yield selector
+
+
+def _classes(selector: list[Any]) -> list[str]:
+    """Classes that an element must have; what stands in :not(), :is() and the like is left out."""
+    return [
+        name.value
+        for dot, name in pairwise(selector)
+        if dot.type == "literal" and dot.value == "." and name.type == "ident"
+    ]
+
+
+def _text(tokens: Iterable[Any]) -> str:
+    text = tinycss2.serialize([t for t in tokens if t.type != "comment"])
+    return text.strip()
+
+
+def _content(tokens: list[Any]) -> str:
+    """Text of a block without comments and layout."""
+    parts = []
+    for token in tokens:
+        if token.type == "whitespace":
+            parts.append(" ")
+        elif token.type != "comment":
+            parts.append(token.serialize())
+    return "".join(parts).strip()
+
+
+def slim(css: str, words: set[str]) -> str:
+    """Keep of a style sheet the rules that elements with these classes can meet.
+
+    Parameters
+    ----------
+    css : str
+        A style sheet.
+    words : set of str
+        Every class of every page, and every word of every script (it may be a class).
+
+    Returns
+    -------
+    str
+        The sheet without rules of other classes and without rules of FontAwesome alone.
+
+    Examples
+    --------
+    >>> slim(".a, .b:not(.c) { top: 0 } .c { top: 1px } .fa-x { top: 2px }", {"b", "fa-x"})
+    '.b:not(.c){top: 0}'
+    """
+    rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
+    return "\n".join(_kept(rules, words))
+
+
+def _kept(rules: Iterable[Any], words: set[str]) -> Iterator[str]:
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            content = _content(rule.content)
+            if content.startswith(("--fa-style-family-", "--fa-font-")):
+                continue
+            kept = []
+            for selector in _selectors(rule.prelude):
+                classes = _classes(selector)
+                icon = bool(classes) and all(_ICON.fullmatch(name) for name in classes)
+                if not icon and words.issuperset(classes):
+                    kept.append(_text(selector))
+            if kept and content:
+                yield f"{','.join(kept)}{{{content}}}"
+        elif rule.type == "at-rule":
+            yield from _at_rule(rule, words)
+        elif rule.type == "error":
+            raise ValueError(f"a style sheet cannot be read: {rule.message}")
+
+
+def _at_rule(rule: Any, words: set[str]) -> Iterator[str]:
+    head = f"@{rule.at_keyword} {_text(rule.prelude)}".strip()
+    if rule.content is None:
+        if rule.lower_at_keyword == "charset":
+            return
+        yield f"{head};"
+    elif rule.lower_at_keyword in {"media", "supports", "layer", "container"}:
+        inner = tinycss2.parse_blocks_contents(
+            rule.content, skip_comments=True, skip_whitespace=True
+        )
+        kept = list(_kept(inner, words))
+        if kept:
+            yield f"{head}{{{''.join(kept)}}}"
+    else:
+        content = _content(rule.content)
+        if "Font Awesome" in content.replace("\\", "") or "fa-" in head:
+            return
+        yield f"{head}{{{content}}}"
+
+
+def icon_rules(css: str) -> str:
+    """Give the icons' own sheet, which `slim` would take for FontAwesome's."""
+    rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
+    return "\n".join(
+        f"{_text(r.prelude)}{{{_content(r.content)}}}"
+        if r.type == "qualified-rule"
+        else r.serialize()
+        for r in rules
+    )
+
+
+def _rebased(css: str, folder: str) -> str:
+    """Addresses in a sheet as seen from ``_static``."""
+
+    def address(match: re.Match[str]) -> str:
+        return f'url("{posixpath.normpath(posixpath.join(folder, match[2]))}")'
+
+    return _URL.sub(address, css)
+
+
+def _files(static: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        found = sorted(static.glob(pattern))
+        if not found:
+            raise FileNotFoundError(f"the theme has no {pattern}; see book/_ext/lean.py")
+        yield from found
+
+
+def _words(pages: Iterable[Path], scripts: Iterable[Path]) -> set[str]:
+    words: set[str] = set()
+    for page in pages:
+        for groups in _CLASS.findall(page.read_text(encoding="utf-8")):
+            words.update(" ".join(groups).split())
+    for script in scripts:
+        words.update(_WORD.findall(script.read_text(encoding="utf-8")))
+    return words
+
+
+# -- after the build ------------------------------------------------------------------------------
+
+
+def bundle(app: Any, error: Exception | None) -> None:
+    """Write the sheet and the script, name them by their checksum, drop what no page loads."""
+    if error is not None or app.builder.name != "html":
+        return
+    out = Path(app.outdir)
+    static = out / "_static"
+    pages = [p for p in out.rglob("*.html") if "_static" not in p.relative_to(out).parts]
+    scripts = list(_files(static, SCRIPTS))
+    words = _words(pages, [*scripts, static / "searchtools.js", static / TABS])
+    sheets = []
+    for path in _files(static, STYLES):
+        name = path.relative_to(static).as_posix()
+        css = path.read_text(encoding="utf-8").replace('@charset "UTF-8";', "")
+        sheet = icon_rules(css) if name == "icons.css" else slim(css, words)
+        sheets.append(_rebased(sheet, posixpath.dirname(name)))
+    code = [
+        re.sub(r"^//# sourceMappingURL=.*$", "", p.read_text(encoding="utf-8"), flags=re.M)
+        for p in scripts
+    ]
+    made = {SHEET: "\n".join(sheets), SCRIPT: PRELUDE + ";\n".join(code)}
+    marks = {}
+    for name, text in made.items():
+        (static / name).write_text(text, encoding="utf-8")
+        marks[name] = hashlib.sha256(text.encode()).hexdigest()[:8]
+    for page in pages:
+        before = page.read_text(encoding="utf-8")
+        after = _LINK.sub(lambda m: f"{m[1]}?v={marks[posixpath.basename(m[1])]}", before)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+    for pattern in UNUSED:
+        for path in sorted(static.glob(pattern), reverse=True):
+            for part in sorted(path.rglob("*"), reverse=True) if path.is_dir() else []:
+                part.rmdir() if part.is_dir() else part.unlink()
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _templates(app: Any, config: Any) -> None:
+    config.templates_path = [*config.templates_path, str(TEMPLATES)]
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx; after everything that adds a style or a script."""
+    app.connect("config-inited", _templates)
+    app.connect("html-page-context", page_context, priority=950)
+    app.connect("build-finished", bundle, priority=900)  # the theme writes its colours of code then
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

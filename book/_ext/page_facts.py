@@ -1,0 +1,184 @@
+"""Sphinx extension: under the title of each page its reading time, its date, and how to cite it.
+
+The date is that of the last commit that touched the page's source; outside a git checkout, and for
+a page that is not committed yet, that of the build.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import re
+import subprocess
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docutils import nodes
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS_PER_MINUTE = 200
+# code is skimmed; figures and tables come as HTML
+_UNREAD = (nodes.literal_block, nodes.raw, nodes.comment, nodes.math_block)
+
+
+def commit_dates(root: Path) -> dict[str, str]:
+    """Date (ISO 8601) of the last commit of every file below ``book``; empty outside git."""
+    command = ["git", "log", "--format=%x00%cs", "--name-only", "--relative", "--", "book"]
+    try:
+        log = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return {}
+    dates: dict[str, str] = {}
+    for commit in log.split("\0")[1:]:
+        date, *names = commit.split("\n")
+        for name in filter(None, names):
+            dates.setdefault(name, date)
+    return dates
+
+
+def build_date() -> str:
+    """Day of the build, or the one that SOURCE_DATE_EPOCH gives."""
+    now = datetime.datetime.now(datetime.UTC).timestamp()
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH") or now)
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
+
+
+def words(doctree: nodes.document) -> int:
+    """Count the words to read: text, headings and lists, without code and formulas."""
+
+    def read(node: nodes.Node) -> bool:
+        while node is not None:
+            if isinstance(node, _UNREAD):
+                return False
+            node = node.parent
+        return True
+
+    return sum(len(text.astext().split()) for text in doctree.findall(nodes.Text) if read(text))
+
+
+def minutes(count: int) -> int:
+    """Give the reading time in whole minutes, one at least.
+
+    Examples
+    --------
+    >>> minutes(30), minutes(401)
+    (1, 3)
+    """
+    return max(1, math.ceil(count / WORDS_PER_MINUTE))
+
+
+def written_out(date: str) -> str:
+    """Give a date as text.
+
+    Examples
+    --------
+    >>> written_out("2026-11-02")
+    '2 November 2026'
+    """
+    day = datetime.date.fromisoformat(date)
+    return f"{day.day} {day:%B %Y}"
+
+
+def citation(facts: dict[str, Any], title: str, source: str, date: str) -> tuple[str, str]:
+    """Citation of a page, as a sentence and as BibTeX.
+
+    Parameters
+    ----------
+    facts : dict
+        What ``CITATION.cff`` says.
+    title : str
+        Title of the page.
+    source : str
+        Path of the page's source below the root.
+    date : str
+        Date of the page (ISO 8601).
+    """
+    authors = [
+        a.get("name") or f"{a['family-names']}, {a['given-names']}" for a in facts["authors"]
+    ]
+    address = f"{facts['repository-code']}/blob/main/{source}"
+    year, version, book = date[:4], facts["version"], facts["title"]
+    names = "; ".join(authors)
+    text = (
+        f"{names} ({year}). {title.rstrip('.')}{'' if title.endswith('?') else '.'} "
+        f"In: {book} (version {version}, {written_out(date)}). {address}"
+    )
+    key = re.sub(r"[^a-z0-9]+", "-", Path(source).stem.lower())
+    fields = {
+        "author": " and ".join(
+            f"{{{a}}}" if a in {x.get("name") for x in facts["authors"]} else a for a in authors
+        ),
+        "title": f"{{{title}}}",
+        "howpublished": f"In: {book}",
+        "edition": f"version {version}",
+        "year": year,
+        "date": date,
+        "url": address,
+    }
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return text, f"@misc{{nrm-{key}-{year},\n{lines}\n}}"
+
+
+def facts_html(title: str, count: int, date: str, cited: tuple[str, str]) -> str:
+    """HTML of what stands under a title."""
+    text, bibtex = (escape(part, quote=False) for part in cited)
+    return f"""
+<div class="page-facts">
+<p><span class="reading-time">{minutes(count)} min read</span>
+<span class="updated">Updated <time datetime="{date}">{written_out(date)}</time></span></p>
+<details class="cite">
+<summary>Cite this page</summary>
+<p id="cite-text">{text}</p>
+<button type="button" class="copy pst-js-only" data-copy="cite-text">Copy citation</button>
+<pre id="cite-bibtex" tabindex="0" role="region" aria-label="BibTeX entry">{bibtex}</pre>
+<button type="button" class="copy pst-js-only" data-copy="cite-bibtex">Copy BibTeX</button>
+<span class="copied" role="status"></span>
+</details>
+</div>
+"""
+
+
+# -- Sphinx ---------------------------------------------------------------------------------------
+
+
+def _source(app: Any, page: str) -> str:
+    return Path(app.env.doc2path(page)).relative_to(Path(app.srcdir).parent).as_posix()
+
+
+def _date(app: Any, page: str) -> str:
+    return app.commit_dates.get(_source(app, page)) or build_date()
+
+
+def _load(app: Any) -> None:
+    app.commit_dates = commit_dates(ROOT)
+    app.citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+
+def _outdated(app: Any, env: Any, *_: Any) -> list[str]:
+    """Pages whose date has changed since they were written."""
+    before = getattr(env, "page_dates", {})
+    env.page_dates = {page: app.commit_dates.get(_source(app, page)) for page in env.found_docs}
+    return [p for p, date in env.page_dates.items() if p in before and before[p] != date]
+
+
+def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Put the facts under the title of a page that has a source."""
+    if doctree is None or "</h1>" not in context.get("body", ""):
+        return
+    title = app.env.titles[page].astext()
+    date = _date(app, page)
+    made = facts_html(
+        title, words(doctree), date, citation(app.citation, title, _source(app, page), date)
+    )
+    context["body"] = context["body"].replace("</h1>", f"</h1>{made}", 1)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", _load)
+    app.connect("env-get-outdated", _outdated)
+    app.connect("html-page-context", page_context)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,188 @@
+/* What pages do with a script: copy a citation, download a figure. Without it they stay readable. */
+(() => {
+  "use strict";
+
+  // -- copying ------------------------------------------------------------------------------------
+
+  async function copy(text) {
+    if (navigator.clipboard && window.isSecureContext) {
+      await navigator.clipboard.writeText(text);
+      return;
+    }
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    if (!done) throw new Error("the browser refused to copy");
+  }
+
+  for (const button of document.querySelectorAll("button.copy")) {
+    const status = button.parentElement.querySelector("[role=status]");
+    button.addEventListener("click", async () => {
+      try {
+        await copy(document.getElementById(button.dataset.copy).textContent);
+        status.textContent = "Copied.";
+      } catch (refused) {
+        status.textContent = "Copying was refused; please select the text.";
+      }
+    });
+  }
+
+  // -- figures ------------------------------------------------------------------------------------
+
+  const SCALE = 2;
+  const FONTS = { 400: "CohortSans-Regular.woff", 700: "CohortSans-Semibold.woff" };
+  let embedded; // the fonts as text, fetched once
+
+  function save(blob, name) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
+  function base64(buffer) {
+    let text = "";
+    for (const byte of new Uint8Array(buffer)) text += String.fromCharCode(byte);
+    return btoa(text);
+  }
+
+  /* Pages opened from a disk may not read files: their drawings name the font, without its bytes. */
+  async function fontFaces() {
+    if (!location.protocol.startsWith("http")) return "";
+    const folder = new URL("fonts/", document.querySelector("link[href*='_static/site.css']").href);
+    const faces = Object.entries(FONTS).map(async ([weight, file]) => {
+      const answer = await fetch(new URL(file, folder));
+      if (!answer.ok) return "";
+      const data = base64(await answer.arrayBuffer());
+      return `@font-face{font-family:"Cohort Sans";font-weight:${weight};src:url(data:font/woff;base64,${data}) format("woff")}`;
+    });
+    return (await Promise.all(faces)).join("");
+  }
+
+  /* A copy of the drawing that stands alone: light colours in place of variables, white paper. */
+  function standalone(svg) {
+    const copied = svg.cloneNode(true);
+    const theme = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light"; // read at once, never painted
+    const originals = [svg, ...svg.querySelectorAll("*")];
+    const copies = [copied, ...copied.querySelectorAll("*")];
+    originals.forEach((original, i) => {
+      if (!(original.getAttribute("style") || "").includes("var(")) return;
+      const computed = getComputedStyle(original);
+      for (const property of [...original.style]) {
+        if (original.style.getPropertyValue(property).includes("var(")) {
+          copies[i].style.setProperty(property, computed.getPropertyValue(property));
+        }
+      }
+    });
+    const paper = getComputedStyle(document.documentElement).getPropertyValue("--picture-surface").trim();
+    document.documentElement.dataset.theme = theme;
+    const [x, y, width, height] = svg.getAttribute("viewBox").split(/[\s,]+/).map(Number);
+    for (const property of ["width", "height", "min-width", "max-width", "display"]) copied.style.removeProperty(property);
+    copied.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copied.setAttribute("width", width);
+    copied.setAttribute("height", height);
+    const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    Object.entries({ x, y, width, height, fill: paper || "#fff" }).forEach(([k, v]) => rect.setAttribute(k, v));
+    (copied.querySelector("desc") || copied.firstChild).after(rect);
+    return { copied, width, height };
+  }
+
+  async function drawing(svg) {
+    embedded ??= fontFaces();
+    const { copied, width, height } = standalone(svg);
+    const faces = await embedded;
+    if (faces) {
+      const style = document.createElementNS("http://www.w3.org/2000/svg", "style");
+      style.textContent = faces;
+      copied.prepend(style);
+    }
+    return { text: new XMLSerializer().serializeToString(copied), width, height };
+  }
+
+  const svgBlob = (text) => new Blob([text], { type: "image/svg+xml" });
+
+  async function png(svg) {
+    const { text, width, height } = await drawing(svg);
+    const image = new Image();
+    const address = URL.createObjectURL(svgBlob(text));
+    try {
+      image.src = address;
+      await image.decode();
+      const canvas = document.createElement("canvas");
+      canvas.width = Math.round(SCALE * width);
+      canvas.height = Math.round(SCALE * height);
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      return await new Promise((done) => canvas.toBlob(done, "image/png"));
+    } finally {
+      URL.revokeObjectURL(address);
+    }
+  }
+
+  /* A printed cell as data: no thousands separators, a plain minus, nothing for a missing value. */
+  function plain(cell) {
+    const text = cell.textContent.replace(/\s+/g, " ").trim();
+    if (text === "\u2013") return "";
+    if (/^[\u2212-]?\d{1,3}(,\d{3})*(\.\d+)?$/.test(text)) return text.replaceAll(",", "").replace("\u2212", "-");
+    return text;
+  }
+
+  function csv(table) {
+    const lines = [...table.tHead.rows].slice(-1).map((row) => [...row.cells].map(plain));
+    const grouped = table.querySelector("tbody .gt_group_heading") !== null;
+    let group = "";
+    for (const row of [...table.tBodies].flatMap((body) => [...body.rows])) {
+      const heading = row.querySelector(".gt_group_heading");
+      if (heading) group = plain(heading);
+      else lines.push([...(grouped ? [group] : []), ...[...row.cells].map(plain)]);
+    }
+    if (grouped) lines[0].unshift("Group");
+    const quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+    return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
+  }
+
+  function tools(figure) {
+    const svg = figure.querySelector(".picture-scroll > svg");
+    const table = figure.querySelector("details.picture-data table");
+    const kinds = {
+      SVG: async () => svgBlob((await drawing(svg)).text),
+      PNG: () => png(svg),
+      ...(table && { CSV: async () => new Blob([csv(table)], { type: "text/csv" }) }),
+    };
+    const bar = document.createElement("div");
+    bar.className = "picture-tools";
+    bar.setAttribute("role", "group");
+    bar.setAttribute("aria-label", `Download ${figure.id}`);
+    const label = document.createElement("span");
+    label.textContent = "Download";
+    bar.append(label);
+    for (const [kind, make] of Object.entries(kinds)) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = kind;
+      button.addEventListener("click", async () => save(await make(), `${figure.id}.${kind.toLowerCase()}`));
+      bar.append(button);
+    }
+    figure.querySelector(".picture-scroll").after(bar);
+  }
+
+  document.querySelectorAll("figure.picture[id]").forEach((figure) => {
+    if (figure.querySelector(".picture-scroll > svg")) tools(figure);
+  });
+
+  // -- formulas -----------------------------------------------------------------------------------
+
+  /* A formula is a stop of the keyboard only where it is wider than its box. */
+  function stops() {
+    for (const box of document.querySelectorAll(".math-block")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  }
+  addEventListener("load", stops);
+  addEventListener("resize", stops);
+})();

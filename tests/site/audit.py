@@ -1,0 +1,238 @@
+"""Measure the built pages: axe, Lighthouse, weight and requests (``make audit``).
+
+The pages are served over HTTP from this machine with gzip, as a host would serve them. axe looks
+at every page in light and dark, 320 and 1280 pixels wide. Lighthouse simulates its slow phone
+(mobile) and its desktop: network and processor are computed from a run without either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import mimetypes
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from browser import ARGUMENTS, HOW, find_browser
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(os.environ.get("SITE") or ROOT / "_build" / "html").resolve()
+TOOLS = ROOT / "_build" / "audit"
+AXE = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
+VIEWS = [(width, theme) for width in (320, 1280) for theme in ("light", "dark")]
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+HEAVIEST = 1_000_000  # bytes of a first load, unpacked
+LOWEST = {"performance": 95, "accessibility": 100, "best-practices": 100, "seo": 100}
+PACKED = (".html", ".css", ".js", ".svg", ".json", ".ipynb", ".txt")
+
+
+@dataclass
+class Measures:
+    """What was measured on a page."""
+
+    violations: dict[str, int] = field(default_factory=dict)  # of each axe rule, elements
+    requests: int = 0
+    weight: int = 0
+    wire: int = 0
+    scores: dict[str, dict[str, int]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def faults(self) -> list[str]:
+        """What is below the mark."""
+        found = [f"axe {rule}: {count} elements" for rule, count in self.violations.items()]
+        if self.weight > HEAVIEST:
+            found.append(f"{self.weight / 1e6:.2f} MB")
+        for form, scores in self.scores.items():
+            found += [f"{form} {k} {v}" for k, v in scores.items() if v < LOWEST[k]]
+        return found + sorted(self.failed)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Files of the site, packed where a host would pack them."""
+
+    protocol_version = "HTTP/1.1"
+    root: Path
+
+    def do_GET(self) -> None:
+        path = self.root / unquote(urlsplit(self.path).path).lstrip("/")
+        if path.is_dir():
+            path = path / "index.html"
+        if not path.resolve().is_relative_to(self.root) or not path.is_file():
+            self.send_error(404)
+            return
+        body = path.read_bytes()
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        self.send_response(200)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8" if "text" in kind else kind)
+        self.send_header("Cache-Control", "max-age=600")
+        if path.suffix in PACKED and "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, 6)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent; the table says what matters."""
+
+
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """Serve a folder on a free port; give its address."""
+    handler = type("Handler", (_Handler,), {"root": site})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def pages_of(site: Path) -> list[str]:
+    """Every page of a built site."""
+    return sorted(
+        p.relative_to(site).as_posix()
+        for p in site.rglob("*.html")
+        if not {"_static", "_sources"} & set(p.relative_to(site).parts)
+    )
+
+
+def axe_violations(browser: Browser, address: str) -> dict[str, int]:
+    """Elements that break a rule of axe, in any of the views."""
+    found: dict[str, int] = {}
+    for width, theme in VIEWS:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.goto(address, wait_until="load")
+        page.evaluate(
+            "document.querySelectorAll('article details').forEach(d => { d.open = true })"
+        )
+        page.wait_for_timeout(400)  # the theme marks what scrolls a moment after a change
+        page.add_script_tag(path=AXE)
+        options = {"runOnly": AXE_TAGS, "resultTypes": ["violations"]}
+        result = page.evaluate("options => axe.run(document, options)", options)
+        for violation in result["violations"]:
+            count = len(violation["nodes"])
+            found[violation["id"]] = max(found.get(violation["id"], 0), count)
+            if os.environ.get("VERBOSE"):
+                for node in violation["nodes"]:
+                    why = node["failureSummary"].replace("\n", " ")
+                    where = (address, width, theme, violation["id"], node["target"])
+                    print(*where, node["html"][:160], why[:300], file=sys.stderr)
+        context.close()
+    return found
+
+
+def first_load(browser: Browser, address: str) -> tuple[int, int, int]:
+    """Requests, bytes unpacked and bytes over the wire when a page is opened for the first time."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+    data: list[int] = []
+    wire: list[int] = []
+    asked: set[str] = set()
+    session.on("Network.requestWillBeSent", lambda e: asked.add(e["request"]["url"]))
+    session.on("Network.dataReceived", lambda e: data.append(e["dataLength"]))
+    session.on("Network.loadingFinished", lambda e: wire.append(e["encodedDataLength"]))
+    page.goto(address, wait_until="networkidle")
+    context.close()
+    requests = sum(not url.startswith("data:") for url in asked)  # icons are part of the sheet
+    return requests, sum(data), int(sum(wire))
+
+
+def lighthouse(origin: str, chromium: str, pages: list[str]) -> Iterator[dict[str, Any]]:
+    """Scores of each page and form factor."""
+    script = Path(__file__).parent / "audit" / "lighthouse.mjs"
+    command = ["node", str(script), origin, chromium, *pages]
+    with subprocess.Popen(command, cwd=TOOLS, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield json.loads(line)
+    if process.returncode:
+        raise SystemExit(f"Lighthouse ended with status {process.returncode}")
+
+
+def measured(pages: list[str], *, with_lighthouse: bool) -> dict[str, Measures]:
+    """Measure pages."""
+    chromium = find_browser()
+    if chromium is None:
+        raise SystemExit(HOW)
+    found = {page: Measures() for page in pages}
+    with served(SITE) as origin:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            for page, measures in found.items():
+                address = f"{origin}/{page}"
+                measures.requests, measures.weight, measures.wire = first_load(browser, address)
+                measures.violations = axe_violations(browser, address)
+            browser.close()
+        if with_lighthouse:
+            for run in lighthouse(origin, chromium, pages):
+                if run.get("runtimeError"):
+                    raise SystemExit(f"{run['page']}: {run['runtimeError']}")
+                found[run["page"]].scores[run["form"]] = run["scores"]
+                found[run["page"]].failed.update(run["failed"])
+                print(
+                    f"  {run['page']} {run['form']}: LCP {run['lcp']:.0f} ms, TBT {run['tbt']:.0f}"
+                    f" ms, CLS {run['cls']:g}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return found
+
+
+def report(found: dict[str, Measures]) -> str:
+    """The measures as a table of text."""
+    wide = max(map(len, found), default=4)
+    head = f"{'page':{wide}}  {'axe':>4} {'kB':>6} {'gzip':>6} {'req':>4}"
+    lines = [f"{head}  {'mobile P/A/B/S':17}  desktop P/A/B/S"]
+    for page, m in found.items():
+        scores = "  ".join(
+            f"{'/'.join(str(m.scores[form][k]) for k in LOWEST) if form in m.scores else '-':17}"
+            for form in ("mobile", "desktop")
+        )
+        lines.append(
+            f"{page:{wide}}  {sum(m.violations.values()):4d} {m.weight / 1e3:6.0f} "
+            f"{m.wire / 1e3:6.0f} {m.requests:4d}  {scores}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the measures; 1 when a page is below the mark."""
+    parser = argparse.ArgumentParser(prog="make audit", description=main.__doc__)
+    parser.add_argument("pages", nargs="*", help="pages such as pooling.html; all by default")
+    parser.add_argument("--no-lighthouse", action="store_true", help="axe, weight, requests alone")
+    options = parser.parse_args(arguments)
+    pages = options.pages or pages_of(SITE)
+    if not pages:
+        raise SystemExit("there is no built site: run `make book` first")
+    found = measured(pages, with_lighthouse=not options.no_lighthouse)
+    print(
+        "Served from this machine with gzip; axe: light and dark at 320 and 1280 px, every "
+        "disclosure open; Lighthouse: simulated phone and desktop."
+    )
+    print(report(found))
+    faults = [(page, fault) for page, m in found.items() for fault in m.faults()]
+    for page, fault in faults:
+        print(f"{page}: {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
