@@ -29,6 +29,7 @@ __all__ = [
     "false_alarm",
     "regression_overview",
     "regression_variants",
+    "subgroup_rows",
     "subgroup_tests",
 ]
 
@@ -338,3 +339,45 @@ def cross_tabulation(
         patients=("patients", "sum"),
         nonrelapse_deaths=("nonrelapse_deaths", "sum"),
     ).reset_index()
+
+
+def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Pool every group of the published subgroup analyses.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Cohorts; the book's by default.
+
+    Returns
+    -------
+    DataFrame
+        One row for each group (41; the pooling of all cohorts is not among them): analysis,
+        level, cohorts, events, n, estimate, lower, upper (random effects), common_effect, tau2.
+
+    Examples
+    --------
+    >>> subgroup_rows()["analysis"].nunique()
+    14
+    """
+    import pandas as pd
+
+    rows = []
+    for name in published_analyses():
+        common = published_subgroup(name, data, model="common", method="likelihood").groups
+        for level, fit in published_subgroup(name, data):
+            rows.append(
+                {
+                    "analysis": name,
+                    "level": level,
+                    "cohorts": fit.k,
+                    "events": fit.events,
+                    "n": fit.n,
+                    "estimate": fit.estimate,
+                    "lower": fit.ci.lower,
+                    "upper": fit.ci.upper,
+                    "common_effect": common[level].estimate,
+                    "tau2": fit.tau2,
+                }
+            )
+    return pd.DataFrame(rows)

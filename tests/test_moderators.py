@@ -15,6 +15,7 @@ from helpers.moderators import (
     false_alarm,
     regression_overview,
     regression_variants,
+    subgroup_rows,
     subgroup_tests,
 )
 from helpers.published_models import published_regression, published_subgroup
@@ -86,3 +87,17 @@ def test_a_cross_tabulation_counts_every_cohort_once() -> None:
     assert table["patients"].sum() == cohorts["patients"].sum()
     assert table["nonrelapse_deaths"].sum() == cohorts["nonrelapse_deaths"].sum()
     assert "not reported" in table["enrolment_ended"].cat.categories
+
+
+def test_rows_of_all_groups_are_the_published_ones() -> None:
+    ours = subgroup_rows().set_index(["analysis", "level"])
+    published = load_published("pooled").iloc[1:].set_index(["analysis", "level"])
+    assert ours.index.tolist() == published.index.tolist()
+    for mine, theirs in {
+        "cohorts": "cohorts",
+        "events": "nonrelapse_deaths",
+        "n": "patients",
+        "estimate": "random_estimate",
+        "common_effect": "common_estimate",
+    }.items():
+        assert ours[mine].to_numpy() == pytest.approx(published[theirs].to_numpy(), rel=2e-5)
