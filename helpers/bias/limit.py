@@ -20,10 +20,9 @@ import numpy as np
 
 from helpers.bias.data import funnel_data
 from helpers.bias.lines import fit_lines
-from helpers.bias.results import Caution, Interval, Views, regression_cautions, sources
+from helpers.bias.results import Caution, Displayed, Interval, regression_cautions, sources
 from helpers.distributions import chi2_sf
-from helpers.effects import get_measure
-from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.errors import MetaAnalysisError
 from helpers.pooling.intervals import symmetric_interval
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.references import Reference
@@ -35,7 +34,7 @@ __all__ = ["LimitMetaAnalysis", "limit_meta_analysis"]
 
 
 @dataclass(frozen=True, slots=True)
-class LimitMetaAnalysis(Views):
+class LimitMetaAnalysis(Displayed):
     """Result of a limit meta-analysis.
 
     Attributes
@@ -95,24 +94,7 @@ class LimitMetaAnalysis(Views):
     references: tuple[Reference, ...]
     cautions: tuple[Caution, ...]
 
-    @property
-    def estimate(self) -> float:
-        """`mu` on the display scale."""
-        return self._display(self.mu)
-
-    @property
-    def ci(self) -> Interval:
-        """`mu_ci` on the display scale."""
-        return Interval(*(self._display(limit) for limit in self.mu_ci))
-
-    def _display(self, value: float) -> float:
-        scale = get_measure(self.measure)
-        if scale.needs_size:
-            raise UnsupportedError(
-                f"{self.measure}: a study of infinite size has no size to invert at; use the "
-                "model-scale values, or the arcsine measure"
-            )
-        return float(scale.inverse(value))
+    no_size = "a study of infinite size has no size to invert at"
 
     def summary_frame(self) -> pd.DataFrame:
         """Two rows, random effects and limit: mu, se, ci_lower, ci_upper (model scale)."""

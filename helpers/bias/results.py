@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from helpers.bias.data import CORRELATED, FunnelData
+from helpers.effects import get_measure
+from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import Interval
 from helpers.pooling.references import Methods, Reference
 from helpers.pooling.result import Caution
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BiasTest",
     "Caution",
+    "Displayed",
     "Interval",
     "Views",
     "few_studies",
@@ -75,6 +78,46 @@ class Views:
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+
+
+class Displayed(Views):
+    """An estimate `mu` with its interval `mu_ci`, on the scale that readers know.
+
+    Attributes
+    ----------
+    mu : float
+        Estimate (model scale).
+    mu_ci : Interval
+        Its interval at `level` (model scale).
+    measure : str
+        Scale of the effects.
+    """
+
+    __slots__ = ()
+    #: Why a measure whose inverse needs a sample size has no display scale here.
+    no_size = ""
+    mu: float
+    mu_ci: Interval
+    measure: str
+
+    @property
+    def estimate(self) -> float:
+        """`mu` on the display scale."""
+        return self._display(self.mu)
+
+    @property
+    def ci(self) -> Interval:
+        """`mu_ci` on the display scale."""
+        return Interval(*(self._display(limit) for limit in self.mu_ci))
+
+    def _display(self, value: float) -> float:
+        scale = get_measure(self.measure)
+        if scale.needs_size:
+            raise UnsupportedError(
+                f"{self.measure}: {self.no_size}; use the model-scale values, or the arcsine "
+                "measure"
+            )
+        return float(scale.inverse(value))
 
 
 def _plain(value: Any) -> Any:

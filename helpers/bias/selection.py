@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.bias.data import FunnelData, funnel_data, null_value
-from helpers.bias.results import Caution, Interval, Views, sources
+from helpers.bias.results import Caution, Displayed, Interval, sources
 from helpers.bias.selection_fit import Maximum, maximise
 from helpers.bias.selection_kernel import Steps, log_likelihood, steps
 from helpers.distributions import chi2_sf, norm_sf
-from helpers.effects import get_measure
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.pooling.intervals import symmetric_interval
 from helpers.pooling.inverse_variance import fit_inverse_variance
@@ -33,7 +32,7 @@ _STATIONARY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class SelectionModel(Views):
+class SelectionModel(Displayed):
     """Fit of a step-function selection model.
 
     Attributes
@@ -117,24 +116,7 @@ class SelectionModel(Views):
     references: tuple[Reference, ...]
     cautions: tuple[Caution, ...]
 
-    @property
-    def estimate(self) -> float:
-        """`mu` on the display scale."""
-        return self._display(self.mu)
-
-    @property
-    def ci(self) -> Interval:
-        """`mu_ci` on the display scale."""
-        return Interval(*(self._display(limit) for limit in self.mu_ci))
-
-    def _display(self, value: float) -> float:
-        scale = get_measure(self.measure)
-        if scale.needs_size:
-            raise UnsupportedError(
-                f"{self.measure}: the inverse needs a sample size, which the mean before "
-                "selection does not have; use the model-scale values, or the arcsine measure"
-            )
-        return float(scale.inverse(value))
+    no_size = "the inverse needs a sample size, which the mean before selection does not have"
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per interval of p: studies, delta, se (index: the interval)."""

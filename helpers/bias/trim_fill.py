@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from helpers.bias.data import FunnelData, funnel_data
 from helpers.bias.lines import egger_batch
-from helpers.bias.results import Caution, Interval, Views, few_studies, sources
-from helpers.effects import get_measure
+from helpers.bias.results import Caution, Displayed, Interval, few_studies, sources
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.pooling.intervals import symmetric_interval
 from helpers.pooling.inverse_variance import fit_inverse_variance
@@ -28,7 +27,7 @@ _ESTIMATORS = ("L0", "R0", "Q0")
 
 
 @dataclass(frozen=True, slots=True)
-class TrimAndFill(Views):
+class TrimAndFill(Displayed):
     """Result of trim-and-fill: how many studies the funnel lacks, and the estimate with them.
 
     Attributes
@@ -104,24 +103,7 @@ class TrimAndFill(Views):
     references: tuple[Reference, ...]
     cautions: tuple[Caution, ...]
 
-    @property
-    def estimate(self) -> float:
-        """`mu` on the display scale."""
-        return self._display(self.mu)
-
-    @property
-    def ci(self) -> Interval:
-        """`mu_ci` on the display scale."""
-        return Interval(*(self._display(limit) for limit in self.mu_ci))
-
-    def _display(self, value: float) -> float:
-        scale = get_measure(self.measure)
-        if scale.needs_size:
-            raise UnsupportedError(
-                f"{self.measure}: filled studies have no sample size, which the inverse needs; "
-                "use the model-scale values, or the arcsine measure"
-            )
-        return float(scale.inverse(value))
+    no_size = "filled studies have no sample size, which the inverse needs"
 
     def studies(self) -> pd.DataFrame:
         """Observed and filled studies: yi, vi, filled (index: study)."""
