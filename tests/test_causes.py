@@ -15,15 +15,19 @@ from statsmodels.stats.proportion import proportion_confint
 from helpers import load_causes, load_cohorts, load_published, pool
 from helpers.causes import (
     SPECIFIC,
+    bounds_table,
     cause_rates,
     cause_share,
     cause_table,
+    chi_squared_table,
     death_weights,
     homogeneity_test,
     infection_share,
     product_interval,
     published_chi_squared,
+    rates_table,
     share_bounds,
+    weights_table,
 )
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
@@ -404,3 +408,32 @@ def test_bounds_without_the_largest_cohort_hold_all_its_possible_deaths(cohorts)
         weights.without_largest(infection_share(unknown="random"))
     with pytest.raises(MetaAnalysisError, match="between 0 and 1"):
         weights.design_effect(2)
+
+
+# --- tables of the page -----------------------------------------------------------------------
+
+
+def line(table, start):
+    return next(row for row in table.text.splitlines() if row.strip().startswith(start)).split()
+
+
+def test_tables_print_the_values_of_the_results(cohorts):
+    checks = published_chi_squared(draws=99)
+    printed = chi_squared_table(checks)
+    for check in checks:
+        assert check.statistic_printed in printed.text
+        assert check.p_printed in printed.text
+    bounds = share_bounds("infection", "entity", "MM")
+    assert line(bounds_table({"MM": bounds}), "MM")[:6] == [
+        *("MM", "103", "30"),
+        *(f"{100 * s.estimate:.1f}" for s in (bounds.none, bounds.random, bounds.all)),
+    ]
+    rates = cause_rates(cohorts, "setting")
+    cells = line(rates_table(rates), "trial")
+    assert cells[1] == f"{rates['trial'].n:,}"
+    assert cells[4] == f"{1000 * rates['trial'].estimate:.0f}"
+    weights, share = death_weights(cohorts), infection_share()
+    cells = line(weights_table(weights, share, [0.05]), "0.05")
+    assert cells[1] == f"{weights.design_effect(0.05):.1f}"
+    limits = weights.interval(share, 0.05)
+    assert cells[3:] == [f"{100 * limits.lower:.1f}", "to", f"{100 * limits.upper:.1f}"]

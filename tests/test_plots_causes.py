@@ -89,7 +89,7 @@ def test_counts_that_are_not_exact_say_so():
 def test_parts_of_a_bar_are_as_long_as_the_shares_and_touch(grouping, diverging, whole):
     table = cause_table(grouping)
     table = table.with_unknown() if whole else table
-    ax = causes_stacked(table, diverging=diverging)
+    ax = causes_stacked(table, diverging=diverging, noun="known causes")
     shares = 100 * table.counts / table.counts.sum(axis=1)[:, None]
     ends = None
     for j, cause in enumerate(table.causes):

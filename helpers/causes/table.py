@@ -15,7 +15,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SPECIFIC", "CauseTable", "cause_table"]
+__all__ = ["SPECIFIC", "UNKNOWN", "CauseTable", "cause_table"]
 
 Counts = NDArray[np.int64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def chi_squared_table(
     checks = tuple(checks)
     lines = [
         {
-            "comparison": check.subset,
+            "known_causes": re.sub("^known causes:? ", "", check.subset),
             "published": check.statistic_printed,
             "statistic": check.test.statistic,
             "df": check.test.df,
@@ -61,13 +62,17 @@ def chi_squared_table(
         labels={
             "published": "Published X²",
             "statistic": "Our X²",
+            "df": "df",
             "p_published": "Published p",
             "p": "Our p",
             "random": "p, random tables",
             "range": f"{prose.percent(0.95, 0)} CI of that p",
-            "small": f"Expected counts below five,{PERCENT}",
+            "small": f"Small cells,{PERCENT}",
         },
-        notes=[f"Random tables: {prose.count(checks[0].test.draws)} a test." if checks else ""],
+        notes=[
+            f"Random tables: {prose.count(checks[0].test.draws)} a test. Small cells: those with "
+            "an expected count below five."
+        ],
         name=name,
     )
 
@@ -94,7 +99,6 @@ def bounds_table(
         {
             "group": group,
             "deaths": found.none.n,
-            "infections": found.none.deaths,
             "unknown": found.unknown,
             "none": found.none.estimate,
             "random": found.random.estimate,
@@ -103,18 +107,23 @@ def bounds_table(
         }
         for group, found in bounds.items()
     ]
+    level = prose.percent(next(iter(bounds.values())).none.level, 0)
     return table(
         pd.DataFrame(lines),
         caption,
         formats={"none": "percent", "random": "percent", "all": "percent"},
         labels={
-            "deaths": "Nonrelapse deaths",
-            "unknown": "Not known",
-            "none": f"None of them infection,{PERCENT}",
-            "random": f"Like the others,{PERCENT}",
-            "all": f"All of them infection,{PERCENT}",
-            "ci": "Lowest to highest limit",
+            "deaths": "Deaths",
+            "unknown": "Unknown",
+            "none": f"None infection,{PERCENT}",
+            "random": f"Like others,{PERCENT}",
+            "all": f"All infection,{PERCENT}",
+            "ci": "Limits",
         },
+        notes=[
+            "None, like others, all: what is supposed of the unknown deaths. Limits: from the "
+            f"lower {level} limit of the smallest to the upper one of the largest share."
+        ],
         name=name,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helpers import prose
+from helpers.causes.table import UNKNOWN
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
@@ -172,12 +173,13 @@ def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
     first = order.iloc[0]
     lead = f"{str(first['cause'])[:1].upper()}{str(first['cause'])[1:]}"
     text = f"{lead} accounts for {prose.percent(first['share'])} of the {noun}"
-    if len(order) > 1:
-        second = order.iloc[1]
-        apart = first["lower"] > order["upper"].iloc[1:].max()
-        text += f"; the next class, {second['cause']}, for {prose.percent(second['share'])}" + (
-            ", and no interval of another class reaches its own" if apart else ""
-        )
+    others = order.iloc[1:]
+    known = others[~others["cause"].isin(UNKNOWN)]
+    if len(known):
+        second = known.iloc[0]
+        text += f"; the next cause, {second['cause']}, for {prose.percent(second['share'])}"
+        if first["lower"] > others["upper"].max():
+            text += ", and no interval of another class reaches its own"
     text += (
         f". Thick lines: {prose.percent(level, 0)} Wilson intervals of one share; thin lines: "
         f"{prose.percent(level, 0)} intervals that hold for all classes at once (Goodman)."

@@ -80,7 +80,7 @@ def causes_stacked(
     if ax is None:
         height = ROW * groups + 52 + 19 * lines
         figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        longest = max(len(name) for name in (*table.groups, "000 deaths"))
+        longest = max(len(name) for name in (*table.groups, f"{totals.max()} {noun}"))
         figure.subplots_adjust(
             left=min(20 + 6.6 * longest, 0.4 * width) / width,
             right=1 - 16 / width,
@@ -151,7 +151,9 @@ def _frame(ax: Axes, table: CauseTable, noun: str, split: np.ndarray | None) -> 
     ticks = np.arange(-left - left % 20 + 20 * (left % 20 > 0), right + 1, 20)
     ax.set_xticks(ticks, [f"{abs(tick):g}" for tick in ticks])
     ax.axvline(0, color=style.INK.light, lw=1.2, zorder=5)
-    ax.set_xlabel(f"← {table.causes[0]}     Share of {noun}, %     other causes →", labelpad=5)
+    gap = 4 * prose.HARD  # plain blanks would collapse on the page
+    words = (f"← {table.causes[0]}", f"Share of {noun}, %", "other causes →")
+    ax.set_xlabel(gap.join(words), labelpad=5)
 
 
 def _values(ax: Axes, shares: np.ndarray, left: np.ndarray) -> None:
