@@ -112,7 +112,9 @@ def test_docstrings_name_every_column(load, table):
     assert f"{len(columns)} columns" in load.__doc__
 
 
-@pytest.mark.parametrize("name", ["pooled", "regressions", "coefficients", "tests", "column_sums"])
+@pytest.mark.parametrize(
+    "name", ["pooled", "regressions", "coefficients", "tests", "column_sums", "claims"]
+)
 def test_docstring_of_published_tables_gives_their_columns_and_size(name):
     text = " ".join(load_published.__doc__.split())
     size, columns = re.search(rf"``{name}``: .*?\((\d+) rows; ``([^`]*)``", text).groups()

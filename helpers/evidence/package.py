@@ -118,8 +118,8 @@ def codebook(table: str) -> pd.DataFrame:
     ----------
     table : str
         Name of a table in ``data/``: ``cohorts, causes, sources, audit, corrections,
-        inferred_overlap, published_pooled, published_regressions, published_coefficients, published_tests,
-        published_column_sums, related_reviews, template``.
+        inferred_overlap, published_pooled, published_regressions, published_coefficients,
+        published_tests, published_column_sums, published_claims, related_reviews, template``.
 
     Returns
     -------

@@ -24,7 +24,7 @@ __all__ = [
     "load_sources",
 ]
 
-_PUBLISHED = ("pooled", "regressions", "coefficients", "tests", "column_sums")
+_PUBLISHED = ("pooled", "regressions", "coefficients", "tests", "column_sums", "claims")
 
 
 def _number(printed: pd.Series) -> pd.Series:
@@ -107,6 +107,7 @@ _RULES: dict[str, list[Rule]] = {
         _between("estimate", "lower", "upper"),
         _together("reference", "factor", "the level that the term is compared with"),
     ],
+    "published_claims": [_together("value", "unit", "the unit of the value")],
     "published_tests": [_together("estimate", "estimate_name", "the value of the estimate")],
     "template": [_at_most("events", "n")],
 }
@@ -353,13 +354,13 @@ def load_related_reviews() -> pd.DataFrame:
 
 
 def load_published(
-    name: Literal["pooled", "regressions", "coefficients", "tests", "column_sums"],
+    name: Literal["pooled", "regressions", "coefficients", "tests", "column_sums", "claims"],
 ) -> pd.DataFrame:
     """Load one table of published results, as printed and as numbers.
 
     Parameters
     ----------
-    name : {"pooled", "regressions", "coefficients", "tests", "column_sums"}
+    name : {"pooled", "regressions", "coefficients", "tests", "column_sums", "claims"}
         ``pooled``: overall and subgroup estimates (42 rows; ``analysis, level, cohorts,
         nonrelapse_deaths, patients, common_estimate, common_lower, common_upper,
         random_estimate, random_lower, random_upper, p_between``).
@@ -372,6 +373,8 @@ def load_published(
         estimate, estimate_se``).
         ``column_sums``: deaths in the columns of the tested tables (14 rows; ``test, subset,
         level, deaths``).
+        ``claims``: what the abstract claims, in our words (14 rows; ``claim, statement, value,
+        unit``).
 
     Returns
     -------

@@ -6,6 +6,7 @@ picture is drawn, because that takes half a second.
 
 # Functions share their module's name: importing them here, at once, binds the name of the function
 # for good. A lazy door would hand out the module instead after any `import helpers.plots.forest`.
+from helpers.plots.agreement import agreement
 from helpers.plots.baujat import baujat
 from helpers.plots.before_after import before_after
 from helpers.plots.bubble import bubble
@@ -16,6 +17,7 @@ from helpers.plots.confounding import confounding
 from helpers.plots.construction import construction
 from helpers.plots.corrections import corrections
 from helpers.plots.drapery import drapery
+from helpers.plots.dumbbell import dumbbell
 from helpers.plots.follow_up import follow_up
 from helpers.plots.forest import forest
 from helpers.plots.funnel import funnel
@@ -38,6 +40,7 @@ from helpers.plots.subgroup_forest import subgroup_forest
 __all__ = [
     "Note",
     "Picture",
+    "agreement",
     "annotate",
     "baujat",
     "before_after",
@@ -50,6 +53,7 @@ __all__ = [
     "corrections",
     "cumulative_forest",
     "drapery",
+    "dumbbell",
     "follow_up",
     "forest",
     "funnel",
