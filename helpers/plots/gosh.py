@@ -222,7 +222,7 @@ def _note(
         means = (
             f"with {study} the mean estimate is {number(row['estimate_with'])}, without "
             f"it {number(row['estimate_without'])}, "
-            f"{prose.number(abs(gap), 1)} standard deviations of the cloud apart"
+            f"{prose.number(abs(gap), 1)} standard deviations (within each part) apart"
         )
         verdict = (
             f"The cloud falls in two: {means}."

@@ -30,7 +30,7 @@ def prediction(
     ax: Axes | None = None,
     outcome: str | None = None,
     noun: tuple[str, str] = ("cohort", "cohorts"),
-    width: float = 620.0,
+    width: float = 540.0,
 ) -> Axes:
     """Draw the studies' own estimates, the interval of the mean and that of a new study.
 
@@ -139,7 +139,6 @@ def _draw(
     band.set_facecolor(style.GRID.light)
     band.set_alpha(0.6)
     ax.add_patch(band)
-    ax.plot([fit.estimate] * 2, ax.get_ylim(), color=style.QUIET.light, lw=1, dashes=(3, 3))
     dots = ax.scatter(
         values,
         base + (DOT + 0.5) * levels,
@@ -184,13 +183,14 @@ def _draw(
         (top + 13, f"Mean of all such {noun[1]}: {mean}"),
         (22.0, f"A new {noun[0]}: {new}"),
     )
-    right = ax.get_xlim()[1]
+    # From the left, so that a narrow screen shows the words without scrolling.
+    left = ax.get_xlim()[0]
     for y, text in rows:
         ax.text(
-            right,
+            left,
             y,
             text[:1].upper() + text[1:],
-            ha="right",
+            ha="left",
             va="bottom",
             parse_math=False,
             weight="bold" if y == 22.0 else "normal",

@@ -157,7 +157,7 @@ def cumulative_forest(
         outcome or outcome_of(fit), events_name, n_name, *noun, head="Pooled", aside="I², %"
     )
     ax = _forest(fit, rows, frame, words, ax, xlim, width)
-    annotate(ax, _cumulative_note(fit, frame, rows, words))
+    annotate(ax, _cumulative_note(fit, frame, held[last].to_list(), rows, words))
     return ax
 
 
@@ -251,14 +251,15 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], words: Words)
     )
 
 
-def _cumulative_note(fit: Any, frame: pd.DataFrame, rows: list[Row], words: Words) -> Note:
-    first = next(row for row in rows if np.isfinite(row.estimate))
-    last = rows[-1]
-    widths = (first.upper - first.lower, last.upper - last.lower)
-    finding = f"{words.outcome} {first.label}, was {_value(first.estimate, fit)}"
-    finding += f" and with all {words.many} {_value(last.estimate, fit)}"
-    if np.isfinite(widths).all() and widths[1] < widths[0]:
-        finding += f", in an interval {prose.number(widths[0] / widths[1], 1)} times narrower"
+def _cumulative_note(
+    fit: Any, frame: pd.DataFrame, values: list[Any], rows: list[Row], words: Words
+) -> Note:
+    first = next(i for i, row in enumerate(rows) if np.isfinite(row.estimate))
+    begin = prose.counted(int(frame["k"].iloc[first]), words.one, words.many)
+    finding = (
+        f"{words.outcome} was {_value(rows[first].estimate, fit)} in the {begin} up to "
+        f"{values[first]} and {_value(fit.estimate, fit)} in all {prose.count(fit.k)}"
+    )
     number = prose.counted(fit.k, words.one, words.many)
     return Note(
         title=f"Cumulative forest plot of {lower(words.outcome)}",
