@@ -18,7 +18,7 @@ export MPLBACKEND := agg
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-.PHONY: help book test lint types unit chapters site browser bench refresh notebook lock clean
+.PHONY: help book pdf test lint types unit chapters site audit browser bench refresh notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,9 @@ book: $(READY) ## execute the chapters and build the site into _build/html
 	$(BIN)/jupyter-book build book --config $(CURDIR)/_config.yml --toc $(CURDIR)/_toc.yml \
 		--path-output $(CURDIR) -W -n --keep-going
 	@echo "Open $(SITE)/index.html"
+
+pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `make book`)
+	$(BIN)/python book/_ext/pdf.py "$$($(BIN)/python tests/site/browser.py)"
 
 test: lint types unit chapters book site ## run every check
 	@echo "All checks passed."
@@ -55,6 +58,17 @@ chapters: $(READY) ## run every chapter and compare its stored outputs with fres
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
 	$(BIN)/pytest -n $(CORES) tests/site
+
+# npm writes below _build alone; the lock file pins what it installs
+AUDIT := _build/audit
+$(AUDIT)/node_modules/.ready: tests/site/audit/package.json tests/site/audit/package-lock.json
+	mkdir -p $(AUDIT)
+	cp $^ $(AUDIT)
+	npm ci --prefix $(AUDIT) --no-audit --no-fund
+	@touch $@
+
+audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, Lighthouse, weight and requests of the built pages (all, or PAGES="pooling.html …"; needs npm)
+	$(BIN)/python tests/site/audit.py $(PAGES)
 
 browser: $(READY) ## find Chromium, or install Debian's where that is possible
 	@$(BIN)/python tests/site/browser.py --install

@@ -172,9 +172,10 @@ def _run_all(app: Any) -> None:
 
 
 def static_hash() -> str:
-    """Hash of the styles, fonts and pictures of the site."""
+    """Hash of the styles, scripts, fonts and pictures of the site, and of what makes its pages."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in (BOOK / "_static").rglob("*") if p.is_file()):
+    made = (BOOK / "_ext").glob("*.py")
+    for path in sorted(p for p in (*(BOOK / "_static").rglob("*"), *made) if p.is_file()):
         digest.update(path.relative_to(BOOK).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
