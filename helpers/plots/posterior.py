@@ -24,8 +24,8 @@ __all__ = ["posterior"]
 
 POINTS = 160
 NAMES = {"mu": "Mean of all centres", "new": "A new centre"}
-TALL = 82.0  # height of one distribution, in CSS pixels
-HIGH = 0.68  # of it, for the density
+TALL = 92.0  # height of one distribution, in CSS pixels
+HIGH = 0.58  # of it, for the density
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Row:
 def posterior(
     posts: Posterior | Mapping[str, Posterior],
     *,
-    of: str | Sequence[str] = ("mu", "new"),
+    of: str | Sequence[str] | None = None,
     thresholds: Sequence[float] = (),
     ax: Axes | None = None,
     outcome: str = "Nonrelapse mortality",
@@ -56,8 +56,9 @@ def posterior(
     ----------
     posts : Posterior or mapping of name to Posterior
         One, or several (products, diseases, priors) with one row each.
-    of : {"mu", "new"} or both
-        The mean of all centres, the true rate of a new centre. Several posteriors show one.
+    of : {"mu", "new"} or both, optional
+        The mean of all centres, the true rate of a new centre. One posterior shows both by
+        default, several show one: the mean by default.
     thresholds : sequence of float
         Rates; the area beyond each is shaded and its probability written.
     ax : Axes, optional
@@ -112,7 +113,7 @@ def posterior(
         base = float(len(rows) - 1 - i)
         _row(ax, row, x, base, limits, (low, high))
     ax.set_xlim(low, high)
-    ax.set_ylim(-0.3, len(rows) - 0.1)
+    ax.set_ylim(-0.3, len(rows) - 0.16)
     found = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(100 * low, 100 * high)
     ax.xaxis.set_major_locator(
         FixedLocator([float(t) / 100 for t in found if low - 1e-9 <= t / 100 <= high + 1e-9])
@@ -129,15 +130,19 @@ def posterior(
 
 
 def _rows(
-    posts: Posterior | Mapping[str, Posterior], of: str | Sequence[str], limits: tuple[float, ...]
+    posts: Posterior | Mapping[str, Posterior],
+    of: str | Sequence[str] | None,
+    limits: tuple[float, ...],
 ) -> list[_Row]:
+    if of is None:
+        of = ("mu", "new") if isinstance(posts, Posterior) else ("mu",)
     quantities = (of,) if isinstance(of, str) else tuple(of)
     if not quantities or any(q not in NAMES for q in quantities):
         raise UnsupportedError(f"of={of!r}: expected 'mu', 'new' or both")
     if isinstance(posts, Posterior):
         named = [(NAMES[q], posts, q, style.INK) for q in quantities]
     else:
-        if len(quantities) > 1 and tuple(of) != ("mu", "new"):
+        if len(quantities) > 1:
             raise UnsupportedError("several posteriors show one quantity: of='mu' or of='new'")
         colours = style.colours_for(list(posts))
         named = [(name, post, quantities[0], colours[name]) for name, post in posts.items()]
@@ -177,7 +182,8 @@ def _row(
     height = HIGH * density / density.max()
     colour = row.colour.light
     ax.fill_between(grid, base, base + height, color=colour, alpha=0.14, lw=0, zorder=2)
-    (line,) = ax.plot(grid, base + height, color=colour, lw=1.5, zorder=3)
+    seen = height > 0.002  # beyond, the curve would only colour the line below it
+    (line,) = ax.plot(grid[seen], base + height[seen], color=colour, lw=1.5, zorder=3)
     line.set_gid("density")
     for at in limits:
         beyond = grid >= at
@@ -201,7 +207,7 @@ def _row(
     )
     bar.set_gid("interval")
     ax.plot([row.estimate], [base - 0.1], "o", color=colour, ms=6, zorder=5, gid="median")
-    top = base + HIGH + 0.06
+    top = base + HIGH + 0.04
     for at, chance in zip(limits, row.above, strict=True):
         ax.annotate(
             f"above: {prose.percent(chance, 0)}",

@@ -20,7 +20,7 @@ __all__ = ["ranking"]
 
 ROW = 44.0
 CELL = 74.0
-HIGH = 0.56  # of a row, for a probability of 1
+HIGH = 0.48  # of a row, for a probability of 1
 
 
 @style.themed

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shrinkage"]
 
-ROW = 15.0
+ROW = 17.0
 BELOW = 46.0
 ABOVE = 42.0
 
@@ -145,8 +145,8 @@ def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, s
     from helpers.tables import table
 
     moved = (frame["estimate"] - frame["observed"]).abs()
-    far = moved.idxmax()
-    row = frame.loc[far]
+    place = int(moved.to_numpy().argmax())
+    far, row = str(frame.index[place]), frame.iloc[place]
     raw = (float(frame["observed"].min()), float(frame["observed"].max()))
     new = (float(frame["estimate"].min()), float(frame["estimate"].max()))
     move = (

@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 
 BINS = 120  # columns of the picture
 TOP = 210.0  # height of the estimates, in CSS pixels
-ROW = 15.0
-HEAD = 19.0
+ROW = 16.0
+HEAD = 21.0
 RIGHT = 126.0  # columns of percentages
 FULL = 0.8  # of a row's height, when all analyses of a bin have the level
 
@@ -169,11 +169,11 @@ def _bins(result: ClaimMultiverse) -> _Bins:
     edges = np.round(np.linspace(0, n, count + 1))
     member = np.repeat(np.arange(count), np.diff(edges).astype(int))
     pieces = np.split(order, edges[1:-1].astype(int))
-    middle = [
+    value, lower, upper = (
         np.array([float(np.median(column[piece])) for piece in pieces])
         for column in (result.value, result.lower, result.upper)
-    ]
-    return _Bins(edges, *middle, member, order)
+    )
+    return _Bins(edges, value, lower, upper, member, order)
 
 
 def _rows(result: ClaimMultiverse) -> list[tuple[str, str, Any, str, str]]:
@@ -234,8 +234,7 @@ def _estimates(
     if ratio:
         ax.set_yscale("log")
         low, high = min(ends) / 1.06, max(ends) * 1.06
-        every = (0.05, 0.1, 0.2, 0.33, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 10, 20, 50)
-        ticks = [t for t in every if low <= t <= high]
+        ticks = _ratio_ticks(low, high)
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     else:
@@ -293,6 +292,17 @@ def _estimates(
         ax.plot([at, at], [value, high], color=style.INK.light, lw=0.8, zorder=4)
 
 
+def _ratio_ticks(low: float, high: float) -> list[float]:
+    """Choose ticks of a logarithmic axis that stand a line apart."""
+    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1,)):
+        every = [round(m * 10.0**e, 6) for e in range(-4, 6) for m in steps]
+        ticks = [t for t in every if low <= t <= high]
+        gaps = np.diff(np.log(ticks)) / np.log(high / low) * TOP
+        if len(ticks) < 2 or gaps.min() >= 20:
+            break
+    return ticks
+
+
 def _dashboard(
     board: Axes,
     rows: list[tuple[str, str, Any, str, str]],
@@ -315,7 +325,7 @@ def _dashboard(
             x * pixels, heights[0] - 4, text, ha="right", size=small, color=style.QUIET.light
         )
     board.text(
-        columns[1] * pixels, heights[0] - 18, "Support, %", ha="right", size=small, weight="bold"
+        columns[1] * pixels, heights[0] - 21, "Support, %", ha="right", size=small, weight="bold"
     )
     for (kind, label, which, first, second), bottom in zip(rows, heights, strict=True):
         base = bottom - 3.0
