@@ -1,0 +1,173 @@
+"""Tables of subgroup analyses and meta-regressions, ready for the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers import prose
+from helpers.tables import Table, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "regressions_table",
+    "subgroup_rows_table",
+    "subgroup_tests_table",
+    "variants_table",
+]
+
+_WORDS = {"entity": "disease"}
+
+
+def subgroup_rows_table(rows: pd.DataFrame) -> Table:
+    """Print the pooled groups of the published subgroup analyses.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `helpers.moderators.subgroup_rows` gives it.
+
+    Examples
+    --------
+    >>> from helpers.moderators import subgroup_rows
+    >>> subgroup_rows_table(subgroup_rows()).name
+    'all-groups'
+    """
+    unit = f",{prose.HARD}%"
+    shown = rows.assign(
+        analysis=rows["analysis"].replace(_WORDS),
+        ci=[
+            prose.between(100 * low, 100 * high)
+            for low, high in zip(rows["lower"], rows["upper"], strict=True)
+        ],
+    )
+    columns = ["level", "cohorts", "events", "n", "estimate", "ci", "common_effect", "tau2"]
+    return table(
+        shown[["analysis", *columns]],
+        caption="Every published group, computed from the cohort table",
+        groups="analysis",
+        formats={"estimate": "percent", "common_effect": "percent", "tau2": "number3"},
+        labels={
+            "level": "Group",
+            "events": "Deaths",
+            "n": "Patients",
+            "estimate": f"Random effects{unit}",
+            "ci": f"95{prose.THIN}% CI",
+            "common_effect": f"Common effect{unit}",
+            "tau2": "τ²",
+        },
+        notes=[
+            "Random effects: binomial-normal GLMM with its own τ² in each group. Common effect: "
+            "binomial likelihood."
+        ],
+        name="all-groups",
+    )
+
+
+def subgroup_tests_table(tests: pd.DataFrame) -> Table:
+    """Print the tests between groups beside each other.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        As `helpers.moderators.subgroup_tests` gives it.
+
+    Examples
+    --------
+    >>> from helpers.moderators import subgroup_tests
+    >>> subgroup_tests_table(subgroup_tests(["setting"])).name
+    'tests-between-groups'
+    """
+    ways = ["separate", "common", "likelihood_ratio", "inverse_variance", "holm"]
+    shown = tests.assign(analysis=tests["analysis"].replace(_WORDS))
+    return table(
+        shown[["analysis", "groups", "smallest", "zero_tau2", *ways]],
+        caption="One question, several tests: p-values between groups",
+        formats=dict.fromkeys(ways, "p"),
+        labels={
+            "smallest": "Cohorts in smallest group",
+            "zero_tau2": "Groups with τ² of zero",
+            "separate": "Own τ² (published)",
+            "common": "One τ²",
+            "likelihood_ratio": "One τ², likelihood ratio",
+            "inverse_variance": "Own τ², REML",
+            "holm": "Published, Holm",
+        },
+        name="tests-between-groups",
+    )
+
+
+def regressions_table(overview: pd.DataFrame) -> Table:
+    """Print the published regressions, one line each.
+
+    Parameters
+    ----------
+    overview : DataFrame
+        As `helpers.moderators.regression_overview` gives it.
+
+    Examples
+    --------
+    >>> from helpers.moderators import regression_overview
+    >>> regressions_table(regression_overview(draws=19)).name
+    'regressions'
+    """
+    columns = ["model", "cohorts", "per_coefficient", "tau2", "R2", "F", "df1", "df2"]
+    tests = ["p", "permutation", "glmm"]
+    return table(
+        overview[[*columns, *tests]],
+        caption="The twelve published regressions, with other tests of the same moderators",
+        formats={"per_coefficient": "number1", "tau2": "number3", "R2": "number1"}
+        | dict.fromkeys(tests, "p"),
+        labels={
+            "per_coefficient": "Cohorts per coefficient",
+            "tau2": "τ²",
+            "R2": f"R²,{prose.HARD}%",
+            "df1": "df",
+            "df2": "Residual df",
+            "p": "p of F",
+            "permutation": "p by permutation",
+            "glmm": "p in the GLMM",
+        },
+        name="regressions",
+    )
+
+
+def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
+    """Print one coefficient under several ways to fit and test.
+
+    Parameters
+    ----------
+    variants : DataFrame
+        As `helpers.moderators.coefficient_variants` gives it.
+    caption, name : str
+        As in `helpers.tables.table`.
+
+    Examples
+    --------
+    >>> from helpers.moderators import coefficient_variants, regression_variants
+    >>> made = coefficient_variants(regression_variants("MM: product"), "product[T.ide-cel]")
+    >>> variants_table(made, "Ide-cel against cilta-cel", "ide-cel").name
+    'ide-cel'
+    """
+    import pandas as pd
+
+    ci = [
+        None if pd.isna(low) else prose.between(low, high, 2)
+        for low, high in zip(variants["lower"], variants["upper"], strict=True)
+    ]
+    shown = variants.assign(ci=pd.array(ci, dtype=object))[["variant", "odds_ratio", "ci", "p", "factor", "omnibus"]]
+    lost = variants[variants["reason"] != ""]
+    return table(
+        shown,
+        caption=caption,
+        formats={"p": "p", "factor": "p", "omnibus": "p"},
+        labels={
+            "odds_ratio": "Odds ratio",
+            "ci": f"95{prose.THIN}% CI",
+            "factor": "p of its factor",
+            "omnibus": "p of all factors",
+        },
+        notes=[f"{row.variant}: {row.reason}." for row in lost.itertuples()],
+        name=name,
+    )
