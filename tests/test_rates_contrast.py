@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from helpers import load_cohorts, meta_regression
 from helpers.errors import MetaAnalysisError
 from helpers.rates import (
+    contrast_versions,
     follow_up_exponent,
     reported_against_crude,
     time_contrast,
@@ -126,3 +127,22 @@ def test_the_sign_test_says_the_same_of_reported_and_crude():
     assert binomtest(int((gaps > 0).sum()), len(gaps)).pvalue > 0.05
     with pytest.raises(MetaAnalysisError, match="at least 3"):
         reported_against_crude(DATA.head(2))
+
+
+def test_versions_are_the_contrasts_of_their_own_tables():
+    fewer = DATA[DATA["cohort"] != "Bishop 2022"]
+    pairs = [LEVELS, ("axi-cel", "tisa-cel")]
+    found = contrast_versions(
+        {"all": (DATA, 1.0), "fewer": (fewer, 0.5)}, by="product", pairs=pairs
+    ).set_index(["comparison", "version"])
+    assert len(found) == 4
+    one = time_contrast(fewer, by="product", levels=pairs[1], exponents=(0, 1))
+    row = found.loc[(one.name, "fewer")]
+    assert row["k"] == 25
+    assert row["per_patient_year"] == pytest.approx(one.at(1)["ratio"], rel=1e-6)
+    assert row["adjusted"] == pytest.approx(one.adjusted()["ratio"], rel=1e-6)
+    # a table without change in these products gives the same comparison
+    myeloma = found.loc["cilta-cel against ide-cel"]
+    assert myeloma.loc["all", "per_patient"] == pytest.approx(
+        myeloma.loc["fewer", "per_patient"], rel=1e-9
+    )

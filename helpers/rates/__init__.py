@@ -10,6 +10,7 @@ from __future__ import annotations
 from helpers.rates.contrast import (
     PairedRates,
     TimeContrast,
+    contrast_versions,
     follow_up_exponent,
     reported_against_crude,
     time_contrast,
@@ -28,6 +29,7 @@ __all__ = [
     "PairedRates",
     "PersonTimeBias",
     "TimeContrast",
+    "contrast_versions",
     "follow_up_exponent",
     "person_time",
     "pool_rates",

@@ -12,7 +12,7 @@ Stijnen T, Hamza TH, Özdemir P (2010), doi:10.1002/sim.4040 (Poisson-normal mod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,14 @@ from helpers.regression import RegressionResult, meta_regression
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PairedRates", "TimeContrast", "follow_up_exponent", "reported_against_crude",
-           "time_contrast"]  # fmt: skip
+__all__ = [
+    "PairedRates",
+    "TimeContrast",
+    "contrast_versions",
+    "follow_up_exponent",
+    "reported_against_crude",
+    "time_contrast",
+]
 
 _GROUP, _LOG_YEARS, _OFFSET = "group", "log_years", "offset"
 
@@ -212,6 +218,57 @@ def time_contrast(
     left = tuple(chosen.loc[chosen[follow_up].isna(), study].astype(str))
     return TimeContrast(by, (levels[0], levels[1]), k, left, grid, fits=fits, covariate=covariate,
                         **arrays)  # fmt: skip
+
+
+def contrast_versions(
+    versions: Mapping[str, tuple[pd.DataFrame, Sequence[float] | float]],
+    *,
+    by: str,
+    pairs: Sequence[tuple[str, str]],
+    **options: Any,
+) -> pd.DataFrame:
+    """Repeat comparisons on several tables, each with its factor of person-time.
+
+    Parameters
+    ----------
+    versions : mapping of str to (DataFrame, factor)
+        Name of each version, its cohorts, and its `factor` as in `time_contrast`.
+    by : str
+        Grouping column.
+    pairs : sequence of (str, str)
+        The `levels` of each comparison.
+    **options
+        Handed to `time_contrast`.
+
+    Returns
+    -------
+    DataFrame
+        One row per pair and version: ``comparison, version, k`` (cohorts), ``per_patient,
+        adjusted, per_patient_year`` (ratios), ``ci_lower, ci_upper, p`` (of the last).
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> cohorts = load_cohorts()
+    >>> versions = {"as published": (cohorts, 1.0)}
+    >>> found = contrast_versions(versions, by="product", pairs=[("cilta-cel", "ide-cel")])
+    >>> found["per_patient_year"].round(2).tolist()
+    [1.54]
+    """
+    import pandas as pd
+
+    rows = []
+    for pair in pairs:
+        for name, (data, factor) in versions.items():
+            one = time_contrast(
+                data, by=by, levels=pair, exponents=(0.0, 1.0), factor=factor, **options
+            )
+            last = one.at(1.0)
+            row = {"comparison": one.name, "version": name, "k": sum(one.k.values())}
+            row |= {"per_patient": one.at(0.0)["ratio"], "adjusted": one.adjusted()["ratio"]}
+            row |= {"per_patient_year": last["ratio"]}
+            rows.append(row | {key: last[key] for key in ("ci_lower", "ci_upper", "p")})
+    return pd.DataFrame(rows)
 
 
 def follow_up_exponent(
