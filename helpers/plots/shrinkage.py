@@ -79,9 +79,14 @@ def shrinkage(
         raise MetaAnalysisError("there is no study to draw")
     frame = frame.sort_values("n", ascending=False, kind="stable")
     k = len(frame)
+    counts = frame[["events", "n"]].to_numpy(dtype=float)
+    lower, upper, raw_rate, middle = (
+        frame[name].to_numpy(dtype=float)
+        for name in ("ci_lower", "ci_upper", "observed", "estimate")
+    )
     names = [
-        f"{name}  {prose.count(row.events)}/{prose.count(row.n)}"
-        for name, row in zip(frame.index, frame.itertuples(), strict=True)
+        f"{name}  {prose.count(x)}/{prose.count(n)}"
+        for name, (x, n) in zip(frame.index, counts, strict=True)
     ]
     if ax is None:
         tall = ABOVE + ROW * (k + 1) + BELOW
@@ -92,11 +97,11 @@ def shrinkage(
         )
     place = np.arange(k, dtype=float)
     ink, quiet = style.INK.light, style.QUIET.light
-    for y, row in zip(place, frame.itertuples(), strict=True):
-        ax.plot([row.ci_lower, row.ci_upper], [y, y], color=quiet, lw=1.1, zorder=2, alpha=0.75)
-        ax.plot([row.observed, row.estimate], [y, y], color=ink, lw=0.9, zorder=3)
+    for i, y in enumerate(place):
+        ax.plot([lower[i], upper[i]], [y, y], color=quiet, lw=1.1, zorder=2, alpha=0.75)
+        ax.plot([raw_rate[i], middle[i]], [y, y], color=ink, lw=0.9, zorder=3)
     raw = ax.scatter(
-        frame["observed"],
+        raw_rate,
         place,
         s=24,
         facecolors=style.SURFACE.light,
@@ -108,13 +113,13 @@ def shrinkage(
     )
     raw.set_gid("raw")
     shrunken = ax.scatter(
-        frame["estimate"], place, s=24, color=ink, lw=0, zorder=5, label="posterior median"
+        middle, place, s=24, color=ink, lw=0, zorder=5, label="posterior median"
     )
     shrunken.set_gid("shrunken")
     pooled = ax.axvline(
         post.estimate, color=quiet, lw=1, dashes=(3, 3), zorder=1, label="pooled rate"
     )
-    high = max(float(frame["observed"].max()), float(frame["ci_upper"].max()))
+    high = max(float(raw_rate.max()), float(upper.max()))
     ax.set_xlim(0, min(1.0, high * 1.04))
     ax.set_ylim(k - 0.4, -0.8)
     found = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(0, 100 * ax.get_xlim()[1])
