@@ -112,9 +112,7 @@ def shrinkage(
         label="raw rate",
     )
     raw.set_gid("raw")
-    shrunken = ax.scatter(
-        middle, place, s=24, color=ink, lw=0, zorder=5, label="posterior median"
-    )
+    shrunken = ax.scatter(middle, place, s=24, color=ink, lw=0, zorder=5, label="posterior median")
     shrunken.set_gid("shrunken")
     pooled = ax.axvline(
         post.estimate, color=quiet, lw=1, dashes=(3, 3), zorder=1, label="pooled rate"
