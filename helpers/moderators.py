@@ -13,6 +13,7 @@ from helpers.published_models import (
     published_models,
     published_regression,
     published_subgroup,
+    regression_definition,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "coefficient_variants",
     "cross_tabulation",
     "false_alarm",
+    "follow_up_fits",
     "regression_overview",
     "regression_variants",
     "subgroup_rows",
@@ -381,3 +383,39 @@ def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def follow_up_fits(entity: str, data: pd.DataFrame | None = None) -> dict[str, RegressionResult]:
+    """Fit follow-up in two groups and in months, alone and beside the other factors.
+
+    Parameters
+    ----------
+    entity : {"LBCL", "MM"}
+        Disease.
+    data : DataFrame, optional
+        Cohorts; the book's by default.
+
+    Returns
+    -------
+    dict of str to RegressionResult
+        "groups" and "months" (alone), "product" (months beside the product), "all" (months in
+        place of the groups in the model with all factors); fitted as the published models are.
+
+    Examples
+    --------
+    >>> fits = follow_up_fits("LBCL")
+    >>> fits["months"].omnibus.p < fits["groups"].omnibus.p
+    True
+    """
+    months = "median_follow_up_months"
+    one = regression_definition(f"{entity}: all factors")
+    formulas = {
+        "groups": "follow_up",
+        "months": months,
+        "product": f"product + {months}",
+        "all": " + ".join(months if f == "follow_up" else f for f in one.factors),
+    }
+    return {
+        name: published_regression(one.model, data, formula=formula)
+        for name, formula in formulas.items()
+    }
