@@ -16,6 +16,7 @@ from helpers.plots.causes_stacked import causes_stacked
 from helpers.plots.confounding import confounding
 from helpers.plots.construction import construction
 from helpers.plots.corrections import corrections
+from helpers.plots.coverage_curve import coverage_curve
 from helpers.plots.drapery import drapery
 from helpers.plots.dumbbell import dumbbell
 from helpers.plots.follow_up import follow_up
@@ -36,6 +37,7 @@ from helpers.plots.rejection import rejection
 from helpers.plots.shrinkage import shrinkage
 from helpers.plots.specification_curve import specification_curve
 from helpers.plots.subgroup_forest import subgroup_forest
+from helpers.plots.variance_curves import variance_curves
 
 __all__ = [
     "Note",
@@ -51,6 +53,7 @@ __all__ = [
     "confounding",
     "construction",
     "corrections",
+    "coverage_curve",
     "cumulative_forest",
     "drapery",
     "dumbbell",
@@ -72,4 +75,5 @@ __all__ = [
     "specification_curve",
     "study_overview",
     "subgroup_forest",
+    "variance_curves",
 ]

@@ -1,0 +1,76 @@
+"""Exact coverage in lanes, and relative variances as lines."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import plots
+from helpers.errors import MetaAnalysisError
+from helpers.measures import exact_coverage, relative_variance
+from helpers.plots.picture import note_of
+
+GRID = np.linspace(0.005, 0.3, 120)
+
+
+def overlaps(ax):
+    ax.figure.canvas.draw()
+    texts = [ax.xaxis.label, ax.yaxis.label, *ax.texts, *ax.get_xticklabels()]
+    texts += ax.get_yticklabels()
+    if ax.get_legend() is not None:
+        texts += ax.get_legend().get_texts()
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text()]
+    return [(a, b) for (a, x), (b, y) in combinations(boxes, 2) if x.overlaps(y)]
+
+
+def lines(ax, prefix):
+    return [line for line in ax.lines if str(line.get_gid()).startswith(prefix)]
+
+
+def test_every_lane_shows_the_coverage_cut_at_its_foot():
+    cover = exact_coverage(16, GRID)
+    ax = plots.coverage_curve(cover)
+    drawn = lines(ax, "lane-")
+    assert len(drawn) == cover.shape[1]
+    for line in drawn:
+        values = cover.iloc[:, int(line.get_gid().removeprefix("lane-"))]
+        foot = line.get_ydata() - (values.clip(0.8, 1.0).to_numpy() - 0.8) / 0.2
+        assert np.ptp(foot) < 1e-12
+        assert np.array_equal(line.get_xdata(), GRID)
+
+
+@pytest.mark.parametrize("n", [1, 16, 1297])
+def test_no_text_of_the_lanes_overlaps(n):
+    assert not overlaps(plots.coverage_curve(exact_coverage(n, GRID)))
+    assert not overlaps(plots.coverage_curve(exact_coverage(n, GRID, ["Wilson"])))
+
+
+def test_the_note_of_the_lanes_names_the_worst_and_the_best():
+    cover = exact_coverage(16, GRID)
+    note = note_of(plots.coverage_curve(cover))
+    assert "Wald, raw" in note.caption
+    assert "Clopper-Pearson" in note.caption
+    for name in cover.columns:
+        assert name in note.alt
+        assert name in note.table.text
+
+
+def test_the_curves_are_the_variances():
+    found = relative_variance(50, GRID, ["raw", "log", "logit", "arcsine", "double-arcsine"])
+    ax = plots.variance_curves(found)
+    for line in lines(ax, "measure-"):
+        assert np.array_equal(line.get_ydata(), found[line.get_gid().removeprefix("measure-")])
+    assert not overlaps(ax)
+    note = note_of(ax)
+    assert "variance of the proportion changes by" in note.caption
+    assert "50 patients" in note.alt
+
+
+def test_frames_of_another_kind_are_refused():
+    other = pd.DataFrame({"Wilson": [0.9]})
+    for draw in (plots.coverage_curve, plots.variance_curves):
+        with pytest.raises(MetaAnalysisError, match="needs the frame"):
+            draw(other)
