@@ -42,6 +42,9 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+LONG = 34  # characters of a cell from which it may wrap
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A finished table: shown by a notebook as HTML, by a terminal as text.
@@ -245,7 +248,7 @@ def _head(text: str) -> str:
 def _cell(text: str) -> str:
     """Escape a cell, and let long text wrap; short cells stay on one line."""
     safe = escape(text, quote=False)
-    return f'<span class="wrap">{safe}</span>' if len(text) > 34 else safe
+    return f'<span class="wrap">{safe}</span>' if len(text) > LONG else safe
 
 
 def _plain(html: str, caption: str) -> str:
@@ -257,6 +260,9 @@ def _plain(html: str, caption: str) -> str:
     # Scope on every header cell says the same as pairs of ids, in a fifth of the bytes.
     body = re.sub(r' (?:headers|id|data-[a-z-]+)="[^"]*"', "", body)
     body = re.sub(r' (?:row|col)span="1"', "", body)
+    # The package formats all cells but the names of rows.
+    names = rf'(<th scope="row"[^>]*>)([^<]{{{LONG + 1},}})(</th>)'
+    body = re.sub(names, r'\1<span class="wrap">\2</span>\3', body)
     body = re.sub(r">\s+<", "><", body).replace("</tr><tr", "</tr>\n<tr")
     head = f"<caption><span>{escape(caption, quote=False)}</span></caption>"
     return body.replace('<table class="gt_table">', f'<table class="gt_table">\n{head}\n', 1)

@@ -128,9 +128,7 @@ def _note(data: pd.DataFrame, first: str, second: str, quantity: str) -> Note:
     gap = (data["second"] - data["first"]).abs()
     worst = data.iloc[int(gap.to_numpy().argmax())]
     rows = prose.counted(len(data), "row")
-    points = (
-        prose.number(100 * gap.max(), 4) if gap.max() < 5e-4 else prose.number(100 * gap.max(), 1)
-    )
+    points = prose.significant(100 * gap.max(), 1)
     largest = f"{points} percentage points ({worst['label']})"
     return Note(
         title=f"{quantity}: {first} and {second}",
