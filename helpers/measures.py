@@ -62,7 +62,7 @@ def one_interval(
         raise UnsupportedError(f"interval {name!r}: expected one of {', '.join(INTERVALS)}")
     method, scale = INTERVALS[name]
     both = np.broadcast_arrays(np.asarray(events, dtype=float), np.asarray(n, dtype=float))
-    x, size = (np.array(values) for values in both)
+    x, size = (np.array(values, ndmin=1) for values in both)
     if scale == "raw":
         rate = x / size
         half = float(norm_ppf(0.5 + 0.5 * level)) * np.sqrt(rate * (1.0 - rate) / size)

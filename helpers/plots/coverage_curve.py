@@ -106,6 +106,8 @@ def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: flo
     ax.set_yticks(places, labels=labels)
     ax.set_ylabel("Coverage", labelpad=4)
     ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
+    first, last = ax.get_xlim()
+    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: prose.percent(value, 0)))
     ax.set_xlabel("True proportion", labelpad=5)
     ax.grid(visible=False)

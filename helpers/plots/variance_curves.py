@@ -90,6 +90,8 @@ def variance_curves(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_ylabel("Variance relative to 50% (log scale)", labelpad=5)
     ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
+    first, last = ax.get_xlim()
+    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: prose.percent(value, 0)))
     ax.set_xlabel("True proportion", labelpad=5)
     ax.grid(axis="y", zorder=0)
