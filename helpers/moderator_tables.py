@@ -37,12 +37,16 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     unit = f",{prose.HARD}%"
     shown = rows.assign(
         analysis=rows["analysis"].replace(_WORDS),
+        counts=[
+            f"{prose.count(events)}/{prose.count(n)}"
+            for events, n in zip(rows["events"], rows["n"], strict=True)
+        ],
         ci=[
             prose.between(100 * low, 100 * high)
             for low, high in zip(rows["lower"], rows["upper"], strict=True)
         ],
     )
-    columns = ["level", "cohorts", "events", "n", "estimate", "ci", "common_effect", "tau2"]
+    columns = ["level", "cohorts", "counts", "estimate", "ci", "common_effect", "tau2"]
     return table(
         shown[["analysis", *columns]],
         caption="Every published group, computed from the cohort table",
@@ -50,15 +54,14 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
         formats={"estimate": "percent", "common_effect": "percent", "tau2": "number3"},
         labels={
             "level": "Group",
-            "events": "Deaths",
-            "n": "Patients",
-            "estimate": f"Random effects{unit}",
+            "counts": "Deaths/patients",
+            "estimate": f"Estimate{unit}",
             "ci": f"95{prose.THIN}% CI",
             "common_effect": f"Common effect{unit}",
             "tau2": "τ²",
         },
         notes=[
-            "Random effects: binomial-normal GLMM with its own τ² in each group. Common effect: "
+            "Estimate: binomial-normal GLMM with its own τ² in each group. Common effect: "
             "binomial likelihood."
         ],
         name="all-groups",
@@ -86,14 +89,20 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
         caption="One question, several tests: p-values between groups",
         formats=dict.fromkeys(ways, "p"),
         labels={
-            "smallest": "Cohorts in smallest group",
-            "zero_tau2": "Groups with τ² of zero",
-            "separate": "Own τ² (published)",
+            "smallest": "Fewest",
+            "zero_tau2": "τ² zero",
+            "separate": "Published",
             "common": "One τ²",
-            "likelihood_ratio": "One τ², likelihood ratio",
-            "inverse_variance": "Own τ², REML",
-            "holm": "Published, Holm",
+            "likelihood_ratio": "LR",
+            "inverse_variance": "REML",
+            "holm": "Holm",
         },
+        notes=[
+            "Fewest: cohorts in the smallest group. τ² zero: groups whose τ² is estimated as zero. "
+            "Published: Wald-type test, own τ² in each group. One τ²: the same with one τ²; LR: "
+            "likelihood ratio of equal means with one τ². REML: inverse variances, own τ². Holm: "
+            "published p-values adjusted for their number."
+        ],
         name="tests-between-groups",
     )
 
@@ -112,23 +121,30 @@ def regressions_table(overview: pd.DataFrame) -> Table:
     >>> regressions_table(regression_overview(draws=19)).name
     'regressions'
     """
-    columns = ["model", "cohorts", "per_coefficient", "tau2", "R2", "F", "df1", "df2"]
     tests = ["p", "permutation", "glmm"]
+    statistic = [
+        f"{prose.number(row['F'])} ({prose.count(row['df1'])}, {prose.count(row['df2'])})"
+        for row in overview.to_dict("records")
+    ]
+    columns = ["model", "cohorts", "per_coefficient", "tau2", "R2", "statistic", *tests]
     return table(
-        overview[[*columns, *tests]],
+        overview.assign(statistic=statistic)[columns],
         caption="The twelve published regressions, with other tests of the same moderators",
         formats={"per_coefficient": "number1", "tau2": "number3", "R2": "number1"}
         | dict.fromkeys(tests, "p"),
         labels={
-            "per_coefficient": "Cohorts per coefficient",
+            "per_coefficient": "Per term",
             "tau2": "τ²",
             "R2": f"R²,{prose.HARD}%",
-            "df1": "df",
-            "df2": "Residual df",
-            "p": "p of F",
-            "permutation": "p by permutation",
-            "glmm": "p in the GLMM",
+            "statistic": "F (df)",
+            "p": "p",
+            "permutation": "permuted",
+            "glmm": "GLMM",
         },
+        notes=[
+            "Per term: cohorts for each coefficient. p: F test of all moderators; permuted: the "
+            "same by permutation; GLMM: F test of Wald type in the binomial GLMM."
+        ],
         name="regressions",
     )
 
@@ -156,7 +172,9 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
         None if pd.isna(low) else prose.between(low, high, 2)
         for low, high in zip(variants["lower"], variants["upper"], strict=True)
     ]
-    shown = variants.assign(ci=pd.array(ci, dtype=object))[["variant", "odds_ratio", "ci", "p", "factor", "omnibus"]]
+    shown = variants.assign(ci=pd.array(ci, dtype=object))[
+        ["variant", "odds_ratio", "ci", "p", "factor", "omnibus"]
+    ]
     lost = variants[variants["reason"] != ""]
     return table(
         shown,
@@ -164,6 +182,7 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
         formats={"p": "p", "factor": "p", "omnibus": "p"},
         labels={
             "odds_ratio": "Odds ratio",
+            "p": "p",
             "ci": f"95{prose.THIN}% CI",
             "factor": "p of its factor",
             "omnibus": "p of all factors",
