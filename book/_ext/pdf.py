@@ -114,6 +114,8 @@ def chapter(site: Path, name: str, part: str, names: set[str]) -> Chapter:
         raise ValueError(f"{name}.html has no article with a title")
     for extra in body.select(LEFT_OUT):
         extra.decompose()
+    for wrapped in body.select("h1 br, h2 br, h3 br"):
+        wrapped.replace_with(" ")  # the outline would join the words
     for element in body.find_all(True):
         if element.has_attr("id"):
             element["id"] = _prefixed(name, element["id"])

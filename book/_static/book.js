@@ -2,6 +2,9 @@
 (() => {
   "use strict";
 
+  // the search may not read other pages for its excerpts when the book is opened from a disk
+  if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
   // -- copying ------------------------------------------------------------------------------------
 
   async function copy(text) {

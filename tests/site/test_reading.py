@@ -1,0 +1,264 @@
+"""What readers meet: facts under the title, figures to take away, keys instead of a mouse."""
+
+from __future__ import annotations
+
+import csv
+import re
+import struct
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from audit import served
+from bs4 import BeautifulSoup
+from conftest import SITE, page_names
+
+WITHOUT_SOURCE = {"genindex.html", "search.html"}
+ACTIVE = "document.activeElement"
+CHAPTER = "pooling.html"
+
+
+def soup_of(name: str) -> BeautifulSoup:
+    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
+
+
+# -- every page -----------------------------------------------------------------------------------
+
+
+def test_page_says_how_long_how_new_and_how_to_cite(page_name):
+    page = soup_of(page_name)
+    assert len(page.select("article h1, .bd-search-container h1, #main-content h1")) >= 1
+    if page_name in WITHOUT_SOURCE:
+        return
+    title = page.select_one("article h1")
+    title.select_one("a.headerlink").decompose()
+    facts = page.select_one(".page-facts")
+    assert re.fullmatch(r"[1-9]\d* min read", facts.select_one(".reading-time").get_text())
+    day = facts.select_one("time")["datetime"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", day)
+    name = " ".join(title.get_text(" ", strip=True).split()).replace("\N{NO-BREAK SPACE}", " ")
+    name = re.sub(r"^[\d.]+ ", "", name)
+    cited = " ".join(facts.select_one("#cite-text").get_text().split())
+    assert name.rstrip(".?") in cited
+    assert day[:4] in cited
+    assert "https://" in cited
+    bibtex = facts.select_one("#cite-bibtex").get_text()
+    assert bibtex.startswith("@misc{")
+    assert bibtex.count("{") == bibtex.count("}")
+
+
+def test_headings_descend_one_step_at_a_time(page_name):
+    page = soup_of(page_name)
+    main = page.select_one("article") or page.select_one(".bd-search-container")
+    levels = [int(h.name[1]) for h in main.find_all(re.compile(r"^h[1-6]$"))]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_page_loads_one_sheet_and_one_script_by_checksum(page_name):
+    page = soup_of(page_name)
+    sheets = [link["href"] for link in page.find_all("link", rel="stylesheet")]
+    assert [re.sub(r"v=\w{8}$", "v=", s) for s in sheets] == ["_static/site.css?v="]
+    scripts = page.find_all("script", src=True)
+    assert all(s.has_attr("defer") for s in scripts)
+    assert re.fullmatch(r"_static/site\.js\?v=\w{8}", scripts[0]["src"])
+
+
+def test_first_load_is_light(page_name):
+    """The page, its sheet, script and fonts, unpacked."""
+    static = SITE / "_static"
+    loaded = [
+        SITE / page_name,
+        static / "site.css",
+        static / "site.js",
+        *static.glob("fonts/*.wof*"),
+    ]
+    if page_name == "search.html":
+        loaded += [SITE / "searchindex.js", static / "searchtools.js", static / "language_data.js"]
+    assert sum(path.stat().st_size for path in loaded) <= 1_000_000
+
+
+def test_icons_of_the_theme_are_drawn(page_name):
+    sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"\.fa-([a-z-]+)\{--icon", sheet)) | {"solid", "lg", "fw"}
+    used = {
+        name.removeprefix("fa-")
+        for tag in soup_of(page_name).find_all(class_=re.compile(r"^fa-"))
+        for name in tag["class"]
+        if name.startswith("fa-")
+    }
+    assert used <= drawn
+
+
+# -- one chapter ----------------------------------------------------------------------------------
+
+
+def test_citation_is_copied(visit):
+    seen = visit(CHAPTER)
+    seen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    seen.page.locator("details.cite summary").click()
+    for button, kept in (("Copy citation", "#cite-text"), ("Copy BibTeX", "#cite-bibtex")):
+        seen.page.get_by_role("button", name=button).click()
+        seen.page.wait_for_function("document.querySelector('.copied').textContent === 'Copied.'")
+        copied = seen.page.evaluate("navigator.clipboard.readText()")
+        assert copied == seen.page.locator(kept).text_content()
+    assert seen.complaints == []
+
+
+def downloaded(page, figure: str, kind: str) -> Path:
+    with page.expect_download() as download:
+        page.locator(f"#{figure} .picture-tools button", has_text=kind).click()
+    assert download.value.suggested_filename == f"{figure}.{kind.lower()}"
+    return Path(download.value.path())
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figure_downloads_from_a_disk(visit, theme):
+    seen = visit(CHAPTER, theme=theme)
+    figure = seen.page.locator("figure.picture").first.get_attribute("id")
+    svg = downloaded(seen.page, figure, "SVG").read_text(encoding="utf-8")
+    assert "var(" not in svg
+    assert "rgb(255, 255, 255)" in svg or "#ffffff" in svg  # white paper, whatever the theme
+    assert "rgb(26, 28, 32)" in svg  # dark ink
+    assert "Cohort Sans" in svg
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == theme
+    root = svg[: svg.index(">")]
+    width, height = (float(re.search(rf' {s}="([\d.]+)"', root)[1]) for s in ("width", "height"))
+    png = downloaded(seen.page, figure, "PNG").read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", png[16:24]) == (round(2 * width), round(2 * height))
+    assert seen.complaints == []
+
+
+def test_figure_carries_its_font_when_it_comes_from_a_host(browser):
+    with served(SITE) as origin:
+        page = browser.new_page()
+        page.goto(f"{origin}/{CHAPTER}")
+        figure = page.locator("figure.picture").first.get_attribute("id")
+        svg = downloaded(page, figure, "SVG").read_text(encoding="utf-8")
+        assert svg.count("data:font/woff;base64,") == 2
+        assert len(downloaded(page, figure, "PNG").read_bytes()) > 10_000
+        page.close()
+
+
+def test_numbers_behind_a_figure_download_as_they_stand(visit):
+    seen = visit(CHAPTER)
+    figure = seen.page.locator("figure.picture:has(details.picture-data)").first
+    name = figure.get_attribute("id")
+    text = downloaded(seen.page, name, "CSV").read_text(encoding="utf-8")
+    rows = list(csv.reader(text.splitlines()))
+    table = soup_of(CHAPTER).select_one(f"#{name} details table")
+    printed = [
+        [" ".join(cell.get_text().split()) for cell in row.find_all(["th", "td"])]
+        for row in table.tbody.find_all("tr")
+        if not row.select(".gt_group_heading")
+    ]
+    assert len(rows) == len(printed) + 1
+    assert len({len(row) for row in rows}) == 1
+    shift = len(rows[0]) - len(printed[0])  # the group, where rows are grouped
+    for got, shown in zip(rows[1:], printed, strict=True):
+        assert got[shift] == shown[0]
+        for value, cell in zip(got[shift:], shown, strict=True):
+            if re.fullmatch(r"[\d,]+(\.\d+)?", cell):
+                assert float(value) == float(cell.replace(",", ""))
+
+
+def test_figure_and_table_are_reached_by_keyboard(visit):
+    seen = visit(CHAPTER, width=320)
+    scroll = seen.page.locator("figure.picture .picture-scroll").first
+    scroll.focus()
+    assert seen.page.evaluate(f"{ACTIVE}.classList.contains('picture-scroll')")
+    seen.page.keyboard.press("ArrowRight")
+    seen.page.wait_for_function(f"{ACTIVE}.scrollLeft > 0")
+    for kind in ("SVG", "PNG", "CSV"):
+        seen.page.keyboard.press("Tab")
+        assert seen.page.evaluate(f"{ACTIVE}.textContent") == kind
+    seen.page.keyboard.press("Tab")
+    assert seen.page.evaluate(f"{ACTIVE}.tagName") == "SUMMARY"
+    seen.page.keyboard.press("Enter")
+    seen.page.keyboard.press("Tab")
+    assert seen.page.evaluate(f"{ACTIVE}.classList.contains('table-scroll')")
+    ring = f"getComputedStyle({ACTIVE}).outlineStyle + getComputedStyle({ACTIVE}).outlineWidth"
+    assert seen.page.evaluate(ring) == "solid3px"
+    box = f"({ACTIVE}.scrollHeight > {ACTIVE}.clientHeight)"
+    if seen.page.evaluate(box):  # a long table: the heading stays in view
+        seen.page.keyboard.press("PageDown")
+        seen.page.wait_for_function(f"{ACTIVE}.scrollTop > 50")
+        top = f"{ACTIVE}.querySelector('thead th').getBoundingClientRect().top"
+        assert seen.page.evaluate(f"{top} - {ACTIVE}.getBoundingClientRect().top") < 5
+
+
+def test_skip_link_is_the_first_stop_and_leads_to_the_text(visit):
+    seen = visit(CHAPTER)
+    seen.page.keyboard.press("Tab")
+    assert seen.page.evaluate(f"{ACTIVE}.getAttribute('href')") == "#main-content"
+    seen.page.wait_for_function(f"{ACTIVE}.getBoundingClientRect().top >= 0")
+    seen.page.keyboard.press("Enter")
+    assert seen.page.url.endswith("#main-content")
+
+
+def test_figures_and_tables_need_no_script(browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((SITE / CHAPTER).as_uri())
+    assert page.locator("figure.picture svg").first.is_visible()
+    assert page.locator("button.copy:visible").count() == 0
+    page.locator("details.picture-data summary").first.click()
+    assert page.locator("details.picture-data table").first.is_visible()
+    context.close()
+
+
+def test_moving_around_the_book(visit):
+    seen = visit("index.html")
+    first = seen.page.title()
+    seen.page.locator("nav.bd-links a").nth(1).click()
+    seen.page.wait_for_load_state()
+    assert seen.page.title() != first
+    seen.page.locator("a.right-next, a.left-prev").first.click()
+    seen.page.wait_for_load_state()
+    assert seen.complaints == []
+
+
+def test_contents_open_on_a_phone(visit):
+    seen = visit(CHAPTER, width=320)
+    seen.page.locator(".primary-toggle").click()
+    assert seen.page.locator("#pst-primary-sidebar-modal nav.bd-links a").first.is_visible()
+    seen.page.keyboard.press("Escape")
+    assert not seen.page.locator("#pst-primary-sidebar-modal").is_visible()
+
+
+def test_targets_are_large_enough(visit):
+    """WCAG 2.2, 2.5.8: 24 by 24 pixels for what is not part of a sentence."""
+    seen = visit(CHAPTER, width=320)
+    small = seen.page.evaluate(
+        """() => [...document.querySelectorAll('button, summary')]
+            .map(e => [e.textContent.trim() || e.className, e.getBoundingClientRect()])
+            .filter(([_, r]) => r.width > 0 && (r.width < 24 || r.height < 24))
+            .map(([name, r]) => `${name} ${r.width}x${r.height}`)"""
+    )
+    assert small == []
+
+
+def test_formulas_are_set_in_the_books_font(visit):
+    seen = visit(CHAPTER)
+    loaded = "[...document.fonts].some(f => f.family.includes('STIX') && f.status === 'loaded')"
+    seen.page.wait_for_function(loaded)
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"), [("prediction interval", "Pooling"), ("Jacobson", "Data")]
+)
+def test_search_finds_terms_and_studies(visit, term, expected):
+    seen = visit("search.html")
+    seen.page.goto((SITE / "search.html").as_uri() + f"?q={term.replace(' ', '+')}")
+    seen.page.wait_for_selector("#search-results li a")
+    found = seen.page.locator("#search-results li a").all_inner_texts()
+    assert any(expected in title for title in found), found
+    assert seen.complaints == []
+
+
+def test_every_page_is_in_the_search_index():
+    index = (SITE / "searchindex.js").read_text(encoding="utf-8")
+    for name in set(page_names()) - WITHOUT_SOURCE:
+        assert f'"{name.removesuffix(".html")}"' in index
