@@ -102,6 +102,7 @@ def test_a_multiverse_of_ones_own_can_be_judged(cohorts):
     judged = judge(own, CLAIMS["overall"])
     assert judged.value == pytest.approx(own.frame["estimate"].to_numpy())
     assert len(judged) == 3
+    assert judged.choices["model"][0] == "common effect"
     with pytest.raises(MetaAnalysisError, match="needs a multiverse with a contrast"):
         judge(own, CLAIMS["mcl-lbcl"])
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEAST_PATIENTS",
+    "LEVELS",
     "METHODS",
     "NAMES",
     "SHORTEST",
@@ -32,22 +33,25 @@ METHODS: dict[str, list[Any]] = {
 LEAST_PATIENTS = 20
 #: Shortest median follow-up, in months, in the levels of the follow-up.
 SHORTEST = (6, 12)
-#: How choices and levels are called on the page, where the name in code is terse.
+#: How choices are called on the page, where the name in code is terse.
 NAMES: dict[str, str] = {
     "tau2_method": "estimator of tau²",
     "ci_method": "interval",
     "group_tau2": "tau² of the two groups",
-    "random": "normal, random effects",
-    "glmm": "binomial or Poisson GLMM",
-    "log-rate": "log rate per patient-year",
-    "double-arcsine": "double arcsine",
-    "wald": "Wald",
-    "t": "t",
-    "profile": "profile likelihood",
-    "knapp-hartung": "Knapp-Hartung",
-    "knapp-hartung-max1": "Knapp-Hartung, at least Wald's scale",
-    "separate": "one for each",
-    "common": "one for both",
+}
+#: How their levels are called, by choice and level.
+LEVELS: dict[tuple[str, str], str] = {
+    ("model", "common"): "common effect",
+    ("model", "random"): "normal, random effects",
+    ("model", "glmm"): "binomial or Poisson GLMM",
+    ("measure", "log-rate"): "log rate per patient-year",
+    ("measure", "double-arcsine"): "double arcsine",
+    ("ci_method", "wald"): "Wald",
+    ("ci_method", "profile"): "profile likelihood",
+    ("ci_method", "knapp-hartung"): "Knapp-Hartung",
+    ("ci_method", "knapp-hartung-max1"): "Knapp-Hartung, at least Wald's scale",
+    ("group_tau2", "separate"): "one for each",
+    ("group_tau2", "common"): "one for both",
 }
 
 _SPREAD = "median_follow_up_months"

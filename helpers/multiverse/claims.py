@@ -19,6 +19,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import load_causes
 from helpers.multiverse import multiverse
 from helpers.multiverse.claim_choices import (
+    LEVELS,
     NAMES,
     data_choices,
     method_choices,
@@ -109,7 +110,6 @@ _GROUPS = {
     "axi-tisa": ("product", ("axi-cel", "tisa-cel")),
     "cilta-ide": ("product", ("cilta-cel", "ide-cel")),
 }
-_CODES = {"measure", "model", "tau2_method", "group_tau2", "ci_method"}
 
 
 def claim_multiverse(
@@ -278,9 +278,7 @@ def judge(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
         claim,
         MappingProxyType(
             {
-                NAMES.get(name, name): tuple(
-                    NAMES.get(str(x), str(x)) if name in _CODES else str(x) for x in levels
-                )
+                NAMES.get(name, name): tuple(LEVELS.get((name, str(x)), str(x)) for x in levels)
                 for name, levels in result.choices.items()
             }
         ),
