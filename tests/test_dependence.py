@@ -1,0 +1,79 @@
+import pytest
+
+from helpers import load_cohorts, load_sources, pool
+from helpers.dependence import (
+    CONTRASTS,
+    SHARED,
+    clusters,
+    compare_dependence,
+    dependence_frame,
+    methods,
+)
+from helpers.errors import UnsupportedError
+from helpers.published_models import COLUMNS
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return compare_dependence()
+
+
+def test_a_publication_is_a_cluster():
+    sources = load_sources().set_index("cohort")["publication"]
+    found = clusters("publication")
+    assert found.tolist() == sources.reindex(load_cohorts()["cohort"]).tolist()
+
+
+@pytest.mark.parametrize("shared", SHARED)
+def test_cohorts_of_one_publication_are_never_split(shared):
+    together = clusters(shared)
+    publication = clusters("publication")
+    assert together.groupby(publication).nunique().max() == 1
+
+
+def test_a_country_is_one_that_is_named_alone():
+    country = clusters("country")
+    by_cohort = dict(zip(load_cohorts()["cohort"], country, strict=True))
+    assert by_cohort["Jacobson 2022 B"] == by_cohort["Nastoupil 2020"] == "USA"
+    assert by_cohort["Jacobson 2022 A"] == "jacobson2022zuma5"  # USA and France
+    assert by_cohort["Bishop 2022"] == "bishop2022"  # international
+
+
+def test_something_else_cannot_be_shared():
+    with pytest.raises(UnsupportedError, match="publication, source, country"):
+        clusters("author")
+
+
+def test_naive_rows_are_the_usual_results(rows):
+    fit = pool(load_cohorts(), **COLUMNS, model="random", ci_method="t")
+    naive = next(row for row in rows if row.model == "naive")
+    assert naive.estimate == pytest.approx(fit.estimate, rel=1e-12)
+    assert naive.ci == pytest.approx(fit.ci, rel=1e-12)
+
+
+def test_without_variance_between_clusters_the_three_level_model_is_the_usual_one(rows):
+    """Then cohorts vary on their own, and estimates and intervals must be the same."""
+    found = 0
+    for row in rows:
+        naive = next(r for r in rows if r.quantity == row.quantity and r.model == "naive")
+        if row.model == "three-level" and row.sigma2_between == 0:
+            assert row.estimate == pytest.approx(naive.estimate, rel=1e-8)
+            assert row.width == pytest.approx(naive.width, rel=1e-6)
+            found += 1
+    assert found
+
+
+def test_every_quantity_has_every_way(rows):
+    assert len(rows) == (1 + len(CONTRASTS)) * (1 + 2 * len(SHARED))
+    frame = dependence_frame(rows)
+    assert (frame.loc[frame["model"] == "naive", "relative_width"] == 1).all()
+    assert (frame["lower"] < frame["estimate"]).all()
+    assert (frame["estimate"] < frame["upper"]).all()
+    assert (frame["clusters"] <= frame["k"]).all()
+
+
+def test_methods_name_their_sources():
+    assert [reference.key for reference in methods().references] == [
+        "konstantopoulos2011",
+        "pustejovsky2018",
+    ]
