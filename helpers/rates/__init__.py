@@ -8,13 +8,12 @@
 from __future__ import annotations
 
 from helpers.rates.contrast import (
-    PairedRates,
     TimeContrast,
     contrast_versions,
     follow_up_exponent,
-    reported_against_crude,
     time_contrast,
 )
+from helpers.rates.paired import PairedRates, reported_against_crude
 from helpers.rates.pooled import person_time, pool_rates, rate_sensitivity, with_person_time
 from helpers.rates.simulation import (
     FOLLOW_UP_MEDIANS,
