@@ -126,14 +126,16 @@ def regressions_table(overview: pd.DataFrame) -> Table:
         f"{prose.number(row['F'])} ({prose.count(row['df1'])}, {prose.count(row['df2'])})"
         for row in overview.to_dict("records")
     ]
-    columns = ["model", "cohorts", "per_coefficient", "tau2", "R2", "statistic", *tests]
+    cohorts = [
+        f"{prose.count(k)} ({prose.number(each, 1)})"
+        for k, each in zip(overview["cohorts"], overview["per_coefficient"], strict=True)
+    ]
+    columns = ["model", "cohorts", "tau2", "R2", "statistic", *tests]
     return table(
-        overview.assign(statistic=statistic)[columns],
+        overview.assign(statistic=statistic, cohorts=cohorts)[columns],
         caption="The twelve published regressions, with other tests of the same moderators",
-        formats={"per_coefficient": "number1", "tau2": "number3", "R2": "number1"}
-        | dict.fromkeys(tests, "p"),
+        formats={"tau2": "number3", "R2": "number1"} | dict.fromkeys(tests, "p"),
         labels={
-            "per_coefficient": "Per term",
             "tau2": "τ²",
             "R2": f"R²,{prose.HARD}%",
             "statistic": "F (df)",
@@ -142,7 +144,7 @@ def regressions_table(overview: pd.DataFrame) -> Table:
             "glmm": "GLMM",
         },
         notes=[
-            "Per term: cohorts for each coefficient. p: F test of all moderators; permuted: the "
+            "Cohorts: in parentheses for each coefficient. p: F test of all moderators; permuted: the "
             "same by permutation; GLMM: F test of Wald type in the binomial GLMM."
         ],
         name="regressions",
