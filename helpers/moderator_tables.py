@@ -144,8 +144,8 @@ def regressions_table(overview: pd.DataFrame) -> Table:
             "glmm": "GLMM",
         },
         notes=[
-            "Cohorts: in parentheses for each coefficient. p: F test of all moderators; permuted: the "
-            "same by permutation; GLMM: F test of Wald type in the binomial GLMM."
+            "Cohorts: in parentheses for each coefficient. p: F test of all moderators; permuted: "
+            "the same by permutation; GLMM: F test of Wald type in the binomial GLMM."
         ],
         name="regressions",
     )
