@@ -85,10 +85,10 @@ def specification_curve(
     -------
     Axes
         The estimates; the dashboard is a second axes of the same figure. Vertical lines are
-        intervals (medians over neighbours). A bar in the dashboard is as tall as the share of
-        the analyses above it that have the level. The columns at the right give, for the
-        analyses with the level, the share that supports the claim, and that supports it with the
-        whole interval. With a note that ``show`` picks up.
+        intervals (medians over neighbours); a few of the widest may leave the frame. A bar in
+        the dashboard is as tall as the share of the analyses above it that have the level. The
+        columns at the right give, for the analyses with the level, the share that supports the
+        claim, and that supports it with the whole interval. With a note that ``show`` picks up.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def _estimates(
     if len(middle) == 1:
         line.set_marker("o")
     ax.axhline(claim.null, color=style.INK.light, lw=1, dashes=(4, 3), zorder=1)
-    ends = [float(bins.lower.min()), float(bins.upper.max()), claim.null]
+    ends = [*_ends(bins), claim.null]
     if ratio:
         ax.set_yscale("log")
         low, high = min(ends) / 1.06, max(ends) * 1.06
@@ -290,6 +290,13 @@ def _estimates(
             parse_math=False,
         )
         ax.plot([at, at], [value, high], color=style.INK.light, lw=0.8, zorder=4)
+
+
+def _ends(bins: _Bins) -> tuple[float, float]:
+    """Give the ends of the axis: all estimates, and all intervals but a few of the widest."""
+    low = min(float(np.quantile(bins.lower, 0.02)), float(bins.value.min()))
+    high = max(float(np.quantile(bins.upper, 0.98)), float(bins.value.max()))
+    return low, high
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:
