@@ -1,8 +1,9 @@
 """Distribution functions behind one small door.
 
 Everything in the engine takes its normal, t, chi-squared, F, beta and gamma functions from
-here and from nowhere else. Natively they come from ``scipy.special``, loaded when the first
-of them is called; elsewhere (a browser without scipy) only this module needs a substitute.
+here and from nowhere else. They come from ``scipy.special``, loaded when the first of them is
+called, or from `helpers.distributions_pure` where scipy is not installed (in a browser);
+`backend` says which.
 
 All functions broadcast over arrays and return arrays (numpy scalars for scalar input).
 """
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 __all__ = [
+    "backend",
     "beta_ppf",
     "chi2_cdf",
     "chi2_isf",
@@ -41,10 +43,27 @@ __all__ = [
 
 @cache
 def _special() -> ModuleType:
-    """Load ``scipy.special`` once, when first needed."""
-    import scipy.special
+    """Load ``scipy.special``, or what replaces it, once, when first needed."""
+    try:
+        import scipy.special
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "scipy":
+            raise
+        from helpers import distributions_pure
 
+        return distributions_pure
     return scipy.special
+
+
+def backend() -> str:
+    """Name of the module that computes the distribution functions here.
+
+    Examples
+    --------
+    >>> backend()
+    'scipy.special'
+    """
+    return _special().__name__
 
 
 def norm_pdf(x: ArrayLike) -> Any:

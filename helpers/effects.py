@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helpers.distributions import chi2_isf, chi2_ppf, expit, norm_ppf
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.proportion_intervals import agresti_coull, clopper_pearson, wilson
 
 Array = NDArray[np.float64]
 Rule = Literal["only0", "all", "if0all", "none"]
@@ -57,11 +58,11 @@ __all__ = [
 
 #: Where the zero-cell correction is added.
 RULES: tuple[Rule, ...] = ("only0", "all", "if0all", "none")
-#: Study-level intervals: name -> method name in statsmodels (None: made here).
-STUDY_INTERVALS: dict[str, str | None] = {
-    "wilson": "wilson",
-    "clopper-pearson": "beta",
-    "agresti-coull": "agresti_coull",
+#: Study-level intervals: name -> function of events, n and level (None: made here).
+STUDY_INTERVALS: dict[str, Callable[[Array, Array, float], tuple[Array, Array]] | None] = {
+    "wilson": wilson,
+    "clopper-pearson": clopper_pearson,
+    "agresti-coull": agresti_coull,
     "exact": None,
     "wald": None,
 }
@@ -474,14 +475,13 @@ def study_interval(
     x, n = np.atleast_1d(_floats(events)), np.atleast_1d(_floats(size))
     if (method == "exact") != (measure.kind == "rate"):
         raise UnsupportedError(f"study_ci={method!r} is not defined for a {measure.kind}")
-    alpha = 1.0 - level
     if method == "exact":
+        alpha = 1.0 - level
         seen = np.maximum(x, 0.5)
         lower = np.where(x > 0, 0.5 * chi2_ppf(0.5 * alpha, 2.0 * seen), 0.0) / n
         return lower, 0.5 * chi2_isf(0.5 * alpha, 2.0 * x + 2.0) / n
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(x, n, alpha=alpha, method=STUDY_INTERVALS[method])
-    low, high = np.clip(_floats(low), 0.0, 1.0), np.clip(_floats(high), 0.0, 1.0)
+    formula = STUDY_INTERVALS[method]
+    assert formula is not None
+    low, high = (np.clip(limit, 0.0, 1.0) for limit in formula(x, n, level))
     # At x = 0 and x = n the limits are 0 and 1 exactly; rounding leaves a residue of 1e-17.
     return np.where(x == 0, 0.0, low), np.where(x == n, 1.0, high)

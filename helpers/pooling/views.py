@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
     from helpers.pooling.result import PoolResult
 
-__all__ = ["headline_row", "plain_dict", "studies_frame"]
+__all__ = ["headline_row", "plain_dict", "studies_columns", "studies_frame"]
 
 
-def studies_frame(fit: PoolResult) -> pd.DataFrame:
-    """Make the table of all studies (see `PoolResult.studies`)."""
-    import pandas as pd
-
+def studies_columns(fit: PoolResult) -> dict[str, np.ndarray]:
+    """Collect the columns of `PoolResult.studies` as arrays, without pandas."""
     data, measure = fit.data, fit.scale
     columns: dict[str, Any] = {}
     size = data.size
@@ -56,10 +54,14 @@ def studies_frame(fit: PoolResult) -> pd.DataFrame:
         "included": data.included,
         "reason": list(data.reason),
     }
-    table = pd.DataFrame(
-        {name: np.array(values) for name, values in columns.items()},
-        index=pd.Index(data.labels, name="study"),
-    )
+    return {name: np.array(values) for name, values in columns.items()}
+
+
+def studies_frame(fit: PoolResult) -> pd.DataFrame:
+    """Make the table of all studies (see `PoolResult.studies`)."""
+    import pandas as pd
+
+    table = pd.DataFrame(studies_columns(fit), index=pd.Index(fit.data.labels, name="study"))
     whole = [name for name in ("events", "n") if name in table]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
@@ -92,8 +94,15 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
 def plain_dict(fit: PoolResult) -> dict[str, Any]:
     """Collect everything that JSON can hold (see `PoolResult.to_dict`)."""
     limits, model_limits = fit.ci, fit.conf_int(scale="model")
-    studies = fit.studies.reset_index().astype(object)
-    rows = studies.where(studies.notna(), None).to_dict(orient="records")
+    columns = {"study": np.array(fit.data.labels, dtype=object), **studies_columns(fit)}
+    for name in {"events", "n"} & set(columns):
+        columns[name] = np.array(
+            [int(v) if np.isfinite(v) else None for v in columns[name]], dtype=object
+        )
+    rows = [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+    ]
     out = {
         **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
         **{key: getattr(fit, key) for key in ("mu", "se", "se_model", "tau2", "se_tau2")},
