@@ -56,6 +56,8 @@ h1, h2, h3, h4 { break-after: avoid; }
 pre, .highlight { white-space: pre-wrap; overflow-wrap: anywhere; }
 .cell_output table.dataframe { font-size: 8pt; }
 figure.picture svg { max-height: 19cm !important; }
+.bd-article :is(.admonition, .sd-card, details) { box-shadow: none !important; }
+:is(.picture-scroll, .table-scroll) { background: none !important; }
 .toggle-hidden { display: block !important; }
 """
 

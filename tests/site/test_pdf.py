@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from itertools import pairwise
 
 import pytest
 import yaml
 from browser import find_browser
 from conftest import ROOT, SITE
 from pdf import PrintedBook, toc_pages
+
+from helpers.plots import style
 
 TOC = SITE.parents[1] / "_toc.yml"
 
@@ -59,21 +60,15 @@ def test_links_lead_within_the_book_or_to_the_web(book):
 
 
 def test_paper_is_light(book):
-    """Every large area is filled light; ink is dark."""
-    areas = 0
+    """White sheets, and no colour of the dark theme on any of them."""
+    pairs = style.variables().values()
+    dark = {colour.dark for colour in pairs} - {colour.light for colour in pairs}
+    parts = {tuple(round(int(c[k : k + 2], 16) / 255, 4) for k in (1, 3, 5)) for c in dark}
     for sheet in range(1, len(book.sheets) + 1):
-        colour = (0.0, 0.0, 0.0)
-        lines = book.content(sheet).splitlines()
-        for line, after in pairwise(lines):
-            if filled := re.search(r"([\d.]+) ([\d.]+) ([\d.]+) rg$", line):
-                colour = tuple(map(float, filled.groups()))
-            area = re.fullmatch(r"\S+ \S+ (-?[\d.]+) (-?[\d.]+) re", line)
-            if area and after in {"f", "f*"}:  # others are frames that clip what is inside
-                width, height = (abs(float(side)) for side in area.groups())
-                if width > 200 and height > 30:
-                    areas += 1
-                    assert min(colour) > 0.7, (sheet, colour, width, height)
-    assert areas > 20
+        fills = re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) rg$", book.content(sheet), flags=re.M)
+        colours = [tuple(map(float, fill)) for fill in fills]
+        assert colours[0] == (1.0, 1.0, 1.0), sheet
+        assert not parts & set(colours), sheet
 
 
 def test_sheets_carry_figures(book):
