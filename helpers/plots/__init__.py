@@ -19,12 +19,14 @@ from helpers.plots.corrections import corrections
 from helpers.plots.coverage_curve import coverage_curve
 from helpers.plots.drapery import drapery
 from helpers.plots.dumbbell import dumbbell
+from helpers.plots.estimates import estimates
 from helpers.plots.follow_up import follow_up
 from helpers.plots.forest import forest
 from helpers.plots.funnel import funnel
 from helpers.plots.gosh import gosh
 from helpers.plots.icon_array import icon_array
 from helpers.plots.influence_panel import influence_panel
+from helpers.plots.lines import lines
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
 from helpers.plots.posterior import posterior
@@ -57,6 +59,7 @@ __all__ = [
     "cumulative_forest",
     "drapery",
     "dumbbell",
+    "estimates",
     "follow_up",
     "forest",
     "funnel",
@@ -64,6 +67,7 @@ __all__ = [
     "icon_array",
     "influence_panel",
     "leave_one_out_forest",
+    "lines",
     "posterior",
     "prediction",
     "profile",

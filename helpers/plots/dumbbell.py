@@ -75,7 +75,7 @@ def dumbbell(
     if frame.empty or frame[["first", "second"]].isna().to_numpy().any():
         raise MetaAnalysisError("dumbbell() needs rows, each with both values")
     data = frame.reset_index(drop=True)
-    places, heads = _places(data)
+    places, heads = grouped_places(data)
     rows = int(places.max()) + 1
     height = ROW * rows + 80
     if ax is None:
@@ -110,7 +110,7 @@ def dumbbell(
     return ax
 
 
-def _places(data: pd.DataFrame) -> tuple[np.ndarray, dict[float, str]]:
+def grouped_places(data: pd.DataFrame) -> tuple[np.ndarray, dict[float, str]]:
     """Give each row its line; a group's name takes a line of its own above its rows."""
     if "group" not in data.columns:
         return np.arange(len(data), dtype=float), {}

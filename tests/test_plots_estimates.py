@@ -1,0 +1,88 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.errors import MetaAnalysisError
+from helpers.plots import estimates, show
+from helpers.plots.picture import note_of
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ratios():
+    return pd.DataFrame(
+        {
+            "group": ["one", "one", "other"],
+            "label": ["naive", "robust", "naive"],
+            "estimate": [1.8, 1.8, 0.9],
+            "lower": [1.1, 0.9, 0.5],
+            "upper": [2.9, 3.6, 1.6],
+        }
+    )
+
+
+def test_dots_and_lines_are_the_values(ratios):
+    ax = estimates(ratios, quantity="Odds ratio", unit="ratio", null=1.0)
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert dots.get_xdata().tolist() == ratios["estimate"].tolist()
+    assert dots.get_ydata().tolist() == [1, 2, 4]
+    ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+    assert ends == ratios[["lower", "upper"]].to_numpy().tolist()
+    assert ax.get_xscale() == "log"
+
+
+def test_percent_are_drawn_in_percent():
+    frame = pd.DataFrame({"label": ["a"], "estimate": [0.07], "lower": [0.05], "upper": [0.09]})
+    ax = estimates(frame, quantity="Nonrelapse mortality")
+    assert ax.lines[0].get_xdata()[0] == pytest.approx(7.0)
+    assert "%" in ax.get_xlabel()
+    assert note_of(ax).alt.endswith("a: 7.0\u202f% (5.0 to 9.0).")
+
+
+def test_the_caption_counts_intervals_without_the_null(ratios):
+    note = note_of(estimates(ratios, quantity="Odds ratio", unit="ratio", null=1.0))
+    assert "one of three intervals excludes no difference" in note.caption
+    assert "one, robust: 1.80 (0.90 to 3.60)" in note.alt
+
+
+@pytest.mark.parametrize("k", [1, 200])
+def test_words_do_not_meet(k):
+    rng = np.random.default_rng(1)
+    middle = rng.uniform(0.05, 0.1, k)
+    frame = pd.DataFrame(
+        {"label": [f"A way to analyse, {i}" for i in range(k)], "estimate": middle}
+    ).assign(lower=middle - 0.02, upper=middle + 0.02)
+    ax = estimates(frame, quantity="Rate")
+    ax.figure.canvas.draw()
+    labels = [text.get_window_extent() for text in ax.get_yticklabels()]
+    values = [text.get_window_extent() for text in ax.texts]
+    width = ax.figure.get_window_extent().x1
+    assert all(box.x0 >= 0 for box in labels)
+    assert all(box.x1 <= width for box in values)
+    assert not any(a.overlaps(b) for a in labels for b in values)
+    assert show(ax, "many").svg
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lower": np.nan}, "both limits"),
+        ({"lower": -1.0}, "positive"),
+    ],
+)
+def test_bad_rows_are_errors(ratios, change, message):
+    with pytest.raises(MetaAnalysisError, match=message):
+        estimates(ratios.assign(**change), quantity="x", unit="ratio")
+
+
+def test_unknown_units_and_missing_columns_are_errors(ratios):
+    with pytest.raises(MetaAnalysisError, match="percent"):
+        estimates(ratios, quantity="x", unit="months")
+    with pytest.raises(MetaAnalysisError, match="misses column upper"):
+        estimates(ratios.drop(columns="upper"), quantity="x")
