@@ -1,0 +1,87 @@
+"""The reader without pandas takes and refuses what `read_cohorts` does, in the same words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.errors import MetaAnalysisError
+from helpers.evidence import EvidenceError, data_folder, read_cohorts
+from helpers.evidence.plain import read_counts
+
+HEADER = "study,events,n,note\n"
+TABLES = {
+    "empty cells": "A,,10,\n,3,10,\nB,1,,\n",
+    "text for numbers": "A,x,10,\nB,1.5,10,\nC,1,1000 000,\nD,NA,20,\n",
+    "negative and zero": "A,-1,10,\nB,0,0,\n",
+    "too many events": "A,11,10,\nB,3,2,\nC,0,1,\n",
+    "label twice": "A,1,10,\nA,2,10,\nB,1,5,\nA,9,3,\n",
+    "two empty labels": ",1,10,\n,2,10,\n",
+    "spaces": " A,1 ,10,\nB , 2,10,\n",
+    "ragged": "A,1\nB,1,10,x,y\nC,1,10,\n\n,,,\n",
+    "percent and thousands": 'A,4%,10,\nB,"1,200",10,\nC,007,10,\n',
+    "huge": "A,99999999999999999999999,10,\nB,1,9007199254740993,\n",
+    "broken quote": 'A,1,10,\n"B,1,10,\n',
+    "good": "A,1,10,x\nB,0,3,\n",
+}
+
+
+def refused(reader, content: bytes) -> str:
+    try:
+        reader(content)
+    except EvidenceError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_same_words_for_each_kind_of_mistake(name):
+    content = (HEADER + TABLES[name]).encode()
+    message = refused(read_counts, content)
+    assert message == refused(read_cohorts, content)
+    assert bool(message) == (name != "good")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"study,events\nA,1\n",
+        b"study;events;n\nA;1;2\n",
+        b"study,events,n,n\nA,1,2,3\n",
+        b" study,events,n,\nA,1,2,3\n",
+        b"study,events,n\n",
+        b"study,events,n,x\nA,1,2,\xff\n",
+        b"study,events,n,x\n\xff,1,2,1\n",
+        b"PK\x03\x04rest",
+        "study,events,n\nA,1,2\n".encode("utf-16"),
+        b"\xef\xbb\xbfstudy,events,n\r\nA,1,2\r\n",
+    ],
+)
+def test_same_words_for_each_kind_of_file(content):
+    assert refused(read_counts, content) == refused(read_cohorts, content)
+
+
+CELL = st.sampled_from(["", "0", "1", "12", "7", "-3", "2.0", "A", "B", " ", "NA", "1e3", "½"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=5))
+def test_same_words_for_any_cells(rows):
+    content = ("study,events,n\n" + "".join(",".join(r) + "\n" for r in rows)).encode()
+    assert refused(read_counts, content) == refused(read_cohorts, content)
+
+
+def test_the_books_table_reads_the_same():
+    path = data_folder() / "cohorts.csv"
+    roles = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
+    ours, table = read_counts(path, **roles), read_cohorts(path, **roles)
+    assert ours.study == tuple(table["cohort"])
+    assert ours.events == tuple(table["nonrelapse_deaths"])
+    assert ours.n == tuple(table["patients"])
+
+
+def test_a_column_has_one_role():
+    with pytest.raises(MetaAnalysisError, match="one role only"):
+        read_counts(b"a,b\n1,2\n", study="a", events="b", n="b")
