@@ -8,6 +8,7 @@ theme's markup has against readers with a screen reader.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ AROUND = (
         '<div id="pst-primary-sidebar" role="complementary" aria-label="Book" class=',
     ),
 )
+# a figure's colours fall back to others where the book's sheet is missing; on its pages it is there
+_FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]*)\)")
+_REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -54,12 +58,43 @@ def _description(doctree: nodes.document | None) -> str:
     return text[:DESCRIPTION_LENGTH].rsplit(" ", 1)[0].rstrip(",;:") + " …"
 
 
+def lighter(body: str) -> str:
+    """Leave out the fallback colours of figures.
+
+    Examples
+    --------
+    >>> lighter("fill: var(--picture-ink, var(--jp-ink, #111)); stroke: var(--picture-mm, #222)")
+    'fill: var(--picture-ink); stroke: var(--picture-mm)'
+    """
+    return _FALLBACK.sub(r"var(\1)", body)
+
+
+def distinct(body: str) -> str:
+    """Give boxes of one name a number each, for those who jump from box to box.
+
+    Examples
+    --------
+    >>> box = '<div role="region" tabindex="0" aria-label="Rates">'
+    >>> distinct(box + box)[-7:]
+    's (2)">'
+    """
+    seen: Counter[str] = Counter()
+
+    def name(match: re.Match[str]) -> str:
+        seen[match[2]] += 1
+        times = seen[match[2]]
+        return match[0] if times == 1 else f"{match[0]} ({times})"
+
+    return _REGION.sub(name, body)
+
+
 def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Clean the page's scripts and add its description."""
     scripts = context.get("script_files", [])
     context["script_files"] = [s for s in scripts if not any(f in _text(s) for f in FOREIGN)]
     for fault, mended in IN_BODY:
         context["body"] = context.get("body", "").replace(fault, mended)
+    context["body"] = distinct(lighter(context["body"]))
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (
