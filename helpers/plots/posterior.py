@@ -247,7 +247,7 @@ def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
             f"{last.name}: the probability of a rate above "
             f"{prose.percent(limits[0], 0)} is {prose.percent(last.above[0], 0)}"
             + (
-                f", above {prose.percent(limits[-1], 0)} {prose.percent(last.above[-1], 0)}."
+                f"; above {prose.percent(limits[-1], 0)} it is {prose.percent(last.above[-1], 0)}."
                 if len(limits) > 1
                 else "."
             )
