@@ -30,7 +30,16 @@ from helpers.regression import meta_regression
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CONTRASTS", "SHARED", "Dependent", "clusters", "compare_dependence", "dependence_frame"]
+__all__ = [
+    "CONTRASTS",
+    "SHARED",
+    "Dependent",
+    "clusters",
+    "compare_dependence",
+    "dependence_frame",
+    "methods",
+    "sharing_frame",
+]
 
 #: What cohorts may share, with its name in a sentence.
 SHARED: Mapping[str, str] = MappingProxyType(
@@ -139,6 +148,27 @@ def clusters(shared: str, cohorts: pd.DataFrame | None = None) -> pd.Series[str]
 def _country(region: str) -> str | None:
     found = [name for name in _COUNTRIES if re.search(rf"\b{name}\b", region)]
     return found[0] if len(found) == 1 and found[0] != "Europe" else None
+
+
+def sharing_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Count how the cohorts cluster: one row for each kind of sharing.
+
+    Examples
+    --------
+    >>> sharing_frame().loc["publication"].tolist()
+    [45, 14, 2]
+    """
+    import pandas as pd
+
+    rows = {}
+    for shared in SHARED:
+        sizes = clusters(shared, cohorts).value_counts()
+        rows[shared] = {
+            "clusters": len(sizes),
+            "cohorts with a relative": int(sizes[sizes > 1].sum()),
+            "largest cluster": int(sizes.max()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("shared")
 
 
 def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...]:
