@@ -1,0 +1,170 @@
+"""From the content of a CSV file to everything the page shows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from helpers import prose
+from helpers.distributions import backend
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.evidence.plain import read_counts
+from helpers.evidence.problems import EvidenceError
+from helpers.in_browser.drawing import forest_svg
+from helpers.pooling import pool
+
+if TYPE_CHECKING:
+    from helpers.pooling.intervals import Interval
+    from helpers.pooling.result import PoolResult
+
+__all__ = ["analyse", "analyse_json"]
+
+
+def analyse(
+    content: bytes,
+    *,
+    study: str = "study",
+    events: str = "events",
+    n: str = "n",
+    file: str = "your table",
+    **options: Any,
+) -> dict[str, Any]:
+    r"""Read a table, pool it, and collect what the page shows.
+
+    Parameters
+    ----------
+    content : bytes
+        A CSV table as `helpers.evidence.plain.read_counts` takes it.
+    study, events, n : str
+        Its columns.
+    file : str
+        Name for messages.
+    **options
+        Of `helpers.pooling.pool`.
+
+    Returns
+    -------
+    dict
+        ``fit``: `PoolResult.to_dict` with ``prediction_interval`` and ``tau2_ci`` (None where
+        they do not exist); ``headline``: the result in one sentence; ``rows``: pairs of name and
+        printed value; ``cautions``; ``methods``; ``references``; ``svg``: the forest plot;
+        ``csv``: the studies as a table; ``backend``: what computed the distribution functions.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The table or the choices cannot be used, with the reasons.
+
+    Examples
+    --------
+    >>> shown = analyse(b"study,events,n\nA,3,40\nB,8,60\nC,16,50\n", model="glmm")
+    >>> shown["headline"]
+    'Pooled estimate 16.1\u202f% (95\u202f%\xa0CI 7.6 to 30.9\u202f%).'
+    """
+    table = read_counts(content, study=study, events=events, n=n, file=file)
+    fit = pool(events=table.events, n=table.n, study=table.study, **options)
+    prediction = _defined(fit.prediction_interval)
+    tau2_ci = _defined(fit.tau2_ci)
+    plain = fit.to_dict()
+    plain["prediction_interval"] = None if prediction is None else list(prediction)
+    plain["tau2_ci"] = None if tau2_ci is None else list(tau2_ci)
+    methods = fit.methods()
+    return {
+        "fit": plain,
+        "headline": f"Pooled estimate {prose.estimate(fit)}.",
+        "rows": _rows(fit, prediction, tau2_ci),
+        "cautions": [c.message for c in fit.cautions],
+        "methods": str(methods),
+        "references": [r.doi for r in methods.references],
+        "svg": forest_svg(plain),
+        "csv": _csv(plain["studies"]),
+        "backend": backend(),
+    }
+
+
+def analyse_json(request: str) -> str:
+    r"""Answer a request of the page, both as JSON.
+
+    Parameters
+    ----------
+    request : str
+        ``content`` (the CSV table as text) and the other arguments of `analyse`.
+
+    Returns
+    -------
+    str
+        ``{"ok": true, ...}`` with the result of `analyse`, or ``{"ok": false}`` with ``message``
+        and, for a table, ``problems`` (file, row, column, value, expected).
+
+    Examples
+    --------
+    >>> print(analyse_json('{"content": "study,events,n\\nA,5,4\\n", "model": "glmm"}'))
+    ... # doctest: +ELLIPSIS
+    {"ok": false, "message": "1 problem in your table:...
+    """
+    arguments = json.loads(request)
+    content = arguments.pop("content").encode("utf-8")
+    try:
+        answer: dict[str, Any] = {"ok": True, **analyse(content, **arguments)}
+    except EvidenceError as error:
+        names = ("file", "row", "column", "value", "expected")
+        problems = [{name: getattr(p, name) for name in names} for p in error.problems]
+        answer = {"ok": False, "message": str(error), "problems": problems}
+    except MetaAnalysisError as error:
+        answer = {"ok": False, "message": str(error), "problems": []}
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False)
+
+
+def _defined(interval: Callable[[], Interval]) -> Interval | None:
+    """Return an interval, or None where the model or the number of studies has none."""
+    try:
+        return interval()
+    except UnsupportedError:
+        return None
+
+
+def _rows(
+    fit: PoolResult, prediction: Interval | None, tau2_ci: Interval | None
+) -> list[tuple[str, str]]:
+    """Names and printed values of the table of results."""
+    level = f"{100 * fit.level:g}{prose.THIN}%"
+    none = "not defined for this model or so few studies"
+    h = fit.heterogeneity
+    tau2 = "0 (one common effect)" if fit.model == "common" else prose.number(fit.tau2, 3)
+    if tau2_ci is not None:
+        upper = prose.number(tau2_ci.upper, 3) if _finite(tau2_ci.upper) else "no upper limit"
+        tau2 += f" ({level} CI {prose.number(tau2_ci.lower, 3)} to {upper})"
+    return [
+        ("Studies", prose.count(fit.k)),
+        ("Events of patients", prose.share(fit.events or 0.0, fit.n or 1.0)),
+        ("Pooled estimate", prose.percent(fit.estimate)),
+        (f"{level} confidence interval", prose.percent_range(fit.ci)),
+        (
+            f"{level} prediction interval",
+            none if prediction is None else prose.percent_range(prediction),
+        ),
+        ("τ² (between studies)", tau2),
+        ("I²", f"{prose.number(h.I2, 1)}{prose.THIN}%"),
+        (
+            "Cochran's Q",
+            f"{prose.number(h.Q, 1)} on {h.df} degrees of freedom, {prose.p_value(h.p)}"
+            if h.df
+            else "needs two studies",
+        ),
+    ]
+
+
+def _finite(value: float) -> bool:
+    return abs(value) < float("inf")
+
+
+def _csv(studies: list[dict[str, Any]]) -> str:
+    """Studies as a CSV table, empty where a value is missing."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(studies[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in studies)
+    return out.getvalue()
