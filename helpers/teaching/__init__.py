@@ -1,0 +1,42 @@
+"""Teaching: self-check questions, learning goals, simulation labs and planted errors.
+
+========================  =======================================================================
+call                      what it is for
+========================  =======================================================================
+`quiz`, `question`        questions whose every option explains itself, for the page
+`self_check`              the questions of a chapter, with answers computed from the data
+`read_goals`              learning goals of the chapters, as a table
+`exercises`               exercises of a chapter, and whether their solutions ran
+`helpers.teaching.labs`   simulations where the truth is known
+`planted_key`, `verdict`  a table with planted errors, and which of them the reader finds
+`read_scheme`             tasks and marks of the exam
+========================  =======================================================================
+"""
+
+from __future__ import annotations
+
+from helpers.teaching.goals import LEVELS, Goals, exercises, read_goals
+from helpers.teaching.planted import planted_file, planted_key, verdict
+from helpers.teaching.quiz import Option, Question, Quiz, question, quiz, which
+from helpers.teaching.scheme import Scheme, read_scheme
+from helpers.teaching.self_check import CHAPTERS, self_check
+
+__all__ = [
+    "CHAPTERS",
+    "LEVELS",
+    "Goals",
+    "Option",
+    "Question",
+    "Quiz",
+    "Scheme",
+    "exercises",
+    "planted_file",
+    "planted_key",
+    "question",
+    "quiz",
+    "read_goals",
+    "read_scheme",
+    "self_check",
+    "verdict",
+    "which",
+]

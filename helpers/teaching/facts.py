@@ -1,0 +1,48 @@
+"""Results that several questions ask about, each computed once."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from helpers.pooling import PoolResult
+    from helpers.subgroups import SubgroupResult
+
+__all__ = ["COLUMNS", "cohorts", "fit", "groups"]
+
+COLUMNS: dict[str, Any] = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+
+
+@cache
+def _cohorts() -> pd.DataFrame:
+    from helpers.evidence import load_cohorts
+
+    return load_cohorts()
+
+
+def cohorts() -> pd.DataFrame:
+    """Give a copy of the table of cohorts."""
+    return _cohorts().copy()
+
+
+@cache
+def fit(model: str = "glmm", **options: Any) -> PoolResult:
+    """All cohorts, pooled."""
+    from helpers.pooling import pool
+
+    return pool(_cohorts(), **COLUMNS, model=model, **options)
+
+
+@cache
+def groups(
+    by: str = "entity", disease: str = "", tau2: Literal["separate", "common"] = "separate"
+) -> SubgroupResult:
+    """Subgroups of all cohorts or of one disease, by the binomial model."""
+    from helpers.subgroups import subgroups
+
+    data = _cohorts()
+    chosen = data[data["entity"] == disease] if disease else data
+    return subgroups(chosen, by=by, **COLUMNS, model="glmm", tau2=tau2)

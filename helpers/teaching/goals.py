@@ -1,0 +1,183 @@
+"""What a reader can do after each chapter, and whether its exercises ask for it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from helpers.prose import Sentence
+
+__all__ = ["LEVELS", "VERBS", "Chapter", "Goals", "exercises", "read_goals"]
+
+#: Levels of a goal, from what is known to what can be done with something new.
+LEVELS: tuple[str, ...] = ("recall", "apply", "transfer")
+
+#: Verbs whose doing can be watched, and so assessed. "Understand" and "know" are not among them.
+VERBS: Mapping[str, frozenset[str]] = {
+    "recall": frozenset("define describe distinguish explain list name state".split()),
+    "apply": frozenset(
+        "calculate check classify compare compute convert draw find fit read recompute report "
+        "tabulate".split()
+    ),
+    "transfer": frozenset("adapt argue assess criticise defend design judge plan write".split()),
+}
+
+_LABEL = re.compile(r"^:label:\s*(\S+)", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter with its goals.
+
+    Attributes
+    ----------
+    file : str
+        Name of the page without suffix.
+    title : str
+    recall, apply, transfer : str
+        What the reader can do, beginning with a verb of `VERBS`.
+    """
+
+    file: str
+    title: str
+    recall: str
+    apply: str
+    transfer: str
+
+    def __post_init__(self) -> None:
+        for level in LEVELS:
+            verb = getattr(self, level).split(" ")[0].strip(",").lower()
+            if verb not in VERBS[level]:
+                expected = ", ".join(sorted(VERBS[level]))
+                raise MetaAnalysisError(
+                    f"{self.file}, {level}: found {verb!r}, expected one of {expected}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """The goals of all chapters, in the order of the book."""
+
+    chapters: tuple[Chapter, ...]
+
+    def __iter__(self) -> Iterator[Chapter]:
+        return iter(self.chapters)
+
+    def __getitem__(self, file: str) -> Chapter:
+        for chapter in self.chapters:
+            if chapter.file == file:
+                return chapter
+        raise MetaAnalysisError(f"no goals for {file!r}")
+
+    def frame(self) -> pd.DataFrame:
+        """One row per goal: chapter, title, level, goal."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"chapter": c.file, "title": c.title, "level": level, "goal": getattr(c, level)}
+                for c in self
+                for level in LEVELS
+            ]
+        )
+
+    def table(self) -> Sentence:
+        """Show the goals: one row per chapter, one column per level."""
+        from helpers.prose import say
+
+        rows = ["\n  - ".join(["* - Chapter", *(level.capitalize() for level in LEVELS)])]
+        for c in self:
+            cells = "\n  - ".join(getattr(c, level) for level in LEVELS)
+            rows.append(f"* - [{c.title}]({c.file}.ipynb)\n  - {cells}")
+        head = ":::{list-table} After the chapter, a reader can …\n:header-rows: 1\n"
+        return say(f"{head}:widths: 16 28 28 28\n\n" + "\n".join(rows) + "\n:::")
+
+
+def read_goals(path: str | Path) -> Goals:
+    """Read the learning goals.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with one ``[[chapter]]`` per chapter: file, title, recall, apply, transfer.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing or unknown, a goal has no observable verb, or a chapter is there twice.
+
+    Examples
+    --------
+    >>> from helpers.evidence import data_folder
+    >>> goals = read_goals(data_folder().parent / "book" / "learning_goals.toml")
+    >>> goals["pooling"].title
+    'Pooling'
+    """
+    with Path(path).open("rb") as file:
+        rows = tomllib.load(file)["chapter"]
+    chapters = []
+    for row in rows:
+        wanted = {"file", "title", *LEVELS}
+        if set(row) != wanted:
+            raise MetaAnalysisError(
+                f"{Path(path).name}, chapter {row.get('file')!r}: found the fields "
+                f"{', '.join(sorted(row))}, expected {', '.join(sorted(wanted))}"
+            )
+        chapters.append(Chapter(**{key: " ".join(text.split()) for key, text in row.items()}))
+    names = [chapter.file for chapter in chapters]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise MetaAnalysisError(f"{Path(path).name}: {', '.join(twice)} stands there twice")
+    return Goals(tuple(chapters))
+
+
+def exercises(notebook: str | Path) -> dict[str, bool]:
+    """Labels of the exercises of a chapter, and whether each has a solution that was executed.
+
+    Parameters
+    ----------
+    notebook : str or Path
+
+    Returns
+    -------
+    dict of str to bool
+        True if the cells between ``solution-start`` and ``solution-end`` hold code that ran, or
+        the solution stands in one cell of its own.
+    """
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    found: dict[str, bool] = {}
+    inside = ""
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            if inside and cell.get("execution_count") is not None:
+                found[inside] = True
+            continue
+        for block in re.split(r"(?=^[`:]{3,}\{)", source, flags=re.M):
+            head = re.match(r"[`:]{3,}\{(exercise|solution-start|solution-end|solution)\}", block)
+            if head is None:
+                continue
+            if head[1] == "exercise":
+                label = _LABEL.search(block)
+                if label is None:
+                    raise MetaAnalysisError(f"{Path(notebook).name}: an exercise has no label")
+                found[label[1]] = False
+            elif head[1] == "solution-end":
+                inside = ""
+            else:
+                target = block.splitlines()[0].split("}", 1)[1].strip()
+                if head[1] == "solution-start":
+                    inside = target
+                else:
+                    found[target] = True
+    return found

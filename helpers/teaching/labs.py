@@ -1,0 +1,314 @@
+"""Simulations for teaching: the truth is known, so that a method can be seen to fail.
+
+Every lab draws all its meta-analyses at once and returns one row per point of a curve, with the
+Monte Carlo standard error of the value (Morris et al. 2019, doi:10.1002/sim.8086). The same seed
+gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.batch_intervals import mu_limits, profile_mu_limits, symmetric_limits
+from helpers.bias.null import simulate_null
+from helpers.distributions import logit
+from helpers.effects import get_measure
+from helpers.errors import UnsupportedError
+from helpers.pooling.inverse_variance import fit_inverse_variance
+from helpers.simulation.truth import Scenario, simulate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "back_transform_lab",
+    "coverage_lab",
+    "egger_lab",
+    "i2_lab",
+    "prediction_lab",
+]
+
+
+def _row(x: float, curve: str, values: Array) -> dict[str, Any]:
+    """Mean over replicates with its Monte Carlo standard error."""
+    error = float(values.std(ddof=1)) / np.sqrt(values.size)
+    return {"x": float(x), "curve": curve, "value": float(values.mean()), "mcse": float(error)}
+
+
+def _frame(rows: list[dict[str, Any]], x: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows).rename(columns={"x": x})
+
+
+def _checked(replicates: int) -> None:
+    if replicates < 2:
+        raise UnsupportedError(f"replicates={replicates}: expected at least 2")
+
+
+def i2_lab(
+    sizes: Iterable[int] = (30, 60, 120, 240, 480, 960, 1920),
+    taus: Iterable[float] = (0.0, 0.2, 0.4),
+    *,
+    k: int = 20,
+    proportion: float = 0.2,
+    replicates: int = 1000,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Mean I2 of studies whose true differences stay the same while the studies grow.
+
+    Parameters
+    ----------
+    sizes : iterable of int
+        Patients of every study.
+    taus : iterable of float
+        Standard deviation of the true logits.
+    k, proportion, replicates, seed
+        Studies of a meta-analysis, typical proportion, simulated meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `patients`, `curve` ("tau = 0.2" ...), `value` (fraction, not percent, so that
+        it is printed as one), `mcse`. I2 follows DerSimonian and Laird's tau2.
+
+    Examples
+    --------
+    >>> found = i2_lab(sizes=(50, 1000), taus=(0.3,), replicates=200)
+    >>> bool(found["value"].iloc[1] > found["value"].iloc[0])
+    True
+    """
+    _checked(replicates)
+    rows = []
+    for tau in taus:
+        for n in sizes:
+            sample = simulate(Scenario(k, proportion, tau, sizes=(int(n),)), replicates, seed)
+            yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
+            fit = fit_inverse_variance(yi, vi, method="DL")
+            rows.append(_row(n, f"tau = {tau:g}", fit.I2 / 100.0))
+    return _frame(rows, "patients")
+
+
+def prediction_lab(
+    studies: Iterable[int] = (5, 8, 12, 20, 35, 60),
+    *,
+    tau: float = 0.4,
+    proportion: float = 0.2,
+    size: int = 200,
+    replicates: int = 800,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """How often the true rate of a new study lies in the interval of the mean, and in the other.
+
+    Parameters
+    ----------
+    studies : iterable of int
+        Studies of a meta-analysis, three at least.
+    tau, proportion, size, replicates, seed
+        The truth, patients of every study, simulated meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `studies`, `curve` ("confidence interval", "prediction interval"), `value` (exact
+        probability for a new study, averaged over the meta-analyses), `mcse`. REML; the
+        prediction interval has k - 2 degrees of freedom (doi:10.1111/j.1467-985X.2008.00552.x).
+
+    Examples
+    --------
+    >>> found = prediction_lab((10,), replicates=100).set_index("curve")["value"]
+    >>> bool(found["prediction interval"] > found["confidence interval"])
+    True
+    """
+    _checked(replicates)
+    rows = []
+    for k in studies:
+        if k < 3:
+            raise UnsupportedError(f"studies: found {k}, expected at least 3")
+        truth = Scenario(int(k), proportion, tau, sizes=(size,))
+        sample = simulate(truth, replicates, seed)
+        yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
+        fit = fit_inverse_variance(yi, vi, method="REML")
+        spread = np.sqrt(fit.tau2.tau2 + fit.se**2)
+        limits = {
+            "confidence interval": symmetric_limits(fit.mu, fit.se, 0.95),
+            "prediction interval": symmetric_limits(fit.mu, spread, 0.95, fit.df - 1.0),
+        }
+        rows += [_row(k, name, truth.within(*pair)) for name, pair in limits.items()]
+    return _frame(rows, "studies")
+
+
+def egger_lab(
+    events: Any,
+    n: Any,
+    proportions: Iterable[float] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5),
+    *,
+    tests: Iterable[str] = ("Egger (logit)", "Peters (weights from size)", "Double arcsine"),
+    tau: float = 0.4,
+    replicates: int = 500,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """How often tests for small-study effects reject where nothing is to be found.
+
+    Parameters
+    ----------
+    events, n : array_like
+        Cohorts whose sizes are kept. Their events are not: they are drawn anew.
+    proportions : iterable of float
+        Typical proportion of the simulated cohorts.
+    tests : iterable of str
+        Some of the tests of `helpers.bias.simulate_null`.
+    tau, replicates, seed
+        Standard deviation of the true logits, simulated sets, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `proportion`, `curve` (the test), `value` (share of sets with p below 0.05),
+        `mcse`.
+
+    Examples
+    --------
+    >>> found = egger_lab([1, 2, 9, 12, 30], [20, 60, 90, 200, 400], (0.1,), replicates=50)
+    >>> found["curve"].tolist()
+    ['Egger (logit)', 'Peters (weights from size)', 'Double arcsine']
+    """
+    _checked(replicates)
+    wanted, rows = tuple(tests), []
+    for proportion in proportions:
+        run = simulate_null(
+            events=events, n=n, mu=float(logit(proportion)), tau2=tau**2,
+            replicates=replicates, seed=seed,
+        )  # fmt: skip
+        unknown = [name for name in wanted if name not in run.tests]
+        if unknown:
+            raise UnsupportedError(
+                f"tests: found {', '.join(unknown)}, expected some of {', '.join(run.tests)}"
+            )
+        for name in wanted:
+            i = run.tests.index(name)
+            rows.append(
+                {
+                    "x": float(proportion),
+                    "curve": name,
+                    "value": run.rejection[i],
+                    "mcse": run.rejection_se[i],
+                }
+            )
+    return _frame(rows, "proportion")
+
+
+def back_transform_lab(
+    largest: Iterable[int] = (20, 50, 100, 300, 1000, 3000, 10000, 30000),
+    *,
+    small: int = 20,
+    k: int = 10,
+    proportion: float = 0.03,
+    replicates: int = 1000,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Pool double arcsines of small studies and one that grows, and turn them back.
+
+    All studies have the same true proportion, so that every method should give it.
+
+    Parameters
+    ----------
+    largest : iterable of int
+        Patients of the one study that grows.
+    small, k : int
+        Patients of the others, and studies in all.
+    proportion : float
+        The truth of all studies.
+    replicates, seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns `patients` (of the largest study), `curve`, `value` (mean pooled proportion),
+        `mcse`. Curves: "double arcsine, harmonic mean" (doi:10.1080/00031305.1978.10479283),
+        "double arcsine, inverse variance" (doi:10.1136/jech-2013-203104), and "all patients in
+        one pot", which is right here because nothing differs between the studies.
+
+    Notes
+    -----
+    The failure is that of Schwarzer et al. 2019, doi:10.1002/jrsm.1348.
+
+    Examples
+    --------
+    >>> found = back_transform_lab((10000,), replicates=100).set_index("curve")["value"]
+    >>> bool(found["double arcsine, harmonic mean"] < 0.02 < found["all patients in one pot"])
+    True
+    """
+    _checked(replicates)
+    measure, rows = get_measure("double-arcsine"), []
+    for top in largest:
+        rng = np.random.default_rng([seed, int(top)])
+        n = np.array([small] * (k - 1) + [int(top)], dtype=float)
+        events = rng.binomial(n.astype(np.int64), proportion, (replicates, k)).astype(float)
+        size = np.broadcast_to(n, events.shape)
+        yi, vi = measure.effects(events, size)
+        fit = fit_inverse_variance(yi, vi, method="common")
+        harmonic = np.full(replicates, 1.0 / np.mean(1.0 / n))
+        values = {
+            "double arcsine, harmonic mean": measure.inverse(fit.mu, harmonic),
+            "double arcsine, inverse variance": measure.inverse(fit.mu, 0.25 / fit.se**2),
+            "all patients in one pot": events.sum(axis=1) / n.sum(),
+        }
+        rows += [_row(top, name, np.asarray(value)) for name, value in values.items()]
+    return _frame(rows, "patients")
+
+
+def coverage_lab(
+    studies: Iterable[int] = (3, 4, 5, 7, 10, 15, 25, 40),
+    *,
+    tau: float = 0.4,
+    proportion: float = 0.2,
+    sizes: Iterable[int] = (30, 60, 120, 500),
+    replicates: int = 1000,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """How often three intervals hold the mean of the true effects.
+
+    Effects are drawn from the normal model that the intervals suppose, so that nothing but the
+    interval is on trial.
+
+    Parameters
+    ----------
+    studies : iterable of int
+        Studies of a meta-analysis, two at least.
+    tau, proportion, sizes, replicates, seed
+        The truth (`helpers.simulation.Scenario`), simulated meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `studies`, `curve` ("Wald", "Knapp-Hartung", "profile likelihood"), `value`
+        (coverage), `mcse`. The first two with REML, the last with maximum likelihood.
+
+    Examples
+    --------
+    >>> found = coverage_lab((5,), replicates=200).set_index("curve")["value"]
+    >>> bool(found["Wald"] < found["Knapp-Hartung"])
+    True
+    """
+    _checked(replicates)
+    rows = []
+    for k in studies:
+        truth = Scenario(int(k), proportion, tau, sizes=tuple(sizes), family="normal-normal")
+        sample = simulate(truth, replicates, seed)
+        reml = fit_inverse_variance(sample.yi, sample.vi, method="REML")  # type: ignore[arg-type]
+        ml = fit_inverse_variance(sample.yi, sample.vi, method="ML")  # type: ignore[arg-type]
+        limits = {
+            "Wald": mu_limits(reml, "wald", 0.95),
+            "Knapp-Hartung": mu_limits(reml, "knapp-hartung", 0.95),
+            "profile likelihood": profile_mu_limits(ml, 0.95, grid_points=24, rtol=1e-6),
+        }
+        for name, (low, high) in limits.items():
+            rows.append(_row(k, name, ((low <= truth.mu) & (truth.mu <= high)).astype(float)))
+    return _frame(rows, "studies")

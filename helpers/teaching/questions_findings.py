@@ -1,0 +1,413 @@
+"""Self-check questions of the chapters on findings and trust."""
+
+from __future__ import annotations
+
+from helpers import prose
+from helpers.teaching.facts import COLUMNS, cohorts, fit, groups
+from helpers.teaching.quiz import Question, question, which
+
+__all__ = [
+    "bayes",
+    "causes_of_death",
+    "meta_regression",
+    "multiverse",
+    "reproduction",
+    "small_study_effects",
+    "subgroups",
+    "summary_of_findings",
+    "time_at_risk",
+    "your_own_table",
+]
+
+ALPHA = 0.05
+
+
+def subgroups() -> tuple[Question, ...]:
+    """Questions on subgroups."""
+    found = groups("entity")
+    p = {tau2: groups("entity", tau2=tau2).test.p for tau2 in ("separate", "common")}
+    below = {tau2: value < ALPHA for tau2, value in p.items()}
+    both = f"{prose.p_value(p['separate'])} with separate, {prose.p_value(p['common'])} with one"
+    steady = (
+        "No: both ways fall on the same side of 0.05",
+        f"The test between the diseases gives {both} variance.",
+    )
+    turns = (
+        "Yes: it is below 0.05 in one way and above in the other",
+        f"The test between the diseases gives {both} variance.",
+    )
+    agree = below["separate"] == below["common"]
+    return (
+        which(
+            "In which disease is pooled nonrelapse mortality highest?",
+            {name: part.estimate for name, part in found.groups.items()},
+            lambda name, value: f"{name}: {prose.estimate(found.groups[name])}.",
+        ),
+        question(
+            "Does the difference between diseases depend on whether each has its own variance "
+            "between cohorts?",
+            right=steady if agree else turns,
+            wrong=[
+                turns if agree else steady,
+                ("The variance has no part in such a test", "It sets the width of every group."),
+            ],
+        ),
+        question(
+            "Products differ with a p-value below one in a thousand. Is the product the cause?",
+            right=(
+                "That does not follow: nobody drew lots for the product",
+                "Disease, year, setting and follow-up go with the product.",
+            ),
+            wrong=[
+                (
+                    "Yes, chance is excluded",
+                    "Chance is one explanation. Confounding is another, and has no p-value.",
+                ),
+                (
+                    "Yes, if the test was prespecified",
+                    "A plan guards against choosing among tests, not against confounding.",
+                ),
+            ],
+        ),
+    )
+
+
+def meta_regression() -> tuple[Question, ...]:
+    """Questions on meta-regression."""
+    from helpers.published_models import published_regression
+
+    models = {name: published_regression(f"{name}: all factors") for name in ("LBCL", "MM")}
+    each = {name: model.k / (len(model.coefficients) - 1) for name, model in models.items()}
+    return (
+        which(
+            "In which disease has the model with all factors fewer cohorts for each coefficient?",
+            each,
+            lambda name, value: (
+                f"{name}: {prose.number(value, 1)} cohorts per coefficient, where "
+                "ten are a common rule."
+            ),
+            smallest=True,
+        ),
+        question(
+            "Cohorts with longer follow-up have more deaths. Do patients who are followed longer?",
+            right=(
+                "Perhaps; a relation between cohorts need not hold between patients",
+                "That is ecological bias.",
+            ),
+            wrong=[
+                ("Yes, cohorts are made of patients", "Averages may be related by other things."),
+                ("No, that is always an artefact", "It may well hold. The data cannot tell."),
+            ],
+        ),
+    )
+
+
+def causes_of_death() -> tuple[Question, ...]:
+    """Questions on causes of death."""
+    from helpers.causes import share_bounds
+
+    bounds = share_bounds()
+    low, high = bounds.bounds
+    return (
+        question(
+            f"The cause of {prose.counted(bounds.unknown, 'death')} is unknown. Between what may "
+            "the share of infection lie, chance aside?",
+            right=(
+                prose.percent_range((low, high)),
+                "None of the unknown deaths was an infection, or all of them were.",
+            ),
+            wrong=[
+                (
+                    prose.percent_range(bounds.none.ci),
+                    "That is the sampling error of one share, not what the unknown could change.",
+                ),
+                (
+                    f"exactly {prose.percent(bounds.random.estimate)}",
+                    "That supposes the unknown deaths to be like the known ones.",
+                ),
+            ],
+        ),
+        question(
+            "The share of infection is higher in one group than in another. Do more of its "
+            "patients die of infection?",
+            right=(
+                "Not necessarily: the group may have fewer deaths of other causes",
+                "A share among deaths has deaths below the line, not patients.",
+            ),
+            wrong=[
+                ("Yes", "Only if both groups had as many deaths among their patients."),
+                ("No, fewer", "That does not follow either."),
+            ],
+        ),
+    )
+
+
+def time_at_risk() -> tuple[Question, ...]:
+    """Questions on time at risk."""
+    from helpers import rates
+
+    data = rates.with_person_time(cohorts())
+    contrast = rates.time_contrast(data, by="product", levels=("cilta-cel", "ide-cel"))
+    crude, rate = float(contrast.at(0)["ratio"]), float(contrast.at(1)["ratio"])
+    exponent, _, _ = rates.follow_up_exponent(data)
+    more = 2**exponent - 1
+    word = "falls" if rate < crude else "rises"
+    return (
+        question(
+            "Cilta-cel is compared with ide-cel per patient-year in place of per patient. What "
+            "happens to the ratio?",
+            right=(
+                f"It {word} from {prose.number(crude, 1)} to {prose.number(rate, 1)}",
+                "The two products were followed for different times.",
+            ),
+            wrong=[
+                (
+                    f"It stays at {prose.number(crude, 1)}",
+                    "Only equal follow-up would leave it alone.",
+                ),
+                (
+                    f"It {'rises' if rate < crude else 'falls'} to "
+                    f"{prose.number(crude**2 / rate, 1)}",
+                    "That is the other direction: divide by more time and the rate is lower.",
+                ),
+            ],
+        ),
+        question(
+            "Follow-up doubles from one cohort to another. How many more deaths go with it here?",
+            right=(
+                prose.percent(more, 0),
+                "Deaths grow with a power of follow-up that lies well below one: most come early.",
+            ),
+            wrong=[
+                (
+                    prose.percent(1.0, 0),
+                    "That would be a constant rate, as patient-years suppose.",
+                ),
+                (prose.percent(0.0, 0), "That would mean that all deaths come at once."),
+            ],
+        ),
+    )
+
+
+def small_study_effects() -> tuple[Question, ...]:
+    """Questions on small-study effects."""
+    from helpers.bias import simulate_null
+
+    run = simulate_null(fit(), replicates=400)
+    share = dict(zip(run.tests, run.rejection, strict=True))
+    asked = ("Egger (logit)", "Peters (weights from size)", "Double arcsine")
+    return (
+        which(
+            "Cohorts are simulated without any bias. Which test sounds the alarm most often?",
+            {name: share[name] for name in asked},
+            lambda name, value: (
+                f"{name}: in {prose.percent(value, 0)} of the simulated sets, "
+                f"where {prose.percent(run.alpha, 0)} were promised."
+            ),
+        ),
+        question(
+            "Why do a logit and its standard error go together?",
+            right=(
+                "Both are computed from the same deaths",
+                "By chance few deaths give a low logit and a large standard error at once.",
+            ),
+            wrong=[
+                (
+                    "Because small studies are published only with high rates",
+                    "That would be publication bias. The relation is there without it.",
+                ),
+                (
+                    "Because large cohorts are treated better",
+                    "That might be so, but the relation is there without it, too.",
+                ),
+            ],
+        ),
+    )
+
+
+def multiverse() -> tuple[Question, ...]:
+    """Questions on the multiverse."""
+    from helpers.multiverse.claims import CLAIMS, claim_multiverse
+
+    data = cohorts()
+    certain = {}
+    for key in ("overall", "mcl-lbcl", "cilta-ide", "infection"):
+        share = claim_multiverse(data, key).share_certain
+        certain[CLAIMS[key].statement] = share.count / share.of
+    return (
+        which(
+            "Which claim has its whole interval on its side in the largest share of analyses?",
+            certain,
+            lambda name, value: f"In {prose.percent(value, 0)} of the analyses.",
+        ),
+        question(
+            "A claim holds in nine of ten analyses. What is the probability that it is true?",
+            right=(
+                "That cannot be said from the multiverse",
+                "Analyses are no sample of anything, and all of them share the same data.",
+            ),
+            wrong=[
+                (prose.percent(0.9, 0), "A share of analyses is not a probability."),
+                (
+                    "At least one half",
+                    "If all analyses share one bias, they may all be wrong together.",
+                ),
+            ],
+        ),
+    )
+
+
+def bayes() -> tuple[Question, ...]:
+    """Questions on Bayes."""
+    from helpers.bayes import posterior
+
+    found = posterior(fit())
+    threshold = 0.10
+    new = float(found.probability_above(threshold, of="new"))
+    mean = float(found.probability_above(threshold))
+    return (
+        question(
+            "How likely is it that the true rate of a new centre is above one in ten?",
+            right=(
+                prose.percent(new, 0),
+                "From the predictive distribution, which holds the variance between centres.",
+            ),
+            wrong=[
+                (
+                    prose.percent(mean, 1),
+                    "That is the probability that the mean of all centres is above one in ten.",
+                ),
+                (
+                    "A probability of that does not exist",
+                    "In Bayes' way of speaking it does, given model and prior.",
+                ),
+            ],
+        ),
+        question(
+            "What does a 95 % credible interval say?",
+            right=(
+                "Given the model, the prior and the data, the value lies in it with 95 %",
+                "It is a statement on the value.",
+            ),
+            wrong=[
+                (
+                    "Of many such intervals, 95 % hold the value",
+                    "That is a confidence interval: a statement on the procedure.",
+                ),
+                (
+                    "95 % of the cohorts lie in it",
+                    "That would be a statement on cohorts, nearer to a prediction interval.",
+                ),
+            ],
+        ),
+    )
+
+
+def summary_of_findings() -> tuple[Question, ...]:
+    """Questions on the summary of findings."""
+    mixed = fit()
+    return (
+        question(
+            "Which numbers belong into a summary for clinicians?",
+            right=(
+                f"{prose.per_1000(mixed.estimate)}, with the range for a new centre",
+                "Absolute numbers, and how much they differ from place to place.",
+            ),
+            wrong=[
+                (
+                    f"a logit of {prose.number(mixed.mu)} and tau2 of {prose.number(mixed.tau2)}",
+                    "The model's scale tells a clinic nothing.",
+                ),
+                (
+                    prose.p_value(mixed.heterogeneity.p),
+                    "A p-value of heterogeneity says neither how many nor how different.",
+                ),
+            ],
+        ),
+        question(
+            "The evidence is cohorts without a comparison group. What can certainty be about?",
+            right=(
+                "How often the outcome occurs in such patients",
+                "A rate can be known well from cohorts, and can be rated so.",
+            ),
+            wrong=[
+                ("Which product is safer", "Without a fair comparison this stays very uncertain."),
+                ("Nothing, only trials count", "For a frequency, cohorts are the right design."),
+            ],
+        ),
+    )
+
+
+def reproduction() -> tuple[Question, ...]:
+    """Questions on the reproduction report."""
+    from helpers.evidence import load_published
+
+    printed = float(
+        load_published("pooled").set_index("analysis")["random_estimate"]["all cohorts"]
+    )
+    digits = prose.agreeing_digits(fit(quad_points=7).estimate, printed)
+    return (
+        question(
+            "To how many significant digits is the published pooled estimate met?",
+            right=(
+                f"to {prose.word(digits)}",
+                "Ours and the printed value, as the common logarithm of their relative error.",
+            ),
+            wrong=[
+                (f"to {prose.word(max(1, digits // 3))}", "They are closer than that."),
+                ("to none", "Then the models or the data would differ."),
+            ],
+        ),
+        question(
+            "A published number is met to the last digit. What has been shown?",
+            right=(
+                "That the same data and the same method give it",
+                "Reproduction is about arithmetic and reporting.",
+            ),
+            wrong=[
+                ("That it is true", "Wrong data reproduce just as well."),
+                (
+                    "That the study would be found again",
+                    "That is replication: new patients, new data.",
+                ),
+            ],
+        ),
+    )
+
+
+def your_own_table() -> tuple[Question, ...]:
+    """Questions on a table of one's own."""
+    from helpers.pooling import pool
+
+    data = cohorts().nsmallest(4, "patients")
+    few = pool(data, **COLUMNS, model="glmm")
+    said = [caution.message for caution in few.cautions] or ["None of them applies here."]
+    return (
+        question(
+            "What does the reader do with a cell that says “n/a” in the column of deaths?",
+            right=(
+                "It refuses it and names file, row and column",
+                "An empty cell is missing. Anything else might mean something.",
+            ),
+            wrong=[
+                ("It takes it for zero", "Nothing is guessed and nothing is repaired."),
+                ("It leaves the study out", "A study would vanish without a word."),
+            ],
+        ),
+        question(
+            f"The {prose.word(few.k)} smallest cohorts are pooled. What belongs beside the result?",
+            right=(
+                f"Its interval and its {prose.counted(len(few.cautions), 'caution')}"
+                if few.cautions
+                else "Its interval",
+                " ".join(said),
+            ),
+            wrong=[
+                ("Its p-value", "A rate has no null hypothesis of interest."),
+                (
+                    "Nothing, it is the best estimate",
+                    "An estimate alone hides how little is known.",
+                ),
+            ],
+        ),
+    )

@@ -1,0 +1,292 @@
+"""Self-check questions of the chapters on evidence and method."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers import prose
+from helpers.teaching.facts import cohorts, fit
+from helpers.teaching.quiz import Question, question, which
+
+__all__ = ["audit", "data_extraction", "effect_sizes", "heterogeneity", "pooling", "the_question"]
+
+
+def the_question() -> tuple[Question, ...]:
+    """Questions on the question."""
+    data = cohorts()
+    crude = data["nonrelapse_deaths"].sum() / data["patients"].sum()
+    pooled = fit().estimate
+    return (
+        question(
+            "A patient's lymphoma comes back and he dies of it. Is this a nonrelapse death?",
+            right=(
+                "No, and he can no longer have one",
+                "The relapse ends his time at risk of a nonrelapse death: it competes with it.",
+            ),
+            wrong=[
+                ("Yes, every death counts", "That is overall mortality."),
+                (
+                    "No, but he stays at risk of one",
+                    "After the relapse a death is counted as following the relapse.",
+                ),
+            ],
+        ),
+        question(
+            "How many of 1,000 patients like these die without relapse, by the binomial "
+            "random-effects model?",
+            right=(
+                prose.per_1000(pooled),
+                "The pooled proportion, times 1,000; within the follow-up of the studies.",
+            ),
+            wrong=[
+                (
+                    prose.per_1000(crude),
+                    "That is all deaths over all patients, in which the largest cohorts decide.",
+                ),
+                (
+                    prose.per_1000(pooled / 10),
+                    "A factor of ten was lost between percent and per thousand.",
+                ),
+                (
+                    prose.per_1000(float(fit().ci.upper)),
+                    "That is the upper limit of the confidence interval of the mean.",
+                ),
+            ],
+        ),
+    )
+
+
+def data_extraction() -> tuple[Question, ...]:
+    """Questions on data extraction."""
+    data = cohorts()
+    deaths = data.set_index("cohort")["nonrelapse_deaths"].sort_values()
+    top = {str(name): float(value) for name, value in deaths.tail(4).items()}
+    total = int(deaths.sum())
+    empty = data[["patients", "nonrelapse_deaths", "reported_nrm"]].isna().sum().astype(float)
+    return (
+        which(
+            "Which cohort brings the most deaths?",
+            top,
+            lambda name, value: f"{name} brings {prose.share(int(value), total, 0)}.",
+        ),
+        which(
+            "Which of these columns is empty in most cohorts?",
+            {
+                "patients treated": empty["patients"],
+                "nonrelapse deaths": empty["nonrelapse_deaths"],
+                "nonrelapse mortality as the study reports it": empty["reported_nrm"],
+            },
+            lambda name, value: f"It is empty in {prose.counted(int(value), 'cohort')}.",
+        ),
+        question(
+            "A table passes every check of the reader. What has been shown?",
+            right=(
+                "That its values are possible and fit together",
+                "Types, ranges and labels are right. Whether they are those of the source, "
+                "only the source tells.",
+            ),
+            wrong=[
+                ("That its values are right", "A transposed denominator passes every check."),
+                (
+                    "That the extraction was done twice",
+                    "Double extraction is a way of working that no check of a table can see.",
+                ),
+            ],
+        ),
+    )
+
+
+def audit() -> tuple[Question, ...]:
+    """Questions on the audit."""
+    from helpers.corrections import apply_corrections
+    from helpers.evidence import load_sources
+    from helpers.pooling import pool
+    from helpers.teaching.facts import COLUMNS
+
+    sources = load_sources()
+    seen = (sources == "confirmed")[["patients_check", "deaths_check"]].sum()
+    corrected = pool(apply_corrections(cohorts()).data, **COLUMNS, model="glmm")
+    change = corrected.estimate - fit().estimate
+    inside = fit().ci.lower <= corrected.estimate <= fit().ci.upper
+    moves = f"It moves by {prose.number(100 * change)} percentage points"
+    return (
+        question(
+            "What do all suggested corrections together do to the pooled estimate?",
+            right=(
+                f"{moves} and {'stays inside' if inside else 'leaves'} the published interval",
+                f"From {prose.percent(fit().estimate)} to {prose.percent(corrected.estimate)}.",
+            ),
+            wrong=[
+                (
+                    f"{moves} and {'leaves' if inside else 'stays inside'} the published interval",
+                    f"The published interval runs {prose.percent_range(fit().ci)}; the corrected "
+                    f"estimate is {prose.percent(corrected.estimate)}.",
+                ),
+                ("Nothing", "A corrected count changes a likelihood, if only a little."),
+            ],
+        ),
+        which(
+            "What was confirmed in a public text for more cohorts?",
+            {
+                "the number of patients": float(seen["patients_check"]),
+                "the number of deaths": float(seen["deaths_check"]),
+            },
+            lambda name, value: f"For {prose.counted(int(value), 'cohort')} {name} was confirmed.",
+        ),
+    )
+
+
+def effect_sizes() -> tuple[Question, ...]:
+    """Questions on effect sizes."""
+    from helpers.measures import back_transforms, exact_coverage
+
+    data = cohorts()
+    none = data[data["nonrelapse_deaths"] == 0].sort_values("patients").iloc[0]
+    n = int(none["patients"])
+    upper = fit().studies.loc[none["cohort"], "ci_upper"]
+    coverage = exact_coverage(
+        n, np.linspace(0.02, 0.2, 60), ("Wald, raw", "Wilson", "Clopper-Pearson")
+    ).mean()
+    back = back_transforms(fit("random", measure="double-arcsine"))["estimate"]
+    names = {
+        "the smallest cohort's": back["smallest cohort"],
+        "the harmonic mean": back["harmonic mean"],
+        "the largest cohort's": back["largest cohort"],
+    }
+    return (
+        question(
+            f"In {none['cohort']} nobody of {prose.counted(n, 'patient')} died. What follows?",
+            right=(
+                f"A true rate of up to {prose.percent(upper)} is compatible with it",
+                "That is the upper limit of Wilson's interval.",
+            ),
+            wrong=[
+                ("The true rate is zero", "Without an event an estimate is zero, not a truth."),
+                (
+                    "The cohort has to be left out",
+                    "Leaving out cohorts without events raises the pooled rate; the binomial "
+                    "model needs no logit of them.",
+                ),
+            ],
+        ),
+        which(
+            f"With {prose.counted(n, 'patient')}, which interval holds the true proportion least "
+            "often (rates between one in fifty and one in five)?",
+            {str(name): float(value) for name, value in coverage.items()},
+            lambda name, value: f"{name}: in {prose.percent(value)} of cohorts on average.",
+            smallest=True,
+        ),
+        which(
+            "The same pooled double arcsine is turned back with three sample sizes. Which one "
+            "gives the highest proportion?",
+            {name: float(value) for name, value in names.items()},
+            lambda name, value: (
+                f"With {name} it becomes {prose.percent(value)}. No size is right "
+                "for cohorts of different size."
+            ),
+        ),
+    )
+
+
+def pooling() -> tuple[Question, ...]:
+    """Questions on pooling."""
+    mixed, common = fit(), fit("common", method="likelihood")
+    predicted = mixed.prediction_interval()
+    largest = str(common.studies["weight"].idxmax())
+    share = float(common.studies["weight"].max()) / 100
+    other = float(fit("random").studies["weight"][largest]) / 100
+    return (
+        question(
+            "A new centre asks where its own true rate may lie. What do you answer?",
+            right=(
+                prose.percent_range(predicted),
+                "The prediction interval: it holds the variance between centres.",
+            ),
+            wrong=[
+                (
+                    prose.percent_range(mixed.ci),
+                    "That is the confidence interval of the mean of all such centres.",
+                ),
+                (
+                    prose.percent_range(common.ci),
+                    "That interval supposes that all centres have the same rate.",
+                ),
+            ],
+        ),
+        question(
+            f"{largest} carries {prose.percent(share, 0)} of the weight in a common-effect model. "
+            "And by random effects?",
+            right=(
+                prose.percent(other, 0),
+                "tau2 stands in every weight, so that large and small cohorts come closer.",
+            ),
+            wrong=[
+                (
+                    prose.percent(min(2 * share, 0.99), 0),
+                    "Random effects take weight from large cohorts; they do not add to it.",
+                ),
+                (
+                    f"also {prose.percent(share, 0)}",
+                    "That would be so only if tau2 were zero.",
+                ),
+            ],
+        ),
+    )
+
+
+def heterogeneity() -> tuple[Question, ...]:
+    """Questions on heterogeneity."""
+    mixed = fit()
+    I2 = prose.percent(mixed.heterogeneity.I2 / 100, 0)
+    low, high = mixed.tau2_ci()
+    return (
+        question(
+            f"What does an I2 of {I2} say?",
+            right=(
+                "How much of the scatter is more than chance, as a share",
+                "A share of what is seen, so that it depends on how large the cohorts are.",
+            ),
+            wrong=[
+                (
+                    "How far the true rates lie apart",
+                    "That is tau2, or the prediction interval in the unit of the outcome.",
+                ),
+                (
+                    f"That {I2} of the cohorts differ from the rest",
+                    "It counts variance, not cohorts.",
+                ),
+                (
+                    "That pooling is forbidden",
+                    "No threshold forbids it; a random-effects model describes the spread.",
+                ),
+            ],
+        ),
+        question(
+            "How well is the variance between the cohorts known?",
+            right=(
+                f"It may be anything from {prose.number(low)} to {prose.number(high)}",
+                f"tau2 is {prose.number(mixed.tau2)}; that is its 95 % interval.",
+            ),
+            wrong=[
+                (
+                    f"It is {prose.number(mixed.tau2)}, exactly",
+                    "An estimate from a few dozen cohorts has an interval, and a wide one.",
+                ),
+                (
+                    "It cannot be estimated",
+                    "It can, with an interval, as soon as there are several cohorts.",
+                ),
+            ],
+        ),
+        question(
+            "All cohorts double in size, and the true rates stay as they are. What happens?",
+            right=(
+                "I2 rises, tau2 stays about the same",
+                "Chance shrinks, so that a larger share of the scatter is real.",
+            ),
+            wrong=[
+                ("I2 and tau2 fall", "Chance falls; the true differences stay."),
+                ("Both stay the same", "tau2 does. I2 compares it with chance, which shrinks."),
+            ],
+        ),
+    )

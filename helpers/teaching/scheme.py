@@ -1,0 +1,171 @@
+"""The marking scheme of the exam: tasks, marks and what earns them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.errors import MetaAnalysisError
+from helpers.teaching.goals import LEVELS
+
+if TYPE_CHECKING:
+    from helpers.tables import Table
+
+__all__ = ["Criterion", "Scheme", "Task", "read_scheme"]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What earns marks.
+
+    Attributes
+    ----------
+    marks : int
+    what : str
+    """
+
+    marks: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of the exam.
+
+    Attributes
+    ----------
+    label : str
+        Label of the exercise on the page.
+    title, chapter, level : str
+        In words; the chapter that prepares for it; one of `helpers.teaching.LEVELS`.
+    minutes : int
+    criteria : tuple of Criterion
+    """
+
+    label: str
+    title: str
+    chapter: str
+    level: str
+    minutes: int
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def marks(self) -> int:
+        """Marks of the task: the sum of its criteria."""
+        return sum(criterion.marks for criterion in self.criteria)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """The tasks in their order, and the share of the marks that is enough.
+
+    Attributes
+    ----------
+    pass_share : float
+    tasks : tuple of Task
+    """
+
+    pass_share: float
+    tasks: tuple[Task, ...]
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    @property
+    def marks(self) -> int:
+        """All marks."""
+        return sum(task.marks for task in self.tasks)
+
+    @property
+    def minutes(self) -> int:
+        """Time for all tasks."""
+        return sum(task.minutes for task in self.tasks)
+
+    @property
+    def needed(self) -> int:
+        """The smallest number of marks that is enough."""
+        return int(-(-self.marks * self.pass_share // 1))
+
+    def overview(self) -> Table:
+        """Show tasks with level, time and marks."""
+        import pandas as pd
+
+        from helpers.tables import table
+
+        frame = pd.DataFrame(
+            [
+                {"task": t.title, "level": t.level, "minutes": t.minutes, "marks": t.marks}
+                for t in self.tasks
+            ]
+        )
+        return table(frame, caption="Tasks, time and marks", name="exam-tasks")
+
+    def table(self) -> Table:
+        """Show what earns marks, grouped by task."""
+        import pandas as pd
+
+        from helpers.tables import table
+
+        frame = pd.DataFrame(
+            [
+                {"criterion": c.what, "marks": c.marks, "task": f"{t.title} ({t.marks})"}
+                for t in self.tasks
+                for c in t.criteria
+            ]
+        )
+        return table(
+            frame, caption="What earns marks", groups="task", name="exam-marks", long=False
+        )
+
+
+def read_scheme(path: str | Path) -> Scheme:
+    """Read the marking scheme.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with ``pass_share`` and one ``[[task]]`` per task: label, title, chapter,
+        level, minutes, criteria (pairs of marks and words).
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing or unknown, a level is unknown, a task has no marks, or a label is
+        there twice.
+
+    Examples
+    --------
+    >>> from helpers.evidence import data_folder
+    >>> scheme = read_scheme(data_folder().parent / "book" / "exam.toml")
+    >>> scheme.marks == sum(task.marks for task in scheme)
+    True
+    """
+    name = Path(path).name
+    with Path(path).open("rb") as file:
+        content = tomllib.load(file)
+    wanted = {"label", "title", "chapter", "level", "minutes", "criteria"}
+    tasks = []
+    for row in content["task"]:
+        where = f"{name}, task {row.get('label')!r}"
+        if set(row) != wanted:
+            raise MetaAnalysisError(
+                f"{where}: found the fields {', '.join(sorted(row))}, "
+                f"expected {', '.join(sorted(wanted))}"
+            )
+        if row["level"] not in LEVELS:
+            raise MetaAnalysisError(
+                f"{where}: found level {row['level']!r}, expected one of {', '.join(LEVELS)}"
+            )
+        criteria = tuple(Criterion(int(marks), str(what)) for marks, what in row["criteria"])
+        if not criteria or min(c.marks for c in criteria) < 1:
+            raise MetaAnalysisError(f"{where}: expected criteria with at least one mark each")
+        tasks.append(Task(**{**row, "criteria": criteria}))
+    labels = [task.label for task in tasks]
+    if len(set(labels)) < len(labels):
+        raise MetaAnalysisError(f"{name}: a label stands there twice")
+    if not 0.0 < content["pass_share"] < 1.0:
+        raise MetaAnalysisError(f"{name}: expected a pass_share between 0 and 1")
+    return Scheme(float(content["pass_share"]), tuple(tasks))
