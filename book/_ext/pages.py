@@ -40,6 +40,10 @@ AROUND = (
 # a figure's colours fall back to others where the book's sheet is missing; on its pages it is there
 _FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]*)\)")
 _REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
+# a heading that is one letter of a formula, which axe and some readers of a table take for empty
+_LETTER = re.compile(
+    r'(<th class="head"><p>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</p></th>)'
+)
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -94,7 +98,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     context["script_files"] = [s for s in scripts if not any(f in _text(s) for f in FOREIGN)]
     for fault, mended in IN_BODY:
         context["body"] = context.get("body", "").replace(fault, mended)
-    context["body"] = distinct(lighter(context["body"]))
+    body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
+    context["body"] = distinct(lighter(body))
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (
