@@ -1,0 +1,222 @@
+"""What the results of a report say, in sentences that hold no typed number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers import prose
+from helpers.effects import study_interval
+from helpers.errors import UnsupportedError
+from helpers.plots.forest_text import lower
+from helpers.report.analysis import Analysis
+from helpers.report.figures import Words
+
+if TYPE_CHECKING:
+    from helpers.pooling import PoolResult
+
+__all__ = [
+    "answer",
+    "deletion",
+    "for_a_paper",
+    "groups",
+    "heterogeneity",
+    "models",
+    "one_sided",
+    "rates",
+    "regression",
+    "small_studies",
+]
+
+
+def _prediction(fit: PoolResult) -> str | None:
+    try:
+        return prose.percent_range(fit.prediction_interval())
+    except UnsupportedError:
+        return None
+
+
+def answer(analysis: Analysis, words: Words) -> str:
+    """Give the result in one or two sentences."""
+    fit = analysis.fit
+    if analysis.one_sided:
+        return one_sided(analysis, words)
+    if fit.k == 1:
+        return (
+            f"There is one cohort: {prose.share(fit.events or 0, fit.n or 1)}. Nothing is pooled, "
+            f"and {lower(words.outcome)} is that of this cohort, {prose.estimate(fit)}."
+        )
+    text = (
+        f"Pooled over {prose.count(fit.k)} cohorts, {lower(words.outcome)} is "
+        f"{prose.estimate(fit)}."
+    )
+    expected = _prediction(fit)
+    if expected is not None:
+        text += f" A new, similar cohort may expect anything from {expected}."
+    return text
+
+
+def one_sided(analysis: Analysis, words: Words) -> str:
+    """Say what is known when no one, or everyone, had the event."""
+    fit = analysis.fit
+    low, high = study_interval([fit.events], [fit.n], method="clopper-pearson", level=fit.level)
+    none = fit.events == 0
+    return (
+        f"{'None' if none else 'All'} of {prose.count(fit.n or 0)} people in "
+        f"{prose.counted(fit.k, 'cohort')} had the event. If all cohorts share one rate, the "
+        f"exact {prose.interval((float(low[0]), float(high[0])), fit.level)} for "
+        f"{lower(words.outcome)}. A variance between cohorts cannot be estimated from such a "
+        "table, so this interval may be too narrow."
+    )
+
+
+def models(analysis: Analysis) -> str:
+    """Say whether the choice of the model matters."""
+    fit, other = analysis.fit, analysis.beside
+    if analysis.one_sided:
+        return (
+            "A logit of zero or one is infinite. The table below is therefore on the arcsine "
+            "scale, where both are ordinary values; the exact interval above needs no model."
+        )
+    if other is None:
+        return "There is no second model for this table."
+    apart = 100 * abs(other.estimate - fit.estimate)
+    return (
+        f"The two models differ by {prose.number(apart, 1)} percentage points. The binomial "
+        "model takes the counts as they are; inverse variance treats the observed logits as "
+        "normal, adds one half where a cohort has no event, and is worst where events are few."
+    )
+
+
+def heterogeneity(analysis: Analysis) -> str:
+    """Say how much the cohorts differ."""
+    fit = analysis.fit
+    if fit.k < 2:
+        return "One cohort cannot differ from others."
+    text = (
+        f"Of the variation between the cohorts {prose.percent(fit.heterogeneity.I2 / 100, 0)} "
+        f"is more than chance (I²), {prose.p_value(fit.heterogeneity.p)} for one common rate. "
+    )
+    if fit.model == "common":
+        return text + "The chosen model ignores it: it supposes one rate for all."
+    text += f"The variance between cohorts, τ², is {prose.number(fit.tau2, 3)}"
+    try:
+        text += f" ({prose.interval(fit.tau2_ci(), fit.level, unit='number', digits=3)})."
+    except UnsupportedError:
+        text += "."
+    expected = _prediction(fit)
+    if expected is None:
+        return text + " There are too few cohorts for a prediction interval."
+    return (
+        text + f" The prediction interval, {expected}, says where the true value of a new, "
+        "similar cohort may lie. It is the number for a clinic that asks what to expect; the "
+        "confidence interval is about the mean alone."
+    )
+
+
+def groups(analysis: Analysis) -> str:
+    """Say whether the groups differ, and what that does not show."""
+    assert analysis.groups is not None
+    found = analysis.groups
+    ordered = sorted(found.groups.items(), key=lambda item: item[1].estimate)
+    (low_name, low), (high_name, high) = ordered[0], ordered[-1]
+    return (
+        f"The lowest value is that of {low_name}, {prose.estimate(low)}, the highest that of "
+        f"{high_name}, {prose.estimate(high)}; the test between the groups gives "
+        f"{prose.p_value(found.test.p)}. The cohorts were not randomised to their groups, which "
+        "may differ in anything else: this describes the groups and explains nothing."
+    )
+
+
+def regression(analysis: Analysis, column: str) -> str:
+    """Say what one moderator does."""
+    fit = analysis.regressions[column]
+    row = fit.coefficients.iloc[-1]
+    more = "higher" if row["estimate"] > 0 else "lower"
+    text = (
+        f"Over {prose.counted(fit.k, 'cohort')} that report it, one unit more of "
+        f"{column.replace('_', ' ')} goes with a {more} value: {prose.number(row['estimate'], 3)} "
+        f"on the {fit.measure} scale "
+        f"({prose.interval((row['ci_lower'], row['ci_upper']), fit.level, unit='number', digits=3)}"
+        f"; {prose.p_value(row['p'])})"
+    )
+    if fit.R2 is not None:
+        text += f", which accounts for {prose.percent(fit.R2 / 100, 0)} of τ²"
+    few = " With fewer than ten cohorts such a slope is easily chance." if fit.k < 10 else ""
+    return text + ". A trend across cohorts need not hold for the people within them." + few
+
+
+def rates(analysis: Analysis, words: Words) -> str:
+    """Say how often events come per person-time."""
+    assert analysis.rates is not None
+    fit = analysis.rates
+    return (
+        f"Cohorts that are followed longer see more events. Per 100 person-years there are "
+        f"{prose.estimate(fit, 1, unit='number')} {lower(words.events_name)}, pooled over "
+        f"{prose.counted(fit.k, 'cohort')} with follow-up. Person-time is approximated by "
+        "patients times follow-up, which has to be in months."
+    )
+
+
+def deletion(analysis: Analysis) -> str:
+    """Say what single cohorts do to the result."""
+    assert analysis.leave_one_out is not None
+    frame = analysis.leave_one_out
+    low, high = frame["estimate"].min(), frame["estimate"].max()
+    text = (
+        f"Whichever cohort is left out, the estimate lies from {prose.percent_range((low, high))}."
+    )
+    if analysis.influence is not None:
+        marked = analysis.influence.frame
+        names = list(marked.index[marked["flagged"]])
+        outliers = list(marked.index[marked["outlier"]])
+        text += (
+            f" Influential by the usual rules: {prose.listing(names)}."
+            if names
+            else " No cohort is influential by the usual rules."
+        )
+        if outliers:
+            text += (
+                f" Outlying: {prose.listing(outliers)}; one cohort in twenty is expected to be. "
+                "An outlier is a reason to read that publication again, not to drop it."
+            )
+    return text
+
+
+def small_studies(analysis: Analysis) -> str:
+    """Say which test to believe and what it says."""
+    tests, null = analysis.tests, analysis.null
+    text = (
+        "The standard error of a logit is computed from the same events as the logit itself, so "
+        "Egger's test finds small-study effects in proportions that have none. The test on the "
+        "double arcsine scale rests on the size alone."
+    )
+    if "Double arcsine" not in tests:
+        return text
+    if null is None:
+        return f"{text} It gives {prose.p_value(tests['Double arcsine'].p)}, uncalibrated."
+    frame = null.summary_frame()
+    row, egger = frame.loc["Double arcsine"], frame.loc["Egger (logit)"]
+    return (
+        f"{text} In {prose.count(null.replicates)} simulated sets of the same sizes without any "
+        f"such effect, Egger's test rejects in {prose.percent(egger['rejection'], 0)} and the "
+        f"double arcsine test in {prose.percent(row['rejection'], 0)}; calibrated by these sets, "
+        f"the double arcsine test gives {prose.p_value(row['calibrated_p'])}. An asymmetric "
+        "funnel has many causes, and a quiet test is no proof that nothing was hidden."
+    )
+
+
+def for_a_paper(analysis: Analysis, words: Words) -> str:
+    """Give a paragraph that a paper could print."""
+    fit = analysis.fit
+    head = (
+        f"{prose.count(fit.events or 0)} events among {prose.count(fit.n or 0)} people in "
+        f"{prose.counted(fit.k, 'cohort')} were analysed. {fit.methods()} "
+    )
+    if analysis.one_sided:
+        return head + one_sided(analysis, words)
+    text = f"{head}{words.outcome} was {prose.estimate(fit)}"
+    if fit.model != "common" and fit.k > 1:
+        text += f"; τ² was {prose.number(fit.tau2, 3)}"
+        if _prediction(fit) is not None:
+            text += f" and the {prose.prediction(fit)}"
+    return text + "."
