@@ -270,13 +270,13 @@ def findings_frame() -> pd.DataFrame:
             {
                 "outcome": row.outcome,
                 "group": row.group,
-                "cohorts": row.cohorts,
-                "patients": row.patients,
-                "deaths": row.deaths,
                 "per_1000": prose.number(1000 * row.estimate, 0),
                 "interval": _range(row.ci),
                 "new_centre": _range(row.prediction) if row.prediction else "–",
                 "certainty": row.certainty,
+                "cohorts": row.cohorts,
+                "patients": row.patients,
+                "deaths": row.deaths,
             }
             for row in summary_of_findings()
         ]
