@@ -197,7 +197,8 @@ def _note(
         start = f"{prose.percent(float(first['value']), digits)} at {_shown(first[x], across)}"
         said.append(f"{name}: from {start} to {ends}." if len(part) > 1 else f"{name}: {ends}.")
     if reference is not None:
-        said.append(f"{reference_label[:1].upper()}{reference_label[1:]} is a straight line.")
+        at = prose.percent(reference, max(digits, 0 if reference >= 0.01 else 1))
+        said.append(f"Straight line, {reference_label}: {at}.")
     shown = curves[["curve", x, "value", "mcse"]].reset_index(drop=True)
     formats = {"value": "percent", "mcse": "percent2"}
     if across[-1] <= 1.0:

@@ -1,7 +1,7 @@
 """A table with planted errors, for an exercise in extraction: what a reader finds and cannot find.
 
 ``data/teaching/planted_errors.csv`` is made from the first cohorts of the book's table and from
-the key beside it; run ``python -m helpers.teaching.planted`` after an edit of either.
+the key beside it; run ``python -m helpers.teaching`` after an edit of either.
 """
 
 from __future__ import annotations
@@ -181,12 +181,3 @@ def without_found_errors() -> pd.DataFrame:
     key = planted_key()
     silent = key[key["loader"] == _CANNOT]
     return read_cohorts(planted_table(silent).encode(), **_ROLES)
-
-
-def _write() -> None:
-    planted_file().write_text(planted_table(), encoding="utf-8")
-    print(f"{planted_file().name}: written")
-
-
-if __name__ == "__main__":
-    _write()
