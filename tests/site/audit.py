@@ -2,7 +2,8 @@
 
 The pages are served over HTTP from this machine with gzip, as a host would serve them. axe looks
 at every page in light and dark, 320 and 1280 pixels wide. Lighthouse simulates its slow phone
-(mobile) and its desktop: network and processor are computed from a run without either.
+(mobile) and its desktop: network and processor are computed from a run without either. A speed
+below the mark is the median of three runs.
 """
 
 from __future__ import annotations
