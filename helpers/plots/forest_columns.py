@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from helpers import prose
 from helpers.plots import style
+from helpers.plots.forest_layouts import BOOK, Cell, Layout
 from helpers.plots.forest_rows import Row
 from helpers.plots.forest_text import Words, lower
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["GAP", "Columns", "columns_of", "measure"]
+__all__ = ["GAP", "Column", "Columns", "columns_of", "fit_text", "measure", "wrapped"]
 
 GAP = 16.0  # between columns, in CSS pixels
+EDGE = 12.0  # right of a plotting area without columns, for half a tick label
+BOLD = ("heading", "pooled", "overall")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading (a text for each line), printed cells and width in CSS pixels."""
+
+    head: tuple[str, ...]
+    cells: list[str]
+    width: float
+    side: Literal["left", "right"]
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Widths of the columns and their printed cells, in CSS pixels."""
+    """The columns left and right of the plotting area; those without a cell are left out."""
 
-    labels: list[str]
-    counts: list[str]
-    estimates: list[str]
-    weights: list[str]
-    heads: tuple[str, str, str, str]
-    widths: tuple[float, float, float, float]
+    before: tuple[Column, ...]
+    after: tuple[Column, ...]
+    above: tuple[str, ...]
+    favours: tuple[str, str] | None = None
 
     @property
     def left(self) -> float:
         """Room that the columns take left of the plot."""
-        return self.widths[0] + (self.widths[1] + GAP if self.widths[1] else 0) + GAP
+        return sum(column.width + GAP for column in self.before)
 
     @property
     def right(self) -> float:
         """Room that the columns take right of the plot."""
-        return GAP + self.widths[2] + GAP + self.widths[3]
+        return sum(column.width + GAP for column in self.after) or EDGE
+
+    @property
+    def lines(self) -> int:
+        """Lines that the headings take."""
+        heads = [len(column.head) for column in (*self.before, *self.after)]
+        return max(*heads, len(self.above) + (self.favours is not None))
 
 
 def measure(figure: Figure, text: str, *, bold: bool = False) -> float:
@@ -54,57 +71,129 @@ def measure(figure: Figure, text: str, *, bold: bool = False) -> float:
     return float(across) * 72 / figure.dpi
 
 
-def columns_of(figure: Figure, rows: list[Row], whole: Any, words: Words) -> Columns:
-    """Print the cells of every row and measure the columns."""
-    counts = whole.n is not None
-    level = f"{100 * whole.level:g}{prose.THIN}%"
-    heads = (
-        words.head or words.one.capitalize(),
-        f"{words.events}/{lower(words.n)}" if counts else "",
-        f"{'%' if counts else 'Estimate'} ({level} CI)",
-        words.aside or "Weight, %",
-    )
-    labels = [_shorten(figure, row) for row in rows]
-    cells = (
-        labels,
-        _counts(rows) if counts else [""] * len(rows),
-        [_estimate(row, counts) for row in rows],
-        [row.aside for row in rows] if words.aside else _weights(rows),
-    )
-    widths = []
-    for head, column in zip(heads, cells, strict=True):
-        texts = [
-            measure(figure, text, bold=row.kind in ("heading", "pooled", "overall"))
-            for text, row in zip(column, rows, strict=True)
-            if text
-        ]
-        widths.append(max([measure(figure, head, bold=True) if head else 0.0, *texts]))
-    return Columns(
-        labels=list(cells[0]),
-        counts=list(cells[1]),
-        estimates=list(cells[2]),
-        weights=list(cells[3]),
-        heads=heads,
-        widths=(widths[0] + 14, widths[1], widths[2], widths[3]),
-    )
-
-
-def _shorten(figure: Figure, row: Row, most: float = 250.0) -> str:
-    """Cut a long label; the table behind the figure has it in full."""
-    bold = row.kind != "study"
-    if measure(figure, row.label, bold=bold) <= most:
-        return row.label
-    text = row.label
-    while text and measure(figure, f"{text}…", bold=bold) > most:
+def fit_text(figure: Figure, text: str, most: float, *, bold: bool = False) -> str:
+    """Cut a text to fit; the table behind the figure has it in full."""
+    if measure(figure, text, bold=bold) <= most:
+        return text
+    while len(text) > 1 and measure(figure, f"{text}…", bold=bold) > most:
         text = text[:-1].rstrip()
     return f"{text}…"
+
+
+def wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
+    """Break notes into lines that fit."""
+    lines: list[str] = []
+    for note in notes:
+        line = ""
+        for piece in note.split(" "):
+            longer = f"{line} {piece}".strip()
+            if line and measure(figure, longer) > most:
+                lines.append(line)
+                line = piece
+            else:
+                line = longer
+        lines.append(line)
+    return lines
+
+
+def columns_of(
+    figure: Figure,
+    rows: list[Row],
+    whole: Any,
+    words: Words,
+    layout: Layout = BOOK,
+    favours: tuple[str, str] | None = None,
+) -> Columns:
+    """Print the cells of every row and measure the columns."""
+    named = _heading_words(whole, words)
+    made = {
+        cell: _column(figure, cell, rows, whole, words, layout, named)
+        for cell in (*layout.left, *layout.right)
+    }
+    above = layout.above.format(**named) if layout.above else ""
+    return Columns(
+        before=tuple(made[cell] for cell in layout.left if made[cell].width),
+        after=tuple(made[cell] for cell in layout.right if made[cell].width),
+        above=tuple(above.split("\n")) if above else (),
+        favours=favours if layout.favours == "above" else None,
+    )
+
+
+def _heading_words(whole: Any, words: Words) -> dict[str, str]:
+    counts = whole.n is not None
+    model = "Common" if whole.model == "common" else "Random"
+    return {
+        "one": words.head or words.one.capitalize(),
+        "events": lower(words.events),
+        "Events": words.events,
+        "n": lower(words.n),
+        "short": "%" if counts else "Estimate",
+        "quantity": "Proportion, %" if counts else "Estimate",
+        "level": f"{100 * whole.level:g}{prose.THIN}%",
+        "method": f"{'GLMM' if whole.model == 'glmm' else 'IV'}, {model}",
+    }
+
+
+def _column(
+    figure: Figure,
+    cell: Cell,
+    rows: list[Row],
+    whole: Any,
+    words: Words,
+    layout: Layout,
+    named: dict[str, str],
+) -> Column:
+    counts = whole.n is not None
+    if cell in ("counts", "events", "n") and not counts:
+        return Column((), [], 0.0, "right")
+    head = layout.heads[cell].format(**named)
+    if cell == "label":
+        cells = [_label(figure, row) for row in rows]
+    elif cell == "counts":
+        cells = _counts(rows)
+    elif cell in ("events", "n"):
+        cells = [_single(row, cell) for row in rows]
+    elif cell == "estimate":
+        cells = [_estimate(row, counts, layout) for row in rows]
+    elif words.aside:
+        head, cells = words.aside, [row.aside for row in rows]
+    else:
+        cells = _weights(rows, layout)
+    # Lines of statistics may run over the other columns and are broken to fit them.
+    texts = [
+        measure(figure, text, bold=row.kind in BOLD)
+        for text, row in zip(cells, rows, strict=True)
+        if text and not (cell == "label" and row.kind == "note")
+    ]
+    lines = tuple(head.split("\n"))
+    width = max([*(measure(figure, line, bold=True) for line in lines if line), *texts])
+    side: Literal["left", "right"] = "left" if cell in ("label", "estimate") else "right"
+    return Column(lines, cells, width + (14 if cell == "label" else 0), side)
+
+
+def _label(figure: Figure, row: Row) -> str:
+    if row.kind == "note":
+        return row.label
+    return fit_text(figure, row.label, 250.0, bold=row.kind != "study")
+
+
+def _single(row: Row, cell: str) -> str:
+    """Print events or patients in a column of their own; totals give patients only."""
+    value = row.events if cell == "events" else row.n
+    if row.kind in ("study", "excluded"):
+        return _print(value)
+    if cell == "events" and row.kind in ("pooled", "overall"):
+        return ""
+    return "" if np.isnan(value) else prose.count(value)
 
 
 def _counts(rows: list[Row]) -> list[str]:
     """Print events and patients so that their slashes stand under each other."""
     pad = "\N{FIGURE SPACE}"
     printed = [
-        ("", "") if row.kind in ("heading", "prediction") else (_print(row.events), _print(row.n))
+        ("", "")
+        if row.kind in ("heading", "prediction", "note")
+        else (_print(row.events), _print(row.n))
         for row in rows
     ]
     thin = "\N{THIN SPACE}"  # nearly as wide as a thousands comma
@@ -122,19 +211,24 @@ def _print(value: float) -> str:
     return "\N{EN DASH}" if np.isnan(value) else prose.count(value)
 
 
-def _weights(rows: list[Row]) -> list[str]:
+def _weights(rows: list[Row], layout: Layout) -> list[str]:
     """Print weights with one decimal, or two when small ones would all read 0.0."""
     weights = [row.weight for row in rows if row.weight > 0]
     digits = 2 if weights and min(weights) < 0.05 else 1
-    return ["" if np.isnan(row.weight) else prose.number(row.weight, digits) for row in rows]
+    return [
+        "" if np.isnan(row.weight) else layout.weight.format(prose.number(row.weight, digits))
+        for row in rows
+    ]
 
 
-def _estimate(row: Row, percent: bool) -> str:
+def _estimate(row: Row, percent: bool, layout: Layout) -> str:
     if np.isnan(row.lower):
         return ""
 
     def text(value: float) -> str:
         return prose.number(100 * value, 1) if percent else prose.number(value, 2)
 
-    bounds = f"({text(row.lower)} to {text(row.upper)})"
+    # A hyphen beside a minus cannot be read.
+    template = layout.interval if row.lower >= 0 or "-" not in layout.interval else BOOK.interval
+    bounds = template.format(low=text(row.lower), high=text(row.upper))
     return bounds if np.isnan(row.estimate) else f"{text(row.estimate)} {bounds}"

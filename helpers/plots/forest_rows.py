@@ -13,9 +13,9 @@ from helpers import prose
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
 
-__all__ = ["Kind", "Order", "Row", "ending", "group_rows", "is_grouped", "place", "rows_of"]
+__all__ = ["NAN", "Kind", "Order", "Row", "ending", "group_rows", "is_grouped", "place", "rows_of"]
 
-Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction"]
+Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction", "note"]
 Order = Literal["estimate", "weight", "label", "input"]
 
 NAN = float("nan")

@@ -1,0 +1,253 @@
+"""Layouts of a forest plot: which columns stand where, what they are called, how totals read.
+
+``book`` is ours. The others follow the manner of figures in JAMA, in The BMJ and in Review
+Manager 5: order and headings of the columns, the form of intervals and p-values, the line on
+heterogeneity. Their sources are figures as published there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from helpers import prose
+from helpers.errors import UnsupportedError
+from helpers.plots import style
+from helpers.plots.forest_rows import NAN, Row, is_grouped
+
+__all__ = ["BOOK", "Cell", "Layout", "LayoutName", "dressed", "layout_of", "statistics"]
+
+Cell = Literal["label", "counts", "events", "n", "estimate", "weight"]
+LayoutName = Literal["book", "jama", "bmj", "revman"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What one manner of drawing a forest plot fixes.
+
+    Attributes
+    ----------
+    name : str
+        As asked for.
+    left, right : tuple of str
+        Columns on either side of the plotting area, from left to right.
+    heads : mapping of column to template
+        Headings; templates may name ``one, events, n, Events, N, quantity, level, method``. A
+        line break makes a heading of two lines.
+    interval : str
+        Template of an interval with ``low`` and ``high``.
+    weight : str
+        Template of a weight.
+    total, subtotal : str
+        Labels of the pooled rows; empty for ours, which count the studies.
+    above : str
+        Template of a heading over the plotting area.
+    favours : {"above", "below"}
+        Where the sides of no difference are named.
+    plain : bool
+        Ink alone: no colours of groups, no grid.
+    open_diamond : bool
+        Diamonds are outlines.
+    line : bool
+        A dashed line stands at the pooled estimate.
+    """
+
+    name: str
+    left: tuple[Cell, ...]
+    right: tuple[Cell, ...]
+    heads: dict[Cell, str]
+    interval: str = "({low} to {high})"
+    weight: str = "{}"
+    total: str = ""
+    subtotal: str = ""
+    above: str = ""
+    favours: Literal["above", "below"] = "below"
+    plain: bool = True
+    open_diamond: bool = False
+    line: bool = True
+
+
+BOOK = Layout(
+    "book",
+    ("label", "counts"),
+    ("estimate", "weight"),
+    {
+        "label": "{one}",
+        "counts": "{Events}/{n}",
+        "estimate": "{short} ({level} CI)",
+        "weight": "Weight, %",
+    },
+    plain=False,
+)
+_ALL = {
+    "book": BOOK,
+    "jama": Layout(
+        "jama",
+        ("label", "counts", "estimate"),
+        ("weight",),
+        {
+            "label": "Source",
+            "counts": "No. of {events}/\ntotal No.",
+            "estimate": "{quantity}\n({level} CI)",
+            "weight": "Weight, %",
+        },
+        interval="({low}-{high})",
+        total="Total",
+        subtotal="Subtotal",
+        favours="above",
+        line=False,
+    ),
+    "bmj": Layout(
+        "bmj",
+        ("label", "counts"),
+        ("weight", "estimate"),
+        {
+            "label": "Study",
+            "counts": "No of {events}/\ntotal",
+            "estimate": "{quantity}\n({level} CI)",
+            "weight": "Weight\n(%)",
+        },
+        total="Total ({level} CI)",
+        subtotal="Subtotal ({level} CI)",
+        above="{quantity}\n({level} CI)",
+        open_diamond=True,
+    ),
+    "revman": Layout(
+        "revman",
+        ("label", "events", "n", "weight", "estimate"),
+        (),
+        {
+            "label": "Study or Subgroup",
+            "events": "Events",
+            "n": "Total",
+            "weight": "Weight",
+            "estimate": "{quantity}\n{method}, {level} CI",
+        },
+        interval="[{low}, {high}]",
+        weight="{}%",
+        total="Total ({level} CI)",
+        subtotal="Subtotal ({level} CI)",
+        above="{quantity}\n{method}, {level} CI",
+        line=False,
+    ),
+}
+
+
+def layout_of(name: str) -> Layout:
+    """Give the layout of a name.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> layout_of("revman").left
+    ('label', 'events', 'n', 'weight', 'estimate')
+    """
+    if name not in _ALL:
+        names = ", ".join(repr(one) for one in get_args(LayoutName))
+        raise UnsupportedError(f"layout is one of {names}, not {name!r}")
+    return _ALL[name]
+
+
+def statistics(fit: Any, layout: Layout) -> str:
+    """Write the line on heterogeneity as the layout does; empty for a single study.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="random")
+    >>> statistics(fit, layout_of("bmj"))
+    'Test for heterogeneity: τ²=0.61, χ²=9.5, df=2, P=0.009, I²=79%'
+    >>> statistics(fit, layout_of("jama"))
+    'Heterogeneity: τ² = 0.61; χ² = 9.5 (df = 2), P = .009; I² = 79%'
+    >>> statistics(fit, layout_of("revman"))
+    'Heterogeneity: Tau² = 0.61; Chi² = 9.50, df = 2 (P = 0.009); I² = 79%'
+    """
+    if fit.k < 2:
+        return ""
+    found = fit.heterogeneity
+    tau2 = prose.number(fit.tau2, 2)
+    square = prose.number(found.I2, 0)
+    p = _p(found.p, layout)
+    if layout.name == "revman":
+        q = prose.number(found.Q, 2)
+        return f"Heterogeneity: Tau² = {tau2}; Chi² = {q}, df = {found.df} ({p}); I² = {square}%"
+    q = prose.number(found.Q, 1)
+    if layout.name == "bmj":
+        return f"Test for heterogeneity: τ²={tau2}, χ²={q}, df={found.df}, {p}, I²={square}%"
+    return f"Heterogeneity: τ² = {tau2}; χ² = {q} (df = {found.df}), {p}; I² = {square}%"
+
+
+def _between(test: Any, layout: Layout) -> str:
+    p, q = _p(test.p, layout), prose.number(test.Q, 2)
+    if layout.name == "revman":
+        return f"Test for subgroup differences: Chi² = {q}, df = {test.df} ({p})"
+    if layout.name == "bmj":
+        return f"Test for subgroup differences: χ²={q}, df={test.df}, {p}"
+    return f"Test for subgroup differences: χ² = {q} (df = {test.df}), {p}"
+
+
+def _p(p: float, layout: Layout) -> str:
+    """Print a p-value: JAMA without the zero before the point, RevMan down to five decimals."""
+    least = 5 if layout.name == "revman" else 3
+    if p < 10.0**-least:
+        sign, value = "<", f"{10.0**-least:.{least}f}"
+    else:
+        digits = next(d for d in (2, 3, 4, 5) if p >= 10.0**-d)
+        sign, value = "=", f"{p:.{digits}f}"
+    if layout.name == "jama":
+        value = value.removeprefix("0") if value.startswith("0.") else value
+    gap = "" if layout.name == "bmj" else " "
+    return f"P{gap}{sign}{gap}{value}"
+
+
+def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> list[Row]:
+    """Give the rows the labels and lines of the layout.
+
+    Parameters
+    ----------
+    rows : list of Row
+        As `helpers.plots.forest_rows.rows_of` lays them out.
+    result : PoolResult or SubgroupResult
+    layout : Layout
+    coloured : bool
+        Whether the caller chose colours; a plain layout keeps only those.
+
+    Returns
+    -------
+    list of Row
+        With a row of kind "note" for every line of statistics.
+    """
+    if layout.name == "book":
+        return rows
+    whole = result.overall if is_grouped(result) else result
+    level = f"{100 * whole.level:g}%"
+    fits = {str(name): fit for name, fit in result.groups.items()} if is_grouped(result) else {}
+    made: list[Row] = []
+    for row in rows:
+        if layout.plain and not coloured and row.kind != "excluded":
+            row = replace(row, colour=style.INK)
+        if row.kind == "pooled":
+            fit, label = fits[row.group], layout.subtotal
+        elif row.kind == "overall":
+            fit, label = whole, layout.total
+        else:
+            made.append(row)
+            continue
+        made.append(replace(row, label=label.format(level=level)))
+        made += _lines(fit, result, layout, row)
+    return made
+
+
+def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
+    if layout.name == "revman" and fit.n is not None:
+        yield Row("note", "Total events", group=row.group, events=fit.events, n=NAN)
+    line = statistics(fit, layout)
+    if line:
+        yield Row("note", line, group=row.group)
+    if row.kind == "overall" and is_grouped(result) and len(result.groups) > 1:
+        yield Row("note", _between(result.test, layout))
