@@ -39,7 +39,7 @@ def lines(
     reference: float | None = None,
     reference_label: str = "",
     log: bool = False,
-    digits: int = 0,
+    digits: int | None = None,
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
@@ -62,8 +62,8 @@ def lines(
         Its words for the legend; needed with `reference`.
     log : bool
         Whether the distance across is logarithmic.
-    digits : int
-        Decimals of the percentages in the alternative text.
+    digits : int, optional
+        Decimals of the percentages in the alternative text; one where all are below a tenth.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -94,6 +94,8 @@ def lines(
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     _check(curves, x, reference, reference_label)
+    if digits is None:
+        digits = 1 if float(curves["value"].max()) < 0.1 else 0
     names = list(dict.fromkeys(curves["curve"]))
     height = 390.0
     if ax is None:
