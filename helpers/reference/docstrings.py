@@ -1,0 +1,171 @@
+"""Docstrings in the numpydoc style, read into parts and written as Markdown."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+
+__all__ = ["Docstring", "markdown", "parse_docstring"]
+
+LISTS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
+TEXTS = ("Notes", "See Also", "References", "Warnings", "Examples")
+_HEADING = re.compile(r"^([A-Z][\w ]+)\n-{3,}[ ]*$", re.M)
+_DOI = re.compile(r"\bdoi:\s?(10\.\d{4,}/[^\s,;\]]+?)(?=[.)]*(?:[\s,;\]]|$))")
+_ROLE = re.compile(r":(?:\w+:)?(?:func|class|meth|mod|attr|data|obj|exc):`~?([^`]+)`")
+_MATH = re.compile(r"^([ ]*)\.\. math::[ ]*(.*)\n((?:\1[ ]+\S.*\n|[ ]*\n(?=\1[ ]+\S))*)", re.M)
+_TERM = re.compile(r"(?:(?<=\n)|\A)([^\s|:.\-*].*)\n((?: {4,}\S.*(?:\n|\Z))+)")
+_RULE = re.compile(r"=+(?: +=+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring:
+    """A docstring in its parts.
+
+    Attributes
+    ----------
+    summary : str
+        The first paragraph on one line.
+    text : str
+        What follows it up to the first section, as written.
+    lists : dict of str to tuple of (name, type, text)
+        Parameters, Returns and their like; an unnamed value has its type as name.
+    texts : dict of str to str
+        Notes, Examples and their like, as written.
+    """
+
+    summary: str
+    text: str
+    lists: dict[str, tuple[tuple[str, str, str], ...]]
+    texts: dict[str, str]
+
+
+def parse_docstring(text: str | None) -> Docstring:
+    """Read a docstring.
+
+    Parameters
+    ----------
+    text : str or None
+        As Python keeps it.
+
+    Returns
+    -------
+    Docstring
+
+    Examples
+    --------
+    >>> from helpers import pool_effects
+    >>> doc = parse_docstring(pool_effects.__doc__)
+    >>> doc.summary
+    'Pool any effects with known sampling variances.'
+    >>> doc.lists["Parameters"][0][:2]
+    ('yi, vi', 'array_like or str')
+    """
+    clean = inspect.cleandoc(text or "")
+    parts = _HEADING.split(clean)
+    summary, _, rest = parts[0].partition("\n\n")
+    lists, texts = {}, {}
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        if name in LISTS:
+            lists[name] = _items(body)
+        else:
+            texts[name] = body.strip("\n")
+    return Docstring(" ".join(summary.split()), rest.strip("\n"), lists, texts)
+
+
+def _items(body: str) -> tuple[tuple[str, str, str], ...]:
+    """Read lines "name : type" with an indented text below each."""
+    items: list[tuple[str, str, list[str]]] = []
+    for line in body.strip("\n").splitlines():
+        if line and not line.startswith(" "):
+            name, _, kind = line.partition(" : ")
+            items.append((name.strip(), kind.strip(), []))
+        elif items:
+            items[-1][2].append(line)
+    return tuple((n, kind, inspect.cleandoc("\n".join(["", *text]))) for n, kind, text in items)
+
+
+def markdown(text: str) -> str:
+    r"""Write a docstring's text as Markdown: tables, formulas, roles, DOIs, code.
+
+    Examples
+    --------
+    >>> markdown("See :func:`pool` (Knapp 2003, doi:10.1002/sim.1482).")
+    'See `pool` (Knapp 2003, [doi:10.1002/sim.1482](https://doi.org/10.1002/sim.1482)).'
+    >>> print(markdown("=====  =====\nx      y\n=====  =====\n1      a|b\n=====  ====="))
+    | x | y |
+    |---|---|
+    | 1 | a\|b |
+    """
+    text = _TERM.sub(_definition, _MATH.sub(_formula, text + "\n"))
+    lines, out = text.splitlines(), []
+    at = 0
+    while at < len(lines):
+        if _RULE.fullmatch(lines[at].strip()):
+            rows, at = _rows(lines, at)
+            out += ["", *rows, ""] if out and out[-1].strip() else rows
+        elif lines[at].rstrip().endswith("::") and not lines[at].lstrip().startswith(".."):
+            out += [lines[at].rstrip()[:-1], "", "```text"]
+            at += 1
+            while at < len(lines) and (not lines[at].strip() or lines[at].startswith("    ")):
+                out.append(lines[at][4:])
+                at += 1
+            while not out[-1].strip():
+                out.pop()
+            if out[-1] != "```text":
+                out += ["```", ""]
+        else:
+            out.append(lines[at])
+            at += 1
+    return _inline("\n".join(out)).strip("\n")
+
+
+def _inline(text: str) -> str:
+    """Mend what stands outside code and formulas."""
+    pieces = re.split(r"(^\$\$$.*?^\$\$$|^```.*?^```$|``[^`]+``)", text, flags=re.S | re.M)
+    for at in range(0, len(pieces), 2):
+        part = _ROLE.sub(r"`\1`", pieces[at])
+        inner = re.split(r"(`[^`]*`)", part)
+        for place in range(0, len(inner), 2):
+            inner[place] = _DOI.sub(r"[doi:\1](https://doi.org/\1)", inner[place])
+            inner[place] = re.sub(r"(?<!\\)([$*<])", r"\\\1", inner[place])
+        pieces[at] = "".join(inner)
+    return "".join(pieces)
+
+
+def _definition(match: re.Match[str]) -> str:
+    """Write a term with an indented text as Markdown does."""
+    if match[1].rstrip().endswith("::"):
+        return match[0]
+    return f"\n{match[1]}\n: " + inspect.cleandoc("\n" + match[2]).replace("\n", "\n  ") + "\n"
+
+
+def _formula(match: re.Match[str]) -> str:
+    body = " ".join([match[2], *match[3].split("\n")]).split()
+    return f"\n$$\n{' '.join(body)}\n$$\n\n"
+
+
+def _rows(lines: list[str], at: int) -> tuple[list[str], int]:
+    """Read a simple table of reStructuredText from its first rule on."""
+    starts = [m.start() for m in re.finditer("=+", lines[at])]
+    cells: list[list[str]] = []
+    rules = 0
+    while at < len(lines) and rules < 3:
+        line = lines[at]
+        if _RULE.fullmatch(line.strip()):
+            rules += 1
+        elif line.strip():
+            ends = [*starts[1:], None]
+            row = [line[a:b].strip().replace("|", r"\|") for a, b in zip(starts, ends, strict=True)]
+            if row[0] or not cells:
+                cells.append(row)
+            else:  # a line without a first cell goes on with the row above
+                cells[-1] = [
+                    f"{old} {new}".strip() for old, new in zip(cells[-1], row, strict=True)
+                ]
+        at += 1
+    head, *body = cells
+    shown = [head, ["---"] * len(head), *body]
+    made = ["| " + " | ".join(row) + " |" for row in shown]
+    made[1] = "|" + "---|" * len(head)
+    return made, at
