@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,7 @@ def simulate_null(
     alpha: float = 0.05,
     replicates: int = 2000,
     seed: int = 1,
+    tests: Sequence[str] | None = None,
 ) -> NullSimulation:
     r"""Simulate cohorts of the observed sizes without any small-study effect and test them.
 
@@ -110,6 +112,10 @@ def simulate_null(
         Nominal level.
     replicates, seed : int
         Simulated data sets and the seed of the random numbers.
+    tests : sequence of str, optional
+        Names of the tests to keep; all by default. The simulated sets are the same. With few
+        small cohorts a test whose weights come from the events may be undefined in some set
+        while the others are not.
 
     Returns
     -------
@@ -119,6 +125,8 @@ def simulate_null(
     ------
     MetaAnalysisError
         No counts, a negative tau2, or a simulated or observed test that is not defined.
+    UnsupportedError
+        An unknown test, level or number of replicates.
 
     References
     ----------
@@ -153,6 +161,11 @@ def simulate_null(
     rate = expit(center + np.sqrt(spread) * rng.standard_normal(size.shape))
     drawn = rng.binomial(size.astype(np.int64), rate).astype(float)
     simulated = _tests(drawn, size, counts)
+    if tests is not None:
+        unknown = [name for name in tests if name not in simulated]
+        if unknown or not tests:
+            raise UnsupportedError(f"tests={tests!r}: expected some of {', '.join(simulated)}")
+        simulated = {name: simulated[name] for name in simulated if name in tests}
     observed = _tests(counts.events[None, :], counts.n[None, :], counts)
     columns: dict[str, list[float]] = {"p": [], "no": [], "se": [], "cal": [], "mean": []}
     for name, lines in simulated.items():

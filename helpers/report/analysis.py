@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -27,7 +28,7 @@ Progress = Callable[[str], None]
 _T = TypeVar("_T")
 
 #: Name of a test here -> its name in `helpers.bias.simulate_null`; the last keeps its level.
-TESTS = (
+TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
     ("Egger (logit)", lambda fit: bias.egger(fit)),
     ("Peters (weights from size)", lambda fit: bias.peters(fit, weights="size")),
     ("Double arcsine", lambda fit: bias.arcsine_test(fit)),
@@ -193,15 +194,16 @@ def analyse(
     if columns.group is not None:
         groups = attempt(
             "Subgroups",
-            lambda: subgroups(data, by=columns.group, **counts, measure=measure, model=chosen),
+            lambda: _varied(
+                one_sided,
+                lambda: subgroups(data, by=columns.group, **counts, measure=measure, model=chosen),
+            ),
         )
     regressions = {}
     for column in (columns.follow_up, *columns.covariates):
         if column is not None:
-            made = attempt(
-                f"Meta-regression on {column}",
-                lambda column=column: _regression(data, column, counts, fit, one_sided),
-            )
+            step = partial(_regression, data, column, counts, fit)
+            made = attempt(f"Meta-regression on {column}", partial(_varied, one_sided, step))
             if made is not None:
                 regressions[column] = made
     rates = None
@@ -212,8 +214,8 @@ def analyse(
                 data, **counts, follow_up=columns.follow_up, measure="log-rate", model="glmm"
             ),
         )
-    leave_one_out = attempt("Leave-one-out", fit.leave_one_out)
-    influence = attempt("Influence of single cohorts", fit.influence)
+    leave_one_out = attempt("Leave-one-out", lambda: _varied(one_sided, fit.leave_one_out))
+    influence = attempt("Influence of single cohorts", lambda: _varied(one_sided, fit.influence))
     tests, null = _small_studies(fit, attempt, one_sided, seed, replicates)
     return Analysis(
         data=data,
@@ -233,12 +235,17 @@ def analyse(
     )
 
 
-def _regression(
-    data: pd.DataFrame, column: str, counts: dict[str, Any], fit: PoolResult, one_sided: bool
-) -> RegressionResult:
-    """Fit one moderator with the model of the pooled estimate."""
+def _varied(one_sided: bool, step: Callable[[], _T]) -> _T:
+    """Run a step that needs cohorts with different results."""
     if one_sided:
         raise UnsupportedError("no cohort has events, or all people have them: nothing varies")
+    return step()
+
+
+def _regression(
+    data: pd.DataFrame, column: str, counts: dict[str, Any], fit: PoolResult
+) -> RegressionResult:
+    """Fit one moderator with the model of the pooled estimate."""
     if fit.model == "common":
         raise UnsupportedError("a common effect leaves nothing for a moderator to explain")
     if int(data[column].notna().sum()) < 4:
@@ -263,7 +270,7 @@ def _small_studies(
     sizes = np.unique(fit.data.size[fit.data.included]) if fit.data.size is not None else ()
     reason = ""
     if fit.k < 3:
-        reason = f"there are {fit.k} cohorts; a line through them needs at least 3"
+        reason = "there are fewer than three cohorts, and a line needs three"
     elif one_sided:
         reason = "no cohort has events, or all people have them: there is no trend to see"
     elif len(sizes) < 2:
@@ -271,13 +278,15 @@ def _small_studies(
     if reason:
         attempt.reasons.append(NotComputed(what, reason))
         return {}, None
-    tests = {}
+    tests: dict[str, BiasTest] = {}
     for name, test in TESTS:
-        made = attempt(f"{what}: {name}", lambda test=test: test(fit))
+        made = attempt(f"{what}: {name}", partial(test, fit))
         if made is not None:
             tests[name] = made
-    null = attempt(
-        "Calibrated p-values of these tests",
-        lambda: bias.simulate_null(fit, seed=seed, replicates=replicates),
-    )
+    null = None
+    if tests:
+        null = attempt(
+            "Calibrated p-values of these tests",
+            lambda: bias.simulate_null(fit, seed=seed, replicates=replicates, tests=list(tests)),
+        )
     return tests, null

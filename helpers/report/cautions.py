@@ -21,6 +21,7 @@ ADVICE: dict[str, str] = {
     "excluded-studies": "Look at the reasons in the table, and fill the gaps if you can.",
     "few-studies": "Report the single cohorts beside any pooled number, and both models.",
     "few-studies-group": "Report the cohorts of this group one by one.",
+    "few-studies-per-coefficient": "Do not rest a claim on this slope.",
     "knapp-hartung-narrow": "Quote the interval that is never narrower.",
     "not-converged": "Do not use this number.",
     "person-time-approximated": "Use person-time from the publications where they report it.",

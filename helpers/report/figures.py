@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from helpers import plots
@@ -53,12 +54,12 @@ def draw(
         The figures that the results do not allow.
     """
     fit, found, reasons = analysis.fit, {}, []
-    named = {"events_name": words.events_name, "n_name": words.n_name}
+    named: dict[str, Any] = {"events_name": words.events_name, "n_name": words.n_name}
     whole: Any = analysis.groups if _drawable(analysis) else fit
     wanted: list[tuple[str, str, Callable[[], Axes]]] = [
         ("forest", "Forest plot", lambda: plots.forest(whole, outcome=words.outcome, **named))
     ]
-    if fit.k >= 3 and fit.model != "common":
+    if fit.k >= 3 and fit.model != "common" and not analysis.one_sided:
         wanted.append(
             ("prediction", "Prediction", lambda: plots.prediction(fit, outcome=words.outcome))
         )
@@ -67,9 +68,7 @@ def draw(
             (
                 f"regression-{place}",
                 f"Bubble plot of {column}",
-                lambda regression=regression, column=column: plots.bubble(
-                    regression, xlabel=_words(column), outcome=words.outcome
-                ),
+                partial(plots.bubble, regression, xlabel=_words(column), outcome=words.outcome),
             )
         )
     if analysis.leave_one_out is not None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -195,10 +195,7 @@ def report(
     """
     progress("Checking the table")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
-    source, checksum = "a data frame", ""
-    if isinstance(table, Readable):
-        content = table.read()
-        table = content.encode() if isinstance(content, str) else content
+    table, source, checksum = _identified(table)
     header = list(table.columns) if is_frame(table) else read_grid(table, (study, events, n)).header
     usual = {"group": group, "follow_up": follow_up}
     taken = (study, events, n, *covariates)
@@ -206,10 +203,6 @@ def report(
         role: role if name is None and role in header and role not in taken else name
         for role, name in usual.items()
     }
-    if not is_frame(table):
-        whole = table if isinstance(table, bytes) else Path(os.fspath(table)).read_bytes()
-        source = "a table" if isinstance(table, bytes) else Path(os.fspath(table)).name
-        checksum = hashlib.sha256(whole).hexdigest()
     columns = Columns(study, events, n, roles["group"], roles["follow_up"], covariates)
     data = read_cohorts(table, study=study, events=events, n=n, **roles, numeric=covariates)
     analysis = analyse(
@@ -226,6 +219,22 @@ def report(
         source=source,
         sha256=checksum,
     )
+
+
+def _identified(table: Source) -> tuple[Source, str, str]:
+    """Name a table and take the checksum of its bytes; an open file is read."""
+    if is_frame(table):
+        return table, "a data frame", ""
+    if isinstance(table, (str, os.PathLike)):
+        path = Path(table)
+        # a path that cannot be read gets the reader's own message
+        content = path.read_bytes() if path.is_file() else b""
+        return table, path.name, hashlib.sha256(content).hexdigest()
+    if isinstance(table, Readable):
+        read = table.read()
+        table = read.encode() if isinstance(read, str) else bytes(read)
+    content = bytes(cast("bytes", table))
+    return content, "a table", hashlib.sha256(content).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers import prose
 from helpers.effects import study_interval
@@ -42,13 +42,10 @@ def answer(analysis: Analysis, words: Words) -> str:
         return one_sided(analysis, words)
     if fit.k == 1:
         return (
-            f"There is one cohort: {prose.share(fit.events or 0, fit.n or 1)}. Nothing is pooled, "
-            f"and {lower(words.outcome)} is that of this cohort, {prose.estimate(fit)}."
+            f"{words.outcome}: {prose.estimate(fit)}, which is that of the only cohort, "
+            f"{prose.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
         )
-    text = (
-        f"Pooled over {prose.count(fit.k)} cohorts, {lower(words.outcome)} is "
-        f"{prose.estimate(fit)}."
-    )
+    text = f"{words.outcome}: {prose.estimate(fit)}, pooled over {prose.counted(fit.k, 'cohort')}."
     expected = _prediction(fit)
     if expected is not None:
         text += f" A new, similar cohort may expect anything from {expected}."
@@ -58,14 +55,20 @@ def answer(analysis: Analysis, words: Words) -> str:
 def one_sided(analysis: Analysis, words: Words) -> str:
     """Say what is known when no one, or everyone, had the event."""
     fit = analysis.fit
-    low, high = study_interval([fit.events], [fit.n], method="clopper-pearson", level=fit.level)
-    none = fit.events == 0
+    counts: Any = [fit.events], [fit.n]
+    low, high = study_interval(*counts, method="clopper-pearson", level=fit.level)
+    exact = prose.percent_range((float(low[0]), float(high[0])))
+    level = f"{100 * fit.level:g}{prose.THIN}%"
+    text = (
+        f"{'None' if fit.events == 0 else 'All'} of {prose.count(fit.n or 0)} people in "
+        f"{prose.counted(fit.k, 'cohort')} had the event: the exact {level}{prose.HARD}CI for "
+        f"{lower(words.outcome)} is {exact}"
+    )
+    if fit.k == 1:
+        return text + "."
     return (
-        f"{'None' if none else 'All'} of {prose.count(fit.n or 0)} people in "
-        f"{prose.counted(fit.k, 'cohort')} had the event. If all cohorts share one rate, the "
-        f"exact {prose.interval((float(low[0]), float(high[0])), fit.level)} for "
-        f"{lower(words.outcome)}. A variance between cohorts cannot be estimated from such a "
-        "table, so this interval may be too narrow."
+        text + " if all cohorts share one rate. A variance between cohorts cannot be estimated "
+        "from such a table, so this interval may be too narrow."
     )
 
 
@@ -194,7 +197,7 @@ def small_studies(analysis: Analysis) -> str:
         return text
     if null is None:
         return f"{text} It gives {prose.p_value(tests['Double arcsine'].p)}, uncalibrated."
-    frame = null.summary_frame()
+    frame: Any = null.summary_frame()
     row, egger = frame.loc["Double arcsine"], frame.loc["Egger (logit)"]
     return (
         f"{text} In {prose.count(null.replicates)} simulated sets of the same sizes without any "
@@ -210,12 +213,15 @@ def for_a_paper(analysis: Analysis, words: Words) -> str:
     fit = analysis.fit
     head = (
         f"{prose.count(fit.events or 0)} events among {prose.count(fit.n or 0)} people in "
-        f"{prose.counted(fit.k, 'cohort')} were analysed. {fit.methods()} "
+        f"{prose.counted(fit.k, 'cohort')} were analysed. "
     )
     if analysis.one_sided:
-        return head + one_sided(analysis, words)
-    text = f"{head}{words.outcome} was {prose.estimate(fit)}"
-    if fit.model != "common" and fit.k > 1:
+        return one_sided(analysis, words)
+    if fit.k == 1:
+        return f"{head}The estimate of {lower(words.outcome)} was {prose.estimate(fit)}."
+    text = f"{head}{fit.methods()} "
+    text += f"The pooled estimate of {lower(words.outcome)} was {prose.estimate(fit)}"
+    if fit.model != "common":
         text += f"; τ² was {prose.number(fit.tau2, 3)}"
         if _prediction(fit) is not None:
             text += f" and the {prose.prediction(fit)}"
