@@ -1,0 +1,363 @@
+// The page in which the book's engine runs: loads it after a click, asks it, shows the answer.
+// Everything stays here: the worker's own way to the network is taken away before Python starts.
+(() => {
+  "use strict";
+
+  const $ = (id) => document.getElementById(`engine-${id}`);
+  const root = document.getElementById("engine");
+  const here = document.currentScript.src;
+  const manifest = typeof engineManifest === "undefined" ? null : engineManifest;
+  const form = $("form");
+  const choice = (name) => form.elements[name];
+  const megabytes = (n) => (n / 1e6).toFixed(1);
+  // names that a column may have, in the order in which they are looked for
+  const NAMES = {
+    study: ["study", "cohort", "trial", "author"],
+    events: ["events", "nonrelapse_deaths", "deaths", "event", "x"],
+    n: ["n", "patients", "total", "size", "sample_size"],
+  };
+  const LARGEST = 5e6;
+  let worker = null;
+  let ready = false;
+  let fileName = "cohorts.csv";
+  let last = null;
+
+  const say = (text) => { $("status").textContent = text; };
+
+  function element(kind, attributes = {}, ...children) {
+    const made = document.createElement(kind);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  // --- why it may not run ------------------------------------------------------------------
+
+  function obstacle() {
+    if (!manifest) return "The folder “engine” is not beside this page, so there is nothing to load.";
+    if (!manifest.available) return `This build of the book does not have the engine: ${manifest.reason}. Build it again with “make book” where the npm registry can be reached.`;
+    if (typeof WebAssembly !== "object") return "This browser does not run WebAssembly (perhaps a lockdown mode or a company rule), and Python needs it.";
+    if (typeof Worker !== "function") return "This browser has no web workers, which the engine needs to keep the page responsive.";
+    if (typeof DecompressionStream !== "function") return "This browser cannot unpack compressed data (DecompressionStream). Chrome or Edge 80, Firefox 113 and Safari 16.4 and all later ones can.";
+    return "";
+  }
+
+  function failed(error) {
+    const text = String((error && error.message) || error);
+    if (worker) worker.terminate();
+    worker = null;
+    ready = false;
+    const memory = /memory|RangeError|allocation/i.test(text);
+    const advice = memory
+      ? "The browser did not give the engine enough memory. Close other tabs, or use a computer instead of a telephone."
+      : "You can try again; the other ways to run the book are at the end of this page.";
+    $("load").disabled = false;
+    $("pool").disabled = true;
+    $("progress").hidden = true;
+    say("");
+    problems([element("p", {}, `The engine stopped: ${text}`), element("p", {}, advice)]);
+  }
+
+  // --- loading -----------------------------------------------------------------------------
+
+  function loadScript(file) {
+    return new Promise((resolve, reject) => {
+      const script = element("script", { src: new URL(file, here).href });
+      script.onload = () => { script.remove(); resolve(); };
+      script.onerror = () => { script.remove(); reject(new Error(`${file} could not be loaded`)); };
+      document.head.append(script);
+    });
+  }
+
+  async function collect() {
+    const texts = {};
+    window.enginePart = (pack, place, text) => { (texts[pack] = texts[pack] || [])[place] = text; };
+    let got = 0;
+    $("progress").hidden = false;
+    for (const part of manifest.parts) {
+      say(`Loading: ${megabytes(got)} of ${megabytes(manifest.bytes)} MB`);
+      await loadScript(part.file);
+      got += part.bytes;
+      $("progress").value = got / manifest.bytes;
+    }
+    say(`Loaded ${megabytes(got)} MB. Starting Python …`);
+    delete window.enginePart;
+    const packs = {};
+    for (const [name, pieces] of Object.entries(texts)) {
+      const text = atob(pieces.join(""));
+      const bytes = new Uint8Array(text.length);
+      for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+      packs[name] = bytes;
+    }
+    return packs;
+  }
+
+  // runs in the worker, which is made from its text and therefore also starts from a folder
+  function inWorker() {
+    let answer = null;
+
+    async function unpack(bytes, index) {
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+      const whole = new Uint8Array(await new Response(stream).arrayBuffer());
+      const files = {};
+      let at = 0;
+      for (const [name, length] of index) {
+        files[name] = whole.subarray(at, at + length);
+        at += length;
+      }
+      if (at !== whole.length) throw new Error("what was loaded is not complete");
+      return files;
+    }
+
+    async function start({ packs, indexes }) {
+      const files = {
+        ...(await unpack(packs.runtime, indexes.runtime)),
+        ...(await unpack(packs.book, indexes.book)),
+      };
+      const home = "https://engine.invalid/"; // an address that exists nowhere
+      self.fetch = async (asked) => {
+        const name = String(asked.url || asked).replace(home, "");
+        if (!(name in files)) throw new Error(`the engine may not load ${asked}`);
+        const type = name.endsWith(".wasm") ? "application/wasm" : "application/octet-stream";
+        return new Response(files[name], { headers: { "Content-Type": type } });
+      };
+      self.XMLHttpRequest = undefined;
+      self.WebSocket = undefined;
+      for (const name of ["pyodide.asm.js", "pyodide.js"]) {
+        const url = URL.createObjectURL(new Blob([files[name]], { type: "text/javascript" }));
+        importScripts(url);
+        URL.revokeObjectURL(url);
+      }
+      const python = await self.loadPyodide({ indexURL: home });
+      postMessage({ stage: "Python runs. Starting NumPy and the engine …" });
+      for (const name of ["numpy.zip", "helpers.zip"]) python.FS.writeFile(`/tmp/${name}`, files[name]);
+      python.runPython(`
+import sys, zipfile
+zipfile.ZipFile("/tmp/numpy.zip").extractall(next(p for p in sys.path if p.endswith("site-packages")))
+zipfile.ZipFile("/tmp/helpers.zip").extractall("/home/pyodide")
+sys.path.insert(0, "/home/pyodide")
+import platform, numpy
+from helpers.in_browser import analyse_json
+`);
+      answer = python.globals.get("analyse_json");
+      const versions = python.runPython('f"Python {platform.python_version()}, NumPy {numpy.__version__}"');
+      postMessage({ ready: versions });
+    }
+
+    self.onmessage = async ({ data }) => {
+      try {
+        if (data.packs) await start(data);
+        else postMessage({ answer: answer(data.request) });
+      } catch (error) {
+        const detail = String((error && error.message) || error).trim();
+        postMessage({ failed: detail.split("\n").pop(), detail });
+      }
+    };
+  }
+
+  async function load() {
+    $("load").disabled = true;
+    clear();
+    const began = performance.now();
+    try {
+      const packs = await collect();
+      const url = URL.createObjectURL(new Blob([`(${inWorker})()`], { type: "text/javascript" }));
+      worker = new Worker(url);
+      worker.onerror = (event) => { event.preventDefault(); failed(event.message || "the worker could not start"); };
+      worker.onmessage = ({ data }) => {
+        if (data.stage) say(data.stage);
+        else if (data.failed) { console.error(data.detail); failed(data.failed); }
+        else if (data.ready) {
+          ready = true;
+          $("progress").hidden = true;
+          const seconds = ((performance.now() - began) / 1000).toFixed(1);
+          root.dataset.seconds = seconds;
+          say(`The engine is ready after ${seconds} s (${data.ready}). Pool the table when you like.`);
+          $("pool").disabled = false;
+          $("pool").focus();
+        } else show(JSON.parse(data.answer));
+      };
+      worker.postMessage(
+        { packs, indexes: manifest.packs },
+        Object.values(packs).map((bytes) => bytes.buffer),
+      );
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  // --- the table ---------------------------------------------------------------------------
+
+  // names in the first line; the engine itself reads the table, strictly
+  function header(text) {
+    const line = text.replace(/^\uFEFF/, "").split(/\r?\n/, 1)[0];
+    return [...line.matchAll(/(?:"((?:[^"]|"")*)"|([^,]*))(?:,|$)/g)]
+      .map((m) => (m[1] === undefined ? m[2] : m[1].replace(/""/g, '"')))
+      .filter((name) => name !== "");
+  }
+
+  function columns() {
+    const names = [...new Set(header($("csv").value))];
+    for (const [role, wanted] of Object.entries(NAMES)) {
+      const select = choice(role);
+      const before = select.value;
+      const fits = wanted.find((w) => names.some((n) => n.toLowerCase() === w));
+      const guess = names.find((n) => n.toLowerCase() === fits);
+      const now = names.includes(before) && !guess ? before : guess || names[0] || "";
+      if ([...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
+        select.replaceChildren(...names.map((n) => element("option", { value: n }, n)));
+        select.value = now;
+      }
+    }
+  }
+
+  function put(text, name) {
+    $("csv").value = text.trimEnd() + "\n";
+    $("csv").scrollTop = 0;
+    fileName = name;
+    columns();
+  }
+
+  async function open(file) {
+    clear();
+    if (file.size > LARGEST) {
+      problems([element("p", {}, `${file.name} has ${megabytes(file.size)} MB; a table of studies has less than ${megabytes(LARGEST)} MB.`)]);
+      return;
+    }
+    try {
+      put(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()), file.name);
+      say(`${file.name} is in the box; it was read here and went nowhere.`);
+    } catch {
+      problems([element("p", {}, `${file.name} is not UTF-8 text. Save it again as “CSV UTF-8 (comma delimited)”.`)]);
+    }
+  }
+
+  // --- asking and showing ------------------------------------------------------------------
+
+  function clear() {
+    $("errors").hidden = true;
+    $("errors").replaceChildren();
+  }
+
+  function problems(children) {
+    $("results").hidden = true;
+    $("errors").replaceChildren(...children);
+    $("errors").hidden = false;
+    $("errors").focus();
+  }
+
+  function ask(event) {
+    event.preventDefault();
+    if (!ready) return;
+    clear();
+    const request = { content: $("csv").value, file: fileName, level: Number(choice("level").value) };
+    for (const name of ["study", "events", "n", "model"]) request[name] = choice(name).value;
+    if (request.model !== "glmm") request.measure = choice("measure").value;
+    if (request.model === "random") request.tau2_method = choice("tau2_method").value;
+    $("pool").disabled = true;
+    say("Pooling …");
+    worker.postMessage({ request: JSON.stringify(request) });
+  }
+
+  function grid(head, rows, caption, numeric = []) {
+    const cells = (row, kind) => row.map((v, i) =>
+      element(i === 0 && kind === "td" ? "th" : kind,
+        { ...(numeric.includes(i) ? { class: "engine-number" } : {}), ...(i === 0 && kind === "td" ? { scope: "row" } : {}), ...(kind === "th" ? { scope: "col" } : {}) },
+        v === null || v === undefined ? "" : String(v)));
+    return element("table", { class: "engine-values" },
+      element("caption", {}, caption),
+      ...(head ? [element("thead", {}, element("tr", {}, ...cells(head, "th")))] : []),
+      element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells(row, "td")))));
+  }
+
+  function download(label, name, type, text) {
+    const button = element("button", { type: "button" }, label);
+    button.addEventListener("click", () => {
+      const url = URL.createObjectURL(new Blob([text], { type }));
+      const link = element("a", { href: url, download: name });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(url), 1000);
+    });
+    return button;
+  }
+
+  function show(answer) {
+    $("pool").disabled = false;
+    if (!answer.ok) {
+      say("The table or the choices cannot be used; the list says why.");
+      const list = answer.problems.length
+        ? [grid(["Row", "Column", "Found", "Expected"], answer.problems.map((p) => [p.row ?? "whole file", p.column, p.value, p.expected]), `${answer.problems.length} ${answer.problems.length === 1 ? "problem" : "problems"} in ${fileName}`)]
+        : [element("p", {}, answer.message)];
+      problems(list);
+      return;
+    }
+    last = answer;
+    const fit = answer.fit;
+    const drawing = document.importNode(new DOMParser().parseFromString(answer.svg, "image/svg+xml").documentElement, true);
+    const percent = (v) => (v === null ? "" : (100 * v).toFixed(1));
+    const studies = grid(["Study", "Events", "n", "%", "CI lower", "CI upper", "Weight %"],
+      fit.studies.map((s) => [s.study, s.events, s.n, percent(s.estimate), percent(s.ci_lower), percent(s.ci_upper), s.weight.toFixed(2)]),
+      "Every study with its own interval (Wilson)", [1, 2, 3, 4, 5, 6]);
+    // what is downloaded does not know the colours of the page
+    const picture = answer.svg.replace(/var\(--[\w-]+,\s*(#[0-9a-f]+)\)/g, "$1");
+    $("results").replaceChildren(
+      element("h2", { id: "engine-result" }, "Result"),
+      element("p", { class: "answer" }, answer.headline),
+      grid(null, answer.rows, "Numbers of the fit"),
+      ...(answer.cautions.length
+        ? [element("h3", {}, "Cautions"), element("ul", {}, ...answer.cautions.map((c) => element("li", {}, c)))]
+        : [element("p", {}, "The engine has no caution about this fit.")]),
+      element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "Forest plot, scrolls sideways" }, drawing),
+      element("details", {}, element("summary", {}, "Table of studies"),
+        element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "Table of studies, scrolls sideways" }, studies)),
+      element("h3", {}, "Method"),
+      element("p", {}, answer.methods),
+      element("p", {}, "Sources: ", ...answer.references.flatMap((doi, i) => [i ? ", " : "", element("a", { href: `https://doi.org/${doi}` }, doi)]), "."),
+      element("p", { class: "engine-line" },
+        download("Studies (CSV)", "studies.csv", "text/csv", answer.csv),
+        download("Result (JSON)", "result.json", "application/json", `${JSON.stringify(fit, null, 2)}\n`),
+        download("Forest plot (SVG)", "forest.svg", "image/svg+xml", picture)),
+    );
+    $("results").hidden = false;
+    $("results").focus();
+    say(answer.headline);
+  }
+
+  // --- the page ----------------------------------------------------------------------------
+
+  const why = obstacle();
+  root.hidden = false;
+  if (why) {
+    $("missing").textContent = why;
+    $("missing").hidden = false;
+    $("load").disabled = true;
+  } else {
+    $("load").textContent = `Load the engine (${megabytes(manifest.bytes)} MB)`;
+  }
+  if (manifest) put(manifest.tables.cohorts, "cohorts.csv");
+  const dependent = () => {
+    choice("measure").disabled = choice("model").value === "glmm";
+    choice("tau2_method").disabled = choice("model").value !== "random";
+  };
+  dependent();
+  form.addEventListener("submit", ask);
+  choice("model").addEventListener("change", dependent);
+  $("load").addEventListener("click", load);
+  $("csv").addEventListener("input", columns);
+  $("file").addEventListener("change", (event) => { if (event.target.files[0]) open(event.target.files[0]); });
+  for (const button of form.querySelectorAll("[data-table]")) {
+    button.addEventListener("click", () => {
+      if (!manifest) return;
+      put(manifest.tables[button.dataset.table], `${button.dataset.table}.csv`);
+      say(`${button.textContent}: the table is in the box.`);
+    });
+  }
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    root.addEventListener(kind, (event) => {
+      event.preventDefault();
+      root.classList.toggle("engine-drop", kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
+    });
+  }
+  window.engineResult = () => last; // for tests and the curious
+})();
