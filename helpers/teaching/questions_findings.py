@@ -9,6 +9,7 @@ from helpers.teaching.quiz import Question, question, which
 __all__ = [
     "bayes",
     "causes_of_death",
+    "dependence",
     "meta_regression",
     "multiverse",
     "reproduction",
@@ -219,6 +220,49 @@ def small_study_effects() -> tuple[Question, ...]:
                 (
                     "Because large cohorts are treated better",
                     "That might be so, but the relation is there without it, too.",
+                ),
+            ],
+        ),
+    )
+
+
+def dependence() -> tuple[Question, ...]:
+    """Questions on dependence."""
+    from helpers.dependence import SHARED, sharing_frame
+
+    shared = sharing_frame()["cohorts with a relative"]
+    total = prose.count(len(cohorts()))
+    return (
+        which(
+            "What do most cohorts share with at least one other?",
+            {SHARED[str(kind)]: float(number) for kind, number in shared.items()},
+            lambda name, value: f"{prose.count(value)} of {total} cohorts share {name}.",
+        ),
+        question(
+            "Two cohorts share patients, and the analysis does not know it. What is wrong?",
+            right=(
+                "The interval is too narrow",
+                "The same patients are counted as if they were twice as much evidence.",
+            ),
+            wrong=[
+                ("The interval is too wide", "Counting twice pretends to more evidence, not less."),
+                (
+                    "The estimate is zero",
+                    "It may shift towards the shared patients; the certainty suffers first.",
+                ),
+            ],
+        ),
+        question(
+            "A model with clusters estimates their variance as zero. What follows?",
+            right=(
+                "That these data show no dependence, which they may be too few to show",
+                "With a handful of clusters, zero is what one often sees.",
+            ),
+            wrong=[
+                ("That the cohorts are independent", "Nothing found is not nothing there."),
+                (
+                    "That the model did not converge",
+                    "Zero is the edge of the possible values and a proper solution.",
                 ),
             ],
         ),

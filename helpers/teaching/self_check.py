@@ -24,10 +24,11 @@ _MADE: Mapping[str, Callable[[], tuple[Question, ...]]] = MappingProxyType(
         "meta_regression": findings.meta_regression,
         "causes_of_death": findings.causes_of_death,
         "time_at_risk": findings.time_at_risk,
+        "summary_of_findings": findings.summary_of_findings,
         "small_study_effects": findings.small_study_effects,
+        "dependence": findings.dependence,
         "multiverse": findings.multiverse,
         "bayes": findings.bayes,
-        "summary_of_findings": findings.summary_of_findings,
         "reproduction": findings.reproduction,
         "your_own_table": findings.your_own_table,
     }
