@@ -26,20 +26,21 @@ def data_folder() -> Path:
     Returns
     -------
     pathlib.Path
-        ``data/`` beside the ``helpers`` package.
+        ``data/`` inside an installed package, or beside ``helpers`` in the repository.
 
     Raises
     ------
     EvidenceError
-        If it is not there: the tables belong to a copy of the repository and are not part of an
-        installed wheel.
+        If it is not there, such as in a copy of the package alone.
 
     Examples
     --------
     >>> (data_folder() / "cohorts.csv").is_file()
     True
     """
-    folder = Path(__file__).resolve().parents[2] / "data"
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "data"
+    folder = inside if inside.is_dir() else package.parent / "data"
     if not (folder / _DESCRIPTION).is_file():
         expected = (
             "the folder data/ of the repository beside the package helpers: "

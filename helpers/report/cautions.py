@@ -53,7 +53,7 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     >>> from helpers.report.analysis import Columns, analyse
     >>> table = pd.DataFrame({"study": ["a"], "events": [3], "n": [40]})
     >>> [one.code for one in cautions_of(analyse(table, Columns()))]
-    ['single-study']
+    ['single-study', 'sparse-cells']
     """
     found: dict[tuple[str, str], ListedCaution] = {}
 

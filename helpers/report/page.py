@@ -121,7 +121,7 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="color-scheme" content="light dark">
-<meta name="generator" content="helpers.report {__version__}">
+<meta name="generator" content="nrm-meta {__version__}">
 <title>{escape(title)}</title>
 <style>
 {_fonts()}
@@ -143,7 +143,7 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
 {body}
 </main>
 <footer>
-<p>Made by version {__version__} of the helpers of an executable meta-analysis. The same table and
+<p>Made by nrm-meta {__version__}, the helpers of an executable meta-analysis. The same table and
 options give the same page, byte by byte. A report computes; it does not know your question, how the
 cohorts were found, or whether they belong together.</p>
 </footer>
