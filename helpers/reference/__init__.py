@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from helpers.reference.docstrings import Docstring, parse_docstring
 from helpers.reference.examples import ExampleError, Step, run_examples
+from helpers.reference.migration import (
+    Migration,
+    MigrationStep,
+    MigrationValue,
+    read_migration,
+)
 from helpers.reference.pages import room_index, room_page
 from helpers.reference.rooms import ROOMS, Entry, Room, entries, rooms
 
@@ -17,10 +23,14 @@ __all__ = [
     "Docstring",
     "Entry",
     "ExampleError",
+    "Migration",
+    "MigrationStep",
+    "MigrationValue",
     "Room",
     "Step",
     "entries",
     "parse_docstring",
+    "read_migration",
     "room_index",
     "room_page",
     "rooms",

@@ -84,9 +84,9 @@ def run_examples(found: Any, name: str = "") -> tuple[Step, ...]:
 
     Examples
     --------
-    >>> from helpers.prose import percent
-    >>> run_examples(percent)[0].output
-    "'6.8 %'"
+    >>> from helpers.prose import word
+    >>> run_examples(word)[0].code
+    'word(7), word(52)'
     """
     text = parse_docstring(inspect.getdoc(found)).texts.get("Examples", "")
     examples = doctest.DocTestParser().get_examples(text)

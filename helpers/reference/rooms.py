@@ -147,5 +147,10 @@ def _entry(module: str, name: str, found: Any) -> Entry | None:
     if not str(home).startswith("helpers"):
         return None
     top = helpers.__all__
-    short = name in top and getattr(helpers, name, None) is not None and kind != "data"
+    short = name in top and _same(getattr(helpers, name), name, found) and kind != "data"
     return Entry(f"helpers.{name}" if short else f"{module}.{name}", module, kind, found)
+
+
+def _same(offered: Any, name: str, found: Any) -> bool:
+    """Tell whether the package offers this object, or a module that is called like it."""
+    return offered is found or (inspect.ismodule(offered) and getattr(offered, name) is found)

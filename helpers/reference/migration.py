@@ -1,0 +1,173 @@
+"""From R to Python: the same analysis in both, with what each gives.
+
+The calls stand in a TOML file together with what R printed for them, so that a page of the book
+can run our call and set its values beside those of R.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers import prose
+from helpers.errors import MetaAnalysisError
+from helpers.prose import Sentence
+
+__all__ = ["Migration", "MigrationStep", "MigrationValue", "read_migration"]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationValue:
+    """One number of an analysis.
+
+    Attributes
+    ----------
+    name : str
+        What it is.
+    r : float
+        What R printed.
+    ours : float
+        What our call gives.
+    path : str
+        Where the value of R stands in the reference values of the tests.
+    digits : int
+        Significant digits that must agree.
+    """
+
+    name: str
+    r: float
+    ours: float
+    path: str
+    digits: int
+
+    @property
+    def agree(self) -> int:
+        """Significant digits in which the two agree."""
+        return prose.agreeing_digits(self.ours, self.r)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStep:
+    """One analysis in both languages.
+
+    Attributes
+    ----------
+    id, title : str
+    package : str
+        The R package.
+    r_code, python_code : str
+    values : tuple of MigrationValue
+    note : str
+        What differs; may be empty.
+    """
+
+    id: str
+    title: str
+    package: str
+    r_code: str
+    python_code: str
+    values: tuple[MigrationValue, ...]
+    note: str
+
+    def show(self) -> Sentence:
+        """Both calls side by side, and their numbers below."""
+        rows = "\n".join(
+            f"| {value.name} | {prose.significant(value.r, 8)} | "
+            f"{prose.significant(value.ours, 8)} | {value.agree} |"
+            for value in self.values
+        )
+        note = f"\n\n{self.note}" if self.note else ""
+        return Sentence(
+            f"### {self.title}\n\n"
+            "::::{grid} 1 1 2 2\n:gutter: 2\n\n"
+            f":::{{grid-item}}\n**R ({self.package})**\n\n```r\n{self.r_code}\n```\n:::\n\n"
+            f":::{{grid-item}}\n**Python (helpers)**\n\n```python\n{self.python_code}\n```\n:::\n"
+            "::::\n\n"
+            f"| Value | R | helpers | Digits that agree |\n|---|---:|---:|---:|\n{rows}{note}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """All analyses, with the versions of R and its packages.
+
+    Attributes
+    ----------
+    versions : mapping of str to str
+    steps : tuple of MigrationStep
+    """
+
+    versions: Mapping[str, str]
+    steps: tuple[MigrationStep, ...]
+
+    def __iter__(self) -> Iterator[MigrationStep]:
+        return iter(self.steps)
+
+    def show(self, *ids: str) -> Sentence:
+        """Show the steps with these ids below each other.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such step.
+        """
+        by_id = {step.id: step for step in self.steps}
+        missing = [name for name in ids if name not in by_id]
+        if missing:
+            raise MetaAnalysisError(f"no step {missing}; there are {', '.join(by_id)}")
+        return Sentence("\n\n".join(str(by_id[name].show()) for name in ids))
+
+
+def read_migration(path: str | Path, given: Mapping[str, Any] | None = None) -> Migration:
+    """Read the calls, run ours and set the results beside those of R.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with ``[versions]``, ``start`` (lines that all our calls suppose) and
+        ``[[step]]`` (id, title, package, r, python, note), each with ``[[step.value]]`` (name,
+        r, ours: an expression, path, digits).
+    given : mapping, optional
+        Names that the lines may use besides.
+
+    Returns
+    -------
+    Migration
+
+    Raises
+    ------
+    MetaAnalysisError
+        A value agrees with that of R in fewer digits than the file asks for.
+    """
+    with Path(path).open("rb") as file:
+        content = tomllib.load(file)
+    start: dict[str, Any] = dict(given or {})
+    exec(compile(content["start"], "start", "exec"), start)
+    steps = []
+    for table in content["step"]:
+        names = dict(start)
+        exec(compile(table["python"], table["id"], "exec"), names)
+        values = []
+        for row in table["value"]:
+            ours = float(eval(compile(row["ours"], table["id"], "eval"), names))
+            value = MigrationValue(row["name"], row["r"], ours, row["path"], row["digits"])
+            if value.agree < value.digits:
+                raise MetaAnalysisError(
+                    f"{table['id']}, {value.name}: ours is {ours!r}, R printed {value.r!r}"
+                )
+            values.append(value)
+        steps.append(
+            MigrationStep(
+                table["id"],
+                table["title"],
+                table["package"],
+                table["r"].strip(),
+                table["python"].strip(),
+                tuple(values),
+                " ".join(table["note"].split()),
+            )
+        )
+    return Migration(content["versions"], tuple(steps))
