@@ -18,7 +18,7 @@ export MPLBACKEND := agg
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-.PHONY: help book pdf test lint types unit chapters site audit browser bench refresh notebook lock clean
+.PHONY: help book pdf test lint types unit chapters site audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -78,6 +78,11 @@ bench: $(READY) ## time the engine, and metafor beside it where R has it
 
 refresh: $(READY) ## execute chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
 	$(BIN)/python book/_ext/chapters.py $(CHAPTERS)
+
+# names are separated by blanks in make: a path with blanks goes to `python -m helpers report`
+report: $(READY) ## make a report of your own table (TABLE=my.csv, further options in OPTIONS="--group arm --out my-report")
+	@test -n "$(TABLE)" || { echo "name a table: make report TABLE=my.csv" >&2; exit 2; }
+	$(BIN)/python -m helpers report "$(TABLE)" $(OPTIONS)
 
 notebook: $(READY) ## open JupyterLab on the chapters, helpers importable
 	$(BIN)/jupyter lab book

@@ -27,8 +27,8 @@ prepare_metadata_for_build_editable = build_meta.prepare_metadata_for_build_edit
 
 OLD, NEW = "helpers", "nrm_meta"
 ROOT = Path(__file__).resolve().parents[1]
-#: Parts of the package that need the book's own files.
-LEFT_OUT = ("menu",)
+#: Rooms that make pages of the book or need its files.
+LEFT_OUT = ("in_browser", "menu", "reference", "teaching")
 _NAMES = (
     (re.compile(rf"\b(from|import|python -m) {OLD}\b"), rf"\1 {NEW}"),
     (re.compile(rf"(?<![\w/.-]){OLD}(?=\.[A-Za-z_])"), NEW),
