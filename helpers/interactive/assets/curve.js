@@ -1,0 +1,226 @@
+/* The specification curve: every analysis of a claim, to walk through and to pick by its choices. */
+(() => {
+  "use strict";
+  const { h, s, number, percent, count, share, select, button, announcer, run } = window.interactive;
+
+  const HEIGHT = 240, TOP = 8, LEFT = 44;
+
+  function unpack(claim, digits, [wide, narrow]) {
+    const place = new Map([...digits].map((digit, i) => [digit, i]));
+    const step = wide + 3 * narrow, n = claim.packed.length / step;
+    const value = new Float64Array(n), lower = new Float64Array(n), upper = new Float64Array(n);
+    const supports = new Uint8Array(n), side = new Uint8Array(n);
+    const levels = claim.choices.map(() => new Int8Array(n));
+    const read = (at, width) => {
+      let total = 0;
+      for (let i = at; i < at + width; i += 1) total = total * 64 + place.get(claim.packed[i]);
+      return total;
+    };
+    for (let i = 0; i < n; i += 1) {
+      let code = read(i * step, wide);
+      [value, lower, upper].forEach((list, j) => { list[i] = read(i * step + wide + j * narrow, narrow) / claim.scale; });
+      supports[i] = Math.floor((code % 6) / 3);
+      side[i] = code % 3;
+      code = Math.floor(code / 6);
+      for (let d = levels.length - 1; d >= 0; d -= 1) {
+        const base = claim.choices[d].levels.length + 1;
+        levels[d][i] = (code % base) - 1;
+        code = Math.floor(code / base);
+      }
+    }
+    return { n, value, lower, upper, supports, side, levels };
+  }
+
+  const median = (list) => {
+    const ordered = [...list].sort((a, b) => a - b), half = ordered.length >> 1;
+    return ordered.length % 2 ? ordered[half] : (ordered[half - 1] + ordered[half]) / 2;
+  };
+
+  function scaleOf(claim, all) {
+    const ratio = claim.unit === "ratio", move = ratio ? Math.log : (v) => v;
+    const low = [...all.lower].sort((a, b) => a - b), high = [...all.upper].sort((a, b) => a - b);
+    // all estimates, and all intervals but a few of the widest
+    const ends = [
+      Math.min(low[Math.floor(0.02 * all.n)], all.value[0], claim.null),
+      Math.max(high[Math.floor(0.98 * (all.n - 1))], all.value[all.n - 1], claim.null),
+    ].map(move);
+    const margin = 0.04 * (ends[1] - ends[0]);
+    const from = ends[0] - margin, to = ends[1] + margin;
+    const y = (v) => TOP + HEIGHT * (1 - Math.min(1, Math.max(0, (move(v) - from) / (to - from))));
+    const inside = (tick) => move(tick) >= from && move(tick) <= to;
+    if (ratio) return { y, ticks: [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 12, 20].filter(inside) };
+    const step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((one) => (to - from) / one <= 7);
+    return { y, ticks: Array.from({ length: 200 }, (_, i) => i * step).filter(inside) };
+  }
+
+  run("curve", (panel, data) => {
+    const status = announcer();
+    const print = (claim, v) => (claim.unit === "percent" ? percent(v, 2) : number(v));
+    let claim, all, mine, scale, at = 0, chosen = [], width = 0;
+
+    const which = select("Claim", Object.entries(data.claims).map(([key, one]) => [key, one.statement]), open);
+    which.list.value = data.first;
+    const choices = h("div", { class: "interactive-controls interactive-choices", role: "group", "aria-label": "Choices" });
+    const summary = h("p", { class: "interactive-summary" });
+    const layer = { still: s("g", {}), picked: s("g", {}), cursor: s("g", {}) };
+    const canvas = s("svg", { class: "interactive-drawing interactive-curve", height: HEIGHT + TOP + 30, role: "img" }, layer.still, layer.picked, layer.cursor);
+    const id = `${data.name}-analysis`;
+    const range = h("input", { type: "range", id, min: 1, step: 1, oninput: () => walk(Number(range.value) - 1) });
+    const place = h("output", { for: id });
+    const published = button("Go to the published analysis", () => {
+      for (const one of choices.querySelectorAll("select")) one.value = "";
+      chosen = chosen.map(() => -1);
+      pickOut();
+      walk(claim.mark);
+    });
+    const clear = button("Take back all choices", () => {
+      for (const one of choices.querySelectorAll("select")) one.value = "";
+      chosen = chosen.map(() => -1);
+      pickOut();
+    });
+    const card = h("div", { class: "interactive-card" });
+
+    const x = (i) => LEFT + ((i + 0.5) / all.n) * (width - LEFT);
+
+    /* Neighbours share a column: medians of their estimates and limits. */
+    function columns(list) {
+      const bins = new Map(), columns = Math.floor((width - LEFT) / 2);
+      for (const i of list) {
+        const bin = Math.floor((i * columns) / all.n);
+        if (bins.has(bin)) bins.get(bin).push(i);
+        else bins.set(bin, [i]);
+      }
+      return [...bins.values()];
+    }
+    const round = (v) => v.toFixed(1);
+    function path(groups) {
+      const intervals = [], points = [];
+      for (const group of groups) {
+        const middle = round(x(median(group)));
+        const [low, value, high] = [all.lower, all.value, all.upper].map((list) => round(scale.y(median(group.map((i) => list[i])))));
+        intervals.push(`M${middle} ${low}V${high}`);
+        points.push(`${middle} ${value}`);
+      }
+      return { intervals: intervals.join(""), points };
+    }
+
+    function open(key) {
+      claim = data.claims[key];
+      all = claim.all ??= unpack(claim, data.digits, data.widths);
+      scale = scaleOf(claim, all);
+      chosen = claim.choices.map(() => -1);
+      choices.replaceChildren(...claim.choices.map((choice, d) => select(
+        choice.name[0].toUpperCase() + choice.name.slice(1),
+        [["", "any"], ...choice.levels.map((level, i) => [i, level])],
+        (value) => { chosen[d] = value === "" ? -1 : Number(value); pickOut(); },
+      ).field));
+      published.hidden = claim.mark === null;
+      at = claim.mark ?? Math.floor(all.n / 2);
+      paint();
+      pickOut();
+    }
+
+    function paint() {
+      const every = path(columns(all.value.keys()));
+      const marks = scale.ticks.map((tick) => [
+        s("line", { x1: LEFT, x2: width, y1: scale.y(tick), y2: scale.y(tick), class: "interactive-grid" }),
+        s("text", { x: LEFT - 6, y: scale.y(tick) + 4, "text-anchor": "end" }, claim.unit === "percent" ? `${+(100 * tick).toFixed(1)}\u202f%` : String(tick)),
+      ]);
+      layer.still.replaceChildren(...marks.flat(),
+        s("line", { x1: LEFT, x2: width, y1: scale.y(claim.null), y2: scale.y(claim.null), class: "interactive-null" }),
+        s("path", { d: every.intervals, class: "interactive-interval" }),
+        s("path", { d: `M${every.points.join("L")}`, class: "interactive-line" }),
+        s("text", { x: LEFT, y: HEIGHT + TOP + 22 }, `${count(all.n)} analyses, sorted by estimate`));
+    }
+
+    const fits = (i) => chosen.every((level, d) => level < 0 || all.levels[d][i] === level);
+
+    /* The analyses with the choices; the walk goes through them alone. */
+    function pickOut() {
+      const free = chosen.every((level) => level < 0);
+      mine = [];
+      for (let i = 0; i < all.n; i += 1) if (free || fits(i)) mine.push(i);
+      const found = path(free ? [] : columns(mine));
+      layer.picked.replaceChildren(
+        s("path", { d: found.intervals, class: "interactive-picked" }),
+        s("path", { d: found.points.map((point) => `M${point}h0`).join(""), class: "interactive-picked-point" }));
+      canvas.classList.toggle("interactive-quiet", !free);
+      range.disabled = !mine.length;
+      if (!mine.length) {
+        summary.textContent = "No analysis has these choices together.";
+        place.textContent = "–";
+        layer.cursor.replaceChildren();
+        card.replaceChildren(h("p", {}, "Nothing to show: take back a choice."));
+      } else {
+        const some = mine.filter((i) => all.supports[i]).length, sure = mine.filter((i) => all.side[i] === 2).length;
+        const values = mine.map((i) => all.value[i]);
+        const whom = free ? `All ${count(all.n)} analyses` : `${count(mine.length)} of ${count(all.n)} analyses`;
+        summary.textContent = `${whom}: ${share(some, mine.length)} support “${claim.statement}”, ${share(sure, mine.length)} with the whole ${claim.level} interval. Estimates ${print(claim, values[0])} to ${print(claim, values[values.length - 1])}, median ${print(claim, median(values))}.`;
+        range.max = mine.length;
+        // stay where the reader was, or at the next analysis that is left
+        let next = mine.findIndex((i) => i >= at);
+        if (next < 0) next = mine.length - 1;
+        walk(next);
+      }
+      canvas.setAttribute("aria-label", `Curve of ${claim.quantity.toLowerCase()}. ${summary.textContent}`);
+      status.say(summary.textContent);
+    }
+
+    const verdict = (i) => {
+      if (all.side[i] === 2) return "supports the claim with its whole interval";
+      if (all.side[i] === 0) return "contradicts the claim with its whole interval";
+      return all.supports[i] ? "supports the claim, but its interval does not exclude the opposite" : "does not support the claim";
+    };
+
+    function walk(step) {
+      const i = at = mine[step];
+      range.value = step + 1;
+      const text = `${print(claim, all.value[i])} (${claim.level} interval ${claim.unit === "percent" ? number(100 * all.lower[i]) : number(all.lower[i])} to ${print(claim, all.upper[i])})`;
+      place.textContent = `${count(step + 1)} of ${count(mine.length)}`;
+      range.setAttribute("aria-valuetext", `${place.textContent}: ${text}, ${verdict(i)}`);
+      const middle = x(i);
+      layer.cursor.replaceChildren(
+        s("line", { x1: middle, x2: middle, y1: TOP, y2: TOP + HEIGHT, class: "interactive-cursor" }),
+        s("line", { x1: middle, x2: middle, y1: scale.y(all.lower[i]), y2: scale.y(all.upper[i]), class: "interactive-pooled" }),
+        s("circle", { cx: middle, cy: scale.y(all.value[i]), r: 6, class: "interactive-point" }));
+      const rows = claim.choices.map((choice, d) => {
+        const level = all.levels[d][i];
+        return h("div", {}, h("dt", {}, choice.name), h("dd", {}, level < 0 ? "no role here" : choice.levels[level]));
+      });
+      const known = i === claim.mark ? " This is the published analysis." : "";
+      card.replaceChildren(h("p", {}, h("strong", {}, text), ` ${verdict(i)}.${known}`), h("dl", { class: "interactive-results" }, ...rows));
+    }
+
+    canvas.addEventListener("pointermove", (event) => {
+      if (!mine.length) return;
+      const box = canvas.getBoundingClientRect();
+      const aim = ((event.clientX - box.left - LEFT) / (width - LEFT)) * all.n;
+      // nearest of the picked analyses, by halving
+      let low = 0, high = mine.length - 1;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (mine[middle] < aim - 0.5) low = middle + 1;
+        else high = middle;
+      }
+      if (low > 0 && aim - 0.5 - mine[low - 1] < mine[low] - (aim - 0.5)) low -= 1;
+      walk(low);
+    });
+    panel.append(
+      h("div", { class: "interactive-controls" }, which.field), choices,
+      h("div", { class: "interactive-buttons" }, published, clear), summary, canvas,
+      h("div", { class: "interactive-slider interactive-walk" }, h("label", { for: id }, "Analysis, from the smallest estimate to the largest"), place, range),
+      card, status.place);
+    which.field.classList.add("interactive-long");
+    // drawn in pixels of the screen, so that its words keep their size
+    new ResizeObserver(() => {
+      const now = Math.max(160, canvas.clientWidth);
+      if (now === width) return;
+      width = now;
+      if (!claim) open(data.first);
+      else {
+        paint();
+        pickOut();
+      }
+    }).observe(canvas);
+  });
+})();
