@@ -227,20 +227,27 @@ def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> lis
     whole = result.overall if is_grouped(result) else result
     level = f"{100 * whole.level:g}%"
     fits = {str(name): fit for name, fit in result.groups.items()} if is_grouped(result) else {}
+    ink = layout.plain and not coloured
     made: list[Row] = []
+    last: list[Row] = []
     for row in rows:
-        if layout.plain and not coloured and row.kind != "excluded":
-            row = replace(row, colour=style.INK)
+        if row.kind == "overall":
+            last = list(_lines(whole, result, layout, row))
+        elif row.kind != "prediction" and last:
+            made, last = made + last, []
+        label = {"pooled": layout.subtotal, "overall": layout.total}.get(row.kind, "")
+        made.append(
+            replace(
+                row,
+                label=label.format(level=level) or row.label,
+                # Without colours a heading has no swatch.
+                group="" if ink and row.kind == "heading" else row.group,
+                colour=style.INK if ink and row.kind != "excluded" else row.colour,
+            )
+        )
         if row.kind == "pooled":
-            fit, label = fits[row.group], layout.subtotal
-        elif row.kind == "overall":
-            fit, label = whole, layout.total
-        else:
-            made.append(row)
-            continue
-        made.append(replace(row, label=label.format(level=level)))
-        made += _lines(fit, result, layout, row)
-    return made
+            made += _lines(fits[row.group], result, layout, row)
+    return made + last
 
 
 def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
@@ -248,6 +255,13 @@ def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
         yield Row("note", "Total events", group=row.group, events=fit.events, n=NAN)
     line = statistics(fit, layout)
     if line:
-        yield Row("note", line, group=row.group)
+        yield Row("note", _bound(line), group=row.group)
     if row.kind == "overall" and is_grouped(result) and len(result.groups) > 1:
-        yield Row("note", _between(result.test, layout))
+        yield Row("note", _bound(_between(result.test, layout)))
+
+
+def _bound(line: str) -> str:
+    """Keep a symbol and its value on one line when the line is broken."""
+    return line.replace(" = ", f"{prose.HARD}={prose.HARD}").replace(
+        " < ", f"{prose.HARD}<{prose.HARD}"
+    )

@@ -29,9 +29,9 @@ def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
     high = max(*must, float(np.quantile(uppers, 0.9)))
     # An interval that is hardly longer than the axis is shown in full, not cut.
     if max(uppers) - low <= 1.15 * (high - low):
-        high = max(uppers)
+        high = max(high, *uppers)
     if high - min(lowers) <= 1.15 * (high - low):
-        low = min(lowers)
+        low = min(low, *lowers)
     if proportion and low < 0.5 * high:
         low = 0.0
     margin = 0.03 * (high - low) or 0.05
