@@ -9,6 +9,7 @@ call                      what it is for
 `exercises`               exercises of a chapter, and whether their solutions ran
 `helpers.teaching.labs`   simulations where the truth is known
 `planted_key`, `verdict`  a table with planted errors, and which of them the reader finds
+`read_plans`              lesson plans and common misconceptions
 `read_scheme`             tasks and marks of the exam
 ========================  =======================================================================
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from helpers.teaching.goals import LEVELS, Goals, exercises, read_goals
 from helpers.teaching.planted import planted_file, planted_key, verdict
+from helpers.teaching.plans import Plans, read_plans
 from helpers.teaching.quiz import Option, Question, Quiz, question, quiz, which
 from helpers.teaching.scheme import Scheme, read_scheme
 from helpers.teaching.self_check import CHAPTERS, self_check
@@ -26,6 +28,7 @@ __all__ = [
     "LEVELS",
     "Goals",
     "Option",
+    "Plans",
     "Question",
     "Quiz",
     "Scheme",
@@ -35,6 +38,7 @@ __all__ = [
     "question",
     "quiz",
     "read_goals",
+    "read_plans",
     "read_scheme",
     "self_check",
     "verdict",

@@ -1,0 +1,165 @@
+"""Lesson plans as timed tables, and what learners often believe."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    from helpers.prose import Sentence
+
+__all__ = ["Misconception", "Plan", "Plans", "Step", "clock", "read_plans"]
+
+
+def clock(start: str, minutes: int) -> str:
+    """Give the time some minutes after a start.
+
+    Examples
+    --------
+    >>> clock("09:00", 95)
+    '10:35'
+    """
+    hour, minute = map(int, start.split(":"))
+    late = 60 * hour + minute + minutes
+    return f"{late // 60:02d}:{late % 60:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan: how long, what, in which form, with which page of the book."""
+
+    minutes: int
+    what: str
+    form: str
+    page: str
+    day: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A lesson or a course.
+
+    Attributes
+    ----------
+    title : str
+    total : int
+        Minutes of all steps.
+    start : tuple of str
+        When each day begins.
+    steps : tuple of Step
+    """
+
+    title: str
+    total: int
+    start: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    def table(self, titles: Mapping[str, str]) -> Sentence:
+        """Show the plan with the time of each step.
+
+        Parameters
+        ----------
+        titles : mapping of str to str
+            Title of each page.
+        """
+        several = len(self.start) > 1
+        rows = [("Time", "Minutes", "What", "Form", "Page")]
+        spent = dict.fromkeys(range(1, len(self.start) + 1), 0)
+        for step in self.steps:
+            at = clock(self.start[step.day - 1], spent[step.day])
+            spent[step.day] += step.minutes
+            rows.append(
+                (
+                    f"day {step.day}, {at}" if several else at,
+                    str(step.minutes),
+                    step.what,
+                    step.form,
+                    f"[{titles[step.page]}]({step.page}.ipynb)",
+                )
+            )
+        return _listed(self.title, rows, "12 10 44 16 18")
+
+
+@dataclass(frozen=True, slots=True)
+class Misconception:
+    """What learners often believe, what to answer, and the page that shows it."""
+
+    belief: str
+    answer: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What `read_plans` gives: a lesson, a course, misconceptions."""
+
+    lesson: Plan
+    course: Plan
+    misconceptions: tuple[Misconception, ...]
+
+    def pages(self) -> set[str]:
+        """Pages that the plans name."""
+        steps = (*self.lesson.steps, *self.course.steps)
+        return {step.page for step in steps} | {m.page for m in self.misconceptions}
+
+    def misconceptions_table(self, titles: Mapping[str, str]) -> Sentence:
+        """Show the misconceptions."""
+        rows = [("They say", "You answer", "Shown in")]
+        rows += [
+            (f"“{m.belief}”", m.answer, f"[{titles[m.page]}]({m.page}.ipynb)")
+            for m in self.misconceptions
+        ]
+        return _listed("Common misconceptions", rows, "36 44 20")
+
+
+def _listed(caption: str, rows: Iterable[tuple[str, ...]], widths: str) -> Sentence:
+    from helpers.prose import say
+
+    body = "\n".join("* - " + "\n  - ".join(row) for row in rows)
+    return say(f":::{{list-table}} {caption}\n:header-rows: 1\n:widths: {widths}\n\n{body}\n:::")
+
+
+def _plan(name: str, table: Mapping[str, Any]) -> Plan:
+    steps = tuple(Step(**row) for row in table["step"])
+    spent = sum(step.minutes for step in steps)
+    if spent != table["total"]:
+        raise MetaAnalysisError(f"{name}: the steps take {spent} minutes, not {table['total']}")
+    days = {step.day for step in steps}
+    if days != set(range(1, len(table["start"]) + 1)):
+        raise MetaAnalysisError(f"{name}: expected steps on each of {len(table['start'])} days")
+    return Plan(table["title"], table["total"], tuple(table["start"]), steps)
+
+
+def read_plans(path: str | Path) -> Plans:
+    """Read the lesson plans.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with ``[lesson]`` and ``[course]`` (title, total, start, step) and
+        ``[[misconception]]`` (belief, answer, page).
+
+    Raises
+    ------
+    MetaAnalysisError
+        The steps of a plan do not add up to its total, or a day has none.
+
+    Examples
+    --------
+    >>> from helpers.evidence import data_folder
+    >>> plans = read_plans(data_folder().parent / "book" / "lessons.toml")
+    >>> plans.lesson.total
+    90
+    """
+    with Path(path).open("rb") as file:
+        content = tomllib.load(file)
+    return Plans(
+        _plan("lesson", content["lesson"]),
+        _plan("course", content["course"]),
+        tuple(Misconception(**row) for row in content["misconception"]),
+    )
