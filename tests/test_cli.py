@@ -1,0 +1,71 @@
+"""The command line: exit status, what goes where, nothing written on wrong input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from helpers.cli import main
+from helpers.evidence import data_folder
+
+STROKE = data_folder() / "examples" / "stroke.csv"
+
+
+def test_a_report_is_made_in_the_named_folder(tmp_path, capsys):
+    out = tmp_path / "mine"
+    assert main(["report", str(STROKE), "--out", str(out), "--outcome", "Stroke"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("Stroke: ")
+    assert said.err.splitlines()[0] == "Checking the table …"
+    assert json.loads((out / "results.json").read_text())["columns"]["follow_up"] == "follow_up"
+    assert (out / "report.html").is_file()
+
+
+def test_the_default_folder_is_named_after_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(STROKE), "--quiet"]) == 0
+    assert (tmp_path / "stroke-report" / "report.html").is_file()
+    assert capsys.readouterr().err == ""
+
+
+def test_wrong_input_lists_every_problem_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "bad.csv"
+    table.write_text("study,events,n\n" + "A,9,3\n" * 60)
+    assert main(["report", str(table)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("  row ") == 60 + 59  # too many events everywhere, the label again 59 times
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--measure", "logist"], "measure"),
+        (["--model", "fixed"], "model"),
+        (["--measure", "arcsine", "--model", "glmm"], "arcsine"),
+        (["--events", "deaths"], "deaths"),
+        (["--group", "events"], "one role"),
+        (["--level", "95"], "level"),
+        (["--covariate", "group"], "column 'group'"),
+    ],
+)
+def test_wrong_options_are_explained(options, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(STROKE), "--quiet", *options]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_explained(capsys):
+    assert main(["report", "nowhere.csv", "--quiet"]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_the_module_runs_as_a_program():
+    command = [sys.executable, "-m", "helpers", "template"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout == (data_folder() / "template.csv").read_text()

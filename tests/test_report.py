@@ -1,0 +1,292 @@
+"""Reports of a reader's own table: numbers equal the book's, nothing crashes, nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from helpers import bias, load_cohorts, meta_regression, pool, pool_rates, subgroups
+from helpers.evidence import EvidenceError, data_folder
+from helpers.pooling.references import REFERENCES
+from helpers.report import ADVICE, report
+from helpers.report.cautions import cautions_of
+from helpers.report.citations import bibliography, citation
+
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+FOLLOW_UP = "median_follow_up_months"
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return report(
+        data_folder() / "cohorts.csv",
+        **COLUMNS,
+        group="entity",
+        follow_up=FOLLOW_UP,
+        covariates="year",
+        outcome="Nonrelapse mortality",
+        events_name="Deaths",
+    )
+
+
+# --- our own table: the numbers of the book ---------------------------------------------------
+
+
+def test_the_pooled_estimate_is_that_of_the_chapters(ours):
+    fit = pool(load_cohorts(), **COLUMNS, model="glmm")
+    found = ours.to_dict()["pooled"]
+    assert found["estimate"] == fit.estimate
+    assert found["ci"] == list(fit.ci)
+    assert found["tau2"] == fit.tau2
+    beside = pool(load_cohorts(), **COLUMNS, model="random")
+    assert ours.to_dict()["beside"]["estimate"] == beside.estimate
+    row = ours.frames()["pooled"].iloc[0]
+    assert (row["prediction_lower"], row["prediction_upper"]) == fit.prediction_interval()
+
+
+def test_groups_regression_and_rates_are_those_of_the_chapters(ours):
+    data = load_cohorts()
+    groups = subgroups(data, by="entity", **COLUMNS, model="glmm")
+    made = ours.frames()["groups"].set_index("entity")["estimate"].to_dict()
+    assert made == pytest.approx({name: fit.estimate for name, fit in groups}, rel=1e-12)
+    assert pytest.approx(groups.test.Q, rel=1e-12) == ours.analysis.groups.test.Q
+    slope = meta_regression(data, FOLLOW_UP, **COLUMNS, model="glmm", test="t")
+    assert ours.analysis.regressions[FOLLOW_UP].estimates.tolist() == slope.estimates.tolist()
+    rate = pool_rates(data, **COLUMNS, follow_up=FOLLOW_UP, model="glmm")
+    assert ours.analysis.rates.estimate == rate.estimate
+
+
+def test_deletion_and_small_study_tests_are_those_of_the_chapters(ours):
+    fit = pool(load_cohorts(), **COLUMNS, model="glmm")
+    without = fit.leave_one_out()["estimate"].tolist()
+    assert ours.frames()["leave_one_out"]["estimate"].tolist() == without
+    assert ours.analysis.tests["Egger (logit)"].p == bias.egger(fit).p
+    null = bias.simulate_null(fit, replicates=2000, seed=1).summary_frame()
+    tests = ours.frames()["small_study_tests"].set_index("test")
+    assert tests["calibrated_p"].to_dict() == null.loc[tests.index, "calibrated_p"].to_dict()
+
+
+def test_the_numbers_on_the_page_are_printed_from_the_result(ours):
+    text = re.sub(r"<[^>]+>", "", ours.html)
+    fit = ours.analysis.fit
+    assert f"{100 * fit.estimate:.1f}" in text
+    assert ours.answer in text
+    assert "574" in text
+    assert "7,604" in text
+
+
+def test_the_same_table_gives_the_same_bytes():
+    first, second = (report(data_folder() / "examples" / "stroke.csv") for _ in range(2))
+    assert first.html == second.html
+    assert json.dumps(first.to_dict()) == json.dumps(second.to_dict())
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.links, self.headings = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append((tag, found))
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+
+def test_the_page_is_accessible_in_its_bones(ours):
+    page = _Page(ours.html)
+    tags = [tag for tag, _ in page.tags]
+    assert ("html", {"lang": "en"}) in page.tags
+    assert tags.count("h1") == tags.count("main") == tags.count("head") == 1
+    assert tags.count("title") == 1 + len(ours.pictures)  # the page and each picture
+    assert {"header", "nav", "footer"} <= set(tags)
+    assert page.links[0] == "#report"
+    assert len(page.ids) == len(set(page.ids))
+    inside = [link[1:] for link in page.links if link.startswith("#")]
+    assert set(inside) <= set(page.ids)
+    steps = zip(page.headings, page.headings[1:], strict=False)
+    assert all(after <= before + 1 for before, after in steps)
+    pictures = [found for tag, found in page.tags if tag == "svg"]
+    assert len(pictures) == len(ours.pictures)
+    assert all(
+        found["role"] == "img" and found["aria-labelledby"].split()[0] in page.ids
+        for found in pictures
+    )
+
+
+def test_nothing_is_loaded_from_elsewhere(ours):
+    page = _Page(ours.html)
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "img", "iframe", "object"}
+    assert set(re.findall(r"url\(\"?([a-z]+:|#)", ours.html)) <= {"data:", "#"}
+    assert "@import" not in ours.html
+    assert all(link.startswith(("#", "https://doi.org/")) for link in page.links)
+    assert "default-src 'none'" in ours.html
+    assert "prefers-color-scheme: dark" in ours.html
+    assert "@media print" in ours.html
+
+
+def test_every_source_is_cited_in_words_with_its_doi(ours):
+    found = ours.to_dict()["references"]
+    assert {"stijnen2010", "higgins2009", "egger1997"} <= {one["key"] for one in found}
+    for one in found:
+        assert citation(one["key"]) != one["key"]
+        assert not one["doi"] or f"https://doi.org/{one['doi']}" in ours.html
+
+
+@pytest.mark.parametrize("key", sorted(REFERENCES))
+def test_every_source_of_the_engine_can_be_printed(key):
+    text = citation(key)
+    assert re.search(r"\(\d{4}\)", text), text
+    assert not re.search(r"[{}\\]", text), text
+    assert bibliography()[key].get("doi", "") == REFERENCES[key]
+
+
+# --- tables at the edge -------------------------------------------------------------------------
+
+EDGE = {
+    "one cohort": b"study,events,n\nA,3,40\n",
+    "one cohort without events": b"study,events,n\nA,0,40\n",
+    "two cohorts": b"study,events,n\nA,3,40\nB,5,50\n",
+    "no events": b"study,events,n,group,follow_up\nA,0,40,x,3\nB,0,50,y,4\nC,0,20,y,\n",
+    "all events": b"study,events,n\nA,40,40\nB,50,50\n",
+    "few small cohorts": b"study,events,n,group\nA,1,10,x\nB,0,5,\nC,2,8,\nD,0,9,x\n",
+    "one size": b"study,events,n,follow_up\nA,1,10,5\nB,0,10,5\nC,2,10,5\nD,4,10,5\n",
+    "a group without events": b"study,events,n,group\nA,0,40,x\nB,0,50,x\nC,1,20,y\nD,3,30,y\n",
+}
+
+
+@pytest.mark.parametrize("table", EDGE.values(), ids=EDGE)
+def test_a_table_at_the_edge_gives_a_report_or_a_reason(table, tmp_path):
+    made = report(table)
+    assert made.html.count("<h2") >= 6
+    assert "nan" not in re.sub(r"<style>.*?</style>|<[^>]+>", "", made.html, flags=re.S).split()
+    assert json.loads((made.write(tmp_path / "out") / "results.json").read_text())["answer"]
+    for one in made.not_computed:
+        assert one.reason
+        assert one.reason.replace("'", "") in made.html.replace("&#x27;", "").replace("'", "")
+
+
+def test_zero_events_are_answered_by_an_exact_interval():
+    made = report(EDGE["no events"])
+    # the upper limit of 0 of n at 95 % is 1 - 0.025^(1/n) (Clopper and Pearson 1934)
+    upper = 1 - 0.025 ** (1 / 110)
+    assert f"0.0 to {100 * upper:.1f}" in made.answer
+    assert made.analysis.beside is None
+    assert made.analysis.fit.estimate == 0
+    assert "None of 110 people" in made.answer
+
+
+def test_few_small_cohorts_keep_their_calibrated_p():
+    made = report(EDGE["few small cohorts"])
+    assert made.analysis.null.tests == (
+        "Egger (logit)",
+        "Peters (weights from size)",
+        "Double arcsine",
+    )
+
+
+def test_an_undefined_simulated_test_is_a_reason_and_not_a_crash(monkeypatch):
+    def refuse(*args, **options):
+        raise bias.null.UnsupportedError("not defined in a simulated data set")
+
+    monkeypatch.setattr(bias, "simulate_null", refuse)
+    made = report(EDGE["few small cohorts"])
+    assert made.analysis.null is None
+    assert any("not defined in a simulated" in one.reason for one in made.not_computed)
+    assert "uncalibrated" in made.html
+
+
+def test_a_bug_is_not_taken_for_a_reason(monkeypatch):
+    def broken(*args, **options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bias, "simulate_null", broken)
+    with pytest.raises(ZeroDivisionError):
+        report(EDGE["few small cohorts"])
+
+
+def test_labels_cannot_break_the_page():
+    made = report(
+        b'study,events,n\n<script>x</script>,3,40\n"A & B ""c""",5,50\nC,2,30\n',
+        title="<b>Mine</b>",
+        outcome="a < b",
+    )
+    page = _Page(made.html)
+    assert not {"script", "b"} & {tag for tag, _ in page.tags}
+    assert "&lt;b&gt;Mine" in made.html
+
+
+def test_covariates_with_blanks_and_columns_not_used():
+    table = pd.DataFrame(
+        {
+            "study": list("abcdef"),
+            "events": [1, 4, 6, 3, 5, 9],
+            "n": [40, 50, 60, 30, 50, 70],
+            "Age (years)": [50.0, 60, 61, 70, 55, 58],
+            "note": "x",
+        }
+    )
+    made = report(table, covariates="Age (years)")
+    assert list(made.analysis.regressions) == ["Age (years)"]
+    assert made.analysis.unused == ("note",)
+    assert made.sha256 == ""
+
+
+def test_every_caution_of_these_tables_has_advice():
+    for table in EDGE.values():
+        for one in cautions_of(report(table).analysis):
+            assert ADVICE[one.code] == one.advice
+
+
+def test_all_problems_of_a_table_come_at_once():
+    with pytest.raises(EvidenceError) as raised:
+        report(b"study,events,n,follow_up\nA,41,40,x\nA,-1,20,3\n")
+    assert len(raised.value.problems) == 4
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path, ours):
+    folder = ours.write(tmp_path / "mine")
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "results.json", "pooled.csv", "studies.csv", "influence.csv"} <= names
+    (folder / "stale.csv").write_text("old")
+    ours.write(folder)
+    assert not (folder / "stale.csv").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="is not a report"):
+        ours.write(other)
+    assert (other / "thesis.txt").read_text() == "precious"
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "other"}
+
+
+def test_a_failure_leaves_nothing_half_written(tmp_path, ours, monkeypatch):
+    def broken(*args, **options):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", broken)
+    with pytest.raises(OSError, match="no space"):
+        ours.write(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_files_hold_the_numbers_unrounded(tmp_path, ours):
+    folder = ours.write(tmp_path / "mine")
+    row = pd.read_csv(folder / "pooled.csv").iloc[0]
+    assert row["estimate"] == pytest.approx(ours.analysis.fit.estimate, rel=1e-14)
