@@ -17,7 +17,17 @@ MOST_LINES = 14
 MOST_CELLS = 36
 PRIVATE = "_"
 # the front page and the appendices are not chapters: they answer no question of their own
-NO_SKELETON = {"index", "conventions", "method_menu", "exam", "labs", "self_check", "teaching_kit"}
+NO_SKELETON = {
+    "conventions",
+    "exam",
+    "gallery",
+    "gallery_more",
+    "index",
+    "labs",
+    "method_menu",
+    "self_check",
+    "teaching_kit",
+}
 
 chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 page = pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
