@@ -91,6 +91,13 @@ def _load(app: Any) -> None:
 def _configure(app: Any, config: Any) -> None:
     config.python_maximum_signature_line_length = WIDTH
     config.add_module_names = False
+    config.toc_object_entries_show_parents = "hide"
+
+
+def style(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Load the style of the reference on its pages alone."""
+    if 'class="py ' in context.get("body", ""):
+        app.add_css_file("reference.css")
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -98,4 +105,5 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _load)
     app.connect("source-read", fill)
+    app.connect("html-page-context", style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

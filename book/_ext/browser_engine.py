@@ -78,7 +78,7 @@ UNUSED_NUMPY = (
 UNUSED_NUMPY_PARTS = ("/tests/", "_rational_tests.", "_umath_tests.", "flag_tests.", "ufunc_tests.")
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The packages cannot be had here; the message says why."""
 
 
@@ -102,7 +102,7 @@ def fault(content: bytes, package: dict[str, Any]) -> str:
 
 def registry() -> str:
     """Address of the npm registry, as npm is configured here."""
-    named = os.environ.get("npm_config_registry") or os.environ.get("NPM_CONFIG_REGISTRY")
+    named = os.environ.get("NPM_CONFIG_REGISTRY")
     if not named and shutil.which("npm"):
         asked = subprocess.run(
             ["npm", "config", "get", "registry"], capture_output=True, text=True, check=False
@@ -139,7 +139,7 @@ def fetch(package: dict[str, Any], cache: Path) -> bytes:
 
     Raises
     ------
-    Unavailable
+    UnavailableError
         It cannot be had, or what came is not what is pinned.
     """
     stored = cache / f"{package['sha256']}.tgz"
@@ -162,7 +162,7 @@ def fetch(package: dict[str, Any], cache: Path) -> bytes:
         partial.replace(stored)
         return content
     name = f"{package['name']} {package['version']}"
-    raise Unavailable(f"{name} could not be fetched from npm ({'; '.join(reasons)})")
+    raise UnavailableError(f"{name} could not be fetched from npm ({'; '.join(reasons)})")
 
 
 # -- packing --------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
     files: dict[str, str] = {}
     try:
         made = runtime(cache)
-    except Unavailable as error:
+    except UnavailableError as error:
         manifest |= {"available": False, "reason": str(error)}
     else:
         book, index = packed({"helpers.zip": stored_zip(ours(root).items())})

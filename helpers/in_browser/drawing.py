@@ -58,7 +58,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
     out = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' "
         f"height='{height}' role='img' aria-labelledby='forest-title forest-desc' "
-        "font-family='Cohort Sans, system-ui, sans-serif' font-size='12.5'>",
+        "font-family='system-ui, sans-serif' font-size='12.5'>",
         f"<title id='forest-title'>Forest plot of {len(rows)} studies</title>",
         f"<desc id='forest-desc'>{escape(_alternative(fit))}</desc>",
         _text(0, 20, "Study", weight=700),

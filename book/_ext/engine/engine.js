@@ -141,7 +141,7 @@ from helpers.in_browser import analyse_json
 `);
       answer = python.globals.get("analyse_json");
       const versions = python.runPython('f"Python {platform.python_version()}, NumPy {numpy.__version__}"');
-      postMessage({ ready: versions });
+      postMessage({ ready: `${versions}, ${Math.round(python._module.HEAPU8.length / 1e6)} MB of memory` });
     }
 
     self.onmessage = async ({ data }) => {
@@ -173,6 +173,7 @@ from helpers.in_browser import analyse_json
           const seconds = ((performance.now() - began) / 1000).toFixed(1);
           root.dataset.seconds = seconds;
           say(`The engine is ready after ${seconds} s (${data.ready}). Pool the table when you like.`);
+          $("load").textContent = "The engine is loaded";
           $("pool").disabled = false;
           $("pool").focus();
         } else show(JSON.parse(data.answer));
@@ -286,7 +287,7 @@ from helpers.in_browser import analyse_json
     if (!answer.ok) {
       say("The table or the choices cannot be used; the list says why.");
       const list = answer.problems.length
-        ? [grid(["Row", "Column", "Found", "Expected"], answer.problems.map((p) => [p.row ?? "whole file", p.column, p.value, p.expected]), `${answer.problems.length} ${answer.problems.length === 1 ? "problem" : "problems"} in ${fileName}`)]
+        ? [element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "List of problems, scrolls sideways" }, grid(["Row", "Column", "Found", "Expected"], answer.problems.map((p) => [p.row ?? "whole file", p.column, p.value, p.expected]), `${answer.problems.length} ${answer.problems.length === 1 ? "problem" : "problems"} in ${fileName}`))]
         : [element("p", {}, answer.message)];
       problems(list);
       return;
@@ -343,7 +344,7 @@ from helpers.in_browser import analyse_json
   form.addEventListener("submit", ask);
   choice("model").addEventListener("change", dependent);
   $("load").addEventListener("click", load);
-  $("csv").addEventListener("input", columns);
+  $("csv").addEventListener("input", () => { fileName = "the table above"; columns(); });
   $("file").addEventListener("change", (event) => { if (event.target.files[0]) open(event.target.files[0]); });
   for (const button of form.querySelectorAll("[data-table]")) {
     button.addEventListener("click", () => {

@@ -1,0 +1,283 @@
+"""The engine in the reader's browser gives the numbers of `pool`, and nothing leaves the page.
+
+The site must have the engine. Where the npm registry cannot be reached on purpose, say so with
+WITHOUT_ENGINE=1: then the tests check that the page explains its absence.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from conftest import SITE
+from helpers import load_cohorts, pool
+
+WITHOUT = os.environ.get("WITHOUT_ENGINE") == "1"
+ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
+PAGE = "in_your_browser.html"
+SECONDS = 120_000
+DONE = "#engine-results:not([hidden]), #engine-errors:not([hidden])"
+
+needs_engine = pytest.mark.skipif(WITHOUT, reason="WITHOUT_ENGINE=1 was set")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(SITE))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    made = context.new_page()
+    made.asked = []  # type: ignore[attr-defined]
+    made.on("request", lambda request: made.asked.append(request.url))
+    return made
+
+
+def load(page: Page) -> None:
+    page.locator("#engine-load").press("Enter")
+    page.wait_for_selector(
+        "#engine-pool:not([disabled]), #engine-errors:not([hidden])", timeout=SECONDS
+    )
+    assert page.locator("#engine-errors").is_hidden(), page.inner_text("#engine-errors")
+
+
+def pooled(page: Page) -> dict:
+    page.locator("#engine-pool").press("Enter")
+    page.wait_for_selector("#engine-pool:not([disabled])", timeout=SECONDS)
+    assert page.locator("#engine-errors").is_hidden(), page.inner_text("#engine-errors")
+    return json.loads(page.evaluate("JSON.stringify(engineResult().fit)"))
+
+
+def numbers(value: object) -> Iterator[float]:
+    """Every number of nested plain data, in order; None counts as missing."""
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from numbers(value[key])
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers(item)
+    elif value is None:
+        yield np.nan
+    elif isinstance(value, (int, float)):
+        yield float(value)
+
+
+def native(**options: object) -> dict:
+    fit = pool(load_cohorts(), **ROLES, **options)
+    plain = fit.to_dict()
+    has = plain["model"] != "common"
+    plain["prediction_interval"] = list(fit.prediction_interval()) if has else None
+    plain["tau2_ci"] = list(fit.tau2_ci()) if has else None
+    return json.loads(json.dumps(plain))
+
+
+def test_the_site_has_the_engine_or_the_page_says_why_not(page, address):
+    page.goto(address + PAGE)
+    available = page.evaluate("engineManifest.available")
+    if WITHOUT:
+        assert not available
+        assert "does not have the engine" in page.inner_text("#engine-missing")
+        assert page.locator("#engine-load").is_disabled()
+    else:
+        reason = page.evaluate("engineManifest.reason")
+        assert available, f"{reason}; set WITHOUT_ENGINE=1 to build without it on purpose"
+
+
+@needs_engine
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_numbers_are_those_of_pool_to_ten_decimals(page, address, scheme):
+    base = address if scheme == "http" else f"{SITE.as_uri()}/"
+    page.goto(base + PAGE)
+    load(page)
+    for model, more in (("glmm", {}), ("random", {"tau2_method": "REML"}), ("common", {})):
+        page.select_option("select[name=model]", model)
+        theirs, ours = pooled(page), native(model=model, **more)
+        assert theirs.keys() == ours.keys()
+        there, here = (np.array(list(numbers(fit))) for fit in (theirs, ours))
+        assert len(here) > 52 * 8
+        np.testing.assert_allclose(there, here, rtol=1e-10, atol=1e-10)
+        assert theirs["methods"] == ours["methods"]
+        assert theirs["cautions"] == ours["cautions"]
+
+
+@needs_engine
+def test_nothing_is_loaded_before_the_click_and_nothing_is_asked_after_it(page, address):
+    page.goto(address + PAGE)
+    page.wait_for_load_state("networkidle")
+    assert not any("runtime" in url for url in page.asked)
+    said = page.locator("#engine-load").inner_text()
+    load(page)
+    assert {urlsplit(url).netloc for url in page.asked if not url.startswith("blob:")} == {
+        urlsplit(address).netloc
+    }
+    loaded = [url for url in page.asked if "/engine/runtime" in url or "/engine/book" in url]
+    size = sum((SITE / "engine" / url.rpartition("/")[2]).stat().st_size for url in loaded)
+    assert said == f"Load the engine ({size / 1e6:.1f} MB)"
+    before = len(page.asked)
+    page.context.set_offline(True)
+    assert pooled(page)["k"] == 52
+    assert [url for url in page.asked[before:] if not url.startswith("blob:")] == []
+
+
+@needs_engine
+def test_the_keyboard_is_enough_and_focus_goes_to_the_result(page, address):
+    page.goto(address + PAGE)
+    page.locator("#engine-load").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#engine-pool:not([disabled])", timeout=SECONDS)
+    assert page.evaluate("document.activeElement.id") == "engine-pool"
+    assert page.locator("#engine-status").get_attribute("aria-live") == "polite"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DONE, timeout=SECONDS)
+    assert page.evaluate("document.activeElement.id") == "engine-results"
+    assert "Pooled estimate 6.8" in page.inner_text("#engine-status")
+
+
+@needs_engine
+def test_mistakes_in_a_table_are_listed_with_their_places(page, address):
+    page.goto(address + PAGE)
+    load(page)
+    page.fill("#engine-csv", "study,events,n\nA,5,4\nA,x,3\n")
+    page.locator("#engine-pool").press("Enter")
+    page.wait_for_selector(DONE, timeout=SECONDS)
+    rows = page.locator("#engine-errors tbody tr").all_inner_texts()
+    assert [row.split("\t")[:3] for row in rows] == [
+        ["2", "events", "5"],
+        ["3", "study", "A"],
+        ["3", "events", "x"],
+    ]
+    assert page.evaluate("document.activeElement.id") == "engine-errors"
+    page.fill("#engine-csv", "study,events,n\nA,2,40\nB,3,30\n")
+    assert pooled(page)["k"] == 2
+
+
+@needs_engine
+def test_a_file_is_read_and_the_results_can_be_saved(page, address, tmp_path):
+    page.goto(address + PAGE)
+    mine = tmp_path / "mine.csv"
+    mine.write_text(
+        'who,dead,all\n"Ä, <b>1</b>",2,40\nB,3,30\nC,0,55\n', encoding="utf-8", newline="\r\n"
+    )
+    page.set_input_files("#engine-file", mine)
+    for role, column in (("study", "who"), ("events", "dead"), ("n", "all")):
+        page.select_option(f"select[name={role}]", column)
+    load(page)
+    fit = pooled(page)
+    assert fit["studies"][0]["study"] == "Ä, <b>1</b>"
+    saved = {}
+    for label in ("Studies (CSV)", "Result (JSON)", "Forest plot (SVG)"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        saved[label] = download.value.path().read_text(encoding="utf-8")
+    assert json.loads(saved["Result (JSON)"]) == fit
+    assert saved["Studies (CSV)"].splitlines()[2].startswith("B,3,30,")
+    assert saved["Forest plot (SVG)"].startswith("<svg")
+    assert "var(" not in saved["Forest plot (SVG)"]
+    assert page.locator("#engine-results b").count() == 0
+
+
+@needs_engine
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_form_and_result_fit_a_narrow_screen(browser, address, theme):
+    narrow = browser.new_context(viewport={"width": 320, "height": 800}, color_scheme=theme)
+    page = narrow.new_page()
+    page.goto(address + PAGE)
+    load(page)
+    pooled(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    colours = page.evaluate(
+        "['#engine-results', '#engine-results svg text'].map((s, i) => "
+        "getComputedStyle(document.querySelector(s))[i ? 'fill' : 'color'])"
+    )
+    light = [sum(map(int, c.strip("rgba()").split(",")[:3])) > 384 for c in colours]
+    assert light == [theme == "dark"] * 2
+    narrow.close()
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ("delete window.WebAssembly", "does not run WebAssembly"),
+        ("delete window.DecompressionStream", "cannot unpack"),
+        ("window.Worker = undefined", "no web workers"),
+    ],
+)
+def test_a_browser_that_cannot_run_it_is_told_why(page, address, broken, words):
+    page.add_init_script(broken)
+    page.goto(address + PAGE)
+    assert words in page.inner_text("#engine-missing")
+    assert page.locator("#engine-load").is_disabled()
+
+
+@needs_engine
+def test_a_part_that_does_not_arrive_is_named_and_can_be_asked_for_again(page, address):
+    page.route("**/engine/runtime-*-03.js", lambda route: route.abort())
+    page.goto(address + PAGE)
+    page.locator("#engine-load").click()
+    page.wait_for_selector("#engine-errors:not([hidden])")
+    assert "-03.js could not be loaded" in page.inner_text("#engine-errors")
+    page.unroute_all()
+    load(page)
+
+
+@needs_engine
+def test_too_little_memory_is_said_in_words(page, address):
+    page.add_init_script(
+        "window.Worker = class { terminate() {} postMessage() { setTimeout(() => this.onmessage("
+        "{data: {failed: 'RangeError: WebAssembly.Memory(): could not allocate memory'}})) } }"
+    )
+    page.goto(address + PAGE)
+    page.locator("#engine-load").click()
+    page.wait_for_selector("#engine-errors:not([hidden])", timeout=SECONDS)
+    assert "did not give the engine enough memory" in page.inner_text("#engine-errors")
+
+
+def test_a_build_without_the_engine_explains_itself(page, address):
+    manifest = {"available": False, "reason": "the registry was away", "tables": {"cohorts": "a"}}
+    page.route(
+        "**/engine/manifest.js",
+        lambda route: route.fulfill(
+            body=f"engineManifest = {json.dumps(manifest)};", content_type="text/javascript"
+        ),
+    )
+    page.goto(address + PAGE)
+    text = page.inner_text("#engine-missing")
+    assert "does not have the engine: the registry was away" in text
+    assert page.locator("#engine-load").is_disabled()
+
+
+def test_without_javascript_the_page_says_what_to_do(browser, address):
+    plain = browser.new_context(java_script_enabled=False)
+    page = plain.new_page()
+    page.goto(address + PAGE)
+    assert page.locator("noscript a[href='ways_to_run.html']").count() == 1
+    assert page.locator("#engine").is_hidden()
+    plain.close()
