@@ -20,6 +20,7 @@ PRIVATE = "_"
 NO_SKELETON = {
     "conventions",
     "exam",
+    "explore",
     "gallery",
     "gallery_more",
     "index",
