@@ -22,7 +22,7 @@ from helpers.pooling.result import PoolResult
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SIZES", "Draw", "draw", "laboratory"]
+__all__ = ["SIZES", "SMALLEST", "Draw", "draw", "laboratory"]
 
 #: Typical sizes of a study that the slider offers.
 SIZES = (10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000)

@@ -34,11 +34,13 @@
 
   const button = (text, click, more) => h("button", { type: "button", class: "interactive-button", onclick: click, ...more }, text);
 
-  /* Says the last thing it was given, once the reader has paused. */
-  function announcer() {
+  /* Says the last thing it was given, once the reader has paused; nothing before a first touch. */
+  function announcer(panel) {
     const place = h("p", { class: "interactive-hidden", role: "status", "aria-live": "polite" });
-    let waiting;
+    let waiting, touched = false;
+    for (const kind of ["input", "change", "click"]) panel.addEventListener(kind, () => { touched = true; }, true);
     const say = (text) => {
+      if (!touched) return;
       clearTimeout(waiting);
       waiting = setTimeout(() => { place.textContent = text; }, 500);
     };

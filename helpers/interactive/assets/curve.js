@@ -48,13 +48,17 @@
     const from = ends[0] - margin, to = ends[1] + margin;
     const y = (v) => TOP + HEIGHT * (1 - Math.min(1, Math.max(0, (move(v) - from) / (to - from))));
     const inside = (tick) => move(tick) >= from && move(tick) <= to;
-    if (ratio) return { y, ticks: [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 12, 20].filter(inside) };
+    if (ratio) {
+      const apart = (tick) => tick === 1 || Math.abs(y(tick) - y(1)) > 18;
+      const ticks = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 12, 20].filter((tick) => inside(tick) && apart(tick));
+      return { y, ticks: ticks.filter((tick, i) => i === 0 || y(ticks[i - 1]) - y(tick) > 14) };
+    }
     const step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((one) => (to - from) / one <= 7);
     return { y, ticks: Array.from({ length: 200 }, (_, i) => i * step).filter(inside) };
   }
 
   run("curve", (panel, data) => {
-    const status = announcer();
+    const status = announcer(panel);
     const print = (claim, v) => (claim.unit === "percent" ? percent(v, 2) : number(v));
     let claim, all, mine, scale, at = 0, chosen = [], width = 0;
 
@@ -213,7 +217,7 @@
     which.field.classList.add("interactive-long");
     // drawn in pixels of the screen, so that its words keep their size
     new ResizeObserver(() => {
-      const now = Math.max(160, canvas.clientWidth);
+      const now = Math.max(160, Math.round(canvas.getBoundingClientRect().width));
       if (now === width) return;
       width = now;
       if (!claim) open(data.first);

@@ -34,12 +34,13 @@
     const { axis } = data;
     const x = (value) => `${(100 * value) / axis.limit}%`;
     const chosen = Object.fromEntries(data.filters.map(({ key }) => [key, ""]));
-    const status = announcer();
+    const status = announcer(panel);
     let order = "estimate", down = true, rows = [], current = null;
 
     // -- controls
     const sort = select("Sort by", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), (key) => {
       order = key;
+      descending.checked = down = key !== "name"; // names begin with A
       update();
     });
     const descending = h("input", { type: "checkbox", checked: true, onchange: () => { down = descending.checked; update(); } });

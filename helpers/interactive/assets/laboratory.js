@@ -8,7 +8,7 @@
 
   run("laboratory", (panel, data) => {
     const now = { ...data.start, spread: data.spread, smallest: data.smallest };
-    const status = announcer();
+    const status = announcer(panel);
     const sizes = data.ranges.size;
 
     function slider(key, label, [min, max], step, read, print) {
@@ -92,7 +92,6 @@
       paint(drawn, fit, truth);
       const said = `I² ${results.I2.textContent}, Q ${results.Q.textContent}, prediction interval ${results.prediction.textContent}`;
       canvas.setAttribute("aria-label", `${fit.k} drawn studies with their intervals. ${said}; true rates ${results.truth.textContent}.`);
-      panel.dataset.draw = JSON.stringify({ now, drawn, fit });
       status.say(said);
     }
     panel.append(
