@@ -17,8 +17,8 @@ call                      what it is for
 from __future__ import annotations
 
 from helpers.teaching.goals import LEVELS, Goals, exercises, read_goals
-from helpers.teaching.planted import planted_file, planted_key, verdict
 from helpers.teaching.plans import Plans, read_plans
+from helpers.teaching.planted import planted_file, planted_key, verdict
 from helpers.teaching.quiz import Option, Question, Quiz, question, quiz, which
 from helpers.teaching.scheme import Scheme, read_scheme
 from helpers.teaching.self_check import CHAPTERS, self_check

@@ -1,0 +1,103 @@
+"""Curves with Monte Carlo bands: positions, words, table."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from plot_tools import assert_all_words_inside, assert_no_words_collide
+
+from helpers.errors import MetaAnalysisError
+from helpers.plots import lines, show
+from helpers.plots.picture import note_of
+
+WORDS = {"x_label": "Studies", "y_label": "Coverage", "title": "Coverage", "caption": "It falls."}
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def curves(names=("Wald", "Knapp-Hartung"), x=(3.0, 10.0, 40.0)):
+    return pd.DataFrame(
+        [
+            {"studies": at, "curve": name, "value": 0.8 + 0.03 * i + 0.001 * at, "mcse": 0.01}
+            for i, name in enumerate(names)
+            for at in x
+        ]
+    )
+
+
+def line_of(ax, place):
+    return next(line for line in ax.lines if line.get_gid() == f"curve-{place}")
+
+
+def test_marks_stand_at_the_values_in_order():
+    frame = curves().sample(frac=1, random_state=1)
+    ax = lines(frame, x="studies", **WORDS)
+    for place, name in enumerate(dict.fromkeys(frame["curve"])):
+        part = frame[frame["curve"] == name].sort_values("studies")
+        assert np.allclose(line_of(ax, place).get_xydata(), part[["studies", "value"]])
+
+
+def test_the_band_is_two_standard_errors_wide():
+    ax = lines(curves(("Wald",)), x="studies", **WORDS)
+    band = ax.collections[0].get_paths()[0].get_extents()
+    assert band.ymin == pytest.approx(0.803 - 1.96 * 0.01, abs=1e-4)
+    assert band.ymax == pytest.approx(0.84 + 1.96 * 0.01, abs=1e-4)
+
+
+def test_the_alternative_text_says_ends_and_reference():
+    note = note_of(
+        lines(curves(), x="studies", reference=0.95, reference_label="promised", **WORDS)
+    )
+    assert "Wald: from 80\u202f% at 3 to 84\u202f% at 40." in note.alt
+    assert "promised: 95\u202f%." in note.alt
+    assert note.caption == "It falls."
+    assert "Monte Carlo SE" in note.table.body
+
+
+def test_small_values_and_proportions_across_keep_their_digits():
+    frame = curves(("one",), x=(0.02, 0.5)).assign(value=[0.0123, 0.0456])
+    note = note_of(lines(frame, x="studies", **WORDS))
+    assert "from 1.2\u202f% at 2\u202f% to 4.6\u202f% at 50\u202f%" in note.alt
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_words_do_not_collide(log):
+    names = ("double arcsine, harmonic mean", "double arcsine, inverse variance", "one pot")
+    frame = curves(names, x=(20, 25, 50, 100, 300, 1000, 3000, 10000, 30000))
+    frame["value"] = frame["value"].clip(upper=0.9)
+    ax = lines(frame, x="studies", log=log, reference=0.5, reference_label="truth", **WORDS)
+    assert_no_words_collide(ax)
+    assert_all_words_inside(ax)
+
+
+def test_one_point_is_drawn():
+    ax = lines(curves(("one",), x=(5.0,)), x="studies", **WORDS)
+    assert len(line_of(ax, 0).get_xydata()) == 1
+    assert show(ax, "one-point").alt
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "words"),
+    [
+        (curves().drop(columns="mcse"), {}, "columns mcse"),
+        (curves().iloc[:0], {}, "points"),
+        (curves().assign(value=np.nan), {}, "missing values"),
+        (curves().assign(studies=0.0), {}, "above 0"),
+        (curves(tuple("abcde")), {}, "up to 4 curves"),
+        (curves(), {"reference": 0.5}, "reference_label"),
+    ],
+)
+def test_what_cannot_be_drawn_is_an_error(frame, options, words):
+    with pytest.raises(MetaAnalysisError, match=words):
+        lines(frame, x="studies", **WORDS, **options)
+
+
+def test_the_page_gets_the_same_bytes_each_time():
+    one, two = (show(lines(curves(), x="studies", **WORDS), "same").svg for _ in range(2))
+    assert one == two

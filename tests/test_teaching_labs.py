@@ -1,0 +1,102 @@
+"""Simulation labs: values that theory gives exactly, a second computation, and their time."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from helpers import load_cohorts
+from helpers.bias import simulate_null
+from helpers.effects import get_measure
+from helpers.errors import UnsupportedError
+from helpers.teaching import labs
+
+
+def wide(frame):
+    return frame.pivot(index=frame.columns[0], columns="curve", values="value")
+
+
+def test_i2_of_large_studies_approaches_its_limit():
+    found = labs.i2_lab(sizes=(400, 4000), taus=(0.4,), proportion=0.2, k=60, replicates=200)
+    rate = 0.2
+    for n, value in zip(found["patients"], found["value"], strict=True):
+        within = 1 / (n * rate * (1 - rate))
+        assert value == pytest.approx(0.16 / (0.16 + within), abs=0.03)
+
+
+def test_the_interval_of_the_mean_holds_a_new_study_as_rarely_as_theory_says():
+    # Large studies: the interval is mu +- 1.96 tau / sqrt(k), and a new study is mu + tau z.
+    k = 50
+    found = wide(labs.prediction_lab((k,), tau=1.0, size=20000, replicates=400)).loc[k]
+    se2 = 1 / k
+    draws = np.random.default_rng(3).normal(0, np.sqrt(se2), 200_000)
+    half = 1.96 * np.sqrt(se2)
+    exact = (stats.norm.cdf(draws + half) - stats.norm.cdf(draws - half)).mean()
+    assert found["confidence interval"] == pytest.approx(exact, abs=0.01)
+    assert found["prediction interval"] == pytest.approx(0.95, abs=0.01)
+
+
+def test_knapp_hartung_is_exact_where_all_variances_are_equal():
+    found = labs.coverage_lab((4, 12), sizes=(100,), replicates=4000, seed=2)
+    exact = found[found["curve"] == "Knapp-Hartung"]
+    assert (np.abs(exact["value"] - 0.95) < 4 * exact["mcse"]).all()
+    table = wide(found)
+    assert (table["Wald"] < table["profile likelihood"]).all()
+
+
+def test_a_turned_back_double_arcsine_goes_where_the_harmonic_mean_sends_it():
+    # One huge study: its double arcsine is arcsin(sqrt(p)); turned back with the small size.
+    found = wide(labs.back_transform_lab((2_000_000,), small=20, k=10, proportion=0.03)).iloc[0]
+    harmonic = 1 / np.mean(1 / np.array([20.0] * 9 + [2_000_000.0]))
+    there = get_measure("double-arcsine").inverse(np.arcsin(np.sqrt(0.03)), harmonic)
+    assert found["double arcsine, harmonic mean"] == pytest.approx(float(there), abs=2e-4)
+    assert found["double arcsine, inverse variance"] == pytest.approx(0.03, abs=2e-4)
+    assert found["all patients in one pot"] == pytest.approx(0.03, abs=2e-4)
+
+
+def test_the_egger_lab_is_the_null_simulation_of_each_proportion():
+    events, n = [1, 2, 9, 12, 30], [20, 60, 90, 200, 400]
+    found = wide(labs.egger_lab(events, n, (0.1, 0.3), tau=0.4, replicates=80, seed=5))
+    for rate in (0.1, 0.3):
+        run = simulate_null(
+            events=events, n=n, mu=np.log(rate / (1 - rate)), tau2=0.16, replicates=80, seed=5
+        ).summary_frame()["rejection"]
+        for name in found.columns:
+            assert found.loc[rate, name] == run[name]
+
+
+def test_the_band_is_the_error_of_the_simulation():
+    means = [labs.i2_lab((100,), (0.3,), replicates=100, seed=s)["value"][0] for s in range(40)]
+    claimed = labs.i2_lab((100,), (0.3,), replicates=100)["mcse"][0]
+    assert np.std(means, ddof=1) == pytest.approx(claimed, rel=0.35)
+
+
+def test_the_same_seed_gives_the_same_curve():
+    one, two, other = (labs.prediction_lab((6,), replicates=50, seed=s) for s in (1, 1, 2))
+    assert one.equals(two)
+    assert not one.equals(other)
+
+
+@pytest.mark.parametrize("lab", labs.LABS, ids=lambda lab: lab.__name__)
+def test_a_lab_runs_in_less_than_five_seconds(lab):
+    cohorts = load_cohorts()
+    given = (cohorts["nonrelapse_deaths"], cohorts["patients"]) if lab is labs.egger_lab else ()
+    start = time.process_time()
+    found = lab(*given)
+    assert time.process_time() - start < 5
+    assert list(found.columns[1:]) == ["curve", "value", "mcse"]
+    assert found.notna().to_numpy().all()
+    assert found["value"].between(0, 1).all()
+    assert (found["mcse"] >= 0).all()
+
+
+def test_numbers_that_make_no_lab_are_errors():
+    with pytest.raises(UnsupportedError, match="at least 2"):
+        labs.i2_lab(replicates=1)
+    with pytest.raises(UnsupportedError, match="at least 3"):
+        labs.prediction_lab((2,))
+    with pytest.raises(UnsupportedError, match="Begg"):
+        labs.egger_lab([1, 2, 9, 12, 30], [20, 60, 90, 200, 400], (0.3,), tests=("Begg",))

@@ -1,0 +1,137 @@
+"""Self-check questions: what browsers and screen readers get; answers that follow the data."""
+
+from __future__ import annotations
+
+import pytest
+from bs4 import BeautifulSoup
+
+from helpers import pool, prose
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.teaching import CHAPTERS, question, quiz, self_check, which
+from helpers.teaching import facts as shared
+from helpers.teaching.quiz import Option, Question
+
+ASKED = question(
+    "Is 5 < 7 & so on?",
+    right=("Yes, <b>5</b> is", "It is less."),
+    wrong=[("No", "It is not more."), ("Both", "One of them.")],
+)
+
+
+def test_a_question_is_a_named_group_of_disclosures_without_scripts():
+    page = BeautifulSoup(quiz(ASKED, ASKED, name="try").html, "html.parser")
+    groups = page.find_all("fieldset")
+    assert [group["id"] for group in groups] == ["try-1", "try-2"]
+    for group in groups:
+        children = [child for child in group.children if child.name]
+        assert children[0].name == "legend"
+        assert children[0].get_text() == ASKED.prompt
+        assert [child.name for child in children[1:]] == ["details"] * 3
+        for option in children[1:]:
+            assert not option.has_attr("open")
+            assert option.find("summary", recursive=False).get_text(strip=True)
+            assert len(option.find("p").get_text()) > len("Not so. ")
+    assert page.find(["script", "input", "b", "style"]) is None
+    assert not any(name.startswith("on") for tag in page.find_all(True) for name in tag.attrs)
+
+
+def test_the_verdict_is_said_in_words_once_right():
+    page = BeautifulSoup(quiz(ASKED).html, "html.parser")
+    verdicts = [strong.get_text() for strong in page.find_all("strong")]
+    assert sorted(verdicts) == ["Not so.", "Not so.", "Right."]
+    assert page.select_one(".quiz-right strong").get_text() == "Right."
+
+
+def test_html_and_text_hold_the_same_words():
+    shown = quiz(ASKED)
+    bundle = shown._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    words = BeautifulSoup(bundle["text/html"], "html.parser").get_text()
+    for option in ASKED.options:
+        for part in (option.text, option.why):
+            assert part in words
+            assert part in bundle["text/plain"]
+
+
+def test_the_order_of_options_depends_on_their_words_alone():
+    turned = question(
+        ASKED.prompt,
+        right=("Yes, <b>5</b> is", "It is less."),
+        wrong=[("Both", "One of them."), ("No", "It is not more.")],
+    )
+    assert turned == ASKED
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((Option("a", "w", True),), "two to"),
+        ((Option("a", "w", True), Option("b", "w", True)), "exactly one right"),
+        ((Option("a", "w", False), Option("b", "w", False)), "exactly one right"),
+        ((Option("a", "w", True), Option("a", "w", False)), "read alike"),
+        ((Option("a", "w", True), Option("b", " ", False)), "a reason"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_an_error(options, words):
+    with pytest.raises(MetaAnalysisError, match=words):
+        Question("What?", options)
+
+
+def test_a_tie_is_no_question():
+    with pytest.raises(MetaAnalysisError, match="same value"):
+        which("Which?", {"a": 1.0, "b": 1.0}, "{} {}".format)
+
+
+def test_an_unknown_chapter_is_an_error():
+    with pytest.raises(UnsupportedError, match="no questions"):
+        self_check("colophon")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_chapter_has_questions_that_explain_every_answer(chapter):
+    asked = self_check(chapter)
+    assert len(asked.questions) >= 2
+    assert asked.name == f"check-{chapter.replace('_', '-')}"
+    for one in asked.questions:
+        assert one.prompt.endswith("?")
+        assert len({option.why for option in one.options} | {one.prompt}) >= 2
+        for option in one.options:
+            assert option.why.rstrip().endswith((".", "%", "”"))
+
+
+def test_right_answers_that_lie_at_one_place_would_give_themselves_away():
+    places = [
+        one.options.index(one.right)
+        for chapter in CHAPTERS
+        for one in self_check(chapter).questions
+    ]
+    assert max(places.count(place) for place in set(places)) < 0.6 * len(places)
+
+
+def test_answers_follow_the_data(monkeypatch):
+    data = shared.cohorts()
+    before = [one.right.text for one in self_check("pooling").questions]
+    doubled = data.assign(
+        nonrelapse_deaths=(2 * data["nonrelapse_deaths"]).clip(upper=data["patients"])
+    )
+    monkeypatch.setattr(shared, "_cohorts", lambda: doubled)
+    shared.fit.cache_clear()
+    try:
+        after = [one.right.text for one in self_check("pooling").questions]
+        fit = pool(doubled, **shared.COLUMNS, model="glmm")
+        assert after[0] == prose.percent_range(fit.prediction_interval())
+        assert after[0] != before[0]
+    finally:
+        shared.fit.cache_clear()
+
+
+def test_the_right_answers_are_those_of_the_tables():
+    data = shared.cohorts()
+    asked = {chapter: self_check(chapter).questions for chapter in ("data_extraction", "subgroups")}
+    largest = data.loc[data["nonrelapse_deaths"].idxmax(), "cohort"]
+    assert asked["data_extraction"][0].right.text == largest
+    rates = {
+        name: pool(part, **shared.COLUMNS, model="glmm").estimate
+        for name, part in data.groupby("entity")
+    }
+    assert asked["subgroups"][0].right.text == max(rates, key=rates.get)
