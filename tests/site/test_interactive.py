@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SITE
 
+from conftest import SITE
 from helpers import interactive, load_cohorts, pool, prose
-from helpers.distributions import t_ppf
+from helpers.distributions import norm_ppf, t_ppf
 from helpers.effects import study_interval
 from helpers.interactive.element import ASSETS
 from helpers.interactive.laboratory import SMALLEST
@@ -83,8 +83,8 @@ def test_with_a_script_the_fixed_picture_stays_within_reach(explore):
 def test_every_control_has_a_name(explore):
     seen, _ = explore("curve")
     unnamed = seen.page.locator(".interactive-panel :is(select, input, button)").evaluate_all(
-        "all => all.filter(e => !(e.innerText.trim() && e.tagName === 'BUTTON') && !e.labels?.length)"
-        ".map(e => e.outerHTML)"
+        "all => all.filter(e => !(e.tagName === 'BUTTON' && e.innerText.trim()))"
+        ".filter(e => !e.labels?.length).map(e => e.outerHTML)"
     )
     assert unnamed == []
 
@@ -168,7 +168,7 @@ def test_arrow_keys_walk_through_the_cohorts_and_show_their_sources(explore):
 
 
 def test_pointing_shows_a_cohort_and_leaving_returns_to_the_chosen_one(explore):
-    seen, panel = explore("forest")
+    _, panel = explore("forest")
     rows, card = panel.locator("tbody tr"), panel.locator(".interactive-card")
     order = names(panel)
     rows.nth(2).click()
@@ -197,14 +197,20 @@ ENGINE = """([settings, method, t]) => {
 
 
 @pytest.fixture(scope="module")
-def engine(browser):
-    """Run the page's own draw and pool, outside any page of the book."""
+def bare(browser):
+    """Give a page with nothing but the scripts of the laboratory."""
     page = browser.new_page()
     for name in ("common.js", "statistics.js"):
         page.add_script_tag(content=(ASSETS / name).read_text(encoding="utf-8"))
-    t = t_ppf(0.975, np.arange(1, 60)).tolist()
-    yield lambda method="DL", **settings: page.evaluate(ENGINE, [settings, method, t])
+    yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def engine(bare):
+    """Run the page's own draw and pool."""
+    t = t_ppf(0.975, np.arange(1, 60)).tolist()
+    return lambda method="DL", **settings: bare.evaluate(ENGINE, [settings, method, t])
 
 
 @pytest.mark.parametrize("method", ["DL", "PM"])
@@ -240,18 +246,20 @@ def test_the_page_draws_and_pools_like_the_engine(engine, method, tau, studies, 
     assert fit["weights"] == pytest.approx(expected.studies["weight"].tolist(), **close)
 
 
-def test_intervals_of_single_studies_are_those_of_the_engine(engine, browser):
-    page = browser.new_page()
-    for name in ("common.js", "statistics.js"):
-        page.add_script_tag(content=(ASSETS / name).read_text(encoding="utf-8"))
+def test_intervals_of_single_studies_are_those_of_the_engine(bare):
     events, n = [0, 3, 40, 9], [12, 50, 40, 300]
-    found = page.evaluate(
+    found = bare.evaluate(
         "([x, n, z]) => x.map((e, i) => window.interactive.statistics.wilson(e, n[i], z))",
-        [events, n, 1.959963984540054],
+        [events, n, float(norm_ppf(0.975))],
     )
     low, high = study_interval(events, n, method="wilson")
     assert np.array(found) == pytest.approx(np.column_stack([low, high]), rel=1e-9, abs=1e-12)
-    page.close()
+
+
+def test_numbers_are_printed_as_in_the_book(bare):
+    values = [0.0, -0.001, -1.5, 7.25, 999.4, 1624.06, 1234567.891]
+    found = bare.evaluate("all => all.map(x => window.interactive.number(x, 1))", values)
+    assert found == [prose.number(value, 1) for value in [0.0, 0.0, -1.5, 7.25, *values[4:]]]
 
 
 def results(panel):

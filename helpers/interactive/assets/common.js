@@ -18,9 +18,13 @@
   const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
   const s = (tag, attributes, ...children) => fill(document.createElementNS(SPACE, tag), attributes, children);
 
-  const number = (x, digits = 2) => x.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "\u2212");
-  const percent = (x, digits = 1) => `${number(100 * x, digits)}${THIN}%`;
   const count = (x) => String(x).replace(/\B(?=(\d{3})+$)/g, ",");
+  function number(x, digits = 2) {
+    const printed = Math.abs(x).toFixed(digits), [whole, decimals] = printed.split(".");
+    const sign = x < 0 && Number(printed) !== 0 ? "\u2212" : "";
+    return sign + count(whole) + (decimals ? `.${decimals}` : "");
+  }
+  const percent = (x, digits = 1) => `${number(100 * x, digits)}${THIN}%`;
   const between = (a, b, digits = 1) => `${number(100 * a, digits)} to ${percent(b, digits)}`;
   /* A share in percent; only all and none are 100 and 0. */
   const share = (part, whole) => percent(part / whole, part === 0 || part === whole ? 0 : 1);
