@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -336,6 +337,7 @@ def _rename(root: ElementTree.Element, name: str) -> None:
             targets = [value[1:]] if key == "href" else _REFERENCE.findall(value)
             for target in targets:
                 wanted.setdefault(target, f"{name}-{len(wanted) + 1}")
+    used: Counter[str] = Counter()
     for element in root.iter():
         for key, value in list(element.attrib.items()):
             if key == "id":
@@ -344,7 +346,10 @@ def _rename(root: ElementTree.Element, name: str) -> None:
                 elif re.search(r"_\d+$", value):
                     del element.attrib["id"]
                 else:
-                    element.set("id", f"{name}-{value}")
+                    # panels of one figure name their parts alike; a page may hold an id once
+                    used[value] += 1
+                    tail = f"-{used[value]}" if used[value] > 1 else ""
+                    element.set("id", f"{name}-{value}{tail}")
             elif key == "href":
                 element.set("href", f"#{wanted[value[1:]]}")
             elif "url(#" in value:
