@@ -18,15 +18,15 @@ def the_question() -> tuple[Question, ...]:
     pooled = fit().estimate
     return (
         question(
-            "A patient's lymphoma comes back and he dies of it. Is this a nonrelapse death?",
+            "The lymphoma comes back and the patient dies of it. Is this a nonrelapse death?",
             right=(
-                "No, and he can no longer have one",
-                "The relapse ends his time at risk of a nonrelapse death: it competes with it.",
+                "No, and no such death is possible any more",
+                "The relapse ends the time at risk of a nonrelapse death: the two compete.",
             ),
             wrong=[
                 ("Yes, every death counts", "That is overall mortality."),
                 (
-                    "No, but he stays at risk of one",
+                    "No, but the patient stays at risk of one",
                     "After the relapse a death is counted as following the relapse.",
                 ),
             ],
