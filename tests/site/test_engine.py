@@ -140,6 +140,8 @@ def test_nothing_is_loaded_before_the_click_and_nothing_is_asked_after_it(page, 
     loaded = [url for url in page.asked if "/engine/runtime" in url or "/engine/book" in url]
     size = sum((SITE / "engine" / url.rpartition("/")[2]).stat().st_size for url in loaded)
     assert said == f"Load the engine ({size / 1e6:.1f} MB)"
+    # the page that compares the ways to run the book says it without a decimal
+    assert f"loads {size / 1e6:.0f} MB once" in (SITE / "ways_to_run.html").read_text("utf-8")
     before = len(page.asked)
     page.context.set_offline(True)
     assert pooled(page)["k"] == 52
