@@ -76,7 +76,9 @@ def built(tmp_path_factory):
     app.build()
     assert warnings.getvalue() == ""
     return {
-        name: BeautifulSoup((source / "out" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        name: BeautifulSoup(
+            (source / "out" / f"{name}.html").read_text(encoding="utf-8"), "html.parser"
+        )
         for name in ("index", "second", "words")
     }
 
@@ -147,7 +149,9 @@ def texts() -> dict[str, str]:
     pages = {p.name: p.read_text(encoding="utf-8") for p in BOOK.glob("*.md")}
     for path in BOOK.glob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells
-        outputs = [o.get("data", {}).get("text/markdown", "") for c in cells for o in c.get("outputs", [])]
+        outputs = [
+            o.get("data", {}).get("text/markdown", "") for c in cells for o in c.get("outputs", [])
+        ]
         pages[path.name] = "\n".join([*(c.source for c in cells), *outputs])
     return pages
 

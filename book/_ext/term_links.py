@@ -68,7 +68,7 @@ def pattern_of(term: str) -> str:
 
 
 def _is_sign(term: str) -> bool:
-    return len(term) < 3 or sum(letter.isupper() for letter in term) > 1 and " " not in term
+    return len(term) < 3 or (sum(letter.isupper() for letter in term) > 1 and " " not in term)
 
 
 def find_terms(terms: Iterable[str]) -> re.Pattern[str]:
@@ -82,7 +82,7 @@ def find_terms(terms: Iterable[str]) -> re.Pattern[str]:
     longest = sorted(terms, key=lambda term: (-len(term), term))
     groups = "|".join(f"({pattern_of(term)})" for term in longest)
     # no part of a longer word, of a compound, of a file name, or of a sign with an index
-    return re.compile(rf"(?<![\w/.@=-])(?:{groups})(?![\w=/(-]|\.\w)")
+    return re.compile(rf"(?<![\w/.@=“‘\"'-])(?:{groups})(?![\w=/(-]|\.\w)")
 
 
 def split_text(

@@ -17,6 +17,7 @@ from helpers.plots.confounding import confounding
 from helpers.plots.construction import construction
 from helpers.plots.corrections import corrections
 from helpers.plots.coverage_curve import coverage_curve
+from helpers.plots.decision_flow import decision_flow
 from helpers.plots.drapery import drapery
 from helpers.plots.dumbbell import dumbbell
 from helpers.plots.estimates import estimates
@@ -57,6 +58,7 @@ __all__ = [
     "corrections",
     "coverage_curve",
     "cumulative_forest",
+    "decision_flow",
     "drapery",
     "dumbbell",
     "estimates",

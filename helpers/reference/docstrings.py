@@ -15,6 +15,7 @@ _DOI = re.compile(r"\bdoi:\s?(10\.\d{4,}/[^\s,;\]]+?)(?=[.)]*(?:[\s,;\]]|$))")
 _ROLE = re.compile(r":(?:\w+:)?(?:func|class|meth|mod|attr|data|obj|exc):`~?([^`]+)`")
 _MATH = re.compile(r"^([ ]*)\.\. math::[ ]*(.*)\n((?:\1[ ]+\S.*\n|[ ]*\n(?=\1[ ]+\S))*)", re.M)
 _TERM = re.compile(r"(?:(?<=\n)|\A)([^\s|:.\-*].*)\n((?: {4,}\S.*(?:\n|\Z))+)")
+_VALUE = re.compile(r'(?<![\w`])"([\w.-]+)"(?![\w`])')  # a value as one types it
 _RULE = re.compile(r"=+(?: +=+)+")
 
 
@@ -128,6 +129,7 @@ def _inline(text: str) -> str:
         inner = re.split(r"(`[^`]*`)", part)
         for place in range(0, len(inner), 2):
             inner[place] = _DOI.sub(r"[doi:\1](https://doi.org/\1)", inner[place])
+            inner[place] = _VALUE.sub(r'`"\1"`', inner[place])
             inner[place] = re.sub(r"(?<!\\)([$*<])", r"\\\1", inner[place])
         pieces[at] = "".join(inner)
     return "".join(pieces)

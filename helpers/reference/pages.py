@@ -217,7 +217,8 @@ def _definitions(items: tuple[tuple[str, str, str], ...], section: str, room: Ro
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"([*<$\[\]])", r"\\\1", text)
+    text = re.sub(r"([*<$\[\]])", r"\\\1", text)
+    return re.sub(r"""(["'])([\w.-]+)\1""", r'`"\2"`', text)
 
 
 def _linked(text: str, room: Room) -> str:
