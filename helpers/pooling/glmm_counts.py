@@ -7,6 +7,7 @@ the smaller probability, so that large studies and certain outcomes cost no digi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
+_ONE = np.ones(())
 DELTA_MAX = 300.0  # exp(2 * 300) is finite: squares of exponentials cannot overflow
 
 
@@ -43,6 +45,9 @@ class Studies:
     t_saturated: Array  # linear predictor of the saturated model, -inf or inf at the edges
     t_guess: Array  # the same with half an event added, always finite
     v_guess: Array  # information at t_guess
+    centre: Array  # t_saturated where it is finite, else 0
+    side: Array  # 1, or -1 where an event is what happens to most
+    small: Array  # saturated probability of the rarer outcome, 0 at the edges
 
     def take(self, index: NDArray[np.intp]) -> Studies:
         """Rows ``index`` of the leading axis."""
@@ -53,6 +58,9 @@ class Studies:
             self.t_saturated[index],
             self.t_guess[index],
             self.v_guess[index],
+            self.centre[index],
+            self.side[index],
+            self.small[index],
         )
 
     def grid(self) -> Studies:
@@ -64,6 +72,9 @@ class Studies:
             self.t_saturated[..., None, :],
             self.t_guess[..., None, :],
             self.v_guess[..., None, :],
+            self.centre[..., None, :],
+            self.side[..., None, :],
+            self.small[..., None, :],
         )
 
 
@@ -85,27 +96,36 @@ def prepare(family: Family, x: Array, n: Array) -> Studies:
         exposure = np.where(n > 0, n, 1.0)
         t_guess = np.log((x + 0.5) / exposure)
         v_guess = x + 0.5
-    return Studies(family, x, n, t_saturated, t_guess, v_guess)
+    edge = np.isinf(t_saturated)
+    side = np.where(t_saturated > 0, -1.0, 1.0) if family == "binomial" else np.ones(x.shape)
+    rarer = np.where(side < 0, n - x, x)
+    small = np.where(edge, 0.0, rarer / np.where(n > 0, n, 1.0))
+    centre = np.where(edge, 0.0, t_saturated)
+    return Studies(family, x, n, t_saturated, t_guess, v_guess, centre, side, small)
+
+
+def _stirling_series(m: Array) -> Array:
+    """Asymptotic series of Stirling's error, good to the last digit from 16 on."""
+    s = 1.0 / (m * m)
+    return (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188)))) / m
+
+
+@cache
+def _small_stirling_errors() -> Array:
+    """Stirling's errors of 0 (unused) to 15, by the recurrence that climbs down from 16."""
+    m = np.arange(1.0, 16.0)
+    climb = (m + 0.5) * np.log1p(1.0 / m) - 1.0
+    last = _stirling_series(np.array([16.0]))
+    errors = [last + sum(climb[i:], np.zeros(1)) for i in range(len(climb))]
+    return np.concatenate([np.zeros(1), *errors])
 
 
 def _stirling_error(n: Array) -> Array:
-    """``log n! - log(sqrt(2 pi n) (n/e)^n)`` for whole numbers ``n >= 1``.
-
-    Small ``n`` climb by the recurrence to 16, from where the asymptotic series holds to the
-    last digit.
-    """
-    total = np.zeros(n.shape)
-    m = np.array(n, dtype=float)
-    for _ in range(16):
-        low = m < 16.0
-        if not low.any():
-            break
-        k = m[low]
-        total[low] += (k + 0.5) * np.log1p(1.0 / k) - 1.0
-        m[low] = k + 1.0
-    s = 1.0 / (m * m)
-    series = 1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188)))
-    return total + series / m
+    """``log n! - log(sqrt(2 pi n) (n/e)^n)`` for whole numbers ``n >= 1``."""
+    error = _stirling_series(np.maximum(n, 16.0))
+    low = n < 16.0
+    error[low] = _small_stirling_errors()[n[low].astype(np.intp)]
+    return error
 
 
 def log_saturated(family: Family, x: Array, n: Array) -> Array:
@@ -142,25 +162,24 @@ def log_saturated(family: Family, x: Array, n: Array) -> Array:
 
 def relative_value(s: Studies, t: Array) -> Array:
     """``log f(x | t)`` minus its saturated value (never positive)."""
-    x, n = s.x, s.n
-    edge = ~np.isfinite(s.t_saturated)
-    t_sat = np.where(edge, 0.0, s.t_saturated)
-    delta = t - t_sat
+    edge = np.isinf(s.t_saturated)
+    delta = t - s.centre
     if s.family == "poisson":
         # -x (e^d - 1 - d), d measured from the study's own rate
-        none = -n * np.exp(np.minimum(t, DELTA_MAX))
-        some = -x * (np.expm1(np.minimum(delta, DELTA_MAX)) - delta)
+        none = -s.n * np.exp(np.minimum(t, DELTA_MAX))
+        some = -s.x * (np.expm1(np.minimum(delta, DELTA_MAX)) - delta)
         return np.where(edge, none, some)
-    flip = t_sat > 0
-    small = np.where(flip, n - x, x) / np.where(n > 0, n, 1.0)
-    # an edge has no side of its own: x = n would make `small` one, and log1p below log(0)
-    small = np.where(edge, 0.0, small)
-    d = np.where(flip, -delta, delta)
-    capped = np.minimum(d, DELTA_MAX)
-    inside = np.log1p(small * np.expm1(capped)) + (d - capped) - small * d
-    toward = np.where(x > 0, -t, t)  # at an edge: distance from certainty
-    beyond = np.maximum(toward, 0.0) + np.log1p(np.exp(-np.abs(toward)))
-    return -n * np.where(edge, beyond, inside)
+    delta *= s.side
+    if delta.max(initial=0.0) > DELTA_MAX:
+        capped = np.minimum(delta, DELTA_MAX)
+        inside = np.log1p(s.small * np.expm1(capped)) + (delta - capped)
+    else:
+        inside = np.log1p(s.small * np.expm1(delta))
+    inside -= s.small * delta
+    # at an edge delta is the distance from certainty
+    beyond = np.log1p(np.exp(-np.abs(delta)))
+    beyond += np.maximum(delta, 0.0)
+    return -s.n * np.where(edge, beyond, inside)
 
 
 def derivatives(s: Studies, t: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -171,7 +190,15 @@ def derivatives(s: Studies, t: Array) -> tuple[Array, Array, Array, Array, Array
     """
     if s.family == "poisson":
         mu = s.n * np.exp(np.minimum(t, DELTA_MAX))
-        return np.ones_like(t), mu, s.x - mu, mu, mu, mu
+        return _ONE, mu, s.x - mu, mu, mu, mu
+    if t.max(initial=-np.inf) <= 0.0:
+        e = np.exp(t)
+        q = 1.0 / (1.0 + e)
+        p = e * q
+        np_ = s.n * p
+        v = np_ * q
+        pq = p * q
+        return _ONE, p, s.x - np_, v, v * (1.0 - 2.0 * p), v * (1.0 - 6.0 * pq)
     low = t <= 0
     e = np.exp(-np.abs(t))
     q = 1.0 / (1.0 + e)

@@ -91,6 +91,8 @@ class Problem:
     def second(self, a: Array) -> Array:
         """``sum_i a_i x_i x_i'`` over studies: ``(..., k) -> (..., p, p)``."""
         p = self.p
+        if len(self.X) == 1 and p == 1:
+            return (a @ np.square(self.X[0]))[..., None]
         if len(self.X) == 1:
             outer = self.X[0][:, :, None] * self.X[0][:, None, :]
             return (a @ outer.reshape(len(outer), p * p)).reshape((*a.shape[:-1], p, p))

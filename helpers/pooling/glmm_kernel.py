@@ -35,6 +35,8 @@ import numpy as np
 
 from helpers.pooling.glmm_counts import DELTA_MAX, Array, Studies, derivatives, relative_value
 
+_UNGUARDED = 8  # iterations without a bracket
+
 __all__ = ["StudyTerms", "gauss_hermite", "posterior_nodes", "study_mode", "study_terms"]
 
 
@@ -79,41 +81,57 @@ def study_mode(
     Convergence is cubic: after a Newton step below ``accuracy`` the error is of the order of its
     cube, hence below rounding for the default.
     """
+    if start is None:
+        w = omega * s.v_guess
+        start = (eta + w * s.t_guess) / (1.0 + w)
+    t = start
+    # the function is increasing with a slope of at least one: where the steps die away is the
+    # root, and the bracket is drawn only where they do not
+    for _ in range(_UNGUARDED):
+        _, newton, step = _halley(s, eta, omega, t)
+        t = t - step
+        if np.abs(newton).max(initial=0.0) <= accuracy:
+            return t
     x, n = s.x, s.n
     pull = omega * n
     none = x == 0
     every = np.isinf(s.t_saturated) & ~none
-    toward = s.t_saturated
-    if none.any():
-        low_end = eta - np.log1p(pull * np.exp(np.clip(eta, -DELTA_MAX, DELTA_MAX)))
-        toward = np.where(none, low_end, toward)
-    if every.any():
-        high_end = eta + np.log1p(pull * np.exp(np.clip(-eta, -DELTA_MAX, DELTA_MAX)))
-        toward = np.where(every, high_end, toward)
+    low_end = eta - np.log1p(pull * np.exp(np.clip(eta, -DELTA_MAX, DELTA_MAX)))
+    high_end = eta + np.log1p(pull * np.exp(np.clip(-eta, -DELTA_MAX, DELTA_MAX)))
+    toward = np.where(none, low_end, np.where(every, high_end, s.t_saturated))
     low = np.minimum(eta, toward)
     high = np.maximum(eta, toward)
-    if start is None:
-        w = omega * s.v_guess
-        start = (eta + w * s.t_guess) / (1.0 + w)
-    t = np.clip(start, low, high)
+    t = np.clip(t, low, high)
     for _ in range(100):
-        sign, _, g1, v, v1, _ = derivatives(s, t)
-        psi = (t - eta) - omega * sign * g1
-        slope = 1.0 + omega * v
-        newton = psi / slope
-        # Halley's correction; psi'' = omega dv/dt
-        bend = 0.5 * newton * omega * sign * v1 / slope
-        step = newton / np.where(np.abs(bend) < 0.5, 1.0 - bend, 1.0)
+        psi, newton, step = _halley(s, eta, omega, t)
         below = psi < 0
         low = np.where(below, t, low)
         high = np.where(below, high, t)
         trial = t - step
         outside = (trial < low) | (trial > high)
-        trial = np.where(outside, 0.5 * (low + high), trial)
-        t = trial
+        t = np.where(outside, 0.5 * (low + high), trial)
         if not ((np.abs(newton) > accuracy * (1.0 + np.abs(t))) & (high > low)).any():
             break
     return t
+
+
+def _halley(s: Studies, eta: Array, omega: Array, t: Array) -> tuple[Array, Array, Array]:
+    """``psi = t - eta - omega g'(t)``, the Newton step towards its root and Halley's step."""
+    sign, _, g1, v, v1, _ = derivatives(s, t)
+    if sign.ndim:
+        g1, v1 = sign * g1, sign * v1
+    inverse = 1.0 / (1.0 + omega * v)
+    psi = t - eta
+    psi -= omega * g1
+    newton = psi * inverse
+    # Halley's correction; psi'' = omega dv/dt
+    bend = omega * v1
+    bend *= inverse
+    bend *= newton
+    np.minimum(np.maximum(bend, -1.0, out=bend), 1.0, out=bend)
+    bend *= -0.5
+    bend += 1.0
+    return psi, newton, newton / bend
 
 
 def study_terms(
@@ -205,61 +223,67 @@ def _node_terms(
     The nodes are the leading axis, so that sums over them run over contiguous memory.
     """
     z, w = nodes
-    zq = z.reshape((-1,) + (1,) * v.ndim)
-    z2 = zq * zq
     r = np.sqrt(rho)
-    weight, total, delta, e, d = _node_weights(s, p, v, r, nodes)
+    k, delta, e, d = _node_values(s, p, v, r, nodes)
     if s.family == "poisson":
-        a = v * (delta - e)
-        b = -v * e
+        a = delta - e
+        b = -e
     else:
-        a = v * (delta - e * d)
-        b = v * (1.0 - (1.0 + e) * d * d)
-
-    def mean(f: Array) -> Array:
-        return (weight * f).sum(axis=0)
+        a = delta - e * d
+        b = 1.0 - (1.0 + e) * d * d
+    # sums over the nodes of (1, z, .., z^4) times exp K times (1, a, a^2, b), a and b over v
+    of = np.empty((len(z), 4, *v.shape))
+    np.exp(k, out=of[:, 0])
+    np.multiply(of[:, 0], a, out=of[:, 1])
+    np.multiply(of[:, 1], a, out=of[:, 2])
+    np.multiply(of[:, 0], b, out=of[:, 3])
+    powers = z ** np.arange(5.0)[:, None] * w
+    sums: Array = (powers @ of.reshape(len(z), -1)).reshape(5, 4, *v.shape)
+    total = sums[0, 0].copy()
+    sums /= total
+    _, m1, m2, _, m4 = sums[:, 0]
+    a0, a1, a2, a3, _ = sums[:, 1] * v
+    aa0, aa1, aa2 = sums[:3, 2] * v * v
+    b0, b1, b2 = sums[:3, 3] * v
 
     # K_t = a + v' delta^2/2, K_r = a z, K_tt = b + v' delta + v'' delta^2/2,
-    # K_tr = (b + v' delta) z, K_rr = b z^2
-    m1 = mean(zq)
-    m2 = mean(z2)
-    a_mean = mean(a)
-    a_t = a_mean + 0.5 * v1 * rho * m2
-    az = a * zq
-    a_r = mean(az)
-    kt = a + (0.5 * v1 * rho) * z2
-    kt -= a_t
-    az -= a_r
-    wkt = weight * kt
-    wb = weight * b
-    wbz = wb * zq
-    a_tt = wb.sum(axis=0) + v1 * r * m1 + 0.5 * v2 * rho * m2 + (wkt * kt).sum(axis=0)
-    a_tr = wbz.sum(axis=0) + v1 * r * m2 + (wkt * az).sum(axis=0)
-    a_rr = (wbz * zq).sum(axis=0) + mean(az * az)
+    # K_tr = (b + v' delta) z, K_rr = b z^2; to the second derivatives come the covariances of
+    # the first
+    h = 0.5 * v1 * rho
+    a_t = a0 + h * m2
+    a_r = a1
+    v1r = v1 * r
+    a_tt = b0 + v1r * m1 + 0.5 * v2 * rho * m2 + (aa0 + h * (2.0 * a2 + h * m4) - a_t * a_t)
+    a_tr = b1 + v1r * m2 + (aa1 + h * a3 - a_t * a_r)
+    a_rr = b2 + (aa2 - a_r * a_r)
     # to rho = r^2; where the nodes lie so close together that rounding would swamp the second
     # derivative, its limit is -v'' E[z^4] / 12
     tiny = rho * np.maximum(v, 1.0) < 1e-7
-    safe = np.where(tiny, 1.0, r)
-    fourth = float((w * z**4).sum())
+    near = tiny.any()
+    safe = np.where(tiny, 1.0, r) if near else r
     half = 0.5 / safe
-    a_rho = np.where(tiny, -v2 * fourth / 12.0 * rho, a_r * half)
-    a_trho = np.where(tiny, 0.0, a_tr * half)
-    a_rhorho = np.where(tiny, -v2 * fourth / 12.0, (a_rr - a_r / safe) * half * half)
+    a_rho = a_r * half
+    a_trho = a_tr * half
+    a_rhorho = (a_rr - 2.0 * a_rho) * half * half
+    if near:
+        limit = v2 * (float((w * z**4).sum()) / -12.0)
+        a_rho = np.where(tiny, limit * rho, a_rho)
+        a_trho = np.where(tiny, 0.0, a_trho)
+        a_rhorho = np.where(tiny, limit, a_rhorho)
     return np.log(total), a_t, a_rho, a_tt, a_trho, a_rhorho
 
 
-def _node_weights(
+def _node_values(
     s: Studies, p: Array, v: Array, r: Array, nodes: tuple[Array, Array]
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Normalised weights ``w exp K / total`` of the nodes ``t + r z`` (mirrored scale).
+) -> tuple[Array, Array, Array, Array]:
+    """Values ``K`` at the nodes ``t + r z`` (mirrored scale), the nodes on the leading axis.
 
-    Returns ``(weight, total, delta, e, d)`` with ``delta = r z``, ``e = exp(delta) - 1`` and, for
-    the binomial family, ``d = 1 / (1 + p e)``.
+    Returns ``(K, delta, e, d)`` with ``delta = r z``, ``e = exp(delta) - 1`` and, for the
+    binomial family, ``d = 1 / (1 + p e)``.
     """
-    z, w = nodes
-    shape = (-1,) + (1,) * v.ndim
-    delta = r * z.reshape(shape)
-    extreme = float(r.max(initial=0.0)) * float(z[-1]) > DELTA_MAX
+    z = nodes[0].reshape((-1,) + (1,) * v.ndim)
+    delta = r * z
+    extreme = float(r.max(initial=0.0)) * float(nodes[0][-1]) > DELTA_MAX
     capped = np.minimum(delta, DELTA_MAX) if extreme else delta
     e = np.expm1(capped)
     if s.family == "poisson":
@@ -275,12 +299,8 @@ def _node_weights(
             k += delta - capped
         k -= p * delta
         k *= -s.n
-        k += 0.5 * v * delta * delta
-    weight = np.exp(k)
-    weight *= w.reshape(shape)
-    total = weight.sum(axis=0)
-    weight /= total
-    return weight, total, delta, e, d
+        k += (0.5 * v * r * r) * (z * z)
+    return k, delta, e, d
 
 
 def posterior_nodes(
@@ -295,5 +315,7 @@ def posterior_nodes(
     t = study_mode(s, eta, omega)
     sign, p, _, v, _, _ = derivatives(s, t)
     r = np.sqrt(omega / (1.0 + omega * v))
-    weight, _, delta, _, _ = _node_weights(s, p, v, r, nodes)
+    k, delta, _, _ = _node_values(s, p, v, r, nodes)
+    weight = np.exp(k) * nodes[1].reshape((-1,) + (1,) * v.ndim)
+    weight /= weight.sum(axis=0)
     return t, r, t + sign * delta, weight
