@@ -144,6 +144,8 @@ def regression(analysis: Analysis, column: str) -> str:
     )
     if fit.R2 is not None:
         text += f", which accounts for {prose.percent(fit.R2 / 100, 0)} of τ²"
+    if row["p"] >= 1 - fit.level:
+        text += ". That is too little to tell it from chance"
     few = " With fewer than ten cohorts such a slope is easily chance." if fit.k < 10 else ""
     return text + ". A trend across cohorts need not hold for the people within them." + few
 
