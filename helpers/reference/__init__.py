@@ -7,6 +7,7 @@ what the docstring says, so that no page shows an output that the code no longer
 
 from __future__ import annotations
 
+from helpers.reference.codebooks import codebook_views
 from helpers.reference.docstrings import Docstring, parse_docstring
 from helpers.reference.examples import ExampleError, Step, run_examples
 from helpers.reference.migration import (
@@ -17,6 +18,7 @@ from helpers.reference.migration import (
 )
 from helpers.reference.pages import room_index, room_page
 from helpers.reference.rooms import ROOMS, Entry, Room, entries, rooms
+from helpers.reference.status import build_status, count_tests
 
 __all__ = [
     "ROOMS",
@@ -28,6 +30,9 @@ __all__ = [
     "MigrationValue",
     "Room",
     "Step",
+    "build_status",
+    "codebook_views",
+    "count_tests",
     "entries",
     "parse_docstring",
     "read_migration",

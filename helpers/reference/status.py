@@ -1,0 +1,186 @@
+"""What a build of the book was made from: versions, data, helpers, tests."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import hashlib
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from helpers import prose
+from helpers.errors import MetaAnalysisError
+from helpers.evidence.package import described
+from helpers.prose import Sentence
+
+__all__ = ["PACKAGES", "build_status", "count_tests", "hash_of", "installed"]
+
+#: Packages whose version can change a number or a picture.
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "statsmodels",
+    "formulaic",
+    "pandera",
+    "matplotlib",
+    "seaborn",
+    "great-tables",
+    "jupyter-book",
+    "sphinx",
+)
+_SHORT = 16  # characters of a hash that are shown
+
+
+def hash_of(paths: Iterable[Path], root: Path) -> str:
+    """Hash names and contents of files, in the order of their names.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    root : Path
+        Names are taken relative to it.
+
+    Returns
+    -------
+    str
+        SHA-256 in hexadecimal.
+
+    Examples
+    --------
+    >>> hash_of([], Path("."))[:8]
+    'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def installed(pins: str) -> dict[str, tuple[str, str]]:
+    """Give pinned and installed version of each package that matters.
+
+    Parameters
+    ----------
+    pins : str
+        Content of ``requirements.txt``.
+
+    Returns
+    -------
+    dict of str to (pinned, installed)
+
+    Raises
+    ------
+    MetaAnalysisError
+        A package is not pinned.
+    """
+    pinned = dict(re.findall(r"^([\w-]+)==([^\s;]+)", pins, re.M))
+    missing = [name for name in PACKAGES if name not in pinned]
+    if missing:
+        raise MetaAnalysisError(f"requirements.txt does not pin {', '.join(missing)}")
+    return {name: (pinned[name], metadata.version(name)) for name in PACKAGES}
+
+
+def count_tests(root: Path) -> dict[str, int]:
+    """Count test functions, their files, and docstrings with examples.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with ``tests`` and ``helpers``.
+
+    Returns
+    -------
+    dict
+        Keys "functions", "files", "examples".
+    """
+    functions = files = examples = 0
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        files += 1
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions += sum(
+            isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+            for node in ast.walk(tree)
+        )
+    parser = doctest.DocTestParser()
+    for path in sorted((root / "helpers").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+                examples += bool(parser.get_examples(ast.get_docstring(node) or ""))
+    return {"functions": functions, "files": files, "examples": examples}
+
+
+def build_status(root: Path, date: str) -> Sentence:
+    """Describe a build; the same files, environment and date give the same text.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the project.
+    date : str
+        Date of the last commit (ISO 8601).
+
+    Returns
+    -------
+    Sentence
+
+    Raises
+    ------
+    MetaAnalysisError
+        A data file is not the one that ``data/datapackage.json`` describes.
+    """
+    helpers = hash_of((root / "helpers").rglob("*.py"), root)
+    tests = count_tests(root)
+    with (root / "book" / "migration_reference.toml").open("rb") as file:
+        r = tomllib.load(file)["versions"]
+    return Sentence(
+        "\n\n".join(
+            [
+                f"Last commit: {date}. Python {sys.version_info[0]}.{sys.version_info[1]}. "
+                f"Code of `helpers`: SHA-256 `{helpers[:_SHORT]}`…",
+                "## Packages\n\n" + _packages((root / "requirements.txt").read_text("utf-8")),
+                "## Data\n\n" + _data(root),
+                "## Checks\n\n"
+                f"{prose.count(tests['functions'])} test functions in "
+                f"{prose.count(tests['files'])} files and {prose.count(tests['examples'])} docstrings with examples are run by "
+                "`make test`. The values of R they compare with come from "
+                f"{prose.listing(f'{name} {version}' for name, version in r.items())}.",
+            ]
+        )
+    )
+
+
+def _packages(pins: str) -> str:
+    rows = [
+        f"| {name} | {pinned} | {'the same' if here == pinned else here} |"
+        for name, (pinned, here) in installed(pins).items()
+    ]
+    return "\n".join(["| Package | Pinned | This build |", "|---|---|---|", *rows])
+
+
+def _data(root: Path) -> str:
+    rows = []
+    for table in described()["resources"]:
+        content = (root / "data" / table["path"]).read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        _check(table, found)
+        lines = content.count(b"\n") - 1
+        rows.append(f"| `{table['path']}` | {prose.count(lines)} | `{found[:_SHORT]}`… |")
+    head = ["| File | Lines below the heading | SHA-256 |", "|---|---:|---|"]
+    return "\n".join([*head, *rows]) + (
+        "\n\nEach file is the one that `data/datapackage.json` describes, hash by hash."
+    )
+
+
+def _check(table: dict[str, Any], found: str) -> None:
+    wanted = str(table["hash"]).removeprefix("sha256:")
+    if found != wanted:
+        raise MetaAnalysisError(
+            f"data/{table['path']}: SHA-256 is {found}, datapackage.json says {wanted}"
+        )
