@@ -48,7 +48,7 @@ def test_the_container_calls_a_target_that_exists():
 
 
 def test_the_cell_for_colab_makes_the_book_importable(tmp_path):
-    cell = re.search(r"```python\n(!git clone.*?)```", PAGE, re.S)[1]
+    cell = re.search(r"```ipython3\n(!git clone.*?)```", PAGE, re.S)[1]
     clone, install, *rest = cell.splitlines()
     folder = clone.split()[-1]
     assert install.endswith(f"./{folder}")
