@@ -1,9 +1,10 @@
 """The specification curve whose analyses can be walked through and picked by their choices.
 
-Every analysis is in the page, in thirteen characters: its choices and its verdict in four, its
-estimate and limits in three each, as digits to the base 64. The page prints what it has, so a
-value is stored with the decimals that it is printed with; whether an analysis supports the claim
-was decided before, from the full numbers.
+Every analysis is in the page, in some eight characters, as whole numbers with digits to the base
+64: its choices with its verdict, by how much its estimate exceeds the one before, and how far its
+limits are from the estimate. The page prints what it has, so a value is stored with the decimals
+that it is printed with; whether an analysis supports the claim was decided before, from the full
+numbers.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from helpers.errors import MetaAnalysisError
 from helpers.interactive.element import Interactive
 from helpers.multiverse.claim_result import ClaimMultiverse
 
-__all__ = ["DIGITS", "WIDTHS", "curve"]
+__all__ = ["DIGITS", "VERDICTS", "curve"]
 
 #: Digits to the base 64.
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-#: Characters of the code, and of each number.
-WIDTHS = (4, 3)
+#: Where the interval of an analysis may lie: below the null, around it, above it.
+VERDICTS = 3
 SCALE = {"percent": 10_000, "ratio": 100}
-VERDICTS = 6  # estimate on the claimed side or not, interval above, around or below the null
 
 
 def curve(
@@ -56,7 +56,7 @@ def curve(
     Raises
     ------
     MetaAnalysisError
-        An unknown `first`, a claim without a result, or numbers that need more room.
+        An unknown `first`, a claim without a result, or an interval without its estimate.
 
     Examples
     --------
@@ -67,7 +67,8 @@ def curve(
     ...     name="one",
     ...     first="infection",
     ... )
-    >>> len(made.data["claims"]["infection"]["packed"]) // 13
+    >>> claim = made.data["claims"]["infection"]
+    >>> len(claim["packed"]) // sum(claim["widths"])
     63
     """
     from helpers import plots
@@ -79,7 +80,6 @@ def curve(
     data = {
         "first": first,
         "digits": DIGITS,
-        "widths": WIDTHS,
         "claims": {key: _claim(one, marks[key]) for key, one in claims.items()},
     }
     return Interactive("curve", "All analyses, to walk through", still, data)
@@ -90,43 +90,50 @@ def _claim(result: ClaimMultiverse, mark: int | None) -> dict[str, Any]:
         raise MetaAnalysisError(f"claim {result.claim.key!r}: no analysis has a result")
     place = np.flatnonzero(result.ok)
     order = place[np.argsort(result.value[place], kind="stable")]
+    choices = []
     code = np.zeros(len(order), dtype=np.int64)
-    for d, labels in enumerate(result.choices.values()):
-        code = code * (len(labels) + 1) + result.levels[order, d] + 1
-    above = np.where(result.certain[order], 2, np.where(result.opposes[order], 0, 1))
-    code = code * VERDICTS + 3 * result.supports[order] + above
+    for (key, labels), level in zip(result.choices.items(), result.levels[order].T, strict=True):
+        absent = int(level.min() < 0)  # some analyses do not make this choice
+        code = code * (len(labels) + absent) + level + absent
+        choices.append({"name": key, "levels": list(labels), "absent": absent})
+    side = np.where(result.certain[order], 2, np.where(result.opposes[order], 0, 1))
     scale = SCALE[result.claim.unit]
-    numbers = [
+    value, lower, upper = (
         np.round(scale * column[order]).astype(np.int64)
         for column in (result.value, result.lower, result.upper)
-    ]
-    columns = [_digits(code, WIDTHS[0]), *(_digits(x, WIDTHS[1]) for x in numbers)]
+    )
+    columns = (
+        code * VERDICTS + side,
+        np.diff(value, prepend=value[0]),
+        value - lower,
+        upper - value,
+    )
+    packed = [_digits(column) for column in columns]
     claim = result.claim
-    influence = result.influence()["share"]
     return {
         "statement": claim.statement,
-        "sentence": result.sentence,
         "quantity": claim.quantity,
         "unit": claim.unit,
         "null": claim.null,
-        "null_text": result.printed(claim.null),
         "level": prose.percent(result.level, 0),
         "scale": scale,
-        "choices": [
-            {"name": key, "levels": list(labels)} for key, labels in result.choices.items()
-        ],
-        "strongest": str(influence.index[0]),
+        "choices": choices,
         "mark": None if mark is None else int(np.flatnonzero(order == mark - 1)[0]),
-        "packed": "".join(map("".join, zip(*columns, strict=True))),
+        "start": int(value[0]),
+        # sorted by estimate, so the analyses that support the claim are the last ones
+        "against": len(result) - result.share_supporting.count,
+        "widths": [len(column[0]) for column in packed],
+        "packed": "".join(map("".join, zip(*packed, strict=True))),
     }
 
 
-def _digits(values: NDArray[np.int64], width: int) -> list[str]:
-    """Write whole numbers with a fixed number of digits to the base 64."""
-    if values.min() < 0 or values.max() >= 64**width:
-        raise MetaAnalysisError(
-            f"a number of the curve lies outside 0 to {64**width - 1} and cannot be packed"
-        )
+def _digits(values: NDArray[np.int64]) -> list[str]:
+    """Write whole numbers to the base 64, all with as many digits as the largest needs."""
+    if values.min() < 0:
+        raise MetaAnalysisError("an interval that does not hold its estimate cannot be packed")
+    width = 1
+    while values.max() >= 64**width:
+        width += 1
     return [
         "".join(DIGITS[(value >> 6 * place) & 63] for place in reversed(range(width)))
         for value in values.tolist()

@@ -80,6 +80,14 @@ def test_with_a_script_the_fixed_picture_stays_within_reach(explore):
     assert still.locator("figure").is_visible()
 
 
+def test_no_id_is_given_twice(explore):
+    seen, _ = explore("curve")
+    twice = seen.page.locator(".interactive [id]").evaluate_all(
+        "all => all.map(e => e.id).filter(id => document.querySelectorAll('#' + id).length > 1)"
+    )
+    assert twice == []
+
+
 def test_every_control_has_a_name(explore):
     seen, _ = explore("curve")
     unnamed = seen.page.locator(".interactive-panel :is(select, input, button)").evaluate_all(

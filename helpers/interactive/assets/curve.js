@@ -5,26 +5,30 @@
 
   const HEIGHT = 240, TOP = 8, LEFT = 44;
 
-  function unpack(claim, digits, [wide, narrow]) {
+  function unpack(claim, digits) {
     const place = new Map([...digits].map((digit, i) => [digit, i]));
-    const step = wide + 3 * narrow, n = claim.packed.length / step;
+    const n = claim.packed.length / claim.widths.reduce((a, b) => a + b, 0);
     const value = new Float64Array(n), lower = new Float64Array(n), upper = new Float64Array(n);
     const supports = new Uint8Array(n), side = new Uint8Array(n);
     const levels = claim.choices.map(() => new Int8Array(n));
-    const read = (at, width) => {
+    let at = 0, estimate = claim.start;
+    const read = (width) => {
       let total = 0;
-      for (let i = at; i < at + width; i += 1) total = total * 64 + place.get(claim.packed[i]);
+      for (const end = at + width; at < end; at += 1) total = total * 64 + place.get(claim.packed[at]);
       return total;
     };
     for (let i = 0; i < n; i += 1) {
-      let code = read(i * step, wide);
-      [value, lower, upper].forEach((list, j) => { list[i] = read(i * step + wide + j * narrow, narrow) / claim.scale; });
-      supports[i] = Math.floor((code % 6) / 3);
+      let [code, more, down, up] = claim.widths.map(read);
+      estimate += more;
+      value[i] = estimate / claim.scale;
+      lower[i] = (estimate - down) / claim.scale;
+      upper[i] = (estimate + up) / claim.scale;
+      supports[i] = i >= claim.against;
       side[i] = code % 3;
-      code = Math.floor(code / 6);
+      code = Math.floor(code / 3);
       for (let d = levels.length - 1; d >= 0; d -= 1) {
-        const base = claim.choices[d].levels.length + 1;
-        levels[d][i] = (code % base) - 1;
+        const { absent } = claim.choices[d], base = claim.choices[d].levels.length + absent;
+        levels[d][i] = (code % base) - absent;
         code = Math.floor(code / base);
       }
     }
@@ -68,7 +72,7 @@
     const summary = h("p", { class: "interactive-summary" });
     const layer = { still: s("g", {}), picked: s("g", {}), cursor: s("g", {}) };
     const canvas = s("svg", { class: "interactive-drawing interactive-curve", height: HEIGHT + TOP + 30, role: "img" }, layer.still, layer.picked, layer.cursor);
-    const id = `${data.name}-analysis`;
+    const id = `${data.name}-slider`;
     const range = h("input", { type: "range", id, min: 1, step: 1, oninput: () => walk(Number(range.value) - 1) });
     const place = h("output", { for: id });
     const published = button("Go to the published analysis", () => {
@@ -110,7 +114,7 @@
 
     function open(key) {
       claim = data.claims[key];
-      all = claim.all ??= unpack(claim, data.digits, data.widths);
+      all = claim.all ??= unpack(claim, data.digits);
       scale = scaleOf(claim, all);
       chosen = claim.choices.map(() => -1);
       choices.replaceChildren(...claim.choices.map((choice, d) => select(

@@ -19,6 +19,8 @@
   const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   const colour = (row) => `stroke: var(--picture-${slug(row.entity)}); fill: var(--picture-${slug(row.entity)})`;
 
+  const swatch = (level) => h("span", { class: "interactive-key", style: `background: var(--picture-${slug(level)})` });
+
   /* Missing values come last in either direction; ties keep the order of names. */
   function sorted(rows, key, down) {
     const value = ORDERS[key][1];
@@ -63,8 +65,8 @@
 
     for (const row of data.rows) {
       const side = 5 + (7 * Math.sqrt(row.patients)) / most;
-      row.button = h("button", { type: "button", tabindex: -1, class: "interactive-row", "aria-describedby": `${data.name}-card` },
-        h("span", { class: "interactive-key", style: `background: var(--picture-${slug(row.entity)})` }), row.name);
+      row.button = h("button", { type: "button", tabindex: -1, class: "interactive-row", "aria-describedby": `${data.name}-chosen` },
+        swatch(row.entity), row.name);
       row.line = h("tr", {},
         h("th", { scope: "row" }, row.button),
         h("td", { class: "interactive-wide" }, `${count(row.deaths)} / ${count(row.patients)}`),
@@ -101,7 +103,7 @@
     });
 
     // -- what stands below
-    const card = h("div", { class: "interactive-card", id: `${data.name}-card` });
+    const card = h("div", { class: "interactive-card", id: `${data.name}-chosen` });
     function describe(row) {
       for (const other of data.rows) other.line.classList.toggle("interactive-shown", other === row);
       if (!row) {
@@ -156,10 +158,11 @@
       status.say(text);
     }
     const summary = h("p", { class: "interactive-summary" });
+    const key = h("p", { class: "interactive-legend" }, ...data.filters[0].levels.map((level) => h("span", { class: "interactive-level" }, swatch(level), level)), "Squares as large as the cohorts; below, the pooled rate and its prediction interval (dashed).");
     panel.append(
       h("div", { class: "interactive-controls" }, sort.field,
         h("label", { class: "interactive-check" }, descending, "Largest first"), ...filters.map((filter) => filter.field), all),
-      summary, h("div", { class: "interactive-scroll" }, table), card, status.place);
+      summary, h("div", { class: "interactive-scroll" }, table), key, card, status.place);
     update();
   });
 })();

@@ -12,7 +12,7 @@
     const sizes = data.ranges.size;
 
     function slider(key, label, [min, max], step, read, print) {
-      const id = `${data.name}-${key}`;
+      const id = `${data.name}-slider-${key}`;
       const shown = h("output", { for: id });
       const range = h("input", { type: "range", id, min, max, step, oninput: () => { now[key] = read(Number(range.value)); set(); update(); } });
       const set = () => {
