@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from slides import html_of, plain, slides_of, sources, write
+from slides import FOLDER, _build, html_of, plain, slides_of, sources, write
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -116,3 +117,16 @@ def test_roles_become_words():
 
 def test_a_page_without_takeaways_has_no_slides():
     assert slides_of(STORED["method_menu"], CITED, "../../method_menu.html") == []
+
+
+def test_the_build_writes_slides_of_the_pages_in_the_contents(tmp_path):
+    app = SimpleNamespace(
+        builder=SimpleNamespace(format="html"),
+        outdir=tmp_path,
+        env=SimpleNamespace(found_docs={"pooling", "method_menu"}),
+        chapters={name: nbformat.writes(STORED[name]) for name in ("pooling", "question")},
+    )
+    _build(app, RuntimeError("the build failed"))
+    assert not (tmp_path / FOLDER).exists()
+    _build(app, None)
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["pooling.html"]
