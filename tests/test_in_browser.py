@@ -67,6 +67,16 @@ def test_few_and_many_studies_are_drawn(k):
     assert (shown["fit"]["prediction_interval"] is None) == (k < 3)
 
 
+def test_a_study_that_is_left_out_stays_visible_with_its_reason():
+    table = b"study,events,n\nA,3,40\nB,0,30\nC,5,50\n"
+    shown = analyse(table, model="random", measure="log", to="none")
+    studies = dict(shown["rows"])["Studies"]
+    assert studies.startswith("2 (left out: B: ")
+    assert "no finite" in studies
+    assert "Pooled (2 of 3 studies)" in shown["svg"]
+    assert [row["included"] for row in shown["fit"]["studies"]] == [True, False, True]
+
+
 def test_mistakes_come_back_as_places():
     request = {"content": "study,events,n\nA,5,4\nB,x,9\n", "model": "glmm", "file": "mine.csv"}
     answer = json.loads(analyse_json(json.dumps(request)))

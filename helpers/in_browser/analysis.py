@@ -138,7 +138,7 @@ def _rows(
         upper = prose.number(tau2_ci.upper, 3) if _finite(tau2_ci.upper) else "no upper limit"
         tau2 += f" ({level} CI {prose.number(tau2_ci.lower, 3)} to {upper})"
     return [
-        ("Studies", prose.count(fit.k)),
+        ("Studies", _studies(fit)),
         ("Events of patients", prose.share(fit.events or 0.0, fit.n or 1.0)),
         ("Pooled estimate", prose.percent(fit.estimate)),
         (f"{level} confidence interval", prose.percent_range(fit.ci)),
@@ -155,6 +155,16 @@ def _rows(
             else "needs two studies",
         ),
     ]
+
+
+def _studies(fit: PoolResult) -> str:
+    """Print the number of studies, and each that was left out with the reason."""
+    left = [
+        f"{label}: {reason}"
+        for label, reason in zip(fit.data.labels, fit.data.reason, strict=True)
+        if reason
+    ]
+    return prose.count(fit.k) + (f" (left out: {'; '.join(left)})" if left else "")
 
 
 def _finite(value: float) -> bool:

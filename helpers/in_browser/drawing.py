@@ -98,7 +98,14 @@ def forest_svg(fit: dict[str, Any]) -> str:
     middle, y = x(fit["estimate"]), bottom + 8
     out += [
         _line(0, bottom - 8, WIDTH, bottom - 8, GRID),
-        _text(0, y + 4, f"Pooled ({len(rows)} studies)", weight=700),
+        _text(
+            0,
+            y + 4,
+            f"Pooled ({fit['k']} of {len(fit['studies'])} studies)"
+            if fit["k"] < len(fit["studies"])
+            else f"Pooled ({fit['k']} studies)",
+            weight=700,
+        ),
         f"<path class='pooled' style='fill:{INK}' d='M{x(low)} {y}L{middle} {y - 7}"
         f"L{x(high)} {y}L{middle} {y + 7}Z'/>",
         _text(WIDTH, y + 4, _value(fit["estimate"], low, high), anchor="end", weight=700),

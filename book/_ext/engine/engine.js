@@ -296,8 +296,9 @@ from helpers.in_browser import analyse_json
     const fit = answer.fit;
     const drawing = document.importNode(new DOMParser().parseFromString(answer.svg, "image/svg+xml").documentElement, true);
     const percent = (v) => (v === null ? "" : (100 * v).toFixed(1));
-    const studies = grid(["Study", "Events", "n", "%", "CI lower", "CI upper", "Weight %"],
-      fit.studies.map((s) => [s.study, s.events, s.n, percent(s.estimate), percent(s.ci_lower), percent(s.ci_upper), s.weight.toFixed(2)]),
+    const left = fit.studies.some((s) => !s.included);
+    const studies = grid(["Study", "Events", "n", "%", "CI lower", "CI upper", "Weight %", ...(left ? ["Left out because"] : [])],
+      fit.studies.map((s) => [s.study, s.events, s.n, percent(s.estimate), percent(s.ci_lower), percent(s.ci_upper), s.weight.toFixed(2), ...(left ? [s.reason] : [])]),
       "Every study with its own interval (Wilson)", [1, 2, 3, 4, 5, 6]);
     // what is downloaded does not know the colours of the page
     const picture = answer.svg.replace(/var\(--[\w-]+,\s*(#[0-9a-f]+)\)/g, "$1");
