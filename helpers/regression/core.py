@@ -139,7 +139,11 @@ def fit_regression(
         raise MetaAnalysisError(
             f"{int(k.min())} studies for {p} coefficients; expected more studies than coefficients"
         )
-    inner = np.linalg.eigvalsh(np.swapaxes(basis, 1, 2) @ (c[..., None] * basis))[:, 0]
+    # with every study once, the order of the rows does not matter to their products
+    same = order is not None and (c == 1.0).all()
+    distinct = basis[:1] if same else basis
+    gram = np.swapaxes(distinct, 1, 2) @ (c[..., None] * distinct)
+    inner = np.linalg.eigvalsh(gram)[:, 0]
     diagonal = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
     length = np.sqrt((x * x).sum(axis=1))
     full = (diagonal > 1e-10 * np.where(length > 0, length, 1.0)).all(axis=1)
@@ -150,14 +154,12 @@ def fit_regression(
     lift = np.linalg.inv(triangle)
     centre, shift = _centre(y, used, basis)
     data = products(y - centre, v, c, basis)
-    t, converged, slack, se = _tau2(data, y, v, c, basis, tau2_method, tau2)
-    s = solve_at(data, t)
+    t, converged, slack, se, s = _tau2(data, y, v, c, basis, tau2_method, tau2)
     beta = (lift @ (s.beta + shift)[..., None])[..., 0]
     cov = lift @ s.cov @ np.swapaxes(lift, -1, -2)
     ll = 0.5 * (s.sum_log_w - s.rss)
     constant = 0.5 * np.log(2.0 * np.pi)
     # The design enters the restricted likelihood through the determinant of its basis only.
-    gram = np.swapaxes(basis, 1, 2) @ (c[..., None] * basis)
     return RegressionFit(
         beta=beta,
         cov=0.5 * (cov + np.swapaxes(cov, -1, -2)),
@@ -267,27 +269,28 @@ def _tau2(
     basis: Array,
     method: str,
     fixed: ArrayLike | None,
-) -> tuple[Array, NDArray[np.bool_], Array, Array | None]:
-    """Estimate tau2; the last entry is its standard error where the engine knows it."""
+) -> tuple[Array, NDArray[np.bool_], Array, Array | None, Solved]:
+    """Estimate tau2, its standard error where the engine knows it, and the regression there."""
     rows = len(data.pairs)
     yes, nan = np.ones(rows, dtype=bool), np.full(rows, np.nan)
     if fixed is not None:
         t = np.array(np.broadcast_to(np.asarray(fixed, dtype=float), (rows,)))
         if not (np.isfinite(t) & (t >= 0)).all():
             raise MetaAnalysisError("tau2 must be finite and at least 0")
-        return t, yes, nan, nan
+        return t, yes, nan, nan, solve_at(data, t)
     if method == "common":
-        return np.zeros(rows), yes, nan, nan
+        return np.zeros(rows), yes, nan, nan, solve_at(data, np.zeros(rows))
     if method in ("ML", "REML"):
         best = maximise(data, restricted=method == "REML")
-        return best.tau2, best.converged, best.slack, None
+        return best.tau2, best.converged, best.slack, None, best.solved
     if method not in TAU2_METHODS:
         raise UnsupportedError(
             f"tau2_method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
         )
     fit = estimate_tau2(prepare(y, v, c, basis), method)
     t, converged, se = (np.broadcast_to(a, (rows,)) for a in (fit.tau2, fit.converged, fit.se))
-    return np.array(t), np.array(converged), nan, np.array(se)
+    found: Array = np.array(t, dtype=float)
+    return found, np.array(converged), nan, np.array(se), solve_at(data, found)
 
 
 def _information_se(s: Solved, method: str) -> Array:

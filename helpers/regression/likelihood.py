@@ -71,15 +71,6 @@ class Products(NamedTuple):
         )
 
 
-class Maximum(NamedTuple):
-    """Maxima of a batch: ``slack`` is the height above the best grid point (never negative)."""
-
-    tau2: Array
-    converged: NDArray[np.bool_]
-    maxima: NDArray[np.intp]
-    slack: Array
-
-
 class Solved(NamedTuple):
     """Weighted least squares and the quantities of the score, one row per value of tau2."""
 
@@ -96,6 +87,19 @@ class Solved(NamedTuple):
     y_ppp_y: Array
 
 
+class Maximum(NamedTuple):
+    """Maxima of a batch: ``slack`` is the height above the best grid point (never negative).
+
+    ``solved`` is the weighted least squares at ``tau2``.
+    """
+
+    tau2: Array
+    converged: NDArray[np.bool_]
+    maxima: NDArray[np.intp]
+    slack: Array
+    solved: Solved
+
+
 def products(y: Array, v: Array, counts: Array, basis: Array) -> Products:
     """Prepare a batch: `y`, `v`, `counts` (1 or R, k), a well-scaled `basis` (1 or R, k, p)."""
     rows = max(len(y), len(v), len(counts), len(basis))
@@ -104,7 +108,9 @@ def products(y: Array, v: Array, counts: Array, basis: Array) -> Products:
     z[:, :p] = np.swapaxes(basis, 1, 2)
     z[:, p] = y
     first, second = np.triu_indices(p + 1)
-    pairs = z[:, first] * z[:, second]
+    pairs = np.empty((rows, len(first), k))
+    for n, (i, j) in enumerate(zip(first, second, strict=True)):
+        np.multiply(z[:, i], z[:, j], out=pairs[:, n])
     if not (counts == 1.0).all():
         pairs *= counts[:, None, :]
     used = counts > 0
@@ -227,7 +233,12 @@ def maximise(data: Products, *, restricted: bool) -> Maximum:
         _maximise(data.rows(slice(i, i + size)), upper[i : i + size], points, restricted)
         for i in range(0, rows, size)
     ]
-    return parts[0] if len(parts) == 1 else Maximum(*map(np.concatenate, zip(*parts, strict=True)))
+    if len(parts) == 1:
+        return parts[0]
+    together = Solved(*map(np.concatenate, zip(*(part.solved for part in parts), strict=True)))
+    four = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    tau2, converged, maxima, slack = four
+    return Maximum(tau2, converged, maxima, slack, together)
 
 
 def _grid(least: Array, upper: Array, points: int) -> Array:
@@ -256,14 +267,52 @@ def _maximise(data: Products, upper: Array, points: int, restricted: bool) -> Ma
     grid = np.broadcast_to(grid, (rows, points))
     low = grid[owner, np.maximum(at - 1, 0)]
     high = grid[owner, np.minimum(at + 1, points - 1)]
-    root, done = _refine(data, owner, low, high, grid[owner, at], restricted)
+    start = _vertex(height, grid, data.least.min() if shared else data.least[owner], owner, at)
+    start = np.where((start > low) & (start < high), start, grid[owner, at])
+    root, done = _refine(data, owner, low, high, start, restricted)
     part = data if len(owner) == rows else data.rows(owner)
     solved = solve_at(part, root)
     reached = 0.5 * (solved.sum_log_w - solved.rss - (solved.log_det if restricted else 0.0))
     order = np.lexsort((reached, owner))
     maxima = np.bincount(owner, minlength=rows)
     best = order[np.cumsum(maxima) - 1]
-    return Maximum(root[best], done[best], maxima, reached[best] - height.max(axis=1))
+    if len(best) < len(owner):
+        solved = Solved(*(values[best] for values in solved))
+    return Maximum(root[best], done[best], maxima, reached[best] - height.max(axis=1), solved)
+
+
+def _vertex(
+    height: Array,
+    grid: Array,
+    least: Array,
+    owner: NDArray[np.intp],
+    at: NDArray[np.intp],
+) -> Array:
+    """Place of a maximum of the scan, by the polynomial through the seven points around it.
+
+    The grid is even in ``log(least + tau2)``. What comes out is where Newton's method begins;
+    ends of the grid stay as they are.
+    """
+    points = grid.shape[1]
+    middle = np.clip(at, 3, points - 4)
+    around = height[owner[:, None], middle[:, None] + np.arange(-3, 4)]
+    c = np.linalg.solve(np.vander(np.arange(-3.0, 4.0), increasing=True), around.T)
+    powers = np.arange(7.0)[:, None]
+    first = (c * powers)[1:]
+    second = (first * powers[:-1])[1:]
+    begin = (at - middle).astype(float)
+    u = begin
+    for _ in range(3):
+        slope, bend = np.zeros(u.shape), np.zeros(u.shape)
+        for a in first[::-1]:
+            slope = slope * u + a
+        for b in second[::-1]:
+            bend = bend * u + b
+        step = -slope / np.where(bend < 0, bend, -np.inf)
+        u = np.clip(u + step, begin - 1.0, begin + 1.0)
+    inner = (at > 0) & (at < points - 1)
+    spacing = np.log1p(grid[owner, 1] / least)
+    return np.where(inner, least * np.expm1(spacing * (middle + u)), grid[owner, at])
 
 
 def _refine(
@@ -278,13 +327,9 @@ def _refine(
     low, high, t = low.copy(), high.copy(), start.copy()
     done = np.zeros(t.shape, dtype=bool)
     active = np.arange(t.size)
+    whole = t.size == len(data.pairs) and np.array_equal(owner, active)
+    part = data if whole else data.rows(owner)
     for _ in range(100):
-        if active.size == 0:
-            break
-        every = active.size == len(data.pairs) and np.array_equal(
-            owner[active], np.arange(active.size)
-        )
-        part = data if every else data.rows(owner[active])
         now = t[active]
         s = solve_at(part, now)
         score = s.y_pp_y - (s.trace_p if restricted else s.sum_w)
@@ -302,8 +347,12 @@ def _refine(
         # A Newton step of 1e-8 leaves an error of its square.
         small = inside & (np.abs(new - now) <= 1e-8 * scale)
         narrow = hi - lo <= 1e-14 * scale
-        t[active] = np.where(at_zero, 0.0, new)
-        finished = at_zero | small | narrow
-        done[active[finished]] = True
-        active = active[~finished]
+        finished = at_zero | small | narrow | done[active]
+        t[active] = np.where(at_zero, 0.0, np.where(done[active], now, new))
+        done[active] = finished
+        left = np.flatnonzero(~finished)
+        if not left.size:
+            break
+        if left.size < 0.75 * active.size:  # a copy costs as much as the rows it leaves out
+            part, active = part.rows(left), active[left]
     return t, done
