@@ -18,14 +18,18 @@ MOST_CELLS = 36
 PRIVATE = "_"
 # the front page and the appendices are not chapters: they answer no question of their own
 NO_SKELETON = {
+    "codebook",
     "conventions",
+    "decision_guide",
     "exam",
     "explore",
     "gallery",
     "gallery_more",
+    "helpers_reference",
     "index",
     "labs",
     "method_menu",
+    "migration",
     "self_check",
     "teaching_kit",
 }

@@ -148,8 +148,9 @@ def build_status(root: Path, date: str) -> Sentence:
                 "## Data\n\n" + _data(root),
                 "## Checks\n\n"
                 f"{prose.count(tests['functions'])} test functions in "
-                f"{prose.count(tests['files'])} files and {prose.count(tests['examples'])} docstrings with examples are run by "
-                "`make test`. The values of R they compare with come from "
+                f"{prose.count(tests['files'])} files and "
+                f"{prose.count(tests['examples'])} docstrings with examples are run by `make test`."
+                " The values of R they compare with come from "
                 f"{prose.listing(f'{name} {version}' for name, version in r.items())}.",
             ]
         )
