@@ -113,7 +113,7 @@ def registry() -> str:
 
 def _by_npm(package: dict[str, Any]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", "--silent", "--pack-destination", folder]
+        command = ["npm", "pack", "--loglevel=error", "--pack-destination", folder]
         done = subprocess.run(
             [*command, f"{package['name']}@{package['version']}"],
             capture_output=True,
@@ -124,8 +124,8 @@ def _by_npm(package: dict[str, Any]) -> bytes:
         )
         files = list(Path(folder).glob("*.tgz"))
         if done.returncode != 0 or len(files) != 1:
-            last = (done.stderr.strip().splitlines() or ["no file was written"])[-1]
-            raise OSError(f"npm pack: {last}")
+            first = (done.stderr.strip().splitlines() or ["no file was written"])[0]
+            raise OSError(f"npm pack: {first}")
         return files[0].read_bytes()
 
 
