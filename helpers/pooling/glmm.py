@@ -72,6 +72,9 @@ class GLMMFit:
         Quadrature nodes (1 = Laplace), family and kind of information.
     data
         The checked input, shared rather than copied, for what is computed from a fit.
+    curvature
+        Information about the linear predictor of each study at the estimates, shape ``(1, k)``;
+        kept for a single fit without a mask, None otherwise.
     """
 
     beta: Array
@@ -94,6 +97,7 @@ class GLMMFit:
     family: Family
     data: CountData = field(repr=False)
     information: str = "observed"
+    curvature: Array | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.tau)
@@ -228,4 +232,5 @@ def fit_counts(
         quad_points=quad_points,
         family=data.family,
         data=data,
+        curvature=out.curvature if data.weights is None else None,
     )

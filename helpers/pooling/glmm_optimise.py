@@ -75,6 +75,7 @@ class Solution:
     boundary: NDArray[np.bool_]
     iterations: NDArray[np.intp]
     status: NDArray[np.int8]
+    curvature: Array | None = None  # (1, k) information about each linear predictor, single fits
 
     @classmethod
     def empty(cls, rows: int, p: int) -> Solution:
@@ -103,18 +104,19 @@ def _ascend(
     model: Variation,
     tol: float,
     max_iter: int,
-) -> tuple[Array, Array, Array, Array, Array, NDArray[np.intp]]:
+) -> tuple[Array, Array, Array, Array, Array, NDArray[np.intp], Array]:
     """Safeguarded Newton in ``(gamma, omega)`` with the bound ``omega >= 0``.
 
     Rows that sink below ``floor`` where the profile falls from zero end at ``omega = 0``; the
     caller knows the fit there.
-    Returns gamma, omega, value, gradient, Hessian (in ``(gamma, omega)``) and iterations.
+    Returns gamma, omega, value, gradient, Hessian (in ``(gamma, omega)``), iterations and what
+    each study adds to the information about its linear predictor.
     """
     p = problem.p
     gamma, omega = gamma.copy(), omega.copy()
     terms = model.terms(problem.studies, problem.eta(gamma), omega[:, None])
     value, gradient, hessian = problem.joint(terms)
-    mode = terms.mode
+    mode, curvature = terms.mode, -terms.eta_eta
     iterations = np.zeros(problem.rows, dtype=np.intp)
     previous = np.full(problem.rows, np.inf)
     slack = 1e-11 + model.resolution(problem.studies)
@@ -130,7 +132,7 @@ def _ascend(
         slope = g[:, p] + (h[:, p, :p] * y).sum(axis=-1)
         bend = h[:, p, p] + (h[:, p, :p] * cross).sum(axis=-1)
         concave = (bend < 0) & ((y * g[:, :p]).sum(axis=-1) >= 0)
-        concave &= (np.diagonal(block, axis1=1, axis2=2) > 0).all(axis=1)
+        concave &= (block.diagonal(0, 1, 2) > 0).all(axis=1)
         move = np.where(
             concave, -slope / np.where(concave, bend, -1.0), np.where(slope > 0, w, -0.5 * w)
         )
@@ -140,7 +142,8 @@ def _ascend(
         finished = concave & ((decrement < tol) | stalled)
         previous[active] = decrement
         # a bound on the step in omega; below zero only where the profile falls from there
-        target = np.clip(w + move, np.where(score[active] > 0, 0.1 * w, 0.0), 4.0 * w)
+        target = np.maximum(w + move, np.where(score[active] > 0, 0.1 * w, 0.0))
+        target = np.minimum(target, 4.0 * w)
         target = np.where((target < 1e-3 * w) & (score[active] <= 0), 0.0, target)
         target = np.minimum(target, model.limit)
         move = target - w
@@ -164,7 +167,7 @@ def _ascend(
             # parameters are replaced below, once per accepted row
             gamma[at], omega[at] = trial_gamma[good], trial_omega[good]
             value[at], gradient[at], hessian[at] = (f[good] for f in new)
-            mode[at] = terms.mode[good]
+            mode[at], curvature[at] = terms.mode[good], -terms.eta_eta[good]
             length[pending[~good]] *= 0.5
             pending = pending[~good]
         stuck = np.zeros(len(active), dtype=bool)
@@ -176,7 +179,7 @@ def _ascend(
         active = active[~leaving]
         if not active.size:
             break
-    return gamma, omega, value, gradient, hessian, iterations
+    return gamma, omega, value, gradient, hessian, iterations, curvature
 
 
 def _candidates(
@@ -266,6 +269,7 @@ def solve_rows(
     hessian[:, :p, :p] = -information
     hessian[:, p, p] = -1.0
     iterations = np.zeros(part.rows, dtype=np.intp)
+    curvature = v.copy()
 
     scan = scan_profile(part, model)
     unidentified = np.full(part.rows, part.studies.family == "binomial")
@@ -299,6 +303,7 @@ def solve_rows(
         last = last[better & (peak[1][last] > 0)]
         win = rows[last]
         gamma[win], omega[win], value[win] = peak[0][last], peak[1][last], peak[2][last]
+        curvature[win] = peak[6][last]
         gradient[win], hessian[win] = model.natural(peak[3][last], peak[4][last], omega[win])
 
     first = np.flatnonzero(~unidentified)
@@ -333,6 +338,8 @@ def solve_rows(
     out.scan_margin[at] = value - highest
     out.boundary[at] = boundary
     out.iterations[at] = iterations
+    if len(out.status) == 1:
+        out.curvature = curvature
     code = np.where(gradient_max < 1e-8, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
     code = np.where(omega >= model.limit, FitStatus.TAU_UNBOUNDED, code)
     code = np.where(unidentified, FitStatus.TAU_UNIDENTIFIED, code)

@@ -50,6 +50,8 @@ def ascent_step(matrix: Array, gradient: Array) -> Array:
 
     There (never for the GLM, rarely elsewhere) eigenvalues are replaced by their absolute values.
     """
+    if matrix.shape[-1] == 1 and (matrix > 0).all():
+        return gradient / np.maximum(matrix[..., 0], 1e-300)
     step = solve_positive(matrix, gradient)
     wrong = (step * gradient).sum(axis=-1) < 0
     wrong |= (np.diagonal(matrix, axis1=-2, axis2=-1) <= 0).any(axis=-1)
@@ -128,7 +130,9 @@ def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_
     eta = problem.eta(gamma)
     toward = np.where(s.x == 0, eta, -eta)
     fading = (s.n > 0) & np.isinf(s.t_saturated)
-    fading &= s.n * np.exp(np.clip(toward, -300.0, 300.0)) < 1e-8
+    fading &= s.n * np.exp(np.minimum(toward, 300.0)) < 1e-8
+    if not fading.any():
+        return gamma, value, information, np.zeros(problem.rows, dtype=bool)
     spread = np.linalg.eigvalsh(information)
     scale = problem.second(problem.weighted((s.n > 0).astype(float)))
     flat = spread[:, 0] < 1e-9 * np.minimum(

@@ -142,8 +142,10 @@ def information_weights(fit: GLMMFit, coefficient: int = 0) -> Array:
     nodes = gauss_hermite(fit.quad_points)
     out = np.full((len(fit), fit.data.k), np.nan)
     for index, problem, eta, tau2 in fitted_chunks(fit, fit.quad_points):
-        terms = study_terms(problem.studies, eta, tau2, nodes)
-        information = problem.weighted(np.maximum(-terms.eta_eta, 0.0))
+        each = fit.curvature
+        if each is None:
+            each = -study_terms(problem.studies, eta, tau2, nodes).eta_eta
+        information = problem.weighted(np.maximum(each, 0.0))
         design = fit.data.raw_design
         X = design if len(design) == 1 else design[index]
         # V x_i through the orthonormal basis: V = B (sum J q q')^-1 B', x_i = B'^-1 q_i
