@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 CACHE = ROOT / "_build" / "executed"
-DEPENDENCIES = ("helpers/**/*.py", "data/*", "requirements.txt", "book/*.toml")
+DEPENDENCIES = ("helpers/**/*.py", "data/**/*", "requirements.txt", "book/*.toml")
 CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
