@@ -27,8 +27,6 @@ prepare_metadata_for_build_editable = build_meta.prepare_metadata_for_build_edit
 
 OLD, NEW = "helpers", "nrm_meta"
 ROOT = Path(__file__).resolve().parents[1]
-#: Rooms that make pages of the book or need its files.
-LEFT_OUT = ("in_browser", "menu", "reference", "teaching")
 _NAMES = (
     (re.compile(rf"\b(from|import|python -m) {OLD}\b"), rf"\1 {NEW}"),
     (re.compile(rf"(?<![\w/.-]){OLD}(?=\.[A-Za-z_])"), NEW),
@@ -62,9 +60,7 @@ def check_imports(path: Path) -> None:
 def stage(target: Path) -> None:
     """Write the renamed project into an empty folder."""
     package = target / NEW
-    shutil.copytree(
-        ROOT / OLD, package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", *LEFT_OUT)
-    )
+    shutil.copytree(ROOT / OLD, package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     for path in sorted(package.rglob("*.py")):
         path.write_text(renamed(path.read_text(encoding="utf-8")), encoding="utf-8")
         check_imports(path)
