@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers import prose
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def causes_heatmap(
         figure, ax = plt.subplots(figsize=(width / 72, height / 72))
         left = 18 + 6.6 * max(len(group) for group in test.table.groups)
         figure.subplots_adjust(
-            left=min(left, 0.4 * width) / width,
+            left=min(left, 0.24 * width) / width,
             right=1 - 10 / width,
             bottom=46 / height,
             top=1 - 82 / height,
@@ -71,7 +72,7 @@ def causes_heatmap(
     _cells(ax, test, alpha)
     ax.set_xticks(range(columns), [_folded(cause) for cause in test.table.causes])
     ax.xaxis.tick_top()
-    ax.set_yticks(range(rows), test.table.groups)
+    ax.set_yticks(range(rows), fit_names(ax, test.table.groups))
     ax.tick_params(length=0, labelcolor=style.INK.light)
     for spine in ax.spines.values():
         spine.set_visible(False)

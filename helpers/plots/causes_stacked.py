@@ -9,6 +9,7 @@ import numpy as np
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _frame(ax: Axes, table: CauseTable, noun: str, split: np.ndarray | None) -> 
         f"{group}\n{prose.count(int(total))} {noun}"
         for group, total in zip(table.groups, totals, strict=True)
     ]
-    ax.set_yticks(np.arange(len(totals)), labels)
+    ax.set_yticks(np.arange(len(totals)), fit_names(ax, labels))
     ax.tick_params(length=0)
     ax.tick_params(axis="y", labelcolor=style.INK.light)
     ax.spines["left"].set_visible(False)

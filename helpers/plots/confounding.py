@@ -11,6 +11,7 @@ from helpers import prose
 from helpers.errors import UnsupportedError
 from helpers.moderators import cross_tabulation
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: flo
     """Write the levels around the grid, and rules between rows and outer groups."""
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_yticks([i + 0.5 for i in range(len(levels))], labels=levels)
+    ax.set_yticks([i + 0.5 for i in range(len(levels))], labels=fit_names(ax, levels))
     ax.xaxis.tick_top()
     inner = [_wrapped(key[-1], wide) for key in across]
     ax.set_xticks([j + 0.5 for j in range(len(across))], labels=inner)

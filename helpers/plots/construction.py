@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,9 +148,23 @@ def construction(
     return axes[0]
 
 
+def _apart(names: list[Any]) -> None:
+    """Lower names that would lie on the one above; they are given from the bottom up."""
+    above: list[Any] = []
+    for name in reversed(names):
+        box = name.get_window_extent()
+        for other in above:
+            if box.x0 < other.x1 and other.x0 < box.x1 and other.y0 < box.y1:
+                x, y = name.xyann
+                name.xyann = (x, y + other.y0 - box.y1 - 0.5)
+                box = name.get_window_extent()
+        above.append(box)
+
+
 def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
     from matplotlib.lines import Line2D
 
+    names = []
     for n, rows in table.groupby("n"):
         drawn = ax.plot(rows["yi"], rows["se"], color=style.QUIET.light, lw=1.0, zorder=2)
         drawn[0].set_gid(f"path-{name}-{n}")
@@ -160,7 +174,7 @@ def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
         )  # fmt: skip
         marks.set_gid(f"marks-{name}-{n}")
         last = rows.iloc[-1]
-        ax.annotate(
+        name_of_path = ax.annotate(
             f"n = {prose.count(int(str(n)))}",
             (last["yi"], last["se"]),
             xytext=(6 + np.sqrt(8 + 500 * last["probability"]) / 2, 0),
@@ -168,6 +182,7 @@ def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
             va="center",
             size=style.size("small"),
         )
+        names.append(name_of_path)
     largest = float(table["n"].max())
     truth = float(get_measure(name).transform(rate * largest, largest))
     line = ax.axvline(truth, color=style.INK.light, lw=1.0, ls=(0, (5, 3)), zorder=1)
@@ -177,6 +192,7 @@ def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
     ax.set_xlabel(get_measure(name).label.capitalize(), labelpad=5)
     ax.set_ylabel("Standard error", labelpad=6)
     ax.tick_params(length=0)
+    _apart(names)
     key_above(
         ax,
         [Line2D([], [], ls="", marker="o", ms=6, color=style.INK.light), line],

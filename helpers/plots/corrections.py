@@ -158,7 +158,7 @@ def _words(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame) -> None:
             edge = 100 * max(row["shift"], mine["shift"].max())
             ax.annotate(
                 f"most by {top['scenario']}", (edge, y), xytext=(10, 0),
-                textcoords="offset points", ha="left", va="center", size=10.5,
+                textcoords="offset points", ha="left", va="center", size=style.size("small"),
                 color=style.QUIET.light,
             )  # fmt: skip
 

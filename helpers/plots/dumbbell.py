@@ -9,6 +9,7 @@ import numpy as np
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def dumbbell(
         label=first, zorder=3,
     )  # fmt: skip
     ax.set_ylim(rows - 0.4, -0.6)
-    ax.set_yticks([*heads, *places], labels=[*heads.values(), *data["label"].astype(str)])
+    ax.set_yticks(
+        [*heads, *places], labels=fit_names(ax, [*heads.values(), *data["label"]], bold=bool(heads))
+    )
     for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if tick in heads else "normal")
     ax.set_xlim(left=0)

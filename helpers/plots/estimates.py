@@ -8,6 +8,7 @@ from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.dumbbell import grouped_places
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def estimates(
             textcoords="offset points", va="center", size=style.size("small"),
         )  # fmt: skip
     _axes(ax, data, unit, null, rows)
-    ax.set_yticks([*heads, *places], labels=[*heads.values(), *data["label"].astype(str)])
+    ax.set_yticks(
+        [*heads, *places], labels=fit_names(ax, [*heads.values(), *data["label"]], bold=bool(heads))
+    )
     for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if tick in heads else "normal")
     end = f",{prose.HARD}%" if unit == "percent" else " (logarithmic scale)"

@@ -9,6 +9,7 @@ import numpy as np
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
+from helpers.plots.lettering import fit_text, measure
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ def _words(ax: Axes, rows: pd.DataFrame) -> None:
                 **more)  # fmt: skip
 
     quiet = style.QUIET.light
+    settings = max(measure(figure, text, size="small") for text in rows["setting"].astype(str))
+    room = 204 - 12 - settings - 8
     for x, pixels, head, side in (
         (0, -204, "Product", "left"),
         (0, -12, "Setting", "right"),
@@ -182,7 +185,8 @@ def _words(ax: Axes, rows: pd.DataFrame) -> None:
         put(x, pixels, -1.15, head, side, color=quiet)
     for _, row in rows.iterrows():
         if row["new"]:
-            put(0, -204, row["place"], str(row["product"]), "left", weight="bold")
+            name = fit_text(figure, str(row["product"]), room, bold=True, size="small")
+            put(0, -204, row["place"], name, "left", weight="bold")
         put(0, -12, row["place"], str(row["setting"]), "right")
         put(1, 58, row["place"], prose.count(row["cohorts"]), "right")
         put(1, 112, row["place"], prose.number(row["mean"], 1), "right")

@@ -10,12 +10,13 @@ import numpy as np
 
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
-from helpers.plots.forest_columns import GAP, Columns, columns_of, wrapped
+from helpers.plots.forest_columns import GAP, Columns, columns_of
 from helpers.plots.forest_layouts import BOOK, Layout, LayoutName, dressed, layout_of
 from helpers.plots.forest_marks import draw_axis, draw_marks, limits_of
 from helpers.plots.forest_rows import Order, Row, is_grouped, place, rows_of
 from helpers.plots.forest_text import Words, describe, footnotes
 from helpers.plots.forest_words import BELOW, LINE, room_of, write_notes, write_words
+from helpers.plots.lettering import wrapped
 from helpers.plots.picture import annotate
 
 if TYPE_CHECKING:

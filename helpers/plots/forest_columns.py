@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from helpers import prose
-from helpers.plots import style
 from helpers.plots.forest_layouts import BOOK, Cell, Layout
 from helpers.plots.forest_rows import Row
 from helpers.plots.forest_text import Words, lower
+from helpers.plots.lettering import fit_text, measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["GAP", "Column", "Columns", "columns_of", "fit_text", "measure", "wrapped"]
+__all__ = ["GAP", "Column", "Columns", "columns_of"]
 
 GAP = 16.0  # between columns, in CSS pixels
 EDGE = 12.0  # right of a plotting area without columns, for half a tick label
@@ -57,43 +57,6 @@ class Columns:
         """Lines that the headings take."""
         heads = [len(column.head) for column in (*self.before, *self.after)]
         return max(*heads, len(self.above) + (self.favours is not None))
-
-
-def measure(figure: Figure, text: str, *, bold: bool = False) -> float:
-    """Give the width of a text in CSS pixels."""
-    from matplotlib.font_manager import FontProperties
-
-    font = FontProperties(
-        family=style.FAMILIES, size=style.size("text"), weight="bold" if bold else "normal"
-    )
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    across, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
-    return float(across) * 72 / figure.dpi
-
-
-def fit_text(figure: Figure, text: str, most: float, *, bold: bool = False) -> str:
-    """Cut a text to fit; the table behind the figure has it in full."""
-    if measure(figure, text, bold=bold) <= most:
-        return text
-    while len(text) > 1 and measure(figure, f"{text}…", bold=bold) > most:
-        text = text[:-1].rstrip()
-    return f"{text}…"
-
-
-def wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
-    """Break notes into lines that fit."""
-    lines: list[str] = []
-    for note in notes:
-        line = ""
-        for piece in note.split(" "):
-            longer = f"{line} {piece}".strip()
-            if line and measure(figure, longer) > most:
-                lines.append(line)
-                line = piece
-            else:
-                line = longer
-        lines.append(line)
-    return lines
 
 
 def columns_of(

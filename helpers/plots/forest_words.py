@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helpers.plots import style
-from helpers.plots.forest_columns import BOLD, GAP, Columns, fit_text, measure
+from helpers.plots.forest_columns import BOLD, GAP, Columns
 from helpers.plots.forest_rows import Row
+from helpers.plots.lettering import fit_text, measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
+from helpers.plots.lettering import fit_keys
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _key(ax: Axes, counts: Mapping[str, int], rest: str, total: int) -> None:
     named.append((f"{prose.count(total - sum(counts.values()))} {rest}", {"fc": grid, "ec": grid}))
     ax.legend(
         [Patch(**look) for _, look in named],
-        [text for text, _ in named],
+        fit_keys(ax, [text for text, _ in named], columns=2, size="text"),
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
         ncols=2,

@@ -12,6 +12,7 @@ from helpers import prose
 from helpers.bias.data import funnel_data
 from helpers.effects import Measure
 from helpers.errors import MetaAnalysisError
+from helpers.plots.lettering import fit_keys
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +123,7 @@ def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
     """Put a legend in one line above the axes."""
     ax.legend(
         handles,
-        names,
+        fit_keys(ax, names, columns=len(names)),
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
         ncols=len(names),

@@ -13,6 +13,7 @@ from helpers import prose
 from helpers.bayes import DisplayMarginal, Posterior
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def posterior(
     )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
     ax.set_xlabel(f"{outcome}, %", labelpad=5)
-    ax.set_yticks([len(rows) - 1 - i + 0.05 for i in range(len(rows))], [r.name for r in rows])
+    ax.set_yticks(
+        [len(rows) - 1 - i + 0.05 for i in range(len(rows))], fit_names(ax, (r.name for r in rows))
+    )
     ax.tick_params(length=0)
     ax.spines["left"].set_visible(False)
     for at in limits:

@@ -9,6 +9,7 @@ import numpy as np
 from helpers import prose
 from helpers.bayes import Ranking
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def ranking(ranks: Ranking, *, ax: Axes | None = None, width: float = 720.0) -> 
     labels[0], labels[-1] = "1 (lowest)", f"{groups} (highest)"
     ax.set_xticks(range(1, groups + 1), labels)
     ax.set_xlabel("Rank of the rate", labelpad=6)
-    ax.set_yticks([y + 0.72 for y in range(groups)], names)
+    ax.set_yticks([y + 0.72 for y in range(groups)], fit_names(ax, names))
     ax.tick_params(length=0)
     for side in ("left", "bottom", "top", "right"):
         ax.spines[side].set_visible(False)

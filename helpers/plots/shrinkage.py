@@ -10,6 +10,7 @@ from helpers import prose
 from helpers.bayes import Posterior
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
+from helpers.plots.lettering import fit_names
 from helpers.plots.picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def shrinkage(
     )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
     ax.set_xlabel(f"{outcome}, %", labelpad=5)
-    ax.set_yticks(place, names, size=style.size("small"))
+    ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
     ax.tick_params(length=0)
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x", zorder=0)
