@@ -7,12 +7,16 @@ import numpy as np
 __all__ = ["assert_all_words_inside", "assert_no_words_collide", "word_boxes"]
 
 
-def word_boxes(ax):
-    """Places of all visible words of the axes and their insets, in CSS pixels."""
-    figure = ax.figure
+def word_boxes(ax, *, whole=False):
+    """Places of all visible words of the axes and their insets, in CSS pixels.
+
+    `whole` looks at all axes of the figure.
+    """
+    figure = ax.get_figure(root=True)
     figure.canvas.draw()
     found = {}
-    for part in (ax, *ax.child_axes):
+    parts = [part for one in (figure.axes if whole else [ax]) for part in (one, *one.child_axes)]
+    for part in dict.fromkeys(parts):
         labels = []
         if part.axison:
             labels = [part.xaxis.label, part.yaxis.label]
@@ -24,19 +28,21 @@ def word_boxes(ax):
                 ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
                 labels += [label for at, label in ticks if low <= at <= high]
         legend = part.get_legend()
-        keys = legend.get_texts() if legend else []
-        titles = [part.title, part._left_title]
+        keys = [*legend.get_texts(), legend.get_title()] if legend else []
+        titles = [part.title, part._left_title, part._right_title]
         for text in (*part.texts, *labels, *keys, *titles):
             if text.get_text().strip() and text.get_visible():
                 box = text.get_window_extent()
                 found[text] = box.extents * 72 / figure.dpi
+    for text in figure.texts if whole else ():
+        found[text] = text.get_window_extent().extents * 72 / figure.dpi
     return found
 
 
-def assert_no_words_collide(ax):
+def assert_no_words_collide(ax, found=None):
     # Half a pixel of overhang is the slant of a letter, not a collision.
     slack = 0.5
-    found = word_boxes(ax)
+    found = word_boxes(ax) if found is None else found
     texts = [text.get_text() for text in found]
     left, low, right, high = np.array([*found.values()]).T
     across = (right[:, None] > left + slack) & (right > left[:, None] + slack)
@@ -45,9 +51,9 @@ def assert_no_words_collide(ax):
     assert not len(pairs), [(texts[i], texts[j]) for i, j in pairs[:5]]
 
 
-def assert_all_words_inside(ax):
-    across, up = 72 * ax.figure.get_size_inches()
-    for text, box in word_boxes(ax).items():
+def assert_all_words_inside(ax, found=None):
+    across, up = 72 * ax.get_figure(root=True).get_size_inches()
+    for text, box in (word_boxes(ax) if found is None else found).items():
         assert box[0] >= -0.5, text.get_text()
         assert box[1] >= -0.5, text.get_text()
         assert box[2] <= across + 0.5, text.get_text()

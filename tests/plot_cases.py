@@ -1,0 +1,468 @@
+"""Every kind of plot with input of every size: real, one, many, and awkward.
+
+Awkward input has names longer than any column, signs that mean something to HTML or TeX, and
+missing values. A kind that has no use for a size leaves it out; one that refuses it says so by
+`MetaAnalysisError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from helpers import load_cohorts, meta_regression, plots, pool, posterior, prose, subgroups
+from helpers.bayes import rank_probabilities
+from helpers.bias import simulate_null
+from helpers.causes import cause_table, homogeneity_test
+from helpers.corrections import AS_PUBLISHED, EVERY, CorrectionEffects
+from helpers.evidence import load_corrections
+from helpers.measures import exact_coverage, relative_variance
+from helpers.multiverse import multiverse
+from helpers.multiverse.claims import CLAIMS, PUBLISHED, claim_multiverse, judge
+from helpers.published_models import regression_cohorts
+from helpers.rates import time_contrast
+from helpers.reproduction import compare
+from helpers.teaching.labs import i2_lab
+
+__all__ = ["CASES", "Case"]
+
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+LONG = "{} a name with many more words than a column has room for: $x_1$ & <b> Ж\\alpha of {}"
+NAME = LONG.format(1, 2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind: what draws it, the unit of its axes and what its alt text must hold.
+
+    Attributes
+    ----------
+    draw : dict of variant to callable
+        Variants are "real", "one", "many", "awkward".
+    unit : str
+        Found among labels and ticks of the axes.
+    main : callable
+        Printed values of the real result.
+    refuses : str
+        What the error says when there is only one.
+    """
+
+    draw: dict[str, Callable]
+    unit: str
+    main: Callable[[], list[str]] = field(default=list)
+    refuses: str = ""
+
+
+@cache
+def cohorts(k: int | None = None, label: str = "Study {}", missing: bool = False):
+    table = load_cohorts()
+    if k is None:
+        return table[table["entity"] == "MM"].reset_index(drop=True)
+    rng = np.random.default_rng(k)
+    made = table.iloc[rng.integers(0, len(table), k)].reset_index(drop=True)
+    made["cohort"] = [label.format(i, i) for i in range(k)]
+    if missing:
+        made["nonrelapse_deaths"] = made["nonrelapse_deaths"].astype("Float64")
+        made.loc[1, "nonrelapse_deaths"] = pd.NA
+        made.loc[2:3, "median_follow_up_months"] = np.nan
+    return made
+
+
+@cache
+def fit(k: int | None = None, awkward: bool = False):
+    if k is None:
+        return pool(cohorts(), **COLUMNS, measure="logit", model="glmm")
+    table = cohorts(k, LONG, True) if awkward else cohorts(k)
+    return pool(table, **COLUMNS, measure="logit", model="random")
+
+
+@cache
+def post(k: int | None = None, awkward: bool = False):
+    table = cohorts(k, LONG) if awkward else cohorts(k)
+    return posterior(table, **COLUMNS)
+
+
+@cache
+def grouped(k: int, label: str = "Group {}"):
+    table = cohorts(2 * k)
+    return subgroups(
+        events=table["nonrelapse_deaths"],
+        n=table["patients"],
+        by=[label.format(i // 2, i) for i in range(2 * k)],
+        model="random",
+    )
+
+
+@cache
+def real(what: str):
+    """Give the results of the book that several variants need."""
+    return {
+        "products": lambda: subgroups(cohorts(), by="product", **COLUMNS, model="random"),
+        "effects": shifted,
+        "infection": lambda: claim_multiverse(load_cohorts(), "infection"),
+        "null": lambda: simulate_null(fit(), replicates=100),
+        "eleven": lambda: cause_table("all, eleven causes"),
+        "setting": lambda: cause_table("setting"),
+        "tested": lambda: homogeneity_test("setting", draws=99),
+        "contrast": lambda: time_contrast(
+            load_cohorts(), by="product", levels=("cilta-cel", "ide-cel")
+        ),
+        "months": lambda: months(cohorts()),
+        "lab": lambda: i2_lab((50, 500), (0.0, 0.3), replicates=50),
+        "coverage": lambda: exact_coverage(24, np.linspace(0.01, 0.4, 60)),
+        "variance": lambda: relative_variance(50, np.linspace(0.01, 0.5, 40)),
+    }[what]()
+
+
+def shifted():
+    """Make up what corrections do; the real ones take ten seconds and have tests of their own."""
+    levels = ["all", "LBCL", "MM"]
+    base = pd.DataFrame({"analysis": levels, "level": levels, "estimate": [0.068, 0.061, 0.08]})
+    base = base.assign(ci_lower=base["estimate"] - 0.01, ci_upper=base["estimate"] + 0.012)
+    names = [*load_corrections()["id"]]
+    moved = {AS_PUBLISHED: 0.0, EVERY: 0.004} | {n: 0.0005 * i for i, n in enumerate(names)}
+    frames = [
+        base.assign(scenario=name, estimate=base["estimate"] + by) for name, by in moved.items()
+    ]
+    scenarios = {AS_PUBLISHED: (), EVERY: tuple(names), **{n: (n,) for n in names}}
+    return CorrectionEffects(scenarios, pd.concat(frames, ignore_index=True), pd.DataFrame())
+
+
+def months(table):
+    return meta_regression(
+        table.dropna(subset=["nonrelapse_deaths"]).astype({"nonrelapse_deaths": int}),
+        "median_follow_up_months",
+        **COLUMNS,
+    )
+
+
+def of_fit(draw: Callable, *, few: int = 1) -> dict[str, Callable]:
+    return {
+        "real": lambda: draw(fit()),
+        "one": lambda: draw(fit(few)),
+        "many": lambda: draw(fit(200)),
+        "awkward": lambda: draw(fit(8, awkward=True)),
+    }
+
+
+def years(result):
+    return {label: 2015 + i % 7 for i, label in enumerate(result.studies.index)}
+
+
+def centres(k: int, label: str = "Centre {}"):
+    rng = np.random.default_rng(k)
+    causes = real("setting").causes
+    counts = rng.integers(1, 9, (k, len(causes)))
+    groups = [label.format(i, i) for i in range(k)]
+    return cause_table("centre", counts=counts, groups=groups, causes=causes)
+
+
+def rows(k: int, label: str = "Row {}", columns=("estimate", "lower", "upper")):
+    middle = np.random.default_rng(k).uniform(0.05, 0.1, k)
+    named = {"label": [label.format(i, i) for i in range(k)]}
+    shift = dict(zip(columns, (0.0, -0.02, 0.02), strict=False))
+    return pd.DataFrame(named | {name: middle + by for name, by in shift.items()})
+
+
+def curves(k: int, label: str = "curve {}"):
+    x = np.linspace(1, 100, k)
+    frames = [
+        pd.DataFrame({"x": x, "curve": label.format(i, i), "value": (i + 1) / 5, "mcse": 0.01})
+        for i in range(2)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def lines(frame, x="x"):
+    return plots.lines(
+        frame,
+        x=x,
+        x_label="Patients",
+        y_label="Share",
+        title="Shares",
+        caption="They rise.",
+        reference=0.5,
+        reference_label="one half",
+    )
+
+
+def products(table, label: str):
+    """Give each cohort a made-up product."""
+    return table.assign(product=[label.format(i % 3, i % 3) for i in range(len(table))])
+
+
+def steps(k: int, label: str):
+    return pd.DataFrame(
+        {
+            "step": [label.format(i) for i in range(k)],
+            "counts": [f"The binomial model with random effects, {i}" for i in range(k)],
+            "effects": [f"Inverse variance, {i}" for i in range(k)],
+        }
+    )
+
+
+def comparisons(k: int):
+    return [compare("s", f"a{i}", "", "x", "0.25", 0.25 + 1e-5 * i) for i in range(k)]
+
+
+def estimate(result) -> list[str]:
+    return [prose.estimate(result)]
+
+
+_MM = "MM: all factors"
+
+CASES: dict[str, Case] = {
+    "forest": Case(of_fit(plots.forest), "%", lambda: estimate(fit())),
+    **{
+        f"forest-{layout}": Case(
+            of_fit(lambda f, layout=layout: plots.forest(f, layout=layout)),
+            "%",
+            lambda: estimate(fit()),
+        )
+        for layout in ("jama", "bmj", "revman")
+    },
+    "subgroup_forest": Case(
+        {
+            "real": lambda: plots.subgroup_forest({"Product": real("products")}),
+            "one": lambda: plots.subgroup_forest({"Group": grouped(1)}),
+            "many": lambda: plots.subgroup_forest({"Group": grouped(40)}),
+            "awkward": lambda: plots.subgroup_forest({NAME: grouped(3, LONG)}),
+        },
+        "%",
+        lambda: [f"{n} {prose.estimate(f)}" for n, f in real("products").groups.items()],
+        refuses="at least 2 groups",
+    ),
+    "leave_one_out_forest": Case(
+        of_fit(plots.leave_one_out_forest),
+        "%",
+        lambda: estimate(fit()),
+        refuses="at least 2 studies",
+    ),
+    "cumulative_forest": Case(
+        of_fit(lambda f: plots.cumulative_forest(f, years(f))),
+        "%",
+        lambda: [prose.percent(fit().estimate)],
+    ),
+    "prediction": Case(
+        of_fit(plots.prediction),
+        "%",
+        lambda: [prose.percent_range(fit().prediction_interval())],
+        refuses="at least 2 studies",
+    ),
+    "profile": Case(
+        of_fit(lambda f: plots.profile(fit() if f is fit() else f)),
+        "scale",
+        lambda: [prose.number(fit().tau2, 3)],
+        refuses="at least 2 studies",
+    ),
+    "baujat": Case(of_fit(plots.baujat), "Contribution", refuses="at least 2 studies"),
+    "influence_panel": Case(of_fit(plots.influence_panel), "%", refuses="at least 2 studies"),
+    "gosh": Case(of_fit(lambda f: plots.gosh(f.gosh(200))), "%", refuses="at least 2 studies"),
+    "funnel": Case(
+        of_fit(lambda f: plots.funnel(f, vertical="n")),
+        "%",
+        lambda: [prose.percent(fit().estimate)],
+    ),
+    "radial": Case(of_fit(plots.radial), "standard error", lambda: [prose.percent(fit().estimate)]),
+    "drapery": Case(of_fit(plots.drapery), "%"),
+    "rejection": Case(
+        {
+            "real": lambda: plots.rejection(real("null")),
+            "awkward": lambda: plots.rejection({NAME: real("null"), "b": real("null")}),
+        },
+        "%",
+        lambda: [prose.percent(real("null").rejection[0], 0)],
+    ),
+    "construction": Case(
+        {
+            "real": lambda: plots.construction(fit().estimate),
+            "one": lambda: plots.construction(fit().estimate, sizes=[1]),
+            "many": lambda: plots.construction(0.5, sizes=[10, 50, 200, 800]),
+        },
+        "error",
+        lambda: [prose.percent(fit().estimate)],
+    ),
+    "bubble": Case(
+        {
+            "real": lambda: plots.bubble(real("months"), xlabel="months"),
+            "one": lambda: plots.bubble(months(cohorts(3))),
+            "many": lambda: plots.bubble(months(cohorts(200))),
+            "awkward": lambda: plots.bubble(months(cohorts(8, LONG, True))),
+        },
+        "%",
+    ),
+    "specification_curve": Case(
+        {
+            "real": lambda: plots.specification_curve(
+                real("infection"), mark=real("infection").find(PUBLISHED)
+            ),
+            "one": lambda: plots.specification_curve(
+                judge(
+                    multiverse(load_cohorts(), {"measure": ["logit"]}, **COLUMNS), CLAIMS["overall"]
+                )
+            ),
+        },
+        "%",
+        lambda: [prose.count(real("infection").ok.sum())],
+    ),
+    "posterior": Case(
+        {
+            "real": lambda: plots.posterior(post(), thresholds=[0.1]),
+            "one": lambda: plots.posterior(post(1)),
+            "many": lambda: plots.posterior({f"Group {i}": post(4 + i % 2) for i in range(30)}),
+            "awkward": lambda: plots.posterior({NAME: post(4), "b": post(5)}),
+        },
+        "%",
+        lambda: [prose.percent(post().estimate)],
+        refuses="no posterior",
+    ),
+    "shrinkage": Case(
+        {
+            "real": lambda: plots.shrinkage(post()),
+            "one": lambda: plots.shrinkage(post(1)),
+            "many": lambda: plots.shrinkage(post(60)),
+            "awkward": lambda: plots.shrinkage(post(8, awkward=True)),
+        },
+        "%",
+        refuses="no posterior",
+    ),
+    "ranking": Case(
+        {
+            "real": lambda: plots.ranking(rank_probabilities({"a": post(4), "b": post(5)})),
+            "one": lambda: plots.ranking(rank_probabilities({"a": post(4)})),
+            "many": lambda: plots.ranking(
+                rank_probabilities({f"Group {i}": post(4 + i % 2) for i in range(8)})
+            ),
+            "awkward": lambda: plots.ranking(rank_probabilities({NAME: post(4), "b": post(5)})),
+        },
+        "ank",
+        refuses="at least two",
+    ),
+    "causes_shares": Case(
+        {
+            "real": lambda: plots.causes_shares(real("eleven")),
+            "one": lambda: plots.causes_shares(centres(1)),
+        },
+        "%",
+        lambda: [prose.percent(real("eleven").shares().iloc[0]["share"])],
+    ),
+    "causes_stacked": Case(
+        {
+            "real": lambda: plots.causes_stacked(real("setting")),
+            "one": lambda: plots.causes_stacked(centres(1)),
+            "many": lambda: plots.causes_stacked(centres(40)),
+            "awkward": lambda: plots.causes_stacked(centres(3, LONG)),
+        },
+        "%",
+    ),
+    "causes_heatmap": Case(
+        {
+            "real": lambda: plots.causes_heatmap(real("tested")),
+            "one": lambda: plots.causes_heatmap(homogeneity_test(centres(1), draws=9)),
+            "many": lambda: plots.causes_heatmap(homogeneity_test(centres(40), draws=9)),
+            "awkward": lambda: plots.causes_heatmap(homogeneity_test(centres(3, LONG), draws=9)),
+        },
+        "",
+        refuses="two groups",
+    ),
+    "icon_array": Case(
+        {
+            "real": lambda: plots.icon_array({"died": fit().estimate}, rest="alive"),
+            "one": lambda: plots.icon_array({"died": 1.0}, rest="alive", total=1),
+            "many": lambda: plots.icon_array({"died": 0.2, "ill": 0.3}, rest="alive", total=2000),
+            "awkward": lambda: plots.icon_array({NAME: 0.2, "ill": 0.0}, rest=NAME),
+        },
+        "",
+        lambda: [prose.count(round(1000 * fit().estimate))],
+    ),
+    "study_overview": Case(
+        {
+            "real": lambda: plots.study_overview(load_cohorts()),
+            "one": lambda: plots.study_overview(cohorts(1)),
+            "many": lambda: plots.study_overview(cohorts(200)),
+            "awkward": lambda: plots.study_overview(cohorts(8, LONG)),
+        },
+        "months",
+        lambda: [prose.count(load_cohorts()["patients"].sum())],
+    ),
+    "follow_up": Case(
+        {
+            "real": lambda: plots.follow_up(load_cohorts()),
+            "one": lambda: plots.follow_up(cohorts(1)),
+            "many": lambda: plots.follow_up(cohorts(200)),
+            "awkward": lambda: plots.follow_up(products(cohorts(8, LONG, True), LONG)),
+        },
+        "months",
+    ),
+    "confounding": Case(
+        {
+            "real": lambda: plots.confounding(regression_cohorts(_MM)),
+            "one": lambda: plots.confounding(cohorts(1), columns=["setting"]),
+            "many": lambda: plots.confounding(cohorts(200), columns=["setting"]),
+            "awkward": lambda: plots.confounding(
+                products(cohorts(8, LONG), LONG), columns=["setting"]
+            ),
+        },
+        "",
+        lambda: [prose.count(regression_cohorts(_MM)["patients"].sum())],
+    ),
+    "corrections": Case(
+        {"real": lambda: plots.corrections(real("effects"))},
+        "percentage points",
+        lambda: [prose.percent(real("effects").estimate("all")["estimate"], 2)],
+    ),
+    "before_after": Case(
+        {
+            "one": lambda: plots.before_after([real("contrast")]),
+            "many": lambda: plots.before_after([real("contrast")] * 4),
+        },
+        "atio",
+    ),
+    "coverage_curve": Case({"real": lambda: plots.coverage_curve(real("coverage"))}, "%"),
+    "variance_curves": Case({"real": lambda: plots.variance_curves(real("variance"))}, "%"),
+    "lines": Case(
+        {
+            "real": lambda: lines(real("lab"), x="patients"),
+            "one": lambda: lines(curves(1)),
+            "many": lambda: lines(curves(200)),
+            "awkward": lambda: lines(curves(3, LONG)),
+        },
+        "%",
+    ),
+    "agreement": Case(
+        {
+            "one": lambda: plots.agreement(comparisons(1)),
+            "many": lambda: plots.agreement(comparisons(200)),
+        },
+        "igits",
+    ),
+    "dumbbell": Case(
+        {
+            "one": lambda: plots.dumbbell(rows(1, columns=("first", "second"))),
+            "many": lambda: plots.dumbbell(rows(200, columns=("first", "second"))),
+            "awkward": lambda: plots.dumbbell(rows(5, LONG, columns=("first", "second"))),
+        },
+        "%",
+        lambda: [],
+    ),
+    "decision_flow": Case(
+        {
+            "one": lambda: plots.decision_flow(steps(1, "Step {}")),
+            "many": lambda: plots.decision_flow(steps(40, "Step {}")),
+            "awkward": lambda: plots.decision_flow(steps(3, "A longer name of the step {}")),
+        },
+        "",
+    ),
+    "estimates": Case(
+        {
+            "one": lambda: plots.estimates(rows(1), quantity="Rate"),
+            "many": lambda: plots.estimates(rows(200), quantity="Rate"),
+            "awkward": lambda: plots.estimates(rows(5, LONG), quantity="Rate"),
+        },
+        "%",
+    ),
+}
