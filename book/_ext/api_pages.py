@@ -95,8 +95,8 @@ def _configure(app: Any, config: Any) -> None:
 
 
 def style(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load the style of the reference on its pages alone."""
-    if 'class="py ' in context.get("body", ""):
+    """Load the style of the reference on its pages, and where code stands side by side."""
+    if any(mark in context.get("body", "") for mark in ('class="py ', "side-by-side")):
         app.add_css_file("reference.css")
 
 

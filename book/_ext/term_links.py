@@ -42,6 +42,8 @@ CLOSED = (
     addnodes.download_reference,
     addnodes.index,
 )
+# words that a text also uses in their everyday sense; a page links them itself where it means them
+EVERYDAY = ("audit", "caution", "exclusion", "power", "product", "setting")
 PLURAL = "(?:e?s)?"
 
 
@@ -208,8 +210,8 @@ def _rewrite(app: Any, env: Any) -> list[str]:
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
-    app.add_config_value("term_links_exclude", ["references"], "env")
-    app.add_config_value("term_links_by_hand", [], "env")
+    app.add_config_value("term_links_exclude", ["references", "changelog"], "env")
+    app.add_config_value("term_links_by_hand", list(EVERYDAY), "env")
     app.add_post_transform(LinkTerms)
     app.connect("env-updated", _rewrite)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

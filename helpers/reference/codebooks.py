@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from helpers.evidence import codebook
 from helpers.evidence.package import described
 from helpers.prose import Sentence
 from helpers.tables import Table, table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["codebook_views"]
 
@@ -31,11 +36,17 @@ def codebook_views() -> list[Sentence | Table]:
         )
         views.append(
             table(
-                codebook(one["name"]),
+                _narrow(codebook(one["name"])),
                 caption=f"Columns of {one['path']}",
-                formats=dict.fromkeys(("column", "type", "unit", "meaning", "allowed"), "text"),
+                formats=dict.fromkeys(("column", "type", "meaning", "allowed"), "text"),
                 name=f"codebook-{one['name'].replace('_', '-')}",
                 long=False,
             )
         )
     return views
+
+
+def _narrow(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write type and unit in one column."""
+    unit = frame["unit"].fillna("").map(lambda text: f", {text}" if text else "")
+    return frame.assign(type=frame["type"] + unit).drop(columns="unit")

@@ -82,7 +82,7 @@ class MigrationStep:
         note = f"\n\n{self.note}" if self.note else ""
         return Sentence(
             f"### {self.title}\n\n"
-            "::::{grid} 1 1 2 2\n:gutter: 2\n\n"
+            "::::{grid} 1 1 2 2\n:gutter: 2\n:class-container: side-by-side\n\n"
             f":::{{grid-item}}\n**R ({self.package})**\n\n```r\n{self.r_code}\n```\n:::\n\n"
             f":::{{grid-item}}\n**Python (helpers)**\n\n```python\n{self.python_code}\n```\n:::\n"
             "::::\n\n"
