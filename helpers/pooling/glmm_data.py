@@ -13,7 +13,7 @@ from helpers.pooling.glmm_counts import Array, Family, Studies, log_saturated, p
 from helpers.pooling.glmm_kernel import StudyTerms
 from helpers.pooling.glmm_shared import Pool
 
-CHUNK_ELEMENTS = 120_000  # rows x studies x nodes held at once: about the processor's cache
+CHUNK_ELEMENTS = 60_000  # rows x studies x nodes held at once: about the processor's cache
 
 __all__ = ["CountData", "Problem", "check_data"]
 

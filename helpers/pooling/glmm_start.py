@@ -26,7 +26,7 @@ __all__ = [
 
 SCAN_POINTS = 12  # at least; more where the grid spans so much that steps would exceed...
 _SCAN_FACTOR = 3.0  # ...this factor in tau2
-_SCAN_ELEMENTS = 120_000
+_SCAN_ELEMENTS = 60_000
 _SHARED_ROWS = 8  # replicates from which on a shared lattice pays
 
 
