@@ -187,6 +187,9 @@ def test_zero_events_are_answered_by_an_exact_interval():
     assert made.analysis.beside is None
     assert made.analysis.fit.estimate == 0
     assert "None of 110 people" in made.answer
+    # a variance between cohorts that nothing shows would make any prediction a fiction
+    assert "prediction" not in made.pictures
+    assert "prediction interval)" not in made.html
 
 
 def test_few_small_cohorts_keep_their_calibrated_p():

@@ -55,9 +55,14 @@ def draw(
     """
     fit, found, reasons = analysis.fit, {}, []
     named: dict[str, Any] = {"events_name": words.events_name, "n_name": words.n_name}
+    named_forest = named | {"prediction": not analysis.one_sided}
     whole: Any = analysis.groups if _drawable(analysis) else fit
     wanted: list[tuple[str, str, Callable[[], Axes]]] = [
-        ("forest", "Forest plot", lambda: plots.forest(whole, outcome=words.outcome, **named))
+        (
+            "forest",
+            "Forest plot",
+            lambda: plots.forest(whole, outcome=words.outcome, **named_forest),
+        )
     ]
     if fit.k >= 3 and fit.model != "common" and not analysis.one_sided:
         wanted.append(

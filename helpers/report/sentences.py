@@ -95,6 +95,11 @@ def heterogeneity(analysis: Analysis) -> str:
     fit = analysis.fit
     if fit.k < 2:
         return "One cohort cannot differ from others."
+    if analysis.one_sided:
+        return (
+            "All cohorts show the same proportion. Where that is none or all, it says nothing of "
+            "how their true rates differ: neither a variance nor a prediction is given."
+        )
     text = (
         f"Of the variation between the cohorts {prose.percent(fit.heterogeneity.I2 / 100, 0)} "
         f"is more than chance (I²), {prose.p_value(fit.heterogeneity.p)} for one common rate. "

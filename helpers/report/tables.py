@@ -59,7 +59,7 @@ def models_table(analysis: Analysis, words: Words) -> Table:
             "cohorts": fit.k,
             "estimate": fit.estimate,
             "ci": _bounds(fit.ci),
-            "prediction": _prediction(fit),
+            "prediction": None if analysis.one_sided else _prediction(fit),
             "tau2": fit.tau2,
             "I2": fit.heterogeneity.I2,
         }
