@@ -99,7 +99,8 @@ def markdown(text: str) -> str:
     | 1 | a\|b |
     """
     text = _TERM.sub(_definition, _MATH.sub(_formula, text + "\n"))
-    lines, out = text.splitlines(), []
+    lines = text.splitlines()
+    out: list[str] = []
     at = 0
     while at < len(lines):
         if _RULE.fullmatch(lines[at].strip()):

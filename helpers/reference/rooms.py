@@ -123,14 +123,14 @@ def entries(room: Room) -> tuple[Entry, ...]:
     >>> entries(rooms()[2])[0].name
     'helpers.pool'
     """
-    found = []
+    found: list[Entry] = []
     for module in room.modules:
         loaded: Any = import_module(module)
         names = getattr(loaded, "__all__", None)
         if names is None:
             raise MetaAnalysisError(f"{module} has no __all__")
-        made = [_entry(module, name, getattr(loaded, name)) for name in names]
-        made = [one for one in made if one is not None]
+        looked = (_entry(module, name, getattr(loaded, name)) for name in names)
+        made = [one for one in looked if one is not None]
         order = {"function": 0, "class": 1, "data": 2}
         found += sorted(made, key=lambda one: (order[one.kind], one.name.lower()))
     return tuple(found)
