@@ -123,7 +123,7 @@ def lists_of_names() -> dict[str, tuple[str, ...]]:
     found = {}
     for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
         room = module.name.split(".")[1]
-        if room in ("evidence", "menu", "plots", "prose", "tables", "teaching"):
+        if room in ("evidence", "menu", "plots", "prose", "reference", "tables", "teaching"):
             continue
         loaded = importlib.import_module(module.name)
         for name in getattr(loaded, "__all__", ()):

@@ -113,7 +113,7 @@ def test_the_glossary_links_only_what_its_authors_linked(built):
     [
         ("random-effects model, random effects model", ["random-effects model"]),
         ("an ML estimate, REML, ml", ["ML"]),
-        ("R2 = 3 and weight(x)", []),
+        ("R2=3 and weight(x), “logit”", []),
         ("heterogeneities; I2.", ["heterogeneities", "I2"]),
         ("book/weight.csv is the weight's file", ["weight"]),
     ],
