@@ -141,15 +141,30 @@ def test_marks_stand_at_finite_places(kind, variant):
             assert np.isfinite(values).any() or len(values) == 0
 
 
+def foreign_colours(svg: str) -> list[str]:
+    """Give the colours of a drawing that do not come from a variable of the theme."""
+    outside = re.sub(r"var\((?:[^()]|\([^()]*\))*\)", "", svg)
+    rules = re.findall(r"(?:fill|stroke|stop-color|color)(?:: |=\")([^;\"]*)", outside)
+    return [rule for rule in rules if rule.strip() not in ("", "none")]
+
+
 @every
 def test_every_colour_follows_the_page(kind, variant):
     svg = of(kind, variant).picture.svg
-    outside = re.sub(r"var\((?:[^()]|\([^()]*\))*\)", "", svg)
-    assert not re.findall(r"#[0-9a-fA-F]{3,8}\b(?![^<]*</)(?=[;\"])", outside)
+    assert not foreign_colours(svg)
     names = set(re.findall(r"var\((--picture-[\w-]+)", svg)) - {"--picture-font"}
     assert names
     assert names <= set(style.variables())
-    assert not re.search(r"rgba?\(|(?:fill|stroke): (?:black|white)", outside)
+
+
+@pytest.mark.parametrize("colour", ["#ff0000", "red", "rgb(1, 2, 3)", "black"])
+def test_a_colour_of_its_own_is_seen(colour):
+    figure, ax = plt.subplots()
+    ax.plot([0, 1], [0, 1], color=style.INK.light)
+    svg = plots.show(figure, "own", alt="A line.", caption="A line.").svg
+    assert f"stroke: {colour}" not in svg
+    painted = re.sub(r"stroke: var\(--picture-ink[^;]*", f"stroke: {colour}", svg, count=1)
+    assert colour in foreign_colours(painted)
 
 
 @every
