@@ -28,7 +28,7 @@ from helpers.rates import time_contrast
 from helpers.reproduction import compare
 from helpers.teaching.labs import i2_lab
 
-__all__ = ["CASES", "Case"]
+__all__ = ["CASES", "Case", "cohorts", "fit"]
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 LONG = "{} a name with many more words than a column has room for: $x_1$ & <b> Ж\\alpha of {}"

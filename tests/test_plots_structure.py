@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from plot_cases import CASES
+from plot_cases import CASES, cohorts, fit
 from plot_tools import assert_all_words_inside, assert_no_words_collide, word_boxes
 
 from helpers import plots
@@ -191,19 +191,26 @@ def test_drawn_twice_it_has_the_same_bytes(kind):
 # --- marks and weights -------------------------------------------------------------------------
 
 
-def test_areas_of_bubbles_and_squares_are_ordered_by_weight():
-    from plot_cases import fit, real
+@pytest.mark.parametrize("layout", ["book", "jama", "bmj", "revman"])
+@pytest.mark.parametrize("k", [2, 200])
+def test_squares_are_ordered_by_weight_in_every_layout(layout, k):
+    ax = plots.forest(fit(k), layout=layout, order="input")
+    areas = next(c for c in ax.collections if c.get_gid() == "studies").get_sizes()
+    weight = fit(k).studies.query("included")["weight"].to_numpy()
+    assert np.all(np.diff(areas[np.argsort(weight, kind="stable")]) >= 0)
+    plt.close(ax.get_figure(root=True))
 
-    for ax, weights in (
-        (CASES["forest"].draw["real"](), fit().studies.sort_values("estimate")["weight"]),
-        (plots.bubble(real("months")), None),
-    ):
-        areas = max((c.get_sizes() for c in ax.collections if hasattr(c, "get_sizes")), key=len)
-        assert len(areas) > 1
-        if weights is not None:
-            order = np.argsort(weights.to_numpy(), kind="stable")
-            assert np.all(np.diff(areas[order]) >= 0)
-        plt.close(ax.get_figure(root=True))
+
+def test_circles_of_follow_up_grow_with_the_patients():
+    table = cohorts(200)
+    ax = plots.follow_up(table)
+    marks = [c for c in ax.collections if (c.get_gid() or "").startswith("marks-")]
+    areas = np.sort(np.concatenate([c.get_sizes() for c in marks]))
+    patients = np.sort(table.dropna(subset=["median_follow_up_months"])["patients"].to_numpy(float))
+    slopes = np.polyfit(patients, areas, 1)
+    assert slopes[0] > 0
+    assert np.polyval(slopes, patients) == pytest.approx(areas)
+    plt.close(ax.get_figure(root=True))
 
 
 # --- the gallery -------------------------------------------------------------------------------
