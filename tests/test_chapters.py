@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from chapters import IMPORTABLE, importable_cell
 from prose_check import check_file, typed_numbers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,8 +39,13 @@ chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 page = pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 
 
+def cells_of(path: Path) -> list:
+    """Cells of the author; the first one is the same in every notebook."""
+    return [c for c in nbformat.read(path, as_version=4).cells if c.id != IMPORTABLE]
+
+
 def code_cells(path: Path) -> list:
-    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    return [c for c in cells_of(path) if c.cell_type == "code"]
 
 
 @page
@@ -90,12 +96,21 @@ def test_the_prose_check_lets_definitions_code_and_cited_facts_pass(sentence):
 @chapter
 def test_chapter_is_thin(path):
     cells = code_cells(path)
-    assert len(nbformat.read(path, as_version=4).cells) <= MOST_CELLS
+    assert len(cells_of(path)) <= MOST_CELLS
     for cell in cells:
         lines = [line for line in cell.source.splitlines() if line.strip()]
         assert len(lines) <= MOST_LINES, cell.source
         for node in ast.walk(ast.parse(cell.source)):
             assert not isinstance(node, (ast.FunctionDef, ast.ClassDef)), cell.source
+
+
+@chapter
+def test_a_notebook_opened_alone_fetches_the_book(path):
+    """The first cell is hidden on the site and knows the repository of `_config.yml`."""
+    first = nbformat.read(path, as_version=4).cells[0]
+    assert first.id == IMPORTABLE
+    assert first.source == importable_cell().source
+    assert first.metadata["tags"] == ["remove-cell"]
 
 
 @chapter
@@ -111,7 +126,8 @@ def test_chapter_imports_only_public_names(path):
 
 @chapter
 def test_outputs_are_stored_in_order_and_clean(path):
-    cells = [c for c in code_cells(path) if c.source.strip()]
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    cells = [c for c in cells if c.source.strip()]
     assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
         for output in cell.outputs:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -26,12 +27,21 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 CACHE = ROOT / "_build" / "executed"
-DEPENDENCIES = ("helpers/**/*.py", "data/**/*", "requirements.txt", "book/*.toml")
+DEPENDENCIES = (
+    "helpers/**/*.py",
+    "data/**/*",
+    "requirements.txt",
+    "book/*.toml",
+    "benchmarks/results/*",  # the decision guide reads the simulation
+)
 CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+
+
+IMPORTABLE = "importable"  # id of the cell that makes `helpers` importable anywhere
 
 
 class ChapterError(RuntimeError):
@@ -41,6 +51,34 @@ class ChapterError(RuntimeError):
 def chapter_paths() -> list[Path]:
     """Every notebook of the book, in the order of its name."""
     return sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+def importable_cell() -> NotebookNode:
+    """First cell of every notebook, hidden on the site: fetches the book where it is not at hand.
+
+    A notebook that is opened alone (on Colab, say) finds no `helpers`.
+    """
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    address = config["repository"]["url"]
+    source = f"""import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("helpers") is None:  # this notebook alone: fetch the book
+    clone = ["git", "clone", "--quiet", "--depth", "1"]
+    subprocess.run([*clone, "{address}", "nrm-book"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./nrm-book"], check=True)
+    sys.path.insert(0, "nrm-book")"""
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["remove-cell"]})
+    cell.id = IMPORTABLE
+    return cell
+
+
+def with_importable(notebook: NotebookNode) -> NotebookNode:
+    """Put the first cell in place, or renew it."""
+    rest = [cell for cell in notebook.cells if cell.id != IMPORTABLE]
+    notebook.cells = [importable_cell(), *rest]
+    return notebook
 
 
 def dependency_hash() -> str:
@@ -218,6 +256,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make refresh", description=main.__doc__)
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; all when none is named")
     paths = [p.resolve() for p in parser.parse_args(arguments).chapters] or chapter_paths()
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        renewed = dumps(with_importable(nbformat.reads(text, as_version=4)))
+        if renewed != text:
+            path.write_text(renewed, encoding="utf-8")
     try:
         for path, notebook in executed(paths, fresh=True):
             text = dumps(notebook)
