@@ -37,6 +37,9 @@ ENTRIES = list(CONVENTIONS)
 NO_MENU = {
     "helpers.bias.data.CORRELATED": "a property of some measures",
     "helpers.multiverse.grid.OPTIONS": "names of options, whose values the menu has",
+    "helpers.measures.INTERVALS": "names of the chapter for STUDY_INTERVALS",
+    "helpers.multiverse.claim_choices.METHODS": "columns of a grid",
+    "helpers.multiverse.claim_choices.NAMES": "words for columns of a grid",
     "helpers.pooling.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
     "helpers.pooling.references.REFERENCES": "sources",
     "helpers.regression.references.SOURCES": "sources",
@@ -118,12 +121,28 @@ def test_no_result_is_typed_into_the_entries() -> None:
 # --- nothing is missing --------------------------------------------------------------------------
 
 
+# Rooms whose lists are words of the book (statuses, causes, advice) and no options of a method.
+WITHOUT_OPTIONS = {
+    "causes",
+    "evidence",
+    "menu",
+    "plots",
+    "prose",
+    "reference",
+    "report",
+    "reproduction",
+    "summary_of_findings",
+    "tables",
+    "teaching",
+}
+
+
 def lists_of_names() -> dict[str, tuple[str, ...]]:
     """Public constants of the engine that list names."""
     found = {}
     for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
         room = module.name.split(".")[1]
-        if room in ("evidence", "menu", "plots", "prose", "reference", "tables", "teaching"):
+        if room in WITHOUT_OPTIONS:
             continue
         loaded = importlib.import_module(module.name)
         for name in getattr(loaded, "__all__", ()):

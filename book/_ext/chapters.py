@@ -65,8 +65,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("helpers") is None:  # this notebook alone: fetch the book
-    clone = ["git", "clone", "--quiet", "--depth", "1"]
-    subprocess.run([*clone, "{address}", "nrm-book"], check=True)
+    address = "{address}"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", address, "nrm-book"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./nrm-book"], check=True)
     sys.path.insert(0, "nrm-book")"""
     cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["remove-cell"]})
