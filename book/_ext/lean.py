@@ -33,6 +33,8 @@ STYLES = (
     "icons.css",
     "book.css",
     "figures.css",
+    "quiz.css",
+    "reference.css",
 )
 SCRIPTS = (
     "documentation_options.js",

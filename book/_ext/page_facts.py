@@ -122,13 +122,26 @@ def citation(facts: dict[str, Any], title: str, source: str, date: str) -> tuple
     return text, f"@misc{{nrm-{key}-{year},\n{lines}\n}}"
 
 
-def facts_html(title: str, count: int, date: str, cited: tuple[str, str]) -> str:
+def run_links(repository: str, source: str) -> str:
+    """Links that open a notebook elsewhere; nothing is loaded from there before a click."""
+    name = repository.removeprefix("https://github.com/")
+    ways = {
+        "Binder": f"https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{source}",
+        "Colab": f"https://colab.research.google.com/github/{name}/blob/main/{source}",
+        "Codespaces": f"https://codespaces.new/{name}",
+    }
+    links = ", ".join(f'<a href="{address}">{way}</a>' for way, address in ways.items())
+    return f'<span class="run">Run it: {links}</span>'
+
+
+def facts_html(title: str, count: int, date: str, cited: tuple[str, str], run: str = "") -> str:
     """HTML of what stands under a title."""
     text, bibtex = (escape(part, quote=False) for part in cited)
     return f"""
 <div class="page-facts">
 <p><span class="reading-time">{minutes(count)} min read</span>
-<span class="updated">Updated <time datetime="{date}">{written_out(date)}</time></span></p>
+<span class="updated">Updated <time datetime="{date}">{written_out(date)}</time></span>
+{run}</p>
 <details class="cite">
 <summary>Cite this page</summary>
 <p id="cite-text">{text}</p>
@@ -170,9 +183,10 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         return
     title = app.env.titles[page].astext()
     date = _date(app, page)
-    made = facts_html(
-        title, words(doctree), date, citation(app.citation, title, _source(app, page), date)
-    )
+    source = _source(app, page)
+    run = run_links(app.citation["repository-code"], source) if source.endswith(".ipynb") else ""
+    cited = citation(app.citation, title, source, date)
+    made = facts_html(title, words(doctree), date, cited, run)
     context["body"] = context["body"].replace("</h1>", f"</h1>{made}", 1)
 
 

@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,7 @@ class PrintedBook:
             for m in re.finditer(rb"(?:^|\n)(\d+) 0 obj\b(.*?)\bendobj", data, flags=re.S)
         }
 
-    @property
+    @cached_property
     def sheets(self) -> list[int]:
         """Numbers of the page objects, in reading order."""
         root = next(o for o in self.objects.values() if b"/Type /Catalog" in o)
@@ -241,7 +242,7 @@ class PrintedBook:
         for kid in re.findall(rb"(\d+) 0 R", kids[1]):
             yield from self._below(int(kid))
 
-    @property
+    @cached_property
     def destinations(self) -> dict[str, int]:
         """Sheet (from 1) of every named place."""
         order = {number: i for i, number in enumerate(self.sheets, start=1)}

@@ -16,11 +16,13 @@ SITE = Path(os.environ.get("SITE") or ROOT / "_build" / "html").resolve()
 
 
 def page_names() -> list[str]:
-    """Every page of the built site, as a path below its root."""
+    """Every page of the built site, as a path below its root.
+
+    Files under ``downloads/`` stand alone and are no pages of the site; they have their own tests.
+    """
+    aside = {"_static", "_sources", "downloads"}
     return sorted(
-        p.relative_to(SITE).as_posix()
-        for p in SITE.rglob("*.html")
-        if "_static" not in p.parts and "_sources" not in p.parts
+        p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if aside.isdisjoint(p.parts)
     )
 
 
