@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 from browser import find_browser
-from conftest import ROOT, SITE
 from pdf import PrintedBook, toc_pages
 
+from conftest import ROOT, SITE
 from helpers.plots import style
 
 TOC = SITE.parents[1] / "_toc.yml"
