@@ -35,7 +35,7 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
     -------
     DataFrame
         One row for each published row and quantity: analysis, level, quantity (a column of
-        ``load_published("pooled")``), ours, published.
+        ``load_published("pooled")``), ours, published, printed (text).
 
     Examples
     --------
@@ -45,7 +45,7 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
     """
     import pandas as pd
 
-    rows: list[tuple[str, str, str, float, float]] = []
+    rows: list[dict[str, Any]] = []
     for analysis, part in load_published("pooled").groupby("analysis", sort=False):
         name = str(analysis)
         common = published_fits(name, data, model="common", method="likelihood")
@@ -61,8 +61,8 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
             }  # fmt: skip
             if result is not None:
                 ours["p_between"] = result.test.p
-            rows += [(name, line["level"], q, float(v), float(line[q])) for q, v in ours.items()]
-    return pd.DataFrame(rows, columns=["analysis", "level", "quantity", "ours", "published"])
+            rows += _against(line, ours, {"analysis": name, "level": line["level"]})
+    return pd.DataFrame(rows).drop(columns="relation")
 
 
 def _printed(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def _against(
             "quantity": name,
             "ours": float(value),
             "published": float(line[name]),
-            "printed": line.get(f"{name}_printed", str(line[name])),
+            "printed": str(line.get(f"{name}_printed", line[name])),
             "relation": line.get(f"{name}_relation", "="),
         }
         for name, value in ours.items()

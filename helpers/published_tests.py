@@ -6,12 +6,12 @@ Chi-squared tests of causes and the tests of the meta-regressions belong to thei
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from helpers.bias import BiasTest, egger
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import load_cohorts, load_inferred_overlap, load_published
+from helpers.printed import prints_as
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,6 @@ __all__ = [
     "INFERRED",
     "RANK_SUM",
     "RecomputedTest",
-    "as_printed",
     "egger_comparison",
     "egger_subset",
     "published_egger",
@@ -246,19 +245,6 @@ def _correlation(cohorts: pd.DataFrame, subset: str) -> RecomputedTest:
     )
 
 
-def as_printed(value: float, printed: str) -> bool:
-    """Tell whether a value, rounded as a printed one is, gives the printed text.
-
-    Examples
-    --------
-    >>> as_printed(-2.97597, "-2.98"), as_printed(0.00449, "0.0046"), as_printed(0.2, "<.0001")
-    (True, False, False)
-    """
-    if printed.startswith("<"):
-        return value < float(printed[1:])
-    return round(Decimal(value), -int(Decimal(printed).as_tuple().exponent)) == Decimal(printed)
-
-
 def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
     """Compute every published Egger test, the rank sum and the correlation again.
 
@@ -308,7 +294,7 @@ def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
                     "ours": float(ours),
                     "published": float(line[column]),
                     "printed": printed,
-                    "agrees": as_printed(float(ours), printed),
+                    "agrees": prints_as(float(ours), printed),
                     "inferred": found.inferred,
                 }
             )

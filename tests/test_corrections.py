@@ -18,7 +18,7 @@ from helpers.corrections import (
 )
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
-from helpers.published_tests import as_printed
+from helpers.printed import prints_as
 
 COHORTS = load_cohorts()
 
@@ -110,7 +110,7 @@ def test_as_published_meets_the_published_results(effects):
     tests = effects.tests[effects.tests["scenario"] == AS_PUBLISHED]
     models = load_published("regressions").set_index("model")["f_p_printed"]
     for row in tests[tests["kind"] == "model"].itertuples():
-        assert as_printed(row.p, models[row.analysis])
+        assert prints_as(row.p, models[row.analysis])
 
 
 def test_each_scenario_is_the_analysis_of_its_own_table(effects):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from helpers.causes.homogeneity import HomogeneityTest, homogeneity_test
 from helpers.causes.table import cause_table
+from helpers.printed import prints_as
 
 __all__ = ["ChiSquaredCheck", "published_chi_squared"]
 
@@ -53,16 +54,10 @@ class ChiSquaredCheck:
     def matched(self) -> bool:
         """Whether statistic, degrees of freedom and p agree to every printed digit."""
         return (
-            _same(self.test.statistic, self.statistic_printed)
-            and _same(self.test.df, self.df_printed)
-            and _same(self.test.p, self.p_printed)
+            prints_as(self.test.statistic, self.statistic_printed)
+            and prints_as(self.test.df, self.df_printed)
+            and prints_as(self.test.p, self.p_printed)
         )
-
-
-def _same(value: float, printed: str) -> bool:
-    """Whether the value, rounded to as many decimals as were printed, is what was printed."""
-    decimals = len(printed.partition(".")[2])
-    return round(value, decimals) == float(printed)
 
 
 def published_chi_squared(

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import MetaAnalysisError
+from helpers.printed import prints_as
 from helpers.reproduction.claims import claim_comparisons
 from helpers.reproduction.reasons import monte_carlo_reason, stopped_fit
 from helpers.reproduction.status import DIFFERS, STATUSES, Comparison, compare
@@ -134,9 +135,9 @@ def reproduction() -> Reproduction:
     from helpers.evidence import load_published
 
     found: list[Comparison] = [*claim_comparisons()]
-    found += _pooled(load_published("pooled"))
-    found += _regressions(load_published("regressions"))
-    found += _coefficients(load_published("coefficients"))
+    found += _pooled()
+    found += _regressions()
+    found += _coefficients()
     found += _tests(load_published("tests"))
     found += _column_sums(load_published("column_sums"))
     names = [one.name for one in found]
@@ -150,100 +151,46 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _pooled(table: pd.DataFrame) -> Iterator[Comparison]:
-    from helpers.published_models import ALL_COHORTS, published_fits, published_subgroup
+def _pooled() -> Iterator[Comparison]:
+    from helpers.published_comparison import compare_pooled
 
-    for analysis, rows in table.groupby("analysis", sort=False):
-        name = str(analysis)
-        random = published_fits(name)
-        common = published_fits(name, model="common", method="likelihood")
-        for row in _records(rows):
-            level = row["level"]
-            fit = random[level]
-            counts: dict[str, Any] = {"cohorts": fit.k, "nonrelapse_deaths": fit.events}
-            for quantity, count in {**counts, "patients": fit.n}.items():
-                yield compare("pooled", name, level, quantity, str(row[quantity]), count)
-            for kind, one in (("common", common[level]), ("random", fit)):
-                values = {"estimate": one.estimate, "lower": one.ci.lower, "upper": one.ci.upper}
-                for what, ours in values.items():
-                    quantity = f"{kind}_{what}"
-                    printed = row[f"{quantity}_printed"]
-                    yield compare("pooled", name, level, quantity, printed, ours)
-            if name != ALL_COHORTS:
-                # The test is one for all rows of an analysis; it stands in each of them.
-                p = published_subgroup(name).test.p
-                yield compare("pooled", name, level, "p_between", row["p_between_printed"], p)
+    for row in _records(compare_pooled()):
+        place = (row["analysis"], row["level"], row["quantity"])
+        yield compare("pooled", *place, row["printed"], row["ours"])
 
 
-_MODEL_QUANTITIES: Mapping[str, str] = {
-    "cohorts": "k",
-    "tau2": "tau2",
-    "tau2_se": "tau2_se",
-    "i2_percent": "I2",
-    "h2": "H2",
-    "r2_percent": "R2",
-    "qe": "QE",
-    "qe_df": "QE_df",
-    "qe_p": "QE_p",
-}
+def _regressions() -> Iterator[Comparison]:
+    from helpers.published_comparison import compare_regressions
+
+    for row in _records(compare_regressions()):
+        yield compare("regressions", row["model"], "", row["quantity"], row["printed"], row["ours"])
 
 
-def _regressions(table: pd.DataFrame) -> Iterator[Comparison]:
-    from helpers.published_models import published_regression
-
-    for row in _records(table):
-        fit = published_regression(row["model"])
-        values: dict[str, Any] = {
-            quantity: getattr(fit, field) for quantity, field in _MODEL_QUANTITIES.items()
-        }
-        omnibus = fit.omnibus
-        values |= {"f": omnibus.statistic, "f_df1": omnibus.df}
-        values |= {"f_df2": omnibus.df2, "f_p": omnibus.p}
-        for quantity, ours in values.items():
-            printed = str(row.get(f"{quantity}_printed", row[quantity]))
-            yield compare("regressions", row["model"], "", quantity, printed, ours)
-
-
-def _coefficients(table: pd.DataFrame) -> Iterator[Comparison]:
+def _coefficients() -> Iterator[Comparison]:
+    from helpers.published_comparison import compare_coefficients
     from helpers.published_models import published_regression, regression_definition
 
-    columns = {
-        "estimate": "estimate",
-        "se": "se",
-        "t": "statistic",
-        "p": "p",
-        "lower": "ci_lower",
-        "upper": "ci_upper",
-    }
-    for model, rows in table.groupby("model", sort=False):
+    for model, rows in compare_coefficients().groupby("model", sort=False):
         name = str(model)
-        fit = published_regression(name)
-        terms = {theirs: ours for ours, theirs in regression_definition(name).terms.items()}
-        stopped = stopped_fit(fit)
+        stopped = stopped_fit(published_regression(name))
+        places = {term: i for i, term in enumerate(regression_definition(name).terms.values())}
         for row in _records(rows):
-            place = list(fit.coefficients.index).index(terms[row["term"]])
-            line = fit.coefficients.iloc[place]
-            for quantity, column in columns.items():
-                printed = row[f"{quantity}_printed"]
-                args = ("coefficients", name, row["term"], quantity, printed)
-                there = float(getattr(stopped, quantity)[place])
+            quantity, args = row["quantity"], ("coefficients", name, row["term"], row["quantity"])
+            met = False
+            if quantity != "df":
                 # A reason is given only if the stopped fit does print what was published.
-                met = compare(*args, there, reason="?").status != DIFFERS
-                yield compare(*args, float(line[column]), reason=_STOPPED if met else "")
-            yield compare(
-                "coefficients", name, row["term"], "df", str(row["df"]), fit.omnibus.df2 or 0
-            )
+                met = prints_as(getattr(stopped, quantity)[places[row["term"]]], row["printed"])
+            yield compare(*args, row["printed"], row["ours"], reason=_STOPPED if met else "")
 
 
 def _tests(table: pd.DataFrame) -> Iterator[Comparison]:
+    yield from _simple_tests()
     for row in _records(table):
         kind = row["test"]
         if kind == "Pearson chi-squared":
             yield from _chi_squared(row)
         elif kind.startswith("Permutation test"):
             yield from _permutation(row)
-        else:
-            yield from _simple_test(row)
 
 
 def _printed_cells(row: Mapping[str, Any], *quantities: str) -> Iterator[tuple[str, str]]:
@@ -255,32 +202,20 @@ def _printed_cells(row: Mapping[str, Any], *quantities: str) -> Iterator[tuple[s
             yield quantity, str(row.get(f"{quantity}_printed", row[quantity]))
 
 
-def _simple_test(row: Mapping[str, Any]) -> Iterator[Comparison]:
-    from helpers.published_tests import recomputed_test
+def _simple_tests() -> Iterator[Comparison]:
+    from helpers.published_tests import recomputed_tests
 
-    found = recomputed_test(row["test"], row["subset"])
-    ours = {
-        "cohorts": found.k,
-        "statistic": found.statistic,
-        "df1": found.df,
-        "p": found.p,
-        "estimate": found.estimate,
-        "estimate_se": found.estimate_se,
-    }
-    note = _INFERRED if found.inferred else ""
-    for quantity, printed in _printed_cells(row, *ours):
-        value = ours[quantity]
-        if value is None:
-            raise MetaAnalysisError(f"{row['test']}, {row['subset']}: no {quantity} of ours")
+    for row in _records(recomputed_tests()):
+        quantity = {"df": "df1"}.get(row["quantity"], row["quantity"])
         yield compare(
             "tests",
             row["test"],
             row["subset"],
             quantity,
-            printed,
-            value,
-            note=note,
-            by_construction=found.inferred,
+            row["printed"],
+            row["ours"],
+            note=_INFERRED if row["inferred"] else "",
+            by_construction=row["inferred"],
         )
 
 

@@ -9,10 +9,10 @@ agree, more than any journal prints of them. Everything else *differs*, and need
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 
 from helpers import prose
 from helpers.errors import MetaAnalysisError
+from helpers.printed import prints_as, significant_digits
 
 __all__ = [
     "DIFFERS",
@@ -80,23 +80,6 @@ class Comparison:
         return " / ".join(part for part in parts if part)
 
 
-def _significant(printed: str) -> int:
-    """Count the significant digits of a printed number."""
-    return len(Decimal(printed).as_tuple().digits)
-
-
-def _prints_as(ours: float, printed: str) -> bool:
-    """Tell whether ours rounds to the printed text (either way where it lies half between)."""
-    target = Decimal(printed)
-    exponent = target.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise MetaAnalysisError(f"{printed!r} is not a printed number")
-    step = Decimal(1).scaleb(exponent)
-    value = Decimal(repr(float(ours)))
-    ways = (ROUND_HALF_UP, ROUND_HALF_EVEN)
-    return any(value.quantize(step, rounding=way) == target for way in ways)
-
-
 def compare(
     source: str,
     analysis: str,
@@ -141,15 +124,14 @@ def compare(
     """
     ours = float(ours)
     text = published.strip()
-    bound = text.startswith("<")
-    number = text.lstrip("< ")
-    if bound:
-        same, digits = ours < float(number), _significant(number) if ours < float(number) else 0
+    same, long = prints_as(ours, text), significant_digits(text)
+    if text.startswith("<"):
+        digits = long if same else 0
     else:
-        same, digits = _prints_as(ours, number), prose.agreeing_digits(ours, float(number))
+        digits = prose.agreeing_digits(ours, float(text))
     if same:
         status = IDENTICAL
-    elif not bound and _significant(number) >= LONG and digits >= ENOUGH:
+    elif long >= LONG and digits >= ENOUGH:
         status = ROUNDING
     else:
         status = DIFFERS
