@@ -50,7 +50,7 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(BIN)/pytest -n $(CORES) helpers tests --ignore=tests/site
+	$(BIN)/pytest -n $(CORES) helpers tests book/_ext --ignore=tests/site
 
 chapters: $(READY) ## run every chapter and compare its stored outputs with fresh ones, strictly
 	$(BIN)/pytest book --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \

@@ -5,6 +5,19 @@ binds it last. Pytest, asked for ``helpers/plots/baujat.py``, would import the p
 module in its own way and bind the module over the function.
 """
 
+import sys
+from collections.abc import Iterator
+
+import pytest
+
 import helpers.plots
 
 __all__ = ["helpers"]
+
+
+@pytest.fixture(autouse=True)
+def _figures_closed() -> Iterator[None]:
+    """Close what a test drew, where it drew at all."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers import prose
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.ids import slug
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
 
 
 LONG = 34  # characters of a cell from which it may wrap
+NAME_LENGTH = 60  # characters of a caption that make an id
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def table(
     labels: Mapping[str, str] | None = None,
     groups: str | None = None,
     notes: Iterable[str] = (),
-    name: str = "table",
+    name: str | None = None,
     long: bool | None = None,
 ) -> Table:
     """Print a frame as a table of the page.
@@ -124,8 +126,8 @@ def table(
         Column whose values become headings over groups of rows.
     notes : iterable of str
         Lines under the table.
-    name : str
-        Id of the table on the page.
+    name : str, optional
+        Id of the table on the page; made of the caption by default.
     long : bool, optional
         Whether the table scrolls in a box of limited height; above 20 rows by default.
 
@@ -155,6 +157,7 @@ def table(
     _require(frame, [*formats, *labels, *([groups] if groups else [])])
     if not caption.strip():
         raise MetaAnalysisError("a table needs a caption")
+    name = name or f"table-{slug(caption, NAME_LENGTH)}"
     shown = _printed(frame, formats)
     headings = {column: labels.get(column, _heading(str(column))) for column in shown.columns}
     right = [column for column in shown.columns if _is_numeric(frame[column])]
@@ -286,7 +289,7 @@ _COHORT_COLUMNS = {
 
 
 def cohort_table(
-    cohorts: pd.DataFrame, caption: str | None = None, *, name: str = "cohorts", **options: Any
+    cohorts: pd.DataFrame, caption: str | None = None, *, name: str | None = None, **options: Any
 ) -> Table:
     """Print the cohorts: who was treated, with what, how many died without relapse.
 
@@ -297,8 +300,8 @@ def cohort_table(
         patients and nonrelapse_deaths.
     caption : str, optional
         A sentence with the totals by default.
-    name : str
-        Id of the table on the page.
+    name : str, optional
+        As in :func:`table`.
     **options
         Handed to :func:`table`.
 
@@ -338,7 +341,7 @@ def pooled_table(
     fits: Any,
     caption: str = "Pooled estimates",
     *,
-    name: str = "pooled",
+    name: str | None = None,
     prediction: bool = True,
     noun: str = "Cohorts",
 ) -> Table:
@@ -348,7 +351,7 @@ def pooled_table(
     ----------
     fits : PoolResult, SubgroupResult, mapping of label to PoolResult, or iterable of PoolResult
         All pool proportions, or none does. An iterable is labelled by model.
-    caption, name : str
+    caption, name : str, optional
         As in :func:`table`.
     prediction : bool
         Whether to show prediction intervals; a dash stands where one is not defined.
@@ -365,7 +368,7 @@ def pooled_table(
     >>> from helpers import pool
     >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], study=["A", "B", "C"], model="common")
     >>> pooled_table({"three cohorts": fit}).name
-    'pooled'
+    'table-pooled-estimates'
     """
     import pandas as pd
 
@@ -456,7 +459,7 @@ def comparison_table(
     caption: str = "Ours beside the published values",
     *,
     digits: int = 5,
-    name: str = "comparison",
+    name: str | None = None,
     **options: Any,
 ) -> Table:
     """Print our values beside published ones and count the digits that agree.
@@ -466,7 +469,7 @@ def comparison_table(
     frame : DataFrame
         Columns quantity, ours, published; further columns (such as a reason why the rest
         differs) are printed after them. A published value may be missing.
-    caption, name : str
+    caption, name : str, optional
         As in :func:`table`.
     digits : int
         Significant digits to print.

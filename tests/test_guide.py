@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
@@ -19,12 +18,6 @@ from helpers.plots.picture import note_of
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "book" / "decision_guide.toml"
 RESULTS = ROOT / "benchmarks" / "results" / "coverage.csv"
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

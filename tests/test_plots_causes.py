@@ -3,7 +3,6 @@
 import re
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -14,12 +13,6 @@ from helpers.errors import MetaAnalysisError
 from helpers.plots import causes_heatmap, causes_shares, causes_stacked, show, style
 from helpers.plots.causes_heatmap import OPACITY, STEPS
 from helpers.plots.picture import note_of
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

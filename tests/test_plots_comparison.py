@@ -2,7 +2,6 @@
 
 import itertools
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -10,12 +9,6 @@ from helpers.errors import MetaAnalysisError
 from helpers.plots import agreement, dumbbell, show
 from helpers.plots.picture import note_of
 from helpers.reproduction import compare
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

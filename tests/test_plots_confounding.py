@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,12 +11,6 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import confounding, show
 from helpers.plots.picture import note_of
 from helpers.published_models import regression_cohorts
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

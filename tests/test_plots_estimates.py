@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,12 +5,6 @@ import pytest
 from helpers.errors import MetaAnalysisError
 from helpers.plots import estimates, show
 from helpers.plots.picture import note_of
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -14,12 +14,6 @@ from helpers.plots.picture import note_of
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def cohorts():
     return load_cohorts()

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -17,12 +16,6 @@ from helpers.plots.picture import note_of
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 JOURNALS = ("jama", "bmj", "revman")
 ALL = ("book", *JOURNALS)
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy import stats
@@ -16,12 +15,6 @@ from helpers.plots import drapery, funnel, radial, show
 from helpers.plots.picture import note_of
 
 PLOTS = {"funnel": funnel, "radial": radial, "drapery": drapery}
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

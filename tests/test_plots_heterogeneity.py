@@ -21,12 +21,6 @@ DRAW = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def cohorts():
     return load_cohorts()

@@ -1,16 +1,9 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from helpers.errors import MetaAnalysisError
 from helpers.plots import show
 from helpers.plots.icon_array import ACROSS, icon_array
 from helpers.plots.picture import note_of
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def squares(ax):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,12 +12,6 @@ from helpers.plots import lines, show
 from helpers.plots.picture import note_of
 
 WORDS = {"x_label": "Studies", "y_label": "Coverage", "title": "Coverage", "caption": "It falls."}
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def curves(names=("Wald", "Knapp-Hartung"), x=(3.0, 10.0, 40.0)):

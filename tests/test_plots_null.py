@@ -17,12 +17,6 @@ from helpers.plots.construction import paths
 from helpers.plots.picture import note_of
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def runs():
     counts = {"events": [1, 2, 9, 12, 30, 8, 5], "n": [20, 60, 90, 200, 400, 150, 50]}

@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -7,12 +6,6 @@ from helpers import load_cohorts, prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import show, study_overview, style
 from helpers.plots.picture import note_of
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Forest plots of refits: rows, counts and words are those of the refits."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
@@ -11,12 +10,6 @@ from helpers.plots import cumulative_forest, leave_one_out_forest, show
 from helpers.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

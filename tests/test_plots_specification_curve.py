@@ -16,12 +16,6 @@ from helpers.plots.picture import note_of
 MOST_BYTES = 250_000
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def cohorts():
     return load_cohorts()

@@ -1,6 +1,5 @@
 """The plots of the audit and of time at risk: positions, words, odd input."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,12 +12,6 @@ from helpers.evidence import load_corrections
 from helpers.plots import before_after, corrections, follow_up, show, style
 from helpers.plots.picture import note_of
 from helpers.rates import time_contrast
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,10 @@ AROUND = (
 # a figure's colours fall back to others where the book's sheet is missing; on its pages it is there
 _FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]*)\)")
 _REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
+# a call that is longer than a line: Sphinx lists its parameters without a term
+_SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\n")
+# ids that sphinx-exercise gives to each exercise alike
+_REPEATED = re.compile(r' id="(?:exercise|solution)-content"')
 # a heading that is one letter of a formula, which axe and some readers of a table take for empty
 _LETTER = re.compile(
     r'(<th class="head"><p>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</p></th>)'
@@ -73,6 +77,21 @@ def lighter(body: str) -> str:
     return _FALLBACK.sub(r"var(\1)", body)
 
 
+def signatures(body: str) -> str:
+    r"""Write the lines of a long signature as lines: a list needs terms, and these have none.
+
+    Examples
+    --------
+    >>> signatures("pool(<dl>\n<dd>data,</dd>\n<dd>n,</dd>\n</dl>\n)")
+    'pool(<span class="sig-line">data,</span>\n<span class="sig-line">n,</span>\n)'
+    """
+
+    def lines(match: re.Match[str]) -> str:
+        return match[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+
+    return _SIGNATURE.sub(lines, body)
+
+
 def distinct(body: str) -> str:
     """Give boxes of one name a number each, for those who jump from box to box.
 
@@ -99,7 +118,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     for fault, mended in IN_BODY:
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
-    context["body"] = distinct(lighter(body))
+    body = _REPEATED.sub("", body)
+    context["body"] = distinct(lighter(signatures(body)))
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (

@@ -148,18 +148,12 @@
     return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
   }
 
-  function tools(figure) {
-    const svg = figure.querySelector(".picture-scroll > svg");
-    const table = figure.querySelector("details.picture-data table");
-    const kinds = {
-      SVG: async () => svgBlob((await drawing(svg)).text),
-      PNG: () => png(svg),
-      ...(table && { CSV: async () => new Blob([csv(table)], { type: "text/csv" }) }),
-    };
+  /* A row of buttons under a box, one for each kind of file. */
+  function downloads(name, box, kinds) {
     const bar = document.createElement("div");
     bar.className = "picture-tools";
     bar.setAttribute("role", "group");
-    bar.setAttribute("aria-label", `Download ${figure.id}`);
+    bar.setAttribute("aria-label", `Download ${name}`);
     const label = document.createElement("span");
     label.textContent = "Download";
     bar.append(label);
@@ -167,15 +161,27 @@
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = kind;
-      button.addEventListener("click", async () => save(await make(), `${figure.id}.${kind.toLowerCase()}`));
+      button.addEventListener("click", async () => save(await make(), `${name}.${kind.toLowerCase()}`));
       bar.append(button);
     }
-    figure.querySelector(".picture-scroll").after(bar);
+    box.after(bar);
   }
 
-  document.querySelectorAll("figure.picture[id]").forEach((figure) => {
-    if (figure.querySelector(".picture-scroll > svg")) tools(figure);
-  });
+  const csvBlob = (table) => new Blob([csv(table)], { type: "text/csv" });
+
+  for (const box of document.querySelectorAll("figure.picture[id] > .picture-scroll:has(> svg)")) {
+    const svg = box.querySelector("svg");
+    const table = box.parentElement.querySelector("details.picture-data table");
+    downloads(box.parentElement.id, box, {
+      SVG: async () => svgBlob((await drawing(svg)).text),
+      PNG: () => png(svg),
+      ...(table && { CSV: () => csvBlob(table) }),
+    });
+  }
+
+  for (const box of document.querySelectorAll(".text_html > .table-scroll[id]:has(> table > thead)")) {
+    downloads(box.id, box, { CSV: () => csvBlob(box.querySelector("table")) });
+  }
 
   // -- formulas -----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from xml.etree import ElementTree
 
 from helpers.errors import MetaAnalysisError
+from helpers.ids import slug
 from helpers.plots import style
 
 if TYPE_CHECKING:
@@ -347,9 +348,10 @@ def _rename(root: ElementTree.Element, name: str) -> None:
                     del element.attrib["id"]
                 else:
                     # panels of one figure name their parts alike; a page may hold an id once
-                    used[value] += 1
-                    tail = f"-{used[value]}" if used[value] > 1 else ""
-                    element.set("id", f"{name}-{value}{tail}")
+                    part = slug(value)
+                    used[part] += 1
+                    tail = f"-{used[part]}" if used[part] > 1 else ""
+                    element.set("id", f"{name}-{part}{tail}")
             elif key == "href":
                 element.set("href", f"#{wanted[value[1:]]}")
             elif "url(#" in value:

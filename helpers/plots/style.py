@@ -11,7 +11,6 @@ tritanopia, and in greyscale; `tests/test_plots_style.py` measures what came out
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from helpers.errors import UnsupportedError
+from helpers.ids import slug
 
 __all__ = [
     "CAUSE",
@@ -161,11 +161,7 @@ def variables() -> dict[str, Colour]:
     """
     named = {"ink": INK, "quiet": QUIET, "grid": GRID, "surface": SURFACE}
     named |= {**ENTITY, **PRODUCT, **CAUSE, **RESIDUAL}
-    return {f"--picture-{_slug(name)}": colour for name, colour in named.items()}
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return {f"--picture-{slug(name)}": colour for name, colour in named.items()}
 
 
 def stylesheet() -> str:

@@ -24,15 +24,13 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from accessibility import THEMES, faults
 from browser import ARGUMENTS, HOW, find_browser
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("SITE") or ROOT / "_build" / "html").resolve()
 TOOLS = ROOT / "_build" / "audit"
-AXE = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
-VIEWS = [(width, theme) for width in (320, 1280) for theme in ("light", "dark")]
-AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 HEAVIEST = 1_000_000  # bytes of a first load, unpacked
 LOWEST = {"performance": 95, "accessibility": 100, "best-practices": 100, "seo": 100}
 PACKED = (".html", ".css", ".js", ".svg", ".json", ".ipynb", ".txt")
@@ -111,29 +109,18 @@ def pages_of(site: Path) -> list[str]:
 
 
 def axe_violations(browser: Browser, address: str) -> dict[str, int]:
-    """Elements that break a rule of axe, in any of the views."""
+    """Elements that break a rule of axe, of the theme where they are more."""
     found: dict[str, int] = {}
-    for width, theme in VIEWS:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
-        )
+    for theme in THEMES:
+        context = browser.new_context(color_scheme=theme, reduced_motion="reduce")
         page = context.new_page()
         page.goto(address, wait_until="load")
-        page.evaluate(
-            "document.querySelectorAll('article details').forEach(d => { d.open = true })"
-        )
-        page.wait_for_timeout(400)  # the theme marks what scrolls a moment after a change
-        page.add_script_tag(path=AXE)
-        options = {"runOnly": AXE_TAGS, "resultTypes": ["violations"]}
-        result = page.evaluate("options => axe.run(document, options)", options)
-        for violation in result["violations"]:
-            count = len(violation["nodes"])
-            found[violation["id"]] = max(found.get(violation["id"], 0), count)
+        for rule, elements in faults(page).items():
+            found[rule] = max(found.get(rule, 0), len(elements))
             if os.environ.get("VERBOSE"):
-                for node in violation["nodes"]:
-                    why = node["failureSummary"].replace("\n", " ")
-                    where = (address, width, theme, violation["id"], node["target"])
-                    print(*where, node["html"][:160], why[:300], file=sys.stderr)
+                print(
+                    *(f"{address} {theme} {rule} {e}" for e in elements), sep="\n", file=sys.stderr
+                )
         context.close()
     return found
 

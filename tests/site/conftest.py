@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from browser import ARGUMENTS, HOW, find_browser
+from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,12 +28,18 @@ def page_names() -> list[str]:
     )
 
 
+@lru_cache(maxsize=4)
+def soup_of(name: str) -> BeautifulSoup:
+    """A page as it was built, read once for the tests of it; nobody may change it."""
+    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "page_name" in metafunc.fixturenames:
         names = page_names()
         if not names:
             raise pytest.UsageError("there is no built site in _build/html: run `make book` first")
-        metafunc.parametrize("page_name", names)
+        metafunc.parametrize("page_name", names, scope="session")  # page by page, not test by test
 
 
 @dataclass

@@ -5,23 +5,19 @@ from __future__ import annotations
 import csv
 import re
 import struct
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from audit import served
-from bs4 import BeautifulSoup
 
-from conftest import SITE, page_names
+from conftest import SITE, page_names, soup_of
 
 WITHOUT_SOURCE = {"genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
 CHAPTER = "pooling.html"
 OWN_SHEETS = {"explore.html": {"interactive"}, "in_your_browser.html": {"engine"}}
-
-
-def soup_of(name: str) -> BeautifulSoup:
-    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
 
 
 # -- every page -----------------------------------------------------------------------------------
@@ -32,14 +28,12 @@ def test_page_says_how_long_how_new_and_how_to_cite(page_name):
     assert len(page.select("article h1, .bd-search-container h1, #main-content h1")) >= 1
     if page_name in WITHOUT_SOURCE:
         return
-    title = page.select_one("article h1")
-    title.select_one("a.headerlink").decompose()
     facts = page.select_one(".page-facts")
     assert re.fullmatch(r"[1-9]\d* min read", facts.select_one(".reading-time").get_text())
     day = facts.select_one("time")["datetime"]
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", day)
-    name = " ".join(title.get_text(" ", strip=True).split()).replace("\N{NO-BREAK SPACE}", " ")
-    name = re.sub(r"^[\d.]+ ", "", name)
+    title = " ".join(page.select_one("article h1").get_text(" ", strip=True).split())
+    name = re.sub(r"^[\d.]+ ", "", title.replace("\N{NO-BREAK SPACE}", " ")).removesuffix(" #")
     cited = " ".join(facts.select_one("#cite-text").get_text().split())
     assert name.rstrip(".?") in cited
     assert day[:4] in cited
@@ -169,6 +163,24 @@ def test_numbers_behind_a_figure_download_as_they_stand(visit):
         for value, cell in zip(got[shift:], shown, strict=True):
             if re.fullmatch(r"[\d,]+(\.\d+)?", cell):
                 assert float(value) == float(cell.replace(",", ""))
+
+
+def test_table_of_a_page_downloads_too(visit):
+    seen = visit(CHAPTER)
+    box = seen.page.locator(".text_html > .table-scroll").first
+    bar = seen.page.get_by_role("group", name=f"Download {box.get_attribute('id')}")
+    with seen.page.expect_download() as download:
+        bar.get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == f"{box.get_attribute('id')}.csv"
+    rows = list(csv.reader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
+    assert len({len(row) for row in rows}) == 1
+    assert len(rows) == 1 + box.locator("tbody tr:not(:has(.gt_group_heading))").count()
+
+
+def test_ids_are_words_and_each_its_own(page_name):
+    text = (SITE / page_name).read_text(encoding="utf-8")
+    ids = Counter(re.findall(r'\sid="([^"]*)"', text))
+    assert [name for name, times in ids.items() if times > 1 or not name or " " in name] == []
 
 
 def test_figure_and_table_are_reached_by_keyboard(visit):

@@ -9,9 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from bs4 import BeautifulSoup
 
-from conftest import SITE, page_names
+from conftest import SITE, page_names, soup_of
 
 WIDTHS = (320, 768, 1440)
 # what makes a browser fetch something without being asked
@@ -26,10 +25,6 @@ LOADING = {
     "object": "data",
 }
 LOADING_RELATIONS = {"stylesheet", "preload", "icon", "modulepreload", "prefetch", "preconnect"}
-
-
-def soup_of(name: str) -> BeautifulSoup:
-    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
 
 
 @cache

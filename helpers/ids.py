@@ -1,0 +1,29 @@
+"""Names of parts of a page: ids of HTML, and parts of file names."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["slug"]
+
+
+def slug(text: str, longest: int | None = None) -> str:
+    """Make lower-case words joined by hyphens, as an id needs it.
+
+    Parameters
+    ----------
+    text : str
+        Any text; what is neither an ASCII letter nor a digit becomes a hyphen.
+    longest : int, optional
+        Most characters; a longer name is cut at a word.
+
+    Examples
+    --------
+    >>> slug("Deaths per 1,000 (all)"), slug("Deaths by disease and product", 18)
+    ('deaths-per-1-000-all', 'deaths-by-disease')
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if longest is None or len(name) <= longest:
+        return name
+    cut = name[: longest + 1].rpartition("-")[0]
+    return cut or name[:longest]
