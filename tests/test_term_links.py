@@ -57,7 +57,7 @@ def built(tmp_path_factory):
     (source / "words.md").write_text(GLOSSARY, encoding="utf-8")
     (source / "index.md").write_text(
         "# A forest plot in a title\n\n```{toctree}\nwords\nsecond\n```\n\n"
-        "`forest plot` [a forest plot](words.md) $Q$ and\n\n"
+        "`forest plot` [a forest plot](words.md) $Q$ and <a href='words.html'>forest plot</a>\n\n"
         "```python\nforest plot\n```\n\n"
         "| weight |\n|---|\n| forest plot |\n\n"
         "Forest plots show standard errors. A forest plot again, with an error and q and Q.\n"

@@ -191,7 +191,16 @@ class LinkTerms(SphinxPostTransform):
         text.parent.replace(text, made)
 
 
+def _in_raw_link(text: nodes.Text) -> bool:
+    """Whether a link written as HTML is open where the text stands: links do not nest."""
+    before = text.parent.children[: text.parent.index(text)]
+    raw = "".join(node.astext() for node in before if isinstance(node, nodes.raw))
+    return raw.count("<a ") > raw.count("</a>")
+
+
 def _is_prose(text: nodes.Text) -> bool:
+    if _in_raw_link(text):
+        return False
     node = text.parent
     while node is not None:
         if isinstance(node, CLOSED):

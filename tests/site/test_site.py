@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from accessibility import THEMES, faults
 
 from conftest import SITE, page_names, soup_of
 
@@ -34,8 +35,9 @@ def ids_of(path: Path) -> frozenset[str]:
     return frozenset(map(unescape, found))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_opens_offline_and_fits(page_name, theme, visit):
+@pytest.mark.parametrize("theme", THEMES)
+def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, theme, visit):
+    """One visit for three questions; `make audit` measures contrast at the other width too."""
     seen = visit(page_name, width=WIDTHS[0], theme=theme)
     assert seen.foreign == []
     assert seen.failed == []
@@ -44,6 +46,16 @@ def test_page_opens_offline_and_fits(page_name, theme, visit):
     for width in WIDTHS:
         seen.page.set_viewport_size({"width": width, "height": 900})
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert faults(seen.page, contrast=WIDTHS[:1]) == {}
+
+
+def test_axe_objects_where_it_should(browser):
+    """An empty result says something only because this one is not empty."""
+    page = browser.new_page()
+    page.set_content("<html><body><img src='data:,'><p style='color: #eee'>pale</p></body></html>")
+    found = faults(page)
+    page.close()
+    assert {"html-has-lang", "image-alt", "color-contrast"} <= set(found)
 
 
 def test_page_names_no_foreign_resource(page_name):
