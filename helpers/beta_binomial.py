@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from helpers import prose
 from helpers.distributions import beta_ppf, chi2_sf, expit, norm_ppf
 from helpers.effects import get_measure
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
@@ -118,8 +119,8 @@ class BetaBinomialResult:
         """Say in one sentence how the result was made, with references."""
         sentence = (
             f"Proportions of {self.k} studies were pooled in a beta-binomial model by maximum "
-            f"likelihood; the {100 * self.level:g} % confidence interval is Wald-type on the "
-            "logit scale."
+            f"likelihood; the {prose.level_text(self.level)} confidence interval is Wald-type on "
+            "the logit scale."
         )
         sources = (
             Reference("skellam1948", "10.1111/j.2517-6161.1948.tb00014.x"),

@@ -32,6 +32,7 @@ __all__ = [
     "estimate",
     "facts",
     "interval",
+    "level_text",
     "listing",
     "months",
     "number",
@@ -309,7 +310,7 @@ def interval(
     factor = {"percent": 100, "number": 1, "per_1000": 1000}[unit]
     tail = {"percent": f"{THIN}%", "number": "", "per_1000": f" per{HARD}1,000"}[unit]
     return (
-        f"{_level(level)}{HARD}{name} {_print(low * factor, digits)} to "
+        f"{level_text(level)}{HARD}{name} {_print(low * factor, digits)} to "
         f"{_print(high * factor, digits)}{tail}"
     )
 
@@ -337,8 +338,15 @@ def percent_range(bounds: Sequence[float], digits: int = 1) -> str:
     return f"{number(100 * lower, digits)} to {percent(upper, digits)}"
 
 
-def _level(level: float) -> str:
-    exact = _decimal(level, "interval()")
+def level_text(level: float) -> str:
+    """Print the level of an interval.
+
+    Examples
+    --------
+    >>> level_text(0.95) == f"95{THIN}%", level_text(0.999) == f"99.9{THIN}%"
+    (True, True)
+    """
+    exact = _decimal(level, "level_text()")
     if not 0 < exact < 1:
         raise MetaAnalysisError(f"a level is a fraction between 0 and 1, not {level!r}")
     text = format((exact * 100).normalize(), "f")

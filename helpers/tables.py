@@ -29,7 +29,8 @@ Format = str | Callable[[Any], str]
 
 # "percent" and its kin print the unit in the heading, not in each cell.
 _FORMATS: Mapping[str, Callable[[Any], str]] = {
-    "text": str,
+    # a number that is kept as it was printed gets the minus of its neighbours
+    "text": lambda value: re.sub(r"^-(?=\d)", prose.MINUS, str(value)),
     "count": prose.count,
     "year": lambda value: str(int(value)),
     "number": prose.number,

@@ -94,3 +94,11 @@ def test_what_cannot_be_drawn_is_an_error(frame, options, words):
 def test_the_page_gets_the_same_bytes_each_time():
     one, two = (show(lines(curves(), x="studies", **WORDS), "same").svg for _ in range(2))
     assert one == two
+
+
+def test_long_names_stand_in_two_lines_rather_than_cut():
+    names = tuple(f"a method with a rather long name, number {i}" for i in range(3))
+    ax = lines(curves(names), x="studies", reference=0.9, reference_label="promised", **WORDS)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [*names, "promised"]
+    assert_all_words_inside(ax)
+    assert_no_words_collide(ax)

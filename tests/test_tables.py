@@ -77,6 +77,14 @@ def test_every_value_is_printed_in_its_format_and_missing_as_a_dash(frame):
     ]
 
 
+def test_a_number_kept_as_text_gets_a_true_minus():
+    frame = pd.DataFrame({"quantity": ["t", "-cel"], "published": ["-7.3596", "5-6"]})
+    assert Cells(tables.table(frame, "Caption").html).rows[1:] == [
+        ["t", "\N{MINUS SIGN}7.3596"],
+        ["-cel", "5-6"],
+    ]
+
+
 def test_a_table_has_caption_scopes_label_and_keyboard_access(frame):
     made = tables.table(frame, 'Caption with "quotes" & <signs>', name="my-table")
     cells = Cells(made.html)
@@ -99,7 +107,7 @@ def test_the_page_alone_decides_on_colours(frame):
     html = tables.table(frame, "Caption", notes=["A note"]).html
     assert "<style" not in html
     assert not re.search(r"#[0-9a-f]{3,6}\b|color", html)
-    assert re.findall(r' id="[^"]*"', html) == [' id="table"']
+    assert re.findall(r' id="[^"]*"', html) == [' id="table-caption"']
 
 
 def test_the_same_table_has_the_same_bytes(frame):

@@ -130,7 +130,7 @@ def _rows(
     fit: PoolResult, prediction: Interval | None, tau2_ci: Interval | None
 ) -> list[tuple[str, str]]:
     """Names and printed values of the table of results."""
-    level = f"{100 * fit.level:g}{prose.THIN}%"
+    level = prose.level_text(fit.level)
     none = "not defined for this model or so few studies"
     h = fit.heterogeneity
     tau2 = "0 (one common effect)" if fit.model == "common" else prose.number(fit.tau2, 3)

@@ -145,7 +145,7 @@ class ClaimMultiverse:
         return (
             f"holds in {self._percent(self.share_supporting)} of {of} analyses, and in "
             f"{self._percent(self.share_certain)} with the whole "
-            f"{100 * self.level:g}{prose.THIN}% interval"
+            f"{prose.level_text(self.level)} interval"
         )
 
     @staticmethod
@@ -288,7 +288,7 @@ class ClaimMultiverse:
             f"{prose.counted(len(self.choices), 'analytical choice')} allow "
             f"({', '.join(self.choices)}); an analysis supports the claim if its estimate lies "
             f"above {self.printed(self.claim.null)}, and with its interval if the whole "
-            f"{100 * self.level:g}{prose.THIN}% interval does.",
+            f"{prose.level_text(self.level)} interval does.",
             (
                 Reference("steegen2016", "10.1177/1745691616658637"),
                 Reference("simonsohn2020", "10.1038/s41562-020-0912-z"),

@@ -162,7 +162,7 @@ def _note(data: pd.DataFrame, quantity: str, unit: str, null: float | None) -> N
         )
     ]
     said = "; ".join(f"{name}: {value}" for name, value in zip(named, words, strict=True))
-    caption = f"{quantity} in {prose.counted(len(data), 'row')}, with 95 % intervals."
+    caption = f"{quantity} in {prose.counted(len(data), 'row')}, with 95{prose.THIN}% intervals."
     if null is not None:
         apart = int(((data["lower"] > null) | (data["upper"] < null)).sum())
         caption = (

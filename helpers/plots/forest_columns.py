@@ -92,7 +92,7 @@ def _heading_words(whole: Any, words: Words) -> dict[str, str]:
         "n": lower(words.n),
         "short": "%" if counts else "Estimate",
         "quantity": "Proportion, %" if counts else "Estimate",
-        "level": f"{100 * whole.level:g}{prose.THIN}%",
+        "level": prose.level_text(whole.level),
         "method": f"{'GLMM' if whole.model == 'glmm' else 'IV'}, {model}",
     }
 

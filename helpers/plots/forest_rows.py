@@ -87,7 +87,7 @@ def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
         except UnsupportedError as error:
             remarks.append(f"No prediction interval: {error}")
         else:
-            label = f"{100 * whole.level:g}{prose.THIN}% prediction interval"
+            label = f"{prose.level_text(whole.level)} prediction interval"
             rows.append(Row("prediction", label, lower=lower, upper=upper, colour=style.INK))
     return rows, remarks
 

@@ -215,7 +215,7 @@ def _table(whole: Any, rows: list[Row], notes: list[str], words: Words) -> Table
         frame["remark"] = [row.reason for row in shown]
     unit = f",{prose.HARD}%" if counts else ""
     value = "percent" if counts else "number"
-    level = f"{100 * whole.level:g}{prose.THIN}%"
+    level = prose.level_text(whole.level)
     formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
     formats["weight"] = "number1"
     labels = {

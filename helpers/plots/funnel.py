@@ -195,7 +195,7 @@ def _regions(
             )
             drawn[0].set_gid(f"limit-{'lower' if side < 0 else 'upper'}")
         handles.append(drawn[0])
-        names.append("95 % limits of chance")
+        names.append("95\N{NARROW NO-BREAK SPACE}% limits of chance")
         return
     bounds = [float(norm_ppf(1 - level / 2)) for level in _LEVELS]
     words = ["p > 0.10", "0.05 to 0.10", "0.01 to 0.05"]

@@ -101,7 +101,7 @@ def lines(
     if ax is None:
         figure, ax = plt.subplots(figsize=(width / 72, height / 72))
         figure.subplots_adjust(
-            left=64 / width, right=1 - 24 / width, bottom=56 / height, top=1 - 40 / height
+            left=64 / width, right=1 - 24 / width, bottom=56 / height, top=1 - 48 / height
         )
     handles = []
     for name, (colour, shape, dash) in zip(names, _LOOKS, strict=False):

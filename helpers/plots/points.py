@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 __all__ = ["Z95", "Points", "axes_of", "effect_axis", "key_above", "points_of"]
 
 Z95 = 1.959963984540054
+TWO_LINES = 46.0  # CSS pixels above the axes that two lines of a legend need
 SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -120,13 +121,20 @@ def ticks(measure: Measure, low: float, high: float) -> list[tuple[float, str]]:
 
 
 def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
-    """Put a legend in one line above the axes."""
+    """Put a legend above the axes: in one line, or in two where names would be cut."""
+    columns = len(names)
+    shown = fit_keys(ax, names, columns=columns)
+    figure: Any = ax.get_figure(root=True)
+    above = 72 * figure.get_size_inches()[1] * (1 - ax.get_position().y1)
+    if shown != names and above >= TWO_LINES:
+        columns = -(-len(names) // 2)
+        shown = fit_keys(ax, names, columns=columns)
     ax.legend(
         handles,
-        fit_keys(ax, names, columns=len(names)),
+        shown,
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
-        ncols=len(names),
+        ncols=columns,
         handletextpad=0.5,
         columnspacing=1.4,
         borderaxespad=0,

@@ -270,7 +270,7 @@ def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
         formats=dict.fromkeys(("estimate", "lower", "upper"), value),
         labels={
             "estimate": f"Estimate{unit}",
-            "lower": f"{100 * fit.level:g}{prose.THIN}% interval from",
+            "lower": f"{prose.level_text(fit.level)} interval from",
             "upper": "to",
         },
     )

@@ -99,7 +99,7 @@ def profile(
     ax.text(
         0.995,
         curve.cutoff,
-        f"{100 * curve.level:g}{prose.THIN}% limit",
+        f"{prose.level_text(curve.level)} limit",
         transform=ax.get_yaxis_transform(),
         ha="right",
         va="bottom",
@@ -137,7 +137,7 @@ def _note(fit: Any, curve: ProfileCurve, x: np.ndarray, outcome: str, percent: b
     limits = _shown(fit, curve, np.array(curve.interval))
     at = float(_shown(fit, curve, np.array([curve.estimate]))[0])
     value = prose.percent(at, 1) if percent else prose.number(at, digits)
-    sure = f"{100 * curve.level:g}{prose.THIN}%"
+    sure = prose.level_text(curve.level)
     kind = "restricted likelihood" if curve.restricted else "likelihood"
     if np.isfinite(limits).all():
         bounds = prose.interval(tuple(limits), curve.level, unit=unit, digits=digits)

@@ -79,7 +79,7 @@ def radial(
     ax.set_xlabel("Precision (1 / standard error)", labelpad=5)
     ax.set_ylabel("Distance from the mean, standard errors", labelpad=6)
     ax.tick_params(length=0)
-    key_above(ax, [marks, band], ["studies", "95 % limits of chance"])
+    key_above(ax, [marks, band], ["studies", "95\N{NARROW NO-BREAK SPACE}% limits of chance"])
     annotate(ax, _note(points, z))
     return ax
 

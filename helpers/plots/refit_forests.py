@@ -287,7 +287,7 @@ def _table(rows: list[Row], fit: Any, words: Words, how: str) -> Table:
     formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
     labels = {
         "estimate": f"{words.outcome},{prose.HARD}%" if counts else words.outcome,
-        "lower": f"{100 * fit.level:g}{prose.THIN}% CI from",
+        "lower": f"{prose.level_text(fit.level)} CI from",
         "upper": "to",
         "I2": f"I²,{prose.HARD}%",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers import prose
 from helpers.effects import get_measure
 from helpers.pooling.references import Methods, references
 
@@ -64,7 +65,7 @@ def methods_of(options: Options, k: int) -> Methods:
     >>> from helpers.pooling.parts import Options
     >>> print(methods_of(Options(tau2_method="DL", ci_method="wald"), 12))
     Proportions of 12 studies were pooled on the logit scale by inverse variance with random
-    effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95 %
+    effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95 %
     confidence interval is Wald-type.
     """
     measure = get_measure(options.measure)
@@ -102,7 +103,8 @@ def methods_of(options: Options, k: int) -> Methods:
     ci, ci_key = _CI_WORDS[options.ci_method]
     if ci_key:
         keys.append(ci_key)
-    sentence = f"{what} were {how}; the {100 * options.level:g} % confidence interval is {ci}."
+    level = prose.level_text(options.level)
+    sentence = f"{what} were {how}; the {level} confidence interval is {ci}."
     if measure.needs_size:
         keys += ["freeman1950"]
         if options.back_transform == "harmonic-mean":

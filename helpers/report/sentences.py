@@ -58,7 +58,7 @@ def one_sided(analysis: Analysis, words: Words) -> str:
     counts: Any = [fit.events], [fit.n]
     low, high = study_interval(*counts, method="clopper-pearson", level=fit.level)
     exact = prose.percent_range((float(low[0]), float(high[0])))
-    level = f"{100 * fit.level:g}{prose.THIN}%"
+    level = prose.level_text(fit.level)
     text = (
         f"{'None' if fit.events == 0 else 'All'} of {prose.count(fit.n or 0)} people in "
         f"{prose.counted(fit.k, 'cohort')} had the event: the exact {level}{prose.HARD}CI for "

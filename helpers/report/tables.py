@@ -176,7 +176,7 @@ def _tests(analysis: Analysis) -> pd.DataFrame:
 
 
 def _level(fit: PoolResult) -> str:
-    return f"{100 * fit.level:g}{prose.THIN}%"
+    return prose.level_text(fit.level)
 
 
 def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:

@@ -328,18 +328,18 @@ def bayes() -> tuple[Question, ...]:
             ],
         ),
         question(
-            "What does a 95 % credible interval say?",
+            "What does a 95\N{NARROW NO-BREAK SPACE}% credible interval say?",
             right=(
                 "Given the model, the prior and the data, the value lies in it with 95 %",
                 "It is a statement on the value.",
             ),
             wrong=[
                 (
-                    "Of many such intervals, 95 % hold the value",
+                    "Of many such intervals, 95\N{NARROW NO-BREAK SPACE}% hold the value",
                     "That is a confidence interval: a statement on the procedure.",
                 ),
                 (
-                    "95 % of the cohorts lie in it",
+                    "95\N{NARROW NO-BREAK SPACE}% of the cohorts lie in it",
                     "That would be a statement on cohorts, nearer to a prediction interval.",
                 ),
             ],

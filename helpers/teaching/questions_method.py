@@ -265,7 +265,7 @@ def heterogeneity() -> tuple[Question, ...]:
             "How well is the variance between the cohorts known?",
             right=(
                 f"It may be anything from {prose.number(low)} to {prose.number(high)}",
-                f"tau2 is {prose.number(mixed.tau2)}; that is its 95 % interval.",
+                f"tau2 is {prose.number(mixed.tau2)}; that is its 95{prose.THIN}% interval.",
             ),
             wrong=[
                 (

@@ -168,6 +168,7 @@ def measured(pages: list[str], *, with_lighthouse: bool) -> dict[str, Measures]:
                 address = f"{origin}/{page}"
                 measures.requests, measures.weight, measures.wire = first_load(browser, address)
                 measures.violations = axe_violations(browser, address)
+                print(f"  {page}: axe {sum(measures.violations.values())}", file=sys.stderr)
             browser.close()
         if with_lighthouse:
             for run in lighthouse(origin, chromium, pages):
