@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from html import escape, unescape
 from itertools import takewhile
 from pathlib import Path
@@ -131,6 +132,17 @@ def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[
         elif part in boxes:
             heading, body = boxes[part]
             made.append(Slide(heading, html_of(body, cited, page), part))
+    return _distinct(made)
+
+
+def _distinct(slides: list[Slide]) -> list[Slide]:
+    """Give slides of one title a number each, for those who jump from heading to heading."""
+    seen: Counter[str] = Counter()
+    made = []
+    for slide in slides:
+        seen[slide.title] += 1
+        tail = f" ({seen[slide.title]})" if seen[slide.title] > 1 else ""
+        made.append(replace(slide, title=slide.title + tail))
     return made
 
 

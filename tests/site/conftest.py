@@ -40,6 +40,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if not names:
             raise pytest.UsageError("there is no built site in _build/html: run `make book` first")
         metafunc.parametrize("page_name", names, scope="session")  # page by page, not test by test
+    if "slides_name" in metafunc.fixturenames:
+        slides = sorted((SITE / "downloads" / "slides").glob("*.html"))
+        if not slides:
+            raise pytest.UsageError("there are no slides in _build/html: run `make book` first")
+        metafunc.parametrize("slides_name", [f"downloads/slides/{p.name}" for p in slides])
 
 
 @dataclass

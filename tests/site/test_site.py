@@ -49,6 +49,13 @@ def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, theme, visi
     assert faults(seen.page, contrast=WIDTHS[:1]) == {}
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_slides_open_offline_and_axe_has_no_objection(slides_name, theme, visit):
+    seen = visit(slides_name, theme=theme)
+    assert seen.foreign == seen.failed == seen.complaints == []
+    assert faults(seen.page) == {}
+
+
 def test_axe_objects_where_it_should(browser):
     """An empty result says something only because this one is not empty."""
     page = browser.new_page()

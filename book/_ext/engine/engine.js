@@ -328,7 +328,6 @@ from helpers.in_browser import analyse_json
   // --- the page ----------------------------------------------------------------------------
 
   const why = obstacle();
-  root.hidden = false;
   if (why) {
     $("missing").textContent = why;
     $("missing").hidden = false;
