@@ -43,7 +43,7 @@ CLOSED = (
     addnodes.index,
 )
 # words that a text also uses in their everyday sense; a page links them itself where it means them
-EVERYDAY = ("audit", "caution", "exclusion", "power", "product", "setting")
+EVERYDAY = ("audit", "caution", "exclusion", "overlap", "power", "product", "setting")
 PLURAL = "(?:e?s)?"
 
 

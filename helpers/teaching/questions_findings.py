@@ -330,7 +330,8 @@ def bayes() -> tuple[Question, ...]:
         question(
             "What does a 95\N{NARROW NO-BREAK SPACE}% credible interval say?",
             right=(
-                "Given the model, the prior and the data, the value lies in it with 95\N{NARROW NO-BREAK SPACE}%",
+                "Given the model, the prior and the data, the value lies in it with "
+                "95\N{NARROW NO-BREAK SPACE}%",
                 "It is a statement on the value.",
             ),
             wrong=[
