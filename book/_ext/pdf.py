@@ -26,9 +26,10 @@ from page_facts import build_date, written_out
 ROOT = Path(__file__).resolve().parents[2]
 # what is of use on a screen alone
 LEFT_OUT = (
-    "script, button, a.headerlink, details.hide, details.cite, details.picture-data, "
+    "script, button, form, a.headerlink, details.hide, details.cite, details.picture-data, "
     ".toctree-wrapper, .reading-time"
 )
+ON_SCREEN = "Helpers"  # the part that stays on the site: nobody reads signatures on paper
 REFERRING = ("aria-labelledby", "aria-describedby", "headers", "for")
 _URL = re.compile(r"url\(#([^)]+)\)")
 STYLE = """
@@ -60,7 +61,14 @@ figure.picture svg { max-height: 19cm !important; }
 .bd-article :is(.admonition, .sd-card, details) { box-shadow: none !important; }
 :is(.picture-scroll, .table-scroll) { background: none !important; }
 .toggle-hidden { display: block !important; }
+div.cell_input, .highlight, .cell_output pre { break-inside: avoid; }
 """
+SHEET_WIDTH = 642  # CSS pixels between the margins of a sheet
+# a table that is wider than the sheet is printed smaller, not cut
+FIT = """() => document.querySelectorAll("main table").forEach((table) => {
+  const room = table.closest("div, section, main").clientWidth;
+  if (table.scrollWidth > room) table.style.zoom = room / table.scrollWidth;
+})"""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,11 @@ def toc_pages(toc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from below(toc.get("chapters", []), "")
     for part in toc.get("parts", []):
         yield from below(part["chapters"], part.get("caption", ""))
+
+
+def paper_pages(toc: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Part and name of the pages that are printed: all but the reference of the helpers."""
+    return [(part, name) for part, name in toc_pages(toc) if part != ON_SCREEN]
 
 
 def _prefixed(name: str, identifier: str) -> str:
@@ -273,7 +286,7 @@ def make(site: Path, toc: Path, output: Path, chromium: str) -> PrintedBook:
     """Print the built site; give what was printed."""
     from playwright.sync_api import sync_playwright
 
-    pages = list(toc_pages(yaml.safe_load(toc.read_text(encoding="utf-8"))))
+    pages = paper_pages(yaml.safe_load(toc.read_text(encoding="utf-8")))
     names = {name for _, name in pages}
     facts = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     chapters = [chapter(site, name, part, names) for part, name in pages]
@@ -282,12 +295,18 @@ def make(site: Path, toc: Path, output: Path, chromium: str) -> PrintedBook:
     printed = PrintedBook(b"")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(color_scheme="light", reduced_motion="reduce")
+        page = browser.new_page(
+            color_scheme="light",
+            reduced_motion="reduce",
+            viewport={"width": SHEET_WIDTH, "height": 900},
+        )
+        page.emulate_media(media="print")
         sheets: Mapping[str, int] = {}
         for _ in range(2):
             source.write_text(document(site, chapters, facts, sheets), encoding="utf-8")
             page.goto(source.as_uri(), wait_until="load")
             page.evaluate("document.fonts.ready.then(() => true)")
+            page.evaluate(FIT)
             data = page.pdf(
                 prefer_css_page_size=True, print_background=True, tagged=True, outline=True
             )

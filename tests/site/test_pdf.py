@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 from browser import find_browser
-from pdf import PrintedBook, toc_pages
+from pdf import ON_SCREEN, PrintedBook, paper_pages, toc_pages
 
 from conftest import ROOT, SITE
 from helpers.plots import style
@@ -27,7 +27,14 @@ def book(tmp_path_factory) -> PrintedBook:
 
 
 def pages() -> list[str]:
-    return [name for _, name in toc_pages(yaml.safe_load(TOC.read_text(encoding="utf-8")))]
+    return [name for _, name in paper_pages(yaml.safe_load(TOC.read_text(encoding="utf-8")))]
+
+
+def test_all_but_the_reference_is_on_paper():
+    every = list(toc_pages(yaml.safe_load(TOC.read_text(encoding="utf-8"))))
+    left = {name for _, name in every} - set(pages())
+    assert left == {name for part, name in every if part == ON_SCREEN}
+    assert all(name == "helpers_reference" or name.startswith("reference/") for name in left)
 
 
 def test_every_page_of_the_contents_begins_a_sheet_of_its_own(book):
