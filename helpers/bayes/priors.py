@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,8 +36,26 @@ def _tau(values: ArrayLike) -> Array:
     return np.asarray(values, dtype=float)
 
 
+class _OnTau:
+    """What a prior for tau has unless it says otherwise."""
+
+    __slots__ = ()
+
+    source: ClassVar[str]  # key of the reference that discusses the prior
+
+    @property
+    def upper(self) -> float:
+        """End of the support."""
+        return np.inf
+
+    @property
+    def tail(self) -> float:
+        """Exponent a of a tail that falls like tau**-a."""
+        return np.inf
+
+
 @dataclass(frozen=True, slots=True)
-class HalfNormal:
+class HalfNormal(_OnTau):
     """Half-normal prior: the absolute value of a normal variable with this `scale`.
 
     Recommended for log-odds-like scales with scale 0.5 to 1 (Röver et al. 2021,
@@ -50,6 +68,8 @@ class HalfNormal:
     """
 
     scale: float = 0.5
+
+    source = "rover2021"
 
     def __post_init__(self) -> None:
         _positive("scale", self.scale)
@@ -64,21 +84,6 @@ class HalfNormal:
         """Prior median."""
         return 0.6744897501960817 * self.scale
 
-    @property
-    def source(self) -> str:
-        """Key of the reference that discusses the prior."""
-        return "rover2021"
-
-    @property
-    def upper(self) -> float:
-        """End of the support."""
-        return np.inf
-
-    @property
-    def tail(self) -> float:
-        """Exponent a of a tail that falls like tau**-a."""
-        return np.inf
-
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0."""
         z = _tau(tau) / self.scale
@@ -86,7 +91,7 @@ class HalfNormal:
 
 
 @dataclass(frozen=True, slots=True)
-class HalfCauchy:
+class HalfCauchy(_OnTau):
     """Half-Cauchy prior with this `scale`, its median (Gelman 2006, doi:10.1214/06-BA117A).
 
     Examples
@@ -96,6 +101,8 @@ class HalfCauchy:
     """
 
     scale: float = 0.5
+
+    source = "gelman2006"
 
     def __post_init__(self) -> None:
         _positive("scale", self.scale)
@@ -111,16 +118,6 @@ class HalfCauchy:
         return self.scale
 
     @property
-    def source(self) -> str:
-        """Key of the reference that discusses the prior."""
-        return "gelman2006"
-
-    @property
-    def upper(self) -> float:
-        """End of the support."""
-        return np.inf
-
-    @property
     def tail(self) -> float:
         """Exponent a of a tail that falls like tau**-a."""
         return 2.0
@@ -132,7 +129,7 @@ class HalfCauchy:
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class Uniform(_OnTau):
     """Uniform prior on (0, `high`).
 
     Examples
@@ -142,6 +139,8 @@ class Uniform:
     """
 
     high: float = 5.0
+
+    source = "gelman2006"
 
     def __post_init__(self) -> None:
         _positive("high", self.high)
@@ -157,19 +156,9 @@ class Uniform:
         return 0.5 * self.high
 
     @property
-    def source(self) -> str:
-        """Key of the reference that discusses the prior."""
-        return "gelman2006"
-
-    @property
     def upper(self) -> float:
         """End of the support."""
         return self.high
-
-    @property
-    def tail(self) -> float:
-        """Exponent a of a tail that falls like tau**-a."""
-        return np.inf
 
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0."""
@@ -178,7 +167,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class LogNormal:
+class LogNormal(_OnTau):
     """Log-normal prior: log(tau) is normal with this mean and standard deviation.
 
     The form of the published informative priors for heterogeneity, which are usually given for
@@ -192,6 +181,8 @@ class LogNormal:
 
     mean: float
     sd: float
+
+    source = "turner2012"
 
     def __post_init__(self) -> None:
         _positive("sd", self.sd)
@@ -212,21 +203,6 @@ class LogNormal:
     def median(self) -> float:
         """Prior median."""
         return float(np.exp(self.mean))
-
-    @property
-    def source(self) -> str:
-        """Key of the reference that discusses the prior."""
-        return "turner2012"
-
-    @property
-    def upper(self) -> float:
-        """End of the support."""
-        return np.inf
-
-    @property
-    def tail(self) -> float:
-        """Exponent a of a tail that falls like tau**-a."""
-        return np.inf
 
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0 (minus infinity at 0)."""
