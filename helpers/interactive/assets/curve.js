@@ -70,6 +70,7 @@
     which.list.value = data.first;
     const choices = h("div", { class: "interactive-controls interactive-choices", role: "group", "aria-label": "Choices" });
     const summary = h("p", { class: "interactive-summary" });
+    const legend = h("p", { class: "interactive-legend" });
     const layer = { still: s("g", {}), picked: s("g", {}), cursor: s("g", {}) };
     const canvas = s("svg", { class: "interactive-drawing interactive-curve", height: HEIGHT + TOP + 30, role: "img" }, layer.still, layer.picked, layer.cursor);
     const id = `${data.name}-slider`;
@@ -123,6 +124,7 @@
         (value) => { chosen[d] = value === "" ? -1 : Number(value); pickOut(); },
       ).field));
       published.hidden = claim.mark === null;
+      legend.textContent = `Upwards: ${claim.quantity}, ${claim.unit === "percent" ? "%" : "ratio, logarithmic scale"}. Line: estimates; grey: ${claim.level} intervals; dashed: where the claim begins.`;
       at = claim.mark ?? Math.floor(all.n / 2);
       paint();
       pickOut();
@@ -215,7 +217,7 @@
     });
     panel.append(
       h("div", { class: "interactive-controls" }, which.field), choices,
-      h("div", { class: "interactive-buttons" }, published, clear), summary, canvas,
+      h("div", { class: "interactive-buttons" }, published, clear), summary, legend, canvas,
       h("div", { class: "interactive-slider interactive-walk" }, h("label", { for: id }, "Analysis, from the smallest estimate to the largest"), place, range),
       card, status.place);
     which.field.classList.add("interactive-long");
