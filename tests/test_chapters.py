@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from chapters import IMPORTABLE, importable_cell
+from chapters import IMPORTABLE, importable_cell, with_importable
 from prose_check import check_file, typed_numbers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,6 +111,8 @@ def test_a_notebook_opened_alone_fetches_the_book(path):
     assert first.id == IMPORTABLE
     assert first.source == importable_cell().source
     assert first.metadata["tags"] == ["remove-cell"]
+    before = nbformat.read(path, as_version=4)
+    assert with_importable(nbformat.read(path, as_version=4)) == before  # nothing to renew
 
 
 @chapter

@@ -76,8 +76,11 @@ if importlib.util.find_spec("helpers") is None:  # this notebook alone: fetch th
 
 def with_importable(notebook: NotebookNode) -> NotebookNode:
     """Put the first cell in place, or renew it."""
+    wanted, first = importable_cell(), notebook.cells[0]
+    if (first.id, first.source, first.metadata) == (wanted.id, wanted.source, wanted.metadata):
+        return notebook  # with what it printed, so that an unchanged file keeps its bytes
     rest = [cell for cell in notebook.cells if cell.id != IMPORTABLE]
-    notebook.cells = [importable_cell(), *rest]
+    notebook.cells = [wanted, *rest]
     return notebook
 
 
