@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -64,7 +65,11 @@ def test_a_page_shows_the_output_of_its_examples_and_links_its_names():
     room = next(room for room in ROOMS if room.id == "effects")
     page = reference.room_page(room, "https://example.org/")
     for entry in reference.entries(room):
-        assert entry.name in page
+        module, _, name = entry.name.rpartition(".")
+        named = (
+            rf"\{{py:{entry.kind}\}} {re.escape(name)}(\(.*\).*)?\n:module: {re.escape(module)}\n"
+        )
+        assert re.search(named, page), entry.name
     steps = reference.run_examples(helpers.effects.get_measure)
     assert steps
     assert steps[0].code in page

@@ -90,7 +90,6 @@ def _load(app: Any) -> None:
 
 def _configure(app: Any, config: Any) -> None:
     config.python_maximum_signature_line_length = WIDTH
-    config.add_module_names = False
     config.toc_object_entries_show_parents = "hide"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers import prose
 from helpers.bayes.display import DisplayMarginal
 from helpers.bayes.engine import ErrorBounds, Layer
 from helpers.bayes.events import EventCounts, predict_events
@@ -320,8 +321,8 @@ class Posterior:
             f"We fitted {model} to {self.k} studies, with a {self.tau_prior.label} prior for the "
             f"between-study standard deviation and a {self.mu_prior.label} prior for the mean; "
             f"the posterior was computed without sampling, by {how} (error below "
-            f"{self.tolerance:.0e}); we report medians and central {100 * self.level:g}% "
-            "credible intervals."
+            f"{prose.significant(self.tolerance, 1)}); we report medians and central "
+            f"{prose.level_text(self.level)} credible intervals."
         )
         return Methods(sentence, tuple(Reference(key, _DOIS[key]) for key in keys))
 

@@ -88,7 +88,7 @@ def variance_curves(
     ax.yaxis.set_major_locator(FixedLocator([m for m in marks if low <= m <= high]))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_ylabel("Variance relative to 50% (log scale)", labelpad=5)
+    ax.set_ylabel(f"Variance relative to 50{prose.THIN}% (log scale)", labelpad=5)
     ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
     first, last = ax.get_xlim()
     ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])

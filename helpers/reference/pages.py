@@ -58,7 +58,7 @@ def room_page(room: Room, address: str, run: Runner = run_examples) -> str:
     --------
     >>> from helpers.reference import rooms
     >>> page = room_page(rooms()[3], "https://example.org/")
-    >>> "{py:function} helpers.meta_regression(" in page
+    >>> "{py:function} meta_regression(" in page
     True
     """
     makers = _makers(room)
@@ -119,7 +119,7 @@ def _entry(
     doc = parse_docstring(inspect.getdoc(entry.found))
     steps = run(entry.found, entry.name)
     lines = [_body(doc, room, steps)]
-    last = entry.name.rsplit(".", 1)[1]
+    module, _, last = entry.name.rpartition(".")
     if entry.kind == "class":
         if makers.get(last):
             made = ", ".join(f"{{py:obj}}`{n.rsplit('.', 1)[1]} <{n}>`" for n in makers[last])
@@ -130,7 +130,8 @@ def _entry(
         "" if entry.kind == "class" and not _is_typed_by_hand(doc) else _signature(entry.found)
     )
     body = "\n\n".join(lines)
-    return f"::::::{{py:{entry.kind}}} {entry.name}{signature}\n\n{body}\n\n::::::"
+    # With the module apart the index says "pool() (in module helpers)", not "built-in function".
+    return f"::::::{{py:{entry.kind}}} {last}{signature}\n:module: {module}\n\n{body}\n\n::::::"
 
 
 def _is_typed_by_hand(doc: Docstring) -> bool:
@@ -150,7 +151,7 @@ def _members(entry: Entry, room: Room, run: Runner) -> Iterator[str] | list[str]
         kind = "property" if isinstance(plain, property) else "method"
         signature = "" if kind == "property" else _signature(shown, skip=member is plain)
         body = _body(parse_docstring(inspect.getdoc(shown)), room, run(shown, full))
-        made.append(f":::::{{py:{kind}}} {full}{signature}\n\n{body}\n\n:::::")
+        made.append(f":::::{{py:{kind}}} {name}{signature}\n\n{body}\n\n:::::")
     return made
 
 
@@ -159,7 +160,8 @@ def _data(entry: Entry) -> str:
     listed = isinstance(value, (tuple, list, set, frozenset, dict)) or hasattr(value, "keys")
     names = ", ".join(f"`{one}`" for one in value) if listed else f"`{value!r}`"
     text = f"{'Names' if hasattr(value, 'keys') else 'Values'}: {names}." if listed else names
-    return f"::::::{{py:data}} {entry.name}\n\n{text}\n\n::::::"
+    module, _, last = entry.name.rpartition(".")
+    return f"::::::{{py:data}} {last}\n:module: {module}\n\n{text}\n\n::::::"
 
 
 def _signature(found: Any, *, skip: bool = False) -> str:
