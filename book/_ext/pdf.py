@@ -69,6 +69,12 @@ FIT = """() => document.querySelectorAll("main table").forEach((table) => {
   const room = table.closest("div, section, main").clientWidth;
   if (table.scrollWidth > room) table.style.zoom = room / table.scrollWidth;
 })"""
+CUT = """() => {
+  const edge = document.querySelector("main").getBoundingClientRect().right + 1;
+  return [...document.querySelectorAll("main :is(table, svg, pre, img, math)")]
+    .filter((part) => part.getBoundingClientRect().right > edge)
+    .map((part) => part.closest("[id]").id);
+}"""
 
 
 @dataclass(frozen=True)
@@ -307,6 +313,8 @@ def make(site: Path, toc: Path, output: Path, chromium: str) -> PrintedBook:
             page.goto(source.as_uri(), wait_until="load")
             page.evaluate("document.fonts.ready.then(() => true)")
             page.evaluate(FIT)
+            if cut := page.evaluate(CUT):
+                raise ValueError(f"wider than a sheet: {', '.join(cut)}")
             data = page.pdf(
                 prefer_css_page_size=True, print_background=True, tagged=True, outline=True
             )
