@@ -54,7 +54,7 @@ main { display: block; max-width: none; padding: 0; margin: 0; }
 .book-contents .line a { color: inherit; text-decoration: none; max-width: 85%%; }
 .book-contents .line span { order: 2; font-variant-numeric: tabular-nums; }
 .book-contents h2 { font-size: 11pt; margin: 1rem 0 0.2rem; }
-h1, h2, h3, h4 { break-after: avoid; }
+h1, h2, h3, h4, dt { break-after: avoid; break-inside: avoid; }
 pre, .highlight { white-space: pre-wrap; overflow-wrap: anywhere; }
 .cell_output table.dataframe { font-size: 8pt; }
 figure.picture svg { max-height: 19cm !important; }
