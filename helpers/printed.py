@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
 from helpers.errors import MetaAnalysisError
@@ -56,6 +57,8 @@ def prints_as(value: float, printed: str) -> bool:
     (True, False, False)
     """
     target = _number(printed)
+    if not math.isfinite(value):
+        return False  # no printed number stands for it
     ours = Decimal(repr(float(value)))
     if printed.strip().startswith("<"):
         return ours < target

@@ -275,24 +275,27 @@ def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
     ):
         found = recomputed_test(line["test"], line["subset"], data)
         numbers = {
-            "cohorts": (found.k, "cohorts"),
-            "statistic": (found.statistic, "statistic"),
-            "df": (found.df, "df1"),
-            "p": (found.p, "p"),
-            "estimate": (found.estimate, "estimate"),
-            "estimate_se": (found.estimate_se, "estimate_se"),
+            "cohorts": found.k,
+            "statistic": found.statistic,
+            "df1": found.df,
+            "p": found.p,
+            "estimate": found.estimate,
+            "estimate_se": found.estimate_se,
         }
-        for quantity, (ours, column) in numbers.items():
-            if pd.isna(line[column]) or ours is None:
+        for quantity, ours in numbers.items():
+            if pd.isna(line[quantity]):
                 continue
-            printed = str(line.get(f"{column}_printed", line[column]))
+            if ours is None:
+                where = f"{line['test']}, {line['subset']}"
+                raise MetaAnalysisError(f"{where}: {quantity} is published, and ours has none")
+            printed = str(line.get(f"{quantity}_printed", line[quantity]))
             rows.append(
                 {
                     "test": line["test"],
                     "subset": line["subset"],
                     "quantity": quantity,
                     "ours": float(ours),
-                    "published": float(line[column]),
+                    "published": float(line[quantity]),
                     "printed": printed,
                     "agrees": prints_as(float(ours), printed),
                     "inferred": found.inferred,

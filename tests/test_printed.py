@@ -16,6 +16,9 @@ from helpers.printed import prints_as, significant_digits
         (0.25, "0.2", True),
         (0.25, "0.3", True),
         (4.7e-5, "0.0000", True),
+        (float("nan"), "<.0001", False),
+        (float("-inf"), "<.0001", False),
+        (float("nan"), "0.5", False),
     ],
 )
 def test_rounding_follows_the_printed_digits(value, printed, same):

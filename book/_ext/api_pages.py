@@ -93,16 +93,9 @@ def _configure(app: Any, config: Any) -> None:
     config.toc_object_entries_show_parents = "hide"
 
 
-def style(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load the style of the reference on its pages, and where code stands side by side."""
-    if any(mark in context.get("body", "") for mark in ('class="py ', "side-by-side")):
-        app.add_css_file("reference.css")
-
-
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _load)
     app.connect("source-read", fill)
-    app.connect("html-page-context", style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

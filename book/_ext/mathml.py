@@ -16,6 +16,16 @@ from latex2mathml.converter import convert
 _SIGN = re.compile(r"<mi>([^<]+)</mi>")
 _LETTERS = "\N{INFINITY}\N{PARTIAL DIFFERENTIAL}\N{NABLA}"  # signs that stand for quantities
 
+# Formulas in rows would move them when their font comes: it is fetched with the page. Not from a
+# disk, where browsers refuse to fetch ahead and the font is there at once.
+MATH_FONT = "_static/fonts/StixTwoMath.woff2"
+_AHEAD = (
+    "\n    <script>if (location.protocol !== 'file:') document.head.append(Object.assign("
+    "document.createElement('link'), {{rel: 'preload', as: 'font', type: 'font/woff2', "
+    "crossOrigin: 'anonymous', href: '{}'}}))</script>"
+)
+_MATH_IN_ROW = re.compile(r"<t[dh]\b[^>]*>(?:(?!</t[dh]>).)*<math", re.S)
+
 
 def _operator(match: re.Match[str]) -> str:
     """Relations and operators that came as identifiers, which would stand too close."""
@@ -55,7 +65,15 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def font_ahead(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Ask for the font early on a page that has formulas in tables."""
+    if _MATH_IN_ROW.search(context.get("body", "")):
+        ahead = _AHEAD.format(context["pathto"](MATH_FONT, 1))
+        context["metatags"] = context.get("metatags", "") + ahead
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.connect("html-page-context", font_ahead)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -48,15 +48,6 @@ _REPEATED = re.compile(r' id="(?:exercise|solution)-content"')
 _LETTER = re.compile(
     r'(<th class="head"><p>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</p></th>)'
 )
-# Formulas in rows would move them when their font comes: it is fetched with the page. Not from a
-# disk, where browsers refuse to fetch ahead and the font is there at once.
-MATH_FONT = "_static/fonts/StixTwoMath.woff2"
-_AHEAD = (
-    "\n    <script>if (location.protocol !== 'file:') document.head.append(Object.assign("
-    "document.createElement('link'), {{rel: 'preload', as: 'font', type: 'font/woff2', "
-    "crossOrigin: 'anonymous', href: '{}'}}))</script>"
-)
-_MATH_IN_ROW = re.compile(r"<t[dh]\b[^>]*>(?:(?!</t[dh]>).)*<math", re.S)
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -129,9 +120,6 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
     body = _REPEATED.sub("", body)
     context["body"] = distinct(lighter(signatures(body)))
-    if _MATH_IN_ROW.search(context["body"]):
-        ahead = _AHEAD.format(context["pathto"](MATH_FONT, 1))
-        context["metatags"] = context.get("metatags", "") + ahead
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (

@@ -206,12 +206,11 @@ def _simple_tests() -> Iterator[Comparison]:
     from helpers.published_tests import recomputed_tests
 
     for row in _records(recomputed_tests()):
-        quantity = {"df": "df1"}.get(row["quantity"], row["quantity"])
         yield compare(
             "tests",
             row["test"],
             row["subset"],
-            quantity,
+            row["quantity"],
             row["printed"],
             row["ours"],
             note=_INFERRED if row["inferred"] else "",

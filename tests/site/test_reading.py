@@ -273,6 +273,18 @@ def test_formulas_are_set_in_the_books_font(visit):
     seen.page.wait_for_function(loaded)
 
 
+@pytest.mark.parametrize("page_of_formulas", ["symbols.html", "method_menu.html"])
+def test_the_font_of_formulas_in_tables_is_asked_for_early(browser, visit, page_of_formulas):
+    asked = "document.querySelector('link[rel=preload][as=font]')?.href ?? ''"
+    with served(SITE) as origin:
+        page = browser.new_page()
+        page.goto(f"{origin}/{page_of_formulas}")
+        address = page.evaluate(asked)
+        assert page.request.get(address).ok
+        page.close()
+    assert visit(page_of_formulas).page.evaluate(asked) == ""  # a disk needs no fetching ahead
+
+
 @pytest.mark.parametrize(
     ("term", "expected"), [("prediction interval", "Glossary"), ("Jacobson", "Data")]
 )
