@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from chapters import IMPORTABLE, importable_cell, with_importable
 from prose_check import check_file, typed_numbers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,8 +40,7 @@ page = pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 
 
 def cells_of(path: Path) -> list:
-    """Cells of the author; the first one is the same in every notebook."""
-    return [c for c in nbformat.read(path, as_version=4).cells if c.id != IMPORTABLE]
+    return nbformat.read(path, as_version=4).cells
 
 
 def code_cells(path: Path) -> list:
@@ -104,15 +103,13 @@ def test_chapter_is_thin(path):
             assert not isinstance(node, (ast.FunctionDef, ast.ClassDef)), cell.source
 
 
+FETCHES = re.compile(r"https?://|git\+|\bsubprocess\b|\burllib|\brequests\b|\bpip\b|^\s*[!%]", re.M)
+
+
 @chapter
-def test_a_notebook_opened_alone_fetches_the_book(path):
-    """The first cell is hidden on the site and knows the repository of `_config.yml`."""
-    first = nbformat.read(path, as_version=4).cells[0]
-    assert first.id == IMPORTABLE
-    assert first.source == importable_cell().source
-    assert first.metadata["tags"] == ["remove-cell"]
-    before = nbformat.read(path, as_version=4)
-    assert with_importable(nbformat.read(path, as_version=4)) == before  # nothing to renew
+def test_a_notebook_fetches_and_runs_nothing_from_elsewhere(path):
+    for cell in code_cells(path):
+        assert not FETCHES.search(cell.source), cell.source
 
 
 @chapter

@@ -19,7 +19,6 @@ def house(tmp_path, monkeypatch):
     (tmp_path / "helpers" / "a.py").write_text("A = 1\n")
     (tmp_path / "data" / "b.csv").write_text("x\n1\n")
     (tmp_path / "requirements.txt").write_text("numpy\n")
-    (tmp_path / "_config.yml").write_text("repository:\n  url: https://example.org/book\n")
     monkeypatch.setattr(chapters, "ROOT", tmp_path)
     monkeypatch.setattr(chapters, "BOOK", tmp_path / "book")
     monkeypatch.setattr(chapters, "CACHE", tmp_path / "_build" / "executed")
@@ -87,8 +86,7 @@ def test_refreshing_an_unchanged_chapter_leaves_its_bytes(house):
     assert chapters.main([str(path)]) == 0
     assert path.read_bytes() == first
     stored = nbformat.read(path, as_version=4)
-    assert stored.cells[0].id == chapters.IMPORTABLE
-    assert stored.cells[2].outputs[0].text == "a\nb\n"
+    assert stored.cells[1].outputs[0].text == "a\nb\n"
 
 
 def test_an_edit_in_a_style_makes_every_page_anew(house):

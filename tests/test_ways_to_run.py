@@ -6,11 +6,8 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
-
-from chapters import importable_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "book" / "ways_to_run.md").read_text(encoding="utf-8")
@@ -47,33 +44,3 @@ def test_the_container_calls_a_target_that_exists():
     assert "READY := $(VENV)/.ready" in makefile
     for opened in container["customizations"]["codespaces"]["openFiles"]:
         assert (ROOT / opened).is_file()
-
-
-def test_the_first_cell_fetches_the_book_where_it_is_missing(tmp_path):
-    """As on Colab: a notebook alone. Git is a stand-in for a clone; pip does nothing."""
-    stand_in = tmp_path / "bin" / "git"
-    stand_in.parent.mkdir()
-    stand_in.write_text(
-        f'#!/bin/sh\nfor to; do :; done\nmkdir "$to" && ln -s {ROOT}/helpers {ROOT}/data "$to"\n'
-    )
-    stand_in.chmod(0o755)
-    code = (
-        "import sys\n"
-        "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
-        f"sys.path[:] = [p for p in sys.path if p not in ('', {str(ROOT)!r})]\n"
-        "sys.executable = 'true'\n"
-        f"{importable_cell().source}\n"
-        "from helpers import load_cohorts\n"
-        "print(len(load_cohorts()), sys.modules['helpers'].__file__)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": f"{stand_in.parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    rows, file = done.stdout.split()
-    assert rows == "52"
-    assert (tmp_path / file).parent.parent.name == "nrm-book"

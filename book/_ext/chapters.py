@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -41,9 +40,6 @@ METADATA = {
 }
 
 
-IMPORTABLE = "importable"  # id of the cell that makes `helpers` importable anywhere
-
-
 class ChapterError(RuntimeError):
     """A cell of a chapter failed; the message names chapter, cell and cause."""
 
@@ -51,37 +47,6 @@ class ChapterError(RuntimeError):
 def chapter_paths() -> list[Path]:
     """Every notebook of the book, in the order of its name."""
     return sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-
-
-def importable_cell() -> NotebookNode:
-    """First cell of every notebook, hidden on the site: fetches the book where it is not at hand.
-
-    A notebook that is opened alone (on Colab, say) finds no `helpers`.
-    """
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    address = config["repository"]["url"]
-    source = f"""import importlib.util
-import subprocess
-import sys
-
-if importlib.util.find_spec("helpers") is None:  # this notebook alone: fetch the book
-    address = "{address}"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", address, "nrm-book"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "./nrm-book"], check=True)
-    sys.path.insert(0, "nrm-book")"""
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["remove-cell"]})
-    cell.id = IMPORTABLE
-    return cell
-
-
-def with_importable(notebook: NotebookNode) -> NotebookNode:
-    """Put the first cell in place, or renew it."""
-    wanted, first = importable_cell(), notebook.cells[0]
-    if (first.id, first.source, first.metadata) == (wanted.id, wanted.source, wanted.metadata):
-        return notebook  # with what it printed, so that an unchanged file keeps its bytes
-    rest = [cell for cell in notebook.cells if cell.id != IMPORTABLE]
-    notebook.cells = [wanted, *rest]
-    return notebook
 
 
 def dependency_hash() -> str:
@@ -259,11 +224,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make refresh", description=main.__doc__)
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; all when none is named")
     paths = [p.resolve() for p in parser.parse_args(arguments).chapters] or chapter_paths()
-    for path in paths:
-        text = path.read_text(encoding="utf-8")
-        renewed = dumps(with_importable(nbformat.reads(text, as_version=4)))
-        if renewed != text:
-            path.write_text(renewed, encoding="utf-8")
     try:
         for path, notebook in executed(paths, fresh=True):
             text = dumps(notebook)
