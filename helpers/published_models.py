@@ -135,6 +135,7 @@ def _table(name: Literal["pooled", "regressions", "coefficients"]) -> pd.DataFra
     return load_published(name)
 
 
+@cache
 def published_analyses() -> tuple[str, ...]:
     """Names of the published subgroup analyses, without the pooling of all cohorts.
 
@@ -147,6 +148,7 @@ def published_analyses() -> tuple[str, ...]:
     return tuple(name for name in names if name != ALL_COHORTS)
 
 
+@cache
 def published_models() -> tuple[str, ...]:
     """Names of the published regression models.
 
@@ -180,6 +182,7 @@ def follow_up_levels(entity: str) -> tuple[str, str]:
     return f"{cut:.1f} months or less", f"above {cut:.1f} months"
 
 
+@cache
 def subgroup_definition(analysis: str) -> PublishedSubgroup:
     """Give the definition of a published subgroup analysis.
 
@@ -203,6 +206,7 @@ def subgroup_definition(analysis: str) -> PublishedSubgroup:
     return PublishedSubgroup(analysis, by, entity, levels, mixed=not only_single)
 
 
+@cache
 def regression_definition(model: str) -> PublishedRegression:
     """Give the definition of a published regression model.
 

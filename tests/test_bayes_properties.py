@@ -343,3 +343,14 @@ def test_table_reading_is_exact_for_polynomials(points):
     first, w = cardinal(at, points, 30)
     got = (w * table[first[:, None] + np.arange(points)]).sum(axis=1)
     assert got == pytest.approx(at ** (points - 1) / comb(30, 5), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("points", [2, 4, 10])
+def test_weights_of_a_table_are_those_of_lagrange_one_by_one(points):
+    at = np.random.default_rng(7).uniform(0.0, 59.0, (5, 8))
+    first, w = cardinal(at, points, 60)
+    for place in np.ndindex(at.shape):
+        x = at[place] - first[place]
+        for p in range(points):
+            factors = [(x - q) / (p - q) for q in range(points) if q != p]
+            assert w[place][p] == pytest.approx(np.prod(factors), rel=1e-13, abs=2e-15)

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,9 +51,31 @@ def test_every_name_has_a_summary_and_can_be_imported_as_written():
         module, _, name = entry.name.rpartition(".")
         found = getattr(import_module(module), name)
         found = getattr(found, name, found) if inspect.ismodule(found) else found
-        assert found is entry.found or entry.kind == "data", entry.name
+        plain = inspect.unwrap(found) if callable(found) else found
+        assert plain is entry.found or entry.kind == "data", entry.name
         if entry.kind != "data":
             assert reference.parse_docstring(inspect.getdoc(entry.found)).summary, entry.name
+
+
+def test_a_function_under_a_decorator_is_a_function_with_its_arguments():
+    kinds = {entry.name: entry.kind for entry in ENTRIES}
+    wrapped = [
+        f"{module}.{name}"
+        for room in ROOMS
+        for module in room.modules
+        for name, found in vars(sys.modules[module]).items()
+        if callable(found) and hasattr(found, "__wrapped__") and found.__module__ == module
+    ]
+    assert wrapped, "no public function is cached any more: this test sees nothing"
+    assert all(kinds.get(name, "function") == "function" for name in wrapped)
+
+
+def test_no_page_shows_an_address_in_memory():
+    for room in ROOMS:
+        page = reference.room_page(room, "https://example.org/", lambda found, name: ())
+        assert not re.search(r"0x[0-9a-f]{6,}", page), room.id
+    page = reference.room_page(ROOMS[10], "https://example.org/", lambda found, name: ())
+    assert "{py:function} regression_definition(model)" in page
 
 
 def test_parameters_in_the_text_are_those_of_the_signature():

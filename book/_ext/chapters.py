@@ -85,6 +85,7 @@ async def execute(path: Path) -> NotebookNode:
         record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no talk of ports on this machine
         coalesce_streams=True,
+        shutdown_kernel="immediate",  # nothing in a kernel is worth a polite second of waiting
     )
     try:
         await client.async_execute(env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})

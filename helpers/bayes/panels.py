@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -191,9 +192,15 @@ def cardinal(position: Array, points: int, size: int) -> tuple[Array, Array]:
     18.0625
     """
     first = np.clip(np.floor(position).astype(int) - (points // 2 - 1), 0, size - points)
-    offset = (position - first)[..., None] - np.arange(points)
-    weights = np.empty((*position.shape, points))
-    for p in range(points):
-        others = [q for q in range(points) if q != p]
-        weights[..., p] = np.prod(offset[..., others], axis=-1) / np.prod([p - q for q in others])
-    return first, weights
+    offset = position - first
+    # prod over q != p of (offset - q) / (p - q): what stands left of p times what stands right
+    weights = np.empty((points, *position.shape))
+    weights[0] = 1.0
+    for p in range(1, points):
+        np.multiply(weights[p - 1], offset - (p - 1), out=weights[p])
+    right = np.ones_like(offset)
+    for p in reversed(range(points)):
+        weights[p] *= right
+        weights[p] /= (-1.0) ** (points - 1 - p) * factorial(p) * factorial(points - 1 - p)
+        right = right * (offset - p)
+    return first, np.moveaxis(weights, 0, -1)

@@ -139,6 +139,7 @@ def entries(room: Room) -> tuple[Entry, ...]:
 def _entry(module: str, name: str, found: Any) -> Entry | None:
     if inspect.ismodule(found):  # a module that is called like its function
         found = getattr(found, name)
+    offered, found = found, _undecorated(found)
     if inspect.isfunction(found) or inspect.isclass(found):
         kind = "class" if inspect.isclass(found) else "function"
     else:
@@ -147,8 +148,14 @@ def _entry(module: str, name: str, found: Any) -> Entry | None:
     if not str(home).startswith("helpers"):
         return None
     top = helpers.__all__
-    short = name in top and _same(getattr(helpers, name), name, found) and kind != "data"
+    short = name in top and _same(getattr(helpers, name), name, offered) and kind != "data"
     return Entry(f"helpers.{name}" if short else f"{module}.{name}", module, kind, found)
+
+
+def _undecorated(found: Any) -> Any:
+    """Give the function under decorators such as ``functools.cache``; anything else as it is."""
+    inner = inspect.unwrap(found) if callable(found) else found
+    return inner if inspect.isfunction(inner) else found
 
 
 def _same(offered: Any, name: str, found: Any) -> bool:

@@ -83,6 +83,11 @@ def test_page_names_no_foreign_resource(page_name):
     assert foreign == []
 
 
+def test_no_page_shows_an_address_in_memory(page_name):
+    shown = soup_of(page_name).find("article").get_text()
+    assert re.findall(r"\b0x[0-9a-f]{6,}", shown) == []
+
+
 def test_no_script_or_style_loads_from_another_host():
     foreign = []
     for path in [*SITE.rglob("*.css"), *SITE.rglob("*.html")]:
