@@ -14,6 +14,8 @@ __all__ = ["main"]
 
 #: Exit status when the table or the options are wrong.
 WRONG_INPUT = 2
+#: Exit status when the system does not let a file be read or written.
+REFUSED = 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a CSV file with one row per cohort and make a folder with report.html, "
         "results.json and every table of results as CSV. Columns that are called group and "
         "follow_up (months) are used without being named. Exit status 2: the table or an option "
-        "is wrong; every problem is printed and nothing is written.",
+        "is wrong; every problem is printed and nothing is written. A folder that holds an earlier "
+        "report gets the new one; files that the report did not write, or that were changed "
+        "since, are never touched.",
     )
     made.add_argument("table", help="CSV file (comma, UTF-8, header in the first row)")
     made.add_argument("--out", metavar="DIR", help="folder to make; default: TABLE-report here")
@@ -67,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 2 when the table or the options are wrong.
+        Exit status: 0; 2 when the table or the options are wrong; 1 when the system does not let
+        a file be read or written.
 
     Examples
     --------
@@ -84,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MetaAnalysisError as error:
         print(_in_words(error), file=sys.stderr)
         return WRONG_INPUT
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return REFUSED
 
 
 def _in_words(error: MetaAnalysisError) -> str:

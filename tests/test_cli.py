@@ -65,6 +65,29 @@ def test_a_missing_file_is_explained(capsys):
     assert "no such file" in capsys.readouterr().err
 
 
+def test_a_second_report_keeps_the_files_of_the_reader(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(STROKE), "--quiet"]) == 0
+    mine = tmp_path / "stroke-report" / "notes.docx"
+    mine.write_bytes(b"precious")
+    assert main(["report", str(STROKE), "--quiet"]) == 0
+    assert mine.read_bytes() == b"precious"
+    (tmp_path / "stroke-report" / "report.html").write_text("with my remarks")
+    assert main(["report", str(STROKE), "--quiet"]) == 2
+    assert "report.html" in capsys.readouterr().err
+    assert (tmp_path / "stroke-report" / "report.html").read_text() == "with my remarks"
+
+
+def test_a_disk_that_refuses_is_explained(tmp_path, monkeypatch, capsys):
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied", "stroke-report")
+
+    monkeypatch.setattr("helpers.report.files.tempfile.mkdtemp", refuse)
+    out = str(tmp_path / "mine")
+    assert main(["report", str(STROKE), "--quiet", "--out", out]) == 1
+    assert "Permission denied: 'stroke-report'" in capsys.readouterr().err
+
+
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "helpers", "template"]
     found = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -125,12 +125,14 @@ class Report:
         Parameters
         ----------
         folder : path
-            Made now, or an earlier report, which is replaced. Nothing is left half-written.
+            Made now, or the folder of an earlier report: its files are replaced, all others
+            stay. ``manifest.json`` lists the files that the report wrote. Nothing is left
+            half-written.
 
         Raises
         ------
         MetaAnalysisError
-            The folder holds something else.
+            The folder holds something else and no report, or a file of the report was changed.
         """
         return files.write(Path(folder), self.html, self.to_dict(), self.frames())
 
