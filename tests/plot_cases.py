@@ -103,7 +103,7 @@ def real(what: str):
     return {
         "products": lambda: subgroups(cohorts(), by="product", **COLUMNS, model="random"),
         "effects": shifted,
-        "infection": lambda: claim_multiverse(load_cohorts(), "infection"),
+        "infection-half": lambda: claim_multiverse(load_cohorts(), "infection-half"),
         "null": lambda: simulate_null(fit(), replicates=100),
         "eleven": lambda: cause_table("all, eleven causes"),
         "setting": lambda: cause_table("setting"),
@@ -306,7 +306,7 @@ CASES: dict[str, Case] = {
     "specification_curve": Case(
         {
             "real": lambda: plots.specification_curve(
-                real("infection"), mark=real("infection").find(PUBLISHED)
+                real("infection-half"), mark=real("infection-half").find(PUBLISHED)
             ),
             "one": lambda: plots.specification_curve(
                 judge(
@@ -315,7 +315,7 @@ CASES: dict[str, Case] = {
             ),
         },
         "%",
-        lambda: [prose.count(real("infection").ok.sum())],
+        lambda: [prose.count(real("infection-half").ok.sum())],
     ),
     "posterior": Case(
         {

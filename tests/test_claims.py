@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from helpers import load_causes, load_cohorts, load_published, pool
 from helpers.corrections import apply_corrections
@@ -11,6 +12,7 @@ from helpers.multiverse import multiverse
 from helpers.multiverse.claim_choices import without_idle
 from helpers.multiverse.claims import (
     CLAIMS,
+    HEADLINES,
     PUBLISHED,
     claim_multiverse,
     claims_frame,
@@ -18,6 +20,7 @@ from helpers.multiverse.claims import (
 )
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+NO_COVID = "setting, without COVID-19"
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +92,9 @@ def test_the_published_analysis_is_one_of_them(every):
     result = every["mcl-lbcl"]
     value = result.frame.loc[result.find(PUBLISHED), "value"]
     assert value == pytest.approx(entity["MCL"] / entity["LBCL"], rel=1e-5)
-    result = every["infection"]
-    assert result.find(PUBLISHED) == 1
+    for key in ("infection", "infection-half"):
+        assert every[key].find(PUBLISHED) == 1
+    result = every["infection-half"]
     with pytest.raises(MetaAnalysisError, match="no level 'raw'"):
         result.find({"setting": "raw"})
     with pytest.raises(MetaAnalysisError, match="expected exactly 1"):
@@ -135,39 +139,89 @@ def test_axi_cel_against_tisa_cel_in_lymphoma_alone(cohorts, every):
         assert row["value"].item() == pytest.approx(groups[0] / groups[1], rel=1e-9)
 
 
+def infections_by_hand():
+    """Deaths from infection and from every other specific cause, from the file alone."""
+    deaths = load_causes().groupby(["grouping", "level", "cause"], observed=True)["deaths"].sum()
+    table = {}
+    for covid, grouping in (("counted as infection", "setting"), ("left out", NO_COVID)):
+        for place, parts in (
+            ("trial", ["trial"]),
+            ("real-world", ["real-world"]),
+            ("all", ["trial", "real-world"]),
+        ):
+            table[covid, place] = sum(deaths[grouping, part] for part in parts)
+    return table
+
+
+def test_covid_19_is_an_infection_in_every_analysis(every):
+    for key in ("infection", "infection-half"):
+        result = every[key]
+        assert result.choices["COVID-19 deaths"] == ("counted as infection", "left out")
+        text = " ".join(level for levels in result.choices.values() for level in levels)
+        assert "not an infection" not in text
+
+
 def test_the_share_of_infection_is_a_ratio_of_counts(cohorts, every):
     causes = load_causes()
     whole = causes[causes["grouping"] == "all, eleven causes"].set_index("cause")["deaths"]
-    setting = causes[causes["grouping"] == "setting"]
-    clear = causes[causes["grouping"] == "setting, without COVID-19"]
-    infections = {
-        "all": clear.loc[clear["cause"] == "infection", "deaths"].sum(),
-        "with": setting.loc[setting["cause"] == "infection", "deaths"].sum(),
-    }
-    assert infections["with"] == whole["infection"]
-    frame = every["infection"].frame
+    named = infections_by_hand()
+    frame = every["infection-half"].frame
     frame = frame[(frame["interval of the share"] == "Wilson") & (frame["setting"] == "all")]
-    value = frame.set_index(["deaths counted", "COVID-19 is"])["value"]
+    value = frame.set_index(["deaths counted", "COVID-19 deaths"])["value"]
     died = cohorts["nonrelapse_deaths"].sum()
-    covid = infections["with"] - infections["all"]
-    assert value["all nonrelapse deaths", "an infection"] == whole["infection"] / died
-    assert value["without unknown", "an infection"] == whole["infection"] / (
+    counted, left_out = (named[c, "all"] for c in ("counted as infection", "left out"))
+    assert counted["infection"] == whole["infection"]
+    covid = counted["infection"] - left_out["infection"]
+    assert covid == counted.sum() - left_out.sum() > 0
+    assert value["all nonrelapse deaths", "counted as infection"] == whole["infection"] / died
+    assert value["without unknown", "counted as infection"] == whole["infection"] / (
         whole.sum() - whole["unknown"]
     )
-    named = setting["deaths"].sum()
-    assert value["without unknown, organ failure, other", "left out"] == infections["all"] / (
-        named - covid
+    assert (
+        value["without unknown, organ failure, other", "left out"]
+        == left_out["infection"] / left_out.sum()
     )
-    assert value["all nonrelapse deaths", "not an infection"] == infections["all"] / died
+    # COVID-19 deaths leave the numerator and the denominator together.
+    assert value["all nonrelapse deaths", "left out"] == left_out["infection"] / (died - covid)
+
+
+def test_infection_is_compared_with_the_next_most_frequent_cause(every):
+    frame = every["infection"].frame.set_index(
+        ["other causes", "COVID-19 deaths", "setting", "interval of the share"]
+    )
+    together = "CAR-T-specific effects together"
+    for (covid, place), deaths in infections_by_hand().items():
+        others = deaths.drop("infection")
+        specific = others[["CRS", "HLH", "neurotoxicity or ICANS"]].sum()
+        rest = others.drop(["CRS", "HLH", "neurotoxicity or ICANS"]).max()
+        for name, rival in (
+            ("each cause by itself", others.max()),
+            (together, max(specific, rest)),
+        ):
+            both = deaths["infection"] + rival
+            exact = scipy.stats.binomtest(int(deaths["infection"]), int(both)).proportion_ci()
+            row = frame.loc[name, covid, place, "Clopper-Pearson"]
+            assert row["value"] == pytest.approx(deaths["infection"] / rival, rel=1e-12)
+            assert [row["lower"], row["upper"]] == pytest.approx(
+                [limit / (1 - limit) for limit in exact], rel=1e-7
+            )
+    assert every["infection"].share_certain.fraction == 1.0
 
 
 def test_what_cannot_be_counted_keeps_its_reason(every):
-    frame = every["infection"].frame
+    frame = every["infection-half"].frame
     missing = frame[frame["reason"] != ""]
     assert set(missing["deaths counted"]) == {"without unknown"}
     assert set(missing["setting"]) == {"trial", "real-world"}
     assert missing["value"].isna().all()
-    assert every["infection"].share_supporting.left_out == len(missing)
+    assert every["infection-half"].share_supporting.left_out == len(missing)
+
+
+def test_the_wording_of_the_abstract_is_no_headline(every):
+    assert set(HEADLINES) == set(CLAIMS) - {"infection-half"}
+    half, leading = every["infection-half"], every["infection"]
+    assert half.share_supporting.fraction < 1.0
+    assert leading.share_supporting.fraction == leading.share_certain.fraction == 1.0
 
 
 @pytest.mark.parametrize("key", list(CLAIMS))
@@ -183,7 +237,9 @@ def test_shares_are_counts_over_the_analyses_with_a_result(every, key):
     levels = result.by_choice()
     whole = levels.groupby("choice")["analyses"].sum()
     assert (whole <= len(result)).all()
-    assert whole["interval of the share" if key == "infection" else "interval"] == len(result)
+    assert whole["interval of the share" if key.startswith("infection") else "interval"] == len(
+        result
+    )
 
 
 def test_another_threshold_changes_the_support_but_no_estimate(cohorts, every):

@@ -47,7 +47,7 @@ def overlaps(ax):
 
 
 def test_few_analyses_are_drawn_one_by_one(every):
-    result = every["infection"]
+    result = every["infection-half"]
     ax = specification_curve(result)
     assert line(ax).get_ydata() == pytest.approx(np.sort(result.value[result.ok]))
     order = np.flatnonzero(result.ok)
@@ -77,7 +77,7 @@ def test_the_picture_stays_light_and_its_words_apart(every, key):
 
 
 def test_bars_cover_the_analyses_that_have_the_level(every):
-    result = every["infection"]
+    result = every["infection-half"]
     for label, path in levels(specification_curve(result)).items():
         corners = path.vertices
         x, y = corners[:, 0], corners[:, 1]
@@ -132,13 +132,13 @@ def test_a_multiverse_of_one_and_of_ones_own(cohorts):
 def test_axes_of_ones_own_need_room(every):
     _, ax = plt.subplots(figsize=(4, 4))
     with pytest.raises(MetaAnalysisError, match="this specification curve needs"):
-        specification_curve(every["infection"], ax=ax)
+        specification_curve(every["infection-half"], ax=ax)
     _, ax = plt.subplots(figsize=(14, 14))
-    assert specification_curve(every["infection"], ax=ax) is ax
+    assert specification_curve(every["infection-half"], ax=ax) is ax
 
 
 def test_a_mark_without_a_result_is_an_error(every):
-    result = every["infection"]
+    result = every["infection-half"]
     missing = int(np.flatnonzero(~result.ok)[0]) + 1
     for number in (0, missing, len(result.value) + 1):
         with pytest.raises(MetaAnalysisError, match="no specification with a result"):

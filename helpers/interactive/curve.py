@@ -69,7 +69,7 @@ def curve(
     ... )
     >>> claim = made.data["claims"]["infection"]
     >>> len(claim["packed"]) // sum(claim["widths"])
-    63
+    36
     """
     from helpers import plots
 

@@ -302,7 +302,7 @@ class ClaimMultiverse:
         --------
         >>> from helpers import load_cohorts
         >>> from helpers.multiverse.claims import claim_multiverse
-        >>> claim_multiverse(load_cohorts(), "infection").printed(0.509)
+        >>> claim_multiverse(load_cohorts(), "infection-half").printed(0.509)
         '50.9\u202f%'
         """
         return prose.percent(value) if self.claim.unit == "percent" else prose.number(value)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLAIMS",
+    "HEADLINES",
     "PUBLISHED",
     "Claim",
     "ClaimMultiverse",
@@ -42,7 +43,8 @@ __all__ = [
     "judge",
 ]
 
-#: The claims by key.
+#: The claims by key. "infection-half" is the wording of the abstract; whether it is true depends
+#: on the denominator, so that the book's own claim is "infection".
 CLAIMS: Mapping[str, Claim] = MappingProxyType(
     {
         claim.key: claim
@@ -77,6 +79,13 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
             ),
             Claim(
                 "infection",
+                "Infection is the leading cause of nonrelapse death",
+                "Deaths from infection, relative to the next most frequent cause",
+                1.0,
+                "ratio",
+            ),
+            Claim(
+                "infection-half",
                 "Infection causes more than half of the nonrelapse deaths",
                 "Share of infection among nonrelapse deaths",
                 0.5,
@@ -85,6 +94,9 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
         )
     }
 )
+
+#: The book's own claims: all but those that are only checked because the review makes them.
+HEADLINES: tuple[str, ...] = tuple(key for key in CLAIMS if key != "infection-half")
 
 #: What the review did, for `ClaimMultiverse.find`.
 PUBLISHED: Mapping[str, str] = MappingProxyType(
@@ -99,7 +111,8 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "overlap": "all kept",
         "disease": "LBCL alone",
         "deaths counted": "all nonrelapse deaths",
-        "COVID-19 is": "an infection",
+        "other causes": "each cause by itself",
+        "COVID-19 deaths": "counted as infection",
         "setting": "all",
         "interval of the share": "Wilson",
     }
@@ -122,7 +135,8 @@ def claim_multiverse(
     cohorts : DataFrame
         As `helpers.load_cohorts` gives it (the published values: the corrections are a choice).
     claim : str
-        A key of `CLAIMS`: "overall", "mcl-lbcl", "axi-tisa", "cilta-ide" or "infection".
+        A key of `CLAIMS`: "overall", "mcl-lbcl", "axi-tisa", "cilta-ide", "infection" or
+        "infection-half".
     null : float, optional
         Another value that the quantity is to exceed.
     level : float
@@ -156,8 +170,13 @@ def claim_multiverse(
     there falls on the log ratio: the interval holds 1 exactly when the interval of the model
     scale holds 0.
 
-    The share of infection has no pooled analysis, because causes are public as totals alone. Its
-    choices are the deaths in the denominator, COVID-19, the setting and the interval.
+    Causes have no pooled analysis, because they are public as totals alone. "infection" compares
+    the deaths from infection with those from the next most frequent specific cause; the choices
+    are whether effects that only CAR T-cells have count as one cause, whether deaths from
+    COVID-19 are counted or left out, the setting and the interval (given the sum of the two counts
+    the first is binomial). The causes of deaths without a specific cause are not guessed.
+    "infection-half" is the share; its choices are the deaths in the denominator, COVID-19, the
+    setting and the interval. COVID-19 is an infection in every analysis that counts it.
 
     Examples
     --------
@@ -181,8 +200,8 @@ def _analyse(
 ) -> ClaimMultiverse:
     """Analyse a claim; the choices of the data may be at hand already."""
     claim = about.key
-    if claim == "infection":
-        return _infection(cohorts, about, level)
+    if claim in _CAUSES:
+        return _CAUSES[claim](cohorts, about, level)
     data = dict(data_choices(cohorts) if data is None else data)
     if claim == "axi-tisa":
         indolent = (cohorts["entity"] == "IL").to_numpy(dtype=bool)
@@ -338,20 +357,52 @@ _DEATHS = (
     "without unknown",
     "without unknown, organ failure, other",
 )
-_COVID = ("an infection", "not an infection", "left out")
+# COVID-19 is an infection. Its deaths may be left out, to see what remains without the pandemic;
+# counting them as deaths of another cause would be an error, not a choice.
+_COVID = ("counted as infection", "left out")
+_OTHERS = ("each cause by itself", "CAR-T-specific effects together")
 _SETTINGS = ("all", "trial", "real-world")
 _INTERVALS = ("wilson", "clopper-pearson", "agresti-coull")
+_Counts = Mapping[tuple[str, ...], tuple[float, float]]
+
+
+def _parts(where: str) -> tuple[str, ...]:
+    return _SETTINGS[1:] if where == "all" else (where,)
+
+
+def _deaths_by_cause() -> pd.Series[Any]:
+    keys = ["grouping", "level", "cause"]
+    return load_causes().groupby(keys, observed=True)["deaths"].sum()
+
+
+def _leading(_: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
+    """Deaths from infection relative to those from the next most frequent specific cause."""
+    from helpers.causes import SPECIFIC
+
+    total = _deaths_by_cause()
+    counts: dict[tuple[str, ...], tuple[float, float]] = {}
+    for others, covid, where in product(_OTHERS, _COVID, _SETTINGS):
+        grouping = "setting" if covid == _COVID[0] else "setting, without COVID-19"
+        deaths: dict[str, float] = {}
+        for part in _parts(where):
+            for cause, number in total[grouping, part].items():
+                together = others == _OTHERS[1] and cause in SPECIFIC
+                name = "CAR-T-specific" if together else str(cause)
+                deaths[name] = deaths.get(name, 0.0) + float(number)
+        infections = deaths.pop("infection")
+        counts[others, covid, where] = (infections, infections + max(deaths.values()))
+    choices = {"other causes": _OTHERS, "COVID-19 deaths": _COVID, "setting": _SETTINGS}
+    return _counted(claim, choices, counts, level, odds=True)
 
 
 def _infection(cohorts: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
     """Share of infection among the deaths, from the totals by cause."""
-    causes = load_causes()
-    total = causes.groupby(["grouping", "level", "cause"], observed=True)["deaths"].sum()
+    total = _deaths_by_cause()
     died = cohorts.groupby(cohorts["setting"].astype(str), observed=True)["nonrelapse_deaths"].sum()
     whole = total["all, eleven causes", "all"]
-    counts: dict[tuple[str, str, str], tuple[float, float]] = {}
-    for where, deaths, covid in product(_SETTINGS, _DEATHS, _COVID):
-        parts = _SETTINGS[1:] if where == "all" else (where,)
+    counts: dict[tuple[str, ...], tuple[float, float]] = {}
+    for deaths, covid, where in product(_DEATHS, _COVID, _SETTINGS):
+        parts = _parts(where)
         with_covid = sum(float(total["setting", part, "infection"]) for part in parts)
         without = sum(float(total["setting, without COVID-19", p, "infection"]) for p in parts)
         if deaths == _DEATHS[0]:
@@ -361,27 +412,38 @@ def _infection(cohorts: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiv
             size = float(whole.sum() - whole["unknown"]) if where == "all" else np.nan
         else:
             size = sum(float(total["setting", part].sum()) for part in parts)
-        infections = with_covid if covid == _COVID[0] else without
-        counts[where, deaths, covid] = (
-            infections,
-            size - (with_covid - without) if covid == _COVID[2] else size,
+        counts[deaths, covid, where] = (
+            (with_covid, size) if covid == _COVID[0] else (without, size - (with_covid - without))
         )
-    choices = {
-        "deaths counted": _DEATHS,
-        "COVID-19 is": _COVID,
-        "setting": _SETTINGS,
-        "interval of the share": tuple(name.title() for name in _INTERVALS),
-    }
+    choices = {"deaths counted": _DEATHS, "COVID-19 deaths": _COVID, "setting": _SETTINGS}
+    return _counted(claim, choices, counts, level, odds=False)
+
+
+def _counted(
+    claim: Claim,
+    choices: Mapping[str, tuple[str, ...]],
+    counts: _Counts,
+    level: float,
+    *,
+    odds: bool,
+) -> ClaimMultiverse:
+    """Shares with binomial intervals; as odds, the ratio of the two counts that make a share."""
+    names = tuple(name.title() for name in _INTERVALS)
+    choices = {**choices, "interval of the share": names}
     codes = np.array(list(product(*(range(len(x)) for x in choices.values()))), dtype=np.intp)
     value, lower, upper = (np.full(len(codes), np.nan) for _ in range(3))
     reason = np.full(len(codes), "", dtype=object)
-    for i, (d, c, s, m) in enumerate(codes.tolist()):
-        events, size = counts[_SETTINGS[s], _DEATHS[d], _COVID[c]]
+    for i, code in enumerate(codes.tolist()):
+        labels = [levels[c] for levels, c in zip(choices.values(), code, strict=True)]
+        events, size = counts[tuple(labels[:-1])]
         if not np.isfinite(size):
             reason[i] = "deaths of unknown cause are not counted by setting"
             continue
-        low, high = study_interval([events], [size], method=_INTERVALS[m], level=level)
+        low, high = study_interval([events], [size], method=_INTERVALS[code[-1]], level=level)
         value[i], lower[i], upper[i] = events / size, low[0], high[0]
+    if odds:
+        # Given their sum, the first of two multinomial counts is binomial.
+        value, lower, upper = (x / (1.0 - x) for x in (value, lower, upper))
     return ClaimMultiverse(
         claim,
         MappingProxyType(choices),
@@ -395,3 +457,9 @@ def _infection(cohorts: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiv
         level,
         distinct=int((reason == "").sum()),
     )
+
+
+_CAUSES: Mapping[str, Callable[[pd.DataFrame, Claim, float], ClaimMultiverse]] = {
+    "infection": _leading,
+    "infection-half": _infection,
+}

@@ -101,9 +101,9 @@ def specification_curve(
     >>> from helpers import load_cohorts
     >>> from helpers.multiverse.claims import claim_multiverse
     >>> from helpers.plots import show
-    >>> result = claim_multiverse(load_cohorts(), "infection")
+    >>> result = claim_multiverse(load_cohorts(), "infection-half")
     >>> show(specification_curve(result), "curve")  # doctest: +ELLIPSIS
-    Specification curve of 63 analyses. ...
+    Specification curve of 42 analyses. ...
     """
     from matplotlib import pyplot as plt
 

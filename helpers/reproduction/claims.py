@@ -21,6 +21,7 @@ from helpers.reproduction.status import DIFFERS, Comparison, compare
 if TYPE_CHECKING:
     import pandas as pd
 
+    from helpers.multiverse.claim_result import ClaimMultiverse
     from helpers.regression import RegressionResult
 
 __all__ = ["VERDICTS", "Check", "Claim", "claim_comparisons", "claims", "claims_frame"]
@@ -42,7 +43,7 @@ _MULTIVERSE = {
     "mcl": "mcl-lbcl",
     "axi-cel": "axi-tisa",
     "cilta-cel": "cilta-ide",
-    "infection": "infection",
+    "infection": "infection-half",
 }
 _WHERE = {
     "patients": "data_extraction.ipynb",
@@ -244,11 +245,23 @@ _CHECKS: Mapping[str, Callable[[], list[Check]]] = {
 }
 
 
-def _multiverse_check(key: str) -> Check:
+def _multiverse(key: str) -> ClaimMultiverse:
     from helpers.evidence import load_cohorts
     from helpers.multiverse.claims import claim_multiverse
 
-    result = claim_multiverse(load_cohorts(), _MULTIVERSE[key])
+    return claim_multiverse(load_cohorts(), key)
+
+
+def _book_claim(key: str) -> str:
+    """Say what the book claims instead, where a claim of the abstract depends on definitions."""
+    if key != "infection":
+        return ""
+    result = _multiverse("infection")
+    return f"The book's claim, “{result.claim.statement}”, {result.sentence}."
+
+
+def _multiverse_check(key: str) -> Check:
+    result = _multiverse(_MULTIVERSE[key])
     share = result.share_certain
     return Check(
         "Holds, with its interval, in nearly all defensible analyses",
@@ -288,7 +301,7 @@ def claims() -> tuple[Claim, ...]:
                 verdict,
                 checks,
                 _WHERE[key],
-                number.note if number else "",
+                " ".join(filter(None, (number.note if number else "", _book_claim(key)))),
             )
         )
     return tuple(found)

@@ -275,7 +275,7 @@ def multiverse() -> tuple[Question, ...]:
 
     data = cohorts()
     certain = {}
-    for key in ("overall", "mcl-lbcl", "cilta-ide", "infection"):
+    for key in ("overall", "mcl-lbcl", "cilta-ide", "infection-half"):
         share = claim_multiverse(data, key).share_certain
         certain[CLAIMS[key].statement] = share.count / share.of
     return (
