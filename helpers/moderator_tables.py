@@ -189,6 +189,6 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
             "factor": "p of its factor",
             "omnibus": "p of all factors",
         },
-        notes=[f"{row.variant}: {row.reason}." for row in lost.itertuples()],
+        notes=[f"{row.variant}: {row.reason.removesuffix('.')}." for row in lost.itertuples()],
         name=name,
     )

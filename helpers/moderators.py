@@ -216,7 +216,8 @@ def regression_variants(
 
     Examples
     --------
-    >>> [v.name for v in regression_variants("MM: all factors") if v.fit is None]
+    >>> made = regression_variants("MM: all factors")
+    >>> [v.name for v in made if "no-omnibus" in [c.code for c in v.fit.cautions]]
     ['ML, robust (CR2), cohort as cluster']
     """
     made = []
@@ -244,8 +245,8 @@ def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame
     -------
     DataFrame
         variant, odds_ratio, lower, upper, p (of the coefficient), factor (p of all coefficients
-        of its factor), omnibus (p of all moderators), reason. A variant without a fit has missing
-        numbers.
+        of its factor), omnibus (p of all moderators), reason. What a variant does not have is
+        missing, and the reason says why.
 
     Raises
     ------
@@ -264,7 +265,7 @@ def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame
     rows = []
     for variant in variants:
         row: dict[str, Any] = {"variant": variant.name}
-        fit = variant.fit
+        fit, reason = variant.fit, ""
         if fit is not None:
             if term not in fit.names:
                 names = ", ".join(fit.names)
@@ -275,12 +276,23 @@ def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame
                 "lower": float(np.exp(line["ci_lower"])),
                 "upper": float(np.exp(line["ci_upper"])),
                 "p": float(line["p"]),
-                "factor": fit.test_terms(term.partition("[")[0]).p,
+                "factor": _factor_p(fit, term.partition("[")[0]),
                 "omnibus": fit.omnibus.p,
             }
-        rows.append({**row, "reason": variant.reason})
+            reason = " ".join(c.message for c in fit.cautions if c.code == "no-omnibus")
+        rows.append({**row, "reason": variant.reason or reason})
     columns = ["variant", "odds_ratio", "lower", "upper", "p", "factor", "omnibus", "reason"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _factor_p(fit: RegressionResult, factor: str) -> float:
+    """P-value of all coefficients of a factor; NaN with too few clusters for a joint test."""
+    from helpers.regression.robust import TooFewClustersError
+
+    try:
+        return fit.test_terms(factor).p
+    except TooFewClustersError:
+        return float("nan")
 
 
 def cross_tabulation(

@@ -31,7 +31,7 @@ from helpers.regression.nested import (
     solve_nested,
 )
 from helpers.regression.nested_result import MultilevelResult
-from helpers.regression.parts import FEW_DF, residual_heterogeneity
+from helpers.regression.parts import FEW_DF, omnibus_of, residual_heterogeneity
 from helpers.regression.problem import Problem
 from helpers.regression.robust import ROBUST, RobustCovariance, robust_covariance
 from helpers.regression.wald import ModelTest, wald_test
@@ -189,12 +189,12 @@ def _fit(
         cov, df = sandwich.cov, sandwich.df(np.eye(p))
     L = np.eye(p)[list(design.moderators)]
     label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
-    zero = np.zeros(len(L))
-    omnibus = (
-        wald_test(beta, cov, L, zero, None if test == "z" else float(k - p), label)
-        if sandwich is None
-        else sandwich.test(beta, L, zero, label)
-    )
+    impossible: tuple[Caution, ...] = ()
+    if sandwich is None:
+        df2 = None if test == "z" else float(k - p)
+        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+    else:
+        omnibus, impossible = omnibus_of(sandwich, beta, L, label)
     between, within = (float(x) for x in best.variances)
     fixed = fit_regression(problem.yi, problem.vi, problem.X, tau2=between + within)
     heterogeneity = residual_heterogeneity(fixed, problem)
@@ -228,7 +228,7 @@ def _fit(
         between_test=_between_test(data, best, restricted),
         converged=best.converged,
         maxima=best.maxima,
-        cautions=_cautions(best, studies, len(data.starts), robust, df),
+        cautions=(*impossible, *_cautions(best, studies, len(data.starts), robust, df)),
         design=design,
         problem=problem,
         data=studies,

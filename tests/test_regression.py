@@ -104,7 +104,7 @@ def test_columns_that_cannot_be_told_apart_are_named() -> None:
     for formula, words in {
         "follow_up + twice": r"twice is a linear combination of follow_up",
         "product + copy": r"copy\[T.cilta\] is a linear combination of product\[T.cilta\]",
-        "one": r"one is a linear combination of Intercept",
+        "one": r"one value of 'one' \(always 1.0\)",
         "cr(follow_up, df=3)": r"cr\(.*constraints='center'",
         "I(follow_up * 0)": r"is 0 in every row",
     }.items():
@@ -508,3 +508,54 @@ def test_several_maxima_of_thousands_of_studies_stay_linear_in_memory() -> None:
     fit = fit_regression(y, v, x)
     assert fit.tau2[0] == pytest.approx(0.4, abs=0.1)
     np.testing.assert_allclose(fit.beta[0], [0.2, 0.3], atol=0.06)
+
+
+# --- moderators without a comparison, tests without enough clusters ------------------------------
+
+
+@pytest.mark.parametrize("formula", ["arm", "C(arm)", "0 + arm", "product + arm", "arm:product"])
+def test_a_moderator_with_one_level_is_named_and_never_a_test_of_the_mean(formula: str) -> None:
+    data = table().assign(arm="a")
+    with pytest.raises(MetaAnalysisError, match=r"one value of 'arm' \(always a\)"):
+        fitted(formula, data)
+    # the other level goes with the only row that has it
+    data.loc[7, ["arm", "deaths"]] = ["b", None]
+    with pytest.raises(MetaAnalysisError, match=r"29 included .*left out: c7: events missing"):
+        fitted(formula, data)
+
+
+def test_a_factor_made_in_the_formula_needs_two_levels_too() -> None:
+    for formula in ("C(follow_up > 0)", "0 + C(follow_up > 0)"):
+        with pytest.raises(MetaAnalysisError, match="has one level in the 30 included studies"):
+            fitted(formula)
+
+
+def test_a_model_of_the_mean_is_asked_for_by_name() -> None:
+    fit = fitted("1")
+    assert fit.omnibus.label == "all coefficients"
+    assert fit.vif().empty
+    with pytest.raises(MetaAnalysisError, match="no moderators to test"):
+        fit.test_terms()
+
+
+@pytest.mark.parametrize("robust", ["CR0", "CR1", "CR2"])
+def test_coefficients_come_back_where_their_joint_test_is_impossible(robust: str) -> None:
+    """Two levels of one study each fit perfectly: the scores have rank 1, and so has the test."""
+    y, v = np.array([1.28, 0.34, 1.02, -1.16, 0.64]), np.array([0.14, 0.23, 0.26, 0.34, 0.28])
+    level = np.array(list("uvwuu"))
+    data = pd.DataFrame({"y": y, "v": v, "level": level, "cluster": range(5)})
+    fit = meta_regression(
+        data, "level", yi="y", vi="v", cluster="cluster", robust=robust, model="common"
+    )
+    w = 1 / v[level == "u"]
+    mean = w @ y[level == "u"] / w.sum()
+    assert fit.coefficients["estimate"].tolist() == pytest.approx([mean, y[1] - mean, y[2] - mean])
+    scores = w * (y[level == "u"] - mean) / w.sum()
+    if robust == "CR0":
+        assert fit.coefficients["se"].tolist() == pytest.approx([np.linalg.norm(scores)] * 3)
+    assert np.isnan(fit.omnibus.p)
+    assert fit.omnibus.kind == "not defined"
+    assert "too few clusters" in {c.code: c.message for c in fit.cautions}["no-omnibus"]
+    assert json.loads(json.dumps(fit.to_dict()))["omnibus"]["p"] is None
+    with pytest.raises(MetaAnalysisError, match="too few clusters to test 2 coefficients at once"):
+        fit.test_terms("level")

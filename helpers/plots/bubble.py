@@ -287,6 +287,8 @@ def _verdict(fit: RegressionResult) -> str:
     r2 = "" if fit.R2 is None else (
         f"; it accounts for {prose.number(fit.R2, 0)}{prose.THIN}% of the variance between cohorts"
     )  # fmt: skip
+    if np.isnan(fit.omnibus.p):
+        return f"There are too few clusters for a test of the moderator{r2}."
     return f"The test of the moderator gives {prose.p_value(fit.omnibus.p)}{r2}."
 
 

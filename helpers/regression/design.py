@@ -146,7 +146,9 @@ def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
     return tuple(str(c) for c in data.columns if str(c) in wanted)
 
 
-def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> Design:
+def build_design(
+    formula: str, data: pd.DataFrame, labels: tuple[str, ...], left_out: str = ""
+) -> Design:
     """Design matrix of complete rows.
 
     Parameters
@@ -157,12 +159,14 @@ def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> D
         Included rows, without missing moderators.
     labels : tuple of str
         Their study labels, for messages.
+    left_out : str
+        Which rows are not among them and why, for the message on a moderator that lost a level.
 
     Raises
     ------
     MetaAnalysisError
-        A formula that cannot be evaluated, a moderator that is not finite, or columns that are
-        linear combinations of others (all named).
+        A formula that cannot be evaluated, a moderator that is not finite or has the same value
+        in all rows, or columns that are linear combinations of others (all named).
 
     Examples
     --------
@@ -177,6 +181,7 @@ def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> D
     used = required_columns(formula, data)
     table = data.loc[:, list(used)].reset_index(drop=True)
     levels: dict[str, tuple[Any, ...]] = {}
+    _refuse_constant(formula, table, left_out)
     for column in used:
         series = table[column]
         if str(series.dtype) == "category":
@@ -205,6 +210,12 @@ def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> D
         )
     terms = {str(term): tuple(map(int, at)) for term, at in spec.term_indices.items()}
     intercept = terms.pop("1", ())
+    flat = [term for term, at in terms.items() if not at or (len(names) == 1 and not np.ptp(x))]
+    if flat:
+        raise MetaAnalysisError(
+            f"formula {formula!r}: {', '.join(flat)} has one level in the {len(x)} included "
+            "studies, so that there is nothing to compare; expected at least two levels"
+        )
     _check_rank(formula, x, names)
     return Design(
         _right_side(formula),
@@ -216,6 +227,22 @@ def build_design(formula: str, data: pd.DataFrame, labels: tuple[str, ...]) -> D
         levels,
         used,
     )
+
+
+def _refuse_constant(formula: str, table: pd.DataFrame, left_out: str) -> None:
+    """Name the moderators that have one value in all included studies.
+
+    Without this a moderator with one level leaves a model of the mean alone, and what is called
+    the test of the moderators is a test of that mean.
+    """
+    flat = [c for c in table.columns if table[c].nunique() == 1]
+    if len(table) > 1 and flat:
+        named = ", ".join(f"{c!r} (always {table[c].iloc[0]})" for c in flat)
+        raise MetaAnalysisError(
+            f"formula {formula!r}: in the {len(table)} included studies there is one value of "
+            f"{named}, so that there is nothing to compare{left_out}; expected at least two "
+            "values. Leave it out of the formula ('1' is a model without moderators)"
+        )
 
 
 def _is_numeric(series: pd.Series[Any]) -> bool:

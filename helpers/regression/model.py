@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from helpers.effects import Measure, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.parts import Caution
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 from helpers.pooling.tau2 import TAU2_METHODS
 from helpers.regression.core import RegressionFit
@@ -17,6 +18,7 @@ from helpers.regression.design import Design, build_design, required_columns
 from helpers.regression.parts import (
     cautions,
     cluster_robust,
+    omnibus_of,
     r_squared,
     refuse_separation,
     residual_heterogeneity,
@@ -232,7 +234,9 @@ def read_regression_data(
     if not keep.any():
         raise MetaAnalysisError(f"formula {formula!r}: no study has all that is needed")
     labels = tuple(s for s, taken in zip(studies.labels, keep, strict=True) if taken)
-    design = build_design(formula, data.loc[keep], labels)
+    why = [f"{s}: {r}" for s, r in zip(studies.labels, studies.reason, strict=True) if r]
+    left_out = f" (left out: {'; '.join(why[:5])}{'; ...' if why[5:] else ''})" if why else ""
+    design = build_design(formula, data.loc[keep], labels, left_out)
     return (
         studies,
         moderators,
@@ -280,8 +284,9 @@ def _result(
     L = np.eye(p)[list(design.moderators)]
     label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
     omnibus: ModelTest
+    impossible: tuple[Caution, ...] = ()
     if sandwich_ is not None:
-        omnibus = sandwich_.test(beta, L, np.zeros(len(L)), label)
+        omnibus, impossible = omnibus_of(sandwich_, beta, L, label)
     else:
         df2 = None if test == "z" else float(k - p)
         omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
@@ -310,7 +315,7 @@ def _result(
         loglik=float(fit.loglik[0]),
         loglik_restricted=float(fit.loglik_restricted[0]),
         converged=bool(fit.converged[0]),
-        cautions=cautions(fit, problem, design, studies, test, kind, df),
+        cautions=(*impossible, *cautions(fit, problem, design, studies, test, kind, df)),
         design=design,
         problem=problem,
         data=studies,

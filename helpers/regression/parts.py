@@ -15,11 +15,24 @@ from helpers.regression.core import RegressionFit, fit_regression
 from helpers.regression.design import Design
 from helpers.regression.diagnostics import typical_variance
 from helpers.regression.problem import Problem
-from helpers.regression.robust import RobustCovariance, robust_covariance, sandwich
+from helpers.regression.robust import (
+    RobustCovariance,
+    TooFewClustersError,
+    robust_covariance,
+    sandwich,
+)
+from helpers.regression.wald import ModelTest
 
 Array = NDArray[np.float64]
 
-__all__ = ["cautions", "cluster_robust", "r_squared", "refuse_separation", "residual_heterogeneity"]
+__all__ = [
+    "cautions",
+    "cluster_robust",
+    "omnibus_of",
+    "r_squared",
+    "refuse_separation",
+    "residual_heterogeneity",
+]
 
 #: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
 STUDIES_PER_COEFFICIENT = 10
@@ -71,6 +84,21 @@ def cluster_robust(
     return RobustCovariance(
         kind, back @ cov @ back.T, int(codes.max()) + 1, None, None, np.asarray(fit.cov[0])
     )
+
+
+def omnibus_of(
+    robust: RobustCovariance, beta: Array, L: Array, label: str
+) -> tuple[ModelTest, tuple[Caution, ...]]:
+    """Robust test of all moderators; where there is none, NaN and a caution that says why.
+
+    The coefficients and their own tests are defined all the same.
+    """
+    try:
+        return robust.test(beta, L, np.zeros(len(L)), label), ()
+    except TooFewClustersError as error:
+        none = ModelTest(np.nan, len(L), None, np.nan, "not defined", label)
+        message = f"There is no joint test of {error}; those of single coefficients stand."
+        return none, (Caution("no-omnibus", message),)
 
 
 def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneity:

@@ -32,10 +32,16 @@ from helpers.regression.wald import ModelTest, wald_test
 
 Array = NDArray[np.float64]
 
-__all__ = ["ROBUST", "RobustCovariance", "robust_covariance", "sandwich"]
+__all__ = ["ROBUST", "RobustCovariance", "TooFewClustersError", "robust_covariance", "sandwich"]
 
 #: Types of cluster-robust covariance.
 ROBUST: tuple[str, ...] = ("CR0", "CR1", "CR2")
+
+_SINGULAR = 1e-10  # relative to the largest eigenvalue about 1: a correlation matrix of rank < q
+
+
+class TooFewClustersError(MetaAnalysisError):
+    """Several coefficients cannot be tested at once with so few clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,23 @@ class RobustCovariance:
         return float(np.trace(pieces) ** 2 / (pieces**2).sum())
 
     def test(self, beta: Array, L: Array, rhs: Array, label: str) -> ModelTest:
-        """Wald test of L beta = rhs, with Hotelling's T-squared for CR2."""
+        """Wald test of L beta = rhs, with Hotelling's T-squared for CR2.
+
+        Raises
+        ------
+        TooFewClustersError
+            The coefficients cannot be tested at once; each of them may still be.
+        """
+        q = len(L)
+        variance = L @ self.cov @ L.T
+        scale = np.sqrt(np.diagonal(variance))
+        if (scale > 0).all() and np.linalg.matrix_rank(
+            variance / np.outer(scale, scale), tol=_SINGULAR, hermitian=True
+        ) < np.linalg.matrix_rank(L):
+            # a level that one cluster alone determines has no residual: nothing is known of it
+            raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
         if self.own is None:
             return wald_test(beta, self.cov, L, rhs, float(self.clusters - len(beta)), label)
-        q = len(L)
         plain = wald_test(beta, self.cov, L, rhs, 1.0, label)
         if q == 1:
             df2 = float(self.df(L)[0])
@@ -96,7 +115,7 @@ class RobustCovariance:
         expected = np.einsum("iipq->pq", self._pieces(L))
         values, vectors = np.linalg.eigh(0.5 * (expected + expected.T))
         if values[0] <= 1e-12 * values[-1]:
-            raise MetaAnalysisError(f"{label}: too few clusters to test {q} coefficients at once")
+            raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
         root = vectors @ np.diag(values**-0.5) @ vectors.T
         pieces = self._pieces(root @ L)
         spread = (np.einsum("ijpp->ij", pieces) ** 2).sum() + np.einsum(
@@ -105,7 +124,7 @@ class RobustCovariance:
         eta = q * (q + 1) / float(spread)
         df2 = eta - q + 1.0
         if df2 <= 0:
-            raise MetaAnalysisError(f"{label}: too few clusters to test {q} coefficients at once")
+            raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
         f = plain.statistic * df2 / eta
         return ModelTest(f, q, df2, float(f_sf(f, q, df2)), "HTZ", label)
 
