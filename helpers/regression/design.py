@@ -235,7 +235,7 @@ def _refuse_constant(formula: str, table: pd.DataFrame, left_out: str) -> None:
     Without this a moderator with one level leaves a model of the mean alone, and what is called
     the test of the moderators is a test of that mean.
     """
-    flat = [c for c in table.columns if table[c].nunique() == 1]
+    flat = [c for c in table.columns if (table[c] == table[c].iloc[0]).all()]
     if len(table) > 1 and flat:
         named = ", ".join(f"{c!r} (always {table[c].iloc[0]})" for c in flat)
         raise MetaAnalysisError(
