@@ -12,14 +12,15 @@ doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from helpers import prose
-from helpers.distributions import beta_ppf, chi2_sf, expit, norm_ppf
+from helpers.distributions import beta_ppf, chi2_sf, expit
 from helpers.effects import get_measure
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from helpers.pooling.glmm_beta_binomial import fit_beta_binomial
-from helpers.pooling.intervals import Interval
+from helpers.pooling.glmm_beta_binomial import fit_beta_binomial, profile_beta_binomial
+from helpers.pooling.intervals import Interval, symmetric_interval
+from helpers.pooling.likelihood import included_counts
 from helpers.pooling.references import Methods, Reference
 from helpers.pooling.studies import StudyData, from_counts
 
@@ -73,8 +74,49 @@ class BetaBinomialResult:
     @property
     def ci(self) -> Interval:
         """Wald-type interval of the mean proportion, made on the logit scale."""
-        half = float(norm_ppf(0.5 + 0.5 * self.level)) * self.se
-        return Interval(float(expit(self.mu - half)), float(expit(self.mu + half)))
+        return self.mean_conf_int()
+
+    @property
+    def mean_estimate(self) -> float:
+        """Mean proportion over studies: in this model the estimate itself."""
+        return self.estimate
+
+    def mean_conf_int(
+        self, method: Literal["delta", "profile"] = "delta", level: float | None = None
+    ) -> Interval:
+        """Confidence interval of the mean proportion.
+
+        Parameters
+        ----------
+        method : {"delta", "profile"}
+            Wald-type on the logit scale (as `ci`), or profile likelihood over mean and correlation.
+        level : float, optional
+            Default: the level of the fit.
+
+        Raises
+        ------
+        UnsupportedError
+            Another method, or a level that is none.
+        MetaAnalysisError
+            The profile likelihood does not bound the mean at this level.
+
+        Examples
+        --------
+        >>> fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+        >>> [round(x, 3) for x in fit.mean_conf_int("profile")]
+        [0.043, 0.224]
+        """
+        level = self.level if level is None else level
+        if not 0.0 < level < 1.0:
+            raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+        if method == "delta":
+            limits = symmetric_interval(self.mu, self.se, level)
+        elif method == "profile":
+            counts = included_counts(self.data)
+            limits = profile_beta_binomial(*counts, self.mu, self.se, self.loglik, level)
+        else:
+            raise UnsupportedError(f"method={method!r}: expected delta or profile")
+        return Interval(float(expit(limits.lower)), float(expit(limits.upper)))
 
     @property
     def aic(self) -> float:

@@ -120,6 +120,10 @@ class BinomialLayer:
         logs = self._read(self.log_density[use], use, np.broadcast_to(x, (use.size, x.size)))
         return weights[use] @ np.exp(logs)
 
+    def mu_density_at(self, x: Array) -> Array:
+        """Density of mu given each tau, at points of its own, shape (J, M)."""
+        return np.exp(self._read(self.log_density, np.arange(self.tau.size), x))
+
     def predictive_density(self, x: Array, weights: Array) -> Array:
         """Density of the true effect of a new study at `x`."""
         return self._smoothed(self.log_density, x, weights, np.zeros_like(x))

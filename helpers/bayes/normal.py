@@ -70,6 +70,12 @@ class NormalLayer:
         """Density of mu at `x`, mixed over tau with `weights`."""
         return _mixture(x, self.mean, self.variance, weights)
 
+    def mu_density_at(self, x: Array) -> Array:
+        """Density of mu given each tau, at points of its own, shape (J, M)."""
+        sd = np.sqrt(self.variance)[:, None]
+        z = (x - self.mean[:, None]) / sd
+        return np.exp(-0.5 * np.minimum(z * z, 1480.0)) / (sd * np.sqrt(2.0 * np.pi))
+
     def predictive_density(self, x: Array, weights: Array) -> Array:
         """Density of the true effect of a new study at `x`."""
         return _mixture(x, self.mean, self.variance + self.tau**2, weights)

@@ -108,6 +108,42 @@ class Posterior:
         """Central credible interval of the mean effect on the display scale."""
         return self.rate.interval()
 
+    def mean_rate(self) -> DisplayMarginal:
+        """Distribution of the mean over studies on the display scale.
+
+        `rate` is the proportion (rate) of the median study; the mean over studies also hangs on
+        the between-study variance (see `helpers.pooling.population_mean`). The joint posterior of
+        mu and tau is carried over exactly, at every node of tau.
+
+        Raises
+        ------
+        UnsupportedError
+            For measures without a mean over studies (arcsine, Freeman-Tukey).
+
+        Examples
+        --------
+        >>> from helpers.bayes import posterior
+        >>> post = posterior(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
+        >>> mean = post.mean_rate()
+        >>> print(round(mean.median, 4), round(post.estimate, 4))
+        0.0796 0.0758
+        """
+        from helpers.bayes.population import population_marginal
+
+        marginal = population_marginal(
+            self.measure, self.mu, self._layer, self._weights, self.level
+        )
+        return DisplayMarginal(marginal, get_measure(self.measure), self._size)
+
+    @property
+    def mean_estimate(self) -> float:
+        """Posterior median of the mean over studies on the display scale (see `mean_rate`)."""
+        return self.mean_rate().median
+
+    def mean_conf_int(self, level: float | None = None) -> Interval:
+        """Central credible interval of the mean over studies on the display scale."""
+        return self.mean_rate().interval(level)
+
     def prediction_interval(self, level: float | None = None) -> Interval:
         """Central interval for the true rate in a new study on the display scale."""
         return self.new_rate.interval(level)

@@ -22,12 +22,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.distributions import chi2_isf
+from helpers.errors import ConvergenceError, MetaAnalysisError
 from helpers.pooling.glmm_counts import Array, Studies, relative_value
 from helpers.pooling.glmm_data import CountData, check_data
 from helpers.pooling.glmm_kernel import StudyTerms
 from helpers.pooling.glmm_optimise import FitStatus, Solution, solve_rows
+from helpers.pooling.intervals import Interval
+from helpers.pooling.roots import bracketed_root, expand
 
-__all__ = ["BetaBinomialFit", "BetaBinomialVariation", "fit_beta_binomial"]
+__all__ = [
+    "BetaBinomialFit",
+    "BetaBinomialVariation",
+    "fit_beta_binomial",
+    "profile_beta_binomial",
+]
 
 _SHIFT = 16  # arguments are raised above this before the asymptotic series
 _SERIES = 11  # terms of the expansion in phi where phi * m is small
@@ -135,6 +144,53 @@ def _fit(data: CountData, tol: float, max_iter: int) -> BetaBinomialFit:
         status=out.status,
         k=data.counts(),
     )
+
+
+def profile_beta_binomial(
+    events: Array, n: Array, mu: float, se: float, loglik: float, level: float
+) -> Interval:
+    """Profile-likelihood interval of the logit of the mean proportion.
+
+    Parameters
+    ----------
+    events, n
+        Counts, shape ``(k,)``.
+    mu, se, loglik
+        Estimate, its standard error, and the maximised log-likelihood.
+    level
+        Confidence level.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The profile does not fall enough on one side: the interval is unbounded.
+
+    Examples
+    --------
+    >>> x, n = np.array([3.0, 0.0, 8.0, 12.0, 2.0]), np.array([40.0, 25.0, 60.0, 55.0, 48.0])
+    >>> fit = fit_beta_binomial(x, n)
+    >>> low, high = profile_beta_binomial(
+    ...     x, n, float(fit.beta[0, 0]), float(fit.se[0, 0]), float(fit.loglik[0]), 0.95
+    ... )
+    >>> print(round(low, 3), round(high, 3))
+    -3.113 -1.24
+    """
+    data = check_data(events, n, None, None, None, "binomial")
+    cutoff = loglik - 0.5 * float(chi2_isf(1.0 - level, 1.0))
+
+    def above(at: Array) -> Array:
+        held = data.take(np.zeros(at.size, dtype=np.intp)).fixing(0, at)
+        return _fit(held, 1e-10, 100).loglik - cutoff
+
+    try:
+        inside, outside = expand(above, [mu, mu], [-2.0 * se, 2.0 * se], max_iter=12)
+    except ConvergenceError as error:
+        raise MetaAnalysisError(
+            f"the profile likelihood of the mean does not bound it at level {level:g}: the data "
+            "hold too little information"
+        ) from error
+    low, high = bracketed_root(above, inside, outside, rtol=1e-10, atol=1e-10 * se)
+    return Interval(float(low), float(high))
 
 
 @dataclass(frozen=True, slots=True)

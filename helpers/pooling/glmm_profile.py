@@ -28,6 +28,7 @@ from helpers.pooling.glmm_variation import TAU_MAX, NormalVariation
 __all__ = [
     "LimitStatus",
     "ProfileInterval",
+    "mu_sections",
     "profile_ci_mu",
     "profile_ci_tau2",
     "profile_loglik",
@@ -198,6 +199,64 @@ def profile_ci_tau2(fit: GLMMFit, level: float = 0.95) -> ProfileInterval:
     )
     ends = [(lower, lower_found), (np.where(found, np.exp(limit), np.inf), found)]
     return _interval(len(fit), fitted, ends, LimitStatus.AT_ZERO, level)
+
+
+def mu_sections(
+    fit: GLMMFit, tau2: Array, drop: float, coefficient: int = 0
+) -> tuple[Array, Array]:
+    """Values of a coefficient at which the log-likelihood has fallen by `drop`, at each `tau2`.
+
+    Parameters
+    ----------
+    fit
+        One fit (the first replicate is taken).
+    tau2
+        Variances to hold, shape ``(G,)``.
+    drop
+        How far below the maximum over all parameters, a positive number.
+    coefficient
+        Which coefficient; the others are maximised over.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper values, shape ``(G,)``: the same where the profile at `tau2` lies lower.
+
+    Examples
+    --------
+    >>> from helpers.pooling.glmm import fit_glmm
+    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+    >>> low, high = mu_sections(fit, np.array([0.5]), 2.0)
+    >>> bool(low[0] < fit.beta[0, 0] < high[0])
+    True
+    """
+    held = np.maximum(np.asarray(tau2, dtype=float), 0.0)
+    one = fit.data.take(np.zeros(len(held), dtype=np.intp))
+    model = NormalVariation(gauss_hermite(fit.quad_points))
+    top, centre = np.empty(len(held)), np.empty(len(held))
+    for index, problem in one.chunks(fit.quad_points):
+        value, gamma = maximise_beta(problem, held[index], model)
+        top[index] = problem.saturated() + value
+        centre[index] = problem.user_beta(gamma)[:, coefficient]
+    maximum = np.full(len(held), float(fit.loglik[0]))
+    inside = np.flatnonzero(top > maximum - drop)
+
+    def excess(rows: NDArray[np.intp], at: Array) -> Array:
+        data = one.take(inside[rows]).fixing(coefficient, at)
+        value = _at_tau2(data, held[inside[rows]], fit.quad_points)
+        return _signed_root(maximum[rows], value, 2.0 * drop)
+
+    reach = np.sqrt(2.0 * drop) * float(fit.se[0, coefficient])
+    start = _signed_root(maximum[inside], top[inside], 2.0 * drop)
+    limits = []
+    for side in (-1.0, 1.0):
+        limit = centre.copy()
+        found, bracketed = _crossing(
+            excess, centre[inside], centre[inside] + side * reach, start, growth=30
+        )
+        limit[inside] = np.where(bracketed, found, side * np.inf)
+        limits.append(limit)
+    return limits[0], limits[1]
 
 
 def _quantile(level: float) -> float:

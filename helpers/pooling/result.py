@@ -24,6 +24,7 @@ from helpers.pooling.intervals import (
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import glmm_profile, pooled_profile
 from helpers.pooling.parts import Caution, EffectTest, Heterogeneity, Options
+from helpers.pooling.population_mean import mean_interval, population_mean
 from helpers.pooling.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
@@ -174,6 +175,21 @@ class PoolResult:
         return self.to_display(self.mu)
 
     @property
+    def mean_estimate(self) -> float:
+        """Mean over studies on the display scale, beside the median that `estimate` is.
+
+        The expected proportion (rate) of a patient in a study drawn at random; see
+        `helpers.pooling.population_mean`. Without between-study variance the two are the same.
+
+        Raises
+        ------
+        UnsupportedError
+            For measures without a mean over studies (arcsine, Freeman-Tukey).
+        """
+        mean = population_mean(self.mu, self.tau2, self.measure)
+        return float(mean.value)
+
+    @property
     def ci(self) -> Interval:
         """Confidence interval on the display scale, with `ci_method` at `level`."""
         return self.conf_int()
@@ -270,6 +286,36 @@ class PoolResult:
                 f"tau2_method='ML', not {self.tau2_method!r}"
             )
         return profile_mu_interval(fit, level)
+
+    def mean_conf_int(self, method: str = "delta", level: float | None = None) -> Interval:
+        """Confidence interval of the mean over studies, on the display scale.
+
+        Parameters
+        ----------
+        method : {"delta", "profile"}
+            "delta": symmetric on the logit (logarithm) of the mean, from the joint covariance of
+            mu and tau, with the quantile of `ci_method` (normal, or t with k - 1 degrees of
+            freedom). Where tau2 is 0, given, or has no standard error, it rests on mu alone and
+            takes tau2 as known. "profile": profile likelihood over (mu, tau2), for the GLMM and
+            for tau2_method "ML"; it keeps the uncertainty of tau2 at the boundary as well.
+        level : float, optional
+            Default: the level of the fit.
+
+        Raises
+        ------
+        UnsupportedError
+            The measure has no mean over studies, or the method is not defined for this fit.
+
+        Examples
+        --------
+        >>> from helpers.pooling import pool
+        >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm", ci_method="wald")
+        >>> print(f"{fit.mean_estimate:.3f} and {fit.estimate:.3f}")
+        0.177 and 0.161
+        >>> [round(x, 3) for x in fit.mean_conf_int()]
+        [0.089, 0.323]
+        """
+        return mean_interval(self, method, level)
 
     def effect_test(self, null: float = 0.0) -> EffectTest:
         """Test whether the pooled effect equals `null` (model scale), as `ci_method` has it.

@@ -9,6 +9,7 @@ import numpy as np
 
 from helpers.effects import study_interval
 from helpers.pooling.intervals import Interval
+from helpers.pooling.population_mean import has_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +78,8 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
         else:
             out["n"] = int(fit.n or 0)
     out |= {"estimate": fit.estimate, "ci_lower": limits.lower, "ci_upper": limits.upper}
+    mean, mean_limits = _mean(fit)
+    out |= {"mean_estimate": mean, "mean_lower": mean_limits.lower, "mean_upper": mean_limits.upper}
     new = Interval(float("nan"), float("nan"))
     if fit.k > 2 and fit.model != "common":
         new = fit.prediction_interval()
@@ -91,9 +94,17 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
     }
 
 
+def _mean(fit: PoolResult) -> tuple[float, Interval]:
+    """Mean over studies with its interval; NaN for measures that have none."""
+    if not has_mean(fit.measure):
+        return float("nan"), Interval(float("nan"), float("nan"))
+    return fit.mean_estimate, fit.mean_conf_int()
+
+
 def plain_dict(fit: PoolResult) -> dict[str, Any]:
     """Collect everything that JSON can hold (see `PoolResult.to_dict`)."""
     limits, model_limits = fit.ci, fit.conf_int(scale="model")
+    mean, mean_limits = _mean(fit)
     columns = {"study": np.array(fit.data.labels, dtype=object), **studies_columns(fit)}
     for name in {"events", "n"} & set(columns):
         columns[name] = np.array(
@@ -109,6 +120,8 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
         "ci_model": list(model_limits),
         "estimate": fit.estimate,
         "ci": list(limits),
+        "mean_estimate": mean,
+        "mean_ci": list(mean_limits),
         "k": fit.k,
         "events": fit.events,
         "n": fit.n,
