@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from helpers.bayes.engine import Layer
 from helpers.bayes.marginal import Marginal
-from helpers.errors import UnsupportedError
-from helpers.pooling.population_mean import MEAN_MEASURES, has_mean, solve_logit_mean
+from helpers.pooling.population_mean import mean_rule, solve_logit_mean
 
 Array = NDArray[Any]
 
@@ -31,7 +30,7 @@ def population_marginal(
     Parameters
     ----------
     measure : str
-        One of `helpers.pooling.population_mean.MEAN_MEASURES`.
+        A measure with a mean, see `helpers.pooling.population_mean.mean_rule`.
     mu : Marginal
         Of mu; returned where the mean over studies is mu itself.
     layer, weights
@@ -43,12 +42,7 @@ def population_marginal(
     UnsupportedError
         The measure has no mean over studies.
     """
-    if not has_mean(measure):
-        raise UnsupportedError(
-            f"no mean over studies for measure={measure!r}; expected one of "
-            f"{', '.join(MEAN_MEASURES)}"
-        )
-    how = MEAN_MEASURES[measure]
+    how = mean_rule(measure)
     if how == "median":
         return mu
     used = layer.take(np.flatnonzero(np.abs(weights) > 1e-17))
@@ -56,7 +50,7 @@ def population_marginal(
     tau = used.tau[:, None]
 
     def density(y: Array) -> Array:
-        if how == "closed":
+        if how == "lognormal":
             return np.asarray(weights @ used.mu_density_at(y - 0.5 * tau**2))
         out = np.zeros(y.shape)
         inside = np.flatnonzero(np.abs(y) < _SATURATED)

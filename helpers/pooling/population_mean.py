@@ -18,7 +18,7 @@ Thompson 1996, doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from helpers.pooling.result import PoolResult
 
 Array = NDArray[np.float64]
+Rule = Literal["integral", "lognormal", "median"]
 
 __all__ = [
-    "MEAN_MEASURES",
     "MEAN_METHODS",
     "PopulationMean",
     "has_mean",
     "mean_interval",
+    "mean_rule",
     "population_mean",
-    "same_as_median",
     "solve_logit_mean",
 ]
 
-#: Measures whose mean over studies is defined, with what it takes.
-MEAN_MEASURES: dict[str, str] = {
+# Measures whose mean over studies is defined, with what it takes.
+_RULES: dict[str, Rule] = {
     "logit": "integral",
-    "log": "closed",
-    "log-rate": "closed",
+    "log": "lognormal",
+    "log-rate": "lognormal",
     "raw": "median",
     "raw-rate": "median",
     "effect": "median",
@@ -83,26 +83,33 @@ def has_mean(measure: str) -> bool:
     >>> has_mean("logit"), has_mean("arcsine")
     (True, False)
     """
-    return measure in MEAN_MEASURES
+    return measure in _RULES
 
 
-def same_as_median(measure: str) -> bool:
-    """Whether the mean over studies is the transformed mu itself.
+def mean_rule(measure: str) -> Rule:
+    """How the mean over studies follows from mu and tau2 for a measure.
+
+    Returns
+    -------
+    {"integral", "lognormal", "median"}
+        By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
+
+    Raises
+    ------
+    UnsupportedError
+        The measure has none: its back-transformation needs a sample size or has corners.
 
     Examples
     --------
-    >>> same_as_median("raw"), same_as_median("logit")
-    (True, False)
+    >>> mean_rule("logit"), mean_rule("log-rate"), mean_rule("raw")
+    ('integral', 'lognormal', 'median')
     """
-    return MEAN_MEASURES.get(measure) == "median"
-
-
-def _refuse_measure(measure: str) -> None:
     if not has_mean(measure):
         raise UnsupportedError(
             f"no mean over studies for measure={measure!r}, whose back-transformation needs a "
-            f"sample size or has corners; expected one of {', '.join(MEAN_MEASURES)}"
+            f"sample size or has corners; expected one of {', '.join(_RULES)}"
         )
+    return _RULES[measure]
 
 
 def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> PopulationMean:
@@ -113,7 +120,7 @@ def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> P
     mu, tau2 : array_like
         Mean and between-study variance on the model scale; broadcast against each other.
     measure : str
-        One of `MEAN_MEASURES`.
+        A measure with a mean, see `mean_rule`.
 
     Returns
     -------
@@ -131,19 +138,19 @@ def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> P
     >>> round(float(population_mean(-2.0, 0.0).value), 4), round(float(population_mean(-2, 1).value), 4)
     (0.1192, 0.1555)
     """  # noqa: E501
-    _refuse_measure(measure)
+    rule = mean_rule(measure)
     m, v = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float))
     tau = np.sqrt(v)
-    if MEAN_MEASURES[measure] == "median":
+    if rule == "median":
         return PopulationMean(m.copy(), np.ones(m.shape), np.zeros(m.shape))
-    if MEAN_MEASURES[measure] == "closed":
+    if rule == "lognormal":
         value = np.exp(m + 0.5 * v)
         return PopulationMean(value, value, tau * value)
     value, by_mu, by_tau = (np.empty(m.shape) for _ in range(3))
     narrow = tau < 1.0
-    for part, rule in ((narrow, _over_normal), (~narrow, _over_logistic)):
+    for part, integrate in ((narrow, _over_normal), (~narrow, _over_logistic)):
         if part.any():
-            value[part], by_mu[part], by_tau[part] = rule(m[part], tau[part])
+            value[part], by_mu[part], by_tau[part] = integrate(m[part], tau[part])
     return PopulationMean(value, by_mu, by_tau)
 
 
@@ -202,7 +209,7 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
     Parameters
     ----------
     fit : PoolResult
-        Of a measure in `MEAN_MEASURES`.
+        Of a measure with a mean, see `mean_rule`.
     method : {"delta", "profile"}
         See `helpers.pooling.PoolResult.mean_conf_int`.
     level : float, optional
@@ -220,7 +227,7 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
     >>> [round(x, 3) for x in mean_interval(fit, "profile")]
     [0.045, 0.249]
     """
-    _refuse_measure(fit.measure)
+    rule = mean_rule(fit.measure)
     if method not in MEAN_METHODS:
         raise UnsupportedError(
             f"method={method!r} is not defined for the mean over studies; expected one of "
@@ -229,7 +236,7 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
     level = fit.level if level is None else level
     if not 0.0 < level < 1.0:
         raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
-    if fit.model == "common" or fit.k < 2 or same_as_median(fit.measure):
+    if fit.model == "common" or fit.k < 2 or rule == "median":
         # one rate for all studies, or a mean that is mu itself: the interval of mu is that of both
         return fit.conf_int("profile" if method == "profile" else None, level=level)
     return _delta(fit, level) if method == "delta" else _profile(fit, level)
@@ -238,14 +245,15 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
 def _delta(fit: PoolResult, level: float) -> Interval:
     """Symmetric interval of the logit (logarithm) of the mean."""
     value, by_mu, by_tau = (float(x) for x in population_mean(fit.mu, fit.tau2, fit.measure))
-    outer = 1.0 / value if MEAN_MEASURES[fit.measure] == "closed" else 1.0 / (value * (1 - value))
+    lognormal = mean_rule(fit.measure) == "lognormal"
+    outer = 1.0 / value if lognormal else 1.0 / (value * (1.0 - value))
     variance = (by_mu * fit.se) ** 2
     if fit.tau2 > 0.0 and np.isfinite(fit.se_tau2):
         se_tau = fit.se_tau2 / (2.0 * fit.tau2**0.5)
         variance += (by_tau * se_tau) ** 2 + 2.0 * by_mu * by_tau * _covariance(fit)
     half = outer * variance**0.5
     df = None if _normal_quantile(fit) else fit.k - 1
-    if MEAN_MEASURES[fit.measure] == "closed":
+    if lognormal:
         limits = symmetric_interval(float(np.log(value)), half, level, df)
         return Interval(float(np.exp(limits.lower)), float(np.exp(limits.upper)))
     limits = symmetric_interval(float(np.log(value / (1.0 - value))), half, level, df)
