@@ -416,6 +416,80 @@ def prediction(
     return interval(bounds, level, unit=unit, digits=digits, name="prediction interval")
 
 
+def homogeneity_test(fit: Any, name: bool = True) -> str:
+    r"""Print the test of one common value: Cochran's Q, or the likelihood ratio of the GLMM.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Anything with a ``heterogeneity``.
+    name : bool
+        Whether to name the test.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[3, 0, 11, 5, 0], n=[40, 25, 130, 60, 20], model="glmm")
+    >>> homogeneity_test(fit)
+    'likelihood-ratio test: χ² = 7.1, df = 4, p\xa0=\xa00.13'
+    >>> homogeneity_test(pool(events=[3, 8, 16], n=[40, 60, 50], model="random"), name=False)
+    'Q = 9.5, df = 2, p\xa0=\xa00.009'
+    """
+    found = fit.heterogeneity
+    cochran = found.test == "Cochran's Q"
+    numbers = (
+        f"{'Q' if cochran else 'χ²'} = {number(found.Q, 1)}, df = {count(found.df)}, "
+        f"{p_value(found.p)}"
+    )
+    if not name:
+        return numbers
+    return f"{found.test if cochran else 'likelihood-ratio test'}: {numbers}"
+
+
+def heterogeneity(fit: Any, many: str = "cohorts") -> str:
+    r"""Say what the test and I2 say about differences between studies, in words that agree.
+
+    I2 of a random-effects model comes from tau2 and not from the test, so that one may be large
+    where the other finds little: the verdict is that of the test, at the level of the fit, and I2
+    is given as the estimate that it is.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        At least two studies.
+    many : str
+        What the studies are called.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> alike = pool(events=[3, 8, 6], n=[40, 60, 50], model="glmm")
+    >>> print(heterogeneity(alike).split(" (")[0])
+    The test does not show that the cohorts differ by more than chance explains
+    >>> unlike = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
+    >>> print(heterogeneity(unlike).split(" (")[0])
+    The cohorts differ by more than chance explains
+    """
+    found, test = fit.heterogeneity, homogeneity_test(fit)
+    if fit.k < 2:
+        raise MetaAnalysisError("heterogeneity() needs at least two studies; there is one")
+    share_ = percent(found.I2 / 100, 0)
+    meaning = "I², the share of the variation that is not chance, is"
+    if found.p >= 1.0 - fit.level:
+        return (
+            f"The test does not show that the {many} differ by more than chance explains "
+            f"({test}), nor that they are alike. {meaning} estimated at {share_}."
+        )
+    if found.I2 == 0.0:
+        return (
+            f"The test finds more variation between the {many} than chance explains ({test}), "
+            f"but the variance between them, and with it I², is estimated at zero."
+        )
+    return (
+        f"The {many} differ by more than chance explains ({test}). {meaning} estimated at {share_}."
+    )
+
+
 def listing(items: Iterable[Any], conjunction: str = "and") -> str:
     """Join items as a sentence does.
 

@@ -27,7 +27,7 @@ from helpers.pooling.glmm_studies import fitted_chunks, information_weights
 from helpers.pooling.intervals import Interval
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import family_of, included_counts, pool_counts
-from helpers.pooling.parts import Heterogeneity, Options
+from helpers.pooling.parts import LIKELIHOOD_RATIO, Heterogeneity, Options
 from helpers.pooling.references import Methods
 from helpers.pooling.result import PoolResult
 from helpers.pooling.studies import StudyData
@@ -194,14 +194,16 @@ def _group(
         n=None if rate else float(size.sum()),
         time=float(size.sum()) if rate else None,
         heterogeneity=Heterogeneity(
-            Q=float(tests.Q_wald[0]),
+            Q=float(tests.Q_lrt[0]),
             df=part.k - 1,
-            p=float(tests.p_wald[0]),
+            p=float(tests.p_lrt[0]),
             I2=i2,
             H2=h2,
             typical_variance=vt,
-            Q_lrt=float(tests.Q_lrt[0]),
-            p_lrt=float(tests.p_lrt[0]),
+            test=LIKELIHOOD_RATIO,
+            Q_wald=float(tests.Q_wald[0]),
+            df_wald=int(tests.df_wald[0]),
+            p_wald=float(tests.p_wald[0]),
         ),
         cautions=find_cautions(options, part, tau2, converged=converged),
         converged=converged,

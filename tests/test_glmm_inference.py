@@ -276,6 +276,7 @@ def test_a_study_without_events_adds_to_the_likelihood_ratio_but_not_to_the_wald
     assert a.Q_wald[0] == pytest.approx(b.Q_wald[0], rel=1e-12)
     assert a.Q_lrt[0] > b.Q_lrt[0]
     assert a.df[0] == b.df[0] + 1
+    assert a.df_wald[0] == b.df_wald[0] == 3
 
 
 def test_boundary_gives_the_p_value_one() -> None:

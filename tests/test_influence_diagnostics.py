@@ -87,4 +87,4 @@ def test_baujat_contributions_add_up_to_the_heterogeneity_statistic() -> None:
     fit = pool(events=x, n=n, model="common")
     assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q, rel=1e-12)
     fit = pool(events=x, n=n, model="common", method="likelihood")
-    assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q_lrt, rel=1e-12)
+    assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q, rel=1e-12)

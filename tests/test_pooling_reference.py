@@ -255,10 +255,9 @@ def test_glmm_agrees_with_lme4_to_its_precision_and_is_never_less_likely() -> No
         "coef": fit.mu,
         "se": fit.se,
         "tau2": fit.tau2,
-        "QE.Wald": het.Q,
-        "QE.Wald.p": het.p,
-        "QE.LRT": het.Q_lrt,
-        "QE.LRT.p": het.p_lrt,
+        "QE.Wald": het.Q_wald,
+        "QE.LRT": het.Q,
+        "QE.LRT.p": het.p,
         "QE.df": het.df,
         "I2": het.I2,
         "H2": het.H2,
@@ -273,7 +272,7 @@ def test_glmm_agrees_with_lme4_to_its_precision_and_is_never_less_likely() -> No
         new = fit.prediction_interval(method, scale="model")
         limits = [r["prediction"][entry][bound] for bound in ("lb", "ub")]
         agree.close(list(new), limits, "lme4", f"{method}/prediction")
-    agree.finish(19)
+    agree.finish(18)
 
 
 def test_common_effect_likelihood_agrees_with_glm() -> None:
@@ -288,7 +287,7 @@ def test_common_effect_likelihood_agrees_with_glm() -> None:
     agree.close([fit.se, low, high], [r["se"], r["ci.lb"], r["ci.ub"]], "glm", "limits")
     tight = ref.load()["GLMM"]["glmer_nAGQ7_tight"]
     het = fit.heterogeneity
-    agree.close([het.Q, het.Q_lrt], [tight["QE.Wald"], tight["QE.LRT"]], "tight", "Q")
+    agree.close([het.Q_wald, het.Q], [tight["QE.Wald"], tight["QE.LRT"]], "tight", "Q")
     agree.close(fit.loglik, ref.load()["GLMM"]["exact_nAGQ7"]["loglik.tau0"], "glmm", "loglik")
     agree.finish(10)
 

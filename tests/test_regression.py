@@ -314,13 +314,14 @@ def test_glmm_results_have_the_same_views() -> None:
     fit = fitted("product + follow_up", model="glmm", test="t")
     assert fit.tau2_method == "ML"
     assert fit.df.tolist() == [26.0] * 4
-    assert fit.heterogeneity.Q_lrt is not None
+    assert fit.heterogeneity.test == "likelihood ratio"
     assert fit.leverage.sum() == pytest.approx(fit.p)
     deleted = fit.leave_one_out()
     assert len(deleted) == fit.k
     rest = table().drop(index=0)
     alone = fitted("product + follow_up", rest, model="glmm")
     assert deleted["tau2"].iloc[0] == pytest.approx(alone.tau2, rel=1e-6, abs=1e-10)
+    assert deleted["QE"].iloc[0] == pytest.approx(alone.QE, rel=1e-8)
     first = deleted[list(fit.names)].iloc[0].astype(float)
     np.testing.assert_allclose(first, alone.estimates, rtol=1e-7)
     assert fit.test_terms("product").df == 2

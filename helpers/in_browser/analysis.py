@@ -149,7 +149,7 @@ def _rows(
         ("τ² (between studies)", tau2),
         ("I²", f"{prose.number(h.I2, 1)}{prose.THIN}%"),
         (
-            "Cochran's Q",
+            f"Test of one common rate ({h.test})",
             f"{prose.number(h.Q, 1)} on {h.df} degrees of freedom, {prose.p_value(h.p)}"
             if h.df
             else "needs two studies",

@@ -48,8 +48,6 @@ def _table(refitter: Refitter, refits: Refits, labels: Sequence[str]) -> pd.Data
         "df": refits.df.astype(np.int64),
         "p": refits.p,
     }
-    if refitter.likelihood:
-        columns["Q_lrt"] = refits.Q_lrt
     columns["loglik"] = refits.loglik
     columns["converged"] = refits.converged
     columns["note"] = [refits.note(row) for row in range(len(refits))]
@@ -69,8 +67,8 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
     DataFrame
         Index: the study left out, in input order. Columns `k`; `estimate`, `ci_lower`,
         `ci_upper` (display scale); `mu`, `se`, `tau2` (model scale); `I2` (percent), `H2`, `Q`,
-        `df`, `p` (heterogeneity); `Q_lrt` for likelihood models; `loglik` (restricted for REML);
-        `converged` and `note` (why not). Interval and estimator are those of `fit`. With one study
+        `df`, `p` (heterogeneity, tested as in `fit`); `loglik` (restricted for REML); `converged`
+        and `note` (why not). Interval and estimator are those of `fit`. With one study
         left the row is that study's own estimate with its Wald interval and tau2 = 0.
 
     Raises

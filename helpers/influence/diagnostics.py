@@ -84,8 +84,8 @@ class InfluenceResult:
     labels : tuple of str
         Included studies, in input order.
     rstudent, dffits, cook_d, cov_ratio, tau2_deleted, Q_deleted, hat, weight, dfbetas : ndarray
-        See the module; `weight` in percent, `Q_deleted` is Cochran's Q (the Wald test of the
-        saturated model for likelihood models) without the study.
+        See the module; `weight` in percent, `Q_deleted` is Cochran's Q (the likelihood-ratio
+        test for likelihood models) without the study.
     converged : ndarray of bool
         Whether the fit without the study converged; the diagnostics are NaN where it has no
         estimate.
@@ -322,7 +322,7 @@ def baujat(fit: PoolResult) -> pd.DataFrame:
     >>> from helpers.pooling import pool
     >>> fit = pool(events=[3, 4, 5, 30], n=[60, 60, 60, 60], model="common", method="likelihood")
     >>> table = baujat(fit)
-    >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q_lrt, 9))
+    >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q, 9))
     0.0
     """
     import pandas as pd

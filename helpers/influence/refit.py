@@ -190,7 +190,6 @@ class Refitter:
             p=p_value(fit.Q, df),
             I2=np.where(free, fit.I2, 0.0),
             H2=np.where(free, fit.H2, 1.0),
-            Q_lrt=np.full(rows, np.nan),
             vt=fit.vt,
             loglik=fit.loglik_restricted if options.tau2_method == "REML" else fit.loglik,
             ci_lower=low,

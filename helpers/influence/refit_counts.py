@@ -83,27 +83,25 @@ def refit_counts(
         low[rest_of], high[rest_of] = count_limits(
             total[rest_of], size[rest_of], kind, method, options.level
         )
-    q = _saturated_wald(c, x, n, kind)
     vt = _typical_variance(fit, c, x, n, free)
     safe_df = np.where(free, df, 1.0)
     if options.model == "glmm":
         known = np.where(free, vt, 1.0)
         i2, h2 = 100.0 * tau2 / (tau2 + known), 1.0 + tau2 / known
     else:
-        i2, h2 = 100.0 * np.maximum(ratio(q - df, q), 0.0), q / safe_df
-        i2 = np.where(q > 0, i2, 0.0)
+        i2, h2 = 100.0 * np.maximum(ratio(lrt - df, lrt), 0.0), lrt / safe_df
+        i2 = np.where(lrt > 0, i2, 0.0)
     return Refits(
         k=k.astype(np.int64),
         mu=mu,
         se=se,
         se_model=se,
         tau2=tau2,
-        Q=np.where(free, q, 0.0),
+        Q=lrt,
         df=df,
-        p=p_value(np.where(free, q, 0.0), df),
+        p=p_value(lrt, df),
         I2=np.where(free, i2, 0.0),
         H2=np.where(free, h2, 1.0),
-        Q_lrt=lrt,
         vt=vt,
         loglik=loglik,
         ci_lower=low,
@@ -124,17 +122,3 @@ def _typical_variance(
     s1, s2 = np.einsum("rk,rk->r", c, w), np.einsum("rk,rk->r", c, w * w)
     trace = np.where(free, s1 - s2 / s1, 1.0)
     return np.where(free, (c.sum(axis=1) - 1.0) / trace, np.nan)
-
-
-def _saturated_wald(c: Array, x: Array, n: Array, kind: str) -> Array:
-    """Wald test of equal rates in the saturated model; zero and full cells carry no weight."""
-    seen = (x > 0) & ((kind == "rate") | (x < n))
-    inner, size = np.where(seen, x, 1.0), np.where(seen, n, 2.0)
-    if kind == "rate":
-        theta, w = np.log(inner / size), inner
-    else:
-        theta, w = np.log(inner / (size - inner)), inner * ((size - inner) / size)
-    w = np.where(seen, c * w, 0.0)
-    total = w.sum(axis=1)
-    mean = np.einsum("rk,rk->r", w, theta) / np.where(total > 0, total, 1.0)
-    return np.einsum("rk,rk->r", w, (theta - mean[:, None]) ** 2)

@@ -43,9 +43,7 @@ class Refits:
     mu, se, se_model, tau2 : ndarray
         As on `PoolResult`; NaN where the maximum of a likelihood model was not reached.
     Q, df, p, I2, H2 : ndarray
-        As on `Heterogeneity` (I2 in percent).
-    Q_lrt : ndarray
-        Likelihood-ratio test against the saturated model; NaN by inverse variance.
+        As on `Heterogeneity` (I2 in percent): Cochran's Q, or the likelihood-ratio test.
     vt : ndarray
         Typical sampling variance behind I2; NaN for a single study.
     loglik : ndarray
@@ -71,7 +69,6 @@ class Refits:
     p: Array
     I2: Array
     H2: Array
-    Q_lrt: Array
     vt: Array
     loglik: Array
     ci_lower: Array

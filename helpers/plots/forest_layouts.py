@@ -15,6 +15,7 @@ from helpers import prose
 from helpers.errors import UnsupportedError
 from helpers.plots import style
 from helpers.plots.forest_rows import NAN, Row, is_grouped
+from helpers.pooling.parts import COCHRAN
 
 __all__ = ["BOOK", "Cell", "Layout", "LayoutName", "dressed", "layout_of", "statistics"]
 
@@ -166,6 +167,8 @@ def statistics(fit: Any, layout: Layout) -> str:
     'Heterogeneity: τ² = 0.61; χ² = 9.5 (df = 2), P = .009; I² = 79%'
     >>> statistics(fit, layout_of("revman"))
     'Heterogeneity: Tau² = 0.61; Chi² = 9.50, df = 2 (P = 0.009); I² = 79%'
+    >>> statistics(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"), layout_of("bmj"))
+    'Test for heterogeneity: τ²=0.38, likelihood-ratio χ²=10.3, df=2, P=0.006, I²=69%'
     """
     if fit.k < 2:
         return ""
@@ -173,13 +176,15 @@ def statistics(fit: Any, layout: Layout) -> str:
     tau2 = prose.number(fit.tau2, 2)
     square = prose.number(found.I2, 0)
     p = _p(found.p, layout)
+    # These journals mean Cochran's Q by their χ²; another test is named.
+    lr = "" if found.test == COCHRAN else "likelihood-ratio "
     if layout.name == "revman":
-        q = prose.number(found.Q, 2)
-        return f"Heterogeneity: Tau² = {tau2}; Chi² = {q}, df = {found.df} ({p}); I² = {square}%"
-    q = prose.number(found.Q, 1)
+        q, chi = prose.number(found.Q, 2), f"{lr}Chi²"
+        return f"Heterogeneity: Tau² = {tau2}; {chi} = {q}, df = {found.df} ({p}); I² = {square}%"
+    q, chi = prose.number(found.Q, 1), f"{lr}χ²"
     if layout.name == "bmj":
-        return f"Test for heterogeneity: τ²={tau2}, χ²={q}, df={found.df}, {p}, I²={square}%"
-    return f"Heterogeneity: τ² = {tau2}; χ² = {q} (df = {found.df}), {p}; I² = {square}%"
+        return f"Test for heterogeneity: τ²={tau2}, {chi}={q}, df={found.df}, {p}, I²={square}%"
+    return f"Heterogeneity: τ² = {tau2}; {chi} = {q} (df = {found.df}), {p}; I² = {square}%"
 
 
 def _between(test: Any, layout: Layout) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helpers import prose
 from helpers.plots.forest_rows import Row, is_grouped
 from helpers.plots.picture import Note
+from helpers.pooling.parts import COCHRAN
 
 if TYPE_CHECKING:
     from helpers.tables import Table
@@ -37,9 +38,8 @@ def footnotes(result: Any) -> list[str]:
     lines = []
     if whole.k > 1:
         lines.append(
-            f"Heterogeneity: τ² = {_short(whole.tau2)}, I² = {prose.percent(found.I2 / 100)}, "
-            f"Q = {prose.number(found.Q, 1)} (df = {prose.count(found.df)}), "
-            f"{prose.p_value(found.p)}"
+            f"Heterogeneity: τ² = {_short(whole.tau2)}, I² = {prose.percent(found.I2 / 100)}; "
+            f"{prose.homogeneity_test(whole, name=found.test != COCHRAN)}"
         )
     if is_grouped(result) and len(result.groups) > 1:
         test = result.test

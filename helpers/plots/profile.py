@@ -154,9 +154,9 @@ def _note(fit: Any, curve: ProfileCurve, x: np.ndarray, outcome: str, percent: b
     zero = ""
     if curve.parameter == "tau2":
         zero = (
-            " Zero lies outside: the studies differ by more than chance."
+            " Zero lies outside the interval."
             if limits[0] > 0
-            else " Zero lies inside: a common value cannot be ruled out."
+            else " Zero lies inside the interval: a common value cannot be ruled out."
         )
     return Note(
         title=f"Profile likelihood of {what}",

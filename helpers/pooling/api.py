@@ -17,7 +17,7 @@ from helpers.pooling.likelihood import (
     included_counts,
     pool_counts,
 )
-from helpers.pooling.parts import Heterogeneity, Options
+from helpers.pooling.parts import LIKELIHOOD_RATIO, Heterogeneity, Options
 from helpers.pooling.result import PoolResult
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 from helpers.pooling.tau2 import TAU2_METHODS
@@ -388,14 +388,14 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
             se_tau2 = 2.0 * float(fit.tau[0]) * float(fit.se_tau[0])
     converged = not random or bool(fit.certified[0])
     tests = heterogeneity_tests(fit)
-    wald, df = float(tests.Q_wald[0]), data.k - 1
+    lrt, df = float(tests.Q_lrt[0]), data.k - 1
     vt = _typical_variance(data, options)
     if df == 0:
         i2, h2 = 0.0, 1.0
     elif options.model == "glmm":
         i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
     else:
-        i2, h2 = 100.0 * max(0.0, 1.0 - df / wald) if wald > 0 else 0.0, wald / df
+        i2, h2 = 100.0 * max(0.0, 1.0 - df / lrt) if lrt > 0 else 0.0, lrt / df
     return PoolResult(
         mu=mu,
         se=se,
@@ -405,14 +405,16 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         k=data.k,
         **_totals(data, options),
         heterogeneity=Heterogeneity(
-            Q=wald,
+            Q=lrt,
             df=df,
-            p=float(tests.p_wald[0]),
+            p=float(tests.p_lrt[0]),
             I2=i2,
             H2=h2,
             typical_variance=vt,
-            Q_lrt=float(tests.Q_lrt[0]),
-            p_lrt=float(tests.p_lrt[0]),
+            test=LIKELIHOOD_RATIO,
+            Q_wald=float(tests.Q_wald[0]),
+            df_wald=int(tests.df_wald[0]),
+            p_wald=float(tests.p_wald[0]),
             tau2_lrt=float(tests.lrt_tau2[0]) if random else None,
             tau2_p=float(tests.p_tau2[0]) if random else None,
         ),

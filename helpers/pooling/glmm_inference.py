@@ -11,6 +11,7 @@ from helpers.distributions import chi2_sf
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.glmm import GLMMFit
 from helpers.pooling.glmm_counts import Array
+from helpers.pooling.glmm_data import Problem
 from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
 from helpers.pooling.glmm_start import solve_positive
 from helpers.pooling.glmm_studies import fitted_chunks
@@ -35,7 +36,10 @@ class GLMMHeterogeneity:
     Q_lrt, p_lrt
         Likelihood-ratio test of the GLM without random effect against the saturated model.
     df
-        Degrees of freedom of both, studies minus coefficients.
+        Degrees of freedom of the likelihood-ratio test, studies minus coefficients.
+    df_wald
+        Degrees of freedom of the Wald test: studies with weight minus the coefficients that they
+        determine.
     lrt_tau2, p_tau2
         Likelihood-ratio statistic of ``tau2 = 0`` against the GLMM and its p-value under the
         half-and-half mixture of zero and chi-squared with 1 df.
@@ -46,6 +50,7 @@ class GLMMHeterogeneity:
     Q_lrt: Array
     p_lrt: Array
     df: NDArray[np.intp]
+    df_wald: NDArray[np.intp]
     lrt_tau2: Array
     p_tau2: Array
 
@@ -67,8 +72,8 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
     * Wald, in the saturated model: :math:`Q = \sum w_i (y_i - x_i'b)^2` with the studies' own
       logits (log rates) and :math:`w_i = x_i (n_i - x_i) / n_i` (:math:`x_i`). A study without
       events (or with nothing but events) has an infinite logit with infinite variance in the
-      saturated model and adds nothing to the statistic; it still counts in the degrees of
-      freedom.
+      saturated model and adds nothing to the statistic nor to the degrees of freedom. (metafor
+      counts it there, which makes the test of sparse tables blind.)
     * Likelihood ratio of the saturated model against the model without random effect; studies
       without events count in full. Both: Stijnen, Hamza & Özdemir 2010, doi:10.1002/sim.4040.
     * Likelihood ratio of ``tau2 = 0`` against the GLMM. Zero is the boundary, so that the
@@ -84,7 +89,7 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
     14.911 4 0.0049
     """
     rows = len(fit)
-    Q = np.full(rows, np.nan)
+    Q, df_wald = np.full(rows, np.nan), np.zeros(rows, dtype=np.intp)
     usable = np.flatnonzero(np.isfinite(fit.loglik_tau0))
     for local, problem in fit.data.take(usable).chunks(1):
         index = usable[local]
@@ -99,6 +104,7 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
         b = solve_positive(problem.second(w), problem.first(w * y))
         fitted = problem.eta(b) if problem.offset is None else problem.eta(b) - problem.offset
         Q[index] = (w * (y - fitted) ** 2).sum(axis=1)
+        df_wald[index] = _seen_df(problem, w)
     df = np.maximum(fit.k - fit.beta.shape[1], 0)
     lrt = np.maximum(2.0 * (fit.loglik_saturated - fit.loglik_tau0), 0.0)
     lrt_tau2 = np.maximum(2.0 * (fit.loglik - fit.loglik_tau0), 0.0)
@@ -107,13 +113,23 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
     p_tau2 = np.where(lrt_tau2 > 0, 0.5 * _tail(lrt_tau2, 1), 1.0)
     return GLMMHeterogeneity(
         Q_wald=Q,
-        p_wald=_tail(Q, df),
+        p_wald=_tail(Q, df_wald),
         Q_lrt=lrt,
         p_lrt=_tail(lrt, df),
         df=df,
+        df_wald=df_wald,
         lrt_tau2=lrt_tau2,
         p_tau2=np.where(np.isnan(lrt_tau2), np.nan, p_tau2),
     )
+
+
+def _seen_df(problem: Problem, w: Array) -> NDArray[np.intp]:
+    """Studies with weight, less the coefficients that they determine, shape ``(r,)``."""
+    seen = (w > 0).astype(float)
+    spread = np.linalg.eigvalsh(problem.second(seen))
+    rank = (spread > 1e-10 * np.maximum(spread[:, -1:], 1e-300)).sum(axis=1)
+    number = problem.weighted(seen).sum(axis=1)
+    return np.maximum(number - rank, 0).astype(np.intp)
 
 
 def _tail(statistic: Array, df: ArrayLike) -> Array:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Caution", "EffectTest", "Heterogeneity", "Options"]
+__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "Options"]
+
+#: Names of the tests of homogeneity.
+COCHRAN, LIKELIHOOD_RATIO = "Cochran's Q", "likelihood ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,10 @@ class Heterogeneity:
     Attributes
     ----------
     Q, df, p : float
-        Cochran's Q, its degrees of freedom and p-value. For likelihood models the Wald test of
-        the saturated model, in which studies with a zero or full cell carry no weight.
+        The test of homogeneity, its degrees of freedom and p-value: Cochran's Q by inverse
+        variance; for likelihood models the likelihood-ratio test of the model without random
+        effect against the saturated model (one free rate for each study), chi-squared with k - p
+        degrees of freedom (Stijnen, Hamza and Özdemir 2010, doi:10.1002/sim.4040).
     I2 : float
         Percentage of the total variance that is between studies.
     H2 : float
@@ -39,8 +44,11 @@ class Heterogeneity:
     typical_variance : float
         The sampling variance behind I2 and H2, (k - p)/tr(P) with inverse-variance weights
         (Higgins and Thompson 2002, doi:10.1002/sim.1186).
-    Q_lrt, p_lrt : float or None
-        Likelihood-ratio test against the saturated model, likelihood models only.
+    test : {"Cochran's Q", "likelihood ratio"}
+        Which of the two `Q` is.
+    Q_wald, df_wald, p_wald : float or None
+        Wald test of the saturated model, likelihood models only. A study with a zero or full cell
+        has an infinite logit there and carries no weight; it does not count in `df_wald` either.
     tau2_lrt, tau2_p : float or None
         Likelihood-ratio test of tau2 = 0, GLMM only; the p-value refers to half a point mass
         at 0 and half a chi-squared distribution with 1 df.
@@ -50,6 +58,19 @@ class Heterogeneity:
     Random effects: I2 = 100 tau2/(tau2 + typical variance), H2 = 1 + tau2/typical variance,
     also for the GLMM (typical variance of the same measure with its zero-cell rule).
     Common effect: I2 = max(0, 100 (Q - df)/Q) and H2 = Q/df.
+
+    The Wald test goes blind where events are few, which is where a likelihood model is chosen: of
+    3/40, 0/25, 11/130, 5/60, 0/20, 0/31 and 0/44 it sees three studies.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> x, n = [3, 0, 11, 5, 0, 0, 0], [40, 25, 130, 60, 20, 31, 44]
+    >>> found = pool(events=x, n=n, model="glmm").heterogeneity
+    >>> print(f"{found.test}: {found.Q:.1f} on {found.df} df, p = {found.p:.3f}")
+    likelihood ratio: 16.6 on 6 df, p = 0.011
+    >>> print(f"Wald: {found.Q_wald:.2f} on {found.df_wald} df, p = {found.p_wald:.2f}")
+    Wald: 0.04 on 2 df, p = 0.98
     """
 
     Q: float
@@ -58,10 +79,22 @@ class Heterogeneity:
     I2: float
     H2: float
     typical_variance: float
-    Q_lrt: float | None = None
-    p_lrt: float | None = None
+    test: str = COCHRAN
+    Q_wald: float | None = None
+    df_wald: int | None = None
+    p_wald: float | None = None
     tau2_lrt: float | None = None
     tau2_p: float | None = None
+
+    @property
+    def Q_lrt(self) -> float | None:  # noqa: N802 - the field's name
+        """`Q` of a likelihood model, else None."""
+        return self.Q if self.test == LIKELIHOOD_RATIO else None
+
+    @property
+    def p_lrt(self) -> float | None:
+        """`p` of a likelihood model, else None."""
+        return self.p if self.test == LIKELIHOOD_RATIO else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.pooling.glmm_inference import heterogeneity_tests
 from helpers.regression.core import fit_regression
 
 if TYPE_CHECKING:
@@ -84,11 +85,15 @@ def leave_one_out_frame(fit: RegressionResult) -> pd.DataFrame:
         scale = np.maximum(batch.scale, 1.0) if fit.test.endswith("max1") else batch.scale
         se = se * np.sqrt(scale)[:, None]
     out |= {f"se({name})": se[:, j] for j, name in enumerate(fit.names)}
-    common = fit_regression(problem.yi, problem.vi, problem.X, counts, tau2_method="common")
+    if fit.model == "glmm":
+        residual = heterogeneity_tests(batch.source).Q_lrt
+    else:
+        common = fit_regression(problem.yi, problem.vi, problem.X, counts, tau2_method="common")
+        residual = common.scale * (common.k - len(fit.names))
     frame = {
         **out,
         "tau2": batch.tau2,
-        "QE": common.scale * (common.k - len(fit.names)),
+        "QE": residual,
         "converged": batch.converged,
         "estimable": batch.estimable,
     }

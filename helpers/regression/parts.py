@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from helpers.distributions import chi2_sf
 from helpers.errors import ConvergenceError
-from helpers.pooling.result import Caution, Heterogeneity
+from helpers.pooling.glmm_inference import heterogeneity_tests
+from helpers.pooling.parts import LIKELIHOOD_RATIO, Caution, Heterogeneity
 from helpers.pooling.studies import StudyData
 from helpers.regression.core import RegressionFit, fit_regression
 from helpers.regression.design import Design
@@ -102,29 +103,25 @@ def omnibus_of(
 
 
 def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneity:
-    """Residual heterogeneity; for the GLMM the tests against the saturated model as well."""
+    """Residual heterogeneity: QE, or the likelihood-ratio test of the GLMM."""
     k, p = problem.X.shape
     vt = typical_variance(problem.vi, problem.X)
     tau2, df = float(fit.tau2[0]), k - p
     if problem.model == "glmm":
-        # studies with a zero or full cell carry no weight in the saturated model's Wald test
-        assert problem.events is not None and problem.size is not None  # noqa: PT018
-        y, v = problem.measure.effects(problem.events, problem.size, to="none")
-        w = np.where(np.isfinite(y), 1.0 / np.where(np.isfinite(v), v, 1.0), 0.0)
-        root, y = np.sqrt(w), np.where(np.isfinite(y), y, 0.0)
-        basis = np.linalg.qr(problem.X)[0] * root[:, None]
-        rest = root * y - basis @ np.linalg.lstsq(basis, root * y, rcond=None)[0]
-        q = float(rest @ rest)
-        lrt = 2.0 * float(fit.source.loglik_saturated[0] - fit.source.loglik_tau0[0])
+        tests = heterogeneity_tests(fit.source)
         return Heterogeneity(
-            Q=q,
+            Q=float(tests.Q_lrt[0]),
             df=df,
-            p=float(chi2_sf(q, df)),
+            p=float(tests.p_lrt[0]),
             I2=100.0 * tau2 / (tau2 + vt),
             H2=1.0 + tau2 / vt,
             typical_variance=vt,
-            Q_lrt=lrt,
-            p_lrt=float(chi2_sf(lrt, df)),
+            test=LIKELIHOOD_RATIO,
+            Q_wald=float(tests.Q_wald[0]),
+            df_wald=int(tests.df_wald[0]),
+            p_wald=float(tests.p_wald[0]),
+            tau2_lrt=float(tests.lrt_tau2[0]),
+            tau2_p=float(tests.p_tau2[0]),
         )
     common = fit_regression(problem.yi, problem.vi, problem.X, tau2_method="common")
     q = float(common.scale[0]) * df

@@ -117,7 +117,7 @@ class RegressionResult:
 
     @property
     def QE(self) -> float:  # noqa: N802
-        """Residual heterogeneity statistic with weights 1/vi."""
+        """Residual heterogeneity statistic: weights 1/vi, or the GLMM's likelihood ratio."""
         return self.heterogeneity.Q
 
     @property

@@ -100,12 +100,9 @@ def heterogeneity(analysis: Analysis) -> str:
             "All cohorts show the same proportion. Where that is none or all, it says nothing of "
             "how their true rates differ: neither a variance nor a prediction is given."
         )
-    text = (
-        f"Of the variation between the cohorts {prose.percent(fit.heterogeneity.I2 / 100, 0)} "
-        f"is more than chance (I²), {prose.p_value(fit.heterogeneity.p)} for one common rate. "
-    )
+    text = f"{prose.heterogeneity(fit)} "
     if fit.model == "common":
-        return text + "The chosen model ignores it: it supposes one rate for all."
+        return text + "The chosen model supposes one rate for all."
     text += f"The variance between cohorts, τ², is {prose.number(fit.tau2, 3)}"
     try:
         text += f" ({prose.interval(fit.tau2_ci(), fit.level, unit='number', digits=3)})."

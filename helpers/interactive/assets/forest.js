@@ -152,7 +152,7 @@
         h("td", { class: "interactive-plot" }, picture(...marks)));
       pick(rows.includes(current) ? current : rows[0] || null);
       const way = (DIRECTIONS[order] || ["largest", "smallest"])[down ? 0 : 1];
-      const flat = sum.flat ? " No variation beyond chance was found, so the interval may be too narrow." : "";
+      const flat = sum.flat ? " The variance between cohorts is estimated as zero, so both intervals may be too narrow." : "";
       const text = `${rows.length} of ${data.rows.length} cohorts, sorted by ${ORDERS[order][0].toLowerCase()}, ${way} first. Pooled: ${sum.text}.${flat}`;
       summary.textContent = text;
       status.say(text);
