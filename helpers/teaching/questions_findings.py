@@ -174,10 +174,12 @@ def time_at_risk() -> tuple[Question, ...]:
             ],
         ),
         question(
-            "Follow-up doubles from one cohort to another. How many more deaths go with it here?",
+            "One cohort is followed twice as long as another. By how much does the model raise the "
+            "number of deaths per patient?",
             right=(
                 prose.percent(more, 0),
-                "Deaths grow with a power of follow-up that lies well below one: most come early.",
+                f"Deaths grow with follow-up to the power {prose.number(exponent)}; at a constant "
+                "rate the power would be one.",
             ),
             wrong=[
                 (
@@ -207,7 +209,7 @@ def small_study_effects() -> tuple[Question, ...]:
             ),
         ),
         question(
-            "Why do a logit and its standard error go together?",
+            "Why is a logit correlated with its standard error?",
             right=(
                 "Both are computed from the same deaths",
                 "By chance few deaths give a low logit and a large standard error at once.",
@@ -230,13 +232,17 @@ def dependence() -> tuple[Question, ...]:
     """Questions on dependence."""
     from helpers.dependence import SHARED, sharing_frame
 
-    shared = sharing_frame()["cohorts with a relative"]
+    shared = sharing_frame(cohorts())["cohorts with a relative"]
     total = prose.count(len(cohorts()))
+    whole = "; where it is not known, or there are several, the publication counts in its place"
     return (
         which(
-            "What do most cohorts share with at least one other?",
+            "Which of these do the largest number of cohorts share with another cohort?",
             {SHARED[str(kind)]: float(number) for kind, number in shared.items()},
-            lambda name, value: f"{prose.count(value)} of {total} cohorts share {name}.",
+            lambda name, value: (
+                f"{prose.count(value)} of {total} cohorts share {name} with another"
+                f"{'' if name == SHARED['publication'] else whole}."
+            ),
         ),
         question(
             "Two cohorts share patients, and the analysis does not know it. What is wrong?",
@@ -311,15 +317,15 @@ def bayes() -> tuple[Question, ...]:
     mean = float(found.probability_above(threshold))
     return (
         question(
-            "How likely is it that the true rate of a new centre is above one in ten?",
+            "How likely is it that the true rate of a new, similar cohort is above one in ten?",
             right=(
                 prose.percent(new, 0),
-                "From the predictive distribution, which holds the variance between centres.",
+                "From the predictive distribution, which includes the variance between cohorts.",
             ),
             wrong=[
                 (
                     prose.percent(mean, 1),
-                    "That is the probability that the mean of all centres is above one in ten.",
+                    "That is the probability that the pooled rate is above one in ten.",
                 ),
                 (
                     "A probability of that does not exist",
@@ -331,7 +337,7 @@ def bayes() -> tuple[Question, ...]:
             "What does a 95\N{NARROW NO-BREAK SPACE}% credible interval say?",
             right=(
                 "Given the model, the prior and the data, the value lies in it with "
-                "95\N{NARROW NO-BREAK SPACE}%",
+                "95\N{NARROW NO-BREAK SPACE}% probability",
                 "It is a statement on the value.",
             ),
             wrong=[
@@ -393,10 +399,10 @@ def reproduction() -> tuple[Question, ...]:
     digits = prose.agreeing_digits(fit(quad_points=7).estimate, printed)
     return (
         question(
-            "To how many significant digits is the published pooled estimate met?",
+            "To how many significant digits do we reproduce the published pooled estimate?",
             right=(
                 f"to {prose.word(digits)}",
-                "Ours and the printed value, as the common logarithm of their relative error.",
+                "The relative error of our value, as minus its common logarithm, rounded down.",
             ),
             wrong=[
                 (f"to {prose.word(max(1, digits // 3))}", "They are closer than that."),
@@ -404,7 +410,7 @@ def reproduction() -> tuple[Question, ...]:
             ],
         ),
         question(
-            "A published number is met to the last digit. What has been shown?",
+            "A published number is reproduced to the last digit. What has been shown?",
             right=(
                 "That the same data and the same method give it",
                 "Reproduction is about arithmetic and reporting.",
@@ -442,7 +448,7 @@ def your_own_table() -> tuple[Question, ...]:
         question(
             f"The {prose.word(few.k)} smallest cohorts are pooled. What belongs beside the result?",
             right=(
-                f"Its interval and its {prose.counted(len(few.cautions), 'caution')}"
+                f"Its interval and its {'caution' if len(few.cautions) == 1 else 'cautions'}"
                 if few.cautions
                 else "Its interval",
                 " ".join(said),

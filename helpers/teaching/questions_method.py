@@ -76,7 +76,11 @@ def data_extraction() -> tuple[Question, ...]:
                 "nonrelapse deaths": empty["nonrelapse_deaths"],
                 "nonrelapse mortality as the study reports it": empty["reported_nrm"],
             },
-            lambda name, value: f"It is empty in {prose.counted(int(value), 'cohort')}.",
+            lambda name, value: (
+                f"It is empty in {prose.counted(int(value), 'cohort')}."
+                if value
+                else "No cohort lacks it."
+            ),
         ),
         question(
             "A table passes every check of the reader. What has been shown?",
@@ -139,6 +143,8 @@ def audit() -> tuple[Question, ...]:
 def effect_sizes() -> tuple[Question, ...]:
     """Questions on effect sizes."""
     from helpers.measures import back_transforms, exact_coverage
+    from helpers.pooling import pool
+    from helpers.teaching.facts import COLUMNS
 
     data = cohorts()
     none = data[data["nonrelapse_deaths"] == 0].sort_values("patients").iloc[0]
@@ -147,6 +153,8 @@ def effect_sizes() -> tuple[Question, ...]:
     coverage = exact_coverage(
         n, np.linspace(0.02, 0.2, 60), ("Wald, raw", "Wilson", "Clopper-Pearson")
     ).mean()
+    rest = pool(data[data["nonrelapse_deaths"] > 0], **COLUMNS, model="glmm", ci_method="wald")
+    moved = "raises" if rest.estimate > fit().estimate else "lowers"
     back = back_transforms(fit("random", measure="double-arcsine"))["estimate"]
     names = {
         "the smallest cohort's": back["smallest cohort"],
@@ -164,8 +172,8 @@ def effect_sizes() -> tuple[Question, ...]:
                 ("The true rate is zero", "Without an event an estimate is zero, not a truth."),
                 (
                     "The cohort has to be left out",
-                    "Leaving out cohorts without events raises the pooled rate; the binomial "
-                    "model needs no logit of them.",
+                    f"They are evidence for a low rate: leaving them out {moved} the pooled rate "
+                    "here. The binomial model needs no logit of them.",
                 ),
             ],
         ),
@@ -192,33 +200,34 @@ def pooling() -> tuple[Question, ...]:
     """Questions on pooling."""
     mixed, common = fit(), fit("common", method="likelihood")
     predicted = mixed.prediction_interval()
-    largest = str(common.studies["weight"].idxmax())
-    share = float(common.studies["weight"].max()) / 100
-    other = float(fit("random").studies["weight"][largest]) / 100
+    # Both by inverse variance on the logit scale, so that nothing but tau2 tells them apart.
+    weights = {model: fit(model).studies["weight"] for model in ("common", "random")}
+    largest = str(weights["common"].idxmax())
+    share, other = (float(weights[model][largest]) / 100 for model in ("common", "random"))
     return (
         question(
-            "A new centre asks where its own true rate may lie. What do you answer?",
+            "Where may the true rate of a new, similar cohort lie?",
             right=(
                 prose.percent_range(predicted),
-                "The prediction interval: it holds the variance between centres.",
+                "The prediction interval: it includes the variance between cohorts.",
             ),
             wrong=[
                 (
                     prose.percent_range(mixed.ci),
-                    "That is the confidence interval of the mean of all such centres.",
+                    "That is the confidence interval of the pooled rate.",
                 ),
                 (
                     prose.percent_range(common.ci),
-                    "That interval supposes that all centres have the same rate.",
+                    "That interval supposes that all cohorts have the same rate.",
                 ),
             ],
         ),
         question(
-            f"{largest} carries {prose.percent(share, 0)} of the weight in a common-effect model. "
-            "And by random effects?",
+            f"Logits are pooled by inverse variance. {largest} carries {prose.percent(share, 0)} "
+            "of the weight under a common effect. And with random effects?",
             right=(
                 prose.percent(other, 0),
-                "tau2 stands in every weight, so that large and small cohorts come closer.",
+                "τ² is added to every variance, so that the weights become more alike.",
             ),
             wrong=[
                 (
@@ -227,7 +236,7 @@ def pooling() -> tuple[Question, ...]:
                 ),
                 (
                     f"also {prose.percent(share, 0)}",
-                    "That would be so only if tau2 were zero.",
+                    "That would be so only if τ² were zero.",
                 ),
             ],
         ),
@@ -241,7 +250,7 @@ def heterogeneity() -> tuple[Question, ...]:
     low, high = mixed.tau2_ci()
     return (
         question(
-            f"What does an I2 of {I2} say?",
+            f"What does an I² of {I2} say?",
             right=(
                 "How much of the scatter is more than chance, as a share",
                 "A share of what is seen, so that it depends on how large the cohorts are.",
@@ -249,7 +258,7 @@ def heterogeneity() -> tuple[Question, ...]:
             wrong=[
                 (
                     "How far the true rates lie apart",
-                    "That is tau2, or the prediction interval in the unit of the outcome.",
+                    "That is τ², or the prediction interval in the unit of the outcome.",
                 ),
                 (
                     f"That {I2} of the cohorts differ from the rest",
@@ -264,8 +273,9 @@ def heterogeneity() -> tuple[Question, ...]:
         question(
             "How well is the variance between the cohorts known?",
             right=(
-                f"It may be anything from {prose.number(low)} to {prose.number(high)}",
-                f"tau2 is {prose.number(mixed.tau2)}; that is its 95{prose.THIN}% interval.",
+                f"Roughly: its {prose.interval((low, high), mixed.level, unit='number', digits=2)}",
+                f"τ² is {prose.number(mixed.tau2)}. The interval is that of the profile "
+                "likelihood; one of another method has other limits.",
             ),
             wrong=[
                 (
@@ -281,12 +291,12 @@ def heterogeneity() -> tuple[Question, ...]:
         question(
             "All cohorts double in size, and the true rates stay as they are. What happens?",
             right=(
-                "I2 rises, tau2 stays about the same",
+                "I² rises, τ² stays about the same",
                 "Chance shrinks, so that a larger share of the scatter is real.",
             ),
             wrong=[
-                ("I2 and tau2 fall", "Chance falls; the true differences stay."),
-                ("Both stay the same", "tau2 does. I2 compares it with chance, which shrinks."),
+                ("I² and τ² fall", "Chance falls; the true differences stay."),
+                ("Both stay the same", "τ² does. I² compares it with chance, which shrinks."),
             ],
         ),
     )
