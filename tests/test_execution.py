@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import time
 from pathlib import Path
 
 import chapters
 import nbformat
 import pytest
+from warm_kernels import AT_IMPORT, WarmKernels
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,3 +110,141 @@ def test_an_edit_in_a_style_makes_every_page_anew(house):
     assert chapters._outdated(Application(), environment) == []
     style.write_text("a { color: blue }\n")
     assert chapters._outdated(Application(), environment) == ["index", "pooling"]
+
+
+# -- kernels that start warm ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def warm():
+    with WarmKernels(["helpers.evidence"], dict(os.environ)) as kernels:
+        assert kernels.reason == ""
+        yield kernels
+
+
+def text_of(path: Path, kernels: WarmKernels | None) -> str:
+    return chapters.dumps(asyncio.run(chapters.execute(path, kernels)))
+
+
+def test_a_chapter_says_the_same_in_a_warm_and_in_a_cold_kernel(warm):
+    path = chapters.BOOK / "codebook.ipynb"
+    assert text_of(path, warm) == text_of(path, None)
+
+
+def test_a_warm_kernel_has_the_settings_of_a_cold_one(house, warm):
+    names = sorted(AT_IMPORT)
+    path = write_chapter(
+        house,
+        "import os, sys, signal, pandas, matplotlib",
+        "pandas.DataFrame({i: [i] * 3 for i in range(15)})",
+        "{name: pandas.get_option(name) for name in ('display.max_columns', 'display.width')}",
+        f"matplotlib.get_backend(), [os.environ[name] for name in {names}], os.getcwd()",
+        "sys.path[:2], __name__, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGCHLD)",
+    )
+    assert text_of(path, warm) == text_of(path, None)
+
+
+def test_warm_kernels_share_nothing(house, warm):
+    first = write_chapter(house, "import helpers, random, numpy", "helpers.left = 1")
+    text_of(first, warm)
+    draws = "print(hasattr(helpers, 'left'), random.random(), numpy.random.random())"
+    path = write_chapter(house, "import helpers, random, numpy", draws)
+    one, other = text_of(path, warm), text_of(path, warm)
+    assert "False 0." in one
+    assert one != other
+
+
+def test_a_failing_cell_in_a_warm_kernel_is_named(house, warm):
+    path = write_chapter(house, "1", "raise KeyError('no such cohort')")
+    with pytest.raises(
+        chapters.ChapterError, match=r"chapter\.ipynb, cell 3: CellExec.*\n(?s:.*)such"
+    ):
+        text_of(path, warm)
+
+
+def test_a_warm_kernel_that_dies_is_named_at_once(house, warm):
+    path = write_chapter(house, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(chapters.ChapterError, match=r"chapter\.ipynb: DeadKernelError"):
+        text_of(path, warm)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until_gone(pid: int) -> bool:
+    end = time.monotonic() + 30
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not alive(pid)
+
+
+def test_a_warm_kernel_ends_with_its_client_and_with_the_build(house):
+    async def start(manager):
+        await manager.start_kernel(cwd=str(house))
+        client = manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=120)
+        reply = await client.execute_interactive(
+            "", user_expressions={"pid": "__import__('os').getpid()"}, output_hook=lambda _: None
+        )
+        client.stop_channels()
+        return int(reply["content"]["user_expressions"]["pid"]["data"]["text/plain"])
+
+    async def both():
+        with WarmKernels([], dict(os.environ)) as kernels:
+            first, second = kernels.manager()(), kernels.manager()()
+            pids = [await start(first), await start(second)]
+            assert all(map(alive, pids))
+            os.kill(first.provisioner.pid, signal.SIGKILL)
+            assert wait_until_gone(pids[0])
+            assert alive(pids[1])
+        assert wait_until_gone(pids[1])
+        for manager in (first, second):
+            await manager.shutdown_kernel(now=True)
+
+    asyncio.run(both())
+
+
+def test_without_warm_kernels_chapters_run_cold_and_the_build_says_so(house, monkeypatch, capsys):
+    monkeypatch.setattr(chapters, "WARM_FROM", 1)
+    monkeypatch.setattr(chapters, "imported", lambda notebook: {"no_such_module"})
+    ((_, notebook),) = chapters.executed([write_chapter(house, "1 + 1")])
+    assert notebook.cells[1].outputs[0].data["text/plain"] == "2"
+    said = capsys.readouterr().out
+    assert "Kernels start cold" in said
+    assert "no_such_module" in said
+
+
+# -- order and progress ---------------------------------------------------------------------------
+
+
+def test_the_longest_chapter_runs_first_and_progress_is_shown(house, monkeypatch, capsys):
+    monkeypatch.setattr(chapters, "CORES", 1)
+    monkeypatch.setattr(chapters, "LONG", {})
+    monkeypatch.setattr(chapters, "WARM_FROM", 9)
+    ran = []
+
+    async def execute(path, kernels):
+        ran.append(path.stem)
+        await asyncio.sleep({"quick": 0.0, "slow": 0.3}.get(path.stem, 0.1))
+        return nbformat.read(path, as_version=4)
+
+    monkeypatch.setattr(chapters, "execute", execute)
+    monkeypatch.setattr(chapters, "imported", lambda notebook: set())
+    paths = []
+    for name in ("quick", "middle", "slow"):
+        path = write_chapter(house, "1")
+        paths.append(path.rename(path.with_stem(name)))
+    chapters.executed(paths)
+    first = capsys.readouterr().out
+    assert "Running 3 of 3 chapters, about" in first
+    assert [f"{i} of 3" in first for i in (1, 2, 3)] == [True] * 3
+    ran.clear()
+    found = chapters.executed(paths, fresh=True)
+    assert ran == ["slow", "middle", "quick"]
+    assert [path.stem for path, _ in found] == ["quick", "middle", "slow"]

@@ -8,6 +8,7 @@ yesterday's data, so the key of a run is made here from everything that a result
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import hashlib
 import json
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from warm_kernels import AT_IMPORT, WarmKernels
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -33,6 +36,11 @@ DEPENDENCIES = (
     "book/*.toml",
     "benchmarks/results/*",  # the decision guide reads the simulation
 )
+CORES = os.cpu_count() or 1
+WARM_FROM = 3  # chapters; for fewer, importing once for all costs more than it saves
+#: Seconds of the longest chapters, for the order of a first build; later ones know better.
+LONG = {"bayes": 14.0, "small_study_effects": 10.0}
+SHORT = 3.0  # any other chapter
 CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -67,8 +75,32 @@ def run_key(notebook: NotebookNode, dependencies: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-async def execute(path: Path) -> NotebookNode:
+def imported(notebook: NotebookNode) -> set[str]:
+    """Names of the modules that the cells of a chapter import, where they can be read."""
+    found: set[str] = set()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            try:
+                tree = ast.parse(cell.source)
+            except SyntaxError:  # a magic; or a mistake, which the run will name
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    found.update(name.name for name in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found.add(node.module)
+    return found
+
+
+async def execute(path: Path, kernels: WarmKernels | None = None) -> NotebookNode:
     """Run a chapter in a fresh kernel and return it with its outputs.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook.
+    kernels : WarmKernels, optional
+        Where the kernel comes from; without them, or where they cannot be had, it starts cold.
 
     Raises
     ------
@@ -79,6 +111,7 @@ async def execute(path: Path) -> NotebookNode:
     name = path.relative_to(ROOT).as_posix()
     client = NotebookClient(
         notebook,
+        kernel_manager_class=kernels.manager() if kernels else AsyncKernelManager,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
@@ -88,7 +121,7 @@ async def execute(path: Path) -> NotebookNode:
         shutdown_kernel="immediate",  # nothing in a kernel is worth a polite second of waiting
     )
     try:
-        await client.async_execute(env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+        await client.async_execute(env={**os.environ, **AT_IMPORT})
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         where = next(
             (
@@ -126,35 +159,56 @@ def dumps(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook, version=4, indent=1).rstrip("\n") + "\n"
 
 
-async def _executed(paths: Iterable[Path], *, fresh: bool) -> list[tuple[Path, NotebookNode]]:
-    dependencies = dependency_hash()
-    free = asyncio.Semaphore(os.cpu_count() or 1)
+class Durations:
+    """How long each chapter ran when it last ran, to run the longest first and to say how long."""
 
-    async def one(path: Path) -> tuple[Path, NotebookNode]:
-        stored = CACHE / f"{path.stem}-{run_key(nbformat.read(path, 4), dependencies)}.ipynb"
-        name = path.relative_to(ROOT).as_posix()
-        if stored.exists() and not fresh:
-            print(f"  {name}: unchanged", flush=True)
-            return path, nbformat.read(stored, as_version=4)
+    def __init__(self) -> None:
+        self.path = CACHE / "durations.json"
+        self.known: dict[str, float] = dict(LONG)
+        if self.path.is_file():
+            self.known |= json.loads(self.path.read_text(encoding="utf-8"))
+
+    def of(self, path: Path) -> float:
+        """Seconds of a chapter."""
+        return self.known.get(path.stem, SHORT)
+
+    def keep(self, path: Path, seconds: float) -> None:
+        """Remember a run."""
+        self.known[path.stem] = round(seconds, 1)
+        self.path.write_text(json.dumps(self.known, indent=1, sort_keys=True), encoding="utf-8")
+
+
+async def _run(todo: dict[Path, Path], kernels: WarmKernels | None) -> dict[Path, ChapterError]:
+    """Run chapters side by side, the longest first, and store them; give those that failed."""
+    durations = Durations()
+    free = asyncio.Semaphore(CORES)
+    done = 0
+
+    async def one(path: Path, stored: Path) -> None:
+        nonlocal done
         async with free:
             start = time.perf_counter()
-            notebook = await execute(path)
+            try:
+                notebook = await execute(path, kernels)
+            finally:
+                done += 1
+                seconds = time.perf_counter() - start
+                name = path.relative_to(ROOT).as_posix()
+                print(f"  {done:>2} of {len(todo)}  {seconds:5.1f} s  {name}", flush=True)
         for old in CACHE.glob(f"{path.stem}-*.ipynb"):
             old.unlink()
         partial = stored.with_suffix(".partial")
         partial.write_text(dumps(notebook), encoding="utf-8")
         partial.replace(stored)  # so that a run cut short leaves no half-written entry
-        print(f"  {name}: {time.perf_counter() - start:.1f} s", flush=True)
-        return path, notebook
+        durations.keep(path, seconds)
 
-    runs = await asyncio.gather(*map(one, paths), return_exceptions=True)
-    failures = [run for run in runs if isinstance(run, BaseException)]
-    for failure in failures:
+    paths = sorted(todo, key=lambda path: (-durations.of(path), path))
+    runs = await asyncio.gather(*(one(p, todo[p]) for p in paths), return_exceptions=True)
+    failures = {path: run for path, run in zip(paths, runs, strict=True) if run is not None}
+    for failure in failures.values():
         if not isinstance(failure, ChapterError):
             raise failure
-    if failures:
-        raise ChapterError("\n\n".join(map(str, failures)))
-    return [run for run in runs if not isinstance(run, BaseException)]
+    return failures  # type: ignore[return-value]
 
 
 def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, NotebookNode]]:
@@ -164,7 +218,33 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
     one build names every failing chapter.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_executed(paths, fresh=fresh))
+    dependencies = dependency_hash()
+    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    stored = {
+        path: CACHE / f"{path.stem}-{run_key(notebook, dependencies)}.ipynb"
+        for path, notebook in notebooks.items()
+    }
+    todo = {path: place for path, place in stored.items() if fresh or not place.exists()}
+    if todo:
+        durations = Durations()
+        expected = max(max(map(durations.of, todo)), sum(map(durations.of, todo)) / CORES)
+        print(
+            f"Running {len(todo)} of {len(stored)} chapters, about {expected + 3:.0f} s:",
+            flush=True,
+        )
+        modules = sorted(set().union(*(imported(notebooks[path]) for path in todo)))
+        if len(todo) < WARM_FROM:
+            failures = asyncio.run(_run(todo, None))
+        else:
+            with WarmKernels(modules, dict(os.environ)) as kernels:
+                if kernels.reason:
+                    print(f"  Kernels start cold, which is slower: {kernels.reason}", flush=True)
+                failures = asyncio.run(_run(todo, kernels))
+        if failures:
+            raise ChapterError("\n\n".join(str(failures[p]) for p in todo if p in failures))
+    else:
+        print(f"All {len(stored)} chapters are unchanged.", flush=True)
+    return [(path, nbformat.read(place, as_version=4)) for path, place in stored.items()]
 
 
 # -- the Sphinx extension -------------------------------------------------------------------------
@@ -172,7 +252,6 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
 
 def _run_all(app: Any) -> None:
     """Before anything is read: run what has changed and hold the outputs for `source-read`."""
-    print("Running the chapters:", flush=True)
     app.chapters = {}
     for path, notebook in executed(chapter_paths()):
         app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(notebook)
