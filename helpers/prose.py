@@ -34,6 +34,7 @@ __all__ = [
     "interval",
     "level_text",
     "listing",
+    "mean_estimate",
     "months",
     "number",
     "p_value",
@@ -386,6 +387,30 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
     digits = (2 if unit == "number" else 1) if digits is None else digits
     bounds = interval(fit.ci, fit.level, unit=unit, digits=digits)
     return f"{_value(fit.estimate, unit, digits)} ({bounds})"
+
+
+def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
+    r"""Print the mean over studies with its interval: the number for so many of 1,000 patients.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Anything with ``mean_estimate``, ``mean_conf_int()``, ``level`` and ``n``.
+    digits, unit
+        As in :func:`estimate`.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> fit = SimpleNamespace(mean_estimate=0.0745, level=0.95, n=7604)
+    >>> fit.mean_conf_int = lambda: (0.0633, 0.0874)
+    >>> mean_estimate(fit, 0, unit="per_1000")
+    '75 per\xa01,000 (95\u202f%\xa0CI 63 to 87 per\xa01,000)'
+    """
+    unit = unit or unit_of(fit)
+    digits = (2 if unit == "number" else 1) if digits is None else digits
+    bounds = interval(fit.mean_conf_int(), fit.level, unit=unit, digits=digits)
+    return f"{_value(fit.mean_estimate, unit, digits)} ({bounds})"
 
 
 def prediction(

@@ -1,20 +1,29 @@
 """Summary of findings: absolute numbers per 1,000 patients, with how sure the evidence makes us.
 
+The numbers are means over cohorts (`PoolResult.mean_estimate`), which is what "of 1,000 patients"
+speaks of; the published rate is that of the median cohort.
+
 The five domains are those of GRADE (Guyatt et al. 2008, doi:10.1136/bmj.39489.470347.AD). For a
 question about prognosis a body of cohort studies starts as high certainty (Iorio et al. 2015,
 doi:10.1136/bmj.h870). Each domain that the evidence at hand can judge is judged by a rule that is
-written here, with a number; where it cannot, nothing is invented: the domain is *not judged*, and
-the certainty is an upper bound ("at most").
+written here, with a number. Missing information never raises a rating: a domain that one finding
+cannot judge takes as many levels as the worst judgement of the same domain among the pooled
+findings, a share of deaths takes the judgement of the total that it is a share of, and where no
+finding can be judged the certainty is an upper bound ("at most").
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from helpers import prose
 from helpers.causes import SPECIFIC, cause_share, product_interval
+from helpers.distributions import norm_ppf
+from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_sources
 from helpers.pooling import PoolResult, pool
 from helpers.pooling.intervals import Interval
@@ -54,8 +63,9 @@ RULES = {
         "with a tool for prognosis, such as QUIPS."
     ),
     "inconsistency": (
-        "One level down when the upper prediction limit is more than three times the lower, two "
-        "when more than six times."
+        "From tau², not from the number of cohorts: one level down when the middle 95 of 100 true "
+        "rates of cohorts span a factor of more than three, two when more than six. Not judged "
+        "where the interval of tau² holds both zero and a factor of more than six."
     ),
     "indirectness": (
         "One level down when the longest median follow-up among the cohorts is more than three "
@@ -73,6 +83,8 @@ WIDE, VERY_WIDE = 3.0, 6.0
 LONG = 3.0
 FEW, UNSURE = 100, 2.0
 ALARM = 0.1
+#: A number within this factor of a threshold is close to it, and the reason says so.
+CLOSE = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +96,17 @@ class Judgement:
     domain : str
         One of `DOMAINS`.
     down : int or None
-        Levels taken off; None where the evidence at hand allows no judgement.
+        Levels taken off; None where no evidence at hand allows a judgement.
     reason : str
-        With the number that the rule looks at.
+        With the number that the rule looks at, and a word where it lies close to a threshold.
+    source : str
+        Whose judgement it is where the finding's own evidence allows none, else "".
     """
 
     domain: str
     down: int | None
     reason: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +118,12 @@ class Finding:
     outcome, group : str
     cohorts, patients, deaths : int
     estimate : float
-        Fraction of the treated patients.
+        Fraction of the treated patients, the mean over cohorts.
     ci : Interval
+        Of the mean over cohorts.
     prediction : Interval or None
-        For a new centre; None where there is no model of cohorts (causes are known as totals).
+        For the true rate of a new, similar cohort; None where tau2 cannot be judged, and for
+        causes, which are known as totals.
     judgements : tuple of Judgement
         One a domain, in the order of `DOMAINS`.
     """
@@ -131,29 +148,46 @@ class Finding:
         return level
 
 
-@lru_cache(maxsize=1)
-def summary_of_findings() -> tuple[Finding, ...]:
+def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, ...]:
     """Summarise: nonrelapse mortality overall and by disease, and deaths by cause.
+
+    Parameters
+    ----------
+    cohorts : DataFrame, optional
+        The review's cohorts, ``load_cohorts()``, which is also the default.
 
     Returns
     -------
     tuple of Finding
 
+    Raises
+    ------
+    MetaAnalysisError
+        The deaths of the cohorts are not those whose causes are known.
+
     Examples
     --------
     >>> rows = summary_of_findings()
     >>> rows[0].outcome, rows[0].cohorts, round(1000 * rows[0].estimate)
-    ('nonrelapse death', 52, 68)
+    ('nonrelapse death', 52, 74)
     """
-    cohorts = load_cohorts()
-    found = [_pooled("all diseases", cohorts)]
+    cohorts = load_cohorts() if cohorts is None else cohorts
+    whole = _pooled("all diseases", cohorts)
+    found = [whole]
     found += [
-        _pooled(entity, cohorts[cohorts["entity"] == entity])
+        _pooled(str(entity), cohorts[cohorts["entity"] == entity])
         for entity in ("LBCL", "MM", "MCL", "IL")
+        if (cohorts["entity"] == entity).any()
     ]
+    found = _borrowed(found)
     whole = found[0]
     for outcome, cause in _CAUSES.items():
         share = cause_share(cause)
+        if share.n != whole.deaths:
+            raise MetaAnalysisError(
+                f"the cohorts hold {whole.deaths} deaths, but causes are known of the review's "
+                f"{share.n}: give all of its cohorts, load_cohorts()"
+            )
         lower, upper = product_interval(whole.estimate, whole.ci, share.estimate, share.ci)
         ci = Interval(float(lower), float(upper))
         found.append(
@@ -166,7 +200,7 @@ def summary_of_findings() -> tuple[Finding, ...]:
                 whole.estimate * share.estimate,
                 ci,
                 None,
-                _judge(share.deaths, ci, None, cohorts, None),
+                _judge_share(share.deaths, ci, whole),
             )
         )
     return tuple(found)
@@ -175,35 +209,66 @@ def summary_of_findings() -> tuple[Finding, ...]:
 def _pooled(group: str, part: pd.DataFrame) -> Finding:
     columns: dict[str, Any] = dict(COLUMNS)
     fit = pool(part, **columns, measure="logit", model="glmm")
-    prediction = fit.prediction_interval()
-    deaths = int(fit.events or 0)
+    deaths, ci = int(fit.events or 0), fit.mean_conf_int()
+    inconsistency = _inconsistency(fit)
     return Finding(
         "nonrelapse death",
         group,
         fit.k,
         int(fit.n or 0),
         deaths,
-        fit.estimate,
-        fit.ci,
-        prediction,
-        _judge(deaths, fit.ci, prediction, part, fit),
+        fit.mean_estimate,
+        ci,
+        None if inconsistency.down is None else fit.prediction_interval(),
+        (
+            Judgement("risk of bias", None, _checked(part)),
+            inconsistency,
+            _indirectness(part),
+            _imprecision(deaths, ci),
+            _small_studies(fit),
+        ),
     )
 
 
-def _judge(
-    deaths: int,
-    ci: Interval,
-    prediction: Interval | None,
-    part: pd.DataFrame,
-    fit: PoolResult | None,
-) -> tuple[Judgement, ...]:
+def _borrowed(found: list[Finding]) -> list[Finding]:
+    """Fill what a finding cannot judge with the worst judgement of the same domain."""
+    worst: dict[str, tuple[int, str]] = {}
+    for row in found:
+        for one in row.judgements:
+            if one.down is not None and one.down > worst.get(one.domain, (-1, ""))[0]:
+                worst[one.domain] = (one.down, row.group)
+
+    def filled(one: Judgement) -> Judgement:
+        if one.down is not None or one.domain not in worst:
+            return one
+        down, group = worst[one.domain]
+        return replace(one, down=down, source=group)
+
+    return [replace(row, judgements=tuple(filled(one) for one in row.judgements)) for row in found]
+
+
+def _judge_share(deaths: int, ci: Interval, whole: Finding) -> tuple[Judgement, ...]:
+    """Judge a cause: its own imprecision, all else as the total that it is a share of."""
+    reason = "causes are public as totals, not by cohort"
+    judged = {one.domain: one for one in whole.judgements}
+    source = f"all {whole.outcome}s"
     return (
-        Judgement("risk of bias", None, _checked(part)),
-        _inconsistency(prediction),
-        _indirectness(part),
+        judged["risk of bias"],
+        replace(judged["inconsistency"], reason=reason, source=source),
+        judged["indirectness"],
         _imprecision(deaths, ci),
-        _small_studies(fit),
+        replace(judged["small-study effects"], reason=reason, source=source),
     )
+
+
+def _close(value: float, *thresholds: float) -> str:
+    """Say that a number lies close to a threshold, so that a rating may hang on its last digit."""
+    near = [t for t in thresholds if value > 0 and max(value / t, t / value) <= CLOSE]
+    return f" (close to the threshold of {prose.number(near[0], _digits(near[0]))})" if near else ""
+
+
+def _digits(threshold: float) -> int:
+    return 0 if float(threshold).is_integer() else 1
 
 
 def _checked(part: pd.DataFrame) -> str:
@@ -216,53 +281,94 @@ def _checked(part: pd.DataFrame) -> str:
     )
 
 
-def _inconsistency(prediction: Interval | None) -> Judgement:
-    if prediction is None:
-        return Judgement("inconsistency", None, "causes are public as totals, not by cohort")
-    ratio = prediction.upper / prediction.lower
-    down = 2 if ratio > VERY_WIDE else int(ratio > WIDE)
-    return Judgement(
-        "inconsistency",
-        down,
-        f"a new centre may expect {_range(prediction)} in 1,000",
+def _levels(span: float) -> int:
+    return 2 if span > VERY_WIDE else int(span > WIDE)
+
+
+def _middle(fit: PoolResult, tau2: float) -> Interval:
+    """Range of the middle 95 of 100 true rates of cohorts, at a between-cohort variance."""
+    half = float(norm_ppf(0.975)) * tau2**0.5
+    return Interval(fit.to_display(fit.mu - half), fit.to_display(fit.mu + half))
+
+
+def _span(fit: PoolResult, tau2: float) -> float:
+    if np.isinf(tau2):
+        return float("inf")
+    low, high = _middle(fit, tau2)
+    return high / low
+
+
+def _inconsistency(fit: PoolResult) -> Judgement:
+    domain = "inconsistency"
+    if fit.k < 2:
+        return Judgement(domain, None, "one cohort cannot differ from another")
+    low, high = (_span(fit, tau2) for tau2 in _tau2_limits(fit))
+    times = f"{prose.number(low, 1)} to {prose.number(high, 1)}" if np.isfinite(high) else ""
+    allows = f"the interval of tau² allows {times or 'any number of'} times"
+    if _levels(low) == 0 and low <= 1.0 and _levels(high) == 2:
+        return Judgement(domain, None, f"{allows}, from no difference to a very large one")
+    span = _span(fit, fit.tau2)
+    reason = (
+        f"true rates of cohorts spread from {_range(_middle(fit, fit.tau2))} in 1,000, by a factor "
+        f"of {prose.number(span, 1)}{_close(span, WIDE, VERY_WIDE)}; {allows}"
     )
+    return Judgement(domain, _levels(span), reason)
+
+
+def _tau2_limits(fit: PoolResult) -> Interval:
+    """Profile limits of tau2; infinite above where the likelihood does not bound it."""
+    try:
+        return fit.tau2_ci()
+    except MetaAnalysisError:  # the profile never falls far enough: nothing bounds tau2
+        return Interval(0.0, float("inf"))
 
 
 def _indirectness(part: pd.DataFrame) -> Judgement:
     months = part["median_follow_up_months"].dropna()
-    down = int(months.max() > LONG * months.min())
+    if months.empty:
+        return Judgement("indirectness", None, "no cohort reports its follow-up")
+    ratio = float(months.max() / months.min())
     return Judgement(
         "indirectness",
-        down,
-        f"median follow-up from {prose.number(months.min(), 1)} to {prose.months(months.max())}",
+        int(ratio > LONG),
+        f"median follow-up from {prose.number(months.min(), 1)} to {prose.months(months.max())}, "
+        f"a factor of {prose.number(ratio, 1)}{_close(ratio, LONG)}",
     )
 
 
 def _imprecision(deaths: int, ci: Interval) -> Judgement:
     ratio = ci.upper / ci.lower
-    down = int(deaths < FEW or ratio > UNSURE)
     return Judgement(
         "imprecision",
-        down,
-        f"{prose.counted(deaths, 'death')}, upper limit {prose.number(ratio, 1)} times the lower",
+        int(deaths < FEW or ratio > UNSURE),
+        f"{prose.counted(deaths, 'death')}{_close(deaths, FEW)}, upper limit "
+        f"{prose.number(ratio, 1)} times the lower{_close(ratio, UNSURE)}",
     )
 
 
-def _small_studies(fit: PoolResult | None) -> Judgement:
+def _small_studies(fit: PoolResult) -> Judgement:
     from helpers.bias import arcsine_test
 
-    if fit is None:
-        return Judgement("small-study effects", None, "causes are public as totals, not by cohort")
     if fit.k < 10:
         return Judgement(
-            "small-study effects", None, f"{prose.word(fit.k)} cohorts are too few for a test"
+            "small-study effects",
+            None,
+            f"{prose.counted(fit.k, 'cohort')} {'is' if fit.k == 1 else 'are'} too few for a test",
         )
     p = arcsine_test(fit).p
-    return Judgement("small-study effects", int(p < ALARM), f"test by size: {prose.p_value(p)}")
+    return Judgement(
+        "small-study effects", int(p < ALARM), f"test by size: {prose.p_value(p)}{_close(p, ALARM)}"
+    )
 
 
-def findings_frame() -> pd.DataFrame:
-    """Give the summary as a table: absolute numbers and certainty, one row a finding."""
+def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
+    """Give the summary as a table: absolute numbers and certainty, one row a finding.
+
+    Parameters
+    ----------
+    found : iterable of Finding, optional
+        Default: `summary_of_findings` of the review's cohorts.
+    """
     import pandas as pd
 
     return pd.DataFrame(
@@ -272,13 +378,13 @@ def findings_frame() -> pd.DataFrame:
                 "group": row.group,
                 "per_1000": prose.number(1000 * row.estimate, 0),
                 "interval": _range(row.ci),
-                "new_centre": _range(row.prediction) if row.prediction else "–",
+                "new_cohort": _range(row.prediction) if row.prediction else "–",
                 "certainty": row.certainty,
                 "cohorts": row.cohorts,
                 "patients": row.patients,
                 "deaths": row.deaths,
             }
-            for row in summary_of_findings()
+            for row in (summary_of_findings() if found is None else found)
         ]
     )
 
@@ -287,15 +393,21 @@ def _range(bounds: Interval) -> str:
     return f"{prose.number(1000 * bounds.lower, 0)} to {prose.number(1000 * bounds.upper, 0)}"
 
 
-def judgements_frame() -> pd.DataFrame:
-    """Give every judgement with its reason: one row a finding, one column a domain."""
+def judgements_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
+    """Give every judgement with its reason: one row a finding, one column a domain.
+
+    Parameters
+    ----------
+    found : iterable of Finding, optional
+        Default: `summary_of_findings` of the review's cohorts.
+    """
     import pandas as pd
 
     return pd.DataFrame(
         [
             {"finding": f"{row.outcome}, {row.group}"}
             | {one.domain: _said(one) for one in row.judgements}
-            for row in summary_of_findings()
+            for row in (summary_of_findings() if found is None else found)
         ]
     )
 
@@ -303,4 +415,7 @@ def judgements_frame() -> pd.DataFrame:
 def _said(one: Judgement) -> str:
     if one.down is None:
         return f"not judged: {one.reason}"
-    return f"{('no level', 'one level', 'two levels')[one.down]} down: {one.reason}"
+    levels = ("no level", "one level", "two levels")[one.down]
+    if one.source:
+        return f"{levels} down, as {one.source}; not judged by itself: {one.reason}"
+    return f"{levels} down: {one.reason}"

@@ -1,7 +1,12 @@
+import numpy as np
 import pytest
+from scipy import integrate, stats
+from scipy.special import expit
 
-from helpers import load_cohorts, prose
+from helpers import load_cohorts, pool, prose
 from helpers.causes import cause_rates
+from helpers.errors import MetaAnalysisError
+from helpers.pooling.intervals import Interval
 from helpers.published_models import published_fits
 from helpers.summary_of_findings import (
     DOMAINS,
@@ -9,6 +14,8 @@ from helpers.summary_of_findings import (
     RULES,
     Finding,
     Judgement,
+    _imprecision,
+    _inconsistency,
     findings_frame,
     judgements_frame,
     summary_of_findings,
@@ -20,16 +27,24 @@ def found():
     return summary_of_findings()
 
 
-def test_diseases_are_the_pooled_results_of_the_book(found):
+def mean_of(fit):
+    tau = fit.tau2**0.5
+    return integrate.quad(lambda z: expit(fit.mu + tau * z) * stats.norm.pdf(z), -12, 12)[0]
+
+
+def test_the_numbers_of_patients_are_means_over_cohorts_of_the_models_of_the_book(found):
     fits = published_fits("entity") | {"all diseases": published_fits("all cohorts")["all"]}
     pooled = [row for row in found if row.outcome == "nonrelapse death"]
     assert {row.group for row in pooled} == set(fits)
     for row in pooled:
         fit = fits[row.group]
         assert (row.cohorts, row.patients, row.deaths) == (fit.k, fit.n, fit.events)
-        assert row.estimate == pytest.approx(fit.estimate, rel=1e-10)
-        assert row.ci == pytest.approx(fit.ci, rel=1e-9)
-        assert row.prediction == pytest.approx(fit.prediction_interval(), rel=1e-9)
+        assert row.estimate == pytest.approx(mean_of(fit), rel=1e-7)
+        assert row.ci.lower < row.estimate < row.ci.upper
+    # 574 of 7,604 died: the mean is near, the median cohort is not
+    whole, crude = pooled[0], 1000 * 574 / 7604
+    assert abs(1000 * whole.estimate - crude) < 2 < abs(68.2 - crude)
+    assert findings_frame(found)["per_1000"].iloc[0] == "74"
 
 
 def test_infection_deaths_are_those_of_the_causes_room(found):
@@ -68,20 +83,100 @@ def test_certainty_counts_what_was_judged_and_bounds_what_was_not(downs, certain
     assert certainty.removeprefix("at most ") in LEVELS
 
 
-def test_rules_look_at_the_numbers_they_name(found):
+def span_of(fit, tau2):
+    low, high = expit(fit.mu + np.array([-1, 1]) * stats.norm.ppf(0.975) * tau2**0.5)
+    return high / low
+
+
+def test_inconsistency_is_judged_from_tau2_and_not_from_the_number_of_cohorts(found):
     whole = found[0]
     by_domain = {one.domain: one for one in whole.judgements}
-    ratio = whole.prediction.upper / whole.prediction.lower
-    assert by_domain["inconsistency"].down == (2 if ratio > 6 else int(ratio > 3))
+    fit = published_fits("all cohorts")["all"]
+    span = span_of(fit, fit.tau2)
+    assert 3 < span < 6
+    assert by_domain["inconsistency"].down == 1
     months = load_cohorts()["median_follow_up_months"]
     assert by_domain["indirectness"].down == int(months.max() > 3 * months.min())
     assert by_domain["imprecision"].down == 0
+    # the same table twice has the same spread of true rates but twice as many cohorts
+    x = np.array([4, 9, 16, 2, 30, 11, 21, 6, 13, 3] * 2)
+    once = pool(events=x[:10], n=[150] * 10, model="glmm", ci_method="wald")
+    twice = pool(events=x, n=[150] * 20, model="glmm", ci_method="wald")
+    assert span_of(once, once.tau2) == pytest.approx(span_of(twice, twice.tau2), rel=0.1)
+    assert _inconsistency(once).down == _inconsistency(twice).down
+
+
+def test_where_tau2_cannot_be_judged_there_is_neither_judgement_nor_prediction_interval(found):
+    three = pool(events=[9, 4, 2], n=[146, 97, 22], model="glmm", ci_method="wald")
+    assert three.tau2_ci().lower == 0.0
+    assert span_of(three, three.tau2_ci().upper) > 6
+    judged = _inconsistency(three)
+    assert judged.down is None
+    assert "from no difference to a very large one" in judged.reason
+    row = next(row for row in found if row.group == "IL")
+    assert row.prediction is None
+    assert findings_frame(found).set_index("group").loc["IL", "new_cohort"] == "–"
+
+
+def test_missing_information_never_raises_a_rating(found):
+    """What a finding cannot judge counts as in the worst-judged pooled finding, or as the total."""
+    whole = {one.domain: one for one in found[0].judgements}
+    worst = {
+        domain: max(
+            (one.down or 0)
+            for row in found
+            for one in row.judgements
+            if one.domain == domain and not one.source and row.outcome == "nonrelapse death"
+        )
+        for domain in DOMAINS
+    }
+    borrowed = 0
+    for row in found:
+        for one in row.judgements:
+            if not one.source:
+                continue
+            borrowed += 1
+            part = row.outcome != "nonrelapse death"
+            assert one.down == (whole[one.domain].down if part else worst[one.domain])
+    assert borrowed > 4
+
+    def rank(row):
+        return LEVELS.index(row.certainty.removeprefix("at most "))
+
+    by = {(row.outcome, row.group): row for row in found}
+    # infection is part of the total; 36 deaths of five cohorts know less than 420 of 31
+    infection = by["death from infection", "all diseases"]
+    assert rank(infection) <= rank(found[0])
+    small, large = by["nonrelapse death", "MCL"], by["nonrelapse death", "LBCL"]
+    assert (small.deaths, large.deaths) == (36, 420)
+    assert rank(small) <= rank(large)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "close"), [(1.5, False), (1.83, True), (1.999, True), (2.1, True), (2.4, False)]
+)
+def test_a_rating_that_hangs_on_a_threshold_says_so(ratio, close):
+    one = _imprecision(400, Interval(0.05, 0.05 * ratio))
+    assert one.down == int(ratio > 2)
+    assert ("close to the threshold of 2)" in one.reason) is close
+
+
+def test_the_spread_of_all_cohorts_is_close_to_the_threshold_and_said_to_be(found):
+    inconsistency = next(one for one in found[0].judgements if one.domain == "inconsistency")
+    fit = published_fits("all cohorts")["all"]
+    assert 6 / span_of(fit, fit.tau2) < 1.1
+    assert "close to the threshold of 6" in inconsistency.reason
+
+
+def test_other_cohorts_are_refused_because_the_causes_are_not_theirs():
+    with pytest.raises(MetaAnalysisError, match="causes are known"):
+        summary_of_findings(load_cohorts().iloc[1:])
 
 
 def test_tables_say_it_in_whole_patients(found):
-    frame = findings_frame()
+    frame = findings_frame(found)
     assert frame["per_1000"].iloc[0] == prose.number(1000 * found[0].estimate, 0)
     assert frame["certainty"].tolist() == [row.certainty for row in found]
-    reasons = judgements_frame()
+    reasons = judgements_frame(found)
     assert list(reasons.columns) == ["finding", *DOMAINS]
     assert reasons["risk of bias"].str.startswith("not judged").all()

@@ -1,8 +1,9 @@
-r"""How many of the treated die of a cause: a share of deaths times pooled nonrelapse mortality.
+r"""How many of the treated die of a cause: a share of deaths times mean nonrelapse mortality.
 
 Causes are sums over cohorts, so a rate per cohort cannot be pooled. What can be said is the product
-of two estimates, :math:`\theta = \pi s`: pooled nonrelapse mortality :math:`\pi` and the share
-:math:`s` of the cause among the deaths. Given the number of deaths, which of them are of this cause
+of two estimates, :math:`\theta = \pi s`: the mean nonrelapse mortality over cohorts :math:`\pi`
+(`PoolResult.mean_estimate`, not the rate of the median cohort) and the share :math:`s` of the cause
+among the deaths. Given the number of deaths, which of them are of this cause
 says nothing about how many there were, so the two are taken as independent, and the interval is
 recovered from their own limits on the log scale (Zou and Donner 2008, doi:10.1002/sim.3095).
 """
@@ -36,7 +37,7 @@ class CauseRate:
     ----------
     group : str
     nrm : PoolResult
-        Pooled nonrelapse mortality of the group.
+        Pooled nonrelapse mortality of the group, whose mean over cohorts counts.
     share : CauseShare
         Share of the cause among its nonrelapse deaths.
     estimate : float
@@ -61,7 +62,7 @@ class CauseRate:
         """Plain values, for JSON."""
         return {
             "group": self.group,
-            "nrm": self.nrm.estimate,
+            "nrm": self.nrm.mean_estimate,
             "share": self.share.to_dict(),
             "estimate": self.estimate,
             "ci": list(self.ci),
@@ -141,7 +142,7 @@ def cause_rates(
     --------
     >>> rates = cause_rates(by="setting")
     >>> list(rates), round(1000 * rates["all"].estimate, 1)
-    (['trial', 'real-world', 'all'], 34.7)
+    (['trial', 'real-world', 'all'], 37.9)
     """
     from helpers.evidence import load_cohorts
     from helpers.subgroups import subgroups
@@ -161,12 +162,14 @@ def cause_rates(
         source = whole if group == "all" else table
         if fit.events != source.deaths[source.row(group)]:
             raise UnsupportedError(f"{by}, {group}: the causes belong to other deaths than these")
-        lower, upper = product_interval(fit.estimate, fit.ci, share.estimate, share.ci)
+        lower, upper = product_interval(
+            fit.mean_estimate, fit.mean_conf_int(), share.estimate, share.ci
+        )
         found[group] = CauseRate(
             group,
             fit,
             share,
-            fit.estimate * share.estimate,
+            fit.mean_estimate * share.estimate,
             Interval(float(lower), float(upper)),
             fit.level,
             int(fit.n or 0),

@@ -150,7 +150,7 @@ def rates_table(
         {
             "group": group,
             "patients": rate.n,
-            "nrm": rate.nrm.estimate,
+            "nrm": rate.nrm.mean_estimate,
             "share": rate.share.estimate,
             "rate": 1000 * rate.estimate,
             "ci": prose.between(1000 * rate.ci.lower, 1000 * rate.ci.upper, 0),
@@ -163,14 +163,14 @@ def rates_table(
         caption,
         formats={"nrm": "percent", "share": "percent", "rate": lambda v: prose.number(v, 0)},
         labels={
-            "nrm": f"Pooled NRM,{PERCENT}",
+            "nrm": f"Mean NRM,{PERCENT}",
             "share": f"Share of the deaths,{PERCENT}",
             "rate": "Per 1,000 treated",
             "ci": f"{level} CI",
         },
         notes=[
-            "Pooled NRM: binomial-normal model. Interval of the product of two independent "
-            "estimates, recovered from the limits of both."
+            "Mean NRM: over cohorts, by the binomial-normal model. Interval of the product of two "
+            "independent estimates, recovered from the limits of both."
         ],
         name=name,
     )
