@@ -127,6 +127,94 @@ def test_numbers_are_those_of_pool_to_ten_decimals(page, address, scheme):
         assert theirs["cautions"] == ours["cautions"]
 
 
+MANY = "study,events,n\n" + "".join(f"S{i},{i % 20},{50 + i % 300}\n" for i in range(2000))
+
+
+@needs_engine
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_a_table_of_two_thousand_rows_is_pooled(page, address, scheme, tmp_path):
+    """From 391 rows on NumPy looks for a C function that a browser does not have."""
+    base = address if scheme == "http" else f"{SITE.as_uri()}/"
+    page.goto(base + PAGE)
+    load(page)
+    (tmp_path / "many.csv").write_text(MANY)
+    page.set_input_files("#engine-file", tmp_path / "many.csv")
+    page.wait_for_function("document.getElementById('engine-csv').value.length > 20000")
+    counts = np.array([line.split(",")[1:] for line in MANY.splitlines()[1:]], dtype=int)
+    for model in ("glmm", "random", "common"):
+        page.select_option("select[name=model]", model)
+        theirs = pooled(page)
+        here = pool(events=counts[:, 0], n=counts[:, 1], model=model)
+        assert theirs["k"] == 2000
+        found = [theirs["estimate"], *theirs["ci"], theirs["tau2"]]
+        expected = [here.estimate, *here.ci, here.tau2]
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+    # the common effect is the inverse-variance mean of logits, 0.5 added where a count is 0
+    x, n = counts.T + 0.5 * (counts[:, 0] == 0) * np.array([[1], [2]])
+    weight = 1 / (1 / x + 1 / (n - x))
+    mean = np.average(np.log(x / (n - x)), weights=weight)
+    assert theirs["estimate"] == pytest.approx(1 / (1 + np.exp(-mean)), rel=1e-10)
+
+
+def choices(page: Page) -> dict[str, str]:
+    return page.locator("#engine-form select").evaluate_all(
+        "all => Object.fromEntries(all.map(e => [e.name, `${e.value} ${e.disabled}`]))"
+    )
+
+
+@pytest.mark.parametrize("way", ["reload", "back"])
+def test_a_page_that_is_shown_again_has_the_choices_that_it_works_with(page, address, way):
+    page.goto(address + PAGE)
+    page.wait_for_load_state("networkidle")
+    start, table = choices(page), page.input_value("#engine-csv")
+    page.select_option("select[name=model]", "random")
+    page.select_option("select[name=measure]", "arcsine")
+    page.select_option("select[name=level]", "0.99")
+    page.select_option("select[name=events]", "patients")
+    page.fill("#engine-csv", table.splitlines()[0] + "\n")
+    if way == "reload":
+        page.reload()
+    else:
+        page.goto(address + "ways_to_run.html")
+        page.go_back()
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.readyState") == "complete"
+    assert choices(page) == start
+    assert page.input_value("#engine-csv") == table
+
+
+def test_a_column_that_the_reader_chose_stays_while_the_table_has_it(page, address):
+    page.goto(address + PAGE)
+    page.fill("#engine-csv", "study,events,severe_events,n\nA,5,2,40\nB,6,1,50\n")
+    assert page.input_value("select[name=events]") == "events"
+    page.select_option("select[name=events]", "severe_events")
+    page.fill("#engine-csv", "study,events,severe_events,n,note\nA,5,2,40,\nB,6,1,50,\n")
+    assert page.input_value("select[name=events]") == "severe_events"
+    page.fill("#engine-csv", "study,events,n\nA,5,40\nB,6,50\n")
+    assert page.input_value("select[name=events]") == "events"
+
+
+@needs_engine
+def test_a_result_of_other_choices_says_so(page, address):
+    page.goto(address + PAGE)
+    load(page)
+    pooled(page)
+    note = page.locator("#engine-stale")
+    assert note.is_hidden()
+    page.select_option("select[name=model]", "common")
+    assert note.is_visible()
+    assert "Pool the table again" in page.inner_text("#engine-status")
+    page.select_option("select[name=model]", "glmm")
+    assert note.is_hidden()
+    page.locator("#engine-csv").press_sequentially(" ")
+    assert note.is_visible()
+    page.get_by_role("button", name="Our 52 cohorts").click()
+    assert note.is_hidden()
+    page.select_option("select[name=model]", "common")
+    pooled(page)
+    assert note.is_hidden()
+
+
 @needs_engine
 def test_nothing_is_loaded_before_the_click_and_nothing_is_asked_after_it(page, address):
     page.goto(address + PAGE)

@@ -97,6 +97,64 @@ def test_every_control_has_a_name(explore):
     assert unnamed == []
 
 
+CONTROLS = """all => all.map(e => [
+  e.labels[0].textContent, e.type === "checkbox" ? String(e.checked) : e.value, e.disabled])"""
+
+
+def shown(page):
+    """Every control with its value, and what is drawn and said beside it."""
+    controls = page.locator(".interactive-panel :is(select, input)").evaluate_all(CONTROLS)
+    rest = page.locator(".interactive-panel :is(output, .interactive-summary, [data-result])")
+    return controls, rest.all_inner_texts(), names(page)
+
+
+@pytest.mark.parametrize("way", ["reload", "back"])
+def test_a_page_that_is_shown_again_has_controls_that_agree_with_its_pictures(explore, way):
+    seen, _ = explore("curve")
+    page = seen.page
+    start = shown(page)
+    forest, laboratory, curve = (
+        page.locator(f'[data-interactive="{kind}"] .interactive-panel')
+        for kind in ("forest", "laboratory", "curve")
+    )
+    forest.get_by_label("Sort by").select_option("patients")
+    forest.get_by_label("Largest first").uncheck()
+    forest.get_by_label("Disease").select_option("MM")
+    laboratory.get_by_label("Estimator of τ²").select_option("PM")
+    laboratory.get_by_label("Studies", exact=True).fill("20")
+    curve.get_by_label("Claim").select_option("overall")
+    curve.get_by_label("Measure").select_option(label="arcsine")
+    curve.get_by_label("Analysis, from the smallest").fill("3")
+    changed = shown(page)
+    assert [one != other for one, other in zip(start, changed, strict=True)] == [True] * 3
+    if way == "reload":
+        page.reload()
+    else:
+        page.goto((SITE / "glossary.html").as_uri())
+        page.go_back()
+    page.wait_for_load_state("networkidle")
+    page.locator("[data-ready]").nth(2).wait_for()
+    # all as it was left (kept in memory by the browser) or all as at the start, and no mixture
+    assert shown(page) in (start, changed)
+
+
+def test_controls_are_set_from_the_state_when_the_page_is_shown_again(explore):
+    seen, _ = explore("curve")
+    before = shown(seen.page)
+    seen.page.evaluate(
+        """() => {
+          for (const e of document.querySelectorAll(".interactive-panel :is(select, input)")) {
+            if (e.type === "checkbox") e.checked = !e.checked;
+            else if (e.type === "range") e.value = e.max;
+            else e.selectedIndex = e.options.length - 1;
+          }
+        }"""
+    )
+    assert shown(seen.page) != before
+    seen.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert shown(seen.page) == before
+
+
 def test_colours_follow_the_theme(explore):
     colour = "e => getComputedStyle(e).color"
     found = {explore("forest", theme=theme)[1].evaluate(colour) for theme in ("light", "dark")}

@@ -17,10 +17,20 @@
     n: ["n", "patients", "total", "size", "sample_size"],
   };
   const LARGEST = 5e6;
+  const CHOICES = ["model", "measure", "tau2_method", "level"];
   let worker = null;
-  let ready = false;
-  let fileName = "cohorts.csv";
   let last = null;
+  let asked = null; // what the engine is working on, or was last
+  // the form shows this and holds nothing: a browser may bring back values of an earlier visit
+  const state = {
+    csv: "",
+    fileName: "cohorts.csv", // for messages
+    file: false, // whether the table is that of the file that was opened
+    chosen: {}, // columns that the reader named, by role
+    choices: Object.fromEntries(CHOICES.map((name) => [name, choice(name).options[0].value])),
+    engine: "absent", // then loading, ready, busy
+    pooled: null, // what was asked for the result that is shown
+  };
 
   const say = (text) => { $("status").textContent = text; };
 
@@ -42,19 +52,20 @@
     return "";
   }
 
+  const why = obstacle();
+
   function failed(error) {
     const text = String((error && error.message) || error);
     if (worker) worker.terminate();
     worker = null;
-    ready = false;
+    state.engine = "absent";
     const memory = /memory|RangeError|allocation/i.test(text);
     const advice = memory
       ? "The browser did not give the engine enough memory. Close other tabs, or use a computer instead of a telephone."
       : "You can try again; the other ways to run the book are at the end of this page.";
-    $("load").disabled = false;
-    $("pool").disabled = true;
     $("progress").hidden = true;
     say("");
+    render();
     problems([element("p", {}, `The engine stopped: ${text}`), element("p", {}, advice)]);
   }
 
@@ -97,8 +108,13 @@
     let answer = null;
 
     async function unpack(bytes, index) {
-      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-      const whole = new Uint8Array(await new Response(stream).arrayBuffer());
+      // not from a Blob: WebKit refuses to read one in a worker of a page that is opened as a file
+      const stream = new DecompressionStream("gzip");
+      const writer = stream.writable.getWriter();
+      const [whole] = await Promise.all([
+        new Response(stream.readable).arrayBuffer().then((buffer) => new Uint8Array(buffer)),
+        writer.write(bytes).then(() => writer.close()),
+      ]);
       const files = {};
       let at = 0;
       for (const [name, length] of index) {
@@ -124,11 +140,12 @@
       self.XMLHttpRequest = undefined;
       self.WebSocket = undefined;
       for (const name of ["pyodide.asm.js", "pyodide.js"]) {
-        const url = URL.createObjectURL(new Blob([files[name]], { type: "text/javascript" }));
-        importScripts(url);
-        URL.revokeObjectURL(url);
+        // not by importScripts of a Blob, which WebKit refuses as well
+        (0, eval)(new TextDecoder().decode(files[name]));
       }
       const python = await self.loadPyodide({ indexURL: home });
+      // NumPy asks for the C stack before it reuses a temporary of 256 KiB or more; there is none here
+      python._module.mergeLibSymbols({ backtrace: () => 0 }, "backtrace");
       postMessage({ stage: "Python runs. Starting NumPy and the engine …" });
       for (const name of ["numpy.zip", "helpers.zip"]) python.FS.writeFile(`/tmp/${name}`, files[name]);
       python.runPython(`
@@ -156,7 +173,8 @@ from helpers.in_browser import analyse_json
   }
 
   async function load() {
-    $("load").disabled = true;
+    state.engine = "loading";
+    render();
     clear();
     const began = performance.now();
     try {
@@ -168,13 +186,12 @@ from helpers.in_browser import analyse_json
         if (data.stage) say(data.stage);
         else if (data.failed) { console.error(data.detail); failed(data.failed); }
         else if (data.ready) {
-          ready = true;
+          state.engine = "ready";
+          render();
           $("progress").hidden = true;
           const seconds = ((performance.now() - began) / 1000).toFixed(1);
           root.dataset.seconds = seconds;
           say(`The engine is ready after ${seconds} s (${data.ready}). Pool the table when you like.`);
-          $("load").textContent = "The engine is loaded";
-          $("pool").disabled = false;
           $("pool").focus();
         } else show(JSON.parse(data.answer));
       };
@@ -197,26 +214,58 @@ from helpers.in_browser import analyse_json
       .filter((name) => name !== "");
   }
 
-  function columns() {
-    const names = [...new Set(header($("csv").value))];
-    for (const [role, wanted] of Object.entries(NAMES)) {
-      const select = choice(role);
-      const before = select.value;
+  // what the reader named stays as long as the table has it; the rest is guessed from the names
+  function roles(names) {
+    return Object.fromEntries(Object.entries(NAMES).map(([role, wanted]) => {
       const fits = wanted.find((w) => names.some((n) => n.toLowerCase() === w));
       const guess = names.find((n) => n.toLowerCase() === fits);
-      const now = names.includes(before) && !guess ? before : guess || names[0] || "";
-      if ([...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
-        select.replaceChildren(...names.map((n) => element("option", { value: n }, n)));
-        select.value = now;
-      }
-    }
+      return [role, names.includes(state.chosen[role]) ? state.chosen[role] : guess || names[0] || ""];
+    }));
   }
 
-  function put(text, name) {
-    $("csv").value = text.trimEnd() + "\n";
+  function request() {
+    const { csv, fileName, choices } = state;
+    const asked = { content: csv, file: fileName, level: Number(choices.level), model: choices.model };
+    Object.assign(asked, roles([...new Set(header(csv))]));
+    if (asked.model !== "glmm") asked.measure = choices.measure;
+    if (asked.model === "random") asked.tau2_method = choices.tau2_method;
+    return asked;
+  }
+
+  function render() {
+    const names = [...new Set(header(state.csv))];
+    for (const [role, column] of Object.entries(roles(names))) {
+      const select = choice(role);
+      if ([...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
+        select.replaceChildren(...names.map((n) => element("option", { value: n }, n)));
+      }
+      select.value = column;
+    }
+    for (const name of CHOICES) choice(name).value = state.choices[name];
+    choice("measure").disabled = state.choices.model === "glmm";
+    choice("tau2_method").disabled = state.choices.model !== "random";
+    if ($("csv").value !== state.csv) $("csv").value = state.csv;
+    if (!state.file) $("file").value = "";
+    $("load").disabled = Boolean(why) || state.engine !== "absent";
+    if (!why) $("load").textContent = ["absent", "loading"].includes(state.engine) ? `Load the engine (${megabytes(manifest.bytes)} MB)` : "The engine is loaded";
+    $("pool").disabled = state.engine !== "ready";
+    const same = (one, other) => ["content", "level", "study", "events", "n", "model", "measure", "tau2_method"].every((key) => one[key] === other[key]);
+    const stale = $("stale");
+    if (stale) stale.hidden = same(state.pooled, request());
+  }
+
+  // the reader changed something
+  function change(what) {
+    Object.assign(state, what);
+    const before = $("stale") && $("stale").hidden;
+    render();
+    if (before && !$("stale").hidden && !$("results").hidden) say("The result below is of the table and choices before this change. Pool the table again.");
+  }
+
+  function put(text, name, file = false) {
+    // line endings as the box itself keeps them
+    change({ csv: text.replace(/\r\n?/g, "\n").trimEnd() + "\n", fileName: name, file, chosen: {} });
     $("csv").scrollTop = 0;
-    fileName = name;
-    columns();
   }
 
   async function open(file) {
@@ -226,7 +275,7 @@ from helpers.in_browser import analyse_json
       return;
     }
     try {
-      put(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()), file.name);
+      put(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()), file.name, true);
       say(`${file.name} is in the box; it was read here and went nowhere.`);
     } catch {
       problems([element("p", {}, `${file.name} is not UTF-8 text. Save it again as “CSV UTF-8 (comma delimited)”.`)]);
@@ -249,15 +298,13 @@ from helpers.in_browser import analyse_json
 
   function ask(event) {
     event.preventDefault();
-    if (!ready) return;
+    if (state.engine !== "ready") return;
     clear();
-    const request = { content: $("csv").value, file: fileName, level: Number(choice("level").value) };
-    for (const name of ["study", "events", "n", "model"]) request[name] = choice(name).value;
-    if (request.model !== "glmm") request.measure = choice("measure").value;
-    if (request.model === "random") request.tau2_method = choice("tau2_method").value;
-    $("pool").disabled = true;
+    asked = request();
+    state.engine = "busy";
+    render();
     say("Pooling …");
-    worker.postMessage({ request: JSON.stringify(request) });
+    worker.postMessage({ request: JSON.stringify(asked) });
   }
 
   function grid(head, rows, caption, numeric = []) {
@@ -283,16 +330,18 @@ from helpers.in_browser import analyse_json
   }
 
   function show(answer) {
-    $("pool").disabled = false;
+    state.engine = "ready";
     if (!answer.ok) {
+      render();
       say("The table or the choices cannot be used; the list says why.");
       const list = answer.problems.length
-        ? [element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "List of problems, scrolls sideways" }, grid(["Row", "Column", "Found", "Expected"], answer.problems.map((p) => [p.row ?? "whole file", p.column, p.value, p.expected]), `${answer.problems.length} ${answer.problems.length === 1 ? "problem" : "problems"} in ${fileName}`))]
+        ? [element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "List of problems, scrolls sideways" }, grid(["Row", "Column", "Found", "Expected"], answer.problems.map((p) => [p.row ?? "whole file", p.column, p.value, p.expected]), `${answer.problems.length} ${answer.problems.length === 1 ? "problem" : "problems"} in ${asked.file}`))]
         : [element("p", {}, answer.message)];
       problems(list);
       return;
     }
     last = answer;
+    state.pooled = asked;
     const fit = answer.fit;
     const drawing = document.importNode(new DOMParser().parseFromString(answer.svg, "image/svg+xml").documentElement, true);
     const percent = (v) => (v === null ? "" : (100 * v).toFixed(1));
@@ -303,6 +352,7 @@ from helpers.in_browser import analyse_json
     // what is downloaded does not know the colours of the page
     const picture = answer.svg.replace(/var\(--[\w-]+,\s*(#[0-9a-f]+)\)/g, "$1");
     $("results").replaceChildren(
+      element("p", { id: "engine-stale", class: "engine-note", hidden: "" }, "The table or the choices have changed since. This is the result of those before; pool the table again."),
       element("h2", { id: "engine-result" }, "Result"),
       element("p", { class: "answer" }, answer.headline),
       grid(null, answer.rows, "Numbers of the fit"),
@@ -320,6 +370,7 @@ from helpers.in_browser import analyse_json
         download("Result (JSON)", "result.json", "application/json", `${JSON.stringify(fit, null, 2)}\n`),
         download("Forest plot (SVG)", "forest.svg", "image/svg+xml", picture)),
     );
+    render();
     $("results").hidden = false;
     $("results").focus();
     say(answer.headline);
@@ -327,25 +378,23 @@ from helpers.in_browser import analyse_json
 
   // --- the page ----------------------------------------------------------------------------
 
-  const why = obstacle();
   if (why) {
     $("missing").textContent = why;
     $("missing").hidden = false;
-    $("load").disabled = true;
-  } else {
-    $("load").textContent = `Load the engine (${megabytes(manifest.bytes)} MB)`;
   }
   if (manifest) put(manifest.tables.cohorts, "cohorts.csv");
-  const dependent = () => {
-    choice("measure").disabled = choice("model").value === "glmm";
-    choice("tau2_method").disabled = choice("model").value !== "random";
-  };
-  dependent();
+  else render();
   form.addEventListener("submit", ask);
-  choice("model").addEventListener("change", dependent);
+  for (const name of CHOICES) {
+    choice(name).addEventListener("change", (event) => change({ choices: { ...state.choices, [name]: event.target.value } }));
+  }
+  for (const role of Object.keys(NAMES)) {
+    choice(role).addEventListener("change", (event) => change({ chosen: { ...state.chosen, [role]: event.target.value } }));
+  }
   $("load").addEventListener("click", load);
-  $("csv").addEventListener("input", () => { fileName = "the table above"; columns(); });
+  $("csv").addEventListener("input", () => change({ csv: $("csv").value, fileName: "the table above", file: false }));
   $("file").addEventListener("change", (event) => { if (event.target.files[0]) open(event.target.files[0]); });
+  window.addEventListener("pageshow", render);
   for (const button of form.querySelectorAll("[data-table]")) {
     button.addEventListener("click", () => {
       if (!manifest) return;

@@ -29,9 +29,13 @@
   /* A share in percent; only all and none are 100 and 0. */
   const share = (part, whole) => percent(part / whole, part === 0 || part === whole ? 0 : 1);
 
+  /* Controls show the state of their picture and hold none: a builder sets them from it. Without
+     autocomplete="off", a browser fills in what they held before a reload or *Back*. */
+  const input = (attributes) => h("input", { autocomplete: "off", ...attributes });
+
   /* A list with a label; options are [value, text]. */
   function select(label, options, change) {
-    const list = h("select", { onchange: () => change(list.value) });
+    const list = h("select", { autocomplete: "off", onchange: () => change(list.value) });
     for (const [value, text] of options) list.append(h("option", { value }, text));
     return { list, field: h("label", { class: "interactive-field" }, h("span", {}, label), list) };
   }
@@ -51,12 +55,15 @@
     return { place, say };
   }
 
-  /* Hand every picture of a kind to its builder; if that fails, the fixed picture is still there. */
+  /* Hand every picture of a kind to its builder; if that fails, the fixed picture is still there.
+     What the builder returns sets its controls from its state. A page that is shown again may come
+     with other values in them. */
   function run(kind, build) {
     for (const host of document.querySelectorAll(`.interactive[data-interactive="${kind}"]`)) {
       const data = JSON.parse(host.querySelector(":scope > script[type='application/json']").textContent);
       const panel = h("section", { class: "interactive-panel", "aria-label": data.title });
-      build(panel, data);
+      const show = build(panel, data);
+      addEventListener("pageshow", show);
       const figure = host.querySelector(":scope > figure");
       const still = h("details", { class: "interactive-still" }, h("summary", {}, "The same as a fixed picture, with its numbers"));
       host.append(panel, still);
@@ -66,5 +73,5 @@
     }
   }
 
-  window.interactive = { h, s, number, percent, count, between, share, select, button, announcer, run };
+  window.interactive = { h, s, number, percent, count, between, share, input, select, button, announcer, run };
 })();

@@ -1,7 +1,7 @@
 /* The specification curve: every analysis of a claim, to walk through and to pick by its choices. */
 (() => {
   "use strict";
-  const { h, s, number, percent, count, share, select, button, announcer, run } = window.interactive;
+  const { h, s, number, percent, count, share, input, select, button, announcer, run } = window.interactive;
 
   const HEIGHT = 240, TOP = 8, LEFT = 44;
 
@@ -64,26 +64,23 @@
   run("curve", (panel, data) => {
     const status = announcer(panel);
     const print = (claim, v) => (claim.unit === "percent" ? percent(v, 2) : number(v));
-    let claim, all, mine, scale, at = 0, chosen = [], width = 0;
+    let key = data.first, claim, all, mine, scale, at = 0, chosen = [], lists = [], width = 0;
 
     const which = select("Claim", Object.entries(data.claims).map(([key, one]) => [key, one.statement]), open);
-    which.list.value = data.first;
     const choices = h("div", { class: "interactive-controls interactive-choices", role: "group", "aria-label": "Choices" });
     const summary = h("p", { class: "interactive-summary" });
     const legend = h("p", { class: "interactive-legend" });
     const layer = { still: s("g", {}), picked: s("g", {}), cursor: s("g", {}) };
     const canvas = s("svg", { class: "interactive-drawing interactive-curve", height: HEIGHT + TOP + 30, role: "img" }, layer.still, layer.picked, layer.cursor);
     const id = `${data.name}-slider`;
-    const range = h("input", { type: "range", id, min: 1, step: 1, oninput: () => walk(Number(range.value) - 1) });
+    const range = input({ type: "range", id, min: 1, step: 1, oninput: () => walk(Number(range.value) - 1) });
     const place = h("output", { for: id });
     const published = button("Go to the published analysis", () => {
-      for (const one of choices.querySelectorAll("select")) one.value = "";
       chosen = chosen.map(() => -1);
       pickOut();
       walk(claim.mark);
     });
     const clear = button("Take back all choices", () => {
-      for (const one of choices.querySelectorAll("select")) one.value = "";
       chosen = chosen.map(() => -1);
       pickOut();
     });
@@ -113,16 +110,27 @@
       return { intervals: intervals.join(""), points };
     }
 
-    function open(key) {
+    function show() {
+      which.list.value = key;
+      lists.forEach((list, d) => { list.value = chosen[d] < 0 ? "" : chosen[d]; });
+      range.disabled = !mine.length;
+      range.max = Math.max(1, mine.length);
+      range.value = mine.indexOf(at) + 1;
+    }
+
+    function open(name) {
+      key = name;
       claim = data.claims[key];
       all = claim.all ??= unpack(claim, data.digits);
       scale = scaleOf(claim, all);
       chosen = claim.choices.map(() => -1);
-      choices.replaceChildren(...claim.choices.map((choice, d) => select(
+      const fields = claim.choices.map((choice, d) => select(
         choice.name[0].toUpperCase() + choice.name.slice(1),
         [["", "any"], ...choice.levels.map((level, i) => [i, level])],
         (value) => { chosen[d] = value === "" ? -1 : Number(value); pickOut(); },
-      ).field));
+      ));
+      lists = fields.map(({ list }) => list);
+      choices.replaceChildren(...fields.map(({ field }) => field));
       published.hidden = claim.mark === null;
       legend.textContent = `Upwards: ${claim.quantity}, ${claim.unit === "percent" ? "%" : "ratio, logarithmic scale"}. Line: estimates; grey: ${claim.level} intervals; dashed: where the claim begins.`;
       at = claim.mark ?? Math.floor(all.n / 2);
@@ -155,8 +163,8 @@
         s("path", { d: found.intervals, class: "interactive-picked" }),
         s("path", { d: found.points.map((point) => `M${point}h0`).join(""), class: "interactive-picked-point" }));
       canvas.classList.toggle("interactive-quiet", !free);
-      range.disabled = !mine.length;
       if (!mine.length) {
+        show();
         summary.textContent = "No analysis has these choices together.";
         place.textContent = "–";
         layer.cursor.replaceChildren();
@@ -166,7 +174,6 @@
         const values = mine.map((i) => all.value[i]);
         const whom = free ? `All ${count(all.n)} analyses` : `${count(mine.length)} of ${count(all.n)} analyses`;
         summary.textContent = `${whom}: ${share(some, mine.length)} support “${claim.statement}”, ${share(sure, mine.length)} with the whole ${claim.level} interval. Estimates ${print(claim, values[0])} to ${print(claim, values[values.length - 1])}, median ${print(claim, median(values))}.`;
-        range.max = mine.length;
         // stay where the reader was, or at the next analysis that is left
         let next = mine.findIndex((i) => i >= at);
         if (next < 0) next = mine.length - 1;
@@ -184,7 +191,7 @@
 
     function walk(step) {
       const i = at = mine[step];
-      range.value = step + 1;
+      show();
       const text = `${print(claim, all.value[i])} (${claim.level} interval ${claim.unit === "percent" ? number(100 * all.lower[i]) : number(all.lower[i])} to ${print(claim, all.upper[i])})`;
       place.textContent = `${count(step + 1)} of ${count(mine.length)}`;
       range.setAttribute("aria-valuetext", `${place.textContent}: ${text}, ${verdict(i)}`);
@@ -226,11 +233,12 @@
       const now = Math.max(160, Math.round(canvas.getBoundingClientRect().width));
       if (now === width) return;
       width = now;
-      if (!claim) open(data.first);
+      if (!claim) open(key);
       else {
         paint();
         pickOut();
       }
     }).observe(canvas);
+    return () => { if (claim) show(); };
   });
 })();

@@ -1,7 +1,7 @@
 /* The forest plot: rows to sort, to filter and to walk through. */
 (() => {
   "use strict";
-  const { h, s, count, select, button, announcer, run } = window.interactive;
+  const { h, s, count, input, select, button, announcer, run } = window.interactive;
 
   const ORDERS = {
     estimate: ["Estimate", (row) => row.at[0]],
@@ -42,20 +42,25 @@
     // -- controls
     const sort = select("Sort by", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), (key) => {
       order = key;
-      descending.checked = down = key !== "name"; // names begin with A
+      down = key !== "name"; // names begin with A
       update();
     });
-    const descending = h("input", { type: "checkbox", checked: true, onchange: () => { down = descending.checked; update(); } });
+    const descending = input({ type: "checkbox", onchange: () => { down = descending.checked; update(); } });
     const filters = data.filters.map(({ key, label, levels }) => {
       const many = (level) => data.rows.filter((row) => row[key] === level).length;
       const options = [["", `all (${data.rows.length})`], ...levels.map((level) => [level, `${level} (${many(level)})`])];
-      return select(label, options, (level) => { chosen[key] = level; update(); });
+      return { key, ...select(label, options, (level) => { chosen[key] = level; update(); }) };
     });
     const all = button("Show all", () => {
-      for (const filter of filters) filter.list.value = "";
       for (const key of Object.keys(chosen)) chosen[key] = "";
       update();
     });
+
+    function show() {
+      sort.list.value = order;
+      descending.checked = down;
+      for (const { key, list } of filters) list.value = chosen[key];
+    }
 
     // -- table
     const picture = (...marks) => s("svg", { class: "interactive-marks", "aria-hidden": "true" }, ...marks);
@@ -134,6 +139,7 @@
     }
 
     function update() {
+      show();
       rows = sorted(data.rows.filter((row) => Object.entries(chosen).every(([key, level]) => !level || row[key] === level)), order, down);
       body.replaceChildren(...rows.map((row) => row.line));
       const sum = pooled();
@@ -164,5 +170,6 @@
         h("label", { class: "interactive-check" }, descending, "Largest first"), ...filters.map((filter) => filter.field), all),
       summary, h("div", { class: "interactive-scroll" }, table), key, card, status.place);
     update();
+    return show;
   });
 })();

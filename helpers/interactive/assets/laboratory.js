@@ -1,7 +1,7 @@
 /* The laboratory: sliders set the truth, studies are drawn and pooled at once. */
 (() => {
   "use strict";
-  const { h, s, number, percent, count, between, select, button, announcer, run } = window.interactive;
+  const { h, s, number, percent, count, between, input, select, button, announcer, run } = window.interactive;
   const { draw, pool, wilson, expit, logit } = window.interactive.statistics;
 
   const ROW = 11, HEAD = 26, FOOT = 50;
@@ -14,14 +14,13 @@
     function slider(key, label, [min, max], step, read, print) {
       const id = `${data.name}-slider-${key}`;
       const shown = h("output", { for: id });
-      const range = h("input", { type: "range", id, min, max, step, oninput: () => { now[key] = read(Number(range.value)); set(); update(); } });
+      const range = input({ type: "range", id, min, max, step, oninput: () => { now[key] = read(Number(range.value)); update(); } });
       const set = () => {
+        range.value = key === "size" ? sizes.indexOf(now.size) : now[key];
         shown.textContent = print(now[key]);
         range.setAttribute("aria-valuetext", print(now[key]));
       };
-      const reset = () => { range.value = key === "size" ? sizes.indexOf(now.size) : now[key]; set(); };
-      reset();
-      return { reset, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, label), shown, range) };
+      return { set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, label), shown, range) };
     }
     const plain = (x) => x;
     const sliders = [
@@ -34,10 +33,12 @@
     const again = button("Draw again", () => { now.seed += 1; update(); });
     const back = button("Back to the start", () => {
       Object.assign(now, data.start);
-      method.list.value = now.method;
-      for (const one of sliders) one.reset();
       update();
     });
+    function show() {
+      method.list.value = now.method;
+      for (const one of sliders) one.set();
+    }
 
     const results = {};
     const list = h("dl", { class: "interactive-results" });
@@ -81,6 +82,7 @@
     }
 
     function update() {
+      show();
       const drawn = draw(now), fit = pool(drawn.events, drawn.n, now.method, data.t);
       const middle = logit(now.rate), truth = [expit(middle - data.z * now.tau), expit(middle + data.z * now.tau)];
       results.Q.textContent = `${number(fit.Q, 1)} on ${fit.df} df, ${fit.p < 0.001 ? "p < 0.001" : `p = ${number(fit.p, 3)}`}`;
@@ -100,5 +102,6 @@
       h("p", { class: "interactive-legend" }, "Dots and thin lines: studies with 95 % intervals, sorted by their true rates (short strokes). Shaded: where 95 % of the true rates lie. Below: pooled rate with its confidence interval, and the prediction interval (dashed)."),
       status.place);
     update();
+    return show;
   });
 })();
