@@ -23,12 +23,14 @@ from typing import Any, Literal
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
 __all__ = [
+    "MOST_DIGITS",
     "Sentence",
     "agreeing_digits",
     "between",
     "box",
     "count",
     "counted",
+    "digits_text",
     "estimate",
     "facts",
     "interval",
@@ -51,6 +53,7 @@ __all__ = [
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 HARD = "\N{NO-BREAK SPACE}"
+MOST_DIGITS = 10  # significant digits that every processor computes alike; stands for ten or more
 
 Unit = Literal["percent", "number", "per_1000"]
 
@@ -535,24 +538,35 @@ def agreeing_digits(ours: float, published: float) -> int:
     """Count the significant digits in which two values agree.
 
     The whole part of the logarithmic relative error, -log10(|ours - published| / |published|);
-    of the absolute error when the published value is zero. Never below 0, and 15 (all that a
-    double can hold) when the two are equal.
+    of the absolute error when the published value is zero. Never below 0 and never above
+    `MOST_DIGITS`, which stands for ten or more: what lies beyond depends on the processor.
 
     Examples
     --------
     >>> agreeing_digits(0.0682210, 0.0682), agreeing_digits(2.0, 2.0), agreeing_digits(3, 7)
-    (3, 15, 0)
+    (3, 10, 0)
     """
     a = float(_decimal(ours, "agreeing_digits()"))
     b = float(_decimal(published, "agreeing_digits()"))
     if a == b:
-        return 15
+        return MOST_DIGITS
     # Logarithms are subtracted, not values divided: the ratio of two tiny numbers may underflow.
     scale = math.log10(abs(b)) if b else 0.0
     error = abs(a - b)
     if math.isinf(error):
         return 0
-    return min(15, max(0, math.floor(scale - math.log10(error))))
+    return min(MOST_DIGITS, max(0, math.floor(scale - math.log10(error))))
+
+
+def digits_text(count: int) -> str:
+    """Print a number of agreeing digits; the most that are counted stand for more.
+
+    Examples
+    --------
+    >>> digits_text(4), digits_text(10)
+    ('4', '10+')
+    """
+    return f"{count}+" if count >= MOST_DIGITS else str(count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -505,6 +505,14 @@ def comparison_table(
         agree=pd.array(agree, dtype="Int64"), **{column: frame[column] for column in rest}
     )
     show = partial(prose.significant, digits=digits)
-    formats = {"ours": show, "published": show, **options.pop("formats", {})}
-    labels = {"agree": "Digits that agree", **options.pop("labels", {})}
+    formats = {
+        "ours": show,
+        "published": show,
+        "agree": prose.digits_text,
+        **options.pop("formats", {}),
+    }
+    labels = {
+        "agree": "Digits that agree",
+        **options.pop("labels", {}),
+    }
     return table(shown, caption, formats=formats, labels=labels, name=name, **options)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import ties
 from helpers.causes.table import CauseTable, cause_table
 from helpers.distributions import chi2_isf, chi2_sf
 from helpers.effects import study_interval
@@ -105,8 +106,8 @@ class HomogeneityTest:
                 "p": self.p_residuals.ravel(),
             }
         )
-        # Mirror cells of two groups differ by rounding alone, so sort on what is left without it.
-        order = np.argsort(-np.round(np.abs(frame["residual"].to_numpy()), 9), kind="stable")
+        # mirror cells of two groups are ties
+        order = ties.order(np.abs(frame["residual"]), descending=True)
         return frame.iloc[order].reset_index(drop=True)
 
     def summary_frame(self) -> pd.DataFrame:

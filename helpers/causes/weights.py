@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers import ties
 from helpers.causes.shares import CauseShare
 from helpers.effects import study_interval
 from helpers.errors import MetaAnalysisError
@@ -111,7 +112,7 @@ def death_weights(
     (574, 'Jacobson 2022 B')
     """
     counts = cohorts[events].to_numpy(np.int64)
-    order = [i for i in np.argsort(-counts, kind="stable") if counts[i] > 0]
+    order = [i for i in ties.order(counts, descending=True) if counts[i] > 0]
     if len(order) < 2:
         raise MetaAnalysisError("death_weights() needs deaths in at least two cohorts")
     names = cohorts[study].astype(str).to_numpy()

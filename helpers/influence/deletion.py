@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import ties
 from helpers.errors import MetaAnalysisError
 from helpers.influence.refit import Refitter
 from helpers.influence.replicates import Refits
@@ -177,5 +178,6 @@ def _order(fit: PoolResult, refitter: Refitter, by: Any, ascending: bool) -> NDA
         raise MetaAnalysisError(
             f"by: no value for {', '.join(map(str, missing))}; leave these studies out of the fit"
         )
-    rank = values.rank(method="dense", ascending=ascending).to_numpy()
+    numeric = values if not pd.api.types.is_float_dtype(values) else ties.steady(values)
+    rank = pd.Series(numeric).rank(method="dense", ascending=ascending).to_numpy()
     return np.argsort(rank, kind="stable")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.interactive.element import Interactive
 from helpers.multiverse.claim_result import ClaimMultiverse
@@ -89,7 +89,7 @@ def _claim(result: ClaimMultiverse, mark: int | None) -> dict[str, Any]:
     if not len(result):
         raise MetaAnalysisError(f"claim {result.claim.key!r}: no analysis has a result")
     place = np.flatnonzero(result.ok)
-    order = place[np.argsort(result.value[place], kind="stable")]
+    order = place[ties.order(result.value[place])]
     choices = []
     code = np.zeros(len(order), dtype=np.int64)
     for (key, labels), level in zip(result.choices.items(), result.levels[order].T, strict=True):
@@ -99,7 +99,7 @@ def _claim(result: ClaimMultiverse, mark: int | None) -> dict[str, Any]:
     side = np.where(result.certain[order], 2, np.where(result.opposes[order], 0, 1))
     scale = SCALE[result.claim.unit]
     value, lower, upper = (
-        np.round(scale * column[order]).astype(np.int64)
+        np.round(ties.steady(scale * column[order])).astype(np.int64)
         for column in (result.value, result.lower, result.upper)
     )
     columns = (

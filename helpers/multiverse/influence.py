@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import ties
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -68,14 +70,14 @@ def influence_table(
                 "levels": len(labels),
                 "share": share,
                 "range": float(np.ptp(effect)) if moves else 0.0,
-                "lowest": labels[level[int(np.argmin(effect))]] if moves else None,
-                "highest": labels[level[int(np.argmax(effect))]] if moves else None,
+                "lowest": labels[level[ties.smallest(effect)]] if moves else None,
+                "highest": labels[level[ties.largest(effect)]] if moves else None,
                 "mean_switch": float(switch.mean()) if moves else 0.0,
                 "largest_switch": largest if moves else 0.0,
             }
         )
     table = pd.DataFrame(rows, index=pd.Index(list(choices), name="choice"))
-    return table.sort_values("share", ascending=False, kind="stable")
+    return table.iloc[ties.order(table["share"], descending=True)]
 
 
 def _level_means(

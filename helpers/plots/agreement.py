@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement"]
 
-FULL = 15  # significant digits that a double holds
+FULL = prose.MOST_DIGITS
 
 
 @style.themed
@@ -90,7 +90,7 @@ def agreement(
             bar.set_gid(f"bar-{status.replace(' ', '-')}")
         bottom += heights
     ax.set_xlim(-0.6, FULL + 0.6)
-    ax.set_xticks(np.arange(FULL + 1), labels=[*map(str, range(FULL)), f"{FULL}+"])
+    ax.set_xticks(np.arange(FULL + 1), labels=[prose.digits_text(i) for i in range(FULL + 1)])
     ax.set_xlabel("Significant digits that agree", labelpad=5)
     ax.set_ylabel("Published numbers", labelpad=6)
     ax.grid(axis="y", zorder=0)

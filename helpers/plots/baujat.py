@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.naming import name_marks
@@ -107,14 +107,14 @@ def _ranked(drawn: pd.DataFrame) -> list[int]:
     """Studies from the farthest to the nearest to the origin, axes scaled to their maximum."""
     scaled = drawn[["contribution", "influence"]].to_numpy(dtype=float)
     scaled = scaled / [_top(scaled[:, 0]), _top(scaled[:, 1])]
-    return [int(i) for i in np.argsort(-np.hypot(*scaled.T), kind="stable")]
+    return [int(i) for i in ties.order(np.hypot(*scaled.T), descending=True)]
 
 
 def _note(
     fit: Any, frame: pd.DataFrame, drawn: pd.DataFrame, far: list[int], noun: tuple[str, str]
 ) -> Note:
     total = float(drawn["contribution"].sum())
-    most, moves = drawn["contribution"].idxmax(), drawn["influence"].idxmax()
+    most, moves = (drawn.index[ties.largest(drawn[c])] for c in ("contribution", "influence"))
     part = prose.percent(drawn["contribution"].max() / total, 0) if total else prose.percent(0, 0)
     shift = prose.number(float(np.sqrt(drawn["influence"].max())), 2)
     findings = (
@@ -152,7 +152,7 @@ def _note(
 def _table(fit: Any, frame: pd.DataFrame, noun: tuple[str, str]) -> Table:
     from helpers.tables import table
 
-    shown = frame.sort_values("influence", ascending=False, kind="stable")
+    shown = frame.iloc[ties.order(frame["influence"], descending=True)]
     shown = shown.rename_axis(noun[0]).reset_index().drop(columns="converged")
     notes = (
         "Contribution: deviance of the study at the fit (its part of Q for a common effect)."

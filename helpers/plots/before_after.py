@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
@@ -141,7 +142,7 @@ def _labels(ax: Axes, contrasts: Sequence[TimeContrast], colours: list[str]) -> 
     """Name each line at its right end, apart from the others."""
     dpi: Any = ax.figure.dpi
     up = [float(ax.transData.transform((1, one.ratio[-1]))[1]) * 72 / dpi for one in contrasts]
-    for i, j in zip(np.argsort(up)[:-1], np.argsort(up)[1:], strict=True):
+    for i, j in pairwise(ties.order(up)):
         up[j] = max(up[j], up[i] + APART)
     for one, colour, y in zip(contrasts, colours, up, strict=True):
         end = one.at(1.0)

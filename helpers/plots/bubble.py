@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
@@ -103,7 +103,7 @@ def bubble(
     y = studies["estimate"].to_numpy(dtype=float) * scale
     colours = _colours(studies.index, groups)
     area = _area(studies["weight"].to_numpy(dtype=float))
-    order = np.argsort(-area, kind="stable")
+    order = ties.order(area, descending=True)
     marks = ax.scatter(
         x[order], y[order], s=area[order], facecolors=[colours[i] for i in order],
         edgecolors=style.SURFACE.light, linewidths=0.8, alpha=0.85, zorder=4, clip_on=False,
@@ -152,7 +152,7 @@ def _places(studies: pd.DataFrame, column: str, levels: list[str] | None) -> np.
     estimate = studies["estimate"].to_numpy(dtype=float)
     for i, level in enumerate(levels):
         rows = np.flatnonzero(values == level)
-        rank = np.argsort(np.argsort(estimate[rows], kind="stable"))
+        rank = np.argsort(ties.order(estimate[rows]))
         step = 2 * SPREAD / max(len(rows) - 1, 1)
         places[rows] = i + (rank * step - SPREAD if len(rows) > 1 else 0.0)
     return places

@@ -210,9 +210,7 @@ def _caption(test: HomogeneityTest, alpha: float) -> str:
 def _table(test: HomogeneityTest) -> Table:
     from helpers.tables import table
 
-    frame = test.residual_frame().sort_values(
-        "residual", key=abs, ascending=False, kind="stable", ignore_index=True
-    )
+    frame = test.residual_frame()  # the cells that depart most come first
     return table(
         frame[["cause", "group", "deaths", "expected", "residual", "p"]],
         caption=f"Causes by {test.table.grouping}: deaths, expected deaths, adjusted residuals",

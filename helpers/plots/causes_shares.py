@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.causes.table import UNKNOWN
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
@@ -152,7 +152,7 @@ def _right(ax: Axes, x: float, y: float, text: str, place: Any, pt: float, colou
 
 
 def _alt(shares: pd.DataFrame, noun: str, level: float) -> str:
-    largest = shares.iloc[int(shares["share"].to_numpy().argmax())]
+    largest = shares.iloc[ties.largest(shares["share"])]
     parts = prose.listing(
         f"{cause} {prose.percent(share)}"
         for cause, share in zip(shares["cause"], shares["share"], strict=True)
@@ -169,7 +169,7 @@ def _word(k: int) -> str:
 
 
 def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
-    order = shares.sort_values("share", ascending=False, kind="stable")
+    order = shares.iloc[ties.order(shares["share"], descending=True)]
     first = order.iloc[0]
     lead = f"{str(first['cause'])[:1].upper()}{str(first['cause'])[1:]}"
     text = f"{lead} accounts for {prose.percent(first['share'])} of the {noun}"

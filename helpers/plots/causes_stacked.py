@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.lettering import fit_names
@@ -195,12 +195,12 @@ def _caption(table: CauseTable, shares: np.ndarray, noun: str, *, diverging: boo
     if len(first) == 1:
         text = f"{head} accounts for {prose.percent(first[0] / 100, 0)} of the {noun}."
     else:
-        low, high = int(first.argmin()), int(first.argmax())
+        low, high = ties.smallest(first), ties.largest(first)
         text = (
             f"{head} accounts for {prose.percent(first[low] / 100, 0)} ({table.groups[low]}) to "
             f"{prose.percent(first[high] / 100, 0)} ({table.groups[high]}) of the {noun}."
         )
-        if (shares.argmax(axis=1) == 0).all():
+        if all(ties.largest(row) == 0 for row in shares):
             text += " It is the largest class in every group."
     text += " Parts stand in the order of the key, read down its columns."
     if diverging:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
@@ -153,7 +153,7 @@ def _words(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame) -> None:
             ax.text(x, y, prose.percent(row[name], 2), transform=across, ha="right", va="center",
                     size=style.size("small"))  # fmt: skip
         mine = single[single["level"] == level]
-        top = mine.iloc[int(mine["shift"].abs().to_numpy().argmax())]
+        top = mine.iloc[ties.largest(mine["shift"].abs())]
         if abs(top["shift"]) >= NAMED:
             edge = 100 * max(row["shift"], mine["shift"].max())
             ax.annotate(
@@ -187,7 +187,7 @@ def _points(value: float) -> str:
 
 def _alt(rows: pd.DataFrame, single: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    most = rows.iloc[int(rows["shift"].abs().to_numpy().argmax())]
+    most = rows.iloc[ties.largest(rows["shift"].abs())]
     still = [str(row["label"]) for _, row in rows.iterrows() if abs(row["shift"]) < 1e-9]
     parts = [
         f"Dot plot of {prose.counted(len(rows), 'pooled estimate')} as published, with each of "
@@ -210,7 +210,7 @@ def _inside(rows: pd.DataFrame) -> str:
 
 
 def _caption(rows: pd.DataFrame, single: pd.DataFrame) -> str:
-    top = single.iloc[int(single["shift"].abs().to_numpy().argmax())]
+    top = single.iloc[ties.largest(single["shift"].abs())]
     return (
         f"{_inside(rows)} The strongest single correction, {top['scenario']}, moves "
         f"{'all cohorts' if top['level'] == 'all' else top['level']} by {_points(top['shift'])}."

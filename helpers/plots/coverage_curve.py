@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
@@ -129,7 +129,7 @@ def _note(coverage: pd.DataFrame, level: float) -> Note:
 
     n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
     lowest, below = coverage.min(), (coverage < level).mean()
-    worst, best = str(lowest.idxmin()), str(lowest.idxmax())
+    worst, best = (str(lowest.index[pick(lowest)]) for pick in (ties.smallest, ties.largest))
     said = prose.listing(
         f"{name} {prose.percent(lowest[name])} (below the level over "
         f"{prose.percent(below[name], 0)} of the range)"

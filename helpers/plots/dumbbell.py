@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.lettering import fit_names
@@ -129,7 +129,7 @@ def grouped_places(data: pd.DataFrame) -> tuple[np.ndarray, dict[float, str]]:
 
 def _note(data: pd.DataFrame, first: str, second: str, quantity: str) -> Note:
     gap = (data["second"] - data["first"]).abs()
-    worst = data.iloc[int(gap.to_numpy().argmax())]
+    worst = data.iloc[ties.largest(gap)]
     rows = prose.counted(len(data), "row")
     points = prose.significant(100 * gap.max(), 1)
     largest = f"{points} percentage points ({worst['label']})"

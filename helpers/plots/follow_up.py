@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.lettering import fit_text, measure
@@ -110,7 +110,7 @@ def _rows(data: pd.DataFrame) -> pd.DataFrame:
     rows = pd.DataFrame(made)
     total = (rows["mean"] * rows["patients"]).groupby(rows["product"]).sum()
     mean = total / rows.groupby("product")["patients"].sum()
-    rows = rows.assign(by=-rows["product"].map(mean), last=rows["setting"] != "trial")
+    rows = rows.assign(by=-ties.steady(rows["product"].map(mean)), last=rows["setting"] != "trial")
     rows = rows.sort_values(["by", "product", "last", "setting"], ignore_index=True)
     new = rows["product"] != rows["product"].shift()
     place = rows.index + (new.cumsum() - 1) * GAP / ROW
@@ -141,7 +141,8 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
         product, setting = str(row["product"]), str(row["setting"])
         part = data[
             (data["product"].astype(str) == product) & (data["setting"].astype(str) == setting)
-        ].sort_values("patients", ascending=False, kind="stable")
+        ]
+        part = part.iloc[ties.order(part["patients"], descending=True)]
         colour = style.colours_for([product])[product].light
         solid = setting == "trial"
         marks = ax.scatter(

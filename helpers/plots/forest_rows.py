@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
 
@@ -167,7 +167,7 @@ def _studies(fit: Any, order: Order) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if order == "label":
         frame = frame.sort_index(kind="stable")
     elif order in ("estimate", "weight"):
-        frame = frame.sort_values(order, ascending=order == "estimate", kind="stable")
+        frame = frame.iloc[ties.order(frame[order], descending=order == "weight")]
     elif order != "input":
         raise UnsupportedError(f"order is 'estimate', 'weight', 'label' or 'input', not {order!r}")
     for label, line in zip(frame.index, frame.to_dict("records"), strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.plots.forest_rows import Row, is_grouped
 from helpers.plots.picture import Note
 from helpers.pooling.parts import COCHRAN
@@ -77,7 +77,7 @@ def groups_note(
     for heading, result in results.items():
         each = [f"{level} {prose.estimate(fit)}" for level, fit in result.groups.items()]
         alt.append(f"{heading}: {'; '.join(each)}.")
-        ranked = sorted(result.groups.items(), key=lambda pair: pair[1].estimate)
+        ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
         (low, least), (high, most) = ranked[0], ranked[-1]
         test = f" ({prose.p_value(result.test.p)} between groups)" if len(ranked) > 1 else ""
         caption.append(
@@ -117,8 +117,8 @@ def _print(value: float, whole: Any) -> str:
 def _alt(result: Any, rows: list[Row], words: Words) -> str:
     whole = result.overall if is_grouped(result) else result
     studies = [row for row in rows if row.kind == "study"]
-    low = min(studies, key=lambda row: row.estimate)
-    high = max(studies, key=lambda row: row.estimate)
+    estimates = [row.estimate for row in studies]
+    low, high = studies[ties.smallest(estimates)], studies[ties.largest(estimates)]
     size = ""
     if whole.n is not None:
         size = (
@@ -175,7 +175,7 @@ def _caption(result: Any, rows: list[Row], words: Words) -> str:
     number = prose.counted(whole.k, words.one, words.many)
     parts = [f"{words.outcome} was {prose.estimate(whole)} over {number}"]
     if is_grouped(result) and len(result.groups) > 1:
-        ranked = sorted(result.groups.items(), key=lambda pair: pair[1].estimate)
+        ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
         (low, least), (high, most) = ranked[0], ranked[-1]
         parts[0] += (
             f", lowest in {low} ({_print(least.estimate, whole)}) and highest in {high} "

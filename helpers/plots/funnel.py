@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.distributions import norm_ppf
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
@@ -340,7 +340,7 @@ def _table(points: Points) -> Table:
         formats["estimate"] = "percent"
     frame["effect"], frame["standard_error"] = points.yi, points.se
     return table(
-        frame.sort_values("standard_error", kind="stable").reset_index(drop=True),
+        frame.iloc[ties.order(frame["standard_error"])].reset_index(drop=True),
         caption="Studies of the funnel: the numbers behind the figure",
         formats=formats,
         labels={"effect": points.measure.label.capitalize()},

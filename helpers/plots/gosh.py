@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
@@ -88,7 +88,7 @@ def gosh(
     if sound.sum() < 2:
         raise MetaAnalysisError("a GOSH plot needs at least two subsets with an estimate")
     summary = result.summary_frame()
-    study = study or str(summary["separation"].abs().fillna(0.0).idxmax())
+    study = study or str(summary.index[ties.largest(summary["separation"].abs().fillna(0.0))])
     if study not in summary.index:
         raise MetaAnalysisError(f"{study!r} is not among the studies of the subsets")
     if ax is None:
@@ -248,8 +248,8 @@ def _note(
 def _table(summary: pd.DataFrame, percent: bool, noun: tuple[str, str], drawn: str) -> Table:
     from helpers.tables import table
 
-    order = summary["separation"].abs().sort_values(ascending=False, kind="stable").index
-    shown = summary.loc[order].rename_axis(noun[0]).reset_index()
+    order = ties.order(summary["separation"].abs(), descending=True)
+    shown = summary.iloc[order].rename_axis(noun[0]).reset_index()
     shown = shown.drop(columns=["subsets", "difference"])
     value = "percent2" if percent else "number3"
     formats: dict[str, Any] = {

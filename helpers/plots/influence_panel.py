@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.forest_columns import measure
@@ -219,7 +219,7 @@ def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
     )
     lost = int(frame["rstudent"].isna().sum())
     lack = f" Without {prose.counted(lost, *noun)} there is no estimate." if lost else ""
-    most = frame["cook_d"].abs().idxmax()
+    most = frame.index[ties.largest(frame["cook_d"].abs())]
     return Note(
         title="Influence diagnostics",
         alt=f"Influence diagnostics of {number}. {influential} {outliers} The estimate moves most "

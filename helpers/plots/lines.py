@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
@@ -105,7 +105,8 @@ def lines(
         )
     handles = []
     for name, (colour, shape, dash) in zip(names, _LOOKS, strict=False):
-        part = curves[curves["curve"] == name].sort_values(x)
+        part = curves[curves["curve"] == name]
+        part = part.iloc[ties.order(part[x])]
         at, value = part[x].to_numpy(float), part["value"].to_numpy(float)
         half = Z95 * part["mcse"].to_numpy(float)
         ax.fill_between(
@@ -193,7 +194,7 @@ def _note(
     across = np.unique(curves[x].to_numpy(float))
     said = []
     for name, part in curves.groupby("curve", sort=False):
-        ordered = part.sort_values(x)
+        ordered = part.iloc[ties.order(part[x])]
         first, last = ordered.iloc[0], ordered.iloc[-1]
         ends = f"{prose.percent(float(last['value']), digits)} at {_shown(last[x], across)}"
         start = f"{prose.percent(float(first['value']), digits)} at {_shown(first[x], across)}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.naming import name_marks
@@ -106,7 +106,7 @@ def _across(ax: Axes, data: pd.DataFrame) -> np.ndarray:
     if unknown.any():
         left = -STRIP * longest * 1.05 / (1 - STRIP)
         # Side by side by size, so that equal cohorts do not hide each other.
-        rank = np.argsort(np.argsort(data["patients"].to_numpy()[unknown], kind="stable"))
+        rank = np.argsort(ties.order(data["patients"].to_numpy()[unknown]))
         months[unknown] = left * (0.3 + 0.4 * (rank % 2))
         ax.axvspan(left, 0, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
     ax.set_xlim(left, longest * 1.05)
@@ -142,7 +142,7 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
     kinds = sorted(set(zip(data["entity"], data["setting"], strict=True)))
     for entity, setting in kinds:
         rows = np.flatnonzero((data["entity"] == entity) & (data["setting"] == setting))
-        rows = rows[np.argsort(-data["rate"].to_numpy()[rows], kind="stable")]
+        rows = rows[ties.order(data["rate"].to_numpy()[rows], descending=True)]
         part = data.iloc[rows]
         colour = style.colours_for([entity])[entity].light
         solid = setting == "trial"
@@ -164,9 +164,9 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
 def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None:
     """Name the largest cohorts, each where it hides neither a mark nor another name."""
     radius = np.sqrt(_area(data["rate"].to_numpy())) / 2 + 2
-    order = list(np.argsort(-data["patients"].to_numpy(), kind="stable")[:label])
+    order = list(ties.order(data["patients"], descending=True)[:label])
     if label and data["months"].notna().any():
-        order.append(int(np.nanargmax(data["months"].to_numpy())))
+        order.append(ties.largest(data["months"]))
     name_marks(ax, places, data["patients"].to_numpy(), radius, list(data["cohort"]), order)
 
 
@@ -216,7 +216,7 @@ def _key(ax: Axes, data: pd.DataFrame) -> None:
 
 
 def _largest(data: pd.DataFrame) -> pd.Series:
-    return data.iloc[int(data["patients"].to_numpy().argmax())]
+    return data.iloc[ties.largest(data["patients"])]
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -249,7 +249,7 @@ def _by(data: pd.DataFrame, column: str) -> str:
 
 def _caption(data: pd.DataFrame) -> str:
     total = int(data["patients"].sum())
-    order = data["patients"].sort_values(ascending=False, kind="stable")
+    order = data["patients"].iloc[ties.order(data["patients"], descending=True)]
     # As few of the largest cohorts as hold half of all patients.
     half = int(np.searchsorted(order.cumsum().to_numpy(), total / 2)) + 1
     parts = [
@@ -276,7 +276,7 @@ def _caption(data: pd.DataFrame) -> str:
 def _table(data: pd.DataFrame) -> Table:
     from helpers.tables import table
 
-    shown = data.sort_values("patients", ascending=False, kind="stable")[
+    shown = data.iloc[ties.order(data["patients"], descending=True)][
         ["cohort", "entity", "setting", "patients", "nonrelapse_deaths", "rate", "months"]
     ]
     return table(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.plots import style
 from helpers.plots.forest_text import lower
 from helpers.plots.picture import Note, annotate
@@ -249,7 +249,8 @@ def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
 
     from helpers.tables import table
 
-    studies = fit.studies[fit.studies["included"]].sort_values("estimate", kind="stable")
+    studies = fit.studies[fit.studies["included"]]
+    studies = studies.iloc[ties.order(studies["estimate"])]
     frame = pd.DataFrame(
         {
             noun[0]: [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
 from helpers.plots.points import SHARES, Z95, Points, axes_of, key_above, points_of
@@ -137,7 +137,7 @@ def _note(points: Points, z: np.ndarray) -> Note:
         f"{points.shown(points.mu)}. {said}",
         caption=said,
         table=table(
-            frame.sort_values("distance", kind="stable").reset_index(drop=True),
+            frame.iloc[ties.order(frame["distance"])].reset_index(drop=True),
             caption="Studies of the radial plot: the numbers behind the figure",
             labels={"distance": "Distance, standard errors"},
         ),

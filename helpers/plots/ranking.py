@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.bayes import Ranking
 from helpers.plots import style
 from helpers.plots.lettering import fit_names
@@ -56,7 +56,7 @@ def ranking(ranks: Ranking, *, ax: Axes | None = None, width: float = 720.0) -> 
     from matplotlib import pyplot as plt
 
     groups = len(ranks.names)
-    order = np.argsort(ranks.mean_rank, kind="stable")
+    order = ties.order(ranks.mean_rank)
     names = [ranks.names[i] for i in order]
     if ax is None:
         left = 18 + 6.8 * max(map(len, names))
@@ -111,7 +111,7 @@ def _note(ranks: Ranking, order: np.ndarray) -> Note:
     from helpers.tables import table
 
     likely = [
-        f"{ranks.names[i]} rank {prose.count(int(np.argmax(ranks.probabilities[i])) + 1)} "
+        f"{ranks.names[i]} rank {prose.count(ties.largest(ranks.probabilities[i]) + 1)} "
         f"({prose.percent(float(ranks.probabilities[i].max()), 0)})"
         for i in order
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
 from helpers.plots.forest import draw_rows, outcome_of
@@ -71,7 +71,7 @@ def leave_one_out_forest(
         raise UnsupportedError(f"order is 'estimate' or 'input', not {order!r}")
     frame = fit.leave_one_out()
     if order == "estimate":
-        frame = frame.sort_values("estimate", kind="stable")
+        frame = frame.iloc[ties.order(frame["estimate"])]
     studies = fit.studies.set_axis(fit.studies.index.astype(str)).loc[frame.index.astype(str)]
     counts = _totals(fit, studies)
     rows = _rows(
@@ -234,7 +234,7 @@ def _span(low: float, high: float, fit: Any) -> str:
 
 def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], words: Words) -> Note:
     known = frame[np.isfinite(frame["estimate"])]
-    low, high = known["estimate"].idxmin(), known["estimate"].idxmax()
+    low, high = (known.index[pick(known["estimate"])] for pick in (ties.smallest, ties.largest))
     bounds = (float(known["estimate"].min()), float(known["estimate"].max()))
     finding = (
         f"Whichever {words.one} is left out, {lower(words.outcome)} lies from "

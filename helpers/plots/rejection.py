@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.bias import NullSimulation
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
@@ -118,8 +118,8 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation) -> Note:
     from helpers.tables import table
 
     level = prose.percent(first.alpha, 0)
-    worst = int(np.argmax(first.rejection))
-    best = int(np.argmin(np.abs(np.array(first.rejection) - first.alpha)))
+    worst = ties.largest(first.rejection)
+    best = ties.smallest(np.abs(np.array(first.rejection) - first.alpha))
     caption = (
         f"Where nothing is to be found, the {level} test “{first.tests[worst]}” rejects in "
         f"{prose.percent(first.rejection[worst], 0)} of simulated sets and “{first.tests[best]}” "

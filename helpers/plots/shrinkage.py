@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.bayes import Posterior
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
@@ -78,7 +78,7 @@ def shrinkage(
     frame = post.shrinkage().join(post.studies[["events", "n"]])
     if frame.empty:
         raise MetaAnalysisError("there is no study to draw")
-    frame = frame.sort_values("n", ascending=False, kind="stable")
+    frame = frame.iloc[ties.order(frame["n"], descending=True)]
     k = len(frame)
     counts = frame[["events", "n"]].to_numpy(dtype=float)
     lower, upper, raw_rate, middle = (
@@ -149,7 +149,7 @@ def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, s
     from helpers.tables import table
 
     moved = (frame["estimate"] - frame["observed"]).abs()
-    place = int(moved.to_numpy().argmax())
+    place = ties.largest(moved)
     far, row = str(frame.index[place]), frame.iloc[place]
     raw = (float(frame["observed"].min()), float(frame["observed"].max()))
     new = (float(frame["estimate"].min()), float(frame["estimate"].max()))

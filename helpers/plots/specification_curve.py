@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.multiverse.claim_result import ClaimMultiverse
 from helpers.plots import style
@@ -163,7 +163,7 @@ def _wide(figure: Figure, text: str) -> float:
 
 def _bins(result: ClaimMultiverse) -> _Bins:
     place = np.flatnonzero(result.ok)
-    order = place[np.argsort(result.value[place], kind="stable")]
+    order = place[ties.order(result.value[place])]
     n = len(order)
     count = min(n, BINS)
     edges = np.round(np.linspace(0, n, count + 1))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
@@ -107,7 +107,7 @@ def _note(variance: pd.DataFrame, names: list[str]) -> Note:
 
     n, p = int(variance.attrs["n"]), variance.index.to_numpy(float)
     spread = variance.max() / variance.min()
-    flat, steep = str(spread.idxmin()), str(spread.idxmax())
+    flat, steep = (str(spread.index[pick(spread)]) for pick in (ties.smallest, ties.largest))
     said = prose.listing(
         f"{get_measure(name).label}, factor {prose.number(float(spread[name]), 1)}"
         for name in names

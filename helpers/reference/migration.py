@@ -76,7 +76,7 @@ class MigrationStep:
         """Both calls side by side, and their numbers below."""
         rows = "\n".join(
             f"| {value.name} | {prose.significant(value.r, 8)} | "
-            f"{prose.significant(value.ours, 8)} | {value.agree} |"
+            f"{prose.significant(value.ours, 8)} | {prose.digits_text(value.agree)} |"
             for value in self.values
         )
         note = f"\n\n{self.note}" if self.note else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.effects import study_interval
 from helpers.errors import UnsupportedError
 from helpers.plots.forest_text import lower
@@ -122,7 +122,7 @@ def groups(analysis: Analysis) -> str:
     """Say whether the groups differ, and what that does not show."""
     assert analysis.groups is not None
     found = analysis.groups
-    ordered = sorted(found.groups.items(), key=lambda item: item[1].estimate)
+    ordered = ties.ranked(found.groups.items(), key=lambda item: item[1].estimate)
     (low_name, low), (high_name, high) = ordered[0], ordered[-1]
     return (
         f"The lowest value is that of {low_name}, {prose.estimate(low)}, the highest that of "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import ties
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.references import Methods, Reference
 
@@ -98,7 +99,7 @@ class SimulationResult:
             cells_below=("low", "mean"),
         )
         table["median_width"] = width
-        return table.sort_values("lowest", ascending=False)
+        return table.iloc[ties.order(table["lowest"], descending=True)]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""

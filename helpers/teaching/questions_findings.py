@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.teaching.facts import COLUMNS, cohorts, fit, groups
 from helpers.teaching.quiz import Question, question, which
 
@@ -430,7 +430,8 @@ def your_own_table() -> tuple[Question, ...]:
     """Questions on a table of one's own."""
     from helpers.pooling import pool
 
-    data = cohorts().nsmallest(4, "patients")
+    data = cohorts()
+    data = data.iloc[ties.order(data["patients"])[:4]]
     few = pool(data, **COLUMNS, model="glmm")
     said = [caution.message for caution in few.cautions] or ["None of them applies here."]
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import prose
+from helpers import prose, ties
 from helpers.teaching.facts import cohorts, fit
 from helpers.teaching.quiz import Question, question, which
 
@@ -59,7 +59,8 @@ def the_question() -> tuple[Question, ...]:
 def data_extraction() -> tuple[Question, ...]:
     """Questions on data extraction."""
     data = cohorts()
-    deaths = data.set_index("cohort")["nonrelapse_deaths"].sort_values()
+    deaths = data.set_index("cohort")["nonrelapse_deaths"]
+    deaths = deaths.iloc[ties.order(deaths)]
     top = {str(name): float(value) for name, value in deaths.tail(4).items()}
     total = int(deaths.sum())
     empty = data[["patients", "nonrelapse_deaths", "reported_nrm"]].isna().sum().astype(float)
@@ -147,7 +148,8 @@ def effect_sizes() -> tuple[Question, ...]:
     from helpers.teaching.facts import COLUMNS
 
     data = cohorts()
-    none = data[data["nonrelapse_deaths"] == 0].sort_values("patients").iloc[0]
+    without = data[data["nonrelapse_deaths"] == 0]
+    none = without.iloc[ties.smallest(without["patients"])]
     n = int(none["patients"])
     upper = fit().studies.loc[none["cohort"], "ci_upper"]
     coverage = exact_coverage(
@@ -202,7 +204,7 @@ def pooling() -> tuple[Question, ...]:
     predicted = mixed.prediction_interval()
     # Both by inverse variance on the logit scale, so that nothing but tau2 tells them apart.
     weights = {model: fit(model).studies["weight"] for model in ("common", "random")}
-    largest = str(weights["common"].idxmax())
+    largest = str(weights["common"].index[ties.largest(weights["common"])])
     share, other = (float(weights[model][largest]) / 100 for model in ("common", "random"))
     return (
         question(
