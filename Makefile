@@ -45,7 +45,7 @@ book: $(READY) ## execute the chapters and build the site into _build/html
 pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `make book`)
 	$(BIN)/python book/_ext/pdf.py "$$($(BIN)/python tests/site/browser.py)"
 
-test: lint types unit chapters book site ## run every check
+test: lint types unit book chapters site ## run every check
 	@echo "All checks passed."
 
 lint: $(READY) ## ruff: style and common mistakes
@@ -58,9 +58,9 @@ types: $(READY) ## mypy on the helpers
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
 	$(BIN)/pytest -n $(CORES) helpers tests book/_ext --ignore=tests/site
 
-chapters: $(READY) ## run every chapter and compare its stored outputs with fresh ones, strictly
-	$(BIN)/pytest book --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
-		--nbval-cell-timeout=600 -p no:cacheprovider -o addopts= --no-header -q
+chapters: $(READY) ## compare the stored outputs of every chapter with those of the build, strictly
+	PYTHONPATH=tests:book/_ext $(BIN)/pytest book -p stored_outputs \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
 	$(BIN)/pytest -n $(CORES) tests/site

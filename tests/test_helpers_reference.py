@@ -156,7 +156,7 @@ def test_ours_meet_r_and_every_step_is_on_the_page():
     page = (BOOK / "migration.ipynb").read_text(encoding="utf-8")
     for step in steps:
         assert f'\\"{step.id}\\"' in page
-        assert all(value.agree >= value.digits >= 1 for value in step.values)
+        assert all(abs(v.ours - v.r) <= abs(v.r) * 10.0**-v.digits for v in step.values)
 
 
 def test_a_value_that_differs_from_r_is_refused(tmp_path):

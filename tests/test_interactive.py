@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from helpers import interactive, load_cohorts, load_sources, pool, prose
+from helpers import interactive, load_cohorts, load_sources, pool, prose, ties
 from helpers.errors import MetaAnalysisError
 from helpers.interactive.curve import DIGITS, VERDICTS
 from helpers.interactive.element import ASSETS, KINDS
@@ -206,7 +206,7 @@ def unpacked(claim):
 def test_every_analysis_comes_back_from_its_characters(key):
     result, claim = claims(key), made("curve").data["claims"][key]
     order = np.flatnonzero(result.ok)
-    order = order[np.argsort(result.value[order], kind="stable")]
+    order = order[ties.order(result.value[order])]
     code, numbers = unpacked(claim)
     assert len(code) == len(result)
     for mine, column in zip(numbers, (result.value, result.lower, result.upper), strict=True):

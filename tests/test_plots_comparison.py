@@ -44,7 +44,7 @@ def test_bars_count_the_numbers_by_digits_and_status(comparisons):
             heights[bar.get_gid(), digit] = int(bar.get_height())
     assert heights == {
         ("bar-identical-as-printed", comparisons[0].digits): 1,
-        ("bar-identical-as-printed", 15): 1,
+        ("bar-identical-as-printed", 10): 1,
         ("bar-same-to-rounding", comparisons[2].digits): 1,
         ("bar-differs", 0): 1,
     }

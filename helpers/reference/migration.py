@@ -154,7 +154,7 @@ def read_migration(path: str | Path, given: Mapping[str, Any] | None = None) -> 
         for row in table["value"]:
             ours = float(eval(compile(row["ours"], table["id"], "eval"), names))
             value = MigrationValue(row["name"], row["r"], ours, row["path"], row["digits"])
-            if value.agree < value.digits:
+            if not abs(ours - value.r) <= abs(value.r) * 10.0**-value.digits:
                 raise MetaAnalysisError(
                     f"{table['id']}, {value.name}: ours is {ours!r}, R printed {value.r!r}"
                 )
