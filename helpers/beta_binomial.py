@@ -11,11 +11,12 @@ doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from helpers import prose
-from helpers.distributions import beta_ppf, chi2_sf, expit
+from helpers.distributions import beta_ppf, chi2_sf, expit, logit
 from helpers.effects import get_measure
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.pooling.glmm_beta_binomial import fit_beta_binomial, profile_beta_binomial
@@ -130,9 +131,13 @@ class BetaBinomialResult:
         return 1.0 if ratio == 0.0 else 0.5 * float(chi2_sf(ratio, 1))
 
     def prediction_interval(self, level: float | None = None) -> Interval:
-        """Quantiles of the fitted beta distribution: where the proportion of a new study lies.
+        """Where the proportion of a new study lies: the spread of studies and the mean's own.
 
-        Mean and correlation are taken as known, so the interval is somewhat too narrow.
+        On the logit scale the distance of each limit from the mean is the root of the summed
+        squares of two: that of the quantile of the fitted beta distribution, and that of the
+        confidence limit of the mean (variance estimates recovered from confidence limits, Zou and
+        Donner 2008, doi:10.1002/sim.3095). The interval therefore holds `ci` at its level; the
+        correlation is taken as known.
 
         Raises
         ------
@@ -141,10 +146,17 @@ class BetaBinomialResult:
         """
         if self.rho <= 0.0:
             raise UnsupportedError("rho is 0: the model leaves nothing to predict between studies")
-        tail = 0.5 * (1.0 - (self.level if level is None else level))
+        level = self.level if level is None else level
+        mean, tail = symmetric_interval(self.mu, self.se, level), 0.5 * (1.0 - level)
         size = 1.0 / self.rho - 1.0
         a, b = self.estimate * size, (1.0 - self.estimate) * size
-        return Interval(float(beta_ppf(tail, a, b)), float(beta_ppf(1.0 - tail, a, b)))
+        lowest, highest = float(beta_ppf(tail, a, b)), float(beta_ppf(1.0 - tail, a, b))
+        # A very skewed distribution may have its mean beyond a quantile.
+        below = self.mu - float(logit(lowest)) if 0.0 < lowest < self.estimate else 0.0
+        above = float(logit(highest)) - self.mu if self.estimate < highest < 1.0 else 0.0
+        low = float(expit(self.mu - math.hypot(below, self.mu - mean.lower)))
+        high = float(expit(self.mu + math.hypot(above, mean.upper - self.mu)))
+        return Interval(min(low, lowest), max(high, highest))
 
     def to_dict(self) -> dict[str, Any]:
         """Headline numbers as plain data for JSON."""

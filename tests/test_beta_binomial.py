@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from helpers import load_cohorts, pool
 from helpers.beta_binomial import pool_beta_binomial
@@ -35,13 +35,22 @@ def test_the_maximum_is_that_of_a_general_optimiser_on_scipys_density(fit):
     assert fit.rho == pytest.approx(1 / (1 + np.exp(-best.x[1])), rel=1e-4)
 
 
-def test_the_prediction_interval_holds_the_share_of_studies_it_says(fit):
+def test_the_prediction_interval_adds_the_squares_of_both_uncertainties(fit):
     size = 1 / fit.rho - 1
     beta = stats.beta(fit.estimate * size, (1 - fit.estimate) * size)
     for level in (0.5, 0.8, 0.95):
-        lower, upper = fit.prediction_interval(level)
-        assert beta.cdf(upper) - beta.cdf(lower) == pytest.approx(level)
-        assert beta.cdf(lower) == pytest.approx(0.5 * (1 - level))
+        tail = 0.5 * (1 - level)
+        for limit, share in zip(fit.prediction_interval(level), (tail, 1 - tail), strict=True):
+            spread = special.logit(beta.ppf(share)) - fit.mu
+            mean = stats.norm.ppf(share) * fit.se
+            assert (special.logit(limit) - fit.mu) ** 2 == pytest.approx(spread**2 + mean**2)
+
+
+def test_little_correlation_leaves_the_interval_of_the_mean():
+    fit = pool_beta_binomial(events=[8, 9, 28, 9], n=[50, 100, 200, 110])
+    assert 0 < fit.rho < 0.01
+    low, high = fit.prediction_interval()
+    assert low <= fit.ci.lower < fit.ci.upper <= high
 
 
 def test_the_mean_lies_above_the_median_of_the_glmm(fit):

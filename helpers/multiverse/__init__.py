@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers.distributions import t_ppf
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.multiverse.contrast import (
@@ -30,6 +29,7 @@ from helpers.multiverse.grid import OPTIONS, Grid, build_grid, check_option, rea
 from helpers.multiverse.kernels import Array, Estimates, Rows, estimate, incompatible, unique_rows
 from helpers.multiverse.result import MultiverseResult, Share
 from helpers.multiverse.variants import Variants, build_variants
+from helpers.pooling.prediction import prediction_limits, recovered_se
 from helpers.pooling.studies import read_columns
 
 if TYPE_CHECKING:
@@ -253,10 +253,13 @@ def _prediction(est: Estimates, options: list[dict[str, Any]], level: float) -> 
     """Give the default prediction intervals of `PoolResult`, on the model scale."""
     model = np.array([o["model"] for o in options], dtype=object)
     random = est.fitted & (est.k > 2) & (model != "common")
-    q = t_ppf(0.5 + 0.5 * level, np.where(random, np.maximum(est.k - 2.0, 1.0), 1.0))
-    variance = np.where(random, est.tau2 + est.se_model**2, 0.0)
-    half = np.where(random, q * np.sqrt(variance), np.nan)
-    return est.mu - half, est.mu + half
+    profile = np.array([o["ci_method"] == "profile" for o in options], dtype=bool)
+    mean = (est.lower, est.upper)
+    below, above = (
+        np.where(profile, recovered, est.se) for recovered in recovered_se(est.mu, mean, level)
+    )
+    low, high = prediction_limits(est.mu, (below, above), est.tau2, level, est.k - 2.0, mean)
+    return np.where(random, low, np.nan), np.where(random, high, np.nan)
 
 
 def _compared(

@@ -11,13 +11,19 @@ method                  limits                                          source
 ``bootstrap``           confidence distribution of tau2, resampled      doi:10.1177/0962280218773520
 ======================  ==============================================  ==========================
 
-se is the model-based standard error in the first three.
+In the first three se is the standard error behind the confidence interval of the fit, so that both
+intervals say the same of the mean: that of Knapp and Hartung if the fit has such an interval, and
+for a profile-likelihood interval the distance of each limit from the estimate over the normal
+quantile (variance estimates recovered from confidence limits, Zou and Donner 2008,
+doi:10.1002/sim.3095). The true effect of a new study is at least as uncertain as the mean of all;
+therefore no prediction interval lies inside the confidence interval of the fit at the same level: a
+limit that would (a normal quantile beside a t quantile, tau2 of zero) is the confidence limit.
 """  # noqa: E501
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.distributions import norm_ppf, t_ppf
 from helpers.errors import UnsupportedError
@@ -27,7 +33,7 @@ from helpers.pooling.tau2_intervals import generalised_q_tail
 
 Array = NDArray[np.float64]
 
-__all__ = ["PREDICTION_METHODS", "bootstrap_prediction", "normal_prediction"]
+__all__ = ["PREDICTION_METHODS", "bootstrap_prediction", "prediction_limits", "recovered_se"]
 
 #: Prediction-interval methods, by model.
 PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
@@ -44,29 +50,71 @@ PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
 }
 
 
-def normal_prediction(
-    mu: float, se: float, tau2: float, level: float, df: float | None
-) -> Interval:
-    """Limits mu +- q sqrt(tau2 + se^2) with a normal (df None) or t quantile.
+def prediction_limits(
+    mu: ArrayLike,
+    se: ArrayLike | tuple[ArrayLike, ArrayLike],
+    tau2: ArrayLike,
+    level: float,
+    df: ArrayLike | None,
+    confidence: tuple[ArrayLike, ArrayLike] | None,
+) -> tuple[Array, Array]:
+    """Limits mu +- q sqrt(tau2 + se^2), never inside the confidence interval.
 
-    Raises
-    ------
-    UnsupportedError
-        Fewer than one degree of freedom.
+    The one place where prediction intervals of normal effects are made, for one fit and for many.
+
+    Parameters
+    ----------
+    mu, tau2 : array_like
+        Estimates, shapes that broadcast.
+    se : array_like or pair of array_like
+        Standard error of `mu`; below and above it where they differ.
+    level : float
+        Of both intervals.
+    df : array_like or None
+        Degrees of freedom of the t quantile, infinite (or None) for the normal one. NaN limits
+        where they are not above zero.
+    confidence : pair of array_like or None
+        Confidence limits of `mu`, which the limits take in; None where methods are compared and
+        no confidence interval belongs to them.
 
     Examples
     --------
-    >>> [round(x, 3) for x in normal_prediction(0.0, 0.6, 0.64, 0.95, None)]
-    [-1.96, 1.96]
+    >>> low, high = prediction_limits(0.0, 0.6, 0.64, 0.95, None, None)
+    >>> round(float(low), 3), round(float(high), 3)
+    (-1.96, 1.96)
+    >>> low, high = prediction_limits(0.0, 0.6, 0.0, 0.95, None, (-1.5, 1.5))
+    >>> float(low), float(high)
+    (-1.5, 1.5)
     """
-    if df is not None and df < 1:
-        raise UnsupportedError(
-            f"a prediction interval with {df:g} degrees of freedom does not exist: "
-            "there are too few studies"
-        )
+    below, above = se if isinstance(se, tuple) else (se, se)
+    mu, tau2 = np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float)
     upper = 0.5 + 0.5 * level
-    half = float(norm_ppf(upper) if df is None else t_ppf(upper, df)) * (tau2 + se**2) ** 0.5
-    return Interval(mu - half, mu + half)
+    freedom = np.asarray(np.inf if df is None else df, dtype=float)
+    some = np.isfinite(freedom) & (freedom > 0)
+    q = np.where(some, t_ppf(upper, np.where(some, freedom, 1.0)), float(norm_ppf(upper)))
+    q = np.where(freedom > 0, q, np.nan)
+    low = mu - q * np.sqrt(tau2 + np.square(np.asarray(below, dtype=float)))
+    high = mu + q * np.sqrt(tau2 + np.square(np.asarray(above, dtype=float)))
+    if confidence is not None:
+        low, high = np.minimum(low, confidence[0]), np.maximum(high, confidence[1])
+    return low, high
+
+
+def recovered_se(
+    mu: ArrayLike, confidence: tuple[ArrayLike, ArrayLike], level: float
+) -> tuple[Array, Array]:
+    """Give the standard errors below and above `mu` that its limits imply by a normal quantile.
+
+    Zou and Donner (2008), doi:10.1002/sim.3095.
+
+    Examples
+    --------
+    >>> below, above = recovered_se(0.0, (-1.96, 3.92), 0.95)
+    >>> round(float(below), 3), round(float(above), 3)
+    (1.0, 2.0)
+    """
+    z, centre = float(norm_ppf(0.5 + 0.5 * level)), np.asarray(mu, dtype=float)
+    return (centre - confidence[0]) / z, (confidence[1] - centre) / z
 
 
 def bootstrap_prediction(

@@ -28,7 +28,8 @@ from helpers.pooling.population_mean import mean_interval, population_mean
 from helpers.pooling.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
-    normal_prediction,
+    prediction_limits,
+    recovered_se,
 )
 from helpers.pooling.references import Methods
 from helpers.pooling.studies import StudyData
@@ -370,7 +371,9 @@ class PoolResult:
         method : str, optional
             One of `helpers.pooling.prediction.PREDICTION_METHODS` for the model. The default
             "t-k-2" (Higgins et al. 2009, doi:10.1111/j.1467-985X.2008.00552.x) comes closest to
-            its level in our simulations, for every model; it needs at least 3 studies.
+            its level in our simulations, for every model; it needs at least 3 studies. The
+            standard error of the mean is the one behind `ci_method`, and the interval is never
+            inside the confidence interval at its level (`helpers.pooling.prediction`).
         scale, level
             As in `conf_int`.
         draws, seed : int
@@ -400,14 +403,26 @@ class PoolResult:
             )
         if self.k < 2:
             raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
+        mean = self._mu_interval(self.ci_method, level)
         if method == "bootstrap":
             y, v = self._included()
-            return self._scaled(bootstrap_prediction(y, v, level, draws=draws, seed=seed), scale)
-        se = self.se_model
-        if method.startswith("knapp-hartung") and isinstance(self.engine, InverseVarianceFit):
-            se = single_knapp_hartung_se(self.engine, "knapp-hartung", level)
+            new = bootstrap_prediction(y, v, level, draws=draws, seed=seed)
+            new = Interval(min(new.lower, mean.lower), max(new.upper, mean.upper))
+            return self._scaled(new, scale)
         df = None if method == "normal" else self.k - (2 if method.endswith("k-2") else 1)
-        return self._scaled(normal_prediction(self.mu, se, self.tau2, level, df), scale)
+        if df is not None and df < 1:
+            raise UnsupportedError(
+                f"a prediction interval with {df} degrees of freedom does not exist: there are "
+                "too few studies"
+            )
+        behind = "knapp-hartung" if method.startswith("knapp-hartung") else self.ci_method
+        se: float | tuple[Any, Any] = self.se_model
+        if behind in KNAPP_HARTUNG:
+            se = single_knapp_hartung_se(cast(InverseVarianceFit, self.engine), behind, level)
+        elif behind == "profile":
+            se = recovered_se(self.mu, mean, level)
+        low, high = prediction_limits(self.mu, se, self.tau2, level, df, mean)
+        return self._scaled(Interval(float(low), float(high)), scale)
 
     def tau2_ci(
         self,

@@ -12,6 +12,7 @@ from helpers.distributions import chi2_sf, norm_ppf, t_ppf
 from helpers.effects import get_measure, study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.intervals import Interval
+from helpers.pooling.prediction import prediction_limits
 from helpers.pooling.references import Methods
 from helpers.regression.design import build_design, design_of_rows
 from helpers.regression.references import cite
@@ -213,18 +214,19 @@ def predictions(
     else:
         frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
         X, index = design_of_rows(fit.design, frame), frame.index
-    upper = 0.5 + 0.5 * check_level(fit, level)
+    confidence = check_level(fit, level)
+    upper = 0.5 + 0.5 * confidence
     default = "normal" if fit.test == "z" and fit.robust is None else "t-k-p"
     df_new = {
         "normal": np.inf,
         "t-k-p": float(fit.k - fit.p),
         "t-k-p-1": float(fit.k - fit.p - 1),
     }
-    method = method or default
-    if method not in df_new:
+    chosen = method or default
+    if chosen not in df_new:
         raise UnsupportedError(f"prediction_method={method!r}: expected one of {', '.join(df_new)}")
-    if df_new[method] <= 0:
-        raise UnsupportedError(f"prediction_method={method!r} needs more studies")
+    if df_new[chosen] <= 0:
+        raise UnsupportedError(f"prediction_method={chosen!r} needs more studies")
 
     def quantile(df: np.ndarray) -> np.ndarray:
         normal = np.isinf(df)
@@ -235,9 +237,12 @@ def predictions(
     mu = X @ fit.estimates
     variance = np.einsum("np,pq,nq->n", X, fit.covariance, X)
     half = quantile(df) * np.sqrt(variance)
-    spread = np.sqrt(variance + fit.tau2) * quantile(np.array([df_new[method]]))
+    # A robust test may have fewer degrees of freedom than studies less coefficients.
+    df_of_new = np.minimum(df_new[chosen], df) if method is None else df_new[chosen]
+    mean = (mu - half, mu + half)
+    new = prediction_limits(mu, np.sqrt(variance), fit.tau2, confidence, df_of_new, mean)
     if fit.model == "common":
-        spread = np.full_like(mu, np.nan)
+        new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
     measure = get_measure(fit.measure)
     if measure.needs_size and size is None:
         if fit.problem.size is None:
@@ -253,13 +258,13 @@ def predictions(
         "se": np.sqrt(variance),
         "mu_lower": mu - half,
         "mu_upper": mu + half,
-        "mu_prediction_lower": mu - spread,
-        "mu_prediction_upper": mu + spread,
+        "mu_prediction_lower": new[0],
+        "mu_prediction_upper": new[1],
         "estimate": display(mu),
         "ci_lower": display(mu - half),
         "ci_upper": display(mu + half),
-        "prediction_lower": display(mu - spread),
-        "prediction_upper": display(mu + spread),
+        "prediction_lower": display(new[0]),
+        "prediction_upper": display(new[1]),
     }
     return pd.DataFrame(columns, index=index)
 

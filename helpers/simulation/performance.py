@@ -19,14 +19,14 @@ from helpers.batch_intervals import (
     symmetric_limits,
     take_fits,
 )
-from helpers.distributions import chi2_sf, t_ppf
+from helpers.distributions import chi2_sf
 from helpers.effects import get_measure
 from helpers.pooling.glmm import GLMMFit, fit_glmm
 from helpers.pooling.glmm_inference import heterogeneity_tests
 from helpers.pooling.glmm_profile import profile_ci_mu, profile_ci_tau2
 from helpers.pooling.intervals import knapp_hartung_se
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
-from helpers.pooling.prediction import bootstrap_prediction
+from helpers.pooling.prediction import bootstrap_prediction, prediction_limits
 from helpers.simulation.truth import Sample, Scenario, simulate
 
 Array = NDArray[np.float64]
@@ -227,12 +227,9 @@ def _prediction(fit: InverseVarianceFit, method: str, level: float) -> Limits:
 
 
 def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: float) -> Limits:
-    spread = np.sqrt(tau2 + se**2)
-    if method == "normal":
-        return symmetric_limits(mu, spread, level)
-    df = k - (2.0 if method.endswith("k-2") else 1.0)
-    half = np.where(df > 0, t_ppf(0.5 + 0.5 * level, np.maximum(df, 1.0)), np.nan) * spread
-    return mu - half, mu + half
+    """Methods by themselves: no confidence interval bounds them."""
+    df = None if method == "normal" else k - (2.0 if method.endswith("k-2") else 1.0)
+    return prediction_limits(mu, se, tau2, level, df, None)
 
 
 def _glmm(records: Records, plan: Plan, sample: Sample) -> None:

@@ -19,6 +19,7 @@ from helpers.distributions import logit
 from helpers.effects import get_measure
 from helpers.errors import UnsupportedError
 from helpers.pooling.inverse_variance import fit_inverse_variance
+from helpers.pooling.prediction import prediction_limits
 from helpers.simulation.truth import Scenario, simulate
 
 if TYPE_CHECKING:
@@ -136,10 +137,12 @@ def prediction_lab(
         sample = simulate(truth, replicates, seed)
         yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
         fit = fit_inverse_variance(yi, vi, method="REML")
-        spread = np.sqrt(fit.tau2.tau2 + fit.se**2)
+        mean = symmetric_limits(fit.mu, fit.se, 0.95)
         limits = {
-            "confidence interval": symmetric_limits(fit.mu, fit.se, 0.95),
-            "prediction interval": symmetric_limits(fit.mu, spread, 0.95, fit.df - 1.0),
+            "confidence interval": mean,
+            "prediction interval": prediction_limits(
+                fit.mu, fit.se, fit.tau2.tau2, 0.95, fit.df - 1.0, mean
+            ),
         }
         rows += [_row(k, name, truth.within(*pair)) for name, pair in limits.items()]
     return _frame(rows, "studies")

@@ -118,7 +118,7 @@
   }
 
   /* A pooled rate: random effects, Knapp-Hartung interval never narrower than the plain one, and a
-     prediction interval with k - 2 degrees of freedom. `t` holds the quantiles, df = 1 first. */
+     prediction interval with the same standard error and k - 2 degrees of freedom. `t` holds the quantiles, df = 1 first. */
   function pool(events, n, method, t) {
     const studies = effects(events, n), k = studies.length, df = k - 1;
     const common = weighted(studies, 0);
@@ -126,8 +126,9 @@
     const { w, total, mu, q } = weighted(studies, tau2);
     const typical = df / (common.total - common.squares / common.total);
     const se = Math.sqrt(1 / total);
-    const wide = t[df - 1] * se * Math.sqrt(Math.max(1, q / df));
-    const next = t[df - 2] * Math.sqrt(tau2 + 1 / total);
+    const scaled = se * Math.sqrt(Math.max(1, q / df));
+    const wide = t[df - 1] * scaled;
+    const next = t[df - 2] * Math.sqrt(tau2 + scaled * scaled);
     return {
       k, mu, se, tau2, Q: common.q, df, p: chi2Tail(common.q, df), I2: (100 * tau2) / (tau2 + typical),
       estimate: expit(mu), ci: [expit(mu - wide), expit(mu + wide)],
