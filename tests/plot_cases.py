@@ -261,6 +261,22 @@ CASES: dict[str, Case] = {
         lambda: [prose.percent_range(fit().prediction_interval())],
         refuses="at least 2 studies",
     ),
+    "median_mean": Case(
+        {
+            "real": lambda: plots.median_mean(fit()),
+            "many": lambda: plots.median_mean(fit(200)),
+            "awkward": lambda: plots.median_mean(
+                pool(
+                    events=[40, 30, 12, 60],
+                    n=[50, 70, 60, 62],
+                    study=[LONG.format(i, i) for i in range(4)],
+                    model="glmm",
+                )
+            ),
+        },
+        "%",
+        lambda: [prose.percent(fit().estimate), prose.percent(fit().mean_estimate)],
+    ),
     "profile": Case(
         of_fit(lambda f: plots.profile(fit() if f is fit() else f)),
         "scale",

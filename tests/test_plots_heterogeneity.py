@@ -7,7 +7,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers import load_cohorts, pool, pool_effects, prose
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import baujat, gosh, influence_panel, prediction, profile, show
+from helpers.plots import baujat, gosh, influence_panel, median_mean, prediction, profile, show
 from helpers.plots.picture import note_of
 from helpers.pooling.profiles import profile_curve
 
@@ -223,3 +223,29 @@ def test_a_common_effect_has_nothing_to_predict():
     fit = pool(events=[3, 4, 5], n=[50, 60, 70], model="common")
     with pytest.raises(UnsupportedError):
         prediction(fit)
+
+
+# --- median and mean ---------------------------------------------------------------------------
+
+
+def test_median_and_mean_stand_where_the_model_has_them(whole):
+    ax = median_mean(whole)
+    at = {gid: marks(ax, gid)[0, 0] for gid in ("median", "mean")}
+    draws = np.random.default_rng(2).normal(whole.mu, whole.tau2**0.5, 300_000)
+    rates = 1 / (1 + np.exp(-draws))
+    assert at["median"] == pytest.approx(np.median(rates), abs=3e-4)
+    assert at["mean"] == pytest.approx(rates.mean(), abs=3e-4)
+    curve = marks(ax, "density")
+    seen, edges = np.histogram(rates, bins=60, range=(0.01, 0.2), density=True)
+    drawn = np.interp((edges[1:] + edges[:-1]) / 2, curve[:, 0], curve[:, 1])
+    assert drawn / drawn.max() == pytest.approx(seen / seen.max(), abs=0.05)
+    note = note_of(ax)
+    for value in (whole.estimate, whole.mean_estimate):
+        assert prose.percent(value) in note.alt
+        assert prose.percent(value) in note.caption
+
+
+def test_without_variance_there_are_no_two_numbers_to_draw():
+    same = pool(events=[4, 5, 6, 5, 4], n=[60, 70, 80, 75, 62], model="glmm")
+    with pytest.raises(UnsupportedError, match="median and mean are the same"):
+        median_mean(same)

@@ -135,3 +135,12 @@ def test_the_right_answers_are_those_of_the_tables():
         for name, part in data.groupby("entity")
     }
     assert asked["subgroups"][0].right.text == max(rates, key=rates.get)
+
+
+def test_of_1000_patients_the_mean_over_cohorts_is_right_and_the_median_cohort_wrong():
+    """574 of 7,604 patients died: 75 of 1,000. The mean of the model is 74, its median 68."""
+    asked = self_check("question").questions[1]
+    assert asked.right.text == "74"
+    assert abs(float(asked.right.text) - 1000 * 574 / 7604) < 2
+    wrong = {option.text: option.why for option in asked.options if option != asked.right}
+    assert "median cohort" in wrong["68"]

@@ -1,4 +1,4 @@
-"""How many events a new centre will see among n patients."""
+"""How many events a new, similar cohort will see among n patients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
-    """Predictive distribution of events among `n` patients of a new centre.
+    """Predictive distribution of events among `n` patients of a new, similar cohort.
 
     Attributes
     ----------

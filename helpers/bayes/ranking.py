@@ -85,7 +85,7 @@ def rank_probabilities(posteriors: Mapping[str, Posterior], of: Quantity = "mu")
         At least two, on the same measure. They must come from different studies: the posteriors
         are treated as independent.
     of : {"mu", "new"}
-        Rank mean rates, or true rates of one new centre for each group.
+        Rank mean rates, or true rates of one new cohort for each group.
 
     Notes
     -----

@@ -95,7 +95,7 @@ class Posterior:
 
     @property
     def new_rate(self) -> DisplayMarginal:
-        """Distribution of the true rate in a new study (centre) on the display scale."""
+        """Distribution of the true rate in a new, similar study on the display scale."""
         return DisplayMarginal(self.predictive, get_measure(self.measure), self._size)
 
     @property
@@ -156,7 +156,7 @@ class Posterior:
         rate : array_like
             Display-scale values, e.g. 0.10 for a proportion of 10 percent.
         of : {"mu", "new"}
-            The mean rate, or the true rate in a new centre.
+            The mean rate, or the true rate of a new, similar cohort.
 
         Examples
         --------
@@ -173,7 +173,7 @@ class Posterior:
         return self.rate if of == "mu" else self.new_rate
 
     def predict_events(self, n: int) -> EventCounts:
-        """Distribution of the number of events among `n` patients of a new centre.
+        """Distribution of the number of events among `n` patients of a new, similar cohort.
 
         Examples
         --------

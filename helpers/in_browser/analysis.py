@@ -15,6 +15,7 @@ from helpers.evidence.plain import read_counts
 from helpers.evidence.problems import EvidenceError
 from helpers.in_browser.drawing import forest_svg
 from helpers.pooling import pool
+from helpers.pooling.population_mean import differs_from_median
 
 if TYPE_CHECKING:
     from helpers.pooling.intervals import Interval
@@ -61,8 +62,10 @@ def analyse(
     Examples
     --------
     >>> shown = analyse(b"study,events,n\nA,3,40\nB,8,60\nC,16,50\n", model="glmm")
-    >>> shown["headline"]
-    'Pooled estimate 16.1\u202f% (95\u202f%\xa0CI 7.6 to 30.9\u202f%).'
+    >>> for part in shown["headline"].split("; "):
+    ...     print(ascii(part))
+    'Pooled estimate (median study) 16.1\u202f% (95\u202f%\xa0CI 7.6 to 30.9\u202f%)'
+    'mean over studies 17.7\u202f% (95\u202f%\xa0CI 8.9 to 32.3\u202f%).'
     """
     table = read_counts(content, study=study, events=events, n=n, file=file)
     fit = pool(events=table.events, n=table.n, study=table.study, **options)
@@ -74,7 +77,7 @@ def analyse(
     methods = fit.methods()
     return {
         "fit": plain,
-        "headline": f"Pooled estimate {prose.estimate(fit)}.",
+        "headline": _headline(fit),
         "rows": _rows(fit, prediction, tau2_ci),
         "cautions": [c.message for c in fit.cautions],
         "methods": str(methods),
@@ -126,6 +129,16 @@ def _defined(interval: Callable[[], Interval]) -> Interval | None:
         return None
 
 
+def _headline(fit: PoolResult) -> str:
+    """Say the estimate, and the mean over studies where it is another number."""
+    if not differs_from_median(fit):
+        return f"Pooled estimate {prose.estimate(fit)}."
+    return (
+        f"Pooled estimate (median study) {prose.estimate(fit)}; mean over studies "
+        f"{prose.mean_estimate(fit)}."
+    )
+
+
 def _rows(
     fit: PoolResult, prediction: Interval | None, tau2_ci: Interval | None
 ) -> list[tuple[str, str]]:
@@ -142,6 +155,7 @@ def _rows(
         ("Events of patients", prose.share(fit.events or 0.0, fit.n or 1.0)),
         ("Pooled estimate", prose.percent(fit.estimate)),
         (f"{level} confidence interval", prose.percent_range(fit.ci)),
+        *([("Mean over studies", prose.mean_estimate(fit))] if differs_from_median(fit) else []),
         (
             f"{level} prediction interval",
             none if prediction is None else prose.percent_range(prediction),

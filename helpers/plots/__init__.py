@@ -28,6 +28,7 @@ from helpers.plots.gosh import gosh
 from helpers.plots.icon_array import icon_array
 from helpers.plots.influence_panel import influence_panel
 from helpers.plots.lines import lines
+from helpers.plots.median_mean import median_mean
 from helpers.plots.overview import study_overview
 from helpers.plots.picture import Note, Picture, annotate, show
 from helpers.plots.posterior import posterior
@@ -70,6 +71,7 @@ __all__ = [
     "influence_panel",
     "leave_one_out_forest",
     "lines",
+    "median_mean",
     "posterior",
     "prediction",
     "profile",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["posterior"]
 
 POINTS = 160
-NAMES = {"mu": "Mean of all centres", "new": "A new centre"}
+NAMES = {"mu": "Pooled rate of all cohorts", "new": "A new, similar cohort"}
 TALL = 92.0  # height of one distribution, in CSS pixels
 HIGH = 0.58  # of it, for the density
 
@@ -58,7 +58,7 @@ def posterior(
     posts : Posterior or mapping of name to Posterior
         One, or several (products, diseases, priors) with one row each.
     of : {"mu", "new"} or both, optional
-        The mean of all centres, the true rate of a new centre. One posterior shows both by
+        The pooled rate of all cohorts, the true rate of a new one. One posterior shows both by
         default, several show one: the mean by default.
     thresholds : sequence of float
         Rates; the area beyond each is shaded and its probability written.

@@ -1,4 +1,4 @@
-"""Cohorts, mean and new cohort on one axis: why the interval of the mean is not the message."""
+"""Cohorts, pooled rate and new cohort on one axis: two intervals that answer two questions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def prediction(
     noun: tuple[str, str] = ("cohort", "cohorts"),
     width: float = 540.0,
 ) -> Axes:
-    """Draw the studies' own estimates, the interval of the mean and that of a new study.
+    """Draw the studies' own estimates, the pooled interval and that of a new, similar study.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def prediction(
     -------
     Axes
         From the top: a dot for each study at its own estimate, stacked where they crowd; the
-        confidence interval of the mean; the prediction interval. With a note that ``show``
+        confidence interval of the pooled value; the prediction interval. With a note that ``show``
         picks up.
 
     Raises
@@ -180,8 +180,8 @@ def _draw(
     new = prose.interval(expected, fit.level, unit=unit, digits=digits, name="prediction interval")
     rows = (
         (ax.get_ylim()[1] - 18, f"{prose.counted(len(values), *noun)}, each at its own estimate"),
-        (top + 13, f"Mean of all such {noun[1]}: {mean}"),
-        (22.0, f"A new {noun[0]}: {new}"),
+        (top + 13, f"Pooled over such {noun[1]}: {mean}"),
+        (22.0, f"A new, similar {noun[0]}: {new}"),
     )
     # From the left, so that a narrow screen shows the words without scrolling.
     left = ax.get_xlim()[0]
@@ -229,13 +229,13 @@ def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple
         else prose.between(expected.lower, expected.upper, 2)
     )
     finding = (
-        f"{outcome} averaged {prose.estimate(fit)}, but a new {noun[0]} may have anything from "
-        f"{span}: an interval {prose.number(ratio, 1)} times as wide."
+        f"Pooled {lower(outcome)} was {prose.estimate(fit)}; the true value of a new, similar "
+        f"{noun[0]} may lie anywhere from {span}: an interval {prose.number(ratio, 1)} times as wide."
     )
     return Note(
-        title=f"Mean and prediction interval of {lower(outcome)}",
+        title=f"Confidence and prediction interval of {lower(outcome)}",
         alt=f"{number[:1].upper()}{number[1:]} on one axis of {lower(outcome)}, with the "
-        f"interval of their mean, {prose.estimate(fit)}, and the {new}. "
+        f"interval of the pooled value, {prose.estimate(fit)}, and the {new}. "
         f"{prose.word(outside).capitalize()} of the single estimates lie outside it.",
         caption=f"{finding} {prose.word(outside).capitalize()} of the {len(values)} single "
         "estimates lie outside the band; single estimates scatter more than true values do, "
@@ -255,8 +255,8 @@ def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
         {
             noun[0]: [
                 *studies.index.astype(str),
-                f"Mean of all such {noun[1]}",
-                f"A new {noun[0]}",
+                f"Pooled over such {noun[1]}",
+                f"A new, similar {noun[0]}",
             ],
             "estimate": [*studies["estimate"], fit.estimate, np.nan],
             "lower": [*studies["ci_lower"], fit.ci.lower, expected.lower],

@@ -38,6 +38,7 @@ Rule = Literal["integral", "lognormal", "median"]
 __all__ = [
     "MEAN_METHODS",
     "PopulationMean",
+    "differs_from_median",
     "has_mean",
     "mean_interval",
     "mean_rule",
@@ -110,6 +111,21 @@ def mean_rule(measure: str) -> Rule:
             f"sample size or has corners; expected one of {', '.join(_RULES)}"
         )
     return _RULES[measure]
+
+
+def differs_from_median(fit: PoolResult) -> bool:
+    """Whether the mean over studies of a fit is another number than its estimate, the median.
+
+    Examples
+    --------
+    >>> from helpers.pooling import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
+    >>> differs_from_median(fit)
+    True
+    """
+    if not has_mean(fit.measure) or mean_rule(fit.measure) == "median":
+        return False
+    return fit.model != "common" and fit.tau2 > 0.0
 
 
 def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> PopulationMean:

@@ -8,6 +8,7 @@ from helpers import prose, ties
 from helpers.effects import study_interval
 from helpers.errors import UnsupportedError
 from helpers.plots.forest_text import lower
+from helpers.pooling.population_mean import differs_from_median
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
 
@@ -46,9 +47,14 @@ def answer(analysis: Analysis, words: Words) -> str:
             f"{prose.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
         )
     text = f"{words.outcome}: {prose.estimate(fit)}, pooled over {prose.counted(fit.k, 'cohort')}."
+    if differs_from_median(fit):
+        text += (
+            f" That is the median cohort; the mean over cohorts is {prose.mean_estimate(fit)}, "
+            f"or {prose.per_1000(fit.mean_estimate)} people."
+        )
     expected = _prediction(fit)
     if expected is not None:
-        text += f" A new, similar cohort may expect anything from {expected}."
+        text += f" The true rate of a new, similar cohort may lie anywhere from {expected}."
     return text
 
 
@@ -225,6 +231,8 @@ def for_a_paper(analysis: Analysis, words: Words) -> str:
         return f"{head}The estimate of {lower(words.outcome)} was {prose.estimate(fit)}."
     text = f"{head}{fit.methods()} "
     text += f"The pooled estimate of {lower(words.outcome)} was {prose.estimate(fit)}"
+    if differs_from_median(fit):
+        text += f" (median cohort), the mean over cohorts {prose.mean_estimate(fit)}"
     if fit.model != "common":
         text += f"; τ² was {prose.number(fit.tau2, 3)}"
         if _prediction(fit) is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers import prose, tables
 from helpers.errors import UnsupportedError
+from helpers.pooling.population_mean import has_mean
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
 from helpers.tables import Table
@@ -59,6 +60,8 @@ def models_table(analysis: Analysis, words: Words) -> Table:
             "cohorts": fit.k,
             "estimate": fit.estimate,
             "ci": _bounds(fit.ci),
+            "mean": fit.mean_estimate if has_mean(fit.measure) else None,
+            "mean_ci": _bounds(fit.mean_conf_int()) if has_mean(fit.measure) else None,
             "prediction": None if analysis.one_sided else _prediction(fit),
             "tau2": fit.tau2,
             "I2": fit.heterogeneity.I2,
@@ -68,10 +71,12 @@ def models_table(analysis: Analysis, words: Words) -> Table:
     return tables.table(
         pd.DataFrame(rows),
         f"{words.outcome} under {prose.counted(len(fits), 'model')}",
-        formats={"estimate": "percent", "tau2": "number3", "I2": "number1"},
+        formats={"estimate": "percent", "mean": "percent", "tau2": "number3", "I2": "number1"},
         labels={
             "estimate": f"Estimate{_PERCENT}",
             "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
+            "mean": f"Mean over cohorts{_PERCENT}",
+            "mean_ci": f"{_level(analysis.fit)} CI of the mean{_PERCENT}",
             "prediction": f"Prediction interval{_PERCENT}",
             "tau2": "τ²",
             "I2": f"I²{_PERCENT}",

@@ -361,8 +361,9 @@ def summary_of_findings() -> tuple[Question, ...]:
         question(
             "Which numbers belong into a summary for clinicians?",
             right=(
-                f"{prose.per_1000(mixed.estimate)}, with the range for a new centre",
-                "Absolute numbers, and how much they differ from place to place.",
+                f"{prose.per_1000(mixed.mean_estimate)} on average, with the prediction interval "
+                "for a new, similar cohort",
+                "Absolute numbers, and how much they differ from cohort to cohort.",
             ),
             wrong=[
                 (

@@ -13,15 +13,15 @@ __all__ = ["audit", "data_extraction", "effect_sizes", "heterogeneity", "pooling
 
 def the_question() -> tuple[Question, ...]:
     """Questions on the question."""
-    data = cohorts()
-    crude = data["nonrelapse_deaths"].sum() / data["patients"].sum()
-    pooled = fit().estimate
+    mixed = fit()
+    mean = mixed.mean_estimate
     return (
         question(
             "The lymphoma comes back and the patient dies of it. Is this a nonrelapse death?",
             right=(
                 "No, and no such death is possible any more",
-                "The relapse ends the time at risk of a nonrelapse death: the two compete.",
+                "The relapse came first, and it ends the time at risk of a nonrelapse death: the "
+                "two compete.",
             ),
             wrong=[
                 ("Yes, every death counts", "That is overall mortality."),
@@ -32,23 +32,24 @@ def the_question() -> tuple[Question, ...]:
             ],
         ),
         question(
-            "How many of 1,000 patients like these die without relapse, by the binomial "
-            "random-effects model?",
+            "How many of 1,000 patients like these die without relapse, on average over cohorts, "
+            "by the binomial random-effects model?",
             right=(
-                prose.per_1000(pooled),
-                "The pooled proportion, times 1,000; within the follow-up of the studies.",
+                prose.number(1000 * mean, 0),
+                "The mean over cohorts, times 1,000; within the follow-up of the studies.",
             ),
             wrong=[
                 (
-                    prose.per_1000(crude),
-                    "That is all deaths over all patients, in which the largest cohorts decide.",
+                    prose.number(1000 * mixed.estimate, 0),
+                    "That is the rate of the median cohort, which the review printed. The mean is "
+                    "higher, because some cohorts have several times the median rate.",
                 ),
                 (
-                    prose.per_1000(pooled / 10),
+                    prose.number(100 * mean, 0),
                     "A factor of ten was lost between percent and per thousand.",
                 ),
                 (
-                    prose.per_1000(float(fit().ci.upper)),
+                    prose.number(1000 * mixed.mean_conf_int().upper, 0),
                     "That is the upper limit of the confidence interval of the mean.",
                 ),
             ],
