@@ -230,7 +230,8 @@ def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple
     )
     finding = (
         f"Pooled {lower(outcome)} was {prose.estimate(fit)}; the true value of a new, similar "
-        f"{noun[0]} may lie anywhere from {span}: an interval {prose.number(ratio, 1)} times as wide."
+        f"{noun[0]} may lie anywhere from {span}: an interval {prose.number(ratio, 1)} times "
+        "as wide."
     )
     return Note(
         title=f"Confidence and prediction interval of {lower(outcome)}",
