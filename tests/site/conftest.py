@@ -92,7 +92,7 @@ def visit(browser: Browser) -> Iterator:
         )
         path, _, anchor = name.partition("#")
         seen.page.goto((SITE / path).as_uri() + (f"#{anchor}" if anchor else ""))
-        seen.page.wait_for_load_state("networkidle")
+        seen.page.evaluate("document.fonts.ready")
         return seen
 
     yield open_page
