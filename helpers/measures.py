@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from helpers.pooling import PoolResult
 
 Array = NDArray[np.float64]
+_ROUNDING = 1e-12  # true proportions closer to each other than this are the same
 
 __all__ = [
     "INTERVALS",
     "back_transforms",
     "coverage_summary",
     "exact_coverage",
+    "lowest_coverage",
     "one_interval",
     "relative_variance",
 ]
@@ -135,14 +137,71 @@ def exact_coverage(
     return frame
 
 
+def lowest_coverage(
+    n: int, within: tuple[float, float], interval: str, level: float = 0.95
+) -> tuple[float, float]:
+    """Smallest coverage of an interval over a range of true proportions, exactly.
+
+    Coverage jumps where the true proportion crosses a limit of one of the n + 1 possible
+    intervals, and has no minimum between two jumps: there it is the probability of a run of
+    results, which has one maximum. So the smallest value is the limit of the coverage at a jump,
+    from one of its two sides; a grid of proportions passes it by.
+
+    Parameters
+    ----------
+    n : int
+        Patients.
+    within : (float, float)
+        Range of true proportions, inside (0, 1).
+    interval : str
+        A key of `INTERVALS`.
+    level : float
+
+    Returns
+    -------
+    (float, float)
+        The smallest coverage (an infimum) and the true proportion at which it is approached.
+
+    Raises
+    ------
+    MetaAnalysisError
+        `n` or the range out of range.
+
+    References
+    ----------
+    Brown LD, Cai TT, DasGupta A (2001), doi:10.1214/ss/1009213286.
+
+    Examples
+    --------
+    >>> coverage, where = lowest_coverage(16, (0.005, 0.25), "Wilson")
+    >>> round(coverage, 4), round(where, 4)
+    (0.8362, 0.0111)
+    """
+    first, last = _checked(n, within)
+    low, high = one_interval(interval, np.arange(n + 1), n, level)
+    jumps = np.unique(np.concatenate([low, high, [first, last]]))
+    jumps = jumps[(jumps >= first) & (jumps <= last)]
+    pieces = np.column_stack([jumps[:-1], jumps[1:]])
+    pieces = pieces[np.diff(pieces, axis=1)[:, 0] > _ROUNDING]  # narrower ones are one jump
+    if not len(pieces):
+        pieces = np.array([[first, last]])
+    middle = pieces.mean(axis=1)[:, None]
+    holds = (low <= middle) & (middle <= high)
+    ends = np.array([(_binomial(n, side) * holds).sum(axis=1) for side in pieces.T])
+    # Two jumps may be one up to rounding; the first in order of the proportions is taken.
+    side, piece = np.unravel_index(int(np.argmin(np.round(ends, 12))), ends.shape)
+    return float(min(ends[side, piece], 1.0)), float(pieces[piece, side])
+
+
 def coverage_summary(n: int, p: ArrayLike, level: float = 0.95) -> pd.DataFrame:
     """Coverage and width of the intervals over a range of true proportions.
 
     Returns
     -------
     DataFrame
-        Index "interval"; columns `mean`, `lowest` (coverage), `below` (share of `p` with less than
-        `level`) and `width` (mean expected width).
+        Index "interval"; columns `mean` (over `p`), `lowest` (the smallest coverage between the
+        smallest and the largest `p`, see `lowest_coverage`), `lowest_at` (the proportion there),
+        `below` (share of `p` with less than `level`) and `width` (mean expected width).
 
     Examples
     --------
@@ -158,9 +217,11 @@ def coverage_summary(n: int, p: ArrayLike, level: float = 0.95) -> pd.DataFrame:
     rows = {}
     for name in INTERVALS:
         low, high = one_interval(name, np.arange(n + 1), n, level)
+        least, where = lowest_coverage(n, (float(true.min()), float(true.max())), name, level)
         rows[name] = {
             "mean": float(cover[name].mean()),
-            "lowest": float(cover[name].min()),
+            "lowest": least,
+            "lowest_at": where,
             "below": float((cover[name] < level).mean()),
             "width": float((chance @ (high - low)).mean()),
         }

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.errors import MetaAnalysisError
 from helpers.published_models import (
+    PERMUTATION_SEED,
+    PERMUTATIONS,
     published_analyses,
     published_models,
+    published_permutation,
     published_regression,
     published_subgroup,
     regression_definition,
@@ -147,7 +150,10 @@ def subgroup_tests(
 
 
 def regression_overview(
-    data: pd.DataFrame | None = None, *, draws: int = 1000, seed: int = 1
+    data: pd.DataFrame | None = None,
+    *,
+    draws: int = PERMUTATIONS,
+    seed: int = PERMUTATION_SEED,
 ) -> pd.DataFrame:
     """Fit the twelve published regressions and permute their moderators.
 
@@ -156,8 +162,7 @@ def regression_overview(
     data : DataFrame, optional
         Cohorts; the book's by default.
     draws, seed : int
-        Random arrangements of each permutation test (see
-        `helpers.regression.RegressionResult.permutation_test`).
+        As in `helpers.published_models.published_permutation`.
 
     Returns
     -------
@@ -190,7 +195,7 @@ def regression_overview(
                 "df1": test.df,
                 "df2": int(fit.df[0]),
                 "p": test.p,
-                "permutation": fit.permutation_test(draws, seed=seed).p,
+                "permutation": published_permutation(name, data, draws=draws, seed=seed).p,
                 "glmm": published_regression(name, data, model="glmm", test="t").omnibus.p,
             }
         )

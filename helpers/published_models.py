@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from helpers.errors import UnsupportedError
 from helpers.evidence import load_cohorts, load_published
 from helpers.pooling import PoolResult, pool
-from helpers.regression import RegressionResult, meta_regression
+from helpers.regression import PermutationTest, RegressionResult, meta_regression
 from helpers.subgroups import SubgroupResult, subgroups
 
 if TYPE_CHECKING:
@@ -36,11 +36,14 @@ __all__ = [
     "ALL_COHORTS",
     "COLUMNS",
     "FOLLOW_UP_CUT",
+    "PERMUTATIONS",
+    "PERMUTATION_SEED",
     "PublishedRegression",
     "PublishedSubgroup",
     "published_analyses",
     "published_fits",
     "published_models",
+    "published_permutation",
     "published_regression",
     "published_subgroup",
     "regression_cohorts",
@@ -55,6 +58,9 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 #: Months of median follow-up above which a cohort counts as followed long.
 FOLLOW_UP_CUT: Mapping[str, float] = MappingProxyType({"LBCL": 13.0, "MM": 13.3})
+#: Random arrangements and seed of every permutation test of a published regression in the book.
+PERMUTATIONS = 20_000
+PERMUTATION_SEED = 20_241
 #: The analysis without groups.
 ALL_COHORTS = "all cohorts"
 _SUBGROUP_DEFAULTS: Mapping[str, Any] = {"measure": "logit", "model": "glmm"}
@@ -429,3 +435,48 @@ def published_regression(
     usual = _REGRESSION_DEFAULTS if options.get("model", "random") == "random" else {}
     choices: dict[str, Any] = {**COLUMNS, **usual, **options}
     return meta_regression(regression_cohorts(name, data), formula or one.formula, **choices)
+
+
+def published_permutation(
+    name: str,
+    /,
+    data: pd.DataFrame | None = None,
+    *,
+    formula: str | None = None,
+    draws: int = PERMUTATIONS,
+    seed: int = PERMUTATION_SEED,
+) -> PermutationTest:
+    """Permute the moderators of a published regression: one run for every page that shows it.
+
+    Parameters
+    ----------
+    name, data, formula
+        As in `published_regression`.
+    draws, seed : int
+        Random arrangements and their seed. Two runs of one test differ by chance, so that the
+        book has one.
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown model.
+
+    Examples
+    --------
+    >>> test = published_permutation("MM: product", draws=99)
+    >>> test is published_permutation("MM: product", draws=99), test.draws
+    (True, 100)
+    """
+    if data is None:
+        return _permuted(name, formula, draws, seed)
+    return published_regression(name, data, formula=formula).permutation_test(draws, seed=seed)
+
+
+@cache
+def _permuted(name: str, formula: str | None, draws: int, seed: int) -> PermutationTest:
+    """Permute a model of the book's own cohorts, once for each process."""
+    return published_regression(name, formula=formula).permutation_test(draws, seed=seed)

@@ -157,7 +157,7 @@ def test_the_plain_arcsine_drifts_where_few_events_are_expected() -> None:
 def test_simulation_at_the_cohorts_sizes_explains_the_published_egger_test() -> None:
     result = simulate_null(events=EVENTS, n=N, replicates=1000, seed=2)
     table = result.summary_frame()
-    assert len(table) == 7
+    assert len(table) == 8
     egger_row, suited = table.loc["Egger (logit)"], table.loc["Double arcsine"]
     assert egger_row["observed_p"] == pytest.approx(egger(events=EVENTS, n=N).p, rel=1e-12)
     assert egger_row["observed_p"] < 0.01

@@ -15,6 +15,7 @@ from helpers.measures import (
     back_transforms,
     coverage_summary,
     exact_coverage,
+    lowest_coverage,
     one_interval,
     relative_variance,
 )
@@ -62,12 +63,32 @@ def test_the_logit_interval_is_that_of_corrected_counts():
         assert_allclose([a, b], 1 / (1 + np.exp(-np.array([centre - half, centre + half]))))
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("Wilson", "wilson"), ("Clopper-Pearson", "beta"), ("Agresti-Coull", "agresti_coull")],
+)
+@pytest.mark.parametrize("n", [5, 16, 40])
+def test_the_lowest_coverage_is_found_beside_the_limits(name, method, n):
+    """By brute force: statsmodels' limits, scipy's binomial, a step to either side of a limit."""
+    x = np.arange(n + 1)
+    low, high = proportion_confint(x, n, method=method)
+    near = np.concatenate([low, high])
+    p = np.concatenate([near - 1e-9, near + 1e-9, np.linspace(0.005, 0.25, 20_001)])
+    p = p[(p >= 0.005) & (p <= 0.25)]
+    holds = (low <= p[:, None]) & (p[:, None] <= high)
+    cover = (stats.binom.pmf(x, n, p[:, None]) * holds).sum(axis=1)
+    coverage, where = lowest_coverage(n, (0.005, 0.25), name)
+    assert coverage == pytest.approx(cover.min(), abs=1e-6)
+    # Clopper and Pearson's reaches its smallest value at several limits
+    assert cover[np.abs(p - where) < 1e-8].min() == pytest.approx(cover.min(), abs=1e-6)
+
+
 def test_the_summary_summarises_the_curves():
     grid = np.linspace(0.01, 0.3, 60)
     summary, cover = coverage_summary(25, grid), exact_coverage(25, grid)
     assert list(summary.index) == list(INTERVALS)
     assert_allclose(summary["mean"], cover.mean())
-    assert_allclose(summary["lowest"], cover.min())
+    assert (summary["lowest"] <= cover.min() + 1e-12).all()
     assert_allclose(summary["below"], (cover < 0.95).mean())
     low, high = one_interval("Wilson", np.arange(26), 25)
     width = np.mean([stats.binom.pmf(np.arange(26), 25, p) @ (high - low) for p in grid])

@@ -15,6 +15,7 @@ call                        question
 `excess_significance`       are there more significant studies than their power allows?
 `fail_safe_n`               how many null studies would overturn the result?
 `simulate_null`             how often do the tests find bias in cohorts that have none?
+`simulate_power`            how often do they find an effect of a given size?
 ==========================  =====================================================================
 
 All of them take a fit (`helpers.pool`, `helpers.pool_effects`), effects with variances, or
@@ -35,6 +36,7 @@ from helpers.bias.limit import LimitMetaAnalysis, limit_meta_analysis
 from helpers.bias.lines import PREDICTORS
 from helpers.bias.null import NullSimulation, simulate_null
 from helpers.bias.pet_peese import PetPeese, pet_peese
+from helpers.bias.power import ENOUGH_POWER, PowerSimulation, simulate_power
 from helpers.bias.proportions import arcsine_test, macaskill, peters
 from helpers.bias.rank import begg
 from helpers.bias.regression import egger, thompson_sharp
@@ -43,6 +45,7 @@ from helpers.bias.selection import SelectionModel, selection_model
 from helpers.bias.trim_fill import TrimAndFill, trim_and_fill
 
 __all__ = [
+    "ENOUGH_POWER",
     "PREDICTORS",
     "BiasTest",
     "ExcessSignificance",
@@ -50,6 +53,7 @@ __all__ = [
     "LimitMetaAnalysis",
     "NullSimulation",
     "PetPeese",
+    "PowerSimulation",
     "SelectionModel",
     "TrimAndFill",
     "arcsine_test",
@@ -63,6 +67,7 @@ __all__ = [
     "peters",
     "selection_model",
     "simulate_null",
+    "simulate_power",
     "thompson_sharp",
     "trim_and_fill",
 ]

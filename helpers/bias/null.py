@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.bias.data import FunnelData, funnel_data, on_measure
+from helpers.bias.data import funnel_data, on_measure
 from helpers.bias.lines import Lines, egger_batch
 from helpers.bias.results import Views, sources
 from helpers.distributions import expit
@@ -142,31 +142,13 @@ def simulate_null(
     >>> result.tests[0], len(result.rejection) == len(result.tests)
     ('Egger (logit)', True)
     """
-    if not 0.0 < alpha < 1.0:
-        raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
-    if replicates < 1:
-        raise UnsupportedError(f"replicates={replicates!r}: expected at least 1")
-    data = funnel_data(effects, vi, events=events, n=n, study=study, tau2_method=tau2_method)
-    given = data.model is not None and data.measure.name == "logit"
-    counts = on_measure(data, "logit")
-    if counts.events is None or counts.n is None:
-        raise MetaAnalysisError("the simulation needs `events` and `n`")
-    start = fit_inverse_variance(counts.yi, counts.vi, method=counts.tau2_method)
-    center = float(effects.mu if given else start.mu[0]) if mu is None else float(mu)
-    spread = float(effects.tau2 if given else start.tau2.tau2[0]) if tau2 is None else float(tau2)
-    if not (np.isfinite(center) and np.isfinite(spread) and spread >= 0.0):
-        raise MetaAnalysisError(f"mu={center!r}, tau2={spread!r}: expected finite, tau2 >= 0")
-    rng = np.random.default_rng(seed)
-    size = np.broadcast_to(counts.n, (replicates, counts.k))
-    rate = expit(center + np.sqrt(spread) * rng.standard_normal(size.shape))
-    drawn = rng.binomial(size.astype(np.int64), rate).astype(float)
-    simulated = _tests(drawn, size, counts)
-    if tests is not None:
-        unknown = [name for name in tests if name not in simulated]
-        if unknown or not tests:
-            raise UnsupportedError(f"tests={tests!r}: expected some of {', '.join(simulated)}")
-        simulated = {name: simulated[name] for name in simulated if name in tests}
-    observed = _tests(counts.events[None, :], counts.n[None, :], counts)
+    at = setting(
+        effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
+        alpha=alpha, replicates=replicates,
+    )  # fmt: skip
+    drawn = at.draw(np.random.default_rng(seed))
+    simulated = batch_tests(drawn, at.size, at.tau2_method, tests)
+    observed = batch_tests(at.events[None, :], at.n[None, :], at.tau2_method, tests)
     columns: dict[str, list[float]] = {"p": [], "no": [], "se": [], "cal": [], "mean": []}
     for name, lines in simulated.items():
         real = observed[name]
@@ -186,34 +168,106 @@ def simulate_null(
         rejection_se=tuple(columns["se"]),
         calibrated_p=tuple(columns["cal"]),
         bias_mean=tuple(columns["mean"]),
-        mu=center,
-        tau2=spread,
-        k=counts.k,
+        mu=at.mu,
+        tau2=at.tau2,
+        k=at.k,
         replicates=replicates,
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {replicates} simulated sets of {counts.k} cohorts of the "
+            f"The tests were applied to {replicates} simulated sets of {at.k} cohorts of the "
             "observed sizes whose rates do not depend on size."
         ),
         references=sources("schwarzer2007"),
     )
 
 
-def _tests(events: Array, size: Array, data: FunnelData) -> dict[str, Lines]:
-    """Every regression test for proportions on R data sets at once."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Cohorts whose sizes a simulation keeps, and the truth that it draws from."""
+
+    events: Array
+    n: Array
+    mu: float
+    tau2: float
+    tau2_method: str
+    replicates: int
+
+    @property
+    def k(self) -> int:
+        """Cohorts."""
+        return len(self.n)
+
+    @property
+    def size(self) -> Array:
+        """Patients, shape (R, k)."""
+        return np.broadcast_to(self.n, (self.replicates, self.k))
+
+    def draw(self, rng: np.random.Generator, shift: Array | float = 0.0) -> Array:
+        """Events of R data sets, shape (R, k); `shift` is added to the true logits."""
+        size = self.size
+        noise = np.sqrt(self.tau2) * rng.standard_normal(size.shape)
+        return rng.binomial(size.astype(np.int64), expit(self.mu + shift + noise)).astype(float)
+
+
+def setting(
+    effects: Any,
+    vi: Any,
+    *,
+    events: Any,
+    n: Any,
+    study: Any,
+    tau2_method: str | None,
+    mu: float | None,
+    tau2: float | None,
+    alpha: float,
+    replicates: int,
+) -> Setting:
+    """Sizes and truth of a simulation; parameters as in `simulate_null`."""
+    if not 0.0 < alpha < 1.0:
+        raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    if replicates < 1:
+        raise UnsupportedError(f"replicates={replicates!r}: expected at least 1")
+    data = funnel_data(effects, vi, events=events, n=n, study=study, tau2_method=tau2_method)
+    given = data.model is not None and data.measure.name == "logit"
+    counts = on_measure(data, "logit")
+    if counts.events is None or counts.n is None:
+        raise MetaAnalysisError("the simulation needs `events` and `n`")
+    start = fit_inverse_variance(counts.yi, counts.vi, method=counts.tau2_method)
+    center = float(effects.mu if given else start.mu[0]) if mu is None else float(mu)
+    spread = float(effects.tau2 if given else start.tau2.tau2[0]) if tau2 is None else float(tau2)
+    if not (np.isfinite(center) and np.isfinite(spread) and spread >= 0.0):
+        raise MetaAnalysisError(f"mu={center!r}, tau2={spread!r}: expected finite, tau2 >= 0")
+    return Setting(counts.events, counts.n, center, spread, counts.tau2_method, replicates)
+
+
+def batch_tests(
+    events: Array, size: Array, method: str, tests: Sequence[str] | None = None
+) -> dict[str, Lines]:
+    """Every regression test for proportions, or the named ones, on R data sets at once.
+
+    Egger's and Thompson and Sharp's test, both of logits, differ in the variance model alone
+    (multiplicative, additive); the double arcsine is there with both.
+    """
     logit, logit_v = get_measure("logit").effects(events, size)
     wide, wide_v = get_measure("double-arcsine").effects(events, size)
     plain, plain_v = get_measure("arcsine").effects(events, size)
-    method = data.tau2_method
+    peters = events * (size - events) / size
+    additive: dict[str, Any] = {"model": "random", "tau2_method": method}
+    every: dict[str, tuple[tuple[Array, ...], dict[str, Any]]] = {
+        "Egger (logit)": ((logit, logit_v), {}),
+        "Thompson-Sharp (logit)": ((logit, logit_v), additive),
+        "Peters (weights from events)": ((logit, logit_v, 1.0 / size), {"weights": peters}),
+        "Peters (weights from size)": ((logit, logit_v, 1.0 / size), {"weights": size}),
+        "Macaskill": ((logit, logit_v, size), {"weights": size}),
+        "Arcsine": ((plain, plain_v), additive),
+        "Double arcsine (multiplicative)": ((wide, wide_v), {}),
+        "Double arcsine": ((wide, wide_v), additive),
+    }
+    if tests is not None and (not tests or any(name not in every for name in tests)):
+        raise UnsupportedError(f"tests={tests!r}: expected some of {', '.join(every)}")
     return {
-        "Egger (logit)": egger_batch(logit, logit_v),
-        "Thompson-Sharp (logit)": egger_batch(logit, logit_v, model="random", tau2_method=method),
-        "Peters (weights from events)": egger_batch(
-            logit, logit_v, 1.0 / size, weights=events * (size - events) / size
-        ),
-        "Peters (weights from size)": egger_batch(logit, logit_v, 1.0 / size, weights=size),
-        "Macaskill": egger_batch(logit, logit_v, size, weights=size),
-        "Arcsine": egger_batch(plain, plain_v, model="random", tau2_method=method),
-        "Double arcsine": egger_batch(wide, wide_v, model="random", tau2_method=method),
+        name: egger_batch(*data, **options)
+        for name, (data, options) in every.items()
+        if tests is None or name in tests
     }

@@ -47,6 +47,7 @@ _DOI: dict[str, str] = {
     "ruecker2011": "10.1093/biostatistics/kxq046",
     "schwarzer2007": "10.1002/sim.2588",
     "stanley2014": "10.1002/jrsm.1095",
+    "sterne2000": "10.1016/S0895-4356(00)00242-0",
     "sterne2011": "10.1136/bmj.d4002",
     "terrin2003": "10.1002/sim.1461",
     "thompson1999": ("10.1002/(SICI)1097-0258(19991030)18:20<2693::AID-SIM235>3.0.CO;2-V"),

@@ -89,7 +89,7 @@ def baujat(
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     ax.set_xlabel("Contribution to heterogeneity", labelpad=5)
-    ax.set_ylabel("Influence on the pooled estimate", labelpad=6)
+    ax.set_ylabel("Influence: squared shift of the estimate, in standard errors", labelpad=6)
     marks = ax.scatter(
         x, y, s=46, c=style.INK.light, edgecolors=style.SURFACE.light, linewidths=0.8, zorder=3
     )
@@ -116,10 +116,12 @@ def _note(
     total = float(drawn["contribution"].sum())
     most, moves = (drawn.index[ties.largest(drawn[c])] for c in ("contribution", "influence"))
     part = prose.percent(drawn["contribution"].max() / total, 0) if total else prose.percent(0, 0)
-    shift = prose.number(float(np.sqrt(drawn["influence"].max())), 2)
+    squared = float(drawn["influence"].max())
+    shift = prose.number(float(np.sqrt(squared)), 2)
     findings = (
         f"{most} contributes most to the heterogeneity ({part} of the total); "
-        f"{moves} moves the pooled estimate most, by {shift} of its standard errors."
+        f"{moves} moves the pooled estimate most, by {shift} standard errors, which is "
+        f"{prose.number(squared, 2)} when squared, as on the vertical axis."
     )
     lost = len(frame) - len(drawn)
     lack = (

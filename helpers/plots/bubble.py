@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def bubble(
     outcome: str = "Nonrelapse mortality",
     groups: Mapping[str, str] | None = None,
     label: int = 4,
+    name: Iterable[str] = (),
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
@@ -53,6 +54,8 @@ def bubble(
         Diseases or products, which colour the bubbles.
     label : int
         How many studies of largest weight are named.
+    name : iterable of str
+        Studies that are named before these: those that the text is about.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -70,7 +73,7 @@ def bubble(
     UnsupportedError
         The model has several moderator columns, or none.
     MetaAnalysisError
-        A study has no group.
+        A study has no group, or `name` is no study of the fit.
 
     Examples
     --------
@@ -118,7 +121,9 @@ def bubble(
     ax.set_axisbelow(True)
     ax.tick_params(length=0)
     _limits(ax, lines, y, scale, x, proportion=proportion, levels=levels)
-    name_marks(ax, x, y, np.sqrt(area) / 2 + 2, list(map(str, studies.index)), list(order[:label]))
+    labels = list(map(str, studies.index))
+    first = [_place(labels, study) for study in name]
+    name_marks(ax, x, y, np.sqrt(area) / 2 + 2, labels, [*first, *order[:label]])
     if groups is not None:
         _key(ax, [groups[str(study)] for study in studies.index])
     annotate(
@@ -131,6 +136,12 @@ def bubble(
         ),
     )
     return ax
+
+
+def _place(labels: list[str], study: str) -> int:
+    if study not in labels:
+        raise MetaAnalysisError(f"name={study!r}: the fit has no such study")
+    return labels.index(study)
 
 
 def _levels(fit: RegressionResult, column: str) -> list[str] | None:

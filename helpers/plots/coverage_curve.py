@@ -125,10 +125,14 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 def _note(coverage: pd.DataFrame, level: float) -> Note:
     import pandas as pd
 
+    from helpers.measures import lowest_coverage
     from helpers.tables import table
 
     n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
-    lowest, below = coverage.min(), (coverage < level).mean()
+    within, below = (float(p.min()), float(p.max())), (coverage < level).mean()
+    lowest = pd.Series(
+        {name: lowest_coverage(n, within, str(name), level)[0] for name in coverage.columns}
+    )
     worst, best = (str(lowest.index[pick(lowest)]) for pick in (ties.smallest, ties.largest))
     said = prose.listing(
         f"{name} {prose.percent(lowest[name])} (below the level over "

@@ -224,10 +224,10 @@ def _note(
             f"it {number(row['estimate_without'])}, "
             f"{prose.number(abs(gap), 1)} standard deviations (within each part) apart"
         )
+        side = "more" if abs(gap) > APART else "no more"
         verdict = (
-            f"The cloud falls in two: {means}."
-            if abs(gap) > APART
-            else f"One cloud, not two: {means}."
+            f"{means[0].upper()}{means[1:]}: {side} than the {prose.number(APART, 0)} from which "
+            "two equal normal clouds have two tops."
         )
     lost = len(result) - len(x)
     lack = (

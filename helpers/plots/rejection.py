@@ -58,7 +58,7 @@ def rejection(
     >>> from helpers.plots import show
     >>> found = simulate_null(events=[1, 2, 9, 12], n=[20, 60, 90, 200], replicates=50)
     >>> show(rejection(found), "rejection")  # doctest: +ELLIPSIS
-    Dot plot of how often seven tests reject at the 5...
+    Dot plot of how often eight tests reject at the 5...
     """
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter

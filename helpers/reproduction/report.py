@@ -22,8 +22,6 @@ __all__ = ["SOURCES", "Reproduction", "reproduction"]
 
 #: Published tables, in the order of the report.
 SOURCES = ("claims", "pooled", "regressions", "coefficients", "tests", "column_sums")
-PERMUTATIONS = 20_000
-SEED = 20_241
 
 _STOPPED = (
     "The published software stopped before the maximum; stopped there, ours prints the "
@@ -54,9 +52,9 @@ class Reproduction:
             status: sum(one.status == status for one in self.comparisons) for status in STATUSES
         }
 
-    def evidence(self) -> tuple[Comparison, ...]:
-        """Give the numbers whose agreement is evidence: not used to recover our data."""
-        return tuple(one for one in self.comparisons if not one.by_construction)
+    def evidence(self) -> Reproduction:
+        """Keep the independent numbers: those that were not used to recover our data."""
+        return Reproduction(tuple(one for one in self.comparisons if not one.by_construction))
 
     def different(self) -> tuple[Comparison, ...]:
         """Give the numbers that differ, each with its reason."""
@@ -243,10 +241,10 @@ def _chi_squared_tests() -> tuple[Any, ...]:
 
 def _permutation(row: Mapping[str, Any]) -> Iterator[Comparison]:
     """Compare the permutation tests of one model: omnibus, or one product."""
-    from helpers.published_models import published_regression
+    from helpers.published_models import published_permutation, published_regression
 
     fit = published_regression(row["subset"])
-    drawn = fit.permutation_test(draws=PERMUTATIONS, seed=SEED)
+    drawn = published_permutation(row["subset"])
     product = row["test"].removeprefix("Permutation test of ")
     if product == "moderators":
         test = fit.omnibus

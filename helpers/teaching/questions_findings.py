@@ -196,7 +196,7 @@ def small_study_effects() -> tuple[Question, ...]:
     """Questions on small-study effects."""
     from helpers.bias import simulate_null
 
-    run = simulate_null(fit(), replicates=400)
+    run = simulate_null(fit())
     share = dict(zip(run.tests, run.rejection, strict=True))
     asked = ("Egger (logit)", "Peters (weights from size)", "Double arcsine")
     return (
