@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SITE := _build/html
 CORES ?= 2
+RECORDS := _build/tests
 # installs in seconds what pip installs in minutes; `make book UV=` does without
 UV ?= uv==0.13.9
 PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
@@ -21,7 +22,7 @@ export MPLBACKEND := agg
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-.PHONY: help book pdf test lint types unit chapters site audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit chapters site audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -45,8 +46,24 @@ book: $(READY) ## execute the chapters and build the site into _build/html
 pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `make book`)
 	$(BIN)/python book/_ext/pdf.py "$$($(BIN)/python tests/site/browser.py)"
 
-test: lint types unit book chapters site ## run every check
+test: $(READY) ## run every check; ends with the time of each part and the slowest tests
+	@$(BIN)/python build_tools/parts.py lint types unit book chapters site
 	@echo "All checks passed."
+
+# what differs from this commit belongs to the change
+BASE ?= HEAD
+check: $(READY) ## a quick look while working: lint, types, the tests and chapters that the change touches
+	@$(BIN)/python build_tools/parts.py lint types check-tests check-chapters
+
+check-tests: $(READY)
+	@tests=$$($(BIN)/python build_tools/affected.py tests --base $(BASE)); \
+		if [ -n "$$tests" ]; then $(BIN)/pytest -n $(CORES) --dist worksteal -q $$tests; \
+		else echo "No test belongs to the change."; fi
+
+check-chapters: $(READY)
+	@chapters=$$($(BIN)/python build_tools/affected.py chapters --base $(BASE)); \
+		if [ -n "$$chapters" ]; then $(MAKE) --no-print-directory chapters CHAPTERS="$$chapters"; \
+		else echo "No chapter belongs to the change."; fi
 
 lint: $(READY) ## ruff: style and common mistakes
 	$(BIN)/ruff check .
@@ -56,14 +73,14 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(BIN)/pytest -n $(CORES) helpers tests book/_ext --ignore=tests/site
+	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml helpers tests book/_ext --ignore=tests/site
 
-chapters: $(READY) ## compare the stored outputs of every chapter with those of the build, strictly
-	PYTHONPATH=tests:book/_ext $(BIN)/pytest book -p stored_outputs \
+chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
+	PYTHONPATH=tests:book/_ext $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
-	$(BIN)/pytest -n $(CORES) tests/site
+	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/site.xml tests/site
 
 # npm writes below _build alone; the lock file pins what it installs
 AUDIT := _build/audit

@@ -49,8 +49,9 @@ class StoredChapter(IPyNbFile):
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Take the outputs of the build, running what has not been run."""
+    named = [Path(name).resolve() for name in session.config.args if name.endswith(".ipynb")]
     try:
-        runs = chapters.executed(chapters.chapter_paths())
+        runs = chapters.executed(named or chapters.chapter_paths())
     except chapters.ChapterError as error:
         pytest.exit(str(error), returncode=1)
     session.config.stash[FRESH] = {

@@ -1,0 +1,93 @@
+"""Name the tests and chapters that an uncommitted change touches: for ``make check``.
+
+A module is tested by its own doctests, by the tests that import it and by those named after it;
+a chapter belongs to the change when it was edited or imports an edited module by name. This is a
+quick look while working, not a proof: what a change does elsewhere is seen by ``make test``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def changed(base: str = "HEAD") -> list[str]:
+    """Paths that differ from a commit or are new, without those that are gone."""
+    ask = (
+        ["diff", "--name-only", "--relative", base],
+        ["ls-files", "--others", "--exclude-standard"],
+    )
+    names: set[str] = set()
+    for words in (edited, new):
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        names.update(done.stdout.split("\n"))
+    return sorted(name for name in names if name and (ROOT / name).is_file())
+
+
+def module_of(path: str) -> str:
+    """Dotted name of a file of Python."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports(source: str) -> set[str]:
+    """Modules that a piece of code imports, and each name that it takes from them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{name.name}" for name in node.names)
+    return found
+
+
+def touches(imported: Iterable[str], modules: Iterable[str]) -> bool:
+    """Whether a module, or a name from it, is imported."""
+    return any(name == m or name.startswith(f"{m}.") for m in modules for name in imported)
+
+
+def tests_of(paths: list[str]) -> list[str]:
+    """Files whose tests are to run: doctests of edited modules, edited tests, tests of modules."""
+    code = [p for p in paths if p.startswith(("helpers/", "book/_ext/")) and p.endswith(".py")]
+    modules = {module_of(p.removeprefix("book/_ext/")) for p in code}
+    stems = {Path(p).stem for p in code} | {Path(p).parent.name for p in code}
+    found = {*code, *(p for p in paths if p.startswith("tests/test_") and p.endswith(".py"))}
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        named = path.stem.removeprefix("test_") in stems
+        if named or touches(imports(path.read_text(encoding="utf-8")), modules):
+            found.add(path.relative_to(ROOT).as_posix())
+    return sorted(found)
+
+
+def chapters_of(paths: list[str]) -> list[str]:
+    """Chapters that were edited or import an edited module."""
+    modules = {module_of(p) for p in paths if p.startswith("helpers/") and p.endswith(".py")}
+    found = []
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        name = path.relative_to(ROOT).as_posix()
+        cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+        if name in paths or touches(set().union(*map(imports, cells)), modules):
+            found.append(name)
+    return found
+
+
+def main() -> int:
+    """Print the paths, one a line."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("what", choices=("tests", "chapters"))
+    parser.add_argument("--base", default="HEAD", help="commit to compare with")
+    given = parser.parse_args()
+    paths = changed(given.base)
+    print("\n".join(tests_of(paths) if given.what == "tests" else chapters_of(paths)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
