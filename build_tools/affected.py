@@ -20,10 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def changed(base: str = "HEAD") -> list[str]:
     """Paths that differ from a commit or are new, without those that are gone."""
-    ask = (
-        ["diff", "--name-only", "--relative", base],
-        ["ls-files", "--others", "--exclude-standard"],
-    )
+    edited = ["diff", "--name-only", "--relative", base]
+    new = ["ls-files", "--others", "--exclude-standard"]
     names: set[str] = set()
     for words in (edited, new):
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
