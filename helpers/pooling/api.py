@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import (
     family_of,
     included_counts,
+    is_one_sided,
     pool_counts,
 )
 from helpers.pooling.parts import LIKELIHOOD_RATIO, Heterogeneity, Options
@@ -284,8 +286,7 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
     Raises
     ------
     MetaAnalysisError
-        No study is left, or the likelihood has no finite maximum (`ConvergenceError` if the
-        maximum of the GLMM was not reached).
+        No study is left (`ConvergenceError` if the maximum of the GLMM was not reached).
     """
     if data.k == 0:
         reasons = "; ".join(
@@ -305,8 +306,6 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
 
 def _with_wald(options: Options) -> Options:
     """Options for one study, for which only the Wald interval exists."""
-    from dataclasses import replace
-
     return replace(options, ci_method="wald")
 
 
@@ -375,6 +374,8 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
 
     kind = get_measure(options.measure).kind
     events, size = included_counts(data)
+    if is_one_sided(events, size, kind):
+        return _one_sided(data, options)
     common = pool_counts(events, size, kind)
     fit = fit_glmm(events, size, family=family_of(kind), quad_points=options.quad_points)
     random = options.model == "glmm" and data.k > 1
@@ -425,6 +426,38 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         data=data,
         weights=_spread_out(data, weights),
         engine=fit if random else None,
+    )
+
+
+def _one_sided(data: StudyData, options: Options) -> PoolResult:
+    """Result of studies without an event (or with nothing but events): 0 of n, exact limits.
+
+    The likelihood rises to 1 as the logit goes to infinity, whatever the between-study variance,
+    of which the data say nothing.
+    """
+    _, size = included_counts(data)
+    nothing = float("nan")
+    totals = _totals(data, options)
+    none = totals["events"] == 0
+    common = options.model == "common"
+    options = replace(options, ci_method="exact")
+    return PoolResult(
+        mu=-np.inf if none else np.inf,
+        se=nothing,
+        tau2=0.0 if common else nothing,
+        se_model=nothing,
+        se_tau2=nothing,
+        k=data.k,
+        **totals,
+        heterogeneity=Heterogeneity(
+            Q=nothing, df=data.k - 1, p=nothing, I2=nothing, H2=nothing, typical_variance=nothing
+        ),
+        cautions=find_cautions(options, data, nothing, converged=True),
+        converged=True,
+        loglik=0.0,
+        options=options,
+        data=data,
+        weights=_spread_out(data, 100.0 * size / size.sum()),
     )
 
 

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers import prose
+from helpers.distributions import expit
 from helpers.effects import get_measure
 from helpers.pooling.inverse_variance import InverseVarianceFit
+from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
 from helpers.pooling.parts import Caution
 
 if TYPE_CHECKING:
@@ -30,12 +33,17 @@ def find_cautions(
 ) -> tuple[Caution, ...]:
     """Cautions for one fit, most important first.
 
-    Codes: "not-converged", "single-study", "few-studies", "boundary", "excluded-studies",
+    Codes: "no-events", "only-events", "not-converged", "single-study", "few-studies", "boundary", "excluded-studies",
     "zero-cells-corrected", "sparse-cells", "knapp-hartung-narrow", "double-arcsine",
     "several-maxima".
     """
     measure, k = get_measure(options.measure), data.k
     found: list[Caution] = []
+    extreme = _no_events(options, data)
+    if extreme is not None:
+        found.append(extreme)
+        if options.ci_method == "exact":  # nothing is said of a variance that was not estimated
+            return (*found, *_excluded(data))
     if not converged:
         found.append(
             Caution("not-converged", "The estimate of tau2 is not a certified maximum or root.")
@@ -64,11 +72,7 @@ def find_cautions(
                 "show that the studies share one effect.",
             )
         )
-    excluded = len(data.labels) - k
-    if excluded:
-        found.append(
-            Caution("excluded-studies", f"{_count(excluded)} left out; the table gives reasons.")
-        )
+    found += _excluded(data)
     corrected = int(np.count_nonzero(data.corrected & data.included))
     if corrected and options.method == "inverse-variance":
         found.append(
@@ -122,6 +126,48 @@ def find_cautions(
             )
         )
     return tuple(found)
+
+
+def _excluded(data: StudyData) -> tuple[Caution, ...]:
+    excluded = len(data.labels) - data.k
+    if not excluded:
+        return ()
+    text = f"{_count(excluded)} left out; the table gives reasons."
+    return (Caution("excluded-studies", text),)
+
+
+def _no_events(options: Options, data: StudyData) -> Caution | None:
+    """Caution for studies without an event, or with nothing but events."""
+    kind = get_measure(options.measure).kind
+    if data.events is None or data.size is None or kind == "effect":
+        return None
+    events, size = included_counts(data)
+    if not is_one_sided(events, size, kind):
+        return None
+    x, n = float(events.sum()), float(size.sum())
+    exact = exact_interval(data, kind, options.level)
+    if kind == "rate":
+        seen = f"0 in {prose.number(n, 1)} of person-time"
+        low, high = np.exp(exact)
+        limits = f"{prose.number(low, 3)} to {prose.number(high, 3)}"
+    else:
+        seen = f"{prose.count(x)} of {prose.count(n)}"
+        low, high = expit(np.array(exact))
+        limits = prose.percent_range((low, high))
+    level = prose.level_text(options.level)
+    who = "No study has an event" if x == 0 else "Every patient of every study has an event"
+    if options.ci_method == "exact":
+        message = (
+            f"{who} ({seen}): the {level} interval, {limits}, is the exact one of all studies as "
+            "one, which supposes that they share one rate; the between-study variance cannot be "
+            "estimated."
+        )
+    else:
+        message = (
+            f"{who} ({seen}): estimate and interval depend on how such studies are handled; the "
+            f"exact {level} interval of all studies as one is {limits}."
+        )
+    return Caution("no-events" if x == 0 else "only-events", message)
 
 
 def _count(number: int, verb: bool = True) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.distributions import chi2_isf
+from helpers.effects import MEASURES, study_interval
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.intervals import Interval
 from helpers.pooling.roots import bracketed_root, expand
@@ -26,9 +27,11 @@ Family = Literal["binomial", "poisson"]
 
 __all__ = [
     "PooledCounts",
+    "exact_interval",
     "family_of",
     "glmm_profile",
     "included_counts",
+    "is_one_sided",
     "pool_counts",
     "pooled_profile",
 ]
@@ -68,6 +71,48 @@ def included_counts(data: StudyData) -> tuple[Array, Array]:
     return data.events[data.included], data.size[data.included]
 
 
+def is_one_sided(events: Array, size: Array, kind: str) -> bool:
+    """Whether no study has an event, or (proportions) all patients of all studies have one.
+
+    The maximum-likelihood logit or log rate is then at infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_one_sided(np.zeros(2), np.array([30.0, 45.0]), "proportion")
+    True
+    """
+    x = float(events.sum())
+    return x == 0 or (kind == "proportion" and x == float(size.sum()))
+
+
+def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
+    """Exact interval for the rate of all studies as one, on the model scale.
+
+    Each limit is one-sided at (1 + level)/2, as in any two-sided interval: at a level of 95 %
+    the limit for 0 of n is ``1 - 0.025 ** (1/n)`` (Clopper and Pearson 1934,
+    doi:10.1093/biomet/26.4.404), for 0 events in a time T ``-log(0.025)/T`` (Garwood 1936,
+    doi:10.1093/biomet/28.3-4.437). The other limit, of no event, is minus infinity.
+
+    Examples
+    --------
+    >>> from helpers.pooling import pool
+    >>> fit = pool(events=[0, 0], n=[30, 45], model="common", method="likelihood")
+    >>> [round(100 * x, 2) for x in fit.ci]
+    [0.0, 4.8]
+    """
+    events, size = included_counts(data)
+    x, n = events.sum(keepdims=True), size.sum(keepdims=True)
+    measure = MEASURES["log-rate" if kind == "rate" else "logit"]
+    method = "exact" if kind == "rate" else "clopper-pearson"
+    low, high = study_interval(x, n, method=method, level=level, measure=measure)
+    with np.errstate(divide="ignore"):
+        limits = np.log(np.concatenate([low, high]))
+        if kind == "proportion":
+            limits = limits - np.log1p(-np.concatenate([low, high]))
+    return Interval(float(limits[0]), float(limits[1]))
+
+
 def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
     """Maximum-likelihood logit (or log rate) of the summed counts and its standard error.
 
@@ -84,12 +129,9 @@ def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
     (-2.197225, 0.527046)
     """
     x, n = float(events.sum()), float(size.sum())
-    if x == 0 or (kind == "proportion" and x == n):
+    if is_one_sided(events, size, kind):
         what = "no study has an event" if x == 0 else "every patient of every study has an event"
-        raise MetaAnalysisError(
-            f"{what}: the maximum-likelihood estimate is at infinity. Use the arcsine measure, "
-            "or inverse variance with a zero-cell correction"
-        )
+        raise MetaAnalysisError(f"{what}: the maximum-likelihood estimate is at infinity")
     if kind == "rate":
         return PooledCounts(float(np.log(x / n)), x**-0.5, x, n)
     return PooledCounts(float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5, x, n)

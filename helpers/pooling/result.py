@@ -22,7 +22,7 @@ from helpers.pooling.intervals import (
     wald_is_wider,
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit
-from helpers.pooling.likelihood import glmm_profile, pooled_profile
+from helpers.pooling.likelihood import exact_interval, glmm_profile, pooled_profile
 from helpers.pooling.parts import Caution, EffectTest, Heterogeneity, Options
 from helpers.pooling.population_mean import mean_interval, population_mean
 from helpers.pooling.prediction import (
@@ -139,6 +139,28 @@ class PoolResult:
         return get_measure(self.options.measure)
 
     @property
+    def one_sided(self) -> bool:
+        """Whether the estimate is none or all, with an exact limit on the other side only.
+
+        So it is when a likelihood model meets studies without an event (or with nothing but
+        events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is 0 for a
+        common effect), and `ci_method` is "exact".
+        """
+        return bool(np.isinf(self.mu))
+
+    @property
+    def shows_heterogeneity(self) -> bool:
+        """Whether the studies can say how much they differ: at least two, and not one-sided."""
+        return self.k > 1 and not self.one_sided
+
+    def _refuse_one_sided(self, what: str) -> None:
+        if self.one_sided:
+            why = "no study has an event" if self.mu < 0 else "all patients have the event"
+            raise UnsupportedError(
+                f"{what} is not defined where {why}; conf_int() gives the exact interval"
+            )
+
+    @property
     def certificate(self) -> float | None:
         """How far the maximum lies above the best of a scan of its likelihood over tau2.
 
@@ -246,6 +268,10 @@ class PoolResult:
         """
         method = method or self.ci_method
         level = self._level(level)
+        if self.one_sided:
+            if method != "exact":
+                self._refuse_one_sided(f"method={method!r}")
+            return self._scaled(exact_interval(self.data, self.scale.kind, level), scale)
         if method in ("bootstrap", "permutation"):
             from helpers.resampling.interval import resampled_interval
 
@@ -338,6 +364,7 @@ class PoolResult:
         >>> round(fit.effect_test().statistic, 2)
         3.48
         """
+        self._refuse_one_sided("a test of the pooled effect")
         if self.ci_method in ("profile", "henmi-copas"):
             raise UnsupportedError(f"no standard error belongs to ci_method={self.ci_method!r}")
         statistic = (self.mu - null) / self.se
@@ -401,6 +428,7 @@ class PoolResult:
                 f"method={method!r} is not defined for model={self.model!r}"
                 + (f"; expected one of {', '.join(allowed)}" if allowed else "")
             )
+        self._refuse_one_sided("a prediction interval")
         if self.k < 2:
             raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
         mean = self._mu_interval(self.ci_method, level)
@@ -462,6 +490,7 @@ class PoolResult:
                 f"a tau2 interval by {method!r} is not defined for model={self.model!r}"
                 + (f"; expected one of {', '.join(allowed)}" if allowed else "")
             )
+        self._refuse_one_sided("an interval of tau2")
         if self.k < 2:
             raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
         if self.model == "glmm":

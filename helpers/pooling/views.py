@@ -81,7 +81,7 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
     mean, mean_limits = _mean(fit)
     out |= {"mean_estimate": mean, "mean_lower": mean_limits.lower, "mean_upper": mean_limits.upper}
     new = Interval(float("nan"), float("nan"))
-    if fit.k > 2 and fit.model != "common":
+    if fit.k > 2 and fit.model != "common" and not fit.one_sided:
         new = fit.prediction_interval()
     return out | {
         "prediction_lower": new.lower,

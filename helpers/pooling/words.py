@@ -43,6 +43,12 @@ _CI_WORDS: dict[str, tuple[str, str | None]] = {
     "henmi-copas": ("by the method of Henmi and Copas", "henmi2010"),
 }
 
+#: The interval of studies without an event (or with nothing but events).
+_EXACT_WORDS: dict[str, tuple[str, str]] = {
+    "proportion": ("that of Clopper and Pearson", "clopper1934"),
+    "rate": ("the exact one of a Poisson count", "garwood1936"),
+}
+
 _SCALE_WORDS: dict[str, str] = {
     "raw": " without transformation",
     "log": " on the log scale",
@@ -73,6 +79,16 @@ def methods_of(options: Options, k: int) -> Methods:
     noun = {"proportion": "Proportions", "rate": "Rates", "effect": "Effects"}[measure.kind]
     what = f"{noun} of {k} {'study' if k == 1 else 'studies'}"
     where = _SCALE_WORDS[measure.name]
+    if options.ci_method == "exact":
+        exact, key = _EXACT_WORDS[measure.kind]
+        unit = "person-time" if measure.kind == "rate" else "patients"
+        studies = "1 study" if k == 1 else f"{k} studies"
+        return Methods(
+            f"Events and {unit} of {studies} were added up, because the likelihood has no finite "
+            "maximum where nobody (or everybody) has the event; the "
+            f"{prose.level_text(options.level)} confidence interval is {exact}.",
+            references(key),
+        )
     if options.model == "glmm":
         normal = "Poisson-normal" if measure.kind == "rate" else "binomial-normal"
         points = options.quad_points
