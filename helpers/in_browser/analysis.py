@@ -146,7 +146,10 @@ def _rows(
     level = prose.level_text(fit.level)
     none = "not defined for this model or so few studies"
     h = fit.heterogeneity
-    tau2 = "0 (one common effect)" if fit.model == "common" else prose.number(fit.tau2, 3)
+    unknown = "cannot be estimated without an event, or with nothing but events"
+    tau2 = "0 (one common effect)"
+    if fit.model != "common":
+        tau2 = unknown if fit.one_sided else prose.number(fit.tau2, 3)
     if tau2_ci is not None:
         upper = prose.number(tau2_ci.upper, 3) if _finite(tau2_ci.upper) else "no upper limit"
         tau2 += f" ({level} CI {prose.number(tau2_ci.lower, 3)} to {upper})"
@@ -161,10 +164,12 @@ def _rows(
             none if prediction is None else prose.percent_range(prediction),
         ),
         ("τ² (between studies)", tau2),
-        ("I²", f"{prose.number(h.I2, 1)}{prose.THIN}%"),
+        ("I²", unknown if fit.one_sided else f"{prose.number(h.I2, 1)}{prose.THIN}%"),
         (
             f"Test of one common rate ({h.test})",
-            f"{prose.number(h.Q, 1)} on {h.df} degrees of freedom, {prose.p_value(h.p)}"
+            unknown
+            if fit.one_sided
+            else f"{prose.number(h.Q, 1)} on {h.df} degrees of freedom, {prose.p_value(h.p)}"
             if h.df
             else "needs two studies",
         ),

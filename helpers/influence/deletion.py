@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from helpers import ties
 from helpers.errors import MetaAnalysisError
 from helpers.influence.refit import Refitter
 from helpers.influence.replicates import Refits
+from helpers.pooling.glmm import FitStatus
+from helpers.pooling.likelihood import exact_interval
 from helpers.pooling.result import PoolResult
 
 if TYPE_CHECKING:
@@ -31,10 +34,39 @@ def deletion_counts(k: int) -> NDArray[np.bool_]:
     return ~np.eye(k, dtype=bool)
 
 
-def _table(refitter: Refitter, refits: Refits, labels: Sequence[str]) -> pd.DataFrame:
+def _with_exact_limits(
+    refitter: Refitter, refits: Refits, counts: NDArray[np.bool_]
+) -> tuple[Refits, NDArray[np.bool_]]:
+    """Give selections without an event (or with nothing else) their exact limits."""
+    bare = ~refits.converged & (refits.status == FitStatus.SEPARATION)
+    if not (refitter.likelihood and bare.any()):
+        return refits, np.zeros(len(refits), dtype=bool)
+    data, kind = refitter.fit.data, refitter.fit.scale.kind
+    keep = np.flatnonzero(data.included)
+    parts = [data.take(keep[counts[row]]) for row in np.flatnonzero(bare)]
+    limits = [exact_interval(part, kind, refitter.fit.level) for part in parts]
+    mu, low, high = refits.mu.copy(), refits.ci_lower.copy(), refits.ci_upper.copy()
+    low[bare], high[bare] = np.array(limits).T
+    mu[bare] = np.where(np.isneginf(low[bare]), -np.inf, np.inf)
+    converged, i2, h2 = refits.converged | bare, refits.I2.copy(), refits.H2.copy()
+    q, p = refits.Q.copy(), refits.p.copy()
+    for values in (i2, h2, q, p):
+        values[bare] = np.nan
+    made = replace(
+        refits, mu=mu, ci_lower=low, ci_upper=high, converged=converged, I2=i2, H2=h2, Q=q, p=p
+    )
+    return made, bare
+
+
+def _table(
+    refitter: Refitter, refits: Refits, labels: Sequence[str], counts: NDArray[np.bool_]
+) -> pd.DataFrame:
     """Build the table that leave-one-out and cumulative pooling share."""
     import pandas as pd
 
+    refits, bare = _with_exact_limits(refitter, refits, counts)
+    none = "no event is left: exact limits of all studies as one"
+    everyone = "nothing but events is left: exact limits of all studies as one"
     columns: dict[str, Any] = {
         "k": refits.k,
         "estimate": refitter.to_display(refits.mu, refits),
@@ -51,7 +83,10 @@ def _table(refitter: Refitter, refits: Refits, labels: Sequence[str]) -> pd.Data
     }
     columns["loglik"] = refits.loglik
     columns["converged"] = refits.converged
-    columns["note"] = [refits.note(row) for row in range(len(refits))]
+    columns["note"] = [
+        (none if refits.mu[row] < 0 else everyone) if bare[row] else refits.note(row)
+        for row in range(len(refits))
+    ]
     return pd.DataFrame(columns, index=pd.Index(list(labels), name="study"))
 
 
@@ -69,8 +104,10 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
         Index: the study left out, in input order. Columns `k`; `estimate`, `ci_lower`,
         `ci_upper` (display scale); `mu`, `se`, `tau2` (model scale); `I2` (percent), `H2`, `Q`,
         `df`, `p` (heterogeneity, tested as in `fit`); `loglik` (restricted for REML); `converged`
-        and `note` (why not). Interval and estimator are those of `fit`. With one study
-        left the row is that study's own estimate with its Wald interval and tau2 = 0.
+        and `note` (why not). Interval and estimator are those of `fit`. With one study left the
+        row is that study's own estimate with its Wald interval and tau2 = 0. Where a likelihood
+        model is left without an event (or with nothing else) `mu` is infinite and the interval
+        exact, as in `helpers.pooling.result.PoolResult.one_sided`; the note says so.
 
     Raises
     ------
@@ -89,9 +126,9 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
     >>> leave_one_out(fit)["estimate"].round(3).to_dict()
     {'A': 0.214, 'B': 0.174, 'C': 0.11}
     """
-    refitter = Refitter.of(fit, what="leave-one-out")
-    refits = refitter(deletion_counts(refitter.k), limits=True)
-    return _table(refitter, refits, refitter.labels)
+    refitter = Refitter.of(fit, what="leave-one-out", one_sided=True)
+    counts = deletion_counts(refitter.k)
+    return _table(refitter, refitter(counts, limits=True), refitter.labels, counts)
 
 
 def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
@@ -130,13 +167,13 @@ def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd
     >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
     {'B': 1, 'C': 2, 'A': 3}
     """
-    refitter = Refitter.of(fit, least=1, what="cumulative pooling")
+    refitter = Refitter.of(fit, least=1, what="cumulative pooling", one_sided=True)
     order = _order(fit, refitter, by, ascending)
     rank = np.empty(refitter.k, dtype=np.int64)
     rank[order] = np.arange(refitter.k)
     counts = rank[None, :] <= np.arange(refitter.k)[:, None]
     refits = refitter(counts, limits=True)
-    return _table(refitter, refits, [refitter.labels[i] for i in order])
+    return _table(refitter, refits, [refitter.labels[i] for i in order], counts)
 
 
 def _order(fit: PoolResult, refitter: Refitter, by: Any, ascending: bool) -> NDArray[np.int64]:

@@ -65,15 +65,20 @@ class Refitter:
     fixed_tau2: float | None = None
 
     @classmethod
-    def of(cls, fit: PoolResult, *, least: int = 2, what: str = "this") -> Refitter:
+    def of(
+        cls, fit: PoolResult, *, least: int = 2, what: str = "this", one_sided: bool = False
+    ) -> Refitter:
         """Prepare a result for refitting.
 
         Raises
         ------
         UnsupportedError
-            Fewer than `least` studies, an original fit that did not converge, or one group of a
-            joint fit, whose variance belongs to all groups.
+            Fewer than `least` studies, an original fit that did not converge, one group of a
+            joint fit, whose variance belongs to all groups, or (unless `one_sided`) studies
+            without an event, none of which changes anything.
         """
+        if not one_sided:
+            fit.require_finite(what)
         if isinstance(fit, JointGroupResult):
             raise UnsupportedError(
                 f"{what} of one group is not defined with tau2='common': the variance belongs to "

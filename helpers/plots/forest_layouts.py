@@ -155,7 +155,7 @@ def layout_of(name: str) -> Layout:
 
 
 def statistics(fit: Any, layout: Layout) -> str:
-    """Write the line on heterogeneity as the layout does; empty for a single study.
+    """Write the line on heterogeneity as the layout does; empty where studies show none.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def statistics(fit: Any, layout: Layout) -> str:
     >>> statistics(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"), layout_of("bmj"))
     'Test for heterogeneity: τ²=0.38, likelihood-ratio χ²=10.3, df=2, P=0.006, I²=69%'
     """
-    if fit.k < 2:
+    if not fit.shows_heterogeneity:
         return ""
     found = fit.heterogeneity
     tau2 = prose.number(fit.tau2, 2)

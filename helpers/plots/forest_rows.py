@@ -217,7 +217,9 @@ def _excluded(result: Any) -> list[Row]:
 
 
 def _pooled_label(fit: Any) -> str:
-    return f"Pooled, I² = {prose.percent(fit.heterogeneity.I2 / 100, 0)}" if fit.k > 1 else "Pooled"
+    if not fit.shows_heterogeneity:
+        return "Pooled"
+    return f"Pooled, I² = {prose.percent(fit.heterogeneity.I2 / 100, 0)}"
 
 
 def _total(

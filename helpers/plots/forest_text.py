@@ -36,7 +36,7 @@ def footnotes(result: Any) -> list[str]:
     whole = result.overall if is_grouped(result) else result
     found = whole.heterogeneity
     lines = []
-    if whole.k > 1:
+    if whole.shows_heterogeneity:
         lines.append(
             f"Heterogeneity: τ² = {_short(whole.tau2)}, I² = {prose.percent(found.I2 / 100)}; "
             f"{prose.homogeneity_test(whole, name=found.test != COCHRAN)}"

@@ -83,6 +83,8 @@ def points_of(fit: Any, what: str) -> Points:
     if not hasattr(fit, "summary_frame") or not hasattr(fit, "data"):
         raise MetaAnalysisError(f"{what}() needs a fit of pool() or pool_effects()")
     data = funnel_data(fit, minimum=1)
+    if hasattr(fit, "require_finite"):
+        fit.require_finite(f"{what}()")
     return Points(data.labels, data.yi, np.sqrt(data.vi), data.n, float(fit.mu), data.measure)
 
 

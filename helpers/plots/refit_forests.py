@@ -183,7 +183,7 @@ def _rows(frame: pd.DataFrame, labels: list[str], counts: list[Any]) -> list[Row
                 estimate=line["estimate"],
                 lower=line["ci_lower"],
                 upper=line["ci_upper"],
-                aside="" if failed or line["k"] < 2 else prose.number(line["I2"], 0),
+                aside="" if failed or line["k"] < 2 or np.isnan(line["I2"]) else prose.number(line["I2"], 0),
                 reason=line["note"] if failed else "",
                 colour=style.QUIET if failed else style.INK,
             )
@@ -210,7 +210,7 @@ def _forest(
         estimate=fit.estimate,
         lower=fit.ci.lower,
         upper=fit.ci.upper,
-        aside=prose.number(fit.heterogeneity.I2, 0) if fit.k > 1 else "",
+        aside=prose.number(fit.heterogeneity.I2, 0) if fit.shows_heterogeneity else "",
     )
     rows.append(whole)
     if xlim is None:

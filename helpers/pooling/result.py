@@ -153,7 +153,14 @@ class PoolResult:
         """Whether the studies can say how much they differ: at least two, and not one-sided."""
         return self.k > 1 and not self.one_sided
 
-    def _refuse_one_sided(self, what: str) -> None:
+    def require_finite(self, what: str) -> None:
+        """Refuse what needs a finite `mu`.
+
+        Raises
+        ------
+        UnsupportedError
+            No study has an event, or all patients have one.
+        """
         if self.one_sided:
             why = "no study has an event" if self.mu < 0 else "all patients have the event"
             raise UnsupportedError(
@@ -209,6 +216,8 @@ class PoolResult:
         UnsupportedError
             For measures without a mean over studies (arcsine, Freeman-Tukey).
         """
+        if self.one_sided:
+            return self.estimate
         mean = population_mean(self.mu, self.tau2, self.measure)
         return float(mean.value)
 
@@ -270,7 +279,7 @@ class PoolResult:
         level = self._level(level)
         if self.one_sided:
             if method != "exact":
-                self._refuse_one_sided(f"method={method!r}")
+                self.require_finite(f"method={method!r}")
             return self._scaled(exact_interval(self.data, self.scale.kind, level), scale)
         if method in ("bootstrap", "permutation"):
             from helpers.resampling.interval import resampled_interval
@@ -342,6 +351,8 @@ class PoolResult:
         >>> [round(x, 3) for x in fit.mean_conf_int()]
         [0.089, 0.323]
         """
+        if self.one_sided:  # one rate for all is supposed: mean and median are the same
+            return self.conf_int(level=level)
         return mean_interval(self, method, level)
 
     def effect_test(self, null: float = 0.0) -> EffectTest:
@@ -364,7 +375,7 @@ class PoolResult:
         >>> round(fit.effect_test().statistic, 2)
         3.48
         """
-        self._refuse_one_sided("a test of the pooled effect")
+        self.require_finite("a test of the pooled effect")
         if self.ci_method in ("profile", "henmi-copas"):
             raise UnsupportedError(f"no standard error belongs to ci_method={self.ci_method!r}")
         statistic = (self.mu - null) / self.se
@@ -428,7 +439,7 @@ class PoolResult:
                 f"method={method!r} is not defined for model={self.model!r}"
                 + (f"; expected one of {', '.join(allowed)}" if allowed else "")
             )
-        self._refuse_one_sided("a prediction interval")
+        self.require_finite("a prediction interval")
         if self.k < 2:
             raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
         mean = self._mu_interval(self.ci_method, level)
@@ -490,7 +501,7 @@ class PoolResult:
                 f"a tau2 interval by {method!r} is not defined for model={self.model!r}"
                 + (f"; expected one of {', '.join(allowed)}" if allowed else "")
             )
-        self._refuse_one_sided("an interval of tau2")
+        self.require_finite("an interval of tau2")
         if self.k < 2:
             raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
         if self.model == "glmm":

@@ -61,6 +61,7 @@ def shrunken_estimates(fit: PoolResult) -> pd.DataFrame:
     """
     import pandas as pd
 
+    fit.require_finite("shrinkage")
     data, z = fit.data, float(norm_ppf(0.5 + 0.5 * fit.level))
     mu, se, shrinkage = (np.full(len(data.labels), np.nan) for _ in range(3))
     keep = data.included

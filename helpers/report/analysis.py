@@ -180,8 +180,9 @@ def analyse(
     one_sided = bool((events == 0).all() or (events == n).all())
     chosen = model or ("glmm" if measure == "logit" else "random")
     if one_sided and measure == "logit":
-        # A logit of 0 or 1 is infinite; on the arcsine scale both are ordinary values.
-        measure, chosen = "arcsine", "random"
+        # With a zero-cell correction the estimate would be that of the correction; the
+        # likelihood gives none (or all) with its exact interval.
+        chosen = "glmm"
     progress("Pooled estimate")
     fit = pool(data, **counts, measure=measure, model=chosen)
     beside = None

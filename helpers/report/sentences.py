@@ -83,8 +83,8 @@ def models(analysis: Analysis) -> str:
     fit, other = analysis.fit, analysis.beside
     if analysis.one_sided:
         return (
-            "A logit of zero or one is infinite. The table below is therefore on the arcsine "
-            "scale, where both are ordinary values; the exact interval above needs no model."
+            "A logit of zero or one is infinite, and a correction that makes it finite would "
+            "decide the result. The exact interval needs neither."
         )
     if other is None:
         return "There is no second model for this table."
