@@ -82,7 +82,7 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
     >>> subgroup_tests_table(subgroup_tests(["setting"])).name
     'tests-between-groups'
     """
-    ways = ["separate", "common", "likelihood_ratio", "inverse_variance", "holm"]
+    ways = ["separate", "calibrated", "common", "likelihood_ratio", "inverse_variance", "holm"]
     shown = tests.assign(analysis=tests["analysis"].replace(_WORDS))
     return table(
         shown[["analysis", "groups", "smallest", "zero_tau2", *ways]],
@@ -92,6 +92,7 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
             "smallest": "Fewest",
             "zero_tau2": "τ² zero",
             "separate": "Published",
+            "calibrated": "Calibrated",
             "common": "One τ²",
             "likelihood_ratio": "LR",
             "inverse_variance": "REML",
@@ -99,8 +100,9 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
         },
         notes=[
             "Fewest: cohorts in the smallest group. τ² zero: groups whose τ² is estimated as zero. "
-            "Published: Wald-type test, own τ² in each group. One τ²: the same with one τ²; LR: "
-            "likelihood ratio of equal means with one τ². REML: inverse variances, own τ². Holm: "
+            "Published: Wald-type test, own τ² in each group. Calibrated: share of data sets "
+            "simulated without a difference whose published test is at least as extreme. "
+            "One τ²: the published test with one τ²; LR: likelihood ratio of equal means with one τ². REML: inverse variances, own τ². Holm: "
             "published p-values adjusted for their number."
         ],
         name="tests-between-groups",

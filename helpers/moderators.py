@@ -100,7 +100,11 @@ def false_alarm(tests: int, level: float = 0.05) -> float:
 
 
 def subgroup_tests(
-    analyses: Sequence[str] | None = None, data: pd.DataFrame | None = None
+    analyses: Sequence[str] | None = None,
+    data: pd.DataFrame | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 1,
 ) -> pd.DataFrame:
     """Test each published subgroup comparison in several ways.
 
@@ -110,14 +114,17 @@ def subgroup_tests(
         Names of `published_analyses`, which is the default.
     data : DataFrame, optional
         Cohorts; the book's by default.
+    draws, seed : int
+        Simulated data sets behind each calibrated p-value, and their seed.
 
     Returns
     -------
     DataFrame
         One row for each analysis: groups, smallest (cohorts in the smallest group), separate
-        (p of the published Wald-type test, each group with its own tau2), common (the same with
-        one tau2), likelihood_ratio (of equal means, with one tau2), inverse_variance (Wald-type,
-        REML with its own tau2 in each group), holm (`separate` adjusted for the number of rows),
+        (p of the published Wald-type test, each group with its own tau2), calibrated (p of that
+        test from data sets simulated without a difference), rejection (share of them in which the
+        test rejects at 5 %), common (the test with one tau2), likelihood_ratio (of equal means,
+        with one tau2), inverse_variance (Wald-type, REML with its own tau2 in each group), holm (`separate` adjusted for the number of rows),
         zero_tau2 (groups whose tau2 is estimated as zero).
 
     Examples
@@ -133,6 +140,7 @@ def subgroup_tests(
         common = published_subgroup(name, data, tau2="common")
         normal = published_subgroup(name, data, model="random", tau2_method="REML")
         fits = list(separate.groups.values())
+        found = separate.calibrated_test(draws, seed=seed)
         rows.append(
             {
                 "analysis": name,
@@ -140,6 +148,8 @@ def subgroup_tests(
                 "smallest": min(fit.k for fit in fits),
                 "zero_tau2": sum(fit.tau2 == 0.0 for fit in fits),
                 "separate": separate.test.p,
+                "calibrated": found.p,
+                "rejection": found.rejection,
                 "common": common.test.p,
                 "likelihood_ratio": common.likelihood_ratio_test().p,
                 "inverse_variance": normal.test.p,

@@ -26,7 +26,7 @@ from helpers.pooling.glmm_profile import LimitStatus, profile_ci_mu
 from helpers.pooling.glmm_studies import fitted_chunks, information_weights
 from helpers.pooling.intervals import Interval
 from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.pooling.likelihood import family_of, included_counts, pool_counts
+from helpers.pooling.likelihood import family_of, included_counts
 from helpers.pooling.parts import LIKELIHOOD_RATIO, Heterogeneity, Options
 from helpers.pooling.references import Methods
 from helpers.pooling.result import PoolResult
@@ -131,19 +131,12 @@ def fit_joint_glmm(
 
     Raises
     ------
-    MetaAnalysisError
-        A group without events (or with nothing but events): its mean is at infinity.
     ConvergenceError
-        The maximum was not reached.
+        The maximum was not reached, or a group has no event (or nothing but events).
     """
     kind = get_measure(options.measure).kind
     family, points = family_of(kind), options.quad_points
     parts = {level: studies.take(rows) for level, rows in members.items()}
-    for level, part in parts.items():
-        try:
-            pool_counts(*included_counts(part), kind)
-        except MetaAnalysisError as error:
-            raise MetaAnalysisError(f"group {level}: {error}") from error
     keep = studies.included
     events, size = included_counts(studies)
     joint = fit_glmm(events, size, design[keep], family=family, quad_points=points)

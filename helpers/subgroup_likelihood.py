@@ -31,7 +31,8 @@ class LikelihoodRatioTest:
     df_means, df_tau2 : int
         Means and between-study variances that the groups have in excess; their sum is `df`.
     cautions : tuple of Caution
-        Why the chi-squared distribution may not hold: "single-study-group", "boundary".
+        Why the chi-squared distribution may not hold: "no-events-group",
+        "single-study-group", "boundary".
     """
 
     Q: float
@@ -139,14 +140,26 @@ def likelihood_ratio_test(
         loglik_overall=overall.loglik,
         df_means=means,
         df_tau2=variances,
-        cautions=_cautions(groups, overall) if variances else (),
+        cautions=(*_no_events(groups), *(_cautions(groups, overall) if variances else ())),
     )
+
+
+def _no_events(groups: Mapping[str, PoolResult]) -> tuple[Caution, ...]:
+    """Name the groups whose mean lies at infinity, the end of its range."""
+    extreme = [level for level, fit in groups.items() if fit.one_sided]
+    if not extreme:
+        return ()
+    message = (
+        f"{', '.join(extreme)}: no events, or nothing but events; the mean is infinite, where the "
+        "chi-squared distribution does not hold."
+    )
+    return (Caution("no-events-group", message),)
 
 
 def _cautions(groups: Mapping[str, PoolResult], overall: PoolResult) -> tuple[Caution, ...]:
     """Where the chi-squared distribution is in doubt if each group has its own variance."""
     found = []
-    single = [level for level, fit in groups.items() if fit.k == 1]
+    single = [level for level, fit in groups.items() if fit.k == 1 and not fit.one_sided]
     if single:
         found.append(
             Caution(

@@ -9,8 +9,9 @@ once this module has been imported for any other reason, the module, and both ca
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -18,10 +19,13 @@ import numpy as np
 
 from helpers.distributions import chi2_sf
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling import Caution, PoolResult, pool
+from helpers.pooling import Caution, PoolResult, pool, pool_effects
 from helpers.pooling.api import fit_studies
 from helpers.pooling.inverse_variance import fit_inverse_variance
+from helpers.pooling.likelihood import included_counts, is_one_sided
+from helpers.pooling.parts import Options
 from helpers.subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
+from helpers.subgroup_null import CalibratedTest, calibrated_test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +33,13 @@ if TYPE_CHECKING:
     from helpers.pooling.glmm import GLMMFit
     from helpers.pooling.studies import StudyData
 
-__all__ = ["BetweenTest", "LikelihoodRatioTest", "SubgroupResult", "subgroups"]
+__all__ = [
+    "BetweenTest",
+    "CalibratedTest",
+    "LikelihoodRatioTest",
+    "SubgroupResult",
+    "subgroups",
+]
 
 Tau2 = Literal["separate", "common"]
 
@@ -41,7 +51,8 @@ class BetweenTest:
     Attributes
     ----------
     Q, df, p : float
-        Statistic, degrees of freedom (groups - 1) and chi-squared p-value.
+        Statistic, degrees of freedom (compared groups - 1) and chi-squared p-value; NaN, 0 and NaN
+        where fewer than two groups can be compared.
     kind : str
         What was tested, in words.
     """
@@ -82,6 +93,107 @@ class SubgroupResult:
     def __iter__(self) -> Iterator[tuple[str, PoolResult]]:
         return iter(self.groups.items())
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Groups in the test: all but those without an event, or full."""
+        return tuple(name for name, fit in self.groups.items() if not fit.one_sided)
+
+    def with_tau2(self, tau2: Tau2) -> SubgroupResult:
+        """Compare the same groups with a variance of their own each, or with one for all.
+
+        Raises
+        ------
+        UnsupportedError, MetaAnalysisError
+            As `subgroups`.
+
+        Examples
+        --------
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> round(result.test.p, 3), round(result.with_tau2("common").test.p, 3)
+        (0.633, 0.632)
+        """
+        place = {label: i for i, label in enumerate(self.overall.data.labels)}
+        members = {
+            name: np.array([place[label] for label in fit.data.labels], dtype=int)
+            for name, fit in self.groups.items()
+        }
+        left_out = tuple(c for c in self.cautions if c.code == "left-out-group")
+        return _compare(self.overall, members, self.by, tau2, left_out)
+
+    def common_test(self) -> BetweenTest | None:
+        """Test with one between-study variance for all groups; None where there is none.
+
+        A variance of each group's own is hardly estimable from a few studies; one for all is
+        estimated from all of them.
+        """
+        if self.tau2 == "common":
+            return self.test
+        if self.overall.model == "common" or self.overall.k <= len(self.groups):
+            return None
+        if self.overall.one_sided or self.test.df < 1:
+            return None
+        return self.with_tau2("common").test
+
+    def calibrated_test(
+        self, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
+    ) -> CalibratedTest:
+        """Calibrate the test between groups on simulated data sets without a difference.
+
+        With few studies in a group the chi-squared p-value of `test` is too small, often by far;
+        see `helpers.subgroup_null`. The simulation runs once for the same data and choices.
+
+        Parameters
+        ----------
+        draws, seed : int
+            Simulated data sets and the seed of the random numbers.
+        alpha : float
+            Level at which `CalibratedTest.rejection` counts the false rejections.
+
+        Raises
+        ------
+        UnsupportedError
+            Fewer than two groups can be compared, or an impossible option.
+
+        Examples
+        --------
+        >>> result = subgroups(
+        ...     events=[3, 8, 16, 2, 5, 12], n=[40, 60, 50, 90, 80, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> calibrated = result.calibrated_test(draws=200)
+        >>> calibrated.p > result.test.p, calibrated.rejection > 0.05
+        (True, True)
+        """
+        return calibrated_test(self, draws, seed=seed, alpha=alpha)
+
+    def tests_frame(self, draws: int = 1000, *, seed: int = 1) -> pd.DataFrame:
+        """Tests between groups beside each other; the index says whose variance they rest on.
+
+        Columns: Q, df, p (chi-squared), calibrated_p and its Monte-Carlo standard error
+        calibrated_se, rejection (share of the data sets without a difference in which p is below
+        0.05).
+        """
+        import pandas as pd
+
+        with_each = {self.tau2: self}
+        if self.tau2 == "separate" and self.common_test() is not None:
+            with_each["common"] = self.with_tau2("common")
+        rows = {}
+        for tau2, result in with_each.items():
+            found = result.calibrated_test(draws, seed=seed)
+            rows[tau2] = {
+                "Q": result.test.Q,
+                "df": result.test.df,
+                "p": result.test.p,
+                "calibrated_p": found.p,
+                "calibrated_se": found.p_se,
+                "rejection": found.rejection,
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("tau2")
+
     def likelihood_ratio_test(self) -> LikelihoodRatioTest:
         """Test by their log-likelihoods whether all groups follow one model.
 
@@ -119,18 +231,17 @@ class SubgroupResult:
         return pd.DataFrame(rows, index=pd.Index(list(self.groups), name=self.by))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold."""
+        """Everything that JSON can hold, the calibrated test included; missing values are None."""
+        common = self.common_test()
+        calibrated = self.calibrated_test().to_dict() if self.test.df else None
         return {
             "by": self.by,
             "tau2": self.tau2,
             "groups": {name: fit.to_dict() for name, fit in self.groups.items()},
             "overall": self.overall.to_dict(),
-            "test": {
-                "Q": self.test.Q,
-                "df": self.test.df,
-                "p": self.test.p,
-                "kind": self.test.kind,
-            },
+            "test": _plain_test(self.test),
+            "common_test": None if common is None else _plain_test(common),
+            "calibrated_test": calibrated,
             "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
         }
 
@@ -139,9 +250,11 @@ def subgroups(
     data: pd.DataFrame | None = None,
     *,
     by: Any,
-    events: Any,
+    events: Any = None,
     n: Any = None,
     time: Any = None,
+    yi: Any = None,
+    vi: Any = None,
     study: Any = None,
     tau2: Tau2 = "separate",
     **options: Any,
@@ -152,16 +265,20 @@ def subgroups(
     ----------
     data : DataFrame, optional
         Table that holds the columns; leave it out to pass arrays.
-    by : str or array_like
+    by : str, array_like or list of str
         Grouping column. Ordered or unordered categories keep their order (empty ones are
         dropped); other values come in order of appearance. Studies without a group are left
-        out of the groups and of `overall`, where they stay visible with the reason.
+        out of the groups and of `overall`, where they stay visible with the reason. A list of
+        columns of `data` groups by all their combinations that occur ("MM × trial").
     events, n, time, study
         As in `helpers.pooling.pool`.
+    yi, vi
+        Effects and sampling variances instead of counts, as in `helpers.pooling.pool_effects`.
     tau2 : {"separate", "common"}
         Own between-study variance in each group, or one for all groups.
     **options
-        Further arguments of `helpers.pooling.pool` (`measure`, `model`, `tau2_method`, ...).
+        Further arguments of `helpers.pooling.pool` (`measure`, `model`, `tau2_method`, ...) or of
+        `helpers.pooling.pool_effects`.
 
     Returns
     -------
@@ -173,7 +290,13 @@ def subgroups(
     mean, chi-squared with one degree of freedom less than groups (Borenstein and Higgins 2013,
     doi:10.1007/s11121-013-0377-7). The standard errors are those of the model (without
     Knapp-Hartung scaling, which can make a group's weight arbitrarily large by chance).
-    `SubgroupResult.likelihood_ratio_test` gives the likelihood-ratio test.
+    `SubgroupResult.likelihood_ratio_test` gives the likelihood-ratio test. With few studies in a
+    group its chi-squared p-value is too small: `SubgroupResult.calibrated_test` gives one from
+    data sets simulated without a difference, `SubgroupResult.common_test` the test with one
+    variance for all groups.
+
+    By likelihood a group without an event (or with nothing but events) is none (or all) with its
+    exact interval. It has no finite mean and is left out of the test; a caution names it.
 
     A common variance is that of a model with one mean for each group. By inverse variance the
     groups are independent given tau2. For the GLMM all groups are fitted together
@@ -201,9 +324,14 @@ def subgroups(
     """
     if tau2 not in ("separate", "common"):
         raise UnsupportedError(f"tau2={tau2!r}: expected separate or common")
-    if "tau2" in options:  # pragma: no cover - the keyword is taken by the signature
-        raise UnsupportedError("a fixed tau2 cannot be given to subgroups")
-    whole = pool(data, events=events, n=n, time=time, study=study, **options)
+    if yi is not None or vi is not None:
+        if yi is None or vi is None or events is not None or time is not None:
+            raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
+        whole = pool_effects(yi, vi, data=data, study=study, n=n, **options)
+    else:
+        if events is None:
+            raise MetaAnalysisError("give events and n (or time), or yi and vi")
+        whole = pool(data, events=events, n=n, time=time, study=study, **options)
     group, levels, name = _groups(data, by, len(whole.data.labels))
     known = np.array([g is not None for g in group])
     studies = whole.data.only(known, f"{name} missing")
@@ -212,32 +340,64 @@ def subgroups(
         level: np.array([i for i, g in enumerate(group) if g == level], dtype=int)
         for level in levels
     }
-    members = {lv: rows for lv, rows in members.items() if studies.included[rows].any()}
+    empty = [lv for lv, rows in members.items() if not studies.included[rows].any()]
+    members = {lv: rows for lv, rows in members.items() if lv not in empty}
+    left_out: tuple[Caution, ...] = ()
+    if empty:
+        message = f"{', '.join(empty)}: no study has what is needed; the table gives reasons."
+        left_out = (Caution("left-out-group", message),)
     if len(members) < 2:
         raise MetaAnalysisError(
             f"{name}: a comparison needs at least 2 groups with studies; there "
             f"{'is' if len(members) == 1 else 'are'} {len(members)}"
         )
+    return _compare(overall, members, name, tau2, left_out)
+
+
+def _compare(
+    overall: PoolResult,
+    members: dict[str, Any],
+    name: str,
+    tau2: Tau2,
+    left_out: tuple[Caution, ...],
+) -> SubgroupResult:
+    """Fit every group and test whether they differ."""
+    studies, options = overall.data, _asked(overall)
     if tau2 == "common":
-        fits = _fit_common(studies, members, overall)
+        fits = _fit_common(studies, members, overall, options)
     else:
-        fits = {
-            lv: fit_studies(studies.take(rows), overall.options) for lv, rows in members.items()
-        }
+        fits = {lv: fit_studies(studies.take(rows), options) for lv, rows in members.items()}
     return SubgroupResult(
         by=name,
         groups=MappingProxyType(fits),
         overall=overall,
         test=_wald_test(list(fits.values()), joint=tau2 == "common"),
         tau2=tau2,
-        cautions=_cautions(fits, tau2),
+        cautions=(*_cautions(fits, tau2), *left_out),
     )
+
+
+def _asked(overall: PoolResult) -> Options:
+    """Choices for the groups: those of the whole, whose interval may have been made exact."""
+    return replace(overall.options, ci_method="wald") if overall.one_sided else overall.options
+
+
+def _plain_test(test: BetweenTest) -> dict[str, Any]:
+    sound = test.df > 0
+    return {
+        "Q": test.Q if sound else None,
+        "df": test.df,
+        "p": test.p if sound else None,
+        "kind": test.kind,
+    }
 
 
 def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None], list[str], str]:
     """Group of each row (None if missing), the levels in order, and a name."""
     import pandas as pd
 
+    if isinstance(by, (list, tuple)) and data is not None and by and _all_columns(by, data):
+        return _crossed(data, list(by))
     if isinstance(by, str):
         if data is None:
             raise MetaAnalysisError(f"by={by!r} names a column, but no data were given")
@@ -246,6 +406,11 @@ def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None
             raise MetaAnalysisError(f"by: no column {by!r}; the columns are {columns}")
         column, name = data[by], by
     else:
+        if getattr(by, "ndim", 1) != 1:
+            raise MetaAnalysisError(
+                "by holds several columns; expected one value for each study, or the names of "
+                "columns of `data`"
+            )
         column = by if isinstance(by, pd.Series) else pd.Series(by)
         name = "group" if column.name is None else str(column.name)
     if len(column) != k:
@@ -259,13 +424,46 @@ def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None
     return group, [g for g in dict.fromkeys(order) if g in present], name
 
 
+def _all_columns(names: Sequence[Any], data: pd.DataFrame) -> bool:
+    return all(isinstance(name, str) and name in data.columns for name in names)
+
+
+def _crossed(data: pd.DataFrame, names: list[str]) -> tuple[list[str | None], list[str], str]:
+    """Group of each row by several columns: their combinations, in the order of each column."""
+    parts = [_groups(data, name, len(data)) for name in names]
+    values = list(zip(*(part[0] for part in parts), strict=True))
+    order = [" × ".join(levels) for levels in product(*(part[1] for part in parts))]
+    group = [None if None in row else " × ".join(map(str, row)) for row in values]
+    present = set(group)
+    return group, [level for level in order if level in present], " × ".join(names)
+
+
 def _fit_common(
-    studies: StudyData, members: dict[str, Any], overall: PoolResult
+    studies: StudyData, members: dict[str, Any], overall: PoolResult, options: Options
 ) -> dict[str, PoolResult]:
     """Fit the groups with one between-study variance (a model with one mean per group)."""
     if overall.model == "common":
         raise UnsupportedError("tau2='common' has no meaning for model='common'")
-    if overall.k <= len(members):
+    if overall.model == "glmm":
+        kind = overall.scale.kind
+        extreme = {
+            lv: fit_studies(part, options)
+            for lv, rows in members.items()
+            if is_one_sided(*included_counts(part := studies.take(rows)), kind)
+        }
+        if extreme:
+            # An infinite mean adds nothing to the likelihood of the others and their variance.
+            rest = {lv: rows for lv, rows in members.items() if lv not in extreme}
+            inside = np.zeros(len(studies.labels), dtype=bool)
+            inside[[i for rows in rest.values() for i in rows]] = True
+            found = dict(extreme)
+            if len(rest) > 1:
+                others = studies.only(inside, "group without a finite mean")
+                found |= _fit_common(others, rest, overall, options)
+            else:
+                found |= {lv: fit_studies(studies.take(rows), options) for lv, rows in rest.items()}
+            return {lv: found[lv] for lv in members}
+    if studies.k <= len(members):
         raise MetaAnalysisError(
             "tau2='common': no group has two studies, so that the between-study variance cannot "
             "be told from the differences between groups"
@@ -277,7 +475,7 @@ def _fit_common(
     if overall.model == "glmm":
         from helpers.subgroup_glmm import fit_joint_glmm
 
-        fits = dict(fit_joint_glmm(studies, members, design, overall.options))
+        fits = dict(fit_joint_glmm(studies, members, design, options))
     else:
         keep, method = studies.included, str(overall.tau2_method)
         joint = fit_inverse_variance(
@@ -285,7 +483,7 @@ def _fit_common(
         )
         shared = float(joint.tau2.tau2[0])
         fits = {
-            level: fit_studies(studies.take(rows), overall.options, tau2=shared)
+            level: fit_studies(studies.take(rows), options, tau2=shared)
             for level, rows in members.items()
         }
         if not bool(joint.tau2.converged[0]):
@@ -316,6 +514,10 @@ def _with_shared_cautions(fit: PoolResult) -> PoolResult:
 
 
 def _wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
+    fits = [fit for fit in fits if not fit.one_sided]
+    if len(fits) < 2:
+        kind = "no test between groups: fewer than two of them have a finite mean"
+        return BetweenTest(float("nan"), 0, float("nan"), kind)
     if joint and fits[0].model == "glmm":
         from helpers.subgroup_glmm import joint_wald
 
@@ -330,7 +532,18 @@ def _wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
 
 def _cautions(fits: dict[str, PoolResult], tau2: Tau2) -> tuple[Caution, ...]:
     found = []
-    single = [level for level, fit in fits.items() if fit.k == 1]
+    extreme = [level for level, fit in fits.items() if fit.one_sided]
+    if extreme:
+        named = ", ".join(
+            f"{lv} ({'no' if fits[lv].mu < 0 else 'nothing but'} events)" for lv in extreme
+        )
+        found.append(
+            Caution(
+                "no-events-group",
+                f"{named}: left out of the test between groups; the interval is exact.",
+            )
+        )
+    single = [level for level, fit in fits.items() if fit.k == 1 and not fit.one_sided]
     if single:
         enters = (
             "its own estimate and sampling variance enter the comparison without between-study "
@@ -341,7 +554,7 @@ def _cautions(fits: dict[str, PoolResult], tau2: Tau2) -> tuple[Caution, ...]:
         found.append(
             Caution("single-study-group", f"{', '.join(single)}: one study only; {enters}")
         )
-    small = [level for level, fit in fits.items() if 1 < fit.k < 5]
+    small = [level for level, fit in fits.items() if 1 < fit.k < 5 and not fit.one_sided]
     if small and any(fit.model != "common" for fit in fits.values()):
         found.append(Caution("few-studies-group", f"{', '.join(small)}: fewer than five studies."))
     return tuple(found)

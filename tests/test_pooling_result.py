@@ -155,8 +155,6 @@ def test_pooled_effects_equal_pooled_counts() -> None:
         ({"events": [None], "n": [3]}, "no study is left to pool"),
         ({"events": "x", "n": [5, 5]}, "events='x' names a column, but no data were given"),
         ({"data": pd.DataFrame({"y": [1]}), "events": "x", "n": "y"}, "no column 'x'"),
-        ({"events": [0, 0], "n": [5, 5], "model": "glmm"}, "no study has an event"),
-        ({"events": [5, 5], "n": [5, 5], "model": "glmm"}, "every patient of every study"),
     ],
 )
 def test_bad_input_is_refused_with_study_column_and_expectation(

@@ -308,13 +308,6 @@ def test_a_common_variance_needs_a_group_of_two(model: str) -> None:
         subgroups(events=[3, 8, 9], n=[40, 60, 50], by=list("abc"), model=model, tau2="common")
 
 
-def test_a_group_without_events_is_named() -> None:
-    with pytest.raises(MetaAnalysisError, match="group a: no study has an event"):
-        subgroups(
-            events=[0, 0, 3, 9], n=[40, 60, 50, 50], by=list("aabb"), model="glmm", tau2="common"
-        )
-
-
 # --- the results of a joint fit --------------------------------------------------------------
 
 

@@ -187,13 +187,15 @@ def statistics(fit: Any, layout: Layout) -> str:
     return f"Heterogeneity: τ² = {tau2}; {chi} = {q} (df = {found.df}), {p}; I² = {square}%"
 
 
-def _between(test: Any, layout: Layout) -> str:
+def _between(result: Any, layout: Layout) -> str:
+    test = result.test
     p, q = _p(test.p, layout), prose.number(test.Q, 2)
+    own = f"calibrated {_p(result.calibrated_test().p, layout)}"
     if layout.name == "revman":
-        return f"Test for subgroup differences: Chi² = {q}, df = {test.df} ({p})"
+        return f"Test for subgroup differences: Chi² = {q}, df = {test.df} ({p}; {own})"
     if layout.name == "bmj":
-        return f"Test for subgroup differences: χ²={q}, df={test.df}, {p}"
-    return f"Test for subgroup differences: χ² = {q} (df = {test.df}), {p}"
+        return f"Test for subgroup differences: χ²={q}, df={test.df}, {p}, {own}"
+    return f"Test for subgroup differences: χ² = {q} (df = {test.df}), {p}; {own}"
 
 
 def _p(p: float, layout: Layout) -> str:
@@ -261,8 +263,8 @@ def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
     line = statistics(fit, layout)
     if line:
         yield Row("note", _bound(line), group=row.group)
-    if row.kind == "overall" and is_grouped(result) and len(result.groups) > 1:
-        yield Row("note", _bound(_between(result.test, layout)))
+    if row.kind == "overall" and is_grouped(result) and result.test.df:
+        yield Row("note", _bound(_between(result, layout)))
 
 
 def _bound(line: str) -> str:

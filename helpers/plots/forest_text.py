@@ -11,6 +11,7 @@ from helpers import prose, ties
 from helpers.plots.forest_rows import Row, is_grouped
 from helpers.plots.picture import Note
 from helpers.pooling.parts import COCHRAN
+from helpers.subgroup_words import between_line, between_verdict
 
 if TYPE_CHECKING:
     from helpers.tables import Table
@@ -42,11 +43,7 @@ def footnotes(result: Any) -> list[str]:
             f"{prose.homogeneity_test(whole, name=found.test != COCHRAN)}"
         )
     if is_grouped(result) and len(result.groups) > 1:
-        test = result.test
-        lines.append(
-            f"Differences between groups: Q = {prose.number(test.Q, 2)} "
-            f"(df = {prose.count(test.df)}), {prose.p_value(test.p)}"
-        )
+        lines.append(f"Differences between groups: {between_line(result)}")
     return lines
 
 
@@ -79,7 +76,10 @@ def groups_note(
         alt.append(f"{heading}: {'; '.join(each)}.")
         ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
         (low, least), (high, most) = ranked[0], ranked[-1]
-        test = f" ({prose.p_value(result.test.p)} between groups)" if len(ranked) > 1 else ""
+        test = ""
+        if len(ranked) > 1 and result.test.df:
+            p = prose.p_value(result.calibrated_test().p)
+            test = f" (calibrated {p} between groups)"
         caption.append(
             f"By {lower(heading)} it ran from {_print(least.estimate, whole)} in {low} to "
             f"{_print(most.estimate, whole)} in {high}{test}."
@@ -144,7 +144,7 @@ def _alt(result: Any, rows: list[Row], words: Words) -> str:
         ]
         parts.append(f"By group: {'; '.join(each)}.")
         if len(result.groups) > 1:
-            parts.append(_verdict(result))
+            parts.append(between_verdict(result, words.many))
     left_out = sum(row.kind == "excluded" for row in rows)
     if left_out:
         parts.append(
@@ -163,13 +163,6 @@ def _bounds(row: Row, whole: Any) -> str:
     return f"{prose.number(100 * row.lower, 1)} to {prose.percent(row.upper)}"
 
 
-def _verdict(result: Any) -> str:
-    test = prose.p_value(result.test.p)
-    if result.test.p < 0.05:
-        return f"The groups differ by more than chance would explain ({test})."
-    return f"The difference between the groups is within what chance would explain ({test})."
-
-
 def _caption(result: Any, rows: list[Row], words: Words) -> str:
     whole = result.overall if is_grouped(result) else result
     number = prose.counted(whole.k, words.one, words.many)
@@ -181,7 +174,7 @@ def _caption(result: Any, rows: list[Row], words: Words) -> str:
             f", lowest in {low} ({_print(least.estimate, whole)}) and highest in {high} "
             f"({_print(most.estimate, whole)})."
         )
-        parts.append(_verdict(result))
+        parts.append(between_verdict(result, words.many))
     else:
         parts[0] += "."
     parts += _expected(rows, whole, words)

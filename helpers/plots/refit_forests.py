@@ -183,7 +183,9 @@ def _rows(frame: pd.DataFrame, labels: list[str], counts: list[Any]) -> list[Row
                 estimate=line["estimate"],
                 lower=line["ci_lower"],
                 upper=line["ci_upper"],
-                aside="" if failed or line["k"] < 2 or np.isnan(line["I2"]) else prose.number(line["I2"], 0),
+                aside=""
+                if failed or line["k"] < 2 or np.isnan(line["I2"])
+                else prose.number(line["I2"], 0),
                 reason=line["note"] if failed else "",
                 colour=style.QUIET if failed else style.INK,
             )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
 from helpers.plots.forest import draw_rows, outcome_of
 from helpers.plots.forest_rows import ending, group_rows
 from helpers.plots.forest_text import Words, groups_note
 from helpers.plots.picture import annotate
+from helpers.subgroup_words import between_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +71,7 @@ def subgroup_forest(
     ends, remarks = ending(whole, prediction)
     rows = [*group_rows(results, noun), *ends]
     tests = [
-        f"{heading}: Q between groups = {prose.number(result.test.Q, 2)} "
-        f"(df = {prose.count(result.test.df)}), {prose.p_value(result.test.p)}"
+        f"{heading}, between groups: {between_line(result)}"
         for heading, result in results.items()
         if len(result.groups) > 1
     ]

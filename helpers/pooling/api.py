@@ -430,7 +430,7 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
 
 
 def _one_sided(data: StudyData, options: Options) -> PoolResult:
-    """Result of studies without an event (or with nothing but events): 0 of n, exact limits.
+    """Give studies without an event (or with nothing but events) 0 of n and exact limits.
 
     The likelihood rises to 1 as the logit goes to infinity, whatever the between-study variance,
     of which the data say nothing.

@@ -11,6 +11,7 @@ from helpers.plots.forest_text import lower
 from helpers.pooling.population_mean import differs_from_median
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
+from helpers.subgroup_words import between_verdict
 
 if TYPE_CHECKING:
     from helpers.pooling import PoolResult
@@ -132,8 +133,8 @@ def groups(analysis: Analysis) -> str:
     (low_name, low), (high_name, high) = ordered[0], ordered[-1]
     return (
         f"The lowest value is that of {low_name}, {prose.estimate(low)}, the highest that of "
-        f"{high_name}, {prose.estimate(high)}; the test between the groups gives "
-        f"{prose.p_value(found.test.p)}. The cohorts were not randomised to their groups, which "
+        f"{high_name}, {prose.estimate(high)}. {between_verdict(found, 'cohorts')} "
+        "The cohorts were not randomised to their groups, which "
         "may differ in anything else: this describes the groups and explains nothing."
     )
 

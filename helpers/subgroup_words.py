@@ -1,0 +1,98 @@
+"""What can be said of a test between groups: one line of numbers, and one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers import prose
+
+if TYPE_CHECKING:
+    from helpers.subgroups import SubgroupResult
+
+__all__ = ["between_line", "between_verdict", "weak_groups"]
+
+#: Studies below which a group's own between-study variance is poorly estimated.
+FEW = 5
+#: Level of the sentence.
+ALPHA = 0.05
+
+
+def between_line(result: SubgroupResult) -> str:
+    """Give the test between groups, its calibrated p-value and the test with one variance.
+
+    Examples
+    --------
+    >>> from helpers.subgroups import subgroups
+    >>> result = subgroups(events=[0, 0, 3, 8], n=[9, 9, 40, 60], by=list("aabb"), model="glmm")
+    >>> between_line(result)
+    'no test between groups: fewer than two of them have a finite mean'
+    """
+    test = result.test
+    if not test.df:
+        return test.kind
+    text = (
+        f"Q = {prose.number(test.Q, 2)} (df = {prose.count(test.df)}), {prose.p_value(test.p)}; "
+        f"calibrated {prose.p_value(result.calibrated_test().p)}"
+    )
+    common = result.common_test() if result.tau2 == "separate" else None
+    if common is not None:
+        text += f"; with one τ² for all groups {prose.p_value(common.p)}"
+    return text
+
+
+def weak_groups(result: SubgroupResult) -> tuple[str, ...]:
+    """Say why the variances of the compared groups are poorly known; empty if they are not.
+
+    Only variances of their own count: one for all groups, or none, is not a group's.
+    """
+    if result.tau2 == "common" or result.overall.model == "common":
+        return ()
+    fits = {name: result.groups[name] for name in result.compared}
+    few = [name for name, fit in fits.items() if fit.k < FEW]
+    zero = [name for name, fit in fits.items() if fit.k >= FEW and fit.tau2 == 0.0]
+    found = []
+    if few:
+        found.append(f"{prose.listing(few)} {'has' if len(few) == 1 else 'have'} fewer than five")
+    if zero:
+        found.append(f"τ² of {prose.listing(zero)} is estimated as zero, its boundary")
+    return tuple(found)
+
+
+def between_verdict(result: SubgroupResult, many: str = "studies") -> str:
+    """Say in a sentence or two what the calibrated test shows.
+
+    "More than chance would explain" is said only where the calibrated p-value is below 0.05 and
+    no group rests on fewer than five studies or on a variance at its boundary.
+
+    Parameters
+    ----------
+    result : SubgroupResult
+    many : str
+        What the studies are called.
+
+    Examples
+    --------
+    >>> from helpers.subgroups import subgroups
+    >>> result = subgroups(
+    ...     events=[3, 8, 5, 6, 2, 9], n=[40, 60, 50, 50, 90, 70], by=list("aaabbb"),
+    ...     model="common", method="likelihood",
+    ... )
+    >>> print(between_verdict(result))
+    Groups lay at least as far apart in 371 of 1,000 simulated data sets without a difference
+    (calibrated p = 0.37).
+    """
+    if not result.test.df:
+        return f"There is {result.test.kind}."
+    found = result.calibrated_test()
+    chance = (
+        f"roups lay at least as far apart in {prose.count(found.extreme)} of "
+        f"{prose.count(found.draws)} simulated data sets without a difference (calibrated "
+        f"{prose.p_value(found.p)})"
+    )
+    weak = weak_groups(result)
+    if found.p >= ALPHA:
+        return f"G{chance}."
+    if weak:
+        reasons = "; ".join(weak).replace("fewer than five", f"fewer than five {many}")
+        return f"G{chance}; {reasons}."
+    return f"The groups differ by more than chance would explain: g{chance}."
