@@ -243,7 +243,7 @@ def test_alt_text_and_caption_state_the_values_and_the_conclusion(by_entity):
         assert f"{level} {prose.estimate(fit)}" in note.alt
     # three cohorts of one disease cannot tell their variance, whatever the p-value
     assert "more than chance" not in note.caption
-    assert prose.p_value(by_entity.test.p) in note.table.text
+    assert prose.p_value(by_entity.test.p) in note.table.html
 
 
 def test_axes_of_the_author_are_used_and_too_small_ones_refused(whole):

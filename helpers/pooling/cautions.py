@@ -34,8 +34,8 @@ def find_cautions(
     """Cautions for one fit, most important first.
 
     Codes: "no-events", "only-events", "not-converged", "single-study", "few-studies",
-    "boundary", "excluded-studies", "zero-cells-corrected", "sparse-cells", "knapp-hartung-narrow", "double-arcsine",
-    "several-maxima".
+    "boundary", "excluded-studies", "zero-cells-corrected", "sparse-cells",
+    "knapp-hartung-narrow", "double-arcsine", "several-maxima".
     """
     measure, k = get_measure(options.measure), data.k
     found: list[Caution] = []
