@@ -39,8 +39,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY) ## execute the chapters and build the site into _build/html
-	$(BIN)/jupyter-book build book --config $(CURDIR)/_config.yml --toc $(CURDIR)/_toc.yml \
-		--path-output $(CURDIR) -W -n --keep-going
+	@$(BIN)/python book/_ext/build.py
 	@echo "Open $(SITE)/index.html"
 
 pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `make book`)

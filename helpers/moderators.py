@@ -18,6 +18,7 @@ from helpers.published_models import (
     published_subgroup,
     regression_definition,
 )
+from helpers.shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -371,6 +372,7 @@ def cross_tabulation(
     ).reset_index()
 
 
+@shared_in_a_build
 def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
     """Pool every group of the published subgroup analyses.
 

@@ -19,6 +19,14 @@ from helpers.corrections import (
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
 from helpers.printed import prints_as
+from helpers.published_models import (
+    published_analyses,
+    published_fits,
+    published_models,
+    published_regression,
+    published_subgroup,
+    regression_definition,
+)
 
 COHORTS = load_cohorts()
 
@@ -152,3 +160,30 @@ def test_changed_conclusions_are_those_that_cross_the_level(effects):
         correction_effects(0.0)
     with pytest.raises(MetaAnalysisError, match="no estimate"):
         effects.estimate("none")
+
+
+@pytest.mark.parametrize("scenario", [AS_PUBLISHED, "kwon-infused", EVERY])
+def test_each_set_of_corrections_gives_what_its_own_table_gives(effects, scenario):
+    """Analyses that a correction leaves alone are not run again: the frames are the same."""
+    data = apply_corrections(COHORTS, effects.scenarios[scenario]).data
+    rows = []
+    for analysis in published_analyses():
+        rows.append(("groups", analysis, "", published_subgroup(analysis, data).test.p))
+    for model in published_models():
+        fit = published_regression(model, data)
+        names = regression_definition(model).terms
+        rows.append(("model", model, "", fit.omnibus.p))
+        lines = fit.coefficients.drop(index="Intercept")
+        rows += [("coefficient", model, names[t], p) for t, p in lines["p"].items()]
+    expected = pd.DataFrame(rows, columns=["kind", "analysis", "term", "p"])
+    got = effects.tests[effects.tests["scenario"] == scenario].reset_index(drop=True)
+    pd.testing.assert_frame_equal(got[list(expected)], expected, check_exact=True)
+    pooled = [
+        (analysis, level, fit.k, fit.events, fit.estimate, fit.ci.lower, fit.ci.upper)
+        for analysis in ("all cohorts", "entity", "single product")
+        for level, fit in published_fits(analysis, data).items()
+    ]
+    names = ["analysis", "level", "k", "events", "estimate", "ci_lower", "ci_upper"]
+    expected = pd.DataFrame(pooled, columns=names)
+    got = effects.estimates[effects.estimates["scenario"] == scenario].reset_index(drop=True)
+    pd.testing.assert_frame_equal(got[names], expected, check_exact=True)

@@ -13,6 +13,8 @@ import nbformat
 import pytest
 from warm_kernels import AT_IMPORT, WarmKernels
 
+from helpers import shared_results
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,6 +29,9 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setattr(chapters, "ROOT", tmp_path)
     monkeypatch.setattr(chapters, "BOOK", tmp_path / "book")
     monkeypatch.setattr(chapters, "CACHE", tmp_path / "_build" / "executed")
+    monkeypatch.setattr(chapters, "SHARED", tmp_path / "_build" / "shared")
+    for name in (shared_results.FOLDER, shared_results.STATE):
+        monkeypatch.setenv(name, "")
     return tmp_path
 
 

@@ -205,3 +205,28 @@ def test_tests_are_counted(tmp_path):
     )
     (tmp_path / "helpers" / "d.py").write_text('def e():\n    """F.\n\n    >>> 1\n    1\n    """\n')
     assert reference.count_tests(tmp_path) == {"functions": 1, "files": 1, "examples": 1}
+
+
+def test_definitions_are_counted_wherever_a_statement_may_stand(tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "helpers").mkdir()
+    places = (
+        "if x:\n    {}\nelif y:\n    {}\nelse:\n    {}\n",
+        "try:\n    {}\nexcept A:\n    {}\nelse:\n    {}\nfinally:\n    {}\n",
+        "for i in x:\n    {}\nelse:\n    {}\n",
+        "while x:\n    {}\n",
+        "with x:\n    {}\n",
+        "match x:\n    case 1:\n        {}\n    case _:\n        {}\n",
+        "def outer(a=lambda: 1):\n    {}\n",
+        "class Outer:\n    {}\n",
+    )
+    expected = sum(place.count("{}") for place in places)
+    for folder, name, line in (
+        ("tests", "test_{}.py", "def test_it(): ..."),
+        ("helpers", "m{}.py", "def it(): '>>> 1'"),
+    ):
+        for i, place in enumerate(places):
+            text = place.replace("{}", line)
+            (tmp_path / folder / name.format(i)).write_text(text, encoding="utf-8")
+    found = reference.count_tests(tmp_path)
+    assert found == {"functions": expected, "files": len(places), "examples": expected}

@@ -26,9 +26,12 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from warm_kernels import AT_IMPORT, WarmKernels
 
+from helpers import shared_results
+
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 CACHE = ROOT / "_build" / "executed"
+SHARED = ROOT / "_build" / "shared"
 DEPENDENCIES = (
     "helpers/**/*.py",
     "data/**/*",
@@ -66,6 +69,17 @@ def dependency_hash() -> str:
                 digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
                 digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def share_results(dependencies: str) -> None:
+    """Let this process and those that it starts compute what chapters share once."""
+    SHARED.mkdir(parents=True, exist_ok=True)
+    mark = SHARED / "state"
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != dependencies:
+        for old in SHARED.iterdir():
+            old.unlink()
+        mark.write_text(dependencies, encoding="utf-8")
+    os.environ.update({shared_results.FOLDER: str(SHARED), shared_results.STATE: dependencies})
 
 
 def run_key(notebook: NotebookNode, dependencies: str) -> str:
@@ -219,6 +233,7 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     dependencies = dependency_hash()
+    share_results(dependencies)
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
     stored = {
         path: CACHE / f"{path.stem}-{run_key(notebook, dependencies)}.ipynb"

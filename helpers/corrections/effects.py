@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from helpers.published_models import (
     published_regression,
     published_subgroup,
     regression_definition,
+    subgroup_definition,
 )
+from helpers.shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +130,7 @@ def _scenarios() -> dict[str, tuple[str, ...]]:
 
 
 @cache
+@shared_in_a_build
 def correction_effects(alpha: float = 0.05) -> CorrectionEffects:
     """Recompute the published analyses on the table as published and on each corrected one.
 
@@ -162,39 +166,79 @@ def correction_effects(alpha: float = 0.05) -> CorrectionEffects:
     cohorts, scenarios = load_cohorts(), _scenarios()
     estimates: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []
+    once = _Once()
     for scenario, ids in scenarios.items():
         data = apply_corrections(cohorts, ids).data
-        estimates += [{"scenario": scenario, **row} for row in _estimates(data)]
-        tests += [{"scenario": scenario, **row} for row in _tests(data)]
+        estimates += [{"scenario": scenario, **row} for row in _estimates(data, once)]
+        tests += [{"scenario": scenario, **row} for row in _tests(data, once)]
     return CorrectionEffects(scenarios, pd.DataFrame(estimates), pd.DataFrame(tests), alpha)
 
 
-def _estimates(data: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for analysis in (ALL_COHORTS, "entity", "single product"):
-        for level, fit in published_fits(analysis, data).items():
-            row = {"analysis": analysis, "level": level, "k": fit.k}
-            row |= {"events": fit.events, "n": fit.n, "estimate": fit.estimate}
-            rows.append(row | {"ci_lower": fit.ci.lower, "ci_upper": fit.ci.upper})
+Row = dict[str, Any]
+
+
+class _Once:
+    """Analyses by name and by the rows that they use: a correction leaves most of them alone."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str, bytes], list[Row]] = {}
+
+    def rows(
+        self,
+        analyse: Callable[[str, pd.DataFrame], list[Row]],
+        name: str,
+        data: pd.DataFrame,
+        entity: str | None,
+    ) -> list[Row]:
+        """Give the rows of an analysis of the cohorts of a disease (of all for None)."""
+        from pandas.util import hash_pandas_object
+
+        used = data if entity is None else data[data["entity"].astype(str) == entity]
+        key = (analyse.__name__, name, hash_pandas_object(used).to_numpy().tobytes())
+        if key not in self.known:
+            self.known[key] = analyse(name, used)
+        return self.known[key]
+
+
+def _estimates(data: pd.DataFrame, once: _Once) -> list[Row]:
+    names = (ALL_COHORTS, "entity", "single product")
+    return [row for name in names for row in once.rows(_pooled, name, data, None)]
+
+
+def _tests(data: pd.DataFrame, once: _Once) -> list[Row]:
+    rows: list[Row] = []
+    for analysis in published_analyses():
+        entity = subgroup_definition(analysis).entity
+        rows += once.rows(_between_groups, analysis, data, entity)
+    for model in published_models():
+        rows += once.rows(_regressed, model, data, regression_definition(model).entity)
     return rows
 
 
-def _tests(data: pd.DataFrame) -> list[dict[str, Any]]:
-    nothing = float("nan")
+def _pooled(analysis: str, data: pd.DataFrame) -> list[Row]:
     rows = []
-    for analysis in published_analyses():
-        p = published_subgroup(analysis, data).test.p
-        rows.append(
-            {"kind": "groups", "analysis": analysis, "term": "", "estimate": nothing, "p": p}
-        )
-    for model in published_models():
-        fit = published_regression(model, data)
-        p = fit.omnibus.p
-        rows.append({"kind": "model", "analysis": model, "term": "", "estimate": nothing, "p": p})
-        names = regression_definition(model).terms
-        for term, line in fit.coefficients.iterrows():
-            if term == "Intercept":
-                continue
+    for level, fit in published_fits(analysis, data).items():
+        row = {"analysis": analysis, "level": level, "k": fit.k}
+        row |= {"events": fit.events, "n": fit.n, "estimate": fit.estimate}
+        rows.append(row | {"ci_lower": fit.ci.lower, "ci_upper": fit.ci.upper})
+    return rows
+
+
+_NOTHING = float("nan")
+
+
+def _between_groups(analysis: str, data: pd.DataFrame) -> list[Row]:
+    p = published_subgroup(analysis, data).test.p
+    return [{"kind": "groups", "analysis": analysis, "term": "", "estimate": _NOTHING, "p": p}]
+
+
+def _regressed(model: str, data: pd.DataFrame) -> list[Row]:
+    fit = published_regression(model, data)
+    row = {"kind": "model", "analysis": model, "term": "", "estimate": _NOTHING}
+    rows: list[Row] = [row | {"p": fit.omnibus.p}]
+    names = regression_definition(model).terms
+    for term, line in fit.coefficients.iterrows():
+        if term != "Intercept":
             row = {"kind": "coefficient", "analysis": model, "term": names[str(term)]}
             rows.append(row | {"estimate": float(line["estimate"]), "p": float(line["p"])})
     return rows

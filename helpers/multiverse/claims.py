@@ -28,6 +28,7 @@ from helpers.multiverse.claim_choices import (
 )
 from helpers.multiverse.claim_result import Claim, ClaimMultiverse
 from helpers.multiverse.result import MultiverseResult
+from helpers.shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,6 +218,7 @@ def _analyse(
     return judge(multiverse(table, choices, study="cohort", **given, level=level), about)
 
 
+@shared_in_a_build
 def claims_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> pd.DataFrame:
     """Summarise the multiverse of each claim: one row per claim.
 

@@ -44,7 +44,13 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 LAST = "tools"
 #: Modules that serve others and are called by no chapter.
-INTERNAL = ("batch_intervals", "distributions_pure", "subgroup_glmm", "subgroup_likelihood")
+INTERNAL = (
+    "batch_intervals",
+    "distributions_pure",
+    "shared_results",
+    "subgroup_glmm",
+    "subgroup_likelihood",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import doctest
 import hashlib
+import inspect
 import re
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -106,14 +107,27 @@ def count_tests(root: Path) -> dict[str, int]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions += sum(
             isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-            for node in ast.walk(tree)
+            for node in _definitions(tree)
         )
     parser = doctest.DocTestParser()
     for path in sorted((root / "helpers").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
-                examples += bool(parser.get_examples(ast.get_docstring(node) or ""))
+        for node in _definitions(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.get_docstring(node, clean=False) or ""
+            examples += ">>>" in text and bool(parser.get_examples(inspect.cleandoc(text)))
     return {"functions": functions, "files": files, "examples": examples}
+
+
+def _definitions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef | ast.Module]:
+    """Give the module with its functions and classes; expressions, which have none, are passed."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+            yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            below = getattr(node, name, ())
+            if isinstance(below, list):  # the body of a lambda is an expression
+                waiting += below
 
 
 def build_status(root: Path, date: str) -> Sentence:

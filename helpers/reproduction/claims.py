@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.reproduction.status import DIFFERS, Comparison, compare
+from helpers.shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -278,6 +279,7 @@ def _multiverse_check(key: str) -> Check:
 
 
 @lru_cache(maxsize=1)
+@shared_in_a_build
 def claims() -> tuple[Claim, ...]:
     """Give every claim of the abstract its verdict.
 

@@ -12,6 +12,7 @@ from helpers.printed import prints_as
 from helpers.reproduction.claims import claim_comparisons
 from helpers.reproduction.reasons import monte_carlo_reason, stopped_fit
 from helpers.reproduction.status import DIFFERS, STATUSES, Comparison, compare
+from helpers.shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,7 @@ class Reproduction:
 
 
 @lru_cache(maxsize=1)
+@shared_in_a_build
 def reproduction() -> Reproduction:
     """Recompute every published number from our tables.
 
