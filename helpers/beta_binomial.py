@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from helpers import prose
+from helpers.arguments import level_of
 from helpers.distributions import beta_ppf, chi2_sf, expit, logit
 from helpers.effects import get_measure
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.pooling.glmm_beta_binomial import fit_beta_binomial, profile_beta_binomial
 from helpers.pooling.intervals import Interval, symmetric_interval
 from helpers.pooling.likelihood import included_counts
+from helpers.pooling.options import ADD, LEVEL, MEASURE
 from helpers.pooling.references import Methods, Reference
 from helpers.pooling.studies import StudyData, from_counts
 
@@ -107,9 +109,7 @@ class BetaBinomialResult:
         >>> [round(x, 3) for x in fit.mean_conf_int("profile")]
         [0.043, 0.224]
         """
-        level = self.level if level is None else level
-        if not 0.0 < level < 1.0:
-            raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+        level = level_of(self.level if level is None else level)
         if method == "delta":
             limits = symmetric_interval(self.mu, self.se, level)
         elif method == "profile":
@@ -146,7 +146,7 @@ class BetaBinomialResult:
         """
         if self.rho <= 0.0:
             raise UnsupportedError("rho is 0: the model leaves nothing to predict between studies")
-        level = self.level if level is None else level
+        level = level_of(self.level if level is None else level)
         mean, tail = symmetric_interval(self.mu, self.se, level), 0.5 * (1.0 - level)
         size = 1.0 / self.rho - 1.0
         a, b = self.estimate * size, (1.0 - self.estimate) * size
@@ -189,7 +189,7 @@ def pool_beta_binomial(
     events: Any,
     n: Any,
     study: Any = None,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> BetaBinomialResult:
     """Pool one proportion from each study in a beta-binomial model.
 
@@ -215,10 +215,9 @@ def pool_beta_binomial(
     >>> print(f"{fit.estimate:.3f} ({fit.ci.lower:.3f} to {fit.ci.upper:.3f}), rho {fit.rho:.3f}")
     0.099 (0.050 to 0.190), rho 0.044
     """
-    if not 0.0 < level < 1.0:
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
-    measure = get_measure("logit")
-    studies = from_counts(data, events, n, study, measure, add=0.5, to=None, needs_effect=False)
+    level = level_of(level)
+    measure = get_measure(MEASURE)
+    studies = from_counts(data, events, n, study, measure, add=ADD, to=None, needs_effect=False)
     if studies.k < 2 or studies.events is None or studies.size is None:
         raise MetaAnalysisError(
             f"a beta-binomial model needs at least 2 studies; there is {studies.k}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.errors import MetaAnalysisError
+from helpers.pooling.options import LEVEL
 from helpers.version import __version__
 
 __all__ = ["main"]
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     models = made.add_argument_group("model")
     models.add_argument("--measure", default="logit", help="scale of the effects (%(default)s)")
     models.add_argument("--model", help="glmm, random or common; default: glmm for logits")
-    models.add_argument("--level", type=float, default=0.95, help="of all intervals (%(default)s)")
+    models.add_argument("--level", type=float, default=LEVEL, help="of all intervals (%(default)s)")
     models.add_argument("--seed", type=int, default=1, help="of the simulation (%(default)s)")
     words = made.add_argument_group("words")
     words.add_argument("--title", help="heading of the page")

@@ -231,7 +231,7 @@ def _naive(quantity: str, part: pd.DataFrame, formula: str, term: str) -> Depend
             "estimate": fit.mu, "ci_lower": lower, "ci_upper": upper, "df": fit.k - 1,
         }  # fmt: skip
         return _dependent(quantity, "independent", "naive", line, fit.k, fit.k, np.nan)
-    model = meta_regression(part, formula, **_COLUMNS, measure="logit", test="t")
+    model = meta_regression(part, formula, **_COLUMNS, measure="logit", model="random", test="t")
     found = model.coefficients.loc[term]
     return _dependent(quantity, "independent", "naive", found, model.k, model.k, np.nan)
 

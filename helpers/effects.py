@@ -108,6 +108,11 @@ class Measure:
     _variance: Callable[[Array, Array], Array]
     _inverse: Callable[[Array, Array], Array]
 
+    @property
+    def default_rule(self) -> Rule:
+        """Zero-cell rule by default: "only0" where `corrected`, else "none"."""
+        return "only0" if self.corrected else "none"
+
     def transform(self, events: ArrayLike, size: ArrayLike) -> Array:
         """Effects of (already corrected) counts: `size` is patients or person-time."""
         return self._transform(_floats(events), _floats(size))
@@ -141,9 +146,7 @@ class Measure:
         yi, vi : ndarray
             Effects and sampling variances, NaN where the measure is not defined.
         """
-        x, n = correct_cells(
-            events, size, self.kind, add=add, to=to or ("only0" if self.corrected else "none")
-        )
+        x, n = correct_cells(events, size, self.kind, add=add, to=to or self.default_rule)
         defined = self._defined(x, n)
         safe_x, safe_n = np.where(defined, x, 1.0), np.where(defined, n, 2.0)
         yi = np.where(defined, self._transform(safe_x, safe_n), np.nan)

@@ -14,9 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import one_of
 from helpers.distributions import chi2_sf
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.options import (
+    EFFECT_MEASURE,
+    FEW_STUDIES,
+    LEVEL,
+    MEASURE,
+    TAU2_METHOD,
+    default_test,
+    resolve,
+)
 from helpers.pooling.result import Caution
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 from helpers.regression.core import fit_regression
@@ -43,8 +53,8 @@ Array = NDArray[np.float64]
 
 __all__ = ["MultilevelResult", "pool_multilevel"]
 
-#: Clusters below which the variance between them is poorly estimated.
-FEW_CLUSTERS = 10
+#: Tests of coefficients.
+TESTS: tuple[str, ...] = ("z", "t")
 
 
 def pool_multilevel(
@@ -59,11 +69,11 @@ def pool_multilevel(
     vi: str | Sequence[float] | None = None,
     study: str | Sequence[Any] | None = None,
     measure: str | None = None,
-    method: str = "REML",
-    test: str = "z",
+    method: str = TAU2_METHOD,
+    test: str | None = None,
     robust: str | None = None,
-    level: float = 0.95,
-    add: float = 0.5,
+    level: float = LEVEL,
+    add: float | None = None,
     to: str | None = None,
 ) -> MultilevelResult:
     """Pool cohorts that are nested in clusters (studies, registries, centres).
@@ -84,8 +94,10 @@ def pool_multilevel(
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`.
     method : {"REML", "ML"}
         Estimation of both variances.
-    test : {"z", "t"}
-        Distribution of tests and intervals (t with k - p degrees of freedom).
+    test : {"z", "t"}, optional
+        Distribution of tests and intervals (t with k - p degrees of freedom). Default "t": as
+        in `helpers.pooling.pool`, normally distributed effects never refer to the normal
+        distribution unless it is named.
     robust : {"CR0", "CR1", "CR2"}, optional
         Cluster-robust covariance with the three-level model as working model.
     level : float
@@ -115,25 +127,33 @@ def pool_multilevel(
     """
     import pandas as pd
 
-    if method not in ("REML", "ML"):
-        raise UnsupportedError(f"method={method!r}: expected REML or ML")
-    if test not in ("z", "t"):
-        raise UnsupportedError(f"test={test!r}: expected z or t")
-    if robust is not None and robust not in ROBUST:
-        raise UnsupportedError(f"robust={robust!r}: expected one of {', '.join(ROBUST)}")
-    if not 0.0 < level < 1.0:
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    one_of("method", method, ("REML", "ML"))
+    if test is not None:
+        one_of("test", test, TESTS)
+    if robust is not None:
+        one_of("robust", robust, ROBUST)
     if (yi is None) != (vi is None) or (yi is not None and events is not None):
         raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
-    scale = get_measure(measure or ("effect" if yi is not None else "logit"))
+    scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
+    options = resolve(
+        measure=scale.name,
+        model="random",
+        tau2_method=method,
+        level=level,
+        add=add,
+        to=to,
+        counts=yi is None,
+    )
     size = time if scale.kind == "rate" else n
     if yi is not None:
         studies = from_effects(data, yi, vi, study, size)
     else:
         if events is None or size is None:
             raise MetaAnalysisError("give events and n (or time), or yi and vi")
-        rule: Any = to
-        studies = from_counts(data, events, size, study, scale, add=add, to=rule, needs_effect=True)
+        rule: Any = options.to
+        studies = from_counts(
+            data, events, size, study, scale, add=options.add, to=rule, needs_effect=True
+        )
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
     assert clusters is not None
@@ -147,7 +167,7 @@ def pool_multilevel(
         measure=scale,
         model="random",
         tau2_method=method,
-        quad_points=7,
+        quad_points=options.quad_points,
     )
     codes = np.unique([str(c) for c in clusters], return_inverse=True)[1].reshape(-1)
     k, p, groups = len(problem.yi), design.p, int(codes.max()) + 1
@@ -161,7 +181,8 @@ def pool_multilevel(
             "every cluster has one cohort, so that the variances between and within clusters "
             "cannot be told apart; use meta_regression or pool"
         )
-    return _fit(problem, design, studies, codes, method, test, robust, level)
+    test = test or default_test("random", k - p, TESTS)
+    return _fit(problem, design, studies, codes, method, test, robust, options.level)
 
 
 def _fit(
@@ -262,7 +283,7 @@ def _cautions(
     found: list[tuple[str, str]] = []
     if not best.converged:
         found.append(("not-converged", "The search for the variances did not converge."))
-    if clusters < FEW_CLUSTERS:
+    if clusters < FEW_STUDIES:
         found.append(
             (
                 "few-clusters",

@@ -63,8 +63,14 @@ PERMUTATIONS = 20_000
 PERMUTATION_SEED = 20_241
 #: The analysis without groups.
 ALL_COHORTS = "all cohorts"
-_SUBGROUP_DEFAULTS: Mapping[str, Any] = {"measure": "logit", "model": "glmm"}
-_REGRESSION_DEFAULTS: Mapping[str, Any] = {"tau2_method": "ML", "test": "knapp-hartung"}
+#: How the review pooled; its intervals are Wald-type whatever the number of cohorts.
+PUBLISHED_POOLING: Mapping[str, Any] = MappingProxyType(
+    {"measure": "logit", "model": "glmm", "ci_method": "wald"}
+)
+#: How the review regressed.
+PUBLISHED_REGRESSION: Mapping[str, Any] = MappingProxyType(
+    {"measure": "logit", "model": "random", "tau2_method": "ML", "test": "knapp-hartung"}
+)
 #: Reference level of each factor of the regressions; follow-up: not above the cut.
 _REFERENCE = {
     ("LBCL", "product"): "axi-cel",
@@ -320,7 +326,8 @@ def published_subgroup(
         As in `subgroup_cohorts`.
     **options
         Handed to `helpers.subgroups.subgroups`; by default the published choices,
-        ``measure="logit", model="glmm", tau2="separate"``.
+        `PUBLISHED_POOLING` and ``tau2="separate"``. Another ``model`` comes with its own default
+        interval.
 
     Returns
     -------
@@ -338,8 +345,15 @@ def published_subgroup(
     [0.0611, 0.0802, 0.1059, 0.0566]
     """
     by = subgroup_definition(analysis).by
-    choices: dict[str, Any] = {**COLUMNS, **_SUBGROUP_DEFAULTS, **options}
-    return subgroups(subgroup_cohorts(analysis, data), by=by, **choices)
+    return subgroups(subgroup_cohorts(analysis, data), by=by, **_pooling(options))
+
+
+def _pooling(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the options by the published choices of pooling."""
+    usual = dict(PUBLISHED_POOLING)
+    if options.get("model", usual["model"]) != usual["model"]:
+        del usual["ci_method"]
+    return {**COLUMNS, **usual, **options}
 
 
 def published_fits(
@@ -361,8 +375,7 @@ def published_fits(
     0.07549
     """
     if analysis == ALL_COHORTS:
-        choices: dict[str, Any] = {**COLUMNS, **_SUBGROUP_DEFAULTS, **options}
-        return {"all": pool(subgroup_cohorts(ALL_COHORTS, data), **choices)}
+        return {"all": pool(subgroup_cohorts(ALL_COHORTS, data), **_pooling(options))}
     return dict(published_subgroup(analysis, data, **options).groups)
 
 
@@ -413,8 +426,8 @@ def published_regression(
         Other moderators for the same cohorts, such as ``"log(median_follow_up_months)"``.
     **options
         Handed to `helpers.regression.meta_regression`. By default the published choices,
-        ``tau2_method="ML", test="knapp-hartung"``, which exist for ``model="random"`` only:
-        with another ``model`` in the options the defaults are those of `meta_regression`.
+        `PUBLISHED_REGRESSION`, whose estimator and test exist for ``model="random"`` only: with
+        another ``model`` in the options the defaults are those of `meta_regression`.
 
     Returns
     -------
@@ -432,7 +445,7 @@ def published_regression(
     [-1.7082, -0.9485]
     """
     one = regression_definition(name)
-    usual = _REGRESSION_DEFAULTS if options.get("model", "random") == "random" else {}
+    usual = PUBLISHED_REGRESSION if options.get("model", "random") == "random" else {}
     choices: dict[str, Any] = {**COLUMNS, **usual, **options}
     return meta_regression(regression_cohorts(name, data), formula or one.formula, **choices)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from helpers.pooling.glmm import GLMMFit
+    from helpers.pooling.parts import Options
     from helpers.pooling.studies import StudyData
 
 __all__ = [
@@ -335,7 +336,9 @@ def subgroups(
     group, levels, name = _groups(data, by, len(whole.data.labels))
     known = np.array([g is not None for g in group])
     studies = whole.data.only(known, f"{name} missing")
-    overall = whole if bool(known.all()) else fit_studies(studies, whole.options)
+    overall = whole
+    if not known.all():
+        overall = fit_studies(studies, whole.options.for_studies(studies.k))
     members = {
         level: np.array([i for i, g in enumerate(group) if g == level], dtype=int)
         for level in levels
@@ -366,7 +369,7 @@ def _compare(
     if tau2 == "common":
         fits = _fit_common(studies, members, overall, options)
     else:
-        fits = {lv: fit_studies(studies.take(rows), options) for lv, rows in members.items()}
+        fits = {lv: _fit_group(studies.take(rows), options) for lv, rows in members.items()}
     return SubgroupResult(
         by=name,
         groups=MappingProxyType(fits),
@@ -390,6 +393,11 @@ def _plain_test(test: BetweenTest) -> dict[str, Any]:
         "p": test.p if sound else None,
         "kind": test.kind,
     }
+
+
+def _fit_group(studies: StudyData, options: Options, tau2: float | None = None) -> PoolResult:
+    """Fit one group, with the default interval for its own number of studies."""
+    return fit_studies(studies, options.for_studies(studies.k), tau2=tau2)
 
 
 def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None], list[str], str]:
@@ -483,7 +491,7 @@ def _fit_common(
         )
         shared = float(joint.tau2.tau2[0])
         fits = {
-            level: fit_studies(studies.take(rows), options, tau2=shared)
+            level: _fit_group(studies.take(rows), options, tau2=shared)
             for level, rows in members.items()
         }
         if not bool(joint.tau2.converged[0]):

@@ -27,7 +27,8 @@ from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_sources
 from helpers.pooling import PoolResult, pool
 from helpers.pooling.intervals import Interval
-from helpers.published_models import COLUMNS
+from helpers.pooling.options import FEW_STUDIES
+from helpers.published_models import COLUMNS, PUBLISHED_POOLING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +209,7 @@ def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, .
 
 def _pooled(group: str, part: pd.DataFrame) -> Finding:
     columns: dict[str, Any] = dict(COLUMNS)
-    fit = pool(part, **columns, measure="logit", model="glmm")
+    fit = pool(part, **columns, **PUBLISHED_POOLING)
     deaths, ci = int(fit.events or 0), fit.mean_conf_int()
     inconsistency = _inconsistency(fit)
     return Finding(
@@ -349,7 +350,7 @@ def _imprecision(deaths: int, ci: Interval) -> Judgement:
 def _small_studies(fit: PoolResult) -> Judgement:
     from helpers.bias import arcsine_test
 
-    if fit.k < 10:
+    if fit.k < FEW_STUDIES:
         return Judgement(
             "small-study effects",
             None,

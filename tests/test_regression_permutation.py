@@ -21,6 +21,11 @@ REFERENCE = Path(__file__).parent / "reference" / "reference_r.json"
 COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
 
 
+def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
+    """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
+    return meta_regression(data, formula, **{"model": "random", "test": "z", **options})
+
+
 @cache
 def reference() -> dict[str, Any]:
     return json.loads(REFERENCE.read_text())
@@ -54,7 +59,7 @@ def test_exact_permutation_p_values_equal_those_of_r() -> None:
     compared = 0
     for name, (key, formula, options) in EXACT.items():
         ref = reference()["permutation_tests"][name]
-        fit = meta_regression(myeloma(key), formula, **COMMON, **options)
+        fit = by_inverse_variance(myeloma(key), formula, **COMMON, **options)
         result = fit.permutation_test("exact")
         assert result.exact
         assert result.failed == 0
@@ -67,7 +72,7 @@ def test_exact_permutation_p_values_equal_those_of_r() -> None:
         compared += 1 + len(ref["pval"])
     ref = reference()["permutation_tests"]["IL_MCL_exact_REML"]
     rows = cohorts().iloc[np.array(ref["rows"]) - 1]
-    result = meta_regression(rows, "Entity", **COMMON).permutation_test("exact")
+    result = by_inverse_variance(rows, "Entity", **COMMON).permutation_test("exact")
     assert result.draws == ref["n.permutations"]
     assert result.p == pytest.approx(ref["QMp"], abs=1e-12)
     np.testing.assert_allclose(result.coefficient_p, ref["pval"], atol=1e-12)
@@ -76,7 +81,7 @@ def test_exact_permutation_p_values_equal_those_of_r() -> None:
 
 def test_exact_sign_flips_equal_those_of_r() -> None:
     ref = reference()["permutation_tests"]["MM_intercept_only_sign_flips_against_8_percent"]
-    fit = meta_regression(myeloma("product"), "1", **COMMON)
+    fit = by_inverse_variance(myeloma("product"), "1", **COMMON)
     result = fit.permutation_test("exact", null=ref["reference"])
     assert result.draws == ref["n.permutations"] == 2**12
     assert result.coefficient_p[0] == pytest.approx(ref["pval"][0], abs=1e-12)
@@ -87,7 +92,7 @@ def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> 
     """Both sides are random: differences in units of their joint standard error."""
     both = []
     ref = reference()["permutation_tests"]["MM_all_covariates_random_20000"]
-    fit = meta_regression(
+    fit = by_inverse_variance(
         myeloma("all"),
         "Product + F + Setting + Inclusion_end_until_20 + Line",
         tau2_method="ML",
@@ -96,7 +101,7 @@ def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> 
     )
     both.append((fit.permutation_test(20_000, seed=3), ref))
     ref = reference()["permutation_tests"]["setting_all_cohorts_random_10000"]
-    both.append((meta_regression(cohorts(), "Setting", **COMMON).permutation_test(10_000), ref))
+    both.append((by_inverse_variance(cohorts(), "Setting", **COMMON).permutation_test(10_000), ref))
     scaled = []
     for ours, theirs in both:
         pairs = [(ours.p, ours.p_mcse, theirs["QMp"], theirs["QMp.mcse"])]
@@ -141,7 +146,7 @@ def test_exact_test_equals_brute_force_over_all_orders() -> None:
     data = pd.DataFrame(
         {"y": rng.normal(size=6), "v": rng.uniform(0.1, 0.5, 6), "x": [0.0, 1, 1, 2, 4, 0]}
     )
-    fit = meta_regression(data, "x", yi="y", vi="v")
+    fit = by_inverse_variance(data, "x", yi="y", vi="v")
     result = fit.permutation_test("exact")
     p, coefficients = brute_force(fit)
     assert result.p == pytest.approx(p, abs=1e-12)
@@ -150,7 +155,7 @@ def test_exact_test_equals_brute_force_over_all_orders() -> None:
 
 
 def test_terms_have_their_own_p_values() -> None:
-    fit = meta_regression(cohorts(), "Entity + Setting", test="knapp-hartung", **COMMON)
+    fit = by_inverse_variance(cohorts(), "Entity + Setting", test="knapp-hartung", **COMMON)
     result = fit.permutation_test(499, seed=2)
     assert set(result.term_p) == {"Entity", "Setting"}
     # a term with one column is its coefficient
@@ -165,7 +170,7 @@ def test_terms_have_their_own_p_values() -> None:
 def test_the_same_seed_gives_the_same_p_values_however_large_the_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fit = meta_regression(cohorts(), "Setting", **COMMON)
+    fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
     whole = fit.permutation_test(300, seed=7)
     monkeypatch.setattr("helpers.regression.permutation._CELLS", 1)
     parts = fit.permutation_test(300, seed=7)
@@ -174,7 +179,7 @@ def test_the_same_seed_gives_the_same_p_values_however_large_the_chunks(
 
 
 def test_the_glmm_is_permuted_too_and_agrees_with_one_fit_at_a_time() -> None:
-    fit = meta_regression(myeloma("product"), "Product", model="glmm", **COMMON)
+    fit = by_inverse_variance(myeloma("product"), "Product", model="glmm", **COMMON)
     result = fit.permutation_test("exact")
     assert result.draws + result.failed == 495
     z = []
@@ -211,7 +216,7 @@ def test_permutation_p_is_uniform_when_no_moderator_matters(scaled: bool) -> Non
 
 
 def test_what_cannot_be_permuted_is_refused() -> None:
-    fit = meta_regression(cohorts(), "Setting", **COMMON)
+    fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
     with pytest.raises(UnsupportedError, match="arrangements"):
         fit.permutation_test("exact")
     with pytest.raises(MetaAnalysisError, match="at least 19"):
@@ -220,9 +225,9 @@ def test_what_cannot_be_permuted_is_refused() -> None:
         fit.permutation_test("all")
     with pytest.raises(UnsupportedError, match="without moderators only"):
         fit.permutation_test(99, null=-2.0)
-    clustered = meta_regression(cohorts(), "Setting", cluster="study", **COMMON)
+    clustered = by_inverse_variance(cohorts(), "Setting", cluster="study", **COMMON)
     with pytest.raises(UnsupportedError, match="clusters"):
         clustered.permutation_test(99)
-    glmm = meta_regression(myeloma("product"), "1", model="glmm", **COMMON)
+    glmm = by_inverse_variance(myeloma("product"), "1", model="glmm", **COMMON)
     with pytest.raises(UnsupportedError, match="signs of counts"):
         glmm.permutation_test(99)

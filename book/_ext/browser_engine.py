@@ -38,6 +38,7 @@ SECONDS = 120
 # modules of the book that the page calls, and what they import
 OURS = (
     "__init__.py",
+    "arguments.py",
     "distributions.py",
     "distributions_pure.py",
     "effects.py",

@@ -14,6 +14,7 @@ from helpers.bayes.priors import Flat, HalfNormal, MuPrior, TauPrior
 from helpers.bayes.result import Posterior
 from helpers.effects import effective_size, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.options import ADD, EFFECT_MEASURE, FEW_STUDIES, LEVEL, MEASURE
 from helpers.pooling.result import Caution, PoolResult
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["posterior", "solve_studies"]
-
-_FEW = 5
 
 
 def posterior(
@@ -37,7 +36,7 @@ def posterior(
     measure: str | None = None,
     tau_prior: TauPrior | None = None,
     mu_prior: MuPrior | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     tolerance: float = 1e-8,
 ) -> Posterior:
     """Posterior of a random-effects meta-analysis by deterministic quadrature.
@@ -119,14 +118,14 @@ def posterior(
         if (events is None) != (n is None) or (yi is None) != (vi is None):
             raise UnsupportedError("events go with n, and yi goes with vi")
         likelihood = likelihood or ("binomial" if counts else "normal")
-        measure = measure or ("logit" if counts else "effect")
+        measure = measure or (MEASURE if counts else EFFECT_MEASURE)
         _check_likelihood(likelihood, measure, counts=counts)
         scale = get_measure(measure)
         if counts:
             if scale.kind != "proportion":
                 raise UnsupportedError(f"measure={measure!r} is no proportion of n patients")
             studies = from_counts(
-                data, events, n, study, scale, add=0.5, to=None, needs_effect=likelihood == "normal"
+                data, events, n, study, scale, add=ADD, to=None, needs_effect=likelihood == "normal"
             )
         else:
             if scale.needs_size:
@@ -201,7 +200,7 @@ def solve_studies(
 
 def _cautions(studies: StudyData, likelihood: str, solution: Solution) -> tuple[Caution, ...]:
     found: list[Caution] = []
-    if studies.k < _FEW:
+    if studies.k < FEW_STUDIES:
         found.append(
             Caution(
                 "few-studies",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import level_of
 from helpers.bayes.panels import NODES, PanelGrid, adapt
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.intervals import Interval
@@ -24,9 +25,7 @@ _ORDER = np.arange(NODES)
 
 def check_level(level: float) -> float:
     """Return a credible level, or raise if it does not lie strictly between 0 and 1."""
-    if not 0.0 < level < 1.0:
-        raise MetaAnalysisError(f"level={level!r}: expected a number between 0 and 1")
-    return float(level)
+    return level_of(level)
 
 
 def check_probability(p: ArrayLike) -> Array:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.effects import Measure, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.options import ADD, EFFECT_MEASURE, LEVEL, MEASURE, TAU2_METHOD
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 from helpers.pooling.tau2 import TAU2_METHODS
 
@@ -120,8 +122,6 @@ def funnel_data(
         found = _from_fit(effects, tau2_method, level)
     else:
         found = _from_arrays(effects, vi, events, n, study, measure, tau2_method, level)
-    if not 0.0 < found.level < 1.0:
-        raise UnsupportedError(f"level={found.level!r}: expected a number between 0 and 1")
     if found.k < minimum:
         raise MetaAnalysisError(
             f"{found.k} studies: this method needs at least {minimum} included studies"
@@ -145,7 +145,7 @@ def _from_fit(fit: PoolResult, tau2_method: str | None, level: float | None) -> 
         data.events,
         get_measure(fit.measure),
         tau2_method or inherited,
-        fit.level if level is None else level,
+        level_of(fit.level if level is None else level),
     )
     return replace(found, model=fit.model)
 
@@ -165,14 +165,14 @@ def _from_arrays(
             raise MetaAnalysisError("expected a fit, effects with variances, or events with n")
         if vi is not None:
             raise MetaAnalysisError("`vi` belongs to effects; with events and n it is computed")
-        scale = get_measure(measure or "logit")
+        scale = get_measure(measure or MEASURE)
         if scale.kind != "proportion":
             raise UnsupportedError(f"measure={scale.name!r}: events and n make a proportion")
-        data = from_counts(None, events, n, study, scale, add=0.5, to=None, needs_effect=True)
+        data = from_counts(None, events, n, study, scale, add=ADD, to=None, needs_effect=True)
         return _kept(data, data.events, scale, tau2_method, level)
     if vi is None:
         raise MetaAnalysisError("effects need their sampling variances `vi`")
-    scale = get_measure(measure or "effect")
+    scale = get_measure(measure or EFFECT_MEASURE)
     data = from_effects(None, effects, vi, study, n)
     counts: Array | None = None
     if events is not None:
@@ -204,8 +204,8 @@ def _kept(
         None if data.size is None else data.size[keep],
         measure,
         None,
-        tau2_method or "REML",
-        0.95 if level is None else float(level),
+        tau2_method or TAU2_METHOD,
+        level_of(LEVEL if level is None else level),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.bias.data import FunnelData, funnel_data, null_value
 from helpers.bias.results import Caution, Views, few_studies, sources
 from helpers.distributions import chi2_sf, norm_ppf, norm_sf
@@ -289,8 +290,7 @@ def excess_significance(
     >>> result.observed, round(result.expected, 2)
     (4, 1.98)
     """
-    if not 0.0 < alpha < 1.0:
-        raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    alpha = level_of(alpha, "alpha")
     data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure)
     origin = _null(data, null)
     se, k = np.sqrt(data.vi), data.k

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from helpers.distributions import norm_sf, t_sf
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.moments import prepare
+from helpers.pooling.options import TAU2_METHOD
 from helpers.pooling.tau2 import estimate_tau2
 
 Array = NDArray[np.float64]
@@ -189,7 +190,7 @@ def egger_batch(
     *,
     weights: ArrayLike | None = None,
     model: str = "multiplicative",
-    tau2_method: str = "REML",
+    tau2_method: str = TAU2_METHOD,
     ci_method: str = "t",
     grid_points: int = 64,
 ) -> Lines:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.bias.data import funnel_data, on_measure
 from helpers.bias.lines import Lines, egger_batch
 from helpers.bias.results import Views, sources
@@ -224,8 +225,7 @@ def setting(
     replicates: int,
 ) -> Setting:
     """Sizes and truth of a simulation; parameters as in `simulate_null`."""
-    if not 0.0 < alpha < 1.0:
-        raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    alpha = level_of(alpha, "alpha")
     if replicates < 1:
         raise UnsupportedError(f"replicates={replicates!r}: expected at least 1")
     data = funnel_data(effects, vi, events=events, n=n, study=study, tau2_method=tau2_method)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.arguments import level_of
 from helpers.bias.data import funnel_data, null_value
 from helpers.bias.line_test import line_test
 from helpers.bias.results import BiasTest, Caution, Views, sources
 from helpers.distributions import t_sf
-from helpers.errors import UnsupportedError
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.references import Reference
 
@@ -91,8 +91,7 @@ def pet_peese(
     >>> round(both.pet.limit, 4), round(both.peese.limit, 4), both.selected
     (-0.0644, 0.1778, 'PET')
     """
-    if not 0.0 < alpha < 1.0:
-        raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    alpha = level_of(alpha, "alpha")
     data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure, level=level)
     keys = ["stanley2014"]
     pet = line_test(data, "PET", keys, "sei", "multiplicative", "t")

@@ -9,6 +9,7 @@ from helpers.bias.data import CORRELATED, FunnelData
 from helpers.effects import get_measure
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import Interval
+from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.references import Methods, Reference
 from helpers.pooling.result import Caution
 
@@ -53,7 +54,6 @@ _DOI: dict[str, str] = {
     "thompson1999": ("10.1002/(SICI)1097-0258(19991030)18:20<2693::AID-SIM235>3.0.CO;2-V"),
     "vevea1995": "10.1007/BF02294384",
 }
-_FEW = 10
 
 
 def sources(*keys: str) -> tuple[Reference, ...]:
@@ -230,13 +230,13 @@ class BiasTest(Views):
 
 def few_studies(k: int) -> tuple[Caution, ...]:
     """Caution below ten studies (Sterne et al. 2011, doi:10.1136/bmj.d4002)."""
-    if k >= _FEW:
+    if k >= FEW_STUDIES:
         return ()
     return (
         Caution(
             "few-studies",
-            f"{k} studies: below {_FEW} a test for small-study effects has too little power to "
-            "tell chance from asymmetry",
+            f"{k} studies: below {FEW_STUDIES} a test for small-study effects has too little power "
+            "to tell chance from asymmetry",
         ),
     )
 

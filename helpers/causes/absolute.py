@@ -145,13 +145,12 @@ def cause_rates(
     (['trial', 'real-world', 'all'], 37.9)
     """
     from helpers.evidence import load_cohorts
+    from helpers.published_models import COLUMNS, PUBLISHED_POOLING
     from helpers.subgroups import subgroups
 
     cohorts = load_cohorts() if cohorts is None else cohorts
     table = cause_table(by)
-    fits = subgroups(
-        cohorts, by=by, events="nonrelapse_deaths", n="patients", study="cohort", model="glmm"
-    )
+    fits = subgroups(cohorts, by=by, **COLUMNS, **PUBLISHED_POOLING)
     whole = cause_table("all, eight causes")
     found = {}
     for group in (*table.groups, "all"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from helpers.arguments import level_of
 from helpers.corrections.apply import apply_corrections
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_corrections
@@ -161,8 +162,7 @@ def correction_effects(alpha: float = 0.05) -> CorrectionEffects:
     """
     import pandas as pd
 
-    if not 0.0 < alpha < 1.0:
-        raise MetaAnalysisError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    alpha = level_of(alpha, "alpha")
     cohorts, scenarios = load_cohorts(), _scenarios()
     estimates: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers.arguments import level_of
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.multiverse.contrast import (
@@ -29,6 +30,7 @@ from helpers.multiverse.grid import OPTIONS, Grid, build_grid, check_option, rea
 from helpers.multiverse.kernels import Array, Estimates, Rows, estimate, incompatible, unique_rows
 from helpers.multiverse.result import MultiverseResult, Share
 from helpers.multiverse.variants import Variants, build_variants
+from helpers.pooling.options import LEVEL
 from helpers.pooling.prediction import prediction_limits, recovered_se
 from helpers.pooling.studies import read_columns
 
@@ -47,7 +49,7 @@ def multiverse(
     time: Any = None,
     study: Any = None,
     contrast: Mapping[str, Any] | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     **options: Any,
 ) -> MultiverseResult:
     """Analyse every combination of choices.
@@ -123,7 +125,8 @@ def multiverse(
     values, labels, _ = read_columns(data, given, study)
     fields = {name: name for name in given}
     fields |= {column: name for name, column in given.items() if isinstance(column, str)}
-    _check_fixed(options, choices, level)
+    level = level_of(level)
+    _check_fixed(options, choices)
     groups = None if contrast is None else read_contrast(data, contrast, len(labels))
     if groups is None and ("group_tau2" in choices or "group_tau2" in options):
         raise UnsupportedError("group_tau2 goes with a contrast")
@@ -137,13 +140,13 @@ def multiverse(
         np.array(versions, dtype=np.intp).reshape(len(versions), len(about_data)),
         fields,
     )
-    columns = _columns(grid, variants, version, groups, float(level))
+    columns = _columns(grid, variants, version, groups, level)
     for column in columns.values():
         column.flags.writeable = False
     return MultiverseResult(
         MappingProxyType({c.name: c.labels for c in grid.choices}),
         groups,
-        float(level),
+        level,
         len(grid.row),
         MappingProxyType(columns),
         grid,
@@ -152,15 +155,13 @@ def multiverse(
     )
 
 
-def _check_fixed(options: Mapping[str, Any], choices: Mapping[str, Any], level: float) -> None:
+def _check_fixed(options: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if name not in OPTIONS:
             raise UnsupportedError(f"{name}: not an option; expected one of {', '.join(OPTIONS)}")
         if name in choices:
             raise UnsupportedError(f"{name} is fixed and a choice at the same time")
         check_option(name, value)
-    if not 0.0 < level < 1.0:
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
 
 
 def _columns(

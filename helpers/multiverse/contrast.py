@@ -19,6 +19,7 @@ from helpers.pooling.glmm import fit_glmm
 from helpers.pooling.intervals import KNAPP_HARTUNG
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import family_of
+from helpers.pooling.options import default_ci_methods
 
 __all__ = ["Contrast", "Differences", "no_test", "read_contrast", "separate", "shared"]
 
@@ -228,6 +229,7 @@ def shared(
         model_se = np.sqrt(cov[:, 1, 1])
         names = np.array([options[i]["ci_method"] for i in at], dtype=object)
         free = a.k[at] + b.k[at] - 2.0
+        names = np.where(names == None, default_ci_methods(model, free), names)  # noqa: E711
         factor = np.where(names == "knapp-hartung-max1", np.maximum(scales[good], 1), scales[good])
         scaled = model_se * np.sqrt(factor)
         half = 0.5 + 0.5 * level

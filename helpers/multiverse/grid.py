@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.effects import MEASURES, RULES, get_measure
+from helpers.arguments import one_of
+from helpers.effects import MEASURES, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling.api import MODELS
-from helpers.pooling.intervals import MU_METHODS
-from helpers.pooling.tau2 import TAU2_METHODS
+from helpers.pooling import options as defaults
 
 __all__ = [
     "OPTIONS",
@@ -26,19 +25,21 @@ __all__ = [
     "read_choices",
 ]
 
-_CI_METHODS = tuple(dict.fromkeys(name for names in MU_METHODS.values() for name in names))
 _POOLED = tuple(name for name, m in MEASURES.items() if m.kind != "effect")
-#: Options that may vary, with their defaults (None: as in `helpers.pooling.pool`).
+_GROUP_TAU2 = ("separate", "common")
+#: Options that may decide the model where it is not named.
+_WORDS = ("method", "tau2_method", "ci_method", "add", "to")
+#: Options that may vary, with their defaults (None: decided by `helpers.pooling.options`).
 OPTIONS: dict[str, Any] = {
-    "measure": "logit",
-    "model": "random",
+    "measure": defaults.MEASURE,
+    "model": None,
     "method": None,
     "tau2_method": None,
     "ci_method": None,
-    "quad_points": 7,
-    "add": 0.5,
+    "quad_points": defaults.QUAD_POINTS,
+    "add": None,
     "to": None,
-    "back_transform": "harmonic-mean",
+    "back_transform": defaults.BACK_TRANSFORM,
     "group_tau2": "separate",
 }
 #: Columns of results, whose names a choice cannot have.
@@ -49,16 +50,6 @@ RESULT_COLUMNS: frozenset[str] = frozenset(
         "events_1 events_2 converged status reason multiplicity"
     ).split()
 )
-_ALLOWED: dict[str, tuple[Any, ...]] = {
-    "measure": _POOLED,
-    "model": MODELS,
-    "method": (None, "inverse-variance", "likelihood"),
-    "tau2_method": (None, *TAU2_METHODS),
-    "ci_method": (None, *_CI_METHODS),
-    "to": (None, *RULES),
-    "back_transform": ("harmonic-mean", "inverse-variance"),
-    "group_tau2": ("separate", "common"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +154,12 @@ def check_option(name: str, value: Any) -> None:
     --------
     >>> check_option("quad_points", 7)
     """
-    if name in _ALLOWED and value not in _ALLOWED[name]:
-        allowed = ", ".join(str(v) for v in _ALLOWED[name] if v is not None)
-        raise UnsupportedError(f"{name}={value!r}: expected one of {allowed}")
-    if name == "quad_points" and not (isinstance(value, int) and 1 <= value <= 100):
-        raise UnsupportedError(f"quad_points={value!r}: expected a whole number from 1 to 100")
-    if name == "add" and not (
-        isinstance(value, (int, float)) and np.isfinite(value) and value >= 0
-    ):
-        raise UnsupportedError(f"add={value!r}: expected a number of at least 0")
+    if name == "measure":
+        one_of(name, value, _POOLED)
+    elif name == "group_tau2":
+        one_of(name, value, _GROUP_TAU2)
+    else:
+        defaults.check_option(name, value)
 
 
 def _data_level(where: str, value: Any, labels: Sequence[str], fields: Sequence[str]) -> Any:
@@ -210,6 +198,8 @@ def _data_level(where: str, value: Any, labels: Sequence[str], fields: Sequence[
 def options_with_a_role(options: Mapping[str, Any], contrast: bool = False) -> dict[str, Any]:
     """Options with None for those that do not matter beside the others.
 
+    The default interval of a GLMM depends on the number of studies and stays None as well.
+
     Examples
     --------
     >>> kept = options_with_a_role({**OPTIONS, "model": "glmm", "tau2_method": "DL"})
@@ -217,30 +207,54 @@ def options_with_a_role(options: Mapping[str, Any], contrast: bool = False) -> d
     (None, None, 7)
     """
     out = dict(options)
-    model, scale = out["model"], get_measure(out["measure"])
+    scale = get_measure(out["measure"])
+    if out["model"] is None:
+        words = {name: out[name] for name in _WORDS}
+        out["model"] = defaults.default_model(scale.name, **words)
+    model = out["model"]
     if model != "common":
         out["method"] = None
     likelihood = model == "glmm" or out["method"] == "likelihood"
     if out["method"] is None and model == "common":
         out["method"] = "inverse-variance"
     if model == "random":
-        out["tau2_method"] = out["tau2_method"] or "REML"
+        out["tau2_method"] = out["tau2_method"] or defaults.TAU2_METHOD
     else:
         out["tau2_method"] = None
-    if out["ci_method"] is None:
-        out["ci_method"] = "knapp-hartung" if model == "random" else "wald"
+    if out["ci_method"] is None and model != "glmm":
+        out["ci_method"] = defaults.default_ci_method(model, defaults.FEW_STUDIES)
     if model != "glmm":
         out["quad_points"] = None
     if likelihood:
         out["add"] = out["to"] = None
     else:
-        out["to"] = out["to"] or ("only0" if scale.corrected else "none")
-        out["add"] = None if out["to"] == "none" else float(out["add"])
+        out["to"] = out["to"] or scale.default_rule
+        add = defaults.ADD if out["add"] is None else float(out["add"])
+        out["add"] = None if out["to"] == "none" else add
     if not scale.needs_size:
         out["back_transform"] = None
     if model == "common" or not contrast:
         out["group_tau2"] = None
     return out
+
+
+def _names_inverse_variance(choices: tuple[Choice, ...], fixed: Mapping[str, Any]) -> bool:
+    """Whether any word of the grid belongs to random effects by inverse variance alone.
+
+    The model is then the same in the whole grid, so that nothing varies but what is named.
+    """
+    values = [(name, value) for name, value in fixed.items()]
+    values += [(c.name, value) for c in choices if c.is_option for value in c.values]
+    return any(
+        defaults.default_model(defaults.MEASURE, **{name: value}) == "random"
+        for name, value in values
+        if name in _WORDS
+    )
+
+
+def _matters(choice: Choice, kept: Mapping[str, Any]) -> bool:
+    """Whether a choice has a role beside the options that were kept."""
+    return not choice.is_option or choice.name == "ci_method" or kept[choice.name] is not None
 
 
 def build_grid(choices: tuple[Choice, ...], fixed: Mapping[str, Any], contrast: bool) -> Grid:
@@ -250,10 +264,14 @@ def build_grid(choices: tuple[Choice, ...], fixed: Mapping[str, Any], contrast: 
     which = [d for d, c in enumerate(choices) if c.is_option]
     data = [d for d, c in enumerate(choices) if not c.is_option]
     base = {**OPTIONS, **fixed}
+    inverse = _names_inverse_variance(choices, fixed)
     reduced: dict[tuple[int, ...], dict[str, Any]] = {}
     for code in product(*(range(sizes[d]) for d in which)):
         chosen = {choices[d].name: choices[d].values[i] for d, i in zip(which, code, strict=True)}
-        reduced[code] = options_with_a_role({**base, **chosen}, contrast)
+        options_here = {**base, **chosen}
+        if options_here["model"] is None and inverse:
+            options_here["model"] = "random"
+        reduced[code] = options_with_a_role(options_here, contrast)
     seen: dict[tuple[Any, ...], int] = {}
     options: list[dict[str, Any]] = []
     levels: list[list[int]] = []
@@ -267,10 +285,7 @@ def build_grid(choices: tuple[Choice, ...], fixed: Mapping[str, Any], contrast: 
             kept = reduced[option_code]
             options.append(kept)
             levels.append(
-                [
-                    -1 if choice.is_option and kept[choice.name] is None else code[d]
-                    for d, choice in enumerate(choices)
-                ]
+                [code[d] if _matters(choice, kept) else -1 for d, choice in enumerate(choices)]
             )
         row[c] = seen[key]
     return Grid(choices, codes, row, tuple(options), np.array(levels, dtype=np.intp))

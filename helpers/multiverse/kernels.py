@@ -20,7 +20,6 @@ from helpers.distributions import chi2_isf
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.multiverse.variants import Mask, Variants
-from helpers.pooling.api import make_options
 from helpers.pooling.glmm import fit_glmm
 from helpers.pooling.glmm_profile import LimitStatus, profile_ci_mu
 from helpers.pooling.intervals import (
@@ -31,6 +30,7 @@ from helpers.pooling.intervals import (
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from helpers.pooling.likelihood import family_of, pool_counts
+from helpers.pooling.options import default_ci_methods, resolve
 from helpers.pooling.roots import bracketed_root, expand
 
 Array = NDArray[np.float64]
@@ -99,17 +99,8 @@ def incompatible(options: dict[str, Any], level: float) -> str:
     ''
     """
     given = {name: v for name, v in options.items() if v is not None and name != "group_tau2"}
-    defaults = {
-        "method": None,
-        "tau2_method": None,
-        "ci_method": None,
-        "add": 0.5,
-        "to": None,
-        "quad_points": 7,
-        "back_transform": "harmonic-mean",
-    }
     try:
-        make_options(**{**defaults, **given, "study_ci": "wald"}, level=level)
+        resolve(**given, level=level)
     except UnsupportedError as error:
         return str(error)
     return ""
@@ -368,6 +359,7 @@ def _glmm(
         out.se[at] = out.se_model[at] = np.sqrt(fit.vcov[cell, 0, 0])
         out.converged[at] = out.fitted[at] = True
         name = np.array([options[i]["ci_method"] for i in at], dtype=object)
+        name = np.where(name == None, default_ci_methods("glmm", out.k[at] - 1), name)  # noqa: E711
         df = out.df[at] = np.where(name == "t", out.k[at] - 1.0, np.inf)
         z = symmetric_limits(out.mu[at], out.se[at], level)
         t = symmetric_limits(out.mu[at], out.se[at], level, np.where(np.isinf(df), 1.0, df))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helpers.distributions import chi2_sf
-from helpers.effects import STUDY_INTERVALS, get_measure
+from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.cautions import find_cautions
-from helpers.pooling.intervals import KNAPP_HARTUNG, MU_METHODS, single_knapp_hartung_se
+from helpers.pooling.intervals import KNAPP_HARTUNG, single_knapp_hartung_se
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import (
     family_of,
@@ -19,19 +19,23 @@ from helpers.pooling.likelihood import (
     is_one_sided,
     pool_counts,
 )
+from helpers.pooling.options import (
+    BACK_TRANSFORM,
+    EFFECT_MEASURE,
+    LEVEL,
+    MEASURE,
+    MODELS,
+    QUAD_POINTS,
+    resolve,
+)
 from helpers.pooling.parts import LIKELIHOOD_RATIO, Heterogeneity, Options
 from helpers.pooling.result import PoolResult
 from helpers.pooling.studies import StudyData, from_counts, from_effects
-from helpers.pooling.tau2 import TAU2_METHODS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MODELS", "fit_studies", "make_options", "pool", "pool_effects"]
-
-#: Models of `pool`.
-MODELS: tuple[str, ...] = ("common", "random", "glmm")
-_LIKELIHOOD_MEASURES = ("logit", "log-rate")
+__all__ = ["MODELS", "fit_studies", "pool", "pool_effects"]
 
 
 def pool(
@@ -41,17 +45,17 @@ def pool(
     n: Any = None,
     time: Any = None,
     study: Any = None,
-    measure: str = "logit",
-    model: str = "random",
+    measure: str = MEASURE,
+    model: str | None = None,
     method: str | None = None,
     tau2_method: str | None = None,
     ci_method: str | None = None,
-    level: float = 0.95,
-    add: float = 0.5,
+    level: float = LEVEL,
+    add: float | None = None,
     to: str | None = None,
-    quad_points: int = 7,
+    quad_points: int = QUAD_POINTS,
     study_ci: str | None = None,
-    back_transform: str = "harmonic-mean",
+    back_transform: str = BACK_TRANSFORM,
     tau2: float | None = None,
 ) -> PoolResult:
     """Pool one proportion (or one rate) from each study.
@@ -70,9 +74,11 @@ def pool(
         Unique labels; default "Study 1", "Study 2", ...
     measure : str
         One of `helpers.effects.MEASURES`; the GLMM is defined for "logit" and "log-rate".
-    model : {"random", "common", "glmm"}
-        Random effects by inverse variance, one common effect, or the binomial-normal
-        (Poisson-normal) generalised linear mixed model by maximum likelihood.
+    model : {"glmm", "random", "common"}, optional
+        The binomial-normal (Poisson-normal) generalised linear mixed model by maximum
+        likelihood, random effects by inverse variance, or one common effect. Default: "glmm" for
+        the measures that have it ("logit", "log-rate"), "random" for the others and where
+        `tau2_method`, `tau2`, a zero-cell rule or an interval of Knapp and Hartung is named.
     method : {"inverse-variance", "likelihood"}, optional
         How a common effect is estimated: by inverse variance (default), or as the maximum
         likelihood of the summed counts, which is the GLMM with tau2 = 0 and is what the
@@ -80,13 +86,15 @@ def pool(
     tau2_method : str, optional
         One of `helpers.pooling.tau2.TAU2_METHODS` for model "random"; default "REML".
     ci_method : str, optional
-        One of `helpers.pooling.intervals.MU_METHODS` for the model. Default:
-        "knapp-hartung-max1" for "random" (Roever et al. 2015, doi:10.1186/s12874-015-0091-1),
-        which kept its level best in our simulations, else "wald".
+        One of `helpers.pooling.intervals.MU_METHODS` for the model. Default for "random":
+        "knapp-hartung-max1" (Roever et al. 2015, doi:10.1186/s12874-015-0091-1). Default for
+        "glmm": "t" with fewer than ten included studies, "wald" from ten on; see
+        `helpers.pooling.options` for what our simulation says about it. Else "wald".
     level : float
         Level of all intervals.
     add, to
-        Zero-cell rule of inverse-variance models, see `helpers.effects.Measure.effects`.
+        Zero-cell rule of inverse-variance models, see `helpers.effects.Measure.effects`; default
+        0.5, "only0" where the measure needs it.
     quad_points : int
         Points of the adaptive Gauss-Hermite quadrature (1: Laplace).
     study_ci : str, optional
@@ -110,9 +118,11 @@ def pool(
 
     Examples
     --------
-    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50])
     >>> print(f"{fit.estimate:.3f} ({fit.ci.lower:.3f} to {fit.ci.upper:.3f})")
-    0.161 (0.076 to 0.309)
+    0.161 (0.029 to 0.551)
+    >>> fit.model, fit.ci_method
+    ('glmm', 't')
     """
     scale = get_measure(measure)
     if scale.kind == "effect":
@@ -121,7 +131,7 @@ def pool(
         raise UnsupportedError(f"measure={measure!r} is a rate: give `time`, not `n`")
     if scale.kind == "proportion" and (n is None or time is not None):
         raise UnsupportedError(f"measure={measure!r} is a proportion: give `n`, not `time`")
-    options = make_options(
+    options = resolve(
         measure=measure,
         model=model,
         method=method,
@@ -131,8 +141,9 @@ def pool(
         add=add,
         to=to,
         quad_points=quad_points,
-        study_ci=study_ci or ("exact" if scale.kind == "rate" else "wilson"),
+        study_ci=study_ci,
         back_transform=back_transform,
+        tau2=tau2,
     )
     studies = from_counts(
         data,
@@ -140,11 +151,11 @@ def pool(
         time if scale.kind == "rate" else n,
         study,
         scale,
-        add=add,
+        add=options.add,
         to=to,  # type: ignore[arg-type]
         needs_effect=options.method == "inverse-variance",
     )
-    return fit_studies(studies, options, tau2=tau2)
+    return fit_studies(studies, options.for_studies(studies.k), tau2=tau2)
 
 
 def pool_effects(
@@ -154,12 +165,12 @@ def pool_effects(
     data: pd.DataFrame | None = None,
     study: Any = None,
     n: Any = None,
-    measure: str = "effect",
-    model: str = "random",
+    measure: str = EFFECT_MEASURE,
+    model: str | None = None,
     tau2_method: str | None = None,
     ci_method: str | None = None,
-    level: float = 0.95,
-    back_transform: str = "harmonic-mean",
+    level: float = LEVEL,
+    back_transform: str = BACK_TRANSFORM,
     tau2: float | None = None,
 ) -> PoolResult:
     """Pool any effects with known sampling variances.
@@ -196,92 +207,28 @@ def pool_effects(
         raise UnsupportedError("model='glmm' needs counts; use pool(events=..., n=...)")
     if scale.needs_size and n is None:
         raise UnsupportedError(f"measure={measure!r} needs `n` for its back-transformation")
-    options = make_options(
+    options = resolve(
         measure=measure,
         model=model,
-        method=None,
         tau2_method=tau2_method,
         ci_method=ci_method,
         level=level,
         add=0.0,
         to="none",
-        quad_points=7,
         study_ci="wald",
         back_transform=back_transform,
+        counts=False,
+        tau2=tau2,
     )
-    return fit_studies(from_effects(data, yi, vi, study, n), options, tau2=tau2)
-
-
-def make_options(
-    *,
-    measure: str,
-    model: str,
-    method: str | None,
-    tau2_method: str | None,
-    ci_method: str | None,
-    level: float,
-    **rest: Any,
-) -> Options:
-    """Complete the choices of a call and refuse those that do not go together."""
-    if model not in MODELS:
-        raise UnsupportedError(f"model={model!r}: expected one of {', '.join(MODELS)}")
-    natural = "likelihood" if model == "glmm" else "inverse-variance"
-    method = method or natural
-    if method not in ("inverse-variance", "likelihood"):
-        raise UnsupportedError(f"method={method!r}: expected inverse-variance or likelihood")
-    if model != "common" and method != natural:
-        raise UnsupportedError(f"model={model!r} is fitted by {natural}, not by {method}")
-    if method == "likelihood" and measure not in _LIKELIHOOD_MEASURES:
-        raise UnsupportedError(
-            f"a likelihood model is defined for measure {' or '.join(_LIKELIHOOD_MEASURES)}, "
-            f"not {measure!r}"
-        )
-    if model == "random":
-        tau2_method = tau2_method or "REML"
-        if tau2_method not in TAU2_METHODS:
-            raise UnsupportedError(
-                f"tau2_method={tau2_method!r}: expected one of {', '.join(TAU2_METHODS)}"
-            )
-    elif tau2_method not in (None, "ML") or (tau2_method == "ML" and model == "common"):
-        raise UnsupportedError(f"tau2_method={tau2_method!r} does not go with model={model!r}")
-    else:
-        tau2_method = "ML" if model == "glmm" else None
-    ci_method = ci_method or ("knapp-hartung-max1" if model == "random" else "wald")
-    if ci_method not in MU_METHODS[model]:
-        raise UnsupportedError(
-            f"ci_method={ci_method!r} is not defined for model={model!r}; expected one of "
-            f"{', '.join(MU_METHODS[model])}"
-        )
-    if ci_method == "henmi-copas" and (model == "random" or method == "likelihood"):
-        raise UnsupportedError(
-            "ci_method='henmi-copas' belongs to the common-effect estimate by inverse variance "
-            "(model='common'); conf_int('henmi-copas') gives it beside a random-effects fit"
-        )
-    if ci_method == "profile" and method == "inverse-variance" and tau2_method != "ML":
-        raise UnsupportedError("ci_method='profile' by inverse variance needs tau2_method='ML'")
-    if not (isinstance(level, (int, float)) and 0.0 < level < 1.0):
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
-    if rest["study_ci"] not in STUDY_INTERVALS:
-        raise UnsupportedError(
-            f"study_ci={rest['study_ci']!r}: expected one of {', '.join(STUDY_INTERVALS)}"
-        )
-    if rest["back_transform"] not in ("harmonic-mean", "inverse-variance"):
-        raise UnsupportedError(
-            f"back_transform={rest['back_transform']!r}: expected harmonic-mean or inverse-variance"
-        )
-    return Options(
-        measure=measure,
-        model=model,
-        method=method,
-        tau2_method=tau2_method,
-        ci_method=ci_method,
-        level=float(level),
-        **rest,
-    )
+    studies = from_effects(data, yi, vi, study, n)
+    return fit_studies(studies, options.for_studies(studies.k), tau2=tau2)
 
 
 def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None) -> PoolResult:
-    """Fit checked studies: the step that leave-one-out and subgroups repeat.
+    """Fit checked studies with these very options: the step that others repeat.
+
+    For another set of studies, decide the interval anew with `Options.for_studies`; to refit a
+    result, hand over its options.
 
     Raises
     ------
@@ -298,15 +245,10 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
             f"tau2={tau2!r}: a fixed between-study variance of at least 0 goes with model='random'"
         )
     if data.k == 1:
-        options = _with_wald(options)
+        options = options.for_studies(1)
     if options.method == "likelihood":
         return _fit_likelihood(data, options)
     return _fit_inverse_variance(data, options, tau2)
-
-
-def _with_wald(options: Options) -> Options:
-    """Options for one study, for which only the Wald interval exists."""
-    return replace(options, ci_method="wald")
 
 
 def _totals(data: StudyData, options: Options) -> dict[str, float | None]:

@@ -11,16 +11,14 @@ from helpers.distributions import expit
 from helpers.effects import get_measure
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
+from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.parts import Caution
 
 if TYPE_CHECKING:
     from helpers.pooling.parts import Options
     from helpers.pooling.studies import StudyData
 
-__all__ = ["FEW_STUDIES", "find_cautions"]
-
-#: Below this number of studies the between-study variance is poorly estimated.
-FEW_STUDIES = 5
+__all__ = ["find_cautions"]
 
 
 def find_cautions(

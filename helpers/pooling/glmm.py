@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import whole_number
 from helpers.errors import ConvergenceError, UnsupportedError
 from helpers.pooling.glmm_counts import Array, Family
 from helpers.pooling.glmm_data import CountData, check_data
@@ -198,10 +199,9 @@ def fit_glmm(
     """
     if family not in ("binomial", "poisson"):
         raise UnsupportedError(f"family must be 'binomial' or 'poisson', not {family!r}")
-    if not 1 <= int(quad_points) <= 100:
-        raise UnsupportedError(f"quad_points must lie between 1 and 100, not {quad_points}")
+    points = whole_number("quad_points", quad_points, 1, 100)
     data = check_data(events, n, design, mask, offset, family)
-    return fit_counts(data, int(quad_points), tol, max_iter)
+    return fit_counts(data, points, tol, max_iter)
 
 
 def fit_counts(

@@ -16,6 +16,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import level_of
 from helpers.distributions import chi2_ppf
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.glmm import GLMMFit, fit_counts
@@ -260,9 +261,7 @@ def mu_sections(
 
 
 def _quantile(level: float) -> float:
-    if not 0.0 < level < 1.0:
-        raise MetaAnalysisError(f"level must lie between 0 and 1, not {level}")
-    return float(chi2_ppf(level, 1))
+    return float(chi2_ppf(level_of(level), 1))
 
 
 def _signed_root(maximum: Array, value: Array, quantile: float) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "Options"]
 
@@ -118,16 +118,47 @@ class EffectTest:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Every choice behind a result, so that it can be made again on other studies."""
+    """Every choice behind a result, so that it can be made again on other studies.
 
-    measure: str = "logit"
-    model: str = "random"
-    method: str = "inverse-variance"
-    tau2_method: str | None = "REML"
-    ci_method: str = "knapp-hartung"
-    level: float = 0.95
-    add: float = 0.5
-    to: str | None = None
-    quad_points: int = 7
-    study_ci: str = "wilson"
-    back_transform: str = "harmonic-mean"
+    `helpers.pooling.options.resolve` makes them; no default stands here.
+
+    Attributes
+    ----------
+    measure, model, method, tau2_method, ci_method, level, add, to, quad_points, study_ci, \
+back_transform
+        As in `helpers.pooling.pool`.
+    ci_named : bool
+        Whether the call named `ci_method`, rather than leaving it to the number of studies.
+    """
+
+    measure: str
+    model: str
+    method: str
+    tau2_method: str | None
+    ci_method: str
+    ci_named: bool
+    level: float
+    add: float
+    to: str | None
+    quad_points: int
+    study_ci: str
+    back_transform: str
+
+    def for_studies(self, k: int) -> Options:
+        """Return the same choices for another set of `k` studies.
+
+        An interval that the call named stays; else the number of studies decides. One study has
+        the Wald interval alone.
+
+        Examples
+        --------
+        >>> from helpers.pooling.options import resolve
+        >>> resolve(model="glmm").for_studies(5).ci_method
+        't'
+        >>> resolve(model="glmm", ci_method="wald").for_studies(5).ci_method
+        'wald'
+        """
+        from helpers.pooling.options import default_ci_method
+
+        chosen = self.ci_method if self.ci_named else default_ci_method(self.model, k - 1)
+        return replace(self, ci_method="wald" if k == 1 else chosen)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import level_of
 from helpers.distributions import chi2_isf, norm_cdf, norm_pdf
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import Interval, symmetric_interval
@@ -249,9 +250,7 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
             f"method={method!r} is not defined for the mean over studies; expected one of "
             f"{', '.join(MEAN_METHODS)}"
         )
-    level = fit.level if level is None else level
-    if not 0.0 < level < 1.0:
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    level = level_of(fit.level if level is None else level)
     if fit.model == "common" or fit.k < 2 or rule == "median":
         # one rate for all studies, or a mean that is mu itself: the interval of mu is that of both
         return fit.conf_int("profile" if method == "profile" else None, level=level)

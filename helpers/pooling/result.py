@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.distributions import norm_sf, t_sf
 from helpers.effects import Measure, effective_size, get_measure
 from helpers.errors import UnsupportedError
@@ -234,10 +235,7 @@ class PoolResult:
         raise UnsupportedError(f"scale={scale!r}: expected display or model")
 
     def _level(self, level: float | None) -> float:
-        chosen = self.level if level is None else level
-        if not 0.0 < chosen < 1.0:
-            raise UnsupportedError(f"level={chosen!r}: expected a number between 0 and 1")
-        return chosen
+        return level_of(self.level if level is None else level)
 
     # --- intervals --------------------------------------------------------------------------
 
@@ -271,9 +269,9 @@ class PoolResult:
         Examples
         --------
         >>> from helpers.pooling import pool
-        >>> fit = pool(events=[3, 8, 6], n=[40, 60, 90], ci_method="wald")
-        >>> [round(x, 4) for x in fit.conf_int()]
-        [0.0555, 0.151]
+        >>> fit = pool(events=[3, 8, 6], n=[40, 60, 90])
+        >>> [round(x, 4) for x in fit.conf_int("wald")], [round(x, 4) for x in fit.conf_int("t")]
+        ([0.0563, 0.1392], [0.0319, 0.2268])
         """
         method = method or self.ci_method
         level = self._level(level)

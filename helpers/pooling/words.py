@@ -68,8 +68,8 @@ def methods_of(options: Options, k: int) -> Methods:
 
     Examples
     --------
-    >>> from helpers.pooling.parts import Options
-    >>> print(methods_of(Options(tau2_method="DL", ci_method="wald"), 12))
+    >>> from helpers.pooling.options import resolve
+    >>> print(methods_of(resolve(tau2_method="DL", ci_method="wald"), 12))
     Proportions of 12 studies were pooled on the logit scale by inverse variance with random
     effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95 %
     confidence interval is Wald-type.

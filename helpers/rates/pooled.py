@@ -134,7 +134,7 @@ def pool_rates(
     follow_up: Any,
     study: Any = None,
     measure: str = "log-rate",
-    model: str = "random",
+    model: str | None = None,
     per: float = 100.0,
     factor: Any = 1.0,
     **options: Any,
@@ -151,8 +151,8 @@ def pool_rates(
     study : str or array_like, optional
         Unique labels.
     measure : {"log-rate", "sqrt-rate", "raw-rate", "freeman-tukey-rate"}
-    model : {"random", "common", "glmm"}
-        "glmm" is the Poisson-normal model on the raw counts ("log-rate" only).
+    model : {"glmm", "random", "common"}, optional
+        "glmm", the default for "log-rate", is the Poisson-normal model on the raw counts.
     per : float
         The display scale is events per so many person-years.
     factor : float or array_like

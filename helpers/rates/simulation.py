@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling import Interval
+from helpers.pooling.options import LEVEL
 
 Array = NDArray[Any]
 
@@ -123,11 +125,9 @@ class PersonTimeBias:
         """Computed rate over true rate; below 1 the computed rate is too low."""
         return self.factor
 
-    def interval(self, level: float = 0.95) -> Interval:
+    def interval(self, level: float = LEVEL) -> Interval:
         """Range of the factor over single cohorts (central `level` of the replicates)."""
-        if not 0.0 < level < 1.0:
-            raise MetaAnalysisError(f"level={level!r}: expected a number between 0 and 1")
-        outside = 0.5 * (1.0 - level)
+        outside = 0.5 * (1.0 - level_of(level))
         low, high = np.quantile(self.observed / self.assumed, [outside, 1.0 - outside])
         return Interval(float(low), float(high))
 

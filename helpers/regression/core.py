@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.moments import prepare
+from helpers.pooling.options import QUAD_POINTS, TAU2_METHOD
 from helpers.pooling.tau2 import TAU2_METHODS, estimate_tau2
 from helpers.regression.likelihood import Products, Solved, maximise, products, solve_at
 
@@ -74,7 +75,7 @@ def fit_regression(
     X: ArrayLike,
     counts: ArrayLike | None = None,
     *,
-    tau2_method: str = "REML",
+    tau2_method: str = TAU2_METHOD,
     tau2: ArrayLike | None = None,
     order: ArrayLike | None = None,
 ) -> RegressionFit:
@@ -305,7 +306,7 @@ def fit_counts(
     counts: ArrayLike | None = None,
     *,
     family: str = "binomial",
-    quad_points: int = 7,
+    quad_points: int = QUAD_POINTS,
 ) -> RegressionFit:
     """Fit the GLMM with moderators, many at once, in the same form as `fit_regression`.
 

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.effects import Measure, get_measure
+from helpers.arguments import one_of
+from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.intervals import KNAPP_HARTUNG
+from helpers.pooling.options import (
+    EFFECT_MEASURE,
+    LEVEL,
+    MEASURE,
+    QUAD_POINTS,
+    default_test,
+    resolve,
+)
 from helpers.pooling.parts import Caution
 from helpers.pooling.studies import StudyData, from_counts, from_effects
-from helpers.pooling.tau2 import TAU2_METHODS
 from helpers.regression.core import RegressionFit
 from helpers.regression.design import Design, build_design, required_columns
 from helpers.regression.parts import (
@@ -53,15 +62,15 @@ def meta_regression(
     vi: str | Sequence[float] | None = None,
     study: str | Sequence[Any] | None = None,
     measure: str | None = None,
-    model: str = "random",
-    tau2_method: str = "REML",
-    test: str = "z",
-    level: float = 0.95,
+    model: str | None = None,
+    tau2_method: str | None = None,
+    test: str | None = None,
+    level: float = LEVEL,
     cluster: str | Sequence[Any] | None = None,
     robust: str | None = None,
-    add: float = 0.5,
+    add: float | None = None,
     to: str | None = None,
-    quad_points: int = 7,
+    quad_points: int = QUAD_POINTS,
 ) -> RegressionResult:
     """Fit a meta-regression: effects explained by characteristics of studies.
 
@@ -82,20 +91,24 @@ def meta_regression(
     measure : str, optional
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`. With `yi` and `vi`
         it says how predictions are turned back.
-    model : {"random", "glmm", "common"}
-        Mixed-effects model by inverse variance, GLMM (binomial with logit link, or Poisson with
-        log link for rates), or no residual between-study variance.
-    tau2_method : str
-        One of `helpers.pooling.tau2.TAU2_METHODS` ("random" only).
-    test : {"z", "t", "knapp-hartung", "knapp-hartung-max1"}
+    model : {"glmm", "random", "common"}, optional
+        GLMM (binomial with logit link, or Poisson with log link for rates), mixed-effects model
+        by inverse variance, or no residual between-study variance. Default as in
+        `helpers.pooling.pool`: "glmm" for counts on the logit or log rate scale, else "random".
+    tau2_method : str, optional
+        One of `helpers.pooling.tau2.TAU2_METHODS` ("random" only); default "REML".
+    test : {"z", "t", "knapp-hartung", "knapp-hartung-max1"}, optional
         Tests and intervals of coefficients; the last (also accepted as "knapp-hartung-adhoc")
-        keeps the Knapp-Hartung factor at 1 or above. The GLMM has z and t.
+        keeps the Knapp-Hartung factor at 1 or above. The GLMM has z and t. Default as in
+        `helpers.pooling.pool`: "knapp-hartung-max1" for "random"; for "glmm" "t" where there
+        are fewer than ten studies, moderators counting as one study less each, and "z" with more.
     level : float
         Confidence level.
     cluster : str or array_like, optional
         Clusters for robust inference.
     robust : {"CR0", "CR1", "CR2"}, optional
-        Kind of robust covariance; default "CR2" (GLMM: "CR1") once `cluster` is given.
+        Kind of robust covariance; default "CR2" (GLMM: "CR1") once `cluster` is given. "CR2" is
+        defined for inverse variance only and chooses it where no model is named.
     add, to : float, str
         Zero-cell rule (see `helpers.effects.Measure.effects`).
     quad_points : int
@@ -128,12 +141,29 @@ def meta_regression(
     ...     "deaths": [3, 8, 12, 5, 9, 2], "patients": [60, 90, 80, 70, 60, 50],
     ...     "setting": ["trial", "trial", "registry", "trial", "registry", "trial"],
     ... })
-    >>> fit = meta_regression(data, "setting", events="deaths", n="patients", test="t")
-    >>> fit.coefficients[["estimate", "se"]].round(3).values.tolist()
-    [[-1.735, 0.237], [-0.862, 0.34]]
+    >>> fit = meta_regression(data, "setting", events="deaths", n="patients")
+    >>> fit.coefficients[["estimate", "se", "df"]].round(3).values.tolist()
+    [[-1.735, 0.237, 4.0], [-0.904, 0.34, 4.0]]
     """
     test = "knapp-hartung-max1" if test == "knapp-hartung-adhoc" else test
-    scale = _check_choices(model, tau2_method, test, level, yi, vi, events, measure)
+    _check_choices(test, robust, cluster, yi, vi, events)
+    scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
+    options = resolve(
+        measure=scale.name,
+        model="random" if model is None and robust == "CR2" else model,
+        tau2_method=tau2_method,
+        level=level,
+        add=add,
+        to=to,
+        quad_points=quad_points,
+        counts=yi is None,
+        ci_method=test if model is None and test in KNAPP_HARTUNG else None,
+    )
+    model = options.model
+    if model == "glmm" and yi is not None:
+        raise UnsupportedError("model='glmm' needs counts; give events and n (or time)")
+    if model == "glmm" and test not in (None, "z", "t"):
+        raise UnsupportedError(f"test={test!r} is not defined for the GLMM; expected z or t")
     size = time if scale.kind == "rate" else n
     if yi is not None:
         studies = from_effects(data, yi, vi, study, n if time is None else time)
@@ -141,9 +171,9 @@ def meta_regression(
         if events is None or size is None:
             unit = "time" if scale.kind == "rate" else "n"
             raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
-        rule: Any = to
+        rule: Any = options.to
         studies = from_counts(
-            data, events, size, study, scale, add=add, to=rule, needs_effect=model != "glmm"
+            data, events, size, study, scale, add=options.add, to=rule, needs_effect=model != "glmm"
         )
     studies, moderators, design, clusters = read_regression_data(data, formula, studies, cluster)
     keep = studies.included
@@ -155,8 +185,8 @@ def meta_regression(
         X=design.X,
         measure=scale,
         model=model,
-        tau2_method=tau2_method if model == "random" else None,
-        quad_points=quad_points,
+        tau2_method=options.tau2_method if model == "random" else None,
+        quad_points=options.quad_points,
     )
     if len(problem.yi) <= design.p:
         raise MetaAnalysisError(
@@ -165,43 +195,24 @@ def meta_regression(
         )
     fit = problem.refit()
     refuse_separation(fit, problem, design)
+    test = test or default_test(model, len(problem.yi) - design.p, TESTS)
     return _result(
-        fit, problem, design, studies, moderators, clusters, test, level, robust, cluster
+        fit, problem, design, studies, moderators, clusters, test, options.level, robust, cluster
     )
 
 
 def _check_choices(
-    model: str,
-    tau2_method: str,
-    test: str,
-    level: float,
-    yi: Any,
-    vi: Any,
-    events: Any,
-    measure: str | None,
-) -> Measure:
-    """Refuse unknown and meaningless choices; return the measure."""
-    if model not in ("random", "glmm", "common"):
-        raise UnsupportedError(f"model={model!r}: expected random, glmm or common")
-    if model == "random" and tau2_method not in TAU2_METHODS:
-        raise UnsupportedError(
-            f"tau2_method={tau2_method!r}: expected one of {', '.join(TAU2_METHODS)}"
-        )
-    if test not in TESTS:
-        raise UnsupportedError(f"test={test!r}: expected one of {', '.join(TESTS)}")
-    if not 0.0 < level < 1.0:
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    test: str | None, robust: str | None, cluster: Any, yi: Any, vi: Any, events: Any
+) -> None:
+    """Refuse unknown and meaningless choices that `resolve` does not know."""
+    if test is not None:
+        one_of("test", test, TESTS)
+    if robust is not None:
+        one_of("robust", robust, ROBUST)
+    if robust is not None and cluster is None:
+        raise UnsupportedError(f"robust={robust!r} needs cluster=")
     if (yi is None) != (vi is None) or (yi is not None and events is not None):
         raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
-    scale = get_measure(measure or ("effect" if yi is not None else "logit"))
-    if model == "glmm":
-        if yi is not None or scale.name not in ("logit", "log-rate"):
-            raise UnsupportedError(
-                "model='glmm' needs counts and measure 'logit' (binomial) or 'log-rate' (Poisson)"
-            )
-        if test not in ("z", "t"):
-            raise UnsupportedError(f"test={test!r} is not defined for the GLMM; expected z or t")
-    return scale
 
 
 def read_regression_data(
@@ -261,10 +272,6 @@ def _result(
     kind = None
     if cluster is not None:
         kind = robust or ("CR1" if problem.model == "glmm" else "CR2")
-        if kind not in ROBUST:
-            raise UnsupportedError(f"robust={kind!r}: expected one of {', '.join(ROBUST)}")
-    elif robust is not None:
-        raise UnsupportedError(f"robust={robust!r} needs cluster=")
     scale = float(fit.scale[0])
     factor = 1.0
     if test.startswith("knapp-hartung") and kind is None:

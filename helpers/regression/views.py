@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.arguments import level_of
 from helpers.distributions import chi2_sf, norm_ppf, t_ppf
 from helpers.effects import get_measure, study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -40,10 +41,7 @@ __all__ = [
 
 def check_level(fit: Any, level: float | None) -> float:
     """Level asked for, or that of the fit."""
-    chosen = fit.level if level is None else level
-    if not 0.0 < chosen < 1.0:
-        raise UnsupportedError(f"level={chosen!r}: expected a number between 0 and 1")
-    return float(chosen)
+    return level_of(fit.level if level is None else level)
 
 
 def studies_frame(fit: RegressionResult) -> pd.DataFrame:

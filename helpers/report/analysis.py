@@ -12,6 +12,7 @@ import numpy as np
 from helpers import bias
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling import PoolResult, pool
+from helpers.pooling.options import LEVEL, MEASURE
 from helpers.rates import pool_rates
 from helpers.regression import RegressionResult, meta_regression
 from helpers.subgroups import SubgroupResult, subgroups
@@ -134,9 +135,9 @@ def analyse(
     data: pd.DataFrame,
     columns: Columns,
     *,
-    measure: str = "logit",
+    measure: str = MEASURE,
     model: str | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     seed: int = 1,
     replicates: int = 2000,
     progress: Progress = lambda step: None,
@@ -178,7 +179,7 @@ def analyse(
     attempt = _Attempts(progress)
     events, n = data[columns.events], data[columns.n]
     one_sided = bool((events == 0).all() or (events == n).all())
-    chosen = model or ("glmm" if measure == "logit" else "random")
+    chosen = model
     if one_sided and measure == "logit":
         # With a zero-cell correction the estimate would be that of the correction; the
         # likelihood gives none (or all) with its exact interval.
@@ -259,7 +260,6 @@ def _regression(
         **counts,
         measure=fit.measure,
         model=fit.model,
-        test="t" if fit.model == "glmm" else "knapp-hartung-max1",
     )
 
 

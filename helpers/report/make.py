@@ -14,6 +14,7 @@ import numpy as np
 from helpers.evidence import read_cohorts
 from helpers.evidence.grid import Readable, is_frame, read_grid
 from helpers.plots import Picture
+from helpers.pooling.options import LEVEL
 from helpers.report import files, sentences, tables
 from helpers.report.analysis import Analysis, Columns, NotComputed, Progress, analyse
 from helpers.report.cautions import ListedCaution, cautions_of
@@ -152,7 +153,7 @@ def report(
     n_name: str = _USUAL.n_name,
     measure: str = "logit",
     model: str | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     seed: int = 1,
     progress: Progress = lambda step: None,
 ) -> Report:

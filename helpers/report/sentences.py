@@ -8,6 +8,7 @@ from helpers import prose, ties
 from helpers.effects import study_interval
 from helpers.errors import UnsupportedError
 from helpers.plots.forest_text import lower
+from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.population_mean import differs_from_median
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
@@ -155,7 +156,11 @@ def regression(analysis: Analysis, column: str) -> str:
         text += f", which accounts for {prose.percent(fit.R2 / 100, 0)} of τ²"
     if row["p"] >= 1 - fit.level:
         text += ". That is too little to tell it from chance"
-    few = " With fewer than ten cohorts such a slope is easily chance." if fit.k < 10 else ""
+    few = (
+        f" With fewer than {prose.word(FEW_STUDIES)} cohorts such a slope is easily chance."
+        if fit.k < FEW_STUDIES
+        else ""
+    )
     return text + ". A trend across cohorts need not hold for the people within them." + few
 
 

@@ -211,7 +211,7 @@ def _independence_checks(model: str) -> list[Check]:
 
     fit = published_regression(model)
     drawn = published_permutation(model)
-    binomial = published_regression(model, model="glmm")
+    binomial = published_regression(model, model="glmm", test="z")
     corrected = published_regression(model, apply_corrections(load_cohorts()).data)
     return [
         _below("Product matters beside the other factors (published model)", _product_p(fit)),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.distributions import norm_cdf, norm_ppf
 from helpers.errors import ConvergenceError, UnsupportedError
 from helpers.influence.deletion import deletion_counts
@@ -119,8 +120,7 @@ class BootstrapResult:
             raise UnsupportedError(
                 f"method={method!r}: expected one of {', '.join(BOOTSTRAP_METHODS)}"
             )
-        if not 0.0 < level < 1.0:
-            raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+        level = level_of(level)
         if scale not in ("display", "model"):
             raise UnsupportedError(f"scale={scale!r}: expected display or model")
         low, high = self._limits(quantity, method, np.array([0.5 - level / 2, 0.5 + level / 2]))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import level_of
 from helpers.errors import ConvergenceError, UnsupportedError
 from helpers.influence.refit import Refitter
 from helpers.pooling.glmm import fit_counts
@@ -241,9 +242,7 @@ def permutation_test(
     (0.03125, 64)
     """
     refitter = Refitter.of(fit, what="a sign-flip test")
-    level = fit.level if level is None else level
-    if not 0.0 < level < 1.0:
-        raise UnsupportedError(f"level={level!r}: expected a number between 0 and 1")
+    level = level_of(fit.level if level is None else level)
     if scale not in ("display", "model"):
         raise UnsupportedError(f"scale={scale!r}: expected display or model")
     at = _on_model_scale(fit, float(null), scale)

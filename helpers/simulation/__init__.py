@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from helpers.arguments import level_of, whole_number
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.pooling.options import LEVEL, QUAD_POINTS
 from helpers.pooling.tau2 import TAU2_METHODS
 from helpers.simulation.performance import Plan, study_scenario
 from helpers.simulation.result import SimulationResult
@@ -40,9 +42,9 @@ def coverage(
     *,
     replicates: int = 1000,
     seed: int = 1,
-    level: float = 0.95,
+    level: float = LEVEL,
     tau2_methods: Iterable[str] = ("DL", "PM", "ML", "REML"),
-    quad_points: int = 7,
+    quad_points: int = QUAD_POINTS,
     glmm: bool = True,
     generalised_q: bool = False,
     bootstrap: int = 0,
@@ -96,8 +98,10 @@ def coverage(
             f"tau2_methods: unknown {', '.join(unknown)}; expected some of "
             f"{', '.join(TAU2_METHODS)}"
         )
-    if not 0.0 < level < 1.0 or replicates < 2:
-        raise UnsupportedError("expected a level between 0 and 1 and at least 2 replicates")
+    level = level_of(level)
+    quad_points = whole_number("quad_points", quad_points, 1, 100)
+    if replicates < 2:
+        raise UnsupportedError(f"replicates={replicates!r}: expected at least 2")
     plan = Plan(
         replicates, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, replicates)
     )

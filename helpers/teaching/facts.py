@@ -30,10 +30,10 @@ def cohorts() -> pd.DataFrame:
 
 @cache
 def fit(model: str = "glmm", **options: Any) -> PoolResult:
-    """All cohorts, pooled."""
-    from helpers.pooling import pool
+    """All cohorts, pooled; as the review did where the options leave it."""
+    from helpers.published_models import published_fits
 
-    return pool(_cohorts(), **COLUMNS, model=model, **options)
+    return published_fits("all cohorts", _cohorts(), model=model, **options)["all"]
 
 
 @cache
@@ -41,8 +41,9 @@ def groups(
     by: str = "entity", disease: str = "", tau2: Literal["separate", "common"] = "separate"
 ) -> SubgroupResult:
     """Subgroups of all cohorts or of one disease, by the binomial model."""
+    from helpers.published_models import PUBLISHED_POOLING
     from helpers.subgroups import subgroups
 
     data = _cohorts()
     chosen = data[data["entity"] == disease] if disease else data
-    return subgroups(chosen, by=by, **COLUMNS, model="glmm", tau2=tau2)
+    return subgroups(chosen, by=by, **COLUMNS, **PUBLISHED_POOLING, tau2=tau2)

@@ -107,11 +107,12 @@ def audit() -> tuple[Question, ...]:
     from helpers.corrections import apply_corrections
     from helpers.evidence import load_sources
     from helpers.pooling import pool
+    from helpers.published_models import PUBLISHED_POOLING
     from helpers.teaching.facts import COLUMNS
 
     sources = load_sources()
     seen = (sources == "confirmed")[["patients_check", "deaths_check"]].sum()
-    corrected = pool(apply_corrections(cohorts()).data, **COLUMNS, model="glmm")
+    corrected = pool(apply_corrections(cohorts()).data, **COLUMNS, **PUBLISHED_POOLING)
     change = corrected.estimate - fit().estimate
     inside = fit().ci.lower <= corrected.estimate <= fit().ci.upper
     moves = f"It moves by {prose.number(100 * change)} percentage points"

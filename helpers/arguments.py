@@ -1,0 +1,104 @@
+"""Checks of single arguments, each written once: all calls refuse the same values alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from helpers.errors import UnsupportedError
+
+__all__ = ["level_of", "number_of_at_least", "one_of", "whole_number"]
+
+
+def _real(value: Any) -> float | None:
+    """Plain float of one finite number, None of anything else (True is not a number)."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        return None
+    # A single-precision 0.95 means 0.95, not the 0.949999988 that it is in double precision.
+    plain = float(str(value)) if isinstance(value, np.floating) else float(value)
+    return plain if np.isfinite(plain) else None
+
+
+def level_of(level: Any, name: str = "level") -> float:
+    """Check a confidence or test level: a number strictly between 0 and 1.
+
+    Raises
+    ------
+    UnsupportedError
+        Anything else.
+
+    Examples
+    --------
+    >>> level_of(np.float32(0.95))
+    0.95
+    >>> level_of(95)
+    Traceback (most recent call last):
+        ...
+    helpers.errors.UnsupportedError: level=95: expected a number between 0 and 1
+    """
+    plain = _real(level)
+    if plain is None or not 0.0 < plain < 1.0:
+        raise UnsupportedError(f"{name}={level!r}: expected a number between 0 and 1")
+    return plain
+
+
+def number_of_at_least(name: str, value: Any, least: float = 0.0) -> float:
+    """Check a finite number of at least `least`.
+
+    Raises
+    ------
+    UnsupportedError
+        Anything else.
+
+    Examples
+    --------
+    >>> number_of_at_least("add", 0.5)
+    0.5
+    """
+    plain = _real(value)
+    if plain is None or plain < least:
+        raise UnsupportedError(f"{name}={value!r}: expected a number of at least {least:g}")
+    return plain
+
+
+def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
+    """Check a whole number from `lowest` to `highest`.
+
+    Raises
+    ------
+    UnsupportedError
+        Anything else, also 7.5, which would become 7 silently.
+
+    Examples
+    --------
+    >>> whole_number("quad_points", 7, 1, 100)
+    7
+    """
+    fits = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    if not (fits and lowest <= value <= highest):
+        raise UnsupportedError(
+            f"{name}={value!r}: expected a whole number from {lowest} to {highest}"
+        )
+    return int(value)
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """Check a word against those that exist.
+
+    Raises
+    ------
+    UnsupportedError
+        Another word, or no word.
+
+    Examples
+    --------
+    >>> one_of("model", "glmm", ("random", "glmm"))
+    'glmm'
+    """
+    words = tuple(allowed)
+    if not isinstance(value, str) or value not in words:
+        raise UnsupportedError(f"{name}={value!r}: expected one of {', '.join(words)}")
+    return value
