@@ -57,6 +57,8 @@ __all__ = [
 ]
 
 #: Where the zero-cell correction is added.
+#: Added to cells by default.
+ADD = 0.5
 RULES: tuple[Rule, ...] = ("only0", "all", "if0all", "none")
 #: Study-level intervals: name -> function of events, n and level (None: made here).
 STUDY_INTERVALS: dict[str, Callable[[Array, Array, float], tuple[Array, Array]] | None] = {
@@ -126,7 +128,7 @@ class Measure:
         events: ArrayLike,
         size: ArrayLike,
         *,
-        add: float = 0.5,
+        add: float = ADD,
         to: Rule | None = None,
     ) -> tuple[Array, Array]:
         """Effects and variances of raw counts under a zero-cell rule.
@@ -194,7 +196,7 @@ def correct_cells(
     size: ArrayLike,
     kind: str = "proportion",
     *,
-    add: float = 0.5,
+    add: float = ADD,
     to: Rule = "only0",
 ) -> tuple[Array, Array]:
     """Apply the zero-cell rule to counts.

@@ -191,7 +191,7 @@ def test_values_without_a_list_in_the_code_are_those_of_the_error_message(option
     assert not MENU.options[option].registry
     with pytest.raises(UnsupportedError, match="expected") as refused:
         ask()
-    offered = re.split(r", | or ", str(refused.value).split("expected ")[1])
+    offered = re.split(r", | or ", str(refused.value).split("expected ")[1].removeprefix("one of "))
     assert {value.strip("'") for value in offered} == set(MENU.values(option))
 
 
@@ -263,9 +263,9 @@ def test_a_table_needs_a_result_for_every_value() -> None:
     [
         ('why = "x"', "", "missing why"),
         ('why = "x"', 'why = "x"\nopinion = "y"', "unknown opinion"),
-        ("add=0.5", "add=0.25", "the default is 0.5"),
-        ("pool(add=0.5)", "pool(addition)", "the options are"),
-        ("helpers.pool(add=0.5)", "helpers.pooled", "there is no 'pooled'"),
+        ("points=7", "points=9", "the default is 7"),
+        ("pool(quad_points=7)", "pool(points)", "the options are"),
+        ("helpers.pool(quad_points=7)", "helpers.pooled", "there is no 'pooled'"),
     ],
 )
 def test_a_convention_that_does_not_agree_with_the_code_is_refused(
@@ -281,7 +281,7 @@ metafor = "x"
 meta = "x"
 source = ["knapp2003"]
 tests = ["test_x"]
-uses = ["helpers.pool(add=0.5)"]
+uses = ["helpers.pool(quad_points=7)"]
 """
     path = tmp_path / "conventions.toml"
     path.write_text(text, encoding="utf-8")
@@ -303,7 +303,7 @@ def test_only_public_names_that_exist_are_found(name: str) -> None:
 
 
 def test_registries_may_be_tuples_mappings_literals_unions_or_packages() -> None:
-    assert registered_values("helpers.pooling.api.MODELS") == ("common", "random", "glmm")
+    assert registered_values("helpers.pooling.options.MODELS") == ("common", "random", "glmm")
     assert "t-k-2" in registered_values("helpers.pooling.prediction.PREDICTION_METHODS")
     assert registered_values("helpers.subgroups.Tau2") == ("separate", "common")
     assert registered_values("helpers.bayes.priors.MuPrior") == ("Flat", "Normal")

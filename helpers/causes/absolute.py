@@ -150,7 +150,8 @@ def cause_rates(
 
     cohorts = load_cohorts() if cohorts is None else cohorts
     table = cause_table(by)
-    fits = subgroups(cohorts, by=by, **COLUMNS, **PUBLISHED_POOLING)
+    choices: dict[str, Any] = {**COLUMNS, **PUBLISHED_POOLING}
+    fits = subgroups(cohorts, by=by, **choices)
     whole = cause_table("all, eight causes")
     found = {}
     for group in (*table.groups, "all"):

@@ -61,11 +61,11 @@ def analyse(
 
     Examples
     --------
-    >>> shown = analyse(b"study,events,n\nA,3,40\nB,8,60\nC,16,50\n", model="glmm")
+    >>> shown = analyse(b"study,events,n\nA,3,40\nB,8,60\nC,16,50\n")
     >>> for part in shown["headline"].split("; "):
     ...     print(ascii(part))
-    'Pooled estimate (median study) 16.1\u202f% (95\u202f%\xa0CI 7.6 to 30.9\u202f%)'
-    'mean over studies 17.7\u202f% (95\u202f%\xa0CI 8.9 to 32.3\u202f%).'
+    'Pooled estimate (median study) 16.1\u202f% (95\u202f%\xa0CI 2.9 to 55.1\u202f%)'
+    'mean over studies 17.7\u202f% (95\u202f%\xa0CI 3.7 to 55.1\u202f%).'
     """
     table = read_counts(content, study=study, events=events, n=n, file=file)
     fit = pool(events=table.events, n=table.n, study=table.study, **options)

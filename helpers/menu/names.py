@@ -63,7 +63,7 @@ def check_use(use: str) -> None:
     Parameters
     ----------
     use : str
-        ``"helpers.pool"``, ``"helpers.pool(add)"`` or ``"helpers.pool(add=0.5)"``.
+        ``"helpers.pool"``, ``"helpers.pool(add)"`` or ``"helpers.pool(quad_points=7)"``.
 
     Raises
     ------
@@ -72,11 +72,11 @@ def check_use(use: str) -> None:
 
     Examples
     --------
-    >>> check_use("helpers.pool(add=0.5)")
-    >>> check_use("helpers.pool(add=1)")
+    >>> check_use("helpers.pool(quad_points=7)")
+    >>> check_use("helpers.pool(quad_points=1)")
     Traceback (most recent call last):
         ...
-    helpers.errors.MetaAnalysisError: helpers.pool(add=1): the default is 0.5
+    helpers.errors.MetaAnalysisError: helpers.pool(quad_points=1): the default is 7
     """
     match = _USE.fullmatch(use)
     if match is None:

@@ -97,7 +97,7 @@ def funnel(
     >>> from helpers.plots import show
     >>> fit = pool(load_cohorts(), events="nonrelapse_deaths", n="patients", study="cohort")
     >>> show(funnel(fit), "funnel")  # doctest: +ELLIPSIS
-    Funnel plot of 52 studies around the pooled 7.4...
+    Funnel plot of 52 studies around the pooled 6.8...
     """
     points = points_of(fit, "funnel")
     _check(points, vertical, filled, line)

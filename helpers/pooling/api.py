@@ -24,7 +24,6 @@ from helpers.pooling.options import (
     EFFECT_MEASURE,
     LEVEL,
     MEASURE,
-    MODELS,
     QUAD_POINTS,
     resolve,
 )
@@ -35,7 +34,7 @@ from helpers.pooling.studies import StudyData, from_counts, from_effects
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MODELS", "fit_studies", "pool", "pool_effects"]
+__all__ = ["fit_studies", "pool", "pool_effects"]
 
 
 def pool(

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from helpers.arguments import level_of, number_of_at_least, one_of, whole_number
-from helpers.effects import RULES, STUDY_INTERVALS, get_measure
+from helpers.effects import ADD, RULES, STUDY_INTERVALS, get_measure
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import MU_METHODS
 from helpers.pooling.parts import Options
@@ -49,7 +49,6 @@ __all__ = [
     "MODELS",
     "QUAD_POINTS",
     "TAU2_METHOD",
-    "WORDS",
     "check_option",
     "default_ci_method",
     "default_ci_methods",
@@ -69,7 +68,6 @@ LIKELIHOOD_MEASURES: tuple[str, ...] = ("logit", "log-rate")
 FEW_STUDIES = 10
 LEVEL = 0.95
 MEASURE = "logit"
-ADD = 0.5
 QUAD_POINTS = 7
 BACK_TRANSFORM = "harmonic-mean"
 TAU2_METHOD = "REML"
@@ -77,7 +75,7 @@ TAU2_METHOD = "REML"
 EFFECT_MEASURE = "effect"
 
 #: Words that each option knows.
-WORDS: Mapping[str, tuple[str, ...]] = {
+_WORDS: Mapping[str, tuple[str, ...]] = {
     "model": MODELS,
     "method": ("inverse-variance", "likelihood"),
     "tau2_method": TAU2_METHODS,
@@ -212,8 +210,8 @@ def check_option(name: str, value: Any) -> None:
         number_of_at_least(name, value)
     elif name == "measure":
         get_measure(value)
-    elif value is not None and name in WORDS:
-        one_of(name, value, WORDS[name])
+    elif value is not None and name in _WORDS:
+        one_of(name, value, _WORDS[name])
 
 
 def resolve(
