@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import prose
 from helpers.arguments import one_of
 from helpers.distributions import chi2_sf
 from helpers.effects import get_measure
@@ -304,10 +305,14 @@ def _cautions(
         found.append(
             ("few-robust-df", f"A robust test has {float(df.min()):.1f} degrees of freedom.")
         )
-    excluded = len(studies.labels) - studies.k
-    if excluded:
-        found.append(("excluded-studies", f"{excluded} cohorts left out; the table says why."))
+    if len(studies.labels) > studies.k:
+        found.append(("excluded-studies", prose.left_out(studies.reason, "cohort", "cohorts")))
     corrected = int((studies.corrected & studies.included).sum())
     if corrected:
-        found.append(("zero-cells-corrected", f"The cells of {corrected} cohorts were corrected."))
+        found.append(
+            (
+                "zero-cells-corrected",
+                f"The cells of {prose.counted(corrected, 'cohort')} were corrected.",
+            )
+        )
     return tuple(Caution(code, message) for code, message in found)

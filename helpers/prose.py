@@ -34,19 +34,24 @@ __all__ = [
     "estimate",
     "facts",
     "interval",
+    "left_out",
     "level_text",
     "listing",
     "mean_estimate",
     "months",
     "number",
+    "of_total",
     "p_value",
     "per_1000",
     "percent",
     "percent_range",
     "prediction",
+    "readable",
     "say",
     "share",
     "significant",
+    "times",
+    "within",
     "word",
 ]
 
@@ -182,6 +187,119 @@ def counted(value: int, noun: str, plural: str | None = None) -> str:
     ('one cohort', '52 cohorts', 'three studies')
     """
     return f"{word(value)} {noun if value == 1 else plural or noun + 's'}"
+
+
+def of_total(part: int, total: int) -> str:
+    """Print how many of a known number: with words for none, one and all.
+
+    Examples
+    --------
+    >>> of_total(0, 13), of_total(1, 13), of_total(6, 13), of_total(13, 13), of_total(2, 2)
+    ('none of the 13', 'one of the 13', 'six of the 13', 'all 13', 'both')
+    >>> of_total(0, 1), of_total(1, 1), of_total(1, 2), of_total(0, 2)
+    ('not the only one', 'the only one', 'one of the two', 'neither of the two')
+    """
+    if not 0 <= part <= total or total < 1:
+        raise MetaAnalysisError(f"of_total() needs 0 <= part <= total, not {part!r} of {total!r}")
+    if total == 1:
+        return "the only one" if part else "not the only one"
+    if part == total:
+        return "both" if total == 2 else f"all {word(total)}"
+    head = {0: "neither" if total == 2 else "none"}.get(part, word(part))
+    return f"{head} of the {word(total)}"
+
+
+def times(ratio: float, digits: int = 2) -> str:
+    r"""Print a ratio as a multiple; one that prints as one is named as no difference.
+
+    Examples
+    --------
+    >>> times(1.084), times(0.79), times(1.0004)
+    ('1.08 times', '0.79 times', 'to two decimals the same as')
+    """
+    text = number(ratio, digits)
+    if text == number(1, digits):
+        return f"to {counted(digits, 'decimal')} the same as" if digits else "about the same as"
+    return f"{text} times"
+
+
+_PLAIN_WORDS = {
+    "entity": "disease",
+    "nonrelapse_deaths": "nonrelapse deaths",
+    "enrolment_ended": "end of enrolment",
+    "treatment_line": "line of treatment",
+    "reported_nrm": "reported nonrelapse mortality",
+    "reported_nrm_month": "month of the reported nonrelapse mortality",
+    "median_follow_up_months": "median follow-up",
+    "knapp-hartung": "the method of Knapp and Hartung",
+    "knapp-hartung-max1": "the method of Knapp and Hartung with a factor of at least one",
+    "glmm": "the binomial-normal model",
+}
+
+
+def readable(name: str) -> str:
+    """Put the name of a column, an option or a model term into words.
+
+    Examples
+    --------
+    >>> readable("nonrelapse_deaths"), readable("care_quality"), readable("follow_up")
+    ('nonrelapse deaths', 'care quality', 'follow-up')
+    >>> readable("product[T.tisa-cel]"), readable("setting")
+    ('tisa-cel', 'setting')
+    """
+    if name in _PLAIN_WORDS:
+        return _PLAIN_WORDS[name]
+    if "[T." in name:
+        return ":".join(part.partition("[T.")[2].rstrip("]") or part for part in name.split(":"))
+    return name.replace("_", " ").replace("follow up", "follow-up")
+
+
+def left_out(reasons: Iterable[str], noun: str = "study", plural: str = "studies") -> str:
+    """Say how many rows take no part in an analysis, and why.
+
+    Parameters
+    ----------
+    reasons : iterable of str
+        One a row; an empty one stands for a row that takes part.
+    noun, plural : str
+        What a row is.
+
+    Examples
+    --------
+    >>> left_out(["", "follow_up missing", ""])
+    'One study is left out (follow-up missing).'
+    >>> left_out(["n missing", "n missing", "given weight 0"], "cohort", "cohorts")
+    'Three cohorts are left out (two: n missing; one: given weight 0).'
+    """
+    given = [reason for reason in reasons if reason]
+    if not given:
+        raise MetaAnalysisError("left_out() needs at least one row with a reason")
+    kinds = {reason: given.count(reason) for reason in dict.fromkeys(given)}
+    said = {" ".join(readable(part) for part in kind.split(" ")): n for kind, n in kinds.items()}
+    why = "; ".join(said if len(said) == 1 else (f"{word(n)}: {kind}" for kind, n in said.items()))
+    verb = "is" if len(given) == 1 else "are"
+    return f"{counted(len(given), noun, plural).capitalize()} {verb} left out ({why})."
+
+
+#: Words with which the name of a group begins that cannot follow "in".
+_STARTS = ("before", "after", "above", "below", "until", "up to", "from", "at", "under", "over",
+           "in", "not", "no", "without", "with", "other", "earlier", "later")  # fmt: skip
+
+
+def within(level: Any) -> str:
+    """Print where something was seen: the name of a group after "in", where it can stand there.
+
+    Examples
+    --------
+    >>> within("MCL"), within("before 2020"), within("13.3 months or less")
+    ('in MCL', 'in the group “before 2020”', 'in the group “13.3 months or less”')
+    """
+    text = str(level)
+    first = text.casefold()
+    stumbles = text[:1].isdigit() or any(
+        first == start or first.startswith(f"{start} ") for start in _STARTS
+    )
+    return f"in the group “{text}”" if stumbles else f"in {text}"
 
 
 def percent(value: float, digits: int = 1) -> str:

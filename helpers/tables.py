@@ -201,6 +201,8 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
         usual = "text"
         if _is_numeric(values):
             usual = "count" if is_integer_dtype(values) else "number"
+            if str(column).casefold().rpartition(" ")[2].rpartition("_")[2] == "year":
+                usual = "year" if is_integer_dtype(values) else usual
         chosen = formats.get(column, usual)
         if isinstance(chosen, str) and chosen not in _FORMATS:
             raise UnsupportedError(

@@ -53,7 +53,7 @@ def test_bars_count_the_numbers_by_digits_and_status(comparisons):
 def test_words_say_how_many(comparisons):
     note = note_of(agreement(comparisons))
     assert "4 published numbers" in note.alt
-    assert "2 identical as printed, 1 same to rounding and 1 differs" in note.caption
+    assert "2 are identical as printed, 1 is the same to rounding and one differs" in note.caption
     with pytest.raises(MetaAnalysisError, match="at least one"):
         agreement([])
 

@@ -253,3 +253,49 @@ def test_unknown_boxes_and_empty_lists_are_errors():
         prose.box("shout", "text")
     with pytest.raises(MetaAnalysisError, match="at least one point"):
         prose.box("note", [])
+
+
+@pytest.mark.parametrize(
+    ("part", "total", "text"),
+    [
+        (0, 13, "none of the 13"),
+        (1, 3, "one of the three"),
+        (13, 13, "all 13"),
+        (2, 2, "both"),
+        (0, 2, "neither of the two"),
+        (1, 1, "the only one"),
+    ],
+)
+def test_a_part_of_a_known_number_is_never_no_of_it(part, total, text):
+    assert prose.of_total(part, total) == text
+
+
+@pytest.mark.parametrize("level", ["before 2020", "2020 or later", "above 13.3 months", "no trial"])
+def test_a_group_that_cannot_follow_in_stands_in_quotes(level):
+    assert prose.within(level) == f"in the group “{level}”"
+    assert prose.within("LBCL") == "in LBCL"
+
+
+def test_a_ratio_that_prints_as_one_is_no_multiple():
+    assert prose.times(1.004) == "to two decimals the same as"
+    assert prose.times(1.006) == "1.01 times"
+    assert prose.times(0.96, 1) == "to one decimal the same as"
+
+
+def test_rows_left_out_are_counted_with_their_reason():
+    assert prose.left_out(["", "", "median_follow_up_months missing"]) == (
+        "One study is left out (median follow-up missing)."
+    )
+    assert "Two cohorts are" in prose.left_out(["a", "b"], "cohort", "cohorts")
+    with pytest.raises(MetaAnalysisError, match="at least one"):
+        prose.left_out(["", ""])
+
+
+def test_years_of_a_table_carry_no_comma():
+    import pandas as pd
+
+    from helpers.tables import table
+
+    shown = table(pd.DataFrame({"year": [2024], "patients": [2024]}), "Years and patients").text
+    assert "2024" in shown
+    assert shown.count("2,024") == 1

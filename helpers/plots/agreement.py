@@ -101,9 +101,19 @@ def agreement(
     return ax
 
 
+def _counted(number: int, status: str) -> str:
+    """Say how many numbers have a status, with its verb in the right number."""
+    from helpers.reproduction.status import DIFFERS
+
+    if status == DIFFERS:
+        return f"{prose.word(number)} {'differs' if number == 1 else 'differ'}"
+    verb = "is" if number == 1 else "are"
+    return f"{prose.count(number)} {verb} {status.replace('same', 'the same')}"
+
+
 def _note(listed: list[Comparison], counts: dict[str, np.ndarray]) -> Note:
     total = len(listed)
-    said = prose.listing(f"{prose.count(int(n.sum()))} {status}" for status, n in counts.items())
+    said = prose.listing(_counted(int(n.sum()), status) for status, n in counts.items())
     middle = sorted(one.digits for one in listed)[total // 2]
     numbers = "one published number" if total == 1 else f"{prose.count(total)} published numbers"
     return Note(

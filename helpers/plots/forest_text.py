@@ -81,8 +81,8 @@ def groups_note(
             p = prose.p_value(result.calibrated_test().p)
             test = f" (calibrated {p} between groups)"
         caption.append(
-            f"By {lower(heading)} it ran from {_print(least.estimate, whole)} in {low} to "
-            f"{_print(most.estimate, whole)} in {high}{test}."
+            f"By {lower(heading)} it ran from {_print(least.estimate, whole)} "
+            f"{prose.within(low)} to {_print(most.estimate, whole)} {prose.within(high)}{test}."
         )
     ends = [*_expected(rows, whole, words)]
     alt += [f"Over all {words.many} it was {prose.estimate(whole)}.", *ends]
@@ -171,8 +171,8 @@ def _caption(result: Any, rows: list[Row], words: Words) -> str:
         ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
         (low, least), (high, most) = ranked[0], ranked[-1]
         parts[0] += (
-            f", lowest in {low} ({_print(least.estimate, whole)}) and highest in {high} "
-            f"({_print(most.estimate, whole)})."
+            f", lowest {prose.within(low)} ({_print(least.estimate, whole)}) and highest "
+            f"{prose.within(high)} ({_print(most.estimate, whole)})."
         )
         parts.append(between_verdict(result, words.many))
     else:

@@ -228,6 +228,9 @@ def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple
         if unit == "percent"
         else prose.between(expected.lower, expected.upper, 2)
     )
+    verb = "lies" if outside == 1 else "lie"
+    some = prose.of_total(outside, len(values)) + " single estimates"
+    some = some[:1].upper() + some[1:]
     finding = (
         f"Pooled {lower(outcome)} was {prose.estimate(fit)}; the true value of a new, similar "
         f"{noun[0]} may lie anywhere from {span}: an interval {prose.number(ratio, 1)} times "
@@ -237,10 +240,9 @@ def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple
         title=f"Confidence and prediction interval of {lower(outcome)}",
         alt=f"{number[:1].upper()}{number[1:]} on one axis of {lower(outcome)}, with the "
         f"interval of the pooled value, {prose.estimate(fit)}, and the {new}. "
-        f"{prose.word(outside).capitalize()} of the single estimates lie outside it.",
-        caption=f"{finding} {prose.word(outside).capitalize()} of the {len(values)} single "
-        "estimates lie outside the band; single estimates scatter more than true values do, "
-        "because chance is added.",
+        f"{some} {verb} outside it.",
+        caption=f"{finding} {some} {verb} outside the band; "
+        "they scatter more than true values do, because chance is added.",
         table=_table(fit, expected, noun),
     )
 

@@ -76,8 +76,9 @@ def find_cautions(
         found.append(
             Caution(
                 "zero-cells-corrected",
-                f"{options.add:g} was added to the cells of {_count(corrected, False)}; a "
-                "likelihood model needs no correction.",
+                f"{options.add:g} was added to the cells of "
+                f"{prose.counted(corrected, 'study', 'studies')}; a likelihood model needs no "
+                "correction.",
             )
         )
     if data.events is not None and data.size is not None and measure.kind != "effect":
@@ -104,7 +105,8 @@ def find_cautions(
             Caution(
                 "knapp-hartung-narrow",
                 "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
-                "than the model's; 'knapp-hartung-max1' avoids this.",
+                "than the model's; a factor of at least one avoids this (option "
+                "'knapp-hartung-max1').",
             )
         )
     if engine is not None and engine.tau2.scan is not None and engine.tau2.scan.maxima[0] > 1:
@@ -127,11 +129,9 @@ def find_cautions(
 
 
 def _excluded(data: StudyData) -> tuple[Caution, ...]:
-    excluded = len(data.labels) - data.k
-    if not excluded:
+    if len(data.labels) == data.k:
         return ()
-    text = f"{_count(excluded)} left out; the table gives reasons."
-    return (Caution("excluded-studies", text),)
+    return (Caution("excluded-studies", prose.left_out(data.reason)),)
 
 
 def _no_events(options: Options, data: StudyData) -> Caution | None:
@@ -166,10 +166,3 @@ def _no_events(options: Options, data: StudyData) -> Caution | None:
             f"exact {level} interval of all studies as one is {limits}."
         )
     return Caution("no-events" if x == 0 else "only-events", message)
-
-
-def _count(number: int, verb: bool = True) -> str:
-    noun = "1 study" if number == 1 else f"{number} studies"
-    if not verb:
-        return noun
-    return f"{noun} {'is' if number == 1 else 'are'}"

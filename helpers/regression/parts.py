@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import prose
 from helpers.distributions import chi2_sf
 from helpers.errors import ConvergenceError
 from helpers.pooling.glmm_inference import heterogeneity_tests
@@ -173,7 +174,12 @@ def cautions(
         if set(np.unique(column)) == {0.0, 1.0} and column.sum() == 1
     ]
     if single:
-        found.append(("single-study-level", f"One study alone determines {', '.join(single)}."))
+        found.append(
+            (
+                "single-study-level",
+                f"One study alone determines {prose.listing(map(prose.readable, single))}.",
+            )
+        )
     if problem.model != "common" and float(fit.tau2[0]) == 0.0:
         found.append(
             (
@@ -187,7 +193,8 @@ def cautions(
             (
                 "knapp-hartung-narrow",
                 f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
-                "errors are smaller than the model's; 'knapp-hartung-max1' avoids this.",
+                "errors are smaller than the model's; a factor of at least one avoids this (option "
+                "'knapp-hartung-max1').",
             )
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:
@@ -198,10 +205,8 @@ def cautions(
                 f"{FEW_DF:g} its level is not reliable.",
             )
         )
-    excluded = len(studies.labels) - studies.k
-    if excluded:
-        word = "study is" if excluded == 1 else "studies are"
-        found.append(("excluded-studies", f"{excluded} {word} left out; the table says why."))
+    if len(studies.labels) > studies.k:
+        found.append(("excluded-studies", prose.left_out(studies.reason)))
     corrected = int((studies.corrected & studies.included).sum())
     if corrected and problem.model != "glmm":
         word = "study" if corrected == 1 else "studies"

@@ -1,0 +1,233 @@
+"""Run a chapter as a reader does who changed its table: cell by cell, with all that it says."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+
+from helpers.errors import MetaAnalysisError
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+Edit = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+class SecondTableError(AssertionError):
+    """A helper read the file of cohorts behind the reader's back."""
+
+
+@dataclass
+class Said:
+    """What the cells of a chapter said.
+
+    Attributes
+    ----------
+    texts : dict of str to str
+        By cell: sentences, tables, captions, and what was printed.
+    sentences : dict of str to str
+        By cell: Markdown alone, made by `say`, `box` and the like.
+    refused : dict of str to str
+        By cell: the message of a `MetaAnalysisError`, or of the names that it left undefined.
+    names : dict
+        The chapter's variables at the end.
+    """
+
+    texts: dict[str, str] = field(default_factory=dict)
+    sentences: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+
+
+def cells_of(name: str) -> list[Any]:
+    cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def _bundle(value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if hasattr(value, "_repr_mimebundle_"):
+        found = value._repr_mimebundle_()
+        return found[0] if isinstance(found, tuple) else found
+    return {"text/plain": str(value)}
+
+
+def _plain(html: str) -> str:
+    html = re.sub(r"<(style|svg|script)\b.*?</\1>", " ", html, flags=re.S)
+    html = re.sub(r"</(td|th|p|li|tr|caption|h\d)>", " | ", html)
+    return unescape(re.sub(r"<[^>]+>", "", html))
+
+
+@contextlib.contextmanager
+def _loader(load: Callable[[], pd.DataFrame]) -> Iterator[None]:
+    """Put `load` wherever a module of the project holds `load_cohorts`."""
+    import helpers.evidence  # noqa: F401
+
+    held = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] == "helpers" and "load_cohorts" in vars(module)
+    ]
+    before = [module.load_cohorts for module in held]
+    for module in held:
+        module.load_cohorts = load  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for module, old in zip(held, before, strict=True):
+            module.load_cohorts = old  # type: ignore[attr-defined]
+
+
+def forget() -> None:
+    """Empty every cache of the project, so that nothing is answered from an earlier table."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "helpers":
+            for value in list(vars(module).values()):
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
+
+
+def run(
+    name: str,
+    edit: Edit | None = None,
+    replace: dict[str, str] | None = None,
+    *,
+    strict: bool = False,
+) -> Said:
+    """Execute the code cells of a chapter on an edited table.
+
+    Parameters
+    ----------
+    name : str
+        Chapter.
+    edit : callable, optional
+        Given the cohorts, returns those that the chapter is to see.
+    replace : dict of str to str, optional
+        What a reader types over in the cells, as an exercise prescribes. Each has to be there.
+    strict : bool
+        Empty the caches first, and refuse a second reading of the file of cohorts.
+
+    Raises
+    ------
+    Exception
+        Whatever a cell raises that is no `MetaAnalysisError`, with the cell in a note.
+    """
+    import matplotlib.pyplot as plt
+
+    from helpers.evidence import tables as files
+
+    original = files.load_cohorts
+    seen: list[pd.DataFrame] = []
+
+    def load() -> pd.DataFrame:
+        if strict and seen and "load_cohorts" not in current.source:
+            raise SecondTableError(f"{name}, cell {current.id}: the file of cohorts is read again")
+        table = original()
+        seen.append(table if edit is None else edit(table).reset_index(drop=True))
+        return seen[-1].copy()
+
+    if strict:
+        forget()
+    said = Said()
+    outputs: list[Any] = []
+    said.names = {"__name__": "__main__", "display": outputs.append}
+    missing: set[str] = set()
+    used = dict.fromkeys(replace or {}, 0)
+    with contextlib.chdir(BOOK), _loader(load):
+        for current in cells_of(name):
+            source = current.source
+            for old, new in (replace or {}).items():
+                used[old] += source.count(old)
+                source = source.replace(old, new)
+            tree = ast.parse(source)
+            every = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+            made = {n.id for n in every if isinstance(n.ctx, ast.Store)}
+            used_names = {n.id for n in every if isinstance(n.ctx, ast.Load)}
+            last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+            printed = io.StringIO()
+            outputs.clear()
+            try:
+                with contextlib.redirect_stdout(printed):
+                    exec(compile(tree, f"{name}:{current.id}", "exec"), said.names)
+                    if last is not None:
+                        code = compile(ast.Expression(last.value), f"{name}:{current.id}", "eval")
+                        outputs.append(eval(code, said.names))
+            except MetaAnalysisError as error:
+                said.refused[current.id] = str(error)
+                missing |= made
+            except Exception as error:
+                if missing & used_names:  # it stands on a cell that was refused
+                    said.refused[current.id] = f"{type(error).__name__}: {error}"
+                    missing |= made
+                    continue
+                error.add_note(f"in {name}, cell {current.id}")
+                raise
+            finally:
+                plt.close("all")
+            parts = [printed.getvalue()]
+            for value in outputs:
+                bundle = _bundle(value)
+                parts.append(bundle.get("text/markdown", ""))
+                html = bundle.get("text/html", "")
+                parts.append(_plain(html) if html else bundle.get("text/plain", ""))
+            said.texts[current.id] = "\n".join(part for part in parts if part)
+            spoken = [_bundle(v).get("text/markdown", "") for v in outputs]
+            if any(spoken):
+                said.sentences[current.id] = "\n".join(spoken)
+    lost = [old for old, count in used.items() if not count]
+    if lost:
+        raise AssertionError(f"{name}: nothing to type over: {lost}")
+    if strict:
+        forget()
+    return said
+
+
+_ROLES = (
+    (re.compile(r"\{[\w:]+\}`([^`<]*?)\s*(?:<[^>]*>)?`"), r"\1"),
+    (re.compile(r"\]\([^)]*\)"), "]"),
+    (re.compile(r"`[^`]*`"), "code"),
+    (re.compile(r"^:+\{?.*$", re.M), ""),
+)
+#: What no sentence may say, and what is wrong with it.
+FAULTS = {
+    "a value that is none": re.compile(r"\b(?:nan|NaN|NaT)\b|<NA>|\bNone\b(?! of\b)|\b[+-]?inf\b"),
+    "a signed zero": re.compile(r"[-\u2212]0(?:\.0+)?(?![\d.])"),
+    "an empty interval": re.compile(r"\b(\d+\.\d+) to \1\b(?!\d)"),
+    "one of many": re.compile(r"(?<![\d.,])(?:1|one) (?:cohorts|studies|deaths|patients)\b", re.I),
+    "many of one": re.compile(
+        r"(?<![\d.,])(?!1\b)(?:\d[\d,]*|two|three|no) (?:cohort|patient)\b(?![\u2019'-])"
+    ),
+    "no as a number": re.compile(r"\bNo of (?:the )?\d|\bno of\b"),
+    "two prepositions": re.compile(
+        r"\b(?:in|for|of|at|from) (?:before|after|above|below|until) \d"
+    ),
+    "a ratio of one as news": re.compile(r"\b1\.0+ times\b"),
+    "a thousand twice": re.compile(r"per.1,000 (?:in|of|per).1,000"),
+    "an identifier": re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b|\bknapp-hartung(?:-\w+)?\b|\bglmm\b"),
+    "a term of a model": re.compile(r"\w\[T\."),
+    "two spaces": re.compile(r"(?<=[\w,.;)]) {2,}(?=[\w(])"),
+    "words for nothing": re.compile(r"\ball (?:one|no)\b|\b(?:one|no) of (?:one|no)\b", re.I),
+    "a missing item": re.compile(r"\(\s*\)|: *\.|, *\.|\band \."),
+}
+
+
+def faults(text: str) -> list[str]:
+    """Name what a reader would stumble over in a sentence."""
+    for pattern, put in _ROLES:
+        text = pattern.sub(put, text)
+    return [
+        f"{what}: …{text[max(0, m.start() - 60) : m.end() + 40]}…"
+        for what, pattern in FAULTS.items()
+        for m in pattern.finditer(text)
+    ]
