@@ -256,3 +256,13 @@ def test_unknown_methods_and_levels_are_named():
         fit.mean_conf_int("wald")
     with pytest.raises(UnsupportedError, match="between 0 and 1"):
         fit.mean_conf_int(level=95)
+
+
+@pytest.mark.parametrize("events", [[3], [3, 6, 4]])
+def test_a_given_variance_is_taken_as_known_also_with_one_study(events):
+    fit = pool(events=events, n=[40] * len(events), model="random", tau2=0.3, ci_method="wald")
+    h = 1e-5
+    slope = logit(by_quad(fit.mu + h, 0.3**0.5)) - logit(by_quad(fit.mu - h, 0.3**0.5))
+    half = stats.norm.ppf(0.975) * fit.se * slope / (2 * h)
+    expected = expit(logit(by_quad(fit.mu, 0.3**0.5)) + np.array([-half, half]))
+    assert list(fit.mean_conf_int()) == pytest.approx(list(expected), rel=1e-7)

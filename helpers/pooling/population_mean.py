@@ -251,7 +251,8 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
             f"{', '.join(MEAN_METHODS)}"
         )
     level = level_of(fit.level if level is None else level)
-    if fit.model == "common" or fit.k < 2 or rule == "median":
+    alone = fit.k < 2 and fit.tau2 == 0.0
+    if fit.model == "common" or alone or rule == "median":
         # one rate for all studies, or a mean that is mu itself: the interval of mu is that of both
         return fit.conf_int("profile" if method == "profile" else None, level=level)
     return _delta(fit, level) if method == "delta" else _profile(fit, level)
