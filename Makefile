@@ -22,7 +22,7 @@ export MPLBACKEND := agg
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit chapters site audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit chapters processors site audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -77,6 +77,14 @@ unit: $(READY) ## tests of the helpers, the data and the prose, with the example
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
 	PYTHONPATH=tests:book/_ext $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
+
+# Each line makes numpy and OpenBLAS compute as on another kind of processor. On a processor that
+# lacks an instruction they say so and compute as it can.
+processors: $(READY) ## run every chapter as on other processors, and compare the stored outputs (minutes)
+	OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
+	OPENBLAS_CORETYPE=Zen NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
+	OPENBLAS_CORETYPE=Prescott NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
+	OPENBLAS_CORETYPE=SkylakeX $(MAKE) chapters
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
 	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/site.xml tests/site

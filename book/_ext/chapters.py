@@ -44,6 +44,7 @@ WARM_FROM = 3  # chapters; for fewer, importing once for all costs more than it 
 #: Seconds of the longest chapters, for the order of a first build; later ones know better.
 LONG = {"bayes": 14.0, "small_study_effects": 10.0}
 SHORT = 3.0  # any other chapter
+PROCESSOR = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # make one processor act as another
 CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -85,7 +86,8 @@ def share_results(dependencies: str) -> None:
 def run_key(notebook: NotebookNode, dependencies: str) -> str:
     """Key of a run: the chapter's cells (their order, kind, tags and text) and the dependencies."""
     cells = [(c.cell_type, c.source, sorted(c.metadata.get("tags", []))) for c in notebook.cells]
-    text = json.dumps([dependencies, sys.version_info[:2], cells])
+    acted = [os.environ.get(name) for name in PROCESSOR]
+    text = json.dumps([dependencies, sys.version_info[:2], acted, cells])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
