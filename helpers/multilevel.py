@@ -293,7 +293,15 @@ def _cautions(
         )
     for at, name in enumerate(("between clusters", "within clusters")):
         if best.variances[at] == 0.0:
-            found.append(("boundary", f"The variance {name} is estimated as zero, its boundary."))
+            found.append(("boundary", f"The variance {name} is estimated at zero, its boundary."))
+    if not best.variances.any():
+        found.append(
+            (
+                "boundary",
+                "Both variances are estimated at zero: prediction intervals hold nothing but the "
+                "uncertainty of the mean and may be much too narrow.",
+            )
+        )
     if best.maxima > 1:
         found.append(
             (

@@ -9,7 +9,7 @@ through the tau they share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
@@ -166,7 +166,7 @@ def _group(
     """Put the joint estimates beside the counts of one group."""
     events, size = included_counts(part)
     measure, tau2 = get_measure(options.measure), float(joint.tau2[0])
-    options = options.for_studies(part.k)
+    options = replace(options.for_studies(part.k), tau2=tau2, tau2_source="shared")
     tests = heterogeneity_tests(fit_glmm(events, size, family=joint.family, quad_points=1))
     vt, i2, h2 = float("nan"), 0.0, 1.0
     if part.k > 1:

@@ -395,9 +395,9 @@ def _plain_test(test: BetweenTest) -> dict[str, Any]:
     }
 
 
-def _fit_group(studies: StudyData, options: Options, tau2: float | None = None) -> PoolResult:
+def _fit_group(studies: StudyData, options: Options) -> PoolResult:
     """Fit one group, with the default interval for its own number of studies."""
-    return fit_studies(studies, options.for_studies(studies.k), tau2=tau2)
+    return fit_studies(studies, options.for_studies(studies.k))
 
 
 def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None], list[str], str]:
@@ -490,8 +490,13 @@ def _fit_common(
             studies.yi[keep], studies.vi[keep], design=design[keep], method=method
         )
         shared = float(joint.tau2.tau2[0])
+        options = replace(options, tau2=shared, tau2_source="shared")
         fits = {
-            level: _fit_group(studies.take(rows), options, tau2=shared)
+            level: replace(
+                _fit_group(studies.take(rows), options),
+                joint=joint,
+                se_tau2=float(joint.tau2.se[0]),
+            )
             for level, rows in members.items()
         }
         if not bool(joint.tau2.converged[0]):

@@ -434,7 +434,8 @@ def _methods(fits: Iterable[Any]) -> list[str]:
     """Give the methods of the fits, once for fits that differ in their studies alone."""
     largest: dict[tuple[Any, ...], Any] = {}
     for fit in fits:
-        key = (fit.measure, fit.model, fit.tau2_method, fit.ci_method, fit.level)
+        fixed = getattr(getattr(fit, "options", None), "tau2", None)
+        key = (fit.measure, fit.model, fit.tau2_method, fixed, fit.ci_method, fit.level)
         if key not in largest or fit.k > largest[key].k:
             largest[key] = fit
     return list(dict.fromkeys(str(fit.methods()) for fit in largest.values()))

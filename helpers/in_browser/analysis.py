@@ -16,6 +16,7 @@ from helpers.evidence.problems import EvidenceError
 from helpers.in_browser.drawing import forest_svg
 from helpers.pooling import pool
 from helpers.pooling.population_mean import differs_from_median
+from helpers.pooling.tau2_intervals import is_empty
 
 if TYPE_CHECKING:
     from helpers.pooling.intervals import Interval
@@ -73,7 +74,7 @@ def analyse(
     tau2_ci = _defined(fit.tau2_ci)
     plain = fit.to_dict()
     plain["prediction_interval"] = None if prediction is None else list(prediction)
-    plain["tau2_ci"] = None if tau2_ci is None else list(tau2_ci)
+    plain["tau2_ci"] = None if tau2_ci is None or is_empty(tau2_ci) else list(tau2_ci)
     methods = fit.methods()
     return {
         "fit": plain,
@@ -150,7 +151,9 @@ def _rows(
     tau2 = "0 (one common effect)"
     if fit.model != "common":
         tau2 = unknown if fit.one_sided else prose.number(fit.tau2, 3)
-    if tau2_ci is not None:
+    if tau2_ci is not None and is_empty(tau2_ci):
+        tau2 += f" (the {level} Q-profile interval is empty)"
+    elif tau2_ci is not None:
         upper = prose.number(tau2_ci.upper, 3) if _finite(tau2_ci.upper) else "no upper limit"
         tau2 += f" ({level} CI {prose.number(tau2_ci.lower, 3)} to {upper})"
     return [

@@ -92,14 +92,6 @@ class Refitter:
         if not fit.converged:
             raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
         data, keep = fit.data, fit.data.included
-        fixed = None
-        if fit.model == "random":
-            again = fit_inverse_variance(
-                data.yi[keep], data.vi[keep], method=str(fit.tau2_method)
-            ).tau2.tau2[0]
-            # The choices of a result do not say that tau2 was given: its value does.
-            if abs(again - fit.tau2) > 1e-10 * (again + fit.tau2):
-                fixed = fit.tau2
         return cls(
             fit,
             tuple(s for s, taken in zip(data.labels, keep, strict=True) if taken),
@@ -107,7 +99,7 @@ class Refitter:
             data.vi[keep],
             None if data.events is None else data.events[keep],
             None if data.size is None else data.size[keep],
-            fixed,
+            fit.options.tau2,
         )
 
     @property

@@ -135,7 +135,7 @@ def _pooled(fit: PoolResult, cohorts: pd.DataFrame) -> dict[str, dict[str, Any]]
     options = fit.options
     settings: dict[str, Any] = {"measure": fit.measure, "model": fit.model, "level": fit.level}
     if fit.model == "random":
-        settings["tau2_method"] = options.tau2_method
+        settings |= {"tau2_method": options.tau2_method, "tau2": options.tau2}
     if options.ci_named:
         settings["ci_method"] = options.ci_method
     found: dict[str, dict[str, Any]] = {}

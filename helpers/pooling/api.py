@@ -10,7 +10,7 @@ import numpy as np
 from helpers.distributions import chi2_sf
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling.cautions import find_cautions
+from helpers.pooling.cautions import find_cautions, with_display_cautions
 from helpers.pooling.intervals import KNAPP_HARTUNG, single_knapp_hartung_se
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import (
@@ -243,14 +243,21 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
         raise UnsupportedError(
             f"tau2={tau2!r}: a fixed between-study variance of at least 0 goes with model='random'"
         )
+    if tau2 is not None:
+        options = replace(options, tau2=float(tau2), tau2_source="given")
+    if options.tau2 is not None and options.ci_method == "profile":
+        raise UnsupportedError(
+            "ci_method='profile' estimates tau2 anew at every value of the mean and does not go "
+            f"with a {options.tau2_source} tau2; use 'wald', 't' or one of Knapp and Hartung"
+        )
     if data.k == 1:
         options = options.for_studies(1)
     if options.method == "likelihood":
         return _fit_likelihood(data, options)
-    return _fit_inverse_variance(data, options, tau2)
+    return with_display_cautions(_fit_inverse_variance(data, options))
 
 
-def _totals(data: StudyData, options: Options) -> dict[str, float | None]:
+def _totals(data: StudyData, options: Options) -> dict[str, Any]:
     keep = data.included
     events = None if data.events is None else float(data.events[keep].sum())
     size = None if data.size is None else float(data.size[keep].sum())
@@ -266,13 +273,13 @@ def _spread_out(data: StudyData, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def _fit_inverse_variance(data: StudyData, options: Options, tau2: float | None) -> PoolResult:
+def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
     keep = data.included
     fit = fit_inverse_variance(
         data.yi[keep],
         data.vi[keep],
         method=options.tau2_method or "common",
-        tau2=None if tau2 is None else [tau2],
+        tau2=None if options.tau2 is None else [options.tau2],
     )
     se_model = float(fit.se[0])
     se = se_model

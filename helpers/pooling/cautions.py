@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,14 @@ from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
 from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.parts import Caution
+from helpers.pooling.tau2_intervals import q_is_too_small
 
 if TYPE_CHECKING:
     from helpers.pooling.parts import Options
+    from helpers.pooling.result import PoolResult
     from helpers.pooling.studies import StudyData
 
-__all__ = ["find_cautions"]
+__all__ = ["find_cautions", "with_display_cautions"]
 
 
 def find_cautions(
@@ -32,7 +35,7 @@ def find_cautions(
     """Cautions for one fit, most important first.
 
     Codes: "no-events", "only-events", "not-converged", "single-study", "few-studies",
-    "boundary", "excluded-studies", "zero-cells-corrected", "sparse-cells",
+    "boundary", "empty-tau2-interval", "excluded-studies", "zero-cells-corrected", "sparse-cells",
     "knapp-hartung-narrow", "double-arcsine", "several-maxima".
     """
     measure, k = get_measure(options.measure), data.k
@@ -46,7 +49,16 @@ def find_cautions(
         found.append(
             Caution("not-converged", "The estimate of tau2 is not a certified maximum or root.")
         )
-    if k == 1:
+    source = options.tau2_source
+    if k == 1 and source == "given":
+        found.append(
+            Caution(
+                "single-study",
+                "There is one study; the result is its own estimate with the between-study "
+                "variance that was given.",
+            )
+        )
+    elif k == 1:
         found.append(
             Caution(
                 "single-study",
@@ -54,7 +66,7 @@ def find_cautions(
                 "result is that study's own estimate with a Wald-type interval.",
             )
         )
-    elif options.model != "common" and k < FEW_STUDIES:
+    elif options.model != "common" and source == "estimated" and k < FEW_STUDIES:
         found.append(
             Caution(
                 "few-studies",
@@ -62,12 +74,33 @@ def find_cautions(
                 "prediction depend strongly on the method.",
             )
         )
-    if options.model != "common" and k > 1 and tau2 == 0.0:
+    if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
+        new = (
+            " The prediction interval then holds nothing but the uncertainty of the mean and may "
+            "be much too narrow for a new study."
+            if k > 2
+            else ""
+        )
         found.append(
             Caution(
                 "boundary",
-                "The between-study variance is estimated as zero, its boundary; this does not "
-                "show that the studies share one effect.",
+                f"The between-study variance{' of all groups' if source == 'shared' else ''} is "
+                "estimated at zero, its boundary; this does not show that the studies share one "
+                f"effect.{new}",
+            )
+        )
+    if (
+        engine is not None
+        and options.model == "random"
+        and source == "estimated"
+        and k > 1
+        and q_is_too_small(engine, options.level)
+    ):
+        found.append(
+            Caution(
+                "empty-tau2-interval",
+                "The studies are more alike than their sampling variances let expect, so that no "
+                "between-study variance is compatible with them: the Q-profile interval is empty.",
             )
         )
     found += _excluded(data)
@@ -126,6 +159,68 @@ def find_cautions(
             )
         )
     return tuple(found)
+
+
+def with_display_cautions(fit: PoolResult) -> PoolResult:
+    """Add what the display scale hides: values beyond its ends are shown at the ends.
+
+    Codes: "double-arcsine-collapse" and "freeman-tukey-collapse" (the estimate itself is at an end
+    that the counts contradict), "limits-clipped".
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[1, 0, 2], n=[40, 25, 60], measure="raw", model="random")
+    >>> [c.code for c in fit.cautions if "clipped" in c.code]
+    ['limits-clipped']
+    """
+    measure = fit.scale
+    if measure.name in ("logit", "log-rate", "effect"):
+        return fit
+    size = 1.0 if fit.back_size is None else fit.back_size
+    with np.errstate(divide="ignore"):
+        least = float(measure.transform(0.0, size))
+        most = float(measure.transform(size, size)) if measure.kind == "proportion" else np.inf
+    slack = 1e-12
+    found: list[Caution] = []
+    if measure.needs_size and fit.events:
+        total = fit.n if fit.n is not None else np.inf
+        low = fit.mu <= least + slack
+        if low or (fit.mu >= most - slack and fit.events < total):
+            code = "double-arcsine" if measure.kind == "proportion" else "freeman-tukey"
+            whole = "" if fit.n is None else f" of {fit.n:,.0f}"
+            found.append(
+                Caution(
+                    f"{code}-collapse",
+                    f"The estimate is shown as {0 if low else 1}, but {fit.events:,.0f}{whole} had "
+                    "the event: the mean of the transformed values lies outside the values that "
+                    f"the size of the back-transformation ({size:.3g}) allows. Estimate and "
+                    "interval are artefacts; a GLMM or another measure has none.",
+                )
+            )
+    intervals = {"confidence": fit.conf_int(scale="model")}
+    if fit.k > 2 and fit.model != "common":
+        intervals["prediction"] = fit.prediction_interval(scale="model")
+    clipped = [
+        f"the {side} limit of the {name} interval"
+        for name, limits in intervals.items()
+        for side, beyond in (
+            ("lower", limits.lower < least - slack),
+            ("upper", limits.upper > most + slack),
+        )
+        if beyond
+    ]
+    if clipped:
+        what, many = prose.listing(clipped), len(clipped) > 1
+        found.append(
+            Caution(
+                "limits-clipped",
+                f"{what[:1].upper()}{what[1:]} {'lie' if many else 'lies'} outside the possible "
+                f"values and {'are' if many else 'is'} shown at the nearest possible one; a "
+                "measure such as the logit or log rate stays inside.",
+            )
+        )
+    return replace(fit, cautions=(*fit.cautions, *found)) if found else fit
 
 
 def _excluded(data: StudyData) -> tuple[Caution, ...]:

@@ -129,6 +129,12 @@ back_transform
         As in `helpers.pooling.pool`.
     ci_named : bool
         Whether the call named `ci_method`, rather than leaving it to the number of studies.
+    tau2 : float or None
+        The between-study variance where it was not estimated from these studies; what fits them
+        again keeps it.
+    tau2_source : {"estimated", "given", "shared"}
+        Where the between-study variance comes from: these studies, the call, or all groups of a
+        comparison (then by `tau2_method`).
     """
 
     measure: str
@@ -143,6 +149,8 @@ back_transform
     quad_points: int
     study_ci: str
     back_transform: str
+    tau2: float | None = None
+    tau2_source: str = "estimated"
 
     def for_studies(self, k: int) -> Options:
         """Return the same choices for another set of `k` studies.

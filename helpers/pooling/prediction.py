@@ -114,7 +114,8 @@ def recovered_se(
     (1.0, 2.0)
     """
     z, centre = float(norm_ppf(0.5 + 0.5 * level)), np.asarray(mu, dtype=float)
-    return (centre - confidence[0]) / z, (confidence[1] - centre) / z
+    lower, upper = (np.asarray(limit, dtype=float) for limit in confidence)
+    return (centre - lower) / z, (upper - centre) / z
 
 
 def bootstrap_prediction(

@@ -87,6 +87,8 @@ class PoolResult:
         Percent for each row of `data`, 0 for excluded rows; sums to 100.
     engine : InverseVarianceFit, GLMMFit or None
         The engine's own fit (a batch of one).
+    joint : InverseVarianceFit or None
+        Fit of all groups together, where `tau2` is shared by the groups of a comparison.
     """
 
     mu: float
@@ -106,6 +108,7 @@ class PoolResult:
     data: StudyData = field(repr=False)
     weights: Array = field(repr=False)
     engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
+    joint: InverseVarianceFit | None = field(repr=False, default=None)
 
     # --- the choices ------------------------------------------------------------------------
 
@@ -121,8 +124,8 @@ class PoolResult:
 
     @property
     def tau2_method(self) -> str | None:
-        """Estimator of tau2 (None without between-study variance)."""
-        return self.options.tau2_method
+        """Estimator of tau2 (None without between-study variance, and where tau2 was given)."""
+        return None if self.options.tau2_source == "given" else self.options.tau2_method
 
     @property
     def ci_method(self) -> str:
@@ -314,6 +317,11 @@ class PoolResult:
         if method == "henmi-copas":
             y, v = self._included()
             return henmi_copas_interval(y, v, level)
+        if self.options.tau2 is not None:
+            raise UnsupportedError(
+                "the profile-likelihood interval estimates tau2 anew at every value of the mean; "
+                f"it is not defined with a {self.options.tau2_source} tau2"
+            )
         if self.tau2_method != "ML":
             raise UnsupportedError(
                 "the profile-likelihood interval for the pooled effect is defined for "
@@ -442,6 +450,11 @@ class PoolResult:
             raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
         mean = self._mu_interval(self.ci_method, level)
         if method == "bootstrap":
+            if self.options.tau2 is not None:
+                raise UnsupportedError(
+                    "method='bootstrap' draws tau2 from its confidence distribution; it is not "
+                    f"defined with a {self.options.tau2_source} tau2"
+                )
             y, v = self._included()
             new = bootstrap_prediction(y, v, level, draws=draws, seed=seed)
             new = Interval(min(new.lower, mean.lower), max(new.upper, mean.upper))
@@ -479,10 +492,17 @@ class PoolResult:
         weights : {"inverse-variance", "inverse-se", "equal"}
             Of "generalised-q".
 
+        Returns
+        -------
+        Interval
+            Of the common variance for a group of `subgroups` with ``tau2="common"``. Both limits
+            are NaN where the set is empty: no value of tau2 is compatible with a Q so small (a
+            caution of the fit says so; see `helpers.pooling.tau2_intervals.is_empty`).
+
         Raises
         ------
         UnsupportedError
-            The method is not defined for this fit, or there is one study.
+            The method is not defined for this fit, tau2 was given, or there is one study.
 
         Examples
         --------
@@ -500,14 +520,24 @@ class PoolResult:
                 + (f"; expected one of {', '.join(allowed)}" if allowed else "")
             )
         self.require_finite("an interval of tau2")
-        if self.k < 2:
+        if self.options.tau2_source == "given":
+            raise UnsupportedError(
+                f"tau2 was given as {self.tau2:g}, not estimated: it has no confidence interval"
+            )
+        shared = self.options.tau2_source == "shared"
+        if self.k < 2 and not shared:
             raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
         if self.model == "glmm":
             return glmm_profile(cast("GLMMFit", self.engine), "tau2", level)
-        fit = cast(InverseVarianceFit, self.engine)
+        fit = cast(InverseVarianceFit, self.joint if shared else self.engine)
         if method == "q-profile":
             return q_profile_interval(fit, level)
         if method == "generalised-q":
+            if shared:
+                raise UnsupportedError(
+                    "a tau2 interval by 'generalised-q' is defined for one mean; the variance is "
+                    "shared by groups with means of their own: use 'q-profile' or 'profile'"
+                )
             return generalised_q_interval(*self._included(), weights, level)
         if self.tau2_method not in ("ML", "REML"):
             raise UnsupportedError(
@@ -567,7 +597,7 @@ class PoolResult:
         **options: Any,
     ) -> BootstrapResult:
         """Bootstrap mu, tau2 and I2 (see `helpers.resampling.bootstrap`)."""
-        from helpers.resampling import bootstrap
+        from helpers.resampling.bootstrap import bootstrap
 
         return bootstrap(self, draws, kind, **options)
 

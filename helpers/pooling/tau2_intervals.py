@@ -8,8 +8,9 @@ method              what it does                                  source
 ``profile``         profile likelihood (ML or REML)               doi:10.1002/jrsm.1164
 ==================  ============================================  ================================
 
-The first two are exact if the sampling variances are known and effects are normal. Their
-interval can be empty (both limits below zero); it is then returned as (0, 0).
+The first two are exact if the sampling variances are known and effects are normal. Their set can be
+empty: where Q is smaller than all but a share of (1 - level)/2 of tables without any heterogeneity,
+no tau2 of at least zero is compatible with it. Both limits are then NaN, and `is_empty` tells.
 """
 
 from __future__ import annotations
@@ -32,13 +33,19 @@ from helpers.pooling.tau2_likelihood import log_likelihood, upper_bound
 Array = NDArray[np.float64]
 
 __all__ = [
+    "EMPTY",
     "GENERALISED_Q_WEIGHTS",
     "TAU2_CI_METHODS",
     "generalised_q_interval",
     "generalised_q_tail",
+    "is_empty",
     "profile_tau2_interval",
+    "q_is_too_small",
     "q_profile_interval",
 ]
+
+#: No value of tau2.
+EMPTY = Interval(float("nan"), float("nan"))
 
 #: Interval methods for tau2, by model.
 TAU2_CI_METHODS: dict[str, tuple[str, ...]] = {
@@ -68,7 +75,34 @@ def q_profile_interval(fit: InverseVarianceFit, level: float) -> Interval:
     upper, ok_high, _ = solve_generalised_q(fit.batch, chi2_ppf(alpha, df))
     if not (ok_low[0] and ok_high[0]):  # pragma: no cover - Newton's method is monotone here
         raise UnsupportedError("the Q-profile interval did not converge")
+    if q_is_too_small(fit, level):
+        return EMPTY
     return Interval(float(lower[0]), float(upper[0]))
+
+
+def q_is_too_small(fit: InverseVarianceFit, level: float) -> bool:
+    """Whether no tau2 is compatible with the Q of a batch of one: the Q-profile set is empty.
+
+    Examples
+    --------
+    >>> from helpers.pooling.inverse_variance import fit_inverse_variance
+    >>> q_is_too_small(fit_inverse_variance([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]), 0.95)
+    True
+    """
+    df = float(fit.df[0])
+    return df > 0 and bool(fit.Q[0] < chi2_ppf(0.5 * (1.0 - level), df))
+
+
+def is_empty(interval: Interval) -> bool:
+    """Whether a set of values of tau2 is empty.
+
+    Examples
+    --------
+    >>> from helpers import pool_effects
+    >>> is_empty(pool_effects([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]).tau2_ci())
+    True
+    """
+    return bool(np.isnan(interval[0]) and np.isnan(interval[1]))
 
 
 def generalised_q_tail(yi: Array, vi: Array, weights: Array, tau2: Array) -> Array:
@@ -123,6 +157,8 @@ def generalised_q_interval(yi: Array, vi: Array, weights: str, level: float) -> 
     for target in (alpha, 1.0 - alpha):
         short = partial(missing, target=target)
         if short(np.zeros(1))[0] <= 0.0:
+            if target > 0.5:
+                return EMPTY
             limits.append(0.0)
             continue
         inside, outside = expand(short, [0.0], [step])

@@ -116,7 +116,10 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
     ]
     out = {
         **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
-        **{key: getattr(fit, key) for key in ("mu", "se", "se_model", "tau2", "se_tau2")},
+        **{
+            key: getattr(fit, key)
+            for key in ("tau2_method", "mu", "se", "se_model", "tau2", "se_tau2")
+        },
         "ci_model": list(model_limits),
         "estimate": fit.estimate,
         "ci": list(limits),

@@ -110,12 +110,14 @@ def methods_of(options: Options, k: int) -> Methods:
         how = f"pooled{where} by inverse variance with a common effect"
         keys.append("cochran1954")
     else:
-        words, key = _TAU2_WORDS[str(options.tau2_method)]
-        how = (
-            f"pooled{where} by inverse variance with random effects, the between-study variance "
-            f"estimated by {words}"
-        )
-        keys.append(key)
+        how = f"pooled{where} by inverse variance with random effects, the between-study variance "
+        if options.tau2_source == "given":
+            how += f"fixed at {options.tau2:g}"
+        else:
+            words, key = _TAU2_WORDS[str(options.tau2_method)]
+            from_all = " from all groups" if options.tau2_source == "shared" else ""
+            how += f"estimated{from_all} by {words}"
+            keys.append(key)
     ci, ci_key = _CI_WORDS[options.ci_method]
     if ci_key:
         keys.append(ci_key)

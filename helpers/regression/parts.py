@@ -184,8 +184,9 @@ def cautions(
         found.append(
             (
                 "boundary",
-                "The residual between-study variance is estimated as zero, its boundary; this "
-                "does not show that the moderators explain all differences.",
+                "The residual between-study variance is estimated at zero, its boundary; this "
+                "does not show that the moderators explain all differences. Prediction intervals "
+                "then hold nothing but the uncertainty of the mean and may be much too narrow.",
             )
         )
     if test == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:

@@ -10,6 +10,7 @@ from helpers.errors import UnsupportedError
 from helpers.plots.forest_text import lower
 from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.population_mean import differs_from_median
+from helpers.pooling.tau2_intervals import is_empty
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
 from helpers.subgroup_words import between_verdict
@@ -113,9 +114,16 @@ def heterogeneity(analysis: Analysis) -> str:
         return text + "The chosen model supposes one rate for all."
     text += f"The variance between cohorts, τ², is {prose.number(fit.tau2, 3)}"
     try:
-        text += f" ({prose.interval(fit.tau2_ci(), fit.level, unit='number', digits=3)})."
+        limits = fit.tau2_ci()
     except UnsupportedError:
         text += "."
+    else:
+        text += (
+            "; its Q-profile interval is empty, because the cohorts are more alike than chance "
+            "lets expect."
+            if is_empty(limits)
+            else f" ({prose.interval(limits, fit.level, unit='number', digits=3)})."
+        )
     expected = _prediction(fit)
     if expected is None:
         return text + " There are too few cohorts for a prediction interval."

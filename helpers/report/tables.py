@@ -35,7 +35,8 @@ def model_name(fit: PoolResult) -> str:
         return f"{family} GLMM ({fit.measure})"
     if fit.model == "common":
         return f"Common effect ({fit.measure})"
-    return f"Random effects, {fit.tau2_method} ({fit.measure})"
+    how = f"τ² fixed at {fit.tau2:g}" if fit.tau2_method is None else fit.tau2_method
+    return f"Random effects, {how} ({fit.measure})"
 
 
 def _bounds(pair: Any, factor: float = 100.0) -> str:

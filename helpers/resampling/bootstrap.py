@@ -79,8 +79,9 @@ class BootstrapResult:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What the model estimates: mu, and tau2 and I2 unless the effect is common."""
-        return ("mu",) if self.fit.model == "common" else tuple(_BOUNDS)
+        """What the model estimates: mu, and tau2 and I2 unless tau2 is known."""
+        known = self.fit.model == "common" or self.fit.options.tau2 is not None
+        return ("mu",) if known else tuple(_BOUNDS)
 
     def conf_int(
         self,
@@ -111,8 +112,8 @@ class BootstrapResult:
         level = self.level if level is None else level
         if quantity in _BOUNDS and quantity not in self.quantities:
             raise UnsupportedError(
-                f"a common-effect model has no bootstrap interval of {quantity}: it does not "
-                "estimate variation between studies, and parametric replicates have none"
+                f"{'a common-effect model' if self.fit.model == 'common' else 'a known tau2'} has "
+                f"no bootstrap interval of {quantity}: variation between studies is not estimated"
             )
         if quantity not in _BOUNDS:
             raise UnsupportedError(f"quantity={quantity!r}: expected mu, tau2 or I2")
