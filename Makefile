@@ -64,9 +64,10 @@ check-chapters: $(READY)
 		if [ -n "$$chapters" ]; then $(MAKE) --no-print-directory chapters CHAPTERS="$$chapters"; \
 		else echo "No chapter belongs to the change."; fi
 
-lint: $(READY) ## ruff: style and common mistakes
+lint: $(READY) ## ruff: style and common mistakes; workflows against their schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
