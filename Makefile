@@ -107,8 +107,8 @@ browser: $(READY) ## find Chromium, or install Debian's where that is possible
 bench: $(READY) ## time the engine, and metafor beside it where R has it
 	$(BIN)/python benchmarks/run.py
 
-refresh: $(READY) ## execute chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
-	$(BIN)/python book/_ext/chapters.py $(CHAPTERS)
+refresh: $(READY) ## store the outputs of chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
+	$(BIN)/python book/_ext/chapters.py $(if $(AGAIN),--again) $(CHAPTERS)
 
 # names are separated by blanks in make: a path with blanks goes to `python -m helpers report`
 report: $(READY) ## make a report of your own table (TABLE=my.csv, further options in OPTIONS="--group arm --out my-report")

@@ -93,10 +93,22 @@ def test_refreshing_an_unchanged_chapter_leaves_its_bytes(house):
     path = write_chapter(house, "print('a')\nprint('b')", "{'x': 1}")
     assert chapters.main([str(path)]) == 0
     first = path.read_bytes()
-    assert chapters.main([str(path)]) == 0
+    assert chapters.main([str(path), "--again"]) == 0
     assert path.read_bytes() == first
     stored = nbformat.read(path, as_version=4)
     assert stored.cells[1].outputs[0].text == "a\nb\n"
+
+
+def test_refresh_and_build_run_a_chapter_once_between_them(house, capsys):
+    path = write_chapter(house, "open('ran', 'a').write('x')")
+    chapters.executed([path])
+    assert chapters.main([str(path)]) == 0
+    assert (house / "book" / "ran").read_text() == "x"
+    assert nbformat.read(path, as_version=4).cells[1].outputs[0].data["text/plain"] == "1"
+    assert "All 1 chapters are unchanged" in capsys.readouterr().out
+    chapters.executed([path])
+    assert chapters.main([str(path), "--again"]) == 0
+    assert (house / "book" / "ran").read_text() == "xx"
 
 
 def test_an_edit_in_a_style_makes_every_page_anew(house):

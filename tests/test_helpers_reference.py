@@ -70,10 +70,11 @@ def test_a_function_under_a_decorator_is_a_function_with_its_arguments():
     assert all(kinds.get(name, "function") == "function" for name in wrapped)
 
 
-def test_no_page_shows_an_address_in_memory():
+def test_no_page_shows_an_address_in_memory_or_on_the_disk():
     for room in ROOMS:
         page = reference.room_page(room, "https://example.org/", lambda found, name: ())
         assert not re.search(r"0x[0-9a-f]{6,}", page), room.id
+        assert str(ROOT) not in page, f"{room.id}: a path of this machine"
     page = reference.room_page(ROOMS[10], "https://example.org/", lambda found, name: ())
     assert "{py:function} regression_definition(model)" in page
 

@@ -317,12 +317,14 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run chapters afresh and store their outputs in place; an unchanged chapter stays as it is."""
+    """Store the outputs of chapters in place, from the last build where it ran the same chapter."""
     parser = argparse.ArgumentParser(prog="make refresh", description=main.__doc__)
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; all when none is named")
-    paths = [p.resolve() for p in parser.parse_args(arguments).chapters] or chapter_paths()
+    parser.add_argument("--again", action="store_true", help="run them even if nothing changed")
+    given = parser.parse_args(arguments)
+    paths = [path.resolve() for path in given.chapters] or chapter_paths()
     try:
-        for path, notebook in executed(paths, fresh=True):
+        for path, notebook in executed(paths, fresh=given.again):
             text = dumps(notebook)
             if text != path.read_text(encoding="utf-8"):
                 path.write_text(text, encoding="utf-8")

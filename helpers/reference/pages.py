@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import helpers
 from helpers.prose import Sentence
 from helpers.reference.docstrings import Docstring, markdown, parse_docstring
 from helpers.reference.examples import Step, run_examples
@@ -158,6 +159,8 @@ def _members(entry: Entry, room: Room, run: Runner) -> Iterator[str] | list[str]
 def _data(entry: Entry) -> str:
     value = entry.found
     listed = isinstance(value, (tuple, list, set, frozenset, dict)) or hasattr(value, "keys")
+    if isinstance(value, Path):  # where the files lie on a reader's machine is for the reader
+        value = value.relative_to(Path(helpers.__file__).parents[1]).as_posix()
     names = ", ".join(f"`{one}`" for one in value) if listed else f"`{value!r}`"
     text = f"{'Names' if hasattr(value, 'keys') else 'Values'}: {names}." if listed else names
     module, _, last = entry.name.rpartition(".")

@@ -91,9 +91,10 @@ def test_page_names_no_foreign_resource(page_name):
     assert foreign == []
 
 
-def test_no_page_shows_an_address_in_memory(page_name):
-    shown = soup_of(page_name).find("article").get_text()
+def test_no_page_shows_an_address_in_memory_or_on_the_disk(page_name):
+    shown = soup_of(page_name).get_text()
     assert re.findall(r"\b0x[0-9a-f]{6,}", shown) == []
+    assert str(SITE.parents[1]) not in shown
 
 
 def test_no_script_or_style_loads_from_another_host():
