@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.batch_intervals import mu_limits, profile_mu_limits, symmetric_limits
+from helpers.batch_intervals import mu_limits, symmetric_limits
 from helpers.bias.null import simulate_null
 from helpers.distributions import logit
 from helpers.effects import get_measure
@@ -264,49 +264,58 @@ def back_transform_lab(
 
 
 def coverage_lab(
-    studies: Iterable[int] = (3, 4, 5, 7, 10, 15, 25, 40),
+    sizes: Iterable[int],
+    studies: Iterable[int] = (3, 5, 10, 20, 40),
     *,
-    tau: float = 0.4,
-    proportion: float = 0.2,
-    sizes: Iterable[int] = (30, 60, 120, 500),
-    replicates: int = 1000,
+    proportion: float = 0.07,
+    tau: float = 0.45,
+    replicates: int = 400,
     seed: int = 1,
 ) -> pd.DataFrame:
-    """How often three intervals hold the mean of the true effects.
+    """How often three intervals hold the mean logit of binomial studies.
 
-    Effects are drawn from the normal model that the intervals suppose, so that nothing but the
-    interval is on trial.
+    Events are drawn from binomial distributions with normal true logits, in studies whose sizes
+    are drawn from those of real cohorts. So what is on trial is the interval together with the
+    model behind it: the logits of few events, with their corrections, are no normal effects with
+    known variances.
 
     Parameters
     ----------
+    sizes : iterable of int
+        Patients of real cohorts, from which every study draws its size.
     studies : iterable of int
         Studies of a meta-analysis, two at least.
-    tau, proportion, sizes, replicates, seed
+    proportion, tau, replicates, seed
         The truth (`helpers.simulation.Scenario`), simulated meta-analyses, seed.
 
     Returns
     -------
     DataFrame
-        Columns `studies`, `curve` ("Wald", "Knapp-Hartung", "profile likelihood"), `value`
-        (coverage), `mcse`. The first two with REML, the last with maximum likelihood.
+        Columns `studies`, `curve` ("logits, Wald", "logits, Knapp-Hartung": random effects with
+        REML, corrected where there is no event; "binomial GLMM, t": k - 1 degrees of freedom),
+        `value` (coverage; a fit without convergence does not cover), `mcse`.
 
     Examples
     --------
-    >>> found = coverage_lab((5,), replicates=200).set_index("curve")["value"]
-    >>> bool(found["Wald"] < found["Knapp-Hartung"])
+    >>> found = coverage_lab([30, 60, 120], (5,), replicates=100).set_index("curve")["value"]
+    >>> bool(found["logits, Wald"] <= found["binomial GLMM, t"])
     True
     """
+    from helpers.pooling.glmm import fit_glmm
+
     _checked(replicates)
-    rows = []
+    drawn, rows = tuple(int(n) for n in sizes), []
     for k in studies:
-        truth = Scenario(int(k), proportion, tau, sizes=tuple(sizes), family="normal-normal")
+        truth = Scenario(int(k), proportion, tau, sizes=drawn)
         sample = simulate(truth, replicates, seed)
-        reml = fit_inverse_variance(sample.yi, sample.vi, method="REML")  # type: ignore[arg-type]
-        ml = fit_inverse_variance(sample.yi, sample.vi, method="ML")  # type: ignore[arg-type]
+        yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
+        reml = fit_inverse_variance(yi, vi, method="REML")
+        glmm = fit_glmm(sample.events, sample.n, quad_points=7)  # type: ignore[arg-type]
+        df = np.full(replicates, k - 1.0)
         limits = {
-            "Wald": mu_limits(reml, "wald", 0.95),
-            "Knapp-Hartung": mu_limits(reml, "knapp-hartung", 0.95),
-            "profile likelihood": profile_mu_limits(ml, 0.95, grid_points=24, rtol=1e-6),
+            "logits, Wald": mu_limits(reml, "wald", 0.95),
+            "logits, Knapp-Hartung": mu_limits(reml, "knapp-hartung", 0.95),
+            "binomial GLMM, t": symmetric_limits(glmm.beta[:, 0], glmm.se[:, 0], 0.95, df),
         }
         for name, (low, high) in limits.items():
             rows.append(_row(k, name, ((low <= truth.mu) & (truth.mu <= high)).astype(float)))
