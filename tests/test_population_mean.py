@@ -148,6 +148,8 @@ def test_at_the_boundary_delta_rests_on_mu_alone_and_profile_keeps_tau2_open():
     assert fit.mean_estimate == pytest.approx(fit.estimate, rel=1e-12)
     assert list(fit.mean_conf_int()) == pytest.approx(list(fit.ci), rel=1e-9)
     assert fit.mean_conf_int("profile").upper > fit.conf_int("profile").upper
+    told = next(c.message for c in fit.cautions if c.code == "boundary")
+    assert "delta method takes the variance as known" in told
 
 
 def test_intervals_hold_the_mean_about_as_often_as_they_say():
@@ -266,3 +268,10 @@ def test_a_given_variance_is_taken_as_known_also_with_one_study(events):
     half = stats.norm.ppf(0.975) * fit.se * slope / (2 * h)
     expected = expit(logit(by_quad(fit.mu, 0.3**0.5)) + np.array([-half, half]))
     assert list(fit.mean_conf_int()) == pytest.approx(list(expected), rel=1e-7)
+
+
+def test_without_events_there_is_no_second_number_beside_the_exact_limit():
+    fit = pool(events=[0, 0, 0], n=[40, 35, 20], model="glmm")
+    row = fit.row()
+    assert row["mean_estimate"] == row["estimate"] == 0.0
+    assert (row["mean_lower"], row["mean_upper"]) == (row["ci_lower"], row["ci_upper"])

@@ -14,6 +14,7 @@ from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
 from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.parts import Caution
+from helpers.pooling.population_mean import has_mean, mean_rule
 from helpers.pooling.tau2_intervals import q_is_too_small
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ def find_cautions(
             if k > 2
             else ""
         )
+        if has_mean(options.measure) and mean_rule(options.measure) != "median":
+            new += (
+                " The mean over studies is then the median, and its interval by the delta method "
+                "takes the variance as known."
+            )
         found.append(
             Caution(
                 "boundary",
