@@ -103,7 +103,7 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
             "Published: Wald-type test, own τ² in each group. Calibrated: share of data sets "
             "simulated without a difference whose published test is at least as extreme. "
             "One τ²: the published test with one τ²; LR: likelihood ratio of equal means with one "
-            "τ². REML: inverse variances, own τ². Holm: published p-values adjusted for their "
+            "τ². REML: inverse variances, own τ². Holm: calibrated p-values adjusted for their "
             "number."
         ],
         name="tests-between-groups",

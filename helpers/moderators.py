@@ -126,7 +126,7 @@ def subgroup_tests(
         test from data sets simulated without a difference), rejection (share of them in which the
         test rejects at 5 %), common (the test with one tau2), likelihood_ratio (of equal means,
         with one tau2), inverse_variance (Wald-type, REML with its own tau2 in each group), holm
-        (`separate` adjusted for the number of rows), zero_tau2 (groups whose tau2 is estimated as
+        (`calibrated` adjusted for the number of rows), zero_tau2 (groups whose tau2 is estimated as
         zero).
 
     Examples
@@ -158,7 +158,7 @@ def subgroup_tests(
             }
         )
     frame = pd.DataFrame(rows)
-    return frame.assign(holm=adjusted(frame["separate"]))
+    return frame.assign(holm=adjusted(frame["calibrated"]))
 
 
 def regression_overview(

@@ -45,7 +45,7 @@ def test_subgroup_tests_hold_the_published_test_and_its_alternatives() -> None:
         fits = published_subgroup(str(name)).groups.values()
         assert row["smallest"] == min(fit.k for fit in fits)
         assert row["zero_tau2"] == sum(fit.tau2 == 0 for fit in fits)
-    assert frame["holm"].tolist() == adjusted(frame["separate"])
+    assert frame["holm"].tolist() == adjusted(frame["calibrated"])
 
 
 def test_the_overview_permutes_the_published_models() -> None:
