@@ -114,7 +114,7 @@ class SubgroupResult:
         ...     model="glmm",
         ... )
         >>> round(result.test.p, 3), round(result.with_tau2("common").test.p, 3)
-        (0.633, 0.632)
+        (0.776, 0.622)
         """
         place = {label: i for i, label in enumerate(self.overall.data.labels)}
         members = {
