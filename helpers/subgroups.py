@@ -469,7 +469,7 @@ def _fit_common(
                 others = studies.only(inside, "group without a finite mean")
                 found |= _fit_common(others, rest, overall, options)
             else:
-                found |= {lv: fit_studies(studies.take(rows), options) for lv, rows in rest.items()}
+                found |= {lv: _fit_group(studies.take(rows), options) for lv, rows in rest.items()}
             return {lv: found[lv] for lv in members}
     if studies.k <= len(members):
         raise MetaAnalysisError(

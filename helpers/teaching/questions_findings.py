@@ -55,8 +55,8 @@ def subgroups() -> tuple[Question, ...]:
             ],
         ),
         question(
-            f"The test between the products gives {prose.p_value(products.p)} when it is calibrated "
-            "on simulated data without a difference. Is the product the cause?",
+            f"The test between the products gives {prose.p_value(products.p)} when calibrated on "
+            "simulated data without a difference. Is the product the cause?",
             right=(
                 "That does not follow: nobody drew lots for the product",
                 "Disease, year, setting and follow-up go with the product.",
