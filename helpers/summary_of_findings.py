@@ -265,7 +265,7 @@ def _judge_share(deaths: int, ci: Interval, whole: Finding) -> tuple[Judgement, 
 def _close(value: float, *thresholds: float) -> str:
     """Say that a number lies close to a threshold, so that a rating may hang on its last digit."""
     near = [t for t in thresholds if value > 0 and max(value / t, t / value) <= CLOSE]
-    return f" (close to the threshold of {prose.number(near[0], _digits(near[0]))})" if near else ""
+    return f", close to the threshold of {prose.number(near[0], _digits(near[0]))}" if near else ""
 
 
 def _digits(threshold: float) -> int:
