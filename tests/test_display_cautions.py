@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, norm
 
-from helpers import pool, pool_effects
+from helpers import meta_regression, pool, pool_effects
 from helpers.in_browser import analyse
 from helpers.pooling import PoolResult
 from helpers.pooling.tau2_intervals import is_empty
@@ -163,3 +163,10 @@ def test_a_variance_of_zero_says_what_it_does_to_the_prediction_interval(model: 
     assert "prediction interval" in message(fit, "boundary")
     two = pool(events=[10, 20], n=[100, 200], model=model)
     assert "prediction" not in message(two, "boundary")
+
+
+def test_a_regression_has_the_same_empty_set() -> None:
+    table = pd.DataFrame({"x": ALIKE[0], "n": ALIKE[1], "year": range(5), "study": range(5)})
+    fit = meta_regression(table, "year", events="x", n="n", study="study", model="random")
+    assert chi2.ppf(0.025, 3) > fit.QE
+    assert is_empty(fit.tau2_ci())

@@ -349,6 +349,12 @@ class RegressionResult:
             for ML, REML and (the only one) the GLMM.
         level : float, optional
             Default: the level of the fit.
+
+        Returns
+        -------
+        Interval
+            NaN limits where the Q-profile set is empty
+            (`helpers.pooling.tau2_intervals.is_empty`).
         """
         return views.tau2_interval(self, method, level)
 
