@@ -41,9 +41,22 @@ DEPENDENCIES = (
 )
 CORES = os.cpu_count() or 1
 WARM_FROM = 3  # chapters; for fewer, importing once for all costs more than it saves
-#: Seconds of the longest chapters, for the order of a first build; later ones know better.
-LONG = {"bayes": 14.0, "small_study_effects": 10.0}
-SHORT = 3.0  # any other chapter
+#: Seconds of the longest chapters, for order and forecast of a first build; later ones know better.
+LONG = {
+    "bayes": 20.0,
+    "gallery_more": 13.0,  # it comes early, and its corrections and reproduction serve others
+    "conventions": 8.0,
+    "multiverse": 8.0,
+    "small_study_effects": 7.0,
+    "method_menu": 6.0,
+    "labs": 6.0,
+    "your_own_table": 6.0,
+    "explore": 5.0,
+    "meta_regression": 5.0,
+    "index": 4.0,
+}
+SHORT = 2.0  # any other chapter
+PAGES = 40.0  # to read and write all pages
 PROCESSOR = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # make one processor act as another
 CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
@@ -188,9 +201,14 @@ class Durations:
         """Seconds of a chapter."""
         return self.known.get(path.stem, SHORT)
 
-    def keep(self, path: Path, seconds: float) -> None:
-        """Remember a run."""
-        self.known[path.stem] = round(seconds, 1)
+    @property
+    def pages(self) -> float:
+        """Seconds to read and write all pages."""
+        return self.known.get("(pages)", PAGES)
+
+    def keep(self, name: str, seconds: float) -> None:
+        """Remember a chapter or, as "(pages)", what comes after all chapters."""
+        self.known[name] = round(seconds, 1)
         self.path.write_text(json.dumps(self.known, indent=1, sort_keys=True), encoding="utf-8")
 
 
@@ -216,7 +234,7 @@ async def _run(todo: dict[Path, Path], kernels: WarmKernels | None) -> dict[Path
         partial = stored.with_suffix(".partial")
         partial.write_text(dumps(notebook), encoding="utf-8")
         partial.replace(stored)  # so that a run cut short leaves no half-written entry
-        durations.keep(path, seconds)
+        durations.keep(path.stem, seconds)
 
     paths = sorted(todo, key=lambda path: (-durations.of(path), path))
     runs = await asyncio.gather(*(one(p, todo[p]) for p in paths), return_exceptions=True)
@@ -272,6 +290,14 @@ def _run_all(app: Any) -> None:
     app.chapters = {}
     for path, notebook in executed(chapter_paths()):
         app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(notebook)
+    app.chapters_done = time.perf_counter()
+    print(f"Writing the pages; all of them take about {Durations().pages:.0f} s.", flush=True)
+
+
+def _time_pages(app: Any, error: Exception | None) -> None:
+    """Remember how long the pages took, where all of them were written."""
+    if error is None and app.builder.name == "html" and app.pages_read == len(app.env.found_docs):
+        Durations().keep("(pages)", time.perf_counter() - app.chapters_done)
 
 
 def static_hash() -> str:
@@ -281,6 +307,11 @@ def static_hash() -> str:
     for path in sorted(p for p in (*(BOOK / "_static").rglob("*"), *made) if p.is_file()):
         digest.update(path.relative_to(BOOK).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _count_pages(app: Any, env: Any, added: set[str], changed: set[str], _: set[str]) -> list[str]:
+    app.pages_read = len(added | changed)
+    return []
 
 
 def _outdated(app: Any, env: Any, *_: Any) -> list[str]:
@@ -309,7 +340,9 @@ def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("builder-inited", _run_all)
     app.connect("env-get-outdated", _outdated)
+    app.connect("env-get-outdated", _count_pages, priority=900)
     app.connect("source-read", _source_read)
+    app.connect("build-finished", _time_pages, priority=990)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
