@@ -18,9 +18,12 @@ PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
-export MPLBACKEND := agg
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+
+# figures become files in what is built or tested; a reader's notebook shows them (`make notebook`)
+book test check check-tests check-chapters unit chapters processors site bench refresh report: \
+	export MPLBACKEND := agg
 
 .PHONY: help book pdf test check check-tests check-chapters lint types unit chapters processors site audit browser bench refresh report notebook lock clean
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -34,6 +35,7 @@ __all__ = [
     "estimate",
     "facts",
     "interval",
+    "legal",
     "left_out",
     "level_text",
     "listing",
@@ -71,6 +73,21 @@ _BOXES = {
     "note": ("note", "Note"),
     "question": ("hint", "Question"),
 }
+
+
+#: Control characters and other code points that an XML document or a page cannot hold.
+_ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def legal(text: str) -> str:
+    r"""Replace the characters that pictures and pages cannot hold by the sign for such.
+
+    Examples
+    --------
+    >>> legal("A\x0b2019 é\n")
+    'A�2019 é\n'
+    """
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _decimal(value: Any, what: str) -> Decimal:
@@ -408,7 +425,8 @@ def interval(
     Parameters
     ----------
     bounds : pair of float
-        Lower and upper bound, such as ``fit.ci``.
+        Lower and upper bound, such as ``fit.ci``. A number (not a percentage) may be unbounded
+        above.
     level : float
         Coverage as a fraction; 0.95 is 95 %.
     unit : {"percent", "number", "per_1000"}
@@ -424,8 +442,13 @@ def interval(
     '95\u202f%\xa0CI 5.8 to 8.0\u202f%'
     >>> interval((-1.92, 0.4), unit="number", digits=2)
     '95\u202f%\xa0CI −1.92 to 0.40'
+    >>> interval((0.5, float("inf")), unit="number", digits=2)
+    '95\u202f%\xa0CI from 0.50, without an upper limit'
     """
     lower, upper = bounds
+    if unit == "number" and upper == math.inf:
+        least = _print(_decimal(lower, "interval()"), digits)
+        return f"{level_text(level)}{HARD}{name} from {least}, without an upper limit"
     low, high = _decimal(lower, "interval()"), _decimal(upper, "interval()")
     if low > high:
         raise MetaAnalysisError(f"interval() needs lower <= upper, not {lower!r} and {upper!r}")

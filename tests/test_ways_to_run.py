@@ -35,6 +35,26 @@ def test_binder_installs_the_pins_and_the_helpers():
     subprocess.run(["bash", "-n", script], check=True)
 
 
+def test_builds_draw_into_files_and_a_notebook_on_the_screen(tmp_path):
+    """Run the recipes with programs that print the backend which matplotlib would take."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("jupyter", "jupyter-book", "pytest", "python"):
+        program = programs / name
+        program.write_text('#!/bin/sh\necho "backend=${MPLBACKEND-none}"\n')
+        program.chmod(0o755)
+    (tmp_path / ".ready").touch()
+    free = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    found = {}
+    for target in ("notebook", "book", "unit", "chapters", "site", "refresh", "report TABLE=a.csv"):
+        command = ["make", "--no-print-directory", f"VENV={tmp_path}", *target.split()]
+        said = subprocess.run(command, cwd=ROOT, env=free, capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr
+        found[target] = set(re.findall(r"backend=(\w+)", said.stdout))
+    assert found.pop("notebook") == {"none"}
+    assert set(map(frozenset, found.values())) == {frozenset({"agg"})}
+
+
 def test_the_container_calls_a_target_that_exists():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     target = container["updateContentCommand"].removeprefix("make ")

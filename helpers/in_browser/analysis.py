@@ -71,15 +71,19 @@ def analyse(
     table = read_counts(content, study=study, events=events, n=n, file=file)
     fit = pool(events=table.events, n=table.n, study=table.study, **options)
     prediction = _defined(fit.prediction_interval)
-    tau2_ci = _defined(fit.tau2_ci)
+    tau2_ci, unbounded = _tau2_ci(fit)
     plain = fit.to_dict()
     plain["prediction_interval"] = None if prediction is None else list(prediction)
-    plain["tau2_ci"] = None if tau2_ci is None or is_empty(tau2_ci) else list(tau2_ci)
+    plain["tau2_ci"] = (
+        None
+        if tau2_ci is None or is_empty(tau2_ci)
+        else [v if _finite(v) else None for v in tau2_ci]
+    )
     methods = fit.methods()
     return {
         "fit": plain,
         "headline": _headline(fit),
-        "rows": _rows(fit, prediction, tau2_ci),
+        "rows": _rows(fit, prediction, tau2_ci, unbounded),
         "cautions": [c.message for c in fit.cautions],
         "methods": str(methods),
         "references": [r.doi for r in methods.references],
@@ -140,8 +144,16 @@ def _headline(fit: PoolResult) -> str:
     )
 
 
+def _tau2_ci(fit: PoolResult) -> tuple[Interval | None, str]:
+    """Return the interval of tau2, or None with what the data say of it, if anything."""
+    try:
+        return _defined(fit.tau2_ci), ""
+    except MetaAnalysisError as error:  # the data do not bound it: the rest is still a result
+        return None, str(error)
+
+
 def _rows(
-    fit: PoolResult, prediction: Interval | None, tau2_ci: Interval | None
+    fit: PoolResult, prediction: Interval | None, tau2_ci: Interval | None, unbounded: str
 ) -> list[tuple[str, str]]:
     """Names and printed values of the table of results."""
     level = prose.level_text(fit.level)
@@ -156,6 +168,8 @@ def _rows(
     elif tau2_ci is not None:
         upper = prose.number(tau2_ci.upper, 3) if _finite(tau2_ci.upper) else "no upper limit"
         tau2 += f" ({level} CI {prose.number(tau2_ci.lower, 3)} to {upper})"
+    if unbounded:
+        tau2 += f" (no {level} CI: {unbounded})"
     return [
         ("Studies", _studies(fit)),
         ("Events of patients", prose.share(fit.events or 0.0, fit.n or 1.0)),

@@ -117,7 +117,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
             _line(x(new[0]), y, x(new[1]), y, INK, width=5),
             _text(WIDTH, y + 4, prose.percent_range(new), anchor="end"),
         ]
-    return "".join([*out, "</svg>"])
+    return prose.legal("".join([*out, "</svg>"]))
 
 
 def _axis(largest: float) -> tuple[float, float]:

@@ -94,14 +94,15 @@ def bubble(
         figure, ax = plt.subplots(figsize=(width / 72, 430 / 72))
         top = 1 - (34 if groups else 14) / 430
         figure.subplots_adjust(left=62 / width, right=1 - 16 / width, bottom=50 / 430, top=top)
-    studies = fit.studies[fit.studies["included"]]
+    taken = fit.studies["included"].to_numpy()
+    studies, moderator = fit.studies[taken], fit.moderators[column][taken]
     proportion = get_measure(fit.measure).kind == "proportion"
     scale = 100.0 if proportion else 1.0
     levels = _levels(fit, column)
     ordered = levels is not None
-    across = levels if levels is not None else _grid(studies[column])
+    across = levels if levels is not None else _grid(moderator)
     lines = fit.predict({column: across})
-    x = _places(studies, column, levels)
+    x = _places(studies, moderator, levels)
     _bands(ax, lines, scale, across)
     y = studies["estimate"].to_numpy(dtype=float) * scale
     colours = _colours(studies.index, groups)
@@ -132,7 +133,7 @@ def bubble(
             title=f"{outcome} by {words}",
             alt=_alt(fit, lines, column, words, outcome, ordered=ordered, unit=proportion),
             caption=_caption(fit, words, ordered=ordered),
-            table=_table(studies, column, words, proportion=proportion),
+            table=_table(studies, moderator, words, proportion=proportion),
         ),
     )
     return ax
@@ -154,12 +155,14 @@ def _grid(values: pd.Series[Any]) -> list[float]:
     return [float(v) for v in np.linspace(numbers.min(), numbers.max(), GRID_POINTS)]
 
 
-def _places(studies: pd.DataFrame, column: str, levels: list[str] | None) -> np.ndarray:
+def _places(
+    studies: pd.DataFrame, moderator: pd.Series[Any], levels: list[str] | None
+) -> np.ndarray:
     """Across: the value, or the level with its studies side by side from small to large."""
     if levels is None:
-        return studies[column].to_numpy(dtype=float)
+        return moderator.to_numpy(dtype=float)
     places = np.empty(len(studies))
-    values = studies[column].astype(str).to_numpy()
+    values = moderator.astype(str).to_numpy()
     estimate = studies["estimate"].to_numpy(dtype=float)
     for i, level in enumerate(levels):
         rows = np.flatnonzero(values == level)
@@ -285,7 +288,7 @@ def _alt(
         ]
         body = f"Fitted means: {prose.listing(means)}."
     else:
-        values = fit.studies.loc[fit.studies["included"], column].astype(float)
+        values = fit.moderators[column][fit.studies["included"].to_numpy()].astype(float)
         first, last = (shown(float(lines["estimate"].iloc[i])) for i in (0, -1))
         body = (
             f"The fitted mean goes from {first} at {prose.number(values.min(), 1)} to {last} at "
@@ -313,23 +316,25 @@ def _caption(fit: RegressionResult, words: str, *, ordered: bool) -> str:
     )
 
 
-def _table(studies: pd.DataFrame, column: str, words: str, *, proportion: bool) -> Table:
+def _table(
+    studies: pd.DataFrame, moderator: pd.Series[Any], words: str, *, proportion: bool
+) -> Table:
     from helpers.tables import table
 
     kind = "percent" if proportion else "number"
-    columns = [column, *(c for c in ("events", "n") if c in studies), "estimate", "weight"]
-    shown = studies[columns].reset_index()
-    numeric = np.issubdtype(np.asarray(studies[column]).dtype, np.number)
-    if not numeric:
-        shown[column] = shown[column].astype(str)
+    counts = [name for name in ("events", "n") if name in studies]
+    shown = studies[[*counts, "estimate", "weight"]].reset_index()
+    numeric = np.issubdtype(np.asarray(moderator).dtype, np.number)
+    shown.insert(1, "moderator", list(moderator) if numeric else list(map(str, moderator)))
     unit = f",{prose.HARD}%"
     return table(
         shown,
         caption=f"Cohorts by {words}: the numbers behind the figure",
-        formats={"estimate": kind, "weight": "number1"} | ({column: "number1"} if numeric else {}),
+        formats={"estimate": kind, "weight": "number1"}
+        | ({"moderator": "number1"} if numeric else {}),
         labels={
             "study": "Cohort",
-            column: words[:1].upper() + words[1:],
+            "moderator": words[:1].upper() + words[1:],
             "estimate": f"Estimate{unit if proportion else ''}",
             "weight": f"Weight{unit}",
         },

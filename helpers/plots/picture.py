@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 from xml.etree import ElementTree
 
+from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.ids import slug
 from helpers.plots import style
@@ -233,8 +234,13 @@ def _as_table(behind: Table | pd.DataFrame | None, name: str, title: str) -> Tab
 
 
 def _svg(figure: Figure, name: str, title: str, alt: str, width: float, narrow: float) -> str:
+    from matplotlib.text import Text
+
     buffer = io.StringIO()
     with style.theme():
+        for words in figure.findobj(lambda artist: isinstance(artist, Text)):
+            assert isinstance(words, Text)
+            words.set_text(prose.legal(words.get_text()))
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     root = ElementTree.fromstring(buffer.getvalue())
     _clean(root)
@@ -256,7 +262,7 @@ def _svg(figure: Figure, name: str, title: str, alt: str, width: float, narrow: 
     )
     for tag, text in (("desc", alt), ("title", title)):
         element = ElementTree.Element(tag, {"id": f"{name}-{tag}"})
-        element.text = text
+        element.text = prose.legal(text)
         root.insert(0, element)
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 

@@ -2,7 +2,8 @@
 
 The formula language is formulaic's (Wilkinson and Rogers 1973, doi:10.2307/2346786): ``a + b``,
 ``a * b``, ``C(a, contr.treatment("base"))``, ``bs(x, df=4)``, ``log(x)``. Without an explicit
-contrast the first level in order (of the categories, or alphabetical) is the reference.
+contrast the first level in order (of the categories, or alphabetical) is the reference. A name in
+backquotes is a column of the table, whatever characters it has (see `quoted`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Design", "build_design", "design_of_rows", "required_columns"]
+__all__ = ["Design", "build_design", "columns_of", "design_of_rows", "quoted", "required_columns"]
 
 _DEPENDENT = 1e-9  # share of a column's length that must be new for full rank
 
@@ -50,6 +52,8 @@ class Design:
         Levels of each categorical column that was used.
     columns : tuple of str
         Columns of the table that the formula uses.
+    stands_for : dict of str to str
+        Identifier in `spec` -> column that the formula names in backquotes.
     """
 
     formula: str
@@ -60,6 +64,7 @@ class Design:
     spec: Any
     levels: dict[str, tuple[Any, ...]]
     columns: tuple[str, ...]
+    stands_for: dict[str, str] = field(default_factory=dict)
 
     @property
     def p(self) -> int:
@@ -75,29 +80,91 @@ class Design:
 
 def _right_side(formula: str) -> str:
     text = str(formula).strip()
-    if "~" in text:
-        left, text = text.split("~", 1)
-        if left.strip():
+    tilde = _QUOTED.sub(lambda m: "_" * len(m[0]), text).find("~")  # not one in a name
+    if tilde >= 0:
+        if text[:tilde].strip():
             raise MetaAnalysisError(
                 f"formula {formula!r}: only moderators are named, without a left-hand side"
             )
+        text = text[tilde + 1 :]
     if not text.strip():
         raise MetaAnalysisError("the formula is empty; '1' fits the intercept alone")
     return text.strip()
 
 
-def _message(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def quoted(column: str) -> str:
+    """Write the name of a column so that a formula takes it for nothing else.
+
+    Examples
+    --------
+    >>> quoted("1"), quoted("a`b")
+    ('`1`', '`a``b`')
+    """
+    return "`" + column.replace("`", "``") + "`"
+
+
+_QUOTED = re.compile(r"`((?:[^`]|``)*)`")
+# formulaic calls the constant so; a column of this name would silently take its place
+_CONSTANT = re.compile(_QUOTED.pattern + r"""|(?<![\w.`"'])Intercept(?![\w.`"'(])""")
+
+
+def _identified(formula: str, columns: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Put an identifier in the place of each column in backquotes.
+
+    formulaic takes some quoted names for syntax: `1` for the constant, `.` for all columns.
+
+    Returns
+    -------
+    text, stands_for
+        Right-hand side, and the column of each identifier in it.
+    """
+    known = tuple(columns)
+    text = str(formula)
+    if "Intercept" in known:
+        text = _CONSTANT.sub(lambda m: m[0] if m[0].startswith("`") else "`Intercept`", text)
+    names = list(dict.fromkeys(m.replace("``", "`") for m in _QUOTED.findall(text)))
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise MetaAnalysisError(_no_column(formula, missing, known))
+    stem = "column_"
+    while any(stem in one for one in (text, *known)):
+        stem += "_"
+    stands_for = {f"{stem}{place}": name for place, name in enumerate(names)}
+    found = {name: identifier for identifier, name in stands_for.items()}
+    text = _QUOTED.sub(lambda m: found[m[1].replace("``", "`")], text)
+    return _right_side(text), stands_for
+
+
+def _in_words(text: str, stands_for: dict[str, str]) -> str:
+    """Put the columns back: bare where they are a whole factor, else in backquotes."""
+    for identifier, name in stands_for.items():
+        bare = quoted(name) if name == "Intercept" else name
+        pieces = re.split(rf"((?:^|:){identifier}(?=$|:|\[))", text)
+        pieces[1::2] = [one.replace(identifier, bare) for one in pieces[1::2]]
+        pieces[::2] = [
+            quoted(name).join(re.split(rf"\b{identifier}\b", one)) for one in pieces[::2]
+        ]
+        text = "".join(pieces)
+    return text
+
+
+def _no_column(formula: str, missing: Iterable[str], columns: Iterable[str]) -> str:
+    return (
+        f"formula {formula!r}: no column {', '.join(map(repr, missing))}; "
+        f"the columns are {', '.join(columns)}"
+    )
+
+
+def _message(error: Exception, stands_for: dict[str, str]) -> str:
+    return _in_words(str(error).splitlines()[0], stands_for)
 
 
 def _names(expression: str) -> set[str]:
-    """Variables in a factor such as ``bs(x, df=4)`` or ``np.log(`time to event`)``."""
-    quoted = re.findall(r"`([^`]+)`", expression)
-    text = re.sub(r"`[^`]+`", "0", expression)
-    tree = ast.parse(text.strip().strip("{}"), mode="eval")
+    """Variables in a factor such as ``bs(x, df=4)`` or ``np.log(x)``."""
+    tree = ast.parse(expression.strip().strip("{}"), mode="eval")
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return set(quoted) | {
+    return {
         node.id
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and id(node) not in called | owners
@@ -126,9 +193,11 @@ def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
     from formulaic import Formula
     from formulaic.errors import FormulaicError
 
+    columns = [str(c) for c in data.columns]
+    text, stands_for = _identified(formula, columns)
     wanted: set[str] = set()
     try:
-        for term in Formula(_right_side(formula)):
+        for term in Formula(text):
             for factor in term.factors:
                 method = str(factor.eval_method.value)
                 if method == "lookup":
@@ -136,14 +205,24 @@ def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
                 elif method == "python":
                     wanted |= _names(str(factor.expr))
     except (FormulaicError, SyntaxError) as error:
-        raise MetaAnalysisError(f"formula {formula!r}: {_message(error)}") from None
-    missing = sorted(wanted - set(map(str, data.columns)))
+        raise MetaAnalysisError(f"formula {formula!r}: {_message(error, stands_for)}") from None
+    wanted = {stands_for.get(name, name) for name in wanted}
+    missing = sorted(wanted - set(columns))
     if missing:
+        raise MetaAnalysisError(_no_column(formula, missing, columns))
+    twice = sorted(name for name in wanted if columns.count(name) > 1)
+    if twice:
         raise MetaAnalysisError(
-            f"formula {formula!r}: no column {', '.join(map(repr, missing))}; "
-            f"the columns are {', '.join(map(str, data.columns))}"
+            f"formula {formula!r}: the table has several columns named "
+            f"{', '.join(map(repr, twice))}; rename them, so that it is clear which is meant"
         )
-    return tuple(str(c) for c in data.columns if str(c) in wanted)
+    return tuple(c for c in columns if c in wanted)
+
+
+def columns_of(data: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Columns of a table by their names as text, which need not be text in the table."""
+    place = {str(name): i for i, name in enumerate(data.columns)}
+    return data.iloc[:, [place[name] for name in names]].set_axis(list(names), axis=1)
 
 
 def build_design(
@@ -179,7 +258,8 @@ def build_design(
     from formulaic.errors import FormulaicError
 
     used = required_columns(formula, data)
-    table = data.loc[:, list(used)].reset_index(drop=True)
+    text, stands_for = _identified(formula, map(str, data.columns))
+    table = columns_of(data, used).reset_index(drop=True)
     levels: dict[str, tuple[Any, ...]] = {}
     _refuse_constant(formula, table, left_out)
     for column in used:
@@ -194,13 +274,14 @@ def build_design(
         import pandas as pd
 
         table = pd.DataFrame({"_": np.ones(len(data))})
+    table = table.assign(**{one: table[name] for one, name in stands_for.items()})
     try:
-        matrix = model_matrix(_right_side(formula), table, na_action="ignore", context=None)
+        matrix = model_matrix(text, table, na_action="ignore", context=None)
     except (FormulaicError, ValueError, TypeError) as error:
-        raise MetaAnalysisError(f"formula {formula!r}: {_message(error)}") from error
+        raise MetaAnalysisError(f"formula {formula!r}: {_message(error, stands_for)}") from error
     spec = matrix.model_spec
     x = np.asarray(matrix, dtype=float)
-    names = tuple(map(str, matrix.columns))
+    names = tuple(_in_words(str(name), stands_for) for name in matrix.columns)
     bad = np.argwhere(~np.isfinite(x))
     if bad.size:
         row, column_ = (int(i) for i in bad[0])
@@ -208,8 +289,9 @@ def build_design(
             f"formula {formula!r}: {names[column_]} of {labels[row]} is {x[row, column_]}; "
             "expected a finite number"
         )
-    terms = {str(term): tuple(map(int, at)) for term, at in spec.term_indices.items()}
-    intercept = terms.pop("1", ())
+    found = {str(term): tuple(map(int, at)) for term, at in spec.term_indices.items()}
+    intercept = found.pop("1", ())
+    terms = {_in_words(term, stands_for): at for term, at in found.items()}
     flat = [term for term, at in terms.items() if not at or (len(names) == 1 and not np.ptp(x))]
     if flat:
         raise MetaAnalysisError(
@@ -226,6 +308,7 @@ def build_design(
         spec,
         levels,
         used,
+        stands_for,
     )
 
 
@@ -294,7 +377,7 @@ def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
     absent = sorted(set(wanted) - set(map(str, data.columns)))
     if absent:
         raise MetaAnalysisError(f"new data: no column {', '.join(map(repr, absent))}")
-    table = data.reset_index(drop=True)
+    table = columns_of(data, wanted).reset_index(drop=True)
     for column, known in design.levels.items():
         strange = sorted({str(v) for v in table[column]} - {str(v) for v in known})
         if strange:
@@ -306,12 +389,13 @@ def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
         import pandas as pd
 
         table = pd.DataFrame({"_": np.ones(len(data))})
+    table = table.assign(**{one: table[name] for one, name in design.stands_for.items()})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DataMismatchWarning)
             matrix = design.spec.get_model_matrix(table, na_action="ignore", context=None)
     except (FormulaicError, DataMismatchWarning, ValueError, TypeError) as error:
-        raise MetaAnalysisError(f"new data: {_message(error)}") from error
+        raise MetaAnalysisError(f"new data: {_message(error, design.stands_for)}") from error
     x = np.asarray(matrix, dtype=float)
     bad = np.argwhere(~np.isfinite(x))
     if bad.size:

@@ -23,7 +23,7 @@ from helpers.pooling.options import (
 from helpers.pooling.parts import Caution
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 from helpers.regression.core import RegressionFit
-from helpers.regression.design import Design, build_design, required_columns
+from helpers.regression.design import Design, build_design, columns_of, required_columns
 from helpers.regression.parts import (
     cautions,
     cluster_robust,
@@ -229,7 +229,7 @@ def read_regression_data(
     import pandas as pd
 
     columns = required_columns(formula, data)
-    moderators = data.loc[:, list(columns)].set_axis(list(studies.labels), axis=0)
+    moderators = columns_of(data, columns).set_axis(list(studies.labels), axis=0)
     for column in columns:
         absent = moderators[column].isna().to_numpy()
         studies = studies.only(~absent, f"{column} missing")

@@ -88,8 +88,9 @@ def studies_frame(fit: RegressionResult) -> pd.DataFrame:
     whole = [name for name in ("events", "n") if name in table]
     table = table.astype(dict.fromkeys(whole, "Int64"))
     for name in fit.moderators.columns:
-        if name not in table:
-            table[name] = fit.moderators[name].array
+        # a moderator that is called like a column of every result
+        shown = f"{name} (moderator)" if name in table or name == "study" else name
+        table[shown] = fit.moderators[name].array
     return table
 
 

@@ -15,6 +15,7 @@ from helpers.pooling import PoolResult, pool
 from helpers.pooling.options import LEVEL, MEASURE
 from helpers.rates import pool_rates
 from helpers.regression import RegressionResult, meta_regression
+from helpers.regression.design import quoted
 from helpers.subgroups import SubgroupResult, subgroups
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _regression(
         raise UnsupportedError(f"{column!r} has the same value everywhere")
     return meta_regression(
         data,
-        column if column.isidentifier() else f"`{column}`",
+        quoted(column),
         **counts,
         measure=fit.measure,
         model=fit.model,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from helpers import plots
+from helpers import plots, prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import Picture
 from helpers.report.analysis import Analysis, NotComputed, Progress
@@ -57,6 +57,16 @@ def draw(
     named: dict[str, Any] = {"events_name": words.events_name, "n_name": words.n_name}
     named_forest = named | {"prediction": not analysis.one_sided}
     whole: Any = analysis.groups if _drawable(analysis) else fit
+    if analysis.groups is not None and whole is fit:
+        left = fit.k - analysis.groups.overall.k
+        reasons.append(
+            NotComputed(
+                "Groups in the forest plot",
+                f"{prose.counted(left, 'cohort')} of {prose.count(fit.k)} "
+                f"{'has' if left == 1 else 'have'} no group in column "
+                f"{analysis.columns.group!r}; the forest plot shows all cohorts, without groups",
+            )
+        )
     wanted: list[tuple[str, str, Callable[[], Axes]]] = [
         (
             "forest",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from helpers import prose
+from helpers.errors import MetaAnalysisError
 from helpers.evidence import read_cohorts
 from helpers.evidence.grid import Readable, is_frame, read_grid
 from helpers.plots import Picture
@@ -208,6 +210,7 @@ def report(
     }
     columns = Columns(study, events, n, roles["group"], roles["follow_up"], covariates)
     data = read_cohorts(table, study=study, events=events, n=n, **roles, numeric=covariates)
+    data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
     analysis = analyse(
         data, columns, measure=measure, model=model, level=level, seed=seed, progress=progress
     )
@@ -222,6 +225,27 @@ def report(
         source=source,
         sha256=checksum,
     )
+
+
+def _shown(labels: pd.Series[Any]) -> pd.Series[Any]:
+    """Replace what pictures and pages cannot hold in labels; a line of a figure is one line."""
+
+    def shown(label: Any) -> Any:
+        return (
+            prose.legal(" ".join(label.replace("\t", " ").splitlines()))
+            if isinstance(label, str)
+            else label
+        )
+
+    made = labels.map(shown, na_action="ignore")
+    if made.equals(labels):  # nothing to replace: a categorical keeps its type and order
+        return labels
+    if made.nunique() < labels.nunique():
+        raise MetaAnalysisError(
+            f"column {labels.name!r}: labels differ in line breaks or control characters alone; "
+            "give names that can be told apart on a page"
+        )
+    return made
 
 
 def _identified(table: Source) -> tuple[Source, str, str]:

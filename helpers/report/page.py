@@ -10,6 +10,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from helpers import prose
 from helpers.plots import style
 from helpers.version import __version__
 
@@ -114,7 +115,7 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
     links = "\n".join(f'<li><a href="#{part.name}">{escape(part.title)}</a></li>' for part in parts)
     body = "\n".join(part.html for part in parts)
     policy = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:"
-    return f"""<!doctype html>
+    html = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -150,3 +151,4 @@ cohorts were found, or whether they belong together.</p>
 </body>
 </html>
 """
+    return prose.legal(html)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers import prose, ties
 from helpers.effects import study_interval
-from helpers.errors import UnsupportedError
+from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots.forest_text import lower
 from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.population_mean import differs_from_median
@@ -37,6 +37,22 @@ def _prediction(fit: PoolResult) -> str | None:
         return prose.percent_range(fit.prediction_interval())
     except UnsupportedError:
         return None
+
+
+def _tau2_interval(fit: PoolResult) -> str:
+    try:
+        bounds = fit.tau2_ci()
+    except UnsupportedError:  # the model has no such interval
+        return ""
+    # the data do not bound the variance; the rest of the report stands
+    except MetaAnalysisError as error:
+        return f" (there is no {prose.level_text(fit.level)} CI: {error})"
+    if is_empty(bounds):
+        return (
+            "; its Q-profile interval is empty, because the cohorts are more alike than chance "
+            "lets expect"
+        )
+    return f" ({prose.interval(bounds, fit.level, unit='number', digits=3)})"
 
 
 def answer(analysis: Analysis, words: Words) -> str:
@@ -113,17 +129,7 @@ def heterogeneity(analysis: Analysis) -> str:
     if fit.model == "common":
         return text + "The chosen model supposes one rate for all."
     text += f"The variance between cohorts, τ², is {prose.number(fit.tau2, 3)}"
-    try:
-        limits = fit.tau2_ci()
-    except UnsupportedError:
-        text += "."
-    else:
-        text += (
-            "; its Q-profile interval is empty, because the cohorts are more alike than chance "
-            "lets expect."
-            if is_empty(limits)
-            else f" ({prose.interval(limits, fit.level, unit='number', digits=3)})."
-        )
+    text += f"{_tau2_interval(fit)}."
     expected = _prediction(fit)
     if expected is None:
         return text + " There are too few cohorts for a prediction interval."
@@ -151,7 +157,8 @@ def groups(analysis: Analysis) -> str:
 def regression(analysis: Analysis, column: str) -> str:
     """Say what one moderator does."""
     fit = analysis.regressions[column]
-    row = fit.coefficients.iloc[-1]
+    (place,) = fit.design.moderators  # one slope, and it is not the intercept
+    row = fit.coefficients.iloc[place]
     more = "higher" if row["estimate"] > 0 else "lower"
     text = (
         f"Over {prose.counted(fit.k, 'cohort')} that report it, one unit more of "

@@ -90,14 +90,15 @@ def models_table(analysis: Analysis, words: Words) -> Table:
 def groups_table(analysis: Analysis, words: Words) -> Table:
     """Print the subgroups."""
     assert analysis.groups is not None
-    shown = analysis.groups.summary_frame().reset_index()
+    shown = analysis.groups.summary_frame().rename_axis("group").reset_index()
     shown["ci"] = [_bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
     by = analysis.groups.by
     return tables.table(
-        shown[[by, "k", "events", "n", "estimate", "ci", "tau2", "I2"]],
+        shown[["group", "k", "events", "n", "estimate", "ci", "tau2", "I2"]],
         f"{words.outcome} by {by.replace('_', ' ')}",
         formats={"estimate": "percent", "tau2": "number3", "I2": "number1"},
         labels={
+            "group": by[:1].upper() + by[1:].replace("_", " "),
             "k": "Cohorts",
             "events": words.events_name,
             "n": words.n_name,
@@ -212,7 +213,9 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "studies": analysis.fit.studies.reset_index(),
     }
     if analysis.groups is not None:
-        made["groups"] = analysis.groups.summary_frame().reset_index()
+        frame, by = analysis.groups.summary_frame(), analysis.groups.by
+        name = by if by not in frame else f"{by} (group)"
+        made["groups"] = frame.rename_axis(name).reset_index()
     if analysis.regressions:
         made["meta_regression"] = pd.concat(
             [
