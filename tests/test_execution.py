@@ -99,6 +99,22 @@ def test_refreshing_an_unchanged_chapter_leaves_its_bytes(house):
     assert stored.cells[1].outputs[0].text == "a\nb\n"
 
 
+def test_shared_results_are_of_this_code_and_of_this_kind_of_processor(house, monkeypatch):
+    chapters.share_results("code")
+    made = chapters.SHARED / "result.pickle"
+    made.touch()
+    chapters.share_results("code")
+    assert made.exists()
+    state = os.environ[shared_results.STATE]
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    chapters.share_results("code")
+    assert not made.exists()
+    assert os.environ[shared_results.STATE] != state
+    made.touch()
+    chapters.share_results("other code")
+    assert not made.exists()
+
+
 def test_refresh_and_build_run_a_chapter_once_between_them(house, capsys):
     path = write_chapter(house, "open('ran', 'a').write('x')")
     chapters.executed([path])

@@ -39,7 +39,8 @@ def sources_hash(root: Path) -> str:
     commit = subprocess.run(
         ["git", "log", "-1", "--format=%H"], cwd=root, capture_output=True, text=True, check=False
     ).stdout  # pages carry the dates of commits; outside a repository there are none
-    digest = hashlib.sha256(f"{sys.version} {sys.prefix} {commit}".encode())
+    acts = [os.environ.get(name) for name in ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")]
+    digest = hashlib.sha256(f"{sys.version} {sys.prefix} {acts} {commit}".encode())
     for entry in _files(root):
         digest.update(f"\0{os.path.relpath(entry.path, root)}\0".encode())
         digest.update(hashlib.sha256(Path(entry.path).read_bytes()).digest())

@@ -85,22 +85,27 @@ def dependency_hash() -> str:
     return digest.hexdigest()
 
 
+def machine() -> list[str | None]:
+    """Give what the same code and data may meet otherwise: Python, and how the processor acts."""
+    return [".".join(map(str, sys.version_info[:2])), *map(os.environ.get, PROCESSOR)]
+
+
 def share_results(dependencies: str) -> None:
     """Let this process and those that it starts compute what chapters share once."""
     SHARED.mkdir(parents=True, exist_ok=True)
+    state = json.dumps([dependencies, machine()])
     mark = SHARED / "state"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != dependencies:
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != state:
         for old in SHARED.iterdir():
             old.unlink()
-        mark.write_text(dependencies, encoding="utf-8")
-    os.environ.update({shared_results.FOLDER: str(SHARED), shared_results.STATE: dependencies})
+        mark.write_text(state, encoding="utf-8")
+    os.environ.update({shared_results.FOLDER: str(SHARED), shared_results.STATE: state})
 
 
 def run_key(notebook: NotebookNode, dependencies: str) -> str:
     """Key of a run: the chapter's cells (their order, kind, tags and text) and the dependencies."""
     cells = [(c.cell_type, c.source, sorted(c.metadata.get("tags", []))) for c in notebook.cells]
-    acted = [os.environ.get(name) for name in PROCESSOR]
-    text = json.dumps([dependencies, sys.version_info[:2], acted, cells])
+    text = json.dumps([dependencies, machine(), cells])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
