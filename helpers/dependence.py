@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers import prose
 from helpers.effects import get_measure
 from helpers.errors import UnsupportedError
 from helpers.evidence import load_cohorts, load_sources
@@ -36,6 +37,7 @@ __all__ = [
     "Dependent",
     "clusters",
     "compare_dependence",
+    "contrast_sentences",
     "dependence_frame",
     "methods",
     "sharing_frame",
@@ -138,7 +140,9 @@ def clusters(shared: str, cohorts: pd.DataFrame | None = None) -> pd.Series[str]
     text = sources[column[shared]].astype(object)
     if shared == "country":
         text = text.map(_country, na_action="ignore")
-    own = sources["publication"].to_numpy(object)
+    # A cohort of the reader's own has no line among the sources: it stands alone.
+    own = sources["publication"].astype(object).to_numpy(object)
+    own = np.where(sources["publication"].isna().to_numpy(), frame["cohort"].astype(object), own)
     values = np.where(text.isna().to_numpy(), own, text.to_numpy(object))
     import pandas as pd
 
@@ -182,8 +186,9 @@ def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...
     Returns
     -------
     tuple of Dependent
-        For each quantity: independent cohorts (REML, t), then for each kind of
-        sharing the three-level model (t) and cluster-robust inference (CR2) on top of it.
+        For each quantity whose groups are in the table: independent cohorts (REML, t), then for
+        each kind of sharing the three-level model (t) and, on top of it, cluster-robust inference
+        (CR2).
 
     Examples
     --------
@@ -195,6 +200,8 @@ def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...
     found = []
     for quantity in ("pooled rate", *CONTRASTS):
         part, formula, term = _part(frame, quantity)
+        if formula != "1" and part[formula].nunique() < 2:
+            continue
         found.append(_naive(quantity, part, formula, term))
         for shared in SHARED:
             cluster = clusters(shared, part).tolist()
@@ -289,6 +296,40 @@ def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
             for row in listed
         ]
     )
+
+
+def contrast_sentences(frame: pd.DataFrame) -> str:
+    """Say which contrasts exclude no difference in every way of counting, in some, in none.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `dependence_frame` gives it.
+
+    Examples
+    --------
+    >>> contrast_sentences(dependence_frame())  # doctest: +ELLIPSIS
+    'In every way of counting, axi-cel against tisa-cel and cilta-cel against ide-cel exclude no...'
+    """
+    rows = frame[frame["quantity"] != "pooled rate"]
+    if rows.empty:
+        return "The table has no pair of groups to compare."
+    clear = ((rows["lower"] > 1) | (rows["upper"] < 1)).groupby(rows["quantity"], sort=False)
+    share = clear.mean()
+    kinds = {
+        "In every way of counting, {} exclude{} no difference": share[share == 1],
+        "in some ways and not in others, {} exclude{} no difference": share[
+            (share > 0) & (share < 1)
+        ],
+        "in no way of counting {} exclude{} no difference": share[share == 0],
+    }
+    said = [
+        text.format(prose.listing(found.index), "s" if len(found) == 1 else "")
+        for text, found in kinds.items()
+        if len(found)
+    ]
+    text = "; ".join(said) + "."
+    return text[:1].upper() + text[1:]
 
 
 def methods() -> Methods:

@@ -34,7 +34,39 @@ __all__ = [
     "lowest_coverage",
     "one_interval",
     "relative_variance",
+    "without_events",
 ]
+
+
+def without_events(data: pd.DataFrame, *, events: str, n: str) -> pd.DataFrame:
+    """Keep the studies in which nobody had the event.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row a study.
+    events, n : str
+        Its columns.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When every study has an event.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> without_events(load_cohorts(), events="nonrelapse_deaths", n="patients")["cohort"].tolist()
+    ['De Philippis 2024', 'Kato 2023']
+    """
+    found = data[(data[events] == 0) & (data[n] > 0)]
+    if found.empty:
+        raise MetaAnalysisError(
+            f"column {events!r}: no study of this table is without an event, so that there is none "
+            "to look at; add one with 0 to follow this part"
+        )
+    return found
+
 
 #: Intervals of one proportion: words -> (method of `study_interval`, measure of a Wald interval).
 INTERVALS: dict[str, tuple[str, str | None]] = {

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.errors import UnsupportedError
 from helpers.evidence import load_cohorts, load_published
+from helpers.evidence.tables import is_published
 from helpers.pooling import PoolResult, pool
 from helpers.regression import PermutationTest, RegressionResult, meta_regression
 from helpers.subgroups import SubgroupResult, subgroups
@@ -484,7 +485,7 @@ def published_permutation(
     >>> test is published_permutation("MM: product", draws=99), test.draws
     (True, 100)
     """
-    if data is None:
+    if data is None or is_published(data):
         return _permuted(name, formula, draws, seed)
     return published_regression(name, data, formula=formula).permutation_test(draws, seed=seed)
 

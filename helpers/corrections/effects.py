@@ -11,6 +11,7 @@ from helpers.arguments import level_of
 from helpers.corrections.apply import apply_corrections
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_corrections
+from helpers.evidence.tables import is_published
 from helpers.published_models import (
     ALL_COHORTS,
     published_analyses,
@@ -130,13 +131,15 @@ def _scenarios() -> dict[str, tuple[str, ...]]:
     return {AS_PUBLISHED: (), **single, FACTS: facts, EVERY: ids}
 
 
-@cache
-@shared_in_a_build
-def correction_effects(alpha: float = 0.05) -> CorrectionEffects:
+def correction_effects(
+    cohorts: pd.DataFrame | None = None, alpha: float = 0.05
+) -> CorrectionEffects:
     """Recompute the published analyses on the table as published and on each corrected one.
 
     Parameters
     ----------
+    cohorts : DataFrame, optional
+        The table to correct, with every cell that a correction replaces; the review's by default.
     alpha : float
         Level of significance for `CorrectionEffects.changed_conclusions`.
 
@@ -160,10 +163,22 @@ def correction_effects(alpha: float = 0.05) -> CorrectionEffects:
     >>> round(effects.estimate("all")["estimate"].item(), 4)
     0.0682
     """
+    alpha = level_of(alpha, "alpha")
+    if cohorts is None or is_published(cohorts):
+        return _of_the_review(alpha)
+    return _computed(cohorts, alpha)
+
+
+@cache
+@shared_in_a_build
+def _of_the_review(alpha: float) -> CorrectionEffects:
+    return _computed(load_cohorts(), alpha)
+
+
+def _computed(cohorts: pd.DataFrame, alpha: float) -> CorrectionEffects:
     import pandas as pd
 
-    alpha = level_of(alpha, "alpha")
-    cohorts, scenarios = load_cohorts(), _scenarios()
+    scenarios = _scenarios()
     estimates: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []
     once = _Once()

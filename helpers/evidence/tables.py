@@ -135,6 +135,17 @@ def _load(table: str) -> pd.DataFrame:
     return check(grid, columns, rules, strict=True)
 
 
+def is_published(cohorts: pd.DataFrame) -> bool:
+    """Say whether a table is that of the review, cell by cell, so that stored results are its own.
+
+    Examples
+    --------
+    >>> is_published(load_cohorts()), is_published(load_cohorts().head(3))
+    (True, False)
+    """
+    return cohorts.equals(load_cohorts())
+
+
 def load_cohorts() -> pd.DataFrame:
     """Load the 52 cohorts of the review: patients, nonrelapse deaths and what kind they are.
 

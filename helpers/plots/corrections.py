@@ -157,7 +157,7 @@ def _words(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame) -> None:
         if abs(top["shift"]) >= NAMED:
             edge = 100 * max(row["shift"], mine["shift"].max())
             ax.annotate(
-                f"most by {top['scenario']}", (edge, y), xytext=(10, 0),
+                f"most by {top['scenario'].replace('-', ' ')}", (edge, y), xytext=(10, 0),
                 textcoords="offset points", ha="left", va="center", size=style.size("small"),
                 color=style.QUIET.light,
             )  # fmt: skip
@@ -212,7 +212,8 @@ def _inside(rows: pd.DataFrame) -> str:
 def _caption(rows: pd.DataFrame, single: pd.DataFrame) -> str:
     top = single.iloc[ties.largest(single["shift"].abs())]
     return (
-        f"{_inside(rows)} The strongest single correction, {top['scenario']}, moves "
+        f"{_inside(rows)} The strongest single correction, "
+        f"{top['scenario'].replace('-', ' ')}, moves "
         f"{'all cohorts' if top['level'] == 'all' else top['level']} by {_points(top['shift'])}."
     )
 
