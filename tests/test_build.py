@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,11 @@ def test_the_extensions_that_are_called_safe_are_those_of_the_pins():
 
     found = {name: version(name.replace("_", "-")) for name in fast_build.SAFE}
     assert found == {"sphinx_multitoc_numbering": "0.1.3", "sphinx_external_toc": "1.1.0"}
+
+
+def test_no_entry_of_the_bibliography_stands_twice():
+    """The build refuses it, and so late that one hears of it sooner here."""
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    keys = re.findall(r"^@\w+\{([^,\s]+),", text, re.M)
+    assert len(keys) > 100
+    assert sorted(keys) == sorted(set(keys))
