@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +86,7 @@ class CalibratedTest:
 class _Setting:
     """All that the simulated data sets depend on; the key of the cache."""
 
-    groups: tuple[int, ...]  # studies in each
+    codes: tuple[int, ...]  # group of each study, in the order of the table
     size: tuple[float, ...] | None
     vi: tuple[float, ...] | None
     options: Options
@@ -135,14 +134,17 @@ def calibrated_test(
 def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
     fits = list(result.groups.values())
     overall = result.overall
-    counts = overall.data.events is not None
+    data = overall.data
+    counts = data.events is not None
+    group_of = {label: j for j, fit in enumerate(fits) for label in fit.data.labels}
+    # in the order of the table: the draws do not depend on the order of the groups
+    rows = [i for i in np.flatnonzero(data.included).tolist() if data.labels[i] in group_of]
 
     def joined(name: str) -> tuple[float, ...]:
-        parts = [getattr(fit.data, name)[fit.data.included] for fit in fits]
-        return tuple(np.concatenate(parts).tolist())
+        return tuple(getattr(data, name)[rows].tolist())
 
     return _Setting(
-        groups=tuple(fit.k for fit in fits),
+        codes=tuple(group_of[data.labels[i]] for i in rows),
         size=joined("size") if overall.data.size is not None else None,
         vi=None if counts else joined("vi"),
         options=overall.options,
@@ -161,8 +163,8 @@ def null_p_values(setting: _Setting) -> Array:
     NaN where a fit did not converge; 1 where fewer than two groups can be compared, because all
     others are without an event (or full).
     """
-    edges = np.cumsum((0, *setting.groups))
-    parts = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    codes = np.array(setting.codes)
+    parts = [np.flatnonzero(codes == j) for j in range(int(codes.max()) + 1)]
     if setting.options.method == "likelihood":
         mu, cov, sound = _likelihood(setting, _draw_counts(setting), parts)
     else:
@@ -186,7 +188,7 @@ def _draw_counts(setting: _Setting) -> Array:
 
 
 def _likelihood(
-    setting: _Setting, x: Array, parts: list[slice]
+    setting: _Setting, x: Array, parts: list[NDArray[np.intp]]
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Means (R, G), their covariances (R, G, G), and whether the fits converged (R,).
 
@@ -207,14 +209,14 @@ def _likelihood(
         return mu, cov, sound
     if not setting.shared:
         for j, part in enumerate(parts):
-            if part.stop - part.start == 1:
+            if part.size == 1:
                 continue
             fit = fit_glmm(x[:, part], n[part], family=family, quad_points=points)
             use = fit.converged & finite[:, j]
             mu[use, j], cov[use, j, j] = fit.beta[use, 0], fit.vcov[use, 0, 0]
             sound &= use | (fit.status == FitStatus.SEPARATION)
         return mu, cov, sound
-    design = np.repeat(np.eye(len(parts)), setting.groups, axis=0)
+    design = np.eye(len(parts))[list(setting.codes)]
     for pattern in np.unique(finite, axis=0):
         rows = (finite == pattern).all(axis=1)
         if pattern.sum() < 2:
@@ -248,7 +250,7 @@ def _effects(setting: _Setting, x: Array) -> tuple[Array, Array]:
 
 
 def _inverse_variance(
-    setting: _Setting, parts: list[slice]
+    setting: _Setting, parts: list[NDArray[np.intp]]
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Return the same as `_likelihood` by inverse variance."""
     options = setting.options
@@ -265,7 +267,7 @@ def _inverse_variance(
     method = options.tau2_method or "common"
     sound, shared = np.ones(len(y), dtype=bool), None
     if setting.shared:
-        design = np.repeat(np.eye(len(parts)), setting.groups, axis=0)
+        design = np.eye(len(parts))[list(setting.codes)]
         # a group without an effect leaves no joint fit
         whole = (c @ design > 0).all(axis=1) & (c.sum(axis=1) > len(parts))
         joint = fit_inverse_variance(y[whole], v[whole], c[whole], design, method=method)

@@ -37,6 +37,9 @@ def between_line(result: SubgroupResult) -> str:
     common = result.common_test() if result.tau2 == "separate" else None
     if common is not None:
         text += f"; with one τ² for all groups {prose.p_value(common.p)}"
+    gone = [name for name in result.groups if name not in result.compared]
+    if gone:
+        text += f" (without {prose.listing(gone)})"
     return text
 
 

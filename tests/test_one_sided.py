@@ -15,6 +15,7 @@ from helpers.errors import UnsupportedError
 from helpers.in_browser.analysis import analyse
 from helpers.pooling import pool
 from helpers.pooling.result import PoolResult
+from helpers.subgroup_words import between_line
 from helpers.subgroups import SubgroupResult, subgroups
 
 #: Limits for 0 of 75 and for 0 events in 75.5 of person-time, where 2.5 % is left for 0 events.
@@ -153,6 +154,7 @@ def test_a_group_without_events_is_left_out_of_the_test_and_named(options: dict[
     assert pytest.approx(rest.test.Q, rel=1e-9) == result.test.Q
     message = {c.code: c.message for c in result.cautions}["no-events-group"]
     assert message.startswith("a (no events): left out of the test")
+    assert between_line(result).endswith("(without a)")
     assert result.overall.events == sum(X)
     assert json.dumps(result.to_dict(), allow_nan=False)
     assert result.summary_frame().loc["a", "estimate"] == 0.0
