@@ -303,7 +303,7 @@ def _inconsistency(fit: PoolResult) -> Judgement:
     domain = "inconsistency"
     if fit.k < 2:
         return Judgement(domain, None, "one cohort cannot differ from another")
-    low, high = (_span(fit, tau2) for tau2 in _tau2_limits(fit))
+    low, high = (_span(fit, tau2) for tau2 in fit.tau2_ci())
     times = f"{prose.number(low, 1)} to {prose.number(high, 1)}" if np.isfinite(high) else ""
     allows = f"the interval of tau² allows {times or 'any number of'} times"
     if _levels(low) == 0 and low <= 1.0 and _levels(high) == 2:
@@ -314,14 +314,6 @@ def _inconsistency(fit: PoolResult) -> Judgement:
         f"of {prose.number(span, 1)}{_close(span, WIDE, VERY_WIDE)}; {allows}"
     )
     return Judgement(domain, _levels(span), reason)
-
-
-def _tau2_limits(fit: PoolResult) -> Interval:
-    """Profile limits of tau2; infinite above where the likelihood does not bound it."""
-    try:
-        return fit.tau2_ci()
-    except MetaAnalysisError:  # the profile never falls far enough: nothing bounds tau2
-        return Interval(0.0, float("inf"))
 
 
 def _indirectness(part: pd.DataFrame) -> Judgement:

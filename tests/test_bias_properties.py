@@ -251,6 +251,8 @@ def test_same_sizes_cannot_show_small_study_effects() -> None:
 def test_no_events_at_all_is_refused() -> None:
     x, n = [0.0] * 4, [10.0, 20, 30, 40]
     with pytest.raises(MetaAnalysisError, match="positive weight"):
+        peters(events=x, n=n, weights="events")
+    with pytest.raises(MetaAnalysisError, match="no study has events"):
         peters(events=x, n=n)
     with pytest.raises(MetaAnalysisError, match="no study has events"):
         macaskill(events=x, n=n)

@@ -67,8 +67,8 @@ def test_peters_and_macaskill_are_weighted_least_squares() -> None:
     logit = np.log(x / (n - x))
     share = x.sum() / n.sum()
     for test, predictor, weights in (
-        (peters(events=x, n=n), 1.0 / n, x * (n - x) / n),
-        (peters(events=x, n=n, weights="size"), 1.0 / n, n * share * (1 - share)),
+        (peters(events=x, n=n, weights="events"), 1.0 / n, x * (n - x) / n),
+        (peters(events=x, n=n), 1.0 / n, n * share * (1 - share)),
         (macaskill(events=x, n=n), n, n * share * (1 - share)),
     ):
         fit = sm.WLS(logit, sm.add_constant(predictor), weights=weights).fit()

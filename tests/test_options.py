@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from scipy import optimize, stats
 
 from helpers import pool, pool_effects
-from helpers.bias import egger
+from helpers.bayes import HalfCauchy, posterior
+from helpers.bias import egger, peters
 from helpers.effects import MEASURES, get_measure
-from helpers.errors import UnsupportedError
+from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.in_browser import analyse as analyse_in_browser
+from helpers.in_browser import analyse_json
 from helpers.multilevel import pool_multilevel
 from helpers.multiverse import multiverse
 from helpers.pooling import options as defaults
@@ -297,3 +300,56 @@ def test_a_level_in_single_precision_is_the_level_that_it_prints() -> None:
     fit = pool(events=EVENTS, n=N, level=np.float32(0.95))
     assert fit.level == 0.95
     assert fit.ci == pool(events=EVENTS, n=N).ci
+
+
+# --- thresholds and limits -----------------------------------------------------------------------
+
+
+def test_identical_effects_are_refused_alike_by_every_call() -> None:
+    """Differences of a billionth beside a standard error of 0.3 are rounding, in every call."""
+    y, v = [0.0, 1e-9, 2e-9], [0.1, 0.1, 0.1]
+    data = pd.DataFrame({"y": y, "v": v})
+    with pytest.raises(MetaAnalysisError, match="identical"):
+        pool_effects(y, v, ci_method="knapp-hartung")
+    with pytest.raises(MetaAnalysisError, match="perfectly"):
+        meta_regression(data, "1", yi="y", vi="v", test="knapp-hartung")
+
+
+def test_a_variance_without_an_upper_limit_has_the_limit_infinity_in_every_call() -> None:
+    """Two studies, one without events and one full: no tau2 is too large for them."""
+    data = pd.DataFrame({"study": ["a", "b"], "events": [1, 9], "n": [10, 10]})
+    columns = {"events": "events", "n": "n", "study": "study"}
+    alone = pool(data, **columns, level=0.999).tau2_ci()
+    fit = meta_regression(data, "1", **columns, level=0.999)
+    assert alone.upper == fit.tau2_ci().upper == np.inf
+    assert alone.lower == fit.tau2_ci().lower == 0.0
+    shown = json.loads(
+        analyse_json(json.dumps({"content": data.to_csv(index=False), "level": 0.999}))
+    )
+    assert shown["ok"]
+    assert shown["fit"]["tau2_ci"] == [0.0, None]
+    assert any("no upper limit" in str(row) for row in shown["rows"])
+
+
+def test_peters_weights_by_size_and_the_events_when_asked() -> None:
+    x, n = np.array(EVENTS, float), np.array(N, float)
+    logit = np.log(x / (n - x))
+    for weights, w in (({}, n), ({"weights": "events"}, x * (n - x) / n)):
+        root = np.sqrt(w)
+        design = np.column_stack([np.ones(n.size), 1 / n]) * root[:, None]
+        want = np.linalg.lstsq(design, root * logit, rcond=None)[0]
+        assert peters(events=x, n=n, **weights).bias == pytest.approx(want[1], rel=1e-9)
+
+
+def test_a_prior_that_the_data_contradict_is_named() -> None:
+    x, n = [1, 30, 2, 55, 0, 48, 3, 40, 58, 1, 50, 20], [60] * 12
+    post = posterior(events=x, n=n)
+    beyond = 2 * stats.norm.sf(post.tau.median / 0.5)
+    assert beyond < 0.05
+    (said,) = [c.message for c in post.cautions if c.code == "prior-data-conflict"]
+    assert f"{100 * beyond:.1f}" in said or "less than" in said
+    wide = posterior(events=x, n=n, tau_prior=HalfCauchy(2.5))
+    assert 2 / np.pi * np.arctan(2.5 / wide.tau.median) > 0.05
+    mild = posterior(events=EVENTS, n=N)
+    for calm in (wide, mild):
+        assert "prior-data-conflict" not in {c.code for c in calm.cautions}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers import prose
 from helpers.bayes.binomial import BinomialModel
 from helpers.bayes.engine import Model, Solution, solve
 from helpers.bayes.marginal import check_level
@@ -81,6 +82,12 @@ def posterior(
 
     Notes
     -----
+    The default prior of tau, half-normal with scale 0.5, is that recommended for log odds
+    *ratios* (Röver et al. 2021, doi:10.1002/jrsm.1475). Rates of single groups may differ more,
+    since no control group takes part of the differences away; a caution "prior-data-conflict"
+    says where the posterior lies far out in the prior (in the spirit of Evans and Moshonov 2006,
+    doi:10.1214/06-BA129).
+
     Model: ``y_i ~ N(theta_i, v_i)`` or ``x_i ~ Bin(n_i, expit theta_i)``, with
     ``theta_i ~ N(mu, tau^2)``. Given tau the normal model is integrated in closed form
     (Raudenbush & Bryk 1985, doi:10.3102/10769986010002075), the binomial one by quadrature over
@@ -188,7 +195,7 @@ def solve_studies(
         level=level,
         tolerance=tolerance,
         k=studies.k,
-        cautions=_cautions(studies, likelihood, solution),
+        cautions=_cautions(studies, likelihood, solution, tau_prior),
         data=studies,
         _size=size,
         _layer=solution.layer,
@@ -198,8 +205,33 @@ def solve_studies(
     )
 
 
-def _cautions(studies: StudyData, likelihood: str, solution: Solution) -> tuple[Caution, ...]:
+#: Prior probability of a tau beyond the posterior median below which prior and data conflict.
+CONFLICT = 0.05
+
+
+def _prior_beyond(prior: TauPrior, tau: float) -> float:
+    """Prior probability of a larger tau, by Gauss-Legendre quadrature below it."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    density = np.exp(prior.log_density(0.5 * tau * (nodes + 1.0)))
+    return max(0.0, 1.0 - 0.5 * tau * float(weights @ density))
+
+
+def _cautions(
+    studies: StudyData, likelihood: str, solution: Solution, prior: TauPrior
+) -> tuple[Caution, ...]:
     found: list[Caution] = []
+    median = float(solution.tau.quantile(0.5))
+    beyond = _prior_beyond(prior, median)
+    if beyond < CONFLICT:
+        share = prose.percent(beyond) if beyond >= 0.001 else f"less than {prose.percent(0.001)}"
+        found.append(
+            Caution(
+                "prior-data-conflict",
+                f"The {prior.label} prior gives a probability of {share} to values of tau above "
+                f"the posterior median, {median:.2f}: it pulls tau down, and intervals are too "
+                "narrow if it is wrong. Compare wider priors.",
+            )
+        )
     if studies.k < FEW_STUDIES:
         found.append(
             Caution(

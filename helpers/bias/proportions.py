@@ -27,7 +27,7 @@ def peters(
     events: Any = None,
     n: Any = None,
     study: Any = None,
-    weights: str = "events",
+    weights: str = "size",
     level: float | None = None,
 ) -> BiasTest:
     """Peters' test: logits against the inverse of the sample size.
@@ -37,11 +37,13 @@ def peters(
     effects, vi, events, n, study, level
         As in `egger`; counts are needed, and the effects are always logits (0.5 added where
         there are no events or only events).
-    weights : {"events", "size"}
-        "events": x(n - x)/n, which is what Peters' weights become for a single group. A cohort
-        without events has weight 0 and does not count in the degrees of freedom. "size":
-        n p(1 - p) with the overall proportion p, the variance under the null hypothesis of one
-        proportion; it does not depend on the cohort's own result.
+    weights : {"size", "events"}
+        "size": n p(1 - p) with the overall proportion p, the information under the null
+        hypothesis of one proportion. Peters and colleagues compare two groups and take the
+        totals over both, so that the weights do not depend on the difference that is tested; in
+        a single group only the size keeps that. "events": x(n - x)/n, their formula taken
+        literally. It depends on the cohort's own result; a cohort without events has weight 0
+        and does not count in the degrees of freedom.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def peters(
     --------
     >>> test = peters(events=[2, 5, 9, 12, 30], n=[20, 60, 90, 200, 400])
     >>> round(test.bias, 3), test.df
-    (10.048, 3.0)
+    (10.346, 3.0)
     """
     data = funnel_data(effects, vi, events=events, n=n, study=study, level=level)
     data = on_measure(data, "logit")

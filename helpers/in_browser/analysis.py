@@ -51,7 +51,8 @@ def analyse(
     -------
     dict
         ``fit``: `PoolResult.to_dict` with ``prediction_interval`` and ``tau2_ci`` (None where
-        they do not exist); ``headline``: the result in one sentence; ``rows``: pairs of name and
+        they do not exist, a limit of None where there is no bound); ``headline``: the result in
+        one sentence; ``rows``: pairs of name and
         printed value; ``cautions``; ``methods``; ``references``; ``svg``: the forest plot;
         ``csv``: the studies as a table; ``backend``: what computed the distribution functions.
 

@@ -25,6 +25,7 @@ from helpers.pooling.glmm_profile import LimitStatus, profile_ci_mu
 from helpers.pooling.intervals import (
     KNAPP_HARTUNG,
     knapp_hartung_se,
+    no_spread,
     single_knapp_hartung_se,
     wald_is_wider,
 )
@@ -239,7 +240,7 @@ def _no_spread(
 ) -> None:
     """Identical effects make a Knapp-Hartung interval a point: undefined, as in `pool`."""
     for i, c in zip(rows, cell, strict=True):
-        if out.se[i] <= 1e-7 * out.se_model[i]:
+        if no_spread(out.se[i] / out.se_model[i]):
             try:
                 single_knapp_hartung_se(take_fits(fit, np.array([c])), method, level)
             except MetaAnalysisError as error:

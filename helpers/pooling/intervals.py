@@ -37,6 +37,7 @@ __all__ = [
     "Interval",
     "henmi_copas_interval",
     "knapp_hartung_se",
+    "no_spread",
     "profile_height",
     "profile_mu_interval",
     "single_knapp_hartung_se",
@@ -117,6 +118,19 @@ def wald_is_wider(fit: InverseVarianceFit, level: float) -> NDArray[np.bool_]:
     return norm_ppf(upper) > t_ppf(upper, fit.df) * np.sqrt(fit.scale)
 
 
+def no_spread(ratio: float) -> bool:
+    """Whether rounding is all that is left of a Knapp-Hartung standard error.
+
+    `ratio` is that standard error over the model's, the square root of the scale factor.
+
+    Examples
+    --------
+    >>> no_spread(1e-9), no_spread(1e-6)
+    (True, False)
+    """
+    return ratio <= 1e-8
+
+
 def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> float:
     """Give the Knapp-Hartung standard error of a batch of one.
 
@@ -133,7 +147,7 @@ def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) 
     0.57735
     """
     se = float(knapp_hartung_se(fit, method, level)[0])
-    if se <= 1e-8 * float(fit.se[0]):
+    if no_spread(se / float(fit.se[0])):
         raise MetaAnalysisError(
             "all effects are identical, so that the Knapp-Hartung standard error is zero; use "
             "'knapp-hartung-max1' or 'wald'"

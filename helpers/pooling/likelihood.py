@@ -172,12 +172,14 @@ def glmm_profile(fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float) -
     Raises
     ------
     MetaAnalysisError
-        The profile does not fall enough on one side: the interval is unbounded.
+        The profile of mu does not fall enough on one side, or the GLMM did not converge. A
+        variance without an upper limit has the limit infinity, as in a meta-regression.
     """
     from helpers.pooling.glmm_profile import LimitStatus, profile_ci_mu, profile_ci_tau2
 
     found = (profile_ci_mu if parameter == "mu" else profile_ci_tau2)(fit, level)
-    if LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0]):
+    unbounded = LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0])
+    if unbounded and parameter == "mu":
         raise MetaAnalysisError(
             f"the profile likelihood of {parameter} does not bound it at level {level:g}: the "
             "data hold too little information"

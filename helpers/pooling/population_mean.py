@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helpers.arguments import level_of
 from helpers.distributions import chi2_isf, norm_cdf, norm_pdf
-from helpers.errors import UnsupportedError
+from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.intervals import Interval, symmetric_interval
 
 if TYPE_CHECKING:
@@ -304,6 +304,11 @@ def _profile(fit: PoolResult, level: float) -> Interval:
             f"and for tau2_method='ML', not {fit.tau2_method!r}"
         )
     bounds = fit.tau2_ci("profile", level=level)
+    if not np.isfinite(bounds.upper):
+        raise MetaAnalysisError(
+            f"the profile likelihood does not bound the between-study variance at level {level:g}, "
+            "and so not the mean over studies: the data hold too little information"
+        )
     drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
     section = _glmm_section(fit, drop) if fit.model == "glmm" else _normal_section(fit, drop)
     start, end = (float(np.sqrt(x)) for x in bounds)

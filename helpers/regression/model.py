@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from helpers.arguments import one_of
 from helpers.effects import get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling.intervals import KNAPP_HARTUNG
+from helpers.pooling.intervals import KNAPP_HARTUNG, no_spread
 from helpers.pooling.options import (
     EFFECT_MEASURE,
     LEVEL,
@@ -46,9 +46,6 @@ __all__ = ["TESTS", "meta_regression", "read_regression_data"]
 
 #: Tests of coefficients.
 TESTS: tuple[str, ...] = ("z", "t", "knapp-hartung", "knapp-hartung-max1")
-
-#: Knapp-Hartung factor (1 on average) below which only rounding is left of the residuals.
-PERFECT = 1e-20
 
 
 def meta_regression(
@@ -275,7 +272,7 @@ def _result(
     scale = float(fit.scale[0])
     factor = 1.0
     if test.startswith("knapp-hartung") and kind is None:
-        if scale < PERFECT and not test.endswith("max1"):
+        if no_spread(scale**0.5) and not test.endswith("max1"):
             raise MetaAnalysisError(
                 "the model fits the effects perfectly, which leaves Knapp-Hartung tests without "
                 "a variance; use test='knapp-hartung-max1', 't' or 'z'"

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 #: Name of a test here -> its name in `helpers.bias.simulate_null`; the last keeps its level.
 TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
     ("Egger (logit)", lambda fit: bias.egger(fit)),
-    ("Peters (weights from size)", lambda fit: bias.peters(fit, weights="size")),
+    ("Peters (weights from size)", lambda fit: bias.peters(fit)),
     ("Double arcsine", lambda fit: bias.arcsine_test(fit)),
 )
 

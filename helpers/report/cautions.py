@@ -15,6 +15,7 @@ __all__ = ["ADVICE", "ListedCaution", "cautions_of"]
 
 #: Code of a caution -> what to do about it.
 ADVICE: dict[str, str] = {
+    "prior-data-conflict": "Show the result under wider priors beside it.",
     "boundary": "Do not write that the cohorts agree; give the interval of the variance.",
     "correlated-by-construction": "Use the test on the double arcsine scale and its calibrated p.",
     "double-arcsine": "Prefer the logit or the plain arcsine.",
