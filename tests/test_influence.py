@@ -21,7 +21,7 @@ from helpers.resampling import bootstrap, permutation_test
 
 MODELS: dict[str, dict[str, Any]] = {
     **{method: {"tau2_method": method, "ci_method": "wald"} for method in TAU2_METHODS},
-    "t": {"ci_method": "t"},
+    "t": {"model": "random", "ci_method": "t"},
     "Knapp-Hartung": {"ci_method": "knapp-hartung"},
     "Knapp-Hartung max1": {"ci_method": "knapp-hartung-max1"},
     "Knapp-Hartung wider": {"ci_method": "knapp-hartung-wider"},
@@ -31,7 +31,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "Henmi-Copas": {"model": "common", "ci_method": "henmi-copas"},
     "common rate": {"model": "common", "method": "likelihood"},
     "common rate, profile": {"model": "common", "method": "likelihood", "ci_method": "profile"},
-    "GLMM": {"model": "glmm"},
+    "GLMM": {"model": "glmm", "ci_method": "wald"},
     "GLMM, t": {"model": "glmm", "ci_method": "t"},
     "GLMM, profile": {"model": "glmm", "ci_method": "profile"},
     "Laplace": {"model": "glmm", "quad_points": 1},

@@ -47,7 +47,7 @@ DIAGNOSTICS = {
 
 def fitted(rows: Any = slice(None), **options: Any) -> PoolResult:
     x, n = counts()
-    return pool(events=x[rows], n=n[rows], **options)
+    return pool(events=x[rows], n=n[rows], **{"model": "random", **options})
 
 
 def kind_of(name: str) -> str:

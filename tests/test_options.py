@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -353,3 +355,17 @@ def test_a_prior_that_the_data_contradict_is_named() -> None:
     mild = posterior(events=EVENTS, n=N)
     for calm in (wide, mild):
         assert "prior-data-conflict" not in {c.code for c in calm.cautions}
+
+
+def test_the_page_in_the_browser_offers_the_defaults_first() -> None:
+    """A select without a chosen option starts with its first one."""
+    page = (Path(__file__).parents[1] / "book" / "_ext" / "engine" / "form.html").read_text()
+    first = dict(re.findall(r'<select name="(\w+)">\s*<option value="([^"]+)"', page))
+    fit = pool(events=EVENTS, n=N)
+    assert first == {
+        "model": fit.model,
+        "measure": fit.measure,
+        "tau2_method": pool(events=EVENTS, n=N, model="random").tau2_method,
+        "level": str(fit.level),
+    }
+    assert "selected" not in page

@@ -25,8 +25,8 @@ from helpers.resampling.bootstrap import BOOTSTRAP_METHODS, _draw
 from helpers.resampling.sign_flips import _score_statistics, _signs
 
 MODELS: dict[str, dict[str, Any]] = {
-    "REML": {"ci_method": "wald"},
-    "Knapp-Hartung": {},
+    "REML": {"model": "random", "ci_method": "wald"},
+    "Knapp-Hartung": {"model": "random"},
     "DL": {"tau2_method": "DL"},
     "common": {"model": "common"},
     "common rate": {"model": "common", "method": "likelihood"},
@@ -320,7 +320,7 @@ def test_the_null_is_read_on_the_scale_of_the_measure() -> None:
     x, t = counts()
     for measure in ("log-rate", "sqrt-rate", "freeman-tukey-rate"):
         test = permutation_test(
-            pool(events=x[:8], time=t[:8], measure=measure), 0.07, conf_int=False
+            pool(events=x[:8], time=t[:8], measure=measure, model="random"), 0.07, conf_int=False
         )
         assert test.null == pytest.approx(0.07, rel=1e-9)
     for measure in ("raw", "log", "arcsine", "double-arcsine"):
