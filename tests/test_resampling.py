@@ -37,7 +37,7 @@ KINDS = ("parametric", "nonparametric")
 
 def cohorts(k: int = 10, **options: Any) -> PoolResult:
     x, n = counts()
-    return pool(events=x[:k], n=n[:k], **options)
+    return pool(events=x[:k], n=n[:k], **{"model": "random", **options})
 
 
 # --- bootstrap -----------------------------------------------------------------------------
