@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from helpers.bayes.priors import Flat, HalfNormal, MuPrior, TauPrior
 from helpers.bayes.result import Posterior
 from helpers.effects import effective_size, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling.options import ADD, EFFECT_MEASURE, FEW_STUDIES, LEVEL, MEASURE
+from helpers.pooling.options import ADD, EFFECT_MEASURE, FEW_STUDIES, LEVEL, MEASURE, RATE_MEASURE
 from helpers.pooling.result import Caution, PoolResult
 from helpers.pooling.studies import StudyData, from_counts, from_effects
 
@@ -30,6 +30,7 @@ def posterior(
     *,
     events: Any = None,
     n: Any = None,
+    time: Any = None,
     yi: Any = None,
     vi: Any = None,
     study: Any = None,
@@ -48,6 +49,9 @@ def posterior(
         Table that holds the columns named below, or a fit whose studies are used again.
     events, n : str or array_like
         Events and patients.
+    time : str or array_like
+        Person-time instead of patients: a posterior of rates, by the normal likelihood of
+        transformed rates.
     yi, vi : str or array_like
         Effects and their sampling variances, instead of counts.
     study : str or array_like, optional
@@ -57,7 +61,8 @@ def posterior(
         "binomial" for counts (and for GLMM fits), "normal" for effects (and other fits).
     measure : str, optional
         Scale of the normal likelihood, one of `helpers.effects.MEASURES` (default "logit" for
-        counts, "effect" for effects). The binomial likelihood is defined for "logit".
+        counts, "log-rate" for counts with time, "effect" for effects). The
+        binomial likelihood is defined for "logit".
     tau_prior : HalfNormal, HalfCauchy, Uniform or LogNormal, optional
         Prior for the between-study standard deviation; default ``HalfNormal(0.5)``.
     mu_prior : Flat or Normal, optional
@@ -104,35 +109,57 @@ def posterior(
     >>> print(f"{post.probability_above(0.05):.3f}, error below {post.tolerance:g}")
     0.911, error below 1e-08
     """
+    _check_prior("tau_prior", tau_prior, get_args(TauPrior))
+    _check_prior("mu_prior", mu_prior, get_args(MuPrior))
     tau_prior = HalfNormal(0.5) if tau_prior is None else tau_prior
     mu_prior = Flat() if mu_prior is None else mu_prior
     if not (np.isfinite(tolerance) and 1e-13 < tolerance < 1e-2):
         raise MetaAnalysisError(f"tolerance={tolerance!r}: expected a number from 1e-13 to 0.01")
-    given = {"events": events, "n": n, "yi": yi, "vi": vi, "study": study}
+    given = {"events": events, "n": n, "time": time, "yi": yi, "vi": vi, "study": study}
     if isinstance(data, PoolResult):
         named = [name for name, value in given.items() if value is not None]
         if named or measure is not None:
             extra = ", ".join(named) or "measure"
             raise UnsupportedError(f"a fit brings its own studies and measure: leave out {extra}")
         if likelihood is None:
-            likelihood = "binomial" if data.model == "glmm" else "normal"
+            exact = data.model == "glmm" and data.time is None
+            likelihood = "binomial" if exact else "normal"
         measure, studies = data.measure, data.data
+        if data.time is not None and studies.events is not None:
+            # a Poisson GLMM keeps studies that have no finite log rate without a correction
+            counted = from_counts(
+                None, studies.events, studies.size, studies.labels, get_measure(measure),
+                add=ADD, to=None, needs_effect=True,
+            )  # fmt: skip
+            studies = counted.only(studies.included, "left out of the fit")
         _check_likelihood(likelihood, measure, counts=studies.events is not None)
     else:
-        counts = events is not None or n is not None
+        counts = events is not None or n is not None or time is not None
         if counts == (yi is not None or vi is not None):
             raise UnsupportedError("give either counts (events and n) or effects (yi and vi)")
-        if (events is None) != (n is None) or (yi is None) != (vi is None):
-            raise UnsupportedError("events go with n, and yi goes with vi")
-        likelihood = likelihood or ("binomial" if counts else "normal")
-        measure = measure or (MEASURE if counts else EFFECT_MEASURE)
+        if n is not None and time is not None:
+            raise UnsupportedError("give n (patients) for proportions or time for rates, not both")
+        if (events is None) != (n is None and time is None) or (yi is None) != (vi is None):
+            raise UnsupportedError("events go with n or time, and yi goes with vi")
+        likelihood = likelihood or ("binomial" if counts and time is None else "normal")
+        usual = MEASURE if time is None else RATE_MEASURE
+        measure = measure or (usual if counts else EFFECT_MEASURE)
         _check_likelihood(likelihood, measure, counts=counts)
         scale = get_measure(measure)
         if counts:
-            if scale.kind != "proportion":
-                raise UnsupportedError(f"measure={measure!r} is no proportion of n patients")
+            if scale.kind != ("proportion" if time is None else "rate"):
+                what = "proportion of n patients" if time is None else "rate of events over time"
+                raise UnsupportedError(f"measure={measure!r} is no {what}")
+            size = n if time is None else time
             studies = from_counts(
-                data, events, n, study, scale, add=ADD, to=None, needs_effect=likelihood == "normal"
+                data,
+                events,
+                size,
+                study,
+                scale,
+                add=ADD,
+                to=None,
+                needs_effect=likelihood == "normal",
             )
         else:
             if scale.needs_size:
@@ -141,6 +168,15 @@ def posterior(
     return solve_studies(
         studies, likelihood, measure, tau_prior, mu_prior, check_level(level), tolerance
     )
+
+
+def _check_prior(name: str, prior: object, kinds: tuple[type, ...]) -> None:
+    if prior is not None and not isinstance(prior, kinds):
+        *others, last = (kind.__name__ for kind in kinds)
+        raise UnsupportedError(
+            f"{name}={prior!r}: expected a prior of helpers.bayes, one of "
+            f"{', '.join(others)} or {last}, such as {name}={kinds[0]()!r}"
+        )
 
 
 def _check_likelihood(likelihood: str, measure: str, *, counts: bool) -> None:

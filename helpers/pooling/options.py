@@ -48,6 +48,7 @@ __all__ = [
     "MEASURE",
     "MODELS",
     "QUAD_POINTS",
+    "RATE_MEASURE",
     "TAU2_METHOD",
     "check_option",
     "default_ci_method",
@@ -73,6 +74,8 @@ BACK_TRANSFORM = "harmonic-mean"
 TAU2_METHOD = "REML"
 #: Measure of effects that are given as they are.
 EFFECT_MEASURE = "effect"
+#: Scale of events over person-time.
+RATE_MEASURE = "log-rate"
 
 #: Words that each option knows.
 _WORDS: Mapping[str, tuple[str, ...]] = {

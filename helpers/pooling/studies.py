@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["StudyData", "from_counts", "from_effects", "read_columns"]
+__all__ = ["LARGEST", "StudyData", "from_counts", "from_effects", "read_columns"]
 
 _SHOWN = 20
+#: Squares and products of a few effects and weights up to this size are finite numbers.
+LARGEST = 1e75
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ def read_columns(
     names: dict[str, str] = {}
     for argument, value in {**given, "study": study}.items():
         if value is None:
+            if argument in ("events", "yi", "vi"):
+                problems.append(f"{argument} is missing: expected a column name or values")
             continue
         names[argument] = argument
         if isinstance(value, str):
@@ -137,9 +141,10 @@ def read_columns(
             else:
                 raw[argument] = data[value]
         else:
-            raw[argument] = value
+            raw[argument] = _one_per_study(value, argument, problems)
     if problems:
         raise MetaAnalysisError("; ".join(problems))
+    _refuse_other_rows(raw, names)
     lengths = {argument: _length(value) for argument, value in raw.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{names[a]} has {n}" for a, n in lengths.items())
@@ -151,6 +156,60 @@ def read_columns(
     if problems:
         raise MetaAnalysisError(_join(problems))
     return values, labels, names
+
+
+def _one_per_study(value: Any, name: str, problems: list[str]) -> Any:
+    """Values in one dimension, with None for what is masked; a problem for anything else."""
+    expected = "expected one value per study (a list, an array, a Series or a column name)"
+    if isinstance(value, Iterator):
+        value = list(value)
+    if isinstance(value, (Mapping, Set)) and not hasattr(value, "dtype"):
+        problems.append(f"{name} is a {type(value).__name__}; {expected}")
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        value = (
+            [
+                None if hidden else v
+                for v, hidden in zip(
+                    np.asarray(value, dtype=object).ravel(),
+                    np.ma.getmaskarray(value).ravel(),
+                    strict=True,
+                )
+            ]
+            if value.ndim == 1
+            else value.data
+        )
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        try:
+            shape = np.asarray(value, dtype=object).shape
+        except ValueError:  # rows of different shapes: not one value each either
+            shape = (len(value), "?")
+    if len(shape) > 1:
+        listed = " x ".join(map(str, shape))
+        problems.append(f"{name} has {len(shape)} dimensions ({listed}); {expected}")
+    return value
+
+
+def _refuse_other_rows(raw: dict[str, Any], names: dict[str, str]) -> None:
+    """Refuse Series whose indexes differ: by position, rows of different studies would be paired.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Naming the two arguments and the first row that differs.
+    """
+    indexed = [(a, v.index) for a, v in raw.items() if hasattr(v, "index") and hasattr(v, "iloc")]
+    for argument, index in indexed[1:]:
+        first, reference = indexed[0]
+        if len(index) == len(reference) and not index.equals(reference):
+            row = next(i for i, (a, b) in enumerate(zip(reference, index, strict=True)) if a != b)
+            raise MetaAnalysisError(
+                f"{names[first]} and {names[argument]} are Series with different indexes: row "
+                f"{row + 1} is {reference[row]!r} in one and {index[row]!r} in the other. Align "
+                f"them ({argument}.reindex({first}.index)), or give arrays (.to_numpy()) if they "
+                "belong together by position"
+            )
 
 
 def _length(value: Any) -> int:
@@ -196,6 +255,8 @@ def _numbers(values: Any, name: str, labels: tuple[str, ...], problems: list[str
             out[i] = float(value)
         except (TypeError, ValueError):
             problems.append(f"{labels[i]}, {name}: {value!r} is not a number")
+        except OverflowError:
+            problems.append(f"{labels[i]}, {name}: the number is too large to compute with")
     return out
 
 
@@ -311,6 +372,11 @@ def from_effects(
     _check(np.isinf(y), y, names["yi"], "a finite effect", labels, problems)
     bad_v = ~missing_v & ~(np.isfinite(v) & (v > 0))
     _check(bad_v, v, names["vi"], "a positive variance", labels, problems)
+    unit = f"a size from {1 / LARGEST:g} to {LARGEST:g}; change the unit"
+    large = np.isfinite(y) & (np.abs(y) > LARGEST)
+    _check(large, y, names["yi"], unit, labels, problems)
+    beyond = ~missing_v & ~bad_v & ((v > LARGEST) | (v < 1 / LARGEST))
+    _check(beyond, v, names["vi"], unit, labels, problems)
     n = values.get("n")
     if n is not None:
         bad_n = ~(np.isfinite(n) & (n > 0))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from helpers.pooling.options import (
     resolve,
 )
 from helpers.pooling.parts import Caution
-from helpers.pooling.studies import StudyData, from_counts, from_effects
+from helpers.pooling.studies import LARGEST, StudyData, from_counts, from_effects
 from helpers.regression.core import RegressionFit
 from helpers.regression.design import Design, build_design, columns_of, required_columns
 from helpers.regression.parts import (
@@ -212,6 +214,37 @@ def _check_choices(
         raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
 
 
+def _check_moderator(values: pd.Series[Any], column: str) -> None:
+    """Refuse what is neither a number nor the name of a group, with its study."""
+    if values.dtype.kind in "biu" or str(values.dtype) in ("category", "string", "str"):
+        return
+    for study, value in values.items():
+        found = type(value).__name__
+        if value is None or found in ("NAType", "NaTType"):
+            continue
+        if isinstance(value, (str, bool, np.bool_)):
+            continue
+        if isinstance(value, (Real, Decimal)):
+            if np.isnan(plain := _float(value)) or abs(plain) <= LARGEST:
+                continue
+            raise MetaAnalysisError(
+                f"{study}, column {column!r}: {value!s:.20} is too large to compute with; expected "
+                f"a number up to {LARGEST:g}"
+            )
+        hint = "; give a number instead, such as the year" if hasattr(value, "year") else ""
+        raise MetaAnalysisError(
+            f"{study}, column {column!r}: {value!r} is a {found}; expected a number or the name "
+            f"of a group{hint}"
+        )
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
 def read_regression_data(
     data: pd.DataFrame, formula: str, studies: StudyData, cluster: Any
 ) -> tuple[StudyData, pd.DataFrame, Design, tuple[Any, ...] | None]:
@@ -228,6 +261,7 @@ def read_regression_data(
     columns = required_columns(formula, data)
     moderators = columns_of(data, columns).set_axis(list(studies.labels), axis=0)
     for column in columns:
+        _check_moderator(moderators[column], column)
         absent = moderators[column].isna().to_numpy()
         studies = studies.only(~absent, f"{column} missing")
     codes = None

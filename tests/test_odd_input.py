@@ -1,0 +1,146 @@
+"""Odd input is a result or one clear error that names what and where; never a raw error."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import meta_regression, pool, pool_effects
+from helpers.bayes import HalfNormal, posterior
+from helpers.errors import MetaAnalysisError
+
+EVENTS, N = [3, 5, 7], [40, 60, 70]
+CALLS = {
+    "pool": ("events", lambda v: pool(events=v, n=N, model="random")),
+    "pool_effects": ("vi", lambda v: pool_effects([0.1, 0.2, 0.3], v)),
+    "posterior": ("events", lambda v: posterior(events=v, n=N)),
+}
+REFUSED = {
+    "two dimensions": np.ones((3, 2)),
+    "nested lists": [[1, 2], [3, 4], [5, 6]],
+    "one list in a list": [3, [5], 7],
+    "lists of different lengths": [[1], [2, 3], [4]],
+    "a frame": pd.DataFrame({"a": [3, 5, 7], "b": [3, 5, 7]}),
+    "words": ["3", "five", "7"],
+    "dates": [datetime.date(2020, 1, 1)] * 3,
+    "a column of dates": pd.Series(pd.to_datetime(["2020-01-01"] * 3)),
+    "durations": pd.to_timedelta([1, 2, 3]),
+    "a huge integer": [3, 10**400, 7],
+    "infinity": [3, np.inf, 7],
+    "truth values": [True, False, True],
+    "complex": [3 + 1j, 5, 7],
+    "objects": np.array([3, {}, 7], dtype=object),
+    "a mapping": {"a": 3, "b": 5, "c": 7},
+    "a set": {3, 5, 7},
+    "nothing": None,
+    "no study": [],
+}
+
+
+@pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("argument", "call"), CALLS.values(), ids=CALLS)
+def test_what_cannot_be_used_is_refused_by_name(argument, call, value):
+    with pytest.raises(MetaAnalysisError) as raised:
+        call(value)
+    if value is not None and len(value):
+        assert argument in str(raised.value)
+
+
+def test_what_is_masked_is_missing():
+    fit = pool(events=np.ma.masked_array(EVENTS, [0, 1, 0]), n=N, model="random")
+    assert fit.k == 2
+    assert fit.estimate == pool(events=[3, 7], n=[40, 70], model="random").estimate
+
+
+def test_numbers_of_any_kind_are_numbers():
+    plain = pool(events=EVENTS, n=N, model="random").estimate
+    for value in (iter(EVENTS), tuple(EVENTS), map(Fraction, EVENTS), np.array(EVENTS, "u1")):
+        assert pool(events=value, n=N, model="random").estimate == plain
+
+
+def test_series_with_different_indexes_are_not_paired_by_position():
+    events = pd.Series(EVENTS, index=["a", "b", "c"])
+    n = pd.Series(N[::-1], index=["c", "b", "a"])
+    for call in (
+        lambda: pool(events=events, n=n, model="random"),
+        lambda: posterior(events=events, n=n),
+        lambda: pool_effects(events / 10, n / 100),
+    ):
+        with pytest.raises(MetaAnalysisError, match="row 1 is 'a' in one and 'c' in the other"):
+            call()
+    aligned = pool(events=events, n=n.reindex(events.index), model="random")
+    assert aligned.estimate == pool(events=EVENTS, n=N, model="random").estimate
+    assert pool(events=events.to_numpy(), n=n.to_numpy(), model="random").k == 3
+
+
+@pytest.mark.parametrize("vi", [1e-300, 1e-320, 1e308])
+def test_a_variance_that_no_computer_can_square_is_refused_by_study(vi):
+    with pytest.raises(MetaAnalysisError, match="Study 2, vi"):
+        pool_effects([0.1, 0.2, 0.3], [0.1, vi, 0.1])
+
+
+@pytest.mark.parametrize("yi", [1e308, -1e200])
+def test_an_effect_that_no_computer_can_square_is_refused_by_study(yi):
+    with pytest.raises(MetaAnalysisError, match="Study 2, yi"):
+        pool_effects([0.1, yi, 0.3], [0.1, 0.1, 0.1])
+
+
+def test_a_prior_by_its_name_is_refused_with_the_priors_that_exist():
+    with pytest.raises(MetaAnalysisError, match=r"HalfCauchy.*HalfNormal\(scale=0\.5\)"):
+        posterior(events=EVENTS, n=N, tau_prior="half-normal")
+    with pytest.raises(MetaAnalysisError, match="mu_prior=0: expected a prior"):
+        posterior(events=EVENTS, n=N, mu_prior=0)
+
+
+def test_a_posterior_of_rates_is_that_of_their_logarithms():
+    events, time = np.array([3, 8, 6, 2]), np.array([40.0, 60.5, 90.0, 51.5])
+    made = posterior(events=events, time=time)
+    # the posterior by brute force: log rates with variance 1/events, tau half-normal, mu flat
+    y, v = np.log(events / time), 1 / events
+    tau = np.linspace(0, 4, 801)[:, None, None]
+    mu = np.linspace(-6, 1, 1401)[None, :, None]
+    s = v + tau**2
+    log = (-0.5 * np.log(s) - 0.5 * (y - mu) ** 2 / s).sum(axis=2) - 0.5 * (tau[..., 0] / 0.5) ** 2
+    weight = np.exp(log - log.max())
+    weight[0] *= 0.5  # trapezoidal rule
+    density = weight.sum(axis=0) / weight.sum()
+    mean = (mu[0, :, 0] * density).sum()
+    median = np.interp(0.5, density.cumsum() - 0.5 * density, mu[0, :, 0])
+    assert made.mu.mean == pytest.approx(mean, abs=2e-4)
+    assert made.estimate == pytest.approx(np.exp(median), rel=1e-3)
+    fit = pool(events=events, time=time, measure="log-rate", model="glmm")
+    assert posterior(fit, tau_prior=HalfNormal(0.5)).estimate == made.estimate
+    zero = pool(events=[0, 8, 6], time=[40, 60, 90], measure="log-rate", model="glmm")
+    assert posterior(zero).k == 3
+
+
+VALUES = st.one_of(
+    st.integers(-3, 60), st.none(), st.booleans(), st.floats(), st.text(max_size=3),
+    st.just(pd.NA), st.just(pd.NaT), st.just(10**400), st.complex_numbers(), st.binary(max_size=2),
+    st.datetimes(), st.lists(st.integers(), max_size=2), st.just({}),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(VALUES, min_size=1, max_size=4), st.sampled_from([list, tuple, pd.Series, iter]))
+def test_anything_is_a_result_or_a_clear_error(values, kind):
+    k = len(values)
+    table = pd.DataFrame({"e": [3, 5, 7, 2], "n": [40, 60, 70, 30]}).iloc[:k]
+    for call in (
+        lambda v: pool(events=v, n=[60] * k, model="random"),
+        lambda v: pool_effects(v, [0.1] * k),
+        lambda v: pool_effects([0.1 * i for i in range(k)], v),
+        lambda v: meta_regression(
+            table.assign(x=list(v)), "x", events="e", n="n", model="random", test="z"
+        ),
+    ):
+        shaped = pd.Series(values, dtype=object) if kind is pd.Series else kind(values)
+        with contextlib.suppress(MetaAnalysisError):  # any other error or warning fails the test
+            call(shaped)
