@@ -474,12 +474,16 @@ def between(lower: float, upper: float, digits: int = 1) -> str:
 def percent_range(bounds: Sequence[float], digits: int = 1) -> str:
     r"""Print two fractions as a range of percentages, without the level of an interval.
 
+    Two that print alike are one value.
+
     Examples
     --------
-    >>> percent_range((0.0270, 0.1619))
-    '2.7 to 16.2\u202f%'
+    >>> percent_range((0.0270, 0.1619)), percent_range((0.0741, 0.0744))
+    ('2.7 to 16.2\u202f%', '7.4\u202f%')
     """
     lower, upper = bounds
+    if percent(lower, digits) == percent(upper, digits):
+        return percent(upper, digits)
     return f"{number(100 * lower, digits)} to {percent(upper, digits)}"
 
 

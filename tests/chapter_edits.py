@@ -209,7 +209,7 @@ FAULTS = {
     "an empty interval": re.compile(r"\b(\d+\.\d+) to \1\b(?!\d)"),
     "one of many": re.compile(r"(?<![\d.,])(?:1|one) (?:cohorts|studies|deaths|patients)\b", re.I),
     "many of one": re.compile(
-        r"(?<![\d.,])(?!1\b)(?:\d[\d,]*|two|three|no) (?:cohort|patient)\b(?![\u2019'-])"
+        r"(?<![\d.,])(?!1\b)(?:\d[\d,]*|two|three) (?:cohort|patient)\b(?![\u2019'-])"
     ),
     "no as a number": re.compile(r"\bNo of (?:the )?\d|\bno of\b"),
     "two prepositions": re.compile(
