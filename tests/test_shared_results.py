@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from helpers import load_cohorts, shared_results
-from helpers.corrections import correction_effects
+from helpers.corrections import effects
 from helpers.moderators import subgroup_rows
 from helpers.multiverse.claims import claims_frame
 from helpers.reproduction import claims, reproduction
@@ -105,7 +105,7 @@ def test_processes_that_ask_at_once_compute_once(build):
 
 
 @pytest.mark.parametrize(
-    "function", [correction_effects, reproduction, claims, claims_frame, subgroup_rows]
+    "function", [effects._of_the_review, reproduction, claims, claims_frame, subgroup_rows]
 )
 def test_the_dear_results_of_the_review_are_shared(function):
     inner = getattr(function, "__wrapped__", None)

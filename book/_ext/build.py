@@ -93,7 +93,11 @@ def main() -> int:
 
     options = ["--config", f"{ROOT}/_config.yml", "--toc", f"{ROOT}/_toc.yml"]
     options += ["--path-output", str(ROOT), "-W", "-n", "--keep-going"]
-    jupyter_book(["build", str(ROOT / "book"), *options], standalone_mode=False)
+    try:
+        jupyter_book(["build", str(ROOT / "book"), *options], standalone_mode=False)
+    except RuntimeError as error:  # Sphinx has said what and where
+        print(error, file=sys.stderr)
+        return 1
     keep(ROOT, sources)
     print(f"Built in {time.perf_counter() - start:.0f} s.")
     return 0
