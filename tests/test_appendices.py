@@ -40,6 +40,7 @@ NO_MENU = {
     "helpers.measures.INTERVALS": "names of the chapter for STUDY_INTERVALS",
     "helpers.multiverse.claim_choices.METHODS": "columns of a grid",
     "helpers.multiverse.claim_choices.NAMES": "words for columns of a grid",
+    "helpers.multiverse.claims.HEADLINES": "claims of the book, shown on its front page",
     "helpers.pooling.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
     "helpers.pooling.references.REFERENCES": "sources",
     "helpers.regression.references.SOURCES": "sources",
