@@ -155,9 +155,9 @@ def test_changed_conclusions_are_those_that_cross_the_level(effects):
     assert (
         np.sign(changed["p"] - effects.alpha) == -np.sign(changed["p_as_published"] - effects.alpha)
     ).all()
-    assert correction_effects(1e-12).changed_conclusions().empty
+    assert correction_effects(alpha=1e-12).changed_conclusions().empty
     with pytest.raises(MetaAnalysisError, match="alpha"):
-        correction_effects(0.0)
+        correction_effects(alpha=0.0)
     with pytest.raises(MetaAnalysisError, match="no estimate"):
         effects.estimate("none")
 
