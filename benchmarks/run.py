@@ -203,7 +203,7 @@ def peak():  # of this program alone; getrusage would count the process that sta
 k = int(sys.argv[1])
 rng = np.random.default_rng(1)
 x = rng.binomial(80, 0.08, k)
-fit = pool(events=x, n=np.full(k, 80), ci_method="wald")
+fit = pool(events=x, n=np.full(k, 80), model="random", ci_method="wald")
 before = peak()
 result = gosh(fit, min_size=2)
 print(len(result), before, peak())
