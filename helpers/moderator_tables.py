@@ -192,6 +192,9 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
             "factor": "p of its factor",
             "omnibus": "p of all factors",
         },
-        notes=[f"{row.variant}: {row.reason.removesuffix('.')}." for row in lost.itertuples()],
+        notes=[
+            f"{variant}: {str(reason).removesuffix('.')}."
+            for variant, reason in lost[["variant", "reason"]].to_numpy()
+        ],
         name=name,
     )

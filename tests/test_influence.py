@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_values import counts, load
@@ -146,8 +147,22 @@ def test_nothing_is_wrong_in_silence(given_: tuple[list[int], list[int]], name: 
             leave_one_out(fit)
         return
     table = leave_one_out(fit)
-    sound = table[table["converged"]]
-    assert (table["note"] == "").to_numpy().tolist() == table["converged"].tolist()
+    exact = np.isinf(table["mu"])
+    assert (table["note"] == "").tolist() == (table["converged"] & ~exact).tolist()
+    assert table.loc[exact, "converged"].all()
+    for at in np.flatnonzero(exact):
+        x, n = (sum(column[:at] + column[at + 1 :]) for column in given_)
+        assert x in (0, n)
+        low = scipy.stats.beta.ppf(0.025, x, n - x + 1) if x else 0.0
+        high = scipy.stats.beta.ppf(0.975, x + 1, n - x) if x < n else 1.0
+        limits = table[["estimate", "ci_lower", "ci_upper"]].iloc[at]
+        assert limits.tolist() == pytest.approx([x / n, low, high], abs=1e-12)
+    if fit.one_sided:
+        for ask in (influence, baujat):
+            with pytest.raises(UnsupportedError, match="is not defined where"):
+                ask(fit)
+        return
+    sound = table[table["converged"] & ~exact]
     numbers = sound.drop(columns=["converged", "note"]).to_numpy(dtype=float)
     assert np.isfinite(numbers).all()
     assert (sound["ci_lower"] <= sound["estimate"]).all()

@@ -13,6 +13,7 @@ import scipy.stats
 from helpers import plots, prose, tables
 from helpers.errors import UnsupportedError
 from helpers.in_browser.analysis import analyse
+from helpers.multiverse import multiverse
 from helpers.pooling import pool
 from helpers.pooling.result import PoolResult
 from helpers.subgroup_words import between_line
@@ -209,3 +210,80 @@ def test_a_group_whose_studies_lack_what_is_needed_is_named() -> None:
     )
     assert list(result.groups) == ["a", "b"]
     assert "c: no study" in {c.code: c.message for c in result.cautions}["left-out-group"]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("full", [False, True])
+def test_a_multiverse_without_events_is_none_with_the_exact_limit(k: int, full: bool) -> None:
+    n = [30, 45, 60][:k]
+    for model, options in (("common", {"method": "likelihood"}), ("glmm", {})):
+        made = multiverse(
+            None,
+            {"ci_method": ["wald", "profile"]},
+            events=n if full else [0] * k,
+            n=n,
+            model=model,
+            **options,
+        )
+        frame = made.frame
+        assert set(frame["status"]) == {"ok"}
+        upper = 1 - 0.025 ** (1 / sum(n))
+        expected = [1.0, 1 - upper, 1.0] if full else [0.0, 0.0, upper]
+        for row in frame[["estimate", "ci_lower", "ci_upper"]].to_numpy():
+            assert row == pytest.approx(expected, abs=1e-12)
+        assert np.isinf(frame["mu"]).all()
+        assert frame[["se", "prediction_lower"]].isna().all(axis=None)
+        assert (frame["k"] == k).all()
+        assert json.dumps(made.to_dict(), allow_nan=False)
+        assert made.share("ci_upper < 0.5").count == (0 if full else len(frame))
+
+
+def test_a_multiverse_of_rates_without_events_has_the_limit_of_a_poisson_count() -> None:
+    made = multiverse(
+        None, {"level of all": {"kept": None}}, events=[0, 0], time=[30, 45.5], measure="log-rate"
+    )
+    row = made.frame.iloc[0]
+    assert [row["estimate"], row["ci_upper"]] == pytest.approx([0.0, UPPER_RATE])
+
+
+@pytest.mark.parametrize("tau2", ["separate", "common"])
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([0, 0, 0, 5, 6, 7], "a: no study has an event"),
+        ([5, 6, 7, 0, 0, 0], "b: no study has an event"),
+        ([0, 0, 0, 0, 0, 0], "a: no study has an event"),
+        ([30, 40, 50, 5, 6, 7], "a: every patient has an event"),
+    ],
+)
+def test_no_difference_from_a_group_without_a_finite_mean(
+    tau2: str, events: list[int], words: str
+) -> None:
+    made = multiverse(
+        None,
+        {"group_tau2": [tau2], "ci_method": ["wald", "t", None]},
+        events=events,
+        n=[30, 40, 50, 44, 55, 66],
+        model="glmm",
+        contrast={"by": list("aaabbb"), "levels": ("a", "b")},
+    )
+    frame = made.frame
+    assert set(frame["status"]) == {"undefined"}
+    assert frame["reason"].str.startswith(words).all()
+    assert frame[["difference", "se", "p"]].isna().all(axis=None)
+
+
+def test_groups_whose_effects_are_alike_have_no_knapp_hartung_test() -> None:
+    made = multiverse(
+        None,
+        {"ci_method": ["knapp-hartung", "knapp-hartung-max1", "wald"]},
+        events=[0] * 6,
+        n=[30] * 6,
+        measure="arcsine",
+        group_tau2="common",
+        contrast={"by": list("aaabbb"), "levels": ("a", "b")},
+    )
+    frame = made.frame
+    assert frame["status"].tolist() == ["undefined", "ok", "ok"]
+    assert "Knapp-Hartung standard error is zero" in frame["reason"].iloc[0]
+    assert frame["difference"].iloc[1:].tolist() == [0.0, 0.0]

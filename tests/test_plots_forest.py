@@ -281,7 +281,10 @@ def test_a_forest_of_groups_has_one_diamond_a_group_at_its_interval(by_entity, c
     note = note_of(ax)
     for name, fit in by_setting.groups.items():
         assert f"{name} {prose.estimate(fit)}" in note.alt
-    assert prose.p_value(by_setting.test.p) in note.caption
+    # the test of each grouping is in the picture, in the line under its groups
+    drawn = " ".join(text.get_text() for text in ax.texts)
+    for result in (by_entity, by_setting):
+        assert prose.p_value(result.test.p) in drawn
 
 
 def test_a_forest_of_groups_refuses_results_of_other_studies(by_entity, cohorts):

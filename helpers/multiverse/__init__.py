@@ -217,7 +217,7 @@ def _back(est: Estimates, options: list[dict[str, Any]]) -> Any:
     def display(values: Array) -> Array:
         out = np.full(len(options), np.nan)
         for j, (name,) in enumerate(measures):
-            mine = (of == j) & np.isfinite(values)
+            mine = (of == j) & ~np.isnan(values)  # an infinite logit is none or all
             out[mine] = get_measure(name).inverse(values[mine], size[mine])
         return out
 
@@ -255,11 +255,12 @@ def _prediction(est: Estimates, options: list[dict[str, Any]], level: float) -> 
     model = np.array([o["model"] for o in options], dtype=object)
     random = est.fitted & (est.k > 2) & (model != "common")
     profile = np.array([o["ci_method"] == "profile" for o in options], dtype=bool)
-    mean = (est.lower, est.upper)
+    mu, lower, upper = (np.where(random, x, np.nan) for x in (est.mu, est.lower, est.upper))
+    mean = (lower, upper)
     below, above = (
-        np.where(profile, recovered, est.se) for recovered in recovered_se(est.mu, mean, level)
+        np.where(profile, recovered, est.se) for recovered in recovered_se(mu, mean, level)
     )
-    low, high = prediction_limits(est.mu, (below, above), est.tau2, level, est.k - 2.0, mean)
+    low, high = prediction_limits(mu, (below, above), est.tau2, level, est.k - 2.0, mean)
     return np.where(random, low, np.nan), np.where(random, high, np.nan)
 
 

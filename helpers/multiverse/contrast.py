@@ -16,7 +16,7 @@ from helpers.errors import MetaAnalysisError
 from helpers.multiverse.kernels import Array, Estimates, Rows, estimate, unique_rows
 from helpers.multiverse.variants import Mask, Variants
 from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.intervals import KNAPP_HARTUNG
+from helpers.pooling.intervals import KNAPP_HARTUNG, no_spread
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import family_of
 from helpers.pooling.options import default_ci_methods
@@ -114,6 +114,7 @@ def separate(
         bad = (reason == "") & (part.reason != "")
         failed |= bad & part.failed
         reason[bad] = [f"{name}: {why}" for why in part.reason[bad]]
+        _not_finite(reason, name, part, np.flatnonzero(part.one_sided))
     spread = np.zeros(len(which))
     for part in (a, b):
         by_t = fitted & np.isfinite(part.df)
@@ -121,7 +122,16 @@ def separate(
     total = np.where(fitted, a.se**2 + b.se**2, np.nan)
     finite = spread > 0
     df = np.where(finite, total**2 / np.where(finite, spread, 1.0), np.inf)
-    return _finish(a.mu - b.mu, np.sqrt(total), df, level, (a, b), fitted, failed, reason)
+    value = np.where(fitted, a.mu, np.nan) - np.where(fitted, b.mu, np.nan)
+    return _finish(value, np.sqrt(total), df, level, (a, b), fitted, failed, reason)
+
+
+def _not_finite(reason: NDArray[np.object_], name: str, part: Estimates, rows: Rows) -> None:
+    """Say why there is no difference from a group without an event, or with nothing else."""
+    for i in rows:
+        if reason[i] == "":
+            what = "no study has an event" if part.events[i] == 0 else "every patient has an event"
+            reason[i] = f"{name}: {what}, so that the difference is not finite"
 
 
 def _finish(
@@ -193,6 +203,11 @@ def shared(
         for name, part in zip(contrast.levels, (a, b), strict=True):
             none = mine[(part.k[mine] == 0) & (reason[mine] == "")]
             reason[none] = f"{name}: no study is left to pool"
+            if model == "glmm":
+                extreme = part.events[mine] == 0
+                if scale.kind == "proportion":
+                    extreme |= part.events[mine] == part.size[mine]
+                _not_finite(reason, name, part, mine[extreme])
         few = mine[(a.k[mine] + b.k[mine] < 3) & (reason[mine] == "")]
         reason[few] = "a common tau2 of two groups needs at least 3 studies"
         open_ = reason[mine] == ""
@@ -237,5 +252,11 @@ def shared(
         wider = (names == "knapp-hartung-wider") & (z_half > t_ppf(half, free) * scaled)
         by_kh = np.isin(names, KNAPP_HARTUNG) & ~wider
         se[at] = np.where(by_kh, scaled, model_se)
+        for i in at[by_kh & no_spread(scaled / model_se)]:
+            fitted[i], value[i] = False, np.nan
+            reason[i] = (
+                "the means of the two groups are all that differs, so that the Knapp-Hartung "
+                "standard error is zero; use 'knapp-hartung-max1' or 'wald'"
+            )
         df[at] = np.where(by_kh | (names == "t"), free, np.inf)
     return _finish(value, se, df, level, (a, b), fitted, failed, reason)

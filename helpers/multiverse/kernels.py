@@ -30,7 +30,7 @@ from helpers.pooling.intervals import (
     wald_is_wider,
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
-from helpers.pooling.likelihood import family_of, pool_counts
+from helpers.pooling.likelihood import exact_limits, family_of
 from helpers.pooling.options import default_ci_methods, resolve
 from helpers.pooling.roots import bracketed_root, expand
 
@@ -47,7 +47,9 @@ class Estimates:
     `df` is that of the t quantile in the interval, infinite where it is normal; `se` that of
     the interval method, `se_model` that of the model. `reason` says
     why there is no result; `failed` marks those where it should exist (no maximum found, no
-    bounded interval) as opposed to undefined ones (nothing to pool, no maximum).
+    bounded interval) as opposed to undefined ones (nothing to pool). `one_sided` marks rows by
+    likelihood without an event, or with nothing else: `mu` is infinite, the limits are exact, and
+    there is no standard error, as in `PoolResult.one_sided`; they are not `fitted`.
     """
 
     mu: Array
@@ -64,6 +66,7 @@ class Estimates:
     converged: NDArray[np.bool_]
     fitted: NDArray[np.bool_]
     failed: NDArray[np.bool_]
+    one_sided: NDArray[np.bool_]
     reason: NDArray[np.object_]
 
     @classmethod
@@ -86,6 +89,7 @@ class Estimates:
             converged=np.zeros(rows, dtype=bool),
             fitted=np.zeros(rows, dtype=bool),
             failed=np.zeros(rows, dtype=bool),
+            one_sided=np.zeros(rows, dtype=bool),
             reason=np.full(rows, "", dtype=object),
         )
 
@@ -265,8 +269,8 @@ def _likelihood(
             continue
         x, n, used = variants.counts(which[rows], kind)
         _totals(out, rows, x, n, used & everyone)
-        _no_maximum(out, rows, kind)
-        rows = rows[out.reason[rows] == ""]
+        _exact(out, rows, kind, level, tau2=0.0)
+        rows = rows[(out.reason[rows] == "") & ~out.one_sided[rows]]
         if not rows.size:
             continue
         _summed_counts(out, rows, kind)
@@ -286,16 +290,18 @@ def _summed_counts(out: Estimates, rows: Rows, kind: str) -> None:
     out.converged[rows] = out.fitted[rows] = True
 
 
-def _no_maximum(out: Estimates, rows: Rows, kind: str) -> None:
-    """Give up rows whose likelihood has its maximum at infinity, with the engine's words."""
-    empty = (out.k[rows] > 0) & (out.events[rows] == 0)
+def _exact(out: Estimates, rows: Rows, kind: str, level: float, *, tau2: float) -> None:
+    """Rows whose likelihood rises to the end of the scale: none or all, with exact limits."""
+    extreme = (out.k[rows] > 0) & (out.events[rows] == 0)
     if kind == "proportion":
-        empty |= (out.k[rows] > 0) & (out.events[rows] == out.size[rows])
-    for i in rows[empty]:
-        try:
-            pool_counts(out.events[i : i + 1], out.size[i : i + 1], kind)
-        except MetaAnalysisError as error:
-            out.reason[i] = str(error)
+        extreme |= (out.k[rows] > 0) & (out.events[rows] == out.size[rows])
+    at = rows[extreme]
+    if not at.size:
+        return
+    out.mu[at] = np.where(out.events[at] == 0, -np.inf, np.inf)
+    out.lower[at], out.upper[at] = exact_limits(out.events[at], out.size[at], kind, level)
+    out.tau2[at] = tau2
+    out.converged[at] = out.one_sided[at] = True
 
 
 def _pooled_profile(out: Estimates, rows: Rows, kind: str, level: float) -> None:
@@ -337,8 +343,8 @@ def _glmm(
         x, n, used = variants.counts(versions, kind)
         used = used & everyone
         _totals(out, rows, x[of], n[of], used[of])
-        _no_maximum(out, rows, kind)
-        open_ = out.reason[rows] == ""
+        _exact(out, rows, kind, level, tau2=np.nan)
+        open_ = (out.reason[rows] == "") & ~out.one_sided[rows]
         single = rows[open_ & (out.k[rows] == 1)]
         if single.size:  # one study: the GLMM is the GLM
             _summed_counts(out, single, kind)

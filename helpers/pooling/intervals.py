@@ -19,7 +19,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.distributions import chi2_isf, gamma_cdf, norm_pdf, norm_ppf, t_ppf
 from helpers.errors import MetaAnalysisError
@@ -118,17 +118,17 @@ def wald_is_wider(fit: InverseVarianceFit, level: float) -> NDArray[np.bool_]:
     return norm_ppf(upper) > t_ppf(upper, fit.df) * np.sqrt(fit.scale)
 
 
-def no_spread(ratio: float) -> bool:
+def no_spread(ratio: ArrayLike) -> NDArray[np.bool_]:
     """Whether rounding is all that is left of a Knapp-Hartung standard error.
 
-    `ratio` is that standard error over the model's, the square root of the scale factor.
+    `ratio`, of any shape, is that standard error over the model's, the square root of the scale factor.
 
     Examples
     --------
-    >>> no_spread(1e-9), no_spread(1e-6)
-    (True, False)
+    >>> no_spread([1e-9, 1e-6]).tolist()
+    [True, False]
     """
-    return ratio <= 1e-8
+    return np.asarray(np.asarray(ratio) <= 1e-8)
 
 
 def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> float:

@@ -28,6 +28,7 @@ Family = Literal["binomial", "poisson"]
 __all__ = [
     "PooledCounts",
     "exact_interval",
+    "exact_limits",
     "family_of",
     "glmm_profile",
     "included_counts",
@@ -102,15 +103,28 @@ def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
     [0.0, 4.8]
     """
     events, size = included_counts(data)
-    x, n = events.sum(keepdims=True), size.sum(keepdims=True)
+    low, high = exact_limits(events.sum(keepdims=True), size.sum(keepdims=True), kind, level)
+    return Interval(float(low[0]), float(high[0]))
+
+
+def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Array]:
+    """Exact limits for x events of n each, on the model scale; see `exact_interval`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> low, high = exact_limits(np.zeros(1), np.array([75.0]), "proportion", 0.95)
+    >>> float(low[0]), round(float(high[0]), 3)
+    (-inf, -2.987)
+    """
     measure = MEASURES["log-rate" if kind == "rate" else "logit"]
     method = "exact" if kind == "rate" else "clopper-pearson"
-    low, high = study_interval(x, n, method=method, level=level, measure=measure)
+    limits = np.array(study_interval(x, n, method=method, level=level, measure=measure))
     with np.errstate(divide="ignore"):
-        limits = np.log(np.concatenate([low, high]))
+        made = np.log(limits)
         if kind == "proportion":
-            limits = limits - np.log1p(-np.concatenate([low, high]))
-    return Interval(float(limits[0]), float(limits[1]))
+            made = made - np.log1p(-limits)
+    return made[0], made[1]
 
 
 def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
