@@ -98,10 +98,10 @@ class MultiverseResult:
         `ci_upper`, `prediction_lower`, `prediction_upper` (display scale), `k`, `events`,
         `n` or `time`, `converged`. By likelihood, studies without an event (or with nothing else)
         have an infinite `mu`, no `se` and exact limits, as in `helpers.pooling.pool`; their
-        difference from another group is undefined. With a contrast: `difference`, `se`, `df`, `ci_lower`,
-        `ci_upper`, `p` on the model scale (for logit a log odds ratio), `estimate_1`,
-        `estimate_2` and their `estimate_difference` on the display scale, `tau2_1`, `tau2_2`,
-        `k_1`, `k_2`, `events_1`, `events_2`.
+        difference from another group is undefined. With a contrast: `difference`, `se`, `df`,
+        `ci_lower`, `ci_upper`, `p` on the model scale (for logit a log odds ratio),
+        `estimate_1`, `estimate_2` and their `estimate_difference` on the display scale, `tau2_1`,
+        `tau2_2`, `k_1`, `k_2`, `events_1`, `events_2`.
         """
         import pandas as pd
 

@@ -121,7 +121,8 @@ def wald_is_wider(fit: InverseVarianceFit, level: float) -> NDArray[np.bool_]:
 def no_spread(ratio: ArrayLike) -> NDArray[np.bool_]:
     """Whether rounding is all that is left of a Knapp-Hartung standard error.
 
-    `ratio`, of any shape, is that standard error over the model's, the square root of the scale factor.
+    `ratio`, of any shape, is that standard error over the model's, the square root of the scale
+    factor.
 
     Examples
     --------
