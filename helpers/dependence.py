@@ -321,10 +321,14 @@ def contrast_sentences(frame: pd.DataFrame) -> str:
         "in some ways and not in others, {} exclude{} no difference": share[
             (share > 0) & (share < 1)
         ],
-        "in no way of counting {} exclude{} no difference": share[share == 0],
+        "in no way of counting {do} {} exclude no difference": share[share == 0],
     }
     said = [
-        text.format(prose.listing(found.index), "s" if len(found) == 1 else "")
+        text.format(
+            prose.listing(found.index),
+            "s" if len(found) == 1 else "",
+            do="does" if len(found) == 1 else "do",
+        )
         for text, found in kinds.items()
         if len(found)
     ]

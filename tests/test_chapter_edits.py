@@ -119,7 +119,7 @@ def test_contrasts_are_sorted_by_what_their_intervals_exclude():
     )
     assert dependence.contrast_sentences(frame) == (
         "In every way of counting, a excludes no difference; in some ways and not in others, b "
-        "excludes no difference; in no way of counting c excludes no difference."
+        "excludes no difference; in no way of counting does c exclude no difference."
     )
     below = frame.assign(lower=0.2, upper=0.6)
     assert dependence.contrast_sentences(below).startswith("In every way of counting, a, b and c")

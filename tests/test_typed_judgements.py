@@ -1,0 +1,71 @@
+"""Words that judge a result are conditions on it: the chapters of findings type none."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import nbformat
+import pytest
+from chapter_edits import BOOK
+
+PAGES = (
+    "index", "causes_of_death", "time_at_risk", "summary_of_findings", "small_study_effects",
+    "dependence", "multiverse", "bayes", "reproduction",
+)  # fmt: skip
+JUDGEMENT = re.compile(
+    r"\bhardly\b|toss-up|\bby far\b|\bno news\b|next to nothing|little changes|stable\b|"
+    r"\bstands?\]|stand when|beyond chance|(?<!as )far (more|less|from)\b|known well|"
+    r"\bclear(ly)? difference|"
+    r"changes? sides|largely|no winner|the data decide|come out alike|would (remove|undo)|"
+    r"\bthe more so\b|not unusual|stands? out\.|most come early|matters? more|too wide",
+    re.IGNORECASE,
+)
+
+
+def typed(source: str) -> list[str]:
+    """Give the words of a code cell that are printed whatever the numbers are."""
+    found: list[str] = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.IfExp):  # a condition on a computed value
+            visit(node.test)
+            return
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(source))
+    return found
+
+
+def judged(texts: list[str]) -> list[str]:
+    return [match[0] for text in texts for match in JUDGEMENT.finditer(text)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_word_that_judges_a_result_is_typed(page):
+    cells = nbformat.read(BOOK / f"{page}.ipynb", as_version=4).cells
+    found = {
+        cell.id: judged([cell.source] if cell.cell_type == "markdown" else typed(cell.source))
+        for cell in cells
+    }
+    assert {cell: words for cell, words in found.items() if words} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "say(f'The ratio hardly moves ({ratio}).')",
+        "say('The direction is stable; the size is not known.')",
+        "box('takeaways', [f'[The level stands](#the-level): between {a} and {b}.'])",
+        "say(f'It differs by {x}, and no test changes sides.')",
+    ],
+)
+def test_a_typed_judgement_is_seen(source):
+    assert judged(typed(source))
+
+
+def test_a_computed_judgement_passes():
+    assert not judged(typed("say(f\"The ratio {'hardly moves' if x < 0.1 else 'moves'}.\")"))
