@@ -29,6 +29,7 @@ __all__ = [
     "agreeing_digits",
     "between",
     "box",
+    "capital",
     "count",
     "counted",
     "digits_text",
@@ -252,6 +253,17 @@ _PLAIN_WORDS = {
     "knapp-hartung-max1": "the method of Knapp and Hartung with a factor of at least one",
     "glmm": "the binomial-normal model",
 }
+
+
+def capital(text: str) -> str:
+    """Capitalise the first letter, but not a Greek one, which would be another symbol.
+
+    Examples
+    --------
+    >>> capital("mean rate"), capital("τ²")
+    ('Mean rate', 'τ²')
+    """
+    return text[:1].upper() + text[1:] if text[:1].isascii() else text
 
 
 def readable(name: str) -> str:

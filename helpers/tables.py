@@ -181,8 +181,7 @@ def _require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def _heading(column: str) -> str:
-    text = column.replace("_", " ")
-    return text[:1].upper() + text[1:]
+    return prose.capital(column.replace("_", " "))
 
 
 def _is_numeric(column: pd.Series) -> bool:

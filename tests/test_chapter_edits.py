@@ -95,6 +95,17 @@ def test_the_labs_say_nothing_odd_after_the_edits_that_they_prescribe(typed):
     assert said.refused == {}
 
 
+def test_the_verdicts_of_the_labs_follow_the_numbers():
+    few = {"replicates=1000": "replicates=40", "replicates=800": "replicates=40"}
+    said = run("labs", None, few).sentences
+    assert "still rejects" in said["egger-seen"]
+    assert "away from the truth" in said["back-seen"]
+    edits = {"tau=0.4, replicates=500": "tau=0, replicates=200", "small=20": "small=200"}
+    said = run("labs", None, {**few, **edits}).sentences
+    assert "still rejects" not in said["egger-seen"]
+    assert "towards the truth" in said["back-seen"]
+
+
 @pytest.mark.parametrize("edit", ["as it is", "without the largest", "one cohort more"])
 def test_numbers_in_sentences_are_those_of_the_edited_table(edit):
     table = load_cohorts()

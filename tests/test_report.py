@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import helpers
 from helpers import (
     bias,
     load_cohorts,
@@ -516,3 +518,21 @@ def test_csv_files_hold_the_numbers_unrounded(tmp_path, ours):
     folder = ours.write(tmp_path / "mine")
     row = pd.read_csv(folder / "pooled.csv").iloc[0]
     assert row["estimate"] == pytest.approx(ours.analysis.fit.estimate, rel=1e-14)
+
+
+def test_every_caution_reads_as_a_sentence():
+    """A caution of any module begins with a capital or a number and ends with a full stop."""
+    odd = []
+    for path in Path(helpers.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if name != "Caution" or len(node.args) != 2:
+                continue
+            text = node.args[1]
+            pieces = list(ast.iter_child_nodes(text)) if isinstance(text, ast.JoinedStr) else [text]
+            first, last = pieces[0], pieces[-1]
+            if isinstance(first, ast.Constant) and first.value[0].islower():
+                odd.append((path.name, first.value))
+            if isinstance(last, ast.Constant) and not last.value.rstrip().endswith("."):
+                odd.append((path.name, last.value))
+    assert odd == []

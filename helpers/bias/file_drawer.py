@@ -174,9 +174,9 @@ def fail_safe_n(
         cautions=(
             Caution(
                 "fail-safe",
-                "a fail-safe number does not estimate how many studies are missing, assumes "
+                "A fail-safe number does not estimate how many studies are missing, assumes "
                 "that they average the null effect, ignores heterogeneity and differs widely "
-                "between definitions: it is no evidence against bias",
+                "between definitions: it is no evidence against bias.",
             ),
             *_null_caution(data, origin),
         ),
@@ -196,8 +196,8 @@ def _null_caution(data: FunnelData, origin: float) -> tuple[Caution, ...]:
     return (
         Caution(
             "assumed-null",
-            f"significance is judged against {origin:.4g} on the model scale, a choice of the "
-            "analyst: single-group proportions have no null effect",
+            f"Significance is judged against {origin:.4g} on the model scale, a choice of the "
+            "analyst: single-group proportions have no null effect.",
         ),
     )
 
@@ -313,8 +313,8 @@ def excess_significance(
         found += (
             Caution(
                 "heterogeneity",
-                "true effects that differ between studies make significant results more frequent "
-                "than their power at one common effect suggests, without any bias",
+                "True effects that differ between studies make significant results more frequent "
+                "than their power at one common effect suggests, without any bias.",
             ),
         )
     return ExcessSignificance(

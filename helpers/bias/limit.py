@@ -189,7 +189,8 @@ def limit_meta_analysis(
         cautions += (
             Caution(
                 "boundary",
-                "tau2 is estimated as 0: the limit estimate is then that of Egger's line",
+                "The between-study variance is estimated as zero: the limit estimate is then that "
+                "of Egger's line.",
             ),
         )
     return LimitMetaAnalysis(

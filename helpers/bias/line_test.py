@@ -82,11 +82,11 @@ def line_test(
             Caution(
                 "zero-weight",
                 f"{left_out} of {data.k} studies have no events, or only events, and thereby "
-                "weight 0 in this test",
+                "weight 0 in this test.",
             ),
         )
     if not bool(line.converged[0]):
-        cautions += (Caution("not-converged", "the between-study variance did not converge"),)
+        cautions += (Caution("not-converged", "The between-study variance did not converge."),)
     k = int(one["df"]) + 2
     if random:
         how = f"an additive between-study variance ({data.tau2_method})"

@@ -104,8 +104,8 @@ def pet_peese(
         cautions += (
             Caution(
                 "no-null",
-                "single-group proportions have no null effect, so that the rule that chooses "
-                "between PET and PEESE has no meaning; both are reported",
+                "Single-group proportions have no null effect, so that the rule that chooses "
+                "between PET and PEESE has no meaning; both are reported.",
             ),
         )
     elif pet.limit is not None and pet.intercept_se is not None and pet.df is not None:

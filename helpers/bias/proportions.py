@@ -175,7 +175,7 @@ def arcsine_test(
     --------
     >>> test = arcsine_test(events=[2, 5, 9, 12, 30], n=[20, 60, 90, 200, 400])
     >>> round(test.bias, 4), test.cautions[0].code
-    (0.9748, 'few-studies')
+    (0.9748, 'few-studies-test')
     """
     if measure not in ("arcsine", "double-arcsine"):
         raise UnsupportedError(f"measure={measure!r}: expected arcsine or double-arcsine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from helpers import prose
 from helpers.bias.data import CORRELATED, FunnelData
 from helpers.effects import get_measure
 from helpers.errors import UnsupportedError
@@ -234,9 +235,9 @@ def few_studies(k: int) -> tuple[Caution, ...]:
         return ()
     return (
         Caution(
-            "few-studies",
-            f"{k} studies: below {FEW_STUDIES} a test for small-study effects has too little power "
-            "to tell chance from asymmetry",
+            "few-studies-test",
+            f"With {prose.counted(k, 'study', 'studies')} a test for small-study effects has too "
+            "little power to tell chance from asymmetry.",
         ),
     )
 
@@ -248,9 +249,9 @@ def regression_cautions(data: FunnelData, predictor: str) -> tuple[Caution, ...]
         found += (
             Caution(
                 "correlated-by-construction",
-                f"the sampling variance of a {data.measure.label} is computed from the estimate "
+                f"The sampling variance of a {data.measure.label} is computed from the estimate "
                 "itself, so that estimate and standard error are correlated without any bias: "
-                "compare with a test based on the sample size",
+                "compare with a test based on the sample size.",
             ),
         )
     return found

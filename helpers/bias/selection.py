@@ -328,20 +328,20 @@ def _cautions(
         found += (
             Caution(
                 "sparse-interval",
-                f"the emptiest interval of p-values holds {counts.min()} studies: its "
-                "probability is a guess",
+                f"The emptiest interval of p-values holds {counts.min()} studies: its "
+                "probability is a guess.",
             ),
         )
     if data.proportions:
         found += (
             Caution(
                 "assumed-null",
-                f"the p-values are tests against {origin:.4g} on the model scale, a choice of "
-                "the analyst: single-group proportions have no null effect",
+                f"The p-values are tests against {origin:.4g} on the model scale, a choice of "
+                "the analyst: single-group proportions have no null effect.",
             ),
         )
     if boundary:
-        found += (Caution("boundary", "tau2 is estimated as 0"),)
+        found += (Caution("boundary", "The between-study variance is estimated as zero."),)
     if not stationary:
-        found += (Caution("not-converged", "the gradient does not vanish at the maximum"),)
+        found += (Caution("not-converged", "The gradient does not vanish at the maximum."),)
     return found

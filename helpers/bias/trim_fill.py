@@ -277,8 +277,8 @@ def _model(data: FunnelData, model: str | None) -> tuple[str, tuple[Caution, ...
         return "random", (
             Caution(
                 "inverse-variance",
-                "filled studies have no counts: the random-effects model for effects and "
-                "variances stands in for the GLMM",
+                "Filled studies have no counts: the random-effects model for effects and "
+                "variances stands in for the GLMM.",
             ),
         )
     return model or data.model or "random", ()
@@ -290,9 +290,9 @@ def _cautions(data: FunnelData, tau2: float) -> tuple[Caution, ...]:
         found += (
             Caution(
                 "heterogeneity",
-                "with between-study heterogeneity trim-and-fill adds studies that were never "
+                "With between-study heterogeneity trim-and-fill adds studies that were never "
                 "missing, and misses others: read it as a sensitivity analysis, not as a "
-                "corrected estimate",
+                "corrected estimate.",
             ),
         )
     return found

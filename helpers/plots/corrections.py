@@ -233,7 +233,7 @@ def _table(effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame)
     frame = pd.DataFrame(made)
     return table(
         frame,
-        caption=f"Pooled nonrelapse mortality ({prose.HARD}%) under each set of corrections",
+        caption="Pooled nonrelapse mortality in percent under each set of corrections",
         formats=dict.fromkeys(frame.columns[1:], "percent2"),
         labels={name: name for name in names},
     )

@@ -206,6 +206,8 @@ def _note(
     formats = {"value": "percent", "mcse": "percent2"}
     if across[-1] <= 1.0:
         formats[x] = "percent"
+    elif all(float(value).is_integer() for value in across):
+        formats[x] = "count"
     return Note(
         title=title,
         alt=f"Line chart of {y_label} against {x}; "

@@ -189,7 +189,7 @@ def _table(curve: ProfileCurve, x: np.ndarray, what: str, percent: bool) -> Tabl
         caption="The numbers behind the profile",
         formats={"value": "percent2" if percent else "number3", "drop": "number3"},
         labels={
-            "value": f"{what[:1].upper()}{what[1:]}{unit}",
+            "value": f"{prose.capital(what)}{unit}",
             "drop": "Log-likelihood below its maximum",
             "what": "Which",
         },

@@ -117,12 +117,12 @@ def _note(ranks: Ranking, order: np.ndarray) -> Note:
     ]
     sure = [i for i in order if ranks.probabilities[i].max() > 0.95]
     verdict = (
-        "No group has a rank that is more than 95 per cent probable."
+        f"No group has a rank that is more than 95{prose.HARD}% probable."
         if not sure
         else f"Only {prose.listing(ranks.names[i] for i in sure)} "
-        f"{'has' if len(sure) == 1 else 'have'} a rank that is more than 95 per cent probable."
+        f"{'has' if len(sure) == 1 else 'have'} a rank that is more than 95{prose.HARD}% probable."
         if len(sure) < len(order)
-        else "Every group has a rank that is more than 95 per cent probable."
+        else f"Every group has a rank that is more than 95{prose.HARD}% probable."
     )
     frame = ranks.frame().iloc[order].reset_index()
     chances = [name for name in frame.columns if name.startswith("rank_")]

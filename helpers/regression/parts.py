@@ -163,9 +163,9 @@ def cautions(
         found.append(
             (
                 "few-studies-per-coefficient",
-                f"{k} studies for {number} moderator coefficients; with fewer than "
-                f"{STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance findings "
-                "likely.",
+                f"{k} studies for {prose.counted(number, 'moderator coefficient')}; with fewer "
+                f"than {STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance "
+                "findings likely.",
             )
         )
     single = [

@@ -251,9 +251,12 @@ def for_a_paper(analysis: Analysis, words: Words) -> str:
     if fit.k == 1:
         return f"{head}The estimate of {lower(words.outcome)} was {prose.estimate(fit)}."
     text = f"{head}{fit.methods()} "
-    text += f"The pooled estimate of {lower(words.outcome)} was {prose.estimate(fit)}"
-    if differs_from_median(fit):
-        text += f" (median cohort), the mean over cohorts {prose.mean_estimate(fit)}"
+    both = differs_from_median(fit)
+    which = " (median cohort)" if both else ""
+    text += f"The pooled estimate of {lower(words.outcome)}{which} was "
+    text += prose.estimate(fit)
+    if both:
+        text += f", the mean over cohorts {prose.mean_estimate(fit)}"
     if fit.model != "common":
         text += f"; τ² was {prose.number(fit.tau2, 3)}"
         if _prediction(fit) is not None:
