@@ -10,7 +10,10 @@ import numpy as np
 
 from helpers.errors import UnsupportedError
 
-__all__ = ["level_of", "number_of_at_least", "one_of", "whole_number"]
+__all__ = ["LEVEL", "level_of", "number_of_at_least", "one_of", "whole_number"]
+
+#: Level of intervals where a call names none; the other defaults are in `helpers.pooling.options`.
+LEVEL = 0.95
 
 
 def _real(value: Any) -> float | None:

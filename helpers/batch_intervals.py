@@ -254,7 +254,7 @@ def _henmi_copas(batch: Batch, level: float, x: Array, x_weights: Array, rtol: f
 
 
 def q_profile_limits(batch: Batch, level: float) -> Limits:
-    """Q-profile intervals for tau2; (0, 0) where the interval is empty.
+    """Q-profile intervals for tau2; NaN limits where the set is empty.
 
     Examples
     --------
@@ -265,16 +265,19 @@ def q_profile_limits(batch: Batch, level: float) -> Limits:
     """
     alpha, df = 0.5 * (1.0 - level), batch.k - batch.p
     low, low_found, _ = solve_generalised_q(batch, chi2_isf(alpha, df))
-    high, high_found, _ = solve_generalised_q(batch, chi2_ppf(alpha, df))
+    high, high_found, below = solve_generalised_q(batch, chi2_ppf(alpha, df))
     if not (low_found.all() and high_found.all()):  # pragma: no cover - Newton is monotone here
         raise UnsupportedError("a Q-profile interval did not converge")
-    return low, high
+    empty = (df > 0) & below  # even without any variance Q is too small
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
 def generalised_q_limits(
     batch: Batch, level: float, *, weights: str = "inverse-variance", rtol: float = 1e-12
 ) -> Limits:
     """Generalised-Q intervals for tau2, every study taking part in every replicate.
+
+    Limits are NaN where the set is empty.
 
     Parameters
     ----------
@@ -327,7 +330,8 @@ def generalised_q_limits(
             inside, outside = expand(short, zero, np.ones(len(y)))
             steps = bracketed_root(short, inside, outside, rtol=rtol)
             ends.append(np.where(positive, steps * scale, 0.0))
-        return ends[0], ends[1]
+        empty = at_zero >= 1.0 - alpha
+        return np.where(empty, np.nan, ends[0]), np.where(empty, np.nan, ends[1])
 
     return _by_chunks(batch.k.size, 300 * k, part)
 

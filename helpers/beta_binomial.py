@@ -15,6 +15,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from helpers import prose
 from helpers.arguments import level_of
 from helpers.distributions import beta_ppf, chi2_sf, expit, logit
@@ -22,7 +24,7 @@ from helpers.effects import get_measure
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.pooling.glmm_beta_binomial import fit_beta_binomial, profile_beta_binomial
 from helpers.pooling.intervals import Interval, symmetric_interval
-from helpers.pooling.likelihood import included_counts
+from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
 from helpers.pooling.options import ADD, LEVEL, MEASURE
 from helpers.pooling.references import Methods, Reference
 from helpers.pooling.studies import StudyData, from_counts
@@ -207,7 +209,8 @@ def pool_beta_binomial(
     MetaAnalysisError
         Impossible values, or fewer than two studies.
     ConvergenceError
-        The maximum was not reached, or lies at infinity (no events at all).
+        The maximum was not reached, or lies at infinity: no event at all, or nothing else. The
+        message gives the exact interval.
 
     Examples
     --------
@@ -223,6 +226,15 @@ def pool_beta_binomial(
             f"a beta-binomial model needs at least 2 studies; there is {studies.k}"
         )
     keep = studies.included
+    if is_one_sided(*included_counts(studies), "proportion"):
+        x, n = float(studies.events[keep].sum()), float(studies.size[keep].sum())
+        who = "no study has an event" if x == 0 else "every patient of every study has an event"
+        limits = expit(np.array(exact_interval(studies, "proportion", level)))
+        raise ConvergenceError(
+            f"{who}: the beta-binomial model has no finite maximum. pool(events=..., n=..., "
+            f"model='glmm') gives {prose.count(x)} of {prose.count(n)} with its exact "
+            f"{prose.level_text(level)} interval, {prose.percent_range((limits[0], limits[1]))}"
+        )
     fit = fit_beta_binomial(studies.events[keep], studies.size[keep])
     if not fit.converged[0]:
         raise ConvergenceError(f"the beta-binomial model has no fit: {fit.message()}")

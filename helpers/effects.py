@@ -38,6 +38,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import LEVEL
 from helpers.distributions import chi2_isf, chi2_ppf, expit, norm_ppf
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.proportion_intervals import agresti_coull, clopper_pearson, wilson
@@ -434,7 +435,7 @@ def study_interval(
     size: ArrayLike,
     *,
     method: str = "wilson",
-    level: float = 0.95,
+    level: float = LEVEL,
     measure: Measure | None = None,
     yi: ArrayLike | None = None,
     vi: ArrayLike | None = None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import LEVEL
 from helpers.distributions import gammaln, norm_ppf
 from helpers.effects import Measure, get_measure, study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -79,7 +80,7 @@ INTERVALS: dict[str, tuple[str, str | None]] = {
 
 
 def one_interval(
-    name: str, events: ArrayLike, n: ArrayLike, level: float = 0.95
+    name: str, events: ArrayLike, n: ArrayLike, level: float = LEVEL
 ) -> tuple[Array, Array]:
     """Limits of a proportion by one of `INTERVALS`.
 
@@ -126,7 +127,7 @@ def _checked(n: int, p: ArrayLike) -> Array:
 
 
 def exact_coverage(
-    n: int, p: ArrayLike, intervals: Iterable[str] = tuple(INTERVALS), level: float = 0.95
+    n: int, p: ArrayLike, intervals: Iterable[str] = tuple(INTERVALS), level: float = LEVEL
 ) -> pd.DataFrame:
     """Probability that each interval holds the true proportion.
 
@@ -170,7 +171,7 @@ def exact_coverage(
 
 
 def lowest_coverage(
-    n: int, within: tuple[float, float], interval: str, level: float = 0.95
+    n: int, within: tuple[float, float], interval: str, level: float = LEVEL
 ) -> tuple[float, float]:
     """Smallest coverage of an interval over a range of true proportions, exactly.
 
@@ -225,7 +226,7 @@ def lowest_coverage(
     return float(min(ends[side, piece], 1.0)), float(pieces[piece, side])
 
 
-def coverage_summary(n: int, p: ArrayLike, level: float = 0.95) -> pd.DataFrame:
+def coverage_summary(n: int, p: ArrayLike, level: float = LEVEL) -> pd.DataFrame:
     """Coverage and width of the intervals over a range of true proportions.
 
     Returns

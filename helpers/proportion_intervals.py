@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import LEVEL
 from helpers.distributions import beta_ppf, norm_ppf
 
 Array = NDArray[np.float64]
@@ -12,7 +13,7 @@ Array = NDArray[np.float64]
 __all__ = ["agresti_coull", "clopper_pearson", "wilson"]
 
 
-def wilson(events: Array, n: Array, level: float = 0.95) -> tuple[Array, Array]:
+def wilson(events: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
 
     Parameters
@@ -39,7 +40,7 @@ def wilson(events: Array, n: Array, level: float = 0.95) -> tuple[Array, Array]:
     return centre - half, centre + half
 
 
-def agresti_coull(events: Array, n: Array, level: float = 0.95) -> tuple[Array, Array]:
+def agresti_coull(events: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Wald interval after adding z^2 patients, half of them events.
 
     Agresti and Coull 1998, doi:10.1080/00031305.1998.10480550; parameters as in `wilson`.
@@ -57,7 +58,7 @@ def agresti_coull(events: Array, n: Array, level: float = 0.95) -> tuple[Array, 
     return p - half, p + half
 
 
-def clopper_pearson(events: Array, n: Array, level: float = 0.95) -> tuple[Array, Array]:
+def clopper_pearson(events: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Exact interval from two one-sided tests (doi:10.1093/biomet/26.4.404).
 
     Clopper and Pearson 1934; parameters as in `wilson`. The limit is 0 or 1 where there is no

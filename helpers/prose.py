@@ -21,6 +21,7 @@ from html import escape
 from numbers import Integral
 from typing import Any, Literal
 
+from helpers.arguments import LEVEL
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
 __all__ = [
@@ -426,7 +427,7 @@ def p_value(p: float, symbol: str = "p") -> str:
 
 def interval(
     bounds: Sequence[float],
-    level: float = 0.95,
+    level: float = LEVEL,
     *,
     unit: Unit = "percent",
     digits: int = 1,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from helpers import prose
+from helpers.pooling.options import FEW_IN_GROUP
 
 if TYPE_CHECKING:
     from helpers.subgroups import SubgroupResult
 
 __all__ = ["between_line", "between_verdict", "weak_groups"]
 
-#: Studies below which a group's own between-study variance is poorly estimated.
-FEW = 5
+_FEWER = f"fewer than {prose.word(FEW_IN_GROUP)}"
 #: Level of the sentence.
 ALPHA = 0.05
 
@@ -51,11 +51,11 @@ def weak_groups(result: SubgroupResult) -> tuple[str, ...]:
     if result.tau2 == "common" or result.overall.model == "common":
         return ()
     fits = {name: result.groups[name] for name in result.compared}
-    few = [name for name, fit in fits.items() if fit.k < FEW]
-    zero = [name for name, fit in fits.items() if fit.k >= FEW and fit.tau2 == 0.0]
+    few = [name for name, fit in fits.items() if fit.k < FEW_IN_GROUP]
+    zero = [name for name, fit in fits.items() if fit.k >= FEW_IN_GROUP and fit.tau2 == 0.0]
     found = []
     if few:
-        found.append(f"{prose.listing(few)} {'has' if len(few) == 1 else 'have'} fewer than five")
+        found.append(f"{prose.listing(few)} {'has' if len(few) == 1 else 'have'} {_FEWER}")
     if zero:
         found.append(f"τ² of {prose.listing(zero)} is estimated as zero, its boundary")
     return tuple(found)
@@ -95,6 +95,6 @@ def between_verdict(result: SubgroupResult, many: str = "studies") -> str:
     if found.p >= ALPHA:
         return f"G{chance}."
     if weak:
-        reasons = "; ".join(weak).replace("fewer than five", f"fewer than five {many}")
+        reasons = "; ".join(weak).replace(_FEWER, f"{_FEWER} {many}")
         return f"G{chance}; {reasons}."
     return f"The groups differ by more than chance would explain: g{chance}."

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from helpers import prose
 from helpers.distributions import chi2_sf
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling import Caution, PoolResult, pool, pool_effects
 from helpers.pooling.api import fit_studies
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import included_counts, is_one_sided
+from helpers.pooling.options import FEW_IN_GROUP
 from helpers.pooling.parts import Options
 from helpers.subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
 from helpers.subgroup_null import CalibratedTest, calibrated_test
@@ -567,9 +569,10 @@ def _cautions(fits: dict[str, PoolResult], tau2: Tau2) -> tuple[Caution, ...]:
         found.append(
             Caution("single-study-group", f"{', '.join(single)}: one study only; {enters}")
         )
-    small = [level for level, fit in fits.items() if 1 < fit.k < 5 and not fit.one_sided]
+    small = [level for level, fit in fits.items() if 1 < fit.k < FEW_IN_GROUP and not fit.one_sided]
     if small and any(fit.model != "common" for fit in fits.values()):
-        found.append(Caution("few-studies-group", f"{', '.join(small)}: fewer than five studies."))
+        few = f"fewer than {prose.word(FEW_IN_GROUP)} studies"
+        found.append(Caution("few-studies-group", f"{', '.join(small)}: {few}."))
     return tuple(found)
 
 

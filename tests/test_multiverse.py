@@ -458,6 +458,20 @@ def test_batched_intervals_equal_those_of_single_fits(k):
         assert np.column_stack(found) == pytest.approx(np.array(expected), rel=1e-8, abs=1e-9)
 
 
+def test_batched_sets_of_tau2_are_empty_where_q_is_too_small():
+    from scipy import stats
+
+    rng = np.random.default_rng(8)
+    y, v = 0.3 * rng.normal(size=(60, 5)), np.ones((60, 5))
+    batch = fit_inverse_variance(y, v, method="common").batch
+    q = ((y - y.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    empty = q < stats.chi2.ppf(0.05, 4)
+    assert 5 < empty.sum() < 55
+    for limits in (batched.q_profile_limits(batch, 0.9), batched.generalised_q_limits(batch, 0.9)):
+        for limit in limits:
+            assert (np.isnan(limit) == empty).all()
+
+
 def test_batched_intervals_with_masks_equal_those_of_the_smaller_sets():
     rng = np.random.default_rng(3)
     y, v = rng.normal(0, 1, (1, 6)), rng.lognormal(-1, 1, (1, 6))

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.optimize
 import scipy.stats
 
-from helpers import plots, prose, tables
-from helpers.errors import UnsupportedError
+from helpers import meta_regression, plots, prose, tables
+from helpers.errors import ConvergenceError, UnsupportedError
 from helpers.in_browser.analysis import analyse
 from helpers.multiverse import multiverse
 from helpers.pooling import pool
@@ -287,3 +288,42 @@ def test_groups_whose_effects_are_alike_have_no_knapp_hartung_test() -> None:
     assert frame["status"].tolist() == ["undefined", "ok", "ok"]
     assert "Knapp-Hartung standard error is zero" in frame["reason"].iloc[0]
     assert frame["difference"].iloc[1:].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("formula", "events", "words"),
+    [
+        ("arm", [0, 0, 3, 4, 5, 9], "arm = a no study has an event (0 of 75)"),
+        ("arm", [3, 4, 0, 0, 5, 9], "arm = b no study has an event (0 of 90)"),
+        ("0 + arm", [0, 0, 3, 4, 5, 9], "arm = a no study has an event (0 of 75)"),
+        ("arm", [30, 45, 3, 4, 5, 9], "arm = a every patient has an event (75 of 75)"),
+        ("late", [3, 4, 5, 9, 0, 0], "late = 1 no study has an event (0 of 130)"),
+        (
+            "C(late)",
+            [0, 0, 0, 0, 4, 5],
+            "the first level of C(late) no study has an event (0 of 16",
+        ),
+    ],
+)
+def test_a_regression_names_the_level_without_events_and_the_way_on(
+    formula: str, events: list[int], words: str
+) -> None:
+    table = pd.DataFrame(
+        {
+            "events": events,
+            "n": [30, 45, 40, 50, 60, 70],
+            "arm": list("aabbcc"),
+            "late": [0, 0, 0, 0, 1, 1],
+        }
+    )
+    with pytest.raises(ConvergenceError) as raised:
+        meta_regression(table, formula, events="events", n="n", model="glmm", test="z")
+    assert words in str(raised.value)
+    column = "late" if "late" in formula else "arm"
+    assert f"subgroups(by='{column}', ...)" in str(raised.value)
+    # what the message advises works, and gives the limits of Clopper and Pearson
+    shown = subgroups(table, by=column, events="events", n="n", model="glmm").groups
+    one = [fit for fit in shown.values() if fit.one_sided]
+    assert len(one) == 1
+    edge = 1 - 0.025 ** (1 / one[0].n)
+    assert np.ptp(one[0].ci) == pytest.approx(edge)

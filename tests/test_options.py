@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -31,6 +32,7 @@ from helpers.report.analysis import analyse as analyse_for_report
 from helpers.simulation import coverage
 from helpers.subgroups import subgroups
 
+ROOT = Path(__file__).resolve().parents[1]
 EVENTS = [3, 3, 3, 4, 3, 9, 1, 7, 6, 5, 2, 8]
 N = [40, 41, 39, 52, 40, 60, 35, 55, 48, 50, 44, 61]
 #: Few studies and enough of them, on both sides of the threshold.
@@ -369,3 +371,59 @@ def test_the_page_in_the_browser_offers_the_defaults_first() -> None:
         "level": str(fit.level),
     }
     assert "selected" not in page
+
+
+def test_no_default_level_or_prediction_is_written_a_second_time():
+    """The level of a signature is LEVEL, and the name of the default prediction stands twice."""
+    written, named = [], []
+    for path in sorted((ROOT / "helpers").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        place = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                both = [*node.args.posonlyargs, *node.args.args]
+                pairs = list(zip(both[::-1], node.args.defaults[::-1], strict=False))
+                pairs += list(zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True))
+                written += [
+                    f"{place}: {node.name}"
+                    for given, default in pairs
+                    if given.arg == "level"
+                    and isinstance(default, ast.Constant)
+                    and default.value == 0.95
+                ]
+            if isinstance(node, ast.Constant) and node.value == "t-k-2":
+                named.append(place)
+    assert written == []
+    assert set(named) == {
+        "helpers/pooling/options.py",
+        "helpers/pooling/prediction.py",
+        "helpers/simulation/performance.py",
+    }
+
+
+@pytest.mark.parametrize("model", ["random", "glmm"])
+def test_the_default_prediction_has_two_degrees_of_freedom_less_than_studies(model):
+    fit = pool(events=[3, 8, 16, 2], n=[40, 60, 50, 70], model=model, ci_method="wald")
+    half = stats.t.ppf(0.975, 2) * (fit.tau2 + fit.se**2) ** 0.5
+    assert fit.prediction_interval(scale="model") == pytest.approx((fit.mu - half, fit.mu + half))
+
+
+@pytest.mark.parametrize("model", ["random", "glmm"])
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_a_prediction_with_one_degree_of_freedom_says_so(model, k):
+    counts = {"events": [3, 8, 16, 2][:k], "n": [40, 60, 50, 70][:k]}
+    said = {c.code: c.message for c in pool(**counts, model=model).cautions}
+    assert ("few-prediction-df" in said) == (k == 3)
+    if k == 3:
+        assert f"quantile {stats.t.ppf(0.975, 1):.1f}; " in said["few-prediction-df"]
+        assert f"studies {stats.norm.ppf(0.975):.2f})" in said["few-prediction-df"]
+    common = pool(**counts, model="common")
+    assert "few-prediction-df" not in {c.code for c in common.cautions}
+
+
+def test_a_group_has_its_caution_below_five_studies():
+    for k, expected in ((4, True), (5, False)):
+        counts = {"events": [3, 8, 6, 16, 2][:k] * 2, "n": [40, 60, 90, 50, 70][:k] * 2}
+        by = ["a"] * k + ["b"] * k
+        codes = {c.code for c in subgroups(**counts, by=by, model="glmm").cautions}
+        assert ("few-studies-group" in codes) == expected

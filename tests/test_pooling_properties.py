@@ -122,9 +122,12 @@ def test_likelihood_models_give_a_valid_result_or_a_clear_error(
     model: str, data: tuple[list[int], list[int]]
 ) -> None:
     events, n = data
-    if sum(events) in (0, sum(n)):
-        with pytest.raises(MetaAnalysisError, match="the maximum-likelihood estimate is at inf"):
-            pool(events=events, n=n, model=model, method="likelihood")
+    if sum(events) in (0, sum(n)):  # none or all, with the limit of Clopper and Pearson
+        fit = pool(events=events, n=n, model=model, method="likelihood")
+        edge = 0.025 ** (1 / sum(n))
+        limits = (0.0, 1 - edge) if sum(events) == 0 else (edge, 1.0)
+        assert fit.estimate == sum(events) / sum(n)
+        assert fit.ci == pytest.approx(limits, rel=1e-9)
         return
     check(fit_or_skip(events=events, n=n, model=model, method="likelihood"))
 

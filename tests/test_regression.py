@@ -195,6 +195,27 @@ def test_distributions_of_the_four_tests() -> None:
     assert kh.omnibus.p == pytest.approx(stats.f.sf(kh.omnibus.statistic, 2, 27), rel=1e-12)
 
 
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_an_empty_interval_of_tau2_has_a_caution(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, v = np.arange(6.0), rng.uniform(0.05, 0.2, 6)
+    y = 0.1 * x + np.sqrt(v) * rng.normal(size=6) * rng.choice([0.2, 1.0])
+    fit = meta_regression(pd.DataFrame({"y": y, "v": v, "x": x}), "x", yi="y", vi="v", level=0.9)
+    design = np.column_stack([np.ones(6), x]) / np.sqrt(v)[:, None]
+    residuals = np.linalg.lstsq(design, y / np.sqrt(v), rcond=None)[1]
+    empty = float(residuals[0]) < stats.chi2.ppf(0.05, 4)
+    assert bool(np.isnan(fit.tau2_ci().lower)) == empty
+    assert ("empty-tau2-interval" in {c.code for c in fit.cautions}) == empty
+
+
+def test_a_prediction_with_one_residual_degree_of_freedom_says_so() -> None:
+    data = pd.DataFrame({"y": [0.1, 0.4, 0.2, 0.9], "v": [0.1] * 4, "x": [0, 1, 3, 2]})
+    for k, expected in ((3, True), (4, False)):
+        fit = meta_regression(data[:k], "x", yi="y", vi="v")
+        assert ("few-prediction-df" in {c.code for c in fit.cautions}) == expected
+
+
 def test_a_narrow_knapp_hartung_factor_raises_a_caution_and_max1_cures_it() -> None:
     data = pd.DataFrame({"y": [0.0, 0.01, 0.02, 0.0, 0.03], "v": [0.2] * 5, "x": [0, 1, 2, 3, 4]})
     narrow = meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung")
@@ -306,7 +327,7 @@ def test_tau2_intervals_by_method() -> None:
 def test_separation_is_named() -> None:
     data = table()
     data.loc[data["product"] == "ide", "deaths"] = 0
-    with pytest.raises(ConvergenceError, match=r"product\[T.ide\] = 1 \(0 events of"):
+    with pytest.raises(ConvergenceError, match=r"product = ide no study has an event \(0 of"):
         fitted("product", data, model="glmm")
     # inverse variance goes on, with its correction, and says so
     corrected = fitted("product", data)

@@ -122,6 +122,18 @@ def test_exact_intervals_for_tau2_reach_their_level(normal, method):
     assert value == pytest.approx(0.95, abs=4 * mcse)
 
 
+def test_the_empty_q_profile_set_does_not_cover_a_variance_of_zero(normal):
+    """Without variance Q is chi-squared: too small in 2.5 %, too large in 2.5 % of the sets."""
+    pick = {"quantity": "tau2 interval", "method": "q-profile", "tau": 0.0}
+    value, mcse = number(normal, performance="coverage", **pick)
+    assert value == pytest.approx(0.95, abs=4 * mcse)
+    share, mcse = number(normal, performance="empty", **pick)
+    assert share == pytest.approx(0.025, abs=4 * mcse)
+    frame = normal.frame.query("method == 'q-profile'")
+    assert (frame["used"] == 3000).all()  # an empty set is an answer, not a failure
+    assert (frame["failed"] == 0).all()
+
+
 def test_homogeneity_is_rejected_as_often_as_it_should(normal):
     value, mcse = number(normal, tau=0.0, quantity="heterogeneity test")
     assert value == pytest.approx(0.05, abs=4 * mcse)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers import ties
+from helpers.arguments import LEVEL
 from helpers.causes.table import CauseTable, cause_table
 from helpers.distributions import chi2_isf, chi2_sf
 from helpers.effects import study_interval
@@ -83,7 +84,7 @@ class HomogeneityTest:
         """Fraction of cells with an expected count below five."""
         return float(np.mean(self.expected < SMALL))
 
-    def tolerated_design_effect(self, level: float = 0.95) -> float:
+    def tolerated_design_effect(self, level: float = LEVEL) -> float:
         """Design effect at which the statistic falls to the critical value of its test.
 
         If deaths of one cohort resemble each other, the statistic is too large by about the

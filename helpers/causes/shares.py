@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from helpers.arguments import LEVEL
 from helpers.causes.table import CauseTable, cause_table
 from helpers.effects import study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -84,7 +85,7 @@ def cause_share(
     group: str | None = None,
     *,
     unknown: Unknown = "none",
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> CauseShare:
     """Share of a cause among the nonrelapse deaths of one group or of all.
 
@@ -151,7 +152,7 @@ def infection_share(
     group: str | None = None,
     *,
     unknown: Unknown = "none",
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> CauseShare:
     """Share of infection: :func:`cause_share` of the class "infection".
 
@@ -169,7 +170,7 @@ def share_bounds(
     grouping: str | CauseTable = "all, eleven causes",
     group: str | None = None,
     *,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> ShareBounds:
     """Bound a share whatever the deaths without a known cause were.
 

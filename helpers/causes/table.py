@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.arguments import LEVEL
 from helpers.effects import study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
@@ -148,7 +149,7 @@ class CauseTable:
         index = pd.Index(self.groups, name="group")
         return pd.DataFrame(self.counts, index=index, columns=list(self.causes))
 
-    def shares(self, level: float = 0.95) -> pd.DataFrame:
+    def shares(self, level: float = LEVEL) -> pd.DataFrame:
         """Share of each cause among the deaths in the table, with intervals.
 
         Parameters

@@ -30,8 +30,8 @@ from helpers.multiverse.grid import OPTIONS, Grid, build_grid, check_option, rea
 from helpers.multiverse.kernels import Array, Estimates, Rows, estimate, incompatible, unique_rows
 from helpers.multiverse.result import MultiverseResult, Share
 from helpers.multiverse.variants import Variants, build_variants
-from helpers.pooling.options import LEVEL
-from helpers.pooling.prediction import prediction_limits, recovered_se
+from helpers.pooling.options import LEVEL, PREDICTION_METHOD
+from helpers.pooling.prediction import prediction_df, prediction_limits, recovered_se
 from helpers.pooling.studies import read_columns
 
 if TYPE_CHECKING:
@@ -260,7 +260,8 @@ def _prediction(est: Estimates, options: list[dict[str, Any]], level: float) -> 
     below, above = (
         np.where(profile, recovered, est.se) for recovered in recovered_se(mu, mean, level)
     )
-    low, high = prediction_limits(mu, (below, above), est.tau2, level, est.k - 2.0, mean)
+    df = prediction_df(PREDICTION_METHOD, est.k)
+    low, high = prediction_limits(mu, (below, above), est.tau2, level, df, mean)
     return np.where(random, low, np.nan), np.where(random, high, np.nan)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers.arguments import LEVEL
 from helpers.effects import get_measure, study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import load_causes
@@ -127,7 +128,7 @@ _GROUPS = {
 
 
 def claim_multiverse(
-    cohorts: pd.DataFrame, claim: str, *, null: float | None = None, level: float = 0.95
+    cohorts: pd.DataFrame, claim: str, *, null: float | None = None, level: float = LEVEL
 ) -> ClaimMultiverse:
     """Analyse one claim in every defensible way.
 
@@ -248,7 +249,7 @@ def claims_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> 
         named = ", ".join(map(repr, unknown)) or "there is nothing to summarise"
         raise MetaAnalysisError(f"claims: {named}; expected some of {', '.join(CLAIMS)}")
     data = data_choices(cohorts)
-    found = [_analyse(cohorts, CLAIMS[key], 0.95, data) for key in keys]
+    found = [_analyse(cohorts, CLAIMS[key], LEVEL, data) for key in keys]
     table = pd.concat([one.summary_frame() for one in found])
     return table.assign(sentence=[one.sentence for one in found])
 

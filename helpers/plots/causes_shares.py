@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helpers import prose, ties
+from helpers.arguments import LEVEL
 from helpers.causes.table import UNKNOWN
 from helpers.errors import MetaAnalysisError
 from helpers.plots import style
@@ -28,7 +29,7 @@ def causes_shares(
     group: str | None = None,
     *,
     ax: Axes | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     noun: str = "nonrelapse deaths",
     width: float = 720.0,
 ) -> Axes:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers import prose
-from helpers.distributions import expit
+from helpers.distributions import expit, norm_ppf, t_ppf
 from helpers.effects import get_measure
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
-from helpers.pooling.options import FEW_STUDIES
+from helpers.pooling.options import FEW_PREDICTION_DF, FEW_STUDIES
 from helpers.pooling.parts import Caution
 from helpers.pooling.population_mean import has_mean, mean_rule
 from helpers.pooling.tau2_intervals import q_is_too_small
@@ -36,8 +36,9 @@ def find_cautions(
     """Cautions for one fit, most important first.
 
     Codes: "no-events", "only-events", "not-converged", "single-study", "few-studies",
-    "boundary", "empty-tau2-interval", "excluded-studies", "zero-cells-corrected", "sparse-cells",
-    "knapp-hartung-narrow", "double-arcsine", "several-maxima".
+    "few-prediction-df", "boundary", "empty-tau2-interval", "excluded-studies",
+    "zero-cells-corrected", "sparse-cells", "knapp-hartung-narrow", "double-arcsine",
+    "several-maxima".
     """
     measure, k = get_measure(options.measure), data.k
     found: list[Caution] = []
@@ -75,11 +76,14 @@ def find_cautions(
                 "prediction depend strongly on the method.",
             )
         )
+    df = k - 2
+    if options.model != "common" and 0 < df <= FEW_PREDICTION_DF:
+        found.append(Caution("few-prediction-df", few_prediction_df(k, df, options.level)))
     if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
         new = (
             " The prediction interval then holds nothing but the uncertainty of the mean and may "
             "be much too narrow for a new study."
-            if k > 2
+            if df > FEW_PREDICTION_DF
             else ""
         )
         if has_mean(options.measure) and mean_rule(options.measure) != "median":
@@ -227,6 +231,23 @@ def with_display_cautions(fit: PoolResult) -> PoolResult:
             )
         )
     return replace(fit, cautions=(*fit.cautions, *found)) if found else fit
+
+
+def few_prediction_df(k: int, df: int, level: float) -> str:
+    """Say how little a prediction interval of so few studies says, in numbers.
+
+    Examples
+    --------
+    >>> few_prediction_df(3, 1, 0.9).split(" (")[0]
+    'The prediction interval of 3 studies rests on one degree of freedom'
+    """
+    upper = 0.5 + 0.5 * level
+    t, z = float(t_ppf(upper, df)), float(norm_ppf(upper))
+    return (
+        f"The prediction interval of {k} studies rests on {prose.counted(df, 'degree')} of freedom "
+        f"(t quantile {prose.number(t, 1)}; with many studies {prose.number(z, 2)}): it says next "
+        "to nothing about a new study."
+    )
 
 
 def _excluded(data: StudyData) -> tuple[Caution, ...]:

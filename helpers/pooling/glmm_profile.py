@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.arguments import level_of
+from helpers.arguments import LEVEL, level_of
 from helpers.distributions import chi2_ppf
 from helpers.errors import MetaAnalysisError
 from helpers.pooling.glmm import GLMMFit, fit_counts
@@ -111,7 +111,7 @@ def profile_loglik(
     return curve.reshape(rows, len(values))
 
 
-def profile_ci_mu(fit: GLMMFit, level: float = 0.95, coefficient: int = 0) -> ProfileInterval:
+def profile_ci_mu(fit: GLMMFit, level: float = LEVEL, coefficient: int = 0) -> ProfileInterval:
     """Profile likelihood interval of a coefficient (the pooled logit or log rate).
 
     Parameters
@@ -155,7 +155,7 @@ def profile_ci_mu(fit: GLMMFit, level: float = 0.95, coefficient: int = 0) -> Pr
     return _interval(len(fit), fitted, ends, LimitStatus.UNBOUNDED, level)
 
 
-def profile_ci_tau2(fit: GLMMFit, level: float = 0.95) -> ProfileInterval:
+def profile_ci_tau2(fit: GLMMFit, level: float = LEVEL) -> ProfileInterval:
     """Profile likelihood interval of the between-study variance.
 
     The lower limit is zero where the profile at zero is not low enough (also at the boundary).

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.arguments import level_of, number_of_at_least, one_of, whole_number
+from helpers.arguments import LEVEL, level_of, number_of_at_least, one_of, whole_number
 from helpers.effects import ADD, RULES, STUDY_INTERVALS, get_measure
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import MU_METHODS
@@ -43,10 +43,13 @@ from helpers.pooling.tau2 import TAU2_METHODS
 __all__ = [
     "ADD",
     "BACK_TRANSFORM",
+    "FEW_IN_GROUP",
+    "FEW_PREDICTION_DF",
     "FEW_STUDIES",
     "LEVEL",
     "MEASURE",
     "MODELS",
+    "PREDICTION_METHOD",
     "QUAD_POINTS",
     "RATE_MEASURE",
     "TAU2_METHOD",
@@ -55,6 +58,7 @@ __all__ = [
     "default_ci_methods",
     "default_model",
     "default_study_ci",
+    "default_tau2_ci",
     "default_test",
     "few_studies",
     "resolve",
@@ -67,11 +71,20 @@ LIKELIHOOD_MEASURES: tuple[str, ...] = ("logit", "log-rate")
 #: Below this number of studies, methods that rely on many studies are not the default, and
 #: cautions say why.
 FEW_STUDIES = 10
-LEVEL = 0.95
+#: Below this number of studies in a group, the comparison of groups has a caution and no verdict
+#: (`helpers.subgroup_words`). It is lower than `FEW_STUDIES`, because a group with five to nine
+#: studies has that caution on its own result already, and the p-value that judges the comparison is
+#: calibrated for the sizes at hand (`helpers.subgroup_null`).
+FEW_IN_GROUP = 5
+#: With so few degrees of freedom a prediction interval says next to nothing: the t quantile for
+#: 95% is 12.7.
+FEW_PREDICTION_DF = 1
 MEASURE = "logit"
 QUAD_POINTS = 7
 BACK_TRANSFORM = "harmonic-mean"
 TAU2_METHOD = "REML"
+#: Prediction interval; of the methods simulated it comes closest to its level, for every model.
+PREDICTION_METHOD = "t-k-2"
 #: Measure of effects that are given as they are.
 EFFECT_MEASURE = "effect"
 #: Scale of events over person-time.
@@ -188,6 +201,17 @@ def default_test(model: str, df: int, known: Iterable[str]) -> str:
 def default_study_ci(measure: str) -> str:
     """Interval of single studies by default."""
     return {"rate": "exact", "proportion": "wilson", "effect": "wald"}[get_measure(measure).kind]
+
+
+def default_tau2_ci(model: str) -> str:
+    """Interval of the between-study variance by default.
+
+    Examples
+    --------
+    >>> default_tau2_ci("random"), default_tau2_ci("glmm")
+    ('q-profile', 'profile')
+    """
+    return "profile" if model == "glmm" else "q-profile"
 
 
 def check_option(name: str, value: Any) -> None:

@@ -33,7 +33,13 @@ from helpers.pooling.tau2_intervals import generalised_q_tail
 
 Array = NDArray[np.float64]
 
-__all__ = ["PREDICTION_METHODS", "bootstrap_prediction", "prediction_limits", "recovered_se"]
+__all__ = [
+    "PREDICTION_METHODS",
+    "bootstrap_prediction",
+    "prediction_df",
+    "prediction_limits",
+    "recovered_se",
+]
 
 #: Prediction-interval methods, by model.
 PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
@@ -48,6 +54,19 @@ PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
     ),
     "glmm": ("normal", "t-k-1", "t-k-2"),
 }
+
+
+def prediction_df(method: str, k: ArrayLike) -> Array | None:
+    """Degrees of freedom of the t quantile of a method with k studies; None for the normal one.
+
+    Examples
+    --------
+    >>> prediction_df("t-k-2", [3, 10]).tolist(), prediction_df("normal", 3)
+    ([1.0, 8.0], None)
+    """
+    if method == "normal":
+        return None
+    return np.asarray(k, dtype=float) - (2.0 if method.endswith("k-2") else 1.0)
 
 
 def prediction_limits(

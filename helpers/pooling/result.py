@@ -24,11 +24,13 @@ from helpers.pooling.intervals import (
 )
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import exact_interval, glmm_profile, pooled_profile
+from helpers.pooling.options import PREDICTION_METHOD, default_tau2_ci
 from helpers.pooling.parts import Caution, EffectTest, Heterogeneity, Options
 from helpers.pooling.population_mean import mean_interval, population_mean
 from helpers.pooling.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
+    prediction_df,
     prediction_limits,
     recovered_se,
 )
@@ -437,7 +439,7 @@ class PoolResult:
         >>> 0 < low < fit.estimate < high < 1
         True
         """
-        method = method or "t-k-2"
+        method = method or PREDICTION_METHOD
         level = self._level(level)
         allowed = PREDICTION_METHODS[self.model]
         if method not in allowed:
@@ -459,10 +461,10 @@ class PoolResult:
             new = bootstrap_prediction(y, v, level, draws=draws, seed=seed)
             new = Interval(min(new.lower, mean.lower), max(new.upper, mean.upper))
             return self._scaled(new, scale)
-        df = None if method == "normal" else self.k - (2 if method.endswith("k-2") else 1)
+        df = prediction_df(method, self.k)
         if df is not None and df < 1:
             raise UnsupportedError(
-                f"a prediction interval with {df} degrees of freedom does not exist: there are "
+                f"a prediction interval with {df:g} degrees of freedom does not exist: there are "
                 "too few studies"
             )
         behind = "knapp-hartung" if method.startswith("knapp-hartung") else self.ci_method
@@ -511,7 +513,7 @@ class PoolResult:
         >>> [round(x, 3) for x in fit.tau2_ci()]
         [0.171, 39.398]
         """
-        method = method or ("profile" if self.model == "glmm" else "q-profile")
+        method = method or default_tau2_ci(self.model)
         level = self._level(level)
         allowed = TAU2_CI_METHODS[self.model]
         if method not in allowed:

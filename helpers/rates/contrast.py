@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import LEVEL
 from helpers.errors import MetaAnalysisError
 from helpers.pooling import Interval
 from helpers.regression import RegressionResult, meta_regression
@@ -146,7 +147,7 @@ def time_contrast(
     study: str = "cohort",
     exponents: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     factor: Sequence[float] | float = 1.0,
-    level: float = 0.95,
+    level: float = LEVEL,
     test: str = "t",
 ) -> TimeContrast:
     """Compare two groups of cohorts under each assumption on when deaths happen.
@@ -277,7 +278,7 @@ def follow_up_exponent(
     n: str = "patients",
     follow_up: str = "median_follow_up_months",
     study: str = "cohort",
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> tuple[float, Interval, RegressionResult]:
     """Estimate how deaths per patient grow with follow-up: proportional to follow-up ** g.
 

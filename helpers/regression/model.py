@@ -353,7 +353,7 @@ def _result(
         loglik=float(fit.loglik[0]),
         loglik_restricted=float(fit.loglik_restricted[0]),
         converged=bool(fit.converged[0]),
-        cautions=(*impossible, *cautions(fit, problem, design, studies, test, kind, df)),
+        cautions=(*impossible, *cautions(fit, problem, design, studies, test, kind, df, level)),
         design=design,
         problem=problem,
         data=studies,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helpers import prose
-from helpers.distributions import chi2_sf
+from helpers.distributions import chi2_ppf, chi2_sf
 from helpers.errors import ConvergenceError
+from helpers.pooling.cautions import few_prediction_df
 from helpers.pooling.glmm_inference import heterogeneity_tests
+from helpers.pooling.options import FEW_PREDICTION_DF
 from helpers.pooling.parts import LIKELIHOOD_RATIO, Caution, Heterogeneity
 from helpers.pooling.studies import StudyData
 from helpers.regression.core import RegressionFit, fit_regression
@@ -43,23 +46,52 @@ FEW_DF = 4.0
 
 
 def refuse_separation(fit: RegressionFit, problem: Problem, design: Design) -> None:
-    """Raise if the GLMM has no maximum, naming columns at which all events are missing."""
+    """Raise if the GLMM has no maximum, naming levels without an event, or with nothing else."""
     if problem.model != "glmm" or bool(fit.estimable[0]):
         return
     assert problem.events is not None and problem.size is not None  # noqa: PT018
-    empty = []
-    for name, column in zip(design.names, problem.X.T, strict=True):
-        for value in (0.0, 1.0):
-            at = column == value
-            if at.any() and set(np.unique(column)) <= {0.0, 1.0}:
-                x, n = problem.events[at].sum(), problem.size[at].sum()
-                if x == 0 or (x == n and problem.family == "binomial"):
-                    empty.append(f"{name} = {value:g} ({x:g} events of {n:g})")
-    where = f": {'; '.join(empty)}" if empty else ""
+    found, by = [], []
+    for term, label, at in _levels(design, problem.X):
+        x, n = float(problem.events[at].sum()), float(problem.size[at].sum())
+        if x == 0 or (x == n and problem.family == "binomial"):
+            what = "no study has an event" if x == 0 else "every patient has an event"
+            found.append(f"with {label} {what} ({prose.count(x)} of {n:,.10g})")
+            by.append(term)
+    if not found:
+        raise ConvergenceError(
+            f"GLMM: {fit.source.message(0)}. A moderator separates studies with and without "
+            "events. Leave it out, join values of it, or use model='random'."
+        )
+    named = [name for name in design.columns if name == by[0] or f"({name}" in by[0]]
+    column = repr(named[0]) if len(named) == 1 else "..."
     raise ConvergenceError(
-        f"GLMM: {fit.source.message(0)} A moderator separates studies with and without "
-        f"events{where}. Join levels, or use model='random'."
+        f"GLMM: there is no finite maximum: {'; '.join(found)}. subgroups(by={column}, ...) shows "
+        "such a level as none (or all) of its patients, with exact limits. For a regression, leave "
+        "the level out, join it with another, or use model='random'."
     )
+
+
+def _levels(design: Design, X: Array) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Term, label and rows of each level of the factors (and of columns of 0 and 1)."""
+    for term, places in design.terms.items():
+        columns = X[:, list(places)]
+        if not np.isin(columns, (0.0, 1.0)).all():
+            continue
+        names = [design.names[place] for place in places]
+        if ":" in term or not all(name.startswith(f"{term}[") for name in names):
+            for name, column in zip(names, columns.T, strict=True):
+                yield term, f"{name} = 1", column == 1.0
+                if ":" not in term and (column == 0.0).any():
+                    yield term, f"{name} = 0", column == 0.0
+            continue
+        levels = [name[len(term) + 1 : -1].removeprefix("T.") for name in names]
+        for level, column in zip(levels, columns.T, strict=True):
+            yield term, f"{term} = {level}", column == 1.0
+        rest = np.asarray((columns == 0.0).all(axis=1))
+        if rest.any():
+            first = [str(lv) for lv in design.levels.get(term, ()) if str(lv) not in levels]
+            label = f"{term} = {first[0]}" if len(first) == 1 else f"the first level of {term}"
+            yield term, label, rest
 
 
 def cluster_robust(
@@ -143,6 +175,15 @@ def r_squared(fit: RegressionFit, problem: Problem, design: Design) -> float | N
     return 100.0 * max(0.0, (empty - float(fit.tau2[0])) / empty)
 
 
+def _no_tau2_fits(fit: RegressionFit, problem: Problem, level: float) -> bool:
+    """Whether the Q-profile set of the residual variance is empty: QE is too small for any."""
+    free = problem.X.shape[0] - problem.X.shape[1]
+    if problem.model != "random" or free < 1:
+        return False
+    q = residual_heterogeneity(fit, problem).Q
+    return bool(q < chi2_ppf(0.5 * (1.0 - level), free))
+
+
 def cautions(
     fit: RegressionFit,
     problem: Problem,
@@ -151,6 +192,7 @@ def cautions(
     test: str,
     robust: str | None,
     df: Array,
+    level: float,
 ) -> tuple[Caution, ...]:
     """Cautions, most important first."""
     found: list[tuple[str, str]] = []
@@ -187,6 +229,18 @@ def cautions(
                 "The residual between-study variance is estimated at zero, its boundary; this "
                 "does not show that the moderators explain all differences. Prediction intervals "
                 "then hold nothing but the uncertainty of the mean and may be much too narrow.",
+            )
+        )
+    free = k - design.p
+    if problem.model != "common" and 0 < free <= FEW_PREDICTION_DF and test != "z":
+        found.append(("few-prediction-df", few_prediction_df(k, free, level)))
+    if _no_tau2_fits(fit, problem, level):
+        found.append(
+            (
+                "empty-tau2-interval",
+                "The studies lie closer to the regression than their sampling variances let "
+                "expect, so that no residual between-study variance is compatible with them: the "
+                "Q-profile interval is empty.",
             )
         )
     if test == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:

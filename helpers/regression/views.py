@@ -13,6 +13,7 @@ from helpers.distributions import chi2_sf, norm_ppf, t_ppf
 from helpers.effects import get_measure, study_interval
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.pooling.intervals import Interval
+from helpers.pooling.options import default_tau2_ci
 from helpers.pooling.prediction import prediction_limits
 from helpers.pooling.references import Methods
 from helpers.regression.design import build_design, design_of_rows
@@ -186,7 +187,8 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
     engine = fit_inverse_variance(
         problem.yi, problem.vi, design=basis, method=fit.tau2_method or "REML"
     )
-    if method in (None, "q-profile"):
+    method = method or default_tau2_ci(fit.model)
+    if method == "q-profile":
         return q_profile_interval(engine, chosen)
     if method != "profile":
         raise UnsupportedError(f"method={method!r}: expected q-profile or profile")

@@ -89,7 +89,7 @@ def coverage(
     --------
     >>> result = coverage([Scenario(k=5, proportion=0.2, tau=0.3)], replicates=50, glmm=False)
     >>> sorted(set(result.frame["performance"]))
-    ['bias', 'coverage', 'empirical se', 'median width', 'rejection', 'rmse']
+    ['bias', 'coverage', 'empirical se', 'empty', 'median width', 'rejection', 'rmse']
     """
     names = tuple(tau2_methods)
     unknown = [name for name in names if name not in TAU2_METHODS]

@@ -26,7 +26,7 @@ from helpers.pooling.glmm_inference import heterogeneity_tests
 from helpers.pooling.glmm_profile import profile_ci_mu, profile_ci_tau2
 from helpers.pooling.intervals import knapp_hartung_se
 from helpers.pooling.inverse_variance import InverseVarianceFit, fit_inverse_variance
-from helpers.pooling.prediction import bootstrap_prediction, prediction_limits
+from helpers.pooling.prediction import bootstrap_prediction, prediction_df, prediction_limits
 from helpers.simulation.truth import Sample, Scenario, simulate
 
 Array = NDArray[np.float64]
@@ -136,6 +136,19 @@ class Records:
             "tau2 interval", estimator, method, limits, _holds(limits, self.scenario.tau2)
         )
 
+    def tau2_set(self, method: str, limits: Limits) -> None:
+        """Set of values of tau2 that may be empty (NaN limits): it then holds no value.
+
+        An empty set is an answer, with a width of zero, and no failure; its share is reported.
+        """
+        empty = np.isnan(limits[0]) & np.isnan(limits[1])
+        share, number = float(empty.mean()), empty.size
+        lower, upper = (np.where(empty, 0.0, limit) for limit in limits)
+        covered = np.where(empty, 0.0, _holds(limits, self.scenario.tau2))
+        self.interval("tau2 interval", "", method, (lower, upper), covered)
+        mcse = (share * (1.0 - share) / number) ** 0.5
+        self.add("tau2 interval", "", method, "empty", share, mcse, number, 0)
+
     def prediction(self, estimator: str, method: str, limits: Limits) -> None:
         """Interval for the true logit of a new study, with the exact probability of success."""
         lower, upper = limits
@@ -191,11 +204,11 @@ def _inverse_variance(records: Records, plan: Plan, y: Array, v: Array) -> None:
     limits = henmi_copas_limits(common.batch, level, nodes=60, rtol=_COARSE)
     records.mu("common", "henmi-copas", limits)
     records.test("common", "Q", chi2_sf(common.Q, common.df))
-    records.tau2("", "q-profile", q_profile_limits(common.batch, level))
+    records.tau2_set("q-profile", q_profile_limits(common.batch, level))
     if plan.generalised_q:
         for weights in ("inverse-variance", "inverse-se"):
             limits = generalised_q_limits(common.batch, level, weights=weights, rtol=1e-5)
-            records.tau2("", f"generalised-q, {weights}", limits)
+            records.tau2_set(f"generalised-q, {weights}", limits)
     for name in plan.tau2_methods:
         fit = fit_inverse_variance(y, v, method=name)
         records.estimate("mu", name, fit.mu, scenario.mu)
@@ -228,8 +241,7 @@ def _prediction(fit: InverseVarianceFit, method: str, level: float) -> Limits:
 
 def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: float) -> Limits:
     """Methods by themselves: no confidence interval bounds them."""
-    df = None if method == "normal" else k - (2.0 if method.endswith("k-2") else 1.0)
-    return prediction_limits(mu, se, tau2, level, df, None)
+    return prediction_limits(mu, se, tau2, level, prediction_df(method, k), None)
 
 
 def _glmm(records: Records, plan: Plan, sample: Sample) -> None:

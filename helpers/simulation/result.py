@@ -46,8 +46,8 @@ class SimulationResult:
         `family`, `sizes`, `k`, `proportion`, `tau` name the scenario; `quantity` ("mu", "tau2",
         "mu interval", "tau2 interval", "prediction interval", "heterogeneity test"),
         `estimator`, `method` and `performance` (bias, rmse, empirical se; coverage, median
-        width; rejection) the number; then `value`, its Monte Carlo standard error `mcse`, and
-        how many replicates were `used` and `failed`.
+        width, empty; rejection) the number; then `value`, its Monte Carlo standard error `mcse`,
+        and how many replicates were `used` and `failed`.
         """
         import pandas as pd
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.arguments import LEVEL
 from helpers.batch_intervals import mu_limits, symmetric_limits
 from helpers.bias.null import simulate_null
 from helpers.distributions import logit
@@ -137,11 +138,11 @@ def prediction_lab(
         sample = simulate(truth, replicates, seed)
         yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
         fit = fit_inverse_variance(yi, vi, method="REML")
-        mean = symmetric_limits(fit.mu, fit.se, 0.95)
+        mean = symmetric_limits(fit.mu, fit.se, LEVEL)
         limits = {
             "confidence interval": mean,
             "prediction interval": prediction_limits(
-                fit.mu, fit.se, fit.tau2.tau2, 0.95, fit.df - 1.0, mean
+                fit.mu, fit.se, fit.tau2.tau2, LEVEL, fit.df - 1.0, mean
             ),
         }
         rows += [_row(k, name, truth.within(*pair)) for name, pair in limits.items()]
@@ -313,9 +314,9 @@ def coverage_lab(
         glmm = fit_glmm(sample.events, sample.n, quad_points=7)  # type: ignore[arg-type]
         df = np.full(replicates, k - 1.0)
         limits = {
-            "logits, Wald": mu_limits(reml, "wald", 0.95),
-            "logits, Knapp-Hartung": mu_limits(reml, "knapp-hartung", 0.95),
-            "binomial GLMM, t": symmetric_limits(glmm.beta[:, 0], glmm.se[:, 0], 0.95, df),
+            "logits, Wald": mu_limits(reml, "wald", LEVEL),
+            "logits, Knapp-Hartung": mu_limits(reml, "knapp-hartung", LEVEL),
+            "binomial GLMM, t": symmetric_limits(glmm.beta[:, 0], glmm.se[:, 0], LEVEL, df),
         }
         for name, (low, high) in limits.items():
             rows.append(_row(k, name, ((low <= truth.mu) & (truth.mu <= high)).astype(float)))
