@@ -29,6 +29,7 @@ from helpers.pooling import PoolResult, pool
 from helpers.pooling.intervals import Interval
 from helpers.pooling.options import FEW_STUDIES
 from helpers.published_models import COLUMNS, PUBLISHED_POOLING
+from helpers.subgroup_words import FEW as FEW_COHORTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,8 @@ __all__ = [
     "Judgement",
     "findings_frame",
     "judgements_frame",
+    "new_cohort",
+    "new_cohort_words",
     "summary_of_findings",
 ]
 
@@ -84,6 +87,7 @@ WIDE, VERY_WIDE = 3.0, 6.0
 LONG = 3.0
 FEW, UNSURE = 100, 2.0
 ALARM = 0.1
+_DIGITS: dict[prose.Unit, int] = {"percent": 1, "number": 3, "per_1000": 0}
 #: A number within this factor of a threshold is close to it, and the reason says so.
 CLOSE = 1.1
 
@@ -220,7 +224,7 @@ def _pooled(group: str, part: pd.DataFrame) -> Finding:
         deaths,
         fit.mean_estimate,
         ci,
-        None if inconsistency.down is None else fit.prediction_interval(),
+        new_cohort(fit),
         (
             Judgement("risk of bias", None, _checked(part)),
             inconsistency,
@@ -314,6 +318,64 @@ def _inconsistency(fit: PoolResult) -> Judgement:
         f"of {prose.number(span, 1)}{_close(span, WIDE, VERY_WIDE)}; {allows}"
     )
     return Judgement(domain, _levels(span), reason)
+
+
+def new_cohort(fit: PoolResult) -> Interval | None:
+    """Give the prediction interval of a new, similar cohort where tau2 can be judged.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Pooled proportions.
+
+    Returns
+    -------
+    Interval or None
+        On the display scale; None below five cohorts, and where the interval of tau2 allows
+        everything from no difference to a very large one.
+
+    Examples
+    --------
+    >>> from helpers.pooling import pool
+    >>> new_cohort(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")) is None
+    True
+    """
+    if fit.k < FEW_COHORTS or _inconsistency(fit).down is None:
+        return None
+    return fit.prediction_interval()
+
+
+def new_cohort_words(fit: PoolResult, *, name: bool = False, unit: prose.Unit = "percent") -> str:
+    r"""Say where the true rate of a new, similar cohort may lie, or why nothing is said.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Pooled proportions.
+    name : bool
+        Whether to name the interval and its level, as a report does.
+    unit : {"percent", "per_1000"}
+        How the limits are printed.
+
+    Examples
+    --------
+    >>> from helpers.pooling import pool
+    >>> new_cohort_words(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"))
+    'three cohorts cannot tell how far true rates lie apart, so no prediction interval is given'
+    """
+    limits = new_cohort(fit)
+    if limits is None:
+        return (
+            f"{prose.counted(fit.k, 'cohort')} cannot tell how far true rates lie apart, so no "
+            "prediction interval is given"
+        )
+    if name:
+        label = "prediction interval was"
+        return (
+            f"the {prose.interval(limits, fit.level, unit=unit, digits=_DIGITS[unit], name=label)}"
+        )
+    where = prose.percent_range(limits) if unit == "percent" else f"{_range(limits)} of 1,000"
+    return f"the true rate of a new, similar cohort may lie anywhere from {where}"
 
 
 def _indirectness(part: pd.DataFrame) -> Judgement:

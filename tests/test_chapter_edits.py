@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from chapter_edits import faults, run
@@ -118,6 +120,24 @@ def test_numbers_in_sentences_are_those_of_the_edited_table(edit):
     assert f"{100 * deaths / patients:.1f}\u202f%" in pot
     assert f"{top['cohort']}" in pot
     assert f"{top['nonrelapse_deaths']} of {deaths}" in pot
+
+
+@pytest.mark.parametrize("name", ["question", "pooling"])
+def test_three_cohorts_get_no_prediction_interval_but_a_sentence(name):
+    said = run(name, EDITS["three cohorts"]).sentences
+    spoken = " ".join(said.values())
+    assert "three cohorts cannot tell how far true rates lie apart" in spoken
+    assert "may lie anywhere" not in spoken
+    assert "prediction interval was" not in spoken
+    everything = " ".join(run(name).sentences.values())
+    assert "cannot tell" not in everything
+    assert "prediction interval was 2.7 to 16.2\u202f%" in everything
+
+
+@pytest.mark.parametrize("name", ["question", "pooling"])
+def test_a_rate_of_all_patients_is_named_for_what_it_is(name):
+    spoken = " ".join(run(name).sentences.values())
+    assert not re.search(r"\d\s% died\.", spoken)
 
 
 def test_contrasts_are_sorted_by_what_their_intervals_exclude():

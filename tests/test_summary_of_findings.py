@@ -18,6 +18,8 @@ from helpers.summary_of_findings import (
     _inconsistency,
     findings_frame,
     judgements_frame,
+    new_cohort,
+    new_cohort_words,
     summary_of_findings,
 )
 
@@ -180,3 +182,24 @@ def test_tables_say_it_in_whole_patients(found):
     reasons = judgements_frame(found)
     assert list(reasons.columns) == ["finding", *DOMAINS]
     assert reasons["risk of bias"].str.startswith("not judged").all()
+
+
+@pytest.mark.parametrize(
+    ("events", "n", "given"),
+    [
+        ([7, 19, 30, 2], [100, 100, 100, 100], False),  # four cohorts, however different
+        ([2, 2, 3, 2, 3, 2], [25] * 6, False),  # from no difference to a very large one
+        ([2, 19, 30, 2, 9, 12, 25, 4], [100] * 8, True),
+    ],
+)
+def test_a_new_cohort_gets_an_interval_only_where_tau2_can_be_judged(events, n, given):
+    fit = pool(events=events, n=n, model="glmm", ci_method="wald")
+    words = new_cohort_words(fit)
+    assert (new_cohort(fit) is not None) is given
+    assert ("no prediction interval is given" in words) is not given
+    if given:
+        # k - 2 = 6 degrees of freedom, by hand on the logit scale
+        half = 2.4469118511 * (fit.tau2 + fit.se_model**2) ** 0.5
+        low, high = (1 / (1 + np.exp(-(fit.mu + sign * half))) for sign in (-1, 1))
+        assert f"{100 * low:.1f} to {100 * high:.1f}" in words
+        assert new_cohort_words(fit, name=True).startswith("the 95\u202f%")
