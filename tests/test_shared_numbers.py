@@ -201,3 +201,36 @@ def test_no_chapter_runs_its_own_copy(call):
             continue
         for cell in cells(page):
             assert not re.search(call, "".join(cell["source"])), page
+
+
+def test_a_sentence_of_a_thousand_patients_in_the_subgroups_speaks_of_means():
+    table = load_cohorts().query("entity == 'LBCL'")
+    per_1000 = {}
+    for product in ("axi-cel", "tisa-cel"):
+        fit = pool(table[table["product"] == product], **COLUMNS, model="glmm", ci_method="wald")
+        # by hand: the mean of the inverse logit over the normal distribution of true logits
+        nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+        rates = 1 / (1 + np.exp(-(fit.mu + np.sqrt(fit.tau2) * nodes)))
+        per_1000[product] = f"{1000 * rates @ weights / weights.sum():.0f}"
+    said = f"about {per_1000['axi-cel']} die without relapse or progression after axi-cel and"
+    assert f"{said} {per_1000['tisa-cel']} after tisa-cel" in shown("subgroups")
+
+
+#: Judgements that were typed and stayed whatever the table said.
+TYPED = re.compile(
+    r"hardly|by a hair|far more often|odd ones out|beyond what anyone|at the edge|keeps its place"
+    r"|carries much of it|is steady|thinned out|lost its friends|in one pot|closer to what"
+    r"|no single cohort is to blame|place to place|price of (?:the )?treatment",
+    re.I,
+)
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["question", "data_extraction", "audit", "effect_sizes", "pooling", "heterogeneity",
+     "subgroups", "meta_regression"],
+)  # fmt: skip
+def test_no_judgement_is_typed_in_a_chapter(page):
+    for cell in json.loads((BOOK / f"{page}.ipynb").read_text())["cells"]:
+        found = TYPED.search(" ".join("".join(cell["source"]).split()))
+        assert found is None, (cell["id"], found)
