@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers import prose
 from helpers.distributions import t_ppf, t_sf
 from helpers.effects import study_interval
 
@@ -98,8 +99,8 @@ def monte_carlo_reason(p: float, ours: float, draws: int) -> str:
 
     Examples
     --------
-    >>> monte_carlo_reason(0.061, 0.057, 1000)
-    'Monte-Carlo draws: the seed was not published; such draws may well give the printed value.'
+    >>> monte_carlo_reason(0.061, 0.057, 1000).partition("; ")[2].replace("\u202f", " ")
+    'ours lies in the 99.9 % interval of the printed p.'
     >>> monte_carlo_reason(0.061, 0.02, 1000)
     ''
     """
@@ -107,5 +108,6 @@ def monte_carlo_reason(p: float, ours: float, draws: int) -> str:
     if not lower[0] <= ours <= upper[0]:
         return ""
     return (
-        "Monte-Carlo draws: the seed was not published; such draws may well give the printed value."
+        "Monte-Carlo draws: the seed was not published; "
+        f"ours lies in the {prose.level_text(LEVEL)} interval of the printed p."
     )
