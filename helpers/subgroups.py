@@ -26,6 +26,7 @@ from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import included_counts, is_one_sided
 from helpers.pooling.options import FEW_IN_GROUP
 from helpers.pooling.parts import Options
+from helpers.pooling.studies import one_per_study, refuse_other_rows
 from helpers.subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
 from helpers.subgroup_null import CalibratedTest, calibrated_test
 
@@ -335,7 +336,8 @@ def subgroups(
         if events is None:
             raise MetaAnalysisError("give events and n (or time), or yi and vi")
         whole = pool(data, events=events, n=n, time=time, study=study, **options)
-    group, levels, name = _groups(data, by, len(whole.data.labels))
+    first = data if data is not None else (events if yi is None else yi)
+    group, levels, name = _groups(data, by, whole.data.labels, first)
     known = np.array([g is not None for g in group])
     studies = whole.data.only(known, f"{name} missing")
     overall = whole
@@ -402,8 +404,13 @@ def _fit_group(studies: StudyData, options: Options) -> PoolResult:
     return fit_studies(studies, options.for_studies(studies.k))
 
 
-def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None], list[str], str]:
-    """Group of each row (None if missing), the levels in order, and a name."""
+def _groups(
+    data: pd.DataFrame | None, by: Any, labels: Sequence[str], first: Any = None
+) -> tuple[list[str | None], list[str], str]:
+    """Group of each row (None if missing), the levels in order, and a name.
+
+    `first` is what the studies came from: the rows of a Series `by` have to be its rows.
+    """
     import pandas as pd
 
     if isinstance(by, (list, tuple)) and data is not None and by and _all_columns(by, data):
@@ -415,16 +422,20 @@ def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None
             columns = ", ".join(map(str, data.columns))
             raise MetaAnalysisError(f"by: no column {by!r}; the columns are {columns}")
         column, name = data[by], by
+        if column.ndim != 1:
+            raise MetaAnalysisError(f"by: the table has several columns {by!r}; rename them")
     else:
-        if getattr(by, "ndim", 1) != 1:
-            raise MetaAnalysisError(
-                "by holds several columns; expected one value for each study, or the names of "
-                "columns of `data`"
-            )
-        column = by if isinstance(by, pd.Series) else pd.Series(by)
+        column = _one_group_each(by)
+        refuse_other_rows({"data": first, "by": by}, {"data": "the studies", "by": "by"})
         name = "group" if column.name is None else str(column.name)
-    if len(column) != k:
-        raise MetaAnalysisError(f"{name} has {len(column)} values for {k} studies")
+    if len(column) != len(labels):
+        raise MetaAnalysisError(f"{name} has {len(column)} values for {len(labels)} studies")
+    for label, value in zip(labels, column, strict=True):
+        if not (pd.api.types.is_scalar(value) or isinstance(value, pd.Interval)):
+            raise MetaAnalysisError(
+                f"{label}, {name}: {value!r} is not the name of a group; expected a word or a "
+                "number"
+            )
     group = [None if pd.isna(value) else str(value) for value in column]
     if isinstance(column.dtype, pd.CategoricalDtype):
         order = [str(c) for c in column.cat.categories]
@@ -434,13 +445,35 @@ def _groups(data: pd.DataFrame | None, by: Any, k: int) -> tuple[list[str | None
     return group, [g for g in dict.fromkeys(order) if g in present], name
 
 
+def _one_group_each(by: Any) -> pd.Series[Any]:
+    """One value for each study, in one dimension."""
+    import pandas as pd
+
+    if getattr(by, "ndim", 1) > 1:
+        raise MetaAnalysisError(
+            "by holds several columns; expected one value for each study, or the names of "
+            "columns of `data`"
+        )
+    problems: list[str] = []
+    if by is None or pd.api.types.is_scalar(by) or getattr(by, "ndim", 1) == 0:
+        problems.append(
+            f"by={by!r}: expected the name of a column of `data`, or one value for each study"
+        )
+    else:
+        by = one_per_study(by, "by", problems)
+    if problems:
+        raise MetaAnalysisError("; ".join(problems))
+    return by if isinstance(by, pd.Series) else pd.Series(by, dtype=getattr(by, "dtype", object))
+
+
 def _all_columns(names: Sequence[Any], data: pd.DataFrame) -> bool:
     return all(isinstance(name, str) and name in data.columns for name in names)
 
 
 def _crossed(data: pd.DataFrame, names: list[str]) -> tuple[list[str | None], list[str], str]:
     """Group of each row by several columns: their combinations, in the order of each column."""
-    parts = [_groups(data, name, len(data)) for name in names]
+    labels = [f"row {i + 1}" for i in range(len(data))]
+    parts = [_groups(data, name, labels) for name in names]
     values = list(zip(*(part[0] for part in parts), strict=True))
     order = [" × ".join(levels) for levels in product(*(part[1] for part in parts))]
     group = [None if None in row else " × ".join(map(str, row)) for row in values]

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from helpers import meta_regression, pool, pool_effects
 from helpers.bayes import HalfNormal, posterior
 from helpers.errors import MetaAnalysisError
+from helpers.multiverse import multiverse
+from helpers.subgroups import subgroups
 
 EVENTS, N = [3, 5, 7], [40, 60, 70]
 CALLS = {
@@ -51,6 +53,75 @@ def test_what_cannot_be_used_is_refused_by_name(argument, call, value):
         call(value)
     if value is not None and len(value):
         assert argument in str(raised.value)
+
+
+GROUPS = {
+    "two dimensions": np.ones((3, 2)),
+    "nested lists": [["a", "b"]] * 3,
+    "lists of different lengths": [["a"], ["b", "c"], ["d"]],
+    "one list among words": ["a", ["b", "c"], "a"],
+    "a frame": pd.DataFrame({"a": list("xxy"), "b": list("xyy")}),
+    "a set": {"a", "b", "c"},
+    "a mapping": {"a": 1, "b": 2, "c": 3},
+    "several fields": np.array([(1, 2.0)] * 3, dtype=[("x", int), ("y", float)]),
+    "objects": [object(), "a", "b"],
+    "one word for all": np.array("a"),
+    "a number": 3,
+    "nothing": None,
+    "bytes": b"aab",
+    "no study": [],
+}
+
+
+@pytest.mark.parametrize("by", GROUPS.values(), ids=GROUPS)
+def test_groups_that_are_none_are_refused_in_words(by):
+    table = pd.DataFrame({"e": EVENTS, "n": N})
+    for call in (
+        lambda: subgroups(events=EVENTS, n=N, by=by, model="random"),
+        lambda: subgroups(table, events="e", n="n", by=by, model="random"),
+        lambda: subgroups(yi=[0.1, 0.2, 0.3], vi=[0.1] * 3, by=by),
+    ):
+        with pytest.raises(MetaAnalysisError, match=r"\bby\b|\bgroup\b"):
+            call()
+
+
+def test_groups_of_any_kind_are_groups():
+    expected = ["1", "2"]
+    for by in (
+        [1, 1, 2],
+        (1, 1, 2),
+        iter([1, 1, 2]),
+        np.array([1, 1, 2]),
+        pd.Categorical([1, 1, 2]),
+    ):
+        groups = subgroups(events=EVENTS, n=N, by=by, model="random").groups
+        assert list(groups) == expected
+        assert [fit.k for fit in groups.values()] == [2, 1]
+    hidden = np.ma.masked_array(["a", "x", "b"], [0, 1, 0])
+    made = subgroups(events=EVENTS, n=N, by=hidden, model="random")
+    assert [(name, fit.k) for name, fit in made] == [("a", 1), ("b", 1)]
+
+
+def test_a_series_beside_a_table_has_the_rows_of_the_table():
+    table = pd.DataFrame({"e": EVENTS, "n": N, "x": [1, 2, 4]}, index=["a", "b", "c"])
+    turned = pd.Series(["q", "p", "p"], index=["c", "b", "a"])
+    for call in (
+        lambda: subgroups(table, events="e", n="n", by=turned, model="random"),
+        lambda: subgroups(events=table["e"], n=table["n"], by=turned, model="random"),
+        lambda: pool(table, events="e", n=table["n"][::-1], model="random"),
+        lambda: meta_regression(table, "x", events="e", n="n", model="random", cluster=turned),
+        lambda: multiverse(
+            table,
+            {"model": ["random"]},
+            events="e",
+            n="n",
+            contrast={"by": turned, "levels": ("p", "q")},
+        ),
+    ):
+        with pytest.raises(MetaAnalysisError, match="row 1 is 'a' in one and 'c' in the other"):
+            call()
+    made = subgroups(table, events="e", n="n", by=turned.reindex(table.index), model="random")
+    assert made.groups["q"].data.events.tolist() == [7]
 
 
 def test_what_is_masked_is_missing():
@@ -140,6 +211,9 @@ def test_anything_is_a_result_or_a_clear_error(values, kind):
         lambda v: meta_regression(
             table.assign(x=list(v)), "x", events="e", n="n", model="random", test="z"
         ),
+        lambda v: subgroups(table, by=v, events="e", n="n", model="random"),
+        lambda v: subgroups(by=["a", "b"] * (k // 2) + ["a"] * (k % 2), events=v, n=[60] * k),
+        lambda v: posterior(events=v, n=[60] * k),
     ):
         shaped = pd.Series(values, dtype=object) if kind is pd.Series else kind(values)
         with contextlib.suppress(MetaAnalysisError):  # any other error or warning fails the test

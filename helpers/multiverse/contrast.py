@@ -20,6 +20,7 @@ from helpers.pooling.intervals import KNAPP_HARTUNG, no_spread
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.likelihood import family_of
 from helpers.pooling.options import default_ci_methods
+from helpers.pooling.studies import refuse_other_rows
 
 __all__ = ["Contrast", "Differences", "no_test", "read_contrast", "separate", "shared"]
 
@@ -71,6 +72,7 @@ def read_contrast(data: Any, given: Mapping[str, Any], k: int) -> Contrast:
             raise MetaAnalysisError(f"contrast: no column {by!r}")
         column, name = data[by], by
     else:
+        refuse_other_rows({"data": data, "by": by}, {"data": "data", "by": "contrast"})
         column, name = pd.Series(by), "group"
     if len(column) != k:
         raise MetaAnalysisError(f"contrast: {name} has {len(column)} values for {k} studies")

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["LARGEST", "StudyData", "from_counts", "from_effects", "read_columns"]
+__all__ = [
+    "LARGEST",
+    "StudyData",
+    "from_counts",
+    "from_effects",
+    "one_per_study",
+    "read_columns",
+    "refuse_other_rows",
+]
 
 _SHOWN = 20
 #: Squares and products of a few effects and weights up to this size are finite numbers.
@@ -141,10 +149,10 @@ def read_columns(
             else:
                 raw[argument] = data[value]
         else:
-            raw[argument] = _one_per_study(value, argument, problems)
+            raw[argument] = one_per_study(value, argument, problems)
     if problems:
         raise MetaAnalysisError("; ".join(problems))
-    _refuse_other_rows(raw, names)
+    refuse_other_rows(raw, names)
     lengths = {argument: _length(value) for argument, value in raw.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{names[a]} has {n}" for a, n in lengths.items())
@@ -158,13 +166,16 @@ def read_columns(
     return values, labels, names
 
 
-def _one_per_study(value: Any, name: str, problems: list[str]) -> Any:
+def one_per_study(value: Any, name: str, problems: list[str]) -> Any:
     """Values in one dimension, with None for what is masked; a problem for anything else."""
     expected = "expected one value per study (a list, an array, a Series or a column name)"
     if isinstance(value, Iterator):
         value = list(value)
     if isinstance(value, (Mapping, Set)) and not hasattr(value, "dtype"):
         problems.append(f"{name} is a {type(value).__name__}; {expected}")
+        return value
+    if getattr(getattr(value, "dtype", None), "names", None):
+        problems.append(f"{name} has several fields; {expected}")
         return value
     if isinstance(value, np.ma.MaskedArray):
         value = (
@@ -191,8 +202,15 @@ def _one_per_study(value: Any, name: str, problems: list[str]) -> Any:
     return value
 
 
-def _refuse_other_rows(raw: dict[str, Any], names: dict[str, str]) -> None:
+def refuse_other_rows(raw: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """Refuse Series whose indexes differ: by position, rows of different studies would be paired.
+
+    Parameters
+    ----------
+    raw : mapping of str to object
+        Arguments; those with an index (columns of a table, Series) are compared with the first.
+    names : mapping of str to str
+        What to call each argument.
 
     Raises
     ------

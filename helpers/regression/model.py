@@ -23,7 +23,7 @@ from helpers.pooling.options import (
     resolve,
 )
 from helpers.pooling.parts import Caution
-from helpers.pooling.studies import LARGEST, StudyData, from_counts, from_effects
+from helpers.pooling.studies import LARGEST, StudyData, from_counts, from_effects, refuse_other_rows
 from helpers.regression.core import RegressionFit
 from helpers.regression.design import Design, build_design, columns_of, required_columns
 from helpers.regression.parts import (
@@ -268,6 +268,9 @@ def read_regression_data(
     if cluster is not None:
         if isinstance(cluster, str) and cluster not in data.columns:
             raise MetaAnalysisError(f"cluster: no column {cluster!r}")
+        refuse_other_rows(
+            {"data": data, "cluster": cluster}, {"data": "data", "cluster": "cluster"}
+        )
         codes = pd.Series(data[cluster] if isinstance(cluster, str) else cluster, dtype=object)
         if len(codes) != len(data):
             raise MetaAnalysisError(f"cluster has {len(codes)} values for {len(data)} rows")
