@@ -27,9 +27,8 @@ from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_sources
 from helpers.pooling import PoolResult, pool
 from helpers.pooling.intervals import Interval
-from helpers.pooling.options import FEW_STUDIES
+from helpers.pooling.options import FEW_IN_GROUP, FEW_STUDIES
 from helpers.published_models import COLUMNS, PUBLISHED_POOLING
-from helpers.subgroup_words import FEW as FEW_COHORTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -340,7 +339,7 @@ def new_cohort(fit: PoolResult) -> Interval | None:
     >>> new_cohort(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")) is None
     True
     """
-    if fit.k < FEW_COHORTS or _inconsistency(fit).down is None:
+    if fit.k < FEW_IN_GROUP or _inconsistency(fit).down is None:
         return None
     return fit.prediction_interval()
 
