@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
+from address import BRANCH, repository
 from chapters import dependency_hash
 from sphinx.util import logging
 
@@ -84,8 +84,8 @@ def fill(app: Any, page: str, source: list[str]) -> None:
 
 def _load(app: Any) -> None:
     os.environ.setdefault("MPLBACKEND", "agg")
-    facts = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    app.api_address = f"{facts['repository-code']}/blob/main/"
+    address = repository()
+    app.api_address = f"{address}/blob/{BRANCH}/" if address else None
 
 
 def _configure(app: Any, config: Any) -> None:

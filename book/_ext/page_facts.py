@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from address import BRANCH, COMMIT_LETTERS, repository
 from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,19 +25,21 @@ WORDS_PER_MINUTE = 200
 _UNREAD = (nodes.literal_block, nodes.raw, nodes.comment, nodes.math_block)
 
 
-def commit_dates(root: Path) -> dict[str, str]:
-    """Date (ISO 8601) of the last commit of every file below ``book``; empty outside git."""
-    command = ["git", "log", "--format=%x00%cs", "--name-only", "--relative", "--", "book"]
+def last_commits(root: Path) -> dict[str, tuple[str, str]]:
+    """Date (ISO 8601) and name of the last commit of each file below ``book``; none outside git."""
+    shown = "--format=%x00%cs %H"
+    command = ["git", "log", shown, "--name-only", "--relative", "--", "book"]
     try:
         log = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         return {}
-    dates: dict[str, str] = {}
-    for commit in log.split("\0")[1:]:
-        date, *names = commit.split("\n")
+    found: dict[str, tuple[str, str]] = {}
+    for entry in log.split("\0")[1:]:
+        head, *names = entry.split("\n")
+        date, _, name_of_commit = head.partition(" ")
         for name in filter(None, names):
-            dates.setdefault(name, date)
-    return dates
+            found.setdefault(name, (date, name_of_commit[:COMMIT_LETTERS]))
+    return found
 
 
 def build_date() -> str:
@@ -82,7 +85,9 @@ def written_out(date: str) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def citation(facts: dict[str, Any], title: str, source: str, date: str) -> tuple[str, str]:
+def citation(
+    facts: dict[str, Any], title: str, source: str, date: str, commit: str = ""
+) -> tuple[str, str]:
     """Citation of a page, as a sentence and as BibTeX.
 
     Parameters
@@ -95,16 +100,20 @@ def citation(facts: dict[str, Any], title: str, source: str, date: str) -> tuple
         Path of the page's source below the root.
     date : str
         Date of the page (ISO 8601).
+    commit : str
+        Name of the page's last commit, which stands for an address where there is none.
     """
     authors = [
         a.get("name") or f"{a['family-names']}, {a['given-names']}" for a in facts["authors"]
     ]
-    address = f"{facts['repository-code']}/blob/main/{source}"
+    where = repository()
+    address = f"{where}/blob/{BRANCH}/{source}" if where else ""
+    place = address or (f"Commit {commit}, {source}" if commit else source)
     year, version, book = date[:4], facts["version"], facts["title"]
     names = "; ".join(authors)
     text = (
         f"{names} ({year}). {title.rstrip('.')}{'' if title.endswith('?') else '.'} "
-        f"In: {book} (version {version}, {written_out(date)}). {address}"
+        f"In: {book} (version {version}, {written_out(date)}). {place}"
     )
     key = re.sub(r"[^a-z0-9]+", "-", Path(source).stem.lower())
     fields = {
@@ -116,15 +125,21 @@ def citation(facts: dict[str, Any], title: str, source: str, date: str) -> tuple
         "edition": f"version {version}",
         "year": year,
         "date": date,
-        "url": address,
     }
+    fields |= {"url": address} if address else {"note": place}
     lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
     return text, f"@misc{{nrm-{key}-{year},\n{lines}\n}}"
 
 
-def run_links(repository: str, source: str) -> str:
-    """Links that open a notebook elsewhere; nothing is loaded from there before a click."""
-    name = repository.removeprefix("https://github.com/")
+def run_links(source: str) -> str:
+    """Links that open a notebook elsewhere, where the repository is known to the services.
+
+    Nothing is loaded from there before a click.
+    """
+    server, name = "https://github.com/", repository() or ""
+    if not name.startswith(server):
+        return ""
+    name = name.removeprefix(server)
     ways = {
         "Binder": f"https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{source}",
         "Colab": f"https://colab.research.google.com/github/{name}/blob/main/{source}",
@@ -162,18 +177,18 @@ def _source(app: Any, page: str) -> str:
 
 
 def _date(app: Any, page: str) -> str:
-    return app.commit_dates.get(_source(app, page)) or build_date()
+    return app.last_commits.get(_source(app, page), (build_date(), ""))[0]
 
 
 def _load(app: Any) -> None:
-    app.commit_dates = commit_dates(ROOT)
+    app.last_commits = last_commits(ROOT)
     app.citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 
 
 def _outdated(app: Any, env: Any, *_: Any) -> list[str]:
     """Pages whose date has changed since they were written."""
     before = getattr(env, "page_dates", {})
-    env.page_dates = {page: app.commit_dates.get(_source(app, page)) for page in env.found_docs}
+    env.page_dates = {page: app.last_commits.get(_source(app, page)) for page in env.found_docs}
     return [p for p, date in env.page_dates.items() if p in before and before[p] != date]
 
 
@@ -184,8 +199,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     title = app.env.titles[page].astext()
     date = _date(app, page)
     source = _source(app, page)
-    run = run_links(app.citation["repository-code"], source) if source.endswith(".ipynb") else ""
-    cited = citation(app.citation, title, source, date)
+    run = run_links(source) if source.endswith(".ipynb") else ""
+    cited = citation(app.citation, title, source, date, app.last_commits.get(source, ("", ""))[1])
     made = facts_html(title, words(doctree), date, cited, run)
     context["body"] = context["body"].replace("</h1>", f"</h1>{made}", 1)
 

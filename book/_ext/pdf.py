@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from address import commit, repository
 from bs4 import BeautifulSoup, Tag
 from page_facts import build_date, written_out
 
@@ -210,7 +211,12 @@ def document(
         f'<div class="chapter bd-article" id="{one.name}">{one.body.decode_contents()}</div>'
         for one in chapters
     )
-    address = facts["repository-code"]
+    address = repository()
+    place = (
+        f'<a href="{escape(address, quote=True)}">{escape(address)}</a>'
+        if address
+        else f"Commit {escape(commit())}"
+    )
     return f"""<!DOCTYPE html>
 <html lang="en" data-theme="light" data-mode="light">
 <head><meta charset="utf-8"><title>{escape(title)}</title>
@@ -220,7 +226,7 @@ def document(
 <body><main class="bd-main bd-content">
 <div class="cover"><h1>{escape(title)}</h1><p>{escape(authors)}</p>
 <p>Version {escape(str(facts["version"]))}, {written_out(date)}</p>
-<p><a href="{escape(address, quote=True)}">{escape(address)}</a></p></div>
+<p>{place}</p></div>
 {_contents(chapters, sheets)}
 {bodies}
 </main></body></html>

@@ -34,13 +34,13 @@ def _names() -> dict[str, str]:
     return known
 
 
-def room_page(room: Room, address: str, run: Runner = run_examples) -> str:
+def room_page(room: Room, address: str | None, run: Runner = run_examples) -> str:
     """Write one page of the reference, without its title.
 
     Parameters
     ----------
     room : Room
-    address : str
+    address : str or None
         Where the source of a file can be read; its path is appended.
     run : callable
         Runs the examples of an object.
@@ -113,7 +113,7 @@ def _makers(room: Room) -> dict[str, list[str]]:
 
 
 def _entry(
-    entry: Entry, room: Room, address: str, run: Runner, makers: dict[str, list[str]]
+    entry: Entry, room: Room, address: str | None, run: Runner, makers: dict[str, list[str]]
 ) -> str:
     if entry.kind == "data":
         return _data(entry)
@@ -126,7 +126,8 @@ def _entry(
             made = ", ".join(f"{{py:obj}}`{n.rsplit('.', 1)[1]} <{n}>`" for n in makers[last])
             lines.insert(1, f"Comes from {made}.")
         lines += _members(entry, room, run)
-    lines.append(f"[Source]({_source(entry.found, address)})")
+    if address is not None:
+        lines.append(f"[Source]({_source(entry.found, address)})")
     signature = (
         "" if entry.kind == "class" and not _is_typed_by_hand(doc) else _signature(entry.found)
     )
