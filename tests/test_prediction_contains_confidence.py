@@ -160,7 +160,13 @@ def test_predictions_of_regressions_contain_their_means(
         options = {"cluster": "place", "robust": test}
     if model == "glmm" and (test == "CR2" or test.startswith("knapp")):
         return
-    fit = meta_regression(data, "year", events="x", n="n", study="study", model=model, **options)
+    try:
+        fit = meta_regression(
+            data, "year", events="x", n="n", study="study", model=model, **options
+        )
+    except MetaAnalysisError as error:  # a perfect fit leaves some tests without a variance
+        assert "perfectly" in str(error)
+        return
     methods = [None, "normal", "t-k-p", "t-k-p-1"]
     for method in methods:
         frame = fit.predict(prediction_method=method)
