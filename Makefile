@@ -76,7 +76,7 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml helpers tests book/_ext --ignore=tests/site
+	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext --ignore=tests/site
 
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
 	PYTHONPATH=tests:book/_ext $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \

@@ -9,10 +9,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 import helpers.plots
 
 __all__ = ["helpers"]
+
+# the same examples on every machine and in every run; `--hypothesis-profile=search` looks for new
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(autouse=True)

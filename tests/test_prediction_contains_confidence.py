@@ -165,7 +165,8 @@ def test_predictions_of_regressions_contain_their_means(
             data, "year", events="x", n="n", study="study", model=model, **options
         )
     except MetaAnalysisError as error:  # a perfect fit leaves some tests without a variance
-        assert "perfectly" in str(error)
+        if "perfectly" not in str(error):
+            raise
         return
     methods = [None, "normal", "t-k-p", "t-k-p-1"]
     for method in methods:
