@@ -247,7 +247,7 @@ def test_the_keyboard_is_enough_and_focus_goes_to_the_result(page, address):
     page.keyboard.press("Enter")
     page.wait_for_selector(DONE, timeout=SECONDS)
     assert page.evaluate("document.activeElement.id") == "engine-results"
-    assert "Pooled estimate 6.8" in page.inner_text("#engine-status")
+    assert "Pooled estimate (median study) 6.8" in page.inner_text("#engine-status")
 
 
 @needs_engine
