@@ -15,9 +15,11 @@ OPTIONS = {
 }
 _AXE = Axe()
 CONTRAST = "color-contrast"
-# the theme lets the keyboard reach what scrolls, a moment after the page has changed
-_MARKED = """[...document.querySelectorAll("pre, .cell_output > .output")].every((e) =>
-    (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight) === (e.tabIndex === 0))"""
+# the theme lets the keyboard reach what scrolls, a moment after the page has changed; what opens or
+# changes its colours does so in some frames
+SETTLED = """[...document.querySelectorAll("pre, .cell_output > .output")].every((e) =>
+    (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight) === (e.tabIndex === 0))
+    && document.getAnimations().every((one) => one.playState !== "running")"""
 
 
 def pale(page: Page, width: int) -> dict[str, list[str]]:
@@ -49,7 +51,7 @@ def faults(page: Page, *, contrast: tuple[int, ...] = WIDTHS) -> dict[str, list[
     found: dict[str, list[str]] = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(_MARKED)
+        page.wait_for_function(SETTLED)
         rules = {CONTRAST: {"enabled": width in contrast}}
         for rule, lines in _run(page, width, {**OPTIONS, "rules": rules}).items():
             found.setdefault(rule, []).extend(lines)

@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from accessibility import faults, pale
+from accessibility import SETTLED, faults, pale
 
 from conftest import SITE, page_names, soup_of
 
@@ -52,10 +52,7 @@ def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit):
 def ask_for(page, theme):
     """Change the theme, as a change of the system does."""
     page.emulate_media(color_scheme=theme)
-    page.wait_for_function(
-        f"document.documentElement.dataset.theme === '{theme}'"
-        " && document.getAnimations().every((one) => one.playState !== 'running')"
-    )
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}' && {SETTLED}")
 
 
 def test_slides_open_offline_and_axe_has_no_objection(slides_name, visit):
