@@ -32,7 +32,7 @@ help: ## list the targets
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=…")'
-	@echo "Making the environment in $(VENV) (1 GB; about 15 s, with pip alone some minutes)"
+	@echo "Making the environment in $(VENV) (1 GB; about 10 s, with pip alone some minutes)"
 	$(PYTHON) -m venv --clear $(VENV)
 	@if [ -n "$(UV)" ] && $(PIP_INSTALL) "$(UV)" \
 		&& $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt; then :; else \

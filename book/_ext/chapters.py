@@ -43,20 +43,23 @@ CORES = os.cpu_count() or 1
 WARM_FROM = 3  # chapters; for fewer, importing once for all costs more than it saves
 #: Seconds of the longest chapters, for order and forecast of a first build; later ones know better.
 LONG = {
-    "bayes": 20.0,
-    "gallery_more": 13.0,  # it comes early, and its corrections and reproduction serve others
+    "bayes": 27.0,
+    "gallery_more": 14.0,  # it comes early, and its corrections and reproduction serve others
+    "method_menu": 11.0,
+    "small_study_effects": 11.0,
+    "multiverse": 9.0,
+    "your_own_table": 9.0,
     "conventions": 8.0,
-    "multiverse": 8.0,
-    "small_study_effects": 7.0,
-    "method_menu": 6.0,
-    "labs": 6.0,
-    "your_own_table": 6.0,
+    "index": 7.0,
+    "subgroups": 7.0,
+    "meta_regression": 6.0,
+    "pooling": 6.0,
+    "self_check": 6.0,
+    "teaching_kit": 6.0,
     "explore": 5.0,
-    "meta_regression": 5.0,
-    "index": 4.0,
 }
 SHORT = 2.0  # any other chapter
-PAGES = 40.0  # to read and write all pages
+PAGES = 55.0  # to read and write all pages
 PROCESSOR = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # make one processor act as another
 CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
