@@ -291,7 +291,7 @@ def test_the_font_of_formulas_in_tables_is_asked_for_early(browser, visit, page_
 def test_search_finds_terms_and_studies(visit, term, expected):
     seen = visit("search.html")
     seen.page.goto((SITE / "search.html").as_uri() + f"?q={term.replace(' ', '+')}")
-    seen.page.wait_for_selector("#search-results li a")
+    seen.page.wait_for_selector(".search-summary:has-text('Search finished')")  # one after another
     found = seen.page.locator("#search-results li a").all_inner_texts()
     assert any(expected in title for title in found), found
     assert seen.complaints == []
