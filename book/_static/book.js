@@ -194,4 +194,6 @@
   }
   addEventListener("load", stops);
   addEventListener("resize", stops);
+  /* What a disclosure shows is measured when it opens: the theme does so on resizing only. */
+  document.addEventListener("toggle", () => dispatchEvent(new Event("resize")), true);
 })();
