@@ -25,7 +25,7 @@ export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date 
 book test check check-tests check-chapters unit chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit chapters processors site audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit chapters processors site golden audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -92,6 +92,9 @@ processors: $(READY) ## run every chapter as on other processors, and compare th
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
 	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/site.xml tests/site
+
+golden: $(READY) ## compare what the built pages say with tests/golden; ACCEPT=1 stores it (after `make book`)
+	@$(BIN)/python build_tools/golden.py $(if $(ACCEPT),--accept)
 
 # npm writes below _build alone; the lock file pins what it installs
 AUDIT := _build/audit
