@@ -27,7 +27,8 @@ from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_sources
 from helpers.pooling import PoolResult, pool
 from helpers.pooling.intervals import Interval
-from helpers.pooling.options import FEW_IN_GROUP, FEW_STUDIES
+from helpers.pooling.options import FEW_STUDIES
+from helpers.pooling.prediction import displayed_prediction
 from helpers.published_models import COLUMNS, PUBLISHED_POOLING
 
 if TYPE_CHECKING:
@@ -339,9 +340,8 @@ def new_cohort(fit: PoolResult) -> Interval | None:
     >>> new_cohort(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")) is None
     True
     """
-    if fit.k < FEW_IN_GROUP or _inconsistency(fit).down is None:
-        return None
-    return fit.prediction_interval()
+    limits, _ = displayed_prediction(fit)
+    return None if _inconsistency(fit).down is None else limits
 
 
 def new_cohort_words(fit: PoolResult, *, name: bool = False, unit: prose.Unit = "percent") -> str:

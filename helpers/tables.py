@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from helpers import prose
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.ids import slug
+from helpers.pooling.prediction import displayed_prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -356,7 +357,7 @@ def pooled_table(
     caption, name : str, optional
         As in :func:`table`.
     prediction : bool
-        Whether to show prediction intervals; a dash stands where one is not defined.
+        Whether to show prediction intervals; a dash stands where one is not defined or not shown.
     noun : str
         Heading of the number of studies.
 
@@ -395,11 +396,10 @@ def pooled_table(
         if prediction and fit.model == "common":
             line["prediction"] = None
         elif prediction:
-            try:
-                line["prediction"] = bounds(fit.prediction_interval())
-            except UnsupportedError as error:
-                line["prediction"] = None
-                notes.append(f"{label}: no prediction interval ({error})")
+            limits, reason = displayed_prediction(fit)
+            line["prediction"] = None if limits is None else bounds(limits)
+            if limits is None:
+                notes.append(f"{label}: no prediction interval ({reason})")
         line |= {"tau2": fit.tau2, "I2": fit.heterogeneity.I2}
         lines.append(line)
         notes += [f"{label}: {caution.message}" for caution in fit.cautions]

@@ -259,7 +259,6 @@ CASES: dict[str, Case] = {
         of_fit(plots.prediction),
         "%",
         lambda: [prose.percent_range(fit().prediction_interval())],
-        refuses="at least 2 studies",
     ),
     "median_mean": Case(
         {

@@ -64,7 +64,7 @@ def test_few_and_many_studies_are_drawn(k):
     shown = analyse(f"study,events,n\n{lines}".encode(), model="random")
     drawing = ET.fromstring(shown["svg"])
     assert len(drawing.findall(f".//{SVG}rect[@class='study']")) == k
-    assert (shown["fit"]["prediction_interval"] is None) == (k < 3)
+    assert (shown["fit"]["prediction_interval"] is None) == (k < 5)
 
 
 def test_a_study_that_is_left_out_stays_visible_with_its_reason():

@@ -409,13 +409,13 @@ def test_the_default_prediction_has_two_degrees_of_freedom_less_than_studies(mod
 
 
 @pytest.mark.parametrize("model", ["random", "glmm"])
-@pytest.mark.parametrize("k", [2, 3, 4])
-def test_a_prediction_with_one_degree_of_freedom_says_so(model, k):
-    counts = {"events": [3, 8, 16, 2][:k], "n": [40, 60, 50, 70][:k]}
+@pytest.mark.parametrize("k", [2, 3, 4, 5])
+def test_a_prediction_with_few_degrees_of_freedom_says_so(model, k):
+    counts = {"events": [3, 8, 16, 2, 5][:k], "n": [40, 60, 50, 70, 90][:k]}
     said = {c.code: c.message for c in pool(**counts, model=model).cautions}
-    assert ("few-prediction-df" in said) == (k == 3)
-    if k == 3:
-        assert f"quantile {stats.t.ppf(0.975, 1):.1f}; " in said["few-prediction-df"]
+    assert ("few-prediction-df" in said) == (k in (3, 4))
+    if k in (3, 4):
+        assert f"quantile {stats.t.ppf(0.975, k - 2):.1f}; " in said["few-prediction-df"]
         assert f"studies {stats.norm.ppf(0.975):.2f})" in said["few-prediction-df"]
     common = pool(**counts, model="common")
     assert "few-prediction-df" not in {c.code for c in common.cautions}

@@ -20,6 +20,7 @@ def back(text: str) -> float:
 
 def result(**changes):
     usual = {"estimate": 0.0682, "ci": (0.0578, 0.0804), "level": 0.95, "n": 7604}
+    usual |= {"k": 52, "model": "glmm", "one_sided": False}
     return SimpleNamespace(**usual | changes)
 
 

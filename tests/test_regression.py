@@ -209,9 +209,9 @@ def test_an_empty_interval_of_tau2_has_a_caution(seed: int) -> None:
     assert ("empty-tau2-interval" in {c.code for c in fit.cautions}) == empty
 
 
-def test_a_prediction_with_one_residual_degree_of_freedom_says_so() -> None:
-    data = pd.DataFrame({"y": [0.1, 0.4, 0.2, 0.9], "v": [0.1] * 4, "x": [0, 1, 3, 2]})
-    for k, expected in ((3, True), (4, False)):
+def test_a_prediction_with_few_residual_degrees_of_freedom_says_so() -> None:
+    data = pd.DataFrame({"y": [0.1, 0.4, 0.2, 0.9, 0.5], "v": [0.1] * 5, "x": [0, 1, 3, 2, 4]})
+    for k, expected in ((3, True), (4, True), (5, False)):
         fit = meta_regression(data[:k], "x", yi="y", vi="v")
         assert ("few-prediction-df" in {c.code for c in fit.cautions}) == expected
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from helpers import prose
@@ -16,6 +15,7 @@ from helpers.evidence.problems import EvidenceError
 from helpers.in_browser.drawing import forest_svg
 from helpers.pooling import pool
 from helpers.pooling.population_mean import differs_from_median
+from helpers.pooling.prediction import displayed_prediction
 from helpers.pooling.tau2_intervals import is_empty
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def analyse(
     """
     table = read_counts(content, study=study, events=events, n=n, file=file)
     fit = pool(events=table.events, n=table.n, study=table.study, **options)
-    prediction = _defined(fit.prediction_interval)
+    prediction, reason = displayed_prediction(fit)
     tau2_ci, unbounded = _tau2_ci(fit)
     plain = fit.to_dict()
     plain["prediction_interval"] = None if prediction is None else list(prediction)
@@ -84,7 +84,7 @@ def analyse(
     return {
         "fit": plain,
         "headline": _headline(fit),
-        "rows": _rows(fit, prediction, tau2_ci, unbounded),
+        "rows": _rows(fit, prediction or reason, tau2_ci, unbounded),
         "cautions": [c.message for c in fit.cautions],
         "methods": str(methods),
         "references": [r.doi for r in methods.references],
@@ -127,14 +127,6 @@ def analyse_json(request: str) -> str:
     return json.dumps(answer, ensure_ascii=False, allow_nan=False)
 
 
-def _defined(interval: Callable[[], Interval]) -> Interval | None:
-    """Return an interval, or None where the model or the number of studies has none."""
-    try:
-        return interval()
-    except UnsupportedError:
-        return None
-
-
 def _headline(fit: PoolResult) -> str:
     """Say the estimate, and the mean over studies where it is another number."""
     if not differs_from_median(fit):
@@ -148,17 +140,18 @@ def _headline(fit: PoolResult) -> str:
 def _tau2_ci(fit: PoolResult) -> tuple[Interval | None, str]:
     """Return the interval of tau2, or None with what the data say of it, if anything."""
     try:
-        return _defined(fit.tau2_ci), ""
+        return fit.tau2_ci(), ""
+    except UnsupportedError:  # the model, or one study, has no such interval
+        return None, ""
     except MetaAnalysisError as error:  # the data do not bound it: the rest is still a result
         return None, str(error)
 
 
 def _rows(
-    fit: PoolResult, prediction: Interval | None, tau2_ci: Interval | None, unbounded: str
+    fit: PoolResult, prediction: Interval | str, tau2_ci: Interval | None, unbounded: str
 ) -> list[tuple[str, str]]:
     """Names and printed values of the table of results."""
     level = prose.level_text(fit.level)
-    none = "not defined for this model or so few studies"
     h = fit.heterogeneity
     unknown = "cannot be estimated without an event, or with nothing but events"
     tau2 = "0 (one common effect)"
@@ -179,7 +172,7 @@ def _rows(
         *([("Mean over studies", prose.mean_estimate(fit))] if differs_from_median(fit) else []),
         (
             f"{level} prediction interval",
-            none if prediction is None else prose.percent_range(prediction),
+            prediction if isinstance(prediction, str) else prose.percent_range(prediction),
         ),
         ("τ² (between studies)", tau2),
         ("I²", unknown if fit.one_sided else f"{prose.number(h.I2, 1)}{prose.THIN}%"),

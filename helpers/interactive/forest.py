@@ -11,6 +11,7 @@ from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.interactive.element import Interactive
 from helpers.pooling import pool
+from helpers.pooling.prediction import displayed_prediction
 from helpers.pooling.result import PoolResult
 
 if TYPE_CHECKING:
@@ -158,8 +159,9 @@ def _pooled(fit: PoolResult, cohorts: pd.DataFrame) -> dict[str, dict[str, Any]]
             continue
         at = [part.estimate, *part.ci]
         text = f"{prose.estimate(part)}"
-        if k > 2 and part.model != "common":
-            at += part.prediction_interval()
+        limits, _ = displayed_prediction(part)
+        if limits is not None:
+            at += limits
             text += f"; {prose.prediction(part)}"
         found["|".join(level or "" for level in levels)] = {
             "text": text,

@@ -17,6 +17,8 @@ from helpers.distributions import expit, logit, norm_ppf, t_ppf
 from helpers.errors import MetaAnalysisError
 from helpers.interactive.element import Interactive
 from helpers.pooling import pool
+from helpers.pooling.options import FEW_IN_GROUP
+from helpers.pooling.prediction import displayed_prediction
 from helpers.pooling.result import PoolResult
 
 if TYPE_CHECKING:
@@ -182,7 +184,10 @@ def laboratory(fit: PoolResult, cohorts: pd.DataFrame, *, name: str, seed: int =
         # of the t distribution, for the intervals with 1, 2, ... degrees of freedom
         "t": [float(f"{t_ppf(0.975, df):.13g}") for df in range(1, STUDIES[1])],
         "z": float(f"{norm_ppf(0.975):.13g}"),
+        "prediction": FEW_IN_GROUP,  # below, no display shows a prediction interval
     }
+    new, reason = displayed_prediction(made)
+    said = f"no prediction interval is drawn: {reason}" if new is None else prose.prediction(made)
     chart = plots.forest(made, outcome="Rate", events_name="Events", noun=("study", "studies"))
     het = made.heterogeneity
     still = plots.show(
@@ -192,7 +197,7 @@ def laboratory(fit: PoolResult, cohorts: pd.DataFrame, *, name: str, seed: int =
             f"{prose.count(made.k)} drawn studies whose true rates have a median of "
             f"{prose.percent(rate, 0)} and a standard deviation of "
             f"{prose.number(tau)} on the logit scale: I² is "
-            f"{prose.percent(het.I2 / 100, 0)}, and the {prose.prediction(made)}."
+            f"{prose.percent(het.I2 / 100, 0)}, and {'' if new is None else 'the '}{said}."
         ),
     )
     return Interactive("laboratory", "A laboratory of heterogeneity", still, data)

@@ -13,6 +13,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
 from helpers.plots.naming import name_marks
 from helpers.plots.picture import Note, annotate
+from helpers.pooling.options import FEW_PREDICTION_DF, shows_prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +103,8 @@ def bubble(
     ordered = levels is not None
     across = levels if levels is not None else _grid(moderator)
     lines = fit.predict({column: across})
+    if fit.model != "common" and not _predicts(fit):
+        lines[["prediction_lower", "prediction_upper"]] = np.nan
     x = _places(studies, moderator, levels)
     _bands(ax, lines, scale, across)
     y = studies["estimate"].to_numpy(dtype=float) * scale
@@ -175,6 +178,11 @@ def _places(
 def _area(weight: np.ndarray) -> np.ndarray:
     """Areas in proportion to weights; the largest has a diameter of 30 pixels."""
     return 900.0 * weight / weight.max()
+
+
+def _predicts(fit: RegressionResult) -> bool:
+    """Whether there is a prediction interval, and enough studies to show it."""
+    return fit.model != "common" and shows_prediction(fit.k - fit.p)
 
 
 def _bands(
@@ -309,10 +317,15 @@ def _verdict(fit: RegressionResult) -> str:
 def _caption(fit: RegressionResult, words: str, *, ordered: bool) -> str:
     level = prose.percent(fit.level, 0)
     means = "Lines: fitted means" if ordered else f"Line: fitted mean along {words}"
-    pale = "" if fit.model == "common" else f", pale its {level} prediction interval"
+    pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
+    few = "" if pale or fit.model == "common" else (
+        f" No prediction interval: none is shown below {prose.word(FEW_PREDICTION_DF + 1)} "
+        f"residual degrees of freedom, and there {'is' if fit.k - fit.p == 1 else 'are'} "
+        f"{prose.word(fit.k - fit.p)}."
+    )  # fmt: skip
     return (
         f"{_verdict(fit)} {means}; dark band its {level} confidence interval{pale}; areas of the "
-        "bubbles are weights."
+        f"bubbles are weights.{few}"
     )
 
 

@@ -12,6 +12,7 @@ from helpers.distributions import norm_sf
 from helpers.plots import style
 from helpers.plots.picture import Note, annotate
 from helpers.plots.points import Z95, Points, axes_of, effect_axis, key_above, points_of
+from helpers.pooling.prediction import displayed_prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,10 +70,9 @@ def drapery(
     low = min(float((points.yi - reach).min()), points.mu - 4 * fit.se)
     high = max(float((points.yi + reach).max()), points.mu + 4 * fit.se)
     handles, names = [], []
-    # Two studies or a common effect have no prediction interval to show.
-    if fit.model != "common" and len(points.labels) > 2:
-        lower, upper = fit.prediction_interval(scale="model")
-        strip = ax.axvspan(lower, upper, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
+    new, reason = displayed_prediction(fit, scale="model")
+    if new is not None:
+        strip = ax.axvspan(*new, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
         handles, names = [strip], ["prediction interval"]
     for i, (effect, error) in enumerate(zip(points.yi, points.se, strict=True)):
         drawn = ax.plot(
@@ -91,7 +91,7 @@ def drapery(
     ax.set_ylabel("p-value (two-sided)", labelpad=6)
     ax.tick_params(length=0)
     key_above(ax, [pooled[0], drawn[0], *handles], ["pooled", "studies", *names])
-    annotate(ax, _note(fit, points))
+    annotate(ax, _note(fit, points, reason))
     return ax
 
 
@@ -102,7 +102,7 @@ def _curve(effect: float, error: float, low: float, high: float) -> tuple[Array,
     return place, 2.0 * norm_sf(np.abs(place - effect) / error)
 
 
-def _note(fit: Any, points: Points) -> Note:
+def _note(fit: Any, points: Points, reason: str) -> Note:
     import pandas as pd
 
     from helpers.tables import table
@@ -115,6 +115,8 @@ def _note(fit: Any, points: Points) -> Note:
         f"{prose.word(missed)} of {prose.counted(k, 'study', 'studies')} would reject the pooled "
         "effect at that level."
     )
+    if reason and fit.model != "common":
+        said += f" No prediction interval: {reason}."
     frame = pd.DataFrame(
         {
             "study": points.labels,

@@ -12,6 +12,7 @@ import numpy as np
 from helpers import prose, ties
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots import style
+from helpers.pooling.prediction import displayed_prediction
 
 __all__ = ["NAN", "Kind", "Order", "Row", "ending", "group_rows", "is_grouped", "place", "rows_of"]
 
@@ -82,13 +83,14 @@ def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
     remarks = []
     # A common effect leaves nothing to predict: every study has the same true value.
     if prediction and whole.model != "common":
-        try:
-            lower, upper = whole.prediction_interval()
-        except UnsupportedError as error:
-            remarks.append(f"No prediction interval: {error}")
+        limits, reason = displayed_prediction(whole)
+        if limits is None:
+            remarks.append(f"No prediction interval: {reason}")
         else:
             label = f"{prose.level_text(whole.level)} prediction interval"
-            rows.append(Row("prediction", label, lower=lower, upper=upper, colour=style.INK))
+            rows.append(
+                Row("prediction", label, lower=limits[0], upper=limits[1], colour=style.INK)
+            )
     return rows, remarks
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helpers import prose, ties
+from helpers.errors import UnsupportedError
 from helpers.plots import style
 from helpers.plots.forest_text import lower
 from helpers.plots.picture import Note, annotate
+from helpers.pooling.prediction import displayed_prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +39,7 @@ def prediction(
     Parameters
     ----------
     fit : PoolResult
-        A random-effects model or GLMM of at least 3 studies.
+        A random-effects model or GLMM.
     method : str, optional
         Of ``fit.prediction_interval``.
     ax : Axes, optional
@@ -53,13 +55,13 @@ def prediction(
     -------
     Axes
         From the top: a dot for each study at its own estimate, stacked where they crowd; the
-        confidence interval of the pooled value; the prediction interval. With a note that ``show``
-        picks up.
+        confidence interval of the pooled value; the prediction interval, or in the note that
+        ``show`` picks up why none is shown.
 
     Raises
     ------
     UnsupportedError
-        The fit has no prediction interval (a common effect, too few studies).
+        A common effect has no prediction interval.
 
     References
     ----------
@@ -69,17 +71,19 @@ def prediction(
     --------
     >>> from helpers import pool
     >>> from helpers.plots import show
-    >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], model="random")
+    >>> fit = pool(events=[7, 3, 12, 5, 9], n=[269, 80, 140, 60, 90], model="random")
     >>> show(prediction(fit), "new-cohort")  # doctest: +ELLIPSIS
-    Three cohorts on one axis ...
+    Five cohorts on one axis ...
     """
     from matplotlib import pyplot as plt
 
-    expected = fit.prediction_interval(method)
+    expected, reason = displayed_prediction(fit, method=method)
+    if fit.model == "common":
+        raise UnsupportedError(f"no prediction interval: {reason}")
     outcome = outcome or ("Estimate" if fit.n is None else "Nonrelapse mortality")
     studies = fit.studies[fit.studies["included"]]
     values = np.sort(studies["estimate"].to_numpy(dtype=float))
-    limits = _limits(values, expected, fit.ci, fit.n is not None)
+    limits = _limits([*values, *(expected or ()), *fit.ci], fit.n is not None)
     fresh = ax is None
     if ax is None:
         figure, ax = plt.subplots(figsize=(width / 72, 3))
@@ -95,12 +99,11 @@ def prediction(
     ax.set_ylim(0, tall)
     _draw(ax, fit, values, levels, expected, noun)
     _axis(ax, outcome, fit.n is not None)
-    annotate(ax, _note(fit, values, expected, outcome, noun))
+    annotate(ax, _note(fit, values, expected, reason, outcome, noun))
     return ax
 
 
-def _limits(values: np.ndarray, expected: Any, mean: Any, proportion: bool) -> tuple[float, float]:
-    every = [*values, *expected, *mean]
+def _limits(every: list[float], proportion: bool) -> tuple[float, float]:
     low, high = min(every), max(every)
     pad = 0.03 * (high - low) or 0.05
     if proportion and low < 0.5 * high:
@@ -133,12 +136,21 @@ def _draw(
     from matplotlib.patches import Polygon, Rectangle
 
     base = 2 * BAR + DOT
-    band = Rectangle(
-        (expected.lower, 0), expected.upper - expected.lower, ax.get_ylim()[1], lw=0, zorder=0
-    )
-    band.set_facecolor(style.GRID.light)
-    band.set_alpha(0.6)
-    ax.add_patch(band)
+    unit = prose.unit_of(fit)
+    digits = 2 if unit == "number" else 1
+    new = f"no prediction interval from {prose.word(fit.k)}"
+    if expected is not None:
+        width = expected.upper - expected.lower
+        new = prose.interval(
+            expected, fit.level, unit=unit, digits=digits, name="prediction interval"
+        )
+        band = Rectangle((expected.lower, 0), width, ax.get_ylim()[1], lw=0, zorder=0)
+        band.set_facecolor(style.GRID.light)
+        band.set_alpha(0.6)
+        ax.add_patch(band)
+        bar = Rectangle((expected.lower, 9), width, 7, fc=style.INK.light, lw=0, zorder=4)
+        bar.set_gid("prediction")
+        ax.add_patch(bar)
     dots = ax.scatter(
         values,
         base + (DOT + 0.5) * levels,
@@ -164,20 +176,7 @@ def _draw(
     )
     diamond.set_gid("mean")
     ax.add_patch(diamond)
-    bar = Rectangle(
-        (expected.lower, 9),
-        expected.upper - expected.lower,
-        7,
-        fc=style.INK.light,
-        lw=0,
-        zorder=4,
-    )
-    bar.set_gid("prediction")
-    ax.add_patch(bar)
-    unit = prose.unit_of(fit)
-    digits = 2 if unit == "number" else 1
     mean = prose.interval(fit.ci, fit.level, unit=unit, digits=digits)
-    new = prose.interval(expected, fit.level, unit=unit, digits=digits, name="prediction interval")
     rows = (
         (ax.get_ylim()[1] - 18, f"{prose.counted(len(values), *noun)}, each at its own estimate"),
         (top + 13, f"Pooled over such {noun[1]}: {mean}"),
@@ -216,13 +215,31 @@ def _axis(ax: Axes, outcome: str, proportion: bool) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple[str, str]) -> Note:
+def _note(
+    fit: Any,
+    values: np.ndarray,
+    expected: Any,
+    reason: str,
+    outcome: str,
+    noun: tuple[str, str],
+) -> Note:
+    title = f"Confidence and prediction interval of {lower(outcome)}"
+    number = prose.counted(len(values), *noun)
+    head = (
+        f"{number[:1].upper()}{number[1:]} on one axis of {lower(outcome)}, with the "
+        f"interval of the pooled value, {prose.estimate(fit)}"
+    )
+    table = _table(fit, expected, noun)
+    if expected is None:
+        said = (
+            f"Pooled {lower(outcome)} was {prose.estimate(fit)}. No prediction interval: {reason}."
+        )
+        return Note(title=title, alt=f"{head}. {said}", caption=said, table=table)
     unit = prose.unit_of(fit)
     digits = 2 if unit == "number" else 1
     new = prose.interval(expected, fit.level, unit=unit, digits=digits, name="prediction interval")
     ratio = (expected.upper - expected.lower) / (fit.ci.upper - fit.ci.lower)
     outside = int(((values < expected.lower) | (values > expected.upper)).sum())
-    number = prose.counted(len(values), *noun)
     span = (
         prose.percent_range(expected)
         if unit == "percent"
@@ -237,13 +254,11 @@ def _note(fit: Any, values: np.ndarray, expected: Any, outcome: str, noun: tuple
         "as wide."
     )
     return Note(
-        title=f"Confidence and prediction interval of {lower(outcome)}",
-        alt=f"{number[:1].upper()}{number[1:]} on one axis of {lower(outcome)}, with the "
-        f"interval of the pooled value, {prose.estimate(fit)}, and the {new}. "
-        f"{some} {verb} outside it.",
+        title=title,
+        alt=f"{head}, and the {new}. {some} {verb} outside it.",
         caption=f"{finding} {some} {verb} outside the band; "
         "they scatter more than true values do, because chance is added.",
-        table=_table(fit, expected, noun),
+        table=table,
     )
 
 
@@ -254,6 +269,7 @@ def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
 
     studies = fit.studies[fit.studies["included"]]
     studies = studies.iloc[ties.order(studies["estimate"])]
+    new = (np.nan, np.nan) if expected is None else expected
     frame = pd.DataFrame(
         {
             noun[0]: [
@@ -262,8 +278,8 @@ def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
                 f"A new, similar {noun[0]}",
             ],
             "estimate": [*studies["estimate"], fit.estimate, np.nan],
-            "lower": [*studies["ci_lower"], fit.ci.lower, expected.lower],
-            "upper": [*studies["ci_upper"], fit.ci.upper, expected.upper],
+            "lower": [*studies["ci_lower"], fit.ci.lower, new[0]],
+            "upper": [*studies["ci_upper"], fit.ci.upper, new[1]],
         }
     )
     unit = f",{prose.HARD}%" if fit.n is not None else ""

@@ -12,7 +12,7 @@ from helpers.distributions import expit, norm_ppf, t_ppf
 from helpers.effects import get_measure
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.likelihood import exact_interval, included_counts, is_one_sided
-from helpers.pooling.options import FEW_PREDICTION_DF, FEW_STUDIES
+from helpers.pooling.options import FEW_PREDICTION_DF, FEW_STUDIES, shows_prediction
 from helpers.pooling.parts import Caution
 from helpers.pooling.population_mean import has_mean, mean_rule
 from helpers.pooling.tau2_intervals import q_is_too_small
@@ -77,13 +77,13 @@ def find_cautions(
             )
         )
     df = k - 2
-    if options.model != "common" and 0 < df <= FEW_PREDICTION_DF:
+    if options.model != "common" and df > 0 and not shows_prediction(df):
         found.append(Caution("few-prediction-df", few_prediction_df(k, df, options.level)))
     if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
         new = (
             " The prediction interval then holds nothing but the uncertainty of the mean and may "
             "be much too narrow for a new study."
-            if df > FEW_PREDICTION_DF
+            if shows_prediction(df)
             else ""
         )
         if has_mean(options.measure) and mean_rule(options.measure) != "median":
@@ -234,19 +234,19 @@ def with_display_cautions(fit: PoolResult) -> PoolResult:
 
 
 def few_prediction_df(k: int, df: int, level: float) -> str:
-    """Say how little a prediction interval of so few studies says, in numbers.
+    """Say on how little a prediction interval of so few studies rests, and that none is shown.
 
     Examples
     --------
     >>> few_prediction_df(3, 1, 0.9).split(" (")[0]
-    'The prediction interval of 3 studies rests on one degree of freedom'
+    'The prediction interval of 3 studies would rest on one degree of freedom'
     """
     upper = 0.5 + 0.5 * level
     t, z = float(t_ppf(upper, df)), float(norm_ppf(upper))
     return (
-        f"The prediction interval of {k} studies rests on {prose.counted(df, 'degree')} of freedom "
-        f"(t quantile {prose.number(t, 1)}; with many studies {prose.number(z, 2)}): it says next "
-        "to nothing about a new study."
+        f"The prediction interval of {k} studies would rest on {prose.counted(df, 'degree')} of "
+        f"freedom (t quantile {prose.number(t, 1)}; with many studies {prose.number(z, 2)}); with "
+        f"fewer than {prose.word(FEW_PREDICTION_DF + 1)} none is shown."
     )
 
 

@@ -62,6 +62,7 @@ __all__ = [
     "default_test",
     "few_studies",
     "resolve",
+    "shows_prediction",
 ]
 
 #: Models of `pool`.
@@ -76,9 +77,10 @@ FEW_STUDIES = 10
 #: studies has that caution on its own result already, and the p-value that judges the comparison is
 #: calibrated for the sizes at hand (`helpers.subgroup_null`).
 FEW_IN_GROUP = 5
-#: With so few degrees of freedom a prediction interval says next to nothing: the t quantile for
-#: 95% is 12.7.
-FEW_PREDICTION_DF = 1
+#: With so few degrees of freedom, k - 2, no picture, table or sentence shows a prediction interval:
+#: the variance between studies rests on as good as nothing. So it takes `FEW_IN_GROUP` studies. The
+#: number itself is there for whoever calls ``prediction_interval()``.
+FEW_PREDICTION_DF = FEW_IN_GROUP - 3
 MEASURE = "logit"
 QUAD_POINTS = 7
 BACK_TRANSFORM = "harmonic-mean"
@@ -113,6 +115,19 @@ def few_studies(df: ArrayLike) -> NDArray[np.bool_]:
     [True, False]
     """
     return np.asarray(df) < FEW_STUDIES - 1
+
+
+def shows_prediction(df: int) -> bool:
+    """Whether displays show a prediction interval that has `df` degrees of freedom.
+
+    Without moderators these are two less than studies.
+
+    Examples
+    --------
+    >>> shows_prediction(4 - 2), shows_prediction(5 - 2)
+    (False, True)
+    """
+    return df > FEW_PREDICTION_DF
 
 
 def default_model(

@@ -22,13 +22,17 @@ limit that would (a normal quantile beside a t quantile, tau2 of zero) is the co
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from helpers import prose
 from helpers.distributions import norm_ppf, t_ppf
 from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import Interval
 from helpers.pooling.moments import moments, prepare
+from helpers.pooling.options import FEW_IN_GROUP, shows_prediction
 from helpers.pooling.tau2_intervals import generalised_q_tail
 
 Array = NDArray[np.float64]
@@ -36,6 +40,7 @@ Array = NDArray[np.float64]
 __all__ = [
     "PREDICTION_METHODS",
     "bootstrap_prediction",
+    "displayed_prediction",
     "prediction_df",
     "prediction_limits",
     "recovered_se",
@@ -67,6 +72,40 @@ def prediction_df(method: str, k: ArrayLike) -> Array | None:
     if method == "normal":
         return None
     return np.asarray(k, dtype=float) - (2.0 if method.endswith("k-2") else 1.0)
+
+
+def displayed_prediction(fit: Any, **options: Any) -> tuple[Interval | None, str]:
+    """Give the prediction interval that displays show, or the reason why they show none.
+
+    The one rule of pictures, tables and sentences; ``fit.prediction_interval()`` gives the number
+    wherever it is defined.
+
+    Parameters
+    ----------
+    fit : PoolResult
+    **options
+        Handed to ``fit.prediction_interval``.
+
+    Returns
+    -------
+    limits : Interval or None
+    reason : str
+        Empty where there are limits.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> displayed_prediction(pool(events=[3, 8, 16], n=[40, 60, 50]))
+    (None, 'none is shown below five studies, and there are three')
+    """
+    if fit.model == "common":
+        return None, "a common effect leaves nothing to predict"
+    if fit.one_sided:
+        return None, "no study, or every patient, had the event"
+    if not shows_prediction(fit.k - 2):
+        there = f"there {'is' if fit.k == 1 else 'are'} {prose.word(fit.k)}"
+        return None, f"none is shown below {prose.word(FEW_IN_GROUP)} studies, and {there}"
+    return fit.prediction_interval(**options), ""
 
 
 def prediction_limits(

@@ -13,7 +13,7 @@ from helpers.distributions import chi2_ppf, chi2_sf
 from helpers.errors import ConvergenceError
 from helpers.pooling.cautions import few_prediction_df
 from helpers.pooling.glmm_inference import heterogeneity_tests
-from helpers.pooling.options import FEW_PREDICTION_DF
+from helpers.pooling.options import shows_prediction
 from helpers.pooling.parts import LIKELIHOOD_RATIO, Caution, Heterogeneity
 from helpers.pooling.studies import StudyData
 from helpers.regression.core import RegressionFit, fit_regression
@@ -232,7 +232,7 @@ def cautions(
             )
         )
     free = k - design.p
-    if problem.model != "common" and 0 < free <= FEW_PREDICTION_DF and test != "z":
+    if problem.model != "common" and free > 0 and not shows_prediction(free) and test != "z":
         found.append(("few-prediction-df", few_prediction_df(k, free, level)))
     if _no_tau2_fits(fit, problem, level):
         found.append(

@@ -22,7 +22,7 @@ ADVICE: dict[str, str] = {
     "double-arcsine-collapse": "Do not use this number; fit the binomial model.",
     "empty-tau2-interval": "Check for cohorts that share patients and for variances too large.",
     "excluded-studies": "Look at the reasons in the table, and fill the gaps if you can.",
-    "few-prediction-df": "Leave the prediction interval out; show the cohorts one by one.",
+    "few-prediction-df": "Show the cohorts one by one.",
     "few-studies": "Report the single cohorts beside any pooled number.",
     "few-studies-group": "Report the cohorts of this group one by one.",
     "few-studies-test": "Take its p-value neither for nor against missing cohorts.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helpers import plots, prose
 from helpers.errors import MetaAnalysisError
 from helpers.plots import Picture
+from helpers.pooling.prediction import displayed_prediction
 from helpers.report.analysis import Analysis, NotComputed, Progress
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def draw(
             lambda: plots.forest(whole, outcome=words.outcome, **named_forest),
         )
     ]
-    if fit.k >= 3 and fit.model != "common" and not analysis.one_sided:
+    if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
         wanted.append(
             ("prediction", "Prediction", lambda: plots.prediction(fit, outcome=words.outcome))
         )

@@ -196,7 +196,7 @@ def report(
     --------
     >>> made = report(b"study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,5,60\n")
     >>> made.analysis.fit.k, len(made.pictures)
-    (3, 6)
+    (3, 5)
     """
     progress("Checking the table")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)

@@ -10,6 +10,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.plots.forest_text import lower
 from helpers.pooling.options import FEW_STUDIES
 from helpers.pooling.population_mean import differs_from_median
+from helpers.pooling.prediction import displayed_prediction
 from helpers.pooling.tau2_intervals import is_empty
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
@@ -33,10 +34,8 @@ __all__ = [
 
 
 def _prediction(fit: PoolResult) -> str | None:
-    try:
-        return prose.percent_range(fit.prediction_interval())
-    except UnsupportedError:
-        return None
+    limits, _ = displayed_prediction(fit)
+    return None if limits is None else prose.percent_range(limits)
 
 
 def _tau2_interval(fit: PoolResult) -> str:
@@ -132,7 +131,7 @@ def heterogeneity(analysis: Analysis) -> str:
     text += f"{_tau2_interval(fit)}."
     expected = _prediction(fit)
     if expected is None:
-        return text + " There are too few cohorts for a prediction interval."
+        return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
     return (
         text + f" The prediction interval, {expected}, says where the true value of a new, "
         "similar cohort may lie. It is the number for a clinic that asks what to expect; the "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from helpers import prose, tables
-from helpers.errors import UnsupportedError
 from helpers.pooling.population_mean import has_mean
+from helpers.pooling.prediction import displayed_prediction
 from helpers.report.analysis import Analysis
 from helpers.report.figures import Words
 from helpers.tables import Table
@@ -44,10 +44,8 @@ def _bounds(pair: Any, factor: float = 100.0) -> str:
 
 
 def _prediction(fit: PoolResult) -> str | None:
-    try:
-        return _bounds(fit.prediction_interval())
-    except UnsupportedError:  # a dash stands in the table; the text says why
-        return None
+    limits, _ = displayed_prediction(fit)  # a dash stands in the table; the text says why
+    return None if limits is None else _bounds(limits)
 
 
 def models_table(analysis: Analysis, words: Words) -> Table:

@@ -364,6 +364,18 @@ def test_sliders_answer_to_the_keyboard_and_print_what_the_engine_finds(explore)
     assert f"I² {after['I2']}" in said(panel)
 
 
+def test_few_drawn_studies_show_no_prediction_interval(explore):
+    seen, panel = explore("laboratory")
+    panel.get_by_label("Studies", exact=True).focus()
+    seen.page.keyboard.press("Home")
+    assert results(panel)["prediction"] == "none shown below 5 studies"
+    assert panel.locator("line.interactive-prediction").count() == 0
+    for _ in range(2):
+        seen.page.keyboard.press("ArrowRight")
+    assert " to " in results(panel)["prediction"]
+    assert panel.locator("line.interactive-prediction").count() == 1
+
+
 def test_the_estimator_and_another_draw_change_the_numbers_and_the_start_returns(explore):
     _, panel = explore("laboratory")
     before = results(panel)

@@ -53,11 +53,11 @@
       return Array.from({ length: Math.floor(limit / step + 1e-9) + 1 }, (_, i) => i * step);
     }
 
-    function paint(drawn, fit, truth) {
+    function paint(drawn, fit, expected, truth) {
       const bounds = drawn.events.map((x, i) => wilson(x, drawn.n[i], data.z));
       const upper = bounds.map(([, high]) => high).sort((a, b) => a - b);
       // the widest intervals of small studies may leave the frame
-      const reach = Math.max(truth[1], fit.prediction[1], upper[Math.floor(0.8 * (upper.length - 1))]);
+      const reach = Math.max(truth[1], (expected || fit.ci)[1], upper[Math.floor(0.8 * (upper.length - 1))]);
       const limit = Math.min(1, Math.ceil(reach * 20) / 20);
       const x = (value) => `${(100 * Math.min(value, limit)) / limit}%`;
       const line = (y, from, to, kind) => s("line", { x1: x(from), x2: x(to), y1: y, y2: y, class: kind });
@@ -75,8 +75,8 @@
         if (at <= limit) marks.push(s("circle", { cx: x(at), cy: y, r: 1.5 + 0.6 * Math.sqrt(fit.weights[i]), class: "interactive-dot" }));
         if (drawn.rates[i] <= limit) marks.push(s("line", { x1: x(drawn.rates[i]), x2: x(drawn.rates[i]), y1: y - 5, y2: y + 5, class: "interactive-true" }));
       });
-      marks.push(line(base + 18, ...fit.ci, "interactive-pooled"), s("circle", { cx: x(fit.estimate), cy: base + 18, r: 5, class: "interactive-point" }),
-        line(base + 33, ...fit.prediction, "interactive-prediction"));
+      marks.push(line(base + 18, ...fit.ci, "interactive-pooled"), s("circle", { cx: x(fit.estimate), cy: base + 18, r: 5, class: "interactive-point" }));
+      if (expected) marks.push(line(base + 33, ...expected, "interactive-prediction"));
       canvas.setAttribute("height", base + FOOT);
       canvas.replaceChildren(...marks);
     }
@@ -84,14 +84,15 @@
     function update() {
       show();
       const drawn = draw(now), fit = pool(drawn.events, drawn.n, now.method, data.t);
+      const expected = fit.k < data.prediction ? null : fit.prediction;
       const middle = logit(now.rate), truth = [expit(middle - data.z * now.tau), expit(middle + data.z * now.tau)];
       results.Q.textContent = `${number(fit.Q, 1)} on ${fit.df} df, ${fit.p < 0.001 ? "p < 0.001" : `p = ${number(fit.p, 3)}`}`;
       results.I2.textContent = percent(fit.I2 / 100, 0);
       results.tau.textContent = number(Math.sqrt(fit.tau2));
       results.pooled.textContent = `${percent(fit.estimate)} (95\u202f%\u00a0CI ${between(...fit.ci)})`;
-      results.prediction.textContent = between(...fit.prediction);
+      results.prediction.textContent = expected ? between(...expected) : `none shown below ${data.prediction} studies`;
       results.truth.textContent = now.tau === 0 ? `all ${percent(now.rate)}` : between(...truth);
-      paint(drawn, fit, truth);
+      paint(drawn, fit, expected, truth);
       const said = `I² ${results.I2.textContent}, Q ${results.Q.textContent}, prediction interval ${results.prediction.textContent}`;
       canvas.setAttribute("aria-label", `${fit.k} drawn studies with their intervals. ${said}; true rates ${results.truth.textContent}.`);
       status.say(said);
