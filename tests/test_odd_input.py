@@ -190,6 +190,21 @@ def test_a_posterior_of_rates_is_that_of_their_logarithms():
     assert posterior(fit, tau_prior=HalfNormal(0.5)).estimate == made.estimate
     zero = pool(events=[0, 8, 6], time=[40, 60, 90], measure="log-rate", model="glmm")
     assert posterior(zero).k == 3
+    said = {c.code: c.message for c in posterior(zero).cautions}
+    assert "the smallest here is 0" in said["normal-likelihood"]
+    assert "binomial" not in said["zero-cells-corrected"]
+    assert "normal approximation to the Poisson likelihood" in str(made.methods())
+
+
+def test_a_posterior_says_where_its_likelihood_is_an_approximation():
+    exact = posterior(events=EVENTS, n=N)
+    normal = posterior(events=EVENTS, n=N, likelihood="normal")
+    effects = posterior(yi=[0.1, 0.4, 0.3], vi=[0.1, 0.2, 0.1])
+    assert "approximation" not in str(exact.methods())
+    assert "normal approximation to the binomial likelihood" in str(normal.methods())
+    assert "approximation" not in str(effects.methods())
+    for post in (exact, normal, effects):
+        assert "normal-likelihood" not in {c.code for c in post.cautions}
 
 
 VALUES = st.one_of(

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import browser_engine
 import numpy as np
 import pandas as pd
 import pytest
@@ -359,10 +360,10 @@ def test_a_prior_that_the_data_contradict_is_named() -> None:
         assert "prior-data-conflict" not in {c.code for c in calm.cautions}
 
 
-def test_the_page_in_the_browser_offers_the_defaults_first() -> None:
+def test_the_page_in_the_browser_offers_the_defaults_first(monkeypatch) -> None:
     """A select without a chosen option starts with its first one."""
-    page = (Path(__file__).parents[1] / "book" / "_ext" / "engine" / "form.html").read_text()
-    first = dict(re.findall(r'<select name="(\w+)">\s*<option value="([^"]+)"', page))
+    page = browser_engine.form()
+    first = dict(re.findall(r'<select name="(\w+)"><option value="([^"]+)"', page))
     fit = pool(events=EVENTS, n=N)
     assert first == {
         "model": fit.model,
@@ -371,6 +372,20 @@ def test_the_page_in_the_browser_offers_the_defaults_first() -> None:
         "level": str(fit.level),
     }
     assert "selected" not in page
+    # the form is made from the home of the defaults: another default there, another one here
+    monkeypatch.setattr(defaults, "TAU2_METHOD", "PM")
+    monkeypatch.setattr(defaults, "LEVEL", 0.9)
+    other = dict(re.findall(r'<select name="(\w+)"><option value="([^"]+)"', browser_engine.form()))
+    assert (other["tau2_method"], other["level"]) == ("PM", "0.9")
+
+
+def test_every_choice_of_the_page_in_the_browser_is_one_of_the_engine() -> None:
+    page = browser_engine.form()
+    for name, words in browser_engine.CHOICES.items():
+        (body,) = re.findall(rf'<select name="{name}">(.*?)</select>', page)
+        assert sorted(re.findall('value="([^"]+)"', body)) == sorted(words)
+        for value in words:
+            defaults.check_option(name, float(value) if name == "level" else value)
 
 
 def test_no_default_level_or_prediction_is_written_a_second_time():

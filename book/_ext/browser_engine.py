@@ -49,6 +49,30 @@ OURS = (
     "in_browser/*.py",
     "pooling/*.py",
 )
+# choices of the form in words; the page offers the engine's own default first
+CHOICES = {
+    "model": {
+        "glmm": "Binomial GLMM",
+        "random": "Random effects",
+        "common": "Common effect",
+    },
+    "measure": {
+        "logit": "Logit",
+        "arcsine": "Arcsine",
+        "double-arcsine": "Double arcsine",
+        "log": "Logarithm",
+        "raw": "Untransformed",
+    },
+    "tau2_method": {
+        "REML": "REML",
+        "ML": "ML",
+        "PM": "Paule-Mandel",
+        "DL": "DerSimonian-Laird",
+        "SJ": "Sidik-Jonkman",
+        "EB": "Empirical Bayes",
+    },
+    "level": {"0.95": "95 %", "0.9": "90 %", "0.99": "99 %"},
+}
 # parts of Python's library that a fit never meets
 UNUSED_LIBRARY = """
     __phello__ aifc antigravity bdb cProfile cgi cgitb chunk cmd colorsys compileall configparser
@@ -339,6 +363,33 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
     return manifest
 
 
+def form() -> str:
+    """Give the form of the page, with the defaults of ``helpers/pooling/options.py`` first.
+
+    Raises
+    ------
+    ValueError
+        The form has no words for a default, or a choice is not in its place.
+    """
+    from helpers.pooling import options
+
+    defaults = {
+        "model": options.default_model(options.MEASURE),
+        "measure": options.MEASURE,
+        "tau2_method": options.TAU2_METHOD,
+        "level": f"{options.LEVEL:g}",
+    }
+    page = (PAGE / "form.html").read_text(encoding="utf-8")
+    for name, words in CHOICES.items():
+        default, place = defaults[name], f'<select name="{name}"><!-- choices -->'
+        if default not in words or page.count(place) != 1:
+            raise ValueError(f"engine/form.html: no place for {name}, or no words for {default!r}")
+        values = [default, *(value for value in words if value != default)]
+        made = "".join(f'<option value="{value}">{words[value]}</option>' for value in values)
+        page = page.replace(place, place.removesuffix("<!-- choices -->") + made)
+    return page
+
+
 def build_finished(app: Any, error: Exception | None) -> None:
     """Put the engine into the site, or say in the log why it is not there."""
     if error is not None or app.builder.name != "html":
@@ -357,6 +408,20 @@ def build_finished(app: Any, error: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
+    from docutils import nodes
+    from docutils.parsers.rst import Directive
+
+    class EngineForm(Directive):
+        """The form of the page, made when the book is built."""
+
+        def run(self) -> list[nodes.Node]:
+            from helpers.pooling import options
+
+            for file in (PAGE / "form.html", __file__, options.__file__):
+                self.state.document.settings.record_dependencies.add(str(file))
+            return [nodes.raw("", form(), format="html")]
+
+    app.add_directive("engine-form", EngineForm)
     app.connect("build-finished", build_finished)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

@@ -51,7 +51,7 @@ def posterior(
         Events and patients.
     time : str or array_like
         Person-time instead of patients: a posterior of rates, by the normal likelihood of
-        transformed rates.
+        transformed rates, which approximates the Poisson one of the counts (a caution says so).
     yi, vi : str or array_like
         Effects and their sampling variances, instead of counts.
     study : str or array_like, optional
@@ -231,7 +231,7 @@ def solve_studies(
         level=level,
         tolerance=tolerance,
         k=studies.k,
-        cautions=_cautions(studies, likelihood, solution, tau_prior),
+        cautions=_cautions(studies, likelihood, measure, solution, tau_prior),
         data=studies,
         _size=size,
         _layer=solution.layer,
@@ -253,7 +253,7 @@ def _prior_beyond(prior: TauPrior, tau: float) -> float:
 
 
 def _cautions(
-    studies: StudyData, likelihood: str, solution: Solution, prior: TauPrior
+    studies: StudyData, likelihood: str, measure: str, solution: Solution, prior: TauPrior
 ) -> tuple[Caution, ...]:
     found: list[Caution] = []
     median = float(solution.tau.quantile(0.5))
@@ -281,13 +281,29 @@ def _cautions(
         found.append(
             Caution("excluded-studies", f"{excluded} studies were excluded; see the reasons.")
         )
+    rates = get_measure(measure).kind == "rate"
+    if rates and studies.events is not None:
+        least = int(studies.events[studies.included].min())
+        found.append(
+            Caution(
+                "normal-likelihood",
+                "The Poisson likelihood of the counts is approximated by a normal one of the "
+                "transformed rates, and the smaller a count the worse (the smallest here is "
+                f"{least}). The GLMM of `pool` takes the counts as they are; compare it.",
+            )
+        )
     corrected = int((studies.corrected & studies.included).sum())
     if likelihood == "normal" and corrected:
         found.append(
             Caution(
                 "zero-cells-corrected",
                 f"{corrected} studies without events (or with nothing else) enter the normal "
-                "likelihood with a continuity correction; the binomial likelihood needs none.",
+                "likelihood with a continuity correction"
+                + (
+                    ", as the exact likelihood of rates is not available here."
+                    if rates
+                    else "; the binomial likelihood needs none."
+                ),
             )
         )
     if solution.tail <= 3.0:

@@ -350,6 +350,9 @@ class Posterior:
                 "a Bayesian normal-normal random-effects model on the "
                 f"{get_measure(self.measure).label} scale"
             )
+            if self.data.events is not None:
+                family = "Poisson" if get_measure(self.measure).kind == "rate" else "binomial"
+                model += f" (a normal approximation to the {family} likelihood of the counts)"
             how = "deterministic quadrature over the between-study standard deviation"
             keys = ["raudenbush1985", "rover2020"]
         keys.append(self.tau_prior.source)

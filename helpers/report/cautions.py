@@ -34,6 +34,7 @@ ADVICE: dict[str, str] = {
     "no-events": "Report the counts with their exact interval; no model knows more.",
     "no-events-group": "Report its counts with their exact interval beside the other groups.",
     "no-omnibus": "Report the coefficients; collect more clusters before you test them together.",
+    "normal-likelihood": "Show the GLMM of the same counts beside it.",
     "not-converged": "Do not use this number.",
     "only-events": "Report the counts with their exact interval; no model knows more.",
     "person-time-approximated": "Use person-time from the publications where they report it.",
