@@ -22,10 +22,10 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
 # figures become files in what is built or tested; a reader's notebook shows them (`make notebook`)
-book test check check-tests check-chapters unit chapters processors site bench refresh report: \
+book test check check-tests check-chapters unit lowest chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit chapters processors site golden audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit lowest chapters processors site golden audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -67,10 +67,13 @@ check-chapters: $(READY)
 		if [ -n "$$chapters" ]; then $(MAKE) --no-print-directory chapters CHAPTERS="$$chapters"; \
 		else echo "No chapter belongs to the change."; fi
 
-lint: $(READY) ## ruff: style and common mistakes; workflows against their schema
+lint: $(READY) ## ruff: style and common mistakes; workflows, forms and citation against their schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
@@ -81,6 +84,16 @@ unit: $(READY) ## tests of the helpers, the data and the prose, with the example
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
 	PYTHONPATH=tests:book/_ext $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
+
+LOWEST := _build/lowest
+LOWEST_TESTS := helpers tests/test_effects.py $(wildcard tests/test_pooling_re*.py tests/test_glmm*.py \
+	tests/test_regression*.py tests/test_subgroup*.py tests/test_evidence*.py tests/test_influence*.py)
+lowest: $(READY) ## tests of the engine on the lowest versions that pyproject.toml allows (in their own environment)
+	$(PIP_INSTALL) "$(UV)"
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e . \
+		$(shell grep -E '^(hypothesis|pytest)==' requirements.txt)
+	$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
 
 # Each line makes numpy and OpenBLAS compute as on another kind of processor. On a processor that
 # lacks an instruction they say so and compute as it can.
