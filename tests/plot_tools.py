@@ -13,7 +13,7 @@ def word_boxes(ax, *, whole=False):
     `whole` looks at all axes of the figure.
     """
     figure = ax.get_figure(root=True)
-    figure.canvas.draw()
+    figure.draw_without_rendering()  # places all words; a picture of them would take as long again
     found = {}
     parts = [part for one in (figure.axes if whole else [ax]) for part in (one, *one.child_axes)]
     for part in dict.fromkeys(parts):

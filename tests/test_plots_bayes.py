@@ -32,7 +32,7 @@ def products(cohorts):
 
 
 def overlaps(ax):
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     texts = [*ax.texts, ax.xaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
     legend = ax.get_legend()
     texts += legend.get_texts() if legend else []

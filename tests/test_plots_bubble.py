@@ -66,7 +66,7 @@ def test_levels_are_drawn_at_their_means(by_product):
 def test_names_and_ticks_do_not_overlap(by_months, by_product):
     for fit in (by_months, by_product):
         ax = bubble(fit, label=8)
-        ax.figure.canvas.draw()
+        ax.figure.draw_without_rendering()
         boxes = [t.get_window_extent() for t in (*ax.texts, *ax.get_xticklabels()) if t.get_text()]
         for i, box in enumerate(boxes):
             assert not any(box.overlaps(other) for other in boxes[:i])

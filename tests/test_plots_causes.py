@@ -22,7 +22,7 @@ def tested():
 
 def boxes(ax):
     figure = ax.figure
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     texts = [*ax.texts, ax.xaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
     if ax.get_legend():
         texts += [*ax.get_legend().get_texts(), ax.get_legend().get_title()]

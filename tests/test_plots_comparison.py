@@ -78,7 +78,7 @@ def test_the_largest_difference_is_named(frame):
 def test_labels_never_meet(k):
     rows = pd.DataFrame({"label": [f"A rather long name {i}" for i in range(k)]})
     ax = dumbbell(rows.assign(first=0.1, second=0.2))
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     boxes = [t.get_window_extent() for t in ax.get_yticklabels()]
     assert all(box.x0 >= 0 for box in boxes)
     boxes.sort(key=lambda box: box.y0)

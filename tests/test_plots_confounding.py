@@ -49,7 +49,7 @@ def test_each_cell_says_its_cohorts_or_that_there_are_none(lymphoma):
 def test_no_text_lies_on_another(lymphoma):
     for frame in (lymphoma, regression_cohorts("MM: all factors")):
         ax = confounding(frame)
-        ax.figure.canvas.draw()
+        ax.figure.draw_without_rendering()
         words = (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels())
         boxes = [t.get_window_extent() for t in words if t.get_text()]
         for i, box in enumerate(boxes):

@@ -52,7 +52,7 @@ def test_words_do_not_meet(k):
         {"label": [f"A way to analyse, {i}" for i in range(k)], "estimate": middle}
     ).assign(lower=middle - 0.02, upper=middle + 0.02)
     ax = estimates(frame, quantity="Rate")
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     labels = [text.get_window_extent() for text in ax.get_yticklabels()]
     values = [text.get_window_extent() for text in ax.texts]
     width = ax.figure.get_window_extent().x1

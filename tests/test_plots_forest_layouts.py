@@ -53,9 +53,10 @@ def centre(ax, start):
 @pytest.mark.parametrize("k", [1, 2, 52, 200])
 def test_rows_of_any_number_neither_collide_nor_leave_empty_bands(layout, k):
     ax = forest(made_up(k), layout=layout)
-    assert_all_words_inside(ax)
-    assert_no_words_collide(ax)
-    boxes = np.array([box[[1, 3]] for box in word_boxes(ax).values()])
+    words = word_boxes(ax)
+    assert_all_words_inside(ax, words)
+    assert_no_words_collide(ax, words)
+    boxes = np.array([box[[1, 3]] for box in words.values()])
     spans = boxes[np.argsort(boxes[:, 0])]
     top = np.maximum.accumulate(spans[:, 1])
     assert np.max(spans[1:, 0] - top[:-1]) <= 22

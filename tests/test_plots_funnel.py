@@ -34,7 +34,7 @@ def drawn(ax, gid):
 
 def overlaps(ax) -> list[tuple[str, str]]:
     """Pairs of texts whose boxes share pixels; ticks and labels of both axes, texts, legend."""
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     legend = ax.get_legend()
     texts = [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts]
     texts += [*ax.get_xticklabels(), *ax.get_yticklabels()]

@@ -43,7 +43,7 @@ def test_key_texts_do_not_meet():
         {"died of an infection": 0.034, "died of another or unknown cause": 0.03},
         rest="did not die like this",
     )
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in ax.get_legend().get_texts()]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 

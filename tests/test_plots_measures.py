@@ -17,7 +17,7 @@ GRID = np.linspace(0.005, 0.3, 120)
 
 
 def overlaps(ax):
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     texts = [ax.xaxis.label, ax.yaxis.label, *ax.texts, *ax.get_xticklabels()]
     texts += ax.get_yticklabels()
     if ax.get_legend() is not None:

@@ -27,7 +27,7 @@ def runs():
 
 
 def overlaps(ax) -> list[tuple[str, str]]:
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     texts = []
     for one in ax.figure.axes:
         texts += [one.title, one._left_title, one.xaxis.label, one.yaxis.label, *one.texts]

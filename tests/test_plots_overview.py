@@ -58,7 +58,7 @@ def test_areas_grow_with_the_share_of_deaths(cohorts):
 
 def test_names_hide_neither_marks_nor_each_other(cohorts):
     ax = study_overview(cohorts, label=12)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     names = [text for text in ax.texts if text.get_text() in set(cohorts["cohort"])]
     assert len(names) >= 6
     boxes = [text.get_window_extent() for text in names]

@@ -36,7 +36,7 @@ def levels(ax):
 
 
 def overlaps(ax):
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     found = []
     for one in ax.figure.axes:
         ticks = [*one.get_yticklabels()] if one.axison else []

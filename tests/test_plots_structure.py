@@ -38,7 +38,8 @@ EVERY = [
     for variant in case.draw
     if not (variant == "one" and case.refuses)
 ]
-every = pytest.mark.parametrize(("kind", "variant"), EVERY, ids=lambda v: v)
+# plot by plot, not question by question: workers of a parallel run draw each plot once between them
+every = pytest.mark.parametrize(("kind", "variant"), EVERY, ids=lambda v: v, scope="module")
 
 
 @dataclass(frozen=True)

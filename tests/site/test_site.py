@@ -8,7 +8,8 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from accessibility import SETTLED, faults, pale
+import pytest
+from accessibility import CONTRAST, SETTLED, Colours, faults
 
 from conftest import SITE, page_names, soup_of
 
@@ -34,19 +35,24 @@ def ids_of(path: Path) -> frozenset[str]:
     return frozenset(map(unescape, found))
 
 
-def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit):
-    """One visit for all questions; `make audit` asks every one in both themes and widths."""
+@pytest.fixture(scope="session")
+def colours():
+    return Colours()
+
+
+def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colours):
+    """One visit for all questions; colours are judged in both themes."""
     seen = visit(page_name, width=WIDTHS[0], theme="light")
     for width in WIDTHS:
         seen.page.set_viewport_size({"width": width, "height": 900})
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
     ask_for(seen.page, "dark")
-    assert pale(seen.page, WIDTHS[0]) == {}
+    assert colours.faults(seen.page, WIDTHS[0]) == {}
     assert seen.foreign == []
     assert seen.failed == []
     assert seen.complaints == []
     ask_for(seen.page, "light")
-    assert faults(seen.page, contrast=WIDTHS[:1]) == {}  # fetches the styles once more by itself
+    assert faults(seen.page, colours=colours) == {}  # fetches the styles once more by itself
 
 
 def ask_for(page, theme):
@@ -55,22 +61,61 @@ def ask_for(page, theme):
     page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}' && {SETTLED}")
 
 
-def test_slides_open_offline_and_axe_has_no_objection(slides_name, visit):
+def test_slides_open_offline_and_axe_has_no_objection(slides_name, visit, colours):
     seen = visit(slides_name, theme="light")
     assert seen.foreign == seen.failed == seen.complaints == []
-    assert faults(seen.page, contrast=WIDTHS[1:]) == {}
+    assert faults(seen.page, colours=colours) == {}
     seen.page.emulate_media(color_scheme="dark")
-    assert pale(seen.page, WIDTHS[1]) == {}
+    assert colours.faults(seen.page, WIDTHS[1]) == {}
 
 
 def test_axe_objects_where_it_should(browser):
     """An empty result says something only because this one is not empty."""
     page = browser.new_page()
     page.set_content("<html><body><img src='data:,'><p style='color: #eee'>pale</p></body></html>")
-    found, swallowed = faults(page), pale(page, 320)
+    found, swallowed = faults(page), Colours().faults(page, 320)
     page.close()
     assert {"html-has-lang", "image-alt", "color-contrast"} <= set(found)
     assert set(swallowed) == {"color-contrast"}
+
+
+WORDS = """<html lang="en"><title>Words</title><main><h1>Words</h1><div class="box">
+    <p class="words">Some words, <a href="#a">a link among them</a> and more.</p></div>
+    <p>Words beside the box.</p><p style="color: #777; font-size: 24px">Large ones.</p>
+    <p style="color: #888; position: relative"><b style="color: #111">Strong</b></p></main>"""
+
+
+@pytest.mark.parametrize(
+    ("style", "rule"),
+    [
+        (".words { color: #999 }", "color-contrast"),
+        (".box { opacity: 0.3 }", "color-contrast"),
+        (".box { background: #333 }", "color-contrast"),
+        ("main { background: #333 }", "color-contrast"),
+        ("p { font-size: 16px !important }", "color-contrast"),
+        ("b { color: inherit !important }", "color-contrast"),
+        (".words { text-shadow: 0 0 2px #000; color: #000; background: #111 }", "color-contrast"),
+        ("h1 { position: absolute; top: 60px; z-index: -1; width: 300px; height: 300px; "
+         "background: #333; color: #fff }", "color-contrast"),
+        ("a { text-decoration: none; color: #111 }", "link-in-text-block"),
+        ("a { text-decoration: none; color: #00e } .words { color: #009 }", "link-in-text-block"),
+    ],
+)  # fmt: skip
+def test_a_look_that_was_seen_hides_no_other(browser, style, rule):
+    """Each change leaves words of a look that is known; axe must be asked all the same."""
+    page = browser.new_page()
+    page.set_content(WORDS)
+    colours = Colours()
+    assert colours.faults(page, 320) == {}
+    assert colours.asked
+    before, colours.asked = colours.asked, 0
+    assert colours.faults(page, 320) == {}
+    assert colours.asked < before
+    page.add_style_tag(content=style)
+    found = {rule: len(lines) for rule, lines in colours.faults(page, 320).items()}
+    every = {rule: len(lines) for rule, lines in faults(page).items() if rule in CONTRAST}
+    page.close()
+    assert set(found) == set(every) == {rule}
 
 
 def test_page_names_no_foreign_resource(page_name):
