@@ -42,7 +42,7 @@ from helpers.pooling.glmm_data import CountData
 from helpers.pooling.intervals import KNAPP_HARTUNG, knapp_hartung_se, wald_is_wider
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.moments import Batch, moments, prepare
-from helpers.pooling.quadratic import quadratic_sf
+from helpers.pooling.quadratic import generalised_q_sf
 from helpers.pooling.roots import bracketed_root, expand
 from helpers.pooling.tau2 import (
     estimate_tau2,
@@ -308,12 +308,9 @@ def generalised_q_limits(
         a = v**power
         share = a / a.sum(axis=1, keepdims=True)
         q = (a * (y - (share * y).sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
-        matrix = np.eye(k) * a[:, :, None] - a[:, :, None] * share[:, None, :]
 
         def tail(tau2: Array) -> Array:
-            root = np.sqrt(v + tau2[:, None])
-            values = np.linalg.eigvalsh(root[:, :, None] * matrix * root[:, None, :])[:, 1:]
-            return quadratic_sf(np.maximum(values, np.finfo(float).tiny), q)
+            return generalised_q_sf(v, a, tau2, q)
 
         scale = np.maximum(v.min(axis=1), 1e-3 * y.var(axis=1))
         at_zero = tail(np.zeros(len(y)))

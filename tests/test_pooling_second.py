@@ -14,7 +14,7 @@ from helpers.pooling import pool, pool_effects
 from helpers.pooling.intervals import henmi_copas_interval
 from helpers.pooling.inverse_variance import fit_inverse_variance
 from helpers.pooling.moments import moments, prepare
-from helpers.pooling.quadratic import generalised_q_eigenvalues, quadratic_cdf, quadratic_sf
+from helpers.pooling.quadratic import quadratic_cdf, quadratic_sf
 from helpers.pooling.roots import bracketed_root
 from helpers.pooling.tau2 import estimate_tau2
 from helpers.pooling.tau2_intervals import generalised_q_interval
@@ -309,6 +309,13 @@ def test_pairs_of_coefficients_give_a_mixture_of_exponentials(
     exact = float(weights @ np.exp(-q / (2 * lam)))
     ours = float(quadratic_sf(np.repeat(lam, 2)[None], np.array([q]))[0])
     assert ours == pytest.approx(exact, rel=1e-9, abs=1e-11 * np.abs(weights).max())
+
+
+def generalised_q_eigenvalues(v: np.ndarray, a: np.ndarray, tau2: np.ndarray) -> np.ndarray:
+    """Coefficients of Q with fixed weights a, by their definition, for each tau2."""
+    matrix = np.diag(a) - np.outer(a, a) / a.sum()
+    root = np.sqrt(v + np.atleast_1d(tau2)[:, None])
+    return np.linalg.eigvalsh(root[:, :, None] * matrix * root[:, None, :])[:, 1:]
 
 
 def test_generalised_q_limits_agree_with_imhof_integration() -> None:

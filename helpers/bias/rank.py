@@ -135,6 +135,9 @@ def _begg(data: FunnelData, method: str, continuity: bool) -> BiasTest:
 def kendall_score(a: Array, b: Array) -> tuple[float, float, float, bool]:
     """Kendall's score S, its null variance, tau-b, and whether there are ties.
 
+    Pairs are counted by sorting (Knight 1966, doi:10.1080/01621459.1966.10480879): k log k steps
+    and memory for k numbers.
+
     Examples
     --------
     >>> s, v, tau, ties = kendall_score(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
@@ -142,11 +145,14 @@ def kendall_score(a: Array, b: Array) -> tuple[float, float, float, bool]:
     (1.0, 3.6667, 0.3333, False)
     """
     k = a.size
-    upper = np.triu_indices(k, 1)
-    sa = np.sign(a[:, None] - a[None, :])[upper]
-    sb = np.sign(b[:, None] - b[None, :])[upper]
-    score = float(sa @ sb)
-    ta, tb = (np.unique(v, return_counts=True)[1].astype(float) for v in (a, b))
+    (ra, na), (rb, nb) = (np.unique(v, return_inverse=True, return_counts=True)[1:] for v in (a, b))
+    both = np.unique(ra * len(nb) + rb, return_counts=True)[1]
+    tied_pairs = [int((t * (t - 1) // 2).sum()) for t in (na, nb, both)]
+    # of the pairs without a tie those are discordant that an order by b leaves inverted in a
+    inverted = _inversions(ra[np.lexsort((ra, rb))])
+    untied = k * (k - 1) // 2 - tied_pairs[0] - tied_pairs[1] + tied_pairs[2]
+    score = float(untied - 2 * inverted)
+    ta, tb = na.astype(float), nb.astype(float)
     pairs = k * (k - 1.0)
     whole = pairs * (2.0 * k + 5.0)
     tied = sum(float((t * (t - 1.0) * (2.0 * t + 5.0)).sum()) for t in (ta, tb))
@@ -160,6 +166,36 @@ def kendall_score(a: Array, b: Array) -> tuple[float, float, float, bool]:
     if room <= 0:
         variance = 0.0
     return score, float(variance), float(tau), bool(two[0] or two[1])
+
+
+def _inversions(rank: NDArray[np.intp]) -> int:
+    """Pairs of places i < j with ``rank[i] > rank[j]``, in k log k steps.
+
+    The ranks are sorted by one bit after the other, the highest first. Among those that agree in
+    all higher bits, which stand together in their first order, a 1 before a 0 is an inversion.
+
+    Examples
+    --------
+    >>> _inversions(np.array([2, 0, 1, 1]))
+    3
+    """
+    found, k = 0, len(rank)
+    begin = np.zeros(k, dtype=np.int64)  # where the group of each place begins
+    for bit in reversed(range(int(rank.max(initial=0)).bit_length())):
+        one = (rank >> bit) & 1
+        before = np.concatenate([[0], np.cumsum(one)])
+        ones = before[:-1] - before[begin]  # of the group, before this place
+        found += int(ones[one == 0].sum())
+        end = np.searchsorted(begin, begin, side="right")
+        zeros = (end - begin) - (before[end] - before[begin])  # of the whole group
+        middle = begin + zeros
+        place = np.where(one == 1, middle + ones, np.arange(k) - ones)
+        moved = np.empty_like(rank)
+        moved[place] = rank
+        starts = np.empty_like(begin)
+        starts[place] = np.where(one == 1, middle, begin)
+        rank, begin = moved, starts
+    return found
 
 
 def kendall_exact_p(score: int, k: int) -> float:

@@ -46,6 +46,7 @@ __all__ = [
     "recovered_se",
 ]
 
+_CELLS = 50_000  # draws x studies held at once
 #: Prediction-interval methods, by model.
 PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
     "common": (),
@@ -215,9 +216,13 @@ def bootstrap_prediction(
     probability, z = rng.random(draws), rng.standard_normal(draws)
     t = rng.standard_t(k - 1, draws)
     tau2 = _draw_tau2(yi, vi, probability)
-    m = moments(prepare(yi, vi), tau2[None, :])
-    mean = m.beta[0, :, 0]
-    spread = np.sqrt(m.rss[0] / (k - 1) / m.sum_w[0])
+    batch = prepare(yi, vi)
+    size = max(1, _CELLS // k)
+    mean, spread = np.empty(draws), np.empty(draws)
+    for part in (slice(i, i + size) for i in range(0, draws, size)):
+        m = moments(batch, tau2[None, part], curvature=False)
+        mean[part] = m.beta[0, :, 0]
+        spread[part] = np.sqrt(m.rss[0] / (k - 1) / m.sum_w[0])
     new = mean + z * np.sqrt(tau2) - t * spread
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(new, [tail, 1.0 - tail])
@@ -234,7 +239,5 @@ def _draw_tau2(yi: Array, vi: Array, probability: Array) -> Array:
             break
         end *= 2.0
     grid = step * np.expm1(np.linspace(0.0, np.log1p(end / step), 300))
-    table = np.concatenate(
-        [generalised_q_tail(yi, vi, weights, part) for part in np.array_split(grid, 6)]
-    )
+    table = generalised_q_tail(yi, vi, weights, grid)
     return np.interp(probability, np.maximum.accumulate(table), grid)

@@ -25,7 +25,7 @@ from helpers.errors import UnsupportedError
 from helpers.pooling.intervals import Interval
 from helpers.pooling.inverse_variance import InverseVarianceFit
 from helpers.pooling.moments import moments
-from helpers.pooling.quadratic import generalised_q_eigenvalues, quadratic_sf
+from helpers.pooling.quadratic import generalised_q_sf
 from helpers.pooling.roots import bracketed_root, expand
 from helpers.pooling.tau2 import solve_generalised_q
 from helpers.pooling.tau2_likelihood import log_likelihood, upper_bound
@@ -117,7 +117,7 @@ def generalised_q_tail(yi: Array, vi: Array, weights: Array, tau2: Array) -> Arr
     """
     mean = weights @ yi / weights.sum()
     q = float(weights @ (yi - mean) ** 2)
-    return quadratic_sf(generalised_q_eigenvalues(vi, weights, tau2), np.full(tau2.shape, q))
+    return generalised_q_sf(vi, weights, tau2, q)
 
 
 def generalised_q_interval(yi: Array, vi: Array, weights: str, level: float) -> Interval:
