@@ -174,7 +174,8 @@ def pool_multilevel(
     k, p, groups = len(problem.yi), design.p, int(codes.max()) + 1
     if k <= p or groups < 2:
         raise MetaAnalysisError(
-            f"{k} cohorts in {groups} clusters for {p} coefficients; expected at least two "
+            f"{prose.counted(k, 'cohort')} in {prose.counted(groups, 'cluster')} for "
+            f"{prose.counted(p, 'coefficient')}; expected at least two "
             "clusters and more cohorts than coefficients"
         )
     if groups == k:

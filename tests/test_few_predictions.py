@@ -131,6 +131,13 @@ def test_a_display_shows_a_prediction_interval_from_five_studies_or_says_why_not
     assert 0 < low < high < 1
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7])
+def test_the_headline_row_is_empty_where_none_is_shown(k):
+    row = fit_of(k).summary_frame().iloc[0]
+    shown = np.isfinite([row["prediction_lower"], row["prediction_upper"]])
+    assert shown.tolist() == [k >= 5] * 2
+
+
 def test_the_summary_of_findings_obeys_the_same_rule():
     assert displayed_prediction(fit_of(4))[0] is None
     assert new_cohort(fit_of(4)) is None

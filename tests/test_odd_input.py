@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from helpers import meta_regression, pool, pool_effects
 from helpers.bayes import HalfNormal, posterior
 from helpers.errors import MetaAnalysisError
+from helpers.in_browser import analyse
+from helpers.multilevel import pool_multilevel
 from helpers.multiverse import multiverse
 from helpers.subgroups import subgroups
 
@@ -194,6 +197,33 @@ def test_a_posterior_of_rates_is_that_of_their_logarithms():
     assert "the smallest here is 0" in said["normal-likelihood"]
     assert "binomial" not in said["zero-cells-corrected"]
     assert "normal approximation to the Poisson likelihood" in str(made.methods())
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_one_study_is_no_studies_in_what_a_result_says(k):
+    counts = {"events": [0, 8, 6][:k], "n": [40, 60, 90][:k]}
+    said = []
+    for model in ("common", "random", "glmm"):
+        fit = pool(**counts, model=model)
+        said += [str(fit.methods()), *(c.message for c in fit.cautions)]
+    for likelihood in ("normal", "binomial"):
+        post = posterior(events=[1, *counts["events"]], n=[30, *counts["n"]], likelihood=likelihood)
+        said += [str(post.methods()), *(c.message for c in post.cautions)]
+    alone = posterior(events=[3], n=[40])
+    said += [str(alone.methods()), *(c.message for c in alone.cautions)]
+    lines = "".join(
+        f"S{i},{x},{n}\n" for i, (x, n) in enumerate(zip(*counts.values(), strict=True))
+    )
+    said.append(analyse(f"study,events,n\n{lines}".encode())["svg"])
+    with pytest.raises(MetaAnalysisError) as refused:
+        pool_multilevel(pd.DataFrame({**counts, "g": "a"}), cluster="g", events="events", n="n")
+    said.append(str(refused.value))
+    with pytest.raises(MetaAnalysisError) as refused:
+        pool(events=pd.Series([3, 8]), n=pd.Series([40, 60], index=[1, 0]))
+    said.append(str(refused.value))
+    for text in said:
+        odd = r"\b(1|one) (of (1|one) )?(studies|cohorts|clusters|coefficients)\b|np\.int"
+        assert not re.search(odd, text), text
 
 
 def test_a_posterior_says_where_its_likelihood_is_an_approximation():

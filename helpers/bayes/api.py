@@ -272,14 +272,14 @@ def _cautions(
         found.append(
             Caution(
                 "few-studies",
-                f"With {studies.k} studies the prior for the between-study standard deviation "
-                "decides much of the result; compare priors.",
+                f"With {prose.counted(studies.k, 'study', 'studies')} the prior for the "
+                "between-study standard deviation decides much of the result; compare priors.",
             )
         )
     excluded = int((~studies.included).sum())
     if excluded:
         found.append(
-            Caution("excluded-studies", f"{excluded} studies were excluded; see the reasons.")
+            Caution("excluded-studies", prose.left_out(studies.reason, "study", "studies"))
         )
     rates = get_measure(measure).kind == "rate"
     if rates and studies.events is not None:
@@ -297,8 +297,8 @@ def _cautions(
         found.append(
             Caution(
                 "zero-cells-corrected",
-                f"{corrected} studies without events (or with nothing else) enter the normal "
-                "likelihood with a continuity correction"
+                f"The normal likelihood takes {prose.counted(corrected, 'study', 'studies')} "
+                "without events (or with nothing else) with a continuity correction"
                 + (
                     ", as the exact likelihood of rates is not available here."
                     if rates

@@ -357,8 +357,8 @@ class Posterior:
             keys = ["raudenbush1985", "rover2020"]
         keys.append(self.tau_prior.source)
         sentence = (
-            f"We fitted {model} to {self.k} studies, with a {self.tau_prior.label} prior for the "
-            f"between-study standard deviation and a {self.mu_prior.label} prior for the mean; "
+            f"We fitted {model} to {prose.counted(self.k, 'study', 'studies')}, with a "
+            f"{self.tau_prior.label} prior for the between-study standard deviation and a {self.mu_prior.label} prior for the mean; "
             f"the posterior was computed without sampling, by {how} (error below "
             f"{prose.significant(self.tolerance, 1)}); we report medians and central "
             f"{prose.level_text(self.level)} credible intervals."

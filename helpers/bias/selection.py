@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import prose
 from helpers.bias.data import FunnelData, funnel_data, null_value
 from helpers.bias.results import Caution, Displayed, Interval, sources
 from helpers.bias.selection_fit import Maximum, maximise
@@ -328,7 +329,8 @@ def _cautions(
         found += (
             Caution(
                 "sparse-interval",
-                f"The emptiest interval of p-values holds {counts.min()} studies: its "
+                f"The emptiest interval of p-values holds "
+                f"{prose.counted(int(counts.min()), 'study', 'studies')}: its "
                 "probability is a guess.",
             ),
         )

@@ -59,7 +59,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' "
         f"height='{height}' role='img' aria-labelledby='forest-title forest-desc' "
         "font-family='system-ui, sans-serif' font-size='12.5'>",
-        f"<title id='forest-title'>Forest plot of {len(rows)} studies</title>",
+        f"<title id='forest-title'>Forest plot of {_studies(len(rows))}</title>",
         f"<desc id='forest-desc'>{escape(_alternative(fit))}</desc>",
         _text(0, 20, "Study", weight=700),
         _text(LEFT - 8, 20, "Events / n", anchor="end", weight=700),
@@ -101,9 +101,9 @@ def forest_svg(fit: dict[str, Any]) -> str:
         _text(
             0,
             y + 4,
-            f"Pooled ({fit['k']} of {len(fit['studies'])} studies)"
+            f"Pooled ({fit['k']} of {_studies(len(fit['studies']))})"
             if fit["k"] < len(fit["studies"])
-            else f"Pooled ({fit['k']} studies)",
+            else f"Pooled ({_studies(fit['k'])})",
             weight=700,
         ),
         f"<path class='pooled' style='fill:{INK}' d='M{x(low)} {y}L{middle} {y - 7}"
@@ -133,10 +133,15 @@ def _value(estimate: float, low: float, high: float) -> str:
     return f"{prose.percent(estimate)} ({prose.between(100 * low, 100 * high)})"
 
 
+def _studies(k: int) -> str:
+    return f"{k} {'study' if k == 1 else 'studies'}"
+
+
 def _alternative(fit: dict[str, Any]) -> str:
-    level = f"{100 * fit['level']:g} %"
+    level, k = f"{100 * fit['level']:g} %", len(fit["studies"])
+    each = "The only study" if k == 1 else f"Each of {k} studies"
     text = (
-        f"Each of {len(fit['studies'])} studies with its confidence interval; pooled proportion "
+        f"{each} with its confidence interval; pooled proportion "
         f"{prose.percent(fit['estimate'])} with {level} confidence interval "
         f"{prose.percent_range(fit['ci'])}."
     )

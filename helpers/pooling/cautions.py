@@ -138,7 +138,8 @@ def find_cautions(
             found.append(
                 Caution(
                     "sparse-cells",
-                    f"{sparse} of {k} studies have fewer than five events (or non-events), where "
+                    ("The study has" if k == 1 else f"{sparse} of {k} studies have")
+                    + " fewer than five events (or non-events), where "
                     "the normal approximation behind inverse-variance weights is poor.",
                 )
             )

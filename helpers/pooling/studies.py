@@ -222,9 +222,10 @@ def refuse_other_rows(raw: Mapping[str, Any], names: Mapping[str, str]) -> None:
         first, reference = indexed[0]
         if len(index) == len(reference) and not index.equals(reference):
             row = next(i for i, (a, b) in enumerate(zip(reference, index, strict=True)) if a != b)
+            one, other = (labels[row : row + 1].tolist()[0] for labels in (reference, index))
             raise MetaAnalysisError(
                 f"{names[first]} and {names[argument]} are Series with different indexes: row "
-                f"{row + 1} is {reference[row]!r} in one and {index[row]!r} in the other. Align "
+                f"{row + 1} is {one!r} in one and {other!r} in the other. Align "
                 f"them ({argument}.reindex({first}.index)), or give arrays (.to_numpy()) if they "
                 "belong together by position"
             )

@@ -10,6 +10,7 @@ import numpy as np
 from helpers.effects import study_interval
 from helpers.pooling.intervals import Interval
 from helpers.pooling.population_mean import has_mean
+from helpers.pooling.prediction import displayed_prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +82,9 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
     mean, mean_limits = _mean(fit)
     out |= {"mean_estimate": mean, "mean_lower": mean_limits.lower, "mean_upper": mean_limits.upper}
     new = Interval(float("nan"), float("nan"))
-    if fit.k > 2 and fit.model != "common" and not fit.one_sided:
-        new = fit.prediction_interval()
+    shown, _ = displayed_prediction(fit)
+    if shown is not None:
+        new = shown
     return out | {
         "prediction_lower": new.lower,
         "prediction_upper": new.upper,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from helpers import prose
 from helpers.errors import MetaAnalysisError
 from helpers.pooling import Interval
 
@@ -84,7 +85,9 @@ def reported_against_crude(
 
     pairs = data[data["reported_nrm"].notna()]
     if len(pairs) < 3:
-        raise MetaAnalysisError(f"{len(pairs)} cohorts report a value; expected at least 3")
+        raise MetaAnalysisError(
+            f"{prose.counted(len(pairs), 'cohort')} with a reported value; expected at least 3"
+        )
     crude = (pairs[events] / pairs[n]).astype(float)
     rows = pairs[["cohort"]].assign(
         reported=pairs["reported_nrm"].astype(float),
