@@ -358,7 +358,8 @@ class Posterior:
         keys.append(self.tau_prior.source)
         sentence = (
             f"We fitted {model} to {prose.counted(self.k, 'study', 'studies')}, with a "
-            f"{self.tau_prior.label} prior for the between-study standard deviation and a {self.mu_prior.label} prior for the mean; "
+            f"{self.tau_prior.label} prior for the between-study standard deviation and a "
+            f"{self.mu_prior.label} prior for the mean; "
             f"the posterior was computed without sampling, by {how} (error below "
             f"{prose.significant(self.tolerance, 1)}); we report medians and central "
             f"{prose.level_text(self.level)} credible intervals."
