@@ -72,24 +72,81 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def _listen(page: Page, visits: list[Visit]) -> None:
+    """Record what a page does in the last of its visits."""
+
+    def note(kind: str, text: str) -> None:
+        if visits:  # what a page that is being left still says belongs to nobody
+            getattr(visits[-1], kind).append(text)
+
+    page.on("request", lambda r: note("requests", r.url))
+    page.on("requestfailed", lambda r: note("failed", r.url))
+    page.on("pageerror", lambda e: note("complaints", str(e)))
+    page.on(
+        "console", lambda m: note("complaints", m.text) if m.type in {"error", "warning"} else None
+    )
+
+
+@dataclass
+class Tab:
+    """A tab that tests use one after another: to make a new one takes longer than to load a page."""
+
+    browser: Browser
+    visits: list[Visit] = field(default_factory=list)
+    _page: Page | None = None
+
+    def open(self, width: int, theme: str) -> Visit:
+        """Give the tab, empty and without memory, at a width and in a theme."""
+        if self._page is None or self._page.is_closed():
+            context = self.browser.new_context(reduced_motion="reduce")
+            self._page = context.new_page()
+            _listen(self._page, self.visits)
+        self._page.set_viewport_size({"width": width, "height": 900})
+        self._page.emulate_media(color_scheme=theme)
+        self.visits.append(Visit(self._page))
+        return self.visits[-1]
+
+    def forget(self) -> None:
+        """Leave nothing of a test behind: neither what pages stored nor what they may do."""
+        page = self._page
+        if page is None or page.is_closed():
+            return
+        if page.url.startswith("file:"):
+            page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        page.context.clear_permissions()
+        page.context.clear_cookies()
+        for other in page.context.pages:
+            if other is not page:
+                other.close()
+        page.goto("about:blank")
+        self.visits.clear()
+
+
+@pytest.fixture(scope="session")
+def tab(browser: Browser) -> Tab:
+    return Tab(browser)
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator:
-    """Open a page from its file, at a width and in a theme, recording requests and errors."""
+def visit(browser: Browser, tab: Tab) -> Iterator:
+    """Open a page from its file, at a width and in a theme, recording requests and errors.
+
+    The first page of a test opens in the shared tab, a further one in a tab of its own.
+    """
     contexts: list[BrowserContext] = []
 
     def open_page(name: str, *, width: int = 1280, theme: str = "light") -> Visit:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        seen = Visit(context.new_page())
-        seen.page.on("request", lambda r: seen.requests.append(r.url))
-        seen.page.on("requestfailed", lambda r: seen.failed.append(r.url))
-        seen.page.on("pageerror", lambda e: seen.complaints.append(str(e)))
-        seen.page.on(
-            "console",
-            lambda m: seen.complaints.append(m.text) if m.type in {"error", "warning"} else None,
-        )
+        if not tab.visits:
+            seen = tab.open(width, theme)
+        else:
+            context = browser.new_context(
+                viewport={"width": width, "height": 900},
+                color_scheme=theme,
+                reduced_motion="reduce",
+            )
+            contexts.append(context)
+            seen = Visit(context.new_page())
+            _listen(seen.page, [seen])
         path, _, anchor = name.partition("#")
         seen.page.goto((SITE / path).as_uri() + (f"#{anchor}" if anchor else ""))
         seen.page.evaluate("document.fonts.ready")
@@ -98,3 +155,4 @@ def visit(browser: Browser) -> Iterator:
     yield open_page
     for context in contexts:
         context.close()
+    tab.forget()

@@ -11,7 +11,7 @@ import http.server
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -25,6 +25,12 @@ WITHOUT = os.environ.get("WITHOUT_ENGINE") == "1"
 ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
 PAGE = "in_your_browser.html"
 SECONDS = 120_000
+START = """(form) => {
+    for (const name of ["model", "measure", "tau2_method", "level"]) {
+        form.elements[name].selectedIndex = 0;
+        form.elements[name].dispatchEvent(new Event("change"));
+    }
+}"""
 DONE = "#engine-results:not([hidden]), #engine-errors:not([hidden])"
 
 needs_engine = pytest.mark.skipif(WITHOUT, reason="WITHOUT_ENGINE=1 was set")
@@ -66,6 +72,41 @@ def load(page: Page) -> None:
         "#engine-pool:not([disabled]), #engine-errors:not([hidden])", timeout=SECONDS
     )
     assert page.locator("#engine-errors").is_hidden(), page.inner_text("#engine-errors")
+
+
+@pytest.fixture(scope="module")
+def engines(browser: Browser, address: str) -> Iterator[Callable[[str], Page]]:
+    """Pages with the engine loaded, one for each scheme: to start Python takes seconds."""
+    made: dict[str, Page] = {}
+
+    def of(scheme: str) -> Page:
+        if scheme not in made:
+            context = browser.new_context(
+                viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+            )
+            made[scheme] = context.new_page()
+            made[scheme].goto((address if scheme == "http" else f"{SITE.as_uri()}/") + PAGE)
+            load(made[scheme])
+        return made[scheme]
+
+    yield of
+    for page in made.values():
+        page.context.close()
+
+
+@pytest.fixture
+def with_engine(engines: Callable[[str], Page]) -> Callable[[str], Page]:
+    """Give the loaded page of a scheme with the table, choices, width and theme of the start."""
+
+    def of(scheme: str = "http") -> Page:
+        page = engines(scheme)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.emulate_media(color_scheme="light")
+        page.get_by_role("button", name="Our 52 cohorts").click()
+        page.locator("#engine-form").evaluate(START)
+        return page
+
+    return of
 
 
 def pooled(page: Page) -> dict:
@@ -112,10 +153,8 @@ def test_the_site_has_the_engine_or_the_page_says_why_not(page, address):
 
 @needs_engine
 @pytest.mark.parametrize("scheme", ["http", "file"])
-def test_numbers_are_those_of_pool_to_ten_decimals(page, address, scheme):
-    base = address if scheme == "http" else f"{SITE.as_uri()}/"
-    page.goto(base + PAGE)
-    load(page)
+def test_numbers_are_those_of_pool_to_ten_decimals(with_engine, scheme):
+    page = with_engine(scheme)
     for model, more in (("glmm", {}), ("random", {"tau2_method": "REML"}), ("common", {})):
         page.select_option("select[name=model]", model)
         theirs, ours = pooled(page), native(model=model, **more)
@@ -132,11 +171,9 @@ MANY = "study,events,n\n" + "".join(f"S{i},{i % 20},{50 + i % 300}\n" for i in r
 
 @needs_engine
 @pytest.mark.parametrize("scheme", ["http", "file"])
-def test_a_table_of_two_thousand_rows_is_pooled(page, address, scheme, tmp_path):
+def test_a_table_of_two_thousand_rows_is_pooled(with_engine, scheme, tmp_path):
     """From 391 rows on NumPy looks for a C function that a browser does not have."""
-    base = address if scheme == "http" else f"{SITE.as_uri()}/"
-    page.goto(base + PAGE)
-    load(page)
+    page = with_engine(scheme)
     (tmp_path / "many.csv").write_text(MANY)
     page.set_input_files("#engine-file", tmp_path / "many.csv")
     page.wait_for_function("document.getElementById('engine-csv').value.length > 20000")
@@ -195,9 +232,8 @@ def test_a_column_that_the_reader_chose_stays_while_the_table_has_it(page, addre
 
 
 @needs_engine
-def test_a_result_of_other_choices_says_so(page, address):
-    page.goto(address + PAGE)
-    load(page)
+def test_a_result_of_other_choices_says_so(with_engine):
+    page = with_engine()
     pooled(page)
     note = page.locator("#engine-stale")
     assert note.is_hidden()
@@ -251,12 +287,11 @@ def test_the_keyboard_is_enough_and_focus_goes_to_the_result(page, address):
 
 
 @needs_engine
-def test_mistakes_in_a_table_are_listed_with_their_places(page, address):
-    page.goto(address + PAGE)
-    load(page)
+def test_mistakes_in_a_table_are_listed_with_their_places(with_engine):
+    page = with_engine()
     page.fill("#engine-csv", "study,events,n\nA,5,4\nA,x,3\n")
     page.locator("#engine-pool").press("Enter")
-    page.wait_for_selector(DONE, timeout=SECONDS)
+    page.wait_for_selector("#engine-errors:not([hidden])", timeout=SECONDS)
     rows = page.locator("#engine-errors tbody tr").all_inner_texts()
     assert [row.split("\t")[:3] for row in rows] == [
         ["2", "events", "5"],
@@ -269,8 +304,8 @@ def test_mistakes_in_a_table_are_listed_with_their_places(page, address):
 
 
 @needs_engine
-def test_a_file_is_read_and_the_results_can_be_saved(page, address, tmp_path):
-    page.goto(address + PAGE)
+def test_a_file_is_read_and_the_results_can_be_saved(with_engine, tmp_path):
+    page = with_engine()
     mine = tmp_path / "mine.csv"
     mine.write_text(
         'who,dead,all\n"Ä, <b>1</b>",2,40\nB,3,30\nC,0,55\n', encoding="utf-8", newline="\r\n"
@@ -278,7 +313,6 @@ def test_a_file_is_read_and_the_results_can_be_saved(page, address, tmp_path):
     page.set_input_files("#engine-file", mine)
     for role, column in (("study", "who"), ("events", "dead"), ("n", "all")):
         page.select_option(f"select[name={role}]", column)
-    load(page)
     fit = pooled(page)
     assert fit["studies"][0]["study"] == "Ä, <b>1</b>"
     saved = {}
@@ -295,11 +329,11 @@ def test_a_file_is_read_and_the_results_can_be_saved(page, address, tmp_path):
 
 @needs_engine
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_form_and_result_fit_a_narrow_screen(browser, address, theme):
-    narrow = browser.new_context(viewport={"width": 320, "height": 800}, color_scheme=theme)
-    page = narrow.new_page()
-    page.goto(address + PAGE)
-    load(page)
+def test_form_and_result_fit_a_narrow_screen(with_engine, theme):
+    page = with_engine()
+    page.set_viewport_size({"width": 320, "height": 800})
+    page.emulate_media(color_scheme=theme)
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
     pooled(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     colours = page.evaluate(
@@ -308,7 +342,6 @@ def test_form_and_result_fit_a_narrow_screen(browser, address, theme):
     )
     light = [sum(map(int, c.strip("rgba()").split(",")[:3])) > 384 for c in colours]
     assert light == [theme == "dark"] * 2
-    narrow.close()
 
 
 @needs_engine

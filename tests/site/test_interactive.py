@@ -35,8 +35,9 @@ def names(panel):
 
 def said(panel):
     """What the page announces, after the pause of its reader."""
-    panel.page.wait_for_timeout(700)
-    return panel.locator("[role=status]").inner_text()
+    status = panel.locator("[role=status]:not([data-waiting])")
+    status.wait_for(state="attached")
+    return status.inner_text()
 
 
 # -- the page -------------------------------------------------------------------------------------

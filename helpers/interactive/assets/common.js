@@ -50,7 +50,11 @@
     const say = (text) => {
       if (!touched) return;
       clearTimeout(waiting);
-      waiting = setTimeout(() => { place.textContent = text; }, 500);
+      place.toggleAttribute("data-waiting", true);
+      waiting = setTimeout(() => {
+        place.textContent = text;
+        place.toggleAttribute("data-waiting", false);
+      }, 500);
     };
     return { place, say };
   }
