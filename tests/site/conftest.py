@@ -89,7 +89,7 @@ def _listen(page: Page, visits: list[Visit]) -> None:
 
 @dataclass
 class Tab:
-    """A tab that tests use one after another: to make a new one takes longer than to load a page."""
+    """A tab for one test after another: to make a new one takes longer than to load a page."""
 
     browser: Browser
     visits: list[Visit] = field(default_factory=list)
