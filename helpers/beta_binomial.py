@@ -173,8 +173,9 @@ class BetaBinomialResult:
 
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""
+        studies = "1 study" if self.k == 1 else f"{self.k} studies"
         sentence = (
-            f"Proportions of {self.k} studies were pooled in a beta-binomial model by maximum "
+            f"Proportions of {studies} were pooled in a beta-binomial model by maximum "
             f"likelihood; the {prose.level_text(self.level)} confidence interval is Wald-type on "
             "the logit scale."
         )

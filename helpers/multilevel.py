@@ -307,7 +307,8 @@ def _cautions(
         found.append(
             (
                 "several-maxima",
-                f"The likelihood has {best.maxima} local maxima; the result is the highest.",
+                f"The likelihood has {prose.word(best.maxima)} local maxima; the result is the "
+                "highest.",
             )
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:

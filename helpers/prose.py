@@ -54,6 +54,7 @@ __all__ = [
     "say",
     "share",
     "significant",
+    "some_of",
     "times",
     "within",
     "word",
@@ -226,6 +227,38 @@ def of_total(part: int, total: int) -> str:
         return "both" if total == 2 else f"all {word(total)}"
     head = {0: "neither" if total == 2 else "none"}.get(part, word(part))
     return f"{head} of the {word(total)}"
+
+
+def some_of(
+    part: int,
+    total: int,
+    noun: str = "study",
+    plural: str = "studies",
+    verb: tuple[str, str] = ("has", "have"),
+) -> str:
+    """Print which part of a known number does something, as subject and verb of a sentence.
+
+    Parameters
+    ----------
+    part, total : int
+    noun, plural : str
+        What is counted.
+    verb : pair of str
+        For one and for many.
+
+    Examples
+    --------
+    >>> some_of(1, 6), some_of(4, 6), some_of(6, 6)
+    ('One of the six studies has', 'Four of the six studies have', 'All six studies have')
+    >>> some_of(2, 2), some_of(0, 2), some_of(1, 1)
+    ('Both studies have', 'Neither of the two studies has', 'The only study has')
+    """
+    if total == 1 and part == 1:
+        return f"The only {noun} {verb[0]}"
+    if total == 1:
+        raise MetaAnalysisError(f"some_of() has no words for {part!r} of one {noun}")
+    text = f"{of_total(part, total)} {plural}"
+    return f"{capital(text)} {verb[0] if part < 2 else verb[1]}"
 
 
 def times(ratio: float, digits: int = 2) -> str:

@@ -34,8 +34,9 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row for each published row and quantity: analysis, level, quantity (a column of
-        ``load_published("pooled")``), ours, published, printed (text).
+        One row for each published row and quantity of a group that the table holds: analysis,
+        level, quantity (a column of ``load_published("pooled")``), ours, published, printed
+        (text).
 
     Examples
     --------
@@ -52,6 +53,8 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
         result = None if name == ALL_COHORTS else published_subgroup(name, data, **options)
         fits = published_fits(name, data, **options) if result is None else dict(result.groups)
         for line in part.to_dict("records"):
+            if line["level"] not in fits:  # a table without this group
+                continue
             fit, same = fits[line["level"]], common[line["level"]]
             ours: dict[str, float] = {
                 "cohorts": fit.k, "nonrelapse_deaths": fit.events or 0, "patients": fit.n or 0,

@@ -536,7 +536,7 @@ def _fit_common(
         }
         if not bool(joint.tau2.converged[0]):
             failed = Caution(
-                "not-converged", "The estimate of tau2 is not a certified maximum or root."
+                "not-converged", "The estimate of τ² is not a certified maximum or root."
             )
             fits = {
                 level: replace(fit, converged=False, cautions=(failed, *fit.cautions))

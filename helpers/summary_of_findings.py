@@ -23,7 +23,6 @@ import numpy as np
 from helpers import prose
 from helpers.causes import SPECIFIC, cause_share, product_interval
 from helpers.distributions import norm_ppf
-from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_cohorts, load_sources
 from helpers.pooling import PoolResult, pool
 from helpers.pooling.intervals import Interval
@@ -40,6 +39,7 @@ __all__ = [
     "RULES",
     "Finding",
     "Judgement",
+    "causes_are_known",
     "findings_frame",
     "judgements_frame",
     "new_cohort",
@@ -52,6 +52,7 @@ _CAUSES: dict[str, str | tuple[str, ...]] = {
     "death from another malignancy": "other malignancy",
     "death from a CAR-T-specific side effect": SPECIFIC,
 }
+_DISEASES = ("LBCL", "MM", "MCL", "IL")  # first, in this order
 LEVELS = ("very low", "low", "moderate", "high")
 DOMAINS = (
     "risk of bias",
@@ -67,9 +68,9 @@ RULES = {
         "with a tool for prognosis, such as QUIPS."
     ),
     "inconsistency": (
-        "From tau², not from the number of cohorts: one level down when the middle 95 of 100 true "
+        "From τ², not from the number of cohorts: one level down when the middle 95 of 100 true "
         "rates of cohorts span a factor of more than three, two when more than six. Not judged "
-        "where the interval of tau² holds both zero and a factor of more than six."
+        "where the interval of τ² holds both zero and a factor of more than six."
     ),
     "indirectness": (
         "One level down when the longest median follow-up among the cohorts is more than three "
@@ -159,16 +160,17 @@ def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, .
     Parameters
     ----------
     cohorts : DataFrame, optional
-        The review's cohorts, ``load_cohorts()``, which is also the default.
+        The review's cohorts, ``load_cohorts()``, which is also the default; or others with the
+        same columns.
 
     Returns
     -------
     tuple of Finding
 
-    Raises
-    ------
-    MetaAnalysisError
-        The deaths of the cohorts are not those whose causes are known.
+    Notes
+    -----
+    Causes are public as totals of the review's deaths, not by cohort. Where the cohorts given have
+    another number of deaths, the findings about causes are left out (`causes_are_known` says so).
 
     Examples
     --------
@@ -181,18 +183,15 @@ def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, .
     found = [whole]
     found += [
         _pooled(str(entity), cohorts[cohorts["entity"] == entity])
-        for entity in ("LBCL", "MM", "MCL", "IL")
+        for entity in dict.fromkeys([*_DISEASES, *sorted(cohorts["entity"].astype(str).unique())])
         if (cohorts["entity"] == entity).any()
     ]
     found = _borrowed(found)
     whole = found[0]
+    if not causes_are_known(cohorts):
+        return tuple(found)
     for outcome, cause in _CAUSES.items():
         share = cause_share(cause)
-        if share.n != whole.deaths:
-            raise MetaAnalysisError(
-                f"the cohorts hold {whole.deaths} deaths, but causes are known of the review's "
-                f"{share.n}: give all of its cohorts, load_cohorts()"
-            )
         lower, upper = product_interval(whole.estimate, whole.ci, share.estimate, share.ci)
         ci = Interval(float(lower), float(upper))
         found.append(
@@ -209,6 +208,17 @@ def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, .
             )
         )
     return tuple(found)
+
+
+def causes_are_known(cohorts: pd.DataFrame) -> bool:
+    """Say whether the deaths of a table are those of the review, whose causes are public.
+
+    Examples
+    --------
+    >>> causes_are_known(load_cohorts()), causes_are_known(load_cohorts().head(9))
+    (True, False)
+    """
+    return int(cohorts[COLUMNS["events"]].sum()) == cause_share("infection").n
 
 
 def _pooled(group: str, part: pd.DataFrame) -> Finding:
@@ -280,10 +290,12 @@ def _checked(part: pd.DataFrame) -> str:
     """Say how much of the counts was seen in a source, the one thing at hand."""
     sources = load_sources().set_index("cohort").reindex(part["cohort"])
     seen = int((sources["deaths_check"] == "confirmed").sum())
-    return (
-        f"no study-level rating is at hand; a public text confirms the "
-        f"deaths of {prose.count(seen)} of {prose.count(len(part))} cohorts"
-    )
+    if len(part) == 1:
+        text = f"{'a' if seen else 'no'} public text confirms its deaths"
+    else:
+        whole = f"{prose.count(seen)} of {prose.count(len(part))} cohorts"
+        text = f"a public text confirms the deaths of {whole}"
+    return f"no study-level rating is at hand; {text}"
 
 
 def _levels(span: float) -> int:
@@ -309,7 +321,7 @@ def _inconsistency(fit: PoolResult) -> Judgement:
         return Judgement(domain, None, "one cohort cannot differ from another")
     low, high = (_span(fit, tau2) for tau2 in fit.tau2_ci())
     times = f"{prose.number(low, 1)} to {prose.number(high, 1)}" if np.isfinite(high) else ""
-    allows = f"the interval of tau² allows {times or 'any number of'} times"
+    allows = f"the interval of τ² allows {times or 'any number of'} times"
     if _levels(low) == 0 and low <= 1.0 and _levels(high) == 2:
         return Judgement(domain, None, f"{allows}, from no difference to a very large one")
     span = _span(fit, fit.tau2)

@@ -5,7 +5,6 @@ from scipy.special import expit
 
 from helpers import load_cohorts, pool, prose
 from helpers.causes import cause_rates
-from helpers.errors import MetaAnalysisError
 from helpers.pooling.intervals import Interval
 from helpers.published_models import published_fits
 from helpers.summary_of_findings import (
@@ -170,9 +169,23 @@ def test_the_spread_of_all_cohorts_is_close_to_the_threshold_and_said_to_be(foun
     assert "close to the threshold of 6" in inconsistency.reason
 
 
-def test_other_cohorts_are_refused_because_the_causes_are_not_theirs():
-    with pytest.raises(MetaAnalysisError, match="causes are known"):
-        summary_of_findings(load_cohorts().iloc[1:])
+def test_other_cohorts_have_no_findings_about_causes_which_are_not_theirs(found):
+    fewer = load_cohorts().iloc[1:]
+    rows = summary_of_findings(fewer)
+    assert rows[0].deaths == fewer["nonrelapse_deaths"].sum()
+    assert {row.outcome for row in rows} == {"nonrelapse death"}
+    assert len({row.outcome for row in found}) == 4
+
+
+def test_a_disease_that_the_review_does_not_have_gets_its_row():
+    table = load_cohorts()
+    table = table.assign(entity=table["entity"].astype(str).replace("IL", "CLL"))
+    assert [row.group for row in summary_of_findings(table)][1:5] == ["LBCL", "MM", "MCL", "CLL"]
+
+
+def test_one_cohort_is_not_called_cohorts():
+    only = summary_of_findings(load_cohorts().head(1))[0]
+    assert all("1 cohorts" not in one.reason for one in only.judgements)
 
 
 def test_tables_say_it_in_whole_patients(found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers import prose
 from helpers.bias.data import FunnelData
 from helpers.bias.lines import PREDICTORS, Lines, egger_batch, predictor_values
 from helpers.bias.results import BiasTest, Caution, regression_cautions, sources
@@ -81,7 +82,7 @@ def line_test(
         cautions += (
             Caution(
                 "zero-weight",
-                f"{left_out} of {data.k} studies have no events, or only events, and thereby "
+                f"{prose.some_of(left_out, data.k)} no events, or only events, and thereby "
                 "weight 0 in this test.",
             ),
         )

@@ -155,13 +155,22 @@ def cause_rates(
     whole = cause_table("all, eight causes")
     found = {}
     for group in (*table.groups, "all"):
+        if group not in (*fits.groups, "all"):
+            raise UnsupportedError(
+                f"{by}: no cohort of {group} is in the table, but causes are known as totals of "
+                "the review's; give all of its cohorts, load_cohorts()"
+            )
         fit = fits.overall if group == "all" else fits.groups[group]
         share = cause_share(
             cause, whole if group == "all" else table, group, unknown=unknown, level=fit.level
         )
         source = whole if group == "all" else table
         if fit.events != source.deaths[source.row(group)]:
-            raise UnsupportedError(f"{by}, {group}: the causes belong to other deaths than these")
+            raise UnsupportedError(
+                f"{by}, {group}: these cohorts have {fit.events:,.0f} deaths, but causes are known "
+                f"of the review's {source.deaths[source.row(group)]:,}, as totals and not by "
+                "cohort; give all of its cohorts, load_cohorts()"
+            )
         lower, upper = product_interval(
             fit.mean_estimate, fit.mean_conf_int(), share.estimate, share.ci
         )

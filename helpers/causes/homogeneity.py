@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers import ties
+from helpers import prose, ties
 from helpers.arguments import LEVEL
 from helpers.causes.table import CauseTable, cause_table
 from helpers.distributions import chi2_isf, chi2_sf
@@ -247,10 +247,12 @@ def _cautions(expected: Array, dropped: list[str]) -> tuple[Caution, ...]:
     found = []
     small = int(np.count_nonzero(expected < SMALL))
     if small > 0.2 * expected.size or expected.min() < 1:
+        count = ("expected count", "expected counts", ("is", "are"))
+        small_counts = prose.some_of(small, expected.size, *count)
         found.append(
             Caution(
                 "small-expected-counts",
-                f"{small} of {expected.size} expected counts are below five, so the large-sample "
+                f"{small_counts} below five, so the large-sample "
                 "p-value is not to be trusted; use the Monte-Carlo one.",
             )
         )

@@ -297,13 +297,13 @@ def _of_the_review(grouping: str) -> CauseTable:
 
 
 def _all_deaths(grouping: str, names: list[str], counts: Counts) -> Counts:
-    """Count all nonrelapse deaths of each group in the table of the cohorts."""
-    from helpers.evidence import load_cohorts
+    """Count all nonrelapse deaths of each group of the review, whose causes these are."""
+    from helpers.evidence import tables
 
     if grouping.startswith("all"):
         return counts.sum(axis=1)
     column = grouping.partition(",")[0]
-    cohorts = load_cohorts()
+    cohorts = tables.load_cohorts()
     totals = cohorts.groupby(cohorts[column].astype(str))["nonrelapse_deaths"].sum()
     deaths = totals.loc[names].to_numpy(np.int64)
     if column != grouping:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Absent = Literal["refuse", "pass over"]
 
 __all__ = ["Change", "CorrectedCohorts", "apply_corrections"]
 
@@ -53,11 +55,14 @@ class CorrectedCohorts:
         What was changed, in the order of ``data/corrections.csv``.
     ids : tuple of str
         Names of the corrections applied.
+    absent : tuple of str
+        Cohorts that a correction concerns and the table does not hold.
     """
 
     data: pd.DataFrame = field(repr=False, compare=False)
     changes: tuple[Change, ...]
     ids: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
     def changes_frame(self) -> pd.DataFrame:
         """Table with one row per change."""
@@ -69,7 +74,9 @@ class CorrectedCohorts:
         return frame.astype({"before": "float64", "after": "float64"})
 
 
-def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -> CorrectedCohorts:
+def apply_corrections(
+    cohorts: pd.DataFrame, ids: Iterable[str] | None = None, *, absent: Absent | None = None
+) -> CorrectedCohorts:
     """Correct a copy of the cohort table as ``data/corrections.csv`` says.
 
     Parameters
@@ -79,6 +86,9 @@ def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -
         the published value.
     ids : iterable of str, optional
         Names of corrections; all by default. An empty one gives an unchanged copy.
+    absent : {"refuse", "pass over"}, optional
+        What becomes of a row whose cohort is not in the table: named corrections refuse it, all
+        of them (a table of some of the cohorts) pass over it and name it in the result.
 
     Returns
     -------
@@ -88,7 +98,8 @@ def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -
     Raises
     ------
     MetaAnalysisError
-        An unknown name, a cohort that is not in the table, a cell with another value.
+        An unknown name, a cohort that is not in the table (unless passed over) or stands there
+        twice, a cell with another value.
 
     Examples
     --------
@@ -104,16 +115,20 @@ def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -
     if isinstance(ids, str):
         raise MetaAnalysisError(f"ids={ids!r}: expected a list of names, such as [{ids!r}]")
     wanted = known if ids is None else list(ids)
+    absent = absent or ("pass over" if ids is None else "refuse")
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise MetaAnalysisError(
             f"no correction {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
         )
     data = cohorts.copy()
-    changes, gone = [], []
+    changes, gone, lacking = [], [], []
     rows: list[dict[Any, Any]] = corrections[corrections["id"].isin(wanted)].to_dict("records")
     for row in rows:
         place = data.index[data["cohort"] == row["cohort"]]
+        if absent == "pass over" and not len(place):
+            lacking.append(str(row["cohort"]))
+            continue
         if len(place) != 1:
             raise MetaAnalysisError(
                 f"{row['id']}: cohort {row['cohort']} stands {len(place)} times in the table, "
@@ -137,5 +152,6 @@ def apply_corrections(cohorts: pd.DataFrame, ids: Iterable[str] | None = None) -
         values.loc[place[0]] = float("nan") if after is None else after
         data[column] = values.astype(data[column].dtype)
         changes.append(Change(column=column, before=before, after=after, **common))
-    ordered = tuple(name for name in known if name in wanted)
-    return CorrectedCohorts(data.drop(index=gone), tuple(changes), ordered)
+    done = {change.id for change in changes}
+    ordered = tuple(name for name in known if name in done)
+    return CorrectedCohorts(data.drop(index=gone), tuple(changes), ordered, tuple(lacking))

@@ -122,8 +122,10 @@ class CorrectionEffects:
         return compared[compared["significance_changed"]].reset_index(drop=True)
 
 
-def _scenarios() -> dict[str, tuple[str, ...]]:
+def _scenarios(cohorts: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Give the corrections that concern a cohort of the table: one by one, facts alone, all."""
     corrections = load_corrections()
+    corrections = corrections[corrections["cohort"].isin(cohorts["cohort"])]
     ids = tuple(dict.fromkeys(corrections["id"]))
     doubtful = set(corrections.loc[corrections["certainty"] != "fact", "id"])
     facts = tuple(name for name in ids if name not in doubtful)
@@ -139,7 +141,8 @@ def correction_effects(
     Parameters
     ----------
     cohorts : DataFrame, optional
-        The table to correct, with every cell that a correction replaces; the review's by default.
+        The table to correct; the review's by default. Corrections of cohorts that it lacks are no
+        scenario.
     alpha : float
         Level of significance for `CorrectionEffects.changed_conclusions`.
 
@@ -178,12 +181,12 @@ def _of_the_review(alpha: float) -> CorrectionEffects:
 def _computed(cohorts: pd.DataFrame, alpha: float) -> CorrectionEffects:
     import pandas as pd
 
-    scenarios = _scenarios()
+    scenarios = _scenarios(cohorts)
     estimates: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []
     once = _Once()
     for scenario, ids in scenarios.items():
-        data = apply_corrections(cohorts, ids).data
+        data = apply_corrections(cohorts, ids, absent="pass over").data
         estimates += [{"scenario": scenario, **row} for row in _estimates(data, once)]
         tests += [{"scenario": scenario, **row} for row in _tests(data, once)]
     return CorrectionEffects(scenarios, pd.DataFrame(estimates), pd.DataFrame(tests), alpha)

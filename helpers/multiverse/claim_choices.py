@@ -35,9 +35,9 @@ LEAST_PATIENTS = 20
 SHORTEST = (6, 12)
 #: How choices are called on the page, where the name in code is terse.
 NAMES: dict[str, str] = {
-    "tau2_method": "estimator of tau²",
+    "tau2_method": "estimator of τ²",
     "ci_method": "interval",
-    "group_tau2": "tau² of the two groups",
+    "group_tau2": "τ² of the two groups",
 }
 #: How their levels are called, by choice and level.
 LEVELS: dict[tuple[str, str], str] = {
@@ -86,7 +86,8 @@ def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
     Parameters
     ----------
     cohorts : DataFrame
-        As `helpers.load_cohorts` gives it.
+        As `helpers.load_cohorts` gives it, or some of its rows: what is left out or corrected
+        concerns the cohorts that are there.
 
     Returns
     -------
@@ -102,6 +103,10 @@ def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
     """
     facts, every = (_corrected(cohorts, certain) for certain in (("fact",), ("fact", "inference")))
     audit, corrections = load_audit(), load_corrections()
+    audit, corrections, overlap = (
+        listed[listed["cohort"].isin(cohorts["cohort"])]
+        for listed in (audit, corrections, load_inferred_overlap())
+    )
     reports = audit.loc[audit["kind"] == "eligibility", "cohort"].tolist()
     parts = audit.loc[audit["kind"] == "subset", "cohort"].tolist()
     registry = corrections.loc[
@@ -126,7 +131,7 @@ def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
         },
         "overlap": {
             "all kept": None,
-            "inferred overlap left out": load_inferred_overlap()["cohort"].tolist(),
+            "inferred overlap left out": overlap["cohort"].tolist(),
             "registry overlap left out": registry,
         },
     }
@@ -189,7 +194,8 @@ def _corrected(cohorts: pd.DataFrame, certainty: tuple[str, ...]) -> pd.DataFram
 
     listed = load_corrections()
     wanted = listed[listed["certainty"].isin(certainty) & (listed["kind"] != "exclude")]
-    return apply_corrections(cohorts, list(dict.fromkeys(wanted["id"]))).data
+    ids = list(dict.fromkeys(wanted["id"]))
+    return apply_corrections(cohorts, ids, absent="pass over").data
 
 
 def patient_years(cohorts: pd.DataFrame) -> NDArray[np.float64]:

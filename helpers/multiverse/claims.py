@@ -40,6 +40,7 @@ __all__ = [
     "PUBLISHED",
     "Claim",
     "ClaimMultiverse",
+    "answerable",
     "claim_multiverse",
     "claims_frame",
     "judge",
@@ -106,7 +107,7 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "measure": "logit",
         "model": "binomial or Poisson GLMM",
         "interval": "Wald",
-        "tau² of the two groups": "one for each",
+        "τ² of the two groups": "one for each",
         "eligibility": "as published",
         "follow-up": "any",
         "corrections": "as published",
@@ -177,6 +178,7 @@ def claim_multiverse(
     are whether effects that only CAR T-cells have count as one cause, whether deaths from
     COVID-19 are counted or left out, the setting and the interval (given the sum of the two counts
     the first is binomial). The causes of deaths without a specific cause are not guessed.
+    The totals are those of all deaths of the review, whatever cohorts are given.
     "infection-half" is the share; its choices are the deaths in the denominator, COVID-19, the
     setting and the interval. COVID-19 is an infection in every analysis that counts it.
 
@@ -214,9 +216,36 @@ def _analyse(
         by, groups = _GROUPS[claim]
         given["contrast"] = {"by": by, "levels": groups}
         relevant = cohorts[by].isin(groups).to_numpy(dtype=bool)
-        data = without_idle(data, cohorts["cohort"].tolist(), relevant)
+    else:
+        relevant = np.ones(len(cohorts), dtype=bool)
+    data = without_idle(data, cohorts["cohort"].tolist(), relevant)
     choices = {**method_choices(claim in _GROUPS), **data}
     return judge(multiverse(table, choices, study="cohort", **given, level=level), about)
+
+
+def answerable(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Give the claims that a table can answer: a comparison needs cohorts of both groups.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        As `helpers.load_cohorts` gives it, or some of its rows.
+    claims : iterable of str, optional
+        Keys of `CLAIMS`; all by default.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> table = load_cohorts()
+    >>> answerable(table[table["entity"] == "MM"])
+    ('overall', 'cilta-ide', 'infection', 'infection-half')
+    """
+    found = []
+    for key in CLAIMS if claims is None else claims:
+        by, groups = _GROUPS.get(key, ("entity", ()))
+        if set(groups) <= set(cohorts[by].astype(str)):
+            found.append(key)
+    return tuple(found)
 
 
 @shared_in_a_build
@@ -398,10 +427,13 @@ def _leading(_: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
     return _counted(claim, choices, counts, level, odds=True)
 
 
-def _infection(cohorts: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
+def _infection(_: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
     """Share of infection among the deaths, from the totals by cause."""
+    from helpers.causes import cause_table
+
     total = _deaths_by_cause()
-    died = cohorts.groupby(cohorts["setting"].astype(str), observed=True)["nonrelapse_deaths"].sum()
+    by_setting = cause_table("setting")
+    died = dict(zip(by_setting.groups, by_setting.deaths.tolist(), strict=True))
     whole = total["all, eleven causes", "all"]
     counts: dict[tuple[str, ...], tuple[float, float]] = {}
     for deaths, covid, where in product(_DEATHS, _COVID, _SETTINGS):

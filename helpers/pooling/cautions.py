@@ -49,7 +49,7 @@ def find_cautions(
             return (*found, *_excluded(data))
     if not converged:
         found.append(
-            Caution("not-converged", "The estimate of tau2 is not a certified maximum or root.")
+            Caution("not-converged", "The estimate of τ² is not a certified maximum or root.")
         )
     source = options.tau2_source
     if k == 1 and source == "given":
@@ -72,8 +72,8 @@ def find_cautions(
         found.append(
             Caution(
                 "few-studies",
-                f"With {k} studies the between-study variance is poorly estimated; interval and "
-                "prediction depend strongly on the method.",
+                f"With {prose.word(k)} studies the between-study variance is poorly estimated; "
+                "interval and prediction depend strongly on the method.",
             )
         )
     df = k - 2
@@ -138,8 +138,7 @@ def find_cautions(
             found.append(
                 Caution(
                     "sparse-cells",
-                    ("The study has" if k == 1 else f"{sparse} of {k} studies have")
-                    + " fewer than five events (or non-events), where "
+                    f"{prose.some_of(sparse, k)} fewer than five events (or non-events), where "
                     "the normal approximation behind inverse-variance weights is poor.",
                 )
             )
@@ -150,15 +149,16 @@ def find_cautions(
                 "knapp-hartung-narrow",
                 "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
                 "than the model's; a factor of at least one avoids this (option "
-                "'knapp-hartung-max1').",
+                "`knapp-hartung-max1`).",
             )
         )
     if engine is not None and engine.tau2.scan is not None and engine.tau2.scan.maxima[0] > 1:
         found.append(
             Caution(
                 "several-maxima",
-                f"The likelihood has {int(engine.tau2.scan.maxima[0])} local maxima; the result "
-                f"is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in log-likelihood.",
+                f"The likelihood has {prose.word(int(engine.tau2.scan.maxima[0]))} local maxima; "
+                f"the result is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in "
+                "log-likelihood.",
             )
         )
     if measure.name == "double-arcsine":
@@ -240,14 +240,15 @@ def few_prediction_df(k: int, df: int, level: float) -> str:
     Examples
     --------
     >>> few_prediction_df(3, 1, 0.9).split(" (")[0]
-    'The prediction interval of 3 studies would rest on one degree of freedom'
+    'The prediction interval of three studies would rest on one degree of freedom'
     """
     upper = 0.5 + 0.5 * level
     t, z = float(t_ppf(upper, df)), float(norm_ppf(upper))
     return (
-        f"The prediction interval of {k} studies would rest on {prose.counted(df, 'degree')} of "
-        f"freedom (t quantile {prose.number(t, 1)}; with many studies {prose.number(z, 2)}); with "
-        f"fewer than {prose.word(FEW_PREDICTION_DF + 1)} none is shown."
+        f"The prediction interval of {prose.word(k)} studies would rest on "
+        f"{prose.counted(df, 'degree')} of freedom (t quantile {prose.number(t, 1)}; with many "
+        f"studies {prose.number(z, 2)}); with fewer than {prose.word(FEW_PREDICTION_DF + 1)} none "
+        "is shown."
     )
 
 

@@ -205,7 +205,8 @@ def cautions(
         found.append(
             (
                 "few-studies-per-coefficient",
-                f"{k} studies for {prose.counted(number, 'moderator coefficient')}; with fewer "
+                f"{prose.counted(k, 'study', 'studies').capitalize()} for "
+                f"{prose.counted(number, 'moderator coefficient')}; with fewer "
                 f"than {STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance "
                 "findings likely.",
             )
