@@ -308,7 +308,7 @@ def test_results_become_json_without_loss_of_the_headline(model: str) -> None:
 
 
 def test_the_summary_is_one_row_of_the_same_numbers() -> None:
-    fit = pool(events=EVENTS, n=N, model="glmm")
+    fit = pool(events=[*EVENTS, 5], n=[*N, 70], model="glmm")
     row = fit.summary_frame().iloc[0]
     assert row["estimate"] == fit.estimate
     assert row["prediction_upper"] == fit.prediction_interval().upper
