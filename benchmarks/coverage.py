@@ -25,7 +25,7 @@ import numpy as np
 import scipy
 
 from helpers import load_cohorts
-from helpers.simulation import Scenario, SimulationResult, combine, coverage
+from helpers.checks.simulation import Scenario, SimulationResult, combine, coverage
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SMALL = (10, 15, 20, 25, 30, 40)

@@ -28,13 +28,13 @@ import pandas as pd
 import scipy
 
 from helpers import load_cohorts, pool, pool_effects
-from helpers.effects import get_measure
-from helpers.influence import gosh, leave_one_out
-from helpers.multiverse import multiverse
-from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.regression import meta_regression
-from helpers.resampling import bootstrap
+from helpers.checks.multiverse.analysis import multiverse
+from helpers.engine.aftercare import gosh, leave_one_out
+from helpers.engine.aftercare.resampled import bootstrap
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.effects import get_measure
+from helpers.engine.normal.inverse_variance import fit_inverse_variance
+from helpers.models.regression import meta_regression
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -185,7 +185,7 @@ def import_time() -> float:
         subprocess.run([sys.executable, "-c", code], check=True)
         return time.perf_counter() - start
 
-    with_engine = [one("import helpers.pooling") for _ in range(9)]
+    with_engine = [one("import helpers.models.pooling") for _ in range(9)]
     without = [one("pass") for _ in range(9)]
     return float(np.median(with_engine) - np.median(without))
 
@@ -194,8 +194,8 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from helpers.pooling import pool_effects, pool
-from helpers.influence import gosh
+from helpers.models.pooling import pool_effects, pool
+from helpers.engine.aftercare import gosh
 def peak():  # of this program alone; getrusage would count the process that started it
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))

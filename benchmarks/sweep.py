@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from helpers import (
-    bias,
     meta_regression,
     pool,
     pool_beta_binomial,
@@ -29,15 +28,17 @@ from helpers import (
     pool_multilevel,
     subgroups,
 )
-from helpers.effects import get_measure
-from helpers.influence import baujat, cumulative, gosh, influence, leave_one_out
-from helpers.multiverse import multiverse
-from helpers.pooling.intervals import MU_METHODS
-from helpers.pooling.prediction import PREDICTION_METHODS
-from helpers.pooling.tau2 import TAU2_METHODS
-from helpers.pooling.tau2_intervals import TAU2_CI_METHODS
-from helpers.rates import pool_rates
-from helpers.resampling import bootstrap, permutation_test
+from helpers.checks import bias
+from helpers.checks.multiverse.analysis import multiverse
+from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
+from helpers.engine.aftercare.resampled import bootstrap
+from helpers.engine.aftercare.sign_flips import permutation_test
+from helpers.engine.effects import get_measure
+from helpers.engine.normal.intervals import MU_METHODS
+from helpers.engine.normal.prediction import PREDICTION_METHODS
+from helpers.engine.normal.tau2 import TAU2_METHODS
+from helpers.engine.normal.tau2_intervals import TAU2_CI_METHODS
+from helpers.models.rates import pool_rates
 
 Call = Callable[[], object]
 

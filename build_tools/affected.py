@@ -15,6 +15,9 @@ from pathlib import Path
 
 import nbformat
 
+import helpers
+import helpers.review
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -64,6 +67,22 @@ def tests_of(paths: list[str]) -> list[str]:
     return sorted(found)
 
 
+def behind_the_door(source: str) -> set[str]:
+    """Modules whose names a chapter has from the door, called directly or through a room."""
+    found: set[str] = set()
+    for name in imports(source):
+        last = name.removeprefix("helpers.")
+        if last in helpers.HOMES:
+            found.add(f"helpers{helpers.HOMES[last]}")
+        elif last in helpers.ROOMS and last != "review":
+            found.add(f"helpers{helpers.ROOMS[last]}")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "review":
+            home = {**helpers.review.HOMES, **helpers.review.ROOMS}.get(node.attr)
+            found |= {f"helpers.review{home}"} if home else set()
+    return found
+
+
 def chapters_of(paths: list[str]) -> list[str]:
     """Chapters that were edited or import an edited module."""
     modules = {module_of(p) for p in paths if p.startswith("helpers/") and p.endswith(".py")}
@@ -71,7 +90,7 @@ def chapters_of(paths: list[str]) -> list[str]:
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         name = path.relative_to(ROOT).as_posix()
         cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-        if name in paths or touches(set().union(*map(imports, cells)), modules):
+        if name in paths or touches(behind_the_door("\n".join(cells)), modules):
             found.append(name)
     return found
 

@@ -39,8 +39,8 @@ def renamed(source: str) -> str:
 
     Examples
     --------
-    >>> renamed("from helpers import pool  # see helpers.pooling; the helpers raise it")
-    'from nrm_meta import pool  # see nrm_meta.pooling; the helpers raise it'
+    >>> renamed("from helpers import pool  # see helpers.models; the helpers raise it")
+    'from nrm_meta import pool  # see nrm_meta.models; the helpers raise it'
     """
     for pattern, new in _NAMES:
         source = pattern.sub(new, source)

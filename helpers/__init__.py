@@ -1,20 +1,27 @@
-"""Helpers of the book: evidence, effects, pooling, pictures, tables and prose.
+"""The public door: whatever a chapter, a report, a lesson or a user's own code calls.
 
-The public names below load their module when first used, so that ``import helpers``
-stays fast and the engine's core needs numpy alone.
+Functions stand here by their own names (``from helpers import pool``), rooms by theirs
+(``from helpers import plots``). Each loads when it is first used, so that ``import helpers`` stays
+fast and the engine needs numpy alone.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .door import lazy
 
 if TYPE_CHECKING:
-    from helpers.bayes import posterior
-    from helpers.beta_binomial import pool_beta_binomial
-    from helpers.evidence import (
+    from .checks import bias, interval_coverage, simulation
+    from .checks.multiverse import multiverse
+    from .engine import aftercare, distributions
+    from .engine.counts.fit import fit_glmm
+    from .engine.counts.inference import quadrature_error
+    from .engine.effects import get_measure
+    from .evidence import (
         EvidenceError,
         codebook,
+        data_folder,
         load_audit,
         load_causes,
         load_cohorts,
@@ -25,37 +32,89 @@ if TYPE_CHECKING:
         load_sources,
         read_cohorts,
     )
-    from helpers.multilevel import pool_multilevel
-    from helpers.pooling import pool, pool_effects
-    from helpers.rates import pool_rates
-    from helpers.regression import meta_regression
-    from helpers.subgroups import subgroups
+    from .models import bayes
+    from .models.bayes import posterior
+    from .models.beta_binomial import pool_beta_binomial
+    from .models.multilevel import pool_multilevel
+    from .models.pooling import pool, pool_effects
+    from .models.rates import pool_rates, rate_sensitivity, with_person_time
+    from .models.regression import meta_regression
+    from .models.subgroup_analysis import subgroups
+    from .reporting import report
+    from .views import interactive, plots, tables
+    from .views.prose import answer, box, facts, say
+    from .views.subgroup_sentences import between_verdict
 
-_HOME = {
-    "EvidenceError": "helpers.evidence",
-    "codebook": "helpers.evidence",
-    "load_audit": "helpers.evidence",
-    "load_causes": "helpers.evidence",
-    "load_cohorts": "helpers.evidence",
-    "load_corrections": "helpers.evidence",
-    "load_inferred_overlap": "helpers.evidence",
-    "load_published": "helpers.evidence",
-    "load_related_reviews": "helpers.evidence",
-    "load_sources": "helpers.evidence",
-    "meta_regression": "helpers.regression",
-    "pool": "helpers.pooling",
-    "pool_beta_binomial": "helpers.beta_binomial",
-    "pool_effects": "helpers.pooling",
-    "pool_multilevel": "helpers.multilevel",
-    "pool_rates": "helpers.rates",
-    "posterior": "helpers.bayes",
-    "read_cohorts": "helpers.evidence",
-    "subgroups": "helpers.subgroups",
+#: Name -> module that defines it.
+HOMES = {
+    "EvidenceError": ".evidence",
+    "answer": ".views.prose",
+    "between_verdict": ".views.subgroup_sentences",
+    "box": ".views.prose",
+    "codebook": ".evidence",
+    "data_folder": ".evidence",
+    "facts": ".views.prose",
+    "fit_glmm": ".engine.counts.fit",
+    "get_measure": ".engine.effects",
+    "load_audit": ".evidence",
+    "load_causes": ".evidence",
+    "load_cohorts": ".evidence",
+    "load_corrections": ".evidence",
+    "load_inferred_overlap": ".evidence",
+    "load_published": ".evidence",
+    "load_related_reviews": ".evidence",
+    "load_sources": ".evidence",
+    "meta_regression": ".models.regression",
+    "multiverse": ".checks.multiverse",
+    "pool": ".models.pooling",
+    "pool_beta_binomial": ".models.beta_binomial",
+    "pool_effects": ".models.pooling",
+    "pool_multilevel": ".models.multilevel",
+    "pool_rates": ".models.rates",
+    "posterior": ".models.bayes",
+    "quadrature_error": ".engine.counts.inference",
+    "rate_sensitivity": ".models.rates",
+    "read_cohorts": ".evidence",
+    "report": ".reporting",
+    "say": ".views.prose",
+    "subgroups": ".models.subgroup_analysis",
+    "with_person_time": ".models.rates",
+}
+#: Name -> room that is meant by it.
+ROOMS = {
+    "aftercare": ".engine.aftercare",
+    "bayes": ".models.bayes",
+    "bias": ".checks.bias",
+    "distributions": ".engine.distributions",
+    "evidence": ".evidence",
+    "interactive": ".views.interactive",
+    "interval_coverage": ".checks.interval_coverage",
+    "plots": ".views.plots",
+    "printing": ".printing",
+    "reference": ".reference",
+    "review": ".review",
+    "simulation": ".checks.simulation",
+    "tables": ".views.tables",
+    "teaching": ".teaching",
 }
 
 __all__ = [
     "EvidenceError",
+    "aftercare",
+    "answer",
+    "bayes",
+    "between_verdict",
+    "bias",
+    "box",
     "codebook",
+    "data_folder",
+    "distributions",
+    "evidence",
+    "facts",
+    "fit_glmm",
+    "get_measure",
+    "interactive",
+    "interval_coverage",
     "load_audit",
     "load_causes",
     "load_cohorts",
@@ -65,23 +124,27 @@ __all__ = [
     "load_related_reviews",
     "load_sources",
     "meta_regression",
+    "multiverse",
+    "plots",
     "pool",
     "pool_beta_binomial",
     "pool_effects",
     "pool_multilevel",
     "pool_rates",
     "posterior",
+    "printing",
+    "quadrature_error",
+    "rate_sensitivity",
     "read_cohorts",
+    "reference",
+    "report",
+    "review",
+    "say",
+    "simulation",
     "subgroups",
+    "tables",
+    "teaching",
+    "with_person_time",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the module of a public name when the name is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'helpers' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, HOMES, ROOMS)

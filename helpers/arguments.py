@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from helpers.errors import UnsupportedError
+from .errors import UnsupportedError
 
 __all__ = ["LEVEL", "level_of", "number_of_at_least", "one_of", "whole_number"]
 
-#: Level of intervals where a call names none; the other defaults are in `helpers.pooling.options`.
+#: Level of intervals where a call names none; the other defaults are in `helpers.engine.options`.
 LEVEL = 0.95
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.errors import MetaAnalysisError
+from .errors import MetaAnalysisError
 
 __all__ = ["largest", "order", "ranked", "smallest", "steady"]
 

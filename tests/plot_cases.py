@@ -14,19 +14,20 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from helpers import load_cohorts, meta_regression, plots, pool, posterior, prose, subgroups
-from helpers.bayes import rank_probabilities
-from helpers.bias import simulate_null
-from helpers.causes import cause_table, homogeneity_test
-from helpers.corrections import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
+from helpers import load_cohorts, meta_regression, pool, posterior, printing, review, subgroups
+from helpers.checks.bias import simulate_null
+from helpers.checks.interval_coverage import exact_coverage, relative_variance
+from helpers.checks.multiverse import multiverse
 from helpers.evidence import load_corrections
-from helpers.measures import exact_coverage, relative_variance
-from helpers.multiverse import multiverse
-from helpers.multiverse.claims import CLAIMS, PUBLISHED, claim_multiverse, judge
-from helpers.published_models import regression_cohorts
-from helpers.rates import time_contrast
-from helpers.reproduction import compare
+from helpers.models.bayes import rank_probabilities
+from helpers.review.causes import cause_table, homogeneity_test
+from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
+from helpers.review.corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
+from helpers.review.published import compare
+from helpers.review.published.models import regression_cohorts
+from helpers.review.time_at_risk.contrast import time_contrast
 from helpers.teaching.labs import i2_lab
+from helpers.views import plots
 
 __all__ = ["CASES", "Case", "cohorts", "fit"]
 
@@ -218,7 +219,7 @@ def comparisons(k: int):
 
 
 def estimate(result) -> list[str]:
-    return [prose.estimate(result)]
+    return [printing.estimate(result)]
 
 
 _MM = "MM: all factors"
@@ -241,7 +242,7 @@ CASES: dict[str, Case] = {
             "awkward": lambda: plots.subgroup_forest({NAME: grouped(3, LONG)}),
         },
         "%",
-        lambda: [f"{n} {prose.estimate(f)}" for n, f in real("products").groups.items()],
+        lambda: [f"{n} {printing.estimate(f)}" for n, f in real("products").groups.items()],
         refuses="at least 2 groups",
     ),
     "leave_one_out_forest": Case(
@@ -253,12 +254,12 @@ CASES: dict[str, Case] = {
     "cumulative_forest": Case(
         of_fit(lambda f: plots.cumulative_forest(f, years(f))),
         "%",
-        lambda: [prose.percent(fit().estimate)],
+        lambda: [printing.percent(fit().estimate)],
     ),
     "prediction": Case(
         of_fit(plots.prediction),
         "%",
-        lambda: [prose.percent_range(fit().prediction_interval())],
+        lambda: [printing.percent_range(fit().prediction_interval())],
     ),
     "median_mean": Case(
         {
@@ -274,12 +275,12 @@ CASES: dict[str, Case] = {
             ),
         },
         "%",
-        lambda: [prose.percent(fit().estimate), prose.percent(fit().mean_estimate)],
+        lambda: [printing.percent(fit().estimate), printing.percent(fit().mean_estimate)],
     ),
     "profile": Case(
         of_fit(lambda f: plots.profile(fit() if f is fit() else f)),
         "scale",
-        lambda: [prose.number(fit().tau2, 3)],
+        lambda: [printing.number(fit().tau2, 3)],
         refuses="at least 2 studies",
     ),
     "baujat": Case(of_fit(plots.baujat), "Contribution", refuses="at least 2 studies"),
@@ -288,9 +289,11 @@ CASES: dict[str, Case] = {
     "funnel": Case(
         of_fit(lambda f: plots.funnel(f, vertical="n")),
         "%",
-        lambda: [prose.percent(fit().estimate)],
+        lambda: [printing.percent(fit().estimate)],
     ),
-    "radial": Case(of_fit(plots.radial), "standard error", lambda: [prose.percent(fit().estimate)]),
+    "radial": Case(
+        of_fit(plots.radial), "standard error", lambda: [printing.percent(fit().estimate)]
+    ),
     "drapery": Case(of_fit(plots.drapery), "%"),
     "rejection": Case(
         {
@@ -298,7 +301,7 @@ CASES: dict[str, Case] = {
             "awkward": lambda: plots.rejection({NAME: real("null"), "b": real("null")}),
         },
         "%",
-        lambda: [prose.percent(real("null").rejection[0], 0)],
+        lambda: [printing.percent(real("null").rejection[0], 0)],
     ),
     "construction": Case(
         {
@@ -307,7 +310,7 @@ CASES: dict[str, Case] = {
             "many": lambda: plots.construction(0.5, sizes=[10, 50, 200, 800]),
         },
         "error",
-        lambda: [prose.percent(fit().estimate)],
+        lambda: [printing.percent(fit().estimate)],
     ),
     "bubble": Case(
         {
@@ -330,7 +333,7 @@ CASES: dict[str, Case] = {
             ),
         },
         "%",
-        lambda: [prose.count(real("infection-half").ok.sum())],
+        lambda: [printing.count(real("infection-half").ok.sum())],
     ),
     "posterior": Case(
         {
@@ -340,7 +343,7 @@ CASES: dict[str, Case] = {
             "awkward": lambda: plots.posterior({NAME: post(4), "b": post(5)}),
         },
         "%",
-        lambda: [prose.percent(post().estimate)],
+        lambda: [printing.percent(post().estimate)],
         refuses="no posterior",
     ),
     "shrinkage": Case(
@@ -367,27 +370,29 @@ CASES: dict[str, Case] = {
     ),
     "causes_shares": Case(
         {
-            "real": lambda: plots.causes_shares(real("eleven")),
-            "one": lambda: plots.causes_shares(centres(1)),
+            "real": lambda: review.plots.causes_shares(real("eleven")),
+            "one": lambda: review.plots.causes_shares(centres(1)),
         },
         "%",
-        lambda: [prose.percent(real("eleven").shares().iloc[0]["share"])],
+        lambda: [printing.percent(real("eleven").shares().iloc[0]["share"])],
     ),
     "causes_stacked": Case(
         {
-            "real": lambda: plots.causes_stacked(real("setting")),
-            "one": lambda: plots.causes_stacked(centres(1)),
-            "many": lambda: plots.causes_stacked(centres(40)),
-            "awkward": lambda: plots.causes_stacked(centres(3, LONG)),
+            "real": lambda: review.plots.causes_stacked(real("setting")),
+            "one": lambda: review.plots.causes_stacked(centres(1)),
+            "many": lambda: review.plots.causes_stacked(centres(40)),
+            "awkward": lambda: review.plots.causes_stacked(centres(3, LONG)),
         },
         "%",
     ),
     "causes_heatmap": Case(
         {
-            "real": lambda: plots.causes_heatmap(real("tested")),
-            "one": lambda: plots.causes_heatmap(homogeneity_test(centres(1), draws=9)),
-            "many": lambda: plots.causes_heatmap(homogeneity_test(centres(40), draws=9)),
-            "awkward": lambda: plots.causes_heatmap(homogeneity_test(centres(3, LONG), draws=9)),
+            "real": lambda: review.plots.causes_heatmap(real("tested")),
+            "one": lambda: review.plots.causes_heatmap(homogeneity_test(centres(1), draws=9)),
+            "many": lambda: review.plots.causes_heatmap(homogeneity_test(centres(40), draws=9)),
+            "awkward": lambda: review.plots.causes_heatmap(
+                homogeneity_test(centres(3, LONG), draws=9)
+            ),
         },
         "",
         refuses="two groups",
@@ -400,48 +405,48 @@ CASES: dict[str, Case] = {
             "awkward": lambda: plots.icon_array({NAME: 0.2, "ill": 0.0}, rest=NAME),
         },
         "",
-        lambda: [prose.count(round(1000 * fit().estimate))],
+        lambda: [printing.count(round(1000 * fit().estimate))],
     ),
     "study_overview": Case(
         {
-            "real": lambda: plots.study_overview(load_cohorts()),
-            "one": lambda: plots.study_overview(cohorts(1)),
-            "many": lambda: plots.study_overview(cohorts(200)),
-            "awkward": lambda: plots.study_overview(cohorts(8, LONG)),
+            "real": lambda: review.plots.study_overview(load_cohorts()),
+            "one": lambda: review.plots.study_overview(cohorts(1)),
+            "many": lambda: review.plots.study_overview(cohorts(200)),
+            "awkward": lambda: review.plots.study_overview(cohorts(8, LONG)),
         },
         "months",
-        lambda: [prose.count(load_cohorts()["patients"].sum())],
+        lambda: [printing.count(load_cohorts()["patients"].sum())],
     ),
     "follow_up": Case(
         {
-            "real": lambda: plots.follow_up(load_cohorts()),
-            "one": lambda: plots.follow_up(cohorts(1)),
-            "many": lambda: plots.follow_up(cohorts(200)),
-            "awkward": lambda: plots.follow_up(products(cohorts(8, LONG, True), LONG)),
+            "real": lambda: review.plots.follow_up(load_cohorts()),
+            "one": lambda: review.plots.follow_up(cohorts(1)),
+            "many": lambda: review.plots.follow_up(cohorts(200)),
+            "awkward": lambda: review.plots.follow_up(products(cohorts(8, LONG, True), LONG)),
         },
         "months",
     ),
     "confounding": Case(
         {
-            "real": lambda: plots.confounding(regression_cohorts(_MM)),
-            "one": lambda: plots.confounding(cohorts(1), columns=["setting"]),
-            "many": lambda: plots.confounding(cohorts(200), columns=["setting"]),
-            "awkward": lambda: plots.confounding(
+            "real": lambda: review.plots.confounding(regression_cohorts(_MM)),
+            "one": lambda: review.plots.confounding(cohorts(1), columns=["setting"]),
+            "many": lambda: review.plots.confounding(cohorts(200), columns=["setting"]),
+            "awkward": lambda: review.plots.confounding(
                 products(cohorts(8, LONG), LONG), columns=["setting"]
             ),
         },
         "",
-        lambda: [prose.count(regression_cohorts(_MM)["patients"].sum())],
+        lambda: [printing.count(regression_cohorts(_MM)["patients"].sum())],
     ),
     "corrections": Case(
-        {"real": lambda: plots.corrections(real("effects"))},
+        {"real": lambda: review.plots.corrections(real("effects"))},
         "percentage points",
-        lambda: [prose.percent(real("effects").estimate("all")["estimate"], 2)],
+        lambda: [printing.percent(real("effects").estimate("all")["estimate"], 2)],
     ),
     "before_after": Case(
         {
-            "one": lambda: plots.before_after([real("contrast")]),
-            "many": lambda: plots.before_after([real("contrast")] * 4),
+            "one": lambda: review.plots.before_after([real("contrast")]),
+            "many": lambda: review.plots.before_after([real("contrast")] * 4),
         },
         "atio",
     ),
@@ -458,8 +463,8 @@ CASES: dict[str, Case] = {
     ),
     "agreement": Case(
         {
-            "one": lambda: plots.agreement(comparisons(1)),
-            "many": lambda: plots.agreement(comparisons(200)),
+            "one": lambda: review.plots.agreement(comparisons(1)),
+            "many": lambda: review.plots.agreement(comparisons(200)),
         },
         "igits",
     ),

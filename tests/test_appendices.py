@@ -14,17 +14,12 @@ import pytest
 from prose_check import typed_numbers
 
 import helpers
-from helpers import bias, load_cohorts, pool, pool_effects, rates, resampling, subgroups
-from helpers.bayes import Flat, HalfNormal, posterior
+from helpers import aftercare, load_cohorts, pool, pool_effects, pool_rates, subgroups
+from helpers.checks import bias
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.menu import (
-    Convention,
-    check_use,
-    find_object,
-    read_conventions,
-    read_menu,
-    registered_values,
-)
+from helpers.models.bayes import Flat, HalfNormal, posterior
+from helpers.reference.menu import Convention, read_conventions, read_menu
+from helpers.reference.names import check_use, find_object, registered_values
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -35,15 +30,15 @@ ENTRIES = list(CONVENTIONS)
 
 # Lists of names that are no list of values of an option, each with the reason.
 NO_MENU = {
-    "helpers.bias.data.CORRELATED": "a property of some measures",
-    "helpers.multiverse.grid.OPTIONS": "names of options, whose values the menu has",
-    "helpers.measures.INTERVALS": "names of the chapter for STUDY_INTERVALS",
-    "helpers.multiverse.claim_choices.METHODS": "columns of a grid",
-    "helpers.multiverse.claim_choices.NAMES": "words for columns of a grid",
-    "helpers.multiverse.claims.HEADLINES": "claims of the book, shown on its front page",
-    "helpers.pooling.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
-    "helpers.pooling.references.REFERENCES": "sources",
-    "helpers.regression.references.SOURCES": "sources",
+    "helpers.checks.bias.data.CORRELATED": "a property of some measures",
+    "helpers.checks.multiverse.grid.OPTIONS": "names of options, whose values the menu has",
+    "helpers.checks.interval_coverage.INTERVALS": "names of the chapter for STUDY_INTERVALS",
+    "helpers.review.claim_choices.METHODS": "columns of a grid",
+    "helpers.review.claim_choices.NAMES": "words for columns of a grid",
+    "helpers.review.claim_analyses.HEADLINES": "claims of the book, shown on its front page",
+    "helpers.engine.normal.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
+    "helpers.engine.literature.REFERENCES": "sources",
+    "helpers.models.regression_literature.SOURCES": "sources",
 }
 
 
@@ -123,19 +118,7 @@ def test_no_result_is_typed_into_the_entries() -> None:
 
 
 # Rooms whose lists are words of the book (statuses, causes, advice) and no options of a method.
-WITHOUT_OPTIONS = {
-    "causes",
-    "evidence",
-    "menu",
-    "plots",
-    "prose",
-    "reference",
-    "report",
-    "reproduction",
-    "summary_of_findings",
-    "tables",
-    "teaching",
-}
+WITHOUT_OPTIONS = {"evidence", "reference", "reporting", "review", "teaching", "views"}
 
 
 def lists_of_names() -> dict[str, tuple[str, ...]]:
@@ -221,7 +204,7 @@ def test_defaults_are_those_of_the_conventions() -> None:
     assert glmm.tau2_ci() == glmm.tau2_ci("profile")
     assert pool_effects([0, 1, 3], [1, 1, 1]).ci_method == "knapp-hartung-max1"
     months = "median_follow_up_months"
-    assert rates.pool_rates(data, **columns, follow_up=months).options.study_ci == "exact"
+    assert pool_rates(data, **columns, follow_up=months).options.study_ci == "exact"
     assert subgroups(data, by="entity", **columns, model="glmm").tau2 == "separate"
 
 
@@ -231,7 +214,7 @@ def test_defaults_of_the_other_rooms_are_those_of_the_conventions() -> None:
     assert bias.egger(fit).df == 2
     assert bias.egger(fit, model="random").df is None
     assert bias.thompson_sharp(fit).df == 2
-    assert resampling.bootstrap(fit, draws=20).kind == "parametric"
+    assert aftercare.bootstrap(fit, draws=20).kind == "parametric"
     default = posterior(events=[3, 8, 6], n=[40, 60, 90])
     assert (default.likelihood, default.tau_prior, default.mu_prior) == (
         "binomial",
@@ -304,11 +287,11 @@ def test_only_public_names_that_exist_are_found(name: str) -> None:
 
 
 def test_registries_may_be_tuples_mappings_literals_unions_or_packages() -> None:
-    assert registered_values("helpers.pooling.options.MODELS") == ("common", "random", "glmm")
-    assert "t-k-2" in registered_values("helpers.pooling.prediction.PREDICTION_METHODS")
-    assert registered_values("helpers.subgroups.Tau2") == ("separate", "common")
-    assert registered_values("helpers.bayes.priors.MuPrior") == ("Flat", "Normal")
-    assert "gosh" in registered_values("helpers.influence")
+    assert registered_values("helpers.engine.options.MODELS") == ("common", "random", "glmm")
+    assert "t-k-2" in registered_values("helpers.engine.normal.prediction.PREDICTION_METHODS")
+    assert registered_values("helpers.models.subgroup_analysis.Tau2") == ("separate", "common")
+    assert registered_values("helpers.models.bayes.priors.MuPrior") == ("Flat", "Normal")
+    assert "gosh" in registered_values("helpers.engine.aftercare.DELETIONS")
     with pytest.raises(MetaAnalysisError, match="no list of values"):
         registered_values("helpers.pool")
 

@@ -9,11 +9,11 @@ import pytest
 import reference_values
 from scipy import integrate, interpolate, special, stats
 
-from helpers.bayes import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform, posterior
-from helpers.bayes.binomial import BinomialModel
-from helpers.bayes.study_integrals import RULES, integrate_studies
+from helpers.engine.counts.studies import log_saturated, prepare
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from helpers.pooling.glmm_counts import log_saturated, prepare
+from helpers.models.bayes import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform, posterior
+from helpers.models.bayes.binomial import BinomialModel
+from helpers.models.bayes.study_integrals import RULES, integrate_studies
 
 X, N = np.array([1.0, 0.0, 4.0, 9.0]), np.array([20.0, 31.0, 40.0, 55.0])
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from helpers import load_cohorts, pool
-from helpers.bayes import (
+from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from helpers.models.bayes import (
     Flat,
     HalfCauchy,
     HalfNormal,
@@ -24,8 +25,7 @@ from helpers.bayes import (
     posterior,
     rank_probabilities,
 )
-from helpers.bayes.panels import adapt, cardinal
-from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from helpers.models.bayes.panels import adapt, cardinal
 
 YI, VI = np.array([-2.1, -2.9, -1.8, -3.3]), np.array([0.11, 0.23, 0.05, 0.4])
 PRIORS = [HalfNormal(0.5), HalfCauchy(0.5), Uniform(5.0), LogNormal(-1.0, 0.8)]

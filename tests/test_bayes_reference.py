@@ -7,7 +7,7 @@ import pytest
 import reference_values
 from scipy import integrate, optimize, stats
 
-from helpers.bayes import Flat, HalfCauchy, HalfNormal, Normal, Uniform, posterior
+from helpers.models.bayes import Flat, HalfCauchy, HalfNormal, Normal, Uniform, posterior
 
 REFERENCE = reference_values.load()["bayesian"]
 PLO = reference_values.load()["effect_sizes"]["PLO"]

@@ -9,8 +9,8 @@ import pytest
 from scipy import optimize, special, stats
 
 from helpers import load_cohorts, pool
-from helpers.beta_binomial import pool_beta_binomial
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from helpers.models.beta_binomial import pool_beta_binomial
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 

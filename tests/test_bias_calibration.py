@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers.bias import begg, egger, excess_significance, selection_model, simulate_null
-from helpers.bias.lines import egger_batch
-from helpers.effects import get_measure
+from helpers.checks.bias import begg, egger, excess_significance, selection_model, simulate_null
+from helpers.checks.bias.lines import egger_batch
+from helpers.engine.effects import get_measure
 
 DATA = json.loads(
     (Path(__file__).parent / "reference" / "reference_r.json").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import load_cohorts
-from helpers.bias import limit_meta_analysis, selection_model, trim_and_fill
+from helpers.checks.bias import limit_meta_analysis, selection_model, trim_and_fill
 from helpers.errors import UnsupportedError
 
 METHODS = {

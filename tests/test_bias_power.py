@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from helpers import load_cohorts
-from helpers.bias import ENOUGH_POWER, simulate_null, simulate_power
+from helpers.checks.bias import ENOUGH_POWER, simulate_null, simulate_power
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
 COHORTS = load_cohorts()

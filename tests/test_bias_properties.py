@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from helpers import pool, pool_effects
-from helpers.bias import (
+from helpers.checks.bias import (
     TrimAndFill,
     arcsine_test,
     begg,
@@ -28,7 +28,7 @@ from helpers.bias import (
     thompson_sharp,
     trim_and_fill,
 )
-from helpers.bias.lines import egger_batch
+from helpers.checks.bias.lines import egger_batch
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 
 TESTS = {

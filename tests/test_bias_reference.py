@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.bias import (
+from helpers.checks.bias import (
     arcsine_test,
     begg,
     egger,

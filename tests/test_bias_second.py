@@ -10,7 +10,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import integrate, optimize, stats
 
-from helpers.bias import (
+from helpers.checks.bias import (
     arcsine_test,
     begg,
     egger,
@@ -23,9 +23,9 @@ from helpers.bias import (
     thompson_sharp,
     trim_and_fill,
 )
-from helpers.bias.lines import egger_batch
-from helpers.bias.rank import kendall_exact_p
-from helpers.bias.selection_kernel import log_likelihood, steps
+from helpers.checks.bias.lines import egger_batch
+from helpers.checks.bias.rank import kendall_exact_p
+from helpers.checks.bias.selection_kernel import log_likelihood, steps
 
 
 def effects(seed: int, k: int = 20, tau: float = 0.3) -> tuple[np.ndarray, np.ndarray]:

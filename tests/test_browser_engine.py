@@ -77,7 +77,7 @@ def test_zips_depend_on_content_alone():
 
 def test_the_modules_of_the_book_are_those_of_the_checkout():
     modules = browser_engine.ours(ROOT)
-    for name in ("helpers/in_browser/analysis.py", "helpers/pooling/glmm.py"):
+    for name in ("helpers/reporting/in_browser/analysis.py", "helpers/engine/counts/fit.py"):
         assert modules[name] == (ROOT / name).read_bytes()
     assert not any("plots" in name for name in modules)
 

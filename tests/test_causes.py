@@ -14,7 +14,8 @@ from statsmodels.stats.contingency_tables import Table
 from statsmodels.stats.proportion import proportion_confint
 
 from helpers import load_causes, load_cohorts, load_published, pool
-from helpers.causes import (
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.review.causes import (
     SPECIFIC,
     bounds_table,
     cause_rates,
@@ -30,7 +31,6 @@ from helpers.causes import (
     share_bounds,
     weights_table,
 )
-from helpers.errors import MetaAnalysisError, UnsupportedError
 
 GROUPINGS = [
     "all, eleven causes",

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from chapter_edits import faults, run
 
-from helpers import dependence, load_cohorts
+from helpers import load_cohorts
+from helpers.review import dependence
 
 
 def without(cohort: str):

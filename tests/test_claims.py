@@ -5,19 +5,19 @@ import pytest
 import scipy.stats
 
 from helpers import load_causes, load_cohorts, load_published, pool
-from helpers.corrections import apply_corrections
+from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import load_corrections, load_inferred_overlap
-from helpers.multiverse import multiverse
-from helpers.multiverse.claim_choices import without_idle
-from helpers.multiverse.claims import (
+from helpers.evidence.corrections import apply_corrections
+from helpers.review.claim_analyses import (
     CLAIMS,
     HEADLINES,
     PUBLISHED,
     claim_multiverse,
-    claims_frame,
     judge,
+    multiverse_frame,
 )
+from helpers.review.claim_choices import without_idle
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 NO_COVID = "setting, without COVID-19"
@@ -274,7 +274,7 @@ def test_sentence_never_rounds_to_all_or_none(every):
 
 
 def test_frame_of_claims_holds_what_the_claims_say(cohorts, every):
-    frame = claims_frame(cohorts, ["infection", "cilta-ide"])
+    frame = multiverse_frame(cohorts, ["infection", "cilta-ide"])
     assert frame.index.tolist() == ["infection", "cilta-ide"]
     for key, row in frame.iterrows():
         assert row["sentence"] == every[key].sentence
@@ -294,4 +294,4 @@ def test_errors_say_what_was_expected(cohorts, every):
     with pytest.raises(MetaAnalysisError, match="'value' or 'lower'"):
         every["overall"].influence("upper")
     with pytest.raises(MetaAnalysisError, match="nothing to summarise"):
-        claims_frame(cohorts, [])
+        multiverse_frame(cohorts, [])

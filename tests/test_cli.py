@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from helpers.cli import main
 from helpers.evidence import data_folder
+from helpers.reporting.command import main
 
 STROKE = data_folder() / "examples" / "stroke.csv"
 
@@ -82,7 +82,7 @@ def test_a_disk_that_refuses_is_explained(tmp_path, monkeypatch, capsys):
     def refuse(*args, **options):
         raise PermissionError(13, "Permission denied", "stroke-report")
 
-    monkeypatch.setattr("helpers.report.files.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("helpers.reporting.files.tempfile.mkdtemp", refuse)
     out = str(tmp_path / "mine")
     assert main(["report", str(STROKE), "--quiet", "--out", out]) == 1
     assert "Permission denied: 'stroke-report'" in capsys.readouterr().err

@@ -1,16 +1,16 @@
 import pytest
 
 from helpers import load_cohorts, load_sources, pool
-from helpers.dependence import (
+from helpers.errors import UnsupportedError
+from helpers.review.dependence import (
     CONTRASTS,
     SHARED,
     clusters,
     compare_dependence,
     dependence_frame,
-    methods,
+    dependence_methods,
 )
-from helpers.errors import UnsupportedError
-from helpers.published_models import COLUMNS
+from helpers.review.published.models import COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_every_quantity_has_every_way(rows):
 
 
 def test_methods_name_their_sources():
-    assert [reference.key for reference in methods().references] == [
+    assert [reference.key for reference in dependence_methods().references] == [
         "konstantopoulos2011",
         "pustejovsky2018",
     ]

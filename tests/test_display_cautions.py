@@ -10,12 +10,12 @@ import pytest
 from scipy.stats import chi2, norm
 
 from helpers import meta_regression, pool, pool_effects
-from helpers.in_browser import analyse
-from helpers.pooling import PoolResult
-from helpers.pooling.tau2_intervals import is_empty
-from helpers.report import sentences
-from helpers.report.analysis import Columns
-from helpers.report.analysis import analyse as analyse_report
+from helpers.engine.normal.tau2_intervals import is_empty
+from helpers.models.result import PoolResult
+from helpers.reporting import sentences
+from helpers.reporting.analysis import Columns
+from helpers.reporting.analysis import analyse as analyse_report
+from helpers.reporting.in_browser import analyse
 
 ALIKE = ([10, 20, 15, 30, 25], [100, 200, 150, 300, 250])
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from helpers import distributions as d
+from helpers.engine import distributions as d
 
 Q = np.array([1e-12, 0.025, 0.5, 0.975, 1 - 1e-9])
 X = np.array([-30.0, -3.0, 0.0, 1.5, 9.0])
@@ -60,7 +60,7 @@ def test_logit_inverts_expit(p: float) -> None:
 
 def test_importing_the_engine_loads_neither_scipy_nor_pandas() -> None:
     code = (
-        "import sys, helpers.pooling, helpers.subgroups, helpers.effects\n"
+        "import sys, helpers.models.pooling, helpers.models.subgroup_analysis, helpers.engine.effects\n"
         "heavy = {'scipy', 'pandas', 'statsmodels', 'matplotlib'} & set(sys.modules)\n"
         "raise SystemExit(', '.join(sorted(heavy)) or 0)"
     )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from helpers import distributions_pure as pure
+from helpers.engine import distributions_pure as pure
 
 DF = np.array([1.0, 2.0, 3.0, 4.5, 10.0, 29.0, 50.0, 51.0, 200.0, 1000.0, 5000.0])
 TAILS = np.array([1e-100, 1e-30, 1e-12, 1e-6, 0.001, 0.025, 0.05, 0.2, 0.4999, 0.5])
@@ -122,8 +122,8 @@ WITHOUT_SCIPY = """
 import json, sys
 if {hide}:
     sys.modules["scipy"] = None
-from helpers.distributions import backend
-from helpers.pooling import pool
+from helpers.engine.distributions import backend
+from helpers.models.pooling import pool
 x, n = [3, 8, 16, 0, 5], [40, 60, 50, 22, 90]
 out = [backend()]
 for model in ("glmm", "random"):
@@ -144,5 +144,5 @@ def run(hide: bool) -> list:
 
 def test_the_engine_gives_the_same_fit_without_scipy():
     with_scipy, without = run(False), run(True)
-    assert (with_scipy[0], without[0]) == ("scipy.special", "helpers.distributions_pure")
+    assert (with_scipy[0], without[0]) == ("scipy.special", "helpers.engine.distributions_pure")
     np.testing.assert_allclose(without[1:], with_scipy[1:], rtol=1e-11, atol=1e-14)

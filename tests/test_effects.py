@@ -8,8 +8,8 @@ import reference_values as ref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.distributions import expit
-from helpers.effects import (
+from helpers.engine.distributions import expit
+from helpers.engine.effects import (
     MEASURES,
     RULES,
     correct_cells,

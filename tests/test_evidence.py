@@ -7,11 +7,7 @@ import pandas as pd
 import pytest
 from evidence_tools import GOOD, HEADER, only, places, problems, read
 
-from helpers.evidence import (
-    EvidenceError,
-    load_cohorts,
-    read_cohorts,
-)
+from helpers.evidence import EvidenceError, load_cohorts, read_cohorts
 
 # what is read ---------------------------------------------------------------------------------
 

@@ -7,10 +7,7 @@ import pandas as pd
 import pytest
 from evidence_tools import GOOD, HEADER, only, places, problems
 
-from helpers.evidence import (
-    EvidenceError,
-    read_cohorts,
-)
+from helpers.evidence import EvidenceError, read_cohorts
 
 # bad headers and layouts ----------------------------------------------------------------------
 

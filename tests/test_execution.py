@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from warm_kernels import AT_IMPORT, WarmKernels
 
-from helpers import shared_results
+from helpers.review import shared_results
 
 ROOT = Path(__file__).resolve().parents[1]
 

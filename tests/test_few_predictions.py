@@ -9,28 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import (
-    interactive,
-    load_cohorts,
-    load_sources,
-    meta_regression,
-    plots,
-    pool,
-    prose,
-    subgroups,
-    tables,
-)
+from helpers import load_cohorts, load_sources, meta_regression, pool, printing, subgroups
+from helpers.engine.normal.prediction import displayed_prediction
+from helpers.engine.options import shows_prediction
 from helpers.errors import UnsupportedError
-from helpers.in_browser import analyse
-from helpers.plots.picture import note_of
-from helpers.pooling.options import shows_prediction
-from helpers.pooling.prediction import displayed_prediction
-from helpers.published_models import COLUMNS
-from helpers.report import report as make_report
-from helpers.report import sentences
-from helpers.report.analysis import Columns
-from helpers.report.analysis import analyse as analyse_report
-from helpers.summary_of_findings import new_cohort
+from helpers.reporting import report as make_report
+from helpers.reporting import sentences
+from helpers.reporting.analysis import Columns
+from helpers.reporting.analysis import analyse as analyse_report
+from helpers.reporting.in_browser import analyse
+from helpers.review.findings import new_cohort
+from helpers.review.published.models import COLUMNS
+from helpers.views import interactive, plots, tables
+from helpers.views.plots.picture import note_of
 
 EVENTS, SIZES = [3, 8, 16, 5, 2, 11, 4], [40, 60, 50, 70, 65, 80, 30]
 REASON = "none is shown below five studies"
@@ -80,12 +71,12 @@ def _drapery(k: int) -> Seen:
 
 def _pooled_table(k: int) -> Seen:
     html = tables.pooled_table({"these": fit_of(k)}).html
-    return Seen(prose.between(*(100 * x for x in limits(k))) in html, html)
+    return Seen(printing.between(*(100 * x for x in limits(k))) in html, html)
 
 
 def _sentence(k: int) -> Seen:
     try:
-        return Seen(bool(prose.prediction(fit_of(k))), "")
+        return Seen(bool(printing.prediction(fit_of(k))), "")
     except UnsupportedError as error:
         return Seen(False, str(error))
 
@@ -93,7 +84,7 @@ def _sentence(k: int) -> Seen:
 def _browser(k: int) -> Seen:
     lines = "".join(f"S{i},{EVENTS[i]},{SIZES[i]}\n" for i in range(k))
     made = analyse(f"study,events,n\n{lines}".encode())
-    row = dict(made["rows"])[f"{prose.level_text(0.95)} prediction interval"]
+    row = dict(made["rows"])[f"{printing.level_text(0.95)} prediction interval"]
     assert (made["fit"]["prediction_interval"] is None) == ("Prediction" not in made["svg"])
     return Seen(made["fit"]["prediction_interval"] is not None, row)
 
@@ -177,7 +168,7 @@ def test_the_report_draws_no_prediction_and_prints_a_dash(tmp_path):
         made = make_report(path)
         assert ("prediction" in made.pictures) == (k >= 5)
         low, high = limits(k)
-        assert (prose.between(100 * low, 100 * high) in made.html) == (k >= 5)
+        assert (printing.between(100 * low, 100 * high) in made.html) == (k >= 5)
         assert (f"No prediction interval: {REASON}" in made.html) == (k < 5)
 
 

@@ -13,13 +13,10 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.pooling.glmm import FitStatus, fit_glmm
-from helpers.pooling.glmm_beta_binomial import (
-    BetaBinomialVariation,
-    _rising,
-    fit_beta_binomial,
-)
-from helpers.pooling.glmm_counts import log_saturated, prepare
+from helpers.engine.counts.beta_binomial import BetaBinomialVariation, _rising, fit_beta_binomial
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.counts.optimise import FitStatus
+from helpers.engine.counts.studies import log_saturated, prepare
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "reference_r.json").read_text(encoding="utf-8")

@@ -12,18 +12,18 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 
-from helpers.errors import MetaAnalysisError
-from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.glmm_counts import prepare
-from helpers.pooling.glmm_inference import heterogeneity_tests, wald_test
-from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
-from helpers.pooling.glmm_profile import (
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.counts.inference import heterogeneity_tests, wald_test
+from helpers.engine.counts.kernel import gauss_hermite, study_terms
+from helpers.engine.counts.profile import (
     LimitStatus,
     profile_ci_mu,
     profile_ci_tau2,
     profile_loglik,
 )
-from helpers.pooling.glmm_studies import empirical_bayes, information_weights
+from helpers.engine.counts.studies import prepare
+from helpers.engine.counts.weights import empirical_bayes, information_weights
+from helpers.errors import MetaAnalysisError
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "reference_r.json").read_text(encoding="utf-8")

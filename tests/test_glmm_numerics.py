@@ -16,12 +16,12 @@ import scipy.special
 import scipy.stats
 import statsmodels.api as sm
 
-from helpers.pooling import pool
-from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.glmm_counts import Family, log_saturated, prepare, relative_value
-from helpers.pooling.glmm_inference import quadrature_error
-from helpers.pooling.glmm_kernel import gauss_hermite, study_mode, study_terms
-from helpers.pooling.glmm_profile import profile_loglik
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.counts.inference import quadrature_error
+from helpers.engine.counts.kernel import gauss_hermite, study_mode, study_terms
+from helpers.engine.counts.profile import profile_loglik
+from helpers.engine.counts.studies import Family, log_saturated, prepare, relative_value
+from helpers.models.pooling import pool
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "reference_r.json").read_text(encoding="utf-8")

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.engine.counts.fit import GLMMFit, fit_glmm
+from helpers.engine.counts.inference import heterogeneity_tests
+from helpers.engine.counts.optimise import FitStatus
+from helpers.engine.counts.weights import empirical_bayes, information_weights
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from helpers.pooling.glmm import FitStatus, GLMMFit, fit_glmm
-from helpers.pooling.glmm_inference import heterogeneity_tests
-from helpers.pooling.glmm_studies import empirical_bayes, information_weights
 
 quick = settings(max_examples=40, deadline=None)
 

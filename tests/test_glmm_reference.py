@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from helpers.distributions import norm_ppf
-from helpers.pooling.glmm import GLMMFit, fit_glmm
-from helpers.pooling.glmm_inference import heterogeneity_tests, wald_test
-from helpers.pooling.glmm_studies import empirical_bayes
+from helpers.engine.counts.fit import GLMMFit, fit_glmm
+from helpers.engine.counts.inference import heterogeneity_tests, wald_test
+from helpers.engine.counts.weights import empirical_bayes
+from helpers.engine.distributions import norm_ppf
 
 REFERENCE = json.loads(
     (Path(__file__).parent / "reference" / "reference_r.json").read_text(encoding="utf-8")
@@ -216,8 +216,8 @@ def test_leave_one_out_is_one_batch_that_meets_the_exact_optimum() -> None:
 
 def test_loglik_is_never_below_lme4s() -> None:
     """At lme4's own estimates (all its fits) our quadrature likelihood is not above our maximum."""
-    from helpers.pooling.glmm_counts import log_saturated, prepare
-    from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
+    from helpers.engine.counts.kernel import gauss_hermite, study_terms
+    from helpers.engine.counts.studies import log_saturated, prepare
 
     checked = 0
 
@@ -295,8 +295,8 @@ def test_poisson_heterogeneity_tests_of_metafor() -> None:
 
 def test_shrunken_logits_are_those_of_lme4() -> None:
     """lme4 stops 1e-5 short of the maximum; at its own parameters the modes agree closely."""
-    from helpers.pooling.glmm_counts import prepare
-    from helpers.pooling.glmm_kernel import gauss_hermite, posterior_nodes
+    from helpers.engine.counts.kernel import gauss_hermite, posterior_nodes
+    from helpers.engine.counts.studies import prepare
 
     modes = REFERENCE["GLMM"]["glmer_modes_nAGQ7"]
     lme4 = REFERENCE["GLMM"]["glmer_nAGQ7"]

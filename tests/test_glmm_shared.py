@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.glmm_data import check_data
-from helpers.pooling.glmm_kernel import gauss_hermite
-from helpers.pooling.glmm_shared import scan_shared
-from helpers.pooling.glmm_start import maximise_beta
-from helpers.pooling.glmm_variation import NormalVariation
+from helpers.engine.counts.batch import check_data
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.counts.kernel import gauss_hermite
+from helpers.engine.counts.shared import scan_shared
+from helpers.engine.counts.start import maximise_beta
+from helpers.engine.counts.variation import NormalVariation
 
 K = 30
 RNG = np.random.default_rng(11)

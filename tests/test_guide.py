@@ -11,9 +11,9 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from prose_check import typed_numbers
 
 from helpers.errors import MetaAnalysisError
-from helpers.guide import look_up, read_guide
-from helpers.plots import decision_flow, show
-from helpers.plots.picture import note_of
+from helpers.reference.guide import look_up, read_guide
+from helpers.views.plots import decision_flow, show
+from helpers.views.plots.picture import note_of
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "book" / "decision_guide.toml"

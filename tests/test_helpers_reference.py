@@ -94,10 +94,10 @@ def test_a_page_shows_the_output_of_its_examples_and_links_its_names():
             rf"\{{py:{entry.kind}\}} {re.escape(name)}(\(.*\).*)?\n:module: {re.escape(module)}\n"
         )
         assert re.search(named, page), entry.name
-    steps = reference.run_examples(helpers.effects.get_measure)
+    steps = reference.run_examples(helpers.engine.effects.get_measure)
     assert steps
     assert steps[0].code in page
-    assert "https://example.org/helpers/effects.py#L" in page
+    assert "https://example.org/helpers/engine/effects.py#L" in page
 
 
 def documented(text: str):

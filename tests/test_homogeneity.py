@@ -16,13 +16,14 @@ from matplotlib.text import Text
 from scipy.special import xlogy
 from scipy.stats import chi2
 
-from helpers import meta_regression, plots, pool, prose, subgroups
-from helpers.in_browser import analyse
-from helpers.plots.picture import note_of
-from helpers.pooling import PoolResult
-from helpers.report import sentences
-from helpers.report.analysis import Analysis, Columns
-from helpers.report.analysis import analyse as analyse_report
+from helpers import meta_regression, pool, printing, subgroups
+from helpers.models.result import PoolResult
+from helpers.reporting import sentences
+from helpers.reporting.analysis import Analysis, Columns
+from helpers.reporting.analysis import analyse as analyse_report
+from helpers.reporting.in_browser import analyse
+from helpers.views import plots
+from helpers.views.plots.picture import note_of
 
 X, N = np.array([3, 0, 11, 5, 0, 0, 0]), np.array([40, 25, 130, 60, 20, 31, 44])
 
@@ -73,9 +74,9 @@ def test_every_view_gives_this_test() -> None:
     assert (row["Q"], row["df"], row["p"]) == pytest.approx(expected, rel=1e-9)
     assert (plain["Q"], plain["df"], plain["p"]) == pytest.approx(expected, rel=1e-9)
     assert plain["test"] == "likelihood ratio"
-    printed = prose.p_value(0.011)
-    assert printed in prose.homogeneity_test(fit)
-    assert "likelihood-ratio" in prose.homogeneity_test(fit)
+    printed = printing.p_value(0.011)
+    assert printed in printing.homogeneity_test(fit)
+    assert "likelihood-ratio" in printing.homogeneity_test(fit)
     table = note_of(plots.forest(fit)).table
     assert printed in table.html
     for layout in ("jama", "bmj", "revman"):
@@ -185,7 +186,7 @@ def test_no_sentence_contradicts_the_test() -> None:
     for x, n in tables(60):
         for options in models:
             fit = pool(events=x, n=n, **options)
-            p, said = p_by_hand(fit, x, n), prose.heterogeneity(fit)
+            p, said = p_by_hand(fit, x, n), printing.heterogeneity(fit)
             assert fit.heterogeneity.p == pytest.approx(p, rel=1e-7)
             kind = (
                 "not shown"
@@ -196,10 +197,12 @@ def test_no_sentence_contradicts_the_test() -> None:
             )
             seen[kind] += 1
             assert (kind == "not shown") == (p >= 0.05)
-            assert prose.p_value(p) in said
+            assert printing.p_value(p) in said
             assert not contradictions(said, p)
             # whoever prints a share beside a p prints that of this test
-            assert f"{prose.percent(fit.heterogeneity.I2 / 100, 0)}" in said or kind == "disagree"
+            assert (
+                f"{printing.percent(fit.heterogeneity.I2 / 100, 0)}" in said or kind == "disagree"
+            )
     assert seen["differ"] > 20
     assert seen["not shown"] > 20
 
@@ -219,4 +222,4 @@ def test_reports_and_pictures_do_not_contradict_the_test() -> None:
                 note = note_of(figure)
                 texts += [note.caption, note.alt]
         assert not contradictions(" ".join(texts), p)
-    assert prose.p_value(0.011) in sentences.heterogeneity(report_of(X, N))
+    assert printing.p_value(0.011) in sentences.heterogeneity(report_of(X, N))

@@ -14,15 +14,15 @@ HEAVY = ("scipy", "pandas", "matplotlib", "seaborn", "statsmodels", "pandera", "
     ("statement", "may_load"),
     [
         ("import helpers", ()),
-        ("import helpers.pooling", ()),
-        ("import helpers.effects", ()),
-        ("import helpers.subgroups", ()),
-        ("import helpers.batch_intervals", ()),
+        ("import helpers.models.pooling", ()),
+        ("import helpers.engine.effects", ()),
+        ("import helpers.models.subgroup_analysis", ()),
+        ("import helpers.engine.normal.batch_intervals", ()),
         ("import helpers.multiverse", ()),
-        ("import helpers.simulation", ()),
+        ("import helpers.checks.simulation", ()),
         # one whole fit: the distribution functions are scipy's, nothing else is needed
         (
-            "from helpers.pooling import pool; "
+            "from helpers import pool; "
             "pool(events=[3, 8, 16], n=[40, 60, 50], model='glmm').prediction_interval()",
             ("scipy",),
         ),

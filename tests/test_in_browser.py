@@ -13,7 +13,7 @@ import pytest
 
 from helpers import load_cohorts, pool
 from helpers.evidence import data_folder
-from helpers.in_browser import analyse, analyse_json
+from helpers.reporting.in_browser import analyse, analyse_json
 
 CONTENT = (data_folder() / "cohorts.csv").read_bytes()
 ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
@@ -100,10 +100,10 @@ def test_the_page_needs_numpy_alone():
         "import sys\n"
         "for name in ('scipy', 'pandas', 'statsmodels', 'matplotlib', 'pandera'):\n"
         "    sys.modules[name] = None\n"
-        "from helpers.in_browser import analyse\n"
+        "from helpers.reporting.in_browser import analyse\n"
         "for model in ('glmm', 'random', 'common'):\n"
         "    shown = analyse(b'study,events,n\\nA,3,40\\nB,8,60\\nC,16,50\\n', model=model)\n"
         "print(shown['backend'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "helpers.distributions_pure"
+    assert done.stdout.strip() == "helpers.engine.distributions_pure"

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_values import counts, load
 
+from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
+from helpers.engine.aftercare.refit import Refitter
+from helpers.engine.aftercare.resampled import bootstrap
+from helpers.engine.aftercare.sign_flips import permutation_test
+from helpers.engine.normal.tau2 import TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.influence import baujat, cumulative, gosh, influence, leave_one_out
-from helpers.influence.refit import Refitter
-from helpers.pooling import PoolResult, pool, pool_effects
-from helpers.pooling.tau2 import TAU2_METHODS
-from helpers.resampling import bootstrap, permutation_test
+from helpers.models.pooling import pool, pool_effects
+from helpers.models.result import PoolResult
 
 MODELS: dict[str, dict[str, Any]] = {
     **{method: {"tau2_method": method, "ci_method": "wald"} for method in TAU2_METHODS},

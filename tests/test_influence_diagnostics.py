@@ -7,10 +7,10 @@ import pytest
 from reference_values import counts
 from scipy import integrate, optimize, stats
 
-from helpers.influence import baujat, influence
-from helpers.influence.deviance import study_deviance
-from helpers.pooling import pool
-from helpers.pooling.moments import moments, prepare
+from helpers.engine.aftercare import baujat, influence
+from helpers.engine.aftercare.deviance import study_deviance
+from helpers.engine.normal.weighted import moments, prepare
+from helpers.models.pooling import pool
 
 
 def test_deviance_of_a_study_by_integration_and_search() -> None:

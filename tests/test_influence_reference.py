@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from reference_values import Agreement, counts, load
 
-from helpers.influence import baujat, cumulative, gosh, influence, leave_one_out
-from helpers.influence.refit import Refitter
-from helpers.pooling import PoolResult, pool
-from helpers.resampling import permutation_test
+from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
+from helpers.engine.aftercare.refit import Refitter
+from helpers.engine.aftercare.sign_flips import permutation_test
+from helpers.models.pooling import pool
+from helpers.models.result import PoolResult
 
 #: R's name of a quantity -> our column.
 COLUMNS = {

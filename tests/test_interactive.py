@@ -9,11 +9,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from helpers import interactive, load_cohorts, load_sources, pool, prose, ties
+from helpers import load_cohorts, load_sources, pool, printing, ties
 from helpers.errors import MetaAnalysisError
-from helpers.interactive.curve import DIGITS, VERDICTS
-from helpers.interactive.element import ASSETS, KINDS
-from helpers.multiverse.claims import CLAIMS, PUBLISHED, claim_multiverse
+from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse
+from helpers.views import interactive
+from helpers.views.interactive.curve_element import DIGITS, VERDICTS
+from helpers.views.interactive.element import ASSETS, KINDS
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
@@ -97,7 +98,7 @@ def test_every_cohort_is_there_with_its_counts_and_its_source():
 def test_what_a_filter_leaves_is_pooled_like_the_whole():
     cohorts = load_cohorts()
     pooled = made("forest").data["pooled"]
-    assert pooled["||"]["text"].startswith(prose.estimate(whole()))
+    assert pooled["||"]["text"].startswith(printing.estimate(whole()))
     mine = cohorts[(cohorts["entity"] == "LBCL") & (cohorts["setting"] == "real-world")]
     part = pool(mine, **COLUMNS, measure="logit", model="glmm")
     expected = [part.estimate, *part.ci, *part.prediction_interval()]

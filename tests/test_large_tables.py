@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from helpers.bias import begg
-from helpers.bias.rank import kendall_score
-from helpers.pooling.prediction import bootstrap_prediction
-from helpers.pooling.quadratic import generalised_q_sf, quadratic_sf
-from helpers.pooling.tau2_intervals import generalised_q_interval
+from helpers.checks.bias import begg
+from helpers.checks.bias.rank import kendall_score
+from helpers.engine.normal.prediction import bootstrap_prediction
+from helpers.engine.normal.tau2_intervals import generalised_q_interval
+from helpers.engine.quadratic import generalised_q_sf, quadratic_sf
 
 MB = 2**20
 

@@ -19,8 +19,11 @@ import parts  # noqa: E402
     [
         ("helpers/ties.py", "helpers/ties.py"),  # its doctests
         ("helpers/ties.py", "tests/test_ties.py"),  # imported as `from helpers import ties`
-        ("helpers/causes/table.py", "tests/test_causes.py"),  # named after the folder
-        ("helpers/bayes/panels.py", "tests/test_bayes_properties.py"),  # a name from the module
+        ("helpers/review/causes/table.py", "tests/test_causes.py"),  # named after the folder
+        (
+            "helpers/models/bayes/panels.py",
+            "tests/test_bayes_properties.py",
+        ),  # a name from the module
         ("book/_ext/chapters.py", "tests/test_execution.py"),
         ("tests/test_prose.py", "tests/test_prose.py"),
     ],
@@ -35,10 +38,12 @@ def test_a_page_of_words_runs_no_test_of_code():
 
 def test_a_change_runs_the_chapters_that_import_it_or_were_edited():
     assert affected.chapters_of(["book/pooling.ipynb"]) == ["book/pooling.ipynb"]
-    found = affected.chapters_of(["helpers/corrections/effects.py", "helpers/causes/__init__.py"])
+    found = affected.chapters_of(
+        ["helpers/review/corrected_results.py", "helpers/review/causes/__init__.py"]
+    )
     assert "book/causes_of_death.ipynb" in found
     assert "book/glossary.md" not in found
-    assert affected.chapters_of(["helpers/distributions_pure.py"]) == []
+    assert affected.chapters_of(["helpers/engine/distributions_pure.py"]) == []
 
 
 def test_a_longer_name_is_not_the_module():

@@ -9,8 +9,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from helpers import pool
-from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.measures import (
+from helpers.checks.interval_coverage import (
     INTERVALS,
     back_transforms,
     coverage_summary,
@@ -19,6 +18,7 @@ from helpers.measures import (
     one_interval,
     relative_variance,
 )
+from helpers.errors import MetaAnalysisError, UnsupportedError
 
 STATSMODELS = {
     "Wald, raw": "normal",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers import prose
-from helpers.moderator_tables import (
+from helpers import printing
+from helpers.review.moderator_tables import (
     regressions_table,
     subgroup_rows_table,
     subgroup_tests_table,
     variants_table,
 )
-from helpers.moderators import (
+from helpers.review.moderators import (
     coefficient_variants,
     regression_overview,
     regression_variants,
@@ -28,9 +28,9 @@ def test_every_group_is_a_row_with_its_counts_and_estimate() -> None:
             text
             for text in made.text.splitlines()
             if f" {row.level} " in text
-            and f"{prose.count(row.events)}/{prose.count(row.n)}" in text
+            and f"{printing.count(row.events)}/{printing.count(row.n)}" in text
         )
-        assert prose.number(100 * row.estimate, 1) in line.split()
+        assert printing.number(100 * row.estimate, 1) in line.split()
     assert "disease" in made.html
 
 
@@ -38,13 +38,13 @@ def test_tests_and_regressions_print_their_p_values() -> None:
     tests = subgroup_tests(["entity", "MM: setting"])
     lines = subgroup_tests_table(tests).text.splitlines()
     for row, line in zip(tests.itertuples(), lines[1:], strict=True):
-        assert prose.p_value(row.separate, symbol="") in line
-        assert prose.p_value(row.common, symbol="") in line
+        assert printing.p_value(row.separate, symbol="") in line
+        assert printing.p_value(row.common, symbol="") in line
     overview = regression_overview(draws=19)
     lines = regressions_table(overview).text.splitlines()
     for row, line in zip(overview.itertuples(), lines[1:], strict=True):
         assert row.model in line
-        assert f"{prose.number(row.F)} ({row.df1}, {row.df2})" in line
+        assert f"{printing.number(row.F)} ({row.df1}, {row.df2})" in line
 
 
 def test_a_variant_that_is_impossible_keeps_its_line_and_its_reason() -> None:

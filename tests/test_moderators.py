@@ -7,7 +7,7 @@ import pytest
 
 from helpers import load_cohorts, load_published
 from helpers.errors import MetaAnalysisError
-from helpers.moderators import (
+from helpers.review.moderators import (
     VARIANTS,
     adjusted,
     coefficient_variants,
@@ -19,7 +19,7 @@ from helpers.moderators import (
     subgroup_rows,
     subgroup_tests,
 )
-from helpers.published_models import published_regression, published_subgroup
+from helpers.review.published.models import published_regression, published_subgroup
 
 
 def test_holm_is_the_step_down_maximum() -> None:

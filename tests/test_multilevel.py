@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from helpers.engine.normal.nested import grid_values, maximise_nested, prepare_nested, solve_nested
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.multilevel import MultilevelResult, pool_multilevel
-from helpers.regression import meta_regression
-from helpers.regression.nested import grid_values, maximise_nested, prepare_nested, solve_nested
+from helpers.models.multilevel import pool_multilevel
+from helpers.models.multilevel_result import MultilevelResult
+from helpers.models.regression import meta_regression
 
 REFERENCE = Path(__file__).parent / "reference" / "reference_r.json"
 COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import batch_intervals as batched
 from helpers import load_cohorts, pool
+from helpers.checks.multiverse.analysis import multiverse
+from helpers.engine.normal import batch_intervals as batched
+from helpers.engine.normal import intervals, tau2_intervals
+from helpers.engine.normal.inverse_variance import fit_inverse_variance
+from helpers.engine.normal.tau2 import TAU2_METHODS
+from helpers.engine.normal.weighted import prepare
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.multiverse import multiverse
-from helpers.pooling import intervals, tau2_intervals
-from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.pooling.moments import prepare
-from helpers.pooling.tau2 import TAU2_METHODS
-from helpers.subgroups import subgroups
+from helpers.models.subgroup_analysis import subgroups
 
 CI_METHODS = [
     "wald",
@@ -251,7 +251,7 @@ def test_knapp_hartung_contrast_is_welch_on_the_two_fits(cohorts):
 def test_common_tau2_contrast_is_weighted_least_squares_on_the_group(cohorts):
     import statsmodels.api as sm
 
-    from helpers.effects import get_measure
+    from helpers.engine.effects import get_measure
 
     choices = {"group_tau2": ["common"], "ci_method": ["wald", "knapp-hartung"]}
     frame = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame

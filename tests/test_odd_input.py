@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import meta_regression, pool, pool_effects
-from helpers.bayes import HalfNormal, posterior
+from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import MetaAnalysisError
-from helpers.in_browser import analyse
-from helpers.multilevel import pool_multilevel
-from helpers.multiverse import multiverse
-from helpers.subgroups import subgroups
+from helpers.models.bayes import HalfNormal, posterior
+from helpers.models.multilevel import pool_multilevel
+from helpers.models.subgroup_analysis import subgroups
+from helpers.reporting.in_browser import analyse
 
 EVENTS, N = [3, 5, 7], [40, 60, 70]
 CALLS = {

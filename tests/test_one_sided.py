@@ -11,14 +11,15 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-from helpers import meta_regression, plots, prose, tables
+from helpers import meta_regression, printing
+from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import ConvergenceError, UnsupportedError
-from helpers.in_browser.analysis import analyse
-from helpers.multiverse import multiverse
-from helpers.pooling import pool
-from helpers.pooling.result import PoolResult
-from helpers.subgroup_words import between_line
-from helpers.subgroups import SubgroupResult, subgroups
+from helpers.models.pooling import pool
+from helpers.models.result import PoolResult
+from helpers.models.subgroup_analysis import SubgroupResult, subgroups
+from helpers.reporting.in_browser.analysis import analyse
+from helpers.views import plots, tables
+from helpers.views.subgroup_sentences import between_line
 
 #: Limits for 0 of 75 and for 0 events in 75.5 of person-time, where 2.5 % is left for 0 events.
 UPPER = 1 - 0.025 ** (1 / 75)
@@ -94,7 +95,7 @@ def test_every_view_shows_a_one_sided_result_or_says_why_not(
     assert fit.summary_frame()["estimate"].tolist() == [fit.estimate]
     assert len(fit.studies) == 2
     printed = "0.0 to 4.8" if events[0] == 0 else "95.2 to 100.0"
-    assert printed in prose.estimate(fit)
+    assert printed in printing.estimate(fit)
     assert printed in tables.pooled_table({"all": fit}).text
     for layout in ("book", "jama", "bmj", "revman"):
         plots.forest(fit, layout=layout)  # type: ignore[arg-type]

@@ -16,22 +16,22 @@ import pytest
 from scipy import optimize, stats
 
 from helpers import pool, pool_effects
-from helpers.bayes import HalfCauchy, posterior
-from helpers.bias import egger, peters
-from helpers.effects import MEASURES, get_measure
+from helpers.checks.bias import egger, peters
+from helpers.checks.multiverse.analysis import multiverse
+from helpers.checks.simulation import coverage
+from helpers.engine import options as defaults
+from helpers.engine.effects import MEASURES, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.in_browser import analyse as analyse_in_browser
-from helpers.in_browser import analyse_json
-from helpers.multilevel import pool_multilevel
-from helpers.multiverse import multiverse
-from helpers.pooling import options as defaults
-from helpers.pooling.result import PoolResult
-from helpers.rates import pool_rates
-from helpers.regression import meta_regression
-from helpers.report.analysis import Columns
-from helpers.report.analysis import analyse as analyse_for_report
-from helpers.simulation import coverage
-from helpers.subgroups import subgroups
+from helpers.models.bayes import HalfCauchy, posterior
+from helpers.models.multilevel import pool_multilevel
+from helpers.models.rates import pool_rates
+from helpers.models.regression import meta_regression
+from helpers.models.result import PoolResult
+from helpers.models.subgroup_analysis import subgroups
+from helpers.reporting.analysis import Columns
+from helpers.reporting.analysis import analyse as analyse_for_report
+from helpers.reporting.in_browser import analyse as analyse_in_browser
+from helpers.reporting.in_browser import analyse_json
 
 ROOT = Path(__file__).resolve().parents[1]
 EVENTS = [3, 3, 3, 4, 3, 9, 1, 7, 6, 5, 2, 8]
@@ -410,9 +410,9 @@ def test_no_default_level_or_prediction_is_written_a_second_time():
                 named.append(place)
     assert written == []
     assert set(named) == {
-        "helpers/pooling/options.py",
-        "helpers/pooling/prediction.py",
-        "helpers/simulation/performance.py",
+        "helpers/engine/options.py",
+        "helpers/engine/normal/prediction.py",
+        "helpers/checks/simulation/performance.py",
     }
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from helpers import load_cohorts, posterior
-from helpers.bayes import rank_probabilities
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import posterior as draw_posterior
-from helpers.plots import ranking, show, shrinkage, style
-from helpers.plots.picture import note_of
+from helpers.models.bayes import rank_probabilities
+from helpers.views.plots import posterior as draw_posterior
+from helpers.views.plots import ranking, show, shrinkage, style
+from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 

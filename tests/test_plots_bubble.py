@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import bubble, show
-from helpers.plots.picture import note_of
-from helpers.published_models import published_regression, regression_cohorts
-from helpers.regression import meta_regression
+from helpers.models.regression import meta_regression
+from helpers.review.published.models import published_regression, regression_cohorts
+from helpers.views.plots import bubble, show
+from helpers.views.plots.picture import note_of
 
 MONTHS = "median_follow_up_months"
 

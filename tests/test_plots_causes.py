@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from helpers import prose
-from helpers.causes import cause_table, homogeneity_test
+from helpers import printing
 from helpers.errors import MetaAnalysisError
-from helpers.plots import causes_heatmap, causes_shares, causes_stacked, show, style
-from helpers.plots.causes_heatmap import OPACITY, STEPS
-from helpers.plots.picture import note_of
+from helpers.review.causes import cause_table, homogeneity_test
+from helpers.review.plots import causes_heatmap, causes_shares, causes_stacked
+from helpers.review.plots.causes_heatmap_plot import OPACITY, STEPS
+from helpers.views.plots import show, style
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_counts_that_are_not_exact_say_so():
     table = cause_table("all, eleven causes")
     words = {text.get_text() for text in causes_shares(table).texts}
     for cause, count, doubt in zip(table.causes, table.counts[0], table.within_one[0], strict=True):
-        assert f"{prose.count(count)}{' ±1' if doubt else ''}" in words, cause
+        assert f"{printing.count(count)}{' ±1' if doubt else ''}" in words, cause
 
 
 @pytest.mark.parametrize("grouping", ["setting", "entity", "product"])
@@ -120,7 +121,7 @@ def test_cells_hold_deaths_residual_and_its_shade(tested, grouping):
     assert len(cells) == test.residuals.size
     for (i, j), residual in np.ndenumerate(test.residuals):
         place = 2 * (i * test.residuals.shape[1] + j)
-        assert words[place] == prose.count(int(test.table.counts[i, j]))
+        assert words[place] == printing.count(int(test.table.counts[i, j]))
         printed = float(words[place + 1].replace("−", "-"))
         assert printed == pytest.approx(residual, abs=0.0501)
         cell = cells[f"cell-{i}-{j}"]
@@ -151,7 +152,7 @@ def test_words_and_tables_hold_the_values(tested):
             assert str(count) in note.table.text
     assert "59 %" in note_of(causes_stacked(table)).alt.replace("\u202f", " ")
     assert (
-        prose.p_value(tested["setting"].p_monte_carlo)
+        printing.p_value(tested["setting"].p_monte_carlo)
         in note_of(causes_heatmap(tested["setting"])).caption
     )
 

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from helpers.errors import MetaAnalysisError
-from helpers.plots import agreement, dumbbell, show
-from helpers.plots.picture import note_of
-from helpers.reproduction import compare
+from helpers.review.plots import agreement
+from helpers.review.published import compare
+from helpers.views.plots import dumbbell, show
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import pytest
 
 from helpers import load_cohorts
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import confounding, show
-from helpers.plots.picture import note_of
-from helpers.published_models import regression_cohorts
+from helpers.review.plots import confounding
+from helpers.review.published.models import regression_cohorts
+from helpers.views.plots import show
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture(scope="module")

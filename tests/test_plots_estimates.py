@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from helpers.errors import MetaAnalysisError
-from helpers.plots import estimates, show
-from helpers.plots.picture import note_of
+from helpers.views.plots import estimates, show
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
-from helpers import load_cohorts, pool, prose, subgroups
+from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import forest, show, style, subgroup_forest
-from helpers.plots.picture import note_of
+from helpers.views.plots import forest, show, style, subgroup_forest
+from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
@@ -160,17 +160,17 @@ def test_printed_numbers_are_the_numbers_of_the_result(whole):
     ax = forest(whole, order="input")
     words = {text.get_text().strip("\N{FIGURE SPACE}\N{THIN SPACE}") for text in ax.texts}
     for row in whole.studies.itertuples():
-        assert f"{prose.count(row.events)}/{prose.count(row.n)}" in words
-        bounds = prose.between(100 * row.ci_lower, 100 * row.ci_upper)
-        assert f"{prose.number(100 * row.estimate, 1)} ({bounds})" in words
-        assert prose.number(row.weight, 1) in words
+        assert f"{printing.count(row.events)}/{printing.count(row.n)}" in words
+        bounds = printing.between(100 * row.ci_lower, 100 * row.ci_upper)
+        assert f"{printing.number(100 * row.estimate, 1)} ({bounds})" in words
+        assert printing.number(row.weight, 1) in words
 
 
 def test_weights_compare_across_groups_and_add_up_to_a_hundred(by_entity):
     table = note_of(forest(by_entity)).table.text
     for label, weight in by_entity.overall.studies["weight"].items():
         line = next(line for line in table.splitlines() if label in line)
-        assert prose.number(weight, 1) in line.split()
+        assert printing.number(weight, 1) in line.split()
     sizes = squares(forest(by_entity)).get_sizes()
     assert len(sizes) == by_entity.overall.k
 
@@ -237,13 +237,13 @@ def test_other_effects_are_plain_numbers_and_may_be_negative():
 def test_alt_text_and_caption_state_the_values_and_the_conclusion(by_entity):
     note = note_of(forest(by_entity))
     for text in (note.alt, note.caption):
-        assert prose.estimate(by_entity.overall) in text
-        assert f"calibrated {prose.p_value(by_entity.calibrated_test().p)}" in text
+        assert printing.estimate(by_entity.overall) in text
+        assert f"calibrated {printing.p_value(by_entity.calibrated_test().p)}" in text
     for level, fit in by_entity.groups.items():
-        assert f"{level} {prose.estimate(fit)}" in note.alt
+        assert f"{level} {printing.estimate(fit)}" in note.alt
     # three cohorts of one disease cannot tell their variance, whatever the p-value
     assert "more than chance" not in note.caption
-    assert prose.p_value(by_entity.test.p) in note.table.html
+    assert printing.p_value(by_entity.test.p) in note.table.html
 
 
 def test_axes_of_the_author_are_used_and_too_small_ones_refused(whole):
@@ -280,11 +280,11 @@ def test_a_forest_of_groups_has_one_diamond_a_group_at_its_interval(by_entity, c
         assert corners[1, 0] == pytest.approx(fit.estimate)
     note = note_of(ax)
     for name, fit in by_setting.groups.items():
-        assert f"{name} {prose.estimate(fit)}" in note.alt
+        assert f"{name} {printing.estimate(fit)}" in note.alt
     # the test of each grouping is in the picture, in the line under its groups
     drawn = " ".join(text.get_text() for text in ax.texts)
     for result in (by_entity, by_setting):
-        assert prose.p_value(result.test.p) in drawn
+        assert printing.p_value(result.test.p) in drawn
 
 
 def test_a_forest_of_groups_refuses_results_of_other_studies(by_entity, cohorts):

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.colors import to_hex
 from plot_tools import assert_all_words_inside, assert_no_words_collide, word_boxes
 
-from helpers import load_cohorts, pool, pool_effects, prose, subgroups
+from helpers import load_cohorts, pool, pool_effects, printing, subgroups
 from helpers.errors import UnsupportedError
-from helpers.plots import forest, style
-from helpers.plots.forest_layouts import layout_of, statistics
-from helpers.plots.picture import note_of
+from helpers.views.plots import forest, style
+from helpers.views.plots.forest.layouts import layout_of, statistics
+from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 JOURNALS = ("jama", "bmj", "revman")
@@ -113,36 +113,36 @@ def test_numbers_are_printed_as_the_journal_prints_them(layout, form, myeloma):
     words = texts(forest(myeloma, layout=layout))
     rows = [*myeloma.studies.itertuples()]
     for row in rows:
-        shown = (prose.number(100 * v, 1) for v in (row.estimate, row.ci_lower, row.ci_upper))
+        shown = (printing.number(100 * v, 1) for v in (row.estimate, row.ci_lower, row.ci_upper))
         assert form.format(*shown) in words
-        assert prose.number(row.weight, 1) + ("%" if layout == "revman" else "") in words
-        counts = (prose.count(row.events), prose.count(row.n))
+        assert printing.number(row.weight, 1) + ("%" if layout == "revman" else "") in words
+        counts = (printing.count(row.events), printing.count(row.n))
         if layout == "revman":
             assert set(counts) <= set(words)
         else:
             assert "/".join(counts) in words
-    pooled = (prose.number(100 * v, 1) for v in (myeloma.estimate, *myeloma.ci))
+    pooled = (printing.number(100 * v, 1) for v in (myeloma.estimate, *myeloma.ci))
     assert form.format(*pooled) in words
 
 
 @pytest.mark.parametrize("layout", JOURNALS)
 def test_lines_of_statistics_hold_the_values_of_every_pool(layout, by_entity):
     ax = forest(by_entity, layout=layout)
-    whole = " ".join(texts(ax)).replace(prose.HARD, " ")
+    whole = " ".join(texts(ax)).replace(printing.HARD, " ")
     for fit in (*by_entity.groups.values(), by_entity.overall):
         line = statistics(fit, layout_of(layout))
-        assert prose.number(fit.heterogeneity.I2, 0) in line
+        assert printing.number(fit.heterogeneity.I2, 0) in line
         assert str(fit.heterogeneity.df) in line
         assert line in whole
-    assert prose.number(by_entity.test.Q, 2) in whole
+    assert printing.number(by_entity.test.Q, 2) in whole
 
 
 def test_revman_counts_the_events_below_each_total(by_entity):
     ax = forest(by_entity, layout="revman")
     words = texts(ax)
     for fit in (*by_entity.groups.values(), by_entity.overall):
-        assert prose.count(fit.events) in words
-        assert prose.count(fit.n) in words
+        assert printing.count(fit.events) in words
+        assert printing.count(fit.n) in words
     assert words.count("Total events") == len(by_entity.groups) + 1
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import load_cohorts, pool, pool_effects, prose
-from helpers.bias import egger, trim_and_fill
+from helpers import load_cohorts, pool, pool_effects, printing
+from helpers.checks.bias import egger, trim_and_fill
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import drapery, funnel, radial, show
-from helpers.plots.picture import note_of
+from helpers.views.plots import drapery, funnel, radial, show
+from helpers.views.plots.picture import note_of
 
 PLOTS = {"funnel": funnel, "radial": radial, "drapery": drapery}
 
@@ -93,7 +93,7 @@ def test_filled_studies_are_those_of_trim_and_fill(fit):
     shown = drawn(ax, "marks-filled").get_offsets()
     assert filled.k0 == len(shown) > 0
     assert np.allclose(shown, np.column_stack([frame["yi"], np.sqrt(frame["vi"])]))
-    assert prose.counted(filled.k0, "study", "studies") in note_of(ax).caption
+    assert printing.counted(filled.k0, "study", "studies") in note_of(ax).caption
 
 
 def test_the_regression_line_starts_at_the_limit(fit):
@@ -108,7 +108,7 @@ def test_the_caption_counts_the_studies_outside(fit):
     frame = fit.studies
     outside = (np.abs(frame["yi"] - fit.mu) > stats.norm.ppf(0.975) * np.sqrt(frame["vi"])).sum()
     for plot in (funnel, radial):
-        assert prose.word(int(outside)) in note_of(plot(fit)).caption.lower()
+        assert printing.word(int(outside)) in note_of(plot(fit)).caption.lower()
 
 
 def test_percent_ticks_stand_where_their_proportions_are(fit):
@@ -146,8 +146,8 @@ def test_curves_of_the_drapery_cross_five_percent_at_the_wald_limits(fit):
         assert np.allclose(p, 2 * stats.norm.sf(np.abs(x - effect) / error))
         assert p.max() == pytest.approx(1.0, abs=1e-9)
     lower, upper = fit.conf_int(method="wald", scale="display")
-    assert prose.percent(lower) in note_of(ax).alt
-    assert prose.percent(upper) in note_of(ax).alt
+    assert printing.percent(lower) in note_of(ax).alt
+    assert printing.percent(upper) in note_of(ax).alt
 
 
 @pytest.mark.parametrize("k", [1, 2, 200])

@@ -5,11 +5,19 @@ import numpy as np
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
-from helpers import load_cohorts, pool, pool_effects, prose
+from helpers import load_cohorts, pool, pool_effects, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import baujat, gosh, influence_panel, median_mean, prediction, profile, show
-from helpers.plots.picture import note_of
-from helpers.pooling.profiles import profile_curve
+from helpers.models.profiles import profile_curve
+from helpers.views.plots import (
+    baujat,
+    gosh,
+    influence_panel,
+    median_mean,
+    prediction,
+    profile,
+    show,
+)
+from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 DRAW = {
@@ -95,7 +103,7 @@ def test_baujat_marks_stand_at_contribution_and_influence(whole):
     assert {frame["contribution"].idxmax(), frame["influence"].idxmax()} <= set(names)
     note = note_of(ax)
     share = frame["contribution"].max() / frame["contribution"].sum()
-    assert prose.percent(share, 0) in note.caption
+    assert printing.percent(share, 0) in note.caption
     assert frame["influence"].idxmax() in note.alt
 
 
@@ -215,8 +223,8 @@ def test_prediction_shows_studies_mean_and_new_study(whole):
     assert (bar.get_x(), bar.get_x() + bar.get_width()) == pytest.approx(expected)
     assert shapes["mean"].get_xy()[:, 0].min() == pytest.approx(whole.ci.lower)
     note = note_of(ax)
-    assert prose.prediction(whole) in note.alt
-    assert prose.estimate(whole) in note.caption
+    assert printing.prediction(whole) in note.alt
+    assert printing.estimate(whole) in note.caption
 
 
 def test_a_common_effect_has_nothing_to_predict():
@@ -241,8 +249,8 @@ def test_median_and_mean_stand_where_the_model_has_them(whole):
     assert drawn / drawn.max() == pytest.approx(seen / seen.max(), abs=0.05)
     note = note_of(ax)
     for value in (whole.estimate, whole.mean_estimate):
-        assert prose.percent(value) in note.alt
-        assert prose.percent(value) in note.caption
+        assert printing.percent(value) in note.alt
+        assert printing.percent(value) in note.caption
 
 
 def test_without_variance_there_are_no_two_numbers_to_draw():

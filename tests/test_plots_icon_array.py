@@ -1,9 +1,9 @@
 import pytest
 
 from helpers.errors import MetaAnalysisError
-from helpers.plots import show
-from helpers.plots.icon_array import ACROSS, icon_array
-from helpers.plots.picture import note_of
+from helpers.views.plots import show
+from helpers.views.plots.icon_array_plot import ACROSS, icon_array
+from helpers.views.plots.picture import note_of
 
 
 def squares(ax):

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import plots
+from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.errors import MetaAnalysisError
-from helpers.measures import exact_coverage, relative_variance
-from helpers.plots.picture import note_of
+from helpers.views import plots
+from helpers.views.plots.picture import note_of
 
 GRID = np.linspace(0.005, 0.3, 120)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import prose
-from helpers.bias import simulate_null
+from helpers import printing
+from helpers.checks.bias import simulate_null
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import construction, rejection, show
-from helpers.plots.construction import paths
-from helpers.plots.picture import note_of
+from helpers.views.plots import construction, rejection, show
+from helpers.views.plots.construction_plot import paths
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_the_said_correlation_is_that_of_simulated_cohorts():
     x = x[stats.binom.ppf(0.025, 250, 0.068) <= x]
     x = x[x <= stats.binom.ppf(0.975, 250, 0.068)]
     r = np.corrcoef(np.log(x / (250 - x)), np.sqrt(1 / x + 1 / (250 - x)))[0, 1]
-    assert f"at {prose.number(r, 2)}" in note_of(construction(0.068, sizes=[250])).caption
+    assert f"at {printing.number(r, 2)}" in note_of(construction(0.068, sizes=[250])).caption
 
 
 def test_construction_refuses_what_is_no_proportion():
@@ -112,7 +112,7 @@ def test_words_and_table_hold_the_shares(runs):
     for name, run in runs.items():
         assert f"{name.capitalize()}: " in note.alt
         for share in run.rejection:
-            assert prose.percent(share, 0) in note.alt
+            assert printing.percent(share, 0) in note.alt
     assert note.table.text.count("Egger (logit)") == len(runs)
 
 

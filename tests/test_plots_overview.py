@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from helpers import load_cohorts, prose
+from helpers import load_cohorts, printing
 from helpers.errors import MetaAnalysisError
-from helpers.plots import show, study_overview, style
-from helpers.plots.picture import note_of
+from helpers.review.plots import study_overview
+from helpers.views.plots import show, style
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +71,13 @@ def test_names_hide_neither_marks_nor_each_other(cohorts):
 
 def test_words_and_table_hold_the_values(cohorts):
     note = note_of(study_overview(cohorts))
-    assert prose.count(cohorts["patients"].sum()) in note.alt
-    assert prose.count(cohorts["patients"].sum()) in note.caption
+    assert printing.count(cohorts["patients"].sum()) in note.alt
+    assert printing.count(cohorts["patients"].sum()) in note.caption
     for entity, size in cohorts["entity"].value_counts().items():
         assert f"{entity} {size}" in note.alt
     for row in cohorts.itertuples():
         line = next(line for line in note.table.text.splitlines() if row.cohort in line)
-        assert prose.count(row.patients) in line.split()
+        assert printing.count(row.patients) in line.split()
 
 
 @pytest.mark.parametrize("months", [np.nan, 12.0])

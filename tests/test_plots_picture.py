@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from helpers.errors import MetaAnalysisError
-from helpers.plots import Note, annotate, show, style
-from helpers.plots.picture import note_of
+from helpers.views.plots import Note, annotate, show, style
+from helpers.views.plots.picture import note_of
 
 
 @style.themed

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
-from helpers import load_cohorts, pool, pool_effects, prose
+from helpers import load_cohorts, pool, pool_effects, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots import cumulative_forest, leave_one_out_forest, show
-from helpers.plots.picture import note_of
+from helpers.views.plots import cumulative_forest, leave_one_out_forest, show
+from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
@@ -52,7 +52,9 @@ def test_counts_are_those_of_the_studies_left(whole):
     ax = leave_one_out_forest(whole, order="input")
     words = {text.get_text().strip() for text in ax.texts}
     for _, row in whole.studies.iterrows():
-        left = f"{prose.count(whole.events - row['events'])}/{prose.count(whole.n - row['n'])}"
+        left = (
+            f"{printing.count(whole.events - row['events'])}/{printing.count(whole.n - row['n'])}"
+        )
         assert left in words
 
 
@@ -70,7 +72,7 @@ def test_a_row_for_each_year_pools_all_studies_up_to_it(whole, cohorts, years):
         alone = pool(part, **COLUMNS, measure="logit", model="glmm")
         assert x == pytest.approx(alone.estimate, rel=1e-6)
         assert any(
-            t.get_text().startswith(f"to {year}, {prose.counted(alone.k, 'cohort')}")
+            t.get_text().startswith(f"to {year}, {printing.counted(alone.k, 'cohort')}")
             for t in ax.texts
         )
 

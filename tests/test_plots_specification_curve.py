@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from helpers import load_cohorts
+from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import MetaAnalysisError
-from helpers.multiverse import multiverse
-from helpers.multiverse.claims import CLAIMS, PUBLISHED, claim_multiverse, judge
-from helpers.plots import show, specification_curve
-from helpers.plots.picture import note_of
+from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
+from helpers.views.plots import show, specification_curve
+from helpers.views.plots.picture import note_of
 
 MOST_BYTES = 250_000
 

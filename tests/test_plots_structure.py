@@ -6,11 +6,8 @@ What a kind shows, and where, is proved in its own tests; here is what a reader 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cache
-from inspect import isfunction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,13 +19,14 @@ import pytest
 from plot_cases import CASES, cohorts, fit
 from plot_tools import assert_all_words_inside, assert_no_words_collide, word_boxes
 
-from helpers import plots
+from helpers import review
 from helpers.errors import MetaAnalysisError
-from helpers.plots import style
-from helpers.plots.picture import Picture
+from helpers.views import plots
+from helpers.views.plots import style
+from helpers.views.plots.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = sorted(set(plots.__all__) - {"Note", "Picture", "annotate", "show"})
+KINDS = sorted({*plots.__all__, *review.plots.__all__} - {"Note", "Picture", "annotate", "show"})
 SMALLEST = 11.0  # CSS pixels at full width
 PAGE = 1_000_000  # characters of pictures on one page
 
@@ -204,7 +202,7 @@ def test_squares_are_ordered_by_weight_in_every_layout(layout, k):
 
 def test_circles_of_follow_up_grow_with_the_patients():
     table = cohorts(200)
-    ax = plots.follow_up(table)
+    ax = review.plots.follow_up(table)
     marks = [c for c in ax.collections if (c.get_gid() or "").startswith("marks-")]
     areas = np.sort(np.concatenate([c.get_sizes() for c in marks]))
     patients = np.sort(table.dropna(subset=["median_follow_up_months"])["patients"].to_numpy(float))
@@ -242,18 +240,3 @@ def test_pages_of_the_gallery_are_light():
         outputs = [o for c in page.cells if c.cell_type == "code" for o in c.outputs]
         weight = sum(len(o.get("data", {}).get("text/html", "")) for o in outputs)
         assert weight < PAGE, name
-
-
-# --- names -------------------------------------------------------------------------------------
-
-
-def test_a_plot_has_the_name_of_its_function_whatever_was_imported_first():
-    assert all(isfunction(getattr(plots, kind)) for kind in KINDS)
-
-
-def test_doctests_of_a_plot_do_not_put_its_module_in_its_place():
-    here = f"{Path(__file__).name}::test_a_plot_has_the_name_of_its_function_whatever_was_imported"
-    files = ["helpers/plots/points.py", "helpers/plots/baujat.py", f"tests/{here}_first"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout

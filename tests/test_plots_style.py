@@ -9,7 +9,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from helpers.errors import UnsupportedError
-from helpers.plots import style
+from helpers.views.plots import style
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 PAGES = {"light": ("#ffffff",), "dark": ("#121212", "#14181e")}
@@ -113,7 +113,7 @@ def test_text_in_a_bar_has_contrast_four_and_a_half_to_one(theme):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_in_a_cell_of_residuals_has_contrast_four_and_a_half_to_one(theme):
-    from helpers.plots.causes_heatmap import OPACITY
+    from helpers.review.plots.causes_heatmap_plot import OPACITY
 
     def channels(colour):
         return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])

@@ -5,13 +5,19 @@ import pandas as pd
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
-from helpers import load_cohorts, prose
-from helpers.corrections import AS_PUBLISHED, EVERY, CorrectionEffects, correction_effects
+from helpers import load_cohorts, printing
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
-from helpers.plots import before_after, corrections, follow_up, show, style
-from helpers.plots.picture import note_of
-from helpers.rates import time_contrast
+from helpers.review.corrected_results import (
+    AS_PUBLISHED,
+    EVERY,
+    CorrectionEffects,
+    correction_effects,
+)
+from helpers.review.plots import before_after, corrections, follow_up
+from helpers.review.time_at_risk.contrast import time_contrast
+from helpers.views.plots import show, style
+from helpers.views.plots.picture import note_of
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,7 @@ def test_words_of_the_corrections_hold_the_values(effects):
     ax = corrections(effects)
     note = note_of(ax)
     for scenario in (AS_PUBLISHED, EVERY):
-        shown = prose.percent(effects.estimate("all", scenario)["estimate"], 2)
+        shown = printing.percent(effects.estimate("all", scenario)["estimate"], 2)
         assert shown in note.alt
         assert shown in [text.get_text() for text in ax.texts]
     assert "inside its published confidence interval" in note.caption
@@ -122,7 +128,7 @@ def test_words_of_the_comparison_hold_the_ratios(contrasts):
     note = note_of(before_after(contrasts))
     for one in contrasts:
         for g in (0.0, 1.0):
-            assert prose.number(one.at(g)["ratio"]) in note.alt
+            assert printing.number(one.at(g)["ratio"]) in note.alt
     assert "nearer to one" in note.caption
     assert "further from one" in note.caption
 

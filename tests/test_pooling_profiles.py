@@ -3,7 +3,7 @@ import pytest
 
 from helpers import pool
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling.profiles import profile_curve
+from helpers.models.profiles import profile_curve
 
 EVENTS = [3, 0, 8, 12, 2, 9, 1]
 N = [40, 25, 60, 55, 48, 120, 33]

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from helpers.engine.normal.intervals import MU_METHODS
+from helpers.engine.normal.prediction import PREDICTION_METHODS
+from helpers.engine.normal.tau2 import TAU2_METHODS
 from helpers.errors import ConvergenceError, MetaAnalysisError
-from helpers.pooling import PoolResult, pool, pool_effects
-from helpers.pooling.intervals import MU_METHODS
-from helpers.pooling.prediction import PREDICTION_METHODS
-from helpers.pooling.tau2 import TAU2_METHODS
+from helpers.models.pooling import pool, pool_effects
+from helpers.models.result import PoolResult
 
 PROPORTIONS = ("raw", "log", "logit", "arcsine", "double-arcsine")
 RATES = ("raw-rate", "log-rate", "sqrt-rate", "freeman-tukey-rate")
@@ -226,7 +227,7 @@ def test_identical_effects_have_no_knapp_hartung_interval() -> None:
 
 @pytest.mark.parametrize("method", ["DL", "REML", "ML", "PM", "HE", "SJ", "HS"])
 def test_duplicated_studies_equal_studies_that_count_twice(method: str) -> None:
-    from helpers.pooling.inverse_variance import fit_inverse_variance
+    from helpers.engine.normal.inverse_variance import fit_inverse_variance
 
     y, v = np.array([0.1, 0.9, 0.4, 1.4]), np.array([0.02, 0.05, 0.01, 0.08])
     twice = fit_inverse_variance(np.tile(y, 2), np.tile(v, 2), method=method)
@@ -239,7 +240,7 @@ def test_duplicated_studies_equal_studies_that_count_twice(method: str) -> None:
 
 @pytest.mark.parametrize("method", TAU2_METHODS)
 def test_a_masked_batch_equals_separate_fits(method: str) -> None:
-    from helpers.pooling.inverse_variance import fit_inverse_variance
+    from helpers.engine.normal.inverse_variance import fit_inverse_variance
 
     rng = np.random.default_rng(5)
     y, v = rng.normal(0, 0.8, 12), rng.uniform(0.01, 0.5, 12)
@@ -254,8 +255,8 @@ def test_a_masked_batch_equals_separate_fits(method: str) -> None:
 
 
 def test_a_large_batch_in_chunks_equals_its_rows() -> None:
-    from helpers.pooling import tau2_likelihood
-    from helpers.pooling.moments import prepare
+    from helpers.engine.normal import likelihood as tau2_likelihood
+    from helpers.engine.normal.weighted import prepare
 
     rng = np.random.default_rng(6)
     y, v = rng.normal(0, 0.5, (300, 9)), rng.uniform(0.01, 0.5, (300, 9))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import load_cohorts, pool_effects
-from helpers.effects import get_measure
+from helpers.engine.effects import get_measure
 
 # the package leaves a file of its own open when it is imported
 pytestmark = [

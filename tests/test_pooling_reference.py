@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import reference_values as ref
 
-from helpers.pooling import PoolResult, pool
+from helpers.models.pooling import pool
+from helpers.models.result import PoolResult
 
 TESTS = {"z": "wald", "knha": "knapp-hartung", "adhoc": "knapp-hartung-max1", "t": "t"}
 MEASURES = {"PAS": "arcsine", "PLN": "log", "PR": "raw", "PFT": "double-arcsine"}
@@ -151,8 +152,8 @@ def test_back_transformed_logits_agree() -> None:
 
 
 def test_likelihood_profiles_agree() -> None:
-    from helpers.pooling.moments import moments, prepare
-    from helpers.pooling.tau2_likelihood import log_likelihood
+    from helpers.engine.normal.likelihood import log_likelihood
+    from helpers.engine.normal.weighted import moments, prepare
 
     agree = ref.Agreement()
     fit = fit_of("logit", "REML", "wald")
@@ -166,7 +167,7 @@ def test_likelihood_profiles_agree() -> None:
 
 
 def test_subsets_of_studies_agree_in_one_batch() -> None:
-    from helpers.pooling.inverse_variance import fit_inverse_variance
+    from helpers.engine.normal.inverse_variance import fit_inverse_variance
 
     agree = ref.Agreement()
     r = ref.load()["PLO_subsets_for_gosh"]

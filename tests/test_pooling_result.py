@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from helpers import load_cohorts
-from helpers.effects import MEASURES
+from helpers.engine.effects import MEASURES
+from helpers.engine.literature import REFERENCES
+from helpers.engine.normal.intervals import MU_METHODS, Interval
+from helpers.engine.normal.tau2 import TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.pooling import Interval, pool, pool_effects
-from helpers.pooling.intervals import MU_METHODS
-from helpers.pooling.references import REFERENCES
-from helpers.pooling.tau2 import TAU2_METHODS
+from helpers.models.pooling import pool, pool_effects
 
 EVENTS, N = [3, 8, 0, 16], [40, 60, 25, 50]
 

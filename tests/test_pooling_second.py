@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
-from helpers.pooling import pool, pool_effects
-from helpers.pooling.intervals import henmi_copas_interval
-from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.pooling.moments import moments, prepare
-from helpers.pooling.quadratic import quadratic_cdf, quadratic_sf
-from helpers.pooling.roots import bracketed_root
-from helpers.pooling.tau2 import estimate_tau2
-from helpers.pooling.tau2_intervals import generalised_q_interval
-from helpers.pooling.tau2_se import quadratic_form_variance
+from helpers.engine.normal.intervals import henmi_copas_interval
+from helpers.engine.normal.inverse_variance import fit_inverse_variance
+from helpers.engine.normal.tau2 import estimate_tau2
+from helpers.engine.normal.tau2_intervals import generalised_q_interval
+from helpers.engine.normal.tau2_se import quadratic_form_variance
+from helpers.engine.normal.weighted import moments, prepare
+from helpers.engine.quadratic import quadratic_cdf, quadratic_sf
+from helpers.engine.roots import bracketed_root
+from helpers.models.pooling import pool, pool_effects
 
 RNG = np.random.default_rng(20)
 Y = RNG.normal(0.2, 0.5, 9)
@@ -59,7 +59,7 @@ def test_moments_agree_with_their_matrix_definitions(columns: int) -> None:
 def test_likelihoods_agree_with_the_multivariate_normal_density(
     restricted: bool, columns: int
 ) -> None:
-    from helpers.pooling.tau2_likelihood import log_likelihood
+    from helpers.engine.normal.likelihood import log_likelihood
 
     x = np.column_stack([np.ones(9), RNG.normal(size=9)])[:, :columns]
     batch = prepare(Y, V, design=x)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.pooling.moments import Moments, moments, moments_of_one, prepare
+from helpers.engine.normal.inverse_variance import fit_inverse_variance
+from helpers.engine.normal.weighted import Moments, moments, moments_of_one, prepare
 
 
 @given(st.integers(0, 10_000), st.integers(2, 30), st.booleans())

@@ -6,11 +6,11 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 
 from helpers import load_cohorts, pool, pool_effects
-from helpers.bayes import posterior
-from helpers.beta_binomial import pool_beta_binomial
 from helpers.errors import UnsupportedError
-from helpers.pooling.population_mean import population_mean, solve_logit_mean
-from helpers.subgroups import subgroups
+from helpers.models.bayes import posterior
+from helpers.models.beta_binomial import pool_beta_binomial
+from helpers.models.population import population_mean, solve_logit_mean
+from helpers.models.subgroup_analysis import subgroups
 
 EVENTS, N = [3, 0, 8, 12, 2], [40, 25, 60, 55, 48]
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from scipy.stats import norm, t
 
 from helpers import meta_regression, multiverse, pool, pool_multilevel, subgroups
-from helpers.beta_binomial import pool_beta_binomial
+from helpers.engine.normal.intervals import MU_METHODS
+from helpers.engine.normal.prediction import PREDICTION_METHODS
+from helpers.engine.normal.tau2 import TAU2_METHODS
 from helpers.errors import MetaAnalysisError
-from helpers.pooling import PoolResult
-from helpers.pooling.intervals import MU_METHODS
-from helpers.pooling.prediction import PREDICTION_METHODS
-from helpers.pooling.tau2 import TAU2_METHODS
+from helpers.models.beta_binomial import pool_beta_binomial
+from helpers.models.result import PoolResult
 
 X, N = [14, 3, 12, 19, 23], [156, 91, 105, 204, 192]
 SLACK = 1e-12

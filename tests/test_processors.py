@@ -22,9 +22,10 @@ KINDS = {
 if __cpu_features__["AVX512F"]:
     KINDS["vectors of 512 bits"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
 SHOWN = """
-from helpers import load_cohorts, meta_regression, plots, pool, subgroups
-from helpers.interactive import curve
-from helpers.multiverse.claims import claim_multiverse
+from helpers import load_cohorts, meta_regression, pool, subgroups
+from helpers.views import plots
+from helpers.views.interactive import curve
+from helpers.review.claim_analyses import claim_multiverse
 
 cohorts = load_cohorts()
 columns = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers import proportion_intervals as ours
+from helpers.engine import proportion_intervals as ours
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.999])

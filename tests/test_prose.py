@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import prose
+from helpers import printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.views import prose
 
-THIN, HARD, MINUS = prose.THIN, prose.HARD, prose.MINUS
+THIN, HARD, MINUS = printing.THIN, printing.HARD, printing.MINUS
 finite = st.floats(allow_nan=False, allow_infinity=False)
 fractions = st.floats(0, 1)
 
@@ -27,20 +28,20 @@ def result(**changes):
 @given(finite, st.integers(0, 8))
 def test_a_printed_number_is_within_half_a_unit_of_the_last_digit(value, digits):
     exact = Decimal(repr(value))
-    printed = Decimal(prose.number(value, digits).replace(MINUS, "-").replace(",", ""))
+    printed = Decimal(printing.number(value, digits).replace(MINUS, "-").replace(",", ""))
     assert abs(printed - exact) <= Decimal(1).scaleb(-digits) / 2
 
 
 @given(finite, st.integers(0, 8))
 def test_a_number_has_a_true_minus_and_never_a_negative_zero(value, digits):
-    text = prose.number(value, digits)
+    text = printing.number(value, digits)
     assert "-" not in text
     assert not (text.startswith(MINUS) and back(text) == 0)
 
 
 @given(fractions)
 def test_a_percentage_never_claims_a_bound_that_was_not_reached(value):
-    text = prose.percent(value)
+    text = printing.percent(value)
     assert text.endswith(f"{THIN}%")
     if text == f"0.0{THIN}%":
         assert value == 0
@@ -63,12 +64,12 @@ def test_a_percentage_never_claims_a_bound_that_was_not_reached(value):
     ],
 )
 def test_percentages_round_half_away_from_zero_on_the_decimal_form(value, text):
-    assert prose.percent(value) == f"{text}{THIN}%"
+    assert printing.percent(value) == f"{text}{THIN}%"
 
 
 @given(fractions)
 def test_a_p_value_is_never_printed_as_zero_or_one(p):
-    text = prose.p_value(p)
+    text = printing.p_value(p)
     assert text.startswith(f"p{HARD}")
     assert 0.001 <= float(text.split(HARD)[-1]) <= 0.99
 
@@ -89,26 +90,26 @@ def test_a_p_value_is_never_printed_as_zero_or_one(p):
     ],
 )
 def test_p_values_keep_three_decimals_below_a_tenth_and_two_above(p, text):
-    assert prose.p_value(p) == f"p {text}".replace(" ", HARD)
+    assert printing.p_value(p) == f"p {text}".replace(" ", HARD)
 
 
 @pytest.mark.parametrize("p", [-0.01, 1.01])
 def test_a_p_value_outside_zero_to_one_is_an_error(p):
     with pytest.raises(MetaAnalysisError, match="between 0 and 1"):
-        prose.p_value(p)
+        printing.p_value(p)
 
 
 PRINTERS = [
-    prose.number,
-    prose.percent,
-    prose.count,
-    prose.months,
-    prose.per_1000,
-    prose.p_value,
-    prose.significant,
-    lambda value: prose.interval((value, value)),
-    lambda value: prose.agreeing_digits(value, 1.0),
-    lambda value: prose.estimate(result(estimate=value)),
+    printing.number,
+    printing.percent,
+    printing.count,
+    printing.months,
+    printing.per_1000,
+    printing.p_value,
+    printing.significant,
+    lambda value: printing.interval((value, value)),
+    lambda value: printing.agreeing_digits(value, 1.0),
+    lambda value: printing.estimate(result(estimate=value)),
 ]
 
 
@@ -121,25 +122,25 @@ def test_what_is_not_a_finite_number_is_an_error(printer, value):
 
 @given(st.integers(-(10**12), 10**12))
 def test_counts_keep_every_digit(value):
-    assert back(prose.count(value)) == value
+    assert back(printing.count(value)) == value
 
 
 def test_a_count_with_decimals_is_an_error():
     with pytest.raises(MetaAnalysisError, match="whole number"):
-        prose.count(3.5)
+        printing.count(3.5)
 
 
 def test_small_counts_are_words_and_take_the_right_noun():
-    assert prose.counted(0, "cohort") == "no cohorts"
-    assert prose.counted(1, "study", "studies") == "one study"
-    assert prose.counted(10, "cohort") == "ten cohorts"
-    assert prose.counted(1297, "patient") == "1,297 patients"
+    assert printing.counted(0, "cohort") == "no cohorts"
+    assert printing.counted(1, "study", "studies") == "one study"
+    assert printing.counted(10, "cohort") == "ten cohorts"
+    assert printing.counted(1297, "patient") == "1,297 patients"
 
 
 @given(finite, finite, st.sampled_from(["percent", "number", "per_1000"]))
 def test_interval_bounds_stay_in_order(a, b, unit):
     lower, upper = sorted((a, b))
-    text = prose.interval((lower, upper), unit=unit)
+    text = printing.interval((lower, upper), unit=unit)
     core = text.removeprefix(f"95{THIN}%{HARD}CI ").removesuffix(f"{THIN}%")
     low, high = core.removesuffix(f" per{HARD}1,000").split(" to ")
     assert back(low) <= back(high)
@@ -147,18 +148,18 @@ def test_interval_bounds_stay_in_order(a, b, unit):
 
 def test_an_interval_upside_down_is_an_error():
     with pytest.raises(MetaAnalysisError, match="lower <= upper"):
-        prose.interval((0.2, 0.1))
+        printing.interval((0.2, 0.1))
 
 
 @pytest.mark.parametrize(("level", "text"), [(0.95, "95"), (0.9, "90"), (0.999, "99.9")])
 def test_levels_print_as_they_are(level, text):
-    assert prose.interval((0.1, 0.2), level).startswith(f"{text}{THIN}%")
+    assert printing.interval((0.1, 0.2), level).startswith(f"{text}{THIN}%")
 
 
 def test_estimates_take_their_unit_from_the_result():
-    assert prose.estimate(result()) == f"6.8{THIN}% (95{THIN}%{HARD}CI 5.8 to 8.0{THIN}%)"
+    assert printing.estimate(result()) == f"6.8{THIN}% (95{THIN}%{HARD}CI 5.8 to 8.0{THIN}%)"
     plain = result(n=None, estimate=-1.234, ci=(-2.0, 0.5))
-    assert prose.estimate(plain) == f"{MINUS}1.23 (95{THIN}%{HARD}CI {MINUS}2.00 to 0.50)"
+    assert printing.estimate(plain) == f"{MINUS}1.23 (95{THIN}%{HARD}CI {MINUS}2.00 to 0.50)"
 
 
 def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
@@ -168,7 +169,7 @@ def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
         asked.update(options)
         return (0.0259, 0.1682)
 
-    text = prose.prediction(result(prediction_interval=predict), level=0.9, method="normal")
+    text = printing.prediction(result(prediction_interval=predict), level=0.9, method="normal")
     assert text == f"90{THIN}%{HARD}prediction interval 2.6 to 16.8{THIN}%"
     assert asked == {"level": 0.9, "method": "normal"}
 
@@ -188,17 +189,17 @@ def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
     ],
 )
 def test_agreeing_digits_count_the_logarithmic_relative_error(ours, published, digits):
-    assert prose.agreeing_digits(ours, published) == digits
+    assert printing.agreeing_digits(ours, published) == digits
 
 
 @given(finite, finite)
 def test_agreeing_digits_stay_between_0_and_10(a, b):
-    assert 0 <= prose.agreeing_digits(a, b) <= 10
+    assert 0 <= printing.agreeing_digits(a, b) <= 10
 
 
 @given(st.floats(1e-300, 1e300), st.integers(1, 12))
 def test_significant_digits_are_as_many_as_asked(value, digits):
-    text = prose.significant(value, digits)
+    text = printing.significant(value, digits)
     mantissa, _, power = text.partition(" × 10")
     power = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
     printed = Decimal(mantissa.replace(",", "")).scaleb(int(power or 0))
@@ -208,17 +209,17 @@ def test_significant_digits_are_as_many_as_asked(value, digits):
 
 
 def test_lists_read_as_a_sentence():
-    assert prose.listing("A") == "A"
-    assert prose.listing(["A", "B"]) == "A and B"
-    assert prose.listing(["A", "B", "C"], "or") == "A, B or C"
+    assert printing.listing("A") == "A"
+    assert printing.listing(["A", "B"]) == "A and B"
+    assert printing.listing(["A", "B", "C"], "or") == "A, B or C"
     with pytest.raises(MetaAnalysisError, match="at least one"):
-        prose.listing([])
+        printing.listing([])
 
 
 def test_shares_name_part_whole_and_percentage():
-    assert prose.share(574, 7604) == f"574 of 7,604 (7.5{THIN}%)"
+    assert printing.share(574, 7604) == f"574 of 7,604 (7.5{THIN}%)"
     with pytest.raises(MetaAnalysisError, match="part <= whole"):
-        prose.share(3, 2)
+        printing.share(3, 2)
 
 
 def test_say_gives_markdown_and_plain_text():
@@ -268,34 +269,34 @@ def test_unknown_boxes_and_empty_lists_are_errors():
     ],
 )
 def test_a_part_of_a_known_number_is_never_no_of_it(part, total, text):
-    assert prose.of_total(part, total) == text
+    assert printing.of_total(part, total) == text
 
 
 @pytest.mark.parametrize("level", ["before 2020", "2020 or later", "above 13.3 months", "no trial"])
 def test_a_group_that_cannot_follow_in_stands_in_quotes(level):
-    assert prose.within(level) == f"in the group “{level}”"
-    assert prose.within("LBCL") == "in LBCL"
+    assert printing.within(level) == f"in the group “{level}”"
+    assert printing.within("LBCL") == "in LBCL"
 
 
 def test_a_ratio_that_prints_as_one_is_no_multiple():
-    assert prose.times(1.004) == "to two decimals the same as"
-    assert prose.times(1.006) == "1.01 times"
-    assert prose.times(0.96, 1) == "to one decimal the same as"
+    assert printing.times(1.004) == "to two decimals the same as"
+    assert printing.times(1.006) == "1.01 times"
+    assert printing.times(0.96, 1) == "to one decimal the same as"
 
 
 def test_rows_left_out_are_counted_with_their_reason():
-    assert prose.left_out(["", "", "median_follow_up_months missing"]) == (
+    assert printing.left_out(["", "", "median_follow_up_months missing"]) == (
         "One study is left out (median follow-up missing)."
     )
-    assert "Two cohorts are" in prose.left_out(["a", "b"], "cohort", "cohorts")
+    assert "Two cohorts are" in printing.left_out(["a", "b"], "cohort", "cohorts")
     with pytest.raises(MetaAnalysisError, match="at least one"):
-        prose.left_out(["", ""])
+        printing.left_out(["", ""])
 
 
 def test_years_of_a_table_carry_no_comma():
     import pandas as pd
 
-    from helpers.tables import table
+    from helpers.views.tables import table
 
     shown = table(pd.DataFrame({"year": [2024], "patients": [2024]}), "Years and patients").text
     assert "2024" in shown

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import helpers
-from helpers import load_cohorts, pool
-from helpers.pooling.references import REFERENCES
+from helpers import load_cohorts, pool, review
+from helpers.engine.literature import REFERENCES
 
 ROOT = Path(__file__).resolve().parents[1]
 BIBLIOGRAPHY = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
@@ -21,8 +23,35 @@ KEYS = dict(
 
 @pytest.mark.parametrize("name", helpers.__all__)
 def test_every_public_name_resolves(name):
-    assert callable(getattr(helpers, name))
+    found = getattr(helpers, name)
+    assert callable(found) or (name in helpers.ROOMS and found.__doc__)
     assert name in dir(helpers)
+
+
+def test_the_door_names_the_home_of_each_function():
+    for package, homes in ((helpers, helpers.HOMES), (review, review.HOMES)):
+        for name, home in homes.items():
+            assert getattr(package, name) is getattr(import_module(home, package.__name__), name), (
+                name
+            )
+        assert sorted({*homes, *package.ROOMS}) == sorted(package.__all__)
+
+
+def test_no_module_is_called_like_a_function_or_class_in_it():
+    for path in sorted((ROOT / "helpers").rglob("*.py")):
+        stem = path.parent.name if path.name == "__init__.py" else path.stem
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert stem not in {getattr(node, "name", "") for node in tree.body}, path
+
+
+def test_chapters_import_from_the_door_alone():
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                found = re.findall(
+                    r"^\s*(?:from|import) (helpers\S*)", "".join(cell["source"]), re.M
+                )
+                assert set(found) <= {"helpers"}, path.name
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -7,14 +7,14 @@ import pytest
 
 from helpers import load_cohorts, load_published
 from helpers.errors import UnsupportedError
-from helpers.printed import prints_as
-from helpers.prose import agreeing_digits
-from helpers.published_comparison import (
+from helpers.printing import agreeing_digits
+from helpers.review.published.comparison import (
     compare_coefficients,
     compare_pooled,
     compare_regressions,
 )
-from helpers.published_models import (
+from helpers.review.published.decimals import prints_as
+from helpers.review.published.models import (
     published_analyses,
     published_fits,
     published_models,

@@ -11,7 +11,7 @@ from scipy import stats
 
 from helpers import load_cohorts, load_published
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.published_tests import (
+from helpers.review.published.tests import (
     CORRELATION,
     EGGER,
     INFERRED,

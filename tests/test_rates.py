@@ -8,7 +8,7 @@ import reference_values as ref
 
 from helpers import load_cohorts, meta_regression, pool, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.rates import person_time, pool_rates, rate_sensitivity, with_person_time
+from helpers.models.rates import person_time, pool_rates, rate_sensitivity, with_person_time
 
 R = ref.load()["incidence_rates"]
 ROWS = np.array(R["rows"]) - 1

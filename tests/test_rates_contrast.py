@@ -8,13 +8,13 @@ from scipy.stats import binomtest
 
 from helpers import load_cohorts, meta_regression
 from helpers.errors import MetaAnalysisError
-from helpers.rates import (
+from helpers.models.rates import with_person_time
+from helpers.review.time_at_risk.contrast import (
     contrast_versions,
     follow_up_exponent,
-    reported_against_crude,
     time_contrast,
-    with_person_time,
 )
+from helpers.review.time_at_risk.paired import reported_against_crude
 
 DATA = load_cohorts()
 LEVELS = ("cilta-cel", "ide-cel")

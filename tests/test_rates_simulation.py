@@ -12,8 +12,13 @@ from scipy import integrate
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.rates import FOLLOW_UP_MEDIANS, FollowUpScenario, simulate_person_time
-from helpers.rates.simulation import _median_where, _reverse_kaplan_meier_median
+from helpers.review.time_at_risk.simulation import (
+    FOLLOW_UP_MEDIANS,
+    FollowUpScenario,
+    _median_where,
+    _reverse_kaplan_meier_median,
+    simulate_person_time,
+)
 
 STILL = FollowUpScenario(
     n=200,
@@ -108,7 +113,7 @@ def test_a_seed_and_chunks_reproduce_the_cohorts(monkeypatch):
     other = simulate_person_time(replicates=50, seed=4)
     assert (first.observed == again.observed).all()
     assert (first.observed != other.observed).any()
-    monkeypatch.setattr("helpers.rates.simulation._BLOCK", 700)
+    monkeypatch.setattr("helpers.review.time_at_risk.simulation._BLOCK", 700)
     chunked = simulate_person_time(replicates=2000, seed=3)
     whole = simulate_person_time(replicates=2000, seed=5)
     gap = abs(chunked.factor - whole.factor)

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from helpers.distributions import expit
+from helpers.engine.distributions import expit
+from helpers.engine.normal.fit import fit_regression
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from helpers.regression import RegressionResult, fit_regression, meta_regression
+from helpers.models.regression import meta_regression
+from helpers.models.regression_result import RegressionResult
 
 
 def table(seed: int = 0, k: int = 30) -> pd.DataFrame:
@@ -411,7 +413,7 @@ def test_a_perfect_fit_is_refused_by_knapp_hartung() -> None:
 
 def test_importing_the_core_loads_neither_pandas_nor_formulaic() -> None:
     code = (
-        "import sys; from helpers.regression.core import fit_regression; "
+        "import sys; from helpers.engine.normal.fit import fit_regression; "
         "fit_regression([0.0, 1, 2], [0.1] * 3, [[1.0]] * 3); "
         "print(sorted({'pandas', 'formulaic', 'matplotlib', 'statsmodels'} & set(sys.modules)))"
     )

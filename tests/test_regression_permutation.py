@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from helpers.engine.aftercare.coefficient_permutation import arrangements, number_of_arrangements
+from helpers.engine.normal.fit import fit_regression
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.regression import RegressionResult, fit_regression, meta_regression
-from helpers.regression.permutation import arrangements, number_of_arrangements
+from helpers.models.regression import meta_regression
+from helpers.models.regression_result import RegressionResult
 
 REFERENCE = Path(__file__).parent / "reference" / "reference_r.json"
 COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
@@ -172,7 +174,7 @@ def test_the_same_seed_gives_the_same_p_values_however_large_the_chunks(
 ) -> None:
     fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
     whole = fit.permutation_test(300, seed=7)
-    monkeypatch.setattr("helpers.regression.permutation._CELLS", 1)
+    monkeypatch.setattr("helpers.engine.aftercare.coefficient_permutation._CELLS", 1)
     parts = fit.permutation_test(300, seed=7)
     np.testing.assert_allclose(whole.statistics, parts.statistics, rtol=1e-9)
     assert whole.to_dict() == parts.to_dict()

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.published_models import FOLLOW_UP_CUT, published_regression
-from helpers.regression import RegressionResult, meta_regression
+from helpers.models.regression import meta_regression
+from helpers.models.regression_result import RegressionResult
+from helpers.review.published.models import FOLLOW_UP_CUT, published_regression
 
 REFERENCE = Path(__file__).parent / "reference" / "reference_r.json"
 

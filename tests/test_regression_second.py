@@ -9,11 +9,12 @@ import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import linalg, optimize, stats
 
-from helpers.distributions import expit
+from helpers.engine.distributions import expit
+from helpers.engine.normal.fit import fit_counts, fit_regression
+from helpers.engine.normal.tau2 import TAU2_METHODS, estimate_tau2
+from helpers.engine.normal.weighted import prepare
 from helpers.errors import MetaAnalysisError
-from helpers.pooling.moments import prepare
-from helpers.pooling.tau2 import TAU2_METHODS, estimate_tau2
-from helpers.regression import fit_counts, fit_regression, meta_regression
+from helpers.models.regression import meta_regression
 
 Array = NDArray[np.float64]
 

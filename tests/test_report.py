@@ -17,25 +17,18 @@ import pandas as pd
 import pytest
 
 import helpers
-from helpers import (
-    bias,
-    load_cohorts,
-    meta_regression,
-    plots,
-    pool,
-    pool_rates,
-    prose,
-    subgroups,
-)
+from helpers import load_cohorts, meta_regression, pool, pool_rates, printing, subgroups
+from helpers.checks import bias
+from helpers.engine.literature import REFERENCES
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, data_folder
-from helpers.pooling.references import REFERENCES
-from helpers.report import ADVICE, report, sentences
-from helpers.report.analysis import Columns, analyse
-from helpers.report.cautions import cautions_of
-from helpers.report.citations import bibliography, citation
-from helpers.report.figures import Words
-from helpers.report.tables import frames, groups_table
+from helpers.reporting import ADVICE, report, sentences
+from helpers.reporting.analysis import Columns, analyse
+from helpers.reporting.cautions import cautions_of
+from helpers.reporting.citations import bibliography, citation
+from helpers.reporting.figures import Words
+from helpers.reporting.tables import frames, groups_table
+from helpers.views import plots
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 FOLLOW_UP = "median_follow_up_months"
@@ -314,7 +307,7 @@ def test_a_covariate_may_have_any_name(any_names):
     for i, (name, fit) in enumerate(any_names.regressions.items(), start=1):
         slopes = fit.coefficients["estimate"].tolist()[1:]
         assert slopes == pytest.approx([expected / i], rel=1e-6), name
-        assert prose.number(expected / i, 3) in sentences.regression(any_names, name)
+        assert printing.number(expected / i, 3) in sentences.regression(any_names, name)
         studies = fit.studies.reset_index()
         assert len(studies) == ROWS
     table = frames(any_names)["meta_regression"]
@@ -327,7 +320,7 @@ def test_the_picture_of_a_covariate_shows_its_values_whatever_its_name(name, any
     picture = plots.show(plots.bubble(fit), "bubble")
     values = np.multiply(SQUARES, READABLE.index(name) + 1)
     shown = re.findall(r">([\d,.]+)</td>", picture.table.body)
-    assert {prose.number(value, 1) for value in values} <= set(shown)
+    assert {printing.number(value, 1) for value in values} <= set(shown)
 
 
 def test_a_name_that_no_table_may_have_is_refused():

@@ -2,8 +2,7 @@ import pandas as pd
 import pytest
 
 from helpers import load_published
-from helpers.published_models import published_regression
-from helpers.reproduction import (
+from helpers.review.published import (
     STATUSES,
     VERDICTS,
     UnexplainedError,
@@ -12,8 +11,9 @@ from helpers.reproduction import (
     compare,
     reproduction,
 )
-from helpers.reproduction.reasons import monte_carlo_reason, stopped_fit
-from helpers.reproduction.report import SOURCES
+from helpers.review.published.models import published_regression
+from helpers.review.published.numbers import SOURCES
+from helpers.review.published.reasons import monte_carlo_reason, stopped_fit
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from helpers import load_cohorts, pool, pool_effects, subgroups
+from helpers.engine.aftercare import baujat, gosh, influence, leave_one_out
+from helpers.engine.aftercare.refit import Refitter
+from helpers.engine.aftercare.resampled import bootstrap
+from helpers.engine.aftercare.sign_flips import permutation_test
 from helpers.errors import UnsupportedError
-from helpers.influence import baujat, gosh, influence, leave_one_out
-from helpers.influence.refit import Refitter
-from helpers.pooling import PoolResult
-from helpers.resampling import bootstrap, permutation_test
+from helpers.models.result import PoolResult
 
 COUNTS: dict[str, Any] = {"events": [3, 8, 6, 9, 4, 7], "n": [40, 60, 90, 70, 50, 70]}
 

@@ -11,18 +11,18 @@ import pytest
 from reference_values import counts
 from scipy import stats
 
-from helpers.distributions import expit
+from helpers.engine.aftercare import leave_one_out
+from helpers.engine.aftercare.refit import Refitter
+from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
+from helpers.engine.aftercare.sign_flips import _score_statistics, _signs, permutation_test
+from helpers.engine.counts.kernel import gauss_hermite, study_terms
+from helpers.engine.counts.studies import prepare as prepare_counts
+from helpers.engine.distributions import expit
+from helpers.engine.normal.tau2 import estimate_tau2
+from helpers.engine.normal.weighted import prepare
 from helpers.errors import UnsupportedError
-from helpers.influence import leave_one_out
-from helpers.influence.refit import Refitter
-from helpers.pooling import PoolResult, pool, pool_effects
-from helpers.pooling.glmm_counts import prepare as prepare_counts
-from helpers.pooling.glmm_kernel import gauss_hermite, study_terms
-from helpers.pooling.moments import prepare
-from helpers.pooling.tau2 import estimate_tau2
-from helpers.resampling import bootstrap, permutation_test
-from helpers.resampling.bootstrap import BOOTSTRAP_METHODS, _draw
-from helpers.resampling.sign_flips import _score_statistics, _signs
+from helpers.models.pooling import pool, pool_effects
+from helpers.models.result import PoolResult
 
 MODELS: dict[str, dict[str, Any]] = {
     "REML": {"model": "random", "ci_method": "wald"},

@@ -12,9 +12,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers import bias, load_causes, load_cohorts, load_sources, pool
-from helpers.published_models import published_permutation
-from helpers.reproduction import reproduction
+from helpers import load_causes, load_cohorts, load_sources, pool
+from helpers.checks import bias
+from helpers.review.published import reproduction
+from helpers.review.published.models import published_permutation
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}

@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers import load_cohorts, shared_results
-from helpers.corrections import effects
-from helpers.moderators import subgroup_rows
-from helpers.multiverse.claims import claims_frame
-from helpers.reproduction import claims, reproduction
-from helpers.shared_results import shared_in_a_build
+from helpers import load_cohorts
+from helpers.review import corrected_results as effects
+from helpers.review import shared_results
+from helpers.review.claim_analyses import multiverse_frame
+from helpers.review.moderators import subgroup_rows
+from helpers.review.published import claims, reproduction
+from helpers.review.shared_results import shared_in_a_build
 
 ROOT = Path(__file__).resolve().parents[1]
 CALLS = []
@@ -87,7 +88,7 @@ def test_an_error_is_not_kept(build):
 def test_processes_that_ask_at_once_compute_once(build):
     code = (
         "import time\n"
-        "from helpers.shared_results import shared_in_a_build\n"
+        "from helpers.review.shared_results import shared_in_a_build\n"
         "@shared_in_a_build\n"
         "def slow():\n"
         "    open('called', 'a').write('x'); time.sleep(1); return 7\n"
@@ -105,7 +106,7 @@ def test_processes_that_ask_at_once_compute_once(build):
 
 
 @pytest.mark.parametrize(
-    "function", [effects._of_the_review, reproduction, claims, claims_frame, subgroup_rows]
+    "function", [effects._of_the_review, reproduction, claims, multiverse_frame, subgroup_rows]
 )
 def test_the_dear_results_of_the_review_are_shared(function):
     inner = getattr(function, "__wrapped__", None)
@@ -118,6 +119,6 @@ def test_a_table_that_a_reader_changed_is_analysed_itself(build):
     most = cohorts["nonrelapse_deaths"].where(cohorts["product"] == "cilta-cel").idxmax()
     fewer = cohorts.copy()
     fewer.loc[most, "nonrelapse_deaths"] -= 1
-    shared = [claims_frame(table, ["cilta-ide"]) for table in (cohorts, fewer, cohorts)]
+    shared = [multiverse_frame(table, ["cilta-ide"]) for table in (cohorts, fewer, cohorts)]
     pd.testing.assert_frame_equal(shared[0], shared[2], check_exact=True)
     assert not shared[0].equals(shared[1])

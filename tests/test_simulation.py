@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from helpers.distributions import expit
+from helpers.checks.simulation import Scenario, beta_shapes, combine, coverage, simulate
+from helpers.engine.distributions import expit
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.simulation import Scenario, beta_shapes, combine, coverage, simulate
 
 
 def number(result, **where):

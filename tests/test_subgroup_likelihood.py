@@ -12,13 +12,13 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.normal.inverse_variance import fit_inverse_variance
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from helpers.pooling import pool
-from helpers.pooling.glmm import fit_glmm
-from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.subgroup_glmm import JointGroupResult
-from helpers.subgroup_likelihood import likelihood_ratio_test
-from helpers.subgroups import SubgroupResult, subgroups
+from helpers.models.pooling import pool
+from helpers.models.subgroup_analysis import SubgroupResult, subgroups
+from helpers.models.subgroup_counts import JointGroupResult
+from helpers.models.subgroup_likelihood import likelihood_ratio_test
 
 OWN = ("entity", "product", "setting", "line", "inclusion")
 X = np.array([0, 3, 8, 12, 2, 9, 21, 4, 15, 30], dtype=float)

@@ -10,12 +10,13 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from helpers import load_cohorts, plots, prose
+from helpers import load_cohorts, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.plots.picture import note_of
-from helpers.pooling import pool, pool_effects
-from helpers.subgroup_words import between_line, between_verdict
-from helpers.subgroups import SubgroupResult, subgroups
+from helpers.models.pooling import pool, pool_effects
+from helpers.models.subgroup_analysis import SubgroupResult, subgroups
+from helpers.views import plots
+from helpers.views.plots.picture import note_of
+from helpers.views.subgroup_sentences import between_line, between_verdict
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
@@ -140,7 +141,7 @@ def test_the_test_with_one_variance_is_that_of_a_joint_fit() -> None:
     assert result.with_tau2("common").summary_frame().equals(common.summary_frame())
     assert common.with_tau2("separate").test == result.test
     line = between_line(result)
-    own = prose.p_value(result.calibrated_test().p)
+    own = printing.p_value(result.calibrated_test().p)
     for words in ("p\xa0=\xa00.026", f"calibrated {own}", "for all groups p\xa0=\xa00.15"):
         assert words in line
     with pytest.raises(UnsupportedError, match="draws=0"):

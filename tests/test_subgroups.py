@@ -12,7 +12,7 @@ import pytest
 import reference_values as ref
 
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.subgroups import SubgroupResult, subgroups
+from helpers.models.subgroup_analysis import SubgroupResult, subgroups
 
 OWN = ("entity", "product", "setting", "line", "inclusion")
 
@@ -192,7 +192,7 @@ def test_a_study_without_a_group_stays_visible_with_the_reason() -> None:
 
 
 def test_groups_of_the_test_are_the_fits_of_their_studies_alone() -> None:
-    from helpers.pooling import pool
+    from helpers.models.pooling import pool
 
     data = table().loc[lambda d: d["entity"] == "x"]
     alone = pool(data, events="deaths", n="patients", study="cohort", model="glmm")
@@ -233,7 +233,7 @@ def test_impossible_comparisons_are_refused() -> None:
 
 def test_function_and_module_of_one_name_can_be_called_alike() -> None:
     """After this import the package's attribute is the module, which is callable."""
-    import helpers.subgroups as module
+    import helpers.models.subgroup_analysis as module
     from helpers import subgroups as public
 
     given = {"events": [1, 2], "n": [9, 9], "by": ["a", "b"]}
@@ -248,7 +248,7 @@ def test_the_function_is_found_in_the_package_if_nothing_was_imported_before() -
         "from helpers import subgroups\n"
         "print(subgroups(events=[1, 2], n=[9, 9], by=['a', 'b']).test.df)\n"
         "import helpers\n"
-        "print(helpers.subgroups(events=[1, 2], n=[9, 9], by=['a', 'b']).test.df)\n"
+        "print(helpers.models.subgroup_analysis(events=[1, 2], n=[9, 9], by=['a', 'b']).test.df)\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True

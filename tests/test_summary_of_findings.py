@@ -3,11 +3,10 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import expit
 
-from helpers import load_cohorts, pool, prose
-from helpers.causes import cause_rates
-from helpers.pooling.intervals import Interval
-from helpers.published_models import published_fits
-from helpers.summary_of_findings import (
+from helpers import load_cohorts, pool, printing
+from helpers.engine.normal.intervals import Interval
+from helpers.review.causes import cause_rates
+from helpers.review.findings import (
     DOMAINS,
     LEVELS,
     RULES,
@@ -21,6 +20,7 @@ from helpers.summary_of_findings import (
     new_cohort_words,
     summary_of_findings,
 )
+from helpers.review.published.models import published_fits
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_one_cohort_is_not_called_cohorts():
 
 def test_tables_say_it_in_whole_patients(found):
     frame = findings_frame(found)
-    assert frame["per_1000"].iloc[0] == prose.number(1000 * found[0].estimate, 0)
+    assert frame["per_1000"].iloc[0] == printing.number(1000 * found[0].estimate, 0)
     assert frame["certainty"].tolist() == [row.certainty for row in found]
     reasons = judgements_frame(found)
     assert list(reasons.columns) == ["finding", *DOMAINS]

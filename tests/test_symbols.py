@@ -9,10 +9,10 @@ from pathlib import Path
 
 import nbformat
 
-from helpers.bayes import Posterior
-from helpers.menu import find_object
-from helpers.pooling import PoolResult
-from helpers.regression import RegressionResult
+from helpers.models.bayes import Posterior
+from helpers.models.regression_result import RegressionResult
+from helpers.models.result import PoolResult
+from helpers.reference.names import find_object
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 PAGE = (BOOK / "symbols.md").read_text(encoding="utf-8")

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import load_cohorts, pool, prose, subgroups, tables
+from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.views import tables
 
 
 class Cells(HTMLParser):
@@ -155,8 +156,8 @@ def test_the_cohort_table_holds_every_cohort_and_its_totals():
     body = [row for row in cells.rows[1:] if len(row) > 1]
     assert [row[0] for row in body] == list(cohorts["cohort"])
     at = cells.rows[0].index("Patients")
-    assert [row[at] for row in body] == [prose.count(n) for n in cohorts["patients"]]
-    assert prose.count(cohorts["patients"].sum()) in made.caption
+    assert [row[at] for row in body] == [printing.count(n) for n in cohorts["patients"]]
+    assert printing.count(cohorts["patients"].sum()) in made.caption
 
 
 def test_the_pooled_table_equals_the_results(fits):
@@ -167,14 +168,14 @@ def test_the_pooled_table_equals_the_results(fits):
         assert rows[label][:6] == [
             label,
             str(fit.k),
-            prose.count(fit.events),
-            prose.count(fit.n),
-            prose.number(100 * fit.estimate, 1),
-            prose.between(100 * low, 100 * high),
+            printing.count(fit.events),
+            printing.count(fit.n),
+            printing.number(100 * fit.estimate, 1),
+            printing.between(100 * low, 100 * high),
         ]
         assert rows[label][-2:] == [
-            prose.number(fit.tau2, 3),
-            prose.number(fit.heterogeneity.I2, 1),
+            printing.number(fit.tau2, 3),
+            printing.number(fit.heterogeneity.I2, 1),
         ]
     assert str(fits.overall.methods()) in " ".join(" ".join(row) for row in cells.rows)
 

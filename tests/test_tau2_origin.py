@@ -15,8 +15,8 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import chi2, norm
 
 from helpers import pool, pool_effects, subgroups
+from helpers.engine.aftercare.refit import Refitter
 from helpers.errors import UnsupportedError
-from helpers.influence.refit import Refitter
 
 X = np.array([3, 12, 16, 2, 9, 30, 11])
 N = np.array([40, 60, 50, 90, 70, 95, 80])

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from helpers import load_cohorts
-from helpers.bias import simulate_null
-from helpers.effects import get_measure
+from helpers.checks.bias import simulate_null
+from helpers.engine.effects import get_measure
 from helpers.errors import UnsupportedError
 from helpers.teaching import labs
 

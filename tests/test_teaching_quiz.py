@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from bs4 import BeautifulSoup
 
-from helpers import pool, prose
+from helpers import pool, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.teaching import CHAPTERS, question, quiz, self_check, which
 from helpers.teaching import facts as shared
-from helpers.teaching.quiz import Option, Question
+from helpers.teaching.questions import Option, Question
 
 ASKED = question(
     "Is 5 < 7 & so on?",
@@ -119,7 +119,7 @@ def test_answers_follow_the_data(monkeypatch):
     try:
         after = [one.right.text for one in self_check("pooling").questions]
         fit = pool(doubled, **shared.COLUMNS, model="glmm")
-        assert after[0] == prose.percent_range(fit.prediction_interval())
+        assert after[0] == printing.percent_range(fit.prediction_interval())
         assert after[0] != before[0]
     finally:
         shared.fit.cache_clear()

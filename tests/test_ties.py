@@ -102,8 +102,8 @@ def noisy(result, seed):
 
 
 def test_a_specification_curve_is_the_same_on_every_processor():
-    from helpers.interactive import curve
-    from helpers.multiverse.claims import claim_multiverse
+    from helpers.review.claim_analyses import claim_multiverse
+    from helpers.views.interactive import curve
 
     result = claim_multiverse(load_cohorts(), "cilta-ide")
     drawn = {

@@ -37,17 +37,20 @@ SECONDS = 120
 
 # modules of the book that the page calls, and what they import
 OURS = (
-    "__init__.py",
-    "arguments.py",
-    "distributions.py",
-    "distributions_pure.py",
-    "effects.py",
-    "errors.py",
-    "proportion_intervals.py",
-    "prose.py",
+    "*.py",
     "evidence/*.py",
-    "in_browser/*.py",
-    "pooling/*.py",
+    "engine/*.py",
+    "engine/counts/*.py",
+    "engine/normal/*.py",
+    "models/__init__.py",
+    "models/cautions.py",
+    "models/display.py",
+    "models/methods.py",
+    "models/pooling.py",
+    "models/population.py",
+    "models/result.py",
+    "models/shrinkage.py",
+    "reporting/in_browser/*.py",
 )
 # choices of the form in words; the page offers the engine's own default first
 CHOICES = {
@@ -364,14 +367,14 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
 
 
 def form() -> str:
-    """Give the form of the page, with the defaults of ``helpers/pooling/options.py`` first.
+    """Give the form of the page, with the defaults of ``helpers/engine/options.py`` first.
 
     Raises
     ------
     ValueError
         The form has no words for a default, or a choice is not in its place.
     """
-    from helpers.pooling import options
+    from helpers.engine import options
 
     defaults = {
         "model": options.default_model(options.MEASURE),
@@ -415,7 +418,7 @@ def setup(app: Any) -> dict[str, bool]:
         """The form of the page, made when the book is built."""
 
         def run(self) -> list[nodes.Node]:
-            from helpers.pooling import options
+            from helpers.engine import options
 
             for file in (PAGE / "form.html", __file__, options.__file__):
                 self.state.document.settings.record_dependencies.add(str(file))

@@ -26,7 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from warm_kernels import AT_IMPORT, WarmKernels
 
-from helpers import shared_results
+from helpers.review import shared_results
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"

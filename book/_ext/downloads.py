@@ -8,7 +8,7 @@ from typing import Any
 
 from chapters import CACHE, dependency_hash
 
-from helpers.reproduction import reproduction
+from helpers.review.published import reproduction
 
 
 def reproduction_csv() -> Path:

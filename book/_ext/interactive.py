@@ -1,6 +1,6 @@
 """Sphinx extension: the script of interactive pictures, on the pages that have one.
 
-The files come from ``helpers/interactive/assets`` and lie in ``interactive/`` of the site, outside
+The files come from ``helpers/views/interactive/assets`` and lie in ``interactive/`` of the site, outside
 ``_static``, whose scripts Jupyter Book adds to every page.
 """
 
@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from helpers.interactive.element import ASSETS, KINDS
+from helpers.views.interactive.element import ASSETS, KINDS
 
 FOLDER = "interactive"
 STYLE = "interactive.css"

@@ -33,7 +33,7 @@ LATE = (
     "scipy.special",
     "formulaic",
     "helpers",
-    "helpers.plots",
+    "helpers.views.plots",
 )
 #: Variables that libraries read when they are imported: the same for every kernel, warm or cold.
 AT_IMPORT = {

@@ -5,10 +5,12 @@ numbers; nothing is guessed and nothing is repaired. The book's tables are descr
 ``data/datapackage.json``, a reader's own by the arguments of :func:`read_cohorts`.
 """
 
-from helpers.evidence.package import codebook, data_folder
-from helpers.evidence.problems import EvidenceError, Problem
-from helpers.evidence.reader import read_cohorts
-from helpers.evidence.tables import (
+from .corrections import apply_corrections
+from .package import codebook, data_folder
+from .problems import EvidenceError, Problem
+from .reader import read_cohorts
+from .tables import (
+    is_published,
     load_audit,
     load_causes,
     load_cohorts,
@@ -18,12 +20,17 @@ from helpers.evidence.tables import (
     load_related_reviews,
     load_sources,
 )
+from .trail import audit_trail, checked_against_sources
 
 __all__ = [
     "EvidenceError",
     "Problem",
+    "apply_corrections",
+    "audit_trail",
+    "checked_against_sources",
     "codebook",
     "data_folder",
+    "is_published",
     "load_audit",
     "load_causes",
     "load_cohorts",

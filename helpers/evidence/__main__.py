@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from helpers.evidence.package import refresh
+from .package import refresh
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from helpers.evidence.grid import Grid, printable, unreadable
-from helpers.evidence.problems import EvidenceError, Problem
+from .grid import Grid, printable, unreadable
+from .problems import EvidenceError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,7 +228,7 @@ def check(
     """
     import pandas as pd
 
-    from helpers.evidence.schemas import failures
+    from .schemas import failures
 
     problems = list(grid.problems) + _header_problems(grid, columns, strict)
     present = [column for column in columns if column.name in grid.header]

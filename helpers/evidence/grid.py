@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
-from helpers.evidence.problems import EvidenceError, Problem
+from .problems import EvidenceError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

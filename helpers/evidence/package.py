@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.evidence.columns import Column
-from helpers.evidence.problems import EvidenceError, Problem
+from .columns import Column
+from .problems import EvidenceError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helpers.errors import MetaAnalysisError
-from helpers.evidence.columns import _UTF8, Column, _header_problems, _read_cell
-from helpers.evidence.grid import Grid, Source, printable, read_grid, unreadable
-from helpers.evidence.problems import EvidenceError, Problem
+from ..errors import MetaAnalysisError
+from .columns import _UTF8, Column, _header_problems, _read_cell
+from .grid import Grid, Source, printable, read_grid, unreadable
+from .problems import EvidenceError, Problem
 
 __all__ = ["Counts", "read_counts"]
 
@@ -48,7 +48,7 @@ def read_counts(
     source : str, path, bytes or file-like
         A CSV file, its content as bytes, or an open file.
     study, events, n : str
-        Columns, as in `helpers.evidence.read_cohorts`.
+        Columns, as in `helpers.read_cohorts`.
     file : str, optional
         Name for messages.
 
@@ -59,7 +59,7 @@ def read_counts(
     Raises
     ------
     EvidenceError
-        With every bad cell at once, in the words of `helpers.evidence.read_cohorts`.
+        With every bad cell at once, in the words of `helpers.read_cohorts`.
     MetaAnalysisError
         If one column is given two roles.
 

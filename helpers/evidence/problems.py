@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
-from helpers.errors import MetaAnalysisError
+from ..errors import MetaAnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from helpers.errors import MetaAnalysisError
-from helpers.evidence.columns import Column, Rule, check, infer
-from helpers.evidence.grid import Source, is_frame, read_grid
+from ..errors import MetaAnalysisError
+from .columns import Column, Rule, check, infer
+from .grid import Source, is_frame, read_grid
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
 
-    from helpers.evidence.columns import Column, Rule
+    from .columns import Column, Rule
 
 __all__ = ["failures", "frame_schema"]
 

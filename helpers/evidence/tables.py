@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from helpers.evidence.columns import Rule, check
-from helpers.evidence.grid import read_grid
-from helpers.evidence.package import columns_of, data_folder, resource
-from helpers.evidence.problems import EvidenceError, Problem
+from .columns import Rule, check
+from .grid import read_grid
+from .package import columns_of, data_folder, resource
+from .problems import EvidenceError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -295,7 +295,7 @@ def load_corrections() -> pd.DataFrame:
 
     Notes
     -----
-    Source: derived from the findings of :func:`load_audit`; ``helpers.corrections`` applies them.
+    Source: derived from the findings of :func:`load_audit`; ``helpers.evidence.corrections`` applies them.
     :func:`load_cohorts` always gives the review's own values.
 
     Examples

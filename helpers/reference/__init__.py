@@ -7,18 +7,15 @@ what the docstring says, so that no page shows an output that the code no longer
 
 from __future__ import annotations
 
-from helpers.reference.codebooks import codebook_views
-from helpers.reference.docstrings import Docstring, parse_docstring
-from helpers.reference.examples import ExampleError, Step, run_examples
-from helpers.reference.migration import (
-    Migration,
-    MigrationStep,
-    MigrationValue,
-    read_migration,
-)
-from helpers.reference.pages import room_index, room_page
-from helpers.reference.rooms import ROOMS, Entry, Room, entries, rooms
-from helpers.reference.status import build_status, count_tests
+from .codebooks import codebook_views
+from .contents import ROOMS, Entry, Room, entries, rooms
+from .docstrings import Docstring, parse_docstring
+from .examples import ExampleError, Step, run_examples
+from .guide import read_guide
+from .menu import read_conventions, read_menu
+from .migration import Migration, MigrationStep, MigrationValue, read_migration
+from .pages import room_index, room_page
+from .status import build_status, count_tests
 
 __all__ = [
     "ROOMS",
@@ -35,6 +32,9 @@ __all__ = [
     "count_tests",
     "entries",
     "parse_docstring",
+    "read_conventions",
+    "read_guide",
+    "read_menu",
     "read_migration",
     "room_index",
     "room_page",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helpers.evidence import codebook
-from helpers.evidence.package import described
-from helpers.prose import Sentence
-from helpers.tables import Table, table
+from ..evidence import codebook
+from ..evidence.package import described
+from ..views.prose import Sentence
+from ..views.tables import Table, table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import MetaAnalysisError
-from helpers.reference.docstrings import parse_docstring
+from ..errors import MetaAnalysisError
+from .docstrings import parse_docstring
 
 __all__ = ["ExampleError", "Step", "run_examples"]
 
@@ -84,7 +84,7 @@ def run_examples(found: Any, name: str = "") -> tuple[Step, ...]:
 
     Examples
     --------
-    >>> from helpers.prose import word
+    >>> from helpers.printing import word
     >>> run_examples(word)[0].code
     'word(7), word(52)'
     """

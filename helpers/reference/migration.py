@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers import prose
-from helpers.errors import MetaAnalysisError
-from helpers.prose import Sentence
+from .. import printing
+from ..errors import MetaAnalysisError
+from ..views.prose import Sentence
 
 __all__ = ["Migration", "MigrationStep", "MigrationValue", "read_migration"]
 
@@ -46,7 +46,7 @@ class MigrationValue:
     @property
     def agree(self) -> int:
         """Significant digits in which the two agree."""
-        return prose.agreeing_digits(self.ours, self.r)
+        return printing.agreeing_digits(self.ours, self.r)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class MigrationStep:
     def show(self) -> Sentence:
         """Both calls side by side, and their numbers below."""
         rows = "\n".join(
-            f"| {value.name} | {prose.significant(value.r, 8)} | "
-            f"{prose.significant(value.ours, 8)} | {prose.digits_text(value.agree)} |"
+            f"| {value.name} | {printing.significant(value.r, 8)} | "
+            f"{printing.significant(value.ours, 8)} | {printing.digits_text(value.agree)} |"
             for value in self.values
         )
         note = f"\n\n{self.note}" if self.note else ""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import helpers
-from helpers.prose import Sentence
-from helpers.reference.docstrings import Docstring, markdown, parse_docstring
-from helpers.reference.examples import Step, run_examples
-from helpers.reference.rooms import Entry, Room, entries, rooms
+
+from ..views.prose import Sentence
+from .contents import Entry, Room, entries, rooms
+from .docstrings import Docstring, markdown, parse_docstring
+from .examples import Step, run_examples
 
 __all__ = ["room_index", "room_page"]
 

@@ -14,10 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from helpers import prose
-from helpers.errors import MetaAnalysisError
-from helpers.evidence.package import described
-from helpers.prose import Sentence
+from .. import printing
+from ..errors import MetaAnalysisError
+from ..evidence.package import described
+from ..views.prose import Sentence
 
 __all__ = ["PACKAGES", "build_status", "count_tests", "hash_of", "installed"]
 
@@ -161,11 +161,11 @@ def build_status(root: Path, date: str) -> Sentence:
                 "## Packages\n\n" + _packages((root / "requirements.txt").read_text("utf-8")),
                 "## Data\n\n" + _data(root),
                 "## Checks\n\n"
-                f"{prose.count(tests['functions'])} test functions in "
-                f"{prose.count(tests['files'])} files and "
-                f"{prose.count(tests['examples'])} docstrings with examples are run by `make test`."
+                f"{printing.count(tests['functions'])} test functions in "
+                f"{printing.count(tests['files'])} files and "
+                f"{printing.count(tests['examples'])} docstrings with examples are run by `make test`."
                 " The values of R they compare with come from "
-                f"{prose.listing(f'{name} {version}' for name, version in r.items())}.",
+                f"{printing.listing(f'{name} {version}' for name, version in r.items())}.",
             ]
         )
     )
@@ -186,7 +186,7 @@ def _data(root: Path) -> str:
         found = hashlib.sha256(content).hexdigest()
         _check(table, found)
         lines = content.count(b"\n") - 1
-        rows.append(f"| `{table['path']}` | {prose.count(lines)} | `{found[:_SHORT]}`… |")
+        rows.append(f"| `{table['path']}` | {printing.count(lines)} | `{found[:_SHORT]}`… |")
     head = ["| File | Lines below the heading | SHA-256 |", "|---|---:|---|"]
     return "\n".join([*head, *rows]) + (
         "\n\nEach file is the one that `data/datapackage.json` describes, hash by hash."

@@ -16,12 +16,13 @@ call                      what it is for
 
 from __future__ import annotations
 
-from helpers.teaching.goals import LEVELS, Goals, exercises, read_goals
-from helpers.teaching.plans import Plans, read_plans
-from helpers.teaching.planted import planted_file, planted_key, verdict
-from helpers.teaching.quiz import Option, Question, Quiz, question, quiz, which
-from helpers.teaching.scheme import Scheme, read_scheme
-from helpers.teaching.self_check import CHAPTERS, self_check
+from . import labs
+from .checks import CHAPTERS, self_check
+from .goals import LEVELS, Goals, exercises, read_goals
+from .plans import Plans, read_plans
+from .planted import planted_file, planted_key, planted_table, verdict, without_found_errors
+from .questions import Option, Question, Quiz, question, quiz, which
+from .scheme import Scheme, read_scheme
 
 __all__ = [
     "CHAPTERS",
@@ -33,8 +34,10 @@ __all__ = [
     "Quiz",
     "Scheme",
     "exercises",
+    "labs",
     "planted_file",
     "planted_key",
+    "planted_table",
     "question",
     "quiz",
     "read_goals",
@@ -43,4 +46,5 @@ __all__ = [
     "self_check",
     "verdict",
     "which",
+    "without_found_errors",
 ]

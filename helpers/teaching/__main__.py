@@ -1,6 +1,6 @@
 """Write the table with planted errors: ``python -m helpers.teaching``."""
 
-from helpers.teaching.planted import planted_file, planted_table
+from .planted import planted_file, planted_table
 
 if __name__ == "__main__":
     planted_file().write_text(planted_table(), encoding="utf-8")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-    from helpers.pooling import PoolResult
-    from helpers.subgroups import SubgroupResult
+    from ..models.result import PoolResult
+    from ..models.subgroup_analysis import SubgroupResult
 
 __all__ = ["COLUMNS", "cohorts", "fit", "groups"]
 
@@ -18,7 +18,7 @@ COLUMNS: dict[str, Any] = {"events": "nonrelapse_deaths", "n": "patients", "stud
 
 @cache
 def _cohorts() -> pd.DataFrame:
-    from helpers.evidence import load_cohorts
+    from ..evidence import load_cohorts
 
     return load_cohorts()
 
@@ -31,7 +31,7 @@ def cohorts() -> pd.DataFrame:
 @cache
 def fit(model: str = "glmm", **options: Any) -> PoolResult:
     """All cohorts, pooled; as the review did where the options leave it."""
-    from helpers.published_models import published_fits
+    from ..review.published.models import published_fits
 
     return published_fits("all cohorts", _cohorts(), model=model, **options)["all"]
 
@@ -41,8 +41,8 @@ def groups(
     by: str = "entity", disease: str = "", tau2: Literal["separate", "common"] = "separate"
 ) -> SubgroupResult:
     """Subgroups of all cohorts or of one disease, by the binomial model."""
-    from helpers.published_models import PUBLISHED_POOLING
-    from helpers.subgroups import subgroups
+    from ..models.subgroup_analysis import subgroups
+    from ..review.published.models import PUBLISHED_POOLING
 
     data = _cohorts()
     chosen = data[data["entity"] == disease] if disease else data

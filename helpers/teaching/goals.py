@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.errors import MetaAnalysisError
+from ..errors import MetaAnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from helpers.prose import Sentence
+    from ..views.prose import Sentence
 
 __all__ = ["LEVELS", "VERBS", "Chapter", "Goals", "exercises", "read_goals"]
 
@@ -93,7 +93,7 @@ class Goals:
 
     def table(self) -> Sentence:
         """Show the goals: one row per chapter, one column per level."""
-        from helpers.prose import say
+        from ..views.prose import say
 
         rows = ["\n  - ".join(["* - Chapter", *(level.capitalize() for level in LEVELS)])]
         for c in self:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.arguments import LEVEL
-from helpers.batch_intervals import mu_limits, symmetric_limits
-from helpers.bias.null import simulate_null
-from helpers.distributions import logit
-from helpers.effects import get_measure
-from helpers.errors import UnsupportedError
-from helpers.pooling.inverse_variance import fit_inverse_variance
-from helpers.pooling.prediction import prediction_limits
-from helpers.simulation.truth import Scenario, simulate
+from ..arguments import LEVEL
+from ..checks.bias.null import simulate_null
+from ..checks.simulation.truth import Scenario, simulate
+from ..engine.distributions import logit
+from ..engine.effects import get_measure
+from ..engine.normal.batch_intervals import mu_limits, symmetric_limits
+from ..engine.normal.inverse_variance import fit_inverse_variance
+from ..engine.normal.prediction import prediction_limits
+from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,7 +302,7 @@ def coverage_lab(
     >>> bool(found["logits, Wald"] <= found["binomial GLMM, t"])
     True
     """
-    from helpers.pooling.glmm import fit_glmm
+    from ..engine.counts.fit import fit_glmm
 
     _checked(replicates)
     drawn, rows = tuple(int(n) for n in sizes), []

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.errors import MetaAnalysisError
+from ..errors import MetaAnalysisError
 
 if TYPE_CHECKING:
-    from helpers.prose import Sentence
+    from ..views.prose import Sentence
 
 __all__ = ["Misconception", "Plan", "Plans", "Step", "clock", "read_plans"]
 
@@ -118,7 +118,7 @@ class Plans:
 
 
 def _listed(caption: str, rows: Iterable[tuple[str, ...]], widths: str) -> Sentence:
-    from helpers.prose import say
+    from ..views.prose import say
 
     body = "\n".join("* - " + "\n  - ".join(row) for row in rows)
     return say(f":::{{list-table}} {caption}\n:header-rows: 1\n:widths: {widths}\n\n{body}\n:::")

@@ -11,7 +11,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.errors import MetaAnalysisError
+from ..errors import MetaAnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def planted_file() -> Path:
     >>> planted_file().name
     'planted_errors.csv'
     """
-    from helpers.evidence import data_folder
+    from ..evidence import data_folder
 
     return data_folder() / "teaching" / "planted_errors.csv"
 
@@ -90,7 +90,7 @@ def planted_table(errors: pd.DataFrame | None = None) -> str:
     MetaAnalysisError
         The key names a cohort that is not in the table, or an original that is not its value.
     """
-    from helpers.evidence import data_folder
+    from ..evidence import data_folder
 
     key = planted_key() if errors is None else errors
     source = (data_folder() / "cohorts.csv").read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ def verdict() -> pd.DataFrame:
     >>> bool((found["found"] == (found["loader"] == "finds")).all())
     True
     """
-    from helpers.evidence import EvidenceError, read_cohorts
+    from ..evidence import EvidenceError, read_cohorts
 
     named: dict[tuple[int | None, str], str] = {}
     try:
@@ -176,7 +176,7 @@ def without_found_errors() -> pd.DataFrame:
     >>> "Dores et al. 2021" in set(without_found_errors()["study"])
     True
     """
-    from helpers.evidence import read_cohorts
+    from ..evidence import read_cohorts
 
     key = planted_key()
     silent = key[key["loader"] == _CANNOT]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from helpers import prose, ties
-from helpers.teaching.facts import COLUMNS, cohorts, fit, groups
-from helpers.teaching.quiz import Question, question, which
+from .. import printing, ties
+from .facts import COLUMNS, cohorts, fit, groups
+from .questions import Question, question, which
 
 __all__ = [
     "bayes",
@@ -29,7 +29,9 @@ def subgroups() -> tuple[Question, ...]:
     products = groups("product").calibrated_test()
     p = {tau2: groups("entity", tau2=tau2).test.p for tau2 in ("separate", "common")}
     below = {tau2: value < ALPHA for tau2, value in p.items()}
-    both = f"{prose.p_value(p['separate'])} with separate, {prose.p_value(p['common'])} with one"
+    both = (
+        f"{printing.p_value(p['separate'])} with separate, {printing.p_value(p['common'])} with one"
+    )
     steady = (
         "No: both ways fall on the same side of 0.05",
         f"The test between the diseases gives {both} variance.",
@@ -43,7 +45,7 @@ def subgroups() -> tuple[Question, ...]:
         which(
             "In which disease is pooled nonrelapse mortality highest?",
             {name: part.estimate for name, part in found.groups.items()},
-            lambda name, value: f"{name}: {prose.estimate(found.groups[name])}.",
+            lambda name, value: f"{name}: {printing.estimate(found.groups[name])}.",
         ),
         question(
             "Does the difference between diseases depend on whether each has its own variance "
@@ -55,7 +57,7 @@ def subgroups() -> tuple[Question, ...]:
             ],
         ),
         question(
-            f"The test between the products gives {prose.p_value(products.p)} when calibrated on "
+            f"The test between the products gives {printing.p_value(products.p)} when calibrated on "
             "simulated data without a difference. Is the product the cause?",
             right=(
                 "That does not follow: nobody drew lots for the product",
@@ -77,7 +79,7 @@ def subgroups() -> tuple[Question, ...]:
 
 def meta_regression() -> tuple[Question, ...]:
     """Questions on meta-regression."""
-    from helpers.published_models import published_regression
+    from ..review.published.models import published_regression
 
     models = {name: published_regression(f"{name}: all factors") for name in ("LBCL", "MM")}
     each = {name: model.k / (len(model.coefficients) - 1) for name, model in models.items()}
@@ -86,7 +88,7 @@ def meta_regression() -> tuple[Question, ...]:
             "In which disease has the model with all factors fewer cohorts for each coefficient?",
             each,
             lambda name, value: (
-                f"{name}: {prose.number(value, 1)} cohorts per coefficient, where "
+                f"{name}: {printing.number(value, 1)} cohorts per coefficient, where "
                 "ten are a common rule."
             ),
             smallest=True,
@@ -107,25 +109,25 @@ def meta_regression() -> tuple[Question, ...]:
 
 def causes_of_death() -> tuple[Question, ...]:
     """Questions on causes of death."""
-    from helpers.causes import share_bounds
+    from ..review.causes import share_bounds
 
     bounds = share_bounds()
     low, high = bounds.bounds
     return (
         question(
-            f"The cause of {prose.counted(bounds.unknown, 'death')} is unknown. Between what may "
+            f"The cause of {printing.counted(bounds.unknown, 'death')} is unknown. Between what may "
             "the share of infection lie, chance aside?",
             right=(
-                prose.percent_range((low, high)),
+                printing.percent_range((low, high)),
                 "None of the unknown deaths was an infection, or all of them were.",
             ),
             wrong=[
                 (
-                    prose.percent_range(bounds.none.ci),
+                    printing.percent_range(bounds.none.ci),
                     "That is the sampling error of one share, not what the unknown could change.",
                 ),
                 (
-                    f"exactly {prose.percent(bounds.random.estimate)}",
+                    f"exactly {printing.percent(bounds.random.estimate)}",
                     "That supposes the unknown deaths to be like the known ones.",
                 ),
             ],
@@ -147,12 +149,13 @@ def causes_of_death() -> tuple[Question, ...]:
 
 def time_at_risk() -> tuple[Question, ...]:
     """Questions on time at risk."""
-    from helpers import rates
+    from ..models.rates import with_person_time
+    from ..review.time_at_risk.contrast import follow_up_exponent, time_contrast
 
-    data = rates.with_person_time(cohorts())
-    contrast = rates.time_contrast(data, by="product", levels=("cilta-cel", "ide-cel"))
+    data = with_person_time(cohorts())
+    contrast = time_contrast(data, by="product", levels=("cilta-cel", "ide-cel"))
     crude, rate = float(contrast.at(0)["ratio"]), float(contrast.at(1)["ratio"])
-    exponent, _, _ = rates.follow_up_exponent(data)
+    exponent, _, _ = follow_up_exponent(data)
     more = 2**exponent - 1
     word = "falls" if rate < crude else "rises"
     return (
@@ -160,17 +163,17 @@ def time_at_risk() -> tuple[Question, ...]:
             "Cilta-cel is compared with ide-cel per patient-year in place of per patient. What "
             "happens to the ratio?",
             right=(
-                f"It {word} from {prose.number(crude, 1)} to {prose.number(rate, 1)}",
+                f"It {word} from {printing.number(crude, 1)} to {printing.number(rate, 1)}",
                 "The two products were followed for different times.",
             ),
             wrong=[
                 (
-                    f"It stays at {prose.number(crude, 1)}",
+                    f"It stays at {printing.number(crude, 1)}",
                     "Only equal follow-up would leave it alone.",
                 ),
                 (
                     f"It {'rises' if rate < crude else 'falls'} to "
-                    f"{prose.number(crude**2 / rate, 1)}",
+                    f"{printing.number(crude**2 / rate, 1)}",
                     "That is the other direction: divide by more time and the rate is lower.",
                 ),
             ],
@@ -179,16 +182,16 @@ def time_at_risk() -> tuple[Question, ...]:
             "One cohort is followed twice as long as another. By how much does the model raise the "
             "number of deaths per patient?",
             right=(
-                prose.percent(more, 0),
-                f"Deaths grow with follow-up to the power {prose.number(exponent)}; at a constant "
+                printing.percent(more, 0),
+                f"Deaths grow with follow-up to the power {printing.number(exponent)}; at a constant "
                 "rate the power would be one.",
             ),
             wrong=[
                 (
-                    prose.percent(1.0, 0),
+                    printing.percent(1.0, 0),
                     "That would be a constant rate, as patient-years suppose.",
                 ),
-                (prose.percent(0.0, 0), "That would mean that all deaths come at once."),
+                (printing.percent(0.0, 0), "That would mean that all deaths come at once."),
             ],
         ),
     )
@@ -196,7 +199,7 @@ def time_at_risk() -> tuple[Question, ...]:
 
 def small_study_effects() -> tuple[Question, ...]:
     """Questions on small-study effects."""
-    from helpers.bias import simulate_null
+    from ..checks.bias import simulate_null
 
     run = simulate_null(fit())
     share = dict(zip(run.tests, run.rejection, strict=True))
@@ -206,8 +209,8 @@ def small_study_effects() -> tuple[Question, ...]:
             "Cohorts are simulated without any bias. Which test sounds the alarm most often?",
             {name: share[name] for name in asked},
             lambda name, value: (
-                f"{name}: in {prose.percent(value, 0)} of the simulated sets, "
-                f"where {prose.percent(run.alpha, 0)} were promised."
+                f"{name}: in {printing.percent(value, 0)} of the simulated sets, "
+                f"where {printing.percent(run.alpha, 0)} were promised."
             ),
         ),
         question(
@@ -232,17 +235,17 @@ def small_study_effects() -> tuple[Question, ...]:
 
 def dependence() -> tuple[Question, ...]:
     """Questions on dependence."""
-    from helpers.dependence import SHARED, sharing_frame
+    from ..review.dependence import SHARED, sharing_frame
 
     shared = sharing_frame(cohorts())["cohorts with a relative"]
-    total = prose.count(len(cohorts()))
+    total = printing.count(len(cohorts()))
     whole = "; where it is not known, or there are several, the publication counts in its place"
     return (
         which(
             "Which of these do the largest number of cohorts share with another cohort?",
             {SHARED[str(kind)]: float(number) for kind, number in shared.items()},
             lambda name, value: (
-                f"{prose.count(value)} of {total} cohorts share {name} with another"
+                f"{printing.count(value)} of {total} cohorts share {name} with another"
                 f"{'' if name == SHARED['publication'] else whole}."
             ),
         ),
@@ -279,7 +282,7 @@ def dependence() -> tuple[Question, ...]:
 
 def multiverse() -> tuple[Question, ...]:
     """Questions on the multiverse."""
-    from helpers.multiverse.claims import CLAIMS, claim_multiverse
+    from ..review.claim_analyses import CLAIMS, claim_multiverse
 
     data = cohorts()
     certain = {}
@@ -290,7 +293,7 @@ def multiverse() -> tuple[Question, ...]:
         which(
             "Which claim has its whole interval on its side in the largest share of analyses?",
             certain,
-            lambda name, value: f"In {prose.percent(value, 0)} of the analyses.",
+            lambda name, value: f"In {printing.percent(value, 0)} of the analyses.",
         ),
         question(
             "A claim holds in nine of ten analyses. What is the probability that it is true?",
@@ -299,7 +302,7 @@ def multiverse() -> tuple[Question, ...]:
                 "Analyses are no sample of anything, and all of them share the same data.",
             ),
             wrong=[
-                (prose.percent(0.9, 0), "A share of analyses is not a probability."),
+                (printing.percent(0.9, 0), "A share of analyses is not a probability."),
                 (
                     "At least one half",
                     "If all analyses share one bias, they may all be wrong together.",
@@ -311,7 +314,7 @@ def multiverse() -> tuple[Question, ...]:
 
 def bayes() -> tuple[Question, ...]:
     """Questions on Bayes."""
-    from helpers.bayes import posterior
+    from ..models.bayes import posterior
 
     found = posterior(fit())
     threshold = 0.10
@@ -321,12 +324,12 @@ def bayes() -> tuple[Question, ...]:
         question(
             "How likely is it that the true rate of a new, similar cohort is above one in ten?",
             right=(
-                prose.percent(new, 0),
+                printing.percent(new, 0),
                 "From the predictive distribution, which includes the variance between cohorts.",
             ),
             wrong=[
                 (
-                    prose.percent(mean, 1),
+                    printing.percent(mean, 1),
                     "That is the probability that the pooled rate is above one in ten.",
                 ),
                 (
@@ -363,17 +366,17 @@ def summary_of_findings() -> tuple[Question, ...]:
         question(
             "Which numbers belong into a summary for clinicians?",
             right=(
-                f"{prose.per_1000(mixed.mean_estimate)} on average, with the prediction interval "
+                f"{printing.per_1000(mixed.mean_estimate)} on average, with the prediction interval "
                 "for a new, similar cohort",
                 "Absolute numbers, and how much they differ from cohort to cohort.",
             ),
             wrong=[
                 (
-                    f"a logit of {prose.number(mixed.mu)} and tau2 of {prose.number(mixed.tau2)}",
+                    f"a logit of {printing.number(mixed.mu)} and tau2 of {printing.number(mixed.tau2)}",
                     "The model's scale tells a clinic nothing.",
                 ),
                 (
-                    prose.p_value(mixed.heterogeneity.p),
+                    printing.p_value(mixed.heterogeneity.p),
                     "A p-value of heterogeneity says neither how many nor how different.",
                 ),
             ],
@@ -394,21 +397,21 @@ def summary_of_findings() -> tuple[Question, ...]:
 
 def reproduction() -> tuple[Question, ...]:
     """Questions on the reproduction report."""
-    from helpers.evidence import load_published
+    from ..evidence import load_published
 
     printed = float(
         load_published("pooled").set_index("analysis")["random_estimate"]["all cohorts"]
     )
-    digits = prose.agreeing_digits(fit(quad_points=7).estimate, printed)
+    digits = printing.agreeing_digits(fit(quad_points=7).estimate, printed)
     return (
         question(
             "To how many significant digits do we reproduce the published pooled estimate?",
             right=(
-                f"to {prose.word(digits)}",
+                f"to {printing.word(digits)}",
                 "The relative error of our value, as minus its common logarithm, rounded down.",
             ),
             wrong=[
-                (f"to {prose.word(max(1, digits // 3))}", "They are closer than that."),
+                (f"to {printing.word(max(1, digits // 3))}", "They are closer than that."),
                 ("to none", "Then the models or the data would differ."),
             ],
         ),
@@ -431,7 +434,7 @@ def reproduction() -> tuple[Question, ...]:
 
 def your_own_table() -> tuple[Question, ...]:
     """Questions on a table of one's own."""
-    from helpers.pooling import pool
+    from ..models.pooling import pool
 
     data = cohorts()
     data = data.iloc[ties.order(data["patients"])[:4]]
@@ -450,7 +453,7 @@ def your_own_table() -> tuple[Question, ...]:
             ],
         ),
         question(
-            f"The {prose.word(few.k)} smallest cohorts are pooled. What belongs beside the result?",
+            f"The {printing.word(few.k)} smallest cohorts are pooled. What belongs beside the result?",
             right=(
                 f"Its interval and its {'caution' if len(few.cautions) == 1 else 'cautions'}"
                 if few.cautions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import prose, ties
-from helpers.teaching.facts import cohorts, fit
-from helpers.teaching.quiz import Question, question, which
+from .. import printing, ties
+from .facts import cohorts, fit
+from .questions import Question, question, which
 
 __all__ = ["audit", "data_extraction", "effect_sizes", "heterogeneity", "pooling", "the_question"]
 
@@ -35,21 +35,21 @@ def the_question() -> tuple[Question, ...]:
             "How many of 1,000 patients like these die without relapse, on average over cohorts, "
             "by the binomial random-effects model?",
             right=(
-                prose.number(1000 * mean, 0),
+                printing.number(1000 * mean, 0),
                 "The mean over cohorts, times 1,000; within the follow-up of the studies.",
             ),
             wrong=[
                 (
-                    prose.number(1000 * mixed.estimate, 0),
+                    printing.number(1000 * mixed.estimate, 0),
                     "That is the rate of the median cohort, which the review printed. The mean is "
                     "higher, because some cohorts have several times the median rate.",
                 ),
                 (
-                    prose.number(100 * mean, 0),
+                    printing.number(100 * mean, 0),
                     "A factor of ten was lost between percent and per thousand.",
                 ),
                 (
-                    prose.number(1000 * mixed.mean_conf_int().upper, 0),
+                    printing.number(1000 * mixed.mean_conf_int().upper, 0),
                     "That is the upper limit of the confidence interval of the mean.",
                 ),
             ],
@@ -69,7 +69,7 @@ def data_extraction() -> tuple[Question, ...]:
         which(
             "Which cohort brings the most deaths?",
             top,
-            lambda name, value: f"{name} brings {prose.share(int(value), total, 0)}.",
+            lambda name, value: f"{name} brings {printing.share(int(value), total, 0)}.",
         ),
         which(
             "Which of these columns is empty in most cohorts?",
@@ -79,7 +79,7 @@ def data_extraction() -> tuple[Question, ...]:
                 "nonrelapse mortality as the study reports it": empty["reported_nrm"],
             },
             lambda name, value: (
-                f"It is empty in {prose.counted(int(value), 'cohort')}."
+                f"It is empty in {printing.counted(int(value), 'cohort')}."
                 if value
                 else "No cohort lacks it."
             ),
@@ -104,30 +104,30 @@ def data_extraction() -> tuple[Question, ...]:
 
 def audit() -> tuple[Question, ...]:
     """Questions on the audit."""
-    from helpers.corrections import apply_corrections
-    from helpers.evidence import load_sources
-    from helpers.pooling import pool
-    from helpers.published_models import PUBLISHED_POOLING
-    from helpers.teaching.facts import COLUMNS
+    from ..evidence import load_sources
+    from ..evidence.corrections import apply_corrections
+    from ..models.pooling import pool
+    from ..review.published.models import PUBLISHED_POOLING
+    from .facts import COLUMNS
 
     sources = load_sources()
     seen = (sources == "confirmed")[["patients_check", "deaths_check"]].sum()
     corrected = pool(apply_corrections(cohorts()).data, **COLUMNS, **PUBLISHED_POOLING)
     change = corrected.estimate - fit().estimate
     inside = fit().ci.lower <= corrected.estimate <= fit().ci.upper
-    moves = f"It moves by {prose.number(100 * change)} percentage points"
+    moves = f"It moves by {printing.number(100 * change)} percentage points"
     return (
         question(
             "What do all suggested corrections together do to the pooled estimate?",
             right=(
                 f"{moves} and {'stays inside' if inside else 'leaves'} the published interval",
-                f"From {prose.percent(fit().estimate)} to {prose.percent(corrected.estimate)}.",
+                f"From {printing.percent(fit().estimate)} to {printing.percent(corrected.estimate)}.",
             ),
             wrong=[
                 (
                     f"{moves} and {'leaves' if inside else 'stays inside'} the published interval",
-                    f"The published interval runs {prose.percent_range(fit().ci)}; the corrected "
-                    f"estimate is {prose.percent(corrected.estimate)}.",
+                    f"The published interval runs {printing.percent_range(fit().ci)}; the corrected "
+                    f"estimate is {printing.percent(corrected.estimate)}.",
                 ),
                 ("Nothing", "A corrected count changes a likelihood, if only a little."),
             ],
@@ -138,16 +138,18 @@ def audit() -> tuple[Question, ...]:
                 "the number of patients": float(seen["patients_check"]),
                 "the number of deaths": float(seen["deaths_check"]),
             },
-            lambda name, value: f"For {prose.counted(int(value), 'cohort')} {name} was confirmed.",
+            lambda name, value: (
+                f"For {printing.counted(int(value), 'cohort')} {name} was confirmed."
+            ),
         ),
     )
 
 
 def effect_sizes() -> tuple[Question, ...]:
     """Questions on effect sizes."""
-    from helpers.measures import back_transforms, exact_coverage
-    from helpers.pooling import pool
-    from helpers.teaching.facts import COLUMNS
+    from ..checks.interval_coverage import back_transforms, exact_coverage
+    from ..models.pooling import pool
+    from .facts import COLUMNS
 
     data = cohorts()
     without = data[data["nonrelapse_deaths"] == 0]
@@ -167,9 +169,9 @@ def effect_sizes() -> tuple[Question, ...]:
     }
     return (
         question(
-            f"In {none['cohort']} nobody of {prose.counted(n, 'patient')} died. What follows?",
+            f"In {none['cohort']} nobody of {printing.counted(n, 'patient')} died. What follows?",
             right=(
-                f"A true rate of up to {prose.percent(upper)} is compatible with it",
+                f"A true rate of up to {printing.percent(upper)} is compatible with it",
                 "That is the upper limit of Wilson's interval.",
             ),
             wrong=[
@@ -182,10 +184,10 @@ def effect_sizes() -> tuple[Question, ...]:
             ],
         ),
         which(
-            f"With {prose.counted(n, 'patient')}, which interval holds the true proportion least "
+            f"With {printing.counted(n, 'patient')}, which interval holds the true proportion least "
             "often (rates between one in fifty and one in five)?",
             {str(name): float(value) for name, value in coverage.items()},
-            lambda name, value: f"{name}: in {prose.percent(value)} of cohorts on average.",
+            lambda name, value: f"{name}: in {printing.percent(value)} of cohorts on average.",
             smallest=True,
         ),
         which(
@@ -193,7 +195,7 @@ def effect_sizes() -> tuple[Question, ...]:
             "gives the highest proportion?",
             {name: float(value) for name, value in names.items()},
             lambda name, value: (
-                f"With {name} it becomes {prose.percent(value)}. No size is right "
+                f"With {name} it becomes {printing.percent(value)}. No size is right "
                 "for cohorts of different size."
             ),
         ),
@@ -212,34 +214,34 @@ def pooling() -> tuple[Question, ...]:
         question(
             "Where may the true rate of a new, similar cohort lie?",
             right=(
-                prose.percent_range(predicted),
+                printing.percent_range(predicted),
                 "The prediction interval: it includes the variance between cohorts.",
             ),
             wrong=[
                 (
-                    prose.percent_range(mixed.ci),
+                    printing.percent_range(mixed.ci),
                     "That is the confidence interval of the pooled rate.",
                 ),
                 (
-                    prose.percent_range(common.ci),
+                    printing.percent_range(common.ci),
                     "That interval supposes that all cohorts have the same rate.",
                 ),
             ],
         ),
         question(
-            f"Logits are pooled by inverse variance. {largest} carries {prose.percent(share, 0)} "
+            f"Logits are pooled by inverse variance. {largest} carries {printing.percent(share, 0)} "
             "of the weight under a common effect. And with random effects?",
             right=(
-                prose.percent(other, 0),
+                printing.percent(other, 0),
                 "τ² is added to every variance, so that the weights become more alike.",
             ),
             wrong=[
                 (
-                    prose.percent(min(2 * share, 0.99), 0),
+                    printing.percent(min(2 * share, 0.99), 0),
                     "Random effects take weight from large cohorts; they do not add to it.",
                 ),
                 (
-                    f"also {prose.percent(share, 0)}",
+                    f"also {printing.percent(share, 0)}",
                     "That would be so only if τ² were zero.",
                 ),
             ],
@@ -250,7 +252,7 @@ def pooling() -> tuple[Question, ...]:
 def heterogeneity() -> tuple[Question, ...]:
     """Questions on heterogeneity."""
     mixed = fit()
-    I2 = prose.percent(mixed.heterogeneity.I2 / 100, 0)
+    I2 = printing.percent(mixed.heterogeneity.I2 / 100, 0)
     low, high = mixed.tau2_ci()
     return (
         question(
@@ -277,13 +279,13 @@ def heterogeneity() -> tuple[Question, ...]:
         question(
             "How well is the variance between the cohorts known?",
             right=(
-                f"Roughly: its {prose.interval((low, high), mixed.level, unit='number', digits=2)}",
-                f"τ² is {prose.number(mixed.tau2)}. The interval is that of the profile "
+                f"Roughly: its {printing.interval((low, high), mixed.level, unit='number', digits=2)}",
+                f"τ² is {printing.number(mixed.tau2)}. The interval is that of the profile "
                 "likelihood; one of another method has other limits.",
             ),
             wrong=[
                 (
-                    f"It is {prose.number(mixed.tau2)}, exactly",
+                    f"It is {printing.number(mixed.tau2)}, exactly",
                     "An estimate from a few dozen cohorts has an interval, and a wide one.",
                 ),
                 (

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.errors import MetaAnalysisError
-from helpers.teaching.goals import LEVELS
+from ..errors import MetaAnalysisError
+from .goals import LEVELS
 
 if TYPE_CHECKING:
-    from helpers.tables import Table
+    from ..views.tables import Table
 
 __all__ = ["Criterion", "Scheme", "Task", "read_scheme"]
 
@@ -93,7 +93,7 @@ class Scheme:
         """Show tasks with level, time and marks."""
         import pandas as pd
 
-        from helpers.tables import table
+        from ..views.tables import table
 
         frame = pd.DataFrame(
             [
@@ -107,7 +107,7 @@ class Scheme:
         """Show what earns marks, grouped by task."""
         import pandas as pd
 
-        from helpers.tables import table
+        from ..views.tables import table
 
         frame = pd.DataFrame(
             [

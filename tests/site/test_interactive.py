@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from conftest import SITE
-from helpers import interactive, load_cohorts, pool, prose
-from helpers.distributions import norm_ppf, t_ppf
-from helpers.effects import study_interval
-from helpers.interactive.element import ASSETS
-from helpers.interactive.laboratory import SMALLEST
-from helpers.multiverse.claims import claim_multiverse
+from helpers import load_cohorts, pool, printing
+from helpers.engine.distributions import norm_ppf, t_ppf
+from helpers.engine.effects import study_interval
+from helpers.review.claim_analyses import claim_multiverse
+from helpers.views import interactive
+from helpers.views.interactive.element import ASSETS
+from helpers.views.interactive.laboratory_element import SMALLEST
 
 PAGE = "explore.html"
 
@@ -196,7 +197,7 @@ def test_rows_are_sorted_and_filtered_and_the_change_is_announced(explore):
     )
     told = said(panel)
     assert f"{len(mine)} of {len(cohorts)} cohorts" in told
-    assert prose.estimate(fit) in told
+    assert printing.estimate(fit) in told
     panel.get_by_role("button", name="Show all").click()
     assert len(names(panel)) == len(cohorts)
 
@@ -326,7 +327,7 @@ def test_intervals_of_single_studies_are_those_of_the_engine(bare):
 def test_numbers_are_printed_as_in_the_book(bare):
     values = [0.0, -0.001, -1.5, 7.25, 999.4, 1624.06, 1234567.891]
     found = bare.evaluate("all => all.map(x => window.interactive.number(x, 1))", values)
-    assert found == [prose.number(value, 1) for value in [0.0, 0.0, -1.5, 7.25, *values[4:]]]
+    assert found == [printing.number(value, 1) for value in [0.0, 0.0, -1.5, 7.25, *values[4:]]]
 
 
 def results(panel):
@@ -358,10 +359,10 @@ def test_sliders_answer_to_the_keyboard_and_print_what_the_engine_finds(explore)
         seed=start["seed"],
     )
     fit = pool(events=drawn.events, n=drawn.n, model="random", tau2_method="DL")
-    assert after["I2"] == prose.percent(fit.heterogeneity.I2 / 100, 0)
-    assert after["Q"].startswith(f"{prose.number(fit.heterogeneity.Q, 1)} on {fit.k - 1} df")
-    assert after["pooled"] == prose.estimate(fit)
-    assert after["prediction"] == prose.percent_range(fit.prediction_interval())
+    assert after["I2"] == printing.percent(fit.heterogeneity.I2 / 100, 0)
+    assert after["Q"].startswith(f"{printing.number(fit.heterogeneity.Q, 1)} on {fit.k - 1} df")
+    assert after["pooled"] == printing.estimate(fit)
+    assert after["prediction"] == printing.percent_range(fit.prediction_interval())
     assert f"I² {after['I2']}" in said(panel)
 
 
@@ -399,12 +400,12 @@ def test_a_choice_picks_its_analyses_out_and_tells_their_support(explore):
     _, panel = explore("curve")
     panel.get_by_label("Follow-up").select_option(label="at least 12 months")
     told = said(panel)
-    assert told.startswith(f"{prose.count(row['analyses'])} of {prose.count(len(result))}")
-    assert f"{prose.percent(row['certain'])} with the whole" in told
-    assert f"median {prose.number(row['median'])}" in told
+    assert told.startswith(f"{printing.count(row['analyses'])} of {printing.count(len(result))}")
+    assert f"{printing.percent(row['certain'])} with the whole" in told
+    assert f"median {printing.number(row['median'])}" in told
     assert panel.locator(".interactive-picked-point").get_attribute("d")
     panel.get_by_role("button", name="Take back all choices").click()
-    assert said(panel).startswith(f"All {prose.count(len(result))} analyses")
+    assert said(panel).startswith(f"All {printing.count(len(result))} analyses")
 
 
 def test_the_slider_walks_through_the_picked_analyses_by_keyboard(explore):

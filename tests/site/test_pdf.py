@@ -12,7 +12,7 @@ from browser import find_browser
 from pdf import ON_SCREEN, PrintedBook, paper_pages, toc_pages
 
 from conftest import ROOT, SITE
-from helpers.plots import style
+from helpers.views.plots import style
 
 TOC = SITE.parents[1] / "_toc.yml"
 

@@ -154,7 +154,7 @@ zipfile.ZipFile("/tmp/numpy.zip").extractall(next(p for p in sys.path if p.endsw
 zipfile.ZipFile("/tmp/helpers.zip").extractall("/home/pyodide")
 sys.path.insert(0, "/home/pyodide")
 import platform, numpy
-from helpers.in_browser import analyse_json
+from helpers.reporting.in_browser import analyse_json
 `);
       answer = python.globals.get("analyse_json");
       const versions = python.runPython('f"Python {platform.python_version()}, NumPy {numpy.__version__}"');

@@ -1,0 +1,1 @@
+"""Does a result hold? Small-study effects, all defensible analyses, simulation."""

@@ -1,0 +1,272 @@
+"""What every small-study method starts from: effects, variances and, where known, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arguments import LEVEL, level_of
+from ...engine.effects import ADD, Measure, get_measure
+from ...engine.normal.tau2 import TAU2_METHODS
+from ...engine.options import EFFECT_MEASURE, MEASURE, TAU2_METHOD
+from ...engine.studies import StudyData, from_counts, from_effects
+from ...errors import MetaAnalysisError, UnsupportedError
+
+if TYPE_CHECKING:
+    from ...models.result import PoolResult
+
+Array = NDArray[np.float64]
+
+__all__ = ["CORRELATED", "FunnelData", "funnel_data", "null_value", "on_measure"]
+
+#: Measures whose sampling variance is a function of the estimate itself.
+CORRELATED = ("raw", "log", "logit", "raw-rate", "log-rate")
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelData:
+    """The included studies of one funnel plot.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Study labels.
+    yi, vi : ndarray, shape (k,)
+        Effects and sampling variances on the model scale.
+    events, n : ndarray or None
+        Counts and patients, where known.
+    measure : Measure
+        Scale of `yi`; "effect" when effects were given as arrays.
+    model : str or None
+        "common", "random" or "glmm" if the data come from a fit.
+    tau2_method : str
+        Estimator of the between-study variance to be used.
+    level : float
+        Confidence level.
+    """
+
+    labels: tuple[str, ...]
+    yi: Array
+    vi: Array
+    events: Array | None
+    n: Array | None
+    measure: Measure
+    model: str | None
+    tau2_method: str
+    level: float
+
+    @property
+    def k(self) -> int:
+        """Number of studies."""
+        return len(self.labels)
+
+    @property
+    def proportions(self) -> bool:
+        """Whether the effects are (transformed) proportions or rates of a single group."""
+        return self.measure.kind != "effect"
+
+
+def funnel_data(
+    effects: Any = None,
+    vi: Any = None,
+    *,
+    events: Any = None,
+    n: Any = None,
+    study: Any = None,
+    measure: str | None = None,
+    tau2_method: str | None = None,
+    level: float | None = None,
+    minimum: int = 3,
+) -> FunnelData:
+    """Collect the included studies of a fit, of effects, or of counts.
+
+    Parameters
+    ----------
+    effects : PoolResult or array_like, optional
+        A fit, or effects yi. Without it `events` and `n` are turned into `measure`.
+    vi : array_like, optional
+        Sampling variances of `effects`.
+    events, n : array_like, optional
+        Counts and patients. With array `effects` they add the sample sizes.
+    study : array_like, optional
+        Labels.
+    measure : str, optional
+        Scale of the effects; default "effect" for arrays, "logit" for counts.
+    tau2_method : str, optional
+        Default: that of the fit, else REML.
+    level : float, optional
+        Default: that of the fit, else 0.95.
+    minimum : int
+        Fewest studies that the method needs.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Impossible input, or fewer than `minimum` studies.
+    UnsupportedError
+        A fit together with arrays or a measure, or a level outside (0, 1).
+
+    Examples
+    --------
+    >>> funnel_data([0.1, 0.2, 0.4], [0.01, 0.02, 0.03]).k
+    3
+    """
+    if hasattr(effects, "summary_frame") and hasattr(effects, "data"):
+        extra = {"vi": vi, "events": events, "n": n, "study": study, "measure": measure}
+        given = [name for name, value in extra.items() if value is not None]
+        if given:
+            raise UnsupportedError(f"a fit brings its own studies; leave out {', '.join(given)}")
+        found = _from_fit(effects, tau2_method, level)
+    else:
+        found = _from_arrays(effects, vi, events, n, study, measure, tau2_method, level)
+    if found.k < minimum:
+        raise MetaAnalysisError(
+            f"{found.k} studies: this method needs at least {minimum} included studies"
+        )
+    return found
+
+
+def _from_fit(fit: PoolResult, tau2_method: str | None, level: float | None) -> FunnelData:
+    data = fit.data
+    usable = np.isfinite(data.yi) & np.isfinite(data.vi) & (data.vi > 0)
+    lost = data.included & ~usable
+    if lost.any():
+        names = ", ".join(name for name, gone in zip(data.labels, lost, strict=True) if gone)
+        raise MetaAnalysisError(
+            f"no finite effect on the {fit.measure} scale for {names}; "
+            "fit with a zero-cell correction first"
+        )
+    inherited = fit.tau2_method if fit.tau2_method in TAU2_METHODS else None
+    found = _kept(
+        data,
+        data.events,
+        get_measure(fit.measure),
+        tau2_method or inherited,
+        level_of(fit.level if level is None else level),
+    )
+    return replace(found, model=fit.model)
+
+
+def _from_arrays(
+    effects: Any,
+    vi: Any,
+    events: Any,
+    n: Any,
+    study: Any,
+    measure: str | None,
+    tau2_method: str | None,
+    level: float | None,
+) -> FunnelData:
+    if effects is None:
+        if events is None or n is None:
+            raise MetaAnalysisError("expected a fit, effects with variances, or events with n")
+        if vi is not None:
+            raise MetaAnalysisError("`vi` belongs to effects; with events and n it is computed")
+        scale = get_measure(measure or MEASURE)
+        if scale.kind != "proportion":
+            raise UnsupportedError(f"measure={scale.name!r}: events and n make a proportion")
+        data = from_counts(None, events, n, study, scale, add=ADD, to=None, needs_effect=True)
+        return _kept(data, data.events, scale, tau2_method, level)
+    if vi is None:
+        raise MetaAnalysisError("effects need their sampling variances `vi`")
+    scale = get_measure(measure or EFFECT_MEASURE)
+    data = from_effects(None, effects, vi, study, n)
+    counts: Array | None = None
+    if events is not None:
+        if n is None:
+            raise MetaAnalysisError("`events` need the sample sizes `n`")
+        counts = from_counts(
+            None, events, n, study, get_measure("arcsine"), add=0.0, to="none", needs_effect=False
+        ).events
+        if counts is not None and counts.shape != data.yi.shape:
+            raise MetaAnalysisError(
+                f"{data.yi.size} effects but {counts.size} events: expected the same studies"
+            )
+    return _kept(data, counts, scale, tau2_method, level)
+
+
+def _kept(
+    data: StudyData,
+    events: Array | None,
+    measure: Measure,
+    tau2_method: str | None,
+    level: float | None,
+) -> FunnelData:
+    keep = data.included
+    return FunnelData(
+        tuple(label for label, stays in zip(data.labels, keep, strict=True) if stays),
+        data.yi[keep],
+        data.vi[keep],
+        None if events is None else events[keep],
+        None if data.size is None else data.size[keep],
+        measure,
+        None,
+        tau2_method or TAU2_METHOD,
+        level_of(LEVEL if level is None else level),
+    )
+
+
+def on_measure(data: FunnelData, measure: str) -> FunnelData:
+    """Put the same studies on another scale, from their counts.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Counts are not known.
+    UnsupportedError
+        The effects are rates: they have person-time, not patients.
+    """
+    if data.measure.kind == "rate":
+        raise UnsupportedError("this test is for proportions (events among n patients)")
+    if data.events is None or data.n is None:
+        raise MetaAnalysisError("this test is made from counts: `events` and `n` are needed")
+    scale = get_measure(measure)
+    yi, vi = scale.effects(data.events, data.n)
+    return FunnelData(
+        data.labels,
+        yi,
+        vi,
+        data.events,
+        data.n,
+        scale,
+        data.model,
+        data.tau2_method,
+        data.level,
+    )
+
+
+def null_value(data: FunnelData, null: float | str | None, pooled: float) -> float:
+    """Effect against which p-values are computed, on the model scale.
+
+    Parameters
+    ----------
+    null : float, "pooled" or None
+        A value, the pooled effect, or None: zero for comparative effects. Proportions have no
+        natural null (a logit of zero is a rate of 50 %), so that None is refused for them.
+    pooled : float
+        Pooled effect.
+
+    Raises
+    ------
+    UnsupportedError
+        None for proportions or rates, or something else than a number.
+    """
+    if null is None:
+        if data.proportions:
+            raise UnsupportedError(
+                f"p-values need a null effect, and {data.measure.label}s of single groups have "
+                "none (a logit of 0 is a rate of 50 %): give null= on the model scale, or "
+                "null='pooled'"
+            )
+        return 0.0
+    if isinstance(null, str):
+        if null != "pooled":
+            raise UnsupportedError(f"null={null!r}: expected a number or 'pooled'")
+        return pooled
+    value = float(null)
+    if not np.isfinite(value):
+        raise UnsupportedError(f"null={null!r}: expected a finite number")
+    return value

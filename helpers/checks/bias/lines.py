@@ -1,0 +1,268 @@
+"""Straight lines through funnel plots, many at once.
+
+Every regression test of this package is a weighted straight line ``yi = a + b xi``. Arrays
+have shape (R, k): R replicates of k studies, so that a simulation of thousands of tests is
+one call. Sums are centred at the weighted mean of the predictor, which keeps full precision
+for predictors as far from zero as sample sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...engine.distributions import norm_sf, t_sf
+from ...engine.normal.tau2 import estimate_tau2
+from ...engine.normal.weighted import prepare
+from ...engine.options import TAU2_METHOD
+from ...errors import MetaAnalysisError, UnsupportedError
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+__all__ = ["CI_METHODS", "PREDICTORS", "Lines", "egger_batch", "fit_lines", "predictor_values"]
+
+#: Predictors of the regression tests -> words for sentences and axes.
+PREDICTORS: dict[str, str] = {
+    "sei": "standard error",
+    "vi": "sampling variance",
+    "ni": "sample size",
+    "ninv": "inverse of the sample size",
+    "sqrtni": "square root of the sample size",
+    "sqrtninv": "inverse square root of the sample size",
+}
+#: Reference distributions of the slope.
+CI_METHODS: tuple[str, ...] = ("t", "wald", "knapp-hartung")
+# Residuals below this share of the effects' size are rounding, not information.
+_ROUNDING = 64.0 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Weighted straight lines of R replicates; every array has shape (R,).
+
+    Attributes
+    ----------
+    intercept, slope : ndarray
+        Coefficients of ``yi = intercept + slope * xi``.
+    intercept_se, slope_se : ndarray
+        Their standard errors, dispersion included.
+    statistic, p : ndarray
+        Slope divided by its standard error, and the two-sided p-value.
+    df : ndarray
+        Residual degrees of freedom: studies with positive weight minus 2.
+    dispersion : ndarray
+        Residual variance: sum of weighted squared residuals over `df`.
+    tau2 : ndarray
+        Additive between-study variance (0 for the multiplicative model).
+    defined : ndarray of bool
+        False where a replicate has fewer than three studies, one value of the predictor only,
+        or a perfect fit; its statistic and p-value are then NaN.
+    converged, boundary : ndarray of bool
+        State of the tau2 estimate.
+    """
+
+    intercept: Array
+    slope: Array
+    intercept_se: Array
+    slope_se: Array
+    statistic: Array
+    p: Array
+    df: Array
+    dispersion: Array
+    tau2: Array
+    defined: Flags
+    converged: Flags
+    boundary: Flags
+
+
+def predictor_values(name: str, vi: Array, n: Array | None) -> Array:
+    """Values of a predictor.
+
+    Raises
+    ------
+    UnsupportedError
+        An unknown predictor.
+    MetaAnalysisError
+        A predictor made of sample sizes without `n`.
+
+    Examples
+    --------
+    >>> predictor_values("sei", np.array([4.0, 9.0]), None).tolist()
+    [2.0, 3.0]
+    """
+    if name not in PREDICTORS:
+        raise UnsupportedError(f"predictor={name!r}: expected one of {', '.join(PREDICTORS)}")
+    if name == "sei":
+        return np.sqrt(vi)
+    if name == "vi":
+        return vi + 0.0
+    if n is None:
+        raise MetaAnalysisError(f"predictor={name!r} needs the sample sizes `n`")
+    return {
+        "ni": lambda: n + 0.0,
+        "ninv": lambda: 1.0 / n,
+        "sqrtni": lambda: np.sqrt(n),
+        "sqrtninv": lambda: 1.0 / np.sqrt(n),
+    }[name]()
+
+
+def fit_lines(
+    yi: ArrayLike,
+    weights: ArrayLike,
+    xi: ArrayLike,
+    *,
+    tau2: Array | None = None,
+    ci_method: str = "t",
+    multiplicative: bool = True,
+) -> Lines:
+    """Weighted least squares lines with tests of the slope.
+
+    Parameters
+    ----------
+    yi, weights, xi : array_like, shape (R, k)
+        Effects, weights (0 leaves a study out) and predictor.
+    tau2 : ndarray, shape (R,), optional
+        Between-study variances already contained in `weights`, to be carried along.
+    ci_method : {"t", "wald", "knapp-hartung"}
+        Distribution of the statistic: t with `df` degrees of freedom or normal;
+        "knapp-hartung" is t with standard errors multiplied by the root of the dispersion.
+    multiplicative : bool
+        Whether the standard errors contain the dispersion. "knapp-hartung" always does.
+
+    Returns
+    -------
+    Lines
+    """
+    if ci_method not in CI_METHODS:
+        raise UnsupportedError(f"ci_method={ci_method!r}: expected one of {', '.join(CI_METHODS)}")
+    y, w, x = np.broadcast_arrays(*(np.atleast_2d(np.asarray(a, float)) for a in (yi, weights, xi)))
+    used = w > 0
+    y, x = np.where(used, y, 0.0), np.where(used, x, 0.0)
+    df = used.sum(axis=1) - 2.0
+    total = w.sum(axis=1)
+    safe_total = np.where(total > 0, total, 1.0)
+    x_mean, y_mean = (np.einsum("rk,rk->r", w, a) / safe_total for a in (x, y))
+    xc, yc = x - x_mean[:, None], y - y_mean[:, None]
+    sxx = np.einsum("rk,rk,rk->r", w, xc, xc)
+    syy = np.einsum("rk,rk,rk->r", w, yc, yc)
+    spread = sxx > _ROUNDING**2 * np.einsum("rk,rk,rk->r", w, x, x)
+    solvable = spread & (df > 0)
+    safe_sxx, safe_df = np.where(spread, sxx, 1.0), np.where(df > 0, df, 1.0)
+    slope = np.where(spread, np.einsum("rk,rk,rk->r", w, xc, yc) / safe_sxx, 0.0)
+    residual = yc - slope[:, None] * xc
+    rss = np.einsum("rk,rk,rk->r", w, residual, residual)
+    size = syy + total * y_mean**2
+    defined = solvable.copy()
+    scaled = multiplicative or ci_method == "knapp-hartung"
+    if scaled:
+        defined &= rss > _ROUNDING**2 * size
+    dispersion = rss / safe_df
+    factor = dispersion if scaled else np.ones_like(dispersion)
+    slope_se = np.sqrt(factor / safe_sxx)
+    intercept_se = np.sqrt(factor * (1.0 / safe_total + x_mean**2 / safe_sxx))
+    statistic = np.where(defined, slope / np.where(defined, slope_se, 1.0), np.nan)
+    size_of = np.where(defined, np.abs(statistic), 0.0)
+    tail = norm_sf(size_of) if ci_method == "wald" else t_sf(size_of, safe_df)
+    yes = np.ones(df.shape, dtype=bool)
+    return Lines(
+        intercept=y_mean - slope * x_mean,
+        slope=slope,
+        intercept_se=intercept_se,
+        slope_se=slope_se,
+        statistic=statistic,
+        p=np.where(defined, 2.0 * tail, np.nan),
+        df=df,
+        dispersion=dispersion,
+        tau2=np.zeros(df.shape) if tau2 is None else tau2,
+        defined=defined,
+        converged=yes,
+        boundary=~yes,
+    )
+
+
+def egger_batch(
+    yi: ArrayLike,
+    vi: ArrayLike,
+    xi: ArrayLike | None = None,
+    *,
+    weights: ArrayLike | None = None,
+    model: str = "multiplicative",
+    tau2_method: str = TAU2_METHOD,
+    ci_method: str = "t",
+    grid_points: int = 64,
+) -> Lines:
+    """Regression tests of R sets of k studies in one call (for simulations).
+
+    Parameters
+    ----------
+    yi, vi : array_like, shape (R, k) or (k,)
+        Effects and sampling variances.
+    xi : array_like, optional
+        Predictor; default: the standard errors.
+    weights : array_like, optional
+        Weights of the multiplicative model; default ``1/vi``. A weight of 0 leaves a study out.
+    model : {"multiplicative", "random"}
+        Weighted least squares with free residual variance, or an additive between-study
+        variance estimated by `tau2_method`.
+    tau2_method : str
+        One of `helpers.engine.normal.tau2.TAU2_METHODS`.
+    ci_method : {"t", "wald", "knapp-hartung"}
+        See `fit_lines`.
+    grid_points : int
+        Points of the likelihood scan of ML and REML.
+
+    Returns
+    -------
+    Lines
+        Undefined replicates are marked, not raised.
+
+    Raises
+    ------
+    UnsupportedError
+        An unknown model, or weights together with the random-effects model.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> vi = rng.uniform(0.05, 0.5, size=(500, 20))
+    >>> lines = egger_batch(rng.normal(0.0, np.sqrt(vi)), vi)
+    >>> lines.p.shape
+    (500,)
+    """
+    y, v = np.broadcast_arrays(*(np.atleast_2d(np.asarray(a, float)) for a in (yi, vi)))
+    x = np.sqrt(v) if xi is None else np.broadcast_to(np.atleast_2d(np.asarray(xi, float)), y.shape)
+    if model == "multiplicative":
+        w = 1.0 / v if weights is None else np.asarray(weights, dtype=float)
+        return fit_lines(y, w, x, ci_method=ci_method)
+    if model != "random":
+        raise UnsupportedError(f"model={model!r}: expected multiplicative or random")
+    if weights is not None:
+        raise UnsupportedError("weights of the random-effects model are 1/(vi + tau2)")
+    # tau2 does not depend on the units of the predictor; standardised units keep it exact.
+    center = x.mean(axis=1, keepdims=True)
+    scale = x.std(axis=1, keepdims=True)
+    spread = scale[:, 0] > _ROUNDING * np.abs(x).max(axis=1)
+    z = np.where(spread[:, None], (x - center) / np.where(spread[:, None], scale, 1.0), 0.0)
+    rows = np.nonzero(spread)[0]
+    tau2 = np.zeros(y.shape[0])
+    converged, boundary = np.ones(y.shape[0], dtype=bool), np.ones(y.shape[0], dtype=bool)
+    if rows.size and y.shape[1] > 2:
+        design = np.stack([np.ones_like(z[rows]), z[rows]], axis=2)
+        fit = estimate_tau2(
+            prepare(y[rows], v[rows], design=design), tau2_method, grid_points=grid_points
+        )
+        tau2[rows], converged[rows], boundary[rows] = fit.tau2, fit.converged, fit.boundary
+    line = fit_lines(
+        y, 1.0 / (v + tau2[:, None]), x, tau2=tau2, ci_method=ci_method, multiplicative=False
+    )
+    return Lines(
+        **{name: getattr(line, name) for name in Lines.__slots__ if name not in _STATE},
+        converged=converged,
+        boundary=boundary,
+    )
+
+
+_STATE = ("converged", "boundary")

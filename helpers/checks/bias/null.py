@@ -1,0 +1,273 @@
+"""What the tests do when there is nothing to find: cohorts simulated without any bias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arguments import level_of
+from ...engine.distributions import expit
+from ...engine.effects import get_measure
+from ...engine.literature import Reference
+from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...errors import MetaAnalysisError, UnsupportedError
+from .data import funnel_data, on_measure
+from .lines import Lines, egger_batch
+from .results import Views, sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["NullSimulation", "simulate_null"]
+
+
+@dataclass(frozen=True, slots=True)
+class NullSimulation(Views):
+    """Behaviour of the regression tests on cohorts of the same sizes without bias.
+
+    Attributes
+    ----------
+    tests : tuple of str
+        Names of the tests.
+    observed_p : tuple of float
+        Their p-values in the data.
+    rejection : tuple of float
+        Share of simulated data sets with p below `alpha`; `alpha` if the test keeps its level.
+    rejection_se : tuple of float
+        Monte-Carlo standard errors.
+    calibrated_p : tuple of float
+        Share of simulated data sets (the data themselves counted in) with a statistic at least
+        as extreme as that of the data: a p-value that holds whatever the test's own
+        distribution.
+    bias_mean : tuple of float
+        Mean simulated slope: what the test sees as bias where there is none.
+    mu, tau2 : float
+        Logit of the rate and between-study variance of the simulation.
+    k, replicates, seed : int
+        Cohorts, simulated data sets, seed.
+    alpha : float
+        Nominal level.
+    sentence, references
+        As in `helpers.bias.BiasTest`.
+    """
+
+    tests: tuple[str, ...]
+    observed_p: tuple[float, ...]
+    rejection: tuple[float, ...]
+    rejection_se: tuple[float, ...]
+    calibrated_p: tuple[float, ...]
+    bias_mean: tuple[float, ...]
+    mu: float
+    tau2: float
+    k: int
+    replicates: int
+    seed: int
+    alpha: float
+    sentence: str
+    references: tuple[Reference, ...]
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One row per test: observed_p, rejection, rejection_se, calibrated_p, bias_mean."""
+        import pandas as pd
+
+        columns = ("observed_p", "rejection", "rejection_se", "calibrated_p", "bias_mean")
+        return pd.DataFrame(
+            {c: getattr(self, c) for c in columns}, index=pd.Index(self.tests, name="test")
+        )
+
+
+def simulate_null(
+    effects: Any = None,
+    vi: Any = None,
+    *,
+    events: Any = None,
+    n: Any = None,
+    study: Any = None,
+    tau2_method: str | None = None,
+    mu: float | None = None,
+    tau2: float | None = None,
+    alpha: float = 0.05,
+    replicates: int = 2000,
+    seed: int = 1,
+    tests: Sequence[str] | None = None,
+) -> NullSimulation:
+    r"""Simulate cohorts of the observed sizes without any small-study effect and test them.
+
+    Events are drawn from :math:`x_i \sim B(n_i, \mathrm{expit}(\mu + \tau u_i))` with standard
+    normal :math:`u_i` that have nothing to do with :math:`n_i`. Every rejection is a false one.
+
+    Parameters
+    ----------
+    effects, vi, events, n, study, tau2_method
+        As in `helpers.bias.egger`; counts are needed.
+    mu, tau2 : float, optional
+        Logit of the rate and between-study variance; default those of a fit on logits (for
+        example the GLMM), else the random-effects estimate from the logits.
+    alpha : float
+        Nominal level.
+    replicates, seed : int
+        Simulated data sets and the seed of the random numbers.
+    tests : sequence of str, optional
+        Names of the tests to keep; all by default. The simulated sets are the same. With few
+        small cohorts a test whose weights come from the events may be undefined in some set
+        while the others are not.
+
+    Returns
+    -------
+    NullSimulation
+
+    Raises
+    ------
+    MetaAnalysisError
+        No counts, a negative tau2, or a simulated or observed test that is not defined.
+    UnsupportedError
+        An unknown test, level or number of replicates.
+
+    References
+    ----------
+    Schwarzer G, Antes G, Schumacher M (2007), doi:10.1002/sim.2588 (how tests fail with sparse
+    binary data).
+
+    Examples
+    --------
+    >>> result = simulate_null(
+    ...     events=[1, 2, 9, 12, 30, 8, 5, 11], n=[20, 60, 90, 200, 400, 150, 50, 120],
+    ...     replicates=200,
+    ... )
+    >>> result.tests[0], len(result.rejection) == len(result.tests)
+    ('Egger (logit)', True)
+    """
+    at = setting(
+        effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
+        alpha=alpha, replicates=replicates,
+    )  # fmt: skip
+    drawn = at.draw(np.random.default_rng(seed))
+    simulated = batch_tests(drawn, at.size, at.tau2_method, tests)
+    observed = batch_tests(at.events[None, :], at.n[None, :], at.tau2_method, tests)
+    columns: dict[str, list[float]] = {"p": [], "no": [], "se": [], "cal": [], "mean": []}
+    for name, lines in simulated.items():
+        real = observed[name]
+        if not (bool(lines.defined.all()) and bool(real.defined.all())):
+            raise MetaAnalysisError(f"{name}: not defined in the data or in a simulated data set")
+        share = float((lines.p < alpha).mean())
+        extreme = np.abs(lines.statistic) >= abs(float(real.statistic[0]))
+        columns["p"].append(float(real.p[0]))
+        columns["no"].append(share)
+        columns["se"].append(float(np.sqrt(share * (1.0 - share) / replicates)))
+        columns["cal"].append(float((1 + extreme.sum()) / (1 + replicates)))
+        columns["mean"].append(float(lines.slope.mean()))
+    return NullSimulation(
+        tests=tuple(simulated),
+        observed_p=tuple(columns["p"]),
+        rejection=tuple(columns["no"]),
+        rejection_se=tuple(columns["se"]),
+        calibrated_p=tuple(columns["cal"]),
+        bias_mean=tuple(columns["mean"]),
+        mu=at.mu,
+        tau2=at.tau2,
+        k=at.k,
+        replicates=replicates,
+        seed=seed,
+        alpha=alpha,
+        sentence=(
+            f"The tests were applied to {replicates} simulated sets of {at.k} cohorts of the "
+            "observed sizes whose rates do not depend on size."
+        ),
+        references=sources("schwarzer2007"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Cohorts whose sizes a simulation keeps, and the truth that it draws from."""
+
+    events: Array
+    n: Array
+    mu: float
+    tau2: float
+    tau2_method: str
+    replicates: int
+
+    @property
+    def k(self) -> int:
+        """Cohorts."""
+        return len(self.n)
+
+    @property
+    def size(self) -> Array:
+        """Patients, shape (R, k)."""
+        return np.broadcast_to(self.n, (self.replicates, self.k))
+
+    def draw(self, rng: np.random.Generator, shift: Array | float = 0.0) -> Array:
+        """Events of R data sets, shape (R, k); `shift` is added to the true logits."""
+        size = self.size
+        noise = np.sqrt(self.tau2) * rng.standard_normal(size.shape)
+        return rng.binomial(size.astype(np.int64), expit(self.mu + shift + noise)).astype(float)
+
+
+def setting(
+    effects: Any,
+    vi: Any,
+    *,
+    events: Any,
+    n: Any,
+    study: Any,
+    tau2_method: str | None,
+    mu: float | None,
+    tau2: float | None,
+    alpha: float,
+    replicates: int,
+) -> Setting:
+    """Sizes and truth of a simulation; parameters as in `simulate_null`."""
+    alpha = level_of(alpha, "alpha")
+    if replicates < 1:
+        raise UnsupportedError(f"replicates={replicates!r}: expected at least 1")
+    data = funnel_data(effects, vi, events=events, n=n, study=study, tau2_method=tau2_method)
+    given = data.model is not None and data.measure.name == "logit"
+    counts = on_measure(data, "logit")
+    if counts.events is None or counts.n is None:
+        raise MetaAnalysisError("the simulation needs `events` and `n`")
+    start = fit_inverse_variance(counts.yi, counts.vi, method=counts.tau2_method)
+    center = float(effects.mu if given else start.mu[0]) if mu is None else float(mu)
+    spread = float(effects.tau2 if given else start.tau2.tau2[0]) if tau2 is None else float(tau2)
+    if not (np.isfinite(center) and np.isfinite(spread) and spread >= 0.0):
+        raise MetaAnalysisError(f"mu={center!r}, tau2={spread!r}: expected finite, tau2 >= 0")
+    return Setting(counts.events, counts.n, center, spread, counts.tau2_method, replicates)
+
+
+def batch_tests(
+    events: Array, size: Array, method: str, tests: Sequence[str] | None = None
+) -> dict[str, Lines]:
+    """Every regression test for proportions, or the named ones, on R data sets at once.
+
+    Egger's and Thompson and Sharp's test, both of logits, differ in the variance model alone
+    (multiplicative, additive); the double arcsine is there with both.
+    """
+    logit, logit_v = get_measure("logit").effects(events, size)
+    wide, wide_v = get_measure("double-arcsine").effects(events, size)
+    plain, plain_v = get_measure("arcsine").effects(events, size)
+    peters = events * (size - events) / size
+    additive: dict[str, Any] = {"model": "random", "tau2_method": method}
+    every: dict[str, tuple[tuple[Array, ...], dict[str, Any]]] = {
+        "Egger (logit)": ((logit, logit_v), {}),
+        "Thompson-Sharp (logit)": ((logit, logit_v), additive),
+        "Peters (weights from events)": ((logit, logit_v, 1.0 / size), {"weights": peters}),
+        "Peters (weights from size)": ((logit, logit_v, 1.0 / size), {"weights": size}),
+        "Macaskill": ((logit, logit_v, size), {"weights": size}),
+        "Arcsine": ((plain, plain_v), additive),
+        "Double arcsine (multiplicative)": ((wide, wide_v), {}),
+        "Double arcsine": ((wide, wide_v), additive),
+    }
+    if tests is not None and (not tests or any(name not in every for name in tests)):
+        raise UnsupportedError(f"tests={tests!r}: expected some of {', '.join(every)}")
+    return {
+        name: egger_batch(*data, **options)
+        for name, (data, options) in every.items()
+        if tests is None or name in tests
+    }

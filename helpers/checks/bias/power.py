@@ -1,0 +1,185 @@
+"""What the tests see when there is something to see: cohorts with a small-study effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.distributions import expit
+from ...engine.literature import Reference
+from ...errors import MetaAnalysisError
+from .null import batch_tests, setting
+from .results import Views, sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["ENOUGH_POWER", "PowerSimulation", "simulate_power"]
+
+#: From this power on, a test that stays silent says something (the usual convention of trials).
+ENOUGH_POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSimulation(Views):
+    """Power of the regression tests for a small-study effect of a given size.
+
+    Attributes
+    ----------
+    tests : tuple of str
+        Names of the tests.
+    rejection : tuple of float
+        Share of simulated data sets with p below `alpha`. For a test that does not keep its level
+        this is no power: it rejects without an effect, too.
+    power, power_se : tuple of float
+        Share of simulated data sets with a statistic beyond the critical value that holds the
+        level in data without the effect (from as many simulated sets), and its Monte-Carlo
+        standard error.
+    slope : float
+        Effect: change of the true logit for each unit of its standard error.
+    mu, tau2 : float
+        Mean true logit and the variance of true logits beside the effect.
+    k, replicates, seed : int
+        Cohorts, simulated data sets, seed.
+    alpha : float
+        Level.
+    sentence, references
+        As in `helpers.bias.BiasTest`.
+    """
+
+    tests: tuple[str, ...]
+    rejection: tuple[float, ...]
+    power: tuple[float, ...]
+    power_se: tuple[float, ...]
+    slope: float
+    mu: float
+    tau2: float
+    k: int
+    replicates: int
+    seed: int
+    alpha: float
+    sentence: str
+    references: tuple[Reference, ...]
+
+    def of(self, test: str) -> float:
+        """Power of one test at its calibrated level."""
+        return self.power[self.tests.index(test)]
+
+    def can_tell(self, test: str) -> bool:
+        """Whether a silent test would be news: its power is at least `ENOUGH_POWER`."""
+        return self.of(test) >= ENOUGH_POWER
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One row per test: rejection, power, power_se."""
+        import pandas as pd
+
+        columns = ("rejection", "power", "power_se")
+        return pd.DataFrame(
+            {c: getattr(self, c) for c in columns}, index=pd.Index(self.tests, name="test")
+        )
+
+
+def simulate_power(
+    effects: Any = None,
+    vi: Any = None,
+    *,
+    slope: float,
+    events: Any = None,
+    n: Any = None,
+    study: Any = None,
+    tau2_method: str | None = None,
+    mu: float | None = None,
+    tau2: float | None = None,
+    alpha: float = 0.05,
+    replicates: int = 2000,
+    seed: int = 1,
+    tests: Sequence[str] | None = None,
+) -> PowerSimulation:
+    r"""Simulate cohorts of the observed sizes with a small-study effect and test them.
+
+    True logits are :math:`\mu + b(s_i - \bar s) + \tau u_i` with standard normal :math:`u_i`,
+    slope :math:`b` and the standard error :math:`s_i = \{n_i p(1-p)\}^{-1/2}` that a logit has at
+    :math:`p = \mathrm{expit}(\mu)`: it depends on the size alone. :math:`\bar s` is its mean with
+    the weights :math:`1/(s_i^2 + \tau^2)`, so that the pooled logit stays near :math:`\mu`. Events
+    are binomial.
+
+    Parameters
+    ----------
+    effects, vi, events, n, study, tau2_method, mu, tau2, alpha, replicates, seed, tests
+        As in `helpers.bias.simulate_null`.
+    slope : float
+        Change of the true logit for each unit of its standard error, such as the slope (`bias`)
+        of Egger's test.
+
+    Returns
+    -------
+    PowerSimulation
+
+    Raises
+    ------
+    MetaAnalysisError
+        A slope that is not finite, or as `helpers.bias.simulate_null`.
+    UnsupportedError
+        As `helpers.bias.simulate_null`.
+
+    References
+    ----------
+    Sterne JAC, Gavaghan D, Egger M (2000), doi:10.1016/S0895-4356(00)00242-0 (power of such
+    tests).
+
+    Examples
+    --------
+    >>> counts = {"events": [1, 2, 9, 12, 30, 8, 5, 11], "n": [20, 60, 90, 200, 400, 150, 50, 120]}
+    >>> weak = simulate_power(**counts, slope=-0.5, replicates=300)
+    >>> strong = simulate_power(**counts, slope=-4.0, replicates=300)
+    >>> weak.of("Double arcsine") < strong.of("Double arcsine"), weak.can_tell("Double arcsine")
+    (True, False)
+    """
+    if not np.isfinite(slope):
+        raise MetaAnalysisError(f"slope={slope!r}: expected a finite number")
+    at = setting(
+        effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
+        alpha=alpha, replicates=replicates,
+    )  # fmt: skip
+    p = float(expit(at.mu))
+    se = 1.0 / np.sqrt(at.size * p * (1.0 - p))
+    weight = 1.0 / (se**2 + at.tau2)
+    shift = float(slope) * (se - (weight * se).sum() / weight.sum())
+    streams = np.random.SeedSequence(seed).spawn(2)
+    without, with_effect = (
+        batch_tests(at.draw(np.random.default_rng(stream), move), at.size, at.tau2_method, tests)
+        for stream, move in zip(streams, (0.0 * shift, shift), strict=True)
+    )
+    rejection, power = [], []
+    for name, lines in with_effect.items():
+        null = without[name]
+        if not (bool(lines.defined.all()) and bool(null.defined.all())):
+            raise MetaAnalysisError(f"{name}: not defined in a simulated data set")
+        critical = float(np.quantile(np.abs(null.statistic), 1.0 - alpha, method="higher"))
+        rejection.append(float((lines.p < alpha).mean()))
+        power.append(float((np.abs(lines.statistic) > critical).mean()))
+    return PowerSimulation(
+        tests=tuple(with_effect),
+        rejection=tuple(rejection),
+        power=tuple(power),
+        power_se=tuple(float(np.sqrt(x * (1.0 - x) / replicates)) for x in power),
+        slope=float(slope),
+        mu=at.mu,
+        tau2=at.tau2,
+        k=at.k,
+        replicates=replicates,
+        seed=seed,
+        alpha=alpha,
+        sentence=(
+            f"The tests were applied to {replicates} simulated sets of {at.k} cohorts of the "
+            f"observed sizes whose true logits change by {slope:.2f} for each unit of their "
+            "standard error, with critical values from as many sets without such an effect."
+        ),
+        references=sources("sterne2000"),
+    )

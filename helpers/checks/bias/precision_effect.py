@@ -1,0 +1,133 @@
+"""Intercepts of funnel-plot regressions as estimates: PET and PEESE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...arguments import level_of
+from ...engine.distributions import t_sf
+from ...engine.literature import Reference
+from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.summaries import Caution
+from .data import funnel_data, null_value
+from .regression_test import line_test
+from .results import BiasTest, Views, sources
+
+__all__ = ["PetPeese", "pet_peese"]
+
+
+@dataclass(frozen=True, slots=True)
+class PetPeese(Views):
+    """Precision-effect test and its companion.
+
+    Attributes
+    ----------
+    pet, peese : BiasTest
+        Lines on the standard error and on the variance; their `limit` is the estimate
+        for a study without sampling error.
+    null : float or None
+        Effect against which the limit of PET is tested (model scale).
+    p : float or None
+        One-sided p-value of that test, away from `null` on the side of the pooled effect.
+    selected : {"PET", "PEESE"} or None
+        The conditional rule's choice; None without a null.
+    estimate_model : float or None
+        Limit of the selected line (model scale).
+    sentence, references, cautions
+        As in `BiasTest`.
+    """
+
+    pet: BiasTest
+    peese: BiasTest
+    null: float | None
+    p: float | None
+    selected: str | None
+    estimate_model: float | None
+    sentence: str
+    references: tuple[Reference, ...]
+    cautions: tuple[Caution, ...]
+
+
+def pet_peese(
+    effects: Any = None,
+    vi: Any = None,
+    *,
+    events: Any = None,
+    n: Any = None,
+    study: Any = None,
+    measure: str | None = None,
+    null: float | None = None,
+    alpha: float = 0.05,
+    level: float | None = None,
+) -> PetPeese:
+    """Precision-effect test (PET) and precision-effect estimate with standard error (PEESE).
+
+    PET takes the intercept of Egger's line as the effect without small-study effects, PEESE
+    that of the line on the variance. The conditional rule takes PEESE if PET finds an effect
+    (one-sided p below `alpha`), else PET. The rule needs a null effect. For comparative effects
+    that is 0; proportions have none, so that both lines are reported without a choice unless
+    `null` is given.
+
+    Parameters
+    ----------
+    effects, vi, events, n, study, measure, level
+        As in `egger`.
+    null : float, optional
+        Null effect on the model scale.
+    alpha : float
+        Level of the one-sided test of the rule.
+
+    Returns
+    -------
+    PetPeese
+
+    References
+    ----------
+    Stanley TD, Doucouliagos H (2014), doi:10.1002/jrsm.1095.
+
+    Examples
+    --------
+    >>> both = pet_peese([0.2, 0.5, 0.3, 0.9, 0.8], [0.01, 0.04, 0.02, 0.09, 0.16])
+    >>> round(both.pet.limit, 4), round(both.peese.limit, 4), both.selected
+    (-0.0644, 0.1778, 'PET')
+    """
+    alpha = level_of(alpha, "alpha")
+    data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure, level=level)
+    keys = ["stanley2014"]
+    pet = line_test(data, "PET", keys, "sei", "multiplicative", "t")
+    peese = line_test(data, "PEESE", keys, "vi", "multiplicative", "t")
+    cautions = pet.cautions
+    chosen: str | None = None
+    p: float | None = None
+    value: float | None = None
+    if null is None and data.proportions:
+        cautions += (
+            Caution(
+                "no-null",
+                "Single-group proportions have no null effect, so that the rule that chooses "
+                "between PET and PEESE has no meaning; both are reported.",
+            ),
+        )
+    elif pet.limit is not None and pet.intercept_se is not None and pet.df is not None:
+        value = null_value(data, null, 0.0)
+        pooled = float(fit_inverse_variance(data.yi, data.vi, method="common").mu[0])
+        side = 1.0 if pooled >= value else -1.0
+        p = float(t_sf(side * (pet.limit - value) / pet.intercept_se, pet.df))
+        chosen = "PEESE" if p < alpha else "PET"
+    estimate = {"PET": pet.limit, "PEESE": peese.limit}.get(chosen or "")
+    return PetPeese(
+        pet=pet,
+        peese=peese,
+        null=value,
+        p=p,
+        selected=chosen,
+        estimate_model=estimate,
+        sentence=(
+            f"The effect without small-study effects was estimated in {data.k} studies by the "
+            "intercepts of weighted regressions on the standard error (PET) and on the variance "
+            "(PEESE)."
+        ),
+        references=sources(*keys),
+        cautions=cautions,
+    )

@@ -1,0 +1,148 @@
+"""From studies to the result of a regression test."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...engine.normal.intervals import symmetric_interval
+from ...engine.summaries import Caution
+from ...errors import MetaAnalysisError, UnsupportedError
+from .data import FunnelData
+from .lines import PREDICTORS, Lines, egger_batch, predictor_values
+from .results import BiasTest, regression_cautions, sources
+
+Array = NDArray[np.float64]
+
+__all__ = ["line_test"]
+
+_MODELS = ("multiplicative", "random")
+
+
+def line_test(
+    data: FunnelData,
+    name: str,
+    keys: list[str],
+    predictor: str,
+    model: str,
+    ci_method: str,
+    weights: Array | None = None,
+    weight_words: str = "inverse-variance weights",
+) -> BiasTest:
+    """Fit one line and word its result.
+
+    Parameters
+    ----------
+    data : FunnelData
+        The studies.
+    name : str
+        Name of the test.
+    keys : list of str
+        Keys of its sources.
+    predictor, model, ci_method
+        As in `helpers.bias.egger`.
+    weights : ndarray, shape (k,), optional
+        Weights of the multiplicative model instead of 1/vi.
+    weight_words : str
+        What the method sentence calls them.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The line or its test is not defined.
+    UnsupportedError
+        Unknown or contradictory options.
+    """
+    if model not in _MODELS:
+        raise UnsupportedError(f"model={model!r}: expected one of {', '.join(_MODELS)}")
+    if model == "multiplicative" and ci_method != "t":
+        raise UnsupportedError(
+            f"ci_method={ci_method!r}: the multiplicative model estimates its residual variance, "
+            "which calls for t"
+        )
+    x = predictor_values(predictor, data.vi, data.n)
+    line = egger_batch(
+        data.yi,
+        data.vi,
+        x,
+        weights=weights,
+        model=model,
+        tau2_method=data.tau2_method,
+        ci_method=ci_method,
+    )
+    _require(line, x, weights, predictor)
+    one = {f: float(getattr(line, f)[0]) for f in ("intercept", "slope", "slope_se", "df")}
+    random = model == "random"
+    df = None if ci_method == "wald" else one["df"]
+    at_zero = predictor not in ("ni", "sqrtni")
+    intercept_se = float(line.intercept_se[0])
+    cautions = regression_cautions(data, predictor)
+    if weights is not None and bool((weights == 0).any()):
+        left_out = int((weights == 0).sum())
+        cautions += (
+            Caution(
+                "zero-weight",
+                f"{printing.some_of(left_out, data.k)} no events, or only events, and thereby "
+                "weight 0 in this test.",
+            ),
+        )
+    if not bool(line.converged[0]):
+        cautions += (Caution("not-converged", "The between-study variance did not converge."),)
+    k = int(one["df"]) + 2
+    if random:
+        how = f"an additive between-study variance ({data.tau2_method})"
+        keys = [*keys, "knapp2003"] if ci_method == "knapp-hartung" else keys
+    else:
+        how = f"{weight_words} and multiplicative dispersion"
+    reference = "the normal distribution" if df is None else f"t with {df:.0f} degrees of freedom"
+    rescaled = " with Knapp-Hartung standard errors" if ci_method == "knapp-hartung" else ""
+    what = "effects" if data.measure.kind == "effect" else f"{data.measure.label}s"
+    return BiasTest(
+        name=name,
+        predictor=predictor,
+        model=model,
+        measure=data.measure.name,
+        bias=one["slope"],
+        se=one["slope_se"],
+        statistic=float(line.statistic[0]),
+        statistic_name="z" if df is None else "t",
+        df=df,
+        p=float(line.p[0]),
+        dispersion=None if random else float(line.dispersion[0]),
+        tau2=float(line.tau2[0]) if random else None,
+        intercept=one["intercept"],
+        intercept_se=intercept_se,
+        limit=one["intercept"] if at_zero else None,
+        limit_ci=symmetric_interval(one["intercept"], intercept_se, data.level, df)
+        if at_zero
+        else None,
+        tau=None,
+        k=k,
+        level=data.level,
+        converged=bool(line.converged[0]),
+        sentence=(
+            f"Small-study effects were tested in {k} studies by regression of the {what} on the "
+            f"{PREDICTORS[predictor]} with {how}{rescaled}, the slope compared with {reference}."
+        ),
+        references=sources(*keys),
+        cautions=cautions,
+    )
+
+
+def _require(line: Lines, x: Array, weights: Array | None, predictor: str) -> None:
+    """Say why a test is not defined."""
+    if bool(line.defined[0]):
+        return
+    used = x if weights is None else x[weights > 0]
+    if used.size < 3:
+        raise MetaAnalysisError(
+            f"{used.size} studies with positive weight: a line needs at least 3 to be tested"
+        )
+    if np.ptp(used) <= 1e-13 * np.abs(used).max():
+        raise MetaAnalysisError(
+            f"all studies have the same {PREDICTORS[predictor]}: no line can be fitted"
+        )
+    raise MetaAnalysisError(
+        "the effects lie exactly on a line: there is no residual variance to test against"
+    )

@@ -1,0 +1,257 @@
+"""Frozen results of the small-study methods, and the cautions that they carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from ... import printing
+from ...engine.effects import get_measure
+from ...engine.literature import Methods, Reference
+from ...engine.normal.intervals import Interval
+from ...engine.options import FEW_STUDIES
+from ...engine.summaries import Caution
+from ...errors import UnsupportedError
+from .data import CORRELATED, FunnelData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "BiasTest",
+    "Caution",
+    "Displayed",
+    "Interval",
+    "Views",
+    "few_studies",
+    "regression_cautions",
+    "sources",
+]
+
+#: BibTeX key -> DOI.
+_DOI: dict[str, str] = {
+    "becker2005": "10.1002/0470870168.ch7",
+    "begg1994": "10.2307/2533446",
+    "duval2000a": "10.1111/j.0006-341X.2000.00455.x",
+    "duval2000b": "10.1080/01621459.2000.10473905",
+    "egger1997": "10.1136/bmj.315.7109.629",
+    "freeman1950": "10.1214/aoms/1177729756",
+    "hunter2014": "10.1016/j.jclinepi.2014.03.003",
+    "ioannidis2007": "10.1177/1740774507079441",
+    "knapp2003": "10.1002/sim.1482",
+    "macaskill2001": "10.1002/sim.698",
+    "orwin1983": "10.3102/10769986008002157",
+    "peters2006": "10.1001/jama.295.6.676",
+    "peters2007": "10.1002/sim.2889",
+    "rosenberg2005": "10.1111/j.0014-3820.2005.tb01004.x",
+    "rosenthal1979": "10.1037/0033-2909.86.3.638",
+    "ruecker2008": "10.1002/sim.2971",
+    "ruecker2011": "10.1093/biostatistics/kxq046",
+    "schwarzer2007": "10.1002/sim.2588",
+    "stanley2014": "10.1002/jrsm.1095",
+    "sterne2000": "10.1016/S0895-4356(00)00242-0",
+    "sterne2011": "10.1136/bmj.d4002",
+    "terrin2003": "10.1002/sim.1461",
+    "thompson1999": ("10.1002/(SICI)1097-0258(19991030)18:20<2693::AID-SIM235>3.0.CO;2-V"),
+    "vevea1995": "10.1007/BF02294384",
+}
+
+
+def sources(*keys: str) -> tuple[Reference, ...]:
+    """Look references up by key, each once, in order.
+
+    Examples
+    --------
+    >>> sources("egger1997")[0].doi
+    '10.1136/bmj.315.7109.629'
+    """
+    return tuple(Reference(key, _DOI[key]) for key in dict.fromkeys(keys))
+
+
+class Views:
+    """Views that all results of this package share."""
+
+    __slots__ = ()
+
+    def methods(self) -> Methods:
+        """How the result was made: one sentence and its references."""
+        return Methods(self.sentence, self.references)  # type: ignore[attr-defined]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as plain values, for JSON."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+
+
+class Displayed(Views):
+    """An estimate `mu` with its interval `mu_ci`, on the scale that readers know.
+
+    Attributes
+    ----------
+    mu : float
+        Estimate (model scale).
+    mu_ci : Interval
+        Its interval at `level` (model scale).
+    measure : str
+        Scale of the effects.
+    """
+
+    __slots__ = ()
+    #: Why a measure whose inverse needs a sample size has no display scale here.
+    no_size = ""
+    mu: float
+    mu_ci: Interval
+    measure: str
+
+    @property
+    def estimate(self) -> float:
+        """`mu` on the display scale."""
+        return self._display(self.mu)
+
+    @property
+    def ci(self) -> Interval:
+        """`mu_ci` on the display scale."""
+        return Interval(*(self._display(limit) for limit in self.mu_ci))
+
+    def _display(self, value: float) -> float:
+        scale = get_measure(self.measure)
+        if scale.needs_size:
+            raise UnsupportedError(
+                f"{self.measure}: {self.no_size}; use the model-scale values, or the arcsine "
+                "measure"
+            )
+        return float(scale.inverse(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return list(value)
+    if isinstance(value, Caution):
+        return {"code": value.code, "message": value.message}
+    if isinstance(value, Reference):
+        return {"key": value.key, "doi": value.doi}
+    if isinstance(value, Views):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class BiasTest(Views):
+    """Result of one test for small-study effects.
+
+    Attributes
+    ----------
+    name : str
+        Name of the test.
+    predictor : str
+        What stands for study size: one of `helpers.checks.bias.lines.PREDICTORS`.
+    model : {"multiplicative", "random", "rank"}
+        Free residual variance, additive between-study variance, or rank correlation.
+    measure : str
+        Scale of the effects.
+    bias, se : float
+        Slope and its standard error (rank test: Kendall's score and its standard deviation).
+    statistic : float
+        ``bias / se`` (with the continuity correction if one was asked for).
+    statistic_name : {"t", "z"}
+        Its reference distribution.
+    df : float or None
+        Degrees of freedom of t; None for z.
+    p : float
+        Two-sided p-value.
+    dispersion : float or None
+        Residual variance of the weighted regression, 1 if sampling error alone is at work.
+        The R package meta prints it as "tau^2" beside Egger's test. None for the others.
+    tau2 : float or None
+        Additive between-study variance of the random-effects model.
+    intercept, intercept_se : float or None
+        The line at a predictor of zero.
+    limit : float or None
+        Estimate for an infinitely large study (the intercept), for the predictors that are
+        zero there; model scale.
+    limit_ci : Interval or None
+        Its interval at `level`.
+    tau : float or None
+        Kendall's tau (rank test).
+    k : int
+        Studies that take part.
+    level : float
+        Level of `limit_ci`.
+    converged : bool
+        State of the tau2 estimate (true for closed forms).
+    sentence : str
+        The method in words (see `methods`).
+    references : tuple of Reference
+        Its sources.
+    cautions : tuple of Caution
+        What to keep in mind.
+    """
+
+    name: str
+    predictor: str
+    model: str
+    measure: str
+    bias: float
+    se: float
+    statistic: float
+    statistic_name: str
+    df: float | None
+    p: float
+    dispersion: float | None
+    tau2: float | None
+    intercept: float | None
+    intercept_se: float | None
+    limit: float | None
+    limit_ci: Interval | None
+    tau: float | None
+    k: int
+    level: float
+    converged: bool
+    sentence: str
+    references: tuple[Reference, ...]
+    cautions: tuple[Caution, ...]
+
+    @property
+    def small_studies(self) -> str:
+        """Whether smaller studies tend to "lower", "higher" or "equal" effects."""
+        sign = -1.0 if self.predictor in ("ni", "sqrtni") else 1.0
+        toward = sign * self.bias
+        return "higher" if toward > 0 else "lower" if toward < 0 else "equal"
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One row: k, bias, se, statistic, df, p, dispersion, tau2, limit (index: the test)."""
+        import pandas as pd
+
+        columns = ("k", "bias", "se", "statistic", "df", "p", "dispersion", "tau2", "limit")
+        row = {c: getattr(self, c) for c in columns}
+        frame = pd.DataFrame([row], index=pd.Index([self.name], name="test"))
+        return frame.astype({c: float for c in columns if c != "k"})
+
+
+def few_studies(k: int) -> tuple[Caution, ...]:
+    """Caution below ten studies (Sterne et al. 2011, doi:10.1136/bmj.d4002)."""
+    if k >= FEW_STUDIES:
+        return ()
+    return (
+        Caution(
+            "few-studies-test",
+            f"With {printing.counted(k, 'study', 'studies')} a test for small-study effects has too "
+            "little power to tell chance from asymmetry.",
+        ),
+    )
+
+
+def regression_cautions(data: FunnelData, predictor: str) -> tuple[Caution, ...]:
+    """Cautions of a regression test: few studies, and correlation by construction."""
+    found = few_studies(data.k)
+    if predictor in ("sei", "vi") and data.measure.name in CORRELATED:
+        found += (
+            Caution(
+                "correlated-by-construction",
+                f"The sampling variance of a {data.measure.label} is computed from the estimate "
+                "itself, so that estimate and standard error are correlated without any bias: "
+                "compare with a test based on the sample size.",
+            ),
+        )
+    return found

@@ -1,0 +1,350 @@
+"""Step-function selection model (Vevea and Hedges 1995), by maximum likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...engine.distributions import chi2_sf, norm_sf
+from ...engine.literature import Reference
+from ...engine.normal.intervals import Interval, symmetric_interval
+from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.summaries import Caution
+from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from .data import FunnelData, funnel_data, null_value
+from .results import Displayed, sources
+from .selection_fit import Maximum, maximise
+from .selection_kernel import Steps, log_likelihood, steps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["SelectionModel", "selection_model"]
+
+_FEW_IN_INTERVAL = 4
+_STATIONARY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionModel(Displayed):
+    """Fit of a step-function selection model.
+
+    Attributes
+    ----------
+    mu, se : float
+        Mean effect before selection and its standard error (observed information).
+    mu_ci : Interval
+        Wald interval at `level` (model scale).
+    statistic, p : float
+        Wald test of ``mu = null``.
+    tau2 : float
+        Between-study variance before selection.
+    tau2_se : float or None
+        Its standard error; None at the boundary.
+    cutpoints : tuple of float
+        Cut-points of the p-values; the last interval ends at 1.
+    counts : tuple of int
+        Observed studies in each interval.
+    delta : tuple of float
+        Relative probability of being seen in each interval; 1 in the first.
+    delta_se : tuple of (float or None)
+        Standard errors; None for the first.
+    alternative : {"greater", "less", "two-sided"}
+        Direction of the p-values.
+    null : float
+        Effect against which they are computed (model scale).
+    loglik, loglik_unadjusted, loglik_tau0 : float
+        Of this model, of the model without selection, and of this model without heterogeneity.
+    lrt, lrt_df, lrt_p
+        Likelihood-ratio test of selection: all deltas are 1.
+    lrt_tau2, lrt_tau2_p : float
+        Likelihood-ratio test of tau2 = 0 (chi-squared with 1 df: conservative at a boundary).
+    mu_unadjusted, tau2_unadjusted : float
+        Maximum likelihood without selection.
+    k : int
+        Number of studies.
+    level : float
+        Confidence level.
+    measure : str
+        Scale of the effects.
+    converged : bool
+        Whether the gradient vanishes and the information is positive definite.
+    boundary : bool
+        Whether tau2 is 0.
+    maxima : int
+        Distinct local maxima met from the starting points; the highest is reported.
+    sentence, references, cautions
+        As in `helpers.bias.BiasTest`.
+    """
+
+    mu: float
+    se: float
+    mu_ci: Interval
+    statistic: float
+    p: float
+    tau2: float
+    tau2_se: float | None
+    cutpoints: tuple[float, ...]
+    counts: tuple[int, ...]
+    delta: tuple[float, ...]
+    delta_se: tuple[float | None, ...]
+    alternative: str
+    null: float
+    loglik: float
+    loglik_unadjusted: float
+    loglik_tau0: float
+    lrt: float
+    lrt_df: int
+    lrt_p: float
+    lrt_tau2: float
+    lrt_tau2_p: float
+    mu_unadjusted: float
+    tau2_unadjusted: float
+    k: int
+    level: float
+    measure: str
+    converged: bool
+    boundary: bool
+    maxima: int
+    sentence: str
+    references: tuple[Reference, ...]
+    cautions: tuple[Caution, ...]
+
+    no_size = "the inverse needs a sample size, which the mean before selection does not have"
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One row per interval of p: studies, delta, se (index: the interval)."""
+        import pandas as pd
+
+        edges = (0.0, *self.cutpoints, 1.0)
+        names = [f"{a:g} < p <= {b:g}" for a, b in pairwise(edges)]
+        return pd.DataFrame(
+            {
+                "k": self.counts,
+                "delta": self.delta,
+                "se": [float("nan") if s is None else s for s in self.delta_se],
+            },
+            index=pd.Index(names, name="interval"),
+        )
+
+
+def selection_model(
+    effects: Any = None,
+    vi: Any = None,
+    *,
+    events: Any = None,
+    n: Any = None,
+    study: Any = None,
+    measure: str | None = None,
+    cutpoints: Sequence[float] = (0.025,),
+    alternative: str = "greater",
+    null: float | str | None = None,
+    level: float | None = None,
+) -> SelectionModel:
+    """Fit a random-effects model in which the chance of being seen depends on the p-value.
+
+    Parameters
+    ----------
+    effects, vi, events, n, study, measure, level
+        As in `helpers.bias.egger`.
+    cutpoints : sequence of float
+        Increasing cut-points of the p-values, in (0, 1). Every interval needs a study, else its
+        probability cannot be estimated.
+    alternative : {"greater", "less", "two-sided"}
+        Which p-values matter: of effects above `null`, below it, or away from it.
+    null : float or "pooled", optional
+        Effect against which p-values are computed (model scale). Comparative effects: 0 by
+        default. Proportions of single groups have no natural null, and nobody selects cohorts
+        by a test against a rate of 50 % (logit 0): a value must be given. "pooled" (the REML
+        mean) asks whether cohorts clearly above the average are seen more, or less, often.
+
+    Returns
+    -------
+    SelectionModel
+
+    Raises
+    ------
+    MetaAnalysisError
+        An interval without a study, bad cut-points, or too few studies.
+    UnsupportedError
+        Proportions without `null`, or an unknown alternative.
+    ConvergenceError
+        No maximum was found.
+
+    Notes
+    -----
+    Maximum likelihood with exact gradient and Hessian on (mu, log tau2, log delta) from several
+    starting points, compared with the maximum at tau2 = 0. Standard errors: inverse of the
+    observed information in (mu, tau2, delta).
+
+    References
+    ----------
+    Vevea JL, Hedges LV (1995), doi:10.1007/BF02294384.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(3)
+    >>> vi = rng.uniform(0.02, 0.2, 200)
+    >>> yi = rng.normal(0.2, np.sqrt(vi + 0.02))
+    >>> seen = (yi / np.sqrt(vi) > 1.96) | (rng.uniform(size=200) < 0.3)
+    >>> result = selection_model(yi[seen], vi[seen])
+    >>> result.delta[1] < 0.6, result.mu < result.mu_unadjusted
+    (True, True)
+    """
+    if alternative not in ("greater", "less", "two-sided"):
+        raise UnsupportedError(f"alternative={alternative!r}: expected greater, less or two-sided")
+    cuts = np.asarray(cutpoints, dtype=float)
+    ordered = cuts.ndim == 1 and cuts.size > 0 and bool((np.diff(cuts) > 0).all())
+    if not ordered or not bool(((cuts > 0) & (cuts < 1)).all()):
+        raise MetaAnalysisError(
+            f"cutpoints={list(np.atleast_1d(cuts))}: expected increasing numbers between 0 and 1"
+        )
+    data = funnel_data(
+        effects,
+        vi,
+        events=events,
+        n=n,
+        study=study,
+        measure=measure,
+        level=level,
+        minimum=cuts.size + 3,
+    )
+    usual = fit_inverse_variance(data.yi, data.vi, method="REML")
+    origin = null_value(data, null, float(usual.mu[0]))
+    problem = steps(data.yi, data.vi, cuts, origin, alternative)
+    counts = np.bincount(problem.interval, minlength=problem.m)
+    _require_filled(counts, cuts)
+    plain = fit_inverse_variance(data.yi, data.vi, method="ML")
+    start = (float(plain.mu[0]), float(plain.tau2.tau2[0]))
+    free = maximise(problem, start, with_tau2=True)
+    zero = maximise(problem, start, with_tau2=False)
+    boundary = free.value <= zero.value + 1e-9
+    best = zero if boundary else free
+    return _result(data, problem, best, zero, boundary, counts, cuts, alternative, origin, plain)
+
+
+def _require_filled(counts: NDArray[np.int64], cuts: Array) -> None:
+    if (counts > 0).all():
+        return
+    edges = (0.0, *cuts, 1.0)
+    listed = ", ".join(
+        f"{a:g} to {b:g}: {c}" for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)
+    )
+    raise MetaAnalysisError(
+        f"every interval of p-values needs a study (studies by interval: {listed}); "
+        "choose other cut-points or another null"
+    )
+
+
+def _result(
+    data: FunnelData,
+    problem: Steps,
+    best: Maximum,
+    zero: Maximum,
+    boundary: bool,
+    counts: NDArray[np.int64],
+    cuts: Array,
+    alternative: str,
+    origin: float,
+    plain: Any,
+) -> SelectionModel:
+    m = problem.m
+    value, gradient, hessian = log_likelihood(problem, best.mu, best.tau2, best.delta)
+    keep = np.array([i for i in range(m + 1) if not (boundary and i == 1)])
+    information = -hessian[np.ix_(keep, keep)]
+    positive = bool(np.linalg.eigvalsh(information).min() > 0)
+    if not positive:
+        raise ConvergenceError(
+            "the selection model has no unique maximum: fewer cut-points, or more studies in "
+            "each interval, are needed"
+        )
+    covariance = np.linalg.inv(information)
+    errors = np.full(m + 1, np.nan)
+    errors[keep] = np.sqrt(np.diag(covariance))
+    stationary = bool((np.abs(gradient[keep]) * errors[keep]).max() < _STATIONARY)
+    se = float(errors[0])
+    unadjusted = float(plain.loglik[0])
+    lrt = max(2.0 * (value - unadjusted), 0.0)
+    lrt_tau2 = 0.0 if boundary else max(2.0 * (value - zero.value), 0.0)
+    cautions = _cautions(data, counts, boundary, stationary, origin)
+    statistic = (best.mu - origin) / se
+    sides = {"greater": "above", "less": "below", "two-sided": "on either side of"}
+    return SelectionModel(
+        mu=best.mu,
+        se=se,
+        mu_ci=symmetric_interval(best.mu, se, data.level),
+        statistic=statistic,
+        p=float(2.0 * norm_sf(abs(statistic))),
+        tau2=best.tau2,
+        tau2_se=None if boundary else float(errors[1]),
+        cutpoints=tuple(float(c) for c in cuts),
+        counts=tuple(int(c) for c in counts),
+        delta=tuple(float(d) for d in best.delta),
+        delta_se=(None, *(float(e) for e in errors[2:])),
+        alternative=alternative,
+        null=origin,
+        loglik=value,
+        loglik_unadjusted=unadjusted,
+        loglik_tau0=zero.value,
+        lrt=lrt,
+        lrt_df=m - 1,
+        lrt_p=float(chi2_sf(lrt, m - 1)),
+        lrt_tau2=lrt_tau2,
+        lrt_tau2_p=float(chi2_sf(lrt_tau2, 1)),
+        mu_unadjusted=float(plain.mu[0]),
+        tau2_unadjusted=float(plain.tau2.tau2[0]),
+        k=data.k,
+        level=data.level,
+        measure=data.measure.name,
+        converged=stationary,
+        boundary=boundary,
+        maxima=best.maxima,
+        sentence=(
+            f"A step-function selection model with cut-points at "
+            f"{', '.join(f'p = {c:g}' for c in cuts)} (p-values of effects {sides[alternative]} "
+            f"{origin:.4g} on the model scale) was fitted to {data.k} studies by maximum "
+            "likelihood."
+        ),
+        references=sources("vevea1995"),
+        cautions=cautions,
+    )
+
+
+def _cautions(
+    data: FunnelData,
+    counts: NDArray[np.int64],
+    boundary: bool,
+    stationary: bool,
+    origin: float,
+) -> tuple[Caution, ...]:
+    found: tuple[Caution, ...] = ()
+    if counts.min() < _FEW_IN_INTERVAL:
+        found += (
+            Caution(
+                "sparse-interval",
+                f"The emptiest interval of p-values holds "
+                f"{printing.counted(int(counts.min()), 'study', 'studies')}: its "
+                "probability is a guess.",
+            ),
+        )
+    if data.proportions:
+        found += (
+            Caution(
+                "assumed-null",
+                f"The p-values are tests against {origin:.4g} on the model scale, a choice of "
+                "the analyst: single-group proportions have no null effect.",
+            ),
+        )
+    if boundary:
+        found += (Caution("boundary", "The between-study variance is estimated as zero."),)
+    if not stationary:
+        found += (Caution("not-converged", "The gradient does not vanish at the maximum."),)
+    return found

@@ -1,0 +1,161 @@
+r"""Likelihood of the step-function selection model, with exact derivatives.
+
+Study i is seen with a relative probability :math:`\delta_j` that depends on the interval j in
+which its p-value falls. Given that it is seen,
+
+.. math::
+
+   \log f(y_i) = \log \delta_{j(i)} + \log \phi(y_i; \mu, v_i + \tau^2)
+                 - \log A_i, \quad A_i = \sum_s \delta_{d(s)} P_{is},
+
+where :math:`P_{is}` is the probability that an effect falls into segment s of the real line
+(segments are cut where the p-value crosses a cut-point) and d(s) is the interval of segment s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.distributions import norm_cdf, norm_pdf, norm_ppf, norm_sf
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+__all__ = ["Steps", "log_likelihood", "p_values", "steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Data of one selection model.
+
+    Attributes
+    ----------
+    yi, vi : ndarray, shape (k,)
+        Effects and sampling variances.
+    bounds : ndarray, shape (k, S - 1)
+        Effects at which the p-value of each study crosses a cut-point, increasing.
+    segment : ndarray, shape (S,)
+        Interval d(s) of each segment.
+    interval : ndarray, shape (k,)
+        Interval of each observed p-value.
+    m : int
+        Number of intervals.
+    """
+
+    yi: Array
+    vi: Array
+    bounds: Array
+    segment: Index
+    interval: Index
+    m: int
+
+
+def p_values(yi: Array, vi: Array, null: float, alternative: str) -> Array:
+    """Wald p-values of each study against `null`.
+
+    Examples
+    --------
+    >>> p_values(np.array([0.0, 1.96]), np.ones(2), 0.0, "greater").round(3).tolist()
+    [0.5, 0.025]
+    """
+    z = (yi - null) / np.sqrt(vi)
+    if alternative == "greater":
+        return np.asarray(norm_sf(z))
+    if alternative == "less":
+        return np.asarray(norm_cdf(z))
+    return np.asarray(2.0 * norm_sf(np.abs(z)))
+
+
+def steps(yi: Array, vi: Array, cutpoints: Array, null: float, alternative: str) -> Steps:
+    """Lay the segments out for "greater", "less" or "two-sided" p-values."""
+    m = cutpoints.size + 1
+    if alternative == "greater":
+        z, segment = norm_ppf(1.0 - cutpoints[::-1]), np.arange(m)[::-1]
+    elif alternative == "less":
+        z, segment = norm_ppf(cutpoints), np.arange(m)
+    else:
+        half = norm_ppf(1.0 - cutpoints[::-1] / 2.0)
+        z = np.concatenate([-half[::-1], half])
+        segment = np.concatenate([np.arange(m), np.arange(m - 1)[::-1]])
+    p = p_values(yi, vi, null, alternative)
+    return Steps(
+        yi,
+        vi,
+        null + np.sqrt(vi)[:, None] * np.asarray(z)[None, :],
+        np.asarray(segment, dtype=np.int64),
+        np.searchsorted(cutpoints, p, side="left").astype(np.int64),
+        m,
+    )
+
+
+def log_likelihood(data: Steps, mu: float, tau2: float, delta: Array) -> tuple[float, Array, Array]:
+    """Log-likelihood with gradient and Hessian.
+
+    Parameters
+    ----------
+    data : Steps
+        From `steps`.
+    mu, tau2 : float
+        Mean and between-study variance.
+    delta : ndarray, shape (m,)
+        Relative probabilities, the first one being the reference (1).
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray, shape (m + 1,)
+        With respect to (mu, tau2, delta[1:]).
+    hessian : ndarray, shape (m + 1, m + 1)
+    """
+    k, m = data.yi.size, data.m
+    t = data.vi + tau2
+    s = np.sqrt(t)
+    r = data.yi - mu
+    value = float(
+        np.log(delta[data.interval]).sum() - 0.5 * (np.log(2.0 * np.pi * t) + r * r / t).sum()
+    )
+    gradient = np.zeros(m + 1)
+    hessian = np.zeros((m + 1, m + 1))
+    gradient[0] = (r / t).sum()
+    gradient[1] = 0.5 * (r * r / t**2 - 1.0 / t).sum()
+    hessian[0, 0] = -(1.0 / t).sum()
+    hessian[0, 1] = hessian[1, 0] = -(r / t**2).sum()
+    hessian[1, 1] = (0.5 / t**2 - r * r / t**3).sum()
+    seen = np.bincount(data.interval, minlength=m).astype(float)
+    gradient[2:] += seen[1:] / delta[1:]
+    hessian[np.arange(2, m + 1), np.arange(2, m + 1)] -= seen[1:] / delta[1:] ** 2
+
+    # Derivatives of Phi(u) at the bounds, u = (bound - mu)/s.
+    u = (data.bounds - mu) / s[:, None]
+    cdf, pdf = norm_cdf(u), norm_pdf(u)
+    sc, tc = s[:, None], t[:, None]
+    first = np.stack([-pdf / sc, -0.5 * u * pdf / tc])
+    second = {
+        (0, 0): -u * pdf / tc,
+        (0, 1): 0.5 * pdf * (1.0 - u * u) / (tc * sc),
+        (1, 1): 0.25 * u * pdf * (3.0 - u * u) / tc**2,
+    }
+    # A = delta of the last segment + sum of jumps times Phi(u): finite everywhere.
+    member = (data.segment[:, None] == np.arange(m)[None, :]).astype(float)
+    jump = member[:-1] - member[1:]
+    c = jump @ delta
+    probability = np.concatenate([cdf, np.ones((k, 1))], axis=1)
+    probability[:, 1:] -= cdf
+    a = probability @ (member @ delta)
+    da = np.empty((k, m + 1))
+    da[:, :2] = np.einsum("aks,s->ka", first, c)
+    da[:, 2:] = (probability @ member)[:, 1:]
+    d2 = np.zeros((k, m + 1, m + 1))
+    for (i, j), derivative in second.items():
+        d2[:, i, j] = d2[:, j, i] = derivative @ c
+    cross = np.einsum("aks,sj->kaj", first, jump)[:, :, 1:]
+    d2[:, :2, 2:] = cross
+    d2[:, 2:, :2] = np.swapaxes(cross, 1, 2)
+    ratio = da / a[:, None]
+    value -= float(np.log(a).sum())
+    gradient -= ratio.sum(axis=0)
+    hessian -= (d2 / a[:, None, None]).sum(axis=0) - ratio.T @ ratio
+    return value, gradient, hessian

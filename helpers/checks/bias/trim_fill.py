@@ -1,0 +1,368 @@
+"""Trim-and-fill (Duval and Tweedie 2000)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.literature import Reference
+from ...engine.normal.intervals import Interval, symmetric_interval
+from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.summaries import Caution
+from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from .data import FunnelData, funnel_data
+from .lines import egger_batch
+from .results import Displayed, few_studies, sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["TrimAndFill", "trim_and_fill"]
+
+_ESTIMATORS = ("L0", "R0", "Q0")
+
+
+@dataclass(frozen=True, slots=True)
+class TrimAndFill(Displayed):
+    """Result of trim-and-fill: how many studies the funnel lacks, and the estimate with them.
+
+    Attributes
+    ----------
+    estimator : {"L0", "R0", "Q0"}
+        Estimator of the number of missing studies.
+    side : {"left", "right"}
+        Where they are missing.
+    side_chosen : bool
+        Whether the side was chosen from the data.
+    k0 : int
+        Estimated number of missing studies.
+    k0_raw : float
+        The estimator before truncation at 0 and rounding.
+    k0_se : float
+        Standard error of `k0_raw`.
+    k0_p : float or None
+        p-value of "none is missing on this side" (R0 only).
+    k : int
+        Observed studies.
+    iterations : int
+        Rounds until the number of trimmed studies stood still.
+    model : {"common", "random"}
+        Model of all steps.
+    tau2_method : str or None
+        Estimator of the random-effects model.
+    measure : str
+        Scale of the effects.
+    mu, se, tau2 : float
+        Estimate from observed and filled studies (model scale).
+    mu_observed, se_observed, tau2_observed : float
+        Estimate from the observed studies.
+    mu_ci, mu_ci_observed : Interval
+        Wald intervals at `level` (model scale).
+    level : float
+        Confidence level.
+    labels : tuple of str
+        Observed studies, then the mirror images ("Filled: ...").
+    yi, vi : tuple of float
+        Their effects and variances.
+    filled : tuple of bool
+        Which of them are filled in.
+    sentence, references, cautions
+        As in `helpers.bias.BiasTest`.
+    """
+
+    estimator: str
+    side: str
+    side_chosen: bool
+    k0: int
+    k0_raw: float
+    k0_se: float
+    k0_p: float | None
+    k: int
+    iterations: int
+    model: str
+    tau2_method: str | None
+    measure: str
+    mu: float
+    se: float
+    tau2: float
+    mu_observed: float
+    se_observed: float
+    tau2_observed: float
+    mu_ci: Interval
+    mu_ci_observed: Interval
+    level: float
+    labels: tuple[str, ...]
+    yi: tuple[float, ...]
+    vi: tuple[float, ...]
+    filled: tuple[bool, ...]
+    sentence: str
+    references: tuple[Reference, ...]
+    cautions: tuple[Caution, ...]
+
+    no_size = "filled studies have no sample size, which the inverse needs"
+
+    def studies(self) -> pd.DataFrame:
+        """Observed and filled studies: yi, vi, filled (index: study)."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"yi": self.yi, "vi": self.vi, "filled": self.filled},
+            index=pd.Index(self.labels, name="study"),
+        )
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Two rows, observed and filled: k, mu, se, ci_lower, ci_upper, tau2 (model scale)."""
+        import pandas as pd
+
+        rows = [
+            (self.k, self.mu_observed, self.se_observed, *self.mu_ci_observed, self.tau2_observed),
+            (self.k + self.k0, self.mu, self.se, *self.mu_ci, self.tau2),
+        ]
+        return pd.DataFrame(
+            rows,
+            columns=["k", "mu", "se", "ci_lower", "ci_upper", "tau2"],
+            index=pd.Index(["observed", "filled"], name="studies"),
+        )
+
+
+def trim_and_fill(
+    effects: Any = None,
+    vi: Any = None,
+    *,
+    events: Any = None,
+    n: Any = None,
+    study: Any = None,
+    measure: str | None = None,
+    estimator: str = "L0",
+    side: str = "auto",
+    model: str | None = None,
+    tau2_method: str | None = None,
+    max_iter: int = 100,
+    level: float | None = None,
+) -> TrimAndFill:
+    r"""Estimate how many studies are missing on one side of a funnel plot, and fill them in.
+
+    The k0 most extreme effects opposite to `side` are trimmed, the rest is pooled, all effects
+    are ranked by their distance from that estimate, and k0 is estimated again until it stands
+    still. Then the trimmed studies get mirror images. With signed ranks of k studies, T the
+    sum of ranks above the centre and g the largest rank below it (missing on the left):
+
+    .. math::
+
+       R_0 = k - g - 1, \quad L_0 = \frac{4T - k(k+1)}{2k-1}, \quad
+       Q_0 = k - \tfrac12 - \sqrt{2k^2 - 4T + \tfrac14}
+
+    Parameters
+    ----------
+    effects, vi, events, n, study, measure, tau2_method, level
+        As in `helpers.bias.egger`.
+    estimator : {"L0", "R0", "Q0"}
+        Its authors recommend L0 and R0.
+    side : {"auto", "left", "right"}
+        Side on which studies are missing. "auto": opposite to where the slope of the
+        regression of effects on standard errors (same model) points.
+    model : {"common", "random"}, optional
+        Model of every step. Default: that of the fit (random for a GLMM, with a caution), else
+        "random".
+    max_iter : int
+        Most rounds.
+
+    Returns
+    -------
+    TrimAndFill
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fewer than three studies, a side that the data cannot choose, or ranks for which Q0 is
+        not defined.
+    ConvergenceError
+        The number of trimmed studies does not settle.
+    UnsupportedError
+        Unknown options.
+
+    Notes
+    -----
+    The standard error of k0 uses the estimator before truncation and rounding. Ties in
+    distance are ranked in order of the effects.
+
+    References
+    ----------
+    Duval S, Tweedie R (2000), doi:10.1111/j.0006-341X.2000.00455.x and
+    doi:10.1080/01621459.2000.10473905.
+
+    Examples
+    --------
+    >>> yi = [0.10, 0.15, 0.12, 0.30, 0.45, 0.60, 0.75, 0.90]
+    >>> vi = [0.01, 0.01, 0.02, 0.04, 0.06, 0.09, 0.12, 0.16]
+    >>> result = trim_and_fill(yi, vi, model="common")
+    >>> result.side, result.k0, result.mu < result.mu_observed
+    ('left', 3, True)
+    """
+    if estimator not in _ESTIMATORS:
+        raise UnsupportedError(f"estimator={estimator!r}: expected L0, R0 or Q0")
+    if side not in ("auto", "left", "right"):
+        raise UnsupportedError(f"side={side!r}: expected auto, left or right")
+    data = funnel_data(
+        effects,
+        vi,
+        events=events,
+        n=n,
+        study=study,
+        measure=measure,
+        tau2_method=tau2_method,
+        level=level,
+    )
+    chosen, cautions = _model(data, model)
+    method = "common" if chosen == "common" else data.tau2_method
+    picked = _side(data, chosen) if side == "auto" else side
+    sign = -1.0 if picked == "right" else 1.0
+    order = np.argsort(sign * data.yi, kind="stable")
+    y, v = sign * data.yi[order], data.vi[order]
+    k0, raw, se, center, rounds = _iterate(y, v, estimator, method, max_iter)
+    mirrored = np.arange(data.k - k0, data.k)
+    mirror_y = sign * (2.0 * center - y[mirrored])
+    all_y = np.concatenate([data.yi, mirror_y])
+    all_v = np.concatenate([data.vi, v[mirrored]])
+    before = fit_inverse_variance(data.yi, data.vi, method=method)
+    after = fit_inverse_variance(all_y, all_v, method=method) if k0 else before
+    names = tuple(f"Filled: {data.labels[order[i]]}" for i in mirrored)
+    mus = [float(f.mu[0]) for f in (before, after)]
+    ses = [float(f.se[0]) for f in (before, after)]
+    taus = [float(f.tau2.tau2[0]) for f in (before, after)]
+    words = "common-effect" if chosen == "common" else f"random-effects ({method})"
+    return TrimAndFill(
+        estimator=estimator,
+        side=picked,
+        side_chosen=side == "auto",
+        k0=k0,
+        k0_raw=raw,
+        k0_se=se,
+        k0_p=0.5 ** (k0 + 1) if estimator == "R0" else None,
+        k=data.k,
+        iterations=rounds,
+        model=chosen,
+        tau2_method=None if chosen == "common" else method,
+        measure=data.measure.name,
+        mu=mus[1],
+        se=ses[1],
+        tau2=taus[1],
+        mu_observed=mus[0],
+        se_observed=ses[0],
+        tau2_observed=taus[0],
+        mu_ci=symmetric_interval(mus[1], ses[1], data.level),
+        mu_ci_observed=symmetric_interval(mus[0], ses[0], data.level),
+        level=data.level,
+        labels=data.labels + names,
+        yi=tuple(float(a) for a in all_y),
+        vi=tuple(float(a) for a in all_v),
+        filled=(False,) * data.k + (True,) * k0,
+        sentence=(
+            f"Trim-and-fill with the {estimator} estimator and the {words} model looked for "
+            f"studies missing on the {picked} of the funnel plot of {data.k} studies."
+        ),
+        references=sources("duval2000a", "duval2000b", "peters2007", "terrin2003"),
+        cautions=cautions + _cautions(data, taus[0]),
+    )
+
+
+def _model(data: FunnelData, model: str | None) -> tuple[str, tuple[Caution, ...]]:
+    if model not in (None, "common", "random"):
+        raise UnsupportedError(f"model={model!r}: expected common or random")
+    if model is None and data.model == "glmm":
+        return "random", (
+            Caution(
+                "inverse-variance",
+                "Filled studies have no counts: the random-effects model for effects and "
+                "variances stands in for the GLMM.",
+            ),
+        )
+    return model or data.model or "random", ()
+
+
+def _cautions(data: FunnelData, tau2: float) -> tuple[Caution, ...]:
+    found = few_studies(data.k)
+    if tau2 > 0:
+        found += (
+            Caution(
+                "heterogeneity",
+                "With between-study heterogeneity trim-and-fill adds studies that were never "
+                "missing, and misses others: read it as a sensitivity analysis, not as a "
+                "corrected estimate.",
+            ),
+        )
+    return found
+
+
+def _side(data: FunnelData, model: str) -> str:
+    kind = "multiplicative" if model == "common" else "random"
+    line = egger_batch(data.yi, data.vi, model=kind, tau2_method=data.tau2_method, ci_method="t")
+    # The slope itself is enough: it exists wherever the standard errors differ.
+    if np.ptp(data.vi) <= 1e-13 * data.vi.max():
+        raise MetaAnalysisError(
+            "all studies have the same standard error, so that the data cannot choose a side: "
+            "give side='left' or side='right'"
+        )
+    return "right" if float(line.slope[0]) < 0 else "left"
+
+
+def _iterate(
+    y: Array, v: Array, estimator: str, method: str, max_iter: int
+) -> tuple[int, float, float, float, int]:
+    """Trim until k0 stands still: k0, raw k0, its standard error, centre, rounds."""
+    k = y.size
+    k0 = 0
+    for rounds in range(1, max_iter + 1):
+        kept = k - k0
+        center = float(fit_inverse_variance(y[:kept], v[:kept], method=method).mu[0])
+        off = y - center
+        rank = np.empty(k)
+        rank[np.argsort(np.abs(off), kind="stable")] = np.arange(1, k + 1)
+        raw, se = _missing(off, rank, estimator)
+        new = min(max(0, round(raw)), k - 1)
+        if new == k0:
+            return k0, raw, se, center, rounds
+        k0 = new
+    raise ConvergenceError(f"trim-and-fill did not settle in {max_iter} rounds")
+
+
+def _missing(off: Array, rank: Array, estimator: str) -> tuple[float, float]:
+    """Estimated number of studies missing on the left, and its standard error."""
+    k = float(off.size)
+    if estimator == "R0":
+        below = rank[off < 0]
+        raw = k - (float(below.max()) if below.size else 0.0) - 1.0
+        # Identical effects have no rightmost run: nothing is missing.
+        raw = raw if (off > 0).any() else 0.0
+        return raw, float(np.sqrt(2.0 * max(0.0, raw) + 2.0))
+    # Identical effects lie half above their centre: nothing is missing.
+    above = float(rank[off > 0].sum()) + (0.0 if (off != 0).any() else k * (k + 1.0) / 4.0)
+    if estimator == "L0":
+        raw = (4.0 * above - k * (k + 1.0)) / (2.0 * k - 1.0)
+    else:
+        room = 2.0 * k**2 - 4.0 * above + 0.25
+        if room < 0:
+            raise MetaAnalysisError(
+                "the Q0 estimator is not defined for these ranks (almost all effects lie on one "
+                "side of the centre); use L0 or R0"
+            )
+        raw = k - 0.5 - float(np.sqrt(room))
+    variance = (
+        k * (k + 1.0) * (2.0 * k + 1.0)
+        + 10.0 * raw**3
+        + 27.0 * raw**2
+        + 17.0 * raw
+        - 18.0 * k * raw**2
+        - 18.0 * k * raw
+        + 6.0 * k**2 * raw
+    ) / 24.0
+    root = float(np.sqrt(max(variance, 0.0)))
+    if estimator == "L0":
+        return raw, 4.0 * root / (2.0 * k - 1.0)
+    slope = (k - 0.5) ** 2 - raw * (2.0 * k - raw - 1.0)
+    return raw, 2.0 * root / float(np.sqrt(slope)) if slope > 0 else float("inf")

@@ -1,0 +1,308 @@
+"""The multiverse of one claim: in how many analyses it holds, and what decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...engine.literature import Methods, Reference
+from ...errors import MetaAnalysisError
+from .influence import influence_table
+from .result import MultiverseResult, Share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Claim", "ClaimMultiverse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim of the book, as a number that is to lie above another one.
+
+    Attributes
+    ----------
+    key : str
+        Its name in code.
+    statement : str
+        What is claimed, as a sentence without a full stop.
+    quantity : str
+        What every analysis estimates.
+    null : float
+        The value that the quantity exceeds if the claim is right.
+    unit : {"percent", "ratio"}
+        Fractions that are printed in percent, or a ratio of two of them.
+    """
+
+    key: str
+    statement: str
+    quantity: str
+    null: float
+    unit: Literal["percent", "ratio"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimMultiverse:
+    """Every defensible analysis of one claim.
+
+    An analysis *supports* the claim when its estimate lies above `claim.null`, and supports it
+    *with its interval* when the whole interval does. A share of analyses is no probability: the
+    analyses use the same deaths, and some are more plausible than others.
+
+    Attributes
+    ----------
+    claim : Claim
+    choices : mapping of str to tuple of str
+        Name of each of the D choices -> its levels.
+    levels : ndarray, shape (N, D)
+        Level of each choice in each of the N specifications, -1 where it has no role.
+    codes : ndarray, shape (C, D)
+        The full grid of combinations.
+    row : ndarray, shape (C,)
+        Specification that each combination amounts to.
+    value, lower, upper : ndarray, shape (N,)
+        Estimate and interval in the claim's unit; NaN where there is no result.
+    reason : ndarray of str, shape (N,)
+        Why there is no result; empty where there is one.
+    level : float
+        Level of the intervals.
+    multiverse : MultiverseResult or None
+        The analyses themselves, where they are pooled estimates.
+    distinct : int
+        Analyses that differ in their data or their method. Two choices may leave out the same
+        cohort (the spontaneous reports have no follow-up either); such analyses have two names.
+    """
+
+    claim: Claim
+    choices: Mapping[str, tuple[str, ...]]
+    levels: NDArray[np.intp] = field(repr=False, compare=False)
+    codes: NDArray[np.intp] = field(repr=False, compare=False)
+    row: NDArray[np.intp] = field(repr=False, compare=False)
+    value: NDArray[np.float64] = field(repr=False, compare=False)
+    lower: NDArray[np.float64] = field(repr=False, compare=False)
+    upper: NDArray[np.float64] = field(repr=False, compare=False)
+    reason: NDArray[np.object_] = field(repr=False, compare=False)
+    level: float
+    multiverse: MultiverseResult | None = field(default=None, repr=False, compare=False)
+    distinct: int = 0
+
+    def __post_init__(self) -> None:
+        for array in (self.levels, self.codes, self.row, self.value, self.lower, self.upper):
+            array.flags.writeable = False
+        self.reason.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Specifications that have a result."""
+        return int(self.ok.sum())
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Which specifications have a result."""
+        return np.asarray(self.reason == "", dtype=bool)
+
+    @property
+    def supports(self) -> NDArray[np.bool_]:
+        """Which specifications support the claim by direction."""
+        return self.ok & (np.where(self.ok, self.value, -np.inf) > self.claim.null)
+
+    @property
+    def certain(self) -> NDArray[np.bool_]:
+        """Which specifications support the claim with their whole interval."""
+        return self.ok & (np.where(self.ok, self.lower, -np.inf) > self.claim.null)
+
+    @property
+    def opposes(self) -> NDArray[np.bool_]:
+        """Which specifications have their whole interval on the other side."""
+        return self.ok & (np.where(self.ok, self.upper, np.inf) < self.claim.null)
+
+    def _share(self, which: NDArray[np.bool_]) -> Share:
+        return Share(int(which.sum()), len(self), len(self.value) - len(self))
+
+    @property
+    def share_supporting(self) -> Share:
+        """Share of the analyses whose estimate supports the claim."""
+        return self._share(self.supports)
+
+    @property
+    def share_certain(self) -> Share:
+        """Share of the analyses whose whole interval supports the claim."""
+        return self._share(self.certain)
+
+    @property
+    def share_opposing(self) -> Share:
+        """Share of the analyses whose whole interval contradicts the claim."""
+        return self._share(self.opposes)
+
+    @property
+    def sentence(self) -> str:
+        """In how many analyses the claim holds, for a sentence that names the claim."""
+        of = printing.count(len(self))
+        return (
+            f"holds in {self._percent(self.share_supporting)} of {of} analyses, and in "
+            f"{self._percent(self.share_certain)} with the whole "
+            f"{printing.level_text(self.level)} interval"
+        )
+
+    @staticmethod
+    def _percent(share: Share) -> str:
+        # "All" and "none" are counts; 99.96 % must not be printed as either.
+        if share.count in (0, share.of):
+            return printing.percent(share.fraction, 0)
+        return printing.percent(share.fraction, 1)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per specification; index "specification", counted from 1.
+
+        The choices (missing where one has no role), `value`, `lower`, `upper`, `supports`,
+        `certain`, `reason`.
+        """
+        import pandas as pd
+
+        table: dict[str, Any] = {
+            name: [labels[i] if i >= 0 else None for i in self.levels[:, d]]
+            for d, (name, labels) in enumerate(self.choices.items())
+        }
+        table |= {"value": self.value, "lower": self.lower, "upper": self.upper}
+        table |= {"supports": self.supports, "certain": self.certain, "reason": self.reason}
+        index = pd.RangeIndex(1, len(self.value) + 1, name="specification")
+        return pd.DataFrame(table, index=index)
+
+    def find(self, levels: Mapping[str, str]) -> int:
+        """Give the number of the specification with these levels.
+
+        Parameters
+        ----------
+        levels : mapping of choice to level
+            Names that are no choice of this claim are passed over, and so are choices without a
+            role in a specification.
+
+        Raises
+        ------
+        MetaAnalysisError
+            A level that does not exist, or not exactly one specification.
+        """
+        mine = self.ok.copy()
+        for d, (name, labels) in enumerate(self.choices.items()):
+            if name not in levels:
+                continue
+            if levels[name] not in labels:
+                raise MetaAnalysisError(
+                    f"{name}: no level {levels[name]!r}; there are {', '.join(labels)}"
+                )
+            code = self.levels[:, d]
+            mine &= (code == labels.index(levels[name])) | (code == -1)
+        found = np.flatnonzero(mine)
+        if found.size != 1:
+            raise MetaAnalysisError(
+                f"{found.size} specifications have these levels, expected exactly 1"
+            )
+        return int(found[0]) + 1
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One-row table, index "claim".
+
+        `statement`, `analyses`, `distinct`, `supporting`, `certain`, `opposing` (fractions of
+        the analyses), `lowest`, `median`, `highest` (estimates) and `null`, in the claim's unit.
+        """
+        import pandas as pd
+
+        low, middle, high = np.quantile(self.value[self.ok], [0.0, 0.5, 1.0]).tolist()
+        row = {
+            "statement": self.claim.statement,
+            "analyses": len(self),
+            "distinct": self.distinct,
+            "supporting": self.share_supporting.fraction,
+            "certain": self.share_certain.fraction,
+            "opposing": self.share_opposing.fraction,
+            "lowest": low,
+            "median": middle,
+            "highest": high,
+            "null": self.claim.null,
+        }
+        return pd.DataFrame([row], index=pd.Index([self.claim.key], name="claim"))
+
+    def by_choice(self) -> pd.DataFrame:
+        """Say what each level does: one row per choice and level.
+
+        Columns `choice`, `level`, `analyses`, `supporting`, `certain` (fractions; missing where
+        no analysis has the level) and the `median` estimate.
+        """
+        import pandas as pd
+
+        rows = []
+        for d, (name, labels) in enumerate(self.choices.items()):
+            for i, label in enumerate(labels):
+                mine = self.ok & (self.levels[:, d] == i)
+                n = int(mine.sum())
+                rows.append(
+                    {
+                        "choice": name,
+                        "level": label,
+                        "analyses": n,
+                        "supporting": (self.supports & mine).sum() / n if n else np.nan,
+                        "certain": (self.certain & mine).sum() / n if n else np.nan,
+                        "median": float(np.median(self.value[mine])) if n else np.nan,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def influence(self, of: Literal["value", "lower"] = "value") -> pd.DataFrame:
+        """How much each choice moves the estimates, or the limit that decides the support.
+
+        Parameters
+        ----------
+        of : {"value", "lower"}
+            The estimates, or the lower limits of their intervals. Ratios are taken on the log
+            scale.
+
+        Returns
+        -------
+        DataFrame
+            Columns as in `MultiverseResult.influence_of_choices`.
+
+        Raises
+        ------
+        MetaAnalysisError
+            Another `of`, or no analysis with a result.
+        """
+        if of not in ("value", "lower"):
+            raise MetaAnalysisError(f"of={of!r}: expected 'value' or 'lower'")
+        ok = self.ok[self.row]
+        if not ok.any():
+            raise MetaAnalysisError("influence: no analysis has a result")
+        numbers = (self.value if of == "value" else self.lower)[self.row][ok]
+        if self.claim.unit == "ratio":
+            numbers = np.log(numbers)
+        return influence_table(numbers, self.codes[ok], self.choices)
+
+    def methods(self) -> Methods:
+        """Say in one sentence what was done, with references."""
+        return Methods(
+            f"We analysed the claim in all {printing.count(len(self))} analyses that "
+            f"{printing.counted(len(self.choices), 'analytical choice')} allow "
+            f"({', '.join(self.choices)}); an analysis supports the claim if its estimate lies "
+            f"above {self.printed(self.claim.null)}, and with its interval if the whole "
+            f"{printing.level_text(self.level)} interval does.",
+            (
+                Reference("steegen2016", "10.1177/1745691616658637"),
+                Reference("simonsohn2020", "10.1038/s41562-020-0912-z"),
+            ),
+        )
+
+    def printed(self, value: float) -> str:
+        """Print a value in the claim's unit.
+
+        Examples
+        --------
+        >>> from helpers import load_cohorts
+        >>> from helpers.review.claim_analyses import claim_multiverse
+        >>> claim_multiverse(load_cohorts(), "infection-half").printed(0.509)
+        '50.9\u202f%'
+        """
+        return printing.percent(value) if self.claim.unit == "percent" else printing.number(value)

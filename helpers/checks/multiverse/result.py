@@ -1,0 +1,315 @@
+"""The result of a multiverse: one row per specification, and what it says as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.literature import Methods, Reference
+from ...errors import MetaAnalysisError, UnsupportedError
+from ...models.pooling import pool
+from ...models.result import PoolResult
+from .contrast import Contrast
+from .grid import RESULT_COLUMNS, Grid
+from .influence import influence_table
+from .variants import Variants
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MultiverseResult", "Share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many specifications satisfy a condition.
+
+    Attributes
+    ----------
+    count, of : int
+        Specifications that satisfy it, and those to which it can be put.
+    left_out : int
+        Specifications without an answer: undefined, failed, or without the number that the
+        condition asks for.
+    """
+
+    count: int
+    of: int
+    left_out: int
+
+    @property
+    def fraction(self) -> float:
+        """`count` / `of`; NaN if there is none."""
+        return self.count / self.of if self.of else float("nan")
+
+    def __float__(self) -> float:
+        return self.fraction
+
+
+@dataclass(frozen=True, slots=True)
+class MultiverseResult:
+    """Every specification of a grid of choices, analysed.
+
+    Attributes
+    ----------
+    choices : mapping of str to tuple
+        Name of each choice -> its levels.
+    contrast : Contrast or None
+        The two groups whose difference was analysed.
+    level : float
+        Level of all intervals.
+    combinations : int
+        Size of the full grid. Combinations that differ only in an option without a role (say,
+        quadrature points of an inverse-variance model) are one specification.
+    columns : mapping of str to ndarray
+        The results, one entry for each specification (read-only).
+    grid, variants
+        What was combined, and the versions of the data.
+    version : ndarray
+        Version of the data behind each specification.
+    """
+
+    choices: Mapping[str, tuple[Any, ...]]
+    contrast: Contrast | None
+    level: float
+    combinations: int
+    columns: Mapping[str, NDArray[Any]]
+    grid: Grid = field(repr=False)
+    variants: Variants = field(repr=False)
+    version: NDArray[np.intp] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.grid.options)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per specification; index "specification", counted from 1.
+
+        The choices come first (missing where an option has no role), then the results and
+        `status`: "ok"; "undefined" (the choices do not go together, or nothing is left to
+        pool); "failed" (no maximum, no bounded interval); with the `reason`. `multiplicity` is
+        the number of combinations that amount to the specification.
+
+        Without a contrast: `mu`, `se`, `tau2` (model scale), `estimate`, `ci_lower`,
+        `ci_upper`, `prediction_lower`, `prediction_upper` (display scale), `k`, `events`,
+        `n` or `time`, `converged`. By likelihood, studies without an event (or with nothing else)
+        have an infinite `mu`, no `se` and exact limits, as in `helpers.pool`; their
+        difference from another group is undefined. With a contrast: `difference`, `se`, `df`,
+        `ci_lower`, `ci_upper`, `p` on the model scale (for logit a log odds ratio),
+        `estimate_1`, `estimate_2` and their `estimate_difference` on the display scale, `tau2_1`,
+        `tau2_2`, `k_1`, `k_2`, `events_1`, `events_2`.
+        """
+        import pandas as pd
+
+        table: dict[str, Any] = {}
+        for d, choice in enumerate(self.grid.choices):
+            levels = self.grid.levels[:, d]
+            if choice.is_option:
+                values = [options[choice.name] for options in self.grid.options]
+                if choice.name == "quad_points":
+                    table[choice.name] = pd.array(values, dtype="Int64")
+                else:
+                    table[choice.name] = values
+            else:
+                table[choice.name] = [choice.labels[i] for i in levels]
+        for name, result in self.columns.items():
+            column = np.array(result)
+            table[name] = pd.Series(column).astype("Int64").array if name in _WHOLE else column
+        index = pd.RangeIndex(1, len(self) + 1, name="specification")
+        return pd.DataFrame(table, index=index)
+
+    @property
+    def target(self) -> str:
+        """Column that the multiverse is about, on the scale that all measures share."""
+        return "estimate" if self.contrast is None else "estimate_difference"
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One-row table: how many analyses, and the spread of their estimates."""
+        import pandas as pd
+
+        status = self.columns["status"]
+        values = np.asarray(self.columns[self.target])[status == "ok"]
+        row: dict[str, Any] = {
+            "combinations": self.combinations,
+            "specifications": len(self),
+            "ok": int((status == "ok").sum()),
+            "undefined": int((status == "undefined").sum()),
+            "failed": int((status == "failed").sum()),
+        }
+        at = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]) if values.size else np.full(5, np.nan)
+        row |= dict(zip(("lowest", "lower_quartile", "median"), at[:3].tolist(), strict=True))
+        row |= dict(zip(("upper_quartile", "highest"), at[3:].tolist(), strict=True))
+        return pd.DataFrame([row], index=pd.Index([self.target], name="quantity"))
+
+    def reasons(self) -> pd.Series:
+        """How often each reason for a missing result occurs; index "reason"."""
+        frame = self.frame
+        found = frame.loc[frame["status"] != "ok", "reason"]
+        return found.value_counts().rename_axis("reason").rename("specifications")
+
+    def share(self, condition: str | Callable[[pd.DataFrame], pd.Series]) -> Share:
+        """Share of the specifications that satisfy a condition.
+
+        Parameters
+        ----------
+        condition : str or callable
+            An expression in the columns of `frame` ("difference > 0 and p < 0.05"), or a
+            function of the frame that gives booleans (missing: no answer).
+
+        Returns
+        -------
+        Share
+            Specifications that are not "ok", or miss a value that the expression names, are
+            left out of the denominator and counted.
+
+        Raises
+        ------
+        MetaAnalysisError
+            An unknown column, or an answer that is not boolean.
+        """
+        import pandas as pd
+
+        frame = self.frame
+        ok = frame.loc[frame["status"] == "ok"]
+        if isinstance(condition, str):
+            # pandas reports unknown names as NameError subclasses with the name in the text
+            try:
+                answer = ok.eval(condition)
+            except pd.errors.UndefinedVariableError as error:
+                columns = ", ".join(map(str, frame.columns))
+                raise MetaAnalysisError(f"share: {error}; the columns are {columns}") from error
+            named = [c for c in set(re.findall(r"[^\W\d]\w*", condition)) if c in _NUMBERS]
+            known = ok[[c for c in named if c in ok]].notna().all(axis=1)
+        else:
+            answer = condition(ok)
+            known = pd.Series(answer, index=ok.index).notna()
+        answer = pd.Series(answer, index=ok.index)
+        if not answer[known].map(lambda v: isinstance(v, (bool, np.bool_))).all():
+            raise MetaAnalysisError("share: the condition must be true or false")
+        of = int(known.sum())
+        return Share(int(answer[known].astype(bool).sum()), of, len(frame) - of)
+
+    def influence_of_choices(self, of: str | None = None) -> pd.DataFrame:
+        """How much each choice moves the answer, most influential first.
+
+        Parameters
+        ----------
+        of : str, optional
+            Column of `frame`; default `target`.
+
+        Returns
+        -------
+        DataFrame
+            Index "choice"; columns `levels`; `share`, the percentage of the variance over the
+            grid that remains, on average, when all other choices are fixed; `range` between the
+            average effects of the levels, `lowest` and `highest` level (missing if the choice
+            moves nothing); `mean_switch` and `largest_switch`, mean and largest range of the
+            value over the levels with all else fixed.
+
+        Notes
+        -----
+        All columns compare like with like: combinations that differ in this choice alone.
+        `share` is the total-effect sensitivity index (Homma and Saltelli 1996,
+        doi:10.1016/0951-8320(96)00002-6), computed exactly on the grid; it counts what the
+        choice does alone and in interactions, so that shares need not add up to 100.
+        Combinations without a result are left out.
+        """
+        name = of or self.target
+        if name not in self.columns or name not in _NUMBERS:
+            raise MetaAnalysisError(f"influence_of_choices: no numeric column {name!r}")
+        value = np.asarray(self.columns[name], dtype=float)[self.grid.row]
+        ok = (self.columns["status"][self.grid.row] == "ok") & np.isfinite(value)
+        if not ok.any():
+            raise MetaAnalysisError("influence_of_choices: no specification has a result")
+        return influence_table(value[ok], self.grid.codes[ok], self.choices)
+
+    def fit(self, specification: int) -> PoolResult | tuple[PoolResult, PoolResult]:
+        """Do one specification again by `pool` (with a contrast: both groups, separate tau2).
+
+        Raises
+        ------
+        MetaAnalysisError
+            As `pool`, if the specification is undefined.
+        """
+        if not 1 <= specification <= len(self):
+            raise MetaAnalysisError(f"specification {specification}: there are 1 to {len(self)}")
+        if self.contrast is None:
+            return self._pool(specification - 1, None)
+        if self.grid.options[specification - 1]["group_tau2"] == "common":
+            raise UnsupportedError("a specification with a common tau2 of both groups is one model")
+        first, second = self.contrast.first, self.contrast.second
+        return self._pool(specification - 1, first), self._pool(specification - 1, second)
+
+    def _pool(self, row: int, inside: NDArray[np.bool_] | None) -> PoolResult:
+        from ...engine.effects import get_measure
+
+        options = {k: v for k, v in self.grid.options[row].items() if v is not None}
+        options.pop("group_tau2", None)
+        v = int(self.version[row])
+        if self.variants.problem[v]:
+            raise MetaAnalysisError(self.variants.problem[v])
+        keep = self.variants.keep[v] if inside is None else self.variants.keep[v] & inside
+        kind = get_measure(options["measure"]).kind
+        if kind not in self.variants.sizes:
+            raise UnsupportedError(f"measure={options['measure']!r} needs the {_UNIT[kind]}")
+        size = self.variants.sizes[kind][v][keep]
+        labels = [label for label, stay in zip(self.variants.labels, keep, strict=True) if stay]
+        if not labels:
+            raise MetaAnalysisError("no study is left to pool")
+        counts = {"events": self.variants.events[v][keep], _UNIT[kind]: size}
+        return pool(study=labels, level=self.level, **counts, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing values are None."""
+        frame = self.frame.astype(object)
+        rows = frame.where(frame.notna(), None).to_dict(orient="records")
+        influence = self.influence_of_choices() if (self.columns["status"] == "ok").any() else None
+        return {
+            "choices": {name: list(levels) for name, levels in self.choices.items()},
+            "contrast": None
+            if self.contrast is None
+            else {"by": self.contrast.by, "levels": list(self.contrast.levels)},
+            "level": self.level,
+            "combinations": self.combinations,
+            "summary": _plain(self.summary_frame().iloc[0].to_dict()),
+            "influence": []
+            if influence is None
+            else _plain(influence.reset_index().to_dict(orient="records")),
+            "methods": str(self.methods()),
+            "specifications": _plain(rows),
+        }
+
+    def methods(self) -> Methods:
+        """Say in one sentence what was done, with references."""
+        return Methods(
+            f"All {self.combinations:,} combinations of {len(self.choices)} analytical choices "
+            f"({', '.join(self.choices)}) were analysed; they amount to {len(self):,} distinct "
+            "specifications.",
+            (
+                Reference("steegen2016", "10.1177/1745691616658637"),
+                Reference("simonsohn2020", "10.1038/s41562-020-0912-z"),
+            ),
+        )
+
+
+_UNIT = {"proportion": "n", "rate": "time"}
+_WHOLE = ("k", "k_1", "k_2", "events", "events_1", "events_2", "n", "multiplicity")
+_NUMBERS = RESULT_COLUMNS - {"converged", "status", "reason", "multiplicity"}
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python objects, None for what is missing."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,181 @@
+"""Versions of the data: every combination of exclusions and corrections, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.effects import Measure, get_measure
+from ...engine.studies import from_counts
+from ...errors import MetaAnalysisError
+from .grid import Choice
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+__all__ = ["Variants", "build_variants"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """V versions of the data of k studies.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Study labels.
+    events : ndarray, shape (V, k)
+    sizes : dict
+        "proportion" -> patients, "rate" -> person-time, each (V, k), as far as given.
+    keep : ndarray of bool, shape (V, k)
+        Studies that no exclusion leaves out.
+    problem : tuple of str
+        Why a version has no meaning; empty for those that have.
+    """
+
+    labels: tuple[str, ...]
+    events: Array
+    sizes: dict[str, Array]
+    keep: Mask
+    problem: tuple[str, ...]
+
+    def counts(self, rows: NDArray[np.intp], kind: str) -> tuple[Array, Array, Mask]:
+        """Events, sizes and who takes part in a likelihood; harmless numbers elsewhere."""
+        x, n = self.events[rows], self.sizes[kind][rows]
+        used = self.keep[rows] & np.isfinite(x) & np.isfinite(n)
+        return np.where(used, x, 0.0), np.where(used, n, 1.0), used
+
+    def effects(
+        self, rows: NDArray[np.intp], measure: Measure, add: float, to: str
+    ) -> tuple[Array, Array, Mask]:
+        """Effects, variances and who takes part in inverse variance."""
+        x, n, known = self.counts(rows, measure.kind)
+        x = np.where(known, x, 1.0)
+        n = np.where(known, n, 2.0)
+        if to != "if0all":
+            yi, vi = measure.effects(x, n, add=add, to=to)  # type: ignore[arg-type]
+        else:  # decided within each version, by the studies that are left
+            empty = x == 0
+            if measure.kind == "proportion":
+                empty = empty | (x == n)
+            some = (empty & known).any(axis=1)[:, None]
+            plain, corrected = (measure.effects(x, n, add=add, to=r) for r in ("none", "all"))
+            yi, vi = (np.where(some, b, a) for a, b in zip(plain, corrected, strict=True))
+        used = known & np.isfinite(yi) & np.isfinite(vi)
+        return np.where(used, yi, 0.0), np.where(used, vi, 1.0), used
+
+
+def build_variants(
+    values: Mapping[str, Array],
+    labels: tuple[str, ...],
+    choices: Sequence[Choice],
+    levels: NDArray[np.intp],
+    fields: Mapping[str, str],
+) -> Variants:
+    """Apply each combination of data levels.
+
+    Parameters
+    ----------
+    values : mapping
+        "events" and "n" and/or "time" -> array of shape (k,).
+    labels : tuple of str
+    choices : sequence of Choice
+        The choices about the data, in the order of the columns of `levels`.
+    levels : ndarray, shape (V, number of data choices)
+    fields : mapping
+        Name of a field in a correction -> name in `values`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The data, or one correction by itself, hold impossible counts.
+    """
+    _check(values, labels, "")
+    place = {label: i for i, label in enumerate(labels)}
+    for choice in choices:
+        for label, level in zip(choice.labels, choice.values, strict=True):
+            if isinstance(level, dict):
+                new = {name: column.copy() for name, column in values.items()}
+                _replace(new, {}, level, place, fields, "")
+                _check(new, labels, f"choices[{choice.name!r}][{label!r}]: ")
+    shape = (len(levels), len(labels))
+    out = {name: np.broadcast_to(column, shape).copy() for name, column in values.items()}
+    keep = np.ones(shape, dtype=bool)
+    problem = []
+    for v, codes in enumerate(levels):
+        row = {name: column[v] for name, column in out.items()}
+        owner: dict[tuple[str, int], tuple[str, float]] = {}
+        trouble = ""
+        for choice, code in zip(choices, codes, strict=True):
+            level = choice.values[code]
+            if isinstance(level, dict):
+                clash = _replace(row, owner, level, place, fields, choice.name)
+                trouble = trouble or clash
+            elif level is not None:
+                keep[v] &= ~level
+        problem.append(trouble or _impossible(row, labels))
+    sizes = {}
+    if "n" in out:
+        sizes["proportion"] = out["n"]
+    if "time" in out:
+        sizes["rate"] = out["time"]
+    return Variants(labels, out["events"], sizes, keep, tuple(problem))
+
+
+def _check(values: Mapping[str, Array], labels: tuple[str, ...], where: str) -> None:
+    """Let the ordinary door of the engine look at the counts."""
+    try:
+        for kind, size in (("raw", "n"), ("raw-rate", "time")):
+            if size in values:
+                from_counts(
+                    None,
+                    values["events"],
+                    values[size],
+                    labels,
+                    get_measure(kind),
+                    add=0.0,
+                    to="none",
+                    needs_effect=False,
+                )
+    except MetaAnalysisError as error:
+        if not where:
+            raise
+        raise MetaAnalysisError(f"{where}{error}") from error
+
+
+def _replace(
+    row: dict[str, Array],
+    owner: dict[tuple[str, int], tuple[str, float]],
+    level: Mapping[str, Mapping[str, float]],
+    place: Mapping[str, int],
+    fields: Mapping[str, str],
+    name: str,
+) -> str:
+    """Write a correction into one version; say so if another one disagrees."""
+    clash = ""
+    for study, new in level.items():
+        i = place[study]
+        for field, value in new.items():
+            target = fields[field]
+            before = owner.get((target, i))
+            if before is not None and before[1] != value:
+                clash = f"{before[0]} and {name} give different {field} for {study}"
+            owner[target, i] = (name, value)
+            row[target][i] = value
+    return clash
+
+
+def _impossible(row: Mapping[str, Array], labels: tuple[str, ...]) -> str:
+    """Corrections that are possible alone can together give more events than patients."""
+    if "n" not in row:
+        return ""
+    known = np.isfinite(row["events"]) & np.isfinite(row["n"])
+    over = known & (np.where(known, row["events"], 0.0) > np.where(known, row["n"], 0.0))
+    if not over.any():
+        return ""
+    i: Any = int(np.argmax(over))
+    return f"together the corrections give {labels[i]} more events than patients"

@@ -1,0 +1,285 @@
+"""All methods on one simulated scenario, and how well they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...engine.counts.fit import GLMMFit, fit_glmm
+from ...engine.counts.inference import heterogeneity_tests
+from ...engine.counts.profile import profile_ci_mu, profile_ci_tau2
+from ...engine.distributions import chi2_sf
+from ...engine.effects import get_measure
+from ...engine.normal.batch_intervals import (
+    Limits,
+    generalised_q_limits,
+    henmi_copas_limits,
+    mu_limits,
+    profile_mu_limits,
+    profile_tau2_limits,
+    q_profile_limits,
+    symmetric_limits,
+    take_fits,
+)
+from ...engine.normal.intervals import knapp_hartung_se
+from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
+from ...engine.normal.prediction import bootstrap_prediction, prediction_df, prediction_limits
+from .truth import Sample, Scenario, simulate
+
+Array = NDArray[np.float64]
+
+__all__ = ["Plan", "Records", "study_scenario"]
+
+_MU = ("wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
+_PREDICTION = ("normal", "t-k-1", "t-k-2", "knapp-hartung", "knapp-hartung-k-2")
+_COARSE = 1e-6  # relative precision of simulated limits, far below the Monte Carlo error
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done with each scenario; see `helpers.simulation.coverage`."""
+
+    replicates: int
+    seed: int
+    level: float
+    tau2_methods: tuple[str, ...]
+    quad_points: int
+    glmm: bool
+    generalised_q: bool
+    bootstrap: int
+
+
+@dataclass(slots=True)
+class Records:
+    """Performance measures with their Monte Carlo standard errors (Morris et al. 2019)."""
+
+    scenario: Scenario
+    level: float
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self,
+        quantity: str,
+        estimator: str,
+        method: str,
+        performance: str,
+        value: float,
+        mcse: float,
+        used: int,
+        failed: int,
+    ) -> None:
+        """Append one number."""
+        s = self.scenario
+        self.rows.append(
+            {
+                "family": s.family,
+                "sizes": s.label,
+                "k": s.k,
+                "proportion": s.proportion,
+                "tau": s.tau,
+                "quantity": quantity,
+                "estimator": estimator,
+                "method": method,
+                "performance": performance,
+                "value": value,
+                "mcse": mcse,
+                "used": used,
+                "failed": failed,
+            }
+        )
+
+    def estimate(self, quantity: str, estimator: str, values: Array, truth: float) -> None:
+        """Bias, root mean squared error and spread of a point estimator."""
+        known = values[np.isfinite(values)]
+        used, failed = known.size, values.size - known.size
+        if used < 2:
+            return
+        error = known - truth
+        sd = float(known.std(ddof=1))
+        rmse = float(np.sqrt((error**2).mean()))
+        se2 = float((error**2).std(ddof=1)) / used**0.5
+        numbers = {
+            "bias": (float(error.mean()), sd / used**0.5),
+            "rmse": (rmse, se2 / (2.0 * rmse) if rmse > 0 else 0.0),
+            "empirical se": (sd, sd / (2.0 * (used - 1)) ** 0.5),
+        }
+        for name, (value, mcse) in numbers.items():
+            self.add(quantity, estimator, "", name, value, mcse, used, failed)
+
+    def interval(
+        self, quantity: str, estimator: str, method: str, limits: Limits, covered: Array
+    ) -> None:
+        """Coverage and median width; `covered` is a probability, NaN without an interval."""
+        lower, upper = limits
+        ok = np.isfinite(covered)
+        used, failed = int(ok.sum()), int((~ok).sum())
+        if used < 2:
+            return
+        hit = covered[ok]
+        mean = float(hit.mean())
+        width = upper[ok] - lower[ok]
+        mcse = float(hit.std(ddof=1)) / used**0.5
+        self.add(quantity, estimator, method, "coverage", mean, mcse, used, failed)
+        middle = float(np.median(width))
+        self.add(quantity, estimator, method, "median width", middle, np.nan, used, failed)
+
+    def mu(self, estimator: str, method: str, limits: Limits) -> None:
+        """Interval for the mean logit."""
+        self.interval("mu interval", estimator, method, limits, _holds(limits, self.scenario.mu))
+
+    def tau2(self, estimator: str, method: str, limits: Limits) -> None:
+        """Interval for the between-study variance."""
+        self.interval(
+            "tau2 interval", estimator, method, limits, _holds(limits, self.scenario.tau2)
+        )
+
+    def tau2_set(self, method: str, limits: Limits) -> None:
+        """Set of values of tau2 that may be empty (NaN limits): it then holds no value.
+
+        An empty set is an answer, with a width of zero, and no failure; its share is reported.
+        """
+        empty = np.isnan(limits[0]) & np.isnan(limits[1])
+        share, number = float(empty.mean()), empty.size
+        lower, upper = (np.where(empty, 0.0, limit) for limit in limits)
+        covered = np.where(empty, 0.0, _holds(limits, self.scenario.tau2))
+        self.interval("tau2 interval", "", method, (lower, upper), covered)
+        mcse = (share * (1.0 - share) / number) ** 0.5
+        self.add("tau2 interval", "", method, "empty", share, mcse, number, 0)
+
+    def prediction(self, estimator: str, method: str, limits: Limits) -> None:
+        """Interval for the true logit of a new study, with the exact probability of success."""
+        lower, upper = limits
+        ok = np.isfinite(lower) & np.isfinite(upper)
+        probability = np.full(lower.shape, np.nan)
+        probability[ok] = self.scenario.within(lower[ok], upper[ok])
+        self.interval("prediction interval", estimator, method, limits, probability)
+
+    def test(self, estimator: str, method: str, p: Array) -> None:
+        """Rejection rate of a test of homogeneity: its error rate where tau is 0, else power."""
+        known = p[np.isfinite(p)]
+        if known.size < 2:
+            return
+        rate = float((known < 1.0 - self.level).mean())
+        mcse = (rate * (1.0 - rate) / known.size) ** 0.5
+        self.add(
+            "heterogeneity test",
+            estimator,
+            method,
+            "rejection",
+            rate,
+            mcse,
+            known.size,
+            p.size - known.size,
+        )
+
+
+def _holds(limits: Limits, truth: float) -> Array:
+    lower, upper = limits
+    known = ~(np.isnan(lower) | np.isnan(upper))
+    return np.where(known, (lower <= truth) & (truth <= upper), np.nan)
+
+
+def study_scenario(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
+    """Simulate one scenario and measure every method on it."""
+    sample = simulate(scenario, plan.replicates, plan.seed)
+    records = Records(scenario, plan.level)
+    if sample.events is None:
+        y, v = sample.yi, sample.vi
+    else:
+        y, v = get_measure("logit").effects(sample.events, sample.n)
+    _inverse_variance(records, plan, np.asarray(y), np.asarray(v))
+    if plan.glmm and sample.events is not None:
+        _glmm(records, plan, sample)
+    return records.rows
+
+
+def _inverse_variance(records: Records, plan: Plan, y: Array, v: Array) -> None:
+    scenario, level = records.scenario, plan.level
+    common = fit_inverse_variance(y, v, method="common")
+    records.estimate("mu", "common", common.mu, scenario.mu)
+    records.mu("common", "wald", mu_limits(common, "wald", level))
+    limits = henmi_copas_limits(common.batch, level, nodes=60, rtol=_COARSE)
+    records.mu("common", "henmi-copas", limits)
+    records.test("common", "Q", chi2_sf(common.Q, common.df))
+    records.tau2_set("q-profile", q_profile_limits(common.batch, level))
+    if plan.generalised_q:
+        for weights in ("inverse-variance", "inverse-se"):
+            limits = generalised_q_limits(common.batch, level, weights=weights, rtol=1e-5)
+            records.tau2_set(f"generalised-q, {weights}", limits)
+    for name in plan.tau2_methods:
+        fit = fit_inverse_variance(y, v, method=name)
+        records.estimate("mu", name, fit.mu, scenario.mu)
+        records.estimate("tau2", name, fit.tau2.tau2, scenario.tau2)
+        for method in _MU:
+            records.mu(name, method, mu_limits(fit, method, level))
+        if name == "ML":
+            limits = profile_mu_limits(fit, level, grid_points=24, rtol=_COARSE)
+            records.mu(name, "profile", limits)
+        if name in ("ML", "REML"):
+            limits = profile_tau2_limits(fit, level, grid_points=80, rtol=_COARSE)
+            records.tau2(name, "profile", limits)
+        for method in _PREDICTION:
+            records.prediction(name, method, _prediction(fit, method, level))
+    if plan.bootstrap and scenario.k > 2:
+        few = min(plan.bootstrap, len(y))
+        pairs = [
+            bootstrap_prediction(y[r], v[r], level, draws=5000, seed=r + 1) for r in range(few)
+        ]
+        lower, upper = (np.array(side) for side in zip(*pairs, strict=True))
+        records.prediction("DL", "bootstrap", (lower, upper))
+
+
+def _prediction(fit: InverseVarianceFit, method: str, level: float) -> Limits:
+    se = fit.se
+    if method.startswith("knapp-hartung"):
+        se = knapp_hartung_se(fit, "knapp-hartung", level)
+    return _new_study(fit.mu, se, fit.tau2.tau2, fit.batch.k, method, level)
+
+
+def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: float) -> Limits:
+    """Methods by themselves: no confidence interval bounds them."""
+    return prediction_limits(mu, se, tau2, level, prediction_df(method, k), None)
+
+
+def _glmm(records: Records, plan: Plan, sample: Sample) -> None:
+    scenario, level = records.scenario, plan.level
+    events = np.asarray(sample.events)
+    fit = fit_glmm(events, sample.n, quad_points=plan.quad_points)
+    good = np.flatnonzero(fit.converged)
+    some = take_fits(fit, good)
+    total = len(fit)
+
+    def spread(values: Array) -> Array:
+        out = np.full(total, np.nan)
+        out[good] = values
+        return out
+
+    mu, se, tau2 = some.beta[:, 0], some.se[:, 0], some.tau2
+    k = np.full(good.size, float(scenario.k))
+    records.estimate("mu", "GLMM", spread(mu), scenario.mu)
+    records.estimate("tau2", "GLMM", spread(tau2), scenario.tau2)
+    found: dict[str, Limits] = {
+        "wald": symmetric_limits(mu, se, level),
+        "t": symmetric_limits(mu, se, level, k - 1.0),
+        "profile": _profile(some, "mu", level),
+    }
+    for method, (lower, upper) in found.items():
+        records.mu("GLMM", method, (spread(lower), spread(upper)))
+    lower, upper = _profile(some, "tau2", level)
+    records.tau2("GLMM", "profile", (spread(lower), spread(upper)))
+    for method in _PREDICTION[:3]:
+        lower, upper = _new_study(mu, se, tau2, k, method, level)
+        records.prediction("GLMM", method, (spread(lower), spread(upper)))
+    tests = heterogeneity_tests(fit)
+    records.test("GLMM", "Wald", tests.p_wald)
+    records.test("GLMM", "likelihood ratio", tests.p_lrt)
+    records.test("GLMM", "likelihood ratio of tau2", tests.p_tau2)
+
+
+def _profile(fit: GLMMFit, parameter: str, level: float) -> Limits:
+    """Profile limits; an unbounded side is infinite, and the interval then holds what it holds."""
+    found = profile_ci_mu(fit, level) if parameter == "mu" else profile_ci_tau2(fit, level)
+    return found.lower, found.upper

@@ -1,0 +1,123 @@
+"""The result of a simulation study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import ties
+from ...engine.literature import Methods, Reference
+from ...errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SimulationResult"]
+
+CELL = ("family", "sizes", "k", "proportion", "tau")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """Performance of every method in every scenario.
+
+    Attributes
+    ----------
+    replicates, seed : int
+    level : float
+        Nominal level of intervals; tests reject at 1 - level.
+    columns : mapping of str to ndarray
+        Columns of `frame` (read-only).
+    """
+
+    replicates: int
+    seed: int
+    level: float
+    columns: Mapping[str, NDArray[Any]]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Tidy table, one number per row.
+
+        `family`, `sizes`, `k`, `proportion`, `tau` name the scenario; `quantity` ("mu", "tau2",
+        "mu interval", "tau2 interval", "prediction interval", "heterogeneity test"),
+        `estimator`, `method` and `performance` (bias, rmse, empirical se; coverage, median
+        width, empty; rejection) the number; then `value`, its Monte Carlo standard error `mcse`,
+        and how many replicates were `used` and `failed`.
+        """
+        import pandas as pd
+
+        return pd.DataFrame({name: np.array(values) for name, values in self.columns.items()})
+
+    def summary_frame(
+        self, quantity: str = "mu interval", query: str | None = None
+    ) -> pd.DataFrame:
+        """Rank the interval methods by their worst scenario.
+
+        Parameters
+        ----------
+        quantity : str
+            One of the interval quantities of `frame`.
+        query : str, optional
+            Restricts the scenarios, e.g. "k >= 10 and tau > 0".
+
+        Returns
+        -------
+        DataFrame
+            Index estimator and method; number of `cells`, `mean`, `lowest` and `highest`
+            coverage, `lowest_corrected` (lowest plus two Monte Carlo standard errors: what the
+            worst cell allows at best), the share of `cells_below` nominal by more than two and
+            a half points, and the mean of the `median_width`.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such quantity.
+        """
+        frame = self.frame
+        frame = frame[frame["quantity"] == quantity]
+        if query is not None:
+            frame = frame.query(query)
+        hits = frame[frame["performance"] == "coverage"]
+        if hits.empty:
+            raise MetaAnalysisError(f"no coverage of {quantity!r} in these scenarios")
+        by = ["estimator", "method"]
+        width = frame[frame["performance"] == "median width"].groupby(by)["value"].mean()
+        hits = hits.assign(
+            corrected=hits["value"] + 2.0 * hits["mcse"], low=hits["value"] < self.level - 0.025
+        )
+        table = hits.groupby(by).agg(
+            cells=("value", "size"),
+            mean=("value", "mean"),
+            lowest=("value", "min"),
+            highest=("value", "max"),
+            lowest_corrected=("corrected", "min"),
+            cells_below=("low", "mean"),
+        )
+        table["median_width"] = width
+        return table.iloc[ties.order(table["lowest"], descending=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing values are None."""
+        frame = self.frame.astype(object)
+        rows = frame.where(frame.notna(), None).to_dict(orient="records")
+        return {
+            "replicates": self.replicates,
+            "seed": self.seed,
+            "level": self.level,
+            "methods": str(self.methods()),
+            "rows": rows,
+        }
+
+    def methods(self) -> Methods:
+        """Say in one sentence what was done, with its source."""
+        cells = self.frame.groupby(list(CELL)).ngroups
+        return Methods(
+            f"{self.replicates:,} meta-analyses were simulated in each of {cells} scenarios of "
+            f"known truth (seed {self.seed}); Monte Carlo standard errors are reported.",
+            (Reference("morris2019", "10.1002/sim.8086"),),
+        )

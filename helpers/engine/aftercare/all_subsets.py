@@ -1,0 +1,248 @@
+"""Graphical display of study heterogeneity: a fit for every subset of the studies.
+
+Olkin, Dahabreh and Trikalinos 2012, doi:10.1002/jrsm.1053. Subsets that fall into separate clouds,
+one with and one without some study, point to that study.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UnsupportedError
+from ...models.result import PoolResult
+from .mixture import Mixture, fit_mixtures
+from .refit import Progress, Refitter
+from .replicates import ratio
+from .subsets import choose_subsets, number_of_subsets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["GoshResult", "gosh"]
+
+
+@dataclass(frozen=True, slots=True)
+class GoshResult:
+    """Fits of R subsets of the studies.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Included studies.
+    member : ndarray of bool, shape (R, k)
+        Which study is in which subset.
+    size : ndarray of int, shape (R,)
+        Studies in each subset.
+    mu, estimate : ndarray, shape (R,)
+        Pooled effect on the model and on the display scale; NaN where a likelihood has no finite
+        maximum.
+    tau2, I2, Q : ndarray, shape (R,)
+        Heterogeneity (I2 in percent).
+    converged : ndarray of bool, shape (R,)
+        Subsets that did not converge are left out of the summaries.
+    failures : dict
+        Reason -> number of subsets without a sound estimate.
+    sampled : bool
+        Whether the subsets are a sample of `total`.
+    total : int
+        Number of subsets of at least `min_size` studies.
+    min_size : int
+    seed : int or None
+        Seed of the sample; None if nothing was sampled.
+    model : str
+    """
+
+    labels: tuple[str, ...]
+    member: NDArray[np.bool_] = field(repr=False)
+    size: NDArray[np.int64] = field(repr=False)
+    mu: Array = field(repr=False)
+    estimate: Array = field(repr=False)
+    tau2: Array = field(repr=False)
+    I2: Array = field(repr=False)
+    Q: Array = field(repr=False)
+    converged: NDArray[np.bool_] = field(repr=False)
+    failures: dict[str, int]
+    sampled: bool
+    total: int
+    min_size: int
+    seed: int | None
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.mu)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row for each subset: `size`, `estimate`, `mu`, `tau2`, `I2`, `Q`, `converged`."""
+        import pandas as pd
+
+        names = ("size", "estimate", "mu", "tau2", "I2", "Q", "converged")
+        return pd.DataFrame(
+            {name: getattr(self, name) for name in names},
+            index=pd.RangeIndex(len(self), name="subset"),
+        )
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Compare the subsets with and without each study.
+
+        Returns
+        -------
+        DataFrame
+            Index "study"; `subsets` (with the study), `estimate_with`, `estimate_without` (mean
+            estimate of the subsets, display scale), `difference`, `I2_with`, `I2_without`, and
+            `separation`: the difference of the mean `mu` with and without the study over the
+            pooled standard deviation within the two groups. A study in every subset or in none
+            has no contrast (NaN).
+        """
+        import pandas as pd
+
+        sound = self.converged
+        member, mu = self.member[sound].astype(float), self.mu[sound]
+        inside = member.sum(axis=0)
+        outside = len(mu) - inside
+        safe_in = np.where(inside > 0, inside, np.nan)
+        safe_out = np.where(outside > 0, outside, np.nan)
+
+        def means(values: Array) -> tuple[Array, Array]:
+            with_it = values @ member
+            return with_it / safe_in, (values.sum() - with_it) / safe_out
+
+        e_in, e_out = means(self.estimate[sound])
+        i_in, i_out = means(self.I2[sound])
+        centred = mu - mu.mean()
+        m_in, m_out = means(centred)
+        s_in, s_out = means(centred**2)
+        within = inside * (s_in - m_in**2) + outside * (s_out - m_out**2)
+        sd = np.sqrt(np.maximum(within, 0.0) / len(mu))
+        return pd.DataFrame(
+            {
+                "subsets": inside.astype(np.int64),
+                "estimate_with": e_in,
+                "estimate_without": e_out,
+                "difference": e_in - e_out,
+                "I2_with": i_in,
+                "I2_without": i_out,
+                "separation": ratio(m_in - m_out, sd),
+            },
+            index=pd.Index(self.labels, name="study"),
+        )
+
+    def mixtures(self, most: int = 3) -> tuple[Mixture, ...]:
+        """Fit normal mixtures to `mu`, with 1 to `most` components.
+
+        Subsets overlap, so BIC ranks descriptions of the cloud; it is not a test.
+        """
+        return fit_mixtures(self.mu[self.converged], most)
+
+    def clusters(self, most: int = 3) -> pd.DataFrame:
+        """Clouds of estimates by the mixture with the smallest BIC, and who is in them.
+
+        Returns
+        -------
+        DataFrame
+            Index "component" (from 1, ascending means); columns `share`, `mu`, `sd` (model
+            scale), then one column per study: the share of the component's subsets that hold the
+            study. A study that makes a cloud has shares near 0 and 1.
+        """
+        import pandas as pd
+
+        best = min(self.mixtures(most), key=lambda m: m.bic)
+        inside = best.membership(self.mu[self.converged])
+        mass = inside.sum(axis=0)
+        held = inside.T @ self.member[self.converged].astype(float) / mass[:, None]
+        table = pd.DataFrame({"share": best.weights, "mu": best.means, "sd": best.sds})
+        table = pd.concat([table, pd.DataFrame(held, columns=list(self.labels))], axis=1)
+        return table.set_index(pd.RangeIndex(1, len(best) + 1, name="component"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the summary, not the subsets."""
+        table = self.summary_frame().reset_index().astype(object)
+        return {
+            "model": self.model,
+            "subsets": len(self),
+            "total": self.total,
+            "sampled": self.sampled,
+            "min_size": self.min_size,
+            "seed": self.seed,
+            "failures": dict(self.failures),
+            "studies": table.where(table.notna(), None).to_dict(orient="records"),
+        }
+
+
+def gosh(
+    fit: PoolResult,
+    subsets: str | int = "all",
+    *,
+    min_size: int = 2,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> GoshResult:
+    """Fit the model to every subset of the studies, or to a sample of the subsets.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+    subsets : "all" or int
+        "all": every subset of at least `min_size` studies if there are at most 2^20 of them, else
+        a sample of 100,000. A number asks for a sample of that many. Samples are drawn without
+        replacement from at most 2^20 subsets, else each study is in or out with probability 1/2.
+    min_size : int, default 2
+        Fewest studies of a subset.
+    seed : int
+        Seed of the sample.
+    progress : callable, optional
+        Called with (subsets done, subsets) after each chunk.
+
+    Returns
+    -------
+    GoshResult
+        `sampled` and `total` say what was fitted.
+
+    Raises
+    ------
+    UnsupportedError
+        Arguments without meaning, too few studies, or a fit that did not converge.
+
+    Notes
+    -----
+    Chunks bound the memory of the fits; the result holds k + 50 bytes for each subset.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 8, 16, 9], n=[40, 60, 50, 70], ci_method="wald")
+    >>> result = gosh(fit)
+    >>> len(result), result.sampled
+    (11, False)
+    >>> result.summary_frame()["difference"].idxmax()
+    'Study 3'
+    """
+    refitter = Refitter.of(fit, what="GOSH")
+    if not isinstance(subsets, (str, int, np.integer)) or isinstance(subsets, bool):
+        raise UnsupportedError(f"subsets={subsets!r}: expected 'all' or a whole number above 0")
+    member, sampled = choose_subsets(refitter.k, subsets, min_size, seed)
+    refits = refitter(member, progress=progress)
+    return GoshResult(
+        labels=refitter.labels,
+        member=member,
+        size=refits.k,
+        mu=refits.mu,
+        estimate=refitter.to_display(refits.mu, refits),
+        tau2=refits.tau2,
+        I2=refits.I2,
+        Q=refits.Q,
+        converged=refits.converged,
+        failures=refits.failures(),
+        sampled=sampled,
+        total=number_of_subsets(refitter.k, min_size),
+        min_size=min_size,
+        seed=seed if sampled else None,
+        model=fit.model,
+    )

@@ -1,0 +1,71 @@
+"""The interval of the pooled effect by resampling, as `PoolResult.conf_int` gives it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ...errors import UnsupportedError
+from ...models.result import PoolResult
+from ..normal.intervals import Interval
+from .resampled import bootstrap
+from .sign_flips import permutation_test
+
+__all__ = ["resampled_interval"]
+
+_OPTIONS = {"bootstrap": ("draws", "kind", "seed", "interval"), "permutation": ("draws", "seed")}
+
+
+def resampled_interval(
+    fit: PoolResult,
+    method: str,
+    *,
+    scale: Literal["display", "model"] = "display",
+    level: float | None = None,
+    **options: Any,
+) -> Interval:
+    """Interval of the pooled effect by the bootstrap or by inverting the sign-flip test.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+    method : {"bootstrap", "permutation"}
+    scale : {"display", "model"}
+    level : float, optional
+        Default: that of the fit.
+    **options
+        Bootstrap: `draws`, `kind` and `seed` of `bootstrap`, and `interval`, the `method` of
+        `BootstrapResult.conf_int` (default "percentile"). Permutation: `draws` and `seed` of
+        `permutation_test`.
+
+    Raises
+    ------
+    UnsupportedError
+        An option that the method does not have, or a fit that cannot be resampled.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 8, 6, 9, 4, 7], n=[40, 60, 90, 70, 50, 70], ci_method="wald")
+    >>> low, high = resampled_interval(fit, "permutation", draws="exact")
+    >>> low < fit.estimate < high
+    True
+    """
+    if method not in _OPTIONS:
+        raise UnsupportedError(f"method={method!r}: expected one of {', '.join(_OPTIONS)}")
+    unknown = sorted(set(options) - set(_OPTIONS[method]))
+    if unknown:
+        raise UnsupportedError(
+            f"method={method!r} has no option {', '.join(unknown)}; it has "
+            f"{', '.join(_OPTIONS[method])}"
+        )
+    if method == "bootstrap":
+        kind = options.pop("interval", "percentile")
+        return bootstrap(fit, **options).conf_int("mu", kind, scale=scale, level=level)
+    if scale not in ("display", "model"):
+        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+    # the interval holds every mean that is not rejected; it does not depend on the one tested
+    test = permutation_test(fit, fit.mu, scale="model", level=level, **options)
+    limits = test.ci if scale == "display" else test.ci_model
+    assert limits is not None  # conf_int=True is the default
+    return limits

@@ -1,0 +1,265 @@
+"""Permutation tests of moderators, all replicates in one batch.
+
+The rows of the design are dealt anew to the studies (effect and variance, or events and patients,
+stay together); the model is refitted, with tau2, for every permutation (Higgins and Thompson
+2004, doi:10.1002/sim.1752). A model without moderators permutes the signs of the effects
+(Follmann and Proschan 1999, doi:10.1111/j.0006-341X.1999.00732.x). Statistics are those of the
+fit: z or t of each coefficient (two-sided), the omnibus statistic, and one for each term.
+The hypothesis is that no moderator matters at all; a p-value of a single coefficient beside
+others refers to that hypothesis too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import combinations, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from ..wald import quadratic_form
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...models.regression_result import RegressionResult
+    from ..normal.fit import RegressionFit
+
+Array = NDArray[np.float64]
+
+__all__ = ["PermutationTest", "arrangements", "number_of_arrangements", "permutation_test"]
+
+#: Largest number of arrangements that an exact test goes through.
+MAX_EXACT = 500_000
+_CELLS = 1_100_000  # numbers of a batch of replicates: about the processor's cache
+_TIE = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class PermutationTest:
+    """P-values by permutation, with their Monte-Carlo standard errors (0 if exact).
+
+    Attributes
+    ----------
+    p, p_mcse : float
+        Omnibus test of all moderators.
+    names : tuple of str
+        Coefficients.
+    coefficient_p, coefficient_mcse : ndarray, shape (p,)
+        Two-sided p-value of each coefficient.
+    term_p, term_mcse : dict
+        P-value of each term (all of its columns at once).
+    draws : int
+        Arrangements behind the p-values, the observed one included.
+    failed : int
+        Arrangements without an estimate (a separated GLMM, a fit without convergence); they
+        are left out.
+    exact : bool
+        Whether all distinct arrangements were gone through.
+    seed : int or None
+        Seed of the random arrangements.
+    statistics : ndarray, shape (draws, p)
+        Statistics of the coefficients, the observed ones first if random.
+    omnibus_statistics : ndarray, shape (draws,)
+        Omnibus statistics in the same order.
+    """
+
+    p: float
+    p_mcse: float
+    names: tuple[str, ...]
+    coefficient_p: Array
+    coefficient_mcse: Array
+    term_p: dict[str, float]
+    term_mcse: dict[str, float]
+    draws: int
+    failed: int
+    exact: bool
+    seed: int | None
+    statistics: Array = field(repr=False)
+    omnibus_statistics: Array = field(repr=False)
+
+    def summary_frame(self) -> pd.DataFrame:
+        """P-values and Monte-Carlo standard errors; index: omnibus, terms, coefficients."""
+        import pandas as pd
+
+        rows = [("omnibus", "all moderators", self.p, self.p_mcse)]
+        rows += [("term", t, self.term_p[t], self.term_mcse[t]) for t in self.term_p]
+        rows += [
+            ("coefficient", name, float(p), float(e))
+            for name, p, e in zip(
+                self.names, self.coefficient_p, self.coefficient_mcse, strict=True
+            )
+        ]
+        frame = pd.DataFrame(rows, columns=["kind", "test", "p", "p_mcse"])
+        return frame.set_index(["kind", "test"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the distributions."""
+        return {
+            "p": self.p,
+            "p_mcse": self.p_mcse,
+            "coefficients": dict(zip(self.names, self.coefficient_p.tolist(), strict=True)),
+            "terms": dict(self.term_p),
+            "draws": self.draws,
+            "failed": self.failed,
+            "exact": self.exact,
+            "seed": self.seed,
+        }
+
+
+def _row_classes(X: Array) -> NDArray[np.intp]:
+    return np.unique(X, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def number_of_arrangements(X: Array) -> int:
+    """Count the distinct orders of the rows of a design: k! over the factorials of the repeats.
+
+    Examples
+    --------
+    >>> number_of_arrangements(np.array([[1, 0], [1, 0], [1, 1]]))
+    3
+    """
+    sizes = np.bincount(_row_classes(X))
+    return math.factorial(len(X)) // math.prod(math.factorial(int(s)) for s in sizes)
+
+
+def arrangements(X: Array) -> Iterator[NDArray[np.intp]]:
+    """All distinct orders of the rows of a design, as row indices.
+
+    Examples
+    --------
+    >>> [list(map(int, order)) for order in arrangements(np.array([[1, 0], [1, 0], [1, 1]]))]
+    [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
+    """
+    classes = _row_classes(X)
+    members = [np.flatnonzero(classes == c) for c in range(int(classes.max()) + 1)]
+
+    def place(
+        level: int, free: tuple[int, ...], order: NDArray[np.intp]
+    ) -> Iterator[NDArray[np.intp]]:
+        if level == len(members) - 1:
+            order[list(free)] = members[level]
+            yield order.copy()
+            return
+        for chosen in combinations(free, len(members[level])):
+            order[list(chosen)] = members[level]
+            taken = set(chosen)
+            rest = tuple(i for i in free if i not in taken)
+            yield from place(level + 1, rest, order)
+
+    yield from place(0, tuple(range(len(X))), np.empty(len(X), dtype=np.intp))
+
+
+def _sign_flips(k: int) -> Iterator[Array]:
+    for code in range(2**k):
+        yield np.array([1.0 - 2.0 * (code >> i & 1) for i in range(k)])
+
+
+def _statistics(
+    fit: RegressionFit, result: RegressionResult
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Coefficient, omnibus and term statistics of a batch; NaN where there is no estimate."""
+    sound = fit.converged & fit.estimable
+    cov = np.where(sound[:, None, None], fit.cov, np.eye(fit.cov.shape[1]))
+    if result.test.startswith("knapp-hartung"):
+        # A permutation can fit perfectly: the smallest number keeps its statistic finite.
+        scale = np.maximum(fit.scale, 1.0 if result.test.endswith("max1") else 1e-300)
+        cov = cov * np.where(sound, scale, 1.0)[:, None, None]
+    beta = np.where(sound[:, None], fit.beta, 0.0)
+    t = np.abs(beta) / np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+
+    def block(at: tuple[int, ...]) -> Array:
+        index = np.array(at)
+        return quadratic_form(beta[:, index], cov[:, index[:, None], index]) / len(at)
+
+    omnibus = block(result.design.moderators)
+    terms = {name: block(at) for name, at in result.design.terms.items()}
+    nan = np.where(sound, 0.0, np.nan)
+    return t + nan[:, None], omnibus + nan, {n: v + nan for n, v in terms.items()}
+
+
+def permutation_test(
+    result: RegressionResult, draws: int | str, seed: int | None, null: float
+) -> PermutationTest:
+    """Permute the moderators of a fitted regression (see `RegressionResult.permutation_test`)."""
+    problem = result.problem
+    k, p = problem.X.shape
+    flips = result.design.intercept is not None and p == 1
+    if not flips and null != 0.0:
+        raise UnsupportedError("a null value other than 0 is defined without moderators only")
+    if flips and problem.model == "glmm":
+        raise UnsupportedError(
+            "a permutation test of the GLMM needs moderators: signs of counts cannot be flipped"
+        )
+    total = 2**k if flips else number_of_arrangements(problem.X)
+    exact = draws == "exact"
+    if isinstance(draws, str) and not exact:
+        raise UnsupportedError(f"draws={draws!r}: expected a whole number or 'exact'")
+    if exact and total > MAX_EXACT:
+        raise UnsupportedError(
+            f"an exact test would need {total:,} arrangements (at most {MAX_EXACT:,}); "
+            "use a number of random draws"
+        )
+    if not exact and int(draws) < 19:
+        raise MetaAnalysisError(f"draws={draws}: expected at least 19 (the smallest p is then 5 %)")
+    rng = np.random.default_rng(seed)
+    source: Iterator[Any] | None = None
+    if exact:
+        source = _sign_flips(k) if flips else arrangements(problem.X)
+    observed = _statistics(
+        problem.refit(signs=np.ones((1, k)) if flips else None, null=null), result
+    )
+    if not np.isfinite(observed[1]).all():
+        raise ConvergenceError("the observed fit has no finite estimate to compare with")
+    size = max(50, _CELLS // (k * (p + 1) * (p + 2)))
+    left = total if exact else int(draws)
+    parts = [] if exact else [observed]
+    while left > 0:
+        now = min(size, left)
+        if source is not None:
+            batch = np.array(list(islice(source, now)))
+        elif flips:
+            batch = rng.choice([-1.0, 1.0], size=(now, k))
+        else:
+            batch = rng.permuted(np.tile(np.arange(k), (now, 1)), axis=1)
+        fit = problem.refit(signs=batch, null=null) if flips else problem.refit(order=batch)
+        parts.append(_statistics(fit, result))
+        left -= now
+    t = np.concatenate([part[0] for part in parts])
+    q = np.concatenate([part[1] for part in parts])
+    sound = np.isfinite(q)
+
+    def share(values: Array, reference: Array) -> Array:
+        above = values[sound] >= reference - _TIE * (1.0 + np.abs(reference))
+        return above.mean(axis=0)
+
+    used = int(sound.sum())
+
+    def error(value: Array) -> Array:
+        return np.zeros_like(value) if exact else np.sqrt(value * (1.0 - value) / used)
+
+    coefficient = share(t, observed[0][0])
+    omnibus = share(q[:, None], observed[1][:1])
+    terms = {
+        name: share(np.concatenate([part[2][name] for part in parts])[:, None], value[:1])
+        for name, value in observed[2].items()
+    }
+    return PermutationTest(
+        p=float(omnibus[0]),
+        p_mcse=float(error(omnibus)[0]),
+        names=result.names,
+        coefficient_p=coefficient,
+        coefficient_mcse=error(coefficient),
+        term_p={name: float(v[0]) for name, v in terms.items()},
+        term_mcse={name: float(error(v)[0]) for name, v in terms.items()},
+        draws=used,
+        failed=int((~sound).sum()),
+        exact=exact,
+        seed=None if exact else seed,
+        statistics=t[sound],
+        omnibus_statistics=q[sound],
+    )

@@ -1,0 +1,220 @@
+"""Leave-one-out and cumulative pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import ties
+from ...errors import MetaAnalysisError
+from ...models.result import PoolResult
+from ..counts.common import exact_interval
+from ..counts.optimise import FitStatus
+from .refit import Refitter
+from .replicates import Refits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["cumulative", "deletion_counts", "leave_one_out"]
+
+
+def deletion_counts(k: int) -> NDArray[np.bool_]:
+    """Masks that leave out one study each, shape (k, k).
+
+    Examples
+    --------
+    >>> deletion_counts(2).tolist()
+    [[False, True], [True, False]]
+    """
+    return ~np.eye(k, dtype=bool)
+
+
+def _with_exact_limits(
+    refitter: Refitter, refits: Refits, counts: NDArray[np.bool_]
+) -> tuple[Refits, NDArray[np.bool_]]:
+    """Give selections without an event (or with nothing else) their exact limits."""
+    bare = ~refits.converged & (refits.status == FitStatus.SEPARATION)
+    if not (refitter.likelihood and bare.any()):
+        return refits, np.zeros(len(refits), dtype=bool)
+    data, kind = refitter.fit.data, refitter.fit.scale.kind
+    keep = np.flatnonzero(data.included)
+    parts = [data.take(keep[counts[row]]) for row in np.flatnonzero(bare)]
+    limits = [exact_interval(part, kind, refitter.fit.level) for part in parts]
+    mu, low, high = refits.mu.copy(), refits.ci_lower.copy(), refits.ci_upper.copy()
+    low[bare], high[bare] = np.array(limits).T
+    mu[bare] = np.where(np.isneginf(low[bare]), -np.inf, np.inf)
+    converged, i2, h2 = refits.converged | bare, refits.I2.copy(), refits.H2.copy()
+    q, p = refits.Q.copy(), refits.p.copy()
+    for values in (i2, h2, q, p):
+        values[bare] = np.nan
+    made = replace(
+        refits, mu=mu, ci_lower=low, ci_upper=high, converged=converged, I2=i2, H2=h2, Q=q, p=p
+    )
+    return made, bare
+
+
+def _table(
+    refitter: Refitter, refits: Refits, labels: Sequence[str], counts: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Build the table that leave-one-out and cumulative pooling share."""
+    import pandas as pd
+
+    refits, bare = _with_exact_limits(refitter, refits, counts)
+    none = "no event is left: exact limits of all studies as one"
+    everyone = "nothing but events is left: exact limits of all studies as one"
+    columns: dict[str, Any] = {
+        "k": refits.k,
+        "estimate": refitter.to_display(refits.mu, refits),
+        "ci_lower": refitter.to_display(refits.ci_lower, refits),
+        "ci_upper": refitter.to_display(refits.ci_upper, refits),
+        "mu": refits.mu,
+        "se": refits.se,
+        "tau2": refits.tau2,
+        "I2": refits.I2,
+        "H2": refits.H2,
+        "Q": refits.Q,
+        "df": refits.df.astype(np.int64),
+        "p": refits.p,
+    }
+    columns["loglik"] = refits.loglik
+    columns["converged"] = refits.converged
+    columns["note"] = [
+        (none if refits.mu[row] < 0 else everyone) if bare[row] else refits.note(row)
+        for row in range(len(refits))
+    ]
+    return pd.DataFrame(columns, index=pd.Index(list(labels), name="study"))
+
+
+def leave_one_out(fit: PoolResult) -> pd.DataFrame:
+    """Pool again without each study in turn.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+
+    Returns
+    -------
+    DataFrame
+        Index: the study left out, in input order. Columns `k`; `estimate`, `ci_lower`,
+        `ci_upper` (display scale); `mu`, `se`, `tau2` (model scale); `I2` (percent), `H2`, `Q`,
+        `df`, `p` (heterogeneity, tested as in `fit`); `loglik` (restricted for REML); `converged`
+        and `note` (why not). Interval and estimator are those of `fit`. With one study left the
+        row is that study's own estimate with its Wald interval and tau2 = 0. Where a likelihood
+        model is left without an event (or with nothing else) `mu` is infinite and the interval
+        exact, as in `helpers.models.result.PoolResult.one_sided`; the note says so.
+
+    Raises
+    ------
+    UnsupportedError
+        Fewer than 2 studies, or a fit that did not converge.
+
+    Notes
+    -----
+    All fits are one batch. Leaving one study out is the diagnostic of Viechtbauer and Cheung
+    2010 (doi:10.1002/jrsm.11).
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
+    >>> leave_one_out(fit)["estimate"].round(3).to_dict()
+    {'A': 0.214, 'B': 0.174, 'C': 0.11}
+    """
+    refitter = Refitter.of(fit, what="leave-one-out", one_sided=True)
+    counts = deletion_counts(refitter.k)
+    return _table(refitter, refitter(counts, limits=True), refitter.labels, counts)
+
+
+def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+    """Pool the first study, the first two, and so on (Lau et al. 1992).
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model.
+    by : str, array_like or Series, optional
+        What orders the studies: a column of ``fit.studies``; one value per row of
+        ``fit.studies`` or per included study (numbers, dates, strings); a Series indexed by
+        study; or all labels in the wanted order. Default: input order. Ties keep input order.
+    ascending : bool
+        Smallest first (not used with labels).
+
+    Returns
+    -------
+    DataFrame
+        Index: the study added at each step. Columns as in `leave_one_out`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        An unknown column, a wrong number of values, or studies without a value (all named).
+
+    Notes
+    -----
+    Lau et al. 1992, doi:10.1056/NEJM199207233270406. The intervals are not corrected for
+    repeated looks.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
+    >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
+    {'B': 1, 'C': 2, 'A': 3}
+    """
+    refitter = Refitter.of(fit, least=1, what="cumulative pooling", one_sided=True)
+    order = _order(fit, refitter, by, ascending)
+    rank = np.empty(refitter.k, dtype=np.int64)
+    rank[order] = np.arange(refitter.k)
+    counts = rank[None, :] <= np.arange(refitter.k)[:, None]
+    refits = refitter(counts, limits=True)
+    return _table(refitter, refits, [refitter.labels[i] for i in order], counts)
+
+
+def _order(fit: PoolResult, refitter: Refitter, by: Any, ascending: bool) -> NDArray[np.int64]:
+    """Positions of the included studies in the order in which they are added."""
+    import pandas as pd
+
+    labels = list(refitter.labels)
+    if by is None:
+        return np.arange(refitter.k)
+    if isinstance(by, str):
+        table = fit.studies
+        if by not in table.columns:
+            columns = ", ".join(map(str, table.columns))
+            raise MetaAnalysisError(
+                f"by={by!r} is not a column of the studies ({columns}); for other columns of "
+                "your table pass their values, one for each study"
+            )
+        by = table[by]
+    if isinstance(by, pd.Series) and set(labels) <= set(by.index.astype(str)):
+        if by.index.has_duplicates:
+            raise MetaAnalysisError("by: the index of the Series repeats study labels")
+        values = by.set_axis(by.index.astype(str)).reindex(labels)
+    else:
+        listed = list(by)
+        if len(listed) == refitter.k and sorted(map(str, listed)) == sorted(labels):
+            position = {label: i for i, label in enumerate(labels)}
+            return np.array([position[str(label)] for label in listed], dtype=np.int64)
+        if len(listed) == len(fit.data.labels):
+            keep = fit.data.included
+            listed = [v for v, taken in zip(listed, keep, strict=True) if taken]
+        elif len(listed) != refitter.k:
+            raise MetaAnalysisError(
+                f"by has {len(listed)} values; expected one for each of the {refitter.k} "
+                f"included studies (or of the {len(fit.data.labels)} rows)"
+            )
+        values = pd.Series(listed, index=labels)
+    missing = values.index[values.isna()]
+    if len(missing):
+        raise MetaAnalysisError(
+            f"by: no value for {', '.join(map(str, missing))}; leave these studies out of the fit"
+        )
+    numeric = values if not pd.api.types.is_float_dtype(values) else ties.steady(values)
+    rank = pd.Series(numeric).rank(method="dense", ascending=ascending).to_numpy()
+    return np.argsort(rank, kind="stable")

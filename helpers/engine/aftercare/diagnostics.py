@@ -1,0 +1,344 @@
+r"""Influence of single studies: deletion diagnostics and the Baujat plot's coordinates.
+
+With :math:`\hat\mu, \hat\tau^2` from all studies and :math:`\hat\mu_{(i)}, \hat\tau^2_{(i)}`
+without study i (Viechtbauer and Cheung 2010, doi:10.1002/jrsm.11):
+
+===============  ==============================================================================
+rstudent         :math:`(y_i - \hat\mu_{(i)}) / \sqrt{v_i + \hat\tau^2_{(i)} + se^2_{(i)}}`
+dffits           :math:`(\hat\mu - \hat\mu_{(i)}) / \sqrt{h_i (v_i + \hat\tau^2_{(i)})}`
+cook_d           :math:`(\hat\mu - \hat\mu_{(i)})^2 / se^2`
+cov_ratio        :math:`se^2_{(i)} / se^2`
+dfbetas          :math:`(\hat\mu - \hat\mu_{(i)})`, in units of the standard error that all studies
+                 give at :math:`\hat\tau^2_{(i)}`
+hat              weight as a fraction, :math:`h_i`
+===============  ==============================================================================
+
+After a Knapp-Hartung fit every variance with index (i) carries the scale factor of the fit without
+study i, and se that of the full fit, as in metafor.
+
+The likelihood models have no :math:`y_i` and :math:`v_i` (a study without events has no finite
+logit). There rstudent is the signed root of the study's deviance
+(`helpers.engine.aftercare.deviance`) from :math:`\hat\mu_{(i)}` with between-study variance
+:math:`\hat\tau^2_{(i)} + se^2_{(i)}`; the same formula in a normal model gives the row above.
+Elsewhere :math:`v_i` is the binomial (Poisson) variance of the logit (log rate) at
+:math:`\hat\mu_{(i)}`, 1/(n p (1 - p)) or 1/(t rate), which is also what the weights of these
+models rest on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models.result import PoolResult
+from ..counts.common import family_of
+from ..distributions import chi2_ppf, expit
+from .deletion import deletion_counts
+from .deviance import study_deviance
+from .refit import Refitter
+from .replicates import Refits, ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["InfluenceResult", "Rule", "baujat", "influence"]
+
+#: Beyond this absolute studentised deleted residual a study is an outlier (not a rule of
+#: influence): one study in twenty is expected there.
+OUTLIER = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule by which a study is flagged as influential.
+
+    Attributes
+    ----------
+    statistic : str
+        Column that the rule looks at.
+    threshold : float
+        Flagged where the absolute value exceeds it.
+    words : str
+        The rule in words.
+    doi : str
+        Source.
+    """
+
+    statistic: str
+    threshold: float
+    words: str
+    doi: str = "10.1002/jrsm.11"
+
+
+@dataclass(frozen=True, slots=True)
+class InfluenceResult:
+    """Deletion diagnostics of every included study.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Included studies, in input order.
+    rstudent, dffits, cook_d, cov_ratio, tau2_deleted, Q_deleted, hat, weight, dfbetas : ndarray
+        See the module; `weight` in percent, `Q_deleted` is Cochran's Q (the likelihood-ratio
+        test for likelihood models) without the study.
+    converged : ndarray of bool
+        Whether the fit without the study converged; the diagnostics are NaN where it has no
+        estimate.
+    rules : tuple of Rule
+        The rules behind `flagged`.
+    model : str
+    k : int
+    """
+
+    labels: tuple[str, ...]
+    rstudent: Array = field(repr=False)
+    dffits: Array = field(repr=False)
+    cook_d: Array = field(repr=False)
+    cov_ratio: Array = field(repr=False)
+    tau2_deleted: Array = field(repr=False)
+    Q_deleted: Array = field(repr=False)
+    hat: Array = field(repr=False)
+    weight: Array = field(repr=False)
+    dfbetas: Array = field(repr=False)
+    converged: NDArray[np.bool_] = field(repr=False)
+    rules: tuple[Rule, ...]
+    model: str
+    k: int
+
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Whether any rule of influence applies, shape (k,)."""
+        hits = [np.abs(getattr(self, r.statistic)) > r.threshold for r in self.rules]
+        return np.logical_or.reduce(hits)
+
+    @property
+    def outlier(self) -> NDArray[np.bool_]:
+        """Whether the studentised deleted residual lies beyond +-1.96, shape (k,)."""
+        return np.abs(self.rstudent) > OUTLIER
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All diagnostics; index "study"."""
+        import pandas as pd
+
+        names = (
+            "rstudent",
+            "dffits",
+            "cook_d",
+            "cov_ratio",
+            "tau2_deleted",
+            "Q_deleted",
+            "hat",
+            "weight",
+            "dfbetas",
+            "flagged",
+            "outlier",
+            "converged",
+        )
+        return pd.DataFrame(
+            {name: np.array(getattr(self, name)) for name in names},
+            index=pd.Index(self.labels, name="study"),
+        )
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Rows of `frame` that are flagged or outlying."""
+        table = self.frame
+        return table[table["flagged"] | table["outlier"]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        table = self.frame.reset_index().astype(object)
+        return {
+            "model": self.model,
+            "k": self.k,
+            "rules": [
+                {"statistic": r.statistic, "threshold": r.threshold, "words": r.words, "doi": r.doi}
+                for r in self.rules
+            ],
+            "studies": table.where(table.notna(), None).to_dict(orient="records"),
+        }
+
+
+def _rules(k: int) -> tuple[Rule, ...]:
+    """Rules for one coefficient and k studies."""
+    return (
+        Rule(
+            "dffits",
+            3.0 * (1.0 / (k - 1.0)) ** 0.5,
+            "|DFFITS| above 3 sqrt(1/(k - 1))",
+        ),
+        Rule(
+            "cook_d",
+            float(chi2_ppf(0.5, 1.0)),
+            "Cook's distance above the median of a chi-squared variable with 1 degree of freedom",
+        ),
+        Rule("hat", 3.0 / k, "weight above three times the average"),
+        Rule("dfbetas", 1.0, "|DFBETAS| above 1"),
+    )
+
+
+def _rate_variance(refitter: Refitter, mu: Array) -> Array:
+    """Compute each study's variance of the logit (log rate) at the means `mu`, shape (R, k)."""
+    size = refitter.size
+    assert size is not None
+    if refitter.fit.scale.kind == "rate":
+        return 1.0 / (size[None] * np.exp(mu)[:, None])
+    return 1.0 / (size[None] * (expit(mu) * expit(-mu))[:, None])
+
+
+def _deleted(refitter: Refitter) -> tuple[Refits, Array, Array]:
+    """Fit without each study; return fits, study variances there, and scale factors."""
+    gone = refitter(deletion_counts(refitter.k))
+    safe_mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
+    if refitter.likelihood:
+        v = np.where(np.isnan(gone.mu)[:, None], np.nan, _rate_variance(refitter, safe_mu))
+    else:
+        v = np.broadcast_to(refitter.vi, (refitter.k, refitter.k))
+    return gone, v, (gone.se / gone.se_model) ** 2
+
+
+def _deviance(refitter: Refitter, mu: Array, omega: Array) -> tuple[Array, Array]:
+    """Study deviances, NaN where `mu` is."""
+    fit, known = refitter.fit, ~np.isnan(mu)
+    x, n = refitter.events, refitter.size
+    assert x is not None
+    assert n is not None
+    value, sign = study_deviance(
+        x,
+        n,
+        np.where(known, mu, 0.0),
+        np.where(known, omega, 0.0),
+        family_of(fit.scale.kind),
+        fit.options.quad_points,
+    )
+    return np.where(known, value, np.nan), sign
+
+
+def influence(fit: PoolResult) -> InfluenceResult:
+    """Compute deletion diagnostics of every study, for any model.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        At least 2 included studies.
+
+    Returns
+    -------
+    InfluenceResult
+        Definitions in the description of the module. A study is flagged by any of four rules
+        (thresholds on `rules`): |dffits| > 3 sqrt(1/(k - 1)), Cook's distance beyond the median of
+        a chi-squared variable with 1 degree of freedom, hat > 3/k, |dfbetas| > 1.
+
+    Raises
+    ------
+    UnsupportedError
+        Fewer than 2 studies, or a fit that did not converge.
+
+    References
+    ----------
+    Viechtbauer W, Cheung MWL (2010), doi:10.1002/jrsm.11.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 4, 5, 4, 30], n=[60, 60, 60, 60, 60], model="glmm")
+    >>> result = influence(fit)
+    >>> [label for label, bad in zip(result.labels, result.flagged) if bad]
+    ['Study 5']
+    """
+    refitter = Refitter.of(fit, what="influence")
+    k = refitter.k
+    gone, v, scale = _deleted(refitter)
+    own = np.diagonal(v)
+    hat = fit.weights[fit.data.included] / 100.0
+    shift = fit.mu - gone.mu
+    if refitter.likelihood:
+        deviance, sign = _deviance(refitter, gone.mu, gone.tau2 + gone.se**2)
+        rstudent = sign * np.sqrt(deviance)
+    else:
+        spread = np.sqrt(scale * (own + gone.tau2) + gone.se**2)
+        rstudent = ratio(refitter.yi - gone.mu, spread)
+    # All k studies at the between-study variance found without study i.
+    information = (1.0 / (v + gone.tau2[:, None])).sum(axis=1)
+    return InfluenceResult(
+        labels=refitter.labels,
+        rstudent=rstudent,
+        dffits=ratio(shift, np.sqrt(scale * hat * (own + gone.tau2))),
+        cook_d=ratio(shift**2, np.full(k, fit.se**2)),
+        cov_ratio=ratio(gone.se**2, np.full(k, fit.se**2)),
+        tau2_deleted=gone.tau2,
+        Q_deleted=gone.Q,
+        hat=hat,
+        weight=100.0 * hat,
+        dfbetas=ratio(shift, np.sqrt(scale / information)),
+        converged=gone.converged,
+        rules=_rules(k),
+        model=fit.model,
+        k=k,
+    )
+
+
+def baujat(fit: PoolResult) -> pd.DataFrame:
+    """Contribution to heterogeneity and influence on the result, for each study.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        At least 2 included studies.
+
+    Returns
+    -------
+    DataFrame
+        Index "study"; columns
+
+        contribution
+            Part of the study in the Q statistic at the fitted between-study variance,
+            (yi - mu)^2/(vi + tau2), which for a common effect is its part of Cochran's Q. For
+            likelihood models the study's deviance at (mu, tau2)
+            (`helpers.engine.aftercare.deviance.study_deviance`); without a random effect these add up
+            to the likelihood-ratio test of heterogeneity.
+        influence
+            (mu - mu without the study)^2 over the model-based variance of the latter.
+        converged
+            Whether the fit without the study converged (`influence` is NaN if it has no
+            estimate).
+
+    Raises
+    ------
+    UnsupportedError
+        Fewer than 2 studies, or a fit that did not converge.
+
+    References
+    ----------
+    Baujat B, Mahé C, Pignon JP, Hill C (2002), doi:10.1002/sim.1221 (there with a common effect).
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 4, 5, 30], n=[60, 60, 60, 60], model="common", method="likelihood")
+    >>> table = baujat(fit)
+    >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q, 9))
+    0.0
+    """
+    import pandas as pd
+
+    refitter = Refitter.of(fit, what="the Baujat plot")
+    gone = refitter(deletion_counts(refitter.k))
+    if refitter.likelihood:
+        every = np.full(refitter.k, fit.mu), np.full(refitter.k, fit.tau2)
+        contribution = _deviance(refitter, *every)[0]
+    else:
+        contribution = (refitter.yi - fit.mu) ** 2 / (refitter.vi + fit.tau2)
+    return pd.DataFrame(
+        {
+            "contribution": contribution,
+            "influence": ((fit.mu - gone.mu) / gone.se_model) ** 2,
+            "converged": gone.converged,
+        },
+        index=pd.Index(refitter.labels, name="study"),
+    )

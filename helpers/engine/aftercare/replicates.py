@@ -1,0 +1,105 @@
+"""What refitting many selections of studies gives: one row of numbers per replicate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..counts.optimise import FitStatus
+from ..distributions import chi2_sf
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.bool_] | NDArray[np.int64]
+
+__all__ = ["Counts", "Refits", "joined", "p_value", "ratio"]
+
+
+def ratio(top: Array, bottom: Array) -> Array:
+    """Quotient that is 0 for 0/0 and infinite (with the sign of `top`) for other x/0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ratio(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 0.0])).tolist()
+    [0.0, 0.5, -inf]
+    """
+    top, bottom = np.broadcast_arrays(top, bottom)
+    sound = bottom != 0
+    limit = np.where(top == 0, 0.0, np.copysign(np.inf, top))
+    return np.where(sound, top / np.where(sound, bottom, 1.0), np.where(np.isnan(top), top, limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Refits:
+    """Fits of R replicates; every array has shape (R,).
+
+    Attributes
+    ----------
+    k : ndarray of int
+        Studies that take part, repeated ones counted as often.
+    mu, se, se_model, tau2 : ndarray
+        As on `PoolResult`; NaN where the maximum of a likelihood model was not reached.
+    Q, df, p, I2, H2 : ndarray
+        As on `Heterogeneity` (I2 in percent): Cochran's Q, or the likelihood-ratio test.
+    vt : ndarray
+        Typical sampling variance behind I2; NaN for a single study.
+    loglik : ndarray
+        As on `PoolResult`.
+    ci_lower, ci_upper : ndarray
+        Limits on the model scale with the interval method of the original result, and its
+        Wald interval for a single study; NaN unless asked for.
+    back_size : ndarray
+        Sample size of the back-transformation (Freeman-Tukey measures; 1 otherwise).
+    converged : ndarray of bool
+        Whether the maximum was reached (always true for closed forms).
+    status : ndarray of int8
+        Codes of `helpers.engine.counts.optimise.FitStatus`.
+    """
+
+    k: NDArray[np.int64]
+    mu: Array
+    se: Array
+    se_model: Array
+    tau2: Array
+    Q: Array
+    df: Array
+    p: Array
+    I2: Array
+    H2: Array
+    vt: Array
+    loglik: Array
+    ci_lower: Array
+    ci_upper: Array
+    back_size: Array
+    converged: NDArray[np.bool_]
+    status: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.mu)
+
+    def note(self, row: int) -> str:
+        """Why a replicate has no sound estimate; empty if it has one."""
+        return "" if self.converged[row] else FitStatus(int(self.status[row])).message
+
+    def failures(self) -> dict[str, int]:
+        """How many replicates failed, by reason."""
+        codes, number = np.unique(self.status[~self.converged], return_counts=True)
+        return {FitStatus(int(c)).message: int(m) for c, m in zip(codes, number, strict=True)}
+
+
+def joined(parts: Sequence[Refits]) -> Refits:
+    """Put the chunks of a batch together."""
+    if len(parts) == 1:
+        return parts[0]
+    return Refits(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Refits)}
+    )
+
+
+def p_value(q: Array, df: Array) -> Array:
+    """Chi-squared p-values; 1 without a degree of freedom."""
+    free = df > 0
+    return np.where(free, chi2_sf(q, np.where(free, df, 1.0)), 1.0)

@@ -1,0 +1,336 @@
+r"""Bootstrap of a pooled result, for every model.
+
+All replicates are fitted in batches, with tau2 estimated anew in each (van den Noortgate and
+Onghena 2005, doi:10.3758/BF03206394). *Parametric*: new effects
+:math:`y_i^* \sim N(\hat\mu, v_i + \hat\tau^2)`; for the GLMM new study logits
+:math:`\theta_i^* \sim N(\hat\mu, \hat\tau^2)` and new events given them. *Nonparametric*: studies
+drawn with replacement. Intervals: percentile, basic, BCa (Efron 1987,
+doi:10.1080/01621459.1987.10478410; nonparametric only, acceleration from leave-one-out) and, for
+the mean, studentised; quantiles interpolate order statistics at p(R + 1) (Davison and Hinkley 1997,
+doi:10.1017/CBO9780511802843).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arguments import level_of
+from ...errors import ConvergenceError, UnsupportedError
+from ...models.result import PoolResult
+from ..distributions import norm_cdf, norm_ppf
+from ..normal.intervals import Interval
+from .deletion import deletion_counts
+from .refit import Progress, Refitter
+from .replicates import Refits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["BootstrapResult", "bootstrap"]
+
+#: Interval methods for each bootstrapped quantity.
+BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
+_BOUNDS = {"mu": (-np.inf, np.inf), "tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapResult:
+    """Replicates of a pooled result and intervals from them.
+
+    Attributes
+    ----------
+    kind : {"parametric", "nonparametric"}
+    draws : int
+        Replicates made.
+    failed : int
+        Replicates without a converged fit; they are left out of every interval.
+    failures : dict
+        Reason -> number of failed replicates.
+    seed : int
+    level : float
+    mu, se, tau2, I2 : ndarray, shape (draws - failed,)
+        Replicates on the model scale (I2 in percent).
+    observed : dict
+        The original `mu`, `se`, `tau2` and `I2`.
+    acceleration : dict or None
+        Acceleration of `mu`, `tau2` and `I2` from leave-one-out (nonparametric only).
+    fit : PoolResult
+        The original result.
+    """
+
+    kind: str
+    draws: int
+    failed: int
+    failures: dict[str, int]
+    seed: int
+    level: float
+    mu: Array = field(repr=False)
+    se: Array = field(repr=False)
+    tau2: Array = field(repr=False)
+    I2: Array = field(repr=False)
+    observed: dict[str, float]
+    acceleration: dict[str, float] | None
+    fit: PoolResult = field(repr=False)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What the model estimates: mu, and tau2 and I2 unless tau2 is known."""
+        known = self.fit.model == "common" or self.fit.options.tau2 is not None
+        return ("mu",) if known else tuple(_BOUNDS)
+
+    def conf_int(
+        self,
+        quantity: Literal["mu", "tau2", "I2"] = "mu",
+        method: str = "percentile",
+        *,
+        scale: Literal["display", "model"] = "display",
+        level: float | None = None,
+    ) -> Interval:
+        """Bootstrap interval of the pooled effect, of tau2 or of I2.
+
+        Parameters
+        ----------
+        quantity : {"mu", "tau2", "I2"}
+        method : {"percentile", "basic", "bca", "studentised"}
+            "bca" needs nonparametric draws, "studentised" is for "mu". Basic limits of tau2 and
+            I2 are cut at the ends of their range.
+        scale : {"display", "model"}
+            For "mu": intervals are made on the model scale and turned back.
+        level : float, optional
+            Default: the level of the fit.
+
+        Raises
+        ------
+        UnsupportedError
+            A combination that is not defined.
+        """
+        level = self.level if level is None else level
+        if quantity in _BOUNDS and quantity not in self.quantities:
+            raise UnsupportedError(
+                f"{'a common-effect model' if self.fit.model == 'common' else 'a known tau2'} has "
+                f"no bootstrap interval of {quantity}: variation between studies is not estimated"
+            )
+        if quantity not in _BOUNDS:
+            raise UnsupportedError(f"quantity={quantity!r}: expected mu, tau2 or I2")
+        if method not in BOOTSTRAP_METHODS:
+            raise UnsupportedError(
+                f"method={method!r}: expected one of {', '.join(BOOTSTRAP_METHODS)}"
+            )
+        level = level_of(level)
+        if scale not in ("display", "model"):
+            raise UnsupportedError(f"scale={scale!r}: expected display or model")
+        low, high = self._limits(quantity, method, np.array([0.5 - level / 2, 0.5 + level / 2]))
+        if quantity == "mu" and scale == "display":
+            return Interval(self.fit.to_display(low), self.fit.to_display(high))
+        return Interval(low, high)
+
+    def _limits(self, quantity: str, method: str, tail: Array) -> tuple[float, float]:
+        values, centre = getattr(self, quantity), self.observed[quantity]
+        if method == "studentised":
+            if quantity != "mu":
+                raise UnsupportedError("the studentised interval is defined for mu")
+            if not (self.se > 0).all():
+                raise UnsupportedError(
+                    "the studentised interval needs positive standard errors; replicates in "
+                    "which all effects are equal have none"
+                )
+            t = np.quantile((values - centre) / self.se, tail[::-1], method="weibull")
+            limits = centre - self.observed["se"] * t
+        elif method == "bca":
+            limits = np.quantile(values, self._bca_levels(quantity, tail), method="weibull")
+        else:
+            limits = np.quantile(values, tail, method="weibull")
+            if method == "basic":
+                limits = 2.0 * centre - limits[::-1]
+        low, high = np.clip(limits, *_BOUNDS[quantity])
+        return float(low), float(high)
+
+    def _bca_levels(self, quantity: str, tail: Array) -> Array:
+        if self.acceleration is None:
+            raise UnsupportedError(
+                "the BCa interval takes its acceleration from leave-one-out and is defined for "
+                "kind='nonparametric'"
+            )
+        values, centre = getattr(self, quantity), self.observed[quantity]
+        # Ties with the estimate (tau2 = 0 is common) count half.
+        below = float(np.mean(values < centre) + 0.5 * np.mean(values == centre))
+        if not 0.0 < below < 1.0:
+            raise UnsupportedError(
+                f"the BCa interval of {quantity} is not defined: every replicate lies on one side "
+                "of the estimate"
+            )
+        bias = float(norm_ppf(below))
+        z = bias + norm_ppf(tail)
+        return norm_cdf(bias + z / (1.0 - self.acceleration[quantity] * z))
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Estimate, bootstrap standard error, bias and every interval that is defined.
+
+        Returns
+        -------
+        DataFrame
+            Index (`quantity`, `method`); columns `estimate`, `bias`, `se` (model scale), `lower`,
+            `upper` (model scale) and, for mu, `display_lower`, `display_upper`.
+        """
+        import pandas as pd
+
+        rows = []
+        for quantity in self.quantities:
+            values, centre = getattr(self, quantity), self.observed[quantity]
+            for method in BOOTSTRAP_METHODS:
+                undefined = (
+                    (method == "studentised" and (quantity != "mu" or not (self.se > 0).all()))
+                    or (method == "bca" and self.acceleration is None)
+                    or (method == "bca" and ((values > centre).all() or (values < centre).all()))
+                )
+                if undefined:
+                    continue
+                limits = self.conf_int(quantity, method, scale="model")  # type: ignore[arg-type]
+                shown = (
+                    self.conf_int("mu", method)
+                    if quantity == "mu"
+                    else Interval(float("nan"), float("nan"))
+                )
+                rows.append(
+                    (
+                        quantity,
+                        method,
+                        centre,
+                        float(values.mean()) - centre,
+                        float(values.std(ddof=1)),
+                        *limits,
+                        *shown,
+                    )
+                )
+        columns = ["quantity", "method", "estimate", "bias", "se", "lower", "upper"]
+        table = pd.DataFrame(rows, columns=[*columns, "display_lower", "display_upper"])
+        return table.set_index(["quantity", "method"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the intervals, not the replicates."""
+        table = self.summary_frame().reset_index().astype(object)
+        return {
+            "kind": self.kind,
+            "draws": self.draws,
+            "failed": self.failed,
+            "failures": dict(self.failures),
+            "seed": self.seed,
+            "level": self.level,
+            "intervals": table.where(table.notna(), None).to_dict(orient="records"),
+        }
+
+
+def _draw(
+    refitter: Refitter, draws: int, kind: str, rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
+    """Make new data for every replicate, as arguments of a `Refitter`."""
+    fit, k = refitter.fit, refitter.k
+    if kind == "nonparametric":
+        return {"counts": rng.multinomial(k, np.full(k, 1.0 / k), size=draws)}
+    if not refitter.likelihood:
+        noise = rng.standard_normal((draws, k))
+        return {"yi": fit.mu + noise * np.sqrt(refitter.vi + fit.tau2)}
+    theta = fit.mu + np.sqrt(fit.tau2) * rng.standard_normal((draws, k))
+    size = refitter.size
+    assert size is not None
+    rate = fit.scale.inverse(theta)
+    if fit.scale.kind == "rate":
+        return {"events": rng.poisson(rate * size).astype(float)}
+    return {"events": rng.binomial(size.astype(np.int64), rate).astype(float)}
+
+
+def bootstrap(
+    fit: PoolResult,
+    draws: int = 2000,
+    kind: Literal["parametric", "nonparametric"] = "parametric",
+    *,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> BootstrapResult:
+    """Bootstrap the pooled effect, tau2 and I2.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+    draws : int, default 2000
+    kind : {"parametric", "nonparametric"}
+        Draw from the fitted model, or draw studies with replacement.
+    seed : int
+    progress : callable, optional
+        Called with (replicates done, replicates) after each chunk.
+
+    Returns
+    -------
+    BootstrapResult
+        Failed replicates (for instance: no event in any study) are counted and left out.
+
+    Raises
+    ------
+    UnsupportedError
+        Fewer than 2 studies, fewer than 20 draws, an unknown kind, or a fit that did not converge.
+    ConvergenceError
+        Fewer than 20 replicates could be fitted.
+
+    Notes
+    -----
+    With few studies the nonparametric bootstrap underestimates the spread (samples repeat
+    studies), most of all that of tau2.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 8, 16, 9], n=[40, 60, 50, 70], model="glmm")
+    >>> result = bootstrap(fit, draws=200, seed=7)
+    >>> low, high = result.conf_int()
+    >>> bool(0 < low < fit.estimate < high < 1), result.failed
+    (True, 0)
+    """
+    if kind not in ("parametric", "nonparametric"):
+        raise UnsupportedError(f"kind={kind!r}: expected parametric or nonparametric")
+    if draws < 20:
+        raise UnsupportedError(f"draws={draws!r}: expected at least 20")
+    refitter = Refitter.of(fit, what="the bootstrap")
+    rng = np.random.default_rng(seed)
+    refits = refitter(**_draw(refitter, draws, kind, rng), progress=progress)  # type: ignore[arg-type]
+    sound = refits.converged
+    if int(sound.sum()) < 20:
+        raise ConvergenceError(
+            f"bootstrap: only {int(sound.sum())} of {draws} replicates could be fitted "
+            f"({'; '.join(f'{n} x {why}' for why, n in refits.failures().items())})"
+        )
+    acceleration = None
+    if kind == "nonparametric":
+        acceleration = _acceleration(refitter(deletion_counts(refitter.k)))
+    return BootstrapResult(
+        kind=kind,
+        draws=draws,
+        failed=int((~sound).sum()),
+        failures=refits.failures(),
+        seed=seed,
+        level=fit.level,
+        mu=refits.mu[sound],
+        se=refits.se[sound],
+        tau2=refits.tau2[sound],
+        I2=refits.I2[sound],
+        observed={"mu": fit.mu, "se": fit.se, "tau2": fit.tau2, "I2": fit.heterogeneity.I2},
+        acceleration=acceleration,
+        fit=fit,
+    )
+
+
+def _acceleration(gone: Refits) -> dict[str, float]:
+    """Acceleration of each quantity from its leave-one-out values."""
+    out = {}
+    for name in _BOUNDS:
+        values = getattr(gone, name)[gone.converged]
+        spread = values.mean() - values if values.size else np.zeros(1)
+        square = float((spread**2).sum())
+        out[name] = float((spread**3).sum()) / (6.0 * square**1.5) if square > 0 else 0.0
+    return out

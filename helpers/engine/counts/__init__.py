@@ -1,0 +1,1 @@
+"""The likelihood of counts: binomial and Poisson models with a random effect."""

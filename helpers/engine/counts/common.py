@@ -1,0 +1,203 @@
+"""Likelihood models for one set of studies: the pooled GLM (tau2 = 0) and the GLMM.
+
+The batched kernel is `helpers.engine.counts.fit`; this module prepares the studies of one analysis
+for it, and adds the common-effect model with its profile interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import MetaAnalysisError
+from ..distributions import chi2_isf
+from ..effects import MEASURES, study_interval
+from ..normal.intervals import Interval
+from ..roots import bracketed_root, expand
+from ..studies import StudyData
+
+if TYPE_CHECKING:
+    from .fit import GLMMFit
+
+Array = NDArray[np.float64]
+Family = Literal["binomial", "poisson"]
+
+__all__ = [
+    "PooledCounts",
+    "exact_interval",
+    "exact_limits",
+    "family_of",
+    "glmm_profile",
+    "included_counts",
+    "is_one_sided",
+    "pool_counts",
+    "pooled_profile",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PooledCounts:
+    """Common-effect estimate of the generalised linear model: one rate for all studies."""
+
+    mu: float
+    se: float
+    events: float
+    size: float
+
+
+def family_of(kind: str) -> Family:
+    """Distribution of the counts for a kind of measure.
+
+    Examples
+    --------
+    >>> family_of("rate")
+    'poisson'
+    """
+    return "poisson" if kind == "rate" else "binomial"
+
+
+def included_counts(data: StudyData) -> tuple[Array, Array]:
+    """Events and sizes of the included studies.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The data hold effects, not counts.
+    """
+    if data.events is None or data.size is None:
+        raise MetaAnalysisError("a likelihood model needs counts, not effects")
+    return data.events[data.included], data.size[data.included]
+
+
+def is_one_sided(events: Array, size: Array, kind: str) -> bool:
+    """Whether no study has an event, or (proportions) all patients of all studies have one.
+
+    The maximum-likelihood logit or log rate is then at infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_one_sided(np.zeros(2), np.array([30.0, 45.0]), "proportion")
+    True
+    """
+    x = float(events.sum())
+    return x == 0 or (kind == "proportion" and x == float(size.sum()))
+
+
+def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
+    """Exact interval for the rate of all studies as one, on the model scale.
+
+    Each limit is one-sided at (1 + level)/2, as in any two-sided interval: at a level of 95 %
+    the limit for 0 of n is ``1 - 0.025 ** (1/n)`` (Clopper and Pearson 1934,
+    doi:10.1093/biomet/26.4.404), for 0 events in a time T ``-log(0.025)/T`` (Garwood 1936,
+    doi:10.1093/biomet/28.3-4.437). The other limit, of no event, is minus infinity.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[0, 0], n=[30, 45], model="common", method="likelihood")
+    >>> [round(100 * x, 2) for x in fit.ci]
+    [0.0, 4.8]
+    """
+    events, size = included_counts(data)
+    low, high = exact_limits(events.sum(keepdims=True), size.sum(keepdims=True), kind, level)
+    return Interval(float(low[0]), float(high[0]))
+
+
+def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Array]:
+    """Exact limits for x events of n each, on the model scale; see `exact_interval`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> low, high = exact_limits(np.zeros(1), np.array([75.0]), "proportion", 0.95)
+    >>> float(low[0]), round(float(high[0]), 3)
+    (-inf, -2.987)
+    """
+    measure = MEASURES["log-rate" if kind == "rate" else "logit"]
+    method = "exact" if kind == "rate" else "clopper-pearson"
+    limits = np.array(study_interval(x, n, method=method, level=level, measure=measure))
+    with np.errstate(divide="ignore"):
+        made = np.log(limits)
+        if kind == "proportion":
+            made = made - np.log1p(-limits)
+    return made[0], made[1]
+
+
+def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
+    """Maximum-likelihood logit (or log rate) of the summed counts and its standard error.
+
+    Raises
+    ------
+    MetaAnalysisError
+        No event at all (or only events): the maximum is at infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fit = pool_counts(np.array([1.0, 3.0]), np.array([10.0, 30.0]), "proportion")
+    >>> round(fit.mu, 6), round(fit.se, 6)
+    (-2.197225, 0.527046)
+    """
+    x, n = float(events.sum()), float(size.sum())
+    if is_one_sided(events, size, kind):
+        what = "no study has an event" if x == 0 else "every patient of every study has an event"
+        raise MetaAnalysisError(f"{what}: the maximum-likelihood estimate is at infinity")
+    if kind == "rate":
+        return PooledCounts(float(np.log(x / n)), x**-0.5, x, n)
+    return PooledCounts(float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5, x, n)
+
+
+def _log_likelihood(mu: Array, x: float, n: float, kind: str) -> Array:
+    """Log-likelihood of the summed counts without constants."""
+    if kind == "rate":
+        return x * mu - n * np.exp(mu)
+    return x * mu - n * np.logaddexp(0.0, mu)
+
+
+def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
+    """Likelihood-ratio interval for the common logit or log rate (model scale).
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[1, 3], n=[10, 30], model="common", method="likelihood")
+    >>> [round(x, 4) for x in fit.conf_int("profile")]
+    [0.0322, 0.2172]
+    """
+    fit = pool_counts(*included_counts(data), kind)
+    best = float(_log_likelihood(np.array(fit.mu), fit.events, fit.size, kind))
+    threshold = best - 0.5 * float(chi2_isf(1.0 - level, 1.0))
+
+    def above(mu: Array) -> Array:
+        return _log_likelihood(mu, fit.events, fit.size, kind) - threshold
+
+    inside, outside = expand(above, [fit.mu, fit.mu], [-fit.se, fit.se], factor=1.5)
+    low, high = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-14 * fit.se)
+    return Interval(float(low), float(high))
+
+
+def glmm_profile(fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float) -> Interval:
+    """Profile-likelihood interval for mu or tau2 of one GLMM fit.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The profile of mu does not fall enough on one side, or the GLMM did not converge. A
+        variance without an upper limit has the limit infinity, as in a meta-regression.
+    """
+    from .profile import LimitStatus, profile_ci_mu, profile_ci_tau2
+
+    found = (profile_ci_mu if parameter == "mu" else profile_ci_tau2)(fit, level)
+    unbounded = LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0])
+    if unbounded and parameter == "mu":
+        raise MetaAnalysisError(
+            f"the profile likelihood of {parameter} does not bound it at level {level:g}: the "
+            "data hold too little information"
+        )
+    if LimitStatus.NOT_FITTED in (found.lower_status[0], found.upper_status[0]):
+        raise MetaAnalysisError("the GLMM did not converge; there is nothing to profile")
+    return Interval(float(found.lower[0]), float(found.upper[0]))

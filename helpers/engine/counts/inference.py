@@ -1,0 +1,189 @@
+"""Tests on GLMM fits: heterogeneity, the between-study variance and coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import MetaAnalysisError
+from ..distributions import chi2_sf
+from .batch import Problem
+from .fit import GLMMFit
+from .kernel import gauss_hermite, study_terms
+from .start import solve_positive
+from .studies import Array
+from .weights import fitted_chunks
+
+__all__ = [
+    "GLMMHeterogeneity",
+    "WaldTest",
+    "heterogeneity_tests",
+    "quadrature_error",
+    "wald_test",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GLMMHeterogeneity:
+    """Heterogeneity tests of the GLMM, arrays of shape ``(R,)``.
+
+    Attributes
+    ----------
+    Q_wald, p_wald
+        Wald test that the saturated model's study effects are those of the fixed part.
+    Q_lrt, p_lrt
+        Likelihood-ratio test of the GLM without random effect against the saturated model.
+    df
+        Degrees of freedom of the likelihood-ratio test, studies minus coefficients.
+    df_wald
+        Degrees of freedom of the Wald test: studies with weight minus the coefficients that they
+        determine.
+    lrt_tau2, p_tau2
+        Likelihood-ratio statistic of ``tau2 = 0`` against the GLMM and its p-value under the
+        half-and-half mixture of zero and chi-squared with 1 df.
+    """
+
+    Q_wald: Array
+    p_wald: Array
+    Q_lrt: Array
+    p_lrt: Array
+    df: NDArray[np.intp]
+    df_wald: NDArray[np.intp]
+    lrt_tau2: Array
+    p_tau2: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WaldTest:
+    """Wald chi-squared test that some coefficients are zero, arrays of shape ``(R,)``."""
+
+    statistic: Array
+    df: int
+    p: Array
+
+
+def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
+    r"""Test whether study effects vary beyond binomial (Poisson) variation.
+
+    Three tests:
+
+    * Wald, in the saturated model: :math:`Q = \sum w_i (y_i - x_i'b)^2` with the studies' own
+      logits (log rates) and :math:`w_i = x_i (n_i - x_i) / n_i` (:math:`x_i`). A study without
+      events (or with nothing but events) has an infinite logit with infinite variance in the
+      saturated model and adds nothing to the statistic nor to the degrees of freedom. (metafor
+      counts it there, which makes the test of sparse tables blind.)
+    * Likelihood ratio of the saturated model against the model without random effect; studies
+      without events count in full. Both: Stijnen, Hamza & Özdemir 2010, doi:10.1002/sim.4040.
+    * Likelihood ratio of ``tau2 = 0`` against the GLMM. Zero is the boundary, so that the
+      reference distribution is half a point mass at zero and half chi-squared with 1 df (Self &
+      Liang 1987, doi:10.1080/01621459.1987.10478472).
+
+    Examples
+    --------
+    >>> from helpers.engine.counts.fit import fit_glmm
+    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+    >>> test = heterogeneity_tests(fit)
+    >>> print(round(float(test.Q_lrt[0]), 3), int(test.df[0]), round(float(test.p_lrt[0]), 4))
+    14.911 4 0.0049
+    """
+    rows = len(fit)
+    Q, df_wald = np.full(rows, np.nan), np.zeros(rows, dtype=np.intp)
+    usable = np.flatnonzero(np.isfinite(fit.loglik_tau0))
+    for local, problem in fit.data.take(usable).chunks(1):
+        index = usable[local]
+        s = problem.studies
+        inside = np.isfinite(s.t_saturated)
+        y = np.where(inside, s.t_saturated, 0.0)
+        if problem.offset is not None:
+            y = np.where(inside, y - problem.offset, 0.0)
+        size = np.where(s.n > 0, s.n, 1.0)
+        w = s.x * (s.n - s.x) / size if s.family == "binomial" else s.x
+        w = problem.weighted(np.where(inside, w, 0.0))
+        b = solve_positive(problem.second(w), problem.first(w * y))
+        fitted = problem.eta(b) if problem.offset is None else problem.eta(b) - problem.offset
+        Q[index] = (w * (y - fitted) ** 2).sum(axis=1)
+        df_wald[index] = _seen_df(problem, w)
+    df = np.maximum(fit.k - fit.beta.shape[1], 0)
+    lrt = np.maximum(2.0 * (fit.loglik_saturated - fit.loglik_tau0), 0.0)
+    lrt_tau2 = np.maximum(2.0 * (fit.loglik - fit.loglik_tau0), 0.0)
+    lrt_tau2 = np.where(fit.boundary, 0.0, lrt_tau2)
+    lrt_tau2 = np.where(fit.converged, lrt_tau2, np.nan)
+    p_tau2 = np.where(lrt_tau2 > 0, 0.5 * _tail(lrt_tau2, 1), 1.0)
+    return GLMMHeterogeneity(
+        Q_wald=Q,
+        p_wald=_tail(Q, df_wald),
+        Q_lrt=lrt,
+        p_lrt=_tail(lrt, df),
+        df=df,
+        df_wald=df_wald,
+        lrt_tau2=lrt_tau2,
+        p_tau2=np.where(np.isnan(lrt_tau2), np.nan, p_tau2),
+    )
+
+
+def _seen_df(problem: Problem, w: Array) -> NDArray[np.intp]:
+    """Studies with weight, less the coefficients that they determine, shape ``(r,)``."""
+    seen = (w > 0).astype(float)
+    spread = np.linalg.eigvalsh(problem.second(seen))
+    rank = (spread > 1e-10 * np.maximum(spread[:, -1:], 1e-300)).sum(axis=1)
+    number = problem.weighted(seen).sum(axis=1)
+    return np.maximum(number - rank, 0).astype(np.intp)
+
+
+def _tail(statistic: Array, df: ArrayLike) -> Array:
+    """Upper tail of chi-squared; 1 without degrees of freedom, nan without a statistic."""
+    df = np.broadcast_to(np.asarray(df), statistic.shape)
+    known = np.isfinite(statistic) & (df > 0)
+    p = np.where(np.isfinite(statistic), 1.0, np.nan)
+    p[known] = chi2_sf(statistic[known], df[known])
+    return p
+
+
+def wald_test(fit: GLMMFit, columns: ArrayLike) -> WaldTest:
+    """Wald test that the coefficients ``columns`` are all zero.
+
+    The covariance is the beta block of the joint inverse observed information.
+
+    Examples
+    --------
+    >>> from helpers.engine.counts.fit import fit_glmm
+    >>> X = np.column_stack([np.ones(6), [0, 0, 0, 1, 1, 1]])
+    >>> fit = fit_glmm([3, 1, 8, 12, 9, 20], [40, 25, 60, 55, 48, 70], X)
+    >>> test = wald_test(fit, [1])
+    >>> print(round(float(test.statistic[0]), 3), test.df, round(float(test.p[0]), 4))
+    9.278 1 0.0023
+    """
+    chosen = np.atleast_1d(np.asarray(columns, dtype=np.intp))
+    if not chosen.size:
+        raise MetaAnalysisError("wald_test needs at least one column")
+    statistic = np.full(len(fit), np.nan)
+    rows = np.flatnonzero(fit.converged)
+    b = fit.beta[np.ix_(rows, chosen)]
+    V = fit.vcov[rows][:, chosen[:, None], chosen]
+    statistic[rows] = (b * np.linalg.solve(V, b[..., None])[..., 0]).sum(axis=1)
+    return WaldTest(statistic, len(chosen), _tail(statistic, len(chosen)))
+
+
+def quadrature_error(fit: GLMMFit, points: int = 60) -> Array:
+    """How far the fit's quadrature log-likelihood is from that of ``points`` nodes.
+
+    Both at the fitted parameters, shape ``(R,)``. A value beyond about 0.01 says that the chosen
+    number of nodes is too small for these data (very sparse studies, large ``tau``).
+
+    Examples
+    --------
+    >>> from helpers.engine.counts.fit import fit_glmm
+    >>> laplace = fit_glmm([3, 0, 8, 12, 2], [40, 25, 60, 55, 48], quad_points=1)
+    >>> seven = fit_glmm([3, 0, 8, 12, 2], [40, 25, 60, 55, 48])
+    >>> bool(abs(quadrature_error(seven)[0]) < 1e-4 < abs(quadrature_error(laplace)[0]))
+    True
+    """
+    out = np.full(len(fit), np.nan)
+    fine = gauss_hermite(points)
+    for index, problem, eta, tau2 in fitted_chunks(fit, points):
+        terms = study_terms(problem.studies, eta, tau2, fine)
+        value = problem.weighted(terms.value).sum(axis=1) + fit.loglik_saturated[index]
+        out[index] = fit.loglik[index] - value
+    return out

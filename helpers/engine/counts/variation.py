@@ -1,0 +1,128 @@
+"""How studies vary around their expected rate: the part in which the count models differ.
+
+The optimiser works with a variance parameter ``omega >= 0`` at which zero means no variation
+between studies. For the GLMM ``omega = tau2``; other models of variation offer the same methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .kernel import StudyTerms, gauss_hermite, study_terms
+from .studies import Array, Studies
+
+__all__ = ["TAU_MAX", "NormalVariation", "Variation"]
+
+TAU_MAX = 50.0
+_LAPLACE = gauss_hermite(1)
+
+
+class Variation(Protocol):
+    """What the optimiser asks of a model of variation between studies."""
+
+    @property
+    def limit(self) -> float:
+        """Largest value of the variance parameter that is searched."""
+
+    @property
+    def rugged(self) -> float:
+        """Value beyond which the profile may have narrow maxima, so that it is scanned densely."""
+
+    @property
+    def cost(self) -> int:
+        """Size of the temporary arrays per study."""
+
+    def terms(
+        self,
+        s: Studies,
+        eta: Array,
+        omega: Array,
+        mode: Array | None = None,
+        rough: bool = False,
+    ) -> StudyTerms:
+        """Log-likelihood and derivatives in ``(eta, omega)`` of each study.
+
+        ``rough`` asks for an approximation good enough to find the coefficients.
+        """
+
+    def score(self, s: Studies, slope: Array, v: Array, eta: Array) -> Array:
+        """Differentiate in ``omega`` at zero; ``slope`` and ``v`` are those of `fixed_terms`."""
+
+    def range(self, s: Studies, residual: Array) -> tuple[Array, Array]:
+        """Smallest and largest value of a scan, given the residuals of the studies' logits."""
+
+    def logit_variance(self, s: Studies, omega: Array) -> Array:
+        """Rough variance between the studies' logits, for starting values."""
+
+    def resolution(self, s: Studies) -> Array:
+        """Estimate the rounding error of each replicate's log-likelihood, shape ``(r,)``."""
+
+    def natural(self, gradient: Array, hessian: Array, omega: Array) -> tuple[Array, Array]:
+        """Turn derivatives in ``(gamma, omega)`` into those for the parameter reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalVariation:
+    """Normal random intercepts, integrated by adaptive quadrature; ``omega`` is ``tau2``."""
+
+    nodes: tuple[Array, Array]
+
+    @property
+    def limit(self) -> float:
+        """Largest ``tau2`` that is searched."""
+        return TAU_MAX**2
+
+    @property
+    def rugged(self) -> float:
+        """``tau`` of 2, where quadrature with few nodes begins to leave ripples."""
+        return 4.0
+
+    @property
+    def cost(self) -> int:
+        """Quadrature nodes."""
+        return len(self.nodes[0])
+
+    def terms(
+        self,
+        s: Studies,
+        eta: Array,
+        omega: Array,
+        mode: Array | None = None,
+        rough: bool = False,
+    ) -> StudyTerms:
+        """Quadrature log-likelihood; Laplace's when ``rough``."""
+        if rough:
+            return study_terms(s, eta, omega, _LAPLACE, mode, accuracy=1e-2)
+        return study_terms(s, eta, omega, self.nodes, mode)
+
+    def score(self, s: Studies, slope: Array, v: Array, eta: Array) -> Array:
+        """Half of squared score minus information."""
+        return 0.5 * (slope**2 - v)
+
+    def range(self, s: Studies, residual: Array) -> tuple[Array, Array]:
+        """From far below the smallest sampling variance to four times the largest residual."""
+        low = 0.02 / np.where(s.n > 0, s.v_guess, 0.0).max(axis=1)
+        widest = np.where(s.n > 0, np.abs(residual), 0.0).max(axis=1)
+        high = np.maximum(np.maximum(1.0, 4.0 * widest**2), 100.0 * low)
+        return low, np.minimum(high, self.limit)
+
+    def logit_variance(self, s: Studies, omega: Array) -> Array:
+        """Return the parameter itself."""
+        return omega
+
+    def resolution(self, s: Studies) -> Array:
+        """Return zero: values relative to the saturated model keep their digits."""
+        return np.zeros(len(s.n))
+
+    def natural(self, gradient: Array, hessian: Array, omega: Array) -> tuple[Array, Array]:
+        """Turn to derivatives in ``(gamma, tau)``."""
+        twice = 2.0 * np.sqrt(omega)
+        g, h = gradient.copy(), hessian.copy()
+        h[:, -1, -1] = 2.0 * g[:, -1] + 4.0 * omega * h[:, -1, -1]
+        h[:, :-1, -1] *= twice[:, None]
+        h[:, -1, :-1] *= twice[:, None]
+        g[:, -1] *= twice
+        return g, h

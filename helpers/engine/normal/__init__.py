@@ -1,0 +1,1 @@
+"""The normal model: effects with variances."""

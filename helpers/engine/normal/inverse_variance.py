@@ -1,0 +1,168 @@
+"""Common-effect and random-effects pooling by inverse variance, for batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import UnsupportedError
+from .likelihood import Tau2Fit, log_likelihood, restriction
+from .tau2 import TAU2_METHODS, estimate_tau2
+from .weighted import Batch, moments, prepare
+
+Array = NDArray[np.float64]
+
+__all__ = ["InverseVarianceFit", "fit_inverse_variance"]
+
+
+@dataclass(frozen=True, slots=True)
+class InverseVarianceFit:
+    """Fits of R replicates of the normal-normal model.
+
+    Attributes
+    ----------
+    batch : Batch
+        The input.
+    method : str
+        "common" or the tau2 estimator.
+    tau2 : Tau2Fit
+        Between-study variances (0 for "common").
+    beta : ndarray, shape (R, p)
+        Coefficients; the pooled effect if p = 1 without a design.
+    cov : ndarray, shape (R, p, p)
+        (X'WX)^-1 with w = 1/(vi + tau2).
+    scale : ndarray, shape (R,)
+        Knapp-Hartung factor sum(w r^2)/(k - p) (doi:10.1002/sim.1482); NaN if k <= p.
+    weights : ndarray, shape (R, k)
+        Share of each study in percent.
+    Q, df : ndarray, shape (R,)
+        Cochran's Q with w = 1/vi, and its degrees of freedom.
+    vt : ndarray, shape (R,)
+        Typical sampling variance (k - p)/tr(P) (doi:10.1002/sim.1186).
+    I2, H2 : ndarray, shape (R,)
+        100 tau2/(tau2 + vt) and 1 + tau2/vt; for "common" from Q, as max(0, 100(Q - df)/Q)
+        and Q/df.
+    loglik, loglik_restricted : ndarray, shape (R,)
+        Log-likelihoods at the estimates.
+    """
+
+    batch: Batch
+    method: str
+    tau2: Tau2Fit
+    beta: Array
+    cov: Array
+    scale: Array
+    weights: Array
+    Q: Array
+    df: Array
+    vt: Array
+    I2: Array
+    H2: Array
+    loglik: Array
+    loglik_restricted: Array
+
+    @property
+    def mu(self) -> Array:
+        """Pooled effects, shape (R,) (the first coefficient)."""
+        return self.beta[:, 0]
+
+    @property
+    def se(self) -> Array:
+        """Model-based standard errors of `mu`, shape (R,)."""
+        return np.sqrt(self.cov[:, 0, 0])
+
+
+def fit_inverse_variance(
+    yi: ArrayLike,
+    vi: ArrayLike,
+    counts: ArrayLike | None = None,
+    design: ArrayLike | None = None,
+    *,
+    method: str = "REML",
+    tau2: ArrayLike | None = None,
+    grid_points: int | None = None,
+) -> InverseVarianceFit:
+    """Pool effects by inverse variance, many sets of studies at once.
+
+    Parameters
+    ----------
+    yi, vi : array_like, shape (k,) or (R, k)
+        Effects and sampling variances.
+    counts : array_like, optional
+        Mask or multiplicities of studies, broadcast against `yi`.
+    design : array_like, optional
+        Shape (k, p) or (R, k, p); default: an intercept.
+    method : str
+        "common" or one of `helpers.engine.normal.tau2.TAU2_METHODS`.
+    tau2 : array_like, shape (R,), optional
+        Fixes the between-study variance instead of estimating it.
+    grid_points : int, optional
+        Points of the likelihood scan; default: as many as it needs.
+
+    Returns
+    -------
+    InverseVarianceFit
+
+    Raises
+    ------
+    MetaAnalysisError
+        Input without meaning (see `helpers.engine.normal.weighted.prepare`).
+    UnsupportedError
+        An unknown method.
+
+    Examples
+    --------
+    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="DL")
+    >>> float(fit.mu[0]), round(float(fit.tau2.tau2[0]), 6)
+    (1.0, 0.9)
+    """
+    batch = prepare(yi, vi, counts, design)
+    rows = batch.k.shape
+    if tau2 is not None or method == "common":
+        fixed = np.zeros(rows) if tau2 is None else np.asarray(tau2, dtype=float)
+        no, yes = np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)
+        t = Tau2Fit(np.array(np.broadcast_to(fixed, rows)), np.full(rows, np.nan), yes, no)
+    elif method in TAU2_METHODS:
+        t = estimate_tau2(batch, method, grid_points=grid_points)
+    else:
+        raise UnsupportedError(
+            f"method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
+        )
+    final = moments(batch, t.tau2) if t.final is None else t.final
+    if t.start is None:
+        start = final if not t.tau2.any() else moments(batch, np.zeros(rows))
+        rss, trace_p = start.rss, start.trace_p
+    else:
+        rss, trace_p = t.start
+    loglik = log_likelihood(batch, final, restricted=False)
+    df = batch.k - batch.p
+    free = df > 0
+    safe = np.where(free, df, 1.0)
+    q = np.where(free, rss, 0.0)
+    vt = np.where(free, safe / np.where(free, trace_p, 1.0), np.nan)
+    if method == "common" and tau2 is None:
+        excess = np.where(q > 0, (q - df) / np.where(q > 0, q, 1.0), 0.0)
+        i2 = 100.0 * np.maximum(excess, 0.0)
+        h2 = np.where(free, q / safe, 1.0)
+    else:
+        known = np.where(free, vt, 1.0)
+        i2 = 100.0 * t.tau2 / (t.tau2 + known)
+        h2 = 1.0 + t.tau2 / known
+    return InverseVarianceFit(
+        batch=batch,
+        method=method,
+        tau2=Tau2Fit(t.tau2, t.se, t.converged, t.boundary, t.scan),
+        beta=final.beta,
+        cov=final.cov,
+        scale=np.where(free, final.rss / safe, np.nan),
+        weights=100.0 * final.weights / final.sum_w[:, None],
+        Q=q,
+        df=df,
+        vt=vt,
+        I2=i2,
+        H2=h2,
+        loglik=loglik,
+        loglik_restricted=loglik + restriction(batch, final),
+    )

@@ -1,0 +1,221 @@
+r"""Likelihood of the three-level model and its global maximum (numpy alone).
+
+Cohort i of cluster j: :math:`y_{ij} = x_{ij}'\beta + a_j + u_{ij} + e_{ij}` with
+:math:`a_j \sim N(0, \sigma^2_b)`, :math:`u_{ij} \sim N(0, \sigma^2_w)`,
+:math:`e_{ij} \sim N(0, v_{ij})` (Konstantopoulos 2011, doi:10.1002/jrsm.35). The covariance is
+block diagonal; its inverse and determinant follow from sums within clusters (the matrix
+determinant and inversion lemmas), so a grid of variance pairs is cheap. Every local maximum of
+the grid is refined by Newton's method on the exact gradient and Hessian
+
+.. math::
+
+    \partial_a \ell = \tfrac12 (y'PV_aPy - \operatorname{tr} PV_a), \quad
+    \partial_{ab} \ell = \tfrac12 \operatorname{tr}(PV_aPV_b) - y'PV_aPV_bPy
+
+(Harville 1977, doi:10.1080/01621459.1977.10480998; ML has :math:`\Sigma^{-1}` in the traces)
+inside the quadrant of non-negative variances.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .regression_likelihood import eliminate
+
+Array = NDArray[np.float64]
+
+__all__ = ["Nested", "NestedMaximum", "covariance_blocks", "maximise_nested", "prepare_nested"]
+
+_POINTS = 40
+
+
+class Nested(NamedTuple):
+    """Rows sorted by cluster; ``X`` is orthonormal, ``starts`` marks where clusters begin."""
+
+    y: Array
+    v: Array
+    X: Array
+    codes: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    same: Array  # (k, k), 1 where two rows share a cluster
+
+
+class NestedMaximum(NamedTuple):
+    """The highest local maximum: variances (between, within), log-likelihoods, diagnosis."""
+
+    variances: Array
+    value: float  # relative log-likelihood, comparable at fixed data
+    converged: bool
+    maxima: int
+
+
+class Solution(NamedTuple):
+    """Generalised least squares at one pair of variances, with derivatives."""
+
+    beta: Array
+    cov: Array
+    value: float
+    gradient: Array
+    hessian: Array
+    expected: Array
+    rss: float
+    log_det_sigma: float
+    log_det_gram: float
+
+
+def prepare_nested(y: Array, v: Array, X: Array, codes: NDArray[np.intp]) -> Nested:
+    """Sort rows by cluster code (0, 1, ...).
+
+    Examples
+    --------
+    >>> d = prepare_nested(np.zeros(3), np.ones(3), np.ones((3, 1)), np.array([1, 0, 1]))
+    >>> d.codes.tolist(), d.starts.tolist()
+    ([0, 1, 1], [0, 1])
+    """
+    order = np.argsort(codes, kind="stable")
+    c = codes[order]
+    starts = np.flatnonzero(np.r_[True, c[1:] != c[:-1]])
+    same = (c[:, None] == c[None, :]).astype(float)
+    return Nested(y[order], v[order], X[order], c, starts, same)
+
+
+def covariance_blocks(data: Nested, variances: Array) -> list[Array]:
+    """Marginal covariance of each cluster."""
+    ends = np.r_[data.starts[1:], len(data.y)]
+    return [
+        np.diag(data.v[a:b] + variances[1]) + variances[0]
+        for a, b in zip(data.starts, ends, strict=True)
+    ]
+
+
+def grid_values(data: Nested, between: Array, within: Array, *, restricted: bool) -> Array:
+    """Relative profile log-likelihood at G pairs of variances, by sums within clusters.
+
+    Examples
+    --------
+    >>> d = prepare_nested(np.arange(3.0), np.ones(3), np.full((3, 1), 3**-0.5), np.arange(3))
+    >>> grid_values(d, np.zeros(1), np.zeros(1), restricted=False).round(6).tolist()
+    [-1.0]
+    """
+    p = data.X.shape[1]
+    z = np.vstack([data.X.T, data.y])
+    d = 1.0 / (data.v[:, None] + within)  # (k, G)
+    first, second = np.triu_indices(p + 1)
+    sums = (z[first] * z[second]) @ d
+    weight = np.add.reduceat(d, data.starts, axis=0)  # (J, G)
+    inside = np.array([np.add.reduceat(row[:, None] * d, data.starts, axis=0) for row in z])
+    shrink = between / (1.0 + between * weight)
+    for n, (a, b) in enumerate(zip(first, second, strict=True)):
+        sums[n] -= (shrink * inside[a] * inside[b]).sum(axis=0)
+    log_det, rss = eliminate(sums[None], p)
+    log_sigma = np.log1p(between * weight).sum(axis=0) - np.log(d).sum(axis=0)
+    return -0.5 * (log_sigma + rss[0] + (log_det[0] if restricted else 0.0))
+
+
+def solve_nested(data: Nested, variances: Array, *, restricted: bool) -> Solution:
+    """Generalised least squares, log-likelihood, gradient and Hessian at one pair."""
+    b, w = float(variances[0]), float(variances[1])
+    sigma = b * data.same + np.diag(data.v + w)
+    lower = np.linalg.cholesky(sigma)
+    inverse = np.linalg.inv(sigma)
+    weighted = inverse @ data.X
+    gram = data.X.T @ weighted
+    cov = np.asarray(np.linalg.inv(gram), dtype=np.float64)
+    beta = cov @ (weighted.T @ data.y)
+    residual = data.y - data.X @ beta
+    py = inverse @ residual
+    projection = inverse - weighted @ cov @ weighted.T
+    trace_of = projection if restricted else inverse
+    directions = (data.same, np.eye(len(data.y)))
+    moved = [data.same @ py, py]
+    images = [trace_of @ direction for direction in directions]
+    gradient = np.array(
+        [0.5 * (float(py @ m) - float(np.trace(i))) for m, i in zip(moved, images, strict=True)]
+    )
+    traces = np.array([[float((a * c.T).sum()) for c in images] for a in images])
+    squares = np.array([[float(m @ projection @ n) for n in moved] for m in moved])
+    rss = float(residual @ py)
+    log_sigma = 2.0 * float(np.log(np.diagonal(lower)).sum())
+    log_gram = float(np.linalg.slogdet(gram)[1])
+    value = -0.5 * (log_sigma + rss + (log_gram if restricted else 0.0))
+    return Solution(
+        beta, cov, value, gradient, 0.5 * traces - squares, 0.5 * traces, rss, log_sigma, log_gram
+    )
+
+
+def _climb(
+    data: Nested, start: Array, restricted: bool, free: NDArray[np.bool_]
+) -> tuple[Array, Solution, bool]:
+    """Newton's method inside the quadrant; variances that are not `free` stay put."""
+    x = start.copy()
+    s = solve_nested(data, x, restricted=restricted)
+    least = float(data.v.min())
+    for _ in range(200):
+        moving = free & ~((x <= 0) & (s.gradient <= 0))
+        if not moving.any():
+            return x, s, True
+        index = np.flatnonzero(moving)
+        g = s.gradient[index]
+        curvature = -s.hessian[np.ix_(index, index)]
+        if np.linalg.eigvalsh(curvature)[0] <= 0:
+            curvature = s.expected[np.ix_(index, index)]
+        step = np.zeros(2)
+        step[index] = np.linalg.solve(curvature, g)
+        # the decrement is the distance to the maximum in standard errors, squared
+        small = float(g @ step[index]) < 1e-18
+        length = 1.0
+        while True:
+            trial = np.maximum(x + length * step, 0.0)
+            new = solve_nested(data, trial, restricted=restricted)
+            if new.value >= s.value - 1e-13 * (1.0 + abs(s.value)) or length < 1e-12:
+                break
+            length *= 0.5
+        moved = float(np.abs(trial - x).max())
+        x, s = trial, new
+        if small or moved <= 1e-14 * (float(x.max()) + 1e-3 * least):
+            return x, s, True
+    return x, s, False
+
+
+def maximise_nested(
+    data: Nested, *, restricted: bool, fixed: tuple[float | None, float | None] = (None, None)
+) -> NestedMaximum:
+    """Global maximum over the variances (between, within), one of which may be held fixed.
+
+    Examples
+    --------
+    >>> y = np.array([0.0, 0.2, 2.0, 2.2])
+    >>> d = prepare_nested(y, np.full(4, 0.01), np.full((4, 1), 0.5), np.array([0, 0, 1, 1]))
+    >>> maximise_nested(d, restricted=True).variances.round(6).tolist()
+    [1.99, 0.01]
+    """
+    total = float(((data.y - data.X @ (data.X.T @ data.y)) ** 2).sum())
+    upper = max(total + float(data.v.max()), 1e-6 * float(data.v.min()))
+    least = float(data.v.min())
+    ladder = least * np.expm1(np.linspace(0.0, np.log1p(upper / least), _POINTS))
+    axes = [ladder if f is None else np.array([f]) for f in fixed]
+    b, w = np.meshgrid(*axes, indexing="ij")
+    height = grid_values(data, b.ravel(), w.ravel(), restricted=restricted).reshape(b.shape)
+    padded = np.pad(height, 1, constant_values=-np.inf)
+    peak = np.ones(height.shape, dtype=bool)
+    for i in range(3):
+        for j in range(3):
+            if (i, j) != (1, 1):
+                window = padded[i : i + height.shape[0], j : j + height.shape[1]]
+                # on a plateau the first of equal neighbours counts
+                peak &= height > window if (i, j) < (1, 1) else height >= window
+    free = np.array([f is None for f in fixed])
+    found: list[tuple[float, Array, bool]] = []
+    for i, j in zip(*np.nonzero(peak), strict=True):
+        x, s, converged = _climb(data, np.array([b[i, j], w[i, j]]), restricted, free)
+        found.append((s.value, x, converged))
+    value, best, converged = max(found, key=lambda item: item[0])
+    scale = float(best.max()) + least
+    distinct: list[Array] = []
+    for _, x, _ in found:
+        if all(np.abs(x - other).max() > 1e-6 * scale for other in distinct):
+            distinct.append(x)
+    return NestedMaximum(best, value, converged, len(distinct))

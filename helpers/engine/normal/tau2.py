@@ -1,0 +1,209 @@
+"""Estimators of the between-study variance tau2, for batches, never negative.
+
+========  ===================================================  ===================================
+method    idea                                                 source
+========  ===================================================  ===================================
+``DL``    moments, weights 1/vi                                doi:10.1016/0197-2456(86)90046-2
+``DL2``   moments, weights 1/(vi + tau2 of DL)                 doi:10.1016/j.cct.2006.04.004
+``HE``    moments, equal weights                               doi:10.1037/0033-2909.93.2.388
+``HE2``   moments, weights 1/(vi + tau2 of HE)                 doi:10.1016/j.cct.2006.04.004
+``HS``    (Q - k) / sum of 1/vi                                doi:10.3102/10769986030003261
+``HSk``   ``HS`` with Q scaled by k/(k - p)                    doi:10.1037/met0000023
+``SJ``    model error variance, crude start                    doi:10.1111/j.1467-9876.2005.00489.x
+``PM``    generalised Q equals its expectation                 doi:10.6028/jres.087.022
+``PMM``   generalised Q equals its median                      doi:10.1002/sim.2514
+``EB``    empirical Bayes (its root is that of ``PM``)         doi:10.2307/2287098
+``ML``    maximum likelihood                                   doi:10.3102/10769986030003261
+``REML``  restricted maximum likelihood                        doi:10.3102/10769986030003261
+========  ===================================================  ===================================
+
+ML and REML are global maxima, with a certificate (`helpers.engine.normal.likelihood`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UnsupportedError
+from ..distributions import chi2_ppf
+from .likelihood import (
+    Scan,
+    Tau2Fit,
+    likelihood_maximum,
+    log_likelihood,
+    smallest_variance,
+    upper_bound,
+)
+from .tau2_se import moment_se, score_se
+from .weighted import Batch, moments, trace_pv
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "TAU2_METHODS",
+    "Scan",
+    "Tau2Fit",
+    "estimate_tau2",
+    "likelihood_maximum",
+    "log_likelihood",
+    "solve_generalised_q",
+    "upper_bound",
+]
+
+#: Names of the estimators.
+TAU2_METHODS: tuple[str, ...] = (
+    "DL",
+    "DL2",
+    "HE",
+    "HE2",
+    "HS",
+    "HSk",
+    "SJ",
+    "PM",
+    "PMM",
+    "EB",
+    "ML",
+    "REML",
+)
+
+
+def solve_generalised_q(
+    batch: Batch, target: Array
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Value of tau2 at which the generalised Q statistic equals `target`.
+
+    Q(tau2) = y'P y falls and is convex, so Newton steps from 0 climb to the root without
+    overshooting (DerSimonian and Kacker 2007, doi:10.1016/j.cct.2006.04.004).
+
+    Returns
+    -------
+    tau2, converged, boundary : ndarray, shape (R,)
+        `boundary` marks replicates in which Q(0) is below the target (tau2 = 0).
+    """
+    target = np.broadcast_to(np.asarray(target, dtype=float), batch.k.shape)
+    t = np.zeros(batch.k.shape)
+    start = moments(batch, t).rss
+    boundary = start <= target
+    # A single study or no residual degree of freedom: nothing to solve.
+    active = np.nonzero(~boundary & (target > 0))[0]
+    converged = np.ones(t.shape, dtype=bool)
+    for _ in range(200):
+        if active.size == 0:
+            break
+        m = moments(batch.rows(active), t[active])
+        excess = m.rss - target[active]
+        step = excess / m.y_pp_y
+        t[active] = t[active] + np.maximum(step, 0.0)
+        small = step <= 4e-16 * np.maximum(t[active], smallest_variance(batch.rows(active)))
+        active = active[~small]
+    converged[active] = False
+    return t, converged, boundary
+
+
+def _truncate(raw: Array, batch: Batch, weights: Array, slope: Array) -> Tau2Fit:
+    tau2 = np.maximum(raw, 0.0) + 0.0
+    return Tau2Fit(
+        tau2,
+        moment_se(batch, weights, tau2, slope),
+        np.ones(raw.shape, dtype=bool),
+        raw <= 0,
+    )
+
+
+def _general_moments(batch: Batch, weights: Array) -> Tau2Fit:
+    q, trace_p, trace_pv_ = trace_pv(batch, weights)
+    return _truncate((q - trace_pv_) / trace_p, batch, weights, trace_p)
+
+
+def _closed_form(batch: Batch, method: str) -> Tau2Fit:
+    df = batch.k - batch.p
+    weights = 1.0 / batch.vi
+    if method in ("DL", "DL2"):
+        first = _general_moments(batch, weights)
+        if method == "DL":
+            return first
+        return _general_moments(batch, 1.0 / (batch.vi + first.tau2[:, None]))
+    if method in ("HE", "HE2"):
+        first = _general_moments(batch, np.ones_like(weights))
+        if method == "HE":
+            return first
+        return _general_moments(batch, 1.0 / (batch.vi + first.tau2[:, None]))
+    if method in ("HS", "HSk"):
+        m = moments(batch, np.zeros(batch.k.shape))
+        scale = batch.k / df if method == "HSk" else np.ones_like(df)
+        return _truncate((scale * m.rss - batch.k) / m.sum_w, batch, weights, m.sum_w / scale)
+    # SJ: crude variance of the effects first, then one step of the model error variance.
+    mean = np.einsum("rk,rk->r", batch.counts, batch.yi) / batch.k
+    crude = np.einsum("rk,rk->r", batch.counts, (batch.yi - mean[:, None]) ** 2) / batch.k
+    spread = crude > 0
+    start = np.where(spread, crude, 1.0)
+    m = moments(batch, start)
+    raw = np.where(spread, start * m.rss / df, 0.0)
+    return _truncate(raw, batch, 1.0 / (batch.vi + start[:, None]), df / start)
+
+
+def estimate_tau2(batch: Batch, method: str, *, grid_points: int | None = None) -> Tau2Fit:
+    """Estimate tau2 for every replicate.
+
+    Parameters
+    ----------
+    batch : Batch
+        From `prepare`.
+    method : str
+        One of `TAU2_METHODS`.
+    grid_points : int, optional
+        Points of the scan of ML and REML; default: as many as it needs.
+
+    Notes
+    -----
+    Replicates without a residual degree of freedom (k <= p) get tau2 = 0 and are marked as
+    boundary.
+
+    Raises
+    ------
+    UnsupportedError
+        An unknown method.
+
+    Examples
+    --------
+    >>> from helpers.engine.normal.weighted import prepare
+    >>> fit = estimate_tau2(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), "DL")
+    >>> round(float(fit.tau2[0]), 6)
+    0.9
+    """
+    if method not in TAU2_METHODS:
+        raise UnsupportedError(f"tau2_method={method!r}: expected one of {', '.join(TAU2_METHODS)}")
+    estimable = batch.k > batch.p
+    if not estimable.all():
+        return _partly(batch, method, estimable, grid_points)
+    if method in ("ML", "REML"):
+        return likelihood_maximum(batch, restricted=method == "REML", grid_points=grid_points)
+    if method in ("PM", "EB", "PMM"):
+        df = batch.k - batch.p
+        target = chi2_ppf(0.5, df) if method == "PMM" else df
+        tau2, converged, boundary = solve_generalised_q(batch, target)
+        return Tau2Fit(tau2, score_se(batch, tau2), converged, boundary)
+    return _closed_form(batch, method)
+
+
+def _partly(
+    batch: Batch, method: str, estimable: NDArray[np.bool_], grid_points: int | None
+) -> Tau2Fit:
+    """Fit the replicates that have a residual degree of freedom, tau2 = 0 for the others."""
+    shape = estimable.shape
+    tau2, se = np.zeros(shape), np.full(shape, np.nan)
+    converged, boundary = np.ones(shape, dtype=bool), np.ones(shape, dtype=bool)
+    upper, gap, slack = np.zeros(shape), np.full(shape, np.inf), np.zeros(shape)
+    maxima = np.ones(shape, dtype=np.int64)
+    scan = None
+    index = np.nonzero(estimable)[0]
+    if index.size:
+        part = estimate_tau2(batch.rows(index), method, grid_points=grid_points)
+        tau2[index], se[index] = part.tau2, part.se
+        converged[index], boundary[index] = part.converged, part.boundary
+        if part.scan is not None:
+            upper[index], maxima[index] = part.scan.upper, part.scan.maxima
+            gap[index], slack[index] = part.scan.gap, part.scan.slack
+            scan = Scan(part.scan.grid_points, upper, maxima, gap, slack)
+    return Tau2Fit(tau2, se, converged, boundary, scan)

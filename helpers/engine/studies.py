@@ -1,0 +1,420 @@
+"""The studies behind a result: checked input, with excluded rows kept and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MetaAnalysisError
+from .effects import Measure, Rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "LARGEST",
+    "StudyData",
+    "from_counts",
+    "from_effects",
+    "one_per_study",
+    "read_columns",
+    "refuse_other_rows",
+]
+
+_SHOWN = 20
+#: Squares and products of a few effects and weights up to this size are finite numbers.
+LARGEST = 1e75
+
+
+@dataclass(frozen=True, slots=True)
+class StudyData:
+    """Input of one analysis, one entry for each row given, in input order.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Study labels.
+    events, size : ndarray or None
+        Counts and patients (or person-time) as given; None when effects were given.
+    yi, vi : ndarray
+        Effects and sampling variances on the model scale; NaN where not defined.
+    included : ndarray of bool
+        Whether the study takes part.
+    reason : tuple of str
+        Why a study does not take part; empty for those that do.
+    corrected : ndarray of bool
+        Whether a zero-cell correction changed the counts behind `yi`.
+    """
+
+    labels: tuple[str, ...]
+    events: Array | None
+    size: Array | None
+    yi: Array
+    vi: Array
+    included: NDArray[np.bool_]
+    reason: tuple[str, ...]
+    corrected: NDArray[np.bool_]
+
+    @property
+    def k(self) -> int:
+        """Number of studies that take part."""
+        return int(np.count_nonzero(self.included))
+
+    def only(self, keep: NDArray[np.bool_], reason: str) -> StudyData:
+        """Copy in which studies outside `keep` are excluded for `reason`."""
+        why = tuple(
+            old if (stay or not taken) else reason
+            for old, stay, taken in zip(self.reason, keep, self.included, strict=True)
+        )
+        return StudyData(
+            self.labels,
+            self.events,
+            self.size,
+            self.yi,
+            self.vi,
+            _fixed(self.included & keep),
+            why,
+            self.corrected,
+        )
+
+    def take(self, rows: Sequence[int] | NDArray[Any]) -> StudyData:
+        """Copy with the given rows only."""
+        index = np.asarray(rows)
+        return StudyData(
+            tuple(self.labels[i] for i in index),
+            None if self.events is None else _fixed(self.events[index]),
+            None if self.size is None else _fixed(self.size[index]),
+            _fixed(self.yi[index]),
+            _fixed(self.vi[index]),
+            _fixed(self.included[index]),
+            tuple(self.reason[i] for i in index),
+            _fixed(self.corrected[index]),
+        )
+
+
+def _fixed(values: NDArray[Any]) -> NDArray[Any]:
+    """Array that cannot be written to."""
+    out = np.array(values)
+    out.flags.writeable = False
+    return out
+
+
+def read_columns(
+    data: pd.DataFrame | None, given: dict[str, Any], study: Any
+) -> tuple[dict[str, Array], tuple[str, ...], dict[str, str]]:
+    """Columns or arrays as floats (NaN = missing) with study labels.
+
+    Parameters
+    ----------
+    data : DataFrame or None
+        Table that holds the columns named in `given`.
+    given : dict
+        Name of the argument -> column name or array.
+    study : str, array_like or None
+        Column name or labels; None numbers the studies.
+
+    Returns
+    -------
+    values, labels, names
+        Arrays and labels, and what to call each array in a message.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Every problem found, in one message.
+    """
+    problems: list[str] = []
+    raw: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for argument, value in {**given, "study": study}.items():
+        if value is None:
+            if argument in ("events", "yi", "vi"):
+                problems.append(f"{argument} is missing: expected a column name or values")
+            continue
+        names[argument] = argument
+        if isinstance(value, str):
+            names[argument] = f"{argument} (column {value!r})"
+            if data is None:
+                problems.append(f"{argument}={value!r} names a column, but no data were given")
+            elif value not in data.columns:
+                columns = ", ".join(map(str, data.columns))
+                problems.append(f"{argument}: no column {value!r}; the columns are {columns}")
+            else:
+                raw[argument] = data[value]
+        else:
+            raw[argument] = one_per_study(value, argument, problems)
+    if problems:
+        raise MetaAnalysisError("; ".join(problems))
+    refuse_other_rows(raw, names)
+    lengths = {argument: _length(value) for argument, value in raw.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{names[a]} has {n}" for a, n in lengths.items())
+        raise MetaAnalysisError(f"all inputs need the same number of studies: {listed}")
+    labels = _labels(raw.pop("study", None), next(iter(lengths.values())))
+    values = {a: _numbers(v, names[a], labels, problems) for a, v in raw.items()}
+    if not labels:
+        problems.append("there is no study")
+    if problems:
+        raise MetaAnalysisError(_join(problems))
+    return values, labels, names
+
+
+def one_per_study(value: Any, name: str, problems: list[str]) -> Any:
+    """Values in one dimension, with None for what is masked; a problem for anything else."""
+    expected = "expected one value per study (a list, an array, a Series or a column name)"
+    if isinstance(value, Iterator):
+        value = list(value)
+    if isinstance(value, (Mapping, Set)) and not hasattr(value, "dtype"):
+        problems.append(f"{name} is a {type(value).__name__}; {expected}")
+        return value
+    if getattr(getattr(value, "dtype", None), "names", None):
+        problems.append(f"{name} has several fields; {expected}")
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        value = (
+            [
+                None if hidden else v
+                for v, hidden in zip(
+                    np.asarray(value, dtype=object).ravel(),
+                    np.ma.getmaskarray(value).ravel(),
+                    strict=True,
+                )
+            ]
+            if value.ndim == 1
+            else value.data
+        )
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        try:
+            shape = np.asarray(value, dtype=object).shape
+        except ValueError:  # rows of different shapes: not one value each either
+            shape = (len(value), "?")
+    if len(shape) > 1:
+        listed = " x ".join(map(str, shape))
+        problems.append(f"{name} has {len(shape)} dimensions ({listed}); {expected}")
+    return value
+
+
+def refuse_other_rows(raw: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Refuse Series whose indexes differ: by position, rows of different studies would be paired.
+
+    Parameters
+    ----------
+    raw : mapping of str to object
+        Arguments; those with an index (columns of a table, Series) are compared with the first.
+    names : mapping of str to str
+        What to call each argument.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Naming the two arguments and the first row that differs.
+    """
+    indexed = [(a, v.index) for a, v in raw.items() if hasattr(v, "index") and hasattr(v, "iloc")]
+    for argument, index in indexed[1:]:
+        first, reference = indexed[0]
+        if len(index) == len(reference) and not index.equals(reference):
+            row = next(i for i, (a, b) in enumerate(zip(reference, index, strict=True)) if a != b)
+            one, other = (labels[row : row + 1].tolist()[0] for labels in (reference, index))
+            raise MetaAnalysisError(
+                f"{names[first]} and {names[argument]} are Series with different indexes: row "
+                f"{row + 1} is {one!r} in one and {other!r} in the other. Align "
+                f"them ({argument}.reindex({first}.index)), or give arrays (.to_numpy()) if they "
+                "belong together by position"
+            )
+
+
+def _length(value: Any) -> int:
+    """Entries of a column; 1 for what has no length."""
+    try:
+        return len(value)
+    except TypeError:
+        return 1
+
+
+@lru_cache(maxsize=64)
+def _numbered(k: int) -> tuple[str, ...]:
+    return tuple(f"Study {i + 1}" for i in range(k))
+
+
+def _labels(study: Any, k: int) -> tuple[str, ...]:
+    if study is None:
+        return _numbered(k)
+    labels = tuple(str(s) for s in np.atleast_1d(np.asarray(study, dtype=object)))
+    seen: set[str] = set()
+    twice = sorted({s for s in labels if s in seen or seen.add(s)})  # type: ignore[func-returns-value]
+    if twice:
+        raise MetaAnalysisError(f"study labels must be unique; repeated: {', '.join(twice)}")
+    return labels
+
+
+def _numbers(values: Any, name: str, labels: tuple[str, ...], problems: list[str]) -> Array:
+    """Floats with NaN for missing; what is not a number is reported with its study."""
+    # a column of a numeric type holds numbers only; a list may hide a True among them
+    if getattr(getattr(values, "dtype", None), "kind", "O") in "iuf":
+        plain = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+        if plain.dtype.kind in "iuf":
+            return np.array(plain, dtype=float, ndmin=1)
+    column = np.atleast_1d(np.asarray(values, dtype=object))
+    out = np.full(column.shape, np.nan)
+    for i, value in enumerate(column):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            continue
+        if isinstance(value, (bool, np.bool_, str, bytes)):
+            problems.append(f"{labels[i]}, {name}: {value!r} is not a number")
+            continue
+        try:
+            out[i] = float(value)
+        except (TypeError, ValueError):
+            problems.append(f"{labels[i]}, {name}: {value!r} is not a number")
+        except OverflowError:
+            problems.append(f"{labels[i]}, {name}: the number is too large to compute with")
+    return out
+
+
+def _join(problems: list[str]) -> str:
+    shown = problems[:_SHOWN]
+    if len(problems) > _SHOWN:
+        shown.append(f"and {len(problems) - _SHOWN} more")
+    return "; ".join(shown)
+
+
+def _check(
+    bad: NDArray[np.bool_],
+    values: Array,
+    name: str,
+    expected: str,
+    labels: tuple[str, ...],
+    problems: list[str],
+) -> None:
+    if bad.any():
+        problems.extend(
+            f"{labels[i]}, {name}: {values[i]:g}, expected {expected}" for i in np.nonzero(bad)[0]
+        )
+
+
+def from_counts(
+    data: pd.DataFrame | None,
+    events: Any,
+    size: Any,
+    study: Any,
+    measure: Measure,
+    *,
+    add: float,
+    to: Rule | None,
+    needs_effect: bool,
+) -> StudyData:
+    """Check counts and turn them into effects.
+
+    Studies with a missing count, or (if `needs_effect`) without a defined effect under the
+    zero-cell rule, are excluded with the reason.
+
+    Raises
+    ------
+    MetaAnalysisError
+        All impossible values, each with its study, column and what was expected.
+    """
+    unit = "time" if measure.kind == "rate" else "n"
+    values, labels, names = read_columns(data, {"events": events, unit: size}, study)
+    x, n = values["events"], values[unit]
+    problems: list[str] = []
+    known_x, known_n = ~np.isnan(x), ~np.isnan(n)
+    whole = np.isfinite(x) & (x == np.round(x))
+    bad_x = known_x & (~whole | (x < 0))
+    _check(bad_x, x, names["events"], "a whole number of at least 0", labels, problems)
+    if measure.kind == "rate":
+        bad_n = known_n & ~(np.isfinite(n) & (n > 0))
+        _check(bad_n, n, names[unit], "a positive time", labels, problems)
+    else:
+        bad_n = known_n & ~(np.isfinite(n) & (n == np.round(n)) & (n >= 1))
+        _check(bad_n, n, names[unit], "a whole number of at least 1", labels, problems)
+        over = known_x & known_n & ~bad_x & ~bad_n & (x > n)
+        problems.extend(
+            f"{labels[i]}, {names['events']}: {x[i]:g} events exceed {n[i]:g} patients"
+            for i in np.nonzero(over)[0]
+        )
+    if problems:
+        raise MetaAnalysisError(_join(problems))
+    reason = np.where(
+        known_x & known_n,
+        "",
+        np.where(
+            ~known_x & ~known_n,
+            f"events and {unit} missing",
+            np.where(known_x, f"{unit} missing", "events missing"),
+        ),
+    ).astype(object)
+    complete = known_x & known_n
+    safe_x, safe_n = np.where(complete, x, 1.0), np.where(complete, n, 2.0)
+    yi, vi = measure.effects(safe_x, safe_n, add=add, to=to)
+    raw_yi, _ = measure.effects(safe_x, safe_n, to="none")
+    corrected = complete & np.isfinite(yi) & ~(raw_yi == yi)
+    yi, vi = np.where(complete, yi, np.nan), np.where(complete, vi, np.nan)
+    if needs_effect:
+        lost = complete & ~(np.isfinite(yi) & np.isfinite(vi))
+        reason[lost] = f"no finite {measure.label} without a zero-cell correction"
+        complete = complete & ~lost
+    return StudyData(
+        labels,
+        _fixed(x),
+        _fixed(n),
+        _fixed(yi),
+        _fixed(vi),
+        _fixed(complete),
+        tuple(str(r) for r in reason),
+        _fixed(corrected),
+    )
+
+
+def from_effects(
+    data: pd.DataFrame | None, yi: Any, vi: Any, study: Any, size: Any = None
+) -> StudyData:
+    """Check effects and sampling variances.
+
+    Raises
+    ------
+    MetaAnalysisError
+        All impossible values, each with its study, column and what was expected.
+    """
+    values, labels, names = read_columns(data, {"yi": yi, "vi": vi, "n": size}, study)
+    y, v = values["yi"], values["vi"]
+    problems: list[str] = []
+    missing_y, missing_v = np.isnan(y), np.isnan(v)
+    known = ~(missing_y | missing_v)
+    _check(np.isinf(y), y, names["yi"], "a finite effect", labels, problems)
+    bad_v = ~missing_v & ~(np.isfinite(v) & (v > 0))
+    _check(bad_v, v, names["vi"], "a positive variance", labels, problems)
+    unit = f"a size from {1 / LARGEST:g} to {LARGEST:g}; change the unit"
+    large = np.isfinite(y) & (np.abs(y) > LARGEST)
+    _check(large, y, names["yi"], unit, labels, problems)
+    beyond = ~missing_v & ~bad_v & ((v > LARGEST) | (v < 1 / LARGEST))
+    _check(beyond, v, names["vi"], unit, labels, problems)
+    n = values.get("n")
+    if n is not None:
+        bad_n = ~(np.isfinite(n) & (n > 0))
+        _check(bad_n, n, names["n"], "a positive size", labels, problems)
+    if problems:
+        raise MetaAnalysisError(_join(problems))
+    reason: tuple[str, ...] = ("",) * len(labels)
+    if not known.all():
+        reason = tuple(
+            ("yi and vi missing" if b else "yi missing") if a else ("vi missing" if b else "")
+            for a, b in zip(missing_y, missing_v, strict=True)
+        )
+    return StudyData(
+        labels,
+        None,
+        None if n is None else _fixed(n),
+        _fixed(y),
+        _fixed(v),
+        _fixed(known),
+        reason,
+        _fixed(np.zeros(y.shape, dtype=bool)),
+    )

@@ -1,0 +1,172 @@
+"""The small frozen parts of a pooled result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "Options"]
+
+#: Names of the tests of homogeneity.
+COCHRAN, LIKELIHOOD_RATIO = "Cochran's Q", "likelihood ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something a reader should know before using a result.
+
+    Attributes
+    ----------
+    code : str
+        Short stable name, e.g. "few-studies".
+    message : str
+        One sentence.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heterogeneity:
+    """How much the studies differ beyond chance.
+
+    Attributes
+    ----------
+    Q, df, p : float
+        The test of homogeneity, its degrees of freedom and p-value: Cochran's Q by inverse
+        variance; for likelihood models the likelihood-ratio test of the model without random
+        effect against the saturated model (one free rate for each study), chi-squared with k - p
+        degrees of freedom (Stijnen, Hamza and Özdemir 2010, doi:10.1002/sim.4040).
+    I2 : float
+        Percentage of the total variance that is between studies.
+    H2 : float
+        Total variance over typical sampling variance.
+    typical_variance : float
+        The sampling variance behind I2 and H2, (k - p)/tr(P) with inverse-variance weights
+        (Higgins and Thompson 2002, doi:10.1002/sim.1186).
+    test : {"Cochran's Q", "likelihood ratio"}
+        Which of the two `Q` is.
+    Q_wald, df_wald, p_wald : float or None
+        Wald test of the saturated model, likelihood models only. A study with a zero or full cell
+        has an infinite logit there and carries no weight; it does not count in `df_wald` either.
+    tau2_lrt, tau2_p : float or None
+        Likelihood-ratio test of tau2 = 0, GLMM only; the p-value refers to half a point mass
+        at 0 and half a chi-squared distribution with 1 df.
+
+    Notes
+    -----
+    Random effects: I2 = 100 tau2/(tau2 + typical variance), H2 = 1 + tau2/typical variance,
+    also for the GLMM (typical variance of the same measure with its zero-cell rule).
+    Common effect: I2 = max(0, 100 (Q - df)/Q) and H2 = Q/df.
+
+    The Wald test goes blind where events are few, which is where a likelihood model is chosen: of
+    3/40, 0/25, 11/130, 5/60, 0/20, 0/31 and 0/44 it sees three studies.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> x, n = [3, 0, 11, 5, 0, 0, 0], [40, 25, 130, 60, 20, 31, 44]
+    >>> found = pool(events=x, n=n, model="glmm").heterogeneity
+    >>> print(f"{found.test}: {found.Q:.1f} on {found.df} df, p = {found.p:.3f}")
+    likelihood ratio: 16.6 on 6 df, p = 0.011
+    >>> print(f"Wald: {found.Q_wald:.2f} on {found.df_wald} df, p = {found.p_wald:.2f}")
+    Wald: 0.04 on 2 df, p = 0.98
+    """
+
+    Q: float
+    df: int
+    p: float
+    I2: float
+    H2: float
+    typical_variance: float
+    test: str = COCHRAN
+    Q_wald: float | None = None
+    df_wald: int | None = None
+    p_wald: float | None = None
+    tau2_lrt: float | None = None
+    tau2_p: float | None = None
+
+    @property
+    def Q_lrt(self) -> float | None:  # noqa: N802 - the field's name
+        """`Q` of a likelihood model, else None."""
+        return self.Q if self.test == LIKELIHOOD_RATIO else None
+
+    @property
+    def p_lrt(self) -> float | None:
+        """`p` of a likelihood model, else None."""
+        return self.p if self.test == LIKELIHOOD_RATIO else None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectTest:
+    """Test of one value of the pooled effect.
+
+    Attributes
+    ----------
+    statistic : float
+        (mu - null)/se.
+    df : int or None
+        Degrees of freedom of the t distribution; None for the normal one.
+    p : float
+        Two-sided p-value.
+    """
+
+    statistic: float
+    df: int | None
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every choice behind a result, so that it can be made again on other studies.
+
+    `helpers.engine.options.resolve` makes them; no default stands here.
+
+    Attributes
+    ----------
+    measure, model, method, tau2_method, ci_method, level, add, to, quad_points, study_ci, \
+back_transform
+        As in `helpers.pool`.
+    ci_named : bool
+        Whether the call named `ci_method`, rather than leaving it to the number of studies.
+    tau2 : float or None
+        The between-study variance where it was not estimated from these studies; what fits them
+        again keeps it.
+    tau2_source : {"estimated", "given", "shared"}
+        Where the between-study variance comes from: these studies, the call, or all groups of a
+        comparison (then by `tau2_method`).
+    """
+
+    measure: str
+    model: str
+    method: str
+    tau2_method: str | None
+    ci_method: str
+    ci_named: bool
+    level: float
+    add: float
+    to: str | None
+    quad_points: int
+    study_ci: str
+    back_transform: str
+    tau2: float | None = None
+    tau2_source: str = "estimated"
+
+    def for_studies(self, k: int) -> Options:
+        """Return the same choices for another set of `k` studies.
+
+        An interval that the call named stays; else the number of studies decides. One study has
+        the Wald interval alone.
+
+        Examples
+        --------
+        >>> from helpers.engine.options import resolve
+        >>> resolve(model="glmm").for_studies(5).ci_method
+        't'
+        >>> resolve(model="glmm", ci_method="wald").for_studies(5).ci_method
+        'wald'
+        """
+        from .options import default_ci_method
+
+        chosen = self.ci_method if self.ci_named else default_ci_method(self.model, k - 1)
+        return replace(self, ci_method="wald" if k == 1 else chosen)

@@ -1,0 +1,142 @@
+"""Wald tests, contrasts and variance inflation from coefficients and their covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import MetaAnalysisError
+from .distributions import chi2_sf, f_sf, norm_ppf, norm_sf, t_ppf, t_sf
+
+Array = NDArray[np.float64]
+
+__all__ = ["ModelTest", "coefficient_table", "generalised_vif", "quadratic_form", "wald_test"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTest:
+    """One test of several coefficients at once.
+
+    Attributes
+    ----------
+    statistic : float
+        Value of the statistic.
+    df : float
+        Degrees of freedom (of the numerator).
+    df2 : float or None
+        Degrees of freedom of the denominator of an F statistic.
+    p : float
+        P-value.
+    kind : str
+        "chi2", "F", "HTZ" (robust, Hotelling's T-squared) or "likelihood-ratio".
+    label : str
+        What is tested.
+    """
+
+    statistic: float
+    df: float
+    df2: float | None
+    p: float
+    kind: str
+    label: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def quadratic_form(beta: Array, cov: Array) -> Array:
+    """Compute b' V^-1 b of every replicate, shapes (R, m) and (R, m, m).
+
+    Examples
+    --------
+    >>> quadratic_form(np.array([[2.0]]), np.array([[[4.0]]])).tolist()
+    [1.0]
+    """
+    solved = np.linalg.solve(cov, beta[..., None])[..., 0]
+    return np.einsum("rm,rm->r", beta, solved)
+
+
+def wald_test(
+    beta: Array, cov: Array, L: Array, rhs: Array, df2: float | None, label: str
+) -> ModelTest:
+    """Test L beta = rhs: chi-squared, or F with `df2` denominator degrees of freedom.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The rows of L are not linearly independent, or the covariance is singular (a perfect fit).
+
+    Examples
+    --------
+    >>> one = np.ones((1, 1))
+    >>> round(wald_test(np.array([1.96]), one, one, np.zeros(1), None, "x").p, 3)
+    0.05
+    """
+    q = len(L)
+    if np.linalg.matrix_rank(L) < q:
+        raise MetaAnalysisError(f"{label}: the rows of the hypothesis are linearly dependent")
+    variance = L @ cov @ L.T
+    if not (np.diagonal(variance) > 0).all():
+        raise MetaAnalysisError(f"{label}: a variance is 0 (the model fits the effects perfectly)")
+    value = float(quadratic_form((L @ beta - rhs)[None], variance[None])[0])
+    if df2 is None:
+        return ModelTest(value, q, None, float(chi2_sf(value, q)), "chi2", label)
+    return ModelTest(value / q, q, df2, float(f_sf(value / q, q, df2)), "F", label)
+
+
+def coefficient_table(
+    estimate: Array, se: Array, df: Array, level: float, rhs: ArrayLike = 0.0
+) -> dict[str, Array]:
+    """Columns of a table of coefficients; `df` is inf where the normal distribution is meant.
+
+    Examples
+    --------
+    >>> table = coefficient_table(np.array([1.96]), np.ones(1), np.array([np.inf]), 0.95)
+    >>> round(float(table["p"][0]), 3), round(float(table["ci_lower"][0]), 3)
+    (0.05, 0.0)
+    """
+    if not (se > 0).all():
+        raise MetaAnalysisError("a standard error is 0 (the model fits the effects perfectly)")
+    statistic = (estimate - np.asarray(rhs, dtype=float)) / se
+    normal = np.isinf(df)
+    safe = np.where(normal, 1.0, df)
+    upper = 0.5 + 0.5 * level
+    quantile = np.where(normal, norm_ppf(upper), t_ppf(upper, safe))
+    size = np.abs(statistic)
+    p = 2.0 * np.where(normal, norm_sf(size), t_sf(size, safe))
+    return {
+        "estimate": estimate,
+        "se": se,
+        "statistic": statistic,
+        "df": df,
+        "p": p,
+        "ci_lower": estimate - quantile * se,
+        "ci_upper": estimate + quantile * se,
+    }
+
+
+def generalised_vif(cov: Array, inside: tuple[int, ...], among: tuple[int, ...]) -> float:
+    """Generalised variance inflation factor of the columns `inside` among `among`.
+
+    det(R11) det(R22) / det(R) with R the correlation matrix of the estimates
+    (Fox and Monette 1992, doi:10.1080/01621459.1992.10475190).
+
+    Examples
+    --------
+    >>> generalised_vif(np.eye(3), (0,), (0, 1, 2))
+    1.0
+    """
+    rest = tuple(i for i in among if i not in inside)
+    if not rest:
+        return 1.0
+    scale = np.sqrt(np.diagonal(cov))
+    r = cov / np.outer(scale, scale)
+
+    def log_det(index: tuple[int, ...]) -> float:
+        return float(np.linalg.slogdet(r[np.ix_(index, index)])[1])
+
+    return float(np.exp(log_det(inside) + log_det(rest) - log_det(tuple(among))))

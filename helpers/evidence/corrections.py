@@ -1,0 +1,157 @@
+"""Corrections of single cells, applied to a copy of the cohort table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import MetaAnalysisError
+from .tables import load_corrections
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Absent = Literal["refuse", "pass over"]
+
+__all__ = ["Change", "CorrectedCohorts", "apply_corrections"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One cell that was changed, or one cohort that was left out.
+
+    Attributes
+    ----------
+    id, cohort : str
+        The correction, and the cohort it concerns.
+    column : str
+        Column of the cohorts; empty when the cohort was left out.
+    before, after : float or None
+        The value in the table given and the one in its place; None for a value taken for
+        missing, and for a cohort left out.
+    kind : {"replace", "remove", "exclude"}
+    certainty : {"fact", "inference", "unverified"}
+    """
+
+    id: str
+    cohort: str
+    column: str
+    before: float | None
+    after: float | None
+    kind: str
+    certainty: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedCohorts:
+    """A corrected copy of the cohort table.
+
+    Attributes
+    ----------
+    data : DataFrame
+        The corrected table (treat as read-only).
+    changes : tuple of Change
+        What was changed, in the order of ``data/corrections.csv``.
+    ids : tuple of str
+        Names of the corrections applied.
+    absent : tuple of str
+        Cohorts that a correction concerns and the table does not hold.
+    """
+
+    data: pd.DataFrame = field(repr=False, compare=False)
+    changes: tuple[Change, ...]
+    ids: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+    def changes_frame(self) -> pd.DataFrame:
+        """Table with one row per change."""
+        import pandas as pd
+
+        columns = list(Change.__dataclass_fields__)
+        rows = [[getattr(change, name) for name in columns] for change in self.changes]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype({"before": "float64", "after": "float64"})
+
+
+def apply_corrections(
+    cohorts: pd.DataFrame, ids: Iterable[str] | None = None, *, absent: Absent | None = None
+) -> CorrectedCohorts:
+    """Correct a copy of the cohort table as ``data/corrections.csv`` says.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        As `helpers.load_cohorts` gives it: a correction is refused when the cell does not hold
+        the published value.
+    ids : iterable of str, optional
+        Names of corrections; all by default. An empty one gives an unchanged copy.
+    absent : {"refuse", "pass over"}, optional
+        What becomes of a row whose cohort is not in the table: named corrections refuse it, all
+        of them (a table of some of the cohorts) pass over it and name it in the result.
+
+    Returns
+    -------
+    CorrectedCohorts
+        Rows in the order given, without those left out; dtypes as given.
+
+    Raises
+    ------
+    MetaAnalysisError
+        An unknown name, a cohort that is not in the table (unless passed over) or stands there
+        twice, a cell with another value.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> corrected = apply_corrections(load_cohorts(), ["kamdar-infused"])
+    >>> corrected.changes[0].before, corrected.changes[0].after
+    (92.0, 89.0)
+    >>> len(apply_corrections(load_cohorts()).data)
+    50
+    """
+    corrections = load_corrections()
+    known = list(dict.fromkeys(corrections["id"]))
+    if isinstance(ids, str):
+        raise MetaAnalysisError(f"ids={ids!r}: expected a list of names, such as [{ids!r}]")
+    wanted = known if ids is None else list(ids)
+    absent = absent or ("pass over" if ids is None else "refuse")
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise MetaAnalysisError(
+            f"no correction {', '.join(map(repr, unknown))}; there are {', '.join(known)}"
+        )
+    data = cohorts.copy()
+    changes, gone, lacking = [], [], []
+    rows: list[dict[Any, Any]] = corrections[corrections["id"].isin(wanted)].to_dict("records")
+    for row in rows:
+        place = data.index[data["cohort"] == row["cohort"]]
+        if absent == "pass over" and not len(place):
+            lacking.append(str(row["cohort"]))
+            continue
+        if len(place) != 1:
+            raise MetaAnalysisError(
+                f"{row['id']}: cohort {row['cohort']} stands {len(place)} times in the table, "
+                "expected 1"
+            )
+        common = {"id": row["id"], "cohort": row["cohort"]}
+        common |= {"kind": row["kind"], "certainty": row["certainty"]}
+        if row["kind"] == "exclude":
+            gone.append(place[0])
+            changes.append(Change(column="", before=None, after=None, **common))
+            continue
+        column: str = row["column"]
+        before = float(data[column].loc[place[0]])
+        if before != row["as_published"]:
+            raise MetaAnalysisError(
+                f"{row['id']}: {row['cohort']}, {column} is {before:g}, "
+                f"expected the published {row['as_published']:g}"
+            )
+        after = None if row["kind"] == "remove" else float(row["corrected"])
+        values = data[column].astype("float64")
+        values.loc[place[0]] = float("nan") if after is None else after
+        data[column] = values.astype(data[column].dtype)
+        changes.append(Change(column=column, before=before, after=after, **common))
+    done = {change.id for change in changes}
+    ordered = tuple(name for name in known if name in done)
+    return CorrectedCohorts(data.drop(index=gone), tuple(changes), ordered, tuple(lacking))

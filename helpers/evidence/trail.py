@@ -1,0 +1,79 @@
+"""What was checked against the sources, and what became of each finding of the audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .tables import load_audit, load_corrections, load_sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["audit_trail", "checked_against_sources"]
+
+_STANDS = ("confirmed", "consistent")
+
+
+def audit_trail() -> pd.DataFrame:
+    """Say of each finding of the audit whether it changes the table, and on what that rests.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `helpers.load_audit`, and ``correction`` (its name; empty where there is
+        none), ``certainty`` (of the correction, empty where there is none) and ``outcome``:
+        "corrected" or "left out" when a correction exists, "stands" when the value agreed in the
+        end, and "open" when no other value is known.
+
+    Examples
+    --------
+    >>> audit_trail()["outcome"].value_counts().to_dict()
+    {'corrected': 9, 'open': 6, 'stands': 3, 'left out': 2}
+    """
+    audit, corrections = load_audit(), load_corrections()
+    names, certainty, outcome = [], [], []
+    excluded = corrections[corrections["kind"] == "exclude"]
+    rows: list[dict[Any, Any]] = audit.to_dict("records")
+    for row in rows:
+        if row["field"] in ("design", "overlap"):
+            # which of two overlapping cohorts is left out is the correction's choice
+            named = [
+                row["cohort"] == cohort or cohort in row["note"] for cohort in excluded["cohort"]
+            ]
+            found = excluded[named]
+        else:
+            same = (corrections["cohort"] == row["cohort"]) & (
+                corrections["column"].astype("object") == row["field"]
+            )
+            found = corrections[same]
+        names.append("" if found.empty else found["id"].iloc[0])
+        certainty.append("" if found.empty else str(found["certainty"].iloc[0]))
+        if found.empty:
+            outcome.append("stands" if row["kind"] in _STANDS else "open")
+        else:
+            outcome.append("left out" if found["kind"].iloc[0] == "exclude" else "corrected")
+    return audit.assign(correction=names, certainty=certainty, outcome=outcome)
+
+
+def checked_against_sources() -> pd.DataFrame:
+    """Count for how many cohorts the review's figures were seen in a public text.
+
+    Returns
+    -------
+    DataFrame
+        Index: patients, nonrelapse_deaths; columns: confirmed, differs, not checked (cohorts).
+
+    Examples
+    --------
+    >>> checked_against_sources().loc["nonrelapse_deaths", "confirmed"].item()
+    2
+    """
+    import pandas as pd
+
+    sources = load_sources()
+    columns = {"patients": "patients_check", "nonrelapse_deaths": "deaths_check"}
+    levels = ["confirmed", "differs", "not checked"]
+    return pd.DataFrame(
+        {level: [(sources[c] == level).sum() for c in columns.values()] for level in levels},
+        index=pd.Index(list(columns), name="figure"),
+    )

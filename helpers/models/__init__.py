@@ -1,0 +1,1 @@
+"""What a user calls, and the frozen results that the calls return."""

@@ -1,0 +1,35 @@
+"""Bayesian random-effects meta-analysis without sampling.
+
+`posterior` is the call, `Posterior` is what it returns; `compare` shows how much the priors
+matter, `rank_probabilities` ranks several posteriors.
+"""
+
+from __future__ import annotations
+
+from .api import posterior
+from .display import DisplayMarginal
+from .engine import ErrorBounds
+from .events import EventCounts
+from .marginal import Marginal
+from .priors import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform
+from .ranking import Ranking, rank_probabilities
+from .result import Posterior
+from .sensitivity import compare
+
+__all__ = [
+    "DisplayMarginal",
+    "ErrorBounds",
+    "EventCounts",
+    "Flat",
+    "HalfCauchy",
+    "HalfNormal",
+    "LogNormal",
+    "Marginal",
+    "Normal",
+    "Posterior",
+    "Ranking",
+    "Uniform",
+    "compare",
+    "posterior",
+    "rank_probabilities",
+]

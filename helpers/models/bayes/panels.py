@@ -1,0 +1,206 @@
+r"""Functions of one variable as polynomials on adaptive panels: quadrature and interpolation.
+
+Every panel carries the `NODES` interior extrema of a Chebyshev polynomial (Fejér's second rule).
+Every second node is the same rule of half the order, so that each integral comes with the
+difference between the full and the half grid at no cost. The polynomial through the nodes gives
+densities, distribution functions and quantiles between them.
+
+References
+----------
+Fejér L (1933), doi:10.1007/BF01474575 (the rule); Waldvogel J (2006),
+doi:10.1007/s10543-006-0045-4 (its weights); Clenshaw CW, Curtis AR (1960),
+doi:10.1007/BF01386223 (nested grids and coefficient decay as error measures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import factorial
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from ...errors import ConvergenceError
+
+Array = NDArray[Any]
+
+__all__ = ["NODES", "PanelGrid", "adapt", "cardinal"]
+
+#: Nodes of one panel; every second one makes the half grid.
+NODES = 31
+_TAIL = 3  # last coefficients, which measure what the polynomial leaves out
+
+
+def _fejer(nodes: int) -> tuple[Array, Array, Array]:
+    """Nodes on (-1, 1), weights, and the matrix from node values to Chebyshev coefficients."""
+    x = np.cos(np.pi * np.arange(nodes, 0, -1) / (nodes + 1))
+    to_coefficients = np.linalg.inv(chebyshev.chebvander(x, nodes - 1))
+    order = np.arange(nodes, dtype=float)
+    even = order % 2 == 0
+    moments = np.where(even, 2.0 / np.where(even, 1.0 - order**2, 1.0), 0.0)
+    return x, moments @ to_coefficients, to_coefficients
+
+
+_X, _W, _COEFFICIENTS = _fejer(NODES)
+_W_HALF = np.zeros(NODES)
+_W_HALF[1::2] = _fejer(NODES // 2)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class PanelGrid:
+    """A density (up to a constant) on panels.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (P + 1,)
+        Ends of the panels, ascending.
+    log_values : ndarray, shape (P, NODES)
+        Logarithm of the function at the nodes.
+    """
+
+    edges: Array
+    log_values: Array
+
+    @property
+    def nodes(self) -> Array:
+        """All nodes in ascending order, shape ``(P * NODES,)``."""
+        return _spread(self.edges[:-1], self.edges[1:]).ravel()
+
+    def weights(self, *, half: bool = False) -> Array:
+        """Quadrature weights of all nodes; those of the half grid have zeros between them."""
+        rule = _W_HALF if half else _W
+        return (0.5 * np.diff(self.edges)[:, None] * rule).ravel()
+
+    def coefficients(self, values: Array) -> Array:
+        """Chebyshev coefficients of each panel from node values, shape ``(P, NODES)``."""
+        return values.reshape(-1, NODES) @ _COEFFICIENTS.T
+
+
+def _spread(left: Array, right: Array) -> Array:
+    centre, radius = 0.5 * (left + right), 0.5 * (right - left)
+    return centre[:, None] + radius[:, None] * _X
+
+
+def adapt(
+    log_density: Callable[[Array], Array],
+    edges: Array,
+    *,
+    tolerance: float,
+    tail_tolerance: float,
+    emphasis: Callable[[Array], Array] | None = None,
+    max_panels: int = 400,
+) -> PanelGrid:
+    """Halve panels until the function is resolved on each of them.
+
+    Parameters
+    ----------
+    log_density : callable
+        Logarithm of the function at an array of points.
+    edges : ndarray
+        Ends of the first panels, ascending.
+    tolerance : float
+        Largest difference between full and half grid in one panel, relative to the whole.
+    tail_tolerance : float
+        Largest share, relative to the whole, of the last coefficients of a panel.
+    emphasis : callable, optional
+        A second function that is to be integrable against the first one to the same accuracy.
+
+    Raises
+    ------
+    ConvergenceError
+        More than `max_panels` panels would be needed.
+
+    Examples
+    --------
+    >>> grid = adapt(lambda x: -0.5 * x**2, np.array([-9.0, 9.0]), tolerance=1e-9,
+    ...              tail_tolerance=1e-12)
+    >>> total = grid.weights() @ np.exp(grid.log_values.ravel())
+    >>> bool(abs(total / np.sqrt(2 * np.pi) - 1) < 1e-12)
+    True
+    """
+    left, right = edges[:-1].astype(float), edges[1:].astype(float)
+    kept_left: list[Array] = []
+    kept_values: list[Array] = []
+    top = -np.inf
+    kept_total = np.zeros(2)  # integral of the function, and with its emphasis
+    kept = 0
+    while left.size:
+        points = _spread(left, right)
+        logs = np.asarray(log_density(points.ravel()), dtype=float).reshape(points.shape)
+        new_top = max(top, float(logs.max()))
+        if not np.isfinite(new_top):
+            raise ConvergenceError("a density on panels is zero or not finite at every node")
+        if np.isfinite(top):
+            kept_total = kept_total * np.exp(top - new_top)
+        top = new_top
+        plain = np.exp(np.maximum(logs - top, -745.0))
+        extra = np.ones_like(points) if emphasis is None else emphasis(points)
+        both = np.stack([plain, plain * extra])
+        radius = 0.5 * (right - left)
+        full = radius * (both @ _W)
+        half = radius * (both @ _W_HALF)
+        total = kept_total + full.sum(axis=1)
+        tail = radius * np.abs(plain @ _COEFFICIENTS[-_TAIL:].T).max(axis=1)
+        bad = (np.abs(full - half) > tolerance * total[:, None]).any(axis=0)
+        bad |= tail > tail_tolerance * total[0]
+        kept_left.append(np.stack([left[~bad], right[~bad]]))
+        kept_values.append(logs[~bad])
+        kept += int((~bad).sum())
+        kept_total = kept_total + full[:, ~bad].sum(axis=1)
+        if kept + 2 * int(bad.sum()) > max_panels:
+            raise ConvergenceError(
+                f"a density needs more than {max_panels} panels to be integrated to {tolerance:g}"
+            )
+        middle = 0.5 * (left[bad] + right[bad])
+        left, right = (
+            np.concatenate([left[bad], middle]),
+            np.concatenate([middle, right[bad]]),
+        )
+    ends = np.concatenate(kept_left, axis=1)
+    order = np.argsort(ends[0])
+    return PanelGrid(
+        edges=np.append(ends[0, order], ends[1, order[-1]]),
+        log_values=np.concatenate(kept_values)[order],
+    )
+
+
+def cardinal(position: Array, points: int, size: int) -> tuple[Array, Array]:
+    """Lagrange weights for reading a table with unit spacing at `position`.
+
+    Parameters
+    ----------
+    position : ndarray
+        Where to read, in units of the spacing, counted from the first entry.
+    points : int
+        Neighbours used (even).
+    size : int
+        Length of the table; the neighbours stay inside.
+
+    Returns
+    -------
+    first : ndarray of int
+        Index of the first neighbour.
+    weights : ndarray, shape position.shape + (points,)
+
+    Examples
+    --------
+    >>> first, w = cardinal(np.array([4.25]), 4, 20)
+    >>> float((w * (first[:, None] + np.arange(4)) ** 2).sum())
+    18.0625
+    """
+    first = np.clip(np.floor(position).astype(int) - (points // 2 - 1), 0, size - points)
+    offset = position - first
+    # prod over q != p of (offset - q) / (p - q): what stands left of p times what stands right
+    weights = np.empty((points, *position.shape))
+    weights[0] = 1.0
+    for p in range(1, points):
+        np.multiply(weights[p - 1], offset - (p - 1), out=weights[p])
+    right = np.ones_like(offset)
+    for p in reversed(range(points)):
+        weights[p] *= right
+        weights[p] /= (-1.0) ** (points - 1 - p) * factorial(p) * factorial(points - 1 - p)
+        right = right * (offset - p)
+    return first, np.moveaxis(weights, 0, -1)

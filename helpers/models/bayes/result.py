@@ -1,0 +1,392 @@
+"""The posterior of a meta-analysis: frozen numbers, and views made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ... import printing
+from ...engine.effects import get_measure
+from ...engine.literature import Methods, Reference
+from ...engine.normal.intervals import Interval
+from ...engine.studies import StudyData
+from ...engine.summaries import Caution
+from ...errors import MetaAnalysisError, UnsupportedError
+from .display import DisplayMarginal
+from .engine import ErrorBounds, Layer
+from .events import EventCounts, predict_events
+from .marginal import Marginal
+from .priors import MuPrior, TauPrior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+Quantity = Literal["mu", "new"]
+
+__all__ = ["Posterior", "Quantity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """Posterior of the random-effects model, computed without sampling.
+
+    Attributes
+    ----------
+    mu, tau, predictive : Marginal
+        Distributions on the model scale of the mean, of the between-study standard deviation
+        and of the true effect in a new study. Each has `mean`, `sd`, `mode`, `median`,
+        `interval()`, `shortest()`, `density(x)`, `cdf(x)`, `quantile(p)`,
+        `probability_above(x)`.
+    log_marginal_likelihood : float
+        Log density (probability) of the data under the priors. A flat prior for mu counts as
+        density 1, so that only differences between priors for tau mean something.
+    log_marginal_likelihood_tau0 : float
+        The same with tau = 0.
+    errors : ErrorBounds
+        Stated accuracy, below `tolerance`.
+    likelihood : {"normal", "binomial"}
+    measure : str
+        Name of the effect measure.
+    tau_prior, mu_prior
+        The priors.
+    level : float
+        Level of the intervals.
+    tolerance : float
+        Accuracy that was asked for.
+    k : int
+        Included studies.
+    cautions : tuple of Caution
+    data : StudyData
+        All rows given, excluded ones included.
+    """
+
+    mu: Marginal = field(repr=False)
+    tau: Marginal = field(repr=False)
+    predictive: Marginal = field(repr=False)
+    log_marginal_likelihood: float
+    log_marginal_likelihood_tau0: float
+    errors: ErrorBounds
+    likelihood: str
+    measure: str
+    tau_prior: TauPrior
+    mu_prior: MuPrior
+    level: float
+    tolerance: float
+    k: int
+    cautions: tuple[Caution, ...]
+    data: StudyData = field(repr=False)
+    _size: float = field(repr=False)
+    _layer: Layer = field(repr=False)
+    _weights: Array = field(repr=False)
+    _study_mean: Array = field(repr=False)
+    _study_sd: Array = field(repr=False)
+
+    # --- display scale ----------------------------------------------------------------------
+
+    @property
+    def rate(self) -> DisplayMarginal:
+        """Distribution of the mean effect on the display scale (transformed `mu`)."""
+        return DisplayMarginal(self.mu, get_measure(self.measure), self._size)
+
+    @property
+    def new_rate(self) -> DisplayMarginal:
+        """Distribution of the true rate in a new, similar study on the display scale."""
+        return DisplayMarginal(self.predictive, get_measure(self.measure), self._size)
+
+    @property
+    def estimate(self) -> float:
+        """Posterior median of the mean effect on the display scale."""
+        return self.rate.median
+
+    @property
+    def ci(self) -> Interval:
+        """Central credible interval of the mean effect on the display scale."""
+        return self.rate.interval()
+
+    def mean_rate(self) -> DisplayMarginal:
+        """Distribution of the mean over studies on the display scale.
+
+        `rate` is the proportion (rate) of the median study; the mean over studies also hangs on
+        the between-study variance (see `helpers.models.population`). The joint posterior of
+        mu and tau is carried over exactly, at every node of tau.
+
+        Raises
+        ------
+        UnsupportedError
+            For measures without a mean over studies (arcsine, Freeman-Tukey).
+
+        Examples
+        --------
+        >>> from helpers.models.bayes import posterior
+        >>> post = posterior(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
+        >>> mean = post.mean_rate()
+        >>> print(round(mean.median, 4), round(post.estimate, 4))
+        0.0796 0.0758
+        """
+        from .population import population_marginal
+
+        marginal = population_marginal(
+            self.measure, self.mu, self._layer, self._weights, self.level
+        )
+        return DisplayMarginal(marginal, get_measure(self.measure), self._size)
+
+    @property
+    def mean_estimate(self) -> float:
+        """Posterior median of the mean over studies on the display scale (see `mean_rate`)."""
+        return self.mean_rate().median
+
+    def mean_conf_int(self, level: float | None = None) -> Interval:
+        """Central credible interval of the mean over studies on the display scale."""
+        return self.mean_rate().interval(level)
+
+    def prediction_interval(self, level: float | None = None) -> Interval:
+        """Central interval for the true rate in a new study on the display scale."""
+        return self.new_rate.interval(level)
+
+    def probability_above(self, rate: ArrayLike, of: Quantity = "mu") -> Any:
+        """Probability that a rate on the display scale is exceeded.
+
+        Parameters
+        ----------
+        rate : array_like
+            Display-scale values, e.g. 0.10 for a proportion of 10 percent.
+        of : {"mu", "new"}
+            The mean rate, or the true rate of a new, similar cohort.
+
+        Examples
+        --------
+        >>> from helpers.models.bayes import posterior
+        >>> post = posterior(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
+        >>> print(round(float(post.probability_above(0.10, of="new")), 3))
+        0.226
+        """
+        return self._display(of).probability_above(rate)
+
+    def _display(self, of: str) -> DisplayMarginal:
+        if of not in ("mu", "new"):
+            raise UnsupportedError(f"of={of!r}: expected 'mu' or 'new'")
+        return self.rate if of == "mu" else self.new_rate
+
+    def predict_events(self, n: int) -> EventCounts:
+        """Distribution of the number of events among `n` patients of a new, similar cohort.
+
+        Examples
+        --------
+        >>> from helpers.models.bayes import posterior
+        >>> post = posterior(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
+        >>> counts = post.predict_events(50)
+        >>> print(round(counts.mean, 2), counts.interval())
+        4.15 Interval(lower=0.0, upper=11.0)
+        """
+        measure = get_measure(self.measure)
+        if measure.kind != "proportion":
+            raise UnsupportedError(
+                "events among n patients need a proportion, not a rate or effect"
+            )
+        return predict_events(self.new_rate, n, self.level)
+
+    # --- studies ------------------------------------------------------------------------------
+
+    @property
+    def _labels(self) -> list[str]:
+        taken = self.data.included
+        return [label for label, keep in zip(self.data.labels, taken, strict=True) if keep]
+
+    def study(self, label: str) -> Marginal:
+        """Posterior of one study's true effect (shrunken towards the mean), model scale.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No included study has this label.
+        """
+        labels = self._labels
+        if label not in labels:
+            raise MetaAnalysisError(f"no included study is called {label!r}")
+        return self._study(labels.index(label))
+
+    def _study(self, i: int) -> Marginal:
+        best = int(np.argmax(self._weights))
+        return Marginal.from_density(
+            self._labels[i],
+            lambda x: self._layer.study_density(i, x, self._weights),
+            float(self._study_mean[i]),
+            float(self._study_sd[i]),
+            self.level,
+            centre=float(self._layer.study_mean[best, i]),
+            scale=float(np.sqrt(self._layer.study_variance[best, i])),
+        )
+
+    def study_rate(self, label: str) -> DisplayMarginal:
+        """Posterior of one study's true rate on the display scale."""
+        return DisplayMarginal(self.study(label), get_measure(self.measure), self._size)
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """Input and shrunken mean and sd of every study, excluded ones with their reason.
+
+        Index "study"; columns `events`, `n` (where counts were given), `yi`, `vi`, `mean`, `sd`
+        (model scale), `included`, `reason`.
+        """
+        import pandas as pd
+
+        data = self.data
+        columns: dict[str, Any] = {}
+        if data.events is not None:
+            columns["events"], columns["n"] = data.events, data.size
+        spread = np.full((2, len(data.labels)), np.nan)
+        spread[:, data.included] = self._study_mean, self._study_sd
+        columns |= {"yi": data.yi, "vi": data.vi, "mean": spread[0], "sd": spread[1]}
+        columns |= {"included": data.included, "reason": list(data.reason)}
+        return pd.DataFrame(columns, index=pd.Index(data.labels, name="study"))
+
+    def shrinkage(self) -> pd.DataFrame:
+        """Posterior of every included study: model-scale moments, display-scale quantiles.
+
+        Index "study"; columns `observed` (display scale, NaN for effects without counts),
+        `mean`, `sd` (model scale), `estimate` (posterior median), `ci_lower`, `ci_upper`
+        (display scale, central at `level`).
+        """
+        import pandas as pd
+
+        measure = get_measure(self.measure)
+        outside = 0.5 * (1.0 - self.level)
+        keep, data = self.data.included, self.data
+        if data.events is not None and data.size is not None:
+            observed = data.events[keep] / data.size[keep]
+        else:
+            observed = np.asarray(measure.inverse(data.yi[keep], self._size))
+        rows = []
+        for i, seen in enumerate(observed):
+            at = self._study(i).quantile([outside, 0.5, 1.0 - outside])
+            lower, middle, upper = np.asarray(measure.inverse(at, self._size))
+            rows.append((seen, self._study_mean[i], self._study_sd[i], middle, lower, upper))
+        names = ["observed", "mean", "sd", "estimate", "ci_lower", "ci_upper"]
+        return pd.DataFrame(rows, columns=names, index=pd.Index(self._labels, name="study"))
+
+    # --- evidence -----------------------------------------------------------------------------
+
+    @property
+    def bayes_factor(self) -> float:
+        """Evidence for heterogeneity: marginal likelihood over that with tau = 0.
+
+        Depends on the prior for tau (not on a flat prior for mu, which cancels).
+        """
+        return float(np.exp(self.log_marginal_likelihood - self.log_marginal_likelihood_tau0))
+
+    def compare(
+        self,
+        tau_priors: Mapping[str, TauPrior] | None = None,
+        mu_priors: Mapping[str, MuPrior] | None = None,
+        rates: tuple[float, ...] = (),
+    ) -> pd.DataFrame:
+        """Posterior summaries under other priors; see `helpers.bayes.compare`."""
+        from .sensitivity import compare
+
+        return compare(self, tau_priors, mu_priors, rates)
+
+    # --- views ----------------------------------------------------------------------------------
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Posterior summaries; index "quantity", one row for each scale it is shown on.
+
+        Rows `mu`, `tau`, `new` on the model scale and `rate`, `new_rate` on the display scale;
+        columns `scale`, `mean`, `sd`, `mode`, `median`, `lower`, `upper` (central) and
+        `shortest_lower`, `shortest_upper` (model scale only: the shortest interval changes
+        with the scale).
+        """
+        import pandas as pd
+
+        rows: dict[str, dict[str, Any]] = {}
+        for name, marginal in (("mu", self.mu), ("tau", self.tau), ("new", self.predictive)):
+            rows[name] = {"scale": "model", **marginal.summary()}
+        for name, shown in (("rate", self.rate), ("new_rate", self.new_rate)):
+            rows[name] = {"scale": "display", **shown.summary()}
+        frame = pd.DataFrame.from_dict(rows, orient="index")
+        frame.index.name = "quantity"
+        return frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing and infinite values are None."""
+        frame = self.summary_frame().to_dict(orient="index")
+        out = {
+            "likelihood": self.likelihood,
+            "measure": self.measure,
+            "tau_prior": self.tau_prior.label,
+            "mu_prior": self.mu_prior.label,
+            "level": self.level,
+            "k": self.k,
+            "estimate": self.estimate,
+            "ci": list(self.ci),
+            "prediction_interval": list(self.prediction_interval()),
+            "log_marginal_likelihood": self.log_marginal_likelihood,
+            "log_marginal_likelihood_tau0": self.log_marginal_likelihood_tau0,
+            "error_bound": self.errors.largest,
+            "summary": {str(name): dict(row) for name, row in frame.items()},
+            "studies": self.studies.reset_index().to_dict(orient="records"),
+            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+        }
+        return _plain(out)
+
+    def methods(self) -> Methods:
+        """Say in one sentence how it was done, with sources."""
+        if self.likelihood == "binomial":
+            model = (
+                "a Bayesian binomial-normal random-effects model (logit link, exact binomial "
+                "likelihood)"
+            )
+            how = (
+                "deterministic quadrature over the mean and the between-study standard "
+                "deviation, with adaptive Gauss-Hermite quadrature over the study effects"
+            )
+            keys = ["hamza2008", "rover2020", "liu1994", "trefethen2014"]
+        else:
+            model = (
+                "a Bayesian normal-normal random-effects model on the "
+                f"{get_measure(self.measure).label} scale"
+            )
+            if self.data.events is not None:
+                family = "Poisson" if get_measure(self.measure).kind == "rate" else "binomial"
+                model += f" (a normal approximation to the {family} likelihood of the counts)"
+            how = "deterministic quadrature over the between-study standard deviation"
+            keys = ["raudenbush1985", "rover2020"]
+        keys.append(self.tau_prior.source)
+        sentence = (
+            f"We fitted {model} to {printing.counted(self.k, 'study', 'studies')}, with a "
+            f"{self.tau_prior.label} prior for the between-study standard deviation and a "
+            f"{self.mu_prior.label} prior for the mean; "
+            f"the posterior was computed without sampling, by {how} (error below "
+            f"{printing.significant(self.tolerance, 1)}); we report medians and central "
+            f"{printing.level_text(self.level)} credible intervals."
+        )
+        return Methods(sentence, tuple(Reference(key, _DOIS[key]) for key in keys))
+
+
+_DOIS = {
+    "hamza2008": "10.1016/j.jclinepi.2007.03.016",
+    "liu1994": "10.1093/biomet/81.3.624",
+    "rover2020": "10.18637/jss.v093.i06",
+    "rover2021": "10.1002/jrsm.1475",
+    "gelman2006": "10.1214/06-BA117A",
+    "turner2012": "10.1093/ije/dys041",
+    "raudenbush1985": "10.3102/10769986010002075",
+    "trefethen2014": "10.1137/130932132",
+}
+
+
+def _plain(value: Any) -> Any:
+    """Make plain Python values, None where a number is missing or infinite."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,253 @@
+r"""The beta-binomial model as an alternative to the GLMM.
+
+Both let the true proportion differ between studies; the GLMM draws its logit from a normal
+distribution, the beta-binomial the proportion itself from a beta distribution. Which of the two
+is right cannot be seen from a few dozen studies, so a conclusion that needs one of them is weak.
+
+The pooled estimate here is the *mean* proportion over studies; the GLMM's is the *median*, which
+is smaller where proportions are small and differ (Skellam 1948,
+doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .. import printing
+from ..arguments import LEVEL, level_of
+from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomial
+from ..engine.counts.common import exact_interval, included_counts, is_one_sided
+from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
+from ..engine.effects import ADD, get_measure
+from ..engine.literature import Methods, Reference
+from ..engine.normal.intervals import Interval, symmetric_interval
+from ..engine.options import MEASURE
+from ..engine.studies import StudyData, from_counts
+from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BetaBinomialResult", "pool_beta_binomial"]
+
+_PARAMETERS = 2  # mean and intraclass correlation
+
+
+@dataclass(frozen=True, slots=True)
+class BetaBinomialResult:
+    """Proportions pooled in a beta-binomial model.
+
+    Attributes
+    ----------
+    mu, se : float
+        Logit of the mean proportion and its standard error.
+    rho, se_rho : float
+        Intraclass correlation, from 0 (one proportion for all) to 1, and its standard error (nan
+        at the boundary 0).
+    loglik, loglik_binomial : float
+        Maximised log-likelihood with all constants, of this model and of the binomial one.
+    k : int
+        Studies that took part.
+    boundary : bool
+        Whether `rho` is at 0.
+    level : float
+        Level of the intervals.
+    data : StudyData
+        Input; excluded studies with their reason.
+    """
+
+    mu: float
+    se: float
+    rho: float
+    se_rho: float
+    loglik: float
+    loglik_binomial: float
+    k: int
+    boundary: bool
+    level: float
+    data: StudyData
+
+    @property
+    def estimate(self) -> float:
+        """Mean proportion over studies."""
+        return float(expit(self.mu))
+
+    @property
+    def ci(self) -> Interval:
+        """Wald-type interval of the mean proportion, made on the logit scale."""
+        return self.mean_conf_int()
+
+    @property
+    def mean_estimate(self) -> float:
+        """Mean proportion over studies: in this model the estimate itself."""
+        return self.estimate
+
+    def mean_conf_int(
+        self, method: Literal["delta", "profile"] = "delta", level: float | None = None
+    ) -> Interval:
+        """Confidence interval of the mean proportion.
+
+        Parameters
+        ----------
+        method : {"delta", "profile"}
+            Wald-type on the logit scale (as `ci`), or profile likelihood over mean and correlation.
+        level : float, optional
+            Default: the level of the fit.
+
+        Raises
+        ------
+        UnsupportedError
+            Another method, or a level that is none.
+        MetaAnalysisError
+            The profile likelihood does not bound the mean at this level.
+
+        Examples
+        --------
+        >>> fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+        >>> [round(x, 3) for x in fit.mean_conf_int("profile")]
+        [0.043, 0.224]
+        """
+        level = level_of(self.level if level is None else level)
+        if method == "delta":
+            limits = symmetric_interval(self.mu, self.se, level)
+        elif method == "profile":
+            counts = included_counts(self.data)
+            limits = profile_beta_binomial(*counts, self.mu, self.se, self.loglik, level)
+        else:
+            raise UnsupportedError(f"method={method!r}: expected delta or profile")
+        return Interval(float(expit(limits.lower)), float(expit(limits.upper)))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, to compare with ``2 * 2 - 2 * fit.loglik`` of a GLMM."""
+        return 2.0 * _PARAMETERS - 2.0 * self.loglik
+
+    @property
+    def heterogeneity_p(self) -> float:
+        """p-value of rho = 0 by the likelihood ratio; half its chi-squared tail, as rho >= 0."""
+        ratio = max(0.0, 2.0 * (self.loglik - self.loglik_binomial))
+        return 1.0 if ratio == 0.0 else 0.5 * float(chi2_sf(ratio, 1))
+
+    def prediction_interval(self, level: float | None = None) -> Interval:
+        """Where the proportion of a new study lies: the spread of studies and the mean's own.
+
+        On the logit scale the distance of each limit from the mean is the root of the summed
+        squares of two: that of the quantile of the fitted beta distribution, and that of the
+        confidence limit of the mean (variance estimates recovered from confidence limits, Zou and
+        Donner 2008, doi:10.1002/sim.3095). The interval therefore holds `ci` at its level; the
+        correlation is taken as known.
+
+        Raises
+        ------
+        UnsupportedError
+            At the boundary rho = 0, where all studies have the same proportion.
+        """
+        if self.rho <= 0.0:
+            raise UnsupportedError("rho is 0: the model leaves nothing to predict between studies")
+        level = level_of(self.level if level is None else level)
+        mean, tail = symmetric_interval(self.mu, self.se, level), 0.5 * (1.0 - level)
+        size = 1.0 / self.rho - 1.0
+        a, b = self.estimate * size, (1.0 - self.estimate) * size
+        lowest, highest = float(beta_ppf(tail, a, b)), float(beta_ppf(1.0 - tail, a, b))
+        # A very skewed distribution may have its mean beyond a quantile.
+        below = self.mu - float(logit(lowest)) if 0.0 < lowest < self.estimate else 0.0
+        above = float(logit(highest)) - self.mu if self.estimate < highest < 1.0 else 0.0
+        low = float(expit(self.mu - math.hypot(below, self.mu - mean.lower)))
+        high = float(expit(self.mu + math.hypot(above, mean.upper - self.mu)))
+        return Interval(min(low, lowest), max(high, highest))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Headline numbers as plain data for JSON."""
+        names = ("mu", "se", "rho", "loglik", "loglik_binomial", "k", "boundary", "level")
+        limits = self.ci
+        return {name: getattr(self, name) for name in names} | {
+            "estimate": self.estimate,
+            "ci_lower": limits.lower,
+            "ci_upper": limits.upper,
+            "aic": self.aic,
+        }
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        studies = "1 study" if self.k == 1 else f"{self.k} studies"
+        sentence = (
+            f"Proportions of {studies} were pooled in a beta-binomial model by maximum "
+            f"likelihood; the {printing.level_text(self.level)} confidence interval is Wald-type on "
+            "the logit scale."
+        )
+        sources = (
+            Reference("skellam1948", "10.1111/j.2517-6161.1948.tb00014.x"),
+            Reference("williams1975", "10.2307/2529820"),
+        )
+        return Methods(sentence, sources)
+
+
+def pool_beta_binomial(
+    data: pd.DataFrame | None = None,
+    *,
+    events: Any,
+    n: Any,
+    study: Any = None,
+    level: float = LEVEL,
+) -> BetaBinomialResult:
+    """Pool one proportion from each study in a beta-binomial model.
+
+    Parameters
+    ----------
+    data, events, n, study, level
+        As in `helpers.pool`.
+
+    Returns
+    -------
+    BetaBinomialResult
+
+    Raises
+    ------
+    MetaAnalysisError
+        Impossible values, or fewer than two studies.
+    ConvergenceError
+        The maximum was not reached, or lies at infinity: no event at all, or nothing else. The
+        message gives the exact interval.
+
+    Examples
+    --------
+    >>> fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+    >>> print(f"{fit.estimate:.3f} ({fit.ci.lower:.3f} to {fit.ci.upper:.3f}), rho {fit.rho:.3f}")
+    0.099 (0.050 to 0.190), rho 0.044
+    """
+    level = level_of(level)
+    measure = get_measure(MEASURE)
+    studies = from_counts(data, events, n, study, measure, add=ADD, to=None, needs_effect=False)
+    if studies.k < 2 or studies.events is None or studies.size is None:
+        raise MetaAnalysisError(
+            f"a beta-binomial model needs at least 2 studies; there is {studies.k}"
+        )
+    keep = studies.included
+    if is_one_sided(*included_counts(studies), "proportion"):
+        x, n = float(studies.events[keep].sum()), float(studies.size[keep].sum())
+        who = "no study has an event" if x == 0 else "every patient of every study has an event"
+        limits = expit(np.array(exact_interval(studies, "proportion", level)))
+        raise ConvergenceError(
+            f"{who}: the beta-binomial model has no finite maximum. pool(events=..., n=..., "
+            f"model='glmm') gives {printing.count(x)} of {printing.count(n)} with its exact "
+            f"{printing.level_text(level)} interval, {printing.percent_range((limits[0], limits[1]))}"
+        )
+    fit = fit_beta_binomial(studies.events[keep], studies.size[keep])
+    if not fit.converged[0]:
+        raise ConvergenceError(f"the beta-binomial model has no fit: {fit.message()}")
+    return BetaBinomialResult(
+        mu=float(fit.beta[0, 0]),
+        se=float(fit.se[0, 0]),
+        rho=float(fit.rho[0]),
+        se_rho=float(fit.se_rho[0]),
+        loglik=float(fit.loglik[0]),
+        loglik_binomial=float(fit.loglik_binomial[0]),
+        k=studies.k,
+        boundary=bool(fit.boundary[0]),
+        level=level,
+        data=studies,
+    )

@@ -1,0 +1,292 @@
+"""What a reader should know before using a pooled estimate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import printing
+from ..engine.counts.common import exact_interval, included_counts, is_one_sided
+from ..engine.distributions import expit, norm_ppf, t_ppf
+from ..engine.effects import get_measure
+from ..engine.normal.inverse_variance import InverseVarianceFit
+from ..engine.normal.tau2_intervals import q_is_too_small
+from ..engine.options import FEW_PREDICTION_DF, FEW_STUDIES, shows_prediction
+from ..engine.summaries import Caution
+from .population import has_mean, mean_rule
+
+if TYPE_CHECKING:
+    from ..engine.studies import StudyData
+    from ..engine.summaries import Options
+    from .result import PoolResult
+
+__all__ = ["find_cautions", "with_display_cautions"]
+
+
+def find_cautions(
+    options: Options,
+    data: StudyData,
+    tau2: float,
+    *,
+    converged: bool,
+    engine: InverseVarianceFit | None = None,
+) -> tuple[Caution, ...]:
+    """Cautions for one fit, most important first.
+
+    Codes: "no-events", "only-events", "not-converged", "single-study", "few-studies",
+    "few-prediction-df", "boundary", "empty-tau2-interval", "excluded-studies",
+    "zero-cells-corrected", "sparse-cells", "knapp-hartung-narrow", "double-arcsine",
+    "several-maxima".
+    """
+    measure, k = get_measure(options.measure), data.k
+    found: list[Caution] = []
+    extreme = _no_events(options, data)
+    if extreme is not None:
+        found.append(extreme)
+        if options.ci_method == "exact":  # nothing is said of a variance that was not estimated
+            return (*found, *_excluded(data))
+    if not converged:
+        found.append(
+            Caution("not-converged", "The estimate of τ² is not a certified maximum or root.")
+        )
+    source = options.tau2_source
+    if k == 1 and source == "given":
+        found.append(
+            Caution(
+                "single-study",
+                "There is one study; the result is its own estimate with the between-study "
+                "variance that was given.",
+            )
+        )
+    elif k == 1:
+        found.append(
+            Caution(
+                "single-study",
+                "There is one study: the between-study variance cannot be estimated and the "
+                "result is that study's own estimate with a Wald-type interval.",
+            )
+        )
+    elif options.model != "common" and source == "estimated" and k < FEW_STUDIES:
+        found.append(
+            Caution(
+                "few-studies",
+                f"With {printing.word(k)} studies the between-study variance is poorly estimated; "
+                "interval and prediction depend strongly on the method.",
+            )
+        )
+    df = k - 2
+    if options.model != "common" and df > 0 and not shows_prediction(df):
+        found.append(Caution("few-prediction-df", few_prediction_df(k, df, options.level)))
+    if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
+        new = (
+            " The prediction interval then holds nothing but the uncertainty of the mean and may "
+            "be much too narrow for a new study."
+            if shows_prediction(df)
+            else ""
+        )
+        if has_mean(options.measure) and mean_rule(options.measure) != "median":
+            new += (
+                " The mean over studies is then the median, and its interval by the delta method "
+                "takes the variance as known."
+            )
+        found.append(
+            Caution(
+                "boundary",
+                f"The between-study variance{' of all groups' if source == 'shared' else ''} is "
+                "estimated at zero, its boundary; this does not show that the studies share one "
+                f"effect.{new}",
+            )
+        )
+    if (
+        engine is not None
+        and options.model == "random"
+        and source == "estimated"
+        and k > 1
+        and q_is_too_small(engine, options.level)
+    ):
+        found.append(
+            Caution(
+                "empty-tau2-interval",
+                "The studies are more alike than their sampling variances let expect, so that no "
+                "between-study variance is compatible with them: the Q-profile interval is empty.",
+            )
+        )
+    found += _excluded(data)
+    corrected = int(np.count_nonzero(data.corrected & data.included))
+    if corrected and options.method == "inverse-variance":
+        found.append(
+            Caution(
+                "zero-cells-corrected",
+                f"{options.add:g} was added to the cells of "
+                f"{printing.counted(corrected, 'study', 'studies')}; a likelihood model needs no "
+                "correction.",
+            )
+        )
+    if data.events is not None and data.size is not None and measure.kind != "effect":
+        x, n = data.events[data.included], data.size[data.included]
+        smallest = x if measure.kind == "rate" else np.minimum(x, n - x)
+        sparse = int((smallest < 5).sum())
+        normal = measure.name not in (
+            "arcsine",
+            "double-arcsine",
+            "sqrt-rate",
+            "freeman-tukey-rate",
+        )
+        if normal and options.method == "inverse-variance" and sparse * 2 > k:
+            found.append(
+                Caution(
+                    "sparse-cells",
+                    f"{printing.some_of(sparse, k)} fewer than five events (or non-events), where "
+                    "the normal approximation behind inverse-variance weights is poor.",
+                )
+            )
+    narrow = options.ci_method in ("knapp-hartung", "knapp-hartung-wider")
+    if engine is not None and narrow and k > 1 and bool(engine.scale[0] < 1.0):
+        found.append(
+            Caution(
+                "knapp-hartung-narrow",
+                "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
+                "than the model's; a factor of at least one avoids this (option "
+                "`knapp-hartung-max1`).",
+            )
+        )
+    if engine is not None and engine.tau2.scan is not None and engine.tau2.scan.maxima[0] > 1:
+        found.append(
+            Caution(
+                "several-maxima",
+                f"The likelihood has {printing.word(int(engine.tau2.scan.maxima[0]))} local maxima; "
+                f"the result is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in "
+                "log-likelihood.",
+            )
+        )
+    if measure.name == "double-arcsine":
+        found.append(
+            Caution(
+                "double-arcsine",
+                "The back-transformation of a pooled double arcsine depends on a single sample "
+                "size and can mislead when sizes differ widely.",
+            )
+        )
+    return tuple(found)
+
+
+def with_display_cautions(fit: PoolResult) -> PoolResult:
+    """Add what the display scale hides: values beyond its ends are shown at the ends.
+
+    Codes: "double-arcsine-collapse" and "freeman-tukey-collapse" (the estimate itself is at an end
+    that the counts contradict), "limits-clipped".
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[1, 0, 2], n=[40, 25, 60], measure="raw", model="random")
+    >>> [c.code for c in fit.cautions if "clipped" in c.code]
+    ['limits-clipped']
+    """
+    measure = fit.scale
+    if measure.name in ("logit", "log-rate", "effect"):
+        return fit
+    size = 1.0 if fit.back_size is None else fit.back_size
+    with np.errstate(divide="ignore"):
+        least = float(measure.transform(0.0, size))
+        most = float(measure.transform(size, size)) if measure.kind == "proportion" else np.inf
+    slack = 1e-12
+    found: list[Caution] = []
+    if measure.needs_size and fit.events:
+        total = fit.n if fit.n is not None else np.inf
+        low = fit.mu <= least + slack
+        if low or (fit.mu >= most - slack and fit.events < total):
+            code = "double-arcsine" if measure.kind == "proportion" else "freeman-tukey"
+            whole = "" if fit.n is None else f" of {fit.n:,.0f}"
+            found.append(
+                Caution(
+                    f"{code}-collapse",
+                    f"The estimate is shown as {0 if low else 1}, but {fit.events:,.0f}{whole} had "
+                    "the event: the mean of the transformed values lies outside the values that "
+                    f"the size of the back-transformation ({size:.3g}) allows. Estimate and "
+                    "interval are artefacts; a GLMM or another measure has none.",
+                )
+            )
+    intervals = {"confidence": fit.conf_int(scale="model")}
+    if fit.k > 2 and fit.model != "common":
+        intervals["prediction"] = fit.prediction_interval(scale="model")
+    clipped = [
+        f"the {side} limit of the {name} interval"
+        for name, limits in intervals.items()
+        for side, beyond in (
+            ("lower", limits.lower < least - slack),
+            ("upper", limits.upper > most + slack),
+        )
+        if beyond
+    ]
+    if clipped:
+        what, many = printing.listing(clipped), len(clipped) > 1
+        found.append(
+            Caution(
+                "limits-clipped",
+                f"{what[:1].upper()}{what[1:]} {'lie' if many else 'lies'} outside the possible "
+                f"values and {'are' if many else 'is'} shown at the nearest possible one; a "
+                "measure such as the logit or log rate stays inside.",
+            )
+        )
+    return replace(fit, cautions=(*fit.cautions, *found)) if found else fit
+
+
+def few_prediction_df(k: int, df: int, level: float) -> str:
+    """Say on how little a prediction interval of so few studies rests, and that none is shown.
+
+    Examples
+    --------
+    >>> few_prediction_df(3, 1, 0.9).split(" (")[0]
+    'The prediction interval of three studies would rest on one degree of freedom'
+    """
+    upper = 0.5 + 0.5 * level
+    t, z = float(t_ppf(upper, df)), float(norm_ppf(upper))
+    return (
+        f"The prediction interval of {printing.word(k)} studies would rest on "
+        f"{printing.counted(df, 'degree')} of freedom (t quantile {printing.number(t, 1)}; with many "
+        f"studies {printing.number(z, 2)}); with fewer than {printing.word(FEW_PREDICTION_DF + 1)} none "
+        "is shown."
+    )
+
+
+def _excluded(data: StudyData) -> tuple[Caution, ...]:
+    if len(data.labels) == data.k:
+        return ()
+    return (Caution("excluded-studies", printing.left_out(data.reason)),)
+
+
+def _no_events(options: Options, data: StudyData) -> Caution | None:
+    """Caution for studies without an event, or with nothing but events."""
+    kind = get_measure(options.measure).kind
+    if data.events is None or data.size is None or kind == "effect":
+        return None
+    events, size = included_counts(data)
+    if not is_one_sided(events, size, kind):
+        return None
+    x, n = float(events.sum()), float(size.sum())
+    exact = exact_interval(data, kind, options.level)
+    if kind == "rate":
+        seen = f"0 in {printing.number(n, 1)} of person-time"
+        low, high = np.exp(exact)
+        limits = f"{printing.number(low, 3)} to {printing.number(high, 3)}"
+    else:
+        seen = f"{printing.count(x)} of {printing.count(n)}"
+        low, high = expit(np.array(exact))
+        limits = printing.percent_range((low, high))
+    level = printing.level_text(options.level)
+    who = "No study has an event" if x == 0 else "Every patient of every study has an event"
+    if options.ci_method == "exact":
+        message = (
+            f"{who} ({seen}): the {level} interval, {limits}, is the exact one of all studies as "
+            "one, which supposes that they share one rate; the between-study variance cannot be "
+            "estimated."
+        )
+    else:
+        message = (
+            f"{who} ({seen}): estimate and interval depend on how such studies are handled; the "
+            f"exact {level} interval of all studies as one is {limits}."
+        )
+    return Caution("no-events" if x == 0 else "only-events", message)

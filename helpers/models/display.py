@@ -1,0 +1,157 @@
+"""Views of a pooled result: the table of studies, the headline row, and plain data for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.effects import study_interval
+from ..engine.normal.intervals import Interval
+from ..engine.normal.prediction import displayed_prediction
+from .population import has_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .result import PoolResult
+
+__all__ = ["headline_row", "plain_dict", "studies_columns", "studies_frame"]
+
+
+def studies_columns(fit: PoolResult) -> dict[str, np.ndarray]:
+    """Collect the columns of `PoolResult.studies` as arrays, without pandas."""
+    data, measure = fit.data, fit.scale
+    columns: dict[str, Any] = {}
+    size = data.size
+    if data.events is not None and size is not None:
+        known = np.isfinite(data.events) & np.isfinite(size)
+        x, n = np.where(known, data.events, 0.0), np.where(known, size, 1.0)
+        columns["events"] = data.events
+        columns["time" if measure.kind == "rate" else "n"] = size
+        estimate = np.where(known, x / n, np.nan)
+        if fit.options.study_ci == "wald":
+            known = known & np.isfinite(data.yi)
+    else:
+        known = np.isfinite(data.yi) & np.isfinite(data.vi)
+        x = n = np.where(known, data.yi, 0.0)
+        estimate = np.where(known, measure.inverse(np.where(known, data.yi, 0.0), size), np.nan)
+    low, high = study_interval(
+        x,
+        np.where(known, size, 1.0) if size is not None else n,
+        method=fit.options.study_ci,
+        level=fit.level,
+        measure=measure,
+        yi=np.where(known, data.yi, 0.0),
+        vi=np.where(known, data.vi, 1.0),
+    )
+    columns |= {
+        "yi": data.yi,
+        "vi": data.vi,
+        "estimate": estimate,
+        "ci_lower": np.where(known, low, np.nan),
+        "ci_upper": np.where(known, high, np.nan),
+        "weight": fit.weights,
+        "included": data.included,
+        "reason": list(data.reason),
+    }
+    return {name: np.array(values) for name, values in columns.items()}
+
+
+def studies_frame(fit: PoolResult) -> pd.DataFrame:
+    """Make the table of all studies (see `PoolResult.studies`)."""
+    import pandas as pd
+
+    table = pd.DataFrame(studies_columns(fit), index=pd.Index(fit.data.labels, name="study"))
+    whole = [name for name in ("events", "n") if name in table]
+    return table.astype(dict.fromkeys(whole, "Int64"))
+
+
+def headline_row(fit: PoolResult) -> dict[str, Any]:
+    """Collect the headline numbers (see `PoolResult.summary_frame`)."""
+    limits = fit.ci
+    out: dict[str, Any] = {"k": fit.k}
+    if fit.events is not None:
+        out["events"] = int(fit.events)
+        if fit.time is not None:
+            out["time"] = fit.time
+        else:
+            out["n"] = int(fit.n or 0)
+    out |= {"estimate": fit.estimate, "ci_lower": limits.lower, "ci_upper": limits.upper}
+    mean, mean_limits = _mean(fit)
+    out |= {"mean_estimate": mean, "mean_lower": mean_limits.lower, "mean_upper": mean_limits.upper}
+    new = Interval(float("nan"), float("nan"))
+    shown, _ = displayed_prediction(fit)
+    if shown is not None:
+        new = shown
+    return out | {
+        "prediction_lower": new.lower,
+        "prediction_upper": new.upper,
+        "tau2": fit.tau2,
+        "I2": fit.heterogeneity.I2,
+        "Q": fit.heterogeneity.Q,
+        "df": fit.heterogeneity.df,
+        "p": fit.heterogeneity.p,
+    }
+
+
+def _mean(fit: PoolResult) -> tuple[float, Interval]:
+    """Mean over studies with its interval; NaN for measures that have none."""
+    if not has_mean(fit.measure):
+        return float("nan"), Interval(float("nan"), float("nan"))
+    return fit.mean_estimate, fit.mean_conf_int()
+
+
+def plain_dict(fit: PoolResult) -> dict[str, Any]:
+    """Collect everything that JSON can hold (see `PoolResult.to_dict`)."""
+    limits, model_limits = fit.ci, fit.conf_int(scale="model")
+    mean, mean_limits = _mean(fit)
+    columns = {"study": np.array(fit.data.labels, dtype=object), **studies_columns(fit)}
+    for name in {"events", "n"} & set(columns):
+        columns[name] = np.array(
+            [int(v) if np.isfinite(v) else None for v in columns[name]], dtype=object
+        )
+    rows = [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+    ]
+    out = {
+        **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
+        **{
+            key: getattr(fit, key)
+            for key in ("tau2_method", "mu", "se", "se_model", "tau2", "se_tau2")
+        },
+        "ci_model": list(model_limits),
+        "estimate": fit.estimate,
+        "ci": list(limits),
+        "mean_estimate": mean,
+        "mean_ci": list(mean_limits),
+        "k": fit.k,
+        "events": fit.events,
+        "n": fit.n,
+        "time": fit.time,
+        "loglik": fit.loglik,
+        "converged": fit.converged,
+        "heterogeneity": {
+            f.name: getattr(fit.heterogeneity, f.name) for f in fields(fit.heterogeneity)
+        },
+        "cautions": [{"code": c.code, "message": c.message} for c in fit.cautions],
+        "methods": str(fit.methods()),
+        "references": [{"key": r.key, "doi": r.doi} for r in fit.methods().references],
+        "studies": rows,
+    }
+    return _plain(out)
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python objects, None for what is missing."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

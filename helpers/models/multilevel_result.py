@@ -1,0 +1,319 @@
+"""The result of a three-level meta-analysis (`helpers.pool_multilevel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..engine.distributions import chi2_isf
+from ..engine.effects import get_measure
+from ..engine.literature import Methods
+from ..engine.normal.intervals import Interval
+from ..engine.normal.nested import maximise_nested, prepare_nested, solve_nested
+from ..engine.problem import Problem
+from ..engine.robust import RobustCovariance
+from ..engine.roots import bracketed_root, expand
+from ..engine.studies import StudyData
+from ..engine.summaries import Caution, Heterogeneity
+from ..engine.wald import ModelTest, coefficient_table, wald_test
+from ..errors import UnsupportedError
+from . import coefficients as views
+from .design import Design
+from .regression_literature import cite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["MultilevelResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class MultilevelResult:
+    """A three-level meta-analysis.
+
+    Attributes
+    ----------
+    formula, measure, method, test, robust : str or None
+        The choices; `method` is "REML" or "ML".
+    level : float
+    k, clusters, p : int
+        Cohorts, clusters and coefficients.
+    names : tuple of str
+        Coefficients.
+    estimates, covariance, df : ndarray
+        Coefficients (p,), their covariance (p, p), degrees of freedom (p,) (inf: normal).
+    sigma2_between, sigma2_within : float
+        Variances between clusters and between cohorts of one cluster.
+    loglik, loglik_restricted : float
+    heterogeneity : Heterogeneity
+        Residual heterogeneity; I2 counts both variances, in percent.
+    I2_between, I2_within : float
+        Parts of I2 (percent).
+    omnibus : ModelTest
+        All moderators; without moderators the pooled effect itself.
+    between_test : ModelTest
+        Likelihood-ratio test that cohorts of one cluster are no more alike than others; under
+        the hypothesis half of the probability lies at 0 (Self and Liang 1987,
+        doi:10.1080/01621459.1987.10478472).
+    converged : bool
+    maxima : int
+        Local maxima of the likelihood that were found; the highest is reported.
+    cautions : tuple of Caution
+    """
+
+    formula: str
+    measure: str
+    method: str
+    test: str
+    robust: str | None
+    level: float
+    k: int
+    clusters: int
+    p: int
+    names: tuple[str, ...]
+    estimates: Array
+    covariance: Array
+    df: Array
+    sigma2_between: float
+    sigma2_within: float
+    loglik: float
+    loglik_restricted: float
+    heterogeneity: Heterogeneity
+    I2_between: float
+    I2_within: float
+    omnibus: ModelTest
+    between_test: ModelTest
+    converged: bool
+    maxima: int
+    cautions: tuple[Caution, ...]
+    design: Design = field(repr=False)
+    problem: Problem = field(repr=False)
+    data: StudyData = field(repr=False)
+    codes: NDArray[np.intp] = field(repr=False)
+    robust_covariance: RobustCovariance | None = field(repr=False, default=None)
+
+    # --- names shared with other results ------------------------------------------------------
+
+    @property
+    def model(self) -> str:
+        """Kind of model."""
+        return "multilevel"
+
+    @property
+    def tau2(self) -> float:
+        """Variance of the true effects of cohorts from different clusters."""
+        return self.sigma2_between + self.sigma2_within
+
+    @property
+    def correlation(self) -> float | None:
+        """Correlation of the true effects of two cohorts of one cluster; None if tau2 is 0."""
+        return self.sigma2_between / self.tau2 if self.tau2 > 0 else None
+
+    @property
+    def included_labels(self) -> tuple[str, ...]:
+        """Labels of the included cohorts."""
+        pairs = zip(self.data.labels, self.data.included, strict=True)
+        return tuple(label for label, taken in pairs if taken)
+
+    @property
+    def coefficients(self) -> pd.DataFrame:
+        """Table of coefficients (columns as in `helpers.models.regression_result.RegressionResult`)."""
+        import pandas as pd
+
+        se = np.sqrt(np.diagonal(self.covariance))
+        columns = coefficient_table(self.estimates, se, self.df, self.level)
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
+
+    def _only(self) -> None:
+        if self.p > 1 or self.design.intercept is None:
+            raise UnsupportedError("with moderators there is no single pooled effect; use predict")
+
+    @property
+    def mu(self) -> float:
+        """Pooled effect on the model scale (without moderators)."""
+        self._only()
+        return float(self.estimates[0])
+
+    @property
+    def se(self) -> float:
+        """Standard error of `mu`."""
+        self._only()
+        return float(np.sqrt(self.covariance[0, 0]))
+
+    @property
+    def estimate(self) -> float:
+        """Pooled effect on the display scale."""
+        return float(self._pooled()["estimate"])
+
+    @property
+    def ci(self) -> Interval:
+        """Confidence interval on the display scale."""
+        return self.conf_int()
+
+    def _pooled(self, level: float | None = None) -> pd.Series[float]:
+        self._only()
+        return self.predict(level=level).iloc[0]
+
+    def conf_int(self, scale: str = "display", level: float | None = None) -> Interval:
+        """Confidence interval of the pooled effect, scale "display" or "model"."""
+        return self._limits("ci" if _display(scale) else "mu", level)
+
+    def prediction_interval(self, scale: str = "display", level: float | None = None) -> Interval:
+        """Interval for the true effect of a new cohort from a new cluster."""
+        return self._limits("prediction" if _display(scale) else "mu_prediction", level)
+
+    def _limits(self, column: str, level: float | None) -> Interval:
+        row = self._pooled(level)
+        return Interval(float(row[f"{column}_lower"]), float(row[f"{column}_upper"]))
+
+    # --- inference ----------------------------------------------------------------------------
+
+    def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
+        """Test linear hypotheses L beta = rhs (see `RegressionResult.wald`)."""
+        matrix = np.atleast_2d(np.asarray(L, dtype=float))
+        value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
+        if self.robust_covariance is not None:
+            return self.robust_covariance.test(self.estimates, matrix, value, label)
+        df2 = None if self.test == "z" else float(self.k - self.p)
+        return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
+
+    def contrast(
+        self,
+        weights: Mapping[str, float] | ArrayLike,
+        *,
+        rhs: float = 0.0,
+        level: float | None = None,
+    ) -> pd.DataFrame:
+        """Estimate linear combinations of coefficients (see `RegressionResult.contrast`)."""
+        return views.contrast_frame(self, weights, rhs, level)
+
+    def predict(
+        self,
+        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        level: float | None = None,
+        prediction_method: str | None = None,
+        size: float | None = None,
+    ) -> pd.DataFrame:
+        """Predict effects of new cohorts from new clusters (see `RegressionResult.predict`)."""
+        return views.predictions(self, new_data, level, prediction_method, size)
+
+    def sigma2_ci(self, component: str, level: float | None = None) -> Interval:
+        """Profile-likelihood interval of a variance.
+
+        Values whose likelihood (restricted for REML), maximised over the other variance, is
+        within half a chi-squared quantile of the maximum (Hardy and Thompson 1996,
+        doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A).
+
+        Parameters
+        ----------
+        component : {"between", "within"}
+        level : float, optional
+            Default: the level of the fit.
+        """
+        if component not in ("between", "within"):
+            raise UnsupportedError(f"component={component!r}: expected between or within")
+        restricted = self.method == "REML"
+        problem = self.problem
+        data = prepare_nested(problem.yi, problem.vi, np.linalg.qr(problem.X)[0], self.codes)
+        best = np.array([self.sigma2_between, self.sigma2_within])
+        top = solve_nested(data, best, restricted=restricted).value
+        drop = 0.5 * float(chi2_isf(1.0 - views.check_level(self, level), 1.0))
+        at = 0 if component == "between" else 1
+
+        def above(values: Array) -> Array:
+            out = []
+            for value in values:
+                held: tuple[float | None, float | None] = (
+                    (float(value), None) if at == 0 else (None, float(value))
+                )
+                fit = maximise_nested(data, restricted=restricted, fixed=held)
+                out.append(fit.value - top + drop)
+            return np.array(out)
+
+        centre = float(best[at])
+        inside, outside = expand(above, [centre], [max(centre, 0.1 * float(np.median(data.v)))])
+        upper = float(bracketed_root(above, inside, outside, rtol=1e-10)[0])
+        if centre == 0.0 or above(np.zeros(1))[0] >= 0:
+            return Interval(0.0, upper)
+        return Interval(float(bracketed_root(above, [0.0], [centre], rtol=1e-10)[0]), upper)
+
+    # --- views --------------------------------------------------------------------------------
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One-row table of the model's numbers; index "formula"."""
+        import pandas as pd
+
+        row: dict[str, Any] = {name: getattr(self, name) for name in _SUMMARY}
+        row |= {
+            "I2": self.heterogeneity.I2,
+            "QE": self.heterogeneity.Q,
+            "QE_df": self.heterogeneity.df,
+            "QE_p": self.heterogeneity.p,
+            "omnibus": self.omnibus.statistic,
+            "omnibus_p": self.omnibus.p,
+            "between_p": self.between_test.p,
+        }
+        return pd.DataFrame([row], index=pd.Index([self.formula], name="formula"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing values are None."""
+        said = self.methods()
+        heterogeneity = {
+            f.name: getattr(self.heterogeneity, f.name) for f in fields(self.heterogeneity)
+        }
+        return views.plain(
+            {
+                **{n: getattr(self, n) for n in ("formula", "measure", "method", "test", "robust")},
+                **self.summary_frame().iloc[0].to_dict(),
+                "heterogeneity": heterogeneity,
+                "omnibus": self.omnibus.to_dict(),
+                "between_test": self.between_test.to_dict(),
+                "coefficients": self.coefficients.reset_index().to_dict(orient="records"),
+                "vcov": self.covariance.tolist(),
+                "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+                "methods": str(said),
+                "references": [{"key": r.key, "doi": r.doi} for r in said.references],
+            }
+        )
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        keys = ["konstantopoulos2011", "cheung2014"]
+        tests = {"z": "the normal distribution", "t": "the t distribution"}[self.test]
+        if self.robust is not None:
+            tests = f"cluster-robust ({self.robust}) covariance"
+            keys.append("tipton2015" if self.robust == "CR2" else "hedges2010")
+        what = "pooled" if self.p == 1 else f"regressed on {self.formula}"
+        return Methods(
+            f"The {get_measure(self.measure).label} of {self.k} cohorts from {self.clusters} "
+            f"clusters was {what} with a three-level model (cohorts within clusters) fitted by "
+            f"{self.method}, with tests and intervals from {tests}.",
+            cite(*keys),
+        )
+
+
+_SUMMARY = (
+    "k",
+    "clusters",
+    "sigma2_between",
+    "sigma2_within",
+    "correlation",
+    "I2_between",
+    "I2_within",
+    "loglik",
+    "loglik_restricted",
+    "converged",
+)
+
+
+def _display(scale: str) -> bool:
+    if scale not in ("display", "model"):
+        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+    return scale == "display"

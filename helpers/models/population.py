@@ -1,0 +1,370 @@
+r"""The mean over studies of a random-effects model, beside the median that its coefficient gives.
+
+In a model of logits (log rates) the inverse of :math:`\mu` is the proportion (rate) of the *median*
+study. The mean over studies is :math:`E\{g^{-1}(\mu + \tau Z)\}`, Z standard normal: for a
+proportion below one half it lies above the median, the more so the more the studies differ (Zeger,
+Liang and Albert 1988, doi:10.2307/2531734). It is the number that belongs to "of 1,000 patients".
+
+The integral for proportions is a trapezoidal rule, whose error falls exponentially in the number
+of points (Trefethen and Weideman 2014, doi:10.1137/130932132). Below ``tau = 1`` it runs over Z;
+above, where the inverse logit is steep in Z, over a logistic variable L, since
+:math:`E\,\text{expit}(\mu + \tau Z) = P(L < \mu + \tau Z) = E\,\Phi\{(\mu - L)/\tau\}`.
+
+Intervals: "delta" carries the joint covariance of mu and tau over to the logit (logarithm) of the
+mean; "profile" holds the means of all pairs (mu, tau2) whose likelihood is high enough (Hardy and
+Thompson 1996, doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arguments import level_of
+from ..engine.distributions import chi2_isf, norm_cdf, norm_pdf
+from ..engine.normal.intervals import Interval, symmetric_interval
+from ..errors import MetaAnalysisError, UnsupportedError
+
+if TYPE_CHECKING:
+    from ..engine.counts.fit import GLMMFit
+    from ..engine.normal.inverse_variance import InverseVarianceFit
+    from .result import PoolResult
+
+Array = NDArray[np.float64]
+Rule = Literal["integral", "lognormal", "median"]
+
+__all__ = [
+    "MEAN_METHODS",
+    "PopulationMean",
+    "differs_from_median",
+    "has_mean",
+    "mean_interval",
+    "mean_rule",
+    "population_mean",
+    "solve_logit_mean",
+]
+
+# Measures whose mean over studies is defined, with what it takes.
+_RULES: dict[str, Rule] = {
+    "logit": "integral",
+    "log": "lognormal",
+    "log-rate": "lognormal",
+    "raw": "median",
+    "raw-rate": "median",
+    "effect": "median",
+}
+#: Interval methods of the mean over studies.
+MEAN_METHODS = ("delta", "profile")
+
+_STEP_Z, _REACH_Z = 0.25, 11.0
+_STEP_L, _REACH_L = 0.5, 45.0
+_Z = np.arange(-_REACH_Z, _REACH_Z + _STEP_Z / 2, _STEP_Z)
+_WEIGHT_Z = _STEP_Z * norm_pdf(_Z)
+_L = np.arange(-_REACH_L, _REACH_L + _STEP_L / 2, _STEP_L)
+_WEIGHT_L = _STEP_L * np.exp(-np.abs(_L)) / (1.0 + np.exp(-np.abs(_L))) ** 2
+_CURVE = 0.346  # (16 sqrt(3) / (15 pi))^2: a logistic curve as a normal one, for starting values
+_COARSE, _FINE, _ROUNDS = 33, 9, 8
+
+
+class PopulationMean(NamedTuple):
+    """Mean over studies on the display scale, with its slopes in mu and tau."""
+
+    value: Array
+    by_mu: Array
+    by_tau: Array
+
+
+def has_mean(measure: str) -> bool:
+    """Whether the mean over studies is defined for a measure.
+
+    Examples
+    --------
+    >>> has_mean("logit"), has_mean("arcsine")
+    (True, False)
+    """
+    return measure in _RULES
+
+
+def mean_rule(measure: str) -> Rule:
+    """How the mean over studies follows from mu and tau2 for a measure.
+
+    Returns
+    -------
+    {"integral", "lognormal", "median"}
+        By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
+
+    Raises
+    ------
+    UnsupportedError
+        The measure has none: its back-transformation needs a sample size or has corners.
+
+    Examples
+    --------
+    >>> mean_rule("logit"), mean_rule("log-rate"), mean_rule("raw")
+    ('integral', 'lognormal', 'median')
+    """
+    if not has_mean(measure):
+        raise UnsupportedError(
+            f"no mean over studies for measure={measure!r}, whose back-transformation needs a "
+            f"sample size or has corners; expected one of {', '.join(_RULES)}"
+        )
+    return _RULES[measure]
+
+
+def differs_from_median(fit: PoolResult) -> bool:
+    """Whether the mean over studies of a fit is another number than its estimate, the median.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
+    >>> differs_from_median(fit)
+    True
+    """
+    if not has_mean(fit.measure) or mean_rule(fit.measure) == "median":
+        return False
+    return fit.model != "common" and fit.tau2 > 0.0
+
+
+def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> PopulationMean:
+    """Mean over studies of a display-scale effect that is normal on the model scale.
+
+    Parameters
+    ----------
+    mu, tau2 : array_like
+        Mean and between-study variance on the model scale; broadcast against each other.
+    measure : str
+        A measure with a mean, see `mean_rule`.
+
+    Returns
+    -------
+    PopulationMean
+        Proportion, rate or effect, and its derivatives in mu and in tau (the square root of
+        `tau2`), each of the broadcast shape.
+
+    Raises
+    ------
+    UnsupportedError
+        A measure without a mean.
+
+    Examples
+    --------
+    >>> round(float(population_mean(-2.0, 0.0).value), 4), round(float(population_mean(-2, 1).value), 4)
+    (0.1192, 0.1555)
+    """
+    rule = mean_rule(measure)
+    m, v = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float))
+    tau = np.sqrt(v)
+    if rule == "median":
+        return PopulationMean(m.copy(), np.ones(m.shape), np.zeros(m.shape))
+    if rule == "lognormal":
+        value = np.exp(m + 0.5 * v)
+        return PopulationMean(value, value, tau * value)
+    value, by_mu, by_tau = (np.empty(m.shape) for _ in range(3))
+    narrow = tau < 1.0
+    for part, integrate in ((narrow, _over_normal), (~narrow, _over_logistic)):
+        if part.any():
+            value[part], by_mu[part], by_tau[part] = integrate(m[part], tau[part])
+    return PopulationMean(value, by_mu, by_tau)
+
+
+def _over_normal(mu: Array, tau: Array) -> tuple[Array, Array, Array]:
+    """Trapezoidal rule over the study's deviate, for mu and tau of shape (N,)."""
+    t = mu[:, None] + tau[:, None] * _Z
+    small = np.exp(-np.abs(t))
+    low, high = small / (1.0 + small), 1.0 / (1.0 + small)
+    slope = low * high
+    return (
+        np.where(t < 0, low, high) @ _WEIGHT_Z,
+        slope @ _WEIGHT_Z,
+        slope @ (_WEIGHT_Z * _Z),
+    )
+
+
+def _over_logistic(mu: Array, tau: Array) -> tuple[Array, Array, Array]:
+    """Trapezoidal rule over a logistic deviate, for mu and tau of shape (N,)."""
+    u = (mu[:, None] - _L) / tau[:, None]
+    density = norm_pdf(u) / tau[:, None]
+    return norm_cdf(u) @ _WEIGHT_L, density @ _WEIGHT_L, -(u * density) @ _WEIGHT_L
+
+
+def solve_logit_mean(target: Array, tau: Array) -> tuple[Array, Array]:
+    """Find mu so that the mean proportion has the logit `target`, at each `tau` (same shape).
+
+    Returns mu and its derivative in `target`. Newton's method on the logit of the mean, which is
+    nearly a straight line in mu.
+
+    Examples
+    --------
+    >>> mu, _ = solve_logit_mean(np.array([-2.0]), np.array([0.8]))
+    >>> mean = population_mean(mu, 0.64).value
+    >>> print(round(float(np.log(mean / (1 - mean))[0]), 10))
+    -2.0
+    """
+    # below one half throughout, where the mean keeps its digits: the model is symmetric
+    side = np.where(target > 0.0, -1.0, 1.0)
+    wanted = side * target
+    mu = wanted * np.sqrt(1.0 + _CURVE * tau**2)
+    slope = np.ones(mu.shape)
+    for _ in range(60):
+        value, by_mu, _ = population_mean(mu, tau**2)
+        slope = by_mu / (value * (1.0 - value))
+        step = (np.log(value / (1.0 - value)) - wanted) / slope
+        step = np.clip(step, -1.0 - tau, 1.0 + tau)
+        mu = mu - step
+        if (np.abs(step) <= 1e-11 * (1.0 + np.abs(mu))).all():
+            break
+    return side * mu, 1.0 / slope
+
+
+def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = None) -> Interval:
+    """Confidence interval of the mean over studies, on the display scale.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Of a measure with a mean, see `mean_rule`.
+    method : {"delta", "profile"}
+        See `helpers.models.result.PoolResult.mean_conf_int`.
+    level : float, optional
+        Default: the level of the fit.
+
+    Raises
+    ------
+    UnsupportedError
+        The measure has no mean, or the method is not defined for this fit.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> fit = pool(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48], model="glmm")
+    >>> [round(x, 3) for x in mean_interval(fit, "profile")]
+    [0.045, 0.249]
+    """
+    rule = mean_rule(fit.measure)
+    if method not in MEAN_METHODS:
+        raise UnsupportedError(
+            f"method={method!r} is not defined for the mean over studies; expected one of "
+            f"{', '.join(MEAN_METHODS)}"
+        )
+    level = level_of(fit.level if level is None else level)
+    alone = fit.k < 2 and fit.tau2 == 0.0
+    if fit.model == "common" or alone or rule == "median":
+        # one rate for all studies, or a mean that is mu itself: the interval of mu is that of both
+        return fit.conf_int("profile" if method == "profile" else None, level=level)
+    return _delta(fit, level) if method == "delta" else _profile(fit, level)
+
+
+def _delta(fit: PoolResult, level: float) -> Interval:
+    """Symmetric interval of the logit (logarithm) of the mean."""
+    value, by_mu, by_tau = (float(x) for x in population_mean(fit.mu, fit.tau2, fit.measure))
+    lognormal = mean_rule(fit.measure) == "lognormal"
+    outer = 1.0 / value if lognormal else 1.0 / (value * (1.0 - value))
+    variance = (by_mu * fit.se) ** 2
+    if fit.tau2 > 0.0 and np.isfinite(fit.se_tau2):
+        se_tau = fit.se_tau2 / (2.0 * fit.tau2**0.5)
+        variance += (by_tau * se_tau) ** 2 + 2.0 * by_mu * by_tau * _covariance(fit)
+    half = outer * variance**0.5
+    df = None if _normal_quantile(fit) else fit.k - 1
+    if lognormal:
+        limits = symmetric_interval(float(np.log(value)), half, level, df)
+        return Interval(float(np.exp(limits.lower)), float(np.exp(limits.upper)))
+    limits = symmetric_interval(float(np.log(value / (1.0 - value))), half, level, df)
+    lower, upper = (1.0 / (1.0 + np.exp(-x)) for x in limits)
+    return Interval(float(lower), float(upper))
+
+
+def _normal_quantile(fit: PoolResult) -> bool:
+    """Whether the interval of the fit takes its quantile from the normal distribution."""
+    return fit.ci_method in ("wald", "profile", "henmi-copas")
+
+
+def _covariance(fit: PoolResult) -> float:
+    """Covariance of mu and tau; zero under the normal-normal model, where they are orthogonal."""
+    from ..engine.counts.fit import GLMMFit
+
+    if not isinstance(fit.engine, GLMMFit):
+        return 0.0
+    return float(fit.engine.cov[0, _coefficient(fit), -1])
+
+
+def _coefficient(fit: PoolResult) -> int:
+    """Place of mu among the coefficients of the engine (a group of a joint fit has its own)."""
+    return int(getattr(fit, "coefficient", 0))
+
+
+def _profile(fit: PoolResult, level: float) -> Interval:
+    """Extremes of the mean over the pairs (mu, tau2) within the likelihood's reach."""
+    if fit.model != "glmm" and fit.tau2_method != "ML":
+        raise UnsupportedError(
+            "the profile-likelihood interval of the mean over studies is defined for model='glmm' "
+            f"and for tau2_method='ML', not {fit.tau2_method!r}"
+        )
+    bounds = fit.tau2_ci("profile", level=level)
+    if not np.isfinite(bounds.upper):
+        raise MetaAnalysisError(
+            f"the profile likelihood does not bound the between-study variance at level {level:g}, "
+            "and so not the mean over studies: the data hold too little information"
+        )
+    drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
+    section = _glmm_section(fit, drop) if fit.model == "glmm" else _normal_section(fit, drop)
+    start, end = (float(np.sqrt(x)) for x in bounds)
+
+    def means(tau: Array) -> tuple[Array, Array]:
+        lower, upper = section(tau**2)
+        return tuple(population_mean(x, tau**2, fit.measure).value for x in (lower, upper))  # type: ignore[return-value]
+
+    return Interval(_extreme(means, start, end, 0), _extreme(means, start, end, 1))
+
+
+def _extreme(
+    means: Callable[[Array], tuple[Array, Array]], start: float, end: float, which: int
+) -> float:
+    """Smallest (0) or largest (1) mean, on a grid of tau that closes in on its best point."""
+    sign = -1.0 if which == 0 else 1.0
+    # dense at both ends, where the sections of mu close like a square root
+    tau = start + (end - start) * 0.5 * (1.0 - np.cos(np.linspace(0.0, np.pi, _COARSE)))
+    best = -np.inf
+    for _ in range(_ROUNDS):
+        value = sign * means(tau)[which]
+        at = int(np.argmax(value))
+        best = max(best, float(value[at]))
+        low, high = tau[max(at - 1, 0)], tau[min(at + 1, tau.size - 1)]
+        if high - low <= 1e-9 * (end + 1e-300):
+            break
+        tau = np.linspace(low, high, _FINE)
+    return sign * best
+
+
+def _normal_section(fit: PoolResult, drop: float) -> Callable[[Array], tuple[Array, Array]]:
+    """Limits of mu at each tau2 under the normal-normal model, in closed form."""
+    batch = cast("InverseVarianceFit", fit.engine).batch
+    y, v = batch.yi[0], batch.vi[0]
+
+    def height(tau2: Array) -> tuple[Array, Array, Array]:
+        total = v + tau2[:, None]
+        weight = 1.0 / total
+        information = weight.sum(axis=1)
+        mean = weight @ y / information
+        fall = np.log(total).sum(axis=1) + (weight * (y - mean[:, None]) ** 2).sum(axis=1)
+        return -0.5 * fall, mean, information
+
+    top = float(height(np.array([fit.tau2]))[0][0])
+
+    def section(tau2: Array) -> tuple[Array, Array]:
+        value, mean, information = height(tau2)
+        half = np.sqrt(2.0 * np.maximum(value - top + drop, 0.0) / information)
+        return mean - half, mean + half
+
+    return section
+
+
+def _glmm_section(fit: PoolResult, drop: float) -> Callable[[Array], tuple[Array, Array]]:
+    """Limits of mu at each tau2 under the GLMM; the likelihood is log-concave in mu."""
+    from ..engine.counts.profile import mu_sections
+
+    engine, coefficient = cast("GLMMFit", fit.engine), _coefficient(fit)
+    return lambda tau2: mu_sections(engine, tau2, drop, coefficient)

@@ -1,0 +1,359 @@
+"""`meta_regression`: from a table and a formula to a frozen result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import LEVEL, one_of
+from ..engine.effects import get_measure
+from ..engine.normal.fit import RegressionFit
+from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
+from ..engine.options import EFFECT_MEASURE, MEASURE, QUAD_POINTS, default_test, resolve
+from ..engine.problem import Problem
+from ..engine.robust import ROBUST
+from ..engine.studies import LARGEST, StudyData, from_counts, from_effects, refuse_other_rows
+from ..engine.summaries import Caution
+from ..engine.wald import ModelTest, wald_test
+from ..errors import MetaAnalysisError, UnsupportedError
+from .design import Design, build_design, columns_of, required_columns
+from .regression_parts import (
+    cautions,
+    cluster_robust,
+    omnibus_of,
+    r_squared,
+    refuse_separation,
+    residual_heterogeneity,
+)
+from .regression_result import RegressionResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["TESTS", "meta_regression", "read_regression_data"]
+
+#: Tests of coefficients.
+TESTS: tuple[str, ...] = ("z", "t", "knapp-hartung", "knapp-hartung-max1")
+
+
+def meta_regression(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    events: str | Sequence[float] | None = None,
+    n: str | Sequence[float] | None = None,
+    time: str | Sequence[float] | None = None,
+    yi: str | Sequence[float] | None = None,
+    vi: str | Sequence[float] | None = None,
+    study: str | Sequence[Any] | None = None,
+    measure: str | None = None,
+    model: str | None = None,
+    tau2_method: str | None = None,
+    test: str | None = None,
+    level: float = LEVEL,
+    cluster: str | Sequence[Any] | None = None,
+    robust: str | None = None,
+    add: float | None = None,
+    to: str | None = None,
+    quad_points: int = QUAD_POINTS,
+) -> RegressionResult:
+    """Fit a meta-regression: effects explained by characteristics of studies.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row for each study.
+    formula : str
+        Moderators, e.g. ``'C(product, contr.treatment("Axi-cel")) + setting'``; interactions
+        ``a * b``, splines ``bs(x, df=4)``. Without a contrast the first level (of the categories,
+        or alphabetical) is the reference.
+    events, n, time : str or array_like, optional
+        Columns (or values) of the events, and of the patients or person-time.
+    yi, vi : str or array_like, optional
+        Effects and sampling variances instead of counts.
+    study : str or array_like, optional
+        Labels; they must be unique.
+    measure : str, optional
+        Effect measure; default "logit" for counts, "effect" for `yi` and `vi`. With `yi` and `vi`
+        it says how predictions are turned back.
+    model : {"glmm", "random", "common"}, optional
+        GLMM (binomial with logit link, or Poisson with log link for rates), mixed-effects model
+        by inverse variance, or no residual between-study variance. Default as in
+        `helpers.pool`: "glmm" for counts on the logit or log rate scale, else "random".
+    tau2_method : str, optional
+        One of `helpers.engine.normal.tau2.TAU2_METHODS` ("random" only); default "REML".
+    test : {"z", "t", "knapp-hartung", "knapp-hartung-max1"}, optional
+        Tests and intervals of coefficients; the last (also accepted as "knapp-hartung-adhoc")
+        keeps the Knapp-Hartung factor at 1 or above. The GLMM has z and t. Default as in
+        `helpers.pool`: "knapp-hartung-max1" for "random"; for "glmm" "t" where there
+        are fewer than ten studies, moderators counting as one study less each, and "z" with more.
+    level : float
+        Confidence level.
+    cluster : str or array_like, optional
+        Clusters for robust inference.
+    robust : {"CR0", "CR1", "CR2"}, optional
+        Kind of robust covariance; default "CR2" (GLMM: "CR1") once `cluster` is given. "CR2" is
+        defined for inverse variance only and chooses it where no model is named.
+    add, to : float, str
+        Zero-cell rule (see `helpers.engine.effects.Measure.effects`).
+    quad_points : int
+        Quadrature nodes of the GLMM.
+
+    Returns
+    -------
+    RegressionResult
+
+    Raises
+    ------
+    MetaAnalysisError
+        Bad input, moderators that cannot be told apart, too few studies.
+    UnsupportedError
+        A combination without meaning.
+    ConvergenceError
+        A GLMM without a finite maximum (separation).
+
+    Notes
+    -----
+    y_i = x_i'beta + u_i + e_i with u_i ~ N(0, tau2), e_i ~ N(0, v_i) (Berkey et al. 1995,
+    doi:10.1002/sim.4780140406; Thompson and Higgins 2002, doi:10.1002/sim.1187). Coefficients
+    are weighted least squares with w = 1/(v_i + tau2). Knapp-Hartung: covariance times
+    s2 = sum(w r^2)/(k - p), t and F with k - p degrees of freedom (doi:10.1002/sim.1482).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> data = pd.DataFrame({
+    ...     "deaths": [3, 8, 12, 5, 9, 2], "patients": [60, 90, 80, 70, 60, 50],
+    ...     "setting": ["trial", "trial", "registry", "trial", "registry", "trial"],
+    ... })
+    >>> fit = meta_regression(data, "setting", events="deaths", n="patients")
+    >>> fit.coefficients[["estimate", "se", "df"]].round(3).values.tolist()
+    [[-1.735, 0.237, 4.0], [-0.904, 0.34, 4.0]]
+    """
+    test = "knapp-hartung-max1" if test == "knapp-hartung-adhoc" else test
+    _check_choices(test, robust, cluster, yi, vi, events)
+    scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
+    options = resolve(
+        measure=scale.name,
+        model="random" if model is None and robust == "CR2" else model,
+        tau2_method=tau2_method,
+        level=level,
+        add=add,
+        to=to,
+        quad_points=quad_points,
+        counts=yi is None,
+        ci_method=test if model is None and test in KNAPP_HARTUNG else None,
+    )
+    model = options.model
+    if model == "glmm" and yi is not None:
+        raise UnsupportedError("model='glmm' needs counts; give events and n (or time)")
+    if model == "glmm" and test not in (None, "z", "t"):
+        raise UnsupportedError(f"test={test!r} is not defined for the GLMM; expected z or t")
+    size = time if scale.kind == "rate" else n
+    if yi is not None:
+        studies = from_effects(data, yi, vi, study, n if time is None else time)
+    else:
+        if events is None or size is None:
+            unit = "time" if scale.kind == "rate" else "n"
+            raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
+        rule: Any = options.to
+        studies = from_counts(
+            data, events, size, study, scale, add=options.add, to=rule, needs_effect=model != "glmm"
+        )
+    studies, moderators, design, clusters = read_regression_data(data, formula, studies, cluster)
+    keep = studies.included
+    problem = Problem(
+        yi=studies.yi[keep],
+        vi=studies.vi[keep],
+        events=None if studies.events is None else studies.events[keep],
+        size=None if studies.size is None else studies.size[keep],
+        X=design.X,
+        measure=scale,
+        model=model,
+        tau2_method=options.tau2_method if model == "random" else None,
+        quad_points=options.quad_points,
+    )
+    if len(problem.yi) <= design.p:
+        raise MetaAnalysisError(
+            f"formula {formula!r}: {len(problem.yi)} complete studies for {design.p} "
+            "coefficients; expected more studies than coefficients"
+        )
+    fit = problem.refit()
+    refuse_separation(fit, problem, design)
+    test = test or default_test(model, len(problem.yi) - design.p, TESTS)
+    return _result(
+        fit, problem, design, studies, moderators, clusters, test, options.level, robust, cluster
+    )
+
+
+def _check_choices(
+    test: str | None, robust: str | None, cluster: Any, yi: Any, vi: Any, events: Any
+) -> None:
+    """Refuse unknown and meaningless choices that `resolve` does not know."""
+    if test is not None:
+        one_of("test", test, TESTS)
+    if robust is not None:
+        one_of("robust", robust, ROBUST)
+    if robust is not None and cluster is None:
+        raise UnsupportedError(f"robust={robust!r} needs cluster=")
+    if (yi is None) != (vi is None) or (yi is not None and events is not None):
+        raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
+
+
+def _check_moderator(values: pd.Series[Any], column: str) -> None:
+    """Refuse what is neither a number nor the name of a group, with its study."""
+    if values.dtype.kind in "biu" or str(values.dtype) in ("category", "string", "str"):
+        return
+    for study, value in values.items():
+        found = type(value).__name__
+        if value is None or found in ("NAType", "NaTType"):
+            continue
+        if isinstance(value, (str, bool, np.bool_)):
+            continue
+        if isinstance(value, (Real, Decimal)):
+            if np.isnan(plain := _float(value)) or abs(plain) <= LARGEST:
+                continue
+            raise MetaAnalysisError(
+                f"{study}, column {column!r}: {value!s:.20} is too large to compute with; expected "
+                f"a number up to {LARGEST:g}"
+            )
+        hint = "; give a number instead, such as the year" if hasattr(value, "year") else ""
+        raise MetaAnalysisError(
+            f"{study}, column {column!r}: {value!r} is a {found}; expected a number or the name "
+            f"of a group{hint}"
+        )
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def read_regression_data(
+    data: pd.DataFrame, formula: str, studies: StudyData, cluster: Any
+) -> tuple[StudyData, pd.DataFrame, Design, tuple[Any, ...] | None]:
+    """Exclude rows without moderators (with the reason) and build the design of the others.
+
+    Returns
+    -------
+    studies, moderators, design, clusters
+        All rows with their fate; the moderator columns of all rows; the design and the
+        clusters of the included rows.
+    """
+    import pandas as pd
+
+    columns = required_columns(formula, data)
+    moderators = columns_of(data, columns).set_axis(list(studies.labels), axis=0)
+    for column in columns:
+        _check_moderator(moderators[column], column)
+        absent = moderators[column].isna().to_numpy()
+        studies = studies.only(~absent, f"{column} missing")
+    codes = None
+    if cluster is not None:
+        if isinstance(cluster, str) and cluster not in data.columns:
+            raise MetaAnalysisError(f"cluster: no column {cluster!r}")
+        refuse_other_rows(
+            {"data": data, "cluster": cluster}, {"data": "data", "cluster": "cluster"}
+        )
+        codes = pd.Series(data[cluster] if isinstance(cluster, str) else cluster, dtype=object)
+        if len(codes) != len(data):
+            raise MetaAnalysisError(f"cluster has {len(codes)} values for {len(data)} rows")
+        studies = studies.only(codes.notna().to_numpy(), "cluster missing")
+    keep = np.asarray(studies.included)
+    if not keep.any():
+        raise MetaAnalysisError(f"formula {formula!r}: no study has all that is needed")
+    labels = tuple(s for s, taken in zip(studies.labels, keep, strict=True) if taken)
+    why = [f"{s}: {r}" for s, r in zip(studies.labels, studies.reason, strict=True) if r]
+    left_out = f" (left out: {'; '.join(why[:5])}{'; ...' if why[5:] else ''})" if why else ""
+    design = build_design(formula, data.loc[keep], labels, left_out)
+    return (
+        studies,
+        moderators,
+        design,
+        None if codes is None else tuple(codes.to_numpy()[keep]),
+    )
+
+
+def _result(
+    fit: RegressionFit,
+    problem: Problem,
+    design: Design,
+    studies: StudyData,
+    moderators: pd.DataFrame,
+    clusters: tuple[Any, ...] | None,
+    test: str,
+    level: float,
+    robust: str | None,
+    cluster: Any,
+) -> RegressionResult:
+    k, p = problem.X.shape
+    kind = None
+    if cluster is not None:
+        kind = robust or ("CR1" if problem.model == "glmm" else "CR2")
+    scale = float(fit.scale[0])
+    factor = 1.0
+    if test.startswith("knapp-hartung") and kind is None:
+        if no_spread(scale**0.5) and not test.endswith("max1"):
+            raise MetaAnalysisError(
+                "the model fits the effects perfectly, which leaves Knapp-Hartung tests without "
+                "a variance; use test='knapp-hartung-max1', 't' or 'z'"
+            )
+        factor = max(scale, 1.0) if test.endswith("max1") else scale
+    cov = factor * fit.cov[0]
+    df = np.full(p, np.inf if test == "z" else float(k - p))
+    sandwich_ = None
+    if kind is not None and clusters is not None:
+        sandwich_ = cluster_robust(fit, problem, clusters, kind)
+        cov, df = sandwich_.cov, sandwich_.df(np.eye(p))
+    beta = fit.beta[0]
+    L = np.eye(p)[list(design.moderators)]
+    label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
+    omnibus: ModelTest
+    impossible: tuple[Caution, ...] = ()
+    if sandwich_ is not None:
+        omnibus, impossible = omnibus_of(sandwich_, beta, L, label)
+    else:
+        df2 = None if test == "z" else float(k - p)
+        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+    for values in (beta, cov, df):
+        values.flags.writeable = False
+    return RegressionResult(
+        formula=design.formula,
+        measure=problem.measure.name,
+        model=problem.model,
+        tau2_method="ML" if problem.model == "glmm" else problem.tau2_method,
+        test=test,
+        robust=kind,
+        level=level,
+        k=k,
+        p=p,
+        names=design.names,
+        estimates=beta,
+        covariance=cov,
+        df=df,
+        tau2=float(fit.tau2[0]),
+        tau2_se=float(fit.tau2_se[0]),
+        scale=scale,
+        heterogeneity=residual_heterogeneity(fit, problem),
+        R2=r_squared(fit, problem, design),
+        omnibus=omnibus,
+        loglik=float(fit.loglik[0]),
+        loglik_restricted=float(fit.loglik_restricted[0]),
+        converged=bool(fit.converged[0]),
+        cautions=(*impossible, *cautions(fit, problem, design, studies, test, kind, df, level)),
+        design=design,
+        problem=problem,
+        data=studies,
+        moderators=moderators,
+        clusters=clusters,
+        robust_covariance=sandwich_,
+    )

@@ -1,0 +1,271 @@
+"""Parts of a regression's result: robust covariance, residual heterogeneity, R2, cautions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import printing
+from ..engine.counts.inference import heterogeneity_tests
+from ..engine.distributions import chi2_ppf, chi2_sf
+from ..engine.normal.fit import RegressionFit, fit_regression
+from ..engine.options import shows_prediction
+from ..engine.problem import Problem
+from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covariance, sandwich
+from ..engine.studies import StudyData
+from ..engine.summaries import LIKELIHOOD_RATIO, Caution, Heterogeneity
+from ..engine.wald import ModelTest
+from ..errors import ConvergenceError
+from .cautions import few_prediction_df
+from .design import Design
+from .regression_diagnostics import typical_variance
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "cautions",
+    "cluster_robust",
+    "omnibus_of",
+    "r_squared",
+    "refuse_separation",
+    "residual_heterogeneity",
+]
+
+#: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
+STUDIES_PER_COEFFICIENT = 10
+#: Satterthwaite degrees of freedom below which robust tests are unreliable (Tipton 2015).
+FEW_DF = 4.0
+
+
+def refuse_separation(fit: RegressionFit, problem: Problem, design: Design) -> None:
+    """Raise if the GLMM has no maximum, naming levels without an event, or with nothing else."""
+    if problem.model != "glmm" or bool(fit.estimable[0]):
+        return
+    assert problem.events is not None and problem.size is not None  # noqa: PT018
+    found, by = [], []
+    for term, label, at in _levels(design, problem.X):
+        x, n = float(problem.events[at].sum()), float(problem.size[at].sum())
+        if x == 0 or (x == n and problem.family == "binomial"):
+            what = "no study has an event" if x == 0 else "every patient has an event"
+            found.append(f"with {label} {what} ({printing.count(x)} of {n:,.10g})")
+            by.append(term)
+    if not found:
+        raise ConvergenceError(
+            f"GLMM: {fit.source.message(0)}. A moderator separates studies with and without "
+            "events. Leave it out, join values of it, or use model='random'."
+        )
+    named = [name for name in design.columns if name == by[0] or f"({name}" in by[0]]
+    column = repr(named[0]) if len(named) == 1 else "..."
+    raise ConvergenceError(
+        f"GLMM: there is no finite maximum: {'; '.join(found)}. subgroups(by={column}, ...) shows "
+        "such a level as none (or all) of its patients, with exact limits. For a regression, leave "
+        "the level out, join it with another, or use model='random'."
+    )
+
+
+def _levels(design: Design, X: Array) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Term, label and rows of each level of the factors (and of columns of 0 and 1)."""
+    for term, places in design.terms.items():
+        columns = X[:, list(places)]
+        if not np.isin(columns, (0.0, 1.0)).all():
+            continue
+        names = [design.names[place] for place in places]
+        if ":" in term or not all(name.startswith(f"{term}[") for name in names):
+            for name, column in zip(names, columns.T, strict=True):
+                yield term, f"{name} = 1", column == 1.0
+                if ":" not in term and (column == 0.0).any():
+                    yield term, f"{name} = 0", column == 0.0
+            continue
+        levels = [name[len(term) + 1 : -1].removeprefix("T.") for name in names]
+        for level, column in zip(levels, columns.T, strict=True):
+            yield term, f"{term} = {level}", column == 1.0
+        rest = np.asarray((columns == 0.0).all(axis=1))
+        if rest.any():
+            first = [str(lv) for lv in design.levels.get(term, ()) if str(lv) not in levels]
+            label = f"{term} = {first[0]}" if len(first) == 1 else f"the first level of {term}"
+            yield term, label, rest
+
+
+def cluster_robust(
+    fit: RegressionFit, problem: Problem, clusters: tuple[Any, ...], kind: str
+) -> RobustCovariance:
+    """Cluster-robust covariance of the coefficients, for inverse variance and the GLMM."""
+    codes = np.unique(np.array([str(c) for c in clusters]), return_inverse=True)[1].reshape(-1)
+    beta, tau2, p = fit.beta[0], float(fit.tau2[0]), problem.X.shape[1]
+    if problem.model != "glmm":
+        groups = [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
+        working = [np.diag(problem.vi[g] + tau2) for g in groups]
+        return robust_covariance(problem.X, problem.yi - problem.X @ beta, working, codes, kind)
+    terms = problem.study_terms(beta, tau2)
+    basis, triangle = np.linalg.qr(problem.X)  # keeps the digits of ill-scaled moderators
+    scores, inner = terms.eta[0][:, None] * basis, (basis.T * terms.eta_eta[0]) @ basis
+    if tau2 > 0:
+        scores = np.column_stack([scores, terms.omega[0]])
+        cross = basis.T @ terms.eta_omega[0]
+        inner = np.block(
+            [[inner, cross[:, None]], [cross[None], terms.omega_omega[0].sum()[None, None]]]
+        )
+    cov = sandwich(scores, np.linalg.inv(-inner), codes, kind, p)[:p, :p]
+    back = np.linalg.inv(triangle)
+    return RobustCovariance(
+        kind, back @ cov @ back.T, int(codes.max()) + 1, None, None, np.asarray(fit.cov[0])
+    )
+
+
+def omnibus_of(
+    robust: RobustCovariance, beta: Array, L: Array, label: str
+) -> tuple[ModelTest, tuple[Caution, ...]]:
+    """Robust test of all moderators; where there is none, NaN and a caution that says why.
+
+    The coefficients and their own tests are defined all the same.
+    """
+    try:
+        return robust.test(beta, L, np.zeros(len(L)), label), ()
+    except TooFewClustersError as error:
+        none = ModelTest(np.nan, len(L), None, np.nan, "not defined", label)
+        message = f"There is no joint test of {error}; those of single coefficients stand."
+        return none, (Caution("no-omnibus", message),)
+
+
+def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneity:
+    """Residual heterogeneity: QE, or the likelihood-ratio test of the GLMM."""
+    k, p = problem.X.shape
+    vt = typical_variance(problem.vi, problem.X)
+    tau2, df = float(fit.tau2[0]), k - p
+    if problem.model == "glmm":
+        tests = heterogeneity_tests(fit.source)
+        return Heterogeneity(
+            Q=float(tests.Q_lrt[0]),
+            df=df,
+            p=float(tests.p_lrt[0]),
+            I2=100.0 * tau2 / (tau2 + vt),
+            H2=1.0 + tau2 / vt,
+            typical_variance=vt,
+            test=LIKELIHOOD_RATIO,
+            Q_wald=float(tests.Q_wald[0]),
+            df_wald=int(tests.df_wald[0]),
+            p_wald=float(tests.p_wald[0]),
+            tau2_lrt=float(tests.lrt_tau2[0]),
+            tau2_p=float(tests.p_tau2[0]),
+        )
+    common = fit_regression(problem.yi, problem.vi, problem.X, tau2_method="common")
+    q = float(common.scale[0]) * df
+    if problem.model == "common":
+        i2, h2 = (100.0 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
+    else:
+        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
+    return Heterogeneity(q, df, float(chi2_sf(q, df)), i2, h2, vt)
+
+
+def r_squared(fit: RegressionFit, problem: Problem, design: Design) -> float | None:
+    """Percent of tau2 accounted for; None without an intercept or without tau2 to explain."""
+    if problem.model == "common" or design.intercept is None or design.p == 1:
+        return None
+    empty = float(problem.refit(np.ones((len(problem.yi), 1))).tau2[0])
+    if empty == 0.0:
+        return None
+    return 100.0 * max(0.0, (empty - float(fit.tau2[0])) / empty)
+
+
+def _no_tau2_fits(fit: RegressionFit, problem: Problem, level: float) -> bool:
+    """Whether the Q-profile set of the residual variance is empty: QE is too small for any."""
+    free = problem.X.shape[0] - problem.X.shape[1]
+    if problem.model != "random" or free < 1:
+        return False
+    q = residual_heterogeneity(fit, problem).Q
+    return bool(q < chi2_ppf(0.5 * (1.0 - level), free))
+
+
+def cautions(
+    fit: RegressionFit,
+    problem: Problem,
+    design: Design,
+    studies: StudyData,
+    test: str,
+    robust: str | None,
+    df: Array,
+    level: float,
+) -> tuple[Caution, ...]:
+    """Cautions, most important first."""
+    found: list[tuple[str, str]] = []
+    k = len(problem.yi)
+    if not bool(fit.converged[0]):
+        why = fit.source.message(0) if fit.source is not None else "the estimate of tau2."
+        found.append(("not-converged", f"The fit did not converge: {why}"))
+    number = design.p - (design.intercept is not None)
+    if number and k < STUDIES_PER_COEFFICIENT * number:
+        found.append(
+            (
+                "few-studies-per-coefficient",
+                f"{printing.counted(k, 'study', 'studies').capitalize()} for "
+                f"{printing.counted(number, 'moderator coefficient')}; with fewer "
+                f"than {STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance "
+                "findings likely.",
+            )
+        )
+    single = [
+        name
+        for name, column in zip(design.names, problem.X.T, strict=True)
+        if set(np.unique(column)) == {0.0, 1.0} and column.sum() == 1
+    ]
+    if single:
+        found.append(
+            (
+                "single-study-level",
+                f"One study alone determines {printing.listing(map(printing.readable, single))}.",
+            )
+        )
+    if problem.model != "common" and float(fit.tau2[0]) == 0.0:
+        found.append(
+            (
+                "boundary",
+                "The residual between-study variance is estimated at zero, its boundary; this "
+                "does not show that the moderators explain all differences. Prediction intervals "
+                "then hold nothing but the uncertainty of the mean and may be much too narrow.",
+            )
+        )
+    free = k - design.p
+    if problem.model != "common" and free > 0 and not shows_prediction(free) and test != "z":
+        found.append(("few-prediction-df", few_prediction_df(k, free, level)))
+    if _no_tau2_fits(fit, problem, level):
+        found.append(
+            (
+                "empty-tau2-interval",
+                "The studies lie closer to the regression than their sampling variances let "
+                "expect, so that no residual between-study variance is compatible with them: the "
+                "Q-profile interval is empty.",
+            )
+        )
+    if test == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:
+        found.append(
+            (
+                "knapp-hartung-narrow",
+                f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
+                "errors are smaller than the model's; a factor of at least one avoids this (option "
+                "'knapp-hartung-max1').",
+            )
+        )
+    if robust == "CR2" and float(df.min()) < FEW_DF:
+        found.append(
+            (
+                "few-robust-df",
+                f"A robust test has {float(df.min()):.1f} degrees of freedom; below "
+                f"{FEW_DF:g} its level is not reliable.",
+            )
+        )
+    if len(studies.labels) > studies.k:
+        found.append(("excluded-studies", printing.left_out(studies.reason)))
+    corrected = int((studies.corrected & studies.included).sum())
+    if corrected and problem.model != "glmm":
+        word = "study" if corrected == 1 else "studies"
+        found.append(
+            (
+                "zero-cells-corrected",
+                f"The cells of {corrected} {word} were corrected; a likelihood model needs no "
+                "correction.",
+            )
+        )
+    return tuple(Caution(code, message) for code, message in found)

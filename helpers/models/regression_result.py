@@ -1,0 +1,406 @@
+"""The result of a meta-regression: frozen numbers, and views made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
+from ..engine.literature import Methods
+from ..engine.normal.intervals import Interval
+from ..engine.problem import Problem
+from ..engine.robust import RobustCovariance
+from ..engine.studies import StudyData
+from ..engine.summaries import Caution, Heterogeneity
+from ..engine.wald import ModelTest, coefficient_table, wald_test
+from ..errors import MetaAnalysisError, UnsupportedError
+from . import coefficients as views
+from .design import Design
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+__all__ = ["RegressionResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionResult:
+    """A meta-regression with everything needed to report and to question it.
+
+    Attributes
+    ----------
+    formula : str
+        Moderators.
+    measure, model, tau2_method, test, robust : str or None
+        The choices; `tau2_method` is None without an estimator, `robust` without clusters.
+    level : float
+        Confidence level of every interval unless another is asked for.
+    k, p : int
+        Included studies and coefficients.
+    names : tuple of str
+        Coefficients, in the order of every array.
+    estimates, covariance, df : ndarray
+        Coefficients (p,), their covariance (p, p) with the Knapp-Hartung factor or the robust
+        correction, and degrees of freedom (p,) (inf: normal distribution).
+    tau2, tau2_se : float
+        Residual between-study variance and its standard error (NaN where there is none).
+    scale : float
+        Knapp-Hartung factor s2 = sum(w r^2)/(k - p); NaN for the GLMM.
+    heterogeneity : Heterogeneity
+        Residual heterogeneity; `I2` in percent.
+    R2 : float or None
+        Percent of the between-study variance that the moderators account for,
+        100 max(0, (tau2 without moderators - tau2)/tau2 without moderators) on the same rows
+        (Raudenbush 2009); None where tau2 without moderators is 0 or not estimated.
+    omnibus : ModelTest
+        Test of all moderators (of all coefficients if there is no intercept).
+    loglik, loglik_restricted : float
+        Log-likelihoods at the estimates (restricted: NaN for the GLMM).
+    converged : bool
+    cautions : tuple of Caution
+    design, problem, data : Design, Problem, StudyData
+        What was fitted: design, included studies, all rows given.
+    moderators : DataFrame
+        Moderator columns of all rows given (treat as read-only).
+    clusters : tuple or None
+        Cluster of each included study.
+    robust_covariance : RobustCovariance or None
+    """
+
+    formula: str
+    measure: str
+    model: str
+    tau2_method: str | None
+    test: str
+    robust: str | None
+    level: float
+    k: int
+    p: int
+    names: tuple[str, ...]
+    estimates: Array
+    covariance: Array
+    df: Array
+    tau2: float
+    tau2_se: float
+    scale: float
+    heterogeneity: Heterogeneity
+    R2: float | None
+    omnibus: ModelTest
+    loglik: float
+    loglik_restricted: float
+    converged: bool
+    cautions: tuple[Caution, ...]
+    design: Design = field(repr=False)
+    problem: Problem = field(repr=False)
+    data: StudyData = field(repr=False)
+    moderators: pd.DataFrame = field(repr=False, compare=False)
+    clusters: tuple[Any, ...] | None = field(repr=False, default=None)
+    robust_covariance: RobustCovariance | None = field(repr=False, default=None)
+
+    # --- numbers by their usual names ---------------------------------------------------------
+
+    @property
+    def I2(self) -> float:  # noqa: N802 - the field's name
+        """Residual I2 in percent: 100 tau2/(tau2 + typical sampling variance)."""
+        return self.heterogeneity.I2
+
+    @property
+    def H2(self) -> float:  # noqa: N802
+        """Residual H2: 1 + tau2/typical sampling variance."""
+        return self.heterogeneity.H2
+
+    @property
+    def QE(self) -> float:  # noqa: N802
+        """Residual heterogeneity statistic: weights 1/vi, or the GLMM's likelihood ratio."""
+        return self.heterogeneity.Q
+
+    @property
+    def QE_df(self) -> int:  # noqa: N802
+        """Degrees of freedom of `QE`."""
+        return self.heterogeneity.df
+
+    @property
+    def QE_p(self) -> float:  # noqa: N802
+        """P-value of `QE`."""
+        return self.heterogeneity.p
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Terms of the formula, without the intercept."""
+        return tuple(self.design.terms)
+
+    @property
+    def included_labels(self) -> tuple[str, ...]:
+        """Labels of the included studies, in order."""
+        pairs = zip(self.data.labels, self.data.included, strict=True)
+        return tuple(label for label, taken in pairs if taken)
+
+    @property
+    def coefficients(self) -> pd.DataFrame:
+        """Table of estimate, se, statistic, df (inf: normal), p, ci_lower, ci_upper by term."""
+        import pandas as pd
+
+        se = np.sqrt(np.diagonal(self.covariance))
+        columns = coefficient_table(self.estimates, se, self.df, self.level)
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
+
+    @property
+    def vcov(self) -> pd.DataFrame:
+        """Covariance of the coefficients behind the table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """All rows given, excluded ones with their reason; index "study"."""
+        return views.studies_frame(self)
+
+    @property
+    def residuals(self) -> pd.DataFrame:
+        """Fitted values, residuals, leverage and weight (percent) of the included studies."""
+        from .regression_diagnostics import residual_frame
+
+        return residual_frame(self)
+
+    @property
+    def fitted(self) -> pd.Series[float]:
+        """Fitted values on the model scale."""
+        return self.residuals["fitted"]
+
+    @property
+    def leverage(self) -> pd.Series[float]:
+        """Hat values; they sum to the number of coefficients."""
+        return self.residuals["leverage"]
+
+    # --- tests --------------------------------------------------------------------------------
+
+    def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
+        """Test linear hypotheses L beta = rhs.
+
+        Parameters
+        ----------
+        L : array_like, shape (q, p) or (p,)
+        rhs : array_like
+            Values under the hypothesis.
+        label : str
+            What to call the test.
+
+        Returns
+        -------
+        ModelTest
+            Chi-squared for ``test="z"``; F with k - p denominator degrees of freedom for t and
+            Knapp-Hartung; for robust covariances F, with Hotelling's T-squared for CR2.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from helpers.models.regression import meta_regression
+        >>> data = pd.DataFrame({"y": [0.1, 0.4, 0.9, 1.1], "v": [0.1] * 4, "x": [0, 1, 2, 3]})
+        >>> fit = meta_regression(data, "x", yi="y", vi="v")
+        >>> round(fit.wald([0, 1]).statistic, 3)
+        6.125
+        """
+        matrix = np.atleast_2d(np.asarray(L, dtype=float))
+        if matrix.shape[1] != self.p:
+            raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
+        value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
+        if self.robust_covariance is not None:
+            return self.robust_covariance.test(self.estimates, matrix, value, label)
+        df2 = None if self.test == "z" else float(self.k - self.p)
+        return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
+
+    def test_terms(self, *terms: str) -> ModelTest:
+        """Test that all coefficients of one or several terms are 0.
+
+        A term may be named without its ``C(...)``; without arguments all terms are tested.
+
+        Raises
+        ------
+        MetaAnalysisError
+            A name that is not a term.
+        """
+        at: list[int] = []
+        for name in terms or self.terms:
+            at += self._columns(name)
+        if not at:
+            raise MetaAnalysisError("the formula has no moderators to test")
+        return self.wald(np.eye(self.p)[at], label=" + ".join(terms or self.terms))
+
+    def _columns(self, name: str) -> tuple[int, ...]:
+        if name in self.design.terms:
+            return self.design.terms[name]
+        wrapped = [t for t in self.terms if t.startswith((f"C({name},", f"C({name})"))]
+        if len(wrapped) == 1 and ":" not in wrapped[0]:
+            return self.design.terms[wrapped[0]]
+        raise MetaAnalysisError(f"no term {name!r}; the terms are {', '.join(self.terms)}")
+
+    def likelihood_ratio_test(self, nested: str | RegressionResult = "1") -> ModelTest:
+        """Likelihood-ratio test against a nested model, both fitted by maximum likelihood.
+
+        Parameters
+        ----------
+        nested : str or RegressionResult, default "1"
+            Formula of the smaller model (its columns are taken from the same rows), or its fit.
+
+        Raises
+        ------
+        MetaAnalysisError
+            The models are not nested, or were fitted to different studies.
+        """
+        return views.likelihood_ratio(self, nested)
+
+    def vif(self) -> pd.DataFrame:
+        """Variance inflation factors of coefficients and generalised ones of terms.
+
+        Columns: kind ("coefficient" or "term"), df, gvif, sif = gvif^(1/(2 df)), the factor by
+        which a standard error grew (Fox and Monette 1992, doi:10.1080/01621459.1992.10475190).
+        The intercept is left out.
+        """
+        return views.inflation(self)
+
+    def contrast(
+        self,
+        weights: Mapping[str, float] | ArrayLike,
+        *,
+        rhs: float = 0.0,
+        level: float | None = None,
+    ) -> pd.DataFrame:
+        """Estimate a linear combination of coefficients.
+
+        Parameters
+        ----------
+        weights : mapping of coefficient name to weight, or array_like (p,) or (q, p)
+            The combination(s).
+        rhs : float
+            Value under the hypothesis of the p-value.
+        level : float, optional
+            Default: the level of the fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `coefficients`, one row for each combination.
+        """
+        return views.contrast_frame(self, weights, rhs, level)
+
+    def permutation_test(
+        self, draws: int | str = 1000, *, seed: int | None = 1, null: float = 0.0
+    ) -> PermutationTest:
+        """Permutation p-values of all moderators, each term and each coefficient.
+
+        Parameters
+        ----------
+        draws : int or "exact"
+            Random arrangements (to which the observed one is added, Phipson and Smyth 2010,
+            doi:10.2202/1544-6115.1585), or all distinct ones.
+        seed : int or None
+            Seed of the random arrangements (None: different each time).
+        null : float
+            Without moderators: value around which the signs of the effects are flipped.
+
+        Returns
+        -------
+        PermutationTest
+
+        Raises
+        ------
+        UnsupportedError
+            Too many arrangements for an exact test, a robust fit, or a GLMM without moderators.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from helpers.models.regression import meta_regression
+        >>> data = pd.DataFrame(
+        ...     {"y": [0.1, 0.4, 0.9, 1.1, 1.4], "v": [0.1] * 5, "x": [0, 1, 2, 3, 4]}
+        ... )
+        >>> fit = meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung")
+        >>> round(fit.permutation_test("exact").p, 4)
+        0.0167
+        """
+        if self.robust is not None:
+            raise UnsupportedError(
+                "permuting studies ignores their clusters; permute a fit without cluster="
+            )
+        return permutation_test(self, draws, seed, null)
+
+    def leave_one_out(self) -> pd.DataFrame:
+        """Coefficients, tau2 and QE with each study left out (one batch); index "study"."""
+        from .regression_diagnostics import leave_one_out_frame
+
+        return leave_one_out_frame(self)
+
+    # --- intervals and predictions ------------------------------------------------------------
+
+    def tau2_ci(self, method: str | None = None, level: float | None = None) -> Interval:
+        """Confidence interval for the residual between-study variance.
+
+        Parameters
+        ----------
+        method : {"q-profile", "profile"}, optional
+            Default "q-profile" (Viechtbauer 2007, doi:10.1002/sim.2514); "profile" likelihood
+            for ML, REML and (the only one) the GLMM.
+        level : float, optional
+            Default: the level of the fit.
+
+        Returns
+        -------
+        Interval
+            NaN limits where the Q-profile set is empty
+            (`helpers.engine.normal.tau2_intervals.is_empty`).
+        """
+        return views.tau2_interval(self, method, level)
+
+    def predict(
+        self,
+        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        level: float | None = None,
+        prediction_method: str | None = None,
+        size: float | None = None,
+    ) -> pd.DataFrame:
+        """Predict expected effects with confidence and prediction intervals, on both scales.
+
+        Parameters
+        ----------
+        new_data : DataFrame or mapping, optional
+            Moderators of the rows to predict; default: the included studies.
+        level : float, optional
+            Default: the level of the fit.
+        prediction_method : {"normal", "t-k-p", "t-k-p-1"}, optional
+            Distribution behind the prediction interval. Default: that of the coefficients'
+            test (normal for z, t with k - p for t and Knapp-Hartung).
+        size : float, optional
+            Sample size of the back-transformation (Freeman-Tukey measures; default: harmonic
+            mean of the included sizes).
+
+        Returns
+        -------
+        DataFrame
+            Columns mu, se, mu_lower, mu_upper, mu_prediction_lower, mu_prediction_upper (model
+            scale) and estimate, ci_lower, ci_upper, prediction_lower, prediction_upper
+            (display scale). The prediction interval is for the true effect of a new study; a
+            common-effect model has none (NaN).
+        """
+        return views.predictions(self, new_data, level, prediction_method, size)
+
+    # --- views --------------------------------------------------------------------------------
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One-row table of the model's numbers; index "formula"."""
+        return views.summary(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing values are None."""
+        return views.as_dict(self)
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        return views.methods(self)

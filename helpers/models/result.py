@@ -1,0 +1,635 @@
+"""The one result type of pooling: frozen numbers, and views made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import level_of
+from ..engine.counts.common import exact_interval, glmm_profile, pooled_profile
+from ..engine.distributions import norm_sf, t_sf
+from ..engine.effects import Measure, effective_size, get_measure
+from ..engine.literature import Methods
+from ..engine.normal.intervals import (
+    KNAPP_HARTUNG,
+    MU_METHODS,
+    Interval,
+    henmi_copas_interval,
+    profile_mu_interval,
+    single_knapp_hartung_se,
+    symmetric_interval,
+    wald_is_wider,
+)
+from ..engine.normal.inverse_variance import InverseVarianceFit
+from ..engine.normal.prediction import (
+    PREDICTION_METHODS,
+    bootstrap_prediction,
+    prediction_df,
+    prediction_limits,
+    recovered_se,
+)
+from ..engine.normal.tau2_intervals import (
+    TAU2_CI_METHODS,
+    generalised_q_interval,
+    profile_tau2_interval,
+    q_profile_interval,
+)
+from ..engine.options import PREDICTION_METHOD, default_tau2_ci
+from ..engine.studies import StudyData
+from ..engine.summaries import Caution, EffectTest, Heterogeneity, Options
+from ..errors import UnsupportedError
+from .display import headline_row, plain_dict, studies_frame
+from .methods import methods_of
+from .population import mean_interval, population_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..engine.aftercare import GoshResult, InfluenceResult
+    from ..engine.aftercare.resampled import BootstrapResult
+    from ..engine.aftercare.sign_flips import SignFlipTest
+    from ..engine.counts.fit import GLMMFit
+
+Array = NDArray[np.float64]
+Scale = Literal["display", "model"]
+
+__all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "PoolResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolResult:
+    """A pooled estimate with everything needed to report and to question it.
+
+    Attributes
+    ----------
+    mu, se, tau2 : float
+        Pooled effect, its standard error under `ci_method`, and the between-study variance, on
+        the model scale.
+    se_model : float
+        Standard error from the model alone (no Knapp-Hartung scaling).
+    se_tau2 : float
+        Standard error of `tau2` (NaN where there is none, e.g. at the boundary of the GLMM).
+    k : int
+        Included studies.
+    events, n, time : float or None
+        Totals over the included studies (`n` patients for proportions, `time` for rates).
+    heterogeneity : Heterogeneity
+    cautions : tuple of Caution
+    converged : bool
+    loglik : float
+        Log-likelihood at the estimates: marginal for likelihood models (all constants), of
+        the normal-normal model otherwise (restricted for REML).
+    options : Options
+        Every choice; also readable as `measure`, `model`, `tau2_method`, `ci_method`, `level`.
+    data : StudyData
+        All rows given, excluded ones included.
+    weights : ndarray
+        Percent for each row of `data`, 0 for excluded rows; sums to 100.
+    engine : InverseVarianceFit, GLMMFit or None
+        The engine's own fit (a batch of one).
+    joint : InverseVarianceFit or None
+        Fit of all groups together, where `tau2` is shared by the groups of a comparison.
+    """
+
+    mu: float
+    se: float
+    tau2: float
+    se_model: float
+    se_tau2: float
+    k: int
+    events: float | None
+    n: float | None
+    time: float | None
+    heterogeneity: Heterogeneity
+    cautions: tuple[Caution, ...]
+    converged: bool
+    loglik: float
+    options: Options
+    data: StudyData = field(repr=False)
+    weights: Array = field(repr=False)
+    engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
+    joint: InverseVarianceFit | None = field(repr=False, default=None)
+
+    # --- the choices ------------------------------------------------------------------------
+
+    @property
+    def measure(self) -> str:
+        """Name of the effect measure."""
+        return self.options.measure
+
+    @property
+    def model(self) -> str:
+        """One of "common", "random" and "glmm"."""
+        return self.options.model
+
+    @property
+    def tau2_method(self) -> str | None:
+        """Estimator of tau2 (None without between-study variance, and where tau2 was given)."""
+        return None if self.options.tau2_source == "given" else self.options.tau2_method
+
+    @property
+    def ci_method(self) -> str:
+        """Interval method behind `se` and `ci`."""
+        return self.options.ci_method
+
+    @property
+    def level(self) -> float:
+        """Confidence level of `ci`."""
+        return self.options.level
+
+    @property
+    def scale(self) -> Measure:
+        """The measure itself, with its transformation and inverse."""
+        return get_measure(self.options.measure)
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether the estimate is none or all, with an exact limit on the other side only.
+
+        So it is when a likelihood model meets studies without an event (or with nothing but
+        events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is 0 for a
+        common effect), and `ci_method` is "exact".
+        """
+        return bool(np.isinf(self.mu))
+
+    @property
+    def shows_heterogeneity(self) -> bool:
+        """Whether the studies can say how much they differ: at least two, and not one-sided."""
+        return self.k > 1 and not self.one_sided
+
+    def require_finite(self, what: str) -> None:
+        """Refuse what needs a finite `mu`.
+
+        Raises
+        ------
+        UnsupportedError
+            No study has an event, or all patients have one.
+        """
+        if self.one_sided:
+            why = "no study has an event" if self.mu < 0 else "all patients have the event"
+            raise UnsupportedError(
+                f"{what} is not defined where {why}; conf_int() gives the exact interval"
+            )
+
+    @property
+    def certificate(self) -> float | None:
+        """How far the maximum lies above the best of a scan of its likelihood over tau2.
+
+        Never below -1e-6 when `converged`: no point of the scan is more likely than the
+        estimate. None for estimators that maximise nothing.
+        """
+        if self.engine is None:
+            return None
+        if isinstance(self.engine, InverseVarianceFit):
+            scan = self.engine.tau2.scan
+            return None if scan is None else float(scan.slack[0])
+        return float(self.engine.scan_margin[0])
+
+    # --- display scale ----------------------------------------------------------------------
+
+    @property
+    def back_size(self) -> float | None:
+        """Sample size of the back-transformation (Freeman-Tukey measures only)."""
+        if not self.scale.needs_size or self.data.size is None:
+            return None
+        return effective_size(
+            self.data.size[self.data.included],
+            self.se_model,
+            self.options.back_transform,
+            self.scale.kind,
+        )
+
+    def to_display(self, value: float) -> float:
+        """Turn a model-scale value into a proportion, rate or effect."""
+        return float(self.scale.inverse(value, self.back_size))
+
+    @property
+    def estimate(self) -> float:
+        """Pooled estimate on the display scale."""
+        return self.to_display(self.mu)
+
+    @property
+    def mean_estimate(self) -> float:
+        """Mean over studies on the display scale, beside the median that `estimate` is.
+
+        The expected proportion (rate) of a patient in a study drawn at random; see
+        `helpers.models.population`. Without between-study variance the two are the same.
+
+        Raises
+        ------
+        UnsupportedError
+            For measures without a mean over studies (arcsine, Freeman-Tukey).
+        """
+        if self.one_sided:
+            return self.estimate
+        mean = population_mean(self.mu, self.tau2, self.measure)
+        return float(mean.value)
+
+    @property
+    def ci(self) -> Interval:
+        """Confidence interval on the display scale, with `ci_method` at `level`."""
+        return self.conf_int()
+
+    def _scaled(self, limits: Interval, scale: Scale) -> Interval:
+        if scale == "model":
+            return limits
+        if scale == "display":
+            return Interval(self.to_display(limits.lower), self.to_display(limits.upper))
+        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+
+    def _level(self, level: float | None) -> float:
+        return level_of(self.level if level is None else level)
+
+    # --- intervals --------------------------------------------------------------------------
+
+    def conf_int(
+        self,
+        method: str | None = None,
+        scale: Scale = "display",
+        level: float | None = None,
+        **options: Any,
+    ) -> Interval:
+        """Confidence interval for the pooled effect.
+
+        Parameters
+        ----------
+        method : str, optional
+            One of `helpers.engine.normal.intervals.MU_METHODS` for the model, or "bootstrap" or
+            "permutation" (every model); default `ci_method`.
+        scale : {"display", "model"}
+            Scale of the limits.
+        level : float, optional
+            Default: the level of the fit.
+        **options
+            Of the bootstrap (`draws`, `kind`, `seed`, `interval`) and of the permutation test
+            (`draws`, `seed`), see `helpers.engine.aftercare.bootstrap_interval.resampled_interval`.
+
+        Raises
+        ------
+        UnsupportedError
+            The method or an option is not defined for this fit.
+
+        Examples
+        --------
+        >>> from helpers.models.pooling import pool
+        >>> fit = pool(events=[3, 8, 6], n=[40, 60, 90])
+        >>> [round(x, 4) for x in fit.conf_int("wald")], [round(x, 4) for x in fit.conf_int("t")]
+        ([0.0563, 0.1392], [0.0319, 0.2268])
+        """
+        method = method or self.ci_method
+        level = self._level(level)
+        if self.one_sided:
+            if method != "exact":
+                self.require_finite(f"method={method!r}")
+            return self._scaled(exact_interval(self.data, self.scale.kind, level), scale)
+        if method in ("bootstrap", "permutation"):
+            from ..engine.aftercare.bootstrap_interval import resampled_interval
+
+            return resampled_interval(self, method, scale=scale, level=level, **options)
+        allowed = MU_METHODS[self.model]
+        if method not in allowed:
+            raise UnsupportedError(
+                f"method={method!r} is not defined for model={self.model!r}; "
+                f"expected one of {', '.join((*allowed, 'bootstrap', 'permutation'))}"
+            )
+        if options:
+            raise UnsupportedError(f"method={method!r} has no options: {', '.join(options)}")
+        return self._scaled(self._mu_interval(method, level), scale)
+
+    def _mu_interval(self, method: str, level: float) -> Interval:
+        if method == "wald":
+            return symmetric_interval(self.mu, self.se_model, level)
+        fit = self.engine
+        if method == "profile" and self.options.method == "likelihood":
+            if fit is None:
+                return pooled_profile(self.data, self.scale.kind, level)
+            return glmm_profile(cast("GLMMFit", fit), "mu", level)
+        if method != "henmi-copas" and self.k < 2:
+            raise UnsupportedError(f"method={method!r} needs at least 2 studies; there is 1")
+        if method == "t":
+            return symmetric_interval(self.mu, self.se_model, level, self.k - 1)
+        if not isinstance(fit, InverseVarianceFit):
+            raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
+        if method in KNAPP_HARTUNG:
+            se = single_knapp_hartung_se(fit, method, level)
+            wald = method == "knapp-hartung-wider" and bool(wald_is_wider(fit, level)[0])
+            return symmetric_interval(self.mu, se, level, None if wald else self.k - 1)
+        if method == "henmi-copas":
+            y, v = self._included()
+            return henmi_copas_interval(y, v, level)
+        if self.options.tau2 is not None:
+            raise UnsupportedError(
+                "the profile-likelihood interval estimates tau2 anew at every value of the mean; "
+                f"it is not defined with a {self.options.tau2_source} tau2"
+            )
+        if self.tau2_method != "ML":
+            raise UnsupportedError(
+                "the profile-likelihood interval for the pooled effect is defined for "
+                f"tau2_method='ML', not {self.tau2_method!r}"
+            )
+        return profile_mu_interval(fit, level)
+
+    def mean_conf_int(self, method: str = "delta", level: float | None = None) -> Interval:
+        """Confidence interval of the mean over studies, on the display scale.
+
+        Parameters
+        ----------
+        method : {"delta", "profile"}
+            "delta": symmetric on the logit (logarithm) of the mean, from the joint covariance of
+            mu and tau, with the quantile of `ci_method` (normal, or t with k - 1 degrees of
+            freedom). Where tau2 is 0, given, or has no standard error, it rests on mu alone and
+            takes tau2 as known. "profile": profile likelihood over (mu, tau2), for the GLMM and
+            for tau2_method "ML"; it keeps the uncertainty of tau2 at the boundary as well.
+        level : float, optional
+            Default: the level of the fit.
+
+        Raises
+        ------
+        UnsupportedError
+            The measure has no mean over studies, or the method is not defined for this fit.
+
+        Examples
+        --------
+        >>> from helpers.models.pooling import pool
+        >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm", ci_method="wald")
+        >>> print(f"{fit.mean_estimate:.3f} and {fit.estimate:.3f}")
+        0.177 and 0.161
+        >>> [round(x, 3) for x in fit.mean_conf_int()]
+        [0.089, 0.323]
+        """
+        if self.one_sided:  # one rate for all is supposed: mean and median are the same
+            return self.conf_int(level=level)
+        return mean_interval(self, method, level)
+
+    def effect_test(self, null: float = 0.0) -> EffectTest:
+        """Test whether the pooled effect equals `null` (model scale), as `ci_method` has it.
+
+        Parameters
+        ----------
+        null : float, default 0
+            On the logit scale 0 is a proportion of one half.
+
+        Raises
+        ------
+        UnsupportedError
+            For intervals without a standard error ("profile", "henmi-copas").
+
+        Examples
+        --------
+        >>> from helpers.models.pooling import pool_effects
+        >>> fit = pool_effects([0.2, 0.6, 0.4], [0.01, 0.02, 0.01], ci_method="wald")
+        >>> round(fit.effect_test().statistic, 2)
+        3.48
+        """
+        self.require_finite("a test of the pooled effect")
+        if self.ci_method in ("profile", "henmi-copas"):
+            raise UnsupportedError(f"no standard error belongs to ci_method={self.ci_method!r}")
+        statistic = (self.mu - null) / self.se
+        wald = self.ci_method == "wald" or (
+            self.ci_method == "knapp-hartung-wider"
+            and isinstance(self.engine, InverseVarianceFit)
+            and bool(wald_is_wider(self.engine, self.level)[0])
+        )
+        if wald:
+            return EffectTest(statistic, None, 2.0 * float(norm_sf(abs(statistic))))
+        df = self.k - 1
+        return EffectTest(statistic, df, 2.0 * float(t_sf(abs(statistic), df)))
+
+    def _included(self) -> tuple[Array, Array]:
+        keep = self.data.included
+        return self.data.yi[keep], self.data.vi[keep]
+
+    def prediction_interval(
+        self,
+        method: str | None = None,
+        scale: Scale = "display",
+        level: float | None = None,
+        *,
+        draws: int = 25_000,
+        seed: int = 1,
+    ) -> Interval:
+        """Interval for the effect in a new study.
+
+        Parameters
+        ----------
+        method : str, optional
+            One of `helpers.engine.normal.prediction.PREDICTION_METHODS` for the model. The default
+            "t-k-2" (Higgins et al. 2009, doi:10.1111/j.1467-985X.2008.00552.x) comes closest to
+            its level in our simulations, for every model; it needs at least 3 studies. The
+            standard error of the mean is the one behind `ci_method`, and the interval is never
+            inside the confidence interval at its level (`helpers.engine.normal.prediction`).
+        scale, level
+            As in `conf_int`.
+        draws, seed : int
+            Of the bootstrap.
+
+        Raises
+        ------
+        UnsupportedError
+            The method is not defined for this fit (a common effect has none), or there are
+            too few studies.
+
+        Examples
+        --------
+        >>> from helpers.models.pooling import pool
+        >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50])
+        >>> low, high = fit.prediction_interval("normal")
+        >>> 0 < low < fit.estimate < high < 1
+        True
+        """
+        method = method or PREDICTION_METHOD
+        level = self._level(level)
+        allowed = PREDICTION_METHODS[self.model]
+        if method not in allowed:
+            raise UnsupportedError(
+                f"method={method!r} is not defined for model={self.model!r}"
+                + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+            )
+        self.require_finite("a prediction interval")
+        if self.k < 2:
+            raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
+        mean = self._mu_interval(self.ci_method, level)
+        if method == "bootstrap":
+            if self.options.tau2 is not None:
+                raise UnsupportedError(
+                    "method='bootstrap' draws tau2 from its confidence distribution; it is not "
+                    f"defined with a {self.options.tau2_source} tau2"
+                )
+            y, v = self._included()
+            new = bootstrap_prediction(y, v, level, draws=draws, seed=seed)
+            new = Interval(min(new.lower, mean.lower), max(new.upper, mean.upper))
+            return self._scaled(new, scale)
+        df = prediction_df(method, self.k)
+        if df is not None and df < 1:
+            raise UnsupportedError(
+                f"a prediction interval with {df:g} degrees of freedom does not exist: there are "
+                "too few studies"
+            )
+        behind = "knapp-hartung" if method.startswith("knapp-hartung") else self.ci_method
+        se: float | tuple[Any, Any] = self.se_model
+        if behind in KNAPP_HARTUNG:
+            se = single_knapp_hartung_se(cast(InverseVarianceFit, self.engine), behind, level)
+        elif behind == "profile":
+            se = recovered_se(self.mu, mean, level)
+        low, high = prediction_limits(self.mu, se, self.tau2, level, df, mean)
+        return self._scaled(Interval(float(low), float(high)), scale)
+
+    def tau2_ci(
+        self,
+        method: str | None = None,
+        level: float | None = None,
+        *,
+        weights: str = "inverse-variance",
+    ) -> Interval:
+        """Confidence interval for the between-study variance.
+
+        Parameters
+        ----------
+        method : {"q-profile", "generalised-q", "profile"}, optional
+            Default "q-profile"; "profile" for the GLMM.
+        level : float, optional
+            Default: the level of the fit.
+        weights : {"inverse-variance", "inverse-se", "equal"}
+            Of "generalised-q".
+
+        Returns
+        -------
+        Interval
+            Of the common variance for a group of `subgroups` with ``tau2="common"``. Both limits
+            are NaN where the set is empty: no value of tau2 is compatible with a Q so small (a
+            caution of the fit says so; see `helpers.engine.normal.tau2_intervals.is_empty`).
+
+        Raises
+        ------
+        UnsupportedError
+            The method is not defined for this fit, tau2 was given, or there is one study.
+
+        Examples
+        --------
+        >>> from helpers.models.pooling import pool_effects
+        >>> fit = pool_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+        >>> [round(x, 3) for x in fit.tau2_ci()]
+        [0.171, 39.398]
+        """
+        method = method or default_tau2_ci(self.model)
+        level = self._level(level)
+        allowed = TAU2_CI_METHODS[self.model]
+        if method not in allowed:
+            raise UnsupportedError(
+                f"a tau2 interval by {method!r} is not defined for model={self.model!r}"
+                + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+            )
+        self.require_finite("an interval of tau2")
+        if self.options.tau2_source == "given":
+            raise UnsupportedError(
+                f"tau2 was given as {self.tau2:g}, not estimated: it has no confidence interval"
+            )
+        shared = self.options.tau2_source == "shared"
+        if self.k < 2 and not shared:
+            raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
+        if self.model == "glmm":
+            return glmm_profile(cast("GLMMFit", self.engine), "tau2", level)
+        fit = cast(InverseVarianceFit, self.joint if shared else self.engine)
+        if method == "q-profile":
+            return q_profile_interval(fit, level)
+        if method == "generalised-q":
+            if shared:
+                raise UnsupportedError(
+                    "a tau2 interval by 'generalised-q' is defined for one mean; the variance is "
+                    "shared by groups with means of their own: use 'q-profile' or 'profile'"
+                )
+            return generalised_q_interval(*self._included(), weights, level)
+        if self.tau2_method not in ("ML", "REML"):
+            raise UnsupportedError(
+                "a profile-likelihood interval for tau2 needs tau2_method 'ML' or 'REML', "
+                f"not {self.tau2_method!r}"
+            )
+        return profile_tau2_interval(fit, level, restricted=self.tau2_method == "REML")
+
+    def shrunken_estimates(self) -> pd.DataFrame:
+        """Draw each study towards the mean (see `helpers.models.shrinkage`)."""
+        from .shrinkage import shrunken_estimates
+
+        return shrunken_estimates(self)
+
+    # --- aftercare: rooms to the right, imported when asked for --------------------------------
+
+    def leave_one_out(self) -> pd.DataFrame:
+        """Pool again without each study (see `helpers.aftercare.leave_one_out`)."""
+        from ..engine.aftercare import leave_one_out
+
+        return leave_one_out(self)
+
+    def influence(self) -> InfluenceResult:
+        """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
+        from ..engine.aftercare import influence
+
+        return influence(self)
+
+    def baujat(self) -> pd.DataFrame:
+        """Set heterogeneity against influence (see `helpers.aftercare.baujat`)."""
+        from ..engine.aftercare import baujat
+
+        return baujat(self)
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Add the studies one by one (see `helpers.aftercare.cumulative`)."""
+        from ..engine.aftercare import cumulative
+
+        return cumulative(self, by, ascending=ascending)
+
+    def gosh(self, subsets: str | int = "all", **options: Any) -> GoshResult:
+        """Fit every subset of the studies (see `helpers.engine.aftercare.all_subsets`)."""
+        from ..engine.aftercare import gosh
+
+        return gosh(self, subsets, **options)
+
+    def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
+        """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips.permutation_test`)."""
+        from ..engine.aftercare.sign_flips import permutation_test
+
+        return permutation_test(self, null, **options)
+
+    def bootstrap(
+        self,
+        draws: int = 2000,
+        kind: Literal["parametric", "nonparametric"] = "parametric",
+        **options: Any,
+    ) -> BootstrapResult:
+        """Bootstrap mu, tau2 and I2 (see `helpers.engine.aftercare.resampled`)."""
+        from ..engine.aftercare.resampled import bootstrap
+
+        return bootstrap(self, draws, kind, **options)
+
+    # --- views ------------------------------------------------------------------------------
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """Table of all studies in input order, excluded ones with their reason.
+
+        Index "study"; columns `events`, `n` (or `time`; none of them after `pool_effects`),
+        `yi`, `vi` (model scale), `estimate`, `ci_lower`, `ci_upper` (display scale), `weight`
+        (percent), `included`, `reason`.
+        """
+        return studies_frame(self)
+
+    def row(self) -> dict[str, Any]:
+        """Headline numbers as a dictionary (the columns of `summary_frame`)."""
+        return headline_row(self)
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One-row table of the headline numbers; index "model"."""
+        import pandas as pd
+
+        return pd.DataFrame([self.row()], index=pd.Index([self.model], name="model"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold; missing values are None."""
+        return plain_dict(self)
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        return methods_of(self.options, self.k)

@@ -1,0 +1,227 @@
+r"""Groups of studies in one GLMM: a mean for each group, one between-study variance for all.
+
+.. math:: x_i \mid u_i \sim f(\cdot \mid \mu_{g(i)} + \tau u_i), \qquad u_i \sim N(0, 1),
+
+the GLMM of `helpers.engine.counts.fit` with an indicator of each group as design. Standard errors come
+from the joint information in the means and tau, so that the means are slightly correlated
+through the tau they share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.counts.common import family_of, included_counts
+from ..engine.counts.fit import fit_glmm
+from ..engine.counts.inference import heterogeneity_tests
+from ..engine.counts.kernel import gauss_hermite, study_terms
+from ..engine.counts.profile import LimitStatus, profile_ci_mu
+from ..engine.counts.studies import log_saturated
+from ..engine.counts.weights import fitted_chunks, information_weights
+from ..engine.effects import get_measure
+from ..engine.literature import Methods
+from ..engine.normal.intervals import Interval
+from ..engine.normal.inverse_variance import fit_inverse_variance
+from ..engine.studies import StudyData
+from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, Options
+from ..errors import MetaAnalysisError, UnsupportedError
+from .cautions import find_cautions
+from .result import PoolResult
+
+if TYPE_CHECKING:
+    from ..engine.counts.fit import GLMMFit
+
+Array = NDArray[np.float64]
+
+__all__ = ["JointGroupResult", "fit_joint_glmm", "joint_wald"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointGroupResult(PoolResult):
+    """One group of a GLMM in which all groups share the between-study variance.
+
+    As `PoolResult`, with these differences: `engine` is the joint fit (`certificate`, `tau2_ci`
+    and the profile interval refer to it), `loglik` is the share of the group's studies in its
+    log-likelihood, and what fits the group's studies again on their own is refused, since it
+    would give the group a variance of its own.
+
+    Attributes
+    ----------
+    coefficient : int
+        Place of the group's mean in the joint fit.
+    """
+
+    coefficient: int
+
+    def _mu_interval(self, method: str, level: float) -> Interval:
+        if method != "profile":
+            return PoolResult._mu_interval(self, method, level)
+        found = profile_ci_mu(cast("GLMMFit", self.engine), level, self.coefficient)
+        if LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0]):
+            raise MetaAnalysisError(
+                f"the profile likelihood of mu does not bound it at level {level:g}: the data "
+                "hold too little information"
+            )
+        return Interval(float(found.lower[0]), float(found.upper[0]))
+
+    def methods(self) -> Methods:
+        """Say in one sentence how the result was made, with references."""
+        alone = PoolResult.methods(self)
+        joint = "; the groups were fitted together, with one between-study variance."
+        return Methods(alone.sentence[:-1] + joint, alone.references)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise UnsupportedError(
+            f"{what} of one group is not defined with tau2='common': the variance belongs to all "
+            "groups together. Use tau2='separate', or the overall result"
+        )
+
+    def leave_one_out(self) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("leave-one-out analysis")
+
+    def influence(self) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("influence analysis")
+
+    def baujat(self) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("a Baujat plot")
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("cumulative pooling")
+
+    def gosh(self, subsets: str | int = "all", **options: Any) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("pooling of all subsets")
+
+    def permutation_test(self, null: float, **options: Any) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("a permutation test")
+
+    def bootstrap(self, draws: int = 2000, kind: str = "parametric", **options: Any) -> NoReturn:
+        """Refuse: the group is not a fit of its own."""
+        self._refuse("a bootstrap")
+
+
+def fit_joint_glmm(
+    studies: StudyData, members: dict[str, NDArray[np.intp]], design: Array, options: Options
+) -> dict[str, JointGroupResult]:
+    """Fit one GLMM with a mean for each group and one between-study variance.
+
+    Parameters
+    ----------
+    studies : StudyData
+        All rows.
+    members : dict of str to ndarray of int
+        Rows of each group.
+    design : ndarray, shape (rows, groups)
+        Indicators of the groups.
+    options : Options
+        The choices, with ``model="glmm"``.
+
+    Returns
+    -------
+    dict of str to JointGroupResult
+
+    Raises
+    ------
+    ConvergenceError
+        The maximum was not reached, or a group has no event (or nothing but events).
+    """
+    kind = get_measure(options.measure).kind
+    family, points = family_of(kind), options.quad_points
+    parts = {level: studies.take(rows) for level, rows in members.items()}
+    keep = studies.included
+    events, size = included_counts(studies)
+    joint = fit_glmm(events, size, design[keep], family=family, quad_points=points)
+    joint.raise_for_status()
+    loglik = _study_loglik(joint)
+    fits = {}
+    for j, (level, part) in enumerate(parts.items()):
+        inside = design[keep][:, j] > 0
+        weights = np.zeros(len(part.labels))
+        weights[part.included] = information_weights(joint, j)[0][inside]
+        weights.flags.writeable = False
+        fits[level] = _group(joint, j, part, weights, float(loglik[inside].sum()), options)
+    return fits
+
+
+def _study_loglik(joint: GLMMFit) -> Array:
+    """Log-likelihood of each study at the joint maximum, shape (k,), with all constants."""
+    (_, problem, eta, tau2), *_ = fitted_chunks(joint, joint.quad_points)
+    s = problem.studies
+    value = study_terms(s, eta, tau2, gauss_hermite(joint.quad_points)).value
+    return (value + log_saturated(s.family, s.x, s.n))[0]
+
+
+def _group(
+    joint: GLMMFit, j: int, part: StudyData, weights: Array, loglik: float, options: Options
+) -> JointGroupResult:
+    """Put the joint estimates beside the counts of one group."""
+    events, size = included_counts(part)
+    measure, tau2 = get_measure(options.measure), float(joint.tau2[0])
+    options = replace(options.for_studies(part.k), tau2=tau2, tau2_source="shared")
+    tests = heterogeneity_tests(fit_glmm(events, size, family=joint.family, quad_points=1))
+    vt, i2, h2 = float("nan"), 0.0, 1.0
+    if part.k > 1:
+        yi, vi = measure.effects(events, size)
+        vt = float(fit_inverse_variance(yi, vi, method="common").vt[0])
+        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
+    converged = bool(joint.certified[0])
+    se, rate = float(joint.se[0, j]), measure.kind == "rate"
+    return JointGroupResult(
+        mu=float(joint.beta[0, j]),
+        se=se,
+        tau2=tau2,
+        se_model=se,
+        se_tau2=2.0 * float(joint.tau[0]) * float(joint.se_tau[0]) if tau2 > 0 else float("nan"),
+        k=part.k,
+        events=float(events.sum()),
+        n=None if rate else float(size.sum()),
+        time=float(size.sum()) if rate else None,
+        heterogeneity=Heterogeneity(
+            Q=float(tests.Q_lrt[0]),
+            df=part.k - 1,
+            p=float(tests.p_lrt[0]),
+            I2=i2,
+            H2=h2,
+            typical_variance=vt,
+            test=LIKELIHOOD_RATIO,
+            Q_wald=float(tests.Q_wald[0]),
+            df_wald=int(tests.df_wald[0]),
+            p_wald=float(tests.p_wald[0]),
+        ),
+        cautions=find_cautions(options, part, tau2, converged=converged),
+        converged=converged,
+        loglik=loglik,
+        options=options,
+        data=part,
+        weights=weights,
+        engine=joint,
+        coefficient=j,
+    )
+
+
+def joint_wald(joint: GLMMFit) -> tuple[float, int]:
+    """Wald statistic that all means of a joint fit are equal, and its degrees of freedom.
+
+    The covariance between the means, which the shared tau brings about, is taken into account.
+
+    Examples
+    --------
+    >>> design = np.repeat(np.eye(2), 3, axis=0)
+    >>> fit = fit_glmm([3, 1, 8, 12, 9, 20], [40, 25, 60, 55, 48, 70], design)
+    >>> q, df = joint_wald(fit)
+    >>> round(q, 3), df
+    (9.278, 1)
+    """
+    beta, cov = joint.beta[0], joint.vcov[0]
+    contrast = np.hstack([-np.ones((len(beta) - 1, 1)), np.eye(len(beta) - 1)])
+    gap = contrast @ beta
+    return float(gap @ np.linalg.solve(contrast @ cov @ contrast.T, gap)), len(beta) - 1

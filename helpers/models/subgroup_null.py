@@ -1,0 +1,308 @@
+r"""Tests between groups calibrated by simulation: what they do where the groups do not differ.
+
+With few studies in a group the chi-squared distribution of the test between groups is far off:
+a variance estimated from three studies is often zero, the group then weighs far too much, and
+small differences look large. Here data sets of the observed sizes are drawn from *one* model for
+all groups, the fitted one (:math:`\mu` and :math:`\tau^2` of all studies together), and tested in
+the same way. The share of them whose test is at least as extreme as the observed one is a p-value
+that does not rest on the chi-squared distribution (parametric bootstrap, Davison and Hinkley 1997,
+doi:10.1017/CBO9780511802843; the observed data set counts among them, Phipson and Smyth 2010,
+doi:10.2202/1544-6115.1585). As in `helpers.checks.bias.null`, the nuisance parameters are those
+estimated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.counts.common import family_of
+from ..engine.counts.fit import fit_glmm
+from ..engine.counts.optimise import FitStatus
+from ..engine.distributions import chi2_sf
+from ..engine.effects import get_measure
+from ..engine.normal.inverse_variance import fit_inverse_variance
+from ..engine.summaries import Options
+from ..errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from .subgroup_analysis import BetweenTest, SubgroupResult
+
+Array = NDArray[np.float64]
+
+__all__ = ["CalibratedTest", "calibrated_test", "null_p_values"]
+
+#: Differences of p-values that are rounding.
+_TIE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedTest:
+    """A test between groups with a p-value from data sets without a difference.
+
+    Attributes
+    ----------
+    test : BetweenTest
+        The observed test, with its chi-squared p-value.
+    p, p_se : float
+        Share of the simulated data sets (the observed one counted in) whose test is at least as
+        extreme, and its Monte-Carlo standard error.
+    extreme, draws : int
+        Simulated data sets that are at least as extreme, and all with a test.
+    failed : int
+        Simulated data sets without a fit, left out.
+    rejection, rejection_se : float
+        Share of the simulated data sets in which the chi-squared p-value is below `alpha`, and its
+        Monte-Carlo standard error; `alpha` if the test kept its level.
+    alpha : float
+        Nominal level.
+    mu, tau2 : float
+        The model without a difference, on the model scale.
+    seed : int
+    """
+
+    test: BetweenTest
+    p: float
+    p_se: float
+    extreme: int
+    draws: int
+    failed: int
+    rejection: float
+    rejection_se: float
+    alpha: float
+    mu: float
+    tau2: float
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the observed test."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """All that the simulated data sets depend on; the key of the cache."""
+
+    codes: tuple[int, ...]  # group of each study, in the order of the table
+    size: tuple[float, ...] | None
+    vi: tuple[float, ...] | None
+    options: Options
+    shared: bool
+    mu: float
+    tau2: float
+    draws: int
+    seed: int
+
+
+def calibrated_test(
+    result: SubgroupResult, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
+) -> CalibratedTest:
+    """Calibrate the test between groups by simulation (`SubgroupResult.calibrated_test`)."""
+    if int(draws) != draws or draws < 1:
+        raise UnsupportedError(f"draws={draws!r}: expected a whole number of at least 1")
+    if not 0.0 < alpha < 1.0:
+        raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
+    if result.test.df < 1:
+        raise UnsupportedError(f"there is no test to calibrate: {result.test.kind}")
+    p = null_p_values(_setting(result, int(draws), seed))
+    sound = p[np.isfinite(p)]
+    if not sound.size:
+        raise UnsupportedError("none of the simulated data sets has a test")
+    m = int(sound.size)
+    extreme = int((sound <= result.test.p * (1.0 + _TIE)).sum())
+    share = (1 + extreme) / (1 + m)
+    rejection = float((sound < alpha).mean())
+    return CalibratedTest(
+        test=result.test,
+        p=share,
+        p_se=float(np.sqrt(share * (1.0 - share) / m)),
+        extreme=extreme,
+        draws=m,
+        failed=len(p) - m,
+        rejection=rejection,
+        rejection_se=float(np.sqrt(rejection * (1.0 - rejection) / m)),
+        alpha=alpha,
+        mu=result.overall.mu,
+        tau2=result.overall.tau2,
+        seed=seed,
+    )
+
+
+def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
+    fits = list(result.groups.values())
+    overall = result.overall
+    data = overall.data
+    counts = data.events is not None
+    group_of = {label: j for j, fit in enumerate(fits) for label in fit.data.labels}
+    # in the order of the table: the draws do not depend on the order of the groups
+    rows = [i for i in np.flatnonzero(data.included).tolist() if data.labels[i] in group_of]
+
+    def joined(name: str) -> tuple[float, ...]:
+        return tuple(getattr(data, name)[rows].tolist())
+
+    return _Setting(
+        codes=tuple(group_of[data.labels[i]] for i in rows),
+        size=joined("size") if overall.data.size is not None else None,
+        vi=None if counts else joined("vi"),
+        options=overall.options,
+        shared=result.tau2 == "common",
+        mu=overall.mu,
+        tau2=overall.tau2,
+        draws=draws,
+        seed=seed,
+    )
+
+
+@lru_cache(maxsize=64)
+def null_p_values(setting: _Setting) -> Array:
+    """Chi-squared p-values of the test in data sets without a difference, shape (draws,).
+
+    NaN where a fit did not converge; 1 where fewer than two groups can be compared, because all
+    others are without an event (or full).
+    """
+    codes = np.array(setting.codes)
+    parts = [np.flatnonzero(codes == j) for j in range(int(codes.max()) + 1)]
+    if setting.options.method == "likelihood":
+        mu, cov, sound = _likelihood(setting, _draw_counts(setting), parts)
+    else:
+        mu, cov, sound = _inverse_variance(setting, parts)
+    p = _wald_p(mu, cov)
+    p[~sound] = np.nan
+    p.flags.writeable = False
+    return p
+
+
+def _draw_counts(setting: _Setting) -> Array:
+    """Events of studies that share one model, shape (draws, k)."""
+    assert setting.size is not None
+    measure, n = get_measure(setting.options.measure), np.array(setting.size)
+    rng = np.random.default_rng(setting.seed)
+    theta = setting.mu + np.sqrt(setting.tau2) * rng.standard_normal((setting.draws, n.size))
+    rate = np.maximum(measure.inverse(theta, n), 0.0)
+    if measure.kind == "rate":
+        return rng.poisson(rate * n).astype(float)
+    return rng.binomial(n.astype(np.int64), np.minimum(rate, 1.0)).astype(float)
+
+
+def _likelihood(
+    setting: _Setting, x: Array, parts: list[NDArray[np.intp]]
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Means (R, G), their covariances (R, G, G), and whether the fits converged (R,).
+
+    A group without an event (or full) has an infinite mean and takes no part.
+    """
+    options, n = setting.options, np.array(setting.size)
+    kind = get_measure(options.measure).kind
+    family, points = family_of(kind), options.quad_points
+    total = np.array([x[:, part].sum(axis=1) for part in parts]).T
+    size = np.array([n[part].sum() for part in parts])
+    finite = (total > 0) & ((kind == "rate") | (total < size))
+    inner, rest = np.where(finite, total, 1.0), np.where(finite, size - total, 1.0)
+    one = 1.0 / inner if kind == "rate" else 1.0 / inner + 1.0 / rest
+    mu = np.where(finite, np.log(inner / (size if kind == "rate" else rest)), np.inf)
+    cov = np.einsum("rg,gh->rgh", one, np.eye(len(parts)))
+    sound = np.ones(len(x), dtype=bool)
+    if options.model == "common":
+        return mu, cov, sound
+    if not setting.shared:
+        for j, part in enumerate(parts):
+            if part.size == 1:
+                continue
+            fit = fit_glmm(x[:, part], n[part], family=family, quad_points=points)
+            use = fit.converged & finite[:, j]
+            mu[use, j], cov[use, j, j] = fit.beta[use, 0], fit.vcov[use, 0, 0]
+            sound &= use | (fit.status == FitStatus.SEPARATION)
+        return mu, cov, sound
+    design = np.eye(len(parts))[list(setting.codes)]
+    for pattern in np.unique(finite, axis=0):
+        rows = (finite == pattern).all(axis=1)
+        if pattern.sum() < 2:
+            continue
+        taken = design[:, pattern].any(axis=1)
+        fit = fit_glmm(
+            x[rows][:, taken],
+            n[taken],
+            design[taken][:, pattern],
+            family=family,
+            quad_points=points,
+        )
+        at = np.ix_(np.flatnonzero(rows), np.flatnonzero(pattern))
+        mu[at] = fit.beta
+        cov[np.ix_(at[0].ravel(), at[1].ravel(), at[1].ravel())] = fit.vcov
+        sound[rows] = fit.converged
+    return mu, cov, sound
+
+
+def _effects(setting: _Setting, x: Array) -> tuple[Array, Array]:
+    """Effects and variances of simulated counts, with the zero-cell rule of every data set."""
+    measure, add = get_measure(setting.options.measure), setting.options.add
+    n = np.broadcast_to(np.array(setting.size), x.shape)
+    if setting.options.to != "if0all":
+        rule: Any = setting.options.to
+        return measure.effects(x, n, add=add, to=rule)
+    zero = (x == 0) if measure.kind == "rate" else (x == 0) | (x == n)
+    touched = zero.any(axis=1)[:, None]
+    plain, added = (measure.effects(x, n, add=add, to=rule) for rule in ("none", "all"))
+    return np.where(touched, added[0], plain[0]), np.where(touched, added[1], plain[1])
+
+
+def _inverse_variance(
+    setting: _Setting, parts: list[NDArray[np.intp]]
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Return the same as `_likelihood` by inverse variance."""
+    options = setting.options
+    if setting.vi is not None:
+        v = np.array(setting.vi)
+        rng = np.random.default_rng(setting.seed)
+        spread = np.sqrt(v + setting.tau2)
+        y = setting.mu + spread * rng.standard_normal((setting.draws, v.size))
+        v = np.broadcast_to(v, y.shape)
+    else:
+        y, v = _effects(setting, _draw_counts(setting))
+    use = np.isfinite(y) & np.isfinite(v) & (v > 0)
+    y, v, c = np.where(use, y, 0.0), np.where(use, v, 1.0), use.astype(float)
+    method = options.tau2_method or "common"
+    sound, shared = np.ones(len(y), dtype=bool), None
+    if setting.shared:
+        design = np.eye(len(parts))[list(setting.codes)]
+        # a group without an effect leaves no joint fit
+        whole = (c @ design > 0).all(axis=1) & (c.sum(axis=1) > len(parts))
+        joint = fit_inverse_variance(y[whole], v[whole], c[whole], design, method=method)
+        shared = np.zeros(len(y))
+        shared[whole], sound[whole] = joint.tau2.tau2, joint.tau2.converged
+        sound &= whole
+    mu = np.full((len(y), len(parts)), np.inf)
+    cov = np.zeros((len(y), len(parts), len(parts)))
+    cov[:, np.arange(len(parts)), np.arange(len(parts))] = 1.0
+    for j, part in enumerate(parts):
+        some = use[:, part].any(axis=1)
+        fit = fit_inverse_variance(
+            y[some][:, part],
+            v[some][:, part],
+            c[some][:, part],
+            method=method,
+            tau2=None if shared is None else shared[some],
+        )
+        mu[some, j], cov[some, j, j] = fit.mu, fit.se**2
+        sound[some] &= fit.tau2.converged
+    return mu, cov, sound
+
+
+def _wald_p(mu: Array, cov: Array) -> Array:
+    """Chi-squared p-value that all finite means of a row are equal, shape (R,); 1 without one."""
+    out = np.ones(len(mu))
+    finite = np.isfinite(mu)
+    for pattern in np.unique(finite, axis=0):
+        rows, at = (finite == pattern).all(axis=1), np.flatnonzero(pattern)
+        if at.size < 2:
+            continue
+        contrast = np.hstack([-np.ones((at.size - 1, 1)), np.eye(at.size - 1)])
+        gap = mu[rows][:, at] @ contrast.T
+        inner = contrast @ cov[rows][:, at][:, :, at] @ contrast.T
+        q = np.einsum("rg,rg->r", gap, np.linalg.solve(inner, gap[..., None])[..., 0])
+        out[rows] = chi2_sf(q, float(at.size - 1))
+    return out

@@ -1,0 +1,200 @@
+"""What is on which page of the reference."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import helpers
+
+from ..errors import MetaAnalysisError
+
+__all__ = ["ROOMS", "Entry", "Room", "entries", "rooms"]
+
+#: Page -> (title, modules in order).
+ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "evidence": ("Evidence", ("evidence",)),
+    "effects": (
+        "Effects",
+        ("engine.effects", "engine.proportion_intervals", "checks.interval_coverage"),
+    ),
+    "pooling": (
+        "Pooling",
+        (
+            "models.pooling",
+            "models.result",
+            "engine.summaries",
+            "models.beta_binomial",
+            "models.multilevel",
+            "models.multilevel_result",
+            "models.rates",
+        ),
+    ),
+    "subgroups": (
+        "Subgroups and regression",
+        ("models.subgroup_analysis", "models.regression", "models.regression_result"),
+    ),
+    "influence": ("Influence and resampling", ("engine.aftercare",)),
+    "bias": ("Small-study effects", ("checks.bias",)),
+    "bayes": ("Bayes", ("models.bayes",)),
+    "rates": (
+        "Rates",
+        (
+            "review.time_at_risk.contrast",
+            "review.time_at_risk.paired",
+            "review.time_at_risk.simulation",
+        ),
+    ),
+    "causes": ("Causes of death", ("review.causes",)),
+    "multiverse": (
+        "Multiverse and simulation",
+        ("checks.multiverse", "review.claim_analyses", "checks.simulation"),
+    ),
+    "published": (
+        "Published results and corrections",
+        (
+            "review.published",
+            "review.published.models",
+            "review.published.tests",
+            "review.published.comparison",
+            "review.corrected_results",
+            "review.dependence",
+            "review.findings",
+            "review.moderators",
+            "review.moderator_tables",
+        ),
+    ),
+    "plots": ("Plots", ("views.plots", "review.plots", "views.interactive")),
+    "tables": ("Tables and prose", ("views.tables", "views.prose", "printing")),
+    "tools": (
+        "Tools of the book",
+        (
+            "reporting",
+            "reporting.in_browser",
+            "reference",
+            "reference.guide",
+            "reference.menu",
+            "teaching",
+            "teaching.labs",
+            "engine.distributions",
+            "errors",
+            "version",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A page of the reference.
+
+    Attributes
+    ----------
+    id, title : str
+    modules : tuple of str
+        Dotted names.
+    """
+
+    id: str
+    title: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A public function, class or value.
+
+    Attributes
+    ----------
+    name : str
+        The dotted name that a reader imports.
+    module : str
+        Dotted name of the module that offers it.
+    kind : str
+        "function", "class" or "data".
+    found : object
+    """
+
+    name: str
+    module: str
+    kind: str
+    found: Any
+
+
+def rooms() -> tuple[Room, ...]:
+    """List the pages with their modules.
+
+    Examples
+    --------
+    >>> [room.id for room in rooms()][:3]
+    ['evidence', 'effects', 'pooling']
+    """
+    return tuple(
+        Room(key, title, tuple(f"helpers.{module}" for module in modules))
+        for key, (title, modules) in ROOMS.items()
+    )
+
+
+def entries(room: Room) -> tuple[Entry, ...]:
+    """List what the modules of a page offer; nothing stands on two pages.
+
+    Parameters
+    ----------
+    room : Room
+
+    Returns
+    -------
+    tuple of Entry
+        Functions, then classes, then values, by module, in the order of their names.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A module does not say what is public (``__all__``).
+
+    Examples
+    --------
+    >>> entries(rooms()[2])[0].name
+    'helpers.pool'
+    """
+    found: list[Entry] = []
+    for module in room.modules:
+        loaded: Any = import_module(module)
+        names = getattr(loaded, "__all__", None)
+        if names is None:
+            raise MetaAnalysisError(f"{module} has no __all__")
+        looked = (_entry(module, name, getattr(loaded, name)) for name in names)
+        made = [one for one in looked if one is not None]
+        order = {"function": 0, "class": 1, "data": 2}
+        found += sorted(made, key=lambda one: (order[one.kind], one.name.lower()))
+    return tuple(found)
+
+
+def _entry(module: str, name: str, offered: Any) -> Entry | None:
+    found = _undecorated(offered)
+    if inspect.isfunction(found) or inspect.isclass(found):
+        kind = "class" if inspect.isclass(found) else "function"
+    else:
+        kind = "data"
+    home = getattr(found, "__module__", module) if kind != "data" else module
+    if not str(home).startswith("helpers"):
+        return None
+    return Entry(_offered_as(module, name, offered), module, kind, found)
+
+
+def _offered_as(module: str, name: str, offered: Any) -> str:
+    """Give the name by which a chapter has it: from the door, from a room of the door, or deep."""
+    doors = {"helpers": helpers, "helpers.review": helpers.review}
+    doors |= {f"helpers.{room}": getattr(helpers, room) for room in helpers.ROOMS}
+    for door, package in doors.items():
+        if name in package.__all__ and getattr(package, name) is offered:
+            return f"{door}.{name}"
+    return f"{module}.{name}"
+
+
+def _undecorated(found: Any) -> Any:
+    """Give the function under decorators such as ``functools.cache``; anything else as it is."""
+    inner = inspect.unwrap(found) if callable(found) else found
+    return inner if inspect.isfunction(inner) else found

@@ -1,0 +1,349 @@
+"""Methods and conventions as entries, read from TOML files and shown as Markdown."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import MetaAnalysisError
+from ..views.prose import Sentence
+from .names import check_use, registered_values
+
+__all__ = [
+    "Convention",
+    "Conventions",
+    "Menu",
+    "Method",
+    "Options",
+    "read_conventions",
+    "read_menu",
+]
+
+_NONE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One value of an option, or one call.
+
+    Attributes
+    ----------
+    value : str
+        What is typed.
+    name : str
+        The method in words.
+    formula : str
+        Formula in LaTeX without dollar signs; may be empty.
+    source : tuple of str
+        Keys in the bibliography.
+    metafor, meta : str
+        How the R packages call it; empty if they do not have it or it is not known.
+    test : str
+        The test that compares our values with values computed in R; empty if the R names are
+        known from documentation alone.
+    """
+
+    value: str
+    name: str
+    formula: str
+    source: tuple[str, ...]
+    metafor: str
+    meta: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The methods behind one argument, or one family of calls.
+
+    Attributes
+    ----------
+    id, title : str
+    uses : tuple of str
+        Calls that take the option (see `check_use`).
+    registry : str
+        Where the code lists the values (see `registered_values`); empty if it does not.
+    methods : tuple of Method
+    """
+
+    id: str
+    title: str
+    uses: tuple[str, ...]
+    registry: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The method menu.
+
+    Attributes
+    ----------
+    options : mapping of str to Options
+        By id, in the order of the file.
+    """
+
+    options: Mapping[str, Options]
+
+    def values(self, option: str) -> tuple[str, ...]:
+        """Values of one option, in the order of the file."""
+        return tuple(method.value for method in self._get(option).methods)
+
+    def _get(self, option: str) -> Options:
+        if option not in self.options:
+            raise MetaAnalysisError(
+                f"the menu has no option {option!r}; it has {', '.join(self.options)}"
+            )
+        return self.options[option]
+
+    def table(
+        self, option: str, results: Mapping[str, str] | None = None, heading: str = "Our cohorts"
+    ) -> Sentence:
+        """Show the methods of one option as a table of the page.
+
+        Parameters
+        ----------
+        option : str
+            Id of the option.
+        results : mapping of str to str, optional
+            What each value gives on the data; every value must be there.
+        heading : str
+            Heading of the results.
+
+        Returns
+        -------
+        Sentence
+            A table directive with citations and formulas.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such option, or a value without a result.
+        """
+        group = self._get(option)
+        if results is not None:
+            missing = [m.value for m in group.methods if m.value not in results]
+            extra = sorted(set(results) - {m.value for m in group.methods})
+            if missing or extra:
+                raise MetaAnalysisError(
+                    f"results of {option!r}: missing {missing or 'none'}, unknown {extra or 'none'}"
+                )
+        rows = [["Method", *([] if results is None else [heading]), "Formula, source, names in R"]]
+        for method in group.methods:
+            given = [] if results is None else [results[method.value]]
+            rows.append([f"`{method.value}` {method.name}", *given, _behind(method)])
+        lines = [
+            f"{'* -' if cell is row[0] else '  -'} " + cell.replace("\n\n", "\n\n    ")
+            for row in rows
+            for cell in row
+        ]
+        widths = "35 65" if results is None else "28 24 48"
+        options = f":name: menu-{group.id}\n:header-rows: 1\n:widths: {widths}\n:class: menu"
+        body = "\n".join(lines)
+        return Sentence(
+            f"{_used(group.uses)}\n\n:::{{list-table}} {group.title}\n{options}\n\n{body}\n:::"
+        )
+
+    def tables(self, *parts: tuple[str, Mapping[str, str], str]) -> Sentence:
+        """Show several tables below each other; each part holds the arguments of `table`."""
+        return Sentence("\n\n".join(str(self.table(*part)) for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """One statistical choice that could have gone another way.
+
+    Attributes
+    ----------
+    id, title : str
+    choice, why : str
+        What we do, and the reason.
+    metafor, meta : str
+        What the R packages do.
+    source : tuple of str
+        Keys in the bibliography.
+    tests : tuple of str
+        Names of the tests that hold the code to the choice.
+    uses : tuple of str
+        Calls and defaults it is about (see `check_use`).
+    """
+
+    id: str
+    title: str
+    choice: str
+    why: str
+    metafor: str
+    meta: str
+    source: tuple[str, ...]
+    tests: tuple[str, ...]
+    uses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """All conventions by theme.
+
+    Attributes
+    ----------
+    themes : mapping of str to tuple of Convention
+        In the order of the file.
+    """
+
+    themes: Mapping[str, tuple[Convention, ...]]
+
+    def __iter__(self) -> Iterator[Convention]:
+        return (entry for entries in self.themes.values() for entry in entries)
+
+    def theme(self, *names: str) -> Sentence:
+        """Show the entries of one theme, or of several, as a list of definitions.
+
+        Raises
+        ------
+        MetaAnalysisError
+            No such theme.
+        """
+        for name in names:
+            if name not in self.themes:
+                raise MetaAnalysisError(
+                    f"the conventions have no theme {name!r}; they have {', '.join(self.themes)}"
+                )
+        entries = [entry for name in names for entry in self.themes[name]]
+        return Sentence("\n\n".join(map(_definition, entries)))
+
+
+def _definition(entry: Convention) -> str:
+    held = "; ".join(name.removeprefix("test_").replace("_", " ") for name in entry.tests)
+    parts = [
+        f"{entry.choice} *Why:* {entry.why}",
+        _practice(entry),
+        f"*Source:* {_cited(entry.source)}. {_used(entry.uses)}. *Held by:* {held}.",
+    ]
+    body = "\n\n  ".join(parts)
+    return f"[{entry.title}]{{#convention-{entry.id}}}\n: {body}"
+
+
+def _practice(entry: Convention) -> str:
+    if entry.metafor == entry.meta:
+        return f"*metafor and meta:* {entry.meta}"
+    return f"*metafor:* {entry.metafor} *meta:* {entry.meta}"
+
+
+def _cited(keys: Iterable[str]) -> str:
+    found = tuple(keys)
+    return f"{{cite:t}}`{','.join(found)}`" if found else _NONE
+
+
+def _used(uses: Iterable[str]) -> str:
+    return "*Here:* " + ", ".join(f"`{_short(use)}`" for use in uses)
+
+
+def _short(use: str) -> str:
+    """Name without what a reader can do without: a function alone, an attribute with its class."""
+    name, bracket, option = use.partition("(")
+    parts = name.split(".")
+    alone = parts[-1].islower() and not parts[-2][:1].isupper()
+    return ".".join(parts[-1:] if alone else parts[-2:]) + bracket + option
+
+
+def _behind(method: Method) -> str:
+    """Write formula, source and names in R as paragraphs."""
+    names = [
+        f"{package} {name}"
+        for package, name in (("metafor", method.metafor), ("meta", method.meta))
+        if name
+    ]
+    known = "values compared" if method.test else "by documentation"
+    in_r = f"{', '.join(names)} ({known})" if names else "no name in metafor or meta"
+    if method.test and not names:
+        in_r += " (compared with other values from R)"
+    formula = [rf"$\displaystyle {method.formula}$"] if method.formula else []
+    return "\n\n".join([*formula, f"{_cited(method.source)}; {in_r}"])
+
+
+def _load(path: str | Path) -> dict[str, Any]:
+    with Path(path).open("rb") as file:
+        return tomllib.load(file)
+
+
+def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
+    """Make a dataclass from a table that has every field and no other; fold its line breaks."""
+    wanted = {field.name for field in fields(kind)}
+    missing, extra = sorted(wanted - set(table)), sorted(set(table) - wanted)
+    if missing or extra:
+        raise MetaAnalysisError(
+            f"{where}: missing {', '.join(missing) or 'nothing'}; "
+            f"unknown {', '.join(extra) or 'nothing'}"
+        )
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) else " ".join(str(value).split())
+            for key, value in table.items()
+        }
+    )
+
+
+def read_menu(path: str | Path) -> Menu:
+    """Read the method menu and compare it with the code.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with tables ``[[option]]`` (id, title, uses, registry) and under each
+        ``[[option.method]]`` with the fields of `Method`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing, a call does not exist, or the values differ from those of the code.
+    """
+    options = {}
+    for table in _load(path)["option"]:
+        name = str(table.get("id"))
+        methods = tuple(
+            _make(Method, row, f"{name}, method {row.get('value')!r}")
+            for row in table.pop("method", [])
+        )
+        group = _make(Options, {**table, "methods": []}, f"option {name!r}")
+        shown = tuple(method.value for method in methods)
+        known = registered_values(group.registry) if group.registry else shown
+        if sorted(known) != sorted(shown) or len(set(shown)) < len(shown):
+            raise MetaAnalysisError(
+                f"option {name!r}: without an entry {sorted(set(known) - set(shown)) or 'none'}, "
+                f"unknown to the code {sorted(set(shown) - set(known)) or 'none'}"
+            )
+        for use in group.uses:
+            check_use(use)
+        options[name] = Options(group.id, group.title, group.uses, group.registry, methods)
+    return Menu(options)
+
+
+def read_conventions(path: str | Path) -> Conventions:
+    """Read the conventions and compare the calls they name with the code.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML file with one array of tables per theme, each with the fields of `Convention`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing, an id is taken twice, or a call or default does not exist.
+    """
+    themes: dict[str, tuple[Convention, ...]] = {}
+    seen: set[str] = set()
+    for theme, rows in _load(path).items():
+        entries = []
+        for row in rows:
+            entry = _make(Convention, row, f"{theme}, entry {row.get('id')!r}")
+            if entry.id in seen:
+                raise MetaAnalysisError(f"{theme}: the id {entry.id!r} is taken")
+            seen.add(entry.id)
+            for use in entry.uses:
+                check_use(use)
+            entries.append(entry)
+        themes[theme] = tuple(entries)
+    return Conventions(themes)

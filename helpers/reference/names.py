@@ -1,0 +1,123 @@
+"""Names of the code that the appendices mention: calls, options, defaults, lists of values."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, get_args
+
+from ..errors import MetaAnalysisError
+
+__all__ = ["check_use", "find_object", "registered_values"]
+
+_USE = re.compile(r"(?P<name>[\w.]+)(?:\((?P<option>\w+)(?:=(?P<default>.+))?\))?")
+
+
+def find_object(name: str) -> Any:
+    """Find a public object by its dotted name.
+
+    Raises
+    ------
+    MetaAnalysisError
+        There is no such object, or it is private.
+
+    Examples
+    --------
+    >>> find_object("helpers.models.result.PoolResult.conf_int").__name__
+    'conf_int'
+    """
+    parts = name.split(".")
+    if parts[0] != "helpers" or any(part.startswith("_") for part in parts):
+        raise MetaAnalysisError(f"{name!r} is not a public name of helpers")
+    # A function and its module may share a name: the last part is an attribute if it can be.
+    found: Any = import_module(parts[0])
+    for part in parts[1:-1]:
+        module = _submodule(found, part)
+        if module is None and not hasattr(found, part):
+            raise MetaAnalysisError(f"{name!r}: there is no {part!r}")
+        found = getattr(found, part) if module is None else module
+    last = parts[-1]
+    if hasattr(found, last):
+        return getattr(found, last)
+    module = _submodule(found, last)
+    if module is None:
+        raise MetaAnalysisError(f"{name!r}: there is no {last!r}")
+    return module
+
+
+def _submodule(package: Any, name: str) -> ModuleType | None:
+    """Import a module of a package, if there is one."""
+    if not (inspect.ismodule(package) and hasattr(package, "__path__")):
+        return None
+    path = f"{package.__name__}.{name}"
+    return import_module(path) if find_spec(path) is not None else None
+
+
+def check_use(use: str) -> None:
+    """Check that a call, its option and its default exist.
+
+    Parameters
+    ----------
+    use : str
+        ``"helpers.pool"``, ``"helpers.pool(add)"`` or ``"helpers.pool(quad_points=7)"``.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Something does not exist, or the default differs.
+
+    Examples
+    --------
+    >>> check_use("helpers.pool(quad_points=7)")
+    >>> check_use("helpers.pool(quad_points=1)")
+    Traceback (most recent call last):
+        ...
+    helpers.errors.MetaAnalysisError: helpers.pool(quad_points=1): the default is 7
+    """
+    match = _USE.fullmatch(use)
+    if match is None:
+        raise MetaAnalysisError(f"{use!r}: expected a name, name(option) or name(option=default)")
+    found = find_object(match["name"])
+    if match["option"] is None:
+        return
+    parameters = inspect.signature(found).parameters
+    if match["option"] not in parameters:
+        raise MetaAnalysisError(f"{use}: the options are {', '.join(parameters)}")
+    default = parameters[match["option"]].default
+    if match["default"] is not None and repr(default) != match["default"]:
+        raise MetaAnalysisError(f"{use}: the default is {default!r}")
+
+
+def registered_values(registry: str) -> tuple[str, ...]:
+    """List the values that the code knows.
+
+    Parameters
+    ----------
+    registry : str
+        Dotted name of a tuple of names, a mapping (its keys, or all names in its tuples), a
+        literal type, or a package whose public functions are the values.
+
+    Examples
+    --------
+    >>> registered_values("helpers.engine.normal.tau2.TAU2_METHODS")[:2]
+    ('DL', 'DL2')
+    >>> registered_values("helpers.engine.normal.prediction.PREDICTION_METHODS")[:2]
+    ('normal', 't-k-1')
+    """
+    found = find_object(registry)
+    if isinstance(found, Mapping):
+        parts = [v if isinstance(v, tuple) else (k,) for k, v in found.items()]
+        return tuple(dict.fromkeys(name for part in parts for name in part))
+    if inspect.ismodule(found):
+        public = [getattr(found, name) for name in found.__all__]
+        return tuple(o.__name__ for o in public if inspect.isfunction(o))
+    if isinstance(found, (tuple, list)):
+        return tuple(str(value) for value in found)
+    values = tuple(getattr(value, "__name__", value) for value in get_args(found))
+    if not values:
+        raise MetaAnalysisError(f"{registry!r} is no list of values")
+    return tuple(str(value) for value in values)

@@ -1,0 +1,44 @@
+"""A table in, a report out: checks, models, figures and sentences on one page.
+
+``report("my.csv")`` reads and checks a table with one row per cohort, computes what the chapters of
+the book compute, and gives a :class:`Report`; its `write` makes a folder with one self-contained
+HTML page, the results as JSON and every table as CSV.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..door import lazy
+
+if TYPE_CHECKING:
+    from .analysis import Analysis, Columns, NotComputed, analyse
+    from .cautions import ADVICE, ListedCaution
+    from .make import Report, report
+
+__all__ = [
+    "ADVICE",
+    "Analysis",
+    "Columns",
+    "ListedCaution",
+    "NotComputed",
+    "Report",
+    "analyse",
+    "report",
+]
+
+# the page in which the engine runs in a browser imports a room of this one with numpy alone
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ADVICE": ".cautions",
+        "Analysis": ".analysis",
+        "Columns": ".analysis",
+        "ListedCaution": ".cautions",
+        "NotComputed": ".analysis",
+        "Report": ".make",
+        "analyse": ".analysis",
+        "report": ".make",
+    },
+    {},
+)

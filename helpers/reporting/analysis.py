@@ -1,0 +1,297 @@
+"""Everything that is computed for a report, and what could not be, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ..arguments import LEVEL
+from ..checks import bias
+from ..engine.options import MEASURE
+from ..errors import MetaAnalysisError, UnsupportedError
+from ..models.design import quoted
+from ..models.pooling import pool
+from ..models.rates import pool_rates
+from ..models.regression import meta_regression
+from ..models.regression_result import RegressionResult
+from ..models.result import PoolResult
+from ..models.subgroup_analysis import SubgroupResult, subgroups
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..checks.bias import BiasTest, NullSimulation
+    from ..engine.aftercare import InfluenceResult
+
+__all__ = ["Analysis", "Columns", "NotComputed", "Progress", "analyse"]
+
+Progress = Callable[[str], None]
+_T = TypeVar("_T")
+
+#: Name of a test here -> its name in `helpers.bias.simulate_null`; the last keeps its level.
+TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
+    ("Egger (logit)", lambda fit: bias.egger(fit)),
+    ("Peters (weights from size)", lambda fit: bias.peters(fit)),
+    ("Double arcsine", lambda fit: bias.arcsine_test(fit)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column of the table plays which role; None or () where there is none."""
+
+    study: str = "study"
+    events: str = "events"
+    n: str = "n"
+    group: str | None = None
+    follow_up: str | None = None
+    covariates: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Every column that plays a role."""
+        named = (self.study, self.events, self.n, self.group, self.follow_up, *self.covariates)
+        return tuple(name for name in named if name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class NotComputed:
+    """One part of the report that this table does not allow, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Results of one table; a part that is None was not asked for or is in `not_computed`.
+
+    Attributes
+    ----------
+    data : DataFrame
+        The checked table.
+    columns : Columns
+    fit : PoolResult
+        The main model.
+    beside : PoolResult or None
+        Inverse variance (REML) beside a GLMM, a GLMM beside inverse variance.
+    one_sided : bool
+        No one, or everyone, had the event: the models are at the edge of what is possible.
+    groups : SubgroupResult or None
+    regressions : mapping of column to RegressionResult
+        One moderator at a time.
+    rates : PoolResult or None
+        Events per 100 person-years.
+    leave_one_out : DataFrame or None
+    influence : InfluenceResult or None
+    tests : mapping of name to BiasTest
+    null : NullSimulation or None
+        The tests on simulated sets without a small-study effect, for calibrated p-values.
+    not_computed : tuple of NotComputed
+    seed : int
+        Of the simulation.
+    """
+
+    data: pd.DataFrame = field(repr=False)
+    columns: Columns
+    fit: PoolResult
+    beside: PoolResult | None
+    one_sided: bool
+    groups: SubgroupResult | None
+    regressions: dict[str, RegressionResult]
+    rates: PoolResult | None
+    leave_one_out: pd.DataFrame | None = field(repr=False)
+    influence: InfluenceResult | None
+    tests: dict[str, BiasTest]
+    null: NullSimulation | None
+    not_computed: tuple[NotComputed, ...]
+    seed: int
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Columns of the table that play no role."""
+        return tuple(str(name) for name in self.data.columns if name not in self.columns.used)
+
+
+class _Attempts:
+    """Run steps that a table may not allow; keep the reasons, tell the progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.reasons: list[NotComputed] = []
+        self.progress = progress
+
+    def __call__(self, what: str, step: Callable[[], _T]) -> _T | None:
+        self.progress(what)
+        try:
+            return step()
+        # Only what the engine refuses on purpose (too few studies, nothing to regress on) becomes
+        # a sentence of the report; a bug is not of this type and stops it.
+        except MetaAnalysisError as error:
+            self.reasons.append(NotComputed(what, str(error)))
+            return None
+
+
+def analyse(
+    data: pd.DataFrame,
+    columns: Columns,
+    *,
+    measure: str = MEASURE,
+    model: str | None = None,
+    level: float = LEVEL,
+    seed: int = 1,
+    replicates: int = 2000,
+    progress: Progress = lambda step: None,
+) -> Analysis:
+    """Compute everything that a table allows.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Checked by `helpers.read_cohorts`.
+    columns : Columns
+    measure, model, level
+        Of the main model, as in `helpers.pool`; the model is a GLMM by default, and inverse
+        variance with random effects for measures for which there is none.
+    seed, replicates
+        Of the simulation behind the calibrated p-values.
+    progress : callable
+        Called with the name of each step before it begins.
+
+    Raises
+    ------
+    MetaAnalysisError
+        The main model cannot be fitted: options that do not go together.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"study": list("ab"), "events": [3, 9], "n": [40, 50]})
+    >>> result = analyse(table, Columns())
+    >>> result.fit.k, [one.what for one in result.not_computed][-1]
+    (2, 'Tests for small-study effects')
+    """
+    counts: dict[str, Any] = {
+        "events": columns.events,
+        "n": columns.n,
+        "study": columns.study,
+        "level": level,
+    }
+    attempt = _Attempts(progress)
+    events, n = data[columns.events], data[columns.n]
+    one_sided = bool((events == 0).all() or (events == n).all())
+    chosen = model
+    if one_sided and measure == "logit":
+        # With a zero-cell correction the estimate would be that of the correction; the
+        # likelihood gives none (or all) with its exact interval.
+        chosen = "glmm"
+    progress("Pooled estimate")
+    fit = pool(data, **counts, measure=measure, model=chosen)
+    beside = None
+    if not one_sided:
+        other = "random" if fit.model == "glmm" else "glmm"
+        beside = attempt(
+            "A second model beside it", lambda: pool(data, **counts, measure="logit", model=other)
+        )
+    groups = None
+    if columns.group is not None:
+        groups = attempt(
+            "Subgroups",
+            lambda: _varied(
+                one_sided,
+                lambda: subgroups(data, by=columns.group, **counts, measure=measure, model=chosen),
+            ),
+        )
+    regressions = {}
+    for column in (columns.follow_up, *columns.covariates):
+        if column is not None:
+            step = partial(_regression, data, column, counts, fit)
+            made = attempt(f"Meta-regression on {column}", partial(_varied, one_sided, step))
+            if made is not None:
+                regressions[column] = made
+    rates = None
+    if columns.follow_up is not None:
+        rates = attempt(
+            "Events per person-time",
+            lambda: pool_rates(
+                data, **counts, follow_up=columns.follow_up, measure="log-rate", model="glmm"
+            ),
+        )
+    leave_one_out = attempt("Leave-one-out", lambda: _varied(one_sided, fit.leave_one_out))
+    influence = attempt("Influence of single cohorts", lambda: _varied(one_sided, fit.influence))
+    tests, null = _small_studies(fit, attempt, one_sided, seed, replicates)
+    return Analysis(
+        data=data,
+        columns=columns,
+        fit=fit,
+        beside=beside,
+        one_sided=one_sided,
+        groups=groups,
+        regressions=regressions,
+        rates=rates,
+        leave_one_out=leave_one_out,
+        influence=influence,
+        tests=tests,
+        null=null,
+        not_computed=tuple(attempt.reasons),
+        seed=seed,
+    )
+
+
+def _varied(one_sided: bool, step: Callable[[], _T]) -> _T:
+    """Run a step that needs cohorts with different results."""
+    if one_sided:
+        raise UnsupportedError("no cohort has events, or all people have them: nothing varies")
+    return step()
+
+
+def _regression(
+    data: pd.DataFrame, column: str, counts: dict[str, Any], fit: PoolResult
+) -> RegressionResult:
+    """Fit one moderator with the model of the pooled estimate."""
+    if fit.model == "common":
+        raise UnsupportedError("a common effect leaves nothing for a moderator to explain")
+    if int(data[column].notna().sum()) < 4:
+        raise UnsupportedError(f"fewer than four cohorts have a value of {column!r}")
+    if data[column].nunique() < 2:
+        raise UnsupportedError(f"{column!r} has the same value everywhere")
+    return meta_regression(
+        data,
+        quoted(column),
+        **counts,
+        measure=fit.measure,
+        model=fit.model,
+    )
+
+
+def _small_studies(
+    fit: PoolResult, attempt: _Attempts, one_sided: bool, seed: int, replicates: int
+) -> tuple[dict[str, BiasTest], NullSimulation | None]:
+    """Test whether small cohorts differ, and how often the tests say so without a reason."""
+    what = "Tests for small-study effects"
+    sizes = np.unique(fit.data.size[fit.data.included]) if fit.data.size is not None else ()
+    reason = ""
+    if fit.k < 3:
+        reason = "there are fewer than three cohorts, and a line needs three"
+    elif one_sided:
+        reason = "no cohort has events, or all people have them: there is no trend to see"
+    elif len(sizes) < 2:
+        reason = "all cohorts have the same size"
+    if reason:
+        attempt.reasons.append(NotComputed(what, reason))
+        return {}, None
+    tests: dict[str, BiasTest] = {}
+    for name, test in TESTS:
+        made = attempt(f"{what}: {name}", partial(test, fit))
+        if made is not None:
+            tests[name] = made
+    null = None
+    if tests:
+        null = attempt(
+            "Calibrated p-values of these tests",
+            lambda: bias.simulate_null(fit, seed=seed, replicates=replicates, tests=list(tests)),
+        )
+    return tests, null

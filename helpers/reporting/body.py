@@ -1,0 +1,235 @@
+"""The sections of a report, in the order in which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from .. import printing
+from ..views import prose
+from ..views.plots import Picture
+from . import sentences, tables
+from .analysis import Analysis, NotComputed
+from .cautions import cautions_of
+from .citations import bibliography, citation
+from .figures import Words
+from .html import Section, paragraph
+
+if TYPE_CHECKING:
+    from ..engine.literature import Reference
+
+__all__ = ["references_of", "sections"]
+
+#: Sources of what every report does, besides those of its fits.
+_ALWAYS = ("higgins2002", "higgins2009")
+
+
+def sections(
+    analysis: Analysis,
+    words: Words,
+    pictures: Mapping[str, Picture],
+    missing: Iterable[NotComputed],
+) -> list[Section]:
+    """Write every section whose results exist, and one on what does not exist."""
+    made = [_summary(analysis, words), _data(analysis), _pooled(analysis, words, pictures)]
+    made.append(_heterogeneity(analysis, pictures))
+    if analysis.groups is not None:
+        body = [paragraph(sentences.groups(analysis)), tables.groups_table(analysis, words).html]
+        made.append(Section("subgroups", "Subgroups", tuple(body)))
+    if analysis.regressions:
+        made.append(_regressions(analysis, pictures))
+    if analysis.rates is not None:
+        body = [
+            paragraph(sentences.rates(analysis, words)),
+            tables.rates_table(analysis, words).html,
+        ]
+        made.append(Section("person-time", "Events per person-time", tuple(body)))
+    if analysis.leave_one_out is not None:
+        body = [paragraph(sentences.deletion(analysis))]
+        body += _shown(pictures, "without-each", "influence", "baujat")
+        made.append(Section("single-cohorts", "What single cohorts do", tuple(body)))
+    if analysis.tests:
+        body = [paragraph(sentences.small_studies(analysis)), tables.tests_table(analysis).html]
+        body += _shown(pictures, "funnel")
+        made.append(Section("small-cohorts", "Do small cohorts tell another story?", tuple(body)))
+    made.append(_cautions(analysis))
+    reasons = list(missing)
+    if reasons:
+        made.append(_missing(reasons))
+    return [*made, _methods(analysis)]
+
+
+def _shown(pictures: Mapping[str, Picture], *names: str) -> list[str]:
+    return [pictures[name]._repr_html_() for name in names if name in pictures]
+
+
+def _summary(analysis: Analysis, words: Words) -> Section:
+    fit = analysis.fit
+    numbers = {
+        "cohorts": printing.count(fit.k),
+        words.n_name.lower(): printing.count(fit.n or 0),
+        words.events_name.lower(): printing.count(fit.events or 0),
+    }
+    return Section(
+        "answer",
+        "The answer",
+        (
+            paragraph(sentences.answer(analysis, words), "answer"),
+            str(prose.facts(numbers)),
+            "<h3>How to report it</h3>",
+            f"<blockquote>{paragraph(sentences.for_a_paper(analysis, words))}</blockquote>",
+        ),
+    )
+
+
+def _data(analysis: Analysis) -> Section:
+    columns, data = analysis.columns, analysis.data
+    roles: list[tuple[str, Any]] = [
+        ("cohort", columns.study),
+        ("events", columns.events),
+        ("people at risk", columns.n),
+        ("group", columns.group),
+        ("follow-up in months", columns.follow_up),
+        ("covariates", ", ".join(columns.covariates) or None),
+    ]
+    used = "".join(
+        f"<li>{escape(role)}: <code>{escape(str(name))}</code></li>"
+        for role, name in roles
+        if name is not None
+    )
+    body = [
+        paragraph(
+            f"The table has {printing.counted(len(data), 'row')} and passed every check: labels that "
+            "are used once, whole counts, no more events than people, numbers where numbers "
+            "belong. A cohort is one row of it."
+        ),
+        f"<ul>{used}</ul>",
+    ]
+    empty = {
+        name: int(data[name].isna().sum())
+        for name in (columns.group, columns.follow_up, *columns.covariates)
+        if name is not None and data[name].isna().any()
+    }
+    if empty:
+        listed = printing.listing(f"{name} ({printing.count(n)})" for name, n in empty.items())
+        body.append(
+            paragraph(
+                f"Empty cells: {listed}. These cohorts are left out where the column is needed."
+            )
+        )
+    if analysis.unused:
+        body.append(
+            paragraph(
+                f"Not used: {printing.listing(analysis.unused)}. A numeric column becomes a "
+                "moderator when it is named as a covariate; decide that before you look."
+            )
+        )
+    return Section("table", "The table", tuple(body))
+
+
+def _pooled(analysis: Analysis, words: Words, pictures: Mapping[str, Picture]) -> Section:
+    body = [
+        *_shown(pictures, "forest"),
+        "<h3>Does the model matter?</h3>",
+        paragraph(sentences.models(analysis)),
+        tables.models_table(analysis, words).html,
+    ]
+    return Section("pooled", "Pooled estimate", tuple(body))
+
+
+def _heterogeneity(analysis: Analysis, pictures: Mapping[str, Picture]) -> Section:
+    body = [paragraph(sentences.heterogeneity(analysis)), *_shown(pictures, "prediction")]
+    return Section("heterogeneity", "How different the cohorts are", tuple(body))
+
+
+def _regressions(analysis: Analysis, pictures: Mapping[str, Picture]) -> Section:
+    body = []
+    for place, column in enumerate(analysis.regressions, start=1):
+        body.append(f"<h3>{escape(column.replace('_', ' ').capitalize())}</h3>")
+        body.append(paragraph(sentences.regression(analysis, column)))
+        body += _shown(pictures, f"regression-{place}")
+    return Section("meta-regression", "Meta-regression", tuple(body))
+
+
+def _cautions(analysis: Analysis) -> Section:
+    found = cautions_of(analysis)
+    general = [
+        "Crude proportions count the events seen so far. Cohorts that are followed longer see "
+        "more of them.",
+        "Cohorts that share people make every interval too narrow; the table cannot show it.",
+        "Nothing here says whether the cohorts were chosen fairly or answer one question.",
+    ]
+    lines = [
+        f"<li><strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
+        f"{escape(one.message, quote=False)}"
+        + (f'<span class="advice">{escape(one.advice, quote=False)}</span>' if one.advice else "")
+        + "</li>"
+        for one in found
+    ]
+    head = (
+        f"The fits carry {printing.counted(len(found), 'caution')}; under each stands what to do."
+        if found
+        else "The fits carry no caution of their own."
+    )
+    body = [paragraph(head)]
+    if lines:
+        body.append(f'<ul class="cautions">{"".join(lines)}</ul>')
+    body.append("<h3>What no fit can know</h3>")
+    body.append(f"<ul>{''.join(f'<li>{escape(text, quote=False)}</li>' for text in general)}</ul>")
+    return Section("cautions", "Cautions", tuple(body))
+
+
+def _missing(reasons: list[NotComputed]) -> Section:
+    items = "".join(
+        f"<li><strong>{escape(one.what)}</strong>: {escape(one.reason, quote=False)}</li>"
+        for one in reasons
+    )
+    return Section(
+        "not-computed",
+        "What this table does not allow",
+        (
+            paragraph("These parts of a report are missing, each with its reason."),
+            f"<ul>{items}</ul>",
+        ),
+    )
+
+
+def references_of(analysis: Analysis) -> list[Reference]:
+    """Collect the sources of everything that was computed, each once."""
+    parts: list[Any] = [analysis.fit, analysis.beside, analysis.rates, analysis.null]
+    parts += [*analysis.regressions.values(), *analysis.tests.values()]
+    found: dict[str, Reference] = {}
+    for part in parts:
+        for reference in part.methods().references if part is not None else ():
+            found.setdefault(reference.key, reference)
+    from ..engine.literature import references
+
+    for reference in references(*_ALWAYS):
+        found.setdefault(reference.key, reference)
+    return sorted(found.values(), key=lambda one: one.key)
+
+
+def _methods(analysis: Analysis) -> Section:
+    parts: list[Any] = [analysis.fit, analysis.beside, analysis.rates, analysis.null]
+    parts += [*analysis.regressions.values(), *analysis.tests.values()]
+    said = dict.fromkeys(_sentence(str(part.methods())) for part in parts if part is not None)
+    items = []
+    for one in references_of(analysis):
+        text = citation(one.key) if one.key in bibliography() else one.key
+        link = (
+            f' <a href="https://doi.org/{escape(one.doi, quote=True)}">doi:{escape(one.doi)}</a>'
+            if one.doi
+            else ""
+        )
+        items.append(f"<li>{escape(text, quote=False)}{link}</li>")
+    body = (
+        paragraph(" ".join(said)),
+        "<h3>Sources of the methods</h3>",
+        f'<ul class="references">{"".join(items)}</ul>',
+    )
+    return Section("methods", "Methods and sources", body)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else text + "."

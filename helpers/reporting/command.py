@@ -1,0 +1,146 @@
+"""The command line: ``report`` makes a report of a CSV file, ``template`` prints an empty table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..arguments import LEVEL
+from ..errors import MetaAnalysisError
+from ..version import __version__
+
+__all__ = ["main"]
+
+#: Exit status when the table or the options are wrong.
+WRONG_INPUT = 2
+#: Exit status when the system does not let a file be read or written.
+REFUSED = 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nrm-meta", description="Meta-analysis of proportions from single groups."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("template", help="print a table to start from")
+    made = commands.add_parser(
+        "report",
+        help="check a CSV file and make a report of it",
+        description="Check a CSV file with one row per cohort and make a folder with report.html, "
+        "results.json and every table of results as CSV. Columns that are called group and "
+        "follow_up (months) are used without being named. Exit status 2: the table or an option "
+        "is wrong; every problem is printed and nothing is written. A folder that holds an earlier "
+        "report gets the new one; files that the report did not write, or that were changed "
+        "since, are never touched.",
+    )
+    made.add_argument("table", help="CSV file (comma, UTF-8, header in the first row)")
+    made.add_argument("--out", metavar="DIR", help="folder to make; default: TABLE-report here")
+    columns = made.add_argument_group("columns")
+    columns.add_argument("--study", metavar="COL", default="study", help="labels (%(default)s)")
+    columns.add_argument("--events", metavar="COL", default="events", help="events (%(default)s)")
+    columns.add_argument("--n", metavar="COL", default="n", help="people at risk (%(default)s)")
+    columns.add_argument("--group", metavar="COL", help="groups to compare")
+    columns.add_argument("--follow-up", metavar="COL", help="follow-up in months")
+    columns.add_argument(
+        "--covariate", metavar="COL", action="append", default=[], help="numeric; may be repeated"
+    )
+    models = made.add_argument_group("model")
+    models.add_argument("--measure", default="logit", help="scale of the effects (%(default)s)")
+    models.add_argument("--model", help="glmm, random or common; default: glmm for logits")
+    models.add_argument("--level", type=float, default=LEVEL, help="of all intervals (%(default)s)")
+    models.add_argument("--seed", type=int, default=1, help="of the simulation (%(default)s)")
+    words = made.add_argument_group("words")
+    words.add_argument("--title", help="heading of the page")
+    words.add_argument("--outcome", help="what is estimated")
+    words.add_argument("--events-name", help="what the events are called")
+    words.add_argument("--n-name", help="what the people are called")
+    made.add_argument("--quiet", action="store_true", help="do not tell the progress")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the name of the program; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0; 2 when the table or the options are wrong; 1 when the system does not let
+        a file be read or written.
+
+    Examples
+    --------
+    >>> main(["template"])
+    study,events,n,group,follow_up
+    Example 2021,3,40,trial,12.5
+    Example 2022 A,0,25,registry,9
+    Example 2022 B,11,130,registry,
+    0
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _template() if options.command == "template" else _report(options)
+    except MetaAnalysisError as error:
+        print(_in_words(error), file=sys.stderr)
+        return WRONG_INPUT
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return REFUSED
+
+
+def _in_words(error: MetaAnalysisError) -> str:
+    """List every problem of a table; the error itself cuts long lists."""
+    from ..evidence import EvidenceError
+
+    if not isinstance(error, EvidenceError):
+        return f"error: {error}"
+    head = str(error).splitlines()[0]
+    return "\n".join([head, *(f"  {problem}" for problem in error.problems)])
+
+
+def _template() -> int:
+    from ..evidence import data_folder
+
+    print((data_folder() / "template.csv").read_text(encoding="utf-8"), end="")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from . import report
+
+    def tell(step: str) -> None:
+        if not options.quiet:
+            print(f"{step} …", file=sys.stderr, flush=True)
+
+    words = {
+        name: value
+        for name in ("title", "outcome", "events_name", "n_name")
+        if (value := getattr(options, name)) is not None
+    }
+    made = report(
+        options.table,
+        study=options.study,
+        events=options.events,
+        n=options.n,
+        group=options.group,
+        follow_up=options.follow_up,
+        covariates=options.covariate,
+        measure=options.measure,
+        model=options.model,
+        level=options.level,
+        seed=options.seed,
+        progress=tell,
+        **words,
+    )
+    tell("Writing")
+    folder = made.write(options.out or f"{Path(options.table).stem}-report")
+    print(made.answer)
+    print(folder / "report.html")
+    return 0

@@ -1,0 +1,154 @@
+"""One HTML page that holds everything: type, colours, figures and tables; nothing is loaded."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+
+from .. import printing
+from ..version import __version__
+from ..views.plots import style
+
+__all__ = ["Section", "page", "paragraph"]
+
+_FONTS = {"CohortSans-Regular.ttf": 400, "CohortSans-Semibold.ttf": 700}
+_LINK = style.Colour("#0f5c78", "#7cc3da")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the page.
+
+    Attributes
+    ----------
+    name : str
+        Its id.
+    title : str
+        Its heading.
+    body : tuple of str
+        Pieces of HTML.
+    """
+
+    name: str
+    title: str
+    body: tuple[str, ...]
+
+    @property
+    def html(self) -> str:
+        """The section as HTML."""
+        inside = "\n".join(self.body)
+        return (
+            f'<section aria-labelledby="{self.name}">\n'
+            f'<h2 id="{self.name}">{escape(self.title)}</h2>\n{inside}\n</section>'
+        )
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """Print a sentence as a paragraph of the page.
+
+    Examples
+    --------
+    >>> paragraph("a < b")
+    '<p>a &lt; b</p>'
+    """
+    attribute = f' class="{kind}"' if kind else ""
+    return f"<p{attribute}>{escape(text, quote=False)}</p>"
+
+
+@cache
+def _fonts() -> str:
+    """Embed the book's type, so that the words of the figures have the width they were set in."""
+    from fontTools.ttLib import TTFont
+
+    rules = []
+    for name, weight in _FONTS.items():
+        font = TTFont(style.FONTS / name, recalcTimestamp=False)
+        font.flavor = "woff"
+        buffer = io.BytesIO()
+        font.save(buffer)
+        content = base64.b64encode(buffer.getvalue()).decode("ascii")
+        rules.append(
+            f'@font-face {{ font-family: "{style.FAMILY}"; font-weight: {weight}; '
+            f'src: url("data:font/woff;base64,{content}") format("woff"); }}'
+        )
+    return "\n".join(rules)
+
+
+def _colours() -> str:
+    """Print the colours of both themes; the reader's system chooses."""
+
+    def rule(which: int) -> str:
+        named = {**style.variables(), "--report-link": _LINK}
+        return " ".join(f"{name}: {colour[which]};" for name, colour in named.items())
+
+    return (
+        f":root {{ color-scheme: light dark; {rule(0)} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {rule(1)} }} }}\n"
+        # paper is white
+        f"@media print {{ :root {{ color-scheme: light; {rule(0)} }} }}"
+    )
+
+
+def page(title: str, made: str, sections: Iterable[Section]) -> str:
+    """Put the sections on a page.
+
+    Parameters
+    ----------
+    title : str
+        Heading and name of the page.
+    made : str
+        One line under it: from what the page was made.
+    sections : iterable of Section
+
+    Returns
+    -------
+    str
+        HTML. Its policy forbids every request, so nothing can be loaded from elsewhere.
+    """
+    parts = list(sections)
+    css = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+    links = "\n".join(f'<li><a href="#{part.name}">{escape(part.title)}</a></li>' for part in parts)
+    body = "\n".join(part.html for part in parts)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:"
+    html = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="nrm-meta {__version__}">
+<title>{escape(title)}</title>
+<style>
+{_fonts()}
+{_colours()}
+{css}</style>
+</head>
+<body>
+<a class="skip" href="#report">Skip to the report</a>
+<header class="top">
+<h1>{escape(title)}</h1>
+<p class="made">{escape(made)}</p>
+</header>
+<nav class="contents" aria-label="Contents">
+<ol>
+{links}
+</ol>
+</nav>
+<main id="report" tabindex="-1">
+{body}
+</main>
+<footer>
+<p>Made by nrm-meta {__version__}, the helpers of an executable meta-analysis. The same table and
+options give the same page, byte by byte. A report computes; it does not know your question, how the
+cohorts were found, or whether they belong together.</p>
+</footer>
+</body>
+</html>
+"""
+    return printing.legal(html)

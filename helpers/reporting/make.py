@@ -1,0 +1,279 @@
+"""The call `report` and its result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .. import printing
+from ..arguments import LEVEL
+from ..errors import MetaAnalysisError
+from ..evidence import read_cohorts
+from ..evidence.grid import Readable, is_frame, read_grid
+from ..version import __version__
+from ..views.plots import Picture
+from . import files, sentences, tables
+from .analysis import Analysis, Columns, NotComputed, Progress, analyse
+from .body import references_of, sections
+from .cautions import ListedCaution, cautions_of
+from .figures import Words, draw
+from .html import page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..evidence.grid import Source
+
+__all__ = ["Report", "report"]
+
+_USUAL = Words()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished report.
+
+    Attributes
+    ----------
+    title : str
+    analysis : Analysis
+        Every result (`fit`, `groups`, `rates`, ...), for further work in Python.
+    words : Words
+    pictures : mapping of name to Picture
+        The figures; a notebook shows one that ends a cell.
+    not_computed : tuple of NotComputed
+        What the table did not allow, with reasons.
+    source : str
+        Name of the table.
+    sha256 : str
+        Checksum of the file, empty for a frame.
+    """
+
+    title: str
+    analysis: Analysis
+    words: Words
+    pictures: Mapping[str, Picture] = field(repr=False)
+    not_computed: tuple[NotComputed, ...]
+    source: str
+    sha256: str
+
+    def __repr__(self) -> str:
+        return f"{self.title}. {self.answer}"
+
+    @property
+    def answer(self) -> str:
+        """The result in one or two sentences."""
+        return sentences.answer(self.analysis, self.words)
+
+    @property
+    def for_a_paper(self) -> str:
+        """A paragraph that a paper could print."""
+        return sentences.for_a_paper(self.analysis, self.words)
+
+    @property
+    def cautions(self) -> tuple[ListedCaution, ...]:
+        """The cautions of all fits, each with what to do about it."""
+        return cautions_of(self.analysis)
+
+    @property
+    def html(self) -> str:
+        """The page."""
+        made = f"Made from {self.source}"
+        if self.sha256:
+            made += f" (SHA-256 {self.sha256[:12]})"
+        parts = sections(self.analysis, self.words, self.pictures, self.not_computed)
+        return page(self.title, f"{made}, seed {self.analysis.seed}.", parts)
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Every table of numbers, unrounded (see `helpers.reporting.tables.frames`)."""
+        return tables.frames(self.analysis)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every result as values that JSON can hold; what is missing is None."""
+        found = self.analysis
+        made: dict[str, Any] = {
+            "version": __version__,
+            "title": self.title,
+            "source": self.source,
+            "sha256": self.sha256,
+            "seed": found.seed,
+            "columns": asdict(found.columns),
+            "answer": self.answer,
+            "pooled": found.fit.to_dict(),
+            "beside": found.beside,
+            "groups": found.groups,
+            "meta_regression": dict(found.regressions),
+            "rates": found.rates,
+            "leave_one_out": None
+            if found.leave_one_out is None
+            else found.leave_one_out.reset_index().to_dict(orient="records"),
+            "influence": found.influence,
+            "small_study_tests": dict(found.tests),
+            "null_simulation": found.null,
+            "cautions": [asdict(one) for one in self.cautions],
+            "not_computed": [asdict(one) for one in self.not_computed],
+            "references": [{"key": one.key, "doi": one.doi} for one in references_of(found)],
+        }
+        return _plain(made)
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``report.html``, ``results.json`` and one CSV file per table.
+
+        Parameters
+        ----------
+        folder : path
+            Made now, or the folder of an earlier report: its files are replaced, all others
+            stay. ``manifest.json`` lists the files that the report wrote. Nothing is left
+            half-written.
+
+        Raises
+        ------
+        MetaAnalysisError
+            The folder holds something else and no report, or a file of the report was changed.
+        """
+        return files.write(Path(folder), self.html, self.to_dict(), self.frames())
+
+
+def report(
+    table: Source,
+    *,
+    study: str = "study",
+    events: str = "events",
+    n: str = "n",
+    group: str | None = None,
+    follow_up: str | None = None,
+    covariates: str | Sequence[str] = (),
+    title: str | None = None,
+    outcome: str = _USUAL.outcome,
+    events_name: str = _USUAL.events_name,
+    n_name: str = _USUAL.n_name,
+    measure: str = "logit",
+    model: str | None = None,
+    level: float = LEVEL,
+    seed: int = 1,
+    progress: Progress = lambda step: None,
+) -> Report:
+    r"""Check a table and make a report of it.
+
+    Parameters
+    ----------
+    table : str, path, bytes, file-like or DataFrame
+        One row per cohort, see `helpers.read_cohorts`.
+    study, events, n : str
+        Columns of the labels, the events and the people at risk.
+    group, follow_up : str, optional
+        Columns of a group and of a follow-up in months; columns of these very names are taken
+        without being named.
+    covariates : str or sequence of str
+        Numeric columns, each tried as a moderator on its own.
+    title, outcome, events_name, n_name : str
+        Words of the page: its heading, what is estimated, and the two counts.
+    measure, model, level
+        As in `helpers.pool`. By default a GLMM of logits.
+    seed : int
+        Of the simulation that calibrates the tests for small-study effects.
+    progress : callable
+        Called with the name of each step before it begins.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    EvidenceError
+        With every bad cell of the table at once.
+    MetaAnalysisError
+        Options that do not go together.
+
+    Examples
+    --------
+    >>> made = report(b"study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,5,60\n")
+    >>> made.analysis.fit.k, len(made.pictures)
+    (3, 5)
+    """
+    progress("Checking the table")
+    covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
+    table, source, checksum = _identified(table)
+    header = list(table.columns) if is_frame(table) else read_grid(table, (study, events, n)).header
+    usual = {"group": group, "follow_up": follow_up}
+    taken = (study, events, n, *covariates)
+    roles = {
+        role: role if name is None and role in header and role not in taken else name
+        for role, name in usual.items()
+    }
+    columns = Columns(study, events, n, roles["group"], roles["follow_up"], covariates)
+    data = read_cohorts(table, study=study, events=events, n=n, **roles, numeric=covariates)
+    data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
+    analysis = analyse(
+        data, columns, measure=measure, model=model, level=level, seed=seed, progress=progress
+    )
+    words = Words(outcome, events_name, n_name)
+    pictures, reasons = draw(analysis, words, progress)
+    return Report(
+        title=title or f"Meta-analysis of {source}",
+        analysis=analysis,
+        words=words,
+        pictures=pictures,
+        not_computed=(*analysis.not_computed, *reasons),
+        source=source,
+        sha256=checksum,
+    )
+
+
+def _shown(labels: pd.Series[Any]) -> pd.Series[Any]:
+    """Replace what pictures and pages cannot hold in labels; a line of a figure is one line."""
+
+    def shown(label: Any) -> Any:
+        return (
+            printing.legal(" ".join(label.replace("\t", " ").splitlines()))
+            if isinstance(label, str)
+            else label
+        )
+
+    made = labels.map(shown, na_action="ignore")
+    if made.equals(labels):  # nothing to replace: a categorical keeps its type and order
+        return labels
+    if made.nunique() < labels.nunique():
+        raise MetaAnalysisError(
+            f"column {labels.name!r}: labels differ in line breaks or control characters alone; "
+            "give names that can be told apart on a page"
+        )
+    return made
+
+
+def _identified(table: Source) -> tuple[Source, str, str]:
+    """Name a table and take the checksum of its bytes; an open file is read."""
+    if is_frame(table):
+        return table, "a data frame", ""
+    if isinstance(table, (str, os.PathLike)):
+        path = Path(table)
+        # a path that cannot be read gets the reader's own message
+        content = path.read_bytes() if path.is_file() else b""
+        return table, path.name, hashlib.sha256(content).hexdigest()
+    if isinstance(table, Readable):
+        read = table.read()
+        table = read.encode() if isinstance(read, str) else bytes(read)
+    content = bytes(cast("bytes", table))
+    return content, "a table", hashlib.sha256(content).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Turn results into values that JSON can hold; what is not finite becomes None."""
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

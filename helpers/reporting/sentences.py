@@ -1,0 +1,261 @@
+"""What the results of a report say, in sentences that hold no typed number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import printing, ties
+from ..engine.effects import study_interval
+from ..engine.normal.prediction import displayed_prediction
+from ..engine.normal.tau2_intervals import is_empty
+from ..engine.options import FEW_STUDIES
+from ..errors import MetaAnalysisError, UnsupportedError
+from ..models.population import differs_from_median
+from ..views.plots.forest.note import lower
+from ..views.subgroup_sentences import between_verdict
+from .analysis import Analysis
+from .figures import Words
+
+if TYPE_CHECKING:
+    from ..models.result import PoolResult
+
+__all__ = [
+    "answer",
+    "deletion",
+    "for_a_paper",
+    "groups",
+    "heterogeneity",
+    "models",
+    "one_sided",
+    "rates",
+    "regression",
+    "small_studies",
+]
+
+
+def _prediction(fit: PoolResult) -> str | None:
+    limits, _ = displayed_prediction(fit)
+    return None if limits is None else printing.percent_range(limits)
+
+
+def _tau2_interval(fit: PoolResult) -> str:
+    try:
+        bounds = fit.tau2_ci()
+    except UnsupportedError:  # the model has no such interval
+        return ""
+    # the data do not bound the variance; the rest of the report stands
+    except MetaAnalysisError as error:
+        return f" (there is no {printing.level_text(fit.level)} CI: {error})"
+    if is_empty(bounds):
+        return (
+            "; its Q-profile interval is empty, because the cohorts are more alike than chance "
+            "lets expect"
+        )
+    return f" ({printing.interval(bounds, fit.level, unit='number', digits=3)})"
+
+
+def answer(analysis: Analysis, words: Words) -> str:
+    """Give the result in one or two sentences."""
+    fit = analysis.fit
+    if analysis.one_sided:
+        return one_sided(analysis, words)
+    if fit.k == 1:
+        return (
+            f"{words.outcome}: {printing.estimate(fit)}, which is that of the only cohort, "
+            f"{printing.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
+        )
+    text = f"{words.outcome}: {printing.estimate(fit)}, pooled over {printing.counted(fit.k, 'cohort')}."
+    if differs_from_median(fit):
+        text += (
+            f" That is the median cohort; the mean over cohorts is {printing.mean_estimate(fit)}, "
+            f"or {printing.per_1000(fit.mean_estimate)} people."
+        )
+    expected = _prediction(fit)
+    if expected is not None:
+        text += f" The true rate of a new, similar cohort may lie anywhere from {expected}."
+    return text
+
+
+def one_sided(analysis: Analysis, words: Words) -> str:
+    """Say what is known when no one, or everyone, had the event."""
+    fit = analysis.fit
+    counts: Any = [fit.events], [fit.n]
+    low, high = study_interval(*counts, method="clopper-pearson", level=fit.level)
+    exact = printing.percent_range((float(low[0]), float(high[0])))
+    level = printing.level_text(fit.level)
+    text = (
+        f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in "
+        f"{printing.counted(fit.k, 'cohort')} had the event: the exact {level}{printing.HARD}CI for "
+        f"{lower(words.outcome)} is {exact}"
+    )
+    if fit.k == 1:
+        return text + "."
+    return (
+        text + " if all cohorts share one rate. A variance between cohorts cannot be estimated "
+        "from such a table, so this interval may be too narrow."
+    )
+
+
+def models(analysis: Analysis) -> str:
+    """Say whether the choice of the model matters."""
+    fit, other = analysis.fit, analysis.beside
+    if analysis.one_sided:
+        return (
+            "A logit of zero or one is infinite, and a correction that makes it finite would "
+            "decide the result. The exact interval needs neither."
+        )
+    if other is None:
+        return "There is no second model for this table."
+    apart = 100 * abs(other.estimate - fit.estimate)
+    return (
+        f"The two models differ by {printing.number(apart, 1)} percentage points. The binomial "
+        "model takes the counts as they are; inverse variance treats the observed logits as "
+        "normal, adds one half where a cohort has no event, and is worst where events are few."
+    )
+
+
+def heterogeneity(analysis: Analysis) -> str:
+    """Say how much the cohorts differ."""
+    fit = analysis.fit
+    if fit.k < 2:
+        return "One cohort cannot differ from others."
+    if analysis.one_sided:
+        return (
+            "All cohorts show the same proportion. Where that is none or all, it says nothing of "
+            "how their true rates differ: neither a variance nor a prediction is given."
+        )
+    text = f"{printing.heterogeneity(fit)} "
+    if fit.model == "common":
+        return text + "The chosen model supposes one rate for all."
+    text += f"The variance between cohorts, τ², is {printing.number(fit.tau2, 3)}"
+    text += f"{_tau2_interval(fit)}."
+    expected = _prediction(fit)
+    if expected is None:
+        return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
+    return (
+        text + f" The prediction interval, {expected}, says where the true value of a new, "
+        "similar cohort may lie. It is the number for a clinic that asks what to expect; the "
+        "confidence interval is about the mean alone."
+    )
+
+
+def groups(analysis: Analysis) -> str:
+    """Say whether the groups differ, and what that does not show."""
+    assert analysis.groups is not None
+    found = analysis.groups
+    ordered = ties.ranked(found.groups.items(), key=lambda item: item[1].estimate)
+    (low_name, low), (high_name, high) = ordered[0], ordered[-1]
+    return (
+        f"The lowest value is that of {low_name}, {printing.estimate(low)}, the highest that of "
+        f"{high_name}, {printing.estimate(high)}. {between_verdict(found, 'cohorts')} "
+        "The cohorts were not randomised to their groups, which "
+        "may differ in anything else: this describes the groups and explains nothing."
+    )
+
+
+def regression(analysis: Analysis, column: str) -> str:
+    """Say what one moderator does."""
+    fit = analysis.regressions[column]
+    (place,) = fit.design.moderators  # one slope, and it is not the intercept
+    row = fit.coefficients.iloc[place]
+    more = "higher" if row["estimate"] > 0 else "lower"
+    text = (
+        f"Over {printing.counted(fit.k, 'cohort')} that report it, one unit more of "
+        f"{column.replace('_', ' ')} goes with a {more} value: {printing.number(row['estimate'], 3)} "
+        f"on the {fit.measure} scale "
+        f"({printing.interval((row['ci_lower'], row['ci_upper']), fit.level, unit='number', digits=3)}"
+        f"; {printing.p_value(row['p'])})"
+    )
+    if fit.R2 is not None:
+        text += f", which accounts for {printing.percent(fit.R2 / 100, 0)} of τ²"
+    if row["p"] >= 1 - fit.level:
+        text += ". That is too little to tell it from chance"
+    few = (
+        f" With fewer than {printing.word(FEW_STUDIES)} cohorts such a slope is easily chance."
+        if fit.k < FEW_STUDIES
+        else ""
+    )
+    return text + ". A trend across cohorts need not hold for the people within them." + few
+
+
+def rates(analysis: Analysis, words: Words) -> str:
+    """Say how often events come per person-time."""
+    assert analysis.rates is not None
+    fit = analysis.rates
+    return (
+        f"Cohorts that are followed longer see more events. Per 100 person-years there are "
+        f"{printing.estimate(fit, 1, unit='number')} {lower(words.events_name)}, pooled over "
+        f"{printing.counted(fit.k, 'cohort')} with follow-up. Person-time is approximated by "
+        "patients times follow-up, which has to be in months."
+    )
+
+
+def deletion(analysis: Analysis) -> str:
+    """Say what single cohorts do to the result."""
+    assert analysis.leave_one_out is not None
+    frame = analysis.leave_one_out
+    low, high = frame["estimate"].min(), frame["estimate"].max()
+    text = f"Whichever cohort is left out, the estimate lies from {printing.percent_range((low, high))}."
+    if analysis.influence is not None:
+        marked = analysis.influence.frame
+        names = list(marked.index[marked["flagged"]])
+        outliers = list(marked.index[marked["outlier"]])
+        text += (
+            f" Influential by the usual rules: {printing.listing(names)}."
+            if names
+            else " No cohort is influential by the usual rules."
+        )
+        if outliers:
+            text += (
+                f" Outlying: {printing.listing(outliers)}; one cohort in twenty is expected to be. "
+                "An outlier is a reason to read that publication again, not to drop it."
+            )
+    return text
+
+
+def small_studies(analysis: Analysis) -> str:
+    """Say which test to believe and what it says."""
+    tests, null = analysis.tests, analysis.null
+    text = (
+        "The standard error of a logit is computed from the same events as the logit itself, so "
+        "Egger's test finds small-study effects in proportions that have none. The test on the "
+        "double arcsine scale rests on the size alone."
+    )
+    if "Double arcsine" not in tests:
+        return text
+    if null is None:
+        return f"{text} It gives {printing.p_value(tests['Double arcsine'].p)}, uncalibrated."
+    frame: Any = null.summary_frame()
+    row, egger = frame.loc["Double arcsine"], frame.loc["Egger (logit)"]
+    return (
+        f"{text} In {printing.count(null.replicates)} simulated sets of the same sizes without any "
+        f"such effect, Egger's test rejects in {printing.percent(egger['rejection'], 0)} and the "
+        f"double arcsine test in {printing.percent(row['rejection'], 0)}; calibrated by these sets, "
+        f"the double arcsine test gives {printing.p_value(row['calibrated_p'])}. An asymmetric "
+        "funnel has many causes, and a quiet test is no proof that nothing was hidden."
+    )
+
+
+def for_a_paper(analysis: Analysis, words: Words) -> str:
+    """Give a paragraph that a paper could print."""
+    fit = analysis.fit
+    head = (
+        f"{printing.count(fit.events or 0)} events among {printing.count(fit.n or 0)} people in "
+        f"{printing.counted(fit.k, 'cohort')} were analysed. "
+    )
+    if analysis.one_sided:
+        return one_sided(analysis, words)
+    if fit.k == 1:
+        return f"{head}The estimate of {lower(words.outcome)} was {printing.estimate(fit)}."
+    text = f"{head}{fit.methods()} "
+    both = differs_from_median(fit)
+    which = " (median cohort)" if both else ""
+    text += f"The pooled estimate of {lower(words.outcome)}{which} was "
+    text += printing.estimate(fit)
+    if both:
+        text += f", the mean over cohorts {printing.mean_estimate(fit)}"
+    if fit.model != "common":
+        text += f"; τ² was {printing.number(fit.tau2, 3)}"
+        if _prediction(fit) is not None:
+            text += f" and the {printing.prediction(fit)}"
+    return text + "."

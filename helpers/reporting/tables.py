@@ -1,0 +1,234 @@
+"""The numbers of a report as frames (for files) and as tables (for the page)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import printing
+from ..engine.normal.prediction import displayed_prediction
+from ..models.population import has_mean
+from ..views import tables
+from ..views.tables import Table
+from .analysis import Analysis
+from .figures import Words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..models.result import PoolResult
+
+__all__ = ["frames", "groups_table", "models_table", "rates_table", "tests_table"]
+
+_PERCENT = f",{printing.HARD}%"
+
+
+def model_name(fit: PoolResult) -> str:
+    """Name the model of a fit in a few words.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> model_name(pool(events=[3, 8], n=[40, 50], model="glmm"))
+    'Binomial-normal GLMM (logit)'
+    """
+    if fit.model == "glmm":
+        family = "Poisson-normal" if fit.time is not None else "Binomial-normal"
+        return f"{family} GLMM ({fit.measure})"
+    if fit.model == "common":
+        return f"Common effect ({fit.measure})"
+    how = f"τ² fixed at {fit.tau2:g}" if fit.tau2_method is None else fit.tau2_method
+    return f"Random effects, {how} ({fit.measure})"
+
+
+def _bounds(pair: Any, factor: float = 100.0) -> str:
+    return printing.between(pair[0] * factor, pair[1] * factor)
+
+
+def _prediction(fit: PoolResult) -> str | None:
+    limits, _ = displayed_prediction(fit)  # a dash stands in the table; the text says why
+    return None if limits is None else _bounds(limits)
+
+
+def models_table(analysis: Analysis, words: Words) -> Table:
+    """Print the main model and the one beside it."""
+    import pandas as pd
+
+    fits = [analysis.fit, *([analysis.beside] if analysis.beside else [])]
+    rows = [
+        {
+            "model": model_name(fit),
+            "cohorts": fit.k,
+            "estimate": fit.estimate,
+            "ci": _bounds(fit.ci),
+            "mean": fit.mean_estimate if has_mean(fit.measure) else None,
+            "mean_ci": _bounds(fit.mean_conf_int()) if has_mean(fit.measure) else None,
+            "prediction": None if analysis.one_sided else _prediction(fit),
+            "tau2": fit.tau2,
+            "I2": fit.heterogeneity.I2,
+        }
+        for fit in fits
+    ]
+    return tables.table(
+        pd.DataFrame(rows),
+        f"{words.outcome} under {printing.counted(len(fits), 'model')}",
+        formats={"estimate": "percent", "mean": "percent", "tau2": "number3", "I2": "number1"},
+        labels={
+            "estimate": f"Estimate{_PERCENT}",
+            "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
+            "mean": f"Mean over cohorts{_PERCENT}",
+            "mean_ci": f"{_level(analysis.fit)} CI of the mean{_PERCENT}",
+            "prediction": f"Prediction interval{_PERCENT}",
+            "tau2": "τ²",
+            "I2": f"I²{_PERCENT}",
+        },
+        notes=[str(fit.methods()) for fit in fits],
+        name="models",
+    )
+
+
+def groups_table(analysis: Analysis, words: Words) -> Table:
+    """Print the subgroups."""
+    assert analysis.groups is not None
+    shown = analysis.groups.summary_frame().rename_axis("group").reset_index()
+    shown["ci"] = [_bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
+    by = analysis.groups.by
+    return tables.table(
+        shown[["group", "k", "events", "n", "estimate", "ci", "tau2", "I2"]],
+        f"{words.outcome} by {by.replace('_', ' ')}",
+        formats={"estimate": "percent", "tau2": "number3", "I2": "number1"},
+        labels={
+            "group": by[:1].upper() + by[1:].replace("_", " "),
+            "k": "Cohorts",
+            "events": words.events_name,
+            "n": words.n_name,
+            "estimate": f"Estimate{_PERCENT}",
+            "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
+            "tau2": "τ²",
+            "I2": f"I²{_PERCENT}",
+        },
+        name="groups",
+    )
+
+
+def rates_table(analysis: Analysis, words: Words) -> Table:
+    """Print the events per 100 person-years of each cohort and pooled."""
+    assert analysis.rates is not None
+    import pandas as pd
+
+    fit = analysis.rates
+    rows = fit.studies[fit.studies["included"]].reset_index()
+    shown = pd.DataFrame(
+        {
+            "cohort": [*rows["study"].astype(str), "All, pooled"],
+            "events": [*rows["events"], int(fit.events or 0)],
+            "time": [*rows["time"], fit.time],
+            "rate": [*rows["estimate"], fit.estimate],
+            "ci": [
+                *(_bounds(pair, 1.0) for pair in rows[["ci_lower", "ci_upper"]].to_numpy()),
+                _bounds(fit.ci, 1.0),
+            ],
+        }
+    )
+    return tables.table(
+        shown,
+        f"{words.events_name} per 100 person-years",
+        formats={"time": "number", "rate": "number1", "events": "count"},
+        labels={
+            "events": words.events_name,
+            "time": "Person-time, 100 years",
+            "rate": "Rate",
+            "ci": f"{_level(fit)} CI",
+        },
+        notes=[str(fit.methods())],
+        name="rates",
+    )
+
+
+def tests_table(analysis: Analysis) -> Table:
+    """Print the tests for small-study effects with their calibrated p-values."""
+    shown = _tests(analysis)
+    formats = {"p": "p", "calibrated_p": "p", "false_alarms": "percent"}
+    labels = {
+        "small_cohorts_are": "Small cohorts are",
+        "p": "p",
+        "calibrated_p": "Calibrated p",
+        "false_alarms": f"False alarms of the 5{printing.THIN}% test{_PERCENT}",
+    }
+    return tables.table(
+        shown,
+        "Tests for small-study effects",
+        formats={name: one for name, one in formats.items() if name in shown},
+        labels={name: one for name, one in labels.items() if name in shown},
+        name="small-studies",
+    )
+
+
+def _tests(analysis: Analysis) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = pd.DataFrame(
+        [
+            {"test": name, "cohorts": test.k, "small_cohorts_are": test.small_studies, "p": test.p}
+            for name, test in analysis.tests.items()
+        ]
+    )
+    if analysis.null is None:
+        return rows
+    null = analysis.null.summary_frame()
+    return rows.assign(
+        calibrated_p=[float(null.loc[name, "calibrated_p"]) for name in rows["test"]],
+        false_alarms=[float(null.loc[name, "rejection"]) for name in rows["test"]],
+    )
+
+
+def _level(fit: PoolResult) -> str:
+    return printing.level_text(fit.level)
+
+
+def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
+    """Give every table of numbers, unrounded, for CSV files.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``pooled`` and ``studies`` always; the others where they could be computed. The first
+        columns name the rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.reporting.analysis import Columns, analyse
+    >>> table = pd.DataFrame({"study": list("abc"), "events": [3, 9, 4], "n": [40, 50, 60]})
+    >>> list(frames(analyse(table, Columns())))
+    ['pooled', 'studies', 'leave_one_out', 'influence', 'small_study_tests']
+    """
+    import pandas as pd
+
+    fits = {model_name(analysis.fit): analysis.fit}
+    if analysis.beside is not None:
+        fits[model_name(analysis.beside)] = analysis.beside
+    made = {
+        "pooled": pd.DataFrame([{"model": name, **fit.row()} for name, fit in fits.items()]),
+        "studies": analysis.fit.studies.reset_index(),
+    }
+    if analysis.groups is not None:
+        frame, by = analysis.groups.summary_frame(), analysis.groups.by
+        name = by if by not in frame else f"{by} (group)"
+        made["groups"] = frame.rename_axis(name).reset_index()
+    if analysis.regressions:
+        made["meta_regression"] = pd.concat(
+            [
+                fit.coefficients.reset_index().assign(moderator=column)
+                for column, fit in analysis.regressions.items()
+            ],
+            ignore_index=True,
+        )
+    if analysis.rates is not None:
+        made["rates"] = analysis.rates.studies.reset_index()
+    if analysis.leave_one_out is not None:
+        made["leave_one_out"] = analysis.leave_one_out.reset_index()
+    if analysis.influence is not None:
+        made["influence"] = analysis.influence.frame.reset_index()
+    if analysis.tests:
+        made["small_study_tests"] = _tests(analysis)
+    return made

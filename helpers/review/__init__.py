@@ -1,0 +1,196 @@
+"""The review of this book: its published analyses, causes of death, corrections, claims, pictures and tables.
+
+Everything here knows the cohorts of `data/`; nothing below imports it. Names load their module
+when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..door import lazy
+
+if TYPE_CHECKING:
+    from . import causes, plots
+    from .claim_analyses import (
+        CLAIMS,
+        HEADLINES,
+        PUBLISHED,
+        claim_multiverse,
+        judge,
+        multiverse_frame,
+    )
+    from .corrected_results import AS_PUBLISHED, EVERY, FACTS, correction_effects
+    from .dependence import (
+        SHARED,
+        clusters,
+        compare_dependence,
+        contrast_sentences,
+        dependence_frame,
+        dependence_methods,
+        sharing_frame,
+    )
+    from .findings import (
+        RULES,
+        answerable,
+        findings_frame,
+        judgements_frame,
+        new_cohort,
+        new_cohort_words,
+        summary_of_findings,
+    )
+    from .moderator_tables import (
+        regressions_table,
+        subgroup_rows_table,
+        subgroup_tests_table,
+        variants_table,
+    )
+    from .moderators import (
+        coefficient_variants,
+        false_alarm,
+        follow_up_fits,
+        regression_overview,
+        regression_variants,
+        subgroup_rows,
+        subgroup_tests,
+    )
+    from .published.comparison import compare_pooled
+    from .published.models import (
+        published_analyses,
+        published_fits,
+        published_permutation,
+        published_regression,
+        published_subgroup,
+        regression_cohorts,
+    )
+    from .published.numbers import reproduction
+    from .published.tests import egger_comparison, recomputed_test, recomputed_tests
+    from .published.verdicts import VERDICTS, claims, claims_frame
+    from .time_at_risk.contrast import (
+        contrast_versions,
+        follow_up_exponent,
+        time_contrast,
+    )
+    from .time_at_risk.paired import reported_against_crude
+    from .time_at_risk.simulation import FollowUpScenario, simulate_person_time
+
+HOMES = {
+    "AS_PUBLISHED": ".corrected_results",
+    "CLAIMS": ".claim_analyses",
+    "EVERY": ".corrected_results",
+    "FACTS": ".corrected_results",
+    "FollowUpScenario": ".time_at_risk.simulation",
+    "HEADLINES": ".claim_analyses",
+    "PUBLISHED": ".claim_analyses",
+    "RULES": ".findings",
+    "SHARED": ".dependence",
+    "VERDICTS": ".published.verdicts",
+    "answerable": ".findings",
+    "claim_multiverse": ".claim_analyses",
+    "claims": ".published.verdicts",
+    "claims_frame": ".published.verdicts",
+    "clusters": ".dependence",
+    "coefficient_variants": ".moderators",
+    "compare_dependence": ".dependence",
+    "compare_pooled": ".published.comparison",
+    "contrast_sentences": ".dependence",
+    "contrast_versions": ".time_at_risk.contrast",
+    "correction_effects": ".corrected_results",
+    "dependence_frame": ".dependence",
+    "dependence_methods": ".dependence",
+    "egger_comparison": ".published.tests",
+    "false_alarm": ".moderators",
+    "findings_frame": ".findings",
+    "follow_up_exponent": ".time_at_risk.contrast",
+    "follow_up_fits": ".moderators",
+    "judge": ".claim_analyses",
+    "judgements_frame": ".findings",
+    "multiverse_frame": ".claim_analyses",
+    "new_cohort": ".findings",
+    "new_cohort_words": ".findings",
+    "published_analyses": ".published.models",
+    "published_fits": ".published.models",
+    "published_permutation": ".published.models",
+    "published_regression": ".published.models",
+    "published_subgroup": ".published.models",
+    "recomputed_test": ".published.tests",
+    "recomputed_tests": ".published.tests",
+    "regression_cohorts": ".published.models",
+    "regression_overview": ".moderators",
+    "regression_variants": ".moderators",
+    "regressions_table": ".moderator_tables",
+    "reported_against_crude": ".time_at_risk.paired",
+    "reproduction": ".published.numbers",
+    "sharing_frame": ".dependence",
+    "simulate_person_time": ".time_at_risk.simulation",
+    "subgroup_rows": ".moderators",
+    "subgroup_rows_table": ".moderator_tables",
+    "subgroup_tests": ".moderators",
+    "subgroup_tests_table": ".moderator_tables",
+    "summary_of_findings": ".findings",
+    "time_contrast": ".time_at_risk.contrast",
+    "variants_table": ".moderator_tables",
+}
+ROOMS = {"causes": ".causes", "plots": ".plots"}
+
+__all__ = [
+    "AS_PUBLISHED",
+    "CLAIMS",
+    "EVERY",
+    "FACTS",
+    "HEADLINES",
+    "PUBLISHED",
+    "RULES",
+    "SHARED",
+    "VERDICTS",
+    "FollowUpScenario",
+    "answerable",
+    "causes",
+    "claim_multiverse",
+    "claims",
+    "claims_frame",
+    "clusters",
+    "coefficient_variants",
+    "compare_dependence",
+    "compare_pooled",
+    "contrast_sentences",
+    "contrast_versions",
+    "correction_effects",
+    "dependence_frame",
+    "dependence_methods",
+    "egger_comparison",
+    "false_alarm",
+    "findings_frame",
+    "follow_up_exponent",
+    "follow_up_fits",
+    "judge",
+    "judgements_frame",
+    "multiverse_frame",
+    "new_cohort",
+    "new_cohort_words",
+    "plots",
+    "published_analyses",
+    "published_fits",
+    "published_permutation",
+    "published_regression",
+    "published_subgroup",
+    "recomputed_test",
+    "recomputed_tests",
+    "regression_cohorts",
+    "regression_overview",
+    "regression_variants",
+    "regressions_table",
+    "reported_against_crude",
+    "reproduction",
+    "sharing_frame",
+    "simulate_person_time",
+    "subgroup_rows",
+    "subgroup_rows_table",
+    "subgroup_tests",
+    "subgroup_tests_table",
+    "summary_of_findings",
+    "time_contrast",
+    "variants_table",
+]
+
+__getattr__, __dir__ = lazy(__name__, HOMES, ROOMS)

@@ -1,0 +1,186 @@
+r"""How many of the treated die of a cause: a share of deaths times mean nonrelapse mortality.
+
+Causes are sums over cohorts, so a rate per cohort cannot be pooled. What can be said is the product
+of two estimates, :math:`\theta = \pi s`: the mean nonrelapse mortality over cohorts :math:`\pi`
+(`PoolResult.mean_estimate`, not the rate of the median cohort) and the share :math:`s` of the cause
+among the deaths. Given the number of deaths, which of them are of this cause
+says nothing about how many there were, so the two are taken as independent, and the interval is
+recovered from their own limits on the log scale (Zou and Donner 2008, doi:10.1002/sim.3095).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...engine.normal.intervals import Interval
+from ...errors import UnsupportedError
+from .shares import CauseShare, Unknown, cause_share
+from .table import cause_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...models.result import PoolResult
+
+__all__ = ["CauseRate", "cause_rates", "product_interval"]
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRate:
+    """Deaths of one cause among all who were treated.
+
+    Attributes
+    ----------
+    group : str
+    nrm : PoolResult
+        Pooled nonrelapse mortality of the group, whose mean over cohorts counts.
+    share : CauseShare
+        Share of the cause among its nonrelapse deaths.
+    estimate : float
+        Their product, a fraction of the treated.
+    ci : Interval
+        Of the product. It holds chance in the deaths and differences of NRM between cohorts, not
+        differences of the causes between cohorts.
+    level : float
+    n : int
+        Treated patients.
+    """
+
+    group: str
+    nrm: PoolResult
+    share: CauseShare
+    estimate: float
+    ci: Interval
+    level: float
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "group": self.group,
+            "nrm": self.nrm.mean_estimate,
+            "share": self.share.to_dict(),
+            "estimate": self.estimate,
+            "ci": list(self.ci),
+            "level": self.level,
+            "n": self.n,
+        }
+
+
+def product_interval(
+    one: ArrayLike, one_ci: tuple[Any, Any], other: ArrayLike, other_ci: tuple[Any, Any]
+) -> tuple[Any, Any]:
+    """Interval of the product of two independent positive estimates from their own limits.
+
+    On the log scale the distance from the estimate to each limit is the root of the summed squares
+    of the two distances (Zou and Donner 2008, doi:10.1002/sim.3095).
+
+    Parameters
+    ----------
+    one, other : array_like
+        Positive estimates.
+    one_ci, other_ci : pair of array_like
+        Lower and upper limits of the same level.
+
+    Raises
+    ------
+    UnsupportedError
+        When an estimate or limit is not positive: the log scale has no place for it.
+
+    Examples
+    --------
+    >>> low, high = product_interval(0.1, (0.05, 0.2), 1.0, (1.0, 1.0))
+    >>> round(float(low), 6), round(float(high), 6)
+    (0.05, 0.2)
+    """
+    values = [np.asarray(v, dtype=float) for v in (one, *one_ci, other, *other_ci)]
+    if any(np.any(v <= 0) for v in values):
+        raise UnsupportedError(
+            "a product interval needs positive estimates and limits, so a death of this cause"
+        )
+    a, al, au, b, bl, bu = (np.log(v) for v in values)
+    lower = a + b - np.sqrt((a - al) ** 2 + (b - bl) ** 2)
+    upper = a + b + np.sqrt((au - a) ** 2 + (bu - b) ** 2)
+    return np.exp(lower), np.exp(upper)
+
+
+def cause_rates(
+    cohorts: pd.DataFrame | None = None,
+    by: str = "entity",
+    cause: str = "infection",
+    *,
+    unknown: Unknown = "none",
+) -> dict[str, CauseRate]:
+    """Deaths of a cause among the treated, by group and overall.
+
+    Parameters
+    ----------
+    cohorts : DataFrame, optional
+        The review's cohorts, ``load_cohorts()``, which is also the default. The causes belong to
+        them, so nothing else fits.
+    by : {"entity", "setting", "product"}
+    cause : str
+        A class of the tables by group.
+    unknown : {"none", "random", "all"}
+        As for :func:`cause_share`.
+
+    Returns
+    -------
+    dict of str to CauseRate
+        Groups in the order of the causes, then "all".
+
+    Raises
+    ------
+    UnsupportedError
+        When the deaths of the cohorts are not those whose causes are known, or nobody died of it.
+
+    Examples
+    --------
+    >>> rates = cause_rates(by="setting")
+    >>> list(rates), round(1000 * rates["all"].estimate, 1)
+    (['trial', 'real-world', 'all'], 37.9)
+    """
+    from ...evidence import load_cohorts
+    from ...models.subgroup_analysis import subgroups
+    from ..published.models import COLUMNS, PUBLISHED_POOLING
+
+    cohorts = load_cohorts() if cohorts is None else cohorts
+    table = cause_table(by)
+    choices: dict[str, Any] = {**COLUMNS, **PUBLISHED_POOLING}
+    fits = subgroups(cohorts, by=by, **choices)
+    whole = cause_table("all, eight causes")
+    found = {}
+    for group in (*table.groups, "all"):
+        if group not in (*fits.groups, "all"):
+            raise UnsupportedError(
+                f"{by}: no cohort of {group} is in the table, but causes are known as totals of "
+                "the review's; give all of its cohorts, load_cohorts()"
+            )
+        fit = fits.overall if group == "all" else fits.groups[group]
+        share = cause_share(
+            cause, whole if group == "all" else table, group, unknown=unknown, level=fit.level
+        )
+        source = whole if group == "all" else table
+        if fit.events != source.deaths[source.row(group)]:
+            raise UnsupportedError(
+                f"{by}, {group}: these cohorts have {fit.events:,.0f} deaths, but causes are known "
+                f"of the review's {source.deaths[source.row(group)]:,}, as totals and not by "
+                "cohort; give all of its cohorts, load_cohorts()"
+            )
+        lower, upper = product_interval(
+            fit.mean_estimate, fit.mean_conf_int(), share.estimate, share.ci
+        )
+        found[group] = CauseRate(
+            group,
+            fit,
+            share,
+            fit.mean_estimate * share.estimate,
+            Interval(float(lower), float(upper)),
+            fit.level,
+            int(fit.n or 0),
+        )
+    return found

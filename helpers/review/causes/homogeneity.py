@@ -1,0 +1,265 @@
+r"""Do groups die of the same causes? Chi-squared, random tables, and the cells that differ.
+
+Pearson's statistic is :math:`X^2 = \sum (o - e)^2 / e` with :math:`e = r_i c_j / n`. Where expected
+counts are small its chi-squared distribution is not to be trusted; the Monte-Carlo test puts the
+observed statistic among those of random tables with the same margins, drawn by the algorithm of
+Patefield 1981 (doi:10.2307/2346669, in scipy). Adjusted residuals are those of Haberman 1973
+(doi:10.2307/2529686), about standard normal in every cell; the same random tables give the
+distribution of the largest of them, and so p-values that hold for all cells at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing, ties
+from ...arguments import LEVEL
+from ...engine.distributions import chi2_isf, chi2_sf
+from ...engine.effects import study_interval
+from ...engine.literature import Methods, Reference
+from ...engine.normal.intervals import Interval
+from ...engine.summaries import Caution
+from ...errors import MetaAnalysisError
+from .table import CauseTable, cause_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["HomogeneityTest", "homogeneity_test"]
+
+Array = NDArray[np.float64]
+SMALL = 5  # Cochran's rule for expected counts
+_REFERENCES = (
+    Reference("patefield1981", "10.2307/2346669"),
+    Reference("phipson2010", "10.2202/1544-6115.1585"),
+    Reference("haberman1973", "10.2307/2529686"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HomogeneityTest:
+    """Whether groups share one distribution of causes.
+
+    Attributes
+    ----------
+    table : CauseTable
+        The tested table, without causes that nobody died of.
+    statistic, df, p : float, int, float
+        Pearson's chi-squared test with its large-sample p-value.
+    p_monte_carlo : float
+        (b + 1) / (draws + 1), with b random tables at least as extreme.
+    p_ci : Interval
+        Clopper-Pearson interval (95 %) of the exact p-value from b of the draws.
+    draws, seed : int
+    expected : ndarray, shape (groups, causes)
+    residuals : ndarray, shape (groups, causes)
+        Adjusted residuals; positive: more deaths than if the groups did not differ.
+    p_residuals : ndarray, shape (groups, causes)
+        For the largest of all absolute residuals, so that they hold for all cells at once.
+    cramers_v : float
+        Size of the association, from 0 to 1.
+    cautions : tuple of Caution
+    """
+
+    table: CauseTable
+    statistic: float
+    df: int
+    p: float
+    p_monte_carlo: float
+    p_ci: Interval
+    draws: int
+    seed: int
+    cramers_v: float
+    cautions: tuple[Caution, ...]
+    expected: Array = field(repr=False)
+    residuals: Array = field(repr=False)
+    p_residuals: Array = field(repr=False)
+
+    @property
+    def small_cells(self) -> float:
+        """Fraction of cells with an expected count below five."""
+        return float(np.mean(self.expected < SMALL))
+
+    def tolerated_design_effect(self, level: float = LEVEL) -> float:
+        """Design effect at which the statistic falls to the critical value of its test.
+
+        If deaths of one cohort resemble each other, the statistic is too large by about the
+        design effect (Rao and Scott 1992, doi:10.2307/2532311). Below 1: not significant at all.
+        """
+        return self.statistic / float(chi2_isf(1 - level, self.df))
+
+    def residual_frame(self) -> pd.DataFrame:
+        """Cells by size of the residual: ``group, cause, deaths, expected, residual, p``."""
+        import pandas as pd
+
+        rows, columns = np.indices(self.residuals.shape)
+        frame = pd.DataFrame(
+            {
+                "group": np.array(self.table.groups, dtype=object)[rows.ravel()],
+                "cause": np.array(self.table.causes, dtype=object)[columns.ravel()],
+                "deaths": self.table.counts.ravel(),
+                "expected": self.expected.ravel(),
+                "residual": self.residuals.ravel(),
+                "p": self.p_residuals.ravel(),
+            }
+        )
+        # mirror cells of two groups are ties
+        order = ties.order(np.abs(frame["residual"]), descending=True)
+        return frame.iloc[order].reset_index(drop=True)
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One row: index is the grouping."""
+        import pandas as pd
+
+        row = {
+            "deaths": int(self.table.counts.sum()),
+            "X2": self.statistic,
+            "df": self.df,
+            "p": self.p,
+            "p_monte_carlo": self.p_monte_carlo,
+            "p_lower": self.p_ci.lower,
+            "p_upper": self.p_ci.upper,
+            "cramers_v": self.cramers_v,
+            "small_cells": self.small_cells,
+        }
+        return pd.DataFrame([row], index=pd.Index([self.table.grouping], name="grouping"))
+
+    def methods(self) -> Methods:
+        """How the test was made: one sentence and its references."""
+        return Methods(
+            f"Distributions of causes were compared with Pearson's chi-squared test, its p-value "
+            f"taken from {self.draws:,} random tables with the same margins, and with adjusted "
+            f"residuals.",
+            _REFERENCES,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as plain values, for JSON."""
+        plain = {
+            name: getattr(self, name)
+            for name in ("statistic", "df", "p", "p_monte_carlo", "draws", "seed", "cramers_v")
+        }
+        return {
+            **plain,
+            "table": self.table.to_dict(),
+            "p_ci": list(self.p_ci),
+            "expected": self.expected.tolist(),
+            "residuals": self.residuals.tolist(),
+            "p_residuals": self.p_residuals.tolist(),
+            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+        }
+
+
+def homogeneity_test(
+    table: CauseTable | str, *, draws: int = 49_999, seed: int = 20_240
+) -> HomogeneityTest:
+    """Test whether groups share one distribution of causes.
+
+    Parameters
+    ----------
+    table : CauseTable or str
+        Groups in rows, causes in columns; a name is handed to :func:`cause_table`.
+    draws : int
+        Random tables.
+    seed : int
+        Of numpy's ``default_rng``.
+
+    Raises
+    ------
+    MetaAnalysisError
+        With fewer than two groups or two causes that have deaths, or without draws.
+
+    Examples
+    --------
+    >>> test = homogeneity_test("setting", draws=999)
+    >>> round(test.statistic, 3), test.df, round(test.p, 6)
+    (18.936, 6, 0.004273)
+    """
+    from scipy.stats import random_table
+
+    table = cause_table(table) if isinstance(table, str) else table
+    if draws < 1:
+        raise MetaAnalysisError(f"homogeneity_test() needs at least one draw, not {draws}")
+    used, dropped = _with_deaths(table)
+    counts = used.counts
+    rows, columns, n = counts.sum(axis=1), counts.sum(axis=0), int(counts.sum())
+    expected = np.outer(rows, columns) / n
+    spread = np.sqrt(expected * np.outer(1 - rows / n, 1 - columns / n))
+    residuals = (counts - expected) / spread
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    df = (len(rows) - 1) * (len(columns) - 1)
+
+    made = random_table(rows, columns, seed=np.random.default_rng(seed)).rvs(size=draws)
+    away = made - expected
+    drawn = (away**2 / expected).sum(axis=(1, 2))
+    # Equal tables may differ in the last bit, because sums are rounded.
+    slack = 1 - 1e-12
+    extreme = int(np.count_nonzero(drawn >= statistic * slack))
+    lower, upper = study_interval([extreme], [draws], method="clopper-pearson")
+    largest = np.sort(np.abs(away / spread).max(axis=(1, 2)))
+    beyond = draws - np.searchsorted(largest, np.abs(residuals) * slack, side="left")
+    return HomogeneityTest(
+        table=used,
+        statistic=statistic,
+        df=df,
+        p=float(chi2_sf(statistic, df)),
+        p_monte_carlo=(extreme + 1) / (draws + 1),
+        p_ci=Interval(float(lower[0]), float(upper[0])),
+        draws=draws,
+        seed=seed,
+        cramers_v=float(np.sqrt(statistic / (n * (min(counts.shape) - 1)))),
+        cautions=_cautions(expected, dropped),
+        expected=expected,
+        residuals=residuals,
+        p_residuals=(beyond + 1) / (draws + 1),
+    )
+
+
+def _with_deaths(table: CauseTable) -> tuple[CauseTable, list[str]]:
+    """Leave out causes that nobody died of; they say nothing about a difference."""
+    empty = [
+        g for g, total in zip(table.groups, table.counts.sum(axis=1), strict=True) if not total
+    ]
+    if empty:
+        raise MetaAnalysisError(f"{table.grouping}: no deaths with a cause in {', '.join(empty)}")
+    keep = np.flatnonzero(table.counts.sum(axis=0))
+    if len(table.groups) < 2 or len(keep) < 2:
+        raise MetaAnalysisError(
+            f"{table.grouping}: a comparison needs two groups and two causes with deaths"
+        )
+    dropped = [cause for i, cause in enumerate(table.causes) if i not in keep]
+    used = CauseTable(
+        table.grouping,
+        table.groups,
+        tuple(table.causes[i] for i in keep),
+        table.counts[:, keep],
+        table.deaths,
+        table.within_one[:, keep],
+    )
+    return used, dropped
+
+
+def _cautions(expected: Array, dropped: list[str]) -> tuple[Caution, ...]:
+    found = []
+    small = int(np.count_nonzero(expected < SMALL))
+    if small > 0.2 * expected.size or expected.min() < 1:
+        count = ("expected count", "expected counts", ("is", "are"))
+        small_counts = printing.some_of(small, expected.size, *count)
+        found.append(
+            Caution(
+                "small-expected-counts",
+                f"{small_counts} below five, so the large-sample "
+                "p-value is not to be trusted; use the Monte-Carlo one.",
+            )
+        )
+    if dropped:
+        found.append(
+            Caution(
+                "empty-causes", f"No deaths at all, left out of the test: {', '.join(dropped)}."
+            )
+        )
+    return tuple(found)

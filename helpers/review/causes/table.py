@@ -1,0 +1,312 @@
+"""One table of deaths by group and cause, and the shares in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...arguments import LEVEL
+from ...engine.effects import study_interval
+from ...errors import MetaAnalysisError, UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SPECIFIC", "UNKNOWN", "CauseTable", "cause_table"]
+
+Counts = NDArray[np.int64]
+
+#: Side effects that only a therapy of this kind has, as the review groups them.
+SPECIFIC = ("CRS", "neurotoxicity or ICANS", "HLH")
+#: Classes that hold no cause.
+UNKNOWN = ("unknown", "organ failure, other or unknown")
+#: Reading order: infection first, then by size; classes without a cause last.
+ORDER = (
+    "infection",
+    "other malignancy",
+    "cardiovascular or respiratory",
+    "neurotoxicity or ICANS",
+    "ICANS",
+    "neurotoxicity, not specified",
+    "CRS",
+    "haemorrhage",
+    "HLH",
+    "organ failure",
+    "other",
+    "unknown",
+    "organ failure, other or unknown",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CauseTable:
+    """Nonrelapse deaths by group and cause.
+
+    Attributes
+    ----------
+    grouping : str
+        What the groups are, such as "setting".
+    groups, causes : tuple of str
+        Names of rows and columns.
+    counts : ndarray of int, shape (groups, causes)
+        Deaths.
+    deaths : ndarray of int, shape (groups,)
+        All nonrelapse deaths of each group, those without a class in the table included.
+    within_one : ndarray of bool, shape (groups, causes)
+        Whether the count may be one too low or too high.
+    """
+
+    grouping: str
+    groups: tuple[str, ...]
+    causes: tuple[str, ...]
+    counts: Counts = field(repr=False)
+    deaths: Counts = field(repr=False)
+    within_one: NDArray[np.bool_] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.groups), len(self.causes))
+        for name in ("counts", "deaths", "within_one"):
+            values = np.array(getattr(self, name))
+            if values.shape != (shape if name != "deaths" else shape[:1]):
+                raise MetaAnalysisError(f"{self.grouping}: {name} has shape {values.shape}")
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        if np.any(self.counts < 0) or np.any(self.counts.sum(axis=1) > self.deaths):
+            raise MetaAnalysisError(f"{self.grouping}: more deaths by cause than deaths")
+
+    @property
+    def unknown(self) -> Counts:
+        """Deaths of each group without a known cause, shape (groups,)."""
+        lost = [i for i, cause in enumerate(self.causes) if cause in UNKNOWN]
+        missing: Counts = self.deaths - self.counts.sum(axis=1) + self.counts[:, lost].sum(axis=1)
+        return missing
+
+    def count(self, cause: str | Iterable[str], group: str | None = None) -> int:
+        """Deaths of one cause or of several together, in one group or in all."""
+        columns = [self._cause(c) for c in ([cause] if isinstance(cause, str) else cause)]
+        rows = range(len(self.groups)) if group is None else [self.row(group)]
+        return int(self.counts[np.ix_(list(rows), columns)].sum())
+
+    def row(self, group: str) -> int:
+        """Place of a group."""
+        if group not in self.groups:
+            raise UnsupportedError(
+                f"no group {group!r} by {self.grouping}; there are {', '.join(self.groups)}"
+            )
+        return self.groups.index(group)
+
+    def _cause(self, cause: str) -> int:
+        if cause not in self.causes:
+            raise UnsupportedError(f"no cause {cause!r}; there are {'; '.join(self.causes)}")
+        return self.causes.index(cause)
+
+    def select(self, groups: Sequence[str]) -> CauseTable:
+        """Give the table of some groups."""
+        rows = [self.row(group) for group in groups]
+        return CauseTable(
+            self.grouping,
+            tuple(groups),
+            self.causes,
+            self.counts[rows],
+            self.deaths[rows],
+            self.within_one[rows],
+        )
+
+    def merge(self, causes: Iterable[str], name: str) -> CauseTable:
+        """Put several causes into one class, at the place of the first of them."""
+        columns = [self._cause(cause) for cause in causes]
+        keep = [i for i in range(len(self.causes)) if i not in columns[1:]]
+        counts, doubt = self.counts.copy(), self.within_one.copy()
+        counts[:, columns[0]] = self.counts[:, columns].sum(axis=1)
+        doubt[:, columns[0]] = self.within_one[:, columns].any(axis=1)
+        names = [name if i == columns[0] else self.causes[i] for i in keep]
+        return CauseTable(
+            self.grouping, self.groups, tuple(names), counts[:, keep], self.deaths, doubt[:, keep]
+        )
+
+    def with_unknown(self) -> CauseTable:
+        """Add the deaths without a class in the table as a class of their own."""
+        rest = self.deaths - self.counts.sum(axis=1)
+        if not rest.any():
+            return self
+        return CauseTable(
+            self.grouping,
+            self.groups,
+            (*self.causes, UNKNOWN[1]),
+            np.column_stack([self.counts, rest]),
+            self.deaths,
+            np.column_stack([self.within_one, np.zeros(len(rest), dtype=bool)]),
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Deaths: index ``group``, one column per cause."""
+        import pandas as pd
+
+        index = pd.Index(self.groups, name="group")
+        return pd.DataFrame(self.counts, index=index, columns=list(self.causes))
+
+    def shares(self, level: float = LEVEL) -> pd.DataFrame:
+        """Share of each cause among the deaths in the table, with intervals.
+
+        Parameters
+        ----------
+        level : float
+            Of both intervals.
+
+        Returns
+        -------
+        DataFrame
+            One row per group and cause: ``group, cause, deaths, n, share, lower, upper,
+            wilson_lower, wilson_upper, share_low, share_high, within_one``. ``lower`` and
+            ``upper`` hold for all causes of a group at once (Goodman 1965,
+            doi:10.1080/00401706.1965.10490252), the Wilson interval for one cause alone;
+            ``share_low`` and ``share_high`` span what a count that is only known within one
+            death allows. Fractions.
+
+        Examples
+        --------
+        >>> eight = cause_table("all, eight causes").shares().set_index("cause")
+        >>> eight.loc["infection", ["deaths", "n"]].tolist()
+        [292, 574]
+        """
+        import pandas as pd
+        from statsmodels.stats.proportion import multinomial_proportions_confint
+
+        blocks = []
+        for i, group in enumerate(self.groups):
+            counts, n = self.counts[i], int(self.counts[i].sum())
+            if n == 0:
+                raise MetaAnalysisError(f"{self.grouping}, {group}: no deaths, no shares")
+            both = multinomial_proportions_confint(counts, alpha=1 - level, method="goodman")
+            single = study_interval(counts, np.full(len(counts), n), level=level)
+            doubt = self.within_one[i].astype(int)
+            blocks.append(
+                pd.DataFrame(
+                    {
+                        "group": group,
+                        "cause": self.causes,
+                        "deaths": counts,
+                        "n": n,
+                        "share": counts / n,
+                        "lower": np.clip(both[:, 0], 0, 1),
+                        "upper": np.clip(both[:, 1], 0, 1),
+                        "wilson_lower": single[0],
+                        "wilson_upper": single[1],
+                        "share_low": np.maximum(counts - doubt, 0) / n,
+                        "share_high": (counts + doubt) / n,
+                        "within_one": self.within_one[i],
+                    }
+                )
+            )
+        return pd.concat(blocks, ignore_index=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as plain values, for JSON."""
+        return {
+            "grouping": self.grouping,
+            "groups": list(self.groups),
+            "causes": list(self.causes),
+            "counts": self.counts.tolist(),
+            "deaths": self.deaths.tolist(),
+            "within_one": self.within_one.tolist(),
+        }
+
+
+def cause_table(
+    grouping: str | None = None,
+    *,
+    counts: ArrayLike | None = None,
+    groups: Sequence[str] | None = None,
+    causes: Sequence[str] | None = None,
+    deaths: ArrayLike | None = None,
+) -> CauseTable:
+    """Take one table of the review's causes, or make one from counts.
+
+    Parameters
+    ----------
+    grouping : str
+        Of the review: "all, eleven causes", "all, eight causes", "setting", "setting, without
+        COVID-19", "entity" or "product". With `counts`, a name of your own.
+    counts : array_like of int, shape (groups, causes), optional
+        Deaths of a table of your own, with `groups` and `causes`.
+    groups, causes : sequence of str, optional
+        Names of its rows and columns.
+    deaths : array_like of int, shape (groups,), optional
+        All deaths of each group; the sums of the rows by default.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown grouping.
+    MetaAnalysisError
+        When counts are not whole numbers or more than the deaths.
+
+    Examples
+    --------
+    >>> by = cause_table("setting")
+    >>> by.groups, by.count("infection", "trial"), by.deaths.tolist()
+    (('trial', 'real-world'), 75, [167, 407])
+    """
+    if counts is not None:
+        if groups is None or causes is None:
+            raise MetaAnalysisError("cause_table() needs groups and causes with counts")
+        given = np.asarray(counts, dtype=float)
+        if given.ndim != 2 or np.any(given != np.floor(given)):
+            raise MetaAnalysisError(
+                "counts are whole numbers in rows (groups) and columns (causes)"
+            )
+        whole = given.astype(np.int64)
+        total = whole.sum(axis=1) if deaths is None else np.asarray(deaths, dtype=np.int64)
+        doubt = np.zeros(whole.shape, dtype=bool)
+        return CauseTable(grouping or "group", tuple(groups), tuple(causes), whole, total, doubt)
+    return _of_the_review(grouping or "all, eight causes")
+
+
+def _of_the_review(grouping: str) -> CauseTable:
+    import pandas as pd
+
+    from ...evidence import load_causes
+
+    data = load_causes()
+    known = list(dict.fromkeys(data["grouping"]))
+    if grouping not in known:
+        raise UnsupportedError(f"no causes by {grouping!r}; there are {'; '.join(known)}")
+    part = data[data["grouping"] == grouping].astype({"cause": str, "level": str})
+    names = list(dict.fromkeys(part["level"]))
+    causes = [cause for cause in ORDER if cause in set(part["cause"])]
+    part["doubt"] = part["certainty"] == "within 1"
+    # One row per cell: the sums only put the cells in their place.
+    cells = part.groupby(["level", "cause"])[["deaths", "doubt"]].sum()
+    places = pd.MultiIndex.from_product([names, causes])
+    cells = cells.loc[places]
+    shape = (len(names), len(causes))
+    counts = cells["deaths"].to_numpy(np.int64).reshape(shape)
+    doubt = cells["doubt"].to_numpy(bool).reshape(shape)
+    return CauseTable(
+        grouping,
+        tuple(names),
+        tuple(causes),
+        counts,
+        _all_deaths(grouping, names, counts),
+        doubt,
+    )
+
+
+def _all_deaths(grouping: str, names: list[str], counts: Counts) -> Counts:
+    """Count all nonrelapse deaths of each group of the review, whose causes these are."""
+    from ...evidence import tables
+
+    if grouping.startswith("all"):
+        return counts.sum(axis=1)
+    column = grouping.partition(",")[0]
+    cohorts = tables.load_cohorts()
+    totals = cohorts.groupby(cohorts[column].astype(str))["nonrelapse_deaths"].sum()
+    deaths = totals.loc[names].to_numpy(np.int64)
+    if column != grouping:
+        # Without COVID-19 the table lacks those deaths, and they belong to no other class.
+        deaths = deaths - (_of_the_review(column).counts.sum(axis=1) - counts.sum(axis=1))
+    return deaths

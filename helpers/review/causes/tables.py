@@ -1,0 +1,222 @@
+"""Results of this room as tables of the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ... import printing
+
+if TYPE_CHECKING:
+    from ...views.tables import Table
+    from .absolute import CauseRate
+    from .published import ChiSquaredCheck
+    from .shares import CauseShare, ShareBounds
+    from .weights import DeathWeights
+
+__all__ = ["bounds_table", "chi_squared_table", "rates_table", "weights_table"]
+
+PERCENT = f"{printing.HARD}%"
+
+
+def chi_squared_table(
+    checks: Iterable[ChiSquaredCheck], *, name: str = "chi-squared-tests"
+) -> Table:
+    """Print the published chi-squared tests beside ours and the p-values of random tables.
+
+    Examples
+    --------
+    >>> from helpers.review.causes import published_chi_squared
+    >>> chi_squared_table(published_chi_squared(draws=99)).name
+    'chi-squared-tests'
+    """
+    import pandas as pd
+
+    from ...views.tables import table
+
+    checks = tuple(checks)
+    lines = [
+        {
+            "known_causes": re.sub("^known causes:? ", "", check.subset),
+            "published": check.statistic_printed,
+            "statistic": check.test.statistic,
+            "df": check.test.df,
+            "p_published": check.p_printed,
+            "p": check.test.p,
+            "random": check.test.p_monte_carlo,
+            "range": printing.between(*check.test.p_ci, digits=4),
+            "small": check.test.small_cells,
+        }
+        for check in checks
+    ]
+    return table(
+        pd.DataFrame(lines),
+        caption="The published chi-squared tests, ours, and the same with random tables",
+        formats={
+            "statistic": "significant",
+            "p": lambda value: printing.significant(value, 4),
+            "random": lambda value: printing.number(value, 4),
+            "small": "percent",
+        },
+        labels={
+            "published": "Published X²",
+            "statistic": "Our X²",
+            "df": "df",
+            "p_published": "Published p",
+            "p": "Our p",
+            "random": "p, random tables",
+            "range": f"{printing.percent(0.95, 0)} CI of that p",
+            "small": f"Small cells,{PERCENT}",
+        },
+        notes=[
+            f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those with "
+            "an expected count below five."
+        ],
+        name=name,
+    )
+
+
+def bounds_table(
+    bounds: Mapping[str, ShareBounds],
+    caption: str = "Share of infection under three suppositions about unknown causes",
+    *,
+    name: str = "unknown-causes",
+) -> Table:
+    """Print shares whatever the deaths without a known cause were.
+
+    Examples
+    --------
+    >>> from helpers.review.causes import share_bounds
+    >>> bounds_table({"all": share_bounds()}).name
+    'unknown-causes'
+    """
+    import pandas as pd
+
+    from ...views.tables import table
+
+    lines = [
+        {
+            "group": group,
+            "deaths": found.none.n,
+            "unknown": found.unknown,
+            "none": found.none.estimate,
+            "random": found.random.estimate,
+            "all": found.all.estimate,
+            "ci": printing.between(100 * found.ci.lower, 100 * found.ci.upper),
+        }
+        for group, found in bounds.items()
+    ]
+    level = printing.percent(next(iter(bounds.values())).none.level, 0)
+    return table(
+        pd.DataFrame(lines),
+        caption,
+        formats={"none": "percent", "random": "percent", "all": "percent"},
+        labels={
+            "deaths": "Deaths",
+            "unknown": "Unknown",
+            "none": f"None infection,{PERCENT}",
+            "random": f"Like others,{PERCENT}",
+            "all": f"All infection,{PERCENT}",
+            "ci": "Limits",
+        },
+        notes=[
+            "None, like others, all: what is supposed of the unknown deaths. Limits: from the "
+            f"lower {level} limit of the smallest to the upper one of the largest share."
+        ],
+        name=name,
+    )
+
+
+def rates_table(
+    rates: Mapping[str, CauseRate],
+    caption: str = "Deaths from infection per 1,000 treated",
+    *,
+    name: str = "deaths-per-thousand",
+) -> Table:
+    """Print deaths of a cause per 1,000 treated, with the two estimates behind them.
+
+    Examples
+    --------
+    >>> from helpers.review.causes import cause_rates
+    >>> rates_table(cause_rates(by="setting")).name
+    'deaths-per-thousand'
+    """
+    import pandas as pd
+
+    from ...views.tables import table
+
+    lines = [
+        {
+            "group": group,
+            "patients": rate.n,
+            "nrm": rate.nrm.mean_estimate,
+            "share": rate.share.estimate,
+            "rate": 1000 * rate.estimate,
+            "ci": printing.between(1000 * rate.ci.lower, 1000 * rate.ci.upper, 0),
+        }
+        for group, rate in rates.items()
+    ]
+    level = printing.percent(next(iter(rates.values())).level, 0)
+    return table(
+        pd.DataFrame(lines),
+        caption,
+        formats={"nrm": "percent", "share": "percent", "rate": lambda v: printing.number(v, 0)},
+        labels={
+            "nrm": f"Mean NRM,{PERCENT}",
+            "share": f"Share of the deaths,{PERCENT}",
+            "rate": "Per 1,000 treated",
+            "ci": f"{level} CI",
+        },
+        notes=[
+            "Mean NRM: over cohorts, by the binomial-normal model. Interval of the product of two "
+            "independent estimates, recovered from the limits of both."
+        ],
+        name=name,
+    )
+
+
+def weights_table(
+    weights: DeathWeights,
+    share: CauseShare,
+    correlations: Iterable[float],
+    *,
+    name: str = "design-effects",
+) -> Table:
+    """Print what a correlation of deaths within cohorts does to the interval of a share.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> from helpers.review.causes import death_weights, infection_share
+    >>> weights_table(death_weights(load_cohorts()), infection_share(), [0, 0.05]).name
+    'design-effects'
+    """
+    import pandas as pd
+
+    from ...views.tables import table
+
+    lines = []
+    for icc in correlations:
+        effect = weights.design_effect(icc)
+        limits = weights.interval(share, icc)
+        lines.append(
+            {
+                "icc": printing.number(icc, 2),
+                "effect": effect,
+                "deaths": share.n / effect,
+                "ci": printing.between(100 * limits.lower, 100 * limits.upper),
+            }
+        )
+    return table(
+        pd.DataFrame(lines),
+        caption=f"If deaths of one cohort resemble each other: share of {share.cause}",
+        formats={"effect": "number1", "deaths": lambda value: printing.number(value, 0)},
+        labels={
+            "icc": "Intraclass correlation",
+            "effect": "Design effect",
+            "deaths": "Deaths that count",
+            "ci": f"{printing.percent(share.level, 0)} CI of {printing.percent(share.estimate)}",
+        },
+        name=name,
+    )

@@ -1,0 +1,235 @@
+"""The choices behind the book's claims: which cohorts, which counts, which method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evidence import load_audit, load_corrections, load_inferred_overlap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "LEAST_PATIENTS",
+    "LEVELS",
+    "METHODS",
+    "NAMES",
+    "SHORTEST",
+    "data_choices",
+    "method_choices",
+    "patient_years",
+    "without_idle",
+]
+
+#: Levels of the methods that every analysis of cohorts shares.
+METHODS: dict[str, list[Any]] = {
+    "model": ["random", "glmm"],
+    "tau2_method": ["DL", "PM", "REML"],
+}
+#: Cohorts below this size are left out in one level of the eligibility.
+LEAST_PATIENTS = 20
+#: Shortest median follow-up, in months, in the levels of the follow-up.
+SHORTEST = (6, 12)
+#: How choices are called on the page, where the name in code is terse.
+NAMES: dict[str, str] = {
+    "tau2_method": "estimator of τ²",
+    "ci_method": "interval",
+    "group_tau2": "τ² of the two groups",
+}
+#: How their levels are called, by choice and level.
+LEVELS: dict[tuple[str, str], str] = {
+    ("model", "common"): "common effect",
+    ("model", "random"): "normal, random effects",
+    ("model", "glmm"): "binomial or Poisson GLMM",
+    ("measure", "log-rate"): "log rate per patient-year",
+    ("measure", "double-arcsine"): "double arcsine",
+    ("ci_method", "wald"): "Wald",
+    ("ci_method", "profile"): "profile likelihood",
+    ("ci_method", "knapp-hartung"): "Knapp-Hartung",
+    ("ci_method", "knapp-hartung-max1"): "Knapp-Hartung, at least Wald's scale",
+    ("group_tau2", "separate"): "one for each",
+    ("group_tau2", "common"): "one for both",
+}
+
+_SPREAD = "median_follow_up_months"
+_FIELDS = {"patients": "n", "nonrelapse_deaths": "events"}
+
+
+def method_choices(contrast: bool) -> dict[str, Any]:
+    """Give the choices of the method; see the notes of `claim_multiverse` for what is left out.
+
+    Examples
+    --------
+    >>> method_choices(contrast=True)["measure"]
+    ['logit', 'arcsine', 'log-rate']
+    """
+    if contrast:
+        return {
+            "measure": ["logit", "arcsine", "log-rate"],
+            **METHODS,
+            "group_tau2": ["separate", "common"],
+            "ci_method": ["wald", "knapp-hartung", "knapp-hartung-max1"],
+        }
+    return {
+        "measure": ["logit", "arcsine", "double-arcsine"],
+        **METHODS,
+        "ci_method": ["wald", "t", "knapp-hartung", "knapp-hartung-max1", "profile"],
+    }
+
+
+def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
+    """Give the choices of the data: eligibility, follow-up, corrections, overlap.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        As `helpers.load_cohorts` gives it, or some of its rows: what is left out or corrected
+        concerns the cohorts that are there.
+
+    Returns
+    -------
+    dict
+        Choices as `helpers.checks.multiverse.analysis.multiverse` takes them, with the fields "events", "n" and
+        "time" (patient-years).
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> {name: list(levels) for name, levels in data_choices(load_cohorts()).items()}["overlap"]
+    ['all kept', 'inferred overlap left out', 'registry overlap left out']
+    """
+    facts, every = (_corrected(cohorts, certain) for certain in (("fact",), ("fact", "inference")))
+    audit, corrections = load_audit(), load_corrections()
+    audit, corrections, overlap = (
+        listed[listed["cohort"].isin(cohorts["cohort"])]
+        for listed in (audit, corrections, load_inferred_overlap())
+    )
+    reports = audit.loc[audit["kind"] == "eligibility", "cohort"].tolist()
+    parts = audit.loc[audit["kind"] == "subset", "cohort"].tolist()
+    registry = corrections.loc[
+        (corrections["kind"] == "exclude") & (corrections["id"] == "registry-overlap"), "cohort"
+    ].tolist()
+    small = cohorts["patients"].to_numpy(dtype=float) < LEAST_PATIENTS
+    return {
+        "eligibility": {
+            "as published": None,
+            "no spontaneous reports": reports,
+            "no reports, no unexplained subsets": [*reports, *parts],
+            f"at least {LEAST_PATIENTS} patients": small,
+        },
+        "follow-up": {
+            "any": None,
+            **{f"at least {m} months": _short(cohorts, every, m) for m in SHORTEST},
+        },
+        "corrections": {
+            "as published": None,
+            "facts": _replacements(cohorts, facts),
+            "facts and inferences": _replacements(cohorts, every),
+        },
+        "overlap": {
+            "all kept": None,
+            "inferred overlap left out": overlap["cohort"].tolist(),
+            "registry overlap left out": registry,
+        },
+    }
+
+
+def without_idle(
+    choices: dict[str, Any], labels: list[str], relevant: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Drop levels of the data that change nothing among the relevant cohorts.
+
+    Parameters
+    ----------
+    choices : dict
+        As `data_choices` gives them.
+    labels : list of str
+        Every cohort.
+    relevant : ndarray of bool
+        Cohorts that take part.
+
+    Returns
+    -------
+    dict
+        Without levels that repeat an earlier one, and without choices of one level.
+
+    Examples
+    --------
+    >>> idle = {"small": {"kept": None, "left out": ["B"]}, "late": {"kept": None, "out": ["A"]}}
+    >>> list(without_idle(idle, ["A", "B"], np.array([True, False])))
+    ['late']
+    """
+    inside = {label for label, taken in zip(labels, relevant, strict=True) if taken}
+    kept: dict[str, Any] = {}
+    for name, levels in choices.items():
+        seen: dict[Any, str] = {}
+        for label, level in levels.items():
+            if isinstance(level, dict):
+                cells = [
+                    (study, field, value)
+                    for study, new in level.items()
+                    if study in inside
+                    for field, value in new.items()
+                ]
+                mark: Any = ("cells", tuple(sorted(cells))) if cells else None
+            elif level is None:
+                mark = None
+            else:
+                gone = inside & set(
+                    level if isinstance(level, list) else np.asarray(labels)[level].tolist()
+                )
+                mark = ("out", tuple(sorted(gone))) if gone else None
+            seen.setdefault(mark, label)
+        if len(seen) > 1:
+            kept[name] = {label: levels[label] for label in seen.values()}
+    return kept
+
+
+def _corrected(cohorts: pd.DataFrame, certainty: tuple[str, ...]) -> pd.DataFrame:
+    """Table with the corrections of cells (not the exclusions) of this certainty."""
+    from ..evidence.corrections import apply_corrections
+
+    listed = load_corrections()
+    wanted = listed[listed["certainty"].isin(certainty) & (listed["kind"] != "exclude")]
+    ids = list(dict.fromkeys(wanted["id"]))
+    return apply_corrections(cohorts, ids, absent="pass over").data
+
+
+def patient_years(cohorts: pd.DataFrame) -> NDArray[np.float64]:
+    """Patients times median follow-up, in years; NaN without a follow-up."""
+    from ..models.rates import person_time
+
+    return person_time(
+        cohorts["patients"].to_numpy(dtype=float),
+        cohorts[_SPREAD].to_numpy(dtype=float, na_value=np.nan),
+        study=cohorts["cohort"].tolist(),
+    )
+
+
+def _replacements(cohorts: pd.DataFrame, corrected: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Cells that differ, as a correction of the multiverse."""
+    columns = {
+        field: (
+            cohorts[name].to_numpy(dtype=float, na_value=np.nan),
+            corrected[name].to_numpy(dtype=float, na_value=np.nan),
+        )
+        for name, field in _FIELDS.items()
+    }
+    columns["time"] = (patient_years(cohorts), patient_years(corrected))
+    new: dict[str, dict[str, float]] = {}
+    for field, (before, after) in columns.items():
+        changed = ~np.isclose(before, after, rtol=1e-12, atol=0.0, equal_nan=True)
+        for i in np.flatnonzero(changed):
+            new.setdefault(str(cohorts["cohort"].iloc[i]), {})[field] = float(after[i])
+    return new
+
+
+def _short(cohorts: pd.DataFrame, corrected: pd.DataFrame, months: int) -> NDArray[np.bool_]:
+    """Cohorts whose follow-up, as far as known after the corrections, is too short or unknown."""
+    known = corrected[_SPREAD].to_numpy(dtype=float, na_value=np.nan)
+    if len(known) != len(cohorts):
+        raise AssertionError("corrections of cells leave no cohort out")
+    return ~(known >= months)

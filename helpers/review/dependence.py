@@ -1,0 +1,345 @@
+"""Cohorts that are not independent: of one publication, one registry or one country.
+
+Three levels of sharing are looked at. A cohort whose registry or country is not known is nested in
+its publication alone, which makes dependence look smaller than it may be. Beside the naive result
+stand the three-level model (`helpers.pool_multilevel`) and cluster-robust inference with the
+small-sample correction CR2 and Satterthwaite degrees of freedom (Pustejovsky and Tipton 2018,
+doi:10.1080/07350015.2016.1247004).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import printing
+from ..engine.effects import get_measure
+from ..engine.literature import Methods, Reference
+from ..engine.normal.intervals import Interval
+from ..errors import UnsupportedError
+from ..evidence import load_cohorts, load_sources
+from ..models.multilevel import pool_multilevel
+from ..models.pooling import pool
+from ..models.regression import meta_regression
+from .published.models import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "CONTRASTS",
+    "SHARED",
+    "Dependent",
+    "clusters",
+    "compare_dependence",
+    "contrast_sentences",
+    "dependence_frame",
+    "dependence_methods",
+    "sharing_frame",
+]
+
+#: What cohorts may share, with its name in a sentence.
+SHARED: Mapping[str, str] = MappingProxyType(
+    {"publication": "one publication", "source": "one trial or registry", "country": "one country"}
+)
+#: Contrasts of the book: column, the two groups.
+CONTRASTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "MCL against LBCL": ("entity", "LBCL", "MCL"),
+        "axi-cel against tisa-cel": ("product", "tisa-cel", "axi-cel"),
+        "cilta-cel against ide-cel": ("product", "ide-cel", "cilta-cel"),
+    }
+)
+_COUNTRIES = (
+    "USA", "UK", "Germany", "France", "Italy", "Spain", "Netherlands", "Japan", "China", "Israel",
+    "Canada", "Europe",
+)  # fmt: skip
+_COLUMNS: dict[str, Any] = dict(COLUMNS)
+_MODELS = {"three-level": None, "robust (CR2)": "CR2"}
+_REFERENCES = (
+    Reference("konstantopoulos2011", "10.1002/jrsm.35"),
+    Reference("pustejovsky2018", "10.1080/07350015.2016.1247004"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """One quantity under one assumption about which cohorts belong together.
+
+    Attributes
+    ----------
+    quantity : str
+        "pooled rate", or a contrast.
+    shared : str
+        "independent", or a key of `SHARED`.
+    model : str
+        "naive", "three-level" or "robust (CR2)".
+    estimate : float
+        The pooled proportion, or the odds ratio of the contrast.
+    ci : Interval
+        95 %, on the same scale.
+    width : float
+        Width of the interval on the logit scale.
+    df : float
+        Degrees of freedom of the t distribution behind the interval.
+    k, clusters : int
+        Cohorts and clusters.
+    sigma2_between : float
+        Variance between clusters; NaN where the model has none.
+    """
+
+    quantity: str
+    shared: str
+    model: str
+    estimate: float
+    ci: Interval
+    width: float
+    df: float
+    k: int
+    clusters: int
+    sigma2_between: float
+
+
+def clusters(shared: str, cohorts: pd.DataFrame | None = None) -> pd.Series[str]:
+    """Say for each cohort to which cluster it belongs.
+
+    Parameters
+    ----------
+    shared : {"publication", "source", "country"}
+        What cohorts of a cluster have in common. "source" is the trial or registry, "country" the
+        only country that is named. Where there is none, or several, the publication stands in.
+    cohorts : DataFrame, optional
+        With column ``cohort``; ``load_cohorts()`` by default.
+
+    Returns
+    -------
+    Series of str
+        Index as the cohorts.
+
+    Raises
+    ------
+    UnsupportedError
+        For anything else.
+
+    Examples
+    --------
+    >>> publication = clusters("publication")
+    >>> len(publication), publication.nunique()
+    (52, 45)
+    """
+    if shared not in SHARED:
+        raise UnsupportedError(f"shared={shared!r}: expected one of {', '.join(SHARED)}")
+    frame = load_cohorts() if cohorts is None else cohorts
+    sources = load_sources().set_index("cohort").reindex(frame["cohort"])
+    column = {"publication": "publication", "source": "trial_or_registry", "country": "region"}
+    text = sources[column[shared]].astype(object)
+    if shared == "country":
+        text = text.map(_country, na_action="ignore")
+    # A cohort of the reader's own has no line among the sources: it stands alone.
+    own = sources["publication"].astype(object).to_numpy(object)
+    own = np.where(sources["publication"].isna().to_numpy(), frame["cohort"].astype(object), own)
+    values = np.where(text.isna().to_numpy(), own, text.to_numpy(object))
+    import pandas as pd
+
+    return pd.Series(values, index=frame.index, name=shared, dtype=str)
+
+
+def _country(region: str) -> str | None:
+    found = [name for name in _COUNTRIES if re.search(rf"\b{name}\b", region)]
+    return found[0] if len(found) == 1 and found[0] != "Europe" else None
+
+
+def sharing_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Count how the cohorts cluster: one row for each kind of sharing.
+
+    Examples
+    --------
+    >>> sharing_frame().loc["publication"].tolist()
+    [45, 14, 2]
+    """
+    import pandas as pd
+
+    rows = {}
+    for shared in SHARED:
+        sizes = clusters(shared, cohorts).value_counts()
+        rows[shared] = {
+            "clusters": len(sizes),
+            "cohorts with a relative": int(sizes[sizes > 1].sum()),
+            "largest cluster": int(sizes.max()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("shared")
+
+
+def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...]:
+    """Give the pooled rate and the book's contrasts, naive and with dependence.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Cohorts; ``load_cohorts()`` by default.
+
+    Returns
+    -------
+    tuple of Dependent
+        For each quantity whose groups are in the table: independent cohorts (REML, t), then for
+        each kind of sharing the three-level model (t) and, on top of it, cluster-robust inference
+        (CR2).
+
+    Examples
+    --------
+    >>> rows = compare_dependence()
+    >>> [row.clusters for row in rows if row.quantity == "pooled rate"][:2]
+    [52, 45]
+    """
+    frame = load_cohorts() if data is None else data
+    found = []
+    for quantity in ("pooled rate", *CONTRASTS):
+        part, formula, term = _part(frame, quantity)
+        if formula != "1" and part[formula].nunique() < 2:
+            continue
+        found.append(_naive(quantity, part, formula, term))
+        for shared in SHARED:
+            cluster = clusters(shared, part).tolist()
+            for model, robust in _MODELS.items():
+                fit = pool_multilevel(
+                    part, formula, cluster=cluster, **_COLUMNS, measure="logit", test="t",
+                    robust=robust,
+                )  # fmt: skip
+                line = fit.coefficients.loc[term]
+                found.append(
+                    _dependent(
+                        quantity, shared, model, line, fit.k, fit.clusters, fit.sigma2_between
+                    )
+                )
+    return tuple(found)
+
+
+def _part(frame: pd.DataFrame, quantity: str) -> tuple[pd.DataFrame, str, str]:
+    if quantity == "pooled rate":
+        return frame, "1", "Intercept"
+    import pandas as pd
+
+    column, reference, other = CONTRASTS[quantity]
+    part = frame[frame[column].astype(str).isin([reference, other])]
+    values = pd.Categorical(part[column].astype(str), categories=[reference, other])
+    return part.assign(**{column: values}), column, f"{column}[T.{other}]"
+
+
+def _naive(quantity: str, part: pd.DataFrame, formula: str, term: str) -> Dependent:
+    if formula == "1":
+        fit = pool(part, **_COLUMNS, measure="logit", model="random", ci_method="t")
+        lower, upper = fit.conf_int(scale="model")
+        line: Mapping[str, Any] = {
+            "estimate": fit.mu, "ci_lower": lower, "ci_upper": upper, "df": fit.k - 1,
+        }  # fmt: skip
+        return _dependent(quantity, "independent", "naive", line, fit.k, fit.k, np.nan)
+    model = meta_regression(part, formula, **_COLUMNS, measure="logit", model="random", test="t")
+    found = model.coefficients.loc[term]
+    return _dependent(quantity, "independent", "naive", found, model.k, model.k, np.nan)
+
+
+def _dependent(
+    quantity: str, shared: str, model: str, line: Any, k: int, groups: int, between: float
+) -> Dependent:
+    show = _proportion if quantity == "pooled rate" else np.exp
+    lower, upper = float(line["ci_lower"]), float(line["ci_upper"])
+    return Dependent(
+        quantity,
+        shared,
+        model,
+        float(show(float(line["estimate"]))),
+        Interval(float(show(lower)), float(show(upper))),
+        upper - lower,
+        float(line["df"]),
+        k,
+        groups,
+        float(between),
+    )
+
+
+def _proportion(logit: float) -> float:
+    return float(get_measure("logit").inverse(logit))
+
+
+def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
+    """Give the results of `compare_dependence` as a table, with widths relative to naive.
+
+    Examples
+    --------
+    >>> frame = dependence_frame()
+    >>> frame.loc[frame["model"] == "naive", "relative_width"].unique().tolist()
+    [1.0]
+    """
+    import pandas as pd
+
+    listed = compare_dependence() if rows is None else rows
+    naive = {row.quantity: row.width for row in listed if row.model == "naive"}
+    return pd.DataFrame(
+        [
+            {
+                "quantity": row.quantity,
+                "shared": row.shared,
+                "model": row.model,
+                "k": row.k,
+                "clusters": row.clusters,
+                "estimate": row.estimate,
+                "lower": row.ci.lower,
+                "upper": row.ci.upper,
+                "df": row.df,
+                "relative_width": row.width / naive[row.quantity],
+            }
+            for row in listed
+        ]
+    )
+
+
+def contrast_sentences(frame: pd.DataFrame) -> str:
+    """Say which contrasts exclude no difference in every way of counting, in some, in none.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `dependence_frame` gives it.
+
+    Examples
+    --------
+    >>> contrast_sentences(dependence_frame())  # doctest: +ELLIPSIS
+    'In every way of counting, axi-cel against tisa-cel and cilta-cel against ide-cel exclude no...'
+    """
+    rows = frame[frame["quantity"] != "pooled rate"]
+    if rows.empty:
+        return "The table has no pair of groups to compare."
+    clear = ((rows["lower"] > 1) | (rows["upper"] < 1)).groupby(rows["quantity"], sort=False)
+    share = clear.mean()
+    kinds = {
+        "In every way of counting, {} exclude{} no difference": share[share == 1],
+        "in some ways and not in others, {} exclude{} no difference": share[
+            (share > 0) & (share < 1)
+        ],
+        "in no way of counting {do} {} exclude no difference": share[share == 0],
+    }
+    said = [
+        text.format(
+            printing.listing(found.index),
+            "s" if len(found) == 1 else "",
+            do="does" if len(found) == 1 else "do",
+        )
+        for text, found in kinds.items()
+        if len(found)
+    ]
+    text = "; ".join(said) + "."
+    return text[:1].upper() + text[1:]
+
+
+def dependence_methods() -> Methods:
+    """Say how dependence was handled, with references."""
+    return Methods(
+        "Dependence between cohorts was modelled with a three-level random-effects model and "
+        "with cluster-robust (CR2) intervals.",
+        _REFERENCES,
+    )

@@ -1,0 +1,492 @@
+"""Summary of findings: absolute numbers per 1,000 patients, with how sure the evidence makes us.
+
+The numbers are means over cohorts (`PoolResult.mean_estimate`), which is what "of 1,000 patients"
+speaks of; the published rate is that of the median cohort.
+
+The five domains are those of GRADE (Guyatt et al. 2008, doi:10.1136/bmj.39489.470347.AD). For a
+question about prognosis a body of cohort studies starts as high certainty (Iorio et al. 2015,
+doi:10.1136/bmj.h870). Each domain that the evidence at hand can judge is judged by a rule that is
+written here, with a number. Missing information never raises a rating: a domain that one finding
+cannot judge takes as many levels as the worst judgement of the same domain among the pooled
+findings, a share of deaths takes the judgement of the total that it is a share of, and where no
+finding can be judged the certainty is an upper bound ("at most").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import printing
+from ..engine.distributions import norm_ppf
+from ..engine.normal.intervals import Interval
+from ..engine.normal.prediction import displayed_prediction
+from ..engine.options import FEW_STUDIES
+from ..evidence import load_cohorts, load_sources
+from ..models.pooling import pool
+from ..models.result import PoolResult
+from .causes import SPECIFIC, cause_share, product_interval
+from .published.models import COLUMNS, PUBLISHED_POOLING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "DOMAINS",
+    "LEVELS",
+    "RULES",
+    "Finding",
+    "Judgement",
+    "causes_are_known",
+    "findings_frame",
+    "judgements_frame",
+    "new_cohort",
+    "new_cohort_words",
+    "summary_of_findings",
+]
+
+_CAUSES: dict[str, str | tuple[str, ...]] = {
+    "death from infection": "infection",
+    "death from another malignancy": "other malignancy",
+    "death from a CAR-T-specific side effect": SPECIFIC,
+}
+_DISEASES = ("LBCL", "MM", "MCL", "IL")  # first, in this order
+LEVELS = ("very low", "low", "moderate", "high")
+DOMAINS = (
+    "risk of bias",
+    "inconsistency",
+    "indirectness",
+    "imprecision",
+    "small-study effects",
+)
+#: What each rule asks; the numbers are ours, and open to disagreement.
+RULES = {
+    "risk of bias": (
+        "Not judged: no study-level assessment is at hand. Needed: two people rating each study "
+        "with a tool for prognosis, such as QUIPS."
+    ),
+    "inconsistency": (
+        "From τ², not from the number of cohorts: one level down when the middle 95 of 100 true "
+        "rates of cohorts span a factor of more than three, two when more than six. Not judged "
+        "where the interval of τ² holds both zero and a factor of more than six."
+    ),
+    "indirectness": (
+        "One level down when the longest median follow-up among the cohorts is more than three "
+        "times the shortest: crude shares then answer different questions."
+    ),
+    "imprecision": (
+        "One level down when fewer than a hundred deaths stand behind the number, or the upper "
+        "confidence limit is more than twice the lower."
+    ),
+    "small-study effects": (
+        "One level down when the test with weights from size alone gives p below one in ten."
+    ),
+}
+WIDE, VERY_WIDE = 3.0, 6.0
+LONG = 3.0
+FEW, UNSURE = 100, 2.0
+ALARM = 0.1
+_DIGITS: dict[printing.Unit, int] = {"percent": 1, "number": 3, "per_1000": 0}
+#: A number within this factor of a threshold is close to it, and the reason says so.
+CLOSE = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One domain of certainty for one finding.
+
+    Attributes
+    ----------
+    domain : str
+        One of `DOMAINS`.
+    down : int or None
+        Levels taken off; None where no evidence at hand allows a judgement.
+    reason : str
+        With the number that the rule looks at, and a word where it lies close to a threshold.
+    source : str
+        Whose judgement it is where the finding's own evidence allows none, else "".
+    """
+
+    domain: str
+    down: int | None
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row of the summary.
+
+    Attributes
+    ----------
+    outcome, group : str
+    cohorts, patients, deaths : int
+    estimate : float
+        Fraction of the treated patients, the mean over cohorts.
+    ci : Interval
+        Of the mean over cohorts.
+    prediction : Interval or None
+        For the true rate of a new, similar cohort; None where tau2 cannot be judged, and for
+        causes, which are known as totals.
+    judgements : tuple of Judgement
+        One a domain, in the order of `DOMAINS`.
+    """
+
+    outcome: str
+    group: str
+    cohorts: int
+    patients: int
+    deaths: int
+    estimate: float
+    ci: Interval
+    prediction: Interval | None
+    judgements: tuple[Judgement, ...]
+
+    @property
+    def certainty(self) -> str:
+        """Level after all that could be judged, "at most" when something could not."""
+        off = sum(one.down or 0 for one in self.judgements)
+        level = LEVELS[max(0, len(LEVELS) - 1 - off)]
+        if level != LEVELS[0] and any(one.down is None for one in self.judgements):
+            return f"at most {level}"
+        return level
+
+
+def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, ...]:
+    """Summarise: nonrelapse mortality overall and by disease, and deaths by cause.
+
+    Parameters
+    ----------
+    cohorts : DataFrame, optional
+        The review's cohorts, ``load_cohorts()``, which is also the default; or others with the
+        same columns.
+
+    Returns
+    -------
+    tuple of Finding
+
+    Notes
+    -----
+    Causes are public as totals of the review's deaths, not by cohort. Where the cohorts given have
+    another number of deaths, the findings about causes are left out (`causes_are_known` says so).
+
+    Examples
+    --------
+    >>> rows = summary_of_findings()
+    >>> rows[0].outcome, rows[0].cohorts, round(1000 * rows[0].estimate)
+    ('nonrelapse death', 52, 74)
+    """
+    cohorts = load_cohorts() if cohorts is None else cohorts
+    whole = _pooled("all diseases", cohorts)
+    found = [whole]
+    found += [
+        _pooled(str(entity), cohorts[cohorts["entity"] == entity])
+        for entity in dict.fromkeys([*_DISEASES, *sorted(cohorts["entity"].astype(str).unique())])
+        if (cohorts["entity"] == entity).any()
+    ]
+    found = _borrowed(found)
+    whole = found[0]
+    if not causes_are_known(cohorts):
+        return tuple(found)
+    for outcome, cause in _CAUSES.items():
+        share = cause_share(cause)
+        lower, upper = product_interval(whole.estimate, whole.ci, share.estimate, share.ci)
+        ci = Interval(float(lower), float(upper))
+        found.append(
+            Finding(
+                outcome,
+                whole.group,
+                whole.cohorts,
+                whole.patients,
+                share.deaths,
+                whole.estimate * share.estimate,
+                ci,
+                None,
+                _judge_share(share.deaths, ci, whole),
+            )
+        )
+    return tuple(found)
+
+
+def causes_are_known(cohorts: pd.DataFrame) -> bool:
+    """Say whether the deaths of a table are those of the review, whose causes are public.
+
+    Examples
+    --------
+    >>> causes_are_known(load_cohorts()), causes_are_known(load_cohorts().head(9))
+    (True, False)
+    """
+    return int(cohorts[COLUMNS["events"]].sum()) == cause_share("infection").n
+
+
+def _pooled(group: str, part: pd.DataFrame) -> Finding:
+    columns: dict[str, Any] = dict(COLUMNS)
+    fit = pool(part, **columns, **PUBLISHED_POOLING)
+    deaths, ci = int(fit.events or 0), fit.mean_conf_int()
+    inconsistency = _inconsistency(fit)
+    return Finding(
+        "nonrelapse death",
+        group,
+        fit.k,
+        int(fit.n or 0),
+        deaths,
+        fit.mean_estimate,
+        ci,
+        new_cohort(fit),
+        (
+            Judgement("risk of bias", None, _checked(part)),
+            inconsistency,
+            _indirectness(part),
+            _imprecision(deaths, ci),
+            _small_studies(fit),
+        ),
+    )
+
+
+def _borrowed(found: list[Finding]) -> list[Finding]:
+    """Fill what a finding cannot judge with the worst judgement of the same domain."""
+    worst: dict[str, tuple[int, str]] = {}
+    for row in found:
+        for one in row.judgements:
+            if one.down is not None and one.down > worst.get(one.domain, (-1, ""))[0]:
+                worst[one.domain] = (one.down, row.group)
+
+    def filled(one: Judgement) -> Judgement:
+        if one.down is not None or one.domain not in worst:
+            return one
+        down, group = worst[one.domain]
+        return replace(one, down=down, source=group)
+
+    return [replace(row, judgements=tuple(filled(one) for one in row.judgements)) for row in found]
+
+
+def _judge_share(deaths: int, ci: Interval, whole: Finding) -> tuple[Judgement, ...]:
+    """Judge a cause: its own imprecision, all else as the total that it is a share of."""
+    reason = "causes are public as totals, not by cohort"
+    judged = {one.domain: one for one in whole.judgements}
+    source = f"all {whole.outcome}s"
+    return (
+        judged["risk of bias"],
+        replace(judged["inconsistency"], reason=reason, source=source),
+        judged["indirectness"],
+        _imprecision(deaths, ci),
+        replace(judged["small-study effects"], reason=reason, source=source),
+    )
+
+
+def _close(value: float, *thresholds: float) -> str:
+    """Say that a number lies close to a threshold, so that a rating may hang on its last digit."""
+    near = [t for t in thresholds if value > 0 and max(value / t, t / value) <= CLOSE]
+    return (
+        f", close to the threshold of {printing.number(near[0], _digits(near[0]))}" if near else ""
+    )
+
+
+def _digits(threshold: float) -> int:
+    return 0 if float(threshold).is_integer() else 1
+
+
+def _checked(part: pd.DataFrame) -> str:
+    """Say how much of the counts was seen in a source, the one thing at hand."""
+    sources = load_sources().set_index("cohort").reindex(part["cohort"])
+    seen = int((sources["deaths_check"] == "confirmed").sum())
+    if len(part) == 1:
+        text = f"{'a' if seen else 'no'} public text confirms its deaths"
+    else:
+        whole = f"{printing.count(seen)} of {printing.count(len(part))} cohorts"
+        text = f"a public text confirms the deaths of {whole}"
+    return f"no study-level rating is at hand; {text}"
+
+
+def _levels(span: float) -> int:
+    return 2 if span > VERY_WIDE else int(span > WIDE)
+
+
+def _middle(fit: PoolResult, tau2: float) -> Interval:
+    """Range of the middle 95 of 100 true rates of cohorts, at a between-cohort variance."""
+    half = float(norm_ppf(0.975)) * tau2**0.5
+    return Interval(fit.to_display(fit.mu - half), fit.to_display(fit.mu + half))
+
+
+def _span(fit: PoolResult, tau2: float) -> float:
+    if np.isinf(tau2):
+        return float("inf")
+    low, high = _middle(fit, tau2)
+    return high / low
+
+
+def _inconsistency(fit: PoolResult) -> Judgement:
+    domain = "inconsistency"
+    if fit.k < 2:
+        return Judgement(domain, None, "one cohort cannot differ from another")
+    low, high = (_span(fit, tau2) for tau2 in fit.tau2_ci())
+    times = f"{printing.number(low, 1)} to {printing.number(high, 1)}" if np.isfinite(high) else ""
+    allows = f"the interval of τ² allows {times or 'any number of'} times"
+    if _levels(low) == 0 and low <= 1.0 and _levels(high) == 2:
+        return Judgement(domain, None, f"{allows}, from no difference to a very large one")
+    span = _span(fit, fit.tau2)
+    reason = (
+        f"true rates of cohorts spread from {_range(_middle(fit, fit.tau2))} in 1,000, by a factor "
+        f"of {printing.number(span, 1)}{_close(span, WIDE, VERY_WIDE)}; {allows}"
+    )
+    return Judgement(domain, _levels(span), reason)
+
+
+def new_cohort(fit: PoolResult) -> Interval | None:
+    """Give the prediction interval of a new, similar cohort where tau2 can be judged.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Pooled proportions.
+
+    Returns
+    -------
+    Interval or None
+        On the display scale; None below five cohorts, and where the interval of tau2 allows
+        everything from no difference to a very large one.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> new_cohort(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")) is None
+    True
+    """
+    limits, _ = displayed_prediction(fit)
+    return None if _inconsistency(fit).down is None else limits
+
+
+def new_cohort_words(
+    fit: PoolResult, *, name: bool = False, unit: printing.Unit = "percent"
+) -> str:
+    r"""Say where the true rate of a new, similar cohort may lie, or why nothing is said.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Pooled proportions.
+    name : bool
+        Whether to name the interval and its level, as a report does.
+    unit : {"percent", "per_1000"}
+        How the limits are printed.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> new_cohort_words(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"))
+    'three cohorts cannot tell how far true rates lie apart, so no prediction interval is given'
+    """
+    limits = new_cohort(fit)
+    if limits is None:
+        return (
+            f"{printing.counted(fit.k, 'cohort')} cannot tell how far true rates lie apart, so no "
+            "prediction interval is given"
+        )
+    if name:
+        label = "prediction interval was"
+        return f"the {printing.interval(limits, fit.level, unit=unit, digits=_DIGITS[unit], name=label)}"
+    where = printing.percent_range(limits) if unit == "percent" else f"{_range(limits)} of 1,000"
+    return f"the true rate of a new, similar cohort may lie anywhere from {where}"
+
+
+def _indirectness(part: pd.DataFrame) -> Judgement:
+    months = part["median_follow_up_months"].dropna()
+    if months.empty:
+        return Judgement("indirectness", None, "no cohort reports its follow-up")
+    ratio = float(months.max() / months.min())
+    return Judgement(
+        "indirectness",
+        int(ratio > LONG),
+        f"median follow-up from {printing.number(months.min(), 1)} to {printing.months(months.max())}, "
+        f"a factor of {printing.number(ratio, 1)}{_close(ratio, LONG)}",
+    )
+
+
+def _imprecision(deaths: int, ci: Interval) -> Judgement:
+    ratio = ci.upper / ci.lower
+    return Judgement(
+        "imprecision",
+        int(deaths < FEW or ratio > UNSURE),
+        f"{printing.counted(deaths, 'death')}{_close(deaths, FEW)}, upper limit "
+        f"{printing.number(ratio, 1)} times the lower{_close(ratio, UNSURE)}",
+    )
+
+
+def _small_studies(fit: PoolResult) -> Judgement:
+    from ..checks.bias import arcsine_test
+
+    if fit.k < FEW_STUDIES:
+        return Judgement(
+            "small-study effects",
+            None,
+            f"{printing.counted(fit.k, 'cohort')} {'is' if fit.k == 1 else 'are'} too few for a test",
+        )
+    p = arcsine_test(fit).p
+    return Judgement(
+        "small-study effects",
+        int(p < ALARM),
+        f"test by size: {printing.p_value(p)}{_close(p, ALARM)}",
+    )
+
+
+def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
+    """Give the summary as a table: absolute numbers and certainty, one row a finding.
+
+    Parameters
+    ----------
+    found : iterable of Finding, optional
+        Default: `summary_of_findings` of the review's cohorts.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "outcome": row.outcome,
+                "group": row.group,
+                "per_1000": printing.number(1000 * row.estimate, 0),
+                "interval": _range(row.ci),
+                "new_cohort": _range(row.prediction) if row.prediction else "–",
+                "certainty": row.certainty,
+                "cohorts": row.cohorts,
+                "patients": row.patients,
+                "deaths": row.deaths,
+            }
+            for row in (summary_of_findings() if found is None else found)
+        ]
+    )
+
+
+def _range(bounds: Interval) -> str:
+    return f"{printing.number(1000 * bounds.lower, 0)} to {printing.number(1000 * bounds.upper, 0)}"
+
+
+def judgements_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
+    """Give every judgement with its reason: one row a finding, one column a domain.
+
+    Parameters
+    ----------
+    found : iterable of Finding, optional
+        Default: `summary_of_findings` of the review's cohorts.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {"finding": f"{row.outcome}, {row.group}"}
+            | {one.domain: _said(one) for one in row.judgements}
+            for row in (summary_of_findings() if found is None else found)
+        ]
+    )
+
+
+def _said(one: Judgement) -> str:
+    if one.down is None:
+        return f"not judged: {one.reason}"
+    levels = ("no level", "one level", "two levels")[one.down]
+    if one.source:
+        return f"{levels} down, as {one.source}; not judged by itself: {one.reason}"
+    return f"{levels} down: {one.reason}"

@@ -1,0 +1,451 @@
+"""Questions asked of the published moderator analyses, and whether the way of testing matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MetaAnalysisError
+from .published.models import (
+    PERMUTATION_SEED,
+    PERMUTATIONS,
+    published_analyses,
+    published_models,
+    published_permutation,
+    published_regression,
+    published_subgroup,
+    regression_definition,
+)
+from .shared_results import shared_in_a_build
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..models.regression_result import RegressionResult
+
+__all__ = [
+    "VARIANTS",
+    "Variant",
+    "adjusted",
+    "coefficient_variants",
+    "cross_tabulation",
+    "false_alarm",
+    "follow_up_fits",
+    "regression_overview",
+    "regression_variants",
+    "subgroup_rows",
+    "subgroup_tests",
+]
+
+#: Ways to fit and test the same regression, the published one first.
+VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "published: ML, Knapp-Hartung": {},
+        "ML, Knapp-Hartung, factor at least 1": {"test": "knapp-hartung-max1"},
+        "ML, normal distribution": {"test": "z"},
+        "REML, Knapp-Hartung": {"tau2_method": "REML"},
+        "ML, robust (CR2), cohort as cluster": {"cluster": "cohort", "robust": "CR2"},
+        "ML, Knapp-Hartung, 0.1 added": {"add": 0.1},
+        "ML, Knapp-Hartung, 0.5 added to all": {"to": "all"},
+        "binomial GLMM, normal distribution": {"model": "glmm", "test": "z"},
+        "binomial GLMM, t distribution": {"model": "glmm", "test": "t"},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to fit a regression.
+
+    Attributes
+    ----------
+    name : str
+        What was done.
+    fit : RegressionResult or None
+        The result.
+    reason : str
+        Why there is none; empty when there is.
+    """
+
+    name: str
+    fit: RegressionResult | None
+    reason: str = ""
+
+
+def adjusted(p: Iterable[float]) -> list[float]:
+    """Adjust p-values for their number by Holm's step-down method.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6:65-70 (no DOI).
+
+    Examples
+    --------
+    >>> adjusted([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(value) for value in multipletests(list(p), method="holm")[1]]
+
+
+def false_alarm(tests: int, level: float = 0.05) -> float:
+    """Chance of at least one p-value below the level among independent tests of nothing.
+
+    Examples
+    --------
+    >>> round(false_alarm(14), 3)
+    0.512
+    """
+    return 1.0 - (1.0 - level) ** tests
+
+
+def subgroup_tests(
+    analyses: Sequence[str] | None = None,
+    data: pd.DataFrame | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Test each published subgroup comparison in several ways.
+
+    Parameters
+    ----------
+    analyses : sequence of str, optional
+        Names of `published_analyses`, which is the default.
+    data : DataFrame, optional
+        Cohorts; the book's by default.
+    draws, seed : int
+        Simulated data sets behind each calibrated p-value, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        One row for each analysis: groups, smallest (cohorts in the smallest group), separate
+        (p of the published Wald-type test, each group with its own tau2), calibrated (p of that
+        test from data sets simulated without a difference), rejection (share of them in which the
+        test rejects at 5 %), common (the test with one tau2), likelihood_ratio (of equal means,
+        with one tau2), inverse_variance (Wald-type, REML with its own tau2 in each group), holm
+        (`calibrated` adjusted for the number of rows), zero_tau2 (groups whose tau2 is estimated as
+        zero).
+
+    Examples
+    --------
+    >>> subgroup_tests(["setting"])[["separate", "common"]].round(3).values.tolist()
+    [[0.224, 0.199]]
+    """
+    import pandas as pd
+
+    rows = []
+    for name in analyses or published_analyses():
+        separate = published_subgroup(name, data)
+        common = published_subgroup(name, data, tau2="common")
+        normal = published_subgroup(name, data, model="random", tau2_method="REML")
+        fits = list(separate.groups.values())
+        found = separate.calibrated_test(draws, seed=seed)
+        rows.append(
+            {
+                "analysis": name,
+                "groups": len(fits),
+                "smallest": min(fit.k for fit in fits),
+                "zero_tau2": sum(fit.tau2 == 0.0 for fit in fits),
+                "separate": separate.test.p,
+                "calibrated": found.p,
+                "rejection": found.rejection,
+                "common": common.test.p,
+                "likelihood_ratio": common.likelihood_ratio_test().p,
+                "inverse_variance": normal.test.p,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    return frame.assign(holm=adjusted(frame["calibrated"]))
+
+
+def regression_overview(
+    data: pd.DataFrame | None = None,
+    *,
+    draws: int = PERMUTATIONS,
+    seed: int = PERMUTATION_SEED,
+) -> pd.DataFrame:
+    """Fit the twelve published regressions and permute their moderators.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Cohorts; the book's by default.
+    draws, seed : int
+        As in `helpers.review.published.models.published_permutation`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each model: model, cohorts, coefficients (of moderators), per_coefficient
+        (cohorts for each), tau2, R2 (percent), F, df1, df2, p (F test), permutation (p of the
+        same statistic by permutation), glmm (p of the Wald F test in the binomial GLMM).
+
+    Examples
+    --------
+    >>> frame = regression_overview(draws=19)
+    >>> bool(frame["per_coefficient"].min() == 11 / 5)
+    True
+    """
+    import pandas as pd
+
+    rows = []
+    for name in published_models():
+        fit = published_regression(name, data)
+        test, number = fit.omnibus, fit.p - 1
+        rows.append(
+            {
+                "model": name,
+                "cohorts": fit.k,
+                "coefficients": number,
+                "per_coefficient": fit.k / number,
+                "tau2": fit.tau2,
+                "R2": fit.R2,
+                "F": test.statistic,
+                "df1": test.df,
+                "df2": int(fit.df[0]),
+                "p": test.p,
+                "permutation": published_permutation(name, data, draws=draws, seed=seed).p,
+                "glmm": published_regression(name, data, model="glmm", test="t").omnibus.p,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def regression_variants(
+    name: str, data: pd.DataFrame | None = None, *, formula: str | None = None
+) -> list[Variant]:
+    """Fit one published regression in every way of `VARIANTS`.
+
+    Parameters
+    ----------
+    name : str
+        One of `published_models`.
+    data, formula
+        As in `helpers.review.published.models.published_regression`.
+
+    Returns
+    -------
+    list of Variant
+        A way that these data do not allow is kept with the reason.
+
+    Examples
+    --------
+    >>> made = regression_variants("MM: all factors")
+    >>> [v.name for v in made if "no-omnibus" in [c.code for c in v.fit.cautions]]
+    ['ML, robust (CR2), cohort as cluster']
+    """
+    made = []
+    for words, options in VARIANTS.items():
+        try:
+            fit = published_regression(name, data, formula=formula, **options)
+        except MetaAnalysisError as error:
+            made.append(Variant(words, None, str(error)))
+        else:
+            made.append(Variant(words, fit))
+    return made
+
+
+def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame:
+    """Follow one coefficient, its term and the omnibus test through the variants.
+
+    Parameters
+    ----------
+    variants : iterable of Variant
+        As `regression_variants` gives them.
+    term : str
+        Name of the coefficient, such as ``"product[T.ide-cel]"``.
+
+    Returns
+    -------
+    DataFrame
+        variant, odds_ratio, lower, upper, p (of the coefficient), factor (p of all coefficients
+        of its factor), omnibus (p of all moderators), reason. What a variant does not have is
+        missing, and the reason says why.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When a fit has no such coefficient.
+
+    Examples
+    --------
+    >>> frame = coefficient_variants(regression_variants("MM: product"), "product[T.ide-cel]")
+    >>> bool((frame["odds_ratio"] < 0.5).all())
+    True
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = []
+    for variant in variants:
+        row: dict[str, Any] = {"variant": variant.name}
+        fit, reason = variant.fit, ""
+        if fit is not None:
+            if term not in fit.names:
+                names = ", ".join(fit.names)
+                raise MetaAnalysisError(f"no coefficient {term!r}; the coefficients are {names}")
+            line = fit.coefficients.loc[term].to_dict()
+            row |= {
+                "odds_ratio": float(np.exp(line["estimate"])),
+                "lower": float(np.exp(line["ci_lower"])),
+                "upper": float(np.exp(line["ci_upper"])),
+                "p": float(line["p"]),
+                "factor": _factor_p(fit, term.partition("[")[0]),
+                "omnibus": fit.omnibus.p,
+            }
+            reason = " ".join(c.message for c in fit.cautions if c.code == "no-omnibus")
+        rows.append({**row, "reason": variant.reason or reason})
+    columns = ["variant", "odds_ratio", "lower", "upper", "p", "factor", "omnibus", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _factor_p(fit: RegressionResult, factor: str) -> float:
+    """P-value of all coefficients of a factor; NaN with too few clusters for a joint test."""
+    from ..engine.robust import TooFewClustersError
+
+    try:
+        return fit.test_terms(factor).p
+    except TooFewClustersError:
+        return float("nan")
+
+
+def cross_tabulation(
+    cohorts: pd.DataFrame, rows: str, columns: Sequence[str], missing: str = "not reported"
+) -> pd.DataFrame:
+    """Count cohorts, patients and deaths in every combination of characteristics.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        With patients, nonrelapse_deaths and the columns named.
+    rows : str
+        One characteristic.
+    columns : sequence of str
+        The others.
+    missing : str
+        Level of cohorts without a value.
+
+    Returns
+    -------
+    DataFrame
+        A row for every combination of the levels that occur, empty ones included: the
+        characteristics (categorical, in order), cohorts, patients, nonrelapse_deaths.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When a column is missing or there is no cohort.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> data = pd.DataFrame({"product": ["a", "b"], "setting": ["trial", "registry"],
+    ...                      "patients": [10, 20], "nonrelapse_deaths": [1, 2]})
+    >>> cross_tabulation(data, "product", ["setting"])["cohorts"].tolist()
+    [1, 0, 0, 1]
+    """
+    import pandas as pd
+
+    keys = [rows, *columns]
+    lack = [c for c in (*keys, "patients", "nonrelapse_deaths") if c not in cohorts.columns]
+    if lack:
+        raise MetaAnalysisError(f"a cross-tabulation misses column {', '.join(lack)}")
+    if cohorts.empty:
+        raise MetaAnalysisError("a cross-tabulation needs at least one cohort")
+    made = {}
+    for key in keys:
+        column = cohorts[key]
+        order = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()
+        values = column.astype(object).where(column.notna(), missing).astype(str)
+        levels = [str(level) for level in order if str(level) in set(values)]
+        levels += [missing] if missing in set(values) and missing not in levels else []
+        made[key] = pd.Categorical(values, categories=levels)
+    frame = cohorts[["patients", "nonrelapse_deaths"]].assign(**made)
+    grouped = frame.groupby(keys, observed=False)
+    return grouped.agg(
+        cohorts=("patients", "size"),
+        patients=("patients", "sum"),
+        nonrelapse_deaths=("nonrelapse_deaths", "sum"),
+    ).reset_index()
+
+
+@shared_in_a_build
+def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Pool every group of the published subgroup analyses.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Cohorts; the book's by default.
+
+    Returns
+    -------
+    DataFrame
+        One row for each group (41; the pooling of all cohorts is not among them): analysis,
+        level, cohorts, events, n, estimate, lower, upper (random effects), common_effect, tau2.
+
+    Examples
+    --------
+    >>> subgroup_rows()["analysis"].nunique()
+    14
+    """
+    import pandas as pd
+
+    rows = []
+    for name in published_analyses():
+        common = published_subgroup(name, data, model="common", method="likelihood").groups
+        for level, fit in published_subgroup(name, data):
+            rows.append(
+                {
+                    "analysis": name,
+                    "level": level,
+                    "cohorts": fit.k,
+                    "events": int(fit.events or 0),
+                    "n": int(fit.n or 0),
+                    "estimate": fit.estimate,
+                    "lower": fit.ci.lower,
+                    "upper": fit.ci.upper,
+                    "common_effect": common[level].estimate,
+                    "tau2": fit.tau2,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def follow_up_fits(entity: str, data: pd.DataFrame | None = None) -> dict[str, RegressionResult]:
+    """Fit follow-up in two groups and in months, alone and beside the other factors.
+
+    Parameters
+    ----------
+    entity : {"LBCL", "MM"}
+        Disease.
+    data : DataFrame, optional
+        Cohorts; the book's by default.
+
+    Returns
+    -------
+    dict of str to RegressionResult
+        "groups" and "months" (alone), "product" (months beside the product), "all" (months in
+        place of the groups in the model with all factors); fitted as the published models are.
+
+    Examples
+    --------
+    >>> fits = follow_up_fits("LBCL")
+    >>> fits["months"].omnibus.p < fits["groups"].omnibus.p
+    True
+    """
+    months = "median_follow_up_months"
+    one = regression_definition(f"{entity}: all factors")
+    formulas = {
+        "groups": "follow_up",
+        "months": months,
+        "product": f"product + {months}",
+        "all": " + ".join(months if f == "follow_up" else f for f in one.factors),
+    }
+    return {
+        name: published_regression(one.model, data, formula=formula)
+        for name, formula in formulas.items()
+    }

@@ -1,0 +1,204 @@
+"""Comparisons of two groups before and after follow-up is taken into account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import printing, ties
+from ...errors import MetaAnalysisError
+from ...views.plots import style
+from ...views.plots.picture import Note, annotate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ...views.tables import Table
+    from ..time_at_risk.contrast import TimeContrast
+
+__all__ = ["before_after"]
+
+TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 50)
+APART = 50.0  # least distance of two labels, in CSS pixels
+
+
+@style.themed
+def before_after(
+    contrasts: Sequence[TimeContrast], *, ax: Axes | None = None, width: float = 760.0
+) -> Axes:
+    """Draw each ratio against the assumed exponent of follow-up.
+
+    Parameters
+    ----------
+    contrasts : sequence of TimeContrast
+        From `helpers.review.time_at_risk.contrast.time_contrast`, one to four.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Exponent across: 0 compares deaths per patient, 1 per patient-year. Ratio up (logarithmic)
+        with its interval as a band; the diamond is the model with follow-up as covariate, at the
+        exponent that it estimates (at the edge if that lies outside).
+
+    Raises
+    ------
+    MetaAnalysisError
+        When there is no contrast, or there are more than four.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> from helpers.views.plots import show
+    >>> from helpers.review.time_at_risk.contrast import time_contrast
+    >>> one = time_contrast(load_cohorts(), by="product", levels=("cilta-cel", "ide-cel"))
+    >>> show(before_after([one]), "before-after")  # doctest: +ELLIPSIS
+    Line plot of one comparison ...
+    """
+    from matplotlib import pyplot as plt
+
+    if not 1 <= len(contrasts) <= 4:
+        raise MetaAnalysisError(f"before_after() takes 1 to 4 contrasts, not {len(contrasts)}")
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, 400 / 72))
+        figure.subplots_adjust(left=60 / width, right=1 - 200 / width, bottom=0.17, top=0.97)
+    colours = [_colour(one, i) for i, one in enumerate(contrasts)]
+    for i, (one, colour) in enumerate(zip(contrasts, colours, strict=True)):
+        _draw(ax, one, colour, i)
+    _axes(ax, contrasts)
+    _labels(ax, contrasts, colours)
+    annotate(
+        ax,
+        Note(
+            title="Comparisons before and after follow-up",
+            alt=_alt(contrasts),
+            caption=_caption(contrasts),
+            table=_table(contrasts),
+        ),
+    )
+    return ax
+
+
+def _colour(one: TimeContrast, i: int) -> str:
+    if one.levels[0] in style.PRODUCT:
+        return style.PRODUCT[one.levels[0]].light
+    return (style.INK, style.QUIET, *style.ENTITY.values())[i].light
+
+
+def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:
+    band = ax.fill_between(
+        one.exponents, one.ci_lower, one.ci_upper, color=colour, alpha=0.14, lw=0
+    )
+    band.set_gid(f"band-{i}")
+    (line,) = ax.plot(one.exponents, one.ratio, color=colour, lw=2, zorder=3)
+    line.set_gid(f"line-{i}")
+    ends = [0, -1]
+    points = ax.scatter(
+        one.exponents[ends], one.ratio[ends], s=42, color=colour, zorder=4, clip_on=False
+    )
+    points.set_gid(f"ends-{i}")
+    # Bands of two comparisons lie on each other; their ends do not, with a little distance.
+    for end, shift in ((0, 0.006 * (i + 1)), (-1, -0.006 * (i + 1))):
+        ax.plot(
+            [one.exponents[end] + shift] * 2, [one.ci_lower[end], one.ci_upper[end]],
+            color=colour, lw=1.4, zorder=3,
+        )  # fmt: skip
+    adjusted = one.adjusted()
+    diamond = ax.scatter(
+        [float(np.clip(one.exponent()[0], 0, 1))], [adjusted["ratio"]], marker="D", s=64,
+        color=colour, edgecolors=style.SURFACE.light, linewidths=1, zorder=5, clip_on=False,
+    )  # fmt: skip
+    diamond.set_gid(f"adjusted-{i}")
+
+
+def _axes(ax: Axes, contrasts: Sequence[TimeContrast]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low = min(1.0, *(float(one.ci_lower.min()) for one in contrasts))
+    high = max(1.0, *(float(one.ci_upper.max()) for one in contrasts))
+    ax.set_yscale("log")
+    ax.set_ylim(low / 1.1, high * 1.1)
+    ax.yaxis.set_major_locator(FixedLocator([t for t in TICKS if low / 1.1 <= t <= high * 1.1]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_ylabel("Ratio of nonrelapse deaths (log scale)", labelpad=6)
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_xticks(
+        [0, 0.25, 0.5, 0.75, 1],
+        labels=["0\nper patient", "0.25", "0.5", "0.75", "1\nper patient-year"],
+    )
+    ax.set_xlabel("Exponent of follow-up", labelpad=2)
+    ax.axhline(1, color=style.QUIET.light, lw=1, zorder=1)
+    ax.tick_params(length=0)
+
+
+def _labels(ax: Axes, contrasts: Sequence[TimeContrast], colours: list[str]) -> None:
+    """Name each line at its right end, apart from the others."""
+    dpi: Any = ax.figure.dpi
+    up = [float(ax.transData.transform((1, one.ratio[-1]))[1]) * 72 / dpi for one in contrasts]
+    for i, j in pairwise(ties.order(up)):
+        up[j] = max(up[j], up[i] + APART)
+    for one, colour, y in zip(contrasts, colours, up, strict=True):
+        end = one.at(1.0)
+        text = (
+            f"{one.name}\nper patient-year "
+            f"{printing.number(end['ratio'])}\n({printing.between(end['ci_lower'], end['ci_upper'], 2)})"
+        )
+        right = float(ax.transData.transform((1.03, 1))[0]) * 72 / dpi
+        ax.annotate(
+            text, (right + 8, y), xycoords="figure points", ha="left", va="center",
+            size=style.size("small"), color=colour, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _pair(found: dict[str, float]) -> str:
+    return f"{printing.number(found['ratio'])} ({printing.between(found['ci_lower'], found['ci_upper'], 2)})"
+
+
+def _alt(contrasts: Sequence[TimeContrast]) -> str:
+    parts = [
+        f"Line plot of {printing.counted(len(contrasts), 'comparison')} against the exponent of "
+        "follow-up, with intervals."
+    ]
+    parts += [
+        f"{one.name}: ratio per patient {_pair(one.at(0.0))}, with follow-up as covariate "
+        f"{_pair(one.adjusted())}, per patient-year {_pair(one.at(1.0))}."
+        for one in contrasts
+    ]
+    return " ".join(parts)
+
+
+def _caption(contrasts: Sequence[TimeContrast]) -> str:
+    parts = []
+    for one in contrasts:
+        crude, rate = one.at(0.0)["ratio"], one.at(1.0)["ratio"]
+        nearer = abs(np.log(rate)) < abs(np.log(crude))
+        parts.append(
+            f"Counted per patient-year, {one.name} comes "
+            f"{'nearer to' if nearer else 'further from'} one: {printing.number(rate)} in place of "
+            f"{printing.number(crude)}."
+        )
+    parts.append("Bands are confidence intervals; diamonds, the exponent estimated by the data.")
+    return " ".join(parts)
+
+
+def _table(contrasts: Sequence[TimeContrast]) -> Table:
+    import pandas as pd
+
+    from ...views.tables import table
+
+    frames = [one.frame().assign(comparison=one.name) for one in contrasts]
+    columns = ["deaths", "ratio", "ci_lower", "ci_upper", "p", "comparison"]
+    return table(
+        pd.concat(frames, ignore_index=True)[columns],
+        caption="Ratios per patient, adjusted for follow-up, and per patient-year",
+        groups="comparison",
+        formats={"ratio": "number", "ci_lower": "number", "ci_upper": "number", "p": "p"},
+        labels={"deaths": "Deaths compared", "ci_lower": "Lower", "ci_upper": "Upper"},
+    )

@@ -1,0 +1,219 @@
+"""Heat map of a table of causes: deaths in every cell, shaded where groups differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ... import printing
+from ...views.plots import style
+from ...views.plots.lettering import fit_names
+from ...views.plots.picture import Note, annotate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ...views.tables import Table
+    from ..causes import HomogeneityTest
+
+__all__ = ["causes_heatmap"]
+
+#: Absolute residuals from which a cell is shaded, and how strongly.
+STEPS = (1.0, 2.0, 3.0)
+OPACITY = (0.16, 0.36, 0.62)
+ROW = 44.0  # pixels
+
+
+@style.themed
+def causes_heatmap(
+    test: HomogeneityTest, *, ax: Axes | None = None, alpha: float = 0.05, width: float = 720.0
+) -> Axes:
+    """Draw the cells of a homogeneity test.
+
+    Parameters
+    ----------
+    test : HomogeneityTest
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    alpha : float
+        Cells whose p-value for all cells at once is below it are framed.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Groups in rows, causes in columns; each cell holds the deaths and the adjusted residual
+        with its sign, and is shaded by the residual. With a note that ``show`` picks up.
+
+    Examples
+    --------
+    >>> from helpers.review.causes import homogeneity_test
+    >>> from helpers.views.plots import show
+    >>> show(causes_heatmap(homogeneity_test("setting", draws=999)), "map")  # doctest: +ELLIPSIS
+    Heat map of 464 deaths by setting and cause. ...
+    """
+    from matplotlib import pyplot as plt
+
+    rows, columns = test.residuals.shape
+    if ax is None:
+        height = ROW * rows + 132
+        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
+        left = 18 + 6.6 * max(len(group) for group in test.table.groups)
+        figure.subplots_adjust(
+            left=min(left, 0.24 * width) / width,
+            right=1 - 10 / width,
+            bottom=46 / height,
+            top=1 - 82 / height,
+        )
+    ax.set_xlim(-0.5, columns - 0.5)
+    ax.set_ylim(rows - 0.5, -0.5)
+    _cells(ax, test, alpha)
+    ax.set_xticks(range(columns), [_folded(cause) for cause in test.table.causes])
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(rows), fit_names(ax, test.table.groups))
+    ax.tick_params(length=0, labelcolor=style.INK.light)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    _key(ax)
+    annotate(
+        ax,
+        Note(
+            title="Heat map of causes",
+            alt=_alt(test),
+            caption=_caption(test, alpha),
+            table=_table(test),
+        ),
+    )
+    return ax
+
+
+def _folded(cause: str) -> str:
+    """Break a name where it has a blank, in lines of about fourteen letters."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(cause[:1].upper() + cause[1:], 14, break_long_words=False))
+
+
+def _shade(residual: float) -> tuple[str, float]:
+    """Colour and opacity of a residual as it is printed."""
+    at = int(np.searchsorted(STEPS, round(abs(residual), 1), side="right"))
+    colour = style.RESIDUAL["more" if residual > 0 else "fewer"].light
+    return colour, OPACITY[at - 1] if at else 0.0
+
+
+def _cells(ax: Axes, test: HomogeneityTest, alpha: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    for i, j in np.ndindex(test.residuals.shape):
+        residual = float(test.residuals[i, j])
+        colour, opacity = _shade(residual)
+        cell = Rectangle((j - 0.48, i - 0.46), 0.96, 0.92, fc=colour, alpha=opacity, lw=0)
+        cell.set_gid(f"cell-{i}-{j}")
+        ax.add_patch(cell)
+        notable = test.p_residuals[i, j] < alpha
+        ax.add_patch(
+            Rectangle(
+                (j - 0.48, i - 0.46),
+                0.96,
+                0.92,
+                fc="none",
+                ec=style.INK.light if notable else style.GRID.light,
+                lw=1.8 if notable else 0.8,
+            )
+        )
+        ax.text(
+            j,
+            i - 0.16,
+            printing.count(int(test.table.counts[i, j])),
+            ha="center",
+            va="center",
+            size=style.size("text"),
+            weight="bold" if notable else "normal",
+        )
+        sign = "+" if residual > 0 else ""
+        ax.text(
+            j,
+            i + 0.22,
+            f"{sign}{printing.number(residual, 1)}",
+            ha="center",
+            va="center",
+            size=style.size("small"),
+        )
+
+
+def _key(ax: Axes) -> None:
+    """Explain the shades under the map."""
+    from matplotlib.patches import Patch
+
+    pixels = ax.get_window_extent().height * 72 / ax.figure.dpi
+    names, handles = [], []
+    for name, sign in (("fewer", "−"), ("more", "+")):
+        order = range(len(STEPS) - 1, -1, -1) if name == "fewer" else range(len(STEPS))
+        for at in order:
+            handles.append(Patch(fc=style.RESIDUAL[name].light, alpha=OPACITY[at], lw=0))
+            names.append(f"{sign}{STEPS[at]:g}")
+        if name == "fewer":
+            handles.append(Patch(fc="none", ec=style.GRID.light, lw=0.8))
+            names.append("0")
+    key = ax.legend(
+        handles,
+        names,
+        loc="upper left",
+        bbox_to_anchor=(0, -5 / pixels),
+        ncols=len(names),
+        handlelength=1.5,
+        handleheight=0.9,
+        handletextpad=0.4,
+        columnspacing=1.0,
+        borderaxespad=0,
+        borderpad=0.2,
+        alignment="left",
+        title="Deaths, and adjusted residual under them; shade from a residual of",
+        title_fontproperties={"size": style.size("small")},
+    )
+    key.get_title().set_color(style.QUIET.light)
+
+
+def _alt(test: HomogeneityTest) -> str:
+    frame = test.residual_frame().head(3)
+    cells = printing.listing(
+        f"{row['cause']} in {row['group']} ({printing.count(row['deaths'])} deaths, "
+        f"{printing.number(row['expected'], 1)} expected, residual {printing.number(row['residual'], 1)})"
+        for row in frame.to_dict("records")
+    )
+    return (
+        f"Heat map of {printing.count(int(test.table.counts.sum()))} deaths by "
+        f"{test.table.grouping} and cause. The cells farthest from no difference: {cells}. "
+        f"Chi-squared test with random tables: {printing.p_value(test.p_monte_carlo)}."
+    )
+
+
+def _caption(test: HomogeneityTest, alpha: float) -> str:
+    frame = test.residual_frame()
+    clear = frame[(frame["p"] < alpha) & (frame["residual"] > 0)]
+    tested = (
+        f"chi-squared = {printing.number(test.statistic, 1)}, df = {printing.count(test.df)}, "
+        f"{printing.p_value(test.p_monte_carlo)} by random tables"
+    )
+    if len(clear):
+        what = printing.listing(f"{row.cause} ({row.group})" for row in clear.itertuples())
+        many = "cells" if len(clear) > 1 else "cell"
+        return (
+            f"More deaths than a common distribution would give in the {many} of {what}; framed "
+            f"cells differ when all cells are looked at together ({tested})."
+        )
+    return f"No cell departs clearly when all cells are looked at together ({tested})."
+
+
+def _table(test: HomogeneityTest) -> Table:
+    from ...views.tables import table
+
+    frame = test.residual_frame()  # the cells that depart most come first
+    return table(
+        frame[["cause", "group", "deaths", "expected", "residual", "p"]],
+        caption=f"Causes by {test.table.grouping}: deaths, expected deaths, adjusted residuals",
+        formats={"deaths": "count", "expected": "number1", "residual": "number", "p": "p"},
+        labels={"residual": "Adjusted residual", "p": "p, all cells at once"},
+    )

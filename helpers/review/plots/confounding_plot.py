@@ -1,0 +1,261 @@
+"""Cohorts cross-tabulated: which products were followed how long, and in which setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ... import printing
+from ...errors import UnsupportedError
+from ...views.plots import style
+from ...views.plots.lettering import fit_names
+from ...views.plots.picture import Note, annotate
+from ..moderators import cross_tabulation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ...views.tables import Table
+
+__all__ = ["confounding"]
+
+CELL = 92.0  # height of a row in CSS pixels
+LABEL = 112.0  # width of the row labels
+TOP = 62.0
+
+
+@style.themed
+def confounding(
+    cohorts: pd.DataFrame,
+    rows: str = "product",
+    columns: Sequence[str] = ("setting", "follow_up"),
+    *,
+    area: Literal["patients", "cohorts"] = "patients",
+    ax: Axes | None = None,
+    width: float = 720.0,
+) -> Axes:
+    """Draw how the cohorts spread over the combinations of two or three characteristics.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        With patients, nonrelapse_deaths and the columns named, such as
+        ``helpers.review.published.models.regression_cohorts`` gives.
+    rows : str
+        Characteristic down the side.
+    columns : sequence of str
+        One or two characteristics across; the first is the outer one. Combinations across that no
+        row has are left out.
+    area : {"patients", "cohorts"}
+        What the area of a square counts.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Squares with the number of cohorts and of patients under them; an empty combination
+        carries the word "none". With a note that ``show`` picks up.
+
+    Raises
+    ------
+    UnsupportedError
+        For another area or number of characteristics.
+    MetaAnalysisError
+        When a column is missing or there is no cohort.
+
+    Examples
+    --------
+    >>> from helpers.views.plots import show
+    >>> from helpers.review.published.models import regression_cohorts
+    >>> show(confounding(regression_cohorts("MM: all factors")), "mm")  # doctest: +ELLIPSIS
+    Grid of product by setting and follow-up: 12 cohorts with 1,054 patients. ...
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    if area not in ("patients", "cohorts"):
+        raise UnsupportedError(f"area={area!r}: expected patients or cohorts")
+    if len(columns) not in (1, 2):
+        raise UnsupportedError(f"{len(columns)} characteristics across; expected 1 or 2")
+    table = cross_tabulation(cohorts, rows, columns)
+    levels = list(table[rows].cat.categories)
+    across = _across(table, columns)
+    if ax is None:
+        height = TOP + CELL * len(levels) + 8
+        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
+        figure.subplots_adjust(
+            left=LABEL / width, right=1 - 6 / width, bottom=8 / height, top=1 - TOP / height
+        )
+    ax.set_xlim(0, len(across))
+    ax.set_ylim(len(levels), 0)
+    box = ax.get_window_extent()
+    wide, high = box.width / len(across), box.height / len(levels)
+    most = float(table[area].max())
+    side = min(wide - 14, high - 38)
+    colours = style.colours_for(levels)
+    for i, level in enumerate(levels):
+        for j, key in enumerate(across):
+            cell = _cell(table, rows, level, columns, key)
+            x, y = j + 0.5, i + (4 + side / 2) / high
+            if not cell["cohorts"]:
+                ax.text(
+                    x, i + 0.5, "none", ha="center", va="center",
+                    size=style.size("small"), color=style.QUIET.light,
+                )  # fmt: skip
+                continue
+            edge = max(float(np.sqrt(cell[area] / most)) * side, 3.0)
+            square = Rectangle(
+                (x - edge / wide / 2, y - edge / high / 2), edge / wide, edge / high,
+                facecolor=colours[level].light, lw=0, zorder=3,
+            )  # fmt: skip
+            square.set_gid(f"cell-{i}-{j}")
+            ax.add_patch(square)
+            text = (
+                f"{printing.count(cell['cohorts'])} "
+                f"{'cohort' if cell['cohorts'] == 1 else 'cohorts'}\n"
+                f"{printing.count(cell['patients'])} patients"
+            )
+            ax.text(
+                x, i + 1 - 3 / high, text, ha="center", va="bottom",
+                size=style.size("small"), linespacing=1.05,
+            )  # fmt: skip
+    _frame(ax, levels, across, wide)
+    annotate(
+        ax,
+        Note(
+            title=f"{_word(rows).capitalize()} by {printing.listing(map(_word, columns))}",
+            alt=_alt(table, rows, columns, across),
+            caption=_caption(table, rows, columns, across),
+            table=_table(table, rows, columns),
+        ),
+    )
+    return ax
+
+
+def _word(column: str) -> str:
+    return {"follow_up": "follow-up", "enrolment_ended": "end of enrolment"}.get(
+        column, column.replace("_", " ")
+    )
+
+
+def _across(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    totals = table.groupby(list(columns), observed=False)["cohorts"].sum()
+    keys = [key if isinstance(key, tuple) else (key,) for key in totals.index]
+    return [
+        tuple(map(str, key)) for key, number in zip(keys, totals, strict=True) if int(number) > 0
+    ]
+
+
+def _cell(
+    table: pd.DataFrame, rows: str, level: str, columns: Sequence[str], key: tuple[str, ...]
+) -> dict[str, int]:
+    at = table[rows] == level
+    for column, value in zip(columns, key, strict=True):
+        at &= table[column] == value
+    line = table[at].iloc[0]
+    return {name: int(line[name]) for name in ("cohorts", "patients", "nonrelapse_deaths")}
+
+
+def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: float) -> None:
+    """Write the levels around the grid, and rules between rows and outer groups."""
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set_yticks([i + 0.5 for i in range(len(levels))], labels=fit_names(ax, levels))
+    ax.xaxis.tick_top()
+    inner = [_wrapped(key[-1], wide) for key in across]
+    ax.set_xticks([j + 0.5 for j in range(len(across))], labels=inner)
+    ax.tick_params(length=0, pad=4)
+    for label in (*ax.get_yticklabels(), *ax.get_xticklabels()):
+        label.set_color(style.INK.light)
+    for i in range(len(levels) + 1):
+        ax.axhline(i, color=style.GRID.light, lw=0.8, zorder=1, clip_on=False)
+    if len(across[0]) == 1:
+        return
+    outer = [key[0] for key in across]
+    for name in dict.fromkeys(outer):
+        places = [j for j, found in enumerate(outer) if found == name]
+        ax.annotate(
+            name, ((places[0] + places[-1] + 1) / 2, 0), xytext=(0, 38),
+            textcoords="offset points", ha="center", va="bottom", weight="bold",
+            annotation_clip=False, size=style.size("text"),
+        )  # fmt: skip
+        if places[0]:
+            ax.axvline(places[0], color=style.QUIET.light, lw=0.8, zorder=1)
+
+
+def _wrapped(text: str, wide: float) -> str:
+    from textwrap import fill
+
+    return fill(text, max(8, int(wide / 6.6)), break_long_words=False)
+
+
+def _empty(
+    table: pd.DataFrame, rows: str, columns: Sequence[str], across: list[tuple[str, ...]]
+) -> list[str]:
+    return [
+        f"{level} in {', '.join(key)}"
+        for level in table[rows].cat.categories
+        for key in across
+        if not _cell(table, rows, level, columns, key)["cohorts"]
+    ]
+
+
+def _alt(
+    table: pd.DataFrame, rows: str, columns: Sequence[str], across: list[tuple[str, ...]]
+) -> str:
+    parts = [
+        f"Grid of {_word(rows)} by {printing.listing(map(_word, columns))}: "
+        f"{printing.counted(int(table['cohorts'].sum()), 'cohort')} with "
+        f"{printing.count(int(table['patients'].sum()))} patients."
+    ]
+    for level in table[rows].cat.categories:
+        cells = {key: _cell(table, rows, level, columns, key) for key in across}
+        found = [
+            f"{', '.join(key)}: {printing.counted(c['cohorts'], 'cohort')}"
+            for key, c in cells.items()
+            if c["cohorts"]
+        ]
+        parts.append(f"{level}: {'; '.join(found)}.")
+    lost = _empty(table, rows, columns, across)
+    parts.append(f"{printing.counted(len(lost), 'combination').capitalize()} without any cohort.")
+    return " ".join(parts)
+
+
+def _caption(
+    table: pd.DataFrame, rows: str, columns: Sequence[str], across: list[tuple[str, ...]]
+) -> str:
+    levels = list(table[rows].cat.categories)
+    lost = _empty(table, rows, columns, across)
+    whole = len(levels) * len(across)
+    head = (
+        f"{len(lost)} of {whole} combinations of {_word(rows)} with "
+        f"{printing.listing(map(_word, columns))} hold no cohort at all"
+        if lost
+        else f"Every combination of {_word(rows)} with {printing.listing(map(_word, columns))} occurs"
+    )
+    rest = "."
+    if lost:
+        rest = (
+            f": there a difference between levels of {_word(rows)} rests on the model, not on a "
+            "comparison of like with like."
+        )
+    return head + rest
+
+
+def _table(table: pd.DataFrame, rows: str, columns: Sequence[str]) -> Table:
+    from ...views.tables import table as print_table
+
+    keys = [rows, *columns]
+    shown = table.astype(dict.fromkeys(keys, str))
+    return print_table(
+        shown,
+        caption=f"Cohorts by {printing.listing(map(_word, keys))}: the numbers behind the figure",
+        labels={key: _word(key).capitalize() for key in keys}
+        | {"nonrelapse_deaths": "Nonrelapse deaths"},
+    )

@@ -1,0 +1,19 @@
+"""Every published number beside ours: what agrees, to how many digits, and why not all."""
+
+from .numbers import Reproduction, reproduction
+from .status import STATUSES, Comparison, UnexplainedError, compare
+from .verdicts import VERDICTS, Check, Claim, claims, claims_frame
+
+__all__ = [
+    "STATUSES",
+    "VERDICTS",
+    "Check",
+    "Claim",
+    "Comparison",
+    "Reproduction",
+    "UnexplainedError",
+    "claims",
+    "claims_frame",
+    "compare",
+    "reproduction",
+]

@@ -1,0 +1,499 @@
+"""The published analyses on our data: which cohorts, which groups, which formula.
+
+One place defines the subgroup analyses behind the 42 rows of ``published_pooled`` and the twelve
+models of ``published_regressions``. Every function takes other data (a corrected table) and
+other options (another model), so that audit and sensitivity analyses ask the same questions.
+
+What the published analysis does, and what differs from analysis to analysis:
+
+* Subgroups: a binomial-normal GLMM with its own between-study variance in each group; the p-value
+  between groups is that of the Wald-type Q of the groups' means. The published common-effect
+  columns are ``published_fits(analysis, model="common", method="likelihood")``.
+* Regressions: logits with half an event added to both cells of a cohort without a death,
+  maximum likelihood for tau2, Knapp-Hartung tests.
+* Cohorts that mix two products are left out of every regression, of comparisons of products
+  within a disease, and of follow-up in LBCL, but not of the other subgroup analyses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...engine.aftercare.coefficient_permutation import PermutationTest
+from ...errors import UnsupportedError
+from ...evidence import load_cohorts, load_published
+from ...evidence.tables import is_published
+from ...models.pooling import pool
+from ...models.regression import meta_regression
+from ...models.regression_result import RegressionResult
+from ...models.result import PoolResult
+from ...models.subgroup_analysis import SubgroupResult, subgroups
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "ALL_COHORTS",
+    "COLUMNS",
+    "FOLLOW_UP_CUT",
+    "PERMUTATIONS",
+    "PERMUTATION_SEED",
+    "PublishedRegression",
+    "PublishedSubgroup",
+    "published_analyses",
+    "published_fits",
+    "published_models",
+    "published_permutation",
+    "published_regression",
+    "published_subgroup",
+    "regression_cohorts",
+    "regression_definition",
+    "subgroup_cohorts",
+    "subgroup_definition",
+]
+
+#: Columns of the cohort table that every published analysis pools.
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+)
+#: Months of median follow-up above which a cohort counts as followed long.
+FOLLOW_UP_CUT: Mapping[str, float] = MappingProxyType({"LBCL": 13.0, "MM": 13.3})
+#: Random arrangements and seed of every permutation test of a published regression in the book.
+PERMUTATIONS = 20_000
+PERMUTATION_SEED = 20_241
+#: The analysis without groups.
+ALL_COHORTS = "all cohorts"
+#: How the review pooled; its intervals are Wald-type whatever the number of cohorts.
+PUBLISHED_POOLING: Mapping[str, Any] = MappingProxyType(
+    {"measure": "logit", "model": "glmm", "ci_method": "wald"}
+)
+#: How the review regressed.
+PUBLISHED_REGRESSION: Mapping[str, Any] = MappingProxyType(
+    {"measure": "logit", "model": "random", "tau2_method": "ML", "test": "knapp-hartung"}
+)
+#: Reference level of each factor of the regressions; follow-up: not above the cut.
+_REFERENCE = {
+    ("LBCL", "product"): "axi-cel",
+    ("MM", "product"): "cilta-cel",
+    "setting": "trial",
+    "enrolment_ended": "2020 or later",
+    "treatment_line": "earlier",
+}
+_FACTOR = {
+    "product": "product",
+    "follow-up": "follow_up",
+    "setting": "setting",
+    "enrolment": "enrolment_ended",
+    "treatment line": "treatment_line",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSubgroup:
+    """One published subgroup analysis.
+
+    Attributes
+    ----------
+    analysis : str
+        As in ``load_published("pooled")``.
+    by : str
+        Column of `subgroup_cohorts` that holds the groups.
+    entity : str or None
+        Disease of the cohorts; None for all.
+    levels : tuple of str
+        Groups in published order.
+    mixed : bool
+        Whether cohorts that mix two products take part.
+    """
+
+    analysis: str
+    by: str
+    entity: str | None
+    levels: tuple[str, ...]
+    mixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRegression:
+    """One published regression model.
+
+    Attributes
+    ----------
+    model : str
+        As in ``load_published("regressions")``.
+    entity : str
+        Disease of the cohorts.
+    formula : str
+        Moderators, as columns of `regression_cohorts`.
+    factors : tuple of str
+        The moderators one by one.
+    reference : mapping of str to str
+        Reference level of each factor.
+    terms : mapping of str to str
+        Name of each coefficient here, in order, with its name in the published table.
+    """
+
+    model: str
+    entity: str
+    formula: str
+    factors: tuple[str, ...]
+    reference: Mapping[str, str]
+    terms: Mapping[str, str]
+
+
+@cache
+def _table(name: Literal["pooled", "regressions", "coefficients"]) -> pd.DataFrame:
+    """Read a published table once; nobody here changes it."""
+    return load_published(name)
+
+
+@cache
+def published_analyses() -> tuple[str, ...]:
+    """Names of the published subgroup analyses, without the pooling of all cohorts.
+
+    Examples
+    --------
+    >>> published_analyses()[:3], len(published_analyses())
+    (('entity', 'product', 'single product'), 14)
+    """
+    names = dict.fromkeys(_table("pooled")["analysis"])
+    return tuple(name for name in names if name != ALL_COHORTS)
+
+
+@cache
+def published_models() -> tuple[str, ...]:
+    """Names of the published regression models.
+
+    Examples
+    --------
+    >>> published_models()[0], len(published_models())
+    ('LBCL: product', 12)
+    """
+    return tuple(_table("regressions")["model"])
+
+
+def _known(name: str, names: tuple[str, ...], what: str) -> None:
+    if name not in names:
+        raise UnsupportedError(f"no published {what} {name!r}; there are {', '.join(names)}")
+
+
+def _split(name: str) -> tuple[str | None, str]:
+    entity, _, topic = name.rpartition(": ")
+    return entity or None, topic
+
+
+def follow_up_levels(entity: str) -> tuple[str, str]:
+    """Names of the two follow-up groups of a disease: not above the cut, and above it.
+
+    Examples
+    --------
+    >>> follow_up_levels("MM")
+    ('13.3 months or less', 'above 13.3 months')
+    """
+    cut = FOLLOW_UP_CUT[entity]
+    return f"{cut:.1f} months or less", f"above {cut:.1f} months"
+
+
+@cache
+def subgroup_definition(analysis: str) -> PublishedSubgroup:
+    """Give the definition of a published subgroup analysis.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> one = subgroup_definition("LBCL: follow-up")
+    >>> one.by, one.levels, one.mixed
+    ('follow_up', ('above 13.0 months', '13.0 months or less'), False)
+    """
+    _known(analysis, published_analyses(), "subgroup analysis")
+    entity, topic = _split(analysis)
+    pooled = _table("pooled")
+    levels = tuple(pooled.loc[pooled["analysis"] == analysis, "level"])
+    by = {**_FACTOR, "entity": "entity", "single product": "product"}[topic]
+    only_single = analysis in ("single product", "LBCL: product", "MM: product", "LBCL: follow-up")
+    return PublishedSubgroup(analysis, by, entity, levels, mixed=not only_single)
+
+
+@cache
+def regression_definition(model: str) -> PublishedRegression:
+    """Give the definition of a published regression model.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> one = regression_definition("MM: product")
+    >>> one.formula, dict(one.reference), dict(one.terms)["product[T.ide-cel]"]
+    ('product', {'product': 'cilta-cel'}, 'ide-cel')
+    """
+    _known(model, published_models(), "regression")
+    rows = _table("coefficients").query("model == @model")
+    entity, _ = _split(model)
+    assert entity is not None  # every published model is of one disease
+    factors = tuple(dict.fromkeys(rows["factor"].dropna()))
+    reference = {
+        name: follow_up_levels(entity)[0]
+        if name == "follow_up"
+        else _REFERENCE.get(name) or _REFERENCE[entity, name]
+        for name in factors
+    }
+    terms = {
+        "Intercept" if term == "intercept" else f"{factor}[T.{term}]": term
+        for term, factor in zip(rows["term"], rows["factor"], strict=True)
+    }
+    return PublishedRegression(
+        model, entity, " + ".join(factors), factors, MappingProxyType(reference),
+        MappingProxyType(terms),
+    )  # fmt: skip
+
+
+def _cohorts(
+    data: pd.DataFrame | None, entity: str | None, *, mixed: bool, follow_up: bool
+) -> pd.DataFrame:
+    """Cohorts of a disease, with their follow-up group if it is asked for."""
+    import pandas as pd
+
+    frame = load_cohorts() if data is None else data
+    if entity is not None:
+        frame = frame[frame["entity"].astype(str) == entity]
+    if not mixed:
+        frame = frame[~frame["product"].astype(str).str.contains(" + ", regex=False)]
+    if follow_up and entity is not None:
+        low, high = follow_up_levels(entity)
+        months = frame["median_follow_up_months"].astype(float)
+        group = pd.Series(low, index=frame.index, dtype=object).mask(
+            months > FOLLOW_UP_CUT[entity], high
+        )
+        frame = frame.assign(follow_up=group.where(months.notna(), None))
+    return frame
+
+
+def _ordered(frame: pd.DataFrame, column: str, first: tuple[str, ...]) -> pd.Series[Any]:
+    """Make a column categorical; levels that the review did not have come after its own."""
+    import pandas as pd
+
+    present = list(dict.fromkeys(frame[column].dropna().astype(str)))
+    levels = [*first, *(level for level in present if level not in first)]
+    values = frame[column].astype(object)
+    return pd.Series(pd.Categorical(values, categories=levels), index=frame.index)
+
+
+def subgroup_cohorts(analysis: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Give the cohorts of a published subgroup analysis.
+
+    Parameters
+    ----------
+    analysis : str
+        One of `published_analyses`, or "all cohorts".
+    data : DataFrame, optional
+        Cohorts with the columns of ``load_cohorts()``, which is the default.
+
+    Returns
+    -------
+    DataFrame
+        Rows in their order; the grouping column is categorical in published order (follow-up
+        groups are a new column ``follow_up``). A cohort without a group is missing there.
+
+    Examples
+    --------
+    >>> subgroup_cohorts("MM: follow-up")["follow_up"].value_counts().tolist()
+    [7, 6]
+    """
+    if analysis == ALL_COHORTS:
+        return _cohorts(data, None, mixed=True, follow_up=False)
+    one = subgroup_definition(analysis)
+    frame = _cohorts(data, one.entity, mixed=one.mixed, follow_up=one.by == "follow_up")
+    return frame.assign(**{one.by: _ordered(frame, one.by, one.levels)})
+
+
+def published_subgroup(
+    analysis: str, data: pd.DataFrame | None = None, **options: Any
+) -> SubgroupResult:
+    """Run a published subgroup analysis.
+
+    Parameters
+    ----------
+    analysis : str
+        One of `published_analyses`.
+    data : DataFrame, optional
+        As in `subgroup_cohorts`.
+    **options
+        Handed to `helpers.subgroups`; by default the published choices,
+        `PUBLISHED_POOLING` and ``tau2="separate"``. Another ``model`` comes with its own default
+        interval.
+
+    Returns
+    -------
+    SubgroupResult
+        ``.test`` is the published test between groups.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown analysis.
+
+    Examples
+    --------
+    >>> published_subgroup("entity").summary_frame()["estimate"].round(4).tolist()
+    [0.0611, 0.0802, 0.1059, 0.0566]
+    """
+    by = subgroup_definition(analysis).by
+    return subgroups(subgroup_cohorts(analysis, data), by=by, **_pooling(options))
+
+
+def _pooling(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the options by the published choices of pooling."""
+    usual = dict(PUBLISHED_POOLING)
+    if options.get("model", usual["model"]) != usual["model"]:
+        del usual["ci_method"]
+    return {**COLUMNS, **usual, **options}
+
+
+def published_fits(
+    analysis: str, data: pd.DataFrame | None = None, **options: Any
+) -> dict[str, PoolResult]:
+    """Give the pooled result of each row of a published analysis, by its level.
+
+    Parameters
+    ----------
+    analysis : str
+        One of `published_analyses`, or "all cohorts" (level "all").
+    data, **options
+        As in `published_subgroup`.
+
+    Examples
+    --------
+    >>> fits = published_fits("all cohorts", model="common", method="likelihood")
+    >>> round(fits["all"].estimate, 5)
+    0.07549
+    """
+    if analysis == ALL_COHORTS:
+        return {"all": pool(subgroup_cohorts(ALL_COHORTS, data), **_pooling(options))}
+    return dict(published_subgroup(analysis, data, **options).groups)
+
+
+def regression_cohorts(model: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Give the cohorts of a published regression.
+
+    Parameters
+    ----------
+    model : str
+        One of `published_models`.
+    data : DataFrame, optional
+        As in `subgroup_cohorts`.
+
+    Returns
+    -------
+    DataFrame
+        Cohorts of the disease that use one product, in their order; every factor is categorical
+        with its reference level first, and ``follow_up`` (the group) is there for every model.
+
+    Examples
+    --------
+    >>> regression_cohorts("MM: product")["product"].cat.categories.tolist()
+    ['cilta-cel', 'ide-cel']
+    """
+    one = regression_definition(model)
+    whole = regression_definition(f"{one.entity}: all factors")
+    frame = _cohorts(data, one.entity, mixed=False, follow_up=True)
+    published: dict[str, list[str]] = {f: [ref] for f, ref in whole.reference.items()}
+    for name, term in whole.terms.items():
+        if name != "Intercept":
+            published[name.partition("[")[0]].append(term)
+    made = {f: _ordered(frame, f, tuple(levels)) for f, levels in published.items()}
+    return frame.assign(**made)
+
+
+def published_regression(
+    name: str, /, data: pd.DataFrame | None = None, *, formula: str | None = None, **options: Any
+) -> RegressionResult:
+    """Run a published regression.
+
+    Parameters
+    ----------
+    name : str
+        One of `published_models`.
+    data : DataFrame, optional
+        As in `regression_cohorts`.
+    formula : str, optional
+        Other moderators for the same cohorts, such as ``"log(median_follow_up_months)"``.
+    **options
+        Handed to `helpers.meta_regression`. By default the published choices,
+        `PUBLISHED_REGRESSION`, whose estimator and test exist for ``model="random"`` only: with
+        another ``model`` in the options the defaults are those of `meta_regression`.
+
+    Returns
+    -------
+    RegressionResult
+        Coefficients are named as in ``regression_definition(model).terms``.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown model.
+
+    Examples
+    --------
+    >>> published_regression("MM: product").coefficients["estimate"].round(4).tolist()
+    [-1.7082, -0.9485]
+    """
+    one = regression_definition(name)
+    usual = PUBLISHED_REGRESSION if options.get("model", "random") == "random" else {}
+    choices: dict[str, Any] = {**COLUMNS, **usual, **options}
+    return meta_regression(regression_cohorts(name, data), formula or one.formula, **choices)
+
+
+def published_permutation(
+    name: str,
+    /,
+    data: pd.DataFrame | None = None,
+    *,
+    formula: str | None = None,
+    draws: int = PERMUTATIONS,
+    seed: int = PERMUTATION_SEED,
+) -> PermutationTest:
+    """Permute the moderators of a published regression: one run for every page that shows it.
+
+    Parameters
+    ----------
+    name, data, formula
+        As in `published_regression`.
+    draws, seed : int
+        Random arrangements and their seed. Two runs of one test differ by chance, so that the
+        book has one.
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown model.
+
+    Examples
+    --------
+    >>> test = published_permutation("MM: product", draws=99)
+    >>> test is published_permutation("MM: product", draws=99), test.draws
+    (True, 100)
+    """
+    if data is None or is_published(data):
+        return _permuted(name, formula, draws, seed)
+    return published_regression(name, data, formula=formula).permutation_test(draws, seed=seed)
+
+
+@cache
+def _permuted(name: str, formula: str | None, draws: int, seed: int) -> PermutationTest:
+    """Permute a model of the book's own cohorts, once for each process."""
+    return published_regression(name, formula=formula).permutation_test(draws, seed=seed)

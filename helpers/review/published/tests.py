@@ -1,0 +1,342 @@
+"""The published tests of asymmetry, ranks and correlation, computed again from the counts.
+
+Chi-squared tests of causes and the tests of the meta-regressions belong to their own rooms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...checks.bias import BiasTest, egger
+from ...errors import MetaAnalysisError, UnsupportedError
+from ...evidence import load_cohorts, load_inferred_overlap, load_published
+from .decimals import prints_as
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "CORRELATION",
+    "EGGER",
+    "INFERRED",
+    "RANK_SUM",
+    "RecomputedTest",
+    "egger_comparison",
+    "egger_subset",
+    "published_egger",
+    "recomputed_test",
+    "recomputed_tests",
+]
+
+EGGER = "Egger regression"
+RANK_SUM = "Wilcoxon rank sum (unpaired)"
+CORRELATION = "Pearson correlation"
+#: Subset whose cohorts the review does not name.
+INFERRED = "no potential overlap"
+
+_LARGE = 80  # "more than 80 patients"
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputedTest:
+    """One published test, computed again.
+
+    Attributes
+    ----------
+    test, subset : str
+        As in ``load_published("tests")``.
+    k : int
+        Cohorts that take part.
+    statistic : float
+        The statistic that was printed: t, or W.
+    statistic_name : str
+        "t" or "W".
+    df : float or None
+        Degrees of freedom of t.
+    p : float
+        Two-sided p-value.
+    estimate, estimate_se : float or None
+        What the test estimates (the bias of Egger's test; the correlation r) and its standard
+        error, where the review prints them.
+    inferred : bool
+        Whether the choice of cohorts was inferred from the printed result, so that agreement
+        proves nothing.
+    """
+
+    test: str
+    subset: str
+    k: int
+    statistic: float
+    statistic_name: str
+    df: float | None
+    p: float
+    estimate: float | None
+    estimate_se: float | None
+    inferred: bool
+
+
+def egger_subset(subset: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Choose the cohorts of one published Egger test.
+
+    Parameters
+    ----------
+    subset : str
+        "all cohorts", a disease, a setting, "more than 80 patients", or
+        "no potential overlap" (inferred, see `helpers.load_inferred_overlap`).
+    data : DataFrame, optional
+        The cohorts; default ``load_cohorts()``.
+
+    Raises
+    ------
+    UnsupportedError
+        No such subset.
+    MetaAnalysisError
+        A cohort that was left out for overlap is not in `data`.
+
+    Examples
+    --------
+    >>> len(egger_subset("no potential overlap")), len(egger_subset("MCL"))
+    (45, 5)
+    """
+    cohorts = load_cohorts() if data is None else data
+    if subset == "all cohorts":
+        return cohorts
+    if subset == f"more than {_LARGE} patients":
+        return cohorts[cohorts["patients"] > _LARGE]
+    if subset == INFERRED:
+        gone = set(load_inferred_overlap()["cohort"])
+        lost = sorted(gone - set(cohorts["cohort"]))
+        if lost:
+            raise MetaAnalysisError(f"cohorts to leave out are not in the data: {', '.join(lost)}")
+        return cohorts[~cohorts["cohort"].isin(gone)]
+    for column in ("entity", "setting"):
+        chosen = cohorts[cohorts[column].astype(str) == subset]
+        if len(chosen):
+            return chosen
+    raise UnsupportedError(
+        f"subset={subset!r}: expected all cohorts, a disease, a setting, "
+        f"more than {_LARGE} patients, or {INFERRED}"
+    )
+
+
+def published_egger(subset: str, data: pd.DataFrame | None = None) -> BiasTest:
+    """Compute one published Egger test: logits on standard errors, half an event where none is.
+
+    Parameters
+    ----------
+    subset, data
+        As in `egger_subset`.
+
+    Returns
+    -------
+    BiasTest
+
+    References
+    ----------
+    Egger M et al. (1997), doi:10.1136/bmj.315.7109.629.
+
+    Examples
+    --------
+    >>> test = published_egger("all cohorts")
+    >>> f"{test.bias:.4f} {test.se:.4f} {test.p:.4f}"
+    '-1.2086 0.4061 0.0045'
+    """
+    chosen = egger_subset(subset, data)
+    return egger(events=chosen["nonrelapse_deaths"], n=chosen["patients"], study=chosen["cohort"])
+
+
+def recomputed_test(test: str, subset: str, data: pd.DataFrame | None = None) -> RecomputedTest:
+    """Compute one published test of this room again.
+
+    Parameters
+    ----------
+    test : {"Egger regression", "Wilcoxon rank sum (unpaired)", "Pearson correlation"}
+        Name in ``load_published("tests")``.
+    subset : str
+        As there.
+    data : DataFrame, optional
+        The cohorts; default ``load_cohorts()``.
+
+    Returns
+    -------
+    RecomputedTest
+
+    Raises
+    ------
+    UnsupportedError
+        Another test (chi-squared, permutation), or a subset that it was not printed for.
+
+    Notes
+    -----
+    Rank sum: crude against reported rates of the cohorts that report one, as two independent
+    samples, W counted for the crude rates, normal approximation with correction for ties and
+    continuity. The rates are paired, which the published test ignores. Correlation: crude rate
+    and median follow-up, each cohort counted once whatever its size.
+
+    Examples
+    --------
+    >>> found = recomputed_test("Pearson correlation", "follow-up and crude NRM")
+    >>> found.k, round(found.estimate, 4), round(found.p, 4)
+    (51, 0.2589, 0.0666)
+    """
+    if test == EGGER:
+        line = published_egger(subset, data)
+        return RecomputedTest(
+            test,
+            subset,
+            line.k,
+            line.statistic,
+            line.statistic_name,
+            line.df,
+            line.p,
+            line.bias,
+            line.se,
+            subset == INFERRED,
+        )
+    cohorts = load_cohorts() if data is None else data
+    if (test, subset) == (RANK_SUM, "reported vs crude NRM"):
+        return _rank_sum(cohorts, subset)
+    if (test, subset) == (CORRELATION, "follow-up and crude NRM"):
+        return _correlation(cohorts, subset)
+    raise UnsupportedError(f"{test!r} of {subset!r} is not a published test of this room")
+
+
+def _rank_sum(cohorts: pd.DataFrame, subset: str) -> RecomputedTest:
+    from scipy.stats import mannwhitneyu
+
+    pairs = cohorts[cohorts["reported_nrm"].notna()]
+    crude = pairs["nonrelapse_deaths"] / pairs["patients"]
+    found = mannwhitneyu(
+        crude.to_numpy(float), pairs["reported_nrm"].to_numpy(float), method="asymptotic"
+    )
+    return RecomputedTest(
+        RANK_SUM,
+        subset,
+        len(pairs),
+        float(found.statistic),
+        "W",
+        None,
+        float(found.pvalue),
+        None,
+        None,
+        False,
+    )
+
+
+def _correlation(cohorts: pd.DataFrame, subset: str) -> RecomputedTest:
+    from scipy.stats import pearsonr
+
+    known = cohorts[cohorts["median_follow_up_months"].notna()]
+    crude = (known["nonrelapse_deaths"] / known["patients"]).to_numpy(float)
+    found = pearsonr(known["median_follow_up_months"].to_numpy(float), crude)
+    r, df = float(found.statistic), float(len(known) - 2)
+    return RecomputedTest(
+        CORRELATION,
+        subset,
+        len(known),
+        r * (df / (1.0 - r**2)) ** 0.5,
+        "t",
+        df,
+        float(found.pvalue),
+        r,
+        None,
+        False,
+    )
+
+
+def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Compute every published Egger test, the rank sum and the correlation again.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        The cohorts; default ``load_cohorts()``.
+
+    Returns
+    -------
+    DataFrame
+        One row per printed number: ``test, subset, quantity`` (cohorts, statistic, df, p,
+        estimate, estimate_se), ``ours, published, printed`` (text), ``agrees`` (rounded like
+        the printed number, ours is that number), ``inferred``.
+
+    Examples
+    --------
+    >>> rows = recomputed_tests()
+    >>> sorted(set(rows["test"])), bool(rows["agrees"].all())
+    (['Egger regression', 'Pearson correlation', 'Wilcoxon rank sum (unpaired)'], True)
+    """
+    import pandas as pd
+
+    published = load_published("tests")
+    rows = []
+    for line in published[published["test"].isin([EGGER, RANK_SUM, CORRELATION])].to_dict(
+        "records"
+    ):
+        found = recomputed_test(line["test"], line["subset"], data)
+        numbers = {
+            "cohorts": found.k,
+            "statistic": found.statistic,
+            "df1": found.df,
+            "p": found.p,
+            "estimate": found.estimate,
+            "estimate_se": found.estimate_se,
+        }
+        for quantity, ours in numbers.items():
+            if pd.isna(line[quantity]):
+                continue
+            if ours is None:
+                where = f"{line['test']}, {line['subset']}"
+                raise MetaAnalysisError(f"{where}: {quantity} is published, and ours has none")
+            printed = str(line.get(f"{quantity}_printed", line[quantity]))
+            rows.append(
+                {
+                    "test": line["test"],
+                    "subset": line["subset"],
+                    "quantity": quantity,
+                    "ours": float(ours),
+                    "published": float(line[quantity]),
+                    "printed": printed,
+                    "agrees": prints_as(float(ours), printed),
+                    "inferred": found.inferred,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def egger_comparison(data: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Put the published Egger tests beside ours, one row per test.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        The cohorts; default ``load_cohorts()``.
+
+    Returns
+    -------
+    DataFrame
+        ``subset`` (marked where its cohorts were inferred), ``cohorts, bias, published_bias, p,
+        published_p``; published numbers as printed.
+
+    Examples
+    --------
+    >>> egger_comparison()["subset"].iloc[-1]
+    'no potential overlap (INFERRED)'
+    """
+    import pandas as pd
+
+    published = load_published("tests")
+    rows = []
+    for line in published[published["test"] == EGGER].to_dict("records"):
+        found = recomputed_test(EGGER, line["subset"], data)
+        rows.append(
+            {
+                "subset": line["subset"] + (" (INFERRED)" if found.inferred else ""),
+                "cohorts": found.k,
+                "bias": found.estimate,
+                "published_bias": line["estimate_printed"],
+                "p": found.p,
+                "published_p": line["p_printed"],
+            }
+        )
+    return pd.DataFrame(rows)

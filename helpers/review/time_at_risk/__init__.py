@@ -1,0 +1,1 @@
+"""Follow-up and person-time in this review."""

@@ -1,0 +1,1 @@
+"""Pictures, tables and sentences of any result."""

@@ -1,0 +1,176 @@
+"""The Baujat plot: which studies make the heterogeneity, and which move the result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import printing, ties
+from ...errors import MetaAnalysisError
+from . import style
+from .naming import name_marks
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ..tables import Table
+
+__all__ = ["baujat"]
+
+
+@style.themed
+def baujat(
+    fit: Any,
+    *,
+    ax: Axes | None = None,
+    label: int = 6,
+    noun: tuple[str, str] = ("cohort", "cohorts"),
+    width: float = 620.0,
+) -> Axes:
+    """Draw each study's part of the heterogeneity against its influence on the result.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    label : int
+        How many studies are named: those farthest from the origin, each axis in units of its
+        largest value.
+    noun : pair of str
+        What a study is called, one and many.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Values of ``fit.baujat()``, with a note that ``show`` picks up. Studies whose deletion
+        leaves no estimate are not drawn; the caption counts them.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When no study can be drawn.
+
+    References
+    ----------
+    Baujat B, Mahé C, Pignon JP, Hill C (2002), doi:10.1002/sim.1221.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> from helpers.views.plots import show
+    >>> fit = pool(events=[3, 4, 5, 30], n=[60, 60, 60, 60], model="common")
+    >>> show(baujat(fit), "baujat-of-four")  # doctest: +ELLIPSIS
+    Baujat plot of four cohorts. ...
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    frame = fit.baujat()
+    drawn = frame[np.isfinite(frame[["contribution", "influence"]]).all(axis=1)]
+    if drawn.empty:
+        raise MetaAnalysisError("no study can be left out: there is nothing to draw")
+    far = _ranked(drawn)
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, 400 / 72))
+        figure.subplots_adjust(left=66 / width, right=1 - 16 / width, bottom=0.135, top=0.97)
+    x, y = drawn["contribution"].to_numpy(), drawn["influence"].to_numpy()
+    ax.set_xlim(-0.03 * _top(x), 1.12 * _top(x))
+    ax.set_ylim(-0.03 * _top(y), 1.12 * _top(y))
+    ax.grid(axis="both", zorder=0)
+    ax.set_axisbelow(True)
+    ax.tick_params(length=0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    ax.set_xlabel("Contribution to heterogeneity", labelpad=5)
+    ax.set_ylabel("Influence: squared shift of the estimate, in standard errors", labelpad=6)
+    marks = ax.scatter(
+        x, y, s=46, c=style.INK.light, edgecolors=style.SURFACE.light, linewidths=0.8, zorder=3
+    )
+    marks.set_gid("studies")
+    name_marks(ax, x, y, np.full(len(x), 4.5), list(drawn.index.astype(str)), far[:label])
+    annotate(ax, _note(fit, frame, drawn, far, noun))
+    return ax
+
+
+def _top(values: np.ndarray) -> float:
+    return float(values.max()) or 1.0
+
+
+def _ranked(drawn: pd.DataFrame) -> list[int]:
+    """Studies from the farthest to the nearest to the origin, axes scaled to their maximum."""
+    scaled = drawn[["contribution", "influence"]].to_numpy(dtype=float)
+    scaled = scaled / [_top(scaled[:, 0]), _top(scaled[:, 1])]
+    return [int(i) for i in ties.order(np.hypot(*scaled.T), descending=True)]
+
+
+def _note(
+    fit: Any, frame: pd.DataFrame, drawn: pd.DataFrame, far: list[int], noun: tuple[str, str]
+) -> Note:
+    total = float(drawn["contribution"].sum())
+    most, moves = (drawn.index[ties.largest(drawn[c])] for c in ("contribution", "influence"))
+    part = (
+        printing.percent(drawn["contribution"].max() / total, 0)
+        if total
+        else printing.percent(0, 0)
+    )
+    squared = float(drawn["influence"].max())
+    shift = printing.number(float(np.sqrt(squared)), 2)
+    findings = (
+        f"{most} contributes most to the heterogeneity ({part} of the total); "
+        f"{moves} moves the pooled estimate most, by {shift} standard errors, which is "
+        f"{printing.number(squared, 2)} when squared, as on the vertical axis."
+    )
+    lost = len(frame) - len(drawn)
+    lack = (
+        [f"Without {printing.counted(lost, *noun)} there is no estimate; these are not drawn."]
+        if lost
+        else []
+    )
+    names = printing.listing(str(drawn.index[i]) for i in far[:3])
+    return Note(
+        title="Baujat plot",
+        alt=" ".join(
+            [
+                f"Baujat plot of {printing.counted(len(drawn), *noun)}.",
+                findings,
+                f"Farthest from the origin: {names}.",
+                *lack,
+            ]
+        ),
+        caption=" ".join(
+            [
+                findings,
+                "A point at the top right would do both; points near the origin do neither.",
+                *lack,
+            ]
+        ),
+        table=_table(fit, frame, noun),
+    )
+
+
+def _table(fit: Any, frame: pd.DataFrame, noun: tuple[str, str]) -> Table:
+    from ..tables import table
+
+    shown = frame.iloc[ties.order(frame["influence"], descending=True)]
+    shown = shown.rename_axis(noun[0]).reset_index().drop(columns="converged")
+    notes = (
+        "Contribution: deviance of the study at the fit (its part of Q for a common effect)."
+        if fit.options.method == "likelihood"
+        else "Contribution: squared residual over its variance (its part of Q for a common effect)."
+    )
+    return table(
+        shown,
+        caption="The numbers behind the Baujat plot",
+        formats={"contribution": "number3", "influence": "number3"},
+        notes=[
+            notes,
+            "Influence: squared shift of the estimate without the study, over its variance.",
+        ],
+    )

@@ -1,0 +1,250 @@
+"""Why a logit and its standard error go together: their path for one size as events vary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...engine.distributions import gammaln
+from ...engine.effects import get_measure
+from ...errors import UnsupportedError
+from . import style
+from .picture import Note, annotate
+from .points import axes_of, key_above
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+__all__ = ["construction", "paths"]
+
+_MIDDLE = 0.95
+
+
+def paths(rate: float, sizes: Sequence[int], measure: str = "logit") -> pd.DataFrame:
+    """Tabulate effect and standard error of every likely count, for cohorts of one true rate.
+
+    Parameters
+    ----------
+    rate : float
+        True rate, in (0, 1).
+    sizes : sequence of int
+        Patients of the cohorts.
+    measure : str
+        A measure of proportions.
+
+    Returns
+    -------
+    DataFrame
+        One row per size and count within the middle 95 % of the binomial distribution:
+        ``n, events, probability, yi, se``; half an event is added where there is none or where
+        there are only events, if the measure asks for it.
+
+    Raises
+    ------
+    UnsupportedError
+        A rate outside (0, 1), a size below 1, or a measure of something else.
+
+    Examples
+    --------
+    >>> table = paths(0.1, [50])
+    >>> table[["events", "se"]].head(2).round(2).to_numpy().tolist()
+    [[1.0, 1.01], [2.0, 0.72]]
+    """
+    import pandas as pd
+
+    scale = get_measure(measure)
+    if scale.kind != "proportion":
+        raise UnsupportedError(f"measure={measure!r}: events among n patients make a proportion")
+    if not 0.0 < rate < 1.0:
+        raise UnsupportedError(f"rate={rate!r}: expected a number between 0 and 1")
+    if not len(sizes) or min(sizes) < 1:
+        raise UnsupportedError(f"sizes={list(sizes)!r}: expected at least one size of 1 or more")
+    rows = []
+    for n in sizes:
+        x = np.arange(n + 1.0)
+        log_p = gammaln(n + 1.0) - gammaln(x + 1.0) - gammaln(n - x + 1.0)
+        p = np.exp(log_p + x * np.log(rate) + (n - x) * np.log1p(-rate))
+        upto = np.cumsum(p)
+        tail = (1.0 - _MIDDLE) / 2.0
+        # A count belongs to the middle unless it and all beyond it hold less than a tail.
+        kept = (upto > tail) & (upto - p < 1.0 - tail)
+        yi, vi = scale.effects(x[kept], np.full(int(kept.sum()), float(n)))
+        rows.append(
+            pd.DataFrame(
+                {"n": n, "events": x[kept], "probability": p[kept], "yi": yi, "se": np.sqrt(vi)}
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+@style.themed
+def construction(
+    rate: float,
+    *,
+    sizes: Sequence[int] = (25, 50, 100, 250),
+    measure: str | None = None,
+    ax: Axes | None = None,
+    width: float = 720.0,
+    height: float = 350.0,
+) -> Axes:
+    """Draw where chance alone puts cohorts of one true rate in a funnel plot.
+
+    Parameters
+    ----------
+    rate : float
+        True rate of every cohort, in (0, 1).
+    sizes : sequence of int
+        Patients of the cohorts, one path each.
+    measure : str, optional
+        Scale of the effects; by default two panels, logits and double arcsines.
+    ax : Axes, optional
+        Where to draw one measure (logits by default); a new figure by default.
+    width, height : float
+        Size of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        The (first) axes. Each path joins the likely counts (middle 95 %) of one size; the area
+        of a mark is its probability. With a note that ``show`` picks up.
+
+    Raises
+    ------
+    UnsupportedError
+        As in `paths`.
+
+    Examples
+    --------
+    >>> from helpers.views.plots import show
+    >>> show(construction(0.068, measure="logit"), "paths")  # doctest: +ELLIPSIS
+    Cohorts of 25, 50, 100 and 250 patients that all have a true rate of 6.8...
+    """
+    from matplotlib import pyplot as plt
+
+    names = [measure or "logit"]
+    if measure is None and ax is None:
+        names.append("double-arcsine")
+        figure, both = plt.subplots(1, 2, figsize=(width / 72, height / 72))
+        figure.subplots_adjust(
+            left=62 / width, right=1 - 44 / width, bottom=50 / height, top=1 - 52 / height,
+            wspace=0.42,
+        )  # fmt: skip
+        axes = list(both)
+    else:
+        axes = [axes_of(ax, width, height, right=44)]
+    tables = [paths(rate, sizes, name) for name in names]
+    for each, name, table in zip(axes, names, tables, strict=True):
+        _panel(each, name, table, rate)
+        if len(axes) > 1:
+            each.set_title(get_measure(name).label.capitalize(), pad=26)
+    annotate(axes[0], _note(rate, list(sizes), names, tables))
+    return axes[0]
+
+
+def _apart(names: list[Any]) -> None:
+    """Lower names that would lie on the one above; they are given from the bottom up."""
+    above: list[Any] = []
+    for name in reversed(names):
+        box = name.get_window_extent()
+        for other in above:
+            if box.x0 < other.x1 and other.x0 < box.x1 and other.y0 < box.y1:
+                x, y = name.xyann
+                name.xyann = (x, y + other.y0 - box.y1 - 0.5)
+                box = name.get_window_extent()
+        above.append(box)
+
+
+def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
+    from matplotlib.lines import Line2D
+
+    names = []
+    for n, rows in table.groupby("n"):
+        drawn = ax.plot(rows["yi"], rows["se"], color=style.QUIET.light, lw=1.0, zorder=2)
+        drawn[0].set_gid(f"path-{name}-{n}")
+        marks = ax.scatter(
+            rows["yi"], rows["se"], s=8 + 500 * rows["probability"], color=style.INK.light,
+            edgecolors=style.SURFACE.light, linewidths=0.6, zorder=3, clip_on=False,
+        )  # fmt: skip
+        marks.set_gid(f"marks-{name}-{n}")
+        last = rows.iloc[-1]
+        name_of_path = ax.annotate(
+            f"n = {printing.count(int(str(n)))}",
+            (last["yi"], last["se"]),
+            xytext=(6 + np.sqrt(8 + 500 * last["probability"]) / 2, 0),
+            textcoords="offset points",
+            va="center",
+            size=style.size("small"),
+        )
+        names.append(name_of_path)
+    largest = float(table["n"].max())
+    truth = float(get_measure(name).transform(rate * largest, largest))
+    line = ax.axvline(truth, color=style.INK.light, lw=1.0, ls=(0, (5, 3)), zorder=1)
+    ax.set_ylim(1.08 * float(table["se"].max()), 0.0)
+    room = float(table["yi"].max() - table["yi"].min()) or 1.0
+    ax.set_xlim(float(table["yi"].min()) - 0.1 * room, float(table["yi"].max()) + 0.16 * room)
+    ax.set_xlabel(get_measure(name).label.capitalize(), labelpad=5)
+    ax.set_ylabel("Standard error", labelpad=6)
+    ax.tick_params(length=0)
+    _apart(names)
+    key_above(
+        ax,
+        [Line2D([], [], ls="", marker="o", ms=6, color=style.INK.light), line],
+        ["a count of events", "true rate"],
+    )
+
+
+def _slope(table: pd.DataFrame) -> float:
+    """Correlation of effect and standard error within a size, weighted by probability."""
+    found = []
+    for _, rows in table.groupby("n"):
+        w = rows["probability"].to_numpy() / rows["probability"].sum()
+        y = rows["yi"].to_numpy() - w @ rows["yi"].to_numpy()
+        s = rows["se"].to_numpy() - w @ rows["se"].to_numpy()
+        scale = np.sqrt((w @ y**2) * (w @ s**2))
+        # Equal standard errors differ by rounding alone.
+        found.append(float(w @ (y * s)) / scale if np.ptp(rows["se"]) > 1e-12 else 0.0)
+    return float(np.mean(found))
+
+
+def _note(rate: float, sizes: list[int], names: list[str], tables: list[pd.DataFrame]) -> Note:
+    import pandas as pd
+
+    from ..tables import table
+
+    said = []
+    for name, rows in zip(names, tables, strict=True):
+        label, r = get_measure(name).label, _slope(rows)
+        if r == 0.0:
+            said.append(f"The standard error of a {label} depends on the size alone.")
+        else:
+            said.append(
+                f"For cohorts of one size, {label} and standard error correlate at "
+                f"{printing.number(r, 2)} on average, by chance alone."
+            )
+    frame = pd.concat(
+        [t.assign(measure=get_measure(n).label) for n, t in zip(names, tables, strict=True)],
+        ignore_index=True,
+    )[["measure", "n", "events", "probability", "yi", "se"]]
+    return Note(
+        title="Effect and standard error by construction",
+        alt=f"Cohorts of {printing.listing(printing.count(n) for n in sizes)} patients that all have a "
+        f"true rate of {printing.percent(rate)}: effect across, standard error down, one path per "
+        f"size along the likely counts of events. {' '.join(said)}",
+        caption=" ".join(said),
+        table=table(
+            frame.astype({"events": int}),
+            caption="Likely counts: the numbers behind the figure",
+            formats={
+                "n": "count", "events": "count", "probability": "percent", "yi": "number3",
+                "se": "number3",
+            },
+            labels={"yi": "Effect", "se": "Standard error"},
+        ),
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""How often an interval of one proportion holds the truth, exactly, for every true proportion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ... import printing, ties
+from ...errors import MetaAnalysisError
+from . import style
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["coverage_curve"]
+
+FLOOR = 0.80  # coverage at the foot of a lane; what lies deeper is cut there
+_LANE = 1.28  # distance of lanes in units of their height
+
+
+@style.themed
+def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
+    """Draw exact coverage against the true proportion, one lane per interval.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        As `helpers.interval_coverage.exact_coverage` gives it: index "p", a column per interval, `n` and
+        `level` in `attrs`.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        True proportion across; in each lane coverage from 80 % to 100 %, the nominal level as a
+        line, and the part below it filled. With a note that ``show`` picks up.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A frame without curves or without `n` and `level`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.checks.interval_coverage import exact_coverage
+    >>> from helpers.views.plots import show
+    >>> curves = exact_coverage(16, np.linspace(0.01, 0.3, 100))
+    >>> show(coverage_curve(curves), "coverage")  # doctest: +ELLIPSIS
+    Line chart of the exact coverage of five intervals ...
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import FuncFormatter
+
+    if coverage.empty or not {"n", "level"} <= set(coverage.attrs):
+        raise MetaAnalysisError("coverage_curve() needs the frame of exact_coverage()")
+    lanes, level = list(coverage.columns), float(coverage.attrs["level"])
+    height = 70 + 88.0 * len(lanes)
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
+        figure.subplots_adjust(
+            left=58 / width, right=1 - 16 / width, bottom=50 / height, top=1 - 14 / height
+        )
+    p = coverage.index.to_numpy(float)
+    places, labels = [], []
+    for row, name in enumerate(reversed(lanes)):
+        foot = row * _LANE
+        values = coverage[name].to_numpy(float)
+        shown, nominal = foot + _scaled(values), foot + float(_scaled(np.array(level)))
+        ax.axhline(nominal, color=style.QUIET.light, lw=0.9, ls=(0, (5, 3)), zorder=2)
+        ax.axhline(foot, color=style.GRID.light, lw=0.8, zorder=1)
+        ax.fill_between(
+            p,
+            shown,
+            nominal,
+            where=(shown < nominal).tolist(),
+            color=style.RESIDUAL["more"].light,
+            alpha=0.45,
+            lw=0,
+            zorder=2,
+            interpolate=True,
+        )
+        (line,) = ax.plot(p, shown, color=style.INK.light, lw=1.1, zorder=3)
+        line.set_gid(f"lane-{len(lanes) - 1 - row}")
+        below = float((values < level).mean())
+        ax.text(
+            0.995,
+            foot + 1.05,
+            f"{name}: below {printing.percent(level, 0)} over {printing.percent(below, 0)} of the range",
+            transform=ax.get_yaxis_transform(),
+            ha="right",
+            va="bottom",
+            fontsize=style.size("small"),
+            color=style.INK.light,
+        )
+        for value in (FLOOR, level):
+            places.append(foot + float(_scaled(np.array(value))))
+            labels.append(f"{'≤ ' if value == FLOOR else ''}{printing.percent(value, 0)}")
+    ax.set_ylim(-0.06, len(lanes) * _LANE + 0.02)
+    ax.set_yticks(places, labels=labels)
+    ax.set_ylabel("Coverage", labelpad=4)
+    ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
+    first, last = ax.get_xlim()
+    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
+    ax.set_xlabel("True proportion", labelpad=5)
+    ax.grid(visible=False)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(length=0)
+    annotate(ax, _note(coverage, level))
+    return ax
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Coverage as a height in its lane."""
+    return (np.clip(values, FLOOR, 1.0) - FLOOR) / (1.0 - FLOOR)
+
+
+def _note(coverage: pd.DataFrame, level: float) -> Note:
+    import pandas as pd
+
+    from ...checks.interval_coverage import lowest_coverage
+    from ..tables import table
+
+    n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
+    within, below = (float(p.min()), float(p.max())), (coverage < level).mean()
+    lowest = pd.Series(
+        {name: lowest_coverage(n, within, str(name), level)[0] for name in coverage.columns}
+    )
+    worst, best = (str(lowest.index[pick(lowest)]) for pick in (ties.smallest, ties.largest))
+    said = printing.listing(
+        f"{name} {printing.percent(lowest[name])} (below the level over "
+        f"{printing.percent(below[name], 0)} of the range)"
+        for name in coverage.columns
+    )
+    rows = np.unique(np.linspace(0, len(p) - 1, min(len(p), 20)).round().astype(int))
+    shown = pd.DataFrame({"true_proportion": p[rows]})
+    for name in coverage.columns:
+        shown[name] = coverage[name].to_numpy()[rows]
+    return Note(
+        title="Exact coverage of intervals of one proportion",
+        alt=f"Line chart of the exact coverage of {printing.counted(len(lowest), 'interval')} for "
+        f"{printing.counted(n, 'patient')} and true proportions from "
+        f"{printing.percent_range((p.min(), p.max()))}. Lowest coverage: {said}.",
+        caption=f"With {printing.counted(n, 'patient')}, the {printing.percent(level, 0)} interval "
+        f"“{worst}” can hold the truth as rarely as in {printing.percent(lowest[worst], 0)} of "
+        f"cohorts, “{best}” never in fewer than {printing.percent(lowest[best])}.",
+        table=table(
+            shown,
+            caption="Exact coverage: some of the numbers behind the figure",
+            formats=dict.fromkeys(map(str, shown.columns), "percent"),
+        ),
+    )

@@ -1,0 +1,146 @@
+"""Ways through the choices of an analysis: one column per kind of data, one box per step."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from ...errors import MetaAnalysisError
+from . import style
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["decision_flow"]
+
+_LABEL = 96.0  # width of the column with the names of the steps
+_GAP = 14.0  # between columns
+_ARROW = 18.0  # between rows
+_PAD = 8.0  # within a box
+_LINE = 15.5  # height of a line of text
+_LETTER = 6.1  # width of a letter at the size of the text, on average
+
+
+@style.themed
+def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
+    """Draw the steps of an analysis from the data down, one column per kind of data.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The first column names the steps; each other column is a kind of data with what to do at
+        each step.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    width : float
+        Width of the drawing in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Boxes joined by arrows, the names of the steps on the left. With a note that ``show``
+        picks up; its alt text reads the ways one by one.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fewer than two columns, no row, or an empty cell.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.views.plots import show
+    >>> steps = pd.DataFrame({"step": ["Model"], "counts": ["GLMM"], "effects": ["REML"]})
+    >>> show(decision_flow(steps), "flow")
+    Flow diagram in two columns, from the data down. Counts: model, GLMM. Effects: model, REML.
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.patches import FancyBboxPatch
+
+    if frame.shape[1] < 2 or frame.empty or (frame.astype(str) == "").to_numpy().any():
+        raise MetaAnalysisError("decision_flow() needs steps, kinds of data, a text in each cell")
+    kinds = list(frame.columns[1:])
+    column = (width - _LABEL - _GAP * (len(kinds) - 1) - 4) / len(kinds)
+    letters = int((column - 2 * _PAD) / _LETTER)
+    rows = [["Data", *kinds], *frame.astype(str).to_numpy().tolist()]
+    cells = [[wrap(text, letters) for text in row[1:]] for row in rows]
+    heights = [max(len(cell) for cell in row) * _LINE + 2 * _PAD for row in cells]
+    height = sum(heights) + _ARROW * (len(rows) - 1) + 6
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
+        figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
+    ax.set_xlim(0, width)
+    ax.set_ylim(height, 0)
+    ax.axis("off")
+    top = 3.0
+    for number, (row, cell_row, tall) in enumerate(zip(rows, cells, heights, strict=True)):
+        ax.text(
+            2,
+            top + tall / 2,
+            "\n".join(wrap(row[0], 13)),
+            va="center",
+            fontsize=style.size("small"),
+            color=style.QUIET.light,
+            fontweight="bold",
+        )
+        for place, lines in enumerate(cell_row):
+            left = _LABEL + place * (column + _GAP)
+            first = number == 0
+            box = FancyBboxPatch(
+                (left, top),
+                column,
+                tall,
+                boxstyle="round,pad=0,rounding_size=4",
+                facecolor=style.GRID.light if first else style.SURFACE.light,
+                edgecolor=style.QUIET.light,
+                lw=1.0,
+                zorder=2,
+            )
+            box.set_gid(f"box-{number}-{place}")
+            ax.add_patch(box)
+            ax.text(
+                left + column / 2,
+                top + tall / 2,
+                "\n".join(lines),
+                ha="center",
+                va="center",
+                fontsize=style.size("small"),
+                color=style.INK.light,
+                fontweight="bold" if first else "normal",
+                zorder=3,
+            )
+            if number + 1 < len(rows):
+                ax.annotate(
+                    "",
+                    xy=(left + column / 2, top + tall + _ARROW),
+                    xytext=(left + column / 2, top + tall),
+                    arrowprops={"arrowstyle": "-|>", "color": style.QUIET.light, "lw": 1.0},
+                )
+        top += tall + _ARROW
+    annotate(ax, _note(frame, kinds))
+    return ax
+
+
+def _note(frame: pd.DataFrame, kinds: list[str]) -> Note:
+    from ... import printing
+    from ..tables import table
+
+    steps = frame.iloc[:, 0].astype(str)
+    ways = [
+        f"{kind[0].upper()}{kind[1:]}: "
+        + "; ".join(
+            f"{step[0].lower()}{step[1:]}, {use}"
+            for step, use in zip(steps, frame[kind].astype(str), strict=True)
+        )
+        + "."
+        for kind in kinds
+    ]
+    count = printing.word(len(kinds))
+    return Note(
+        title="Flow diagram",
+        alt=f"Flow diagram in {count} columns, from the data down. {' '.join(ways)}",
+        caption="From the data to the analysis: the steps for each kind of data.",
+        table=table(frame, caption="The steps for each kind of data", name="flow-steps"),
+    )

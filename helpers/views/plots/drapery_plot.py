@@ -1,0 +1,139 @@
+"""The drapery plot: the p-value of every study and of the pooled effect, for every hypothesis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...engine.distributions import norm_sf
+from ...engine.normal.prediction import displayed_prediction
+from . import style
+from .picture import Note, annotate
+from .points import Z95, Points, axes_of, effect_axis, key_above, points_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+__all__ = ["drapery"]
+
+_STEPS = 241
+
+
+@style.themed
+def drapery(
+    fit: Any, *, ax: Axes | None = None, width: float = 720.0, height: float = 410.0
+) -> Axes:
+    """Draw two-sided p-values of all hypotheses about the effect, one curve per study.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Its included studies are the thin curves, the pooled effect is the thick one; both use
+        the normal distribution (Wald tests), whatever the interval method of the fit.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    width, height : float
+        Size of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Where a curve crosses p = 0.05 are the ends of a 95 % Wald interval; other levels can be
+        read off as well. The shaded strip is the fit's prediction interval, where it has one.
+        With a note that ``show`` picks up.
+
+    Raises
+    ------
+    MetaAnalysisError
+        `fit` is not a fit.
+
+    References
+    ----------
+    Rücker G, Schwarzer G (2021), doi:10.1002/jrsm.1410.
+
+    Examples
+    --------
+    >>> from helpers import pool_effects
+    >>> from helpers.views.plots import show
+    >>> show(drapery(pool_effects([0.1, 0.2, 0.6], [0.01, 0.02, 0.03])), "drapery")
+    ... # doctest: +ELLIPSIS
+    Drapery plot of three studies. At p = 0.05 the pooled curve spans ...
+    """
+    points = points_of(fit, "drapery")
+    ax = axes_of(ax, width, height)
+    reach = 2.2 * points.se
+    low = min(float((points.yi - reach).min()), points.mu - 4 * fit.se)
+    high = max(float((points.yi + reach).max()), points.mu + 4 * fit.se)
+    handles, names = [], []
+    new, reason = displayed_prediction(fit, scale="model")
+    if new is not None:
+        strip = ax.axvspan(*new, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
+        handles, names = [strip], ["prediction interval"]
+    for i, (effect, error) in enumerate(zip(points.yi, points.se, strict=True)):
+        drawn = ax.plot(
+            *_curve(float(effect), float(error), low, high),
+            color=style.QUIET.light, lw=0.7, alpha=0.7, zorder=2,
+        )  # fmt: skip
+        drawn[0].set_gid(f"study-{i}")
+    pooled = ax.plot(
+        *_curve(points.mu, float(fit.se), low, high), color=style.INK.light, lw=2.4, zorder=3
+    )
+    pooled[0].set_gid("pooled")
+    ax.axhline(0.05, color=style.INK.light, lw=0.9, ls=(0, (5, 3)), zorder=1)
+    effect_axis(ax, points, (low, high))
+    ax.set_ylim(0.0, 1.02)
+    ax.set_yticks([0.05, 0.2, 0.4, 0.6, 0.8, 1.0], labels=["0.05", "0.2", "0.4", "0.6", "0.8", "1"])
+    ax.set_ylabel("p-value (two-sided)", labelpad=6)
+    ax.tick_params(length=0)
+    key_above(ax, [pooled[0], drawn[0], *handles], ["pooled", "studies", *names])
+    annotate(ax, _note(fit, points, reason))
+    return ax
+
+
+def _curve(effect: float, error: float, low: float, high: float) -> tuple[Array, Array]:
+    """p-values where they can be told from zero; the peak is one of the places."""
+    near = effect + error * np.linspace(-4.0, 4.0, _STEPS)
+    place = near[(near >= low) & (near <= high)]
+    return place, 2.0 * norm_sf(np.abs(place - effect) / error)
+
+
+def _note(fit: Any, points: Points, reason: str) -> Note:
+    import pandas as pd
+
+    from ..tables import table
+
+    k = len(points.labels)
+    lower, upper = (points.mu + side * Z95 * float(fit.se) for side in (-1, 1))
+    missed = int((np.abs(points.yi - points.mu) > Z95 * points.se).sum())
+    said = (
+        f"At p = 0.05 the pooled curve spans {points.shown(lower)} to {points.shown(upper)}; "
+        f"{printing.word(missed)} of {printing.counted(k, 'study', 'studies')} would reject the pooled "
+        "effect at that level."
+    )
+    if reason and fit.model != "common":
+        said += f" No prediction interval: {reason}."
+    frame = pd.DataFrame(
+        {
+            "study": points.labels,
+            "effect": points.yi,
+            "lower": points.yi - Z95 * points.se,
+            "upper": points.yi + Z95 * points.se,
+            "p": 2.0 * norm_sf(np.abs(points.yi - points.mu) / points.se),
+        }
+    )
+    return Note(
+        title="Drapery plot",
+        alt=f"Drapery plot of {printing.counted(k, 'study', 'studies')}. {said}",
+        caption=said,
+        table=table(
+            frame,
+            caption="Curves of the drapery plot: where they peak and cross p = 0.05",
+            formats={"effect": "number3", "lower": "number3", "upper": "number3", "p": "p"},
+            labels={"p": "p of the pooled effect"},
+        ),
+    )

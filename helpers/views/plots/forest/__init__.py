@@ -1,0 +1,1 @@
+"""Forest plots: rows, columns, marks, layouts and notes."""

@@ -1,0 +1,197 @@
+"""The columns of numbers of a forest plot: their printed cells and how wide they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .... import printing
+from ..lettering import fit_text, measure
+from .layouts import BOOK, Cell, Layout
+from .note import Words, lower
+from .rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["GAP", "Column", "Columns", "columns_of"]
+
+GAP = 16.0  # between columns, in CSS pixels
+EDGE = 12.0  # right of a plotting area without columns, for half a tick label
+BOLD = ("heading", "pooled", "overall")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading (a text for each line), printed cells and width in CSS pixels."""
+
+    head: tuple[str, ...]
+    cells: list[str]
+    width: float
+    side: Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns left and right of the plotting area; those without a cell are left out."""
+
+    before: tuple[Column, ...]
+    after: tuple[Column, ...]
+    above: tuple[str, ...]
+    favours: tuple[str, str] | None = None
+
+    @property
+    def left(self) -> float:
+        """Room that the columns take left of the plot."""
+        return sum(column.width + GAP for column in self.before)
+
+    @property
+    def right(self) -> float:
+        """Room that the columns take right of the plot."""
+        return sum(column.width + GAP for column in self.after) or EDGE
+
+    @property
+    def lines(self) -> int:
+        """Lines that the headings take."""
+        heads = [len(column.head) for column in (*self.before, *self.after)]
+        return max(*heads, len(self.above) + (self.favours is not None))
+
+
+def columns_of(
+    figure: Figure,
+    rows: list[Row],
+    whole: Any,
+    words: Words,
+    layout: Layout = BOOK,
+    favours: tuple[str, str] | None = None,
+) -> Columns:
+    """Print the cells of every row and measure the columns."""
+    named = _heading_words(whole, words)
+    made = {
+        cell: _column(figure, cell, rows, whole, words, layout, named)
+        for cell in (*layout.left, *layout.right)
+    }
+    above = layout.above.format(**named) if layout.above else ""
+    return Columns(
+        before=tuple(made[cell] for cell in layout.left if made[cell].width),
+        after=tuple(made[cell] for cell in layout.right if made[cell].width),
+        above=tuple(above.split("\n")) if above else (),
+        favours=favours if layout.favours == "above" else None,
+    )
+
+
+def _heading_words(whole: Any, words: Words) -> dict[str, str]:
+    counts = whole.n is not None
+    model = "Common" if whole.model == "common" else "Random"
+    return {
+        "one": words.head or words.one.capitalize(),
+        "events": lower(words.events),
+        "Events": words.events,
+        "n": lower(words.n),
+        "short": "%" if counts else "Estimate",
+        "quantity": "Proportion, %" if counts else "Estimate",
+        "level": printing.level_text(whole.level),
+        "method": f"{'GLMM' if whole.model == 'glmm' else 'IV'}, {model}",
+    }
+
+
+def _column(
+    figure: Figure,
+    cell: Cell,
+    rows: list[Row],
+    whole: Any,
+    words: Words,
+    layout: Layout,
+    named: dict[str, str],
+) -> Column:
+    counts = whole.n is not None
+    if cell in ("counts", "events", "n") and not counts:
+        return Column((), [], 0.0, "right")
+    head = layout.heads[cell].format(**named)
+    if cell == "label":
+        cells = [_label(figure, row) for row in rows]
+    elif cell == "counts":
+        cells = _counts(rows)
+    elif cell in ("events", "n"):
+        cells = [_single(row, cell) for row in rows]
+    elif cell == "estimate":
+        cells = [_estimate(row, counts, layout) for row in rows]
+    elif words.aside:
+        head, cells = words.aside, [row.aside for row in rows]
+    else:
+        cells = _weights(rows, layout)
+    # Lines of statistics may run over the other columns and are broken to fit them.
+    texts = [
+        measure(figure, text, bold=row.kind in BOLD)
+        for text, row in zip(cells, rows, strict=True)
+        if text and not (cell == "label" and row.kind == "note")
+    ]
+    lines = tuple(head.split("\n"))
+    width = max([*(measure(figure, line, bold=True) for line in lines if line), *texts])
+    side: Literal["left", "right"] = "left" if cell in ("label", "estimate") else "right"
+    return Column(lines, cells, width + (14 if cell == "label" else 0), side)
+
+
+def _label(figure: Figure, row: Row) -> str:
+    if row.kind == "note":
+        return row.label
+    return fit_text(figure, row.label, 250.0, bold=row.kind != "study")
+
+
+def _single(row: Row, cell: str) -> str:
+    """Print events or patients in a column of their own; totals give patients only."""
+    value = row.events if cell == "events" else row.n
+    if row.kind in ("study", "excluded"):
+        return _print(value)
+    if cell == "events" and row.kind in ("pooled", "overall"):
+        return ""
+    return "" if np.isnan(value) else printing.count(value)
+
+
+def _counts(rows: list[Row]) -> list[str]:
+    """Print events and patients so that their slashes stand under each other."""
+    pad = "\N{FIGURE SPACE}"
+    printed = [
+        ("", "")
+        if row.kind in ("heading", "prediction", "note")
+        else (_print(row.events), _print(row.n))
+        for row in rows
+    ]
+    thin = "\N{THIN SPACE}"  # nearly as wide as a thousands comma
+    longest = max(len(n) for _, n in printed)
+    commas = max(n.count(",") for _, n in printed)
+    made = []
+    for events, n in printed:
+        lack = longest - len(n) - (commas - n.count(","))
+        fill = pad * lack + thin * (commas - n.count(","))
+        made.append(f"{events}/{n}{fill}" if n else "")
+    return made
+
+
+def _print(value: float) -> str:
+    return "\N{EN DASH}" if np.isnan(value) else printing.count(value)
+
+
+def _weights(rows: list[Row], layout: Layout) -> list[str]:
+    """Print weights with one decimal, or two when small ones would all read 0.0."""
+    weights = [row.weight for row in rows if row.weight > 0]
+    digits = 2 if weights and min(weights) < 0.05 else 1
+    return [
+        "" if np.isnan(row.weight) else layout.weight.format(printing.number(row.weight, digits))
+        for row in rows
+    ]
+
+
+def _estimate(row: Row, percent: bool, layout: Layout) -> str:
+    if np.isnan(row.lower):
+        return ""
+
+    def text(value: float) -> str:
+        return printing.number(100 * value, 1) if percent else printing.number(value, 2)
+
+    # A hyphen beside a minus cannot be read.
+    template = layout.interval if row.lower >= 0 or "-" not in layout.interval else BOOK.interval
+    bounds = template.format(low=text(row.lower), high=text(row.upper))
+    return bounds if np.isnan(row.estimate) else f"{text(row.estimate)} {bounds}"

@@ -1,0 +1,274 @@
+"""Layouts of a forest plot: which columns stand where, what they are called, how totals read.
+
+``book`` is ours. The others follow the manner of figures in JAMA, in The BMJ and in Review
+Manager 5: order and headings of the columns, the form of intervals and p-values, the line on
+heterogeneity. Their sources are figures as published there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from .... import printing
+from ....engine.summaries import COCHRAN
+from ....errors import UnsupportedError
+from .. import style
+from .rows import NAN, Row, is_grouped
+
+__all__ = ["BOOK", "Cell", "Layout", "LayoutName", "dressed", "layout_of", "statistics"]
+
+Cell = Literal["label", "counts", "events", "n", "estimate", "weight"]
+LayoutName = Literal["book", "jama", "bmj", "revman"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What one manner of drawing a forest plot fixes.
+
+    Attributes
+    ----------
+    name : str
+        As asked for.
+    left, right : tuple of str
+        Columns on either side of the plotting area, from left to right.
+    heads : mapping of column to template
+        Headings; templates may name ``one, events, n, Events, N, quantity, level, method``. A
+        line break makes a heading of two lines.
+    interval : str
+        Template of an interval with ``low`` and ``high``.
+    weight : str
+        Template of a weight.
+    total, subtotal : str
+        Labels of the pooled rows; empty for ours, which count the studies.
+    above : str
+        Template of a heading over the plotting area.
+    favours : {"above", "below"}
+        Where the sides of no difference are named.
+    plain : bool
+        Ink alone: no colours of groups, no grid.
+    open_diamond : bool
+        Diamonds are outlines.
+    line : bool
+        A dashed line stands at the pooled estimate.
+    """
+
+    name: str
+    left: tuple[Cell, ...]
+    right: tuple[Cell, ...]
+    heads: dict[Cell, str]
+    interval: str = "({low} to {high})"
+    weight: str = "{}"
+    total: str = ""
+    subtotal: str = ""
+    above: str = ""
+    favours: Literal["above", "below"] = "below"
+    plain: bool = True
+    open_diamond: bool = False
+    line: bool = True
+
+
+BOOK = Layout(
+    "book",
+    ("label", "counts"),
+    ("estimate", "weight"),
+    {
+        "label": "{one}",
+        "counts": "{Events}/{n}",
+        "estimate": "{short} ({level} CI)",
+        "weight": "Weight, %",
+    },
+    plain=False,
+)
+_ALL = {
+    "book": BOOK,
+    "jama": Layout(
+        "jama",
+        ("label", "counts", "estimate"),
+        ("weight",),
+        {
+            "label": "Source",
+            "counts": "No. of {events}/\ntotal No.",
+            "estimate": "{quantity}\n({level} CI)",
+            "weight": "Weight, %",
+        },
+        interval="({low}-{high})",
+        total="Total",
+        subtotal="Subtotal",
+        favours="above",
+        line=False,
+    ),
+    "bmj": Layout(
+        "bmj",
+        ("label", "counts"),
+        ("weight", "estimate"),
+        {
+            "label": "Study",
+            "counts": "No of {events}/\ntotal",
+            "estimate": "{quantity}\n({level} CI)",
+            "weight": "Weight\n(%)",
+        },
+        total="Total ({level} CI)",
+        subtotal="Subtotal ({level} CI)",
+        above="{quantity}\n({level} CI)",
+        open_diamond=True,
+    ),
+    "revman": Layout(
+        "revman",
+        ("label", "events", "n", "weight", "estimate"),
+        (),
+        {
+            "label": "Study or Subgroup",
+            "events": "Events",
+            "n": "Total",
+            "weight": "Weight",
+            "estimate": "{quantity}\n{method}, {level} CI",
+        },
+        interval="[{low}, {high}]",
+        weight="{}%",
+        total="Total ({level} CI)",
+        subtotal="Subtotal ({level} CI)",
+        above="{quantity}\n{method}, {level} CI",
+        line=False,
+    ),
+}
+
+
+def layout_of(name: str) -> Layout:
+    """Give the layout of a name.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> layout_of("revman").left
+    ('label', 'events', 'n', 'weight', 'estimate')
+    """
+    if name not in _ALL:
+        names = ", ".join(repr(one) for one in get_args(LayoutName))
+        raise UnsupportedError(f"layout is one of {names}, not {name!r}")
+    return _ALL[name]
+
+
+def statistics(fit: Any, layout: Layout) -> str:
+    """Write the line on heterogeneity as the layout does; empty where studies show none.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="random")
+    >>> statistics(fit, layout_of("bmj"))
+    'Test for heterogeneity: τ²=0.61, χ²=9.5, df=2, P=0.009, I²=79%'
+    >>> statistics(fit, layout_of("jama"))
+    'Heterogeneity: τ² = 0.61; χ² = 9.5 (df = 2), P = .009; I² = 79%'
+    >>> statistics(fit, layout_of("revman"))
+    'Heterogeneity: Tau² = 0.61; Chi² = 9.50, df = 2 (P = 0.009); I² = 79%'
+    >>> statistics(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"), layout_of("bmj"))
+    'Test for heterogeneity: τ²=0.38, likelihood-ratio χ²=10.3, df=2, P=0.006, I²=69%'
+    """
+    if not fit.shows_heterogeneity:
+        return ""
+    found = fit.heterogeneity
+    tau2 = printing.number(fit.tau2, 2)
+    square = printing.number(found.I2, 0)
+    p = _p(found.p, layout)
+    # These journals mean Cochran's Q by their χ²; another test is named.
+    lr = "" if found.test == COCHRAN else "likelihood-ratio "
+    if layout.name == "revman":
+        q, chi = printing.number(found.Q, 2), f"{lr}Chi²"
+        return f"Heterogeneity: Tau² = {tau2}; {chi} = {q}, df = {found.df} ({p}); I² = {square}%"
+    q, chi = printing.number(found.Q, 1), f"{lr}χ²"
+    if layout.name == "bmj":
+        return f"Test for heterogeneity: τ²={tau2}, {chi}={q}, df={found.df}, {p}, I²={square}%"
+    return f"Heterogeneity: τ² = {tau2}; {chi} = {q} (df = {found.df}), {p}; I² = {square}%"
+
+
+def _between(result: Any, layout: Layout) -> str:
+    test = result.test
+    p, q = _p(test.p, layout), printing.number(test.Q, 2)
+    own = f"calibrated {_p(result.calibrated_test().p, layout)}"
+    if layout.name == "revman":
+        return f"Test for subgroup differences: Chi² = {q}, df = {test.df} ({p}; {own})"
+    if layout.name == "bmj":
+        return f"Test for subgroup differences: χ²={q}, df={test.df}, {p}, {own}"
+    return f"Test for subgroup differences: χ² = {q} (df = {test.df}), {p}; {own}"
+
+
+def _p(p: float, layout: Layout) -> str:
+    """Print a p-value: JAMA without the zero before the point, RevMan down to five decimals."""
+    least = 5 if layout.name == "revman" else 3
+    if p < 10.0**-least:
+        sign, value = "<", f"{10.0**-least:.{least}f}"
+    else:
+        digits = next(d for d in (2, 3, 4, 5) if p >= 10.0**-d)
+        sign, value = "=", f"{p:.{digits}f}"
+    if layout.name == "jama":
+        value = value.removeprefix("0") if value.startswith("0.") else value
+    gap = "" if layout.name == "bmj" else " "
+    return f"P{gap}{sign}{gap}{value}"
+
+
+def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> list[Row]:
+    """Give the rows the labels and lines of the layout.
+
+    Parameters
+    ----------
+    rows : list of Row
+        As `helpers.plots.forest.rows.rows_of` lays them out.
+    result : PoolResult or SubgroupResult
+    layout : Layout
+    coloured : bool
+        Whether the caller chose colours; a plain layout keeps only those.
+
+    Returns
+    -------
+    list of Row
+        With a row of kind "note" for every line of statistics.
+    """
+    if layout.name == "book":
+        return rows
+    whole = result.overall if is_grouped(result) else result
+    level = f"{100 * whole.level:g}%"
+    fits = {str(name): fit for name, fit in result.groups.items()} if is_grouped(result) else {}
+    ink = layout.plain and not coloured
+    made: list[Row] = []
+    last: list[Row] = []
+    for row in rows:
+        if row.kind == "overall":
+            last = list(_lines(whole, result, layout, row))
+        elif row.kind != "prediction" and last:
+            made, last = made + last, []
+        label = {"pooled": layout.subtotal, "overall": layout.total}.get(row.kind, "")
+        made.append(
+            replace(
+                row,
+                label=label.format(level=level) or row.label,
+                # Without colours a heading has no swatch.
+                group="" if ink and row.kind == "heading" else row.group,
+                colour=style.INK if ink and row.kind != "excluded" else row.colour,
+            )
+        )
+        if row.kind == "pooled":
+            made += _lines(fits[row.group], result, layout, row)
+    return made + last
+
+
+def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
+    if layout.name == "revman" and fit.n is not None:
+        yield Row("note", "Total events", group=row.group, events=fit.events, n=NAN)
+    line = statistics(fit, layout)
+    if line:
+        yield Row("note", _bound(line), group=row.group)
+    if row.kind == "overall" and is_grouped(result) and result.test.df:
+        yield Row("note", _bound(_between(result, layout)))
+
+
+def _bound(line: str) -> str:
+    """Keep a symbol and its value on one line when the line is broken."""
+    return line.replace(" = ", f"{printing.HARD}={printing.HARD}").replace(
+        " < ", f"{printing.HARD}<{printing.HARD}"
+    )

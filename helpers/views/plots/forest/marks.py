@@ -1,0 +1,154 @@
+"""The plotting area of a forest plot: its axis, squares, diamonds and lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .... import printing
+from .. import style
+from .layouts import Layout
+from .rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_axis", "draw_marks", "limits_of"]
+
+
+def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
+    """Choose limits that show every estimate and nearly every interval."""
+    pooled = [row for row in rows if row.kind in ("pooled", "overall", "prediction")]
+    studies = [row for row in rows if row.kind == "study"]
+    ends = [value for row in pooled for value in (row.lower, row.upper) if np.isfinite(value)]
+    must = [*ends, *(row.estimate for row in studies)]
+    lowers = [row.lower for row in studies if np.isfinite(row.lower)] or must
+    uppers = [row.upper for row in studies if np.isfinite(row.upper)] or must
+    low = min(*must, float(np.quantile(lowers, 0.1)))
+    high = max(*must, float(np.quantile(uppers, 0.9)))
+    # An interval that is hardly longer than the axis is shown in full, not cut.
+    if max(uppers) - low <= 1.15 * (high - low):
+        high = max(high, *uppers)
+    if high - min(lowers) <= 1.15 * (high - low):
+        low = min(low, *lowers)
+    if proportion and low < 0.5 * high:
+        low = 0.0
+    margin = 0.03 * (high - low) or 0.05
+    return (low if low == 0 and proportion else low - margin), high + margin
+
+
+def draw_axis(ax: Axes, outcome: str, whole: Any, wide: float) -> None:
+    """Set ticks that have room and name the axis with its unit."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    proportion = whole.n is not None
+    low, high = ax.get_xlim()
+    factor = 100 if proportion else 1
+    ticks = MaxNLocator(nbins=max(2, int(wide // 40)), steps=[1, 2, 2.5, 5, 10]).tick_values(
+        factor * low, factor * high
+    )
+    inside = [float(t) / factor for t in ticks if low - 1e-12 <= t / factor <= high + 1e-12]
+    ax.set_xticks(inside)
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{round(factor * value, 6):g}".replace("-", printing.MINUS))
+    )
+    ax.set_xlabel(f"{outcome}, %" if proportion else outcome, labelpad=5)
+    ax.set_yticks([])
+    for side in ("left", "top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.set_xlim(low, high)
+
+
+def draw_marks(
+    ax: Axes,
+    rows: list[Row],
+    heights: np.ndarray,
+    whole: Any,
+    layout: Layout,
+    null: float | None = None,
+) -> None:
+    """Draw squares with their intervals, diamonds, the prediction interval and the lines."""
+    from matplotlib.patches import Polygon, Rectangle
+
+    low, high = ax.get_xlim()
+    bottom = heights[-1] + 0.8
+    if not layout.plain:
+        for tick in ax.get_xticks():
+            ax.plot([tick, tick], [-0.7, bottom], color=style.GRID.light, lw=0.8, zorder=0)
+    if null is not None:
+        at_null = ax.plot([null, null], [-0.7, bottom], color=style.INK.light, lw=0.8, zorder=1)
+        at_null[0].set_gid("null")
+    if layout.line:
+        ax.plot(
+            [whole.estimate] * 2,
+            [-0.7, heights[_last(rows, "overall")]],
+            color=style.QUIET.light,
+            lw=1,
+            dashes=(3, 3),
+            zorder=1,
+        )
+    drawn = [(row, y) for row, y in zip(rows, heights, strict=True) if row.kind == "study"]
+    for row, y in drawn:
+        if not np.isfinite(row.lower):
+            continue
+        ends = [max(row.lower, low), min(row.upper, high)]
+        if ends[0] < ends[1]:
+            ax.plot(ends, [y, y], color=row.colour.light, lw=1.3, zorder=2, solid_capstyle="butt")
+        for cut, at, shape in ((row.upper > high, high, ">"), (row.lower < low, low, "<")):
+            if cut:
+                ax.plot([at], [y], shape, color=row.colour.light, ms=5, mew=0, clip_on=False)
+    inside = [(row, y) for row, y in drawn if low <= row.estimate <= high]
+    if inside:
+        squares = ax.scatter(
+            [row.estimate for row, _ in inside],
+            [y for _, y in inside],
+            s=_areas([row.weight for row, _ in inside]),
+            c=[row.colour.light for row, _ in inside],
+            marker="s",
+            linewidths=0,
+            zorder=3,
+            clip_on=False,
+        )
+        squares.set_gid("studies")
+    for row, y in zip(rows, heights, strict=True):
+        if row.kind in ("pooled", "overall"):
+            tall = 0.36 if row.kind == "overall" else 0.3
+            corners = [
+                (row.lower, y),
+                (row.estimate, y - tall),
+                (row.upper, y),
+                (row.estimate, y + tall),
+            ]
+            look = (
+                {"fc": style.SURFACE.light, "ec": row.colour.light, "lw": 1.2}
+                if layout.open_diamond
+                else {"fc": row.colour.light, "lw": 0}
+            )
+            ax.add_patch(Polygon(corners, closed=True, zorder=4, **look))
+        if row.kind == "prediction" and np.isfinite(row.lower):
+            ax.add_patch(
+                Rectangle(
+                    (row.lower, y - 0.14),
+                    row.upper - row.lower,
+                    0.28,
+                    fc=style.QUIET.light,
+                    lw=0,
+                    zorder=4,
+                )
+            )
+
+
+def _last(rows: list[Row], kind: str) -> int:
+    return max(i for i, row in enumerate(rows) if row.kind == kind)
+
+
+def _areas(weights: list[float]) -> np.ndarray:
+    """Give squares an area in proportion to weight, none too small to be seen.
+
+    Rows that are pooled results themselves have no weights; their squares are all alike.
+    """
+    weight = np.asarray(weights, dtype=float)
+    if np.isnan(weight).any():
+        return np.full(weight.shape, 6.5**2)
+    return np.maximum(weight / weight.max() * 11.0**2, 2.6**2)

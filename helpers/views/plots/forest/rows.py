@@ -1,0 +1,264 @@
+"""What a forest plot shows, row by row, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from .... import printing, ties
+from ....engine.normal.prediction import displayed_prediction
+from ....errors import MetaAnalysisError, UnsupportedError
+from .. import style
+
+__all__ = ["NAN", "Kind", "Order", "Row", "ending", "group_rows", "is_grouped", "place", "rows_of"]
+
+Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction", "note"]
+Order = Literal["estimate", "weight", "label", "input"]
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a forest plot; numbers that it does not have are nan.
+
+    `aside` is printed in the last column in place of the weight.
+    """
+
+    kind: Kind
+    label: str
+    group: str = ""
+    events: float = NAN
+    n: float = NAN
+    estimate: float = NAN
+    lower: float = NAN
+    upper: float = NAN
+    weight: float = NAN
+    aside: str = ""
+    reason: str = ""
+    colour: style.Colour = style.INK
+
+
+def is_grouped(result: Any) -> bool:
+    """Tell a SubgroupResult from a PoolResult."""
+    return hasattr(result, "groups")
+
+
+def rows_of(
+    result: Any,
+    *,
+    by: Mapping[str, str] | None,
+    colour_by: Mapping[str, str] | None,
+    order: Order,
+    prediction: bool,
+) -> tuple[list[Row], list[str]]:
+    """Lay out a result as rows, and say what could not be shown.
+
+    Returns
+    -------
+    rows : list of Row
+        From top to bottom.
+    remarks : list of str
+        Such as the reason why there is no prediction interval.
+    """
+    if is_grouped(result):
+        if by is not None:
+            raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
+        rows = list(_grouped(result, colour_by, order))
+        whole = result.overall
+    else:
+        rows = list(_single(result, by, colour_by, order))
+        whole = result
+    ends, remarks = ending(whole, prediction)
+    return [*rows, *ends, *_excluded(result)], remarks
+
+
+def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
+    """Lay out the overall estimate and its prediction interval, or say why there is none."""
+    rows = [_total(whole, "overall", f"All {printing.count(whole.k)} pooled", style.INK)]
+    remarks = []
+    # A common effect leaves nothing to predict: every study has the same true value.
+    if prediction and whole.model != "common":
+        limits, reason = displayed_prediction(whole)
+        if limits is None:
+            remarks.append(f"No prediction interval: {reason}")
+        else:
+            label = f"{printing.level_text(whole.level)} prediction interval"
+            rows.append(
+                Row("prediction", label, lower=limits[0], upper=limits[1], colour=style.INK)
+            )
+    return rows, remarks
+
+
+def group_rows(results: Mapping[str, Any], noun: tuple[str, str]) -> list[Row]:
+    """Lay out the pooled estimate of each group, under a heading for each grouping."""
+    rows = []
+    for heading, result in results.items():
+        weights = result.overall.studies["weight"]
+        colours = style.colours_for([str(level) for level in result.groups])
+        rows.append(Row("heading", heading))
+        for level, fit in result.groups.items():
+            included = fit.studies.index[fit.studies["included"]]
+            label = f"{level}, {printing.counted(fit.k, *noun)}"
+            share = float(weights[included].sum())
+            colour = colours[str(level)]
+            rows.append(_total(fit, "pooled", label, colour, group=heading, weight=share))
+    return rows
+
+
+def _grouped(result: Any, colour_by: Mapping[str, str] | None, order: Order) -> Iterator[Row]:
+    # Weights of the overall fit, so that squares compare across groups and add up to 100.
+    weights = result.overall.studies["weight"]
+    usual = style.colours_for([str(level) for level in result.groups])
+    chosen = _chosen(colour_by)
+    for level, fit in result.groups.items():
+        name = str(level)
+        yield Row("heading", name, group=name, colour=usual[name])
+        for label, line in _studies(fit, order):
+            colour = chosen.get(label, usual[name])
+            yield _study(label, line, name, colour, weights[label])
+        share = float(weights[fit.studies.index[fit.studies["included"]]].sum())
+        yield _total(fit, "pooled", _pooled_label(fit), usual[name], group=name, weight=share)
+
+
+def _single(
+    fit: Any,
+    by: Mapping[str, str] | None,
+    colour_by: Mapping[str, str] | None,
+    order: Order,
+) -> Iterator[Row]:
+    labels = [str(label) for label in fit.studies.index]
+    chosen = _chosen(colour_by if colour_by is not None else by)
+    if by is None:
+        for label, line in _studies(fit, order):
+            yield _study(label, line, "", chosen.get(label, style.INK), line["weight"])
+        return
+    unknown = [label for label in labels if label not in by]
+    if unknown:
+        raise MetaAnalysisError(f"by= has no group for {printing.listing(unknown)}")
+    for level in _levels(by, labels):
+        yield Row("heading", level, group=level, colour=_chosen({level: level})[level])
+        for label, line in _studies(fit, order):
+            if str(by[label]) == level:
+                yield _study(label, line, level, chosen.get(label, style.INK), line["weight"])
+
+
+def _levels(by: Mapping[str, str], labels: list[str]) -> list[str]:
+    """Give the levels in their categorical order if there is one, else as they appear."""
+    used = list(dict.fromkeys(str(by[label]) for label in labels))
+    ordered = getattr(getattr(by, "cat", None), "categories", None)
+    if ordered is None:
+        return used
+    return [str(level) for level in ordered if str(level) in used]
+
+
+def _chosen(colour_by: Mapping[str, str] | None) -> dict[str, style.Colour]:
+    if colour_by is None:
+        return {}
+    named = {str(label): str(level) for label, level in colour_by.items()}
+    palette = style.colours_for(list(dict.fromkeys(named.values())))
+    return {label: palette[level] for label, level in named.items()}
+
+
+def _studies(fit: Any, order: Order) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    frame = fit.studies[fit.studies["included"]]
+    if order == "label":
+        frame = frame.sort_index(kind="stable")
+    elif order in ("estimate", "weight"):
+        frame = frame.iloc[ties.order(frame[order], descending=order == "weight")]
+    elif order != "input":
+        raise UnsupportedError(f"order is 'estimate', 'weight', 'label' or 'input', not {order!r}")
+    for label, line in zip(frame.index, frame.to_dict("records"), strict=True):
+        yield str(label), line
+
+
+def _study(
+    label: str, line: Mapping[str, Any], group: str, colour: style.Colour, weight: float
+) -> Row:
+    return Row(
+        "study",
+        label,
+        group=group,
+        events=_count(line, "events"),
+        n=_count(line, "n"),
+        estimate=line["estimate"],
+        lower=line["ci_lower"],
+        upper=line["ci_upper"],
+        weight=weight,
+        colour=colour,
+    )
+
+
+def _count(line: Mapping[str, Any], column: str) -> float:
+    """Read a count that may be absent or missing."""
+    import pandas as pd
+
+    value = line.get(column)
+    return NAN if pd.isna(value) else float(value)
+
+
+def _excluded(result: Any) -> list[Row]:
+    fits = result.groups.values() if is_grouped(result) else [result]
+    rows = [
+        Row(
+            "excluded",
+            str(label),
+            events=_count(line, "events"),
+            n=_count(line, "n"),
+            reason=line["reason"],
+            colour=style.QUIET,
+        )
+        for fit in fits
+        for label, line in fit.studies[~fit.studies["included"]].iterrows()
+    ]
+    return [Row("heading", "Not pooled", colour=style.QUIET), *rows] if rows else []
+
+
+def _pooled_label(fit: Any) -> str:
+    if not fit.shows_heterogeneity:
+        return "Pooled"
+    return f"Pooled, I² = {printing.percent(fit.heterogeneity.I2 / 100, 0)}"
+
+
+def _total(
+    fit: Any,
+    kind: Kind,
+    label: str,
+    colour: style.Colour,
+    group: str = "",
+    weight: float = 100.0,
+) -> Row:
+    none = fit.n is None
+    return Row(
+        kind,
+        label,
+        group=group,
+        events=NAN if none else fit.events,
+        n=NAN if none else fit.n,
+        estimate=fit.estimate,
+        lower=fit.ci.lower,
+        upper=fit.ci.upper,
+        weight=weight,
+        colour=colour,
+    )
+
+
+def place(rows: list[Row]) -> np.ndarray:
+    """Give each row its height, in rows from the top, with air above headings and totals.
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+        Increasing; the first row is at 0.
+    """
+    steps = [0.0]
+    for before, row in pairwise(rows):
+        air = 0.0
+        if row.kind == "heading" or (row.kind == "overall" and before.kind != "overall"):
+            air = 0.55
+        steps.append(1.0 + air)
+    return np.cumsum(steps)

@@ -1,0 +1,351 @@
+"""The funnel: effects against the size of studies, with regions of chance and filled studies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing, ties
+from ...engine.distributions import norm_ppf
+from ...errors import MetaAnalysisError, UnsupportedError
+from . import style
+from .picture import Note, annotate
+from .points import Z95, Points, axes_of, effect_axis, key_above, points_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ...checks.bias import BiasTest, TrimAndFill
+    from ..tables import Table
+
+Array = NDArray[np.float64]
+Vertical = Literal["se", "inverse-variance", "n"]
+
+__all__ = ["funnel"]
+
+_LABEL = {
+    "se": "Standard error",
+    "inverse-variance": "Inverse variance",
+    "n": "Patients (logarithmic scale)",
+}
+_LEVELS = (0.1, 0.05, 0.01)
+_DEPTH = (0.9, 0.55, 0.3)  # opacity of the regions between the levels, from the inside out
+
+
+@style.themed
+def funnel(
+    fit: Any,
+    *,
+    vertical: Vertical = "se",
+    contours: bool = False,
+    null: float | None = None,
+    filled: TrimAndFill | None = None,
+    line: BiasTest | None = None,
+    ax: Axes | None = None,
+    width: float = 720.0,
+    height: float = 430.0,
+) -> Axes:
+    """Draw effects against their standard errors, inverse variances or sample sizes.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Its included studies are the points, its `mu` the centre.
+    vertical : {"se", "inverse-variance", "n"}
+        Up means more precise or larger. For proportions the sample size is the axis that the
+        result of a cohort cannot move (Hunter et al. 2014).
+    contours : bool
+        Shade where a study would differ from `null` with two-sided p between the levels 0.10,
+        0.05 and 0.01, in place of the limits around the pooled effect.
+    null : float, optional
+        Centre of the contours on the model scale; default the pooled effect for proportions
+        (which have no null effect), 0 for other effects.
+    filled : TrimAndFill, optional
+        Its mirror images are drawn as open marks (not for "n": they have no size).
+    line : BiasTest, optional
+        A regression line of effects on standard errors (only for "se").
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    width, height : float
+        Size of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        With a note that ``show`` picks up. The limits hold 95 % of studies if all had one true
+        effect; on the axis of sizes they use the variance that a study of that size has at the
+        pooled effect.
+
+    Raises
+    ------
+    MetaAnalysisError
+        `fit` is not a fit, or has no sample sizes though "n" asks for them.
+    UnsupportedError
+        Contradictory options.
+
+    References
+    ----------
+    Sterne JAC, Egger M (2001), doi:10.1016/S0895-4356(01)00377-8 (axes);
+    Peters JL et al. (2008), doi:10.1016/j.jclinepi.2007.11.010 (contours);
+    Hunter JP et al. (2014), doi:10.1016/j.jclinepi.2014.03.003 (proportions).
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts, pool
+    >>> from helpers.views.plots import show
+    >>> fit = pool(load_cohorts(), events="nonrelapse_deaths", n="patients", study="cohort")
+    >>> show(funnel(fit), "funnel")  # doctest: +ELLIPSIS
+    Funnel plot of 52 studies around the pooled 6.8...
+    """
+    points = points_of(fit, "funnel")
+    _check(points, vertical, filled, line)
+    ax = axes_of(ax, width, height)
+    place = _heights(points, vertical)
+    centre = points.mu if null is None and points.measure.kind != "effect" else (null or 0.0)
+    grid, error = _grid(points, vertical, filled)
+    handles: list[Any] = []
+    names: list[str] = []
+    if error is not None:
+        _regions(ax, grid, error, points.mu, centre if contours else None, handles, names)
+    ax.axvline(points.mu, color=style.INK.light, lw=1.0, zorder=2)
+    studies = ax.scatter(
+        points.yi, place, s=30, color=style.INK.light, edgecolors=style.SURFACE.light,
+        linewidths=0.6, zorder=4, clip_on=False,
+    )  # fmt: skip
+    studies.set_gid("marks-studies")
+    handles, names = [studies, *handles], ["studies", *names]
+    if filled is not None and filled.k0:
+        handles, names = _images(ax, filled, vertical, handles, names)
+    if line is not None and line.intercept is not None:
+        ends = np.array([0.0, float(grid.max())])
+        drawn = ax.plot(
+            line.intercept + line.bias * ends, ends, color=style.INK.light, ls=(0, (5, 3)), zorder=3
+        )
+        drawn[0].set_gid("regression-line")
+        handles.append(drawn[0])
+        names.append(line.name)
+    _vertical(ax, points, vertical, grid)
+    effect_axis(ax, points, _limits(points, filled))
+    key_above(ax, handles, names)
+    annotate(ax, _note(fit, points, vertical, filled, line, centre if contours else None))
+    return ax
+
+
+def _check(
+    points: Points, vertical: str, filled: TrimAndFill | None, line: BiasTest | None
+) -> None:
+    if vertical not in _LABEL:
+        raise UnsupportedError(f"vertical={vertical!r}: expected one of {', '.join(_LABEL)}")
+    if vertical == "n" and points.n is None:
+        raise MetaAnalysisError("vertical='n' needs a fit with sample sizes")
+    if vertical == "n" and filled is not None:
+        raise UnsupportedError("filled studies have no sample size: use vertical='se'")
+    if filled is not None and filled.measure != points.measure.name:
+        raise UnsupportedError(
+            f"the filled studies are {filled.measure}s, the fit pools {points.measure.name}s"
+        )
+    if line is None:
+        return
+    if vertical != "se" or line.predictor != "sei":
+        raise UnsupportedError("a regression line on standard errors needs vertical='se'")
+    if line.measure != points.measure.name:
+        raise UnsupportedError(f"the line is of {line.measure}s, not of {points.measure.name}s")
+
+
+def _heights(points: Points, vertical: str) -> Array:
+    if vertical == "se":
+        return points.se
+    if vertical == "inverse-variance":
+        return 1.0 / points.se**2
+    return np.ones(0) if points.n is None else points.n
+
+
+def _grid(points: Points, vertical: str, filled: TrimAndFill | None) -> tuple[Array, Array | None]:
+    """Places along the vertical axis, and the standard error of a study there."""
+    if vertical == "n" and points.n is not None:
+        sizes = np.geomspace(points.n.min() / 1.4, points.n.max() * 1.4, 200)
+        if not points.percent:
+            return sizes, None
+        rate = float(points.measure.inverse(points.mu))
+        return sizes, np.sqrt(points.measure.variance(rate * sizes, sizes))
+    # Images have the variances of their originals: they need no room of their own.
+    largest = float(points.se.max())
+    if vertical == "se":
+        error = np.linspace(0.0, 1.06 * largest, 200)
+        return error, error
+    information = np.linspace(0.9 / largest**2, 1.05 / float(points.se.min()) ** 2, 400)
+    return information, 1.0 / np.sqrt(information)
+
+
+def _regions(
+    ax: Axes,
+    grid: Array,
+    error: Array,
+    mu: float,
+    centre: float | None,
+    handles: list[Any],
+    names: list[str],
+) -> None:
+    if centre is None:
+        for side in (-1, 1):
+            drawn = ax.plot(
+                mu + side * Z95 * error, grid, color=style.QUIET.light, lw=1.0, zorder=1
+            )
+            drawn[0].set_gid(f"limit-{'lower' if side < 0 else 'upper'}")
+        handles.append(drawn[0])
+        names.append("95\N{NARROW NO-BREAK SPACE}% limits of chance")
+        return
+    bounds = [float(norm_ppf(1 - level / 2)) for level in _LEVELS]
+    words = ["p > 0.10", "0.05 to 0.10", "0.01 to 0.05"]
+    for i, (outer, depth, word) in enumerate(zip(bounds, _DEPTH, words, strict=True)):
+        inner = bounds[i - 1] if i else 0.0
+        for side in (-1, 1):
+            area = ax.fill_betweenx(
+                grid,
+                centre + side * inner * error,
+                centre + side * outer * error,
+                color=style.GRID.light,
+                alpha=depth,
+                lw=0,
+                zorder=0,
+            )
+            area.set_gid(f"contour-{i}-{'lower' if side < 0 else 'upper'}")
+        handles.append(area)
+        names.append(word)
+
+
+def _images(
+    ax: Axes, filled: TrimAndFill, vertical: str, handles: list[Any], names: list[str]
+) -> tuple[list[Any], list[str]]:
+    frame = filled.studies()
+    frame = frame[frame["filled"]]
+    error = np.sqrt(frame["vi"].to_numpy(float))
+    images = ax.scatter(
+        frame["yi"],
+        error if vertical == "se" else 1.0 / error**2,
+        s=30,
+        facecolors="none",
+        edgecolors=style.INK.light,
+        linewidths=1.2,
+        zorder=4,
+        clip_on=False,
+    )
+    images.set_gid("marks-filled")
+    return [handles[0], images, *handles[1:]], [names[0], "filled in", *names[1:]]
+
+
+def _vertical(ax: Axes, points: Points, vertical: str, grid: Array) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ax.set_ylabel(_LABEL[vertical], labelpad=6)
+    if vertical == "se":
+        ax.set_ylim(float(grid.max()), 0.0)
+    elif vertical == "inverse-variance":
+        ax.set_ylim(0.0, float(grid.max()))
+        if grid.max() >= 1000:
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    else:
+        ax.set_yscale("log")
+        low, high = float(grid.min()), float(grid.max())
+        ax.set_ylim(low, high)
+        marks = [m * 10**e for e in range(-1, 8) for m in (1, 2, 5) if low <= m * 10**e <= high]
+        ax.yaxis.set_major_locator(FixedLocator(marks))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.tick_params(length=0)
+
+
+def _limits(points: Points, filled: TrimAndFill | None) -> tuple[float, float]:
+    values = [*points.yi, points.mu]
+    if filled is not None:
+        values += list(filled.yi)
+    widest = 1.3 * float(points.se.max())
+    low = min(*values, points.mu - widest)
+    high = max(*values, points.mu + widest)
+    room = 0.05 * (high - low)
+    return low - room, high + room
+
+
+def _outside(points: Points, vertical: str) -> int:
+    """Studies beyond the limits that are drawn."""
+    error = points.se
+    if vertical == "n" and points.n is not None and points.percent:
+        rate = float(points.measure.inverse(points.mu))
+        error = np.sqrt(points.measure.variance(rate * points.n, points.n))
+    return int((np.abs(points.yi - points.mu) > Z95 * error).sum())
+
+
+def _note(
+    fit: Any,
+    points: Points,
+    vertical: str,
+    filled: TrimAndFill | None,
+    line: BiasTest | None,
+    centre: float | None,
+) -> Note:
+    k = len(points.labels)
+    unit = {"se": "standard error", "inverse-variance": "inverse variance", "n": "sample size"}
+    alt = [
+        f"Funnel plot of {printing.counted(k, 'study', 'studies')} around the pooled "
+        f"{points.shown(points.mu)}, by {unit[vertical]}.",
+        f"Estimates run from {points.shown(float(points.yi.min()))} to "
+        f"{points.shown(float(points.yi.max()))}.",
+    ]
+    limited = vertical != "n" or points.percent
+    caption = []
+    if limited:
+        outside = _outside(points, vertical)
+        verdict = (
+            f"{printing.word(outside)} of {printing.counted(k, 'study', 'studies')} "
+            f"{'lies' if outside == 1 else 'lie'} outside the region that chance "
+            "alone would fill 95 times in a hundred."
+        )
+        caption.append(verdict[0].upper() + verdict[1:])
+    else:
+        caption.append(
+            f"{printing.counted(k, 'study', 'studies').capitalize()} by {unit[vertical]}."
+        )
+    if centre is not None and limited:
+        caption.append(f"Shaded: p-values of a test of each study against {points.shown(centre)}.")
+    if filled is not None:
+        caption.append(
+            f"Trim-and-fill ({filled.estimator}) adds "
+            f"{printing.counted(filled.k0, 'study', 'studies')} on the {filled.side}."
+        )
+    if line is not None:
+        caption.append(f"{line.name}: {printing.p_value(line.p)}.")
+    lost = len(fit.data.labels) - k
+    if lost:
+        caption.append(
+            f"Not drawn: {printing.counted(lost, 'excluded study', 'excluded studies')}."
+        )
+    return Note(
+        title="Funnel plot",
+        alt=" ".join([*alt, *caption]),
+        caption=" ".join(caption),
+        table=_table(points),
+    )
+
+
+def _table(points: Points) -> Table:
+    import pandas as pd
+
+    from ..tables import table
+
+    frame = pd.DataFrame({"study": points.labels})
+    formats: dict[str, Any] = {"effect": "number3", "standard_error": "number3"}
+    if points.n is not None:
+        frame["n"] = points.n.astype(int)
+        formats["n"] = "count"
+    if points.percent:
+        frame["estimate"] = points.measure.inverse(points.yi)
+        formats["estimate"] = "percent"
+    frame["effect"], frame["standard_error"] = points.yi, points.se
+    return table(
+        frame.iloc[ties.order(frame["standard_error"])].reset_index(drop=True),
+        caption="Studies of the funnel: the numbers behind the figure",
+        formats=formats,
+        labels={"effect": points.measure.label.capitalize()},
+    )

@@ -1,0 +1,251 @@
+"""Deletion diagnostics of every study side by side, each with its own rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import printing, ties
+from ...errors import MetaAnalysisError
+from . import style
+from .lettering import measure
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..tables import Table
+
+__all__ = ["influence_panel"]
+
+ROW = 17.0  # height of a study, in CSS pixels
+HEAD, BELOW, GAP, PANEL, WIDEST = 30.0, 30.0, 14.0, 84.0, 155.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One diagnostic: its column, its name, where it rests and where its rule begins."""
+
+    column: str
+    name: str
+    centre: float
+    rules: tuple[float, ...] = ()
+
+
+@style.themed
+def influence_panel(
+    fit: Any,
+    *,
+    ax: Axes | None = None,
+    noun: tuple[str, str] = ("cohort", "cohorts"),
+    width: float = 760.0,
+) -> Axes:
+    """Draw what happens to the fit without each study, one panel a diagnostic.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+    ax : Axes, optional
+        Whose room the panels fill. By default a new figure, as tall as its studies need.
+    noun : pair of str
+        What a study is called, one and many.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        An empty one that holds a panel for each diagnostic of ``fit.influence()``: studentised
+        deleted residual, DFFITS, Cook's distance, ratio of variances, tau2 without the study, and
+        weight. Dashed lines are the rules; marks beyond one are filled. Studies whose deletion
+        leaves no estimate have a name and no marks. With a note that ``show`` picks up.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When `ax` has too little room.
+
+    References
+    ----------
+    Viechtbauer W, Cheung MWL (2010), doi:10.1002/jrsm.11.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> from helpers.views.plots import show
+    >>> fit = pool(events=[3, 4, 5, 4, 30], n=[60, 60, 60, 60, 60], model="glmm")
+    >>> show(influence_panel(fit), "influence-of-five")  # doctest: +ELLIPSIS
+    Influence diagnostics of five cohorts. ...
+    """
+    from matplotlib import pyplot as plt
+
+    result = fit.influence()
+    frame = result.frame
+    panels = _panels(fit, result)
+    tall = HEAD + ROW * (len(frame) + 0.2) + BELOW
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
+        ax.set_position((0, 0, 1, 1))
+    else:
+        found = ax.get_figure(root=True)
+        if found is None:
+            raise MetaAnalysisError("the axes do not belong to a figure")
+        figure = found
+    box = ax.get_position()
+    across, up = (72 * side for side in figure.get_size_inches())
+    room = (box.width * across, box.height * up)
+    names = [_shorten(figure, str(label)) for label in frame.index]
+    left = max(measure(figure, name, bold=True) for name in names) + GAP
+    least = (left + len(panels) * (PANEL + GAP), tall)
+    if room[0] < least[0] or room[1] < least[1] - 1e-6:
+        raise MetaAnalysisError(
+            f"the axes are {room[0]:.0f} by {room[1]:.0f} px; this panel needs "
+            f"{least[0]:.0f} by {least[1]:.0f}"
+        )
+    ax.axis("off")
+    each = (room[0] - left) / len(panels)
+    height = ROW * (len(frame) + 0.2)
+    for i, panel in enumerate(panels):
+        inset = ax.inset_axes(
+            (
+                (left + i * each) / room[0],
+                (room[1] - HEAD - height) / room[1],
+                (each - GAP) / room[0],
+                height / room[1],
+            )
+        )
+        inset.set_label(panel.column)
+        _draw(inset, panel, frame[panel.column].to_numpy(dtype=float))
+        if i == 0:
+            _names(inset, names, (frame["flagged"] | frame["outlier"]).to_numpy(), left)
+    annotate(ax, _note(fit, result, noun))
+    return ax
+
+
+def _panels(fit: Any, result: Any) -> list[_Panel]:
+    from ...engine.aftercare.diagnostics import OUTLIER
+
+    limits = {rule.statistic: rule.threshold for rule in result.rules}
+    made = [
+        _Panel("rstudent", "Residual", 0.0, (-OUTLIER, OUTLIER)),
+        _Panel("dffits", "DFFITS", 0.0, (-limits["dffits"], limits["dffits"])),
+        _Panel("cook_d", "Cook’s distance", 0.0, (limits["cook_d"],)),
+        _Panel("cov_ratio", "Variance ratio", 1.0),
+    ]
+    if fit.model != "common":
+        made.append(_Panel("tau2_deleted", "τ² without", fit.tau2))
+    return [*made, _Panel("weight", "Weight, %", 0.0, (100.0 * limits["hat"],))]
+
+
+def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    y = np.arange(len(values))
+    known = np.isfinite(values)
+    ends = [panel.centre, *values[known], *panel.rules]
+    low, high = min(ends), max(ends)
+    pad = 0.07 * (high - low) or 0.5
+    ax.set_xlim(low - pad, high + pad)
+    ax.set_ylim(len(values) - 0.4, -0.6)
+    # Every fifth line carries the eye from a name to its marks.
+    for line in range(0, len(values), 5):
+        ax.axhline(line, color=style.GRID.light, lw=0.8, zorder=0)
+    ax.axvline(panel.centre, color=style.QUIET.light, lw=0.9, zorder=1)
+    for rule in panel.rules:
+        ax.axvline(rule, color=style.QUIET.light, lw=0.9, dashes=(3, 3), zorder=1)
+    ax.hlines(y[known], panel.centre, values[known], color=style.QUIET.light, lw=1.0, zorder=2)
+    beyond = np.zeros(len(values), dtype=bool)
+    for rule in panel.rules:
+        beyond[known] |= values[known] > rule if rule > 0 else values[known] < rule
+    for gid, rows, face in (
+        ("inside", known & ~beyond, style.SURFACE.light),
+        ("beyond", known & beyond, style.INK.light),
+    ):
+        (marks,) = ax.plot(
+            values[rows], y[rows], "o", ms=5.2, mfc=face, mec=style.INK.light, mew=1.0, zorder=3
+        )
+        marks.set_gid(gid)
+    ax.set_title(panel.name, size=style.size("text"), loc="left", pad=8)
+    ax.set_yticks([])
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: f"{round(v, 6):g}".replace("-", printing.MINUS))
+    )
+    ax.spines["left"].set_visible(False)
+
+
+def _names(ax: Axes, names: list[str], bold: np.ndarray, left: float) -> None:
+    for row, (name, strong) in enumerate(zip(names, bold, strict=True)):
+        ax.annotate(
+            name,
+            (0, row),
+            xycoords=ax.get_yaxis_transform(),
+            xytext=(-left, 0),
+            textcoords="offset points",
+            ha="left",
+            va="center_baseline",
+            weight="bold" if strong else "normal",
+            annotation_clip=False,
+            parse_math=False,
+        )
+
+
+def _shorten(figure: Figure, text: str) -> str:
+    short = text
+    while len(short) > 1 and measure(figure, short, bold=True) > WIDEST:
+        short = short.rstrip("…")[:-1].rstrip() + "…"
+    return short
+
+
+def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
+    frame = result.frame
+    number = printing.counted(result.k, *noun)
+    flagged = [str(label) for label in frame.index[frame["flagged"]]]
+    outlying = [str(label) for label in frame.index[frame["outlier"]]]
+    influential = (
+        f"By the rules {printing.listing(flagged)} {'is' if len(flagged) == 1 else 'are'} influential."
+        if flagged
+        else f"No {noun[0]} is influential by any of the rules."
+    )
+    outliers = (
+        f"{printing.listing(outlying)} {'lies' if len(outlying) == 1 else 'lie'} beyond the limits "
+        f"of the residuals, where one in twenty is expected by chance."
+        if outlying
+        else "No residual lies beyond its limits."
+    )
+    lost = int(frame["rstudent"].isna().sum())
+    lack = f" Without {printing.counted(lost, *noun)} there is no estimate." if lost else ""
+    most = frame.index[ties.largest(frame["cook_d"].abs())]
+    return Note(
+        title="Influence diagnostics",
+        alt=f"Influence diagnostics of {number}. {influential} {outliers} The estimate moves most "
+        f"without {most}, Cook’s distance {printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
+        caption=f"{influential} {outliers} Dashed lines are the rules; marks beyond them are "
+        f"filled.{lack}",
+        table=_table(result, noun),
+    )
+
+
+def _table(result: Any, noun: tuple[str, str]) -> Table:
+    from ..tables import table
+
+    columns = ["rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"]
+    shown = result.frame[columns].rename_axis(noun[0]).reset_index()
+    return table(
+        shown,
+        caption="The numbers behind the influence diagnostics",
+        formats=dict.fromkeys(columns[:-1], "number3") | {"weight": "number1"},
+        labels={
+            "rstudent": "Residual",
+            "dffits": "DFFITS",
+            "cook_d": "Cook’s distance",
+            "cov_ratio": "Variance ratio",
+            "tau2_deleted": "τ² without",
+            "weight": f"Weight,{printing.HARD}%",
+        },
+        notes=[f"Influential: {rule.words}." for rule in result.rules],
+    )

@@ -1,0 +1,106 @@
+"""Words that fit their room: measured, cut with an ellipsis, or broken into lines.
+
+The table behind a figure has every name in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["fit_keys", "fit_names", "fit_text", "measure", "wrapped"]
+
+PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
+
+
+def measure(figure: Figure, text: str, *, bold: bool = False, size: str = "text") -> float:
+    """Give the width of a text in CSS pixels."""
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(
+        family=style.FAMILIES, size=style.size(size), weight="bold" if bold else "normal"
+    )
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    across, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
+    return float(across) * 72 / figure.dpi
+
+
+def fit_text(
+    figure: Figure, text: str, most: float, *, bold: bool = False, size: str = "text"
+) -> str:
+    """Cut a text to fit `most` CSS pixels."""
+    if measure(figure, text, bold=bold, size=size) <= most:
+        return text
+    while len(text) > 1 and measure(figure, f"{text}…", bold=bold, size=size) > most:
+        text = text[:-1].rstrip()
+    return f"{text}…"
+
+
+def fit_names(
+    ax: Axes, names: Iterable[Any], *, bold: bool = False, size: str = "small"
+) -> list[str]:
+    """Cut the names of rows, line by line, to the room left of the axes."""
+    figure: Any = ax.get_figure(root=True)
+    room = 72 * figure.get_size_inches()[0] * ax.get_position().x0 - PAD
+    return [
+        "\n".join(
+            fit_text(figure, line, room, bold=bold, size=size) for line in str(name).split("\n")
+        )
+        for name in names
+    ]
+
+
+def fit_keys(
+    ax: Axes, names: Sequence[str], *, columns: int, swatch: float = 46.0, size: str = "small"
+) -> list[str]:
+    """Cut the names of a legend so that its columns fit between the axes and the right edge.
+
+    Parameters
+    ----------
+    columns : int
+        Columns of the legend.
+    swatch : float
+        Room of a key and the gaps around it, in CSS pixels.
+
+    Returns
+    -------
+    list of str
+        Short names stay whole; the long ones share what is left.
+    """
+    figure: Any = ax.get_figure(root=True)
+    across = 72 * figure.get_size_inches()[0]
+    room = across * (1 - ax.get_position().x0) - PAD - columns * swatch
+    widths = [measure(figure, name, size=size) for name in names]
+    rows = -(-len(widths) // columns)
+    # A legend is filled column by column; a column is as wide as its widest name.
+    wide = sorted(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+    most = room
+    for i, one in enumerate(wide):
+        share = room / (len(wide) - i)
+        if one > share:
+            most = share
+            break
+        room -= one
+    return [fit_text(figure, name, most, size=size) for name in names]
+
+
+def wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
+    """Break notes into lines that fit."""
+    lines: list[str] = []
+    for note in notes:
+        line = ""
+        for piece in note.split(" "):
+            longer = f"{line} {piece}".strip()
+            if line and measure(figure, longer) > most:
+                lines.append(line)
+                line = piece
+            else:
+                line = longer
+        lines.append(line)
+    return lines

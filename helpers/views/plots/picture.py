@@ -1,0 +1,364 @@
+"""How a figure reaches the page: an inline SVG with caption, alt text and the table behind it.
+
+The SVG is written once and follows the page: text stays text in the book's font, and every colour
+of the theme is a CSS variable whose fallback is the light colour. The bytes depend on the data
+alone (no date, no random ids, coordinates rounded to a hundredth of a pixel).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+from xml.etree import ElementTree
+
+from ... import printing
+from ...errors import MetaAnalysisError
+from ..ids import slug
+from . import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..tables import Table
+
+__all__ = ["Note", "Picture", "annotate", "note_of", "show"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NUMBER = re.compile(r"-?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points", "viewBox")
+# JupyterLab knows nothing of the book's variables but has its own, which follow its theme.
+_ELSEWHERE = {
+    "--picture-ink": "var(--jp-content-font-color1, {})",
+    "--picture-quiet": "var(--jp-content-font-color2, {})",
+    "--picture-grid": "var(--jp-border-color2, {})",
+    "--picture-surface": "var(--jp-layout-color0, {})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a plot says about itself.
+
+    Attributes
+    ----------
+    title : str
+        What it is, in a few words ("Forest plot").
+    alt : str
+        What is shown, the main values, the conclusion; for readers who do not see it.
+    caption : str
+        States the finding; for everyone.
+    table : helpers.tables.Table or None
+        The numbers behind the picture.
+    """
+
+    title: str
+    alt: str
+    caption: str
+    table: Table | None = None
+
+
+_NOTES: WeakKeyDictionary[Axes, Note] = WeakKeyDictionary()
+
+
+def annotate(ax: Axes, note: Note) -> None:
+    """Attach a note to axes; `show` picks it up."""
+    _NOTES[ax] = note
+
+
+def note_of(drawn: Axes | Figure) -> Note | None:
+    """Give the note of axes, or of the only axes of a figure that has one."""
+    from matplotlib.figure import Figure
+
+    if not isinstance(drawn, Figure):
+        return _NOTES.get(drawn)
+    found = [_NOTES[ax] for ax in drawn.axes if ax in _NOTES]
+    return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished figure: shown by a notebook as HTML, by a terminal as its alt text.
+
+    Attributes
+    ----------
+    name : str
+        Its id on the page; a link to ``#name`` leads to it.
+    svg : str
+        The drawing, usable alone or inside a page.
+    title, alt, caption : str
+        As in :class:`Note`.
+    width, height : float
+        Full size in CSS pixels.
+    min_width : float
+        Below this width the picture scrolls in its box instead of shrinking further.
+    table : helpers.tables.Table or None
+        The numbers behind the picture.
+    """
+
+    name: str
+    svg: str
+    title: str
+    alt: str
+    caption: str
+    width: float
+    height: float
+    min_width: float
+    table: Table | None
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_html_(self) -> str:
+        label = escape(f"{self.title} ({self.name})", quote=True)
+        parts = [
+            f'<figure class="picture" id="{self.name}">',
+            f"<figcaption>{escape(self.caption, quote=False)}</figcaption>",
+            f'<div class="picture-scroll" role="region" tabindex="0" aria-label="{label}"'
+            ' style="overflow-x: auto">',
+            self.svg,
+            "</div>",
+        ]
+        if self.table is not None:
+            parts += [
+                '<details class="picture-data">',
+                "<summary>Show the numbers behind this figure</summary>",
+                self.table.html,
+                "</details>",
+            ]
+        parts.append("</figure>")
+        return "\n".join(parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": self.alt}
+
+
+def show(
+    drawn: Axes | Figure,
+    name: str,
+    *,
+    caption: str | None = None,
+    alt: str | None = None,
+    title: str | None = None,
+    table: Table | pd.DataFrame | None = None,
+    min_width: float | None = None,
+) -> Picture:
+    """Turn axes or a figure into a picture of the page, and close the figure.
+
+    Parameters
+    ----------
+    drawn : Axes or Figure
+        What a plotting function returned.
+    name : str
+        Id of the picture, unique on its page: lower-case words joined by hyphens.
+    caption, alt, title : str, optional
+        In place of what the plot says of itself.
+    table : Table or DataFrame, optional
+        In place of the plot's own table.
+    min_width : float, optional
+        Width in CSS pixels below which the picture scrolls; four fifths of its full width by
+        default, which keeps the smallest text above nine pixels.
+
+    Returns
+    -------
+    Picture
+        A notebook shows it when it is the last expression of a cell.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When the name is not a plain id, or alt text or caption are missing.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> fig, ax = plt.subplots()
+    >>> line = ax.plot([0, 1], [0, 1])
+    >>> show(ax, "a-line", caption="It rises.", alt="A line that rises.", title="Line")
+    A line that rises.
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
+
+    if not _NAME.fullmatch(name):
+        raise MetaAnalysisError(
+            f"a picture's name is lower-case words joined by hyphens, not {name!r}"
+        )
+    note = note_of(drawn)
+    alt = alt or (note.alt if note else "")
+    caption = caption or (note.caption if note else "")
+    title = title or (note.title if note else "Figure")
+    if not alt.strip() or not caption.strip():
+        raise MetaAnalysisError(
+            f"picture {name!r} needs alt text and a caption: give alt= and caption="
+        )
+    behind = table if table is not None else (note.table if note else None)
+    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    if not isinstance(figure, Figure):
+        raise MetaAnalysisError(f"picture {name!r} needs axes that belong to a figure")
+    width, height = (72 * side for side in figure.get_size_inches())
+    narrow = min(width, 0.8 * width if min_width is None else min_width)
+    svg = _svg(figure, name, title, alt, width, narrow)
+    plt.close(figure)
+    return Picture(
+        name=name,
+        svg=svg,
+        title=title,
+        alt=alt,
+        caption=caption,
+        width=width,
+        height=height,
+        min_width=narrow,
+        table=_as_table(behind, name, title),
+    )
+
+
+def _as_table(behind: Table | pd.DataFrame | None, name: str, title: str) -> Table | None:
+    if behind is None:
+        return None
+    from ..tables import Table, table
+
+    made = (
+        behind
+        if isinstance(behind, Table)
+        else table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
+    )
+    return made.renamed(f"{name}-table")
+
+
+def _svg(figure: Figure, name: str, title: str, alt: str, width: float, narrow: float) -> str:
+    from matplotlib.text import Text
+
+    buffer = io.StringIO()
+    with style.theme():
+        for words in figure.findobj(lambda artist: isinstance(artist, Text)):
+            assert isinstance(words, Text)
+            words.set_text(printing.legal(words.get_text()))
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    root = ElementTree.fromstring(buffer.getvalue())
+    _clean(root)
+    _rename(root, name)
+    box = root.get("viewBox", "")
+    root.attrib.clear()
+    root.attrib.update(
+        {
+            "xmlns": "http://www.w3.org/2000/svg",
+            "viewBox": box,
+            "role": "img",
+            "aria-labelledby": f"{name}-title {name}-desc",
+            "style": (
+                f"display: block; width: 100%; height: auto; min-width: {narrow:g}px; "
+                f"max-width: {width:g}px; font-family: var(--picture-font, {style.FALLBACK}); "
+                "stroke-linejoin: round; stroke-linecap: butt"
+            ),
+        }
+    )
+    for tag, text in (("desc", alt), ("title", title)):
+        element = ElementTree.Element(tag, {"id": f"{name}-{tag}"})
+        element.text = printing.legal(text)
+        root.insert(0, element)
+    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+
+
+def _clean(root: ElementTree.Element) -> None:
+    """Drop what a page does not need and make colours follow the page."""
+    variables = _colour_variables()
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for key in list(element.attrib):
+            plain = key.rpartition("}")[2]
+            value = element.attrib.pop(key)
+            if plain == "style":
+                value = _style(value, variables)
+            elif plain in _GEOMETRY:
+                value = _NUMBER.sub(_round, value)
+            if plain == "d":
+                value = " ".join(value.split())
+            if plain == "transform" and re.match(r"rotate\(-?0[ ,]", value):
+                continue
+            element.attrib[plain] = value
+        # Text keeps its blanks; layout blanks of the file go.
+        if element.tag != "text" and element.text is not None:
+            element.text = element.text.strip() or None
+        element.tail = None
+    _prune(root)
+
+
+def _prune(element: ElementTree.Element) -> None:
+    for child in list(element):
+        # The <style> that matplotlib writes would apply to the whole page, not to this drawing.
+        if child.tag in ("metadata", "style"):
+            element.remove(child)
+            continue
+        _prune(child)
+        if child.tag == "defs" and not len(child):
+            element.remove(child)
+
+
+def _colour_variables() -> dict[str, str]:
+    made = {}
+    for name, colour in style.variables().items():
+        fallback = _ELSEWHERE.get(name, "{}").format(colour.light)
+        made[colour.light] = f"var({name}, {fallback})"
+    return made
+
+
+def _style(value: str, variables: dict[str, str]) -> str:
+    rules = []
+    for rule in value.split(";"):
+        key, _, setting = (part.strip() for part in rule.partition(":"))
+        if not key:
+            continue
+        if key == "font":
+            # The family is on the root; what is left is weight and size.
+            setting = re.sub(r"(\S+px).*", r"\1", setting)
+            *weight, pixels = setting.split()
+            rules += [f"font-size: {pixels}"] + [f"font-weight: {w}" for w in weight]
+            continue
+        if key == "font-family":
+            continue
+        # Not the colours: "#5a9e89" would read as a number with an exponent.
+        if not setting.startswith("#"):
+            setting = _NUMBER.sub(_round, setting)
+        rules.append(f"{key}: {variables.get(setting.lower(), setting)}")
+    return "; ".join(rules)
+
+
+def _round(match: re.Match[str]) -> str:
+    text = f"{float(match.group()):.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def _rename(root: ElementTree.Element, name: str) -> None:
+    """Give referenced ids the picture's prefix and drop matplotlib's counters."""
+    wanted: dict[str, str] = {}
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            targets = [value[1:]] if key == "href" else _REFERENCE.findall(value)
+            for target in targets:
+                wanted.setdefault(target, f"{name}-{len(wanted) + 1}")
+    used: Counter[str] = Counter()
+    for element in root.iter():
+        for key, value in list(element.attrib.items()):
+            if key == "id":
+                if value in wanted:
+                    element.set("id", wanted[value])
+                elif re.search(r"_\d+$", value):
+                    del element.attrib["id"]
+                else:
+                    # panels of one figure name their parts alike; a page may hold an id once
+                    part = slug(value)
+                    used[part] += 1
+                    tail = f"-{used[part]}" if used[part] > 1 else ""
+                    element.set("id", f"{name}-{part}{tail}")
+            elif key == "href":
+                element.set("href", f"#{wanted[value[1:]]}")
+            elif "url(#" in value:
+                element.set(key, _REFERENCE.sub(lambda m: f"url(#{wanted[m.group(1)]})", value))

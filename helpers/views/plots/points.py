@@ -1,0 +1,144 @@
+"""What plots of effects against precision share: the studies, percent ticks, a legend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...checks.bias.data import funnel_data
+from ...engine.effects import Measure
+from ...errors import MetaAnalysisError
+from .lettering import fit_keys
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+__all__ = ["Z95", "Points", "axes_of", "effect_axis", "key_above", "points_of"]
+
+Z95 = 1.959963984540054
+TWO_LINES = 46.0  # CSS pixels above the axes that two lines of a legend need
+SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The included studies of a fit on its model scale.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Study labels.
+    yi, se : ndarray, shape (k,)
+        Effects and standard errors.
+    n : ndarray or None
+        Patients, where known.
+    mu : float
+        Pooled effect.
+    measure : Measure
+        Scale of `yi`.
+    """
+
+    labels: tuple[str, ...]
+    yi: Array
+    se: Array
+    n: Array | None
+    mu: float
+    measure: Measure
+
+    @property
+    def percent(self) -> bool:
+        """Whether values of the model scale have percentages of their own."""
+        return self.measure.kind == "proportion" and not self.measure.needs_size
+
+    def shown(self, value: float, digits: int = 1) -> str:
+        """Print a value of the model scale as the reader knows it."""
+        if self.percent:
+            return printing.percent(float(self.measure.inverse(value)), digits)
+        return printing.number(value, 2)
+
+    @property
+    def axis_label(self) -> str:
+        """Label of an axis of effects."""
+        if self.percent:
+            return f"Proportion ({self.measure.name} scale)"
+        if self.measure.kind == "effect":
+            return "Effect"
+        return self.measure.label.capitalize()
+
+
+def points_of(fit: Any, what: str) -> Points:
+    """Take the included studies of a fit.
+
+    Raises
+    ------
+    MetaAnalysisError
+        `fit` is not a fit, or an included study has no finite effect.
+    """
+    if not hasattr(fit, "summary_frame") or not hasattr(fit, "data"):
+        raise MetaAnalysisError(f"{what}() needs a fit of pool() or pool_effects()")
+    data = funnel_data(fit, minimum=1)
+    if hasattr(fit, "require_finite"):
+        fit.require_finite(f"{what}()")
+    return Points(data.labels, data.yi, np.sqrt(data.vi), data.n, float(fit.mu), data.measure)
+
+
+def axes_of(ax: Axes | None, width: float, height: float, *, right: float = 14.0) -> Axes:
+    """Give the axes, or new ones with room for a legend above and labels left and below."""
+    from matplotlib import pyplot as plt
+
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
+        figure.subplots_adjust(
+            left=62 / width, right=1 - right / width, bottom=50 / height, top=1 - 44 / height
+        )
+    return ax
+
+
+def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:
+    """Set an axis of effects across: percentages where the scale has them."""
+    low, high = limits
+    ax.set_xlim(low, high)
+    ax.set_xlabel(points.axis_label, labelpad=5)
+    if points.percent:
+        places = ticks(points.measure, low, high)
+        ax.set_xticks([place for place, _ in places], labels=[text for _, text in places])
+
+
+def ticks(measure: Measure, low: float, high: float) -> list[tuple[float, str]]:
+    """Give round percentages with their place on the model scale, at least a 16th apart."""
+    found: list[tuple[float, str]] = []
+    for share in SHARES:
+        place = float(measure.transform(share, 1.0))
+        apart = not found or place - found[-1][0] > (high - low) / 16
+        if low <= place <= high and apart:
+            digits = 0 if share >= 0.01 else 1 if share >= 0.001 else 2
+            found.append((place, printing.percent(share, digits)))
+    return found
+
+
+def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
+    """Put a legend above the axes: in one line, or in two where names would be cut."""
+    columns = len(names)
+    shown = fit_keys(ax, names, columns=columns)
+    figure: Any = ax.get_figure(root=True)
+    above = 72 * figure.get_size_inches()[1] * (1 - ax.get_position().y1)
+    if shown != names and above >= TWO_LINES:
+        columns = -(-len(names) // 2)
+        shown = fit_keys(ax, names, columns=columns)
+    ax.legend(
+        handles,
+        shown,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.01),
+        ncols=columns,
+        handletextpad=0.5,
+        columnspacing=1.4,
+        borderaxespad=0,
+        borderpad=0.2,
+    )

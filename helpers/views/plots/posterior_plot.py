@@ -1,0 +1,287 @@
+"""Posterior distributions: density, interval, and the area beyond a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import printing
+from ...errors import MetaAnalysisError, UnsupportedError
+from ...models.bayes import DisplayMarginal, Posterior
+from . import style
+from .lettering import fit_names
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..tables import Table
+
+__all__ = ["posterior"]
+
+POINTS = 160
+NAMES = {"mu": "Pooled rate of all cohorts", "new": "A new, similar cohort"}
+TALL = 92.0  # height of one distribution, in CSS pixels
+HIGH = 0.58  # of it, for the density
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    shown: DisplayMarginal
+    estimate: float
+    lower: float
+    upper: float
+    above: tuple[float, ...]
+    colour: style.Colour
+
+
+@style.themed
+def posterior(
+    posts: Posterior | Mapping[str, Posterior],
+    *,
+    of: str | Sequence[str] | None = None,
+    thresholds: Sequence[float] = (),
+    ax: Axes | None = None,
+    outcome: str = "Nonrelapse mortality",
+    xlim: tuple[float, float] | None = None,
+    width: float = 720.0,
+) -> Axes:
+    """Draw posterior distributions of rates, one above the other.
+
+    Parameters
+    ----------
+    posts : Posterior or mapping of name to Posterior
+        One, or several (products, diseases, priors) with one row each.
+    of : {"mu", "new"} or both, optional
+        The pooled rate of all cohorts, the true rate of a new one. One posterior shows both by
+        default, several show one: the mean by default.
+    thresholds : sequence of float
+        Rates; the area beyond each is shaded and its probability written.
+    ax : Axes, optional
+        Where to draw; a new figure as tall as its rows need by default.
+    outcome : str
+        What the rate is a rate of.
+    xlim : pair of float, optional
+        Ends of the axis on the display scale.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Every density is scaled to the same height, so that areas compare within a row, not
+        between rows. Below it the central interval with the median. With a note that ``show``
+        picks up.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Nothing to draw, or thresholds outside 0 to 1.
+    UnsupportedError
+        A quantity that does not exist, or posteriors that are no proportions.
+
+    Examples
+    --------
+    >>> from helpers import posterior as fit
+    >>> from helpers.views.plots import posterior, show
+    >>> post = fit(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
+    >>> show(posterior(post, thresholds=[0.1]), "two")  # doctest: +ELLIPSIS
+    Posterior distributions of nonrelapse mortality. ...
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+    limits = tuple(sorted(float(t) for t in thresholds))
+    if any(not 0 < t < 1 for t in limits):
+        raise MetaAnalysisError("thresholds are fractions between 0 and 1")
+    rows = _rows(posts, of, limits)
+    if ax is None:
+        tall = 24 + TALL * len(rows) + 44
+        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
+        longest = max(len(row.name) for row in rows)
+        left = (20 + 6.6 * longest) / width
+        figure.subplots_adjust(
+            left=min(left, 0.35), right=1 - 20 / width, bottom=44 / tall, top=1 - 20 / tall
+        )
+    low, high = xlim or _range(rows, limits)
+    x = np.linspace(low, high, POINTS)
+    for i, row in enumerate(rows):
+        base = float(len(rows) - 1 - i)
+        _row(ax, row, x, base, limits, (low, high))
+    ax.set_xlim(low, high)
+    ax.set_ylim(-0.3, len(rows) - 0.16)
+    found = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(100 * low, 100 * high)
+    ax.xaxis.set_major_locator(
+        FixedLocator([float(t) / 100 for t in found if low - 1e-9 <= t / 100 <= high + 1e-9])
+    )
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
+    ax.set_xlabel(f"{outcome}, %", labelpad=5)
+    ax.set_yticks(
+        [len(rows) - 1 - i + 0.05 for i in range(len(rows))], fit_names(ax, (r.name for r in rows))
+    )
+    ax.tick_params(length=0)
+    ax.spines["left"].set_visible(False)
+    for at in limits:
+        ax.axvline(at, color=style.QUIET.light, lw=0.8, dashes=(4, 3), zorder=1)
+    annotate(ax, _note(rows, limits, outcome))
+    return ax
+
+
+def _rows(
+    posts: Posterior | Mapping[str, Posterior],
+    of: str | Sequence[str] | None,
+    limits: tuple[float, ...],
+) -> list[_Row]:
+    if of is None:
+        of = ("mu", "new") if isinstance(posts, Posterior) else ("mu",)
+    quantities = (of,) if isinstance(of, str) else tuple(of)
+    if not quantities or any(q not in NAMES for q in quantities):
+        raise UnsupportedError(f"of={of!r}: expected 'mu', 'new' or both")
+    if isinstance(posts, Posterior):
+        named = [(NAMES[q], posts, q, style.INK) for q in quantities]
+    else:
+        if len(quantities) > 1:
+            raise UnsupportedError("several posteriors show one quantity: of='mu' or of='new'")
+        colours = style.colours_for(list(posts))
+        named = [(name, post, quantities[0], colours[name]) for name, post in posts.items()]
+    if not named:
+        raise MetaAnalysisError("there is no posterior to draw")
+    rows = []
+    for name, post, quantity, colour in named:
+        shown = post.rate if quantity == "mu" else post.new_rate
+        if shown.measure.kind != "proportion":
+            raise UnsupportedError(f"{name}: the plot is of proportions, not of {post.measure}")
+        interval = shown.interval()
+        above = tuple(float(shown.probability_above(t)) for t in limits)
+        rows.append(_Row(name, shown, shown.median, interval.lower, interval.upper, above, colour))
+    return rows
+
+
+def _range(rows: list[_Row], limits: tuple[float, ...]) -> tuple[float, float]:
+    """Show nearly all of every distribution, and zero if it is near."""
+    low = min(float(row.shown.quantile(0.0005)) for row in rows)
+    high = max(*(float(row.shown.quantile(0.995)) for row in rows), *limits, 0.0)
+    high = min(1.0, high * 1.04)
+    return (0.0 if low < 0.5 * high else low), high
+
+
+def _row(
+    ax: Axes,
+    row: _Row,
+    x: NDArray[Any],
+    base: float,
+    limits: tuple[float, ...],
+    ends: tuple[float, float],
+) -> None:
+    # The peak is where the curve is narrow; points between the quantiles catch it.
+    inner = np.asarray(row.shown.quantile(np.linspace(0.001, 0.999, POINTS)), dtype=float)
+    grid = np.unique(np.concatenate([x, inner[(inner > ends[0]) & (inner < ends[1])], limits]))
+    density = np.asarray(row.shown.density(grid), dtype=float)
+    height = HIGH * density / density.max()
+    colour = row.colour.light
+    ax.fill_between(grid, base, base + height, color=colour, alpha=0.14, lw=0, zorder=2)
+    seen = height > 0.002  # beyond, the curve would only colour the line below it
+    (line,) = ax.plot(grid[seen], base + height[seen], color=colour, lw=1.5, zorder=3)
+    line.set_gid("density")
+    for at in limits:
+        beyond = grid >= at
+        ax.fill_between(
+            grid[beyond],
+            base,
+            base + height[beyond],
+            color=colour,
+            alpha=0.22,
+            lw=0,
+            zorder=2,
+        )
+    ax.plot([ends[0], ends[1]], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
+    (bar,) = ax.plot(
+        [max(row.lower, ends[0]), min(row.upper, ends[1])],
+        [base - 0.1] * 2,
+        color=colour,
+        lw=2.4,
+        zorder=4,
+        solid_capstyle="butt",
+    )
+    bar.set_gid("interval")
+    ax.plot([row.estimate], [base - 0.1], "o", color=colour, ms=6, zorder=5, gid="median")
+    top = base + HIGH + 0.04
+    for at, chance in zip(limits, row.above, strict=True):
+        ax.annotate(
+            f"above: {printing.percent(chance, 0)}",
+            (at, top),
+            xytext=(3, 0),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            size=style.size("small"),
+            parse_math=False,
+            annotation_clip=False,
+        )
+
+
+def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
+    import pandas as pd
+
+    from ..tables import table
+
+    parts = []
+    for row in rows:
+        text = (
+            f"{row.name}: median {printing.percent(row.estimate)}, interval "
+            f"{printing.percent_range((row.lower, row.upper))}"
+        )
+        if limits:
+            chances = printing.listing(
+                f"{printing.percent(p, 0)} above {printing.percent(t, 0)}"
+                for t, p in zip(limits, row.above, strict=True)
+            )
+            text += f"; probability {chances}"
+        parts.append(text)
+    told = ". ".join(parts) + "."
+    last = rows[-1]
+    if limits:
+        caption = (
+            f"{last.name}: the probability of a rate above "
+            f"{printing.percent(limits[0], 0)} is {printing.percent(last.above[0], 0)}"
+            + (
+                f"; above {printing.percent(limits[-1], 0)} it is {printing.percent(last.above[-1], 0)}."
+                if len(limits) > 1
+                else "."
+            )
+        )
+    else:
+        caption = told
+    frame = pd.DataFrame(
+        {
+            "distribution": [row.name for row in rows],
+            "median": [row.estimate for row in rows],
+            "lower": [row.lower for row in rows],
+            "upper": [row.upper for row in rows],
+            **{
+                f"above {printing.percent(t, 0)}": [row.above[i] for row in rows]
+                for i, t in enumerate(limits)
+            },
+        }
+    )
+    made: Table = table(
+        frame,
+        caption=f"Posterior distributions of {outcome.lower()}: the numbers behind the figure",
+        formats={"median": "percent", "lower": "percent", "upper": "percent"}
+        | dict.fromkeys(frame.columns[4:], "number3"),
+        labels={
+            name: f"{name.capitalize()},{printing.HARD}%" for name in ("median", "lower", "upper")
+        }
+        | {name: f"Probability {name}" for name in frame.columns[4:]},
+    )
+    return Note(
+        title="Posterior distributions",
+        alt=f"Posterior distributions of {outcome.lower()}. {told}",
+        caption=caption,
+        table=made,
+    )

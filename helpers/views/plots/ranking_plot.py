@@ -1,0 +1,144 @@
+"""Rank probabilities: how sure an order is, one column chart for each group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ... import printing, ties
+from ...models.bayes import Ranking
+from . import style
+from .lettering import fit_names
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..tables import Table
+
+__all__ = ["ranking"]
+
+ROW = 44.0
+CELL = 74.0
+HIGH = 0.48  # of a row, for a probability of 1
+
+
+@style.themed
+def ranking(ranks: Ranking, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
+    """Draw the probability of every rank of every group.
+
+    Parameters
+    ----------
+    ranks : Ranking
+        From `helpers.bayes.rank_probabilities`.
+    ax : Axes, optional
+        Where to draw; a new figure as tall as its rows need by default.
+    width : float
+        Largest width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        A row for each group, lowest mean rank first, a column for each rank; the height of a bar
+        is the probability, which is written above it. With a note that ``show`` picks up.
+
+    Examples
+    --------
+    >>> from helpers import posterior as fit
+    >>> from helpers.models.bayes import rank_probabilities
+    >>> from helpers.views.plots import ranking, show
+    >>> low = fit(events=[3, 2], n=[90, 80])
+    >>> high = fit(events=[9, 8], n=[80, 60])
+    >>> show(ranking(rank_probabilities({"A": low, "B": high})), "two")  # doctest: +ELLIPSIS
+    Probability of every rank of two groups. ...
+    """
+    from matplotlib import pyplot as plt
+
+    groups = len(ranks.names)
+    order = ties.order(ranks.mean_rank)
+    names = [ranks.names[i] for i in order]
+    if ax is None:
+        left = 18 + 6.8 * max(map(len, names))
+        wide = min(width, left + CELL * groups + 20)
+        tall = 46 + ROW * groups + 14
+        figure, ax = plt.subplots(figsize=(wide / 72, tall / 72))
+        figure.subplots_adjust(
+            left=left / wide, right=1 - 14 / wide, bottom=14 / tall, top=1 - 46 / tall
+        )
+    colours = style.colours_for(names)
+    for y, (i, name) in enumerate(zip(order, names, strict=True)):
+        base = y + 0.86
+        ax.plot([0.5, groups + 0.5], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
+        chances = ranks.probabilities[i]
+        bars = ax.bar(
+            np.arange(1, groups + 1),
+            -HIGH * chances,
+            bottom=base,
+            width=0.62,
+            color=colours[name].light,
+            zorder=2,
+        )
+        for rank, (bar, chance) in enumerate(zip(bars, chances, strict=True), start=1):
+            bar.set_gid(f"bar-{name}-{rank}")
+            ax.annotate(
+                printing.percent(float(chance), 0) if chance > 0 else printing.percent(0.0, 0),
+                (rank, base - HIGH * chance),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                size=style.size("small"),
+                parse_math=False,
+            )
+    ax.set_xlim(0.5, groups + 0.5)
+    ax.set_ylim(groups, 0)
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    labels = [str(rank) for rank in range(1, groups + 1)]
+    labels[0], labels[-1] = "1 (lowest)", f"{groups} (highest)"
+    ax.set_xticks(range(1, groups + 1), labels)
+    ax.set_xlabel("Rank of the rate", labelpad=6)
+    ax.set_yticks([y + 0.72 for y in range(groups)], fit_names(ax, names))
+    ax.tick_params(length=0)
+    for side in ("left", "bottom", "top", "right"):
+        ax.spines[side].set_visible(False)
+    annotate(ax, _note(ranks, order))
+    return ax
+
+
+def _note(ranks: Ranking, order: np.ndarray) -> Note:
+    from ..tables import table
+
+    likely = [
+        f"{ranks.names[i]} rank {printing.count(ties.largest(ranks.probabilities[i]) + 1)} "
+        f"({printing.percent(float(ranks.probabilities[i].max()), 0)})"
+        for i in order
+    ]
+    sure = [i for i in order if ranks.probabilities[i].max() > 0.95]
+    verdict = (
+        f"No group has a rank that is more than 95{printing.HARD}% probable."
+        if not sure
+        else f"Only {printing.listing(ranks.names[i] for i in sure)} "
+        f"{'has' if len(sure) == 1 else 'have'} a rank that is more than 95{printing.HARD}% probable."
+        if len(sure) < len(order)
+        else f"Every group has a rank that is more than 95{printing.HARD}% probable."
+    )
+    frame = ranks.frame().iloc[order].reset_index()
+    chances = [name for name in frame.columns if name.startswith("rank_")]
+    made: Table = table(
+        frame,
+        caption="Rank probabilities: the numbers behind the figure",
+        formats=dict.fromkeys(chances, "percent") | {"mean_rank": "number", "sucra": "number"},
+        labels={name: f"{name.replace('_', ' ').capitalize()},{printing.HARD}%" for name in chances}
+        | {"sucra": "SUCRA"},
+    )
+    return Note(
+        title="Rank probabilities",
+        alt=(
+            f"Probability of every rank of {printing.counted(len(order), 'group')}. Most probable: "
+            f"{printing.listing(likely)}. {verdict}"
+        ),
+        caption=verdict,
+        table=made,
+    )

@@ -1,0 +1,191 @@
+"""Shrinkage: what every study counted, and what a model makes of it in the light of the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ... import printing, ties
+from ...errors import MetaAnalysisError, UnsupportedError
+from ...models.bayes import Posterior
+from . import style
+from .lettering import fit_names
+from .picture import Note, annotate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ..tables import Table
+
+__all__ = ["shrinkage"]
+
+ROW = 17.0
+BELOW = 46.0
+ABOVE = 42.0
+
+
+@style.themed
+def shrinkage(
+    post: Posterior,
+    *,
+    ax: Axes | None = None,
+    outcome: str = "Nonrelapse mortality",
+    noun: tuple[str, str] = ("cohort", "cohorts"),
+    width: float = 720.0,
+) -> Axes:
+    """Draw the raw rate of every study against its posterior.
+
+    Parameters
+    ----------
+    post : Posterior
+        Of counts.
+    ax : Axes, optional
+        Where to draw; a new figure as tall as its rows need by default.
+    outcome : str
+        What the rate is a rate of.
+    noun : pair of str
+        What a study is called, one and many.
+    width : float
+        Width of a new figure in CSS pixels.
+
+    Returns
+    -------
+    Axes
+        Studies by size, the largest first: open circles are raw rates, filled ones posterior
+        medians with their intervals; the dashed line is the pooled rate. With a note that
+        ``show`` picks up.
+
+    Raises
+    ------
+    UnsupportedError
+        A posterior of effects without counts.
+
+    Examples
+    --------
+    >>> from helpers import posterior as fit
+    >>> from helpers.views.plots import show, shrinkage
+    >>> post = fit(events=[3, 8, 0], n=[40, 60, 9], study=["A", "B", "C"])
+    >>> show(shrinkage(post), "three")  # doctest: +ELLIPSIS
+    Raw and shrunken rates of three cohorts. ...
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+    if post.data.events is None:
+        raise UnsupportedError("raw rates need counts: events and n")
+    frame = post.shrinkage().join(post.studies[["events", "n"]])
+    if frame.empty:
+        raise MetaAnalysisError("there is no study to draw")
+    frame = frame.iloc[ties.order(frame["n"], descending=True)]
+    k = len(frame)
+    counts = frame[["events", "n"]].to_numpy(dtype=float)
+    lower, upper, raw_rate, middle = (
+        frame[name].to_numpy(dtype=float)
+        for name in ("ci_lower", "ci_upper", "observed", "estimate")
+    )
+    names = [
+        f"{name}  {printing.count(x)}/{printing.count(n)}"
+        for name, (x, n) in zip(frame.index, counts, strict=True)
+    ]
+    if ax is None:
+        tall = ABOVE + ROW * (k + 1) + BELOW
+        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
+        left = min(0.45, (16 + 6.3 * max(map(len, names))) / width)
+        figure.subplots_adjust(
+            left=left, right=1 - 16 / width, bottom=BELOW / tall, top=1 - ABOVE / tall
+        )
+    place = np.arange(k, dtype=float)
+    ink, quiet = style.INK.light, style.QUIET.light
+    for i, y in enumerate(place):
+        ax.plot([lower[i], upper[i]], [y, y], color=quiet, lw=1.1, zorder=2, alpha=0.75)
+        ax.plot([raw_rate[i], middle[i]], [y, y], color=ink, lw=0.9, zorder=3)
+    raw = ax.scatter(
+        raw_rate,
+        place,
+        s=24,
+        facecolors=style.SURFACE.light,
+        edgecolors=ink,
+        linewidths=1.1,
+        zorder=4,
+        clip_on=False,
+        label="raw rate",
+    )
+    raw.set_gid("raw")
+    shrunken = ax.scatter(middle, place, s=24, color=ink, lw=0, zorder=5, label="posterior median")
+    shrunken.set_gid("shrunken")
+    pooled = ax.axvline(
+        post.estimate, color=quiet, lw=1, dashes=(3, 3), zorder=1, label="pooled rate"
+    )
+    high = max(float(raw_rate.max()), float(upper.max()))
+    ax.set_xlim(0, min(1.0, high * 1.04))
+    ax.set_ylim(k - 0.4, -0.8)
+    found = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(0, 100 * ax.get_xlim()[1])
+    ax.xaxis.set_major_locator(
+        FixedLocator([float(t) / 100 for t in found if 0 <= t / 100 <= ax.get_xlim()[1]])
+    )
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
+    ax.set_xlabel(f"{outcome}, %", labelpad=5)
+    ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
+    ax.tick_params(length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x", zorder=0)
+    ax.set_axisbelow(True)
+    ax.legend(
+        handles=[raw, shrunken, pooled],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=3,
+        borderaxespad=0.4,
+        handletextpad=0.5,
+        columnspacing=1.6,
+    )
+    annotate(ax, _note(post, frame, outcome, noun))
+    return ax
+
+
+def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, str]) -> Note:
+    from ..tables import table
+
+    moved = (frame["estimate"] - frame["observed"]).abs()
+    place = ties.largest(moved)
+    far, row = str(frame.index[place]), frame.iloc[place]
+    raw = (float(frame["observed"].min()), float(frame["observed"].max()))
+    new = (float(frame["estimate"].min()), float(frame["estimate"].max()))
+    move = (
+        f"{far} moves most, from {printing.percent(row['observed'])} "
+        f"({printing.count(row['events'])} of {printing.count(row['n'])}) to "
+        f"{printing.percent(row['estimate'])}"
+    )
+    span = (
+        f"Raw rates run from {printing.percent_range(raw)}, shrunken ones from "
+        f"{printing.percent_range(new)}"
+    )
+    shown = frame.reset_index()[
+        ["study", "events", "n", "observed", "estimate", "ci_lower", "ci_upper"]
+    ]
+    made: Table = table(
+        shown,
+        caption="Raw and shrunken rates: the numbers behind the figure",
+        formats={"events": "count", "n": "count"}
+        | dict.fromkeys(("observed", "estimate", "ci_lower", "ci_upper"), "percent"),
+        labels={
+            "study": noun[0].capitalize(),
+            "events": "Deaths",
+            "n": "Patients",
+            "observed": f"Raw,{printing.HARD}%",
+            "estimate": f"Shrunken,{printing.HARD}%",
+            "ci_lower": f"Lower,{printing.HARD}%",
+            "ci_upper": f"Upper,{printing.HARD}%",
+        },
+    )
+    return Note(
+        title="Raw and shrunken rates",
+        alt=(
+            f"Raw and shrunken rates of {printing.counted(len(frame), *noun)}. {outcome}. {span}; the "
+            f"pooled rate is {printing.percent(post.estimate)}. {move}."
+        ),
+        caption=f"{span}. {move}.",
+        table=made,
+    )

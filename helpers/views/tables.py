@@ -1,0 +1,520 @@
+"""Tables of the page: great_tables underneath, one look, readable by everyone.
+
+A table is a real HTML table with a caption and header cells, inside a box that scrolls (long and
+wide tables keep their header in view) and that the keyboard reaches. Colours and spacing come from
+the site's stylesheet, so that a table follows the page into the dark. The bytes depend on the data
+alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from .. import printing
+from ..engine.normal.prediction import displayed_prediction
+from ..errors import MetaAnalysisError, UnsupportedError
+from .ids import slug
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Table", "cohort_table", "comparison_table", "pooled_table", "table"]
+
+MISSING = "\N{EN DASH}"
+Format = str | Callable[[Any], str]
+
+# "percent" and its kin print the unit in the heading, not in each cell.
+_FORMATS: Mapping[str, Callable[[Any], str]] = {
+    # a number that is kept as it was printed gets the minus of its neighbours
+    "text": lambda value: re.sub(r"^-(?=\d)", printing.MINUS, str(value)),
+    "count": printing.count,
+    "year": lambda value: str(int(value)),
+    "number": printing.number,
+    "number1": partial(printing.number, digits=1),
+    "number3": partial(printing.number, digits=3),
+    "number5": partial(printing.number, digits=5),
+    "percent": lambda value: printing.number(100 * value, 1),
+    "percent2": lambda value: printing.number(100 * value, 2),
+    "significant": printing.significant,
+    "p": partial(printing.p_value, symbol=""),
+}
+
+
+LONG = 34  # characters of a cell from which it may wrap
+NAME_LENGTH = 60  # characters of a caption that make an id
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A finished table: shown by a notebook as HTML, by a terminal as text.
+
+    Attributes
+    ----------
+    name : str
+        Its id on the page.
+    caption : str
+        What the table shows.
+    body : str
+        The HTML ``<table>`` itself.
+    text : str
+        The same cells as plain text.
+    long : bool
+        Whether the box has a limited height and scrolls.
+    """
+
+    name: str
+    caption: str
+    body: str
+    text: str
+    long: bool = False
+
+    @property
+    def html(self) -> str:
+        """The table in its box."""
+        kind = "table-scroll table-long" if self.long else "table-scroll"
+        # An inline limit keeps long tables in their box where the stylesheet is not loaded.
+        limit = "; max-height: 70vh" if self.long else ""
+        return (
+            f'<div class="{kind}" id="{self.name}" role="region" tabindex="0" '
+            f'aria-label="{escape(self.caption, quote=True)}" style="overflow: auto{limit}">\n'
+            f"{self.body}\n</div>"
+        )
+
+    def renamed(self, name: str) -> Table:
+        """Give the same table under another id."""
+        return replace(self, name=name)
+
+    def __repr__(self) -> str:
+        return f"{self.caption}\n{self.text}"
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": repr(self)}
+
+
+def table(
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    formats: Mapping[str, Format] | None = None,
+    labels: Mapping[str, str] | None = None,
+    groups: str | None = None,
+    notes: Iterable[str] = (),
+    name: str | None = None,
+    long: bool | None = None,
+) -> Table:
+    """Print a frame as a table of the page.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The first column names the rows. The index is not shown.
+    caption : str
+        What the table shows; also its accessible name.
+    formats : mapping of column to format, optional
+        "text", "count", "year", "number", "number1", "number3", "number5", "percent", "percent2"
+        (fractions, unit in the heading), "significant", "p", or a function from value to text.
+        Without one, whole numbers are counts, others have two decimals, the rest is text.
+    labels : mapping of column to heading, optional
+        Column names with blanks for underscores by default.
+    groups : str, optional
+        Column whose values become headings over groups of rows.
+    notes : iterable of str
+        Lines under the table.
+    name : str, optional
+        Id of the table on the page; made of the caption by default.
+    long : bool, optional
+        Whether the table scrolls in a box of limited height; above 20 rows by default.
+
+    Returns
+    -------
+    Table
+        Missing cells are printed as a dash.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When a named column does not exist or no caption is given.
+    UnsupportedError
+        For an unknown format.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"disease": ["LBCL", "MM"], "patients": [5806, 1193]})
+    >>> print(table(frame, caption="Patients by disease"))
+    Patients by disease
+    Disease  Patients
+       LBCL     5,806
+         MM     1,193
+    """
+    formats, labels, notes = dict(formats or {}), dict(labels or {}), list(notes)
+    _require(frame, [*formats, *labels, *([groups] if groups else [])])
+    if not caption.strip():
+        raise MetaAnalysisError("a table needs a caption")
+    name = name or f"table-{slug(caption, NAME_LENGTH)}"
+    shown = _printed(frame, formats)
+    headings = {column: labels.get(column, _heading(str(column))) for column in shown.columns}
+    right = [column for column in shown.columns if _is_numeric(frame[column])]
+    return Table(
+        name=name,
+        caption=caption,
+        body=_body(shown, headings, right, groups, caption, notes, name),
+        text=shown.rename(columns=headings).to_string(index=False),
+        long=len(frame) > 20 if long is None else long,
+    )
+
+
+def _require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise MetaAnalysisError(
+            f"no column {printing.listing(map(repr, missing))}; there are "
+            f"{printing.listing(map(repr, frame.columns))}"
+        )
+
+
+def _heading(column: str) -> str:
+    return printing.capital(column.replace("_", " "))
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
+
+
+def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame:
+    import pandas as pd
+    from pandas.api.types import is_integer_dtype
+
+    printed = {}
+    for column in frame.columns:
+        values = frame[column]
+        usual = "text"
+        if _is_numeric(values):
+            usual = "count" if is_integer_dtype(values) else "number"
+            if str(column).casefold().rpartition(" ")[2].rpartition("_")[2] == "year":
+                usual = "year" if is_integer_dtype(values) else usual
+        chosen = formats.get(column, usual)
+        if isinstance(chosen, str) and chosen not in _FORMATS:
+            raise UnsupportedError(
+                f"no format {chosen!r} for column {column!r}; there are {printing.listing(_FORMATS)}"
+            )
+        function = _FORMATS[chosen] if isinstance(chosen, str) else chosen
+        printed[column] = [MISSING if pd.isna(value) else function(value) for value in values]
+    return pd.DataFrame(printed, dtype=object)
+
+
+def _body(
+    shown: pd.DataFrame,
+    headings: Mapping[str, str],
+    right: list[str],
+    groups: str | None,
+    caption: str,
+    notes: list[str],
+    name: str,
+) -> str:
+    import great_tables as gt
+
+    stub = next(column for column in shown.columns if column != groups)
+    cells: dict[str, Any] = {
+        column: gt.html(_head(heading))
+        for column, heading in headings.items()
+        if column not in (stub, groups)
+    }
+    made = (
+        gt.GT(shown, id=name, rowname_col=stub, groupname_col=groups)
+        .cols_label(cells)
+        .cols_align("left")
+        .tab_stubhead(gt.html(_head(headings[stub])))
+        .fmt(_cell)
+    )
+    here = [column for column in right if column not in (stub, groups)]
+    if here:
+        made = made.cols_align("right", columns=here)
+    for line in notes:
+        made = made.tab_source_note(gt.html(escape(line, quote=False)))
+    return _plain(made.as_raw_html(), caption)
+
+
+def _head(text: str) -> str:
+    """Escape a heading, and keep a long one from wrapping after every word."""
+    safe = escape(text, quote=False)
+    return f'<span class="long">{safe}</span>' if len(text) > 14 else safe
+
+
+def _cell(text: str) -> str:
+    """Escape a cell, and let long text wrap; short cells stay on one line."""
+    safe = escape(text, quote=False)
+    return f'<span class="wrap">{safe}</span>' if len(text) > LONG else safe
+
+
+def _plain(html: str, caption: str) -> str:
+    """Keep the table, drop the package's own style sheet, ids and wrapper, add the caption."""
+    found = re.search(r"<table.*?</table>", html, flags=re.DOTALL)
+    if found is None:
+        raise MetaAnalysisError("great_tables gave no table")
+    body = re.sub(r"<table[^>]*>", '<table class="gt_table">', found.group(), count=1)
+    # Scope on every header cell says the same as pairs of ids, in a fifth of the bytes.
+    body = re.sub(r' (?:headers|id|data-[a-z-]+)="[^"]*"', "", body)
+    body = re.sub(r' (?:row|col)span="1"', "", body)
+    # The package formats all cells but the names of rows.
+    names = rf'(<th scope="row"[^>]*>)([^<]{{{LONG + 1},}})(</th>)'
+    body = re.sub(names, r'\1<span class="wrap">\2</span>\3', body)
+    body = re.sub(r">\s+<", "><", body).replace("</tr><tr", "</tr>\n<tr")
+    head = f"<caption><span>{escape(caption, quote=False)}</span></caption>"
+    return body.replace('<table class="gt_table">', f'<table class="gt_table">\n{head}\n', 1)
+
+
+_COHORT_COLUMNS = {
+    "cohort": ("Cohort", "text"),
+    "entity": ("Disease", "text"),
+    "product": ("Product", "text"),
+    "setting": ("Setting", "text"),
+    "phase": ("Phase", "text"),
+    "treatment_line": ("Line", "text"),
+    "enrolment_ended": ("Enrolment ended", "text"),
+    "patients": ("Patients", "count"),
+    "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
+    "crude": (f"Deaths,{printing.HARD}%", "percent"),
+    "median_follow_up_months": ("Median follow-up, months", "number1"),
+    "reported_nrm": (f"Reported NRM,{printing.HARD}%", "percent"),
+    "reported_nrm_month": ("at month", "count"),
+}
+
+
+def cohort_table(
+    cohorts: pd.DataFrame, caption: str | None = None, *, name: str | None = None, **options: Any
+) -> Table:
+    """Print the cohorts: who was treated, with what, how many died without relapse.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        As ``load_cohorts()`` gives it, or a part of its rows and columns that still has cohort,
+        patients and nonrelapse_deaths.
+    caption : str, optional
+        A sentence with the totals by default.
+    name : str, optional
+        As in :func:`table`.
+    **options
+        Handed to :func:`table`.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> cohort_table(load_cohorts()).caption
+    '52 cohorts: 7,604 patients, 574 nonrelapse deaths'
+    """
+    _require(cohorts, ["cohort", "patients", "nonrelapse_deaths"])
+    shown = cohorts.assign(crude=cohorts["nonrelapse_deaths"] / cohorts["patients"])
+    columns = [column for column in _COHORT_COLUMNS if column in shown.columns]
+    usual = (
+        f"{printing.counted(len(shown), 'cohort').capitalize()}: "
+        f"{printing.count(shown['patients'].sum())} patients, "
+        f"{printing.count(shown['nonrelapse_deaths'].sum())} nonrelapse deaths"
+    )
+    notes = (
+        [f"{MISSING} not reported or not applicable"]
+        if shown[columns].isna().any(axis=None)
+        else []
+    )
+    return table(
+        shown[columns],
+        caption or usual,
+        name=name,
+        **{
+            "formats": {column: _COHORT_COLUMNS[column][1] for column in columns},
+            "labels": {column: _COHORT_COLUMNS[column][0] for column in columns},
+            "notes": notes,
+            **options,
+        },
+    )
+
+
+def pooled_table(
+    fits: Any,
+    caption: str = "Pooled estimates",
+    *,
+    name: str | None = None,
+    prediction: bool = True,
+    noun: str = "Cohorts",
+) -> Table:
+    """Print pooled estimates below each other.
+
+    Parameters
+    ----------
+    fits : PoolResult, SubgroupResult, mapping of label to PoolResult, or iterable of PoolResult
+        All pool proportions, or none does. An iterable is labelled by model.
+    caption, name : str, optional
+        As in :func:`table`.
+    prediction : bool
+        Whether to show prediction intervals; a dash stands where one is not defined or not shown.
+    noun : str
+        Heading of the number of studies.
+
+    Returns
+    -------
+    Table
+        Its notes hold the methods of the fits and every caution.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], study=["A", "B", "C"], model="common")
+    >>> pooled_table({"three cohorts": fit}).name
+    'table-pooled-estimates'
+    """
+    import pandas as pd
+
+    named = _named(fits)
+    if not named:
+        raise MetaAnalysisError("pooled_table() needs at least one result")
+    kinds = {fit.n is None for fit in named.values()}
+    if len(kinds) > 1:
+        raise UnsupportedError("pooled_table() cannot mix proportions and other effects")
+    plain = kinds.pop()
+    digits, factor = (2, 1) if plain else (1, 100)
+
+    def bounds(pair: Any) -> str:
+        return printing.between(pair[0] * factor, pair[1] * factor, digits)
+
+    lines, notes = [], []
+    for label, fit in named.items():
+        line: dict[str, Any] = {"analysis": label, "k": fit.k}
+        if not plain:
+            line |= {"events": fit.events, "n": fit.n}
+        line |= {"estimate": fit.estimate * factor, "ci": bounds(fit.ci)}
+        if prediction and fit.model == "common":
+            line["prediction"] = None
+        elif prediction:
+            limits, reason = displayed_prediction(fit)
+            line["prediction"] = None if limits is None else bounds(limits)
+            if limits is None:
+                notes.append(f"{label}: no prediction interval ({reason})")
+        line |= {"tau2": fit.tau2, "I2": fit.heterogeneity.I2}
+        lines.append(line)
+        notes += [f"{label}: {caution.message}" for caution in fit.cautions]
+    frame = pd.DataFrame(lines)
+    unit = "" if plain else f",{printing.HARD}%"
+    levels = printing.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in named.values()))
+    labels = {
+        "analysis": "Analysis",
+        "k": noun,
+        "events": "Deaths",
+        "n": "Patients",
+        "estimate": f"Estimate{unit}",
+        "ci": f"{levels}{printing.THIN}% CI",
+        "prediction": f"{levels}{printing.THIN}% prediction interval",
+        "tau2": "τ²",
+        "I2": f"I²,{printing.HARD}%",
+    }
+    formats: dict[str, Format] = {"estimate": "number" if plain else "number1", "tau2": "number3"}
+    formats |= {"I2": "number1"} | ({} if plain else {"events": "count", "n": "count"})
+    return table(
+        frame,
+        caption,
+        formats=formats,
+        labels={column: text for column, text in labels.items() if column in frame.columns},
+        notes=[*_methods(named.values()), *dict.fromkeys(notes)],
+        name=name,
+    )
+
+
+def _methods(fits: Iterable[Any]) -> list[str]:
+    """Give the methods of the fits, once for fits that differ in their studies alone."""
+    largest: dict[tuple[Any, ...], Any] = {}
+    for fit in fits:
+        fixed = getattr(getattr(fit, "options", None), "tau2", None)
+        key = (fit.measure, fit.model, fit.tau2_method, fixed, fit.ci_method, fit.level)
+        if key not in largest or fit.k > largest[key].k:
+            largest[key] = fit
+    return list(dict.fromkeys(str(fit.methods()) for fit in largest.values()))
+
+
+def _named(fits: Any) -> dict[str, Any]:
+    if hasattr(fits, "groups"):
+        groups = {str(level): fit for level, fit in fits.groups.items()}
+        return {**groups, "All": fits.overall}
+    if isinstance(fits, Mapping):
+        return {str(label): fit for label, fit in fits.items()}
+    if hasattr(fits, "estimate"):
+        return {str(fits.model): fits}
+    listed = list(fits)
+    labels = [str(fit.model) for fit in listed]
+    if len(set(labels)) < len(labels):
+        raise MetaAnalysisError(
+            "pooled_table() cannot tell fits of one model apart: give a mapping from label to fit"
+        )
+    return dict(zip(labels, listed, strict=True))
+
+
+def comparison_table(
+    frame: pd.DataFrame,
+    caption: str = "Ours beside the published values",
+    *,
+    digits: int = 5,
+    name: str | None = None,
+    **options: Any,
+) -> Table:
+    """Print our values beside published ones and count the digits that agree.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns quantity, ours, published; further columns (such as a reason why the rest
+        differs) are printed after them. A published value may be missing.
+    caption, name : str, optional
+        As in :func:`table`.
+    digits : int
+        Significant digits to print.
+    **options
+        Handed to :func:`table`.
+
+    Returns
+    -------
+    Table
+        Digits that agree as :func:`helpers.printing.agreeing_digits` counts them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(
+    ...     {"quantity": ["estimate"], "ours": [0.0682211], "published": [0.0682210]}
+    ... )
+    >>> print(comparison_table(frame))
+    Ours beside the published values
+    Quantity     Ours Published Digits that agree
+    estimate 0.068221  0.068221                 5
+    """
+    import pandas as pd
+
+    _require(frame, ["quantity", "ours", "published"])
+    agree = [
+        pd.NA if pd.isna(ours) or pd.isna(theirs) else printing.agreeing_digits(ours, theirs)
+        for ours, theirs in zip(frame["ours"], frame["published"], strict=True)
+    ]
+    rest = [c for c in frame.columns if c not in ("quantity", "ours", "published")]
+    shown = frame[["quantity", "ours", "published"]].assign(
+        agree=pd.array(agree, dtype="Int64"), **{column: frame[column] for column in rest}
+    )
+    show = partial(printing.significant, digits=digits)
+    formats = {
+        "ours": show,
+        "published": show,
+        "agree": printing.digits_text,
+        **options.pop("formats", {}),
+    }
+    labels = {
+        "agree": "Digits that agree",
+        **options.pop("labels", {}),
+    }
+    return table(shown, caption, formats=formats, labels=labels, name=name, **options)
