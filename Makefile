@@ -67,9 +67,10 @@ check-chapters: $(READY)
 		if [ -n "$$chapters" ]; then $(MAKE) --no-print-directory chapters CHAPTERS="$$chapters"; \
 		else echo "No chapter belongs to the change."; fi
 
-lint: $(READY) ## ruff: style and common mistakes; workflows, forms and citation against their schema
+lint: $(READY) ## style, common mistakes, which room imports which, files of services against their schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml

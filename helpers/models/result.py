@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,9 @@ class PoolResult:
     weights: Array = field(repr=False)
     engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
     joint: InverseVarianceFit | None = field(repr=False, default=None)
+
+    #: Whether the studies were fitted together with others, and are no fit of their own.
+    fitted_with_others: ClassVar[bool] = False
 
     # --- the choices ------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ through the tau they share.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ class JointGroupResult(PoolResult):
     """
 
     coefficient: int
+
+    fitted_with_others: ClassVar[bool] = True
 
     def _mu_interval(self, method: str, level: float) -> Interval:
         if method != "profile":

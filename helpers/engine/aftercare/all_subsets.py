@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UnsupportedError
-from ...models.result import PoolResult
 from .mixture import Mixture, fit_mixtures
 from .refit import Progress, Refitter
 from .replicates import ratio
@@ -21,6 +20,8 @@ from .subsets import choose_subsets, number_of_subsets
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 

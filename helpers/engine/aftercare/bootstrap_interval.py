@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import UnsupportedError
-from ...models.result import PoolResult
 from ..normal.intervals import Interval
 from .resampled import bootstrap
 from .sign_flips import permutation_test
+
+if TYPE_CHECKING:
+    from ...models.result import PoolResult
 
 __all__ = ["resampled_interval"]
 

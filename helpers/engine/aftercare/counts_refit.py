@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.result import PoolResult
 from ..counts.common import family_of, included_counts
 from ..counts.fit import fit_glmm
 from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
 from .limits import count_limits, glmm_limits
 from .replicates import Counts, Refits, p_value, ratio
+
+if TYPE_CHECKING:
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ... import ties
 from ...errors import MetaAnalysisError
-from ...models.result import PoolResult
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
 from .refit import Refitter
@@ -19,6 +18,8 @@ from .replicates import Refits
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 __all__ = ["cumulative", "deletion_counts", "leave_one_out"]
 

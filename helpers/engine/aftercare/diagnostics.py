@@ -33,7 +33,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.result import PoolResult
 from ..counts.common import family_of
 from ..distributions import chi2_ppf, expit
 from .deletion import deletion_counts
@@ -43,6 +42,8 @@ from .replicates import Refits, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 

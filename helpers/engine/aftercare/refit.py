@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UnsupportedError
-from ...models.result import PoolResult
-from ...models.subgroup_counts import JointGroupResult
 from ..counts.optimise import FitStatus
 from ..normal.intervals import KNAPP_HARTUNG, knapp_hartung_se
 from ..normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
@@ -29,6 +28,9 @@ from .counts_refit import refit_counts
 from .limits import inverse_variance_limits
 from .replicates import Counts, Refits, joined, p_value
 from .shared_sums import shared_tau2
+
+if TYPE_CHECKING:
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -79,7 +81,7 @@ class Refitter:
         """
         if not one_sided:
             fit.require_finite(what)
-        if isinstance(fit, JointGroupResult):
+        if fit.fitted_with_others:
             raise UnsupportedError(
                 f"{what} of one group is not defined with tau2='common': the variance belongs to "
                 "all groups together. Use tau2='separate', or the overall result"

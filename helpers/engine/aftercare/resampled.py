@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
-from ...models.result import PoolResult
 from ..distributions import norm_cdf, norm_ppf
 from ..normal.intervals import Interval
 from .deletion import deletion_counts
@@ -29,6 +28,8 @@ from .replicates import Refits
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 

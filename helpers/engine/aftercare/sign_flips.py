@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
-from ...models.result import PoolResult
 from ..counts.batch import check_data
 from ..counts.common import family_of, included_counts
 from ..counts.fit import fit_counts
@@ -33,6 +32,8 @@ from .refit import Refitter
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
