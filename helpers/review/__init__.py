@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         CLAIMS,
         HEADLINES,
         PUBLISHED,
+        answerable,
         claim_multiverse,
         judge,
         multiverse_frame,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     )
     from .findings import (
         RULES,
-        answerable,
         findings_frame,
         judgements_frame,
         new_cohort,
@@ -85,7 +85,7 @@ HOMES = {
     "RULES": ".findings",
     "SHARED": ".dependence",
     "VERDICTS": ".published.verdicts",
-    "answerable": ".findings",
+    "answerable": ".claim_analyses",
     "claim_multiverse": ".claim_analyses",
     "claims": ".published.verdicts",
     "claims_frame": ".published.verdicts",
