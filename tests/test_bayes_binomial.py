@@ -13,7 +13,7 @@ from helpers.engine.counts.studies import log_saturated, prepare
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.models.bayes import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform, posterior
 from helpers.models.bayes.binomial import BinomialModel
-from helpers.models.bayes.study_integrals import RULES, integrate_studies
+from helpers.models.bayes.study_integrals import RULES, SharedGrid, integrate_studies
 
 X, N = np.array([1.0, 0.0, 4.0, 9.0]), np.array([20.0, 31.0, 40.0, 55.0])
 
@@ -176,6 +176,42 @@ def test_the_safe_rule_holds_where_tau_is_huge(tau, mu):
         for a, b in itertools.pairwise(pieces)
     )  # fmt: skip
     assert value == pytest.approx(np.log(total), abs=1e-7)
+
+
+@pytest.mark.parametrize("tau", [0.2, 1.0, 30.0])
+def test_a_grid_shared_by_studies_integrates_each_of_them(tau):
+    x, n = np.array([0.0, 7.0, 12.0, 1.0]), np.array([15.0, 139.0, 12.0, 1.0])
+    studies = prepare("binomial", x, n)
+    mu = np.array([-3.0, 1.5])
+    grid = SharedGrid.over(studies, (-3.0, 1.5), (tau, 2.0 * tau), 1.3)
+    got = grid.kernel(mu, np.full(2, tau)) @ grid.likelihoods(studies)
+    for j, i in itertools.product(range(2), range(4)):
+
+        def integrand(z, j=j, i=i):
+            rate = special.expit(mu[j] + tau * z)
+            return stats.binom.pmf(x[i], n[i], rate) * stats.norm.pdf(z)
+
+        want, _ = integrate.quad(integrand, -9.0, 9.0, epsabs=0, epsrel=1e-12, limit=400)
+        saturated = np.exp(log_saturated("binomial", x, n)[i])
+        assert got[j, i] * saturated == pytest.approx(want, rel=1e-11)
+
+
+@pytest.mark.parametrize("tau_prior", [HalfNormal(0.5), HalfCauchy(0.5)])
+def test_the_surface_tells_the_likelihood_between_its_nodes(tau_prior):
+    # what a posterior has refined where it lies, read at any mu and tau, against quadrature
+    post = posterior(events=X, n=N, tau_prior=tau_prior)
+    surface = post._layer._model.surface
+    tau = np.array([0.003, 0.1, 0.37, 0.6, 0.9])
+    mu = np.array([-2.9, -2.3, -1.7])
+    got = surface.rows(tau).read(np.broadcast_to(mu, (5, 3)))
+    saturated = log_saturated("binomial", X, N).sum()
+    z, w = np.polynomial.hermite_e.hermegauss(180)
+    w = w / w.sum()
+    theta = mu[None, :, None] + tau[:, None, None] * z
+    want = sum(
+        np.log(stats.binom.pmf(x, n, special.expit(theta)) @ w) for x, n in zip(X, N, strict=True)
+    )
+    assert got + saturated == pytest.approx(want, abs=1e-8)
 
 
 def test_study_posteriors_agree_with_direct_integration():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from math import comb
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from helpers.models.bayes import (
     posterior,
     rank_probabilities,
 )
-from helpers.models.bayes.panels import adapt, cardinal
+from helpers.models.bayes.panels import adapt
 
 YI, VI = np.array([-2.1, -2.9, -1.8, -3.3]), np.array([0.11, 0.23, 0.05, 0.4])
 PRIORS = [HalfNormal(0.5), HalfCauchy(0.5), Uniform(5.0), LogNormal(-1.0, 0.8)]
@@ -334,23 +333,3 @@ def test_priors_are_normalised_and_their_medians_true(prior):
 def test_panels_refuse_what_they_cannot_resolve():
     with pytest.raises(ConvergenceError, match="panels"):
         adapt(lambda x: np.sin(1e6 * x), np.array([0.0, 1.0]), tolerance=1e-9, tail_tolerance=1e-9)
-
-
-@pytest.mark.parametrize("points", [4, 10])
-def test_table_reading_is_exact_for_polynomials(points):
-    table = np.arange(30.0) ** (points - 1) / comb(30, 5)
-    at = np.array([0.0, 0.3, 14.7, 28.9, 29.0])
-    first, w = cardinal(at, points, 30)
-    got = (w * table[first[:, None] + np.arange(points)]).sum(axis=1)
-    assert got == pytest.approx(at ** (points - 1) / comb(30, 5), rel=1e-9, abs=1e-9)
-
-
-@pytest.mark.parametrize("points", [2, 4, 10])
-def test_weights_of_a_table_are_those_of_lagrange_one_by_one(points):
-    at = np.random.default_rng(7).uniform(0.0, 59.0, (5, 8))
-    first, w = cardinal(at, points, 60)
-    for place in np.ndindex(at.shape):
-        x = at[place] - first[place]
-        for p in range(points):
-            factors = [(x - q) / (p - q) for q in range(points) if q != p]
-            assert w[place][p] == pytest.approx(np.prod(factors), rel=1e-13, abs=2e-15)

@@ -3,11 +3,9 @@ r"""Binomial-normal model given tau: quadrature over mu and over every study's e
 .. math:: x_i \mid \theta_i \sim \mathrm{Bin}(n_i, \mathrm{expit}\,\theta_i), \qquad
           \theta_i \sim N(\mu, \tau^2).
 
-Each study's integral is adaptive Gauss-Hermite quadrature (Liu & Pierce 1994,
-doi:10.1093/biomet/81.3.624) with the remainder of third order of `helpers.engine.counts.kernel`;
-the integral over mu is the trapezoidal rule on an interval outside of which the density has
-fallen by exp(-36), which converges geometrically for analytic functions (Trefethen & Weideman
-2014, doi:10.1137/130932132).
+`helpers.models.bayes.surface` gives the log likelihood at any (mu, tau). The integral over mu is the
+trapezoidal rule on an interval outside of which the density has fallen by exp(-36), which
+converges geometrically for analytic functions (Trefethen & Weideman 2014, doi:10.1137/130932132).
 """
 
 from __future__ import annotations
@@ -16,35 +14,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from ...engine.counts.studies import Studies, fixed_terms, log_saturated, prepare
-from ...errors import ConvergenceError
-from .panels import cardinal
 from .priors import MuPrior
-from .study_integrals import (
-    RULES,
-    at_mode,
-    hermite,
-    integrate_studies,
-    study_mode,
-)
+from .study_integrals import hermite, integrate_studies
+from .surface import DROP, Rows, Surface
 
 Array = NDArray[Any]
 
 __all__ = ["BinomialLayer", "BinomialModel"]
 
-_DROP = 36.0  # the grid of mu ends where the density is exp(-36) of its peak
-_CHUNK = 40_000  # study integrals held at once (they carry all nodes: fits the cache)
-_NEIGHBOURS = 10  # grid points that an interpolated log density uses
+_NEGLIGIBLE = 1e-17  # weight of a node that no number shows
 _RESOLVED = 1.25  # a normal kernel this many grid steps wide is summed to 13 digits
-_KERNEL_NODES = 21  # Gauss-Hermite nodes for kernels narrower than that
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
 @dataclass(frozen=True, slots=True)
 class BinomialLayer:
-    """What the model says at each node of tau (J nodes, L points of mu, k studies).
+    """What the model says at each node of tau (J nodes, L points of mu).
 
     Attributes
     ----------
@@ -53,32 +42,22 @@ class BinomialLayer:
         Log probability of the data given tau, mu integrated out.
     mean, variance : ndarray, shape (J,)
         Of mu given tau.
-    study_mean, study_variance : ndarray, shape (J, k)
-        Of each study's true effect given tau.
-    start, step : ndarray, shape (J,)
-        First point and spacing of the grid of mu.
-    log_density : ndarray, shape (J, L)
-        Log density of mu given tau on that grid.
-    study_log : ndarray, shape (J, L, k)
-        Log likelihood of each study there, relative to its saturated value.
-    rule : ndarray of int, shape (J,)
-        Which of `RULES` integrated the studies.
+    mu : ndarray, shape (J, L)
+        Grid of mu.
+    share : ndarray, shape (J, L)
+        Probability of each of its points given tau.
     """
 
     tau: Array
     log_marginal: Array
     mean: Array
     variance: Array
-    study_mean: Array
-    study_variance: Array
-    start: Array
-    step: Array
-    log_density: Array
-    study_log: Array
-    rule: Array
+    mu: Array
+    share: Array
+    _spacing: Array  # of the grid of mu, shape (J, L)
+    _log_total: Array
+    _rows: Rows
     _model: BinomialModel
-    _conditional_mean: Array  # of theta given mu and tau, shape (J, L, k)
-    _conditional_variance: Array
 
     @property
     def mu_is_normal_a_priori(self) -> bool:
@@ -92,87 +71,129 @@ class BinomialLayer:
 
     def take(self, keep: Array) -> BinomialLayer:
         """Keep the layer at the nodes `keep` of tau only."""
-        return self._model.assemble(
-            self.tau[keep],
-            self.start[keep],
-            self.step[keep],
-            self.rule[keep],
-            self.study_log[keep],
-            self._conditional_mean[keep],
-            self._conditional_variance[keep],
-        )
+        return self._model.on_rows(self._rows.take(keep), self.mu.shape[1])
 
     def coarse(self) -> BinomialLayer:
         """Thin the layer to every second point of mu."""
-        return self._model.assemble(
-            self.tau,
-            self.start,
-            2.0 * self.step,
-            self.rule,
-            self.study_log[:, ::2],
-            self._conditional_mean[:, ::2],
-            self._conditional_variance[:, ::2],
-        )
+        return self._model.on_rows(self._rows, (self.mu.shape[1] + 1) // 2)
 
-    def finer(self) -> BinomialLayer:
-        """Evaluate the same grid with the next better rule for the studies."""
-        points = self.log_density.shape[1]
-        better = np.minimum(self.rule + 1, len(RULES) - 1)
-        return self._model.on_grid(self.tau, self.start, self.step, points, better)
-
-    def mu_density(self, x: Array, weights: Array) -> Array:
-        """Density of mu at `x`, mixed over tau with `weights`."""
-        use = np.flatnonzero(np.abs(weights) > 1e-17)
-        logs = self._read(self.log_density[use], use, np.broadcast_to(x, (use.size, x.size)))
-        return weights[use] @ np.exp(logs)
+    def reread(self, how: str) -> BinomialLayer:
+        """Read the same grid from another form of the surface, see `Surface.rows`."""
+        return self._model.on_rows(self._model.surface.rows(self.tau, how), self.mu.shape[1])
 
     def mu_density_at(self, x: Array) -> Array:
         """Density of mu given each tau, at points of its own, shape (J, M)."""
-        return np.exp(self._read(self.log_density, np.arange(self.tau.size), x))
+        logs = self._rows.read(x) + self._model.mu_prior.log_density(x) - self._log_total[:, None]
+        return np.exp(np.maximum(logs, -745.0))
+
+    def mu_density(self, x: Array, weights: Array) -> Array:
+        """Density of mu at `x`, mixed over tau with `weights`."""
+        use = np.flatnonzero(np.abs(weights) > _NEGLIGIBLE)
+        some = self.take(use)
+        return weights[use] @ some.mu_density_at(np.broadcast_to(x, (use.size, x.size)))
 
     def predictive_density(self, x: Array, weights: Array) -> Array:
         """Density of the true effect of a new study at `x`."""
-        return self._smoothed(self.log_density, x, weights, np.zeros_like(x))
+        return self._smoothed(np.zeros_like(self.mu), None, x, weights, np.zeros_like(x))
 
     def study_density(self, study: int, x: Array, weights: Array) -> Array:
         """Density of the true effect of one study at `x`."""
-        rest = self.log_density - self.study_log[:, :, study]
-        own = self._model.study_likelihood(study, x)
-        return self._smoothed(rest, x, weights, own)
+        one = self._model.studies.take(np.array([study]))
+        own = fixed_terms(one, x[:, None])[0][:, 0]
+        coefficients = self._model.surface.one_study(study, self.tau)
+        u = np.linspace(-1.0, 1.0, self.mu.shape[1])
+        table = coefficients @ chebyshev.chebvander(u, coefficients.shape[1] - 1).T
+        return self._smoothed(table, coefficients, x, weights, own)
 
-    def _read(self, table: Array, rows: Array, x: Array) -> Array:
-        """Interpolate rows of a table of logs (U, L) at points `x` (U, M); -745 outside."""
-        points = table.shape[1]
-        position = (x - self.start[rows, None]) / self.step[rows, None]
-        inside = (position >= 0.0) & (position <= points - 1.0)
-        first, w = cardinal(np.where(inside, position, 0.0), _NEIGHBOURS, points)
-        flat = table.ravel()
-        base = first + np.arange(len(rows))[:, None] * points
-        value = np.zeros(x.shape)
-        for p in range(_NEIGHBOURS):
-            value += w[..., p] * flat[base + p]
-        return np.where(inside, np.maximum(value, -745.0), -745.0)
+    def study_moments(self, mass: Array, keep: Array, others: list[Array]) -> tuple[Array, Array]:
+        """Posterior means and variances of the study effects, see `Surface.study_moments`."""
+        return self._model.surface.study_moments(self.tau, mass, keep, others)
 
-    def _smoothed(self, table: Array, x: Array, weights: Array, own: Array) -> Array:
-        """Mix ``exp(own(x) + table(mu)) N(x; mu, tau^2)`` over mu and tau."""
+    def refine(self, weights: Array, tolerance: float) -> bool:
+        """Improve the surface where its errors change the posterior by more than `tolerance`.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (J,)
+            Posterior weight of each node of tau, more where an error counts more.
+
+        Returns
+        -------
+        bool
+            Whether anything had to be improved.
+        """
+        surface, points = self._model.surface, self.mu.shape[1]
+        logs = self._rows.grid(points)[2]
+        mass = weights[:, None] * self.share
+        changes = []
+        for how in ("tau", "mu", "better"):
+            change = surface.rows(self.tau, how).grid(points)[2] - logs
+            change = np.abs(change) * np.exp(np.clip(change, 0.0, 300.0))
+            changes.append((mass * change).sum(axis=1))
+        keys = surface.which(self.tau)
+        improved = False
+        for key in np.unique(keys):
+            here = keys == key
+            total = float(mass[here].sum())
+            by_tau, by_mu, by_rule = (float(change[here].sum()) for change in changes)
+            if max(by_tau, by_mu, by_rule) > tolerance:
+                old = surface.patch(int(key)).degrees
+                found = zip(old, (by_tau, by_mu), strict=True)
+                degrees = [
+                    _wanted(degree, change / total, tolerance / total) for degree, change in found
+                ]
+                accuracy = 0.3 * tolerance / total if by_rule > tolerance else np.inf
+                surface.refine(int(key), (degrees[0], degrees[1]), accuracy)
+                improved = True
+        return improved
+
+    def study_start(self, study: int, node: int) -> tuple[float, float]:
+        """Mean and standard deviation of a study's effect at one node of tau, roughly."""
+        one = self._model.studies.take(np.array([study]))
+        found = integrate_studies(one, self.mean[[node]], self.tau[[node]], 2)
+        return float(found[1][0]), float(np.sqrt(found[2][0] + self.variance[node]))
+
+    def _smoothed(
+        self, table: Array, own_rows: Array | None, x: Array, weights: Array, own: Array
+    ) -> Array:
+        """Mix ``exp(own(x) - table(mu)) N(x; mu, tau^2)`` over the distribution of mu and tau.
+
+        `own_rows` are the coefficients of `table`, for reading between the grid's points.
+        """
         total = np.zeros(x.size)
-        heavy = np.abs(weights) > 1e-17
-        wide = self.tau >= _RESOLVED * self.step
-        grid = np.arange(table.shape[1])
+        log_share = np.log(np.maximum(self.share, 1e-323))
+        heavy = np.abs(weights) > _NEGLIGIBLE
+        wide = (self.tau[:, None] >= _RESOLVED * self._spacing) | (log_share < -30.0)
+        wide = wide.all(axis=1) & (self.tau > 0.0)
         for j in np.flatnonzero(heavy & wide):
-            mu = self.start[j] + self.step[j] * grid
-            keep = self.log_density[j] > -_DROP
-            z = (x[:, None] - mu[keep]) / self.tau[j]
-            exponent = own[:, None] + table[j, keep] - 0.5 * z * z
+            keep = log_share[j] > -DROP
+            z = (x[:, None] - self.mu[j, keep]) / self.tau[j]
+            exponent = own[:, None] + (log_share[j, keep] - table[j, keep]) - 0.5 * z * z
             inner = np.exp(np.maximum(exponent, -745.0)).sum(axis=1)
-            total += weights[j] * self.step[j] / (self.tau[j] * _SQRT_2PI) * inner
-        rows = np.flatnonzero(heavy & ~wide)
-        if rows.size:
-            z, w = hermite(_KERNEL_NODES)
-            for node, weight in zip(z, w, strict=True):
-                logs = self._read(table[rows], rows, x - self.tau[rows, None] * node)
-                total += weight * (weights[rows] @ np.exp(np.maximum(logs + own, -745.0)))
+            total += (weights[j] / (self.tau[j] * _SQRT_2PI)) * inner
+        # kernels narrower than that: Gauss-Hermite, with as many nodes as their width needs
+        ratio = self.tau / (2.0 * self._spacing.min(axis=1))
+        needed = np.ceil(32.0 / np.log(2.0 / np.clip(ratio, 1e-6, 0.8) ** 2))
+        size = np.array([5, 9, 15, 25, 41])[np.searchsorted([5, 9, 15, 25], needed)]
+        for nodes in np.unique(size[heavy & ~wide]):
+            rows = np.flatnonzero(heavy & ~wide & (size == nodes))
+            some = self._rows.take(rows)
+            if own_rows is not None:
+                some = some.less(own_rows[rows])
+            for node, weight in zip(*hermite(int(nodes)), strict=True):
+                at = x - self.tau[rows, None] * node
+                logs = some.read(at) + self._model.mu_prior.log_density(at)
+                logs = logs - self._log_total[rows, None] + own
+                total += weight * (weights[rows] @ np.exp(np.clip(logs, -745.0, 700.0)))
         return total
+
+
+def _wanted(degree: int, change: float, accuracy: float) -> int:
+    """Degree that brings a change well below `accuracy` if it falls geometrically from `DROP`."""
+    if change <= accuracy:
+        return degree
+    factor = np.log(DROP / min(0.1 * accuracy, 1.0)) / np.log(DROP / min(change, 0.5 * DROP))
+    return 2 * int(np.ceil(0.5 * np.clip(factor * degree, degree + 2, 2.5 * degree)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +205,13 @@ class BinomialModel:
     mu_prior: MuPrior
     studies: Studies = field(init=False)
     constant: float = field(init=False)
+    surface: Surface = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "studies", prepare("binomial", self.events, self.n))
         saturated = log_saturated("binomial", self.events, self.n)
         object.__setattr__(self, "constant", float(saturated.sum()))
+        object.__setattr__(self, "surface", Surface(self.studies, self.mu_prior))
 
     @property
     def k(self) -> int:
@@ -200,180 +223,52 @@ class BinomialModel:
         """Studies that bound mu and tau from both sides (neither no nor only events)."""
         return int(((self.events > 0) & (self.events < self.n)).sum())
 
+    def highest_log_marginal(self, tau: Array) -> Array:
+        """Bound of the log marginal likelihood: no study exceeds its saturated likelihood.
+
+        A flat prior for mu leaves the integral of the narrowest likelihood, at most some units
+        wide; if no study bounds mu from both sides, of the order of tau.
+        """
+        return self.constant + 5.0 + np.log1p(tau)
+
     def log_marginal_tau0(self) -> float:
         """Log marginal likelihood with tau = 0 (nothing to integrate within studies)."""
-        zero, share = np.zeros(1), np.ones(1)
-        layer = self.layer(zero, share, tolerance=1e-12, points=161, first_rule=0)
-        return float(layer.log_marginal[0])
+        zero = np.zeros(1)
+        shift, below, above = self.surface.span(zero)
+        centre, scale = self.surface.normal(zero)
+        u = np.linspace(-np.arcsinh(below), np.arcsinh(above), 401)
+        mu = centre + scale * (shift + np.sinh(u))
+        logs = self.mu_prior.log_density(mu)
+        for a in range(0, self.k, 4096):
+            some = self.studies.take(np.arange(a, min(a + 4096, self.k)))
+            logs = logs + fixed_terms(some, mu[:, None])[0].sum(axis=1)
+        top = float(logs.max())
+        total = float(np.exp(np.maximum(logs - top, -745.0)) @ np.cosh(u)) * (u[1] - u[0])
+        return self.constant + top + float(np.log(total * scale[0]))
 
-    def tau_scales(self) -> Array:
-        """Values of tau that matter, for the first look."""
-        spread = float(np.ptp(self.studies.t_guess))
-        smallest = 1e-3 / float(np.sqrt(self.studies.v_guess.max()))
-        largest = 10.0 * max(spread, 1.0 / float(np.sqrt(self.studies.v_guess.min())))
-        return np.geomspace(smallest, largest, 60)
+    def layer(self, tau: Array, points: int) -> BinomialLayer:
+        """Evaluate the model at nodes `tau`, shape (J,), and `points` values of mu for each."""
+        return self.on_rows(self.surface.rows(tau), points)
 
-    def study_likelihood(self, study: int, theta: Array) -> Array:
-        """Log likelihood of one study at `theta`, relative to its saturated value."""
-        one = self.studies.take(np.array([study]))
-        return fixed_terms(one, theta[:, None])[0][:, 0]
-
-    # --- where the grids go ---------------------------------------------------------------------
-    #
-    # Placing a grid needs no exact likelihood. The largest joint density over all study effects
-    # is concave in mu, has simple derivatives and lies close enough to the integral.
-
-    def _profile(self, tau: Array, mu: Array) -> tuple[Array, Array, Array, Array]:
-        """Concave stand-in for the log likelihood, slope, information and Laplace's term."""
-        omega = tau[..., None] ** 2
-        t = study_mode(self.studies, np.broadcast_to(mu[..., None], (*mu.shape, self.k)), omega)
-        value, slope, v = at_mode(self.studies, t, mu[..., None], omega)
-        c = 1.0 + omega * v
-        prior = self.mu_prior.precision
-        return (
-            (value - 0.5 * omega * slope**2).sum(axis=-1) + self.mu_prior.log_density(mu),
-            slope.sum(axis=-1) - prior * (mu - self.mu_prior.mean),
-            (v / c).sum(axis=-1) + prior,
-            -0.5 * np.log(c).sum(axis=-1),
-        )
-
-    def _peak(self, tau: Array) -> tuple[Array, Array, Array, Array]:
-        """Mode of mu given tau, its scale, the log likelihood there and Laplace's term."""
-        v = self.studies.v_guess
-        weight = v / (1.0 + v * tau[:, None] ** 2)
-        prior = self.mu_prior.precision
-        mu = (weight @ self.studies.t_guess + prior * self.mu_prior.mean) / (
-            weight.sum(axis=1) + prior
-        )
-        low, high = np.full(mu.shape, -np.inf), np.full(mu.shape, np.inf)
-        for _ in range(200):
-            _, slope, information, _ = self._profile(tau, mu)
-            low = np.where(slope > 0, np.maximum(low, mu), low)
-            high = np.where(slope < 0, np.minimum(high, mu), high)
-            scale = 1.0 / np.sqrt(information)
-            reach = 4.0 * scale + tau + 1.0
-            trial = mu + np.clip(slope * scale**2, -reach, reach)
-            both = np.isfinite(low) & np.isfinite(high)
-            outside = both & ((trial <= low) | (trial >= high))
-            middle = 0.5 * (np.where(both, low, 0.0) + np.where(both, high, 0.0))
-            trial = np.where(outside, middle, trial)
-            near = bool((np.abs(trial - mu) < 1e-6 * scale).all())
-            mu = trial
-            if near:
-                value, _, information, term = self._profile(tau, mu)
-                return mu, 1.0 / np.sqrt(information), value, term
-        raise ConvergenceError("the mode of mu given tau was not found")
-
-    def rough_log_marginal(self, tau: Array) -> Array:
-        """Log marginal likelihood of tau by Laplace's approximation in all dimensions."""
-        _, scale, value, term = self._peak(tau)
-        return value + term + np.log(scale * _SQRT_2PI) + self.constant
-
-    def _reach(self, tau: Array, mode: Array, scale: Array, value: Array) -> tuple[Array, Array]:
-        """Distances below and above the mode at which the density has fallen by `_DROP`."""
-        side = np.array([[-1.0], [1.0]])
-        distance = np.sqrt(2.0 * _DROP) * scale * np.ones((2, 1))
-        near, far = np.zeros(distance.shape), np.full(distance.shape, np.inf)
-        both_tau = np.broadcast_to(tau, distance.shape)
-        for _ in range(100):
-            drop = value - self._profile(both_tau, mode + side * distance)[0]
-            short, long = drop < _DROP, drop > 1.4 * _DROP
-            if not (short | long).any():
-                return distance[0], distance[1]
-            near, far = np.where(short, distance, near), np.where(long, distance, far)
-            factor = np.clip((1.2 * _DROP / np.maximum(drop, 1e-3)) ** 0.7, 0.3, 3.0)
-            bracketed = np.isfinite(far) & (near > 0)
-            middle = 0.5 * (near + np.where(bracketed, far, 0.0))
-            distance = np.where(
-                short | long, np.where(bracketed, middle, distance * factor), distance
-            )
-        raise ConvergenceError("the tails of mu given tau were not found")
-
-    # --- quadrature -----------------------------------------------------------------------------
-
-    def layer(
-        self, tau: Array, share: Array, *, tolerance: float, points: int, first_rule: int
-    ) -> BinomialLayer:
-        """Evaluate the model at nodes `tau`, shape (J,), and `points` values of mu for each.
-
-        `share` is the rough posterior weight of each node: studies are integrated by the
-        cheapest of `RULES` from `first_rule` on that is exact to `tolerance` where weight is.
-        """
-        mode, scale, value, _ = self._peak(tau)
-        below, above = self._reach(tau, mode, scale, value)
-        step = (below + above) / (points - 1)
-        rule = np.maximum(
-            self._choose_rules(tau, mode, share, tolerance), min(first_rule, len(RULES) - 1)
-        )
-        return self.on_grid(tau, mode - below, step, points, rule)
-
-    def _choose_rules(self, tau: Array, mode: Array, share: Array, tolerance: float) -> Array:
-        rule = np.zeros(tau.size, dtype=int)
-        left = np.arange(tau.size)
-        old = self._at(mode[left], tau[left], 0)
-        for better in range(1, len(RULES)):
-            if not left.size:
-                break
-            new = self._at(mode[left], tau[left], better)
-            poor = np.abs(new - old) * share[left] > tolerance
-            rule[left] = np.where(poor, better, better - 1)
-            left, old = left[poor], new[poor]
-        return rule
-
-    def _at(self, mu: Array, tau: Array, rule: int) -> Array:
-        return integrate_studies(self.studies, mu[:, None], tau[:, None], rule)[0].sum(axis=-1)
-
-    def on_grid(
-        self, tau: Array, start: Array, step: Array, points: int, rule: Array
-    ) -> BinomialLayer:
-        """Evaluate every study on given grids of mu, by the given rule at each tau."""
-        shape = (tau.size, points, self.k)
-        logs, mean, variance = np.empty(shape), np.empty(shape), np.empty(shape)
-        mu = start[:, None] + step[:, None] * np.arange(points)
-        for level, (_, size) in enumerate(RULES):
-            members = np.flatnonzero(rule == level)
-            rows = max(1, _CHUNK // (points * self.k * size))
-            for a in range(0, members.size, rows):
-                part = members[a : a + rows]
-                logs[part], mean[part], variance[part] = integrate_studies(
-                    self.studies, mu[part, :, None], tau[part, None, None], level
-                )
-        return self.assemble(tau, start, step, rule, logs, mean, variance)
-
-    def assemble(
-        self,
-        tau: Array,
-        start: Array,
-        step: Array,
-        rule: Array,
-        logs: Array,
-        mean: Array,
-        variance: Array,
-    ) -> BinomialLayer:
+    def on_rows(self, rows: Rows, points: int) -> BinomialLayer:
         """Integrate over mu."""
-        mu = start[:, None] + step[:, None] * np.arange(logs.shape[1])
-        joint = logs.sum(axis=-1) + self.mu_prior.log_density(mu)
+        mu, spacing, logs = rows.grid(points)
+        joint = logs + self.mu_prior.log_density(mu)
         top = joint.max(axis=1, keepdims=True)
-        scaled = np.exp(np.maximum(joint - top, -745.0))
-        total = scaled.sum(axis=1) * step
-        log_total = top[:, 0] + np.log(total)
-        p = scaled * (step / total)[:, None]
-        mu_mean = (p * mu).sum(axis=1)
-        study_mean = np.einsum("jl,jlk->jk", p, mean)
-        spread = variance + (mean - study_mean[:, None]) ** 2
+        scaled = np.exp(np.maximum(joint - top, -745.0)) * spacing
+        total = scaled.sum(axis=1, keepdims=True)
+        share = scaled / total
+        mean = (share * mu).sum(axis=1)
+        log_total = (top + np.log(total))[:, 0]
         return BinomialLayer(
-            tau=tau,
+            tau=rows.tau,
             log_marginal=log_total + self.constant,
-            mean=mu_mean,
-            variance=(p * (mu - mu_mean[:, None]) ** 2).sum(axis=1),
-            study_mean=study_mean,
-            study_variance=np.einsum("jl,jlk->jk", p, spread),
-            start=start,
-            step=step,
-            log_density=joint - log_total[:, None],
-            study_log=logs,
-            rule=rule,
+            mean=mean,
+            variance=(share * (mu - mean[:, None]) ** 2).sum(axis=1),
+            mu=mu,
+            share=share,
+            _spacing=spacing,
+            _log_total=log_total,
+            _rows=rows,
             _model=self,
-            _conditional_mean=mean,
-            _conditional_variance=variance,
         )

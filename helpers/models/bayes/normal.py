@@ -21,12 +21,13 @@ Array = NDArray[Any]
 
 __all__ = ["NormalLayer", "NormalModel"]
 
+_CELLS = 1_000_000  # entries of a table held at once
 _LOG_2PI = float(np.log(2.0 * np.pi))
 
 
 @dataclass(frozen=True, slots=True)
 class NormalLayer:
-    """What the model says at each node of tau (J nodes, k studies).
+    """What the model says at each node of tau (J nodes).
 
     Attributes
     ----------
@@ -35,24 +36,23 @@ class NormalLayer:
         Log density of the data given tau, mu integrated out.
     mean, variance : ndarray, shape (J,)
         Of mu given tau.
-    study_mean, study_variance : ndarray, shape (J, k)
-        Of each study's true effect given tau.
-    mu_is_normal_a_priori : bool
-        Whether mu has a proper prior.
     """
 
     tau: Array
     log_marginal: Array
     mean: Array
     variance: Array
-    study_mean: Array
-    study_variance: Array
-    mu_is_normal_a_priori: bool
+    _model: NormalModel
+
+    @property
+    def mu_is_normal_a_priori(self) -> bool:
+        """Whether mu has a proper prior."""
+        return self._model.mu_prior.precision > 0.0
 
     @property
     def bounded_studies(self) -> Array:
         """Which studies bound their own effect from both sides (here all)."""
-        return np.ones(self.study_mean.shape[1], dtype=bool)
+        return np.ones(self._model.k, dtype=bool)
 
     def take(self, keep: Array) -> NormalLayer:
         """Keep the layer at the nodes `keep` of tau only."""
@@ -61,9 +61,7 @@ class NormalLayer:
             self.log_marginal[keep],
             self.mean[keep],
             self.variance[keep],
-            self.study_mean[keep],
-            self.study_variance[keep],
-            self.mu_is_normal_a_priori,
+            self._model,
         )
 
     def mu_density(self, x: Array, weights: Array) -> Array:
@@ -82,7 +80,37 @@ class NormalLayer:
 
     def study_density(self, study: int, x: Array, weights: Array) -> Array:
         """Density of the true effect of one study at `x`."""
-        return _mixture(x, self.study_mean[:, study], self.study_variance[:, study], weights)
+        mean, variance = self._studies(slice(study, study + 1))
+        return _mixture(x, mean[:, 0], variance[:, 0], weights)
+
+    def study_start(self, study: int, node: int) -> tuple[float, float]:
+        """Mean and standard deviation of a study's effect at one node of tau."""
+        mean, variance = self._studies(slice(study, study + 1))
+        return float(mean[node, 0]), float(np.sqrt(variance[node, 0]))
+
+    def study_moments(self, weights: Array) -> tuple[Array, Array]:
+        """Posterior mean and variance of every study's effect, shape (k,)."""
+        found = []
+        for part in _parts(self._model.k, self.tau.size):
+            mean, variance = self._studies(part)
+            middle = weights @ mean
+            found.append((middle, weights @ (variance + (mean - middle) ** 2)))
+        means, variances = zip(*found, strict=True)
+        return np.concatenate(means), np.concatenate(variances)
+
+    def _studies(self, part: slice) -> tuple[Array, Array]:
+        """Mean and variance of some studies' effects given tau, shape (J, part)."""
+        yi, vi, tau2 = self._model.yi[part], self._model.vi[part], self.tau[:, None] ** 2
+        pull = vi / (vi + tau2)
+        # y - v/(v+tau2) (y - m): exact at both ends
+        mean = yi - pull * (yi - self.mean[:, None])
+        return mean, pull * tau2 + pull**2 * self.variance[:, None]
+
+
+def _parts(k: int, nodes: int) -> list[slice]:
+    """Slices of the studies that keep a table of nodes and studies small."""
+    width = max(1, _CELLS // nodes)
+    return [slice(first, first + width) for first in range(0, k, width)]
 
 
 def _mixture(x: Array, mean: Array, variance: Array, weights: Array) -> Array:
@@ -110,9 +138,9 @@ class NormalModel:
         """Studies that bound mu and tau from both sides (here all of them)."""
         return self.k
 
-    def rough_log_marginal(self, tau: Array) -> Array:
-        """Log marginal likelihood of tau, for placing panels (here exact)."""
-        return self.layer(tau).log_marginal
+    def highest_log_marginal(self, tau: Array) -> Array:
+        """Bound of the log marginal likelihood (none is needed: it costs nothing)."""
+        return np.full(tau.shape, np.inf)
 
     def log_marginal_tau0(self) -> float:
         """Log marginal likelihood with tau = 0."""
@@ -128,33 +156,27 @@ class NormalModel:
     def layer(self, tau: Array) -> NormalLayer:
         """Evaluate the model at nodes `tau`, shape (J,)."""
         tau2 = tau[:, None] ** 2
-        total = self.vi + tau2
-        weight = 1.0 / total
+        parts = _parts(self.k, tau.size)
         prior = self.mu_prior.precision
-        information = weight.sum(axis=1) + prior
         # relative to the smallest variance's effect nothing is lost: centre first
         centre = self.yi.mean()
-        y = self.yi - centre
         m0 = self.mu_prior.mean - centre
-        mean = (weight @ y[:, None])[:, 0] + prior * m0
-        mean = mean / information
-        deviation = y - mean[:, None]
-        q = (weight * deviation**2).sum(axis=1) + prior * (mean - m0) ** 2
+        information, pulled, logs = (
+            np.full(tau.shape, start) for start in (prior, prior * m0, 0.0)
+        )
+        for part in parts:
+            total = self.vi[part] + tau2
+            information += (1.0 / total).sum(axis=1)
+            pulled += ((self.yi[part] - centre) / total).sum(axis=1)
+            logs += np.log(total).sum(axis=1)
+        mean = pulled / information
+        q = prior * (mean - m0) ** 2
+        for part in parts:
+            q += ((self.yi[part] - centre - mean[:, None]) ** 2 / (self.vi[part] + tau2)).sum(
+                axis=1
+            )
         constant = -0.5 * (self.k - 1) * _LOG_2PI
         if prior > 0:
             constant += 0.5 * np.log(prior) - 0.5 * _LOG_2PI
-        log_marginal = constant - 0.5 * (np.log(total).sum(axis=1) + np.log(information) + q)
-        pull = self.vi * weight
-        variance = 1.0 / information
-        # y - v/(v+tau2) (y - m): exact at both ends
-        study_mean = self.yi - pull * deviation
-        study_variance = pull * tau2 + pull**2 * variance[:, None]
-        return NormalLayer(
-            tau=tau,
-            log_marginal=log_marginal,
-            mean=mean + centre,
-            variance=variance,
-            study_mean=study_mean,
-            study_variance=study_variance,
-            mu_is_normal_a_priori=prior > 0.0,
-        )
+        log_marginal = constant - 0.5 * (logs + np.log(information) + q)
+        return NormalLayer(tau, log_marginal, mean + centre, 1.0 / information, self)

@@ -1,4 +1,4 @@
-r"""Functions of one variable as polynomials on adaptive panels: quadrature and interpolation.
+r"""Functions of one variable as polynomials on adaptive panels: quadrature.
 
 Every panel carries the `NODES` interior extrema of a Chebyshev polynomial (Fejér's second rule).
 Every second node is the same rule of half the order, so that each integral comes with the
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import factorial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from ...errors import ConvergenceError
 
 Array = NDArray[Any]
 
-__all__ = ["NODES", "PanelGrid", "adapt", "cardinal"]
+__all__ = ["NODES", "PanelGrid", "adapt"]
 
 #: Nodes of one panel; every second one makes the half grid.
 NODES = 31
@@ -165,42 +164,3 @@ def adapt(
         edges=np.append(ends[0, order], ends[1, order[-1]]),
         log_values=np.concatenate(kept_values)[order],
     )
-
-
-def cardinal(position: Array, points: int, size: int) -> tuple[Array, Array]:
-    """Lagrange weights for reading a table with unit spacing at `position`.
-
-    Parameters
-    ----------
-    position : ndarray
-        Where to read, in units of the spacing, counted from the first entry.
-    points : int
-        Neighbours used (even).
-    size : int
-        Length of the table; the neighbours stay inside.
-
-    Returns
-    -------
-    first : ndarray of int
-        Index of the first neighbour.
-    weights : ndarray, shape position.shape + (points,)
-
-    Examples
-    --------
-    >>> first, w = cardinal(np.array([4.25]), 4, 20)
-    >>> float((w * (first[:, None] + np.arange(4)) ** 2).sum())
-    18.0625
-    """
-    first = np.clip(np.floor(position).astype(int) - (points // 2 - 1), 0, size - points)
-    offset = position - first
-    # prod over q != p of (offset - q) / (p - q): what stands left of p times what stands right
-    weights = np.empty((points, *position.shape))
-    weights[0] = 1.0
-    for p in range(1, points):
-        np.multiply(weights[p - 1], offset - (p - 1), out=weights[p])
-    right = np.ones_like(offset)
-    for p in reversed(range(points)):
-        weights[p] *= right
-        weights[p] /= (-1.0) ** (points - 1 - p) * factorial(p) * factorial(points - 1 - p)
-        right = right * (offset - p)
-    return first, np.moveaxis(weights, 0, -1)

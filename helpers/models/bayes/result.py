@@ -211,15 +211,15 @@ class Posterior:
         return self._study(labels.index(label))
 
     def _study(self, i: int) -> Marginal:
-        best = int(np.argmax(self._weights))
+        centre, scale = self._layer.study_start(i, int(np.argmax(self._weights)))
         return Marginal.from_density(
             self._labels[i],
             lambda x: self._layer.study_density(i, x, self._weights),
             float(self._study_mean[i]),
             float(self._study_sd[i]),
             self.level,
-            centre=float(self._layer.study_mean[best, i]),
-            scale=float(np.sqrt(self._layer.study_variance[best, i])),
+            centre=centre,
+            scale=scale,
         )
 
     def study_rate(self, label: str) -> DisplayMarginal:
@@ -285,7 +285,7 @@ class Posterior:
         mu_priors: Mapping[str, MuPrior] | None = None,
         rates: tuple[float, ...] = (),
     ) -> pd.DataFrame:
-        """Posterior summaries under other priors; see `helpers.bayes.compare`."""
+        """Posterior summaries under other priors; see `helpers.models.bayes.compare`."""
         from .sensitivity import compare
 
         return compare(self, tau_priors, mu_priors, rates)

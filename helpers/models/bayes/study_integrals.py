@@ -1,13 +1,17 @@
-"""The integral over one study's effect, given mu and tau, with the mean and variance of the effect.
+"""The integral over a study's effect, given mu and tau, with the mean and variance of the effect.
 
-Adaptive Gauss-Hermite quadrature (Liu & Pierce 1994, doi:10.1093/biomet/81.3.624) around the mode,
-written with the remainder of third order so that no digits cancel; and, for tau so large that its
-nodes miss the likelihood, the trapezoidal rule under a sinh substitution (Trefethen & Weideman
-2014, doi:10.1137/130932132).
+Where tau is not small beside the widths of the likelihoods, one trapezoidal rule serves all
+studies (`SharedGrid`): the values of the normal density at its points, a table for all pairs (mu,
+tau), times those of the likelihoods. Elsewhere every study has its own rule: adaptive
+Gauss-Hermite quadrature (Liu & Pierce 1994, doi:10.1093/biomet/81.3.624) around the mode, written
+with the remainder of third order so that no digits cancel; and, for tau so large that its nodes
+miss the likelihood, the trapezoidal rule under a sinh substitution (Trefethen & Weideman 2014,
+doi:10.1137/130932132).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,19 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.counts.kernel import gauss_hermite
-from ...engine.counts.studies import Studies, fixed_terms
+from ...engine.counts.studies import Studies, fixed_terms, relative_value
 from ...engine.distributions import expit
 from ...errors import ConvergenceError
 
 Array = NDArray[Any]
 
-__all__ = ["RULES", "at_mode", "hermite", "integrate_studies", "study_mode"]
+__all__ = ["RULES", "SharedGrid", "at_mode", "hermite", "integrate_studies", "study_mode"]
 
 #: Rules for a study's integral, from cheap to safe: adaptive Gauss-Hermite with 11, 23 and 47
 #: nodes, then the trapezoidal rule under a sinh substitution, which is also exact where tau is so
 #: large that a study without events is a cliff under a wide normal.
 RULES = (("hermite", 11), ("hermite", 23), ("hermite", 47), ("sinh", 129), ("sinh", 385))
 
+_MOST_SHARED = 4_000  # points beyond which a grid for all studies is not worth its price
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 #: Gauss-Hermite nodes and weights, made once for each number of nodes.
 hermite = cache(gauss_hermite)
@@ -111,3 +116,54 @@ def integrate_studies(s: Studies, mu: Array, tau: Array, rule: int) -> tuple[Arr
     first = (weight * z).sum(axis=0) / total
     second = (weight * z * z).sum(axis=0) / total
     return value + np.log(total), t + r * first, r * r * (second - first * first)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedGrid:
+    """Points theta with weights, at which the likelihoods of all studies are taken.
+
+    The points are sinh(u) of equidistant u: narrow where the likelihoods bend, as wide as the
+    normal density allows far away from there.
+    """
+
+    theta: Array
+    weight: Array
+
+    @classmethod
+    def over(
+        cls, s: Studies, mu: tuple[float, float], tau: tuple[float, float], density: float
+    ) -> SharedGrid:
+        """Make the grid for mu and tau from intervals; `density` points in the narrowest width."""
+        low = min(mu[0], float(s.t_guess.min()))
+        high = max(mu[1], float(s.t_guess.max()))
+        steepest = min(max(low, 0.0), high) if high > 0.0 else high
+        p = float(expit(np.asarray(-abs(steepest))))
+        narrowest = 1.0 / np.sqrt(float(s.n.max()) * p * (1.0 - p) + tau[0] ** -2)
+        centre = 0.5 * (float(s.t_guess.min()) + float(s.t_guess.max()))
+        reach = 0.5 * float(np.ptp(s.t_guess)) + 5.0  # the likelihoods bend within
+        low, high = low - 9.0 * tau[1] - centre, high + 9.0 * tau[1] - centre
+        far = max(-low, high)
+        bend = min(reach, far)
+        # dtheta = hypot(bend, theta) du: fine enough at the ends of `bend`, and of all
+        step = min(narrowest / (np.sqrt(2.0) * bend), tau[0] / np.hypot(bend, far))
+        ends = np.arcsinh(np.array([low, high]) / bend)
+        size = int(np.ceil(float(np.ptp(ends)) * density / step)) + 1
+        if size > _MOST_SHARED:
+            return cls(np.empty(0), np.empty(0))
+        u = np.linspace(float(ends[0]), float(ends[1]), size)
+        theta = centre + bend * np.sinh(u)
+        return cls(theta, bend * np.cosh(u) * (u[1] - u[0]))
+
+    def likelihoods(self, s: Studies) -> Array:
+        """Likelihood of each study relative to its saturated value, shape (points, k)."""
+        return _exp(relative_value(s, self.theta[:, None]))
+
+    def kernel(self, mu: Array, tau: Array) -> Array:
+        """Evaluate the normal density, times the weights, for N pairs: shape (N, points)."""
+        z = (self.theta - mu[:, None]) / tau[:, None]
+        return _exp(-0.5 * z * z) * (self.weight / _SQRT_2PI) / tau[:, None]
+
+
+def _exp(x: Array) -> Array:
+    """Exponential, exactly 0 below 1e-150: products of two stay away from subnormal numbers."""
+    return np.where(x > -345.0, np.exp(np.maximum(x, -345.0)), 0.0)
