@@ -60,9 +60,9 @@ def test_logit_inverts_expit(p: float) -> None:
 
 def test_importing_the_engine_loads_neither_scipy_nor_pandas() -> None:
     code = (
-        "import sys, helpers.models.pooling, helpers.models.subgroup_analysis, helpers.engine.effects\n"
-        "heavy = {'scipy', 'pandas', 'statsmodels', 'matplotlib'} & set(sys.modules)\n"
-        "raise SystemExit(', '.join(sorted(heavy)) or 0)"
+        "import sys, helpers.models.pooling, helpers.models.subgroup_analysis, "
+        "helpers.engine.effects\nheavy = {'scipy', 'pandas', 'statsmodels', 'matplotlib'} & "
+        "set(sys.modules)\nraise SystemExit(', '.join(sorted(heavy)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 """Sphinx extension: the script of interactive pictures, on the pages that have one.
 
-The files come from ``helpers/views/interactive/assets`` and lie in ``interactive/`` of the site, outside
-``_static``, whose scripts Jupyter Book adds to every page.
+The files come from ``helpers/views/interactive/assets`` and lie in ``interactive/`` of the site,
+outside ``_static``, whose scripts Jupyter Book adds to every page.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Numbers only: designs, likelihoods, estimates, limits and what is refitted from them; no table."""
+"""Numbers only: designs, likelihoods, estimates, limits and refits; no table."""

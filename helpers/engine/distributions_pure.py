@@ -1,7 +1,7 @@
 """Distribution functions in pure Python, for places without scipy such as a browser.
 
-Same names, arguments and order as in ``scipy.special``, so that `helpers.engine.distributions` can put
-one in the place of the other. They are slower (one number at a time) and meant for the few
+Same names, arguments and order as in ``scipy.special``, so that `helpers.engine.distributions` can
+put one in the place of the other. They are slower (one number at a time) and meant for the few
 quantiles and tail areas of a fit. Incomplete gamma and beta functions are summed by series and
 continued fractions (modified Lentz; Thompson and Barnett 1986, doi:10.1016/0021-9991(86)90046-X);
 their leading factors are written with deviances, which keeps full precision for large shapes

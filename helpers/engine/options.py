@@ -73,9 +73,9 @@ LIKELIHOOD_MEASURES: tuple[str, ...] = ("logit", "log-rate")
 #: cautions say why.
 FEW_STUDIES = 10
 #: Below this number of studies in a group, the comparison of groups has a caution and no verdict
-#: (`helpers.views.subgroup_sentences`). It is lower than `FEW_STUDIES`, because a group with five to nine
-#: studies has that caution on its own result already, and the p-value that judges the comparison is
-#: calibrated for the sizes at hand (`helpers.models.subgroup_null`).
+#: (`helpers.views.subgroup_sentences`). It is lower than `FEW_STUDIES`, because a group with five
+#: to nine studies has that caution on its own result already, and the p-value that judges the
+#: comparison is calibrated for the sizes at hand (`helpers.models.subgroup_null`).
 FEW_IN_GROUP = 5
 #: With so few degrees of freedom, k - 2, no picture, table or sentence shows a prediction interval:
 #: the variance between studies rests on as good as nothing. So it takes `FEW_IN_GROUP` studies. The

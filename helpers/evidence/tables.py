@@ -295,8 +295,8 @@ def load_corrections() -> pd.DataFrame:
 
     Notes
     -----
-    Source: derived from the findings of :func:`load_audit`; ``helpers.evidence.corrections`` applies them.
-    :func:`load_cohorts` always gives the review's own values.
+    Source: derived from the findings of :func:`load_audit`; ``helpers.evidence.corrections``
+    applies them. :func:`load_cohorts` always gives the review's own values.
 
     Examples
     --------

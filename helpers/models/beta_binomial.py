@@ -176,8 +176,8 @@ class BetaBinomialResult:
         studies = "1 study" if self.k == 1 else f"{self.k} studies"
         sentence = (
             f"Proportions of {studies} were pooled in a beta-binomial model by maximum "
-            f"likelihood; the {printing.level_text(self.level)} confidence interval is Wald-type on "
-            "the logit scale."
+            f"likelihood; the {printing.level_text(self.level)} confidence interval is Wald-type "
+            "on the logit scale."
         )
         sources = (
             Reference("skellam1948", "10.1111/j.2517-6161.1948.tb00014.x"),
@@ -234,7 +234,8 @@ def pool_beta_binomial(
         raise ConvergenceError(
             f"{who}: the beta-binomial model has no finite maximum. pool(events=..., n=..., "
             f"model='glmm') gives {printing.count(x)} of {printing.count(n)} with its exact "
-            f"{printing.level_text(level)} interval, {printing.percent_range((limits[0], limits[1]))}"
+            f"{printing.level_text(level)} interval, "
+            f"{printing.percent_range((limits[0], limits[1]))}"
         )
     fit = fit_beta_binomial(studies.events[keep], studies.size[keep])
     if not fit.converged[0]:

@@ -156,8 +156,8 @@ def find_cautions(
         found.append(
             Caution(
                 "several-maxima",
-                f"The likelihood has {printing.word(int(engine.tau2.scan.maxima[0]))} local maxima; "
-                f"the result is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in "
+                f"The likelihood has {printing.word(int(engine.tau2.scan.maxima[0]))} local "
+                f"maxima; the result is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in "
                 "log-likelihood.",
             )
         )
@@ -246,9 +246,9 @@ def few_prediction_df(k: int, df: int, level: float) -> str:
     t, z = float(t_ppf(upper, df)), float(norm_ppf(upper))
     return (
         f"The prediction interval of {printing.word(k)} studies would rest on "
-        f"{printing.counted(df, 'degree')} of freedom (t quantile {printing.number(t, 1)}; with many "
-        f"studies {printing.number(z, 2)}); with fewer than {printing.word(FEW_PREDICTION_DF + 1)} none "
-        "is shown."
+        f"{printing.counted(df, 'degree')} of freedom (t quantile {printing.number(t, 1)}; with "
+        f"many studies {printing.number(z, 2)}); with fewer than "
+        f"{printing.word(FEW_PREDICTION_DF + 1)} none is shown."
     )
 
 

@@ -123,7 +123,7 @@ class MultilevelResult:
 
     @property
     def coefficients(self) -> pd.DataFrame:
-        """Table of coefficients (columns as in `helpers.models.regression_result.RegressionResult`)."""
+        """Table of coefficients (columns as of a `RegressionResult`)."""
         import pandas as pd
 
         se = np.sqrt(np.diagonal(self.covariance))

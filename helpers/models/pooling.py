@@ -81,8 +81,8 @@ def pool(
     level : float
         Level of all intervals.
     add, to
-        Zero-cell rule of inverse-variance models, see `helpers.engine.effects.Measure.effects`; default
-        0.5, "only0" where the measure needs it.
+        Zero-cell rule of inverse-variance models, see `helpers.engine.effects.Measure.effects`;
+        default 0.5, "only0" where the measure needs it.
     quad_points : int
         Points of the adaptive Gauss-Hermite quadrature (1: Laplace).
     study_ci : str, optional

@@ -152,8 +152,8 @@ def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> P
 
     Examples
     --------
-    >>> round(float(population_mean(-2.0, 0.0).value), 4), round(float(population_mean(-2, 1).value), 4)
-    (0.1192, 0.1555)
+    >>> [round(float(population_mean(-2.0, tau2).value), 4) for tau2 in (0.0, 1.0)]
+    [0.1192, 0.1555]
     """
     rule = mean_rule(measure)
     m, v = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float))

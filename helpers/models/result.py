@@ -591,7 +591,7 @@ class PoolResult:
         return gosh(self, subsets, **options)
 
     def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
-        """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips.permutation_test`)."""
+        """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips`)."""
         from ..engine.aftercare.sign_flips import permutation_test
 
         return permutation_test(self, null, **options)

@@ -202,7 +202,8 @@ class SubgroupResult:
 
         With separate variances the hypothesis is that means and variances are equal, with a
         common variance that the means are; see
-        `helpers.models.subgroup_likelihood.likelihood_ratio_test` for boundaries and groups of one study.
+        `helpers.models.subgroup_likelihood.likelihood_ratio_test` for boundaries and groups of one
+        study.
 
         Raises
         ------
@@ -303,8 +304,8 @@ def subgroups(
 
     A common variance is that of a model with one mean for each group. By inverse variance the
     groups are independent given tau2. For the GLMM all groups are fitted together
-    (`helpers.models.subgroup_counts`), and the test uses the joint covariance of the means. Intervals
-    that refer to a t distribution keep the degrees of freedom of the group.
+    (`helpers.models.subgroup_counts`), and the test uses the joint covariance of the means.
+    Intervals that refer to a t distribution keep the degrees of freedom of the group.
 
     A group of one study has no estimable tau2 of its own: with separate variances its estimate
     enters with its sampling variance, and a caution says so. With a common variance it enters

@@ -2,8 +2,8 @@ r"""Groups of studies in one GLMM: a mean for each group, one between-study vari
 
 .. math:: x_i \mid u_i \sim f(\cdot \mid \mu_{g(i)} + \tau u_i), \qquad u_i \sim N(0, 1),
 
-the GLMM of `helpers.engine.counts.fit` with an indicator of each group as design. Standard errors come
-from the joint information in the means and tau, so that the means are slightly correlated
+the GLMM of `helpers.engine.counts.fit` with an indicator of each group as design. Standard errors
+come from the joint information in the means and tau, so that the means are slightly correlated
 through the tau they share.
 """
 

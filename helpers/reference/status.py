@@ -163,8 +163,8 @@ def build_status(root: Path, date: str) -> Sentence:
                 "## Checks\n\n"
                 f"{printing.count(tests['functions'])} test functions in "
                 f"{printing.count(tests['files'])} files and "
-                f"{printing.count(tests['examples'])} docstrings with examples are run by `make test`."
-                " The values of R they compare with come from "
+                f"{printing.count(tests['examples'])} docstrings with examples are run by `make "
+                "test`. The values of R they compare with come from "
                 f"{printing.listing(f'{name} {version}' for name, version in r.items())}.",
             ]
         )

@@ -100,8 +100,8 @@ def _data(analysis: Analysis) -> Section:
     )
     body = [
         paragraph(
-            f"The table has {printing.counted(len(data), 'row')} and passed every check: labels that "
-            "are used once, whole counts, no more events than people, numbers where numbers "
+            f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "
+            "that are used once, whole counts, no more events than people, numbers where numbers "
             "belong. A cohort is one row of it."
         ),
         f"<ul>{used}</ul>",

@@ -64,7 +64,10 @@ def answer(analysis: Analysis, words: Words) -> str:
             f"{words.outcome}: {printing.estimate(fit)}, which is that of the only cohort, "
             f"{printing.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
         )
-    text = f"{words.outcome}: {printing.estimate(fit)}, pooled over {printing.counted(fit.k, 'cohort')}."
+    text = (
+        f"{words.outcome}: {printing.estimate(fit)}, pooled over "
+        f"{printing.counted(fit.k, 'cohort')}."
+    )
     if differs_from_median(fit):
         text += (
             f" That is the median cohort; the mean over cohorts is {printing.mean_estimate(fit)}, "
@@ -85,8 +88,8 @@ def one_sided(analysis: Analysis, words: Words) -> str:
     level = printing.level_text(fit.level)
     text = (
         f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in "
-        f"{printing.counted(fit.k, 'cohort')} had the event: the exact {level}{printing.HARD}CI for "
-        f"{lower(words.outcome)} is {exact}"
+        f"{printing.counted(fit.k, 'cohort')} had the event: the exact {level}{printing.HARD}CI "
+        f"for {lower(words.outcome)} is {exact}"
     )
     if fit.k == 1:
         return text + "."
@@ -159,11 +162,12 @@ def regression(analysis: Analysis, column: str) -> str:
     (place,) = fit.design.moderators  # one slope, and it is not the intercept
     row = fit.coefficients.iloc[place]
     more = "higher" if row["estimate"] > 0 else "lower"
+    limits = (row["ci_lower"], row["ci_upper"])
     text = (
         f"Over {printing.counted(fit.k, 'cohort')} that report it, one unit more of "
-        f"{column.replace('_', ' ')} goes with a {more} value: {printing.number(row['estimate'], 3)} "
-        f"on the {fit.measure} scale "
-        f"({printing.interval((row['ci_lower'], row['ci_upper']), fit.level, unit='number', digits=3)}"
+        f"{column.replace('_', ' ')} goes with a {more} value: "
+        f"{printing.number(row['estimate'], 3)} on the {fit.measure} scale "
+        f"({printing.interval(limits, fit.level, unit='number', digits=3)}"
         f"; {printing.p_value(row['p'])})"
     )
     if fit.R2 is not None:
@@ -195,7 +199,10 @@ def deletion(analysis: Analysis) -> str:
     assert analysis.leave_one_out is not None
     frame = analysis.leave_one_out
     low, high = frame["estimate"].min(), frame["estimate"].max()
-    text = f"Whichever cohort is left out, the estimate lies from {printing.percent_range((low, high))}."
+    text = (
+        "Whichever cohort is left out, the estimate lies from "
+        f"{printing.percent_range((low, high))}."
+    )
     if analysis.influence is not None:
         marked = analysis.influence.frame
         names = list(marked.index[marked["flagged"]])
@@ -230,9 +237,9 @@ def small_studies(analysis: Analysis) -> str:
     return (
         f"{text} In {printing.count(null.replicates)} simulated sets of the same sizes without any "
         f"such effect, Egger's test rejects in {printing.percent(egger['rejection'], 0)} and the "
-        f"double arcsine test in {printing.percent(row['rejection'], 0)}; calibrated by these sets, "
-        f"the double arcsine test gives {printing.p_value(row['calibrated_p'])}. An asymmetric "
-        "funnel has many causes, and a quiet test is no proof that nothing was hidden."
+        f"double arcsine test in {printing.percent(row['rejection'], 0)}; calibrated by these "
+        f"sets, the double arcsine test gives {printing.p_value(row['calibrated_p'])}. An "
+        "asymmetric funnel has many causes, and a quiet test is no proof that nothing was hidden."
     )
 
 

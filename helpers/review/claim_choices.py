@@ -92,8 +92,8 @@ def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     dict
-        Choices as `helpers.checks.multiverse.analysis.multiverse` takes them, with the fields "events", "n" and
-        "time" (patient-years).
+        Choices as `helpers.checks.multiverse.analysis.multiverse` takes them, with the fields
+        "events", "n" and "time" (patient-years).
 
     Examples
     --------

@@ -386,8 +386,8 @@ def new_cohort_words(
             "prediction interval is given"
         )
     if name:
-        label = "prediction interval was"
-        return f"the {printing.interval(limits, fit.level, unit=unit, digits=_DIGITS[unit], name=label)}"
+        label, digits = "prediction interval was", _DIGITS[unit]
+        return f"the {printing.interval(limits, fit.level, unit=unit, digits=digits, name=label)}"
     where = printing.percent_range(limits) if unit == "percent" else f"{_range(limits)} of 1,000"
     return f"the true rate of a new, similar cohort may lie anywhere from {where}"
 
@@ -400,8 +400,9 @@ def _indirectness(part: pd.DataFrame) -> Judgement:
     return Judgement(
         "indirectness",
         int(ratio > LONG),
-        f"median follow-up from {printing.number(months.min(), 1)} to {printing.months(months.max())}, "
-        f"a factor of {printing.number(ratio, 1)}{_close(ratio, LONG)}",
+        f"median follow-up from {printing.number(months.min(), 1)} to "
+        f"{printing.months(months.max())}, a factor of "
+        f"{printing.number(ratio, 1)}{_close(ratio, LONG)}",
     )
 
 
@@ -422,7 +423,8 @@ def _small_studies(fit: PoolResult) -> Judgement:
         return Judgement(
             "small-study effects",
             None,
-            f"{printing.counted(fit.k, 'cohort')} {'is' if fit.k == 1 else 'are'} too few for a test",
+            f"{printing.counted(fit.k, 'cohort')} {'is' if fit.k == 1 else 'are'} too few for a "
+            "test",
         )
     p = arcsine_test(fit).p
     return Judgement(

@@ -57,8 +57,8 @@ def subgroups() -> tuple[Question, ...]:
             ],
         ),
         question(
-            f"The test between the products gives {printing.p_value(products.p)} when calibrated on "
-            "simulated data without a difference. Is the product the cause?",
+            f"The test between the products gives {printing.p_value(products.p)} when calibrated "
+            "on simulated data without a difference. Is the product the cause?",
             right=(
                 "That does not follow: nobody drew lots for the product",
                 "Disease, year, setting and follow-up go with the product.",
@@ -115,8 +115,8 @@ def causes_of_death() -> tuple[Question, ...]:
     low, high = bounds.bounds
     return (
         question(
-            f"The cause of {printing.counted(bounds.unknown, 'death')} is unknown. Between what may "
-            "the share of infection lie, chance aside?",
+            f"The cause of {printing.counted(bounds.unknown, 'death')} is unknown. Between what "
+            "may the share of infection lie, chance aside?",
             right=(
                 printing.percent_range((low, high)),
                 "None of the unknown deaths was an infection, or all of them were.",
@@ -183,8 +183,8 @@ def time_at_risk() -> tuple[Question, ...]:
             "number of deaths per patient?",
             right=(
                 printing.percent(more, 0),
-                f"Deaths grow with follow-up to the power {printing.number(exponent)}; at a constant "
-                "rate the power would be one.",
+                f"Deaths grow with follow-up to the power {printing.number(exponent)}; at a "
+                "constant rate the power would be one.",
             ),
             wrong=[
                 (
@@ -366,13 +366,14 @@ def summary_of_findings() -> tuple[Question, ...]:
         question(
             "Which numbers belong into a summary for clinicians?",
             right=(
-                f"{printing.per_1000(mixed.mean_estimate)} on average, with the prediction interval "
-                "for a new, similar cohort",
+                f"{printing.per_1000(mixed.mean_estimate)} on average, with the prediction "
+                "interval for a new, similar cohort",
                 "Absolute numbers, and how much they differ from cohort to cohort.",
             ),
             wrong=[
                 (
-                    f"a logit of {printing.number(mixed.mu)} and tau2 of {printing.number(mixed.tau2)}",
+                    f"a logit of {printing.number(mixed.mu)} and tau2 of "
+                    f"{printing.number(mixed.tau2)}",
                     "The model's scale tells a clinic nothing.",
                 ),
                 (
@@ -453,7 +454,8 @@ def your_own_table() -> tuple[Question, ...]:
             ],
         ),
         question(
-            f"The {printing.word(few.k)} smallest cohorts are pooled. What belongs beside the result?",
+            f"The {printing.word(few.k)} smallest cohorts are pooled. What belongs beside the "
+            "result?",
             right=(
                 f"Its interval and its {'caution' if len(few.cautions) == 1 else 'cautions'}"
                 if few.cautions

@@ -121,13 +121,14 @@ def audit() -> tuple[Question, ...]:
             "What do all suggested corrections together do to the pooled estimate?",
             right=(
                 f"{moves} and {'stays inside' if inside else 'leaves'} the published interval",
-                f"From {printing.percent(fit().estimate)} to {printing.percent(corrected.estimate)}.",
+                f"From {printing.percent(fit().estimate)} to "
+                f"{printing.percent(corrected.estimate)}.",
             ),
             wrong=[
                 (
                     f"{moves} and {'leaves' if inside else 'stays inside'} the published interval",
-                    f"The published interval runs {printing.percent_range(fit().ci)}; the corrected "
-                    f"estimate is {printing.percent(corrected.estimate)}.",
+                    f"The published interval runs {printing.percent_range(fit().ci)}; the "
+                    f"corrected estimate is {printing.percent(corrected.estimate)}.",
                 ),
                 ("Nothing", "A corrected count changes a likelihood, if only a little."),
             ],
@@ -184,8 +185,8 @@ def effect_sizes() -> tuple[Question, ...]:
             ],
         ),
         which(
-            f"With {printing.counted(n, 'patient')}, which interval holds the true proportion least "
-            "often (rates between one in fifty and one in five)?",
+            f"With {printing.counted(n, 'patient')}, which interval holds the true proportion "
+            "least often (rates between one in fifty and one in five)?",
             {str(name): float(value) for name, value in coverage.items()},
             lambda name, value: f"{name}: in {printing.percent(value)} of cohorts on average.",
             smallest=True,
@@ -229,8 +230,9 @@ def pooling() -> tuple[Question, ...]:
             ],
         ),
         question(
-            f"Logits are pooled by inverse variance. {largest} carries {printing.percent(share, 0)} "
-            "of the weight under a common effect. And with random effects?",
+            f"Logits are pooled by inverse variance. {largest} carries "
+            f"{printing.percent(share, 0)} of the weight under a common effect. And with random "
+            "effects?",
             right=(
                 printing.percent(other, 0),
                 "τ² is added to every variance, so that the weights become more alike.",
@@ -279,7 +281,8 @@ def heterogeneity() -> tuple[Question, ...]:
         question(
             "How well is the variance between the cohorts known?",
             right=(
-                f"Roughly: its {printing.interval((low, high), mixed.level, unit='number', digits=2)}",
+                "Roughly: its "
+                f"{printing.interval((low, high), mixed.level, unit='number', digits=2)}",
                 f"τ² is {printing.number(mixed.tau2)}. The interval is that of the profile "
                 "likelihood; one of another method has other limits.",
             ),

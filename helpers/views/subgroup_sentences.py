@@ -31,8 +31,8 @@ def between_line(result: SubgroupResult) -> str:
     if not test.df:
         return test.kind
     text = (
-        f"Q = {printing.number(test.Q, 2)} (df = {printing.count(test.df)}), {printing.p_value(test.p)}; "
-        f"calibrated {printing.p_value(result.calibrated_test().p)}"
+        f"Q = {printing.number(test.Q, 2)} (df = {printing.count(test.df)}), "
+        f"{printing.p_value(test.p)}; calibrated {printing.p_value(result.calibrated_test().p)}"
     )
     common = result.common_test() if result.tau2 == "separate" else None
     if common is not None:

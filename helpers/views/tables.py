@@ -206,7 +206,8 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
         chosen = formats.get(column, usual)
         if isinstance(chosen, str) and chosen not in _FORMATS:
             raise UnsupportedError(
-                f"no format {chosen!r} for column {column!r}; there are {printing.listing(_FORMATS)}"
+                f"no format {chosen!r} for column {column!r}; there are "
+                f"{printing.listing(_FORMATS)}"
             )
         function = _FORMATS[chosen] if isinstance(chosen, str) else chosen
         printed[column] = [MISSING if pd.isna(value) else function(value) for value in values]

@@ -236,8 +236,8 @@ def few_studies(k: int) -> tuple[Caution, ...]:
     return (
         Caution(
             "few-studies-test",
-            f"With {printing.counted(k, 'study', 'studies')} a test for small-study effects has too "
-            "little power to tell chance from asymmetry.",
+            f"With {printing.counted(k, 'study', 'studies')} a test for small-study effects has "
+            "too little power to tell chance from asymmetry.",
         ),
     )
 

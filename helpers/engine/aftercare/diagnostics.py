@@ -301,8 +301,8 @@ def baujat(fit: PoolResult) -> pd.DataFrame:
             Part of the study in the Q statistic at the fitted between-study variance,
             (yi - mu)^2/(vi + tau2), which for a common effect is its part of Cochran's Q. For
             likelihood models the study's deviance at (mu, tau2)
-            (`helpers.engine.aftercare.deviance.study_deviance`); without a random effect these add up
-            to the likelihood-ratio test of heterogeneity.
+            (`helpers.engine.aftercare.deviance.study_deviance`); without a random effect these add
+            up to the likelihood-ratio test of heterogeneity.
         influence
             (mu - mu without the study)^2 over the model-based variance of the latter.
         converged

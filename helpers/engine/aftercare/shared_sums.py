@@ -4,7 +4,8 @@ Subsets, case resamples, sign flips and parametric draws of one analysis all hav
 variances, so that every sum over studies in the score for tau2 is, for all replicates and all
 points of a common grid, one matrix product. Brackets of the score's sign changes found in this way
 are refined by Newton steps with the engine's moments, and the highest maximum wins, as in
-`helpers.engine.normal.likelihood.likelihood_maximum`, which the result agrees with (a test compares them).
+`helpers.engine.normal.likelihood.likelihood_maximum`, which the result agrees with (a test compares
+them).
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ class Tau2Fit:
     tau2 : ndarray, shape (R,)
         Estimates, at least 0.
     se : ndarray, shape (R,)
-        Standard errors (ML and REML: expected information; others: `helpers.engine.normal.tau2_se`).
+        Standard errors (ML and REML: expected information; others:
+        `helpers.engine.normal.tau2_se`).
     converged : ndarray of bool, shape (R,)
         Always true for closed forms.
     boundary : ndarray of bool, shape (R,)

@@ -1,15 +1,15 @@
 """Prediction intervals for the effect in a new study, on the model scale.
 
-======================  ==============================================  ==========================
-method                  limits                                          source
-======================  ==============================================  ==========================
-``normal``              mu +- z sqrt(tau2 + se^2)                       doi:10.1111/j.1467-985X.2008.00552.x
-``t-k-1``               mu +- t(k - 1) sqrt(tau2 + se^2)                doi:10.1002/sim.7140
-``t-k-2``               mu +- t(k - 2) sqrt(tau2 + se^2)                doi:10.1111/j.1467-985X.2008.00552.x
-``knapp-hartung``       t(k - 1) with the Knapp-Hartung se              doi:10.1002/sim.7140
-``knapp-hartung-k-2``   t(k - 2) with the Knapp-Hartung se              doi:10.1002/sim.7140
-``bootstrap``           confidence distribution of tau2, resampled      doi:10.1177/0962280218773520
-======================  ==============================================  ==========================
+======================  =====================================  ====================================
+method                  limits                                 source
+======================  =====================================  ====================================
+``normal``              mu +- z sqrt(tau2 + se^2)              doi:10.1111/j.1467-985X.2008.00552.x
+``t-k-1``               mu +- t(k - 1) sqrt(tau2 + se^2)       doi:10.1002/sim.7140
+``t-k-2``               mu +- t(k - 2) sqrt(tau2 + se^2)       doi:10.1111/j.1467-985X.2008.00552.x
+``knapp-hartung``       t(k - 1) with the Knapp-Hartung se     doi:10.1002/sim.7140
+``knapp-hartung-k-2``   t(k - 2) with the Knapp-Hartung se     doi:10.1002/sim.7140
+``bootstrap``           confidence distribution of tau2        doi:10.1177/0962280218773520
+======================  =====================================  ====================================
 
 In the first three se is the standard error behind the confidence interval of the fit, so that both
 intervals say the same of the mean: that of Knapp and Hartung if the fit has such an interval, and

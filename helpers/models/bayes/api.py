@@ -62,8 +62,8 @@ def posterior(
         Exact binomial likelihood, or a normal one for transformed proportions. Default:
         "binomial" for counts (and for GLMM fits), "normal" for effects (and other fits).
     measure : str, optional
-        Scale of the normal likelihood, one of `helpers.engine.effects.MEASURES` (default "logit" for
-        counts, "log-rate" for counts with time, "effect" for effects). The
+        Scale of the normal likelihood, one of `helpers.engine.effects.MEASURES` (default "logit"
+        for counts, "log-rate" for counts with time, "effect" for effects). The
         binomial likelihood is defined for "logit".
     tau_prior : HalfNormal, HalfCauchy, Uniform or LogNormal, optional
         Prior for the between-study standard deviation; default ``HalfNormal(0.5)``.

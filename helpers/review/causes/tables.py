@@ -70,8 +70,8 @@ def chi_squared_table(
             "small": f"Small cells,{PERCENT}",
         },
         notes=[
-            f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those with "
-            "an expected count below five."
+            f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those "
+            "with an expected count below five."
         ],
         name=name,
     )

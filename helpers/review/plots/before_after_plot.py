@@ -145,11 +145,8 @@ def _labels(ax: Axes, contrasts: Sequence[TimeContrast], colours: list[str]) -> 
     for i, j in pairwise(ties.order(up)):
         up[j] = max(up[j], up[i] + APART)
     for one, colour, y in zip(contrasts, colours, up, strict=True):
-        end = one.at(1.0)
-        text = (
-            f"{one.name}\nper patient-year "
-            f"{printing.number(end['ratio'])}\n({printing.between(end['ci_lower'], end['ci_upper'], 2)})"
-        )
+        pair = _pair(one.at(1.0), "\n")
+        text = f"{one.name}\nper patient-year {pair}"
         right = float(ax.transData.transform((1.03, 1))[0]) * 72 / dpi
         ax.annotate(
             text, (right + 8, y), xycoords="figure points", ha="left", va="center",
@@ -157,8 +154,9 @@ def _labels(ax: Axes, contrasts: Sequence[TimeContrast], colours: list[str]) -> 
         )  # fmt: skip
 
 
-def _pair(found: dict[str, float]) -> str:
-    return f"{printing.number(found['ratio'])} ({printing.between(found['ci_lower'], found['ci_upper'], 2)})"
+def _pair(found: dict[str, float], gap: str = " ") -> str:
+    limits = printing.between(found["ci_lower"], found["ci_upper"], 2)
+    return f"{printing.number(found['ratio'])}{gap}({limits})"
 
 
 def _alt(contrasts: Sequence[TimeContrast]) -> str:

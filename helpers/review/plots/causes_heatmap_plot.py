@@ -180,7 +180,8 @@ def _alt(test: HomogeneityTest) -> str:
     frame = test.residual_frame().head(3)
     cells = printing.listing(
         f"{row['cause']} in {row['group']} ({printing.count(row['deaths'])} deaths, "
-        f"{printing.number(row['expected'], 1)} expected, residual {printing.number(row['residual'], 1)})"
+        f"{printing.number(row['expected'], 1)} expected, residual "
+        f"{printing.number(row['residual'], 1)})"
         for row in frame.to_dict("records")
     )
     return (

@@ -233,11 +233,11 @@ def _caption(
     levels = list(table[rows].cat.categories)
     lost = _empty(table, rows, columns, across)
     whole = len(levels) * len(across)
+    crossed = f"{_word(rows)} with {printing.listing(map(_word, columns))}"
     head = (
-        f"{len(lost)} of {whole} combinations of {_word(rows)} with "
-        f"{printing.listing(map(_word, columns))} hold no cohort at all"
+        f"{len(lost)} of {whole} combinations of {crossed} hold no cohort at all"
         if lost
-        else f"Every combination of {_word(rows)} with {printing.listing(map(_word, columns))} occurs"
+        else f"Every combination of {crossed} occurs"
     )
     rest = "."
     if lost:

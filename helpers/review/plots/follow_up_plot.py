@@ -205,8 +205,8 @@ def _alt(data: pd.DataFrame, rows: pd.DataFrame) -> str:
         for _, row in rows.iterrows()
     )
     return (
-        f"Dot plot of the median follow-up of {printing.counted(len(data), 'cohort')} by product and "
-        f"setting, from {printing.number(data['months'].min(), 1)} to "
+        f"Dot plot of the median follow-up of {printing.counted(len(data), 'cohort')} by product "
+        f"and setting, from {printing.number(data['months'].min(), 1)} to "
         f"{printing.months(data['months'].max())}. Means weighted by patients, in months: {means}."
     )
 

@@ -253,8 +253,8 @@ def _caption(data: pd.DataFrame) -> str:
     # As few of the largest cohorts as hold half of all patients.
     half = int(np.searchsorted(order.cumsum().to_numpy(), total / 2)) + 1
     parts = [
-        f"Half of all {printing.count(total)} patients come from {printing.counted(half, 'cohort')} of "
-        f"{printing.word(len(data))}"
+        f"Half of all {printing.count(total)} patients come from "
+        f"{printing.counted(half, 'cohort')} of {printing.word(len(data))}"
     ]
     known = data["months"].dropna()
     if len(known):

@@ -103,7 +103,8 @@ def _text(value: Any) -> str | None:
 
 def _short(estimate: float, bounds: tuple[float, float]) -> str:
     """Print percentages of a column whose head names the unit."""
-    return f"{printing.number(100 * estimate, 1)} ({printing.between(100 * bounds[0], 100 * bounds[1])})"
+    low, high = (100 * bound for bound in bounds)
+    return f"{printing.number(100 * estimate, 1)} ({printing.between(low, high)})"
 
 
 def _row(label: str, row: pd.Series, level: float) -> dict[str, Any]:

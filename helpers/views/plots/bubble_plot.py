@@ -307,7 +307,8 @@ def _alt(
 
 def _verdict(fit: RegressionResult) -> str:
     r2 = "" if fit.R2 is None else (
-        f"; it accounts for {printing.number(fit.R2, 0)}{printing.THIN}% of the variance between cohorts"
+        f"; it accounts for {printing.number(fit.R2, 0)}{printing.THIN}% of the variance between "
+        "cohorts"
     )  # fmt: skip
     if np.isnan(fit.omnibus.p):
         return f"There are too few clusters for a test of the moderator{r2}."

@@ -232,10 +232,11 @@ def _note(rate: float, sizes: list[int], names: list[str], tables: list[pd.DataF
         [t.assign(measure=get_measure(n).label) for n, t in zip(names, tables, strict=True)],
         ignore_index=True,
     )[["measure", "n", "events", "probability", "yi", "se"]]
+    cohorts = printing.listing(printing.count(n) for n in sizes)
     return Note(
         title="Effect and standard error by construction",
-        alt=f"Cohorts of {printing.listing(printing.count(n) for n in sizes)} patients that all have a "
-        f"true rate of {printing.percent(rate)}: effect across, standard error down, one path per "
+        alt=f"Cohorts of {cohorts} patients that all have a true rate of "
+        f"{printing.percent(rate)}: effect across, standard error down, one path per "
         f"size along the likely counts of events. {' '.join(said)}",
         caption=" ".join(said),
         table=table(

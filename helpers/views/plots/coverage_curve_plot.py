@@ -28,8 +28,8 @@ def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: flo
     Parameters
     ----------
     coverage : DataFrame
-        As `helpers.interval_coverage.exact_coverage` gives it: index "p", a column per interval, `n` and
-        `level` in `attrs`.
+        As `helpers.checks.interval_coverage.exact_coverage` gives it: index "p", a column per
+        interval, `n` and `level` in `attrs`.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -92,7 +92,8 @@ def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: flo
         ax.text(
             0.995,
             foot + 1.05,
-            f"{name}: below {printing.percent(level, 0)} over {printing.percent(below, 0)} of the range",
+            f"{name}: below {printing.percent(level, 0)} over {printing.percent(below, 0)} of the "
+            "range",
             transform=ax.get_yaxis_transform(),
             ha="right",
             va="bottom",

@@ -112,8 +112,8 @@ def _note(fit: Any, points: Points, reason: str) -> Note:
     missed = int((np.abs(points.yi - points.mu) > Z95 * points.se).sum())
     said = (
         f"At p = 0.05 the pooled curve spans {points.shown(lower)} to {points.shown(upper)}; "
-        f"{printing.word(missed)} of {printing.counted(k, 'study', 'studies')} would reject the pooled "
-        "effect at that level."
+        f"{printing.word(missed)} of {printing.counted(k, 'study', 'studies')} would reject the "
+        "pooled effect at that level."
     )
     if reason and fit.model != "common":
         said += f" No prediction interval: {reason}."

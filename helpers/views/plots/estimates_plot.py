@@ -147,7 +147,8 @@ def _values(data: pd.DataFrame, unit: str) -> list[str]:
     rows = data[list(NEEDED[1:])].to_numpy(float)
     if unit == "percent":
         return [
-            f"{printing.percent(e)} ({printing.number(100 * a, 1)} to {printing.number(100 * b, 1)})"
+            f"{printing.percent(e)} ({printing.number(100 * a, 1)} to "
+            f"{printing.number(100 * b, 1)})"
             for e, a, b in rows
         ]
     return [

@@ -226,8 +226,8 @@ def _note(
         )
         side = "more" if abs(gap) > APART else "no more"
         verdict = (
-            f"{means[0].upper()}{means[1:]}: {side} than the {printing.number(APART, 0)} from which "
-            "two equal normal clouds have two tops."
+            f"{means[0].upper()}{means[1:]}: {side} than the {printing.number(APART, 0)} from "
+            "which two equal normal clouds have two tops."
         )
     lost = len(result) - len(x)
     lack = (

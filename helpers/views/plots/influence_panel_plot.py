@@ -207,7 +207,8 @@ def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
     flagged = [str(label) for label in frame.index[frame["flagged"]]]
     outlying = [str(label) for label in frame.index[frame["outlier"]]]
     influential = (
-        f"By the rules {printing.listing(flagged)} {'is' if len(flagged) == 1 else 'are'} influential."
+        f"By the rules {printing.listing(flagged)} {'is' if len(flagged) == 1 else 'are'} "
+        "influential."
         if flagged
         else f"No {noun[0]} is influential by any of the rules."
     )
@@ -223,7 +224,8 @@ def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
     return Note(
         title="Influence diagnostics",
         alt=f"Influence diagnostics of {number}. {influential} {outliers} The estimate moves most "
-        f"without {most}, Cook’s distance {printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
+        f"without {most}, Cook’s distance "
+        f"{printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
         caption=f"{influential} {outliers} Dashed lines are the rules; marks beyond them are "
         f"filled.{lack}",
         table=_table(result, noun),

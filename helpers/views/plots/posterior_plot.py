@@ -250,7 +250,8 @@ def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
             f"{last.name}: the probability of a rate above "
             f"{printing.percent(limits[0], 0)} is {printing.percent(last.above[0], 0)}"
             + (
-                f"; above {printing.percent(limits[-1], 0)} it is {printing.percent(last.above[-1], 0)}."
+                f"; above {printing.percent(limits[-1], 0)} it is "
+                f"{printing.percent(last.above[-1], 0)}."
                 if len(limits) > 1
                 else "."
             )

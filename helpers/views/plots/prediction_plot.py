@@ -234,7 +234,10 @@ def _note(
     )
     table = _table(fit, expected, noun)
     if expected is None:
-        said = f"Pooled {lower(outcome)} was {printing.estimate(fit)}. No prediction interval: {reason}."
+        said = (
+            f"Pooled {lower(outcome)} was {printing.estimate(fit)}. "
+            f"No prediction interval: {reason}."
+        )
         return Note(title=title, alt=f"{head}. {said}", caption=said, table=table)
     unit = printing.unit_of(fit)
     digits = 2 if unit == "number" else 1

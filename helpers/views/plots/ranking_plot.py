@@ -120,7 +120,8 @@ def _note(ranks: Ranking, order: np.ndarray) -> Note:
         f"No group has a rank that is more than 95{printing.HARD}% probable."
         if not sure
         else f"Only {printing.listing(ranks.names[i] for i in sure)} "
-        f"{'has' if len(sure) == 1 else 'have'} a rank that is more than 95{printing.HARD}% probable."
+        f"{'has' if len(sure) == 1 else 'have'} a rank that is more than 95{printing.HARD}% "
+        "probable."
         if len(sure) < len(order)
         else f"Every group has a rank that is more than 95{printing.HARD}% probable."
     )

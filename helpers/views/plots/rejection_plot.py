@@ -122,9 +122,9 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation) -> Note:
     best = ties.smallest(np.abs(np.array(first.rejection) - first.alpha))
     caption = (
         f"Where nothing is to be found, the {level} test “{first.tests[worst]}” rejects in "
-        f"{printing.percent(first.rejection[worst], 0)} of simulated sets and “{first.tests[best]}” "
-        f"in {printing.percent(first.rejection[best], 0)}; {printing.counted(first.k, 'cohort')}, "
-        f"{printing.count(first.replicates)} sets."
+        f"{printing.percent(first.rejection[worst], 0)} of simulated sets and "
+        f"“{first.tests[best]}” in {printing.percent(first.rejection[best], 0)}; "
+        f"{printing.counted(first.k, 'cohort')}, {printing.count(first.replicates)} sets."
     )
     said = []
     for name, run in runs.items():

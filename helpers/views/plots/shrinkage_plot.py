@@ -183,8 +183,8 @@ def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, s
     return Note(
         title="Raw and shrunken rates",
         alt=(
-            f"Raw and shrunken rates of {printing.counted(len(frame), *noun)}. {outcome}. {span}; the "
-            f"pooled rate is {printing.percent(post.estimate)}. {move}."
+            f"Raw and shrunken rates of {printing.counted(len(frame), *noun)}. {outcome}. {span}; "
+            f"the pooled rate is {printing.percent(post.estimate)}. {move}."
         ),
         caption=f"{span}. {move}.",
         table=made,

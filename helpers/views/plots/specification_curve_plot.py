@@ -397,8 +397,8 @@ def _note(result: ClaimMultiverse) -> Note:
     first = str(moved.index[0])
     sentence = f"{claim.statement}: this {result.sentence}."
     alt = (
-        f"Specification curve of {printing.count(len(result))} analyses. {claim.quantity} runs from "
-        f"{low} to {high}, median {middle}; the claim asks for more than "
+        f"Specification curve of {printing.count(len(result))} analyses. {claim.quantity} runs "
+        f"from {low} to {high}, median {middle}; the claim asks for more than "
         f"{result.printed(claim.null)}. {sentence}"
     )
     caption = sentence

@@ -1,8 +1,9 @@
 """One look for every picture: type, spacing, and one colour per disease, product and cause.
 
 A colour is a pair: one for a light page, one for a dark page. Drawing always uses the light one;
-`helpers.views.plots.picture` replaces it in the SVG by a CSS variable that carries the dark one when the
-page is dark. `stylesheet` prints those variables; `book/_static/figures.css` holds its text.
+`helpers.views.plots.picture` replaces it in the SVG by a CSS variable that carries the dark one
+when the page is dark. `stylesheet` prints those variables; `book/_static/figures.css` holds its
+text.
 
 The palettes were found by a search in OKLCH around fixed hues that maximised the smallest
 distance between any two colours for normal vision, for simulated protanopia, deuteranopia and

@@ -37,8 +37,8 @@ def variance_curves(
     Parameters
     ----------
     variance : DataFrame
-        As `helpers.interval_coverage.relative_variance` gives it: index "p", up to five columns, `n` in
-        `attrs`.
+        As `helpers.checks.interval_coverage.relative_variance` gives it: index "p", up to five
+        columns, `n` in `attrs`.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float

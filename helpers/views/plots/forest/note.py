@@ -82,7 +82,8 @@ def groups_note(
             test = f" (calibrated {p} between groups)"
         caption.append(
             f"By {lower(heading)} it ran from {_print(least.estimate, whole)} "
-            f"{printing.within(low)} to {_print(most.estimate, whole)} {printing.within(high)}{test}."
+            f"{printing.within(low)} to {_print(most.estimate, whole)} "
+            f"{printing.within(high)}{test}."
         )
     ends = [*_expected(rows, whole, words)]
     alt += [f"Over all {words.many} it was {printing.estimate(whole)}.", *ends]
