@@ -1,4 +1,4 @@
-"""What is of this book: published analyses, causes of death, corrections, claims, pictures and tables.
+"""What is of this book: published analyses, causes, corrections, claims, pictures and tables.
 
 Everything here knows the cohorts of `data/`; nothing below imports it. Names load their module
 when they are first used.

@@ -3,8 +3,8 @@ r"""Binomial-normal model given tau: quadrature over mu and over every study's e
 .. math:: x_i \mid \theta_i \sim \mathrm{Bin}(n_i, \mathrm{expit}\,\theta_i), \qquad
           \theta_i \sim N(\mu, \tau^2).
 
-`helpers.models.bayes.surface` gives the log likelihood at any (mu, tau). The integral over mu is the
-trapezoidal rule on an interval outside of which the density has fallen by exp(-36), which
+`helpers.models.bayes.surface` gives the log likelihood at any (mu, tau). The integral over mu is
+the trapezoidal rule on an interval outside of which the density has fallen by exp(-36), which
 converges geometrically for analytic functions (Trefethen & Weideman 2014, doi:10.1137/130932132).
 """
 
