@@ -8,11 +8,19 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from helpers import pool
 from helpers.checks.bias import begg
 from helpers.checks.bias.rank import kendall_score
+from helpers.engine.aftercare import counts_refit as fast
+from helpers.engine.aftercare.deletion import cumulative, leave_one_out
+from helpers.engine.aftercare.diagnostics import baujat, influence
+from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.counts.studies import prepare
+from helpers.engine.counts.without_each import fit_without_each, values_without_random_effect
 from helpers.engine.normal.prediction import bootstrap_prediction
 from helpers.engine.normal.tau2_intervals import generalised_q_interval
 from helpers.engine.quadratic import generalised_q_sf, quadratic_sf
+from helpers.models.result import PoolResult
 
 MB = 2**20
 
@@ -67,3 +75,91 @@ def test_intervals_of_two_thousand_studies_hold_no_square_matrix() -> None:
     yi = rng.normal(0.0, np.sqrt(vi + 0.1))
     assert peak(lambda: generalised_q_interval(yi, vi, "inverse-variance", 0.95)) < 20.0
     assert peak(lambda: bootstrap_prediction(yi, vi, 0.95)) < 20.0
+
+
+def counts(k: int, tau: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Events and sizes of a binomial-normal model."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(20, 300, k)
+    return rng.binomial(n, 1.0 / (1.0 + np.exp(2.6 - tau * rng.standard_normal(k)))), n
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+@pytest.mark.parametrize("tau", [0.0, 0.6, 1.2])
+def test_fits_without_each_study_are_those_of_the_others(family: str, tau: float) -> None:
+    x, n = counts(150, tau)
+    gone = fit_without_each(fit_glmm(x, n, family=family))
+    assert gone.done.all()
+    for i in (0, int(np.argmax(x / n)), int(np.argmax(n)), 149):
+        keep = np.arange(150) != i
+        again = fit_glmm(x[keep], n[keep], family=family)
+        assert gone.mu[i] == pytest.approx(again.beta[0, 0], abs=1e-11)
+        assert gone.tau2[i] == pytest.approx(again.tau2[0], abs=1e-11)
+        assert gone.se[i] == pytest.approx(again.se[0, 0], abs=1e-11)
+        assert gone.loglik[i] == pytest.approx(again.loglik[0], rel=1e-12)
+
+
+def test_one_rate_without_each_study_is_that_of_the_summed_counts() -> None:
+    x, n = counts(12, 0.8)
+    found = values_without_random_effect(prepare("binomial", x[None], n[None]))
+    for i in range(12):
+        a, m = np.delete(x, i), np.delete(n, i)
+        p, own = a.sum() / m.sum(), a / m
+        terms = a * np.log(p) + (m - a) * np.log1p(-p)
+        terms -= np.where(a > 0, a * np.log(np.where(a > 0, own, 1.0)), 0.0)
+        terms -= np.where(a < m, (m - a) * np.log1p(-np.where(a < m, own, 0.0)), 0.0)
+        assert found[i] == pytest.approx(terms.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("how", ["glmm", "common"])
+def test_the_quick_leave_one_out_is_the_batch_of_all_fits(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, n = counts(130, 0.5)
+    method = {"method": "likelihood"} if how == "common" else {}
+    fit = pool(events=x, n=n, model=how, ci_method="wald", **method)
+    tables = [leave_one_out(fit), baujat(fit), influence(fit).frame]
+    monkeypatch.setattr("helpers.engine.aftercare.refit.ONE_BY_ONE", 1000)
+    others = [leave_one_out(fit), baujat(fit), influence(fit).frame]
+    for quick, slow in zip(tables, others, strict=True):
+        for name in quick.columns:
+            if quick[name].dtype == float:
+                error = np.abs(quick[name] - slow[name]) / np.maximum(1.0, np.abs(slow[name]))
+                assert error.max() < 1e-9, name
+            else:
+                assert (quick[name] == slow[name]).all(), name
+
+
+def test_fits_that_the_quick_way_leaves_are_made_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, n = counts(110, 0.5)
+    fit = pool(events=x, n=n, model="glmm", ci_method="t")
+    expected = leave_one_out(fit)
+
+    def some(engine: object) -> object:
+        found = fit_without_each(engine)
+        found.done[::10] = False
+        found.mu[::10] = np.nan
+        return found
+
+    monkeypatch.setattr(fast, "fit_without_each", some)
+    left = leave_one_out(fit)
+    assert left["converged"].all()
+    for name in ("mu", "se", "tau2", "ci_lower", "ci_upper"):
+        assert left[name].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-10)
+
+
+@pytest.mark.parametrize("call", [leave_one_out, influence, baujat])
+def test_leaving_out_each_of_three_thousand_studies_holds_no_square(
+    call: Callable[[PoolResult], object],
+) -> None:
+    x, n = counts(3000, 0.5)
+    fit = pool(events=x, n=n, model="glmm", ci_method="wald")
+    assert peak(lambda: call(fit)) < 60.0  # a square of numbers would hold 72
+
+
+def test_selections_are_made_when_asked_for() -> None:
+    x, n = counts(3000, 0.5)
+    fit = pool(events=x, n=n, model="common")
+    assert peak(lambda: cumulative(fit)) < 60.0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import UnsupportedError
 from ..counts.common import family_of, included_counts
 from ..counts.fit import fit_glmm
 from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
+from ..counts.without_each import fit_without_each, values_without_random_effect
+from ..normal.batch_intervals import symmetric_limits
 from .limits import count_limits, glmm_limits
 from .replicates import Counts, Refits, p_value, ratio
 
@@ -19,7 +23,38 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["refit_counts"]
+__all__ = ["ONE_BY_ONE", "refit_counts", "refit_without_each"]
+
+#: With fewer studies than this a batch of all fits is quicker than polynomials of their sums.
+ONE_BY_ONE = 100
+#: Studies times replicates that are fitted one by one: about an hour.
+_MOST = 400_000_000
+_MASKS = 2_000_000  # studies x replicates of one batch
+
+
+class _Sums(NamedTuple):
+    """What the model without random effect takes from the counts of each replicate."""
+
+    k: Array
+    events: Array
+    size: Array
+    fixed: Array  # its log-likelihood relative to the saturated one
+    saturated: Array
+    weights: Array  # inverse variances of the measure, summed
+    squares: Array
+
+
+class _Random(NamedTuple):
+    """Fits with random effect of the replicates asked for."""
+
+    mu: Array
+    se: Array
+    tau2: Array
+    loglik: Array
+    converged: NDArray[np.bool_]
+    status: NDArray[np.int8]
+    low: Array
+    high: Array
 
 
 def refit_counts(
@@ -40,32 +75,26 @@ def refit_counts(
     """
     options, kind = fit.options, fit.scale.kind
     x0, n = included_counts(fit.data)
-    x = np.broadcast_to(x0[None] if events is None else events, (rows, fit.k))
+    x = x0[None] if events is None else events
     c = np.ones((rows, fit.k)) if counts is None else counts.astype(float)
-    k = c.sum(axis=1)
-    df = k - 1.0
-    free = df > 0
-    # The model without random effect: closed form, and all there is for one study.
-    total, size = np.einsum("rk,rk->r", c, x), c @ n
-    finite = (total > 0) & ((kind == "rate") | (total < size))
-    inner = np.where(finite, total, 1.0)
-    rest = np.where(finite, size - total, 1.0)
-    rate = kind == "rate"
-    mu = np.log(inner / size) if rate else np.log(inner / rest)
-    se = np.sqrt(1.0 / inner) if rate else np.sqrt(1.0 / inner + 1.0 / rest)
-    status = np.where(finite, 0, FitStatus.SEPARATION).astype(np.int8)
+    total, size = np.einsum("rk,rk->r", c, np.broadcast_to(x, c.shape)), c @ n
+    mu = _one_rate(total, size, kind)[0]
     studies = prepare(family_of(kind), x, np.broadcast_to(n, x.shape))
     fixed = fixed_terms(studies, mu[:, None])[0]
-    distinct = x[:1] if events is None else x
-    saturated = log_saturated(studies.family, distinct, np.broadcast_to(n, distinct.shape))
-    loglik = np.where(finite, np.einsum("rk,rk->r", c, saturated + fixed), np.nan)
-    lrt = np.where(finite & free, np.maximum(-2.0 * np.einsum("rk,rk->r", c, fixed), 0.0), 0.0)
-    mu, se = np.where(finite, mu, np.nan), np.where(finite, se, np.nan)
-    tau2 = np.where(finite, 0.0, np.nan)
-    converged = finite.copy()
-    low, high = np.full(rows, np.nan), np.full(rows, np.nan)
-    pick = np.flatnonzero(finite & free) if options.model == "glmm" else np.arange(0)
-    if pick.size:
+    saturated = log_saturated(studies.family, x, np.broadcast_to(n, x.shape))
+    _, vi = fit.scale.effects(x, np.broadcast_to(n, x.shape))
+    w = np.broadcast_to(1.0 / vi, c.shape)
+    sums = _Sums(
+        c.sum(axis=1),
+        total,
+        size,
+        np.einsum("rk,rk->r", c, fixed),
+        np.einsum("rk,rk->r", c, np.broadcast_to(saturated, c.shape)),
+        np.einsum("rk,rk->r", c, w),
+        np.einsum("rk,rk->r", c, w * w),
+    )
+
+    def random(pick: NDArray[np.intp]) -> _Random:
         again = fit_glmm(
             x0 if events is None else x[pick],
             n,
@@ -74,21 +103,142 @@ def refit_counts(
             quad_points=options.quad_points,
         )
         at = np.arange(len(again)) if len(again) == pick.size else np.zeros(pick.size, dtype=int)
-        sound = again.converged[at]
-        mu[pick] = np.where(sound, again.beta[at, 0], np.nan)
-        se[pick] = np.where(sound, again.se[at, 0], np.nan)
-        tau2[pick] = np.where(sound, again.tau2[at], np.nan)
-        loglik[pick] = np.where(sound, again.loglik[at], np.nan)
-        converged[pick], status[pick] = again.converged[at], again.status[at]
+        low = high = np.full(pick.size, np.nan)
         if limits:
-            low[pick], high[pick] = glmm_limits(again, options.ci_method, options.level)
+            low, high = glmm_limits(again, options.ci_method, options.level)
+        return _Random(
+            again.beta[at, 0],
+            again.se[at, 0],
+            again.tau2[at],
+            again.loglik[at],
+            again.converged[at],
+            again.status[at],
+            low,
+            high,
+        )
+
+    return _assembled(fit, sums, random, limits)
+
+
+def refit_without_each(fit: PoolResult, *, limits: bool) -> Refits:
+    """Fit the likelihood model of `fit` without each of its studies, in steps of order k.
+
+    Raises
+    ------
+    UnsupportedError
+        Too many of very many studies whose fits would have to be made one by one.
+    """
+    options, kind = fit.options, fit.scale.kind
+    x, n = included_counts(fit.data)
+    k, family = len(x), family_of(kind)
+    fixed = values_without_random_effect(prepare(family, x[None], n[None]))
+    saturated = log_saturated(family, x, n)
+    w = 1.0 / fit.scale.effects(x, n)[1]
+    sums = _Sums(
+        np.full(k, k - 1.0),
+        x.sum() - x,
+        n.sum() - n,
+        np.where(np.isnan(fixed), 0.0, fixed),
+        saturated.sum() - saturated,
+        w.sum() - w,
+        (w * w).sum() - w * w,
+    )
+
+    def random(pick: NDArray[np.intp]) -> _Random:
+        engine = fit_glmm(x, n, family=family, quad_points=options.quad_points)
+        gone = fit_without_each(engine)
+        found = _Random(
+            gone.mu[pick],
+            gone.se[pick],
+            gone.tau2[pick],
+            gone.loglik[pick],
+            gone.done[pick],
+            np.zeros(pick.size, dtype=np.int8),
+            *symmetric_limits(
+                gone.mu[pick],
+                gone.se[pick],
+                options.level,
+                np.full(pick.size, k - 2.0) if options.ci_method == "t" else None,
+            ),
+        )
+        rest = np.flatnonzero(~gone.done[pick])
+        if rest.size * k > _MOST:
+            raise UnsupportedError(
+                f"{rest.size:,} of the {k:,} fits without one study would have to be made one by "
+                "one (their likelihood is too flat for the quick way), which takes hours; take "
+                "model='random', or a part of the studies"
+            )
+        size = max(1, _MASKS // k)
+        for at in (rest[i : i + size] for i in range(0, rest.size, size)):
+            again = fit_glmm(
+                x,
+                n,
+                mask=np.arange(k) != pick[at, None],
+                family=family,
+                quad_points=options.quad_points,
+            )
+            low, high = glmm_limits(again, options.ci_method, options.level)
+            found.mu[at], found.se[at], found.tau2[at] = (
+                again.beta[:, 0],
+                again.se[:, 0],
+                again.tau2,
+            )
+            found.loglik[at], found.low[at], found.high[at] = again.loglik, low, high
+            found.converged[at], found.status[at] = again.converged, again.status
+        return found
+
+    return _assembled(fit, sums, random, limits)
+
+
+def _one_rate(total: Array, size: Array, kind: str) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Logit (log rate) of summed counts, its standard error, and where it is finite."""
+    rate = kind == "rate"
+    finite = (total > 0) & (rate | (total < size))
+    inner = np.where(finite, total, 1.0)
+    rest = np.where(finite, size - total, 1.0)
+    mu = np.log(inner / size) if rate else np.log(inner / rest)
+    return mu, np.sqrt(1.0 / inner) if rate else np.sqrt(1.0 / inner + 1.0 / rest), finite
+
+
+def _assembled(
+    fit: PoolResult,
+    sums: _Sums,
+    random: Callable[[NDArray[np.intp]], _Random],
+    limits: bool,
+) -> Refits:
+    """Put the models with and without random effect together."""
+    options, kind = fit.options, fit.scale.kind
+    rows = len(sums.k)
+    df = sums.k - 1.0
+    free = df > 0
+    # The model without random effect: closed form, and all there is for one study.
+    mu, se, finite = _one_rate(sums.events, sums.size, kind)
+    status = np.where(finite, 0, FitStatus.SEPARATION).astype(np.int8)
+    loglik = np.where(finite, sums.saturated + sums.fixed, np.nan)
+    lrt = np.where(finite & free, np.maximum(-2.0 * sums.fixed, 0.0), 0.0)
+    mu, se = np.where(finite, mu, np.nan), np.where(finite, se, np.nan)
+    tau2 = np.where(finite, 0.0, np.nan)
+    converged = finite.copy()
+    low, high = np.full(rows, np.nan), np.full(rows, np.nan)
+    pick = np.flatnonzero(finite & free) if options.model == "glmm" else np.arange(0)
+    if pick.size:
+        found = random(pick)
+        sound = found.converged
+        for values, new in zip(
+            (mu, se, tau2, loglik), (found.mu, found.se, found.tau2, found.loglik), strict=True
+        ):
+            values[pick] = np.where(sound, new, np.nan)
+        converged[pick], status[pick] = sound, found.status
+        if limits:
+            low[pick], high[pick] = found.low, found.high
     rest_of = np.flatnonzero(finite & ~np.isin(np.arange(rows), pick))
     if limits and rest_of.size:
         method = np.where(free[rest_of], options.ci_method, "wald")
         low[rest_of], high[rest_of] = count_limits(
-            total[rest_of], size[rest_of], kind, method, options.level
+            sums.events[rest_of], sums.size[rest_of], kind, method, options.level
         )
-    vt = _typical_variance(fit, c, x, n, free)
+    trace = np.where(free, sums.weights - sums.squares / sums.weights, 1.0)
+    vt = np.where(free, df / trace, np.nan)
     safe_df = np.where(free, df, 1.0)
     if options.model == "glmm":
         known = np.where(free, vt, 1.0)
@@ -97,7 +247,7 @@ def refit_counts(
         i2, h2 = 100.0 * np.maximum(ratio(lrt - df, lrt), 0.0), lrt / safe_df
         i2 = np.where(lrt > 0, i2, 0.0)
     return Refits(
-        k=k.astype(np.int64),
+        k=sums.k.astype(np.int64),
         mu=mu,
         se=se,
         se_model=se,
@@ -115,15 +265,3 @@ def refit_counts(
         converged=converged,
         status=status,
     )
-
-
-def _typical_variance(
-    fit: PoolResult, c: Array, x: Array, n: Array, free: NDArray[np.bool_]
-) -> Array:
-    """Compute (k - 1)/tr(P) with inverse-variance weights of the measure's own zero-cell rule."""
-    rows = x[:1] if (x == x[:1]).all() else x
-    _, vi = fit.scale.effects(rows, np.broadcast_to(n, rows.shape))
-    w = np.broadcast_to(1.0 / vi, c.shape)
-    s1, s2 = np.einsum("rk,rk->r", c, w), np.einsum("rk,rk->r", c, w * w)
-    trace = np.where(free, s1 - s2 / s1, 1.0)
-    return np.where(free, (c.sum(axis=1) - 1.0) / trace, np.nan)

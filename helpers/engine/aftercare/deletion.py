@@ -13,30 +13,19 @@ from ... import ties
 from ...errors import MetaAnalysisError
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
-from .refit import Refitter
-from .replicates import Refits
+from .refit import Refitter, without_each
+from .replicates import Refits, Selections
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ...models.result import PoolResult
 
-__all__ = ["cumulative", "deletion_counts", "leave_one_out"]
-
-
-def deletion_counts(k: int) -> NDArray[np.bool_]:
-    """Masks that leave out one study each, shape (k, k).
-
-    Examples
-    --------
-    >>> deletion_counts(2).tolist()
-    [[False, True], [True, False]]
-    """
-    return ~np.eye(k, dtype=bool)
+__all__ = ["cumulative", "leave_one_out"]
 
 
 def _with_exact_limits(
-    refitter: Refitter, refits: Refits, counts: NDArray[np.bool_]
+    refitter: Refitter, refits: Refits, counts: Selections
 ) -> tuple[Refits, NDArray[np.bool_]]:
     """Give selections without an event (or with nothing else) their exact limits."""
     bare = ~refits.converged & (refits.status == FitStatus.SEPARATION)
@@ -60,7 +49,7 @@ def _with_exact_limits(
 
 
 def _table(
-    refitter: Refitter, refits: Refits, labels: Sequence[str], counts: NDArray[np.bool_]
+    refitter: Refitter, refits: Refits, labels: Sequence[str], counts: Selections
 ) -> pd.DataFrame:
     """Build the table that leave-one-out and cumulative pooling share."""
     import pandas as pd
@@ -128,8 +117,8 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
     {'A': 0.214, 'B': 0.174, 'C': 0.11}
     """
     refitter = Refitter.of(fit, what="leave-one-out", one_sided=True)
-    counts = deletion_counts(refitter.k)
-    return _table(refitter, refitter(counts, limits=True), refitter.labels, counts)
+    refits = refitter.without_each(limits=True)
+    return _table(refitter, refits, refitter.labels, without_each(refitter.k))
 
 
 def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
@@ -172,7 +161,7 @@ def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd
     order = _order(fit, refitter, by, ascending)
     rank = np.empty(refitter.k, dtype=np.int64)
     rank[order] = np.arange(refitter.k)
-    counts = rank[None, :] <= np.arange(refitter.k)[:, None]
+    counts = Selections(refitter.k, lambda row: rank <= row)
     refits = refitter(counts, limits=True)
     return _table(refitter, refits, [refitter.labels[i] for i in order], counts)
 

@@ -35,7 +35,6 @@ from numpy.typing import NDArray
 
 from ..counts.common import family_of
 from ..distributions import chi2_ppf, expit
-from .deletion import deletion_counts
 from .deviance import study_deviance
 from .refit import Refitter
 from .replicates import Refits, ratio
@@ -52,6 +51,7 @@ __all__ = ["InfluenceResult", "Rule", "baujat", "influence"]
 #: Beyond this absolute studentised deleted residual a study is an outlier (not a rule of
 #: influence): one study in twenty is expected there.
 OUTLIER = 1.959963984540054
+_CELLS = 1_000_000  # replicates x studies held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,24 +183,35 @@ def _rules(k: int) -> tuple[Rule, ...]:
     )
 
 
-def _rate_variance(refitter: Refitter, mu: Array) -> Array:
-    """Compute each study's variance of the logit (log rate) at the means `mu`, shape (R, k)."""
-    size = refitter.size
-    assert size is not None
+def _rate_variance(refitter: Refitter, mu: Array, size: Array) -> Array:
+    """Compute the variance of the logit (log rate) at the means `mu` in studies of `size`."""
     if refitter.fit.scale.kind == "rate":
-        return 1.0 / (size[None] * np.exp(mu)[:, None])
-    return 1.0 / (size[None] * (expit(mu) * expit(-mu))[:, None])
+        return 1.0 / (size * np.exp(mu))
+    return 1.0 / (size * (expit(mu) * expit(-mu)))
 
 
 def _deleted(refitter: Refitter) -> tuple[Refits, Array, Array]:
-    """Fit without each study; return fits, study variances there, and scale factors."""
-    gone = refitter(deletion_counts(refitter.k))
-    safe_mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
+    """Fit without each study; return fits, the study's variance there, and the information.
+
+    The latter is that of all studies at the mean and the between-study variance found without
+    the study.
+    """
+    gone = refitter.without_each()
+    k, size = refitter.k, refitter.size
+    mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
+    missing = np.where(np.isnan(gone.mu), np.nan, 0.0)
+    own, information = refitter.vi, np.empty(k)
     if refitter.likelihood:
-        v = np.where(np.isnan(gone.mu)[:, None], np.nan, _rate_variance(refitter, safe_mu))
-    else:
-        v = np.broadcast_to(refitter.vi, (refitter.k, refitter.k))
-    return gone, v, (gone.se / gone.se_model) ** 2
+        assert size is not None
+        own = _rate_variance(refitter, mu, size) + missing
+    rows = max(1, _CELLS // k)
+    for part in (slice(i, i + rows) for i in range(0, k, rows)):
+        v = refitter.vi[None]
+        if refitter.likelihood:
+            assert size is not None
+            v = _rate_variance(refitter, mu[part, None], size[None])
+        information[part] = (1.0 / (v + gone.tau2[part, None])).sum(axis=1)
+    return gone, own, information + (missing if refitter.likelihood else 0.0)
 
 
 def _deviance(refitter: Refitter, mu: Array, omega: Array) -> tuple[Array, Array]:
@@ -254,8 +265,8 @@ def influence(fit: PoolResult) -> InfluenceResult:
     """
     refitter = Refitter.of(fit, what="influence")
     k = refitter.k
-    gone, v, scale = _deleted(refitter)
-    own = np.diagonal(v)
+    gone, own, information = _deleted(refitter)
+    scale = (gone.se / gone.se_model) ** 2
     hat = fit.weights[fit.data.included] / 100.0
     shift = fit.mu - gone.mu
     if refitter.likelihood:
@@ -264,8 +275,6 @@ def influence(fit: PoolResult) -> InfluenceResult:
     else:
         spread = np.sqrt(scale * (own + gone.tau2) + gone.se**2)
         rstudent = ratio(refitter.yi - gone.mu, spread)
-    # All k studies at the between-study variance found without study i.
-    information = (1.0 / (v + gone.tau2[:, None])).sum(axis=1)
     return InfluenceResult(
         labels=refitter.labels,
         rstudent=rstudent,
@@ -329,7 +338,7 @@ def baujat(fit: PoolResult) -> pd.DataFrame:
     import pandas as pd
 
     refitter = Refitter.of(fit, what="the Baujat plot")
-    gone = refitter(deletion_counts(refitter.k))
+    gone = refitter.without_each()
     if refitter.likelihood:
         every = np.full(refitter.k, fit.mu), np.full(refitter.k, fit.tau2)
         contribution = _deviance(refitter, *every)[0]

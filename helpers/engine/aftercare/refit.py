@@ -24,9 +24,9 @@ from ..counts.optimise import FitStatus
 from ..normal.intervals import KNAPP_HARTUNG, knapp_hartung_se
 from ..normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from ..normal.weighted import prepare
-from .counts_refit import refit_counts
+from .counts_refit import ONE_BY_ONE, refit_counts, refit_without_each
 from .limits import inverse_variance_limits
-from .replicates import Counts, Refits, joined, p_value
+from .replicates import Counts, Refits, Selections, joined, p_value
 from .shared_sums import shared_tau2
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-__all__ = ["Progress", "Refitter"]
+__all__ = ["Progress", "Refitter", "without_each"]
 
-_CELLS = 600_000
+_CELLS = 200_000  # replicates x studies held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Refitter:
 
     def __call__(
         self,
-        counts: Counts | None = None,
+        counts: Counts | Selections | None = None,
         *,
         yi: Array | None = None,
         events: Array | None = None,
@@ -135,7 +135,7 @@ class Refitter:
 
         Parameters
         ----------
-        counts : ndarray of bool or int, shape (R, k), optional
+        counts : ndarray of bool or int, shape (R, k), or Selections, optional
             How often each included study takes part; default: once.
         yi : ndarray, shape (R, k), optional
             Effects instead of the observed ones (inverse variance).
@@ -158,6 +158,13 @@ class Refitter:
                 y = self.yi[None] if yi is None else yi[part]
                 parts.append(self._effects(c, y, part.stop - part.start, limits))
         return joined(parts)
+
+    def without_each(self, *, limits: bool = False) -> Refits:
+        """Fit without each study in turn, one row for each."""
+        profile = limits and self.fit.options.ci_method == "profile"
+        if self.likelihood and self.k >= ONE_BY_ONE and not profile:
+            return refit_without_each(self.fit, limits=limits)
+        return self(without_each(self.k), limits=limits)
 
     # --- inverse variance -------------------------------------------------------------------
 
@@ -230,6 +237,17 @@ class Refitter:
         size = np.where(np.isnan(refits.back_size), 1.0, refits.back_size)
         shown = self.fit.scale.inverse(np.where(known, values, 0.0), size)
         return np.where(known, shown, np.nan)
+
+
+def without_each(k: int) -> Selections:
+    """Leave out one study each.
+
+    Examples
+    --------
+    >>> without_each(2)[:].tolist()
+    [[False, True], [True, False]]
+    """
+    return Selections(k, lambda row: np.arange(k) != row)
 
 
 def _rows(fit: InverseVarianceFit, pick: NDArray[np.bool_]) -> InverseVarianceFit:

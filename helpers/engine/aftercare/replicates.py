@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,35 @@ from ..distributions import chi2_sf
 Array = NDArray[np.float64]
 Counts = NDArray[np.bool_] | NDArray[np.int64]
 
-__all__ = ["Counts", "Refits", "joined", "p_value", "ratio"]
+__all__ = ["Counts", "Refits", "Selections", "joined", "p_value", "ratio"]
+
+
+class Selections:
+    """Which studies take part in each replicate, made when they are asked for.
+
+    Parameters
+    ----------
+    k : int
+        Replicates, and studies.
+    of : callable
+        Numbers of replicates, shape (r, 1) -> booleans, shape (r, k).
+
+    Examples
+    --------
+    >>> first = Selections(3, lambda row: np.arange(3) <= row)
+    >>> first[1:].tolist(), first[0].tolist()
+    ([[True, True, False], [True, True, True]], [True, False, False])
+    """
+
+    def __init__(self, k: int, of: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> None:
+        self._rows, self._of = np.arange(k), of
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int | np.integer[Any] | slice) -> NDArray[np.bool_]:
+        made = self._of(np.atleast_1d(self._rows[index])[:, None])
+        return made if isinstance(index, slice) else made[0]
 
 
 def ratio(top: Array, bottom: Array) -> Array:

@@ -22,7 +22,6 @@ from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
 from ..normal.intervals import Interval
-from .deletion import deletion_counts
 from .refit import Progress, Refitter
 from .replicates import Refits
 
@@ -308,7 +307,7 @@ def bootstrap(
         )
     acceleration = None
     if kind == "nonparametric":
-        acceleration = _acceleration(refitter(deletion_counts(refitter.k)))
+        acceleration = _acceleration(refitter.without_each())
     return BootstrapResult(
         kind=kind,
         draws=draws,

@@ -20,7 +20,7 @@ from .start import (
 from .studies import Array, fixed_terms
 from .variation import Variation
 
-__all__ = ["FitStatus", "Solution", "solve_rows"]
+__all__ = ["FitStatus", "Solution", "candidates", "solve_rows"]
 
 
 class FitStatus(IntEnum):
@@ -182,7 +182,7 @@ def _ascend(
     return gamma, omega, value, gradient, hessian, iterations, curvature
 
 
-def _candidates(
+def candidates(
     scan: Scan, value0: Array, score: Array
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Row and grid column of every local maximum of the scanned profile (zero is known)."""
@@ -278,7 +278,7 @@ def solve_rows(
 
     def climb(some: NDArray[np.intp], scan: Scan) -> None:
         """Ascend from every local maximum of the scan and keep what is highest."""
-        rows, columns = _candidates(scan, value0[some], score[some])
+        rows, columns = candidates(scan, value0[some], score[some])
         if not rows.size:
             return
         start_gamma, start_tau2 = _vertex(scan, rows, columns)

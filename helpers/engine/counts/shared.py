@@ -16,12 +16,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .kernel import StudyTerms
 from .studies import Array, Studies
 from .variation import Variation
 
-__all__ = ["Pool", "scan_shared"]
+__all__ = ["Pool", "WithoutEach", "each_study", "scan_shared"]
 
 _ERROR = 1e-9  # of an interpolated log-likelihood
+_ELEMENTS = 60_000  # studies x parameters x nodes evaluated at once
+_SUMS = 500_000  # replicates x points of the lattice held at once
 _NEWTON = 4
 
 
@@ -34,13 +37,36 @@ class Pool(NamedTuple):
     studies: Studies
     counts: Array
 
+    def __len__(self) -> int:
+        return len(self.counts)
+
     def take(self, index: NDArray[np.intp]) -> Pool:
         """Restrict to some replicates."""
         return Pool(self.studies, self.counts[index])
 
+    def sums(self, of: Array, rows: slice = slice(None)) -> Array:
+        """Sum over the studies of each replicate: ``(..., k) -> (r, ...)``."""
+        counts = self.counts[rows]
+        return (counts @ of.reshape(-1, of.shape[-1]).T).reshape(len(counts), *of.shape[:-1])
+
+
+class WithoutEach:
+    """A `Pool` whose replicates are all studies without one each: sums less one term."""
+
+    def __init__(self, studies: Studies) -> None:
+        self.studies = studies
+
+    def __len__(self) -> int:
+        return self.studies.n.shape[1]
+
+    def sums(self, of: Array, rows: slice = slice(None)) -> Array:
+        """Sum over the studies of each replicate: ``(..., k) -> (r, ...)``."""
+        own = np.moveaxis(of[..., rows], -1, 0)
+        return of.sum(axis=-1) - own
+
 
 def scan_shared(
-    pool: Pool, tau2: Array, model: Variation, width: int
+    pool: Pool | WithoutEach, tau2: Array, model: Variation, width: int
 ) -> tuple[Array, Array, NDArray[np.bool_]] | None:
     """Profile log-likelihood of every replicate at every variance.
 
@@ -62,32 +88,78 @@ def scan_shared(
         maxima inside the lattice, shape ``(r,)``; None where the lattice would cost more than
         the replicates one by one.
     """
-    s, c = pool.studies, pool.counts
+    s, k = pool.studies, pool.studies.n.shape[1]
     omega = tau2[:, None]
     # one Newton step of each replicate from the estimate of all studies together
     w = np.where(s.n > 0, s.v_guess / (1.0 + model.logit_variance(s, omega) * s.v_guess), 0.0)
-    each = c.sum(axis=0)
-    centre = ((w * s.t_guess) @ each / (w @ each))[:, None]
-    terms = model.terms(s, centre + np.zeros(s.n.shape), omega)
-    slope, bend = c @ terms.eta.T, c @ terms.eta_eta.T
+    centre = pool.sums(w * s.t_guess).sum(axis=0) / pool.sums(w).sum(axis=0)
+    for turn in range(3):
+        terms = each_study(s, centre[:, None], omega, model)
+        slope, bend = pool.sums(terms.eta), pool.sums(terms.eta_eta)
+        if turn == 2 or isinstance(pool, Pool):
+            break
+        # replicates that hardly differ: steps of all of them, so that the lattice is narrow
+        centre = centre - slope.sum(axis=0) / bend.sum(axis=0)
     concave = bend < 0
     move = np.where(concave, -slope / np.where(concave, bend, -1.0), 0.0)
-    at = centre[:, 0] + np.clip(move, -2.0, 2.0)
+    at = centre + np.clip(move, -2.0, 2.0)
     # a lattice around what they found
-    information = float((c @ np.where(s.n > 0, s.v_guess, 0.0)[0]).max())
+    information = float(pool.sums(np.where(s.n > 0, s.v_guess, 0.0)[0]).max())
     spacing = min(0.25, (46080.0 * _ERROR / information) ** (1.0 / 6.0))
     low = at.min(axis=0) - 0.5 * spacing
     places = 1 + max(1, int(np.ceil((at.max(axis=0) + 0.5 * spacing - low).max() / spacing)))
     # worth it? counted in evaluations of a study; interpolation costs about two for a replicate
-    if (places + 1) * c.shape[1] + 2 * len(c) > 0.7 * len(c) * width:
+    if (places + 1) * k + 2 * len(pool) > 0.7 * len(pool) * width:
         return None
     lattice = low[:, None] + spacing * np.arange(places)
-    eta = lattice[..., None] + np.zeros(s.n.shape[1])
-    terms = model.terms(s, eta, omega[:, :, None])
-    sums = [
-        (c @ f.reshape(-1, c.shape[1]).T).reshape(len(c), *lattice.shape)
-        for f in (terms.value, terms.eta * spacing, terms.eta_eta * spacing**2)
+    terms = each_study(s, lattice[..., None], omega[:, :, None], model)
+    scaled = (terms.value, terms.eta * spacing, terms.eta_eta * spacing**2)
+    size = max(1, _SUMS // lattice.size)
+    parts = [
+        _interpolated([pool.sums(f, rows) for f in scaled], at[rows], low, spacing)
+        for rows in (slice(i, i + size) for i in range(0, len(pool), size))
     ]
+    return (
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        np.concatenate([part[2] for part in parts]),
+    )
+
+
+def each_study(s: Studies, eta: Array, omega: Array, model: Variation) -> StudyTerms:
+    """Terms of every study at each of many parameters, a bounded number of them at once.
+
+    Parameters
+    ----------
+    s
+        Studies, shape ``(1, k)``.
+    eta, omega
+        Shapes that broadcast to ``(..., 1)``.
+    model
+        How studies vary.
+
+    Returns
+    -------
+    StudyTerms
+        Arrays of shape ``(..., k)``.
+    """
+    k = s.n.shape[1]
+    lead = np.broadcast_shapes(eta.shape, omega.shape)[:-1]
+    size = max(1, _ELEMENTS // (int(np.prod(lead)) * model.cost))
+    parts = []
+    for begin in range(0, k, size):
+        part = s if size >= k else s.places(slice(begin, begin + size))
+        parts.append(model.terms(part, eta + np.zeros(part.n.shape[1]), omega))
+    if len(parts) == 1:
+        return parts[0]
+    return StudyTerms(*(np.concatenate(field, axis=-1) for field in zip(*parts, strict=True)))
+
+
+def _interpolated(
+    sums: list[Array], at: Array, low: Array, spacing: float
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Maximise the interpolated sums ``(r, points, places)``, Newton's method from ``at``."""
+    places = sums[0].shape[2]
     u = (at - low) / spacing
     cell = np.zeros(u.shape, dtype=np.intp)
     poly = sums
@@ -105,8 +177,8 @@ def scan_shared(
             break
     v = u - cell
     value = a0 + v * (a1 + v * (a2 + v * (a3 + v * (a4 + v * a5))))
-    sound = (bend < 0) & (np.abs(step) < 1e-3) & (v > -0.01) & (v < 1.01)
-    return value, low + spacing * u, sound.all(axis=1)
+    sound: NDArray[np.bool_] = (bend < 0) & (np.abs(step) < 1e-3) & (v > -0.01) & (v < 1.01)
+    return value, low + spacing * u, np.asarray(sound.all(axis=1))
 
 
 def _quintic(sums: list[Array], cell: NDArray[np.intp]) -> list[Array]:

@@ -17,6 +17,7 @@ __all__ = [
     "Scan",
     "ascent_step",
     "maximise_beta",
+    "scan_points",
     "scan_profile",
     "solve_fixed",
     "solve_positive",
@@ -165,8 +166,7 @@ def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Sca
     smallest = 1.0 / np.where(s.n > 0, s.v_guess, 0.0).max(axis=1)
     own = problem.eta(weighted_start(problem, 100.0 * smallest[:, None]))
     low, high = model.range(s, s.t_guess - own)
-    decades = float(np.log(high / low).max())
-    points = max(SCAN_POINTS, 1 + int(np.ceil(decades / np.log(_SCAN_FACTOR))))
+    points = scan_points(low, high)
     points = 4 * points if exact else points
     if problem.pool is not None and not exact and problem.rows >= _SHARED_ROWS:
         # one grid for all, at least as dense as each replicate's own
@@ -195,6 +195,12 @@ def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Sca
         gamma = np.concatenate([part[1] for part in parts]).reshape(*tau2.shape, problem.p)
         return Scan(tau2, value, gamma)
     return Scan(tau2, *_scan_each(problem, model, tau2))
+
+
+def scan_points(low: Array, high: Array) -> int:
+    """Points of a scan from ``low`` to ``high`` (r,) that is dense enough for all of them."""
+    decades = float(np.log(high / low).max())
+    return max(SCAN_POINTS, 1 + int(np.ceil(decades / np.log(_SCAN_FACTOR))))
 
 
 def _scan_each(problem: Problem, model: Variation, tau2: Array) -> tuple[Array, Array]:

@@ -63,6 +63,20 @@ class Studies:
             self.small[index],
         )
 
+    def places(self, index: slice | NDArray[np.intp]) -> Studies:
+        """Studies ``index`` of the last axis."""
+        return Studies(
+            self.family,
+            self.x[..., index],
+            self.n[..., index],
+            self.t_saturated[..., index],
+            self.t_guess[..., index],
+            self.v_guess[..., index],
+            self.centre[..., index],
+            self.side[..., index],
+            self.small[..., index],
+        )
+
     def grid(self) -> Studies:
         """Insert an axis before the last one (for a grid of parameter values per row)."""
         return Studies(
