@@ -41,7 +41,7 @@ def test_power_is_that_of_a_simulation_by_hand():
     critical = np.quantile(by_hand(0.0, 1500, 11), 0.95)
     power = (by_hand(slope, 1500, 12) > critical).mean()
     assert result.of(PETERS) == pytest.approx(power, abs=0.07)
-    assert result.power_se[0] < 0.02
+    assert result.power_mcse[0] < 0.02
 
 
 def test_the_double_arcsine_test_could_miss_the_published_slope_in_most_sets():

@@ -91,7 +91,7 @@ def test_gradient_in_extended_precision_vanishes_at_our_maximum(case: str) -> No
         entry = regression["GLMM_exact"]
     fit = fit_glmm(EVENTS[rows], N[rows], X, quad_points=points)
     data = (X.astype(Long), EVENTS[rows].astype(Long), N[rows].astype(Long), points)
-    se = np.append(fit.se[0], fit.se_tau[0])
+    se = np.append(fit.se[0], fit.tau_se[0])
     ours = np.abs(long_gradient(np.append(fit.beta[0], fit.tau[0]), *data) * se).max()
     theirs = np.abs(long_gradient(np.append(entry["coef"], entry["tau"]), *data) * se).max()
     assert ours < 1e-10
@@ -204,7 +204,7 @@ def test_fit_at_tau_zero_is_the_glm_of_statsmodels(family: Family) -> None:
     np.testing.assert_allclose(fit.beta[0], glm.params, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(fit.vcov[0], glm.cov_params(), rtol=1e-8, atol=1e-12)
     assert np.isnan(fit.cov[0, -1]).all()
-    assert np.isnan(fit.se_tau[0])
+    assert np.isnan(fit.tau_se[0])
 
 
 def test_covariance_is_the_inverse_of_a_numerical_hessian() -> None:

@@ -123,7 +123,7 @@ def test_results_are_finite_or_flagged(data) -> None:
         assert fit.certified[0]
         assert fit.loglik[0] >= fit.loglik_tau0[0] - 1e-9
         assert fit.loglik_saturated[0] >= fit.loglik_tau0[0] - 1e-9
-        assert bool(fit.boundary[0]) == (fit.tau2[0] == 0) == bool(np.isnan(fit.se_tau[0]))
+        assert bool(fit.boundary[0]) == (fit.tau2[0] == 0) == bool(np.isnan(fit.tau_se[0]))
         weights = information_weights(fit)
         assert weights.min() >= 0
         assert weights.sum() == pytest.approx(100.0, rel=1e-10)

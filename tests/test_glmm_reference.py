@@ -75,11 +75,11 @@ def differences(fit: GLMMFit, entry: dict[str, Any]) -> dict[str, tuple[float, i
     assert bool(fit.boundary[0]) is entry["at.boundary"]
     if entry["at.boundary"]:
         assert fit.tau2[0] == 0.0 == entry["tau2"]
-        assert np.isnan(fit.se_tau[0])
+        assert np.isnan(fit.tau_se[0])
     else:
         add("tau2", fit.tau2[0], entry["tau2"], entry["tau2"])
         add("tau", fit.tau[0], entry["tau"], entry["tau"])
-        add("se.tau", fit.se_tau[0], entry["se.tau"], entry["se.tau"])
+        add("se.tau", fit.tau_se[0], entry["se.tau"], entry["se.tau"])
         scale = se * entry["se.tau"]
         add("cov.beta.tau", fit.cov[0, :-1, -1], np.atleast_1d(entry["cov.beta.tau"]), scale)
     if entry.get("prediction.default") is not None:

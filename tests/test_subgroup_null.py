@@ -51,14 +51,14 @@ def test_the_published_test_rejects_too_often_and_its_calibrated_p_is_far_larger
         mu, w = mu[finite], w[finite]
         p[i] = scipy.stats.chi2.sf(w @ (mu - w @ mu / w.sum()) ** 2, finite.sum() - 1)
     for share, ours, error in (
-        ((p < 0.05).mean(), found.rejection, found.rejection_se),
-        ((p <= result.test.p).mean(), found.p, found.p_se),
+        ((p < 0.05).mean(), found.rejection, found.rejection_mcse),
+        ((p <= result.test.p).mean(), found.p, found.p_mcse),
     ):
         assert share == pytest.approx(
             ours, abs=4 * np.hypot(error, (ours * (1 - ours) / draws) ** 0.5)
         )
-    assert found.rejection - 4 * found.rejection_se > 0.1
-    assert found.p - 4 * found.p_se > 0.05 > result.test.p
+    assert found.rejection - 4 * found.rejection_mcse > 0.1
+    assert found.p - 4 * found.p_mcse > 0.05 > result.test.p
     assert (found.draws, found.failed) == (1000, 0)
     assert found.p == (1 + found.extreme) / 1001
 
@@ -98,7 +98,7 @@ def test_with_many_studies_a_group_the_two_p_values_agree() -> None:
     y = rng.normal(0, np.sqrt(v + 0.1)) + 0.15 * np.repeat([0, 1], 60)
     result = subgroups(yi=y, vi=v, by=["a"] * 60 + ["b"] * 60, ci_method="wald")
     found = result.calibrated_test()
-    assert found.p == pytest.approx(result.test.p, abs=4 * found.p_se)
+    assert found.p == pytest.approx(result.test.p, abs=4 * found.p_mcse)
     assert found.rejection == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / 1000) ** 0.5)
 
 

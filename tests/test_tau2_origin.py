@@ -134,7 +134,7 @@ def test_the_interval_of_a_shared_variance_is_that_of_all_groups() -> None:
     assert result.groups["a"].tau2_ci("profile") == pytest.approx(profile, rel=1e-6)
     with pytest.raises(UnsupportedError, match="shared by groups"):
         result.groups["a"].tau2_ci("generalised-q")
-    assert result.groups["a"].se_tau2 == result.groups["b"].se_tau2 > 0
+    assert result.groups["a"].tau2_se == result.groups["b"].tau2_se > 0
 
 
 def test_a_group_of_one_study_has_the_interval_of_the_shared_variance() -> None:

@@ -45,7 +45,7 @@ class BetaBinomialResult:
     ----------
     mu, se : float
         Logit of the mean proportion and its standard error.
-    rho, se_rho : float
+    rho, rho_se : float
         Intraclass correlation, from 0 (one proportion for all) to 1, and its standard error (nan
         at the boundary 0).
     loglik, loglik_binomial : float
@@ -63,7 +63,7 @@ class BetaBinomialResult:
     mu: float
     se: float
     rho: float
-    se_rho: float
+    rho_se: float
     loglik: float
     loglik_binomial: float
     k: int
@@ -244,7 +244,7 @@ def pool_beta_binomial(
         mu=float(fit.beta[0, 0]),
         se=float(fit.se[0, 0]),
         rho=float(fit.rho[0]),
-        se_rho=float(fit.se_rho[0]),
+        rho_se=float(fit.rho_se[0]),
         loglik=float(fit.loglik[0]),
         loglik_binomial=float(fit.loglik_binomial[0]),
         k=studies.k,

@@ -120,7 +120,7 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
         **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
         **{
             key: getattr(fit, key)
-            for key in ("tau2_method", "mu", "se", "se_model", "tau2", "se_tau2")
+            for key in ("tau2_method", "mu", "se", "se_model", "tau2", "tau2_se")
         },
         "ci_model": list(model_limits),
         "estimate": fit.estimate,

@@ -283,7 +283,7 @@ def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
         se=se,
         tau2=value,
         se_model=se_model,
-        se_tau2=float(fit.tau2.se[0]),
+        tau2_se=float(fit.tau2.se[0]),
         k=data.k,
         **_totals(data, options),
         heterogeneity=Heterogeneity(
@@ -316,14 +316,14 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
     common = pool_counts(events, size, kind)
     fit = fit_glmm(events, size, family=family_of(kind), quad_points=options.quad_points)
     random = options.model == "glmm" and data.k > 1
-    tau2, mu, se, se_tau2 = 0.0, common.mu, common.se, np.nan
+    tau2, mu, se, tau2_se = 0.0, common.mu, common.se, np.nan
     weights = 100.0 * size / size.sum()
     if random:
         fit.raise_for_status()
         tau2, mu, se = float(fit.tau2[0]), float(fit.beta[0, 0]), float(fit.se[0, 0])
         weights = information_weights(fit)[0]
         if tau2 > 0:
-            se_tau2 = 2.0 * float(fit.tau[0]) * float(fit.se_tau[0])
+            tau2_se = 2.0 * float(fit.tau[0]) * float(fit.tau_se[0])
     converged = not random or bool(fit.certified[0])
     tests = heterogeneity_tests(fit)
     lrt, df = float(tests.Q_lrt[0]), data.k - 1
@@ -339,7 +339,7 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         se=se,
         tau2=tau2,
         se_model=se,
-        se_tau2=se_tau2,
+        tau2_se=tau2_se,
         k=data.k,
         **_totals(data, options),
         heterogeneity=Heterogeneity(
@@ -383,7 +383,7 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
         se=nothing,
         tau2=0.0 if common else nothing,
         se_model=nothing,
-        se_tau2=nothing,
+        tau2_se=nothing,
         k=data.k,
         events=totals["events"],
         n=totals["n"],

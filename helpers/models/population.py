@@ -264,9 +264,9 @@ def _delta(fit: PoolResult, level: float) -> Interval:
     lognormal = mean_rule(fit.measure) == "lognormal"
     outer = 1.0 / value if lognormal else 1.0 / (value * (1.0 - value))
     variance = (by_mu * fit.se) ** 2
-    if fit.tau2 > 0.0 and np.isfinite(fit.se_tau2):
-        se_tau = fit.se_tau2 / (2.0 * fit.tau2**0.5)
-        variance += (by_tau * se_tau) ** 2 + 2.0 * by_mu * by_tau * _covariance(fit)
+    if fit.tau2 > 0.0 and np.isfinite(fit.tau2_se):
+        tau_se = fit.tau2_se / (2.0 * fit.tau2**0.5)
+        variance += (by_tau * tau_se) ** 2 + 2.0 * by_mu * by_tau * _covariance(fit)
     half = outer * variance**0.5
     df = None if _normal_quantile(fit) else fit.k - 1
     if lognormal:

@@ -70,7 +70,7 @@ class PoolResult:
         the model scale.
     se_model : float
         Standard error from the model alone (no Knapp-Hartung scaling).
-    se_tau2 : float
+    tau2_se : float
         Standard error of `tau2` (NaN where there is none, e.g. at the boundary of the GLMM).
     k : int
         Included studies.
@@ -98,7 +98,7 @@ class PoolResult:
     se: float
     tau2: float
     se_model: float
-    se_tau2: float
+    tau2_se: float
     k: int
     events: float | None
     n: float | None

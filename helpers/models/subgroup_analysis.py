@@ -176,7 +176,7 @@ class SubgroupResult:
         """Tests between groups beside each other; the index says whose variance they rest on.
 
         Columns: Q, df, p (chi-squared), calibrated_p and its Monte-Carlo standard error
-        calibrated_se, rejection (share of the data sets without a difference in which p is below
+        calibrated_mcse, rejection (share of the data sets without a difference in which p is below
         0.05).
         """
         import pandas as pd
@@ -192,7 +192,7 @@ class SubgroupResult:
                 "df": result.test.df,
                 "p": result.test.p,
                 "calibrated_p": found.p,
-                "calibrated_se": found.p_se,
+                "calibrated_mcse": found.p_mcse,
                 "rejection": found.rejection,
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("tau2")
@@ -530,7 +530,7 @@ def _fit_common(
             level: replace(
                 _fit_group(studies.take(rows), options),
                 joint=joint,
-                se_tau2=float(joint.tau2.se[0]),
+                tau2_se=float(joint.tau2.se[0]),
             )
             for level, rows in members.items()
         }

@@ -182,7 +182,7 @@ def _group(
         se=se,
         tau2=tau2,
         se_model=se,
-        se_tau2=2.0 * float(joint.tau[0]) * float(joint.se_tau[0]) if tau2 > 0 else float("nan"),
+        tau2_se=2.0 * float(joint.tau[0]) * float(joint.tau_se[0]) if tau2 > 0 else float("nan"),
         k=part.k,
         events=float(events.sum()),
         n=None if rate else float(size.sum()),

@@ -48,14 +48,14 @@ class CalibratedTest:
     ----------
     test : BetweenTest
         The observed test, with its chi-squared p-value.
-    p, p_se : float
+    p, p_mcse : float
         Share of the simulated data sets (the observed one counted in) whose test is at least as
         extreme, and its Monte-Carlo standard error.
     extreme, draws : int
         Simulated data sets that are at least as extreme, and all with a test.
     failed : int
         Simulated data sets without a fit, left out.
-    rejection, rejection_se : float
+    rejection, rejection_mcse : float
         Share of the simulated data sets in which the chi-squared p-value is below `alpha`, and its
         Monte-Carlo standard error; `alpha` if the test kept its level.
     alpha : float
@@ -67,12 +67,12 @@ class CalibratedTest:
 
     test: BetweenTest
     p: float
-    p_se: float
+    p_mcse: float
     extreme: int
     draws: int
     failed: int
     rejection: float
-    rejection_se: float
+    rejection_mcse: float
     alpha: float
     mu: float
     tau2: float
@@ -119,12 +119,12 @@ def calibrated_test(
     return CalibratedTest(
         test=result.test,
         p=share,
-        p_se=float(np.sqrt(share * (1.0 - share) / m)),
+        p_mcse=float(np.sqrt(share * (1.0 - share) / m)),
         extreme=extreme,
         draws=m,
         failed=len(p) - m,
         rejection=rejection,
-        rejection_se=float(np.sqrt(rejection * (1.0 - rejection) / m)),
+        rejection_mcse=float(np.sqrt(rejection * (1.0 - rejection) / m)),
         alpha=alpha,
         mu=result.overall.mu,
         tau2=result.overall.tau2,

@@ -198,7 +198,7 @@ def egger_lab(
                     "x": float(proportion),
                     "curve": name,
                     "value": run.rejection[i],
-                    "mcse": run.rejection_se[i],
+                    "mcse": run.rejection_mcse[i],
                 }
             )
     return _frame(rows, "proportion")

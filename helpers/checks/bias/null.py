@@ -39,7 +39,7 @@ class NullSimulation(Views):
         Their p-values in the data.
     rejection : tuple of float
         Share of simulated data sets with p below `alpha`; `alpha` if the test keeps its level.
-    rejection_se : tuple of float
+    rejection_mcse : tuple of float
         Monte-Carlo standard errors.
     calibrated_p : tuple of float
         Share of simulated data sets (the data themselves counted in) with a statistic at least
@@ -60,7 +60,7 @@ class NullSimulation(Views):
     tests: tuple[str, ...]
     observed_p: tuple[float, ...]
     rejection: tuple[float, ...]
-    rejection_se: tuple[float, ...]
+    rejection_mcse: tuple[float, ...]
     calibrated_p: tuple[float, ...]
     bias_mean: tuple[float, ...]
     mu: float
@@ -73,10 +73,10 @@ class NullSimulation(Views):
     references: tuple[Reference, ...]
 
     def summary_frame(self) -> pd.DataFrame:
-        """One row per test: observed_p, rejection, rejection_se, calibrated_p, bias_mean."""
+        """One row per test: observed_p, rejection, rejection_mcse, calibrated_p, bias_mean."""
         import pandas as pd
 
-        columns = ("observed_p", "rejection", "rejection_se", "calibrated_p", "bias_mean")
+        columns = ("observed_p", "rejection", "rejection_mcse", "calibrated_p", "bias_mean")
         return pd.DataFrame(
             {c: getattr(self, c) for c in columns}, index=pd.Index(self.tests, name="test")
         )
@@ -166,7 +166,7 @@ def simulate_null(
         tests=tuple(simulated),
         observed_p=tuple(columns["p"]),
         rejection=tuple(columns["no"]),
-        rejection_se=tuple(columns["se"]),
+        rejection_mcse=tuple(columns["se"]),
         calibrated_p=tuple(columns["cal"]),
         bias_mean=tuple(columns["mean"]),
         mu=at.mu,

@@ -37,7 +37,7 @@ class PowerSimulation(Views):
     rejection : tuple of float
         Share of simulated data sets with p below `alpha`. For a test that does not keep its level
         this is no power: it rejects without an effect, too.
-    power, power_se : tuple of float
+    power, power_mcse : tuple of float
         Share of simulated data sets with a statistic beyond the critical value that holds the
         level in data without the effect (from as many simulated sets), and its Monte-Carlo
         standard error.
@@ -56,7 +56,7 @@ class PowerSimulation(Views):
     tests: tuple[str, ...]
     rejection: tuple[float, ...]
     power: tuple[float, ...]
-    power_se: tuple[float, ...]
+    power_mcse: tuple[float, ...]
     slope: float
     mu: float
     tau2: float
@@ -76,10 +76,10 @@ class PowerSimulation(Views):
         return self.of(test) >= ENOUGH_POWER
 
     def summary_frame(self) -> pd.DataFrame:
-        """One row per test: rejection, power, power_se."""
+        """One row per test: rejection, power, power_mcse."""
         import pandas as pd
 
-        columns = ("rejection", "power", "power_se")
+        columns = ("rejection", "power", "power_mcse")
         return pd.DataFrame(
             {c: getattr(self, c) for c in columns}, index=pd.Index(self.tests, name="test")
         )
@@ -168,7 +168,7 @@ def simulate_power(
         tests=tuple(with_effect),
         rejection=tuple(rejection),
         power=tuple(power),
-        power_se=tuple(float(np.sqrt(x * (1.0 - x) / replicates)) for x in power),
+        power_mcse=tuple(float(np.sqrt(x * (1.0 - x) / replicates)) for x in power),
         slope=float(slope),
         mu=at.mu,
         tau2=at.tau2,

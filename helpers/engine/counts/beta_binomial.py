@@ -51,7 +51,7 @@ class BetaBinomialFit:
     ----------
     beta
         Coefficients on the logit scale of the *mean* proportion, shape ``(R, p)``.
-    rho, se_rho
+    rho, rho_se
         Intraclass correlation and its standard error (nan at the boundary), shape ``(R,)``.
     cov, vcov
         Inverse observed information of ``(beta, rho)`` and its beta block; at ``rho = 0`` the
@@ -64,7 +64,7 @@ class BetaBinomialFit:
 
     beta: Array
     rho: Array
-    se_rho: Array
+    rho_se: Array
     cov: Array
     vcov: Array
     loglik: Array
@@ -130,7 +130,7 @@ def _fit(data: CountData, tol: float, max_iter: int) -> BetaBinomialFit:
     return BetaBinomialFit(
         beta=out.beta,
         rho=out.tau2 / (1.0 + out.tau2),
-        se_rho=np.sqrt(out.cov[:, -1, -1]),
+        rho_se=np.sqrt(out.cov[:, -1, -1]),
         cov=out.cov,
         vcov=out.cov[:, :-1, :-1],
         loglik=out.loglik,

@@ -37,7 +37,7 @@ class GLMMFit:
         Coefficients on the model scale (logit or log rate), shape ``(R, p)``.
     tau, tau2
         Between-study standard deviation and variance, shape ``(R,)``.
-    se_tau
+    tau_se
         Standard error of ``tau``; nan at the boundary, where it has no normal limit.
     cov
         Inverse observed information of ``(beta, tau)``, shape ``(R, p + 1, p + 1)``. At the
@@ -81,7 +81,7 @@ class GLMMFit:
     beta: Array
     tau: Array
     tau2: Array
-    se_tau: Array
+    tau_se: Array
     cov: Array
     vcov: Array
     loglik: Array
@@ -216,7 +216,7 @@ def fit_counts(
         beta=out.beta,
         tau=np.sqrt(out.tau2),
         tau2=out.tau2,
-        se_tau=np.sqrt(out.cov[:, -1, -1]),
+        tau_se=np.sqrt(out.cov[:, -1, -1]),
         cov=out.cov,
         vcov=out.cov[:, :-1, :-1],
         loglik=out.loglik,

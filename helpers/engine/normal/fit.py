@@ -357,7 +357,7 @@ def fit_counts(
         beta=fit.beta,
         cov=fit.vcov,
         tau2=fit.tau2,
-        tau2_se=2.0 * fit.tau * fit.se_tau,
+        tau2_se=2.0 * fit.tau * fit.tau_se,
         scale=nan,
         k=np.asarray(fit.k, dtype=float),
         loglik=fit.loglik,

@@ -114,7 +114,7 @@ class PersonTimeBias:
         return float(self.observed.sum() / self.assumed.sum())
 
     @property
-    def monte_carlo_error(self) -> float:
+    def mcse(self) -> float:
         """Standard error of `factor` (ratio of means, linearised)."""
         rest = self.observed - self.factor * self.assumed
         return float(rest.std(ddof=1) / np.sqrt(rest.size) / self.assumed.mean())
@@ -135,7 +135,7 @@ class PersonTimeBias:
         limits = self.interval()
         return {
             "factor": self.factor,
-            "monte_carlo_error": self.monte_carlo_error,
+            "mcse": self.mcse,
             "factor_lower": limits.lower,
             "factor_upper": limits.upper,
             "median_follow_up": float(self.median_follow_up.mean()),

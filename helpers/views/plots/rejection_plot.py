@@ -81,7 +81,7 @@ def rejection(
     for i, run in enumerate(runs.values()):
         colour, shape, solid = looks[i]
         shift = 0.26 * (i - (len(runs) - 1) / 2)
-        share, error = np.array(run.rejection), np.array(run.rejection_se)
+        share, error = np.array(run.rejection), np.array(run.rejection_mcse)
         place = np.arange(rows) + shift
         ax.hlines(
             place,
@@ -159,7 +159,7 @@ def _frame(runs: Mapping[str, NullSimulation]) -> pd.DataFrame:
     parts = []
     for name, run in runs.items():
         frame = run.summary_frame().reset_index()
-        frame = frame.rename(columns={"rejection": "rejects", "rejection_se": "monte_carlo_se"})
+        frame = frame.rename(columns={"rejection": "rejects", "rejection_mcse": "monte_carlo_se"})
         frame = frame[["test", "rejects", "monte_carlo_se", "observed_p", "calibrated_p"]]
         if name:
             frame.insert(1, "simulation", name)
