@@ -34,10 +34,9 @@ from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_
 from helpers.engine.aftercare.resampled import bootstrap
 from helpers.engine.aftercare.sign_flips import permutation_test
 from helpers.engine.effects import get_measure
-from helpers.engine.normal.intervals import MU_METHODS
 from helpers.engine.normal.prediction import PREDICTION_METHODS
-from helpers.engine.normal.tau2 import TAU2_METHODS
 from helpers.engine.normal.tau2_intervals import TAU2_CI_METHODS
+from helpers.engine.options import MU_METHODS, TAU2_METHODS
 from helpers.models.rates import pool_rates
 
 Call = Callable[[], object]

@@ -17,7 +17,7 @@ from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_
 from helpers.engine.aftercare.refit import Refitter
 from helpers.engine.aftercare.resampled import bootstrap
 from helpers.engine.aftercare.sign_flips import permutation_test
-from helpers.engine.normal.tau2 import TAU2_METHODS
+from helpers.engine.options import TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool, pool_effects
 from helpers.models.result import PoolResult

@@ -16,8 +16,8 @@ from helpers.checks.multiverse.analysis import multiverse
 from helpers.engine.normal import batch_intervals as batched
 from helpers.engine.normal import intervals, tau2_intervals
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
-from helpers.engine.normal.tau2 import TAU2_METHODS
 from helpers.engine.normal.weighted import prepare
+from helpers.engine.options import TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.subgroup_analysis import subgroups
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from helpers.engine.normal.intervals import MU_METHODS
 from helpers.engine.normal.prediction import PREDICTION_METHODS
-from helpers.engine.normal.tau2 import TAU2_METHODS
+from helpers.engine.options import MU_METHODS, TAU2_METHODS
 from helpers.errors import ConvergenceError, MetaAnalysisError
 from helpers.models.pooling import pool, pool_effects
 from helpers.models.result import PoolResult

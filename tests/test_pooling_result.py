@@ -14,8 +14,8 @@ import pytest
 from helpers import load_cohorts
 from helpers.engine.effects import MEASURES
 from helpers.engine.literature import REFERENCES
-from helpers.engine.normal.intervals import MU_METHODS, Interval
-from helpers.engine.normal.tau2 import TAU2_METHODS
+from helpers.engine.normal.intervals import Interval
+from helpers.engine.options import MU_METHODS, TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool, pool_effects
 

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm, t
 
 from helpers import meta_regression, multiverse, pool, pool_multilevel, subgroups
-from helpers.engine.normal.intervals import MU_METHODS
 from helpers.engine.normal.prediction import PREDICTION_METHODS
-from helpers.engine.normal.tau2 import TAU2_METHODS
+from helpers.engine.options import MU_METHODS, TAU2_METHODS
 from helpers.errors import MetaAnalysisError
 from helpers.models.beta_binomial import pool_beta_binomial
 from helpers.models.result import PoolResult

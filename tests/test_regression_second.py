@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize, stats
 
 from helpers.engine.distributions import expit
-from helpers.engine.normal.fit import fit_counts, fit_regression
-from helpers.engine.normal.tau2 import TAU2_METHODS, estimate_tau2
+from helpers.engine.normal.fit import fit_regression
+from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import prepare
+from helpers.engine.options import TAU2_METHODS
+from helpers.engine.problem import fit_counts
 from helpers.errors import MetaAnalysisError
 from helpers.models.regression import meta_regression
 

@@ -28,6 +28,7 @@ studies are added, with any interval.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import LEVEL, level_of, number_of_at_least, one_of, whole_number
 from ..errors import UnsupportedError
 from .effects import ADD, RULES, STUDY_INTERVALS, get_measure
-from .normal.intervals import MU_METHODS
-from .normal.tau2 import TAU2_METHODS
-from .summaries import Options
 
 __all__ = [
     "ADD",
@@ -49,10 +47,13 @@ __all__ = [
     "LEVEL",
     "MEASURE",
     "MODELS",
+    "MU_METHODS",
     "PREDICTION_METHOD",
     "QUAD_POINTS",
     "RATE_MEASURE",
     "TAU2_METHOD",
+    "TAU2_METHODS",
+    "Options",
     "check_option",
     "default_ci_method",
     "default_ci_methods",
@@ -92,6 +93,36 @@ EFFECT_MEASURE = "effect"
 #: Scale of events over person-time.
 RATE_MEASURE = "log-rate"
 
+#: Estimators of tau2.
+TAU2_METHODS: tuple[str, ...] = (
+    "DL",
+    "DL2",
+    "HE",
+    "HE2",
+    "HS",
+    "HSk",
+    "SJ",
+    "PM",
+    "PMM",
+    "EB",
+    "ML",
+    "REML",
+)
+#: Interval methods for the pooled effect, by model.
+MU_METHODS: dict[str, tuple[str, ...]] = {
+    "common": ("wald", "profile", "henmi-copas"),
+    "random": (
+        "wald",
+        "t",
+        "knapp-hartung",
+        "knapp-hartung-max1",
+        "knapp-hartung-wider",
+        "profile",
+        "henmi-copas",
+    ),
+    "glmm": ("wald", "t", "profile"),
+}
+
 #: Words that each option knows.
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "model": MODELS,
@@ -102,6 +133,60 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "study_ci": tuple(STUDY_INTERVALS),
     "back_transform": ("harmonic-mean", "inverse-variance"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every choice behind a result, so that it can be made again on other studies.
+
+    `resolve` makes them; no default stands here.
+
+    Attributes
+    ----------
+    measure, model, method, tau2_method, ci_method, level, add, to, quad_points, study_ci, \
+back_transform
+        As in `helpers.pool`.
+    ci_named : bool
+        Whether the call named `ci_method`, rather than leaving it to the number of studies.
+    tau2 : float or None
+        The between-study variance where it was not estimated from these studies; what fits them
+        again keeps it.
+    tau2_source : {"estimated", "given", "shared"}
+        Where the between-study variance comes from: these studies, the call, or all groups of a
+        comparison (then by `tau2_method`).
+    """
+
+    measure: str
+    model: str
+    method: str
+    tau2_method: str | None
+    ci_method: str
+    ci_named: bool
+    level: float
+    add: float
+    to: str | None
+    quad_points: int
+    study_ci: str
+    back_transform: str
+    tau2: float | None = None
+    tau2_source: str = "estimated"
+
+    def for_studies(self, k: int) -> Options:
+        """Return the same choices for another set of `k` studies.
+
+        An interval that the call named stays; else the number of studies decides. One study has
+        the Wald interval alone.
+
+        Examples
+        --------
+        >>> from helpers.engine.options import resolve
+        >>> resolve(model="glmm").for_studies(5).ci_method
+        't'
+        >>> resolve(model="glmm", ci_method="wald").for_studies(5).ci_method
+        'wald'
+        """
+        chosen = self.ci_method if self.ci_named else default_ci_method(self.model, k - 1)
+        return replace(self, ci_method="wald" if k == 1 else chosen)
 
 
 def few_studies(df: ArrayLike) -> NDArray[np.bool_]:

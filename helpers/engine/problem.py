@@ -8,15 +8,80 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UnsupportedError
+from .counts.fit import fit_glmm
 from .counts.kernel import StudyTerms, gauss_hermite, study_terms
 from .counts.studies import Family, fixed_terms, prepare
 from .distributions import expit
 from .effects import Measure
-from .normal.fit import RegressionFit, fit_counts, fit_regression
+from .normal.fit import RegressionFit, fit_regression
+from .options import QUAD_POINTS
 
 Array = NDArray[np.float64]
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "fit_counts"]
+
+
+def fit_counts(
+    events: ArrayLike,
+    n: ArrayLike,
+    X: ArrayLike,
+    counts: ArrayLike | None = None,
+    *,
+    family: str = "binomial",
+    quad_points: int = QUAD_POINTS,
+) -> RegressionFit:
+    """Fit the GLMM with moderators, many at once, in the same form as `fit_regression`.
+
+    Parameters
+    ----------
+    events, n : array_like, shape (k,) or (R, k)
+        Events, and patients (binomial) or person-time (Poisson).
+    X : array_like, shape (k, p) or (R, k, p)
+        Design.
+    counts : array_like, optional
+        How often each study takes part.
+    family, quad_points
+        As for `helpers.fit_glmm`.
+
+    Returns
+    -------
+    RegressionFit
+        `cov` is the block of the inverse observed information of (beta, tau); `tau2_se` follows
+        from the standard error of tau by the delta method.
+
+    Examples
+    --------
+    >>> fit = fit_counts([3, 0, 8, 12, 2], [40, 25, 60, 55, 48], [[1.0]] * 5)
+    >>> fit.beta.round(4).tolist()
+    [[-2.3823]]
+    """
+    if family not in ("binomial", "poisson"):
+        raise UnsupportedError(f"family={family!r}: expected binomial or poisson")
+    times = None if counts is None else np.asarray(counts)
+    fit = fit_glmm(
+        events,
+        n,
+        X,
+        times if times is None or (times % 1 != 0).any() else times.astype(int),
+        family="binomial" if family == "binomial" else "poisson",
+        quad_points=quad_points,
+    )
+    nan = np.full(len(fit.tau), np.nan)
+    return RegressionFit(
+        beta=fit.beta,
+        cov=fit.vcov,
+        tau2=fit.tau2,
+        tau2_se=2.0 * fit.tau * fit.tau_se,
+        scale=nan,
+        k=np.asarray(fit.k, dtype=float),
+        loglik=fit.loglik,
+        loglik_restricted=nan,
+        converged=fit.converged,
+        boundary=fit.boundary,
+        estimable=np.asarray(np.isfinite(fit.beta).all(axis=1)),
+        slack=nan,
+        source=fit,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "Options"]
+__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity"]
 
 #: Names of the tests of homogeneity.
 COCHRAN, LIKELIHOOD_RATIO = "Cochran's Q", "likelihood ratio"
@@ -114,59 +114,3 @@ class EffectTest:
     statistic: float
     df: int | None
     p: float
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Every choice behind a result, so that it can be made again on other studies.
-
-    `helpers.engine.options.resolve` makes them; no default stands here.
-
-    Attributes
-    ----------
-    measure, model, method, tau2_method, ci_method, level, add, to, quad_points, study_ci, \
-back_transform
-        As in `helpers.pool`.
-    ci_named : bool
-        Whether the call named `ci_method`, rather than leaving it to the number of studies.
-    tau2 : float or None
-        The between-study variance where it was not estimated from these studies; what fits them
-        again keeps it.
-    tau2_source : {"estimated", "given", "shared"}
-        Where the between-study variance comes from: these studies, the call, or all groups of a
-        comparison (then by `tau2_method`).
-    """
-
-    measure: str
-    model: str
-    method: str
-    tau2_method: str | None
-    ci_method: str
-    ci_named: bool
-    level: float
-    add: float
-    to: str | None
-    quad_points: int
-    study_ci: str
-    back_transform: str
-    tau2: float | None = None
-    tau2_source: str = "estimated"
-
-    def for_studies(self, k: int) -> Options:
-        """Return the same choices for another set of `k` studies.
-
-        An interval that the call named stays; else the number of studies decides. One study has
-        the Wald interval alone.
-
-        Examples
-        --------
-        >>> from helpers.engine.options import resolve
-        >>> resolve(model="glmm").for_studies(5).ci_method
-        't'
-        >>> resolve(model="glmm", ci_method="wald").for_studies(5).ci_method
-        'wald'
-        """
-        from .options import default_ci_method
-
-        chosen = self.ci_method if self.ci_named else default_ci_method(self.model, k - 1)
-        return replace(self, ci_method="wald" if k == 1 else chosen)

@@ -18,8 +18,8 @@ from ..engine.summaries import Caution
 from .population import has_mean, mean_rule
 
 if TYPE_CHECKING:
+    from ..engine.options import Options
     from ..engine.studies import StudyData
-    from ..engine.summaries import Options
     from .result import PoolResult
 
 __all__ = ["find_cautions", "with_display_cautions"]

@@ -9,7 +9,7 @@ from ..engine.effects import get_measure
 from ..engine.literature import Methods, references
 
 if TYPE_CHECKING:
-    from ..engine.summaries import Options
+    from ..engine.options import Options
 
 __all__ = ["methods_of"]
 

@@ -13,9 +13,9 @@ from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.normal.intervals import KNAPP_HARTUNG, single_knapp_hartung_se
 from ..engine.normal.inverse_variance import fit_inverse_variance
-from ..engine.options import BACK_TRANSFORM, EFFECT_MEASURE, MEASURE, QUAD_POINTS, resolve
+from ..engine.options import BACK_TRANSFORM, EFFECT_MEASURE, MEASURE, QUAD_POINTS, Options, resolve
 from ..engine.studies import StudyData, from_counts, from_effects
-from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, Options
+from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import MetaAnalysisError, UnsupportedError
 from .cautions import find_cautions, with_display_cautions
 from .result import PoolResult
@@ -72,9 +72,9 @@ def pool(
         likelihood of the summed counts, which is the GLMM with tau2 = 0 and is what the
         "common effect" columns of a GLMM analysis usually hold.
     tau2_method : str, optional
-        One of `helpers.engine.normal.tau2.TAU2_METHODS` for model "random"; default "REML".
+        One of `helpers.engine.options.TAU2_METHODS` for model "random"; default "REML".
     ci_method : str, optional
-        One of `helpers.engine.normal.intervals.MU_METHODS` for the model. Default for "random":
+        One of `helpers.engine.options.MU_METHODS` for the model. Default for "random":
         "knapp-hartung-max1" (Roever et al. 2015, doi:10.1186/s12874-015-0091-1). Default for
         "glmm": "t" with fewer than ten included studies, "wald" from ten on; see
         `helpers.engine.options` for what our simulation says about it. Else "wald".

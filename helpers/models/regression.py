@@ -88,7 +88,7 @@ def meta_regression(
         by inverse variance, or no residual between-study variance. Default as in
         `helpers.pool`: "glmm" for counts on the logit or log rate scale, else "random".
     tau2_method : str, optional
-        One of `helpers.engine.normal.tau2.TAU2_METHODS` ("random" only); default "REML".
+        One of `helpers.engine.options.TAU2_METHODS` ("random" only); default "REML".
     test : {"z", "t", "knapp-hartung", "knapp-hartung-max1"}, optional
         Tests and intervals of coefficients; the last (also accepted as "knapp-hartung-adhoc")
         keeps the Knapp-Hartung factor at 1 or above. The GLMM has z and t. Default as in

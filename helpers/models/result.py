@@ -15,7 +15,6 @@ from ..engine.effects import Measure, effective_size, get_measure
 from ..engine.literature import Methods
 from ..engine.normal.intervals import (
     KNAPP_HARTUNG,
-    MU_METHODS,
     Interval,
     henmi_copas_interval,
     profile_mu_interval,
@@ -37,9 +36,9 @@ from ..engine.normal.tau2_intervals import (
     profile_tau2_interval,
     q_profile_interval,
 )
-from ..engine.options import PREDICTION_METHOD, default_tau2_ci
+from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau2_ci
 from ..engine.studies import StudyData
-from ..engine.summaries import Caution, EffectTest, Heterogeneity, Options
+from ..engine.summaries import Caution, EffectTest, Heterogeneity
 from ..errors import UnsupportedError
 from .display import headline_row, plain_dict, studies_frame
 from .methods import methods_of
@@ -260,7 +259,7 @@ class PoolResult:
         Parameters
         ----------
         method : str, optional
-            One of `helpers.engine.normal.intervals.MU_METHODS` for the model, or "bootstrap" or
+            One of `helpers.engine.options.MU_METHODS` for the model, or "bootstrap" or
             "permutation" (every model); default `ci_method`.
         scale : {"display", "model"}
             Scale of the limits.

@@ -20,9 +20,9 @@ from .. import printing
 from ..engine.counts.common import included_counts, is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.normal.inverse_variance import fit_inverse_variance
-from ..engine.options import FEW_IN_GROUP
+from ..engine.options import FEW_IN_GROUP, Options
 from ..engine.studies import one_per_study, refuse_other_rows
-from ..engine.summaries import Caution, Options
+from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError, UnsupportedError
 from .pooling import fit_studies, pool, pool_effects
 from .result import PoolResult
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..engine.counts.fit import GLMMFit
+    from ..engine.options import Options
     from ..engine.studies import StudyData
-    from ..engine.summaries import Options
 
 __all__ = [
     "BetweenTest",

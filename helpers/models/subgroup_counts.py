@@ -26,8 +26,9 @@ from ..engine.effects import get_measure
 from ..engine.literature import Methods
 from ..engine.normal.intervals import Interval
 from ..engine.normal.inverse_variance import fit_inverse_variance
+from ..engine.options import Options
 from ..engine.studies import StudyData
-from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, Options
+from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import MetaAnalysisError, UnsupportedError
 from .cautions import find_cautions
 from .result import PoolResult

@@ -26,7 +26,7 @@ from ..engine.counts.optimise import FitStatus
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.normal.inverse_variance import fit_inverse_variance
-from ..engine.summaries import Options
+from ..engine.options import Options
 from ..errors import UnsupportedError
 
 if TYPE_CHECKING:

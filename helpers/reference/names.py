@@ -103,7 +103,7 @@ def registered_values(registry: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> registered_values("helpers.engine.normal.tau2.TAU2_METHODS")[:2]
+    >>> registered_values("helpers.engine.options.TAU2_METHODS")[:2]
     ('DL', 'DL2')
     >>> registered_values("helpers.engine.normal.prediction.PREDICTION_METHODS")[:2]
     ('normal', 't-k-1')

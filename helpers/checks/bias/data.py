@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ...arguments import LEVEL, level_of
 from ...engine.effects import ADD, Measure, get_measure
-from ...engine.normal.tau2 import TAU2_METHODS
-from ...engine.options import EFFECT_MEASURE, MEASURE, TAU2_METHOD
+from ...engine.options import EFFECT_MEASURE, MEASURE, TAU2_METHOD, TAU2_METHODS
 from ...engine.studies import StudyData, from_counts, from_effects
 from ...errors import MetaAnalysisError, UnsupportedError
 

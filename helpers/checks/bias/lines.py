@@ -208,7 +208,7 @@ def egger_batch(
         Weighted least squares with free residual variance, or an additive between-study
         variance estimated by `tau2_method`.
     tau2_method : str
-        One of `helpers.engine.normal.tau2.TAU2_METHODS`.
+        One of `helpers.engine.options.TAU2_METHODS`.
     ci_method : {"t", "wald", "knapp-hartung"}
         See `fit_lines`.
     grid_points : int

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.counts.batch import take_fits
 from ...engine.counts.common import exact_limits, family_of
 from ...engine.counts.fit import fit_glmm
 from ...engine.counts.profile import LimitStatus, profile_ci_mu
@@ -19,7 +20,6 @@ from ...engine.normal.batch_intervals import (
     mu_limits,
     profile_mu_limits,
     symmetric_limits,
-    take_fits,
 )
 from ...engine.normal.intervals import (
     KNAPP_HARTUNG,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.counts.batch import take_fits
 from ...engine.counts.fit import GLMMFit, fit_glmm
 from ...engine.counts.inference import heterogeneity_tests
 from ...engine.counts.profile import profile_ci_mu, profile_ci_tau2
@@ -22,7 +23,6 @@ from ...engine.normal.batch_intervals import (
     profile_tau2_limits,
     q_profile_limits,
     symmetric_limits,
-    take_fits,
 )
 from ...engine.normal.intervals import knapp_hartung_se
 from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...arguments import LEVEL, level_of, whole_number
-from ...engine.normal.tau2 import TAU2_METHODS
-from ...engine.options import QUAD_POINTS
+from ...engine.options import QUAD_POINTS, TAU2_METHODS
 from ...errors import MetaAnalysisError, UnsupportedError
 from .performance import Plan, study_scenario
 from .result import SimulationResult

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..counts.batch import take_fits
 from ..counts.fit import GLMMFit
 from ..counts.profile import profile_ci_mu
 from ..distributions import chi2_isf
@@ -14,7 +15,6 @@ from ..normal.batch_intervals import (
     mu_limits,
     profile_mu_limits,
     symmetric_limits,
-    take_fits,
 )
 from ..normal.inverse_variance import InverseVarianceFit
 from ..roots import bracketed_root, expand
@@ -25,7 +25,7 @@ __all__ = ["count_limits", "glmm_limits", "inverse_variance_limits"]
 
 
 def inverse_variance_limits(fit: InverseVarianceFit, method: str, level: float) -> Limits:
-    """Limits of every replicate by one of `helpers.engine.normal.intervals.MU_METHODS`.
+    """Limits of every replicate by one of `helpers.engine.options.MU_METHODS`.
 
     A replicate of one study gets its Wald interval, as `helpers.pool` gives it.
     """

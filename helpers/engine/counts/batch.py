@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,9 @@ from .studies import Array, Family, Studies, log_saturated, prepare
 
 CHUNK_ELEMENTS = 60_000  # rows x studies x nodes held at once: about the processor's cache
 
-__all__ = ["CountData", "Problem", "check_data"]
+__all__ = ["CountData", "Problem", "check_data", "take_fits"]
+
+FitT = TypeVar("FitT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,3 +354,25 @@ def _refuse(bad: NDArray[np.bool_], expected: str) -> None:
     if bad.any():
         row, study = (int(i) for i in np.argwhere(bad)[0])
         raise MetaAnalysisError(f"replicate {row}, study {study}: expected {expected}")
+
+
+def take_fits(fit: FitT, rows: NDArray[np.intp]) -> FitT:
+    """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given.
+
+    Examples
+    --------
+    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
+    >>> fit = fit_inverse_variance([[0.0, 1.0], [2.0, 4.0]], [0.1, 0.1])
+    >>> take_fits(fit, np.array([1])).mu.tolist()
+    [3.0]
+    """
+    changed: dict[str, Any] = {}
+    for item in fields(fit):  # type: ignore[arg-type]
+        value = getattr(fit, item.name)
+        if isinstance(value, np.ndarray):
+            changed[item.name] = value[rows]
+        elif isinstance(value, CountData):
+            changed[item.name] = value.take(rows)
+        elif is_dataclass(value):
+            changed[item.name] = take_fits(value, rows)
+    return replace(fit, **changed)  # type: ignore[type-var]

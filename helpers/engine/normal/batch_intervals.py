@@ -23,14 +23,11 @@ doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UnsupportedError
-from ..counts.batch import CountData
 from ..distributions import chi2_isf, chi2_ppf, gamma_cdf, norm_pdf, norm_ppf, t_ppf
 from ..quadratic import generalised_q_sf
 from ..roots import bracketed_root, expand
@@ -42,7 +39,6 @@ from .weighted import Batch, moments, prepare
 
 Array = NDArray[np.float64]
 Limits = tuple[Array, Array]
-FitT = TypeVar("FitT")
 
 __all__ = [
     "generalised_q_limits",
@@ -52,7 +48,6 @@ __all__ = [
     "profile_tau2_limits",
     "q_profile_limits",
     "symmetric_limits",
-    "take_fits",
 ]
 
 _CELLS = 2_000_000  # numbers held at once
@@ -378,25 +373,3 @@ def profile_tau2_limits(
         return low, bracketed_root(above, inside, outside, rtol=rtol)
 
     return _by_chunks(fit.mu.size, fit.batch.yi.shape[1] * grid_points, part)
-
-
-def take_fits(fit: FitT, rows: NDArray[np.intp]) -> FitT:
-    """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([[0.0, 1.0], [2.0, 4.0]], [0.1, 0.1])
-    >>> take_fits(fit, np.array([1])).mu.tolist()
-    [3.0]
-    """
-    changed: dict[str, Any] = {}
-    for item in fields(fit):  # type: ignore[arg-type]
-        value = getattr(fit, item.name)
-        if isinstance(value, np.ndarray):
-            changed[item.name] = value[rows]
-        elif isinstance(value, CountData):
-            changed[item.name] = value.take(rows)
-        elif is_dataclass(value):
-            changed[item.name] = take_fits(value, rows)
-    return replace(fit, **changed)  # type: ignore[type-var]

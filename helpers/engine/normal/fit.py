@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import MetaAnalysisError, UnsupportedError
-from ..options import QUAD_POINTS, TAU2_METHOD
+from ..options import TAU2_METHOD, TAU2_METHODS
 from .regression_likelihood import (
     Products,
     Solved,
@@ -17,12 +17,12 @@ from .regression_likelihood import (
     products,
     solve_at,
 )
-from .tau2 import TAU2_METHODS, estimate_tau2
+from .tau2 import estimate_tau2
 from .weighted import prepare
 
 Array = NDArray[np.float64]
 
-__all__ = ["RegressionFit", "fit_counts", "fit_regression"]
+__all__ = ["RegressionFit", "fit_regression"]
 
 _DEFICIENT = 1e-10  # smallest eigenvalue of Q'Q (1 for a full design) below which rank is lost
 
@@ -96,7 +96,7 @@ def fit_regression(
     counts : array_like, shape (k,) or (R, k), optional
         How often each study takes part (0 leaves it out).
     tau2_method : str
-        "common" or one of `helpers.engine.normal.tau2.TAU2_METHODS`.
+        "common" or one of `helpers.engine.options.TAU2_METHODS`.
     tau2 : array_like, shape (R,), optional
         Fixes tau2.
     order : array_like of int, shape (R, k), optional
@@ -303,68 +303,3 @@ def _tau2(
 def _information_se(s: Solved, method: str) -> Array:
     """Turn the expected information about tau2 into a standard error."""
     return np.sqrt(2.0 / (s.sum_w2 if method == "ML" else s.trace_pp))
-
-
-def fit_counts(
-    events: ArrayLike,
-    n: ArrayLike,
-    X: ArrayLike,
-    counts: ArrayLike | None = None,
-    *,
-    family: str = "binomial",
-    quad_points: int = QUAD_POINTS,
-) -> RegressionFit:
-    """Fit the GLMM with moderators, many at once, in the same form as `fit_regression`.
-
-    Parameters
-    ----------
-    events, n : array_like, shape (k,) or (R, k)
-        Events, and patients (binomial) or person-time (Poisson).
-    X : array_like, shape (k, p) or (R, k, p)
-        Design.
-    counts : array_like, optional
-        How often each study takes part.
-    family, quad_points
-        As for `helpers.fit_glmm`.
-
-    Returns
-    -------
-    RegressionFit
-        `cov` is the block of the inverse observed information of (beta, tau); `tau2_se` follows
-        from the standard error of tau by the delta method.
-
-    Examples
-    --------
-    >>> fit = fit_counts([3, 0, 8, 12, 2], [40, 25, 60, 55, 48], [[1.0]] * 5)
-    >>> fit.beta.round(4).tolist()
-    [[-2.3823]]
-    """
-    from ..counts.fit import fit_glmm
-
-    if family not in ("binomial", "poisson"):
-        raise UnsupportedError(f"family={family!r}: expected binomial or poisson")
-    times = None if counts is None else np.asarray(counts)
-    fit = fit_glmm(
-        events,
-        n,
-        X,
-        times if times is None or (times % 1 != 0).any() else times.astype(int),
-        family="binomial" if family == "binomial" else "poisson",
-        quad_points=quad_points,
-    )
-    nan = np.full(len(fit.tau), np.nan)
-    return RegressionFit(
-        beta=fit.beta,
-        cov=fit.vcov,
-        tau2=fit.tau2,
-        tau2_se=2.0 * fit.tau * fit.tau_se,
-        scale=nan,
-        k=np.asarray(fit.k, dtype=float),
-        loglik=fit.loglik,
-        loglik_restricted=nan,
-        converged=fit.converged,
-        boundary=fit.boundary,
-        estimable=np.asarray(np.isfinite(fit.beta).all(axis=1)),
-        slack=nan,
-        source=fit,
-    )

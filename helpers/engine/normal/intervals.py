@@ -33,7 +33,6 @@ Array = NDArray[np.float64]
 
 __all__ = [
     "KNAPP_HARTUNG",
-    "MU_METHODS",
     "Interval",
     "henmi_copas_interval",
     "knapp_hartung_se",
@@ -44,20 +43,6 @@ __all__ = [
     "symmetric_interval",
 ]
 
-#: Interval methods for the pooled effect, by model.
-MU_METHODS: dict[str, tuple[str, ...]] = {
-    "common": ("wald", "profile", "henmi-copas"),
-    "random": (
-        "wald",
-        "t",
-        "knapp-hartung",
-        "knapp-hartung-max1",
-        "knapp-hartung-wider",
-        "profile",
-        "henmi-copas",
-    ),
-    "glmm": ("wald", "t", "profile"),
-}
 #: Methods that scale the standard error.
 KNAPP_HARTUNG: tuple[str, ...] = ("knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
 

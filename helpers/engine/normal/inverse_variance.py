@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
+from ..options import TAU2_METHODS
 from .likelihood import Tau2Fit, log_likelihood, restriction
-from .tau2 import TAU2_METHODS, estimate_tau2
+from .tau2 import estimate_tau2
 from .weighted import Batch, moments, prepare
 
 Array = NDArray[np.float64]
@@ -95,7 +96,7 @@ def fit_inverse_variance(
     design : array_like, optional
         Shape (k, p) or (R, k, p); default: an intercept.
     method : str
-        "common" or one of `helpers.engine.normal.tau2.TAU2_METHODS`.
+        "common" or one of `helpers.engine.options.TAU2_METHODS`.
     tau2 : array_like, shape (R,), optional
         Fixes the between-study variance instead of estimating it.
     grid_points : int, optional

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ...errors import UnsupportedError
 from ..distributions import chi2_ppf
+from ..options import TAU2_METHODS
 from .likelihood import (
     Scan,
     Tau2Fit,
@@ -41,7 +42,6 @@ from .weighted import Batch, moments, trace_pv
 Array = NDArray[np.float64]
 
 __all__ = [
-    "TAU2_METHODS",
     "Scan",
     "Tau2Fit",
     "estimate_tau2",
@@ -50,22 +50,6 @@ __all__ = [
     "solve_generalised_q",
     "upper_bound",
 ]
-
-#: Names of the estimators.
-TAU2_METHODS: tuple[str, ...] = (
-    "DL",
-    "DL2",
-    "HE",
-    "HE2",
-    "HS",
-    "HSk",
-    "SJ",
-    "PM",
-    "PMM",
-    "EB",
-    "ML",
-    "REML",
-)
 
 
 def solve_generalised_q(
