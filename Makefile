@@ -49,13 +49,13 @@ pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `
 	$(BIN)/python book/_ext/pdf.py "$$($(BIN)/python tests/site/browser.py)"
 
 test: $(READY) ## run every check; ends with the time of each part and the slowest tests
-	@$(BIN)/python build_tools/parts.py lint types unit book chapters site
+	@$(BIN)/python build_tools/parts.py lint types+unit book chapters site
 	@echo "All checks passed."
 
 # what differs from this commit belongs to the change
 BASE ?= HEAD
 check: $(READY) ## a quick look while working: lint, types, the tests and chapters that the change touches
-	@$(BIN)/python build_tools/parts.py lint types check-tests check-chapters
+	@$(BIN)/python build_tools/parts.py lint types+check-tests check-chapters
 
 check-tests: $(READY)
 	@tests=$$($(BIN)/python build_tools/affected.py tests --base $(BASE)); \

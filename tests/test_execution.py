@@ -11,6 +11,7 @@ from pathlib import Path
 import chapters
 import nbformat
 import pytest
+import warm_kernels
 from warm_kernels import AT_IMPORT, WarmKernels
 
 from helpers.review import shared_results
@@ -228,8 +229,11 @@ def test_a_warm_kernel_ends_with_its_client_and_with_the_build(house):
         client.stop_channels()
         return int(reply["content"]["user_expressions"]["pid"]["data"]["text/plain"])
 
+    kernels = WarmKernels([], dict(os.environ))
+    kernels.modules = ["ipykernel.kernelapp"]  # the end of a kernel needs no engine
+
     async def both():
-        with WarmKernels([], dict(os.environ)) as kernels:
+        with kernels:
             first, second = kernels.manager()(), kernels.manager()()
             pids = [await start(first), await start(second)]
             assert all(map(alive, pids))
@@ -245,6 +249,7 @@ def test_a_warm_kernel_ends_with_its_client_and_with_the_build(house):
 
 def test_without_warm_kernels_chapters_run_cold_and_the_build_says_so(house, monkeypatch, capsys):
     monkeypatch.setattr(chapters, "WARM_FROM", 1)
+    monkeypatch.setattr(warm_kernels, "LATE", ())
     monkeypatch.setattr(chapters, "imported", lambda notebook: {"no_such_module"})
     ((_, notebook),) = chapters.executed([write_chapter(house, "1 + 1")])
     assert notebook.cells[1].outputs[0].data["text/plain"] == "2"

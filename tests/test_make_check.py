@@ -55,13 +55,24 @@ def test_the_slowest_tests_and_all_parts_are_named(tmp_path):
     cases = "".join(f'<testcase classname="t" name="n{i}" time="{i}"/>' for i in range(30))
     record = tmp_path / "unit.xml"
     record.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
-    said = parts.summary({"lint": 1.0, "unit": 2.5}, [record])
+    said = parts.summary({"lint": 1.0, "unit": 2.5}, [record], 3.0)
     named = [line.split("::")[1] for line in said.splitlines() if "::" in line]
     assert named == [f"n{i}" for i in range(29, 9, -1)]
-    assert said.splitlines()[-3:] == ["     1.0  lint", "     2.5  unit", "     3.5  all"]
+    assert said.splitlines()[-3:] == ["     1.0  lint", "     2.5  unit", "     3.0  all"]
 
 
 def test_a_failing_part_ends_the_run_with_its_status(capfd, monkeypatch, tmp_path):
     monkeypatch.setattr(parts, "RECORDS", tmp_path)
     assert parts.main(["no-such-target"]) == 2
     assert "make no-such-target failed" in capfd.readouterr().err
+
+
+def test_parts_side_by_side_say_and_count_all(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "RECORDS", tmp_path)
+    assert parts.main(["no-such-target+help", "lint"]) == 2
+    said, complained = capfd.readouterr()
+    assert "No rule to make target 'no-such-target'" in said
+    assert "list the targets" in said
+    assert "no-such-target (beside help)" in said
+    assert "lint\n" not in said.split("Parts, seconds")[1]
+    assert "make no-such-target failed" in complained
