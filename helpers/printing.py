@@ -604,32 +604,29 @@ def prediction(
     Parameters
     ----------
     fit : PoolResult
-        Anything with ``prediction_interval()``, ``level`` and ``n``.
+        Anything with ``displayed_prediction()``, ``level`` and ``n``.
     digits, unit
         As in :func:`estimate`.
     **options
-        Handed to ``fit.prediction_interval``.
+        Handed to ``fit.displayed_prediction``.
 
     Raises
     ------
     UnsupportedError
-        No prediction interval is shown of this fit, with the reason
-        (`helpers.engine.normal.prediction.displayed_prediction`).
+        No prediction interval is shown of this fit, with the reason.
 
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> fit = SimpleNamespace(level=0.95, n=7604, k=52, model="glmm", one_sided=False)
-    >>> fit.prediction_interval = lambda: (0.0259, 0.1682)
+    >>> fit = SimpleNamespace(level=0.95, n=7604)
+    >>> fit.displayed_prediction = lambda: ((0.0259, 0.1682), "")
     >>> prediction(fit)
     '95\u202f%\xa0prediction interval 2.6 to 16.8\u202f%'
     """
-    from .engine.normal.prediction import displayed_prediction
-
     unit = unit or unit_of(fit)
     digits = (2 if unit == "number" else 1) if digits is None else digits
     level = options.get("level", fit.level)
-    bounds, reason = displayed_prediction(fit, **options)
+    bounds, reason = fit.displayed_prediction(**options)
     if bounds is None:
         raise UnsupportedError(f"no prediction interval: {reason}")
     return interval(bounds, level, unit=unit, digits=digits, name="prediction interval")

@@ -12,7 +12,7 @@ from helpers.evidence import load_corrections
 from helpers.evidence.corrections import apply_corrections
 from helpers.evidence.trail import audit_trail, checked_against_sources
 from helpers.review.corrected_results import AS_PUBLISHED, EVERY, FACTS, correction_effects
-from helpers.review.published.decimals import prints_as
+from helpers.review.decimals import prints_as
 from helpers.review.published.models import (
     published_analyses,
     published_fits,

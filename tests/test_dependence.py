@@ -2,6 +2,7 @@ import pytest
 
 from helpers import load_cohorts, load_sources, pool
 from helpers.errors import UnsupportedError
+from helpers.review.choices import COLUMNS
 from helpers.review.dependence import (
     CONTRASTS,
     SHARED,
@@ -10,7 +11,6 @@ from helpers.review.dependence import (
     dependence_frame,
     dependence_methods,
 )
-from helpers.review.published.models import COLUMNS
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from helpers.reporting import sentences
 from helpers.reporting.analysis import Columns
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
+from helpers.review.choices import COLUMNS
 from helpers.review.findings import new_cohort
-from helpers.review.published.models import COLUMNS
 from helpers.views import interactive, plots, tables
 from helpers.views.plots.picture import note_of
 

@@ -1,7 +1,7 @@
 import pytest
 
 from helpers.errors import MetaAnalysisError
-from helpers.review.published.decimals import prints_as, significant_digits
+from helpers.review.decimals import prints_as, significant_digits
 
 
 @pytest.mark.parametrize(

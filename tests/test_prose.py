@@ -21,7 +21,6 @@ def back(text: str) -> float:
 
 def result(**changes):
     usual = {"estimate": 0.0682, "ci": (0.0578, 0.0804), "level": 0.95, "n": 7604}
-    usual |= {"k": 52, "model": "glmm", "one_sided": False}
     return SimpleNamespace(**usual | changes)
 
 
@@ -167,9 +166,9 @@ def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
 
     def predict(**options):
         asked.update(options)
-        return (0.0259, 0.1682)
+        return (0.0259, 0.1682), ""
 
-    text = printing.prediction(result(prediction_interval=predict), level=0.9, method="normal")
+    text = printing.prediction(result(displayed_prediction=predict), level=0.9, method="normal")
     assert text == f"90{THIN}%{HARD}prediction interval 2.6 to 16.8{THIN}%"
     assert asked == {"level": 0.9, "method": "normal"}
 

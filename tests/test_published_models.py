@@ -8,12 +8,12 @@ import pytest
 from helpers import load_cohorts, load_published
 from helpers.errors import UnsupportedError
 from helpers.printing import agreeing_digits
+from helpers.review.decimals import prints_as
 from helpers.review.published.comparison import (
     compare_coefficients,
     compare_pooled,
     compare_regressions,
 )
-from helpers.review.published.decimals import prints_as
 from helpers.review.published.models import (
     published_analyses,
     published_fits,

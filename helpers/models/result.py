@@ -26,6 +26,7 @@ from ..engine.normal.inverse_variance import InverseVarianceFit
 from ..engine.normal.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
+    displayed_prediction,
     prediction_df,
     prediction_limits,
     recovered_se,
@@ -403,6 +404,10 @@ class PoolResult:
     def _included(self) -> tuple[Array, Array]:
         keep = self.data.included
         return self.data.yi[keep], self.data.vi[keep]
+
+    def displayed_prediction(self, **options: Any) -> tuple[Interval | None, str]:
+        """Give the prediction interval that displays show, or the reason why they show none."""
+        return displayed_prediction(self, **options)
 
     def prediction_interval(
         self,

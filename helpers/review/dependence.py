@@ -26,7 +26,7 @@ from ..evidence import load_cohorts, load_sources
 from ..models.multilevel import pool_multilevel
 from ..models.pooling import pool
 from ..models.regression import meta_regression
-from .published.models import COLUMNS
+from .choices import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -29,7 +29,7 @@ from ..evidence import load_cohorts, load_sources
 from ..models.pooling import pool
 from ..models.result import PoolResult
 from .causes import SPECIFIC, cause_share, product_interval
-from .published.models import COLUMNS, PUBLISHED_POOLING
+from .choices import COLUMNS, PUBLISHED_POOLING
 
 if TYPE_CHECKING:
     import pandas as pd

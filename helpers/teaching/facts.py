@@ -42,7 +42,7 @@ def groups(
 ) -> SubgroupResult:
     """Subgroups of all cohorts or of one disease, by the binomial model."""
     from ..models.subgroup_analysis import subgroups
-    from ..review.published.models import PUBLISHED_POOLING
+    from ..review.choices import PUBLISHED_POOLING
 
     data = _cohorts()
     chosen = data[data["entity"] == disease] if disease else data

@@ -107,7 +107,7 @@ def audit() -> tuple[Question, ...]:
     from ..evidence import load_sources
     from ..evidence.corrections import apply_corrections
     from ..models.pooling import pool
-    from ..review.published.models import PUBLISHED_POOLING
+    from ..review.choices import PUBLISHED_POOLING
     from .facts import COLUMNS
 
     sources = load_sources()

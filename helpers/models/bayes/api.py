@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -235,6 +236,9 @@ def solve_studies(
         k=studies.k,
         cautions=_cautions(studies, likelihood, measure, solution, tau_prior),
         data=studies,
+        again=partial(
+            solve_studies, studies, likelihood, measure, level=level, tolerance=tolerance
+        ),
         _size=size,
         _layer=solution.layer,
         _weights=solution.weights,

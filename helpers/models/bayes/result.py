@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,6 +63,8 @@ class Posterior:
     cautions : tuple of Caution
     data : StudyData
         All rows given, excluded ones included.
+    again : callable
+        The posterior of the same studies under other priors, ``again(tau_prior=, mu_prior=)``.
     """
 
     mu: Marginal = field(repr=False)
@@ -80,6 +82,7 @@ class Posterior:
     k: int
     cautions: tuple[Caution, ...]
     data: StudyData = field(repr=False)
+    again: Callable[..., Posterior] = field(repr=False, compare=False)
     _size: float = field(repr=False)
     _layer: Layer = field(repr=False)
     _weights: Array = field(repr=False)

@@ -66,8 +66,6 @@ def compare(
     """
     import pandas as pd
 
-    from .api import solve_studies
-
     taus = tau_priors or {prior.label: prior for prior in DEFAULT_TAU_PRIORS}
     means = mu_priors or {post.mu_prior.label: post.mu_prior}
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -76,15 +74,7 @@ def compare(
             if tau_prior == post.tau_prior and mu_prior == post.mu_prior:
                 other = post
             else:
-                other = solve_studies(
-                    post.data,
-                    post.likelihood,
-                    post.measure,
-                    tau_prior,
-                    mu_prior,
-                    post.level,
-                    post.tolerance,
-                )
+                other = post.again(tau_prior=tau_prior, mu_prior=mu_prior)
             rows[tau_name, mean_name] = _row(other, rates)
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=["tau_prior", "mu_prior"])

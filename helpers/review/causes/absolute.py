@@ -146,7 +146,7 @@ def cause_rates(
     """
     from ...evidence import load_cohorts
     from ...models.subgroup_analysis import subgroups
-    from ..published.models import COLUMNS, PUBLISHED_POOLING
+    from ..choices import COLUMNS, PUBLISHED_POOLING
 
     cohorts = load_cohorts() if cohorts is None else cohorts
     table = cause_table(by)

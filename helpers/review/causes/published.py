@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..published.decimals import prints_as
+from ..decimals import prints_as
 from .homogeneity import HomogeneityTest, homogeneity_test
 from .table import cause_table
 

@@ -32,13 +32,13 @@ from ...models.regression import meta_regression
 from ...models.regression_result import RegressionResult
 from ...models.result import PoolResult
 from ...models.subgroup_analysis import SubgroupResult, subgroups
+from ..choices import COLUMNS, PUBLISHED_POOLING, PUBLISHED_REGRESSION
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "ALL_COHORTS",
-    "COLUMNS",
     "FOLLOW_UP_CUT",
     "PERMUTATIONS",
     "PERMUTATION_SEED",
@@ -56,10 +56,6 @@ __all__ = [
     "subgroup_definition",
 ]
 
-#: Columns of the cohort table that every published analysis pools.
-COLUMNS: Mapping[str, str] = MappingProxyType(
-    {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
-)
 #: Months of median follow-up above which a cohort counts as followed long.
 FOLLOW_UP_CUT: Mapping[str, float] = MappingProxyType({"LBCL": 13.0, "MM": 13.3})
 #: Random arrangements and seed of every permutation test of a published regression in the book.
@@ -67,14 +63,6 @@ PERMUTATIONS = 20_000
 PERMUTATION_SEED = 20_241
 #: The analysis without groups.
 ALL_COHORTS = "all cohorts"
-#: How the review pooled; its intervals are Wald-type whatever the number of cohorts.
-PUBLISHED_POOLING: Mapping[str, Any] = MappingProxyType(
-    {"measure": "logit", "model": "glmm", "ci_method": "wald"}
-)
-#: How the review regressed.
-PUBLISHED_REGRESSION: Mapping[str, Any] = MappingProxyType(
-    {"measure": "logit", "model": "random", "tau2_method": "ML", "test": "knapp-hartung"}
-)
 #: Reference level of each factor of the regressions; follow-up: not above the cut.
 _REFERENCE = {
     ("LBCL", "product"): "axi-cel",

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MetaAnalysisError
+from ..decimals import prints_as
 from ..shared_results import shared_in_a_build
-from .decimals import prints_as
 from .reasons import monte_carlo_reason, stopped_fit
 from .status import DIFFERS, STATUSES, Comparison, compare
 from .verdicts import claim_comparisons

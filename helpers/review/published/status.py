@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ... import printing
 from ...errors import MetaAnalysisError
-from .decimals import prints_as, significant_digits
+from ..decimals import prints_as, significant_digits
 
 __all__ = [
     "DIFFERS",

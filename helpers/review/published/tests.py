@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...checks.bias import BiasTest, egger
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...evidence import load_cohorts, load_inferred_overlap, load_published
-from .decimals import prints_as
+from ..decimals import prints_as
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
-from ...errors import MetaAnalysisError
+from ..errors import MetaAnalysisError
 
 __all__ = ["prints_as", "significant_digits"]
 
