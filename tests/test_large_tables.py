@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from helpers import pool
+from helpers import pool, pool_multilevel
 from helpers.checks.bias import begg
 from helpers.checks.bias.rank import kendall_score
 from helpers.engine.aftercare import counts_refit as fast
@@ -17,6 +17,7 @@ from helpers.engine.aftercare.diagnostics import baujat, influence
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.studies import prepare
 from helpers.engine.counts.without_each import fit_without_each, values_without_random_effect
+from helpers.engine.normal.nested import prepare_nested, solve_nested
 from helpers.engine.normal.prediction import bootstrap_prediction
 from helpers.engine.normal.tau2_intervals import generalised_q_interval
 from helpers.engine.quadratic import generalised_q_sf, quadratic_sf
@@ -163,3 +164,46 @@ def test_selections_are_made_when_asked_for() -> None:
     x, n = counts(3000, 0.5)
     fit = pool(events=x, n=n, model="common")
     assert peak(lambda: cumulative(fit)) < 60.0
+
+
+@pytest.mark.parametrize("restricted", [True, False])
+@pytest.mark.parametrize("variances", [(0.0, 0.0), (0.4, 0.0), (0.3, 1.1)])
+def test_sums_within_clusters_are_the_three_level_model(
+    restricted: bool, variances: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(11)
+    k, codes = 14, rng.integers(0, 5, 14)
+    y, v = rng.normal(size=k), rng.uniform(0.05, 2.0, k)
+    x = np.linalg.qr(np.column_stack([np.ones(k), rng.normal(size=k)]))[0]
+    at = np.array(variances)
+    found = solve_nested(prepare_nested(y, v, x, codes), at, restricted=restricted)
+    # by the definition, with k by k matrices
+    same = (codes[:, None] == codes).astype(float)
+    sigma = at[0] * same + np.diag(v + at[1])
+    inverse = np.linalg.inv(sigma)
+    cov = np.linalg.inv(x.T @ inverse @ x)
+    projection = inverse - inverse @ x @ cov @ x.T @ inverse
+    py = projection @ y
+    value = -0.5 * (np.linalg.slogdet(sigma)[1] + y @ py)
+    value += 0.5 * np.linalg.slogdet(cov)[1] if restricted else 0.0
+    assert found.value == pytest.approx(value, rel=1e-12)
+    assert found.cov == pytest.approx(cov, rel=1e-11, abs=1e-13)
+    assert found.beta == pytest.approx(cov @ x.T @ inverse @ y, rel=1e-11)
+    trace_of = projection if restricted else inverse
+    for i, first in enumerate((same, np.eye(k))):
+        slope = 0.5 * (py @ first @ py - np.trace(trace_of @ first))
+        assert found.gradient[i] == pytest.approx(slope, rel=1e-10)
+        for j, second in enumerate((same, np.eye(k))):
+            expected = 0.5 * np.trace(trace_of @ first @ trace_of @ second)
+            bend = expected - py @ first @ projection @ second @ py
+            assert found.expected[i, j] == pytest.approx(expected, rel=1e-10)
+            assert found.hessian[i, j] == pytest.approx(bend, rel=1e-10)
+
+
+def test_a_three_level_model_of_two_thousand_cohorts_holds_no_square_matrix() -> None:
+    rng = np.random.default_rng(13)
+    vi, cluster = rng.uniform(0.02, 0.5, 2000), rng.integers(0, 600, 2000)
+    yi = rng.normal(0.0, np.sqrt(vi + 0.1)) + rng.normal(0.0, 0.3, 600)[cluster]
+    arguments = {"yi": yi, "vi": vi, "cluster": cluster.tolist()}
+    pool_multilevel(**arguments)  # what it imports is not counted
+    assert peak(lambda: pool_multilevel(**arguments)) < 25.0

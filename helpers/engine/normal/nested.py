@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 __all__ = ["Nested", "NestedMaximum", "covariance_blocks", "maximise_nested", "prepare_nested"]
 
 _POINTS = 40
+_CELLS = 200_000  # rows x pairs of variances held at once
 
 
 class Nested(NamedTuple):
@@ -38,9 +39,12 @@ class Nested(NamedTuple):
     y: Array
     v: Array
     X: Array
-    codes: NDArray[np.intp]
+    codes: NDArray[np.intp]  # number of the cluster, from 0 without gaps
     starts: NDArray[np.intp]
-    same: Array  # (k, k), 1 where two rows share a cluster
+
+    def sums(self, a: Array) -> Array:
+        """Sum the rows of each cluster."""
+        return np.add.reduceat(a, self.starts, axis=0)
 
 
 class NestedMaximum(NamedTuple):
@@ -77,9 +81,8 @@ def prepare_nested(y: Array, v: Array, X: Array, codes: NDArray[np.intp]) -> Nes
     """
     order = np.argsort(codes, kind="stable")
     c = codes[order]
-    starts = np.flatnonzero(np.r_[True, c[1:] != c[:-1]])
-    same = (c[:, None] == c[None, :]).astype(float)
-    return Nested(y[order], v[order], X[order], c, starts, same)
+    first = np.r_[True, c[1:] != c[:-1]]
+    return Nested(y[order], v[order], X[order], np.cumsum(first) - 1, np.flatnonzero(first))
 
 
 def covariance_blocks(data: Nested, variances: Array) -> list[Array]:
@@ -100,6 +103,12 @@ def grid_values(data: Nested, between: Array, within: Array, *, restricted: bool
     >>> grid_values(d, np.zeros(1), np.zeros(1), restricted=False).round(6).tolist()
     [-1.0]
     """
+    size = max(1, _CELLS // len(data.y))
+    if len(between) > size:
+        parts = [slice(i, i + size) for i in range(0, len(between), size)]
+        return np.concatenate(
+            [grid_values(data, between[i], within[i], restricted=restricted) for i in parts]
+        )
     p = data.X.shape[1]
     z = np.vstack([data.X.T, data.y])
     d = 1.0 / (data.v[:, None] + within)  # (k, G)
@@ -118,27 +127,41 @@ def grid_values(data: Nested, between: Array, within: Array, *, restricted: bool
 def solve_nested(data: Nested, variances: Array, *, restricted: bool) -> Solution:
     """Generalised least squares, log-likelihood, gradient and Hessian at one pair."""
     b, w = float(variances[0]), float(variances[1])
-    sigma = b * data.same + np.diag(data.v + w)
-    lower = np.linalg.cholesky(sigma)
-    inverse = np.linalg.inv(sigma)
-    weighted = inverse @ data.X
+    d = 1.0 / (data.v + w)
+    weight, square, cube = (data.sums(d**n) for n in (1, 2, 3))
+    share = 1.0 / (1.0 + b * weight)  # of a cluster: Sigma^-1 1 = d share
+
+    def inverse(a: Array) -> Array:
+        """Sigma^-1 times columns, by the inversion lemma for each cluster."""
+        da = d[:, None] * a
+        return da - d[:, None] * (b * share[:, None] * data.sums(da))[data.codes]
+
+    weighted = inverse(data.X)
     gram = data.X.T @ weighted
     cov = np.asarray(np.linalg.inv(gram), dtype=np.float64)
     beta = cov @ (weighted.T @ data.y)
     residual = data.y - data.X @ beta
-    py = inverse @ residual
-    projection = inverse - weighted @ cov @ weighted.T
-    trace_of = projection if restricted else inverse
-    directions = (data.same, np.eye(len(data.y)))
-    moved = [data.same @ py, py]
-    images = [trace_of @ direction for direction in directions]
-    gradient = np.array(
-        [0.5 * (float(py @ m) - float(np.trace(i))) for m, i in zip(moved, images, strict=True)]
-    )
-    traces = np.array([[float((a * c.T).sum()) for c in images] for a in images])
-    squares = np.array([[float(m @ projection @ n) for n in moved] for m in moved])
+    py = inverse(residual[:, None])[:, 0]
+    # the directions of the variances: ones within clusters, and the identity
+    moved = np.stack([data.sums(py)[data.codes], py], axis=1)
+    trace = np.array([(weight * share).sum(), d.sum() - (b * share * square).sum()])
+    across = (square * share**2).sum()
+    inner = (square - 2.0 * b * share * cube + (b * share * square) ** 2).sum()
+    traces = np.array([[((weight * share) ** 2).sum(), across], [across, inner]])
+    if restricted:
+        images = [data.sums(weighted)[data.codes], weighted]
+        whole = [cov @ (weighted.T @ image) for image in images]
+        trace -= [np.trace(part) for part in whole]
+        solved = [inverse(image) for image in images]
+        for i, image in enumerate(images):
+            for j in range(2):
+                traces[i, j] += float(np.trace(whole[i] @ whole[j]))
+                traces[i, j] -= 2.0 * float(np.trace(cov @ (image.T @ solved[j])))
+    gradient = 0.5 * (py @ moved - trace)
+    projected = inverse(moved) - weighted @ (cov @ (weighted.T @ moved))
+    squares = moved.T @ projected
     rss = float(residual @ py)
-    log_sigma = 2.0 * float(np.log(np.diagonal(lower)).sum())
+    log_sigma = float(-np.log(share).sum() - np.log(d).sum())
     log_gram = float(np.linalg.slogdet(gram)[1])
     value = -0.5 * (log_sigma + rss + (log_gram if restricted else 0.0))
     return Solution(
