@@ -25,7 +25,7 @@ export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date 
 book test check check-tests check-chapters unit lowest chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit lowest chapters processors site golden audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit lowest chapters processors site golden rooms audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -109,6 +109,9 @@ site: $(READY) browser ## tests of the built site in a real browser (after `make
 
 golden: $(READY) ## compare what the built pages say with tests/golden; ACCEPT=1 stores it (after `make book`)
 	@$(BIN)/python build_tools/golden.py $(if $(ACCEPT),--accept)
+
+rooms: $(READY) ## draw the rooms of helpers and their arrows from the code into CONTRIBUTING.md
+	@$(BIN)/python build_tools/rooms.py
 
 # npm writes below _build alone; the lock file pins what it installs
 AUDIT := _build/audit

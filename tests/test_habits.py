@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,6 +14,9 @@ import pytest
 import yaml
 
 from helpers.version import __version__
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "build_tools"))
+import rooms
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / ".github" / "decisions").glob("*.md"))
@@ -75,3 +81,48 @@ def test_the_newest_release_of_the_changelog_is_the_version_and_the_citation():
     version, date = releases[0]
     assert version == __version__
     assert f"\nversion: {version}\ndate-released: {date}\n" in read("CITATION.cff")
+
+
+def homes() -> dict[str, str]:
+    """Question of a newcomer -> where CONTRIBUTING says that the answer is."""
+    rows = re.findall(r"^\| ([^|]+) \| `([^`|]+)` \|$", read("CONTRIBUTING.md"), re.M)
+    return {question: home for question, home in rows if "." in home}
+
+
+def definitions(name: str) -> list[str]:
+    """Modules of `helpers` that define a name of their own."""
+    found = []
+    for path in sorted((ROOT / "helpers").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = getattr(node, "targets", [getattr(node, "target", node)])
+            if name in {getattr(t, "id", getattr(t, "name", "")) for t in targets}:
+                found.append(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def test_a_newcomer_has_twelve_answers():
+    assert len(homes()) == 12
+
+
+@pytest.mark.parametrize(("question", "home"), homes().items())
+def test_a_question_of_a_newcomer_has_one_home(question, home):
+    if "/" in home:
+        assert (ROOT / home).is_file()
+        return
+    module, _, name = home.rpartition(".")
+    assert hasattr(importlib.import_module(module), name)
+    assert definitions(name) == [f"{module.replace('.', '/')}.py"]
+
+
+def test_the_picture_of_the_rooms_is_current():
+    page = read("CONTRIBUTING.md")
+    drawn = rooms.written(page, rooms.picture(rooms.arrows()))
+    assert page == drawn, "the rooms have changed: `make rooms` draws them anew"
+
+
+def test_a_picture_has_floors_and_leaves_out_what_other_arrows_imply():
+    drawn = {"top": frozenset("ab"), "a": frozenset("b"), "b": frozenset(), "c": frozenset()}
+    assert rooms.floors(drawn) == {"top": 2, "a": 1, "b": 0, "c": 0}
+    assert rooms.shortened(drawn) == [("a", "b"), ("top", "a")]
+    with pytest.raises(SystemExit, match="circle"):
+        rooms.floors({"a": frozenset("b"), "b": frozenset("a")})

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "i2_and_h2"]
+
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 #: Names of the tests of homogeneity.
 COCHRAN, LIKELIHOOD_RATIO = "Cochran's Q", "likelihood ratio"
@@ -95,6 +101,20 @@ class Heterogeneity:
     def p_lrt(self) -> float | None:
         """`p` of a likelihood model, else None."""
         return self.p if self.test == LIKELIHOOD_RATIO else None
+
+
+def i2_and_h2(tau2: Numbers, typical_variance: Numbers) -> tuple[Numbers, Numbers]:
+    """Variance between studies as a percentage of the total, and the total over the sampling one.
+
+    Higgins and Thompson 2002, doi:10.1002/sim.1186, with the estimate of tau2 of the model; for
+    every model with random effects, by inverse variance or likelihood.
+
+    Examples
+    --------
+    >>> i2_and_h2(0.3, 0.1)
+    (75.0, 4.0)
+    """
+    return 100.0 * tau2 / (tau2 + typical_variance), 1.0 + tau2 / typical_variance
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ..engine.normal.intervals import KNAPP_HARTUNG, single_knapp_hartung_se
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import BACK_TRANSFORM, EFFECT_MEASURE, MEASURE, QUAD_POINTS, Options, resolve
 from ..engine.studies import StudyData, from_counts, from_effects
-from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
+from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, i2_and_h2
 from ..errors import MetaAnalysisError, UnsupportedError
 from .cautions import find_cautions, with_display_cautions
 from .result import PoolResult
@@ -331,7 +331,7 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
     if df == 0:
         i2, h2 = 0.0, 1.0
     elif options.model == "glmm":
-        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
+        i2, h2 = i2_and_h2(tau2, vt)
     else:
         i2, h2 = 100.0 * max(0.0, 1.0 - df / lrt) if lrt > 0 else 0.0, lrt / df
     return PoolResult(

@@ -16,7 +16,7 @@ from ..engine.options import shows_prediction
 from ..engine.problem import Problem
 from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covariance, sandwich
 from ..engine.studies import StudyData
-from ..engine.summaries import LIKELIHOOD_RATIO, Caution, Heterogeneity
+from ..engine.summaries import LIKELIHOOD_RATIO, Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest
 from ..errors import ConvergenceError
 from .cautions import few_prediction_df
@@ -137,12 +137,13 @@ def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneit
     tau2, df = float(fit.tau2[0]), k - p
     if problem.model == "glmm":
         tests = heterogeneity_tests(fit.source)
+        i2, h2 = i2_and_h2(tau2, vt)
         return Heterogeneity(
             Q=float(tests.Q_lrt[0]),
             df=df,
             p=float(tests.p_lrt[0]),
-            I2=100.0 * tau2 / (tau2 + vt),
-            H2=1.0 + tau2 / vt,
+            I2=i2,
+            H2=h2,
             typical_variance=vt,
             test=LIKELIHOOD_RATIO,
             Q_wald=float(tests.Q_wald[0]),
@@ -156,7 +157,7 @@ def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneit
     if problem.model == "common":
         i2, h2 = (100.0 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
     else:
-        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
+        i2, h2 = i2_and_h2(tau2, vt)
     return Heterogeneity(q, df, float(chi2_sf(q, df)), i2, h2, vt)
 
 

@@ -28,7 +28,7 @@ from ..engine.normal.intervals import Interval
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
 from ..engine.studies import StudyData
-from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
+from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, i2_and_h2
 from ..errors import MetaAnalysisError, UnsupportedError
 from .cautions import find_cautions
 from .result import PoolResult
@@ -175,7 +175,7 @@ def _group(
     if part.k > 1:
         yi, vi = measure.effects(events, size)
         vt = float(fit_inverse_variance(yi, vi, method="common").vt[0])
-        i2, h2 = 100.0 * tau2 / (tau2 + vt), 1.0 + tau2 / vt
+        i2, h2 = i2_and_h2(tau2, vt)
     converged = bool(joint.certified[0])
     se, rate = float(joint.se[0, j]), measure.kind == "rate"
     return JointGroupResult(

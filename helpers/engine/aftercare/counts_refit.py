@@ -15,6 +15,7 @@ from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
 from ..counts.without_each import fit_without_each, values_without_random_effect
 from ..normal.batch_intervals import symmetric_limits
+from ..summaries import i2_and_h2
 from .limits import count_limits, glmm_limits
 from .replicates import Counts, Refits, p_value, ratio
 
@@ -242,7 +243,7 @@ def _assembled(
     safe_df = np.where(free, df, 1.0)
     if options.model == "glmm":
         known = np.where(free, vt, 1.0)
-        i2, h2 = 100.0 * tau2 / (tau2 + known), 1.0 + tau2 / known
+        i2, h2 = i2_and_h2(tau2, known)
     else:
         i2, h2 = 100.0 * np.maximum(ratio(lrt - df, lrt), 0.0), lrt / safe_df
         i2 = np.where(lrt > 0, i2, 0.0)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
 from ..options import TAU2_METHODS
+from ..summaries import i2_and_h2
 from .likelihood import Tau2Fit, log_likelihood, restriction
 from .tau2 import estimate_tau2
 from .weighted import Batch, moments, prepare
@@ -149,8 +150,7 @@ def fit_inverse_variance(
         h2 = np.where(free, q / safe, 1.0)
     else:
         known = np.where(free, vt, 1.0)
-        i2 = 100.0 * t.tau2 / (t.tau2 + known)
-        h2 = 1.0 + t.tau2 / known
+        i2, h2 = i2_and_h2(t.tau2, known)
     return InverseVarianceFit(
         batch=batch,
         method=method,
