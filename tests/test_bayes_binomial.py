@@ -200,7 +200,7 @@ def test_a_grid_shared_by_studies_integrates_each_of_them(tau):
 def test_the_surface_tells_the_likelihood_between_its_nodes(tau_prior):
     # what a posterior has refined where it lies, read at any mu and tau, against quadrature
     post = posterior(events=X, n=N, tau_prior=tau_prior)
-    surface = post._layer._model.surface
+    surface = post.model.surface
     tau = np.array([0.003, 0.1, 0.37, 0.6, 0.9])
     mu = np.array([-2.9, -2.3, -1.7])
     got = surface.rows(tau).read(np.broadcast_to(mu, (5, 3)))

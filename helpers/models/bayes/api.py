@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -25,7 +24,7 @@ from .result import Posterior
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["posterior", "solve_studies"]
+__all__ = ["posterior"]
 
 
 def posterior(
@@ -168,9 +167,7 @@ def posterior(
             if scale.needs_size:
                 raise UnsupportedError(f"measure={measure!r} needs counts for its inverse")
             studies = from_effects(data, yi, vi, study)
-    return solve_studies(
-        studies, likelihood, measure, tau_prior, mu_prior, check_level(level), tolerance
-    )
+    return _solve(studies, likelihood, measure, tau_prior, mu_prior, check_level(level), tolerance)
 
 
 def _check_prior(name: str, prior: object, kinds: tuple[type, ...]) -> None:
@@ -193,7 +190,7 @@ def _check_likelihood(likelihood: str, measure: str, *, counts: bool) -> None:
         )
 
 
-def solve_studies(
+def _solve(
     studies: StudyData,
     likelihood: str,
     measure: str,
@@ -202,7 +199,7 @@ def solve_studies(
     level: float,
     tolerance: float,
 ) -> Posterior:
-    """Compute the posterior of checked studies: the step that prior comparisons repeat."""
+    """Compute the posterior of checked studies."""
     keep = studies.included
     if not keep.any():
         reasons = "; ".join(
@@ -236,9 +233,6 @@ def solve_studies(
         k=studies.k,
         cautions=_cautions(studies, likelihood, measure, solution, tau_prior),
         data=studies,
-        again=partial(
-            solve_studies, studies, likelihood, measure, level=level, tolerance=tolerance
-        ),
         _size=size,
         _layer=solution.layer,
         _weights=solution.weights,

@@ -10,11 +10,11 @@ converges geometrically for analytic functions (Trefethen & Weideman 2014, doi:1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from ...engine.counts.studies import Studies, fixed_terms, log_saturated, prepare
@@ -57,33 +57,33 @@ class BinomialLayer:
     _spacing: Array  # of the grid of mu, shape (J, L)
     _log_total: Array
     _rows: Rows
-    _model: BinomialModel
+    model: BinomialModel
 
     @property
     def mu_is_normal_a_priori(self) -> bool:
         """Whether mu has a proper prior."""
-        return self._model.mu_prior.precision > 0.0
+        return self.model.mu_prior.precision > 0.0
 
     @property
     def bounded_studies(self) -> Array:
         """Which studies bound their own effect from both sides."""
-        return (self._model.events > 0) & (self._model.events < self._model.n)
+        return (self.model.events > 0) & (self.model.events < self.model.n)
 
     def take(self, keep: Array) -> BinomialLayer:
         """Keep the layer at the nodes `keep` of tau only."""
-        return self._model.on_rows(self._rows.take(keep), self.mu.shape[1])
+        return self.model.on_rows(self._rows.take(keep), self.mu.shape[1])
 
     def coarse(self) -> BinomialLayer:
         """Thin the layer to every second point of mu."""
-        return self._model.on_rows(self._rows, (self.mu.shape[1] + 1) // 2)
+        return self.model.on_rows(self._rows, (self.mu.shape[1] + 1) // 2)
 
     def reread(self, how: str) -> BinomialLayer:
         """Read the same grid from another form of the surface, see `Surface.rows`."""
-        return self._model.on_rows(self._model.surface.rows(self.tau, how), self.mu.shape[1])
+        return self.model.on_rows(self.model.surface.rows(self.tau, how), self.mu.shape[1])
 
     def mu_density_at(self, x: Array) -> Array:
         """Density of mu given each tau, at points of its own, shape (J, M)."""
-        logs = self._rows.read(x) + self._model.mu_prior.log_density(x) - self._log_total[:, None]
+        logs = self._rows.read(x) + self.model.mu_prior.log_density(x) - self._log_total[:, None]
         return np.exp(np.maximum(logs, -745.0))
 
     def mu_density(self, x: Array, weights: Array) -> Array:
@@ -94,20 +94,25 @@ class BinomialLayer:
 
     def predictive_density(self, x: Array, weights: Array) -> Array:
         """Density of the true effect of a new study at `x`."""
-        return self._smoothed(np.zeros_like(self.mu), None, x, weights, np.zeros_like(x))
+        return self._smoothed(self._rows, x, weights, np.zeros_like(x))
 
-    def study_density(self, study: int, x: Array, weights: Array) -> Array:
-        """Density of the true effect of one study at `x`."""
-        one = self._model.studies.take(np.array([study]))
-        own = fixed_terms(one, x[:, None])[0][:, 0]
-        coefficients = self._model.surface.one_study(study, self.tau)
-        u = np.linspace(-1.0, 1.0, self.mu.shape[1])
-        table = coefficients @ chebyshev.chebvander(u, coefficients.shape[1] - 1).T
-        return self._smoothed(table, coefficients, x, weights, own)
+    def study_density(self, study: int, weights: Array) -> Callable[[Array], Array]:
+        """Density of the true effect of one study, a function of points."""
+        one = self.model.studies.take(np.array([study]))
+        rest = self._rows.less(self.model.surface.one_study(study, self.tau))
+
+        def density(x: Array) -> Array:
+            out = np.zeros(x.shape)
+            own = fixed_terms(one, x[:, None])[0][:, 0]
+            near = own > own.max() - 3.0 * DROP
+            out[near] = self._smoothed(rest, x[near], weights, own[near])
+            return out
+
+        return density
 
     def study_moments(self, mass: Array, keep: Array, others: list[Array]) -> tuple[Array, Array]:
         """Posterior means and variances of the study effects, see `Surface.study_moments`."""
-        return self._model.surface.study_moments(self.tau, mass, keep, others)
+        return self.model.surface.study_moments(self.tau, mass, keep, others)
 
     def refine(self, weights: Array, tolerance: float) -> bool:
         """Improve the surface where its errors change the posterior by more than `tolerance`.
@@ -122,7 +127,7 @@ class BinomialLayer:
         bool
             Whether anything had to be improved.
         """
-        surface, points = self._model.surface, self.mu.shape[1]
+        surface, points = self.model.surface, self.mu.shape[1]
         logs = self._rows.grid(points)[2]
         mass = weights[:, None] * self.share
         changes = []
@@ -149,42 +154,44 @@ class BinomialLayer:
 
     def study_start(self, study: int, node: int) -> tuple[float, float]:
         """Mean and standard deviation of a study's effect at one node of tau, roughly."""
-        one = self._model.studies.take(np.array([study]))
+        one = self.model.studies.take(np.array([study]))
         found = integrate_studies(one, self.mean[[node]], self.tau[[node]], 2)
         return float(found[1][0]), float(np.sqrt(found[2][0] + self.variance[node]))
 
-    def _smoothed(
-        self, table: Array, own_rows: Array | None, x: Array, weights: Array, own: Array
-    ) -> Array:
-        """Mix ``exp(own(x) - table(mu)) N(x; mu, tau^2)`` over the distribution of mu and tau.
-
-        `own_rows` are the coefficients of `table`, for reading between the grid's points.
-        """
+    def _smoothed(self, rows: Rows, x: Array, weights: Array, own: Array) -> Array:
+        """Mix ``exp(own(x) + rows(mu)) N(x; mu, tau^2)`` over the distribution of mu and tau."""
         total = np.zeros(x.size)
-        log_share = np.log(np.maximum(self.share, 1e-323))
         heavy = np.abs(weights) > _NEGLIGIBLE
-        wide = (self.tau[:, None] >= _RESOLVED * self._spacing) | (log_share < -30.0)
-        wide = wide.all(axis=1) & (self.tau > 0.0)
-        for j in np.flatnonzero(heavy & wide):
-            keep = log_share[j] > -DROP
-            z = (x[:, None] - self.mu[j, keep]) / self.tau[j]
-            exponent = own[:, None] + (log_share[j, keep] - table[j, keep]) - 0.5 * z * z
-            inner = np.exp(np.maximum(exponent, -745.0)).sum(axis=1)
-            total += (weights[j] / (self.tau[j] * _SQRT_2PI)) * inner
+        coarsest = np.where(self.share > np.exp(-30.0), self._spacing, 0.0).max(axis=1)
+        # how many times finer than the grid of mu a sum over normal kernels has to be
+        finer = _RESOLVED * coarsest / np.maximum(self.tau, 1e-300)
+        done = np.zeros(heavy.shape, dtype=bool)
+        for times in (1, 2, 4):
+            here = np.flatnonzero(heavy & (finer <= times) & ~done)
+            if not here.size:
+                continue
+            done[here] = True
+            mu, spacing, logs = rows.take(here).grid(times * (self.mu.shape[1] - 1) + 1)
+            mass = logs + self.model.mu_prior.log_density(mu) + np.log(spacing / _SQRT_2PI)
+            factor = np.log(np.abs(weights[here]) / self.tau[here]) - self._log_total[here]
+            mass += factor[:, None]
+            enough = mass > mass.max() - 1.2 * DROP
+            for i, j in enumerate(here):
+                z = (x[:, None] - mu[i, enough[i]]) / self.tau[j]
+                exponent = own[:, None] + mass[i, enough[i]] - 0.5 * z * z
+                total += np.sign(weights[j]) * np.exp(np.maximum(exponent, -745.0)).sum(axis=1)
         # kernels narrower than that: Gauss-Hermite, with as many nodes as their width needs
         ratio = self.tau / (2.0 * self._spacing.min(axis=1))
         needed = np.ceil(32.0 / np.log(2.0 / np.clip(ratio, 1e-6, 0.8) ** 2))
         size = np.array([5, 9, 15, 25, 41])[np.searchsorted([5, 9, 15, 25], needed)]
-        for nodes in np.unique(size[heavy & ~wide]):
-            rows = np.flatnonzero(heavy & ~wide & (size == nodes))
-            some = self._rows.take(rows)
-            if own_rows is not None:
-                some = some.less(own_rows[rows])
+        for nodes in np.unique(size[heavy & ~done]):
+            here = np.flatnonzero(heavy & ~done & (size == nodes))
+            some = rows.take(here)
             for node, weight in zip(*hermite(int(nodes)), strict=True):
-                at = x - self.tau[rows, None] * node
-                logs = some.read(at) + self._model.mu_prior.log_density(at)
-                logs = logs - self._log_total[rows, None] + own
-                total += weight * (weights[rows] @ np.exp(np.clip(logs, -745.0, 700.0)))
+                at = x - self.tau[here, None] * node
+                logs = some.read(at) + self.model.mu_prior.log_density(at)
+                logs = logs - self._log_total[here, None] + own
+                total += weight * (weights[here] @ np.exp(np.clip(logs, -745.0, 700.0)))
         return total
 
 
@@ -270,5 +277,5 @@ class BinomialModel:
             _spacing=spacing,
             _log_total=log_total,
             _rows=rows,
-            _model=self,
+            model=self,
         )

@@ -231,7 +231,8 @@ class Marginal:
             low = np.where(gap <= 0.0, y, low)
             usable = slope > 0.0
             trial = y - gap / np.where(usable, slope, 1.0)
-            trial = np.where(usable & (trial > low) & (trial < high), trial, 0.5 * (low + high))
+            inside = usable & (trial >= low) & (trial <= high)
+            trial = np.where(inside, trial, 0.5 * (low + high))
             moved = np.abs(trial - y)
             y = trial
             if not (moved > 4e-16 * (1.0 + np.abs(y))).any():

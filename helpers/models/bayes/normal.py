@@ -9,6 +9,7 @@ discrete grid of tau). Marginals are mixtures of these normals over the posterio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,17 +43,17 @@ class NormalLayer:
     log_marginal: Array
     mean: Array
     variance: Array
-    _model: NormalModel
+    model: NormalModel
 
     @property
     def mu_is_normal_a_priori(self) -> bool:
         """Whether mu has a proper prior."""
-        return self._model.mu_prior.precision > 0.0
+        return self.model.mu_prior.precision > 0.0
 
     @property
     def bounded_studies(self) -> Array:
         """Which studies bound their own effect from both sides (here all)."""
-        return np.ones(self._model.k, dtype=bool)
+        return np.ones(self.model.k, dtype=bool)
 
     def take(self, keep: Array) -> NormalLayer:
         """Keep the layer at the nodes `keep` of tau only."""
@@ -61,7 +62,7 @@ class NormalLayer:
             self.log_marginal[keep],
             self.mean[keep],
             self.variance[keep],
-            self._model,
+            self.model,
         )
 
     def mu_density(self, x: Array, weights: Array) -> Array:
@@ -78,10 +79,10 @@ class NormalLayer:
         """Density of the true effect of a new study at `x`."""
         return _mixture(x, self.mean, self.variance + self.tau**2, weights)
 
-    def study_density(self, study: int, x: Array, weights: Array) -> Array:
-        """Density of the true effect of one study at `x`."""
+    def study_density(self, study: int, weights: Array) -> Callable[[Array], Array]:
+        """Density of the true effect of one study, a function of points."""
         mean, variance = self._studies(slice(study, study + 1))
-        return _mixture(x, mean[:, 0], variance[:, 0], weights)
+        return lambda x: _mixture(x, mean[:, 0], variance[:, 0], weights)
 
     def study_start(self, study: int, node: int) -> tuple[float, float]:
         """Mean and standard deviation of a study's effect at one node of tau."""
@@ -91,7 +92,7 @@ class NormalLayer:
     def study_moments(self, weights: Array) -> tuple[Array, Array]:
         """Posterior mean and variance of every study's effect, shape (k,)."""
         found = []
-        for part in _parts(self._model.k, self.tau.size):
+        for part in _parts(self.model.k, self.tau.size):
             mean, variance = self._studies(part)
             middle = weights @ mean
             found.append((middle, weights @ (variance + (mean - middle) ** 2)))
@@ -100,7 +101,7 @@ class NormalLayer:
 
     def _studies(self, part: slice) -> tuple[Array, Array]:
         """Mean and variance of some studies' effects given tau, shape (J, part)."""
-        yi, vi, tau2 = self._model.yi[part], self._model.vi[part], self.tau[:, None] ** 2
+        yi, vi, tau2 = self.model.yi[part], self.model.vi[part], self.tau[:, None] ** 2
         pull = vi / (vi + tau2)
         # y - v/(v+tau2) (y - m): exact at both ends
         mean = yi - pull * (yi - self.mean[:, None])

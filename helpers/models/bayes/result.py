@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from ...engine.studies import StudyData
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
 from .display import DisplayMarginal
-from .engine import ErrorBounds, Layer
+from .engine import ErrorBounds, Layer, Model
 from .events import EventCounts, predict_events
 from .marginal import Marginal
 from .priors import MuPrior, TauPrior
@@ -63,8 +63,6 @@ class Posterior:
     cautions : tuple of Caution
     data : StudyData
         All rows given, excluded ones included.
-    again : callable
-        The posterior of the same studies under other priors, ``again(tau_prior=, mu_prior=)``.
     """
 
     mu: Marginal = field(repr=False)
@@ -82,12 +80,16 @@ class Posterior:
     k: int
     cautions: tuple[Caution, ...]
     data: StudyData = field(repr=False)
-    again: Callable[..., Posterior] = field(repr=False, compare=False)
     _size: float = field(repr=False)
     _layer: Layer = field(repr=False)
     _weights: Array = field(repr=False)
     _study_mean: Array = field(repr=False)
     _study_sd: Array = field(repr=False)
+
+    @property
+    def model(self) -> Model:
+        """Likelihood of the included studies, with the prior for mu."""
+        return self._layer.model
 
     # --- display scale ----------------------------------------------------------------------
 
@@ -217,7 +219,7 @@ class Posterior:
         centre, scale = self._layer.study_start(i, int(np.argmax(self._weights)))
         return Marginal.from_density(
             self._labels[i],
-            lambda x: self._layer.study_density(i, x, self._weights),
+            self._layer.study_density(i, self._weights),
             float(self._study_mean[i]),
             float(self._study_sd[i]),
             self.level,

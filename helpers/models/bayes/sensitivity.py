@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .engine import solve
 from .priors import HalfCauchy, HalfNormal, MuPrior, TauPrior, Uniform
 
 if TYPE_CHECKING:
@@ -70,11 +72,20 @@ def compare(
     means = mu_priors or {post.mu_prior.label: post.mu_prior}
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for mean_name, mu_prior in means.items():
+        # what a model learns of its likelihood serves all priors for tau
+        same = mu_prior == post.mu_prior
+        model = post.model if same else replace(post.model, mu_prior=mu_prior)
         for tau_name, tau_prior in taus.items():
-            if tau_prior == post.tau_prior and mu_prior == post.mu_prior:
-                other = post
-            else:
-                other = post.again(tau_prior=tau_prior, mu_prior=mu_prior)
+            other = post
+            if not same or tau_prior != post.tau_prior:
+                found = solve(model, tau_prior, post.level, post.tolerance)
+                other = replace(
+                    post,
+                    mu=found.mu,
+                    tau=found.tau,
+                    predictive=found.predictive,
+                    log_marginal_likelihood=found.log_marginal_likelihood,
+                )
             rows[tau_name, mean_name] = _row(other, rates)
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=["tau_prior", "mu_prior"])
