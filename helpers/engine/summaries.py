@@ -111,7 +111,7 @@ def i2_and_h2(tau2: Numbers, typical_variance: Numbers) -> tuple[Numbers, Number
 
     Examples
     --------
-    >>> i2_and_h2(0.3, 0.1)
+    >>> i2_and_h2(3.0, 1.0)
     (75.0, 4.0)
     """
     return 100.0 * tau2 / (tau2 + typical_variance), 1.0 + tau2 / typical_variance
