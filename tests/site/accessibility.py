@@ -19,12 +19,13 @@ CONTRAST = ("color-contrast", "link-in-text-block")
 LOOKS = (Path(__file__).parent / "looks.js").read_text(encoding="utf-8")
 # A look is decided when axe passes one of its elements, or sees a picture below: it never judges
 # words on a picture.
-ASK = """async ({ looks, from, to }) => {
+ASK = """async ({ looks, whole }) => {
     const of = {}, asked = new Set();
     for (const [rule, names] of Object.entries(looks)) {
         of[rule] = new Map();
         for (const name of names) {
-            const elements = window.looks[rule].get(name).slice(from, to);
+            const all = window.looks[rule].get(name);
+            const elements = whole[rule].includes(name) ? all : all.slice(0, 1);
             for (const element of elements) { of[rule].set(element, name); asked.add(element); }
         }
     }
@@ -62,6 +63,7 @@ class Colours:
 
     def __init__(self) -> None:
         self.known: dict[str, set[str]] = {rule: set() for rule in CONTRAST}
+        self.undecided: dict[str, set[str]] = {rule: set() for rule in CONTRAST}
         self.asked = 0  # elements, over all pages
 
     def faults(self, page: Page, width: int) -> dict[str, list[str]]:
@@ -69,18 +71,21 @@ class Colours:
         page.set_viewport_size({"width": width, "height": 900})
         looks = page.evaluate(LOOKS)
         found: dict[str, list[str]] = {}
-        # one element of each new look; the others of a look where that did not decide
-        for first, last in ((0, 1), (1, 1_000_000)):
+        done: dict[str, set[str]] = {rule: set() for rule in CONTRAST}
+        for _ in range(2):  # where one element of a look did not decide, all are asked
             new = {rule: sorted(set(names) - self.known[rule]) for rule, names in looks.items()}
-            if not any(new.values()):
+            if not any(set(names) - done[rule] for rule, names in new.items()):
                 break
             _inject(page)
-            answer = page.evaluate(ASK, {"looks": new, "from": first, "to": last})
+            whole = {rule: sorted(self.undecided[rule].intersection(new[rule])) for rule in new}
+            answer = page.evaluate(ASK, {"looks": new, "whole": whole})
             self.asked += answer["asked"]
-            for rule, names in answer["decided"].items():
-                self.known[rule].update(names)
             for rule, lines in _lines(answer["violations"], width).items():
-                found.setdefault(rule, []).extend(lines)
+                found[rule] = list(dict.fromkeys([*found.get(rule, []), *lines]))
+            for rule, names in new.items():
+                self.known[rule].update(answer["decided"].get(rule, []))
+                self.undecided[rule].update(set(names) - self.known[rule])
+                done[rule].update(whole[rule])
         return found
 
 

@@ -71,8 +71,13 @@
     for (let one = element.parentElement; one; one = one.parentElement) yield one;
   }
 
+  /* What lies beside the page, as a drawer that is closed, nobody sees. */
+  const { clientWidth, scrollWidth } = document.documentElement;
+  const isOnPage = (rect) => rect.width && rect.height && rect.bottom + scrollY > 0
+    && rect.right > 0 && rect.left < Math.max(clientWidth, scrollWidth);
+
   function rectsOf(element) {
-    if (FIELD.test(element.localName)) return [facts.get(element).box];
+    if (FIELD.test(element.localName)) return [facts.get(element).box].filter(isOnPage);
     const range = document.createRange();
     const found = [];
     for (const child of element.childNodes) {
@@ -80,7 +85,7 @@
       range.selectNodeContents(child);
       found.push(...range.getClientRects());
     }
-    return found.filter((rect) => rect.width && rect.height);
+    return found.filter(isOnPage);
   }
 
   let alone = 0;
@@ -116,12 +121,15 @@
 
   const letters = (element) => element.textContent.replace(/\s/g, "").length;
 
-  /* The type of a link and of what it stands in, up to the block; nothing where all words are links. */
+  /* The type of a link and of what it stands in, up to the block; nothing where most are links.
+     Wider than axe, which counts blanks and looks from one line break to the next. */
   function among(link) {
     const above = [...ancestors(link)];
     const place = above.findIndex((one) => facts.get(one).isBlock);
-    const linked = [...above[place].querySelectorAll(LINK)].map(letters);
-    if (letters(above[place]) <= linked.reduce((sum, one) => sum + one, 0)) return null;
+    const block = above[place];
+    const linked = [...block.querySelectorAll(LINK)].map(letters).reduce((sum, one) => sum + one, 0);
+    const others = letters(block) - linked;
+    if (!others || (2 * others < linked && !block.querySelector("br, hr"))) return null;
     const lines = [link, ...above.slice(0, place + 1)].map((one) => values(facts.get(one).style, LINES));
     return lines.join("\n");
   }
@@ -136,7 +144,8 @@
   for (const [element, { style }] of facts) {
     if (style.visibility !== "visible") continue;
     const rects = rectsOf(element);
-    const around = element.matches(LINK) && letters(element) ? among(element) : null;
+    const isLink = element.matches(LINK) && letters(element) && isOnPage(facts.get(element).box);
+    const around = isLink ? among(element) : null;
     if (!rects.length && around === null) continue;
     const look = lookOf(element, rects);
     if (rects.length) add("color-contrast", look, element);
