@@ -18,7 +18,7 @@ HEAVY = ("scipy", "pandas", "matplotlib", "seaborn", "statsmodels", "pandera", "
         ("import helpers.engine.effects", ()),
         ("import helpers.models.subgroup_analysis", ()),
         ("import helpers.engine.normal.batch_intervals", ()),
-        ("import helpers.multiverse", ()),
+        ("import helpers.checks.multiverse", ()),
         ("import helpers.checks.simulation", ()),
         # one whole fit: the distribution functions are scipy's, nothing else is needed
         (
