@@ -37,6 +37,18 @@ counts = st.lists(
 )
 
 
+@pytest.fixture(scope="module")
+def sparse():
+    """Posterior of three small studies, one of them without events."""
+    return posterior(events=[3, 0, 6], n=[40, 25, 90])
+
+
+@pytest.fixture(scope="module")
+def four():
+    """Posterior of four effects with known variances."""
+    return posterior(yi=YI, vi=VI)
+
+
 def _check_distribution(marginal):
     p = np.array([0.001, 0.02, 0.3, 0.5, 0.9, 0.999])
     q = marginal.quantile(p)
@@ -92,34 +104,31 @@ def test_shift_and_scale_of_effects_carry_over():
     assert moved.tau.sd == pytest.approx(3.0 * post.tau.sd, abs=1e-8)
 
 
-def test_shortest_interval_has_equal_densities_at_its_ends():
-    post = posterior(yi=YI, vi=VI)
-    ends = post.mu.shortest()
-    assert post.mu.density(ends.lower) == pytest.approx(post.mu.density(ends.upper), rel=1e-8)
-    assert post.tau.shortest().lower == 0.0 or post.tau.mode > 0.0
+def test_shortest_interval_has_equal_densities_at_its_ends(four):
+    ends = four.mu.shortest()
+    assert four.mu.density(ends.lower) == pytest.approx(four.mu.density(ends.upper), rel=1e-8)
+    assert four.tau.shortest().lower == 0.0 or four.tau.mode > 0.0
 
 
-def test_the_density_is_the_slope_of_the_distribution_function():
-    post = posterior(events=[3, 0, 6], n=[40, 25, 90])
-    for marginal in (post.mu, post.predictive, post.rate, post.new_rate):
+def test_the_density_is_the_slope_of_the_distribution_function(sparse):
+    for marginal in (sparse.mu, sparse.predictive, sparse.rate, sparse.new_rate):
         at = np.asarray(marginal.quantile([0.05, 0.4, 0.95]))
         step = 1e-5 * np.ptp(at)
         slope = (marginal.cdf(at + step) - marginal.cdf(at - step)) / (2.0 * step)
         assert marginal.density(at) == pytest.approx(slope, rel=1e-5)
 
 
-def test_display_scale_transforms_quantiles_and_integrates_means():
-    post = posterior(events=[3, 0, 6], n=[40, 25, 90])
+def test_display_scale_transforms_quantiles_and_integrates_means(sparse):
     p = np.array([0.025, 0.5, 0.975])
-    assert post.rate.quantile(p) == pytest.approx(special.expit(post.mu.quantile(p)), rel=1e-14)
-    assert list(post.ci) == pytest.approx(special.expit(post.mu.interval()), rel=1e-14)
+    assert sparse.rate.quantile(p) == pytest.approx(special.expit(sparse.mu.quantile(p)), rel=1e-14)
+    assert list(sparse.ci) == pytest.approx(special.expit(sparse.mu.interval()), rel=1e-14)
     r = np.linspace(0.0, 1.0, 200_001)[1:-1]
-    mean = float((r * post.rate.density(r)).sum() * (r[1] - r[0]))
-    assert post.rate.mean == pytest.approx(mean, abs=1e-6)
+    mean = float((r * sparse.rate.density(r)).sum() * (r[1] - r[0]))
+    assert sparse.rate.mean == pytest.approx(mean, abs=1e-6)
     # Jensen: the mean of a rate below one half exceeds the transformed mean logit
-    assert post.rate.mean > special.expit(post.mu.mean)
-    assert post.probability_above(0.0) == pytest.approx(1.0, abs=1e-14)
-    assert post.probability_above(1.0) == 0.0
+    assert sparse.rate.mean > special.expit(sparse.mu.mean)
+    assert sparse.probability_above(0.0) == pytest.approx(1.0, abs=1e-14)
+    assert sparse.probability_above(1.0) == 0.0
 
 
 def test_density_of_rates_on_every_measure_integrates_to_one():
@@ -135,21 +144,20 @@ def test_density_of_rates_on_every_measure_integrates_to_one():
         assert post.rate.density(r).sum() * top / 400_000 == pytest.approx(1.0, abs=1e-5)
 
 
-def test_events_in_a_new_centre_mix_the_binomial_over_the_predictive():
-    post = posterior(events=[3, 0, 6], n=[40, 25, 90])
+def test_events_in_a_new_centre_mix_the_binomial_over_the_predictive(sparse):
     for n in (1, 30, 400):
-        got = post.predict_events(n)
+        got = sparse.predict_events(n)
         assert got.probabilities.sum() == pytest.approx(1.0, abs=1e-9)
-        assert got.mean == pytest.approx(n * post.new_rate.mean, rel=1e-9)
-        rate, spread = post.new_rate.mean, post.new_rate.sd
+        assert got.mean == pytest.approx(n * sparse.new_rate.mean, rel=1e-9)
+        rate, spread = sparse.new_rate.mean, sparse.new_rate.sd
         variance = n * (rate * (1 - rate) - spread**2) + n**2 * spread**2
         assert got.sd == pytest.approx(np.sqrt(variance), rel=1e-7)
         low, high = got.interval(0.9)
         assert got.probabilities[int(low) : int(high) + 1].sum() >= 0.9 - 1e-12
-    assert post.predict_events(1).probability_at_least(1) == pytest.approx(rate, rel=1e-9)
-    assert post.predict_events(20).frame()["cumulative"].iloc[-1] == pytest.approx(1.0)
+    assert sparse.predict_events(1).probability_at_least(1) == pytest.approx(rate, rel=1e-9)
+    assert sparse.predict_events(20).frame()["cumulative"].iloc[-1] == pytest.approx(1.0)
     with pytest.raises(MetaAnalysisError, match="whole number"):
-        post.predict_events(0)
+        sparse.predict_events(0)
 
 
 def test_ranks_agree_with_orderings_by_independent_integration():
@@ -271,17 +279,16 @@ def test_excluded_studies_stay_visible_and_are_counted_in_a_caution():
     assert post.shrinkage().index.tolist() == ["a", "c"]
 
 
-def test_views_are_plain_and_complete():
-    post = posterior(events=[3, 0, 6], n=[40, 25, 90])
-    record = json.loads(json.dumps(post.to_dict(), allow_nan=False))
-    assert record["estimate"] == post.estimate
-    frame = post.summary_frame()
+def test_views_are_plain_and_complete(sparse):
+    record = json.loads(json.dumps(sparse.to_dict(), allow_nan=False))
+    assert record["estimate"] == sparse.estimate
+    frame = sparse.summary_frame()
     assert frame.index.tolist() == ["mu", "tau", "new", "rate", "new_rate"]
-    assert frame.loc["rate", "median"] == post.estimate
-    methods = post.methods()
+    assert frame.loc["rate", "median"] == sparse.estimate
+    methods = sparse.methods()
     assert "binomial-normal" in str(methods)
     assert {r.key for r in methods.references} >= {"rover2020", "rover2021"}
-    table = post.shrinkage()
+    table = sparse.shrinkage()
     assert (table["ci_lower"] < table["estimate"]).all()
     assert (table["estimate"] < table["ci_upper"]).all()
 
@@ -295,7 +302,7 @@ def test_shrinkage_pulls_every_study_towards_the_mean():
     assert beyond[far].between(0.0, 1.0).all()
 
 
-def test_wrong_input_gets_one_clear_error():
+def test_wrong_input_gets_one_clear_error(four):
     with pytest.raises(UnsupportedError, match="either counts"):
         posterior(events=[1], n=[2], yi=[0.1], vi=[0.1])
     with pytest.raises(UnsupportedError, match="events go with n"):
@@ -307,13 +314,13 @@ def test_wrong_input_gets_one_clear_error():
     with pytest.raises(MetaAnalysisError, match="tolerance"):
         posterior(yi=YI, vi=VI, tolerance=0.0)
     with pytest.raises(MetaAnalysisError, match="no included study"):
-        posterior(yi=YI, vi=VI).study("Nobody 1999")
+        four.study("Nobody 1999")
     with pytest.raises(UnsupportedError, match="proportion"):
-        posterior(yi=YI, vi=VI).predict_events(10)
+        four.predict_events(10)
     with pytest.raises(MetaAnalysisError, match="at least two"):
-        rank_probabilities({"A": posterior(yi=YI, vi=VI)})
+        rank_probabilities({"A": four})
     with pytest.raises(MetaAnalysisError, match="between 0 and 1"):
-        posterior(yi=YI, vi=VI).mu.quantile(1.0)
+        four.mu.quantile(1.0)
 
 
 @pytest.mark.parametrize("prior", PRIORS)

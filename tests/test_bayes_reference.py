@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import reference_values
@@ -25,6 +27,7 @@ CASES = {
 }
 
 
+@cache
 def _fit(name):
     tau_prior, mu_prior, rows = CASES[name]
     return posterior(
