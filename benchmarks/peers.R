@@ -59,5 +59,12 @@ boot <- function() {
 }
 say("2,000 bootstrap REML fits", seconds(boot, 1), draws / 2000, fit$tau2)
 
+# the peer of a posterior of effects
+if (requireNamespace("bayesmeta", quietly = TRUE)) {
+  bayes <- function() bayesmeta::bayesmeta(
+    d$yi, sqrt(d$vi), tau.prior = function(t) bayesmeta::dhalfnormal(t, scale = 0.5))
+  say("posterior of the cohorts, normal", seconds(bayes, 3), 1, bayes()$summary["median", "mu"])
+}
+
 cat(sprintf("# R %s, metafor %s, lme4 %s\n", getRversion(), packageVersion("metafor"),
             packageVersion("lme4")))

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from helpers import load_cohorts, pool, pool_effects
+from helpers import load_cohorts, pool, pool_effects, posterior
 from helpers.checks.multiverse.analysis import multiverse
 from helpers.engine.aftercare import gosh, leave_one_out
 from helpers.engine.aftercare.resampled import bootstrap
@@ -133,9 +133,39 @@ def our_jobs(data: pd.DataFrame) -> list[Job]:
             f"{int((grid.frame['status'] == 'ok').sum()):,} analyses fitted; the rest of "
             f"{grid.combinations:,} combinations are repetitions or undefined",
         ),
+        *posterior_jobs(data),
         Job(
             "import of the engine", import_time(), np.nan, "0.5 s", "a new interpreter, with numpy"
         ),
+    ]
+
+
+def posterior_jobs(data: pd.DataFrame) -> list[Job]:
+    """Time posteriors: of sparse counts, of the cohorts, of many studies, of effects."""
+    rng = np.random.default_rng(1)
+    n = rng.integers(10, 300, 2000)
+    x = rng.binomial(n, 1.0 / (1.0 + np.exp(2.7 - 0.6 * rng.standard_normal(2000))))
+    calls = {
+        "posterior of five sparse studies": (
+            {"events": [0, 0, 1, 0, 0], "n": [20, 30, 40, 25, 15]}, 5, "0.5 s", "one event"
+        ),
+        "posterior of the cohorts": (
+            {"events": data["events"], "n": data["n"]}, 5, "0.3 s", "binomial likelihood"
+        ),
+        "posterior of 2,000 studies": ({"events": x, "n": n}, 1, "5 s", "binomial likelihood"),
+        "posterior of the cohorts, normal": (
+            {"yi": data["yi"], "vi": data["vi"]}, 20, "10x", "beside bayesmeta"
+        ),
+    }  # fmt: skip
+    return [
+        Job(
+            name,
+            best(lambda given=given: posterior(**given), times),  # type: ignore[misc]
+            posterior(**given).mu.median,
+            target,
+            note,
+        )
+        for name, (given, times, target, note) in calls.items()
     ]
 
 
