@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from reference_values import counts, load
 
 from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
-from helpers.engine.aftercare.refit import Refitter
 from helpers.engine.aftercare.resampled import bootstrap
 from helpers.engine.aftercare.sign_flips import permutation_test
 from helpers.engine.options import TAU2_METHODS
@@ -252,9 +251,9 @@ def test_deletion_that_leaves_no_event_is_flagged() -> None:
 
 def test_known_tau2_stays_known() -> None:
     fit = pool_effects([0.1, 0.5, 0.9], [0.1, 0.2, 0.1], tau2=0.7)
-    assert Refitter.of(fit).fixed_tau2 == 0.7
+    assert fit.core.options.tau2 == 0.7
     assert (leave_one_out(fit)["tau2"] == 0.7).all()
-    assert Refitter.of(pool_effects([0.1, 0.5, 0.9], [0.1, 0.2, 0.1])).fixed_tau2 is None
+    assert pool_effects([0.1, 0.5, 0.9], [0.1, 0.2, 0.1]).core.options.tau2 is None
 
 
 def test_an_unconverged_fit_is_refused() -> None:

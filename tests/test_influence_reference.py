@@ -9,7 +9,6 @@ import pytest
 from reference_values import Agreement, counts, load
 
 from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
-from helpers.engine.aftercare.refit import Refitter
 from helpers.engine.aftercare.sign_flips import permutation_test
 from helpers.models.pooling import pool
 from helpers.models.result import PoolResult
@@ -148,7 +147,7 @@ def test_fixed_subsets() -> None:
     for row, subset in enumerate(reference["subsets"]):
         member[row, np.array(subset) - 1] = True
     for name, options in (("REML", MODELS["REML"]), ("EE", MODELS["EE"])):
-        refits = Refitter.of(fitted(**options))(member)
+        refits = fitted(**options).core.fit(member)
         for theirs in ("estimate", "tau2", "I2", "H2", "QE"):
             values = [entry.get(theirs) for entry in reference[name]]
             if values[0] is not None:

@@ -12,9 +12,9 @@ from scipy import stats
 
 from helpers.engine.aftercare import gosh
 from helpers.engine.aftercare.mixture import fit_mixtures
-from helpers.engine.aftercare.shared_sums import shared_tau2
 from helpers.engine.aftercare.subsets import choose_subsets, number_of_subsets
 from helpers.engine.normal.likelihood import log_likelihood
+from helpers.engine.normal.shared_sums import shared_tau2
 from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import moments, prepare
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
@@ -58,7 +58,7 @@ def test_every_subset_equals_a_fit_of_its_own(name: str) -> None:
 
 def test_replicates_do_not_depend_on_chunks_or_company(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {name: gosh(drop(np.arange(8), **MODELS[name])) for name in ("REML", "GLMM")}
-    monkeypatch.setattr("helpers.engine.aftercare.refit._CELLS", 100)
+    monkeypatch.setattr("helpers.engine.model.core._CELLS", 100)
     seen = []
     for name, before in whole.items():
         after = gosh(

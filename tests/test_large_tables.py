@@ -11,12 +11,12 @@ import pytest
 from helpers import pool, pool_multilevel
 from helpers.checks.bias import begg
 from helpers.checks.bias.rank import kendall_score
-from helpers.engine.aftercare import counts_refit as fast
 from helpers.engine.aftercare.deletion import cumulative, leave_one_out
 from helpers.engine.aftercare.diagnostics import baujat, influence
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.studies import prepare
 from helpers.engine.counts.without_each import fit_without_each, values_without_random_effect
+from helpers.engine.model import counts as fast
 from helpers.engine.normal.nested import prepare_nested, solve_nested
 from helpers.engine.normal.prediction import bootstrap_prediction
 from helpers.engine.normal.tau2_intervals import generalised_q_interval
@@ -120,7 +120,7 @@ def test_the_quick_leave_one_out_is_the_batch_of_all_fits(
     method = {"method": "likelihood"} if how == "common" else {}
     fit = pool(events=x, n=n, model=how, ci_method="wald", **method)
     tables = [leave_one_out(fit), baujat(fit), influence(fit).frame]
-    monkeypatch.setattr("helpers.engine.aftercare.refit.ONE_BY_ONE", 1000)
+    monkeypatch.setattr("helpers.engine.model.core.ONE_BY_ONE", 1000)
     others = [leave_one_out(fit), baujat(fit), influence(fit).frame]
     for quick, slow in zip(tables, others, strict=True):
         for name in quick.columns:

@@ -307,7 +307,7 @@ def test_tau2_intervals_by_method() -> None:
     fit = fitted("setting")
     low, high = fit.tau2_ci()
     assert low <= fit.tau2 <= high
-    y, v, x = fit.problem.yi, fit.problem.vi, fit.problem.X
+    y, v, x = fit.core.yi, fit.core.vi, fit.core.X
     for limit, p in ((low, 0.975), (high, 0.025)):
         q = fit_regression(y, v, x, tau2=limit).scale[0] * (fit.k - fit.p)
         if limit > 0:

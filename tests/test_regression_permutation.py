@@ -130,7 +130,7 @@ def test_arrangements_are_all_the_distinct_orders_once() -> None:
 
 def brute_force(fit: RegressionResult) -> tuple[float, np.ndarray]:
     """Every permutation by its own fit, one after the other."""
-    problem = fit.problem
+    problem = fit.core
     index = list(fit.design.moderators)
     statistics, omnibus = [], []
     for order in permutations(range(len(problem.yi))):
@@ -185,8 +185,8 @@ def test_the_glmm_is_permuted_too_and_agrees_with_one_fit_at_a_time() -> None:
     result = fit.permutation_test("exact")
     assert result.draws + result.failed == 495
     z = []
-    for order in arrangements(fit.problem.X):
-        one = fit.problem.refit(fit.problem.X[order])
+    for order in arrangements(fit.core.X):
+        one = fit.core.regress(fit.core.X[order])
         if one.converged[0]:
             z.append(abs(one.beta[0, 1]) / one.se[0, 1])
     assert len(z) == result.draws

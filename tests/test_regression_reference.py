@@ -137,7 +137,7 @@ def all_models(ledger: Ledger, names: list[str]) -> None:
                 )
                 ref = reference()["meta_regression"][name]
                 compare(ledger, fit, ref[f"{method}_{short}"])
-                np.testing.assert_allclose(fit.problem.X, ref["X"], rtol=1e-15)
+                np.testing.assert_allclose(fit.core.X, ref["X"], rtol=1e-15)
                 kept = np.flatnonzero(fit.data.included) + 1
                 assert kept.tolist() == ref["rows"]
 
@@ -200,8 +200,8 @@ def test_a_calendar_year_agrees_with_r_as_far_as_r_has_digits() -> None:
 
 def test_a_calendar_year_agrees_with_exact_rational_arithmetic() -> None:
     fit = by_inverse_variance(cohorts(), "year", tau2_method="DL", **COMMON)
-    y = [Fraction(float(v)) for v in fit.problem.yi]
-    v = [Fraction(float(v)) for v in fit.problem.vi]
+    y = [Fraction(float(v)) for v in fit.core.yi]
+    v = [Fraction(float(v)) for v in fit.core.vi]
     year = [Fraction(int(t)) for t in cohorts()["year"]]
 
     def solve(w: list[Fraction]) -> tuple[Fraction, Fraction, Fraction, list[list[Fraction]]]:
@@ -317,7 +317,7 @@ def test_the_published_stopping_rule_explains_the_last_digits() -> None:
     count = 0
     for which, key in CASES:
         ref = reference()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
-        problem = published_fit(which, key).problem
+        problem = published_fit(which, key).core
         y, v, x = problem.yi, problem.vi, problem.X
         k, p = x.shape
         hat = x @ np.linalg.solve(x.T @ x, x.T)
@@ -394,7 +394,7 @@ def decimal_loglik(fit: RegressionResult, beta: list[float], tau2: float) -> Dec
         context.prec = 50
         tau, total = Decimal(float(tau2)).sqrt(), Decimal(0)
         z, w = hermite_rule()
-        counts = zip(fit.problem.events, fit.problem.size, fit.problem.X, strict=True)
+        counts = zip(fit.core.events, fit.core.size, fit.core.X, strict=True)
         for x, n, row in counts:
             x, n = Decimal(float(x)), Decimal(float(n))
             eta = sum(

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize, stats
 
 from helpers.engine.distributions import expit
+from helpers.engine.model.counts import regress_counts
 from helpers.engine.normal.fit import fit_regression
 from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import prepare
 from helpers.engine.options import TAU2_METHODS
-from helpers.engine.problem import fit_counts
 from helpers.errors import MetaAnalysisError
 from helpers.models.regression import meta_regression
 
@@ -377,8 +377,8 @@ def test_a_batch_of_glmm_designs_equals_its_single_fits() -> None:
     rng = np.random.default_rng(0)
     x = np.column_stack([np.ones(12), data["x"]])
     order = np.array([rng.permutation(12) for _ in range(8)])
-    batch = fit_counts(data["e"], data["n"], x[order])
+    batch = regress_counts(data["e"], data["n"], x[order])
     for i in range(8):
-        one = fit_counts(data["e"], data["n"], x[order[i]])
+        one = regress_counts(data["e"], data["n"], x[order[i]])
         np.testing.assert_allclose(batch.beta[i], one.beta[0], rtol=1e-8)
         assert batch.tau2[i] == pytest.approx(one.tau2[0], rel=1e-7, abs=1e-12)

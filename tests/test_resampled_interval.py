@@ -9,7 +9,6 @@ import pytest
 
 from helpers import load_cohorts, pool, pool_effects, subgroups
 from helpers.engine.aftercare import baujat, gosh, influence, leave_one_out
-from helpers.engine.aftercare.refit import Refitter
 from helpers.engine.aftercare.resampled import bootstrap
 from helpers.engine.aftercare.sign_flips import permutation_test
 from helpers.errors import UnsupportedError
@@ -72,7 +71,7 @@ def test_options_that_mean_nothing_are_refused(
 @pytest.mark.parametrize(
     "again",
     [
-        Refitter.of,
+        lambda group: group.core.fit(),
         leave_one_out,
         influence,
         baujat,

@@ -12,7 +12,6 @@ from reference_values import counts
 from scipy import stats
 
 from helpers.engine.aftercare import leave_one_out
-from helpers.engine.aftercare.refit import Refitter
 from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
 from helpers.engine.aftercare.sign_flips import _score_statistics, _signs, permutation_test
 from helpers.engine.counts.kernel import gauss_hermite, study_terms
@@ -48,12 +47,11 @@ def cohorts(k: int = 10, **options: Any) -> PoolResult:
 def test_every_replicate_equals_a_single_fit(name: str, kind: str) -> None:
     fit = cohorts(**MODELS[name])
     result = bootstrap(fit, 60, kind, seed=5)  # type: ignore[arg-type]
-    refitter = Refitter.of(fit)
-    drawn = _draw(refitter, 60, kind, np.random.default_rng(5))
+    drawn = _draw(fit.core, fit, 60, kind, np.random.default_rng(5))
     assert result.failed == 0
     for row in range(60):
         if kind == "nonparametric":
-            pick = np.repeat(np.arange(10), drawn["counts"][row])
+            pick = np.repeat(np.arange(10), drawn.weights[row])
             if fit.options.method == "likelihood":
                 x, n = fit.data.events, fit.data.size
                 assert x is not None
@@ -61,10 +59,10 @@ def test_every_replicate_equals_a_single_fit(name: str, kind: str) -> None:
                 own = pool(events=x[pick], n=n[pick], **MODELS[name])
             else:
                 own = pool_effects(fit.data.yi[pick], fit.data.vi[pick], **MODELS[name])
-        elif "yi" in drawn:
-            own = pool_effects(drawn["yi"][row], fit.data.vi, **MODELS[name])
+        elif drawn.y is not None:
+            own = pool_effects(drawn.y[row], fit.data.vi, **MODELS[name])
         else:
-            own = pool(events=drawn["events"][row], n=fit.data.size, **MODELS[name])
+            own = pool(events=drawn.events[row], n=fit.data.size, **MODELS[name])
         assert result.mu[row] == pytest.approx(own.mu, rel=1e-9)
         assert result.se[row] == pytest.approx(own.se, rel=1e-8)
         assert result.tau2[row] == pytest.approx(own.tau2, rel=1e-7, abs=1e-12)
@@ -76,8 +74,10 @@ def test_global_maximum_is_found_in_every_one_of_two_thousand_replicates() -> No
     fit = cohorts(52, ci_method="wald")
     for kind in KINDS:
         result = bootstrap(fit, 2000, kind, seed=9)  # type: ignore[arg-type]
-        drawn = _draw(Refitter.of(fit), 2000, kind, np.random.default_rng(9))
-        batch = prepare(drawn.get("yi", fit.data.yi[None]), fit.data.vi[None], drawn.get("counts"))
+        drawn = _draw(fit.core, fit, 2000, kind, np.random.default_rng(9))
+        batch = prepare(
+            fit.data.yi[None] if drawn.y is None else drawn.y, fit.data.vi[None], drawn.weights
+        )
         engine = estimate_tau2(batch, "REML")
         assert result.failed == 0
         assert result.tau2 == pytest.approx(engine.tau2, rel=1e-8, abs=1e-12)
@@ -85,19 +85,19 @@ def test_global_maximum_is_found_in_every_one_of_two_thousand_replicates() -> No
 
 def test_parametric_draws_have_the_moments_of_the_model() -> None:
     fit = cohorts(ci_method="wald")
-    y = _draw(Refitter.of(fit), 20_000, "parametric", np.random.default_rng(1))["yi"]
+    y = _draw(fit.core, fit, 20_000, "parametric", np.random.default_rng(1)).y
     sd = np.sqrt(fit.data.vi + fit.tau2)
     assert np.abs(y.mean(axis=0) - fit.mu).max() < (5 * sd / np.sqrt(20_000)).max()
     assert y.std(axis=0) == pytest.approx(sd, rel=0.03)
     fit = cohorts(model="glmm")
-    x = _draw(Refitter.of(fit), 20_000, "parametric", np.random.default_rng(1))["events"]
+    x = _draw(fit.core, fit, 20_000, "parametric", np.random.default_rng(1)).events
     z, w = np.polynomial.hermite_e.hermegauss(60)
     p = float(w @ expit(fit.mu + np.sqrt(fit.tau2) * z)) / w.sum()
     assert fit.data.size is not None
     assert x.mean(axis=0) / fit.data.size == pytest.approx(np.full(10, p), rel=0.03)
     x, t = counts()
     rate = pool(events=x[:10], time=t[:10], measure="log-rate", model="glmm")
-    x = _draw(Refitter.of(rate), 20_000, "parametric", np.random.default_rng(1))["events"]
+    x = _draw(rate.core, rate, 20_000, "parametric", np.random.default_rng(1)).events
     mean = np.exp(rate.mu + rate.tau2 / 2)
     assert x.mean(axis=0) / t[:10] == pytest.approx(np.full(10, mean), rel=0.04)
 
@@ -249,7 +249,7 @@ def test_the_score_of_the_glmm_is_the_slope_of_its_likelihood() -> None:
     ]
     score = (ends[1] - ends[0]) / (2 * step)
     signs = _signs(8, "exact", 1).flips
-    ours, failed = _score_statistics(Refitter.of(fit), null, signs)
+    ours, failed = _score_statistics(fit.core, null, signs)
     theirs = np.abs(signs @ score) / np.sqrt(score @ score)
     assert failed == 0
     assert ours == pytest.approx(theirs, abs=2e-3)

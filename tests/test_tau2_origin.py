@@ -15,7 +15,6 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import chi2, norm
 
 from helpers import pool, pool_effects, subgroups
-from helpers.engine.aftercare.refit import Refitter
 from helpers.errors import UnsupportedError
 
 X = np.array([3, 12, 16, 2, 9, 30, 11])
@@ -87,8 +86,8 @@ def test_the_same_variance_given_and_estimated_are_told_apart() -> None:
     """The old code compared values: a given variance equal to the estimate was estimated anew."""
     estimated = pool_effects(Y, V, ci_method="wald")
     fit = pool_effects(Y, V, ci_method="wald", tau2=estimated.tau2)
-    assert Refitter.of(estimated).fixed_tau2 is None
-    assert Refitter.of(fit).fixed_tau2 == estimated.tau2
+    assert estimated.core.options.tau2 is None
+    assert fit.core.options.tau2 == estimated.tau2
     assert (fit.leave_one_out()["tau2"] == estimated.tau2).all()
     assert (estimated.leave_one_out()["tau2"] != estimated.tau2).any()
 
@@ -150,7 +149,7 @@ def test_a_group_of_one_study_has_the_interval_of_the_shared_variance() -> None:
 def test_a_group_keeps_the_shared_variance_when_studies_are_left_out() -> None:
     fit = grouped().groups["b"]
     assert (fit.leave_one_out()["tau2"] == fit.tau2).all()
-    assert Refitter.of(fit).fixed_tau2 == fit.tau2
+    assert fit.core.options.tau2 == fit.tau2
 
 
 def test_separate_variances_stay_estimates() -> None:

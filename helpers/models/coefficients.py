@@ -148,21 +148,21 @@ def inflation(fit: RegressionResult) -> pd.DataFrame:
 
 def likelihood_ratio(fit: RegressionResult, nested: str | RegressionResult) -> ModelTest:
     """Likelihood-ratio test against a nested model, both by maximum likelihood."""
-    problem = fit.problem
+    core = fit.core
     if isinstance(nested, str):
         rows = fit.moderators.loc[np.asarray(fit.data.included)]
         label, X = nested, build_design(nested, rows, fit.included_labels).X
     else:
         if nested.included_labels != fit.included_labels or nested.model != fit.model:
             raise MetaAnalysisError("the models were not fitted to the same studies in one way")
-        label, X = nested.formula, nested.problem.X
-    both = np.hstack([problem.X, X])
+        label, X = nested.formula, nested.core.X
+    both = np.hstack([core.X, X])
     scaled = both / np.linalg.norm(both, axis=0)
     df = fit.p - X.shape[1]
     if df <= 0 or np.linalg.matrix_rank(scaled, tol=1e-8) > fit.p:
         raise MetaAnalysisError(f"{label!r} is not nested in {fit.formula!r}")
-    large = problem.refit(tau2_method="ML")
-    small = problem.refit(X, tau2_method="ML")
+    large = core.regress(tau2_method="ML")
+    small = core.regress(X, tau2_method="ML")
     value = max(2.0 * float(large.loglik[0] - small.loglik[0]), 0.0)
     return ModelTest(
         value, df, None, float(chi2_sf(value, df)), "likelihood-ratio", f"against {label}"
@@ -175,18 +175,16 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
     from ..engine.normal.inverse_variance import fit_inverse_variance
     from ..engine.normal.tau2_intervals import profile_tau2_interval, q_profile_interval
 
-    chosen, problem = check_level(fit, level), fit.problem
+    chosen, core = check_level(fit, level), fit.core
     if fit.model == "common":
         raise UnsupportedError("a common-effect model has no tau2")
     if fit.model == "glmm":
         if method not in (None, "profile"):
             raise UnsupportedError(f"method={method!r}: the GLMM has the interval 'profile'")
-        limits = profile_ci_tau2(problem.refit().source, chosen)
+        limits = profile_ci_tau2(core.regress().source, chosen)
         return Interval(float(limits.lower[0]), float(limits.upper[0]))
-    basis = np.linalg.qr(problem.X)[0]
-    engine = fit_inverse_variance(
-        problem.yi, problem.vi, design=basis, method=fit.tau2_method or "REML"
-    )
+    basis = np.linalg.qr(core.X)[0]
+    engine = fit_inverse_variance(core.yi, core.vi, design=basis, method=fit.tau2_method or "REML")
     method = method or default_tau2_ci(fit.model)
     if method == "q-profile":
         return q_profile_interval(engine, chosen)
@@ -210,7 +208,7 @@ def predictions(
     import pandas as pd
 
     if new_data is None:
-        X = fit.problem.X
+        X = fit.core.X
         index = pd.Index(fit.included_labels, name="study")
     else:
         frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
@@ -246,9 +244,9 @@ def predictions(
         new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
     measure = get_measure(fit.measure)
     if measure.needs_size and size is None:
-        if fit.problem.size is None:
+        if fit.core.size is None:
             raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
-        size = float(1.0 / np.mean(1.0 / fit.problem.size))
+        size = float(1.0 / np.mean(1.0 / fit.core.size))
 
     def display(values: np.ndarray) -> np.ndarray:
         known = np.isfinite(values)
@@ -348,10 +346,10 @@ def methods(fit: RegressionResult) -> Methods:
     label = get_measure(fit.measure).label
     keys = ["berkey1995"]
     if fit.model == "glmm":
-        family = "Poisson-normal" if fit.problem.family == "poisson" else "binomial-normal"
+        family = "Poisson-normal" if fit.core.family == "poisson" else "binomial-normal"
         how = (
             f"a {family} generalised linear mixed model fitted by maximum likelihood "
-            f"({fit.problem.quad_points}-point adaptive Gauss-Hermite quadrature)"
+            f"({fit.core.options.quad_points}-point adaptive Gauss-Hermite quadrature)"
         )
         keys = ["stijnen2010"]
     elif fit.model == "common":

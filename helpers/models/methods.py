@@ -123,6 +123,10 @@ def methods_of(options: Options, k: int) -> Methods:
         keys.append(ci_key)
     level = printing.level_text(options.level)
     sentence = f"{what} were {how}; the {level} confidence interval is {ci}."
+    if options.model == "glmm" and options.tau2_source == "shared":
+        sentence = sentence[:-1] + (
+            "; the groups were fitted together, with one between-study variance."
+        )
     if measure.needs_size:
         keys += ["freeman1950"]
         if options.back_transform == "harmonic-mean":

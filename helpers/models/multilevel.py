@@ -18,6 +18,7 @@ from .. import printing
 from ..arguments import LEVEL, one_of
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
+from ..engine.model import Model
 from ..engine.normal.fit import fit_regression
 from ..engine.normal.nested import (
     Nested,
@@ -35,7 +36,6 @@ from ..engine.options import (
     default_test,
     resolve,
 )
-from ..engine.problem import Problem
 from ..engine.robust import ROBUST, RobustCovariance, robust_covariance
 from ..engine.studies import StudyData, from_counts, from_effects
 from ..engine.summaries import Caution
@@ -157,20 +157,9 @@ def pool_multilevel(
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
     assert clusters is not None
-    keep = studies.included
-    problem = Problem(
-        yi=studies.yi[keep],
-        vi=studies.vi[keep],
-        events=None if studies.events is None else studies.events[keep],
-        size=None if studies.size is None else studies.size[keep],
-        X=design.X,
-        measure=scale,
-        model="random",
-        tau2_method=method,
-        quad_points=options.quad_points,
-    )
+    core = Model(studies, options, design.X)
     codes = np.unique([str(c) for c in clusters], return_inverse=True)[1].reshape(-1)
-    k, p, groups = len(problem.yi), design.p, int(codes.max()) + 1
+    k, p, groups = len(core.yi), design.p, int(codes.max()) + 1
     if k <= p or groups < 2:
         raise MetaAnalysisError(
             f"{printing.counted(k, 'cohort')} in {printing.counted(groups, 'cluster')} for "
@@ -183,11 +172,11 @@ def pool_multilevel(
             "cannot be told apart; use meta_regression or pool"
         )
     test = test or default_test("random", k - p, TESTS)
-    return _fit(problem, design, studies, codes, method, test, robust, options.level)
+    return _fit(core, design, studies, codes, method, test, robust, options.level)
 
 
 def _fit(
-    problem: Problem,
+    core: Model,
     design: Design,
     studies: StudyData,
     codes: NDArray[np.intp],
@@ -196,10 +185,10 @@ def _fit(
     robust: str | None,
     level: float,
 ) -> MultilevelResult:
-    k, p = problem.X.shape
+    k, p = core.X.shape
     restricted = method == "REML"
-    basis, triangle = np.linalg.qr(problem.X)
-    data = prepare_nested(problem.yi, problem.vi, basis, codes)
+    basis, triangle = np.linalg.qr(core.X)
+    data = prepare_nested(core.yi, core.vi, basis, codes)
     best = maximise_nested(data, restricted=restricted)
     s = solve_nested(data, best.variances, restricted=restricted)
     lift = np.linalg.inv(triangle)
@@ -218,8 +207,8 @@ def _fit(
     else:
         omnibus, impossible = omnibus_of(sandwich, beta, L, label)
     between, within = (float(x) for x in best.variances)
-    fixed = fit_regression(problem.yi, problem.vi, problem.X, tau2=between + within)
-    heterogeneity = residual_heterogeneity(fixed, problem)
+    fixed = fit_regression(core.yi, core.vi, core.X, tau2=between + within)
+    heterogeneity = residual_heterogeneity(fixed, core)
     whole = between + within + heterogeneity.typical_variance
     constant = np.log(2.0 * np.pi)
     height = -0.5 * (s.log_det_sigma + s.rss)
@@ -227,7 +216,7 @@ def _fit(
         values.flags.writeable = False
     return MultilevelResult(
         formula=design.formula,
-        measure=problem.measure.name,
+        measure=core.options.measure,
         method=method,
         test=test,
         robust=robust,
@@ -252,7 +241,7 @@ def _fit(
         maxima=best.maxima,
         cautions=(*impossible, *_cautions(best, studies, len(data.starts), robust, df)),
         design=design,
-        problem=problem,
+        core=core,
         data=studies,
         codes=codes,
         robust_covariance=sandwich,

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
 from ..engine.literature import Methods
+from ..engine.model import Model
 from ..engine.normal.intervals import Interval
 from ..engine.normal.nested import maximise_nested, prepare_nested, solve_nested
-from ..engine.problem import Problem
 from ..engine.robust import RobustCovariance
 from ..engine.roots import bracketed_root, expand
 from ..engine.studies import StudyData
@@ -93,7 +93,7 @@ class MultilevelResult:
     maxima: int
     cautions: tuple[Caution, ...]
     design: Design = field(repr=False)
-    problem: Problem = field(repr=False)
+    core: Model = field(repr=False)
     data: StudyData = field(repr=False)
     codes: NDArray[np.intp] = field(repr=False)
     robust_covariance: RobustCovariance | None = field(repr=False, default=None)
@@ -220,8 +220,8 @@ class MultilevelResult:
         if component not in ("between", "within"):
             raise UnsupportedError(f"component={component!r}: expected between or within")
         restricted = self.method == "REML"
-        problem = self.problem
-        data = prepare_nested(problem.yi, problem.vi, np.linalg.qr(problem.X)[0], self.codes)
+        core = self.core
+        data = prepare_nested(core.yi, core.vi, np.linalg.qr(core.X)[0], self.codes)
         best = np.array([self.sigma2_between, self.sigma2_within])
         top = solve_nested(data, best, restricted=restricted).value
         drop = 0.5 * float(chi2_isf(1.0 - views.check_level(self, level), 1.0))

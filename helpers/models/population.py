@@ -288,12 +288,7 @@ def _covariance(fit: PoolResult) -> float:
 
     if not isinstance(fit.engine, GLMMFit):
         return 0.0
-    return float(fit.engine.cov[0, _coefficient(fit), -1])
-
-
-def _coefficient(fit: PoolResult) -> int:
-    """Place of mu among the coefficients of the engine (a group of a joint fit has its own)."""
-    return int(getattr(fit, "coefficient", 0))
+    return float(fit.engine.cov[0, fit.coefficient, -1])
 
 
 def _profile(fit: PoolResult, level: float) -> Interval:
@@ -366,5 +361,5 @@ def _glmm_section(fit: PoolResult, drop: float) -> Callable[[Array], tuple[Array
     """Limits of mu at each tau2 under the GLMM; the likelihood is log-concave in mu."""
     from ..engine.counts.profile import mu_sections
 
-    engine, coefficient = cast("GLMMFit", fit.engine), _coefficient(fit)
-    return lambda tau2: mu_sections(engine, tau2, drop, coefficient)
+    engine = cast("GLMMFit", fit.engine)
+    return lambda tau2: mu_sections(engine, tau2, drop, fit.coefficient)

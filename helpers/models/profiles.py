@@ -124,7 +124,9 @@ def profile_curve(
     values = _grid(fit, parameter, estimate, interval, points)
     height = _height(fit, parameter, values)
     # Optimisers stop within rounding of the maximum; the curve's own top is the reference.
-    drop = np.minimum(height - fit.loglik, 0.0)
+    # A group of a joint fit has but a share of the likelihood that the curve is of.
+    top = float(fit.engine.loglik[0]) if isinstance(fit.engine, GLMMFit) else fit.loglik
+    drop = np.minimum(height - top, 0.0)
     drop[values == estimate] = 0.0
     return ProfileCurve(
         parameter=parameter,
@@ -164,7 +166,7 @@ def _height(fit: PoolResult, parameter: Parameter, values: Array) -> Array:
     engine = fit.engine
     if isinstance(engine, GLMMFit):
         if parameter == "mu":
-            return profile_loglik(engine, mu=values)[0]
+            return profile_loglik(engine, mu=values, coefficient=fit.coefficient)[0]
         return profile_loglik(engine, tau2=values)[0]
     assert isinstance(engine, InverseVarianceFit)
     if parameter == "mu":

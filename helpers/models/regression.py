@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..arguments import LEVEL, one_of
 from ..engine.effects import get_measure
+from ..engine.model import Model
 from ..engine.normal.fit import RegressionFit
 from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
 from ..engine.options import EFFECT_MEASURE, MEASURE, QUAD_POINTS, default_test, resolve
-from ..engine.problem import Problem
 from ..engine.robust import ROBUST
 from ..engine.studies import LARGEST, StudyData, from_counts, from_effects, refuse_other_rows
 from ..engine.summaries import Caution
@@ -168,28 +168,17 @@ def meta_regression(
             data, events, size, study, scale, add=options.add, to=rule, needs_effect=model != "glmm"
         )
     studies, moderators, design, clusters = read_regression_data(data, formula, studies, cluster)
-    keep = studies.included
-    problem = Problem(
-        yi=studies.yi[keep],
-        vi=studies.vi[keep],
-        events=None if studies.events is None else studies.events[keep],
-        size=None if studies.size is None else studies.size[keep],
-        X=design.X,
-        measure=scale,
-        model=model,
-        tau2_method=options.tau2_method if model == "random" else None,
-        quad_points=options.quad_points,
-    )
-    if len(problem.yi) <= design.p:
+    core = Model(studies, options, design.X)
+    if len(core.yi) <= design.p:
         raise MetaAnalysisError(
-            f"formula {formula!r}: {len(problem.yi)} complete studies for {design.p} "
+            f"formula {formula!r}: {len(core.yi)} complete studies for {design.p} "
             "coefficients; expected more studies than coefficients"
         )
-    fit = problem.refit()
-    refuse_separation(fit, problem, design)
-    test = test or default_test(model, len(problem.yi) - design.p, TESTS)
+    fit = core.regress()
+    refuse_separation(fit, core, design)
+    test = test or default_test(model, len(core.yi) - design.p, TESTS)
     return _result(
-        fit, problem, design, studies, moderators, clusters, test, options.level, robust, cluster
+        fit, core, design, studies, moderators, clusters, test, options.level, robust, cluster
     )
 
 
@@ -285,7 +274,7 @@ def read_regression_data(
 
 def _result(
     fit: RegressionFit,
-    problem: Problem,
+    core: Model,
     design: Design,
     studies: StudyData,
     moderators: pd.DataFrame,
@@ -295,10 +284,10 @@ def _result(
     robust: str | None,
     cluster: Any,
 ) -> RegressionResult:
-    k, p = problem.X.shape
+    k, p = core.X.shape
     kind = None
     if cluster is not None:
-        kind = robust or ("CR1" if problem.model == "glmm" else "CR2")
+        kind = robust or ("CR1" if core.options.model == "glmm" else "CR2")
     scale = float(fit.scale[0])
     factor = 1.0
     if test.startswith("knapp-hartung") and kind is None:
@@ -312,7 +301,7 @@ def _result(
     df = np.full(p, np.inf if test == "z" else float(k - p))
     sandwich_ = None
     if kind is not None and clusters is not None:
-        sandwich_ = cluster_robust(fit, problem, clusters, kind)
+        sandwich_ = cluster_robust(fit, core, clusters, kind)
         cov, df = sandwich_.cov, sandwich_.df(np.eye(p))
     beta = fit.beta[0]
     L = np.eye(p)[list(design.moderators)]
@@ -328,9 +317,9 @@ def _result(
         values.flags.writeable = False
     return RegressionResult(
         formula=design.formula,
-        measure=problem.measure.name,
-        model=problem.model,
-        tau2_method="ML" if problem.model == "glmm" else problem.tau2_method,
+        measure=core.options.measure,
+        model=core.options.model,
+        tau2_method="ML" if core.options.model == "glmm" else core.options.tau2_method,
         test=test,
         robust=kind,
         level=level,
@@ -343,15 +332,15 @@ def _result(
         tau2=float(fit.tau2[0]),
         tau2_se=float(fit.tau2_se[0]),
         scale=scale,
-        heterogeneity=residual_heterogeneity(fit, problem),
-        R2=r_squared(fit, problem, design),
+        heterogeneity=residual_heterogeneity(fit, core),
+        R2=r_squared(fit, core, design),
         omnibus=omnibus,
         loglik=float(fit.loglik[0]),
         loglik_restricted=float(fit.loglik_restricted[0]),
         converged=bool(fit.converged[0]),
-        cautions=(*impossible, *cautions(fit, problem, design, studies, test, kind, df, level)),
+        cautions=(*impossible, *cautions(fit, core, design, studies, test, kind, df, level)),
         design=design,
-        problem=problem,
+        core=core,
         data=studies,
         moderators=moderators,
         clusters=clusters,

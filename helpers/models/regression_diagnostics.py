@@ -13,7 +13,7 @@ from ..engine.normal.fit import fit_regression
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..engine.problem import Problem
+    from ..engine.model import Model
     from .regression_result import RegressionResult
 
 Array = NDArray[np.float64]
@@ -52,11 +52,11 @@ def residual_frame(fit: RegressionResult) -> pd.DataFrame:
     """Fitted values, residuals, their standard errors, leverage and weight of each study."""
     import pandas as pd
 
-    problem = fit.problem
-    weights = problem.weights(fit.estimates, fit.tau2)
-    hat = leverage(problem.X, weights)
-    fitted = problem.X @ fit.estimates
-    residual = problem.yi - fitted
+    core = fit.core
+    weights = core.information(fit.estimates, fit.tau2)
+    hat = leverage(core.X, weights)
+    fitted = core.X @ fit.estimates
+    residual = core.yi - fitted
     columns = {"fitted": fitted, "residual": residual, "leverage": hat}
     if fit.model != "glmm":
         # Var(e) = (I - H) W^-1 (I - H)' has the diagonal (1 - h)/w when W is the weight
@@ -75,10 +75,10 @@ def leave_one_out_frame(fit: RegressionResult) -> pd.DataFrame:
     """
     import pandas as pd
 
-    problem: Problem = fit.problem
-    k = len(problem.yi)
+    core: Model = fit.core
+    k = len(core.yi)
     counts = 1.0 - np.eye(k)
-    batch = problem.refit(counts=counts)
+    batch = core.regress(weights=counts)
     out = {f"{name}": batch.beta[:, j] for j, name in enumerate(fit.names)}
     se = batch.se
     if fit.test.startswith("knapp-hartung"):
@@ -88,7 +88,7 @@ def leave_one_out_frame(fit: RegressionResult) -> pd.DataFrame:
     if fit.model == "glmm":
         residual = heterogeneity_tests(batch.source).Q_lrt
     else:
-        common = fit_regression(problem.yi, problem.vi, problem.X, counts, tau2_method="common")
+        common = fit_regression(core.yi, core.vi, core.X, counts, tau2_method="common")
         residual = common.scale * (common.k - len(fit.names))
     frame = {
         **out,

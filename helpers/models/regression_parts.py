@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from .. import printing
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
+from ..engine.model import Model
 from ..engine.normal.fit import RegressionFit, fit_regression
 from ..engine.options import shows_prediction
-from ..engine.problem import Problem
 from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covariance, sandwich
 from ..engine.studies import StudyData
 from ..engine.summaries import LIKELIHOOD_RATIO, Caution, Heterogeneity, i2_and_h2
@@ -40,15 +40,15 @@ STUDIES_PER_COEFFICIENT = 10
 FEW_DF = 4.0
 
 
-def refuse_separation(fit: RegressionFit, problem: Problem, design: Design) -> None:
+def refuse_separation(fit: RegressionFit, core: Model, design: Design) -> None:
     """Raise if the GLMM has no maximum, naming levels without an event, or with nothing else."""
-    if problem.model != "glmm" or bool(fit.estimable[0]):
+    if core.options.model != "glmm" or bool(fit.estimable[0]):
         return
-    assert problem.events is not None and problem.size is not None  # noqa: PT018
+    assert core.events is not None and core.size is not None  # noqa: PT018
     found, by = [], []
-    for term, label, at in _levels(design, problem.X):
-        x, n = float(problem.events[at].sum()), float(problem.size[at].sum())
-        if x == 0 or (x == n and problem.family == "binomial"):
+    for term, label, at in _levels(design, core.X):
+        x, n = float(core.events[at].sum()), float(core.size[at].sum())
+        if x == 0 or (x == n and core.family == "binomial"):
             what = "no study has an event" if x == 0 else "every patient has an event"
             found.append(f"with {label} {what} ({printing.count(x)} of {n:,.10g})")
             by.append(term)
@@ -90,17 +90,17 @@ def _levels(design: Design, X: Array) -> Iterator[tuple[str, str, NDArray[np.boo
 
 
 def cluster_robust(
-    fit: RegressionFit, problem: Problem, clusters: tuple[Any, ...], kind: str
+    fit: RegressionFit, core: Model, clusters: tuple[Any, ...], kind: str
 ) -> RobustCovariance:
     """Cluster-robust covariance of the coefficients, for inverse variance and the GLMM."""
     codes = np.unique(np.array([str(c) for c in clusters]), return_inverse=True)[1].reshape(-1)
-    beta, tau2, p = fit.beta[0], float(fit.tau2[0]), problem.X.shape[1]
-    if problem.model != "glmm":
+    beta, tau2, p = fit.beta[0], float(fit.tau2[0]), core.X.shape[1]
+    if core.options.model != "glmm":
         groups = [np.flatnonzero(codes == c) for c in range(int(codes.max()) + 1)]
-        working = [np.diag(problem.vi[g] + tau2) for g in groups]
-        return robust_covariance(problem.X, problem.yi - problem.X @ beta, working, codes, kind)
-    terms = problem.study_terms(beta, tau2)
-    basis, triangle = np.linalg.qr(problem.X)  # keeps the digits of ill-scaled moderators
+        working = [np.diag(core.vi[g] + tau2) for g in groups]
+        return robust_covariance(core.X, core.yi - core.X @ beta, working, codes, kind)
+    terms = core.study_terms(beta, tau2)
+    basis, triangle = np.linalg.qr(core.X)  # keeps the digits of ill-scaled moderators
     scores, inner = terms.eta[0][:, None] * basis, (basis.T * terms.eta_eta[0]) @ basis
     if tau2 > 0:
         scores = np.column_stack([scores, terms.omega[0]])
@@ -130,12 +130,12 @@ def omnibus_of(
         return none, (Caution("no-omnibus", message),)
 
 
-def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneity:
+def residual_heterogeneity(fit: RegressionFit, core: Model) -> Heterogeneity:
     """Residual heterogeneity: QE, or the likelihood-ratio test of the GLMM."""
-    k, p = problem.X.shape
-    vt = typical_variance(problem.vi, problem.X)
+    k, p = core.X.shape
+    vt = typical_variance(core.vi, core.X)
     tau2, df = float(fit.tau2[0]), k - p
-    if problem.model == "glmm":
+    if core.options.model == "glmm":
         tests = heterogeneity_tests(fit.source)
         i2, h2 = i2_and_h2(tau2, vt)
         return Heterogeneity(
@@ -152,37 +152,37 @@ def residual_heterogeneity(fit: RegressionFit, problem: Problem) -> Heterogeneit
             tau2_lrt=float(tests.lrt_tau2[0]),
             tau2_p=float(tests.p_tau2[0]),
         )
-    common = fit_regression(problem.yi, problem.vi, problem.X, tau2_method="common")
+    common = fit_regression(core.yi, core.vi, core.X, tau2_method="common")
     q = float(common.scale[0]) * df
-    if problem.model == "common":
+    if core.options.model == "common":
         i2, h2 = (100.0 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
     else:
         i2, h2 = i2_and_h2(tau2, vt)
     return Heterogeneity(q, df, float(chi2_sf(q, df)), i2, h2, vt)
 
 
-def r_squared(fit: RegressionFit, problem: Problem, design: Design) -> float | None:
+def r_squared(fit: RegressionFit, core: Model, design: Design) -> float | None:
     """Percent of tau2 accounted for; None without an intercept or without tau2 to explain."""
-    if problem.model == "common" or design.intercept is None or design.p == 1:
+    if core.options.model == "common" or design.intercept is None or design.p == 1:
         return None
-    empty = float(problem.refit(np.ones((len(problem.yi), 1))).tau2[0])
+    empty = float(core.regress(np.ones((len(core.yi), 1))).tau2[0])
     if empty == 0.0:
         return None
     return 100.0 * max(0.0, (empty - float(fit.tau2[0])) / empty)
 
 
-def _no_tau2_fits(fit: RegressionFit, problem: Problem, level: float) -> bool:
+def _no_tau2_fits(fit: RegressionFit, core: Model, level: float) -> bool:
     """Whether the Q-profile set of the residual variance is empty: QE is too small for any."""
-    free = problem.X.shape[0] - problem.X.shape[1]
-    if problem.model != "random" or free < 1:
+    free = core.X.shape[0] - core.X.shape[1]
+    if core.options.model != "random" or free < 1:
         return False
-    q = residual_heterogeneity(fit, problem).Q
+    q = residual_heterogeneity(fit, core).Q
     return bool(q < chi2_ppf(0.5 * (1.0 - level), free))
 
 
 def cautions(
     fit: RegressionFit,
-    problem: Problem,
+    core: Model,
     design: Design,
     studies: StudyData,
     test: str,
@@ -192,7 +192,7 @@ def cautions(
 ) -> tuple[Caution, ...]:
     """Cautions, most important first."""
     found: list[tuple[str, str]] = []
-    k = len(problem.yi)
+    k = len(core.yi)
     if not bool(fit.converged[0]):
         why = fit.source.message(0) if fit.source is not None else "the estimate of tau2."
         found.append(("not-converged", f"The fit did not converge: {why}"))
@@ -209,7 +209,7 @@ def cautions(
         )
     single = [
         name
-        for name, column in zip(design.names, problem.X.T, strict=True)
+        for name, column in zip(design.names, core.X.T, strict=True)
         if set(np.unique(column)) == {0.0, 1.0} and column.sum() == 1
     ]
     if single:
@@ -219,7 +219,7 @@ def cautions(
                 f"One study alone determines {printing.listing(map(printing.readable, single))}.",
             )
         )
-    if problem.model != "common" and float(fit.tau2[0]) == 0.0:
+    if core.options.model != "common" and float(fit.tau2[0]) == 0.0:
         found.append(
             (
                 "boundary",
@@ -229,9 +229,9 @@ def cautions(
             )
         )
     free = k - design.p
-    if problem.model != "common" and free > 0 and not shows_prediction(free) and test != "z":
+    if core.options.model != "common" and free > 0 and not shows_prediction(free) and test != "z":
         found.append(("few-prediction-df", few_prediction_df(k, free, level)))
-    if _no_tau2_fits(fit, problem, level):
+    if _no_tau2_fits(fit, core, level):
         found.append(
             (
                 "empty-tau2-interval",
@@ -260,7 +260,7 @@ def cautions(
     if len(studies.labels) > studies.k:
         found.append(("excluded-studies", printing.left_out(studies.reason)))
     corrected = int((studies.corrected & studies.included).sum())
-    if corrected and problem.model != "glmm":
+    if corrected and core.options.model != "glmm":
         word = "study" if corrected == 1 else "studies"
         found.append(
             (

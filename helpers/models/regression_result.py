@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.literature import Methods
+from ..engine.model import Model
 from ..engine.normal.intervals import Interval
-from ..engine.problem import Problem
 from ..engine.robust import RobustCovariance
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
@@ -64,7 +64,7 @@ class RegressionResult:
         Log-likelihoods at the estimates (restricted: NaN for the GLMM).
     converged : bool
     cautions : tuple of Caution
-    design, problem, data : Design, Problem, StudyData
+    design, core, data : Design, Model, StudyData
         What was fitted: design, included studies, all rows given.
     moderators : DataFrame
         Moderator columns of all rows given (treat as read-only).
@@ -97,7 +97,7 @@ class RegressionResult:
     converged: bool
     cautions: tuple[Caution, ...]
     design: Design = field(repr=False)
-    problem: Problem = field(repr=False)
+    core: Model = field(repr=False)
     data: StudyData = field(repr=False)
     moderators: pd.DataFrame = field(repr=False, compare=False)
     clusters: tuple[Any, ...] | None = field(repr=False, default=None)
@@ -329,7 +329,9 @@ class RegressionResult:
             raise UnsupportedError(
                 "permuting studies ignores their clusters; permute a fit without cluster="
             )
-        return permutation_test(self, draws, seed, null)
+        return permutation_test(
+            self.core, self.design, self.test, draws=draws, seed=seed, null=null
+        )
 
     def leave_one_out(self) -> pd.DataFrame:
         """Coefficients, tau2 and QE with each study left out (one batch); index "study"."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from ..engine.counts.common import exact_interval, glmm_profile, pooled_profile
 from ..engine.distributions import norm_sf, t_sf
 from ..engine.effects import Measure, effective_size, get_measure
 from ..engine.literature import Methods
+from ..engine.model import Model
 from ..engine.normal.intervals import (
     KNAPP_HARTUNG,
     Interval,
@@ -89,9 +90,12 @@ class PoolResult:
     weights : ndarray
         Percent for each row of `data`, 0 for excluded rows; sums to 100.
     engine : InverseVarianceFit, GLMMFit or None
-        The engine's own fit (a batch of one).
+        The engine's own fit (a batch of one); that of all groups together for a group of a GLMM
+        in which they share `tau2`.
     joint : InverseVarianceFit or None
-        Fit of all groups together, where `tau2` is shared by the groups of a comparison.
+        Fit of all groups together, where effects are pooled and `tau2` is shared by the groups.
+    coefficient : int
+        Place of `mu` among the means of `engine`.
     """
 
     mu: float
@@ -112,9 +116,12 @@ class PoolResult:
     weights: Array = field(repr=False)
     engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
     joint: InverseVarianceFit | None = field(repr=False, default=None)
+    coefficient: int = field(repr=False, default=0)
 
-    #: Whether the studies were fitted together with others, and are no fit of their own.
-    fitted_with_others: ClassVar[bool] = False
+    @property
+    def core(self) -> Model:
+        """Studies and choices: all that is needed to fit again."""
+        return Model(self.data, self.options)
 
     # --- the choices ------------------------------------------------------------------------
 
@@ -309,7 +316,7 @@ class PoolResult:
         if method == "profile" and self.options.method == "likelihood":
             if fit is None:
                 return pooled_profile(self.data, self.scale.kind, level)
-            return glmm_profile(cast("GLMMFit", fit), "mu", level)
+            return glmm_profile(cast("GLMMFit", fit), "mu", level, self.coefficient)
         if method != "henmi-copas" and self.k < 2:
             raise UnsupportedError(f"method={method!r} needs at least 2 studies; there is 1")
         if method == "t":

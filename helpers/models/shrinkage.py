@@ -18,7 +18,6 @@ import numpy as np
 from ..engine.counts.fit import GLMMFit
 from ..engine.counts.weights import empirical_bayes
 from ..engine.distributions import norm_ppf
-from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,11 +91,7 @@ def _included(fit: PoolResult) -> tuple[NDArray[np.float64], ...]:
     if fit.tau2 == 0.0:
         return np.full(fit.k, fit.mu), np.full(fit.k, fit.se_model), np.full(fit.k, 100.0)
     if isinstance(fit.engine, GLMMFit):
-        if fit.engine.data.k != fit.k:
-            raise UnsupportedError(
-                "the studies of one group of a joint fit are shrunken by the joint fit; use "
-                "tau2='separate'"
-            )
+        fit.core.require_own_variance("shrinkage")
         found = empirical_bayes(fit.engine)
         return found.mean[0], found.sd[0], 100.0 * found.sd[0] ** 2 / fit.tau2
     y, v = fit.data.yi[fit.data.included], fit.data.vi[fit.data.included]

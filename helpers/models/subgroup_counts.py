@@ -4,13 +4,16 @@ r"""Groups of studies in one GLMM: a mean for each group, one between-study vari
 
 the GLMM of `helpers.engine.counts.fit` with an indicator of each group as design. Standard errors
 come from the joint information in the means and tau, so that the means are slightly correlated
-through the tau they share.
+through the tau they share. The result of a group holds the joint fit as its `engine` and the share
+of its studies in the log-likelihood as `loglik`; what would fit its studies again on their own is
+refused (`helpers.engine.model.Model.require_own_variance`), since it would give the group a
+variance of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +22,13 @@ from ..engine.counts.common import family_of, included_counts
 from ..engine.counts.fit import fit_glmm
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.counts.kernel import gauss_hermite, study_terms
-from ..engine.counts.profile import LimitStatus, profile_ci_mu
 from ..engine.counts.studies import log_saturated
 from ..engine.counts.weights import fitted_chunks, information_weights
 from ..engine.effects import get_measure
-from ..engine.literature import Methods
-from ..engine.normal.intervals import Interval
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
 from ..engine.studies import StudyData
 from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, i2_and_h2
-from ..errors import MetaAnalysisError, UnsupportedError
 from .cautions import find_cautions
 from .result import PoolResult
 
@@ -38,83 +37,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["JointGroupResult", "fit_joint_glmm", "joint_wald"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JointGroupResult(PoolResult):
-    """One group of a GLMM in which all groups share the between-study variance.
-
-    As `PoolResult`, with these differences: `engine` is the joint fit (`certificate`, `tau2_ci`
-    and the profile interval refer to it), `loglik` is the share of the group's studies in its
-    log-likelihood, and what fits the group's studies again on their own is refused, since it
-    would give the group a variance of its own.
-
-    Attributes
-    ----------
-    coefficient : int
-        Place of the group's mean in the joint fit.
-    """
-
-    coefficient: int
-
-    fitted_with_others: ClassVar[bool] = True
-
-    def _mu_interval(self, method: str, level: float) -> Interval:
-        if method != "profile":
-            return PoolResult._mu_interval(self, method, level)
-        found = profile_ci_mu(cast("GLMMFit", self.engine), level, self.coefficient)
-        if LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0]):
-            raise MetaAnalysisError(
-                f"the profile likelihood of mu does not bound it at level {level:g}: the data "
-                "hold too little information"
-            )
-        return Interval(float(found.lower[0]), float(found.upper[0]))
-
-    def methods(self) -> Methods:
-        """Say in one sentence how the result was made, with references."""
-        alone = PoolResult.methods(self)
-        joint = "; the groups were fitted together, with one between-study variance."
-        return Methods(alone.sentence[:-1] + joint, alone.references)
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise UnsupportedError(
-            f"{what} of one group is not defined with tau2='common': the variance belongs to all "
-            "groups together. Use tau2='separate', or the overall result"
-        )
-
-    def leave_one_out(self) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("leave-one-out analysis")
-
-    def influence(self) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("influence analysis")
-
-    def baujat(self) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("a Baujat plot")
-
-    def cumulative(self, by: Any = None, *, ascending: bool = True) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("cumulative pooling")
-
-    def gosh(self, subsets: str | int = "all", **options: Any) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("pooling of all subsets")
-
-    def permutation_test(self, null: float, **options: Any) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("a permutation test")
-
-    def bootstrap(self, draws: int = 2000, kind: str = "parametric", **options: Any) -> NoReturn:
-        """Refuse: the group is not a fit of its own."""
-        self._refuse("a bootstrap")
+__all__ = ["fit_joint_glmm", "joint_wald"]
 
 
 def fit_joint_glmm(
     studies: StudyData, members: dict[str, NDArray[np.intp]], design: Array, options: Options
-) -> dict[str, JointGroupResult]:
+) -> dict[str, PoolResult]:
     """Fit one GLMM with a mean for each group and one between-study variance.
 
     Parameters
@@ -130,7 +58,7 @@ def fit_joint_glmm(
 
     Returns
     -------
-    dict of str to JointGroupResult
+    dict of str to PoolResult
 
     Raises
     ------
@@ -165,7 +93,7 @@ def _study_loglik(joint: GLMMFit) -> Array:
 
 def _group(
     joint: GLMMFit, j: int, part: StudyData, weights: Array, loglik: float, options: Options
-) -> JointGroupResult:
+) -> PoolResult:
     """Put the joint estimates beside the counts of one group."""
     events, size = included_counts(part)
     measure, tau2 = get_measure(options.measure), float(joint.tau2[0])
@@ -178,7 +106,7 @@ def _group(
         i2, h2 = i2_and_h2(tau2, vt)
     converged = bool(joint.certified[0])
     se, rate = float(joint.se[0, j]), measure.kind == "rate"
-    return JointGroupResult(
+    return PoolResult(
         mu=float(joint.beta[0, j]),
         se=se,
         tau2=tau2,

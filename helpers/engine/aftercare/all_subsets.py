@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UnsupportedError
+from ..model import Fitted, Progress, model_of
+from ..model.fits import ratio
 from .mixture import Mixture, fit_mixtures
-from .refit import Progress, Refitter
-from .replicates import ratio
 from .subsets import choose_subsets, number_of_subsets
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
@@ -177,7 +175,7 @@ class GoshResult:
 
 
 def gosh(
-    fit: PoolResult,
+    fit: Fitted,
     subsets: str | int = "all",
     *,
     min_size: int = 2,
@@ -188,7 +186,7 @@ def gosh(
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         Any model; at least 2 included studies.
     subsets : "all" or int
         "all": every subset of at least `min_size` studies if there are at most 2^20 of them, else
@@ -217,7 +215,7 @@ def gosh(
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16, 9], n=[40, 60, 50, 70], ci_method="wald")
     >>> result = gosh(fit)
     >>> len(result), result.sampled
@@ -225,25 +223,25 @@ def gosh(
     >>> result.summary_frame()["difference"].idxmax()
     'Study 3'
     """
-    refitter = Refitter.of(fit, what="GOSH")
+    model = model_of(fit, "GOSH")
     if not isinstance(subsets, (str, int, np.integer)) or isinstance(subsets, bool):
         raise UnsupportedError(f"subsets={subsets!r}: expected 'all' or a whole number above 0")
-    member, sampled = choose_subsets(refitter.k, subsets, min_size, seed)
-    refits = refitter(member, progress=progress)
+    member, sampled = choose_subsets(model.k, subsets, min_size, seed)
+    refits = model.fit(member, progress=progress)
     return GoshResult(
-        labels=refitter.labels,
+        labels=model.labels,
         member=member,
         size=refits.k,
         mu=refits.mu,
-        estimate=refitter.to_display(refits.mu, refits),
+        estimate=model.to_display(refits.mu, refits),
         tau2=refits.tau2,
         I2=refits.I2,
         Q=refits.Q,
         converged=refits.converged,
         failures=refits.failures(),
         sampled=sampled,
-        total=number_of_subsets(refitter.k, min_size),
+        total=number_of_subsets(model.k, min_size),
         min_size=min_size,
         seed=seed if sampled else None,
-        model=fit.model,
+        model=model.options.model,
     )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ...errors import UnsupportedError
+from ..model import Fitted
 from ..normal.intervals import Interval
 from .resampled import bootstrap
 from .sign_flips import permutation_test
-
-if TYPE_CHECKING:
-    from ...models.result import PoolResult
 
 __all__ = ["resampled_interval"]
 
@@ -18,7 +16,7 @@ _OPTIONS = {"bootstrap": ("draws", "kind", "seed", "interval"), "permutation": (
 
 
 def resampled_interval(
-    fit: PoolResult,
+    fit: Fitted,
     method: str,
     *,
     scale: Literal["display", "model"] = "display",
@@ -29,7 +27,7 @@ def resampled_interval(
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         Any model; at least 2 included studies.
     method : {"bootstrap", "permutation"}
     scale : {"display", "model"}
@@ -47,7 +45,7 @@ def resampled_interval(
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 6, 9, 4, 7], n=[40, 60, 90, 70, 50, 70], ci_method="wald")
     >>> low, high = resampled_interval(fit, "permutation", draws="exact")
     >>> low < fit.estimate < high

@@ -12,10 +12,10 @@ others refers to that hypothesis too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from ..wald import quadratic_form
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...models.regression_result import RegressionResult
+    from ..model import Model
     from ..normal.fit import RegressionFit
 
 Array = NDArray[np.float64]
@@ -111,6 +111,19 @@ class PermutationTest:
         }
 
 
+class Columns(Protocol):
+    """Columns of a design: names, positions of the terms, of the intercept and of the rest."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def terms(self) -> Mapping[str, tuple[int, ...]]: ...
+    @property
+    def intercept(self) -> int | None: ...
+    @property
+    def moderators(self) -> tuple[int, ...]: ...
+
+
 def _row_classes(X: Array) -> NDArray[np.intp]:
     return np.unique(X, axis=0, return_inverse=True)[1].reshape(-1)
 
@@ -160,14 +173,14 @@ def _sign_flips(k: int) -> Iterator[Array]:
 
 
 def _statistics(
-    fit: RegressionFit, result: RegressionResult
+    fit: RegressionFit, columns: Columns, test: str
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Coefficient, omnibus and term statistics of a batch; NaN where there is no estimate."""
     sound = fit.converged & fit.estimable
     cov = np.where(sound[:, None, None], fit.cov, np.eye(fit.cov.shape[1]))
-    if result.test.startswith("knapp-hartung"):
+    if test.startswith("knapp-hartung"):
         # A permutation can fit perfectly: the smallest number keeps its statistic finite.
-        scale = np.maximum(fit.scale, 1.0 if result.test.endswith("max1") else 1e-300)
+        scale = np.maximum(fit.scale, 1.0 if test.endswith("max1") else 1e-300)
         cov = cov * np.where(sound, scale, 1.0)[:, None, None]
     beta = np.where(sound[:, None], fit.beta, 0.0)
     t = np.abs(beta) / np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
@@ -176,26 +189,49 @@ def _statistics(
         index = np.array(at)
         return quadratic_form(beta[:, index], cov[:, index[:, None], index]) / len(at)
 
-    omnibus = block(result.design.moderators)
-    terms = {name: block(at) for name, at in result.design.terms.items()}
+    omnibus = block(columns.moderators)
+    terms = {name: block(at) for name, at in columns.terms.items()}
     nan = np.where(sound, 0.0, np.nan)
     return t + nan[:, None], omnibus + nan, {n: v + nan for n, v in terms.items()}
 
 
 def permutation_test(
-    result: RegressionResult, draws: int | str, seed: int | None, null: float
+    model: Model,
+    columns: Columns,
+    test: str,
+    *,
+    draws: int | str,
+    seed: int | None,
+    null: float = 0.0,
 ) -> PermutationTest:
-    """Permute the moderators of a fitted regression (see `RegressionResult.permutation_test`)."""
-    problem = result.problem
-    k, p = problem.X.shape
-    flips = result.design.intercept is not None and p == 1
+    """Permute the moderators of a regression.
+
+    Parameters
+    ----------
+    model : Model
+        With its design.
+    columns : Columns
+        What the columns of the design are.
+    test : str
+        Test of the coefficients, as in `helpers.meta_regression`.
+    draws, seed, null
+        As in `helpers.models.regression_result.RegressionResult.permutation_test`.
+
+    Raises
+    ------
+    UnsupportedError
+        Too many arrangements for an exact test, or signs of counts that would be flipped.
+    """
+    design = model.X
+    k, p = design.shape
+    flips = columns.intercept is not None and p == 1
     if not flips and null != 0.0:
         raise UnsupportedError("a null value other than 0 is defined without moderators only")
-    if flips and problem.model == "glmm":
+    if flips and model.likelihood:
         raise UnsupportedError(
             "a permutation test of the GLMM needs moderators: signs of counts cannot be flipped"
         )
-    total = 2**k if flips else number_of_arrangements(problem.X)
+    total = 2**k if flips else number_of_arrangements(design)
     exact = draws == "exact"
     if isinstance(draws, str) and not exact:
         raise UnsupportedError(f"draws={draws!r}: expected a whole number or 'exact'")
@@ -209,9 +245,9 @@ def permutation_test(
     rng = np.random.default_rng(seed)
     source: Iterator[Any] | None = None
     if exact:
-        source = _sign_flips(k) if flips else arrangements(problem.X)
+        source = _sign_flips(k) if flips else arrangements(design)
     observed = _statistics(
-        problem.refit(signs=np.ones((1, k)) if flips else None, null=null), result
+        model.regress(signs=np.ones((1, k)) if flips else None, null=null), columns, test
     )
     if not np.isfinite(observed[1]).all():
         raise ConvergenceError("the observed fit has no finite estimate to compare with")
@@ -226,8 +262,8 @@ def permutation_test(
             batch = rng.choice([-1.0, 1.0], size=(now, k))
         else:
             batch = rng.permuted(np.tile(np.arange(k), (now, 1)), axis=1)
-        fit = problem.refit(signs=batch, null=null) if flips else problem.refit(order=batch)
-        parts.append(_statistics(fit, result))
+        fit = model.regress(signs=batch, null=null) if flips else model.regress(order=batch)
+        parts.append(_statistics(fit, columns, test))
         left -= now
     t = np.concatenate([part[0] for part in parts])
     q = np.concatenate([part[1] for part in parts])
@@ -251,7 +287,7 @@ def permutation_test(
     return PermutationTest(
         p=float(omnibus[0]),
         p_mcse=float(error(omnibus)[0]),
-        names=result.names,
+        names=columns.names,
         coefficient_p=coefficient,
         coefficient_mcse=error(coefficient),
         term_p={name: float(v[0]) for name, v in terms.items()},

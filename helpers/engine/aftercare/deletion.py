@@ -13,28 +13,27 @@ from ... import ties
 from ...errors import MetaAnalysisError
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
-from .refit import Refitter, without_each
-from .replicates import Refits, Selections
+from ..model import Fitted, Model, model_of
+from ..model.core import without_each
+from ..model.fits import Refits, Selections
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ...models.result import PoolResult
 
 __all__ = ["cumulative", "leave_one_out"]
 
 
 def _with_exact_limits(
-    refitter: Refitter, refits: Refits, counts: Selections
+    model: Model, refits: Refits, counts: Selections
 ) -> tuple[Refits, NDArray[np.bool_]]:
     """Give selections without an event (or with nothing else) their exact limits."""
     bare = ~refits.converged & (refits.status == FitStatus.SEPARATION)
-    if not (refitter.likelihood and bare.any()):
+    if not (model.likelihood and bare.any()):
         return refits, np.zeros(len(refits), dtype=bool)
-    data, kind = refitter.fit.data, refitter.fit.scale.kind
+    data, kind = model.data, model.scale.kind
     keep = np.flatnonzero(data.included)
     parts = [data.take(keep[counts[row]]) for row in np.flatnonzero(bare)]
-    limits = [exact_interval(part, kind, refitter.fit.level) for part in parts]
+    limits = [exact_interval(part, kind, model.options.level) for part in parts]
     mu, low, high = refits.mu.copy(), refits.ci_lower.copy(), refits.ci_upper.copy()
     low[bare], high[bare] = np.array(limits).T
     mu[bare] = np.where(np.isneginf(low[bare]), -np.inf, np.inf)
@@ -48,20 +47,18 @@ def _with_exact_limits(
     return made, bare
 
 
-def _table(
-    refitter: Refitter, refits: Refits, labels: Sequence[str], counts: Selections
-) -> pd.DataFrame:
+def _table(model: Model, refits: Refits, labels: Sequence[str], counts: Selections) -> pd.DataFrame:
     """Build the table that leave-one-out and cumulative pooling share."""
     import pandas as pd
 
-    refits, bare = _with_exact_limits(refitter, refits, counts)
+    refits, bare = _with_exact_limits(model, refits, counts)
     none = "no event is left: exact limits of all studies as one"
     everyone = "nothing but events is left: exact limits of all studies as one"
     columns: dict[str, Any] = {
         "k": refits.k,
-        "estimate": refitter.to_display(refits.mu, refits),
-        "ci_lower": refitter.to_display(refits.ci_lower, refits),
-        "ci_upper": refitter.to_display(refits.ci_upper, refits),
+        "estimate": model.to_display(refits.mu, refits),
+        "ci_lower": model.to_display(refits.ci_lower, refits),
+        "ci_upper": model.to_display(refits.ci_upper, refits),
         "mu": refits.mu,
         "se": refits.se,
         "tau2": refits.tau2,
@@ -80,12 +77,12 @@ def _table(
     return pd.DataFrame(columns, index=pd.Index(list(labels), name="study"))
 
 
-def leave_one_out(fit: PoolResult) -> pd.DataFrame:
+def leave_one_out(fit: Fitted) -> pd.DataFrame:
     """Pool again without each study in turn.
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         Any model; at least 2 included studies.
 
     Returns
@@ -111,22 +108,22 @@ def leave_one_out(fit: PoolResult) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
     >>> leave_one_out(fit)["estimate"].round(3).to_dict()
     {'A': 0.214, 'B': 0.174, 'C': 0.11}
     """
-    refitter = Refitter.of(fit, what="leave-one-out", one_sided=True)
-    refits = refitter.without_each(limits=True)
-    return _table(refitter, refits, refitter.labels, without_each(refitter.k))
+    model = model_of(fit, "leave-one-out", one_sided=True)
+    refits = model.without_each(limits=True)
+    return _table(model, refits, model.labels, without_each(model.k))
 
 
-def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
     """Pool the first study, the first two, and so on (Lau et al. 1992).
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         Any model.
     by : str, array_like or Series, optional
         What orders the studies: a column of ``fit.studies``; one value per row of
@@ -152,27 +149,27 @@ def cumulative(fit: PoolResult, by: Any = None, *, ascending: bool = True) -> pd
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
     >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
     {'B': 1, 'C': 2, 'A': 3}
     """
-    refitter = Refitter.of(fit, least=1, what="cumulative pooling", one_sided=True)
-    order = _order(fit, refitter, by, ascending)
-    rank = np.empty(refitter.k, dtype=np.int64)
-    rank[order] = np.arange(refitter.k)
-    counts = Selections(refitter.k, lambda row: rank <= row)
-    refits = refitter(counts, limits=True)
-    return _table(refitter, refits, [refitter.labels[i] for i in order], counts)
+    model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
+    order = _order(fit, model, by, ascending)
+    rank = np.empty(model.k, dtype=np.int64)
+    rank[order] = np.arange(model.k)
+    counts = Selections(model.k, lambda row: rank <= row)
+    refits = model.fit(counts, limits=True)
+    return _table(model, refits, [model.labels[i] for i in order], counts)
 
 
-def _order(fit: PoolResult, refitter: Refitter, by: Any, ascending: bool) -> NDArray[np.int64]:
+def _order(fit: Fitted, model: Model, by: Any, ascending: bool) -> NDArray[np.int64]:
     """Positions of the included studies in the order in which they are added."""
     import pandas as pd
 
-    labels = list(refitter.labels)
+    labels = list(model.labels)
     if by is None:
-        return np.arange(refitter.k)
+        return np.arange(model.k)
     if isinstance(by, str):
         table = fit.studies
         if by not in table.columns:
@@ -188,16 +185,16 @@ def _order(fit: PoolResult, refitter: Refitter, by: Any, ascending: bool) -> NDA
         values = by.set_axis(by.index.astype(str)).reindex(labels)
     else:
         listed = list(by)
-        if len(listed) == refitter.k and sorted(map(str, listed)) == sorted(labels):
+        if len(listed) == model.k and sorted(map(str, listed)) == sorted(labels):
             position = {label: i for i, label in enumerate(labels)}
             return np.array([position[str(label)] for label in listed], dtype=np.int64)
-        if len(listed) == len(fit.data.labels):
-            keep = fit.data.included
+        if len(listed) == len(model.data.labels):
+            keep = model.data.included
             listed = [v for v, taken in zip(listed, keep, strict=True) if taken]
-        elif len(listed) != refitter.k:
+        elif len(listed) != model.k:
             raise MetaAnalysisError(
-                f"by has {len(listed)} values; expected one for each of the {refitter.k} "
-                f"included studies (or of the {len(fit.data.labels)} rows)"
+                f"by has {len(listed)} values; expected one for each of the {model.k} "
+                f"included studies (or of the {len(model.data.labels)} rows)"
             )
         values = pd.Series(listed, index=labels)
     missing = values.index[values.isna()]

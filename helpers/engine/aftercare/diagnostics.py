@@ -33,16 +33,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..counts.common import family_of
 from ..distributions import chi2_ppf, expit
+from ..model import Fitted, Model, model_of
+from ..model.fits import Refits, ratio
 from .deviance import study_deviance
-from .refit import Refitter
-from .replicates import Refits, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
@@ -183,60 +180,58 @@ def _rules(k: int) -> tuple[Rule, ...]:
     )
 
 
-def _rate_variance(refitter: Refitter, mu: Array, size: Array) -> Array:
+def _rate_variance(model: Model, mu: Array, size: Array) -> Array:
     """Compute the variance of the logit (log rate) at the means `mu` in studies of `size`."""
-    if refitter.fit.scale.kind == "rate":
+    if model.scale.kind == "rate":
         return 1.0 / (size * np.exp(mu))
     return 1.0 / (size * (expit(mu) * expit(-mu)))
 
 
-def _deleted(refitter: Refitter) -> tuple[Refits, Array, Array]:
+def _deleted(model: Model) -> tuple[Refits, Array, Array]:
     """Fit without each study; return fits, the study's variance there, and the information.
 
     The latter is that of all studies at the mean and the between-study variance found without
     the study.
     """
-    gone = refitter.without_each()
-    k, size = refitter.k, refitter.size
+    gone = model.without_each()
+    k, size = model.k, model.size
     mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
     missing = np.where(np.isnan(gone.mu), np.nan, 0.0)
-    own, information = refitter.vi, np.empty(k)
-    if refitter.likelihood:
+    own, information = model.vi, np.empty(k)
+    if model.likelihood:
         assert size is not None
-        own = _rate_variance(refitter, mu, size) + missing
+        own = _rate_variance(model, mu, size) + missing
     rows = max(1, _CELLS // k)
     for part in (slice(i, i + rows) for i in range(0, k, rows)):
-        v = refitter.vi[None]
-        if refitter.likelihood:
+        v = model.vi[None]
+        if model.likelihood:
             assert size is not None
-            v = _rate_variance(refitter, mu[part, None], size[None])
+            v = _rate_variance(model, mu[part, None], size[None])
         information[part] = (1.0 / (v + gone.tau2[part, None])).sum(axis=1)
-    return gone, own, information + (missing if refitter.likelihood else 0.0)
+    return gone, own, information + (missing if model.likelihood else 0.0)
 
 
-def _deviance(refitter: Refitter, mu: Array, omega: Array) -> tuple[Array, Array]:
+def _deviance(model: Model, mu: Array, omega: Array) -> tuple[Array, Array]:
     """Study deviances, NaN where `mu` is."""
-    fit, known = refitter.fit, ~np.isnan(mu)
-    x, n = refitter.events, refitter.size
-    assert x is not None
-    assert n is not None
+    known = ~np.isnan(mu)
+    x, n = model.counts
     value, sign = study_deviance(
         x,
         n,
         np.where(known, mu, 0.0),
         np.where(known, omega, 0.0),
-        family_of(fit.scale.kind),
-        fit.options.quad_points,
+        model.family,
+        model.options.quad_points,
     )
     return np.where(known, value, np.nan), sign
 
 
-def influence(fit: PoolResult) -> InfluenceResult:
+def influence(fit: Fitted) -> InfluenceResult:
     """Compute deletion diagnostics of every study, for any model.
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         At least 2 included studies.
 
     Returns
@@ -257,26 +252,26 @@ def influence(fit: PoolResult) -> InfluenceResult:
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 4, 5, 4, 30], n=[60, 60, 60, 60, 60], model="glmm")
     >>> result = influence(fit)
     >>> [label for label, bad in zip(result.labels, result.flagged) if bad]
     ['Study 5']
     """
-    refitter = Refitter.of(fit, what="influence")
-    k = refitter.k
-    gone, own, information = _deleted(refitter)
+    model = model_of(fit, "influence")
+    k = model.k
+    gone, own, information = _deleted(model)
     scale = (gone.se / gone.se_model) ** 2
-    hat = fit.weights[fit.data.included] / 100.0
+    hat = fit.weights[model.data.included] / 100.0
     shift = fit.mu - gone.mu
-    if refitter.likelihood:
-        deviance, sign = _deviance(refitter, gone.mu, gone.tau2 + gone.se**2)
+    if model.likelihood:
+        deviance, sign = _deviance(model, gone.mu, gone.tau2 + gone.se**2)
         rstudent = sign * np.sqrt(deviance)
     else:
         spread = np.sqrt(scale * (own + gone.tau2) + gone.se**2)
-        rstudent = ratio(refitter.yi - gone.mu, spread)
+        rstudent = ratio(model.yi - gone.mu, spread)
     return InfluenceResult(
-        labels=refitter.labels,
+        labels=model.labels,
         rstudent=rstudent,
         dffits=ratio(shift, np.sqrt(scale * hat * (own + gone.tau2))),
         cook_d=ratio(shift**2, np.full(k, fit.se**2)),
@@ -288,17 +283,17 @@ def influence(fit: PoolResult) -> InfluenceResult:
         dfbetas=ratio(shift, np.sqrt(scale / information)),
         converged=gone.converged,
         rules=_rules(k),
-        model=fit.model,
+        model=model.options.model,
         k=k,
     )
 
 
-def baujat(fit: PoolResult) -> pd.DataFrame:
+def baujat(fit: Fitted) -> pd.DataFrame:
     """Contribution to heterogeneity and influence on the result, for each study.
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         At least 2 included studies.
 
     Returns
@@ -329,7 +324,7 @@ def baujat(fit: PoolResult) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 4, 5, 30], n=[60, 60, 60, 60], model="common", method="likelihood")
     >>> table = baujat(fit)
     >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q, 9))
@@ -337,18 +332,18 @@ def baujat(fit: PoolResult) -> pd.DataFrame:
     """
     import pandas as pd
 
-    refitter = Refitter.of(fit, what="the Baujat plot")
-    gone = refitter.without_each()
-    if refitter.likelihood:
-        every = np.full(refitter.k, fit.mu), np.full(refitter.k, fit.tau2)
-        contribution = _deviance(refitter, *every)[0]
+    model = model_of(fit, "the Baujat plot")
+    gone = model.without_each()
+    if model.likelihood:
+        every = np.full(model.k, fit.mu), np.full(model.k, fit.tau2)
+        contribution = _deviance(model, *every)[0]
     else:
-        contribution = (refitter.yi - fit.mu) ** 2 / (refitter.vi + fit.tau2)
+        contribution = (model.yi - fit.mu) ** 2 / (model.vi + fit.tau2)
     return pd.DataFrame(
         {
             "contribution": contribution,
             "influence": ((fit.mu - gone.mu) / gone.se_model) ** 2,
             "converged": gone.converged,
         },
-        index=pd.Index(refitter.labels, name="study"),
+        index=pd.Index(model.labels, name="study"),
     )

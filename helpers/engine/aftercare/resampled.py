@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
+from ..model import Drawn, Fitted, Model, Progress, model_of
+from ..model.fits import Refits
 from ..normal.intervals import Interval
-from .refit import Progress, Refitter
-from .replicates import Refits
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
@@ -60,7 +58,7 @@ class BootstrapResult:
         The original `mu`, `se`, `tau2` and `I2`.
     acceleration : dict or None
         Acceleration of `mu`, `tau2` and `I2` from leave-one-out (nonparametric only).
-    fit : PoolResult
+    fit : Fitted
         The original result.
     """
 
@@ -76,12 +74,13 @@ class BootstrapResult:
     I2: Array = field(repr=False)
     observed: dict[str, float]
     acceleration: dict[str, float] | None
-    fit: PoolResult = field(repr=False)
+    fit: Fitted = field(repr=False)
 
     @property
     def quantities(self) -> tuple[str, ...]:
         """What the model estimates: mu, and tau2 and I2 unless tau2 is known."""
-        known = self.fit.model == "common" or self.fit.options.tau2 is not None
+        options = self.fit.core.options
+        known = options.model == "common" or options.tau2 is not None
         return ("mu",) if known else tuple(_BOUNDS)
 
     def conf_int(
@@ -112,8 +111,9 @@ class BootstrapResult:
         """
         level = self.level if level is None else level
         if quantity in _BOUNDS and quantity not in self.quantities:
+            common = self.fit.core.options.model == "common"
             raise UnsupportedError(
-                f"{'a common-effect model' if self.fit.model == 'common' else 'a known tau2'} has "
+                f"{'a common-effect model' if common else 'a known tau2'} has "
                 f"no bootstrap interval of {quantity}: variation between studies is not estimated"
             )
         if quantity not in _BOUNDS:
@@ -226,27 +226,16 @@ class BootstrapResult:
         }
 
 
-def _draw(
-    refitter: Refitter, draws: int, kind: str, rng: np.random.Generator
-) -> dict[str, NDArray[Any]]:
-    """Make new data for every replicate, as arguments of a `Refitter`."""
-    fit, k = refitter.fit, refitter.k
+def _draw(model: Model, fit: Fitted, draws: int, kind: str, rng: np.random.Generator) -> Drawn:
+    """Make new data for every replicate."""
     if kind == "nonparametric":
-        return {"counts": rng.multinomial(k, np.full(k, 1.0 / k), size=draws)}
-    if not refitter.likelihood:
-        noise = rng.standard_normal((draws, k))
-        return {"yi": fit.mu + noise * np.sqrt(refitter.vi + fit.tau2)}
-    theta = fit.mu + np.sqrt(fit.tau2) * rng.standard_normal((draws, k))
-    size = refitter.size
-    assert size is not None
-    rate = fit.scale.inverse(theta)
-    if fit.scale.kind == "rate":
-        return {"events": rng.poisson(rate * size).astype(float)}
-    return {"events": rng.binomial(size.astype(np.int64), rate).astype(float)}
+        k = model.k
+        return Drawn(weights=rng.multinomial(k, np.full(k, 1.0 / k), size=draws))
+    return model.simulate(fit.mu, fit.tau2, rng, draws)
 
 
 def bootstrap(
-    fit: PoolResult,
+    fit: Fitted,
     draws: int = 2000,
     kind: Literal["parametric", "nonparametric"] = "parametric",
     *,
@@ -257,7 +246,7 @@ def bootstrap(
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         Any model; at least 2 included studies.
     draws : int, default 2000
     kind : {"parametric", "nonparametric"}
@@ -285,7 +274,7 @@ def bootstrap(
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16, 9], n=[40, 60, 50, 70], model="glmm")
     >>> result = bootstrap(fit, draws=200, seed=7)
     >>> low, high = result.conf_int()
@@ -296,9 +285,10 @@ def bootstrap(
         raise UnsupportedError(f"kind={kind!r}: expected parametric or nonparametric")
     if draws < 20:
         raise UnsupportedError(f"draws={draws!r}: expected at least 20")
-    refitter = Refitter.of(fit, what="the bootstrap")
+    model = model_of(fit, "the bootstrap")
     rng = np.random.default_rng(seed)
-    refits = refitter(**_draw(refitter, draws, kind, rng), progress=progress)  # type: ignore[arg-type]
+    drawn = _draw(model, fit, draws, kind, rng)
+    refits = model.fit(drawn.weights, y=drawn.y, events=drawn.events, progress=progress)
     sound = refits.converged
     if int(sound.sum()) < 20:
         raise ConvergenceError(
@@ -307,14 +297,14 @@ def bootstrap(
         )
     acceleration = None
     if kind == "nonparametric":
-        acceleration = _acceleration(refitter.without_each())
+        acceleration = _acceleration(model.without_each())
     return BootstrapResult(
         kind=kind,
         draws=draws,
         failed=int((~sound).sum()),
         failures=refits.failures(),
         seed=seed,
-        level=fit.level,
+        level=model.options.level,
         mu=refits.mu[sound],
         se=refits.se[sound],
         tau2=refits.tau2[sound],

@@ -23,17 +23,15 @@ from numpy.typing import NDArray
 from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
-from ..counts.common import family_of, included_counts
 from ..counts.fit import fit_counts
 from ..counts.kernel import gauss_hermite, study_terms
 from ..counts.studies import prepare
+from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
-from .refit import Refitter
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
@@ -159,23 +157,22 @@ def _signs(k: int, draws: int | str, seed: int) -> _Signs:
     return _Signs(flips, False, int(draws))
 
 
-def _refit_statistics(refitter: Refitter, null: float, signs: Array) -> tuple[Array, int]:
+def _refit_statistics(model: Model, null: float, signs: Array) -> tuple[Array, int]:
     """|mu - null|/se for every sign pattern; infinite for fits that failed."""
-    refits = refitter(yi=null + signs * (refitter.yi - null))
+    refits = model.fit(y=null + signs * (model.yi - null))
     size = np.abs(refits.mu - null)
     statistic = size / np.maximum(refits.se, 1e-150)
     return np.where(refits.converged, statistic, np.inf), int((~refits.converged).sum())
 
 
-def _score_statistics(refitter: Refitter, null: float, signs: Array) -> tuple[Array, int]:
+def _score_statistics(model: Model, null: float, signs: Array) -> tuple[Array, int]:
     """|sum of flipped scores| over the root of their sum of squares, one fit under the null."""
-    fit = refitter.fit
-    x, n = included_counts(fit.data)
-    family = family_of(fit.scale.kind)
+    x, n = model.counts
+    family, points = model.family, model.options.quad_points
     tau2 = 0.0
-    if fit.model == "glmm":
+    if model.options.model == "glmm":
         held = check_data(x, n, None, None, None, family).fixing(0, np.array([null]))
-        under = fit_counts(held, fit.options.quad_points)
+        under = fit_counts(held, points)
         if not under.converged[0]:
             return np.full(len(signs), np.inf), len(signs)
         tau2 = float(under.tau2[0])
@@ -183,13 +180,13 @@ def _score_statistics(refitter: Refitter, null: float, signs: Array) -> tuple[Ar
         prepare(family, x, n),
         np.full(x.shape, null),
         np.full(x.shape, tau2),
-        gauss_hermite(fit.options.quad_points),
+        gauss_hermite(points),
     ).eta
     return np.abs(signs @ scores) / max(float(np.sqrt(scores @ scores)), 1e-150), 0
 
 
 def permutation_test(
-    fit: PoolResult,
+    fit: Fitted,
     null: float,
     *,
     draws: int | Literal["exact"] = 1999,
@@ -202,7 +199,7 @@ def permutation_test(
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Fitted
         Any model; at least 2 included studies.
     null : float
         The mean to be tested, for example 0.08 for 8 %.
@@ -237,27 +234,27 @@ def permutation_test(
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 6, 9, 4, 7], n=[40, 60, 90, 70, 50, 70], ci_method="wald")
     >>> test = permutation_test(fit, 0.3, draws="exact")
     >>> test.p, test.draws
     (0.03125, 64)
     """
-    refitter = Refitter.of(fit, what="a sign-flip test")
-    level = level_of(fit.level if level is None else level)
+    model = model_of(fit, "a sign-flip test")
+    level = level_of(model.options.level if level is None else level)
     if scale not in ("display", "model"):
         raise UnsupportedError(f"scale={scale!r}: expected display or model")
     at = _on_model_scale(fit, float(null), scale)
-    signs = _signs(refitter.k, draws, seed)
-    score = refitter.likelihood
+    signs = _signs(model.k, draws, seed)
+    score = model.likelihood
     statistics = _score_statistics if score else _refit_statistics
-    values, failed = statistics(refitter, at, signs.flips)
+    values, failed = statistics(model, at, signs.flips)
     if not np.isfinite(values[0]):
         raise ConvergenceError("sign-flip test: the observed studies have no fit under the null")
     p = _share(values)
 
     def p_at(mean: float) -> float:
-        return _share(statistics(refitter, mean, signs.flips)[0])
+        return _share(statistics(model, mean, signs.flips)[0])
 
     limits = _invert(p_at, fit, signs, 1.0 - level) if conf_int else None
     shown = None
@@ -282,17 +279,18 @@ def permutation_test(
     )
 
 
-def _on_model_scale(fit: PoolResult, null: float, scale: str) -> float:
+def _on_model_scale(fit: Fitted, null: float, scale: str) -> float:
     """Value of the tested mean on the model scale, or a clear error."""
-    top = {"proportion": 1.0, "rate": np.inf, "effect": np.inf}[fit.scale.kind]
-    low = -np.inf if scale == "model" or fit.scale.kind == "effect" else 0.0
+    measure = fit.core.scale
+    top = {"proportion": 1.0, "rate": np.inf, "effect": np.inf}[measure.kind]
+    low = -np.inf if scale == "model" or measure.kind == "effect" else 0.0
     if not low < null < (np.inf if scale == "model" else top):
-        expected = "a finite number" if low < 0 else f"a {fit.scale.kind} above 0 and below {top:g}"
+        expected = "a finite number" if low < 0 else f"a {measure.kind} above 0 and below {top:g}"
         raise UnsupportedError(f"null={null!r}: expected {expected}")
     if scale == "model":
         return null
     size = fit.back_size or 1.0
-    return float(fit.scale.transform(null * size, size))
+    return float(measure.transform(null * size, size))
 
 
 def _share(values: Array) -> float:
@@ -301,9 +299,7 @@ def _share(values: Array) -> float:
     return float(np.mean(values >= observed - 1e-8 * (1.0 + abs(observed))))
 
 
-def _invert(
-    p_at: Callable[[float], float], fit: PoolResult, signs: _Signs, alpha: float
-) -> Interval:
+def _invert(p_at: Callable[[float], float], fit: Fitted, signs: _Signs, alpha: float) -> Interval:
     """Find the ends of the set of means with p above `alpha` around the estimate."""
     # Far away every deviation has one sign: only patterns without a change of sign match.
     constant = np.abs(signs.flips.sum(axis=1)) == signs.flips.shape[1]

@@ -97,7 +97,7 @@ def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[0, 0], n=[30, 45], model="common", method="likelihood")
     >>> [round(100 * x, 2) for x in fit.ci]
     [0.0, 4.8]
@@ -163,7 +163,7 @@ def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
 
     Examples
     --------
-    >>> from helpers.models.pooling import pool
+    >>> from helpers import pool
     >>> fit = pool(events=[1, 3], n=[10, 30], model="common", method="likelihood")
     >>> [round(x, 4) for x in fit.conf_int("profile")]
     [0.0322, 0.2172]
@@ -180,8 +180,10 @@ def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def glmm_profile(fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float) -> Interval:
-    """Profile-likelihood interval for mu or tau2 of one GLMM fit.
+def glmm_profile(
+    fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float, coefficient: int = 0
+) -> Interval:
+    """Profile-likelihood interval for one mean (the place of `coefficient`) or tau2 of a GLMM.
 
     Raises
     ------
@@ -191,7 +193,9 @@ def glmm_profile(fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float) -
     """
     from .profile import LimitStatus, profile_ci_mu, profile_ci_tau2
 
-    found = (profile_ci_mu if parameter == "mu" else profile_ci_tau2)(fit, level)
+    found = (
+        profile_ci_mu(fit, level, coefficient) if parameter == "mu" else profile_ci_tau2(fit, level)
+    )
     unbounded = LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0])
     if unbounded and parameter == "mu":
         raise MetaAnalysisError(

@@ -59,7 +59,7 @@ def stopped_fit(fit: RegressionResult) -> StoppedFit:
     >>> f"{stopped_fit(fit).tau2 - fit.tau2:.1e}"
     '-2.1e-06'
     """
-    y, v, x = fit.problem.yi, fit.problem.vi, fit.problem.X
+    y, v, x = fit.core.yi, fit.core.vi, fit.core.X
     k, p = x.shape
     hat = x @ np.linalg.solve(x.T @ x, x.T)
     start = float(((y - hat @ y) ** 2).sum() - ((1 - np.diagonal(hat)) * v).sum()) / (k - p)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
 from ..counts.common import family_of, included_counts
@@ -15,16 +15,18 @@ from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
 from ..counts.without_each import fit_without_each, values_without_random_effect
 from ..normal.batch_intervals import symmetric_limits
+from ..normal.fit import RegressionFit
+from ..options import QUAD_POINTS
 from ..summaries import i2_and_h2
+from .fits import Counts, Refits, p_value, ratio
 from .limits import count_limits, glmm_limits
-from .replicates import Counts, Refits, p_value, ratio
 
 if TYPE_CHECKING:
-    from ...models.result import PoolResult
+    from .core import Model
 
 Array = NDArray[np.float64]
 
-__all__ = ["ONE_BY_ONE", "refit_counts", "refit_without_each"]
+__all__ = ["ONE_BY_ONE", "refit_counts", "refit_without_each", "regress_counts"]
 
 #: With fewer studies than this a batch of all fits is quicker than polynomials of their sums.
 ONE_BY_ONE = 100
@@ -59,16 +61,16 @@ class _Random(NamedTuple):
 
 
 def refit_counts(
-    fit: PoolResult, counts: Counts | None, events: Array | None, rows: int, *, limits: bool
+    fit: Model, counts: Counts | None, events: Array | None, rows: int, *, limits: bool
 ) -> Refits:
     """Fit the likelihood model of `fit` to each of R selections of its studies.
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : Model
         Original result, model "glmm" or a common effect by likelihood.
     counts, events
-        As for `helpers.engine.aftercare.refit.Refitter`.
+        As for `helpers.engine.model.core.Model.fit`.
     rows : int
         R.
     limits : bool
@@ -121,7 +123,7 @@ def refit_counts(
     return _assembled(fit, sums, random, limits)
 
 
-def refit_without_each(fit: PoolResult, *, limits: bool) -> Refits:
+def refit_without_each(fit: Model, *, limits: bool) -> Refits:
     """Fit the likelihood model of `fit` without each of its studies, in steps of order k.
 
     Raises
@@ -202,7 +204,7 @@ def _one_rate(total: Array, size: Array, kind: str) -> tuple[Array, Array, NDArr
 
 
 def _assembled(
-    fit: PoolResult,
+    fit: Model,
     sums: _Sums,
     random: Callable[[NDArray[np.intp]], _Random],
     limits: bool,
@@ -265,4 +267,67 @@ def _assembled(
         back_size=np.ones(rows),
         converged=converged,
         status=status,
+    )
+
+
+def regress_counts(
+    events: ArrayLike,
+    n: ArrayLike,
+    X: ArrayLike,
+    counts: ArrayLike | None = None,
+    *,
+    family: str = "binomial",
+    quad_points: int = QUAD_POINTS,
+) -> RegressionFit:
+    """Fit the GLMM with moderators, many at once, in the same form as `fit_regression`.
+
+    Parameters
+    ----------
+    events, n : array_like, shape (k,) or (R, k)
+        Events, and patients (binomial) or person-time (Poisson).
+    X : array_like, shape (k, p) or (R, k, p)
+        Design.
+    counts : array_like, optional
+        How often each study takes part.
+    family, quad_points
+        As for `helpers.fit_glmm`.
+
+    Returns
+    -------
+    RegressionFit
+        `cov` is the block of the inverse observed information of (beta, tau); `tau2_se` follows
+        from the standard error of tau by the delta method.
+
+    Examples
+    --------
+    >>> fit = regress_counts([3, 0, 8, 12, 2], [40, 25, 60, 55, 48], [[1.0]] * 5)
+    >>> fit.beta.round(4).tolist()
+    [[-2.3823]]
+    """
+    if family not in ("binomial", "poisson"):
+        raise UnsupportedError(f"family={family!r}: expected binomial or poisson")
+    times = None if counts is None else np.asarray(counts)
+    fit = fit_glmm(
+        events,
+        n,
+        X,
+        times if times is None or (times % 1 != 0).any() else times.astype(int),
+        family="binomial" if family == "binomial" else "poisson",
+        quad_points=quad_points,
+    )
+    nan = np.full(len(fit.tau), np.nan)
+    return RegressionFit(
+        beta=fit.beta,
+        cov=fit.vcov,
+        tau2=fit.tau2,
+        tau2_se=2.0 * fit.tau * fit.tau_se,
+        scale=nan,
+        k=np.asarray(fit.k, dtype=float),
+        loglik=fit.loglik,
+        loglik_restricted=nan,
+        converged=fit.converged,
+        boundary=fit.boundary,
+        estimable=np.asarray(np.isfinite(fit.beta).all(axis=1)),
+        slack=nan,
+        source=fit,
     )

@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..normal.likelihood import log_likelihood, upper_bound
-from ..normal.weighted import Batch, moments
+from .likelihood import log_likelihood, upper_bound
+from .weighted import Batch, moments
 
 Array = NDArray[np.float64]
 

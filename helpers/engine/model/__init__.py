@@ -1,0 +1,7 @@
+"""The core of the toolkit: studies and choices, and all that is needed to fit them again."""
+
+from __future__ import annotations
+
+from .core import Drawn, Fitted, Model, Progress, model_of
+
+__all__ = ["Drawn", "Fitted", "Model", "Progress", "model_of"]

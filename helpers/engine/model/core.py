@@ -1,0 +1,505 @@
+"""The core of the toolkit: studies and choices, and all that is needed to fit them again.
+
+A `Model` fits many selections of its studies in one batch (`Model.fit`: each row of `weights`
+says how often each study takes part), other effects or events in their place, or other designs
+(`Model.regress`), and draws new data (`Model.simulate`). Both families of likelihoods go the same
+way: inverse variance through `helpers.engine.normal`, counts through `helpers.engine.counts`.
+Every result has its model as ``result.core``, and what is asked of a result afterwards
+(`helpers.engine.aftercare`) is asked of the model.
+
+Effects and variances are those of the studies given: a zero-cell correction is not decided anew
+when studies are left out (it matters for ``to="if0all"`` only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import UnsupportedError
+from ..counts.common import family_of
+from ..counts.kernel import StudyTerms, gauss_hermite, study_terms
+from ..counts.optimise import FitStatus
+from ..counts.studies import Family, fixed_terms
+from ..counts.studies import prepare as prepare_counts
+from ..distributions import expit
+from ..effects import Measure, get_measure
+from ..normal.fit import RegressionFit, fit_regression
+from ..normal.intervals import KNAPP_HARTUNG, knapp_hartung_se
+from ..normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
+from ..normal.shared_sums import shared_tau2
+from ..normal.weighted import prepare
+from ..options import Options
+from ..studies import StudyData
+from ..summaries import Heterogeneity
+from .counts import ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
+from .fits import Counts, Refits, Selections, joined, p_value
+from .limits import inverse_variance_limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+__all__ = ["Drawn", "Fitted", "Model", "Progress", "model_of", "without_each"]
+
+_CELLS = 200_000  # replicates x studies held at once
+
+
+class Drawn(NamedTuple):
+    """What replaces the data in each replicate, shape (R, k); the arguments of `Model.fit`."""
+
+    weights: Counts | None = None
+    y: Array | None = None
+    events: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Studies and choices: what a result was made of, and all that is needed to make it again.
+
+    Attributes
+    ----------
+    data : StudyData
+        All rows given, excluded ones with their reason.
+    options : Options
+        Every choice, a fixed between-study variance included (``options.tau2``).
+    design : ndarray, shape (k, p), or None
+        Moderators of the included studies; None: one mean.
+    """
+
+    data: StudyData
+    options: Options
+    design: Array | None = field(repr=False, default=None)
+
+    # --- the included studies -----------------------------------------------------------------
+
+    @property
+    def k(self) -> int:
+        """Included studies."""
+        return self.data.k
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Included studies, in input order."""
+        pairs = zip(self.data.labels, self.data.included, strict=True)
+        return tuple(label for label, taken in pairs if taken)
+
+    @property
+    def yi(self) -> Array:
+        """Effects, shape (k,); NaN where not defined."""
+        return self.data.yi[self.data.included]
+
+    @property
+    def vi(self) -> Array:
+        """Sampling variances, shape (k,); NaN where not defined."""
+        return self.data.vi[self.data.included]
+
+    @property
+    def events(self) -> Array | None:
+        """Events, shape (k,)."""
+        return None if self.data.events is None else self.data.events[self.data.included]
+
+    @property
+    def size(self) -> Array | None:
+        """Patients or person-time, shape (k,)."""
+        return None if self.data.size is None else self.data.size[self.data.included]
+
+    @property
+    def counts(self) -> tuple[Array, Array]:
+        """Events and sizes.
+
+        Raises
+        ------
+        UnsupportedError
+            The data are effects.
+        """
+        events, size = self.events, self.size
+        if events is None or size is None:
+            raise UnsupportedError("a likelihood model needs counts, not effects")
+        return events, size
+
+    @property
+    def X(self) -> Array:  # noqa: N802 - the field's name
+        """Design, shape (k, p)."""
+        return np.ones((self.k, 1)) if self.design is None else self.design
+
+    # --- the choices --------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> Measure:
+        """The effect measure."""
+        return get_measure(self.options.measure)
+
+    @property
+    def family(self) -> Family:
+        """Distribution of the counts."""
+        return family_of(self.scale.kind)
+
+    @property
+    def likelihood(self) -> bool:
+        """Whether the model is fitted to counts by maximum likelihood."""
+        return self.options.method == "likelihood"
+
+    def require_own_variance(self, what: str) -> None:
+        """Refuse to fit again one group of a joint fit of counts.
+
+        Raises
+        ------
+        UnsupportedError
+            The between-study variance was estimated from all groups together.
+        """
+        if self.likelihood and self.options.tau2_source == "shared":
+            raise UnsupportedError(
+                f"{what} of one group is not defined with tau2='common': the variance belongs to "
+                "all groups together. Use tau2='separate', or the overall result"
+            )
+
+    # --- one mean -----------------------------------------------------------------------------
+
+    def fit(
+        self,
+        weights: Counts | Selections | None = None,
+        *,
+        y: Array | None = None,
+        events: Array | None = None,
+        limits: bool = False,
+        progress: Progress | None = None,
+    ) -> Refits:
+        """Fit one mean to every replicate.
+
+        Parameters
+        ----------
+        weights : ndarray of bool or int, shape (R, k), or Selections, optional
+            How often each included study takes part; default: once.
+        y : ndarray, shape (R, k), optional
+            Effects instead of the observed ones (inverse variance).
+        events : ndarray, shape (R, k), optional
+            Events instead of the observed ones (likelihood models).
+        limits : bool
+            Whether to compute confidence limits too.
+        progress : callable, optional
+            Called with (replicates done, replicates) after each chunk.
+
+        Examples
+        --------
+        >>> from helpers import pool
+        >>> model = pool(events=[3, 8, 16], n=[40, 60, 50]).core
+        >>> model.fit(~np.eye(3, dtype=bool)).mu.round(3).tolist()
+        [-1.297, -1.558, -2.087]
+        """
+        self.require_own_variance("fitting the studies again")
+        given = next((a for a in (weights, y, events) if a is not None), None)
+        rows = 1 if given is None else len(given)
+        parts = []
+        for part in self._chunks(rows, progress):
+            c = None if weights is None else weights[part]
+            if self.likelihood:
+                x = None if events is None else events[part]
+                parts.append(refit_counts(self, c, x, part.stop - part.start, limits=limits))
+            else:
+                effects = self.yi[None] if y is None else y[part]
+                parts.append(self._effects(c, effects, part.stop - part.start, limits))
+        return joined(parts)
+
+    def without_each(self, *, limits: bool = False) -> Refits:
+        """Fit one mean without each study in turn, one row for each."""
+        self.require_own_variance("leaving studies out")
+        profile = limits and self.options.ci_method == "profile"
+        if self.likelihood and self.k >= ONE_BY_ONE and not profile:
+            return refit_without_each(self, limits=limits)
+        return self.fit(without_each(self.k), limits=limits)
+
+    def _chunks(self, rows: int, progress: Progress | None) -> Iterator[slice]:
+        size = max(1, _CELLS // self.k)
+        for begin in range(0, rows, size):
+            end = min(begin + size, rows)
+            yield slice(begin, end)
+            if progress is not None:
+                progress(end, rows)
+
+    def _effects(self, counts: Counts | None, yi: Array, rows: int, limits: bool) -> Refits:
+        options = self.options
+        c = np.ones((rows, self.k)) if counts is None else counts.astype(float)
+        tau2, converged = self._tau2(yi, c)
+        fit = fit_inverse_variance(
+            yi, self.vi[None], c, method=options.tau2_method or "common", tau2=tau2
+        )
+        df = fit.df
+        free = df > 0
+        se = fit.se
+        if options.ci_method in KNAPP_HARTUNG and free.any():
+            se = se.copy()
+            se[free] = knapp_hartung_se(_rows(fit, free), options.ci_method, options.level)
+        low, high = np.full(rows, np.nan), np.full(rows, np.nan)
+        if limits:
+            low, high = inverse_variance_limits(fit, options.ci_method, options.level)
+        converged = fit.tau2.converged if converged is None else converged
+        return Refits(
+            k=fit.batch.k.astype(np.int64),
+            mu=fit.mu,
+            se=se,
+            se_model=fit.se,
+            tau2=fit.tau2.tau2,
+            Q=fit.Q,
+            df=df,
+            p=p_value(fit.Q, df),
+            I2=np.where(free, fit.I2, 0.0),
+            H2=np.where(free, fit.H2, 1.0),
+            vt=fit.vt,
+            loglik=fit.loglik_restricted if options.tau2_method == "REML" else fit.loglik,
+            ci_lower=low,
+            ci_upper=high,
+            back_size=self._back_size(counts, fit.se),
+            converged=converged,
+            status=np.where(converged, 0, FitStatus.NOT_CONVERGED).astype(np.int8),
+        )
+
+    def _tau2(self, yi: Array, c: Array) -> tuple[Array | None, NDArray[np.bool_] | None]:
+        """Between-study variances where they are known or have a faster way than the engine's."""
+        rows, vi = len(c), self.vi
+        if self.options.tau2 is not None:
+            return np.full(rows, self.options.tau2), None
+        if self.options.tau2_method not in ("ML", "REML"):
+            return None, None
+        tau2, converged = np.zeros(rows), np.ones(rows, dtype=bool)
+        several = c.sum(axis=1) > 1
+        if several.any():
+            # Rows of one study have tau2 = 0.
+            y = yi if len(yi) == 1 else yi[several]
+            batch = prepare(y, vi[None], c[several])
+            tau2[several], converged[several] = shared_tau2(
+                batch, vi, restricted=self.options.tau2_method == "REML"
+            )
+        return tau2, converged
+
+    def _back_size(self, counts: Counts | None, se: Array) -> Array:
+        size = self.size
+        if not self.scale.needs_size or size is None:
+            return np.ones(len(se))
+        if self.options.back_transform == "inverse-variance":
+            return 0.25 / se**2
+        c = np.ones((len(se), self.k)) if counts is None else counts.astype(float)
+        return c.sum(axis=1) / (c @ (1.0 / size))
+
+    def to_display(self, values: Array, refits: Refits) -> Array:
+        """Model-scale values of each replicate on the display scale; NaN stays NaN."""
+        known = ~np.isnan(values)
+        size = np.where(np.isnan(refits.back_size), 1.0, refits.back_size)
+        shown = self.scale.inverse(np.where(known, values, 0.0), size)
+        return np.where(known, shown, np.nan)
+
+    # --- new data -----------------------------------------------------------------------------
+
+    def simulate(self, mu: float, tau2: float, rng: np.random.Generator, draws: int) -> Drawn:
+        """Draw new data of the same studies.
+
+        Parameters
+        ----------
+        mu, tau2 : float
+            Mean and between-study variance to draw from.
+        rng : numpy.random.Generator
+        draws : int
+            Replicates.
+
+        Returns
+        -------
+        Drawn
+            With `y` by inverse variance, with `events` for likelihood models.
+
+        Examples
+        --------
+        >>> from helpers import pool
+        >>> model = pool(events=[3, 8, 16], n=[40, 60, 50]).core
+        >>> model.simulate(-1.5, 0.2, np.random.default_rng(1), 4).events.shape
+        (4, 3)
+        """
+        shape = (draws, self.k)
+        if not self.likelihood:
+            return Drawn(y=mu + rng.standard_normal(shape) * np.sqrt(self.vi + tau2))
+        _, size = self.counts
+        rate = self.scale.inverse(mu + np.sqrt(tau2) * rng.standard_normal(shape))
+        if self.scale.kind == "rate":
+            return Drawn(events=rng.poisson(rate * size).astype(float))
+        return Drawn(events=rng.binomial(size.astype(np.int64), rate).astype(float))
+
+    # --- moderators ---------------------------------------------------------------------------
+
+    def regress(
+        self,
+        X: Array | None = None,
+        *,
+        order: NDArray[np.intp] | None = None,
+        weights: ArrayLike | None = None,
+        signs: Array | None = None,
+        null: float = 0.0,
+        tau2_method: str | None = None,
+    ) -> RegressionFit:
+        """Fit the design, or others, permuted rows, subsets or sign flips, all in one batch.
+
+        Parameters
+        ----------
+        X : ndarray, optional
+            Another design, shape (k, q) or (R, k, q).
+        order : ndarray of int, shape (R, k), optional
+            Permutations of the rows of the design.
+        weights : array_like, shape (R, k), optional
+            How often each study takes part.
+        signs : ndarray, shape (R, k), optional
+            Signs of the effects around `null` (inverse variance).
+        tau2_method : str, optional
+            Another estimator.
+        """
+        design = self.X if X is None else X
+        options = self.options
+        if self.likelihood:
+            if signs is not None:
+                raise UnsupportedError(
+                    "sign flips are defined for inverse-variance models without moderators"
+                )
+            return regress_counts(
+                *self.counts,
+                design if order is None else design[order],
+                weights,
+                family=self.family,
+                quad_points=options.quad_points,
+            )
+        y = self.yi if signs is None else signs * (self.yi - null)
+        method = tau2_method or ("common" if options.model == "common" else options.tau2_method)
+        assert method is not None
+        return fit_regression(y, self.vi, design, weights, tau2_method=method, order=order)
+
+    def study_terms(self, beta: Array, tau2: float) -> StudyTerms:
+        """Log-likelihood contributions of the studies to the GLMM, with derivatives."""
+        events, size = self.counts
+        studies = prepare_counts(self.family, events[None], size[None])
+        eta = (self.X @ beta)[None]
+        if tau2 == 0.0:
+            value, slope, information = fixed_terms(studies, eta)
+            zero = np.zeros_like(eta)
+            return StudyTerms(value, slope, zero, -information, zero, zero, eta)
+        nodes = gauss_hermite(self.options.quad_points)
+        return study_terms(studies, eta, np.full_like(eta, tau2), nodes)
+
+    def information(self, beta: Array, tau2: float) -> Array:
+        """Information of each study about its linear predictor, its weight, shape (k,).
+
+        1/(vi + tau2) for inverse variance; for the GLMM 1/(1/v + tau2) with v = n p (1 - p)
+        (Poisson: expected events) at the fitted value.
+        """
+        if not self.likelihood:
+            return 1.0 / (self.vi + tau2)
+        eta = self.X @ beta
+        rate = np.exp(eta) if self.family == "poisson" else expit(eta) * expit(-eta)
+        return 1.0 / (1.0 / (self.counts[1] * rate) + tau2)
+
+
+class Fitted(Protocol):
+    """A model with its fit to its own studies, as a pooled result has it.
+
+    Everything is on the model scale. See `helpers.models.result.PoolResult`.
+    """
+
+    @property
+    def core(self) -> Model:
+        """Studies and choices."""
+
+    @property
+    def mu(self) -> float:
+        """Mean."""
+
+    @property
+    def se(self) -> float:
+        """Standard error of the mean under `ci_method`."""
+
+    @property
+    def se_model(self) -> float:
+        """Standard error of the mean from the model alone."""
+
+    @property
+    def tau2(self) -> float:
+        """Between-study variance."""
+
+    @property
+    def heterogeneity(self) -> Heterogeneity:
+        """How much the studies differ."""
+
+    @property
+    def weights(self) -> Array:
+        """Percent for each row of the data."""
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """Table of all studies."""
+        ...
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimate is a certified maximum or root."""
+
+    @property
+    def back_size(self) -> float | None:
+        """Sample size of the back-transformation."""
+
+    def require_finite(self, what: str) -> None:
+        """Refuse what needs a finite mean."""
+
+    def to_display(self, value: float) -> float:
+        """Turn a value of the model scale into one of the display scale."""
+        ...
+
+
+def model_of(fit: Fitted, what: str, *, least: int = 2, one_sided: bool = False) -> Model:
+    """Take the model of a result whose studies are to be fitted again.
+
+    Parameters
+    ----------
+    fit : Fitted
+    what : str
+        What needs it, for messages.
+    least : int
+        Fewest studies.
+    one_sided : bool
+        Whether studies without an event will do, where leaving one out changes nothing.
+
+    Raises
+    ------
+    UnsupportedError
+        Fewer than `least` studies, an original fit that did not converge, one group of a joint
+        fit, whose variance belongs to all groups, or (unless `one_sided`) studies without an event.
+    """
+    model = fit.core
+    if not one_sided:
+        fit.require_finite(what)
+    model.require_own_variance(what)
+    if model.k < least:
+        raise UnsupportedError(
+            f"{what} needs at least {least} studies; there {'is' if model.k == 1 else 'are'} "
+            f"{model.k}"
+        )
+    if not fit.converged:
+        raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
+    return model
+
+
+def without_each(k: int) -> Selections:
+    """Leave out one study each.
+
+    Examples
+    --------
+    >>> without_each(2)[:].tolist()
+    [[False, True], [True, False]]
+    """
+    return Selections(k, lambda row: np.arange(k) != row)
+
+
+def _rows(fit: InverseVarianceFit, pick: NDArray[np.bool_]) -> InverseVarianceFit:
+    """Replicates of a batch; only what Knapp-Hartung standard errors need is subset."""
+    return replace(
+        fit, beta=fit.beta[pick], cov=fit.cov[pick], scale=fit.scale[pick], df=fit.df[pick]
+    )
