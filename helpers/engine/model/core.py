@@ -191,7 +191,7 @@ class Model:
         >>> from helpers import pool
         >>> model = pool(events=[3, 8, 16], n=[40, 60, 50]).core
         >>> model.fit(~np.eye(3, dtype=bool)).mu.round(3).tolist()
-        [-1.297, -1.558, -2.087]
+        [-1.299, -1.556, -2.091]
         """
         self.require_own_variance("fitting the studies again")
         given = next((a for a in (weights, y, events) if a is not None), None)
