@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -67,15 +68,45 @@ def test_the_wheel_holds_one_package_under_its_own_name(wheel):
     for needed in (
         "py.typed",
         "references.bib",
-        "report/report.css",
-        "plots/fonts/CohortSans-Regular.ttf",
+        "reporting/report.css",
+        "views/plots/fonts/CohortSans-Regular.ttf",
         "data/cohorts.csv",
         "data/datapackage.json",
         "data/template.csv",
         "data/examples/README.md",
         "data/examples/stroke.csv",
+        "data/teaching/planted_errors.csv",
     ):
         assert f"nrm_meta/{needed}" in names, needed
+
+
+def test_the_wheel_holds_the_files_of_the_checkout_as_they_are(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith("nrm_meta/")]
+        for name in names:
+            below = name.removeprefix("nrm_meta/")
+            homes = (ROOT / "helpers" / below, ROOT / below, ROOT / "book" / below)
+            home = next(place for place in homes if place.is_file())
+            assert archive.read(name) == home.read_bytes(), name
+    tables = [p for p in (ROOT / "data").rglob("*") if p.is_file()]
+    files = [p for p in (ROOT / "helpers").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    assert len(names) == len(tables) + len(files) + 1  # and the bibliography
+
+
+def absolute_imports(source):
+    """Lines that name the package of the checkout, which a wheel does not have."""
+    for node in ast.walk(ast.parse(source)):
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        if any(name.split(".")[0] == "helpers" for name in names):
+            yield node.lineno
+
+
+def test_no_module_names_its_package():
+    assert list(absolute_imports("def f():\n    from helpers.models import x")) == [2]
+    for path in (ROOT / "helpers").rglob("*.py"):
+        assert not [*absolute_imports(path.read_text(encoding="utf-8"))], path
 
 
 def test_a_fit_outside_the_checkout_has_the_same_numbers(installed):
@@ -86,7 +117,7 @@ def test_a_fit_outside_the_checkout_has_the_same_numbers(installed):
     )
     found, modules = json.loads(program(installed, "-c", code))
     assert found == pool(load_cohorts(), model="glmm", **COLUMNS).to_dict()
-    assert "nrm_meta.pooling" in modules
+    assert "nrm_meta.models.pooling" in modules
     assert not [name for name in modules if name.split(".")[0] == "helpers"]
 
 

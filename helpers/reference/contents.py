@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-import helpers
-
 from ..errors import MetaAnalysisError
+from .names import PACKAGE
 
 __all__ = ["ROOMS", "Entry", "Room", "entries", "rooms"]
 
@@ -132,7 +131,7 @@ def rooms() -> tuple[Room, ...]:
     ['evidence', 'effects', 'pooling']
     """
     return tuple(
-        Room(key, title, tuple(f"helpers.{module}" for module in modules))
+        Room(key, title, tuple(f"{PACKAGE}.{module}" for module in modules))
         for key, (title, modules) in ROOMS.items()
     )
 
@@ -179,15 +178,16 @@ def _entry(module: str, name: str, offered: Any) -> Entry | None:
     else:
         kind = "data"
     home = getattr(found, "__module__", module) if kind != "data" else module
-    if not str(home).startswith("helpers"):
+    if not str(home).startswith(PACKAGE):
         return None
     return Entry(_offered_as(module, name, offered), module, kind, found)
 
 
 def _offered_as(module: str, name: str, offered: Any) -> str:
     """Give the name by which a chapter has it: from the door, from a room of the door, or deep."""
-    doors = {"helpers": helpers, "helpers.review": helpers.review}
-    doors |= {f"helpers.{room}": getattr(helpers, room) for room in helpers.ROOMS}
+    front: Any = import_module(PACKAGE)
+    doors = {PACKAGE: front, f"{PACKAGE}.review": front.review}
+    doors |= {f"{PACKAGE}.{room}": getattr(front, room) for room in front.ROOMS}
     for door, package in doors.items():
         if name in package.__all__ and getattr(package, name) is offered:
             return f"{door}.{name}"

@@ -14,6 +14,8 @@ from ..errors import MetaAnalysisError
 
 __all__ = ["check_use", "find_object", "registered_values"]
 
+#: Name of the package that is documented: ``helpers`` in the book, its other name in a wheel.
+PACKAGE = __name__.partition(".")[0]
 _USE = re.compile(r"(?P<name>[\w.]+)(?:\((?P<option>\w+)(?:=(?P<default>.+))?\))?")
 
 
@@ -31,8 +33,8 @@ def find_object(name: str) -> Any:
     'conf_int'
     """
     parts = name.split(".")
-    if parts[0] != "helpers" or any(part.startswith("_") for part in parts):
-        raise MetaAnalysisError(f"{name!r} is not a public name of helpers")
+    if parts[0] != PACKAGE or any(part.startswith("_") for part in parts):
+        raise MetaAnalysisError(f"{name!r} is not a public name of {PACKAGE}")
     # A function and its module may share a name: the last part is an attribute if it can be.
     found: Any = import_module(parts[0])
     for part in parts[1:-1]:

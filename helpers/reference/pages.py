@@ -10,12 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import helpers
-
 from ..views.prose import Sentence
 from .contents import Entry, Room, entries, rooms
 from .docstrings import Docstring, markdown, parse_docstring
 from .examples import Step, run_examples
+from .names import PACKAGE
 
 __all__ = ["room_index", "room_page"]
 
@@ -89,7 +88,7 @@ def room_index() -> Sentence:
         for entry in entries(room):
             if entry.kind != "data":
                 doc = parse_docstring(inspect.getdoc(entry.found))
-                name = entry.name.removeprefix("helpers.")
+                name = entry.name.removeprefix(f"{PACKAGE}.")
                 lines.append(f"{{py:obj}}`{name} <{entry.name}>`\n: {markdown(doc.summary)}")
         parts.append("\n\n".join(lines))
     return Sentence("\n\n".join(parts))
@@ -162,7 +161,7 @@ def _data(entry: Entry) -> str:
     value = entry.found
     listed = isinstance(value, (tuple, list, set, frozenset, dict)) or hasattr(value, "keys")
     if isinstance(value, Path):  # where the files lie on a reader's machine is for the reader
-        value = value.relative_to(Path(helpers.__file__).parents[1]).as_posix()
+        value = value.relative_to(ROOT).as_posix()
     names = ", ".join(f"`{one}`" for one in value) if listed else f"`{value!r}`"
     text = f"{'Names' if hasattr(value, 'keys') else 'Values'}: {names}." if listed else names
     module, _, last = entry.name.rpartition(".")
@@ -234,7 +233,7 @@ def _linked(text: str, room: Room) -> str:
 
     def link(match: re.Match[str]) -> str:
         name = match[1]
-        candidates = [name, *(f"{module}.{name}" for module in room.modules), f"helpers.{name}"]
+        candidates = [name, *(f"{module}.{name}" for module in room.modules), f"{PACKAGE}.{name}"]
         target = next((known[c] for c in candidates if c in known), None)
         return f"{{py:obj}}`{name} <{target}>`" if target else match[0]
 
