@@ -207,3 +207,17 @@ def test_a_three_level_model_of_two_thousand_cohorts_holds_no_square_matrix() ->
     arguments = {"yi": yi, "vi": vi, "cluster": cluster.tolist()}
     pool_multilevel(**arguments)  # what it imports is not counted
     assert peak(lambda: pool_multilevel(**arguments)) < 25.0
+
+
+def test_a_fit_of_many_studies_goes_through_them_in_parts() -> None:
+    x, n = counts(30_000, 0.5)
+    whole = fit_glmm(x, n)
+    assert peak(lambda: fit_glmm(x, n)) < 90.0  # nodes of all studies at once hold over 400
+    # the same studies thirty times are one set of studies that counts thirty times
+    few = fit_glmm(np.tile(x[:1000], 30), np.tile(n[:1000], 30))
+    once = fit_glmm(x[:1000], n[:1000])
+    assert few.beta[0, 0] == pytest.approx(once.beta[0, 0], abs=1e-11)
+    assert few.tau2[0] == pytest.approx(once.tau2[0], abs=1e-11)
+    assert few.loglik[0] == pytest.approx(30.0 * once.loglik[0], rel=1e-12)
+    assert whole.converged[0]
+    assert whole.certified[0]

@@ -36,8 +36,17 @@ import numpy as np
 from .studies import DELTA_MAX, Array, Studies, derivatives, relative_value
 
 _UNGUARDED = 8  # iterations without a bracket
+#: Newton step at which the search for a mode ends; what is left is of the order of its cube.
+MODE_ACCURACY = 3e-6
 
-__all__ = ["StudyTerms", "gauss_hermite", "posterior_nodes", "study_mode", "study_terms"]
+__all__ = [
+    "MODE_ACCURACY",
+    "StudyTerms",
+    "gauss_hermite",
+    "posterior_nodes",
+    "study_mode",
+    "study_terms",
+]
 
 
 class StudyTerms(NamedTuple):
@@ -72,7 +81,11 @@ def gauss_hermite(points: int) -> tuple[Array, Array]:
 
 
 def study_mode(
-    s: Studies, eta: Array, omega: Array, start: Array | None = None, accuracy: float = 3e-6
+    s: Studies,
+    eta: Array,
+    omega: Array,
+    start: Array | None = None,
+    accuracy: float = MODE_ACCURACY,
 ) -> Array:
     """Solve ``t = eta + omega g'(t)`` by Halley's iteration inside a bracket.
 
@@ -140,7 +153,7 @@ def study_terms(
     omega: Array,
     nodes: tuple[Array, Array],
     start: Array | None = None,
-    accuracy: float = 3e-6,
+    accuracy: float = MODE_ACCURACY,
 ) -> StudyTerms:
     """Quadrature log-likelihood of every study with first and second derivatives.
 

@@ -23,7 +23,6 @@ from .variation import Variation
 __all__ = ["Pool", "WithoutEach", "each_study", "scan_shared"]
 
 _ERROR = 1e-9  # of an interpolated log-likelihood
-_ELEMENTS = 60_000  # studies x parameters x nodes evaluated at once
 _SUMS = 500_000  # replicates x points of the lattice held at once
 _NEWTON = 4
 
@@ -112,8 +111,10 @@ def scan_shared(
     if (places + 1) * k + 2 * len(pool) > 0.7 * len(pool) * width:
         return None
     lattice = low[:, None] + spacing * np.arange(places)
-    terms = each_study(s, lattice[..., None], omega[:, :, None], model)
-    scaled = (terms.value, terms.eta * spacing, terms.eta_eta * spacing**2)
+    scaled = np.empty((3, *lattice.shape, k))
+    for point, at_point in enumerate(lattice):  # one after the other: only three terms are kept
+        terms = each_study(s, at_point[:, None], omega[point][None], model)
+        scaled[:, point] = terms.value, terms.eta * spacing, terms.eta_eta * spacing**2
     size = max(1, _SUMS // lattice.size)
     parts = [
         _interpolated([pool.sums(f, rows) for f in scaled], at[rows], low, spacing)
@@ -127,7 +128,7 @@ def scan_shared(
 
 
 def each_study(s: Studies, eta: Array, omega: Array, model: Variation) -> StudyTerms:
-    """Terms of every study at each of many parameters, a bounded number of them at once.
+    """Terms of every study at each of many parameters.
 
     Parameters
     ----------
@@ -143,16 +144,8 @@ def each_study(s: Studies, eta: Array, omega: Array, model: Variation) -> StudyT
     StudyTerms
         Arrays of shape ``(..., k)``.
     """
-    k = s.n.shape[1]
     lead = np.broadcast_shapes(eta.shape, omega.shape)[:-1]
-    size = max(1, _ELEMENTS // (int(np.prod(lead)) * model.cost))
-    parts = []
-    for begin in range(0, k, size):
-        part = s if size >= k else s.places(slice(begin, begin + size))
-        parts.append(model.terms(part, eta + np.zeros(part.n.shape[1]), omega))
-    if len(parts) == 1:
-        return parts[0]
-    return StudyTerms(*(np.concatenate(field, axis=-1) for field in zip(*parts, strict=True)))
+    return model.terms(s, np.broadcast_to(eta, (*lead, s.n.shape[1])), omega)
 
 
 def _interpolated(

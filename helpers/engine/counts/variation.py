@@ -11,13 +11,14 @@ from typing import Protocol
 
 import numpy as np
 
-from .kernel import StudyTerms, gauss_hermite, study_terms
+from .kernel import MODE_ACCURACY, StudyTerms, gauss_hermite, study_terms
 from .studies import Array, Studies
 
 __all__ = ["TAU_MAX", "NormalVariation", "Variation"]
 
 TAU_MAX = 50.0
 _LAPLACE = gauss_hermite(1)
+_ELEMENTS = 250_000  # studies x parameters x nodes evaluated at once
 
 
 class Variation(Protocol):
@@ -94,9 +95,18 @@ class NormalVariation:
         rough: bool = False,
     ) -> StudyTerms:
         """Quadrature log-likelihood; Laplace's when ``rough``."""
-        if rough:
-            return study_terms(s, eta, omega, _LAPLACE, mode, accuracy=1e-2)
-        return study_terms(s, eta, omega, self.nodes, mode)
+        nodes, accuracy = (_LAPLACE, 1e-2) if rough else (self.nodes, MODE_ACCURACY)
+        lead = eta.size // max(eta.shape[-1], 1)
+        size = max(1, _ELEMENTS // (max(lead, 1) * len(nodes[0])))
+        k = eta.shape[-1]
+        if size >= k:
+            return study_terms(s, eta, omega, nodes, mode, accuracy)
+        parts = []
+        for at in (slice(i, i + size) for i in range(0, k, size)):
+            w = omega if omega.shape[-1] == 1 else omega[..., at]
+            start = None if mode is None else mode[..., at]
+            parts.append(study_terms(s.places(at), eta[..., at], w, nodes, start, accuracy))
+        return StudyTerms(*(np.concatenate(f, axis=-1) for f in zip(*parts, strict=True)))
 
     def score(self, s: Studies, slope: Array, v: Array, eta: Array) -> Array:
         """Half of squared score minus information."""
