@@ -24,6 +24,8 @@ from ..engine.counts.common import exact_interval, included_counts, is_one_sided
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
 from ..engine.effects import ADD, get_measure
 from ..engine.literature import Methods, Reference
+from ..engine.model.units import units_of
+from ..engine.normal.batch_intervals import symmetric_limits
 from ..engine.normal.intervals import Interval, symmetric_interval
 from ..engine.options import MEASURE
 from ..engine.studies import StudyData, from_counts
@@ -159,6 +161,50 @@ class BetaBinomialResult:
         low = float(expit(self.mu - math.hypot(below, self.mu - mean.lower)))
         high = float(expit(self.mu + math.hypot(above, mean.upper - self.mu)))
         return Interval(min(low, lowest), max(high, highest))
+
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Pool again without each study, or without each cluster of studies, in turn.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            Cluster of each study, as in `helpers.aftercare.leave_one_out`.
+
+        Returns
+        -------
+        DataFrame
+            Index: what is left out; `k`, `estimate`, `ci_lower`, `ci_upper` (mean proportion,
+            Wald-type on the logit scale), `mu`, `se`, `rho`, `loglik`, `converged`, and `note`
+            (why not).
+
+        Examples
+        --------
+        >>> fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
+        >>> fit.leave_one_out(by=list("aabbc"))["estimate"].round(3).to_dict()
+        {'a': 0.132, 'b': 0.044, 'c': 0.114}
+        """
+        import pandas as pd
+
+        units = units_of(self.data, by)
+        fit = fit_beta_binomial(*included_counts(self.data), mask=units.rest[:])
+        sound = fit.converged
+        mu, se = np.where(sound, fit.beta[:, 0], np.nan), np.where(sound, fit.se[:, 0], np.nan)
+        low, high = symmetric_limits(mu, se, self.level)
+        return pd.DataFrame(
+            {
+                "k": fit.k,
+                "estimate": expit(mu),
+                "ci_lower": expit(low),
+                "ci_upper": expit(high),
+                "mu": mu,
+                "se": se,
+                "rho": np.where(sound, fit.rho, np.nan),
+                "loglik": np.where(sound, fit.loglik, np.nan),
+                "converged": sound,
+                "note": ["" if ok else fit.message(row) for row, ok in enumerate(sound)],
+            },
+            index=units.index(),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Headline numbers as plain data for JSON."""

@@ -24,9 +24,8 @@ from ..engine.normal.nested import (
     Nested,
     NestedMaximum,
     covariance_blocks,
+    fit_nested,
     maximise_nested,
-    prepare_nested,
-    solve_nested,
 )
 from ..engine.options import (
     EFFECT_MEASURE,
@@ -158,7 +157,8 @@ def pool_multilevel(
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
     assert clusters is not None
     core = Model(studies, options, design.X)
-    codes = np.unique([str(c) for c in clusters], return_inverse=True)[1].reshape(-1)
+    names, codes = np.unique([str(c) for c in clusters], return_inverse=True)
+    codes = codes.reshape(-1)
     k, p, groups = len(core.yi), design.p, int(codes.max()) + 1
     if k <= p or groups < 2:
         raise MetaAnalysisError(
@@ -172,27 +172,23 @@ def pool_multilevel(
             "cannot be told apart; use meta_regression or pool"
         )
     test = test or default_test("random", k - p, TESTS)
-    return _fit(core, design, studies, codes, method, test, robust, options.level)
+    return _fit(core, design, codes, tuple(map(str, names)), test, robust)
 
 
 def _fit(
     core: Model,
     design: Design,
-    studies: StudyData,
     codes: NDArray[np.intp],
-    method: str,
+    cluster_names: tuple[str, ...],
     test: str,
     robust: str | None,
-    level: float,
 ) -> MultilevelResult:
     k, p = core.X.shape
+    studies, level, method = core.data, core.options.level, str(core.options.tau2_method)
     restricted = method == "REML"
-    basis, triangle = np.linalg.qr(core.X)
-    data = prepare_nested(core.yi, core.vi, basis, codes)
-    best = maximise_nested(data, restricted=restricted)
-    s = solve_nested(data, best.variances, restricted=restricted)
-    lift = np.linalg.inv(triangle)
-    beta, cov = lift @ s.beta, lift @ s.cov @ lift.T
+    beta, cov, best, s, data, lift = fit_nested(
+        core.yi, core.vi, core.X, codes, restricted=restricted
+    )
     df = np.full(p, np.inf if test == "z" else float(k - p))
     sandwich = None
     if robust is not None:
@@ -244,6 +240,7 @@ def _fit(
         core=core,
         data=studies,
         codes=codes,
+        cluster_names=cluster_names,
         robust_covariance=sandwich,
     )
 

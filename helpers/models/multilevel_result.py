@@ -65,6 +65,8 @@ class MultilevelResult:
     maxima : int
         Local maxima of the likelihood that were found; the highest is reported.
     cautions : tuple of Caution
+    codes : ndarray of int, shape (k,)
+        Cluster of each included cohort, a place in `cluster_names`.
     """
 
     formula: str
@@ -96,6 +98,7 @@ class MultilevelResult:
     core: Model = field(repr=False)
     data: StudyData = field(repr=False)
     codes: NDArray[np.intp] = field(repr=False)
+    cluster_names: tuple[str, ...] = field(repr=False)
     robust_covariance: RobustCovariance | None = field(repr=False, default=None)
 
     # --- names shared with other results ------------------------------------------------------
@@ -203,6 +206,37 @@ class MultilevelResult:
     ) -> pd.DataFrame:
         """Predict effects of new cohorts from new clusters (see `RegressionResult.predict`)."""
         return views.predictions(self, new_data, level, prediction_method, size)
+
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Fit again without each cohort, or without each cluster of cohorts, in turn.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            "cluster": the clusters of the model; or other clusters, as in
+            `helpers.aftercare.leave_one_out`. Default: single cohorts.
+
+        Returns
+        -------
+        DataFrame
+            Index: what is left out; a column for each coefficient and its standard error
+            ("se(...)", of the model, not the robust one), `sigma2_between`, `sigma2_within`,
+            without moderators `estimate`, `ci_lower` and `ci_upper` (display scale), `converged`
+            and `estimable` (False, and NaN, where the rest does not tell coefficients or
+            variances apart).
+
+        Examples
+        --------
+        >>> from helpers import pool_multilevel
+        >>> fit = pool_multilevel(
+        ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
+        ... )
+        >>> fit.leave_one_out("cluster")["estimate"].round(3).to_dict()
+        {'a': 0.104, 'b': 0.062, 'c': 0.095}
+        """
+        from .regression_diagnostics import leave_one_out_nested
+
+        return leave_one_out_nested(self, by)
 
     def sigma2_ci(self, component: str, level: float | None = None) -> Interval:
         """Profile-likelihood interval of a variance.

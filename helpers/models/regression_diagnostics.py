@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.counts.inference import heterogeneity_tests
+from ..engine.model.units import units_of
+from ..engine.normal.batch_intervals import symmetric_limits
 from ..engine.normal.fit import fit_regression
+from ..engine.normal.nested import fit_nested
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..engine.model import Model
+    from .multilevel_result import MultilevelResult
     from .regression_result import RegressionResult
 
 Array = NDArray[np.float64]
 
-__all__ = ["leave_one_out_frame", "leverage", "residual_frame", "typical_variance"]
+__all__ = [
+    "leave_one_out_frame",
+    "leave_one_out_nested",
+    "leverage",
+    "residual_frame",
+    "typical_variance",
+]
 
 
 def leverage(X: Array, weights: Array) -> Array:
@@ -68,33 +78,86 @@ def residual_frame(fit: RegressionResult) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(fit.included_labels, name="study"))
 
 
-def leave_one_out_frame(fit: RegressionResult) -> pd.DataFrame:
-    """Coefficients, tau2 and residual heterogeneity with each study left out, in one batch.
+def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
+    """Coefficients, tau2 and residual heterogeneity without each study or cluster, in one batch.
 
-    Where leaving a study out makes a moderator inestimable the row is NaN and `estimable` False.
+    Where leaving out makes a moderator inestimable the row is NaN and `estimable` False.
     """
     import pandas as pd
 
     core: Model = fit.core
-    k = len(core.yi)
-    counts = 1.0 - np.eye(k)
-    batch = core.regress(weights=counts)
-    out = {f"{name}": batch.beta[:, j] for j, name in enumerate(fit.names)}
-    se = batch.se
-    if fit.test.startswith("knapp-hartung"):
-        scale = np.maximum(batch.scale, 1.0) if fit.test.endswith("max1") else batch.scale
-        se = se * np.sqrt(scale)[:, None]
-    out |= {f"se({name})": se[:, j] for j, name in enumerate(fit.names)}
-    if fit.model == "glmm":
-        residual = heterogeneity_tests(batch.source).Q_lrt
-    else:
-        common = fit_regression(core.yi, core.vi, core.X, counts, tau2_method="common")
-        residual = common.scale * (common.k - len(fit.names))
-    frame = {
-        **out,
-        "tau2": batch.tau2,
-        "QE": residual,
-        "converged": batch.converged,
-        "estimable": batch.estimable,
-    }
-    return pd.DataFrame(frame, index=pd.Index(fit.included_labels, name="study"))
+    columns = fit.moderators
+    if fit.clusters is not None:
+        own = pd.Series(list(fit.clusters), index=list(core.labels), dtype=object)
+        columns = columns.assign(cluster=own.reindex(columns.index))
+    units = units_of(core.data, by, columns)
+    weights = units.rest[:].astype(float)
+    enough = np.flatnonzero(weights.sum(axis=1) > len(fit.names))
+    table = pd.DataFrame(
+        np.nan,
+        index=units.index(),
+        columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "QE"],
+    )
+    converged, estimable = np.zeros((2, len(table)), dtype=bool)
+    if enough.size:
+        batch = core.regress(weights=weights[enough])
+        se = batch.se
+        if fit.test.startswith("knapp-hartung"):
+            scale = np.maximum(batch.scale, 1.0) if fit.test.endswith("max1") else batch.scale
+            se = se * np.sqrt(scale)[:, None]
+        if fit.model == "glmm":
+            residual = heterogeneity_tests(batch.source).Q_lrt
+        else:
+            common = fit_regression(core.yi, core.vi, core.X, weights[enough], tau2_method="common")
+            residual = common.scale * (common.k - len(fit.names))
+        table.iloc[enough] = np.column_stack([batch.beta, se, batch.tau2, residual])
+        converged[enough], estimable[enough] = batch.converged, batch.estimable
+    return table.assign(converged=converged, estimable=estimable)
+
+
+def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
+    """Three-level fits without each cohort or cluster (see `MultilevelResult.leave_one_out`)."""
+    import pandas as pd
+
+    core, names = fit.core, list(fit.names)
+    own = pd.Series([fit.cluster_names[c] for c in fit.codes], index=list(core.labels))
+    columns = pd.DataFrame({"cluster": own}).reindex(list(core.data.labels))
+    units = units_of(core.data, by, columns)
+    y, v, X = core.yi, core.vi, core.X
+    rows = []
+    for unit in range(len(units.labels)):
+        keep = units.rest[unit]
+        k, p = X[keep].shape
+        groups = len(np.unique(fit.codes[keep]))
+        if k <= p or not 1 < groups < k or np.linalg.matrix_rank(X[keep]) < p:
+            rows.append([*np.full(2 * p + 2, np.nan), k, False, False])
+            continue
+        one = fit_nested(
+            y[keep], v[keep], X[keep], fit.codes[keep], restricted=fit.method == "REML"
+        )
+        se = np.sqrt(np.diagonal(one.cov))
+        rows.append([*one.beta, *se, *one.best.variances, k, one.best.converged, True])
+    last = ["sigma2_between", "sigma2_within", "k", "converged", "estimable"]
+    table = pd.DataFrame(
+        rows, index=units.index(), columns=[*names, *(f"se({name})" for name in names), *last]
+    )
+    if fit.p > 1 or fit.design.intercept is None:
+        return table
+    mu, se = table[names[0]].to_numpy(), table[f"se({names[0]})"].to_numpy()
+    free = None if fit.test == "z" else table["k"].to_numpy(dtype=float) - 1.0
+    low, high = symmetric_limits(mu, se, fit.level, free)
+    size = (
+        None
+        if core.size is None
+        else 1.0
+        / np.array(
+            [np.mean(1.0 / core.size[units.rest[unit]]) for unit in range(len(units.labels))]
+        )
+    )
+    known = np.isfinite(mu)
+    for place, (name, values) in enumerate(
+        {"estimate": mu, "ci_lower": low, "ci_upper": high}.items()
+    ):
+        shown = core.scale.inverse(np.where(known, values, 0.0), size)
+        table.insert(place, name, np.where(known, shown, np.nan))
+    return table

@@ -333,11 +333,25 @@ class RegressionResult:
             self.core, self.design, self.test, draws=draws, seed=seed, null=null
         )
 
-    def leave_one_out(self) -> pd.DataFrame:
-        """Coefficients, tau2 and QE with each study left out (one batch); index "study"."""
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Coefficients, tau2 and QE without each study or cluster in turn (one batch).
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            Cluster of each study: "cluster" (that of the fit), a moderator, or values as in
+            `helpers.aftercare.leave_one_out`. Default: single studies.
+
+        Returns
+        -------
+        DataFrame
+            Index: what is left out; a column for each coefficient and its standard error
+            ("se(...)", of the model, not the robust one), `tau2`, `QE`, `converged` and
+            `estimable` (False, and NaN, where the rest does not tell the coefficients apart).
+        """
         from .regression_diagnostics import leave_one_out_frame
 
-        return leave_one_out_frame(self)
+        return leave_one_out_frame(self, by)
 
     # --- intervals and predictions ------------------------------------------------------------
 

@@ -571,11 +571,11 @@ class PoolResult:
 
     # --- aftercare: rooms to the right, imported when asked for --------------------------------
 
-    def leave_one_out(self) -> pd.DataFrame:
-        """Pool again without each study (see `helpers.aftercare.leave_one_out`)."""
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Pool again without each study or cluster (see `helpers.aftercare.leave_one_out`)."""
         from ..engine.aftercare import leave_one_out
 
-        return leave_one_out(self)
+        return leave_one_out(self, by)
 
     def influence(self) -> InfluenceResult:
         """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""

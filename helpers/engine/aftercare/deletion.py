@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ties
-from ...errors import MetaAnalysisError
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
 from ..model import Fitted, Model, model_of
-from ..model.core import without_each
 from ..model.fits import Refits, Selections
+from ..model.units import units_of, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +45,7 @@ def _with_exact_limits(
     return made, bare
 
 
-def _table(model: Model, refits: Refits, labels: Sequence[str], counts: Selections) -> pd.DataFrame:
+def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selections) -> pd.DataFrame:
     """Build the table that leave-one-out and cumulative pooling share."""
     import pandas as pd
 
@@ -74,21 +72,25 @@ def _table(model: Model, refits: Refits, labels: Sequence[str], counts: Selectio
         (none if refits.mu[row] < 0 else everyone) if bare[row] else refits.note(row)
         for row in range(len(refits))
     ]
-    return pd.DataFrame(columns, index=pd.Index(list(labels), name="study"))
+    return pd.DataFrame(columns, index=index)
 
 
-def leave_one_out(fit: Fitted) -> pd.DataFrame:
-    """Pool again without each study in turn.
+def leave_one_out(fit: Fitted, by: Any = None) -> pd.DataFrame:
+    """Pool again without each study, or without each cluster of studies, in turn.
 
     Parameters
     ----------
     fit : Fitted
         Any model; at least 2 included studies.
+    by : str, array_like or Series, optional
+        Cluster (registry, centre, author) of each study: a column of ``fit.studies``; one value
+        per row of ``fit.studies`` or per included study; or a Series indexed by study. All
+        studies of a cluster are left out together.
 
     Returns
     -------
     DataFrame
-        Index: the study left out, in input order. Columns `k`; `estimate`, `ci_lower`,
+        Index: the study or cluster left out, in input order. Columns `k`; `estimate`, `ci_lower`,
         `ci_upper` (display scale); `mu`, `se`, `tau2` (model scale); `I2` (percent), `H2`, `Q`,
         `df`, `p` (heterogeneity, tested as in `fit`); `loglik` (restricted for REML); `converged`
         and `note` (why not). Interval and estimator are those of `fit`. With one study left the
@@ -99,7 +101,9 @@ def leave_one_out(fit: Fitted) -> pd.DataFrame:
     Raises
     ------
     UnsupportedError
-        Fewer than 2 studies, or a fit that did not converge.
+        Fewer than 2 studies or clusters, or a fit that did not converge.
+    MetaAnalysisError
+        `by` does not say the cluster of every study.
 
     Notes
     -----
@@ -112,10 +116,12 @@ def leave_one_out(fit: Fitted) -> pd.DataFrame:
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
     >>> leave_one_out(fit)["estimate"].round(3).to_dict()
     {'A': 0.214, 'B': 0.174, 'C': 0.11}
+    >>> leave_one_out(fit, by=["x", "x", "y"])["k"].to_dict()
+    {'x': 1, 'y': 2}
     """
     model = model_of(fit, "leave-one-out", one_sided=True)
-    refits = model.without_each(limits=True)
-    return _table(model, refits, model.labels, without_each(model.k))
+    units = units_of(model.data, by, None if by is None else fit.studies)
+    return _table(model, model.without_each(units, limits=True), units.index(), units.rest)
 
 
 def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
@@ -154,54 +160,32 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
     >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
     {'B': 1, 'C': 2, 'A': 3}
     """
+    import pandas as pd
+
     model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
     order = _order(fit, model, by, ascending)
     rank = np.empty(model.k, dtype=np.int64)
     rank[order] = np.arange(model.k)
     counts = Selections(model.k, lambda row: rank <= row)
     refits = model.fit(counts, limits=True)
-    return _table(model, refits, [model.labels[i] for i in order], counts)
+    index = pd.Index([model.labels[i] for i in order], name="study")
+    return _table(model, refits, index, counts)
 
 
 def _order(fit: Fitted, model: Model, by: Any, ascending: bool) -> NDArray[np.int64]:
     """Positions of the included studies in the order in which they are added."""
     import pandas as pd
 
-    labels = list(model.labels)
     if by is None:
         return np.arange(model.k)
-    if isinstance(by, str):
-        table = fit.studies
-        if by not in table.columns:
-            columns = ", ".join(map(str, table.columns))
-            raise MetaAnalysisError(
-                f"by={by!r} is not a column of the studies ({columns}); for other columns of "
-                "your table pass their values, one for each study"
-            )
-        by = table[by]
-    if isinstance(by, pd.Series) and set(labels) <= set(by.index.astype(str)):
-        if by.index.has_duplicates:
-            raise MetaAnalysisError("by: the index of the Series repeats study labels")
-        values = by.set_axis(by.index.astype(str)).reindex(labels)
-    else:
-        listed = list(by)
-        if len(listed) == model.k and sorted(map(str, listed)) == sorted(labels):
+    labels = list(model.labels)
+    indexed = isinstance(by, pd.Series) and set(labels) <= set(by.index.astype(str))
+    if not (isinstance(by, str) or indexed):
+        listed = list(map(str, by))
+        if len(listed) == model.k and sorted(listed) == sorted(labels):
             position = {label: i for i, label in enumerate(labels)}
-            return np.array([position[str(label)] for label in listed], dtype=np.int64)
-        if len(listed) == len(model.data.labels):
-            keep = model.data.included
-            listed = [v for v, taken in zip(listed, keep, strict=True) if taken]
-        elif len(listed) != model.k:
-            raise MetaAnalysisError(
-                f"by has {len(listed)} values; expected one for each of the {model.k} "
-                f"included studies (or of the {len(model.data.labels)} rows)"
-            )
-        values = pd.Series(listed, index=labels)
-    missing = values.index[values.isna()]
-    if len(missing):
-        raise MetaAnalysisError(
-            f"by: no value for {', '.join(map(str, missing))}; leave these studies out of the fit"
-        )
+            return np.array([position[label] for label in listed], dtype=np.int64)
+    values = values_of(model.data, by, fit.studies)
     numeric = values if not pd.api.types.is_float_dtype(values) else ties.steady(values)
     rank = pd.Series(numeric).rank(method="dense", ascending=ascending).to_numpy()
     return np.argsort(rank, kind="stable")

@@ -39,6 +39,7 @@ from ..summaries import Heterogeneity
 from .counts import ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
 from .fits import Counts, Refits, Selections, joined, p_value
 from .limits import inverse_variance_limits
+from .units import Units, units_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-__all__ = ["Drawn", "Fitted", "Model", "Progress", "model_of", "without_each"]
+__all__ = ["Drawn", "Fitted", "Model", "Progress", "model_of"]
 
 _CELLS = 200_000  # replicates x studies held at once
 
@@ -207,13 +208,14 @@ class Model:
                 parts.append(self._effects(c, effects, part.stop - part.start, limits))
         return joined(parts)
 
-    def without_each(self, *, limits: bool = False) -> Refits:
-        """Fit one mean without each study in turn, one row for each."""
+    def without_each(self, units: Units | None = None, *, limits: bool = False) -> Refits:
+        """Fit one mean without each study (or each of `units`) in turn, one row for each."""
         self.require_own_variance("leaving studies out")
+        units = units_of(self.data) if units is None else units
         profile = limits and self.options.ci_method == "profile"
-        if self.likelihood and self.k >= ONE_BY_ONE and not profile:
+        if self.likelihood and self.k >= ONE_BY_ONE and units.single and not profile:
             return refit_without_each(self, limits=limits)
-        return self.fit(without_each(self.k), limits=limits)
+        return self.fit(units.rest, limits=limits)
 
     def _chunks(self, rows: int, progress: Progress | None) -> Iterator[slice]:
         size = max(1, _CELLS // self.k)
@@ -485,17 +487,6 @@ def model_of(fit: Fitted, what: str, *, least: int = 2, one_sided: bool = False)
     if not fit.converged:
         raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
     return model
-
-
-def without_each(k: int) -> Selections:
-    """Leave out one study each.
-
-    Examples
-    --------
-    >>> without_each(2)[:].tolist()
-    [[False, True], [True, False]]
-    """
-    return Selections(k, lambda row: np.arange(k) != row)
 
 
 def _rows(fit: InverseVarianceFit, pick: NDArray[np.bool_]) -> InverseVarianceFit:

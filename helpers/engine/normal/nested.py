@@ -27,7 +27,15 @@ from .regression_likelihood import eliminate
 
 Array = NDArray[np.float64]
 
-__all__ = ["Nested", "NestedMaximum", "covariance_blocks", "maximise_nested", "prepare_nested"]
+__all__ = [
+    "Nested",
+    "NestedFit",
+    "NestedMaximum",
+    "covariance_blocks",
+    "fit_nested",
+    "maximise_nested",
+    "prepare_nested",
+]
 
 _POINTS = 40
 _CELLS = 200_000  # rows x pairs of variances held at once
@@ -83,6 +91,39 @@ def prepare_nested(y: Array, v: Array, X: Array, codes: NDArray[np.intp]) -> Nes
     c = codes[order]
     first = np.r_[True, c[1:] != c[:-1]]
     return Nested(y[order], v[order], X[order], np.cumsum(first) - 1, np.flatnonzero(first))
+
+
+class NestedFit(NamedTuple):
+    """A three-level fit in the columns of the user's design."""
+
+    beta: Array
+    cov: Array
+    best: NestedMaximum
+    at: Solution  # in the orthonormal columns of ``data``
+    data: Nested
+    lift: Array  # from those to the user's
+
+
+def fit_nested(
+    y: Array, v: Array, X: Array, codes: NDArray[np.intp], *, restricted: bool
+) -> NestedFit:
+    """Fit the three-level model with both variances at their global maximum.
+
+    Examples
+    --------
+    >>> y = np.array([0.0, 0.2, 2.0, 2.2])
+    >>> fit = fit_nested(
+    ...     y, np.full(4, 0.01), np.ones((4, 1)), np.array([0, 0, 1, 1]), restricted=True
+    ... )
+    >>> fit.beta.round(6).tolist(), fit.best.variances.round(6).tolist()
+    ([1.1], [1.99, 0.01])
+    """
+    basis, triangle = np.linalg.qr(X)
+    data = prepare_nested(y, v, basis, codes)
+    best = maximise_nested(data, restricted=restricted)
+    at = solve_nested(data, best.variances, restricted=restricted)
+    lift = np.linalg.inv(triangle)
+    return NestedFit(lift @ at.beta, lift @ at.cov @ lift.T, best, at, data, lift)
 
 
 def covariance_blocks(data: Nested, variances: Array) -> list[Array]:

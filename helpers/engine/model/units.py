@@ -1,0 +1,161 @@
+"""What is left out together: single studies, or clusters of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import MetaAnalysisError, UnsupportedError
+from .fits import Selections
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Rows", "Units", "units_of", "values_of", "without_each"]
+
+
+class Rows(Protocol):
+    """Rows given, and which of them take part (`helpers.engine.studies.StudyData`)."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All rows."""
+        ...
+
+    @property
+    def included(self) -> NDArray[np.bool_]:
+        """Whether a row takes part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Parts of the included studies, each of which is left out in turn.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (k,)
+        Unit of each included study, counted from 0.
+    labels : tuple of str
+        Units, in the order of their codes.
+    name : str
+        What they are, such as "study".
+    """
+
+    codes: NDArray[np.intp] = field(repr=False)
+    labels: tuple[str, ...]
+    name: str
+
+    @property
+    def single(self) -> bool:
+        """Whether each study is a unit of its own."""
+        return len(self.labels) == len(self.codes)
+
+    @property
+    def rest(self) -> Selections:
+        """Studies that are left, one row for each unit."""
+        return without_each(self.codes)
+
+    def index(self) -> pd.Index[Any]:
+        """Index of a table with one row for each unit."""
+        import pandas as pd
+
+        return pd.Index(list(self.labels), name=self.name)
+
+
+def without_each(codes: NDArray[np.intp]) -> Selections:
+    """Leave out one unit each.
+
+    Examples
+    --------
+    >>> without_each(np.array([0, 1, 0]))[:].tolist()
+    [[False, True, False], [True, False, True]]
+    """
+    return Selections(int(codes.max()) + 1, lambda row: codes != row)
+
+
+def units_of(rows: Rows, by: Any = None, columns: pd.DataFrame | None = None) -> Units:
+    """Read what is to be left out together.
+
+    Parameters
+    ----------
+    rows : Rows
+    by : str, array_like or Series, optional
+        Cluster of each study: a column of `columns`, one value for each row or included study, or
+        a Series indexed by study. Default: each study is on its own.
+    columns : DataFrame, optional
+        Named columns, one row for each row given, indexed by study.
+
+    Raises
+    ------
+    MetaAnalysisError
+        As `values_of`.
+    UnsupportedError
+        Fewer than two clusters.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> data = pool(events=[3, 8, 16], n=[40, 60, 50]).data
+    >>> units_of(data, ["a", "b", "a"])
+    Units(labels=('a', 'b'), name='cluster')
+    """
+    keep = rows.included
+    if by is None:
+        labels = tuple(s for s, taken in zip(rows.labels, keep, strict=True) if taken)
+        return Units(np.arange(len(labels)), labels, "study")
+    values = values_of(rows, by, columns)
+    names = [str(value) for value in values]
+    order = {label: place for place, label in enumerate(dict.fromkeys(names))}
+    name = by if isinstance(by, str) else getattr(by, "name", None)
+    if len(order) < 2:
+        raise UnsupportedError(
+            f"by: all studies are in the cluster {names[0]!r}; expected at least two clusters"
+        )
+    return Units(np.array([order[label] for label in names]), tuple(order), str(name or "cluster"))
+
+
+def values_of(rows: Rows, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
+    """One value for each included study, indexed by study.
+
+    Raises
+    ------
+    MetaAnalysisError
+        An unknown column, a wrong number of values, or studies without a value (all named).
+    """
+    import pandas as pd
+
+    keep = rows.included
+    labels = [s for s, taken in zip(rows.labels, keep, strict=True) if taken]
+    if isinstance(by, str):
+        known = [] if columns is None else list(map(str, columns.columns))
+        if columns is None or by not in columns.columns:
+            there = ", ".join(known) or "there is none"
+            raise MetaAnalysisError(
+                f"by={by!r} is not a column of the studies ({there}); for other "
+                "columns of your table pass their values, one for each study"
+            )
+        by = columns[by]
+    if isinstance(by, pd.Series) and set(labels) <= set(by.index.astype(str)):
+        if by.index.has_duplicates:
+            raise MetaAnalysisError("by: the index of the Series repeats study labels")
+        values = by.set_axis(by.index.astype(str)).reindex(labels)
+    else:
+        listed = list(by)
+        if len(listed) == len(rows.labels):
+            listed = [v for v, taken in zip(listed, keep, strict=True) if taken]
+        elif len(listed) != len(labels):
+            raise MetaAnalysisError(
+                f"by has {len(listed)} values; expected one for each of the {len(labels)} "
+                f"included studies (or of the {len(rows.labels)} rows)"
+            )
+        values = pd.Series(listed, index=labels)
+    missing = values.index[values.isna()]
+    if len(missing):
+        raise MetaAnalysisError(
+            f"by: no value for {', '.join(map(str, missing))}; leave these studies out of the fit"
+        )
+    return values

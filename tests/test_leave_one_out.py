@@ -1,0 +1,178 @@
+"""Leaving out single studies or whole clusters is calling again on the studies that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import (
+    aftercare,
+    meta_regression,
+    pool,
+    pool_beta_binomial,
+    pool_effects,
+    pool_multilevel,
+    pool_rates,
+)
+from helpers.errors import MetaAnalysisError, UnsupportedError
+
+X = [3, 8, 6, 16, 2, 9, 0, 11, 5, 7]
+N = [40, 60, 90, 50, 90, 70, 35, 80, 66, 58]
+REGISTRY = list("aabbccadbd")
+TABLE = pd.DataFrame(
+    {
+        "study": [f"S{i}" for i in range(10)],
+        "events": X,
+        "n": N,
+        "months": [12.0, 10, 18, 7, 9, 14, 20, 11, 16, 13],
+        "registry": REGISTRY,
+        "year": [2017, 2018, 2018, 2019, 2020, 2020, 2021, 2022, 2022, 2023],
+    }
+)
+COUNTS = {"events": "events", "n": "n", "study": "study"}
+BY = {"study": None, "registry": TABLE["registry"]}
+
+#: What is fitted: a call on rows of the table.
+POOLED: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "REML, Knapp-Hartung": lambda rows: pool(rows, **COUNTS, model="random", to="all"),
+    "DL, Wald": lambda rows: pool(
+        rows, **COUNTS, model="random", tau2_method="DL", ci_method="wald", to="all"
+    ),
+    "given variance": lambda rows: pool(rows, **COUNTS, model="random", tau2=0.4, to="all"),
+    "GLMM, Wald": lambda rows: pool(rows, **COUNTS, model="glmm", ci_method="wald"),
+    "GLMM, t": lambda rows: pool(rows, **COUNTS, model="glmm", ci_method="t"),
+    "GLMM, profile": lambda rows: pool(rows, **COUNTS, model="glmm", ci_method="profile"),
+    "one rate for all": lambda rows: pool(rows, **COUNTS, model="common", method="likelihood"),
+    "rates": lambda rows: pool_rates(rows, **COUNTS, follow_up="months", ci_method="wald"),
+}
+
+
+def left(by: str) -> dict[str, pd.DataFrame]:
+    """Rows that are left without each study or registry, in order of appearance."""
+    return {unit: TABLE[TABLE[by] != unit] for unit in dict.fromkeys(TABLE[by])}
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("name", POOLED)
+def test_pooling_without_each_is_pooling_the_rest(name: str, by: str) -> None:
+    table = POOLED[name](TABLE).leave_one_out(BY[by])
+    rest = left(by)
+    assert list(table.index) == list(rest)
+    assert table.index.name == by
+    for unit, rows in rest.items():
+        alone, row = POOLED[name](rows), table.loc[unit]
+        assert row["k"] == len(rows)
+        assert row["estimate"] == pytest.approx(alone.estimate, rel=1e-8)
+        assert (row["ci_lower"], row["ci_upper"]) == pytest.approx(alone.ci, rel=1e-6)
+        assert row["se"] == pytest.approx(alone.se, rel=1e-7)
+        assert row["tau2"] == pytest.approx(alone.tau2, rel=1e-6, abs=1e-10)
+        assert row["I2"] == pytest.approx(alone.heterogeneity.I2, rel=1e-6, abs=1e-7)
+        assert row["Q"] == pytest.approx(alone.heterogeneity.Q, rel=1e-8)
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("model", ["random", "glmm"])
+def test_a_regression_without_each_is_a_regression_on_the_rest(model: str, by: str) -> None:
+    def call(rows: pd.DataFrame) -> Any:
+        options = {} if model == "glmm" else {"to": "all"}
+        return meta_regression(rows, "year", **COUNTS, model=model, test="t", **options)
+
+    table = call(TABLE).leave_one_out(BY[by])
+    for unit, rows in left(by).items():
+        alone, row = call(rows), table.loc[unit]
+        assert row["year"] == pytest.approx(alone.estimates[1], rel=1e-5)
+        assert row["se(year)"] == pytest.approx(alone.covariance[1, 1] ** 0.5, rel=1e-5)
+        assert row["tau2"] == pytest.approx(alone.tau2, rel=1e-5, abs=1e-9)
+        assert row["QE"] == pytest.approx(alone.QE, rel=1e-6)
+        assert row["estimable"]
+
+
+def test_the_clusters_of_a_regression_are_known_to_it() -> None:
+    fit = meta_regression(TABLE, "year", **COUNTS, cluster="registry", model="random")
+    own, given = fit.leave_one_out("cluster"), fit.leave_one_out(TABLE["registry"])
+    np.testing.assert_array_equal(own.to_numpy(), given.to_numpy())
+    assert (own.index.name, given.index.name) == ("cluster", "registry")
+    assert list(fit.leave_one_out("year").index) == [str(y) for y in dict.fromkeys(TABLE["year"])]
+
+
+def test_a_moderator_that_the_rest_does_not_show_is_said_to_be_inestimable() -> None:
+    rows = TABLE.assign(trial=[1, 1, 0, 0, 0, 0, 1, 0, 0, 0], house=list("xxyyyyxzzz"))
+    fit = meta_regression(rows, "trial", **COUNTS, model="random")
+    table = fit.leave_one_out(rows["house"])
+    assert table["estimable"].tolist() == [False, True, True]
+    assert table.loc["x", ["trial", "tau2"]].isna().all()
+    # so few studies are left that none is spare for the variance
+    few = fit.leave_one_out([*["most"] * 8, "other", "other"])
+    assert few["estimable"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_three_levels_without_each_are_three_levels_of_the_rest(method: str, by: str) -> None:
+    def call(rows: pd.DataFrame) -> Any:
+        return pool_multilevel(rows, **COUNTS, cluster="registry", method=method, to="all")
+
+    fit = call(TABLE)
+    table = fit.leave_one_out("cluster" if by == "registry" else None)
+    assert sorted(table.index) == sorted(left(by))
+    for unit, rows in left(by).items():
+        alone, row = call(rows), table.loc[unit]
+        assert row["estimate"] == pytest.approx(alone.estimate, rel=1e-7)
+        assert (row["ci_lower"], row["ci_upper"]) == pytest.approx(alone.ci, rel=1e-6)
+        assert row[fit.names[0]] == pytest.approx(alone.mu, rel=1e-7)
+        variances = (alone.sigma2_between, alone.sigma2_within)
+        assert (row["sigma2_between"], row["sigma2_within"]) == pytest.approx(
+            variances, rel=1e-5, abs=1e-8
+        )
+
+
+def test_variances_that_the_rest_cannot_tell_apart_are_not_estimated() -> None:
+    fit = pool_multilevel(events=X[:5], n=N[:5], cluster=list("aabcd"))
+    table = fit.leave_one_out("cluster")
+    assert table["estimable"].to_dict() == {"a": False, "b": True, "c": True, "d": True}
+    assert np.isnan(table.loc["a", "estimate"])
+
+
+@pytest.mark.parametrize("by", BY)
+def test_the_beta_binomial_model_without_each_is_that_of_the_rest(by: str) -> None:
+    table = pool_beta_binomial(TABLE, **COUNTS).leave_one_out(BY[by])
+    for unit, rows in left(by).items():
+        alone, row = pool_beta_binomial(rows, **COUNTS), table.loc[unit]
+        assert row["k"] == len(rows)
+        assert row["estimate"] == pytest.approx(alone.estimate, rel=1e-8)
+        assert (row["ci_lower"], row["ci_upper"]) == pytest.approx(alone.ci, rel=1e-7)
+        assert row["rho"] == pytest.approx(alone.rho, rel=1e-6, abs=1e-10)
+        assert row["loglik"] == pytest.approx(alone.loglik, rel=1e-9)
+        assert row["converged"]
+
+
+def test_clusters_are_read_by_label_by_row_or_by_included_study() -> None:
+    fit = pool(events=[3, None, *X[2:]], n=N, study=list(TABLE["study"]), model="random", to="all")
+    by_row = fit.leave_one_out(REGISTRY)
+    indexed = TABLE.set_index("study")["registry"].iloc[::-1]
+    included = [r for i, r in enumerate(REGISTRY) if i != 1]
+    for by in (indexed, included):
+        np.testing.assert_array_equal(fit.leave_one_out(by)["mu"], by_row["mu"])
+    assert by_row.loc["a", "k"] == 7
+
+
+def test_what_is_no_clustering_is_refused() -> None:
+    fit = pool(TABLE, **COUNTS)
+    with pytest.raises(UnsupportedError, match="at least two clusters"):
+        fit.leave_one_out(["one"] * 10)
+    with pytest.raises(MetaAnalysisError, match="by has 3 values; expected one for each of the 10"):
+        fit.leave_one_out(list("aab"))
+    with pytest.raises(MetaAnalysisError, match="no value for S4"):
+        fit.leave_one_out([*REGISTRY[:4], None, *REGISTRY[5:]])
+    with pytest.raises(MetaAnalysisError, match="'centre' is not a column"):
+        fit.leave_one_out("centre")
+
+
+def test_clusters_of_one_study_are_single_studies() -> None:
+    fit = pool_effects([0.1, 0.5, 0.9, 0.3], [0.1, 0.2, 0.1, 0.3])
+    alone, clusters = aftercare.leave_one_out(fit), aftercare.leave_one_out(fit, list("wxyz"))
+    np.testing.assert_array_equal(alone["mu"], clusters["mu"])
