@@ -21,6 +21,7 @@ from helpers.engine.normal.nested import prepare_nested, solve_nested
 from helpers.engine.normal.prediction import bootstrap_prediction
 from helpers.engine.normal.tau2_intervals import generalised_q_interval
 from helpers.engine.quadratic import generalised_q_sf, quadratic_sf
+from helpers.errors import UnsupportedError
 from helpers.models.result import PoolResult
 
 MB = 2**20
@@ -221,3 +222,13 @@ def test_a_fit_of_many_studies_goes_through_them_in_parts() -> None:
     assert few.loglik[0] == pytest.approx(30.0 * once.loglik[0], rel=1e-12)
     assert whole.converged[0]
     assert whole.certified[0]
+
+
+def test_what_would_take_hours_is_said_before_it_starts() -> None:
+    x, n = counts(70_000, 0.5)
+    fit = pool(events=x, n=n, model="random", ci_method="wald")
+    with pytest.raises(UnsupportedError, match=r"70,000 fits.*63,245 studies.*model='glmm'"):
+        leave_one_out(fit)
+    glmm = pool(events=x[:21_000], n=n[:21_000], model="glmm", ci_method="wald")
+    with pytest.raises(UnsupportedError, match=r"21,000 fits.*20,000 studies"):
+        cumulative(glmm)

@@ -36,7 +36,7 @@ from ..normal.weighted import prepare
 from ..options import Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
-from .counts import ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
+from .counts import MOST, ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
 from .fits import Counts, Refits, Selections, joined, p_value
 from .limits import inverse_variance_limits
 from .units import Units, units_of
@@ -197,6 +197,12 @@ class Model:
         self.require_own_variance("fitting the studies again")
         given = next((a for a in (weights, y, events) if a is not None), None)
         rows = 1 if given is None else len(given)
+        if isinstance(weights, Selections) and rows * self.k > self._most:
+            raise UnsupportedError(
+                f"{rows:,} fits of up to {self.k:,} studies each would take hours; the limit is "
+                f"{int(self._most**0.5):,} studies for this model. Take a part of the studies"
+                + ("" if self.likelihood else ", or leave each out of a GLMM (model='glmm')")
+            )
         parts = []
         for part in self._chunks(rows, progress):
             c = None if weights is None else weights[part]
@@ -216,6 +222,11 @@ class Model:
         if self.likelihood and self.k >= ONE_BY_ONE and units.single and not profile:
             return refit_without_each(self, limits=limits)
         return self.fit(units.rest, limits=limits)
+
+    @property
+    def _most(self) -> int:
+        """Studies times replicates that are fitted when each study makes a replicate."""
+        return MOST if self.likelihood else 10 * MOST
 
     def _chunks(self, rows: int, progress: Progress | None) -> Iterator[slice]:
         size = max(1, _CELLS // self.k)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["ONE_BY_ONE", "refit_counts", "refit_without_each", "regress_counts"]
+__all__ = ["MOST", "ONE_BY_ONE", "refit_counts", "refit_without_each", "regress_counts"]
 
 #: With fewer studies than this a batch of all fits is quicker than polynomials of their sums.
 ONE_BY_ONE = 100
-#: Studies times replicates that are fitted one by one: about an hour.
-_MOST = 400_000_000
+#: Studies times replicates of a likelihood model that are fitted one by one: about half an hour.
+MOST = 400_000_000
 _MASKS = 2_000_000  # studies x replicates of one batch
 
 
@@ -165,7 +165,7 @@ def refit_without_each(fit: Model, *, limits: bool) -> Refits:
             ),
         )
         rest = np.flatnonzero(~gone.done[pick])
-        if rest.size * k > _MOST:
+        if rest.size * k > MOST:
             raise UnsupportedError(
                 f"{rest.size:,} of the {k:,} fits without one study would have to be made one by "
                 "one (their likelihood is too flat for the quick way), which takes hours; take "
