@@ -6,17 +6,20 @@ import ast
 import contextlib
 import functools
 import io
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pandas as pd
 
+from helpers import review
 from helpers.errors import MetaAnalysisError
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
@@ -72,15 +75,18 @@ def _plain(html: str) -> str:
 @contextlib.contextmanager
 def _loader(load: Callable[[], pd.DataFrame]) -> Iterator[None]:
     """Put `load` wherever a module of the project holds `load_cohorts`."""
-    import helpers.evidence  # noqa: F401
+    for module in pkgutil.walk_packages(review.__path__, f"{review.__name__}."):
+        import_module(module.name)  # what is imported later would take the reader's table along
 
     held = [
         module
         for name, module in list(sys.modules.items())
         if name.split(".")[0] == "helpers"
         and "load_cohorts" in vars(module)
-        # is_published() there compares a table with the file and takes no number from it
+        # is_published() there compares a table with the file and takes no number from it; the
+        # published numbers are those of the review, whatever table a reader puts in
         and name != "helpers.evidence.tables"
+        and not name.startswith("helpers.review.published.")
     ]
     before = [module.load_cohorts for module in held]
     for module in held:

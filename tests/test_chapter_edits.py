@@ -87,6 +87,10 @@ LONG = [
     ("summary_of_findings", "another disease"),
     ("summary_of_findings", "one cohort"),
     ("multiverse", "few of each"),
+    ("bayes", "few of each"),
+    ("index", "without a corrected cohort"),
+    ("index", "a disease that is new"),
+    ("reproduction", "without a corrected cohort"),
 ]
 
 

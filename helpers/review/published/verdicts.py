@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import printing
 from ...errors import MetaAnalysisError
+from ...evidence import load_cohorts, load_sources
 from ..shared_results import shared_in_a_build
 from .status import DIFFERS, Comparison, compare
 
@@ -113,7 +114,6 @@ class Claim:
 
 def _numbers() -> dict[str, float]:
     """Compute the number of each claim that gives one, in the unit of the abstract."""
-    from ...evidence import load_cohorts, load_sources
     from ..causes import SPECIFIC, cause_share
     from .models import published_fits
 
@@ -205,7 +205,6 @@ def _product_p(fit: RegressionResult) -> float:
 
 def _independence_checks(model: str) -> list[Check]:
     """Put to the test whether the product matters beside the other factors."""
-    from ...evidence import load_cohorts
     from ...evidence.corrections import apply_corrections
     from .models import published_permutation, published_regression
 
@@ -254,7 +253,6 @@ _CHECKS: Mapping[str, Callable[[], list[Check]]] = {
 
 
 def _multiverse(key: str) -> ClaimMultiverse:
-    from ...evidence import load_cohorts
     from ..claim_analyses import claim_multiverse
 
     return claim_multiverse(load_cohorts(), key)
