@@ -17,6 +17,7 @@ from helpers import (
     pool_effects,
     pool_multilevel,
     pool_rates,
+    subgroups,
 )
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
@@ -176,3 +177,40 @@ def test_clusters_of_one_study_are_single_studies() -> None:
     fit = pool_effects([0.1, 0.5, 0.9, 0.3], [0.1, 0.2, 0.1, 0.3])
     alone, clusters = aftercare.leave_one_out(fit), aftercare.leave_one_out(fit, list("wxyz"))
     np.testing.assert_array_equal(alone["mu"], clusters["mu"])
+
+
+@pytest.mark.parametrize("tau2", ["separate", "common"])
+@pytest.mark.parametrize("model", ["glmm", "random"])
+@pytest.mark.parametrize("by", BY)
+def test_groups_without_each_are_the_groups_of_the_rest(tau2: Any, model: str, by: str) -> None:
+    def call(rows: pd.DataFrame) -> Any:
+        options = {} if model == "glmm" else {"to": "all"}
+        return subgroups(
+            rows, by="era", **COUNTS, model=model, tau2=tau2, ci_method="wald", **options
+        )
+
+    rows = TABLE.assign(era=np.where(TABLE["year"] < 2020, "early", "late"))
+    table = call(rows).leave_one_out(BY[by])
+    for unit in left(by):
+        alone, row = call(rows[rows[by] != unit]), table.loc[unit]
+        assert row["k"] == alone.overall.k
+        assert (row["Q"], row["df"], row["p"]) == pytest.approx(
+            (alone.test.Q, alone.test.df, alone.test.p), rel=1e-7
+        )
+        for level, group in alone:
+            assert row[f"estimate({level})"] == pytest.approx(group.estimate, rel=1e-8)
+            limits = (row[f"ci_lower({level})"], row[f"ci_upper({level})"])
+            assert limits == pytest.approx(group.ci, rel=1e-7)
+
+
+def test_a_group_keeps_its_interval_and_may_be_left_without_a_study() -> None:
+    groups = ["one", *["many"] * 9]
+    result = subgroups(events=[*X, 4], n=[*N, 44], by=[*groups, "many"], model="glmm")
+    many = result.groups["many"]
+    assert (many.k, many.ci_method) == (10, "wald")
+    table = result.leave_one_out()
+    assert table["note"].tolist() == ["no study is left in one", *[""] * 10]
+    assert np.isnan(table.loc["Study 1", "estimate(one)"])
+    assert (table.loc["Study 1", "df"], np.isnan(table.loc["Study 1", "p"])) == (0, True)
+    rest = pool(events=[*X[2:], 4], n=[*N[2:], 44], model="glmm", ci_method="wald")
+    assert table.loc["Study 2", "ci_upper(many)"] == pytest.approx(rest.ci.upper, rel=1e-8)

@@ -19,6 +19,9 @@ import numpy as np
 from .. import printing
 from ..engine.counts.common import included_counts, is_one_sided
 from ..engine.distributions import chi2_sf
+from ..engine.effects import get_measure
+from ..engine.model.units import units_of
+from ..engine.normal.intervals import Interval
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import FEW_IN_GROUP, Options
 from ..engine.studies import one_per_study, refuse_other_rows
@@ -197,6 +200,34 @@ class SubgroupResult:
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("tau2")
 
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Compare the groups again without each study, or without each cluster of studies.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            Cluster of each study, as in `helpers.aftercare.leave_one_out`; a cluster may have
+            studies in several groups.
+
+        Returns
+        -------
+        DataFrame
+            Index: what is left out; `k` (studies left in all groups), `Q`, `df`, `p` of the test
+            between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each group
+            (display scale; NaN where no study is left), and `note`. The intervals are of the
+            method that each group has now.
+
+        Examples
+        --------
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> result.leave_one_out()["p"].round(2).tolist()
+        [0.83, 0.53, 0.99, 0.53, 0.04, 0.95]
+        """
+        return _leave_one_out(self, by)
+
     def likelihood_ratio_test(self) -> LikelihoodRatioTest:
         """Test by their log-likelihoods whether all groups follow one model.
 
@@ -369,11 +400,7 @@ def _compare(
     left_out: tuple[Caution, ...],
 ) -> SubgroupResult:
     """Fit every group and test whether they differ."""
-    studies, options = overall.data, _asked(overall)
-    if tau2 == "common":
-        fits = _fit_common(studies, members, overall, options)
-    else:
-        fits = {lv: _fit_group(studies.take(rows), options) for lv, rows in members.items()}
+    fits = _fit_groups(overall.data, members, dict.fromkeys(members, _asked(overall)), tau2)
     return SubgroupResult(
         by=name,
         groups=MappingProxyType(fits),
@@ -382,6 +409,63 @@ def _compare(
         tau2=tau2,
         cautions=(*_cautions(fits, tau2), *left_out),
     )
+
+
+def _fit_groups(
+    studies: StudyData, members: dict[str, Any], options: Mapping[str, Options], tau2: Tau2
+) -> dict[str, PoolResult]:
+    """Fit every group with its own options."""
+    if tau2 == "common":
+        return _fit_common(studies, members, options)
+    return {lv: _fit_group(studies.take(rows), options[lv]) for lv, rows in members.items()}
+
+
+def _leave_one_out(result: SubgroupResult, by: Any) -> pd.DataFrame:
+    """Compare the groups without each study or cluster."""
+    import pandas as pd
+
+    overall, studies = result.overall, result.overall.data
+    place = {label: i for i, label in enumerate(studies.labels)}
+    members = {
+        level: np.array([place[label] for label in fit.data.labels], dtype=int)
+        for level, fit in result.groups.items()
+    }
+    # The interval stays that of the group, whatever the number of studies that are left.
+    asked = _asked(overall)
+    options = {
+        level: asked if fit.one_sided else replace(asked, ci_method=fit.ci_method, ci_named=True)
+        for level, fit in result.groups.items()
+    }
+    units = units_of(studies, by, None if by is None else overall.studies)
+    rows = []
+    for unit in range(len(units.labels)):
+        keep = studies.included.copy()
+        keep[studies.included] = units.rest[unit]
+        rest = studies.only(keep, f"{units.labels[unit]} left out")
+        there = {level: at for level, at in members.items() if keep[at].any()}
+        row: dict[str, Any] = {"k": rest.k, "Q": np.nan, "df": 0, "p": np.nan, "note": ""}
+        fits: dict[str, PoolResult] = {}
+        gone = [level for level in members if level not in there]
+        if gone:
+            row["note"] = f"no study is left in {', '.join(gone)}"
+        try:
+            fits = _fit_groups(rest, there, options, result.tau2)
+        except MetaAnalysisError as error:  # the rest does not tell the groups apart
+            row["note"] = str(error)
+        else:
+            test = _wald_test(list(fits.values()), joint=result.tau2 == "common")
+            row |= {"Q": test.Q, "df": test.df, "p": test.p}
+        for level in members:
+            one = fits.get(level)
+            limits = Interval(np.nan, np.nan) if one is None else one.ci
+            row |= {
+                f"estimate({level})": np.nan if one is None else one.estimate,
+                f"ci_lower({level})": limits.lower,
+                f"ci_upper({level})": limits.upper,
+            }
+        rows.append(row)
+    table = pd.DataFrame(rows, index=units.index())
+    return table[[*(name for name in table if name != "note"), "note"]]
 
 
 def _asked(overall: PoolResult) -> Options:
@@ -482,15 +566,16 @@ def _crossed(data: pd.DataFrame, names: list[str]) -> tuple[list[str | None], li
 
 
 def _fit_common(
-    studies: StudyData, members: dict[str, Any], overall: PoolResult, options: Options
+    studies: StudyData, members: dict[str, Any], options: Mapping[str, Options]
 ) -> dict[str, PoolResult]:
     """Fit the groups with one between-study variance (a model with one mean per group)."""
-    if overall.model == "common":
+    choices = next(iter(options.values()))  # they differ in the interval alone
+    if choices.model == "common":
         raise UnsupportedError("tau2='common' has no meaning for model='common'")
-    if overall.model == "glmm":
-        kind = overall.scale.kind
+    if choices.model == "glmm":
+        kind = get_measure(choices.measure).kind
         extreme = {
-            lv: fit_studies(part, options)
+            lv: fit_studies(part, options[lv])
             for lv, rows in members.items()
             if is_one_sided(*included_counts(part := studies.take(rows)), kind)
         }
@@ -502,9 +587,9 @@ def _fit_common(
             found = dict(extreme)
             if len(rest) > 1:
                 others = studies.only(inside, "group without a finite mean")
-                found |= _fit_common(others, rest, overall, options)
+                found |= _fit_common(others, rest, options)
             else:
-                found |= {lv: _fit_group(studies.take(rows), options) for lv, rows in rest.items()}
+                found |= _fit_groups(studies, rest, options, "separate")
             return {lv: found[lv] for lv in members}
     if studies.k <= len(members):
         raise MetaAnalysisError(
@@ -515,20 +600,21 @@ def _fit_common(
     for j, rows in enumerate(members.values()):
         design[rows, j] = 1.0
     fits: dict[str, PoolResult]
-    if overall.model == "glmm":
+    if choices.model == "glmm":
         from .subgroup_counts import fit_joint_glmm
 
         fits = dict(fit_joint_glmm(studies, members, design, options))
     else:
-        keep, method = studies.included, str(overall.tau2_method)
+        keep, method = studies.included, str(choices.tau2_method)
         joint = fit_inverse_variance(
             studies.yi[keep], studies.vi[keep], design=design[keep], method=method
         )
         shared = float(joint.tau2.tau2[0])
-        options = replace(options, tau2=shared, tau2_source="shared")
         fits = {
             level: replace(
-                _fit_group(studies.take(rows), options),
+                _fit_group(
+                    studies.take(rows), replace(options[level], tau2=shared, tau2_source="shared")
+                ),
                 joint=joint,
                 tau2_se=float(joint.tau2.se[0]),
             )

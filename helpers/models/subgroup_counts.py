@@ -12,6 +12,7 @@ variance of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,10 @@ __all__ = ["fit_joint_glmm", "joint_wald"]
 
 
 def fit_joint_glmm(
-    studies: StudyData, members: dict[str, NDArray[np.intp]], design: Array, options: Options
+    studies: StudyData,
+    members: dict[str, NDArray[np.intp]],
+    design: Array,
+    options: Mapping[str, Options],
 ) -> dict[str, PoolResult]:
     """Fit one GLMM with a mean for each group and one between-study variance.
 
@@ -53,8 +57,8 @@ def fit_joint_glmm(
         Rows of each group.
     design : ndarray, shape (rows, groups)
         Indicators of the groups.
-    options : Options
-        The choices, with ``model="glmm"``.
+    options : mapping of str to Options
+        The choices, with ``model="glmm"``; groups may differ in their interval.
 
     Returns
     -------
@@ -65,8 +69,8 @@ def fit_joint_glmm(
     ConvergenceError
         The maximum was not reached, or a group has no event (or nothing but events).
     """
-    kind = get_measure(options.measure).kind
-    family, points = family_of(kind), options.quad_points
+    choices = next(iter(options.values()))
+    family, points = family_of(get_measure(choices.measure).kind), choices.quad_points
     parts = {level: studies.take(rows) for level, rows in members.items()}
     keep = studies.included
     events, size = included_counts(studies)
@@ -79,7 +83,7 @@ def fit_joint_glmm(
         weights = np.zeros(len(part.labels))
         weights[part.included] = information_weights(joint, j)[0][inside]
         weights.flags.writeable = False
-        fits[level] = _group(joint, j, part, weights, float(loglik[inside].sum()), options)
+        fits[level] = _group(joint, j, part, weights, float(loglik[inside].sum()), options[level])
     return fits
 
 
