@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     from .views import interactive, plots, tables
     from .views.prose import answer, box, facts, say
     from .views.subgroup_sentences import between_verdict
+    from .views.subject import Subject
 
 #: Name -> module that defines it.
 HOMES = {
     "EvidenceError": ".evidence",
+    "Subject": ".views.subject",
     "answer": ".views.prose",
     "between_verdict": ".views.subgroup_sentences",
     "box": ".views.prose",
@@ -100,6 +102,7 @@ ROOMS = {
 
 __all__ = [
     "EvidenceError",
+    "Subject",
     "aftercare",
     "answer",
     "bayes",

@@ -35,6 +35,7 @@ __all__ = [
     "legal",
     "level_text",
     "listing",
+    "lower",
     "mean_estimate",
     "months",
     "number",
@@ -276,6 +277,17 @@ _PLAIN_WORDS = {
     "knapp-hartung-max1": "the method of Knapp and Hartung with a factor of at least one",
     "glmm": "the binomial-normal model",
 }
+
+
+def lower(text: str) -> str:
+    """Lower the first letter, unless the word is an abbreviation.
+
+    Examples
+    --------
+    >>> lower("Deaths"), lower("NRM")
+    ('deaths', 'NRM')
+    """
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def capital(text: str) -> str:

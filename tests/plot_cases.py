@@ -27,9 +27,10 @@ from helpers.review.published import compare
 from helpers.review.published.models import regression_cohorts
 from helpers.review.time_at_risk.contrast import time_contrast
 from helpers.teaching.labs import i2_lab
-from helpers.views import plots
 
-__all__ = ["CASES", "Case", "cohorts", "fit"]
+plots = review.plots
+
+__all__ = ["CASES", "Case", "cohorts", "fit", "plots"]
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 LONG = "{} a name with many more words than a column has room for: $x_1$ & <b> Ж\\alpha of {}"
@@ -370,29 +371,27 @@ CASES: dict[str, Case] = {
     ),
     "causes_shares": Case(
         {
-            "real": lambda: review.plots.causes_shares(real("eleven")),
-            "one": lambda: review.plots.causes_shares(centres(1)),
+            "real": lambda: plots.causes_shares(real("eleven")),
+            "one": lambda: plots.causes_shares(centres(1)),
         },
         "%",
         lambda: [printing.percent(real("eleven").shares().iloc[0]["share"])],
     ),
     "causes_stacked": Case(
         {
-            "real": lambda: review.plots.causes_stacked(real("setting")),
-            "one": lambda: review.plots.causes_stacked(centres(1)),
-            "many": lambda: review.plots.causes_stacked(centres(40)),
-            "awkward": lambda: review.plots.causes_stacked(centres(3, LONG)),
+            "real": lambda: plots.causes_stacked(real("setting")),
+            "one": lambda: plots.causes_stacked(centres(1)),
+            "many": lambda: plots.causes_stacked(centres(40)),
+            "awkward": lambda: plots.causes_stacked(centres(3, LONG)),
         },
         "%",
     ),
     "causes_heatmap": Case(
         {
-            "real": lambda: review.plots.causes_heatmap(real("tested")),
-            "one": lambda: review.plots.causes_heatmap(homogeneity_test(centres(1), draws=9)),
-            "many": lambda: review.plots.causes_heatmap(homogeneity_test(centres(40), draws=9)),
-            "awkward": lambda: review.plots.causes_heatmap(
-                homogeneity_test(centres(3, LONG), draws=9)
-            ),
+            "real": lambda: plots.causes_heatmap(real("tested")),
+            "one": lambda: plots.causes_heatmap(homogeneity_test(centres(1), draws=9)),
+            "many": lambda: plots.causes_heatmap(homogeneity_test(centres(40), draws=9)),
+            "awkward": lambda: plots.causes_heatmap(homogeneity_test(centres(3, LONG), draws=9)),
         },
         "",
         refuses="two groups",
@@ -409,29 +408,29 @@ CASES: dict[str, Case] = {
     ),
     "study_overview": Case(
         {
-            "real": lambda: review.plots.study_overview(load_cohorts()),
-            "one": lambda: review.plots.study_overview(cohorts(1)),
-            "many": lambda: review.plots.study_overview(cohorts(200)),
-            "awkward": lambda: review.plots.study_overview(cohorts(8, LONG)),
+            "real": lambda: plots.study_overview(load_cohorts()),
+            "one": lambda: plots.study_overview(cohorts(1)),
+            "many": lambda: plots.study_overview(cohorts(200)),
+            "awkward": lambda: plots.study_overview(cohorts(8, LONG)),
         },
         "months",
         lambda: [printing.count(load_cohorts()["patients"].sum())],
     ),
     "follow_up": Case(
         {
-            "real": lambda: review.plots.follow_up(load_cohorts()),
-            "one": lambda: review.plots.follow_up(cohorts(1)),
-            "many": lambda: review.plots.follow_up(cohorts(200)),
-            "awkward": lambda: review.plots.follow_up(products(cohorts(8, LONG, True), LONG)),
+            "real": lambda: plots.follow_up(load_cohorts()),
+            "one": lambda: plots.follow_up(cohorts(1)),
+            "many": lambda: plots.follow_up(cohorts(200)),
+            "awkward": lambda: plots.follow_up(products(cohorts(8, LONG, True), LONG)),
         },
         "months",
     ),
     "confounding": Case(
         {
-            "real": lambda: review.plots.confounding(regression_cohorts(_MM)),
-            "one": lambda: review.plots.confounding(cohorts(1), columns=["setting"]),
-            "many": lambda: review.plots.confounding(cohorts(200), columns=["setting"]),
-            "awkward": lambda: review.plots.confounding(
+            "real": lambda: plots.confounding(regression_cohorts(_MM)),
+            "one": lambda: plots.confounding(cohorts(1), columns=["setting"]),
+            "many": lambda: plots.confounding(cohorts(200), columns=["setting"]),
+            "awkward": lambda: plots.confounding(
                 products(cohorts(8, LONG), LONG), columns=["setting"]
             ),
         },
@@ -439,14 +438,14 @@ CASES: dict[str, Case] = {
         lambda: [printing.count(regression_cohorts(_MM)["patients"].sum())],
     ),
     "corrections": Case(
-        {"real": lambda: review.plots.corrections(real("effects"))},
+        {"real": lambda: plots.corrections(real("effects"))},
         "percentage points",
         lambda: [printing.percent(real("effects").estimate("all")["estimate"], 2)],
     ),
     "before_after": Case(
         {
-            "one": lambda: review.plots.before_after([real("contrast")]),
-            "many": lambda: review.plots.before_after([real("contrast")] * 4),
+            "one": lambda: plots.before_after([real("contrast")]),
+            "many": lambda: plots.before_after([real("contrast")] * 4),
         },
         "atio",
     ),
@@ -463,8 +462,8 @@ CASES: dict[str, Case] = {
     ),
     "agreement": Case(
         {
-            "one": lambda: review.plots.agreement(comparisons(1)),
-            "many": lambda: review.plots.agreement(comparisons(200)),
+            "one": lambda: plots.agreement(comparisons(1)),
+            "many": lambda: plots.agreement(comparisons(200)),
         },
         "igits",
     ),

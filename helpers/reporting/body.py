@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from .. import printing
 from ..views import prose
 from ..views.plots import Picture
+from ..views.subject import Subject
 from . import sentences, tables
 from .analysis import Analysis, NotComputed
 from .cautions import cautions_of
 from .citations import bibliography, citation
-from .figures import Words
 from .html import Section, paragraph
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ _ALWAYS = ("higgins2002", "higgins2009")
 
 def sections(
     analysis: Analysis,
-    words: Words,
+    subject: Subject,
     pictures: Mapping[str, Picture],
     missing: Iterable[NotComputed],
 ) -> list[Section]:
     """Write every section whose results exist, and one on what does not exist."""
-    made = [_summary(analysis, words), _data(analysis), _pooled(analysis, words, pictures)]
+    made = [_summary(analysis, subject), _data(analysis), _pooled(analysis, subject, pictures)]
     made.append(_heterogeneity(analysis, pictures))
     if analysis.groups is not None:
-        body = [paragraph(sentences.groups(analysis)), tables.groups_table(analysis, words).html]
+        body = [paragraph(sentences.groups(analysis)), tables.groups_table(analysis, subject).html]
         made.append(Section("subgroups", "Subgroups", tuple(body)))
     if analysis.regressions:
         made.append(_regressions(analysis, pictures))
     if analysis.rates is not None:
         body = [
-            paragraph(sentences.rates(analysis, words)),
-            tables.rates_table(analysis, words).html,
+            paragraph(sentences.rates(analysis, subject)),
+            tables.rates_table(analysis, subject).html,
         ]
         made.append(Section("person-time", "Events per person-time", tuple(body)))
     if analysis.leave_one_out is not None:
@@ -64,21 +64,21 @@ def _shown(pictures: Mapping[str, Picture], *names: str) -> list[str]:
     return [pictures[name]._repr_html_() for name in names if name in pictures]
 
 
-def _summary(analysis: Analysis, words: Words) -> Section:
+def _summary(analysis: Analysis, subject: Subject) -> Section:
     fit = analysis.fit
     numbers = {
         "cohorts": printing.count(fit.k),
-        words.n_name.lower(): printing.count(fit.n or 0),
-        words.events_name.lower(): printing.count(fit.events or 0),
+        subject.n.lower(): printing.count(fit.n or 0),
+        subject.events.lower(): printing.count(fit.events or 0),
     }
     return Section(
         "answer",
         "The answer",
         (
-            paragraph(sentences.answer(analysis, words), "answer"),
+            paragraph(sentences.answer(analysis, subject), "answer"),
             str(prose.facts(numbers)),
             "<h3>How to report it</h3>",
-            f"<blockquote>{paragraph(sentences.for_a_paper(analysis, words))}</blockquote>",
+            f"<blockquote>{paragraph(sentences.for_a_paper(analysis, subject))}</blockquote>",
         ),
     )
 
@@ -128,12 +128,12 @@ def _data(analysis: Analysis) -> Section:
     return Section("table", "The table", tuple(body))
 
 
-def _pooled(analysis: Analysis, words: Words, pictures: Mapping[str, Picture]) -> Section:
+def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]) -> Section:
     body = [
         *_shown(pictures, "forest"),
         "<h3>Does the model matter?</h3>",
         paragraph(sentences.models(analysis)),
-        tables.models_table(analysis, words).html,
+        tables.models_table(analysis, subject).html,
     ]
     return Section("pooled", "Pooled estimate", tuple(body))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..arguments import LEVEL
@@ -113,17 +114,16 @@ def _template() -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from . import report
+    from ..printing import lower
+    from .make import USUAL, report
 
     def tell(step: str) -> None:
         if not options.quiet:
             print(f"{step} …", file=sys.stderr, flush=True)
 
-    words = {
-        name: value
-        for name in ("title", "outcome", "events_name", "n_name")
-        if (value := getattr(options, name)) is not None
-    }
+    said = {"outcome": options.outcome, "events": options.events_name, "n": options.n_name}
+    said["people"] = options.n_name and lower(options.n_name)
+    subject = replace(USUAL, **{name: value for name, value in said.items() if value})
     made = report(
         options.table,
         study=options.study,
@@ -136,8 +136,9 @@ def _report(options: argparse.Namespace) -> int:
         model=options.model,
         level=options.level,
         seed=options.seed,
+        title=options.title,
+        subject=subject,
         progress=tell,
-        **words,
     )
     tell("Writing")
     folder = made.write(options.out or f"{Path(options.table).stem}-report")

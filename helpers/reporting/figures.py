@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,40 +11,25 @@ from ..engine.normal.prediction import displayed_prediction
 from ..errors import MetaAnalysisError
 from ..views import plots
 from ..views.plots import Picture
+from ..views.subject import Subject
 from .analysis import Analysis, NotComputed, Progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Words", "draw"]
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How a report names things.
-
-    Attributes
-    ----------
-    outcome : str
-        What is estimated ("Nonrelapse mortality", "Response").
-    events_name, n_name : str
-        Headings of the two counts ("Deaths", "Patients").
-    """
-
-    outcome: str = "Proportion with the event"
-    events_name: str = "Events"
-    n_name: str = "Patients"
+__all__ = ["draw"]
 
 
 def draw(
-    analysis: Analysis, words: Words, progress: Progress = lambda step: None
+    analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
 ) -> tuple[Mapping[str, Picture], tuple[NotComputed, ...]]:
     """Draw every figure that the results allow.
 
     Parameters
     ----------
     analysis : Analysis
-    words : Words
+    subject : Subject
+        What studies, counts and outcome are called.
     progress : callable
         Called with the name of each figure before it is drawn.
 
@@ -56,8 +40,6 @@ def draw(
         The figures that the results do not allow.
     """
     fit, found, reasons = analysis.fit, {}, []
-    named: dict[str, Any] = {"events_name": words.events_name, "n_name": words.n_name}
-    named_forest = named | {"prediction": not analysis.one_sided}
     whole: Any = analysis.groups if _drawable(analysis) else fit
     if analysis.groups is not None and whole is fit:
         left = fit.k - analysis.groups.overall.k
@@ -73,19 +55,17 @@ def draw(
         (
             "forest",
             "Forest plot",
-            lambda: plots.forest(whole, outcome=words.outcome, **named_forest),
+            lambda: plots.forest(whole, subject=subject, prediction=not analysis.one_sided),
         )
     ]
     if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
-        wanted.append(
-            ("prediction", "Prediction", lambda: plots.prediction(fit, outcome=words.outcome))
-        )
+        wanted.append(("prediction", "Prediction", lambda: plots.prediction(fit, subject=subject)))
     for place, (column, regression) in enumerate(analysis.regressions.items(), start=1):
         wanted.append(
             (
                 f"regression-{place}",
                 f"Bubble plot of {column}",
-                partial(plots.bubble, regression, xlabel=_words(column), outcome=words.outcome),
+                partial(plots.bubble, regression, xlabel=_words(column), subject=subject),
             )
         )
     if analysis.leave_one_out is not None:
@@ -93,14 +73,18 @@ def draw(
             (
                 "without-each",
                 "Leave-one-out forest plot",
-                lambda: plots.leave_one_out_forest(fit, outcome=words.outcome, **named),
+                lambda: plots.leave_one_out_forest(fit, subject=subject),
             )
         )
     if analysis.influence is not None and fit.k >= 3:
-        wanted.append(("influence", "Influence", lambda: plots.influence_panel(fit)))
-        wanted.append(("baujat", "Baujat plot", lambda: plots.baujat(fit)))
+        wanted.append(
+            ("influence", "Influence", lambda: plots.influence_panel(fit, subject=subject))
+        )
+        wanted.append(("baujat", "Baujat plot", lambda: plots.baujat(fit, subject=subject)))
     if analysis.tests:
-        wanted.append(("funnel", "Funnel plot", lambda: plots.funnel(fit, vertical="n")))
+        wanted.append(
+            ("funnel", "Funnel plot", lambda: plots.funnel(fit, vertical="n", subject=subject))
+        )
     for name, title, step in wanted:
         progress(title)
         try:

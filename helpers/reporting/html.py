@@ -13,6 +13,7 @@ from pathlib import Path
 from .. import printing
 from ..version import __version__
 from ..views.plots import style
+from ..views.subject import NEUTRAL
 
 __all__ = ["Section", "page", "paragraph"]
 
@@ -83,7 +84,7 @@ def _colours() -> str:
     """Print the colours of both themes; the reader's system chooses."""
 
     def rule(which: int) -> str:
-        named = {**style.variables(), "--report-link": _LINK}
+        named = {**NEUTRAL.variables(), "--report-link": _LINK}
         return " ".join(f"{name}: {colour[which]};" for name, colour in named.items())
 
     return (

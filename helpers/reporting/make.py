@@ -18,11 +18,12 @@ from ..evidence import read_cohorts
 from ..evidence.grid import Readable, is_frame, read_grid
 from ..version import __version__
 from ..views.plots import Picture
+from ..views.subject import Subject
 from . import files, sentences, tables
 from .analysis import Analysis, Columns, NotComputed, Progress, analyse
 from .body import references_of, sections
 from .cautions import ListedCaution, cautions_of
-from .figures import Words, draw
+from .figures import draw
 from .html import page
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "report"]
 
-_USUAL = Words()
+#: What a report calls things unless it is told.
+USUAL = Subject(
+    study="cohort",
+    studies="cohorts",
+    people="patients",
+    outcome="Proportion with the event",
+    n="Patients",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Report:
     title : str
     analysis : Analysis
         Every result (`fit`, `groups`, `rates`, ...), for further work in Python.
-    words : Words
+    subject : Subject
     pictures : mapping of name to Picture
         The figures; a notebook shows one that ends a cell.
     not_computed : tuple of NotComputed
@@ -57,7 +65,7 @@ class Report:
 
     title: str
     analysis: Analysis
-    words: Words
+    subject: Subject
     pictures: Mapping[str, Picture] = field(repr=False)
     not_computed: tuple[NotComputed, ...]
     source: str
@@ -69,12 +77,12 @@ class Report:
     @property
     def answer(self) -> str:
         """The result in one or two sentences."""
-        return sentences.answer(self.analysis, self.words)
+        return sentences.answer(self.analysis, self.subject)
 
     @property
     def for_a_paper(self) -> str:
         """A paragraph that a paper could print."""
-        return sentences.for_a_paper(self.analysis, self.words)
+        return sentences.for_a_paper(self.analysis, self.subject)
 
     @property
     def cautions(self) -> tuple[ListedCaution, ...]:
@@ -87,7 +95,7 @@ class Report:
         made = f"Made from {self.source}"
         if self.sha256:
             made += f" (SHA-256 {self.sha256[:12]})"
-        parts = sections(self.analysis, self.words, self.pictures, self.not_computed)
+        parts = sections(self.analysis, self.subject, self.pictures, self.not_computed)
         return page(self.title, f"{made}, seed {self.analysis.seed}.", parts)
 
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -150,9 +158,7 @@ def report(
     follow_up: str | None = None,
     covariates: str | Sequence[str] = (),
     title: str | None = None,
-    outcome: str = _USUAL.outcome,
-    events_name: str = _USUAL.events_name,
-    n_name: str = _USUAL.n_name,
+    subject: Subject = USUAL,
     measure: str = "logit",
     model: str | None = None,
     level: float = LEVEL,
@@ -172,8 +178,10 @@ def report(
         without being named.
     covariates : str or sequence of str
         Numeric columns, each tried as a moderator on its own.
-    title, outcome, events_name, n_name : str
-        Words of the page: its heading, what is estimated, and the two counts.
+    title : str, optional
+        Heading of the page.
+    subject : Subject
+        What is estimated, and what the studies and the two counts are called.
     measure, model, level
         As in `helpers.pool`. By default a GLMM of logits.
     seed : int
@@ -214,12 +222,11 @@ def report(
     analysis = analyse(
         data, columns, measure=measure, model=model, level=level, seed=seed, progress=progress
     )
-    words = Words(outcome, events_name, n_name)
-    pictures, reasons = draw(analysis, words, progress)
+    pictures, reasons = draw(analysis, subject, progress)
     return Report(
         title=title or f"Meta-analysis of {source}",
         analysis=analysis,
-        words=words,
+        subject=subject,
         pictures=pictures,
         not_computed=(*analysis.not_computed, *reasons),
         source=source,

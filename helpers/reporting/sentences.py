@@ -11,10 +11,9 @@ from ..engine.normal.tau2_intervals import is_empty
 from ..engine.options import FEW_STUDIES
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..models.population import differs_from_median
-from ..views.plots.forest.note import lower
 from ..views.subgroup_sentences import between_verdict
+from ..views.subject import Subject
 from .analysis import Analysis
-from .figures import Words
 
 if TYPE_CHECKING:
     from ..models.result import PoolResult
@@ -54,18 +53,18 @@ def _tau2_interval(fit: PoolResult) -> str:
     return f" ({printing.interval(bounds, fit.level, unit='number', digits=3)})"
 
 
-def answer(analysis: Analysis, words: Words) -> str:
+def answer(analysis: Analysis, subject: Subject) -> str:
     """Give the result in one or two sentences."""
     fit = analysis.fit
     if analysis.one_sided:
-        return one_sided(analysis, words)
+        return one_sided(analysis, subject)
     if fit.k == 1:
         return (
-            f"{words.outcome}: {printing.estimate(fit)}, which is that of the only cohort, "
+            f"{subject.outcome}: {printing.estimate(fit)}, which is that of the only cohort, "
             f"{printing.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
         )
     text = (
-        f"{words.outcome}: {printing.estimate(fit)}, pooled over "
+        f"{subject.outcome}: {printing.estimate(fit)}, pooled over "
         f"{printing.counted(fit.k, 'cohort')}."
     )
     if differs_from_median(fit):
@@ -79,7 +78,7 @@ def answer(analysis: Analysis, words: Words) -> str:
     return text
 
 
-def one_sided(analysis: Analysis, words: Words) -> str:
+def one_sided(analysis: Analysis, subject: Subject) -> str:
     """Say what is known when no one, or everyone, had the event."""
     fit = analysis.fit
     counts: Any = [fit.events], [fit.n]
@@ -89,7 +88,7 @@ def one_sided(analysis: Analysis, words: Words) -> str:
     text = (
         f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in "
         f"{printing.counted(fit.k, 'cohort')} had the event: the exact {level}{printing.HARD}CI "
-        f"for {lower(words.outcome)} is {exact}"
+        f"for {printing.lower(subject.outcome)} is {exact}"
     )
     if fit.k == 1:
         return text + "."
@@ -182,13 +181,13 @@ def regression(analysis: Analysis, column: str) -> str:
     return text + ". A trend across cohorts need not hold for the people within them." + few
 
 
-def rates(analysis: Analysis, words: Words) -> str:
+def rates(analysis: Analysis, subject: Subject) -> str:
     """Say how often events come per person-time."""
     assert analysis.rates is not None
     fit = analysis.rates
     return (
         f"Cohorts that are followed longer see more events. Per 100 person-years there are "
-        f"{printing.estimate(fit, 1, unit='number')} {lower(words.events_name)}, pooled over "
+        f"{printing.estimate(fit, 1, unit='number')} {printing.lower(subject.events)}, pooled over "
         f"{printing.counted(fit.k, 'cohort')} with follow-up. Person-time is approximated by "
         "patients times follow-up, which has to be in months."
     )
@@ -243,7 +242,7 @@ def small_studies(analysis: Analysis) -> str:
     )
 
 
-def for_a_paper(analysis: Analysis, words: Words) -> str:
+def for_a_paper(analysis: Analysis, subject: Subject) -> str:
     """Give a paragraph that a paper could print."""
     fit = analysis.fit
     head = (
@@ -251,13 +250,15 @@ def for_a_paper(analysis: Analysis, words: Words) -> str:
         f"{printing.counted(fit.k, 'cohort')} were analysed. "
     )
     if analysis.one_sided:
-        return one_sided(analysis, words)
+        return one_sided(analysis, subject)
     if fit.k == 1:
-        return f"{head}The estimate of {lower(words.outcome)} was {printing.estimate(fit)}."
+        return (
+            f"{head}The estimate of {printing.lower(subject.outcome)} was {printing.estimate(fit)}."
+        )
     text = f"{head}{fit.methods()} "
     both = differs_from_median(fit)
     which = " (median cohort)" if both else ""
-    text += f"The pooled estimate of {lower(words.outcome)}{which} was "
+    text += f"The pooled estimate of {printing.lower(subject.outcome)}{which} was "
     text += printing.estimate(fit)
     if both:
         text += f", the mean over cohorts {printing.mean_estimate(fit)}"

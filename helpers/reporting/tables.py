@@ -8,9 +8,9 @@ from .. import printing
 from ..engine.normal.prediction import displayed_prediction
 from ..models.population import has_mean
 from ..views import tables
+from ..views.subject import Subject
 from ..views.tables import Table
 from .analysis import Analysis
-from .figures import Words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def _prediction(fit: PoolResult) -> str | None:
     return None if limits is None else _bounds(limits)
 
 
-def models_table(analysis: Analysis, words: Words) -> Table:
+def models_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the main model and the one beside it."""
     import pandas as pd
 
@@ -70,7 +70,7 @@ def models_table(analysis: Analysis, words: Words) -> Table:
     ]
     return tables.table(
         pd.DataFrame(rows),
-        f"{words.outcome} under {printing.counted(len(fits), 'model')}",
+        f"{subject.outcome} under {printing.counted(len(fits), 'model')}",
         formats={"estimate": "percent", "mean": "percent", "tau2": "number3", "I2": "number1"},
         labels={
             "estimate": f"Estimate{_PERCENT}",
@@ -86,7 +86,7 @@ def models_table(analysis: Analysis, words: Words) -> Table:
     )
 
 
-def groups_table(analysis: Analysis, words: Words) -> Table:
+def groups_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the subgroups."""
     assert analysis.groups is not None
     shown = analysis.groups.summary_frame().rename_axis("group").reset_index()
@@ -94,13 +94,13 @@ def groups_table(analysis: Analysis, words: Words) -> Table:
     by = analysis.groups.by
     return tables.table(
         shown[["group", "k", "events", "n", "estimate", "ci", "tau2", "I2"]],
-        f"{words.outcome} by {by.replace('_', ' ')}",
+        f"{subject.outcome} by {by.replace('_', ' ')}",
         formats={"estimate": "percent", "tau2": "number3", "I2": "number1"},
         labels={
             "group": by[:1].upper() + by[1:].replace("_", " "),
             "k": "Cohorts",
-            "events": words.events_name,
-            "n": words.n_name,
+            "events": subject.events,
+            "n": subject.n,
             "estimate": f"Estimate{_PERCENT}",
             "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
             "tau2": "τ²",
@@ -110,7 +110,7 @@ def groups_table(analysis: Analysis, words: Words) -> Table:
     )
 
 
-def rates_table(analysis: Analysis, words: Words) -> Table:
+def rates_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the events per 100 person-years of each cohort and pooled."""
     assert analysis.rates is not None
     import pandas as pd
@@ -131,10 +131,10 @@ def rates_table(analysis: Analysis, words: Words) -> Table:
     )
     return tables.table(
         shown,
-        f"{words.events_name} per 100 person-years",
+        f"{subject.events} per 100 person-years",
         formats={"time": "number", "rate": "number1", "events": "count"},
         labels={
-            "events": words.events_name,
+            "events": subject.events,
             "time": "Person-time, 100 years",
             "rate": "Rate",
             "ci": f"{_level(fit)} CI",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..door import lazy
 
 if TYPE_CHECKING:
-    from . import causes, plots
+    from . import causes, interactive, plots, tables
     from .claim_analyses import (
         CLAIMS,
         HEADLINES,
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .published.numbers import reproduction
     from .published.tests import egger_comparison, recomputed_test, recomputed_tests
     from .published.verdicts import VERDICTS, claims, claims_frame
+    from .subject import SUBJECT
     from .time_at_risk.contrast import (
         contrast_versions,
         follow_up_exponent,
@@ -84,6 +85,7 @@ HOMES = {
     "PUBLISHED": ".claim_analyses",
     "RULES": ".findings",
     "SHARED": ".dependence",
+    "SUBJECT": ".subject",
     "VERDICTS": ".published.verdicts",
     "answerable": ".claim_analyses",
     "claim_multiverse": ".claim_analyses",
@@ -131,7 +133,7 @@ HOMES = {
     "time_contrast": ".time_at_risk.contrast",
     "variants_table": ".moderator_tables",
 }
-ROOMS = {"causes": ".causes", "plots": ".plots"}
+ROOMS = {"causes": ".causes", "interactive": ".interactive", "plots": ".plots", "tables": ".tables"}
 
 __all__ = [
     "AS_PUBLISHED",
@@ -142,6 +144,7 @@ __all__ = [
     "PUBLISHED",
     "RULES",
     "SHARED",
+    "SUBJECT",
     "VERDICTS",
     "FollowUpScenario",
     "answerable",
@@ -163,6 +166,7 @@ __all__ = [
     "findings_frame",
     "follow_up_exponent",
     "follow_up_fits",
+    "interactive",
     "judge",
     "judgements_frame",
     "multiverse_frame",
@@ -189,6 +193,7 @@ __all__ = [
     "subgroup_tests",
     "subgroup_tests_table",
     "summary_of_findings",
+    "tables",
     "time_contrast",
     "variants_table",
 ]

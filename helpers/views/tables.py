@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from .. import printing
 from ..engine.normal.prediction import displayed_prediction
 from ..errors import MetaAnalysisError, UnsupportedError
-from .ids import slug
+from .slugs import slug
+from .subject import NEUTRAL, Subject
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Table", "cohort_table", "comparison_table", "pooled_table", "table"]
+__all__ = ["Table", "comparison_table", "pooled_table", "table"]
 
 MISSING = "\N{EN DASH}"
 Format = str | Callable[[Any], str]
@@ -156,7 +157,7 @@ def table(
          MM     1,193
     """
     formats, labels, notes = dict(formats or {}), dict(labels or {}), list(notes)
-    _require(frame, [*formats, *labels, *([groups] if groups else [])])
+    require(frame, [*formats, *labels, *([groups] if groups else [])])
     if not caption.strip():
         raise MetaAnalysisError("a table needs a caption")
     name = name or f"table-{slug(caption, NAME_LENGTH)}"
@@ -172,7 +173,7 @@ def table(
     )
 
 
-def _require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise MetaAnalysisError(
@@ -275,79 +276,13 @@ def _plain(html: str, caption: str) -> str:
     return body.replace('<table class="gt_table">', f'<table class="gt_table">\n{head}\n', 1)
 
 
-_COHORT_COLUMNS = {
-    "cohort": ("Cohort", "text"),
-    "entity": ("Disease", "text"),
-    "product": ("Product", "text"),
-    "setting": ("Setting", "text"),
-    "phase": ("Phase", "text"),
-    "treatment_line": ("Line", "text"),
-    "enrolment_ended": ("Enrolment ended", "text"),
-    "patients": ("Patients", "count"),
-    "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
-    "crude": (f"Deaths,{printing.HARD}%", "percent"),
-    "median_follow_up_months": ("Median follow-up, months", "number1"),
-    "reported_nrm": (f"Reported NRM,{printing.HARD}%", "percent"),
-    "reported_nrm_month": ("at month", "count"),
-}
-
-
-def cohort_table(
-    cohorts: pd.DataFrame, caption: str | None = None, *, name: str | None = None, **options: Any
-) -> Table:
-    """Print the cohorts: who was treated, with what, how many died without relapse.
-
-    Parameters
-    ----------
-    cohorts : DataFrame
-        As ``load_cohorts()`` gives it, or a part of its rows and columns that still has cohort,
-        patients and nonrelapse_deaths.
-    caption : str, optional
-        A sentence with the totals by default.
-    name : str, optional
-        As in :func:`table`.
-    **options
-        Handed to :func:`table`.
-
-    Examples
-    --------
-    >>> from helpers import load_cohorts
-    >>> cohort_table(load_cohorts()).caption
-    '52 cohorts: 7,604 patients, 574 nonrelapse deaths'
-    """
-    _require(cohorts, ["cohort", "patients", "nonrelapse_deaths"])
-    shown = cohorts.assign(crude=cohorts["nonrelapse_deaths"] / cohorts["patients"])
-    columns = [column for column in _COHORT_COLUMNS if column in shown.columns]
-    usual = (
-        f"{printing.counted(len(shown), 'cohort').capitalize()}: "
-        f"{printing.count(shown['patients'].sum())} patients, "
-        f"{printing.count(shown['nonrelapse_deaths'].sum())} nonrelapse deaths"
-    )
-    notes = (
-        [f"{MISSING} not reported or not applicable"]
-        if shown[columns].isna().any(axis=None)
-        else []
-    )
-    return table(
-        shown[columns],
-        caption or usual,
-        name=name,
-        **{
-            "formats": {column: _COHORT_COLUMNS[column][1] for column in columns},
-            "labels": {column: _COHORT_COLUMNS[column][0] for column in columns},
-            "notes": notes,
-            **options,
-        },
-    )
-
-
 def pooled_table(
     fits: Any,
     caption: str = "Pooled estimates",
     *,
     name: str | None = None,
     prediction: bool = True,
-    noun: str = "Cohorts",
+    subject: Subject = NEUTRAL,
 ) -> Table:
     """Print pooled estimates below each other.
 
@@ -359,8 +294,8 @@ def pooled_table(
         As in :func:`table`.
     prediction : bool
         Whether to show prediction intervals; a dash stands where one is not defined or not shown.
-    noun : str
-        Heading of the number of studies.
+    subject : Subject
+        What studies and counts are called.
 
     Returns
     -------
@@ -371,7 +306,7 @@ def pooled_table(
     --------
     >>> from helpers import pool
     >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], study=["A", "B", "C"], model="common")
-    >>> pooled_table({"three cohorts": fit}).name
+    >>> pooled_table({"three studies": fit}).name
     'table-pooled-estimates'
     """
     import pandas as pd
@@ -409,9 +344,9 @@ def pooled_table(
     levels = printing.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in named.values()))
     labels = {
         "analysis": "Analysis",
-        "k": noun,
-        "events": "Deaths",
-        "n": "Patients",
+        "k": printing.capital(subject.studies),
+        "events": subject.events,
+        "n": subject.n,
         "estimate": f"Estimate{unit}",
         "ci": f"{levels}{printing.THIN}% CI",
         "prediction": f"{levels}{printing.THIN}% prediction interval",
@@ -498,7 +433,7 @@ def comparison_table(
     """
     import pandas as pd
 
-    _require(frame, ["quantity", "ours", "published"])
+    require(frame, ["quantity", "ours", "published"])
     agree = [
         pd.NA if pd.isna(ours) or pd.isna(theirs) else printing.agreeing_digits(ours, theirs)
         for ours, theirs in zip(frame["ours"], frame["published"], strict=True)

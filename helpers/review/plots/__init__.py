@@ -1,5 +1,18 @@
-"""Pictures that need this review: causes of death, corrections, agreement, follow-up."""
+"""Pictures in the words and colours of this review: its own, and every one of the toolkit."""
 
+from ...views import plots as any_subject
+from ...views.plots import (
+    Note,
+    Picture,
+    annotate,
+    decision_flow,
+    drapery,
+    estimates,
+    lines,
+    radial,
+    specification_curve,
+)
+from ..subject import worded
 from .agreement_plot import agreement
 from .before_after_plot import before_after
 from .causes_heatmap_plot import causes_heatmap
@@ -10,14 +23,68 @@ from .corrections_plot import corrections
 from .follow_up_plot import follow_up
 from .overview_plot import study_overview
 
+baujat = worded(any_subject.baujat)
+bubble = worded(any_subject.bubble)
+construction = worded(any_subject.construction)
+coverage_curve = worded(any_subject.coverage_curve)
+cumulative_forest = worded(any_subject.cumulative_forest)
+dumbbell = worded(any_subject.dumbbell)
+forest = worded(any_subject.forest)
+funnel = worded(any_subject.funnel)
+gosh = worded(any_subject.gosh)
+icon_array = worded(any_subject.icon_array)
+influence_panel = worded(any_subject.influence_panel)
+leave_one_out_forest = worded(any_subject.leave_one_out_forest)
+median_mean = worded(any_subject.median_mean)
+posterior = worded(any_subject.posterior)
+prediction = worded(any_subject.prediction)
+profile = worded(any_subject.profile)
+ranking = worded(any_subject.ranking)
+rejection = worded(any_subject.rejection)
+show = worded(any_subject.show)
+shrinkage = worded(any_subject.shrinkage)
+subgroup_forest = worded(any_subject.subgroup_forest)
+variance_curves = worded(any_subject.variance_curves)
+
 __all__ = [
+    "Note",
+    "Picture",
     "agreement",
+    "annotate",
+    "baujat",
     "before_after",
+    "bubble",
     "causes_heatmap",
     "causes_shares",
     "causes_stacked",
     "confounding",
+    "construction",
     "corrections",
+    "coverage_curve",
+    "cumulative_forest",
+    "decision_flow",
+    "drapery",
+    "dumbbell",
+    "estimates",
     "follow_up",
+    "forest",
+    "funnel",
+    "gosh",
+    "icon_array",
+    "influence_panel",
+    "leave_one_out_forest",
+    "lines",
+    "median_mean",
+    "posterior",
+    "prediction",
+    "profile",
+    "radial",
+    "ranking",
+    "rejection",
+    "show",
+    "shrinkage",
+    "specification_curve",
     "study_overview",
+    "subgroup_forest",
+    "variance_curves",
 ]

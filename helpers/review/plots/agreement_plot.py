@@ -10,7 +10,8 @@ import numpy as np
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,9 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from .. import palette
+from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,9 +88,9 @@ def before_after(
 
 
 def _colour(one: TimeContrast, i: int) -> str:
-    if one.levels[0] in style.PRODUCT:
-        return style.PRODUCT[one.levels[0]].light
-    return (style.INK, style.QUIET, *style.ENTITY.values())[i].light
+    if one.levels[0] in palette.PRODUCT:
+        return palette.PRODUCT[one.levels[0]].light
+    return (style.INK, style.QUIET, *palette.ENTITY.values())[i].light
 
 
 def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:

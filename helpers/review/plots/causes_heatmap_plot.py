@@ -9,7 +9,8 @@ import numpy as np
 from ... import printing
 from ...views.plots import style
 from ...views.plots.lettering import fit_names
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,10 @@ from ... import printing, ties
 from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from .. import palette
 from ..causes.table import UNKNOWN
+from ..subject import annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +98,7 @@ def causes_shares(
         100 * shares["share"],
         y,
         s=52,
-        color=style.CAUSE["infection"].light,
+        color=palette.CAUSE["infection"].light,
         edgecolors=style.SURFACE.light,
         linewidths=0.9,
         zorder=4,

@@ -10,7 +10,9 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.lettering import fit_names
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from .. import palette
+from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +71,7 @@ def causes_stacked(
     """
     from matplotlib import pyplot as plt
 
-    lost = [cause for cause in table.causes if cause not in style.CAUSE]
+    lost = [cause for cause in table.causes if cause not in palette.CAUSE]
     if lost:
         raise MetaAnalysisError(f"causes_stacked() has no colour for {printing.listing(lost)}")
     totals = table.counts.sum(axis=1)
@@ -97,7 +99,7 @@ def causes_stacked(
             shares[:, j],
             left=left[:, j],
             height=0.66,
-            color=style.CAUSE[cause].light,
+            color=palette.CAUSE[cause].light,
             edgecolor=style.SURFACE.light,
             linewidth=1.2,
             label=cause[:1].upper() + cause[1:],

@@ -11,8 +11,9 @@ from ... import printing
 from ...errors import UnsupportedError
 from ...views.plots import style
 from ...views.plots.lettering import fit_names
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
 from ..moderators import cross_tabulation
+from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,7 @@ def confounding(
     wide, high = box.width / len(across), box.height / len(levels)
     most = float(table[area].max())
     side = min(wide - 14, high - 38)
-    colours = style.colours_for(levels)
+    colours = SUBJECT.colours(levels)
     for i, level in enumerate(levels):
         for j, key in enumerate(across):
             cell = _cell(table, rows, level, columns, key)

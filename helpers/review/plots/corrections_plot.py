@@ -9,7 +9,8 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,7 @@ def _rows(effects: CorrectionEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _colour(level: str) -> str:
-    return style.colours_for([level])[level].light
+    return SUBJECT.colours([level])[level].light
 
 
 def _draw(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame, limit: float) -> None:

@@ -10,7 +10,8 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.lettering import fit_text, measure
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,7 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
             (data["product"].astype(str) == product) & (data["setting"].astype(str) == setting)
         ]
         part = part.iloc[ties.order(part["patients"], descending=True)]
-        colour = style.colours_for([product])[product].light
+        colour = SUBJECT.colours([product])[product].light
         solid = setting == "trial"
         marks = ax.scatter(
             part["months"],

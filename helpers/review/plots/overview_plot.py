@@ -10,7 +10,9 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.naming import name_marks
-from ...views.plots.picture import Note, annotate
+from ...views.plots.picture import Note
+from .. import palette
+from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,13 +146,13 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
         rows = np.flatnonzero((data["entity"] == entity) & (data["setting"] == setting))
         rows = rows[ties.order(data["rate"].to_numpy()[rows], descending=True)]
         part = data.iloc[rows]
-        colour = style.colours_for([entity])[entity].light
+        colour = SUBJECT.colours([entity])[entity].light
         solid = setting == "trial"
         marks = ax.scatter(
             places[rows],
             part["patients"],
             s=_area(part["rate"].to_numpy()),
-            marker=style.MARKER.get(entity, "o"),
+            marker=palette.MARKER.get(entity, "o"),
             facecolors=colour if solid else "none",
             # An edge in the colour of the page keeps marks apart that lie on each other.
             edgecolors=style.SURFACE.light if solid else colour,
@@ -185,10 +187,10 @@ def _key(ax: Axes, data: pd.DataFrame) -> None:
             mew=1.5,
         )
 
-    levels = [e for e in style.ENTITY if e in set(data["entity"])]
+    levels = [e for e in palette.ENTITY if e in set(data["entity"])]
     levels += [e for e in dict.fromkeys(data["entity"]) if e not in levels]
     handles = [
-        mark(style.colours_for([e])[e].light, style.MARKER.get(e, "o"), solid=True) for e in levels
+        mark(SUBJECT.colours([e])[e].light, palette.MARKER.get(e, "o"), solid=True) for e in levels
     ]
     names = list(levels)
     grey = style.QUIET.light

@@ -1,4 +1,4 @@
-"""Pictures that answer a reader's hand: a forest plot, a small laboratory, a curve of analyses.
+"""Pictures that answer a reader's hand: a small laboratory, a curve of analyses.
 
 Each takes results, keeps a fixed picture for pages without a script, and shows itself in a chapter
 as HTML. The script in ``assets`` is our own: seven hundred lines (37 KB) of plain JavaScript on
@@ -14,7 +14,6 @@ beside the marks, and statistics that are held to the engine by tests.
 
 from .curve_element import curve
 from .element import ASSETS, Interactive
-from .forest_element import forest
 from .laboratory_element import Draw, draw, laboratory
 
-__all__ = ["ASSETS", "Draw", "Interactive", "curve", "draw", "forest", "laboratory"]
+__all__ = ["ASSETS", "Draw", "Interactive", "curve", "draw", "laboratory"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +18,8 @@ from ...engine.options import FEW_IN_GROUP
 from ...errors import MetaAnalysisError
 from ...models.pooling import pool
 from ...models.result import PoolResult
+from ..subject import NEUTRAL, Subject
 from .element import Interactive
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["SIZES", "SMALLEST", "Draw", "draw", "laboratory"]
 
@@ -126,17 +123,19 @@ def _binomial(u: float, n: int, p: float) -> int:
     return n
 
 
-def laboratory(fit: PoolResult, cohorts: pd.DataFrame, *, name: str, seed: int = 1) -> Interactive:
-    """Make the laboratory; it opens with studies like these cohorts.
+def laboratory(
+    fit: PoolResult, *, name: str, subject: Subject = NEUTRAL, seed: int = 1
+) -> Interactive:
+    """Make the laboratory; it opens with studies like those of a fit.
 
     Parameters
     ----------
     fit : PoolResult
-        Of these cohorts, with a between-study variance of logits.
-    cohorts : DataFrame
-        As `helpers.load_cohorts` gives it.
+        Of counts, with a between-study variance of logits.
     name : str
         Id of its fixed picture.
+    subject : Subject
+        What the people are called.
     seed : int
         Of the first draw.
 
@@ -152,16 +151,15 @@ def laboratory(fit: PoolResult, cohorts: pd.DataFrame, *, name: str, seed: int =
     Examples
     --------
     >>> from helpers import load_cohorts
-    >>> cohorts = load_cohorts()
-    >>> fit = pool(cohorts, events="nonrelapse_deaths", n="patients", study="cohort")
-    >>> laboratory(fit, cohorts, name="lab").data["start"]["studies"]
+    >>> fit = pool(load_cohorts(), events="nonrelapse_deaths", n="patients", study="cohort")
+    >>> laboratory(fit, name="lab").data["start"]["studies"]
     52
     """
     from .. import plots
 
     if fit.measure != "logit" or fit.n is None:
         raise MetaAnalysisError("the laboratory draws logits: it needs a fit of measure 'logit'")
-    sizes = cohorts["patients"].to_numpy(dtype=float)
+    sizes = fit.studies.loc[fit.studies["included"], "n"].to_numpy(dtype=float)
     spread = round(float(np.log(sizes).std(ddof=1)), 2)
     tau = _within(round(float(np.sqrt(fit.tau2)) / 0.05) * 0.05, TAUS)
     studies = int(_within(fit.k, STUDIES))
@@ -190,7 +188,8 @@ def laboratory(fit: PoolResult, cohorts: pd.DataFrame, *, name: str, seed: int =
     said = (
         f"no prediction interval is drawn: {reason}" if new is None else printing.prediction(made)
     )
-    chart = plots.forest(made, outcome="Rate", events_name="Events", noun=("study", "studies"))
+    drawn_subject = Subject(outcome="Rate", people=subject.people, n=subject.n)
+    chart = plots.forest(made, subject=drawn_subject)
     het = made.heterogeneity
     still = plots.show(
         chart,

@@ -4,6 +4,7 @@
 picture is drawn, because that takes half a second.
 """
 
+from ..subject import Subject
 from .baujat_plot import baujat
 from .bubble_plot import bubble
 from .construction_plot import construction
@@ -35,6 +36,7 @@ from .variance_curves_plot import variance_curves
 __all__ = [
     "Note",
     "Picture",
+    "Subject",
     "annotate",
     "baujat",
     "bubble",

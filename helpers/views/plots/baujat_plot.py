@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .naming import name_marks
 from .picture import Note, annotate
@@ -27,7 +28,7 @@ def baujat(
     *,
     ax: Axes | None = None,
     label: int = 6,
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     width: float = 620.0,
 ) -> Axes:
     """Draw each study's part of the heterogeneity against its influence on the result.
@@ -41,8 +42,8 @@ def baujat(
     label : int
         How many studies are named: those farthest from the origin, each axis in units of its
         largest value.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What a study is called.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -67,7 +68,7 @@ def baujat(
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[3, 4, 5, 30], n=[60, 60, 60, 60], model="common")
     >>> show(baujat(fit), "baujat-of-four")  # doctest: +ELLIPSIS
-    Baujat plot of four cohorts. ...
+    Baujat plot of four studies. ...
     """
     from matplotlib import pyplot as plt
     from matplotlib.ticker import MaxNLocator
@@ -95,7 +96,7 @@ def baujat(
     )
     marks.set_gid("studies")
     name_marks(ax, x, y, np.full(len(x), 4.5), list(drawn.index.astype(str)), far[:label])
-    annotate(ax, _note(fit, frame, drawn, far, noun))
+    annotate(ax, _note(fit, frame, drawn, far, subject))
     return ax
 
 
@@ -111,7 +112,7 @@ def _ranked(drawn: pd.DataFrame) -> list[int]:
 
 
 def _note(
-    fit: Any, frame: pd.DataFrame, drawn: pd.DataFrame, far: list[int], noun: tuple[str, str]
+    fit: Any, frame: pd.DataFrame, drawn: pd.DataFrame, far: list[int], subject: Subject
 ) -> Note:
     total = float(drawn["contribution"].sum())
     most, moves = (drawn.index[ties.largest(drawn[c])] for c in ("contribution", "influence"))
@@ -129,7 +130,10 @@ def _note(
     )
     lost = len(frame) - len(drawn)
     lack = (
-        [f"Without {printing.counted(lost, *noun)} there is no estimate; these are not drawn."]
+        [
+            f"Without {printing.counted(lost, *subject.noun)} there is no estimate; these are not "
+            "drawn."
+        ]
         if lost
         else []
     )
@@ -138,7 +142,7 @@ def _note(
         title="Baujat plot",
         alt=" ".join(
             [
-                f"Baujat plot of {printing.counted(len(drawn), *noun)}.",
+                f"Baujat plot of {printing.counted(len(drawn), *subject.noun)}.",
                 findings,
                 f"Farthest from the origin: {names}.",
                 *lack,
@@ -151,15 +155,15 @@ def _note(
                 *lack,
             ]
         ),
-        table=_table(fit, frame, noun),
+        table=_table(fit, frame, subject),
     )
 
 
-def _table(fit: Any, frame: pd.DataFrame, noun: tuple[str, str]) -> Table:
+def _table(fit: Any, frame: pd.DataFrame, subject: Subject) -> Table:
     from ..tables import table
 
     shown = frame.iloc[ties.order(frame["influence"], descending=True)]
-    shown = shown.rename_axis(noun[0]).reset_index().drop(columns="converged")
+    shown = shown.rename_axis(subject.study).reset_index().drop(columns="converged")
     notes = (
         "Contribution: deviance of the study at the fit (its part of Q for a common effect)."
         if fit.options.method == "likelihood"

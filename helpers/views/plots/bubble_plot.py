@@ -1,4 +1,4 @@
-"""The bubble plot of a meta-regression: cohorts, the fitted line or means, and two bands."""
+"""The bubble plot of a meta-regression: studies, the fitted line or means, and two bands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ... import printing, ties
 from ...engine.effects import get_measure
 from ...engine.options import FEW_PREDICTION_DF, shows_prediction
 from ...errors import MetaAnalysisError, UnsupportedError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .naming import name_marks
 from .picture import Note, annotate
@@ -33,7 +34,7 @@ def bubble(
     fit: RegressionResult,
     *,
     xlabel: str | None = None,
-    outcome: str = "Nonrelapse mortality",
+    subject: Subject = NEUTRAL,
     groups: Mapping[str, str] | None = None,
     label: int = 4,
     name: Iterable[str] = (),
@@ -49,10 +50,10 @@ def bubble(
         levels.
     xlabel : str, optional
         What is across, with its unit; the name of the column by default.
-    outcome : str
-        What is up.
+    subject : Subject
+        What outcome and studies are called, and the colours of groups.
     groups : mapping of study label to level, optional
-        Diseases or products, which colour the bubbles.
+        Groups, which colour the bubbles.
     label : int
         How many studies of largest weight are named.
     name : iterable of str
@@ -82,7 +83,7 @@ def bubble(
     >>> from helpers.review.published.models import published_regression
     >>> fit = published_regression("LBCL: product", formula="median_follow_up_months")
     >>> show(bubble(fit), "follow-up")  # doctest: +ELLIPSIS
-    Bubble plot of nonrelapse mortality against median follow up months, 26 cohorts. ...
+    Bubble plot of proportion against median follow up months, 26 studies. ...
     """
     from matplotlib import pyplot as plt
 
@@ -97,6 +98,7 @@ def bubble(
         figure.subplots_adjust(left=62 / width, right=1 - 16 / width, bottom=50 / 430, top=top)
     taken = fit.studies["included"].to_numpy()
     studies, moderator = fit.studies[taken], fit.moderators[column][taken]
+    subject = subject.of_measure(fit.measure)
     proportion = get_measure(fit.measure).kind == "proportion"
     scale = 100.0 if proportion else 1.0
     levels = _levels(fit, column)
@@ -108,7 +110,7 @@ def bubble(
     x = _places(studies, moderator, levels)
     _bands(ax, lines, scale, across)
     y = studies["estimate"].to_numpy(dtype=float) * scale
-    colours = _colours(studies.index, groups)
+    colours = _colours(studies.index, groups, subject)
     area = _area(studies["weight"].to_numpy(dtype=float))
     order = ties.order(area, descending=True)
     marks = ax.scatter(
@@ -117,7 +119,7 @@ def bubble(
     )  # fmt: skip
     marks.set_gid("bubbles")
     unit = f",{printing.HARD}%" if proportion else ""
-    ax.set_ylabel(f"{outcome}{unit}", labelpad=6)
+    ax.set_ylabel(f"{subject.outcome}{unit}", labelpad=6)
     words = xlabel or column.replace("_", " ")
     across_words = words[:1].upper() + words[1:]
     ax.set_xlabel(across_words, labelpad=6)
@@ -129,15 +131,16 @@ def bubble(
     first = [_place(labels, study) for study in name]
     name_marks(ax, x, y, np.sqrt(area) / 2 + 2, labels, [*first, *order[:label]])
     if groups is not None:
-        _key(ax, [groups[str(study)] for study in studies.index])
+        _key(ax, [groups[str(study)] for study in studies.index], subject)
     annotate(
         ax,
         Note(
-            title=f"{outcome} by {words}",
-            alt=_alt(fit, lines, column, words, outcome, ordered=ordered, unit=proportion),
-            caption=_caption(fit, words, ordered=ordered),
-            table=_table(studies, moderator, words, proportion=proportion),
+            title=f"{subject.outcome} by {words}",
+            alt=_alt(fit, lines, column, words, subject, ordered=ordered, unit=proportion),
+            caption=_caption(fit, words, subject, ordered=ordered),
+            table=_table(studies, moderator, words, subject, proportion=proportion),
         ),
+        subject,
     )
     return ax
 
@@ -249,20 +252,22 @@ def _limits(
     ax.set_xlim(x.min() - room, x.max() + room)
 
 
-def _colours(studies: pd.Index[Any], groups: Mapping[str, str] | None) -> list[str]:
+def _colours(
+    studies: pd.Index[Any], groups: Mapping[str, str] | None, subject: Subject
+) -> list[str]:
     if groups is None:
         return [style.QUIET.light] * len(studies)
     lost = [str(study) for study in studies if str(study) not in groups]
     if lost:
         raise MetaAnalysisError(f"no group for {printing.listing(lost)}")
-    found = style.colours_for(list(dict.fromkeys(groups[str(study)] for study in studies)))
+    found = subject.colours(list(dict.fromkeys(groups[str(study)] for study in studies)))
     return [found[groups[str(study)]].light for study in studies]
 
 
-def _key(ax: Axes, found: list[str]) -> None:
+def _key(ax: Axes, found: list[str], subject: Subject) -> None:
     from matplotlib.lines import Line2D
 
-    colours = style.colours_for(list(dict.fromkeys(found)))
+    colours = subject.colours(list(dict.fromkeys(found)))
     handles = [
         Line2D([], [], ls="", marker="o", ms=9, mec="none", mfc=colour.light)
         for colour in colours.values()
@@ -278,15 +283,15 @@ def _alt(
     lines: pd.DataFrame,
     column: str,
     words: str,
-    outcome: str,
+    subject: Subject,
     *,
     ordered: bool,
     unit: bool,
 ) -> str:
     shown = printing.percent if unit else printing.number
     head = (
-        f"Bubble plot of {outcome[:1].lower()}{outcome[1:]} against {words}, "
-        f"{printing.counted(fit.k, 'cohort')}."
+        f"Bubble plot of {printing.lower(subject.outcome)} against {words}, "
+        f"{printing.counted(fit.k, *subject.noun)}."
     )
     if ordered:
         names = fit.design.levels[column]
@@ -302,20 +307,20 @@ def _alt(
             f"The fitted mean goes from {first} at {printing.number(values.min(), 1)} to {last} at "
             f"{printing.number(values.max(), 1)}."
         )
-    return f"{head} {body} {_verdict(fit)}"
+    return f"{head} {body} {_verdict(fit, subject)}"
 
 
-def _verdict(fit: RegressionResult) -> str:
+def _verdict(fit: RegressionResult, subject: Subject) -> str:
     r2 = "" if fit.R2 is None else (
         f"; it accounts for {printing.number(fit.R2, 0)}{printing.THIN}% of the variance between "
-        "cohorts"
+        f"{subject.studies}"
     )  # fmt: skip
     if np.isnan(fit.omnibus.p):
         return f"There are too few clusters for a test of the moderator{r2}."
     return f"The test of the moderator gives {printing.p_value(fit.omnibus.p)}{r2}."
 
 
-def _caption(fit: RegressionResult, words: str, *, ordered: bool) -> str:
+def _caption(fit: RegressionResult, words: str, subject: Subject, *, ordered: bool) -> str:
     level = printing.percent(fit.level, 0)
     means = "Lines: fitted means" if ordered else f"Line: fitted mean along {words}"
     pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
@@ -325,13 +330,18 @@ def _caption(fit: RegressionResult, words: str, *, ordered: bool) -> str:
         f"{printing.word(fit.k - fit.p)}."
     )  # fmt: skip
     return (
-        f"{_verdict(fit)} {means}; dark band its {level} confidence interval{pale}; areas of the "
-        f"bubbles are weights.{few}"
+        f"{_verdict(fit, subject)} {means}; dark band its {level} confidence interval{pale}; areas "
+        f"of the bubbles are weights.{few}"
     )
 
 
 def _table(
-    studies: pd.DataFrame, moderator: pd.Series[Any], words: str, *, proportion: bool
+    studies: pd.DataFrame,
+    moderator: pd.Series[Any],
+    words: str,
+    subject: Subject,
+    *,
+    proportion: bool,
 ) -> Table:
     from ..tables import table
 
@@ -343,11 +353,11 @@ def _table(
     unit = f",{printing.HARD}%"
     return table(
         shown,
-        caption=f"Cohorts by {words}: the numbers behind the figure",
+        caption=f"{printing.capital(subject.studies)} by {words}: the numbers behind the figure",
         formats={"estimate": kind, "weight": "number1"}
         | ({"moderator": "number1"} if numeric else {}),
         labels={
-            "study": "Cohort",
+            "study": printing.capital(subject.study),
             "moderator": words[:1].upper() + words[1:],
             "estimate": f"Estimate{unit if proportion else ''}",
             "weight": f"Weight{unit}",

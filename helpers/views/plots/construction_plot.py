@@ -12,6 +12,7 @@ from ... import printing
 from ...engine.distributions import gammaln
 from ...engine.effects import get_measure
 from ...errors import UnsupportedError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 from .points import axes_of, key_above
@@ -90,20 +91,23 @@ def construction(
     *,
     sizes: Sequence[int] = (25, 50, 100, 250),
     measure: str | None = None,
+    subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
     height: float = 350.0,
 ) -> Axes:
-    """Draw where chance alone puts cohorts of one true rate in a funnel plot.
+    """Draw where chance alone puts studies of one true rate in a funnel plot.
 
     Parameters
     ----------
     rate : float
-        True rate of every cohort, in (0, 1).
+        True rate of every study, in (0, 1).
     sizes : sequence of int
-        Patients of the cohorts, one path each.
+        People of the studies, one path each.
     measure : str, optional
         Scale of the effects; by default two panels, logits and double arcsines.
+    subject : Subject
+        What studies and people are called.
     ax : Axes, optional
         Where to draw one measure (logits by default); a new figure by default.
     width, height : float
@@ -124,7 +128,7 @@ def construction(
     --------
     >>> from helpers.views.plots import show
     >>> show(construction(0.068, measure="logit"), "paths")  # doctest: +ELLIPSIS
-    Cohorts of 25, 50, 100 and 250 patients that all have a true rate of 6.8...
+    Studies of 25, 50, 100 and 250 participants that all have a true rate of 6.8...
     """
     from matplotlib import pyplot as plt
 
@@ -144,7 +148,7 @@ def construction(
         _panel(each, name, table, rate)
         if len(axes) > 1:
             each.set_title(get_measure(name).label.capitalize(), pad=26)
-    annotate(axes[0], _note(rate, list(sizes), names, tables))
+    annotate(axes[0], _note(rate, list(sizes), names, tables, subject))
     return axes[0]
 
 
@@ -213,7 +217,13 @@ def _slope(table: pd.DataFrame) -> float:
     return float(np.mean(found))
 
 
-def _note(rate: float, sizes: list[int], names: list[str], tables: list[pd.DataFrame]) -> Note:
+def _note(
+    rate: float,
+    sizes: list[int],
+    names: list[str],
+    tables: list[pd.DataFrame],
+    subject: Subject,
+) -> Note:
     import pandas as pd
 
     from ..tables import table
@@ -225,19 +235,19 @@ def _note(rate: float, sizes: list[int], names: list[str], tables: list[pd.DataF
             said.append(f"The standard error of a {label} depends on the size alone.")
         else:
             said.append(
-                f"For cohorts of one size, {label} and standard error correlate at "
+                f"For {subject.studies} of one size, {label} and standard error correlate at "
                 f"{printing.number(r, 2)} on average, by chance alone."
             )
     frame = pd.concat(
         [t.assign(measure=get_measure(n).label) for n, t in zip(names, tables, strict=True)],
         ignore_index=True,
     )[["measure", "n", "events", "probability", "yi", "se"]]
-    cohorts = printing.listing(printing.count(n) for n in sizes)
+    many = printing.listing(printing.count(n) for n in sizes)
     return Note(
         title="Effect and standard error by construction",
-        alt=f"Cohorts of {cohorts} patients that all have a true rate of "
-        f"{printing.percent(rate)}: effect across, standard error down, one path per "
-        f"size along the likely counts of events. {' '.join(said)}",
+        alt=f"{printing.capital(subject.studies)} of {many} {subject.people} that all have "
+        f"a true rate of {printing.percent(rate)}: effect across, standard error down, one path "
+        f"per size along the likely counts of events. {' '.join(said)}",
         caption=" ".join(said),
         table=table(
             frame.astype({"events": int}),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 
@@ -22,7 +23,13 @@ _LANE = 1.28  # distance of lanes in units of their height
 
 
 @style.themed
-def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
+def coverage_curve(
+    coverage: pd.DataFrame,
+    *,
+    subject: Subject = NEUTRAL,
+    ax: Axes | None = None,
+    width: float = 720.0,
+) -> Axes:
     """Draw exact coverage against the true proportion, one lane per interval.
 
     Parameters
@@ -30,6 +37,8 @@ def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: flo
     coverage : DataFrame
         As `helpers.checks.interval_coverage.exact_coverage` gives it: index "p", a column per
         interval, `n` and `level` in `attrs`.
+    subject : Subject
+        What a study and a person are called.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -114,7 +123,7 @@ def coverage_curve(coverage: pd.DataFrame, *, ax: Axes | None = None, width: flo
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
     ax.tick_params(length=0)
-    annotate(ax, _note(coverage, level))
+    annotate(ax, _note(coverage, level, subject))
     return ax
 
 
@@ -123,12 +132,13 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     return (np.clip(values, FLOOR, 1.0) - FLOOR) / (1.0 - FLOOR)
 
 
-def _note(coverage: pd.DataFrame, level: float) -> Note:
+def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
     import pandas as pd
 
     from ...checks.interval_coverage import lowest_coverage
     from ..tables import table
 
+    people = printing.counted(int(coverage.attrs["n"]), subject.person, subject.people)
     n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
     within, below = (float(p.min()), float(p.max())), (coverage < level).mean()
     lowest = pd.Series(
@@ -147,11 +157,11 @@ def _note(coverage: pd.DataFrame, level: float) -> Note:
     return Note(
         title="Exact coverage of intervals of one proportion",
         alt=f"Line chart of the exact coverage of {printing.counted(len(lowest), 'interval')} for "
-        f"{printing.counted(n, 'patient')} and true proportions from "
+        f"{people} and true proportions from "
         f"{printing.percent_range((p.min(), p.max()))}. Lowest coverage: {said}.",
-        caption=f"With {printing.counted(n, 'patient')}, the {printing.percent(level, 0)} interval "
+        caption=f"With {people}, the {printing.percent(level, 0)} interval "
         f"“{worst}” can hold the truth as rarely as in {printing.percent(lowest[worst], 0)} of "
-        f"cohorts, “{best}” never in fewer than {printing.percent(lowest[best])}.",
+        f"{subject.studies}, “{best}” never in fewer than {printing.percent(lowest[best])}.",
         table=table(
             shown,
             caption="Exact coverage: some of the numbers behind the figure",

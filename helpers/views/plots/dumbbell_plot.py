@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .lettering import fit_names
 from .picture import Note, annotate
@@ -30,7 +31,8 @@ def dumbbell(
     *,
     first: str = "published",
     second: str = "ours",
-    quantity: str = "Nonrelapse mortality",
+    quantity: str | None = None,
+    subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
@@ -43,8 +45,10 @@ def dumbbell(
         value) and ``group`` (rows of one group stand together under its name).
     first, second : str
         What the two values are: an open circle and a full dot.
-    quantity : str
-        What is measured.
+    quantity : str, optional
+        What is measured; the outcome of the subject by default.
+    subject : Subject
+        What the outcome is called.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -66,7 +70,7 @@ def dumbbell(
     >>> from helpers.views.plots import show
     >>> rows = pd.DataFrame({"label": ["MM"], "first": [0.08], "second": [0.0802]})
     >>> show(dumbbell(rows), "both")  # doctest: +ELLIPSIS
-    Dumbbell plot of nonrelapse mortality, published and ours, in one row. ...
+    Dumbbell plot of proportion, published and ours, in one row. ...
     """
     from matplotlib import pyplot as plt
 
@@ -75,6 +79,7 @@ def dumbbell(
         raise MetaAnalysisError(f"dumbbell() misses column {printing.listing(missing)}")
     if frame.empty or frame[["first", "second"]].isna().to_numpy().any():
         raise MetaAnalysisError("dumbbell() needs rows, each with both values")
+    quantity = quantity or subject.of_kind("proportion").outcome
     data = frame.reset_index(drop=True)
     places, heads = grouped_places(data)
     rows = int(places.max()) + 1

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ... import printing, ties
 from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 from .points import Z95, Points, axes_of, effect_axis, key_above, points_of
@@ -28,7 +29,7 @@ __all__ = ["funnel"]
 _LABEL = {
     "se": "Standard error",
     "inverse-variance": "Inverse variance",
-    "n": "Patients (logarithmic scale)",
+    "n": "{people} (logarithmic scale)",
 }
 _LEVELS = (0.1, 0.05, 0.01)
 _DEPTH = (0.9, 0.55, 0.3)  # opacity of the regions between the levels, from the inside out
@@ -43,6 +44,7 @@ def funnel(
     null: float | None = None,
     filled: TrimAndFill | None = None,
     line: BiasTest | None = None,
+    subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
     height: float = 430.0,
@@ -55,7 +57,7 @@ def funnel(
         Its included studies are the points, its `mu` the centre.
     vertical : {"se", "inverse-variance", "n"}
         Up means more precise or larger. For proportions the sample size is the axis that the
-        result of a cohort cannot move (Hunter et al. 2014).
+        result of a study cannot move (Hunter et al. 2014).
     contours : bool
         Shade where a study would differ from `null` with two-sided p between the levels 0.10,
         0.05 and 0.01, in place of the limits around the pooled effect.
@@ -66,6 +68,8 @@ def funnel(
         Its mirror images are drawn as open marks (not for "n": they have no size).
     line : BiasTest, optional
         A regression line of effects on standard errors (only for "se").
+    subject : Subject
+        What the people are called.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width, height : float
@@ -126,7 +130,7 @@ def funnel(
         drawn[0].set_gid("regression-line")
         handles.append(drawn[0])
         names.append(line.name)
-    _vertical(ax, points, vertical, grid)
+    _vertical(ax, vertical, grid, subject)
     effect_axis(ax, points, _limits(points, filled))
     key_above(ax, handles, names)
     annotate(ax, _note(fit, points, vertical, filled, line, centre if contours else None))
@@ -236,10 +240,10 @@ def _images(
     return [handles[0], images, *handles[1:]], [names[0], "filled in", *names[1:]]
 
 
-def _vertical(ax: Axes, points: Points, vertical: str, grid: Array) -> None:
+def _vertical(ax: Axes, vertical: str, grid: Array, subject: Subject) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    ax.set_ylabel(_LABEL[vertical], labelpad=6)
+    ax.set_ylabel(_LABEL[vertical].format(people=printing.capital(subject.people)), labelpad=6)
     if vertical == "se":
         ax.set_ylim(float(grid.max()), 0.0)
     elif vertical == "inverse-variance":

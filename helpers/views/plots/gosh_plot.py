@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 
@@ -33,9 +34,8 @@ def gosh(
     *,
     study: str | None = None,
     ax: Axes | None = None,
-    outcome: str = "Nonrelapse mortality",
     percent: bool = True,
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     width: float = 620.0,
 ) -> Axes:
     """Draw the cloud of subset estimates, with and without one study.
@@ -48,12 +48,10 @@ def gosh(
         Whose subsets are told apart; by default the study with the largest separation.
     ax : Axes, optional
         Where to draw; its upper fifth holds the histogram. By default a new figure.
-    outcome : str
-        What is pooled.
     percent : bool
         Whether estimates are proportions.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What the outcome and the studies are called.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -80,10 +78,11 @@ def gosh(
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[3, 8, 16, 9], n=[40, 60, 50, 70])
     >>> show(gosh(fit.gosh()), "gosh-of-four")  # doctest: +ELLIPSIS
-    GOSH plot of all 11 subsets of four cohorts. ...
+    GOSH plot of all 11 subsets of four studies. ...
     """
     from matplotlib import pyplot as plt
 
+    subject = subject.of_kind("proportion" if percent else "effect")
     sound = result.converged & np.isfinite(result.estimate) & np.isfinite(result.I2)
     if sound.sum() < 2:
         raise MetaAnalysisError("a GOSH plot needs at least two subsets with an estimate")
@@ -98,9 +97,9 @@ def gosh(
     held = result.member[sound, result.labels.index(study)]
     edges = _edges(x, CELLS[0]), _edges(y, CELLS[1])
     _cloud(ax, x, y, held, edges)
-    _axes(ax, edges, outcome, percent)
+    _axes(ax, edges, subject.outcome, percent)
     _histogram(ax, x, held, edges[0], study)
-    annotate(ax, _note(result, summary, study, x, y, percent, noun))
+    annotate(ax, _note(result, summary, study, x, y, percent, subject))
     return ax
 
 
@@ -198,7 +197,7 @@ def _note(
     x: np.ndarray,
     y: np.ndarray,
     percent: bool,
-    noun: tuple[str, str],
+    subject: Subject,
 ) -> Note:
     row = {column: float(summary[column][study]) for column in summary.columns}
     number: Any = printing.percent if percent else printing.number
@@ -235,21 +234,21 @@ def _note(
         if lost
         else ""
     )
-    members = printing.counted(len(result.labels), *noun)
+    members = printing.counted(len(result.labels), *subject.noun)
     return Note(
         title="GOSH plot",
         alt=f"GOSH plot of {drawn} of {members}. {cloud} {verdict}{lack}",
         caption=f"{verdict} Each mark stands for subsets with about the same result; its area "
         f"grows with their number. {cloud}{lack}",
-        table=_table(summary, percent, noun, drawn),
+        table=_table(summary, percent, subject, drawn),
     )
 
 
-def _table(summary: pd.DataFrame, percent: bool, noun: tuple[str, str], drawn: str) -> Table:
+def _table(summary: pd.DataFrame, percent: bool, subject: Subject, drawn: str) -> Table:
     from ..tables import table
 
     order = ties.order(summary["separation"].abs(), descending=True)
-    shown = summary.iloc[order].rename_axis(noun[0]).reset_index()
+    shown = summary.iloc[order].rename_axis(subject.study).reset_index()
     shown = shown.drop(columns=["subsets", "difference"])
     value = "percent2" if percent else "number3"
     formats: dict[str, Any] = {
@@ -261,7 +260,7 @@ def _table(summary: pd.DataFrame, percent: bool, noun: tuple[str, str], drawn: s
     unit = f",{printing.HARD}%" if percent else ""
     return table(
         shown,
-        caption=f"Mean results with and without each {noun[0]}, over {drawn}",
+        caption=f"Mean results with and without each {subject.study}, over {drawn}",
         formats=formats,
         labels={
             "estimate_with": f"Estimate with{unit}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import printing
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .lettering import fit_keys
 from .picture import Note, annotate
@@ -30,7 +31,8 @@ def icon_array(
     *,
     rest: str,
     total: int = 1000,
-    unit: str = "patients",
+    unit: str | None = None,
+    subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
@@ -45,8 +47,10 @@ def icon_array(
         Name of all the others.
     total : int
         Squares in the field.
-    unit : str
-        What a square stands for.
+    unit : str, optional
+        What a square stands for; the people of the subject by default.
+    subject : Subject
+        What people are called.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -66,7 +70,7 @@ def icon_array(
     --------
     >>> from helpers.views.plots import show
     >>> show(icon_array({"died": 0.07}, rest="alive"), "field")
-    Of 1,000 patients, 70 died and 930 alive.
+    Of 1,000 participants, 70 died and 930 alive.
     """
     from matplotlib import pyplot as plt
 
@@ -87,7 +91,7 @@ def icon_array(
     ax.set_ylim(rows - 1 + SIDE + 0.2, -0.2)
     ax.set_aspect("equal", anchor="NW")
     ax.axis("off")
-    annotate(ax, _note(counts, shares, rest, total, unit))
+    annotate(ax, _note(counts, shares, rest, total, unit or subject.people))
     return ax
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .lettering import measure
 from .picture import Note, annotate
@@ -40,7 +41,7 @@ def influence_panel(
     fit: Any,
     *,
     ax: Axes | None = None,
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     width: float = 760.0,
 ) -> Axes:
     """Draw what happens to the fit without each study, one panel a diagnostic.
@@ -51,8 +52,8 @@ def influence_panel(
         Any model; at least 2 included studies.
     ax : Axes, optional
         Whose room the panels fill. By default a new figure, as tall as its studies need.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What a study is called.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -79,7 +80,7 @@ def influence_panel(
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[3, 4, 5, 4, 30], n=[60, 60, 60, 60, 60], model="glmm")
     >>> show(influence_panel(fit), "influence-of-five")  # doctest: +ELLIPSIS
-    Influence diagnostics of five cohorts. ...
+    Influence diagnostics of five studies. ...
     """
     from matplotlib import pyplot as plt
 
@@ -122,7 +123,7 @@ def influence_panel(
         _draw(inset, panel, frame[panel.column].to_numpy(dtype=float))
         if i == 0:
             _names(inset, names, (frame["flagged"] | frame["outlier"]).to_numpy(), left)
-    annotate(ax, _note(fit, result, noun))
+    annotate(ax, _note(fit, result, subject))
     return ax
 
 
@@ -201,16 +202,16 @@ def _shorten(figure: Figure, text: str) -> str:
     return short
 
 
-def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
+def _note(fit: Any, result: Any, subject: Subject) -> Note:
     frame = result.frame
-    number = printing.counted(result.k, *noun)
+    number = printing.counted(result.k, *subject.noun)
     flagged = [str(label) for label in frame.index[frame["flagged"]]]
     outlying = [str(label) for label in frame.index[frame["outlier"]]]
     influential = (
         f"By the rules {printing.listing(flagged)} {'is' if len(flagged) == 1 else 'are'} "
         "influential."
         if flagged
-        else f"No {noun[0]} is influential by any of the rules."
+        else f"No {subject.study} is influential by any of the rules."
     )
     outliers = (
         f"{printing.listing(outlying)} {'lies' if len(outlying) == 1 else 'lie'} beyond the limits "
@@ -219,7 +220,7 @@ def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
         else "No residual lies beyond its limits."
     )
     lost = int(frame["rstudent"].isna().sum())
-    lack = f" Without {printing.counted(lost, *noun)} there is no estimate." if lost else ""
+    lack = f" Without {printing.counted(lost, *subject.noun)} there is no estimate." if lost else ""
     most = frame.index[ties.largest(frame["cook_d"].abs())]
     return Note(
         title="Influence diagnostics",
@@ -228,15 +229,15 @@ def _note(fit: Any, result: Any, noun: tuple[str, str]) -> Note:
         f"{printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
         caption=f"{influential} {outliers} Dashed lines are the rules; marks beyond them are "
         f"filled.{lack}",
-        table=_table(result, noun),
+        table=_table(result, subject),
     )
 
 
-def _table(result: Any, noun: tuple[str, str]) -> Table:
+def _table(result: Any, subject: Subject) -> Table:
     from ..tables import table
 
     columns = ["rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"]
-    shown = result.frame[columns].rename_axis(noun[0]).reset_index()
+    shown = result.frame[columns].rename_axis(subject.study).reset_index()
     return table(
         shown,
         caption="The numbers behind the influence diagnostics",

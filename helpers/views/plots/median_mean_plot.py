@@ -1,4 +1,4 @@
-"""Median and mean of the true rates of cohorts: two summaries of one skewed distribution."""
+"""Median and mean of the true rates of studies: two summaries of one skewed distribution."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ... import printing
 from ...engine.distributions import norm_pdf, norm_ppf
 from ...errors import UnsupportedError
+from ..subject import NEUTRAL, Subject
 from . import style
-from .forest.note import lower
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def median_mean(
     fit: Any,
     *,
     ax: Axes | None = None,
-    outcome: str = "Nonrelapse mortality",
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     width: float = 540.0,
 ) -> Axes:
     """Draw the estimated distribution of true proportions, with its median and its mean.
@@ -43,10 +42,8 @@ def median_mean(
         A random-effects model or GLMM of logits of at least 2 studies, with tau2 above 0.
     ax : Axes, optional
         Where to draw; a new figure by default.
-    outcome : str
-        What is pooled.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What the outcome and the studies are called.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -71,7 +68,7 @@ def median_mean(
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[7, 3, 30], n=[269, 80, 140], model="glmm")
     >>> show(median_mean(fit), "median-and-mean")  # doctest: +ELLIPSIS
-    The estimated distribution of true nonrelapse mortality ...
+    The estimated distribution of true proportion ...
     """
     from matplotlib import pyplot as plt
 
@@ -81,14 +78,17 @@ def median_mean(
         raise UnsupportedError(
             "without variance between at least 2 studies, median and mean are the same"
         )
+    subject = subject.of_measure(fit.measure)
     if ax is None:
         _, ax = plt.subplots(figsize=(width / 72, (TALL + BELOW) / 72))
         across = (width - LEFT - RIGHT) / width
         ax.set_position((LEFT / width, BELOW / (TALL + BELOW), across, TALL / (TALL + BELOW)))
     x, density = _density(fit)
-    _draw(ax, x, density / density.max(), {"median": fit.estimate, "mean": fit.mean_estimate}, noun)
-    _axis(ax, outcome)
-    annotate(ax, _note(fit, outcome, noun))
+    _draw(
+        ax, x, density / density.max(), {"median": fit.estimate, "mean": fit.mean_estimate}, subject
+    )
+    _axis(ax, subject.outcome)
+    annotate(ax, _note(fit, subject))
     return ax
 
 
@@ -107,14 +107,14 @@ def _draw(
     x: NDArray[Any],
     height: NDArray[Any],
     places: dict[str, float],
-    noun: tuple[str, str],
+    subject: Subject,
 ) -> None:
     ax.set_xlim(0.0, x[-1])
     ax.set_ylim(0.0, 1.42)
     ax.fill_between(x, 0.0, height, color=style.INK.light, alpha=0.12, lw=0, zorder=2)
     (curve,) = ax.plot(x, height, color=style.INK.light, lw=1.5, zorder=3)
     curve.set_gid("density")
-    words = {"median": f"Median {noun[0]}", "mean": f"Mean over {noun[1]}"}
+    words = {"median": f"Median {subject.study}", "mean": f"Mean over {subject.studies}"}
     for name, at in places.items():
         (line,) = ax.plot([at, at], [0.0, LEVELS[name]], color=style.INK.light, lw=1.2, zorder=4)
         line.set_gid(name)
@@ -140,27 +140,28 @@ def _axis(ax: Axes, outcome: str) -> None:
     ticks = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(0.0, 100 * high)
     ax.set_xticks([t / 100 for t in ticks if 0.0 <= t <= 100 * high])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
-    ax.set_xlabel(f"True {lower(outcome)}, %", labelpad=5)
+    ax.set_xlabel(f"True {printing.lower(outcome)}, %", labelpad=5)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
 
 
-def _note(fit: Any, outcome: str, noun: tuple[str, str]) -> Note:
+def _note(fit: Any, subject: Subject) -> Note:
+    what = printing.lower(subject.outcome)
     median, mean = printing.percent(fit.estimate), printing.percent(fit.mean_estimate)
-    above = fit.mean_estimate > fit.estimate
+    side = "right" if fit.mean_estimate > fit.estimate else "left"
     return Note(
-        title=f"Median and mean of {lower(outcome)}",
-        alt=f"The estimated distribution of true {lower(outcome)} over {noun[1]}, with a long tail "
-        f"to the {'right' if above else 'left'}. Its median is {median}, its mean {mean}.",
-        caption=f"Half of all {noun[1]} have a true {lower(outcome)} below {median}, the median; "
-        f"the mean over {noun[1]} is {mean}, because the tail to the "
-        f"{'right' if above else 'left'} pulls it. The curve is the distribution of true rates at "
+        title=f"Median and mean of {what}",
+        alt=f"The estimated distribution of true {what} over {subject.studies}, "
+        f"with a long tail to the {side}. Its median is {median}, its mean {mean}.",
+        caption=f"Half of all {subject.studies} have a true {what} below "
+        f"{median}, the median; the mean over {subject.studies} is {mean}, because the tail to the "
+        f"{side} pulls it. The curve is the distribution of true rates at "
         "the estimates of the model, not of observed ones.",
-        table=_table(fit, noun),
+        table=_table(fit, subject),
     )
 
 
-def _table(fit: Any, noun: tuple[str, str]) -> Table:
+def _table(fit: Any, subject: Subject) -> Table:
     import pandas as pd
 
     from ..tables import table
@@ -168,7 +169,7 @@ def _table(fit: Any, noun: tuple[str, str]) -> Table:
     mean = fit.mean_conf_int()
     frame = pd.DataFrame(
         {
-            "summary": [f"Median {noun[0]}", f"Mean over {noun[1]}"],
+            "summary": [f"Median {subject.study}", f"Mean over {subject.studies}"],
             "estimate": [fit.estimate, fit.mean_estimate],
             "lower": [fit.ci.lower, mean.lower],
             "upper": [fit.ci.upper, mean.upper],

@@ -18,7 +18,8 @@ from xml.etree import ElementTree
 
 from ... import printing
 from ...errors import MetaAnalysisError
-from ..ids import slug
+from ..slugs import slug
+from ..subject import NEUTRAL, Subject
 from . import style
 
 if TYPE_CHECKING:
@@ -66,11 +67,13 @@ class Note:
 
 
 _NOTES: WeakKeyDictionary[Axes, Note] = WeakKeyDictionary()
+_SUBJECTS: WeakKeyDictionary[Axes, Subject] = WeakKeyDictionary()
 
 
-def annotate(ax: Axes, note: Note) -> None:
-    """Attach a note to axes; `show` picks it up."""
+def annotate(ax: Axes, note: Note, subject: Subject = NEUTRAL) -> None:
+    """Attach a note to axes, and the subject whose colours they use; `show` picks them up."""
     _NOTES[ax] = note
+    _SUBJECTS[ax] = subject
 
 
 def note_of(drawn: Axes | Figure) -> Note | None:
@@ -149,6 +152,7 @@ def show(
     title: str | None = None,
     table: Table | pd.DataFrame | None = None,
     min_width: float | None = None,
+    subject: Subject | None = None,
 ) -> Picture:
     """Turn axes or a figure into a picture of the page, and close the figure.
 
@@ -165,6 +169,8 @@ def show(
     min_width : float, optional
         Width in CSS pixels below which the picture scrolls; four fifths of its full width by
         default, which keeps the smallest text above nine pixels.
+    subject : Subject, optional
+        Whose colours follow the page into the dark; that of the plot by default.
 
     Returns
     -------
@@ -205,7 +211,10 @@ def show(
         raise MetaAnalysisError(f"picture {name!r} needs axes that belong to a figure")
     width, height = (72 * side for side in figure.get_size_inches())
     narrow = min(width, 0.8 * width if min_width is None else min_width)
-    svg = _svg(figure, name, title, alt, width, narrow)
+    colours = dict(NEUTRAL.variables())
+    for ax in figure.axes:
+        colours |= (subject or _SUBJECTS.get(ax, NEUTRAL)).variables()
+    svg = _svg(figure, name, title, alt, width, narrow, _variables(colours))
     plt.close(figure)
     return Picture(
         name=name,
@@ -233,7 +242,15 @@ def _as_table(behind: Table | pd.DataFrame | None, name: str, title: str) -> Tab
     return made.renamed(f"{name}-table")
 
 
-def _svg(figure: Figure, name: str, title: str, alt: str, width: float, narrow: float) -> str:
+def _svg(
+    figure: Figure,
+    name: str,
+    title: str,
+    alt: str,
+    width: float,
+    narrow: float,
+    variables: dict[str, str],
+) -> str:
     from matplotlib.text import Text
 
     buffer = io.StringIO()
@@ -243,7 +260,7 @@ def _svg(figure: Figure, name: str, title: str, alt: str, width: float, narrow: 
             words.set_text(printing.legal(words.get_text()))
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     root = ElementTree.fromstring(buffer.getvalue())
-    _clean(root)
+    _clean(root, variables)
     _rename(root, name)
     box = root.get("viewBox", "")
     root.attrib.clear()
@@ -267,9 +284,8 @@ def _svg(figure: Figure, name: str, title: str, alt: str, width: float, narrow: 
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 
-def _clean(root: ElementTree.Element) -> None:
+def _clean(root: ElementTree.Element, variables: dict[str, str]) -> None:
     """Drop what a page does not need and make colours follow the page."""
-    variables = _colour_variables()
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         for key in list(element.attrib):
@@ -302,9 +318,10 @@ def _prune(element: ElementTree.Element) -> None:
             element.remove(child)
 
 
-def _colour_variables() -> dict[str, str]:
+def _variables(colours: dict[str, style.Colour]) -> dict[str, str]:
+    """Give each light colour the CSS variable that replaces it."""
     made = {}
-    for name, colour in style.variables().items():
+    for name, colour in colours.items():
         fallback = _ELSEWHERE.get(name, "{}").format(colour.light)
         made[colour.light] = f"var({name}, {fallback})"
     return made

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ... import printing
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import DisplayMarginal, Posterior
+from ..subject import NEUTRAL, Subject
 from . import style
 from .lettering import fit_names
 from .picture import Note, annotate
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["posterior"]
 
 POINTS = 160
-NAMES = {"mu": "Pooled rate of all cohorts", "new": "A new, similar cohort"}
+NAMES = {"mu": "Pooled rate of all {0.studies}", "new": "A new, similar {0.study}"}
 TALL = 92.0  # height of one distribution, in CSS pixels
 HIGH = 0.58  # of it, for the density
 
@@ -47,7 +48,7 @@ def posterior(
     of: str | Sequence[str] | None = None,
     thresholds: Sequence[float] = (),
     ax: Axes | None = None,
-    outcome: str = "Nonrelapse mortality",
+    subject: Subject = NEUTRAL,
     xlim: tuple[float, float] | None = None,
     width: float = 720.0,
 ) -> Axes:
@@ -56,16 +57,16 @@ def posterior(
     Parameters
     ----------
     posts : Posterior or mapping of name to Posterior
-        One, or several (products, diseases, priors) with one row each.
+        One, or several (of groups, of priors) with one row each.
     of : {"mu", "new"} or both, optional
-        The pooled rate of all cohorts, the true rate of a new one. One posterior shows both by
+        The pooled rate of all studies, the true rate of a new one. One posterior shows both by
         default, several show one: the mean by default.
     thresholds : sequence of float
         Rates; the area beyond each is shaded and its probability written.
     ax : Axes, optional
         Where to draw; a new figure as tall as its rows need by default.
-    outcome : str
-        What the rate is a rate of.
+    subject : Subject
+        What outcome and studies are called, and the colours of several posteriors.
     xlim : pair of float, optional
         Ends of the axis on the display scale.
     width : float
@@ -91,7 +92,7 @@ def posterior(
     >>> from helpers.views.plots import posterior, show
     >>> post = fit(events=[3, 8, 6, 2], n=[40, 60, 90, 50])
     >>> show(posterior(post, thresholds=[0.1]), "two")  # doctest: +ELLIPSIS
-    Posterior distributions of nonrelapse mortality. ...
+    Posterior distributions of proportion. ...
     """
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
@@ -99,7 +100,8 @@ def posterior(
     limits = tuple(sorted(float(t) for t in thresholds))
     if any(not 0 < t < 1 for t in limits):
         raise MetaAnalysisError("thresholds are fractions between 0 and 1")
-    rows = _rows(posts, of, limits)
+    subject = subject.of_kind("proportion")
+    rows = _rows(posts, of, limits, subject)
     if ax is None:
         tall = 24 + TALL * len(rows) + 44
         figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
@@ -120,7 +122,7 @@ def posterior(
         FixedLocator([float(t) / 100 for t in found if low - 1e-9 <= t / 100 <= high + 1e-9])
     )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
-    ax.set_xlabel(f"{outcome}, %", labelpad=5)
+    ax.set_xlabel(f"{subject.outcome}, %", labelpad=5)
     ax.set_yticks(
         [len(rows) - 1 - i + 0.05 for i in range(len(rows))], fit_names(ax, (r.name for r in rows))
     )
@@ -128,7 +130,7 @@ def posterior(
     ax.spines["left"].set_visible(False)
     for at in limits:
         ax.axvline(at, color=style.QUIET.light, lw=0.8, dashes=(4, 3), zorder=1)
-    annotate(ax, _note(rows, limits, outcome))
+    annotate(ax, _note(rows, limits, subject.outcome), subject)
     return ax
 
 
@@ -136,6 +138,7 @@ def _rows(
     posts: Posterior | Mapping[str, Posterior],
     of: str | Sequence[str] | None,
     limits: tuple[float, ...],
+    subject: Subject,
 ) -> list[_Row]:
     if of is None:
         of = ("mu", "new") if isinstance(posts, Posterior) else ("mu",)
@@ -143,11 +146,11 @@ def _rows(
     if not quantities or any(q not in NAMES for q in quantities):
         raise UnsupportedError(f"of={of!r}: expected 'mu', 'new' or both")
     if isinstance(posts, Posterior):
-        named = [(NAMES[q], posts, q, style.INK) for q in quantities]
+        named = [(NAMES[q].format(subject), posts, q, style.INK) for q in quantities]
     else:
         if len(quantities) > 1:
             raise UnsupportedError("several posteriors show one quantity: of='mu' or of='new'")
-        colours = style.colours_for(list(posts))
+        colours = subject.colours(list(posts))
         named = [(name, post, quantities[0], colours[name]) for name, post in posts.items()]
     if not named:
         raise MetaAnalysisError("there is no posterior to draw")

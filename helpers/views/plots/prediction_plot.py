@@ -1,4 +1,4 @@
-"""Cohorts, pooled rate and new cohort on one axis: two intervals that answer two questions."""
+"""Studies, pooled rate and new study on one axis: two intervals that answer two questions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from ... import printing, ties
 from ...engine.normal.prediction import displayed_prediction
 from ...errors import UnsupportedError
+from ..subject import NEUTRAL, Subject
 from . import style
-from .forest.note import lower
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def prediction(
     *,
     method: str | None = None,
     ax: Axes | None = None,
-    outcome: str | None = None,
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     width: float = 540.0,
 ) -> Axes:
     """Draw the studies' own estimates, the pooled interval and that of a new, similar study.
@@ -44,10 +43,8 @@ def prediction(
         Of ``fit.prediction_interval``.
     ax : Axes, optional
         Where to draw; a new figure, as tall as its stacks of studies, by default.
-    outcome : str, optional
-        What is pooled; "Nonrelapse mortality" for proportions, "Estimate" otherwise.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What the outcome and the studies are called.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -72,15 +69,15 @@ def prediction(
     >>> from helpers import pool
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[7, 3, 12, 5, 9], n=[269, 80, 140, 60, 90], model="random")
-    >>> show(prediction(fit), "new-cohort")  # doctest: +ELLIPSIS
-    Five cohorts on one axis ...
+    >>> show(prediction(fit), "new-study")  # doctest: +ELLIPSIS
+    Five studies on one axis ...
     """
     from matplotlib import pyplot as plt
 
     expected, reason = displayed_prediction(fit, method=method)
     if fit.model == "common":
         raise UnsupportedError(f"no prediction interval: {reason}")
-    outcome = outcome or ("Estimate" if fit.n is None else "Nonrelapse mortality")
+    subject = subject.of_measure(fit.measure)
     studies = fit.studies[fit.studies["included"]]
     values = np.sort(studies["estimate"].to_numpy(dtype=float))
     limits = _limits([*values, *(expected or ()), *fit.ci], fit.n is not None)
@@ -97,9 +94,9 @@ def prediction(
         )
     ax.set_xlim(*limits)
     ax.set_ylim(0, tall)
-    _draw(ax, fit, values, levels, expected, noun)
-    _axis(ax, outcome, fit.n is not None)
-    annotate(ax, _note(fit, values, expected, reason, outcome, noun))
+    _draw(ax, fit, values, levels, expected, subject)
+    _axis(ax, subject.outcome, fit.n is not None)
+    annotate(ax, _note(fit, values, expected, reason, subject))
     return ax
 
 
@@ -131,7 +128,7 @@ def _draw(
     values: np.ndarray,
     levels: np.ndarray,
     expected: Any,
-    noun: tuple[str, str],
+    subject: Subject,
 ) -> None:
     from matplotlib.patches import Polygon, Rectangle
 
@@ -180,10 +177,10 @@ def _draw(
     rows = (
         (
             ax.get_ylim()[1] - 18,
-            f"{printing.counted(len(values), *noun)}, each at its own estimate",
+            f"{printing.counted(len(values), *subject.noun)}, each at its own estimate",
         ),
-        (top + 13, f"Pooled over such {noun[1]}: {mean}"),
-        (22.0, f"A new, similar {noun[0]}: {new}"),
+        (top + 13, f"Pooled over such {subject.studies}: {mean}"),
+        (22.0, f"A new, similar {subject.study}: {new}"),
     )
     # From the left, so that a narrow screen shows the words without scrolling.
     left = ax.get_xlim()[0]
@@ -223,19 +220,18 @@ def _note(
     values: np.ndarray,
     expected: Any,
     reason: str,
-    outcome: str,
-    noun: tuple[str, str],
+    subject: Subject,
 ) -> Note:
-    title = f"Confidence and prediction interval of {lower(outcome)}"
-    number = printing.counted(len(values), *noun)
+    title = f"Confidence and prediction interval of {printing.lower(subject.outcome)}"
+    number = printing.counted(len(values), *subject.noun)
     head = (
-        f"{number[:1].upper()}{number[1:]} on one axis of {lower(outcome)}, with the "
-        f"interval of the pooled value, {printing.estimate(fit)}"
+        f"{number[:1].upper()}{number[1:]} on one axis of {printing.lower(subject.outcome)}, with "
+        f"the interval of the pooled value, {printing.estimate(fit)}"
     )
-    table = _table(fit, expected, noun)
+    table = _table(fit, expected, subject)
     if expected is None:
         said = (
-            f"Pooled {lower(outcome)} was {printing.estimate(fit)}. "
+            f"Pooled {printing.lower(subject.outcome)} was {printing.estimate(fit)}. "
             f"No prediction interval: {reason}."
         )
         return Note(title=title, alt=f"{head}. {said}", caption=said, table=table)
@@ -255,9 +251,9 @@ def _note(
     some = printing.of_total(outside, len(values)) + " single estimates"
     some = some[:1].upper() + some[1:]
     finding = (
-        f"Pooled {lower(outcome)} was {printing.estimate(fit)}; the true value of a new, similar "
-        f"{noun[0]} may lie anywhere from {span}: an interval {printing.number(ratio, 1)} times "
-        "as wide."
+        f"Pooled {printing.lower(subject.outcome)} was {printing.estimate(fit)}; the true value of "
+        f"a new, similar {subject.study} may lie anywhere from {span}: an interval "
+        f"{printing.number(ratio, 1)} times as wide."
     )
     return Note(
         title=title,
@@ -268,7 +264,7 @@ def _note(
     )
 
 
-def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
+def _table(fit: Any, expected: Any, subject: Subject) -> Table:
     import pandas as pd
 
     from ..tables import table
@@ -278,10 +274,10 @@ def _table(fit: Any, expected: Any, noun: tuple[str, str]) -> Table:
     new = (np.nan, np.nan) if expected is None else expected
     frame = pd.DataFrame(
         {
-            noun[0]: [
+            subject.study: [
                 *studies.index.astype(str),
-                f"Pooled over such {noun[1]}",
-                f"A new, similar {noun[0]}",
+                f"Pooled over such {subject.studies}",
+                f"A new, similar {subject.study}",
             ],
             "estimate": [*studies["estimate"], fit.estimate, np.nan],
             "lower": [*studies["ci_lower"], fit.ci.lower, new[0]],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import printing
+from ..subject import NEUTRAL, Subject
 from . import style
-from .forest.note import lower
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def profile(
     parameter: Parameter = "tau2",
     *,
     ax: Axes | None = None,
-    outcome: str | None = None,
+    subject: Subject = NEUTRAL,
     level: float | None = None,
     width: float = 560.0,
 ) -> Axes:
@@ -40,8 +40,8 @@ def profile(
         The between-study variance (model scale) or the pooled estimate (display scale).
     ax : Axes, optional
         Where to draw; a new figure by default.
-    outcome : str, optional
-        What is pooled; "Nonrelapse mortality" for proportions, "Estimate" otherwise.
+    subject : Subject
+        What the outcome is called.
     level : float, optional
         Of the interval; default: the level of the fit.
     width : float
@@ -77,7 +77,7 @@ def profile(
     from ...models.profiles import profile_curve
 
     curve = profile_curve(fit, parameter, level=level)
-    outcome = outcome or ("Estimate" if fit.n is None else "Nonrelapse mortality")
+    outcome = subject.of_measure(fit.measure).outcome
     if ax is None:
         figure, ax = plt.subplots(figsize=(width / 72, 330 / 72))
         figure.subplots_adjust(left=62 / width, right=1 - 18 / width, bottom=0.16, top=0.93)
@@ -131,7 +131,7 @@ def _shown(fit: Any, curve: ProfileCurve, values: np.ndarray) -> np.ndarray:
 
 
 def _note(fit: Any, curve: ProfileCurve, x: np.ndarray, outcome: str, percent: bool) -> Note:
-    what = "τ²" if curve.parameter == "tau2" else lower(outcome)
+    what = "τ²" if curve.parameter == "tau2" else printing.lower(outcome)
     unit: Any = "percent" if percent else "number"
     digits = 1 if percent else 3
     limits = _shown(fit, curve, np.array(curve.interval))

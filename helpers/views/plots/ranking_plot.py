@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import printing, ties
 from ...models.bayes import Ranking
+from ..subject import NEUTRAL, Subject
 from . import style
 from .lettering import fit_names
 from .picture import Note, annotate
@@ -25,13 +26,21 @@ HIGH = 0.48  # of a row, for a probability of 1
 
 
 @style.themed
-def ranking(ranks: Ranking, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
+def ranking(
+    ranks: Ranking,
+    *,
+    subject: Subject = NEUTRAL,
+    ax: Axes | None = None,
+    width: float = 720.0,
+) -> Axes:
     """Draw the probability of every rank of every group.
 
     Parameters
     ----------
     ranks : Ranking
         From `helpers.bayes.rank_probabilities`.
+    subject : Subject
+        Colours of the groups.
     ax : Axes, optional
         Where to draw; a new figure as tall as its rows need by default.
     width : float
@@ -66,7 +75,7 @@ def ranking(ranks: Ranking, *, ax: Axes | None = None, width: float = 720.0) -> 
         figure.subplots_adjust(
             left=left / wide, right=1 - 14 / wide, bottom=14 / tall, top=1 - 46 / tall
         )
-    colours = style.colours_for(names)
+    colours = subject.colours(names)
     for y, (i, name) in enumerate(zip(order, names, strict=True)):
         base = y + 0.86
         ax.plot([0.5, groups + 0.5], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
@@ -103,7 +112,7 @@ def ranking(ranks: Ranking, *, ax: Axes | None = None, width: float = 720.0) -> 
     ax.tick_params(length=0)
     for side in ("left", "bottom", "top", "right"):
         ax.spines[side].set_visible(False)
-    annotate(ax, _note(ranks, order))
+    annotate(ax, _note(ranks, order), subject)
     return ax
 
 

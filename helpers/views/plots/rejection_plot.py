@@ -10,6 +10,7 @@ import numpy as np
 from ... import printing, ties
 from ...checks.bias import NullSimulation
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 from .points import Z95, key_above
@@ -27,6 +28,7 @@ _MOST = 3
 def rejection(
     simulations: NullSimulation | Mapping[str, NullSimulation],
     *,
+    subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
@@ -36,6 +38,8 @@ def rejection(
     ----------
     simulations : NullSimulation or mapping of str to NullSimulation
         One simulation, or up to three with the words for the legend; of the same tests and level.
+    subject : Subject
+        What a study is called.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -103,18 +107,18 @@ def rejection(
     ax.set_xlim(0.0, 1.0)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
-    ax.set_xlabel("Simulated sets of cohorts in which the test rejects", labelpad=5)
+    ax.set_xlabel(f"Simulated sets of {subject.studies} in which the test rejects", labelpad=5)
     ax.grid(axis="x", zorder=0)
     ax.set_axisbelow(True)
     ax.spines["left"].set_visible(False)
     ax.tick_params(length=0)
     level = f"nominal {printing.percent(first.alpha, 0)}"
     key_above(ax, [*(handles if "" not in runs else []), nominal], [*filter(None, runs), level])
-    annotate(ax, _note(runs, first))
+    annotate(ax, _note(runs, first, subject))
     return ax
 
 
-def _note(runs: Mapping[str, NullSimulation], first: NullSimulation) -> Note:
+def _note(runs: Mapping[str, NullSimulation], first: NullSimulation, subject: Subject) -> Note:
     from ..tables import table
 
     level = printing.percent(first.alpha, 0)
@@ -124,7 +128,7 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation) -> Note:
         f"Where nothing is to be found, the {level} test “{first.tests[worst]}” rejects in "
         f"{printing.percent(first.rejection[worst], 0)} of simulated sets and "
         f"“{first.tests[best]}” in {printing.percent(first.rejection[best], 0)}; "
-        f"{printing.counted(first.k, 'cohort')}, {printing.count(first.replicates)} sets."
+        f"{printing.counted(first.k, *subject.noun)}, {printing.count(first.replicates)} sets."
     )
     said = []
     for name, run in runs.items():
@@ -136,7 +140,7 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation) -> Note:
     return Note(
         title="False alarms of tests for small-study effects",
         alt=f"Dot plot of how often {printing.word(len(first.tests))} tests reject at the {level} "
-        f"level when no cohort is missing. {' '.join(said)}",
+        f"level when no {subject.study} is missing. {' '.join(said)}",
         caption=caption,
         table=table(
             _frame(runs),

@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import Posterior
+from ..subject import NEUTRAL, Subject
 from . import style
 from .lettering import fit_names
 from .picture import Note, annotate
@@ -31,8 +32,7 @@ def shrinkage(
     post: Posterior,
     *,
     ax: Axes | None = None,
-    outcome: str = "Nonrelapse mortality",
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     width: float = 720.0,
 ) -> Axes:
     """Draw the raw rate of every study against its posterior.
@@ -43,10 +43,8 @@ def shrinkage(
         Of counts.
     ax : Axes, optional
         Where to draw; a new figure as tall as its rows need by default.
-    outcome : str
-        What the rate is a rate of.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What outcome, studies and counts are called.
     width : float
         Width of a new figure in CSS pixels.
 
@@ -68,13 +66,14 @@ def shrinkage(
     >>> from helpers.views.plots import show, shrinkage
     >>> post = fit(events=[3, 8, 0], n=[40, 60, 9], study=["A", "B", "C"])
     >>> show(shrinkage(post), "three")  # doctest: +ELLIPSIS
-    Raw and shrunken rates of three cohorts. ...
+    Raw and shrunken rates of three studies. ...
     """
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     if post.data.events is None:
         raise UnsupportedError("raw rates need counts: events and n")
+    subject = subject.of_measure(post.measure)
     frame = post.shrinkage().join(post.studies[["events", "n"]])
     if frame.empty:
         raise MetaAnalysisError("there is no study to draw")
@@ -126,7 +125,7 @@ def shrinkage(
         FixedLocator([float(t) / 100 for t in found if 0 <= t / 100 <= ax.get_xlim()[1]])
     )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
-    ax.set_xlabel(f"{outcome}, %", labelpad=5)
+    ax.set_xlabel(f"{subject.outcome}, %", labelpad=5)
     ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
     ax.tick_params(length=0)
     ax.spines["left"].set_visible(False)
@@ -141,11 +140,11 @@ def shrinkage(
         handletextpad=0.5,
         columnspacing=1.6,
     )
-    annotate(ax, _note(post, frame, outcome, noun))
+    annotate(ax, _note(post, frame, subject))
     return ax
 
 
-def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, str]) -> Note:
+def _note(post: Posterior, frame: pd.DataFrame, subject: Subject) -> Note:
     from ..tables import table
 
     moved = (frame["estimate"] - frame["observed"]).abs()
@@ -171,9 +170,9 @@ def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, s
         formats={"events": "count", "n": "count"}
         | dict.fromkeys(("observed", "estimate", "ci_lower", "ci_upper"), "percent"),
         labels={
-            "study": noun[0].capitalize(),
-            "events": "Deaths",
-            "n": "Patients",
+            "study": subject.study.capitalize(),
+            "events": subject.events,
+            "n": subject.n,
             "observed": f"Raw,{printing.HARD}%",
             "estimate": f"Shrunken,{printing.HARD}%",
             "ci_lower": f"Lower,{printing.HARD}%",
@@ -183,8 +182,9 @@ def _note(post: Posterior, frame: pd.DataFrame, outcome: str, noun: tuple[str, s
     return Note(
         title="Raw and shrunken rates",
         alt=(
-            f"Raw and shrunken rates of {printing.counted(len(frame), *noun)}. {outcome}. {span}; "
-            f"the pooled rate is {printing.percent(post.estimate)}. {move}."
+            f"Raw and shrunken rates of {printing.counted(len(frame), *subject.noun)}. "
+            f"{subject.outcome}. {span}; the pooled rate is {printing.percent(post.estimate)}. "
+            f"{move}."
         ),
         caption=f"{span}. {move}.",
         table=made,

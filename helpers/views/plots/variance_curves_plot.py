@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 from .points import axes_of, key_above
@@ -30,7 +31,11 @@ _DASHES: tuple[tuple[str, object], ...] = (
 
 @style.themed
 def variance_curves(
-    variance: pd.DataFrame, *, ax: Axes | None = None, width: float = 720.0
+    variance: pd.DataFrame,
+    *,
+    subject: Subject = NEUTRAL,
+    ax: Axes | None = None,
+    width: float = 720.0,
 ) -> Axes:
     """Draw the exact variance of each measure relative to that at one half.
 
@@ -39,6 +44,8 @@ def variance_curves(
     variance : DataFrame
         As `helpers.checks.interval_coverage.relative_variance` gives it: index "p", up to five
         columns, `n` in `attrs`.
+    subject : Subject
+        What a study and a person are called.
     ax : Axes, optional
         Where to draw; a new figure by default.
     width : float
@@ -98,14 +105,15 @@ def variance_curves(
     ax.set_axisbelow(True)
     ax.tick_params(length=0)
     key_above(ax, handles, [name.replace("-", " ") for name in names])
-    annotate(ax, _note(variance, names))
+    annotate(ax, _note(variance, names, subject))
     return ax
 
 
-def _note(variance: pd.DataFrame, names: list[str]) -> Note:
+def _note(variance: pd.DataFrame, names: list[str], subject: Subject) -> Note:
     from ..tables import table
 
-    n, p = int(variance.attrs["n"]), variance.index.to_numpy(float)
+    people = printing.counted(int(variance.attrs["n"]), subject.person, subject.people)
+    p = variance.index.to_numpy(float)
     spread = variance.max() / variance.min()
     flat, steep = (str(spread.index[pick(spread)]) for pick in (ties.smallest, ties.largest))
     said = printing.listing(
@@ -117,9 +125,9 @@ def _note(variance: pd.DataFrame, names: list[str]) -> Note:
     return Note(
         title="Variance of effect measures",
         alt=f"Line chart of the sampling variance of {printing.counted(len(names), 'measure')} for "
-        f"{printing.counted(n, 'patient')} and true proportions from "
+        f"{people} and true proportions from "
         f"{printing.percent_range((p.min(), p.max()))}. Largest over smallest variance: {said}.",
-        caption=f"With {printing.counted(n, 'patient')}, the variance of the "
+        caption=f"With {people}, the variance of the "
         f"{get_measure(steep).label} changes by a factor of "
         f"{printing.number(float(spread[steep]), 1)} over this range, that of the "
         f"{get_measure(flat).label} by {printing.number(float(spread[flat]), 1)}.",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .... import printing
+from ...subject import Subject
 from ..lettering import fit_text, measure
 from .layouts import BOOK, Cell, Layout
-from .note import Words, lower
-from .rows import Row
+from .rows import Row, printed_size, size_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,14 +63,14 @@ def columns_of(
     figure: Figure,
     rows: list[Row],
     whole: Any,
-    words: Words,
+    subject: Subject,
     layout: Layout = BOOK,
     favours: tuple[str, str] | None = None,
 ) -> Columns:
     """Print the cells of every row and measure the columns."""
-    named = _heading_words(whole, words)
+    named = _heading_words(whole, subject)
     made = {
-        cell: _column(figure, cell, rows, whole, words, layout, named)
+        cell: _column(figure, cell, rows, whole, subject, layout, named)
         for cell in (*layout.left, *layout.right)
     }
     above = layout.above.format(**named) if layout.above else ""
@@ -82,16 +82,17 @@ def columns_of(
     )
 
 
-def _heading_words(whole: Any, words: Words) -> dict[str, str]:
-    counts = whole.n is not None
+def _heading_words(whole: Any, subject: Subject) -> dict[str, str]:
+    percent = whole.n is not None
+    quantity = "Estimate" if size_of(whole) is None else "Rate"
     model = "Common" if whole.model == "common" else "Random"
     return {
-        "one": words.head or words.one.capitalize(),
-        "events": lower(words.events),
-        "Events": words.events,
-        "n": lower(words.n),
-        "short": "%" if counts else "Estimate",
-        "quantity": "Proportion, %" if counts else "Estimate",
+        "one": printing.capital(subject.study),
+        "events": printing.lower(subject.events),
+        "Events": subject.events,
+        "n": printing.lower(subject.n if percent else subject.time),
+        "short": "%" if percent else quantity,
+        "quantity": "Proportion, %" if percent else quantity,
         "level": printing.level_text(whole.level),
         "method": f"{'GLMM' if whole.model == 'glmm' else 'IV'}, {model}",
     }
@@ -102,14 +103,17 @@ def _column(
     cell: Cell,
     rows: list[Row],
     whole: Any,
-    words: Words,
+    subject: Subject,
     layout: Layout,
     named: dict[str, str],
 ) -> Column:
-    counts = whole.n is not None
+    counts = size_of(whole) is not None
     if cell in ("counts", "events", "n") and not counts:
         return Column((), [], 0.0, "right")
     head = layout.heads[cell].format(**named)
+    if cell in ("counts", "n") and whole.n is None:
+        # Only our own layout has a heading for a time.
+        head = BOOK.heads["counts"].format(**named) if cell == "counts" else subject.time
     if cell == "label":
         cells = [_label(figure, row) for row in rows]
     elif cell == "counts":
@@ -117,9 +121,9 @@ def _column(
     elif cell in ("events", "n"):
         cells = [_single(row, cell) for row in rows]
     elif cell == "estimate":
-        cells = [_estimate(row, counts, layout) for row in rows]
-    elif words.aside:
-        head, cells = words.aside, [row.aside for row in rows]
+        cells = [_estimate(row, whole.n is not None, layout) for row in rows]
+    elif layout.aside:
+        head, cells = layout.aside, [row.aside for row in rows]
     else:
         cells = _weights(rows, layout)
     # Lines of statistics may run over the other columns and are broken to fit them.
@@ -147,7 +151,7 @@ def _single(row: Row, cell: str) -> str:
         return _print(value)
     if cell == "events" and row.kind in ("pooled", "overall"):
         return ""
-    return "" if np.isnan(value) else printing.count(value)
+    return "" if np.isnan(value) else printed_size(value)
 
 
 def _counts(rows: list[Row]) -> list[str]:
@@ -171,7 +175,7 @@ def _counts(rows: list[Row]) -> list[str]:
 
 
 def _print(value: float) -> str:
-    return "\N{EN DASH}" if np.isnan(value) else printing.count(value)
+    return "\N{EN DASH}" if np.isnan(value) else printed_size(value)
 
 
 def _weights(rows: list[Row], layout: Layout) -> list[str]:

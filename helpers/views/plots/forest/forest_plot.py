@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import MetaAnalysisError, UnsupportedError
+from ...subject import NEUTRAL, Subject
 from .. import style
 from ..lettering import wrapped
 from ..picture import annotate
 from .columns import GAP, Columns, columns_of
 from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
 from .marks import draw_axis, draw_marks, limits_of
-from .note import Words, describe, footnotes
+from .note import describe, footnotes
 from .rows import Order, Row, is_grouped, place, rows_of
 from .wording import BELOW, LINE, room_of, write_notes, write_words
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_rows", "forest", "outcome_of"]
+__all__ = ["draw_rows", "forest"]
 
 ROW = 17.0  # height of a row, in CSS pixels
 LEAST = 200.0  # narrowest useful plotting area
@@ -38,10 +39,7 @@ def forest(
     colour_by: Mapping[str, str] | None = None,
     ax: Axes | None = None,
     order: Order = "estimate",
-    outcome: str | None = None,
-    events_name: str = "Deaths",
-    n_name: str = "Patients",
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     prediction: bool = True,
     favours: tuple[str, str] | None = None,
     xlim: tuple[float, float] | None = None,
@@ -58,19 +56,16 @@ def forest(
         ours, or in the manner of JAMA, The BMJ or Review Manager 5, which use ink alone.
     by : mapping of study label to group, optional
         Puts the studies of a single fit under headings; a Series indexed by study will do.
-    colour_by : mapping of study label to disease or product, optional
-        Colours the studies; by default the groups do, if they are diseases or products.
+    colour_by : mapping of study label to group, optional
+        Colours the studies; by default their groups do. Only levels with a colour in `subject`
+        have one.
     ax : Axes, optional
         Where to draw; its room holds columns and plot. By default a new figure that is as tall as
         its rows need.
     order : {"estimate", "weight", "label", "input"}
         Order of the studies: smallest estimate first, largest weight first, alphabetical, as given.
-    outcome : str, optional
-        What is estimated; "Nonrelapse mortality" for proportions, "Estimate" otherwise.
-    events_name, n_name : str
-        Headings of the counts.
-    noun : pair of str
-        What a study is called, one and many.
+    subject : Subject
+        What outcome, studies and counts are called, and the colours of groups.
     prediction : bool
         Whether to show the prediction interval.
     favours : pair of str, optional
@@ -98,35 +93,31 @@ def forest(
     >>> from helpers import pool
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[7, 3, 12], n=[269, 80, 140], study=["A", "B", "C"], model="random")
-    >>> show(forest(fit), "three-cohorts")  # doctest: +ELLIPSIS
-    Forest plot of nonrelapse mortality in three cohorts with 22 deaths among 489 patients. ...
+    >>> show(forest(fit), "three-studies")  # doctest: +ELLIPSIS
+    Forest plot of proportion in three studies with 22 events among 489 participants. ...
     """
     whole = result.overall if is_grouped(result) else result
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
     if favours and whole.n is not None:
         raise UnsupportedError("a proportion has no line of no difference: favours= is for effects")
-    outcome = outcome or outcome_of(whole)
+    subject = subject.of_measure(whole.measure)
     manner = layout_of(layout)
-    rows, remarks = rows_of(result, by=by, colour_by=colour_by, order=order, prediction=prediction)
-    words = Words(outcome, events_name, n_name, *noun)
+    rows, remarks = rows_of(
+        result, by=by, colour_by=colour_by, order=order, prediction=prediction, subject=subject
+    )
     notes = remarks if manner.plain else [*footnotes(result), *remarks]
     drawn = dressed(rows, result, manner, colour_by is not None)
-    ax = draw_rows(drawn, notes, whole, words, ax, xlim, width, manner, favours)
-    annotate(ax, describe(result, rows, remarks, words))
+    ax = draw_rows(drawn, notes, whole, subject, ax, xlim, width, manner, favours)
+    annotate(ax, describe(result, rows, remarks, subject), subject)
     return ax
-
-
-def outcome_of(whole: Any) -> str:
-    """Name what is estimated, when the caller does not."""
-    return "Estimate" if whole.n is None else "Nonrelapse mortality"
 
 
 def draw_rows(
     rows: list[Row],
     notes: list[str],
     whole: Any,
-    words: Words,
+    subject: Subject,
     ax: Axes | None,
     xlim: tuple[float, float] | None,
     width: float,
@@ -141,11 +132,11 @@ def draw_rows(
         figure, ax = plt.subplots(figsize=(width / 72, 4))
     else:
         figure = _figure_of(ax)
-    columns = columns_of(figure, rows, whole, words, layout, favours)
+    columns = columns_of(figure, rows, whole, subject, layout, favours)
     unfolded = _unfolded(figure, rows, columns.left - GAP)
     if len(unfolded) > len(rows):
         rows = unfolded
-        columns = columns_of(figure, rows, whole, words, layout, favours)
+        columns = columns_of(figure, rows, whole, subject, layout, favours)
     heights = place(rows)
     below = None if layout.favours == "above" else favours
     fixed = columns.left + columns.right
@@ -176,7 +167,7 @@ def draw_rows(
     if favours and xlim is None:
         limits = (min(0.0, limits[0]), max(0.0, limits[1]))
     ax.set_xlim(*limits)
-    draw_axis(ax, words.outcome, whole, room[2] - fixed)
+    draw_axis(ax, subject.outcome, whole, room[2] - fixed)
     draw_marks(ax, rows, heights, whole, layout, 0.0 if favours else None)
     write_words(ax, figure, rows, heights, columns, room[0])
     write_notes(ax, figure, notes, room[0], below)

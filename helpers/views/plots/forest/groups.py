@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ....errors import MetaAnalysisError
 from ...subgroup_sentences import between_line
+from ...subject import NEUTRAL, Subject
 from .. import style
 from ..picture import annotate
-from .forest_plot import draw_rows, outcome_of
-from .note import Words, groups_note
+from .forest_plot import draw_rows
+from .layouts import BOOK
+from .note import groups_note
 from .rows import ending, group_rows
 
 if TYPE_CHECKING:
@@ -18,16 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["subgroup_forest"]
 
+LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Group"})
+
 
 @style.themed
 def subgroup_forest(
     results: Mapping[str, Any],
     *,
     ax: Axes | None = None,
-    outcome: str | None = None,
-    events_name: str = "Deaths",
-    n_name: str = "Patients",
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     prediction: bool = True,
     xlim: tuple[float, float] | None = None,
     width: float = 760.0,
@@ -38,7 +40,7 @@ def subgroup_forest(
     ----------
     results : mapping of str to SubgroupResult
         Heading of each grouping, such as "Disease", and its result.
-    ax, outcome, events_name, n_name, noun, prediction, xlim, width
+    ax, subject, prediction, xlim, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -59,7 +61,7 @@ def subgroup_forest(
     ...     events=[3, 8, 16, 5], n=[40, 60, 50, 70], by=["A", "A", "B", "B"], model="random"
     ... )
     >>> show(subgroup_forest({"Kind": by}), "two-kinds")  # doctest: +ELLIPSIS
-    Forest plot of nonrelapse mortality by kind. ...
+    Forest plot of proportion by kind. ...
     """
     if not results:
         raise MetaAnalysisError("subgroup_forest() needs at least one result")
@@ -67,14 +69,14 @@ def subgroup_forest(
     for heading, result in results.items():
         if (result.overall.k, result.overall.mu) != (whole.k, whole.mu):
             raise MetaAnalysisError(f"{heading!r} does not pool the same studies as the first")
-    words = Words(outcome or outcome_of(whole), events_name, n_name, *noun, head="Group")
+    subject = subject.of_measure(whole.measure)
     ends, remarks = ending(whole, prediction)
-    rows = [*group_rows(results, noun), *ends]
+    rows = [*group_rows(results, subject), *ends]
     tests = [
         f"{heading}, between groups: {between_line(result)}"
         for heading, result in results.items()
         if len(result.groups) > 1
     ]
-    ax = draw_rows(rows, [*tests, *remarks], whole, words, ax, xlim, width)
-    annotate(ax, groups_note(results, rows, [*tests, *remarks], words))
+    ax = draw_rows(rows, [*tests, *remarks], whole, subject, ax, xlim, width, LAYOUT)
+    annotate(ax, groups_note(results, rows, [*tests, *remarks], subject), subject)
     return ax

@@ -40,6 +40,8 @@ class Layout:
         Template of an interval with ``low`` and ``high``.
     weight : str
         Template of a weight.
+    aside : str
+        Heading of the last column where it is none of weights; the rows bring its cells.
     total, subtotal : str
         Labels of the pooled rows; empty for ours, which count the studies.
     above : str
@@ -60,6 +62,7 @@ class Layout:
     heads: dict[Cell, str]
     interval: str = "({low} to {high})"
     weight: str = "{}"
+    aside: str = ""
     total: str = ""
     subtotal: str = ""
     above: str = ""

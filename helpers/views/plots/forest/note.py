@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .... import printing, ties
 from ....engine.summaries import COCHRAN
 from ...subgroup_sentences import between_line, between_verdict
+from ...subject import Subject
 from ..picture import Note
-from .rows import Row, is_grouped
+from .rows import Row, is_grouped, printed_size, size_of
 
 if TYPE_CHECKING:
     from ...tables import Table
 
-__all__ = ["Words", "describe", "footnotes", "groups_note", "lower"]
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What the plot calls its outcome, counts, studies (one and many), first and last column."""
-
-    outcome: str
-    events: str
-    n: str
-    one: str
-    many: str
-    head: str = ""
-    aside: str = ""
+__all__ = ["describe", "footnotes", "groups_note"]
 
 
 def footnotes(result: Any) -> list[str]:
@@ -51,26 +38,26 @@ def _short(tau2: float) -> str:
     return printing.number(tau2, 3 if tau2 < 0.1 else 2)
 
 
-def describe(result: Any, rows: list[Row], remarks: list[str], words: Words) -> Note:
+def describe(result: Any, rows: list[Row], remarks: list[str], subject: Subject) -> Note:
     """Write alt text, caption and table of a forest plot."""
     whole = result.overall if is_grouped(result) else result
     return Note(
-        title=f"Forest plot of {lower(words.outcome)}",
-        alt=_alt(result, rows, words),
-        caption=_caption(result, rows, words),
-        table=_table(whole, rows, [*footnotes(result), *remarks], words),
+        title=f"Forest plot of {printing.lower(subject.outcome)}",
+        alt=_alt(result, rows, subject),
+        caption=_caption(result, rows, subject),
+        table=_table(whole, rows, [*footnotes(result), *remarks], subject),
     )
 
 
 def groups_note(
-    results: Mapping[str, Any], rows: list[Row], notes: list[str], words: Words
+    results: Mapping[str, Any], rows: list[Row], notes: list[str], subject: Subject
 ) -> Note:
     """Write alt text, caption and table of a forest plot of groups."""
     whole = next(iter(results.values())).overall
-    number = printing.counted(whole.k, words.one, words.many)
-    by = printing.listing(lower(heading) for heading in results)
-    alt = [f"Forest plot of {lower(words.outcome)} by {by}."]
-    caption = [f"{words.outcome} was {printing.estimate(whole)} over {number}."]
+    number = printing.counted(whole.k, *subject.noun)
+    by = printing.listing(printing.lower(heading) for heading in results)
+    alt = [f"Forest plot of {printing.lower(subject.outcome)} by {by}."]
+    caption = [f"{subject.outcome} was {printing.estimate(whole)} over {number}."]
     for heading, result in results.items():
         each = [f"{level} {printing.estimate(fit)}" for level, fit in result.groups.items()]
         alt.append(f"{heading}: {'; '.join(each)}.")
@@ -81,41 +68,36 @@ def groups_note(
             p = printing.p_value(result.calibrated_test().p)
             test = f" (calibrated {p} between groups)"
         caption.append(
-            f"By {lower(heading)} it ran from {_print(least.estimate, whole)} "
+            f"By {printing.lower(heading)} it ran from {_print(least.estimate, whole)} "
             f"{printing.within(low)} to {_print(most.estimate, whole)} "
             f"{printing.within(high)}{test}."
         )
-    ends = [*_expected(rows, whole, words)]
-    alt += [f"Over all {words.many} it was {printing.estimate(whole)}.", *ends]
+    ends = [*_expected(rows, whole, subject)]
+    alt += [f"Over all {subject.studies} it was {printing.estimate(whole)}.", *ends]
     caption += [*ends, "Diamonds are pooled estimates, each from a model of its own."]
     return Note(
-        title=f"Forest plot of {lower(words.outcome)} by {by}",
+        title=f"Forest plot of {printing.lower(subject.outcome)} by {by}",
         alt=" ".join(alt),
         caption=" ".join(caption),
-        table=_table(whole, rows, notes, words),
+        table=_table(whole, rows, notes, subject),
     )
 
 
-def _expected(rows: list[Row], whole: Any, words: Words) -> Iterator[str]:
+def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
     """Say what a new study may be expected to have, where there is a prediction interval."""
     for row in rows:
         if row.kind == "prediction" and _finite(row.lower, row.upper):
             yield (
-                f"The true value of a new, similar {words.one} is expected to lie from "
+                f"The true value of a new, similar {subject.study} is expected to lie from "
                 f"{_bounds(row, whole)} ({row.label})."
             )
-
-
-def lower(text: str) -> str:
-    """Lower the first letter, unless the word is an abbreviation."""
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _print(value: float, whole: Any) -> str:
     return printing.number(value, 2) if whole.n is None else printing.percent(value)
 
 
-def _alt(result: Any, rows: list[Row], words: Words) -> str:
+def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
     whole = result.overall if is_grouped(result) else result
     studies = [row for row in rows if row.kind == "study"]
     estimates = [row.estimate for row in studies]
@@ -123,11 +105,16 @@ def _alt(result: Any, rows: list[Row], words: Words) -> str:
     size = ""
     if whole.n is not None:
         size = (
-            f" with {printing.count(whole.events)} {lower(words.events)} among "
-            f"{printing.count(whole.n)} {lower(words.n)}"
+            f" with {printing.count(whole.events)} {printing.lower(subject.events)} among "
+            f"{printing.count(whole.n)} {subject.people}"
         )
-    number = printing.counted(whole.k, words.one, words.many)
-    parts = [f"Forest plot of {lower(words.outcome)} in {number}{size}."]
+    elif whole.time is not None:
+        size = (
+            f" with {printing.count(whole.events)} {printing.lower(subject.events)} in a "
+            f"{printing.lower(subject.time)} of {printed_size(whole.time)}"
+        )
+    number = printing.counted(whole.k, *subject.noun)
+    parts = [f"Forest plot of {printing.lower(subject.outcome)} in {number}{size}."]
     if len(studies) > 1:
         parts.append(
             f"Single estimates range from {_print(low.estimate, whole)} ({low.label}) to "
@@ -140,16 +127,16 @@ def _alt(result: Any, rows: list[Row], words: Words) -> str:
             parts.append(f"{row.label[:1].upper()}{row.label[1:]} {bounds}.")
     if is_grouped(result):
         each = [
-            f"{level} {printing.estimate(fit)} in {printing.counted(fit.k, words.one, words.many)}"
+            f"{level} {printing.estimate(fit)} in {printing.counted(fit.k, *subject.noun)}"
             for level, fit in result.groups.items()
         ]
         parts.append(f"By group: {'; '.join(each)}.")
         if len(result.groups) > 1:
-            parts.append(between_verdict(result, words.many))
+            parts.append(between_verdict(result, subject.studies))
     left_out = sum(row.kind == "excluded" for row in rows)
     if left_out:
         parts.append(
-            f"{printing.counted(left_out, words.one, words.many).capitalize()} could not be pooled."
+            f"{printing.counted(left_out, *subject.noun).capitalize()} could not be pooled."
         )
     return " ".join(parts)
 
@@ -164,10 +151,10 @@ def _bounds(row: Row, whole: Any) -> str:
     return f"{printing.number(100 * row.lower, 1)} to {printing.percent(row.upper)}"
 
 
-def _caption(result: Any, rows: list[Row], words: Words) -> str:
+def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
     whole = result.overall if is_grouped(result) else result
-    number = printing.counted(whole.k, words.one, words.many)
-    parts = [f"{words.outcome} was {printing.estimate(whole)} over {number}"]
+    number = printing.counted(whole.k, *subject.noun)
+    parts = [f"{subject.outcome} was {printing.estimate(whole)} over {number}"]
     if is_grouped(result) and len(result.groups) > 1:
         ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
         (low, least), (high, most) = ranked[0], ranked[-1]
@@ -175,27 +162,27 @@ def _caption(result: Any, rows: list[Row], words: Words) -> str:
             f", lowest {printing.within(low)} ({_print(least.estimate, whole)}) and highest "
             f"{printing.within(high)} ({_print(most.estimate, whole)})."
         )
-        parts.append(between_verdict(result, words.many))
+        parts.append(between_verdict(result, subject.studies))
     else:
         parts[0] += "."
-    parts += _expected(rows, whole, words)
+    parts += _expected(rows, whole, subject)
     parts.append(
-        f"Squares are {words.many} (area proportional to weight) with {100 * whole.level:g}"
+        f"Squares are {subject.studies} (area proportional to weight) with {100 * whole.level:g}"
         f"{printing.THIN}% intervals; diamonds are pooled estimates."
     )
     return " ".join(parts)
 
 
-def _table(whole: Any, rows: list[Row], notes: list[str], words: Words) -> Table:
+def _table(whole: Any, rows: list[Row], notes: list[str], subject: Subject) -> Table:
     import pandas as pd
 
     from ...tables import table
 
-    counts = whole.n is not None
+    counts, percent = size_of(whole) is not None, whole.n is not None
     shown = [row for row in rows if row.kind != "heading"]
     groups = any(row.group for row in shown)
-    totals = f"All {words.many}"
-    frame = pd.DataFrame({words.one: [row.label for row in shown]})
+    totals = f"All {subject.studies}"
+    frame = pd.DataFrame({subject.study: [row.label for row in shown]})
     if groups:
         frame["group"] = [
             row.group or ("Not pooled" if row.kind == "excluded" else totals) for row in shown
@@ -207,23 +194,23 @@ def _table(whole: Any, rows: list[Row], notes: list[str], words: Words) -> Table
         frame[column] = [getattr(row, column) for row in shown]
     if any(row.reason for row in shown):
         frame["remark"] = [row.reason for row in shown]
-    unit = f",{printing.HARD}%" if counts else ""
-    value = "percent" if counts else "number"
+    unit = f",{printing.HARD}%" if percent else ""
+    value = "percent" if percent else "number"
     level = printing.level_text(whole.level)
     formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
     formats["weight"] = "number1"
     labels = {
-        "estimate": f"{words.outcome}{unit}",
+        "estimate": f"{subject.outcome}{unit}",
         "lower": f"{level} interval from",
         "upper": "to",
         "weight": f"Weight,{printing.HARD}%",
     }
     if counts:
-        formats |= {"events": "count", "n": "count"}
-        labels |= {"events": words.events, "n": words.n}
+        formats |= {"events": "count", "n": printed_size}
+        labels |= {"events": subject.events, "n": subject.n if percent else subject.time}
     return table(
         frame,
-        caption=f"{words.outcome}: the numbers behind the forest plot",
+        caption=f"{subject.outcome}: the numbers behind the forest plot",
         formats=formats,
         labels=labels,
         groups="group" if groups else None,

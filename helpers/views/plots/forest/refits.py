@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .... import printing, ties
 from ....errors import MetaAnalysisError, UnsupportedError
+from ...subject import NEUTRAL, Subject
 from .. import style
 from ..picture import Note, annotate
-from .forest_plot import draw_rows, outcome_of
-from .note import Words, lower
-from .rows import NAN, Row
+from .forest_plot import draw_rows
+from .layouts import BOOK
+from .rows import NAN, Row, printed_size, size_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cumulative_forest", "leave_one_out_forest"]
 
+LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Pooled"}, aside="I², %")
+
 
 @style.themed
 def leave_one_out_forest(
@@ -30,10 +34,7 @@ def leave_one_out_forest(
     *,
     ax: Axes | None = None,
     order: Literal["estimate", "input"] = "estimate",
-    outcome: str | None = None,
-    events_name: str = "Deaths",
-    n_name: str = "Patients",
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     xlim: tuple[float, float] | None = None,
     width: float = 760.0,
 ) -> Axes:
@@ -45,7 +46,7 @@ def leave_one_out_forest(
         Any model; at least 2 included studies.
     order : {"estimate", "input"}
         Smallest result first, or as given.
-    ax, outcome, events_name, n_name, noun, xlim, width
+    ax, subject, xlim, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -65,10 +66,11 @@ def leave_one_out_forest(
     >>> from helpers.views.plots import show
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
     >>> show(leave_one_out_forest(fit), "without-each")  # doctest: +ELLIPSIS
-    Leave-one-out forest plot of nonrelapse mortality in three cohorts. ...
+    Leave-one-out forest plot of proportion in three studies. ...
     """
     if order not in ("estimate", "input"):
         raise UnsupportedError(f"order is 'estimate' or 'input', not {order!r}")
+    subject = subject.of_measure(fit.measure)
     frame = fit.leave_one_out()
     if order == "estimate":
         frame = frame.iloc[ties.order(frame["estimate"])]
@@ -79,11 +81,8 @@ def leave_one_out_forest(
         [f"without {label}" for label in frame.index],
         [counts[column].sum() - counts[column] for column in ("events", "n")],
     )
-    words = Words(
-        outcome or outcome_of(fit), events_name, n_name, *noun, head="Pooled", aside="I², %"
-    )
-    ax = _forest(fit, rows, frame, words, ax, xlim, width)
-    annotate(ax, _deletion_note(fit, frame, rows, words))
+    ax = _forest(fit, rows, frame, subject, ax, xlim, width)
+    annotate(ax, _deletion_note(fit, frame, rows, subject))
     return ax
 
 
@@ -93,10 +92,7 @@ def cumulative_forest(
     by: Mapping[str, Any],
     *,
     ax: Axes | None = None,
-    outcome: str | None = None,
-    events_name: str = "Deaths",
-    n_name: str = "Patients",
-    noun: tuple[str, str] = ("cohort", "cohorts"),
+    subject: Subject = NEUTRAL,
     xlim: tuple[float, float] | None = None,
     width: float = 700.0,
 ) -> Axes:
@@ -109,7 +105,7 @@ def cumulative_forest(
     by : mapping of study label to year or another ordered value
         What orders the studies. Studies of one value enter together: their order among
         themselves means nothing, and so the steps between them are not shown.
-    ax, outcome, events_name, n_name, noun, xlim, width
+    ax, subject, xlim, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -130,10 +126,11 @@ def cumulative_forest(
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
     >>> year = {"A": 2021, "B": 2019, "C": 2021}
     >>> show(cumulative_forest(fit, year), "by-year")  # doctest: +ELLIPSIS
-    Cumulative forest plot of nonrelapse mortality in three cohorts. ...
+    Cumulative forest plot of proportion in three studies. ...
     """
     import pandas as pd
 
+    subject = subject.of_measure(fit.measure)
     table = fit.studies[fit.studies["included"]]
     table = table.set_axis(table.index.astype(str))
     missing = [label for label in table.index if label not in by]
@@ -148,25 +145,23 @@ def cumulative_forest(
     rows = _rows(
         frame,
         [
-            f"to {value}, {printing.counted(int(k), *noun)}"
+            f"to {value}, {printing.counted(int(k), *subject.noun)}"
             for value, k in zip(held[last], frame["k"], strict=True)
         ],
         [sums["events"][last], sums["n"][last]],
     )
-    words = Words(
-        outcome or outcome_of(fit), events_name, n_name, *noun, head="Pooled", aside="I², %"
-    )
-    ax = _forest(fit, rows, frame, words, ax, xlim, width)
-    annotate(ax, _cumulative_note(fit, frame, held[last].to_list(), rows, words))
+    ax = _forest(fit, rows, frame, subject, ax, xlim, width)
+    annotate(ax, _cumulative_note(fit, frame, held[last].to_list(), rows, subject))
     return ax
 
 
 def _totals(fit: Any, studies: pd.DataFrame) -> dict[str, np.ndarray]:
     """Give the counts of each study, nan where effects alone were given."""
     none = np.full(len(studies), NAN)
+    size = "n" if fit.time is None else "time"
     return {
-        column: none if fit.n is None else studies[column].to_numpy(dtype=float)
-        for column in ("events", "n")
+        name: none if size_of(fit) is None else studies[column].to_numpy(dtype=float)
+        for name, column in (("events", "events"), ("n", size))
     }
 
 
@@ -199,16 +194,17 @@ def _forest(
     fit: Any,
     rows: list[Row],
     frame: pd.DataFrame,
-    words: Words,
+    subject: Subject,
     ax: Axes | None,
     xlim: tuple[float, float] | None,
     width: float,
 ) -> Axes:
+    size = size_of(fit)
     whole = Row(
         "overall",
         f"All {printing.count(fit.k)}",
-        events=NAN if fit.n is None else fit.events,
-        n=NAN if fit.n is None else fit.n,
+        events=NAN if size is None else fit.events,
+        n=NAN if size is None else size,
         estimate=fit.estimate,
         lower=fit.ci.lower,
         upper=fit.ci.upper,
@@ -223,7 +219,7 @@ def _forest(
         xlim = (low - pad, high + pad)
         if fit.n is not None:
             xlim = (max(0.0, xlim[0]), xlim[1])
-    return draw_rows(rows, [], fit, words, ax, xlim, width)
+    return draw_rows(rows, [], fit, subject, ax, xlim, width, LAYOUT)
 
 
 def _value(value: float, fit: Any) -> str:
@@ -234,66 +230,68 @@ def _span(low: float, high: float, fit: Any) -> str:
     return printing.between(low, high, 2) if fit.n is None else printing.percent_range((low, high))
 
 
-def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], words: Words) -> Note:
+def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subject) -> Note:
+    what = printing.lower(subject.outcome)
     known = frame[np.isfinite(frame["estimate"])]
     low, high = (known.index[pick(known["estimate"])] for pick in (ties.smallest, ties.largest))
     bounds = (float(known["estimate"].min()), float(known["estimate"].max()))
     finding = (
-        f"Whichever {words.one} is left out, {lower(words.outcome)} lies from "
+        f"Whichever {subject.study} is left out, {what} lies from "
         f"{_span(*bounds, fit)} (all together {_value(fit.estimate, fit)}): lowest without "
         f"{low}, highest without {high}."
     )
-    number = printing.counted(fit.k, words.one, words.many)
+    number = printing.counted(fit.k, *subject.noun)
     return Note(
-        title=f"Leave-one-out forest plot of {lower(words.outcome)}",
-        alt=f"Leave-one-out forest plot of {lower(words.outcome)} in {number}. {finding} "
+        title=f"Leave-one-out forest plot of {what}",
+        alt=f"Leave-one-out forest plot of {what} in {number}. {finding} "
         f"Pooled estimate of all {printing.estimate(fit)}.",
-        caption=f"{finding} Each row is pooled anew without one {words.one}; the diamond is all.",
-        table=_table(rows, fit, words, "without each one"),
+        caption=f"{finding} Each row is pooled anew without one {subject.study}; "
+        "the diamond is all.",
+        table=_table(rows, fit, subject, "without each one"),
     )
 
 
 def _cumulative_note(
-    fit: Any, frame: pd.DataFrame, values: list[Any], rows: list[Row], words: Words
+    fit: Any, frame: pd.DataFrame, values: list[Any], rows: list[Row], subject: Subject
 ) -> Note:
     first = next(i for i, row in enumerate(rows) if np.isfinite(row.estimate))
-    begin = printing.counted(int(frame["k"].iloc[first]), words.one, words.many)
+    begin = printing.counted(int(frame["k"].iloc[first]), *subject.noun)
     finding = (
-        f"{words.outcome} was {_value(rows[first].estimate, fit)} in the {begin} up to "
+        f"{subject.outcome} was {_value(rows[first].estimate, fit)} in the {begin} up to "
         f"{values[first]} and {_value(fit.estimate, fit)} in all {printing.count(fit.k)}"
     )
-    number = printing.counted(fit.k, words.one, words.many)
+    number = printing.counted(fit.k, *subject.noun)
     return Note(
-        title=f"Cumulative forest plot of {lower(words.outcome)}",
-        alt=f"Cumulative forest plot of {lower(words.outcome)} in {number}. {finding}.",
+        title=f"Cumulative forest plot of {printing.lower(subject.outcome)}",
+        alt=f"Cumulative forest plot of {printing.lower(subject.outcome)} in {number}. {finding}.",
         caption=f"{finding}. Each row pools everything up to its date, without a correction for "
-        f"looking again and again; a trend may also come from a changing mix of {words.many}.",
-        table=_table(rows, fit, words, "step by step"),
+        f"looking again and again; a trend may also come from a changing mix of {subject.studies}.",
+        table=_table(rows, fit, subject, "step by step"),
     )
 
 
-def _table(rows: list[Row], fit: Any, words: Words, how: str) -> Table:
+def _table(rows: list[Row], fit: Any, subject: Subject, how: str) -> Table:
     import pandas as pd
 
     from ...tables import table
 
     frame = pd.DataFrame({"pooled": [row.label for row in rows]})
-    counts = fit.n is not None
+    counts, percent = size_of(fit) is not None, fit.n is not None
     if counts:
         frame["events"] = [row.events for row in rows]
         frame["n"] = [row.n for row in rows]
     for column in ("estimate", "lower", "upper"):
         frame[column] = [getattr(row, column) for row in rows]
     frame["I2"] = [row.aside for row in rows]
-    value: Any = "percent" if counts else "number"
+    value: Any = "percent" if percent else "number"
     formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
     labels = {
-        "estimate": f"{words.outcome},{printing.HARD}%" if counts else words.outcome,
+        "estimate": f"{subject.outcome},{printing.HARD}%" if percent else subject.outcome,
         "lower": f"{printing.level_text(fit.level)} CI from",
         "upper": "to",
         "I2": f"I²,{printing.HARD}%",
     }
     if counts:
-        formats |= {"events": "count", "n": "count"}
-        labels |= {"events": words.events, "n": words.n}
-    return table(frame, caption=f"{words.outcome} pooled {how}", formats=formats, labels=labels)
+        formats |= {"events": "count", "n": printed_size}
+        labels |= {"events": subject.events, "n": subject.n if percent else subject.time}
+    return table(frame, caption=f"{subject.outcome} pooled {how}", formats=formats, labels=labels)

@@ -12,9 +12,21 @@ import numpy as np
 from .... import printing, ties
 from ....engine.normal.prediction import displayed_prediction
 from ....errors import MetaAnalysisError, UnsupportedError
+from ...subject import Subject
 from .. import style
 
-__all__ = ["NAN", "Kind", "Order", "Row", "ending", "group_rows", "is_grouped", "place", "rows_of"]
+__all__ = [
+    "NAN",
+    "Kind",
+    "Order",
+    "Row",
+    "ending",
+    "group_rows",
+    "is_grouped",
+    "place",
+    "rows_of",
+    "size_of",
+]
 
 Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction", "note"]
 Order = Literal["estimate", "weight", "label", "input"]
@@ -26,7 +38,8 @@ NAN = float("nan")
 class Row:
     """One line of a forest plot; numbers that it does not have are nan.
 
-    `aside` is printed in the last column in place of the weight.
+    `n` is the number of people or, for a rate, the time. `aside` is printed in the last column in
+    place of the weight.
     """
 
     kind: Kind
@@ -48,6 +61,16 @@ def is_grouped(result: Any) -> bool:
     return hasattr(result, "groups")
 
 
+def size_of(fit: Any) -> float | None:
+    """Give what the events of a result were counted in: people, a time, or nothing."""
+    return fit.time if fit.n is None else float(fit.n)
+
+
+def printed_size(value: float) -> str:
+    """Print a number of people, or a time that need not be whole."""
+    return printing.count(value) if value == round(value) else printing.number(value, 1)
+
+
 def rows_of(
     result: Any,
     *,
@@ -55,6 +78,7 @@ def rows_of(
     colour_by: Mapping[str, str] | None,
     order: Order,
     prediction: bool,
+    subject: Subject,
 ) -> tuple[list[Row], list[str]]:
     """Lay out a result as rows, and say what could not be shown.
 
@@ -68,10 +92,10 @@ def rows_of(
     if is_grouped(result):
         if by is not None:
             raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
-        rows = list(_grouped(result, colour_by, order))
+        rows = list(_grouped(result, colour_by, order, subject))
         whole = result.overall
     else:
-        rows = list(_single(result, by, colour_by, order))
+        rows = list(_single(result, by, colour_by, order, subject))
         whole = result
     ends, remarks = ending(whole, prediction)
     return [*rows, *ends, *_excluded(result)], remarks
@@ -94,27 +118,29 @@ def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
     return rows, remarks
 
 
-def group_rows(results: Mapping[str, Any], noun: tuple[str, str]) -> list[Row]:
+def group_rows(results: Mapping[str, Any], subject: Subject) -> list[Row]:
     """Lay out the pooled estimate of each group, under a heading for each grouping."""
     rows = []
     for heading, result in results.items():
         weights = result.overall.studies["weight"]
-        colours = style.colours_for([str(level) for level in result.groups])
+        colours = subject.colours([str(level) for level in result.groups])
         rows.append(Row("heading", heading))
         for level, fit in result.groups.items():
             included = fit.studies.index[fit.studies["included"]]
-            label = f"{level}, {printing.counted(fit.k, *noun)}"
+            label = f"{level}, {printing.counted(fit.k, *subject.noun)}"
             share = float(weights[included].sum())
             colour = colours[str(level)]
             rows.append(_total(fit, "pooled", label, colour, group=heading, weight=share))
     return rows
 
 
-def _grouped(result: Any, colour_by: Mapping[str, str] | None, order: Order) -> Iterator[Row]:
+def _grouped(
+    result: Any, colour_by: Mapping[str, str] | None, order: Order, subject: Subject
+) -> Iterator[Row]:
     # Weights of the overall fit, so that squares compare across groups and add up to 100.
     weights = result.overall.studies["weight"]
-    usual = style.colours_for([str(level) for level in result.groups])
-    chosen = _chosen(colour_by)
+    usual = subject.colours([str(level) for level in result.groups])
+    chosen = _chosen(colour_by, subject)
     for level, fit in result.groups.items():
         name = str(level)
         yield Row("heading", name, group=name, colour=usual[name])
@@ -130,9 +156,10 @@ def _single(
     by: Mapping[str, str] | None,
     colour_by: Mapping[str, str] | None,
     order: Order,
+    subject: Subject,
 ) -> Iterator[Row]:
     labels = [str(label) for label in fit.studies.index]
-    chosen = _chosen(colour_by if colour_by is not None else by)
+    chosen = _chosen(colour_by if colour_by is not None else by, subject)
     if by is None:
         for label, line in _studies(fit, order):
             yield _study(label, line, "", chosen.get(label, style.INK), line["weight"])
@@ -141,7 +168,7 @@ def _single(
     if unknown:
         raise MetaAnalysisError(f"by= has no group for {printing.listing(unknown)}")
     for level in _levels(by, labels):
-        yield Row("heading", level, group=level, colour=_chosen({level: level})[level])
+        yield Row("heading", level, group=level, colour=_chosen({level: level}, subject)[level])
         for label, line in _studies(fit, order):
             if str(by[label]) == level:
                 yield _study(label, line, level, chosen.get(label, style.INK), line["weight"])
@@ -156,11 +183,11 @@ def _levels(by: Mapping[str, str], labels: list[str]) -> list[str]:
     return [str(level) for level in ordered if str(level) in used]
 
 
-def _chosen(colour_by: Mapping[str, str] | None) -> dict[str, style.Colour]:
+def _chosen(colour_by: Mapping[str, str] | None, subject: Subject) -> dict[str, style.Colour]:
     if colour_by is None:
         return {}
     named = {str(label): str(level) for label, level in colour_by.items()}
-    palette = style.colours_for(list(dict.fromkeys(named.values())))
+    palette = subject.colours(list(dict.fromkeys(named.values())))
     return {label: palette[level] for label, level in named.items()}
 
 
@@ -184,7 +211,7 @@ def _study(
         label,
         group=group,
         events=_count(line, "events"),
-        n=_count(line, "n"),
+        n=_count(line, "time" if "time" in line else "n"),
         estimate=line["estimate"],
         lower=line["ci_lower"],
         upper=line["ci_upper"],
@@ -208,7 +235,7 @@ def _excluded(result: Any) -> list[Row]:
             "excluded",
             str(label),
             events=_count(line, "events"),
-            n=_count(line, "n"),
+            n=_count(line, "time" if "time" in line else "n"),
             reason=line["reason"],
             colour=style.QUIET,
         )
@@ -232,13 +259,13 @@ def _total(
     group: str = "",
     weight: float = 100.0,
 ) -> Row:
-    none = fit.n is None
+    size = size_of(fit)
     return Row(
         kind,
         label,
         group=group,
-        events=NAN if none else fit.events,
-        n=NAN if none else fit.n,
+        events=NAN if size is None else fit.events,
+        n=NAN if size is None else size,
         estimate=fit.estimate,
         lower=fit.ci.lower,
         upper=fit.ci.upper,

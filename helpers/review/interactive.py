@@ -1,4 +1,4 @@
-"""A forest plot whose rows can be sorted and filtered, with the source of each cohort."""
+"""Interactive pictures of this review; in its forest plot cohorts have filters and sources."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import printing
-from ...engine.normal.prediction import displayed_prediction
-from ...errors import MetaAnalysisError
-from ...models.pooling import pool
-from ...models.result import PoolResult
-from .element import Interactive
+from .. import printing
+from ..engine.normal.prediction import displayed_prediction
+from ..errors import MetaAnalysisError
+from ..models.pooling import pool
+from ..models.result import PoolResult
+from ..views.interactive import Interactive, curve
+from ..views.interactive import laboratory as any_laboratory
+from .subject import SUBJECT, worded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["forest"]
+__all__ = ["curve", "forest", "laboratory"]
+
+laboratory = worded(any_laboratory)
 
 FILTERS = {"entity": "Disease", "product": "Product", "setting": "Setting"}
 PLACES = 4  # decimals of a place on the axis
@@ -58,8 +62,7 @@ def forest(
     >>> [row["name"] for row in made.data["rows"]][:2]
     ['Abramson 2020', 'Akthar 2023']
     """
-    from ..plots import forest as draw_forest
-    from ..plots import show
+    from . import plots
 
     labels = cohorts["cohort"].tolist()
     if fit.n is None or fit.studies.index.tolist() != labels:
@@ -78,7 +81,7 @@ def forest(
         "axis": {
             "limit": most,
             "ticks": [round(x, 1) for x in np.arange(0, most + 0.05, 0.2).tolist()],
-            "label": "Nonrelapse mortality, %",
+            "label": f"{SUBJECT.outcome}, %",
             "interval": f"% ({printing.percent(fit.level, 0)} CI)",
         },
         "filters": [
@@ -89,7 +92,7 @@ def forest(
         "pooled": _pooled(fit, cohorts),
     }
     return Interactive(
-        "forest", "Cohorts, to sort and to filter", show(draw_forest(fit), name), data
+        "forest", "Cohorts, to sort and to filter", plots.show(plots.forest(fit), name), data
     )
 
 

@@ -1,0 +1,63 @@
+"""One colour per disease, product and cause of death of this review.
+
+The palettes were found by a search in OKLCH around fixed hues that maximised the smallest
+distance between any two colours for normal vision, for simulated protanopia, deuteranopia and
+tritanopia, and in greyscale; `tests/test_plots_style.py` measures what came out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import UnsupportedError
+from ..views.colours import Colour
+
+__all__ = ["CAUSE", "ENTITY", "MARKER", "PRODUCT", "marker_for"]
+
+ENTITY: Mapping[str, Colour] = {
+    "LBCL": Colour("#0b51a8", "#58a9f5"),
+    "MCL": Colour("#5a9e89", "#a5f2dc"),
+    "MM": Colour("#b85004", "#f9b26a"),
+    "IL": Colour("#5b1a66", "#b457b0"),
+}
+PRODUCT: Mapping[str, Colour] = {
+    "axi-cel": Colour("#971a02", "#fea54b"),
+    "brexu-cel": Colour("#b78937", "#f7d765"),
+    "tisa-cel": Colour("#4d61c4", "#509df9"),
+    "liso-cel": Colour("#398bbc", "#85d7d7"),
+    "ide-cel": Colour("#333289", "#8d67d2"),
+    "cilta-cel": Colour("#571253", "#cf6988"),
+    "tisa-cel + axi-cel": Colour("#465f56", "#dfedd5"),
+    "ide-cel + cilta-cel": Colour("#837463", "#b9a78f"),
+}
+# Fills carry text in SURFACE, so they keep 4.5:1 against the page. Order and words say the same.
+CAUSE: Mapping[str, Colour] = {
+    "infection": Colour("#1d54d0", "#85ccfc"),
+    "other malignancy": Colour("#420160", "#e889d4"),
+    "cardiovascular or respiratory": Colour("#bc5904", "#d4770e"),
+    "neurotoxicity or ICANS": Colour("#162d9b", "#5d76fb"),
+    "CRS": Colour("#364d01", "#f3f10f"),
+    "haemorrhage": Colour("#a5003b", "#fec5af"),
+    "HLH": Colour("#023a00", "#6acd40"),
+    "organ failure, other or unknown": Colour("#6e686e", "#939e9e"),
+}
+# Shape says the same as colour, for readers who see none.
+MARKER: Mapping[str, str] = {"LBCL": "o", "MCL": "s", "MM": "D", "IL": "^"}
+
+
+def marker_for(level: str) -> str:
+    """Give a disease its marker shape.
+
+    Raises
+    ------
+    UnsupportedError
+        For an unknown disease.
+
+    Examples
+    --------
+    >>> marker_for("MM")
+    'D'
+    """
+    if level not in MARKER:
+        raise UnsupportedError(f"no marker for {level!r}; there are {', '.join(MARKER)}")
+    return MARKER[level]

@@ -1,0 +1,36 @@
+"""The colours that every picture shares: ink, lines, background, and two accents.
+
+A colour is a pair: one for a light page, one for a dark page. Drawing always uses the light one;
+`helpers.views.plots.picture` replaces it in the SVG by a CSS variable that carries the dark one
+when the page is dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+__all__ = ["BASE", "GRID", "INK", "QUIET", "RESIDUAL", "SURFACE", "Colour"]
+
+
+class Colour(NamedTuple):
+    """A colour on a light page and its partner on a dark page."""
+
+    light: str
+    dark: str
+
+
+# Text, lines and background. QUIET keeps 4.5:1, because it carries text.
+INK = Colour("#1a1c20", "#e8eaee")
+QUIET = Colour("#5c6370", "#a3abb8")
+GRID = Colour("#dfe2e7", "#333a45")
+SURFACE = Colour("#ffffff", "#121212")
+# More or fewer events than expected; laid on thinly, under text in INK.
+RESIDUAL: Mapping[str, Colour] = {
+    "more": Colour("#d9730d", "#e07a1f"),
+    "fewer": Colour("#2f7fc1", "#3b8fd6"),
+}
+#: What a picture may use, whatever its subject.
+BASE: Mapping[str, Colour] = {
+    "ink": INK, "quiet": QUIET, "grid": GRID, "surface": SURFACE, **RESIDUAL,
+}  # fmt: skip

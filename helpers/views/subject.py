@@ -1,0 +1,122 @@
+"""What a meta-analysis is about: the names of its studies, people and counts, and its colours.
+
+Pictures and tables take one `Subject` and say nothing of a subject of their own. It is handed from
+call to call; nothing is set for a session, so that one report cannot change the words of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..engine.effects import get_measure
+from .colours import BASE, INK, Colour
+from .slugs import slug
+
+__all__ = ["NEUTRAL", "Kind", "Subject"]
+
+Kind = Literal["proportion", "rate", "effect"]
+
+_USUAL: Mapping[str, str] = {"proportion": "Proportion", "rate": "Rate", "effect": "Estimate"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """How pictures and tables call what is pooled, and how they colour its groups.
+
+    Attributes
+    ----------
+    study, studies : str
+        What a row of the data is called, one and many.
+    person, people : str
+        Who is counted, one and many.
+    outcome : str
+        What is estimated; "Proportion", "Rate" or "Estimate" by what is pooled when empty.
+    kind : {"proportion", "rate", "effect"}, optional
+        What `outcome` is; pooled results of another kind are called by their own. Without a kind
+        `outcome` names every result.
+    events, n, time : str
+        Headings of the counts.
+    palettes : tuple of mapping from level to Colour
+        The colours of groups that have a meaning of their own; each palette is of one kind of
+        group.
+
+    Examples
+    --------
+    >>> trials = Subject(study="trial", studies="trials", outcome="Response")
+    >>> trials.noun, trials.of_measure("log-rate").outcome
+    (('trial', 'trials'), 'Response')
+    >>> Subject().of_measure("log-rate").outcome
+    'Rate'
+    """
+
+    study: str = "study"
+    studies: str = "studies"
+    person: str = "participant"
+    people: str = "participants"
+    outcome: str = ""
+    kind: Kind | None = None
+    events: str = "Events"
+    n: str = "n"
+    time: str = "Time"
+    palettes: tuple[Mapping[str, Colour], ...] = ()
+
+    @property
+    def noun(self) -> tuple[str, str]:
+        """One study, many studies."""
+        return self.study, self.studies
+
+    def of_kind(self, kind: str) -> Subject:
+        """Give the subject with the outcome of a kind of result."""
+        named = self.outcome and self.kind in (None, kind)
+        return replace(self, outcome=self.outcome if named else _USUAL[kind], kind=None)
+
+    def of_measure(self, measure: str) -> Subject:
+        """Give the subject with the outcome of results of a measure."""
+        return self.of_kind(get_measure(measure).kind)
+
+    def colours(self, levels: list[str]) -> dict[str, Colour]:
+        """Give each level its colour.
+
+        Parameters
+        ----------
+        levels : list of str
+            All of one kind. Levels that are in no palette together are drawn in ink, because a
+            colour that means nothing elsewhere would mislead.
+
+        Examples
+        --------
+        >>> red = Colour("#a00000", "#ff8080")
+        >>> Subject(palettes=({"A": red},)).colours(["A"])["A"] == red
+        True
+        >>> Subject().colours(["A"])["A"] == INK
+        True
+        """
+        for palette in self.palettes:
+            if levels and all(level in palette for level in levels):
+                return {level: palette[level] for level in levels}
+        return dict.fromkeys(levels, INK)
+
+    def variables(self) -> dict[str, Colour]:
+        """Name every colour as a CSS variable.
+
+        Examples
+        --------
+        >>> Subject().variables()["--picture-ink"].light
+        '#1a1c20'
+        """
+        named = dict(BASE)
+        for palette in self.palettes:
+            named |= palette
+        return {f"--picture-{slug(name)}": colour for name, colour in named.items()}
+
+    def stylesheet(self) -> str:
+        """Print the colour variables of both themes as CSS, for a site's stylesheet."""
+        light = "\n".join(f"  {name}: {colour.light};" for name, colour in self.variables().items())
+        dark = "\n".join(f"  {name}: {colour.dark};" for name, colour in self.variables().items())
+        return f":root {{\n{light}\n}}\n\nhtml[data-theme='dark'] {{\n{dark}\n}}\n"
+
+
+#: A subject of which nothing is known.
+NEUTRAL = Subject()
