@@ -18,9 +18,9 @@ from helpers.reporting import sentences
 from helpers.reporting.analysis import Columns
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
+from helpers.review import interactive, plots, tables
 from helpers.review.choices import COLUMNS
 from helpers.review.findings import new_cohort
-from helpers.views import interactive, plots, tables
 from helpers.views.plots.picture import note_of
 
 EVENTS, SIZES = [3, 8, 16, 5, 2, 11, 4], [40, 60, 50, 70, 65, 80, 30]
@@ -175,6 +175,6 @@ def test_the_report_draws_no_prediction_and_prints_a_dash(tmp_path):
 def test_the_laboratory_page_has_the_threshold_of_the_engine():
     cohorts = load_cohorts()
     fit = pool(cohorts, **COLUMNS, model="glmm", ci_method="wald")
-    made = interactive.laboratory(fit, cohorts, name="lab")
+    made = interactive.laboratory(fit, name="lab")
     least = made.data["prediction"]
     assert [shows_prediction(k - 2) for k in (least - 1, least)] == [False, True]

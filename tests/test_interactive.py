@@ -11,8 +11,9 @@ import pytest
 
 from helpers import load_cohorts, load_sources, pool, printing, ties
 from helpers.errors import MetaAnalysisError
+from helpers.review import interactive
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse
-from helpers.views import interactive
+from helpers.views import interactive as toolkit
 from helpers.views.interactive.curve_element import DIGITS, VERDICTS
 from helpers.views.interactive.element import ASSETS, KINDS
 
@@ -29,7 +30,7 @@ def made(kind):
     if kind == "forest":
         return interactive.forest(whole(), load_cohorts(), load_sources(), name="cohorts")
     if kind == "laboratory":
-        return interactive.laboratory(whole(), load_cohorts(), name="lab")
+        return interactive.laboratory(whole(), name="lab")
     return interactive.curve(
         {key: claims(key) for key in CLAIMS}, name="all", first="mcl-lbcl", published=PUBLISHED
     )
@@ -68,16 +69,16 @@ def test_the_same_results_give_the_same_bytes(kind):
 
 def test_the_data_cannot_close_their_script():
     still = made("forest").still
-    html = interactive.Interactive("forest", "</script><b>", still, {})._repr_html_()
+    html = toolkit.Interactive("forest", "</script><b>", still, {})._repr_html_()
     assert html.count("</script>") == 1
 
 
 def test_an_unknown_kind_and_a_missing_number_are_refused():
     still = made("forest").still
     with pytest.raises(MetaAnalysisError, match="expected one of"):
-        interactive.Interactive("pie", "T", still, {})
+        toolkit.Interactive("pie", "T", still, {})
     with pytest.raises(ValueError, match="JSON"):
-        _ = interactive.Interactive("forest", "T", still, {"x": float("nan")}).json
+        _ = toolkit.Interactive("forest", "T", still, {"x": float("nan")}).json
 
 
 # -- the forest plot ------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def test_cohorts_without_a_source_or_of_another_fit_are_refused():
 
 def test_a_draw_follows_its_settings():
     """Over many studies, logits and log sizes have the asked-for median and spread."""
-    one = interactive.draw(0.6, 4000, 400, 0.1, spread=0.8, seed=7)
+    one = toolkit.draw(0.6, 4000, 400, 0.1, spread=0.8, seed=7)
     logits = np.log(one.rates) - np.log1p(-np.array(one.rates))
     assert np.median(logits) == pytest.approx(np.log(0.1 / 0.9), abs=0.04)
     assert logits.std() == pytest.approx(0.6, abs=0.03)
@@ -137,13 +138,13 @@ def test_a_draw_follows_its_settings():
 
 
 def test_more_studies_leave_the_first_ones_alone_and_another_seed_does_not():
-    few, many = (interactive.draw(0.5, k, 100, 0.07, spread=1.0, seed=3) for k in (5, 50))
+    few, many = (toolkit.draw(0.5, k, 100, 0.07, spread=1.0, seed=3) for k in (5, 50))
     assert few.events == many.events[:5]
-    assert interactive.draw(0.5, 50, 100, 0.07, spread=1.0, seed=4).events != many.events
+    assert toolkit.draw(0.5, 50, 100, 0.07, spread=1.0, seed=4).events != many.events
 
 
 def test_without_spread_all_studies_are_alike():
-    one = interactive.draw(0.0, 6, 120, 0.07, spread=0.0, seed=1)
+    one = toolkit.draw(0.0, 6, 120, 0.07, spread=0.0, seed=1)
     assert set(one.n) == {120}
     assert one.rates == pytest.approx((0.07,) * 6, rel=1e-12)
 
@@ -152,7 +153,7 @@ def test_larger_studies_raise_i2_and_leave_the_prediction_interval():
     """The first thing that the page asks its reader to try."""
     fits = []
     for size in (100, 2000):
-        drawn = [interactive.draw(0.45, 52, size, 0.07, spread=1.0, seed=s) for s in range(1, 21)]
+        drawn = [toolkit.draw(0.45, 52, size, 0.07, spread=1.0, seed=s) for s in range(1, 21)]
         fits.append([pool(events=d.events, n=d.n, tau2_method="DL") for d in drawn])
     small, large = ([fit.heterogeneity.I2 for fit in group] for group in fits)
     assert np.median(large) > np.median(small) + 20
@@ -164,7 +165,7 @@ def test_larger_studies_raise_i2_and_leave_the_prediction_interval():
 def test_settings_without_meaning_are_refused(change):
     settings = {"tau": 0.5, "studies": 5, "size": 100, "rate": 0.1, "spread": 1.0}
     with pytest.raises(MetaAnalysisError, match="nothing can be drawn"):
-        interactive.draw(**settings | change)
+        toolkit.draw(**settings | change)
 
 
 def test_the_laboratory_opens_with_studies_like_ours():
@@ -179,7 +180,7 @@ def test_the_laboratory_opens_with_studies_like_ours():
 def test_the_laboratory_needs_logits():
     cohorts = load_cohorts()
     with pytest.raises(MetaAnalysisError, match="logit"):
-        interactive.laboratory(pool(cohorts, **COLUMNS, measure="arcsine"), cohorts, name="x")
+        interactive.laboratory(pool(cohorts, **COLUMNS, measure="arcsine"), name="x")
 
 
 # -- the curve ------------------------------------------------------------------------------------

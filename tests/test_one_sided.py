@@ -18,7 +18,7 @@ from helpers.models.pooling import pool
 from helpers.models.result import PoolResult
 from helpers.models.subgroup_analysis import SubgroupResult, subgroups
 from helpers.reporting.in_browser.analysis import analyse
-from helpers.views import plots, tables
+from helpers.review import plots, tables
 from helpers.views.subgroup_sentences import between_line
 
 #: Limits for 0 of 75 and for 0 events in 75.5 of person-time, where 2.5 % is left for 0 events.

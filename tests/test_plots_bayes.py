@@ -8,8 +8,9 @@ import pytest
 from helpers import load_cohorts, posterior
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.bayes import rank_probabilities
-from helpers.views.plots import posterior as draw_posterior
-from helpers.views.plots import ranking, show, shrinkage, style
+from helpers.review import palette
+from helpers.review.plots import posterior as draw_posterior
+from helpers.review.plots import ranking, show, shrinkage
 from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
@@ -84,7 +85,7 @@ def test_words_of_posteriors_stay_apart(post, products, thresholds):
 def test_several_posteriors_have_their_colours(products):
     ax = draw_posterior(products, of="mu")
     for name, line in zip(products, marked(ax, "density"), strict=True):
-        assert line.get_color() == style.PRODUCT[name].light
+        assert line.get_color() == palette.PRODUCT[name].light
 
 
 def test_what_cannot_be_drawn_is_an_error(post, products):

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import Subject
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.regression import meta_regression
+from helpers.review.plots import bubble, show
 from helpers.review.published.models import published_regression, regression_cohorts
-from helpers.views.plots import bubble, show
 from helpers.views.plots.picture import note_of
 
 MONTHS = "median_follow_up_months"
@@ -92,7 +93,7 @@ def test_plain_effects_a_transformed_moderator_and_a_common_effect_are_drawn():
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=200), "v": 0.1, "x": rng.uniform(1, 9, 200)})
     fit = meta_regression(data, "log(x)", yi="y", vi="v", model="common")
-    ax = bubble(fit, outcome="Effect")
+    ax = bubble(fit, subject=Subject(outcome="Effect"))
     assert ax.get_ylabel() == "Effect"
     assert not [a for a in ax.collections if a.get_gid() == "prediction"]
     assert show(ax, "effect").alt

@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 
 from helpers import printing
 from helpers.errors import MetaAnalysisError
+from helpers.review import palette
 from helpers.review.causes import cause_table, homogeneity_test
 from helpers.review.plots import causes_heatmap, causes_shares, causes_stacked
 from helpers.review.plots.causes_heatmap_plot import OPACITY, STEPS
@@ -93,7 +94,7 @@ def test_parts_of_a_bar_are_as_long_as_the_shares_and_touch(grouping, diverging,
         if ends is not None:
             assert starts == pytest.approx(ends, abs=1e-9)
         ends = [part.get_x() + part.get_width() for part in parts]
-        assert {to_hex(part.get_facecolor()) for part in parts} == {style.CAUSE[cause].light}
+        assert {to_hex(part.get_facecolor()) for part in parts} == {palette.CAUSE[cause].light}
         if diverging and j == 0:
             assert ends == pytest.approx(np.zeros(len(ends)), abs=1e-9)
     low, high = ax.get_xlim()

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from helpers.errors import MetaAnalysisError
-from helpers.review.plots import agreement
+from helpers.review.plots import agreement, dumbbell, show
 from helpers.review.published import compare
-from helpers.views.plots import dumbbell, show
 from helpers.views.plots.picture import note_of
 
 

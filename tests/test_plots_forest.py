@@ -8,7 +8,8 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.views.plots import forest, show, style, subgroup_forest
+from helpers.review import palette
+from helpers.review.plots import forest, show, subgroup_forest
 from helpers.views.plots.picture import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
@@ -178,7 +179,7 @@ def test_weights_compare_across_groups_and_add_up_to_a_hundred(by_entity):
 def test_groups_have_the_colour_of_their_disease(by_entity):
     ax = forest(by_entity)
     fills = [patch.get_facecolor() for patch in ax.patches if len(patch.get_xy()) == 5]
-    wanted = [style.ENTITY[level].light for level in by_entity.groups]
+    wanted = [palette.ENTITY[level].light for level in by_entity.groups]
     assert [plt.matplotlib.colors.to_hex(fill) for fill in fills[:-1]] == wanted
 
 

@@ -9,7 +9,9 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide, word_bo
 
 from helpers import load_cohorts, pool, pool_effects, printing, subgroups
 from helpers.errors import UnsupportedError
-from helpers.views.plots import forest, style
+from helpers.review import palette
+from helpers.review.plots import forest
+from helpers.views.plots import style
 from helpers.views.plots.forest.layouts import layout_of, statistics
 from helpers.views.plots.picture import note_of
 
@@ -163,7 +165,7 @@ def test_colours_that_were_asked_for_stay(myeloma):
     product = load_cohorts().set_index("cohort")["product"]
     ax = forest(myeloma, layout="jama", colour_by=product)
     squares = next(c for c in ax.collections if c.get_gid() == "studies")
-    wanted = {style.PRODUCT[name].light for name in product[myeloma.studies.index]}
+    wanted = {palette.PRODUCT[name].light for name in product[myeloma.studies.index]}
     assert len(wanted) > 1
     assert {to_hex(c) for c in squares.get_facecolors()} == wanted
 
@@ -194,7 +196,8 @@ def test_words_for_those_who_do_not_see_it_are_those_of_the_book(layout, myeloma
     )
 
 
-def test_the_axis_reaches_to_the_ends_of_a_long_prediction_interval(effects):
+def test_the_axis_reaches_to_the_ends_of_a_long_prediction_interval():
+    effects = pool_effects([-1.2, 0.1, -0.6, -0.3, 0.4], [0.1, 0.2, 0.05, 0.1, 0.1])
     ax = forest(effects)
     low, high = effects.prediction_interval()
     assert ax.get_xlim()[0] < low

@@ -11,7 +11,8 @@ from scipy import stats
 from helpers import load_cohorts, pool, pool_effects, printing
 from helpers.checks.bias import egger, trim_and_fill
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.views.plots import drapery, funnel, radial, show
+from helpers.review.plots import funnel, show
+from helpers.views.plots import drapery, radial
 from helpers.views.plots.picture import note_of
 
 PLOTS = {"funnel": funnel, "radial": radial, "drapery": drapery}

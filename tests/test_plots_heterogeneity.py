@@ -8,7 +8,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from helpers import load_cohorts, pool, pool_effects, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.profiles import profile_curve
-from helpers.views.plots import (
+from helpers.review.plots import (
     baujat,
     gosh,
     influence_panel,

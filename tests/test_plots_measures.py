@@ -10,7 +10,7 @@ import pytest
 
 from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.errors import MetaAnalysisError
-from helpers.views import plots
+from helpers.review import plots
 from helpers.views.plots.picture import note_of
 
 GRID = np.linspace(0.005, 0.3, 120)

@@ -12,7 +12,7 @@ from scipy import stats
 from helpers import printing
 from helpers.checks.bias import simulate_null
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.views.plots import construction, rejection, show
+from helpers.review.plots import construction, rejection, show
 from helpers.views.plots.construction_plot import paths
 from helpers.views.plots.picture import note_of
 

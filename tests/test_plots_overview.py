@@ -4,8 +4,9 @@ from matplotlib.colors import to_hex
 
 from helpers import load_cohorts, printing
 from helpers.errors import MetaAnalysisError
+from helpers.review import palette
 from helpers.review.plots import study_overview
-from helpers.views.plots import show, style
+from helpers.views.plots import show
 from helpers.views.plots.picture import note_of
 
 
@@ -40,7 +41,7 @@ def test_cohorts_without_follow_up_stand_in_the_strip(cohorts):
 def test_colour_and_fill_tell_disease_and_setting(cohorts):
     for name, found in marks(study_overview(cohorts)).items():
         _, entity, setting = name.split("-", 2)
-        colour = style.ENTITY[entity.upper()].light
+        colour = palette.ENTITY[entity.upper()].light
         if setting == "trial":
             assert {to_hex(c) for c in found.get_facecolor()} == {colour}
         else:

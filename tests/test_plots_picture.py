@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import MetaAnalysisError
+from helpers.review import SUBJECT, palette
 from helpers.views.plots import Note, annotate, show, style
 from helpers.views.plots.picture import note_of
 
@@ -15,14 +16,19 @@ from helpers.views.plots.picture import note_of
 def drawing():
     _, ax = plt.subplots(figsize=(4, 3))
     rng = np.random.default_rng(1)
-    ax.scatter(rng.random(20), rng.random(20), c=style.ENTITY["MCL"].light)
+    ax.scatter(rng.random(20), rng.random(20), c=palette.ENTITY["MCL"].light)
     ax.plot([0, 1], [0, 2], clip_on=True)
     ax.set_title("τ² < 3 & more")
     return ax
 
 
 def picture(name="a-picture", **changes):
-    usual = {"alt": "What it shows.", "caption": "What was found.", "title": "Kind"}
+    usual = {
+        "subject": SUBJECT,
+        "alt": "What it shows.",
+        "caption": "What was found.",
+        "title": "Kind",
+    }
     return show(drawing(), name, **usual | changes)
 
 
@@ -73,7 +79,7 @@ def test_a_picture_without_numbers_has_no_empty_drawer():
 
 def test_colours_of_the_theme_become_variables_with_the_light_colour_as_fallback():
     svg = picture().svg
-    assert f"var(--picture-mcl, {style.ENTITY['MCL'].light})" in svg
+    assert f"var(--picture-mcl, {palette.ENTITY['MCL'].light})" in svg
     assert f"var(--picture-ink, var(--jp-content-font-color1, {style.INK.light}))" in svg
 
 

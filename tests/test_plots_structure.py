@@ -21,7 +21,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide, word_bo
 
 from helpers import review
 from helpers.errors import MetaAnalysisError
-from helpers.views import plots
+from helpers.review import SUBJECT, plots
 from helpers.views.plots import style
 from helpers.views.plots.picture import Picture
 
@@ -153,7 +153,7 @@ def test_every_colour_follows_the_page(kind, variant):
     assert not foreign_colours(svg)
     names = set(re.findall(r"var\((--picture-[\w-]+)", svg)) - {"--picture-font"}
     assert names
-    assert names <= set(style.variables())
+    assert names <= set(SUBJECT.variables())
 
 
 @pytest.mark.parametrize("colour", ["#ff0000", "red", "rgb(1, 2, 3)", "black"])

@@ -9,6 +9,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from helpers.errors import UnsupportedError
+from helpers.review import SUBJECT, palette
 from helpers.views.plots import style
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
@@ -86,7 +87,7 @@ def test_the_measures_are_right():
         assert np.asarray(matrix).sum(axis=1) == pytest.approx([1, 1, 1], abs=2e-6)
 
 
-PALETTES = [("entity", style.ENTITY), ("product", style.PRODUCT), ("cause", style.CAUSE)]
+PALETTES = [("entity", palette.ENTITY), ("product", palette.PRODUCT), ("cause", palette.CAUSE)]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -107,7 +108,7 @@ def test_text_has_contrast_four_and_a_half_to_one(theme):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_in_a_bar_has_contrast_four_and_a_half_to_one(theme):
     """A bar carries text in the colour of the page."""
-    for cause, colour in style.CAUSE.items():
+    for cause, colour in palette.CAUSE.items():
         assert contrast(getattr(colour, theme), getattr(style.SURFACE, theme)) >= 4.5, cause
 
 
@@ -151,13 +152,13 @@ def test_colours_differ_in_greyscale(name, palette, theme):
 
 
 def test_every_disease_has_its_own_shape():
-    assert len({style.marker_for(level) for level in style.ENTITY}) == len(style.ENTITY)
+    assert len({palette.marker_for(level) for level in palette.ENTITY}) == len(palette.ENTITY)
     with pytest.raises(UnsupportedError, match="no marker"):
-        style.marker_for("ALL")
+        palette.marker_for("ALL")
 
 
 def test_no_two_roles_share_a_colour_because_the_page_tells_them_apart_by_it():
-    named = style.variables()
+    named = SUBJECT.variables()
     assert len({colour.light for colour in named.values()}) == len(named)
 
 
@@ -165,18 +166,18 @@ def test_the_data_hold_no_disease_or_product_without_a_colour():
     from helpers import load_cohorts
 
     cohorts = load_cohorts()
-    assert list(cohorts["entity"].cat.categories) == list(style.ENTITY)
-    assert set(cohorts["product"].cat.categories) == set(style.PRODUCT)
+    assert list(cohorts["entity"].cat.categories) == list(palette.ENTITY)
+    assert set(cohorts["product"].cat.categories) == set(palette.PRODUCT)
 
 
 def test_levels_of_another_kind_are_drawn_in_ink():
-    assert set(style.colours_for(["LBCL", "axi-cel"]).values()) == {style.INK}
+    assert set(SUBJECT.colours(["LBCL", "axi-cel"]).values()) == {style.INK}
 
 
 def test_the_stylesheet_of_the_site_holds_these_colours():
     sheet = (STATIC / "figures.css").read_text("utf-8")
     held = sheet.partition("/* colours: begin */")[2].partition("/* colours: end */")[0]
-    assert held.strip() == style.stylesheet().strip()
+    assert held.strip() == SUBJECT.stylesheet().strip()
 
 
 def test_the_theme_leaves_no_trace():

@@ -8,6 +8,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from helpers import load_cohorts, printing
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
+from helpers.review import SUBJECT
 from helpers.review.corrected_results import (
     AS_PUBLISHED,
     EVERY,
@@ -156,7 +157,7 @@ def test_two_hundred_cohorts_and_other_products_can_be_drawn(cohorts):
     many = pd.concat([cohorts] * 4, ignore_index=True).assign(product="another product")
     ax = follow_up(many)
     assert len(np.vstack([c.get_offsets() for c in named(ax, "marks-").values()])) == 204
-    assert style.colours_for(["another product"])["another product"] == style.INK
+    assert SUBJECT.colours(["another product"])["another product"] == style.INK
 
 
 def test_missing_columns_and_follow_up_are_errors(cohorts):

@@ -23,7 +23,7 @@ if __cpu_features__["AVX512F"]:
     KINDS["vectors of 512 bits"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
 SHOWN = """
 from helpers import load_cohorts, meta_regression, pool, subgroups
-from helpers.views import plots
+from helpers.review import plots
 from helpers.views.interactive import curve
 from helpers.review.claim_analyses import claim_multiverse
 

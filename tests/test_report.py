@@ -27,7 +27,7 @@ from helpers.reporting import ADVICE, report, sentences
 from helpers.reporting.analysis import Columns, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.citations import bibliography, citation
-from helpers.reporting.figures import Words
+from helpers.reporting.make import USUAL
 from helpers.reporting.tables import frames, groups_table
 from helpers.views import plots
 
@@ -43,8 +43,7 @@ def ours():
         group="entity",
         follow_up=FOLLOW_UP,
         covariates="year",
-        outcome="Nonrelapse mortality",
-        events_name="Deaths",
+        subject=replace(USUAL, outcome="Nonrelapse mortality", events="Deaths"),
     )
 
 
@@ -246,7 +245,7 @@ def test_labels_cannot_break_the_page():
     made = report(
         b'study,events,n\n<script>x</script>,3,40\n"A & B ""c""",5,50\nC,2,30\n',
         title="<b>Mine</b>",
-        outcome="a < b",
+        subject=replace(USUAL, outcome="a < b"),
     )
     page = _Page(made.html)
     assert not {"script", "b"} & {tag for tag, _ in page.tags}
@@ -345,7 +344,7 @@ def test_a_group_may_have_any_name(any_names):
         found = replace(any_names, groups=made)
         assert list(frames(found)["groups"].iloc[:, 0]) == ["a", "b"]
         assert frames(found)["groups"]["k"].tolist() == [4, 4]
-        body = groups_table(found, Words()).body
+        body = groups_table(found, USUAL).body
         assert re.findall(r'class="gt_row gt_left[^"]*">(\w)</t', body) == ["a", "b"], name
 
 

@@ -14,7 +14,7 @@ from helpers import load_cohorts, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool, pool_effects
 from helpers.models.subgroup_analysis import SubgroupResult, subgroups
-from helpers.views import plots
+from helpers.review import plots
 from helpers.views.plots.picture import note_of
 from helpers.views.subgroup_sentences import between_line, between_verdict
 

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.views import tables
+from helpers.review import tables
 
 
 class Cells(HTMLParser):

@@ -62,6 +62,7 @@ def say(*sentences: str) -> Sentence:
 
     Examples
     --------
+    >>> from helpers.printing import counted
     >>> say(f"We pooled {counted(52, 'cohort')}.", "See {term}`NRM`.")
     We pooled 52 cohorts. See {term}`NRM`.
     """
@@ -132,6 +133,7 @@ def answer(*sentences: str) -> Sentence:
 
     Examples
     --------
+    >>> from helpers.printing import count
     >>> answer(f"There are {count(7604)} patients.")
     :::{div} answer
     There are 7,604 patients.
@@ -160,6 +162,7 @@ def facts(values: Mapping[str, str]) -> Sentence:
 
     Examples
     --------
+    >>> from helpers.printing import count
     >>> facts({"cohorts": count(52)})
     <ul class="facts"><li><strong>52</strong> cohorts</li></ul>
     """

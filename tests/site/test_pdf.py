@@ -12,7 +12,7 @@ from browser import find_browser
 from pdf import ON_SCREEN, PrintedBook, paper_pages, toc_pages
 
 from conftest import ROOT, SITE
-from helpers.views.plots import style
+from helpers.review import SUBJECT
 
 TOC = SITE.parents[1] / "_toc.yml"
 
@@ -68,7 +68,7 @@ def test_links_lead_within_the_book_or_to_the_web(book):
 
 def test_paper_is_light(book):
     """White sheets, and no colour of the dark theme on any of them."""
-    pairs = style.variables().values()
+    pairs = SUBJECT.variables().values()
     dark = {colour.dark for colour in pairs} - {colour.light for colour in pairs}
     parts = {tuple(round(int(c[k : k + 2], 16) / 255, 4) for k in (1, 3, 5)) for c in dark}
     for sheet in range(1, len(book.sheets) + 1):

@@ -62,7 +62,7 @@ def paths(rate: float, sizes: Sequence[int], measure: str = "logit") -> pd.DataF
 
     scale = get_measure(measure)
     if scale.kind != "proportion":
-        raise UnsupportedError(f"measure={measure!r}: events among n patients make a proportion")
+        raise UnsupportedError(f"measure={measure!r}: events among n people make a proportion")
     if not 0.0 < rate < 1.0:
         raise UnsupportedError(f"rate={rate!r}: expected a number between 0 and 1")
     if not len(sizes) or min(sizes) < 1:
