@@ -68,12 +68,10 @@ def causes_heatmap(
             bottom=46 / height,
             top=1 - 82 / height,
         )
-    ax.set_xlim(-0.5, columns - 0.5)
-    ax.set_ylim(rows - 0.5, -0.5)
     _cells(ax, test, alpha)
-    ax.set_xticks(range(columns), [_folded(cause) for cause in test.table.causes])
+    ax.set_xticks(np.arange(columns) + 0.5, [_folded(cause) for cause in test.table.causes])
     ax.xaxis.tick_top()
-    ax.set_yticks(range(rows), fit_names(ax, test.table.groups))
+    ax.set_yticks(np.arange(rows) + 0.5, fit_names(ax, test.table.groups))
     ax.tick_params(length=0, labelcolor=style.INK.light)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -97,51 +95,49 @@ def _folded(cause: str) -> str:
     return "\n".join(textwrap.wrap(cause[:1].upper() + cause[1:], 14, break_long_words=False))
 
 
-def _shade(residual: float) -> tuple[str, float]:
-    """Colour and opacity of a residual as it is printed."""
-    at = int(np.searchsorted(STEPS, round(abs(residual), 1), side="right"))
-    colour = style.RESIDUAL["more" if residual > 0 else "fewer"].light
-    return colour, OPACITY[at - 1] if at else 0.0
+def _steps(residuals: np.ndarray) -> np.ndarray:
+    """How strongly each cell is shaded, with its sign: residuals as they are printed."""
+    printed = np.round(residuals, 1)
+    return np.sign(printed) * np.searchsorted(STEPS, np.abs(printed), side="right")
 
 
 def _cells(ax: Axes, test: HomogeneityTest, alpha: float) -> None:
+    import seaborn as sns
+    from matplotlib.colors import ListedColormap, to_rgba
     from matplotlib.patches import Rectangle
 
-    for i, j in np.ndindex(test.residuals.shape):
-        residual = float(test.residuals[i, j])
-        colour, opacity = _shade(residual)
-        cell = Rectangle((j - 0.48, i - 0.46), 0.96, 0.92, fc=colour, alpha=opacity, lw=0)
-        cell.set_gid(f"cell-{i}-{j}")
-        ax.add_patch(cell)
-        notable = test.p_residuals[i, j] < alpha
-        ax.add_patch(
-            Rectangle(
-                (j - 0.48, i - 0.46),
-                0.96,
-                0.92,
-                fc="none",
-                ec=style.INK.light if notable else style.GRID.light,
-                lw=1.8 if notable else 0.8,
+    fewer, more = (style.RESIDUAL[name].light for name in ("fewer", "more"))
+    shades = [
+        *(to_rgba(fewer, opacity) for opacity in reversed(OPACITY)),
+        to_rgba(fewer, 0),
+        *(to_rgba(more, opacity) for opacity in OPACITY),
+    ]
+    notable = test.p_residuals < alpha
+    sns.heatmap(
+        _steps(test.residuals),
+        ax=ax,
+        cmap=ListedColormap(shades),
+        vmin=-len(STEPS) - 0.5,
+        vmax=len(STEPS) + 0.5,
+        annot=np.vectorize(printing.count, otypes=[object])(test.table.counts),
+        fmt="",
+        annot_kws={"color": style.INK.light, "size": style.size("text"), "va": "bottom"},
+        linewidths=0.8,
+        linecolor=style.GRID.light,
+        cbar=False,
+        xticklabels=False,
+        yticklabels=False,
+    )
+    for (i, j), deaths in zip(np.ndindex(notable.shape), tuple(ax.texts), strict=True):
+        residual = printing.number(float(test.residuals[i, j]), 1)
+        sign = "+" if test.residuals[i, j] > 0 else ""
+        small = style.size("small")
+        ax.text(j + 0.5, i + 0.55, sign + residual, ha="center", va="top", size=small)
+        if notable[i, j]:
+            deaths.set_fontweight("bold")
+            ax.add_patch(
+                Rectangle((j + 0.02, i + 0.04), 0.96, 0.92, fc="none", ec=style.INK.light, lw=1.8)
             )
-        )
-        ax.text(
-            j,
-            i - 0.16,
-            printing.count(int(test.table.counts[i, j])),
-            ha="center",
-            va="center",
-            size=style.size("text"),
-            weight="bold" if notable else "normal",
-        )
-        sign = "+" if residual > 0 else ""
-        ax.text(
-            j,
-            i + 0.22,
-            f"{sign}{printing.number(residual, 1)}",
-            ha="center",
-            va="center",
-            size=style.size("small"),
-        )
 
 
 def _key(ax: Axes) -> None:
