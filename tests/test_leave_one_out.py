@@ -214,3 +214,35 @@ def test_a_group_keeps_its_interval_and_may_be_left_without_a_study() -> None:
     assert (table.loc["Study 1", "df"], np.isnan(table.loc["Study 1", "p"])) == (0, True)
     rest = pool(events=[*X[2:], 4], n=[*N[2:], 44], model="glmm", ci_method="wald")
     assert table.loc["Study 2", "ci_upper(many)"] == pytest.approx(rest.ci.upper, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["REML, Knapp-Hartung", "GLMM, Wald"])
+def test_the_influence_of_a_registry_is_what_its_absence_changes(name: str) -> None:
+    fit = POOLED[name](TABLE)
+    found, moved = fit.influence(TABLE["registry"]), fit.baujat(TABLE["registry"])
+    frame, alone = found.frame, fit.baujat()
+    assert (found.k, frame.index.name, list(frame.index)) == (10, "registry", list("abcd"))
+    assert [rule.statistic for rule in found.rules] == ["cook_d", "hat", "dfbetas"]
+    assert frame[["rstudent", "dffits"]].isna().all(axis=None)
+    for unit, rows in left("registry").items():
+        rest, inside = POOLED[name](rows), np.array(REGISTRY) == unit
+        shift = fit.mu - rest.mu
+        row = frame.loc[unit]
+        assert row["cook_d"] == pytest.approx(shift**2 / fit.se**2, rel=1e-6)
+        assert row["cov_ratio"] == pytest.approx(rest.se**2 / fit.se**2, rel=1e-6)
+        assert row["weight"] == pytest.approx(fit.weights[inside].sum())
+        assert row["tau2_deleted"] == pytest.approx(rest.tau2, rel=1e-6, abs=1e-10)
+        if name.startswith("GLMM"):
+            p = rest.estimate
+            v = 1 / (np.array(N) * p * (1 - p))
+            scale = 1.0
+        else:
+            v, scale = fit.data.vi, rest.se**2 / rest.se_model**2
+        se = np.sqrt(scale / np.sum(1 / (v + rest.tau2)))
+        assert row["dfbetas"] == pytest.approx(shift / se, rel=1e-6)
+        assert moved.loc[unit, "influence"] == pytest.approx((shift / rest.se_model) ** 2, rel=1e-6)
+        parts = alone["contribution"].to_numpy()[inside]
+        assert moved.loc[unit, "contribution"] == pytest.approx(parts.sum())
+    np.testing.assert_array_equal(
+        fit.influence([f"c{i}" for i in range(10)]).rstudent, fit.influence().rstudent
+    )

@@ -577,17 +577,17 @@ class PoolResult:
 
         return leave_one_out(self, by)
 
-    def influence(self) -> InfluenceResult:
+    def influence(self, by: Any = None) -> InfluenceResult:
         """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
         from ..engine.aftercare import influence
 
-        return influence(self)
+        return influence(self, by)
 
-    def baujat(self) -> pd.DataFrame:
+    def baujat(self, by: Any = None) -> pd.DataFrame:
         """Set heterogeneity against influence (see `helpers.aftercare.baujat`)."""
         from ..engine.aftercare import baujat
 
-        return baujat(self)
+        return baujat(self, by)
 
     def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
         """Add the studies one by one (see `helpers.aftercare.cumulative`)."""

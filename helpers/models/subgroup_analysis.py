@@ -1,10 +1,4 @@
-"""Pooling by group, and tests of differences between groups.
-
-The module shares its name with its function. It is callable like the function, because an
-attribute of a package cannot be both: ``from helpers import subgroups`` gives the function or,
-once this module has been imported for any other reason, the module, and both can be called alike.
-``from helpers.models.subgroup_analysis import subgroups`` always gives the function.
-"""
+"""Pooling by group, and tests of differences between groups."""
 
 from __future__ import annotations
 

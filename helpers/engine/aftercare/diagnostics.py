@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from ..distributions import chi2_ppf, expit
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
+from ..model.units import Units, units_of
 from .deviance import study_deviance
 
 if TYPE_CHECKING:
@@ -75,15 +76,17 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class InfluenceResult:
-    """Deletion diagnostics of every included study.
+    """Deletion diagnostics of every included study, or of clusters of studies.
 
     Attributes
     ----------
     labels : tuple of str
-        Included studies, in input order.
+        Included studies (or clusters), in input order.
     rstudent, dffits, cook_d, cov_ratio, tau2_deleted, Q_deleted, hat, weight, dfbetas : ndarray
         See the module; `weight` in percent, `Q_deleted` is Cochran's Q (the likelihood-ratio
-        test for likelihood models) without the study.
+        test for likelihood models) without the study. Those of a cluster are of all of its
+        studies: `hat` and `weight` are sums, and `rstudent` and `dffits`, which hold a single
+        effect against the rest, are NaN.
     converged : ndarray of bool
         Whether the fit without the study converged; the diagnostics are NaN where it has no
         estimate.
@@ -91,6 +94,9 @@ class InfluenceResult:
         The rules behind `flagged`.
     model : str
     k : int
+        Included studies.
+    unit : str
+        What is left out, such as "study".
     """
 
     labels: tuple[str, ...]
@@ -107,10 +113,11 @@ class InfluenceResult:
     rules: tuple[Rule, ...]
     model: str
     k: int
+    unit: str = "study"
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Whether any rule of influence applies, shape (k,)."""
+        """Whether any rule of influence applies, one for each label."""
         hits = [np.abs(getattr(self, r.statistic)) > r.threshold for r in self.rules]
         return np.logical_or.reduce(hits)
 
@@ -121,7 +128,7 @@ class InfluenceResult:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All diagnostics; index "study"."""
+        """All diagnostics; the index is what was left out."""
         import pandas as pd
 
         names = (
@@ -140,7 +147,7 @@ class InfluenceResult:
         )
         return pd.DataFrame(
             {name: np.array(getattr(self, name)) for name in names},
-            index=pd.Index(self.labels, name="study"),
+            index=pd.Index(self.labels, name=self.unit),
         )
 
     def summary_frame(self) -> pd.DataFrame:
@@ -162,14 +169,12 @@ class InfluenceResult:
         }
 
 
-def _rules(k: int) -> tuple[Rule, ...]:
-    """Rules for one coefficient and k studies."""
+def _rules(units: Units) -> tuple[Rule, ...]:
+    """Rules for one coefficient; DFFITS is of single studies."""
+    k = len(units.labels)
+    single = Rule("dffits", 3.0 * (1.0 / (k - 1.0)) ** 0.5, "|DFFITS| above 3 sqrt(1/(k - 1))")
     return (
-        Rule(
-            "dffits",
-            3.0 * (1.0 / (k - 1.0)) ** 0.5,
-            "|DFFITS| above 3 sqrt(1/(k - 1))",
-        ),
+        *((single,) if units.single else ()),
         Rule(
             "cook_d",
             float(chi2_ppf(0.5, 1.0)),
@@ -187,21 +192,23 @@ def _rate_variance(model: Model, mu: Array, size: Array) -> Array:
     return 1.0 / (size * (expit(mu) * expit(-mu)))
 
 
-def _deleted(model: Model) -> tuple[Refits, Array, Array]:
-    """Fit without each study; return fits, the study's variance there, and the information.
+def _deleted(model: Model, units: Units) -> tuple[Refits, Array, Array]:
+    """Fit without each unit; return fits, variances of single studies there, and the information.
 
     The latter is that of all studies at the mean and the between-study variance found without
-    the study.
+    the unit. Clusters have no variance of their own (NaN).
     """
-    gone = model.without_each()
-    k, size = model.k, model.size
+    gone = model.without_each(units)
+    k, size = len(gone), model.size
     mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
     missing = np.where(np.isnan(gone.mu), np.nan, 0.0)
-    own, information = model.vi, np.empty(k)
-    if model.likelihood:
+    own, information = np.full(k, np.nan), np.empty(k)
+    if units.single and model.likelihood:
         assert size is not None
         own = _rate_variance(model, mu, size) + missing
-    rows = max(1, _CELLS // k)
+    elif units.single:
+        own = model.vi
+    rows = max(1, _CELLS // model.k)
     for part in (slice(i, i + rows) for i in range(0, k, rows)):
         v = model.vi[None]
         if model.likelihood:
@@ -226,20 +233,23 @@ def _deviance(model: Model, mu: Array, omega: Array) -> tuple[Array, Array]:
     return np.where(known, value, np.nan), sign
 
 
-def influence(fit: Fitted) -> InfluenceResult:
-    """Compute deletion diagnostics of every study, for any model.
+def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
+    """Compute deletion diagnostics of every study, or of clusters of studies, for any model.
 
     Parameters
     ----------
     fit : Fitted
         At least 2 included studies.
+    by : str, array_like or Series, optional
+        Cluster of each study, as in `helpers.aftercare.leave_one_out`.
 
     Returns
     -------
     InfluenceResult
         Definitions in the description of the module. A study is flagged by any of four rules
         (thresholds on `rules`): |dffits| > 3 sqrt(1/(k - 1)), Cook's distance beyond the median of
-        a chi-squared variable with 1 degree of freedom, hat > 3/k, |dfbetas| > 1.
+        a chi-squared variable with 1 degree of freedom, hat > 3/k, |dfbetas| > 1. A cluster is
+        flagged by the last three, k being the number of clusters.
 
     Raises
     ------
@@ -259,19 +269,22 @@ def influence(fit: Fitted) -> InfluenceResult:
     ['Study 5']
     """
     model = model_of(fit, "influence")
-    k = model.k
-    gone, own, information = _deleted(model)
+    units = units_of(model.data, by, None if by is None else fit.studies)
+    k = len(units.labels)
+    gone, own, information = _deleted(model, units)
     scale = (gone.se / gone.se_model) ** 2
-    hat = fit.weights[model.data.included] / 100.0
+    hat = np.bincount(units.codes, fit.weights[model.data.included]) / 100.0
     shift = fit.mu - gone.mu
-    if model.likelihood:
+    if not units.single:
+        rstudent = np.full(k, np.nan)
+    elif model.likelihood:
         deviance, sign = _deviance(model, gone.mu, gone.tau2 + gone.se**2)
         rstudent = sign * np.sqrt(deviance)
     else:
         spread = np.sqrt(scale * (own + gone.tau2) + gone.se**2)
         rstudent = ratio(model.yi - gone.mu, spread)
     return InfluenceResult(
-        labels=model.labels,
+        labels=units.labels,
         rstudent=rstudent,
         dffits=ratio(shift, np.sqrt(scale * hat * (own + gone.tau2))),
         cook_d=ratio(shift**2, np.full(k, fit.se**2)),
@@ -282,31 +295,35 @@ def influence(fit: Fitted) -> InfluenceResult:
         weight=100.0 * hat,
         dfbetas=ratio(shift, np.sqrt(scale / information)),
         converged=gone.converged,
-        rules=_rules(k),
+        rules=_rules(units),
         model=model.options.model,
-        k=k,
+        k=model.k,
+        unit=units.name,
     )
 
 
-def baujat(fit: Fitted) -> pd.DataFrame:
-    """Contribution to heterogeneity and influence on the result, for each study.
+def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
+    """Contribution to heterogeneity and influence on the result, for each study or cluster.
 
     Parameters
     ----------
     fit : Fitted
         At least 2 included studies.
+    by : str, array_like or Series, optional
+        Cluster of each study, as in `helpers.aftercare.leave_one_out`.
 
     Returns
     -------
     DataFrame
-        Index "study"; columns
+        Index: the study or cluster; columns
 
         contribution
             Part of the study in the Q statistic at the fitted between-study variance,
             (yi - mu)^2/(vi + tau2), which for a common effect is its part of Cochran's Q. For
             likelihood models the study's deviance at (mu, tau2)
             (`helpers.engine.aftercare.deviance.study_deviance`); without a random effect these add
-            up to the likelihood-ratio test of heterogeneity.
+            up to the likelihood-ratio test of heterogeneity. That of a cluster is the sum over
+            its studies.
         influence
             (mu - mu without the study)^2 over the model-based variance of the latter.
         converged
@@ -333,7 +350,8 @@ def baujat(fit: Fitted) -> pd.DataFrame:
     import pandas as pd
 
     model = model_of(fit, "the Baujat plot")
-    gone = model.without_each()
+    units = units_of(model.data, by, None if by is None else fit.studies)
+    gone = model.without_each(units)
     if model.likelihood:
         every = np.full(model.k, fit.mu), np.full(model.k, fit.tau2)
         contribution = _deviance(model, *every)[0]
@@ -341,9 +359,9 @@ def baujat(fit: Fitted) -> pd.DataFrame:
         contribution = (model.yi - fit.mu) ** 2 / (model.vi + fit.tau2)
     return pd.DataFrame(
         {
-            "contribution": contribution,
+            "contribution": np.bincount(units.codes, contribution),
             "influence": ((fit.mu - gone.mu) / gone.se_model) ** 2,
             "converged": gone.converged,
         },
-        index=pd.Index(model.labels, name="study"),
+        index=units.index(),
     )
