@@ -1,11 +1,11 @@
 """Run the whole simulation study and write its results.
 
-    .venv/bin/python benchmarks/coverage.py [--replicates 2000] [--seed 20240611] [--workers 2]
+    .venv/bin/python benchmarks/coverage.py [--draws 2000] [--seed 20240611] [--workers 2]
 
 writes into benchmarks/results/
 
 * coverage.csv       one row per scenario, method and performance measure
-* coverage.json      seed, replicates, versions, scenarios
+* coverage.json      seed, draws, versions, scenarios
 * coverage.md        the tables that the choice of defaults rests on
 
 The same seed gives the same numbers whatever the number of processes.
@@ -124,7 +124,7 @@ def _table(frame) -> str:  # type: ignore[no-untyped-def]
 def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=2000)
+    parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=20240611)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
@@ -136,7 +136,7 @@ def main() -> None:
         parts.append(
             coverage(
                 ordered,
-                replicates=given.replicates,
+                draws=given.draws,
                 seed=given.seed,
                 workers=given.workers,
                 **options,  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def main() -> None:
     frame.to_csv(RESULTS / "coverage.csv", index=False, float_format="%.5g")
     facts = {
         "seed": given.seed,
-        "replicates": given.replicates,
+        "draws": given.draws,
         "level": result.level,
         "scenarios": sum(len(truths) for truths, _ in groups),
         "small_sizes": list(SMALL),

@@ -185,14 +185,12 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
         )
     yield (
         "bias.simulate_null 200",
-        lambda: bias.simulate_null(
-            events=d["events"].to_numpy(), n=d["n"].to_numpy(), replicates=200
-        ),
+        lambda: bias.simulate_null(events=d["events"].to_numpy(), n=d["n"].to_numpy(), draws=200),
     )
     yield (
         "bias.simulate_power 200",
         lambda: bias.simulate_power(
-            events=d["events"].to_numpy(), n=d["n"].to_numpy(), slope=1.0, replicates=200
+            events=d["events"].to_numpy(), n=d["n"].to_numpy(), slope=1.0, draws=200
         ),
     )
     grid = {"model": ["random", "glmm"], "tau2_method": ["DL", "REML"]}

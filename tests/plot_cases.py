@@ -106,7 +106,7 @@ def real(what: str):
         "products": lambda: subgroups(cohorts(), by="product", **COLUMNS, model="random"),
         "effects": shifted,
         "infection-half": lambda: claim_multiverse(load_cohorts(), "infection-half"),
-        "null": lambda: simulate_null(fit(), replicates=100),
+        "null": lambda: simulate_null(fit(), draws=100),
         "eleven": lambda: cause_table("all, eleven causes"),
         "setting": lambda: cause_table("setting"),
         "tested": lambda: homogeneity_test("setting", draws=99),
@@ -114,7 +114,7 @@ def real(what: str):
             load_cohorts(), by="product", levels=("cilta-cel", "ide-cel")
         ),
         "months": lambda: months(cohorts()),
-        "lab": lambda: i2_lab((50, 500), (0.0, 0.3), replicates=50),
+        "lab": lambda: i2_lab((50, 500), (0.0, 0.3), draws=50),
         "coverage": lambda: exact_coverage(24, np.linspace(0.01, 0.4, 60)),
         "variance": lambda: relative_variance(50, np.linspace(0.01, 0.5, 40)),
     }[what]()

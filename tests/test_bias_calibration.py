@@ -20,9 +20,9 @@ EVENTS = np.array(DATA["deaths"], dtype=float)
 N = np.array(DATA["Patient_number"], dtype=float)
 
 
-def normal_effects(replicates: int, k: int, tau: float) -> tuple[np.ndarray, np.ndarray]:
+def normal_effects(draws: int, k: int, tau: float) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(123)
-    vi = rng.uniform(0.02, 0.5, (replicates, k))
+    vi = rng.uniform(0.02, 0.5, (draws, k))
     return rng.normal(0.4, np.sqrt(vi + tau**2)), vi
 
 
@@ -85,10 +85,10 @@ def test_excess_significance_keeps_its_level() -> None:
     assert (p <= 0.05).mean() < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
 
 
-def null_cohorts(rate: float, replicates: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+def null_cohorts(rate: float, draws: int = 2000) -> tuple[np.ndarray, np.ndarray]:
     """Cohorts of 50 to 300 patients with one rate: nothing depends on size."""
     rng = np.random.default_rng(2024)
-    n = np.round(np.exp(rng.uniform(np.log(50), np.log(300), (replicates, 30))))
+    n = np.round(np.exp(rng.uniform(np.log(50), np.log(300), (draws, 30))))
     return rng.binomial(n.astype(int), rate).astype(float), n
 
 
@@ -155,7 +155,7 @@ def test_the_plain_arcsine_drifts_where_few_events_are_expected() -> None:
 
 
 def test_simulation_at_the_cohorts_sizes_explains_the_published_egger_test() -> None:
-    result = simulate_null(events=EVENTS, n=N, replicates=1000, seed=2)
+    result = simulate_null(events=EVENTS, n=N, draws=1000, seed=2)
     table = result.summary_frame()
     assert len(table) == 8
     egger_row, suited = table.loc["Egger (logit)"], table.loc["Double arcsine"]
@@ -165,7 +165,7 @@ def test_simulation_at_the_cohorts_sizes_explains_the_published_egger_test() -> 
     assert egger_row["calibrated_p"] > 0.1
     assert abs(suited["rejection"] - 0.05) < 0.03
     assert suited["calibrated_p"] == pytest.approx(suited["observed_p"], abs=0.07)
-    again = simulate_null(events=EVENTS, n=N, replicates=1000, seed=2)
+    again = simulate_null(events=EVENTS, n=N, draws=1000, seed=2)
     assert again == result
 
 
@@ -179,7 +179,7 @@ def test_calibrated_p_values_are_uniform_in_data_of_the_null() -> None:
             mu=np.log(0.08 / 0.92),
             tau2=0.0,
             tau2_method="DL",
-            replicates=99,
+            draws=99,
             seed=seed,
         ).calibrated_p[0]
         for seed in range(150)

@@ -17,7 +17,7 @@ PETERS = "Peters (weights from size)"
 TRUTH = {"mu": -2.614, "tau2": 0.225}
 
 
-def by_hand(slope, replicates, seed):
+def by_hand(slope, draws, seed):
     """t statistics of Peters' test (weights: sizes) by statsmodels, one regression at a time."""
     rng = np.random.default_rng(seed)
     p = 1 / (1 + np.exp(-TRUTH["mu"]))
@@ -25,7 +25,7 @@ def by_hand(slope, replicates, seed):
     weight = 1 / (se**2 + TRUTH["tau2"])
     center = TRUTH["mu"] + slope * (se - np.average(se, weights=weight))
     found = []
-    for _ in range(replicates):
+    for _ in range(draws):
         logit = center + rng.normal(0, TRUTH["tau2"] ** 0.5, len(N))
         x = rng.binomial(N, 1 / (1 + np.exp(-logit))).astype(float)
         n = N.astype(float)
@@ -53,9 +53,9 @@ def test_the_double_arcsine_test_could_miss_the_published_slope_in_most_sets():
 def test_without_an_effect_the_power_is_the_level_and_it_grows_with_the_effect():
     slopes = (0.0, -2.0, -5.0)
     power = [
-        simulate_power(
-            events=EVENTS, n=N, slope=slope, tests=[PETERS], replicates=1000, **TRUTH
-        ).of(PETERS)
+        simulate_power(events=EVENTS, n=N, slope=slope, tests=[PETERS], draws=1000, **TRUTH).of(
+            PETERS
+        )
         for slope in slopes
     ]
     assert power[0] == pytest.approx(0.05, abs=0.03)
@@ -65,7 +65,7 @@ def test_without_an_effect_the_power_is_the_level_and_it_grows_with_the_effect()
 
 def test_scale_and_variance_model_can_be_told_apart():
     """The four combinations are there, and each is what its name says."""
-    run = simulate_null(events=EVENTS, n=N, replicates=20).summary_frame()["observed_p"]
+    run = simulate_null(events=EVENTS, n=N, draws=20).summary_frame()["observed_p"]
     x, n = EVENTS.astype(float), N.astype(float)
     wide = 0.5 * (np.arcsin(np.sqrt(x / (n + 1))) + np.arcsin(np.sqrt((x + 1) / (n + 1))))
     variance = 1 / (4 * n + 2)
@@ -82,4 +82,4 @@ def test_errors_say_what_was_expected():
     with pytest.raises(MetaAnalysisError, match="finite"):
         simulate_power(events=EVENTS, n=N, slope=float("nan"))
     with pytest.raises(UnsupportedError, match="expected some of"):
-        simulate_power(events=EVENTS, n=N, slope=1.0, tests=["Begg"], replicates=5)
+        simulate_power(events=EVENTS, n=N, slope=1.0, tests=["Begg"], draws=5)

@@ -377,7 +377,7 @@ def test_results_are_frozen_and_have_views() -> None:
         selection_model(fit, null="pooled", cutpoints=(0.5,)),
         fail_safe_n(fit, null=0.0),
         excess_significance(fit, null="pooled"),
-        simulate_null(fit, replicates=50),
+        simulate_null(fit, draws=50),
     ]
     for result in results:
         with pytest.raises(FrozenInstanceError):

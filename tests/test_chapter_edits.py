@@ -182,17 +182,17 @@ def test_a_changed_table_reaches_every_helper(name):
     "typed",
     [
         {},
-        {"replicates=1000": "k=5, replicates=40"},
+        {"draws=1000": "k=5, draws=40"},
         {"tau=0.4, size=200": "tau=0.05, size=200"},
-        {"tau=0.4, replicates=500": "tau=0, replicates=30"},
+        {"tau=0.4, draws=500": "tau=0, draws=30"},
         {"small=20": "small=200"},
-        {"proportion=0.07, tau=0.45": "proportion=0.07, tau=0, replicates=40"},
+        {"proportion=0.07, tau=0.45": "proportion=0.07, tau=0, draws=40"},
     ],
     ids=["as they are", "few studies", "alike", "no variance", "no small study", "tau of zero"],
 )
 def test_the_labs_say_nothing_odd_after_the_edits_that_they_prescribe(typed):
-    fewer = {"replicates=1000": "replicates=40", "replicates=800": "replicates=40",
-             "replicates=500": "replicates=30"}  # fmt: skip
+    fewer = {"draws=1000": "draws=40", "draws=800": "draws=40",
+             "draws=500": "draws=30"}  # fmt: skip
     fewer = {old: new for old, new in fewer.items() if not any(old in key for key in typed)}
     said = run("labs", None, {**typed, **fewer})
     assert {c: faults(t) for c, t in said.sentences.items() if faults(t)} == {}
@@ -200,11 +200,11 @@ def test_the_labs_say_nothing_odd_after_the_edits_that_they_prescribe(typed):
 
 
 def test_the_verdicts_of_the_labs_follow_the_numbers():
-    few = {"replicates=1000": "replicates=40", "replicates=800": "replicates=40"}
+    few = {"draws=1000": "draws=40", "draws=800": "draws=40"}
     said = run("labs", None, few).sentences
     assert "still rejects" in said["egger-seen"]
     assert "away from the truth" in said["back-seen"]
-    edits = {"tau=0.4, replicates=500": "tau=0, replicates=200", "small=20": "small=200"}
+    edits = {"tau=0.4, draws=500": "tau=0, draws=200", "small=20": "small=200"}
     said = run("labs", None, {**few, **edits}).sentences
     assert "still rejects" not in said["egger-seen"]
     assert "towards the truth" in said["back-seen"]

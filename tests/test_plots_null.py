@@ -21,8 +21,8 @@ from helpers.views.plots.picture import note_of
 def runs():
     counts = {"events": [1, 2, 9, 12, 30, 8, 5], "n": [20, 60, 90, 200, 400, 150, 50]}
     return {
-        "unlike": simulate_null(**counts, tau2=0.2, replicates=200),
-        "alike": simulate_null(**counts, tau2=0.0, replicates=200),
+        "unlike": simulate_null(**counts, tau2=0.2, draws=200),
+        "alike": simulate_null(**counts, tau2=0.0, draws=200),
     }
 
 
@@ -125,7 +125,7 @@ def test_one_simulation_needs_no_name(runs):
 def test_simulations_that_cannot_be_compared_are_errors(runs):
     with pytest.raises(MetaAnalysisError, match="one to three"):
         rejection({})
-    other = simulate_null(events=[9, 12, 30, 8], n=[90, 200, 400, 150], replicates=20, alpha=0.1)
+    other = simulate_null(events=[9, 12, 30, 8], n=[90, 200, 400, 150], draws=20, alpha=0.1)
     with pytest.raises(MetaAnalysisError, match="same tests and level"):
         rejection({**runs, "other": other})
 

@@ -37,12 +37,12 @@ def _within_four_errors(result, expected):
 
 @pytest.mark.parametrize("median", FOLLOW_UP_MEDIANS)
 def test_without_events_and_staggered_entry_nothing_is_lost(median):
-    assert simulate_person_time(STILL, median=median, replicates=5).factor == 1.0
+    assert simulate_person_time(STILL, median=median, draws=5).factor == 1.0
 
 
 def test_constant_hazard_with_one_cut_off_has_the_exponential_mean():
     hazard = 0.3 / 12.0
-    result = simulate_person_time(replace(STILL, nrm_rate=30.0, nrm_shape=1.0), replicates=3000)
+    result = simulate_person_time(replace(STILL, nrm_rate=30.0, nrm_shape=1.0), draws=3000)
     expected = (1.0 - np.exp(-24.0 * hazard)) / (24.0 * hazard)
     _within_four_errors(result, expected)
     assert result.mcse < 1e-3
@@ -51,20 +51,16 @@ def test_constant_hazard_with_one_cut_off_has_the_exponential_mean():
 
 
 def test_weibull_relapse_ends_the_time_at_risk():
-    result = simulate_person_time(
-        replace(STILL, relapse_rate=70.0, relapse_shape=0.7), replicates=2000
-    )
+    result = simulate_person_time(replace(STILL, relapse_rate=70.0, relapse_shape=0.7), draws=2000)
     mean = integrate.quad(lambda t: np.exp(-0.7 * (t / 12.0) ** 0.7), 0.0, 24.0)[0]
     _within_four_errors(result, mean / 24.0)
     # nobody dies after relapse, so that all-cause time under observation is complete
-    alive = simulate_person_time(
-        replace(STILL, relapse_rate=70.0), until_relapse=False, replicates=5
-    )
+    alive = simulate_person_time(replace(STILL, relapse_rate=70.0), until_relapse=False, draws=5)
     assert alive.factor == 1.0
 
 
 def test_even_accrual_alone_brings_no_bias():
-    result = simulate_person_time(replace(STILL, accrual_months=36.0), replicates=4000)
+    result = simulate_person_time(replace(STILL, accrual_months=36.0), draws=4000)
     # mean and median of a uniform variable agree; of an even number of patients the curve falls
     # to one half at the lower of the two middle ones, the 100th of 200
     _within_four_errors(result, 42.0 / (24.0 + 36.0 * 100.0 / 201.0))
@@ -72,7 +68,7 @@ def test_even_accrual_alone_brings_no_bias():
 
 def test_true_rate_is_the_hazard():
     result = simulate_person_time(
-        replace(STILL, nrm_rate=12.0, nrm_shape=1.0, relapse_rate=50.0), replicates=3000
+        replace(STILL, nrm_rate=12.0, nrm_shape=1.0, relapse_rate=50.0), draws=3000
     )
     row = result.row()
     assert row["true_rate"] == pytest.approx(12.0, rel=0.02)
@@ -108,22 +104,22 @@ def test_median_of_survivors_is_their_median(pairs):
 
 
 def test_a_seed_and_chunks_reproduce_the_cohorts(monkeypatch):
-    first = simulate_person_time(replicates=50, seed=3)
-    again = simulate_person_time(replicates=50, seed=3)
-    other = simulate_person_time(replicates=50, seed=4)
+    first = simulate_person_time(draws=50, seed=3)
+    again = simulate_person_time(draws=50, seed=3)
+    other = simulate_person_time(draws=50, seed=4)
     assert (first.observed == again.observed).all()
     assert (first.observed != other.observed).any()
     monkeypatch.setattr("helpers.review.time_at_risk.simulation._BLOCK", 700)
-    chunked = simulate_person_time(replicates=2000, seed=3)
-    whole = simulate_person_time(replicates=2000, seed=5)
+    chunked = simulate_person_time(draws=2000, seed=3)
+    whole = simulate_person_time(draws=2000, seed=5)
     gap = abs(chunked.factor - whole.factor)
     assert gap < 4.0 * np.hypot(chunked.mcse, whole.mcse)
 
 
 def test_more_loss_lowers_the_factor():
-    base = simulate_person_time(replicates=300)
-    more = simulate_person_time(FollowUpScenario(relapse_rate=140.0), replicates=300)
-    alive = simulate_person_time(until_relapse=False, replicates=300)
+    base = simulate_person_time(draws=300)
+    more = simulate_person_time(FollowUpScenario(relapse_rate=140.0), draws=300)
+    alive = simulate_person_time(until_relapse=False, draws=300)
     assert more.factor < base.factor < alive.factor
 
 
@@ -138,7 +134,7 @@ def test_impossible_assumptions_are_refused():
         FollowUpScenario(accrual_months=0.0, minimum_follow_up_months=0.0)
     with pytest.raises(UnsupportedError, match="median='mean'"):
         simulate_person_time(median="mean")
-    with pytest.raises(MetaAnalysisError, match="replicates"):
-        simulate_person_time(replicates=1)
+    with pytest.raises(MetaAnalysisError, match="draws"):
+        simulate_person_time(draws=1)
     with pytest.raises(MetaAnalysisError, match="level"):
-        simulate_person_time(replicates=5).interval(95)
+        simulate_person_time(draws=5).interval(95)

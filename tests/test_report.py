@@ -79,7 +79,7 @@ def test_deletion_and_small_study_tests_are_those_of_the_chapters(ours):
     without = fit.leave_one_out()["estimate"].tolist()
     assert ours.frames()["leave_one_out"]["estimate"].tolist() == without
     assert ours.analysis.tests["Egger (logit)"].p == bias.egger(fit).p
-    null = bias.simulate_null(fit, replicates=2000, seed=1).summary_frame()
+    null = bias.simulate_null(fit, draws=2000, seed=1).summary_frame()
     tests = ours.frames()["small_study_tests"].set_index("test")
     assert tests["calibrated_p"].to_dict() == null.loc[tests.index, "calibrated_p"].to_dict()
 
@@ -304,7 +304,7 @@ def any_names():
     """Covariates of all names, each another multiple of the same values."""
     values = {name: np.multiply(SQUARES, i) for i, name in enumerate(READABLE, start=1)}
     columns = Columns("cohort", "deaths", "patients", covariates=tuple(READABLE))
-    return analyse(pd.DataFrame(COUNTS | values), columns, replicates=20)
+    return analyse(pd.DataFrame(COUNTS | values), columns, draws=20)
 
 
 def test_a_covariate_may_have_any_name(any_names):

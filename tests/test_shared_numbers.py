@@ -190,7 +190,7 @@ def test_no_page_counts_covid_19_as_another_cause_or_half_as_a_headline():
 SECOND_HOMES = {
     r"\.permutation_test\(": {"method_menu"},  # there: flipped signs of a mean
     r"homogeneity_test\([^)]*draws=": set(),
-    r"simulate_null\((?:fit|fits\[\"glmm\"\])(?:, tau2=0\.0)?, (?!replicates=2000)[rs]e": set(),
+    r"simulate_null\((?:fit|fits\[\"glmm\"\])(?:, tau2=0\.0)?, (?!draws=2000)[rs]e": set(),
     r"report\.comparisons\), counts|reproduction\(\)\.comparisons": set(),
 }
 

@@ -69,8 +69,8 @@ def test_data_depend_on_seed_and_scenario_alone():
     one, two = Scenario(5, 0.1, 0.5), Scenario(6, 0.1, 0.5)
     assert (simulate(one, 10, 7).events == simulate(one, 10, 7).events).all()
     assert (simulate(one, 10, 7).events != simulate(one, 10, 8).events).any()
-    together = coverage([two, one], replicates=30, glmm=False).frame
-    alone = coverage([one], replicates=30, glmm=False).frame
+    together = coverage([two, one], draws=30, glmm=False).frame
+    alone = coverage([one], draws=30, glmm=False).frame
     second = together[together["k"] == 5].reset_index(drop=True)
     assert second.equals(alone)
 
@@ -93,7 +93,7 @@ def test_probability_of_a_new_study_is_that_of_the_drawn_ones(family):
 def normal():
     """Equal, known variances: where theory says what every number must be."""
     truths = [Scenario(6, 0.2, tau, (50,), "normal-normal") for tau in (0.0, 0.6)]
-    return coverage(truths, replicates=3000, seed=11)
+    return coverage(truths, draws=3000, seed=11)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_exact_intervals_for_tau2_reach_their_level(normal, method):
         value, mcse = number(normal, tau=0.6, **pick)
     else:
         truth = Scenario(4, 0.2, 0.6, (20, 90), "normal-normal")
-        value, mcse = number(coverage([truth], replicates=600, generalised_q=True), **pick)
+        value, mcse = number(coverage([truth], draws=600, generalised_q=True), **pick)
     assert value == pytest.approx(0.95, abs=4 * mcse)
 
 
@@ -158,7 +158,7 @@ def test_monte_carlo_errors_predict_the_spread_between_seeds():
     pick = {"quantity": "mu interval", "estimator": "DL", "method": "wald"}
     runs = [
         number(
-            coverage([truth], replicates=200, seed=s, tau2_methods=["DL"]),
+            coverage([truth], draws=200, seed=s, tau2_methods=["DL"]),
             performance="coverage",
             **pick,
         )
@@ -173,7 +173,7 @@ def test_monte_carlo_errors_predict_the_spread_between_seeds():
 def counts():
     return coverage(
         [Scenario(5, 0.03, 0.0, (15,)), Scenario(8, 0.2, 0.5, (30, 90))],
-        replicates=150,
+        draws=150,
         seed=2,
         tau2_methods=["REML", "ML"],
         bootstrap=5,
@@ -230,12 +230,12 @@ def test_result_is_json_and_names_its_source(counts):
 
 def test_processes_give_the_same_numbers():
     truths = [Scenario(3, 0.2, 0.3), Scenario(4, 0.2, 0.3)]
-    options = {"replicates": 20, "tau2_methods": ["DL"], "glmm": False}
+    options = {"draws": 20, "tau2_methods": ["DL"], "glmm": False}
     one, two = coverage(truths, **options), coverage(truths, workers=2, **options)
     assert one.frame.equals(two.frame)
     assert combine([one, two]).frame.shape[0] == 2 * one.frame.shape[0]
     with pytest.raises(MetaAnalysisError, match="combine"):
-        combine([one, coverage(truths, **(options | {"replicates": 21}))])
+        combine([one, coverage(truths, **(options | {"draws": 21}))])
 
 
 @pytest.mark.parametrize(
@@ -261,5 +261,5 @@ def test_impossible_plans_are_refused():
         coverage([truth], level=95)
     with pytest.raises(MetaAnalysisError, match="no scenario"):
         coverage([])
-    with pytest.raises(UnsupportedError, match="replicates"):
+    with pytest.raises(UnsupportedError, match="draws"):
         simulate(truth, 0)

@@ -20,7 +20,7 @@ def wide(frame):
 
 
 def test_i2_of_large_studies_approaches_its_limit():
-    found = labs.i2_lab(sizes=(400, 4000), taus=(0.4,), proportion=0.2, k=60, replicates=200)
+    found = labs.i2_lab(sizes=(400, 4000), taus=(0.4,), proportion=0.2, k=60, draws=200)
     rate = 0.2
     for n, value in zip(found["patients"], found["value"], strict=True):
         within = 1 / (n * rate * (1 - rate))
@@ -30,7 +30,7 @@ def test_i2_of_large_studies_approaches_its_limit():
 def test_the_interval_of_the_mean_holds_a_new_study_as_rarely_as_theory_says():
     # Large studies: the interval is mu +- 1.96 tau / sqrt(k), and a new study is mu + tau z.
     k = 50
-    found = wide(labs.prediction_lab((k,), tau=1.0, size=20000, replicates=400)).loc[k]
+    found = wide(labs.prediction_lab((k,), tau=1.0, size=20000, draws=400)).loc[k]
     se2 = 1 / k
     draws = np.random.default_rng(3).normal(0, np.sqrt(se2), 200_000)
     half = 1.96 * np.sqrt(se2)
@@ -41,9 +41,9 @@ def test_the_interval_of_the_mean_holds_a_new_study_as_rarely_as_theory_says():
 
 def test_the_coverage_lab_draws_binomial_events_at_the_given_sizes():
     """Against a simulation by hand: Wald intervals of corrected logits."""
-    sizes, k, rate, tau, replicates = np.array([20, 60, 150]), 8, 0.07, 0.45, 500
+    sizes, k, rate, tau, draws = np.array([20, 60, 150]), 8, 0.07, 0.45, 500
     rng, mu, hits = np.random.default_rng(8), np.log(0.07 / 0.93), 0
-    for _ in range(replicates):
+    for _ in range(draws):
         n = rng.choice(sizes, k).astype(float)
         x = rng.binomial(n.astype(int), 1 / (1 + np.exp(-rng.normal(mu, tau, k)))).astype(float)
         edge = (x == 0) | (x == n)
@@ -55,13 +55,13 @@ def test_the_coverage_lab_draws_binomial_events_at_the_given_sizes():
         tau2 = max(0.0, (q - (k - 1)) / (w.sum() - (w**2).sum() / w.sum()))
         w = 1 / (v + tau2)
         hits += abs(np.average(y, weights=w) - mu) <= 1.959964 * w.sum() ** -0.5
-    found = wide(labs.coverage_lab(sizes, (k,), proportion=rate, tau=tau, replicates=2000)).loc[k]
-    assert found["logits, Wald"] == pytest.approx(hits / replicates, abs=0.06)
+    found = wide(labs.coverage_lab(sizes, (k,), proportion=rate, tau=tau, draws=2000)).loc[k]
+    assert found["logits, Wald"] == pytest.approx(hits / draws, abs=0.06)
 
 
 def test_more_studies_do_not_cure_corrected_logits_but_the_binomial_model_holds():
     sizes = load_cohorts()["patients"]
-    found = wide(labs.coverage_lab(sizes, (5, 40), replicates=600))
+    found = wide(labs.coverage_lab(sizes, (5, 40), draws=600))
     assert found.loc[40, "logits, Wald"] < found.loc[5, "logits, Wald"] < 0.93
     assert found.loc[40, "logits, Knapp-Hartung"] < 0.9 < found.loc[40, "binomial GLMM, t"]
 
@@ -78,23 +78,23 @@ def test_a_turned_back_double_arcsine_goes_where_the_harmonic_mean_sends_it():
 
 def test_the_egger_lab_is_the_null_simulation_of_each_proportion():
     events, n = [1, 2, 9, 12, 30], [20, 60, 90, 200, 400]
-    found = wide(labs.egger_lab(events, n, (0.1, 0.3), tau=0.4, replicates=80, seed=5))
+    found = wide(labs.egger_lab(events, n, (0.1, 0.3), tau=0.4, draws=80, seed=5))
     for rate in (0.1, 0.3):
         run = simulate_null(
-            events=events, n=n, mu=np.log(rate / (1 - rate)), tau2=0.16, replicates=80, seed=5
+            events=events, n=n, mu=np.log(rate / (1 - rate)), tau2=0.16, draws=80, seed=5
         ).summary_frame()["rejection"]
         for name in found.columns:
             assert found.loc[rate, name] == run[name]
 
 
 def test_the_band_is_the_error_of_the_simulation():
-    means = [labs.i2_lab((100,), (0.3,), replicates=100, seed=s)["value"][0] for s in range(40)]
-    claimed = labs.i2_lab((100,), (0.3,), replicates=100)["mcse"][0]
+    means = [labs.i2_lab((100,), (0.3,), draws=100, seed=s)["value"][0] for s in range(40)]
+    claimed = labs.i2_lab((100,), (0.3,), draws=100)["mcse"][0]
     assert np.std(means, ddof=1) == pytest.approx(claimed, rel=0.35)
 
 
 def test_the_same_seed_gives_the_same_curve():
-    one, two, other = (labs.prediction_lab((6,), replicates=50, seed=s) for s in (1, 1, 2))
+    one, two, other = (labs.prediction_lab((6,), draws=50, seed=s) for s in (1, 1, 2))
     assert one.equals(two)
     assert not one.equals(other)
 
@@ -115,7 +115,7 @@ def test_a_lab_runs_in_less_than_five_seconds(lab):
 
 def test_numbers_that_make_no_lab_are_errors():
     with pytest.raises(UnsupportedError, match="at least 2"):
-        labs.i2_lab(replicates=1)
+        labs.i2_lab(draws=1)
     with pytest.raises(UnsupportedError, match="at least 3"):
         labs.prediction_lab((2,))
     with pytest.raises(UnsupportedError, match="Begg"):

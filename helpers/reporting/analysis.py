@@ -143,7 +143,7 @@ def analyse(
     model: str | None = None,
     level: float = LEVEL,
     seed: int = 1,
-    replicates: int = 2000,
+    draws: int = 2000,
     progress: Progress = lambda step: None,
 ) -> Analysis:
     """Compute everything that a table allows.
@@ -156,7 +156,7 @@ def analyse(
     measure, model, level
         Of the main model, as in `helpers.pool`; the model is a GLMM by default, and inverse
         variance with random effects for measures for which there is none.
-    seed, replicates
+    seed, draws
         Of the simulation behind the calibrated p-values.
     progress : callable
         Called with the name of each step before it begins.
@@ -222,7 +222,7 @@ def analyse(
         )
     leave_one_out = attempt("Leave-one-out", lambda: _varied(one_sided, fit.leave_one_out))
     influence = attempt("Influence of single cohorts", lambda: _varied(one_sided, fit.influence))
-    tests, null = _small_studies(fit, attempt, one_sided, seed, replicates)
+    tests, null = _small_studies(fit, attempt, one_sided, seed, draws)
     return Analysis(
         data=data,
         columns=columns,
@@ -268,7 +268,7 @@ def _regression(
 
 
 def _small_studies(
-    fit: PoolResult, attempt: _Attempts, one_sided: bool, seed: int, replicates: int
+    fit: PoolResult, attempt: _Attempts, one_sided: bool, seed: int, draws: int
 ) -> tuple[dict[str, BiasTest], NullSimulation | None]:
     """Test whether small cohorts differ, and how often the tests say so without a reason."""
     what = "Tests for small-study effects"
@@ -292,6 +292,6 @@ def _small_studies(
     if tests:
         null = attempt(
             "Calibrated p-values of these tests",
-            lambda: bias.simulate_null(fit, seed=seed, replicates=replicates, tests=list(tests)),
+            lambda: bias.simulate_null(fit, seed=seed, draws=draws, tests=list(tests)),
         )
     return tests, null

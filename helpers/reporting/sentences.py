@@ -234,7 +234,7 @@ def small_studies(analysis: Analysis) -> str:
     frame: Any = null.summary_frame()
     row, egger = frame.loc["Double arcsine"], frame.loc["Egger (logit)"]
     return (
-        f"{text} In {printing.count(null.replicates)} simulated sets of the same sizes without any "
+        f"{text} In {printing.count(null.draws)} simulated sets of the same sizes without any "
         f"such effect, Egger's test rejects in {printing.percent(egger['rejection'], 0)} and the "
         f"double arcsine test in {printing.percent(row['rejection'], 0)}; calibrated by these "
         f"sets, the double arcsine test gives {printing.p_value(row['calibrated_p'])}. An "

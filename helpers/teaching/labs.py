@@ -39,7 +39,7 @@ __all__ = [
 
 
 def _row(x: float, curve: str, values: Array) -> dict[str, Any]:
-    """Mean over replicates with its Monte Carlo standard error."""
+    """Mean over draws with its Monte Carlo standard error."""
     error = float(values.std(ddof=1)) / np.sqrt(values.size)
     return {"x": float(x), "curve": curve, "value": float(values.mean()), "mcse": float(error)}
 
@@ -50,9 +50,9 @@ def _frame(rows: list[dict[str, Any]], x: str) -> pd.DataFrame:
     return pd.DataFrame(rows).rename(columns={"x": x})
 
 
-def _checked(replicates: int) -> None:
-    if replicates < 2:
-        raise UnsupportedError(f"replicates={replicates}: expected at least 2")
+def _checked(draws: int) -> None:
+    if draws < 2:
+        raise UnsupportedError(f"draws={draws}: expected at least 2")
 
 
 def i2_lab(
@@ -61,7 +61,7 @@ def i2_lab(
     *,
     k: int = 20,
     proportion: float = 0.2,
-    replicates: int = 1000,
+    draws: int = 1000,
     seed: int = 1,
 ) -> pd.DataFrame:
     """Mean I2 of studies whose true differences stay the same while the studies grow.
@@ -72,7 +72,7 @@ def i2_lab(
         Patients of every study.
     taus : iterable of float
         Standard deviation of the true logits.
-    k, proportion, replicates, seed
+    k, proportion, draws, seed
         Studies of a meta-analysis, typical proportion, simulated meta-analyses, seed.
 
     Returns
@@ -83,15 +83,15 @@ def i2_lab(
 
     Examples
     --------
-    >>> found = i2_lab(sizes=(50, 1000), taus=(0.3,), replicates=200)
+    >>> found = i2_lab(sizes=(50, 1000), taus=(0.3,), draws=200)
     >>> bool(found["value"].iloc[1] > found["value"].iloc[0])
     True
     """
-    _checked(replicates)
+    _checked(draws)
     rows = []
     for tau in taus:
         for n in sizes:
-            sample = simulate(Scenario(k, proportion, tau, sizes=(int(n),)), replicates, seed)
+            sample = simulate(Scenario(k, proportion, tau, sizes=(int(n),)), draws, seed)
             yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
             fit = fit_inverse_variance(yi, vi, method="DL")
             rows.append(_row(n, f"tau = {tau:g}", fit.I2 / 100.0))
@@ -104,7 +104,7 @@ def prediction_lab(
     tau: float = 0.4,
     proportion: float = 0.2,
     size: int = 200,
-    replicates: int = 800,
+    draws: int = 800,
     seed: int = 1,
 ) -> pd.DataFrame:
     """How often the true rate of a new study lies in the interval of the mean, and in the other.
@@ -113,7 +113,7 @@ def prediction_lab(
     ----------
     studies : iterable of int
         Studies of a meta-analysis, three at least.
-    tau, proportion, size, replicates, seed
+    tau, proportion, size, draws, seed
         The truth, patients of every study, simulated meta-analyses, seed.
 
     Returns
@@ -125,17 +125,17 @@ def prediction_lab(
 
     Examples
     --------
-    >>> found = prediction_lab((10,), replicates=100).set_index("curve")["value"]
+    >>> found = prediction_lab((10,), draws=100).set_index("curve")["value"]
     >>> bool(found["prediction interval"] > found["confidence interval"])
     True
     """
-    _checked(replicates)
+    _checked(draws)
     rows = []
     for k in studies:
         if k < 3:
             raise UnsupportedError(f"studies: found {k}, expected at least 3")
         truth = Scenario(int(k), proportion, tau, sizes=(size,))
-        sample = simulate(truth, replicates, seed)
+        sample = simulate(truth, draws, seed)
         yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
         fit = fit_inverse_variance(yi, vi, method="REML")
         mean = symmetric_limits(fit.mu, fit.se, LEVEL)
@@ -156,7 +156,7 @@ def egger_lab(
     *,
     tests: Iterable[str] = ("Egger (logit)", "Peters (weights from size)", "Double arcsine"),
     tau: float = 0.4,
-    replicates: int = 500,
+    draws: int = 500,
     seed: int = 1,
 ) -> pd.DataFrame:
     """How often tests for small-study effects reject where nothing is to be found.
@@ -169,7 +169,7 @@ def egger_lab(
         Typical proportion of the simulated cohorts.
     tests : iterable of str
         Some of the tests of `helpers.bias.simulate_null`.
-    tau, replicates, seed
+    tau, draws, seed
         Standard deviation of the true logits, simulated sets, seed.
 
     Returns
@@ -180,16 +180,16 @@ def egger_lab(
 
     Examples
     --------
-    >>> found = egger_lab([1, 2, 9, 12, 30], [20, 60, 90, 200, 400], (0.1,), replicates=50)
+    >>> found = egger_lab([1, 2, 9, 12, 30], [20, 60, 90, 200, 400], (0.1,), draws=50)
     >>> found["curve"].tolist()
     ['Egger (logit)', 'Peters (weights from size)', 'Double arcsine']
     """
-    _checked(replicates)
+    _checked(draws)
     wanted, rows = tuple(tests), []
     for proportion in proportions:
         run = simulate_null(
             events=events, n=n, mu=float(logit(proportion)), tau2=tau**2, tests=wanted,
-            replicates=replicates, seed=seed,
+            draws=draws, seed=seed,
         )  # fmt: skip
         for name in wanted:
             i = run.tests.index(name)
@@ -210,7 +210,7 @@ def back_transform_lab(
     small: int = 20,
     k: int = 10,
     proportion: float = 0.03,
-    replicates: int = 1000,
+    draws: int = 1000,
     seed: int = 1,
 ) -> pd.DataFrame:
     """Pool double arcsines of small studies and one that grows, and turn them back.
@@ -225,7 +225,7 @@ def back_transform_lab(
         Patients of the others, and studies in all.
     proportion : float
         The truth of all studies.
-    replicates, seed : int
+    draws, seed : int
 
     Returns
     -------
@@ -241,20 +241,20 @@ def back_transform_lab(
 
     Examples
     --------
-    >>> found = back_transform_lab((10000,), replicates=100).set_index("curve")["value"]
+    >>> found = back_transform_lab((10000,), draws=100).set_index("curve")["value"]
     >>> bool(found["double arcsine, harmonic mean"] < 0.02 < found["all patients in one pot"])
     True
     """
-    _checked(replicates)
+    _checked(draws)
     measure, rows = get_measure("double-arcsine"), []
     for top in largest:
         rng = np.random.default_rng([seed, int(top)])
         n = np.array([small] * (k - 1) + [int(top)], dtype=float)
-        events = rng.binomial(n.astype(np.int64), proportion, (replicates, k)).astype(float)
+        events = rng.binomial(n.astype(np.int64), proportion, (draws, k)).astype(float)
         size = np.broadcast_to(n, events.shape)
         yi, vi = measure.effects(events, size)
         fit = fit_inverse_variance(yi, vi, method="common")
-        harmonic = np.full(replicates, 1.0 / np.mean(1.0 / n))
+        harmonic = np.full(draws, 1.0 / np.mean(1.0 / n))
         values = {
             "double arcsine, harmonic mean": measure.inverse(fit.mu, harmonic),
             "double arcsine, inverse variance": measure.inverse(fit.mu, 0.25 / fit.se**2),
@@ -270,7 +270,7 @@ def coverage_lab(
     *,
     proportion: float = 0.07,
     tau: float = 0.45,
-    replicates: int = 400,
+    draws: int = 400,
     seed: int = 1,
 ) -> pd.DataFrame:
     """How often three intervals hold the mean logit of binomial studies.
@@ -286,7 +286,7 @@ def coverage_lab(
         Patients of real cohorts, from which every study draws its size.
     studies : iterable of int
         Studies of a meta-analysis, two at least.
-    proportion, tau, replicates, seed
+    proportion, tau, draws, seed
         The truth (`helpers.simulation.Scenario`), simulated meta-analyses, seed.
 
     Returns
@@ -298,21 +298,21 @@ def coverage_lab(
 
     Examples
     --------
-    >>> found = coverage_lab([30, 60, 120], (5,), replicates=100).set_index("curve")["value"]
+    >>> found = coverage_lab([30, 60, 120], (5,), draws=100).set_index("curve")["value"]
     >>> bool(found["logits, Wald"] <= found["binomial GLMM, t"])
     True
     """
     from ..engine.counts.fit import fit_glmm
 
-    _checked(replicates)
+    _checked(draws)
     drawn, rows = tuple(int(n) for n in sizes), []
     for k in studies:
         truth = Scenario(int(k), proportion, tau, sizes=drawn)
-        sample = simulate(truth, replicates, seed)
+        sample = simulate(truth, draws, seed)
         yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
         reml = fit_inverse_variance(yi, vi, method="REML")
         glmm = fit_glmm(sample.events, sample.n, quad_points=7)  # type: ignore[arg-type]
-        df = np.full(replicates, k - 1.0)
+        df = np.full(draws, k - 1.0)
         limits = {
             "logits, Wald": mu_limits(reml, "wald", LEVEL),
             "logits, Knapp-Hartung": mu_limits(reml, "knapp-hartung", LEVEL),

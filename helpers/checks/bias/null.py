@@ -49,7 +49,7 @@ class NullSimulation(Views):
         Mean simulated slope: what the test sees as bias where there is none.
     mu, tau2 : float
         Logit of the rate and between-study variance of the simulation.
-    k, replicates, seed : int
+    k, draws, seed : int
         Cohorts, simulated data sets, seed.
     alpha : float
         Nominal level.
@@ -66,7 +66,7 @@ class NullSimulation(Views):
     mu: float
     tau2: float
     k: int
-    replicates: int
+    draws: int
     seed: int
     alpha: float
     sentence: str
@@ -93,7 +93,7 @@ def simulate_null(
     mu: float | None = None,
     tau2: float | None = None,
     alpha: float = 0.05,
-    replicates: int = 2000,
+    draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
 ) -> NullSimulation:
@@ -111,7 +111,7 @@ def simulate_null(
         example the GLMM), else the random-effects estimate from the logits.
     alpha : float
         Nominal level.
-    replicates, seed : int
+    draws, seed : int
         Simulated data sets and the seed of the random numbers.
     tests : sequence of str, optional
         Names of the tests to keep; all by default. The simulated sets are the same. With few
@@ -127,7 +127,7 @@ def simulate_null(
     MetaAnalysisError
         No counts, a negative tau2, or a simulated or observed test that is not defined.
     UnsupportedError
-        An unknown test, level or number of replicates.
+        An unknown test, level or number of draws.
 
     References
     ----------
@@ -138,14 +138,14 @@ def simulate_null(
     --------
     >>> result = simulate_null(
     ...     events=[1, 2, 9, 12, 30, 8, 5, 11], n=[20, 60, 90, 200, 400, 150, 50, 120],
-    ...     replicates=200,
+    ...     draws=200,
     ... )
     >>> result.tests[0], len(result.rejection) == len(result.tests)
     ('Egger (logit)', True)
     """
     at = setting(
         effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
-        alpha=alpha, replicates=replicates,
+        alpha=alpha, draws=draws,
     )  # fmt: skip
     drawn = at.draw(np.random.default_rng(seed))
     simulated = batch_tests(drawn, at.size, at.tau2_method, tests)
@@ -159,8 +159,8 @@ def simulate_null(
         extreme = np.abs(lines.statistic) >= abs(float(real.statistic[0]))
         columns["p"].append(float(real.p[0]))
         columns["no"].append(share)
-        columns["se"].append(float(np.sqrt(share * (1.0 - share) / replicates)))
-        columns["cal"].append(float((1 + extreme.sum()) / (1 + replicates)))
+        columns["se"].append(float(np.sqrt(share * (1.0 - share) / draws)))
+        columns["cal"].append(float((1 + extreme.sum()) / (1 + draws)))
         columns["mean"].append(float(lines.slope.mean()))
     return NullSimulation(
         tests=tuple(simulated),
@@ -172,11 +172,11 @@ def simulate_null(
         mu=at.mu,
         tau2=at.tau2,
         k=at.k,
-        replicates=replicates,
+        draws=draws,
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {replicates} simulated sets of {at.k} cohorts of the "
+            f"The tests were applied to {draws} simulated sets of {at.k} cohorts of the "
             "observed sizes whose rates do not depend on size."
         ),
         references=sources("schwarzer2007"),
@@ -192,7 +192,7 @@ class Setting:
     mu: float
     tau2: float
     tau2_method: str
-    replicates: int
+    draws: int
 
     @property
     def k(self) -> int:
@@ -202,7 +202,7 @@ class Setting:
     @property
     def size(self) -> Array:
         """Patients, shape (R, k)."""
-        return np.broadcast_to(self.n, (self.replicates, self.k))
+        return np.broadcast_to(self.n, (self.draws, self.k))
 
     def draw(self, rng: np.random.Generator, shift: Array | float = 0.0) -> Array:
         """Events of R data sets, shape (R, k); `shift` is added to the true logits."""
@@ -222,12 +222,12 @@ def setting(
     mu: float | None,
     tau2: float | None,
     alpha: float,
-    replicates: int,
+    draws: int,
 ) -> Setting:
     """Sizes and truth of a simulation; parameters as in `simulate_null`."""
     alpha = level_of(alpha, "alpha")
-    if replicates < 1:
-        raise UnsupportedError(f"replicates={replicates!r}: expected at least 1")
+    if draws < 1:
+        raise UnsupportedError(f"draws={draws!r}: expected at least 1")
     data = funnel_data(effects, vi, events=events, n=n, study=study, tau2_method=tau2_method)
     given = data.model is not None and data.measure.name == "logit"
     counts = on_measure(data, "logit")
@@ -238,7 +238,7 @@ def setting(
     spread = float(effects.tau2 if given else start.tau2.tau2[0]) if tau2 is None else float(tau2)
     if not (np.isfinite(center) and np.isfinite(spread) and spread >= 0.0):
         raise MetaAnalysisError(f"mu={center!r}, tau2={spread!r}: expected finite, tau2 >= 0")
-    return Setting(counts.events, counts.n, center, spread, counts.tau2_method, replicates)
+    return Setting(counts.events, counts.n, center, spread, counts.tau2_method, draws)
 
 
 def batch_tests(

@@ -45,7 +45,7 @@ class PowerSimulation(Views):
         Effect: change of the true logit for each unit of its standard error.
     mu, tau2 : float
         Mean true logit and the variance of true logits beside the effect.
-    k, replicates, seed : int
+    k, draws, seed : int
         Cohorts, simulated data sets, seed.
     alpha : float
         Level.
@@ -61,7 +61,7 @@ class PowerSimulation(Views):
     mu: float
     tau2: float
     k: int
-    replicates: int
+    draws: int
     seed: int
     alpha: float
     sentence: str
@@ -97,7 +97,7 @@ def simulate_power(
     mu: float | None = None,
     tau2: float | None = None,
     alpha: float = 0.05,
-    replicates: int = 2000,
+    draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
 ) -> PowerSimulation:
@@ -111,7 +111,7 @@ def simulate_power(
 
     Parameters
     ----------
-    effects, vi, events, n, study, tau2_method, mu, tau2, alpha, replicates, seed, tests
+    effects, vi, events, n, study, tau2_method, mu, tau2, alpha, draws, seed, tests
         As in `helpers.bias.simulate_null`.
     slope : float
         Change of the true logit for each unit of its standard error, such as the slope (`bias`)
@@ -136,8 +136,8 @@ def simulate_power(
     Examples
     --------
     >>> counts = {"events": [1, 2, 9, 12, 30, 8, 5, 11], "n": [20, 60, 90, 200, 400, 150, 50, 120]}
-    >>> weak = simulate_power(**counts, slope=-0.5, replicates=300)
-    >>> strong = simulate_power(**counts, slope=-4.0, replicates=300)
+    >>> weak = simulate_power(**counts, slope=-0.5, draws=300)
+    >>> strong = simulate_power(**counts, slope=-4.0, draws=300)
     >>> weak.of("Double arcsine") < strong.of("Double arcsine"), weak.can_tell("Double arcsine")
     (True, False)
     """
@@ -145,7 +145,7 @@ def simulate_power(
         raise MetaAnalysisError(f"slope={slope!r}: expected a finite number")
     at = setting(
         effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
-        alpha=alpha, replicates=replicates,
+        alpha=alpha, draws=draws,
     )  # fmt: skip
     p = float(expit(at.mu))
     se = 1.0 / np.sqrt(at.size * p * (1.0 - p))
@@ -168,16 +168,16 @@ def simulate_power(
         tests=tuple(with_effect),
         rejection=tuple(rejection),
         power=tuple(power),
-        power_mcse=tuple(float(np.sqrt(x * (1.0 - x) / replicates)) for x in power),
+        power_mcse=tuple(float(np.sqrt(x * (1.0 - x) / draws)) for x in power),
         slope=float(slope),
         mu=at.mu,
         tau2=at.tau2,
         k=at.k,
-        replicates=replicates,
+        draws=draws,
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {replicates} simulated sets of {at.k} cohorts of the "
+            f"The tests were applied to {draws} simulated sets of {at.k} cohorts of the "
             f"observed sizes whose true logits change by {slope:.2f} for each unit of their "
             "standard error, with critical values from as many sets without such an effect."
         ),

@@ -42,7 +42,7 @@ _COARSE = 1e-6  # relative precision of simulated limits, far below the Monte Ca
 class Plan:
     """What is done with each scenario; see `helpers.simulation.coverage`."""
 
-    replicates: int
+    draws: int
     seed: int
     level: float
     tau2_methods: tuple[str, ...]
@@ -184,7 +184,7 @@ def _holds(limits: Limits, truth: float) -> Array:
 
 def study_scenario(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
     """Simulate one scenario and measure every method on it."""
-    sample = simulate(scenario, plan.replicates, plan.seed)
+    sample = simulate(scenario, plan.draws, plan.seed)
     records = Records(scenario, plan.level)
     if sample.events is None:
         y, v = sample.yi, sample.vi

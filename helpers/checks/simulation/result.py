@@ -27,14 +27,14 @@ class SimulationResult:
 
     Attributes
     ----------
-    replicates, seed : int
+    draws, seed : int
     level : float
         Nominal level of intervals; tests reject at 1 - level.
     columns : mapping of str to ndarray
         Columns of `frame` (read-only).
     """
 
-    replicates: int
+    draws: int
     seed: int
     level: float
     columns: Mapping[str, NDArray[Any]]
@@ -47,7 +47,7 @@ class SimulationResult:
         "mu interval", "tau2 interval", "prediction interval", "heterogeneity test"),
         `estimator`, `method` and `performance` (bias, rmse, empirical se; coverage, median
         width, empty; rejection) the number; then `value`, its Monte Carlo standard error `mcse`,
-        and how many replicates were `used` and `failed`.
+        and how many draws were `used` and `failed`.
         """
         import pandas as pd
 
@@ -106,7 +106,7 @@ class SimulationResult:
         frame = self.frame.astype(object)
         rows = frame.where(frame.notna(), None).to_dict(orient="records")
         return {
-            "replicates": self.replicates,
+            "draws": self.draws,
             "seed": self.seed,
             "level": self.level,
             "methods": str(self.methods()),
@@ -117,7 +117,7 @@ class SimulationResult:
         """Say in one sentence what was done, with its source."""
         cells = self.frame.groupby(list(CELL)).ngroups
         return Methods(
-            f"{self.replicates:,} meta-analyses were simulated in each of {cells} scenarios of "
+            f"{self.draws:,} meta-analyses were simulated in each of {cells} scenarios of "
             f"known truth (seed {self.seed}); Monte Carlo standard errors are reported.",
             (Reference("morris2019", "10.1002/sim.8086"),),
         )

@@ -1,4 +1,4 @@
-"""Run the study: scenarios, replicates, workers."""
+"""Run the study: scenarios, draws, workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["combine", "coverage"]
 def coverage(
     scenarios: Iterable[Scenario],
     *,
-    replicates: int = 1000,
+    draws: int = 1000,
     seed: int = 1,
     level: float = LEVEL,
     tau2_methods: Iterable[str] = ("DL", "PM", "ML", "REML"),
@@ -38,7 +38,7 @@ def coverage(
     Parameters
     ----------
     scenarios : iterable of Scenario
-    replicates : int
+    draws : int
         Simulated meta-analyses per scenario.
     seed : int
         Each scenario's data depend on the seed and the scenario alone.
@@ -65,12 +65,12 @@ def coverage(
     -----
     Replicates in which a method has no result (the GLMM without any event) are left out for this
     method and counted as failed. The coverage of a prediction interval is the exact probability
-    of a new study's logit between its limits, averaged over replicates. Standard errors of the
+    of a new study's logit between its limits, averaged over draws. Standard errors of the
     performance measures: Morris et al. 2019, table 6 (doi:10.1002/sim.8086).
 
     Examples
     --------
-    >>> result = coverage([Scenario(k=5, proportion=0.2, tau=0.3)], replicates=50, glmm=False)
+    >>> result = coverage([Scenario(k=5, proportion=0.2, tau=0.3)], draws=50, glmm=False)
     >>> sorted(set(result.frame["performance"]))
     ['bias', 'coverage', 'empirical se', 'empty', 'median width', 'rejection', 'rmse']
     """
@@ -83,11 +83,9 @@ def coverage(
         )
     level = level_of(level)
     quad_points = whole_number("quad_points", quad_points, 1, 100)
-    if replicates < 2:
-        raise UnsupportedError(f"replicates={replicates!r}: expected at least 2")
-    plan = Plan(
-        replicates, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, replicates)
-    )
+    if draws < 2:
+        raise UnsupportedError(f"draws={draws!r}: expected at least 2")
+    plan = Plan(draws, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, draws))
     truths = list(scenarios)
     if not truths:
         raise MetaAnalysisError("there is no scenario")
@@ -97,23 +95,21 @@ def coverage(
             parts = list(pool.map(work, truths))
     else:
         parts = [work(truth) for truth in truths]
-    return _result(plan.replicates, seed, level, [row for part in parts for row in part])
+    return _result(plan.draws, seed, level, [row for part in parts for row in part])
 
 
-def _result(
-    replicates: int, seed: int, level: float, rows: list[dict[str, Any]]
-) -> SimulationResult:
+def _result(draws: int, seed: int, level: float, rows: list[dict[str, Any]]) -> SimulationResult:
     columns: dict[str, Any] = {}
     for name in rows[0]:
         values = [row[name] for row in rows]
         text = isinstance(values[0], str)
         columns[name] = np.array(values, dtype=object if text else None)
         columns[name].flags.writeable = False
-    return SimulationResult(replicates, seed, level, MappingProxyType(columns))
+    return SimulationResult(draws, seed, level, MappingProxyType(columns))
 
 
 def combine(parts: Iterable[SimulationResult]) -> SimulationResult:
-    """Put results with the same replicates, seed and level together.
+    """Put results with the same draws, seed and level together.
 
     Raises
     ------
@@ -122,18 +118,18 @@ def combine(parts: Iterable[SimulationResult]) -> SimulationResult:
 
     Examples
     --------
-    >>> one = coverage([Scenario(k=3, proportion=0.2, tau=0.3)], replicates=20, glmm=False)
-    >>> two = coverage([Scenario(k=4, proportion=0.2, tau=0.3)], replicates=20, glmm=False)
+    >>> one = coverage([Scenario(k=3, proportion=0.2, tau=0.3)], draws=20, glmm=False)
+    >>> two = coverage([Scenario(k=4, proportion=0.2, tau=0.3)], draws=20, glmm=False)
     >>> len(combine([one, two]).frame) == len(one.frame) + len(two.frame)
     True
     """
     found = list(parts)
-    if not found or len({(p.replicates, p.seed, p.level) for p in found}) != 1:
-        raise MetaAnalysisError("combine: expected results with one replicates, seed and level")
+    if not found or len({(p.draws, p.seed, p.level) for p in found}) != 1:
+        raise MetaAnalysisError("combine: expected results with the same draws, seed and level")
     columns = {
         name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns
     }
     for column in columns.values():
         column.flags.writeable = False
     first = found[0]
-    return SimulationResult(first.replicates, first.seed, first.level, MappingProxyType(columns))
+    return SimulationResult(first.draws, first.seed, first.level, MappingProxyType(columns))

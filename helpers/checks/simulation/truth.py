@@ -113,27 +113,27 @@ class Sample:
     vi: Array | None
 
 
-def simulate(scenario: Scenario, replicates: int, seed: int = 1) -> Sample:
+def simulate(scenario: Scenario, draws: int, seed: int = 1) -> Sample:
     """Draw meta-analyses.
 
     Parameters
     ----------
     scenario : Scenario
-    replicates : int
+    draws : int
         How many.
     seed : int
         The same seed and scenario give the same data, whatever else is simulated.
 
     Examples
     --------
-    >>> sample = simulate(Scenario(k=4, proportion=0.1, tau=0.5), replicates=2)
+    >>> sample = simulate(Scenario(k=4, proportion=0.1, tau=0.5), draws=2)
     >>> sample.events.shape, bool((sample.events <= sample.n).all())
     ((2, 4), True)
     """
-    if replicates < 1:
-        raise UnsupportedError(f"replicates={replicates}: expected at least 1")
+    if draws < 1:
+        raise UnsupportedError(f"draws={draws}: expected at least 1")
     rng = np.random.default_rng([seed, crc32(repr(astuple(scenario)).encode())])
-    shape = (replicates, scenario.k)
+    shape = (draws, scenario.k)
     n = rng.choice(np.asarray(scenario.sizes, dtype=float), shape)
     if scenario.family == "beta-binomial" and scenario.tau > 0:
         # Logs of gamma variables, so that a proportion that rounds to 0 keeps its logit.

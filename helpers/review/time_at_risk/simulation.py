@@ -92,11 +92,11 @@ class PersonTimeBias:
         Definition of the median follow-up.
     until_relapse : bool
         Whether time at risk ends at relapse.
-    assumed, observed : ndarray, shape (replicates,)
+    assumed, observed : ndarray, shape (draws,)
         Person-years assumed (n x median follow-up / 12) and really at risk.
-    events : ndarray, shape (replicates,)
+    events : ndarray, shape (draws,)
         Nonrelapse deaths seen.
-    median_follow_up : ndarray, shape (replicates,)
+    median_follow_up : ndarray, shape (draws,)
         In months.
     """
 
@@ -125,7 +125,7 @@ class PersonTimeBias:
         return self.factor
 
     def interval(self, level: float = LEVEL) -> Interval:
-        """Range of the factor over single cohorts (central `level` of the replicates)."""
+        """Range of the factor over single cohorts (central `level` of the draws)."""
         outside = 0.5 * (1.0 - level_of(level))
         low, high = np.quantile(self.observed / self.assumed, [outside, 1.0 - outside])
         return Interval(float(low), float(high))
@@ -149,7 +149,7 @@ def simulate_person_time(
     *,
     median: str = "reverse-kaplan-meier",
     until_relapse: bool = True,
-    replicates: int = 2_000,
+    draws: int = 2_000,
     seed: int = 1,
 ) -> PersonTimeBias:
     """Simulate how patients x median follow-up differs from the person-time at risk.
@@ -165,7 +165,7 @@ def simulate_person_time(
     until_relapse : bool
         Count time at risk of *nonrelapse* death, which ends at relapse; otherwise all time
         alive and under observation.
-    replicates : int
+    draws : int
         Simulated cohorts, in bounded chunks.
     seed : int
 
@@ -183,19 +183,19 @@ def simulate_person_time(
     --------
     >>> nobody_leaves = FollowUpScenario(n=50, accrual_months=0, minimum_follow_up_months=12,
     ...                                  nrm_rate=0, relapse_rate=0, dropout_rate=0)
-    >>> simulate_person_time(nobody_leaves, replicates=10).factor
+    >>> simulate_person_time(nobody_leaves, draws=10).factor
     1.0
     """
     s = scenario or FollowUpScenario()
     if median not in FOLLOW_UP_MEDIANS:
         raise UnsupportedError(f"median={median!r}: expected one of {', '.join(FOLLOW_UP_MEDIANS)}")
-    if isinstance(replicates, bool) or int(replicates) != replicates or replicates < 2:
-        raise MetaAnalysisError(f"replicates={replicates!r}: expected a whole number of at least 2")
+    if isinstance(draws, bool) or int(draws) != draws or draws < 2:
+        raise MetaAnalysisError(f"draws={draws!r}: expected a whole number of at least 2")
     rng = np.random.default_rng(seed)
     parts = []
     rows = max(1, _BLOCK // s.n)
-    for begin in range(0, int(replicates), rows):
-        shape = (min(rows, int(replicates) - begin), s.n)
+    for begin in range(0, int(draws), rows):
+        shape = (min(rows, int(draws) - begin), s.n)
         parts.append(_simulate(s, rng, shape, median, until_relapse))
     months, at_risk, events = (np.concatenate(column) for column in zip(*parts, strict=True))
     arrays = {

@@ -84,7 +84,7 @@ def lines(
     --------
     >>> from helpers.views.plots import show
     >>> from helpers.teaching.labs import i2_lab
-    >>> found = i2_lab((50, 500), (0.3,), replicates=50)
+    >>> found = i2_lab((50, 500), (0.3,), draws=50)
     >>> ax = lines(found, x="patients", x_label="Patients", y_label="I²", log=True,
     ...     title="I² of growing studies", caption="It grows.")
     >>> show(ax, "lab")  # doctest: +ELLIPSIS

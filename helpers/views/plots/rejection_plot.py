@@ -60,7 +60,7 @@ def rejection(
     --------
     >>> from helpers.checks.bias import simulate_null
     >>> from helpers.views.plots import show
-    >>> found = simulate_null(events=[1, 2, 9, 12], n=[20, 60, 90, 200], replicates=50)
+    >>> found = simulate_null(events=[1, 2, 9, 12], n=[20, 60, 90, 200], draws=50)
     >>> show(rejection(found), "rejection")  # doctest: +ELLIPSIS
     Dot plot of how often eight tests reject at the 5...
     """
@@ -128,7 +128,7 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation, subject: Su
         f"Where nothing is to be found, the {level} test “{first.tests[worst]}” rejects in "
         f"{printing.percent(first.rejection[worst], 0)} of simulated sets and "
         f"“{first.tests[best]}” in {printing.percent(first.rejection[best], 0)}; "
-        f"{printing.counted(first.k, *subject.noun)}, {printing.count(first.replicates)} sets."
+        f"{printing.counted(first.k, *subject.noun)}, {printing.count(first.draws)} sets."
     )
     said = []
     for name, run in runs.items():
