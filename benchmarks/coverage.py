@@ -90,7 +90,7 @@ def markdown(result: SimulationResult) -> str:
         table = result.summary_frame(quantity, query).reset_index()
         lines += ["", f"## {quantity}: {title}", "", _table(table)]
     lines += ["", "## Bias and error of estimators (binomial-normal truth)", ""]
-    frame = result.frame
+    frame = result.frame()
     points = frame[
         frame["quantity"].isin(["mu", "tau2"])
         & (frame["family"] == "binomial-normal")
@@ -145,7 +145,7 @@ def main() -> None:
         print(f"{len(ordered)} scenarios, {time.perf_counter() - start:.0f} s", flush=True)
     result = combine(parts)
     RESULTS.mkdir(exist_ok=True)
-    frame = result.frame
+    frame = result.frame()
     order = ["family", "sizes", "k", "proportion", "tau", "quantity", "estimator", "method"]
     frame = frame.sort_values([*order, "performance"], kind="stable")
     frame.to_csv(RESULTS / "coverage.csv", index=False, float_format="%.5g")

@@ -130,7 +130,7 @@ def our_jobs(data: pd.DataFrame) -> list[Job]:
             best(lambda: multiverse(data, choices, **counts), 3),
             float(len(grid)),
             "5 s",
-            f"{int((grid.frame['status'] == 'ok').sum()):,} analyses fitted; the rest of "
+            f"{int((grid.frame()['status'] == 'ok').sum()):,} analyses fitted; the rest of "
             f"{grid.combinations:,} combinations are repetitions or undefined",
         ),
         *posterior_jobs(data),

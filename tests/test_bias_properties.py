@@ -127,7 +127,7 @@ def test_trim_and_fill_of_mirrored_effects_is_mirrored(
     assert left.mu == pytest.approx(-right.mu, rel=1e-9, abs=1e-9)
     assert 0 <= left.k0 < y.size
     assert sum(left.filled) == left.k0
-    assert len(left.studies()) == y.size + left.k0
+    assert len(left.studies) == y.size + left.k0
 
 
 @given(data=studies(), seed=st.integers(0, 99))

@@ -71,10 +71,10 @@ def by_hand(cohorts, row):
 
 def test_analyses_are_those_of_pool_on_a_table_changed_by_hand(cohorts, every):
     result = every["overall"]
-    code = result.multiverse.frame
+    code = result.multiverse.frame()
     options = ("measure", "model", "tau2_method", "ci_method")
     for place in np.random.default_rng(3).choice(np.flatnonzero(result.ok), 25, replace=False):
-        row, names = result.frame.iloc[place], code.iloc[place]
+        row, names = result.frame().iloc[place], code.iloc[place]
         given = {name: names[name] for name in options if names[name] == names[name]}
         given = {name: value for name, value in given.items() if value is not None}
         fit = pool(by_hand(cohorts, row), **COLUMNS, **given)
@@ -85,12 +85,12 @@ def test_analyses_are_those_of_pool_on_a_table_changed_by_hand(cohorts, every):
 def test_the_published_analysis_is_one_of_them(every):
     published = load_published("pooled").set_index("analysis")
     result = every["overall"]
-    value = result.frame.loc[result.find(PUBLISHED), "value"]
+    value = result.frame().loc[result.find(PUBLISHED), "value"]
     rate = float(published.loc["all cohorts", "random_estimate"])
     assert value == pytest.approx(rate, rel=1e-5)
     entity = published.loc["entity"].set_index("level")["random_estimate"].astype(float)
     result = every["mcl-lbcl"]
-    value = result.frame.loc[result.find(PUBLISHED), "value"]
+    value = result.frame().loc[result.find(PUBLISHED), "value"]
     assert value == pytest.approx(entity["MCL"] / entity["LBCL"], rel=1e-5)
     for key in ("infection", "infection-half"):
         assert every[key].find(PUBLISHED) == 1
@@ -104,7 +104,7 @@ def test_the_published_analysis_is_one_of_them(every):
 def test_a_multiverse_of_ones_own_can_be_judged(cohorts):
     own = multiverse(cohorts, {"model": ["common", "random", "glmm"]}, **COLUMNS)
     judged = judge(own, CLAIMS["overall"])
-    assert judged.value == pytest.approx(own.frame["estimate"].to_numpy())
+    assert judged.value == pytest.approx(own.frame()["estimate"].to_numpy())
     assert len(judged) == 3
     assert judged.choices["model"][0] == "common effect"
     with pytest.raises(MetaAnalysisError, match="needs a multiverse with a contrast"):
@@ -124,7 +124,7 @@ def test_the_interval_of_a_ratio_holds_one_when_the_test_does_not_reject(every, 
 
 
 def test_axi_cel_against_tisa_cel_in_lymphoma_alone(cohorts, every):
-    frame, code = every["axi-tisa"].frame, every["axi-tisa"].multiverse.frame
+    frame, code = every["axi-tisa"].frame(), every["axi-tisa"].multiverse.frame()
     plain = (frame["corrections"] == "as published") & (frame["overlap"] == "all kept")
     plain &= (frame["eligibility"] == "as published") & (frame["follow-up"] == "any")
     plain &= (code["model"] == "glmm") & (code["measure"] == "logit")
@@ -165,7 +165,7 @@ def test_the_share_of_infection_is_a_ratio_of_counts(cohorts, every):
     causes = load_causes()
     whole = causes[causes["grouping"] == "all, eleven causes"].set_index("cause")["deaths"]
     named = infections_by_hand()
-    frame = every["infection-half"].frame
+    frame = every["infection-half"].frame()
     frame = frame[(frame["interval of the share"] == "Wilson") & (frame["setting"] == "all")]
     value = frame.set_index(["deaths counted", "COVID-19 deaths"])["value"]
     died = cohorts["nonrelapse_deaths"].sum()
@@ -186,8 +186,10 @@ def test_the_share_of_infection_is_a_ratio_of_counts(cohorts, every):
 
 
 def test_infection_is_compared_with_the_next_most_frequent_cause(every):
-    frame = every["infection"].frame.set_index(
-        ["other causes", "COVID-19 deaths", "setting", "interval of the share"]
+    frame = (
+        every["infection"]
+        .frame()
+        .set_index(["other causes", "COVID-19 deaths", "setting", "interval of the share"])
     )
     together = "CAR-T-specific effects together"
     for (covid, place), deaths in infections_by_hand().items():
@@ -209,7 +211,7 @@ def test_infection_is_compared_with_the_next_most_frequent_cause(every):
 
 
 def test_what_cannot_be_counted_keeps_its_reason(every):
-    frame = every["infection-half"].frame
+    frame = every["infection-half"].frame()
     missing = frame[frame["reason"] != ""]
     assert set(missing["deaths counted"]) == {"without unknown"}
     assert set(missing["setting"]) == {"trial", "real-world"}
@@ -227,7 +229,7 @@ def test_the_wording_of_the_abstract_is_no_headline(every):
 @pytest.mark.parametrize("key", list(CLAIMS))
 def test_shares_are_counts_over_the_analyses_with_a_result(every, key):
     result = every[key]
-    frame = result.frame[result.ok]
+    frame = result.frame()[result.ok]
     null = CLAIMS[key].null
     assert result.share_supporting.fraction == pytest.approx((frame["value"] > null).mean())
     assert result.share_certain.fraction == pytest.approx((frame["lower"] > null).mean())

@@ -100,7 +100,7 @@ def test_leaving_out_accumulating_and_subsets_give_this_test() -> None:
         ratio = deviance(X[rest], N[rest])
         assert out["Q"].iloc[i] == pytest.approx(ratio, rel=1e-9)
         assert out["p"].iloc[i] == pytest.approx(chi2.sf(ratio, 5), rel=1e-8)
-        assert fit.influence().frame["Q_deleted"].iloc[i] == pytest.approx(ratio, rel=1e-9)
+        assert fit.influence().frame()["Q_deleted"].iloc[i] == pytest.approx(ratio, rel=1e-9)
     grown = fit.cumulative()
     assert grown["Q"].iloc[3] == pytest.approx(deviance(X[:4], N[:4]), rel=1e-9)
     assert grown["p"].iloc[0] == 1.0

@@ -171,7 +171,7 @@ def test_nothing_is_wrong_in_silence(given_: tuple[list[int], list[int]], name: 
     assert (sound["ci_lower"] >= 0).all()
     assert (sound["ci_upper"] <= 1).all()
     assert sound["I2"].between(0, 100).all()
-    diagnostics = influence(fit).frame
+    diagnostics = influence(fit).frame()
     assert not diagnostics.loc[sound.index].isna().any(axis=None)
     assert not baujat(fit).loc[sound.index].isna().any(axis=None)
 
@@ -209,7 +209,7 @@ def test_order_of_studies_does_not_matter(
 def test_twins_have_the_same_diagnostics() -> None:
     x, n = [3, 8, 6, 8, 1], [40, 60, 90, 60, 30]
     for options in ({}, {"model": "glmm"}):
-        frame = influence(pool(events=x, n=n, **options)).frame.astype(float)
+        frame = influence(pool(events=x, n=n, **options)).frame().astype(float)
         twins = frame.loc[["Study 2", "Study 4"]].to_numpy()
         assert twins[0] == pytest.approx(twins[1], rel=1e-9)
 
@@ -239,7 +239,7 @@ def test_deletion_that_leaves_no_event_is_flagged() -> None:
     assert table["ci_upper"].iloc[1] == pytest.approx(1 - 0.025 ** (1 / 50))
     assert table.loc[table.index[1], ["se", "tau2", "I2", "p"]].isna().all()
     assert "no event is left" in table["note"].iloc[1]
-    diagnostics = influence(fit).frame
+    diagnostics = influence(fit).frame()
     assert np.isnan(diagnostics["cook_d"].iloc[1])
     assert not diagnostics["converged"].iloc[1]
     result = gosh(fit)
@@ -292,7 +292,7 @@ def test_results_offer_their_aftercare_as_methods() -> None:
         pd.testing.assert_frame_equal(fit.leave_one_out(), leave_one_out(fit))
         pd.testing.assert_frame_equal(fit.baujat(), baujat(fit))
         pd.testing.assert_frame_equal(fit.cumulative(by="n"), cumulative(fit, "n"))
-        pd.testing.assert_frame_equal(fit.influence().frame, influence(fit).frame)
+        pd.testing.assert_frame_equal(fit.influence().frame(), influence(fit).frame())
         assert np.array_equal(fit.gosh(min_size=3).mu, gosh(fit, min_size=3).mu)
         assert fit.bootstrap(40, seed=3).conf_int() == bootstrap(fit, 40, seed=3).conf_int()
         test = fit.permutation_test(0.1, conf_int=False)

@@ -43,9 +43,9 @@ def test_diagnostics_of_large_studies_do_not_depend_on_the_model_family() -> Non
     rng = np.random.default_rng(2)
     n = np.full(15, 10**6)
     x = rng.binomial(n, 1 / (1 + np.exp(1.5 - 0.4 * rng.standard_normal(15))))
-    a = influence(pool(events=x, n=n, model="glmm")).frame
-    b = influence(pool(events=x, n=n, tau2_method="ML", ci_method="wald")).frame
-    for column in ("rstudent", "dffits", "cook_d", "dfbetas", "hat", "tau2_deleted"):
+    a = influence(pool(events=x, n=n, model="glmm")).frame()
+    b = influence(pool(events=x, n=n, tau2_method="ML", ci_method="wald")).frame()
+    for column in ("rstudent", "dffits", "cook_d", "dfbetas", "leverage", "tau2_deleted"):
         assert a[column].to_numpy() == pytest.approx(b[column].to_numpy(), rel=2e-3, abs=2e-4)
     # the standard error of the GLMM is from the joint information, hence looser
     assert a["cov_ratio"].to_numpy() == pytest.approx(b["cov_ratio"].to_numpy(), rel=2e-2)
@@ -71,7 +71,7 @@ def test_a_planted_outlier_is_found_in_both_families() -> None:
     x = [8, 7, 9, 6, 8, 10, 7, 9, 8, 7, 9, 40]
     for options in ({}, {"model": "glmm"}, {"model": "common", "method": "likelihood"}):
         result = influence(pool(events=x, n=n, **options))
-        frame = result.frame
+        frame = result.frame()
         assert frame["rstudent"].abs().idxmax() == "Study 12"
         assert frame["cook_d"].idxmax() == "Study 12"
         assert bool(frame.loc["Study 12", "flagged"])

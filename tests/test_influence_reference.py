@@ -39,7 +39,7 @@ DIAGNOSTICS = {
     "cov.r": "cov_ratio",
     "tau2.del": "tau2_deleted",
     "QE.del": "Q_deleted",
-    "hat": "hat",
+    "hat": "leverage",
     "weight": "weight",
     "flagged": "flagged",
 }
@@ -93,7 +93,7 @@ def test_influence_diagnostics() -> None:
         result = influence(fitted(**MODELS[name]))
         for theirs, ours in DIAGNOSTICS.items():
             agree.close(
-                result.frame[ours].astype(float),
+                result.frame()[ours].astype(float),
                 np.array(reference[theirs], dtype=float),
                 kind_of(name),
                 f"{name}/{theirs}",

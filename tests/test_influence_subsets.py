@@ -156,7 +156,7 @@ def test_gosh_summary_by_hand() -> None:
         assert table.loc[label, "separation"] == pytest.approx(
             (ours[0].mean() - ours[1].mean()) / pooled
         )
-    assert result.to_dict()["subsets"] == len(result.frame) == 26
+    assert result.to_dict()["subsets"] == len(result.frame()) == 26
 
 
 def test_mixtures_of_normals() -> None:

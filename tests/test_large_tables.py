@@ -120,9 +120,9 @@ def test_the_quick_leave_one_out_is_the_batch_of_all_fits(
     x, n = counts(130, 0.5)
     method = {"method": "likelihood"} if how == "common" else {}
     fit = pool(events=x, n=n, model=how, ci_method="wald", **method)
-    tables = [leave_one_out(fit), baujat(fit), influence(fit).frame]
+    tables = [leave_one_out(fit), baujat(fit), influence(fit).frame()]
     monkeypatch.setattr("helpers.engine.model.core.ONE_BY_ONE", 1000)
-    others = [leave_one_out(fit), baujat(fit), influence(fit).frame]
+    others = [leave_one_out(fit), baujat(fit), influence(fit).frame()]
     for quick, slow in zip(tables, others, strict=True):
         for name in quick.columns:
             if quick[name].dtype == float:

@@ -65,7 +65,7 @@ def everything(cohorts):
 
 def agrees(result, specification):
     """Compare a row with a fresh `pool`; returns what was compared."""
-    one, row = result.fit(specification), result.frame.loc[specification]
+    one, row = result.fit(specification), result.frame().loc[specification]
     limits = one.ci
     if one.ci_method == "knapp-hartung-wider":
         limits = max((one.conf_int(m) for m in ("wald", "knapp-hartung")), key=np.ptp)
@@ -97,7 +97,7 @@ def agrees(result, specification):
 
 
 def test_a_random_sample_of_rows_equals_pool(everything):
-    frame = everything.frame
+    frame = everything.frame()
     ok = frame[frame["status"] == "ok"]
     by = ["model", "method", "tau2_method", "ci_method"]
     picks = ok.groupby(by, dropna=False).sample(1, random_state=4).index
@@ -113,7 +113,7 @@ def test_a_random_sample_of_rows_equals_pool(everything):
 
 
 def test_undefined_rows_stay_with_the_words_of_pool(everything):
-    frame = everything.frame
+    frame = everything.frame()
     bad = frame[frame["status"] != "ok"]
     assert set(bad["status"]) == {"undefined"}
     assert bad["estimate"].isna().all()
@@ -124,7 +124,7 @@ def test_undefined_rows_stay_with_the_words_of_pool(everything):
 
 
 def test_combinations_that_differ_only_in_idle_options_are_one_specification(everything):
-    frame = everything.frame
+    frame = everything.frame()
     assert everything.combinations == 5 * 3 * 2 * 12 * 7 * 2 * 2 * 2 * 2 * 2 * 2
     assert frame["multiplicity"].sum() == everything.combinations
     assert not frame.drop(columns=["multiplicity"]).duplicated().any()
@@ -137,7 +137,7 @@ def test_a_correction_does_what_changing_the_data_does(cohorts):
     fixed = cohorts.set_index("cohort")
     fixed.loc["Bethge 2022 A", "patients"] = 173
     choices = {"denominators": {"corrected": {"Bethge 2022 A": {"n": 173}}}}
-    row = multiverse(cohorts, choices, model="glmm", **COLUMNS).frame.iloc[0]
+    row = multiverse(cohorts, choices, model="glmm", **COLUMNS).frame().iloc[0]
     fit = pool(fixed.reset_index(), model="glmm", **COLUMNS)
     assert row["estimate"] == pytest.approx(fit.estimate, rel=1e-12)
 
@@ -147,7 +147,7 @@ def test_corrections_that_contradict_each_other_are_named(cohorts):
         "one": {"a": {"Bethge 2022 A": {"n": 173}}},
         "two": {"b": {"Bethge 2022 A": {"n": 170}}, "c": {"Bethge 2022 A": {"n": 173}}},
     }
-    frame = multiverse(cohorts, choices, **COLUMNS).frame
+    frame = multiverse(cohorts, choices, **COLUMNS).frame()
     assert frame["status"].tolist() == ["undefined", "ok"]
     assert "one and two give different n for Bethge 2022 A" in frame["reason"].iloc[0]
 
@@ -160,7 +160,7 @@ def test_rates_and_proportions_side_by_side(cohorts):
         time="years",
         **COLUMNS,
     )
-    frame = result.frame
+    frame = result.frame()
     assert frame.loc[frame["measure"] == "logit", "time"].isna().all()
     for s in frame.index[frame["status"] == "ok"]:
         fit = result.fit(s)
@@ -194,7 +194,7 @@ def test_small_and_degenerate_sets_agree_with_pool(studies):
         events=x,
         n=n,
     )
-    frame = result.frame
+    frame = result.frame()
     for s in frame.index:
         row = frame.loc[s]
         if row["status"] == "ok":
@@ -221,7 +221,7 @@ def test_wald_contrast_is_the_test_between_two_subgroups(cohorts):
         **COLUMNS,
     )
     two = cohorts[cohorts["product"].isin(PAIR["levels"])]
-    for _, row in result.frame[result.frame["status"] == "ok"].iterrows():
+    for _, row in result.frame()[result.frame()["status"] == "ok"].iterrows():
         options = {"measure": row["measure"], "model": row["model"], "ci_method": "wald"}
         groups = subgroups(two, by="product", **options, **COLUMNS)
         a, b = (groups.groups[level] for level in PAIR["levels"])
@@ -238,12 +238,12 @@ def test_knapp_hartung_contrast_is_welch_on_the_two_fits(cohorts):
     result = multiverse(
         cohorts, {"tau2_method": ["REML", "DL"]}, contrast=PAIR, ci_method="t", **COLUMNS
     )
-    for s in result.frame.index:
+    for s in result.frame().index:
         a, b = result.fit(s)
         exact = stats.ttest_ind_from_stats(
             a.mu, a.se * a.k**0.5, a.k, b.mu, b.se * b.k**0.5, b.k, equal_var=False
         )
-        row = result.frame.loc[s]
+        row = result.frame().loc[s]
         assert row["p"] == pytest.approx(exact.pvalue, rel=1e-10)
         assert row["difference"] / row["se"] == pytest.approx(exact.statistic, rel=1e-10)
 
@@ -254,7 +254,7 @@ def test_common_tau2_contrast_is_weighted_least_squares_on_the_group(cohorts):
     from helpers.engine.effects import get_measure
 
     choices = {"group_tau2": ["common"], "ci_method": ["wald", "knapp-hartung"]}
-    frame = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame
+    frame = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame()
     two = cohorts[cohorts["product"].isin(PAIR["levels"])]
     y, v = get_measure("logit").effects(two["nonrelapse_deaths"], two["patients"])
     X = sm.add_constant((two["product"] == "axi-cel").to_numpy(dtype=float))
@@ -268,9 +268,9 @@ def test_common_tau2_contrast_is_weighted_least_squares_on_the_group(cohorts):
 
 def test_contrast_changes_sign_with_the_order_of_the_groups(cohorts):
     choices = {"model": ["random", "glmm"], "group_tau2": ["separate", "common"]}
-    there = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame
+    there = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame()
     back = {"by": "product", "levels": PAIR["levels"][::-1]}
-    again = multiverse(cohorts, choices, contrast=back, **COLUMNS).frame
+    again = multiverse(cohorts, choices, contrast=back, **COLUMNS).frame()
     assert there["difference"].to_numpy() == pytest.approx(-again["difference"], rel=1e-7)
     assert there["p"].to_numpy() == pytest.approx(again["p"], rel=1e-6)
 
@@ -278,7 +278,7 @@ def test_contrast_changes_sign_with_the_order_of_the_groups(cohorts):
 def test_contrast_without_studies_in_a_group_is_undefined(cohorts):
     nobody = (cohorts["product"] == "tisa-cel").to_numpy()
     choices = {"who": {"all": None, "none": nobody}, "group_tau2": ["separate", "common"]}
-    frame = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame
+    frame = multiverse(cohorts, choices, contrast=PAIR, **COLUMNS).frame()
     assert frame["status"].tolist() == ["ok", "ok", "undefined", "undefined"]
     assert frame["reason"].iloc[2] == "tisa-cel: no study is left to pool"
 
@@ -322,7 +322,7 @@ def test_influence_finds_the_choice_that_matters_and_ignores_the_idle_one():
     assert table.index[0] == "worst"
     assert table.loc["worst", "highest"] == "kept"
     assert table.loc["ci_method", ["share", "range", "largest_switch"]].tolist() == [0, 0, 0]
-    frame = result.frame
+    frame = result.frame()
     by = ["tau2_method", "ci_method"]
     switch = frame.pivot_table(index=by, columns="worst", values="estimate")
     assert table.loc["worst", "mean_switch"] == pytest.approx(
@@ -366,15 +366,15 @@ def test_result_cannot_be_changed():
     result = multiverse(None, {"ci_method": ["wald", "t"]}, events=[3, 8], n=[40, 60])
     with pytest.raises(ValueError, match="read-only"):
         result.columns["mu"][0] = 1.0
-    frame = result.frame
+    frame = result.frame()
     frame.loc[1, "mu"] = 99.0
-    assert result.frame.loc[1, "mu"] != 99.0
+    assert result.frame().loc[1, "mu"] != 99.0
 
 
 def test_order_of_studies_does_not_matter(cohorts):
     choices = {"model": ["common", "random", "glmm"], "measure": ["logit", "double-arcsine"]}
-    there = multiverse(cohorts, choices, **COLUMNS).frame
-    again = multiverse(cohorts.iloc[::-1], choices, **COLUMNS).frame
+    there = multiverse(cohorts, choices, **COLUMNS).frame()
+    again = multiverse(cohorts.iloc[::-1], choices, **COLUMNS).frame()
     for name in ("estimate", "se", "tau2"):
         assert there[name].to_numpy() == pytest.approx(again[name], rel=1e-8, nan_ok=True)
 
@@ -507,7 +507,7 @@ def test_batched_intervals_refuse_what_they_are_not_for():
 def test_frame_types_do_not_depend_on_missing_results():
     frame = multiverse(
         None, {"model": ["random", "glmm"], "measure": ["arcsine"]}, events=[3, 8], n=[40, 60]
-    ).frame
+    ).frame()
     assert frame["status"].tolist() == ["ok", "undefined"]
     assert frame["k"].tolist()[0] == 2
     assert pd.isna(frame["k"].iloc[1])

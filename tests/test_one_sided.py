@@ -227,7 +227,7 @@ def test_a_multiverse_without_events_is_none_with_the_exact_limit(k: int, full: 
             model=model,
             **options,
         )
-        frame = made.frame
+        frame = made.frame()
         assert set(frame["status"]) == {"ok"}
         upper = 1 - 0.025 ** (1 / sum(n))
         expected = [1.0, 1 - upper, 1.0] if full else [0.0, 0.0, upper]
@@ -244,7 +244,7 @@ def test_a_multiverse_of_rates_without_events_has_the_limit_of_a_poisson_count()
     made = multiverse(
         None, {"level of all": {"kept": None}}, events=[0, 0], time=[30, 45.5], measure="log-rate"
     )
-    row = made.frame.iloc[0]
+    row = made.frame().iloc[0]
     assert [row["estimate"], row["ci_upper"]] == pytest.approx([0.0, UPPER_RATE])
 
 
@@ -269,7 +269,7 @@ def test_no_difference_from_a_group_without_a_finite_mean(
         model="glmm",
         contrast={"by": list("aaabbb"), "levels": ("a", "b")},
     )
-    frame = made.frame
+    frame = made.frame()
     assert set(frame["status"]) == {"undefined"}
     assert frame["reason"].str.startswith(words).all()
     assert frame[["difference", "se", "p"]].isna().all(axis=None)
@@ -285,7 +285,7 @@ def test_groups_whose_effects_are_alike_have_no_knapp_hartung_test() -> None:
         group_tau2="common",
         contrast={"by": list("aaabbb"), "levels": ("a", "b")},
     )
-    frame = made.frame
+    frame = made.frame()
     assert frame["status"].tolist() == ["undefined", "ok", "ok"]
     assert "Knapp-Hartung standard error is zero" in frame["reason"].iloc[0]
     assert frame["difference"].iloc[1:].tolist() == [0.0, 0.0]

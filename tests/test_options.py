@@ -124,7 +124,7 @@ def _by_multiverse(data: pd.DataFrame, words: dict[str, Any]) -> list[float]:
     one = {name: [value] for name, value in words.items() if name != "level"}
     one = one or {"measure": ["logit"]}
     result = multiverse(data, one, events="events", n="n", study="study", **level)
-    row = result.frame.iloc[0]
+    row = result.frame().iloc[0]
     return [row["estimate"], row["ci_lower"], row["ci_upper"]]
 
 
@@ -247,7 +247,7 @@ def test_moderators_count_as_studies_in_the_threshold() -> None:
 def test_a_grid_has_one_model_unless_the_model_is_a_choice() -> None:
     result = multiverse(
         None, {"ci_method": ["wald", "knapp-hartung"]}, events=EVENTS[:5], n=N[:5]
-    ).frame
+    ).frame()
     for name, row in zip(("wald", "knapp-hartung"), result.to_dict("records"), strict=True):
         plain = pool(events=EVENTS[:5], n=N[:5], model="random", ci_method=name)
         assert [row["estimate"], row["ci_lower"]] == pytest.approx([plain.estimate, plain.ci[0]])

@@ -89,7 +89,7 @@ def test_contours_of_proportions_stand_around_the_pooled_rate(fit):
 def test_filled_studies_are_those_of_trim_and_fill(fit):
     filled = trim_and_fill(fit)
     ax = funnel(fit, filled=filled)
-    frame = filled.studies()
+    frame = filled.studies
     frame = frame[frame["filled"]]
     shown = drawn(ax, "marks-filled").get_offsets()
     assert filled.k0 == len(shown) > 0

@@ -157,7 +157,7 @@ def test_gosh_refuses_unknown_studies(subsets):
 
 def test_influence_panels_hold_every_diagnostic_at_its_study(whole):
     ax = influence_panel(whole)
-    frame = whole.influence().frame
+    frame = whole.influence().frame()
     panels = {inset.get_label(): inset for inset in ax.child_axes}
     assert set(panels) == {"rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"}
     for column, inset in panels.items():

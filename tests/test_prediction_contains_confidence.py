@@ -209,7 +209,7 @@ def test_predictions_of_groups_and_specifications_contain_their_means() -> None:
         events=X,
         n=N,
     )
-    frame = grid.frame
+    frame = grid.frame()
     assert len(frame) == len(TAU2_METHODS) * 5
     for _, row in frame.iterrows():
         one = pool(
@@ -227,7 +227,7 @@ def test_predictions_of_groups_and_specifications_contain_their_means() -> None:
 def test_a_profile_specification_predicts_like_pool() -> None:
     frame = multiverse(
         None, {"model": ["glmm"], "ci_method": ["wald", "t", "profile"]}, events=X, n=N
-    ).frame
+    ).frame()
     for _, row in frame.iterrows():
         one = pool(events=X, n=N, model="glmm", ci_method=row["ci_method"])
         new = (row["prediction_lower"], row["prediction_upper"])

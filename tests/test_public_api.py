@@ -77,7 +77,7 @@ def test_a_pooled_result_keeps_the_contract(model):
     assert len(fit.leave_one_out()) == len(data)
     assert len(fit.cumulative(by=data["year"])) == len(data)
     assert len(fit.baujat()) == len(data)
-    assert len(fit.influence().frame) == len(data)
+    assert len(fit.influence().frame()) == len(data)
     assert list(fit.shrunken_estimates().index) == list(data["cohort"])
     if model != "common":
         assert fit.prediction_interval().lower < fit.ci.lower

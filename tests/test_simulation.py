@@ -17,7 +17,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 
 def number(result, **where):
     """Value and standard error of the one row that fits."""
-    frame = result.frame
+    frame = result.frame()
     for name, value in where.items():
         frame = frame[frame[name] == value]
     assert len(frame) == 1, frame
@@ -69,8 +69,8 @@ def test_data_depend_on_seed_and_scenario_alone():
     one, two = Scenario(5, 0.1, 0.5), Scenario(6, 0.1, 0.5)
     assert (simulate(one, 10, 7).events == simulate(one, 10, 7).events).all()
     assert (simulate(one, 10, 7).events != simulate(one, 10, 8).events).any()
-    together = coverage([two, one], draws=30, glmm=False).frame
-    alone = coverage([one], draws=30, glmm=False).frame
+    together = coverage([two, one], draws=30, glmm=False).frame()
+    alone = coverage([one], draws=30, glmm=False).frame()
     second = together[together["k"] == 5].reset_index(drop=True)
     assert second.equals(alone)
 
@@ -129,7 +129,7 @@ def test_the_empty_q_profile_set_does_not_cover_a_variance_of_zero(normal):
     assert value == pytest.approx(0.95, abs=4 * mcse)
     share, mcse = number(normal, performance="empty", **pick)
     assert share == pytest.approx(0.025, abs=4 * mcse)
-    frame = normal.frame.query("method == 'q-profile'")
+    frame = normal.frame().query("method == 'q-profile'")
     assert (frame["used"] == 3000).all()  # an empty set is an answer, not a failure
     assert (frame["failed"] == 0).all()
 
@@ -181,7 +181,7 @@ def counts():
 
 
 def test_every_kind_of_method_is_measured(counts):
-    frame = counts.frame
+    frame = counts.frame()
     pairs = set(zip(frame["quantity"], frame["estimator"], frame["method"], strict=True))
     for pair in (
         ("mu interval", "GLMM", "profile"),
@@ -203,7 +203,7 @@ def test_every_kind_of_method_is_measured(counts):
 
 def test_replicates_without_a_result_are_counted(counts):
     """Five studies of 15 patients and 3 %: about one in ten has no event at all."""
-    frame = counts.frame
+    frame = counts.frame()
     glmm = frame[(frame["estimator"] == "GLMM") & (frame["k"] == 5) & (frame["quantity"] == "mu")]
     none = (simulate(Scenario(5, 0.03, 0.0, (15,)), 150, 2).events.sum(axis=1) == 0).sum()
     assert none > 0
@@ -223,7 +223,7 @@ def test_summary_ranks_by_the_worst_cell(counts):
 
 def test_result_is_json_and_names_its_source(counts):
     out = json.loads(json.dumps(counts.to_dict(), allow_nan=False))
-    assert len(out["rows"]) == len(counts.frame)
+    assert len(out["rows"]) == len(counts.frame())
     assert "150 meta-analyses were simulated in each of 2 scenarios" in out["methods"]
     assert counts.methods().references[0].doi == "10.1002/sim.8086"
 
@@ -232,8 +232,8 @@ def test_processes_give_the_same_numbers():
     truths = [Scenario(3, 0.2, 0.3), Scenario(4, 0.2, 0.3)]
     options = {"draws": 20, "tau2_methods": ["DL"], "glmm": False}
     one, two = coverage(truths, **options), coverage(truths, workers=2, **options)
-    assert one.frame.equals(two.frame)
-    assert combine([one, two]).frame.shape[0] == 2 * one.frame.shape[0]
+    assert one.frame().equals(two.frame())
+    assert combine([one, two]).frame().shape[0] == 2 * one.frame().shape[0]
     with pytest.raises(MetaAnalysisError, match="combine"):
         combine([one, coverage(truths, **(options | {"draws": 21}))])
 

@@ -203,7 +203,7 @@ def deletion(analysis: Analysis) -> str:
         f"{printing.percent_range((low, high))}."
     )
     if analysis.influence is not None:
-        marked = analysis.influence.frame
+        marked = analysis.influence.frame()
         names = list(marked.index[marked["flagged"]])
         outliers = list(marked.index[marked["outlier"]])
         text += (

@@ -228,7 +228,7 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
     if analysis.leave_one_out is not None:
         made["leave_one_out"] = analysis.leave_one_out.reset_index()
     if analysis.influence is not None:
-        made["influence"] = analysis.influence.frame.reset_index()
+        made["influence"] = analysis.influence.frame().reset_index()
     if analysis.tests:
         made["small_study_tests"] = _tests(analysis)
     return made

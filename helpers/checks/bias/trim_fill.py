@@ -106,6 +106,7 @@ class TrimAndFill(Displayed):
 
     no_size = "filled studies have no sample size, which the inverse needs"
 
+    @property
     def studies(self) -> pd.DataFrame:
         """Observed and filled studies: yi, vi, filled (index: study)."""
         import pandas as pd

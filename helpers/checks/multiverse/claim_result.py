@@ -155,7 +155,6 @@ class ClaimMultiverse:
             return printing.percent(share.fraction, 0)
         return printing.percent(share.fraction, 1)
 
-    @property
     def frame(self) -> pd.DataFrame:
         """One row per specification; index "specification", counted from 1.
 

@@ -86,7 +86,6 @@ class MultiverseResult:
     def __len__(self) -> int:
         return len(self.grid.options)
 
-    @property
     def frame(self) -> pd.DataFrame:
         """One row per specification; index "specification", counted from 1.
 
@@ -148,7 +147,7 @@ class MultiverseResult:
 
     def reasons(self) -> pd.Series:
         """How often each reason for a missing result occurs; index "reason"."""
-        frame = self.frame
+        frame = self.frame()
         found = frame.loc[frame["status"] != "ok", "reason"]
         return found.value_counts().rename_axis("reason").rename("specifications")
 
@@ -174,7 +173,7 @@ class MultiverseResult:
         """
         import pandas as pd
 
-        frame = self.frame
+        frame = self.frame()
         ok = frame.loc[frame["status"] == "ok"]
         if isinstance(condition, str):
             # pandas reports unknown names as NameError subclasses with the name in the text
@@ -266,7 +265,7 @@ class MultiverseResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        frame = self.frame.astype(object)
+        frame = self.frame().astype(object)
         rows = frame.where(frame.notna(), None).to_dict(orient="records")
         influence = self.influence_of_choices() if (self.columns["status"] == "ok").any() else None
         return {

@@ -39,7 +39,6 @@ class SimulationResult:
     level: float
     columns: Mapping[str, NDArray[Any]]
 
-    @property
     def frame(self) -> pd.DataFrame:
         """Tidy table, one number per row.
 
@@ -78,7 +77,7 @@ class SimulationResult:
         MetaAnalysisError
             No such quantity.
         """
-        frame = self.frame
+        frame = self.frame()
         frame = frame[frame["quantity"] == quantity]
         if query is not None:
             frame = frame.query(query)
@@ -103,7 +102,7 @@ class SimulationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        frame = self.frame.astype(object)
+        frame = self.frame().astype(object)
         rows = frame.where(frame.notna(), None).to_dict(orient="records")
         return {
             "draws": self.draws,
@@ -115,7 +114,7 @@ class SimulationResult:
 
     def methods(self) -> Methods:
         """Say in one sentence what was done, with its source."""
-        cells = self.frame.groupby(list(CELL)).ngroups
+        cells = self.frame().groupby(list(CELL)).ngroups
         return Methods(
             f"{self.draws:,} meta-analyses were simulated in each of {cells} scenarios of "
             f"known truth (seed {self.seed}); Monte Carlo standard errors are reported.",

@@ -71,7 +71,7 @@ def coverage(
     Examples
     --------
     >>> result = coverage([Scenario(k=5, proportion=0.2, tau=0.3)], draws=50, glmm=False)
-    >>> sorted(set(result.frame["performance"]))
+    >>> sorted(set(result.frame()["performance"]))
     ['bias', 'coverage', 'empirical se', 'empty', 'median width', 'rejection', 'rmse']
     """
     names = tuple(tau2_methods)
@@ -120,7 +120,7 @@ def combine(parts: Iterable[SimulationResult]) -> SimulationResult:
     --------
     >>> one = coverage([Scenario(k=3, proportion=0.2, tau=0.3)], draws=20, glmm=False)
     >>> two = coverage([Scenario(k=4, proportion=0.2, tau=0.3)], draws=20, glmm=False)
-    >>> len(combine([one, two]).frame) == len(one.frame) + len(two.frame)
+    >>> len(combine([one, two]).frame()) == len(one.frame()) + len(two.frame())
     True
     """
     found = list(parts)

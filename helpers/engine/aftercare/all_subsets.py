@@ -76,7 +76,6 @@ class GoshResult:
     def __len__(self) -> int:
         return len(self.mu)
 
-    @property
     def frame(self) -> pd.DataFrame:
         """One row for each subset: `size`, `estimate`, `mu`, `tau2`, `I2`, `Q`, `converged`."""
         import pandas as pd

@@ -10,7 +10,7 @@ cook_d           :math:`(\hat\mu - \hat\mu_{(i)})^2 / se^2`
 cov_ratio        :math:`se^2_{(i)} / se^2`
 dfbetas          :math:`(\hat\mu - \hat\mu_{(i)})`, in units of the standard error that all studies
                  give at :math:`\hat\tau^2_{(i)}`
-hat              weight as a fraction, :math:`h_i`
+leverage         weight as a fraction, :math:`h_i`
 ===============  ==============================================================================
 
 After a Knapp-Hartung fit every variance with index (i) carries the scale factor of the fit without
@@ -82,11 +82,10 @@ class InfluenceResult:
     ----------
     labels : tuple of str
         Included studies (or clusters), in input order.
-    rstudent, dffits, cook_d, cov_ratio, tau2_deleted, Q_deleted, hat, weight, dfbetas : ndarray
-        See the module; `weight` in percent, `Q_deleted` is Cochran's Q (the likelihood-ratio
-        test for likelihood models) without the study. Those of a cluster are of all of its
-        studies: `hat` and `weight` are sums, and `rstudent` and `dffits`, which hold a single
-        effect against the rest, are NaN.
+    rstudent, dffits, cook_d, cov_ratio, tau2_deleted, Q_deleted, leverage, dfbetas : ndarray
+        See the module; `Q_deleted` is Cochran's Q (the likelihood-ratio test for likelihood
+        models) without the study. Those of a cluster are of all of its studies: `leverage` is a
+        sum, and `rstudent` and `dffits`, which hold a single effect against the rest, are NaN.
     converged : ndarray of bool
         Whether the fit without the study converged; the diagnostics are NaN where it has no
         estimate.
@@ -106,14 +105,18 @@ class InfluenceResult:
     cov_ratio: Array = field(repr=False)
     tau2_deleted: Array = field(repr=False)
     Q_deleted: Array = field(repr=False)
-    hat: Array = field(repr=False)
-    weight: Array = field(repr=False)
+    leverage: Array = field(repr=False)
     dfbetas: Array = field(repr=False)
     converged: NDArray[np.bool_] = field(repr=False)
     rules: tuple[Rule, ...]
     model: str
     k: int
     unit: str = "study"
+
+    @property
+    def weights(self) -> Array:
+        """Weights in percent, shape (k,)."""
+        return 100.0 * self.leverage
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
@@ -126,7 +129,6 @@ class InfluenceResult:
         """Whether the studentised deleted residual lies beyond +-1.96, shape (k,)."""
         return np.abs(self.rstudent) > OUTLIER
 
-    @property
     def frame(self) -> pd.DataFrame:
         """All diagnostics; the index is what was left out."""
         import pandas as pd
@@ -138,26 +140,27 @@ class InfluenceResult:
             "cov_ratio",
             "tau2_deleted",
             "Q_deleted",
-            "hat",
-            "weight",
+            "leverage",
             "dfbetas",
             "flagged",
             "outlier",
             "converged",
         )
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {name: np.array(getattr(self, name)) for name in names},
             index=pd.Index(self.labels, name=self.unit),
         )
+        table.insert(names.index("dfbetas"), "weight", self.weights)
+        return table
 
     def summary_frame(self) -> pd.DataFrame:
         """Rows of `frame` that are flagged or outlying."""
-        table = self.frame
+        table = self.frame()
         return table[table["flagged"] | table["outlier"]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        table = self.frame.reset_index().astype(object)
+        table = self.frame().reset_index().astype(object)
         return {
             "model": self.model,
             "k": self.k,
@@ -180,7 +183,7 @@ def _rules(units: Units) -> tuple[Rule, ...]:
             float(chi2_ppf(0.5, 1.0)),
             "Cook's distance above the median of a chi-squared variable with 1 degree of freedom",
         ),
-        Rule("hat", 3.0 / k, "weight above three times the average"),
+        Rule("leverage", 3.0 / k, "weight above three times the average"),
         Rule("dfbetas", 1.0, "|DFBETAS| above 1"),
     )
 
@@ -248,8 +251,8 @@ def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
     InfluenceResult
         Definitions in the description of the module. A study is flagged by any of four rules
         (thresholds on `rules`): |dffits| > 3 sqrt(1/(k - 1)), Cook's distance beyond the median of
-        a chi-squared variable with 1 degree of freedom, hat > 3/k, |dfbetas| > 1. A cluster is
-        flagged by the last three, k being the number of clusters.
+        a chi-squared variable with 1 degree of freedom, leverage > 3/k, |dfbetas| > 1. A cluster
+        is flagged by the last three, k being the number of clusters.
 
     Raises
     ------
@@ -291,8 +294,7 @@ def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
         cov_ratio=ratio(gone.se**2, np.full(k, fit.se**2)),
         tau2_deleted=gone.tau2,
         Q_deleted=gone.Q,
-        hat=hat,
-        weight=100.0 * hat,
+        leverage=hat,
         dfbetas=ratio(shift, np.sqrt(scale / information)),
         converged=gone.converged,
         rules=_rules(units),

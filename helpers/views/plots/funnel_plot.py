@@ -223,7 +223,7 @@ def _regions(
 def _images(
     ax: Axes, filled: TrimAndFill, vertical: str, handles: list[Any], names: list[str]
 ) -> tuple[list[Any], list[str]]:
-    frame = filled.studies()
+    frame = filled.studies
     frame = frame[frame["filled"]]
     error = np.sqrt(frame["vi"].to_numpy(float))
     images = ax.scatter(

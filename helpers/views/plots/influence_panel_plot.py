@@ -85,7 +85,7 @@ def influence_panel(
     from matplotlib import pyplot as plt
 
     result = fit.influence()
-    frame = result.frame
+    frame = result.frame()
     panels = _panels(fit, result)
     tall = HEAD + ROW * (len(frame) + 0.2) + BELOW
     if ax is None:
@@ -139,7 +139,7 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
     ]
     if fit.model != "common":
         made.append(_Panel("tau2_deleted", "τ² without", fit.tau2))
-    return [*made, _Panel("weight", "Weight, %", 0.0, (100.0 * limits["hat"],))]
+    return [*made, _Panel("weight", "Weight, %", 0.0, (100.0 * limits["leverage"],))]
 
 
 def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
@@ -203,7 +203,7 @@ def _shorten(figure: Figure, text: str) -> str:
 
 
 def _note(fit: Any, result: Any, subject: Subject) -> Note:
-    frame = result.frame
+    frame = result.frame()
     number = printing.counted(result.k, *subject.noun)
     flagged = [str(label) for label in frame.index[frame["flagged"]]]
     outlying = [str(label) for label in frame.index[frame["outlier"]]]
@@ -237,7 +237,7 @@ def _table(result: Any, subject: Subject) -> Table:
     from ..tables import table
 
     columns = ["rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"]
-    shown = result.frame[columns].rename_axis(subject.study).reset_index()
+    shown = result.frame()[columns].rename_axis(subject.study).reset_index()
     return table(
         shown,
         caption="The numbers behind the influence diagnostics",
