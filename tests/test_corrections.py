@@ -126,7 +126,7 @@ def test_each_scenario_is_the_analysis_of_its_own_table(effects):
     lbcl = data[(data["entity"] == "LBCL") & ~data["product"].str.contains("+", regex=False)]
     model = meta_regression(
         lbcl.astype({"product": "object"}), "product", events="nonrelapse_deaths", n="patients",
-        study="cohort", tau2_method="ML", test="knapp-hartung",
+        study="cohort", tau2_method="ML", ci_method="knapp-hartung",
     )  # fmt: skip
     found = effects.tests.query("scenario == @EVERY and analysis == 'LBCL: product'")
     p = found.loc[found["kind"] == "model", "p"].item()

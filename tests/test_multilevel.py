@@ -67,10 +67,10 @@ def test_three_level_fits_agree_with_r() -> None:
         worst[name] = max(worst[name], float((np.abs(a - b) / unit).max()))
 
     models = {
-        "REML": fitted(test="z"),
-        "ML": fitted(method="ML", test="z"),
+        "REML": fitted(ci_method="wald"),
+        "ML": fitted(method="ML", ci_method="wald"),
         "REML_test_t": fitted(),
-        "REML_mods_setting": fitted("Setting", test="z"),
+        "REML_mods_setting": fitted("Setting", ci_method="wald"),
     }
     for name, fit in models.items():
         ref = reference()["multilevel"][name]
@@ -234,8 +234,8 @@ def test_profile_limits_cut_the_likelihood_at_half_a_chi_squared_quantile() -> N
 
 
 def test_without_a_between_variance_the_model_is_the_two_level_one() -> None:
-    fit = fitted("Setting", test="t")
-    two = meta_regression(cohorts(), "Setting", model="random", test="t", **COMMON)
+    fit = fitted("Setting", ci_method="t")
+    two = meta_regression(cohorts(), "Setting", model="random", ci_method="t", **COMMON)
     np.testing.assert_allclose(fit.estimates, two.estimates, rtol=1e-9)
     np.testing.assert_allclose(fit.covariance, two.covariance, rtol=1e-9)
     assert fit.sigma2_within == pytest.approx(two.tau2, rel=1e-9)
@@ -294,7 +294,7 @@ def test_the_between_test_keeps_its_level() -> None:
 
 
 def test_the_result_is_frozen_and_its_views_agree() -> None:
-    fit = fitted(test="t", robust="CR2")
+    fit = fitted(ci_method="t", robust="CR2")
     with pytest.raises(FrozenInstanceError):
         fit.level = 0.5  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
@@ -321,8 +321,8 @@ def test_bad_input_gets_one_clear_error() -> None:
         pool_multilevel(**{**data, "cluster": ["a"] * len(data["yi"])})
     with pytest.raises(UnsupportedError, match="REML, ML"):
         pool_multilevel(**data, method="DL")
-    with pytest.raises(UnsupportedError, match="z, t"):
-        pool_multilevel(**data, test="knapp-hartung")
+    with pytest.raises(UnsupportedError, match="wald, t"):
+        pool_multilevel(**data, ci_method="knapp-hartung")
     with pytest.raises(UnsupportedError, match="CR0, CR1, CR2"):
         pool_multilevel(**data, robust="HC3")
     with pytest.raises(UnsupportedError, match="use predict"):

@@ -254,7 +254,7 @@ def test_anything_is_a_result_or_a_clear_error(values, kind):
         lambda v: pool_effects(v, [0.1] * k),
         lambda v: pool_effects([0.1 * i for i in range(k)], v),
         lambda v: meta_regression(
-            table.assign(x=list(v)), "x", events="e", n="n", model="random", test="z"
+            table.assign(x=list(v)), "x", events="e", n="n", model="random", ci_method="wald"
         ),
         lambda v: subgroups(table, by=v, events="e", n="n", model="random"),
         lambda v: subgroups(by=["a", "b"] * (k // 2) + ["a"] * (k % 2), events=v, n=[60] * k),

@@ -318,7 +318,7 @@ def test_a_regression_names_the_level_without_events_and_the_way_on(
         }
     )
     with pytest.raises(ConvergenceError) as raised:
-        meta_regression(table, formula, events="events", n="n", model="glmm", test="z")
+        meta_regression(table, formula, events="events", n="n", model="glmm", ci_method="wald")
     assert words in str(raised.value)
     column = "late" if "late" in formula else "arm"
     assert f"subgroups(by='{column}', ...)" in str(raised.value)

@@ -238,10 +238,10 @@ def test_moderators_count_as_studies_in_the_threshold() -> None:
     data = table(12).assign(x=np.arange(12.0), z=np.arange(12.0) ** 2 % 7, w=[0.0, 1.0] * 6)
     columns = {"events": "events", "n": "n", "study": "study"}
     tests = {
-        formula: meta_regression(data, formula, **columns).test
+        formula: meta_regression(data, formula, **columns).ci_method
         for formula in ("1", "x", "x + z", "x + z + w")
     }
-    assert tests == {"1": "z", "x": "z", "x + z": "z", "x + z + w": "t"}
+    assert tests == {"1": "wald", "x": "wald", "x + z": "wald", "x + z + w": "t"}
 
 
 def test_a_grid_has_one_model_unless_the_model_is_a_choice() -> None:
@@ -317,7 +317,7 @@ def test_identical_effects_are_refused_alike_by_every_call() -> None:
     with pytest.raises(MetaAnalysisError, match="identical"):
         pool_effects(y, v, ci_method="knapp-hartung")
     with pytest.raises(MetaAnalysisError, match="perfectly"):
-        meta_regression(data, "1", yi="y", vi="v", test="knapp-hartung")
+        meta_regression(data, "1", yi="y", vi="v", ci_method="knapp-hartung")
 
 
 def test_a_variance_without_an_upper_limit_has_the_limit_infinity_in_every_call() -> None:

@@ -144,7 +144,7 @@ def test_prediction_contains_confidence(
 @given(
     rows=st.lists(st.tuples(st.integers(1, 12), st.integers(13, 120)), min_size=8, max_size=12),
     model=st.sampled_from(["random", "glmm"]),
-    test=st.sampled_from(["z", "t", "knapp-hartung", "knapp-hartung-max1", "CR1", "CR2"]),
+    test=st.sampled_from(["wald", "t", "knapp-hartung", "knapp-hartung-max1", "CR1", "CR2"]),
 )
 def test_predictions_of_regressions_contain_their_means(
     rows: list[tuple[int, int]], model: str, test: str
@@ -154,7 +154,7 @@ def test_predictions_of_regressions_contain_their_means(
         year=range(len(rows)),
         place=[i // 2 for i in range(len(rows))],
     )
-    options: dict[str, Any] = {"test": test}
+    options: dict[str, Any] = {"ci_method": test}
     if test.startswith("CR"):
         options = {"cluster": "place", "robust": test}
     if model == "glmm" and (test == "CR2" or test.startswith("knapp")):

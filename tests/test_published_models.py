@@ -87,8 +87,8 @@ def test_options_and_data_are_passed_on() -> None:
         published_regression("LBCL: setting", changed).estimates[0]
         > (published_regression("LBCL: setting").estimates[0])
     )
-    assert published_regression("MM: product", model="glmm").test == "z"
-    assert published_regression("MM: product", model="glmm", test="t").df[0] == 10
+    assert published_regression("MM: product", model="glmm").ci_method == "wald"
+    assert published_regression("MM: product", model="glmm", ci_method="t").df[0] == 10
     assert published_subgroup("entity", tau2="common").tau2 == "common"
     assert (
         published_fits("all cohorts", model="random", tau2_method="DL")["all"].tau2_method == "DL"

@@ -31,7 +31,7 @@ def test_exponent_one_is_the_model_of_rates_per_patient_year(contrast):
     data = data.assign(x=(data["product"] == LEVELS[0]).astype(float))
     fit = meta_regression(
         data, "x", events="nonrelapse_deaths", time="person_time", study="cohort",
-        measure="log-rate", model="glmm", test="t",
+        measure="log-rate", model="glmm", ci_method="t",
     )  # fmt: skip
     assert np.log(contrast.at(1)["ratio"]) == pytest.approx(fit.estimates[1], abs=1e-9)
 

@@ -45,7 +45,7 @@ def table(seed: int = 0, k: int = 30) -> pd.DataFrame:
 
 
 def fitted(formula: str, data: pd.DataFrame | None = None, **options: Any) -> RegressionResult:
-    named = {"model": "random", "test": "z"}
+    named = {"model": "random", "ci_method": "wald"}
     choices = {"events": "deaths", "n": "patients", "study": "cohort", **named, **options}
     return meta_regression(table() if data is None else data, formula, **choices)
 
@@ -179,12 +179,11 @@ def test_counts_effects_and_arrays_are_the_same_door() -> None:
 
 
 def test_distributions_of_the_four_tests() -> None:
-    z, t = fitted("product"), fitted("product", test="t")
+    z, t = fitted("product"), fitted("product", ci_method="t")
     kh, wide = (
-        fitted("product", test="knapp-hartung"),
-        fitted("product", test="knapp-hartung-adhoc"),
+        fitted("product", ci_method="knapp-hartung"),
+        fitted("product", ci_method="knapp-hartung-max1"),
     )
-    assert wide.test == "knapp-hartung-max1"
     np.testing.assert_allclose(z.covariance, t.covariance)
     np.testing.assert_allclose(kh.covariance, kh.scale * z.covariance, rtol=1e-13)
     np.testing.assert_allclose(wide.covariance, max(1, kh.scale) * z.covariance, rtol=1e-13)
@@ -220,8 +219,8 @@ def test_a_prediction_with_few_residual_degrees_of_freedom_says_so() -> None:
 
 def test_a_narrow_knapp_hartung_factor_raises_a_caution_and_max1_cures_it() -> None:
     data = pd.DataFrame({"y": [0.0, 0.01, 0.02, 0.0, 0.03], "v": [0.2] * 5, "x": [0, 1, 2, 3, 4]})
-    narrow = meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung")
-    cured = meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung-max1")
+    narrow = meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung")
+    cured = meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung-max1")
     assert narrow.scale < 1
     codes = [c.code for c in narrow.cautions]
     assert {"knapp-hartung-narrow", "boundary", "few-studies-per-coefficient"} <= set(codes)
@@ -230,9 +229,9 @@ def test_a_narrow_knapp_hartung_factor_raises_a_caution_and_max1_cures_it() -> N
 
 
 def test_contrasts_and_wald_tests_agree_with_refitting_another_reference() -> None:
-    fit = fitted("product", test="t")
+    fit = fitted("product", ci_method="t")
     contrast = fit.contrast({"product[T.ide]": 1, "product[T.cilta]": -1})
-    other = fitted("C(product, contr.treatment('cilta'))", test="t").coefficients
+    other = fitted("C(product, contr.treatment('cilta'))", ci_method="t").coefficients
     again = other.loc["C(product, contr.treatment('cilta'))[T.ide]"]
     for column in ("estimate", "se", "statistic", "df", "p", "ci_lower", "ci_upper"):
         assert contrast[column].iloc[0] == pytest.approx(again[column], rel=1e-9)
@@ -250,7 +249,7 @@ def test_contrasts_and_wald_tests_agree_with_refitting_another_reference() -> No
 
 
 def test_predictions_on_both_scales() -> None:
-    fit = fitted("product + follow_up", test="knapp-hartung")
+    fit = fitted("product + follow_up", ci_method="knapp-hartung")
     new = {"product": ["axi", "ide"], "follow_up": [10.0, 20.0]}
     p = fit.predict(new)
     by_hand = fit.estimates @ np.array([[1, 0, 0, 10.0], [1, 0, 1, 20.0]]).T
@@ -337,7 +336,7 @@ def test_separation_is_named() -> None:
 
 
 def test_glmm_results_have_the_same_views() -> None:
-    fit = fitted("product + follow_up", model="glmm", test="t")
+    fit = fitted("product + follow_up", model="glmm", ci_method="t")
     assert fit.tau2_method == "ML"
     assert fit.df.tolist() == [26.0] * 4
     assert fit.heterogeneity.test == "likelihood ratio"
@@ -360,7 +359,7 @@ def test_glmm_results_have_the_same_views() -> None:
 
 
 def test_the_result_is_frozen_and_serialises() -> None:
-    for options in ({}, {"model": "glmm"}, {"cluster": "study"}, {"test": "knapp-hartung"}):
+    for options in ({}, {"model": "glmm"}, {"cluster": "study"}, {"ci_method": "knapp-hartung"}):
         fit = fitted("product", **options)
         with pytest.raises(FrozenInstanceError):
             fit.tau2 = 0.0  # type: ignore[misc]
@@ -383,9 +382,9 @@ def test_unsupported_choices_are_refused() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"model": "bayes"}, "common, random, glmm"),
         ({"tau2_method": "XX"}, "expected one of"),
-        ({"test": "F"}, "expected one of z"),
+        ({"ci_method": "F"}, "expected one of wald"),
         ({"level": 95}, "between 0 and 1"),
-        ({"model": "glmm", "test": "knapp-hartung"}, "not defined for the GLMM"),
+        ({"model": "glmm", "ci_method": "knapp-hartung"}, "not defined for the GLMM"),
         ({"model": "glmm", "measure": "arcsine"}, "logit"),
         ({"robust": "CR2"}, "needs cluster"),
         ({"cluster": "study", "robust": "HC1"}, "CR0"),
@@ -406,8 +405,8 @@ def test_unsupported_choices_are_refused() -> None:
 def test_a_perfect_fit_is_refused_by_knapp_hartung() -> None:
     data = pd.DataFrame({"y": [0.0, 1.0, 2.0, 3.0], "v": [0.1] * 4, "x": [0.0, 1, 2, 3]})
     with pytest.raises(MetaAnalysisError, match="perfectly"):
-        meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung")
-    fit = meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung-max1")
+        meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung")
+    fit = meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung-max1")
     np.testing.assert_allclose(fit.estimates, [0.0, 1.0], atol=1e-14)
 
 

@@ -25,7 +25,7 @@ COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
 
 def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
     """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
-    return meta_regression(data, formula, **{"model": "random", "test": "z", **options})
+    return meta_regression(data, formula, **{"model": "random", "ci_method": "wald", **options})
 
 
 @cache
@@ -51,9 +51,9 @@ EXACT = {
     "MM_product_exact_ML_knha": (
         "product",
         "Product",
-        {"tau2_method": "ML", "test": "knapp-hartung"},
+        {"tau2_method": "ML", "ci_method": "knapp-hartung"},
     ),
-    "MM_setting_exact_REML_knha": ("setting", "Setting", {"test": "knapp-hartung"}),
+    "MM_setting_exact_REML_knha": ("setting", "Setting", {"ci_method": "knapp-hartung"}),
 }
 
 
@@ -98,7 +98,7 @@ def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> 
         myeloma("all"),
         "Product + F + Setting + Inclusion_end_until_20 + Line",
         tau2_method="ML",
-        test="knapp-hartung",
+        ci_method="knapp-hartung",
         **COMMON,
     )
     both.append((fit.permutation_test(20_000, seed=3), ref))
@@ -157,7 +157,7 @@ def test_exact_test_equals_brute_force_over_all_orders() -> None:
 
 
 def test_terms_have_their_own_p_values() -> None:
-    fit = by_inverse_variance(cohorts(), "Entity + Setting", test="knapp-hartung", **COMMON)
+    fit = by_inverse_variance(cohorts(), "Entity + Setting", ci_method="knapp-hartung", **COMMON)
     result = fit.permutation_test(499, seed=2)
     assert set(result.term_p) == {"Entity", "Setting"}
     # a term with one column is its coefficient

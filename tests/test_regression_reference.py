@@ -41,13 +41,13 @@ PUBLISHED = {
     "line": "treatment line",
     "all": "all factors",
 }
-TESTS = {"z": "z", "knha": "knapp-hartung", "t": "t"}
+CI_METHODS = {"z": "wald", "knha": "knapp-hartung", "t": "t"}
 COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
 
 
 def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
     """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
-    return meta_regression(data, formula, **{"model": "random", "test": "z", **options})
+    return meta_regression(data, formula, **{"model": "random", "ci_method": "wald", **options})
 
 
 @cache
@@ -123,7 +123,7 @@ def compare(ledger: Ledger, fit: RegressionResult, ref: dict[str, Any]) -> None:
     ledger.add("R2", fit.R2, ref["R2"])
     ledger.add("loglik", fit.loglik, ref["fitstats.ML"]["ll"])
     ledger.add("restricted loglik", fit.loglik_restricted, ref["fitstats.REML"]["ll"])
-    if "knapp" in fit.test:
+    if "knapp" in fit.ci_method:
         ledger.add("scale", fit.scale, ref["s2w"])
     assert list(table["df"].unique()) == [np.inf if ref["ddf"] is None else ref["ddf"]]
 
@@ -131,9 +131,9 @@ def compare(ledger: Ledger, fit: RegressionResult, ref: dict[str, Any]) -> None:
 def all_models(ledger: Ledger, names: list[str]) -> None:
     for name in names:
         for method in ("REML", "ML", "DL", "EB"):
-            for short, test in TESTS.items():
+            for short, ci_method in CI_METHODS.items():
                 fit = by_inverse_variance(
-                    cohorts(), FORMULAS[name], tau2_method=method, test=test, **COMMON
+                    cohorts(), FORMULAS[name], tau2_method=method, ci_method=ci_method, **COMMON
                 )
                 ref = reference()["meta_regression"][name]
                 compare(ledger, fit, ref[f"{method}_{short}"])
@@ -231,7 +231,7 @@ def test_a_calendar_year_agrees_with_exact_rational_arithmetic() -> None:
 
 def published_fit(which: str, key: str, **options: Any) -> RegressionResult:
     name = PUBLISHED[key].format(cut=FOLLOW_UP_CUT[which])
-    return published_regression(f"{which}: {name}", **{"test": "z", **options})
+    return published_regression(f"{which}: {name}", **{"ci_method": "wald", **options})
 
 
 CASES = [(which, key) for which in ("LBCL", "MM") for key in PUBLISHED]
@@ -243,7 +243,7 @@ def test_the_twelve_published_regressions_agree_with_r() -> None:
         ref = reference()["meta_regression"][f"published_{which}"][key]
         for method in ("ML", "REML"):
             for short in ("knha", "z"):
-                options = {"tau2_method": method, "test": TESTS[short]}
+                options = {"tau2_method": method, "ci_method": CI_METHODS[short]}
                 fit = published_fit(which, key, **options)
                 labels = [label.replace("_", " ") for label in ref["cohorts"]]
                 assert list(fit.included_labels) == labels
@@ -286,7 +286,7 @@ def test_the_twelve_published_regressions_print_as_published() -> None:
     different = []
     for which, key in CASES:
         ref = reference()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
-        fit = published_fit(which, key, test="knapp-hartung")
+        fit = published_fit(which, key, ci_method="knapp-hartung")
         table = fit.coefficients
         pairs = [("tau2", fit.tau2, ref["tau2"], 4), ("se", fit.tau2_se, ref["se.tau2"], 4)]
         pairs += [("I2", fit.I2, ref["I2"], 2), ("H2", fit.H2, ref["H2"], 2)]

@@ -60,7 +60,6 @@ __all__ = [
     "default_model",
     "default_study_ci",
     "default_tau2_ci",
-    "default_test",
     "few_studies",
     "resolve",
     "shows_prediction",
@@ -271,31 +270,21 @@ def default_ci_methods(model: str, df: ArrayLike) -> NDArray[np.object_]:
     return np.where(free < 1, "wald", name).astype(object)
 
 
-def default_ci_method(model: str, df: int) -> str:
-    """`default_ci_methods` for one set of studies."""
-    return str(default_ci_methods(model, df)[()])
+def default_ci_method(model: str, df: int, known: Iterable[str] | None = None) -> str:
+    """`default_ci_methods` for one set of studies, of a model that knows these intervals.
 
-
-#: Test of coefficients that belongs to an interval of the pooled effect.
-_TESTS = {"wald": "z"}
-
-
-def default_test(model: str, df: int, known: Iterable[str]) -> str:
-    """Test of coefficients by default, with `df` residual degrees of freedom.
-
-    It goes with the interval of `pool`. A model with several levels knows no scale factor of
-    Knapp and Hartung; of it the t distribution is left.
+    A model with several levels knows no scale factor of Knapp and Hartung; of it the t
+    distribution is left. Tests of coefficients go with their intervals.
 
     Examples
     --------
-    >>> default_test("glmm", 4, ("z", "t")), default_test("glmm", 9, ("z", "t"))
-    ('t', 'z')
-    >>> default_test("random", 40, ("z", "t"))
+    >>> default_ci_method("glmm", 4), default_ci_method("glmm", 9)
+    ('t', 'wald')
+    >>> default_ci_method("random", 40, ("wald", "t"))
     't'
     """
-    interval = default_ci_method(model, df)
-    test = _TESTS.get(interval, interval)
-    return test if test in known else "t"
+    name = str(default_ci_methods(model, df)[()])
+    return name if known is None or name in known else "t"
 
 
 def default_study_ci(measure: str) -> str:

@@ -215,7 +215,7 @@ def predictions(
         X, index = design_of_rows(fit.design, frame), frame.index
     confidence = check_level(fit, level)
     upper = 0.5 + 0.5 * confidence
-    default = "normal" if fit.test == "z" and fit.robust is None else "t-k-p"
+    default = "normal" if fit.ci_method == "wald" and fit.robust is None else "t-k-p"
     df_new = {
         "normal": np.inf,
         "t-k-p": float(fit.k - fit.p),
@@ -303,7 +303,7 @@ def as_dict(fit: RegressionResult) -> dict[str, Any]:
             "measure": fit.measure,
             "model": fit.model,
             "tau2_method": fit.tau2_method,
-            "test": fit.test,
+            "ci_method": fit.ci_method,
             "robust": fit.robust,
             "level": fit.level,
             **fit.summary_frame().iloc[0].to_dict(),
@@ -334,7 +334,7 @@ def plain(value: Any) -> Any:
 
 
 _TESTS = {
-    "z": "Wald-type tests with the normal distribution",
+    "wald": "Wald-type tests with the normal distribution",
     "t": "Wald-type tests with the t distribution (k − p degrees of freedom)",
     "knapp-hartung": "Knapp-Hartung tests",
     "knapp-hartung-max1": "Knapp-Hartung tests with a factor of at least 1",
@@ -364,8 +364,8 @@ def methods(fit: RegressionResult) -> Methods:
         tests = f"cluster-robust ({fit.robust}) tests"
         keys += ["tipton2015", "tipton2015b"] if fit.robust == "CR2" else ["hedges2010"]
     else:
-        tests = _TESTS[fit.test]
-        if fit.test.startswith("knapp-hartung"):
+        tests = _TESTS[fit.ci_method]
+        if fit.ci_method.startswith("knapp-hartung"):
             keys.append("knapp2003")
     sentence = (
         f"Moderators ({fit.formula}) of {fit.k} studies were analysed by meta-regression with "

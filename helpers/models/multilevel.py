@@ -32,7 +32,7 @@ from ..engine.options import (
     FEW_STUDIES,
     MEASURE,
     TAU2_METHOD,
-    default_test,
+    default_ci_method,
     resolve,
 )
 from ..engine.robust import ROBUST, RobustCovariance, robust_covariance
@@ -52,8 +52,8 @@ Array = NDArray[np.float64]
 
 __all__ = ["MultilevelResult", "pool_multilevel"]
 
-#: Tests of coefficients.
-TESTS: tuple[str, ...] = ("z", "t")
+#: Intervals and tests of coefficients.
+CI_METHODS: tuple[str, ...] = ("wald", "t")
 
 
 def pool_multilevel(
@@ -69,7 +69,7 @@ def pool_multilevel(
     study: str | Sequence[Any] | None = None,
     measure: str | None = None,
     method: str = TAU2_METHOD,
-    test: str | None = None,
+    ci_method: str | None = None,
     robust: str | None = None,
     level: float = LEVEL,
     add: float | None = None,
@@ -93,10 +93,10 @@ def pool_multilevel(
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`.
     method : {"REML", "ML"}
         Estimation of both variances.
-    test : {"z", "t"}, optional
-        Distribution of tests and intervals (t with k - p degrees of freedom). Default "t": as
-        in `helpers.pool`, normally distributed effects never refer to the normal
-        distribution unless it is named.
+    ci_method : {"wald", "t"}, optional
+        Intervals and tests by the normal distribution, or by t with k - p degrees of freedom.
+        Default "t": as in `helpers.pool`, normally distributed effects never refer to the
+        normal distribution unless it is named.
     robust : {"CR0", "CR1", "CR2"}, optional
         Cluster-robust covariance with the three-level model as working model.
     level : float
@@ -127,8 +127,8 @@ def pool_multilevel(
     import pandas as pd
 
     one_of("method", method, ("REML", "ML"))
-    if test is not None:
-        one_of("test", test, TESTS)
+    if ci_method is not None:
+        one_of("ci_method", ci_method, CI_METHODS)
     if robust is not None:
         one_of("robust", robust, ROBUST)
     if (yi is None) != (vi is None) or (yi is not None and events is not None):
@@ -171,8 +171,8 @@ def pool_multilevel(
             "every cluster has one cohort, so that the variances between and within clusters "
             "cannot be told apart; use meta_regression or pool"
         )
-    test = test or default_test("random", k - p, TESTS)
-    return _fit(core, design, codes, tuple(map(str, names)), test, robust)
+    ci_method = ci_method or default_ci_method("random", k - p, CI_METHODS)
+    return _fit(core, design, codes, tuple(map(str, names)), ci_method, robust)
 
 
 def _fit(
@@ -180,7 +180,7 @@ def _fit(
     design: Design,
     codes: NDArray[np.intp],
     cluster_names: tuple[str, ...],
-    test: str,
+    ci_method: str,
     robust: str | None,
 ) -> MultilevelResult:
     k, p = core.X.shape
@@ -189,7 +189,7 @@ def _fit(
     beta, cov, best, s, data, lift = fit_nested(
         core.yi, core.vi, core.X, codes, restricted=restricted
     )
-    df = np.full(p, np.inf if test == "z" else float(k - p))
+    df = np.full(p, np.inf if ci_method == "wald" else float(k - p))
     sandwich = None
     if robust is not None:
         sandwich = _robust(data, best.variances, s.beta, lift, robust)
@@ -198,7 +198,7 @@ def _fit(
     label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
     impossible: tuple[Caution, ...] = ()
     if sandwich is None:
-        df2 = None if test == "z" else float(k - p)
+        df2 = None if ci_method == "wald" else float(k - p)
         omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
     else:
         omnibus, impossible = omnibus_of(sandwich, beta, L, label)
@@ -214,7 +214,7 @@ def _fit(
         formula=design.formula,
         measure=core.options.measure,
         method=method,
-        test=test,
+        ci_method=ci_method,
         robust=robust,
         level=level,
         k=k,

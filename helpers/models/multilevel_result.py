@@ -39,7 +39,7 @@ class MultilevelResult:
 
     Attributes
     ----------
-    formula, measure, method, test, robust : str or None
+    formula, measure, method, ci_method, robust : str or None
         The choices; `method` is "REML" or "ML".
     level : float
     k, clusters, p : int
@@ -72,7 +72,7 @@ class MultilevelResult:
     formula: str
     measure: str
     method: str
-    test: str
+    ci_method: str
     robust: str | None
     level: float
     k: int
@@ -183,7 +183,7 @@ class MultilevelResult:
         value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
         if self.robust_covariance is not None:
             return self.robust_covariance.test(self.estimates, matrix, value, label)
-        df2 = None if self.test == "z" else float(self.k - self.p)
+        df2 = None if self.ci_method == "wald" else float(self.k - self.p)
         return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
 
     def contrast(
@@ -304,7 +304,10 @@ class MultilevelResult:
         }
         return views.plain(
             {
-                **{n: getattr(self, n) for n in ("formula", "measure", "method", "test", "robust")},
+                **{
+                    n: getattr(self, n)
+                    for n in ("formula", "measure", "method", "ci_method", "robust")
+                },
                 **self.summary_frame().iloc[0].to_dict(),
                 "heterogeneity": heterogeneity,
                 "omnibus": self.omnibus.to_dict(),
@@ -320,7 +323,7 @@ class MultilevelResult:
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""
         keys = ["konstantopoulos2011", "cheung2014"]
-        tests = {"z": "the normal distribution", "t": "the t distribution"}[self.test]
+        tests = {"wald": "the normal distribution", "t": "the t distribution"}[self.ci_method]
         if self.robust is not None:
             tests = f"cluster-robust ({self.robust}) covariance"
             keys.append("tipton2015" if self.robust == "CR2" else "hedges2010")

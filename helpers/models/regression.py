@@ -15,7 +15,7 @@ from ..engine.effects import get_measure
 from ..engine.model import Model
 from ..engine.normal.fit import RegressionFit
 from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
-from ..engine.options import EFFECT_MEASURE, MEASURE, QUAD_POINTS, default_test, resolve
+from ..engine.options import EFFECT_MEASURE, MEASURE, QUAD_POINTS, default_ci_method, resolve
 from ..engine.robust import ROBUST
 from ..engine.studies import LARGEST, StudyData, from_counts, from_effects, refuse_other_rows
 from ..engine.summaries import Caution
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["TESTS", "meta_regression", "read_regression_data"]
+__all__ = ["CI_METHODS", "meta_regression", "read_regression_data"]
 
-#: Tests of coefficients.
-TESTS: tuple[str, ...] = ("z", "t", "knapp-hartung", "knapp-hartung-max1")
+#: Intervals and tests of coefficients.
+CI_METHODS: tuple[str, ...] = ("wald", "t", "knapp-hartung", "knapp-hartung-max1")
 
 
 def meta_regression(
@@ -56,7 +56,7 @@ def meta_regression(
     measure: str | None = None,
     model: str | None = None,
     tau2_method: str | None = None,
-    test: str | None = None,
+    ci_method: str | None = None,
     level: float = LEVEL,
     cluster: str | Sequence[Any] | None = None,
     robust: str | None = None,
@@ -89,11 +89,12 @@ def meta_regression(
         `helpers.pool`: "glmm" for counts on the logit or log rate scale, else "random".
     tau2_method : str, optional
         One of `helpers.engine.options.TAU2_METHODS` ("random" only); default "REML".
-    test : {"z", "t", "knapp-hartung", "knapp-hartung-max1"}, optional
-        Tests and intervals of coefficients; the last (also accepted as "knapp-hartung-adhoc")
-        keeps the Knapp-Hartung factor at 1 or above. The GLMM has z and t. Default as in
+    ci_method : {"wald", "t", "knapp-hartung", "knapp-hartung-max1"}, optional
+        Intervals and tests of coefficients; the last keeps the Knapp-Hartung factor at 1 or
+        above. The GLMM has "wald" (normal distribution) and "t". Default as in
         `helpers.pool`: "knapp-hartung-max1" for "random"; for "glmm" "t" where there
-        are fewer than ten studies, moderators counting as one study less each, and "z" with more.
+        are fewer than ten studies, moderators counting as one study less each, and "wald"
+        with more.
     level : float
         Confidence level.
     cluster : str or array_like, optional
@@ -137,8 +138,7 @@ def meta_regression(
     >>> fit.coefficients[["estimate", "se", "df"]].round(3).values.tolist()
     [[-1.735, 0.237, 4.0], [-0.904, 0.34, 4.0]]
     """
-    test = "knapp-hartung-max1" if test == "knapp-hartung-adhoc" else test
-    _check_choices(test, robust, cluster, yi, vi, events)
+    _check_choices(ci_method, robust, cluster, yi, vi, events)
     scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
     options = resolve(
         measure=scale.name,
@@ -149,13 +149,15 @@ def meta_regression(
         to=to,
         quad_points=quad_points,
         counts=yi is None,
-        ci_method=test if model is None and test in KNAPP_HARTUNG else None,
+        ci_method=ci_method if model is None and ci_method in KNAPP_HARTUNG else None,
     )
     model = options.model
     if model == "glmm" and yi is not None:
         raise UnsupportedError("model='glmm' needs counts; give events and n (or time)")
-    if model == "glmm" and test not in (None, "z", "t"):
-        raise UnsupportedError(f"test={test!r} is not defined for the GLMM; expected z or t")
+    if model == "glmm" and ci_method not in (None, "wald", "t"):
+        raise UnsupportedError(
+            f"ci_method={ci_method!r} is not defined for the GLMM; expected wald or t"
+        )
     size = time if scale.kind == "rate" else n
     if yi is not None:
         studies = from_effects(data, yi, vi, study, n if time is None else time)
@@ -176,18 +178,18 @@ def meta_regression(
         )
     fit = core.regress()
     refuse_separation(fit, core, design)
-    test = test or default_test(model, len(core.yi) - design.p, TESTS)
+    ci_method = ci_method or default_ci_method(model, len(core.yi) - design.p, CI_METHODS)
     return _result(
-        fit, core, design, studies, moderators, clusters, test, options.level, robust, cluster
+        fit, core, design, studies, moderators, clusters, ci_method, options.level, robust, cluster
     )
 
 
 def _check_choices(
-    test: str | None, robust: str | None, cluster: Any, yi: Any, vi: Any, events: Any
+    ci_method: str | None, robust: str | None, cluster: Any, yi: Any, vi: Any, events: Any
 ) -> None:
     """Refuse unknown and meaningless choices that `resolve` does not know."""
-    if test is not None:
-        one_of("test", test, TESTS)
+    if ci_method is not None:
+        one_of("ci_method", ci_method, CI_METHODS)
     if robust is not None:
         one_of("robust", robust, ROBUST)
     if robust is not None and cluster is None:
@@ -279,7 +281,7 @@ def _result(
     studies: StudyData,
     moderators: pd.DataFrame,
     clusters: tuple[Any, ...] | None,
-    test: str,
+    ci_method: str,
     level: float,
     robust: str | None,
     cluster: Any,
@@ -290,15 +292,15 @@ def _result(
         kind = robust or ("CR1" if core.options.model == "glmm" else "CR2")
     scale = float(fit.scale[0])
     factor = 1.0
-    if test.startswith("knapp-hartung") and kind is None:
-        if no_spread(scale**0.5) and not test.endswith("max1"):
+    if ci_method.startswith("knapp-hartung") and kind is None:
+        if no_spread(scale**0.5) and not ci_method.endswith("max1"):
             raise MetaAnalysisError(
                 "the model fits the effects perfectly, which leaves Knapp-Hartung tests without "
-                "a variance; use test='knapp-hartung-max1', 't' or 'z'"
+                "a variance; use ci_method='knapp-hartung-max1', 't' or 'wald'"
             )
-        factor = max(scale, 1.0) if test.endswith("max1") else scale
+        factor = max(scale, 1.0) if ci_method.endswith("max1") else scale
     cov = factor * fit.cov[0]
-    df = np.full(p, np.inf if test == "z" else float(k - p))
+    df = np.full(p, np.inf if ci_method == "wald" else float(k - p))
     sandwich_ = None
     if kind is not None and clusters is not None:
         sandwich_ = cluster_robust(fit, core, clusters, kind)
@@ -311,7 +313,7 @@ def _result(
     if sandwich_ is not None:
         omnibus, impossible = omnibus_of(sandwich_, beta, L, label)
     else:
-        df2 = None if test == "z" else float(k - p)
+        df2 = None if ci_method == "wald" else float(k - p)
         omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
     for values in (beta, cov, df):
         values.flags.writeable = False
@@ -320,7 +322,7 @@ def _result(
         measure=core.options.measure,
         model=core.options.model,
         tau2_method="ML" if core.options.model == "glmm" else core.options.tau2_method,
-        test=test,
+        ci_method=ci_method,
         robust=kind,
         level=level,
         k=k,
@@ -338,7 +340,7 @@ def _result(
         loglik=float(fit.loglik[0]),
         loglik_restricted=float(fit.loglik_restricted[0]),
         converged=bool(fit.converged[0]),
-        cautions=(*impossible, *cautions(fit, core, design, studies, test, kind, df, level)),
+        cautions=(*impossible, *cautions(fit, core, design, studies, ci_method, kind, df, level)),
         design=design,
         core=core,
         data=studies,

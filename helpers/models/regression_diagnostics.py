@@ -96,14 +96,14 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
     table = pd.DataFrame(
         np.nan,
         index=units.index(),
-        columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "QE"],
+        columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "Q"],
     )
     converged, estimable = np.zeros((2, len(table)), dtype=bool)
     if enough.size:
         batch = core.regress(weights=weights[enough])
         se = batch.se
-        if fit.test.startswith("knapp-hartung"):
-            scale = np.maximum(batch.scale, 1.0) if fit.test.endswith("max1") else batch.scale
+        if fit.ci_method.startswith("knapp-hartung"):
+            scale = np.maximum(batch.scale, 1.0) if fit.ci_method.endswith("max1") else batch.scale
             se = se * np.sqrt(scale)[:, None]
         if fit.model == "glmm":
             residual = heterogeneity_tests(batch.source).Q_lrt
@@ -133,7 +133,7 @@ def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
             rows.append([*np.full(2 * p + 2, np.nan), k, False, False])
             continue
         one = fit_nested(
-            y[keep], v[keep], X[keep], fit.codes[keep], restricted=fit.method == "REML"
+            y[keep], v[keep], X[keep], fit.codes[keep], restricted=fit.tau2_method == "REML"
         )
         se = np.sqrt(np.diagonal(one.cov))
         rows.append([*one.beta, *se, *one.best.variances, k, one.best.converged, True])
@@ -144,7 +144,7 @@ def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
     if fit.p > 1 or fit.design.intercept is None:
         return table
     mu, se = table[names[0]].to_numpy(), table[f"se({names[0]})"].to_numpy()
-    free = None if fit.test == "z" else table["k"].to_numpy(dtype=float) - 1.0
+    free = None if fit.ci_method == "wald" else table["k"].to_numpy(dtype=float) - 1.0
     low, high = symmetric_limits(mu, se, fit.level, free)
     size = (
         None

@@ -185,7 +185,7 @@ def cautions(
     core: Model,
     design: Design,
     studies: StudyData,
-    test: str,
+    ci_method: str,
     robust: str | None,
     df: Array,
     level: float,
@@ -229,7 +229,12 @@ def cautions(
             )
         )
     free = k - design.p
-    if core.options.model != "common" and free > 0 and not shows_prediction(free) and test != "z":
+    if (
+        core.options.model != "common"
+        and free > 0
+        and not shows_prediction(free)
+        and ci_method != "wald"
+    ):
         found.append(("few-prediction-df", few_prediction_df(k, free, level)))
     if _no_tau2_fits(fit, core, level):
         found.append(
@@ -240,7 +245,7 @@ def cautions(
                 "Q-profile interval is empty.",
             )
         )
-    if test == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:
+    if ci_method == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:
         found.append(
             (
                 "knapp-hartung-narrow",

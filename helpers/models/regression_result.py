@@ -37,7 +37,7 @@ class RegressionResult:
     ----------
     formula : str
         Moderators.
-    measure, model, tau2_method, test, robust : str or None
+    measure, model, tau2_method, ci_method, robust : str or None
         The choices; `tau2_method` is None without an estimator, `robust` without clusters.
     level : float
         Confidence level of every interval unless another is asked for.
@@ -77,7 +77,7 @@ class RegressionResult:
     measure: str
     model: str
     tau2_method: str | None
-    test: str
+    ci_method: str
     robust: str | None
     level: float
     k: int
@@ -195,8 +195,8 @@ class RegressionResult:
         Returns
         -------
         ModelTest
-            Chi-squared for ``test="z"``; F with k - p denominator degrees of freedom for t and
-            Knapp-Hartung; for robust covariances F, with Hotelling's T-squared for CR2.
+            Chi-squared for ``ci_method="wald"``; F with k - p denominator degrees of freedom for
+            t and Knapp-Hartung; for robust covariances F, with Hotelling's T-squared for CR2.
 
         Examples
         --------
@@ -213,7 +213,7 @@ class RegressionResult:
         value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
         if self.robust_covariance is not None:
             return self.robust_covariance.test(self.estimates, matrix, value, label)
-        df2 = None if self.test == "z" else float(self.k - self.p)
+        df2 = None if self.ci_method == "wald" else float(self.k - self.p)
         return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
 
     def test_terms(self, *terms: str) -> ModelTest:
@@ -321,7 +321,7 @@ class RegressionResult:
         >>> data = pd.DataFrame(
         ...     {"y": [0.1, 0.4, 0.9, 1.1, 1.4], "v": [0.1] * 5, "x": [0, 1, 2, 3, 4]}
         ... )
-        >>> fit = meta_regression(data, "x", yi="y", vi="v", test="knapp-hartung")
+        >>> fit = meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung")
         >>> round(fit.permutation_test("exact").p, 4)
         0.0167
         """
@@ -330,7 +330,7 @@ class RegressionResult:
                 "permuting studies ignores their clusters; permute a fit without cluster="
             )
         return permutation_test(
-            self.core, self.design, self.test, draws=draws, seed=seed, null=null
+            self.core, self.design, self.ci_method, draws=draws, seed=seed, null=null
         )
 
     def leave_one_out(self, by: Any = None) -> pd.DataFrame:
@@ -392,7 +392,7 @@ class RegressionResult:
             Default: the level of the fit.
         prediction_method : {"normal", "t-k-p", "t-k-p-1"}, optional
             Distribution behind the prediction interval. Default: that of the coefficients'
-            test (normal for z, t with k - p for t and Knapp-Hartung).
+            test (normal for "wald", t with k - p for t and Knapp-Hartung).
         size : float, optional
             Sample size of the back-transformation (Freeman-Tukey measures; default: harmonic
             mean of the included sizes).

@@ -207,7 +207,7 @@ def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...
             cluster = clusters(shared, part).tolist()
             for model, robust in _MODELS.items():
                 fit = pool_multilevel(
-                    part, formula, cluster=cluster, **_COLUMNS, measure="logit", test="t",
+                    part, formula, cluster=cluster, **_COLUMNS, measure="logit", ci_method="t",
                     robust=robust,
                 )  # fmt: skip
                 line = fit.coefficients.loc[term]
@@ -238,7 +238,9 @@ def _naive(quantity: str, part: pd.DataFrame, formula: str, term: str) -> Depend
             "estimate": fit.mu, "ci_lower": lower, "ci_upper": upper, "df": fit.k - 1,
         }  # fmt: skip
         return _dependent(quantity, "independent", "naive", line, fit.k, fit.k, np.nan)
-    model = meta_regression(part, formula, **_COLUMNS, measure="logit", model="random", test="t")
+    model = meta_regression(
+        part, formula, **_COLUMNS, measure="logit", model="random", ci_method="t"
+    )
     found = model.coefficients.loc[term]
     return _dependent(quantity, "independent", "naive", found, model.k, model.k, np.nan)
 

@@ -43,14 +43,14 @@ __all__ = [
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "published: ML, Knapp-Hartung": {},
-        "ML, Knapp-Hartung, factor at least 1": {"test": "knapp-hartung-max1"},
-        "ML, normal distribution": {"test": "z"},
+        "ML, Knapp-Hartung, factor at least 1": {"ci_method": "knapp-hartung-max1"},
+        "ML, normal distribution": {"ci_method": "wald"},
         "REML, Knapp-Hartung": {"tau2_method": "REML"},
         "ML, robust (CR2), cohort as cluster": {"cluster": "cohort", "robust": "CR2"},
         "ML, Knapp-Hartung, 0.1 added": {"add": 0.1},
         "ML, Knapp-Hartung, 0.5 added to all": {"to": "all"},
-        "binomial GLMM, normal distribution": {"model": "glmm", "test": "z"},
-        "binomial GLMM, t distribution": {"model": "glmm", "test": "t"},
+        "binomial GLMM, normal distribution": {"model": "glmm", "ci_method": "wald"},
+        "binomial GLMM, t distribution": {"model": "glmm", "ci_method": "t"},
     }
 )
 
@@ -208,7 +208,7 @@ def regression_overview(
                 "df2": int(fit.df[0]),
                 "p": test.p,
                 "permutation": published_permutation(name, data, draws=draws, seed=seed).p,
-                "glmm": published_regression(name, data, model="glmm", test="t").omnibus.p,
+                "glmm": published_regression(name, data, model="glmm", ci_method="t").omnibus.p,
             }
         )
     return pd.DataFrame(rows)

@@ -173,14 +173,14 @@ def _sign_flips(k: int) -> Iterator[Array]:
 
 
 def _statistics(
-    fit: RegressionFit, columns: Columns, test: str
+    fit: RegressionFit, columns: Columns, ci_method: str
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Coefficient, omnibus and term statistics of a batch; NaN where there is no estimate."""
     sound = fit.converged & fit.estimable
     cov = np.where(sound[:, None, None], fit.cov, np.eye(fit.cov.shape[1]))
-    if test.startswith("knapp-hartung"):
+    if ci_method.startswith("knapp-hartung"):
         # A permutation can fit perfectly: the smallest number keeps its statistic finite.
-        scale = np.maximum(fit.scale, 1.0 if test.endswith("max1") else 1e-300)
+        scale = np.maximum(fit.scale, 1.0 if ci_method.endswith("max1") else 1e-300)
         cov = cov * np.where(sound, scale, 1.0)[:, None, None]
     beta = np.where(sound[:, None], fit.beta, 0.0)
     t = np.abs(beta) / np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
@@ -198,7 +198,7 @@ def _statistics(
 def permutation_test(
     model: Model,
     columns: Columns,
-    test: str,
+    ci_method: str,
     *,
     draws: int | str,
     seed: int | None,
@@ -212,7 +212,7 @@ def permutation_test(
         With its design.
     columns : Columns
         What the columns of the design are.
-    test : str
+    ci_method : str
         Test of the coefficients, as in `helpers.meta_regression`.
     draws, seed, null
         As in `helpers.models.regression_result.RegressionResult.permutation_test`.
@@ -247,7 +247,7 @@ def permutation_test(
     if exact:
         source = _sign_flips(k) if flips else arrangements(design)
     observed = _statistics(
-        model.regress(signs=np.ones((1, k)) if flips else None, null=null), columns, test
+        model.regress(signs=np.ones((1, k)) if flips else None, null=null), columns, ci_method
     )
     if not np.isfinite(observed[1]).all():
         raise ConvergenceError("the observed fit has no finite estimate to compare with")
@@ -263,7 +263,7 @@ def permutation_test(
         else:
             batch = rng.permuted(np.tile(np.arange(k), (now, 1)), axis=1)
         fit = model.regress(signs=batch, null=null) if flips else model.regress(order=batch)
-        parts.append(_statistics(fit, columns, test))
+        parts.append(_statistics(fit, columns, ci_method))
         left -= now
     t = np.concatenate([part[0] for part in parts])
     q = np.concatenate([part[1] for part in parts])

@@ -210,7 +210,7 @@ def _independence_checks(model: str) -> list[Check]:
 
     fit = published_regression(model)
     drawn = published_permutation(model)
-    binomial = published_regression(model, model="glmm", test="z")
+    binomial = published_regression(model, model="glmm", ci_method="wald")
     corrected = published_regression(model, apply_corrections(load_cohorts()).data)
     return [
         _below("Product matters beside the other factors (published model)", _product_p(fit)),
