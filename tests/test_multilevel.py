@@ -68,7 +68,7 @@ def test_three_level_fits_agree_with_r() -> None:
 
     models = {
         "REML": fitted(ci_method="wald"),
-        "ML": fitted(method="ML", ci_method="wald"),
+        "ML": fitted(tau2_method="ML", ci_method="wald"),
         "REML_test_t": fitted(),
         "REML_mods_setting": fitted("Setting", ci_method="wald"),
     }
@@ -170,7 +170,7 @@ def example(seed: int, clusters: int = 8, size: int = 4, between: float = 0.5) -
 @pytest.mark.parametrize("seed", range(6))
 def test_the_maximum_equals_that_of_a_general_optimiser(seed: int, method: str) -> None:
     data = example(seed)
-    fit = pool_multilevel(**data, method=method)
+    fit = pool_multilevel(**data, tau2_method=method)
     y, v, codes = (np.asarray(data[k]) for k in ("yi", "vi", "cluster"))
     x = np.ones((len(y), 1))
     restricted = method == "REML"
@@ -320,7 +320,7 @@ def test_bad_input_gets_one_clear_error() -> None:
     with pytest.raises(MetaAnalysisError, match="two clusters"):
         pool_multilevel(**{**data, "cluster": ["a"] * len(data["yi"])})
     with pytest.raises(UnsupportedError, match="REML, ML"):
-        pool_multilevel(**data, method="DL")
+        pool_multilevel(**data, tau2_method="DL")
     with pytest.raises(UnsupportedError, match="wald, t"):
         pool_multilevel(**data, ci_method="knapp-hartung")
     with pytest.raises(UnsupportedError, match="CR0, CR1, CR2"):

@@ -154,7 +154,7 @@ def test_a_group_without_events_is_left_out_of_the_test_and_named(options: dict[
     assert result.compared == ("b", "c")
     assert result.test.df == 1
     rest = subgroups(events=X[2:], n=N[2:], by=BY[2:], **options)
-    assert pytest.approx(rest.test.Q, rel=1e-9) == result.test.Q
+    assert pytest.approx(rest.test.statistic, rel=1e-9) == result.test.statistic
     message = {c.code: c.message for c in result.cautions}["no-events-group"]
     assert message.startswith("a (no events): left out of the test")
     assert between_line(result).endswith("(without a)")

@@ -136,7 +136,7 @@ def test_lines_of_statistics_hold_the_values_of_every_pool(layout, by_entity):
         assert printing.number(fit.heterogeneity.I2, 0) in line
         assert str(fit.heterogeneity.df) in line
         assert line in whole
-    assert printing.number(by_entity.test.Q, 2) in whole
+    assert printing.number(by_entity.test.statistic, 2) in whole
 
 
 def test_revman_counts_the_events_below_each_total(by_entity):

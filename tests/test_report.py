@@ -67,7 +67,7 @@ def test_groups_regression_and_rates_are_those_of_the_chapters(ours):
     groups = subgroups(data, by="entity", **COLUMNS, model="glmm")
     made = ours.frames()["groups"].set_index("entity")["estimate"].to_dict()
     assert made == pytest.approx({name: fit.estimate for name, fit in groups}, rel=1e-12)
-    assert pytest.approx(groups.test.Q, rel=1e-12) == ours.analysis.groups.test.Q
+    assert pytest.approx(groups.test.statistic, rel=1e-12) == ours.analysis.groups.test.statistic
     slope = meta_regression(data, FOLLOW_UP, **COLUMNS, model="glmm", ci_method="t")
     assert ours.analysis.regressions[FOLLOW_UP].estimates.tolist() == slope.estimates.tolist()
     rate = pool_rates(data, **COLUMNS, follow_up=FOLLOW_UP, model="glmm")

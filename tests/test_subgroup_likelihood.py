@@ -79,7 +79,9 @@ def test_joint_glmm_agrees_with_the_exact_maxima_of_r(name: str) -> None:
         assert sum(fit.loglik for fit in fits) == pytest.approx(loglik, rel=1e-13)
     assert result.test.df == r["QM.df"]
     # a root of QM is a distance in standard errors
-    assert pytest.approx(r["QM"] ** 0.5, abs=2e-7 * (1 + r["QM"] ** 0.5)) == result.test.Q**0.5
+    assert (
+        pytest.approx(r["QM"] ** 0.5, abs=2e-7 * (1 + r["QM"] ** 0.5)) == result.test.statistic**0.5
+    )
     assert result.test.p == pytest.approx(r["QM.p"], abs=2e-7)
 
 
@@ -89,7 +91,7 @@ def test_likelihood_ratio_of_means_by_inverse_variance_agrees_with_metafor() -> 
         r = ref.load()["meta_regression"][name]["ML_likelihood_ratio_test"]
         test = run(name, tau2="common", tau2_method="ML").likelihood_ratio_test()
         assert (test.df_means, test.df_tau2, test.cautions) == (test.df, 0, ())
-        agree.close(test.Q, r["LRT"], "tight", f"{name}/LRT")
+        agree.close(test.statistic, r["LRT"], "tight", f"{name}/LRT")
         agree.close(test.df, r["df"], "closed", f"{name}/df")
         agree.close(test.p, r["p"], "tight", f"{name}/p")
     agree.finish(15)
@@ -103,7 +105,7 @@ def test_likelihood_ratio_of_means_and_variances_agrees_with_the_fits_of_metafor
         test = run(name, tau2_method="ML").likelihood_ratio_test()
         total = sum(group["fitstats.ML"]["ll"] for group in r.values())
         df = 2 * (len(r) - 1)
-        agree.close(test.Q, 2 * (total - overall), "tight", f"{name}/LRT")
+        agree.close(test.statistic, 2 * (total - overall), "tight", f"{name}/LRT")
         agree.close(test.df, df, "closed", f"{name}/df")
         agree.close(test.p, scipy.stats.chi2.sf(2 * (total - overall), df), "tight", f"{name}/p")
     agree.finish(12)
@@ -124,10 +126,10 @@ def test_likelihood_ratio_of_the_glmm_agrees_with_the_exact_maxima() -> None:
                 x, n = block["group_xi"][level], block["group_ni"][level]
                 x, n = np.ravel(x)[0], np.ravel(n)[0]
                 total += scipy.stats.binom.logpmf(x, n, x / n)
-        agree.close(separate.Q, 2 * (total - overall), "glmm", f"{name}/separate")
+        agree.close(separate.statistic, 2 * (total - overall), "glmm", f"{name}/separate")
         common = run(name, model="glmm", tau2="common").likelihood_ratio_test()
         joint = r["meta_regression"][name]["GLMM_exact"]["loglik"]
-        agree.close(common.Q, 2 * (joint - overall), "glmm", f"{name}/common")
+        agree.close(common.statistic, 2 * (joint - overall), "glmm", f"{name}/common")
         assert separate.df == 2 * common.df
     agree.finish(8)
 
@@ -157,15 +159,15 @@ def test_the_joint_glmm_is_the_maximum_of_a_brute_force_likelihood() -> None:
     for j, fit in enumerate(fits):
         assert fit.loglik == pytest.approx(at[group == j].sum(), abs=1e-9)
     test = result.likelihood_ratio_test()
-    assert pytest.approx(2 * (none.fun - means.fun), abs=1e-7) == test.Q
+    assert pytest.approx(2 * (none.fun - means.fun), abs=1e-7) == test.statistic
 
     alone = [
         best(lambda t, j=j: -each(t[0], np.exp(t[1]))[group == j].sum(), [-1.5, -0.9]).fun
         for j in range(3)
     ]
     own = subgroups(events=X, n=N, by=BY, model="glmm", quad_points=40).likelihood_ratio_test()
-    assert pytest.approx(2 * (none.fun - sum(alone)), abs=1e-7) == own.Q
-    assert own.Q >= test.Q
+    assert pytest.approx(2 * (none.fun - sum(alone)), abs=1e-7) == own.statistic
+    assert own.statistic >= test.statistic
 
 
 @pytest.mark.parametrize("tau2", ["separate", "common"])
@@ -188,7 +190,7 @@ def test_the_likelihood_ratio_by_inverse_variance_is_that_of_a_general_optimiser
     else:
         groups = best(lambda t: minus(t[:3][group], t[3:][group]), 3, 3)
     test = result.likelihood_ratio_test()
-    assert pytest.approx(2 * (none - groups), abs=1e-7) == test.Q
+    assert pytest.approx(2 * (none - groups), abs=1e-7) == test.statistic
     assert test.df == (2 if tau2 == "common" else 4)
     assert test.loglik_groups == pytest.approx(-groups, abs=1e-7)
 
@@ -196,14 +198,14 @@ def test_the_likelihood_ratio_by_inverse_variance_is_that_of_a_general_optimiser
 def test_with_a_common_effect_the_tests_have_closed_forms() -> None:
     inverse = subgroups(events=X, n=N, by=BY, model="common")
     test = inverse.likelihood_ratio_test()
-    assert pytest.approx(inverse.test.Q, rel=1e-10) == test.Q
+    assert pytest.approx(inverse.test.statistic, rel=1e-10) == test.statistic
     assert (test.df, test.df_tau2) == (2, 0)
     binomial = subgroups(events=X, n=N, by=BY, model="common", method="likelihood")
     sums = np.array([[X[np.array(BY) == g].sum(), N[np.array(BY) == g].sum()] for g in "abc"])
     table = np.column_stack([sums[:, 0], sums[:, 1] - sums[:, 0]])
     g = scipy.stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
     test = binomial.likelihood_ratio_test()
-    assert pytest.approx(g.statistic, rel=1e-9) == test.Q
+    assert pytest.approx(g.statistic, rel=1e-9) == test.statistic
     assert test.p == pytest.approx(g.pvalue, rel=1e-8)
 
 
@@ -259,7 +261,7 @@ def test_without_any_variance_the_test_is_that_of_common_effects() -> None:
         assert {fit.tau2 for _, fit in result} | {result.overall.tau2} == {0.0}
         test = result.likelihood_ratio_test()
         plain = subgroups(**given, model="common", method="likelihood").likelihood_ratio_test()
-        assert pytest.approx(plain.Q, rel=1e-8) == test.Q
+        assert pytest.approx(plain.statistic, rel=1e-8) == test.statistic
         assert test.df == df
         assert ("all studies together" in "".join(c.message for c in test.cautions)) == (df == 2)
 
@@ -282,7 +284,7 @@ def test_a_group_of_one_study_is_counted_so_that_models_are_nested(model: str) -
     held = subgroups(
         events=x, n=N, by=by, model=model, tau2="common", tau2_method="ML", ci_method="wald"
     )
-    assert 0 <= held.likelihood_ratio_test().Q <= test.Q
+    assert 0 <= held.likelihood_ratio_test().statistic <= test.statistic
     assert held.likelihood_ratio_test().cautions == ()
 
 
@@ -338,7 +340,7 @@ def test_group_weights_and_totals_belong_to_the_group() -> None:
         alone = pool(events=X[rows], n=N[rows], model="glmm")
         own, vt = alone.heterogeneity, alone.heterogeneity.typical_variance
         ours = (fit.heterogeneity.Q, fit.heterogeneity.Q_wald, fit.heterogeneity.I2)
-        assert ours == pytest.approx((own.Q, own.Q_wald, 100 * fit.tau2 / (fit.tau2 + vt)))
+        assert ours == pytest.approx((own.statistic, own.Q_wald, 100 * fit.tau2 / (fit.tau2 + vt)))
         assert "one between-study variance" in str(fit.methods())
         assert fit.converged
         assert fit.certificate is not None

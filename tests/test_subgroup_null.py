@@ -194,7 +194,7 @@ def test_effects_are_compared_like_the_counts_they_come_from() -> None:
     table = pd.DataFrame({"y": y, "v": v, "g": by, "name": list("uvwxyz")})
     result = subgroups(table, by="g", yi="y", vi="v", study="name", ci_method="wald")
     counts = subgroups(events=x, n=n, by=by, model="random", ci_method="wald")
-    assert pytest.approx(counts.test.Q) == result.test.Q
+    assert pytest.approx(counts.test.statistic) == result.test.statistic
     assert result.groups["b"].mu == pytest.approx(counts.groups["b"].mu)
     alone = pool_effects(y[:3], v[:3], ci_method="wald")
     assert result.groups["a"].ci == pytest.approx(alone.ci)

@@ -35,7 +35,7 @@ def run(block: dict[str, Any], **options: Any) -> SubgroupResult:
 def compare_test(
     agree: ref.Agreement, result: SubgroupResult, r: dict[str, Any], kind: str, path: str
 ) -> None:
-    agree.close(result.test.Q, r["Q_between"], kind, f"{path}/Q_between")
+    agree.close(result.test.statistic, r["Q_between"], kind, f"{path}/Q_between")
     agree.close(result.test.df, r["df"], kind, f"{path}/df")
     agree.close(result.test.p, r["p"], kind, f"{path}/p")
 
@@ -92,7 +92,7 @@ def test_common_tau2_agrees_with_metafor() -> None:
         agree.close([f.se for f in fits], r["groups"]["se"], "tight", f"{name}/se")
         agree.close([lim[0] for lim in limits], r["groups"]["ci.lb"], "tight", f"{name}/lb")
         agree.close([lim[1] for lim in limits], r["groups"]["ci.ub"], "tight", f"{name}/ub")
-        agree.close(result.test.Q, r["QM"], "tight", f"{name}/QM")
+        agree.close(result.test.statistic, r["QM"], "tight", f"{name}/QM")
         agree.close(result.test.df, r["QM.df"], "tight", f"{name}/QM.df")
         agree.close(result.test.p, r["QM.p"], "tight", f"{name}/QM.p")
     agree.finish(352)

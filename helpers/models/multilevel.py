@@ -68,7 +68,7 @@ def pool_multilevel(
     vi: str | Sequence[float] | None = None,
     study: str | Sequence[Any] | None = None,
     measure: str | None = None,
-    method: str = TAU2_METHOD,
+    tau2_method: str = TAU2_METHOD,
     ci_method: str | None = None,
     robust: str | None = None,
     level: float = LEVEL,
@@ -91,7 +91,7 @@ def pool_multilevel(
         Unique labels of the cohorts.
     measure : str, optional
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`.
-    method : {"REML", "ML"}
+    tau2_method : {"REML", "ML"}
         Estimation of both variances.
     ci_method : {"wald", "t"}, optional
         Intervals and tests by the normal distribution, or by t with k - p degrees of freedom.
@@ -126,7 +126,7 @@ def pool_multilevel(
     """
     import pandas as pd
 
-    one_of("method", method, ("REML", "ML"))
+    one_of("tau2_method", tau2_method, ("REML", "ML"))
     if ci_method is not None:
         one_of("ci_method", ci_method, CI_METHODS)
     if robust is not None:
@@ -137,7 +137,7 @@ def pool_multilevel(
     options = resolve(
         measure=scale.name,
         model="random",
-        tau2_method=method,
+        tau2_method=tau2_method,
         level=level,
         add=add,
         to=to,
@@ -184,8 +184,8 @@ def _fit(
     robust: str | None,
 ) -> MultilevelResult:
     k, p = core.X.shape
-    studies, level, method = core.data, core.options.level, str(core.options.tau2_method)
-    restricted = method == "REML"
+    studies, level, tau2_method = core.data, core.options.level, str(core.options.tau2_method)
+    restricted = tau2_method == "REML"
     beta, cov, best, s, data, lift = fit_nested(
         core.yi, core.vi, core.X, codes, restricted=restricted
     )
@@ -213,7 +213,7 @@ def _fit(
     return MultilevelResult(
         formula=design.formula,
         measure=core.options.measure,
-        method=method,
+        tau2_method=tau2_method,
         ci_method=ci_method,
         robust=robust,
         level=level,

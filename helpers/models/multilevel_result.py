@@ -39,8 +39,8 @@ class MultilevelResult:
 
     Attributes
     ----------
-    formula, measure, method, ci_method, robust : str or None
-        The choices; `method` is "REML" or "ML".
+    formula, measure, tau2_method, ci_method, robust : str or None
+        The choices; `tau2_method` is "REML" or "ML".
     level : float
     k, clusters, p : int
         Cohorts, clusters and coefficients.
@@ -71,7 +71,7 @@ class MultilevelResult:
 
     formula: str
     measure: str
-    method: str
+    tau2_method: str
     ci_method: str
     robust: str | None
     level: float
@@ -253,7 +253,7 @@ class MultilevelResult:
         """
         if component not in ("between", "within"):
             raise UnsupportedError(f"component={component!r}: expected between or within")
-        restricted = self.method == "REML"
+        restricted = self.tau2_method == "REML"
         core = self.core
         data = prepare_nested(core.yi, core.vi, np.linalg.qr(core.X)[0], self.codes)
         best = np.array([self.sigma2_between, self.sigma2_within])
@@ -298,7 +298,7 @@ class MultilevelResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        said = self.methods()
+        said = self.tau2_methods()
         heterogeneity = {
             f.name: getattr(self.heterogeneity, f.name) for f in fields(self.heterogeneity)
         }
@@ -306,7 +306,7 @@ class MultilevelResult:
             {
                 **{
                     n: getattr(self, n)
-                    for n in ("formula", "measure", "method", "ci_method", "robust")
+                    for n in ("formula", "measure", "tau2_method", "ci_method", "robust")
                 },
                 **self.summary_frame().iloc[0].to_dict(),
                 "heterogeneity": heterogeneity,
@@ -331,7 +331,7 @@ class MultilevelResult:
         return Methods(
             f"The {get_measure(self.measure).label} of {self.k} cohorts from {self.clusters} "
             f"clusters was {what} with a three-level model (cohorts within clusters) fitted by "
-            f"{self.method}, with tests and intervals from {tests}.",
+            f"{self.tau2_method}, with tests and intervals from {tests}.",
             cite(*keys),
         )
 

@@ -50,14 +50,14 @@ class BetweenTest:
 
     Attributes
     ----------
-    Q, df, p : float
+    statistic, df, p : float
         Statistic, degrees of freedom (compared groups - 1) and chi-squared p-value; NaN, 0 and NaN
         where fewer than two groups can be compared.
     kind : str
         What was tested, in words.
     """
 
-    Q: float
+    statistic: float
     df: int
     p: float
     kind: str
@@ -172,7 +172,7 @@ class SubgroupResult:
     def tests_frame(self, draws: int = 1000, *, seed: int = 1) -> pd.DataFrame:
         """Tests between groups beside each other; the index says whose variance they rest on.
 
-        Columns: Q, df, p (chi-squared), calibrated_p and its Monte-Carlo standard error
+        Columns: statistic, df, p (chi-squared), calibrated_p and its Monte-Carlo standard error
         calibrated_mcse, rejection (share of the data sets without a difference in which p is below
         0.05).
         """
@@ -185,7 +185,7 @@ class SubgroupResult:
         for tau2, result in with_each.items():
             found = result.calibrated_test(draws, seed=seed)
             rows[tau2] = {
-                "Q": result.test.Q,
+                "statistic": result.test.statistic,
                 "df": result.test.df,
                 "p": result.test.p,
                 "calibrated_p": found.p,
@@ -247,7 +247,7 @@ class SubgroupResult:
         ...     tau2="common",
         ... )
         >>> test = result.likelihood_ratio_test()
-        >>> round(test.Q, 3), test.df, test.kind
+        >>> round(test.statistic, 3), test.df, test.kind
         (0.233, 1, 'Likelihood-ratio test of equal means, with one between-study variance')
         """
         return likelihood_ratio_test(self.groups, self.overall, separate=self.tau2 == "separate")
@@ -470,7 +470,7 @@ def _asked(overall: PoolResult) -> Options:
 def _plain_test(test: BetweenTest) -> dict[str, Any]:
     sound = test.df > 0
     return {
-        "Q": test.Q if sound else None,
+        "statistic": test.statistic if sound else None,
         "df": test.df,
         "p": test.p if sound else None,
         "kind": test.kind,

@@ -22,7 +22,7 @@ class LikelihoodRatioTest:
 
     Attributes
     ----------
-    Q, df, p : float
+    statistic, df, p : float
         Twice the difference of the log-likelihoods, degrees of freedom, chi-squared p-value.
     kind : str
         What was tested, in words.
@@ -35,7 +35,7 @@ class LikelihoodRatioTest:
         "single-study-group", "boundary".
     """
 
-    Q: float
+    statistic: float
     df: int
     p: float
     kind: str
@@ -75,7 +75,7 @@ def likelihood_ratio_test(
 
     Notes
     -----
-    With G groups, ``Q = 2 (sum of the groups' log-likelihoods - overall log-likelihood)``
+    With G groups, ``statistic = 2 (sum of the groups' log-likelihoods - overall log-likelihood)``
     (Wilks 1938, doi:10.1214/aoms/1177732360):
 
     * Separate variances: G means and G variances against one of each. The hypothesis is that means
@@ -83,16 +83,16 @@ def likelihood_ratio_test(
       alone.
     * A common variance: it is one parameter in both models. The hypothesis is that the means are
       equal, ``df = G - 1``.
-    * ``model="common"``: there is no variance, ``df = G - 1``; by inverse variance `Q` is that of
-      the Wald-type test.
+    * ``model="common"``: there is no variance, ``df = G - 1``; by inverse variance the statistic is
+      that of the Wald-type test.
 
     The degrees of freedom count parameters of the models and are the same for all data. A variance
     estimated as zero, its boundary, is therefore counted. Where the true variance is zero in all
-    groups, the p-value is too large (conservative) with many studies: Q is then a mixture of
-    chi-squared variables with fewer degrees of freedom (Self and Liang 1987,
+    groups, the p-value is too large (conservative) with many studies: the statistic is then a
+    mixture of chi-squared variables with fewer degrees of freedom (Self and Liang 1987,
     doi:10.1080/01621459.1987.10478472). The variance of a group of one study is at zero whatever
     its true value: it is counted as well (else the models would not be nested), but the
-    chi-squared distribution does not hold for that group's share in Q, not even with many studies
+    chi-squared distribution does not hold for that group's share in it, not even with many studies
     elsewhere. Cautions on the test say where this is so.
 
     Examples
@@ -132,7 +132,7 @@ def likelihood_ratio_test(
     else:
         variances, what = 0, "equal means, with one between-study variance"
     return LikelihoodRatioTest(
-        Q=q,
+        statistic=q,
         df=means + variances,
         p=float(chi2_sf(q, means + variances)),
         kind=f"Likelihood-ratio test of {what}",

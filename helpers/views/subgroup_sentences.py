@@ -31,7 +31,7 @@ def between_line(result: SubgroupResult) -> str:
     if not test.df:
         return test.kind
     text = (
-        f"Q = {printing.number(test.Q, 2)} (df = {printing.count(test.df)}), "
+        f"Q = {printing.number(test.statistic, 2)} (df = {printing.count(test.df)}), "
         f"{printing.p_value(test.p)}; calibrated {printing.p_value(result.calibrated_test().p)}"
     )
     common = result.common_test() if result.tau2 == "separate" else None

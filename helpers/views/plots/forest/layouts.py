@@ -192,7 +192,7 @@ def statistics(fit: Any, layout: Layout) -> str:
 
 def _between(result: Any, layout: Layout) -> str:
     test = result.test
-    p, q = _p(test.p, layout), printing.number(test.Q, 2)
+    p, q = _p(test.p, layout), printing.number(test.statistic, 2)
     own = f"calibrated {_p(result.calibrated_test().p, layout)}"
     if layout.name == "revman":
         return f"Test for subgroup differences: Chi² = {q}, df = {test.df} ({p}; {own})"
