@@ -345,7 +345,7 @@ def test_excess_significance_agrees() -> None:
     compared = close(result.expected, ref["E"], CLOSED, "E")
     compared += close(result.ratio, ref["OEratio"], CLOSED, "ratio")
     compared += close(result.p, ref["pval"], CLOSED, "p")
-    compared += close(result.theta, ref["theta"], CLOSED, "theta")
+    compared += close(result.mu, ref["theta"], CLOSED, "theta")
     compared += sum(
         close(a, b, CLOSED, "power") for a, b in zip(result.power, ref["power"], strict=True)
     )

@@ -358,7 +358,7 @@ def test_power_and_exact_excess_by_enumeration() -> None:
     result = excess_significance(yi, vi)
     se = np.sqrt(vi)
     z = stats.norm.isf(0.025)
-    power = stats.norm.sf(z, result.theta / se) + stats.norm.cdf(-z, result.theta / se)
+    power = stats.norm.sf(z, result.mu / se) + stats.norm.cdf(-z, result.mu / se)
     np.testing.assert_allclose(result.power, power, rtol=1e-10)
     tail = 0.0
     for outcome in itertools.product((0, 1), repeat=8):

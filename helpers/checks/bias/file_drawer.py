@@ -212,7 +212,7 @@ class ExcessSignificance(Views):
     observed : int
         Studies with a significant result.
     expected : float
-        Sum of the studies' powers at `theta`.
+        Sum of the studies' powers at `mu`.
     ratio : float
         observed / expected.
     statistic : float
@@ -221,7 +221,7 @@ class ExcessSignificance(Views):
         One-sided p-value for an excess, from the root of the statistic.
     p_exact : float
         The same from the exact distribution of a sum of Bernoulli variables.
-    theta, null : float
+    mu, null : float
         Assumed true effect and null effect (model scale).
     alpha : float
         Two-sided level of the studies' own tests.
@@ -241,7 +241,7 @@ class ExcessSignificance(Views):
     statistic: float
     p: float
     p_exact: float
-    theta: float
+    mu: float
     null: float
     alpha: float
     k: int
@@ -260,7 +260,7 @@ def excess_significance(
     n: Any = None,
     study: Any = None,
     measure: str | None = None,
-    theta: float | None = None,
+    mu: float | None = None,
     null: float | str | None = None,
     alpha: float = 0.05,
 ) -> ExcessSignificance:
@@ -270,7 +270,7 @@ def excess_significance(
     ----------
     effects, vi, events, n, study, measure
         As in `helpers.bias.egger`.
-    theta : float, optional
+    mu : float, optional
         True effect (model scale); default the common-effect estimate.
     null : float or "pooled", optional
         Null effect of the studies' two-sided tests; required for proportions.
@@ -296,7 +296,7 @@ def excess_significance(
     origin = _null(data, null)
     se, k = np.sqrt(data.vi), data.k
     common = fit_inverse_variance(data.yi, data.vi, method="common")
-    true = float(common.mu[0]) if theta is None else float(theta)
+    true = float(common.mu[0]) if mu is None else float(mu)
     critical = float(norm_ppf(1.0 - 0.5 * alpha))
     observed = int((np.abs(data.yi - origin) / se >= critical).sum())
     shift = (true - origin) / se
@@ -325,7 +325,7 @@ def excess_significance(
         statistic=statistic,
         p=0.5 * two_sided if excess >= 0 else 1.0 - 0.5 * two_sided,
         p_exact=_at_least(np.asarray(power), observed),
-        theta=true,
+        mu=true,
         null=origin,
         alpha=alpha,
         k=k,
