@@ -79,9 +79,7 @@ def test_selection_model_recovers_what_was_selected() -> None:
 
 def test_excess_significance_keeps_its_level() -> None:
     yi, vi = normal_effects(600, 20, 0.0)
-    p = np.array(
-        [excess_significance(y, v, mu=0.4).p_exact for y, v in zip(yi, vi, strict=True)]
-    )
+    p = np.array([excess_significance(y, v, mu=0.4).p_exact for y, v in zip(yi, vi, strict=True)])
     assert (p <= 0.05).mean() < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
 
 

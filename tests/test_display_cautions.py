@@ -168,5 +168,5 @@ def test_a_variance_of_zero_says_what_it_does_to_the_prediction_interval(model: 
 def test_a_regression_has_the_same_empty_set() -> None:
     table = pd.DataFrame({"x": ALIKE[0], "n": ALIKE[1], "year": range(5), "study": range(5)})
     fit = meta_regression(table, "year", events="x", n="n", study="study", model="random")
-    assert chi2.ppf(0.025, 3) > fit.QE
+    assert chi2.ppf(0.025, 3) > fit.heterogeneity.Q
     assert is_empty(fit.tau2_ci())

@@ -120,8 +120,8 @@ def test_groups_and_regressions_give_this_test() -> None:
     data = pd.DataFrame({"x": x, "n": n, "by": by, "study": range(7)})
     fit = meta_regression(data, "by", events="x", n="n", study="study", model="glmm")
     rate = np.where(by == "a", x[:3].sum() / n[:3].sum(), x[3:].sum() / n[3:].sum())
-    assert pytest.approx(deviance(x, n, rate), rel=1e-9) == fit.QE
-    assert pytest.approx(chi2.sf(deviance(x, n, rate), 5), rel=1e-8) == fit.QE_p
+    assert pytest.approx(deviance(x, n, rate), rel=1e-9) == fit.heterogeneity.Q
+    assert pytest.approx(chi2.sf(deviance(x, n, rate), 5), rel=1e-8) == fit.heterogeneity.p
     # two groups, two studies with events in each: one free difference in each
     assert fit.heterogeneity.df_wald == 2
 

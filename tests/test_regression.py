@@ -346,7 +346,7 @@ def test_glmm_results_have_the_same_views() -> None:
     rest = table().drop(index=0)
     alone = fitted("product + follow_up", rest, model="glmm")
     assert deleted["tau2"].iloc[0] == pytest.approx(alone.tau2, rel=1e-6, abs=1e-10)
-    assert deleted["QE"].iloc[0] == pytest.approx(alone.QE, rel=1e-8)
+    assert deleted["Q"].iloc[0] == pytest.approx(alone.heterogeneity.Q, rel=1e-8)
     first = deleted[list(fit.names)].iloc[0].astype(float)
     np.testing.assert_allclose(first, alone.estimates, rtol=1e-7)
     assert fit.test_terms("product").df == 2
@@ -365,7 +365,7 @@ def test_the_result_is_frozen_and_serialises() -> None:
             fit.tau2 = 0.0  # type: ignore[misc]
         with pytest.raises(ValueError, match="read-only"):
             fit.estimates[0] = 0.0
-        copy = fit.vcov
+        copy = fit.covariance_frame()
         copy.iloc[0, 0] = 99.0
         assert fit.covariance[0, 0] != 99.0
         content = fit.to_dict()

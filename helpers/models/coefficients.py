@@ -151,9 +151,9 @@ def likelihood_ratio(fit: RegressionResult, nested: str | RegressionResult) -> M
     core = fit.core
     if isinstance(nested, str):
         rows = fit.moderators.loc[np.asarray(fit.data.included)]
-        label, X = nested, build_design(nested, rows, fit.included_labels).X
+        label, X = nested, build_design(nested, rows, fit.labels).X
     else:
-        if nested.included_labels != fit.included_labels or nested.model != fit.model:
+        if nested.labels != fit.labels or nested.model != fit.model:
             raise MetaAnalysisError("the models were not fitted to the same studies in one way")
         label, X = nested.formula, nested.core.X
     both = np.hstack([core.X, X])
@@ -209,7 +209,7 @@ def predictions(
 
     if new_data is None:
         X = fit.core.X
-        index = pd.Index(fit.included_labels, name="study")
+        index = pd.Index(fit.labels, name="study")
     else:
         frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
         X, index = design_of_rows(fit.design, frame), frame.index
@@ -277,12 +277,12 @@ def summary(fit: RegressionResult) -> pd.DataFrame:
         "p": fit.p,
         "tau2": fit.tau2,
         "tau2_se": fit.tau2_se,
-        "I2": fit.I2,
-        "H2": fit.H2,
+        "I2": fit.heterogeneity.I2,
+        "H2": fit.heterogeneity.H2,
         "R2": np.nan if fit.R2 is None else fit.R2,
-        "QE": fit.QE,
-        "QE_df": fit.QE_df,
-        "QE_p": fit.QE_p,
+        "Q": fit.heterogeneity.Q,
+        "Q_df": fit.heterogeneity.df,
+        "Q_p": fit.heterogeneity.p,
         "omnibus": fit.omnibus.statistic,
         "omnibus_df1": fit.omnibus.df,
         "omnibus_df2": np.nan if fit.omnibus.df2 is None else fit.omnibus.df2,
@@ -309,7 +309,7 @@ def as_dict(fit: RegressionResult) -> dict[str, Any]:
             **fit.summary_frame().iloc[0].to_dict(),
             "omnibus": fit.omnibus.to_dict(),
             "coefficients": fit.coefficients.reset_index().to_dict(orient="records"),
-            "vcov": fit.covariance.tolist(),
+            "covariance": fit.covariance.tolist(),
             "cautions": [{"code": c.code, "message": c.message} for c in fit.cautions],
             "methods": str(said),
             "references": [{"key": r.key, "doi": r.doi} for r in said.references],

@@ -119,7 +119,7 @@ class MultilevelResult:
         return self.sigma2_between / self.tau2 if self.tau2 > 0 else None
 
     @property
-    def included_labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """Labels of the included cohorts."""
         pairs = zip(self.data.labels, self.data.included, strict=True)
         return tuple(label for label, taken in pairs if taken)
@@ -287,9 +287,9 @@ class MultilevelResult:
         row: dict[str, Any] = {name: getattr(self, name) for name in _SUMMARY}
         row |= {
             "I2": self.heterogeneity.I2,
-            "QE": self.heterogeneity.Q,
-            "QE_df": self.heterogeneity.df,
-            "QE_p": self.heterogeneity.p,
+            "Q": self.heterogeneity.Q,
+            "Q_df": self.heterogeneity.df,
+            "Q_p": self.heterogeneity.p,
             "omnibus": self.omnibus.statistic,
             "omnibus_p": self.omnibus.p,
             "between_p": self.between_test.p,
@@ -313,7 +313,7 @@ class MultilevelResult:
                 "omnibus": self.omnibus.to_dict(),
                 "between_test": self.between_test.to_dict(),
                 "coefficients": self.coefficients.reset_index().to_dict(orient="records"),
-                "vcov": self.covariance.tolist(),
+                "covariance": self.covariance.tolist(),
                 "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
                 "methods": str(said),
                 "references": [{"key": r.key, "doi": r.doi} for r in said.references],

@@ -75,7 +75,7 @@ def residual_frame(fit: RegressionResult) -> pd.DataFrame:
         se = np.sqrt(np.where(free, variance, np.nan))
         columns |= {"residual_se": se, "standardised": residual / se}
     columns["weight"] = 100.0 * weights / weights.sum()
-    return pd.DataFrame(columns, index=pd.Index(fit.included_labels, name="study"))
+    return pd.DataFrame(columns, index=pd.Index(fit.labels, name="study"))
 
 
 def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:

@@ -131,7 +131,7 @@ def omnibus_of(
 
 
 def residual_heterogeneity(fit: RegressionFit, core: Model) -> Heterogeneity:
-    """Residual heterogeneity: QE, or the likelihood-ratio test of the GLMM."""
+    """Residual heterogeneity: Q, or the likelihood-ratio test of the GLMM."""
     k, p = core.X.shape
     vt = typical_variance(core.vi, core.X)
     tau2, df = float(fit.tau2[0]), k - p
@@ -172,7 +172,7 @@ def r_squared(fit: RegressionFit, core: Model, design: Design) -> float | None:
 
 
 def _no_tau2_fits(fit: RegressionFit, core: Model, level: float) -> bool:
-    """Whether the Q-profile set of the residual variance is empty: QE is too small for any."""
+    """Whether the Q-profile set of the residual variance is empty: Q is too small for any."""
     free = core.X.shape[0] - core.X.shape[1]
     if core.options.model != "random" or free < 1:
         return False

@@ -106,37 +106,12 @@ class RegressionResult:
     # --- numbers by their usual names ---------------------------------------------------------
 
     @property
-    def I2(self) -> float:  # noqa: N802 - the field's name
-        """Residual I2 in percent: 100 tau2/(tau2 + typical sampling variance)."""
-        return self.heterogeneity.I2
-
-    @property
-    def H2(self) -> float:  # noqa: N802
-        """Residual H2: 1 + tau2/typical sampling variance."""
-        return self.heterogeneity.H2
-
-    @property
-    def QE(self) -> float:  # noqa: N802
-        """Residual heterogeneity statistic: weights 1/vi, or the GLMM's likelihood ratio."""
-        return self.heterogeneity.Q
-
-    @property
-    def QE_df(self) -> int:  # noqa: N802
-        """Degrees of freedom of `QE`."""
-        return self.heterogeneity.df
-
-    @property
-    def QE_p(self) -> float:  # noqa: N802
-        """P-value of `QE`."""
-        return self.heterogeneity.p
-
-    @property
     def terms(self) -> tuple[str, ...]:
         """Terms of the formula, without the intercept."""
         return tuple(self.design.terms)
 
     @property
-    def included_labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """Labels of the included studies, in order."""
         pairs = zip(self.data.labels, self.data.included, strict=True)
         return tuple(label for label, taken in pairs if taken)
@@ -150,9 +125,8 @@ class RegressionResult:
         columns = coefficient_table(self.estimates, se, self.df, self.level)
         return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
 
-    @property
-    def vcov(self) -> pd.DataFrame:
-        """Covariance of the coefficients behind the table."""
+    def covariance_frame(self) -> pd.DataFrame:
+        """`covariance` with the names of the coefficients."""
         import pandas as pd
 
         return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
@@ -334,7 +308,7 @@ class RegressionResult:
         )
 
     def leave_one_out(self, by: Any = None) -> pd.DataFrame:
-        """Coefficients, tau2 and QE without each study or cluster in turn (one batch).
+        """Coefficients, tau2 and Q without each study or cluster in turn (one batch).
 
         Parameters
         ----------
@@ -346,7 +320,7 @@ class RegressionResult:
         -------
         DataFrame
             Index: what is left out; a column for each coefficient and its standard error
-            ("se(...)", of the model, not the robust one), `tau2`, `QE`, `converged` and
+            ("se(...)", of the model, not the robust one), `tau2`, `Q`, `converged` and
             `estimable` (False, and NaN, where the rest does not tell the coefficients apart).
         """
         from .regression_diagnostics import leave_one_out_frame

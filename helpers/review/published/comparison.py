@@ -144,11 +144,11 @@ def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.
     rows: list[dict[str, Any]] = []
     for line in load_published("regressions").to_dict("records"):
         fit = published_regression(line["model"], data, **options)
-        test = fit.omnibus
+        test, found = fit.omnibus, fit.heterogeneity
         ours: dict[str, float] = {
-            "cohorts": fit.k, "tau2": fit.tau2, "tau2_se": fit.tau2_se, "i2_percent": fit.I2,
-            "h2": fit.H2, "r2_percent": float("nan") if fit.R2 is None else fit.R2,
-            "qe": fit.QE, "qe_df": fit.QE_df, "qe_p": fit.QE_p, "f": test.statistic,
+            "cohorts": fit.k, "tau2": fit.tau2, "tau2_se": fit.tau2_se, "i2_percent": found.I2,
+            "h2": found.H2, "r2_percent": float("nan") if fit.R2 is None else fit.R2,
+            "qe": found.Q, "qe_df": found.df, "qe_p": found.p, "f": test.statistic,
             "f_df1": test.df, "f_df2": float("inf") if test.df2 is None else test.df2,
             "f_p": test.p,
         }  # fmt: skip
