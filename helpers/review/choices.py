@@ -18,5 +18,5 @@ PUBLISHED_POOLING: Mapping[str, Any] = MappingProxyType(
 )
 #: How the review regressed.
 PUBLISHED_REGRESSION: Mapping[str, Any] = MappingProxyType(
-    {"measure": "logit", "model": "random", "tau2_method": "ML", "test": "knapp-hartung"}
+    {"measure": "logit", "model": "random", "tau2_method": "ML", "ci_method": "knapp-hartung"}
 )
