@@ -74,11 +74,11 @@ PAIR_EDITS = ("as it is", "without the largest", "one cohort more")
 #: Simulations of a chapter, made short where only the table matters that reaches them.
 FEWER = {
     "small_study_effects": {
-        "replicates=2000": "replicates=60",
-        "replicates=1000": "replicates=60",
-        "slope=egger.bias": "replicates=60, slope=egger.bias",
+        "draws=2000": "draws=60",
+        "draws=1000": "draws=60",
+        "slope=egger.bias": "draws=60, slope=egger.bias",
     },
-    "time_at_risk": {"replicates=400": "replicates=40"},
+    "time_at_risk": {"draws=400": "draws=40"},
 }
 GLMM = 'model="glmm", ci_method="wald"'
 #: Chapters that take long, on the edits that can hurt them.

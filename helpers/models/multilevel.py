@@ -9,7 +9,7 @@ distribution; cluster-robust inference on top.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from .. import printing
 from ..arguments import LEVEL, one_of
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
+from ..engine.keywords import MultilevelKeywords, refuse_unknown
 from ..engine.model import Model
 from ..engine.normal.fit import fit_regression
 from ..engine.normal.nested import (
@@ -67,13 +68,7 @@ def pool_multilevel(
     yi: str | Sequence[float] | None = None,
     vi: str | Sequence[float] | None = None,
     study: str | Sequence[Any] | None = None,
-    measure: str | None = None,
-    tau2_method: str = TAU2_METHOD,
-    ci_method: str | None = None,
-    robust: str | None = None,
-    level: float = LEVEL,
-    add: float | None = None,
-    to: str | None = None,
+    **options: Unpack[MultilevelKeywords],
 ) -> MultilevelResult:
     """Pool cohorts that are nested in clusters (studies, registries, centres).
 
@@ -89,6 +84,11 @@ def pool_multilevel(
         Counts, or effects and sampling variances.
     study : str or array_like, optional
         Unique labels of the cohorts.
+    **options
+        The choices below.
+
+    Other Parameters
+    ----------------
     measure : str, optional
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`.
     tau2_method : {"REML", "ML"}
@@ -126,6 +126,10 @@ def pool_multilevel(
     """
     import pandas as pd
 
+    refuse_unknown("pool_multilevel", options, MultilevelKeywords)
+    tau2_method = options.get("tau2_method") or TAU2_METHOD
+    measure, ci_method = options.get("measure"), options.get("ci_method")
+    robust = options.get("robust")
     one_of("tau2_method", tau2_method, ("REML", "ML"))
     if ci_method is not None:
         one_of("ci_method", ci_method, CI_METHODS)
@@ -134,13 +138,13 @@ def pool_multilevel(
     if (yi is None) != (vi is None) or (yi is not None and events is not None):
         raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
     scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
-    options = resolve(
+    chosen = resolve(
         measure=scale.name,
         model="random",
         tau2_method=tau2_method,
-        level=level,
-        add=add,
-        to=to,
+        level=options.get("level", LEVEL),
+        add=options.get("add"),
+        to=options.get("to"),
         counts=yi is None,
     )
     size = time if scale.kind == "rate" else n
@@ -149,14 +153,14 @@ def pool_multilevel(
     else:
         if events is None or size is None:
             raise MetaAnalysisError("give events and n (or time), or yi and vi")
-        rule: Any = options.to
+        rule: Any = chosen.to
         studies = from_counts(
-            data, events, size, study, scale, add=options.add, to=rule, needs_effect=True
+            data, events, size, study, scale, add=chosen.add, to=rule, needs_effect=True
         )
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
     assert clusters is not None
-    core = Model(studies, options, design.X)
+    core = Model(studies, chosen, design.X)
     names, codes = np.unique([str(c) for c in clusters], return_inverse=True)
     codes = codes.reshape(-1)
     k, p, groups = len(core.yi), design.p, int(codes.max()) + 1

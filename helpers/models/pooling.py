@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from ..arguments import LEVEL
 from ..engine.counts.common import family_of, included_counts, is_one_sided, pool_counts
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
+from ..engine.keywords import EffectKeywords, PoolKeywords, refuse_unknown
 from ..engine.normal.intervals import KNAPP_HARTUNG, single_knapp_hartung_se
 from ..engine.normal.inverse_variance import fit_inverse_variance
-from ..engine.options import BACK_TRANSFORM, EFFECT_MEASURE, MEASURE, QUAD_POINTS, Options, resolve
+from ..engine.options import EFFECT_MEASURE, MEASURE, Options, resolve
 from ..engine.studies import StudyData, from_counts, from_effects
 from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, i2_and_h2
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -35,16 +36,9 @@ def pool(
     study: Any = None,
     measure: str = MEASURE,
     model: str | None = None,
-    method: str | None = None,
-    tau2_method: str | None = None,
     ci_method: str | None = None,
     level: float = LEVEL,
-    add: float | None = None,
-    to: str | None = None,
-    quad_points: int = QUAD_POINTS,
-    study_ci: str | None = None,
-    back_transform: str = BACK_TRANSFORM,
-    tau2: float | None = None,
+    **options: Unpack[PoolKeywords],
 ) -> PoolResult:
     """Pool one proportion (or one rate) from each study.
 
@@ -67,12 +61,6 @@ def pool(
         likelihood, random effects by inverse variance, or one common effect. Default: "glmm" for
         the measures that have it ("logit", "log-rate"), "random" for the others and where
         `tau2_method`, `tau2`, a zero-cell rule or an interval of Knapp and Hartung is named.
-    method : {"inverse-variance", "likelihood"}, optional
-        How a common effect is estimated: by inverse variance (default), or as the maximum
-        likelihood of the summed counts, which is the GLMM with tau2 = 0 and is what the
-        "common effect" columns of a GLMM analysis usually hold.
-    tau2_method : str, optional
-        One of `helpers.engine.options.TAU2_METHODS` for model "random"; default "REML".
     ci_method : str, optional
         One of `helpers.engine.options.MU_METHODS` for the model. Default for "random":
         "knapp-hartung-max1" (Roever et al. 2015, doi:10.1186/s12874-015-0091-1). Default for
@@ -80,17 +68,28 @@ def pool(
         `helpers.engine.options` for what our simulation says about it. Else "wald".
     level : float
         Level of all intervals.
-    add, to
+    **options
+        Rarer choices, below.
+
+    Other Parameters
+    ----------------
+    method : {"inverse-variance", "likelihood"}, optional
+        How a common effect is estimated: by inverse variance (default), or as the maximum
+        likelihood of the summed counts, which is the GLMM with tau2 = 0 and is what the
+        "common effect" columns of a GLMM analysis usually hold.
+    tau2_method : str, optional
+        One of `helpers.engine.options.TAU2_METHODS` for model "random"; default "REML".
+    tau2 : float, optional
+        Fixes the between-study variance (model "random").
+    add, to : float, str, optional
         Zero-cell rule of inverse-variance models, see `helpers.engine.effects.Measure.effects`;
         default 0.5, "only0" where the measure needs it.
-    quad_points : int
+    quad_points : int, default 7
         Points of the adaptive Gauss-Hermite quadrature (1: Laplace).
     study_ci : str, optional
         Interval of single studies; default "wilson" (proportions) or "exact" (rates).
-    back_transform : {"harmonic-mean", "inverse-variance"}
+    back_transform : {"harmonic-mean", "inverse-variance"}, optional
         Sample size of the inverse of the Freeman-Tukey measures.
-    tau2 : float, optional
-        Fixes the between-study variance (model "random").
 
     Returns
     -------
@@ -119,31 +118,19 @@ def pool(
         raise UnsupportedError(f"measure={measure!r} is a rate: give `time`, not `n`")
     if scale.kind == "proportion" and (n is None or time is not None):
         raise UnsupportedError(f"measure={measure!r} is a proportion: give `n`, not `time`")
-    options = resolve(
-        measure=measure,
-        model=model,
-        method=method,
-        tau2_method=tau2_method,
-        ci_method=ci_method,
-        level=level,
-        add=add,
-        to=to,
-        quad_points=quad_points,
-        study_ci=study_ci,
-        back_transform=back_transform,
-        tau2=tau2,
-    )
+    refuse_unknown("pool", options, PoolKeywords)
+    chosen = resolve(measure=measure, model=model, ci_method=ci_method, level=level, **options)
     studies = from_counts(
         data,
         events,
         time if scale.kind == "rate" else n,
         study,
         scale,
-        add=options.add,
-        to=to,  # type: ignore[arg-type]
-        needs_effect=options.method == "inverse-variance",
+        add=chosen.add,
+        to=options.get("to"),  # type: ignore[arg-type]
+        needs_effect=chosen.method == "inverse-variance",
     )
-    return fit_studies(studies, options.for_studies(studies.k), tau2=tau2)
+    return fit_studies(studies, chosen.for_studies(studies.k), tau2=options.get("tau2"))
 
 
 def pool_effects(
@@ -155,11 +142,9 @@ def pool_effects(
     n: Any = None,
     measure: str = EFFECT_MEASURE,
     model: str | None = None,
-    tau2_method: str | None = None,
     ci_method: str | None = None,
     level: float = LEVEL,
-    back_transform: str = BACK_TRANSFORM,
-    tau2: float | None = None,
+    **options: Unpack[EffectKeywords],
 ) -> PoolResult:
     """Pool any effects with known sampling variances.
 
@@ -167,13 +152,15 @@ def pool_effects(
     ----------
     yi, vi : array_like or str
         Effects and sampling variances (columns of `data` if strings).
-    data, study, tau2_method, ci_method, level, back_transform, tau2
+    data, study, ci_method, level
         As in `pool`.
     n : array_like or str, optional
         Sample sizes; needed by the Freeman-Tukey measures only.
     measure : str
         What the effects are; decides the display scale. "effect": shown as they are.
     model : {"random", "common"}
+    **options
+        `tau2_method`, `tau2` and `back_transform`, as in `pool`.
 
     Returns
     -------
@@ -195,21 +182,20 @@ def pool_effects(
         raise UnsupportedError("model='glmm' needs counts; use pool(events=..., n=...)")
     if scale.needs_size and n is None:
         raise UnsupportedError(f"measure={measure!r} needs `n` for its back-transformation")
-    options = resolve(
+    refuse_unknown("pool_effects", options, EffectKeywords)
+    chosen = resolve(
         measure=measure,
         model=model,
-        tau2_method=tau2_method,
         ci_method=ci_method,
         level=level,
         add=0.0,
         to="none",
         study_ci="wald",
-        back_transform=back_transform,
         counts=False,
-        tau2=tau2,
+        **options,
     )
     studies = from_effects(data, yi, vi, study, n)
-    return fit_studies(studies, options.for_studies(studies.k), tau2=tau2)
+    return fit_studies(studies, chosen.for_studies(studies.k), tau2=options.get("tau2"))
 
 
 def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None) -> PoolResult:

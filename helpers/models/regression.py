@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import LEVEL, one_of
 from ..engine.effects import get_measure
+from ..engine.keywords import RegressionKeywords, refuse_unknown
 from ..engine.model import Model
 from ..engine.normal.fit import RegressionFit
 from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
@@ -53,16 +54,8 @@ def meta_regression(
     yi: str | Sequence[float] | None = None,
     vi: str | Sequence[float] | None = None,
     study: str | Sequence[Any] | None = None,
-    measure: str | None = None,
-    model: str | None = None,
-    tau2_method: str | None = None,
-    ci_method: str | None = None,
-    level: float = LEVEL,
     cluster: str | Sequence[Any] | None = None,
-    robust: str | None = None,
-    add: float | None = None,
-    to: str | None = None,
-    quad_points: int = QUAD_POINTS,
+    **options: Unpack[RegressionKeywords],
 ) -> RegressionResult:
     """Fit a meta-regression: effects explained by characteristics of studies.
 
@@ -80,6 +73,13 @@ def meta_regression(
         Effects and sampling variances instead of counts.
     study : str or array_like, optional
         Labels; they must be unique.
+    cluster : str or array_like, optional
+        Clusters for robust inference.
+    **options
+        Model, interval and their fine print, below.
+
+    Other Parameters
+    ----------------
     measure : str, optional
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`. With `yi` and `vi`
         it says how predictions are turned back.
@@ -97,8 +97,6 @@ def meta_regression(
         with more.
     level : float
         Confidence level.
-    cluster : str or array_like, optional
-        Clusters for robust inference.
     robust : {"CR0", "CR1", "CR2"}, optional
         Kind of robust covariance; default "CR2" (GLMM: "CR1") once `cluster` is given. "CR2" is
         defined for inverse variance only and chooses it where no model is named.
@@ -138,20 +136,23 @@ def meta_regression(
     >>> fit.coefficients[["estimate", "se", "df"]].round(3).values.tolist()
     [[-1.735, 0.237, 4.0], [-0.904, 0.34, 4.0]]
     """
+    refuse_unknown("meta_regression", options, RegressionKeywords)
+    model, robust = options.get("model"), options.get("robust")
+    measure, ci_method = options.get("measure"), options.get("ci_method")
     _check_choices(ci_method, robust, cluster, yi, vi, events)
     scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
-    options = resolve(
+    chosen = resolve(
         measure=scale.name,
         model="random" if model is None and robust == "CR2" else model,
-        tau2_method=tau2_method,
-        level=level,
-        add=add,
-        to=to,
-        quad_points=quad_points,
+        tau2_method=options.get("tau2_method"),
+        level=options.get("level", LEVEL),
+        add=options.get("add"),
+        to=options.get("to"),
+        quad_points=options.get("quad_points", QUAD_POINTS),
         counts=yi is None,
         ci_method=ci_method if model is None and ci_method in KNAPP_HARTUNG else None,
     )
-    model = options.model
+    model = chosen.model
     if model == "glmm" and yi is not None:
         raise UnsupportedError("model='glmm' needs counts; give events and n (or time)")
     if model == "glmm" and ci_method not in (None, "wald", "t"):
@@ -165,12 +166,12 @@ def meta_regression(
         if events is None or size is None:
             unit = "time" if scale.kind == "rate" else "n"
             raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
-        rule: Any = options.to
+        rule: Any = chosen.to
         studies = from_counts(
-            data, events, size, study, scale, add=options.add, to=rule, needs_effect=model != "glmm"
+            data, events, size, study, scale, add=chosen.add, to=rule, needs_effect=model != "glmm"
         )
     studies, moderators, design, clusters = read_regression_data(data, formula, studies, cluster)
-    core = Model(studies, options, design.X)
+    core = Model(studies, chosen, design.X)
     if len(core.yi) <= design.p:
         raise MetaAnalysisError(
             f"formula {formula!r}: {len(core.yi)} complete studies for {design.p} "
@@ -180,7 +181,7 @@ def meta_regression(
     refuse_separation(fit, core, design)
     ci_method = ci_method or default_ci_method(model, len(core.yi) - design.p, CI_METHODS)
     return _result(
-        fit, core, design, studies, moderators, clusters, ci_method, options.level, robust, cluster
+        fit, core, design, studies, moderators, clusters, ci_method, chosen.level, robust, cluster
     )
 
 

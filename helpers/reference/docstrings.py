@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["Docstring", "markdown", "parse_docstring"]
 
-LISTS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
+LISTS = ("Parameters", "Other Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
 TEXTS = ("Notes", "See Also", "References", "Warnings", "Examples")
 _HEADING = re.compile(r"^([A-Z][\w ]+)\n-{3,}[ ]*$", re.M)
 _DOI = re.compile(r"\bdoi:\s?(10\.\d{4,}/[^\s,;\]]+?)(?=[.)]*(?:[\s,;\]]|$))")

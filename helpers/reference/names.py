@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, get_args
 
+from ..engine.options import resolve
 from ..errors import MetaAnalysisError
 
-__all__ = ["check_use", "find_object", "registered_values"]
+__all__ = ["check_use", "find_object", "grouped_options", "registered_values"]
 
 #: Name of the package that is documented: ``helpers`` in the book, its other name in a wheel.
 PACKAGE = __name__.partition(".")[0]
@@ -86,12 +87,32 @@ def check_use(use: str) -> None:
     found = find_object(match["name"])
     if match["option"] is None:
         return
-    parameters = inspect.signature(found).parameters
-    if match["option"] not in parameters:
-        raise MetaAnalysisError(f"{use}: the options are {', '.join(parameters)}")
-    default = parameters[match["option"]].default
+    defaults = {name: one.default for name, one in inspect.signature(found).parameters.items()}
+    defaults |= grouped_options(found)
+    if match["option"] not in defaults:
+        raise MetaAnalysisError(f"{use}: the options are {', '.join(defaults)}")
+    default = defaults[match["option"]]
     if match["default"] is not None and repr(default) != match["default"]:
         raise MetaAnalysisError(f"{use}: the default is {default!r}")
+
+
+def grouped_options(call: Any) -> dict[str, Any]:
+    """Name the choices behind ``**options`` with their defaults.
+
+    Examples
+    --------
+    >>> import helpers
+    >>> grouped_options(helpers.pool_effects)
+    {'tau2_method': None, 'tau2': None, 'back_transform': 'harmonic-mean'}
+    """
+    known = inspect.signature(resolve).parameters
+    found: dict[str, Any] = {}
+    for one in inspect.signature(call).parameters.values():
+        group = re.fullmatch(r"Unpack\[(\w+)\]", str(one.annotation))
+        if one.kind is one.VAR_KEYWORD and group:
+            words = call.__globals__[group[1]].__annotations__
+            found |= {n: None if "None" in str(t) else known[n].default for n, t in words.items()}
+    return found
 
 
 def registered_values(registry: str) -> tuple[str, ...]:

@@ -1,0 +1,85 @@
+"""Keyword groups: the choices that calls share, under the same words in each of them.
+
+A public function names its data and its everyday choices, at most ten parameters in all; the rest
+is one group, ``**options``. What each word means where it is not given, `helpers.engine.options`
+says for all calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypedDict
+
+__all__ = [
+    "EffectKeywords",
+    "MultilevelKeywords",
+    "PoolKeywords",
+    "RegressionKeywords",
+    "refuse_unknown",
+]
+
+
+class EffectKeywords(TypedDict, total=False):
+    """Fine print of `helpers.pool_effects`."""
+
+    tau2_method: str | None
+    tau2: float | None
+    back_transform: str
+
+
+class PoolKeywords(EffectKeywords, total=False):
+    """Fine print of `helpers.pool`."""
+
+    method: str | None
+    add: float | None
+    to: str | None
+    quad_points: int
+    study_ci: str | None
+
+
+class MultilevelKeywords(TypedDict, total=False):
+    """Choices of `helpers.pool_multilevel`."""
+
+    measure: str | None
+    tau2_method: str | None
+    ci_method: str | None
+    level: float
+    robust: str | None
+    add: float | None
+    to: str | None
+
+
+class RegressionKeywords(MultilevelKeywords, total=False):
+    """Choices of `helpers.meta_regression`."""
+
+    model: str | None
+    quad_points: int
+
+
+def refuse_unknown(call: str, given: Mapping[str, Any], group: type) -> None:
+    """Refuse a word that a group does not know.
+
+    Raises
+    ------
+    TypeError
+        As for any argument that a function does not have, with the nearest word and all words.
+
+    Examples
+    --------
+    >>> refuse_unknown("pool_effects", {"tau2": 0.1}, EffectKeywords)
+    >>> refuse_unknown("pool_effects", {"tau2_methods": "DL"}, EffectKeywords)
+    Traceback (most recent call last):
+        ...
+    TypeError: pool_effects() got an unexpected keyword argument 'tau2_methods'; did you mean \
+'tau2_method'? Its options are tau2_method, tau2, back_transform
+    """
+    known = list(group.__annotations__)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise TypeError(
+                f"{call}() got an unexpected keyword argument {name!r}{hint} "
+                f"Its options are {', '.join(known)}"
+            )
