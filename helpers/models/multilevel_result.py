@@ -298,7 +298,7 @@ class MultilevelResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        said = self.tau2_methods()
+        said = self.methods()
         heterogeneity = {
             f.name: getattr(self.heterogeneity, f.name) for f in fields(self.heterogeneity)
         }
