@@ -16,6 +16,8 @@ __all__ = [
     "MultilevelKeywords",
     "PoolKeywords",
     "RegressionKeywords",
+    "ScaledStudyKeywords",
+    "StudyKeywords",
     "refuse_unknown",
 ]
 
@@ -55,6 +57,20 @@ class RegressionKeywords(MultilevelKeywords, total=False):
 
     model: str | None
     quad_points: int
+
+
+class StudyKeywords(TypedDict, total=False):
+    """Counts and labels of the studies of a test in `helpers.bias`."""
+
+    events: Any
+    n: Any
+    study: Any
+
+
+class ScaledStudyKeywords(StudyKeywords, total=False):
+    """The same, with the scale of the effects."""
+
+    measure: str | None
 
 
 def refuse_unknown(call: str, given: Mapping[str, Any], group: type) -> None:

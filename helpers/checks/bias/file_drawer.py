@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import level_of
 from ...engine.distributions import chi2_sf, norm_ppf, norm_sf
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
@@ -66,15 +67,12 @@ def fail_safe_n(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     method: str = "rosenthal",
     alpha: float = 0.05,
     target: float | None = None,
     weighted: bool = True,
     null: float | str | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> FailSafeN:
     r"""Count the null studies that would have to hide in file drawers.
 
@@ -94,7 +92,7 @@ def fail_safe_n(
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure
+    effects, vi, **studies
         As in `helpers.bias.egger`.
     method : {"rosenthal", "orwin", "rosenberg"}
         Definition.
@@ -128,7 +126,8 @@ def fail_safe_n(
         raise UnsupportedError(f"method={method!r}: expected rosenthal, orwin or rosenberg")
     if not 0.0 < alpha < 0.5:
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 0.5")
-    data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure, minimum=2)
+    refuse_unknown("fail_safe_n", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, minimum=2, **studies)
     origin = _null(data, null)
     y, w, k = data.yi - origin, 1.0 / data.vi, data.k
     mean = float((w * y).sum() / w.sum())
@@ -256,19 +255,16 @@ def excess_significance(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     mu: float | None = None,
     null: float | str | None = None,
     alpha: float = 0.05,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> ExcessSignificance:
     """Compare the number of significant studies with what their power lets expect.
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure
+    effects, vi, **studies
         As in `helpers.bias.egger`.
     mu : float, optional
         True effect (model scale); default the common-effect estimate.
@@ -292,7 +288,8 @@ def excess_significance(
     (4, 1.98)
     """
     alpha = level_of(alpha, "alpha")
-    data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure)
+    refuse_unknown("excess_significance", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, **studies)
     origin = _null(data, null)
     se, k = np.sqrt(data.vi), data.k
     common = fit_inverse_variance(data.yi, data.vi, method="common")

@@ -14,11 +14,12 @@ tau is left of the standard deviation, and the expectation is :math:`\beta + \ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from ...engine.distributions import chi2_sf
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.normal.intervals import Interval, symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
@@ -113,18 +114,15 @@ def limit_meta_analysis(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     tau2_method: str | None = None,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> LimitMetaAnalysis:
     r"""Adjust a random-effects estimate for small-study effects by its limit.
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure, tau2_method, level
+    effects, vi, tau2_method, level, **studies
         As in `helpers.bias.egger`.
 
     Returns
@@ -154,16 +152,8 @@ def limit_meta_analysis(
     >>> result.mu < result.mu_random, round(result.G2, 2)
     (True, 83.95)
     """
-    data = funnel_data(
-        effects,
-        vi,
-        events=events,
-        n=n,
-        study=study,
-        measure=measure,
-        tau2_method=tau2_method,
-        level=level,
-    )
+    refuse_unknown("limit_meta_analysis", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     if np.ptp(data.vi) <= 1e-13 * data.vi.max():
         raise MetaAnalysisError(
             "all studies have the same standard error: small and large cannot be told apart"

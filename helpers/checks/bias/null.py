@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...arguments import level_of
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
+from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -21,6 +22,8 @@ from .results import Views, sources
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
@@ -83,12 +86,8 @@ class NullSimulation(Views):
 
 
 def simulate_null(
-    effects: Any = None,
-    vi: Any = None,
+    fit: PoolResult | None = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
     tau2_method: str | None = None,
     mu: float | None = None,
     tau2: float | None = None,
@@ -96,6 +95,7 @@ def simulate_null(
     draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
+    **studies: Unpack[StudyKeywords],
 ) -> NullSimulation:
     r"""Simulate cohorts of the observed sizes without any small-study effect and test them.
 
@@ -104,8 +104,10 @@ def simulate_null(
 
     Parameters
     ----------
-    effects, vi, events, n, study, tau2_method
-        As in `helpers.bias.egger`; counts are needed.
+    fit : PoolResult, optional
+        Its included studies; else give `events` and `n`.
+    tau2_method, **studies
+        As in `helpers.bias.egger`.
     mu, tau2 : float, optional
         Logit of the rate and between-study variance; default those of a fit on logits (for
         example the GLMM), else the random-effects estimate from the logits.
@@ -143,10 +145,10 @@ def simulate_null(
     >>> result.tests[0], len(result.rejection) == len(result.tests)
     ('Egger (logit)', True)
     """
+    refuse_unknown("simulate_null", studies, StudyKeywords)
     at = setting(
-        effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
-        alpha=alpha, draws=draws,
-    )  # fmt: skip
+        fit, tau2_method=tau2_method, mu=mu, tau2=tau2, alpha=alpha, draws=draws, **studies
+    )
     drawn = at.draw(np.random.default_rng(seed))
     simulated = batch_tests(drawn, at.size, at.tau2_method, tests)
     observed = batch_tests(at.events[None, :], at.n[None, :], at.tau2_method, tests)
@@ -212,30 +214,27 @@ class Setting:
 
 
 def setting(
-    effects: Any,
-    vi: Any,
+    fit: PoolResult | None,
     *,
-    events: Any,
-    n: Any,
-    study: Any,
     tau2_method: str | None,
     mu: float | None,
     tau2: float | None,
     alpha: float,
     draws: int,
+    **studies: Unpack[StudyKeywords],
 ) -> Setting:
     """Sizes and truth of a simulation; parameters as in `simulate_null`."""
     alpha = level_of(alpha, "alpha")
     if draws < 1:
         raise UnsupportedError(f"draws={draws!r}: expected at least 1")
-    data = funnel_data(effects, vi, events=events, n=n, study=study, tau2_method=tau2_method)
-    given = data.model is not None and data.measure.name == "logit"
+    data = funnel_data(fit, tau2_method=tau2_method, **studies)
+    own = fit if data.measure.name == "logit" else None
     counts = on_measure(data, "logit")
     if counts.events is None or counts.n is None:
         raise MetaAnalysisError("the simulation needs `events` and `n`")
     start = fit_inverse_variance(counts.yi, counts.vi, method=counts.tau2_method)
-    center = float(effects.mu if given else start.mu[0]) if mu is None else float(mu)
-    spread = float(effects.tau2 if given else start.tau2.tau2[0]) if tau2 is None else float(tau2)
+    center = float(start.mu[0] if own is None else own.mu) if mu is None else float(mu)
+    spread = float(start.tau2.tau2[0] if own is None else own.tau2) if tau2 is None else float(tau2)
     if not (np.isfinite(center) and np.isfinite(spread) and spread >= 0.0):
         raise MetaAnalysisError(f"mu={center!r}, tau2={spread!r}: expected finite, tau2 >= 0")
     return Setting(counts.events, counts.n, center, spread, counts.tau2_method, draws)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.distributions import expit
+from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...errors import MetaAnalysisError
 from .null import batch_tests, setting
@@ -17,6 +18,8 @@ from .results import Views, sources
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
 
@@ -86,13 +89,9 @@ class PowerSimulation(Views):
 
 
 def simulate_power(
-    effects: Any = None,
-    vi: Any = None,
+    fit: PoolResult | None = None,
     *,
     slope: float,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
     tau2_method: str | None = None,
     mu: float | None = None,
     tau2: float | None = None,
@@ -100,6 +99,7 @@ def simulate_power(
     draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
+    **studies: Unpack[StudyKeywords],
 ) -> PowerSimulation:
     r"""Simulate cohorts of the observed sizes with a small-study effect and test them.
 
@@ -111,7 +111,7 @@ def simulate_power(
 
     Parameters
     ----------
-    effects, vi, events, n, study, tau2_method, mu, tau2, alpha, draws, seed, tests
+    fit, tau2_method, mu, tau2, alpha, draws, seed, tests, **studies
         As in `helpers.bias.simulate_null`.
     slope : float
         Change of the true logit for each unit of its standard error, such as the slope (`bias`)
@@ -143,10 +143,10 @@ def simulate_power(
     """
     if not np.isfinite(slope):
         raise MetaAnalysisError(f"slope={slope!r}: expected a finite number")
+    refuse_unknown("simulate_power", studies, StudyKeywords)
     at = setting(
-        effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, mu=mu, tau2=tau2,
-        alpha=alpha, draws=draws,
-    )  # fmt: skip
+        fit, tau2_method=tau2_method, mu=mu, tau2=tau2, alpha=alpha, draws=draws, **studies
+    )
     p = float(expit(at.mu))
     se = 1.0 / np.sqrt(at.size * p * (1.0 - p))
     weight = 1.0 / (se**2 + at.tau2)

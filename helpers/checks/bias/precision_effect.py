@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from ...arguments import level_of
 from ...engine.distributions import t_sf
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
@@ -53,13 +54,10 @@ def pet_peese(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     null: float | None = None,
     alpha: float = 0.05,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> PetPeese:
     """Precision-effect test (PET) and precision-effect estimate with standard error (PEESE).
 
@@ -71,7 +69,7 @@ def pet_peese(
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure, level
+    effects, vi, level, **studies
         As in `egger`.
     null : float, optional
         Null effect on the model scale.
@@ -93,7 +91,8 @@ def pet_peese(
     (-0.0644, 0.1778, 'PET')
     """
     alpha = level_of(alpha, "alpha")
-    data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure, level=level)
+    refuse_unknown("pet_peese", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, level=level, **studies)
     keys = ["stanley2014"]
     pet = line_test(data, "PET", keys, "sei", "multiplicative", "t")
     peese = line_test(data, "PEESE", keys, "vi", "multiplicative", "t")

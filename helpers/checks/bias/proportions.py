@@ -5,11 +5,12 @@ Why proportions need them is told in `helpers.checks.bias.regression`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, on_measure
 from .regression_test import line_test
@@ -24,17 +25,15 @@ def peters(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
     weights: str = "size",
     level: float | None = None,
+    **studies: Unpack[StudyKeywords],
 ) -> BiasTest:
     """Peters' test: logits against the inverse of the sample size.
 
     Parameters
     ----------
-    effects, vi, events, n, study, level
+    effects, vi, level, **studies
         As in `egger`; counts are needed, and the effects are always logits (0.5 added where
         there are no events or only events).
     weights : {"size", "events"}
@@ -59,7 +58,8 @@ def peters(
     >>> round(test.bias, 3), test.df
     (10.346, 3.0)
     """
-    data = funnel_data(effects, vi, events=events, n=n, study=study, level=level)
+    refuse_unknown("peters", studies, StudyKeywords)
+    data = funnel_data(effects, vi, level=level, **studies)
     data = on_measure(data, "logit")
     w, words = _count_weights(data, weights)
     return line_test(data, "Peters test", ["peters2006"], "ninv", "multiplicative", "t", w, words)
@@ -69,17 +69,15 @@ def macaskill(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
     weights: str = "size",
     level: float | None = None,
+    **studies: Unpack[StudyKeywords],
 ) -> BiasTest:
     """Macaskill's test: logits against the sample size.
 
     Parameters
     ----------
-    effects, vi, events, n, study, level
+    effects, vi, level, **studies
         As in `egger`; counts are needed, and the effects are always logits.
     weights : {"size", "inverse-variance"}
         "size": n p(1 - p) with the overall proportion p (Macaskill's pooled variance, which
@@ -99,7 +97,8 @@ def macaskill(
     >>> test.predictor, round(test.bias, 6)
     ('ni', -0.000326)
     """
-    data = funnel_data(effects, vi, events=events, n=n, study=study, level=level)
+    refuse_unknown("macaskill", studies, StudyKeywords)
+    data = funnel_data(effects, vi, level=level, **studies)
     data = on_measure(data, "logit")
     w, words = _count_weights(data, weights)
     return line_test(
@@ -127,15 +126,13 @@ def arcsine_test(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
     measure: str = "double-arcsine",
     predictor: str = "sei",
     model: str = "random",
     tau2_method: str | None = None,
     ci_method: str = "t",
     level: float | None = None,
+    **studies: Unpack[StudyKeywords],
 ) -> BiasTest:
     """Regression test for proportions on a variance-stabilised scale.
 
@@ -149,7 +146,7 @@ def arcsine_test(
 
     Parameters
     ----------
-    effects, vi, events, n, study, tau2_method, level
+    effects, vi, tau2_method, level, **studies
         As in `egger`; counts are needed.
     measure : {"double-arcsine", "arcsine"}
         The Freeman-Tukey double arcsine, or asin sqrt(x/n).
@@ -179,9 +176,8 @@ def arcsine_test(
     """
     if measure not in ("arcsine", "double-arcsine"):
         raise UnsupportedError(f"measure={measure!r}: expected arcsine or double-arcsine")
-    data = funnel_data(
-        effects, vi, events=events, n=n, study=study, tau2_method=tau2_method, level=level
-    )
+    refuse_unknown("arcsine_test", studies, StudyKeywords)
+    data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     data = on_measure(data, measure)
     keys = ["ruecker2008", "hunter2014"]
     if measure == "double-arcsine":

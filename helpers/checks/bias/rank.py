@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.distributions import norm_sf
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import CORRELATED, FunnelData, funnel_data
 from .results import BiasTest, regression_cautions, sources
@@ -23,13 +24,10 @@ def begg(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     method: str = "auto",
     continuity: bool = False,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> BiasTest:
     r"""Rank correlation between standardised effects and their variances.
 
@@ -39,7 +37,7 @@ def begg(
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure, level
+    effects, vi, level, **studies
         As in `helpers.bias.egger`.
     method : {"auto", "exact", "normal"}
         Exact distribution of S (no ties; up to 400 studies), or normal approximation with the
@@ -72,7 +70,8 @@ def begg(
     """
     if method not in ("auto", "exact", "normal"):
         raise UnsupportedError(f"method={method!r}: expected auto, exact or normal")
-    data = funnel_data(effects, vi, events=events, n=n, study=study, measure=measure, level=level)
+    refuse_unknown("begg", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, level=level, **studies)
     return _begg(data, method, continuity)
 
 

@@ -23,8 +23,9 @@ does both.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from .data import funnel_data
 from .regression_test import line_test
 from .results import BiasTest
@@ -36,15 +37,12 @@ def egger(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     predictor: str = "sei",
     model: str = "multiplicative",
     tau2_method: str | None = None,
     ci_method: str | None = None,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> BiasTest:
     """Egger's regression test and its relatives.
 
@@ -55,12 +53,6 @@ def egger(
         make the effects.
     vi : array_like, shape (k,), optional
         Sampling variances of array effects.
-    events, n : array_like, shape (k,), optional
-        Counts and sample sizes.
-    study : array_like, optional
-        Labels.
-    measure : str, optional
-        Scale of the effects (see `helpers.engine.effects.MEASURES`).
     predictor : {"sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv"}
         Standard error, variance, sample size, its inverse, and their square roots.
     model : {"multiplicative", "random"}
@@ -73,6 +65,17 @@ def egger(
         also rescales the standard errors.
     level : float, optional
         Level of the interval of the limit estimate.
+    **studies
+        Counts, labels and scale, below.
+
+    Other Parameters
+    ----------------
+    events, n : array_like, shape (k,), optional
+        Counts and sample sizes.
+    study : array_like, optional
+        Labels.
+    measure : str, optional
+        Scale of the effects (see `helpers.engine.effects.MEASURES`).
 
     Returns
     -------
@@ -95,16 +98,8 @@ def egger(
     >>> round(test.bias, 4), round(test.se, 4), test.df, round(test.p, 4)
     (2.6834, 0.4534, 3.0, 0.0096)
     """
-    data = funnel_data(
-        effects,
-        vi,
-        events=events,
-        n=n,
-        study=study,
-        measure=measure,
-        tau2_method=tau2_method,
-        level=level,
-    )
+    refuse_unknown("egger", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     name = "Egger regression test" if predictor == "sei" else f"Regression test on {predictor}"
     keys = ["egger1997"] if model == "multiplicative" else ["thompson1999"]
     return line_test(data, name, keys, predictor, model, ci_method or _default_method(model))
@@ -118,12 +113,9 @@ def thompson_sharp(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     tau2_method: str | None = None,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> BiasTest:
     """Regression of effects on standard errors with an additive between-study variance.
 
@@ -140,14 +132,6 @@ def thompson_sharp(
     >>> test.statistic_name, test.df, round(test.tau2, 4)
     ('t', 3.0, 0.0)
     """
-    data = funnel_data(
-        effects,
-        vi,
-        events=events,
-        n=n,
-        study=study,
-        measure=measure,
-        tau2_method=tau2_method,
-        level=level,
-    )
+    refuse_unknown("thompson_sharp", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     return line_test(data, "Thompson-Sharp test", ["thompson1999"], "sei", "random", "t")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
 from ...engine.distributions import chi2_sf, norm_sf
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.normal.intervals import Interval, symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
@@ -140,20 +141,17 @@ def selection_model(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     cutpoints: Sequence[float] = (0.025,),
     alternative: str = "greater",
     null: float | str | None = None,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> SelectionModel:
     """Fit a random-effects model in which the chance of being seen depends on the p-value.
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure, level
+    effects, vi, level, **studies
         As in `helpers.bias.egger`.
     cutpoints : sequence of float
         Increasing cut-points of the p-values, in (0, 1). Every interval needs a study, else its
@@ -207,16 +205,8 @@ def selection_model(
         raise MetaAnalysisError(
             f"cutpoints={list(np.atleast_1d(cuts))}: expected increasing numbers between 0 and 1"
         )
-    data = funnel_data(
-        effects,
-        vi,
-        events=events,
-        n=n,
-        study=study,
-        measure=measure,
-        level=level,
-        minimum=cuts.size + 3,
-    )
+    refuse_unknown("selection_model", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, level=level, minimum=cuts.size + 3, **studies)
     usual = fit_inverse_variance(data.yi, data.vi, method="REML")
     origin = null_value(data, null, float(usual.mu[0]))
     problem = steps(data.yi, data.vi, cuts, origin, alternative)

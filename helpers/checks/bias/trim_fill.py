@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.normal.intervals import Interval, symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
@@ -135,16 +136,13 @@ def trim_and_fill(
     effects: Any = None,
     vi: Any = None,
     *,
-    events: Any = None,
-    n: Any = None,
-    study: Any = None,
-    measure: str | None = None,
     estimator: str = "L0",
     side: str = "auto",
     model: str | None = None,
     tau2_method: str | None = None,
     max_iter: int = 100,
     level: float | None = None,
+    **studies: Unpack[ScaledStudyKeywords],
 ) -> TrimAndFill:
     r"""Estimate how many studies are missing on one side of a funnel plot, and fill them in.
 
@@ -160,7 +158,7 @@ def trim_and_fill(
 
     Parameters
     ----------
-    effects, vi, events, n, study, measure, tau2_method, level
+    effects, vi, tau2_method, level, **studies
         As in `helpers.bias.egger`.
     estimator : {"L0", "R0", "Q0"}
         Its authors recommend L0 and R0.
@@ -209,16 +207,8 @@ def trim_and_fill(
         raise UnsupportedError(f"estimator={estimator!r}: expected L0, R0 or Q0")
     if side not in ("auto", "left", "right"):
         raise UnsupportedError(f"side={side!r}: expected auto, left or right")
-    data = funnel_data(
-        effects,
-        vi,
-        events=events,
-        n=n,
-        study=study,
-        measure=measure,
-        tau2_method=tau2_method,
-        level=level,
-    )
+    refuse_unknown("trim_and_fill", studies, ScaledStudyKeywords)
+    data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     chosen, cautions = _model(data, model)
     method = "common" if chosen == "common" else data.tau2_method
     picked = _side(data, chosen) if side == "auto" else side
