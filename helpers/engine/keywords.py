@@ -15,7 +15,9 @@ __all__ = [
     "EffectKeywords",
     "MultilevelKeywords",
     "PoolKeywords",
+    "PosteriorKeywords",
     "RegressionKeywords",
+    "ReportKeywords",
     "ScaledStudyKeywords",
     "StudyKeywords",
     "refuse_unknown",
@@ -57,6 +59,25 @@ class RegressionKeywords(MultilevelKeywords, total=False):
 
     model: str | None
     quad_points: int
+
+
+class PosteriorKeywords(TypedDict, total=False):
+    """Choices of `helpers.posterior` beside the priors."""
+
+    likelihood: str | None
+    measure: str | None
+    level: float
+    tolerance: float
+
+
+class ReportKeywords(TypedDict, total=False):
+    """Heading of the page that `helpers.report` makes, and choices of its main model."""
+
+    title: str | None
+    measure: str
+    model: str | None
+    level: float
+    seed: int
 
 
 class StudyKeywords(TypedDict, total=False):

@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 
 from .. import printing
-from ..arguments import LEVEL
+from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
 from ..evidence import read_cohorts
 from ..evidence.grid import Readable, is_frame, read_grid
@@ -157,13 +157,9 @@ def report(
     group: str | None = None,
     follow_up: str | None = None,
     covariates: str | Sequence[str] = (),
-    title: str | None = None,
     subject: Subject = USUAL,
-    measure: str = "logit",
-    model: str | None = None,
-    level: float = LEVEL,
-    seed: int = 1,
     progress: Progress = lambda step: None,
+    **options: Unpack[ReportKeywords],
 ) -> Report:
     r"""Check a table and make a report of it.
 
@@ -178,16 +174,21 @@ def report(
         without being named.
     covariates : str or sequence of str
         Numeric columns, each tried as a moderator on its own.
-    title : str, optional
-        Heading of the page.
     subject : Subject
         What is estimated, and what the studies and the two counts are called.
+    progress : callable
+        Called with the name of each step before it begins.
+    **options
+        Heading, and choices of the main model, below.
+
+    Other Parameters
+    ----------------
+    title : str, optional
+        Heading of the page.
     measure, model, level
         As in `helpers.pool`. By default a GLMM of logits.
     seed : int
         Of the simulation that calibrates the tests for small-study effects.
-    progress : callable
-        Called with the name of each step before it begins.
 
     Returns
     -------
@@ -206,6 +207,7 @@ def report(
     >>> made.analysis.fit.k, len(made.pictures)
     (3, 5)
     """
+    refuse_unknown("report", options, ReportKeywords)
     progress("Checking the table")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
@@ -219,12 +221,11 @@ def report(
     columns = Columns(study, events, n, roles["group"], roles["follow_up"], covariates)
     data = read_cohorts(table, study=study, events=events, n=n, **roles, numeric=covariates)
     data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
-    analysis = analyse(
-        data, columns, measure=measure, model=model, level=level, seed=seed, progress=progress
-    )
+    choices: dict[str, Any] = {name: one for name, one in options.items() if name != "title"}
+    analysis = analyse(data, columns, progress=progress, **choices)
     pictures, reasons = draw(analysis, subject, progress)
     return Report(
-        title=title or f"Meta-analysis of {source}",
+        title=options.get("title") or f"Meta-analysis of {source}",
         analysis=analysis,
         subject=subject,
         pictures=pictures,

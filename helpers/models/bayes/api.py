@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import numpy as np
 
 from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import ADD, effective_size, get_measure
+from ...engine.keywords import PosteriorKeywords, refuse_unknown
 from ...engine.options import EFFECT_MEASURE, FEW_STUDIES, MEASURE, RATE_MEASURE
 from ...engine.studies import StudyData, from_counts, from_effects
 from ...engine.summaries import Caution
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["posterior"]
 
+#: Largest error bound of a posterior that is accepted where the call names none.
+TOLERANCE = 1e-8
+
 
 def posterior(
     data: pd.DataFrame | PoolResult | None = None,
@@ -36,12 +40,9 @@ def posterior(
     yi: Any = None,
     vi: Any = None,
     study: Any = None,
-    likelihood: str | None = None,
-    measure: str | None = None,
     tau_prior: TauPrior | None = None,
     mu_prior: MuPrior | None = None,
-    level: float = LEVEL,
-    tolerance: float = 1e-8,
+    **options: Unpack[PosteriorKeywords],
 ) -> Posterior:
     """Posterior of a random-effects meta-analysis by deterministic quadrature.
 
@@ -58,6 +59,15 @@ def posterior(
         Effects and their sampling variances, instead of counts.
     study : str or array_like, optional
         Unique labels.
+    tau_prior : HalfNormal, HalfCauchy, Uniform or LogNormal, optional
+        Prior for the between-study standard deviation; default ``HalfNormal(0.5)``.
+    mu_prior : Flat or Normal, optional
+        Prior for the mean on the model scale; default ``Flat()``.
+    **options
+        The choices below.
+
+    Other Parameters
+    ----------------
     likelihood : {"binomial", "normal"}, optional
         Exact binomial likelihood, or a normal one for transformed proportions. Default:
         "binomial" for counts (and for GLMM fits), "normal" for effects (and other fits).
@@ -65,13 +75,9 @@ def posterior(
         Scale of the normal likelihood, one of `helpers.engine.effects.MEASURES` (default "logit"
         for counts, "log-rate" for counts with time, "effect" for effects). The
         binomial likelihood is defined for "logit".
-    tau_prior : HalfNormal, HalfCauchy, Uniform or LogNormal, optional
-        Prior for the between-study standard deviation; default ``HalfNormal(0.5)``.
-    mu_prior : Flat or Normal, optional
-        Prior for the mean on the model scale; default ``Flat()``.
     level : float
         Level of the credible intervals.
-    tolerance : float
+    tolerance : float, default 1e-8
         Largest error bound accepted (see `ErrorBounds`).
 
     Returns
@@ -111,6 +117,9 @@ def posterior(
     >>> print(f"{post.probability_above(0.05):.3f}, error below {post.tolerance:g}")
     0.911, error below 1e-08
     """
+    refuse_unknown("posterior", options, PosteriorKeywords)
+    likelihood, measure = options.get("likelihood"), options.get("measure")
+    level, tolerance = options.get("level", LEVEL), options.get("tolerance", TOLERANCE)
     _check_prior("tau_prior", tau_prior, get_args(TauPrior))
     _check_prior("mu_prior", mu_prior, get_args(MuPrior))
     tau_prior = HalfNormal(0.5) if tau_prior is None else tau_prior

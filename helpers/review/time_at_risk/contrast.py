@@ -149,7 +149,6 @@ def time_contrast(
     exponents: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     factor: Sequence[float] | float = 1.0,
     level: float = LEVEL,
-    ci_method: str = "t",
 ) -> TimeContrast:
     """Compare two groups of cohorts under each assumption on when deaths happen.
 
@@ -167,7 +166,7 @@ def time_contrast(
         Person-time really observed relative to patients times follow-up, for all rows of
         `data` or each (see `simulate_person_time`). It enters as factor to the exponent.
     level : float
-    ci_method : {"t", "wald"}
+        Of the intervals, which are by t.
 
     Returns
     -------
@@ -200,7 +199,7 @@ def time_contrast(
         raise MetaAnalysisError(f"{by}: expected cohorts with follow-up in both of {levels}")
     rows = rows.assign(**{_GROUP: (names == levels[0]).astype(float)})
     options: dict[str, Any] = {"events": events, "study": study, "measure": "log-rate"}
-    options |= {"model": "glmm", "ci_method": ci_method, "level": level}
+    options |= {"model": "glmm", "ci_method": "t", "level": level}
     grid = np.unique(np.concatenate([[0.0, 1.0], np.asarray(exponents, dtype=float)]))
     years = np.exp(rows[_LOG_YEARS]) * rows["share"]
     fits = tuple(
