@@ -13,7 +13,7 @@ from helpers import meta_regression, pool, pool_effects
 from helpers.engine.normal.tau2_intervals import is_empty
 from helpers.models.result import PoolResult
 from helpers.reporting import sentences
-from helpers.reporting.analysis import Columns
+from helpers.reporting.analysis import ColumnNames
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
 
@@ -71,7 +71,7 @@ def test_pages_and_reports_name_the_empty_set() -> None:
     assert shown["fit"]["tau2_ci"] is None
     json.dumps(shown, allow_nan=False)
     table = pd.DataFrame(rows, columns=["study", "events", "n"])
-    said = sentences.heterogeneity(analyse_report(table, Columns(), model="random"))
+    said = sentences.heterogeneity(analyse_report(table, ColumnNames(), model="random"))
     assert "Q-profile interval is empty" in said
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.evidence import EvidenceError, Problem, read_cohorts
+from helpers.evidence import CellProblem, EvidenceError, read_cohorts
 
 NAMES = ["study", "events", "n", "follow_up", "rate"]
 LABELS = (
@@ -131,7 +131,7 @@ def test_every_one_of_several_wrong_cells_is_reported(rows, data):
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8")))
 def test_any_bytes_give_a_table_or_our_error(content):
-    found: tuple[Problem, ...] = ()
+    found: tuple[CellProblem, ...] = ()
     table = pd.DataFrame({"study": ["A"], "events": [0], "n": [0]})
     message = b""
     try:

@@ -9,8 +9,8 @@ import pytest
 
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import (
+    CellProblem,
     EvidenceError,
-    Problem,
     codebook,
     data_folder,
     load_cohorts,
@@ -60,18 +60,18 @@ def test_error_is_one_of_ours_and_lists_its_problems():
 
 
 def test_problem_of_the_whole_file_has_no_row():
-    error = EvidenceError([Problem("a.csv", None, "", "x", "y")])
+    error = EvidenceError([CellProblem("a.csv", None, "", "x", "y")])
     assert str(error) == "1 problem in a.csv:\n  whole file: found 'x', expected y"
     assert error.to_frame()["row"].isna().all()
 
 
 def test_problems_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Problem("a", 1, "b", "c", "d").row = 2
+        CellProblem("a", 1, "b", "c", "d").row = 2
 
 
 def test_error_survives_pickling():
-    error = EvidenceError([Problem("a.csv", 3, "n", "x", "y")])
+    error = EvidenceError([CellProblem("a.csv", 3, "n", "x", "y")])
     copy = pickle.loads(pickle.dumps(error))
     assert copy.problems == error.problems
     assert str(copy) == str(error)

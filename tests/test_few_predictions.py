@@ -15,7 +15,7 @@ from helpers.engine.options import shows_prediction
 from helpers.errors import UnsupportedError
 from helpers.reporting import report as make_report
 from helpers.reporting import sentences
-from helpers.reporting.analysis import Columns
+from helpers.reporting.analysis import ColumnNames
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
 from helpers.review import interactive, plots, tables
@@ -91,7 +91,7 @@ def _browser(k: int) -> Seen:
 
 def _report_words(k: int) -> Seen:
     table = pd.DataFrame({"study": [f"S{i}" for i in range(k)], **counts(k)})
-    done = analyse_report(table, Columns("study", "events", "n"))
+    done = analyse_report(table, ColumnNames("study", "events", "n"))
     text = sentences.heterogeneity(done)
     return Seen("The prediction interval, " in text, text)
 

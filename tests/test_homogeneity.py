@@ -19,7 +19,7 @@ from scipy.stats import chi2
 from helpers import meta_regression, pool, printing, subgroups
 from helpers.models.result import PoolResult
 from helpers.reporting import sentences
-from helpers.reporting.analysis import Analysis, Columns
+from helpers.reporting.analysis import Analysis, ColumnNames
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
 from helpers.views import plots
@@ -209,7 +209,7 @@ def test_no_sentence_contradicts_the_test() -> None:
 
 def report_of(x: np.ndarray, n: np.ndarray) -> Analysis:
     data = pd.DataFrame({"study": [f"S{i}" for i in range(len(x))], "events": x, "n": n})
-    return analyse_report(data, Columns())
+    return analyse_report(data, ColumnNames())
 
 
 def test_reports_and_pictures_do_not_contradict_the_test() -> None:

@@ -90,8 +90,8 @@ def test_three_level_fits_agree_with_r() -> None:
         # R reports 1e-9 for the variance whose estimate is 0
         assert fit.sigma2_between == 0.0
         assert 0 < ref["sigma2"][0] < 1e-8
-        objective = "loglik_restricted" if fit.method == "REML" else "loglik"
-        assert getattr(fit, objective) >= ref[f"fitstats.{fit.method}"]["ll"] - 1e-12
+        objective = "loglik_restricted" if fit.tau2_method == "REML" else "loglik"
+        assert getattr(fit, objective) >= ref[f"fitstats.{fit.tau2_method}"]["ll"] - 1e-12
     ref = reference()["multilevel"]["REML_mods_setting"]
     add("omnibus", models["REML_mods_setting"].omnibus.statistic, ref["QM"])
     add("omnibus", models["REML_mods_setting"].omnibus.p, ref["QM.p"])
@@ -239,7 +239,7 @@ def test_without_a_between_variance_the_model_is_the_two_level_one() -> None:
     np.testing.assert_allclose(fit.estimates, two.estimates, rtol=1e-9)
     np.testing.assert_allclose(fit.covariance, two.covariance, rtol=1e-9)
     assert fit.sigma2_within == pytest.approx(two.tau2, rel=1e-9)
-    assert fit.I2_within == pytest.approx(two.I2, rel=1e-9)
+    assert fit.I2_within == pytest.approx(two.heterogeneity.I2, rel=1e-9)
     assert fit.between_test.p == 1.0
     assert [c.code for c in fit.cautions].count("boundary") == 1
 

@@ -28,7 +28,7 @@ from helpers.models.rates import pool_rates
 from helpers.models.regression import meta_regression
 from helpers.models.result import PoolResult
 from helpers.models.subgroup_analysis import subgroups
-from helpers.reporting.analysis import Columns
+from helpers.reporting.analysis import ColumnNames
 from helpers.reporting.analysis import analyse as analyse_for_report
 from helpers.reporting.in_browser import analyse as analyse_in_browser
 from helpers.reporting.in_browser import analyse_json
@@ -189,7 +189,7 @@ def test_rates_report_and_simulation_follow_the_same_rule() -> None:
         rate = pool_rates(data, events="events", n="n", follow_up="months", study="study", per=1.0)
         plain = pool(data, events="events", time="n", measure="log-rate")
         assert numbers(rate) == pytest.approx(numbers(plain), rel=1e-9)
-        made = analyse_for_report(data, Columns(covariates=("months",)), draws=10)
+        made = analyse_for_report(data, ColumnNames(covariates=("months",)), draws=10)
         assert numbers(made.fit) == numbers(pool(data, events="events", n="n", study="study"))
     for name in ("level", "quad_points"):
         values = {

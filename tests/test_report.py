@@ -24,7 +24,7 @@ from helpers.engine.literature import REFERENCES
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, data_folder
 from helpers.reporting import ADVICE, report, sentences
-from helpers.reporting.analysis import Columns, analyse
+from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.citations import bibliography, citation
 from helpers.reporting.make import USUAL
@@ -303,7 +303,7 @@ READABLE = [name for name in NAMES if name and name.strip() == name]
 def any_names():
     """Covariates of all names, each another multiple of the same values."""
     values = {name: np.multiply(SQUARES, i) for i, name in enumerate(READABLE, start=1)}
-    columns = Columns("cohort", "deaths", "patients", covariates=tuple(READABLE))
+    columns = ColumnNames("cohort", "deaths", "patients", covariates=tuple(READABLE))
     return analyse(pd.DataFrame(COUNTS | values), columns, draws=20)
 
 

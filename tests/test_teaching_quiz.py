@@ -9,7 +9,7 @@ from helpers import pool, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.teaching import CHAPTERS, question, quiz, self_check, which
 from helpers.teaching import facts as shared
-from helpers.teaching.questions import Option, Question
+from helpers.teaching.questions import Answer, Question
 
 ASKED = question(
     "Is 5 < 7 & so on?",
@@ -65,11 +65,11 @@ def test_the_order_of_options_depends_on_their_words_alone():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((Option("a", "w", True),), "two to"),
-        ((Option("a", "w", True), Option("b", "w", True)), "exactly one right"),
-        ((Option("a", "w", False), Option("b", "w", False)), "exactly one right"),
-        ((Option("a", "w", True), Option("a", "w", False)), "read alike"),
-        ((Option("a", "w", True), Option("b", " ", False)), "a reason"),
+        ((Answer("a", "w", True),), "two to"),
+        ((Answer("a", "w", True), Answer("b", "w", True)), "exactly one right"),
+        ((Answer("a", "w", False), Answer("b", "w", False)), "exactly one right"),
+        ((Answer("a", "w", True), Answer("a", "w", False)), "read alike"),
+        ((Answer("a", "w", True), Answer("b", " ", False)), "a reason"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_an_error(options, words):

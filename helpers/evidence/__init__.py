@@ -7,7 +7,7 @@ numbers; nothing is guessed and nothing is repaired. The book's tables are descr
 
 from .corrections import apply_corrections
 from .package import codebook, data_folder
-from .problems import EvidenceError, Problem
+from .problems import CellProblem, EvidenceError
 from .reader import read_cohorts
 from .tables import (
     is_published,
@@ -23,8 +23,8 @@ from .tables import (
 from .trail import audit_trail, checked_against_sources
 
 __all__ = [
+    "CellProblem",
     "EvidenceError",
-    "Problem",
     "apply_corrections",
     "audit_trail",
     "checked_against_sources",

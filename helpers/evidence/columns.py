@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from .grid import Grid, printable, unreadable
-from .problems import EvidenceError, Problem
+from .grid import Sheet, printable, unreadable
+from .problems import CellProblem, EvidenceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "Rule", "check", "infer"]
+__all__ = ["ColumnSchema", "TableRule", "check", "infer"]
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
@@ -27,7 +27,7 @@ _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnSchema:
     """What the cells of one column may hold.
 
     Attributes
@@ -83,7 +83,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class TableRule:
     """A condition between the columns of one row.
 
     Attributes
@@ -102,7 +102,7 @@ class Rule:
     holds: Callable[[pd.DataFrame], pd.Series]
 
 
-def _read_cell(cell: object, column: Column) -> Any:
+def _read_cell(cell: object, column: ColumnSchema) -> Any:
     """Turn one cell that is not empty into a value, or raise ValueError with what is expected."""
     if column.kind == "text":
         return _read_text(cell, column)
@@ -134,7 +134,7 @@ def _read_cell(cell: object, column: Column) -> Any:
     return value
 
 
-def _read_text(cell: object, column: Column) -> str:
+def _read_text(cell: object, column: ColumnSchema) -> str:
     if isinstance(cell, Integral) and not isinstance(cell, bool):
         # a label such as 12 in a data frame
         cell = str(cell)
@@ -147,7 +147,7 @@ def _read_text(cell: object, column: Column) -> str:
     return cell
 
 
-def _hint(cell: str, column: Column) -> str:
+def _hint(cell: str, column: ColumnSchema) -> str:
     """Say what is unusual about a text that is no number."""
     if unreadable(cell):
         return f", in {_UTF8}"
@@ -170,7 +170,9 @@ def _hint(cell: str, column: Column) -> str:
     return ""
 
 
-def _header_problems(grid: Grid, columns: Sequence[Column], strict: bool) -> list[Problem]:
+def _header_problems(
+    grid: Sheet, columns: Sequence[ColumnSchema], strict: bool
+) -> list[CellProblem]:
     problems = []
     asked = [column.name for column in columns]
     seen: set[str] = set()
@@ -189,27 +191,33 @@ def _header_problems(grid: Grid, columns: Sequence[Column], strict: bool) -> lis
         seen.add(name)
         if expected:
             label = printable(name) if name.strip() else f"(column {position})"
-            problems.append(Problem(grid.file, grid.header_row, label, printable(name), expected))
+            problems.append(
+                CellProblem(grid.file, grid.header_row, label, printable(name), expected)
+            )
     there = ", ".join(printable(name) for name in grid.header)
     for name in asked:
         if name not in seen:
             expected = "a column of exactly this name in the header"
-            problems.append(Problem(grid.file, grid.header_row, name, there, expected))
+            problems.append(CellProblem(grid.file, grid.header_row, name, there, expected))
     return problems
 
 
 def check(
-    grid: Grid, columns: Sequence[Column], rules: Sequence[Rule] = (), *, strict: bool = False
+    grid: Sheet,
+    columns: Sequence[ColumnSchema],
+    rules: Sequence[TableRule] = (),
+    *,
+    strict: bool = False,
 ) -> pd.DataFrame:
     """Check every cell of a table and return the described columns, typed.
 
     Parameters
     ----------
-    grid : Grid
+    grid : Sheet
         The cells.
-    columns : sequence of Column
+    columns : sequence of ColumnSchema
         The columns to check; others are left alone.
-    rules : sequence of Rule
+    rules : sequence of TableRule
         Conditions between columns.
     strict : bool
         Whether a column that is not described is an error.
@@ -244,7 +252,7 @@ def check(
                     value = _read_cell(record[place], column)
                 except ValueError as error:
                     shown = printable(record[place])
-                    problems.append(Problem(grid.file, row, column.name, shown, str(error)))
+                    problems.append(CellProblem(grid.file, row, column.name, shown, str(error)))
                     bad.add((row, column.name))
             values.append(value)
         kind = {"integer": "Int64", "number": "float64", "text": "str"}[column.kind]
@@ -255,14 +263,14 @@ def check(
             for row, record in zip(grid.rows, grid.cells, strict=True):
                 if isinstance(record[place], str) and unreadable(record[place]):
                     shown = printable(record[place])
-                    problems.append(Problem(grid.file, row, printable(name), shown, _UTF8))
+                    problems.append(CellProblem(grid.file, row, printable(name), shown, _UTF8))
     cell_of = dict(zip(grid.rows, grid.cells, strict=True))
     failed = sorted(failures(frame, present, rules), key=lambda one: len(one[1]))
     for row, names, expected in failed:
         # a condition between columns says nothing about a row with a cell that is wrong by itself
         if not any((row, name) in bad for name in names):
             shown = printable(cell_of[row][grid.header.index(names[0])])
-            problems.append(Problem(grid.file, row, names[0], shown, expected))
+            problems.append(CellProblem(grid.file, row, names[0], shown, expected))
             bad.add((row, names[0]))
     if problems:
         order: dict[str, int] = {}
@@ -274,7 +282,7 @@ def check(
     return _final(frame.reset_index(drop=True), present)
 
 
-def _final(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+def _final(frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> pd.DataFrame:
     import pandas as pd
 
     types: dict[str, Any] = {}

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
-from .problems import EvidenceError, Problem
+from .problems import CellProblem, EvidenceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Grid", "Readable", "Source", "is_frame", "printable", "read_grid", "unreadable"]
+__all__ = ["Readable", "Sheet", "Source", "is_frame", "printable", "read_grid", "unreadable"]
 
 _RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
 _UTF8 = f"UTF-8 text ({_RESAVE})"
@@ -43,7 +43,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | Readable | pd.DataFrame"
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class Sheet:
     """A rectangular table of cells that nobody has interpreted yet.
 
     Attributes
@@ -58,7 +58,7 @@ class Grid:
         Line on which each record starts.
     cells : tuple of tuple
         One tuple per record, as long as the header. Text from a file, any object from a frame.
-    problems : tuple of Problem
+    problems : tuple of CellProblem
         What was already wrong with the layout; such records are not in ``cells``.
     """
 
@@ -67,7 +67,7 @@ class Grid:
     header: tuple[str, ...]
     rows: tuple[int, ...]
     cells: tuple[tuple[Any, ...], ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[CellProblem, ...]
 
 
 def printable(value: object) -> str:
@@ -85,7 +85,7 @@ def unreadable(text: str) -> bool:
     return any(char == "\0" or 0xD800 <= ord(char) <= 0xDFFF for char in text)
 
 
-def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) -> Grid:
+def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) -> Sheet:
     """Read a table from a path, bytes, an open file or a data frame.
 
     Parameters
@@ -100,7 +100,7 @@ def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) 
 
     Returns
     -------
-    Grid
+    Sheet
 
     Raises
     ------
@@ -126,7 +126,7 @@ def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) 
 
 
 def _whole(file: str, value: str, expected: str) -> EvidenceError:
-    return EvidenceError([Problem(file, None, "", printable(value), expected)])
+    return EvidenceError([CellProblem(file, None, "", printable(value), expected)])
 
 
 def _content_of(name: str) -> bytes:
@@ -141,7 +141,7 @@ def _content_of(name: str) -> bytes:
         raise _whole(printable(name), str(error), "a CSV file that can be read") from error
 
 
-def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Grid:
+def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Sheet:
     if isinstance(content, (bytes, bytearray)):
         content = bytes(content)
         for mark, what in _FOREIGN:
@@ -168,10 +168,10 @@ def _records(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         # what follows a broken quote cannot be told apart any more
         expected = "cells with matching quotes (a quote inside a cell is written twice)"
-        raise EvidenceError([Problem(file, start, "", str(error), expected)]) from error
+        raise EvidenceError([CellProblem(file, start, "", str(error), expected)]) from error
 
 
-def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Grid:
+def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Sheet:
     records = _records(text, file)
     try:
         first = next(records, None)
@@ -185,15 +185,15 @@ def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Grid:
         _refuse_separator(",".join(header), header_row, file, wanted)
     rows: list[int] = []
     cells: list[tuple[str, ...]] = []
-    problems: list[Problem] = []
+    problems: list[CellProblem] = []
     try:
         for row, record in records:
             if not any(record):
                 expected = "a record, or no line here"
-                problems.append(Problem(file, row, "", "an empty record", expected))
+                problems.append(CellProblem(file, row, "", "an empty record", expected))
             elif len(record) != len(header):
                 expected = f"{len(header)} cells as in the header; a cell with a comma needs quotes"
-                problems.append(Problem(file, row, "", f"{len(record)} cells", expected))
+                problems.append(CellProblem(file, row, "", f"{len(record)} cells", expected))
             else:
                 rows.append(row)
                 cells.append(tuple(record))
@@ -201,8 +201,8 @@ def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Grid:
         # what came before the broken quote is still worth reporting
         problems += error.problems
     if not rows and not problems:
-        problems.append(Problem(file, header_row + 1, "", "nothing", "at least one record"))
-    return Grid(file, header_row, tuple(header), tuple(rows), tuple(cells), tuple(problems))
+        problems.append(CellProblem(file, header_row + 1, "", "nothing", "at least one record"))
+    return Sheet(file, header_row, tuple(header), tuple(rows), tuple(cells), tuple(problems))
 
 
 def _refuse_separator(line: str, row: int, file: str, wanted: tuple[str, ...]) -> None:
@@ -212,12 +212,12 @@ def _refuse_separator(line: str, row: int, file: str, wanted: tuple[str, ...]) -
         parts = [part.strip().strip('"') for part in line.split(separator)]
         if sum(name in parts for name in wanted) > found:
             expected = f"cells separated by commas, not {what}; {_RESAVE}"
-            raise EvidenceError([Problem(file, row, "", printable(line), expected)])
+            raise EvidenceError([CellProblem(file, row, "", printable(line), expected)])
 
 
-def _from_frame(frame: pd.DataFrame) -> Grid:
+def _from_frame(frame: pd.DataFrame) -> Sheet:
     file = "data frame"
-    problems: list[Problem] = []
+    problems: list[CellProblem] = []
     if frame.columns.nlevels > 1:
         raise _whole(file, "several header rows", "one name per column")
     repeated = frame.index.duplicated()
@@ -225,13 +225,13 @@ def _from_frame(frame: pd.DataFrame) -> Grid:
         if not repeated[position]:
             continue
         expected = "an index label used once; reset_index(drop=True) gives each row its own"
-        problems.append(Problem(file, position + 2, "(index)", printable(label), expected))
+        problems.append(CellProblem(file, position + 2, "(index)", printable(label), expected))
     if not len(frame):
-        problems.append(Problem(file, 2, "", "nothing", "at least one record"))
+        problems.append(CellProblem(file, 2, "", "nothing", "at least one record"))
     missing = frame.isna().to_numpy()
     cells = tuple(
         tuple("" if gone else cell for cell, gone in zip(record, absent, strict=True))
         for record, absent in zip(frame.itertuples(index=False, name=None), missing, strict=True)
     )
     header = tuple(str(name) for name in frame.columns)
-    return Grid(file, 1, header, tuple(range(2, len(frame) + 2)), cells, tuple(problems))
+    return Sheet(file, 1, header, tuple(range(2, len(frame) + 2)), cells, tuple(problems))

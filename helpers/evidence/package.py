@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .columns import Column
-from .problems import EvidenceError, Problem
+from .columns import ColumnSchema
+from .problems import CellProblem, EvidenceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,9 @@ def data_folder() -> Path:
             "the folder data/ of the repository beside the package helpers: "
             "clone the book and install it with 'pip install -e .'"
         )
-        raise EvidenceError([Problem(f"data/{_DESCRIPTION}", None, "", "no such file", expected)])
+        raise EvidenceError(
+            [CellProblem(f"data/{_DESCRIPTION}", None, "", "no such file", expected)]
+        )
     return folder
 
 
@@ -77,11 +79,11 @@ def resource(table: str) -> dict[str, Any]:
     resources = {one["name"]: one for one in described()["resources"]}
     if table not in resources:
         expected = "one of " + " | ".join(resources)
-        raise EvidenceError([Problem(f"data/{_DESCRIPTION}", None, "", str(table), expected)])
+        raise EvidenceError([CellProblem(f"data/{_DESCRIPTION}", None, "", str(table), expected)])
     return resources[table]
 
 
-def columns_of(table: str) -> list[Column]:
+def columns_of(table: str) -> list[ColumnSchema]:
     """Return the columns of one table as its description has them.
 
     Parameters
@@ -97,7 +99,7 @@ def columns_of(table: str) -> list[Column]:
     for field in resource(table)["schema"]["fields"]:
         limits = field["constraints"]
         columns.append(
-            Column(
+            ColumnSchema(
                 name=field["name"],
                 kind=_KINDS[field["type"]],
                 required=limits.get("required", False),

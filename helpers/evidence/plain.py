@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import MetaAnalysisError
-from .columns import _UTF8, Column, _header_problems, _read_cell
-from .grid import Grid, Source, printable, read_grid, unreadable
-from .problems import EvidenceError, Problem
+from .columns import _UTF8, ColumnSchema, _header_problems, _read_cell
+from .grid import Sheet, Source, printable, read_grid, unreadable
+from .problems import CellProblem, EvidenceError
 
 __all__ = ["Counts", "read_counts"]
 
@@ -69,9 +69,9 @@ def read_counts(
     Counts(study=('A 2020', 'B 2021'), events=(3, 0), n=(40, 25))
     """
     columns = [
-        Column(study, "text", unique=True),
-        Column(events, "integer", minimum=0),
-        Column(n, "integer", minimum=1),
+        ColumnSchema(study, "text", unique=True),
+        ColumnSchema(events, "integer", minimum=0),
+        ColumnSchema(n, "integer", minimum=1),
     ]
     names = (study, events, n)
     if len(set(names)) < len(names):
@@ -86,7 +86,7 @@ def read_counts(
             if isinstance(x, int) and isinstance(size, int) and x > size:
                 shown = printable(record[grid.header.index(events)])
                 expected = f"at most the number in column {n!r}"
-                problems.append(Problem(grid.file, row, events, shown, expected))
+                problems.append(CellProblem(grid.file, row, events, shown, expected))
     if problems:
         order: dict[str, int] = {}
         for place, name in enumerate(grid.header):
@@ -100,7 +100,9 @@ def read_counts(
     )
 
 
-def _column(grid: Grid, column: Column, problems: list[Problem]) -> list[str | int | None]:
+def _column(
+    grid: Sheet, column: ColumnSchema, problems: list[CellProblem]
+) -> list[str | int | None]:
     """Values of one column; None, and a problem, where a cell cannot be used."""
     place = grid.header.index(column.name)
     values: list[str | int | None] = []
@@ -117,12 +119,12 @@ def _column(grid: Grid, column: Column, problems: list[Problem]) -> list[str | i
         if column.unique and value is not None and first.setdefault(value, row) != row:
             expected = f"a value used once (also in row {first[value]})"
         if expected:
-            problems.append(Problem(grid.file, row, column.name, printable(cell), expected))
+            problems.append(CellProblem(grid.file, row, column.name, printable(cell), expected))
         values.append(value)
     return values
 
 
-def _foreign_cells(grid: Grid, names: tuple[str, ...], problems: list[Problem]) -> None:
+def _foreign_cells(grid: Sheet, names: tuple[str, ...], problems: list[CellProblem]) -> None:
     """Report undecodable text in the columns that are not used."""
     for place, name in enumerate(grid.header):
         if name in names:
@@ -130,4 +132,4 @@ def _foreign_cells(grid: Grid, names: tuple[str, ...], problems: list[Problem]) 
         for row, record in zip(grid.rows, grid.cells, strict=True):
             if unreadable(record[place]):
                 shown = printable(record[place])
-                problems.append(Problem(grid.file, row, printable(name), shown, _UTF8))
+                problems.append(CellProblem(grid.file, row, printable(name), shown, _UTF8))

@@ -11,13 +11,13 @@ from ..errors import MetaAnalysisError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EvidenceError", "Problem"]
+__all__ = ["CellProblem", "EvidenceError"]
 
 _SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class CellProblem:
     """One thing that is wrong with a table.
 
     Attributes
@@ -61,18 +61,19 @@ class EvidenceError(MetaAnalysisError):
 
     Attributes
     ----------
-    problems : tuple of Problem
+    problems : tuple of CellProblem
         Every problem, in the order of the file.
 
     Examples
     --------
-    >>> error = EvidenceError([Problem("my.csv", 3, "events", "-1", "a whole number, 0 or more")])
+    >>> problem = CellProblem("my.csv", 3, "events", "-1", "a whole number, 0 or more")
+    >>> error = EvidenceError([problem])
     >>> print(error)
     1 problem in my.csv:
       row 3, column 'events': found '-1', expected a whole number, 0 or more
     """
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[CellProblem]) -> None:
         self.problems = tuple(problems)
         # the arguments of an exception are what pickle rebuilds it from
         super().__init__(self.problems)
@@ -98,6 +99,6 @@ class EvidenceError(MetaAnalysisError):
         """
         import pandas as pd
 
-        names = [field.name for field in fields(Problem)]
+        names = [field.name for field in fields(CellProblem)]
         frame = pd.DataFrame([astuple(problem) for problem in self.problems], columns=names)
         return frame.astype({"row": "Int64"} | {name: "str" for name in names if name != "row"})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import MetaAnalysisError
-from .columns import Column, Rule, check, infer
+from .columns import ColumnSchema, TableRule, check, infer
 from .grid import Source, is_frame, read_grid
 
 if TYPE_CHECKING:
@@ -92,22 +92,22 @@ def read_cohorts(
     if isinstance(numeric, str):
         numeric = (numeric,)
     columns = [
-        Column(study, "text", unique=True),
-        Column(events, "integer", minimum=0),
-        Column(n, "integer", minimum=1),
+        ColumnSchema(study, "text", unique=True),
+        ColumnSchema(events, "integer", minimum=0),
+        ColumnSchema(n, "integer", minimum=1),
     ]
     if group is not None:
-        columns.append(Column(group, "text", required=False))
+        columns.append(ColumnSchema(group, "text", required=False))
     if follow_up is not None:
-        columns.append(Column(follow_up, "number", required=False, above=0))
+        columns.append(ColumnSchema(follow_up, "number", required=False, above=0))
     if reported_rate is not None:
-        columns.append(Column(reported_rate, "number", required=False, minimum=0, maximum=1))
-    columns += [Column(name, "number", required=False) for name in numeric]
+        columns.append(ColumnSchema(reported_rate, "number", required=False, minimum=0, maximum=1))
+    columns += [ColumnSchema(name, "number", required=False) for name in numeric]
     names = tuple(column.name for column in columns)
     if len(set(names)) < len(names):
         raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
     rules = [
-        Rule(
+        TableRule(
             (events, n),
             f"at most the number in column {n!r}",
             lambda frame: (frame[events] <= frame[n]).fillna(True).astype(bool),

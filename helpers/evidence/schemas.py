@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
 
-    from .columns import Column, Rule
+    from .columns import ColumnSchema, TableRule
 
 __all__ = ["failures", "frame_schema"]
 
 _DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
 
 
-def frame_schema(columns: Sequence[Column], rules: Sequence[Rule]) -> pa.DataFrameSchema:
+def frame_schema(columns: Sequence[ColumnSchema], rules: Sequence[TableRule]) -> pa.DataFrameSchema:
     """Return the pandera schema of a table.
 
     Parameters
     ----------
-    columns : sequence of Column
+    columns : sequence of ColumnSchema
         The columns that are there.
-    rules : sequence of Rule
+    rules : sequence of TableRule
         Conditions between columns; those that read an absent column are left out.
 
     Returns
@@ -56,7 +56,7 @@ def frame_schema(columns: Sequence[Column], rules: Sequence[Rule]) -> pa.DataFra
     )
 
 
-def _checks(column: Column) -> list[Any]:
+def _checks(column: ColumnSchema) -> list[Any]:
     import pandera.pandas as pa
 
     checks = []
@@ -74,7 +74,7 @@ def _checks(column: Column) -> list[Any]:
 
 
 def failures(
-    frame: pd.DataFrame, columns: Sequence[Column], rules: Sequence[Rule]
+    frame: pd.DataFrame, columns: Sequence[ColumnSchema], rules: Sequence[TableRule]
 ) -> Iterator[tuple[int, tuple[str, ...], str]]:
     """Yield each failed check of a frame as index label, columns and what was expected.
 
@@ -82,9 +82,9 @@ def failures(
     ----------
     frame : pandas.DataFrame
         The values; its index holds the row numbers.
-    columns : sequence of Column
+    columns : sequence of ColumnSchema
         Its columns.
-    rules : sequence of Rule
+    rules : sequence of TableRule
         Conditions between columns.
 
     Yields

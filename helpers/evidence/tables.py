@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from .columns import Rule, check
+from .columns import TableRule, check
 from .grid import read_grid
 from .package import columns_of, data_folder, resource
-from .problems import EvidenceError, Problem
+from .problems import CellProblem, EvidenceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,25 +34,25 @@ def _number(printed: pd.Series) -> pd.Series:
     return pd.to_numeric(printed.str.removeprefix("<"), errors="coerce").astype("float64")
 
 
-def _at_most(smaller: str, larger: str) -> Rule:
-    return Rule(
+def _at_most(smaller: str, larger: str) -> TableRule:
+    return TableRule(
         (smaller, larger),
         f"at most the number in column {larger!r}",
         lambda frame: (frame[smaller] <= frame[larger]).fillna(True).astype(bool),
     )
 
 
-def _between(estimate: str, lower: str, upper: str) -> Rule:
+def _between(estimate: str, lower: str, upper: str) -> TableRule:
     def holds(frame: pd.DataFrame) -> pd.Series:
         middle = _number(frame[estimate])
         outside = (middle < _number(frame[lower])) | (middle > _number(frame[upper]))
         return ~outside
 
-    return Rule((estimate, lower, upper), f"a number from {lower!r} to {upper!r}", holds)
+    return TableRule((estimate, lower, upper), f"a number from {lower!r} to {upper!r}", holds)
 
 
-def _together(first: str, second: str, expected: str) -> Rule:
-    return Rule(
+def _together(first: str, second: str, expected: str) -> TableRule:
+    return TableRule(
         (first, second),
         expected,
         lambda frame: frame[first].notna() | frame[second].isna(),
@@ -65,11 +65,13 @@ def _composed(frame: pd.DataFrame) -> pd.Series:
     return (frame["cohort"] == label) | label.isna()
 
 
-_RULES: dict[str, list[Rule]] = {
+_RULES: dict[str, list[TableRule]] = {
     "cohorts": [
-        Rule(("cohort", "first_author", "year", "arm"), "first author, year and arm", _composed),
+        TableRule(
+            ("cohort", "first_author", "year", "arm"), "first author, year and arm", _composed
+        ),
         _at_most("nonrelapse_deaths", "patients"),
-        Rule(
+        TableRule(
             ("phase", "setting"),
             "a phase for a trial and none for a real-world cohort",
             lambda frame: frame["phase"].notna() == (frame["setting"] == "trial"),
@@ -77,14 +79,14 @@ _RULES: dict[str, list[Rule]] = {
         _together("reported_nrm", "reported_nrm_month", "a proportion, as a month is given"),
     ],
     "sources": [
-        Rule(
+        TableRule(
             ("doi", "doi_status"),
             "an identifier unless doi_status is missing",
             lambda frame: frame["doi"].isna() == (frame["doi_status"] == "missing"),
         )
     ],
     "corrections": [
-        Rule(
+        TableRule(
             ("kind", "column", "as_published"),
             "exclude without a column and a value, or another kind with both",
             lambda frame: (
@@ -92,7 +94,7 @@ _RULES: dict[str, list[Rule]] = {
                 & (frame["as_published"].isna() == (frame["kind"] == "exclude"))
             ),
         ),
-        Rule(
+        TableRule(
             ("corrected", "kind"),
             "a value for replace and an empty cell for remove or exclude",
             lambda frame: frame["corrected"].notna() == (frame["kind"] == "replace"),
@@ -113,8 +115,8 @@ _RULES: dict[str, list[Rule]] = {
 }
 
 
-def _key_rule(key: Sequence[str]) -> Rule:
-    return Rule(
+def _key_rule(key: Sequence[str]) -> TableRule:
+    return TableRule(
         tuple(key),
         "a combination used once with " + ", ".join(repr(name) for name in key[1:]),
         lambda frame: ~frame.duplicated(list(key)),
@@ -419,7 +421,7 @@ def load_published(
     """
     if name not in _PUBLISHED:
         expected = "one of " + " | ".join(_PUBLISHED)
-        raise EvidenceError([Problem("published results", None, "", str(name), expected)])
+        raise EvidenceError([CellProblem("published results", None, "", str(name), expected)])
     table = f"published_{name}"
     frame = _load(table)
     for field in resource(table)["schema"]["fields"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .codebooks import codebook_views
 from .contents import ROOMS, Entry, Room, entries, rooms
 from .docstrings import Docstring, parse_docstring
-from .examples import ExampleError, Step, run_examples
+from .examples import ExampleError, ExampleStep, run_examples
 from .guide import read_guide
 from .menu import read_conventions, read_menu
 from .migration import Migration, MigrationStep, MigrationValue, read_migration
@@ -22,11 +22,11 @@ __all__ = [
     "Docstring",
     "Entry",
     "ExampleError",
+    "ExampleStep",
     "Migration",
     "MigrationStep",
     "MigrationValue",
     "Room",
-    "Step",
     "build_status",
     "codebook_views",
     "count_tests",

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import MetaAnalysisError
 from .docstrings import parse_docstring
 
-__all__ = ["ExampleError", "Step", "run_examples"]
+__all__ = ["ExampleError", "ExampleStep", "run_examples"]
 
 _OPTION = re.compile(r"[ ]*#[ ]*doctest:.*$", re.M)
 
@@ -23,7 +23,7 @@ class ExampleError(MetaAnalysisError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExampleStep:
     """Lines of code up to an output.
 
     Attributes
@@ -63,7 +63,7 @@ class _Keep(doctest.DocTestRunner):
         self.wrong.append(f"{example.source.strip()} raised {exc_info[1]!r}")
 
 
-def run_examples(found: Any, name: str = "") -> tuple[Step, ...]:
+def run_examples(found: Any, name: str = "") -> tuple[ExampleStep, ...]:
     """Run the examples in the docstring of an object.
 
     Parameters
@@ -102,8 +102,8 @@ def run_examples(found: Any, name: str = "") -> tuple[Step, ...]:
     for code, output in runner.kept:
         lines.append(code)
         if output:
-            steps.append(Step("\n".join(lines), output))
+            steps.append(ExampleStep("\n".join(lines), output))
             lines = []
     if lines:
-        steps.append(Step("\n".join(lines), ""))
+        steps.append(ExampleStep("\n".join(lines), ""))
     return tuple(steps)

@@ -16,8 +16,8 @@ __all__ = [
     "Convention",
     "Conventions",
     "Menu",
+    "MenuOption",
     "Method",
-    "Options",
     "read_conventions",
     "read_menu",
 ]
@@ -56,7 +56,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class MenuOption:
     """The methods behind one argument, or one family of calls.
 
     Attributes
@@ -86,13 +86,13 @@ class Menu:
         By id, in the order of the file.
     """
 
-    options: Mapping[str, Options]
+    options: Mapping[str, MenuOption]
 
     def values(self, option: str) -> tuple[str, ...]:
         """Values of one option, in the order of the file."""
         return tuple(method.value for method in self._get(option).methods)
 
-    def _get(self, option: str) -> Options:
+    def _get(self, option: str) -> MenuOption:
         if option not in self.options:
             raise MetaAnalysisError(
                 f"the menu has no option {option!r}; it has {', '.join(self.options)}"
@@ -306,7 +306,7 @@ def read_menu(path: str | Path) -> Menu:
             _make(Method, row, f"{name}, method {row.get('value')!r}")
             for row in table.pop("method", [])
         )
-        group = _make(Options, {**table, "methods": []}, f"option {name!r}")
+        group = _make(MenuOption, {**table, "methods": []}, f"option {name!r}")
         shown = tuple(method.value for method in methods)
         known = registered_values(group.registry) if group.registry else shown
         if sorted(known) != sorted(shown) or len(set(shown)) < len(shown):
@@ -316,7 +316,7 @@ def read_menu(path: str | Path) -> Menu:
             )
         for use in group.uses:
             check_use(use)
-        options[name] = Options(group.id, group.title, group.uses, group.registry, methods)
+        options[name] = MenuOption(group.id, group.title, group.uses, group.registry, methods)
     return Menu(options)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 from ..views.prose import Sentence
 from .contents import Entry, Room, entries, rooms
 from .docstrings import Docstring, markdown, parse_docstring
-from .examples import Step, run_examples
+from .examples import ExampleStep, run_examples
 from .names import PACKAGE
 
 __all__ = ["room_index", "room_page"]
 
 ROOT = Path(__file__).resolve().parents[2]
-Runner = Callable[[Any, str], tuple[Step, ...]]
+Runner = Callable[[Any, str], tuple[ExampleStep, ...]]
 
 
 @cache
@@ -191,7 +191,7 @@ class _Default:
         return "..." if "<" in self.text or "\n" in self.text else self.text
 
 
-def _body(doc: Docstring, room: Room, steps: tuple[Step, ...]) -> str:
+def _body(doc: Docstring, room: Room, steps: tuple[ExampleStep, ...]) -> str:
     parts = [_linked(markdown(f"{doc.summary}\n\n{doc.text}"), room)]
     for section, items in doc.lists.items():
         parts += [f"```{{rubric}} {section}\n```", _definitions(items, section, room)]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from ..door import lazy
 
 if TYPE_CHECKING:
-    from .analysis import Analysis, Columns, NotComputed, analyse
+    from .analysis import Analysis, ColumnNames, NotComputed, analyse
     from .cautions import ADVICE, ListedCaution
     from .make import Report, report
 
 __all__ = [
     "ADVICE",
     "Analysis",
-    "Columns",
+    "ColumnNames",
     "ListedCaution",
     "NotComputed",
     "Report",
@@ -33,7 +33,7 @@ __getattr__, __dir__ = lazy(
     {
         "ADVICE": ".cautions",
         "Analysis": ".analysis",
-        "Columns": ".analysis",
+        "ColumnNames": ".analysis",
         "ListedCaution": ".cautions",
         "NotComputed": ".analysis",
         "Report": ".make",

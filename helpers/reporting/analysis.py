@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..checks.bias import BiasTest, NullSimulation
     from ..engine.aftercare import InfluenceResult
 
-__all__ = ["Analysis", "Columns", "NotComputed", "Progress", "analyse"]
+__all__ = ["Analysis", "ColumnNames", "NotComputed", "Progress", "analyse"]
 
 Progress = Callable[[str], None]
 _T = TypeVar("_T")
@@ -41,7 +41,7 @@ TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnNames:
     """Which column of the table plays which role; None or () where there is none."""
 
     study: str = "study"
@@ -74,7 +74,7 @@ class Analysis:
     ----------
     data : DataFrame
         The checked table.
-    columns : Columns
+    columns : ColumnNames
     fit : PoolResult
         The main model.
     beside : PoolResult or None
@@ -97,7 +97,7 @@ class Analysis:
     """
 
     data: pd.DataFrame = field(repr=False)
-    columns: Columns
+    columns: ColumnNames
     fit: PoolResult
     beside: PoolResult | None
     one_sided: bool
@@ -137,7 +137,7 @@ class _Attempts:
 
 def analyse(
     data: pd.DataFrame,
-    columns: Columns,
+    columns: ColumnNames,
     *,
     measure: str = MEASURE,
     model: str | None = None,
@@ -152,7 +152,7 @@ def analyse(
     ----------
     data : DataFrame
         Checked by `helpers.read_cohorts`.
-    columns : Columns
+    columns : ColumnNames
     measure, model, level
         Of the main model, as in `helpers.pool`; the model is a GLMM by default, and inverse
         variance with random effects for measures for which there is none.
@@ -170,7 +170,7 @@ def analyse(
     --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"study": list("ab"), "events": [3, 9], "n": [40, 50]})
-    >>> result = analyse(table, Columns())
+    >>> result = analyse(table, ColumnNames())
     >>> result.fit.k, [one.what for one in result.not_computed][-1]
     (2, 'Tests for small-study effects')
     """

@@ -65,7 +65,7 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     >>> import pandas as pd
     >>> from helpers.reporting.analysis import Columns, analyse
     >>> table = pd.DataFrame({"study": ["a"], "events": [3], "n": [40]})
-    >>> [one.code for one in cautions_of(analyse(table, Columns()))]
+    >>> [one.code for one in cautions_of(analyse(table, ColumnNames()))]
     ['single-study', 'sparse-cells']
     """
     found: dict[tuple[str, str], ListedCaution] = {}

@@ -20,7 +20,7 @@ from ..version import __version__
 from ..views.plots import Picture
 from ..views.subject import Subject
 from . import files, sentences, tables
-from .analysis import Analysis, Columns, NotComputed, Progress, analyse
+from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
 from .body import references_of, sections
 from .cautions import ListedCaution, cautions_of
 from .figures import draw
@@ -218,7 +218,7 @@ def report(
         role: role if name is None and role in header and role not in taken else name
         for role, name in usual.items()
     }
-    columns = Columns(study, events, n, roles["group"], roles["follow_up"], covariates)
+    columns = ColumnNames(study, events, n, roles["group"], roles["follow_up"], covariates)
     data = read_cohorts(table, study=study, events=events, n=n, **roles, numeric=covariates)
     data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name != "title"}

@@ -21,14 +21,14 @@ from .checks import CHAPTERS, self_check
 from .goals import LEVELS, Goals, exercises, read_goals
 from .plans import Plans, read_plans
 from .planted import planted_file, planted_key, planted_table, verdict, without_found_errors
-from .questions import Option, Question, Quiz, question, quiz, which
+from .questions import Answer, Question, Quiz, question, quiz, which
 from .scheme import Scheme, read_scheme
 
 __all__ = [
     "CHAPTERS",
     "LEVELS",
+    "Answer",
     "Goals",
-    "Option",
     "Plans",
     "Question",
     "Quiz",

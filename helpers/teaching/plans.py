@@ -13,7 +13,7 @@ from ..errors import MetaAnalysisError
 if TYPE_CHECKING:
     from ..views.prose import Sentence
 
-__all__ = ["Misconception", "Plan", "Plans", "Step", "clock", "read_plans"]
+__all__ = ["LessonPlan", "LessonStep", "Misconception", "Plans", "clock", "read_plans"]
 
 
 def clock(start: str, minutes: int) -> str:
@@ -30,7 +30,7 @@ def clock(start: str, minutes: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LessonStep:
     """One step of a plan: how long, what, in which form, with which page of the book."""
 
     minutes: int
@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LessonPlan:
     """A lesson or a course.
 
     Attributes
@@ -51,13 +51,13 @@ class Plan:
         Minutes of all steps.
     start : tuple of str
         When each day begins.
-    steps : tuple of Step
+    steps : tuple of LessonStep
     """
 
     title: str
     total: int
     start: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[LessonStep, ...]
 
     def table(self, titles: Mapping[str, str]) -> Sentence:
         """Show the plan with the time of each step.
@@ -98,8 +98,8 @@ class Misconception:
 class Plans:
     """What `read_plans` gives: a lesson, a course, misconceptions."""
 
-    lesson: Plan
-    course: Plan
+    lesson: LessonPlan
+    course: LessonPlan
     misconceptions: tuple[Misconception, ...]
 
     def pages(self) -> set[str]:
@@ -124,15 +124,15 @@ def _listed(caption: str, rows: Iterable[tuple[str, ...]], widths: str) -> Sente
     return say(f":::{{list-table}} {caption}\n:header-rows: 1\n:widths: {widths}\n\n{body}\n:::")
 
 
-def _plan(name: str, table: Mapping[str, Any]) -> Plan:
-    steps = tuple(Step(**row) for row in table["step"])
+def _plan(name: str, table: Mapping[str, Any]) -> LessonPlan:
+    steps = tuple(LessonStep(**row) for row in table["step"])
     spent = sum(step.minutes for step in steps)
     if spent != table["total"]:
         raise MetaAnalysisError(f"{name}: the steps take {spent} minutes, not {table['total']}")
     days = {step.day for step in steps}
     if days != set(range(1, len(table["start"]) + 1)):
         raise MetaAnalysisError(f"{name}: expected steps on each of {len(table['start'])} days")
-    return Plan(table["title"], table["total"], tuple(table["start"]), steps)
+    return LessonPlan(table["title"], table["total"], tuple(table["start"]), steps)
 
 
 def read_plans(path: str | Path) -> Plans:

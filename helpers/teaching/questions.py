@@ -11,13 +11,13 @@ from zlib import crc32
 
 from ..errors import MetaAnalysisError
 
-__all__ = ["Option", "Question", "Quiz", "question", "quiz", "which"]
+__all__ = ["Answer", "Question", "Quiz", "question", "quiz", "which"]
 
 _LETTERS = "ABCDEFGH"
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class Answer:
     """One answer to a question.
 
     Attributes
@@ -43,7 +43,7 @@ class Question:
     ----------
     prompt : str
         The question; plain text.
-    options : tuple of Option
+    options : tuple of Answer
         In the order in which they are shown.
 
     Raises
@@ -53,7 +53,7 @@ class Question:
     """
 
     prompt: str
-    options: tuple[Option, ...]
+    options: tuple[Answer, ...]
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -69,7 +69,7 @@ class Question:
                 raise MetaAnalysisError(f"{self.prompt!r}: an option needs words and a reason")
 
     @property
-    def right(self) -> Option:
+    def right(self) -> Answer:
         """The right option."""
         return next(option for option in self.options if option.right)
 
@@ -100,7 +100,7 @@ def question(prompt: str, *, right: tuple[str, str], wrong: Iterable[tuple[str, 
     >>> asked.right.text
     'The variance of the true effects'
     """
-    options = [Option(*right, right=True), *(Option(*pair, right=False) for pair in wrong)]
+    options = [Answer(*right, right=True), *(Answer(*pair, right=False) for pair in wrong)]
     options.sort(key=lambda option: crc32(f"{prompt}|{option.text}".encode()))
     return Question(prompt, tuple(options))
 
@@ -219,7 +219,7 @@ def quiz(*questions: Question, name: str = "quiz") -> Quiz:
     return Quiz(questions, name)
 
 
-def _verdict(option: Option) -> str:
+def _verdict(option: Answer) -> str:
     return "Right." if option.right else "Not so."
 
 

@@ -20,7 +20,7 @@ from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
 from .results import Displayed, sources
-from .selection_fit import Maximum, maximise
+from .selection_fit import SelectionMaximum, maximise
 from .selection_kernel import Steps, log_likelihood, steps
 
 if TYPE_CHECKING:
@@ -237,8 +237,8 @@ def _require_filled(counts: NDArray[np.int64], cuts: Array) -> None:
 def _result(
     data: FunnelData,
     problem: Steps,
-    best: Maximum,
-    zero: Maximum,
+    best: SelectionMaximum,
+    zero: SelectionMaximum,
     boundary: bool,
     counts: NDArray[np.int64],
     cuts: Array,

@@ -13,13 +13,13 @@ from .selection_kernel import Steps, log_likelihood
 
 Array = NDArray[np.float64]
 
-__all__ = ["Maximum", "maximise"]
+__all__ = ["SelectionMaximum", "maximise"]
 
 _STARTS = (1.0, 0.5, 0.15, 0.03, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Maximum:
+class SelectionMaximum:
     """Highest point found.
 
     Attributes
@@ -41,7 +41,7 @@ class Maximum:
     maxima: int
 
 
-def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> Maximum:
+def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> SelectionMaximum:
     """Find the best of the maxima reached from several starting points.
 
     Parameters
@@ -89,7 +89,7 @@ def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> 
     def hessian(eta: Any) -> Any:
         return evaluate(eta)[2]
 
-    found: list[Maximum] = []
+    found: list[SelectionMaximum] = []
     for level in _STARTS:
         eta = np.zeros(m + 1)
         eta[1] = np.log(max(start[1], 0.05 * unit**2) / unit**2)
@@ -103,11 +103,11 @@ def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> 
             options={"gtol": 1e-9, "maxiter": 500},
         )
         if np.isfinite(end.fun):
-            found.append(Maximum(-float(end.fun), *unpack(end.x), maxima=0))
+            found.append(SelectionMaximum(-float(end.fun), *unpack(end.x), maxima=0))
     if not found:
         raise ConvergenceError("the selection model has no finite likelihood at any start")
     found.sort(key=lambda f: -f.value)
     values = np.array([f.value for f in found])
     best = found[0]
     distinct = 1 + int((np.diff(values) < -1e-5).sum())
-    return Maximum(best.value, best.mu, best.tau2, best.delta, distinct)
+    return SelectionMaximum(best.value, best.mu, best.tau2, best.delta, distinct)

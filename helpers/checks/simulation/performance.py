@@ -31,7 +31,7 @@ from .truth import Sample, Scenario, simulate
 
 Array = NDArray[np.float64]
 
-__all__ = ["Plan", "Records", "study_scenario"]
+__all__ = ["Records", "StudyPlan", "study_scenario"]
 
 _MU = ("wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
 _PREDICTION = ("normal", "t-k-1", "t-k-2", "knapp-hartung", "knapp-hartung-k-2")
@@ -39,7 +39,7 @@ _COARSE = 1e-6  # relative precision of simulated limits, far below the Monte Ca
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StudyPlan:
     """What is done with each scenario; see `helpers.simulation.coverage`."""
 
     draws: int
@@ -182,7 +182,7 @@ def _holds(limits: Limits, truth: float) -> Array:
     return np.where(known, (lower <= truth) & (truth <= upper), np.nan)
 
 
-def study_scenario(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
+def study_scenario(scenario: Scenario, plan: StudyPlan) -> list[dict[str, Any]]:
     """Simulate one scenario and measure every method on it."""
     sample = simulate(scenario, plan.draws, plan.seed)
     records = Records(scenario, plan.level)
@@ -196,7 +196,7 @@ def study_scenario(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
     return records.rows
 
 
-def _inverse_variance(records: Records, plan: Plan, y: Array, v: Array) -> None:
+def _inverse_variance(records: Records, plan: StudyPlan, y: Array, v: Array) -> None:
     scenario, level = records.scenario, plan.level
     common = fit_inverse_variance(y, v, method="common")
     records.estimate("mu", "common", common.mu, scenario.mu)
@@ -244,7 +244,7 @@ def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: 
     return prediction_limits(mu, se, tau2, level, prediction_df(method, k), None)
 
 
-def _glmm(records: Records, plan: Plan, sample: Sample) -> None:
+def _glmm(records: Records, plan: StudyPlan, sample: Sample) -> None:
     scenario, level = records.scenario, plan.level
     events = np.asarray(sample.events)
     fit = fit_glmm(events, sample.n, quad_points=plan.quad_points)

@@ -13,7 +13,7 @@ import numpy as np
 from ...arguments import LEVEL, level_of, whole_number
 from ...engine.options import QUAD_POINTS, TAU2_METHODS
 from ...errors import MetaAnalysisError, UnsupportedError
-from .performance import Plan, study_scenario
+from .performance import StudyPlan, study_scenario
 from .result import SimulationResult
 from .truth import Scenario
 
@@ -85,7 +85,9 @@ def coverage(
     quad_points = whole_number("quad_points", quad_points, 1, 100)
     if draws < 2:
         raise UnsupportedError(f"draws={draws!r}: expected at least 2")
-    plan = Plan(draws, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, draws))
+    plan = StudyPlan(
+        draws, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, draws)
+    )
     truths = list(scenarios)
     if not truths:
         raise MetaAnalysisError("there is no scenario")

@@ -111,7 +111,7 @@ class PermutationTest:
         }
 
 
-class Columns(Protocol):
+class DesignColumns(Protocol):
     """Columns of a design: names, positions of the terms, of the intercept and of the rest."""
 
     @property
@@ -173,7 +173,7 @@ def _sign_flips(k: int) -> Iterator[Array]:
 
 
 def _statistics(
-    fit: RegressionFit, columns: Columns, ci_method: str
+    fit: RegressionFit, columns: DesignColumns, ci_method: str
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Coefficient, omnibus and term statistics of a batch; NaN where there is no estimate."""
     sound = fit.converged & fit.estimable
@@ -197,7 +197,7 @@ def _statistics(
 
 def permutation_test(
     model: Model,
-    columns: Columns,
+    columns: DesignColumns,
     ci_method: str,
     *,
     draws: int | str,
@@ -210,7 +210,7 @@ def permutation_test(
     ----------
     model : Model
         With its design.
-    columns : Columns
+    columns : DesignColumns
         What the columns of the design are.
     ci_method : str
         Test of the coefficients, as in `helpers.meta_regression`.

@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 
 __all__ = [
     "STEP",
-    "Scan",
     "Tau2Fit",
+    "Tau2Scan",
     "likelihood_maximum",
     "log_likelihood",
     "restriction",
@@ -38,7 +38,7 @@ _LOG_2_PI = log(2.0 * pi)
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class Tau2Scan:
     """Certificate that a likelihood maximum is the global one.
 
     Attributes
@@ -78,7 +78,7 @@ class Tau2Fit:
         Always true for closed forms.
     boundary : ndarray of bool, shape (R,)
         The estimate is 0 because the unconstrained one would be negative or zero.
-    scan : Scan or None
+    scan : Tau2Scan or None
         Certificate of the global maximum (ML and REML).
     final : Moments or None
         Moments at the estimates, where the estimator has computed them anyway.
@@ -90,7 +90,7 @@ class Tau2Fit:
     se: Array
     converged: NDArray[np.bool_]
     boundary: NDArray[np.bool_]
-    scan: Scan | None = None
+    scan: Tau2Scan | None = None
     final: Moments | None = field(default=None, repr=False)
     start: tuple[Array, Array] | None = field(default=None, repr=False)
 
@@ -207,7 +207,7 @@ def likelihood_maximum(
     Returns
     -------
     Tau2Fit
-        With the `Scan` certificate.
+        With the `Tau2Scan` certificate.
     """
     upper = upper_bound(batch)
     grid_points = grid_points or _points(batch, upper)
@@ -224,7 +224,7 @@ def likelihood_maximum(
         np.concatenate([q.se for q in parts]),
         np.concatenate([q.converged for q in parts]),
         np.concatenate([q.boundary for q in parts]),
-        Scan(
+        Tau2Scan(
             grid_points,
             np.concatenate([s.upper for s in scans]),
             np.concatenate([s.maxima for s in scans]),
@@ -279,7 +279,7 @@ def _maximum(batch: Batch, upper: Array, restricted: bool, grid_points: int) -> 
         _inverse_root(information),
         fine,
         root == 0.0,
-        Scan(grid_points, upper, maxima, gap, best - ll.max(axis=1)),
+        Tau2Scan(grid_points, upper, maxima, gap, best - ll.max(axis=1)),
         final,
         (scan.rss[:, 0], scan.trace_p[:, 0]),
     )

@@ -64,7 +64,7 @@ class NestedMaximum(NamedTuple):
     maxima: int
 
 
-class Solution(NamedTuple):
+class NestedSolution(NamedTuple):
     """Generalised least squares at one pair of variances, with derivatives."""
 
     beta: Array
@@ -165,7 +165,7 @@ def grid_values(data: Nested, between: Array, within: Array, *, restricted: bool
     return -0.5 * (log_sigma + rss[0] + (log_det[0] if restricted else 0.0))
 
 
-def solve_nested(data: Nested, variances: Array, *, restricted: bool) -> Solution:
+def solve_nested(data: Nested, variances: Array, *, restricted: bool) -> NestedSolution:
     """Generalised least squares, log-likelihood, gradient and Hessian at one pair."""
     b, w = float(variances[0]), float(variances[1])
     d = 1.0 / (data.v + w)
@@ -205,14 +205,14 @@ def solve_nested(data: Nested, variances: Array, *, restricted: bool) -> Solutio
     log_sigma = float(-np.log(share).sum() - np.log(d).sum())
     log_gram = float(np.linalg.slogdet(gram)[1])
     value = -0.5 * (log_sigma + rss + (log_gram if restricted else 0.0))
-    return Solution(
+    return NestedSolution(
         beta, cov, value, gradient, 0.5 * traces - squares, 0.5 * traces, rss, log_sigma, log_gram
     )
 
 
 def _climb(
     data: Nested, start: Array, restricted: bool, free: NDArray[np.bool_]
-) -> tuple[Array, Solution, bool]:
+) -> tuple[Array, NestedSolution, bool]:
     """Newton's method inside the quadrant; variances that are not `free` stay put."""
     x = start.copy()
     s = solve_nested(data, x, restricted=restricted)

@@ -29,8 +29,8 @@ from ...errors import UnsupportedError
 from ..distributions import chi2_ppf
 from ..options import TAU2_METHODS
 from .likelihood import (
-    Scan,
     Tau2Fit,
+    Tau2Scan,
     likelihood_maximum,
     log_likelihood,
     smallest_variance,
@@ -42,8 +42,8 @@ from .weighted import Batch, moments, trace_pv
 Array = NDArray[np.float64]
 
 __all__ = [
-    "Scan",
     "Tau2Fit",
+    "Tau2Scan",
     "estimate_tau2",
     "likelihood_maximum",
     "log_likelihood",
@@ -189,5 +189,5 @@ def _partly(
         if part.scan is not None:
             upper[index], maxima[index] = part.scan.upper, part.scan.maxima
             gap[index], slack[index] = part.scan.gap, part.scan.slack
-            scan = Scan(part.scan.grid_points, upper, maxima, gap, slack)
+            scan = Tau2Scan(part.scan.grid_points, upper, maxima, gap, slack)
     return Tau2Fit(tau2, se, converged, boundary, scan)

@@ -16,7 +16,7 @@ from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..result import PoolResult
 from .binomial import BinomialModel
-from .engine import Model, Solution, solve
+from .engine import Model, PosteriorSolution, solve
 from .marginal import check_level
 from .normal import NormalModel
 from .priors import Flat, HalfNormal, MuPrior, TauPrior
@@ -262,7 +262,7 @@ def _prior_beyond(prior: TauPrior, tau: float) -> float:
 
 
 def _cautions(
-    studies: StudyData, likelihood: str, measure: str, solution: Solution, prior: TauPrior
+    studies: StudyData, likelihood: str, measure: str, solution: PosteriorSolution, prior: TauPrior
 ) -> tuple[Caution, ...]:
     found: list[Caution] = []
     median = float(solution.tau.quantile(0.5))

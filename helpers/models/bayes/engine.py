@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Model = NormalModel | BinomialModel
 Layer = NormalLayer | BinomialLayer
 
-__all__ = ["ErrorBounds", "Layer", "Model", "Solution", "solve"]
+__all__ = ["ErrorBounds", "Layer", "Model", "PosteriorSolution", "solve"]
 
 _ROUNDS = 4
 _REFINEMENTS = 12
@@ -63,7 +63,7 @@ class ErrorBounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
+class PosteriorSolution:
     """Everything that a posterior is made of."""
 
     model: Model
@@ -109,7 +109,7 @@ def tail_exponent(model: Model, prior: TauPrior) -> float:
     return tail
 
 
-def solve(model: Model, prior: TauPrior, level: float, tolerance: float) -> Solution:
+def solve(model: Model, prior: TauPrior, level: float, tolerance: float) -> PosteriorSolution:
     """Integrate until every error bound is below `tolerance`.
 
     Raises
@@ -273,7 +273,7 @@ def _integrate(
 
 def _summarise(
     model: Model, line: Line, grid: PanelGrid, view: _View, level: float
-) -> tuple[Solution, dict[str, ErrorBounds]]:
+) -> tuple[PosteriorSolution, dict[str, ErrorBounds]]:
     layer, weights, found = view.layer, view.weights, view.moments()
     best = int(np.argmax(weights))
     spread = float(layer.variance[best])
@@ -302,7 +302,7 @@ def _summarise(
     total = sum(parts.values(), start=_NOTHING)
     leftover = max(marginal.mass_error for marginal in marginals.values())
     first, second = (layer.bounded_studies | (view.tail > power) for power in (2.0, 3.0))
-    solution = Solution(
+    solution = PosteriorSolution(
         model=model,
         layer=layer,
         weights=weights,

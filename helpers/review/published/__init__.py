@@ -2,13 +2,13 @@
 
 from .numbers import Reproduction, reproduction
 from .status import STATUSES, Comparison, UnexplainedError, compare
-from .verdicts import VERDICTS, Check, Claim, claims, claims_frame
+from .verdicts import VERDICTS, Check, CheckedClaim, claims, claims_frame
 
 __all__ = [
     "STATUSES",
     "VERDICTS",
     "Check",
-    "Claim",
+    "CheckedClaim",
     "Comparison",
     "Reproduction",
     "UnexplainedError",

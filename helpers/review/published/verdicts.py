@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...checks.multiverse.claim_result import ClaimMultiverse
     from ...models.regression_result import RegressionResult
 
-__all__ = ["VERDICTS", "Check", "Claim", "claim_comparisons", "claims", "claims_frame"]
+__all__ = ["VERDICTS", "Check", "CheckedClaim", "claim_comparisons", "claims", "claims_frame"]
 
 REPRODUCED = "reproduced"
 FRAGILE = "reproduced, but fragile"
@@ -79,7 +79,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class CheckedClaim:
     """One claim of the abstract and what became of it.
 
     Attributes
@@ -278,7 +278,7 @@ def _multiverse_check(key: str) -> Check:
 
 @lru_cache(maxsize=1)
 @shared_in_a_build
-def claims() -> tuple[Claim, ...]:
+def claims() -> tuple[CheckedClaim, ...]:
     """Give every claim of the abstract its verdict.
 
     Examples
@@ -300,7 +300,7 @@ def claims() -> tuple[Claim, ...]:
         sound = all(check.holds for check in checks)
         verdict = NOT_PUBLIC if not met else REPRODUCED if sound else FRAGILE
         found.append(
-            Claim(
+            CheckedClaim(
                 key,
                 row["statement"],
                 _with_unit(row["value"], row) if number else "",
