@@ -30,7 +30,7 @@ ROOMS = ("helpers.checks", "helpers.models", "helpers.review", "helpers.engine.a
 REFUSED = {
     r"se_(tau2?|rho|mu|slope|intercept|delta)": "a standard error ends in _se: tau2_se",
     r"(p|rejection|power)_se|monte_carlo_(error|se)": "a Monte Carlo error ends in mcse",
-    r"replicates|n_?sim|n_?boot|simulations|nrep|reps": "simulated or resampled data sets are draws",
+    r"replicates|n_?sim|n_?boot|nrep|reps": "simulated and resampled data sets are draws",
     r"to_frame|table_frame|as_frame|data_frame": "a table of a result is frame()",
     r"conf_?level|confidence": "level",
     r"conf_?interval|confint": "ci, or conf_int() where there is a choice",
@@ -69,6 +69,7 @@ def public_results() -> list[type]:
         and is_dataclass(thing)
         and thing.__module__.startswith(ROOMS)
         and not name.startswith("_")
+        and any(hasattr(thing, one) for one in CALLED)
     }
     return sorted(found, key=lambda one: (one.__module__, one.__name__))
 

@@ -97,7 +97,7 @@ def check_use(use: str) -> None:
 
 
 def grouped_options(call: Any) -> dict[str, Any]:
-    """Name the choices behind ``**options`` with their defaults.
+    """Name the choices of a keyword group with their defaults, as far as `resolve` knows them.
 
     Examples
     --------
@@ -111,7 +111,9 @@ def grouped_options(call: Any) -> dict[str, Any]:
         group = re.fullmatch(r"Unpack\[(\w+)\]", str(one.annotation))
         if one.kind is one.VAR_KEYWORD and group:
             words = call.__globals__[group[1]].__annotations__
-            found |= {n: None if "None" in str(t) else known[n].default for n, t in words.items()}
+            for name, kind in words.items():
+                own = known[name].default if name in known else one.empty
+                found[name] = None if re.search("None|Any", str(kind)) else own
     return found
 
 
