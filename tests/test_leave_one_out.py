@@ -80,7 +80,7 @@ def test_pooling_without_each_is_pooling_the_rest(name: str, by: str) -> None:
 def test_a_regression_without_each_is_a_regression_on_the_rest(model: str, by: str) -> None:
     def call(rows: pd.DataFrame) -> Any:
         options = {} if model == "glmm" else {"to": "all"}
-        return meta_regression(rows, "year", **COUNTS, model=model, test="t", **options)
+        return meta_regression(rows, "year", **COUNTS, model=model, ci_method="t", **options)
 
     table = call(TABLE).leave_one_out(BY[by])
     for unit, rows in left(by).items():
@@ -88,7 +88,7 @@ def test_a_regression_without_each_is_a_regression_on_the_rest(model: str, by: s
         assert row["year"] == pytest.approx(alone.estimates[1], rel=1e-5)
         assert row["se(year)"] == pytest.approx(alone.covariance[1, 1] ** 0.5, rel=1e-5)
         assert row["tau2"] == pytest.approx(alone.tau2, rel=1e-5, abs=1e-9)
-        assert row["QE"] == pytest.approx(alone.QE, rel=1e-6)
+        assert row["Q"] == pytest.approx(alone.heterogeneity.Q, rel=1e-6)
         assert row["estimable"]
 
 

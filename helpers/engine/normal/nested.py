@@ -99,7 +99,7 @@ class NestedFit(NamedTuple):
     beta: Array
     cov: Array
     best: NestedMaximum
-    at: Solution  # in the orthonormal columns of ``data``
+    at: NestedSolution  # in the orthonormal columns of ``data``
     data: Nested
     lift: Array  # from those to the user's
 
