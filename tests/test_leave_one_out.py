@@ -115,7 +115,7 @@ def test_a_moderator_that_the_rest_does_not_show_is_said_to_be_inestimable() -> 
 @pytest.mark.parametrize("method", ["REML", "ML"])
 def test_three_levels_without_each_are_three_levels_of_the_rest(method: str, by: str) -> None:
     def call(rows: pd.DataFrame) -> Any:
-        return pool_multilevel(rows, **COUNTS, cluster="registry", method=method, to="all")
+        return pool_multilevel(rows, **COUNTS, cluster="registry", tau2_method=method, to="all")
 
     fit = call(TABLE)
     table = fit.leave_one_out("cluster" if by == "registry" else None)
