@@ -194,8 +194,8 @@ def test_groups_without_each_are_the_groups_of_the_rest(tau2: Any, model: str, b
     for unit in left(by):
         alone, row = call(rows[rows[by] != unit]), table.loc[unit]
         assert row["k"] == alone.overall.k
-        assert (row["Q"], row["df"], row["p"]) == pytest.approx(
-            (alone.test.Q, alone.test.df, alone.test.p), rel=1e-7
+        assert (row["statistic"], row["df"], row["p"]) == pytest.approx(
+            (alone.test.statistic, alone.test.df, alone.test.p), rel=1e-7
         )
         for level, group in alone:
             assert row[f"estimate({level})"] == pytest.approx(group.estimate, rel=1e-8)

@@ -206,7 +206,7 @@ class SubgroupResult:
         Returns
         -------
         DataFrame
-            Index: what is left out; `k` (studies left in all groups), `Q`, `df`, `p` of the test
+            Index: what is left out; `k` (studies left in all groups), `statistic`, `df`, `p` of the test
             between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each group
             (display scale; NaN where no study is left), and `note`. The intervals are of the
             method that each group has now.
@@ -437,7 +437,7 @@ def _leave_one_out(result: SubgroupResult, by: Any) -> pd.DataFrame:
         keep[studies.included] = units.rest[unit]
         rest = studies.only(keep, f"{units.labels[unit]} left out")
         there = {level: at for level, at in members.items() if keep[at].any()}
-        row: dict[str, Any] = {"k": rest.k, "Q": np.nan, "df": 0, "p": np.nan, "note": ""}
+        row: dict[str, Any] = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan, "note": ""}
         fits: dict[str, PoolResult] = {}
         gone = [level for level in members if level not in there]
         if gone:
@@ -448,7 +448,7 @@ def _leave_one_out(result: SubgroupResult, by: Any) -> pd.DataFrame:
             row["note"] = str(error)
         else:
             test = _wald_test(list(fits.values()), joint=result.tau2 == "common")
-            row |= {"Q": test.Q, "df": test.df, "p": test.p}
+            row |= {"statistic": test.statistic, "df": test.df, "p": test.p}
         for level in members:
             one = fits.get(level)
             limits = Interval(np.nan, np.nan) if one is None else one.ci

@@ -14,10 +14,10 @@ from .fits import Selections
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Rows", "Units", "units_of", "values_of", "without_each"]
+__all__ = ["UnitRows", "Units", "units_of", "values_of", "without_each"]
 
 
-class Rows(Protocol):
+class UnitRows(Protocol):
     """Rows given, and which of them take part (`helpers.engine.studies.StudyData`)."""
 
     @property
@@ -77,12 +77,12 @@ def without_each(codes: NDArray[np.intp]) -> Selections:
     return Selections(int(codes.max()) + 1, lambda row: codes != row)
 
 
-def units_of(rows: Rows, by: Any = None, columns: pd.DataFrame | None = None) -> Units:
+def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None) -> Units:
     """Read what is to be left out together.
 
     Parameters
     ----------
-    rows : Rows
+    rows : UnitRows
     by : str, array_like or Series, optional
         Cluster of each study: a column of `columns`, one value for each row or included study, or
         a Series indexed by study. Default: each study is on its own.
@@ -118,7 +118,7 @@ def units_of(rows: Rows, by: Any = None, columns: pd.DataFrame | None = None) ->
     return Units(np.array([order[label] for label in names]), tuple(order), str(name or "cluster"))
 
 
-def values_of(rows: Rows, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
+def values_of(rows: UnitRows, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
     """One value for each included study, indexed by study.
 
     Raises
