@@ -72,7 +72,7 @@ DRAWN = {
     "gosh": lambda draw: draw(fit().gosh()),
     "funnel": lambda draw: draw(fit(), vertical="n"),
     "construction": lambda draw: draw(0.1),
-    "rejection": lambda draw: draw(bias.simulate_null(fit(), replicates=20)),
+    "rejection": lambda draw: draw(bias.simulate_null(fit(), draws=20)),
     "bubble": lambda draw: draw(months()),
     "posterior": lambda draw: draw(posterior(**COUNTS)),
     "shrinkage": lambda draw: draw(posterior(**COUNTS)),

@@ -206,8 +206,8 @@ class SubgroupResult:
         Returns
         -------
         DataFrame
-            Index: what is left out; `k` (studies left in all groups), `statistic`, `df`, `p` of the test
-            between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each group
+            Index: what is left out; `k` (studies left in all groups), `statistic`, `df`, `p` of
+            the test between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each group
             (display scale; NaN where no study is left), and `note`. The intervals are of the
             method that each group has now.
 
