@@ -207,8 +207,8 @@ class SubgroupResult:
         -------
         DataFrame
             Index: what is left out; `k` (studies left in all groups), `statistic`, `df`, `p` of
-            the test between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each group
-            (display scale; NaN where no study is left), and `note`. The intervals are of the
+            the test between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each
+            group (display scale; NaN where no study is left), and `note`. The intervals are of the
             method that each group has now.
 
         Examples
