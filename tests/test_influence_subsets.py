@@ -14,7 +14,7 @@ from helpers.engine.aftercare import gosh
 from helpers.engine.aftercare.mixture import fit_mixtures
 from helpers.engine.aftercare.subsets import choose_subsets, number_of_subsets
 from helpers.engine.normal.likelihood import log_likelihood
-from helpers.engine.normal.shared_sums import shared_tau2
+from helpers.engine.normal.regression_likelihood import maximise, products_of_means
 from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import moments, prepare
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
@@ -81,7 +81,10 @@ def test_global_maximum_in_batches_equals_the_engine_on_rugged_likelihoods() -> 
             vi = 10.0 ** rng.uniform(-3, 2, k)
             yi = rng.normal(0, 1, (50, k)) * np.sqrt(vi) * rng.choice([0.2, 1.0, 3.0], (50, 1))
             batch = prepare(yi, vi)
-            ours, converged = shared_tau2(batch, vi, restricted=restricted)
+            best = maximise(
+                products_of_means(yi, vi[None], np.ones((50, k))), restricted=restricted
+            )
+            ours, converged = best.tau2, best.converged
             engine = estimate_tau2(batch, "REML" if restricted else "ML")
             assert converged.all()
             assert engine.scan is not None

@@ -31,8 +31,7 @@ from ..effects import Measure, get_measure
 from ..normal.fit import RegressionFit, fit_regression
 from ..normal.intervals import KNAPP_HARTUNG, knapp_hartung_se
 from ..normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
-from ..normal.shared_sums import shared_tau2
-from ..normal.weighted import prepare
+from ..normal.regression_likelihood import maximise, products_of_means
 from ..options import Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
@@ -285,10 +284,11 @@ class Model:
         if several.any():
             # Rows of one study have tau2 = 0.
             y = yi if len(yi) == 1 else yi[several]
-            batch = prepare(y, vi[None], c[several])
-            tau2[several], converged[several] = shared_tau2(
-                batch, vi, restricted=self.options.tau2_method == "REML"
+            best = maximise(
+                products_of_means(y, vi[None], c[several]),
+                restricted=self.options.tau2_method == "REML",
             )
+            tau2[several], converged[several] = best.tau2, best.converged
         return tau2, converged
 
     def _back_size(self, counts: Counts | None, se: Array) -> Array:

@@ -32,6 +32,7 @@ __all__ = [
     "eliminate",
     "maximise",
     "products",
+    "products_of_means",
     "solve_at",
     "symmetric",
 ]
@@ -128,6 +129,29 @@ def products(y: Array, v: Array, counts: Array, basis: Array) -> Products:
         np.where(used, v, 0.0).max(axis=1) + whole,
         np.maximum(rss, 0.0),
     )
+
+
+def products_of_means(y: Array, v: Array, counts: Array) -> Products:
+    """Prepare a batch in which every replicate has one mean.
+
+    Effects are centred, so that sums of squares keep their digits.
+
+    Parameters
+    ----------
+    y, v, counts : ndarray, shape (1 or R, k)
+        Finite and positive where counts are; a single row of `v` makes the scan of all replicates
+        one matrix product.
+
+    Examples
+    --------
+    >>> data = products_of_means(np.array([[0.0, 1.0, 2.0]]), np.full((1, 3), 0.1), np.ones((1, 3)))
+    >>> maximise(data, restricted=True).tau2.round(12).tolist()
+    [0.9]
+    """
+    used = counts > 0
+    centre = (counts * np.where(used, y, 0.0)).sum(axis=1) / counts.sum(axis=1)
+    centred = np.where(used, y - centre[:, None], 0.0)
+    return products(centred, v, counts, np.ones((1, y.shape[1], 1)))
 
 
 def symmetric(flat: Array, size: int) -> Array:
