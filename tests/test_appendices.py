@@ -17,14 +17,16 @@ import helpers
 from helpers import aftercare, load_cohorts, pool, pool_effects, pool_rates, subgroups
 from helpers.checks import bias
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.evidence import EvidenceError
+from helpers.evidence.package import page_file
 from helpers.models.bayes import Flat, HalfNormal, posterior
 from helpers.reference.menu import Convention, read_conventions, read_menu
 from helpers.reference.names import check_use, find_object, registered_values
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
-CONVENTIONS = read_conventions(BOOK / "conventions.toml")
-MENU = read_menu(BOOK / "method_menu.toml")
+CONVENTIONS = read_conventions()
+MENU = read_menu()
 METHODS = [method for option in MENU.options.values() for method in option.methods]
 ENTRIES = list(CONVENTIONS)
 
@@ -225,7 +227,7 @@ def test_defaults_of_the_other_rooms_are_those_of_the_conventions() -> None:
 
 
 def test_a_value_without_an_entry_and_an_entry_without_a_value_are_refused(tmp_path) -> None:
-    text = (BOOK / "method_menu.toml").read_text(encoding="utf-8")
+    text = page_file("method_menu.toml").read_text(encoding="utf-8")
     path = tmp_path / "menu.toml"
     path.write_text(text.replace('value = "REML"', 'value = "REMK"'), encoding="utf-8")
     with pytest.raises(MetaAnalysisError, match=r"without an entry \['REML'\].*\['REMK'\]"):
@@ -298,7 +300,15 @@ def test_a_use_that_cannot_be_read_is_refused() -> None:
         check_use("pool it")
 
 
-def test_files_are_plain_toml() -> None:
-    for name in ("conventions.toml", "method_menu.toml"):
-        with (BOOK / name).open("rb") as file:
-            assert tomllib.load(file)
+def test_tables_of_pages_have_a_folder_of_their_own() -> None:
+    assert {path.suffix for path in BOOK.iterdir() if path.is_file()} == {".bib", ".ipynb", ".md"}
+    tables = sorted((BOOK / "_data").iterdir())
+    assert {path.suffix for path in tables} == {".toml"}
+    for path in tables:
+        assert path == page_file(path.name)
+        assert tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_missing_table_of_a_page_is_named() -> None:
+    with pytest.raises(EvidenceError, match=r"(?s)book/_data/lesson\.toml.*file of your own"):
+        page_file("lesson.toml")

@@ -44,6 +44,11 @@ def write_chapter(house: Path, *sources: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("pattern", chapters.DEPENDENCIES)
+def test_what_a_chapter_depends_on_exists(pattern):
+    assert any(path.is_file() for path in Path(__file__).resolve().parents[1].glob(pattern))
+
+
 @pytest.mark.parametrize("changed", ["helpers/a.py", "data/b.csv", "requirements.txt"])
 def test_an_edit_in_what_a_chapter_depends_on_changes_the_key_of_its_run(house, changed):
     notebook = nbformat.read(write_chapter(house, "1"), as_version=4)

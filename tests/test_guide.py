@@ -11,18 +11,19 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from prose_check import typed_numbers
 
 from helpers.errors import MetaAnalysisError
+from helpers.evidence.package import page_file
 from helpers.reference.guide import look_up, read_guide
 from helpers.views.plots import decision_flow, show
 from helpers.views.plots.picture import note_of
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDE = ROOT / "book" / "decision_guide.toml"
+GUIDE = page_file("decision_guide.toml")
 RESULTS = ROOT / "benchmarks" / "results" / "coverage.csv"
 
 
 @pytest.fixture(scope="module")
 def guide():
-    return read_guide(GUIDE, RESULTS)
+    return read_guide(RESULTS)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_advice_without_a_reason_is_refused(tmp_path):
         encoding="utf-8",
     )
     with pytest.raises(MetaAnalysisError, match="neither a source nor a number"):
-        read_guide(path, RESULTS)
+        read_guide(RESULTS, path)
 
 
 @pytest.mark.parametrize(

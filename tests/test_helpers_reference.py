@@ -15,14 +15,14 @@ import pytest
 import helpers
 from helpers import reference
 from helpers.errors import MetaAnalysisError
-from helpers.evidence.package import described
+from helpers.evidence.package import described, page_file
 from helpers.reference.docstrings import markdown
 from helpers.reference.status import hash_of, installed
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 R = json.loads((ROOT / "tests" / "reference" / "reference_r.json").read_text(encoding="utf-8"))
-MIGRATION = BOOK / "migration_reference.toml"
+MIGRATION = page_file("migration_reference.toml")
 
 ROOMS = reference.rooms()
 ENTRIES = [entry for room in ROOMS for entry in reference.entries(room)]

@@ -7,11 +7,9 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PATTERNS = ("book/*.ipynb", "book/*.md", "book/_data/*.toml", "helpers/**/*.py", "README.md")
 PAGES = sorted(
-    path
-    for pattern in ("book/*.ipynb", "book/*.md", "book/*.toml", "helpers/**/*.py", "README.md")
-    for path in ROOT.glob(pattern)
-    if path.name != "changelog.md"
+    path for pattern in PATTERNS for path in ROOT.glob(pattern) if path.name != "changelog.md"
 )
 #: A prediction interval is for the true rate of a new, similar cohort: not of a centre, and it
 #: was never observed. Nonrelapse mortality is no price and not the treatment's doing.
@@ -29,6 +27,11 @@ def texts(path):
     if path.suffix != ".ipynb":
         return [path.read_text(encoding="utf-8")]
     return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_place_that_is_searched_exists(pattern):
+    assert any(ROOT.glob(pattern))
 
 
 @pytest.mark.parametrize("why", FALSE)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 
+from helpers.evidence.package import page_file
 from helpers.models.bayes import Posterior
 from helpers.models.regression_result import RegressionResult
 from helpers.models.result import PoolResult
@@ -42,7 +43,7 @@ def used() -> Iterator[tuple[str, str]]:
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "markdown":
                 yield from ((path.name, one) for one in formulas(cell.source))
-    with (BOOK / "method_menu.toml").open("rb") as file:
+    with page_file("method_menu.toml").open("rb") as file:
         for option in tomllib.load(file)["option"]:
             yield from (("method_menu.toml", m["formula"]) for m in option.get("method", []))
 

@@ -11,6 +11,7 @@ import yaml
 from test_chapters import NO_SKELETON
 
 from helpers.errors import MetaAnalysisError
+from helpers.evidence.package import page_file
 from helpers.teaching import (
     CHAPTERS,
     LEVELS,
@@ -24,9 +25,9 @@ from helpers.teaching.plans import clock
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
-GOALS = read_goals(BOOK / "learning_goals.toml")
-PLANS = read_plans(BOOK / "lessons.toml")
-SCHEME = read_scheme(BOOK / "exam.toml")
+GOALS = read_goals()
+PLANS = read_plans()
+SCHEME = read_scheme()
 EXTRA = {"labs", "self_check", "exam"}
 
 
@@ -83,7 +84,9 @@ def test_a_solution_that_was_not_run_is_seen(tmp_path):
     ],
 )
 def test_goals_that_cannot_be_watched_are_errors(tmp_path, change, words):
-    first = tomllib.loads((BOOK / "learning_goals.toml").read_text(encoding="utf-8"))["chapter"][0]
+    first = tomllib.loads(page_file("learning_goals.toml").read_text(encoding="utf-8"))["chapter"][
+        0
+    ]
     row = {key: text for key, text in {**first, **change}.items() if text is not None}
     lines = "\n".join(f'{key} = "{text}"' for key, text in row.items())
     (tmp_path / "goals.toml").write_text(f"[[chapter]]\n{lines}\n", encoding="utf-8")
@@ -130,7 +133,7 @@ def test_plans_keep_their_time():
 
 
 def test_a_plan_that_does_not_add_up_is_an_error(tmp_path):
-    text = (BOOK / "lessons.toml").read_text(encoding="utf-8").replace("total = 90", "total = 85")
+    text = page_file("lessons.toml").read_text(encoding="utf-8").replace("total = 90", "total = 85")
     (tmp_path / "lessons.toml").write_text(text, encoding="utf-8")
     with pytest.raises(MetaAnalysisError, match="90 minutes, not 85"):
         read_plans(tmp_path / "lessons.toml")

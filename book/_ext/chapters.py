@@ -36,7 +36,7 @@ DEPENDENCIES = (
     "helpers/**/*.py",
     "data/**/*",
     "requirements.txt",
-    "book/*.toml",
+    "book/_data/*",
     "benchmarks/results/*",  # the decision guide reads the simulation
 )
 CORES = os.cpu_count() or 1

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import printing
 from ..errors import MetaAnalysisError
+from ..evidence.package import page_file
 from ..views.prose import Sentence
 from .names import check_use
 
@@ -159,17 +160,17 @@ def look_up(coverage: pd.DataFrame, number: Mapping[str, Any]) -> float:
     return float(rows["value"].agg(_SUMMARIES[number["summary"]]))
 
 
-def read_guide(path: str | Path, results: str | Path) -> Guide:
+def read_guide(results: str | Path, path: str | Path | None = None) -> Guide:
     """Read the guide and look its numbers up.
 
     Parameters
     ----------
-    path : str or Path
-        TOML file with ``[[decision]]`` (id, question), ``[[decision.option]]`` (when, use, call,
-        why, source, uses), ``[[decision.option.number]]`` (name and the arguments of `look_up`),
-        and ``[[path]]`` (data, steps).
     results : str or Path
         CSV file of the simulation.
+    path : str or Path, optional
+        TOML file with ``[[decision]]`` (id, question), ``[[decision.option]]`` (when, use, call,
+        why, source, uses), ``[[decision.option.number]]`` (name and the arguments of `look_up`),
+        and ``[[path]]`` (data, steps). By default the book's own.
 
     Returns
     -------
@@ -184,7 +185,8 @@ def read_guide(path: str | Path, results: str | Path) -> Guide:
     import pandas as pd
 
     coverage = pd.read_csv(results, keep_default_na=False)
-    with Path(path).open("rb") as file:
+    path = page_file("decision_guide.toml") if path is None else Path(path)
+    with path.open("rb") as file:
         content = tomllib.load(file)
     decisions = []
     for table in content["decision"]:

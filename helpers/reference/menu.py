@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MetaAnalysisError
+from ..evidence.package import page_file
 from ..views.prose import Sentence
 from .names import check_use, registered_values
 
@@ -263,8 +264,8 @@ def _behind(method: Method) -> str:
     return "\n\n".join([*formula, f"{_cited(method.source)}; {in_r}"])
 
 
-def _load(path: str | Path) -> dict[str, Any]:
-    with Path(path).open("rb") as file:
+def _load(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
         return tomllib.load(file)
 
 
@@ -285,20 +286,21 @@ def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
     )
 
 
-def read_menu(path: str | Path) -> Menu:
+def read_menu(path: str | Path | None = None) -> Menu:
     """Read the method menu and compare it with the code.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, optional
         TOML file with tables ``[[option]]`` (id, title, uses, registry) and under each
-        ``[[option.method]]`` with the fields of `Method`.
+        ``[[option.method]]`` with the fields of `Method`. By default the book's own.
 
     Raises
     ------
     MetaAnalysisError
         Fields are missing, a call does not exist, or the values differ from those of the code.
     """
+    path = page_file("method_menu.toml") if path is None else Path(path)
     options = {}
     for table in _load(path)["option"]:
         name = str(table.get("id"))
@@ -320,19 +322,21 @@ def read_menu(path: str | Path) -> Menu:
     return Menu(options)
 
 
-def read_conventions(path: str | Path) -> Conventions:
+def read_conventions(path: str | Path | None = None) -> Conventions:
     """Read the conventions and compare the calls they name with the code.
 
     Parameters
     ----------
-    path : str or Path
-        TOML file with one array of tables per theme, each with the fields of `Convention`.
+    path : str or Path, optional
+        TOML file with one array of tables per theme, each with the fields of `Convention`. By
+        default the book's own.
 
     Raises
     ------
     MetaAnalysisError
         Fields are missing, an id is taken twice, or a call or default does not exist.
     """
+    path = page_file("conventions.toml") if path is None else Path(path)
     themes: dict[str, tuple[Convention, ...]] = {}
     seen: set[str] = set()
     for theme, rows in _load(path).items():

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import printing
 from ..errors import MetaAnalysisError
+from ..evidence.package import page_file
 from ..views.prose import Sentence
 
 __all__ = ["Migration", "MigrationStep", "MigrationValue", "read_migration"]
@@ -121,15 +122,17 @@ class Migration:
         return Sentence("\n\n".join(str(by_id[name].show()) for name in ids))
 
 
-def read_migration(path: str | Path, given: Mapping[str, Any] | None = None) -> Migration:
+def read_migration(
+    path: str | Path | None = None, given: Mapping[str, Any] | None = None
+) -> Migration:
     """Read the calls, run ours and set the results beside those of R.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, optional
         TOML file with ``[versions]``, ``start`` (lines that all our calls suppose) and
         ``[[step]]`` (id, title, package, r, python, note), each with ``[[step.value]]`` (name,
-        r, ours: an expression, path, digits).
+        r, ours: an expression, path, digits). By default the book's own.
     given : mapping, optional
         Names that the lines may use besides.
 
@@ -142,7 +145,8 @@ def read_migration(path: str | Path, given: Mapping[str, Any] | None = None) -> 
     MetaAnalysisError
         A value agrees with that of R in fewer digits than the file asks for.
     """
-    with Path(path).open("rb") as file:
+    path = page_file("migration_reference.toml") if path is None else Path(path)
+    with path.open("rb") as file:
         content = tomllib.load(file)
     start: dict[str, Any] = dict(given or {})
     exec(compile(content["start"], "start", "exec"), start)

@@ -151,7 +151,7 @@ def build_status(root: Path, date: str) -> Sentence:
     """
     helpers = hash_of((root / "helpers").rglob("*.py"), root)
     tests = count_tests(root)
-    with (root / "book" / "migration_reference.toml").open("rb") as file:
+    with (root / "book" / "_data" / "migration_reference.toml").open("rb") as file:
         r = tomllib.load(file)["versions"]
     return Sentence(
         "\n\n".join(

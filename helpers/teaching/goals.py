@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MetaAnalysisError
+from ..evidence.package import page_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,13 +104,14 @@ class Goals:
         return say(f"{head}:widths: 16 28 28 28\n\n" + "\n".join(rows) + "\n:::")
 
 
-def read_goals(path: str | Path) -> Goals:
+def read_goals(path: str | Path | None = None) -> Goals:
     """Read the learning goals.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, optional
         TOML file with one ``[[chapter]]`` per chapter: file, title, recall, apply, transfer.
+        By default the book's own.
 
     Raises
     ------
@@ -118,26 +120,26 @@ def read_goals(path: str | Path) -> Goals:
 
     Examples
     --------
-    >>> from helpers.evidence import data_folder
-    >>> goals = read_goals(data_folder().parent / "book" / "learning_goals.toml")
+    >>> goals = read_goals()
     >>> goals["pooling"].title
     'Pooling'
     """
-    with Path(path).open("rb") as file:
+    path = page_file("learning_goals.toml") if path is None else Path(path)
+    with path.open("rb") as file:
         rows = tomllib.load(file)["chapter"]
     chapters = []
     for row in rows:
         wanted = {"file", "title", *LEVELS}
         if set(row) != wanted:
             raise MetaAnalysisError(
-                f"{Path(path).name}, chapter {row.get('file')!r}: found the fields "
+                f"{path.name}, chapter {row.get('file')!r}: found the fields "
                 f"{', '.join(sorted(row))}, expected {', '.join(sorted(wanted))}"
             )
         chapters.append(Chapter(**{key: " ".join(text.split()) for key, text in row.items()}))
     names = [chapter.file for chapter in chapters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise MetaAnalysisError(f"{Path(path).name}: {', '.join(twice)} stands there twice")
+        raise MetaAnalysisError(f"{path.name}: {', '.join(twice)} stands there twice")
     return Goals(tuple(chapters))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MetaAnalysisError
+from ..evidence.package import page_file
 
 if TYPE_CHECKING:
     from ..views.prose import Sentence
@@ -135,14 +136,14 @@ def _plan(name: str, table: Mapping[str, Any]) -> LessonPlan:
     return LessonPlan(table["title"], table["total"], tuple(table["start"]), steps)
 
 
-def read_plans(path: str | Path) -> Plans:
+def read_plans(path: str | Path | None = None) -> Plans:
     """Read the lesson plans.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, optional
         TOML file with ``[lesson]`` and ``[course]`` (title, total, start, step) and
-        ``[[misconception]]`` (belief, answer, page).
+        ``[[misconception]]`` (belief, answer, page). By default the book's own.
 
     Raises
     ------
@@ -151,12 +152,12 @@ def read_plans(path: str | Path) -> Plans:
 
     Examples
     --------
-    >>> from helpers.evidence import data_folder
-    >>> plans = read_plans(data_folder().parent / "book" / "lessons.toml")
+    >>> plans = read_plans()
     >>> plans.lesson.total
     90
     """
-    with Path(path).open("rb") as file:
+    path = page_file("lessons.toml") if path is None else Path(path)
+    with path.open("rb") as file:
         content = tomllib.load(file)
     return Plans(
         _plan("lesson", content["lesson"]),

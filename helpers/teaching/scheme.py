@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MetaAnalysisError
+from ..evidence.package import page_file
 from .goals import LEVELS
 
 if TYPE_CHECKING:
@@ -121,14 +122,14 @@ class Scheme:
         )
 
 
-def read_scheme(path: str | Path) -> Scheme:
+def read_scheme(path: str | Path | None = None) -> Scheme:
     """Read the marking scheme.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, optional
         TOML file with ``pass_share`` and one ``[[task]]`` per task: label, title, chapter,
-        level, minutes, criteria (pairs of marks and words).
+        level, minutes, criteria (pairs of marks and words). By default the book's own.
 
     Raises
     ------
@@ -138,13 +139,13 @@ def read_scheme(path: str | Path) -> Scheme:
 
     Examples
     --------
-    >>> from helpers.evidence import data_folder
-    >>> scheme = read_scheme(data_folder().parent / "book" / "exam.toml")
+    >>> scheme = read_scheme()
     >>> scheme.marks == sum(task.marks for task in scheme)
     True
     """
-    name = Path(path).name
-    with Path(path).open("rb") as file:
+    path = page_file("exam.toml") if path is None else Path(path)
+    name = path.name
+    with path.open("rb") as file:
         content = tomllib.load(file)
     wanted = {"label", "title", "chapter", "level", "minutes", "criteria"}
     tasks = []
