@@ -76,7 +76,7 @@ def page_file(name: str) -> Path:
             "a file of the repository: clone the book and install it with 'pip install -e .', "
             "or name a file of your own"
         )
-        raise EvidenceError([Problem(f"book/_data/{name}", None, "", "no such file", expected)])
+        raise EvidenceError([CellProblem(f"book/_data/{name}", None, "", "no such file", expected)])
     return path
 
 
