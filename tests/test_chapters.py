@@ -97,9 +97,13 @@ def test_chapter_is_thin(path):
     cells = code_cells(path)
     assert len(cells_of(path)) <= MOST_CELLS
     for cell in cells:
+        tree = ast.parse(cell.source)
+        # A long import is broken into one name a line: it counts as one line.
+        imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        broken = sum((node.end_lineno or node.lineno) - node.lineno for node in imports)
         lines = [line for line in cell.source.splitlines() if line.strip()]
-        assert len(lines) <= MOST_LINES, cell.source
-        for node in ast.walk(ast.parse(cell.source)):
+        assert len(lines) - broken <= MOST_LINES, cell.source
+        for node in ast.walk(tree):
             assert not isinstance(node, (ast.FunctionDef, ast.ClassDef)), cell.source
 
 

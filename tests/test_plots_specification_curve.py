@@ -4,11 +4,12 @@ from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers import load_cohorts
+from helpers import load_cohorts, printing
 from helpers.checks.multiverse.analysis import multiverse
-from helpers.errors import MetaAnalysisError
+from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
 from helpers.views.plots import show, specification_curve
 from helpers.views.plots.picture import note_of
@@ -143,3 +144,43 @@ def test_a_mark_without_a_result_is_an_error(every):
     for number in (0, missing, len(result.value) + 1):
         with pytest.raises(MetaAnalysisError, match="no specification with a result"):
             specification_curve(result, mark=number)
+
+
+# --- a multiverse without a claim -------------------------------------------------------------
+
+TREATED = {"events": [3, 8, 5, 2, 9, 1], "n": [40, 60, 50, 30, 70, 40]}
+WAYS = {"measure": ["logit", "arcsine"], "model": ["random", "common"]}
+
+
+def test_a_multiverse_is_drawn_as_it_is():
+    result = multiverse(**TREATED, choices=WAYS)
+    ax = specification_curve(result)
+    frame = result.frame
+    line = next(one for one in ax.get_lines() if one.get_gid() == "estimates")
+    assert line.get_ydata() == pytest.approx(np.sort(frame["estimate"]))
+    note = note_of(ax)
+    low, middle, high = (
+        printing.percent(value) for value in np.quantile(frame["estimate"], [0, 0.5, 1])
+    )
+    assert f"Proportion runs from {low} to {high}, median {middle}" in note.alt
+    assert "laim" not in note.alt + note.caption + note.table.html
+    by_measure = frame.groupby("measure")["estimate"].median()
+    shown = {line.split()[1]: line.split()[2:] for line in note.table.text.splitlines()[1:]}
+    for name, median in by_measure.items():
+        assert shown[name] == ["2", printing.number(100 * median, 1)]
+    words = {text.get_text() for board in ax.figure.axes for text in board.texts}
+    assert {"analyses", "median", "logit", "arcsine", "random", "common"} <= words
+    assert "Support, %" not in words
+    plt.close(ax.figure)
+
+
+def test_a_difference_of_groups_has_its_line_at_zero_on_one_scale():
+    data = pd.DataFrame(TREATED | {"arm": list("aaabbb")})
+    options = {"events": "events", "n": "n", "contrast": {"by": "arm", "levels": ("a", "b")}}
+    result = multiverse(data, {"model": ["random", "common"]}, **options)
+    ax = specification_curve(result)
+    assert any(np.array_equal(one.get_ydata(), [0, 0]) for one in ax.get_lines())
+    assert note_of(ax).alt.count("Difference of a and b (logit scale)") == 1
+    plt.close(ax.figure)
+    with pytest.raises(UnsupportedError, match="no axis in common"):
+        specification_curve(multiverse(data, WAYS, **options))

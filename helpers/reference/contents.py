@@ -178,7 +178,9 @@ def _entry(module: str, name: str, offered: Any) -> Entry | None:
     else:
         kind = "data"
     home = getattr(found, "__module__", module) if kind != "data" else module
-    if not str(home).startswith(PACKAGE):
+    review = f"{PACKAGE}.review"
+    # What the review only puts into its own words is described where it is made.
+    if not str(home).startswith(review if module.startswith(review) else PACKAGE):
         return None
     return Entry(_offered_as(module, name, offered), module, kind, found)
 

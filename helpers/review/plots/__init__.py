@@ -10,7 +10,6 @@ from ...views.plots import (
     estimates,
     lines,
     radial,
-    specification_curve,
 )
 from ..subject import worded
 from .agreement_plot import agreement
@@ -43,6 +42,7 @@ ranking = worded(any_subject.ranking)
 rejection = worded(any_subject.rejection)
 show = worded(any_subject.show)
 shrinkage = worded(any_subject.shrinkage)
+specification_curve = worded(any_subject.specification_curve)
 subgroup_forest = worded(any_subject.subgroup_forest)
 variance_curves = worded(any_subject.variance_curves)
 

@@ -7,15 +7,19 @@ its estimates and limits, and the share of its analyses with each level.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing, ties
 from ...checks.multiverse.claim_result import ClaimMultiverse
-from ...errors import MetaAnalysisError
+from ...checks.multiverse.result import MultiverseResult
+from ...engine.effects import get_measure
+from ...errors import MetaAnalysisError, UnsupportedError
+from ..subject import NEUTRAL, Subject
 from . import style
 from .picture import Note, annotate
 
@@ -56,21 +60,59 @@ class _Bins:
         ) / np.maximum(size, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """What is drawn of a multiverse, with or without a claim about it.
+
+    `columns` has the names of the two columns at the right and, for each of them, what is printed
+    of the analyses with a level; `head` stands above them.
+    """
+
+    value: Array
+    lower: Array
+    upper: Array
+    ok: NDArray[np.bool_]
+    levels: NDArray[np.intp]
+    choices: Mapping[str, tuple[str, ...]]
+    quantity: str
+    unit: Literal["percent", "ratio", "number"]
+    null: float | None
+    head: str
+    columns: Mapping[str, Callable[[NDArray[np.bool_]], str]]
+    verdicts: Mapping[str, tuple[NDArray[np.bool_], str, str]]
+
+    @property
+    def count(self) -> int:
+        """Analyses with a result."""
+        return int(self.ok.sum())
+
+    def printed(self, value: float) -> str:
+        """Print a value in the unit of the quantity."""
+        return _printed(value, self.unit)
+
+
+def _printed(value: float, unit: str) -> str:
+    return printing.percent(value) if unit == "percent" else printing.number(value)
+
+
 @style.themed
 def specification_curve(
-    result: ClaimMultiverse,
+    result: MultiverseResult | ClaimMultiverse,
     *,
+    subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     mark: int | None = None,
     mark_label: str = "published analysis",
     width: float = 760.0,
 ) -> Axes:
-    """Draw every analysis of a claim, sorted by its estimate, above the choices it made.
+    """Draw every analysis of a multiverse, sorted by its estimate, above the choices it made.
 
     Parameters
     ----------
-    result : ClaimMultiverse
-        From `helpers.review.claim_analyses.claim_multiverse` or ``judge``.
+    result : MultiverseResult or ClaimMultiverse
+        From `helpers.multiverse`, or judged by a claim (`helpers.review.judge`).
+    subject : Subject
+        What the outcome of a multiverse is called.
     ax : Axes, optional
         Where to draw; the dashboard takes the lower part of its room. By default a new figure
         as tall as its rows need.
@@ -87,32 +129,41 @@ def specification_curve(
         The estimates; the dashboard is a second axes of the same figure. Vertical lines are
         intervals (medians over neighbours); a few of the widest may leave the frame. A bar in
         the dashboard is as tall as the share of the analyses above it that have the level. The
-        columns at the right give, for the analyses with the level, the share that supports the
-        claim, and that supports it with the whole interval. With a note that ``show`` picks up.
+        columns at the right give, for the analyses with the level, their number and median or,
+        under a claim, the share that supports it, and that supports it with the whole interval.
+        With a note that ``show`` picks up.
 
     Raises
     ------
     MetaAnalysisError
         When no analysis has a result, the specification to be marked has none, or `ax` is too
         small.
+    UnsupportedError
+        Differences on several scales, or estimates of several kinds, which have no axis in common.
 
     Examples
     --------
-    >>> from helpers import load_cohorts
-    >>> from helpers.review.claim_analyses import claim_multiverse
+    >>> from helpers import multiverse
     >>> from helpers.views.plots import show
-    >>> result = claim_multiverse(load_cohorts(), "infection-half")
+    >>> result = multiverse(
+    ...     events=[3, 8, 5], n=[40, 60, 50],
+    ...     choices={"measure": ["logit", "arcsine"], "model": ["random", "common"]},
+    ... )
     >>> show(specification_curve(result), "curve")  # doctest: +ELLIPSIS
-    Specification curve of 42 analyses. ...
+    Specification curve of four analyses. Proportion runs from ...
     """
     from matplotlib import pyplot as plt
 
-    if not len(result):
+    if isinstance(result, ClaimMultiverse):
+        curve = _of_claim(result)
+    else:
+        curve = _of_multiverse(result, subject)
+    if not curve.count:
         raise MetaAnalysisError("a specification curve needs an analysis with a result")
-    if mark is not None and not (1 <= mark <= len(result.value) and result.ok[mark - 1]):
+    if mark is not None and not (1 <= mark <= len(curve.value) and curve.ok[mark - 1]):
         raise MetaAnalysisError(f"mark={mark}: no specification with a result has this number")
-    bins = _bins(result)
-    rows = _rows(result)
+    bins = _bins(curve)
+    rows = _rows(curve)
     below = 44.0 + sum(HEAD if kind == "head" else ROW for kind, *_ in rows)
     tall = TOP + below + 24.0
     if ax is None:
@@ -139,12 +190,15 @@ def specification_curve(
             TOP / up,
         )
     )
-    _estimates(ax, result, bins, mark, mark_label)
+    _estimates(ax, curve, bins, mark, mark_label)
     board = figure.add_axes(
         ((room[0] + left) / across, room[1] / up, wide / across, (below - 30.0) / up)
     )
-    _dashboard(board, rows, bins, left, wide)
-    annotate(ax, _note(result))
+    _dashboard(board, curve, rows, bins, left, wide)
+    if isinstance(result, ClaimMultiverse):
+        annotate(ax, _claim_note(result))
+    else:
+        annotate(ax, _plain_note(result, curve))
     return ax
 
 
@@ -161,7 +215,60 @@ def _wide(figure: Figure, text: str) -> float:
     return measure(figure, text)
 
 
-def _bins(result: ClaimMultiverse) -> _Bins:
+def _of_claim(result: ClaimMultiverse) -> _Curve:
+    supports, certain = result.supports, result.certain
+
+    def among(which: NDArray[np.bool_]) -> Callable[[NDArray[np.bool_]], str]:
+        return lambda mine: _percent(int((which & mine).sum()), int(mine.sum()))
+
+    return _Curve(
+        result.value, result.lower, result.upper, result.ok, result.levels, result.choices,
+        result.claim.quantity, result.claim.unit, result.claim.null, "Support, %",
+        {"estimate": among(supports), "interval": among(certain)},
+        {
+            "estimate supports it": (supports, among(supports)(result.ok), ""),
+            "whole interval supports it": (certain, "", among(certain)(result.ok)),
+        },
+    )  # fmt: skip
+
+
+def _of_multiverse(result: MultiverseResult, subject: Subject) -> _Curve:
+    columns = result.columns
+    kinds = {get_measure(options["measure"]).kind for options in result.grid.options}
+    if result.contrast is None:
+        if len(kinds) > 1:
+            raise UnsupportedError(
+                f"estimates of {printing.listing(sorted(kinds))}s have no axis in common: choose "
+                "measures of one kind"
+            )
+        (kind,) = kinds
+        quantity, null, name = subject.of_kind(kind).outcome, None, "estimate"
+        unit: Literal["percent", "number"] = "percent" if kind == "proportion" else "number"
+    else:
+        scales = sorted({options["measure"] for options in result.grid.options})
+        if len(scales) > 1:
+            raise UnsupportedError(
+                f"differences on the scales {printing.listing(scales)} have no axis in common: "
+                "choose one measure, or judge a claim about the ratio"
+            )
+        first, second = result.contrast.levels
+        quantity = f"Difference of {first} and {second} ({scales[0]} scale)"
+        null, unit, name = 0.0, "number", "difference"
+    value, lower, upper = (np.asarray(columns[c], float) for c in (name, "ci_lower", "ci_upper"))
+
+    def median(mine: NDArray[np.bool_]) -> str:
+        return _printed(float(np.median(value[mine])), unit)
+
+    return _Curve(
+        value, lower, upper, (columns["status"] == "ok") & np.isfinite(value),
+        result.grid.levels,
+        {printing.readable(c): tuple(map(str, levels)) for c, levels in result.choices.items()},
+        quantity, unit, null, "",
+        {"analyses": lambda mine: printing.count(int(mine.sum())), "median": median}, {},
+    )  # fmt: skip
+
+
+def _bins(result: _Curve) -> _Bins:
     place = np.flatnonzero(result.ok)
     order = place[ties.order(result.value[place])]
     n = len(order)
@@ -176,26 +283,19 @@ def _bins(result: ClaimMultiverse) -> _Bins:
     return _Bins(edges, value, lower, upper, member, order)
 
 
-def _rows(result: ClaimMultiverse) -> list[tuple[str, str, Any, str, str]]:
-    """Kind, label, which analyses, and the two percentages of every line of the dashboard."""
-    rows: list[tuple[str, str, Any, str, str]] = [("head", "The claim", None, "", "")]
-    for label, which, share in (
-        ("estimate supports it", result.supports, result.share_supporting),
-        ("whole interval supports it", result.certain, result.share_certain),
-    ):
-        text = _percent(share.count, share.of)
-        first = label.startswith("estimate")
-        rows.append(("claim", label, which, text if first else "", "" if first else text))
-    for d, (name, labels) in enumerate(result.choices.items()):
+def _rows(curve: _Curve) -> list[tuple[str, str, Any, str, str]]:
+    """Kind, label, which analyses, and the two numbers of every line of the dashboard."""
+    rows: list[tuple[str, str, Any, str, str]] = []
+    if curve.verdicts:
+        rows.append(("head", "The claim", None, "", ""))
+    for label, (which, first, second) in curve.verdicts.items():
+        rows.append(("claim", label, which, first, second))
+    for d, (name, labels) in enumerate(curve.choices.items()):
         rows.append(("head", name[0].upper() + name[1:], None, "", ""))
         for i, label in enumerate(labels):
-            mine = result.ok & (result.levels[:, d] == i)
-            n = int(mine.sum())
-            shares = [
-                _percent(int((which & mine).sum()), n) if n else ""
-                for which in (result.supports, result.certain)
-            ]
-            rows.append(("level", label, mine, *shares))
+            mine = curve.ok & (curve.levels[:, d] == i)
+            first, second = (of(mine) if mine.any() else "" for of in curve.columns.values())
+            rows.append(("level", label, mine, first, second))
     return rows
 
 
@@ -204,15 +304,13 @@ def _percent(part: int, whole: int) -> str:
     return printing.percent(part / whole, 0).replace(f"{printing.THIN}%", "")
 
 
-def _estimates(
-    ax: Axes, result: ClaimMultiverse, bins: _Bins, mark: int | None, label: str
-) -> None:
+def _estimates(ax: Axes, curve: _Curve, bins: _Bins, mark: int | None, label: str) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-    claim, n = result.claim, len(result)
+    n = curve.count
     middle = (bins.edges[:-1] + bins.edges[1:]) / 2
-    ratio = claim.unit == "ratio"
+    ratio = curve.unit == "ratio"
     intervals = LineCollection(
         [
             [(x, low), (x, high)]
@@ -229,8 +327,10 @@ def _estimates(
     line.set_gid("estimates")
     if len(middle) == 1:
         line.set_marker("o")
-    ax.axhline(claim.null, color=style.INK.light, lw=1, dashes=(4, 3), zorder=1)
-    ends = [*_ends(bins), claim.null]
+    ends = [*_ends(bins)]
+    if curve.null is not None:
+        ax.axhline(curve.null, color=style.INK.light, lw=1, dashes=(4, 3), zorder=1)
+        ends.append(curve.null)
     if ratio:
         ax.set_yscale("log")
         low, high = min(ends) / 1.06, max(ends) * 1.06
@@ -238,11 +338,17 @@ def _estimates(
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     else:
+        factor = 100 if curve.unit == "percent" else 1
         margin = 0.05 * (max(ends) - min(ends))
-        low, high = max(0.0, min(ends) - margin), min(1.0, max(ends) + margin)
-        found = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]).tick_values(100 * low, 100 * high)
-        ticks = [float(t) / 100 for t in found if low <= t / 100 <= high]
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
+        low, high = min(ends) - margin, max(ends) + margin
+        if curve.unit == "percent":
+            low, high = max(0.0, low), min(1.0, high)
+        steps = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
+        found = steps.tick_values(factor * low, factor * high)
+        ticks = [float(t) / factor for t in found if low <= t / factor <= high]
+        ax.yaxis.set_major_formatter(
+            FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
+        )
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.set_ylim(low, high)
     ax.set_xlim(0, n)
@@ -252,11 +358,11 @@ def _estimates(
     ax.tick_params(length=0)
     ax.spines["bottom"].set_visible(False)
     # Along the top, so that a long name needs no room at the side.
-    unit = "ratio, logarithmic scale" if ratio else "%"
+    unit = {"ratio": ", ratio, logarithmic scale", "percent": ", %", "number": ""}[curve.unit]
     ax.text(
         0,
         1.025,
-        f"{claim.quantity}, {unit}",
+        f"{curve.quantity}{unit}",
         transform=ax.transAxes,
         ha="left",
         va="bottom",
@@ -265,7 +371,7 @@ def _estimates(
     ax.set_xlabel(f"{printing.count(n)} analyses, sorted by estimate", labelpad=6)
     if mark is not None:
         at = float(np.flatnonzero(bins.order == mark - 1)[0]) + 0.5
-        value = float(result.value[mark - 1])
+        value = float(curve.value[mark - 1])
         ax.plot(
             [at],
             [value],
@@ -280,7 +386,7 @@ def _estimates(
         )
         right = at < n / 2
         ax.annotate(
-            f"{label}: {result.printed(value)}",
+            f"{label}: {curve.printed(value)}",
             (at, high),
             xytext=(6 if right else -6, -4),
             textcoords="offset points",
@@ -312,6 +418,7 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
 
 def _dashboard(
     board: Axes,
+    curve: _Curve,
     rows: list[tuple[str, str, Any, str, str]],
     bins: _Bins,
     left: float,
@@ -327,12 +434,12 @@ def _dashboard(
     pixels = board.get_xlim()[1] / wide
     columns = (wide + 0.5 * RIGHT - 4, wide + RIGHT - 2)
     small = style.size("small")
-    for x, text in zip(columns, ("estimate", "interval"), strict=True):
+    for x, text in zip(columns, curve.columns, strict=True):
         board.text(
             x * pixels, heights[0] - 4, text, ha="right", size=small, color=style.QUIET.light
         )
     board.text(
-        columns[1] * pixels, heights[0] - 21, "Support, %", ha="right", size=small, weight="bold"
+        columns[1] * pixels, heights[0] - 21, curve.head, ha="right", size=small, weight="bold"
     )
     for (kind, label, which, first, second), bottom in zip(rows, heights, strict=True):
         base = bottom - 3.0
@@ -388,7 +495,44 @@ def _steps(bins: _Bins, share: Array, base: float) -> tuple[Array, NDArray[np.in
     return np.array(corners, dtype=float).reshape(-1, 2), np.array(codes, dtype=np.intp)
 
 
-def _note(result: ClaimMultiverse) -> Note:
+def _plain_note(result: MultiverseResult, curve: _Curve) -> Note:
+    import pandas as pd
+
+    from ..tables import table
+
+    number = printing.counted(curve.count, "analysis", "analyses")
+    low, middle, high = (
+        curve.printed(float(q)) for q in np.quantile(curve.value[curve.ok], [0.0, 0.5, 1.0])
+    )
+    span = f"{curve.quantity} runs from {low} to {high}, median {middle}"
+    moved = result.influence_of_choices(None if curve.null is None else "difference")
+    most = ""
+    if moved["share"].iloc[0] > 0:
+        most = f" The estimates depend most on the {printing.readable(str(moved.index[0]))}."
+    lost = len(curve.value) - curve.count
+    lack = f" {printing.counted(lost, 'analysis', 'analyses')} without a result." if lost else ""
+    lines = []
+    for d, (name, labels) in enumerate(curve.choices.items()):
+        for i, label in enumerate(labels):
+            mine = curve.ok & (curve.levels[:, d] == i)
+            middle_one = float(np.median(curve.value[mine])) if mine.any() else np.nan
+            lines.append((name, label, int(mine.sum()), middle_one))
+    percent = curve.unit == "percent"
+    return Note(
+        title="Specification curve",
+        alt=f"Specification curve of {number}. {span}.{most}{printing.capital(lack)}",
+        caption=f"{span}, in {number}.{most}{lack}",
+        table=table(
+            pd.DataFrame(lines, columns=["choice", "level", "analyses", "median"]),
+            caption="What each choice does: the numbers behind the figure",
+            groups="choice",
+            formats={"analyses": "count", "median": "percent" if percent else "number"},
+            labels={"median": f"Median estimate{f',{printing.HARD}%' if percent else ''}"},
+        ),
+    )
+
+
+def _claim_note(result: ClaimMultiverse) -> Note:
     from ..tables import table
 
     claim, place = result.claim, result.value[result.ok]
