@@ -29,6 +29,8 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "models.multilevel",
             "models.multilevel_result",
             "models.rates",
+            "engine.counts.fit",
+            "engine.counts.inference",
         ),
     ),
     "subgroups": (
@@ -66,7 +68,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "plots": ("Plots", ("views.plots", "review.plots", "views.interactive")),
-    "tables": ("Tables and prose", ("views.tables", "views.prose", "printing")),
+    "tables": (
+        "Tables and prose",
+        ("views.tables", "views.prose", "views.subgroup_sentences", "printing"),
+    ),
     "tools": (
         "Tools of the book",
         (
@@ -146,7 +151,8 @@ def entries(room: Room) -> tuple[Entry, ...]:
     Returns
     -------
     tuple of Entry
-        Functions, then classes, then values, by module, in the order of their names.
+        Functions, then classes, then values, by module; those of the door first, in the order of
+        their names.
 
     Raises
     ------
@@ -165,13 +171,18 @@ def entries(room: Room) -> tuple[Entry, ...]:
         if names is None:
             raise MetaAnalysisError(f"{module} has no __all__")
         looked = (_entry(module, name, getattr(loaded, name)) for name in names)
-        made = [one for one in looked if one is not None]
+        known = {one.name for one in found}  # a room may offer what its modules do
+        made = [one for one in looked if one is not None and one.name not in known]
         order = {"function": 0, "class": 1, "data": 2}
-        found += sorted(made, key=lambda one: (order[one.kind], one.name.lower()))
+        found += sorted(
+            made, key=lambda one: (order[one.kind], one.name.count("."), one.name.lower())
+        )
     return tuple(found)
 
 
 def _entry(module: str, name: str, offered: Any) -> Entry | None:
+    if inspect.ismodule(offered):  # a room, whose names have their own entries
+        return None
     found = _undecorated(offered)
     if inspect.isfunction(found) or inspect.isclass(found):
         kind = "class" if inspect.isclass(found) else "function"

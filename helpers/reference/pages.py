@@ -162,7 +162,11 @@ def _data(entry: Entry) -> str:
     listed = isinstance(value, (tuple, list, set, frozenset, dict)) or hasattr(value, "keys")
     if isinstance(value, Path):  # where the files lie on a reader's machine is for the reader
         value = value.relative_to(ROOT).as_posix()
-    names = ", ".join(f"`{one}`" for one in value) if listed else f"`{value!r}`"
+    names = (
+        ", ".join(f"`{getattr(one, '__name__', one)}`" for one in value)
+        if listed
+        else f"`{value!r}`"
+    )
     text = f"{'Names' if hasattr(value, 'keys') else 'Values'}: {names}." if listed else names
     module, _, last = entry.name.rpartition(".")
     return f"::::::{{py:data}} {last}\n:module: {module}\n\n{text}\n\n::::::"
