@@ -220,9 +220,9 @@ def test_a_group_keeps_its_interval_and_may_be_left_without_a_study() -> None:
 def test_the_influence_of_a_registry_is_what_its_absence_changes(name: str) -> None:
     fit = POOLED[name](TABLE)
     found, moved = fit.influence(TABLE["registry"]), fit.baujat(TABLE["registry"])
-    frame, alone = found.frame, fit.baujat()
+    frame, alone = found.frame(), fit.baujat()
     assert (found.k, frame.index.name, list(frame.index)) == (10, "registry", list("abcd"))
-    assert [rule.statistic for rule in found.rules] == ["cook_d", "hat", "dfbetas"]
+    assert [rule.statistic for rule in found.rules] == ["cook_d", "leverage", "dfbetas"]
     assert frame[["rstudent", "dffits"]].isna().all(axis=None)
     for unit, rows in left("registry").items():
         rest, inside = POOLED[name](rows), np.array(REGISTRY) == unit
