@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..arguments import level_of
 from ..engine.distributions import chi2_sf, norm_ppf, t_ppf
 from ..engine.effects import get_measure, study_interval
+from ..engine.json_values import plain, told
 from ..engine.literature import Methods
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import prediction_limits
@@ -295,7 +296,6 @@ def summary(fit: RegressionResult) -> pd.DataFrame:
 
 def as_dict(fit: RegressionResult) -> dict[str, Any]:
     """Everything that JSON can hold."""
-    said = fit.methods()
     studies = fit.studies.reset_index().astype(object)
     return plain(
         {
@@ -307,30 +307,13 @@ def as_dict(fit: RegressionResult) -> dict[str, Any]:
             "robust": fit.robust,
             "level": fit.level,
             **fit.summary_frame().iloc[0].to_dict(),
-            "omnibus": fit.omnibus.to_dict(),
+            "omnibus": fit.omnibus,
             "coefficients": fit.coefficients.reset_index().to_dict(orient="records"),
-            "covariance": fit.covariance.tolist(),
-            "cautions": [{"code": c.code, "message": c.message} for c in fit.cautions],
-            "methods": str(said),
-            "references": [{"key": r.key, "doi": r.doi} for r in said.references],
+            "covariance": fit.covariance,
+            **told(fit),
             "studies": studies.where(studies.notna(), None).to_dict(orient="records"),
         }
     )
-
-
-def plain(value: Any) -> Any:
-    """Plain Python objects; what is missing or infinite becomes None."""
-    if isinstance(value, dict):
-        return {str(key): plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)
 
 
 _TESTS = {

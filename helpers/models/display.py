@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.effects import study_interval
+from ..engine.json_values import plain, told
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import displayed_prediction
 from .population import has_mean
@@ -133,25 +134,8 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
         "time": fit.time,
         "loglik": fit.loglik,
         "converged": fit.converged,
-        "heterogeneity": {
-            f.name: getattr(fit.heterogeneity, f.name) for f in fields(fit.heterogeneity)
-        },
-        "cautions": [{"code": c.code, "message": c.message} for c in fit.cautions],
-        "methods": str(fit.methods()),
-        "references": [{"key": r.key, "doi": r.doi} for r in fit.methods().references],
+        "heterogeneity": fit.heterogeneity,
+        **told(fit),
         "studies": rows,
     }
-    return _plain(out)
-
-
-def _plain(value: Any) -> Any:
-    """Plain Python objects, None for what is missing."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return plain(out)

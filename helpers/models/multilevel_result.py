@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
+from ..engine.json_values import plain, told
 from ..engine.literature import Methods
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval
@@ -121,8 +122,7 @@ class MultilevelResult:
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the included cohorts."""
-        pairs = zip(self.data.labels, self.data.included, strict=True)
-        return tuple(label for label, taken in pairs if taken)
+        return self.core.labels
 
     @property
     def coefficients(self) -> pd.DataFrame:
@@ -298,25 +298,19 @@ class MultilevelResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        said = self.methods()
-        heterogeneity = {
-            f.name: getattr(self.heterogeneity, f.name) for f in fields(self.heterogeneity)
-        }
-        return views.plain(
+        return plain(
             {
                 **{
                     n: getattr(self, n)
                     for n in ("formula", "measure", "tau2_method", "ci_method", "robust")
                 },
                 **self.summary_frame().iloc[0].to_dict(),
-                "heterogeneity": heterogeneity,
-                "omnibus": self.omnibus.to_dict(),
-                "between_test": self.between_test.to_dict(),
+                "heterogeneity": self.heterogeneity,
+                "omnibus": self.omnibus,
+                "between_test": self.between_test,
                 "coefficients": self.coefficients.reset_index().to_dict(orient="records"),
-                "covariance": self.covariance.tolist(),
-                "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
-                "methods": str(said),
-                "references": [{"key": r.key, "doi": r.doi} for r in said.references],
+                "covariance": self.covariance,
+                **told(self),
             }
         )
 

@@ -113,8 +113,7 @@ class RegressionResult:
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the included studies, in order."""
-        pairs = zip(self.data.labels, self.data.included, strict=True)
-        return tuple(label for label, taken in pairs if taken)
+        return self.core.labels
 
     @property
     def coefficients(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from .. import printing
 from ..engine.counts.common import included_counts, is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
+from ..engine.json_values import plain
 from ..engine.model.units import units_of
 from ..engine.normal.intervals import Interval
 from ..engine.normal.inverse_variance import fit_inverse_variance
@@ -268,10 +269,10 @@ class SubgroupResult:
             "tau2": self.tau2,
             "groups": {name: fit.to_dict() for name, fit in self.groups.items()},
             "overall": self.overall.to_dict(),
-            "test": _plain_test(self.test),
-            "common_test": None if common is None else _plain_test(common),
+            "test": plain(self.test),
+            "common_test": plain(common),
             "calibrated_test": calibrated,
-            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+            "cautions": plain(self.cautions),
         }
 
 
@@ -465,16 +466,6 @@ def _leave_one_out(result: SubgroupResult, by: Any) -> pd.DataFrame:
 def _asked(overall: PoolResult) -> Options:
     """Choices for the groups: those of the whole, whose interval may have been made exact."""
     return replace(overall.options, ci_method="wald") if overall.one_sided else overall.options
-
-
-def _plain_test(test: BetweenTest) -> dict[str, Any]:
-    sound = test.df > 0
-    return {
-        "statistic": test.statistic if sound else None,
-        "df": test.df,
-        "p": test.p if sound else None,
-        "kind": test.kind,
-    }
 
 
 def _fit_group(studies: StudyData, options: Options) -> PoolResult:

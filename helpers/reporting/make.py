@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-import numpy as np
-
 from .. import printing
+from ..engine.json_values import plain
 from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
 from ..evidence import read_cohorts
@@ -128,7 +127,7 @@ class Report:
             "not_computed": [asdict(one) for one in self.not_computed],
             "references": [{"key": one.key, "doi": one.doi} for one in references_of(found)],
         }
-        return _plain(made)
+        return plain(made)
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``report.html``, ``results.json`` and one CSV file per table.
@@ -270,18 +269,3 @@ def _identified(table: Source) -> tuple[Source, str, str]:
         table = read.encode() if isinstance(read, str) else bytes(read)
     content = bytes(cast("bytes", table))
     return content, "a table", hashlib.sha256(content).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """Turn results into values that JSON can hold; what is not finite becomes None."""
-    if hasattr(value, "to_dict"):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

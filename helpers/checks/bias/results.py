@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import printing
 from ...engine.effects import get_measure
+from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
 from ...engine.options import FEW_STUDIES
@@ -79,7 +80,7 @@ class Views:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
 
 
 class Displayed(Views):
@@ -120,20 +121,6 @@ class Displayed(Views):
                 "measure"
             )
         return float(scale.inverse(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Interval):
-        return list(value)
-    if isinstance(value, Caution):
-        return {"code": value.code, "message": value.message}
-    if isinstance(value, Reference):
-        return {"key": value.key, "doi": value.doi}
-    if isinstance(value, Views):
-        return value.to_dict()
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return value
 
 
 @dataclass(frozen=True, slots=True)

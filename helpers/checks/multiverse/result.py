@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.pooling import pool
@@ -275,12 +276,12 @@ class MultiverseResult:
             else {"by": self.contrast.by, "levels": list(self.contrast.levels)},
             "level": self.level,
             "combinations": self.combinations,
-            "summary": _plain(self.summary_frame().iloc[0].to_dict()),
+            "summary": plain(self.summary_frame().iloc[0].to_dict()),
             "influence": []
             if influence is None
-            else _plain(influence.reset_index().to_dict(orient="records")),
+            else plain(influence.reset_index().to_dict(orient="records")),
             "methods": str(self.methods()),
-            "specifications": _plain(rows),
+            "specifications": plain(rows),
         }
 
     def methods(self) -> Methods:
@@ -299,16 +300,3 @@ class MultiverseResult:
 _UNIT = {"proportion": "n", "rate": "time"}
 _WHOLE = ("k", "k_1", "k_2", "events", "events_1", "events_2", "n", "multiplicity")
 _NUMBERS = RESULT_COLUMNS - {"converged", "status", "reason", "multiplicity"}
-
-
-def _plain(value: Any) -> Any:
-    """Plain Python objects, None for what is missing."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import printing
 from ...engine.effects import get_measure
+from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
 from ...engine.studies import StudyData
@@ -327,16 +328,16 @@ class Posterior:
             "level": self.level,
             "k": self.k,
             "estimate": self.estimate,
-            "ci": list(self.ci),
-            "prediction_interval": list(self.prediction_interval()),
+            "ci": self.ci,
+            "prediction_interval": self.prediction_interval(),
             "log_marginal_likelihood": self.log_marginal_likelihood,
             "log_marginal_likelihood_tau0": self.log_marginal_likelihood_tau0,
             "error_bound": self.errors.largest,
             "summary": {str(name): dict(row) for name, row in frame.items()},
             "studies": self.studies.reset_index().to_dict(orient="records"),
-            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+            "cautions": self.cautions,
         }
-        return _plain(out)
+        return plain(out)
 
     def methods(self) -> Methods:
         """Say in one sentence how it was done, with sources."""
@@ -382,16 +383,3 @@ _DOIS = {
     "raudenbush1985": "10.3102/10769986010002075",
     "trefethen2014": "10.1137/130932132",
 }
-
-
-def _plain(value: Any) -> Any:
-    """Make plain Python values, None where a number is missing or infinite."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

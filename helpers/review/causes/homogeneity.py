@@ -20,6 +20,7 @@ from ... import printing, ties
 from ...arguments import LEVEL
 from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
+from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
 from ...engine.summaries import Caution
@@ -139,18 +140,18 @@ class HomogeneityTest:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
-        plain = {
+        own = {
             name: getattr(self, name)
             for name in ("statistic", "df", "p", "p_monte_carlo", "draws", "seed", "cramers_v")
         }
         return {
-            **plain,
+            **own,
             "table": self.table.to_dict(),
             "p_ci": list(self.p_ci),
             "expected": self.expected.tolist(),
             "residuals": self.residuals.tolist(),
             "p_residuals": self.p_residuals.tolist(),
-            "cautions": [{"code": c.code, "message": c.message} for c in self.cautions],
+            "cautions": plain(self.cautions),
         }
 
 

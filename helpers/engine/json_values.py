@@ -1,0 +1,45 @@
+"""Results as values that JSON can hold: the one home of every ``to_dict()``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["plain", "told"]
+
+
+def plain(value: Any) -> Any:
+    """Turn a value, whatever it holds, into plain Python; what is missing or infinite is None.
+
+    A result gives its own ``to_dict()``, any other data class (a caution, a reference, a test of
+    heterogeneity) its fields, an interval its two limits.
+
+    Examples
+    --------
+    >>> plain({"k": np.int64(3), "p": np.float64("nan"), "limits": (0.1, float("inf"))})
+    {'k': 3, 'p': None, 'limits': [0.1, None]}
+    """
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {one.name: getattr(value, one.name) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def told(result: Any) -> dict[str, Any]:
+    """Collect what a result says of itself: cautions, methods and their sources."""
+    said = result.methods()
+    return {"cautions": result.cautions, "methods": str(said), "references": said.references}
