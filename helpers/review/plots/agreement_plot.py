@@ -10,6 +10,7 @@ import numpy as np
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of, grid_below
 from ...views.plots.picture import Note
 from ..subject import annotate
 
@@ -58,16 +59,12 @@ def agreement(
     >>> show(agreement([one]), "agreement")  # doctest: +ELLIPSIS
     Stacked bars of one published number by the significant digits ...
     """
-    from matplotlib import pyplot as plt
-
     from ..published import STATUSES
 
     listed = list(comparisons)
     if not listed:
         raise MetaAnalysisError("agreement() needs at least one comparison")
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 320 / 72))
-        figure.subplots_adjust(left=58 / width, right=1 - 14 / width, bottom=0.155, top=0.885)
+    ax = axes_of(ax, width, 320, left=58, right=14, bottom=49.6, top=36.8)
     counts = {
         status: np.bincount(
             [one.digits for one in listed if one.status == status], minlength=FULL + 1
@@ -94,9 +91,7 @@ def agreement(
     ax.set_xticks(np.arange(FULL + 1), labels=[printing.digits_text(i) for i in range(FULL + 1)])
     ax.set_xlabel("Significant digits that agree", labelpad=5)
     ax.set_ylabel("Published numbers", labelpad=6)
-    ax.grid(axis="y", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
+    grid_below(ax, "y")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2)
     annotate(ax, _note(listed, counts))
     return ax

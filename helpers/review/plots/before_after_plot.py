@@ -11,6 +11,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of
 from ...views.plots.picture import Note
 from .. import palette
 from ..subject import annotate
@@ -63,13 +64,9 @@ def before_after(
     >>> show(before_after([one]), "before-after")  # doctest: +ELLIPSIS
     Line plot of one comparison ...
     """
-    from matplotlib import pyplot as plt
-
     if not 1 <= len(contrasts) <= 4:
         raise MetaAnalysisError(f"before_after() takes 1 to 4 contrasts, not {len(contrasts)}")
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 400 / 72))
-        figure.subplots_adjust(left=60 / width, right=1 - 200 / width, bottom=0.17, top=0.97)
+    ax = axes_of(ax, width, 400, left=60, right=200, bottom=68, top=12)
     colours = [_colour(one, i) for i, one in enumerate(contrasts)]
     for i, (one, colour) in enumerate(zip(contrasts, colours, strict=True)):
         _draw(ax, one, colour, i)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import printing
 from ...views.plots import style
+from ...views.plots.frame import axes_of
 from ...views.plots.lettering import fit_names
 from ...views.plots.picture import Note
 from ..subject import annotate
@@ -55,19 +56,10 @@ def causes_heatmap(
     >>> show(causes_heatmap(homogeneity_test("setting", draws=999)), "map")  # doctest: +ELLIPSIS
     Heat map of 464 deaths by setting and cause. ...
     """
-    from matplotlib import pyplot as plt
-
     rows, columns = test.residuals.shape
-    if ax is None:
-        height = ROW * rows + 132
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        left = 18 + 6.6 * max(len(group) for group in test.table.groups)
-        figure.subplots_adjust(
-            left=min(left, 0.24 * width) / width,
-            right=1 - 10 / width,
-            bottom=46 / height,
-            top=1 - 82 / height,
-        )
+    height = ROW * rows + 132
+    left = 18 + 6.6 * max(len(group) for group in test.table.groups)
+    ax = axes_of(ax, width, height, left=min(left, 0.24 * width), right=10, bottom=46, top=82)
     _cells(ax, test, alpha)
     ax.set_xticks(np.arange(columns) + 0.5, [_folded(cause) for cause in test.table.causes])
     ax.xaxis.tick_top()

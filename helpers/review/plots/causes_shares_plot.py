@@ -8,6 +8,7 @@ from ... import printing, ties
 from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of
 from ...views.plots.picture import Note
 from .. import palette
 from ..causes.table import UNKNOWN
@@ -70,24 +71,15 @@ def causes_shares(
     >>> show(causes_shares(cause_table("all, eleven causes")), "shares")  # doctest: +ELLIPSIS
     Shares of eleven causes among 574 nonrelapse deaths, ...
     """
-    from matplotlib import pyplot as plt
-
     if group is None:
         if len(table.groups) != 1:
             raise MetaAnalysisError("causes_shares() needs group= for a table of several groups")
         group = table.groups[0]
     shares = table.select([group]).shares(level=level)
     k = len(shares)
-    if ax is None:
-        height = ROW * k + 78
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        left = 14 + 6.3 * max(len(cause) for cause in table.causes)
-        figure.subplots_adjust(
-            left=min(left, 0.45 * width) / width,
-            right=1 - 128 / width,
-            bottom=44 / height,
-            top=1 - 30 / height,
-        )
+    height = ROW * k + 78
+    left = 14 + 6.3 * max(len(cause) for cause in table.causes)
+    ax = axes_of(ax, width, height, left=min(left, 0.45 * width), right=128, bottom=44, top=30)
     y = list(range(k))
     ink = style.INK.light
     ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1).set_gid("goodman")

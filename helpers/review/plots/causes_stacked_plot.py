@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of
 from ...views.plots.lettering import fit_names
 from ...views.plots.picture import Note
 from .. import palette
@@ -69,8 +70,6 @@ def causes_stacked(
     >>> show(causes_stacked(cause_table("setting")), "bars")  # doctest: +ELLIPSIS
     Stacked bars of causes by setting. trial (127 deaths): infection 59...%...
     """
-    from matplotlib import pyplot as plt
-
     lost = [cause for cause in table.causes if cause not in palette.CAUSE]
     if lost:
         raise MetaAnalysisError(f"causes_stacked() has no colour for {printing.listing(lost)}")
@@ -80,16 +79,17 @@ def causes_stacked(
     shares = 100 * table.counts / totals[:, None]
     groups, causes = shares.shape
     lines = -(-causes // 3)
-    if ax is None:
-        height = ROW * groups + 52 + 19 * lines
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        longest = max(len(name) for name in (*table.groups, f"{totals.max()} {noun}"))
-        figure.subplots_adjust(
-            left=min(20 + 6.6 * longest, 0.4 * width) / width,
-            right=1 - 16 / width,
-            bottom=44 / height,
-            top=1 - (8 + 19 * lines) / height,
-        )
+    height = ROW * groups + 52 + 19 * lines
+    longest = max(len(name) for name in (*table.groups, f"{totals.max()} {noun}"))
+    ax = axes_of(
+        ax,
+        width,
+        height,
+        left=min(20 + 6.6 * longest, 0.4 * width),
+        right=16,
+        bottom=44,
+        top=8 + 19 * lines,
+    )
     left = np.cumsum(shares, axis=1) - shares
     if diverging:
         left = left - shares[:, :1]

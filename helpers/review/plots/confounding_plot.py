@@ -10,6 +10,7 @@ import numpy as np
 from ... import printing
 from ...errors import UnsupportedError
 from ...views.plots import style
+from ...views.plots.frame import axes_of
 from ...views.plots.lettering import fit_names
 from ...views.plots.picture import Note
 from ..moderators import cross_tabulation
@@ -77,7 +78,6 @@ def confounding(
     >>> show(confounding(regression_cohorts("MM: all factors")), "mm")  # doctest: +ELLIPSIS
     Grid of product by setting and follow-up: 12 cohorts with 1,054 patients. ...
     """
-    from matplotlib import pyplot as plt
     from matplotlib.patches import Rectangle
 
     if area not in ("patients", "cohorts"):
@@ -87,12 +87,8 @@ def confounding(
     table = cross_tabulation(cohorts, rows, columns)
     levels = list(table[rows].cat.categories)
     across = _across(table, columns)
-    if ax is None:
-        height = TOP + CELL * len(levels) + 8
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=LABEL / width, right=1 - 6 / width, bottom=8 / height, top=1 - TOP / height
-        )
+    height = TOP + CELL * len(levels) + 8
+    ax = axes_of(ax, width, height, left=LABEL, right=6, bottom=8, top=TOP)
     ax.set_xlim(0, len(across))
     ax.set_ylim(len(levels), 0)
     box = ax.get_window_extent()

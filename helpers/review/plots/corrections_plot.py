@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of, grid_below
 from ...views.plots.picture import Note
 from ..subject import SUBJECT, annotate
 
@@ -60,17 +61,11 @@ def corrections(
     >>> show(corrections(correction_effects()), "corrections")  # doctest: +ELLIPSIS
     Dot plot of 11 pooled estimates ...
     """
-    from matplotlib import pyplot as plt
-
     rows, single = _rows(effects)
     if single.empty:
         raise MetaAnalysisError("corrections() needs at least one correction")
-    if ax is None:
-        height = TOP + ROW * len(rows) + BELOW
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=LEFT / width, right=1 - RIGHT / width, bottom=BELOW / height, top=1 - TOP / height
-        )
+    height = TOP + ROW * len(rows) + BELOW
+    ax = axes_of(ax, width, height, left=LEFT, right=RIGHT, bottom=BELOW, top=TOP)
     widest = 100 * max(float(single["shift"].abs().max()), float(rows["shift"].abs().max()))
     first = rows.iloc[0]
     half = 100 * max(
@@ -135,8 +130,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame, limit: float) -> N
         )  # fmt: skip
         whole.set_gid(f"all-{y}")
     ax.set_yticks(range(len(rows)), labels=list(rows["label"]))
-    ax.tick_params(length=0)
-    ax.spines["left"].set_visible(False)
+    grid_below(ax, hide=("left",))
     ax.set_xlabel("Change of the pooled estimate, percentage points", labelpad=5)
 
 

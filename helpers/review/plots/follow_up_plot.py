@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of, grid_below
 from ...views.plots.lettering import fit_text, measure
 from ...views.plots.picture import Note
 from ..subject import SUBJECT, annotate
@@ -57,8 +58,6 @@ def follow_up(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float = 7
     >>> show(follow_up(load_cohorts()), "follow-up")  # doctest: +ELLIPSIS
     Dot plot of the median follow-up of 51 cohorts ...
     """
-    from matplotlib import pyplot as plt
-
     missing = [column for column in NEEDED if column not in cohorts.columns]
     if missing:
         raise MetaAnalysisError(f"follow_up() misses column {printing.listing(missing)}")
@@ -68,12 +67,8 @@ def follow_up(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float = 7
     if data.empty:
         raise MetaAnalysisError("follow_up() needs a cohort with a follow-up time")
     rows = _rows(data)
-    if ax is None:
-        height = TOP + ROW * (rows["place"].max() + 1) + BELOW
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=LEFT / width, right=1 - RIGHT / width, bottom=BELOW / height, top=1 - TOP / height
-        )
+    height = TOP + ROW * (rows["place"].max() + 1) + BELOW
+    ax = axes_of(ax, width, height, left=LEFT, right=RIGHT, bottom=BELOW, top=TOP)
     _axes(ax, data, rows)
     _marks(ax, data, rows)
     _words(ax, rows)
@@ -131,10 +126,7 @@ def _axes(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
     ax.set_ylim(rows["place"].max() + 0.6, -0.6)
     ax.set_yticks([])
     ax.set_xlabel("Median follow-up, months (logarithmic scale)", labelpad=5)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
-    ax.spines["left"].set_visible(False)
+    grid_below(ax, "x", hide=("left",))
 
 
 def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:

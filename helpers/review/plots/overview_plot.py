@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
+from ...views.plots.frame import axes_of
 from ...views.plots.naming import name_marks
 from ...views.plots.picture import Note
 from .. import palette
@@ -63,18 +64,12 @@ def study_overview(
     >>> show(study_overview(load_cohorts()), "overview")  # doctest: +ELLIPSIS
     Scatter plot of 52 cohorts with 7,604 patients. ...
     """
-    from matplotlib import pyplot as plt
-
     missing = [column for column in NEEDED if column not in cohorts.columns]
     if missing:
         raise MetaAnalysisError(f"study_overview() misses column {printing.listing(missing)}")
     if cohorts.empty:
         raise MetaAnalysisError("study_overview() needs at least one cohort")
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 450 / 72))
-        figure.subplots_adjust(
-            left=58 / width, right=1 - 14 / width, bottom=0.118, top=1 - 56 / 450
-        )
+    ax = axes_of(ax, width, 450, left=58, right=14, bottom=53.1, top=56)
     data = cohorts.assign(
         rate=cohorts["nonrelapse_deaths"] / cohorts["patients"],
         months=cohorts["median_follow_up_months"].astype(float),

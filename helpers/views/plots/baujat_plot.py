@@ -10,6 +10,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below
 from .naming import name_marks
 from .picture import Note, annotate
 
@@ -70,7 +71,6 @@ def baujat(
     >>> show(baujat(fit), "baujat-of-four")  # doctest: +ELLIPSIS
     Baujat plot of four studies. ...
     """
-    from matplotlib import pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
     frame = fit.baujat()
@@ -78,15 +78,11 @@ def baujat(
     if drawn.empty:
         raise MetaAnalysisError("no study can be left out: there is nothing to draw")
     far = _ranked(drawn)
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 400 / 72))
-        figure.subplots_adjust(left=66 / width, right=1 - 16 / width, bottom=0.135, top=0.97)
+    ax = axes_of(ax, width, 400, left=66, right=16, bottom=54, top=12)
     x, y = drawn["contribution"].to_numpy(), drawn["influence"].to_numpy()
     ax.set_xlim(-0.03 * _top(x), 1.12 * _top(x))
     ax.set_ylim(-0.03 * _top(y), 1.12 * _top(y))
-    ax.grid(axis="both", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
+    grid_below(ax, "both")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     ax.set_xlabel("Contribution to heterogeneity", labelpad=5)

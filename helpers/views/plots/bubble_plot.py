@@ -13,6 +13,7 @@ from ...engine.options import FEW_PREDICTION_DF, shows_prediction
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below
 from .naming import name_marks
 from .picture import Note, annotate
 
@@ -85,17 +86,12 @@ def bubble(
     >>> show(bubble(fit), "follow-up")  # doctest: +ELLIPSIS
     Bubble plot of proportion against median follow up months, 26 studies. ...
     """
-    from matplotlib import pyplot as plt
-
     if len(fit.design.columns) != 1:
         raise UnsupportedError(
             f"a bubble plot shows one moderator; {fit.formula!r} has {len(fit.design.columns)}"
         )
     column = fit.design.columns[0]
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 430 / 72))
-        top = 1 - (34 if groups else 14) / 430
-        figure.subplots_adjust(left=62 / width, right=1 - 16 / width, bottom=50 / 430, top=top)
+    ax = axes_of(ax, width, 430, right=16, top=34 if groups else 14)
     taken = fit.studies["included"].to_numpy()
     studies, moderator = fit.studies[taken], fit.moderators[column][taken]
     subject = subject.of_measure(fit.measure)
@@ -123,9 +119,7 @@ def bubble(
     words = xlabel or column.replace("_", " ")
     across_words = words[:1].upper() + words[1:]
     ax.set_xlabel(across_words, labelpad=6)
-    ax.grid(axis="y", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
+    grid_below(ax, "y")
     _limits(ax, lines, y, scale, x, proportion=proportion, levels=levels)
     labels = list(map(str, studies.index))
     first = [_place(labels, study) for study in name]

@@ -14,8 +14,9 @@ from ...engine.effects import get_measure
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of
 from .picture import Note, annotate
-from .points import axes_of, key_above
+from .points import key_above
 
 if TYPE_CHECKING:
     import pandas as pd

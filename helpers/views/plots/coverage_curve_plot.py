@@ -10,6 +10,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -64,18 +65,13 @@ def coverage_curve(
     >>> show(coverage_curve(curves), "coverage")  # doctest: +ELLIPSIS
     Line chart of the exact coverage of five intervals ...
     """
-    from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter
 
     if coverage.empty or not {"n", "level"} <= set(coverage.attrs):
         raise MetaAnalysisError("coverage_curve() needs the frame of exact_coverage()")
     lanes, level = list(coverage.columns), float(coverage.attrs["level"])
     height = 70 + 88.0 * len(lanes)
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=58 / width, right=1 - 16 / width, bottom=50 / height, top=1 - 14 / height
-        )
+    ax = axes_of(ax, width, height, left=58, right=16, bottom=50, top=14)
     p = coverage.index.to_numpy(float)
     places, labels = [], []
     for row, name in enumerate(reversed(lanes)):
@@ -121,8 +117,7 @@ def coverage_curve(
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
     ax.set_xlabel("True proportion", labelpad=5)
     ax.grid(visible=False)
-    ax.spines["left"].set_visible(False)
-    ax.tick_params(length=0)
+    grid_below(ax, hide=("left",))
     annotate(ax, _note(coverage, level, subject))
     return ax
 

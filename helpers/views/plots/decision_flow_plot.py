@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import MetaAnalysisError
 from . import style
+from .frame import axes_of
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
     >>> show(decision_flow(steps), "flow")
     Flow diagram in two columns, from the data down. Counts: model, GLMM. Effects: model, REML.
     """
-    from matplotlib import pyplot as plt
     from matplotlib.patches import FancyBboxPatch
 
     if frame.shape[1] < 2 or frame.empty or (frame.astype(str) == "").to_numpy().any():
@@ -68,9 +68,7 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
     cells = [[wrap(text, letters) for text in row[1:]] for row in rows]
     heights = [max(len(cell) for cell in row) * _LINE + 2 * _PAD for row in cells]
     height = sum(heights) + _ARROW * (len(rows) - 1) + 6
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
+    ax = axes_of(ax, width, height, left=0, right=0, bottom=0, top=0)
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     ax.axis("off")

@@ -11,8 +11,9 @@ from ... import printing
 from ...engine.distributions import norm_sf
 from ...engine.normal.prediction import displayed_prediction
 from . import style
+from .frame import axes_of
 from .picture import Note, annotate
-from .points import Z95, Points, axes_of, effect_axis, key_above, points_of
+from .points import Z95, Points, effect_axis, key_above, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,6 +10,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below
 from .lettering import fit_names
 from .picture import Note, annotate
 
@@ -72,8 +73,6 @@ def dumbbell(
     >>> show(dumbbell(rows), "both")  # doctest: +ELLIPSIS
     Dumbbell plot of proportion, published and ours, in one row. ...
     """
-    from matplotlib import pyplot as plt
-
     missing = [column for column in NEEDED if column not in frame.columns]
     if missing:
         raise MetaAnalysisError(f"dumbbell() misses column {printing.listing(missing)}")
@@ -84,13 +83,9 @@ def dumbbell(
     places, heads = grouped_places(data)
     rows = int(places.max()) + 1
     height = ROW * rows + 80
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        longest = max(len(str(label)) for label in [*data["label"], *heads.values()])
-        left = min(0.45, (16 + 6.4 * longest) / width)
-        figure.subplots_adjust(
-            left=left, right=1 - 14 / width, bottom=44 / height, top=1 - 30 / height
-        )
+    longest = max(len(str(label)) for label in [*data["label"], *heads.values()])
+    left = min(0.45, (16 + 6.4 * longest) / width)
+    ax = axes_of(ax, width, height, left=width * left, right=14, bottom=44, top=30)
     one, two = 100 * data["first"].to_numpy(float), 100 * data["second"].to_numpy(float)
     if {"lower", "upper"} <= set(data.columns):
         low, high = 100 * data["lower"].to_numpy(float), 100 * data["upper"].to_numpy(float)
@@ -109,10 +104,7 @@ def dumbbell(
         label.set_fontweight("bold" if tick in heads else "normal")
     ax.set_xlim(left=0)
     ax.set_xlabel(f"{quantity},{printing.HARD}%", labelpad=5)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
-    ax.spines["left"].set_visible(False)
+    grid_below(ax, "x", hide=("left",))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
     annotate(ax, _note(data, first, second, quantity))
     return ax

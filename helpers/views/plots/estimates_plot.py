@@ -8,6 +8,7 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
 from .dumbbell_plot import grouped_places
+from .frame import axes_of, grid_below
 from .lettering import fit_names
 from .picture import Note, annotate
 
@@ -69,21 +70,20 @@ def estimates(
     >>> show(estimates(pd.DataFrame(row), quantity="Odds ratio", unit="ratio", null=1.0), "ways")
     Dot plot of odds ratio in one row. naive: 1.80 (1.10 to 2.90).
     """
-    from matplotlib import pyplot as plt
-
     data = _checked(frame, unit)
     places, heads = grouped_places(data)
     rows = int(max([*places, *heads])) + 1
     height = ROW * rows + 62
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        longest = max(len(str(text)) for text in [*data["label"], *heads.values()])
-        figure.subplots_adjust(
-            left=min(0.5, (18 + 6.3 * longest) / width),
-            right=1 - 150 / width,
-            bottom=48 / height,
-            top=1 - 14 / height,
-        )
+    longest = max(len(str(text)) for text in [*data["label"], *heads.values()])
+    ax = axes_of(
+        ax,
+        width,
+        height,
+        left=min(0.5 * width, 18 + 6.3 * longest),
+        right=150,
+        bottom=48,
+        top=14,
+    )
     factor = 100.0 if unit == "percent" else 1.0
     middle, low, high = (factor * data[c].to_numpy(float) for c in ("estimate", "lower", "upper"))
     if null is not None:
@@ -137,10 +137,7 @@ def _axes(ax: Axes, data: pd.DataFrame, unit: str, null: float | None, rows: int
     else:
         ax.set_xlim(0, 105 * high)
     ax.set_ylim(rows - 0.4, -0.6)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
-    ax.spines["left"].set_visible(False)
+    grid_below(ax, "x", hide=("left",))
 
 
 def _values(data: pd.DataFrame, unit: str) -> list[str]:

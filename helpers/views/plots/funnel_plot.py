@@ -12,8 +12,9 @@ from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of
 from .picture import Note, annotate
-from .points import Z95, Points, axes_of, effect_axis, key_above, points_of
+from .points import Z95, Points, effect_axis, key_above, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

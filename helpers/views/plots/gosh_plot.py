@@ -10,6 +10,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below, number_ticks
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -80,8 +81,6 @@ def gosh(
     >>> show(gosh(fit.gosh()), "gosh-of-four")  # doctest: +ELLIPSIS
     GOSH plot of all 11 subsets of four studies. ...
     """
-    from matplotlib import pyplot as plt
-
     subject = subject.of_kind("proportion" if percent else "effect")
     sound = result.converged & np.isfinite(result.estimate) & np.isfinite(result.I2)
     if sound.sum() < 2:
@@ -90,9 +89,7 @@ def gosh(
     study = study or str(summary.index[ties.largest(summary["separation"].abs().fillna(0.0))])
     if study not in summary.index:
         raise MetaAnalysisError(f"{study!r} is not among the studies of the subsets")
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 440 / 72))
-        figure.subplots_adjust(left=58 / width, right=1 - 16 / width, bottom=0.115, top=0.73)
+    ax = axes_of(ax, width, 440, left=58, right=16, bottom=50.6, top=118.8)
     x, y = result.estimate[sound], result.I2[sound]
     held = result.member[sound, result.labels.index(study)]
     edges = _edges(x, CELLS[0]), _edges(y, CELLS[1])
@@ -139,19 +136,15 @@ def _cloud(
 
 
 def _axes(ax: Axes, edges: tuple[np.ndarray, np.ndarray], outcome: str, percent: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     factor = 100 if percent else 1
     ax.set_xlim(edges[0][0], edges[0][-1])
     ax.set_ylim(edges[1][0], edges[1][-1])
     ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
-    )
-    ax.grid(axis="both", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
+    number_ticks(ax.xaxis, factor)
+    grid_below(ax, "both")
     ax.set_xlabel(f"{outcome} of the subset, %" if percent else f"{outcome} of the subset")
     ax.set_ylabel("I² of the subset, %", labelpad=6)
 

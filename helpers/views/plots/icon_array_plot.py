@@ -9,6 +9,7 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of
 from .lettering import fit_keys
 from .picture import Note, annotate
 
@@ -72,8 +73,6 @@ def icon_array(
     >>> show(icon_array({"died": 0.07}, rest="alive"), "field")
     Of 1,000 participants, 70 died and 930 alive.
     """
-    from matplotlib import pyplot as plt
-
     shares = {name: float(share) for name, share in groups.items()}
     if not 1 <= len(shares) <= len(LOOKS):
         raise MetaAnalysisError(f"icon_array() draws one to three groups, not {len(shares)}")
@@ -82,9 +81,8 @@ def icon_array(
     counts = _counts(shares, total)
     rows = -(-total // ACROSS)
     height = (width - 28) / ACROSS * rows + 70
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(left=0.01, right=0.99, bottom=8 / height, top=1 - 58 / height)
+    side = 0.01 * width
+    ax = axes_of(ax, width, height, left=side, right=side, bottom=8, top=58)
     _squares(ax, counts, total)
     _key(ax, counts, rest, total)
     ax.set_xlim(-0.2, ACROSS - 1 + SIDE + 0.2)

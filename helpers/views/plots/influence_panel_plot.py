@@ -11,6 +11,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import figure_of, number_ticks, room_of_axes
 from .lettering import measure
 from .picture import Note, annotate
 
@@ -92,13 +93,8 @@ def influence_panel(
         figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
         ax.set_position((0, 0, 1, 1))
     else:
-        found = ax.get_figure(root=True)
-        if found is None:
-            raise MetaAnalysisError("the axes do not belong to a figure")
-        figure = found
-    box = ax.get_position()
-    across, up = (72 * side for side in figure.get_size_inches())
-    room = (box.width * across, box.height * up)
+        figure = figure_of(ax)
+    room = room_of_axes(ax)[2:]
     names = [_shorten(figure, str(label)) for label in frame.index]
     left = max(measure(figure, name, bold=True) for name in names) + GAP
     least = (left + len(panels) * (PANEL + GAP), tall)
@@ -143,7 +139,7 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
 
 
 def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     y = np.arange(len(values))
     known = np.isfinite(values)
@@ -173,9 +169,7 @@ def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
     ax.set_title(panel.name, size=style.size("text"), loc="left", pad=8)
     ax.set_yticks([])
     ax.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: f"{round(v, 6):g}".replace("-", printing.MINUS))
-    )
+    number_ticks(ax.xaxis)
     ax.spines["left"].set_visible(False)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from . import style
+from .frame import axes_of, grid_below
 from .picture import Note, annotate
 from .points import Z95, key_above
 
@@ -90,7 +91,6 @@ def lines(
     >>> show(ax, "lab")  # doctest: +ELLIPSIS
     Line chart of I² against patients; one curve. tau = 0.3: from ...
     """
-    from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     _check(curves, x, reference, reference_label)
@@ -98,11 +98,7 @@ def lines(
         digits = 1 if float(curves["value"].max()) < 0.1 else 0
     names = list(dict.fromkeys(curves["curve"]))
     height = 390.0
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=64 / width, right=1 - 24 / width, bottom=56 / height, top=1 - 48 / height
-        )
+    ax = axes_of(ax, width, height, left=64, right=24, bottom=56, top=48)
     handles = []
     for name, (colour, shape, dash) in zip(names, _LOOKS, strict=False):
         part = curves[curves["curve"] == name]
@@ -135,9 +131,7 @@ def lines(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _tick(at, ax.get_ylim()[1])))
     ax.set_xlabel(x_label, labelpad=5)
     ax.set_ylabel(y_label, labelpad=6)
-    ax.grid(axis="y", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
+    grid_below(ax, "y")
     key_above(ax, handles, labels)
     annotate(ax, _note(curves, x, y_label, title, caption, reference, reference_label, digits))
     return ax

@@ -12,6 +12,7 @@ from ...engine.distributions import norm_pdf, norm_ppf
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import number_ticks
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -134,12 +135,12 @@ def _draw(
 
 
 def _axis(ax: Axes, outcome: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     high = ax.get_xlim()[1]
     ticks = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(0.0, 100 * high)
     ax.set_xticks([t / 100 for t in ticks if 0.0 <= t <= 100 * high])
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
+    number_ticks(ax.xaxis, 100)
     ax.set_xlabel(f"True {printing.lower(outcome)}, %", labelpad=5)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

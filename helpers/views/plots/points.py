@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Z95", "Points", "axes_of", "effect_axis", "key_above", "points_of"]
+__all__ = ["Z95", "Points", "effect_axis", "key_above", "points_of"]
 
 Z95 = 1.959963984540054
 TWO_LINES = 46.0  # CSS pixels above the axes that two lines of a legend need
@@ -86,18 +86,6 @@ def points_of(fit: Any, what: str) -> Points:
     if hasattr(fit, "require_finite"):
         fit.require_finite(f"{what}()")
     return Points(data.labels, data.yi, np.sqrt(data.vi), data.n, float(fit.mu), data.measure)
-
-
-def axes_of(ax: Axes | None, width: float, height: float, *, right: float = 14.0) -> Axes:
-    """Give the axes, or new ones with room for a legend above and labels left and below."""
-    from matplotlib import pyplot as plt
-
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=62 / width, right=1 - right / width, bottom=50 / height, top=1 - 44 / height
-        )
-    return ax
 
 
 def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:

@@ -14,6 +14,7 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import DisplayMarginal, Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below, number_ticks
 from .lettering import fit_names
 from .picture import Note, annotate
 
@@ -94,22 +95,17 @@ def posterior(
     >>> show(posterior(post, thresholds=[0.1]), "two")  # doctest: +ELLIPSIS
     Posterior distributions of proportion. ...
     """
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     limits = tuple(sorted(float(t) for t in thresholds))
     if any(not 0 < t < 1 for t in limits):
         raise MetaAnalysisError("thresholds are fractions between 0 and 1")
     subject = subject.of_kind("proportion")
     rows = _rows(posts, of, limits, subject)
-    if ax is None:
-        tall = 24 + TALL * len(rows) + 44
-        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
-        longest = max(len(row.name) for row in rows)
-        left = (20 + 6.6 * longest) / width
-        figure.subplots_adjust(
-            left=min(left, 0.35), right=1 - 20 / width, bottom=44 / tall, top=1 - 20 / tall
-        )
+    tall = 24 + TALL * len(rows) + 44
+    longest = max(len(row.name) for row in rows)
+    left = (20 + 6.6 * longest) / width
+    ax = axes_of(ax, width, tall, left=width * min(left, 0.35), right=20, bottom=44, top=20)
     low, high = xlim or _range(rows, limits)
     x = np.linspace(low, high, POINTS)
     for i, row in enumerate(rows):
@@ -121,13 +117,12 @@ def posterior(
     ax.xaxis.set_major_locator(
         FixedLocator([float(t) / 100 for t in found if low - 1e-9 <= t / 100 <= high + 1e-9])
     )
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
+    number_ticks(ax.xaxis, 100)
     ax.set_xlabel(f"{subject.outcome}, %", labelpad=5)
     ax.set_yticks(
         [len(rows) - 1 - i + 0.05 for i in range(len(rows))], fit_names(ax, (r.name for r in rows))
     )
-    ax.tick_params(length=0)
-    ax.spines["left"].set_visible(False)
+    grid_below(ax, hide=("left",))
     for at in limits:
         ax.axvline(at, color=style.QUIET.light, lw=0.8, dashes=(4, 3), zorder=1)
     annotate(ax, _note(rows, limits, subject.outcome), subject)

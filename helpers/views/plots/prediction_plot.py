@@ -11,6 +11,7 @@ from ...engine.normal.prediction import displayed_prediction
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import number_ticks
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _draw(
 
 
 def _axis(ax: Axes, outcome: str, proportion: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     factor = 100 if proportion else 1
     low, high = ax.get_xlim()
@@ -207,9 +208,7 @@ def _axis(ax: Axes, outcome: str, proportion: bool) -> None:
     if proportion:
         shown = [t for t in shown if 0 <= t <= 1]
     ax.set_xticks(shown)
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
-    )
+    number_ticks(ax.xaxis, factor)
     ax.set_xlabel(f"{outcome}, %" if proportion else outcome, labelpad=5)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

@@ -9,6 +9,7 @@ import numpy as np
 from ... import printing
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, number_ticks
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -71,16 +72,13 @@ def profile(
     >>> show(profile(fit), "profile-of-four")  # doctest: +ELLIPSIS
     Profile likelihood of τ²: a curve with its top at 0.378, ...
     """
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     from ...models.profiles import profile_curve
 
     curve = profile_curve(fit, parameter, level=level)
     outcome = subject.of_measure(fit.measure).outcome
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 330 / 72))
-        figure.subplots_adjust(left=62 / width, right=1 - 18 / width, bottom=0.16, top=0.93)
+    ax = axes_of(ax, width, 330, left=62, right=18, bottom=52.8, top=23.1)
     percent = parameter == "mu" and fit.n is not None
     x = _shown(fit, curve, curve.values)
     at = float(_shown(fit, curve, np.array([curve.estimate]))[0])
@@ -108,9 +106,7 @@ def profile(
     )
     factor = 100 if percent else 1
     ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
-    )
+    number_ticks(ax.xaxis, factor)
     ax.set_xlabel(_axis(fit, curve, outcome, percent), labelpad=5)
     ax.set_ylabel("Log-likelihood below its maximum", labelpad=6)
     annotate(ax, _note(fit, curve, x, outcome, percent))

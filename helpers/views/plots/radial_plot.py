@@ -8,8 +8,9 @@ import numpy as np
 
 from ... import printing, ties
 from . import style
+from .frame import axes_of
 from .picture import Note, annotate
-from .points import SHARES, Z95, Points, axes_of, key_above, points_of
+from .points import SHARES, Z95, Points, key_above, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

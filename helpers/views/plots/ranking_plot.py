@@ -10,6 +10,7 @@ from ... import printing, ties
 from ...models.bayes import Ranking
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of
 from .lettering import fit_names
 from .picture import Note, annotate
 
@@ -62,19 +63,13 @@ def ranking(
     >>> show(ranking(rank_probabilities({"A": low, "B": high})), "two")  # doctest: +ELLIPSIS
     Probability of every rank of two groups. ...
     """
-    from matplotlib import pyplot as plt
-
     groups = len(ranks.names)
     order = ties.order(ranks.mean_rank)
     names = [ranks.names[i] for i in order]
-    if ax is None:
-        left = 18 + 6.8 * max(map(len, names))
-        wide = min(width, left + CELL * groups + 20)
-        tall = 46 + ROW * groups + 14
-        figure, ax = plt.subplots(figsize=(wide / 72, tall / 72))
-        figure.subplots_adjust(
-            left=left / wide, right=1 - 14 / wide, bottom=14 / tall, top=1 - 46 / tall
-        )
+    left = 18 + 6.8 * max(map(len, names))
+    wide = min(width, left + CELL * groups + 20)
+    tall = 46 + ROW * groups + 14
+    ax = axes_of(ax, wide, tall, left=left, right=14, bottom=14, top=46)
     colours = subject.colours(names)
     for y, (i, name) in enumerate(zip(order, names, strict=True)):
         base = y + 0.86

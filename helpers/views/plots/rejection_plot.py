@@ -12,6 +12,7 @@ from ...checks.bias import NullSimulation
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below
 from .picture import Note, annotate
 from .points import Z95, key_above
 
@@ -64,7 +65,6 @@ def rejection(
     >>> show(rejection(found), "rejection")  # doctest: +ELLIPSIS
     Dot plot of how often eight tests reject at the 5...
     """
-    from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter
 
     runs = {"": simulations} if isinstance(simulations, NullSimulation) else dict(simulations)
@@ -75,11 +75,7 @@ def rejection(
         raise MetaAnalysisError("rejection() needs simulations of the same tests and level")
     rows = len(first.tests)
     height = 96 + 34.0 * rows
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, height / 72))
-        figure.subplots_adjust(
-            left=205 / width, right=1 - 20 / width, bottom=50 / height, top=1 - 34 / height
-        )
+    ax = axes_of(ax, width, height, left=205, right=20, bottom=50, top=34)
     handles = []
     looks = [(style.INK, "o", True), (style.QUIET, "D", False), (style.QUIET, "s", True)]
     for i, run in enumerate(runs.values()):
@@ -108,10 +104,7 @@ def rejection(
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
     ax.set_xlabel(f"Simulated sets of {subject.studies} in which the test rejects", labelpad=5)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
-    ax.spines["left"].set_visible(False)
-    ax.tick_params(length=0)
+    grid_below(ax, "x", hide=("left",))
     level = f"nominal {printing.percent(first.alpha, 0)}"
     key_above(ax, [*(handles if "" not in runs else []), nominal], [*filter(None, runs), level])
     annotate(ax, _note(runs, first, subject))

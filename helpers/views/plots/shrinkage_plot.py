@@ -11,6 +11,7 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below, number_ticks
 from .lettering import fit_names
 from .picture import Note, annotate
 
@@ -68,8 +69,7 @@ def shrinkage(
     >>> show(shrinkage(post), "three")  # doctest: +ELLIPSIS
     Raw and shrunken rates of three studies. ...
     """
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     if post.data.events is None:
         raise UnsupportedError("raw rates need counts: events and n")
@@ -88,13 +88,9 @@ def shrinkage(
         f"{name}  {printing.count(x)}/{printing.count(n)}"
         for name, (x, n) in zip(frame.index, counts, strict=True)
     ]
-    if ax is None:
-        tall = ABOVE + ROW * (k + 1) + BELOW
-        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
-        left = min(0.45, (16 + 6.3 * max(map(len, names))) / width)
-        figure.subplots_adjust(
-            left=left, right=1 - 16 / width, bottom=BELOW / tall, top=1 - ABOVE / tall
-        )
+    tall = ABOVE + ROW * (k + 1) + BELOW
+    left = min(0.45, (16 + 6.3 * max(map(len, names))) / width)
+    ax = axes_of(ax, width, tall, left=width * left, right=16, bottom=BELOW, top=ABOVE)
     place = np.arange(k, dtype=float)
     ink, quiet = style.INK.light, style.QUIET.light
     for i, y in enumerate(place):
@@ -124,13 +120,10 @@ def shrinkage(
     ax.xaxis.set_major_locator(
         FixedLocator([float(t) / 100 for t in found if 0 <= t / 100 <= ax.get_xlim()[1]])
     )
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 6):g}"))
+    number_ticks(ax.xaxis, 100)
     ax.set_xlabel(f"{subject.outcome}, %", labelpad=5)
     ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
-    ax.tick_params(length=0)
-    ax.spines["left"].set_visible(False)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
+    grid_below(ax, "x", hide=("left",))
     ax.legend(
         handles=[raw, shrunken, pooled],
         loc="lower left",

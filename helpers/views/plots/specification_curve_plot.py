@@ -21,6 +21,7 @@ from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import figure_of, grid_below, number_ticks, room_of_axes
 from .picture import Note, annotate
 
 if TYPE_CHECKING:
@@ -170,10 +171,7 @@ def specification_curve(
         figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
         room = (0.0, 0.0, width, tall)
     else:
-        figure = _figure_of(ax)
-        across, up = (72 * side for side in figure.get_size_inches())
-        box = ax.get_position()
-        room = (box.x0 * across, box.y0 * up, box.width * across, box.height * up)
+        figure, room = figure_of(ax), room_of_axes(ax)
     left = 12.0 + max(_wide(figure, text) for _, text, *_ in rows) + 10.0
     if room[2] < left + RIGHT + 200.0 or room[3] < tall - 1e-6:
         raise MetaAnalysisError(
@@ -200,13 +198,6 @@ def specification_curve(
     else:
         annotate(ax, _plain_note(result, curve))
     return ax
-
-
-def _figure_of(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise MetaAnalysisError("the axes do not belong to a figure")
-    return figure
 
 
 def _wide(figure: Figure, text: str) -> float:
@@ -346,17 +337,12 @@ def _estimates(ax: Axes, curve: _Curve, bins: _Bins, mark: int | None, label: st
         steps = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
         found = steps.tick_values(factor * low, factor * high)
         ticks = [float(t) / factor for t in found if low <= t / factor <= high]
-        ax.yaxis.set_major_formatter(
-            FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
-        )
+        number_ticks(ax.yaxis, factor)
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.set_ylim(low, high)
     ax.set_xlim(0, n)
     ax.set_xticks([])
-    ax.grid(axis="y", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
-    ax.spines["bottom"].set_visible(False)
+    grid_below(ax, "y", hide=("bottom",))
     # Along the top, so that a long name needs no room at the side.
     unit = {"ratio": ", ratio, logarithmic scale", "percent": ", %", "number": ""}[curve.unit]
     ax.text(

@@ -11,8 +11,9 @@ from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .frame import axes_of, grid_below
 from .picture import Note, annotate
-from .points import axes_of, key_above
+from .points import key_above
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,9 +102,7 @@ def variance_curves(
     ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
     ax.set_xlabel("True proportion", labelpad=5)
-    ax.grid(axis="y", zorder=0)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
+    grid_below(ax, "y")
     key_above(ax, handles, [name.replace("-", " ") for name in names])
     annotate(ax, _note(variance, names, subject))
     return ax

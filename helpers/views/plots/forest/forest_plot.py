@@ -11,6 +11,7 @@ import numpy as np
 from ....errors import MetaAnalysisError, UnsupportedError
 from ...subject import NEUTRAL, Subject
 from .. import style
+from ..frame import figure_of, room_of_axes
 from ..lettering import wrapped
 from ..picture import annotate
 from .columns import GAP, Columns, columns_of
@@ -131,7 +132,7 @@ def draw_rows(
     if ax is None:
         figure, ax = plt.subplots(figsize=(width / 72, 4))
     else:
-        figure = _figure_of(ax)
+        figure = figure_of(ax)
     columns = columns_of(figure, rows, whole, subject, layout, favours)
     unfolded = _unfolded(figure, rows, columns.left - GAP)
     if len(unfolded) > len(rows):
@@ -148,9 +149,7 @@ def draw_rows(
         figure.set_size_inches(width / 72, tall / 72)
         room = (0.0, 0.0, width, tall)
     else:
-        box = ax.get_position()
-        across, up = (72 * side for side in figure.get_size_inches())
-        room = (box.x0 * across, box.y0 * up, box.width * across, box.height * up)
+        room = room_of_axes(ax)
         if room[2] < least:
             raise MetaAnalysisError(
                 f"the axes are {room[2]:.0f} px wide; this forest plot needs {least:.0f}"
@@ -192,13 +191,6 @@ def _height(
     """Give the height, in CSS pixels, of heading, rows, axis and notes."""
     lines = len(notes) + (below is not None)
     return float((heights[-1] + 1.9 + columns.lines) * ROW + BELOW + LINE * lines + 8)
-
-
-def _figure_of(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise MetaAnalysisError("the axes do not belong to a figure")
-    return figure
 
 
 def _settle(
