@@ -10,7 +10,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
-from ...views.plots.naming import name_marks
+from ...views.plots.lettering import name_marks
 from ...views.plots.picture import Note
 from .. import palette
 from ..subject import SUBJECT, annotate

@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
-from .naming import name_marks
+from .lettering import name_marks
 from .picture import Note, annotate
 
 if TYPE_CHECKING:

@@ -14,12 +14,20 @@ from .. import style
 from ..frame import figure_of, room_of_axes
 from ..lettering import wrapped
 from ..picture import annotate
-from .columns import GAP, Columns, columns_of
+from .columns import (
+    BELOW,
+    GAP,
+    LINE,
+    Columns,
+    columns_of,
+    room_of,
+    write_notes,
+    write_words,
+)
 from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
 from .marks import draw_axis, draw_marks, limits_of
 from .note import describe, footnotes
 from .rows import Order, Row, is_grouped, place, rows_of
-from .wording import BELOW, LINE, room_of, write_notes, write_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
