@@ -100,8 +100,8 @@ def definitions(name: str) -> list[str]:
     return found
 
 
-def test_a_newcomer_has_twelve_answers():
-    assert len(homes()) == 12
+def test_a_newcomer_has_twelve_answers_or_more():
+    assert len(homes()) >= 12
 
 
 @pytest.mark.parametrize(("question", "home"), homes().items())
