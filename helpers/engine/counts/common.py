@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...errors import MetaAnalysisError
 from ..distributions import chi2_isf
 from ..effects import MEASURES, study_interval
+from ..normal.batch_intervals import symmetric_limits
 from ..normal.intervals import Interval
 from ..roots import bracketed_root, expand
 from ..studies import StudyData
@@ -27,6 +28,7 @@ Family = Literal["binomial", "poisson"]
 
 __all__ = [
     "PooledCounts",
+    "count_limits",
     "exact_interval",
     "exact_limits",
     "family_of",
@@ -151,11 +153,50 @@ def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
     return PooledCounts(float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5, x, n)
 
 
-def _log_likelihood(mu: Array, x: float, n: float, kind: str) -> Array:
-    """Log-likelihood of the summed counts without constants."""
-    if kind == "rate":
-        return x * mu - n * np.exp(mu)
-    return x * mu - n * np.logaddexp(0.0, mu)
+def count_limits(
+    events: Array, size: Array, kind: str, method: NDArray[np.str_], level: float
+) -> tuple[Array, Array]:
+    """Limits of the common logit or log rate of summed counts.
+
+    Parameters
+    ----------
+    events, size : ndarray, shape (R,)
+        Sums over the studies, with a finite maximum.
+    kind : {"proportion", "rate"}
+    method : ndarray of str, shape (R,)
+        "wald" or "profile" for each replicate.
+    level : float
+
+    Examples
+    --------
+    >>> low, high = count_limits(
+    ...     np.array([4.0]), np.array([40.0]), "proportion", np.array(["profile"]), 0.95
+    ... )
+    >>> round(float(low[0]), 4), round(float(high[0]), 4)
+    (-3.404, -1.2819)
+    """
+    rate = kind == "rate"
+    rest = np.where(rate, 1.0, size - events)
+    mu = np.log(events / size) if rate else np.log(events / rest)
+    se = np.sqrt(1.0 / events) if rate else np.sqrt(1.0 / events + 1.0 / rest)
+    low, high = symmetric_limits(mu, se, level)
+    pick = np.flatnonzero(method == "profile")
+    if not pick.size:
+        return low, high
+    x, n, mu, se = events[pick], size[pick], mu[pick], se[pick]
+
+    def height(m: Array) -> Array:
+        return x * m - n * (np.exp(m) if rate else np.logaddexp(0.0, m))
+
+    threshold = height(mu) - 0.5 * float(chi2_isf(1.0 - level, 1.0))
+
+    def above(m: Array) -> Array:
+        return height(m) - threshold
+
+    for side, out in ((-1.0, low), (1.0, high)):
+        inside, outside = expand(above, mu, side * se, factor=1.5)
+        out[pick] = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-14 * float(se.min()))
+    return low, high
 
 
 def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
@@ -169,15 +210,9 @@ def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     [0.0322, 0.2172]
     """
     fit = pool_counts(*included_counts(data), kind)
-    best = float(_log_likelihood(np.array(fit.mu), fit.events, fit.size, kind))
-    threshold = best - 0.5 * float(chi2_isf(1.0 - level, 1.0))
-
-    def above(mu: Array) -> Array:
-        return _log_likelihood(mu, fit.events, fit.size, kind) - threshold
-
-    inside, outside = expand(above, [fit.mu, fit.mu], [-fit.se, fit.se], factor=1.5)
-    low, high = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-14 * fit.se)
-    return Interval(float(low), float(high))
+    sums = np.array([fit.events]), np.array([fit.size])
+    low, high = count_limits(*sums, kind, np.array(["profile"]), level)
+    return Interval(float(low[0]), float(high[0]))
 
 
 def glmm_profile(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
-from ..counts.common import family_of, included_counts
+from ..counts.common import count_limits, family_of, included_counts
 from ..counts.fit import fit_glmm
 from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
@@ -19,7 +19,7 @@ from ..normal.fit import RegressionFit
 from ..options import QUAD_POINTS
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits, p_value, ratio
-from .limits import count_limits, glmm_limits
+from .limits import glmm_limits
 
 if TYPE_CHECKING:
     from .core import Model
