@@ -19,7 +19,7 @@ from address import BRANCH, repository
 from chapters import dependency_hash
 from sphinx.util import logging
 
-from helpers.reference import ExampleError, Step, room_page, rooms, run_examples
+from helpers.reference import ExampleError, ExampleStep, room_page, rooms, run_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "_build" / "executed"
@@ -39,7 +39,7 @@ class Examples:
             self.known = json.loads(self.path.read_text(encoding="utf-8"))
         self.failed: list[str] = []
 
-    def run(self, found: Any, name: str) -> tuple[Step, ...]:
+    def run(self, found: Any, name: str) -> tuple[ExampleStep, ...]:
         """Give the steps of an object's examples."""
         if name not in self.known:
             try:
@@ -48,7 +48,7 @@ class Examples:
                 self.failed.append(str(error))
                 return ()
             self.known[name] = [[step.code, step.output] for step in steps]
-        return tuple(Step(code, output) for code, output in self.known[name])
+        return tuple(ExampleStep(code, output) for code, output in self.known[name])
 
     def keep(self, page: str) -> None:
         """Remember the outputs, and forget those of earlier versions."""
