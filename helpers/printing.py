@@ -674,7 +674,7 @@ def homogeneity_test(fit: Any, name: bool = True) -> str:
     return f"{found.test if cochran else 'likelihood-ratio test'}: {numbers}"
 
 
-def heterogeneity(fit: Any, many: str = "cohorts") -> str:
+def heterogeneity(fit: Any, many: str = "studies") -> str:
     r"""Say what the test and I2 say about differences between studies, in words that agree.
 
     I2 of a random-effects model comes from tau2 and not from the test, so that one may be large
@@ -693,10 +693,10 @@ def heterogeneity(fit: Any, many: str = "cohorts") -> str:
     >>> from helpers import pool
     >>> alike = pool(events=[3, 8, 6], n=[40, 60, 50], model="glmm")
     >>> print(heterogeneity(alike).split(" (")[0])
-    The test does not show that the cohorts differ by more than chance explains
+    The test does not show that the studies differ by more than chance explains
     >>> unlike = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
     >>> print(heterogeneity(unlike).split(" (")[0])
-    The cohorts differ by more than chance explains
+    The studies differ by more than chance explains
     """
     found, test = fit.heterogeneity, homogeneity_test(fit)
     if fit.k < 2:

@@ -16,6 +16,7 @@ from helpers.reporting import sentences
 from helpers.reporting.analysis import ColumnNames
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
+from helpers.reporting.make import USUAL
 
 ALIKE = ([10, 20, 15, 30, 25], [100, 200, 150, 300, 250])
 
@@ -71,7 +72,7 @@ def test_pages_and_reports_name_the_empty_set() -> None:
     assert shown["fit"]["tau2_ci"] is None
     json.dumps(shown, allow_nan=False)
     table = pd.DataFrame(rows, columns=["study", "events", "n"])
-    said = sentences.heterogeneity(analyse_report(table, ColumnNames(), model="random"))
+    said = sentences.heterogeneity(analyse_report(table, ColumnNames(), model="random"), USUAL)
     assert "Q-profile interval is empty" in said
 
 

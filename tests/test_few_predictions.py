@@ -18,6 +18,7 @@ from helpers.reporting import sentences
 from helpers.reporting.analysis import ColumnNames
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
+from helpers.reporting.make import USUAL
 from helpers.review import interactive, plots, tables
 from helpers.review.choices import COLUMNS
 from helpers.review.findings import new_cohort
@@ -92,7 +93,7 @@ def _browser(k: int) -> Seen:
 def _report_words(k: int) -> Seen:
     table = pd.DataFrame({"study": [f"S{i}" for i in range(k)], **counts(k)})
     done = analyse_report(table, ColumnNames("study", "events", "n"))
-    text = sentences.heterogeneity(done)
+    text = sentences.heterogeneity(done, USUAL)
     return Seen("The prediction interval, " in text, text)
 
 

@@ -22,6 +22,7 @@ from helpers.reporting import sentences
 from helpers.reporting.analysis import Analysis, ColumnNames
 from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
+from helpers.reporting.make import USUAL
 from helpers.views import plots
 from helpers.views.plots.picture import note_of
 
@@ -216,10 +217,10 @@ def test_reports_and_pictures_do_not_contradict_the_test() -> None:
     for x, n in [(X, N), *tables(6)]:
         fit = pool(events=x, n=n, model="glmm")
         p = p_by_hand(fit, x, n)
-        texts = [sentences.heterogeneity(report_of(x, n))]
+        texts = [sentences.heterogeneity(report_of(x, n), USUAL)]
         for figure in (plots.forest(fit), plots.profile(fit) if fit.tau2 > 0 else None):
             if figure is not None:
                 note = note_of(figure)
                 texts += [note.caption, note.alt]
         assert not contradictions(" ".join(texts), p)
-    assert printing.p_value(0.011) in sentences.heterogeneity(report_of(X, N))
+    assert printing.p_value(0.011) in sentences.heterogeneity(report_of(X, N), USUAL)

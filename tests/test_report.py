@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import helpers
-from helpers import load_cohorts, meta_regression, pool, pool_rates, printing, subgroups
+from helpers import Subject, load_cohorts, meta_regression, pool, pool_rates, printing, subgroups
 from helpers.checks import bias
 from helpers.engine.literature import REFERENCES
 from helpers.errors import MetaAnalysisError
@@ -313,7 +313,7 @@ def test_a_covariate_may_have_any_name(any_names):
     for i, (name, fit) in enumerate(any_names.regressions.items(), start=1):
         slopes = fit.coefficients["estimate"].tolist()[1:]
         assert slopes == pytest.approx([expected / i], rel=1e-6), name
-        assert printing.number(expected / i, 3) in sentences.regression(any_names, name)
+        assert printing.number(expected / i, 3) in sentences.regression(any_names, name, USUAL)
         studies = fit.studies.reset_index()
         assert len(studies) == ROWS
     table = frames(any_names)["meta_regression"]
@@ -373,7 +373,7 @@ def test_labels_that_differ_in_control_characters_alone_are_refused():
 
 def test_a_variance_that_the_data_do_not_bound_is_a_sentence_and_not_the_end():
     made = report(b"study,events,n\nA 2019,0,50\nB 2020,40,50\n")
-    said = sentences.heterogeneity(made.analysis)
+    said = sentences.heterogeneity(made.analysis, USUAL)
     assert "no 95" in said or "without an upper limit" in said
     assert made.to_dict()["pooled"]["k"] == 2
 
@@ -535,3 +535,16 @@ def test_every_caution_reads_as_a_sentence():
             if isinstance(last, ast.Constant) and not last.value.rstrip().endswith("."):
                 odd.append((path.name, last.value))
     assert odd == []
+
+
+def test_a_report_has_the_nouns_of_its_subject_in_text_tables_and_figures():
+    trials = Subject(
+        study="trial", studies="trials", person="woman", people="women", outcome="Response",
+        events="Responders", n="Women",
+    )  # fmt: skip
+    made = report(data_folder() / "examples" / "stroke.csv", group="group", subject=trials)
+    page = re.sub(r"<svg.*?</svg>|<style.*?</style>", "", made.html, flags=re.S)
+    words = re.sub(r"<[^>]+>", " ", page.partition("</head>")[2])
+    assert "pooled over" in words
+    assert re.search(r"median trial; the mean over trials", words)
+    assert not re.findall(r"[^.]{0,60}\bcohorts?\b[^.]{0,40}", words, flags=re.I)

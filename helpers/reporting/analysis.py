@@ -221,7 +221,7 @@ def analyse(
             ),
         )
     leave_one_out = attempt("Leave-one-out", lambda: _varied(one_sided, fit.leave_one_out))
-    influence = attempt("Influence of single cohorts", lambda: _varied(one_sided, fit.influence))
+    influence = attempt("Influence of single studies", lambda: _varied(one_sided, fit.influence))
     tests, null = _small_studies(fit, attempt, one_sided, seed, draws)
     return Analysis(
         data=data,
@@ -242,9 +242,9 @@ def analyse(
 
 
 def _varied(one_sided: bool, step: Callable[[], _T]) -> _T:
-    """Run a step that needs cohorts with different results."""
+    """Run a step that needs studies with different results."""
     if one_sided:
-        raise UnsupportedError("no cohort has events, or all people have them: nothing varies")
+        raise UnsupportedError("no study has events, or all people have them: nothing varies")
     return step()
 
 
@@ -255,7 +255,7 @@ def _regression(
     if fit.model == "common":
         raise UnsupportedError("a common effect leaves nothing for a moderator to explain")
     if int(data[column].notna().sum()) < 4:
-        raise UnsupportedError(f"fewer than four cohorts have a value of {column!r}")
+        raise UnsupportedError(f"fewer than four studies have a value of {column!r}")
     if data[column].nunique() < 2:
         raise UnsupportedError(f"{column!r} has the same value everywhere")
     return meta_regression(
@@ -270,16 +270,16 @@ def _regression(
 def _small_studies(
     fit: PoolResult, attempt: _Attempts, one_sided: bool, seed: int, draws: int
 ) -> tuple[dict[str, BiasTest], NullSimulation | None]:
-    """Test whether small cohorts differ, and how often the tests say so without a reason."""
+    """Test whether small studies differ, and how often the tests say so without a reason."""
     what = "Tests for small-study effects"
     sizes = np.unique(fit.data.size[fit.data.included]) if fit.data.size is not None else ()
     reason = ""
     if fit.k < 3:
-        reason = "there are fewer than three cohorts, and a line needs three"
+        reason = "there are fewer than three studies, and a line needs three"
     elif one_sided:
-        reason = "no cohort has events, or all people have them: there is no trend to see"
+        reason = "no study has events, or all people have them: there is no trend to see"
     elif len(sizes) < 2:
-        reason = "all cohorts have the same size"
+        reason = "all studies have the same size"
     if reason:
         attempt.reasons.append(NotComputed(what, reason))
         return {}, None

@@ -32,13 +32,20 @@ def sections(
     missing: Iterable[NotComputed],
 ) -> list[Section]:
     """Write every section whose results exist, and one on what does not exist."""
-    made = [_summary(analysis, subject), _data(analysis), _pooled(analysis, subject, pictures)]
-    made.append(_heterogeneity(analysis, pictures))
+    made = [
+        _summary(analysis, subject),
+        _data(analysis, subject),
+        _pooled(analysis, subject, pictures),
+    ]
+    made.append(_heterogeneity(analysis, subject, pictures))
     if analysis.groups is not None:
-        body = [paragraph(sentences.groups(analysis)), tables.groups_table(analysis, subject).html]
+        body = [
+            paragraph(sentences.groups(analysis, subject)),
+            tables.groups_table(analysis, subject).html,
+        ]
         made.append(Section("subgroups", "Subgroups", tuple(body)))
     if analysis.regressions:
-        made.append(_regressions(analysis, pictures))
+        made.append(_regressions(analysis, subject, pictures))
     if analysis.rates is not None:
         body = [
             paragraph(sentences.rates(analysis, subject)),
@@ -46,14 +53,19 @@ def sections(
         ]
         made.append(Section("person-time", "Events per person-time", tuple(body)))
     if analysis.leave_one_out is not None:
-        body = [paragraph(sentences.deletion(analysis))]
+        body = [paragraph(sentences.deletion(analysis, subject))]
         body += _shown(pictures, "without-each", "influence", "baujat")
-        made.append(Section("single-cohorts", "What single cohorts do", tuple(body)))
+        made.append(Section("single-cohorts", f"What single {subject.studies} do", tuple(body)))
     if analysis.tests:
-        body = [paragraph(sentences.small_studies(analysis)), tables.tests_table(analysis).html]
+        body = [
+            paragraph(sentences.small_studies(analysis)),
+            tables.tests_table(analysis, subject).html,
+        ]
         body += _shown(pictures, "funnel")
-        made.append(Section("small-cohorts", "Do small cohorts tell another story?", tuple(body)))
-    made.append(_cautions(analysis))
+        made.append(
+            Section("small-cohorts", f"Do small {subject.studies} tell another story?", tuple(body))
+        )
+    made.append(_cautions(analysis, subject))
     reasons = list(missing)
     if reasons:
         made.append(_missing(reasons))
@@ -67,7 +79,7 @@ def _shown(pictures: Mapping[str, Picture], *names: str) -> list[str]:
 def _summary(analysis: Analysis, subject: Subject) -> Section:
     fit = analysis.fit
     numbers = {
-        "cohorts": printing.count(fit.k),
+        subject.studies: printing.count(fit.k),
         subject.n.lower(): printing.count(fit.n or 0),
         subject.events.lower(): printing.count(fit.events or 0),
     }
@@ -83,10 +95,10 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
     )
 
 
-def _data(analysis: Analysis) -> Section:
+def _data(analysis: Analysis, subject: Subject) -> Section:
     columns, data = analysis.columns, analysis.data
     roles: list[tuple[str, Any]] = [
-        ("cohort", columns.study),
+        (subject.study, columns.study),
         ("events", columns.events),
         ("people at risk", columns.n),
         ("group", columns.group),
@@ -102,7 +114,7 @@ def _data(analysis: Analysis) -> Section:
         paragraph(
             f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "
             "that are used once, whole counts, no more events than people, numbers where numbers "
-            "belong. A cohort is one row of it."
+            f"belong. One row of it is one {subject.study}."
         ),
         f"<ul>{used}</ul>",
     ]
@@ -115,7 +127,8 @@ def _data(analysis: Analysis) -> Section:
         listed = printing.listing(f"{name} ({printing.count(n)})" for name, n in empty.items())
         body.append(
             paragraph(
-                f"Empty cells: {listed}. These cohorts are left out where the column is needed."
+                f"Empty cells: {listed}. These {subject.studies} are left out where the column is "
+                "needed."
             )
         )
     if analysis.unused:
@@ -132,33 +145,36 @@ def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture
     body = [
         *_shown(pictures, "forest"),
         "<h3>Does the model matter?</h3>",
-        paragraph(sentences.models(analysis)),
+        paragraph(sentences.models(analysis, subject)),
         tables.models_table(analysis, subject).html,
     ]
     return Section("pooled", "Pooled estimate", tuple(body))
 
 
-def _heterogeneity(analysis: Analysis, pictures: Mapping[str, Picture]) -> Section:
-    body = [paragraph(sentences.heterogeneity(analysis)), *_shown(pictures, "prediction")]
-    return Section("heterogeneity", "How different the cohorts are", tuple(body))
+def _heterogeneity(
+    analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]
+) -> Section:
+    body = [paragraph(sentences.heterogeneity(analysis, subject)), *_shown(pictures, "prediction")]
+    return Section("heterogeneity", f"How different the {subject.studies} are", tuple(body))
 
 
-def _regressions(analysis: Analysis, pictures: Mapping[str, Picture]) -> Section:
+def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]) -> Section:
     body = []
     for place, column in enumerate(analysis.regressions, start=1):
         body.append(f"<h3>{escape(column.replace('_', ' ').capitalize())}</h3>")
-        body.append(paragraph(sentences.regression(analysis, column)))
+        body.append(paragraph(sentences.regression(analysis, column, subject)))
         body += _shown(pictures, f"regression-{place}")
     return Section("meta-regression", "Meta-regression", tuple(body))
 
 
-def _cautions(analysis: Analysis) -> Section:
-    found = cautions_of(analysis)
+def _cautions(analysis: Analysis, subject: Subject) -> Section:
+    found, many = cautions_of(analysis), printing.capital(subject.studies)
     general = [
-        "Crude proportions count the events seen so far. Cohorts that are followed longer see "
+        f"Crude proportions count the events seen so far. {many} that are followed longer see "
         "more of them.",
-        "Cohorts that share people make every interval too narrow; the table cannot show it.",
-        "Nothing here says whether the cohorts were chosen fairly or answer one question.",
+        f"{many} that share people make every interval too narrow; the table cannot show it.",
+        f"Nothing here says whether the {subject.studies} were chosen fairly or answer one "
+        "question.",
     ]
     lines = [
         f"<li><strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "

@@ -16,16 +16,16 @@ __all__ = ["ADVICE", "ListedCaution", "cautions_of"]
 #: Code of a caution -> what to do about it.
 ADVICE: dict[str, str] = {
     "prior-data-conflict": "Show the result under wider priors beside it.",
-    "boundary": "Do not write that the cohorts agree; give the interval of the variance.",
+    "boundary": "Do not write that the studies agree; give the interval of the variance.",
     "correlated-by-construction": "Use the test on the double arcsine scale and its calibrated p.",
     "double-arcsine": "Prefer the logit or the plain arcsine.",
     "double-arcsine-collapse": "Do not use this number; fit the binomial model.",
-    "empty-tau2-interval": "Check for cohorts that share patients and for variances too large.",
+    "empty-tau2-interval": "Check for studies that share patients and for variances too large.",
     "excluded-studies": "Look at the reasons in the table, and fill the gaps if you can.",
-    "few-prediction-df": "Show the cohorts one by one.",
-    "few-studies": "Report the single cohorts beside any pooled number.",
-    "few-studies-group": "Report the cohorts of this group one by one.",
-    "few-studies-test": "Take its p-value neither for nor against missing cohorts.",
+    "few-prediction-df": "Show the studies one by one.",
+    "few-studies": "Report the single studies beside any pooled number.",
+    "few-studies-group": "Report the studies of this group one by one.",
+    "few-studies-test": "Take its p-value neither for nor against missing studies.",
     "few-studies-per-coefficient": "Do not rest a claim on this slope.",
     "freeman-tukey-collapse": "Do not use this number; fit the Poisson model.",
     "knapp-hartung-narrow": "Quote the interval that is never narrower.",
@@ -39,11 +39,11 @@ ADVICE: dict[str, str] = {
     "only-events": "Report the counts with their exact interval; no model knows more.",
     "person-time-approximated": "Use person-time from the publications where they report it.",
     "several-maxima": "Report how the result changes at the other maxima, not one number alone.",
-    "single-study": "Report the cohort as it is; nothing was pooled.",
+    "single-study": "Report the study as it is; nothing was pooled.",
     "single-study-group": "Name this group, but do not rest a comparison on it.",
     "sparse-cells": "Rely on the binomial model, which needs no such approximation.",
     "zero-cells-corrected": "Rely on the binomial model, which adds nothing to the counts.",
-    "zero-weight": "Read this test with the others: it does not see these cohorts.",
+    "zero-weight": "Read this test with the others: it does not see these studies.",
 }
 
 

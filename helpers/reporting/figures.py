@@ -46,9 +46,10 @@ def draw(
         reasons.append(
             NotComputed(
                 "Groups in the forest plot",
-                f"{printing.counted(left, 'cohort')} of {printing.count(fit.k)} "
+                f"{printing.counted(left, *subject.noun)} of {printing.count(fit.k)} "
                 f"{'has' if left == 1 else 'have'} no group in column "
-                f"{analysis.columns.group!r}; the forest plot shows all cohorts, without groups",
+                f"{analysis.columns.group!r}; the forest plot shows all {subject.studies}, without "
+                "groups",
             )
         )
     wanted: list[tuple[str, str, Callable[[], Axes]]] = [

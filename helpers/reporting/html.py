@@ -147,7 +147,7 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
 <footer>
 <p>Made by nrm-meta {__version__}, the helpers of an executable meta-analysis. The same table and
 options give the same page, byte by byte. A report computes; it does not know your question, how the
-cohorts were found, or whether they belong together.</p>
+studies were found, or whether they belong together.</p>
 </footer>
 </body>
 </html>

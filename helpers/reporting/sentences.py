@@ -37,7 +37,7 @@ def _prediction(fit: PoolResult) -> str | None:
     return None if limits is None else printing.percent_range(limits)
 
 
-def _tau2_interval(fit: PoolResult) -> str:
+def _tau2_interval(fit: PoolResult, subject: Subject) -> str:
     try:
         bounds = fit.tau2_ci()
     except UnsupportedError:  # the model has no such interval
@@ -47,8 +47,8 @@ def _tau2_interval(fit: PoolResult) -> str:
         return f" (there is no {printing.level_text(fit.level)} CI: {error})"
     if is_empty(bounds):
         return (
-            "; its Q-profile interval is empty, because the cohorts are more alike than chance "
-            "lets expect"
+            f"; its Q-profile interval is empty, because the {subject.studies} are more alike than "
+            "chance lets expect"
         )
     return f" ({printing.interval(bounds, fit.level, unit='number', digits=3)})"
 
@@ -60,21 +60,23 @@ def answer(analysis: Analysis, subject: Subject) -> str:
         return one_sided(analysis, subject)
     if fit.k == 1:
         return (
-            f"{subject.outcome}: {printing.estimate(fit)}, which is that of the only cohort, "
-            f"{printing.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
+            f"{subject.outcome}: {printing.estimate(fit)}, which is that of the only "
+            f"{subject.study}, {printing.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
         )
     text = (
         f"{subject.outcome}: {printing.estimate(fit)}, pooled over "
-        f"{printing.counted(fit.k, 'cohort')}."
+        f"{printing.counted(fit.k, *subject.noun)}."
     )
     if differs_from_median(fit):
         text += (
-            f" That is the median cohort; the mean over cohorts is {printing.mean_estimate(fit)}, "
-            f"or {printing.per_1000(fit.mean_estimate)} people."
+            f" That is the median {subject.study}; the mean over {subject.studies} is "
+            f"{printing.mean_estimate(fit)}, or {printing.per_1000(fit.mean_estimate)} people."
         )
     expected = _prediction(fit)
     if expected is not None:
-        text += f" The true rate of a new, similar cohort may lie anywhere from {expected}."
+        text += (
+            f" The true rate of a new, similar {subject.study} may lie anywhere from {expected}."
+        )
     return text
 
 
@@ -87,18 +89,18 @@ def one_sided(analysis: Analysis, subject: Subject) -> str:
     level = printing.level_text(fit.level)
     text = (
         f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in "
-        f"{printing.counted(fit.k, 'cohort')} had the event: the exact {level}{printing.HARD}CI "
-        f"for {printing.lower(subject.outcome)} is {exact}"
+        f"{printing.counted(fit.k, *subject.noun)} had the event: the exact "
+        f"{level}{printing.HARD}CI for {printing.lower(subject.outcome)} is {exact}"
     )
     if fit.k == 1:
         return text + "."
     return (
-        text + " if all cohorts share one rate. A variance between cohorts cannot be estimated "
-        "from such a table, so this interval may be too narrow."
+        f"{text} if all {subject.studies} share one rate. A variance between {subject.studies} "
+        "cannot be estimated from such a table, so this interval may be too narrow."
     )
 
 
-def models(analysis: Analysis) -> str:
+def models(analysis: Analysis, subject: Subject) -> str:
     """Say whether the choice of the model matters."""
     fit, other = analysis.fit, analysis.beside
     if analysis.one_sided:
@@ -112,36 +114,37 @@ def models(analysis: Analysis) -> str:
     return (
         f"The two models differ by {printing.number(apart, 1)} percentage points. The binomial "
         "model takes the counts as they are; inverse variance treats the observed logits as "
-        "normal, adds one half where a cohort has no event, and is worst where events are few."
+        f"normal, adds one half where a {subject.study} has no event, and is worst where events "
+        "are few."
     )
 
 
-def heterogeneity(analysis: Analysis) -> str:
+def heterogeneity(analysis: Analysis, subject: Subject) -> str:
     """Say how much the cohorts differ."""
     fit = analysis.fit
     if fit.k < 2:
-        return "One cohort cannot differ from others."
+        return f"One {subject.study} cannot differ from others."
     if analysis.one_sided:
         return (
-            "All cohorts show the same proportion. Where that is none or all, it says nothing of "
-            "how their true rates differ: neither a variance nor a prediction is given."
+            f"All {subject.studies} show the same proportion. Where that is none or all, it says "
+            "nothing of how their true rates differ: neither a variance nor a prediction is given."
         )
-    text = f"{printing.heterogeneity(fit)} "
+    text = f"{printing.heterogeneity(fit, subject.studies)} "
     if fit.model == "common":
         return text + "The chosen model supposes one rate for all."
-    text += f"The variance between cohorts, τ², is {printing.number(fit.tau2, 3)}"
-    text += f"{_tau2_interval(fit)}."
+    text += f"The variance between {subject.studies}, τ², is {printing.number(fit.tau2, 3)}"
+    text += f"{_tau2_interval(fit, subject)}."
     expected = _prediction(fit)
     if expected is None:
         return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
     return (
         text + f" The prediction interval, {expected}, says where the true value of a new, "
-        "similar cohort may lie. It is the number for a clinic that asks what to expect; the "
-        "confidence interval is about the mean alone."
+        f"similar {subject.study} may lie. It is the number for a clinic that asks what to expect; "
+        "the confidence interval is about the mean alone."
     )
 
 
-def groups(analysis: Analysis) -> str:
+def groups(analysis: Analysis, subject: Subject) -> str:
     """Say whether the groups differ, and what that does not show."""
     assert analysis.groups is not None
     found = analysis.groups
@@ -149,13 +152,13 @@ def groups(analysis: Analysis) -> str:
     (low_name, low), (high_name, high) = ordered[0], ordered[-1]
     return (
         f"The lowest value is that of {low_name}, {printing.estimate(low)}, the highest that of "
-        f"{high_name}, {printing.estimate(high)}. {between_verdict(found, 'cohorts')} "
-        "The cohorts were not randomised to their groups, which "
+        f"{high_name}, {printing.estimate(high)}. {between_verdict(found, subject.studies)} "
+        f"The {subject.studies} were not randomised to their groups, which "
         "may differ in anything else: this describes the groups and explains nothing."
     )
 
 
-def regression(analysis: Analysis, column: str) -> str:
+def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     """Say what one moderator does."""
     fit = analysis.regressions[column]
     (place,) = fit.design.moderators  # one slope, and it is not the intercept
@@ -163,7 +166,7 @@ def regression(analysis: Analysis, column: str) -> str:
     more = "higher" if row["estimate"] > 0 else "lower"
     limits = (row["ci_lower"], row["ci_upper"])
     text = (
-        f"Over {printing.counted(fit.k, 'cohort')} that report it, one unit more of "
+        f"Over {printing.counted(fit.k, *subject.noun)} that report it, one unit more of "
         f"{column.replace('_', ' ')} goes with a {more} value: "
         f"{printing.number(row['estimate'], 3)} on the {fit.measure} scale "
         f"({printing.interval(limits, fit.level, unit='number', digits=3)}"
@@ -174,11 +177,14 @@ def regression(analysis: Analysis, column: str) -> str:
     if row["p"] >= 1 - fit.level:
         text += ". That is too little to tell it from chance"
     few = (
-        f" With fewer than {printing.word(FEW_STUDIES)} cohorts such a slope is easily chance."
+        f" With fewer than {printing.word(FEW_STUDIES)} {subject.studies} such a slope is easily "
+        "chance."
         if fit.k < FEW_STUDIES
         else ""
     )
-    return text + ". A trend across cohorts need not hold for the people within them." + few
+    return (
+        text + f". A trend across {subject.studies} need not hold for the people within them." + few
+    )
 
 
 def rates(analysis: Analysis, subject: Subject) -> str:
@@ -186,20 +192,21 @@ def rates(analysis: Analysis, subject: Subject) -> str:
     assert analysis.rates is not None
     fit = analysis.rates
     return (
-        f"Cohorts that are followed longer see more events. Per 100 person-years there are "
-        f"{printing.estimate(fit, 1, unit='number')} {printing.lower(subject.events)}, pooled over "
-        f"{printing.counted(fit.k, 'cohort')} with follow-up. Person-time is approximated by "
-        "patients times follow-up, which has to be in months."
+        f"{printing.capital(subject.studies)} that are followed longer see more events. Per 100 "
+        f"person-years there are {printing.estimate(fit, 1, unit='number')} "
+        f"{printing.lower(subject.events)}, pooled over {printing.counted(fit.k, *subject.noun)} "
+        "with follow-up. Person-time is approximated by patients times follow-up, which has to be "
+        "in months."
     )
 
 
-def deletion(analysis: Analysis) -> str:
+def deletion(analysis: Analysis, subject: Subject) -> str:
     """Say what single cohorts do to the result."""
     assert analysis.leave_one_out is not None
     frame = analysis.leave_one_out
     low, high = frame["estimate"].min(), frame["estimate"].max()
     text = (
-        "Whichever cohort is left out, the estimate lies from "
+        f"Whichever {subject.study} is left out, the estimate lies from "
         f"{printing.percent_range((low, high))}."
     )
     if analysis.influence is not None:
@@ -209,12 +216,13 @@ def deletion(analysis: Analysis) -> str:
         text += (
             f" Influential by the usual rules: {printing.listing(names)}."
             if names
-            else " No cohort is influential by the usual rules."
+            else f" No {subject.study} is influential by the usual rules."
         )
         if outliers:
             text += (
-                f" Outlying: {printing.listing(outliers)}; one cohort in twenty is expected to be. "
-                "An outlier is a reason to read that publication again, not to drop it."
+                f" Outlying: {printing.listing(outliers)}; one {subject.study} in twenty is "
+                "expected to be. An outlier is a reason to read that publication again, not to "
+                "drop it."
             )
     return text
 
@@ -247,7 +255,7 @@ def for_a_paper(analysis: Analysis, subject: Subject) -> str:
     fit = analysis.fit
     head = (
         f"{printing.count(fit.events or 0)} events among {printing.count(fit.n or 0)} people in "
-        f"{printing.counted(fit.k, 'cohort')} were analysed. "
+        f"{printing.counted(fit.k, *subject.noun)} were analysed. "
     )
     if analysis.one_sided:
         return one_sided(analysis, subject)
@@ -257,11 +265,11 @@ def for_a_paper(analysis: Analysis, subject: Subject) -> str:
         )
     text = f"{head}{fit.methods()} "
     both = differs_from_median(fit)
-    which = " (median cohort)" if both else ""
+    which = f" (median {subject.study})" if both else ""
     text += f"The pooled estimate of {printing.lower(subject.outcome)}{which} was "
     text += printing.estimate(fit)
     if both:
-        text += f", the mean over cohorts {printing.mean_estimate(fit)}"
+        text += f", the mean over {subject.studies} {printing.mean_estimate(fit)}"
     if fit.model != "common":
         text += f"; τ² was {printing.number(fit.tau2, 3)}"
         if _prediction(fit) is not None:

@@ -73,9 +73,10 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
         f"{subject.outcome} under {printing.counted(len(fits), 'model')}",
         formats={"estimate": "percent", "mean": "percent", "tau2": "number3", "I2": "number1"},
         labels={
+            "cohorts": printing.capital(subject.studies),
             "estimate": f"Estimate{_PERCENT}",
             "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
-            "mean": f"Mean over cohorts{_PERCENT}",
+            "mean": f"Mean over {subject.studies}{_PERCENT}",
             "mean_ci": f"{_level(analysis.fit)} CI of the mean{_PERCENT}",
             "prediction": f"Prediction interval{_PERCENT}",
             "tau2": "τ²",
@@ -98,7 +99,7 @@ def groups_table(analysis: Analysis, subject: Subject) -> Table:
         formats={"estimate": "percent", "tau2": "number3", "I2": "number1"},
         labels={
             "group": by[:1].upper() + by[1:].replace("_", " "),
-            "k": "Cohorts",
+            "k": printing.capital(subject.studies),
             "events": subject.events,
             "n": subject.n,
             "estimate": f"Estimate{_PERCENT}",
@@ -134,6 +135,7 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
         f"{subject.events} per 100 person-years",
         formats={"time": "number", "rate": "number1", "events": "count"},
         labels={
+            "cohort": printing.capital(subject.study),
             "events": subject.events,
             "time": "Person-time, 100 years",
             "rate": "Rate",
@@ -144,12 +146,13 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
     )
 
 
-def tests_table(analysis: Analysis) -> Table:
+def tests_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the tests for small-study effects with their calibrated p-values."""
     shown = _tests(analysis)
     formats = {"p": "p", "calibrated_p": "p", "false_alarms": "percent"}
     labels = {
-        "small_cohorts_are": "Small cohorts are",
+        "cohorts": printing.capital(subject.studies),
+        "small_cohorts_are": f"Small {subject.studies} are",
         "p": "p",
         "calibrated_p": "Calibrated p",
         "false_alarms": f"False alarms of the 5{printing.THIN}% test{_PERCENT}",
