@@ -263,3 +263,9 @@ def test_anything_is_a_result_or_a_clear_error(values, kind):
         shaped = pd.Series(values, dtype=object) if kind is pd.Series else kind(values)
         with contextlib.suppress(MetaAnalysisError):  # any other error or warning fails the test
             call(shaped)
+
+
+def test_a_moderator_of_text_and_numbers_is_named():
+    table = {"x": [1, 2, 3, 4], "n": [10, 20, 30, 40], "kind": pd.Series(["a", 1, "a", 1])}
+    with pytest.raises(MetaAnalysisError, match="'kind' mixes text and numbers"):
+        meta_regression(pd.DataFrame(table), "kind", events="x", n="n")

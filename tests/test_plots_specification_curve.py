@@ -155,7 +155,7 @@ WAYS = {"measure": ["logit", "arcsine"], "model": ["random", "common"]}
 def test_a_multiverse_is_drawn_as_it_is():
     result = multiverse(**TREATED, choices=WAYS)
     ax = specification_curve(result)
-    frame = result.frame
+    frame = result.frame()
     line = next(one for one in ax.get_lines() if one.get_gid() == "estimates")
     assert line.get_ydata() == pytest.approx(np.sort(frame["estimate"]))
     note = note_of(ax)

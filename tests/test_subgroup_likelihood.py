@@ -340,7 +340,7 @@ def test_group_weights_and_totals_belong_to_the_group() -> None:
         alone = pool(events=X[rows], n=N[rows], model="glmm")
         own, vt = alone.heterogeneity, alone.heterogeneity.typical_variance
         ours = (fit.heterogeneity.Q, fit.heterogeneity.Q_wald, fit.heterogeneity.I2)
-        assert ours == pytest.approx((own.statistic, own.Q_wald, 100 * fit.tau2 / (fit.tau2 + vt)))
+        assert ours == pytest.approx((own.Q, own.Q_wald, 100 * fit.tau2 / (fit.tau2 + vt)))
         assert "one between-study variance" in str(fit.methods())
         assert fit.converged
         assert fit.certificate is not None

@@ -269,7 +269,7 @@ def build_design(
             table[column] = series.cat.remove_unused_categories()
             levels[column] = tuple(table[column].cat.categories)
         elif not _is_numeric(series):
-            levels[column] = tuple(sorted(series.unique()))
+            levels[column] = _sorted_levels(column, series.unique())
     if not used:
         import pandas as pd
 
@@ -310,6 +310,17 @@ def build_design(
         used,
         stands_for,
     )
+
+
+def _sorted_levels(column: str, found: Any) -> tuple[Any, ...]:
+    """Levels in their order; text and numbers together have none."""
+    kinds = {isinstance(level, str) for level in found}
+    if len(kinds) > 1:
+        raise MetaAnalysisError(
+            f"moderator {column!r} mixes text and numbers ({', '.join(map(repr, found[:5]))}): "
+            "write every level as text, or every value as a number"
+        )
+    return tuple(sorted(found))
 
 
 def _refuse_constant(formula: str, table: pd.DataFrame, left_out: str) -> None:

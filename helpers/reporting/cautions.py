@@ -63,7 +63,7 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     Examples
     --------
     >>> import pandas as pd
-    >>> from helpers.reporting.analysis import Columns, analyse
+    >>> from helpers.reporting.analysis import ColumnNames, analyse
     >>> table = pd.DataFrame({"study": ["a"], "events": [3], "n": [40]})
     >>> [one.code for one in cautions_of(analyse(table, ColumnNames()))]
     ['single-study', 'sparse-cells']

@@ -200,7 +200,7 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
     Examples
     --------
     >>> import pandas as pd
-    >>> from helpers.reporting.analysis import Columns, analyse
+    >>> from helpers.reporting.analysis import ColumnNames, analyse
     >>> table = pd.DataFrame({"study": list("abc"), "events": [3, 9, 4], "n": [40, 50, 60]})
     >>> list(frames(analyse(table, ColumnNames())))
     ['pooled', 'studies', 'leave_one_out', 'influence', 'small_study_tests']

@@ -133,7 +133,7 @@ def which(
     --------
     >>> asked = which("Which is longest?", {"a": 3.0, "b": 5.0}, "{} has {:.0f} cm.".format)
     >>> asked.right
-    Option(text='b', why='b has 5 cm.', right=True)
+    Answer(text='b', why='b has 5 cm.', right=True)
     """
     if not values:
         raise MetaAnalysisError(f"{prompt!r} has nothing to choose from")
