@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import browser_engine
 import pytest
+from browser_engine import OURS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -95,3 +99,15 @@ def test_a_pack_can_be_taken_apart_again():
         assert whole[at : at + length] == files[name]
         at += length
     assert at == len(whole)
+
+
+def test_the_bundle_holds_every_module_that_a_fit_imports():
+    code = (
+        "import sys; from helpers.reporting.in_browser import analyse; "
+        "analyse(b'study,events,n\\na,3,40\\nb,5,60\\nc,8,50\\nd,2,30\\ne,4,44\\nf,6,70\\n'); "
+        "print([m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'helpers'])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    needed = {Path(name).relative_to(ROOT / "helpers") for name in ast.literal_eval(run.stdout)}
+    held = {p.relative_to(ROOT / "helpers") for o in OURS for p in (ROOT / "helpers").glob(o)}
+    assert needed <= held

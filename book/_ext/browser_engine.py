@@ -41,6 +41,7 @@ OURS = (
     "evidence/*.py",
     "engine/*.py",
     "engine/counts/*.py",
+    "engine/model/*.py",
     "engine/normal/*.py",
     "models/__init__.py",
     "models/cautions.py",
@@ -50,6 +51,7 @@ OURS = (
     "models/population.py",
     "models/result.py",
     "models/shrinkage.py",
+    "reporting/__init__.py",
     "reporting/in_browser/*.py",
 )
 # choices of the form in words; the page offers the engine's own default first
