@@ -111,3 +111,13 @@ def test_the_bundle_holds_every_module_that_a_fit_imports():
     needed = {Path(name).relative_to(ROOT / "helpers") for name in ast.literal_eval(run.stdout)}
     held = {p.relative_to(ROOT / "helpers") for o in OURS for p in (ROOT / "helpers").glob(o)}
     assert needed <= held
+
+
+def test_the_bundle_keeps_what_its_modules_import_from_the_library():
+    for pattern in OURS:
+        for path in (ROOT / "helpers").glob(pattern):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+                cut = {name.split(".")[0] for name in names} & set(browser_engine.UNUSED_LIBRARY)
+                assert not cut, path

@@ -81,7 +81,7 @@ CHOICES = {
 # parts of Python's library that a fit never meets
 UNUSED_LIBRARY = """
     __phello__ aifc antigravity bdb cProfile cgi cgitb chunk cmd colorsys compileall configparser
-    crypt ctypes difflib doctest fileinput filecmp ftplib getpass imaplib imghdr
+    crypt ctypes doctest fileinput filecmp ftplib getpass imaplib imghdr
     mailbox mailcap modulefinder multiprocessing netrc nntplib nturl2path optparse pdb pickletools
     pipes plistlib poplib profile pstats pty pyclbr pydoc pydoc_data runpy sched
     shelve smtplib sndhdr socketserver sunau symtable tabnanny telnetlib this timeit tomllib trace
