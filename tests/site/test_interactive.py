@@ -11,8 +11,8 @@ from conftest import SITE
 from helpers import load_cohorts, pool, printing
 from helpers.engine.distributions import norm_ppf, t_ppf
 from helpers.engine.effects import study_interval
-from helpers.review import interactive
 from helpers.review.claim_analyses import claim_multiverse
+from helpers.views import interactive
 from helpers.views.interactive.element import ASSETS
 from helpers.views.interactive.laboratory_element import SMALLEST
 
