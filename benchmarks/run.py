@@ -34,6 +34,7 @@ from helpers.engine.aftercare.resampled import bootstrap
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.effects import get_measure
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
+from helpers.engine.options import TAU2_METHODS
 from helpers.models.regression import meta_regression
 
 HERE = Path(__file__).resolve().parent
@@ -174,20 +175,7 @@ def five_thousand(data: pd.DataFrame) -> dict[str, object]:
     return {
         "measure": ["logit", "arcsine", "double-arcsine", "log", "raw"],
         "model": ["random", "glmm"],
-        "tau2_method": [
-            "DL",
-            "DL2",
-            "HE",
-            "HE2",
-            "HS",
-            "HSk",
-            "SJ",
-            "PM",
-            "PMM",
-            "EB",
-            "ML",
-            "REML",
-        ],
+        "tau2_method": list(TAU2_METHODS),
         "ci_method": ["wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider"],
         "quad_points": [1, 7],
         "setting": {

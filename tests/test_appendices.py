@@ -37,7 +37,6 @@ NO_MENU = {
     "helpers.checks.interval_coverage.INTERVALS": "names of the chapter for STUDY_INTERVALS",
     "helpers.engine.normal.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
     "helpers.engine.literature.REFERENCES": "sources",
-    "helpers.models.regression_literature.SOURCES": "sources",
 }
 
 

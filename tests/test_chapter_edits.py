@@ -65,6 +65,7 @@ EDITS = {
     "a disease that is new": lambda table: table.assign(
         entity=table["entity"].astype(str).replace("IL", "CLL")
     ),
+    "one of each disease": lambda table: table.groupby("entity", observed=True).head(1),
     "few of each": lambda table: table.groupby(["entity", "product"], observed=True).head(3),
 }
 CHAPTERS = ("question", "data_extraction", "pooling", "effect_sizes")
@@ -90,6 +91,7 @@ LONG = [
     ("bayes", "few of each"),
     ("index", "without a corrected cohort"),
     ("index", "a disease that is new"),
+    ("index", "one of each disease"),
     ("reproduction", "without a corrected cohort"),
 ]
 

@@ -17,7 +17,10 @@ from helpers.engine.literature import REFERENCES
 ROOT = Path(__file__).resolve().parents[1]
 BIBLIOGRAPHY = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
 KEYS = dict(
-    re.findall(r"^@\w+\{([^,]+),.*?\bdoi\s*=\s*\{([^}]+)\}", BIBLIOGRAPHY, flags=re.M | re.S)
+    # within one entry: the one before may have no DOI
+    re.findall(
+        r"^@\w+\{([^,]+),(?:(?!^@).)*?\bdoi\s*=\s*\{([^}]+)\}", BIBLIOGRAPHY, flags=re.M | re.S
+    )
 )
 
 

@@ -69,11 +69,14 @@ def find_cautions(
             )
         )
     elif options.model != "common" and source == "estimated" and k < FEW_STUDIES:
+        hangs = (
+            "interval and prediction depend" if shows_prediction(k - 2) else "the interval depends"
+        )
         found.append(
             Caution(
                 "few-studies",
                 f"With {printing.word(k)} studies the between-study variance is poorly estimated; "
-                "interval and prediction depend strongly on the method.",
+                f"{hangs} strongly on the method.",
             )
         )
     df = k - 2

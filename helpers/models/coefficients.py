@@ -12,14 +12,13 @@ from ..arguments import level_of
 from ..engine.distributions import chi2_sf, norm_ppf, t_ppf
 from ..engine.effects import get_measure, study_interval
 from ..engine.json_values import plain, told
-from ..engine.literature import Methods
+from ..engine.literature import Methods, references
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import prediction_limits
 from ..engine.options import default_tau2_ci
 from ..engine.wald import ModelTest, coefficient_table, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import build_design, design_of_rows
-from .regression_literature import cite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -354,4 +353,4 @@ def methods(fit: RegressionResult) -> Methods:
         f"Moderators ({fit.formula}) of {fit.k} studies were analysed by meta-regression with "
         f"{how} and {tests}."
     )
-    return Methods(sentence, cite(*keys))
+    return Methods(sentence, references(*keys))

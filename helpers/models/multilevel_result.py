@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
 from ..engine.json_values import plain, told
-from ..engine.literature import Methods
+from ..engine.literature import Methods, references
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval
 from ..engine.normal.nested import maximise_nested, prepare_nested, solve_nested
@@ -24,7 +24,6 @@ from ..engine.wald import ModelTest, coefficient_table, wald_test
 from ..errors import UnsupportedError
 from . import coefficients as views
 from .design import Design
-from .regression_literature import cite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -326,7 +325,7 @@ class MultilevelResult:
             f"The {get_measure(self.measure).label} of {self.k} cohorts from {self.clusters} "
             f"clusters was {what} with a three-level model (cohorts within clusters) fitted by "
             f"{self.tau2_method}, with tests and intervals from {tests}.",
-            cite(*keys),
+            references(*keys),
         )
 
 

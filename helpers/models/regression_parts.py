@@ -16,7 +16,7 @@ from ..engine.normal.fit import RegressionFit, fit_regression
 from ..engine.options import shows_prediction
 from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covariance, sandwich
 from ..engine.studies import StudyData
-from ..engine.summaries import LIKELIHOOD_RATIO, Caution, Heterogeneity, i2_and_h2
+from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest
 from ..errors import ConvergenceError
 from .cautions import few_prediction_df
@@ -137,21 +137,7 @@ def residual_heterogeneity(fit: RegressionFit, core: Model) -> Heterogeneity:
     tau2, df = float(fit.tau2[0]), k - p
     if core.options.model == "glmm":
         tests = heterogeneity_tests(fit.source)
-        i2, h2 = i2_and_h2(tau2, vt)
-        return Heterogeneity(
-            Q=float(tests.Q_lrt[0]),
-            df=df,
-            p=float(tests.p_lrt[0]),
-            I2=i2,
-            H2=h2,
-            typical_variance=vt,
-            test=LIKELIHOOD_RATIO,
-            Q_wald=float(tests.Q_wald[0]),
-            df_wald=int(tests.df_wald[0]),
-            p_wald=float(tests.p_wald[0]),
-            tau2_lrt=float(tests.lrt_tau2[0]),
-            tau2_p=float(tests.p_tau2[0]),
-        )
+        return tests.summary(i2_and_h2(tau2, vt), vt, tau2=True)
     common = fit_regression(core.yi, core.vi, core.X, tau2_method="common")
     q = float(common.scale[0]) * df
     if core.options.model == "common":

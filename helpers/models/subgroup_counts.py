@@ -29,7 +29,7 @@ from ..engine.effects import get_measure
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
 from ..engine.studies import StudyData
-from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, i2_and_h2
+from ..engine.summaries import i2_and_h2
 from .cautions import find_cautions
 from .result import PoolResult
 
@@ -120,18 +120,7 @@ def _group(
         events=float(events.sum()),
         n=None if rate else float(size.sum()),
         time=float(size.sum()) if rate else None,
-        heterogeneity=Heterogeneity(
-            Q=float(tests.Q_lrt[0]),
-            df=part.k - 1,
-            p=float(tests.p_lrt[0]),
-            I2=i2,
-            H2=h2,
-            typical_variance=vt,
-            test=LIKELIHOOD_RATIO,
-            Q_wald=float(tests.Q_wald[0]),
-            df_wald=int(tests.df_wald[0]),
-            p_wald=float(tests.p_wald[0]),
-        ),
+        heterogeneity=tests.summary((i2, h2), vt, tau2=False),
         cautions=find_cautions(options, part, tau2, converged=converged),
         converged=converged,
         loglik=loglik,

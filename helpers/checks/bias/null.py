@@ -31,15 +31,53 @@ __all__ = ["NullSimulation", "simulate_null"]
 
 
 @dataclass(frozen=True, slots=True)
-class NullSimulation(Views):
-    """Behaviour of the regression tests on cohorts of the same sizes without bias.
+class SimulatedTests(Views):
+    """What the regression tests did in simulated data sets.
 
     Attributes
     ----------
     tests : tuple of str
         Names of the tests.
+    rejection : tuple of float
+        Share of simulated data sets with p below `alpha`.
+    mu, tau2 : float
+        Logit of the rate and between-study variance of the simulation.
+    k, draws, seed : int
+        Studies, simulated data sets, seed.
+    alpha : float
+        Nominal level.
+    sentence, references
+        As in `helpers.bias.BiasTest`.
+    """
+
+    tests: tuple[str, ...]
+    rejection: tuple[float, ...]
+    mu: float
+    tau2: float
+    k: int
+    draws: int
+    seed: int
+    alpha: float
+    sentence: str
+    references: tuple[Reference, ...]
+
+    def _frame(self, *columns: str) -> pd.DataFrame:
+        """One row per test, with the columns that are named."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {name: getattr(self, name) for name in columns}, index=pd.Index(self.tests, name="test")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NullSimulation(SimulatedTests):
+    """Behaviour of the regression tests on cohorts of the same sizes without bias.
+
+    Attributes
+    ----------
     observed_p : tuple of float
-        Their p-values in the data.
+        The p-values of the tests in the data.
     rejection : tuple of float
         Share of simulated data sets with p below `alpha`; `alpha` if the test keeps its level.
     rejection_mcse : tuple of float
@@ -50,39 +88,18 @@ class NullSimulation(Views):
         distribution.
     bias_mean : tuple of float
         Mean simulated slope: what the test sees as bias where there is none.
-    mu, tau2 : float
-        Logit of the rate and between-study variance of the simulation.
-    k, draws, seed : int
-        Cohorts, simulated data sets, seed.
-    alpha : float
-        Nominal level.
-    sentence, references
-        As in `helpers.bias.BiasTest`.
+    tests, mu, tau2, k, draws, seed, alpha, sentence, references
+        As in `SimulatedTests`.
     """
 
-    tests: tuple[str, ...]
     observed_p: tuple[float, ...]
-    rejection: tuple[float, ...]
     rejection_mcse: tuple[float, ...]
     calibrated_p: tuple[float, ...]
     bias_mean: tuple[float, ...]
-    mu: float
-    tau2: float
-    k: int
-    draws: int
-    seed: int
-    alpha: float
-    sentence: str
-    references: tuple[Reference, ...]
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per test: observed_p, rejection, rejection_mcse, calibrated_p, bias_mean."""
-        import pandas as pd
-
-        columns = ("observed_p", "rejection", "rejection_mcse", "calibrated_p", "bias_mean")
-        return pd.DataFrame(
-            {c: getattr(self, c) for c in columns}, index=pd.Index(self.tests, name="test")
-        )
+        return self._frame("observed_p", "rejection", "rejection_mcse", "calibrated_p", "bias_mean")
 
 
 def simulate_null(

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ...engine.distributions import expit
 from ...engine.keywords import StudyKeywords, refuse_unknown
-from ...engine.literature import Reference
 from ...errors import MetaAnalysisError
-from .null import batch_tests, setting
-from .results import Views, sources
+from .null import SimulatedTests, batch_tests, setting
+from .results import sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,13 +29,11 @@ ENOUGH_POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class PowerSimulation(Views):
+class PowerSimulation(SimulatedTests):
     """Power of the regression tests for a small-study effect of a given size.
 
     Attributes
     ----------
-    tests : tuple of str
-        Names of the tests.
     rejection : tuple of float
         Share of simulated data sets with p below `alpha`. For a test that does not keep its level
         this is no power: it rejects without an effect, too.
@@ -46,29 +43,13 @@ class PowerSimulation(Views):
         standard error.
     slope : float
         Effect: change of the true logit for each unit of its standard error.
-    mu, tau2 : float
-        Mean true logit and the variance of true logits beside the effect.
-    k, draws, seed : int
-        Cohorts, simulated data sets, seed.
-    alpha : float
-        Level.
-    sentence, references
-        As in `helpers.bias.BiasTest`.
+    tests, mu, tau2, k, draws, seed, alpha, sentence, references
+        As in `SimulatedTests`; `tau2` is the variance of true logits beside the effect.
     """
 
-    tests: tuple[str, ...]
-    rejection: tuple[float, ...]
     power: tuple[float, ...]
     power_mcse: tuple[float, ...]
     slope: float
-    mu: float
-    tau2: float
-    k: int
-    draws: int
-    seed: int
-    alpha: float
-    sentence: str
-    references: tuple[Reference, ...]
 
     def of(self, test: str) -> float:
         """Power of one test at its calibrated level."""
@@ -80,12 +61,7 @@ class PowerSimulation(Views):
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per test: rejection, power, power_mcse."""
-        import pandas as pd
-
-        columns = ("rejection", "power", "power_mcse")
-        return pd.DataFrame(
-            {c: getattr(self, c) for c in columns}, index=pd.Index(self.tests, name="test")
-        )
+        return self._frame("rejection", "power", "power_mcse")
 
 
 def simulate_power(

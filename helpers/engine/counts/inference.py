@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import MetaAnalysisError
 from ..distributions import chi2_sf
+from ..summaries import LIKELIHOOD_RATIO, Heterogeneity
 from .batch import Problem
 from .fit import GLMMFit
 from .kernel import gauss_hermite, study_terms
@@ -53,6 +54,33 @@ class GLMMHeterogeneity:
     df_wald: NDArray[np.intp]
     lrt_tau2: Array
     p_tau2: Array
+
+    def summary(self, spread: tuple[float, float], vt: float, *, tau2: bool) -> Heterogeneity:
+        """Give the first row as part of a result.
+
+        Parameters
+        ----------
+        spread : tuple of float
+            I2 in percent, and H2.
+        vt : float
+            Typical sampling variance behind them.
+        tau2 : bool
+            Whether the result has a tau2 of its own, whose test then belongs to it.
+        """
+        return Heterogeneity(
+            Q=float(self.Q_lrt[0]),
+            df=int(self.df[0]),
+            p=float(self.p_lrt[0]),
+            I2=spread[0],
+            H2=spread[1],
+            typical_variance=vt,
+            test=LIKELIHOOD_RATIO,
+            Q_wald=float(self.Q_wald[0]),
+            df_wald=int(self.df_wald[0]),
+            p_wald=float(self.p_wald[0]),
+            tau2_lrt=float(self.lrt_tau2[0]) if tau2 else None,
+            tau2_p=float(self.p_tau2[0]) if tau2 else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,14 +4,13 @@ from ...views import plots as any_subject
 from ...views.plots import (
     Note,
     Picture,
-    annotate,
     decision_flow,
     drapery,
     estimates,
     lines,
     radial,
 )
-from ..subject import worded
+from ..subject import annotate, worded
 from .agreement_plot import agreement
 from .before_after_plot import before_after
 from .causes_heatmap_plot import causes_heatmap
