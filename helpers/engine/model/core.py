@@ -4,8 +4,9 @@ A `Model` fits many selections of its studies in one batch (`Model.fit`: each ro
 says how often each study takes part), other effects or events in their place, or other designs
 (`Model.regress`), and draws new data (`Model.simulate`). Both families of likelihoods go the same
 way: inverse variance through `helpers.engine.normal`, counts through `helpers.engine.counts`.
-Every result has its model as ``result.core``, and what is asked of a result afterwards
-(`helpers.engine.aftercare`) is asked of the model.
+Pooled, regression and three-level results have their model as ``result.core``, and what is asked
+of them afterwards (`helpers.engine.aftercare`) is asked of the model; the beta-binomial result has
+none yet.
 
 Effects and variances are those of the studies given: a zero-cell correction is not decided anew
 when studies are left out (it matters for ``to="if0all"`` only).

@@ -57,11 +57,13 @@ def causes_heatmap(
     Heat map of 464 deaths by setting and cause. ...
     """
     rows, columns = test.residuals.shape
-    height = ROW * rows + 132
+    heads = [_folded(cause) for cause in test.table.causes]
+    top = 16 + 15 * max(1 + head.count("\n") for head in heads)
+    height = ROW * rows + top + 50
     left = 18 + 6.6 * max(len(group) for group in test.table.groups)
-    ax = axes_of(ax, width, height, left=min(left, 0.24 * width), right=10, bottom=46, top=82)
+    ax = axes_of(ax, width, height, left=min(left, 0.24 * width), right=10, bottom=46, top=top)
     _cells(ax, test, alpha)
-    ax.set_xticks(np.arange(columns) + 0.5, [_folded(cause) for cause in test.table.causes])
+    ax.set_xticks(np.arange(columns) + 0.5, heads)
     ax.xaxis.tick_top()
     ax.set_yticks(np.arange(rows) + 0.5, fit_names(ax, test.table.groups))
     ax.tick_params(length=0, labelcolor=style.INK.light)
