@@ -87,8 +87,9 @@ chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=â
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
 
 LOWEST := _build/lowest
-LOWEST_TESTS := helpers tests/test_effects.py $(wildcard tests/test_pooling_re*.py tests/test_glmm*.py \
-	tests/test_regression*.py tests/test_subgroup*.py tests/test_evidence*.py tests/test_influence*.py)
+LOWEST_TESTS := helpers tests/engine/test_effects.py $(wildcard tests/evidence/*.py tests/engine/test_glmm*.py \
+	tests/engine/test_influence*.py tests/models/test_pooling_re*.py tests/models/test_regression*.py \
+	tests/models/test_subgroup*.py)
 lowest: $(READY) ## tests of the engine on the lowest versions that pyproject.toml allows (in their own environment)
 	$(PIP_INSTALL) "$(UV)"
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)

@@ -59,8 +59,8 @@ def tests_of(paths: list[str]) -> list[str]:
     code = [p for p in paths if p.startswith(("helpers/", "book/_ext/")) and p.endswith(".py")]
     modules = {module_of(p.removeprefix("book/_ext/")) for p in code}
     stems = {Path(p).stem for p in code} | {Path(p).parent.name for p in code}
-    found = {*code, *(p for p in paths if p.startswith("tests/test_") and p.endswith(".py"))}
-    for path in sorted((ROOT / "tests").glob("test_*.py")):
+    found = {*code, *(p for p in paths if p.startswith("tests/") and Path(p).match("test_*.py"))}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
         named = path.stem.removeprefix("test_") in stems
         if named or touches(imports(path.read_text(encoding="utf-8")), modules):
             found.add(path.relative_to(ROOT).as_posix())

@@ -2,7 +2,7 @@
 
 The palettes were found by a search in OKLCH around fixed hues that maximised the smallest
 distance between any two colours for normal vision, for simulated protanopia, deuteranopia and
-tritanopia, and in greyscale; `tests/test_plots_style.py` measures what came out.
+tritanopia, and in greyscale; `tests/views/test_plots_style.py` measures what came out.
 """
 
 from __future__ import annotations

@@ -1,0 +1,151 @@
+"""The chapters as texts: no typed results, thin cells, stored outputs, known terms."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from prose_check import check_file, typed_numbers
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+PAGES = [*CHAPTERS, *sorted((ROOT / "book").glob("*.md"))]
+MOST_LINES = 14
+MOST_CELLS = 36
+PRIVATE = "_"
+# the front page and the appendices are not chapters: they answer no question of their own
+NO_SKELETON = {
+    "codebook",
+    "conventions",
+    "decision_guide",
+    "exam",
+    "explore",
+    "gallery",
+    "gallery_more",
+    "helpers_reference",
+    "index",
+    "labs",
+    "method_menu",
+    "migration",
+    "self_check",
+    "teaching_kit",
+}
+
+chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+page = pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+
+
+def cells_of(path: Path) -> list:
+    return nbformat.read(path, as_version=4).cells
+
+
+def code_cells(path: Path) -> list:
+    return [c for c in cells_of(path) if c.cell_type == "code"]
+
+
+@page
+def test_no_result_is_typed_into_prose(path):
+    findings = check_file(path, path.relative_to(ROOT).as_posix())
+    assert not findings, "\n".join(map(str, findings))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The pooled estimate was 6.8 %.",
+        "NRM was 6.8% (95% CI 5.8 to 8.0%).",
+        "There were 574 deaths.",
+        "The test gave p = 0.026.",
+        "Of 7,604 patients most survived.",
+        "The four diseases differ; thirty-four cohorts are from the real world.",
+        "Infections caused fifty-one per cent of the deaths.",
+        "| LBCL | 31 |",
+        "- MCL: 10.6",
+        ":::{note}\nThe estimate is 0.068.\n:::",
+        "In 2024 deaths came to 2024 deaths.",
+    ],
+)
+def test_the_prose_check_sees_a_typed_result(sentence):
+    assert typed_numbers(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Published in 2024.",
+        "The bar is the 95 % prediction interval.",
+        "CD19 and BCMA are targets; CD28 and 4-1BB costimulate.",
+        "Call `pool(data, level=0.95)` for it.",
+        "```python\nx = 0.068\n```",
+        "The review counts 574 deaths {cite}`cordas_dos_santos_2024`.",
+        "$\\hat\\theta = 0.5$ and $$x = 17$$",
+        "See [the chapter](pooling.ipynb#step-2).",
+        "1. First step\n2. Second step",
+        "One number for all studies, or none?",
+    ],
+)
+def test_the_prose_check_lets_definitions_code_and_cited_facts_pass(sentence):
+    assert not typed_numbers(sentence)
+
+
+@chapter
+def test_chapter_is_thin(path):
+    cells = code_cells(path)
+    assert len(cells_of(path)) <= MOST_CELLS
+    for cell in cells:
+        tree = ast.parse(cell.source)
+        # A long import is broken into one name a line: it counts as one line.
+        imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        broken = sum((node.end_lineno or node.lineno) - node.lineno for node in imports)
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) - broken <= MOST_LINES, cell.source
+        for node in ast.walk(tree):
+            assert not isinstance(node, (ast.FunctionDef, ast.ClassDef)), cell.source
+
+
+FETCHES = re.compile(r"https?://|git\+|\bsubprocess\b|\burllib|\brequests\b|\bpip\b|^\s*[!%]", re.M)
+
+
+@chapter
+def test_a_notebook_fetches_and_runs_nothing_from_elsewhere(path):
+    for cell in code_cells(path):
+        assert not FETCHES.search(cell.source), cell.source
+
+
+@chapter
+def test_chapter_imports_only_public_names(path):
+    for cell in code_cells(path):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom):
+                assert not any(part.startswith(PRIVATE) for part in (node.module or "").split("."))
+                assert not any(alias.name.startswith(PRIVATE) for alias in node.names)
+            if isinstance(node, ast.Attribute):
+                assert not node.attr.startswith(PRIVATE), cell.source
+
+
+@chapter
+def test_outputs_are_stored_in_order_and_clean(path):
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    cells = [c for c in cells if c.source.strip()]
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", output.get("text")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CHAPTERS if p.stem not in NO_SKELETON], ids=lambda p: p.stem
+)
+def test_a_chapter_has_its_skeleton(path):
+    """A chapter says what to take away, how to report it, what to beware of, and sets exercises."""
+    notebook = nbformat.read(path, as_version=4)
+    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
+    text = "\n".join(c.source for c in notebook.cells)
+    text += "\n".join(o.get("data", {}).get("text/markdown", "") for o in outputs)
+    for part in ("Takeaways", "How to report it", "Cautions", "Exercises"):
+        assert part in text, f"{path.name} has no part “{part}”"

@@ -1,0 +1,121 @@
+"""What is declared is used, and what is imported is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("helpers", "book/_ext", "build_tools", "tests", "benchmarks")
+#: Declared, and neither imported nor called by its name: why.
+USED_OTHERWISE = {
+    "jupyterlab": "`jupyter lab` in the Makefile",
+    "pandas-stubs": "types for mypy",
+    "pre-commit": "hooks in .pre-commit-config.yaml",
+    "pydata-sphinx-theme": "holds back a dependency of sphinx-book-theme",
+    "pytest-xdist": "the option -n of pytest in the Makefile",
+    "scipy-stubs": "types for mypy",
+}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+DISTRIBUTIONS = {
+    module: {canonical(name) for name in names}
+    for module, names in packages_distributions().items()
+}
+
+
+def imported(source: str) -> set[str]:
+    """First parts of the names of modules that a piece of code imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(str(node.module))
+    return {name.split(".")[0] for name in found}
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def third_party(texts: list[str]) -> set[str]:
+    files = [path for folder in FOLDERS for path in sources(folder)]
+    ours = {"helpers", "conftest", *(p.stem for p in files if "helpers" not in p.parts)}
+    return set().union(*map(imported, texts)) - ours - sys.stdlib_module_names
+
+
+def code_of(folder: str) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sources(folder)]
+
+
+def chapters() -> list[str]:
+    books = [nbformat.read(path, 4) for path in sorted((ROOT / "book").glob("*.ipynb"))]
+    return [cell.source for book in books for cell in book.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def everything() -> set[str]:
+    texts = [text for folder in FOLDERS for text in code_of(folder)]
+    return third_party([*texts, *chapters(), (ROOT / "conftest.py").read_text(encoding="utf-8")])
+
+
+@pytest.fixture(scope="module")
+def of_the_book() -> set[str]:
+    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+    return {canonical(m[0]) for line in lines if (m := re.match(r"[\w.-]+", line))}
+
+
+@pytest.fixture(scope="module")
+def of_the_wheel() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {canonical(re.match(r"[\w.-]+", one)[0]) for one in project["dependencies"]}
+
+
+def undeclared(modules: set[str], declared: set[str]) -> dict[str, set[str]]:
+    by_module = {module: DISTRIBUTIONS.get(module, set()) for module in sorted(modules)}
+    return {module: names for module, names in by_module.items() if not names & declared}
+
+
+def unused(modules: set[str], declared: set[str]) -> set[str]:
+    return declared - set().union(*(DISTRIBUTIONS.get(module, set()) for module in modules))
+
+
+def test_helpers_import_what_the_wheel_declares_and_nothing_else(of_the_wheel):
+    modules = third_party(code_of("helpers"))
+    assert undeclared(modules, of_the_wheel) == {}
+    assert unused(modules, of_the_wheel) == set()
+
+
+def test_every_import_of_the_project_is_declared(everything, of_the_book):
+    assert undeclared(everything, of_the_book) == {}
+
+
+def test_every_declared_package_is_imported_or_called(everything, of_the_book):
+    calls = "".join((ROOT / name).read_text("utf-8") for name in ("Makefile", "_config.yml"))
+    words = set(re.findall(r"[\w.-]+", calls.replace("$(BIN)/", " ")))
+    left = unused(everything, of_the_book)
+    for name in sorted(left):
+        package = distribution(name)
+        commands = {one.name for one in package.entry_points if one.group == "console_scripts"}
+        modules = {module for module, names in DISTRIBUTIONS.items() if name in names}
+        if name == "sphinxcontrib-bibtex":
+            modules = {"sphinxcontrib.bibtex"}  # one of many in a shared folder
+        if (commands | modules) & words:
+            left = left - {name}
+    assert left == USED_OTHERWISE.keys()
+
+
+def test_what_the_wheel_needs_is_pinned_for_the_book(of_the_wheel, of_the_book):
+    assert of_the_wheel <= of_the_book

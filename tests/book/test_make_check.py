@@ -1,0 +1,78 @@
+"""What `make check` runs for a change, and what `make test` says at its end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "build_tools"))
+
+import affected  # noqa: E402
+import parts  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("edited", "test"),
+    [
+        ("helpers/ties.py", "helpers/ties.py"),  # its doctests
+        ("helpers/ties.py", "tests/test_ties.py"),  # imported as `from helpers import ties`
+        ("helpers/review/causes/table.py", "tests/review/test_causes.py"),  # named after the folder
+        (
+            "helpers/models/bayes/panels.py",
+            "tests/models/test_bayes_properties.py",
+        ),  # a name from the module
+        ("book/_ext/chapters.py", "tests/book/test_execution.py"),
+        ("tests/test_prose.py", "tests/test_prose.py"),
+    ],
+)
+def test_a_change_runs_the_tests_that_know_it(edited, test):
+    assert test in affected.tests_of([edited])
+
+
+def test_a_page_of_words_runs_no_test_of_code():
+    assert affected.tests_of(["book/glossary.md", "data/README.md"]) == []
+
+
+def test_a_change_runs_the_chapters_that_import_it_or_were_edited():
+    assert affected.chapters_of(["book/pooling.ipynb"]) == ["book/pooling.ipynb"]
+    found = affected.chapters_of(
+        ["helpers/review/corrected_results.py", "helpers/review/causes/__init__.py"]
+    )
+    assert "book/causes_of_death.ipynb" in found
+    assert "book/glossary.md" not in found
+    assert affected.chapters_of(["helpers/engine/distributions_pure.py"]) == []
+
+
+def test_a_longer_name_is_not_the_module():
+    assert not affected.touches({"helpers.tablet"}, {"helpers.table"})
+    assert affected.touches({"helpers.table.show"}, {"helpers.table"})
+
+
+def test_the_slowest_tests_and_all_parts_are_named(tmp_path):
+    cases = "".join(f'<testcase classname="t" name="n{i}" time="{i}"/>' for i in range(30))
+    record = tmp_path / "unit.xml"
+    record.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    said = parts.summary({"lint": 1.0, "unit": 2.5}, [record], 3.0)
+    named = [line.split("::")[1] for line in said.splitlines() if "::" in line]
+    assert named == [f"n{i}" for i in range(29, 9, -1)]
+    assert said.splitlines()[-3:] == ["     1.0  lint", "     2.5  unit", "     3.0  all"]
+
+
+def test_a_failing_part_ends_the_run_with_its_status(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "RECORDS", tmp_path)
+    assert parts.main(["no-such-target"]) == 2
+    assert "make no-such-target failed" in capfd.readouterr().err
+
+
+def test_parts_side_by_side_say_and_count_all(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "RECORDS", tmp_path)
+    assert parts.main(["no-such-target+help", "lint"]) == 2
+    said, complained = capfd.readouterr()
+    assert "No rule to make target 'no-such-target'" in said
+    assert "list the targets" in said
+    assert "no-such-target (beside help)" in said
+    assert "lint\n" not in said.split("Parts, seconds")[1]
+    assert "make no-such-target failed" in complained

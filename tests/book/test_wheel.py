@@ -1,0 +1,154 @@
+"""The wheel: built without a network, installed elsewhere, with the numbers of the checkout."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from helpers import load_cohorts, pool
+from helpers.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+
+
+def run(command, **options):
+    found = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    run(
+        [
+            *PIP,
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "-w",
+            str(folder),
+            str(ROOT),
+        ]
+    )
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """What a program needs to see the installed wheel, from a folder outside the checkout."""
+    target = tmp_path_factory.mktemp("site")
+    run([*PIP, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)])
+    return {
+        "cwd": tmp_path_factory.mktemp("elsewhere"),
+        "env": os.environ | {"PYTHONPATH": str(target), "PYTHONWARNINGS": "error"},
+        "target": target,
+    }
+
+
+def program(installed, *arguments):
+    return run([sys.executable, *arguments], cwd=installed["cwd"], env=installed["env"])
+
+
+def test_the_wheel_holds_one_package_under_its_own_name(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"nrm_meta", f"nrm_meta-{__version__}.dist-info"}
+    for needed in (
+        "py.typed",
+        "references.bib",
+        "reporting/report.css",
+        "views/plots/fonts/CohortSans-Regular.ttf",
+        "data/cohorts.csv",
+        "data/datapackage.json",
+        "data/template.csv",
+        "data/examples/README.md",
+        "data/examples/stroke.csv",
+        "data/teaching/planted_errors.csv",
+    ):
+        assert f"nrm_meta/{needed}" in names, needed
+
+
+def test_the_wheel_holds_the_files_of_the_checkout_as_they_are(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith("nrm_meta/")]
+        for name in names:
+            below = name.removeprefix("nrm_meta/")
+            homes = (ROOT / "helpers" / below, ROOT / below, ROOT / "book" / below)
+            home = next(place for place in homes if place.is_file())
+            assert archive.read(name) == home.read_bytes(), name
+    tables = [p for p in (ROOT / "data").rglob("*") if p.is_file()]
+    files = [p for p in (ROOT / "helpers").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    assert len(names) == len(tables) + len(files) + 1  # and the bibliography
+
+
+def absolute_imports(source):
+    """Lines that name the package of the checkout, which a wheel does not have."""
+    for node in ast.walk(ast.parse(source)):
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        if any(name.split(".")[0] == "helpers" for name in names):
+            yield node.lineno
+
+
+def test_no_module_names_its_package():
+    assert list(absolute_imports("def f():\n    from helpers.models import x")) == [2]
+    for path in (ROOT / "helpers").rglob("*.py"):
+        assert not [*absolute_imports(path.read_text(encoding="utf-8"))], path
+
+
+def test_a_fit_outside_the_checkout_has_the_same_numbers(installed):
+    code = (
+        "import json, sys; from nrm_meta import load_cohorts, pool; "
+        f"fit = pool(load_cohorts(), model='glmm', **{COLUMNS!r}); "
+        "print(json.dumps([fit.to_dict(), sorted(sys.modules)]))"
+    )
+    found, modules = json.loads(program(installed, "-c", code))
+    assert found == pool(load_cohorts(), model="glmm", **COLUMNS).to_dict()
+    assert "nrm_meta.models.pooling" in modules
+    assert not [name for name in modules if name.split(".")[0] == "helpers"]
+
+
+def test_every_module_of_the_wheel_can_be_imported(installed):
+    code = (
+        "import importlib, pkgutil, sys, nrm_meta\n"
+        "names = [m.name for m in pkgutil.walk_packages(nrm_meta.__path__, 'nrm_meta.')]\n"
+        "for name in names:\n"
+        "    if not name.endswith('__main__'):\n"
+        "        importlib.import_module(name)\n"
+        "print(len(names), [n for n in sys.modules if n.split('.')[0] == 'helpers'])\n"
+    )
+    count, left = program(installed, "-c", code).split(maxsplit=1)
+    assert int(count) > 100
+    assert left.strip() == "[]"
+
+
+def test_the_command_gives_the_report_of_the_checkout(installed, tmp_path):
+    table = ROOT / "data" / "examples" / "ankylosing_spondylitis.csv"
+    options = ["report", str(table), "--quiet", "--outcome", "Response", "--out"]
+    script = installed["target"] / "bin" / "nrm-meta"
+    program(installed, str(script), *options, str(tmp_path / "wheel"))
+    run([sys.executable, "-m", "helpers", *options, str(tmp_path / "checkout")], cwd=ROOT)
+    here, there = tmp_path / "checkout", tmp_path / "wheel"
+    assert {one.name for one in here.iterdir()} == {one.name for one in there.iterdir()}
+    for path in here.iterdir():
+        assert path.read_bytes() == (there / path.name).read_bytes(), path.name
+
+
+def test_the_version_is_written_once(installed):
+    assert program(installed, "-m", "nrm_meta", "--version").split() == ["nrm-meta", __version__]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "version" not in project
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -1,0 +1,234 @@
+"""Permutation tests of moderators."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference_values import PATH
+from scipy import stats
+
+from helpers.engine.aftercare.coefficient_permutation import arrangements, number_of_arrangements
+from helpers.engine.normal.fit import fit_regression
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.models.regression import meta_regression
+from helpers.models.regression_result import RegressionResult
+
+COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
+
+
+def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
+    """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
+    return meta_regression(data, formula, **{"model": "random", "ci_method": "wald", **options})
+
+
+@cache
+def reference() -> dict[str, Any]:
+    return json.loads(PATH.read_text())
+
+
+@cache
+def cohorts() -> pd.DataFrame:
+    data = reference()["data"]
+    frame = pd.DataFrame({k: v for k, v in data.items() if len(v) == 52})
+    return frame.astype({"FU": float})
+
+
+def myeloma(key: str) -> pd.DataFrame:
+    names = reference()["meta_regression"]["published_MM"][key]["cohorts"]
+    frame = cohorts()[cohorts()["Study_Name"].isin(names)]
+    return frame.assign(F=(frame["FU"] > 13.3).astype(float))
+
+
+EXACT = {
+    "MM_product_exact_REML_z": ("product", "Product", {}),
+    "MM_product_exact_ML_knha": (
+        "product",
+        "Product",
+        {"tau2_method": "ML", "ci_method": "knapp-hartung"},
+    ),
+    "MM_setting_exact_REML_knha": ("setting", "Setting", {"ci_method": "knapp-hartung"}),
+}
+
+
+def test_exact_permutation_p_values_equal_those_of_r() -> None:
+    compared = 0
+    for name, (key, formula, options) in EXACT.items():
+        ref = reference()["permutation_tests"][name]
+        fit = by_inverse_variance(myeloma(key), formula, **COMMON, **options)
+        result = fit.permutation_test("exact")
+        assert result.exact
+        assert result.failed == 0
+        assert result.draws == ref["n.permutations"]
+        assert result.p == pytest.approx(ref["QMp"], abs=1e-12)
+        np.testing.assert_allclose(result.coefficient_p, ref["pval"], atol=1e-12)
+        # R's tau2 stops at its default rule
+        np.testing.assert_allclose(fit.coefficients["statistic"], ref["obs.stat"], rtol=1e-5)
+        assert fit.omnibus.statistic == pytest.approx(ref["QM"], rel=1e-5)
+        compared += 1 + len(ref["pval"])
+    ref = reference()["permutation_tests"]["IL_MCL_exact_REML"]
+    rows = cohorts().iloc[np.array(ref["rows"]) - 1]
+    result = by_inverse_variance(rows, "Entity", **COMMON).permutation_test("exact")
+    assert result.draws == ref["n.permutations"]
+    assert result.p == pytest.approx(ref["QMp"], abs=1e-12)
+    np.testing.assert_allclose(result.coefficient_p, ref["pval"], atol=1e-12)
+    assert compared + 1 + len(ref["pval"]) == 12
+
+
+def test_exact_sign_flips_equal_those_of_r() -> None:
+    ref = reference()["permutation_tests"]["MM_intercept_only_sign_flips_against_8_percent"]
+    fit = by_inverse_variance(myeloma("product"), "1", **COMMON)
+    result = fit.permutation_test("exact", null=ref["reference"])
+    assert result.draws == ref["n.permutations"] == 2**12
+    assert result.coefficient_p[0] == pytest.approx(ref["pval"][0], abs=1e-12)
+    assert result.p == pytest.approx(ref["QMp"], abs=1e-12)
+
+
+def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> None:
+    """Both sides are random: differences in units of their joint standard error."""
+    both = []
+    ref = reference()["permutation_tests"]["MM_all_covariates_random_20000"]
+    fit = by_inverse_variance(
+        myeloma("all"),
+        "Product + F + Setting + Inclusion_end_until_20 + Line",
+        tau2_method="ML",
+        ci_method="knapp-hartung",
+        **COMMON,
+    )
+    both.append((fit.permutation_test(20_000, seed=3), ref))
+    ref = reference()["permutation_tests"]["setting_all_cohorts_random_10000"]
+    both.append((by_inverse_variance(cohorts(), "Setting", **COMMON).permutation_test(10_000), ref))
+    scaled = []
+    for ours, theirs in both:
+        pairs = [(ours.p, ours.p_mcse, theirs["QMp"], theirs["QMp.mcse"])]
+        pairs += zip(
+            ours.coefficient_p,
+            ours.coefficient_mcse,
+            theirs["pval"],
+            theirs["pval.mcse"],
+            strict=True,
+        )
+        scaled += [(a - b) / np.hypot(ea, eb) for a, ea, b, eb in pairs]
+    assert len(scaled) == 10
+    # ten standard normal differences: beyond 3.3 once in a hundred such tests
+    assert np.abs(scaled).max() < 3.3
+
+
+def test_arrangements_are_all_the_distinct_orders_once() -> None:
+    for labels in ([0, 0, 1], [0, 1, 2, 2], [3, 1, 3, 1, 2], [0, 1, 2, 3]):
+        x = np.column_stack([np.ones(len(labels)), labels])
+        found = {tuple(x[order, 1]) for order in arrangements(x)}
+        assert found == {tuple(map(float, p)) for p in permutations(labels)}
+        assert len(list(arrangements(x))) == number_of_arrangements(x) == len(found)
+
+
+def brute_force(fit: RegressionResult) -> tuple[float, np.ndarray]:
+    """Every permutation by its own fit, one after the other."""
+    problem = fit.core
+    index = list(fit.design.moderators)
+    statistics, omnibus = [], []
+    for order in permutations(range(len(problem.yi))):
+        one = fit_regression(problem.yi, problem.vi, problem.X[list(order)])
+        beta, cov = one.beta[0], one.cov[0]
+        statistics.append(np.abs(beta) / np.sqrt(np.diagonal(cov)))
+        part = beta[index]
+        omnibus.append(part @ np.linalg.solve(cov[np.ix_(index, index)], part))
+    t, q = np.array(statistics), np.array(omnibus)
+    return (q >= q[0] - 1e-7).mean(), (t >= t[0] - 1e-7).mean(axis=0)
+
+
+def test_exact_test_equals_brute_force_over_all_orders() -> None:
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame(
+        {"y": rng.normal(size=6), "v": rng.uniform(0.1, 0.5, 6), "x": [0.0, 1, 1, 2, 4, 0]}
+    )
+    fit = by_inverse_variance(data, "x", yi="y", vi="v")
+    result = fit.permutation_test("exact")
+    p, coefficients = brute_force(fit)
+    assert result.p == pytest.approx(p, abs=1e-12)
+    np.testing.assert_allclose(result.coefficient_p, coefficients, atol=1e-12)
+    assert result.draws == 720 // (2 * 2)  # two zeros and two ones among six
+
+
+def test_terms_have_their_own_p_values() -> None:
+    fit = by_inverse_variance(cohorts(), "Entity + Setting", ci_method="knapp-hartung", **COMMON)
+    result = fit.permutation_test(499, seed=2)
+    assert set(result.term_p) == {"Entity", "Setting"}
+    # a term with one column is its coefficient
+    at = result.names.index("Setting[T.RW]")
+    assert result.term_p["Setting"] == result.coefficient_p[at]
+    frame = result.summary_frame()
+    assert len(frame) == 1 + 2 + 5
+    assert frame.loc[("omnibus", "all moderators"), "p"] == result.p
+    assert result.draws == 500
+
+
+def test_the_same_seed_gives_the_same_p_values_however_large_the_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
+    whole = fit.permutation_test(300, seed=7)
+    monkeypatch.setattr("helpers.engine.aftercare.coefficient_permutation._CELLS", 1)
+    parts = fit.permutation_test(300, seed=7)
+    np.testing.assert_allclose(whole.statistics, parts.statistics, rtol=1e-9)
+    assert whole.to_dict() == parts.to_dict()
+
+
+def test_the_glmm_is_permuted_too_and_agrees_with_one_fit_at_a_time() -> None:
+    fit = by_inverse_variance(myeloma("product"), "Product", model="glmm", **COMMON)
+    result = fit.permutation_test("exact")
+    assert result.draws + result.failed == 495
+    z = []
+    for order in arrangements(fit.core.X):
+        one = fit.core.regress(fit.core.X[order])
+        if one.converged[0]:
+            z.append(abs(one.beta[0, 1]) / one.se[0, 1])
+    assert len(z) == result.draws
+    observed = abs(fit.coefficients["statistic"].iloc[1])
+    assert result.coefficient_p[1] == pytest.approx(np.mean(np.array(z) >= observed - 1e-7))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_permutation_p_is_uniform_when_no_moderator_matters(scaled: bool) -> None:
+    """5,000 data sets without an effect: the observed statistic has every rank equally often."""
+    rng = np.random.default_rng(0)
+    sets, k, draws = 5000, 12, 20
+    v = rng.uniform(0.05, 0.6, (sets, k))
+    y = rng.normal(0.0, np.sqrt(v + 0.2))
+    x = rng.normal(size=(sets, k))
+    rank = np.zeros(sets, dtype=int)
+    observed = np.zeros(sets)
+    for draw in range(draws):
+        moved = x if draw == 0 else rng.permuted(x, axis=1)
+        fit = fit_regression(y, v, np.stack([np.ones_like(x), moved], axis=-1))
+        t = np.abs(fit.beta[:, 1]) / fit.se[:, 1]
+        if scaled:
+            t = t / np.sqrt(fit.scale)
+        observed = t if draw == 0 else observed
+        rank += t >= observed - 1e-9
+    counts = np.bincount(rank, minlength=draws + 1)[1:]
+    assert counts.sum() == sets
+    assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_what_cannot_be_permuted_is_refused() -> None:
+    fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
+    with pytest.raises(UnsupportedError, match="arrangements"):
+        fit.permutation_test("exact")
+    with pytest.raises(MetaAnalysisError, match="at least 19"):
+        fit.permutation_test(5)
+    with pytest.raises(UnsupportedError, match="whole number"):
+        fit.permutation_test("all")
+    with pytest.raises(UnsupportedError, match="without moderators only"):
+        fit.permutation_test(99, null=-2.0)
+    clustered = by_inverse_variance(cohorts(), "Setting", cluster="study", **COMMON)
+    with pytest.raises(UnsupportedError, match="clusters"):
+        clustered.permutation_test(99)
+    glmm = by_inverse_variance(myeloma("product"), "1", model="glmm", **COMMON)
+    with pytest.raises(UnsupportedError, match="signs of counts"):
+        glmm.permutation_test(99)

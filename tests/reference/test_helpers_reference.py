@@ -1,0 +1,236 @@
+"""The reference, the migration page and the build status say what the code and the data say."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shutil
+import sys
+import tomllib
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from reference_values import PATH
+
+import helpers
+from helpers import reference
+from helpers.errors import MetaAnalysisError
+from helpers.evidence.package import described, page_file
+from helpers.reference.docstrings import markdown
+from helpers.reference.status import hash_of, installed
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+R = json.loads(PATH.read_text(encoding="utf-8"))
+MIGRATION = page_file("migration_reference.toml")
+
+ROOMS = reference.rooms()
+ENTRIES = [entry for room in ROOMS for entry in reference.entries(room)]
+
+
+# --- pages from docstrings -----------------------------------------------------------------------
+
+
+def test_every_room_has_a_page_and_every_page_a_room():
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in BOOK.glob("reference/*.md")}
+    assert set(pages) == {room.id for room in ROOMS}
+    for name, text in pages.items():
+        assert f"\n% api: {name}\n" in text
+
+
+def test_every_public_name_is_on_one_page():
+    names = [entry.name for entry in ENTRIES]
+    assert len(names) == len(set(names))
+    assert {f"helpers.{name}" for name in helpers.HOMES} <= set(names)
+    for room in helpers.ROOMS:
+        assert any(name.startswith(f"helpers.{room}.") for name in names), room
+
+
+def test_every_name_has_a_summary_and_can_be_imported_as_written():
+    for entry in ENTRIES:
+        door, *names = entry.name.split(".")
+        assert door == "helpers"
+        found = reduce(getattr, names, helpers)  # from the door, through the rooms that it names
+        found = getattr(found, names[-1], found) if inspect.ismodule(found) else found
+        plain = inspect.unwrap(found) if callable(found) else found
+        assert plain is entry.found or entry.kind == "data", entry.name
+        if entry.kind != "data":
+            assert reference.parse_docstring(inspect.getdoc(entry.found)).summary, entry.name
+
+
+def test_a_function_under_a_decorator_is_a_function_with_its_arguments():
+    kinds = {entry.name: entry.kind for entry in ENTRIES}
+    wrapped = [
+        f"{module}.{name}"
+        for room in ROOMS
+        for module in room.modules
+        for name, found in vars(sys.modules[module]).items()
+        if callable(found) and hasattr(found, "__wrapped__") and found.__module__ == module
+    ]
+    assert wrapped, "no public function is cached any more: this test sees nothing"
+    assert all(kinds.get(name, "function") == "function" for name in wrapped)
+
+
+def test_no_page_shows_an_address_in_memory_or_on_the_disk():
+    for room in ROOMS:
+        page = reference.room_page(room, "https://example.org/", lambda found, name: ())
+        assert not re.search(r"0x[0-9a-f]{6,}", page), room.id
+        assert str(ROOT) not in page, f"{room.id}: a path of this machine"
+    page = reference.room_page(ROOMS[10], "https://example.org/", lambda found, name: ())
+    assert "{py:function} regression_definition(model)" in page
+
+
+def test_parameters_in_the_text_are_those_of_the_signature():
+    doc = reference.parse_docstring(helpers.pool_effects.__doc__)
+    named = {n.strip("*") for text, _, _ in doc.lists["Parameters"] for n in text.split(", ")}
+    assert named <= set(inspect.signature(helpers.pool_effects).parameters)
+
+
+def test_a_page_shows_the_output_of_its_examples_and_links_its_names():
+    room = next(room for room in ROOMS if room.id == "effects")
+    page = reference.room_page(room, "https://example.org/")
+    for entry in reference.entries(room):
+        module, _, name = entry.name.rpartition(".")
+        named = (
+            rf"\{{py:{entry.kind}\}} {re.escape(name)}(\(.*\).*)?\n:module: {re.escape(module)}\n"
+        )
+        assert re.search(named, page), entry.name
+    steps = reference.run_examples(helpers.engine.effects.get_measure)
+    assert steps
+    assert steps[0].code in page
+    assert "https://example.org/helpers/engine/effects.py#L" in page
+
+
+def documented(text: str):
+    """Make a function whose docstring has this example."""
+
+    def made(): ...
+
+    made.__module__ = "helpers"
+    made.__doc__ = f"Show.\n\nExamples\n--------\n{text}\n"
+    return made
+
+
+def test_a_rotten_example_is_refused():
+    with pytest.raises(reference.ExampleError, match=r"1 \+ 1 gave '2'"):
+        reference.run_examples(documented(">>> 1 + 1\n3"))
+
+
+def test_an_expected_error_is_shown_without_its_trace():
+    error = "ValueError: invalid literal for int() with base 10: 'a'"
+    text = f'>>> x = int("a")\nTraceback (most recent call last):\n    ...\n{error}'
+    (step,) = reference.run_examples(documented(text))
+    assert step.output == error
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("a * b costs $5", r"a \* b costs \$5"),
+        ("``x * y`` and `a*b`", "``x * y`` and `a*b`"),
+        ('"wald" or "t"', '`"wald"` or `"t"`'),
+        (".. math:: x^2", "$$\nx^2\n$$"),
+        ("mean\n    The mean.\nse\n    Its error.", "mean\n: The mean.\n\nse\n: Its error."),
+    ],
+)
+def test_docstrings_become_markdown(text, made):
+    assert markdown(text) == made
+
+
+# --- migration -----------------------------------------------------------------------------------
+
+
+def test_the_values_of_r_are_the_reference_values():
+    with MIGRATION.open("rb") as file:
+        content = tomllib.load(file)
+    for step in content["step"]:
+        for value in step["value"]:
+            found = R
+            for key in value["path"].split("/"):
+                found = found[int(key)] if isinstance(found, list) else found[key]
+            assert value["r"] == found, value["path"]
+    for name, version in content["versions"].items():
+        assert R["versions"][name] == version
+
+
+def test_ours_meet_r_and_every_step_is_on_the_page():
+    steps = reference.read_migration(MIGRATION)
+    page = (BOOK / "migration.ipynb").read_text(encoding="utf-8")
+    for step in steps:
+        assert f'\\"{step.id}\\"' in page
+        assert all(abs(v.ours - v.r) <= abs(v.r) * 10.0**-v.digits for v in step.values)
+
+
+def test_a_value_that_differs_from_r_is_refused(tmp_path):
+    path = tmp_path / "migration.toml"
+    text = MIGRATION.read_text(encoding="utf-8")
+    path.write_text(text.replace("r = -3.6224343547057836", "r = -3.63"), encoding="utf-8")
+    with pytest.raises(MetaAnalysisError, match="R printed"):
+        reference.read_migration(path)
+
+
+# --- codebook and status -------------------------------------------------------------------------
+
+
+def test_the_codebook_shows_every_column_of_every_table():
+    views = reference.codebook_views()
+    for number, table in enumerate(described()["resources"]):
+        assert table["title"] in str(views[2 * number])
+        for field in table["schema"]["fields"]:
+            assert field["name"] in views[2 * number + 1].text
+
+
+def test_the_status_is_the_same_when_made_again():
+    one, other = (str(reference.build_status(ROOT, "1 May 2026")) for _ in range(2))
+    assert one == other
+    assert "Last commit: 1 May 2026" in one
+
+
+def test_the_hash_follows_names_and_contents(tmp_path):
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text("x", encoding="utf-8")
+    before = hash_of([first], tmp_path)
+    shutil.move(first, second)
+    assert hash_of([second], tmp_path) != before
+
+
+def test_a_package_without_a_pin_is_refused():
+    with pytest.raises(MetaAnalysisError, match="does not pin numpy"):
+        installed("scipy==1.0\n")
+
+
+def test_tests_are_counted(tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text(
+        "def test_b(): ...\ndef c(): ...\n", encoding="utf-8"
+    )
+    (tmp_path / "helpers" / "d.py").write_text('def e():\n    """F.\n\n    >>> 1\n    1\n    """\n')
+    assert reference.count_tests(tmp_path) == {"functions": 1, "files": 1, "examples": 1}
+
+
+def test_definitions_are_counted_wherever_a_statement_may_stand(tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "helpers").mkdir()
+    places = (
+        "if x:\n    {}\nelif y:\n    {}\nelse:\n    {}\n",
+        "try:\n    {}\nexcept A:\n    {}\nelse:\n    {}\nfinally:\n    {}\n",
+        "for i in x:\n    {}\nelse:\n    {}\n",
+        "while x:\n    {}\n",
+        "with x:\n    {}\n",
+        "match x:\n    case 1:\n        {}\n    case _:\n        {}\n",
+        "def outer(a=lambda: 1):\n    {}\n",
+        "class Outer:\n    {}\n",
+    )
+    expected = sum(place.count("{}") for place in places)
+    for folder, name, line in (
+        ("tests", "test_{}.py", "def test_it(): ..."),
+        ("helpers", "m{}.py", "def it(): '>>> 1'"),
+    ):
+        for i, place in enumerate(places):
+            text = place.replace("{}", line)
+            (tmp_path / folder / name.format(i)).write_text(text, encoding="utf-8")
+    found = reference.count_tests(tmp_path)
+    assert found == {"functions": expected, "files": len(places), "examples": expected}

@@ -1,0 +1,242 @@
+"""Keys of quiz and exam, each computed here a second time from the CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+from scipy.special import expit, logsumexp
+
+from helpers import EvidenceError, read_cohorts
+from helpers.teaching import planted_file, planted_key, self_check
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = pd.read_csv(ROOT / "data" / "cohorts.csv")
+SOURCES = pd.read_csv(ROOT / "data" / "sources.csv")
+X, N = TABLE["nonrelapse_deaths"].to_numpy(float), TABLE["patients"].to_numpy(float)
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
+
+
+def asked(chapter: str, words: str):
+    """The one question of a chapter with these words."""
+    found = [q for q in self_check(chapter).questions if words in q.prompt]
+    assert len(found) == 1
+    return found[0]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(part) for part in re.findall(r"\d+(?:\.\d+)?", text)]
+
+
+def loglik(mu: float, tau: float, x=X, n=N) -> float:
+    """Binomial-normal log-likelihood by plain Gauss-Hermite quadrature around each cohort."""
+    p = np.clip(x / n, 0.5 / n, 1 - 0.5 / n)
+    centre = np.log(p / (1 - p))
+    spread = np.sqrt(1 / (n * p * (1 - p)))
+    if tau == 0:
+        return float(stats.binom.logpmf(x, n, expit(mu)).sum())
+    joint = 1 / np.sqrt(1 / tau**2 + 1 / spread**2)
+    middle = joint**2 * (mu / tau**2 + centre / spread**2)
+    u = middle[:, None] + joint[:, None] * NODES
+    terms = (
+        np.log(WEIGHTS)
+        + NODES**2 / 2
+        + stats.binom.logpmf(x[:, None], n[:, None], expit(u))
+        + stats.norm.logpdf(u, mu, tau)
+        + np.log(joint)[:, None]
+    )
+    return float(logsumexp(terms, axis=1).sum())
+
+
+def best(tau: float, x=X, n=N) -> float:
+    return -optimize.minimize_scalar(
+        lambda mu: -loglik(mu, tau, x, n), bounds=(-6, 2), method="bounded"
+    ).fun
+
+
+def maximum(x=X, n=N) -> tuple[float, float]:
+    found = optimize.minimize(
+        lambda v: -loglik(v[0], np.exp(v[1]), x, n), [-2.5, -0.7], method="Nelder-Mead"
+    )
+    return float(found.x[0]), float(np.exp(found.x[1]))
+
+
+def test_the_share_of_the_weight_is_asked_and_answered_on_one_scale():
+    add = np.where((X == 0) | (X == N), 0.5, 0.0)
+    x, rest = X + add, N - X + add
+    y, v = np.log(x / rest), 1 / x + 1 / rest
+
+    def minus(tau2: float) -> float:
+        w = 1 / (v + tau2)
+        mu = (w * y).sum() / w.sum()
+        return float(0.5 * (np.log(v + tau2).sum() + np.log(w.sum()) + (w * (y - mu) ** 2).sum()))
+
+    tau2 = optimize.minimize_scalar(minus, bounds=(0, 2), method="bounded").x
+    common, random = (1 / v) / (1 / v).sum(), (1 / (v + tau2)) / (1 / (v + tau2)).sum()
+    top = int(common.argmax())
+    found = asked("pooling", "of the weight")
+    assert f"{TABLE['cohort'][top]} carries {100 * common[top]:.0f}\u202f%" in found.prompt
+    assert found.right.text == f"{100 * random[top]:.0f}\u202f%"
+    assert "inverse variance" in found.prompt
+
+
+def test_the_interval_of_the_variance_is_that_of_the_profile_and_named_so():
+    mu, tau = maximum()
+    limit = loglik(mu, tau) - stats.chi2.ppf(0.95, 1) / 2
+    low, high = (
+        optimize.brentq(lambda t: best(t) - limit, *bracket, xtol=1e-6) ** 2
+        for bracket in ((0.15, tau), (tau, 1.2))
+    )
+    found = asked("heterogeneity", "How well")
+    assert numbers(found.right.text)[-2:] == [round(low, 2), round(high, 2)]
+    assert "CI" in found.right.text
+    assert "anything" not in found.right.text  # a 95 % interval bounds nothing
+    assert f"{tau**2:.2f}" in found.right.why
+
+
+def test_what_is_shared_is_counted_in_the_sources_and_called_no_majority():
+    countries = (
+        "USA UK Germany France Italy Spain Netherlands Japan China Israel Canada Europe".split()
+    )
+    counts = {"publication": 0, "source": 0, "country": 0}
+    keys: dict[str, list[str]] = {name: [] for name in counts}
+    rows = SOURCES.set_index("cohort").loc[TABLE["cohort"]]
+    for _, row in rows.iterrows():
+        keys["publication"].append(row["publication"])
+        trial = row["trial_or_registry"]
+        keys["source"].append(trial if isinstance(trial, str) else row["publication"])
+        region = row["region"] if isinstance(row["region"], str) else ""
+        named = [c for c in countries if re.search(rf"\b{c}\b", region)]
+        alone = len(named) == 1 and named[0] != "Europe"
+        keys["country"].append(named[0] if alone else row["publication"])
+    for name, values in keys.items():
+        counts[name] = sum(values.count(value) > 1 for value in values)
+    found = asked("dependence", "share with")
+    said = {option.text: option.why for option in found.options}
+    words = {
+        "publication": "one publication",
+        "source": "one trial or registry",
+        "country": "one country",
+    }
+    for name, text in words.items():
+        assert said[text].startswith(f"{counts[name]} of {len(TABLE)} cohorts")
+    assert found.right.text == words[max(counts, key=lambda name: counts[name])]
+    # The winner need not be shared by more than half of the cohorts, and is not.
+    assert "most cohorts share" not in found.prompt
+
+
+def test_counts_and_columns_of_the_table():
+    top = TABLE.loc[X.argmax(), "cohort"]
+    assert asked("data_extraction", "most deaths").right.text == top
+    empty = asked("data_extraction", "empty in most")
+    assert numbers(empty.right.why) == [TABLE["reported_nrm"].isna().sum()]
+    assert TABLE["reported_nrm"].isna().mean() > 0.5
+    for option in empty.options:
+        assert "no cohorts" not in option.why
+
+
+def test_wilson_and_exact_coverage_of_the_smallest_cohort_without_a_death():
+    n = int(N[X == 0].min())
+    z2 = stats.norm.ppf(0.975) ** 2
+    found = asked("effect_sizes", "nobody of")
+    assert numbers(found.right.text) == [round(100 * z2 / (n + z2), 1)]
+    counts = np.arange(n + 1)
+    rate = counts / n
+    half = np.sqrt(z2 * rate * (1 - rate) / n)
+    grid = np.linspace(0.02, 0.2, 60)
+    centre = (counts + z2 / 2) / (n + z2)
+    wide = np.sqrt(z2) * np.sqrt(n) / (n + z2) * np.sqrt(rate * (1 - rate) + z2 / (4 * n))
+    limits = {
+        "Wald, raw": (rate - half, rate + half),
+        "Wilson": (centre - wide, centre + wide),
+        "Clopper-Pearson": (
+            np.nan_to_num(stats.beta.ppf(0.025, counts, n - counts + 1)),
+            np.nan_to_num(stats.beta.ppf(0.975, counts + 1, n - counts), nan=1.0),
+        ),
+    }
+    cover = {
+        name: np.mean([stats.binom.pmf(counts, n, p)[(low <= p) & (p <= high)].sum() for p in grid])
+        for name, (low, high) in limits.items()
+    }
+    least = asked("effect_sizes", "least often")
+    assert least.right.text == min(cover, key=lambda name: cover[name])
+    for option in least.options:
+        assert numbers(option.why) == [round(100 * cover[option.text], 1)]
+
+
+def test_leaving_out_cohorts_without_deaths_is_said_as_it_comes_out():
+    whole, _ = maximum()
+    rest, _ = maximum(X[X > 0], N[X > 0])
+    out = next(o for o in asked("effect_sizes", "nobody of").options if "left out" in o.text)
+    assert ("raises" in out.why) == (rest > whole)
+    cells = nbformat.read(ROOT / "book" / "exam.ipynb", as_version=4).cells
+    source = next(c.source for c in cells if c.id == "zero-solution")
+    assert "always" not in source
+    assert "{'upwards' if upwards else 'downwards'}" in source  # the direction is a condition
+
+
+def test_unknown_causes_bound_the_share():
+    causes = pd.read_csv(ROOT / "data" / "causes.csv")
+    eleven = causes[causes["grouping"] == "all, eleven causes"].groupby("cause")["deaths"].sum()
+    unknown = [name for name in eleven.index if "unknown" in name.lower()]
+    known = eleven["infection"] / eleven.sum()
+    most = (eleven["infection"] + eleven[unknown].sum()) / eleven.sum()
+    found = asked("causes_of_death", "unknown")
+    assert numbers(found.right.text) == [round(100 * known, 1), round(100 * most, 1)]
+
+
+def test_a_cell_that_says_not_available_is_refused_by_row_and_column():
+    with pytest.raises(EvidenceError) as caught:
+        read_cohorts(b"study,events,n\nA 2020,n/a,40\nB 2021,2,50\n")
+    (problem,) = caught.value.problems
+    assert (problem.row, problem.column) == (2, "events")
+    assert "row and column" in asked("your_own_table", "n/a").right.text
+
+
+def test_one_caution_is_no_plural():
+    right = asked("your_own_table", "smallest cohorts").right.text
+    assert right in {
+        "Its interval",
+        "Its interval and its caution",
+        "Its interval and its cautions",
+    }
+
+
+def test_the_table_with_errors_is_counted_by_errors_and_described_as_it_is():
+    key = planted_key()
+    # Two denominators exchanged are one error in two rows.
+    assert key["kind"].nunique() == len(key) - 1
+    rows = list(csv.DictReader(io.StringIO(planted_file().read_text(encoding="utf-8"))))
+    wrong = {row["study"]: row for row in rows}
+    for _, line in key.iterrows():
+        kind, was, now = line["kind"], line["original"], line["planted"]
+        if kind == "transposed digits":
+            assert sorted(was) == sorted(now)
+            assert was != now
+        if kind == "a digit too many":
+            assert len(now) == len(was) + 1
+            assert now.endswith(was)
+        if kind == "days in place of months":
+            assert float(now) == pytest.approx(30 * float(was))
+            assert float(now) / 12 == pytest.approx(15, abs=0.5)
+        if kind == "a misplaced decimal point":
+            row = wrong[line["cohort"]]
+            assert float(now) > 10 * int(row["events"]) / int(row["n"])
+        if kind == "transposed denominators":
+            other = key[(key["kind"] == kind) & (key["cohort"] != line["cohort"])].iloc[0]
+            assert (was, now) == (other["planted"], other["original"])
+    # "Far above the others of its disease": the largest rate of its group in the planted table.
+    group = [r for r in rows if r["group"] == "MCL"]
+    rates = {r["study"]: int(r["events"]) / int(r["n"]) for r in group}
+    assert max(rates, key=lambda name: rates[name]) == "Iacoboni 2022"
+    # The review's own exchange, of which the solution speaks, is still in it.
+    audit = pd.read_csv(ROOT / "data" / "audit.csv").query("kind == 'transposed'")
+    for _, line in audit.iterrows():
+        assert wrong[line["cohort"]]["n"] == line["review_value"] != line["source_value"]

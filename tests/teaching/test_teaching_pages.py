@@ -1,0 +1,162 @@
+"""Goals, exercises, plans and exam: what the pages promise is there."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from test_chapters import NO_SKELETON
+
+from helpers.errors import MetaAnalysisError
+from helpers.evidence.package import page_file
+from helpers.teaching import (
+    CHAPTERS,
+    LEVELS,
+    exercises,
+    read_goals,
+    read_plans,
+    read_scheme,
+    self_check,
+)
+from helpers.teaching.plans import clock
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+GOALS = read_goals()
+PLANS = read_plans()
+SCHEME = read_scheme()
+EXTRA = {"labs", "self_check", "exam"}
+
+
+def contents() -> list[str]:
+    """Pages of the table of contents, in its order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [page["file"] for part in toc["parts"] for page in part["chapters"]]
+
+
+METHOD = [
+    name for name in contents() if (BOOK / f"{name}.ipynb").exists() and name not in NO_SKELETON
+]
+
+
+def words_of(name: str) -> str:
+    cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
+    outputs = [o.get("data", {}) for c in cells for o in c.get("outputs", [])]
+    parts = [c.source for c in cells] + [d.get("text/markdown", "") for d in outputs]
+    return "\n".join([*parts, *(d.get("text/html", "") for d in outputs)])
+
+
+def test_every_chapter_of_the_contents_has_goals_and_questions_in_its_order():
+    named = [chapter.file for chapter in GOALS]
+    assert [name for name in METHOD if name not in named] == []
+    assert [name for name in METHOD if name not in CHAPTERS] == []
+    assert [name for name in named if name in METHOD] == METHOD
+    assert tuple(named) == CHAPTERS
+
+
+@pytest.mark.parametrize("name", METHOD)
+def test_every_chapter_has_an_exercise_for_each_level_with_an_executed_solution(name):
+    found = exercises(BOOK / f"{name}.ipynb")
+    assert len(found) >= 3
+    for level in LEVELS:
+        assert any(label.endswith(f"-{level}") for label in found), level
+    assert [label for label, solved in found.items() if not solved] == []
+
+
+def test_a_solution_that_was_not_run_is_seen(tmp_path):
+    notebook = nbformat.read(BOOK / "pooling.ipynb", as_version=4)
+    cell = next(c for c in notebook.cells if c.id == "solution-recall")
+    cell.execution_count = None
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    found = exercises(tmp_path / "changed.ipynb")
+    assert found["ex-pooling-recall"] is False
+    assert found["ex-pooling-apply"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recall": "Understand the mean."}, "found 'understand'"),
+        ({"transfer": None}, "found the fields"),
+    ],
+)
+def test_goals_that_cannot_be_watched_are_errors(tmp_path, change, words):
+    first = tomllib.loads(page_file("learning_goals.toml").read_text(encoding="utf-8"))["chapter"][
+        0
+    ]
+    row = {key: text for key, text in {**first, **change}.items() if text is not None}
+    lines = "\n".join(f'{key} = "{text}"' for key, text in row.items())
+    (tmp_path / "goals.toml").write_text(f"[[chapter]]\n{lines}\n", encoding="utf-8")
+    with pytest.raises(MetaAnalysisError, match=words):
+        read_goals(tmp_path / "goals.toml")
+
+
+def test_the_goals_stand_on_the_page_of_the_lecturer():
+    page = words_of("teaching_kit")
+    for chapter in GOALS:
+        for level in LEVELS:
+            assert getattr(chapter, level) in page
+
+
+def test_the_lecturer_finds_the_slides_of_every_chapter():
+    page = words_of("teaching_kit")
+    for name in METHOD:
+        assert f'href="downloads/slides/{name}.html"' in page
+
+
+def test_the_questions_stand_on_their_page_as_they_are_computed_now():
+    page = words_of("self_check")
+    for chapter in CHAPTERS:
+        assert f"]({chapter}.ipynb)" in page
+        assert self_check(chapter).html in page
+
+
+def test_plans_name_pages_that_have_a_title():
+    assert PLANS.pages() <= {chapter.file for chapter in GOALS} | EXTRA
+    for name in EXTRA:
+        assert (BOOK / f"{name}.ipynb").exists()
+
+
+def test_plans_keep_their_time():
+    assert PLANS.lesson.total == 90
+    titles = {name: name for name in PLANS.pages()}
+    shown = str(PLANS.lesson.table(titles))
+    last = PLANS.lesson.steps[-1]
+    assert clock("09:00", 90 - last.minutes) in shown
+    by_day = [sum(s.minutes for s in PLANS.course.steps if s.day == day) for day in (1, 2)]
+    assert by_day[0] + by_day[1] == PLANS.course.total
+    assert max(by_day) <= 8 * 60
+    assert str(PLANS.course.table(titles)).count("day 2, 09:00") == 1
+
+
+def test_a_plan_that_does_not_add_up_is_an_error(tmp_path):
+    text = page_file("lessons.toml").read_text(encoding="utf-8").replace("total = 90", "total = 85")
+    (tmp_path / "lessons.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(MetaAnalysisError, match="90 minutes, not 85"):
+        read_plans(tmp_path / "lessons.toml")
+
+
+def test_every_task_of_the_exam_is_on_its_page_with_an_executed_solution():
+    found = exercises(BOOK / "exam.ipynb")
+    assert list(found) == [task.label for task in SCHEME]
+    assert all(found.values())
+
+
+def test_the_scheme_adds_up_and_has_all_levels():
+    assert {task.level for task in SCHEME} == set(LEVELS)
+    assert {task.chapter for task in SCHEME} <= {chapter.file for chapter in GOALS}
+    assert SCHEME.marks == sum(c.marks for task in SCHEME for c in task.criteria)
+    assert SCHEME.needed >= SCHEME.pass_share * SCHEME.marks > SCHEME.needed - 1
+    assert str(SCHEME.marks) in words_of("exam")
+
+
+@pytest.mark.parametrize("name", sorted(EXTRA | {"teaching_kit"}))
+def test_pages_of_the_kit_link_to_chapters_that_are_in_the_book(name):
+    import re
+
+    known = {chapter.file for chapter in GOALS} | EXTRA | NO_SKELETON
+    linked = set(re.findall(r"\]\((\w+)\.ipynb", words_of(name)))
+    assert linked <= known

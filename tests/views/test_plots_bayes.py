@@ -1,0 +1,147 @@
+"""Posterior, shrinkage and ranking plots: marks at the values, words that do not collide."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from helpers import posterior
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.models.bayes import rank_probabilities
+from helpers.review import palette
+from helpers.review.plots import posterior as draw_posterior
+from helpers.review.plots import ranking, show, shrinkage
+from helpers.views.plots.picture import note_of
+
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+
+
+@pytest.fixture(scope="module")
+def post(cohorts):
+    return posterior(cohorts, **COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def products(cohorts):
+    names = ("axi-cel", "tisa-cel", "cilta-cel")
+    return {name: posterior(cohorts[cohorts["product"] == name], **COLUMNS) for name in names}
+
+
+def overlaps(ax):
+    ax.figure.draw_without_rendering()
+    texts = [*ax.texts, ax.xaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
+    legend = ax.get_legend()
+    texts += legend.get_texts() if legend else []
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text().strip()]
+    return [(a, b) for (a, x), (b, y) in combinations(boxes, 2) if x.overlaps(y)]
+
+
+def marked(ax, gid):
+    return [line for line in ax.lines if line.get_gid() == gid]
+
+
+def test_intervals_and_medians_stand_at_the_posterior(post):
+    ax = draw_posterior(post, thresholds=[0.05, 0.1])
+    intervals = [np.asarray(line.get_xdata()) for line in marked(ax, "interval")]
+    assert intervals[0] == pytest.approx(list(post.ci))
+    assert intervals[1] == pytest.approx(list(post.prediction_interval()))
+    medians = [line.get_xdata()[0] for line in marked(ax, "median")]
+    assert medians == pytest.approx([post.estimate, post.new_rate.median])
+
+
+def test_each_density_has_its_shape(post):
+    ax = draw_posterior(post)
+    for line, shown in zip(marked(ax, "density"), (post.rate, post.new_rate), strict=True):
+        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        height = y - np.round(y.min())
+        expected = shown.density(x)
+        assert height / height.max() == pytest.approx(expected / expected.max(), abs=1e-9)
+
+
+def test_probabilities_beyond_thresholds_are_written(post):
+    ax = draw_posterior(post, of="new", thresholds=[0.05, 0.1, 0.15])
+    words = [text.get_text() for text in ax.texts]
+    assert words == ["above: 75\u202f%", "above: 20\u202f%", "above: 4\u202f%"]
+    note = note_of(ax)
+    assert "75\u202f% above 5\u202f%" in note.alt
+    assert "0.039" in note.table.text
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.05,), (0.05, 0.1, 0.15)])
+def test_words_of_posteriors_stay_apart(post, products, thresholds):
+    for ax in (
+        draw_posterior(post, thresholds=thresholds),
+        draw_posterior(products, of="mu", thresholds=thresholds),
+    ):
+        assert not overlaps(ax)
+        assert show(ax, "posterior").alt
+
+
+def test_several_posteriors_have_their_colours(products):
+    ax = draw_posterior(products, of="mu")
+    for name, line in zip(products, marked(ax, "density"), strict=True):
+        assert line.get_color() == palette.PRODUCT[name].light
+
+
+def test_what_cannot_be_drawn_is_an_error(post, products):
+    effects = posterior(yi=[0.1, 0.2, 0.3], vi=[0.1, 0.1, 0.1])
+    with pytest.raises(UnsupportedError, match="plot is of proportions"):
+        draw_posterior(effects)
+    with pytest.raises(UnsupportedError, match="expected 'mu', 'new' or both"):
+        draw_posterior(post, of="tau")
+    with pytest.raises(UnsupportedError, match="show one quantity"):
+        draw_posterior(products, of=("mu", "new"))
+    with pytest.raises(MetaAnalysisError, match="between 0 and 1"):
+        draw_posterior(post, thresholds=[5])
+    with pytest.raises(MetaAnalysisError, match="no posterior"):
+        draw_posterior({}, of="mu")
+    with pytest.raises(UnsupportedError, match="need counts"):
+        shrinkage(effects)
+
+
+def test_shrinkage_shows_every_cohort_twice(post):
+    ax = shrinkage(post)
+    frame = (
+        post.shrinkage().join(post.studies["n"]).sort_values("n", ascending=False, kind="stable")
+    )
+    found = {c.get_gid(): np.asarray(c.get_offsets()) for c in ax.collections if c.get_gid()}
+    assert found["raw"][:, 0] == pytest.approx(frame["observed"].to_numpy())
+    assert found["shrunken"][:, 0] == pytest.approx(frame["estimate"].to_numpy())
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert all(name.startswith(label) for name, label in zip(names, frame.index, strict=True))
+    assert not overlaps(ax)
+    far = (frame["estimate"] - frame["observed"]).abs().idxmax()
+    assert far in note_of(ax).caption
+
+
+@pytest.mark.parametrize("k", [1, 120])
+def test_shrinkage_of_few_and_many(k):
+    rng = np.random.default_rng(k)
+    n = rng.integers(5, 400, k)
+    labels = [f"A study with a rather long name, number {i}" for i in range(k)]
+    ax = shrinkage(posterior(events=rng.binomial(n, 0.1), n=n, study=labels))
+    assert not overlaps(ax)
+    assert show(ax, "shrinkage").alt
+
+
+def test_bars_are_the_rank_probabilities(products):
+    ranks = rank_probabilities(products)
+    ax = ranking(ranks)
+    bars = {p.get_gid(): p for p in ax.patches}
+    tallest = max(abs(p.get_height()) for p in bars.values()) / ranks.probabilities.max()
+    for i, name in enumerate(ranks.names):
+        for rank in range(len(ranks.names)):
+            height = abs(bars[f"bar-{name}-{rank + 1}"].get_height())
+            assert height / tallest == pytest.approx(ranks.probabilities[i, rank])
+    assert not overlaps(ax)
+    rows = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert rows == [ranks.names[i] for i in np.argsort(ranks.mean_rank)]
+
+
+def test_the_verdict_on_ranks_counts_the_sure_ones():
+    low = posterior(events=[1, 2], n=[400, 300])
+    high = posterior(events=[90, 80], n=[400, 300])
+    sure = note_of(ranking(rank_probabilities({"A": low, "B": high}))).caption
+    assert sure.startswith("Every group has a rank")
+    tie = note_of(ranking(rank_probabilities({"A": low, "B": low}))).caption
+    assert tie.startswith("No group has a rank")

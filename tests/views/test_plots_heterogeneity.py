@@ -1,0 +1,249 @@
+"""Baujat, GOSH, influence, profile and prediction: marks stand where the results say."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from plot_tools import assert_all_words_inside, assert_no_words_collide
+
+from helpers import pool, pool_effects, printing
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.models.profiles import profile_curve
+from helpers.review.plots import (
+    baujat,
+    gosh,
+    influence_panel,
+    median_mean,
+    prediction,
+    profile,
+    show,
+)
+from helpers.views.plots.picture import note_of
+
+COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+DRAW = {
+    "baujat": baujat,
+    "gosh": lambda fit: gosh(fit.gosh(300), percent=fit.n is not None),
+    "influence_panel": influence_panel,
+    "profile": profile,
+    "prediction": prediction,
+}
+
+
+def made_up(k, label="Study {}"):
+    rng = np.random.default_rng(k)
+    n = rng.integers(20, 1500, k)
+    return pool(
+        events=rng.binomial(n, rng.uniform(0.05, 0.15, k)),
+        n=n,
+        study=[label.format(i) for i in range(k)],
+        measure="logit",
+        model="random",
+    )
+
+
+def marks(ax, gid):
+    found = [line for line in ax.lines if line.get_gid() == gid]
+    return np.vstack([np.column_stack(line.get_data()) for line in found])
+
+
+# --- every kind --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", DRAW)
+@pytest.mark.parametrize("k", [4, 52, 200])
+def test_words_neither_collide_nor_leave_the_figure(kind, k):
+    ax = DRAW[kind](made_up(k))
+    assert_no_words_collide(ax)
+    assert_all_words_inside(ax)
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_long_and_odd_labels_fit(kind):
+    ax = DRAW[kind](made_up(4, "{} $x_1$ & <b> " + "very long label " * 6))
+    assert_no_words_collide(ax)
+    assert_all_words_inside(ax)
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_plain_effects_are_not_printed_as_percentages(kind):
+    rng = np.random.default_rng(3)
+    fit = pool_effects(rng.normal(-0.3, 0.5, 8), rng.uniform(0.02, 0.2, 8))
+    ax = DRAW[kind](fit)
+    assert "mortality" not in note_of(ax).alt or kind == "gosh"
+    assert_no_words_collide(ax)
+    assert show(ax, "effects").alt
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_the_page_gets_the_same_bytes_each_time(kind, whole):
+    once, twice = (show(DRAW[kind](whole), "twice")._repr_html_() for _ in range(2))
+    assert once == twice
+
+
+# --- Baujat ------------------------------------------------------------------------------------
+
+
+def test_baujat_marks_stand_at_contribution_and_influence(whole):
+    ax = baujat(whole)
+    frame = whole.baujat()
+    (drawn,) = (c for c in ax.collections if c.get_gid() == "studies")
+    expected = frame[["contribution", "influence"]].to_numpy()
+    assert np.asarray(drawn.get_offsets()) == pytest.approx(expected)
+    names = [t.get_text() for t in ax.texts]
+    assert {frame["contribution"].idxmax(), frame["influence"].idxmax()} <= set(names)
+    note = note_of(ax)
+    share = frame["contribution"].max() / frame["contribution"].sum()
+    assert printing.percent(share, 0) in note.caption
+    assert frame["influence"].idxmax() in note.alt
+
+
+# --- GOSH --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def subsets(cohorts):
+    return pool(cohorts, **COLUMNS, model="common", method="likelihood").gosh(2000)
+
+
+def test_gosh_histograms_count_every_subset_once(subsets):
+    ax = gosh(subsets)
+    (top,) = ax.child_axes
+    steps = {patch.get_gid(): patch.get_data() for patch in top.patches}
+    study = subsets.summary_frame()["separation"].abs().idxmax()
+    held = subsets.member[:, subsets.labels.index(study)]
+    assert steps["subsets-with"].values.sum() == held.sum()
+    assert steps["subsets-without"].values.sum() == (~held).sum()
+    assert study in note_of(ax).caption
+
+
+def test_gosh_marks_lie_where_the_subsets_lie_and_grow_with_their_number(subsets):
+    ax = gosh(subsets)
+    drawn = np.vstack([np.column_stack(line.get_data()) for line in ax.lines])
+    assert drawn[:, 0].min() >= ax.get_xlim()[0]
+    cell = np.diff(ax.get_xlim())[0] / 44, np.diff(ax.get_ylim())[0] / 26
+    points = np.column_stack([subsets.estimate, subsets.I2])
+    distance = np.abs(points[:, None] - drawn[None]) <= 0.5001 * np.array(cell)
+    assert distance.all(axis=2).any(axis=1).all()
+    sizes = [line.get_markersize() for line in ax.lines if line.get_gid().startswith("with-")]
+    assert np.all(np.diff(sizes) > 0)
+
+
+def test_gosh_sees_two_clouds_where_one_study_makes_them():
+    fit = pool(events=[60, 5, 6, 4, 5, 6], n=[100] * 6, model="common", method="likelihood")
+    two = note_of(gosh(fit.gosh())).caption
+    assert ": more than the 2 from which" in two
+    assert "Study 1" in two
+    even = pool(events=[5, 5, 6, 4, 5, 6], n=[100] * 6, model="common", method="likelihood")
+    assert ": no more than the 2 from which" in note_of(gosh(even.gosh())).caption
+
+
+def test_gosh_refuses_unknown_studies(subsets):
+    with pytest.raises(MetaAnalysisError, match="not among the studies"):
+        gosh(subsets, study="nobody")
+
+
+# --- influence ---------------------------------------------------------------------------------
+
+
+def test_influence_panels_hold_every_diagnostic_at_its_study(whole):
+    ax = influence_panel(whole)
+    frame = whole.influence().frame()
+    panels = {inset.get_label(): inset for inset in ax.child_axes}
+    assert set(panels) == {"rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"}
+    for column, inset in panels.items():
+        drawn = np.vstack([marks(inset, "inside"), marks(inset, "beyond")])
+        drawn = drawn[np.argsort(drawn[:, 1])]
+        assert drawn[:, 0] == pytest.approx(frame[column].to_numpy())
+    outside = marks(panels["rstudent"], "beyond")
+    assert list(frame.index[outside[:, 1].astype(int)]) == list(frame.index[frame["outlier"]])
+
+
+def test_an_influential_study_is_named(whole):
+    fit = pool(events=[3, 4, 5, 4, 30], n=[60] * 5, study=list("ABCDE"), model="glmm")
+    note = note_of(influence_panel(fit))
+    assert "E is influential" in note.caption
+    assert "No cohort is influential" in note_of(influence_panel(whole)).caption
+
+
+def test_influence_panel_needs_room(whole):
+    _, ax = plt.subplots(figsize=(3, 3))
+    with pytest.raises(MetaAnalysisError, match="this panel needs"):
+        influence_panel(whole, ax=ax)
+
+
+# --- profile -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parameter", ["tau2", "mu"])
+def test_the_profile_is_drawn_through_the_curve(whole, parameter):
+    ax = profile(whole, parameter)
+    curve = profile_curve(whole, parameter)
+    (line,) = (line for line in ax.lines if line.get_gid() == "profile")
+    x = curve.values
+    if parameter == "mu":
+        x = 1 / (1 + np.exp(-x))
+    assert line.get_xdata() == pytest.approx(x)
+    assert line.get_ydata() == pytest.approx(curve.drop)
+    low, high = ax.get_xlim()
+    limits = whole.tau2_ci("profile") if parameter == "tau2" else whole.conf_int("profile")
+    assert low < limits.lower < limits.upper < high
+
+
+def test_the_profile_says_whether_zero_is_inside():
+    alike = pool(events=[5, 6, 5, 6], n=[100] * 4, model="glmm")
+    assert "Zero lies inside" in note_of(profile(alike)).caption
+    unlike = pool(events=[2, 30, 5, 60], n=[100] * 4, model="glmm")
+    assert "Zero lies outside" in note_of(profile(unlike)).caption
+
+
+# --- prediction --------------------------------------------------------------------------------
+
+
+def test_prediction_shows_studies_mean_and_new_study(whole):
+    ax = prediction(whole)
+    (dots,) = (c for c in ax.collections if c.get_gid() == "studies")
+    places = np.asarray(dots.get_offsets())
+    assert sorted(places[:, 0]) == pytest.approx(sorted(whole.studies["estimate"]))
+    pixels = ax.transData.transform(places)
+    gaps = np.hypot(*(pixels[:, None] - pixels[None]).T)
+    assert gaps[~np.eye(len(gaps), dtype=bool)].min() >= 8.5
+    shapes = {patch.get_gid(): patch for patch in ax.patches}
+    bar = shapes["prediction"]
+    expected = whole.prediction_interval()
+    assert (bar.get_x(), bar.get_x() + bar.get_width()) == pytest.approx(expected)
+    assert shapes["mean"].get_xy()[:, 0].min() == pytest.approx(whole.ci.lower)
+    note = note_of(ax)
+    assert printing.prediction(whole) in note.alt
+    assert printing.estimate(whole) in note.caption
+
+
+def test_a_common_effect_has_nothing_to_predict():
+    fit = pool(events=[3, 4, 5], n=[50, 60, 70], model="common")
+    with pytest.raises(UnsupportedError):
+        prediction(fit)
+
+
+# --- median and mean ---------------------------------------------------------------------------
+
+
+def test_median_and_mean_stand_where_the_model_has_them(whole):
+    ax = median_mean(whole)
+    at = {gid: marks(ax, gid)[0, 0] for gid in ("median", "mean")}
+    draws = np.random.default_rng(2).normal(whole.mu, whole.tau2**0.5, 300_000)
+    rates = 1 / (1 + np.exp(-draws))
+    assert at["median"] == pytest.approx(np.median(rates), abs=3e-4)
+    assert at["mean"] == pytest.approx(rates.mean(), abs=3e-4)
+    curve = marks(ax, "density")
+    seen, edges = np.histogram(rates, bins=60, range=(0.01, 0.2), density=True)
+    drawn = np.interp((edges[1:] + edges[:-1]) / 2, curve[:, 0], curve[:, 1])
+    assert drawn / drawn.max() == pytest.approx(seen / seen.max(), abs=0.05)
+    note = note_of(ax)
+    for value in (whole.estimate, whole.mean_estimate):
+        assert printing.percent(value) in note.alt
+        assert printing.percent(value) in note.caption
+
+
+def test_without_variance_there_are_no_two_numbers_to_draw():
+    same = pool(events=[4, 5, 6, 5, 4], n=[60, 70, 80, 75, 62], model="glmm")
+    with pytest.raises(UnsupportedError, match="median and mean are the same"):
+        median_mean(same)
