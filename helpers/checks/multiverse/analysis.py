@@ -21,11 +21,12 @@ from ...engine.normal.prediction import prediction_df, prediction_limits, recove
 from ...engine.options import PREDICTION_METHOD
 from ...engine.studies import read_columns
 from ...errors import MetaAnalysisError, UnsupportedError
-from .contrast import Contrast, no_test, read_contrast, separate, shared
+from .contrast import Contrast, compare, no_test, read_contrast
 from .grid import OPTIONS, Grid, build_grid, check_option, read_choices
 from .kernels import (
     Array,
     Estimates,
+    Options,
     Rows,
     estimate,
     incompatible,
@@ -206,7 +207,7 @@ def _columns(
     return columns
 
 
-def _back(est: Estimates, options: list[dict[str, Any]]) -> Any:
+def _back(est: Estimates, options: Options) -> Any:
     """Return a function that turns model-scale values of the rows into proportions or rates."""
     measures, of = unique_rows([(o["measure"],) for o in options])
     rule = np.array([o["back_transform"] == "inverse-variance" for o in options], dtype=bool)
@@ -225,7 +226,7 @@ def _back(est: Estimates, options: list[dict[str, Any]]) -> Any:
 
 
 def _pooled(
-    variants: Variants, which: Rows, options: list[dict[str, Any]], level: float
+    variants: Variants, which: Rows, options: Options, level: float
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     est = estimate(variants, which, options, level)
     display = _back(est, options)
@@ -250,7 +251,7 @@ def _pooled(
     return found, est.converged, est.failed, est.reason
 
 
-def _prediction(est: Estimates, options: list[dict[str, Any]], level: float) -> tuple[Array, Array]:
+def _prediction(est: Estimates, options: Options, level: float) -> tuple[Array, Array]:
     """Give the default prediction intervals of `PoolResult`, on the model scale."""
     model = np.array([o["model"] for o in options], dtype=object)
     random = est.fitted & (est.k > 2) & (model != "common")
@@ -266,32 +267,15 @@ def _prediction(est: Estimates, options: list[dict[str, Any]], level: float) -> 
 
 
 def _compared(
-    variants: Variants,
-    which: Rows,
-    options: list[dict[str, Any]],
-    level: float,
-    contrast: Contrast,
+    variants: Variants, which: Rows, options: Options, level: float, contrast: Contrast
 ) -> tuple[dict[str, Any], Any, Any, Any]:
-    names = (
-        "difference se df ci_lower ci_upper p estimate_1 estimate_2 estimate_difference "
-        "tau2_1 tau2_2 k_1 k_2 events_1 events_2"
-    ).split()
-    found = {name: np.full(len(options), np.nan) for name in names}
-    fitted, failed = np.zeros(len(options), dtype=bool), np.zeros(len(options), dtype=bool)
-    why = np.full(len(options), "", dtype=object)
-    common = np.array([o["group_tau2"] == "common" for o in options], dtype=bool)
-    for rows, run in ((np.flatnonzero(~common), separate), (np.flatnonzero(common), shared)):
-        if not rows.size:
-            continue
-        mine = [options[i] for i in rows]
-        d = run(variants, which[rows], mine, level, contrast)
-        first, second = (_back(part, mine)(part.mu) for part in d.groups)
-        values = (d.value, d.se, d.df, d.lower, d.upper, d.p, first, second, first - second)
-        for name, column in zip(names[:9], values, strict=True):
-            found[name][rows] = column
-        for j, part in enumerate(d.groups, start=1):
-            found[f"tau2_{j}"][rows], found[f"k_{j}"][rows] = part.tau2, part.k
-            found[f"events_{j}"][rows] = part.events
-        fitted[rows] = d.fitted & (d.groups[0].converged & d.groups[1].converged)
-        why[rows], failed[rows] = d.reason, d.failed
-    return found, fitted, failed, why
+    d, *groups = compare(variants, which, options, level, contrast)
+    low, high, p = d.test(level)
+    found = {"difference": d.value, "se": d.se, "df": d.df, "ci_lower": low, "ci_upper": high}
+    first, second = (_back(part, options)(part.mu) for part in groups)
+    found |= {"p": p, "estimate_1": first, "estimate_2": second}
+    found["estimate_difference"] = first - second
+    for name in ("tau2", "k", "events"):
+        found |= {f"{name}_{j}": getattr(part, name) for j, part in enumerate(groups, start=1)}
+    converged = np.logical_and(*(part.converged for part in groups))
+    return found, d.fitted & converged, d.failed, d.reason

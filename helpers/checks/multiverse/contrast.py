@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.counts.common import family_of
-from ...engine.counts.fit import fit_glmm
 from ...engine.distributions import norm_sf, t_ppf, t_sf
 from ...engine.effects import get_measure
+from ...engine.model.counts import regress_counts
 from ...engine.normal.batch_intervals import symmetric_limits
+from ...engine.normal.fit import fit_regression
 from ...engine.normal.intervals import KNAPP_HARTUNG, no_spread
-from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.options import default_ci_methods
 from ...engine.studies import refuse_other_rows
 from ...errors import MetaAnalysisError
-from .kernels import Array, Estimates, Rows, estimate, unique_rows
+from .kernels import (
+    NO_TAU2,
+    Array,
+    Estimates,
+    Options,
+    Rows,
+    estimate,
+    gathered,
+    grouped,
+    take,
+)
 from .variants import Mask, Variants
 
-__all__ = ["Contrast", "Differences", "no_test", "read_contrast", "separate", "shared"]
+__all__ = ["Contrast", "Differences", "compare", "no_test", "read_contrast"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +45,9 @@ class Contrast:
     second: Mask
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Differences:
-    """Differences of N rows on the model scale with both groups; NaN where there is none.
+    """Differences of N rows on the model scale; NaN where there is none.
 
     `df` is infinite where the normal distribution is the reference.
     """
@@ -45,13 +55,35 @@ class Differences:
     value: Array
     se: Array
     df: Array
-    lower: Array
-    upper: Array
-    p: Array
-    groups: tuple[Estimates, Estimates]
     fitted: NDArray[np.bool_]
     failed: NDArray[np.bool_]
     reason: NDArray[np.object_]
+
+    @classmethod
+    def empty(cls, rows: int) -> Differences:
+        """Table without a result."""
+        value, se, df = (np.full(rows, np.nan) for _ in range(3))
+        fitted, failed = (np.zeros(rows, dtype=bool) for _ in range(2))
+        return cls(value, se, df, fitted, failed, np.full(rows, "", dtype=object))
+
+    def explain(self, rows: NDArray[np.bool_], reason: Any) -> None:
+        """Say why there is no result, where nothing has been said yet."""
+        fresh = rows & (self.reason == "")
+        self.reason[fresh] = reason[fresh] if isinstance(reason, np.ndarray) else reason
+
+    def test(self, level: float) -> tuple[Array, Array, Array]:
+        """Limits of the difference and its two-sided p-value."""
+        normal = np.isinf(self.df)
+        known = np.where(self.fitted & ~normal, self.df, 1.0)
+        z = np.where(self.fitted, np.abs(self.value) / np.where(self.fitted, self.se, 1.0), 0.0)
+        p = np.where(normal, 2.0 * norm_sf(z), 2.0 * t_sf(z, known))
+        z_low, z_high = symmetric_limits(self.value, self.se, level)
+        t_low, t_high = symmetric_limits(self.value, self.se, level, known)
+        p = np.where(self.fitted, p, np.nan)
+        return np.where(normal, z_low, t_low), np.where(normal, z_high, t_high), p
+
+
+Compared = tuple[Differences, Estimates, Estimates]
 
 
 def read_contrast(data: Any, given: Mapping[str, Any], k: int) -> Contrast:
@@ -93,172 +125,143 @@ def no_test(options: Mapping[str, Any]) -> str:
     return ""
 
 
-def separate(
-    variants: Variants,
-    which: Rows,
-    options: Sequence[dict[str, Any]],
-    level: float,
-    contrast: Contrast,
-) -> Differences:
+def compare(
+    variants: Variants, which: Rows, options: Options, level: float, contrast: Contrast
+) -> Compared:
+    """Differences of all rows, with the estimates of the two groups."""
+    parts: list[tuple[Rows, Compared]] = []
+    for common, rows in grouped([o["group_tau2"] == "common" for o in options]):
+        run = _shared if common else _separate
+        parts += run(variants, which, options, rows, level, contrast)
+    if not parts:
+        nobody = np.zeros((0, 1))
+        none = Estimates.of(nobody, nobody, nobody > 0)
+        return Differences.empty(0), none, none
+    d, a, b = (gathered((rows, found[j]) for rows, found in parts) for j in range(3))
+    return d, a, b  # type: ignore[return-value]
+
+
+def _separate(
+    variants: Variants, which: Rows, options: Options, rows: Rows, level: float, contrast: Contrast
+) -> Iterator[tuple[Rows, Compared]]:
     """Pool each group by itself, with its own tau2, and compare.
 
     Wald intervals give a z-test; t and Knapp-Hartung intervals give Welch's t-test with the
     degrees of freedom of Satterthwaite (Welch 1947, doi:10.1093/biomet/34.1-2.28).
     """
+    mine = [options[i] for i in rows]
     a, b = (
-        estimate(variants, which, options, level, inside)
+        estimate(variants, which[rows], mine, level, inside)
         for inside in (contrast.first, contrast.second)
     )
-    fitted = a.fitted & b.fitted
-    reason = np.full(len(which), "", dtype=object)
-    failed = np.zeros(len(which), dtype=bool)
+    out = Differences.empty(len(rows))
+    out.fitted[:] = a.fitted & b.fitted
+    spread = np.zeros(len(rows))
     for name, part in zip(contrast.levels, (a, b), strict=True):
-        bad = (reason == "") & (part.reason != "")
-        failed |= bad & part.failed
-        reason[bad] = [f"{name}: {why}" for why in part.reason[bad]]
-        _not_finite(reason, name, part, np.flatnonzero(part.one_sided))
-    spread = np.zeros(len(which))
-    for part in (a, b):
-        by_t = fitted & np.isfinite(part.df)
+        bad = (out.reason == "") & (part.reason != "")
+        out.failed[bad] |= part.failed[bad]
+        out.reason[bad] = [f"{name}: {why}" for why in part.reason[bad]]
+        out.explain(part.one_sided, _not_finite(name, part))
+        by_t = out.fitted & np.isfinite(part.df)
         spread[by_t] += part.se[by_t] ** 4 / part.df[by_t]
-    total = np.where(fitted, a.se**2 + b.se**2, np.nan)
-    finite = spread > 0
-    df = np.where(finite, total**2 / np.where(finite, spread, 1.0), np.inf)
-    value = np.where(fitted, a.mu, np.nan) - np.where(fitted, b.mu, np.nan)
-    return _finish(value, np.sqrt(total), df, level, (a, b), fitted, failed, reason)
+    total = np.where(out.fitted, a.se**2 + b.se**2, np.nan)
+    by_t = spread > 0
+    out.df[:] = np.where(by_t, total**2 / np.where(by_t, spread, 1.0), np.inf)
+    out.df[~out.fitted] = np.nan
+    out.value[out.fitted] = a.mu[out.fitted] - b.mu[out.fitted]
+    out.se[:] = np.sqrt(total)
+    yield rows, (out, a, b)
 
 
-def _not_finite(reason: NDArray[np.object_], name: str, part: Estimates, rows: Rows) -> None:
+def _not_finite(name: str, part: Estimates) -> NDArray[np.object_]:
     """Say why there is no difference from a group without an event, or with nothing else."""
-    for i in rows:
-        if reason[i] == "":
-            what = "no study has an event" if part.events[i] == 0 else "every patient has an event"
-            reason[i] = f"{name}: {what}, so that the difference is not finite"
-
-
-def _finish(
-    value: Array,
-    se: Array,
-    df: Array,
-    level: float,
-    groups: tuple[Estimates, Estimates],
-    fitted: NDArray[np.bool_],
-    failed: NDArray[np.bool_],
-    reason: NDArray[np.object_],
-) -> Differences:
-    value, se = np.where(fitted, value, np.nan), np.where(fitted, se, np.nan)
-    z = np.where(fitted, np.abs(value) / np.where(fitted, se, 1.0), 0.0)
-    normal = np.isinf(df)
-    known = np.where(normal, 1.0, df)
-    p = np.where(normal, 2.0 * norm_sf(z), 2.0 * t_sf(z, known))
-    low, high = symmetric_limits(value, se, level)
-    half = t_ppf(0.5 + 0.5 * level, known) * se
-    return Differences(
-        value,
-        se,
-        np.where(fitted, df, np.nan),
-        np.where(normal, low, value - half),
-        np.where(normal, high, value + half),
-        np.where(fitted, p, np.nan),
-        groups,
-        fitted,
-        failed,
-        reason,
+    no, full = (
+        f"{name}: {what}, so that the difference is not finite"
+        for what in ("no study has an event", "every patient has an event")
     )
+    return np.where(part.events == 0, no, full).astype(object)
 
 
-def shared(
-    variants: Variants,
-    which: Rows,
-    options: Sequence[dict[str, Any]],
-    level: float,
-    contrast: Contrast,
-) -> Differences:
+def _shared(
+    variants: Variants, which: Rows, options: Options, rows: Rows, level: float, contrast: Contrast
+) -> Iterator[tuple[Rows, Compared]]:
     """Both groups in one model with one tau2 (a regression on the group)."""
-    rows = len(which)
     both = contrast.first | contrast.second
-    a, b = Estimates.empty(rows), Estimates.empty(rows)
-    value, se, df = (np.full(rows, np.nan) for _ in range(3))
-    fitted, failed = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
-    reason = np.full(rows, "", dtype=object)
     design = np.column_stack([np.ones(len(both)), contrast.first])
-    keys = [
-        tuple(o[name] for name in ("measure", "model", "tau2_method", "quad_points", "add", "to"))
-        for o in options
-    ]
-    kinds, of = unique_rows(keys)
-    for j, (measure, model, tau2_method, points, add, to) in enumerate(kinds):
-        mine = np.flatnonzero(of == j)
-        scale = get_measure(measure)
+    names = ("measure", "model", "tau2_method", "quad_points", "add", "to")
+    for key, place in grouped([tuple(options[i][name] for name in names) for i in rows]):
+        measure, model, tau2_method, points, add, to = key
+        mine = rows[place]
         # Interval methods share a fit: one for each version of the data.
-        versions, cell = np.unique(which[mine], return_inverse=True)
+        versions, of = np.unique(which[mine], return_inverse=True)
+        scale = get_measure(measure)
         x, n, used = variants.counts(versions, scale.kind)
         if model == "random":
             y, v, used = variants.effects(versions, scale, add or 0.0, to)
-        for part, inside in ((a, contrast.first), (b, contrast.second)):
-            taken = used & inside
-            inverse = np.where(taken, 1.0 / np.where(taken, n, 1.0), 0.0).sum(axis=1)
-            part.k[mine] = taken.sum(axis=1)[cell]
-            part.events[mine] = np.where(taken, x, 0.0).sum(axis=1)[cell]
-            part.size[mine] = np.where(taken, n, 0.0).sum(axis=1)[cell]
-            part.mean_inverse_size[mine] = inverse[cell] / np.maximum(part.k[mine], 1)
+        base = Differences.empty(len(versions))
+        a, b = (Estimates.of(x, n, used & inside) for inside in (contrast.first, contrast.second))
         for name, part in zip(contrast.levels, (a, b), strict=True):
-            none = mine[(part.k[mine] == 0) & (reason[mine] == "")]
-            reason[none] = f"{name}: no study is left to pool"
+            base.explain(part.k == 0, f"{name}: no study is left to pool")
             if model == "glmm":
-                extreme = part.events[mine] == 0
-                if scale.kind == "proportion":
-                    extreme |= part.events[mine] == part.size[mine]
-                _not_finite(reason, name, part, mine[extreme])
-        few = mine[(a.k[mine] + b.k[mine] < 3) & (reason[mine] == "")]
-        reason[few] = "a common tau2 of two groups needs at least 3 studies"
-        open_ = reason[mine] == ""
-        at = mine[open_]
+                base.explain(part.extreme(scale.kind), _not_finite(name, part))
+        base.explain(a.k + b.k < 3, "a common tau2 of two groups needs at least 3 studies")
+        at = np.flatnonzero(base.reason == "")
         if not at.size:
+            yield mine, tuple(take(table, of) for table in (base, a, b))  # type: ignore[misc]
             continue
-        ok, cell = np.unique(cell[open_], return_inverse=True)
-        mask = (used & both)[ok]
+        mask = used[at] & both
         if model == "random":
-            fit = fit_inverse_variance(y[ok], v[ok], mask, design, method=tau2_method)
-            beta, cov, tau2 = fit.beta[cell], fit.cov[cell], fit.tau2.tau2[cell]
-            scales, good = fit.scale[cell], fit.tau2.converged[cell]
-            failed[at[~good]] = True
-            reason[at[~good]] = "the estimate of tau2 did not converge"
+            fit = fit_regression(y[at], v[at], design, mask, tau2_method=tau2_method)
         else:
-            counts = fit_glmm(
-                x[ok], n[ok], design, mask, family=family_of(scale.kind), quad_points=points
-            )
-            beta, cov, tau2 = counts.beta[cell], counts.vcov[cell], counts.tau2[cell]
-            scales, good = np.ones(len(at)), counts.converged[cell]
-            failed[at[~good]] = True
-            for i in np.flatnonzero(~good):
-                reason[at[i]] = counts.message(int(cell[i]))
-        at, beta, cov = at[good], beta[good], cov[good]
+            family = family_of(scale.kind)
+            fit = regress_counts(x[at], n[at], design, mask, family=family, quad_points=points)
+        good = fit.converged
+        base.failed[at[~good]] = True
+        base.reason[at[~good]] = [
+            NO_TAU2 if fit.source is None else fit.source.message(int(c))
+            for c in np.flatnonzero(~good)
+        ]
+        at, beta, cov, tau2 = at[good], fit.beta[good], fit.cov[good], fit.tau2[good]
+        factor = np.where(np.isnan(fit.scale[good]), 1.0, fit.scale[good])
         first = cov[:, 0, 0] + 2.0 * cov[:, 0, 1] + cov[:, 1, 1]
-        for part, mu, var in (
-            (a, beta[:, 0] + beta[:, 1], first),
-            (b, beta[:, 0], cov[:, 0, 0]),
-        ):
-            part.mu[at], part.tau2[at] = mu, tau2[good]
+        for part, mu, var in ((a, beta.sum(axis=1), first), (b, beta[:, 0], cov[:, 0, 0])):
+            part.mu[at], part.tau2[at] = mu, tau2
             part.se[at] = part.se_model[at] = np.sqrt(var)
             part.converged[at] = part.fitted[at] = True
-        value[at], fitted[at] = beta[:, 1], True
-        model_se = np.sqrt(cov[:, 1, 1])
-        names = np.array([options[i]["ci_method"] for i in at], dtype=object)
-        free = a.k[at] + b.k[at] - 2.0
-        names = np.where(names == None, default_ci_methods(model, free), names)  # noqa: E711
-        factor = np.where(names == "knapp-hartung-max1", np.maximum(scales[good], 1), scales[good])
-        scaled = model_se * np.sqrt(factor)
-        half = 0.5 + 0.5 * level
-        z_half = symmetric_limits(np.zeros(at.size), model_se, level)[1]
-        wider = (names == "knapp-hartung-wider") & (z_half > t_ppf(half, free) * scaled)
-        by_kh = np.isin(names, KNAPP_HARTUNG) & ~wider
-        se[at] = np.where(by_kh, scaled, model_se)
-        for i in at[by_kh & no_spread(scaled / model_se)]:
-            fitted[i], value[i] = False, np.nan
-            reason[i] = (
-                "the means of the two groups are all that differs, so that the Knapp-Hartung "
-                "standard error is zero; use 'knapp-hartung-max1' or 'wald'"
-            )
-        df[at] = np.where(by_kh | (names == "t"), free, np.inf)
-    return _finish(value, se, df, level, (a, b), fitted, failed, reason)
+        base.value[at], base.fitted[at], base.se[at] = beta[:, 1], True, np.sqrt(cov[:, 1, 1])
+        for name, chosen in grouped([options[i]["ci_method"] for i in mine]):
+            d = take(base, np.arange(len(versions)))
+            _slope_test(d, at, factor, (a.k + b.k)[at].astype(float) - 2.0, name, model, level)
+            yield mine[chosen], tuple(take(table, of[chosen]) for table in (d, a, b))  # type: ignore[misc]
+
+
+def _slope_test(
+    out: Differences,
+    at: Rows,
+    factor: Array,
+    free: Array,
+    name: str | None,
+    model: str,
+    level: float,
+) -> None:
+    """Give standard errors and degrees of freedom of differences with one tau2, by one method."""
+    names = np.full(at.size, name, dtype=object)
+    if name is None:
+        names = default_ci_methods(model, free)
+    model_se = out.se[at]
+    scaled = model_se * np.sqrt(
+        np.where(names == "knapp-hartung-max1", np.maximum(factor, 1.0), factor)
+    )
+    half = 0.5 + 0.5 * level
+    z_half = symmetric_limits(np.zeros(at.size), model_se, level)[1]
+    wider = (names == "knapp-hartung-wider") & (z_half > t_ppf(half, free) * scaled)
+    by_kh = np.isin(names, KNAPP_HARTUNG) & ~wider
+    out.se[at] = np.where(by_kh, scaled, model_se)
+    out.df[at] = np.where(by_kh | (names == "t"), free, np.inf)
+    point = at[by_kh & no_spread(scaled / model_se)]
+    out.fitted[point] = False
+    out.value[point] = out.se[point] = out.df[point] = np.nan
+    out.reason[point] = (
+        "the means of the two groups are all that differs, so that the Knapp-Hartung "
+        "standard error is zero; use 'knapp-hartung-max1' or 'wald'"
+    )

@@ -1,48 +1,47 @@
-"""Fit many specifications at once: one call of each kernel for all rows that share it."""
+"""Fit many specifications at once: one call of the engine for all rows that share a fit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.counts.batch import take_fits
-from ...engine.counts.common import exact_limits, family_of
+from ...engine.counts.common import common_rate, count_limits, exact_limits, family_of
 from ...engine.counts.fit import fit_glmm
-from ...engine.counts.profile import LimitStatus, profile_ci_mu
-from ...engine.distributions import chi2_isf
 from ...engine.effects import get_measure
-from ...engine.normal.batch_intervals import (
-    henmi_copas_limits,
-    mu_limits,
-    profile_mu_limits,
-    symmetric_limits,
-)
-from ...engine.normal.intervals import (
-    KNAPP_HARTUNG,
-    knapp_hartung_se,
-    no_spread,
-    single_knapp_hartung_se,
-    wald_is_wider,
-)
+from ...engine.model.limits import glmm_limits, inverse_variance_limits, inverse_variance_se
+from ...engine.normal.intervals import KNAPP_HARTUNG, NO_SPREAD, no_spread
 from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from ...engine.options import default_ci_methods, resolve
-from ...engine.roots import bracketed_root, expand
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import UnsupportedError
 from .variants import Mask, Variants
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+Options = Sequence[dict[str, Any]]
+Table = TypeVar("Table")
 
-__all__ = ["Estimates", "estimate", "incompatible", "unique_rows"]
+__all__ = [
+    "NO_TAU2",
+    "Estimates",
+    "estimate",
+    "gathered",
+    "grouped",
+    "incompatible",
+    "take",
+    "unique_rows",
+]
+
+NO_TAU2 = "the estimate of tau2 did not converge"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Estimates:
-    """Fits of N rows on the model scale, filled by the kernels; NaN where there is none.
+    """Fits of N rows on the model scale; NaN where there is none.
 
     `df` is that of the t quantile in the interval, infinite where it is normal; `se` that of
     the interval method, `se_model` that of the model. `reason` says
@@ -70,28 +69,74 @@ class Estimates:
     reason: NDArray[np.object_]
 
     @classmethod
-    def empty(cls, rows: int) -> Estimates:
-        """Table without a result."""
-        none = [np.full(rows, np.nan) for _ in range(9)]
-        mu, se, se_model, tau2, lower, upper, events, size, inverse = none
+    def of(cls, x: Array, n: Array, used: Mask) -> Estimates:
+        """Totals of the studies that take part, shape (N, k), with nothing fitted yet."""
+        k = used.sum(axis=1)
+        inverse = np.where(used, 1.0 / np.where(used, n, 1.0), 0.0).sum(axis=1)
+        mu, se, se_model, tau2, lower, upper = (np.full(len(k), np.nan) for _ in range(6))
+        converged, fitted, failed, one_sided = (np.zeros(len(k), dtype=bool) for _ in range(4))
         return cls(
             mu=mu,
             se=se,
             se_model=se_model,
             tau2=tau2,
-            df=np.full(rows, np.inf),
+            df=np.full(len(k), np.inf),
             lower=lower,
             upper=upper,
-            k=np.zeros(rows, dtype=np.intp),
-            events=events,
-            size=size,
-            mean_inverse_size=inverse,
-            converged=np.zeros(rows, dtype=bool),
-            fitted=np.zeros(rows, dtype=bool),
-            failed=np.zeros(rows, dtype=bool),
-            one_sided=np.zeros(rows, dtype=bool),
-            reason=np.full(rows, "", dtype=object),
+            k=k,
+            events=np.where(used, x, 0.0).sum(axis=1),
+            size=np.where(used, n, 0.0).sum(axis=1),
+            mean_inverse_size=inverse / np.maximum(k, 1),
+            converged=converged,
+            fitted=fitted,
+            failed=failed,
+            one_sided=one_sided,
+            reason=np.where(k == 0, "no study is left to pool", "").astype(object),
         )
+
+    def extreme(self, kind: str) -> NDArray[np.bool_]:
+        """Rows with studies, but without an event or (proportions) with nothing else."""
+        full = (self.events == self.size) & (kind == "proportion")
+        return (self.k > 0) & ((self.events == 0) | full)
+
+    def give_up(self, rows: Rows, reason: Any) -> None:
+        """Say why a result that should exist does not."""
+        self.failed[rows], self.reason[rows] = True, reason
+
+
+def take(table: Table, rows: Rows) -> Table:
+    """Rows of a table of arrays, in a copy."""
+    return type(table)(**{f.name: getattr(table, f.name)[rows] for f in fields(table)})  # type: ignore[arg-type]
+
+
+def gathered(parts: Iterable[tuple[Rows, Table]]) -> Table:
+    """Put tables together whose rows are numbered by the arrays before them."""
+    order, tables = zip(*parts, strict=True)
+    columns = {
+        f.name: np.concatenate([getattr(table, f.name) for table in tables])
+        for f in fields(tables[0])
+    }
+    return take(type(tables[0])(**columns), np.argsort(np.concatenate(order)))
+
+
+def unique_rows(keys: Sequence[Hashable]) -> tuple[list[Any], Rows]:
+    """Distinct keys in order of appearance, and for each key its place among them."""
+    place: dict[Hashable, int] = {}
+    index = np.array([place.setdefault(key, len(place)) for key in keys], dtype=np.intp)
+    return list(place), index
+
+
+def grouped(keys: Sequence[Hashable]) -> Iterator[tuple[Any, Rows]]:
+    """Each distinct key with the places that have it.
+
+    Examples
+    --------
+    >>> [(key, place.tolist()) for key, place in grouped(["a", "b", "a"])]
+    [('a', [0, 2]), ('b', [1])]
+    """
+    kinds, of = unique_rows(keys)
+    for j, kind in enumerate(kinds):
+        yield kind, np.flatnonzero(of == j)
 
 
 def incompatible(options: dict[str, Any], level: float) -> str:
@@ -111,19 +156,8 @@ def incompatible(options: dict[str, Any], level: float) -> str:
     return ""
 
 
-def unique_rows(keys: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], Rows]:
-    """Distinct keys in order of appearance, and for each key its place among them."""
-    place: dict[tuple[Any, ...], int] = {}
-    index = np.array([place.setdefault(key, len(place)) for key in keys], dtype=np.intp)
-    return list(place), index
-
-
 def estimate(
-    variants: Variants,
-    which: Rows,
-    options: Sequence[dict[str, Any]],
-    level: float,
-    inside: Mask | None = None,
+    variants: Variants, which: Rows, options: Options, level: float, inside: Mask | None = None
 ) -> Estimates:
     """Pool every row.
 
@@ -142,247 +176,119 @@ def estimate(
     -------
     Estimates
     """
-    out = Estimates.empty(len(which))
     everyone = np.ones(len(variants.labels), dtype=bool) if inside is None else inside
-    by_iv = [
-        i
-        for i, o in enumerate(options)
-        if o["model"] == "random" or o["method"] == "inverse-variance"
-    ]
-    by_likelihood = [i for i, o in enumerate(options) if o["method"] == "likelihood"]
-    by_glmm = [i for i, o in enumerate(options) if o["model"] == "glmm"]
-    _inverse_variance(out, variants, which, options, by_iv, level, everyone)
-    _likelihood(out, variants, which, options, by_likelihood, level, everyone)
-    _glmm(out, variants, which, options, by_glmm, level, everyone)
-    return out
+    nobody = np.zeros((0, 1))
+    parts = [(np.arange(0), Estimates.of(nobody, nobody, nobody > 0))]
+    for counts, rows in grouped([_by_counts(o) for o in options]):
+        run = _likelihood if counts else _inverse_variance
+        parts += run(variants, which, options, rows, level, everyone)
+    return gathered(parts)
 
 
-def _totals(out: Estimates, rows: Rows, x: Array, n: Array, used: Mask) -> None:
-    """Count studies, events and patients; rows without a study are given up."""
-    out.k[rows] = used.sum(axis=1)
-    out.events[rows] = np.where(used, x, 0.0).sum(axis=1)
-    out.size[rows] = np.where(used, n, 0.0).sum(axis=1)
-    some = np.maximum(out.k[rows], 1)
-    inverse = np.where(used, 1.0 / np.where(used, n, 1.0), 0.0).sum(axis=1)
-    out.mean_inverse_size[rows] = inverse / some
-    out.reason[rows[out.k[rows] == 0]] = "no study is left to pool"
+def _by_counts(options: dict[str, Any]) -> bool:
+    return options["model"] == "glmm" or options["method"] == "likelihood"
 
 
 def _inverse_variance(
-    out: Estimates,
-    variants: Variants,
-    which: Rows,
-    options: Sequence[dict[str, Any]],
-    index: list[int],
-    level: float,
-    everyone: Mask,
-) -> None:
-    if not index:
-        return
-    rows = np.array(index, dtype=np.intp)
-    inputs, of = unique_rows(
-        [(which[i], *(options[i][o] for o in ("measure", "add", "to"))) for i in index]
+    variants: Variants, which: Rows, options: Options, rows: Rows, level: float, everyone: Mask
+) -> Iterator[tuple[Rows, Estimates]]:
+    cells, of = unique_rows(
+        [(which[i], *(options[i][o] for o in ("measure", "add", "to"))) for i in rows]
     )
-    y = np.zeros((len(inputs), len(everyone)))
-    v, used = np.ones_like(y), np.zeros(y.shape, dtype=bool)
-    kinds, kind_of = unique_rows([key[1:] for key in inputs])
-    for j, (measure, add, to) in enumerate(kinds):
-        here = np.flatnonzero(kind_of == j)
-        versions = np.array([inputs[i][0] for i in here], dtype=np.intp)
-        scale = get_measure(measure)
-        y[here], v[here], taken = variants.effects(versions, scale, add or 0.0, to)
-        used[here] = taken & everyone
-        x, n, _ = variants.counts(versions, scale.kind)
-        members = np.flatnonzero(np.isin(of, here))
-        local = np.searchsorted(here, of[members])
-        _totals(out, rows[members], x[local], n[local], used[here][local])
-    methods = [options[i]["tau2_method"] or "common" for i in index]
-    for method in dict.fromkeys(methods):
-        members = np.array([j for j, m in enumerate(methods) if m == method], dtype=np.intp)
-        members = members[out.k[rows[members]] > 0]
-        if not members.size:
-            continue
-        cells, cell = np.unique(of[members], return_inverse=True)
-        fit = fit_inverse_variance(y[cells], v[cells], used[cells], method=method)
-        at = rows[members]
-        out.mu[at], out.se_model[at] = fit.mu[cell], fit.se[cell]
-        out.se[at], out.tau2[at] = fit.se[cell], fit.tau2.tau2[cell]
-        out.converged[at] = fit.tau2.converged[cell]
-        out.fitted[at] = True
-        lost = at[~out.converged[at]]
-        out.failed[lost], out.reason[lost] = True, "the estimate of tau2 did not converge"
-        for name in dict.fromkeys(options[i]["ci_method"] for i in at):
-            mine = np.array([options[i]["ci_method"] == name for i in at])
-            for single in (False, True):
-                chosen = np.flatnonzero(mine & ((out.k[at] == 1) == single))
-                if not chosen.size:
-                    continue
-                part, back = np.unique(cell[chosen], return_inverse=True)
-                some = take_fits(fit, part)
-                target = at[chosen]
-                how = "wald" if single else name
-                if how in KNAPP_HARTUNG:
-                    out.se[target] = knapp_hartung_se(some, how, level)[back]
-                    wald = wald_is_wider(some, level) & (how == "knapp-hartung-wider")
-                    out.df[target] = np.where(wald, np.inf, some.df)[back]
-                    _no_spread(out, target, some, how, back, level)
-                elif how == "t":
-                    out.df[target] = some.df[back]
-                if how == "profile":
-                    low, high = profile_mu_limits(some, level)
-                elif how == "henmi-copas":
-                    low, high = henmi_copas_limits(some.batch, level)
-                else:
-                    low, high = mu_limits(some, how, level)
-                defined = out.fitted[target]
-                out.lower[target] = np.where(defined, low[back], np.nan)
-                out.upper[target] = np.where(defined, high[back], np.nan)
+    x, n, y, v = np.ones((4, len(cells), len(everyone)))
+    used = np.zeros(x.shape, dtype=bool)
+    for (measure, add, to), here in grouped([cell[1:] for cell in cells]):
+        versions, scale = np.array([cells[c][0] for c in here]), get_measure(measure)
+        x[here], n[here], _ = variants.counts(versions, scale.kind)
+        y[here], v[here], used[here] = variants.effects(versions, scale, add or 0.0, to)
+    used &= everyone
+    totals = Estimates.of(x, n, used)
+    for method, mine in grouped([options[i]["tau2_method"] or "common" for i in rows]):
+        some = np.unique(of[mine])
+        some = some[totals.k[some] > 0]
+        fit = fit_inverse_variance(y[some], v[some], used[some], method=method)
+        for name, chosen in grouped([options[i]["ci_method"] for i in rows[mine]]):
+            part = _normal(totals, some, fit, name, level)
+            yield rows[mine[chosen]], take(part, of[mine[chosen]])
 
 
-def _no_spread(
-    out: Estimates, rows: Rows, fit: InverseVarianceFit, method: str, cell: Rows, level: float
-) -> None:
-    """Identical effects make a Knapp-Hartung interval a point: undefined, as in `pool`."""
-    for i, c in zip(rows, cell, strict=True):
-        if no_spread(out.se[i] / out.se_model[i]):
-            try:
-                single_knapp_hartung_se(take_fits(fit, np.array([c])), method, level)
-            except MetaAnalysisError as error:
-                out.reason[i], out.fitted[i], out.converged[i] = str(error), False, False
-                out.mu[i] = out.se[i] = out.tau2[i] = np.nan
+def _normal(
+    totals: Estimates, at: Rows, fit: InverseVarianceFit, method: str, level: float
+) -> Estimates:
+    """Fits by inverse variance of the rows `at` with the interval of one method."""
+    out = take(totals, np.arange(len(totals.k)))
+    if not at.size:
+        return out
+    se, out.df[at] = inverse_variance_se(fit, method, level)
+    point = np.isin(method, KNAPP_HARTUNG) & no_spread(se / fit.se)
+    low, high = inverse_variance_limits(fit, method, level)
+    columns = ((out.mu, fit.mu), (out.se, se), (out.tau2, fit.tau2.tau2))
+    for column, values in (*columns, (out.lower, low), (out.upper, high)):
+        column[at] = np.where(point, np.nan, values)
+    out.se_model[at] = fit.se
+    out.converged[at], out.fitted[at] = fit.tau2.converged & ~point, ~point
+    out.give_up(at[~fit.tau2.converged], NO_TAU2)
+    out.reason[at[point]] = NO_SPREAD
+    return out
 
 
 def _likelihood(
-    out: Estimates,
-    variants: Variants,
-    which: Rows,
-    options: Sequence[dict[str, Any]],
-    index: list[int],
-    level: float,
-    everyone: Mask,
-) -> None:
-    """Maximum likelihood of the summed counts, in closed form."""
-    for kind in ("proportion", "rate"):
-        mine = [i for i in index if get_measure(options[i]["measure"]).kind == kind]
-        rows = np.array(mine, dtype=np.intp)
-        if not rows.size:
-            continue
-        x, n, used = variants.counts(which[rows], kind)
-        _totals(out, rows, x, n, used & everyone)
-        _exact(out, rows, kind, level, tau2=0.0)
-        rows = rows[(out.reason[rows] == "") & ~out.one_sided[rows]]
-        if not rows.size:
-            continue
-        _summed_counts(out, rows, kind)
-        out.lower[rows], out.upper[rows] = symmetric_limits(out.mu[rows], out.se[rows], level)
-        profile = [i for i in rows if options[i]["ci_method"] == "profile" and out.k[i] > 1]
-        if profile:
-            _pooled_profile(out, np.array(profile, dtype=np.intp), kind, level)
-
-
-def _summed_counts(out: Estimates, rows: Rows, kind: str) -> None:
-    x, n = out.events[rows], out.size[rows]
-    if kind == "rate":
-        out.mu[rows], out.se[rows] = np.log(x / n), x**-0.5
-    else:
-        out.mu[rows], out.se[rows] = np.log(x / (n - x)), (1.0 / x + 1.0 / (n - x)) ** 0.5
-    out.se_model[rows], out.tau2[rows] = out.se[rows], 0.0
-    out.converged[rows] = out.fitted[rows] = True
-
-
-def _exact(out: Estimates, rows: Rows, kind: str, level: float, *, tau2: float) -> None:
-    """Rows whose likelihood rises to the end of the scale: none or all, with exact limits."""
-    extreme = (out.k[rows] > 0) & (out.events[rows] == 0)
-    if kind == "proportion":
-        extreme |= (out.k[rows] > 0) & (out.events[rows] == out.size[rows])
-    at = rows[extreme]
-    if not at.size:
-        return
-    out.mu[at] = np.where(out.events[at] == 0, -np.inf, np.inf)
-    out.lower[at], out.upper[at] = exact_limits(out.events[at], out.size[at], kind, level)
-    out.tau2[at] = tau2
-    out.converged[at] = out.one_sided[at] = True
-
-
-def _pooled_profile(out: Estimates, rows: Rows, kind: str, level: float) -> None:
-    x, n = np.tile(out.events[rows], 2), np.tile(out.size[rows], 2)
-    mu, se = np.tile(out.mu[rows], 2), np.tile(out.se[rows], 2)
-    side = np.repeat([-1.0, 1.0], rows.size)
-    drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
-
-    def height(at: Array) -> Array:
-        return x * at - n * (np.exp(at) if kind == "rate" else np.logaddexp(0.0, at))
-
-    best = height(mu)
-
-    def above(steps: Array) -> Array:
-        return height(mu + side * steps * se) - best + drop
-
-    inside, outside = expand(above, np.zeros(mu.size), np.ones(mu.size), factor=1.5)
-    steps = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-14)
-    limits = mu + side * steps * se
-    out.lower[rows], out.upper[rows] = limits[: rows.size], limits[rows.size :]
-
-
-def _glmm(
-    out: Estimates,
-    variants: Variants,
-    which: Rows,
-    options: Sequence[dict[str, Any]],
-    index: list[int],
-    level: float,
-    everyone: Mask,
-) -> None:
-    groups: dict[tuple[str, int], list[int]] = {}
-    for i in index:
-        key = (get_measure(options[i]["measure"]).kind, options[i]["quad_points"])
-        groups.setdefault(key, []).append(i)
-    for (kind, points), members in groups.items():
-        rows = np.array(members, dtype=np.intp)
-        versions, of = np.unique(which[rows], return_inverse=True)
+    variants: Variants, which: Rows, options: Options, rows: Rows, level: float, everyone: Mask
+) -> Iterator[tuple[Rows, Estimates]]:
+    """Maximum likelihood: of the summed counts in closed form, and of the GLMM."""
+    kinds = [(get_measure(options[i]["measure"]).kind, options[i]["quad_points"]) for i in rows]
+    for (kind, points), place in grouped(kinds):
+        mine = rows[place]
+        versions, of = np.unique(which[mine], return_inverse=True)
         x, n, used = variants.counts(versions, kind)
-        used = used & everyone
-        _totals(out, rows, x[of], n[of], used[of])
-        _exact(out, rows, kind, level, tau2=np.nan)
-        open_ = (out.reason[rows] == "") & ~out.one_sided[rows]
-        single = rows[open_ & (out.k[rows] == 1)]
-        if single.size:  # one study: the GLMM is the GLM
-            _summed_counts(out, single, kind)
-            low, high = symmetric_limits(out.mu[single], out.se[single], level)
-            out.lower[single], out.upper[single] = low, high
-        several = np.flatnonzero(open_ & (out.k[rows] > 1))
-        if not several.size:
-            continue
-        cells, cell = np.unique(of[several], return_inverse=True)
-        fit = fit_glmm(
-            x[cells], n[cells], mask=used[cells], family=family_of(kind), quad_points=points
-        )
-        at = rows[several]
-        good = fit.converged[cell]
-        for i, c in zip(at[~good], cell[~good], strict=True):
-            out.failed[i], out.reason[i] = True, fit.message(int(c))
-        at, cell = at[good], cell[good]
-        out.mu[at], out.tau2[at] = fit.beta[cell, 0], fit.tau2[cell]
-        out.se[at] = out.se_model[at] = np.sqrt(fit.vcov[cell, 0, 0])
-        out.converged[at] = out.fitted[at] = True
-        name = np.array([options[i]["ci_method"] for i in at], dtype=object)
-        name = np.where(name == None, default_ci_methods("glmm", out.k[at] - 1), name)  # noqa: E711
-        df = out.df[at] = np.where(name == "t", out.k[at] - 1.0, np.inf)
-        z = symmetric_limits(out.mu[at], out.se[at], level)
-        t = symmetric_limits(out.mu[at], out.se[at], level, np.where(np.isinf(df), 1.0, df))
-        out.lower[at], out.upper[at] = (
-            np.where(np.isinf(df), a, b) for a, b in zip(z, t, strict=True)
-        )
-        profile = name == "profile"
-        if profile.any():
-            part, back = np.unique(cell[profile], return_inverse=True)
-            found = profile_ci_mu(take_fits(fit, part), level)
-            bounded = (found.lower_status == LimitStatus.FOUND) & (
-                found.upper_status == LimitStatus.FOUND
+        used &= everyone
+        out = Estimates.of(x, n, used)
+        extreme = out.extreme(kind)
+        at = np.flatnonzero(extreme)
+        if at.size:  # the likelihood rises to the end of the scale
+            out.mu[at] = np.where(out.events[at] == 0, -np.inf, np.inf)
+            out.lower[at], out.upper[at] = exact_limits(out.events[at], out.size[at], kind, level)
+            out.tau2[at] = 0.0 if points is None else np.nan
+            out.converged[at] = out.one_sided[at] = True
+        finite = (out.k > 0) & ~extreme
+        # Of one study the GLMM is the GLM.
+        single = np.flatnonzero(finite & ((out.k == 1) | (points is None)))
+        out.mu[single], out.se[single], _ = common_rate(out.events[single], out.size[single], kind)
+        out.tau2[single] = 0.0
+        several = np.flatnonzero(finite & (out.k > 1) & (points is not None))
+        if several.size:
+            fit = fit_glmm(
+                x[several],
+                n[several],
+                mask=used[several],
+                family=family_of(kind),
+                quad_points=points,
             )
-            target = at[profile]
-            out.lower[target] = np.where(bounded, found.lower, np.nan)[back]
-            out.upper[target] = np.where(bounded, found.upper, np.nan)[back]
-            loose = target[~bounded[back]]
-            out.failed[loose] = True
-            out.reason[loose] = f"the profile likelihood of mu does not bound it at level {level:g}"
+            lost = np.flatnonzero(~fit.converged)
+            out.give_up(several[lost], [fit.message(int(c)) for c in lost])
+            fit, several = take_fits(fit, np.flatnonzero(fit.converged)), several[fit.converged]
+            out.mu[several], out.tau2[several] = fit.beta[:, 0], fit.tau2
+            out.se[several] = fit.se[:, 0]
+        done = np.concatenate([single, several])
+        out.se_model[done] = out.se[done]
+        out.converged[done] = out.fitted[done] = True
+        for name, chosen in grouped([options[i]["ci_method"] for i in mine]):
+            part = take(out, np.arange(len(versions)))
+            methods = np.where(part.k > 1, name, "wald")
+            if name is None:
+                methods = default_ci_methods("glmm", part.k - 1)
+            part.lower[single], part.upper[single] = count_limits(
+                part.events[single], part.size[single], kind, methods[single], level
+            )
+            for method, here in grouped(methods[several].tolist()):
+                target, found = several[here], take_fits(fit, here)
+                low, high = glmm_limits(found, method, level)
+                bounded = np.isfinite(low) & np.isfinite(high)
+                part.lower[target] = np.where(bounded, low, np.nan)
+                part.upper[target] = np.where(bounded, high, np.nan)
+                part.df[target] = part.k[target] - 1.0 if method == "t" else np.inf
+                part.give_up(
+                    target[~bounded],
+                    f"the profile likelihood of mu does not bound it at level {level:g}",
+                )
+            yield mine[chosen], take(part, of[chosen])

@@ -28,6 +28,7 @@ Family = Literal["binomial", "poisson"]
 
 __all__ = [
     "PooledCounts",
+    "common_rate",
     "count_limits",
     "exact_interval",
     "exact_limits",
@@ -153,6 +154,23 @@ def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
     return PooledCounts(float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5, x, n)
 
 
+def common_rate(events: Array, size: Array, kind: str) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Logit (log rate) of summed counts, its standard error, and where it is finite; shape (R,).
+
+    Examples
+    --------
+    >>> mu, se, _ = common_rate(np.array([4.0]), np.array([40.0]), "proportion")
+    >>> round(float(mu[0]), 6), round(float(se[0]), 6)
+    (-2.197225, 0.527046)
+    """
+    rate = kind == "rate"
+    finite = (events > 0) & (rate | (events < size))
+    inner = np.where(finite, events, 1.0)
+    rest = np.where(finite, size - events, 1.0)
+    mu = np.log(inner / size) if rate else np.log(inner / rest)
+    return mu, np.sqrt(1.0 / inner) if rate else np.sqrt(1.0 / inner + 1.0 / rest), finite
+
+
 def count_limits(
     events: Array, size: Array, kind: str, method: NDArray[np.str_], level: float
 ) -> tuple[Array, Array]:
@@ -175,10 +193,7 @@ def count_limits(
     >>> round(float(low[0]), 4), round(float(high[0]), 4)
     (-3.404, -1.2819)
     """
-    rate = kind == "rate"
-    rest = np.where(rate, 1.0, size - events)
-    mu = np.log(events / size) if rate else np.log(events / rest)
-    se = np.sqrt(1.0 / events) if rate else np.sqrt(1.0 / events + 1.0 / rest)
+    mu, se, _ = common_rate(events, size, kind)
     low, high = symmetric_limits(mu, se, level)
     pick = np.flatnonzero(method == "profile")
     if not pick.size:
@@ -186,7 +201,7 @@ def count_limits(
     x, n, mu, se = events[pick], size[pick], mu[pick], se[pick]
 
     def height(m: Array) -> Array:
-        return x * m - n * (np.exp(m) if rate else np.logaddexp(0.0, m))
+        return x * m - n * (np.exp(m) if kind == "rate" else np.logaddexp(0.0, m))
 
     threshold = height(mu) - 0.5 * float(chi2_isf(1.0 - level, 1.0))
 

@@ -15,7 +15,7 @@ when studies are left out (it matters for ``to="if0all"`` only).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -30,15 +30,14 @@ from ..counts.studies import prepare as prepare_counts
 from ..distributions import expit
 from ..effects import Measure, get_measure
 from ..normal.fit import RegressionFit, fit_regression
-from ..normal.intervals import KNAPP_HARTUNG, knapp_hartung_se
-from ..normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
+from ..normal.inverse_variance import fit_inverse_variance
 from ..normal.regression_likelihood import maximise, products_of_means
 from ..options import Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
 from .fits import Counts, Refits, Selections, joined, p_value
-from .limits import inverse_variance_limits
+from .limits import inverse_variance_limits, inverse_variance_se
 from .units import Units, units_of
 
 if TYPE_CHECKING:
@@ -245,10 +244,7 @@ class Model:
         )
         df = fit.df
         free = df > 0
-        se = fit.se
-        if options.ci_method in KNAPP_HARTUNG and free.any():
-            se = se.copy()
-            se[free] = knapp_hartung_se(_rows(fit, free), options.ci_method, options.level)
+        se, _ = inverse_variance_se(fit, options.ci_method, options.level)
         low, high = np.full(rows, np.nan), np.full(rows, np.nan)
         if limits:
             low, high = inverse_variance_limits(fit, options.ci_method, options.level)
@@ -499,10 +495,3 @@ def model_of(fit: Fitted, what: str, *, least: int = 2, one_sided: bool = False)
     if not fit.converged:
         raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
     return model
-
-
-def _rows(fit: InverseVarianceFit, pick: NDArray[np.bool_]) -> InverseVarianceFit:
-    """Replicates of a batch; only what Knapp-Hartung standard errors need is subset."""
-    return replace(
-        fit, beta=fit.beta[pick], cov=fit.cov[pick], scale=fit.scale[pick], df=fit.df[pick]
-    )

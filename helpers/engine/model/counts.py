@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
-from ..counts.common import count_limits, family_of, included_counts
+from ..counts.common import common_rate, count_limits, family_of, included_counts
 from ..counts.fit import fit_glmm
 from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
@@ -81,7 +81,7 @@ def refit_counts(
     x = x0[None] if events is None else events
     c = np.ones((rows, fit.k)) if counts is None else counts.astype(float)
     total, size = np.einsum("rk,rk->r", c, np.broadcast_to(x, c.shape)), c @ n
-    mu = _one_rate(total, size, kind)[0]
+    mu = common_rate(total, size, kind)[0]
     studies = prepare(family_of(kind), x, np.broadcast_to(n, x.shape))
     fixed = fixed_terms(studies, mu[:, None])[0]
     saturated = log_saturated(studies.family, x, np.broadcast_to(n, x.shape))
@@ -193,16 +193,6 @@ def refit_without_each(fit: Model, *, limits: bool) -> Refits:
     return _assembled(fit, sums, random, limits)
 
 
-def _one_rate(total: Array, size: Array, kind: str) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Logit (log rate) of summed counts, its standard error, and where it is finite."""
-    rate = kind == "rate"
-    finite = (total > 0) & (rate | (total < size))
-    inner = np.where(finite, total, 1.0)
-    rest = np.where(finite, size - total, 1.0)
-    mu = np.log(inner / size) if rate else np.log(inner / rest)
-    return mu, np.sqrt(1.0 / inner) if rate else np.sqrt(1.0 / inner + 1.0 / rest), finite
-
-
 def _assembled(
     fit: Model,
     sums: _Sums,
@@ -215,7 +205,7 @@ def _assembled(
     df = sums.k - 1.0
     free = df > 0
     # The model without random effect: closed form, and all there is for one study.
-    mu, se, finite = _one_rate(sums.events, sums.size, kind)
+    mu, se, finite = common_rate(sums.events, sums.size, kind)
     status = np.where(finite, 0, FitStatus.SEPARATION).astype(np.int8)
     loglik = np.where(finite, sums.saturated + sums.fixed, np.nan)
     lrt = np.where(finite & free, np.maximum(-2.0 * sums.fixed, 0.0), 0.0)

@@ -15,11 +15,38 @@ from ..normal.batch_intervals import (
     profile_mu_limits,
     symmetric_limits,
 )
+from ..normal.intervals import KNAPP_HARTUNG, knapp_hartung_se, wald_is_wider
 from ..normal.inverse_variance import InverseVarianceFit
 
 Array = NDArray[np.float64]
 
-__all__ = ["glmm_limits", "inverse_variance_limits"]
+__all__ = ["glmm_limits", "inverse_variance_limits", "inverse_variance_se"]
+
+
+def inverse_variance_se(fit: InverseVarianceFit, method: str, level: float) -> tuple[Array, Array]:
+    """Give the standard error of every replicate under an interval method, with degrees of freedom.
+
+    Infinite degrees of freedom stand for the normal distribution; a replicate of one study has no
+    others.
+
+    Examples
+    --------
+    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
+    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    >>> [float(x.round(6)[0]) for x in inverse_variance_se(fit, "knapp-hartung", 0.95)]
+    [0.57735, 2.0]
+    """
+    several = np.flatnonzero(fit.df > 0)
+    se, df = fit.se, np.full(len(fit.df), np.inf)
+    if method in (*KNAPP_HARTUNG, "t") and several.size:
+        df[several] = fit.df[several]
+    if method in KNAPP_HARTUNG and several.size:
+        part = fit if several.size == fit.df.size else take_fits(fit, several)
+        se = se.copy()
+        se[several] = knapp_hartung_se(part, method, level)
+        if method == "knapp-hartung-wider":
+            df[several[wald_is_wider(part, level)]] = np.inf
+    return se, df
 
 
 def inverse_variance_limits(fit: InverseVarianceFit, method: str, level: float) -> Limits:

@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 
 __all__ = [
     "KNAPP_HARTUNG",
+    "NO_SPREAD",
     "Interval",
     "henmi_copas_interval",
     "knapp_hartung_se",
@@ -45,6 +46,10 @@ __all__ = [
 
 #: Methods that scale the standard error.
 KNAPP_HARTUNG: tuple[str, ...] = ("knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
+NO_SPREAD = (
+    "all effects are identical, so that the Knapp-Hartung standard error is zero; use "
+    "'knapp-hartung-max1' or 'wald'"
+)
 
 
 class Interval(NamedTuple):
@@ -134,10 +139,7 @@ def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) 
     """
     se = float(knapp_hartung_se(fit, method, level)[0])
     if no_spread(se / float(fit.se[0])):
-        raise MetaAnalysisError(
-            "all effects are identical, so that the Knapp-Hartung standard error is zero; use "
-            "'knapp-hartung-max1' or 'wald'"
-        )
+        raise MetaAnalysisError(NO_SPREAD)
     return se
 
 
