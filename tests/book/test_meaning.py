@@ -7,7 +7,14 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATTERNS = ("book/*.ipynb", "book/*.md", "book/_data/*.toml", "helpers/**/*.py", "README.md")
+PATTERNS = (
+    "book/*.ipynb",
+    "book/*.md",
+    "book/_data/*.toml",
+    "helpers/**/*.toml",
+    "helpers/**/*.py",
+    "README.md",
+)
 PAGES = sorted(
     path for pattern in PATTERNS for path in ROOT.glob(pattern) if path.name != "changelog.md"
 )

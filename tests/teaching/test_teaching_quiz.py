@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from bs4 import BeautifulSoup
 
 from helpers import pool, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.teaching import CHAPTERS, question, quiz, self_check, which
-from helpers.teaching import facts as shared
+from helpers.teaching import answers as shared
 from helpers.teaching.questions import Answer, Question
 
+QUESTIONS = Path(shared.__file__).with_name("questions.toml")
 ASKED = question(
     "Is 5 < 7 & so on?",
     right=("Yes, <b>5</b> is", "It is less."),
@@ -97,6 +101,17 @@ def test_every_chapter_has_questions_that_explain_every_answer(chapter):
         assert len({option.why for option in one.options} | {one.prompt}) >= 2
         for option in one.options:
             assert option.why.rstrip().endswith((".", "%", "”"))
+
+
+def test_words_and_computed_values_of_a_chapter_fit_together():
+    with QUESTIONS.open("rb") as file:
+        entries = tomllib.load(file)
+    assert set(entries) == set(shared.MADE)
+    for chapter, asked in entries.items():
+        words = repr(asked)
+        for name, value in shared.MADE[chapter]().items():
+            named = f"'{name}'" if isinstance(value, (bool, dict)) else f"{{{name}}}"
+            assert named in words, f"{chapter}: nothing asks for {name!r}"
 
 
 def test_right_answers_that_lie_at_one_place_would_give_themselves_away():
