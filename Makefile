@@ -22,10 +22,10 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
 # figures become files in what is built or tested; a reader's notebook shows them (`make notebook`)
-book test check check-tests check-chapters unit lowest chapters processors site bench refresh report: \
+book test check check-tests check-chapters unit nightly lowest chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit lowest chapters processors site golden rooms audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest chapters processors site golden rooms audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -81,6 +81,9 @@ types: $(READY) ## mypy on the helpers
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
 	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext --ignore=tests/site
+
+nightly: $(READY) ## the longer runs of tests that `make test` runs in short (weekly in the workflow)
+	$(BIN)/pytest -n $(CORES) --dist worksteal -m nightly --durations=20 tests --ignore=tests/site
 
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
 	PYTHONPATH=tests:book/_ext $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \

@@ -11,6 +11,7 @@ import argparse
 import ast
 import subprocess
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -37,7 +38,8 @@ def module_of(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def imports(source: str) -> set[str]:
+@cache
+def imports(source: str) -> frozenset[str]:
     """Modules that a piece of code imports, and each name that it takes from them."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -46,7 +48,7 @@ def imports(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{name.name}" for name in node.names)
-    return found
+    return frozenset(found)
 
 
 def touches(imported: Iterable[str], modules: Iterable[str]) -> bool:

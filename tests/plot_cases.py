@@ -154,7 +154,7 @@ def of_fit(draw: Callable, *, few: int = 1) -> dict[str, Callable]:
     return {
         "real": lambda: draw(fit()),
         "one": lambda: draw(fit(few)),
-        "many": lambda: draw(fit(200)),
+        "many": lambda: draw(fit(90)),
         "awkward": lambda: draw(fit(8, awkward=True)),
     }
 
@@ -265,7 +265,7 @@ CASES: dict[str, Case] = {
     "median_mean": Case(
         {
             "real": lambda: plots.median_mean(fit()),
-            "many": lambda: plots.median_mean(fit(200)),
+            "many": lambda: plots.median_mean(fit(90)),
             "awkward": lambda: plots.median_mean(
                 pool(
                     events=[40, 30, 12, 60],
@@ -317,7 +317,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.bubble(real("months"), xlabel="months"),
             "one": lambda: plots.bubble(months(cohorts(3))),
-            "many": lambda: plots.bubble(months(cohorts(200))),
+            "many": lambda: plots.bubble(months(cohorts(90))),
             "awkward": lambda: plots.bubble(months(cohorts(8, LONG, True))),
         },
         "%",
@@ -410,7 +410,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.study_overview(load_cohorts()),
             "one": lambda: plots.study_overview(cohorts(1)),
-            "many": lambda: plots.study_overview(cohorts(200)),
+            "many": lambda: plots.study_overview(cohorts(90)),
             "awkward": lambda: plots.study_overview(cohorts(8, LONG)),
         },
         "months",
@@ -420,7 +420,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.follow_up(load_cohorts()),
             "one": lambda: plots.follow_up(cohorts(1)),
-            "many": lambda: plots.follow_up(cohorts(200)),
+            "many": lambda: plots.follow_up(cohorts(90)),
             "awkward": lambda: plots.follow_up(products(cohorts(8, LONG, True), LONG)),
         },
         "months",
@@ -429,7 +429,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.confounding(regression_cohorts(_MM)),
             "one": lambda: plots.confounding(cohorts(1), columns=["setting"]),
-            "many": lambda: plots.confounding(cohorts(200), columns=["setting"]),
+            "many": lambda: plots.confounding(cohorts(90), columns=["setting"]),
             "awkward": lambda: plots.confounding(
                 products(cohorts(8, LONG), LONG), columns=["setting"]
             ),
@@ -455,7 +455,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: lines(real("lab"), x="patients"),
             "one": lambda: lines(curves(1)),
-            "many": lambda: lines(curves(200)),
+            "many": lambda: lines(curves(90)),
             "awkward": lambda: lines(curves(3, LONG)),
         },
         "%",
@@ -463,14 +463,14 @@ CASES: dict[str, Case] = {
     "agreement": Case(
         {
             "one": lambda: plots.agreement(comparisons(1)),
-            "many": lambda: plots.agreement(comparisons(200)),
+            "many": lambda: plots.agreement(comparisons(90)),
         },
         "igits",
     ),
     "dumbbell": Case(
         {
             "one": lambda: plots.dumbbell(rows(1, columns=("first", "second"))),
-            "many": lambda: plots.dumbbell(rows(200, columns=("first", "second"))),
+            "many": lambda: plots.dumbbell(rows(90, columns=("first", "second"))),
             "awkward": lambda: plots.dumbbell(rows(5, LONG, columns=("first", "second"))),
         },
         "%",
@@ -487,7 +487,7 @@ CASES: dict[str, Case] = {
     "estimates": Case(
         {
             "one": lambda: plots.estimates(rows(1), quantity="Rate"),
-            "many": lambda: plots.estimates(rows(200), quantity="Rate"),
+            "many": lambda: plots.estimates(rows(90), quantity="Rate"),
             "awkward": lambda: plots.estimates(rows(5, LONG), quantity="Rate"),
         },
         "%",

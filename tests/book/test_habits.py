@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -89,14 +90,17 @@ def homes() -> dict[str, str]:
     return {question: home for question, home in rows if "." in home}
 
 
-def definitions(name: str) -> list[str]:
-    """Modules of `helpers` that define a name of their own."""
-    found = []
+@cache
+def definitions() -> dict[str, list[str]]:
+    """Of each name that a module of `helpers` defines, the modules that define it."""
+    found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "helpers").rglob("*.py")):
+        names = set()
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             targets = getattr(node, "targets", [getattr(node, "target", node)])
-            if name in {getattr(t, "id", getattr(t, "name", "")) for t in targets}:
-                found.append(path.relative_to(ROOT).as_posix())
+            names |= {getattr(t, "id", getattr(t, "name", "")) for t in targets}
+        for name in names:
+            found.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
     return found
 
 
@@ -111,7 +115,7 @@ def test_a_question_of_a_newcomer_has_one_home(question, home):
         return
     module, _, name = home.rpartition(".")
     assert hasattr(importlib.import_module(module), name)
-    assert definitions(name) == [f"{module.replace('.', '/')}.py"]
+    assert definitions()[name] == [f"{module.replace('.', '/')}.py"]
 
 
 def test_the_picture_of_the_rooms_is_current():

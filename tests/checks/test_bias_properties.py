@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from nightly import examples
 
 from helpers import pool, pool_effects
 from helpers.checks.bias import (
@@ -51,7 +52,7 @@ def studies(draw: st.DrawFn, least: int = 4) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", TESTS)
 @given(data=studies(), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_order_of_studies_does_not_matter(
     name: str, data: tuple[np.ndarray, np.ndarray], seed: int
 ) -> None:
@@ -64,7 +65,7 @@ def test_order_of_studies_does_not_matter(
 
 @pytest.mark.parametrize("name", TESTS)
 @given(data=studies())
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_changing_the_sign_of_effects_mirrors_the_result(
     name: str, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -77,7 +78,7 @@ def test_changing_the_sign_of_effects_mirrors_the_result(
 
 @pytest.mark.parametrize("name", TESTS)
 @given(data=studies(), shift=st.floats(-2, 2), scale=st.sampled_from([0.01, 0.5, 3.0, 1000.0]))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_units_and_origin_of_effects_do_not_change_the_p_value(
     name: str, data: tuple[np.ndarray, np.ndarray], shift: float, scale: float
 ) -> None:
@@ -89,7 +90,7 @@ def test_units_and_origin_of_effects_do_not_change_the_p_value(
 
 
 @given(data=studies())
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_numbers_are_finite_and_p_values_are_probabilities(
     data: tuple[np.ndarray, np.ndarray],
 ) -> None:
@@ -111,7 +112,7 @@ def outcome(y: np.ndarray, v: np.ndarray, side: str, options: dict[str, Any]) ->
 @pytest.mark.parametrize("estimator", ["L0", "R0", "Q0"])
 @pytest.mark.parametrize("model", ["common", "random"])
 @given(data=studies())
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_trim_and_fill_of_mirrored_effects_is_mirrored(
     model: str, estimator: str, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -131,7 +132,7 @@ def test_trim_and_fill_of_mirrored_effects_is_mirrored(
 
 
 @given(data=studies(), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_trim_and_fill_does_not_depend_on_order(
     data: tuple[np.ndarray, np.ndarray], seed: int
 ) -> None:
@@ -143,7 +144,7 @@ def test_trim_and_fill_does_not_depend_on_order(
 
 
 @given(data=studies(), scale=st.sampled_from([0.01, 5.0]))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_limit_meta_analysis_is_equivariant(
     data: tuple[np.ndarray, np.ndarray], scale: float
 ) -> None:

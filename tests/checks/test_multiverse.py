@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from helpers import pool
 from helpers.checks.multiverse.analysis import multiverse
@@ -170,7 +171,7 @@ counts = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(studies=counts)
 def test_small_and_degenerate_sets_agree_with_pool(studies):
     """One study, no events, only events: the row is the fit, or both refuse in the same words."""

@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from scipy import special, stats
 
 from helpers.checks.simulation import Scenario, beta_shapes, combine, coverage, simulate
@@ -27,7 +28,7 @@ def number(result, **where):
 # --- the truth ------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(mu=st.floats(-5, 5), tau=st.floats(0.05, 2.5))
 def test_beta_shapes_have_the_mean_and_variance_of_the_logit(mu, tau):
     a, b = beta_shapes(mu, tau)

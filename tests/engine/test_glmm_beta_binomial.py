@@ -9,8 +9,9 @@ import pytest
 import scipy.optimize
 import scipy.special
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from reference_values import PATH
 
 from helpers.engine.counts.beta_binomial import BetaBinomialVariation, _rising, fit_beta_binomial
@@ -134,7 +135,7 @@ def test_extremes_are_fitted_or_flagged() -> None:
     assert fit_beta_binomial([3], [10]).boundary[0]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=2, max_size=8))
 def test_counting_nonevents_flips_the_sign(pairs: list[tuple[int, int]]) -> None:
     x = np.array([a for a, _ in pairs])

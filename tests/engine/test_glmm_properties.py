@@ -6,8 +6,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from helpers.engine.counts.fit import GLMMFit, fit_glmm
 from helpers.engine.counts.inference import heterogeneity_tests
@@ -15,7 +16,7 @@ from helpers.engine.counts.optimise import FitStatus
 from helpers.engine.counts.weights import empirical_bayes, information_weights
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 
-quick = settings(max_examples=40, deadline=None)
+quick = examples(40)
 
 
 @st.composite

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from reference_values import counts, load
 
 from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
@@ -136,7 +137,7 @@ def studies(draw: st.DrawFn, smallest: int = 2) -> tuple[list[int], list[int]]:
     return [draw(st.integers(0, m)) for m in n], n
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(studies(), st.sampled_from(["REML", "Knapp-Hartung", "common", "common rate", "GLMM"]))
 def test_nothing_is_wrong_in_silence(given_: tuple[list[int], list[int]], name: str) -> None:
     try:
@@ -176,7 +177,7 @@ def test_nothing_is_wrong_in_silence(given_: tuple[list[int], list[int]], name: 
     assert not baujat(fit).loc[sound.index].isna().any(axis=None)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(studies(3), st.randoms(), st.sampled_from(["REML", "DL", "common rate", "GLMM"]))
 def test_order_of_studies_does_not_matter(
     given_: tuple[list[int], list[int]], random: Any, name: str

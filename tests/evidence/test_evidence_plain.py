@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, data_folder, read_cohorts
@@ -66,7 +67,7 @@ def test_same_words_for_each_kind_of_file(content):
 CELL = st.sampled_from(["", "0", "1", "12", "7", "-3", "2.0", "A", "B", " ", "NA", "1e3", "½"])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=5))
 def test_same_words_for_any_cells(rows):
     content = ("study,events,n\n" + "".join(",".join(r) + "\n" for r in rows)).encode()

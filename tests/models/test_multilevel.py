@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from reference_values import PATH
 from scipy import optimize
 
@@ -256,7 +257,7 @@ def test_several_maxima_are_all_climbed() -> None:
     assert best.value >= heights.max() - 1e-10
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_order_labels_and_location_do_not_matter(seed: int, random: Any) -> None:
     data = example(seed, clusters=5)

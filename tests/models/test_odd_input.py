@@ -10,8 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from helpers import meta_regression, pool, pool_effects
 from helpers.checks.multiverse.analysis import multiverse
@@ -244,7 +245,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 @given(st.lists(VALUES, min_size=1, max_size=4), st.sampled_from([list, tuple, pd.Series, iter]))
 def test_anything_is_a_result_or_a_clear_error(values, kind):
     k = len(values)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from nightly import examples
 
 from helpers.engine.normal.prediction import PREDICTION_METHODS
 from helpers.engine.options import MU_METHODS, TAU2_METHODS
@@ -89,7 +90,7 @@ def check(fit: PoolResult) -> None:
 
 
 @pytest.mark.parametrize("measure", PROPORTIONS)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=counts(), method=st.sampled_from(TAU2_METHODS))
 def test_random_effects_never_leave_the_valid_range(
     measure: str, data: tuple[list[int], list[int]], method: str
@@ -107,7 +108,7 @@ def test_random_effects_never_leave_the_valid_range(
 
 
 @pytest.mark.parametrize("measure", PROPORTIONS)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(data=counts())
 def test_common_effects_never_leave_the_valid_range(
     measure: str, data: tuple[list[int], list[int]]
@@ -116,7 +117,7 @@ def test_common_effects_never_leave_the_valid_range(
 
 
 @pytest.mark.parametrize("model", ["glmm", "common"])
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=counts())
 def test_likelihood_models_give_a_valid_result_or_a_clear_error(
     model: str, data: tuple[list[int], list[int]]
@@ -133,7 +134,7 @@ def test_likelihood_models_give_a_valid_result_or_a_clear_error(
 
 
 @pytest.mark.parametrize("measure", RATES)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     events=st.lists(st.integers(0, 500), min_size=1, max_size=6),
     time=st.lists(st.floats(0.01, 1e5), min_size=6, max_size=6),
@@ -153,7 +154,7 @@ def test_pooled_rates_are_never_negative(
 
 
 @pytest.mark.parametrize("model", ["common", "random", "glmm"])
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(data=counts(2), seed=st.integers(0, 1000))
 def test_the_order_of_studies_does_not_matter(
     model: str, data: tuple[list[int], list[int]], seed: int
@@ -173,7 +174,7 @@ def test_the_order_of_studies_does_not_matter(
     ("measure", "model"),
     [("logit", "common"), ("logit", "random"), ("logit", "glmm"), ("arcsine", "random")],
 )
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=counts(2))
 def test_complements_give_complementary_estimates(
     measure: str, model: str, data: tuple[list[int], list[int]]
@@ -188,7 +189,7 @@ def test_complements_give_complementary_estimates(
 
 
 @pytest.mark.parametrize("method", TAU2_METHODS)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=effects(), shift=st.floats(-10, 10), power=st.integers(-3, 3))
 def test_shifting_and_scaling_effects_shifts_and_scales_the_result(
     method: str, data: tuple[list[float], list[float]], shift: float, power: int

@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from scipy import integrate, optimize, stats
 
 from helpers.engine.normal.intervals import henmi_copas_interval
@@ -78,7 +79,7 @@ def small_sets(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("method", ["ML", "REML"])
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=small_sets())
 def test_no_value_on_a_fine_grid_is_more_likely_than_the_maximum(
     method: str, data: tuple[np.ndarray, np.ndarray]
@@ -297,7 +298,7 @@ def test_equal_coefficients_give_the_chi_squared_distribution(df: int, q: float)
     lambdas=st.lists(st.floats(1e-4, 1e3), min_size=2, max_size=5, unique=True),
     q=st.floats(1e-3, 1e4),
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_pairs_of_coefficients_give_a_mixture_of_exponentials(
     lambdas: list[float], q: float
 ) -> None:

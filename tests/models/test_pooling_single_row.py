@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from numpy.testing import assert_allclose
 
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
@@ -12,7 +13,7 @@ from helpers.engine.normal.weighted import Moments, moments, moments_of_one, pre
 
 
 @given(st.integers(0, 10_000), st.integers(2, 30), st.booleans())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_one_row_and_the_same_row_twice_are_fitted_alike(seed: int, k: int, masked: bool) -> None:
     rng = np.random.default_rng(seed)
     vi = 10.0 ** rng.uniform(-3, 1, k)

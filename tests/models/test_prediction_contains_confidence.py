@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
+from nightly import examples
 from scipy.stats import norm, t
 
 from helpers import meta_regression, multiverse, pool, pool_multilevel, subgroups
@@ -119,7 +120,7 @@ def pooled(rows: list[tuple[int, int]], options: dict[str, Any]) -> PoolResult:
     return fit
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(150, suppress_health_check=list(HealthCheck))
 @given(rows=studies, options=choices(), level=st.sampled_from([0.5, 0.8, 0.95]))
 def test_prediction_contains_confidence(
     rows: list[tuple[int, int]], options: dict[str, Any], level: float
@@ -140,7 +141,7 @@ def test_prediction_contains_confidence(
         assert holds(fit.prediction_interval(level=level), fit.conf_int(level=level))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(30, suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(st.tuples(st.integers(1, 12), st.integers(13, 120)), min_size=8, max_size=12),
     model=st.sampled_from(["random", "glmm"]),

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from scipy import stats
 
 from helpers.engine.distributions import expit
@@ -196,7 +197,7 @@ def test_distributions_of_the_four_tests() -> None:
     assert kh.omnibus.p == pytest.approx(stats.f.sf(kh.omnibus.statistic, 2, 27), rel=1e-12)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@examples(30)
 @given(st.integers(0, 10**6))
 def test_an_empty_interval_of_tau2_has_a_caution(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -435,7 +436,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return y, v, x
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems(), st.sampled_from(["REML", "ML", "DL", "PM", "SJ", "HE"]))
 def test_order_scale_and_parametrisation_do_not_matter(
     problem: tuple[np.ndarray, np.ndarray, np.ndarray], method: str
@@ -466,7 +467,7 @@ def test_order_scale_and_parametrisation_do_not_matter(
         )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(problems(), st.integers(0, 5))
 def test_a_masked_study_might_as_well_be_absent(
     problem: tuple[np.ndarray, np.ndarray, np.ndarray], out: int
@@ -489,7 +490,7 @@ def test_a_masked_study_might_as_well_be_absent(
     np.testing.assert_allclose(counted.beta[0], doubled.beta[0], rtol=1e-7, atol=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32 - 1))
 def test_the_glmm_mirrors_when_deaths_and_survivors_change_places(seed: int) -> None:
     data = table(seed % 1000, k=15)

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from scipy import integrate, stats
 from scipy.special import expit, logit
 from statsmodels.stats.contingency_tables import Table
@@ -231,7 +232,7 @@ def test_the_same_seed_gives_the_same_test_and_another_seed_another():
 
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=3, max_size=3), min_size=2, max_size=4))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_residuals_have_no_sum_and_the_order_of_groups_does_not_matter(counts):
     groups = [f"g{i}" for i in range(len(counts))]
     causes = ["infection", "CRS", "HLH"]

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from scipy import integrate
 from statsmodels.duration.survfunc import SurvfuncRight
 
@@ -76,7 +77,7 @@ def test_true_rate_is_the_hazard():
     assert row["factor_lower"] < row["factor"] < row["factor_upper"] < 1.0
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(
         st.tuples(st.floats(0.125, 60.0, width=32), st.booleans()), min_size=1, max_size=30,
@@ -95,7 +96,7 @@ def test_reverse_kaplan_meier_median_agrees_with_statsmodels(pairs):
         assert got == below.min()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(st.floats(0.1, 60.0), st.booleans()), min_size=1, max_size=30))
 def test_median_of_survivors_is_their_median(pairs):
     time, keep = (np.array(column) for column in zip(*pairs, strict=True))

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from nightly import nightly
 
 from helpers import posterior
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -114,7 +115,7 @@ def test_shrinkage_shows_every_cohort_twice(post):
     assert far in note_of(ax).caption
 
 
-@pytest.mark.parametrize("k", [1, 120])
+@pytest.mark.parametrize("k", [1, 30, nightly(120)])
 def test_shrinkage_of_few_and_many(k):
     rng = np.random.default_rng(k)
     n = rng.integers(5, 400, k)

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from nightly import nightly
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers import pool, printing, subgroups
@@ -36,7 +37,7 @@ def squares(ax):
     return next(c for c in ax.collections if c.get_gid() == "studies")
 
 
-@pytest.mark.parametrize("k", [2, 5, 52, 200])
+@pytest.mark.parametrize("k", [2, 5, 52, nightly(200)])
 def test_words_neither_collide_nor_leave_the_figure_for_any_number_of_rows(k):
     ax = forest(made_up(k))
     assert_no_words_collide(ax)

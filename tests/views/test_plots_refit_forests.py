@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from nightly import nightly
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers import pool, pool_effects, printing
@@ -67,7 +68,7 @@ def test_a_row_for_each_year_pools_all_studies_up_to_it(whole, cohorts, years):
         )
 
 
-@pytest.mark.parametrize("k", [2, 5, 52, 200])
+@pytest.mark.parametrize("k", [2, 5, 52, nightly(200)])
 def test_words_neither_collide_nor_leave_the_figure(k):
     fit = made_up(k)
     labels = list(fit.studies.index)
