@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from nightly import nightly
 from matplotlib.colors import to_hex
+from nightly import nightly
 from plot_tools import assert_all_words_inside, assert_no_words_collide, word_boxes
 
 from helpers import load_cohorts, pool, pool_effects, printing, subgroups
