@@ -63,6 +63,19 @@ class FunnelData:
         return len(self.labels)
 
     @property
+    def counts(self) -> tuple[Array, Array]:
+        """Events and patients.
+
+        Raises
+        ------
+        MetaAnalysisError
+            They are not known.
+        """
+        if self.events is None or self.n is None:
+            raise MetaAnalysisError("this test is made from counts: `events` and `n` are needed")
+        return self.events, self.n
+
+    @property
     def proportions(self) -> bool:
         """Whether the effects are (transformed) proportions or rates of a single group."""
         return self.measure.kind != "effect"
@@ -220,21 +233,9 @@ def on_measure(data: FunnelData, measure: str) -> FunnelData:
     """
     if data.measure.kind == "rate":
         raise UnsupportedError("this test is for proportions (events among n patients)")
-    if data.events is None or data.n is None:
-        raise MetaAnalysisError("this test is made from counts: `events` and `n` are needed")
     scale = get_measure(measure)
-    yi, vi = scale.effects(data.events, data.n)
-    return FunnelData(
-        data.labels,
-        yi,
-        vi,
-        data.events,
-        data.n,
-        scale,
-        data.model,
-        data.tau2_method,
-        data.level,
-    )
+    yi, vi = scale.effects(*data.counts)
+    return replace(data, yi=yi, vi=vi, measure=scale)
 
 
 def null_value(data: FunnelData, null: float | str | None, pooled: float) -> float:

@@ -8,21 +8,29 @@ for predictors as far from zero as sample sizes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...engine.distributions import norm_sf, t_sf
-from ...engine.normal.tau2 import estimate_tau2
-from ...engine.normal.weighted import prepare
+from ...engine.normal.fit import fit_regression
 from ...engine.options import TAU2_METHOD
 from ...errors import MetaAnalysisError, UnsupportedError
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-__all__ = ["CI_METHODS", "PREDICTORS", "Lines", "egger_batch", "fit_lines", "predictor_values"]
+__all__ = [
+    "CI_METHODS",
+    "PREDICTORS",
+    "Lines",
+    "egger_batch",
+    "fit_lines",
+    "joined",
+    "predictor_values",
+]
 
 #: Predictors of the regression tests -> words for sentences and axes.
 PREDICTORS: dict[str, str] = {
@@ -76,6 +84,12 @@ class Lines:
     defined: Flags
     converged: Flags
     boundary: Flags
+
+
+def joined(parts: Sequence[Lines]) -> Lines:
+    """Put the replicates of several batches together."""
+    names = [one.name for one in fields(Lines)]
+    return Lines(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
 def predictor_values(name: str, vi: Array, n: Array | None) -> Array:
@@ -192,14 +206,13 @@ def egger_batch(
     model: str = "multiplicative",
     tau2_method: str = TAU2_METHOD,
     ci_method: str = "t",
-    grid_points: int = 64,
 ) -> Lines:
     """Regression tests of R sets of k studies in one call (for simulations).
 
     Parameters
     ----------
     yi, vi : array_like, shape (R, k) or (k,)
-        Effects and sampling variances.
+        Effects and sampling variances; variances that all replicates share make it quicker.
     xi : array_like, optional
         Predictor; default: the standard errors.
     weights : array_like, optional
@@ -211,8 +224,6 @@ def egger_batch(
         One of `helpers.engine.options.TAU2_METHODS`.
     ci_method : {"t", "wald", "knapp-hartung"}
         See `fit_lines`.
-    grid_points : int
-        Points of the likelihood scan of ML and REML.
 
     Returns
     -------
@@ -232,8 +243,8 @@ def egger_batch(
     >>> lines.p.shape
     (500,)
     """
-    y, v = np.broadcast_arrays(*(np.atleast_2d(np.asarray(a, float)) for a in (yi, vi)))
-    x = np.sqrt(v) if xi is None else np.broadcast_to(np.atleast_2d(np.asarray(xi, float)), y.shape)
+    y, v = (np.atleast_2d(np.asarray(a, float)) for a in (yi, vi))
+    x = np.sqrt(v) if xi is None else np.atleast_2d(np.asarray(xi, float))
     if model == "multiplicative":
         w = 1.0 / v if weights is None else np.asarray(weights, dtype=float)
         return fit_lines(y, w, x, ci_method=ci_method)
@@ -241,28 +252,24 @@ def egger_batch(
         raise UnsupportedError(f"model={model!r}: expected multiplicative or random")
     if weights is not None:
         raise UnsupportedError("weights of the random-effects model are 1/(vi + tau2)")
-    # tau2 does not depend on the units of the predictor; standardised units keep it exact.
-    center = x.mean(axis=1, keepdims=True)
-    scale = x.std(axis=1, keepdims=True)
-    spread = scale[:, 0] > _ROUNDING * np.abs(x).max(axis=1)
-    z = np.where(spread[:, None], (x - center) / np.where(spread[:, None], scale, 1.0), 0.0)
-    rows = np.nonzero(spread)[0]
-    tau2 = np.zeros(y.shape[0])
-    converged, boundary = np.ones(y.shape[0], dtype=bool), np.ones(y.shape[0], dtype=bool)
-    if rows.size and y.shape[1] > 2:
-        design = np.stack([np.ones_like(z[rows]), z[rows]], axis=2)
-        fit = estimate_tau2(
-            prepare(y[rows], v[rows], design=design), tau2_method, grid_points=grid_points
-        )
-        tau2[rows], converged[rows], boundary[rows] = fit.tau2, fit.converged, fit.boundary
+    spread = np.ptp(x, axis=1) > _ROUNDING * np.abs(x).max(axis=1)
+    rows = max(len(y), len(v), len(x))
+    tau2 = np.zeros(rows)
+    converged, boundary = np.ones(rows, dtype=bool), np.ones(rows, dtype=bool)
+    if spread.any() and y.shape[1] > 2:
+        # tau2 does not depend on the units of the predictor; standardised units keep it exact.
+        fit = fit_regression(y, v, _standardised(x), tau2_method=tau2_method)
+        sound = fit.estimable & spread
+        tau2 = np.where(sound, fit.tau2, 0.0)
+        converged, boundary = fit.converged | ~sound, fit.boundary | ~sound
     line = fit_lines(
         y, 1.0 / (v + tau2[:, None]), x, tau2=tau2, ci_method=ci_method, multiplicative=False
     )
-    return Lines(
-        **{name: getattr(line, name) for name in Lines.__slots__ if name not in _STATE},
-        converged=converged,
-        boundary=boundary,
-    )
+    return replace(line, converged=converged, boundary=boundary)
 
 
-_STATE = ("converged", "boundary")
+def _standardised(x: Array) -> Array:
+    """Design of an intercept and the predictor in standard units, shape (R, k, 2)."""
+    scale = x.std(axis=1, keepdims=True)
+    z = (x - x.mean(axis=1, keepdims=True)) / np.where(scale > 0, scale, 1.0)
+    return np.stack([np.ones_like(z), z], axis=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,11 @@ from ...engine.distributions import expit
 from ...engine.effects import get_measure
 from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...engine.literature import Reference
+from ...engine.model.core import Progress
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import funnel_data, on_measure
-from .lines import Lines, egger_batch
+from .lines import Lines, egger_batch, joined, predictor_values
 from .results import Views, sources
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 __all__ = ["NullSimulation", "simulate_null"]
+
+_CELLS = 500_000  # replicates x studies held at once
+#: Tests for proportions -> measure, predictor, weights and model of a line. Egger's test and that
+#: of Thompson and Sharp differ in the variance model alone; the double arcsine is there with both.
+TESTS: dict[str, tuple[str, str, str, str]] = {
+    "Egger (logit)": ("logit", "sei", "", "multiplicative"),
+    "Thompson-Sharp (logit)": ("logit", "sei", "", "random"),
+    "Peters (weights from events)": ("logit", "ninv", "events", "multiplicative"),
+    "Peters (weights from size)": ("logit", "ninv", "size", "multiplicative"),
+    "Macaskill": ("logit", "ni", "size", "multiplicative"),
+    "Arcsine": ("arcsine", "sei", "", "random"),
+    "Double arcsine (multiplicative)": ("double-arcsine", "sei", "", "multiplicative"),
+    "Double arcsine": ("double-arcsine", "sei", "", "random"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,17 @@ class SimulatedTests(Views):
         return pd.DataFrame(
             {name: getattr(self, name) for name in columns}, index=pd.Index(self.tests, name="test")
         )
+
+
+def monte_carlo_errors(shares: Sequence[float], draws: int) -> tuple[float, ...]:
+    """Give the standard errors of shares of independent draws.
+
+    Examples
+    --------
+    >>> monte_carlo_errors([0.5, 0.0], 100)
+    (0.05, 0.0)
+    """
+    return tuple(float(np.sqrt(x * (1.0 - x) / draws)) for x in shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +138,7 @@ def simulate_null(
     draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
+    progress: Progress | None = None,
     **studies: Unpack[StudyKeywords],
 ) -> NullSimulation:
     r"""Simulate cohorts of the observed sizes without any small-study effect and test them.
@@ -136,6 +163,9 @@ def simulate_null(
         Names of the tests to keep; all by default. The simulated sets are the same. With few
         small cohorts a test whose weights come from the events may be undefined in some set
         while the others are not.
+    progress : callable, optional
+        Called with (data sets done, data sets) after each part. All tests together take
+        about a second for a million studies (`draws` times `k`).
 
     Returns
     -------
@@ -166,26 +196,24 @@ def simulate_null(
     at = setting(
         fit, tau2_method=tau2_method, mu=mu, tau2=tau2, alpha=alpha, draws=draws, **studies
     )
-    drawn = at.draw(np.random.default_rng(seed))
-    simulated = batch_tests(drawn, at.size, at.tau2_method, tests)
-    observed = batch_tests(at.events[None, :], at.n[None, :], at.tau2_method, tests)
-    columns: dict[str, list[float]] = {"p": [], "no": [], "se": [], "cal": [], "mean": []}
+    observed = at.tested(at.events[None, :], tests)
+    for name, real in observed.items():
+        if not bool(real.defined.all()):
+            raise MetaAnalysisError(f"{name}: not defined in the data")
+    (simulated,) = at.simulate([(seed, 0.0)], tests, progress)
+    columns: dict[str, list[float]] = {"p": [], "no": [], "cal": [], "mean": []}
     for name, lines in simulated.items():
         real = observed[name]
-        if not (bool(lines.defined.all()) and bool(real.defined.all())):
-            raise MetaAnalysisError(f"{name}: not defined in the data or in a simulated data set")
-        share = float((lines.p < alpha).mean())
         extreme = np.abs(lines.statistic) >= abs(float(real.statistic[0]))
         columns["p"].append(float(real.p[0]))
-        columns["no"].append(share)
-        columns["se"].append(float(np.sqrt(share * (1.0 - share) / draws)))
+        columns["no"].append(float((lines.p < alpha).mean()))
         columns["cal"].append(float((1 + extreme.sum()) / (1 + draws)))
         columns["mean"].append(float(lines.slope.mean()))
     return NullSimulation(
         tests=tuple(simulated),
         observed_p=tuple(columns["p"]),
         rejection=tuple(columns["no"]),
-        rejection_mcse=tuple(columns["se"]),
+        rejection_mcse=monte_carlo_errors(columns["no"], draws),
         calibrated_p=tuple(columns["cal"]),
         bias_mean=tuple(columns["mean"]),
         mu=at.mu,
@@ -218,16 +246,66 @@ class Setting:
         """Cohorts."""
         return len(self.n)
 
-    @property
-    def size(self) -> Array:
-        """Patients, shape (R, k)."""
-        return np.broadcast_to(self.n, (self.draws, self.k))
+    def simulate(
+        self,
+        runs: Sequence[tuple[int | np.random.SeedSequence, Array | float]],
+        tests: Sequence[str] | None,
+        progress: Progress | None,
+    ) -> list[dict[str, Lines]]:
+        """Draw and test data sets, in chunks, for each seed and what it adds to the true logits.
 
-    def draw(self, rng: np.random.Generator, shift: Array | float = 0.0) -> Array:
-        """Events of R data sets, shape (R, k); `shift` is added to the true logits."""
-        size = self.size
-        noise = np.sqrt(self.tau2) * rng.standard_normal(size.shape)
-        return rng.binomial(size.astype(np.int64), expit(self.mu + shift + noise)).astype(float)
+        Raises
+        ------
+        MetaAnalysisError
+            A test that is not defined in some data set.
+        """
+        rows = max(1, _CELLS // self.k)
+        sizes = [min(rows, self.draws - done) for done in range(0, self.draws, rows)]
+        done, found = 0, []
+        for seed, shift in runs:
+            # Copies of one stream: true logits from its beginning, events from behind all of them.
+            logits, events = np.random.default_rng(seed), np.random.default_rng(seed)
+            for size in sizes:
+                events.standard_normal((size, self.k))
+            parts = []
+            for size in sizes:
+                noise = np.sqrt(self.tau2) * logits.standard_normal((size, self.k))
+                drawn = events.binomial(self.n.astype(np.int64), expit(self.mu + shift + noise))
+                parts.append(self.tested(drawn.astype(float), tests))
+                done += size
+                if progress is not None:
+                    progress(done, self.draws * len(runs))
+            found.append({name: joined([part[name] for part in parts]) for name in parts[0]})
+            for name, lines in found[-1].items():
+                if not bool(lines.defined.all()):
+                    raise MetaAnalysisError(f"{name}: not defined in a simulated data set")
+        return found
+
+    def tested(self, events: Array, tests: Sequence[str] | None) -> dict[str, Lines]:
+        """Every regression test for proportions, or the named ones, on events of shape (R, k)."""
+        if tests is not None and (not tests or any(name not in TESTS for name in tests)):
+            raise UnsupportedError(f"tests={tests!r}: expected some of {', '.join(TESTS)}")
+        wanted = {name: row for name, row in TESTS.items() if tests is None or name in tests}
+        size = np.broadcast_to(self.n, events.shape)
+        effects = {
+            measure: get_measure(measure).effects(events, size)
+            for measure in dict.fromkeys(row[0] for row in wanted.values())
+        }
+        weights = {"": None, "events": events * (size - events) / size, "size": self.n}
+        found = {}
+        for name, (measure, predictor, weighted, model) in wanted.items():
+            yi, vi = effects[measure]
+            if measure != "logit":  # the variance depends on the sizes alone
+                vi = vi[:1]
+            found[name] = egger_batch(
+                yi,
+                vi,
+                predictor_values(predictor, vi, self.n),
+                weights=weights[weighted],
+                model=model,
+                tau2_method=self.tau2_method,
+            )
+        return found
 
 
 def setting(
@@ -241,49 +319,15 @@ def setting(
     **studies: Unpack[StudyKeywords],
 ) -> Setting:
     """Sizes and truth of a simulation; parameters as in `simulate_null`."""
-    alpha = level_of(alpha, "alpha")
+    level_of(alpha, "alpha")
     if draws < 1:
         raise UnsupportedError(f"draws={draws!r}: expected at least 1")
     data = funnel_data(fit, tau2_method=tau2_method, **studies)
     own = fit if data.measure.name == "logit" else None
     counts = on_measure(data, "logit")
-    if counts.events is None or counts.n is None:
-        raise MetaAnalysisError("the simulation needs `events` and `n`")
     start = fit_inverse_variance(counts.yi, counts.vi, method=counts.tau2_method)
     center = float(start.mu[0] if own is None else own.mu) if mu is None else float(mu)
     spread = float(start.tau2.tau2[0] if own is None else own.tau2) if tau2 is None else float(tau2)
     if not (np.isfinite(center) and np.isfinite(spread) and spread >= 0.0):
         raise MetaAnalysisError(f"mu={center!r}, tau2={spread!r}: expected finite, tau2 >= 0")
-    return Setting(counts.events, counts.n, center, spread, counts.tau2_method, draws)
-
-
-def batch_tests(
-    events: Array, size: Array, method: str, tests: Sequence[str] | None = None
-) -> dict[str, Lines]:
-    """Every regression test for proportions, or the named ones, on R data sets at once.
-
-    Egger's and Thompson and Sharp's test, both of logits, differ in the variance model alone
-    (multiplicative, additive); the double arcsine is there with both.
-    """
-    logit, logit_v = get_measure("logit").effects(events, size)
-    wide, wide_v = get_measure("double-arcsine").effects(events, size)
-    plain, plain_v = get_measure("arcsine").effects(events, size)
-    peters = events * (size - events) / size
-    additive: dict[str, Any] = {"model": "random", "tau2_method": method}
-    every: dict[str, tuple[tuple[Array, ...], dict[str, Any]]] = {
-        "Egger (logit)": ((logit, logit_v), {}),
-        "Thompson-Sharp (logit)": ((logit, logit_v), additive),
-        "Peters (weights from events)": ((logit, logit_v, 1.0 / size), {"weights": peters}),
-        "Peters (weights from size)": ((logit, logit_v, 1.0 / size), {"weights": size}),
-        "Macaskill": ((logit, logit_v, size), {"weights": size}),
-        "Arcsine": ((plain, plain_v), additive),
-        "Double arcsine (multiplicative)": ((wide, wide_v), {}),
-        "Double arcsine": ((wide, wide_v), additive),
-    }
-    if tests is not None and (not tests or any(name not in every for name in tests)):
-        raise UnsupportedError(f"tests={tests!r}: expected some of {', '.join(every)}")
-    return {
-        name: egger_batch(*data, **options)
-        for name, (data, options) in every.items()
-        if tests is None or name in tests
-    }
+    return Setting(*counts.counts, center, spread, counts.tau2_method, draws)

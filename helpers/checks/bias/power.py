@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ...engine.distributions import expit
 from ...engine.keywords import StudyKeywords, refuse_unknown
+from ...engine.model.core import Progress
 from ...errors import MetaAnalysisError
-from .null import SimulatedTests, batch_tests, setting
+from .null import SimulatedTests, monte_carlo_errors, setting
 from .results import sources
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def simulate_power(
     draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
+    progress: Progress | None = None,
     **studies: Unpack[StudyKeywords],
 ) -> PowerSimulation:
     r"""Simulate cohorts of the observed sizes with a small-study effect and test them.
@@ -87,7 +89,7 @@ def simulate_power(
 
     Parameters
     ----------
-    fit, tau2_method, mu, tau2, alpha, draws, seed, tests, **studies
+    fit, tau2_method, mu, tau2, alpha, draws, seed, tests, progress, **studies
         As in `helpers.bias.simulate_null`.
     slope : float
         Change of the true logit for each unit of its standard error, such as the slope (`bias`)
@@ -124,27 +126,22 @@ def simulate_power(
         fit, tau2_method=tau2_method, mu=mu, tau2=tau2, alpha=alpha, draws=draws, **studies
     )
     p = float(expit(at.mu))
-    se = 1.0 / np.sqrt(at.size * p * (1.0 - p))
+    se = 1.0 / np.sqrt(at.n * p * (1.0 - p))
     weight = 1.0 / (se**2 + at.tau2)
     shift = float(slope) * (se - (weight * se).sum() / weight.sum())
     streams = np.random.SeedSequence(seed).spawn(2)
-    without, with_effect = (
-        batch_tests(at.draw(np.random.default_rng(stream), move), at.size, at.tau2_method, tests)
-        for stream, move in zip(streams, (0.0 * shift, shift), strict=True)
-    )
+    runs = list(zip(streams, (0.0, shift), strict=True))
+    without, with_effect = at.simulate(runs, tests, progress)
     rejection, power = [], []
     for name, lines in with_effect.items():
-        null = without[name]
-        if not (bool(lines.defined.all()) and bool(null.defined.all())):
-            raise MetaAnalysisError(f"{name}: not defined in a simulated data set")
-        critical = float(np.quantile(np.abs(null.statistic), 1.0 - alpha, method="higher"))
+        critical = float(np.quantile(np.abs(without[name].statistic), 1.0 - alpha, method="higher"))
         rejection.append(float((lines.p < alpha).mean()))
         power.append(float((np.abs(lines.statistic) > critical).mean()))
     return PowerSimulation(
         tests=tuple(with_effect),
         rejection=tuple(rejection),
         power=tuple(power),
-        power_mcse=tuple(float(np.sqrt(x * (1.0 - x) / draws)) for x in power),
+        power_mcse=monte_carlo_errors(power, draws),
         slope=float(slope),
         mu=at.mu,
         tau2=at.tau2,
