@@ -165,6 +165,29 @@ class Measure:
             return ok & (x > 0)
         return ok
 
+    def from_display(self, value: ArrayLike, size: float | None = None) -> Any:
+        """Model-scale value of a proportion, rate or effect; infinite at ends never reached.
+
+        Raises
+        ------
+        MetaAnalysisError
+            A value that is no proportion (rate).
+
+        Examples
+        --------
+        >>> get_measure("logit").from_display([0.0, 0.5]).tolist()
+        [-inf, 0.0]
+        """
+        shown = _floats(value)
+        if self.kind == "effect":
+            return shown + 0.0
+        outside = ~(shown >= 0.0) | ((shown > 1.0) if self.kind == "proportion" else False)
+        if outside.any():
+            raise MetaAnalysisError(f"{value!r}: expected a {self.kind}")
+        n = 1.0 if size is None else size
+        with np.errstate(divide="ignore"):
+            return self.transform(shown * n, n)
+
     def inverse(self, y: ArrayLike, size: ArrayLike | None = None) -> Any:
         """Value on the display scale, never outside its valid range.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import level_of
+from ..arguments import level_of, one_of
 from ..engine.distributions import chi2_sf, norm_ppf, t_ppf
 from ..engine.effects import get_measure, study_interval
 from ..engine.json_values import plain, told
@@ -19,6 +19,8 @@ from ..engine.options import default_tau2_ci
 from ..engine.wald import ModelTest, coefficient_table, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import build_design, design_of_rows
+from .heterogeneity import i2_limits
+from .new_study import SIDES, Side, delta_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,14 +209,8 @@ def predictions(
     """Predict expected effects with confidence and prediction intervals."""
     import pandas as pd
 
-    if new_data is None:
-        X = fit.core.X
-        index = pd.Index(fit.labels, name="study")
-    else:
-        frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
-        X, index = design_of_rows(fit.design, frame), frame.index
+    X, index = _rows(fit, new_data)
     confidence = check_level(fit, level)
-    upper = 0.5 + 0.5 * confidence
     default = "normal" if fit.ci_method == "wald" and fit.robust is None else "t-k-p"
     df_new = {
         "normal": np.inf,
@@ -227,15 +223,11 @@ def predictions(
     if df_new[chosen] <= 0:
         raise UnsupportedError(f"prediction_method={chosen!r} needs more studies")
 
-    def quantile(df: np.ndarray) -> np.ndarray:
-        normal = np.isinf(df)
-        return np.where(normal, norm_ppf(upper), t_ppf(upper, np.where(normal, 1.0, df)))
-
     robust = fit.robust_covariance
     df = np.full(len(X), fit.df[0]) if robust is None else robust.df(X)
     mu = X @ fit.estimates
     variance = np.einsum("np,pq,nq->n", X, fit.covariance, X)
-    half = quantile(df) * np.sqrt(variance)
+    half = _quantile(df, confidence) * np.sqrt(variance)
     # A robust test may have fewer degrees of freedom than studies less coefficients.
     df_of_new = np.minimum(df_new[chosen], df) if method is None else df_new[chosen]
     mean = (mu - half, mu + half)
@@ -243,10 +235,7 @@ def predictions(
     if fit.model == "common":
         new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
     measure = get_measure(fit.measure)
-    if measure.needs_size and size is None:
-        if fit.core.size is None:
-            raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
-        size = float(1.0 / np.mean(1.0 / fit.core.size))
+    size = _back_size(fit, size)
 
     def display(values: np.ndarray) -> np.ndarray:
         known = np.isfinite(values)
@@ -268,16 +257,83 @@ def predictions(
     return pd.DataFrame(columns, index=index)
 
 
+def beyond(
+    fit: RegressionResult,
+    bound: float,
+    side: Side,
+    new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None,
+    level: float | None,
+) -> pd.DataFrame:
+    """Probability that a new study of each row lies beyond a bound, with its interval."""
+    import pandas as pd
+
+    one_of("side", side, SIDES)
+    if fit.model == "common":
+        raise UnsupportedError("a common effect leaves nothing to predict")
+    X, index = _rows(fit, new_data)
+    at = float(get_measure(fit.measure).from_display(bound, _back_size(fit, None)))
+    robust = fit.robust_covariance
+    df = np.full(len(X), fit.df[0]) if robust is None else robust.df(X)
+    shared = np.zeros(len(X))
+    if fit.model == "glmm":
+        shared = X @ fit.core.regress().source.cov[0, :-1, -1]
+    columns = delta_share(
+        X @ fit.estimates,
+        np.einsum("np,pq,nq->n", X, fit.covariance, X),
+        fit.tau2,
+        fit.tau2_se,
+        shared,
+        _quantile(df, check_level(fit, level)),
+        at,
+        side,
+    )
+    return pd.DataFrame(
+        dict(zip(("estimate", "ci_lower", "ci_upper"), columns, strict=True)), index=index
+    )
+
+
+def _rows(
+    fit: RegressionResult | MultilevelResult,
+    new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None,
+) -> tuple[np.ndarray, pd.Index]:
+    """Design of new rows, or of the included studies, with their labels."""
+    import pandas as pd
+
+    if new_data is None:
+        return fit.core.X, pd.Index(fit.labels, name="study")
+    frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
+    return design_of_rows(fit.design, frame), frame.index
+
+
+def _quantile(df: np.ndarray, level: float) -> np.ndarray:
+    """Two-sided quantile of t distributions; infinite degrees of freedom are normal."""
+    normal, upper = np.isinf(df), 0.5 + 0.5 * level
+    return np.where(normal, norm_ppf(upper), t_ppf(upper, np.where(normal, 1.0, df)))
+
+
+def _back_size(fit: RegressionResult | MultilevelResult, size: float | None) -> float | None:
+    """Sample size of the back-transformation: the harmonic mean of the included ones."""
+    measure = get_measure(fit.measure)
+    if not measure.needs_size or size is not None:
+        return size
+    if fit.core.size is None:
+        raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
+    return float(1.0 / np.mean(1.0 / fit.core.size))
+
+
 def summary(fit: RegressionResult) -> pd.DataFrame:
     """One-row table of the model's numbers."""
     import pandas as pd
 
+    square = i2_limits(fit)
     row = {
         "k": fit.k,
         "p": fit.p,
         "tau2": fit.tau2,
         "tau2_se": fit.tau2_se,
         "I2": fit.heterogeneity.I2,
+        "I2_lower": square.lower,
+        "I2_upper": square.upper,
         "H2": fit.heterogeneity.H2,
         "R2": np.nan if fit.R2 is None else fit.R2,
         "Q": fit.heterogeneity.Q,

@@ -11,6 +11,7 @@ from ..engine.effects import study_interval
 from ..engine.json_values import plain, told
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import displayed_prediction
+from .heterogeneity import i2_limits
 from .population import has_mean
 
 if TYPE_CHECKING:
@@ -86,11 +87,14 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
     shown, _ = displayed_prediction(fit)
     if shown is not None:
         new = shown
+    square = i2_limits(fit)
     return out | {
         "prediction_lower": new.lower,
         "prediction_upper": new.upper,
         "tau2": fit.tau2,
         "I2": fit.heterogeneity.I2,
+        "I2_lower": square.lower,
+        "I2_upper": square.upper,
         "Q": fit.heterogeneity.Q,
         "df": fit.heterogeneity.df,
         "p": fit.heterogeneity.p,
@@ -135,6 +139,7 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
         "loglik": fit.loglik,
         "converged": fit.converged,
         "heterogeneity": fit.heterogeneity,
+        "I2_ci": list(i2_limits(fit)),
         **told(fit),
         "studies": rows,
     }

@@ -17,20 +17,18 @@ Thompson 1996, doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import level_of
-from ..engine.distributions import chi2_isf, norm_cdf, norm_pdf
+from ..engine.distributions import norm_cdf, norm_pdf
 from ..engine.normal.intervals import Interval, symmetric_interval
-from ..errors import MetaAnalysisError, UnsupportedError
+from ..errors import UnsupportedError
+from .likelihood_region import covariance_of_mu_and_tau, extremes_in_region, quantile_df
 
 if TYPE_CHECKING:
-    from ..engine.counts.fit import GLMMFit
-    from ..engine.normal.inverse_variance import InverseVarianceFit
     from .result import PoolResult
 
 Array = NDArray[np.float64]
@@ -66,7 +64,6 @@ _WEIGHT_Z = _STEP_Z * norm_pdf(_Z)
 _L = np.arange(-_REACH_L, _REACH_L + _STEP_L / 2, _STEP_L)
 _WEIGHT_L = _STEP_L * np.exp(-np.abs(_L)) / (1.0 + np.exp(-np.abs(_L))) ** 2
 _CURVE = 0.346  # (16 sqrt(3) / (15 pi))^2: a logistic curve as a normal one, for starting values
-_COARSE, _FINE, _ROUNDS = 33, 9, 8
 
 
 class PopulationMean(NamedTuple):
@@ -255,7 +252,13 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
     if fit.model == "common" or alone or rule == "median":
         # one rate for all studies, or a mean that is mu itself: the interval of mu is that of both
         return fit.conf_int("profile" if method == "profile" else None, level=level)
-    return _delta(fit, level) if method == "delta" else _profile(fit, level)
+    if method == "delta":
+        return _delta(fit, level)
+
+    def mean(mu: Array, tau2: Array) -> Array:
+        return population_mean(mu, tau2, fit.measure).value
+
+    return extremes_in_region(fit, "the mean over studies", mean, level)
 
 
 def _delta(fit: PoolResult, level: float) -> Interval:
@@ -266,100 +269,13 @@ def _delta(fit: PoolResult, level: float) -> Interval:
     variance = (by_mu * fit.se) ** 2
     if fit.tau2 > 0.0 and np.isfinite(fit.tau2_se):
         tau_se = fit.tau2_se / (2.0 * fit.tau2**0.5)
-        variance += (by_tau * tau_se) ** 2 + 2.0 * by_mu * by_tau * _covariance(fit)
+        shared = covariance_of_mu_and_tau(fit)
+        variance += (by_tau * tau_se) ** 2 + 2.0 * by_mu * by_tau * shared
     half = outer * variance**0.5
-    df = None if _normal_quantile(fit) else fit.k - 1
+    df = quantile_df(fit)
     if lognormal:
         limits = symmetric_interval(float(np.log(value)), half, level, df)
         return Interval(float(np.exp(limits.lower)), float(np.exp(limits.upper)))
     limits = symmetric_interval(float(np.log(value / (1.0 - value))), half, level, df)
     lower, upper = (1.0 / (1.0 + np.exp(-x)) for x in limits)
     return Interval(float(lower), float(upper))
-
-
-def _normal_quantile(fit: PoolResult) -> bool:
-    """Whether the interval of the fit takes its quantile from the normal distribution."""
-    return fit.ci_method in ("wald", "profile", "henmi-copas")
-
-
-def _covariance(fit: PoolResult) -> float:
-    """Covariance of mu and tau; zero under the normal-normal model, where they are orthogonal."""
-    from ..engine.counts.fit import GLMMFit
-
-    if not isinstance(fit.engine, GLMMFit):
-        return 0.0
-    return float(fit.engine.cov[0, fit.coefficient, -1])
-
-
-def _profile(fit: PoolResult, level: float) -> Interval:
-    """Extremes of the mean over the pairs (mu, tau2) within the likelihood's reach."""
-    if fit.model != "glmm" and fit.tau2_method != "ML":
-        raise UnsupportedError(
-            "the profile-likelihood interval of the mean over studies is defined for model='glmm' "
-            f"and for tau2_method='ML', not {fit.tau2_method!r}"
-        )
-    bounds = fit.tau2_ci("profile", level=level)
-    if not np.isfinite(bounds.upper):
-        raise MetaAnalysisError(
-            f"the profile likelihood does not bound the between-study variance at level {level:g}, "
-            "and so not the mean over studies: the data hold too little information"
-        )
-    drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
-    section = _glmm_section(fit, drop) if fit.model == "glmm" else _normal_section(fit, drop)
-    start, end = (float(np.sqrt(x)) for x in bounds)
-
-    def means(tau: Array) -> tuple[Array, Array]:
-        lower, upper = section(tau**2)
-        return tuple(population_mean(x, tau**2, fit.measure).value for x in (lower, upper))  # type: ignore[return-value]
-
-    return Interval(_extreme(means, start, end, 0), _extreme(means, start, end, 1))
-
-
-def _extreme(
-    means: Callable[[Array], tuple[Array, Array]], start: float, end: float, which: int
-) -> float:
-    """Smallest (0) or largest (1) mean, on a grid of tau that closes in on its best point."""
-    sign = -1.0 if which == 0 else 1.0
-    # dense at both ends, where the sections of mu close like a square root
-    tau = start + (end - start) * 0.5 * (1.0 - np.cos(np.linspace(0.0, np.pi, _COARSE)))
-    best = -np.inf
-    for _ in range(_ROUNDS):
-        value = sign * means(tau)[which]
-        at = int(np.argmax(value))
-        best = max(best, float(value[at]))
-        low, high = tau[max(at - 1, 0)], tau[min(at + 1, tau.size - 1)]
-        if high - low <= 1e-9 * (end + 1e-300):
-            break
-        tau = np.linspace(low, high, _FINE)
-    return sign * best
-
-
-def _normal_section(fit: PoolResult, drop: float) -> Callable[[Array], tuple[Array, Array]]:
-    """Limits of mu at each tau2 under the normal-normal model, in closed form."""
-    batch = cast("InverseVarianceFit", fit.engine).batch
-    y, v = batch.yi[0], batch.vi[0]
-
-    def height(tau2: Array) -> tuple[Array, Array, Array]:
-        total = v + tau2[:, None]
-        weight = 1.0 / total
-        information = weight.sum(axis=1)
-        mean = weight @ y / information
-        fall = np.log(total).sum(axis=1) + (weight * (y - mean[:, None]) ** 2).sum(axis=1)
-        return -0.5 * fall, mean, information
-
-    top = float(height(np.array([fit.tau2]))[0][0])
-
-    def section(tau2: Array) -> tuple[Array, Array]:
-        value, mean, information = height(tau2)
-        half = np.sqrt(2.0 * np.maximum(value - top + drop, 0.0) / information)
-        return mean - half, mean + half
-
-    return section
-
-
-def _glmm_section(fit: PoolResult, drop: float) -> Callable[[Array], tuple[Array, Array]]:
-    """Limits of mu at each tau2 under the GLMM; the likelihood is log-concave in mu."""
-    from ..engine.counts.profile import mu_sections
-
-    engine = cast("GLMMFit", fit.engine)
-    return lambda tau2: mu_sections(engine, tau2, drop, fit.coefficient)

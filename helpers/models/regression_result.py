@@ -20,6 +20,8 @@ from ..engine.wald import ModelTest, coefficient_table, wald_test
 from ..errors import MetaAnalysisError, UnsupportedError
 from . import coefficients as views
 from .design import Design
+from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
+from .new_study import Side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -379,6 +381,40 @@ class RegressionResult:
             common-effect model has none (NaN).
         """
         return views.predictions(self, new_data, level, prediction_method, size)
+
+    def heterogeneity_ci(
+        self, method: str | None = None, level: float | None = None
+    ) -> HeterogeneityIntervals:
+        """Intervals of the residual tau2, tau, I2 and H2 (see `helpers.models.heterogeneity`)."""
+        return heterogeneity_intervals(self, method, level)
+
+    def probability_beyond(
+        self,
+        bound: float,
+        side: Side = "above",
+        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        level: float | None = None,
+    ) -> pd.DataFrame:
+        """Probability that the true effect of a new study lies beyond a bound.
+
+        Parameters
+        ----------
+        bound : float
+            On the display scale, e.g. 0.10 for a proportion of 10 percent.
+        side : {"above", "below"}
+        new_data : DataFrame or mapping, optional
+            Moderators of the rows; default: the included studies.
+        level : float, optional
+            Default: the level of the fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns `estimate`, `ci_lower`, `ci_upper`; limits by the delta method on the normal
+            deviate (see `helpers.models.new_study`), NaN where the residual tau2 is 0.
+        """
+        return views.beyond(self, bound, side, new_data, level)
 
     # --- views --------------------------------------------------------------------------------
 

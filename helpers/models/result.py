@@ -43,7 +43,9 @@ from ..engine.studies import StudyData
 from ..engine.summaries import Caution, EffectTest, Heterogeneity
 from ..errors import UnsupportedError
 from .display import headline_row, plain_dict, studies_frame
+from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
 from .methods import methods_of
+from .new_study import ProbabilityBeyond, Side, probability_beyond
 from .population import mean_interval, population_mean
 
 if TYPE_CHECKING:
@@ -562,6 +564,22 @@ class PoolResult:
                 f"not {self.tau2_method!r}"
             )
         return profile_tau2_interval(fit, level, restricted=self.tau2_method == "REML")
+
+    def heterogeneity_ci(
+        self, method: str | None = None, level: float | None = None
+    ) -> HeterogeneityIntervals:
+        """Intervals of tau2, tau, I2 and H2 (see `helpers.models.heterogeneity`)."""
+        return heterogeneity_intervals(self, method, level)
+
+    def probability_beyond(
+        self,
+        bound: float,
+        side: Side = "above",
+        method: str | None = None,
+        level: float | None = None,
+    ) -> ProbabilityBeyond:
+        """Probability that a new study lies beyond a bound (see `helpers.models.new_study`)."""
+        return probability_beyond(self, bound, side, method, level)
 
     def shrunken_estimates(self) -> pd.DataFrame:
         """Draw each study towards the mean (see `helpers.models.shrinkage`)."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...engine.effects import Measure
 from ...engine.normal.intervals import Interval
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import UnsupportedError
 from .marginal import Marginal
 
 Array = NDArray[Any]
@@ -37,22 +37,7 @@ class DisplayMarginal:
         return np.asarray(self.measure.inverse(x, self.size), dtype=float)
 
     def _forward(self, value: ArrayLike) -> Array:
-        r = np.asarray(value, dtype=float)
-        if self.measure.kind == "effect":
-            return r + 0.0
-        bad = r < 0.0
-        if self.measure.kind == "proportion":
-            bad = bad | (r > 1.0)
-        if bad.any():
-            raise MetaAnalysisError(f"{value!r}: expected a {self.measure.kind}")
-        if self.measure.name in ("logit", "log", "log-rate"):
-            zero, one = r == 0.0, r == 1.0
-            if self.measure.name != "logit":
-                one = np.zeros_like(zero)
-            inside = ~(zero | one)
-            x = self.measure.transform(np.where(inside, r, 0.5), 1.0)
-            return np.where(zero, -np.inf, np.where(one, np.inf, x))
-        return np.asarray(self.measure.transform(r * self.size, self.size), dtype=float)
+        return np.asarray(self.measure.from_display(value, self.size))
 
     def quantile(self, p: ArrayLike) -> Any:
         """Value that is not exceeded with probability `p`."""

@@ -1,0 +1,89 @@
+"""Intervals of tau, I2 and H2 from the interval of tau2.
+
+I2 and H2 rise with tau2 at a fixed typical sampling variance, so that the limits of tau2 give
+theirs (Viechtbauer 2007, doi:10.1002/sim.2514; Higgins and Thompson 2002, doi:10.1002/sim.1186).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..engine.normal.intervals import Interval
+from ..engine.summaries import i2_and_h2
+from ..errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .regression_result import RegressionResult
+    from .result import PoolResult
+
+__all__ = ["HeterogeneityIntervals", "heterogeneity_intervals", "i2_limits"]
+
+NONE = Interval(float("nan"), float("nan"))
+
+
+@dataclass(frozen=True, slots=True)
+class HeterogeneityIntervals:
+    """Confidence intervals of the measures of heterogeneity; NaN where the set of tau2 is empty.
+
+    Attributes
+    ----------
+    tau2, tau, I2, H2 : Interval
+        I2 in percent.
+    level : float
+    """
+
+    tau2: Interval
+    tau: Interval
+    I2: Interval
+    H2: Interval
+    level: float
+
+    def frame(self) -> pd.DataFrame:
+        """Table with index "measure" and columns `ci_lower`, `ci_upper`."""
+        import pandas as pd
+
+        rows = {name: getattr(self, name) for name in ("tau2", "tau", "I2", "H2")}
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["ci_lower", "ci_upper"])
+        return table.rename_axis("measure")
+
+
+def heterogeneity_intervals(
+    fit: PoolResult | RegressionResult, method: str | None = None, level: float | None = None
+) -> HeterogeneityIntervals:
+    """Intervals of tau2, tau, I2 and H2 (`method` and `level` as in the `tau2_ci` of the fit).
+
+    Raises
+    ------
+    UnsupportedError
+        As `tau2_ci`: a common effect, one study, a tau2 that was given.
+
+    Examples
+    --------
+    >>> from helpers import pool_effects
+    >>> fit = pool_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    >>> found = heterogeneity_intervals(fit)
+    >>> [round(x, 1) for x in found.I2], round(fit.heterogeneity.I2, 1)
+    ([63.1, 99.7], 90.0)
+    """
+    tau2 = fit.tau2_ci(method, level)
+    limits, vt = np.array(tau2), fit.heterogeneity.typical_variance
+    far = np.isinf(limits)
+    i2, h2 = i2_and_h2(np.where(far, 0.0, limits), np.full(2, vt))
+    tau, i2, h2 = (
+        Interval(float(low), float(high))
+        for low, high in (np.sqrt(limits), np.where(far, 100.0, i2), np.where(far, np.inf, h2))
+    )
+    return HeterogeneityIntervals(tau2, tau, i2, h2, fit.level if level is None else level)
+
+
+def i2_limits(fit: PoolResult | RegressionResult) -> Interval:
+    """Interval of I2 by the default method, for tables: NaN where the fit has none."""
+    try:
+        return heterogeneity_intervals(fit).I2
+    except UnsupportedError:
+        return NONE
