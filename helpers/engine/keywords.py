@@ -20,6 +20,7 @@ __all__ = [
     "ReportKeywords",
     "ScaledStudyKeywords",
     "StudyKeywords",
+    "TruthKeywords",
     "refuse_unknown",
 ]
 
@@ -86,6 +87,14 @@ class StudyKeywords(TypedDict, total=False):
     events: Any
     n: Any
     study: Any
+
+
+class TruthKeywords(StudyKeywords, total=False):
+    """Studies of `helpers.bias.simulate_null` and the truth that it draws from."""
+
+    mu: float | None
+    tau2: float | None
+    tau2_method: str | None
 
 
 class ScaledStudyKeywords(StudyKeywords, total=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...arguments import level_of
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
-from ...engine.keywords import StudyKeywords, refuse_unknown
+from ...engine.keywords import TruthKeywords, refuse_unknown
 from ...engine.literature import Reference
 from ...engine.model.core import Progress
 from ...engine.normal.inverse_variance import fit_inverse_variance
@@ -131,15 +131,12 @@ class NullSimulation(SimulatedTests):
 def simulate_null(
     fit: PoolResult | None = None,
     *,
-    tau2_method: str | None = None,
-    mu: float | None = None,
-    tau2: float | None = None,
     alpha: float = 0.05,
     draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
     progress: Progress | None = None,
-    **studies: Unpack[StudyKeywords],
+    **studies: Unpack[TruthKeywords],
 ) -> NullSimulation:
     r"""Simulate cohorts of the observed sizes without any small-study effect and test them.
 
@@ -150,11 +147,6 @@ def simulate_null(
     ----------
     fit : PoolResult, optional
         Its included studies; else give `events` and `n`.
-    tau2_method, **studies
-        As in `helpers.bias.egger`.
-    mu, tau2 : float, optional
-        Logit of the rate and between-study variance; default those of a fit on logits (for
-        example the GLMM), else the random-effects estimate from the logits.
     alpha : float
         Nominal level.
     draws, seed : int
@@ -166,6 +158,16 @@ def simulate_null(
     progress : callable, optional
         Called with (data sets done, data sets) after each part. All tests together take
         about a second for a million studies (`draws` times `k`).
+    **studies
+        Counts and truth, below.
+
+    Other Parameters
+    ----------------
+    events, n, study, tau2_method
+        As in `helpers.bias.egger`.
+    mu, tau2 : float, optional
+        Logit of the rate and between-study variance; default those of a fit on logits (for
+        example the GLMM), else the random-effects estimate from the logits.
 
     Returns
     -------
@@ -192,10 +194,8 @@ def simulate_null(
     >>> result.tests[0], len(result.rejection) == len(result.tests)
     ('Egger (logit)', True)
     """
-    refuse_unknown("simulate_null", studies, StudyKeywords)
-    at = setting(
-        fit, tau2_method=tau2_method, mu=mu, tau2=tau2, alpha=alpha, draws=draws, **studies
-    )
+    refuse_unknown("simulate_null", studies, TruthKeywords)
+    at = setting(fit, alpha, draws, **studies)
     observed = at.tested(at.events[None, :], tests)
     for name, real in observed.items():
         if not bool(real.defined.all()):
@@ -308,21 +308,13 @@ class Setting:
         return found
 
 
-def setting(
-    fit: PoolResult | None,
-    *,
-    tau2_method: str | None,
-    mu: float | None,
-    tau2: float | None,
-    alpha: float,
-    draws: int,
-    **studies: Unpack[StudyKeywords],
-) -> Setting:
+def setting(fit: PoolResult | None, alpha: float, draws: int, **studies: Any) -> Setting:
     """Sizes and truth of a simulation; parameters as in `simulate_null`."""
     level_of(alpha, "alpha")
     if draws < 1:
         raise UnsupportedError(f"draws={draws!r}: expected at least 1")
-    data = funnel_data(fit, tau2_method=tau2_method, **studies)
+    mu, tau2 = studies.pop("mu", None), studies.pop("tau2", None)
+    data = funnel_data(fit, **studies)
     own = fit if data.measure.name == "logit" else None
     counts = on_measure(data, "logit")
     start = fit_inverse_variance(counts.yi, counts.vi, method=counts.tau2_method)

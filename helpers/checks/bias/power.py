@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.distributions import expit
-from ...engine.keywords import StudyKeywords, refuse_unknown
+from ...engine.keywords import TruthKeywords, refuse_unknown
 from ...engine.model.core import Progress
 from ...errors import MetaAnalysisError
 from .null import SimulatedTests, monte_carlo_errors, setting
@@ -69,15 +69,12 @@ def simulate_power(
     fit: PoolResult | None = None,
     *,
     slope: float,
-    tau2_method: str | None = None,
-    mu: float | None = None,
-    tau2: float | None = None,
     alpha: float = 0.05,
     draws: int = 2000,
     seed: int = 1,
     tests: Sequence[str] | None = None,
     progress: Progress | None = None,
-    **studies: Unpack[StudyKeywords],
+    **studies: Unpack[TruthKeywords],
 ) -> PowerSimulation:
     r"""Simulate cohorts of the observed sizes with a small-study effect and test them.
 
@@ -89,7 +86,7 @@ def simulate_power(
 
     Parameters
     ----------
-    fit, tau2_method, mu, tau2, alpha, draws, seed, tests, progress, **studies
+    fit, alpha, draws, seed, tests, progress, **studies
         As in `helpers.bias.simulate_null`.
     slope : float
         Change of the true logit for each unit of its standard error, such as the slope (`bias`)
@@ -121,10 +118,8 @@ def simulate_power(
     """
     if not np.isfinite(slope):
         raise MetaAnalysisError(f"slope={slope!r}: expected a finite number")
-    refuse_unknown("simulate_power", studies, StudyKeywords)
-    at = setting(
-        fit, tau2_method=tau2_method, mu=mu, tau2=tau2, alpha=alpha, draws=draws, **studies
-    )
+    refuse_unknown("simulate_power", studies, TruthKeywords)
+    at = setting(fit, alpha, draws, **studies)
     p = float(expit(at.mu))
     se = 1.0 / np.sqrt(at.n * p * (1.0 - p))
     weight = 1.0 / (se**2 + at.tau2)
