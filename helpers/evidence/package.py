@@ -13,7 +13,7 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["codebook", "columns_of", "data_folder", "described", "page_file", "refresh", "resource"]
+__all__ = ["codebook", "columns_of", "data_folder", "described", "refresh", "resource"]
 
 _DESCRIPTION = "datapackage.json"
 _PRINTED = "a number as printed, for a p value also a bound such as <.0001"
@@ -50,34 +50,6 @@ def data_folder() -> Path:
             [CellProblem(f"data/{_DESCRIPTION}", None, "", "no such file", expected)]
         )
     return folder
-
-
-def page_file(name: str) -> Path:
-    """Return a file of texts that pages are made of: conventions, lesson plans and so on.
-
-    Parameters
-    ----------
-    name : str
-        Of a file in ``book/_data``, which is in the repository and in no wheel.
-
-    Raises
-    ------
-    EvidenceError
-        If it is not there.
-
-    Examples
-    --------
-    >>> page_file("exam.toml").is_file()
-    True
-    """
-    path = Path(__file__).resolve().parents[2] / "book" / "_data" / name
-    if not path.is_file():
-        expected = (
-            "a file of the repository: clone the book and install it with 'pip install -e .', "
-            "or name a file of your own"
-        )
-        raise EvidenceError([CellProblem(f"book/_data/{name}", None, "", "no such file", expected)])
-    return path
 
 
 def described() -> dict[str, Any]:

@@ -7,7 +7,6 @@ made; a recommendation without either is refused.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import printing
 from ..errors import MetaAnalysisError
-from ..evidence.package import page_file
+from ..evidence.pages import page_content
 from ..views.prose import Sentence
 from .names import check_use
 
@@ -185,9 +184,7 @@ def read_guide(results: str | Path, path: str | Path | None = None) -> Guide:
     import pandas as pd
 
     coverage = pd.read_csv(results, keep_default_na=False)
-    path = page_file("decision_guide.toml") if path is None else Path(path)
-    with path.open("rb") as file:
-        content = tomllib.load(file)
+    content = page_content("decision_guide.toml", path)
     decisions = []
     for table in content["decision"]:
         options = tuple(_option(row, coverage, table["id"]) for row in table["option"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import MetaAnalysisError
-from ..evidence.package import page_file
-from ..views.prose import Sentence
+from ..evidence.pages import page_content, record
+from ..views.prose import Sentence, list_table
 from .names import check_use, registered_values
 
 __all__ = [
@@ -136,17 +134,9 @@ class Menu:
         for method in group.methods:
             given = [] if results is None else [results[method.value]]
             rows.append([f"`{method.value}` {method.name}", *given, _behind(method)])
-        lines = [
-            f"{'* -' if cell is row[0] else '  -'} " + cell.replace("\n\n", "\n\n    ")
-            for row in rows
-            for cell in row
-        ]
         widths = "35 65" if results is None else "28 24 48"
-        options = f":name: menu-{group.id}\n:header-rows: 1\n:widths: {widths}\n:class: menu"
-        body = "\n".join(lines)
-        return Sentence(
-            f"{_used(group.uses)}\n\n:::{{list-table}} {group.title}\n{options}\n\n{body}\n:::"
-        )
+        listed = list_table(group.title, rows, widths, name=f"menu-{group.id}", class_="menu")
+        return Sentence(f"{_used(group.uses)}\n\n{listed}")
 
     def tables(self, *parts: tuple[str, Mapping[str, str], str]) -> Sentence:
         """Show several tables below each other; each part holds the arguments of `table`."""
@@ -264,28 +254,6 @@ def _behind(method: Method) -> str:
     return "\n\n".join([*formula, f"{_cited(method.source)}; {in_r}"])
 
 
-def _load(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return tomllib.load(file)
-
-
-def _make(kind: type, table: Mapping[str, Any], where: str) -> Any:
-    """Make a dataclass from a table that has every field and no other; fold its line breaks."""
-    wanted = {field.name for field in fields(kind)}
-    missing, extra = sorted(wanted - set(table)), sorted(set(table) - wanted)
-    if missing or extra:
-        raise MetaAnalysisError(
-            f"{where}: missing {', '.join(missing) or 'nothing'}; "
-            f"unknown {', '.join(extra) or 'nothing'}"
-        )
-    return kind(
-        **{
-            key: tuple(value) if isinstance(value, list) else " ".join(str(value).split())
-            for key, value in table.items()
-        }
-    )
-
-
 def read_menu(path: str | Path | None = None) -> Menu:
     """Read the method menu and compare it with the code.
 
@@ -300,15 +268,14 @@ def read_menu(path: str | Path | None = None) -> Menu:
     MetaAnalysisError
         Fields are missing, a call does not exist, or the values differ from those of the code.
     """
-    path = page_file("method_menu.toml") if path is None else Path(path)
     options = {}
-    for table in _load(path)["option"]:
+    for table in page_content("method_menu.toml", path)["option"]:
         name = str(table.get("id"))
         methods = tuple(
-            _make(Method, row, f"{name}, method {row.get('value')!r}")
+            record(Method, row, f"{name}, method {row.get('value')!r}")
             for row in table.pop("method", [])
         )
-        group = _make(MenuOption, {**table, "methods": []}, f"option {name!r}")
+        group = record(MenuOption, {**table, "methods": []}, f"option {name!r}")
         shown = tuple(method.value for method in methods)
         known = registered_values(group.registry) if group.registry else shown
         if sorted(known) != sorted(shown) or len(set(shown)) < len(shown):
@@ -318,7 +285,7 @@ def read_menu(path: str | Path | None = None) -> Menu:
             )
         for use in group.uses:
             check_use(use)
-        options[name] = MenuOption(group.id, group.title, group.uses, group.registry, methods)
+        options[name] = replace(group, methods=methods)
     return Menu(options)
 
 
@@ -336,13 +303,12 @@ def read_conventions(path: str | Path | None = None) -> Conventions:
     MetaAnalysisError
         Fields are missing, an id is taken twice, or a call or default does not exist.
     """
-    path = page_file("conventions.toml") if path is None else Path(path)
     themes: dict[str, tuple[Convention, ...]] = {}
     seen: set[str] = set()
-    for theme, rows in _load(path).items():
+    for theme, rows in page_content("conventions.toml", path).items():
         entries = []
         for row in rows:
-            entry = _make(Convention, row, f"{theme}, entry {row.get('id')!r}")
+            entry = record(Convention, row, f"{theme}, entry {row.get('id')!r}")
             if entry.id in seen:
                 raise MetaAnalysisError(f"{theme}: the id {entry.id!r} is taken")
             seen.add(entry.id)

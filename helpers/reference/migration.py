@@ -6,7 +6,6 @@ can run our call and set its values beside those of R.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from .. import printing
 from ..errors import MetaAnalysisError
-from ..evidence.package import page_file
+from ..evidence.pages import page_content
 from ..views.prose import Sentence
 
 __all__ = ["Migration", "MigrationStep", "MigrationValue", "read_migration"]
@@ -145,9 +144,7 @@ def read_migration(
     MetaAnalysisError
         A value agrees with that of R in fewer digits than the file asks for.
     """
-    path = page_file("migration_reference.toml") if path is None else Path(path)
-    with path.open("rb") as file:
-        content = tomllib.load(file)
+    content = page_content("migration_reference.toml", path)
     start: dict[str, Any] = dict(given or {})
     exec(compile(content["start"], "start", "exec"), start)
     steps = []

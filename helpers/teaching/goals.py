@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MetaAnalysisError
-from ..evidence.package import page_file
+from ..evidence.pages import page_content, record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,14 +93,13 @@ class Goals:
 
     def table(self) -> Sentence:
         """Show the goals: one row per chapter, one column per level."""
-        from ..views.prose import say
+        from ..views.prose import list_table
 
-        rows = ["\n  - ".join(["* - Chapter", *(level.capitalize() for level in LEVELS)])]
-        for c in self:
-            cells = "\n  - ".join(getattr(c, level) for level in LEVELS)
-            rows.append(f"* - [{c.title}]({c.file}.ipynb)\n  - {cells}")
-        head = ":::{list-table} After the chapter, a reader can …\n:header-rows: 1\n"
-        return say(f"{head}:widths: 16 28 28 28\n\n" + "\n".join(rows) + "\n:::")
+        head = ("Chapter", *(level.capitalize() for level in LEVELS))
+        rows = [
+            (f"[{c.title}]({c.file}.ipynb)", *(getattr(c, level) for level in LEVELS)) for c in self
+        ]
+        return list_table("After the chapter, a reader can …", [head, *rows], "16 28 28 28")
 
 
 def read_goals(path: str | Path | None = None) -> Goals:
@@ -124,23 +122,13 @@ def read_goals(path: str | Path | None = None) -> Goals:
     >>> goals["pooling"].title
     'Pooling'
     """
-    path = page_file("learning_goals.toml") if path is None else Path(path)
-    with path.open("rb") as file:
-        rows = tomllib.load(file)["chapter"]
-    chapters = []
-    for row in rows:
-        wanted = {"file", "title", *LEVELS}
-        if set(row) != wanted:
-            raise MetaAnalysisError(
-                f"{path.name}, chapter {row.get('file')!r}: found the fields "
-                f"{', '.join(sorted(row))}, expected {', '.join(sorted(wanted))}"
-            )
-        chapters.append(Chapter(**{key: " ".join(text.split()) for key, text in row.items()}))
+    rows = page_content("learning_goals.toml", path)["chapter"]
+    chapters = tuple(record(Chapter, row, f"chapter {row.get('file')!r}") for row in rows)
     names = [chapter.file for chapter in chapters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise MetaAnalysisError(f"{path.name}: {', '.join(twice)} stands there twice")
-    return Goals(tuple(chapters))
+        raise MetaAnalysisError(f"goals: {', '.join(twice)} stands there twice")
+    return Goals(chapters)
 
 
 def exercises(notebook: str | Path) -> dict[str, bool]:

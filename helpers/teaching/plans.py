@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MetaAnalysisError
-from ..evidence.package import page_file
+from ..evidence.pages import page_content, record
 
 if TYPE_CHECKING:
     from ..views.prose import Sentence
@@ -68,22 +67,17 @@ class LessonPlan:
         titles : mapping of str to str
             Title of each page.
         """
-        several = len(self.start) > 1
+        from ..views.prose import list_table
+
         rows = [("Time", "Minutes", "What", "Form", "Page")]
-        spent = dict.fromkeys(range(1, len(self.start) + 1), 0)
+        spent = [0] * len(self.start)
         for step in self.steps:
-            at = clock(self.start[step.day - 1], spent[step.day])
-            spent[step.day] += step.minutes
-            rows.append(
-                (
-                    f"day {step.day}, {at}" if several else at,
-                    str(step.minutes),
-                    step.what,
-                    step.form,
-                    f"[{titles[step.page]}]({step.page}.ipynb)",
-                )
-            )
-        return _listed(self.title, rows, "12 10 44 16 18")
+            at = clock(self.start[step.day - 1], spent[step.day - 1])
+            spent[step.day - 1] += step.minutes
+            when = f"day {step.day}, {at}" if len(spent) > 1 else at
+            page = f"[{titles[step.page]}]({step.page}.ipynb)"
+            rows.append((when, str(step.minutes), step.what, step.form, page))
+        return list_table(self.title, rows, "12 10 44 16 18")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +104,18 @@ class Plans:
 
     def misconceptions_table(self, titles: Mapping[str, str]) -> Sentence:
         """Show the misconceptions."""
+        from ..views.prose import list_table
+
         rows = [("They say", "You answer", "Shown in")]
         rows += [
             (f"“{m.belief}”", m.answer, f"[{titles[m.page]}]({m.page}.ipynb)")
             for m in self.misconceptions
         ]
-        return _listed("Common misconceptions", rows, "36 44 20")
-
-
-def _listed(caption: str, rows: Iterable[tuple[str, ...]], widths: str) -> Sentence:
-    from ..views.prose import say
-
-    body = "\n".join("* - " + "\n  - ".join(row) for row in rows)
-    return say(f":::{{list-table}} {caption}\n:header-rows: 1\n:widths: {widths}\n\n{body}\n:::")
+        return list_table("Common misconceptions", rows, "36 44 20")
 
 
 def _plan(name: str, table: Mapping[str, Any]) -> LessonPlan:
-    steps = tuple(LessonStep(**row) for row in table["step"])
+    steps = tuple(record(LessonStep, row, f"{name}, step") for row in table["step"])
     spent = sum(step.minutes for step in steps)
     if spent != table["total"]:
         raise MetaAnalysisError(f"{name}: the steps take {spent} minutes, not {table['total']}")
@@ -156,11 +145,9 @@ def read_plans(path: str | Path | None = None) -> Plans:
     >>> plans.lesson.total
     90
     """
-    path = page_file("lessons.toml") if path is None else Path(path)
-    with path.open("rb") as file:
-        content = tomllib.load(file)
+    content = page_content("lessons.toml", path)
     return Plans(
         _plan("lesson", content["lesson"]),
         _plan("course", content["course"]),
-        tuple(Misconception(**row) for row in content["misconception"]),
+        tuple(record(Misconception, row, "misconception") for row in content["misconception"]),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..arguments import one_of
 from ..errors import MetaAnalysisError
-from ..evidence.package import page_file
+from ..evidence.pages import page_content, record
 from .goals import LEVELS
 
 if TYPE_CHECKING:
@@ -143,30 +143,19 @@ def read_scheme(path: str | Path | None = None) -> Scheme:
     >>> scheme.marks == sum(task.marks for task in scheme)
     True
     """
-    path = page_file("exam.toml") if path is None else Path(path)
-    name = path.name
-    with path.open("rb") as file:
-        content = tomllib.load(file)
-    wanted = {"label", "title", "chapter", "level", "minutes", "criteria"}
+    content = page_content("exam.toml", path)
     tasks = []
     for row in content["task"]:
-        where = f"{name}, task {row.get('label')!r}"
-        if set(row) != wanted:
-            raise MetaAnalysisError(
-                f"{where}: found the fields {', '.join(sorted(row))}, "
-                f"expected {', '.join(sorted(wanted))}"
-            )
-        if row["level"] not in LEVELS:
-            raise MetaAnalysisError(
-                f"{where}: found level {row['level']!r}, expected one of {', '.join(LEVELS)}"
-            )
+        where = f"task {row.get('label')!r}"
+        task = record(Task, row, where)
+        one_of(f"{where}, level", task.level, LEVELS)
         criteria = tuple(Criterion(int(marks), str(what)) for marks, what in row["criteria"])
         if not criteria or min(c.marks for c in criteria) < 1:
             raise MetaAnalysisError(f"{where}: expected criteria with at least one mark each")
-        tasks.append(Task(**{**row, "criteria": criteria}))
+        tasks.append(replace(task, criteria=criteria))
     labels = [task.label for task in tasks]
     if len(set(labels)) < len(labels):
-        raise MetaAnalysisError(f"{name}: a label stands there twice")
+        raise MetaAnalysisError("tasks: a label stands there twice")
     if not 0.0 < content["pass_share"] < 1.0:
-        raise MetaAnalysisError(f"{name}: expected a pass_share between 0 and 1")
+        raise MetaAnalysisError("exam: expected a pass_share between 0 and 1")
     return Scheme(float(content["pass_share"]), tuple(tasks))

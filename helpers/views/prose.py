@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -173,3 +173,13 @@ def facts(values: Mapping[str, str]) -> Sentence:
         for what, number in values.items()
     )
     return Sentence(f'<ul class="facts">{items}</ul>')
+
+
+def list_table(
+    caption: str, rows: Iterable[Sequence[str]], widths: str, *, name: str = "", class_: str = ""
+) -> Sentence:
+    """Show rows of texts, the first as heading, as a table whose cells may hold paragraphs."""
+    options = {"name": name, "header-rows": "1", "widths": widths, "class": class_}
+    given = "\n".join(f":{key}: {value}" for key, value in options.items() if value)
+    body = "\n".join("* - " + "\n  - ".join(row).replace("\n\n", "\n\n    ") for row in rows)
+    return Sentence(f":::{{list-table}} {caption}\n{given}\n\n{body}\n:::")

@@ -18,7 +18,7 @@ from helpers import aftercare, load_cohorts, pool, pool_effects, pool_rates, sub
 from helpers.checks import bias
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import EvidenceError
-from helpers.evidence.package import page_file
+from helpers.evidence.pages import page_file
 from helpers.models.bayes import Flat, HalfNormal, posterior
 from helpers.reference.menu import Convention, read_conventions, read_menu
 from helpers.reference.names import check_use, find_object, registered_values

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from helpers.evidence.package import page_file
+from helpers.evidence.pages import page_file
 from helpers.models.bayes import Posterior
 from helpers.models.regression_result import RegressionResult
 from helpers.models.result import PoolResult

@@ -1,13 +1,16 @@
 """Headers, layouts, bytes, files and frames that cannot be read say what is wrong and where."""
 
 import zipfile
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 from evidence_tools import GOOD, HEADER, only, places, problems
 
+from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, read_cohorts
+from helpers.evidence.pages import record
 
 # bad headers and layouts ----------------------------------------------------------------------
 
@@ -214,3 +217,15 @@ def test_frames_without_rows_or_with_two_header_rows_are_refused():
 def test_arrays_in_cells_are_refused():
     frame = pd.DataFrame({"study": ["A"], "events": [np.array([1, 2])], "n": [2]})
     assert frame_problems(frame) == [(2, "events", "[1 2]")]
+
+
+def test_a_record_needs_its_fields_and_no_other():
+    @dataclass
+    class Step:
+        what: str
+        pages: tuple[str, ...]
+        day: int = 1
+
+    assert record(Step, {"what": "a\n b", "pages": ["x", "y"]}, "") == Step("a b", ("x", "y"))
+    with pytest.raises(MetaAnalysisError, match="plan: missing pages; unknown when"):
+        record(Step, {"what": "a", "when": "now"}, "plan")

@@ -11,7 +11,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from prose_check import typed_numbers
 
 from helpers.errors import MetaAnalysisError
-from helpers.evidence.package import page_file
+from helpers.evidence.pages import page_file
 from helpers.reference.guide import look_up, read_guide
 from helpers.views.plots import decision_flow, show
 from helpers.views.plots.picture import note_of

@@ -17,7 +17,8 @@ from reference_values import PATH
 import helpers
 from helpers import reference
 from helpers.errors import MetaAnalysisError
-from helpers.evidence.package import described, page_file
+from helpers.evidence.package import described
+from helpers.evidence.pages import page_file
 from helpers.reference.docstrings import markdown
 from helpers.reference.status import hash_of, installed
 

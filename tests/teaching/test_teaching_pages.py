@@ -11,7 +11,7 @@ import yaml
 from test_chapters import NO_SKELETON
 
 from helpers.errors import MetaAnalysisError
-from helpers.evidence.package import page_file
+from helpers.evidence.pages import page_file
 from helpers.teaching import (
     CHAPTERS,
     LEVELS,
@@ -80,7 +80,7 @@ def test_a_solution_that_was_not_run_is_seen(tmp_path):
     ("change", "words"),
     [
         ({"recall": "Understand the mean."}, "found 'understand'"),
-        ({"transfer": None}, "found the fields"),
+        ({"transfer": None}, "missing transfer"),
     ],
 )
 def test_goals_that_cannot_be_watched_are_errors(tmp_path, change, words):

@@ -1,0 +1,67 @@
+"""Texts that pages are made of (``book/_data``), read into records with every field checked."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import MetaAnalysisError
+from .problems import CellProblem, EvidenceError
+
+__all__ = ["page_content", "page_file", "record"]
+
+_Record = TypeVar("_Record")
+
+
+def page_file(name: str) -> Path:
+    """Return a file of ``book/_data``, which is in the repository and in no wheel.
+
+    Raises
+    ------
+    EvidenceError
+        If it is not there.
+    """
+    path = Path(__file__).resolve().parents[2] / "book" / "_data" / name
+    if not path.is_file():
+        expected = (
+            "a file of the repository: clone the book and install it with 'pip install -e .', "
+            "or name a file of your own"
+        )
+        raise EvidenceError([CellProblem(f"book/_data/{name}", None, "", "no such file", expected)])
+    return path
+
+
+def page_content(name: str, path: str | Path | None = None) -> dict[str, Any]:
+    """Read a TOML file: the one at `path`, or the book's own of this name."""
+    place = page_file(name) if path is None else Path(path)
+    return tomllib.loads(place.read_text(encoding="utf-8"))
+
+
+def record(kind: type[_Record], table: Mapping[str, Any], where: str) -> _Record:
+    """Make a dataclass of a table that has its fields and no other.
+
+    Line breaks in texts become spaces, lists become tuples.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fields are missing or unknown.
+    """
+    own = fields(kind)  # type: ignore[arg-type]
+    needed = {field.name for field in own if field.default is MISSING}
+    missing, extra = sorted(needed - set(table)), sorted(set(table) - {one.name for one in own})
+    if missing or extra:
+        raise MetaAnalysisError(
+            f"{where}: missing {', '.join(missing) or 'nothing'}; "
+            f"unknown {', '.join(extra) or 'nothing'}"
+        )
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(value)
+        return " ".join(value.split()) if isinstance(value, str) else value
+
+    return kind(**{name: plain(value) for name, value in table.items()})
