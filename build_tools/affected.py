@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -91,8 +92,11 @@ def chapters_of(paths: list[str]) -> list[str]:
     found = []
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         name = path.relative_to(ROOT).as_posix()
-        cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-        if name in paths or touches(behind_the_door("\n".join(cells)), modules):
+        cells = nbformat.read(path, 4).cells
+        code = [c.source for c in cells if c.cell_type == "code"]
+        prose = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+        code += re.findall(r"\{eval\}`+([^`\n]+)`", prose)  # values of the prose
+        if name in paths or touches(behind_the_door("\n".join(code)), modules):
             found.append(name)
     return found
 

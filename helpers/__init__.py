@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .door import lazy
+from .door import lazy, show_strings_as_read
 
 if TYPE_CHECKING:
     from .checks import bias, interval_coverage, simulation
@@ -151,3 +151,5 @@ __all__ = [
 ]
 
 __getattr__, __dir__ = lazy(__name__, HOMES, ROOMS)
+
+show_strings_as_read()

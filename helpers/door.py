@@ -1,13 +1,14 @@
-"""Doors of rooms: public names whose modules load when they are first used."""
+"""Doors of rooms: public names that load when they are first used, and strings as they are read."""
 
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["lazy"]
+__all__ = ["lazy", "show_strings_as_read"]
 
 
 def lazy(
@@ -47,3 +48,42 @@ def lazy(
         return found
 
     return find, lambda: sorted({*homes, *modules})
+
+
+def as_read(text: str) -> str:
+    r"""Give a string in quotes, as it is read: the blanks that do not break stay blanks.
+
+    Python's own ``repr`` writes ``\u202f`` for them, and JupyterLab prints that in the prose.
+
+    Examples
+    --------
+    >>> as_read("6.8\u202f%") == "'6.8\u202f%'"
+    True
+    >>> print(as_read("Miller's"))
+    "Miller's"
+    """
+    quote = '"' if "'" in text and '"' not in text else "'"
+
+    def plain(letter: str) -> str:
+        read = letter.isprintable() or unicodedata.category(letter) == "Zs"
+        return letter if read else repr(letter)[1:-1]
+
+    return quote + "".join(map(plain, text)) + quote
+
+
+def show_strings_as_read() -> None:
+    """Let a notebook's kernel, now or when it starts, show strings with `as_read`.
+
+    Values in the prose of a chapter (``{eval}``) are strings that the kernel shows. Where IPython
+    is not loaded nothing happens.
+    """
+    ipython, pretty = map(sys.modules.get, ("IPython", "IPython.lib.pretty"))
+    if ipython is None or pretty is None:
+        return
+
+    def show(text: str, printer: Any, cycle: bool) -> None:
+        printer.text(as_read(text))
+
+    pretty.for_type(str, show)  # shells to come, as in a kernel that was forked after the import
+    if (shell := ipython.get_ipython()) is not None:
+        shell.display_formatter.formatters["text/plain"].for_type(str, show)

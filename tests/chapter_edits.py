@@ -18,9 +18,11 @@ from typing import Any
 
 import nbformat
 import pandas as pd
+from inline_values import EVAL, expressions
 
 from helpers import review
 from helpers.errors import MetaAnalysisError
+from helpers.views.prose import Sentence
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 Edit = Callable[[pd.DataFrame], pd.DataFrame]
@@ -39,7 +41,7 @@ class Said:
     texts : dict of str to str
         By cell: sentences, tables, captions, and what was printed.
     sentences : dict of str to str
-        By cell: Markdown alone, made by `say`, `box` and the like.
+        By cell: Markdown alone, with its values ({eval}), or made by `say`, `box` and the like.
     refused : dict of str to str
         By cell: the message of a `MetaAnalysisError`, or of the names that it left undefined.
     names : dict
@@ -53,8 +55,9 @@ class Said:
 
 
 def cells_of(name: str) -> list[Any]:
+    """Code cells, and Markdown cells whose text has values."""
     cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
-    return [cell for cell in cells if cell.cell_type == "code"]
+    return [cell for cell in cells if cell.cell_type == "code" or expressions(cell.source)]
 
 
 def stored(name: str) -> Said:
@@ -78,6 +81,18 @@ def _bundle(value: Any) -> dict[str, str]:
         found = value._repr_mimebundle_()
         return found[0] if isinstance(found, tuple) else found
     return {"text/plain": str(value)}
+
+
+def _with_values(source: str, names: dict[str, Any]) -> Sentence:
+    """Text of a Markdown cell with its values, unescaped."""
+
+    def value(found: re.Match[str]) -> str:
+        text = eval(found["expression"], names)
+        if not isinstance(text, str):
+            raise TypeError(f"{{eval}}`{found['expression']}` gives {text!r}, which is no text")
+        return text
+
+    return Sentence(EVAL.sub(value, source))
 
 
 def _plain(html: str) -> str:
@@ -128,7 +143,7 @@ def run(
     *,
     strict: bool = False,
 ) -> Said:
-    """Execute the code cells of a chapter on an edited table.
+    """Execute the code cells of a chapter, and the values of its prose, on an edited table.
 
     Parameters
     ----------
@@ -173,7 +188,8 @@ def run(
             for old, new in (replace or {}).items():
                 used[old] += source.count(old)
                 source = source.replace(old, new)
-            tree = ast.parse(source)
+            prose = current.cell_type == "markdown"
+            tree = ast.parse("\n".join(expressions(source)) if prose else source)
             every = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
             made = {n.id for n in every if isinstance(n.ctx, ast.Store)}
             used_names = {n.id for n in every if isinstance(n.ctx, ast.Load)}
@@ -182,6 +198,9 @@ def run(
             outputs.clear()
             try:
                 with contextlib.redirect_stdout(printed):
+                    if prose:
+                        outputs.append(_with_values(source, said.names))
+                        tree.body, last = [], None
                     exec(compile(tree, f"{name}:{current.id}", "exec"), said.names)
                     if last is not None:
                         code = compile(ast.Expression(last.value), f"{name}:{current.id}", "eval")

@@ -2,17 +2,20 @@
 
 A number that a reader sees is computed when the book is built. So every digit in a markdown
 cell or page is taken for a typed result, unless the number is on the short list of constants
-(`prose_constants.toml`) or stands in a sentence that cites its source.
+(`prose_constants.toml`) or stands in a sentence that cites its source. A value of the prose
+({eval}) is computed; a text that is typed into its expression is prose like any other.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from inline_values import EVAL
 
 ALLOWED = tuple(
     re.compile(entry["pattern"])
@@ -91,6 +94,34 @@ def typed_numbers(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def typed_strings(code: str) -> list[str]:
+    """Give the texts of a piece of code that are shown whatever the numbers are.
+
+    Keys of dictionaries, columns and options are no prose: what stands in square brackets or is an
+    argument of a call is left out. A text on either side of a condition is computed.
+    """
+    found: list[str] = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, (ast.IfExp, ast.Call, ast.Subscript)):
+            return
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(code))
+    return found
+
+
+def spoken(source: str) -> list[str]:
+    """Prose of a Markdown cell: its text without expressions, and what is typed into these."""
+    inside = [
+        text for found in EVAL.finditer(source) for text in typed_strings(found["expression"])
+    ]
+    return [EVAL.sub("`value`", source), *inside]
+
+
 def check_file(path: Path, name: str) -> list[Finding]:
     """Check every markdown cell of a notebook, or a markdown page as one cell."""
     if path.suffix == ".ipynb":
@@ -102,5 +133,8 @@ def check_file(path: Path, name: str) -> list[Finding]:
     else:
         cells = [(1, path.read_text(encoding="utf-8"))]
     return [
-        Finding(name, number, *found) for number, text in cells for found in typed_numbers(text)
+        Finding(name, number, *found)
+        for number, source in cells
+        for text in spoken(source)
+        for found in typed_numbers(text)
     ]

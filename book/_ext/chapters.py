@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from inline_values import CELL_TIMEOUT, ChapterClient, ChapterError, resolved
 from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from warm_kernels import AT_IMPORT, WarmKernels
@@ -61,15 +61,10 @@ LONG = {
 SHORT = 2.0  # any other chapter
 PAGES = 55.0  # to read and write all pages
 PROCESSOR = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # make one processor act as another
-CELL_TIMEOUT = 600  # seconds; a cell that takes longer belongs in a helper
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-
-
-class ChapterError(RuntimeError):
-    """A cell of a chapter failed; the message names chapter, cell and cause."""
 
 
 def chapter_paths() -> list[Path]:
@@ -142,11 +137,12 @@ async def execute(path: Path, kernels: WarmKernels | None = None) -> NotebookNod
     Raises
     ------
     ChapterError
-        When a cell raises, runs too long, writes to stderr or kills its kernel.
+        When a cell or an expression of the prose raises, runs too long, writes to stderr or kills
+        its kernel, or when an expression gives no text.
     """
     notebook = nbformat.read(path, as_version=4)
     name = path.relative_to(ROOT).as_posix()
-    client = NotebookClient(
+    client = ChapterClient(
         notebook,
         kernel_manager_class=kernels.manager() if kernels else AsyncKernelManager,
         timeout=CELL_TIMEOUT,
@@ -159,6 +155,8 @@ async def execute(path: Path, kernels: WarmKernels | None = None) -> NotebookNod
     )
     try:
         await client.async_execute(env={**os.environ, **AT_IMPORT})
+    except ChapterError as error:
+        raise ChapterError(f"{name}, {error}") from error
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         where = next(
             (
@@ -297,9 +295,18 @@ def _run_all(app: Any) -> None:
     """Before anything is read: run what has changed and hold the outputs for `source-read`."""
     app.chapters = {}
     for path, notebook in executed(chapter_paths()):
-        app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(notebook)
+        app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(resolved(notebook))
     app.chapters_done = time.perf_counter()
     print(f"Writing the pages; all of them take about {Durations().pages:.0f} s.", flush=True)
+
+
+def _write_sources(app: Any, error: Exception | None) -> None:
+    """Offer the chapters with values in their text: programs that know no {eval} show them too."""
+    if error is None and app.builder.format == "html":
+        for doc, text in app.chapters.items():
+            copied = Path(app.outdir) / "_sources" / f"{doc}.ipynb"
+            if copied.exists():
+                copied.write_text(text, encoding="utf-8")
 
 
 def _time_pages(app: Any, error: Exception | None) -> None:
@@ -350,6 +357,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("env-get-outdated", _outdated)
     app.connect("env-get-outdated", _count_pages, priority=900)
     app.connect("source-read", _source_read)
+    app.connect("build-finished", _write_sources)
     app.connect("build-finished", _time_pages, priority=990)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import nbformat
 from chapters import BOOK, ROOT, chapter_paths
+from inline_values import resolved
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from nbformat import NotebookNode
@@ -104,7 +105,7 @@ def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[
     Parameters
     ----------
     notebook : NotebookNode
-        With outputs.
+        With outputs, and with the values of its prose in the text (`inline_values.resolved`).
     cited : dict
         As `sources` gives it.
     page : str
@@ -117,7 +118,7 @@ def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[
     """
     told = list(takewhile(lambda cell: "## Exercises" not in cell.source, notebook.cells))
     outputs = [o.data for c in told for o in c.get("outputs", []) if "data" in o]
-    words = "\n\n".join(data.get("text/markdown", "") for data in outputs)
+    words = "\n\n".join(_words(cell) for cell in told)
     boxes = {kind: (title, body) for _, title, kind, body in _BOX.findall(words)}
     if "takeaways" not in boxes:
         return []
@@ -133,6 +134,14 @@ def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[
             heading, body = boxes[part]
             made.append(Slide(heading, html_of(body, cited, page), part))
     return _distinct(made)
+
+
+def _words(cell: NotebookNode) -> str:
+    """Markdown that a cell is or says."""
+    if cell.cell_type == "markdown":
+        return cell.source
+    data = [o.data for o in cell.get("outputs", []) if "data" in o]
+    return "\n\n".join(d["text/markdown"] for d in data if "text/markdown" in d)
 
 
 def _distinct(slides: list[Slide]) -> list[Slide]:
@@ -294,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the slides from the outputs that are stored in the notebooks."""
     given = sys.argv[1:] if arguments is None else arguments
     folder = Path(given[0]) if given else ROOT / "_build" / "html" / FOLDER
-    stored = {path.stem: nbformat.read(path, as_version=4) for path in chapter_paths()}
+    stored = {p.stem: resolved(nbformat.read(p, as_version=4)) for p in chapter_paths()}
     for name in write(folder, stored, "../.."):
         print(f"  {name}.html")
     return 0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from prose_check import check_file, typed_numbers
+from inline_values import EVAL, expressions, resolved, text_of
+from prose_check import check_file, spoken, typed_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,6 +93,37 @@ def test_the_prose_check_lets_definitions_code_and_cited_facts_pass(sentence):
     assert not typed_numbers(sentence)
 
 
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("It is {eval}`printing.percent(rate, 1)`.", False),
+        ("It is {eval}`fits['random 5'].estimate`.", False),
+        ("It is {eval}`'6.8 %'`.", True),
+        ("It is {eval}`f'6.8 % of {n}'`.", True),
+        ("Of {eval}`n` patients 574 died.", True),
+        ("The estimate is {eval}`x` and 0.068.", True),
+    ],
+)
+def test_the_prose_check_reads_text_with_values(source, seen):
+    assert any(map(typed_numbers, spoken(source))) is seen
+
+
+@chapter
+def test_values_are_stored_for_the_expressions_of_the_prose(path):
+    """Fresh they are compared by `make chapters`; here that they belong to the text."""
+    for cell in cells_of(path):
+        stored = cell.metadata.get("user_expressions", [])
+        wanted = expressions(cell.source) if cell.cell_type == "markdown" else []
+        assert [entry["expression"] for entry in stored] == wanted, cell.id
+        assert all(isinstance(text_of(entry["result"]), str) for entry in stored)
+
+
+@chapter
+def test_a_chapter_reads_without_the_extension(path):
+    for cell in resolved(nbformat.read(path, as_version=4)).cells:
+        assert cell.cell_type == "code" or not EVAL.search(cell.source), cell.id
+
+
 @chapter
 def test_chapter_is_thin(path):
     cells = code_cells(path)
@@ -110,21 +142,32 @@ def test_chapter_is_thin(path):
 FETCHES = re.compile(r"https?://|git\+|\bsubprocess\b|\burllib|\brequests\b|\bpip\b|^\s*[!%]", re.M)
 
 
+def code_of(path: Path) -> list[str]:
+    """Code cells, and the expressions of the prose."""
+    texts = [cell.source for cell in code_cells(path)]
+    return texts + [
+        expression
+        for cell in cells_of(path)
+        if cell.cell_type == "markdown"
+        for expression in expressions(cell.source)
+    ]
+
+
 @chapter
 def test_a_notebook_fetches_and_runs_nothing_from_elsewhere(path):
-    for cell in code_cells(path):
-        assert not FETCHES.search(cell.source), cell.source
+    for source in code_of(path):
+        assert not FETCHES.search(source), source
 
 
 @chapter
 def test_chapter_imports_only_public_names(path):
-    for cell in code_cells(path):
-        for node in ast.walk(ast.parse(cell.source)):
+    for source in code_of(path):
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ImportFrom):
                 assert not any(part.startswith(PRIVATE) for part in (node.module or "").split("."))
                 assert not any(alias.name.startswith(PRIVATE) for alias in node.names)
             if isinstance(node, ast.Attribute):
-                assert not node.attr.startswith(PRIVATE), cell.source
+                assert not node.attr.startswith(PRIVATE), source
 
 
 @chapter

@@ -17,6 +17,7 @@ FOLDERS = ("helpers", "book/_ext", "build_tools", "tests", "benchmarks")
 #: Declared, and neither imported nor called by its name: why.
 USED_OTHERWISE = {
     "jupyterlab": "`jupyter lab` in the Makefile",
+    "jupyterlab-myst": "an extension that JupyterLab finds by itself",
     "pandas-stubs": "types for mypy",
     "pre-commit": "hooks in .pre-commit-config.yaml",
     "pydata-sphinx-theme": "holds back a dependency of sphinx-book-theme",

@@ -7,8 +7,10 @@ import re
 from functools import cache
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
+from inline_values import resolved
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -31,8 +33,11 @@ def cells(page):
 def shown(page):
     """Stored words of a page, with plain spaces."""
     text = []
-    for cell in cells(page):
-        for output in cell["outputs"]:
+    stored = nbformat.read(BOOK / f"{page}.ipynb", as_version=4)
+    for cell, put_in in zip(stored.cells, resolved(stored).cells, strict=True):
+        if cell.cell_type == "markdown" and cell.source != put_in.source:  # it has values
+            text.append(put_in.source)
+        for output in cell.get("outputs", []):
             data = output.get("data", {})
             for kind in ("text/markdown", "text/plain"):
                 if kind in data:

@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from inline_values import resolved
 from slides import FOLDER, _build, html_of, plain, slides_of, sources, write
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 CITED = sources((BOOK / "references.bib").read_text(encoding="utf-8"))
-STORED = {p.stem: nbformat.read(p, as_version=4) for p in sorted(BOOK.glob("*.ipynb"))}
+STORED = {p.stem: resolved(nbformat.read(p, as_version=4)) for p in sorted(BOOK.glob("*.ipynb"))}
 
 
 @pytest.fixture(scope="module")

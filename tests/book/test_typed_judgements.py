@@ -8,6 +8,7 @@ import re
 import nbformat
 import pytest
 from chapter_edits import BOOK
+from inline_values import EVAL
 
 PAGES = sorted(path.stem for path in BOOK.glob("*.ipynb"))
 JUDGEMENT = re.compile(
@@ -39,6 +40,14 @@ def typed(source: str) -> list[str]:
     return found
 
 
+def said(cell: nbformat.NotebookNode) -> list[str]:
+    """Give the words of a cell that are printed whatever the numbers are."""
+    if cell.cell_type != "markdown":
+        return typed(cell.source)
+    inside = [text for found in EVAL.finditer(cell.source) for text in typed(found["expression"])]
+    return [EVAL.sub("value", cell.source), *inside]
+
+
 def judged(texts: list[str]) -> list[str]:
     return [match[0] for text in texts for match in JUDGEMENT.finditer(text)]
 
@@ -46,10 +55,7 @@ def judged(texts: list[str]) -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_word_that_judges_a_result_is_typed(page):
     cells = nbformat.read(BOOK / f"{page}.ipynb", as_version=4).cells
-    found = {
-        cell.id: judged([cell.source] if cell.cell_type == "markdown" else typed(cell.source))
-        for cell in cells
-    }
+    found = {cell.id: judged(said(cell)) for cell in cells}
     assert {cell: words for cell, words in found.items() if words} == {}
 
 
@@ -68,3 +74,15 @@ def test_a_typed_judgement_is_seen(source):
 
 def test_a_computed_judgement_passes():
     assert not judged(typed("say(f\"The ratio {'hardly moves' if x < 0.1 else 'moves'}.\")"))
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("The ratio {eval}`'hardly moves' if x < 0.1 else 'moves'`.", []),
+        ("The ratio hardly moves ({eval}`ratio`).", ["hardly"]),
+        ("The ratio {eval}`'hardly moves'` here.", ["hardly"]),
+    ],
+)
+def test_prose_with_values_is_read(source, seen):
+    assert judged(said(nbformat.v4.new_markdown_cell(source))) == seen

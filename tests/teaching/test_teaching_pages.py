@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from inline_values import resolved
 from test_chapters import NO_SKELETON
 
 from helpers.errors import MetaAnalysisError
@@ -43,7 +44,7 @@ METHOD = [
 
 
 def words_of(name: str) -> str:
-    cells = nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells
+    cells = resolved(nbformat.read(BOOK / f"{name}.ipynb", as_version=4)).cells
     outputs = [o.get("data", {}) for c in cells for o in c.get("outputs", [])]
     parts = [c.source for c in cells] + [d.get("text/markdown", "") for d in outputs]
     return "\n".join([*parts, *(d.get("text/html", "") for d in outputs)])
