@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 import pandas as pd
-from inline_values import EVAL, expressions
+from inline_values import EVAL, expressions, text_of
 
 from helpers import review
 from helpers.errors import MetaAnalysisError
@@ -67,8 +67,11 @@ def stored(name: str) -> Said:
     """
     said = Said()
     for cell in cells_of(name):
-        data = [output.get("data", {}) for output in cell.outputs]
+        data = [output.get("data", {}) for output in cell.get("outputs", [])]
         spoken = [one.get("text/markdown", "") for one in data]
+        if cell.cell_type == "markdown":
+            values = iter(text_of(entry["result"]) for entry in cell.metadata.user_expressions)
+            spoken = [EVAL.sub(lambda _, values=values: next(values), cell.source)]
         if any(spoken):
             said.sentences[cell.id] = "\n".join(spoken)
     return said

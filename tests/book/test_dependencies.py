@@ -53,7 +53,8 @@ def sources(folder: str) -> list[Path]:
 
 def third_party(texts: list[str]) -> set[str]:
     files = [path for folder in FOLDERS for path in sources(folder)]
-    ours = {"helpers", "conftest", *(p.stem for p in files if "helpers" not in p.parts)}
+    here = [p for p in files if "helpers" not in p.parts]
+    ours = {"helpers", "conftest", *(p.stem for p in here), *(p.parent.name for p in here)}
     return set().union(*map(imported, texts)) - ours - sys.stdlib_module_names
 
 
