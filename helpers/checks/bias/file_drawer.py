@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from ...arguments import level_of
 from ...engine.distributions import chi2_sf, norm_ppf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
-from ...engine.literature import Reference
+from ...engine.literature import references
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
-from .results import Views, few_studies, sources
+from .results import SmallStudyResult, few_studies
 
 Array = NDArray[np.float64]
 
 __all__ = ["ExcessSignificance", "FailSafeN", "excess_significance", "fail_safe_n"]
 
 
-@dataclass(frozen=True, slots=True)
-class FailSafeN(Views):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailSafeN(SmallStudyResult):
     """How many null studies would overturn a result.
 
     Attributes
@@ -44,10 +44,8 @@ class FailSafeN(Views):
         Average to be reached (Orwin).
     alpha : float or None
         Level to be reached (the others).
-    k : int
-        Observed studies.
-    sentence, references, cautions
-        As in `helpers.bias.BiasTest`.
+    k, sentence, references, cautions
+        As in `helpers.checks.bias.results.SmallStudyResult`.
     """
 
     method: str
@@ -57,10 +55,6 @@ class FailSafeN(Views):
     null: float
     target: float | None
     alpha: float | None
-    k: int
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
 
 def fail_safe_n(
@@ -163,7 +157,7 @@ def fail_safe_n(
             f"The fail-safe number ({method.capitalize()}) is how many studies averaging "
             f"{origin:.4g} on the model scale would have to be added to {k} until {until}."
         ),
-        references=sources(
+        references=references(
             {
                 "rosenthal": "rosenthal1979",
                 "orwin": "orwin1983",
@@ -202,8 +196,8 @@ def _null_caution(data: FunnelData, origin: float) -> tuple[Caution, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ExcessSignificance(Views):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExcessSignificance(SmallStudyResult):
     """Test of excess significance.
 
     Attributes
@@ -224,14 +218,12 @@ class ExcessSignificance(Views):
         Assumed true effect and null effect (model scale).
     alpha : float
         Two-sided level of the studies' own tests.
-    k : int
-        Number of studies.
     labels : tuple of str
         Study labels.
     power : tuple of float
         Power of each study.
-    sentence, references, cautions
-        As in `helpers.bias.BiasTest`.
+    k, sentence, references, cautions
+        As in `helpers.checks.bias.results.SmallStudyResult`.
     """
 
     observed: int
@@ -243,12 +235,8 @@ class ExcessSignificance(Views):
     mu: float
     null: float
     alpha: float
-    k: int
     labels: tuple[str, ...]
     power: tuple[float, ...]
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
 
 def excess_significance(
@@ -332,7 +320,7 @@ def excess_significance(
             f"The number of {k} studies with two-sided p below {alpha:g} was compared with the "
             "sum of their powers (test of excess significance)."
         ),
-        references=sources("ioannidis2007"),
+        references=references("ioannidis2007"),
         cautions=found + _null_caution(data, origin),
     )
 

@@ -20,14 +20,14 @@ import numpy as np
 
 from ...engine.distributions import chi2_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
-from ...engine.literature import Reference
-from ...engine.normal.intervals import Interval, symmetric_interval
+from ...engine.literature import references
+from ...engine.normal.intervals import symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .data import funnel_data
 from .lines import fit_lines
-from .results import Displayed, regression_cautions, sources
+from .results import Displayed, regression_cautions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["LimitMetaAnalysis", "limit_meta_analysis"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitMetaAnalysis(Displayed):
     """Result of a limit meta-analysis.
 
@@ -58,23 +58,17 @@ class LimitMetaAnalysis(Displayed):
     G2 : float
         Percent of the variance of the limit radial plot that the line does not explain
         (heterogeneity after small-study effects).
-    k : int
-        Number of studies.
-    level : float
-        Confidence level.
-    measure, tau2_method : str
-        Scale of the effects; estimator of tau2.
+    tau2_method : str
+        Estimator of tau2.
     labels : tuple of str
         Study labels.
     limits : tuple of float
         Each study's effect if it were infinitely large (its own deviation kept).
-    sentence, references, cautions
-        As in `helpers.bias.BiasTest`.
+    measure, level, k, sentence, references, cautions
+        As in `helpers.checks.bias.results.Displayed`.
     """
 
-    mu: float
     se: float
-    mu_ci: Interval
     bias: float
     slope: float
     mu_random: float
@@ -86,15 +80,9 @@ class LimitMetaAnalysis(Displayed):
     Q_small_p: float
     Q_residual_p: float
     G2: float
-    k: int
-    level: float
-    measure: str
     tau2_method: str
     labels: tuple[str, ...]
     limits: tuple[float, ...]
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
     no_size = "a study of infinite size has no size to invert at"
 
@@ -209,7 +197,7 @@ def limit_meta_analysis(
             f"A limit meta-analysis of {k} studies ({data.tau2_method} between-study variance) "
             "gave the estimate that infinitely precise studies would have."
         ),
-        references=sources("ruecker2011"),
+        references=references("ruecker2011"),
         cautions=cautions,
     )
 

@@ -13,13 +13,13 @@ from ...arguments import level_of
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
 from ...engine.keywords import TruthKeywords, refuse_unknown
-from ...engine.literature import Reference
+from ...engine.literature import references
 from ...engine.model.core import Progress
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import funnel_data, on_measure
 from .lines import Lines, egger_batch, joined, predictor_values
-from .results import Views, sources
+from .results import SmallStudyResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +45,8 @@ TESTS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedTests(Views):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedTests(SmallStudyResult):
     """What the regression tests did in simulated data sets.
 
     Attributes
@@ -57,24 +57,21 @@ class SimulatedTests(Views):
         Share of simulated data sets with p below `alpha`.
     mu, tau2 : float
         Logit of the rate and between-study variance of the simulation.
-    k, draws, seed : int
-        Studies, simulated data sets, seed.
+    draws, seed : int
+        Simulated data sets, seed.
     alpha : float
         Nominal level.
-    sentence, references
-        As in `helpers.bias.BiasTest`.
+    k, sentence, references, cautions
+        As in `helpers.checks.bias.results.SmallStudyResult`.
     """
 
     tests: tuple[str, ...]
     rejection: tuple[float, ...]
     mu: float
     tau2: float
-    k: int
     draws: int
     seed: int
     alpha: float
-    sentence: str
-    references: tuple[Reference, ...]
 
     def _frame(self, *columns: str) -> pd.DataFrame:
         """One row per test, with the columns that are named."""
@@ -96,7 +93,7 @@ def monte_carlo_errors(shares: Sequence[float], draws: int) -> tuple[float, ...]
     return tuple(float(np.sqrt(x * (1.0 - x) / draws)) for x in shares)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NullSimulation(SimulatedTests):
     """Behaviour of the regression tests on cohorts of the same sizes without bias.
 
@@ -226,7 +223,7 @@ def simulate_null(
             f"The tests were applied to {draws} simulated sets of {at.k} studies of the "
             "observed sizes whose rates do not depend on size."
         ),
-        references=sources("schwarzer2007"),
+        references=references("schwarzer2007"),
     )
 
 

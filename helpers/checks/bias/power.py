@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ...engine.distributions import expit
 from ...engine.keywords import TruthKeywords, refuse_unknown
+from ...engine.literature import references
 from ...engine.model.core import Progress
 from ...errors import MetaAnalysisError
 from .null import SimulatedTests, monte_carlo_errors, setting
-from .results import sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ __all__ = ["ENOUGH_POWER", "PowerSimulation", "simulate_power"]
 ENOUGH_POWER = 0.8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerSimulation(SimulatedTests):
     """Power of the regression tests for a small-study effect of a given size.
 
@@ -149,5 +149,5 @@ def simulate_power(
             f"observed sizes whose true logits change by {slope:.2f} for each unit of their "
             "standard error, with critical values from as many sets without such an effect."
         ),
-        references=sources("sterne2000"),
+        references=references("sterne2000"),
     )

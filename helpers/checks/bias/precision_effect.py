@@ -8,18 +8,18 @@ from typing import Any, Unpack
 from ...arguments import level_of
 from ...engine.distributions import t_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
-from ...engine.literature import Reference
+from ...engine.literature import references
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
 from .data import funnel_data, null_value
 from .regression_test import line_test
-from .results import BiasTest, Views, sources
+from .results import BiasTest, SmallStudyResult
 
 __all__ = ["PetPeese", "pet_peese"]
 
 
-@dataclass(frozen=True, slots=True)
-class PetPeese(Views):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PetPeese(SmallStudyResult):
     """Precision-effect test and its companion.
 
     Attributes
@@ -35,8 +35,8 @@ class PetPeese(Views):
         The conditional rule's choice; None without a null.
     estimate_model : float or None
         Limit of the selected line (model scale).
-    sentence, references, cautions
-        As in `BiasTest`.
+    k, sentence, references, cautions
+        As in `helpers.checks.bias.results.SmallStudyResult`.
     """
 
     pet: BiasTest
@@ -45,9 +45,6 @@ class PetPeese(Views):
     p: float | None
     selected: str | None
     estimate_model: float | None
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
 
 def pet_peese(
@@ -116,6 +113,7 @@ def pet_peese(
         chosen = "PEESE" if p < alpha else "PET"
     estimate = {"PET": pet.limit, "PEESE": peese.limit}.get(chosen or "")
     return PetPeese(
+        k=data.k,
         pet=pet,
         peese=peese,
         null=value,
@@ -127,6 +125,6 @@ def pet_peese(
             "intercepts of weighted regressions on the standard error (PET) and on the variance "
             "(PEESE)."
         ),
-        references=sources(*keys),
+        references=references(*keys),
         cautions=cautions,
     )

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ...engine.distributions import norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
+from ...engine.literature import references
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import CORRELATED, FunnelData, funnel_data
-from .results import BiasTest, regression_cautions, sources
+from .results import BiasTest, regression_cautions
 
 Array = NDArray[np.float64]
 
@@ -126,7 +127,7 @@ def _begg(data: FunnelData, method: str, continuity: bool) -> BiasTest:
             f"Small-study effects were tested in {data.k} studies by Kendall's rank correlation "
             f"of the standardised effects with their variances, by {how}."
         ),
-        references=sources("begg1994", *(("schwarzer2007",) if correlated else ())),
+        references=references("begg1994", *(("schwarzer2007",) if correlated else ())),
         cautions=regression_cautions(data, "vi"),
     )
 

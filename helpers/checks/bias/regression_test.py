@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
+from ...engine.literature import references
 from ...engine.normal.intervals import symmetric_interval
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData
 from .lines import PREDICTORS, Lines, egger_batch, predictor_values
-from .results import BiasTest, regression_cautions, sources
+from .results import BiasTest, regression_cautions
 
 Array = NDArray[np.float64]
 
@@ -125,7 +126,7 @@ def line_test(
             f"Small-study effects were tested in {k} studies by regression of the {what} on the "
             f"{PREDICTORS[predictor]} with {how}{rescaled}, the slope compared with {reference}."
         ),
-        references=sources(*keys),
+        references=references(*keys),
         cautions=cautions,
     )
 

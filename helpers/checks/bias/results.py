@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ... import printing
 from ...engine.effects import get_measure
@@ -23,68 +23,45 @@ __all__ = [
     "Caution",
     "Displayed",
     "Interval",
-    "Views",
+    "SmallStudyResult",
     "few_studies",
     "regression_cautions",
-    "sources",
 ]
 
-#: BibTeX key -> DOI.
-_DOI: dict[str, str] = {
-    "becker2005": "10.1002/0470870168.ch7",
-    "begg1994": "10.2307/2533446",
-    "duval2000a": "10.1111/j.0006-341X.2000.00455.x",
-    "duval2000b": "10.1080/01621459.2000.10473905",
-    "egger1997": "10.1136/bmj.315.7109.629",
-    "freeman1950": "10.1214/aoms/1177729756",
-    "hunter2014": "10.1016/j.jclinepi.2014.03.003",
-    "ioannidis2007": "10.1177/1740774507079441",
-    "knapp2003": "10.1002/sim.1482",
-    "macaskill2001": "10.1002/sim.698",
-    "orwin1983": "10.3102/10769986008002157",
-    "peters2006": "10.1001/jama.295.6.676",
-    "peters2007": "10.1002/sim.2889",
-    "rosenberg2005": "10.1111/j.0014-3820.2005.tb01004.x",
-    "rosenthal1979": "10.1037/0033-2909.86.3.638",
-    "ruecker2008": "10.1002/sim.2971",
-    "ruecker2011": "10.1093/biostatistics/kxq046",
-    "schwarzer2007": "10.1002/sim.2588",
-    "stanley2014": "10.1002/jrsm.1095",
-    "sterne2000": "10.1016/S0895-4356(00)00242-0",
-    "sterne2011": "10.1136/bmj.d4002",
-    "terrin2003": "10.1002/sim.1461",
-    "thompson1999": ("10.1002/(SICI)1097-0258(19991030)18:20<2693::AID-SIM235>3.0.CO;2-V"),
-    "vevea1995": "10.1007/BF02294384",
-}
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallStudyResult:
+    """What all results of this package have.
 
-def sources(*keys: str) -> tuple[Reference, ...]:
-    """Look references up by key, each once, in order.
-
-    Examples
-    --------
-    >>> sources("egger1997")[0].doi
-    '10.1136/bmj.315.7109.629'
+    Attributes
+    ----------
+    k : int
+        Studies that take part.
+    sentence : str
+        The method in words (see `methods`).
+    references : tuple of Reference
+        Its sources.
+    cautions : tuple of Caution
+        What to keep in mind.
     """
-    return tuple(Reference(key, _DOI[key]) for key in dict.fromkeys(keys))
 
-
-class Views:
-    """Views that all results of this package share."""
-
-    __slots__ = ()
+    k: int
+    sentence: str
+    references: tuple[Reference, ...]
+    cautions: tuple[Caution, ...] = ()
 
     def methods(self) -> Methods:
         """How the result was made: one sentence and its references."""
-        return Methods(self.sentence, self.references)  # type: ignore[attr-defined]
+        return Methods(self.sentence, self.references)
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
-class Displayed(Views):
-    """An estimate `mu` with its interval `mu_ci`, on the scale that readers know.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Displayed(SmallStudyResult):
+    """An estimate with its interval, on the scale that readers know.
 
     Attributes
     ----------
@@ -92,15 +69,19 @@ class Displayed(Views):
         Estimate (model scale).
     mu_ci : Interval
         Its interval at `level` (model scale).
+    level : float
+        Confidence level.
     measure : str
         Scale of the effects.
+    k, sentence, references, cautions
+        As in `SmallStudyResult`.
     """
 
-    __slots__ = ()
     #: Why a measure whose inverse needs a sample size has no display scale here.
-    no_size = ""
+    no_size: ClassVar[str] = ""
     mu: float
     mu_ci: Interval
+    level: float
     measure: str
 
     @property
@@ -123,8 +104,8 @@ class Displayed(Views):
         return float(scale.inverse(value))
 
 
-@dataclass(frozen=True, slots=True)
-class BiasTest(Views):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiasTest(SmallStudyResult):
     """Result of one test for small-study effects.
 
     Attributes
@@ -161,18 +142,12 @@ class BiasTest(Views):
         Its interval at `level`.
     tau : float or None
         Kendall's tau (rank test).
-    k : int
-        Studies that take part.
     level : float
         Level of `limit_ci`.
     converged : bool
         State of the tau2 estimate (true for closed forms).
-    sentence : str
-        The method in words (see `methods`).
-    references : tuple of Reference
-        Its sources.
-    cautions : tuple of Caution
-        What to keep in mind.
+    k, sentence, references, cautions
+        As in `SmallStudyResult`.
     """
 
     name: str
@@ -192,12 +167,8 @@ class BiasTest(Views):
     limit: float | None
     limit_ci: Interval | None
     tau: float | None
-    k: int
     level: float
     converged: bool
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
     @property
     def small_studies(self) -> str:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ... import printing
 from ...engine.distributions import chi2_sf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
-from ...engine.literature import Reference
-from ...engine.normal.intervals import Interval, symmetric_interval
+from ...engine.literature import references
+from ...engine.normal.intervals import symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
-from .results import Displayed, sources
+from .results import Displayed
 from .selection_fit import SelectionMaximum, maximise
 from .selection_kernel import Steps, log_likelihood, steps
 
@@ -34,7 +34,7 @@ _FEW_IN_INTERVAL = 4
 _STATIONARY = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionModel(Displayed):
     """Fit of a step-function selection model.
 
@@ -70,25 +70,17 @@ class SelectionModel(Displayed):
         Likelihood-ratio test of tau2 = 0 (chi-squared with 1 df: conservative at a boundary).
     mu_unadjusted, tau2_unadjusted : float
         Maximum likelihood without selection.
-    k : int
-        Number of studies.
-    level : float
-        Confidence level.
-    measure : str
-        Scale of the effects.
     converged : bool
         Whether the gradient vanishes and the information is positive definite.
     boundary : bool
         Whether tau2 is 0.
     maxima : int
         Distinct local maxima met from the starting points; the highest is reported.
-    sentence, references, cautions
-        As in `helpers.bias.BiasTest`.
+    measure, level, k, sentence, references, cautions
+        As in `helpers.checks.bias.results.Displayed`.
     """
 
-    mu: float
     se: float
-    mu_ci: Interval
     statistic: float
     p: float
     tau2: float
@@ -109,15 +101,9 @@ class SelectionModel(Displayed):
     lrt_tau2_p: float
     mu_unadjusted: float
     tau2_unadjusted: float
-    k: int
-    level: float
-    measure: str
     converged: bool
     boundary: bool
     maxima: int
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
     no_size = "the inverse needs a sample size, which the mean before selection does not have"
 
@@ -303,7 +289,7 @@ def _result(
             f"{origin:.4g} on the model scale) was fitted to {data.k} studies by maximum "
             "likelihood."
         ),
-        references=sources("vevea1995"),
+        references=references("vevea1995"),
         cautions=cautions,
     )
 

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
-from ...engine.literature import Reference
+from ...engine.literature import references
 from ...engine.normal.intervals import Interval, symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data
 from .lines import egger_batch
-from .results import Displayed, few_studies, sources
+from .results import Displayed, few_studies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ __all__ = ["TrimAndFill", "trim_and_fill"]
 _ESTIMATORS = ("L0", "R0", "Q0")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrimAndFill(Displayed):
     """Result of trim-and-fill: how many studies the funnel lacks, and the estimate with them.
 
@@ -48,32 +48,26 @@ class TrimAndFill(Displayed):
         Standard error of `k0_raw`.
     k0_p : float or None
         p-value of "none is missing on this side" (R0 only).
-    k : int
-        Observed studies.
     iterations : int
         Rounds until the number of trimmed studies stood still.
     model : {"common", "random"}
         Model of all steps.
     tau2_method : str or None
         Estimator of the random-effects model.
-    measure : str
-        Scale of the effects.
     mu, se, tau2 : float
         Estimate from observed and filled studies (model scale).
     mu_observed, se_observed, tau2_observed : float
         Estimate from the observed studies.
     mu_ci, mu_ci_observed : Interval
         Wald intervals at `level` (model scale).
-    level : float
-        Confidence level.
     labels : tuple of str
         Observed studies, then the mirror images ("Filled: ...").
     yi, vi : tuple of float
         Their effects and variances.
     filled : tuple of bool
         Which of them are filled in.
-    sentence, references, cautions
-        As in `helpers.bias.BiasTest`.
+    measure, level, k, sentence, references, cautions
+        As in `helpers.checks.bias.results.Displayed`.
     """
 
     estimator: str
@@ -83,27 +77,19 @@ class TrimAndFill(Displayed):
     k0_raw: float
     k0_se: float
     k0_p: float | None
-    k: int
     iterations: int
     model: str
     tau2_method: str | None
-    measure: str
-    mu: float
     se: float
     tau2: float
     mu_observed: float
     se_observed: float
     tau2_observed: float
-    mu_ci: Interval
     mu_ci_observed: Interval
-    level: float
     labels: tuple[str, ...]
     yi: tuple[float, ...]
     vi: tuple[float, ...]
     filled: tuple[bool, ...]
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...]
 
     no_size = "filled studies have no sample size, which the inverse needs"
 
@@ -257,7 +243,7 @@ def trim_and_fill(
             f"Trim-and-fill with the {estimator} estimator and the {words} model looked for "
             f"studies missing on the {picked} of the funnel plot of {data.k} studies."
         ),
-        references=sources("duval2000a", "duval2000b", "peters2007", "terrin2003"),
+        references=references("duval2000a", "duval2000b", "peters2007", "terrin2003"),
         cautions=cautions + _cautions(data, taus[0]),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...engine.literature import Methods, Reference
+from ...engine.literature import Methods, references
 from ...errors import MetaAnalysisError
 from .influence import influence_table
 from .result import MultiverseResult, Share
@@ -288,10 +288,7 @@ class ClaimMultiverse:
             f"({', '.join(self.choices)}); an analysis supports the claim if its estimate lies "
             f"above {self.printed(self.claim.null)}, and with its interval if the whole "
             f"{printing.level_text(self.level)} interval does.",
-            (
-                Reference("steegen2016", "10.1177/1745691616658637"),
-                Reference("simonsohn2020", "10.1038/s41562-020-0912-z"),
-            ),
+            references("steegen2016", "simonsohn2020"),
         )
 
     def printed(self, value: float) -> str:

@@ -94,7 +94,7 @@ class Grid:
 def read_choices(
     choices: Mapping[str, Any], labels: Sequence[str], fields: Sequence[str]
 ) -> tuple[Choice, ...]:
-    """Check the choices.
+    """SmallStudyResult the choices.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.json_values import plain
-from ...engine.literature import Methods, Reference
+from ...engine.literature import Methods, references
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.pooling import pool
 from ...models.result import PoolResult
@@ -290,10 +290,7 @@ class MultiverseResult:
             f"All {self.combinations:,} combinations of {len(self.choices)} analytical choices "
             f"({', '.join(self.choices)}) were analysed; they amount to {len(self):,} distinct "
             "specifications.",
-            (
-                Reference("steegen2016", "10.1177/1745691616658637"),
-                Reference("simonsohn2020", "10.1038/s41562-020-0912-z"),
-            ),
+            references("steegen2016", "simonsohn2020"),
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ties
-from ...engine.literature import Methods, Reference
+from ...engine.literature import Methods, references
 from ...errors import MetaAnalysisError
 
 if TYPE_CHECKING:
@@ -118,5 +118,5 @@ class SimulationResult:
         return Methods(
             f"{self.draws:,} meta-analyses were simulated in each of {cells} scenarios of "
             f"known truth (seed {self.seed}); Monte Carlo standard errors are reported.",
-            (Reference("morris2019", "10.1002/sim.8086"),),
+            references("morris2019"),
         )
