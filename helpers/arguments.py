@@ -28,11 +28,6 @@ def _real(value: Any) -> float | None:
 def level_of(level: Any, name: str = "level") -> float:
     """Check a confidence or test level: a number strictly between 0 and 1.
 
-    Raises
-    ------
-    UnsupportedError
-        Anything else.
-
     Examples
     --------
     >>> level_of(np.float32(0.95))
@@ -51,11 +46,6 @@ def level_of(level: Any, name: str = "level") -> float:
 def number_of_at_least(name: str, value: Any, least: float = 0.0) -> float:
     """Check a finite number of at least `least`.
 
-    Raises
-    ------
-    UnsupportedError
-        Anything else.
-
     Examples
     --------
     >>> number_of_at_least("add", 0.5)
@@ -68,12 +58,7 @@ def number_of_at_least(name: str, value: Any, least: float = 0.0) -> float:
 
 
 def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
-    """Check a whole number from `lowest` to `highest`.
-
-    Raises
-    ------
-    UnsupportedError
-        Anything else, also 7.5, which would become 7 silently.
+    """Check a whole number from `lowest` to `highest`; 7.5 would become 7 silently.
 
     Examples
     --------
@@ -90,11 +75,6 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """Check a word against those that exist.
-
-    Raises
-    ------
-    UnsupportedError
-        Another word, or no word.
 
     Examples
     --------

@@ -16,19 +16,8 @@ def lazy(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make ``__getattr__`` and ``__dir__`` of a package (PEP 562).
 
-    Parameters
-    ----------
-    package : str
-        ``__name__`` of the package.
-    homes : mapping
-        Public name -> module that defines it, relative to the package (".models.pooling").
-    modules : mapping
-        Public name -> module that is meant by it.
-
-    Returns
-    -------
-    tuple of callable
-        A name that was asked for is kept, so that it is looked up once.
+    `homes` names the module that defines each name, `modules` the module that is meant by it, both
+    relative to the package. What was asked for is kept, so that it is looked up once.
 
     Examples
     --------

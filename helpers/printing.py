@@ -647,13 +647,6 @@ def prediction(
 def homogeneity_test(fit: Any, name: bool = True) -> str:
     r"""Print the test of one common value: Cochran's Q, or the likelihood ratio of the GLMM.
 
-    Parameters
-    ----------
-    fit : PoolResult
-        Anything with a ``heterogeneity``.
-    name : bool
-        Whether to name the test.
-
     Examples
     --------
     >>> from helpers import pool
@@ -675,18 +668,11 @@ def homogeneity_test(fit: Any, name: bool = True) -> str:
 
 
 def heterogeneity(fit: Any, many: str = "studies") -> str:
-    r"""Say what the test and I2 say about differences between studies, in words that agree.
+    """Say what the test and I2 say about differences between studies, in words that agree.
 
     I2 of a random-effects model comes from tau2 and not from the test, so that one may be large
     where the other finds little: the verdict is that of the test, at the level of the fit, and I2
-    is given as the estimate that it is.
-
-    Parameters
-    ----------
-    fit : PoolResult
-        At least two studies.
-    many : str
-        What the studies are called.
+    is given as the estimate that it is. A fit of one study is an error.
 
     Examples
     --------

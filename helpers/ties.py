@@ -27,17 +27,7 @@ DIGITS = 9
 
 
 def steady(values: Any) -> NDArray[np.float64]:
-    """Round numbers to nine digits of the largest of them.
-
-    Parameters
-    ----------
-    values : array_like
-        Numbers of one kind; missing and infinite ones stay as they are.
-
-    Returns
-    -------
-    ndarray
-        Same shape.
+    """Round numbers to nine digits of the largest of them; missing and infinite ones stay.
 
     Examples
     --------
@@ -57,12 +47,6 @@ def steady(values: Any) -> NDArray[np.float64]:
 def order(values: Any, *, descending: bool = False) -> NDArray[np.intp]:
     """Positions that sort numbers; ties stay in the order of the input, missing ones go last.
 
-    Parameters
-    ----------
-    values : array_like, shape (k,)
-    descending : bool
-        The largest first.
-
     Examples
     --------
     >>> order([0.3, 0.1, 0.1 + 0.2]).tolist()
@@ -76,11 +60,6 @@ def order(values: Any, *, descending: bool = False) -> NDArray[np.intp]:
 
 def largest(values: Any) -> int:
     """Position of the largest number, the first one among ties; missing ones are passed over.
-
-    Raises
-    ------
-    MetaAnalysisError
-        There is no number.
 
     Examples
     --------

@@ -9,18 +9,7 @@ from .package import refresh
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    arguments : list of str, optional
-        Command line without the program's name.
-
-    Returns
-    -------
-    int
-        Exit status: 1 when ``--check`` finds an entry out of date.
-    """
+    """Run the command; status 1 when ``--check`` finds an entry out of date."""
     parser = argparse.ArgumentParser(prog="python -m helpers.evidence", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare, write nothing")
     options = parser.parse_args(arguments)

@@ -28,29 +28,7 @@ _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "
 
 @dataclass(frozen=True, slots=True)
 class ColumnSchema:
-    """What the cells of one column may hold.
-
-    Attributes
-    ----------
-    name : str
-        Name in the header.
-    kind : {"integer", "number", "text"}
-        How a cell is read.
-    required : bool
-        Whether an empty cell is an error.
-    unique : bool
-        Whether a value may appear once only.
-    minimum, maximum : float or None
-        Inclusive limits of a number.
-    above : float or None
-        Exclusive lower limit of a number.
-    allowed : tuple of str
-        The only texts permitted, in their order; empty for any.
-    pattern : str
-        Regular expression that the whole text has to match; empty for any.
-    wording : str
-        What the pattern means, for messages; empty to show the pattern itself.
-    """
+    """What the cells of one column may hold, and how they are read."""
 
     name: str
     kind: Literal["integer", "number", "text"]
@@ -59,9 +37,9 @@ class ColumnSchema:
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
-    allowed: tuple[str, ...] = ()
-    pattern: str = ""
-    wording: str = ""
+    allowed: tuple[str, ...] = ()  # the only texts permitted, in their order; empty for any
+    pattern: str = ""  # regular expression that the whole text has to match
+    wording: str = ""  # what the pattern means, for messages; empty to show the pattern itself
 
     def expected(self, hint: str = "") -> str:
         """Return one phrase that says what a cell may hold, with a hint on how to write it."""
@@ -84,22 +62,11 @@ class ColumnSchema:
 
 @dataclass(frozen=True, slots=True)
 class TableRule:
-    """A condition between the columns of one row.
+    """A condition between columns; a row that fails it is reported at the first of them."""
 
-    Attributes
-    ----------
-    columns : tuple of str
-        The columns it reads; the rule is left out while one of them is absent. A row that fails
-        is reported once, at the first column.
-    expected : str
-        What would be right.
-    holds : callable
-        Takes the frame, returns one boolean per row; True where a value is missing.
-    """
-
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # the rule is left out while one of them is absent
     expected: str
-    holds: Callable[[pd.DataFrame], pd.Series]
+    holds: Callable[[pd.DataFrame], pd.Series]  # one boolean a row; True where a value is missing
 
 
 def _read_cell(cell: object, column: ColumnSchema) -> Any:
@@ -211,28 +178,9 @@ def check(
 ) -> pd.DataFrame:
     """Check every cell of a table and return the described columns, typed.
 
-    Parameters
-    ----------
-    grid : Sheet
-        The cells.
-    columns : sequence of ColumnSchema
-        The columns to check; others are left alone.
-    rules : sequence of TableRule
-        Conditions between columns.
-    strict : bool
-        Whether a column that is not described is an error.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per record; columns as described, in that order: ``int64`` (``Int64`` when a
-        value is missing), ``float64``, ``str`` or, where the texts are fixed, an ordered
-        categorical.
-
-    Raises
-    ------
-    EvidenceError
-        With every problem of the table.
+    The columns come in the order of `columns`: ``int64`` (``Int64`` when a value is missing),
+    ``float64``, ``str`` or, where the texts are fixed, an ordered categorical. Others are left
+    alone, or refused when `strict`. `EvidenceError` has every problem of the table.
     """
     import pandas as pd
 
@@ -295,19 +243,9 @@ def _final(frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> pd.DataFrame
 
 
 def infer(cells: Sequence[str]) -> pd.Series:
-    """Type a column that nobody described: numbers where every cell is one, else text.
+    """Type a column that nobody described: numbers where every cell is one, else text as written.
 
-    Parameters
-    ----------
-    cells : sequence of str
-        The cells of one column.
-
-    Returns
-    -------
-    pandas.Series
-        ``int64`` (``Int64`` with gaps) when every cell that is not empty is a whole number
-        without leading zeros, ``float64`` when every one is a finite decimal number, otherwise
-        ``str`` as written. Empty cells are missing.
+    Empty cells are missing. A number with leading zeros is text.
 
     Examples
     --------

@@ -44,30 +44,14 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | Readable | pd.DataFrame"
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A rectangular table of cells that nobody has interpreted yet.
+    """A rectangular table of cells that nobody has interpreted yet."""
 
-    Attributes
-    ----------
-    file : str
-        Name for messages.
-    header_row : int
-        Line of the header.
-    header : tuple of str
-        Column names as found.
-    rows : tuple of int
-        Line on which each record starts.
-    cells : tuple of tuple
-        One tuple per record, as long as the header. Text from a file, any object from a frame.
-    problems : tuple of CellProblem
-        What was already wrong with the layout; such records are not in ``cells``.
-    """
-
-    file: str
-    header_row: int
+    file: str  # name for messages
+    header_row: int  # line of the header
     header: tuple[str, ...]
-    rows: tuple[int, ...]
-    cells: tuple[tuple[Any, ...], ...]
-    problems: tuple[CellProblem, ...]
+    rows: tuple[int, ...]  # line on which each record starts
+    cells: tuple[tuple[Any, ...], ...]  # text from a file, any object from a frame
+    problems: tuple[CellProblem, ...]  # of the layout; such records are not in `cells`
 
 
 def printable(value: object) -> str:
@@ -88,24 +72,8 @@ def unreadable(text: str) -> bool:
 def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) -> Sheet:
     """Read a table from a path, bytes, an open file or a data frame.
 
-    Parameters
-    ----------
-    source : str, path, bytes, file-like or pandas.DataFrame
-        Where the table is.
-    wanted : tuple of str
-        Names of the columns the caller is going to ask for; they tell a file with another
-        separator from one that lacks columns.
-    file : str, optional
-        Name for messages; by default the path or the name of the open file.
-
-    Returns
-    -------
-    Sheet
-
-    Raises
-    ------
-    EvidenceError
-        When there is nothing that could be read as a table.
+    The names of the `wanted` columns tell a file with another separator from one that lacks
+    columns. `EvidenceError` when there is nothing that could be read as a table.
     """
     if isinstance(source, bytes):
         return _from_content(source, file or "bytes", wanted)

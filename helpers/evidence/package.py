@@ -59,23 +59,7 @@ def described() -> dict[str, Any]:
 
 
 def resource(table: str) -> dict[str, Any]:
-    """Return the description of one table.
-
-    Parameters
-    ----------
-    table : str
-        Name of a resource, such as ``"cohorts"``.
-
-    Returns
-    -------
-    dict
-        The Frictionless descriptor.
-
-    Raises
-    ------
-    EvidenceError
-        If there is no such table.
-    """
+    """Return the Frictionless descriptor of one table; `EvidenceError` if there is none."""
     resources = {one["name"]: one for one in described()["resources"]}
     if table not in resources:
         expected = "one of " + " | ".join(resources)
@@ -84,17 +68,7 @@ def resource(table: str) -> dict[str, Any]:
 
 
 def columns_of(table: str) -> list[ColumnSchema]:
-    """Return the columns of one table as its description has them.
-
-    Parameters
-    ----------
-    table : str
-        Name of a resource.
-
-    Returns
-    -------
-    list of Column
-    """
+    """Return the columns of one table as its description has them."""
     columns = []
     for field in resource(table)["schema"]["fields"]:
         limits = field["constraints"]
@@ -155,17 +129,9 @@ def codebook(table: str) -> pd.DataFrame:
 
 
 def refresh(*, write: bool) -> list[str]:
-    """Bring the size and SHA-256 of every table in ``datapackage.json`` up to date.
+    """Compare size and SHA-256 of every table with ``datapackage.json``; `write` mends them.
 
-    Parameters
-    ----------
-    write : bool
-        Whether to write the description; otherwise only compare.
-
-    Returns
-    -------
-    list of str
-        Names of the tables whose entry was out of date.
+    Returns the names of the tables whose entry was out of date.
     """
     folder = data_folder()
     description = described()

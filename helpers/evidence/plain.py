@@ -18,15 +18,7 @@ __all__ = ["Counts", "read_counts"]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Labels and counts, one entry per study.
-
-    Attributes
-    ----------
-    study : tuple of str
-        Labels, each once.
-    events, n : tuple of int
-        Events, and people at risk.
-    """
+    """Labels, each once, events and people at risk: one entry a study."""
 
     study: tuple[str, ...]
     events: tuple[int, ...]
@@ -41,27 +33,7 @@ def read_counts(
     n: str = "n",
     file: str | None = None,
 ) -> Counts:
-    r"""Read and check the labels, events and sizes of a CSV table.
-
-    Parameters
-    ----------
-    source : str, path, bytes or file-like
-        A CSV file, its content as bytes, or an open file.
-    study, events, n : str
-        Columns, as in `helpers.read_cohorts`.
-    file : str, optional
-        Name for messages.
-
-    Returns
-    -------
-    Counts
-
-    Raises
-    ------
-    EvidenceError
-        With every bad cell at once, in the words of `helpers.read_cohorts`.
-    MetaAnalysisError
-        If one column is given two roles.
+    r"""Read and check the labels, events and sizes of a CSV table, as `helpers.read_cohorts` does.
 
     Examples
     --------

@@ -17,20 +17,9 @@ _DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
 
 
 def frame_schema(columns: Sequence[ColumnSchema], rules: Sequence[TableRule]) -> pa.DataFrameSchema:
-    """Return the pandera schema of a table.
+    """Return the pandera schema of a frame of nullable integers, floats and text.
 
-    Parameters
-    ----------
-    columns : sequence of ColumnSchema
-        The columns that are there.
-    rules : sequence of TableRule
-        Conditions between columns; those that read an absent column are left out.
-
-    Returns
-    -------
-    pandera.pandas.DataFrameSchema
-        For a frame as :func:`helpers.evidence.columns.check` holds it: nullable integers,
-        floats and text.
+    Rules that read an absent column are left out.
     """
     import pandera.pandas as pa
 
@@ -76,22 +65,7 @@ def _checks(column: ColumnSchema) -> list[Any]:
 def failures(
     frame: pd.DataFrame, columns: Sequence[ColumnSchema], rules: Sequence[TableRule]
 ) -> Iterator[tuple[int, tuple[str, ...], str]]:
-    """Yield each failed check of a frame as index label, columns and what was expected.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The values; its index holds the row numbers.
-    columns : sequence of ColumnSchema
-        Its columns.
-    rules : sequence of TableRule
-        Conditions between columns.
-
-    Yields
-    ------
-    tuple of (int, tuple of str, str)
-        Row, the columns that the check read, expectation.
-    """
+    """Yield each failed check of a frame: row, columns that were read, what was expected."""
     import pandera.pandas as pa
 
     try:

@@ -18,11 +18,6 @@ __all__ = ["codebook_views"]
 def codebook_views() -> list[Sentence | Table]:
     """Give heading, description and columns of each table of the book, in the order of the package.
 
-    Returns
-    -------
-    list
-        For each table a text and a table, to be shown below each other.
-
     Examples
     --------
     >>> views = codebook_views()

@@ -92,14 +92,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A page of the reference.
-
-    Attributes
-    ----------
-    id, title : str
-    modules : tuple of str
-        Dotted names.
-    """
+    """A page of the reference, with the dotted names of its modules."""
 
     id: str
     title: str
@@ -108,22 +101,11 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A public function, class or value.
+    """A public function, class or value."""
 
-    Attributes
-    ----------
-    name : str
-        The dotted name that a reader imports.
-    module : str
-        Dotted name of the module that offers it.
-    kind : str
-        "function", "class" or "data".
-    found : object
-    """
-
-    name: str
-    module: str
-    kind: str
+    name: str  # the dotted name that a reader imports
+    module: str  # dotted name of the module that offers it
+    kind: str  # "function", "class" or "data"
     found: Any
 
 
@@ -144,20 +126,8 @@ def rooms() -> tuple[Room, ...]:
 def entries(room: Room) -> tuple[Entry, ...]:
     """List what the modules of a page offer; nothing stands on two pages.
 
-    Parameters
-    ----------
-    room : Room
-
-    Returns
-    -------
-    tuple of Entry
-        Functions, then classes, then values, by module; those of the door first, in the order of
-        their names.
-
-    Raises
-    ------
-    MetaAnalysisError
-        A module does not say what is public (``__all__``).
+    Functions, then classes, then values, by module; those of the door first, in the order of their
+    names. An error when a module does not say what is public (``__all__``).
 
     Examples
     --------

@@ -21,37 +21,16 @@ _RULE = re.compile(r"=+(?: +=+)+")
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """A docstring in its parts.
+    """A docstring in its parts."""
 
-    Attributes
-    ----------
-    summary : str
-        The first paragraph on one line.
-    text : str
-        What follows it up to the first section, as written.
-    lists : dict of str to tuple of (name, type, text)
-        Parameters, Returns and their like; an unnamed value has its type as name.
-    texts : dict of str to str
-        Notes, Examples and their like, as written.
-    """
-
-    summary: str
-    text: str
-    lists: dict[str, tuple[tuple[str, str, str], ...]]
-    texts: dict[str, str]
+    summary: str  # the first paragraph on one line
+    text: str  # what follows it up to the first section, as written
+    lists: dict[str, tuple[tuple[str, str, str], ...]]  # Parameters ...: (name, type, text)
+    texts: dict[str, str]  # Notes, Examples and their like, as written
 
 
 def parse_docstring(text: str | None) -> Docstring:
-    """Read a docstring.
-
-    Parameters
-    ----------
-    text : str or None
-        As Python keeps it.
-
-    Returns
-    -------
-    Docstring
+    """Read a docstring, as Python keeps it, into its parts.
 
     Examples
     --------

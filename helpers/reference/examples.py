@@ -24,14 +24,7 @@ class ExampleError(MetaAnalysisError):
 
 @dataclass(frozen=True, slots=True)
 class ExampleStep:
-    """Lines of code up to an output.
-
-    Attributes
-    ----------
-    code : str
-    output : str
-        What the last line printed when it was run; empty at the end of an example without output.
-    """
+    """Lines of code up to an output, which is empty at the end of an example without one."""
 
     code: str
     output: str
@@ -64,23 +57,9 @@ class _Keep(doctest.DocTestRunner):
 
 
 def run_examples(found: Any, name: str = "") -> tuple[ExampleStep, ...]:
-    """Run the examples in the docstring of an object.
+    """Run the examples in the docstring of an object; `name` stands in error messages.
 
-    Parameters
-    ----------
-    found : function, class or method
-    name : str
-        Name for error messages.
-
-    Returns
-    -------
-    tuple of Step
-        In order; empty without examples.
-
-    Raises
-    ------
-    ExampleError
-        An example fails, or prints something else than the docstring says.
+    `ExampleError` when one fails, or prints something else than the docstring says.
 
     Examples
     --------

@@ -29,39 +29,19 @@ _SUMMARIES = {"mean": "mean", "lowest": "min", "highest": "max"}
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One answer to a question of the guide.
+    """One answer to a question of the guide."""
 
-    Attributes
-    ----------
-    when, use : str
-        The data, and what to do with them.
-    call : str
-        The call.
-    why : str
-        The reason with its numbers.
-    source : tuple of str
-        Keys in the bibliography.
-    numbers : dict of str to float
-        What was looked up, as fractions.
-    """
-
-    when: str
-    use: str
+    when: str  # the data
+    use: str  # what to do with them
     call: str
-    why: str
-    source: tuple[str, ...]
-    numbers: dict[str, float]
+    why: str  # the reason with its numbers
+    source: tuple[str, ...]  # keys in the bibliography
+    numbers: dict[str, float]  # what was looked up, as fractions
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A question with its answers.
-
-    Attributes
-    ----------
-    id, question : str
-    options : tuple of Option
-    """
+    """A question with its answers."""
 
     id: str
     question: str
@@ -70,15 +50,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What the guide says for one kind of data, step by step.
-
-    Attributes
-    ----------
-    data : str
-        The kind of data.
-    steps : dict of str to str
-        Step -> what to do.
-    """
+    """What the guide says for one kind of data: step -> what to do."""
 
     data: str
     steps: dict[str, str]
@@ -86,14 +58,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """The guide.
-
-    Attributes
-    ----------
-    decisions : tuple of Decision
-    paths : tuple of Way
-        The same as a way through, for the picture.
-    """
+    """The guide: its questions, and the same as ways through, for the picture."""
 
     decisions: tuple[Decision, ...]
     paths: tuple[Way, ...]
@@ -123,22 +88,8 @@ class Guide:
 def look_up(coverage: pd.DataFrame, number: Mapping[str, Any]) -> float:
     """Look a number up in the results of the simulation.
 
-    Parameters
-    ----------
-    coverage : DataFrame
-        Columns family, sizes, k, proportion, tau, quantity, estimator, method, performance, value.
-    number : mapping
-        ``performance`` and ``summary`` ("mean", "lowest" or "highest" over the scenarios), and
-        for any other column its value or a list of values.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    MetaAnalysisError
-        A key that is no column, or no scenario that fits.
+    `number` has ``performance`` and ``summary`` ("mean", "lowest" or "highest" over the scenarios),
+    and for any other column of `coverage` its value or a list of values.
 
     Examples
     --------

@@ -26,64 +26,31 @@ _NONE = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One value of an option, or one call.
+    """One value of an option, or one call."""
 
-    Attributes
-    ----------
-    value : str
-        What is typed.
-    name : str
-        The method in words.
-    formula : str
-        Formula in LaTeX without dollar signs; may be empty.
-    source : tuple of str
-        Keys in the bibliography.
-    metafor, meta : str
-        How the R packages call it; empty if they do not have it or it is not known.
-    test : str
-        The test that compares our values with values computed in R; empty if the R names are
-        known from documentation alone.
-    """
-
-    value: str
-    name: str
-    formula: str
-    source: tuple[str, ...]
-    metafor: str
+    value: str  # what is typed
+    name: str  # the method in words
+    formula: str  # in LaTeX without dollar signs; may be empty
+    source: tuple[str, ...]  # keys in the bibliography
+    metafor: str  # how the R packages call it; empty if they do not have it or it is not known
     meta: str
-    test: str
+    test: str  # compares our values with R's; empty if the names come from documentation
 
 
 @dataclass(frozen=True, slots=True)
 class MenuOption:
-    """The methods behind one argument, or one family of calls.
-
-    Attributes
-    ----------
-    id, title : str
-    uses : tuple of str
-        Calls that take the option (see `check_use`).
-    registry : str
-        Where the code lists the values (see `registered_values`); empty if it does not.
-    methods : tuple of Method
-    """
+    """The methods behind one argument, or one family of calls."""
 
     id: str
     title: str
-    uses: tuple[str, ...]
-    registry: str
+    uses: tuple[str, ...]  # calls that take the option (see `check_use`)
+    registry: str  # where the code lists the values (see `registered_values`); may be empty
     methods: tuple[Method, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """The method menu.
-
-    Attributes
-    ----------
-    options : mapping of str to Options
-        By id, in the order of the file.
-    """
+    """The method menu: options by id, in the order of the file."""
 
     options: Mapping[str, MenuOption]
 
@@ -101,7 +68,7 @@ class Menu:
     def table(
         self, option: str, results: Mapping[str, str] | None = None, heading: str = "Our cohorts"
     ) -> Sentence:
-        """Show the methods of one option as a table of the page.
+        """Show the methods of one option as a table of the page, with formulas and citations.
 
         Parameters
         ----------
@@ -111,16 +78,6 @@ class Menu:
             What each value gives on the data; every value must be there.
         heading : str
             Heading of the results.
-
-        Returns
-        -------
-        Sentence
-            A table directive with citations and formulas.
-
-        Raises
-        ------
-        MetaAnalysisError
-            No such option, or a value without a result.
         """
         group = self._get(option)
         if results is not None:
@@ -145,43 +102,22 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """One statistical choice that could have gone another way.
-
-    Attributes
-    ----------
-    id, title : str
-    choice, why : str
-        What we do, and the reason.
-    metafor, meta : str
-        What the R packages do.
-    source : tuple of str
-        Keys in the bibliography.
-    tests : tuple of str
-        Names of the tests that hold the code to the choice.
-    uses : tuple of str
-        Calls and defaults it is about (see `check_use`).
-    """
+    """One statistical choice that could have gone another way."""
 
     id: str
     title: str
-    choice: str
+    choice: str  # what we do
     why: str
-    metafor: str
+    metafor: str  # what the R packages do
     meta: str
-    source: tuple[str, ...]
-    tests: tuple[str, ...]
-    uses: tuple[str, ...]
+    source: tuple[str, ...]  # keys in the bibliography
+    tests: tuple[str, ...]  # names of the tests that hold the code to the choice
+    uses: tuple[str, ...]  # calls and defaults it is about (see `check_use`)
 
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """All conventions by theme.
-
-    Attributes
-    ----------
-    themes : mapping of str to tuple of Convention
-        In the order of the file.
-    """
+    """All conventions by theme, in the order of the file."""
 
     themes: Mapping[str, tuple[Convention, ...]]
 
@@ -189,13 +125,7 @@ class Conventions:
         return (entry for entries in self.themes.values() for entry in entries)
 
     def theme(self, *names: str) -> Sentence:
-        """Show the entries of one theme, or of several, as a list of definitions.
-
-        Raises
-        ------
-        MetaAnalysisError
-            No such theme.
-        """
+        """Show the entries of one theme, or of several, as a list of definitions."""
         for name in names:
             if name not in self.themes:
                 raise MetaAnalysisError(

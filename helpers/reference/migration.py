@@ -21,27 +21,13 @@ __all__ = ["Migration", "MigrationStep", "MigrationValue", "read_migration"]
 
 @dataclass(frozen=True, slots=True)
 class MigrationValue:
-    """One number of an analysis.
-
-    Attributes
-    ----------
-    name : str
-        What it is.
-    r : float
-        What R printed.
-    ours : float
-        What our call gives.
-    path : str
-        Where the value of R stands in the reference values of the tests.
-    digits : int
-        Significant digits that must agree.
-    """
+    """One number of an analysis."""
 
     name: str
-    r: float
-    ours: float
-    path: str
-    digits: int
+    r: float  # what R printed
+    ours: float  # what our call gives
+    path: str  # where the value of R stands in the reference values of the tests
+    digits: int  # significant digits that must agree
 
     @property
     def agree(self) -> int:
@@ -51,26 +37,15 @@ class MigrationValue:
 
 @dataclass(frozen=True, slots=True)
 class MigrationStep:
-    """One analysis in both languages.
-
-    Attributes
-    ----------
-    id, title : str
-    package : str
-        The R package.
-    r_code, python_code : str
-    values : tuple of MigrationValue
-    note : str
-        What differs; may be empty.
-    """
+    """One analysis in both languages."""
 
     id: str
     title: str
-    package: str
+    package: str  # of R
     r_code: str
     python_code: str
     values: tuple[MigrationValue, ...]
-    note: str
+    note: str  # what differs; may be empty
 
     def show(self) -> Sentence:
         """Both calls side by side, and their numbers below."""
@@ -92,13 +67,7 @@ class MigrationStep:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """All analyses, with the versions of R and its packages.
-
-    Attributes
-    ----------
-    versions : mapping of str to str
-    steps : tuple of MigrationStep
-    """
+    """All analyses, with the versions of R and its packages."""
 
     versions: Mapping[str, str]
     steps: tuple[MigrationStep, ...]
@@ -107,13 +76,7 @@ class Migration:
         return iter(self.steps)
 
     def show(self, *ids: str) -> Sentence:
-        """Show the steps with these ids below each other.
-
-        Raises
-        ------
-        MetaAnalysisError
-            No such step.
-        """
+        """Show the steps with these ids below each other."""
         by_id = {step.id: step for step in self.steps}
         missing = [name for name in ids if name not in by_id]
         if missing:

@@ -21,12 +21,7 @@ _USE = re.compile(r"(?P<name>[\w.]+)(?:\((?P<option>\w+)(?:=(?P<default>.+))?\))
 
 
 def find_object(name: str) -> Any:
-    """Find a public object by its dotted name.
-
-    Raises
-    ------
-    MetaAnalysisError
-        There is no such object, or it is private.
+    """Find a public object by its dotted name; an error when there is none.
 
     Examples
     --------
@@ -61,17 +56,7 @@ def _submodule(package: Any, name: str) -> ModuleType | None:
 
 
 def check_use(use: str) -> None:
-    """Check that a call, its option and its default exist.
-
-    Parameters
-    ----------
-    use : str
-        ``"helpers.pool"``, ``"helpers.pool(add)"`` or ``"helpers.pool(quad_points=7)"``.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Something does not exist, or the default differs.
+    """Check that a call, its option and its default exist and are as named.
 
     Examples
     --------
@@ -120,11 +105,8 @@ def grouped_options(call: Any) -> dict[str, Any]:
 def registered_values(registry: str) -> tuple[str, ...]:
     """List the values that the code knows.
 
-    Parameters
-    ----------
-    registry : str
-        Dotted name of a tuple of names, a mapping (its keys, or all names in its tuples), a
-        literal type, or a package whose public functions are the values.
+    `registry` names a tuple of names, a mapping (its keys, or all names in its tuples), a literal
+    type, or a package whose public functions are the values.
 
     Examples
     --------

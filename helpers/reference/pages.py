@@ -35,25 +35,10 @@ def _names() -> dict[str, str]:
 
 
 def room_page(room: Room, address: str | None, run: Runner = run_examples) -> str:
-    """Write one page of the reference, without its title.
+    """Write one page of the reference, without its title, as Markdown with Sphinx's directives.
 
-    Parameters
-    ----------
-    room : Room
-    address : str or None
-        Where the source of a file can be read; its path is appended.
-    run : callable
-        Runs the examples of an object.
-
-    Returns
-    -------
-    str
-        Markdown with directives of Sphinx's domain for Python.
-
-    Raises
-    ------
-    helpers.reference.ExampleError
-        An example prints something else than its docstring says.
+    The path of a file is appended to `address`, where its source can be read; `run` runs the
+    examples of an object. `ExampleError` when one prints something else than its docstring says.
 
     Examples
     --------

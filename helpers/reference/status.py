@@ -39,18 +39,7 @@ _SHORT = 16  # characters of a hash that are shown
 
 
 def hash_of(paths: Iterable[Path], root: Path) -> str:
-    """Hash names and contents of files, in the order of their names.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-    root : Path
-        Names are taken relative to it.
-
-    Returns
-    -------
-    str
-        SHA-256 in hexadecimal.
+    """Hash names (relative to `root`) and contents of files, in the order of their names: SHA-256.
 
     Examples
     --------
@@ -65,22 +54,7 @@ def hash_of(paths: Iterable[Path], root: Path) -> str:
 
 
 def installed(pins: str) -> dict[str, tuple[str, str]]:
-    """Give pinned and installed version of each package that matters.
-
-    Parameters
-    ----------
-    pins : str
-        Content of ``requirements.txt``.
-
-    Returns
-    -------
-    dict of str to (pinned, installed)
-
-    Raises
-    ------
-    MetaAnalysisError
-        A package is not pinned.
-    """
+    """Give pinned and installed version of each of `PACKAGES`; `pins` is ``requirements.txt``."""
     pinned = dict(re.findall(r"^([\w-]+)==([^\s;]+)", pins, re.M))
     missing = [name for name in PACKAGES if name not in pinned]
     if missing:
@@ -89,18 +63,7 @@ def installed(pins: str) -> dict[str, tuple[str, str]]:
 
 
 def count_tests(root: Path) -> dict[str, int]:
-    """Count test functions, their files, and docstrings with examples.
-
-    Parameters
-    ----------
-    root : Path
-        Folder with ``tests`` and ``helpers``.
-
-    Returns
-    -------
-    dict
-        Keys "functions", "files", "examples".
-    """
+    """Count test functions, their files, and docstrings with examples."""
     functions = files = examples = 0
     for path in sorted((root / "tests").rglob("test_*.py")):
         files += 1
@@ -133,21 +96,7 @@ def _definitions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef | 
 def build_status(root: Path, date: str) -> Sentence:
     """Describe a build; the same files, environment and date give the same text.
 
-    Parameters
-    ----------
-    root : Path
-        Folder of the project.
-    date : str
-        Date of the last commit (ISO 8601).
-
-    Returns
-    -------
-    Sentence
-
-    Raises
-    ------
-    MetaAnalysisError
-        A data file is not the one that ``data/datapackage.json`` describes.
+    An error when a data file is not the one that ``data/datapackage.json`` describes.
     """
     helpers = hash_of((root / "helpers").rglob("*.py"), root)
     tests = count_tests(root)

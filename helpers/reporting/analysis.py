@@ -68,48 +68,22 @@ class NotComputed:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Results of one table; a part that is None was not asked for or is in `not_computed`.
+    """Results of one table; a part that is None was not asked for or is in `not_computed`."""
 
-    Attributes
-    ----------
-    data : DataFrame
-        The checked table.
-    columns : ColumnNames
-    fit : PoolResult
-        The main model.
-    beside : PoolResult or None
-        Inverse variance (REML) beside a GLMM, a GLMM beside inverse variance.
-    one_sided : bool
-        No one, or everyone, had the event: the models are at the edge of what is possible.
-    groups : SubgroupResult or None
-    regressions : mapping of column to RegressionResult
-        One moderator at a time.
-    rates : PoolResult or None
-        Events per 100 person-years.
-    leave_one_out : DataFrame or None
-    influence : InfluenceResult or None
-    tests : mapping of name to BiasTest
-    null : NullSimulation or None
-        The tests on simulated sets without a small-study effect, for calibrated p-values.
-    not_computed : tuple of NotComputed
-    seed : int
-        Of the simulation.
-    """
-
-    data: pd.DataFrame = field(repr=False)
+    data: pd.DataFrame = field(repr=False)  # the checked table
     columns: ColumnNames
-    fit: PoolResult
-    beside: PoolResult | None
-    one_sided: bool
+    fit: PoolResult  # the main model
+    beside: PoolResult | None  # inverse variance (REML) beside a GLMM, a GLMM beside it
+    one_sided: bool  # no one, or everyone, had the event: the edge of what is possible
     groups: SubgroupResult | None
-    regressions: dict[str, RegressionResult]
-    rates: PoolResult | None
+    regressions: dict[str, RegressionResult]  # one moderator (column) at a time
+    rates: PoolResult | None  # events per 100 person-years
     leave_one_out: pd.DataFrame | None = field(repr=False)
     influence: InfluenceResult | None
-    tests: dict[str, BiasTest]
-    null: NullSimulation | None
+    tests: dict[str, BiasTest]  # for small-study effects, by name
+    null: NullSimulation | None  # the tests on simulated sets without such an effect
     not_computed: tuple[NotComputed, ...]
-    seed: int
+    seed: int  # of the simulation
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -146,25 +120,11 @@ def analyse(
     draws: int = 2000,
     progress: Progress = lambda step: None,
 ) -> Analysis:
-    """Compute everything that a table allows.
+    """Compute everything that a checked table allows; `progress` hears each step before it begins.
 
-    Parameters
-    ----------
-    data : DataFrame
-        Checked by `helpers.read_cohorts`.
-    columns : ColumnNames
-    measure, model, level
-        Of the main model, as in `helpers.pool`; the model is a GLMM by default, and inverse
-        variance with random effects for measures for which there is none.
-    seed, draws
-        Of the simulation behind the calibrated p-values.
-    progress : callable
-        Called with the name of each step before it begins.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The main model cannot be fitted: options that do not go together.
+    The main model is that of `helpers.pool`: by default a GLMM, and inverse variance with random
+    effects for measures for which there is none. An error when it cannot be fitted: options that do
+    not go together.
 
     Examples
     --------

@@ -40,12 +40,7 @@ def _plain(text: str) -> str:
 
 @cache
 def bibliography() -> dict[str, dict[str, str]]:
-    """Read the bibliography.
-
-    Returns
-    -------
-    dict of str to dict
-        Key to its fields, markup removed.
+    """Read the bibliography: key to its fields, markup removed.
 
     Examples
     --------
@@ -61,11 +56,6 @@ def bibliography() -> dict[str, dict[str, str]]:
 
 def citation(key: str) -> str:
     """Print one source: authors, year, title, journal; without its DOI.
-
-    Raises
-    ------
-    MetaAnalysisError
-        For an unknown key.
 
     Examples
     --------

@@ -63,18 +63,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line; by default with the arguments of the process.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Without the name of the program; by default those of the process.
-
-    Returns
-    -------
-    int
-        Exit status: 0; 2 when the table or the options are wrong; 1 when the system does not let
-        a file be read or written.
+    The status is 0; 2 when the table or the options are wrong; 1 when the system does not let a
+    file be read or written.
 
     Examples
     --------

@@ -23,22 +23,7 @@ __all__ = ["draw"]
 def draw(
     analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
 ) -> tuple[Mapping[str, Picture], tuple[NotComputed, ...]]:
-    """Draw every figure that the results allow.
-
-    Parameters
-    ----------
-    analysis : Analysis
-    subject : Subject
-        What studies, counts and outcome are called.
-    progress : callable
-        Called with the name of each figure before it is drawn.
-
-    Returns
-    -------
-    pictures : mapping of name to Picture
-    reasons : tuple of NotComputed
-        The figures that the results do not allow.
-    """
+    """Draw every figure that the results allow; the reasons name those that they do not."""
     fit, found, reasons = analysis.fit, {}, []
     whole: Any = analysis.groups if _drawable(analysis) else fit
     if analysis.groups is not None and whole is fit:

@@ -26,30 +26,10 @@ def write(
 ) -> Path:
     """Write page, results and tables, first into a hidden folder and then into their place.
 
-    Parameters
-    ----------
-    folder : Path
-        Made now, empty, or with an earlier report, whose files are replaced. Every other file in
-        it stays as it is.
-    html : str
-        The page.
-    results : mapping
-        What ``results.json`` holds.
-    frames : mapping of str to DataFrame
-        One CSV file each.
-
-    Returns
-    -------
-    Path
-        `folder`.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The folder above does not exist; the folder holds other things and no report; or a file
-        that would be replaced is not one of the report's, or was changed since.
-    OSError
-        The disk or the system does not let the files be written; the folder is as it was.
+    The folder is made now, empty, or holds an earlier report, whose files are replaced; every other
+    file in it stays. Refused when the folder above does not exist, when it holds other things and
+    no report, or when a file that would be replaced is not the report's or was changed since. After
+    an `OSError` the folder is as it was.
     """
     parent = folder.resolve().parent
     if not parent.is_dir():

@@ -23,17 +23,7 @@ _LINK = style.Colour("#0f5c78", "#7cc3da")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the page.
-
-    Attributes
-    ----------
-    name : str
-        Its id.
-    title : str
-        Its heading.
-    body : tuple of str
-        Pieces of HTML.
-    """
+    """One part of the page: its id, its heading, and pieces of HTML."""
 
     name: str
     title: str
@@ -96,20 +86,9 @@ def _colours() -> str:
 
 
 def page(title: str, made: str, sections: Iterable[Section]) -> str:
-    """Put the sections on a page.
+    """Put the sections on a page, under its title and one line on what it was made from.
 
-    Parameters
-    ----------
-    title : str
-        Heading and name of the page.
-    made : str
-        One line under it: from what the page was made.
-    sections : iterable of Section
-
-    Returns
-    -------
-    str
-        HTML. Its policy forbids every request, so nothing can be loaded from elsewhere.
+    Its policy forbids every request, so nothing can be loaded from elsewhere.
     """
     parts = list(sections)
     css = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")

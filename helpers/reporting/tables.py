@@ -189,13 +189,9 @@ def _level(fit: PoolResult) -> str:
 
 
 def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Give every table of numbers, unrounded, for CSV files.
+    """Give every table of numbers, unrounded, for CSV files; the first columns name the rows.
 
-    Returns
-    -------
-    dict of str to DataFrame
-        ``pooled`` and ``studies`` always; the others where they could be computed. The first
-        columns name the rows.
+    ``pooled`` and ``studies`` always; the others where they could be computed.
 
     Examples
     --------

@@ -37,18 +37,9 @@ _LABEL = re.compile(r"^:label:\s*(\S+)", re.M)
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter with its goals.
+    """A chapter with its goals: what the reader can do, beginning with a verb of `VERBS`."""
 
-    Attributes
-    ----------
-    file : str
-        Name of the page without suffix.
-    title : str
-    recall, apply, transfer : str
-        What the reader can do, beginning with a verb of `VERBS`.
-    """
-
-    file: str
+    file: str  # name of the page without suffix
     title: str
     recall: str
     apply: str
@@ -134,15 +125,8 @@ def read_goals(path: str | Path | None = None) -> Goals:
 def exercises(notebook: str | Path) -> dict[str, bool]:
     """Labels of the exercises of a chapter, and whether each has a solution that was executed.
 
-    Parameters
-    ----------
-    notebook : str or Path
-
-    Returns
-    -------
-    dict of str to bool
-        True if the cells between ``solution-start`` and ``solution-end`` hold code that ran, or
-        the solution stands in one cell of its own.
+    True if the cells between ``solution-start`` and ``solution-end`` hold code that ran, or the
+    solution stands in one cell of its own.
     """
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     found: dict[str, bool] = {}

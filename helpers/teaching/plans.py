@@ -42,31 +42,15 @@ class LessonStep:
 
 @dataclass(frozen=True, slots=True)
 class LessonPlan:
-    """A lesson or a course.
-
-    Attributes
-    ----------
-    title : str
-    total : int
-        Minutes of all steps.
-    start : tuple of str
-        When each day begins.
-    steps : tuple of LessonStep
-    """
+    """A lesson or a course of one day or more."""
 
     title: str
-    total: int
-    start: tuple[str, ...]
+    total: int  # minutes of all steps
+    start: tuple[str, ...]  # when each day begins
     steps: tuple[LessonStep, ...]
 
     def table(self, titles: Mapping[str, str]) -> Sentence:
-        """Show the plan with the time of each step.
-
-        Parameters
-        ----------
-        titles : mapping of str to str
-            Title of each page.
-        """
+        """Show the plan with the time of each step and the `titles` of its pages."""
         from ..views.prose import list_table
 
         rows = [("Time", "Minutes", "What", "Form", "Page")]

@@ -18,17 +18,7 @@ _LETTERS = "ABCDEFGH"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer to a question.
-
-    Attributes
-    ----------
-    text : str
-        The answer; plain text.
-    why : str
-        Why it is right or wrong; plain text.
-    right : bool
-        Whether it is right.
-    """
+    """One answer to a question, why it is right or wrong, both in plain text."""
 
     text: str
     why: str
@@ -37,19 +27,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with two to eight options, one of which is right.
+    """A question with two to eight options in the order in which they are shown.
 
-    Attributes
-    ----------
-    prompt : str
-        The question; plain text.
-    options : tuple of Answer
-        In the order in which they are shown.
-
-    Raises
-    ------
-    MetaAnalysisError
-        No or several right options, options that read alike, or one without an explanation.
+    Refused when there are no or several right options, options that read alike, or one without an
+    explanation.
     """
 
     prompt: str
@@ -150,18 +131,10 @@ def which(
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
-    """Questions as a notebook shows them.
+    """Questions as a notebook shows them; `name` begins their ids on the page.
 
-    Attributes
-    ----------
-    questions : tuple of Question
-    name : str
-        Start of their ids on the page.
-
-    Notes
-    -----
-    Each question is a group with a name (fieldset and legend); each option is a disclosure
-    (details and summary), which every browser opens by keyboard and without a script.
+    Each question is a group with a name (fieldset and legend); each option is a disclosure (details
+    and summary), which every browser opens by keyboard and without a script.
     """
 
     questions: tuple[Question, ...]

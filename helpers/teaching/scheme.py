@@ -20,13 +20,7 @@ __all__ = ["Criterion", "Scheme", "Task", "read_scheme"]
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """What earns marks.
-
-    Attributes
-    ----------
-    marks : int
-    what : str
-    """
+    """What earns marks."""
 
     marks: int
     what: str
@@ -34,22 +28,12 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task of the exam.
+    """A task of the exam."""
 
-    Attributes
-    ----------
-    label : str
-        Label of the exercise on the page.
-    title, chapter, level : str
-        In words; the chapter that prepares for it; one of `helpers.teaching.LEVELS`.
-    minutes : int
-    criteria : tuple of Criterion
-    """
-
-    label: str
+    label: str  # of the exercise on the page
     title: str
-    chapter: str
-    level: str
+    chapter: str  # that prepares for it
+    level: str  # one of `LEVELS`
     minutes: int
     criteria: tuple[Criterion, ...]
 
@@ -61,13 +45,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """The tasks in their order, and the share of the marks that is enough.
-
-    Attributes
-    ----------
-    pass_share : float
-    tasks : tuple of Task
-    """
+    """The tasks in their order, and the share of the marks that is enough."""
 
     pass_share: float
     tasks: tuple[Task, ...]

@@ -25,17 +25,9 @@ _LABEL = 27
 
 
 def forest_svg(fit: dict[str, Any]) -> str:
-    r"""Draw studies, pooled estimate and prediction interval.
+    """Draw studies, pooled estimate and prediction interval of `PoolResult.to_dict` of proportions.
 
-    Parameters
-    ----------
-    fit : dict
-        `PoolResult.to_dict` of proportions, with ``prediction_interval``.
-
-    Returns
-    -------
-    str
-        An SVG document with a title and a description for those who cannot see it.
+    An SVG document with a title, and a description for those who cannot see it.
 
     Examples
     --------
