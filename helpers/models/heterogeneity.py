@@ -73,10 +73,14 @@ def heterogeneity_intervals(
     tau2 = fit.tau2_ci(method, level)
     limits, vt = np.array(tau2), fit.heterogeneity.typical_variance
     far = np.isinf(limits)
-    i2, h2 = i2_and_h2(np.where(far, 0.0, limits), np.full(2, vt))
+    share, ratio = i2_and_h2(np.where(far, 0.0, limits), np.full(2, vt))
     tau, i2, h2 = (
         Interval(float(low), float(high))
-        for low, high in (np.sqrt(limits), np.where(far, 100.0, i2), np.where(far, np.inf, h2))
+        for low, high in (
+            np.sqrt(limits),
+            np.where(far, 100.0, share),
+            np.where(far, np.inf, ratio),
+        )
     )
     return HeterogeneityIntervals(tau2, tau, i2, h2, fit.level if level is None else level)
 

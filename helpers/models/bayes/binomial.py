@@ -114,6 +114,10 @@ class BinomialLayer:
         """Posterior means and variances of the study effects, see `Surface.study_moments`."""
         return self.model.surface.study_moments(self.tau, mass, keep, others)
 
+    def studies_given_tau(self) -> tuple[Array, Array]:
+        """Mean and variance of every study's effect at each tau, shape (J, k)."""
+        return self.model.surface.conditional_moments(self.tau, self.mu, self.share)
+
     def refine(self, weights: Array, tolerance: float) -> bool:
         """Improve the surface where its errors change the posterior by more than `tolerance`.
 

@@ -99,6 +99,10 @@ class NormalLayer:
         means, variances = zip(*found, strict=True)
         return np.concatenate(means), np.concatenate(variances)
 
+    def studies_given_tau(self) -> tuple[Array, Array]:
+        """Mean and variance of every study's effect at each tau, shape (J, k)."""
+        return self._studies(slice(None))
+
     def _studies(self, part: slice) -> tuple[Array, Array]:
         """Mean and variance of some studies' effects given tau, shape (J, part)."""
         yi, vi, tau2 = self.model.yi[part], self.model.vi[part], self.tau[:, None] ** 2

@@ -26,6 +26,8 @@ from .priors import MuPrior, TauPrior
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .trace import Trace
+
 Array = NDArray[Any]
 Quantity = Literal["mu", "new"]
 
@@ -86,6 +88,10 @@ class Posterior:
     _weights: Array = field(repr=False)
     _study_mean: Array = field(repr=False)
     _study_sd: Array = field(repr=False)
+    #: The table of `shrinkage`, made when it is first asked for.
+    _shrunken: list[pd.DataFrame] = field(
+        init=False, repr=False, compare=False, default_factory=list
+    )
 
     @property
     def model(self) -> Model:
@@ -199,7 +205,8 @@ class Posterior:
     # --- studies ------------------------------------------------------------------------------
 
     @property
-    def _labels(self) -> list[str]:
+    def labels(self) -> list[str]:
+        """Labels of the included studies."""
         taken = self.data.included
         return [label for label, keep in zip(self.data.labels, taken, strict=True) if keep]
 
@@ -211,7 +218,7 @@ class Posterior:
         MetaAnalysisError
             No included study has this label.
         """
-        labels = self._labels
+        labels = self.labels
         if label not in labels:
             raise MetaAnalysisError(f"no included study is called {label!r}")
         return self._study(labels.index(label))
@@ -219,7 +226,7 @@ class Posterior:
     def _study(self, i: int) -> Marginal:
         centre, scale = self._layer.study_start(i, int(np.argmax(self._weights)))
         return Marginal.from_density(
-            self._labels[i],
+            self.labels[i],
             self._layer.study_density(i, self._weights),
             float(self._study_mean[i]),
             float(self._study_sd[i]),
@@ -258,6 +265,11 @@ class Posterior:
         `mean`, `sd` (model scale), `estimate` (posterior median), `ci_lower`, `ci_upper`
         (display scale, central at `level`).
         """
+        if not self._shrunken:
+            self._shrunken.append(self._shrink())
+        return self._shrunken[0].copy()
+
+    def _shrink(self) -> pd.DataFrame:
         import pandas as pd
 
         measure = get_measure(self.measure)
@@ -273,7 +285,13 @@ class Posterior:
             lower, middle, upper = np.asarray(measure.inverse(at, self._size))
             rows.append((seen, self._study_mean[i], self._study_sd[i], middle, lower, upper))
         names = ["observed", "mean", "sd", "estimate", "ci_lower", "ci_upper"]
-        return pd.DataFrame(rows, columns=names, index=pd.Index(self._labels, name="study"))
+        return pd.DataFrame(rows, columns=names, index=pd.Index(self.labels, name="study"))
+
+    def trace(self, tau: ArrayLike | None = None) -> Trace:
+        """Shrunken estimates of all studies at each tau (see `helpers.models.bayes.trace`)."""
+        from .trace import trace
+
+        return trace(self, tau)
 
     # --- evidence -----------------------------------------------------------------------------
 

@@ -72,8 +72,14 @@ class Rows:
         return Rows(*(getattr(self, name)[keep] for name in self.__slots__))
 
     def less(self, coefficients: Array) -> Rows:
-        """Take one study out, whose own `coefficients` are given."""
-        rest = self.coefficients.copy()
+        """Take one study out, whose own `coefficients` are given.
+
+        They may be more than those of the rows: a patch that another posterior of the same studies
+        has refined since is on the same axes.
+        """
+        own = self.coefficients.shape[1]
+        rest = np.zeros((self.tau.size, max(own, coefficients.shape[1])))
+        rest[:, :own] = self.coefficients
         rest[:, : coefficients.shape[1]] -= coefficients
         return replace(self, coefficients=rest)
 
@@ -373,6 +379,23 @@ class Surface:
         for here, part in found:
             out[here, : part.shape[1]] = part
         return out
+
+    def conditional_moments(self, tau: Array, mu: Array, share: Array) -> tuple[Array, Array]:
+        """Mean and variance of the study effects at each tau, shape (J, k).
+
+        `mu` are points of shape (J, L), and `share` their probabilities.
+        """
+        means, second = np.zeros((2, tau.size, self.studies.x.size))
+        keys = self.which(tau)
+        for key in np.unique(keys):
+            rows = np.flatnonzero(keys == key)
+            points, patch = mu[rows], self.patch(int(key))
+            spread = np.repeat(tau[rows], points.shape[1])
+            for part, _, mean, square in self._studies(patch, points.ravel(), spread):
+                for out, values in ((means, mean), (second, square)):
+                    table = values.reshape(*points.shape, part.size)
+                    out[np.ix_(rows, part)] = np.einsum("jl,jlk->jk", share[rows], table)
+        return means + self.studies.t_guess, second - means**2
 
     def study_moments(
         self, tau: Array, mass: Array, keep: Array, others: list[Array]
