@@ -26,6 +26,7 @@ __all__ = [
     "agreeing_digits",
     "between",
     "capital",
+    "cautions",
     "count",
     "counted",
     "digits_text",
@@ -665,6 +666,28 @@ def homogeneity_test(fit: Any, name: bool = True) -> str:
     if not name:
         return numbers
     return f"{found.test if cochran else 'likelihood-ratio test'}: {numbers}"
+
+
+def cautions(*results: Any, none: str = "The fit itself raises no caution.") -> str:
+    """Say what the cautions of results say, each sentence once.
+
+    Parameters
+    ----------
+    *results : object
+        With ``cautions``, as every fit has them.
+    none : str
+        What to say where there is none.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> cautions()
+    'The fit itself raises no caution.'
+    >>> print(cautions(pool(events=[3, 8, 16, 9], n=[40, 60, 50, 55])).split("; the")[0])
+    With four studies the between-study variance is poorly estimated
+    """
+    found = dict.fromkeys(caution.message for result in results for caution in result.cautions)
+    return " ".join(found) or none
 
 
 def heterogeneity(fit: Any, many: str = "studies") -> str:
