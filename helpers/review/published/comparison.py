@@ -1,15 +1,16 @@
-"""Every published pooled and regression number beside ours, in long tables."""
+"""Every published number beside ours, in long tables: one loop for all published tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
+from ...errors import MetaAnalysisError
 from ...evidence import load_published
 from .models import (
     ALL_COHORTS,
     published_fits,
-    published_models,
     published_regression,
     published_subgroup,
     regression_definition,
@@ -18,7 +19,74 @@ from .models import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["compare_coefficients", "compare_pooled", "compare_regressions"]
+__all__ = [
+    "NAMES",
+    "Source",
+    "beside",
+    "compare_coefficients",
+    "compare_pooled",
+    "compare_regressions",
+]
+
+Source = Literal["pooled", "regressions", "coefficients", "tests", "column_sums"]
+#: Published table -> the columns that name a row: the analysis, and a level where it has several.
+NAMES: dict[Source, tuple[str, ...]] = {
+    "pooled": ("analysis", "level"),
+    "regressions": ("model",),
+    "coefficients": ("model", "term"),
+    "tests": ("test", "subset"),
+    "column_sums": ("subset", "level"),
+}
+_COEFFICIENT = {"statistic": "t", "ci_lower": "lower", "ci_upper": "upper"}
+
+
+def beside(
+    source: Source, recompute: Callable[[Mapping[str, Any]], Mapping[str, float | None]]
+) -> list[dict[str, Any]]:
+    """Put the printed numbers of a published table beside ours.
+
+    Parameters
+    ----------
+    source : str
+        A key of `NAMES`.
+    recompute : callable
+        Row of the table -> our numbers by column; empty where there are none.
+
+    Returns
+    -------
+    list of dict
+        One for each number: the columns of `NAMES`, `quantity`, `ours`, `published`, `printed`
+        (text), `relation` ("<": only a bound was printed), and `line`, the row itself.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A number is published, and ours has none.
+    """
+    import pandas as pd
+
+    rows = []
+    lines: list[dict[str, Any]] = load_published(source).to_dict("records")  # type: ignore[assignment]
+    for line in lines:
+        head = {name: line[name] for name in NAMES[source]}
+        for quantity, ours in recompute(line).items():
+            if pd.isna(line[quantity]):
+                continue
+            if ours is None:
+                where = ", ".join(map(str, head.values()))
+                raise MetaAnalysisError(f"{where}: {quantity} is published, and ours has none")
+            rows.append(
+                {
+                    **head,
+                    "quantity": quantity,
+                    "ours": float(ours),
+                    "published": float(line[quantity]),
+                    "printed": str(line.get(f"{quantity}_printed", line[quantity])),
+                    "relation": line.get(f"{quantity}_relation", "="),
+                    "line": line,
+                }
+            )
+    return rows
 
 
 def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
@@ -46,49 +114,27 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
     """
     import pandas as pd
 
-    rows: list[dict[str, Any]] = []
-    for analysis, part in load_published("pooled").groupby("analysis", sort=False):
-        name = str(analysis)
+    @cache
+    def fits(name: str) -> tuple[Any, Any, Any]:
         common = published_fits(name, data, model="common", method="likelihood")
-        result = None if name == ALL_COHORTS else published_subgroup(name, data, **options)
-        fits = published_fits(name, data, **options) if result is None else dict(result.groups)
-        for line in part.to_dict("records"):
-            if line["level"] not in fits:  # a table without this group
-                continue
-            fit, same = fits[line["level"]], common[line["level"]]
-            ours: dict[str, float] = {
-                "cohorts": fit.k, "nonrelapse_deaths": fit.events or 0, "patients": fit.n or 0,
-                "common_estimate": same.estimate, "common_lower": same.ci.lower,
-                "common_upper": same.ci.upper, "random_estimate": fit.estimate,
-                "random_lower": fit.ci.lower, "random_upper": fit.ci.upper,
-            }  # fmt: skip
-            if result is not None:
-                ours["p_between"] = result.test.p
-            rows += _against(line, ours, {"analysis": name, "level": line["level"]})
-    return pd.DataFrame(rows).drop(columns="relation")
+        if name == ALL_COHORTS:
+            return common, published_fits(name, data, **options), None
+        result = published_subgroup(name, data, **options)
+        return common, dict(result.groups), result.test.p
 
+    def ours(line: Mapping[str, Any]) -> dict[str, float | None]:
+        common, random, p = fits(line["analysis"])
+        if line["level"] not in random:  # a table without this group
+            return {}
+        fit, same = random[line["level"]], common[line["level"]]
+        return {
+            "cohorts": fit.k, "nonrelapse_deaths": fit.events or 0, "patients": fit.n or 0,
+            "common_estimate": same.estimate, "common_lower": same.ci.lower,
+            "common_upper": same.ci.upper, "random_estimate": fit.estimate,
+            "random_lower": fit.ci.lower, "random_upper": fit.ci.upper, "p_between": p,
+        }  # fmt: skip
 
-def _printed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = ["model", "term", "quantity", "ours", "published", "printed", "relation"]
-    return pd.DataFrame(rows)[columns]
-
-
-def _against(
-    line: Mapping[Any, Any], ours: Mapping[str, float], head: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            **head,
-            "quantity": name,
-            "ours": float(value),
-            "published": float(line[name]),
-            "printed": str(line.get(f"{name}_printed", line[name])),
-            "relation": line.get(f"{name}_relation", "="),
-        }
-        for name, value in ours.items()
-    ]
+    return pd.DataFrame(beside("pooled", ours)).drop(columns=["relation", "line"])
 
 
 def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
@@ -110,17 +156,19 @@ def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd
     >>> len(compare_coefficients())
     238
     """
-    published = load_published("coefficients")
-    rows: list[dict[str, Any]] = []
-    for model in published_models():
-        fit = published_regression(model, data, **options)
-        table = fit.coefficients.rename(index=dict(regression_definition(model).terms))
-        renamed = {"statistic": "t", "ci_lower": "lower", "ci_upper": "upper"}
-        table = table.rename(columns=renamed)
-        for line in published[published["model"] == model].to_dict("records"):
-            mine = table.loc[line["term"], ["estimate", "se", "t", "df", "p", "lower", "upper"]]
-            rows += _against(line, mine.to_dict(), {"model": model, "term": line["term"]})
-    return _printed(rows)
+    import pandas as pd
+
+    @cache
+    def table(model: str) -> pd.DataFrame:
+        found = published_regression(model, data, **options).coefficients
+        terms = dict(regression_definition(model).terms)
+        return found.rename(index=terms, columns=_COEFFICIENT)
+
+    def ours(line: Mapping[str, Any]) -> dict[str, float | None]:
+        mine = table(line["model"]).loc[line["term"]]
+        return {name: mine[name] for name in ("estimate", "se", "t", "df", "p", "lower", "upper")}
+
+    return pd.DataFrame(beside("coefficients", ours)).drop(columns="line")
 
 
 def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
@@ -141,16 +189,19 @@ def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.
     >>> len(compare_regressions())
     156
     """
-    rows: list[dict[str, Any]] = []
-    for line in load_published("regressions").to_dict("records"):
+    import pandas as pd
+
+    def ours(line: Mapping[str, Any]) -> dict[str, float | None]:
         fit = published_regression(line["model"], data, **options)
         test, found = fit.omnibus, fit.heterogeneity
-        ours: dict[str, float] = {
+        return {
             "cohorts": fit.k, "tau2": fit.tau2, "tau2_se": fit.tau2_se, "i2_percent": found.I2,
             "h2": found.H2, "r2_percent": float("nan") if fit.R2 is None else fit.R2,
             "qe": found.Q, "qe_df": found.df, "qe_p": found.p, "f": test.statistic,
             "f_df1": test.df, "f_df2": float("inf") if test.df2 is None else test.df2,
             "f_p": test.p,
         }  # fmt: skip
-        rows += _against(line, ours, {"model": line["model"], "term": ""})
-    return _printed(rows)
+
+    table = pd.DataFrame(beside("regressions", ours)).drop(columns="line")
+    table.insert(1, "term", "")
+    return table

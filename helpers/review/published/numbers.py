@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MetaAnalysisError
 from ..decimals import prints_as
 from ..shared_results import shared_in_a_build
+from .comparison import NAMES, Source, beside
+from .models import published_permutation, published_regression, regression_definition
 from .reasons import monte_carlo_reason, stopped_fit
 from .status import DIFFERS, STATUSES, Comparison, compare
+from .tests import EGGER, INFERRED, recompute
 from .verdicts import claim_comparisons
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SOURCES", "Reproduction", "reproduction"]
 
+CHI_SQUARED = "Pearson chi-squared"
+PERMUTATION = "Permutation test"
 #: Published tables, in the order of the report.
 SOURCES = ("claims", "pooled", "regressions", "coefficients", "tests", "column_sums")
 
@@ -132,18 +137,28 @@ def reproduction() -> Reproduction:
     >>> report.counts()["differs"] < 10 < report.counts()["identical as printed"]
     True
     """
-    from ...evidence import load_published
-
     found: list[Comparison] = [*claim_comparisons()]
-    found += _pooled()
-    found += _regressions()
-    found += _coefficients()
-    found += _tests(load_published("tests"))
-    found += _column_sums(load_published("column_sums"))
+    for source, rows in _recomputed():
+        for row in rows:
+            analysis, level = [*(str(row[name]) for name in NAMES[source]), ""][:2]
+            said = _said(source, row)
+            place = (source, analysis, level, row["quantity"])
+            found.append(compare(*place, row["printed"], row["ours"], **said))
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise MetaAnalysisError("two published numbers have the same name")
     return Reproduction(tuple(found))
+
+
+def _recomputed() -> Iterator[tuple[Source, list[dict[str, Any]]]]:
+    """Every published table of `SOURCES` but the claims, with our numbers."""
+    from .comparison import compare_coefficients, compare_pooled, compare_regressions
+
+    yield "pooled", _records(compare_pooled())
+    yield "regressions", _records(compare_regressions())
+    yield "coefficients", _records(compare_coefficients())
+    yield "tests", beside("tests", _test)
+    yield "column_sums", beside("column_sums", _column_sum)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -151,87 +166,43 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _pooled() -> Iterator[Comparison]:
-    from .comparison import compare_pooled
-
-    for row in _records(compare_pooled()):
-        place = (row["analysis"], row["level"], row["quantity"])
-        yield compare("pooled", *place, row["printed"], row["ours"])
-
-
-def _regressions() -> Iterator[Comparison]:
-    from .comparison import compare_regressions
-
-    for row in _records(compare_regressions()):
-        yield compare("regressions", row["model"], "", row["quantity"], row["printed"], row["ours"])
-
-
-def _coefficients() -> Iterator[Comparison]:
-    from .comparison import compare_coefficients
-    from .models import published_regression, regression_definition
-
-    for model, rows in compare_coefficients().groupby("model", sort=False):
-        name = str(model)
-        stopped = stopped_fit(published_regression(name))
-        places = {term: i for i, term in enumerate(regression_definition(name).terms.values())}
-        for row in _records(rows):
-            quantity, args = row["quantity"], ("coefficients", name, row["term"], row["quantity"])
-            met = False
-            if quantity != "df":
-                # A reason is given only if the stopped fit does print what was published.
-                met = prints_as(getattr(stopped, quantity)[places[row["term"]]], row["printed"])
-            yield compare(*args, row["printed"], row["ours"], reason=_STOPPED if met else "")
+def _said(source: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a reason for a difference, if it can be one, or say what agreement does not prove."""
+    test, ours, quantity = row.get("test"), row["ours"], row["quantity"]
+    if source == "coefficients" and quantity != "df":
+        # A reason is given only if the stopped fit does print what was published.
+        met = prints_as(_stopped(row["model"])[quantity][row["term"]], row["printed"])
+        return {"reason": _STOPPED if met else ""}
+    if source == "column_sums" or test == CHI_SQUARED:
+        return {"note": _RECOVERED, "by_construction": True}
+    if test == EGGER and row["subset"] == INFERRED:
+        return {"note": _INFERRED, "by_construction": True}
+    if str(test).startswith(PERMUTATION) and quantity == "p":
+        draws = int(row["line"]["draws"])
+        return {"reason": monte_carlo_reason(float(row["printed"]), ours, draws)}
+    return {}
 
 
-def _tests(table: pd.DataFrame) -> Iterator[Comparison]:
-    yield from _simple_tests()
-    for row in _records(table):
-        kind = row["test"]
-        if kind == "Pearson chi-squared":
-            yield from _chi_squared(row)
-        elif kind.startswith("Permutation test"):
-            yield from _permutation(row)
+@lru_cache(maxsize=16)
+def _stopped(model: str) -> dict[str, dict[str, float]]:
+    """Coefficients of a regression that was stopped early: quantity, term -> number."""
+    stopped = stopped_fit(published_regression(model))
+    terms = regression_definition(model).terms.values()
+    quantities = ("estimate", "se", "t", "p", "lower", "upper")
+    return {q: dict(zip(terms, getattr(stopped, q), strict=True)) for q in quantities}
 
 
-def _printed_cells(row: Mapping[str, Any], *quantities: str) -> Iterator[tuple[str, str]]:
-    """Give the cells of a row that are not empty, as text."""
-    import pandas as pd
-
-    for quantity in quantities:
-        if not pd.isna(row[quantity]):
-            yield quantity, str(row.get(f"{quantity}_printed", row[quantity]))
-
-
-def _simple_tests() -> Iterator[Comparison]:
-    from .tests import recomputed_tests
-
-    for row in _records(recomputed_tests()):
-        yield compare(
-            "tests",
-            row["test"],
-            row["subset"],
-            row["quantity"],
-            row["printed"],
-            row["ours"],
-            note=_INFERRED if row["inferred"] else "",
-            by_construction=row["inferred"],
-        )
+def _test(line: Mapping[str, Any]) -> Mapping[str, float | None]:
+    if line["test"] == CHI_SQUARED:
+        test = _chi_squared(line["subset"])
+        return {"statistic": test.statistic, "df1": test.df, "p": test.p}
+    if line["test"].startswith(PERMUTATION):
+        return _permutation(line)
+    return recompute(line)
 
 
-def _chi_squared(row: Mapping[str, Any]) -> Iterator[Comparison]:
-    test = next(one for one in _chi_squared_tests() if one.subset == row["subset"]).test
-    ours = {"statistic": test.statistic, "df1": test.df, "p": test.p}
-    for quantity, printed in _printed_cells(row, *ours):
-        yield compare(
-            "tests",
-            row["test"],
-            row["subset"],
-            quantity,
-            printed,
-            ours[quantity],
-            note=_RECOVERED,
-            by_construction=True,
-        )
+def _chi_squared(subset: str) -> Any:
+    return next(one for one in _chi_squared_tests() if one.subset == subset).test
 
 
 @lru_cache(maxsize=1)
@@ -241,42 +212,19 @@ def _chi_squared_tests() -> tuple[Any, ...]:
     return published_chi_squared(draws=99)  # the Monte-Carlo part is not needed here
 
 
-def _permutation(row: Mapping[str, Any]) -> Iterator[Comparison]:
-    """Compare the permutation tests of one model: omnibus, or one product."""
-    from .models import published_permutation, published_regression
-
-    fit = published_regression(row["subset"])
-    drawn = published_permutation(row["subset"])
-    product = row["test"].removeprefix("Permutation test of ")
+def _permutation(line: Mapping[str, Any]) -> dict[str, float | None]:
+    """Permutation tests of one model: omnibus, or one product."""
+    fit, drawn = published_regression(line["subset"]), published_permutation(line["subset"])
+    product, test = line["test"].removeprefix(f"{PERMUTATION} of "), fit.omnibus
     if product == "moderators":
-        test = fit.omnibus
-        ours: dict[str, Any] = {"statistic": test.statistic, "df1": test.df, "df2": test.df2}
-        ours["p"] = drawn.p
-    else:
-        place = list(fit.coefficients.index).index(f"product[T.{product}]")
-        line = fit.coefficients.iloc[place]
-        ours = {"statistic": line["statistic"], "df1": fit.omnibus.df2}
-        ours["p"] = drawn.coefficient_p[place]
-    ours["cohorts"] = fit.k
-    for quantity, printed in _printed_cells(row, "cohorts", "statistic", "df1", "df2", "p"):
-        reason = ""
-        if quantity == "p":
-            reason = monte_carlo_reason(float(printed), float(ours["p"]), int(row["draws"]))
-        args = ("tests", row["test"], row["subset"], quantity, printed)
-        yield compare(*args, float(ours[quantity]), reason=reason)
+        return {"cohorts": fit.k, "statistic": test.statistic, "df1": test.df, "df2": test.df2,
+                "p": drawn.p}  # fmt: skip
+    place = fit.names.index(f"product[T.{product}]")
+    statistic = fit.coefficients["statistic"].iloc[place]
+    p = drawn.coefficient_p[place]
+    return {"cohorts": fit.k, "statistic": statistic, "df1": test.df2, "p": p}
 
 
-def _column_sums(table: pd.DataFrame) -> Iterator[Comparison]:
-    for row in _records(table):
-        test = next(one for one in _chi_squared_tests() if one.subset == row["subset"]).test
-        sums = test.table.frame().sum(axis=1)
-        yield compare(
-            "column_sums",
-            row["subset"],
-            row["level"],
-            "deaths",
-            str(row["deaths"]),
-            int(sums[row["level"]]),
-            note=_RECOVERED,
-            by_construction=True,
-        )
+def _column_sum(line: Mapping[str, Any]) -> dict[str, float | None]:
+    sums = _chi_squared(line["subset"]).table.frame().sum(axis=1)
+    return {"deaths": int(sums[line["level"]])}

@@ -5,13 +5,15 @@ Chi-squared tests of causes and the tests of the meta-regressions belong to thei
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...checks.bias import BiasTest, egger
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...evidence import load_cohorts, load_inferred_overlap, load_published
 from ..decimals import prints_as
+from .comparison import beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,7 @@ __all__ = [
     "egger_comparison",
     "egger_subset",
     "published_egger",
+    "recompute",
     "recomputed_test",
     "recomputed_tests",
 ]
@@ -34,7 +37,7 @@ RANK_SUM = "Wilcoxon rank sum (unpaired)"
 CORRELATION = "Pearson correlation"
 #: Subset whose cohorts the review does not name.
 INFERRED = "no potential overlap"
-
+_OTHER = {RANK_SUM: "reported vs crude NRM", CORRELATION: "follow-up and crude NRM"}
 _LARGE = 80  # "more than 80 patients"
 
 
@@ -71,9 +74,9 @@ class RecomputedTest:
     statistic_name: str
     df: float | None
     p: float
-    estimate: float | None
-    estimate_se: float | None
-    inferred: bool
+    estimate: float | None = None
+    estimate_se: float | None = None
+    inferred: bool = False
 
 
 def egger_subset(subset: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -182,67 +185,41 @@ def recomputed_test(test: str, subset: str, data: pd.DataFrame | None = None) ->
     """
     if test == EGGER:
         line = published_egger(subset, data)
-        return RecomputedTest(
-            test,
-            subset,
-            line.k,
-            line.statistic,
-            line.statistic_name,
-            line.df,
-            line.p,
-            line.bias,
-            line.se,
-            subset == INFERRED,
-        )
+        own = (line.k, line.statistic, line.statistic_name, line.df, line.p, line.bias, line.se)
+        return RecomputedTest(test, subset, *own, inferred=subset == INFERRED)
+    if _OTHER.get(test) != subset:
+        raise UnsupportedError(f"{test!r} of {subset!r} is not a published test of this room")
     cohorts = load_cohorts() if data is None else data
-    if (test, subset) == (RANK_SUM, "reported vs crude NRM"):
-        return _rank_sum(cohorts, subset)
-    if (test, subset) == (CORRELATION, "follow-up and crude NRM"):
-        return _correlation(cohorts, subset)
-    raise UnsupportedError(f"{test!r} of {subset!r} is not a published test of this room")
+    return RecomputedTest(test, subset, *(_rank_sum if test == RANK_SUM else _correlation)(cohorts))
 
 
-def _rank_sum(cohorts: pd.DataFrame, subset: str) -> RecomputedTest:
+def _rank_sum(cohorts: pd.DataFrame) -> tuple[int, float, str, None, float]:
     from scipy.stats import mannwhitneyu
 
     pairs = cohorts[cohorts["reported_nrm"].notna()]
-    crude = pairs["nonrelapse_deaths"] / pairs["patients"]
-    found = mannwhitneyu(
-        crude.to_numpy(float), pairs["reported_nrm"].to_numpy(float), method="asymptotic"
-    )
-    return RecomputedTest(
-        RANK_SUM,
-        subset,
-        len(pairs),
-        float(found.statistic),
-        "W",
-        None,
-        float(found.pvalue),
-        None,
-        None,
-        False,
-    )
+    crude = (pairs["nonrelapse_deaths"] / pairs["patients"]).to_numpy(float)
+    found = mannwhitneyu(crude, pairs["reported_nrm"].to_numpy(float), method="asymptotic")
+    return len(pairs), float(found.statistic), "W", None, float(found.pvalue)
 
 
-def _correlation(cohorts: pd.DataFrame, subset: str) -> RecomputedTest:
+def _correlation(cohorts: pd.DataFrame) -> tuple[int, float, str, float, float, float]:
     from scipy.stats import pearsonr
 
     known = cohorts[cohorts["median_follow_up_months"].notna()]
     crude = (known["nonrelapse_deaths"] / known["patients"]).to_numpy(float)
     found = pearsonr(known["median_follow_up_months"].to_numpy(float), crude)
     r, df = float(found.statistic), float(len(known) - 2)
-    return RecomputedTest(
-        CORRELATION,
-        subset,
-        len(known),
-        r * (df / (1.0 - r**2)) ** 0.5,
-        "t",
-        df,
-        float(found.pvalue),
-        r,
-        None,
-        False,
-    )
+    return len(known), r * (df / (1.0 - r**2)) ** 0.5, "t", df, float(found.pvalue), r
+
+
+def recompute(line: Mapping[str, Any], data: pd.DataFrame | None = None) -> dict[str, float | None]:
+    """Compute a row of ``load_published("tests")`` again; empty for tests of other rooms."""
+    if line["test"] not in (EGGER, *_OTHER):
+        return {}
+    found = recomputed_test(line["test"], line["subset"], data)
+    names = {"cohorts": "k", "df1": "df"}
+    columns = ("cohorts", "statistic", "df1", "p", "estimate", "estimate_se")
+    return {name: getattr(found, names.get(name, name)) for name in columns}
 
 
 def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -268,40 +245,10 @@ def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    published = load_published("tests")
-    rows = []
-    for line in published[published["test"].isin([EGGER, RANK_SUM, CORRELATION])].to_dict(
-        "records"
-    ):
-        found = recomputed_test(line["test"], line["subset"], data)
-        numbers = {
-            "cohorts": found.k,
-            "statistic": found.statistic,
-            "df1": found.df,
-            "p": found.p,
-            "estimate": found.estimate,
-            "estimate_se": found.estimate_se,
-        }
-        for quantity, ours in numbers.items():
-            if pd.isna(line[quantity]):
-                continue
-            if ours is None:
-                where = f"{line['test']}, {line['subset']}"
-                raise MetaAnalysisError(f"{where}: {quantity} is published, and ours has none")
-            printed = str(line.get(f"{quantity}_printed", line[quantity]))
-            rows.append(
-                {
-                    "test": line["test"],
-                    "subset": line["subset"],
-                    "quantity": quantity,
-                    "ours": float(ours),
-                    "published": float(line[quantity]),
-                    "printed": printed,
-                    "agrees": prints_as(float(ours), printed),
-                    "inferred": found.inferred,
-                }
-            )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(beside("tests", lambda line: recompute(line, data)))
+    agrees = [prints_as(*pair) for pair in zip(table["ours"], table["printed"], strict=True)]
+    table = table.drop(columns=["relation", "line"])
+    return table.assign(agrees=agrees, inferred=table["subset"] == INFERRED)
 
 
 def egger_comparison(data: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -325,9 +272,8 @@ def egger_comparison(data: pd.DataFrame | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    published = load_published("tests")
     rows = []
-    for line in published[published["test"] == EGGER].to_dict("records"):
+    for line in load_published("tests").query("test == @EGGER").to_dict("records"):
         found = recomputed_test(EGGER, line["subset"], data)
         rows.append(
             {
