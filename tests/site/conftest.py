@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 import pytest
 from browser import ARGUMENTS, HOW, find_browser
-from bs4 import BeautifulSoup
+from built import SITE, page_names
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-SITE = Path(os.environ.get("SITE") or ROOT / "_build" / "html").resolve()
-
-
-def page_names() -> list[str]:
-    """Every page of the built site, as a path below its root.
-
-    Files under ``downloads/`` stand alone and are no pages of the site; they have their own tests.
-    """
-    aside = {"_static", "_sources", "downloads"}
-    return sorted(
-        p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if aside.isdisjoint(p.parts)
-    )
-
-
-@lru_cache(maxsize=4)
-def soup_of(name: str) -> BeautifulSoup:
-    """A page as it was built, read once for the tests of it; nobody may change it."""
-    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

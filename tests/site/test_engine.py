@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from built import SITE
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from conftest import SITE
 from helpers import load_cohorts, pool
 
 WITHOUT = os.environ.get("WITHOUT_ENGINE") == "1"

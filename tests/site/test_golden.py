@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from conftest import ROOT, SITE
+from built import ROOT, SITE
 
 sys.path.insert(0, str(ROOT / "build_tools"))
 import golden

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from built import SITE
 
-from conftest import SITE
 from helpers import load_cohorts, pool, printing
 from helpers.engine.distributions import norm_ppf, t_ppf
 from helpers.engine.effects import study_interval

@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 from browser import find_browser
+from built import ROOT, SITE
 from pdf import ON_SCREEN, PrintedBook, paper_pages, toc_pages
 
-from conftest import ROOT, SITE
 from helpers.review import SUBJECT
 
 TOC = SITE.parents[1] / "_toc.yml"

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from audit import served
-
-from conftest import SITE, page_names, soup_of
+from built import SITE, page_names, soup_of
 
 WITHOUT_SOURCE = {"genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
