@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import chapters
@@ -19,9 +20,18 @@ from helpers.review import shared_results
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="module")
+def warm():
+    with WarmKernels(["helpers.evidence"], dict(os.environ)) as kernels:
+        assert kernels.reason == ""
+        yield kernels
+
+
 @pytest.fixture
-def house(tmp_path, monkeypatch):
-    """Make a small copy of the layout that the machinery works on."""
+def house(tmp_path, monkeypatch, warm):
+    """Make a small copy of the layout that the machinery works on, with kernels that are ready."""
+    monkeypatch.setattr(chapters, "WARM_FROM", 1)
+    monkeypatch.setattr(chapters, "WarmKernels", lambda *_: nullcontext(warm))
     for folder in ("book", "helpers", "data"):
         (tmp_path / folder).mkdir()
     (tmp_path / "helpers" / "a.py").write_text("A = 1\n")
@@ -154,13 +164,6 @@ def test_an_edit_in_a_style_makes_every_page_anew(house):
 # -- kernels that start warm ----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def warm():
-    with WarmKernels(["helpers.evidence"], dict(os.environ)) as kernels:
-        assert kernels.reason == ""
-        yield kernels
-
-
 def text_of(path: Path, kernels: WarmKernels | None) -> str:
     return chapters.dumps(asyncio.run(chapters.execute(path, kernels)))
 
@@ -253,7 +256,7 @@ def test_a_warm_kernel_ends_with_its_client_and_with_the_build(house):
 
 
 def test_without_warm_kernels_chapters_run_cold_and_the_build_says_so(house, monkeypatch, capsys):
-    monkeypatch.setattr(chapters, "WARM_FROM", 1)
+    monkeypatch.setattr(chapters, "WarmKernels", WarmKernels)
     monkeypatch.setattr(warm_kernels, "LATE", ())
     monkeypatch.setattr(chapters, "imported", lambda notebook: {"no_such_module"})
     ((_, notebook),) = chapters.executed([write_chapter(house, "1 + 1")])

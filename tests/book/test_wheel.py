@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from helpers import load_cohorts, pool
+from helpers.reporting.command import main
 from helpers.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+TABLE = ROOT / "data" / "examples" / "ankylosing_spondylitis.csv"
+REPORT = ["report", str(TABLE), "--quiet", "--outcome", "Response", "--out"]
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
 
@@ -109,46 +112,56 @@ def test_no_module_names_its_package():
         assert not [*absolute_imports(path.read_text(encoding="utf-8"))], path
 
 
-def test_a_fit_outside_the_checkout_has_the_same_numbers(installed):
-    code = (
-        "import json, sys; from nrm_meta import load_cohorts, pool; "
-        f"fit = pool(load_cohorts(), model='glmm', **{COLUMNS!r}); "
-        "print(json.dumps([fit.to_dict(), sorted(sys.modules)]))"
-    )
-    found, modules = json.loads(program(installed, "-c", code))
+#: A program beside the wheel: a fit, then a report, then every module. One, because Python and its
+#: libraries take longer to start than all that it does.
+BESIDE = f"""
+import importlib, json, pkgutil, sys
+from nrm_meta import load_cohorts, pool
+fit = pool(load_cohorts(), model="glmm", **{COLUMNS!r})
+after = sorted(sys.modules)
+from nrm_meta.reporting.command import main
+status = main(sys.argv[1:])
+names = [m.name for m in pkgutil.walk_packages(sys.modules["nrm_meta"].__path__, "nrm_meta.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(json.dumps([fit.to_dict(), after, status, names, sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def beside(installed, tmp_path_factory):
+    """What the program said, and the folder of its report."""
+    folder = tmp_path_factory.mktemp("reports") / "wheel"
+    said = program(installed, "-c", BESIDE, *REPORT, str(folder))
+    return json.loads(said.splitlines()[-1]), folder
+
+
+def test_a_fit_outside_the_checkout_has_the_same_numbers(beside):
+    found, modules, *_ = beside[0]
     assert found == pool(load_cohorts(), model="glmm", **COLUMNS).to_dict()
     assert "nrm_meta.models.pooling" in modules
+
+
+def test_every_module_of_the_wheel_can_be_imported(beside):
+    *_, names, modules = beside[0]
+    assert len(names) > 100
     assert not [name for name in modules if name.split(".")[0] == "helpers"]
 
 
-def test_every_module_of_the_wheel_can_be_imported(installed):
-    code = (
-        "import importlib, pkgutil, sys, nrm_meta\n"
-        "names = [m.name for m in pkgutil.walk_packages(nrm_meta.__path__, 'nrm_meta.')]\n"
-        "for name in names:\n"
-        "    if not name.endswith('__main__'):\n"
-        "        importlib.import_module(name)\n"
-        "print(len(names), [n for n in sys.modules if n.split('.')[0] == 'helpers'])\n"
-    )
-    count, left = program(installed, "-c", code).split(maxsplit=1)
-    assert int(count) > 100
-    assert left.strip() == "[]"
-
-
-def test_the_command_gives_the_report_of_the_checkout(installed, tmp_path):
-    table = ROOT / "data" / "examples" / "ankylosing_spondylitis.csv"
-    options = ["report", str(table), "--quiet", "--outcome", "Response", "--out"]
-    script = installed["target"] / "bin" / "nrm-meta"
-    program(installed, str(script), *options, str(tmp_path / "wheel"))
-    run([sys.executable, "-m", "helpers", *options, str(tmp_path / "checkout")], cwd=ROOT)
-    here, there = tmp_path / "checkout", tmp_path / "wheel"
+def test_the_command_gives_the_report_of_the_checkout(beside, tmp_path):
+    assert beside[0][2] == 0
+    here, there = tmp_path / "checkout", beside[1]
+    assert main([*REPORT, str(here)]) == 0
     assert {one.name for one in here.iterdir()} == {one.name for one in there.iterdir()}
     for path in here.iterdir():
         assert path.read_bytes() == (there / path.name).read_bytes(), path.name
 
 
 def test_the_version_is_written_once(installed):
-    assert program(installed, "-m", "nrm_meta", "--version").split() == ["nrm-meta", __version__]
+    script = installed["target"] / "bin" / "nrm-meta"
+    for words in ([str(script)], ["-m", "nrm_meta"]):
+        assert program(installed, *words, "--version").split() == ["nrm-meta", __version__]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
