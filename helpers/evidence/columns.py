@@ -9,20 +9,29 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from .grid import Sheet, printable, unreadable
-from .problems import CellProblem, EvidenceError
+from ..errors import MetaAnalysisError
+from .grid import UTF8, Sheet, printable, unreadable
+from .problems import CellProblem
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ColumnSchema", "TableRule", "check", "infer"]
+__all__ = [
+    "ColumnSchema",
+    "TableRule",
+    "at_most",
+    "check",
+    "count_columns",
+    "infer",
+    "layout_problems",
+    "read_column",
+]
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
 _EXPONENT = re.compile(_NUMBER.pattern + r"([eE][-+]?[0-9]+)?")
 # above this, a double no longer tells neighbouring whole numbers apart
 _LARGEST = 2**53
-_UTF8 = "UTF-8 text (save the file again as 'CSV UTF-8 (comma delimited)')"
 _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "?", "missing"}
 
 
@@ -69,6 +78,29 @@ class TableRule:
     holds: Callable[[pd.DataFrame], pd.Series]  # one boolean a row; True where a value is missing
 
 
+def at_most(smaller: str, larger: str) -> TableRule:
+    """Make the rule that one number is no larger than another, where both are there."""
+    return TableRule(
+        (smaller, larger),
+        f"at most the number in column {larger!r}",
+        lambda frame: (frame[smaller] <= frame[larger]).fillna(True).astype(bool),
+    )
+
+
+def count_columns(study: str, events: str, n: str, *others: ColumnSchema) -> list[ColumnSchema]:
+    """Describe the label and the counts of a table of studies, and its other columns."""
+    columns = [
+        ColumnSchema(study, "text", unique=True),
+        ColumnSchema(events, "integer", minimum=0),
+        ColumnSchema(n, "integer", minimum=1),
+        *others,
+    ]
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
+    return columns
+
+
 def _read_cell(cell: object, column: ColumnSchema) -> Any:
     """Turn one cell that is not empty into a value, or raise ValueError with what is expected."""
     if column.kind == "text":
@@ -108,7 +140,7 @@ def _read_text(cell: object, column: ColumnSchema) -> str:
     if not isinstance(cell, str):
         raise ValueError(column.expected(f", not {type(cell).__name__}"))
     if unreadable(cell):
-        raise ValueError(_UTF8)
+        raise ValueError(UTF8)
     if cell != cell.strip():
         raise ValueError(column.expected(", without spaces around it"))
     return cell
@@ -117,7 +149,7 @@ def _read_text(cell: object, column: ColumnSchema) -> str:
 def _hint(cell: str, column: ColumnSchema) -> str:
     """Say what is unusual about a text that is no number."""
     if unreadable(cell):
-        return f", in {_UTF8}"
+        return f", in {UTF8}"
     if cell != cell.strip():
         return ", without spaces around it"
     if not cell.isascii() and any(char.isdigit() for char in cell):
@@ -137,18 +169,19 @@ def _hint(cell: str, column: ColumnSchema) -> str:
     return ""
 
 
-def _header_problems(
-    grid: Sheet, columns: Sequence[ColumnSchema], strict: bool
+def layout_problems(
+    grid: Sheet, columns: Sequence[ColumnSchema], *, strict: bool = False
 ) -> list[CellProblem]:
-    problems = []
+    """Collect what is wrong with records, header and the text of columns that nobody described."""
+    problems = list(grid.problems)
     asked = [column.name for column in columns]
     seen: set[str] = set()
-    for position, name in enumerate(grid.header, start=1):
+    for place, name in enumerate(grid.header):
         expected = ""
         if not name.strip():
             expected = "a name for this column"
         elif unreadable(name):
-            expected = _UTF8
+            expected = UTF8
         elif name in seen:
             expected = "a column name used once"
         elif name != name.strip():
@@ -157,16 +190,31 @@ def _header_problems(
             expected = "no column of this name"
         seen.add(name)
         if expected:
-            label = printable(name) if name.strip() else f"(column {position})"
-            problems.append(
-                CellProblem(grid.file, grid.header_row, label, printable(name), expected)
-            )
+            problems.append(grid.problem(grid.header_row, grid.label(place), name, expected))
+        if name not in asked:
+            problems += [
+                grid.problem(row, printable(name), cell, UTF8)
+                for row, cell in grid.column(place)
+                if isinstance(cell, str) and unreadable(cell)
+            ]
     there = ", ".join(printable(name) for name in grid.header)
-    for name in asked:
-        if name not in seen:
-            expected = "a column of exactly this name in the header"
-            problems.append(CellProblem(grid.file, grid.header_row, name, there, expected))
-    return problems
+    lacking = "a column of exactly this name in the header"
+    missing = [name for name in asked if name not in seen]
+    return problems + [grid.problem(grid.header_row, name, there, lacking) for name in missing]
+
+
+def read_column(grid: Sheet, column: ColumnSchema) -> tuple[list[Any], list[CellProblem]]:
+    """Read the cells of a column: None where one is empty or, with a problem, cannot be used."""
+    values, problems = [], []
+    for row, cell in grid.column(grid.header.index(column.name)):
+        value = None
+        if not (isinstance(cell, str) and cell == ""):
+            try:
+                value = _read_cell(cell, column)
+            except ValueError as error:
+                problems.append(grid.problem(row, column.name, cell, str(error)))
+        values.append(value)
+    return values, problems
 
 
 def check(
@@ -184,49 +232,27 @@ def check(
     """
     import pandas as pd
 
-    from .schemas import failures
+    from .schemas import DTYPES, failures
 
-    problems = list(grid.problems) + _header_problems(grid, columns, strict)
+    problems = layout_problems(grid, columns, strict=strict)
     present = [column for column in columns if column.name in grid.header]
-    bad: set[tuple[int, str]] = set()
+    bad: set[tuple[int | None, str]] = set()
     data: dict[str, Any] = {}
     for column in present:
-        place = grid.header.index(column.name)
-        values = []
-        for row, record in zip(grid.rows, grid.cells, strict=True):
-            value = None
-            if not (isinstance(record[place], str) and record[place] == ""):
-                try:
-                    value = _read_cell(record[place], column)
-                except ValueError as error:
-                    shown = printable(record[place])
-                    problems.append(CellProblem(grid.file, row, column.name, shown, str(error)))
-                    bad.add((row, column.name))
-            values.append(value)
-        kind = {"integer": "Int64", "number": "float64", "text": "str"}[column.kind]
-        data[column.name] = pd.array(values, dtype=kind)  # type: ignore[call-overload]
+        values, wrong = read_column(grid, column)
+        problems += wrong
+        bad |= {(one.row, one.column) for one in wrong}
+        data[column.name] = pd.array(values, dtype=DTYPES[column.kind])  # type: ignore[call-overload]
     frame = pd.DataFrame(data, index=pd.Index(grid.rows, dtype="int64"))
-    for place, name in enumerate(grid.header):
-        if name not in frame:
-            for row, record in zip(grid.rows, grid.cells, strict=True):
-                if isinstance(record[place], str) and unreadable(record[place]):
-                    shown = printable(record[place])
-                    problems.append(CellProblem(grid.file, row, printable(name), shown, _UTF8))
     cell_of = dict(zip(grid.rows, grid.cells, strict=True))
     failed = sorted(failures(frame, present, rules), key=lambda one: len(one[1]))
     for row, names, expected in failed:
         # a condition between columns says nothing about a row with a cell that is wrong by itself
         if not any((row, name) in bad for name in names):
-            shown = printable(cell_of[row][grid.header.index(names[0])])
-            problems.append(CellProblem(grid.file, row, names[0], shown, expected))
+            cell = cell_of[row][grid.header.index(names[0])]
+            problems.append(grid.problem(row, names[0], cell, expected))
             bad.add((row, names[0]))
-    if problems:
-        order: dict[str, int] = {}
-        for place, name in enumerate(grid.header):
-            label = printable(name) if name.strip() else f"(column {place + 1})"
-            order.setdefault(label, place)
-        problems.sort(key=lambda one: (one.row or 0, order.get(one.column, -1)))
-        raise EvidenceError(problems)
+    grid.refuse(problems)
     return _final(frame.reset_index(drop=True), present)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Readable", "Sheet", "Source", "is_frame", "printable", "read_grid", "unreadable"]
 
 _RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
-_UTF8 = f"UTF-8 text ({_RESAVE})"
+UTF8 = f"UTF-8 text ({_RESAVE})"
 # the longer marks first: UTF-32 begins like UTF-16
 _FOREIGN = (
     (b"\xff\xfe\x00\x00", "a UTF-32 file"),
@@ -53,6 +53,28 @@ class Sheet:
     cells: tuple[tuple[Any, ...], ...]  # text from a file, any object from a frame
     problems: tuple[CellProblem, ...]  # of the layout; such records are not in `cells`
 
+    def column(self, place: int) -> list[tuple[int, Any]]:
+        """Give line and cell of each record in one column."""
+        return [(row, record[place]) for row, record in zip(self.rows, self.cells, strict=True)]
+
+    def label(self, place: int) -> str:
+        """Name a column in a message."""
+        name = self.header[place]
+        return printable(name) if name.strip() else f"(column {place + 1})"
+
+    def problem(self, row: int, column: str, found: object, expected: str) -> CellProblem:
+        """Say what is wrong with one cell."""
+        return CellProblem(self.file, row, column, printable(found), expected)
+
+    def refuse(self, problems: Iterable[CellProblem]) -> None:
+        """Raise the problems, if there are any, in the order of the file."""
+        found = list(problems)
+        labels = [self.label(place) for place in range(len(self.header))]
+        order = {name: labels.index(name) for name in labels}
+        if found:
+            found.sort(key=lambda one: (one.row or 0, order.get(one.column, -1)))
+            raise EvidenceError(found)
+
 
 def printable(value: object) -> str:
     """Return a value as text that any terminal can print; what cannot be decoded becomes U+FFFD."""
@@ -85,7 +107,7 @@ def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) 
         try:
             content = source.read()
         except UnicodeDecodeError as error:
-            raise _whole(name, f"an undecodable byte at {error.start}", _UTF8) from error
+            raise _whole(name, f"an undecodable byte at {error.start}", UTF8) from error
         return _from_content(content, name, wanted)
     if is_frame(source):
         return _from_frame(source)
@@ -120,7 +142,7 @@ def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Sheet:
     if not isinstance(content, str):
         raise _whole(file, type(content).__name__, "text or bytes from the open file")
     if 10 * content.count("\0") > len(content):
-        raise _whole(file, "many NUL bytes, perhaps UTF-16", _UTF8)
+        raise _whole(file, "many NUL bytes, perhaps UTF-16", UTF8)
     return _from_text(content.removeprefix("\ufeff"), file, wanted)
 
 

@@ -7,11 +7,11 @@ the same words; a test compares the two readers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from ..errors import MetaAnalysisError
-from .columns import _UTF8, ColumnSchema, _header_problems, _read_cell
-from .grid import Sheet, Source, printable, read_grid, unreadable
-from .problems import CellProblem, EvidenceError
+from .columns import ColumnSchema, at_most, count_columns, layout_problems, read_column
+from .grid import Sheet, Source, read_grid
+from .problems import CellProblem
 
 __all__ = ["Counts", "read_counts"]
 
@@ -40,68 +40,31 @@ def read_counts(
     >>> read_counts(b"study,events,n\nA 2020,3,40\nB 2021,0,25\n")
     Counts(study=('A 2020', 'B 2021'), events=(3, 0), n=(40, 25))
     """
-    columns = [
-        ColumnSchema(study, "text", unique=True),
-        ColumnSchema(events, "integer", minimum=0),
-        ColumnSchema(n, "integer", minimum=1),
-    ]
-    names = (study, events, n)
-    if len(set(names)) < len(names):
-        raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
-    grid = read_grid(source, names, file)
-    problems = [*grid.problems, *_header_problems(grid, columns, strict=False)]
-    values = {c.name: _column(grid, c, problems) for c in columns if c.name in grid.header}
-    _foreign_cells(grid, names, problems)
+    columns = count_columns(study, events, n)
+    grid = read_grid(source, (study, events, n), file)
+    problems = layout_problems(grid, columns)
+    values = {c.name: _checked(grid, c, problems) for c in columns if c.name in grid.header}
     if {events, n} <= set(values):
-        pairs = zip(grid.rows, values[events], values[n], grid.cells, strict=True)
-        for row, x, size, record in pairs:
-            if isinstance(x, int) and isinstance(size, int) and x > size:
-                shown = printable(record[grid.header.index(events)])
-                expected = f"at most the number in column {n!r}"
-                problems.append(CellProblem(grid.file, row, events, shown, expected))
-    if problems:
-        order: dict[str, int] = {}
-        for place, name in enumerate(grid.header):
-            order.setdefault(printable(name) if name.strip() else f"(column {place + 1})", place)
-        problems.sort(key=lambda one: (one.row or 0, order.get(one.column, -1)))
-        raise EvidenceError(problems)
-    return Counts(
-        tuple(str(v) for v in values[study]),
-        tuple(int(v) for v in values[events] if v is not None),
-        tuple(int(v) for v in values[n] if v is not None),
-    )
+        place = grid.header.index(events)
+        for (row, cell), x, size in zip(grid.column(place), values[events], values[n], strict=True):
+            if x is not None and size is not None and x > size:
+                problems.append(grid.problem(row, events, cell, at_most(events, n).expected))
+    grid.refuse(problems)
+    return Counts(*(tuple(values[name]) for name in (study, events, n)))
 
 
-def _column(
-    grid: Sheet, column: ColumnSchema, problems: list[CellProblem]
-) -> list[str | int | None]:
+def _checked(grid: Sheet, column: ColumnSchema, problems: list[CellProblem]) -> list[Any]:
     """Values of one column; None, and a problem, where a cell cannot be used."""
-    place = grid.header.index(column.name)
-    values: list[str | int | None] = []
+    values, wrong = read_column(grid, column)
+    said = {one.row: one.expected for one in wrong}
     first: dict[object, int] = {}
-    for row, record in zip(grid.rows, grid.cells, strict=True):
-        cell, value, expected = record[place], None, column.expected()
-        if cell != "":
-            try:
-                value, expected = _read_cell(cell, column), ""
-            except ValueError as error:
-                expected = str(error)
-        if column.minimum is not None and value is not None and value < column.minimum:
-            value, expected = None, column.expected()
-        if column.unique and value is not None and first.setdefault(value, row) != row:
+    for i, (row, cell) in enumerate(grid.column(grid.header.index(column.name))):
+        value, expected = values[i], said.get(row, "")
+        low = value is not None and column.minimum is not None and value < column.minimum
+        if low or (value is None and not expected):
+            values[i], expected = None, column.expected()
+        elif column.unique and value is not None and first.setdefault(value, row) != row:
             expected = f"a value used once (also in row {first[value]})"
         if expected:
-            problems.append(CellProblem(grid.file, row, column.name, printable(cell), expected))
-        values.append(value)
+            problems.append(grid.problem(row, column.name, cell, expected))
     return values
-
-
-def _foreign_cells(grid: Sheet, names: tuple[str, ...], problems: list[CellProblem]) -> None:
-    """Report undecodable text in the columns that are not used."""
-    for place, name in enumerate(grid.header):
-        if name in names:
-            continue
-        for row, record in zip(grid.rows, grid.cells, strict=True):
-            if unreadable(record[place]):
-                shown = printable(record[place])
-                problems.append(CellProblem(grid.file, row, printable(name), shown, _UTF8))

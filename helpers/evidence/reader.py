@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import MetaAnalysisError
-from .columns import ColumnSchema, TableRule, check, infer
+from .columns import ColumnSchema, at_most, check, count_columns, infer
 from .grid import Source, is_frame, read_grid
 
 if TYPE_CHECKING:
@@ -91,30 +90,18 @@ def read_cohorts(
     """
     if isinstance(numeric, str):
         numeric = (numeric,)
-    columns = [
-        ColumnSchema(study, "text", unique=True),
-        ColumnSchema(events, "integer", minimum=0),
-        ColumnSchema(n, "integer", minimum=1),
-    ]
+    others = []
     if group is not None:
-        columns.append(ColumnSchema(group, "text", required=False))
+        others.append(ColumnSchema(group, "text", required=False))
     if follow_up is not None:
-        columns.append(ColumnSchema(follow_up, "number", required=False, above=0))
+        others.append(ColumnSchema(follow_up, "number", required=False, above=0))
     if reported_rate is not None:
-        columns.append(ColumnSchema(reported_rate, "number", required=False, minimum=0, maximum=1))
-    columns += [ColumnSchema(name, "number", required=False) for name in numeric]
+        others.append(ColumnSchema(reported_rate, "number", required=False, minimum=0, maximum=1))
+    others += [ColumnSchema(name, "number", required=False) for name in numeric]
+    columns = count_columns(study, events, n, *others)
     names = tuple(column.name for column in columns)
-    if len(set(names)) < len(names):
-        raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
-    rules = [
-        TableRule(
-            (events, n),
-            f"at most the number in column {n!r}",
-            lambda frame: (frame[events] <= frame[n]).fillna(True).astype(bool),
-        )
-    ]
     grid = read_grid(path_or_frame, names)
-    checked = check(grid, columns, rules)
+    checked = check(grid, columns, [at_most(events, n)])
     if is_frame(path_or_frame):
         result = path_or_frame.copy()
         for name in names:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["failures", "frame_schema"]
 
-_DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
+DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
 
 
 def frame_schema(columns: Sequence[ColumnSchema], rules: Sequence[TableRule]) -> pa.DataFrameSchema:
@@ -27,7 +27,7 @@ def frame_schema(columns: Sequence[ColumnSchema], rules: Sequence[TableRule]) ->
     return pa.DataFrameSchema(
         {
             column.name: pa.Column(
-                _DTYPES[column.kind],
+                DTYPES[column.kind],
                 _checks(column),
                 nullable=not column.required,
                 unique=column.unique,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from .columns import TableRule, check
+from .columns import TableRule, at_most, check
 from .grid import read_grid
 from .package import columns_of, data_folder, resource
 from .problems import CellProblem, EvidenceError
@@ -32,14 +32,6 @@ def _number(printed: pd.Series) -> pd.Series:
     import pandas as pd
 
     return pd.to_numeric(printed.str.removeprefix("<"), errors="coerce").astype("float64")
-
-
-def _at_most(smaller: str, larger: str) -> TableRule:
-    return TableRule(
-        (smaller, larger),
-        f"at most the number in column {larger!r}",
-        lambda frame: (frame[smaller] <= frame[larger]).fillna(True).astype(bool),
-    )
 
 
 def _between(estimate: str, lower: str, upper: str) -> TableRule:
@@ -70,7 +62,7 @@ _RULES: dict[str, list[TableRule]] = {
         TableRule(
             ("cohort", "first_author", "year", "arm"), "first author, year and arm", _composed
         ),
-        _at_most("nonrelapse_deaths", "patients"),
+        at_most("nonrelapse_deaths", "patients"),
         TableRule(
             ("phase", "setting"),
             "a phase for a trial and none for a real-world cohort",
@@ -101,7 +93,7 @@ _RULES: dict[str, list[TableRule]] = {
         ),
     ],
     "published_pooled": [
-        _at_most("nonrelapse_deaths", "patients"),
+        at_most("nonrelapse_deaths", "patients"),
         _between("common_estimate", "common_lower", "common_upper"),
         _between("random_estimate", "random_lower", "random_upper"),
     ],
@@ -111,7 +103,7 @@ _RULES: dict[str, list[TableRule]] = {
     ],
     "published_claims": [_together("value", "unit", "the unit of the value")],
     "published_tests": [_together("estimate", "estimate_name", "the value of the estimate")],
-    "template": [_at_most("events", "n")],
+    "template": [at_most("events", "n")],
 }
 
 
