@@ -65,6 +65,9 @@ MOST_DIGITS = 10  # significant digits that every processor computes alike; stan
 
 Unit = Literal["percent", "number", "per_1000"]
 
+#: Unit -> what a value is multiplied with, and what stands behind it.
+_UNITS = {"percent": (100, f"{THIN}%"), "number": (1, ""), "per_1000": (1000, f" per{HARD}1,000")}
+
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -296,10 +299,11 @@ def capital(text: str) -> str:
 
     Examples
     --------
-    >>> capital("mean rate"), capital("τ²")
-    ('Mean rate', 'τ²')
+    >>> capital("mean rate"), capital("übrige"), capital("τ²")
+    ('Mean rate', 'Übrige', 'τ²')
     """
-    return text[:1].upper() + text[1:] if text[:1].isascii() else text
+    greek = "\u0370" <= text[:1] <= "\u03ff"
+    return text if greek else text[:1].upper() + text[1:]
 
 
 def readable(name: str) -> str:
@@ -494,18 +498,15 @@ def interval(
     '95\u202f%\xa0CI from 0.50, without an upper limit'
     """
     lower, upper = bounds
+    head = f"{level_text(level)}{HARD}{name}"
     if unit == "number" and upper == math.inf:
         least = _print(_decimal(lower, "interval()"), digits)
-        return f"{level_text(level)}{HARD}{name} from {least}, without an upper limit"
+        return f"{head} from {least}, without an upper limit"
     low, high = _decimal(lower, "interval()"), _decimal(upper, "interval()")
     if low > high:
         raise MetaAnalysisError(f"interval() needs lower <= upper, not {lower!r} and {upper!r}")
-    factor = {"percent": 100, "number": 1, "per_1000": 1000}[unit]
-    tail = {"percent": f"{THIN}%", "number": "", "per_1000": f" per{HARD}1,000"}[unit]
-    return (
-        f"{level_text(level)}{HARD}{name} {_print(low * factor, digits)} to "
-        f"{_print(high * factor, digits)}{tail}"
-    )
+    factor, tail = _UNITS[unit]
+    return f"{head} {_print(low * factor, digits)} to {_print(high * factor, digits)}{tail}"
 
 
 def between(lower: float, upper: float, digits: int = 1) -> str:
@@ -555,6 +556,12 @@ def unit_of(fit: Any) -> Unit:
     return "number" if fit.n is None else "percent"
 
 
+def _usual(fit: Any, unit: Unit | None, digits: int | None) -> tuple[Unit, int]:
+    """Decide on unit and decimals: one for percentages, two for plain effects."""
+    unit = unit or unit_of(fit)
+    return unit, (2 if unit == "number" else 1) if digits is None else digits
+
+
 def _value(value: float, unit: Unit, digits: int) -> str:
     if unit == "percent":
         return percent(value, digits)
@@ -579,8 +586,7 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
     >>> estimate(SimpleNamespace(estimate=0.0682, ci=(0.0578, 0.0804), level=0.95, n=7604))
     '6.8\u202f% (95\u202f%\xa0CI 5.8 to 8.0\u202f%)'
     """
-    unit = unit or unit_of(fit)
-    digits = (2 if unit == "number" else 1) if digits is None else digits
+    unit, digits = _usual(fit, unit, digits)
     bounds = interval(fit.ci, fit.level, unit=unit, digits=digits)
     return f"{_value(fit.estimate, unit, digits)} ({bounds})"
 
@@ -603,8 +609,7 @@ def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = No
     >>> mean_estimate(fit, 0, unit="per_1000")
     '75 per\xa01,000 (95\u202f%\xa0CI 63 to 87 per\xa01,000)'
     """
-    unit = unit or unit_of(fit)
-    digits = (2 if unit == "number" else 1) if digits is None else digits
+    unit, digits = _usual(fit, unit, digits)
     bounds = interval(fit.mean_conf_int(), fit.level, unit=unit, digits=digits)
     return f"{_value(fit.mean_estimate, unit, digits)} ({bounds})"
 
@@ -636,8 +641,7 @@ def prediction(
     >>> prediction(fit)
     '95\u202f%\xa0prediction interval 2.6 to 16.8\u202f%'
     """
-    unit = unit or unit_of(fit)
-    digits = (2 if unit == "number" else 1) if digits is None else digits
+    unit, digits = _usual(fit, unit, digits)
     level = options.get("level", fit.level)
     bounds, reason = fit.displayed_prediction(**options)
     if bounds is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Readable", "Sheet", "Source", "is_frame", "printable", "read_grid", "unreadable"]
 
 _RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
-UTF8 = f"UTF-8 text ({_RESAVE})"
+UTF8 = "UTF-8 text (save the file again as 'CSV UTF-8 (comma delimited)')"
 # the longer marks first: UTF-32 begins like UTF-16
 _FOREIGN = (
     (b"\xff\xfe\x00\x00", "a UTF-32 file"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ..errors import MetaAnalysisError
@@ -12,82 +14,12 @@ from .names import PACKAGE
 
 __all__ = ["ROOMS", "Entry", "Room", "entries", "rooms"]
 
-#: Page -> (title, modules in order).
-ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "evidence": ("Evidence", ("evidence",)),
-    "effects": (
-        "Effects",
-        ("engine.effects", "engine.proportion_intervals", "checks.interval_coverage"),
-    ),
-    "pooling": (
-        "Pooling",
-        (
-            "models.pooling",
-            "models.result",
-            "engine.summaries",
-            "models.beta_binomial",
-            "models.multilevel",
-            "models.multilevel_result",
-            "models.rates",
-            "engine.counts.fit",
-            "engine.counts.inference",
-        ),
-    ),
-    "subgroups": (
-        "Subgroups and regression",
-        ("models.subgroup_analysis", "models.regression", "models.regression_result"),
-    ),
-    "influence": ("Influence and resampling", ("engine.aftercare",)),
-    "bias": ("Small-study effects", ("checks.bias",)),
-    "bayes": ("Bayes", ("models.bayes",)),
-    "rates": (
-        "Rates",
-        (
-            "review.time_at_risk.contrast",
-            "review.time_at_risk.paired",
-            "review.time_at_risk.simulation",
-        ),
-    ),
-    "causes": ("Causes of death", ("review.causes",)),
-    "multiverse": (
-        "Multiverse and simulation",
-        ("checks.multiverse", "review.claim_analyses", "checks.simulation"),
-    ),
-    "published": (
-        "Published results and corrections",
-        (
-            "review.published",
-            "review.published.models",
-            "review.published.tests",
-            "review.published.comparison",
-            "review.corrected_results",
-            "review.dependence",
-            "review.findings",
-            "review.moderators",
-            "review.moderator_tables",
-        ),
-    ),
-    "plots": ("Plots", ("views.plots", "review.plots", "views.interactive")),
-    "tables": (
-        "Tables and prose",
-        ("views.tables", "views.prose", "views.subgroup_sentences", "printing"),
-    ),
-    "tools": (
-        "Tools of the book",
-        (
-            "reporting",
-            "reporting.in_browser",
-            "reference",
-            "reference.guide",
-            "reference.menu",
-            "teaching",
-            "teaching.labs",
-            "engine.distributions",
-            "errors",
-            "version",
-        ),
-    ),
-}
+with Path(__file__).with_name("contents.toml").open("rb") as _file:
+    #: Page -> (title, modules in order).
+    ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
+        page: (about["title"], tuple(about["modules"]))
+        for page, about in tomllib.load(_file).items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,38 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ADVICE", "ListedCaution", "cautions_of"]
 
-#: Code of a caution -> what to do about it.
-ADVICE: dict[str, str] = {
-    "prior-data-conflict": "Show the result under wider priors beside it.",
-    "boundary": "Do not write that the studies agree; give the interval of the variance.",
-    "correlated-by-construction": "Use the test on the double arcsine scale and its calibrated p.",
-    "double-arcsine": "Prefer the logit or the plain arcsine.",
-    "double-arcsine-collapse": "Do not use this number; fit the binomial model.",
-    "empty-tau2-interval": "Check for studies that share patients and for variances too large.",
-    "excluded-studies": "Look at the reasons in the table, and fill the gaps if you can.",
-    "few-prediction-df": "Show the studies one by one.",
-    "few-studies": "Report the single studies beside any pooled number.",
-    "few-studies-group": "Report the studies of this group one by one.",
-    "few-studies-test": "Take its p-value neither for nor against missing studies.",
-    "few-studies-per-coefficient": "Do not rest a claim on this slope.",
-    "freeman-tukey-collapse": "Do not use this number; fit the Poisson model.",
-    "knapp-hartung-narrow": "Quote the interval that is never narrower.",
-    "left-out-group": "Look at the reasons in the table, and fill the gaps if you can.",
-    "limits-clipped": "Use a measure that stays inside, such as the logit.",
-    "no-events": "Report the counts with their exact interval; no model knows more.",
-    "no-events-group": "Report its counts with their exact interval beside the other groups.",
-    "no-omnibus": "Report the coefficients; collect more clusters before you test them together.",
-    "normal-likelihood": "Show the GLMM of the same counts beside it.",
-    "not-converged": "Do not use this number.",
-    "only-events": "Report the counts with their exact interval; no model knows more.",
-    "person-time-approximated": "Use person-time from the publications where they report it.",
-    "several-maxima": "Report how the result changes at the other maxima, not one number alone.",
-    "single-study": "Report the study as it is; nothing was pooled.",
-    "single-study-group": "Name this group, but do not rest a comparison on it.",
-    "sparse-cells": "Rely on the binomial model, which needs no such approximation.",
-    "zero-cells-corrected": "Rely on the binomial model, which adds nothing to the counts.",
-    "zero-weight": "Read this test with the others: it does not see these studies.",
-}
+with Path(__file__).with_name("advice.toml").open("rb") as _file:
+    #: Code of a caution -> what to do about it.
+    ADVICE: dict[str, str] = tomllib.load(_file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,41 +37,7 @@ def draw(
                 "groups",
             )
         )
-    wanted: list[tuple[str, str, Callable[[], Axes]]] = [
-        (
-            "forest",
-            "Forest plot",
-            lambda: plots.forest(whole, subject=subject, prediction=not analysis.one_sided),
-        )
-    ]
-    if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
-        wanted.append(("prediction", "Prediction", lambda: plots.prediction(fit, subject=subject)))
-    for place, (column, regression) in enumerate(analysis.regressions.items(), start=1):
-        wanted.append(
-            (
-                f"regression-{place}",
-                f"Bubble plot of {column}",
-                partial(plots.bubble, regression, xlabel=_words(column), subject=subject),
-            )
-        )
-    if analysis.leave_one_out is not None:
-        wanted.append(
-            (
-                "without-each",
-                "Leave-one-out forest plot",
-                lambda: plots.leave_one_out_forest(fit, subject=subject),
-            )
-        )
-    if analysis.influence is not None and fit.k >= 3:
-        wanted.append(
-            ("influence", "Influence", lambda: plots.influence_panel(fit, subject=subject))
-        )
-        wanted.append(("baujat", "Baujat plot", lambda: plots.baujat(fit, subject=subject)))
-    if analysis.tests:
-        wanted.append(
-            ("funnel", "Funnel plot", lambda: plots.funnel(fit, vertical="n", subject=subject))
-        )
-    for name, title, step in wanted:
+    for name, title, step in _wanted(analysis, whole, subject):
         progress(title)
         try:
             found[name] = plots.show(step(), name=name)
@@ -81,11 +47,30 @@ def draw(
     return found, tuple(reasons)
 
 
+def _wanted(
+    analysis: Analysis, whole: Any, subject: Subject
+) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
+    """Name, title and maker of each figure whose result exists."""
+    fit = analysis.fit
+
+    def made(plot: Callable[..., Axes], result: Any = fit, **options: Any) -> Callable[[], Axes]:
+        return partial(plot, result, subject=subject, **options)
+
+    yield "forest", "Forest plot", made(plots.forest, whole, prediction=not analysis.one_sided)
+    if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
+        yield "prediction", "Prediction", made(plots.prediction)
+    for place, (column, regression) in enumerate(analysis.regressions.items(), start=1):
+        bubble = made(plots.bubble, regression, xlabel=printing.capital(column.replace("_", " ")))
+        yield f"regression-{place}", f"Bubble plot of {column}", bubble
+    if analysis.leave_one_out is not None:
+        yield "without-each", "Leave-one-out forest plot", made(plots.leave_one_out_forest)
+    if analysis.influence is not None and fit.k >= 3:
+        yield "influence", "Influence", made(plots.influence_panel)
+        yield "baujat", "Baujat plot", made(plots.baujat)
+    if analysis.tests:
+        yield "funnel", "Funnel plot", made(plots.funnel, vertical="n")
+
+
 def _drawable(analysis: Analysis) -> bool:
     """Whether the groups hold every cohort; otherwise the forest shows all cohorts instead."""
     return analysis.groups is not None and analysis.groups.overall.k == analysis.fit.k
-
-
-def _words(column: str) -> str:
-    text = column.replace("_", " ")
-    return text[:1].upper() + text[1:]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
+from string import Template
 
 from .. import printing
 from ..version import __version__
@@ -91,44 +92,17 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
     Its policy forbids every request, so nothing can be loaded from elsewhere.
     """
     parts = list(sections)
-    css = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    links = "\n".join(f'<li><a href="#{part.name}">{escape(part.title)}</a></li>' for part in parts)
-    body = "\n".join(part.html for part in parts)
-    policy = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:"
-    html = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="nrm-meta {__version__}">
-<title>{escape(title)}</title>
-<style>
-{_fonts()}
-{_colours()}
-{css}</style>
-</head>
-<body>
-<a class="skip" href="#report">Skip to the report</a>
-<header class="top">
-<h1>{escape(title)}</h1>
-<p class="made">{escape(made)}</p>
-</header>
-<nav class="contents" aria-label="Contents">
-<ol>
-{links}
-</ol>
-</nav>
-<main id="report" tabindex="-1">
-{body}
-</main>
-<footer>
-<p>Made by nrm-meta {__version__}, the helpers of an executable meta-analysis. The same table and
-options give the same page, byte by byte. A report computes; it does not know your question, how the
-studies were found, or whether they belong together.</p>
-</footer>
-</body>
-</html>
-"""
+    here = Path(__file__).parent
+    template = Template((here / "report.html").read_text(encoding="utf-8"))
+    html = template.substitute(
+        title=escape(title),
+        made=escape(made),
+        version=__version__,
+        policy="default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:",
+        fonts=_fonts(),
+        colours=_colours(),
+        css=(here / "report.css").read_text(encoding="utf-8"),
+        links="\n".join(f'<li><a href="#{one.name}">{escape(one.title)}</a></li>' for one in parts),
+        body="\n".join(one.html for one in parts),
+    )
     return printing.legal(html)

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arguments import LEVEL
 from ..checks.bias.null import simulate_null
@@ -26,8 +25,6 @@ from ..errors import UnsupportedError
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-
 __all__ = [
     "LABS",
     "back_transform_lab",
@@ -38,10 +35,11 @@ __all__ = [
 ]
 
 
-def _row(x: float, curve: str, values: Array) -> dict[str, Any]:
+def _row(x: float, curve: str, values: Any) -> dict[str, Any]:
     """Mean over draws with its Monte Carlo standard error."""
-    error = float(values.std(ddof=1)) / np.sqrt(values.size)
-    return {"x": float(x), "curve": curve, "value": float(values.mean()), "mcse": float(error)}
+    found = np.asarray(values, dtype=float)
+    error = float(found.std(ddof=1)) / np.sqrt(found.size)
+    return {"x": float(x), "curve": curve, "value": float(found.mean()), "mcse": float(error)}
 
 
 def _frame(rows: list[dict[str, Any]], x: str) -> pd.DataFrame:
@@ -53,6 +51,13 @@ def _frame(rows: list[dict[str, Any]], x: str) -> pd.DataFrame:
 def _checked(draws: int) -> None:
     if draws < 2:
         raise UnsupportedError(f"draws={draws}: expected at least 2")
+
+
+def _sample(truth: Scenario, draws: int, seed: int, method: str) -> tuple[Any, Any]:
+    """Simulate meta-analyses, and fit the logits of all of them by inverse variance."""
+    sample: Any = simulate(truth, draws, seed)
+    effects = get_measure("logit").effects(sample.events, sample.n)
+    return sample, fit_inverse_variance(*effects, method=method)
 
 
 def i2_lab(
@@ -91,9 +96,8 @@ def i2_lab(
     rows = []
     for tau in taus:
         for n in sizes:
-            sample = simulate(Scenario(k, proportion, tau, sizes=(int(n),)), draws, seed)
-            yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
-            fit = fit_inverse_variance(yi, vi, method="DL")
+            truth = Scenario(k, proportion, tau, sizes=(int(n),))
+            _, fit = _sample(truth, draws, seed, "DL")
             rows.append(_row(n, f"tau = {tau:g}", fit.I2 / 100.0))
     return _frame(rows, "patients")
 
@@ -135,9 +139,7 @@ def prediction_lab(
         if k < 3:
             raise UnsupportedError(f"studies: found {k}, expected at least 3")
         truth = Scenario(int(k), proportion, tau, sizes=(size,))
-        sample = simulate(truth, draws, seed)
-        yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
-        fit = fit_inverse_variance(yi, vi, method="REML")
+        _, fit = _sample(truth, draws, seed, "REML")
         mean = symmetric_limits(fit.mu, fit.se, LEVEL)
         limits = {
             "confidence interval": mean,
@@ -193,14 +195,8 @@ def egger_lab(
         )  # fmt: skip
         for name in wanted:
             i = run.tests.index(name)
-            rows.append(
-                {
-                    "x": float(proportion),
-                    "curve": name,
-                    "value": run.rejection[i],
-                    "mcse": run.rejection_mcse[i],
-                }
-            )
+            rate, error = run.rejection[i], run.rejection_mcse[i]
+            rows.append({"x": float(proportion), "curve": name, "value": rate, "mcse": error})
     return _frame(rows, "proportion")
 
 
@@ -260,7 +256,7 @@ def back_transform_lab(
             "double arcsine, inverse variance": measure.inverse(fit.mu, 0.25 / fit.se**2),
             "all patients in one pot": events.sum(axis=1) / n.sum(),
         }
-        rows += [_row(top, name, np.asarray(value)) for name, value in values.items()]
+        rows += [_row(top, name, value) for name, value in values.items()]
     return _frame(rows, "patients")
 
 
@@ -308,10 +304,8 @@ def coverage_lab(
     drawn, rows = tuple(int(n) for n in sizes), []
     for k in studies:
         truth = Scenario(int(k), proportion, tau, sizes=drawn)
-        sample = simulate(truth, draws, seed)
-        yi, vi = get_measure("logit").effects(sample.events, sample.n)  # type: ignore[arg-type]
-        reml = fit_inverse_variance(yi, vi, method="REML")
-        glmm = fit_glmm(sample.events, sample.n, quad_points=7)  # type: ignore[arg-type]
+        sample, reml = _sample(truth, draws, seed, "REML")
+        glmm = fit_glmm(sample.events, sample.n, quad_points=7)
         df = np.full(draws, k - 1.0)
         limits = {
             "logits, Wald": mu_limits(reml, "wald", LEVEL),
@@ -319,7 +313,7 @@ def coverage_lab(
             "binomial GLMM, t": symmetric_limits(glmm.beta[:, 0], glmm.se[:, 0], LEVEL, df),
         }
         for name, (low, high) in limits.items():
-            rows.append(_row(k, name, ((low <= truth.mu) & (truth.mu <= high)).astype(float)))
+            rows.append(_row(k, name, (low <= truth.mu) & (truth.mu <= high)))
     return _frame(rows, "studies")
 
 
