@@ -27,24 +27,11 @@ CORRELATED = ("raw", "log", "logit", "raw-rate", "log-rate")
 
 @dataclass(frozen=True, slots=True)
 class FunnelData:
-    """The included studies of one funnel plot.
+    """The included studies of one funnel plot, arrays of shape (k,).
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Study labels.
-    yi, vi : ndarray, shape (k,)
-        Effects and sampling variances on the model scale.
-    events, n : ndarray or None
-        Counts and patients, where known.
-    measure : Measure
-        Scale of `yi`; "effect" when effects were given as arrays.
-    model : str or None
-        "common", "random" or "glmm" if the data come from a fit.
-    tau2_method : str
-        Estimator of the between-study variance to be used.
-    level : float
-        Confidence level.
+    `yi` and `vi` are on the scale of `measure` ("effect" when effects were given as arrays);
+    events and patients `n` are None where they are not known. `model` is that of the fit from
+    which the data come, or None; `tau2_method` and `level` are to be used by the method.
     """
 
     labels: tuple[str, ...]
@@ -95,24 +82,10 @@ def funnel_data(
 ) -> FunnelData:
     """Collect the included studies of a fit, of effects, or of counts.
 
-    Parameters
-    ----------
-    effects : PoolResult or array_like, optional
-        A fit, or effects yi. Without it `events` and `n` are turned into `measure`.
-    vi : array_like, optional
-        Sampling variances of `effects`.
-    events, n : array_like, optional
-        Counts and patients. With array `effects` they add the sample sizes.
-    study : array_like, optional
-        Labels.
-    measure : str, optional
-        Scale of the effects; default "effect" for arrays, "logit" for counts.
-    tau2_method : str, optional
-        Default: that of the fit, else REML.
-    level : float, optional
-        Default: that of the fit, else 0.95.
-    minimum : int
-        Fewest studies that the method needs.
+    `effects` is a fit or the effects yi, with sampling variances `vi` and, if known, `events` and
+    `n`; without it `events` and `n` are turned into `measure` (default "logit"). `tau2_method` and
+    `level` are those of the fit, else REML and 95 %. `minimum` is the fewest studies that the
+    method needs.
 
     Raises
     ------

@@ -49,27 +49,13 @@ _ROUNDING = 64.0 * float(np.finfo(float).eps)
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Weighted straight lines of R replicates; every array has shape (R,).
+    """Lines ``yi = intercept + slope * xi`` of R replicates; every array has shape (R,).
 
-    Attributes
-    ----------
-    intercept, slope : ndarray
-        Coefficients of ``yi = intercept + slope * xi``.
-    intercept_se, slope_se : ndarray
-        Their standard errors, dispersion included.
-    statistic, p : ndarray
-        Slope divided by its standard error, and the two-sided p-value.
-    df : ndarray
-        Residual degrees of freedom: studies with positive weight minus 2.
-    dispersion : ndarray
-        Residual variance: sum of weighted squared residuals over `df`.
-    tau2 : ndarray
-        Additive between-study variance (0 for the multiplicative model).
-    defined : ndarray of bool
-        False where a replicate has fewer than three studies, one value of the predictor only,
-        or a perfect fit; its statistic and p-value are then NaN.
-    converged, boundary : ndarray of bool
-        State of the tau2 estimate.
+    `df` is the number of studies with positive weight minus 2, `dispersion` the weighted squared
+    residuals over it, and `tau2` the additive between-study variance (0 for the multiplicative
+    model; `converged` and `boundary` say how it was found). Where a replicate has fewer than three
+    studies, one value of the predictor only, or a perfect fit, it is not `defined`: statistic and
+    two-sided p-value are NaN.
     """
 
     intercept: Array
@@ -115,12 +101,8 @@ def predictor_values(name: str, vi: Array, n: Array | None) -> Array:
         return vi + 0.0
     if n is None:
         raise MetaAnalysisError(f"predictor={name!r} needs the sample sizes `n`")
-    return {
-        "ni": lambda: n + 0.0,
-        "ninv": lambda: 1.0 / n,
-        "sqrtni": lambda: np.sqrt(n),
-        "sqrtninv": lambda: 1.0 / np.sqrt(n),
-    }[name]()
+    size = np.sqrt(n) if name.startswith("sqrt") else n + 0.0
+    return 1.0 / size if name.endswith("inv") else size
 
 
 def fit_lines(
@@ -134,21 +116,10 @@ def fit_lines(
 ) -> Lines:
     """Weighted least squares lines with tests of the slope.
 
-    Parameters
-    ----------
-    yi, weights, xi : array_like, shape (R, k)
-        Effects, weights (0 leaves a study out) and predictor.
-    tau2 : ndarray, shape (R,), optional
-        Between-study variances already contained in `weights`, to be carried along.
-    ci_method : {"t", "wald", "knapp-hartung"}
-        Distribution of the statistic: t with `df` degrees of freedom or normal;
-        "knapp-hartung" is t with standard errors multiplied by the root of the dispersion.
-    multiplicative : bool
-        Whether the standard errors contain the dispersion. "knapp-hartung" always does.
-
-    Returns
-    -------
-    Lines
+    Arrays of shape (R, k); a weight of 0 leaves a study out. `tau2` of shape (R,) is already
+    contained in the weights and carried along. The statistic has t with `df` degrees of freedom
+    ("t") or the normal distribution ("wald"); "knapp-hartung" is t with standard errors multiplied
+    by the root of the dispersion, which those of a `multiplicative` line always contain.
     """
     if ci_method not in CI_METHODS:
         raise UnsupportedError(f"ci_method={ci_method!r}: expected one of {', '.join(CI_METHODS)}")
@@ -209,26 +180,10 @@ def egger_batch(
 ) -> Lines:
     """Regression tests of R sets of k studies in one call (for simulations).
 
-    Parameters
-    ----------
-    yi, vi : array_like, shape (R, k) or (k,)
-        Effects and sampling variances; variances that all replicates share make it quicker.
-    xi : array_like, optional
-        Predictor; default: the standard errors.
-    weights : array_like, optional
-        Weights of the multiplicative model; default ``1/vi``. A weight of 0 leaves a study out.
-    model : {"multiplicative", "random"}
-        Weighted least squares with free residual variance, or an additive between-study
-        variance estimated by `tau2_method`.
-    tau2_method : str
-        One of `helpers.engine.options.TAU2_METHODS`.
-    ci_method : {"t", "wald", "knapp-hartung"}
-        See `fit_lines`.
-
-    Returns
-    -------
-    Lines
-        Undefined replicates are marked, not raised.
+    Effects, variances and predictor (default: the standard errors) have shape (R, k) or (k,);
+    variances that all replicates share make it quicker. `weights` replace 1/vi in the
+    multiplicative model; the random-effects model has 1/(vi + tau2) with `tau2_method`. Undefined
+    replicates are marked, not raised.
 
     Raises
     ------

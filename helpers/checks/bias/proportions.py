@@ -107,9 +107,7 @@ def macaskill(
 
 
 def _count_weights(data: FunnelData, weights: str) -> tuple[Array, str]:
-    x, n = data.events, data.n
-    if x is None or n is None:
-        raise MetaAnalysisError("count weights need `events` and `n`")
+    x, n = data.counts
     if weights == "events":
         return x * (n - x) / n, "weights x(n - x)/n"
     if weights == "inverse-variance":

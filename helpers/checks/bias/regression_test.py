@@ -33,20 +33,8 @@ def line_test(
 ) -> BiasTest:
     """Fit one line and word its result.
 
-    Parameters
-    ----------
-    data : FunnelData
-        The studies.
-    name : str
-        Name of the test.
-    keys : list of str
-        Keys of its sources.
-    predictor, model, ci_method
-        As in `helpers.bias.egger`.
-    weights : ndarray, shape (k,), optional
-        Weights of the multiplicative model instead of 1/vi.
-    weight_words : str
-        What the method sentence calls them.
+    `keys` are those of its sources, `weights` (called `weight_words` in the sentence) replace 1/vi
+    in the multiplicative model, and the other words mean what they mean in `helpers.bias.egger`.
 
     Raises
     ------

@@ -20,8 +20,8 @@ from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
 from .results import Displayed
-from .selection_fit import SelectionMaximum, maximise
-from .selection_kernel import Steps, log_likelihood, steps
+from .selection_fit import maximise
+from .selection_kernel import log_likelihood, steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,34 +204,6 @@ def selection_model(
     zero = maximise(problem, start, with_tau2=False)
     boundary = free.value <= zero.value + 1e-9
     best = zero if boundary else free
-    return _result(data, problem, best, zero, boundary, counts, cuts, alternative, origin, plain)
-
-
-def _require_filled(counts: NDArray[np.int64], cuts: Array) -> None:
-    if (counts > 0).all():
-        return
-    edges = (0.0, *cuts, 1.0)
-    listed = ", ".join(
-        f"{a:g} to {b:g}: {c}" for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)
-    )
-    raise MetaAnalysisError(
-        f"every interval of p-values needs a study (studies by interval: {listed}); "
-        "choose other cut-points or another null"
-    )
-
-
-def _result(
-    data: FunnelData,
-    problem: Steps,
-    best: SelectionMaximum,
-    zero: SelectionMaximum,
-    boundary: bool,
-    counts: NDArray[np.int64],
-    cuts: Array,
-    alternative: str,
-    origin: float,
-    plain: Any,
-) -> SelectionModel:
     m = problem.m
     value, gradient, hessian = log_likelihood(problem, best.mu, best.tau2, best.delta)
     keep = np.array([i for i in range(m + 1) if not (boundary and i == 1)])
@@ -250,7 +222,6 @@ def _result(
     unadjusted = float(plain.loglik[0])
     lrt = max(2.0 * (value - unadjusted), 0.0)
     lrt_tau2 = 0.0 if boundary else max(2.0 * (value - zero.value), 0.0)
-    cautions = _cautions(data, counts, boundary, stationary, origin)
     statistic = (best.mu - origin) / se
     sides = {"greater": "above", "less": "below", "two-sided": "on either side of"}
     return SelectionModel(
@@ -290,7 +261,20 @@ def _result(
             "likelihood."
         ),
         references=references("vevea1995"),
-        cautions=cautions,
+        cautions=_cautions(data, counts, boundary, stationary, origin),
+    )
+
+
+def _require_filled(counts: NDArray[np.int64], cuts: Array) -> None:
+    if (counts > 0).all():
+        return
+    edges = (0.0, *cuts, 1.0)
+    listed = ", ".join(
+        f"{a:g} to {b:g}: {c}" for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)
+    )
+    raise MetaAnalysisError(
+        f"every interval of p-values needs a study (studies by interval: {listed}); "
+        "choose other cut-points or another null"
     )
 
 
@@ -301,26 +285,18 @@ def _cautions(
     stationary: bool,
     origin: float,
 ) -> tuple[Caution, ...]:
-    found: tuple[Caution, ...] = ()
-    if counts.min() < _FEW_IN_INTERVAL:
-        found += (
-            Caution(
-                "sparse-interval",
-                f"The emptiest interval of p-values holds "
-                f"{printing.counted(int(counts.min()), 'study', 'studies')}: its "
-                "probability is a guess.",
-            ),
-        )
-    if data.proportions:
-        found += (
-            Caution(
-                "assumed-null",
-                f"The p-values are tests against {origin:.4g} on the model scale, a choice of "
-                "the analyst: single-group proportions have no null effect.",
-            ),
-        )
-    if boundary:
-        found += (Caution("boundary", "The between-study variance is estimated as zero."),)
-    if not stationary:
-        found += (Caution("not-converged", "The gradient does not vanish at the maximum."),)
-    return found
+    few = printing.counted(int(counts.min()), "study", "studies")
+    every = {
+        "sparse-interval": (
+            counts.min() < _FEW_IN_INTERVAL,
+            f"The emptiest interval of p-values holds {few}: its probability is a guess.",
+        ),
+        "assumed-null": (
+            data.proportions,
+            f"The p-values are tests against {origin:.4g} on the model scale, a choice of "
+            "the analyst: single-group proportions have no null effect.",
+        ),
+        "boundary": (boundary, "The between-study variance is estimated as zero."),
+        "not-converged": (not stationary, "The gradient does not vanish at the maximum."),
+    }
+    return tuple(Caution(code, words) for code, (applies, words) in every.items() if applies)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +17,8 @@ __all__ = ["SelectionMaximum", "maximise"]
 _STARTS = (1.0, 0.5, 0.15, 0.03, 3.0)
 
 
-@dataclass(frozen=True, slots=True)
-class SelectionMaximum:
-    """Highest point found.
-
-    Attributes
-    ----------
-    value : float
-        Log-likelihood.
-    mu, tau2 : float
-        Mean and between-study variance.
-    delta : ndarray, shape (m,)
-        Relative probabilities.
-    maxima : int
-        Distinct local maxima met.
-    """
+class SelectionMaximum(NamedTuple):
+    """Highest point found, with the number of distinct local maxima met."""
 
     value: float
     mu: float
@@ -44,14 +30,8 @@ class SelectionMaximum:
 def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> SelectionMaximum:
     """Find the best of the maxima reached from several starting points.
 
-    Parameters
-    ----------
-    problem : Steps
-        Data.
-    start : tuple of float
-        Mean and between-study variance without selection.
-    with_tau2 : bool
-        Whether tau2 is free (false: fixed at 0).
+    `start` is the mean and the between-study variance without selection; without `with_tau2` the
+    variance is fixed at 0.
 
     Raises
     ------
@@ -71,7 +51,7 @@ def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> 
         tau2 = float(np.exp(full[1])) * unit**2 if with_tau2 else 0.0
         return float(start[0] + unit * full[0]), tau2, np.concatenate([[1.0], np.exp(full[2:])])
 
-    def evaluate(eta: Array) -> tuple[float, Array, Array]:
+    def evaluate(eta: Any) -> tuple[float, Any, Any]:
         mu, tau2, delta = unpack(eta)
         height, first, second = log_likelihood(problem, mu, tau2, delta)
         slope = np.concatenate([[unit, tau2], delta[1:]])
@@ -107,7 +87,5 @@ def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> 
     if not found:
         raise ConvergenceError("the selection model has no finite likelihood at any start")
     found.sort(key=lambda f: -f.value)
-    values = np.array([f.value for f in found])
-    best = found[0]
-    distinct = 1 + int((np.diff(values) < -1e-5).sum())
-    return SelectionMaximum(best.value, best.mu, best.tau2, best.delta, distinct)
+    distinct = 1 + int((np.diff([f.value for f in found]) < -1e-5).sum())
+    return found[0]._replace(maxima=distinct)

@@ -14,7 +14,7 @@ where :math:`P_{is}` is the probability that an effect falls into segment s of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,22 +27,12 @@ Index = NDArray[np.int64]
 __all__ = ["Steps", "log_likelihood", "p_values", "steps"]
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Data of one selection model.
+class Steps(NamedTuple):
+    """Data of one selection model: k studies, S segments of the real line, m intervals of p.
 
-    Attributes
-    ----------
-    yi, vi : ndarray, shape (k,)
-        Effects and sampling variances.
-    bounds : ndarray, shape (k, S - 1)
-        Effects at which the p-value of each study crosses a cut-point, increasing.
-    segment : ndarray, shape (S,)
-        Interval d(s) of each segment.
-    interval : ndarray, shape (k,)
-        Interval of each observed p-value.
-    m : int
-        Number of intervals.
+    `bounds`, shape (k, S - 1), are the effects at which the p-value of each study crosses a
+    cut-point, increasing; `segment`, shape (S,), is the interval d(s) of each segment, and
+    `interval`, shape (k,), that of each observed p-value.
     """
 
     yi: Array
@@ -92,23 +82,9 @@ def steps(yi: Array, vi: Array, cutpoints: Array, null: float, alternative: str)
 
 
 def log_likelihood(data: Steps, mu: float, tau2: float, delta: Array) -> tuple[float, Array, Array]:
-    """Log-likelihood with gradient and Hessian.
+    """Log-likelihood with gradient and Hessian with respect to (mu, tau2, delta[1:]).
 
-    Parameters
-    ----------
-    data : Steps
-        From `steps`.
-    mu, tau2 : float
-        Mean and between-study variance.
-    delta : ndarray, shape (m,)
-        Relative probabilities, the first one being the reference (1).
-
-    Returns
-    -------
-    value : float
-    gradient : ndarray, shape (m + 1,)
-        With respect to (mu, tau2, delta[1:]).
-    hessian : ndarray, shape (m + 1, m + 1)
+    `delta`, shape (m,), are the relative probabilities; the first is the reference (1).
     """
     k, m = data.yi.size, data.m
     t = data.vi + tau2

@@ -206,12 +206,9 @@ def trim_and_fill(
     mirror_y = sign * (2.0 * center - y[mirrored])
     all_y = np.concatenate([data.yi, mirror_y])
     all_v = np.concatenate([data.vi, v[mirrored]])
-    before = fit_inverse_variance(data.yi, data.vi, method=method)
-    after = fit_inverse_variance(all_y, all_v, method=method) if k0 else before
+    before = _pooled(data.yi, data.vi, method, data.level)
+    after = _pooled(all_y, all_v, method, data.level) if k0 else before
     names = tuple(f"Filled: {data.labels[order[i]]}" for i in mirrored)
-    mus = [float(f.mu[0]) for f in (before, after)]
-    ses = [float(f.se[0]) for f in (before, after)]
-    taus = [float(f.tau2.tau2[0]) for f in (before, after)]
     words = "common-effect" if chosen == "common" else f"random-effects ({method})"
     return TrimAndFill(
         estimator=estimator,
@@ -226,14 +223,8 @@ def trim_and_fill(
         model=chosen,
         tau2_method=None if chosen == "common" else method,
         measure=data.measure.name,
-        mu=mus[1],
-        se=ses[1],
-        tau2=taus[1],
-        mu_observed=mus[0],
-        se_observed=ses[0],
-        tau2_observed=taus[0],
-        mu_ci=symmetric_interval(mus[1], ses[1], data.level),
-        mu_ci_observed=symmetric_interval(mus[0], ses[0], data.level),
+        **after,
+        **{f"{name}_observed": value for name, value in before.items()},
         level=data.level,
         labels=data.labels + names,
         yi=tuple(float(a) for a in all_y),
@@ -244,8 +235,14 @@ def trim_and_fill(
             f"studies missing on the {picked} of the funnel plot of {data.k} studies."
         ),
         references=references("duval2000a", "duval2000b", "peters2007", "terrin2003"),
-        cautions=cautions + _cautions(data, taus[0]),
+        cautions=cautions + _cautions(data, before["tau2"]),
     )
+
+
+def _pooled(yi: Array, vi: Array, method: str, level: float) -> dict[str, Any]:
+    fit = fit_inverse_variance(yi, vi, method=method)
+    mu, se, tau2 = float(fit.mu[0]), float(fit.se[0]), float(fit.tau2.tau2[0])
+    return {"mu": mu, "se": se, "tau2": tau2, "mu_ci": symmetric_interval(mu, se, level)}
 
 
 def _model(data: FunnelData, model: str | None) -> tuple[str, tuple[Caution, ...]]:

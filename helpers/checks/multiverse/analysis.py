@@ -9,7 +9,7 @@ call of it; each row equals what `helpers.pool` gives for its choices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from .kernels import (
     Options,
     Rows,
     estimate,
+    grouped,
     incompatible,
     unique_rows,
 )
@@ -170,20 +171,16 @@ def _columns(
 ) -> dict[str, Any]:
     """Run what can be run; every specification gets a row."""
     rows = len(grid.options)
-    words: dict[tuple[Any, ...], str] = {}
     reason = np.full(rows, "", dtype=object)
-    for i, options in enumerate(grid.options):
-        key = tuple(options.values())
-        if key not in words:
-            kind = get_measure(options["measure"]).kind
-            words[key] = incompatible(options, level)
-            if not words[key] and kind not in variants.sizes:
-                words[key] = f"measure={options['measure']!r} needs " + (
-                    "`n`" if kind == "proportion" else "`time`"
-                )
-            if not words[key] and contrast is not None:
-                words[key] = no_test(options)
-        reason[i] = words[key] or variants.problem[version[i]]
+    for options, mine in _by_options(grid.options):
+        kind = get_measure(options["measure"]).kind
+        why = incompatible(options, level)
+        if not why and kind not in variants.sizes:
+            size = "`n`" if kind == "proportion" else "`time`"
+            why = f"measure={options['measure']!r} needs {size}"
+        if not why and contrast is not None:
+            why = no_test(options)
+        reason[mine] = [why or variants.problem[version[i]] for i in mine]
     status = np.where(reason == "", "ok", "undefined").astype(object)
     run = np.flatnonzero(reason == "")
     chosen = [grid.options[i] for i in run]
@@ -205,6 +202,12 @@ def _columns(
     columns["status"], columns["reason"] = status, reason
     columns["multiplicity"] = np.bincount(grid.row, minlength=rows)
     return columns
+
+
+def _by_options(options: Options) -> Iterator[tuple[dict[str, Any], Rows]]:
+    """Each distinct set of options with the specifications that have it."""
+    for _, rows in grouped([tuple(one.values()) for one in options]):
+        yield options[rows[0]], rows
 
 
 def _back(est: Estimates, options: Options) -> Any:

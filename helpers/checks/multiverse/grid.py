@@ -68,20 +68,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All combinations, and the distinct specifications behind them.
+    """All C combinations of D choices, and the N distinct specifications behind them.
 
-    Attributes
-    ----------
-    choices : tuple of Choice
-    codes : ndarray, shape (C, D)
-        Level of each choice in each of the C combinations.
-    row : ndarray, shape (C,)
-        Specification that each combination amounts to: an option without a role in a model
-        does not make a second analysis of it.
-    options : tuple of dict
-        Option values of each specification, None where an option has no role.
-    levels : ndarray, shape (N, D)
-        Level of each choice in each specification, -1 where it has no role.
+    `codes`, shape (C, D), holds the level of each choice in each combination, and `row`, shape
+    (C,), the specification that it amounts to: an option without a role in a model does not make a
+    second analysis of it. `options` are those of each specification, None where one has no role,
+    and `levels`, shape (N, D), has -1 there.
     """
 
     choices: tuple[Choice, ...]
@@ -94,23 +86,14 @@ class Grid:
 def read_choices(
     choices: Mapping[str, Any], labels: Sequence[str], fields: Sequence[str]
 ) -> tuple[Choice, ...]:
-    """SmallStudyResult the choices.
-
-    Parameters
-    ----------
-    choices : mapping
-        See `helpers.checks.multiverse.analysis.multiverse`.
-    labels : sequence of str
-        Study labels.
-    fields : sequence of str
-        What a correction may replace.
+    """Check the choices, as `helpers.checks.multiverse.analysis.multiverse` takes them.
 
     Raises
     ------
     UnsupportedError
         An option or value that does not exist.
     MetaAnalysisError
-        An exclusion or correction that does not fit the studies.
+        An exclusion or correction (of one of `fields`) that does not fit the studies.
     """
     if not choices:
         raise MetaAnalysisError("choices: there is nothing to choose from")

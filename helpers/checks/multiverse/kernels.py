@@ -159,22 +159,9 @@ def incompatible(options: dict[str, Any], level: float) -> str:
 def estimate(
     variants: Variants, which: Rows, options: Options, level: float, inside: Mask | None = None
 ) -> Estimates:
-    """Pool every row.
+    """Pool every row: its version of the data and its (compatible) options, N of each.
 
-    Parameters
-    ----------
-    variants : Variants
-    which : ndarray, shape (N,)
-        Version of the data of each row.
-    options : sequence of dict
-        Options of each row, compatible ones.
-    level : float
-    inside : ndarray of bool, shape (k,), optional
-        Studies to which the analysis is restricted.
-
-    Returns
-    -------
-    Estimates
+    `inside`, shape (k,), restricts the analysis to some studies.
     """
     everyone = np.ones(len(variants.labels), dtype=bool) if inside is None else inside
     nobody = np.zeros((0, 1))

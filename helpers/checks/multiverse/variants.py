@@ -22,19 +22,10 @@ __all__ = ["Variants", "build_variants"]
 
 @dataclass(frozen=True, slots=True)
 class Variants:
-    """V versions of the data of k studies.
+    """V versions of the data of k studies, arrays of shape (V, k).
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Study labels.
-    events : ndarray, shape (V, k)
-    sizes : dict
-        "proportion" -> patients, "rate" -> person-time, each (V, k), as far as given.
-    keep : ndarray of bool, shape (V, k)
-        Studies that no exclusion leaves out.
-    problem : tuple of str
-        Why a version has no meaning; empty for those that have.
+    `sizes` holds patients ("proportion") and person-time ("rate"), as far as given; `keep` the
+    studies that no exclusion leaves out; `problem` why a version has no meaning, if it has none.
     """
 
     labels: tuple[str, ...]
@@ -78,16 +69,8 @@ def build_variants(
 ) -> Variants:
     """Apply each combination of data levels.
 
-    Parameters
-    ----------
-    values : mapping
-        "events" and "n" and/or "time" -> array of shape (k,).
-    labels : tuple of str
-    choices : sequence of Choice
-        The choices about the data, in the order of the columns of `levels`.
-    levels : ndarray, shape (V, number of data choices)
-    fields : mapping
-        Name of a field in a correction -> name in `values`.
+    `values` holds arrays of shape (k,), `levels`, shape (V, D), the levels of the D choices about
+    the data, and `fields` the name of a field in a correction -> name in `values`.
 
     Raises
     ------
@@ -118,29 +101,18 @@ def build_variants(
             elif level is not None:
                 keep[v] &= ~level
         problem.append(trouble or _impossible(row, labels))
-    sizes = {}
-    if "n" in out:
-        sizes["proportion"] = out["n"]
-    if "time" in out:
-        sizes["rate"] = out["time"]
+    kinds = {"proportion": "n", "rate": "time"}
+    sizes = {kind: out[name] for kind, name in kinds.items() if name in out}
     return Variants(labels, out["events"], sizes, keep, tuple(problem))
 
 
 def _check(values: Mapping[str, Array], labels: tuple[str, ...], where: str) -> None:
     """Let the ordinary door of the engine look at the counts."""
     try:
-        for kind, size in (("raw", "n"), ("raw-rate", "time")):
+        for name, size in (("raw", "n"), ("raw-rate", "time")):
             if size in values:
-                from_counts(
-                    None,
-                    values["events"],
-                    values[size],
-                    labels,
-                    get_measure(kind),
-                    add=0.0,
-                    to="none",
-                    needs_effect=False,
-                )
+                given = (None, values["events"], values[size], labels, get_measure(name))
+                from_counts(*given, add=0.0, to="none", needs_effect=False)
     except MetaAnalysisError as error:
         if not where:
             raise

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.counts.batch import take_fits
-from ...engine.counts.fit import GLMMFit, fit_glmm
+from ...engine.counts.fit import fit_glmm
 from ...engine.counts.inference import heterogeneity_tests
 from ...engine.counts.profile import profile_ci_mu, profile_ci_tau2
 from ...engine.distributions import chi2_sf
@@ -25,11 +25,13 @@ from ...engine.normal.batch_intervals import (
     symmetric_limits,
 )
 from ...engine.normal.intervals import knapp_hartung_se
-from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
+from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.normal.prediction import bootstrap_prediction, prediction_df, prediction_limits
+from .result import CELL
 from .truth import Sample, Scenario, simulate
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 __all__ = ["Records", "StudyPlan", "study_scenario"]
 
@@ -61,44 +63,24 @@ class Records:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(
-        self,
-        quantity: str,
-        estimator: str,
-        method: str,
-        performance: str,
-        value: float,
-        mcse: float,
-        used: int,
-        failed: int,
+        self, what: tuple[str, str, str], known: Flags, numbers: dict[str, tuple[float, float]]
     ) -> None:
-        """Append one number."""
-        s = self.scenario
-        self.rows.append(
-            {
-                "family": s.family,
-                "sizes": s.label,
-                "k": s.k,
-                "proportion": s.proportion,
-                "tau": s.tau,
-                "quantity": quantity,
-                "estimator": estimator,
-                "method": method,
-                "performance": performance,
-                "value": value,
-                "mcse": mcse,
-                "used": used,
-                "failed": failed,
-            }
-        )
+        """Append numbers and their errors: (quantity, estimator, method) of the draws `known`."""
+        s, used = self.scenario, int(known.sum())
+        cell = dict(zip(CELL, (s.family, s.label, s.k, s.proportion, s.tau), strict=True))
+        cell |= dict(zip(("quantity", "estimator", "method"), what, strict=True))
+        for name, (value, mcse) in numbers.items():
+            row = {"performance": name, "value": value, "mcse": mcse}
+            self.rows.append(cell | row | {"used": used, "failed": known.size - used})
 
     def estimate(self, quantity: str, estimator: str, values: Array, truth: float) -> None:
         """Bias, root mean squared error and spread of a point estimator."""
-        known = values[np.isfinite(values)]
-        used, failed = known.size, values.size - known.size
+        known = np.isfinite(values)
+        used = int(known.sum())
         if used < 2:
             return
-        error = known - truth
-        sd = float(known.std(ddof=1))
+        error = values[known] - truth
+        sd = float(values[known].std(ddof=1))
         rmse = float(np.sqrt((error**2).mean()))
         se2 = float((error**2).std(ddof=1)) / used**0.5
         numbers = {
@@ -106,34 +88,29 @@ class Records:
             "rmse": (rmse, se2 / (2.0 * rmse) if rmse > 0 else 0.0),
             "empirical se": (sd, sd / (2.0 * (used - 1)) ** 0.5),
         }
-        for name, (value, mcse) in numbers.items():
-            self.add(quantity, estimator, "", name, value, mcse, used, failed)
+        self.add((quantity, estimator, ""), known, numbers)
 
-    def interval(
-        self, quantity: str, estimator: str, method: str, limits: Limits, covered: Array
-    ) -> None:
+    def interval(self, what: tuple[str, str, str], limits: Limits, covered: Array) -> None:
         """Coverage and median width; `covered` is a probability, NaN without an interval."""
-        lower, upper = limits
         ok = np.isfinite(covered)
-        used, failed = int(ok.sum()), int((~ok).sum())
+        used = int(ok.sum())
         if used < 2:
             return
-        hit = covered[ok]
-        mean = float(hit.mean())
-        width = upper[ok] - lower[ok]
-        mcse = float(hit.std(ddof=1)) / used**0.5
-        self.add(quantity, estimator, method, "coverage", mean, mcse, used, failed)
-        middle = float(np.median(width))
-        self.add(quantity, estimator, method, "median width", middle, np.nan, used, failed)
+        hit, width = covered[ok], (limits[1] - limits[0])[ok]
+        numbers = {
+            "coverage": (float(hit.mean()), float(hit.std(ddof=1)) / used**0.5),
+            "median width": (float(np.median(width)), np.nan),
+        }
+        self.add(what, ok, numbers)
 
     def mu(self, estimator: str, method: str, limits: Limits) -> None:
         """Interval for the mean logit."""
-        self.interval("mu interval", estimator, method, limits, _holds(limits, self.scenario.mu))
+        self.interval(("mu interval", estimator, method), limits, _holds(limits, self.scenario.mu))
 
     def tau2(self, estimator: str, method: str, limits: Limits) -> None:
         """Interval for the between-study variance."""
         self.interval(
-            "tau2 interval", estimator, method, limits, _holds(limits, self.scenario.tau2)
+            ("tau2 interval", estimator, method), limits, _holds(limits, self.scenario.tau2)
         )
 
     def tau2_set(self, method: str, limits: Limits) -> None:
@@ -142,12 +119,11 @@ class Records:
         An empty set is an answer, with a width of zero, and no failure; its share is reported.
         """
         empty = np.isnan(limits[0]) & np.isnan(limits[1])
-        share, number = float(empty.mean()), empty.size
         lower, upper = (np.where(empty, 0.0, limit) for limit in limits)
         covered = np.where(empty, 0.0, _holds(limits, self.scenario.tau2))
-        self.interval("tau2 interval", "", method, (lower, upper), covered)
-        mcse = (share * (1.0 - share) / number) ** 0.5
-        self.add("tau2 interval", "", method, "empty", share, mcse, number, 0)
+        what = ("tau2 interval", "", method)
+        self.interval(what, (lower, upper), covered)
+        self.add(what, np.ones(empty.shape, dtype=bool), {"empty": _share(empty)})
 
     def prediction(self, estimator: str, method: str, limits: Limits) -> None:
         """Interval for the true logit of a new study, with the exact probability of success."""
@@ -155,25 +131,19 @@ class Records:
         ok = np.isfinite(lower) & np.isfinite(upper)
         probability = np.full(lower.shape, np.nan)
         probability[ok] = self.scenario.within(lower[ok], upper[ok])
-        self.interval("prediction interval", estimator, method, limits, probability)
+        self.interval(("prediction interval", estimator, method), limits, probability)
 
     def test(self, estimator: str, method: str, p: Array) -> None:
         """Rejection rate of a test of homogeneity: its error rate where tau is 0, else power."""
-        known = p[np.isfinite(p)]
-        if known.size < 2:
-            return
-        rate = float((known < 1.0 - self.level).mean())
-        mcse = (rate * (1.0 - rate) / known.size) ** 0.5
-        self.add(
-            "heterogeneity test",
-            estimator,
-            method,
-            "rejection",
-            rate,
-            mcse,
-            known.size,
-            p.size - known.size,
-        )
+        known = np.isfinite(p)
+        if known.sum() > 1:
+            rejected = _share(p[known] < 1.0 - self.level)
+            self.add(("heterogeneity test", estimator, method), known, {"rejection": rejected})
+
+
+def _share(flags: Flags) -> tuple[float, float]:
+    share = float(flags.mean())
+    return share, (share * (1.0 - share) / flags.size) ** 0.5
 
 
 def _holds(limits: Limits, truth: float) -> Array:
@@ -221,8 +191,11 @@ def _inverse_variance(records: Records, plan: StudyPlan, y: Array, v: Array) -> 
         if name in ("ML", "REML"):
             limits = profile_tau2_limits(fit, level, grid_points=80, rtol=_COARSE)
             records.tau2(name, "profile", limits)
+        scaled = knapp_hartung_se(fit, "knapp-hartung", level)
         for method in _PREDICTION:
-            records.prediction(name, method, _prediction(fit, method, level))
+            se = scaled if method.startswith("knapp-hartung") else fit.se
+            limits = _new_study(fit.mu, se, fit.tau2.tau2, fit.batch.k, method, level)
+            records.prediction(name, method, limits)
     if plan.bootstrap and scenario.k > 2:
         few = min(plan.bootstrap, len(y))
         pairs = [
@@ -230,13 +203,6 @@ def _inverse_variance(records: Records, plan: StudyPlan, y: Array, v: Array) -> 
         ]
         lower, upper = (np.array(side) for side in zip(*pairs, strict=True))
         records.prediction("DL", "bootstrap", (lower, upper))
-
-
-def _prediction(fit: InverseVarianceFit, method: str, level: float) -> Limits:
-    se = fit.se
-    if method.startswith("knapp-hartung"):
-        se = knapp_hartung_se(fit, "knapp-hartung", level)
-    return _new_study(fit.mu, se, fit.tau2.tau2, fit.batch.k, method, level)
 
 
 def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: float) -> Limits:
@@ -261,15 +227,17 @@ def _glmm(records: Records, plan: StudyPlan, sample: Sample) -> None:
     k = np.full(good.size, float(scenario.k))
     records.estimate("mu", "GLMM", spread(mu), scenario.mu)
     records.estimate("tau2", "GLMM", spread(tau2), scenario.tau2)
+    # An unbounded side of a profile is infinite, and the interval then holds what it holds.
+    profile, profile_tau2 = profile_ci_mu(some, level), profile_ci_tau2(some, level)
     found: dict[str, Limits] = {
         "wald": symmetric_limits(mu, se, level),
         "t": symmetric_limits(mu, se, level, k - 1.0),
-        "profile": _profile(some, "mu", level),
+        "profile": (profile.lower, profile.upper),
     }
     for method, (lower, upper) in found.items():
         records.mu("GLMM", method, (spread(lower), spread(upper)))
-    lower, upper = _profile(some, "tau2", level)
-    records.tau2("GLMM", "profile", (spread(lower), spread(upper)))
+    limits = spread(profile_tau2.lower), spread(profile_tau2.upper)
+    records.tau2("GLMM", "profile", limits)
     for method in _PREDICTION[:3]:
         lower, upper = _new_study(mu, se, tau2, k, method, level)
         records.prediction("GLMM", method, (spread(lower), spread(upper)))
@@ -277,9 +245,3 @@ def _glmm(records: Records, plan: StudyPlan, sample: Sample) -> None:
     records.test("GLMM", "Wald", tests.p_wald)
     records.test("GLMM", "likelihood ratio", tests.p_lrt)
     records.test("GLMM", "likelihood ratio of tau2", tests.p_tau2)
-
-
-def _profile(fit: GLMMFit, parameter: str, level: float) -> Limits:
-    """Profile limits; an unbounded side is infinite, and the interval then holds what it holds."""
-    found = profile_ci_mu(fit, level) if parameter == "mu" else profile_ci_tau2(fit, level)
-    return found.lower, found.upper
