@@ -47,19 +47,18 @@ class MultilevelKeywords(TypedDict, total=False):
     """Choices of `helpers.pool_multilevel`."""
 
     measure: str | None
+    model: str | None
     tau2_method: str | None
     ci_method: str | None
     level: float
     robust: str | None
     add: float | None
     to: str | None
+    quad_points: int
 
 
 class RegressionKeywords(MultilevelKeywords, total=False):
-    """Choices of `helpers.meta_regression`."""
-
-    model: str | None
-    quad_points: int
+    """Choices of `helpers.meta_regression`, which are the same."""
 
 
 class PosteriorKeywords(TypedDict, total=False):

@@ -17,12 +17,13 @@ from .population import has_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .multilevel_result import MultilevelResult
     from .result import PoolResult
 
 __all__ = ["headline_row", "plain_dict", "studies_columns", "studies_frame"]
 
 
-def studies_columns(fit: PoolResult) -> dict[str, np.ndarray]:
+def studies_columns(fit: PoolResult | MultilevelResult) -> dict[str, np.ndarray]:
     """Collect the columns of `PoolResult.studies` as arrays, without pandas."""
     data, measure = fit.data, fit.scale
     columns: dict[str, Any] = {}
@@ -61,7 +62,7 @@ def studies_columns(fit: PoolResult) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in columns.items()}
 
 
-def studies_frame(fit: PoolResult) -> pd.DataFrame:
+def studies_frame(fit: PoolResult | MultilevelResult) -> pd.DataFrame:
     """Make the table of all studies (see `PoolResult.studies`)."""
     import pandas as pd
 

@@ -1,50 +1,49 @@
 """Three-level meta-analysis: cohorts within studies or registries, with moderators if wanted.
 
-Effects of cohorts that come from one study or registry share a random effect
-(Konstantopoulos 2011, doi:10.1002/jrsm.35; Cheung 2014, doi:10.1037/a0032968). Estimation by REML
-or ML with a search for the global maximum over both variances; tests by the normal or the t
-distribution; cluster-robust inference on top.
+Cohorts that come from one study or registry share a random effect (Konstantopoulos 2011,
+doi:10.1002/jrsm.35; Cheung 2014, doi:10.1037/a0032968). Counts have their own likelihood
+(`helpers.engine.counts.nested`); effects are estimated by REML or ML, with cluster-robust inference
+on top if wanted (`helpers.engine.normal.nested`). Both search the global maximum over both
+variances; tests are by the normal or the t distribution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
 from ..arguments import LEVEL, one_of
+from ..engine.counts.common import is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.keywords import MultilevelKeywords, refuse_unknown
 from ..engine.model import Model
+from ..engine.model.levels import fit_levels
 from ..engine.normal.fit import fit_regression
-from ..engine.normal.nested import (
-    Nested,
-    NestedMaximum,
-    covariance_blocks,
-    fit_nested,
-    maximise_nested,
-)
+from ..engine.normal.nested import Nested, covariance_blocks, fit_nested, maximise_nested
 from ..engine.options import (
     EFFECT_MEASURE,
     FEW_STUDIES,
     MEASURE,
+    QUAD_POINTS,
     TAU2_METHOD,
     default_ci_method,
     resolve,
 )
 from ..engine.robust import ROBUST, RobustCovariance, robust_covariance
-from ..engine.studies import StudyData, from_counts, from_effects
-from ..engine.summaries import Caution
+from ..engine.studies import from_counts, from_effects
+from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest, wald_test
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design
 from .multilevel_result import MultilevelResult
 from .regression import read_regression_data
-from .regression_parts import FEW_DF, omnibus_of, residual_heterogeneity
+from .regression_parts import FEW_DF, omnibus_of, refuse_separation, residual_heterogeneity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,18 +90,25 @@ def pool_multilevel(
     ----------------
     measure : str, optional
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`.
+    model : {"glmm", "random"}, optional
+        Binomial (Poisson) counts with normal effects of clusters and cohorts, or normally
+        distributed effects. Default as in `helpers.pool`: "glmm" for counts, "random" for effects
+        and where `tau2_method`, a zero-cell rule or `robust` is named.
     tau2_method : {"REML", "ML"}
-        Estimation of both variances.
+        Estimation of both variances, model "random"; the GLMM has maximum likelihood.
     ci_method : {"wald", "t"}, optional
         Intervals and tests by the normal distribution, or by t with k - p degrees of freedom.
-        Default "t": as in `helpers.pool`, normally distributed effects never refer to the
-        normal distribution unless it is named.
+        Default as in `helpers.pool`, the clusters counting as studies: "t" for normally
+        distributed effects, and for the GLMM with fewer than ten clusters.
     robust : {"CR0", "CR1", "CR2"}, optional
-        Cluster-robust covariance with the three-level model as working model.
+        Cluster-robust covariance with the three-level model as working model, model "random".
     level : float
         Confidence level.
     add, to : float, str
-        Zero-cell rule.
+        Zero-cell rule, model "random".
+    quad_points : int, default 7
+        Points of the quadrature over the effect of a cohort; those over the effect of a cluster
+        are doubled until the likelihood stays.
 
     Returns
     -------
@@ -122,15 +128,16 @@ def pool_multilevel(
     ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
     ... )
     >>> round(fit.estimate, 4), round(fit.sigma2_between, 4), round(fit.sigma2_within, 4)
-    (0.0871, 0.2415, 0.0)
+    (0.0846, 0.15, 0.0)
     """
     import pandas as pd
 
     refuse_unknown("pool_multilevel", options, MultilevelKeywords)
-    tau2_method = options.get("tau2_method") or TAU2_METHOD
     measure, ci_method = options.get("measure"), options.get("ci_method")
-    robust = options.get("robust")
-    one_of("tau2_method", tau2_method, ("REML", "ML"))
+    robust, model = options.get("robust"), options.get("model")
+    one_of("tau2_method", options.get("tau2_method") or TAU2_METHOD, ("REML", "ML"))
+    if model is not None:
+        one_of("model", model, ("glmm", "random"))
     if ci_method is not None:
         one_of("ci_method", ci_method, CI_METHODS)
     if robust is not None:
@@ -140,13 +147,17 @@ def pool_multilevel(
     scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
     chosen = resolve(
         measure=scale.name,
-        model="random",
-        tau2_method=tau2_method,
+        model="random" if model is None and robust is not None else model,
+        tau2_method=options.get("tau2_method"),
         level=options.get("level", LEVEL),
         add=options.get("add"),
         to=options.get("to"),
+        quad_points=options.get("quad_points", QUAD_POINTS),
         counts=yi is None,
     )
+    if chosen.model == "glmm" and (yi is not None or robust is not None):
+        what = f"robust={robust!r} needs model='random'" if yi is None else "it needs counts"
+        raise UnsupportedError(f"model='glmm' does not go with what is given: {what}")
     size = time if scale.kind == "rate" else n
     if yi is not None:
         studies = from_effects(data, yi, vi, study, size)
@@ -155,15 +166,15 @@ def pool_multilevel(
             raise MetaAnalysisError("give events and n (or time), or yi and vi")
         rule: Any = chosen.to
         studies = from_counts(
-            data, events, size, study, scale, add=chosen.add, to=rule, needs_effect=True
-        )
+            data, events, size, study, scale, add=chosen.add, to=rule,
+            needs_effect=chosen.model != "glmm",
+        )  # fmt: skip
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
     assert clusters is not None
-    core = Model(studies, chosen, design.X)
     names, codes = np.unique([str(c) for c in clusters], return_inverse=True)
     codes = codes.reshape(-1)
-    k, p, groups = len(core.yi), design.p, int(codes.max()) + 1
+    k, p, groups = studies.k, design.p, int(codes.max()) + 1
     if k <= p or groups < 2:
         raise MetaAnalysisError(
             f"{printing.counted(k, 'cohort')} in {printing.counted(groups, 'cluster')} for "
@@ -175,77 +186,139 @@ def pool_multilevel(
             "every cluster has one cohort, so that the variances between and within clusters "
             "cannot be told apart; use meta_regression or pool"
         )
-    ci_method = ci_method or default_ci_method("random", k - p, CI_METHODS)
-    return _fit(core, design, codes, tuple(map(str, names)), ci_method, robust)
+    ci_method = ci_method or default_ci_method(chosen.model, groups - p, CI_METHODS)
+    core = Model(studies, replace(chosen, ci_method=ci_method), design.X, codes)
+    return _result(core, design, tuple(map(str, names)), robust)
 
 
-def _fit(
-    core: Model,
-    design: Design,
-    codes: NDArray[np.intp],
-    cluster_names: tuple[str, ...],
-    ci_method: str,
-    robust: str | None,
+class _Estimates(NamedTuple):
+    """What both families estimate."""
+
+    beta: Array
+    joint: Array  # covariance of (beta, between, within)
+    variances: Array
+    loglik: float
+    loglik_restricted: float
+    gain: float  # of the log-likelihood over that without variance between clusters
+    heterogeneity: Heterogeneity
+    converged: bool
+    maxima: int
+    sandwich: RobustCovariance | None
+
+
+def _result(
+    core: Model, design: Design, cluster_names: tuple[str, ...], robust: str | None
 ) -> MultilevelResult:
     k, p = core.X.shape
-    studies, level, tau2_method = core.data, core.options.level, str(core.options.tau2_method)
-    restricted = tau2_method == "REML"
-    beta, cov, best, s, data, lift = fit_nested(
-        core.yi, core.vi, core.X, codes, restricted=restricted
-    )
-    df = np.full(p, np.inf if ci_method == "wald" else float(k - p))
-    sandwich = None
-    if robust is not None:
-        sandwich = _robust(data, best.variances, s.beta, lift, robust)
-        cov, df = sandwich.cov, sandwich.df(np.eye(p))
+    options, studies = core.options, core.data
+    found = _counts(core, design) if core.likelihood else _effects(core, robust)
+    beta, cov, sandwich = found.beta, found.joint[:p, :p], found.sandwich
+    df = np.full(p, np.inf if options.ci_method == "wald" else float(k - p))
     L = np.eye(p)[list(design.moderators)]
     label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
     impossible: tuple[Caution, ...] = ()
-    if sandwich is None:
-        df2 = None if ci_method == "wald" else float(k - p)
-        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
-    else:
+    if sandwich is not None:
+        cov, df = sandwich.cov, sandwich.df(np.eye(p))
         omnibus, impossible = omnibus_of(sandwich, beta, L, label)
-    between, within = (float(x) for x in best.variances)
-    fixed = fit_regression(core.yi, core.vi, core.X, tau2=between + within)
-    heterogeneity = residual_heterogeneity(fixed, core)
-    whole = between + within + heterogeneity.typical_variance
-    constant = np.log(2.0 * np.pi)
-    height = -0.5 * (s.log_det_sigma + s.rss)
-    for values in (beta, cov, df):
+    else:
+        df2 = None if options.ci_method == "wald" else float(k - p)
+        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+    between, within = (float(x) for x in found.variances)
+    whole = between + within + found.heterogeneity.typical_variance
+    for values in (beta, cov, df, found.joint):
         values.flags.writeable = False
     return MultilevelResult(
         formula=design.formula,
-        measure=core.options.measure,
-        tau2_method=tau2_method,
-        ci_method=ci_method,
         robust=robust,
-        level=level,
         k=k,
-        clusters=len(data.starts),
+        clusters=len(cluster_names),
         p=p,
         names=design.names,
         estimates=beta,
         covariance=cov,
+        joint_covariance=found.joint,
         df=df,
         sigma2_between=between,
         sigma2_within=within,
-        loglik=height - 0.5 * k * constant,
-        loglik_restricted=height - 0.5 * s.log_det_gram - 0.5 * (k - p) * constant,
-        heterogeneity=heterogeneity,
+        loglik=found.loglik,
+        loglik_restricted=found.loglik_restricted,
+        heterogeneity=found.heterogeneity,
         I2_between=100.0 * between / whole,
         I2_within=100.0 * within / whole,
         omnibus=omnibus,
-        between_test=_between_test(data, best, restricted),
-        converged=best.converged,
-        maxima=best.maxima,
-        cautions=(*impossible, *_cautions(best, studies, len(data.starts), robust, df)),
+        between_test=_between_test(found.gain, between),
+        converged=found.converged,
+        maxima=found.maxima,
+        cautions=(*impossible, *_cautions(found, core, len(cluster_names), robust, df)),
         design=design,
         core=core,
         data=studies,
-        codes=codes,
         cluster_names=cluster_names,
         robust_covariance=sandwich,
+    )
+
+
+def _counts(core: Model, design: Design) -> _Estimates:
+    """Maximum likelihood of counts."""
+    if is_one_sided(*core.counts, core.scale.kind):
+        nothing = not core.counts[0].any()
+        raise MetaAnalysisError(
+            f"{'no study has an event' if nothing else 'every patient of every study has an event'}"
+            ": the likelihood has no finite maximum; pool(events=..., n=...) gives exact limits"
+        )
+    two = core.regress()  # the model without variance between clusters
+    refuse_separation(two, core, design)
+    fit = fit_levels(core)
+    variances = fit.variances[0]
+    common = residual_heterogeneity(two, core)
+    i2, h2 = i2_and_h2(float(variances.sum()), common.typical_variance)
+    return _Estimates(
+        fit.beta[0],
+        fit.cov[0],
+        variances,
+        float(fit.loglik[0]),
+        np.nan,
+        float(fit.loglik[0] - two.loglik[0]),
+        replace(common, I2=i2, H2=h2, tau2_lrt=None, tau2_p=None),
+        bool(fit.converged[0] and two.converged[0]),
+        int(fit.maxima[0]),
+        None,
+    )
+
+
+def _effects(core: Model, robust: str | None) -> _Estimates:
+    """Restricted or full maximum likelihood of normally distributed effects."""
+    k, p = core.X.shape
+    assert core.clusters is not None
+    restricted = core.options.tau2_method == "REML"
+    fit = fit_levels(core)
+    variances = fit.variances[0]
+    one = fit_nested(
+        core.yi,
+        core.vi,
+        core.X,
+        core.clusters,
+        restricted=restricted,
+        fixed=(float(variances[0]), float(variances[1])),
+    )
+    none = maximise_nested(one.data, restricted=restricted, fixed=(0.0, None))
+    sandwich = None
+    if robust is not None:
+        sandwich = _robust(one.data, variances, one.at.beta, one.lift, robust)
+    s, constant = one.at, np.log(2.0 * np.pi)
+    height = -0.5 * (s.log_det_sigma + s.rss)
+    fixed = fit_regression(core.yi, core.vi, core.X, tau2=float(variances.sum()))
+    return _Estimates(
+        fit.beta[0],
+        fit.cov[0],
+        variances,
+        height - 0.5 * k * constant,
+        height - 0.5 * s.log_det_gram - 0.5 * (k - p) * constant,
+        float(fit.loglik[0] - none.value),
+        residual_heterogeneity(fixed, core),
+        bool(fit.converged[0]),
+        int(fit.maxima[0]),
+        sandwich,
     )
 
 
@@ -260,17 +333,17 @@ def _robust(
     )
 
 
-def _between_test(data: Nested, best: NestedMaximum, restricted: bool) -> ModelTest:
+def _between_test(gain: float, between: float) -> ModelTest:
     """Likelihood-ratio test of sigma2_between = 0, half of whose distribution lies at 0."""
-    none = maximise_nested(data, restricted=restricted, fixed=(0.0, None))
-    value = max(2.0 * (best.value - none.value), 0.0)
-    p = 0.5 * float(chi2_sf(value, 1.0)) if best.variances[0] > 0 else 1.0
+    value = max(2.0 * gain, 0.0) if between > 0 else 0.0
+    p = 0.5 * float(chi2_sf(value, 1.0)) if between > 0 else 1.0
     return ModelTest(value, 1, None, p, "likelihood-ratio", "sigma2_between = 0")
 
 
 def _cautions(
-    best: NestedMaximum, studies: StudyData, clusters: int, robust: str | None, df: Array
+    best: _Estimates, core: Model, clusters: int, robust: str | None, df: Array
 ) -> tuple[Caution, ...]:
+    studies = core.data
     found: list[tuple[str, str]] = []
     if not best.converged:
         found.append(("not-converged", "The search for the variances did not converge."))
@@ -307,7 +380,7 @@ def _cautions(
     if len(studies.labels) > studies.k:
         found.append(("excluded-studies", printing.left_out(studies.reason, "cohort", "cohorts")))
     corrected = int((studies.corrected & studies.included).sum())
-    if corrected:
+    if corrected and not core.likelihood:
         found.append(
             (
                 "zero-cells-corrected",

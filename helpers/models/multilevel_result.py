@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..engine.distributions import chi2_isf
-from ..engine.effects import get_measure
+from ..engine.effects import Measure, get_measure
 from ..engine.json_values import plain, told
 from ..engine.literature import Methods, references
 from ..engine.model import Model
+from ..engine.model.levels import fit_levels
 from ..engine.normal.intervals import Interval
-from ..engine.normal.nested import maximise_nested, prepare_nested, solve_nested
+from ..engine.options import Options
 from ..engine.robust import RobustCovariance
 from ..engine.roots import bracketed_root, expand
 from ..engine.studies import StudyData
@@ -24,9 +25,13 @@ from ..engine.wald import ModelTest, coefficient_table, wald_test
 from ..errors import UnsupportedError
 from . import coefficients as views
 from .design import Design
+from .display import studies_frame
+from .population import delta_interval, population_mean
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..engine.aftercare.resampled import BootstrapResult
 
 Array = NDArray[np.float64]
 
@@ -39,18 +44,21 @@ class MultilevelResult:
 
     Attributes
     ----------
-    formula, measure, tau2_method, ci_method, robust : str or None
-        The choices; `tau2_method` is "REML" or "ML".
-    level : float
+    formula, robust : str or None
+        The moderators; the kind of robust covariance. The other choices are read from `core`:
+        `measure`, `model`, `tau2_method` ("REML" or "ML"), `ci_method` and `level`.
     k, clusters, p : int
         Cohorts, clusters and coefficients.
     names : tuple of str
         Coefficients.
     estimates, covariance, df : ndarray
         Coefficients (p,), their covariance (p, p), degrees of freedom (p,) (inf: normal).
+    joint_covariance : ndarray, shape (p + 2, p + 2)
+        Of coefficients and both variances, from the information; NaN for a variance at zero.
     sigma2_between, sigma2_within : float
         Variances between clusters and between cohorts of one cluster.
     loglik, loglik_restricted : float
+        With all constants; the GLMM has no restricted one (NaN).
     heterogeneity : Heterogeneity
         Residual heterogeneity; I2 counts both variances, in percent.
     I2_between, I2_within : float
@@ -65,22 +73,19 @@ class MultilevelResult:
     maxima : int
         Local maxima of the likelihood that were found; the highest is reported.
     cautions : tuple of Caution
-    codes : ndarray of int, shape (k,)
-        Cluster of each included cohort, a place in `cluster_names`.
+    core : Model
+        Studies and choices, and the cluster of each included cohort, a place in `cluster_names`.
     """
 
     formula: str
-    measure: str
-    tau2_method: str
-    ci_method: str
     robust: str | None
-    level: float
     k: int
     clusters: int
     p: int
     names: tuple[str, ...]
     estimates: Array
     covariance: Array
+    joint_covariance: Array = field(repr=False)
     df: Array
     sigma2_between: float
     sigma2_within: float
@@ -97,16 +102,35 @@ class MultilevelResult:
     design: Design = field(repr=False)
     core: Model = field(repr=False)
     data: StudyData = field(repr=False)
-    codes: NDArray[np.intp] = field(repr=False)
     cluster_names: tuple[str, ...] = field(repr=False)
     robust_covariance: RobustCovariance | None = field(repr=False, default=None)
 
     # --- names shared with other results ------------------------------------------------------
 
     @property
+    def measure(self) -> str:
+        """Name of the effect measure."""
+        return self.core.options.measure
+
+    @property
     def model(self) -> str:
-        """Kind of model."""
-        return "multilevel"
+        """One of "random" and "glmm"."""
+        return self.core.options.model
+
+    @property
+    def tau2_method(self) -> str:
+        """Estimator of both variances."""
+        return str(self.core.options.tau2_method)
+
+    @property
+    def ci_method(self) -> str:
+        """Distribution behind intervals and tests."""
+        return self.core.options.ci_method
+
+    @property
+    def level(self) -> float:
+        """Confidence level."""
+        return self.core.options.level
 
     @property
     def tau2(self) -> float:
@@ -152,6 +176,53 @@ class MultilevelResult:
     def estimate(self) -> float:
         """Pooled effect on the display scale."""
         return float(self._pooled()["estimate"])
+
+    @property
+    def se_model(self) -> float:
+        """Standard error of `mu` from the model, not the robust one."""
+        self._only()
+        return float(np.sqrt(self.joint_covariance[0, 0]))
+
+    @property
+    def tau2_se(self) -> float:
+        """Standard error of `tau2`; a variance at zero counts as known (NaN if both are)."""
+        known = np.isfinite(np.diagonal(self.joint_covariance)[self.p :])
+        block = np.nan_to_num(self.joint_covariance[self.p :, self.p :])
+        return float(np.sqrt(block.sum())) if known.any() else float("nan")
+
+    @property
+    def mean_estimate(self) -> float:
+        """Mean over cohorts on the display scale, beside the median that `estimate` is."""
+        return float(population_mean(self.mu, self.tau2, self.measure).value)
+
+    def mean_conf_int(self, level: float | None = None) -> Interval:
+        """Interval of the mean over cohorts, by the delta method on its logit (logarithm).
+
+        It carries the covariance of mean and variances, with the quantile of `ci_method`; a
+        variance at zero counts as known.
+
+        Examples
+        --------
+        >>> from helpers import pool_multilevel
+        >>> fit = pool_multilevel(
+        ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
+        ... )
+        >>> round(fit.mean_estimate, 4), [round(x, 3) for x in fit.mean_conf_int()]
+        (0.0894, [0.045, 0.169])
+        """
+        mean = population_mean(self.mu, self.tau2, self.measure)
+        by_variance = float(mean.by_tau) / (2.0 * self.tau2**0.5) if self.tau2 > 0 else 0.0
+        slope = np.array([float(mean.by_mu), by_variance, by_variance])
+        cov = np.nan_to_num(self.joint_covariance)
+        cov[0, 0] = self.covariance[0, 0]
+        df = None if np.isinf(self.df[0]) else float(self.df[0])
+        return delta_interval(
+            float(mean.value),
+            float(slope @ cov @ slope),
+            self.measure,
+            views.check_level(self, level),
+            df,
+        )
 
     @property
     def ci(self) -> Interval:
@@ -231,7 +302,7 @@ class MultilevelResult:
         ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
         ... )
         >>> fit.leave_one_out("cluster")["estimate"].round(3).to_dict()
-        {'a': 0.104, 'b': 0.062, 'c': 0.095}
+        {'a': 0.102, 'b': 0.06, 'c': 0.095}
         """
         from .regression_diagnostics import leave_one_out_nested
 
@@ -252,30 +323,79 @@ class MultilevelResult:
         """
         if component not in ("between", "within"):
             raise UnsupportedError(f"component={component!r}: expected between or within")
-        restricted = self.tau2_method == "REML"
-        core = self.core
-        data = prepare_nested(core.yi, core.vi, np.linalg.qr(core.X)[0], self.codes)
-        best = np.array([self.sigma2_between, self.sigma2_within])
-        top = solve_nested(data, best, restricted=restricted).value
+        core, best = self.core, getattr(self, f"sigma2_{component}")
+        top = float(fit_levels(core).loglik[0])
         drop = 0.5 * float(chi2_isf(1.0 - views.check_level(self, level), 1.0))
-        at = 0 if component == "between" else 1
 
         def above(values: Array) -> Array:
-            out = []
-            for value in values:
-                held: tuple[float | None, float | None] = (
-                    (float(value), None) if at == 0 else (None, float(value))
-                )
-                fit = maximise_nested(data, restricted=restricted, fixed=held)
-                out.append(fit.value - top + drop)
-            return np.array(out)
+            held = {component: np.asarray(values, dtype=float)}
+            return fit_levels(core, **held).loglik - top + drop
 
-        centre = float(best[at])
-        inside, outside = expand(above, [centre], [max(centre, 0.1 * float(np.median(data.v)))])
+        step = max(best, 0.1 * float(np.median(core.vi)))
+        inside, outside = expand(above, [best], [step])
         upper = float(bracketed_root(above, inside, outside, rtol=1e-10)[0])
-        if centre == 0.0 or above(np.zeros(1))[0] >= 0:
+        if best == 0.0 or above(np.zeros(1))[0] >= 0:
             return Interval(0.0, upper)
-        return Interval(float(bracketed_root(above, [0.0], [centre], rtol=1e-10)[0]), upper)
+        return Interval(float(bracketed_root(above, [0.0], [best], rtol=1e-10)[0]), upper)
+
+    # --- aftercare ----------------------------------------------------------------------------
+
+    @property
+    def options(self) -> Options:
+        """Every choice."""
+        return self.core.options
+
+    @property
+    def scale(self) -> Measure:
+        """The measure itself."""
+        return self.core.scale
+
+    @property
+    def weights(self) -> Array:
+        """Percent of the information on one mean for each row of `data`, 0 for excluded rows.
+
+        A cohort with the variance v has 1 / (v + sigma2_within), and shares the variance between
+        clusters with the others of its cluster; v is that of `helpers.engine.model.core`.
+        """
+        core = self.core
+        assert core.clusters is not None
+        own = core.information(self.estimates, self.sigma2_within)
+        shared = np.bincount(core.clusters, own)[core.clusters]
+        own = own / (1.0 + self.sigma2_between * shared)
+        every = np.zeros(len(self.data.labels))
+        every[self.data.included] = 100.0 * own / own.sum()
+        return every
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """Table of all cohorts in input order (columns as of `PoolResult.studies`)."""
+        return studies_frame(self)
+
+    @property
+    def back_size(self) -> float | None:
+        """Sample size of the back-transformation (Freeman-Tukey measures only)."""
+        scale, size = self.core.scale, self.core.size
+        return None if not scale.needs_size or size is None else float(1.0 / np.mean(1.0 / size))
+
+    def to_display(self, value: float) -> float:
+        """Turn a value of the model scale into one of the display scale."""
+        return float(self.core.scale.inverse(value, self.back_size))
+
+    def require_finite(self, what: str) -> None:
+        """Refuse what needs one pooled effect."""
+        self._only()
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Add the cohorts one by one (see `helpers.aftercare.cumulative`)."""
+        from ..engine.aftercare import cumulative
+
+        return cumulative(self, by, ascending=ascending)
+
+    def bootstrap(self, draws: int = 2000, **options: Any) -> BootstrapResult:
+        """Draw clusters and cohorts anew (see `helpers.engine.aftercare.resampled`)."""
+        from ..engine.aftercare.resampled import bootstrap
+
+        return bootstrap(self, draws, **options)
 
     # --- views --------------------------------------------------------------------------------
 
@@ -301,7 +421,7 @@ class MultilevelResult:
             {
                 **{
                     n: getattr(self, n)
-                    for n in ("formula", "measure", "tau2_method", "ci_method", "robust")
+                    for n in ("formula", "measure", "model", "tau2_method", "ci_method", "robust")
                 },
                 **self.summary_frame().iloc[0].to_dict(),
                 "heterogeneity": self.heterogeneity,
@@ -321,10 +441,18 @@ class MultilevelResult:
             tests = f"cluster-robust ({self.robust}) covariance"
             keys.append("tipton2015" if self.robust == "CR2" else "hedges2010")
         what = "pooled" if self.p == 1 else f"regressed on {self.formula}"
+        how = f"a three-level model (cohorts within clusters) fitted by {self.tau2_method}"
+        if self.model == "glmm":
+            keys = ["konstantopoulos2011", "stijnen2010", "pinheiro1995"]
+            family = "Poisson-normal" if self.core.family == "poisson" else "binomial-normal"
+            how = (
+                f"a three-level {family} generalised linear mixed model (cohorts within clusters) "
+                f"fitted by maximum likelihood ({self.core.options.quad_points}-point adaptive "
+                "Gauss-Hermite quadrature of the cohorts' effects inside that of the clusters')"
+            )
         return Methods(
             f"The {get_measure(self.measure).label} of {self.k} cohorts from {self.clusters} "
-            f"clusters was {what} with a three-level model (cohorts within clusters) fitted by "
-            f"{self.tau2_method}, with tests and intervals from {tests}.",
+            f"clusters was {what} with {how}, with tests and intervals from {tests}.",
             references(*keys),
         )
 

@@ -37,6 +37,7 @@ Rule = Literal["integral", "lognormal", "median"]
 __all__ = [
     "MEAN_METHODS",
     "PopulationMean",
+    "delta_interval",
     "differs_from_median",
     "has_mean",
     "mean_interval",
@@ -264,15 +265,29 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
 def _delta(fit: PoolResult, level: float) -> Interval:
     """Symmetric interval of the logit (logarithm) of the mean."""
     value, by_mu, by_tau = (float(x) for x in population_mean(fit.mu, fit.tau2, fit.measure))
-    lognormal = mean_rule(fit.measure) == "lognormal"
-    outer = 1.0 / value if lognormal else 1.0 / (value * (1.0 - value))
     variance = (by_mu * fit.se) ** 2
     if fit.tau2 > 0.0 and np.isfinite(fit.tau2_se):
         tau_se = fit.tau2_se / (2.0 * fit.tau2**0.5)
         shared = covariance_of_mu_and_tau(fit)
         variance += (by_tau * tau_se) ** 2 + 2.0 * by_mu * by_tau * shared
+    return delta_interval(value, variance, fit.measure, level, quantile_df(fit))
+
+
+def delta_interval(
+    value: float, variance: float, measure: str, level: float, df: float | None
+) -> Interval:
+    """Symmetric interval of the logit (logarithm) of a mean with this variance.
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in delta_interval(0.1, 0.0004, "logit", 0.95, None)]
+    [0.067, 0.147]
+    """
+    lognormal = mean_rule(measure) == "lognormal"
+    outer = 1.0 / value if lognormal else 1.0 / (value * (1.0 - value))
     half = outer * variance**0.5
-    df = quantile_df(fit)
+    if mean_rule(measure) == "median":
+        return symmetric_interval(value, variance**0.5, level, df)
     if lognormal:
         limits = symmetric_interval(float(np.log(value)), half, level, df)
         return Interval(float(np.exp(limits.lower)), float(np.exp(limits.upper)))

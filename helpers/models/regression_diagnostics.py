@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.counts.inference import heterogeneity_tests
+from ..engine.model.levels import fit_levels
 from ..engine.model.units import units_of
 from ..engine.normal.batch_intervals import symmetric_limits
 from ..engine.normal.fit import fit_regression
-from ..engine.normal.nested import fit_nested
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,40 +120,24 @@ def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
     import pandas as pd
 
     core, names = fit.core, list(fit.names)
-    own = pd.Series([fit.cluster_names[c] for c in fit.codes], index=list(core.labels))
+    assert core.clusters is not None
+    own = pd.Series([fit.cluster_names[c] for c in core.clusters], index=list(core.labels))
     columns = pd.DataFrame({"cluster": own}).reindex(list(core.data.labels))
     units = units_of(core.data, by, columns)
-    y, v, X = core.yi, core.vi, core.X
-    rows = []
-    for unit in range(len(units.labels)):
-        keep = units.rest[unit]
-        k, p = X[keep].shape
-        groups = len(np.unique(fit.codes[keep]))
-        if k <= p or not 1 < groups < k or np.linalg.matrix_rank(X[keep]) < p:
-            rows.append([*np.full(2 * p + 2, np.nan), k, False, False])
-            continue
-        one = fit_nested(
-            y[keep], v[keep], X[keep], fit.codes[keep], restricted=fit.tau2_method == "REML"
-        )
-        se = np.sqrt(np.diagonal(one.cov))
-        rows.append([*one.beta, *se, *one.best.variances, k, one.best.converged, True])
-    last = ["sigma2_between", "sigma2_within", "k", "converged", "estimable"]
+    keep = units.rest[:]
+    gone = fit_levels(core, keep)
+    se = np.sqrt(np.diagonal(gone.cov, axis1=1, axis2=2)[:, : fit.p])
     table = pd.DataFrame(
-        rows, index=units.index(), columns=[*names, *(f"se({name})" for name in names), *last]
-    )
+        np.column_stack([gone.beta, se, gone.variances]),
+        index=units.index(),
+        columns=[*names, *(f"se({n})" for n in names), "sigma2_between", "sigma2_within"],
+    ).assign(k=keep.sum(axis=1), converged=gone.converged, estimable=gone.estimable)
     if fit.p > 1 or fit.design.intercept is None:
         return table
     mu, se = table[names[0]].to_numpy(), table[f"se({names[0]})"].to_numpy()
     free = None if fit.ci_method == "wald" else table["k"].to_numpy(dtype=float) - 1.0
     low, high = symmetric_limits(mu, se, fit.level, free)
-    size = (
-        None
-        if core.size is None
-        else 1.0
-        / np.array(
-            [np.mean(1.0 / core.size[units.rest[unit]]) for unit in range(len(units.labels))]
-        )
-    )
+    size = None if core.size is None else keep.sum(axis=1) / (keep @ (1.0 / core.size))
     known = np.isfinite(mu)
     for place, (name, values) in enumerate(
         {"estimate": mu, "ci_lower": low, "ci_upper": high}.items()

@@ -231,7 +231,8 @@ def _draw(model: Model, fit: Fitted, draws: int, kind: str, rng: np.random.Gener
     if kind == "nonparametric":
         k = model.k
         return Drawn(weights=rng.multinomial(k, np.full(k, 1.0 / k), size=draws))
-    return model.simulate(fit.mu, fit.tau2, rng, draws)
+    shared = getattr(fit, "sigma2_between", 0.0)
+    return model.simulate(fit.mu, fit.tau2, rng, draws, shared)
 
 
 def bootstrap(
@@ -286,6 +287,11 @@ def bootstrap(
     if draws < 20:
         raise UnsupportedError(f"draws={draws!r}: expected at least 20")
     model = model_of(fit, "the bootstrap")
+    if kind == "nonparametric" and model.clusters is not None:
+        raise UnsupportedError(
+            "kind='nonparametric' draws studies as if they were independent, which those of one "
+            "cluster are not; the parametric bootstrap draws clusters anew"
+        )
     rng = np.random.default_rng(seed)
     drawn = _draw(model, fit, draws, kind, rng)
     refits = model.fit(drawn.weights, y=drawn.y, events=drawn.events, progress=progress)

@@ -33,6 +33,7 @@ class FitStatus(IntEnum):
     RANK_DEFICIENT = 4
     NO_STUDIES = 5
     TAU_UNIDENTIFIED = 6
+    LEVELS_UNIDENTIFIED = 7
 
     @property
     def message(self) -> str:
@@ -56,6 +57,10 @@ _MESSAGES = {
     FitStatus.TAU_UNIDENTIFIED: (
         "every study has n = 1, so that variance between studies cannot be told from binomial "
         "variance: the fit is the one with tau = 0"
+    ),
+    FitStatus.LEVELS_UNIDENTIFIED: (
+        "fewer than two clusters are left, or one cohort in each: the variances between and within "
+        "clusters cannot be told apart"
     ),
 }
 

@@ -37,6 +37,7 @@ from ..studies import StudyData
 from ..summaries import Heterogeneity
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
 from .fits import Counts, Refits, Selections, joined, p_value
+from .levels import fit_levels, level_refits
 from .limits import inverse_variance_limits, inverse_variance_se
 from .units import Units, units_of
 
@@ -71,11 +72,14 @@ class Model:
         Every choice, a fixed between-study variance included (``options.tau2``).
     design : ndarray, shape (k, p), or None
         Moderators of the included studies; None: one mean.
+    clusters : ndarray of int, shape (k,), or None
+        Cluster of each included study, where studies of one cluster share an effect.
     """
 
     data: StudyData
     options: Options
     design: Array | None = field(repr=False, default=None)
+    clusters: NDArray[np.intp] | None = field(repr=False, default=None)
 
     # --- the included studies -----------------------------------------------------------------
 
@@ -217,8 +221,9 @@ class Model:
         """Fit one mean without each study (or each of `units`) in turn, one row for each."""
         self.require_own_variance("leaving studies out")
         units = units_of(self.data) if units is None else units
-        profile = limits and self.options.ci_method == "profile"
-        if self.likelihood and self.k >= ONE_BY_ONE and units.single and not profile:
+        own = limits and self.options.ci_method == "profile"
+        own |= self.clusters is not None
+        if self.likelihood and self.k >= ONE_BY_ONE and units.single and not own:
             return refit_without_each(self, limits=limits)
         return self.fit(units.rest, limits=limits)
 
@@ -242,6 +247,9 @@ class Model:
         fit = fit_inverse_variance(
             yi, self.vi[None], c, method=options.tau2_method or "common", tau2=tau2
         )
+        if self.clusters is not None:
+            found = fit_levels(self, c > 0, y=np.broadcast_to(yi, c.shape))
+            return level_refits(self, fit, found)
         df = fit.df
         free = df > 0
         se, _ = inverse_variance_se(fit, options.ci_method, options.level)
@@ -306,7 +314,14 @@ class Model:
 
     # --- new data -----------------------------------------------------------------------------
 
-    def simulate(self, mu: float, tau2: float, rng: np.random.Generator, draws: int) -> Drawn:
+    def simulate(
+        self,
+        mu: float,
+        tau2: float,
+        rng: np.random.Generator,
+        draws: int,
+        between: float = 0.0,
+    ) -> Drawn:
         """Draw new data of the same studies.
 
         Parameters
@@ -316,6 +331,8 @@ class Model:
         rng : numpy.random.Generator
         draws : int
             Replicates.
+        between : float
+            Part of `tau2` that studies of one cluster share.
 
         Returns
         -------
@@ -330,10 +347,14 @@ class Model:
         (4, 3)
         """
         shape = (draws, self.k)
+        centre: Array | float = mu
+        if self.clusters is not None:
+            shared = rng.standard_normal((draws, int(self.clusters.max()) + 1))
+            centre, tau2 = mu + np.sqrt(between) * shared[:, self.clusters], tau2 - between
         if not self.likelihood:
-            return Drawn(y=mu + rng.standard_normal(shape) * np.sqrt(self.vi + tau2))
+            return Drawn(y=centre + rng.standard_normal(shape) * np.sqrt(self.vi + tau2))
         _, size = self.counts
-        rate = self.scale.inverse(mu + np.sqrt(tau2) * rng.standard_normal(shape))
+        rate = self.scale.inverse(centre + np.sqrt(tau2) * rng.standard_normal(shape))
         if self.scale.kind == "rate":
             return Drawn(events=rng.poisson(rate * size).astype(float))
         return Drawn(events=rng.binomial(size.astype(np.int64), rate).astype(float))

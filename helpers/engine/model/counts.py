@@ -19,6 +19,7 @@ from ..normal.fit import RegressionFit
 from ..options import QUAD_POINTS
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits, p_value, ratio
+from .levels import fit_levels, level_limits
 from .limits import glmm_limits
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ def refit_counts(
     )
 
     def random(pick: NDArray[np.intp]) -> _Random:
+        if fit.clusters is not None:
+            found = fit_levels(fit, c[pick].astype(int), events=np.broadcast_to(x, c.shape)[pick])
+            return _Random(
+                found.mu, found.se, found.tau2, found.loglik, found.converged, found.status,
+                *level_limits(fit, found.mu, found.se, sums.k[pick]),
+            )  # fmt: skip
         again = fit_glmm(
             x0 if events is None else x[pick],
             n,

@@ -105,9 +105,15 @@ class NestedFit(NamedTuple):
 
 
 def fit_nested(
-    y: Array, v: Array, X: Array, codes: NDArray[np.intp], *, restricted: bool
+    y: Array,
+    v: Array,
+    X: Array,
+    codes: NDArray[np.intp],
+    *,
+    restricted: bool,
+    fixed: tuple[float | None, float | None] = (None, None),
 ) -> NestedFit:
-    """Fit the three-level model with both variances at their global maximum.
+    """Fit the three-level model, its variances at their global maximum or as `fixed`.
 
     Examples
     --------
@@ -120,7 +126,7 @@ def fit_nested(
     """
     basis, triangle = np.linalg.qr(X)
     data = prepare_nested(y, v, basis, codes)
-    best = maximise_nested(data, restricted=restricted)
+    best = maximise_nested(data, restricted=restricted, fixed=fixed)
     at = solve_nested(data, best.variances, restricted=restricted)
     lift = np.linalg.inv(triangle)
     return NestedFit(lift @ at.beta, lift @ at.cov @ lift.T, best, at, data, lift)
