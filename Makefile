@@ -138,7 +138,7 @@ refresh: $(READY) ## store the outputs of chapters in place (all, or CHAPTERS="b
 	$(BIN)/python book/_ext/chapters.py $(if $(AGAIN),--again) $(CHAPTERS)
 
 # names are separated by blanks in make: a path with blanks goes to `python -m helpers report`
-report: $(READY) ## make a report of your own table (TABLE=my.csv, further options in OPTIONS="--group arm --out my-report")
+report: $(READY) ## make a report of your own table (TABLE=my.csv, further options in OPTIONS="--by arm --out my-report")
 	@test -n "$(TABLE)" || { echo "name a table: make report TABLE=my.csv" >&2; exit 2; }
 	$(BIN)/python -m helpers report "$(TABLE)" $(OPTIONS)
 

@@ -141,7 +141,9 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
         )
         yield (
             f"subgroups {model} common tau2",
-            lambda model=model: subgroups(d, by="entity", model=model, tau2="common", **counts),
+            lambda model=model: subgroups(
+                d, by="entity", model=model, group_tau2="common", **counts
+            ),
         )
     groups = subgroups(d, by="entity", model="glmm", **counts)
     yield "subgroups calibrated_test 200", lambda: groups.calibrated_test(200)

@@ -139,6 +139,46 @@ def test_what_is_called_and_what_is_read_is_so_on_every_result(kind: type) -> No
         assert name in own or not inspect.isfunction(getattr(kind, name, None)), name
 
 
+#: Words that name columns of a table.
+NAMED_COLUMNS = ("events", "n", "yi", "effect")
+
+
+def test_a_table_is_data_and_this_review_s_own_is_cohorts() -> None:
+    wrong = {}
+    for name, call in CALLS.items():
+        words = inspect.signature(call).parameters
+        if "data" in words and not any(one in words for one in (*NAMED_COLUMNS, "formula")):
+            wrong[name] = "no columns are named: the table is cohorts"
+        if "cohorts" in words and any(one in words for one in NAMED_COLUMNS):
+            wrong[name] = "columns are named: the table is data"
+    assert wrong == {}
+
+
+def test_groups_are_made_by_something_in_every_call() -> None:
+    for name in ("helpers.subgroups", "helpers.report", "helpers.read_cohorts"):
+        assert "by" in inspect.signature(CALLS[name]).parameters
+    # a column of groups is by; a picture's groups are drawn by colour_by
+    assert [
+        name for name, call in CALLS.items() if "group" in inspect.signature(call).parameters
+    ] == []
+
+
+def test_clusters_are_counted_and_cluster_says_which() -> None:
+    for kind in RESULTS:
+        kinds = {one.name: str(one.type) for one in fields(kind)}
+        assert kinds.get("clusters", "int") == "int", kind
+        assert not inspect.isfunction(getattr(kind, "clusters", None)), kind
+
+
+def test_a_variance_is_a_number_and_whose_it_is_has_another_word() -> None:
+    for kind in RESULTS:
+        kinds = {one.name: str(one.type) for one in fields(kind)}
+        assert not any(word in kinds.get("tau2", "") for word in ("str", "Literal", "Tau2")), kind
+    words = inspect.signature(helpers.subgroups).parameters
+    assert "group_tau2" in words
+    assert "tau2" not in words
+
+
 def test_a_public_call_has_at_most_ten_parameters() -> None:
     wide = {name for name, call in CALLS.items() if len(inspect.signature(call).parameters) > 10}
     assert wide <= WIDE

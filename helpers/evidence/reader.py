@@ -20,7 +20,7 @@ def read_cohorts(
     study: str = "study",
     events: str = "events",
     n: str = "n",
-    group: str | None = None,
+    by: str | None = None,
     follow_up: str | None = None,
     reported_rate: str | None = None,
     numeric: str | Sequence[str] = (),
@@ -38,7 +38,7 @@ def read_cohorts(
         Column with the people who had the event: whole numbers, 0 or more, at most ``n``.
     n : str
         Column with the people at risk: whole numbers, 1 or more.
-    group : str, optional
+    by : str, optional
         Column with a group. May be empty; no spaces around the name. Read as text.
     follow_up : str, optional
         Column with a follow-up above 0, in any one unit. May be empty.
@@ -91,8 +91,8 @@ def read_cohorts(
     if isinstance(numeric, str):
         numeric = (numeric,)
     others = []
-    if group is not None:
-        others.append(ColumnSchema(group, "text", required=False))
+    if by is not None:
+        others.append(ColumnSchema(by, "text", required=False))
     if follow_up is not None:
         others.append(ColumnSchema(follow_up, "number", required=False, above=0))
     if reported_rate is not None:
@@ -105,7 +105,7 @@ def read_cohorts(
     if is_frame(path_or_frame):
         result = path_or_frame.copy()
         for name in names:
-            if name != group:  # a group keeps its type, such as the order of a categorical
+            if name != by:  # a group keeps its type, such as the order of a categorical
                 result[name] = checked[name].array
         return result
     for place, name in enumerate(grid.header):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Side = Literal["above", "below"]
 
-__all__ = ["SIDES", "ProbabilityBeyond", "delta_share", "probability_beyond", "share_beyond"]
+__all__ = ["METHODS", "ProbabilityBeyond", "delta_share", "probability_beyond", "share_beyond"]
 
 #: Where beyond a bound is.
 SIDES: tuple[str, ...] = ("above", "below")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -214,7 +215,9 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
             f"{label}: {reason}" for label, reason in zip(data.labels, data.reason, strict=True)
         )
         raise MetaAnalysisError(f"no study is left to pool ({reasons})")
-    if tau2 is not None and (options.model != "random" or not (np.isfinite(tau2) and tau2 >= 0)):
+    if tau2 is not None and not (
+        options.model == "random" and isinstance(tau2, Real) and 0.0 <= tau2 < np.inf
+    ):
         raise UnsupportedError(
             f"tau2={tau2!r}: a fixed between-study variance of at least 0 goes with model='random'"
         )

@@ -346,6 +346,6 @@ def _result(
         core=core,
         data=studies,
         moderators=moderators,
-        clusters=clusters,
+        cluster=clusters,
         robust_covariance=sandwich_,
     )

@@ -87,8 +87,8 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
 
     core: Model = fit.core
     columns = fit.moderators
-    if fit.clusters is not None:
-        own = pd.Series(list(fit.clusters), index=list(core.labels), dtype=object)
+    if fit.cluster is not None:
+        own = pd.Series(list(fit.cluster), index=list(core.labels), dtype=object)
         columns = columns.assign(cluster=own.reindex(columns.index))
     units = units_of(core.data, by, columns)
     weights = units.rest[:].astype(float)

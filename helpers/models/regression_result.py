@@ -70,7 +70,7 @@ class RegressionResult:
         What was fitted: design, included studies, all rows given.
     moderators : DataFrame
         Moderator columns of all rows given (treat as read-only).
-    clusters : tuple or None
+    cluster : tuple or None
         Cluster of each included study.
     robust_covariance : RobustCovariance or None
     """
@@ -102,7 +102,7 @@ class RegressionResult:
     core: Model = field(repr=False)
     data: StudyData = field(repr=False)
     moderators: pd.DataFrame = field(repr=False, compare=False)
-    clusters: tuple[Any, ...] | None = field(repr=False, default=None)
+    cluster: tuple[Any, ...] | None = field(repr=False, default=None)
     robust_covariance: RobustCovariance | None = field(repr=False, default=None)
 
     # --- numbers by their usual names ---------------------------------------------------------

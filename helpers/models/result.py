@@ -514,9 +514,9 @@ class PoolResult:
         Returns
         -------
         Interval
-            Of the common variance for a group of `subgroups` with ``tau2="common"``. Both limits
-            are NaN where the set is empty: no value of tau2 is compatible with a Q so small (a
-            caution of the fit says so; see `helpers.engine.normal.tau2_intervals.is_empty`).
+            Of the common variance for a group of `subgroups` with ``group_tau2="common"``. Both
+            limits are NaN where the set is empty: no value of tau2 is compatible with a Q so small
+            (a caution of the fit says so; see `helpers.engine.normal.tau2_intervals.is_empty`).
 
         Raises
         ------

@@ -42,7 +42,7 @@ __all__ = [
     "subgroups",
 ]
 
-Tau2 = Literal["separate", "common"]
+GroupTau2 = Literal["separate", "common"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class SubgroupResult:
         All studies of all groups together.
     test : BetweenTest
         Wald-type test between the groups; see also `likelihood_ratio_test`.
-    tau2 : {"separate", "common"}
+    group_tau2 : {"separate", "common"}
         Whether each group has its own between-study variance.
     cautions : tuple of Caution
         Cautions about the comparison; those of a group are on its own result.
@@ -88,7 +88,7 @@ class SubgroupResult:
     groups: Mapping[str, PoolResult]
     overall: PoolResult
     test: BetweenTest
-    tau2: Tau2
+    group_tau2: GroupTau2
     cautions: tuple[Caution, ...] = field(default=())
 
     def __iter__(self) -> Iterator[tuple[str, PoolResult]]:
@@ -99,7 +99,7 @@ class SubgroupResult:
         """Groups in the test: all but those without an event, or full."""
         return tuple(name for name, fit in self.groups.items() if not fit.one_sided)
 
-    def with_tau2(self, tau2: Tau2) -> SubgroupResult:
+    def with_group_tau2(self, group_tau2: GroupTau2) -> SubgroupResult:
         """Compare the same groups with a variance of their own each, or with one for all.
 
         Raises
@@ -113,7 +113,7 @@ class SubgroupResult:
         ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
         ...     model="glmm",
         ... )
-        >>> round(result.test.p, 3), round(result.with_tau2("common").test.p, 3)
+        >>> round(result.test.p, 3), round(result.with_group_tau2("common").test.p, 3)
         (0.776, 0.622)
         """
         place = {label: i for i, label in enumerate(self.overall.data.labels)}
@@ -122,7 +122,7 @@ class SubgroupResult:
             for name, fit in self.groups.items()
         }
         left_out = tuple(c for c in self.cautions if c.code == "left-out-group")
-        return _compare(self.overall, members, self.by, tau2, left_out)
+        return _compare(self.overall, members, self.by, group_tau2, left_out)
 
     def common_test(self) -> BetweenTest | None:
         """Test with one between-study variance for all groups; None where there is none.
@@ -130,13 +130,13 @@ class SubgroupResult:
         A variance of each group's own is hardly estimable from a few studies; one for all is
         estimated from all of them.
         """
-        if self.tau2 == "common":
+        if self.group_tau2 == "common":
             return self.test
         if self.overall.model == "common" or self.overall.k <= len(self.groups):
             return None
-        if self.overall.one_sided or self.test.df < 1:
+        if self.overall.one_sided or self.test.df < 1 or self.overall.options.tau2 is not None:
             return None
-        return self.with_tau2("common").test
+        return self.with_group_tau2("common").test
 
     def calibrated_test(
         self, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
@@ -179,9 +179,9 @@ class SubgroupResult:
         """
         import pandas as pd
 
-        with_each = {self.tau2: self}
-        if self.tau2 == "separate" and self.common_test() is not None:
-            with_each["common"] = self.with_tau2("common")
+        with_each = {self.group_tau2: self}
+        if self.group_tau2 == "separate" and self.common_test() is not None:
+            with_each["common"] = self.with_group_tau2("common")
         rows = {}
         for tau2, result in with_each.items():
             found = result.calibrated_test(draws, seed=seed)
@@ -245,13 +245,15 @@ class SubgroupResult:
         ...     n=[40, 60, 90, 50, 90, 70],
         ...     by=list("aaabbb"),
         ...     model="glmm",
-        ...     tau2="common",
+        ...     group_tau2="common",
         ... )
         >>> test = result.likelihood_ratio_test()
         >>> round(test.statistic, 3), test.df, test.kind
         (0.233, 1, 'Likelihood-ratio test of equal means, with one between-study variance')
         """
-        return likelihood_ratio_test(self.groups, self.overall, separate=self.tau2 == "separate")
+        return likelihood_ratio_test(
+            self.groups, self.overall, separate=self.group_tau2 == "separate"
+        )
 
     def summary_frame(self) -> pd.DataFrame:
         """Table with one row per group; the index is the group, named after `by`."""
@@ -266,7 +268,7 @@ class SubgroupResult:
         calibrated = self.calibrated_test().to_dict() if self.test.df else None
         return {
             "by": self.by,
-            "tau2": self.tau2,
+            "group_tau2": self.group_tau2,
             "groups": {name: fit.to_dict() for name, fit in self.groups.items()},
             "overall": self.overall.to_dict(),
             "test": plain(self.test),
@@ -286,7 +288,7 @@ def subgroups(
     yi: Any = None,
     vi: Any = None,
     study: Any = None,
-    tau2: Tau2 = "separate",
+    group_tau2: GroupTau2 = "separate",
     **options: Any,
 ) -> SubgroupResult:
     """Pool each group of studies and test whether the groups differ.
@@ -304,7 +306,7 @@ def subgroups(
         As in `helpers.pool`.
     yi, vi
         Effects and sampling variances instead of counts, as in `helpers.pool_effects`.
-    tau2 : {"separate", "common"}
+    group_tau2 : {"separate", "common"}
         Own between-study variance in each group, or one for all groups.
     **options
         Further arguments of `helpers.pool` (`measure`, `model`, `tau2_method`, ...) or of
@@ -352,8 +354,8 @@ def subgroups(
     >>> list(result.groups), result.test.df
     (['a', 'b'], 1)
     """
-    if tau2 not in ("separate", "common"):
-        raise UnsupportedError(f"tau2={tau2!r}: expected separate or common")
+    if group_tau2 not in ("separate", "common"):
+        raise UnsupportedError(f"group_tau2={group_tau2!r}: expected separate or common")
     if yi is not None or vi is not None:
         if yi is None or vi is None or events is not None or time is not None:
             raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
@@ -384,33 +386,36 @@ def subgroups(
             f"{name}: a comparison needs at least 2 groups with studies; there "
             f"{'is' if len(members) == 1 else 'are'} {len(members)}"
         )
-    return _compare(overall, members, name, tau2, left_out)
+    return _compare(overall, members, name, group_tau2, left_out)
 
 
 def _compare(
     overall: PoolResult,
     members: dict[str, Any],
     name: str,
-    tau2: Tau2,
+    group_tau2: GroupTau2,
     left_out: tuple[Caution, ...],
 ) -> SubgroupResult:
     """Fit every group and test whether they differ."""
-    fits = _fit_groups(overall.data, members, dict.fromkeys(members, _asked(overall)), tau2)
+    fits = _fit_groups(overall.data, members, dict.fromkeys(members, _asked(overall)), group_tau2)
     return SubgroupResult(
         by=name,
         groups=MappingProxyType(fits),
         overall=overall,
-        test=_wald_test(list(fits.values()), joint=tau2 == "common"),
-        tau2=tau2,
-        cautions=(*_cautions(fits, tau2), *left_out),
+        test=_wald_test(list(fits.values()), joint=group_tau2 == "common"),
+        group_tau2=group_tau2,
+        cautions=(*_cautions(fits, group_tau2), *left_out),
     )
 
 
 def _fit_groups(
-    studies: StudyData, members: dict[str, Any], options: Mapping[str, Options], tau2: Tau2
+    studies: StudyData,
+    members: dict[str, Any],
+    options: Mapping[str, Options],
+    group_tau2: GroupTau2,
 ) -> dict[str, PoolResult]:
     """Fit every group with its own options."""
-    if tau2 == "common":
+    if group_tau2 == "common":
         return _fit_common(studies, members, options)
     return {lv: _fit_group(studies.take(rows), options[lv]) for lv, rows in members.items()}
 
@@ -444,11 +449,11 @@ def _leave_one_out(result: SubgroupResult, by: Any) -> pd.DataFrame:
         if gone:
             row["note"] = f"no study is left in {', '.join(gone)}"
         try:
-            fits = _fit_groups(rest, there, options, result.tau2)
+            fits = _fit_groups(rest, there, options, result.group_tau2)
         except MetaAnalysisError as error:  # the rest does not tell the groups apart
             row["note"] = str(error)
         else:
-            test = _wald_test(list(fits.values()), joint=result.tau2 == "common")
+            test = _wald_test(list(fits.values()), joint=result.group_tau2 == "common")
             row |= {"statistic": test.statistic, "df": test.df, "p": test.p}
         for level in members:
             one = fits.get(level)
@@ -556,7 +561,12 @@ def _fit_common(
     """Fit the groups with one between-study variance (a model with one mean per group)."""
     choices = next(iter(options.values()))  # they differ in the interval alone
     if choices.model == "common":
-        raise UnsupportedError("tau2='common' has no meaning for model='common'")
+        raise UnsupportedError("group_tau2='common' has no meaning for model='common'")
+    if choices.tau2_source == "given":
+        raise UnsupportedError(
+            f"group_tau2='common' estimates one variance for all groups; tau2={choices.tau2:g} was "
+            "given to each"
+        )
     if choices.model == "glmm":
         kind = get_measure(choices.measure).kind
         extreme = {
@@ -578,8 +588,8 @@ def _fit_common(
             return {lv: found[lv] for lv in members}
     if studies.k <= len(members):
         raise MetaAnalysisError(
-            "tau2='common': no group has two studies, so that the between-study variance cannot "
-            "be told from the differences between groups"
+            "group_tau2='common': no group has two studies, so that the between-study variance "
+            "cannot be told from the differences between groups"
         )
     design = np.zeros((len(studies.labels), len(members)))
     for j, rows in enumerate(members.values()):
@@ -649,7 +659,7 @@ def _wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
     return BetweenTest(q, df, float(chi2_sf(q, df)), "Wald-type test between groups")
 
 
-def _cautions(fits: dict[str, PoolResult], tau2: Tau2) -> tuple[Caution, ...]:
+def _cautions(fits: dict[str, PoolResult], group_tau2: GroupTau2) -> tuple[Caution, ...]:
     found = []
     extreme = [level for level, fit in fits.items() if fit.one_sided]
     if extreme:
@@ -667,7 +677,7 @@ def _cautions(fits: dict[str, PoolResult], tau2: Tau2) -> tuple[Caution, ...]:
         enters = (
             "its own estimate and sampling variance enter the comparison without between-study "
             "variance."
-            if tau2 == "separate"
+            if group_tau2 == "separate"
             else "its between-study variance is that of all groups."
         )
         found.append(

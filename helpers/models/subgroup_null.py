@@ -149,7 +149,7 @@ def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
         size=joined("size") if overall.data.size is not None else None,
         vi=None if counts else joined("vi"),
         options=overall.options,
-        shared=result.tau2 == "common",
+        shared=result.group_tau2 == "common",
         mu=overall.mu,
         tau2=overall.tau2,
         draws=draws,

@@ -47,14 +47,14 @@ class ColumnNames:
     study: str = "study"
     events: str = "events"
     n: str = "n"
-    group: str | None = None
+    by: str | None = None
     follow_up: str | None = None
     covariates: tuple[str, ...] = ()
 
     @property
     def used(self) -> tuple[str, ...]:
         """Every column that plays a role."""
-        named = (self.study, self.events, self.n, self.group, self.follow_up, *self.covariates)
+        named = (self.study, self.events, self.n, self.by, self.follow_up, *self.covariates)
         return tuple(name for name in named if name is not None)
 
 
@@ -157,12 +157,12 @@ def analyse(
             "A second model beside it", lambda: pool(data, **counts, measure="logit", model=other)
         )
     groups = None
-    if columns.group is not None:
+    if columns.by is not None:
         groups = attempt(
             "Subgroups",
             lambda: _varied(
                 one_sided,
-                lambda: subgroups(data, by=columns.group, **counts, measure=measure, model=chosen),
+                lambda: subgroups(data, by=columns.by, **counts, measure=measure, model=chosen),
             ),
         )
     regressions = {}

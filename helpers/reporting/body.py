@@ -101,7 +101,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         (subject.study, columns.study),
         ("events", columns.events),
         ("people at risk", columns.n),
-        ("group", columns.group),
+        ("group", columns.by),
         ("follow-up in months", columns.follow_up),
         ("covariates", ", ".join(columns.covariates) or None),
     ]
@@ -120,7 +120,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
     ]
     empty = {
         name: int(data[name].isna().sum())
-        for name in (columns.group, columns.follow_up, *columns.covariates)
+        for name in (columns.by, columns.follow_up, *columns.covariates)
         if name is not None and data[name].isna().any()
     }
     if empty:

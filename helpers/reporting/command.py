@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     columns.add_argument("--study", metavar="COL", default="study", help="labels (%(default)s)")
     columns.add_argument("--events", metavar="COL", default="events", help="events (%(default)s)")
     columns.add_argument("--n", metavar="COL", default="n", help="people at risk (%(default)s)")
-    columns.add_argument("--group", metavar="COL", help="groups to compare")
+    columns.add_argument("--by", metavar="COL", help="groups to compare")
     columns.add_argument("--follow-up", metavar="COL", help="follow-up in months")
     columns.add_argument(
         "--covariate", metavar="COL", action="append", default=[], help="numeric; may be repeated"
@@ -121,7 +121,7 @@ def _report(options: argparse.Namespace) -> int:
         study=options.study,
         events=options.events,
         n=options.n,
-        group=options.group,
+        by=options.by,
         follow_up=options.follow_up,
         covariates=options.covariate,
         measure=options.measure,

@@ -33,7 +33,7 @@ def draw(
                 "Groups in the forest plot",
                 f"{printing.counted(left, *subject.noun)} of {printing.count(fit.k)} "
                 f"{'has' if left == 1 else 'have'} no group in column "
-                f"{analysis.columns.group!r}; the forest plot shows all {subject.studies}, without "
+                f"{analysis.columns.by!r}; the forest plot shows all {subject.studies}, without "
                 "groups",
             )
         )

@@ -153,7 +153,7 @@ def report(
     study: str = "study",
     events: str = "events",
     n: str = "n",
-    group: str | None = None,
+    by: str | None = None,
     follow_up: str | None = None,
     covariates: str | Sequence[str] = (),
     subject: Subject = USUAL,
@@ -168,7 +168,7 @@ def report(
         One row per cohort, see `helpers.read_cohorts`.
     study, events, n : str
         Columns of the labels, the events and the people at risk.
-    group, follow_up : str, optional
+    by, follow_up : str, optional
         Columns of a group and of a follow-up in months; columns of these very names are taken
         without being named.
     covariates : str or sequence of str
@@ -211,14 +211,22 @@ def report(
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
     header = list(table.columns) if is_frame(table) else read_grid(table, (study, events, n)).header
-    usual = {"group": group, "follow_up": follow_up}
+    usual = {"group": by, "follow_up": follow_up}
     taken = (study, events, n, *covariates)
     roles = {
         role: role if name is None and role in header and role not in taken else name
         for role, name in usual.items()
     }
     columns = ColumnNames(study, events, n, roles["group"], roles["follow_up"], covariates)
-    data = read_cohorts(table, study=study, events=events, n=n, **roles, numeric=covariates)
+    data = read_cohorts(
+        table,
+        study=study,
+        events=events,
+        n=n,
+        by=roles["group"],
+        follow_up=roles["follow_up"],
+        numeric=covariates,
+    )
     data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name != "title"}
     analysis = analyse(data, columns, progress=progress, **choices)

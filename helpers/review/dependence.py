@@ -175,12 +175,12 @@ def sharing_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("shared")
 
 
-def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...]:
+def compare_dependence(cohorts: pd.DataFrame | None = None) -> tuple[Dependent, ...]:
     """Give the pooled rate and the book's contrasts, naive and with dependence.
 
     Parameters
     ----------
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         Cohorts; ``load_cohorts()`` by default.
 
     Returns
@@ -196,7 +196,7 @@ def compare_dependence(data: pd.DataFrame | None = None) -> tuple[Dependent, ...
     >>> [row.clusters for row in rows if row.quantity == "pooled rate"][:2]
     [52, 45]
     """
-    frame = load_cohorts() if data is None else data
+    frame = load_cohorts() if cohorts is None else cohorts
     found = []
     for quantity in ("pooled rate", *CONTRASTS):
         part, formula, term = _part(frame, quantity)

@@ -102,7 +102,7 @@ def false_alarm(tests: int, level: float = 0.05) -> float:
 
 def subgroup_tests(
     analyses: Sequence[str] | None = None,
-    data: pd.DataFrame | None = None,
+    cohorts: pd.DataFrame | None = None,
     *,
     draws: int = 1000,
     seed: int = 1,
@@ -113,7 +113,7 @@ def subgroup_tests(
     ----------
     analyses : sequence of str, optional
         Names of `published_analyses`, which is the default.
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         Cohorts; the book's by default.
     draws, seed : int
         Simulated data sets behind each calibrated p-value, and their seed.
@@ -138,9 +138,9 @@ def subgroup_tests(
 
     rows = []
     for name in analyses or published_analyses():
-        separate = published_subgroup(name, data)
-        common = published_subgroup(name, data, tau2="common")
-        normal = published_subgroup(name, data, model="random", tau2_method="REML")
+        separate = published_subgroup(name, cohorts)
+        common = published_subgroup(name, cohorts, group_tau2="common")
+        normal = published_subgroup(name, cohorts, model="random", tau2_method="REML")
         fits = list(separate.groups.values())
         found = separate.calibrated_test(draws, seed=seed)
         rows.append(
@@ -162,7 +162,7 @@ def subgroup_tests(
 
 
 def regression_overview(
-    data: pd.DataFrame | None = None,
+    cohorts: pd.DataFrame | None = None,
     *,
     draws: int = PERMUTATIONS,
     seed: int = PERMUTATION_SEED,
@@ -171,7 +171,7 @@ def regression_overview(
 
     Parameters
     ----------
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         Cohorts; the book's by default.
     draws, seed : int
         As in `helpers.review.published.models.published_permutation`.
@@ -193,7 +193,7 @@ def regression_overview(
 
     rows = []
     for name in published_models():
-        fit = published_regression(name, data)
+        fit = published_regression(name, cohorts)
         test, number = fit.omnibus, fit.p - 1
         rows.append(
             {
@@ -207,15 +207,15 @@ def regression_overview(
                 "df1": test.df,
                 "df2": int(fit.df[0]),
                 "p": test.p,
-                "permutation": published_permutation(name, data, draws=draws, seed=seed).p,
-                "glmm": published_regression(name, data, model="glmm", ci_method="t").omnibus.p,
+                "permutation": published_permutation(name, cohorts, draws=draws, seed=seed).p,
+                "glmm": published_regression(name, cohorts, model="glmm", ci_method="t").omnibus.p,
             }
         )
     return pd.DataFrame(rows)
 
 
 def regression_variants(
-    name: str, data: pd.DataFrame | None = None, *, formula: str | None = None
+    name: str, cohorts: pd.DataFrame | None = None, *, formula: str | None = None
 ) -> list[Variant]:
     """Fit one published regression in every way of `VARIANTS`.
 
@@ -223,7 +223,7 @@ def regression_variants(
     ----------
     name : str
         One of `published_models`.
-    data, formula
+    cohorts, formula
         As in `helpers.review.published.models.published_regression`.
 
     Returns
@@ -240,7 +240,7 @@ def regression_variants(
     made = []
     for words, options in VARIANTS.items():
         try:
-            fit = published_regression(name, data, formula=formula, **options)
+            fit = published_regression(name, cohorts, formula=formula, **options)
         except MetaAnalysisError as error:
             made.append(Variant(words, None, str(error)))
         else:
@@ -373,12 +373,12 @@ def cross_tabulation(
 
 
 @shared_in_a_build
-def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
+def subgroup_rows(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Pool every group of the published subgroup analyses.
 
     Parameters
     ----------
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         Cohorts; the book's by default.
 
     Returns
@@ -396,8 +396,8 @@ def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
 
     rows = []
     for name in published_analyses():
-        common = published_subgroup(name, data, model="common", method="likelihood").groups
-        for level, fit in published_subgroup(name, data):
+        common = published_subgroup(name, cohorts, model="common", method="likelihood").groups
+        for level, fit in published_subgroup(name, cohorts):
             rows.append(
                 {
                     "analysis": name,
@@ -415,14 +415,14 @@ def subgroup_rows(data: pd.DataFrame | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def follow_up_fits(entity: str, data: pd.DataFrame | None = None) -> dict[str, RegressionResult]:
+def follow_up_fits(entity: str, cohorts: pd.DataFrame | None = None) -> dict[str, RegressionResult]:
     """Fit follow-up in two groups and in months, alone and beside the other factors.
 
     Parameters
     ----------
     entity : {"LBCL", "MM"}
         Disease.
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         Cohorts; the book's by default.
 
     Returns
@@ -446,6 +446,6 @@ def follow_up_fits(entity: str, data: pd.DataFrame | None = None) -> dict[str, R
         "all": " + ".join(months if f == "follow_up" else f for f in one.factors),
     }
     return {
-        name: published_regression(one.model, data, formula=formula)
+        name: published_regression(one.model, cohorts, formula=formula)
         for name, formula in formulas.items()
     }

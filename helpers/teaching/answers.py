@@ -76,9 +76,9 @@ def fit(model: str = "glmm", **options: Any) -> PoolResult:
 
 
 @cache
-def groups(by: str, tau2: Literal["separate", "common"] = "separate") -> SubgroupResult:
+def groups(by: str, group_tau2: Literal["separate", "common"] = "separate") -> SubgroupResult:
     """Subgroups of all cohorts by the binomial model."""
-    return subgroups(_cohorts(), by=by, **COLUMNS, **PUBLISHED_POOLING, tau2=tau2)
+    return subgroups(_cohorts(), by=by, **COLUMNS, **PUBLISHED_POOLING, group_tau2=group_tau2)
 
 
 @_chapter

@@ -27,7 +27,7 @@ COLUMNS = {
     "reported_rate": "reported_nrm",
 }
 ROWS = 32
-_ROLES = {"group": "group", "follow_up": "follow_up", "reported_rate": "reported_rate"}
+_ROLES = {"by": "group", "follow_up": "follow_up", "reported_rate": "reported_rate"}
 _FINDS, _CANNOT = "finds", "cannot find"
 
 

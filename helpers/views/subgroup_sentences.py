@@ -34,7 +34,7 @@ def between_line(result: SubgroupResult) -> str:
         f"Q = {printing.number(test.statistic, 2)} (df = {printing.count(test.df)}), "
         f"{printing.p_value(test.p)}; calibrated {printing.p_value(result.calibrated_test().p)}"
     )
-    common = result.common_test() if result.tau2 == "separate" else None
+    common = result.common_test() if result.group_tau2 == "separate" else None
     if common is not None:
         text += f"; with one τ² for all groups {printing.p_value(common.p)}"
     gone = [name for name in result.groups if name not in result.compared]
@@ -48,7 +48,7 @@ def weak_groups(result: SubgroupResult) -> tuple[str, ...]:
 
     Only variances of their own count: one for all groups, or none, is not a group's.
     """
-    if result.tau2 == "common" or result.overall.model == "common":
+    if result.group_tau2 == "common" or result.overall.model == "common":
         return ()
     fits = {name: result.groups[name] for name in result.compared}
     few = [name for name, fit in fits.items() if fit.k < FEW_IN_GROUP]

@@ -203,7 +203,7 @@ def test_defaults_are_those_of_the_conventions() -> None:
     assert pool_effects([0, 1, 3], [1, 1, 1]).ci_method == "knapp-hartung-max1"
     months = "median_follow_up_months"
     assert pool_rates(data, **columns, follow_up=months).options.study_ci == "exact"
-    assert subgroups(data, by="entity", **columns, model="glmm").tau2 == "separate"
+    assert subgroups(data, by="entity", **columns, model="glmm").group_tau2 == "separate"
 
 
 def test_defaults_of_the_other_rooms_are_those_of_the_conventions() -> None:
@@ -287,7 +287,7 @@ def test_only_public_names_that_exist_are_found(name: str) -> None:
 def test_registries_may_be_tuples_mappings_literals_unions_or_packages() -> None:
     assert registered_values("helpers.engine.options.MODELS") == ("common", "random", "glmm")
     assert "t-k-2" in registered_values("helpers.engine.normal.prediction.PREDICTION_METHODS")
-    assert registered_values("helpers.models.subgroup_analysis.Tau2") == ("separate", "common")
+    assert registered_values("helpers.models.subgroup_analysis.GroupTau2") == ("separate", "common")
     assert registered_values("helpers.models.bayes.priors.MuPrior") == ("Flat", "Normal")
     assert "gosh" in registered_values("helpers.engine.aftercare.DELETIONS")
     with pytest.raises(MetaAnalysisError, match="no list of values"):

@@ -138,10 +138,10 @@ def test_a_study_apart_makes_two_clouds() -> None:
     table = result.summary_frame()
     assert table["separation"].abs().idxmax() == "Study 9"
     assert table["difference"].idxmax() == "Study 9"
-    clusters = result.clusters()
-    assert len(clusters) > 1
-    assert clusters["Study 9"].iloc[0] < 0.01
-    assert clusters["Study 9"].iloc[-1] > 0.99
+    clouds = result.clouds()
+    assert len(clouds) > 1
+    assert clouds["Study 9"].iloc[0] < 0.01
+    assert clouds["Study 9"].iloc[-1] > 0.99
     others = table["separation"].drop("Study 9").abs()
     assert others.max() < 0.3 * table["separation"]["Study 9"]
 
@@ -183,4 +183,4 @@ def test_mixtures_of_normals() -> None:
 def test_a_mixture_of_equal_estimates_is_refused() -> None:
     result = gosh(pool_effects([1.0, 1.0, 1.0], [0.1, 0.1, 0.1], ci_method="wald"))
     with pytest.raises((MetaAnalysisError, ConvergenceError)):
-        result.clusters()
+        result.clouds()

@@ -186,7 +186,7 @@ def test_groups_without_each_are_the_groups_of_the_rest(tau2: Any, model: str, b
     def call(rows: pd.DataFrame) -> Any:
         options = {} if model == "glmm" else {"to": "all"}
         return subgroups(
-            rows, by="era", **COUNTS, model=model, tau2=tau2, ci_method="wald", **options
+            rows, by="era", **COUNTS, model=model, group_tau2=tau2, ci_method="wald", **options
         )
 
     rows = TABLE.assign(era=np.where(TABLE["year"] < 2020, "early", "late"))

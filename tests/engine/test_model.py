@@ -82,7 +82,7 @@ def test_the_profile_of_a_group_is_that_of_its_own_mean() -> None:
         n="patients",
         study="cohort",
         model="glmm",
-        tau2="common",
+        group_tau2="common",
     )
     for place, (_, group) in enumerate(result):
         curve = profile_curve(group, "mu", points=9)

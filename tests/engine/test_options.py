@@ -219,7 +219,7 @@ def test_the_default_interval_of_a_glmm_follows_the_number_of_included_studies()
     groups = subgroups(events=EVENTS, n=N, by=["a"] * 3 + ["b"] * 9)
     assert groups.overall.ci_method == "wald"
     assert {fit.ci_method for _, fit in groups} == {"t"}
-    shared = subgroups(events=EVENTS, n=N, by=["a"] * 3 + ["b"] * 9, tau2="common")
+    shared = subgroups(events=EVENTS, n=N, by=["a"] * 3 + ["b"] * 9, group_tau2="common")
     assert {fit.ci_method for _, fit in shared} == {"t"}
     named = subgroups(events=EVENTS, n=N, by=["a"] * 3 + ["b"] * 9, ci_method="wald")
     assert {fit.ci_method for _, fit in named} == {"wald"}

@@ -91,7 +91,7 @@ def test_one_group_of_a_joint_fit_is_not_fitted_again(again: Callable[[Any], obj
         n="patients",
         study="cohort",
         model="glmm",
-        tau2="common",
+        group_tau2="common",
     )
     group = next(iter(result.groups.values()))
     with pytest.raises(UnsupportedError, match="belongs to all groups together"):

@@ -443,7 +443,7 @@ def test_egger_tests_count_the_cohorts_of_the_table():
 
 
 def test_template_is_read_as_a_readers_table():
-    template = read_cohorts(data_folder() / "template.csv", group="group", follow_up="follow_up")
+    template = read_cohorts(data_folder() / "template.csv", by="group", follow_up="follow_up")
     assert list(template) == ["study", "events", "n", "group", "follow_up"]
     assert len(template) == 3
     assert template["study"].str.startswith("Example").all()

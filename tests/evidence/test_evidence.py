@@ -83,7 +83,7 @@ def test_every_way_of_handing_over_a_table_gives_the_same(tmp_path):
 
 
 def test_group_is_text_and_may_be_empty():
-    table = read_cohorts(b"study,events,n,arm\nA,1,2,1\nB,1,2,\n", group="arm")
+    table = read_cohorts(b"study,events,n,arm\nA,1,2,1\nB,1,2,\n", by="arm")
     assert table["arm"].tolist()[0] == "1"
     assert table["arm"].isna().tolist() == [False, True]
 
@@ -100,7 +100,7 @@ def test_frame_passed_in_is_not_changed_and_keeps_its_index():
         index=[30, 10],
     )
     before = frame.copy(deep=True)
-    table = read_cohorts(frame, group="product", numeric="dose")
+    table = read_cohorts(frame, by="product", numeric="dose")
     pd.testing.assert_frame_equal(frame, before)
     assert table.index.tolist() == [30, 10]
     assert table["study"].tolist() == ["12", "7"]
@@ -118,7 +118,7 @@ def test_our_own_table_passes_as_a_readers_table():
         study="cohort",
         events="nonrelapse_deaths",
         n="patients",
-        group="entity",
+        by="entity",
         follow_up="median_follow_up_months",
         reported_rate="reported_nrm",
     )
@@ -240,7 +240,7 @@ def test_spaces_around_a_label_are_an_error(label):
 
 def test_spaces_around_a_group_are_an_error():
     with pytest.raises(EvidenceError) as caught:
-        read_cohorts(b"study,events,n,arm\nA,1,2,x\nB,1,2,x \n", group="arm")
+        read_cohorts(b"study,events,n,arm\nA,1,2,x\nB,1,2,x \n", by="arm")
     assert places(caught.value.problems) == [(3, "arm", "x ")]
 
 

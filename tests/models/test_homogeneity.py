@@ -113,7 +113,7 @@ def test_groups_and_regressions_give_this_test() -> None:
     by = np.array(list("aaabbbb"))
     x, n = X + np.array([0, 0, 0, 0, 2, 0, 0]), N
     for tau2 in ("separate", "common"):
-        result = subgroups(events=x, n=n, by=by, model="glmm", tau2=tau2)
+        result = subgroups(events=x, n=n, by=by, model="glmm", group_tau2=tau2)
         for level, fit in result:
             mine = by == level
             assert pytest.approx(deviance(x[mine], n[mine]), rel=1e-9) == fit.heterogeneity.Q

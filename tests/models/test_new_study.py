@@ -139,7 +139,7 @@ def test_rates_and_groups_have_it_in_their_own_unit() -> None:
     fit = pool_rates(events=EVENTS, n=N, follow_up=[12.0] * 10, ci_method="wald")
     wanted = stats.norm.sf(np.log(15.0), fit.mu, fit.tau2**0.5)
     assert fit.probability_beyond(15.0).estimate == pytest.approx(wanted, abs=1e-12)
-    groups = subgroups(events=EVENTS, n=N, by=list("aaaaabbbbb"), tau2="common")
+    groups = subgroups(events=EVENTS, n=N, by=list("aaaaabbbbb"), group_tau2="common")
     for group in groups.groups.values():
         found = group.probability_beyond(0.1)
         wanted = stats.norm.sf(np.log(0.1 / 0.9), group.mu, group.tau2**0.5)
@@ -182,7 +182,7 @@ def test_what_has_no_such_probability_says_so() -> None:
         pool(events=EVENTS, n=N).probability_beyond(10)
     with pytest.raises(UnsupportedError, match="no study has an event"):
         pool(events=[0, 0], n=[9, 9]).probability_beyond(0.1)
-    groups = subgroups(yi=Y, vi=V, by=list("aaaabbbb"), tau2="common", tau2_method="ML")
+    groups = subgroups(yi=Y, vi=V, by=list("aaaabbbb"), group_tau2="common", tau2_method="ML")
     with pytest.raises(UnsupportedError, match="shared by all groups"):
         groups.groups["a"].probability_beyond(0.5, method="profile")
 

@@ -138,7 +138,7 @@ X, N = [0, 0, 3, 9, 4, 6, 10, 3], [40, 35, 50, 50, 40, 60, 50, 40]
 BY = list("aabbbccc")
 WAYS: tuple[dict[str, Any], ...] = (
     {"model": "glmm"},
-    {"model": "glmm", "tau2": "common"},
+    {"model": "glmm", "group_tau2": "common"},
     {"model": "common", "method": "likelihood"},
 )
 
@@ -169,7 +169,7 @@ def test_a_group_without_events_is_left_out_of_the_test_and_named(options: dict[
 
 def test_an_empty_group_adds_nothing_to_the_joint_likelihood() -> None:
     """Its mean far out, the joint likelihood is that of the others, by quadrature."""
-    result = groups(model="glmm", tau2="common")
+    result = groups(model="glmm", group_tau2="common")
     nodes, weights = np.polynomial.hermite_e.hermegauss(61)
 
     def minus_loglik(theta: np.ndarray) -> float:
@@ -191,7 +191,9 @@ def test_an_empty_group_adds_nothing_to_the_joint_likelihood() -> None:
 
 def test_one_group_with_events_leaves_no_test_and_says_so() -> None:
     for tau2 in ("separate", "common"):
-        result = subgroups(events=[0, 0, 3, 9], n=N[:4], by=list("aabb"), model="glmm", tau2=tau2)
+        result = subgroups(
+            events=[0, 0, 3, 9], n=N[:4], by=list("aabb"), model="glmm", group_tau2=tau2
+        )
         assert result.test.df == 0
         assert "fewer than two of them have a finite mean" in result.test.kind
         assert result.common_test() is None or tau2 == "common"

@@ -71,6 +71,6 @@ def test_excluded_studies_stay_without_values() -> None:
 
 
 def test_one_group_of_a_joint_fit_is_refused() -> None:
-    groups = subgroups(load_cohorts(), by="setting", **COLUMNS, model="glmm", tau2="common")
+    groups = subgroups(load_cohorts(), by="setting", **COLUMNS, model="glmm", group_tau2="common")
     with pytest.raises(UnsupportedError, match="belongs to all groups"):
         groups.groups["trial"].shrunken_estimates()

@@ -234,7 +234,7 @@ def test_groups_that_share_tau2_have_means():
         study="cohort",
         model="glmm",
         ci_method="wald",
-        tau2="common",
+        group_tau2="common",
     )
     for fit in groups.groups.values():
         assert fit.mean_estimate == pytest.approx(by_quad(fit.mu, fit.tau2**0.5), rel=1e-10)

@@ -196,7 +196,7 @@ def test_predictions_of_groups_and_specifications_contain_their_means() -> None:
                 by=list("aaaaabbbb"),
                 model=model,
                 ci_method=ci,
-                tau2=tau2,
+                group_tau2=tau2,
             )
             for _, fit in result:
                 assert holds(fit.prediction_interval(), fit.ci)

@@ -53,7 +53,7 @@ def test_joint_glmm_agrees_with_the_exact_maxima_of_r(name: str) -> None:
     """
     regression = ref.load()["meta_regression"][name]
     r, columns = regression["GLMM_exact"], regression["columns"]
-    result = run(name, model="glmm", tau2="common")
+    result = run(name, model="glmm", group_tau2="common")
     levels = list(result.groups)
     named = {group_of(column, levels, "") for column in columns[1:]}
     (reference,) = set(levels) - named
@@ -89,7 +89,7 @@ def test_likelihood_ratio_of_means_by_inverse_variance_agrees_with_metafor() -> 
     agree = ref.Agreement()
     for name in OWN:
         r = ref.load()["meta_regression"][name]["ML_likelihood_ratio_test"]
-        test = run(name, tau2="common", tau2_method="ML").likelihood_ratio_test()
+        test = run(name, group_tau2="common", tau2_method="ML").likelihood_ratio_test()
         assert (test.df_means, test.df_tau2, test.cautions) == (test.df, 0, ())
         agree.close(test.statistic, r["LRT"], "tight", f"{name}/LRT")
         agree.close(test.df, r["df"], "closed", f"{name}/df")
@@ -127,7 +127,7 @@ def test_likelihood_ratio_of_the_glmm_agrees_with_the_exact_maxima() -> None:
                 x, n = np.ravel(x)[0], np.ravel(n)[0]
                 total += scipy.stats.binom.logpmf(x, n, x / n)
         agree.close(separate.statistic, 2 * (total - overall), "glmm", f"{name}/separate")
-        common = run(name, model="glmm", tau2="common").likelihood_ratio_test()
+        common = run(name, model="glmm", group_tau2="common").likelihood_ratio_test()
         joint = r["meta_regression"][name]["GLMM_exact"]["loglik"]
         agree.close(common.statistic, 2 * (joint - overall), "glmm", f"{name}/common")
         assert separate.df == 2 * common.df
@@ -151,7 +151,7 @@ def test_the_joint_glmm_is_the_maximum_of_a_brute_force_likelihood() -> None:
 
     none = best(lambda t: -each(t[0], np.exp(t[1])).sum(), [-1.5, -0.5])
     means = best(lambda t: -each(t[:3], np.exp(t[3])).sum(), [-2.0, -1.5, -1.0, -0.7])
-    result = subgroups(events=X, n=N, by=BY, model="glmm", tau2="common", quad_points=40)
+    result = subgroups(events=X, n=N, by=BY, model="glmm", group_tau2="common", quad_points=40)
     fits = list(result.groups.values())
     assert [fit.mu for fit in fits] == pytest.approx(means.x[:3], abs=1e-5)
     assert fits[0].tau2 == pytest.approx(np.exp(2 * means.x[3]), rel=1e-4)
@@ -172,7 +172,7 @@ def test_the_joint_glmm_is_the_maximum_of_a_brute_force_likelihood() -> None:
 
 @pytest.mark.parametrize("tau2", ["separate", "common"])
 def test_the_likelihood_ratio_by_inverse_variance_is_that_of_a_general_optimiser(tau2: str) -> None:
-    result = subgroups(events=X, n=N, by=BY, tau2=tau2, tau2_method="ML")
+    result = subgroups(events=X, n=N, by=BY, group_tau2=tau2, tau2_method="ML")
     y, v = result.overall.data.yi, result.overall.data.vi
     group = np.array([ord(g) - ord("a") for g in BY])
 
@@ -211,7 +211,7 @@ def test_with_a_common_effect_the_tests_have_closed_forms() -> None:
 
 @pytest.mark.parametrize("tau2", ["separate", "common"])
 def test_what_is_tested_is_said(tau2: str) -> None:
-    test = subgroups(events=X, n=N, by=BY, model="glmm", tau2=tau2).likelihood_ratio_test()
+    test = subgroups(events=X, n=N, by=BY, model="glmm", group_tau2=tau2).likelihood_ratio_test()
     both = "equal means and equal between-study variances"
     means = "equal means, with one between-study variance"
     expected = both if tau2 == "separate" else means
@@ -221,7 +221,7 @@ def test_what_is_tested_is_said(tau2: str) -> None:
 @pytest.mark.parametrize("method", ["REML", "DL", "PM"])
 def test_other_estimators_than_maximum_likelihood_are_refused(method: str) -> None:
     for tau2 in ("separate", "common"):
-        result = subgroups(events=X, n=N, by=BY, tau2=tau2, tau2_method=method)
+        result = subgroups(events=X, n=N, by=BY, group_tau2=tau2, tau2_method=method)
         with pytest.raises(UnsupportedError, match=f"not tau2_method='{method}'"):
             result.likelihood_ratio_test()
 
@@ -257,7 +257,7 @@ def test_a_variance_at_zero_is_counted_and_said() -> None:
 def test_without_any_variance_the_test_is_that_of_common_effects() -> None:
     given = {"events": [5, 5, 6, 9, 9, 9], "n": [50, 50, 60, 60, 61, 62], "by": list("aaabbb")}
     for tau2, df in (("separate", 2), ("common", 1)):
-        result = subgroups(**given, model="glmm", tau2=tau2)
+        result = subgroups(**given, model="glmm", group_tau2=tau2)
         assert {fit.tau2 for _, fit in result} | {result.overall.tau2} == {0.0}
         test = result.likelihood_ratio_test()
         plain = subgroups(**given, model="common", method="likelihood").likelihood_ratio_test()
@@ -282,7 +282,7 @@ def test_a_group_of_one_study_is_counted_so_that_models_are_nested(model: str) -
         assert one.loglik == pytest.approx(-0.5 * np.log(2 * np.pi * one.data.vi[0]))
     # nested: no common mean and variance, one study included, can be more likely
     held = subgroups(
-        events=x, n=N, by=by, model=model, tau2="common", tau2_method="ML", ci_method="wald"
+        events=x, n=N, by=by, model=model, group_tau2="common", tau2_method="ML", ci_method="wald"
     )
     assert 0 <= held.likelihood_ratio_test().statistic <= test.statistic
     assert held.likelihood_ratio_test().cautions == ()
@@ -291,7 +291,7 @@ def test_a_group_of_one_study_is_counted_so_that_models_are_nested(model: str) -
 def test_one_study_takes_the_common_variance() -> None:
     by = ["one", *BY[1:]]
     for model in ("glmm", "random"):
-        result = subgroups(events=[4, *X[1:]], n=N, by=by, model=model, tau2="common")
+        result = subgroups(events=[4, *X[1:]], n=N, by=by, model=model, group_tau2="common")
         one = result.groups["one"]
         assert one.tau2 == result.groups["b"].tau2 > 0
         assert one.se_model**2 > one.tau2
@@ -306,14 +306,16 @@ def test_one_study_takes_the_common_variance() -> None:
 @pytest.mark.parametrize("model", ["glmm", "random"])
 def test_a_common_variance_needs_a_group_of_two(model: str) -> None:
     with pytest.raises(MetaAnalysisError, match="no group has two studies"):
-        subgroups(events=[3, 8, 9], n=[40, 60, 50], by=list("abc"), model=model, tau2="common")
+        subgroups(
+            events=[3, 8, 9], n=[40, 60, 50], by=list("abc"), model=model, group_tau2="common"
+        )
 
 
 # --- the results of a joint fit --------------------------------------------------------------
 
 
 def joint() -> SubgroupResult:
-    return subgroups(events=X, n=N, by=BY, model="glmm", tau2="common")
+    return subgroups(events=X, n=N, by=BY, model="glmm", group_tau2="common")
 
 
 def test_profile_limits_of_a_joint_fit_lie_where_its_likelihood_falls() -> None:
@@ -351,7 +353,7 @@ def test_group_weights_and_totals_belong_to_the_group() -> None:
 def test_excluded_studies_do_not_disturb_a_joint_fit() -> None:
     x = [None, *X, 7]
     n = [30, *N, 40]
-    result = subgroups(events=x, n=n, by=["a", *BY, None], model="glmm", tau2="common")
+    result = subgroups(events=x, n=n, by=["a", *BY, None], model="glmm", group_tau2="common")
     for level, fit in joint():
         assert result.groups[level].mu == pytest.approx(fit.mu, rel=1e-12)
         assert result.groups[level].weights[-3:] == pytest.approx(fit.weights[-3:])
@@ -360,7 +362,9 @@ def test_excluded_studies_do_not_disturb_a_joint_fit() -> None:
 
 
 def test_rates_can_be_compared_jointly() -> None:
-    result = subgroups(events=X, time=N, by=BY, measure="log-rate", model="glmm", tau2="common")
+    result = subgroups(
+        events=X, time=N, by=BY, measure="log-rate", model="glmm", group_tau2="common"
+    )
     design = np.array([[g == level for level in "abc"] for g in BY], dtype=float)
     fit = fit_glmm(X, N, design, family="poisson")
     assert [one.mu for _, one in result] == pytest.approx(fit.beta[0])
@@ -433,5 +437,5 @@ def test_for_the_glmm_the_tests_keep_their_level_and_are_those_of_subgroups() ->
         p = p_values(loglik, overall, df)
         assert (p < 0.05).mean() == pytest.approx(0.05, abs=band)
         for i in (0, 1):
-            one = subgroups(events=x[i], n=n, by=by, model="glmm", tau2=tau2)
+            one = subgroups(events=x[i], n=n, by=by, model="glmm", group_tau2=tau2)
             assert one.likelihood_ratio_test().p == pytest.approx(p[i], rel=1e-6)

@@ -135,11 +135,11 @@ def test_every_model_has_a_calibrated_test(options: dict[str, str]) -> None:
 
 def test_the_test_with_one_variance_is_that_of_a_joint_fit() -> None:
     result = of_book()
-    common = of_book(tau2="common")
+    common = of_book(group_tau2="common")
     assert result.common_test() == common.test
     assert common.common_test() == common.test
-    assert result.with_tau2("common").summary_frame().equals(common.summary_frame())
-    assert common.with_tau2("separate").test == result.test
+    assert result.with_group_tau2("common").summary_frame().equals(common.summary_frame())
+    assert common.with_group_tau2("separate").test == result.test
     line = between_line(result)
     own = printing.p_value(result.calibrated_test().p)
     for words in ("p\xa0=\xa00.026", f"calibrated {own}", "for all groups p\xa0=\xa00.15"):

@@ -84,7 +84,7 @@ def test_common_tau2_agrees_with_metafor() -> None:
     agree = ref.Agreement()
     for name, block in blocks().items():
         r = block["REML_common_tau2"]
-        result = run(block, tau2="common", model="random", ci_method="wald")
+        result = run(block, group_tau2="common", model="random", ci_method="wald")
         fits = list(result.groups.values())
         limits = [fit.conf_int(scale="model") for fit in fits]
         agree.close([f.tau2 for f in fits], [r["tau2"]] * len(fits), "tight", f"{name}/tau2")
@@ -226,9 +226,22 @@ def test_impossible_comparisons_are_refused() -> None:
     with pytest.raises(MetaAnalysisError, match="3 values for 2 studies"):
         subgroups(events=[1, 2], n=[9, 9], by=["a", "b", "b"])
     with pytest.raises(UnsupportedError, match="separate or common"):
-        of_table(tau2="pooled")
+        of_table(group_tau2="pooled")
+    with pytest.raises(UnsupportedError, match="tau2='common': a fixed"):
+        of_table(tau2="common", model="random")
+    with pytest.raises(UnsupportedError, match=r"tau2=0\.1 was given to each"):
+        of_table(tau2=0.1, model="random", group_tau2="common")
     with pytest.raises(UnsupportedError, match="no meaning for model='common'"):
-        of_table(tau2="common", model="common")
+        of_table(group_tau2="common", model="common")
+
+
+def test_a_variance_may_be_given_to_all_groups() -> None:
+    result = of_table(tau2=0.1, model="random")
+    assert {fit.tau2 for _, fit in result} == {0.1}
+    assert result.common_test() is None
+    mu = np.array([fit.mu for _, fit in result])
+    w = np.array([1 / np.sum(1 / (f.data.vi[f.data.included] + 0.1)) for _, f in result]) ** -1
+    assert result.test.statistic == pytest.approx(float(w @ (mu - w @ mu / w.sum()) ** 2))
 
 
 def test_the_door_gives_the_function_whatever_was_imported_before() -> None:

@@ -43,7 +43,7 @@ def restricted(tau2: float) -> float:
 
 
 def grouped(**options: Any) -> Any:
-    given = {"model": "random", "tau2": "common"} | options
+    given = {"model": "random", "group_tau2": "common"} | options
     return subgroups(events=X, n=N, by=BY, **given)
 
 
@@ -139,7 +139,7 @@ def test_the_interval_of_a_shared_variance_is_that_of_all_groups() -> None:
 def test_a_group_of_one_study_has_the_interval_of_the_shared_variance() -> None:
     for model in ("random", "glmm"):
         result = subgroups(
-            events=X, n=N, by=list("abbbbbb"), model=model, tau2="common", ci_method="wald"
+            events=X, n=N, by=list("abbbbbb"), model=model, group_tau2="common", ci_method="wald"
         )
         one, many = result.groups["a"], result.groups["b"]
         assert one.k == 1
@@ -153,6 +153,6 @@ def test_a_group_keeps_the_shared_variance_when_studies_are_left_out() -> None:
 
 
 def test_separate_variances_stay_estimates() -> None:
-    for _, fit in grouped(tau2="separate"):
+    for _, fit in grouped(group_tau2="separate"):
         assert fit.options.tau2_source == "estimated"
         assert "from all groups" not in str(fit.methods())

@@ -48,7 +48,7 @@ def test_wrong_input_lists_every_problem_and_writes_nothing(tmp_path, monkeypatc
         (["--model", "fixed"], "model"),
         (["--measure", "arcsine", "--model", "glmm"], "arcsine"),
         (["--events", "deaths"], "deaths"),
-        (["--group", "events"], "one role"),
+        (["--by", "events"], "one role"),
         (["--level", "95"], "level"),
         (["--covariate", "group"], "column 'group'"),
     ],

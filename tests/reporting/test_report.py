@@ -40,7 +40,7 @@ def ours():
     return report(
         data_folder() / "cohorts.csv",
         **COLUMNS,
-        group="entity",
+        by="entity",
         follow_up=FOLLOW_UP,
         covariates="year",
         subject=replace(USUAL, outcome="Nonrelapse mortality", events="Deaths"),
@@ -542,7 +542,7 @@ def test_a_report_has_the_nouns_of_its_subject_in_text_tables_and_figures():
         study="trial", studies="trials", person="woman", people="women", outcome="Response",
         events="Responders", n="Women",
     )  # fmt: skip
-    made = report(data_folder() / "examples" / "stroke.csv", group="group", subject=trials)
+    made = report(data_folder() / "examples" / "stroke.csv", by="group", subject=trials)
     page = re.sub(r"<svg.*?</svg>|<style.*?</style>", "", made.html, flags=re.S)
     words = re.sub(r"<[^>]+>", " ", page.partition("</head>")[2])
     assert "pooled over" in words

@@ -39,7 +39,7 @@ def test_subgroup_tests_hold_the_published_test_and_its_alternatives() -> None:
     published = load_published("pooled").groupby("analysis")["p_between"].first()
     for name, row in frame.iterrows():
         assert row["separate"] == pytest.approx(published[name], rel=1e-3)
-        common = published_subgroup(str(name), tau2="common")
+        common = published_subgroup(str(name), group_tau2="common")
         assert row["common"] == common.test.p
         assert row["likelihood_ratio"] == common.likelihood_ratio_test().p
         fits = published_subgroup(str(name)).groups.values()

@@ -89,7 +89,7 @@ def test_options_and_data_are_passed_on() -> None:
     )
     assert published_regression("MM: product", model="glmm").ci_method == "wald"
     assert published_regression("MM: product", model="glmm", ci_method="t").df[0] == 10
-    assert published_subgroup("entity", tau2="common").tau2 == "common"
+    assert published_subgroup("entity", group_tau2="common").group_tau2 == "common"
     assert (
         published_fits("all cohorts", model="random", tau2_method="DL")["all"].tau2_method == "DL"
     )

@@ -138,7 +138,7 @@ class GoshResult:
         """
         return fit_mixtures(self.mu[self.converged], most)
 
-    def clusters(self, most: int = 3) -> pd.DataFrame:
+    def clouds(self, most: int = 3) -> pd.DataFrame:
         """Clouds of estimates by the mixture with the smallest BIC, and who is in them.
 
         Returns

@@ -160,8 +160,8 @@ class Model:
         """
         if self.likelihood and self.options.tau2_source == "shared":
             raise UnsupportedError(
-                f"{what} of one group is not defined with tau2='common': the variance belongs to "
-                "all groups together. Use tau2='separate', or the overall result"
+                f"{what} of one group is not defined with group_tau2='common': the variance "
+                "belongs to all groups together. Use group_tau2='separate', or the overall result"
             )
 
     # --- one mean -----------------------------------------------------------------------------

@@ -89,12 +89,12 @@ def beside(
     return rows
 
 
-def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
+def compare_pooled(cohorts: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
     """Put all 42 published pooled rows beside ours.
 
     Parameters
     ----------
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         As in `subgroup_cohorts`.
     **options
         For the random-effects columns and the test, as in `published_subgroup`.
@@ -116,10 +116,10 @@ def compare_pooled(data: pd.DataFrame | None = None, **options: Any) -> pd.DataF
 
     @cache
     def fits(name: str) -> tuple[Any, Any, Any]:
-        common = published_fits(name, data, model="common", method="likelihood")
+        common = published_fits(name, cohorts, model="common", method="likelihood")
         if name == ALL_COHORTS:
-            return common, published_fits(name, data, **options), None
-        result = published_subgroup(name, data, **options)
+            return common, published_fits(name, cohorts, **options), None
+        result = published_subgroup(name, cohorts, **options)
         return common, dict(result.groups), result.test.p
 
     def ours(line: Mapping[str, Any]) -> dict[str, float | None]:

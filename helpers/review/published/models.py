@@ -306,7 +306,7 @@ def subgroup_cohorts(analysis: str, data: pd.DataFrame | None = None) -> pd.Data
 
 
 def published_subgroup(
-    analysis: str, data: pd.DataFrame | None = None, **options: Any
+    analysis: str, cohorts: pd.DataFrame | None = None, **options: Any
 ) -> SubgroupResult:
     """Run a published subgroup analysis.
 
@@ -314,12 +314,12 @@ def published_subgroup(
     ----------
     analysis : str
         One of `published_analyses`.
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         As in `subgroup_cohorts`.
     **options
         Handed to `helpers.subgroups`; by default the published choices,
-        `PUBLISHED_POOLING` and ``tau2="separate"``. Another ``model`` comes with its own default
-        interval.
+        `PUBLISHED_POOLING` and ``group_tau2="separate"``. Another ``model`` comes with its own
+        default interval.
 
     Returns
     -------
@@ -337,7 +337,7 @@ def published_subgroup(
     [0.0611, 0.0802, 0.1059, 0.0566]
     """
     by = subgroup_definition(analysis).by
-    return subgroups(subgroup_cohorts(analysis, data), by=by, **_pooling(options))
+    return subgroups(subgroup_cohorts(analysis, cohorts), by=by, **_pooling(options))
 
 
 def _pooling(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -349,7 +349,7 @@ def _pooling(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def published_fits(
-    analysis: str, data: pd.DataFrame | None = None, **options: Any
+    analysis: str, cohorts: pd.DataFrame | None = None, **options: Any
 ) -> dict[str, PoolResult]:
     """Give the pooled result of each row of a published analysis, by its level.
 
@@ -357,7 +357,7 @@ def published_fits(
     ----------
     analysis : str
         One of `published_analyses`, or "all cohorts" (level "all").
-    data, **options
+    cohorts, **options
         As in `published_subgroup`.
 
     Examples
@@ -367,18 +367,18 @@ def published_fits(
     0.07549
     """
     if analysis == ALL_COHORTS:
-        return {"all": pool(subgroup_cohorts(ALL_COHORTS, data), **_pooling(options))}
-    return dict(published_subgroup(analysis, data, **options).groups)
+        return {"all": pool(subgroup_cohorts(ALL_COHORTS, cohorts), **_pooling(options))}
+    return dict(published_subgroup(analysis, cohorts, **options).groups)
 
 
-def regression_cohorts(model: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
+def regression_cohorts(model: str, cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Give the cohorts of a published regression.
 
     Parameters
     ----------
     model : str
         One of `published_models`.
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         As in `subgroup_cohorts`.
 
     Returns
@@ -394,7 +394,7 @@ def regression_cohorts(model: str, data: pd.DataFrame | None = None) -> pd.DataF
     """
     one = regression_definition(model)
     whole = regression_definition(f"{one.entity}: all factors")
-    frame = _cohorts(data, one.entity, mixed=False, follow_up=True)
+    frame = _cohorts(cohorts, one.entity, mixed=False, follow_up=True)
     published: dict[str, list[str]] = {f: [ref] for f, ref in whole.reference.items()}
     for name, term in whole.terms.items():
         if name != "Intercept":
@@ -404,7 +404,7 @@ def regression_cohorts(model: str, data: pd.DataFrame | None = None) -> pd.DataF
 
 
 def published_regression(
-    name: str, /, data: pd.DataFrame | None = None, *, formula: str | None = None, **options: Any
+    name: str, /, cohorts: pd.DataFrame | None = None, *, formula: str | None = None, **options: Any
 ) -> RegressionResult:
     """Run a published regression.
 
@@ -412,7 +412,7 @@ def published_regression(
     ----------
     name : str
         One of `published_models`.
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         As in `regression_cohorts`.
     formula : str, optional
         Other moderators for the same cohorts, such as ``"log(median_follow_up_months)"``.
@@ -439,13 +439,13 @@ def published_regression(
     one = regression_definition(name)
     usual = PUBLISHED_REGRESSION if options.get("model", "random") == "random" else {}
     choices: dict[str, Any] = {**COLUMNS, **usual, **options}
-    return meta_regression(regression_cohorts(name, data), formula or one.formula, **choices)
+    return meta_regression(regression_cohorts(name, cohorts), formula or one.formula, **choices)
 
 
 def published_permutation(
     name: str,
     /,
-    data: pd.DataFrame | None = None,
+    cohorts: pd.DataFrame | None = None,
     *,
     formula: str | None = None,
     draws: int = PERMUTATIONS,
@@ -455,7 +455,7 @@ def published_permutation(
 
     Parameters
     ----------
-    name, data, formula
+    name, cohorts, formula
         As in `published_regression`.
     draws, seed : int
         Random arrangements and their seed. Two runs of one test differ by chance, so that the
@@ -476,9 +476,9 @@ def published_permutation(
     >>> test is published_permutation("MM: product", draws=99), test.draws
     (True, 100)
     """
-    if data is None or is_published(data):
+    if cohorts is None or is_published(cohorts):
         return _permuted(name, formula, draws, seed)
-    return published_regression(name, data, formula=formula).permutation_test(draws, seed=seed)
+    return published_regression(name, cohorts, formula=formula).permutation_test(draws, seed=seed)
 
 
 @cache

@@ -149,7 +149,7 @@ def published_egger(subset: str, data: pd.DataFrame | None = None) -> BiasTest:
     return egger(events=chosen["nonrelapse_deaths"], n=chosen["patients"], study=chosen["cohort"])
 
 
-def recomputed_test(test: str, subset: str, data: pd.DataFrame | None = None) -> RecomputedTest:
+def recomputed_test(test: str, subset: str, cohorts: pd.DataFrame | None = None) -> RecomputedTest:
     """Compute one published test of this room again.
 
     Parameters
@@ -158,7 +158,7 @@ def recomputed_test(test: str, subset: str, data: pd.DataFrame | None = None) ->
         Name in ``load_published("tests")``.
     subset : str
         As there.
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         The cohorts; default ``load_cohorts()``.
 
     Returns
@@ -184,12 +184,12 @@ def recomputed_test(test: str, subset: str, data: pd.DataFrame | None = None) ->
     (51, 0.2589, 0.0666)
     """
     if test == EGGER:
-        line = published_egger(subset, data)
+        line = published_egger(subset, cohorts)
         own = (line.k, line.statistic, line.statistic_name, line.df, line.p, line.bias, line.se)
         return RecomputedTest(test, subset, *own, inferred=subset == INFERRED)
     if _OTHER.get(test) != subset:
         raise UnsupportedError(f"{test!r} of {subset!r} is not a published test of this room")
-    cohorts = load_cohorts() if data is None else data
+    cohorts = load_cohorts() if cohorts is None else cohorts
     return RecomputedTest(test, subset, *(_rank_sum if test == RANK_SUM else _correlation)(cohorts))
 
 
@@ -222,12 +222,12 @@ def recompute(line: Mapping[str, Any], data: pd.DataFrame | None = None) -> dict
     return {name: getattr(found, names.get(name, name)) for name in columns}
 
 
-def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
+def recomputed_tests(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Compute every published Egger test, the rank sum and the correlation again.
 
     Parameters
     ----------
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         The cohorts; default ``load_cohorts()``.
 
     Returns
@@ -245,18 +245,18 @@ def recomputed_tests(data: pd.DataFrame | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.DataFrame(beside("tests", lambda line: recompute(line, data)))
+    table = pd.DataFrame(beside("tests", lambda line: recompute(line, cohorts)))
     agrees = [prints_as(*pair) for pair in zip(table["ours"], table["printed"], strict=True)]
     table = table.drop(columns=["relation", "line"])
     return table.assign(agrees=agrees, inferred=table["subset"] == INFERRED)
 
 
-def egger_comparison(data: pd.DataFrame | None = None) -> pd.DataFrame:
+def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Put the published Egger tests beside ours, one row per test.
 
     Parameters
     ----------
-    data : DataFrame, optional
+    cohorts : DataFrame, optional
         The cohorts; default ``load_cohorts()``.
 
     Returns
@@ -274,7 +274,7 @@ def egger_comparison(data: pd.DataFrame | None = None) -> pd.DataFrame:
 
     rows = []
     for line in load_published("tests").query("test == @EGGER").to_dict("records"):
-        found = recomputed_test(EGGER, line["subset"], data)
+        found = recomputed_test(EGGER, line["subset"], cohorts)
         rows.append(
             {
                 "subset": line["subset"] + (" (INFERRED)" if found.inferred else ""),
