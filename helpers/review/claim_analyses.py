@@ -48,55 +48,44 @@ __all__ = [
 
 #: The claims by key. "infection-half" is the wording of the abstract; whether it is true depends
 #: on the denominator, so that the book's own claim is "infection".
-CLAIMS: Mapping[str, Claim] = MappingProxyType(
-    {
-        claim.key: claim
-        for claim in (
-            Claim(
-                "overall",
-                "Pooled nonrelapse mortality is above one in twenty",
-                "Pooled nonrelapse mortality",
-                0.05,
-                "percent",
-            ),
-            Claim(
-                "mcl-lbcl",
-                "Nonrelapse mortality is higher in MCL than in LBCL",
-                "Nonrelapse mortality, MCL relative to LBCL",
-                1.0,
-                "ratio",
-            ),
-            Claim(
-                "axi-tisa",
-                "Nonrelapse mortality is higher after axi-cel than after tisa-cel",
-                "Nonrelapse mortality, axi-cel relative to tisa-cel",
-                1.0,
-                "ratio",
-            ),
-            Claim(
-                "cilta-ide",
-                "Nonrelapse mortality is higher after cilta-cel than after ide-cel",
-                "Nonrelapse mortality, cilta-cel relative to ide-cel",
-                1.0,
-                "ratio",
-            ),
-            Claim(
-                "infection",
-                "Infection is the leading cause of nonrelapse death",
-                "Deaths from infection, relative to the next most frequent cause",
-                1.0,
-                "ratio",
-            ),
-            Claim(
-                "infection-half",
-                "Infection causes more than half of the nonrelapse deaths",
-                "Share of infection among nonrelapse deaths",
-                0.5,
-                "percent",
-            ),
+_CLAIMS = (
+    Claim(
+        "overall",
+        "Pooled nonrelapse mortality is above one in twenty",
+        "Pooled nonrelapse mortality",
+        0.05,
+        "percent",
+    ),
+    *(
+        Claim(
+            key,
+            f"Nonrelapse mortality is higher {where} {first} than {where} {second}",
+            f"Nonrelapse mortality, {first} relative to {second}",
+            1.0,
+            "ratio",
         )
-    }
+        for key, where, first, second in (
+            ("mcl-lbcl", "in", "MCL", "LBCL"),
+            ("axi-tisa", "after", "axi-cel", "tisa-cel"),
+            ("cilta-ide", "after", "cilta-cel", "ide-cel"),
+        )
+    ),
+    Claim(
+        "infection",
+        "Infection is the leading cause of nonrelapse death",
+        "Deaths from infection, relative to the next most frequent cause",
+        1.0,
+        "ratio",
+    ),
+    Claim(
+        "infection-half",
+        "Infection causes more than half of the nonrelapse deaths",
+        "Share of infection among nonrelapse deaths",
+        0.5,
+        "percent",
+    ),
 )
+CLAIMS: Mapping[str, Claim] = MappingProxyType({claim.key: claim for claim in _CLAIMS})
 
 #: The book's own claims: all but those that are only checked because the review makes them.
 HEADLINES: tuple[str, ...] = tuple(key for key in CLAIMS if key != "infection-half")
@@ -205,19 +194,18 @@ def _analyse(
     """Analyse a claim; the choices of the data may be at hand already."""
     claim = about.key
     if claim in _CAUSES:
-        return _CAUSES[claim](cohorts, about, level)
+        return _CAUSES[claim](about, level)
     data = dict(data_choices(cohorts) if data is None else data)
     if claim == "axi-tisa":
         indolent = (cohorts["entity"] == "IL").to_numpy(dtype=bool)
         data["disease"] = {"LBCL alone": indolent, "with indolent lymphoma": None}
     table = cohorts.assign(years=patient_years(cohorts))
     given: dict[str, Any] = {"events": "nonrelapse_deaths", "n": "patients", "time": "years"}
+    relevant = np.ones(len(cohorts), dtype=bool)
     if claim in _GROUPS:
         by, groups = _GROUPS[claim]
         given["contrast"] = {"by": by, "levels": groups}
         relevant = cohorts[by].isin(groups).to_numpy(dtype=bool)
-    else:
-        relevant = np.ones(len(cohorts), dtype=bool)
     data = without_idle(data, cohorts["cohort"].tolist(), relevant)
     choices = {**method_choices(claim in _GROUPS), **data}
     return judge(multiverse(table, choices, study="cohort", **given, level=level), about)
@@ -365,23 +353,14 @@ def _distinct(result: MultiverseResult, reason: Any) -> int:
 
 def _ratio(columns: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """Ratio of the pooled estimates, with the limits of the difference stretched onto it."""
-    first, second, difference = (
-        np.asarray(columns[name], dtype=float)
-        for name in ("estimate_1", "estimate_2", "difference")
-    )
-    known = np.isfinite(difference)
-    usable = known & (np.where(known, first, 0.0) > 0) & (np.where(known, second, 0.0) > 0)
-    log_ratio = np.where(
-        usable, np.log(np.where(usable, first, 1.0)) - np.log(np.where(usable, second, 1.0)), np.nan
-    )
-    stretch = np.full(log_ratio.shape, np.nan)
-    apart = usable & (np.where(usable, difference, 0.0) * np.where(usable, log_ratio, 0.0) > 0)
-    stretch[apart] = log_ratio[apart] / difference[apart]
-    limits = [
-        np.exp(stretch * np.asarray(columns[name], dtype=float))
-        for name in ("ci_lower", "ci_upper")
-    ]
-    return np.exp(np.where(apart, log_ratio, np.nan)), limits[0], limits[1]
+    names = ("estimate_1", "estimate_2", "difference", "ci_lower", "ci_upper")
+    first, second, difference, low, high = (np.asarray(columns[n], dtype=float) for n in names)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_ratio = np.log(first) - np.log(second)
+        apart = np.isfinite(log_ratio) & (difference * log_ratio > 0)
+        log_ratio[~apart] = np.nan
+        stretch = log_ratio / difference
+    return np.exp(log_ratio), np.exp(stretch * low), np.exp(stretch * high)
 
 
 _DEATHS = (
@@ -407,7 +386,7 @@ def _deaths_by_cause() -> pd.Series[Any]:
     return load_causes().groupby(keys, observed=True)["deaths"].sum()
 
 
-def _leading(_: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
+def _leading(claim: Claim, level: float) -> ClaimMultiverse:
     """Deaths from infection relative to those from the next most frequent specific cause."""
     from .causes import SPECIFIC
 
@@ -427,7 +406,7 @@ def _leading(_: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
     return _counted(claim, choices, counts, level, odds=True)
 
 
-def _infection(_: pd.DataFrame, claim: Claim, level: float) -> ClaimMultiverse:
+def _infection(claim: Claim, level: float) -> ClaimMultiverse:
     """Share of infection among the deaths, from the totals by cause."""
     from .causes import cause_table
 
@@ -494,7 +473,7 @@ def _counted(
     )
 
 
-_CAUSES: Mapping[str, Callable[[pd.DataFrame, Claim, float], ClaimMultiverse]] = {
+_CAUSES: Mapping[str, Callable[[Claim, float], ClaimMultiverse]] = {
     "infection": _leading,
     "infection-half": _infection,
 }

@@ -10,12 +10,13 @@ recovered from their own limits on the log scale (Zou and Donner 2008, doi:10.10
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
 from ...errors import UnsupportedError
 from .shares import CauseShare, Unknown, cause_share
@@ -60,15 +61,10 @@ class CauseRate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {
-            "group": self.group,
-            "nrm": self.nrm.mean_estimate,
-            "share": self.share.to_dict(),
-            "estimate": self.estimate,
-            "ci": list(self.ci),
-            "level": self.level,
-            "n": self.n,
+        made = {
+            one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name != "nrm"
         }
+        return made | {"nrm": self.nrm.mean_estimate}
 
 
 def product_interval(
@@ -161,10 +157,8 @@ def cause_rates(
                 "the review's; give all of its cohorts, load_cohorts()"
             )
         fit = fits.overall if group == "all" else fits.groups[group]
-        share = cause_share(
-            cause, whole if group == "all" else table, group, unknown=unknown, level=fit.level
-        )
         source = whole if group == "all" else table
+        share = cause_share(cause, source, group, unknown=unknown, level=fit.level)
         if fit.events != source.deaths[source.row(group)]:
             raise UnsupportedError(
                 f"{by}, {group}: these cohorts have {fit.events:,.0f} deaths, but causes are known "

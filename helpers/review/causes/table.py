@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
+from ...engine.json_values import plain
 from ...errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -107,13 +108,12 @@ class CauseTable:
     def select(self, groups: Sequence[str]) -> CauseTable:
         """Give the table of some groups."""
         rows = [self.row(group) for group in groups]
-        return CauseTable(
-            self.grouping,
-            tuple(groups),
-            self.causes,
-            self.counts[rows],
-            self.deaths[rows],
-            self.within_one[rows],
+        return replace(
+            self,
+            groups=tuple(groups),
+            counts=self.counts[rows],
+            deaths=self.deaths[rows],
+            within_one=self.within_one[rows],
         )
 
     def merge(self, causes: Iterable[str], name: str) -> CauseTable:
@@ -124,22 +124,18 @@ class CauseTable:
         counts[:, columns[0]] = self.counts[:, columns].sum(axis=1)
         doubt[:, columns[0]] = self.within_one[:, columns].any(axis=1)
         names = [name if i == columns[0] else self.causes[i] for i in keep]
-        return CauseTable(
-            self.grouping, self.groups, tuple(names), counts[:, keep], self.deaths, doubt[:, keep]
-        )
+        return replace(self, causes=tuple(names), counts=counts[:, keep], within_one=doubt[:, keep])
 
     def with_unknown(self) -> CauseTable:
         """Add the deaths without a class in the table as a class of their own."""
         rest = self.deaths - self.counts.sum(axis=1)
         if not rest.any():
             return self
-        return CauseTable(
-            self.grouping,
-            self.groups,
-            (*self.causes, UNKNOWN[1]),
-            np.column_stack([self.counts, rest]),
-            self.deaths,
-            np.column_stack([self.within_one, np.zeros(len(rest), dtype=bool)]),
+        return replace(
+            self,
+            causes=(*self.causes, UNKNOWN[1]),
+            counts=np.column_stack([self.counts, rest]),
+            within_one=np.column_stack([self.within_one, np.zeros(len(rest), dtype=bool)]),
         )
 
     def frame(self) -> pd.DataFrame:
@@ -184,36 +180,26 @@ class CauseTable:
             both = multinomial_proportions_confint(counts, alpha=1 - level, method="goodman")
             single = study_interval(counts, np.full(len(counts), n), level=level)
             doubt = self.within_one[i].astype(int)
-            blocks.append(
-                pd.DataFrame(
-                    {
-                        "group": group,
-                        "cause": self.causes,
-                        "deaths": counts,
-                        "n": n,
-                        "share": counts / n,
-                        "lower": np.clip(both[:, 0], 0, 1),
-                        "upper": np.clip(both[:, 1], 0, 1),
-                        "wilson_lower": single[0],
-                        "wilson_upper": single[1],
-                        "share_low": np.maximum(counts - doubt, 0) / n,
-                        "share_high": (counts + doubt) / n,
-                        "within_one": self.within_one[i],
-                    }
-                )
-            )
+            block = {
+                "group": group,
+                "cause": self.causes,
+                "deaths": counts,
+                "n": n,
+                "share": counts / n,
+                "lower": np.clip(both[:, 0], 0, 1),
+                "upper": np.clip(both[:, 1], 0, 1),
+                "wilson_lower": single[0],
+                "wilson_upper": single[1],
+                "share_low": np.maximum(counts - doubt, 0) / n,
+                "share_high": (counts + doubt) / n,
+                "within_one": self.within_one[i],
+            }
+            blocks.append(pd.DataFrame(block))
         return pd.concat(blocks, ignore_index=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
-        return {
-            "grouping": self.grouping,
-            "groups": list(self.groups),
-            "causes": list(self.causes),
-            "counts": self.counts.tolist(),
-            "deaths": self.deaths.tolist(),
-            "within_one": self.within_one.tolist(),
-        }
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def cause_table(

@@ -42,22 +42,15 @@ _MULTIVERSE = {
     "cilta-cel": "cilta-ide",
     "infection": "infection-half",
 }
-_WHERE = {
-    "patients": "data_extraction.ipynb",
-    "trials": "data_extraction.ipynb#how-it-was-checked",
-    "real-world": "data_extraction.ipynb#how-it-was-checked",
-    "deaths": "data_extraction.ipynb",
-    "mcl": "subgroups.ipynb",
-    "mm": "subgroups.ipynb",
-    "lbcl": "subgroups.ipynb",
-    "il": "subgroups.ipynb",
-    "axi-cel": "meta_regression.ipynb",
-    "cilta-cel": "meta_regression.ipynb",
-    "infection": "causes_of_death.ipynb",
-    "malignancy": "causes_of_death.ipynb",
-    "cardiovascular": "causes_of_death.ipynb",
-    "car-t-specific": "causes_of_death.ipynb",
+# Page (and section) of the book -> claims that it shows.
+_PAGES = {
+    "data_extraction.ipynb": ("patients", "deaths"),
+    "data_extraction.ipynb#how-it-was-checked": ("trials", "real-world"),
+    "subgroups.ipynb": ("mcl", "mm", "lbcl", "il"),
+    "meta_regression.ipynb": ("axi-cel", "cilta-cel"),
+    "causes_of_death.ipynb": ("infection", "malignancy", "cardiovascular", "car-t-specific"),
 }
+_WHERE = {key: page for page, keys in _PAGES.items() for key in keys}
 
 
 @dataclass(frozen=True, slots=True)
