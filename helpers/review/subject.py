@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from ..views.plots.picture import annotate as any_annotate
+from ..views.plots.note import annotate as any_annotate
 from ..views.subject import Subject
 from .palette import CAUSE, ENTITY, PRODUCT
 

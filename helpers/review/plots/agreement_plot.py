@@ -11,7 +11,7 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, grid_below
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from ..subject import annotate
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ def agreement(
     ----------
     comparisons : iterable of Comparison
         As in ``reproduction().comparisons``.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from .. import palette
 from ..subject import annotate
 
@@ -38,10 +38,8 @@ def before_after(
     ----------
     contrasts : sequence of TimeContrast
         From `helpers.review.time_at_risk.contrast.time_contrast`, one to four.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -91,17 +89,20 @@ def _colour(one: TimeContrast, i: int) -> str:
 
 
 def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:
-    band = ax.fill_between(
-        one.exponents, one.ci_lower, one.ci_upper, color=colour, alpha=0.14, lw=0
+    ax.fill_between(
+        one.exponents, one.ci_lower, one.ci_upper, color=colour, alpha=0.14, lw=0, gid=f"band-{i}"
     )
-    band.set_gid(f"band-{i}")
-    (line,) = ax.plot(one.exponents, one.ratio, color=colour, lw=2, zorder=3)
-    line.set_gid(f"line-{i}")
+    ax.plot(one.exponents, one.ratio, color=colour, lw=2, zorder=3, gid=f"line-{i}")
     ends = [0, -1]
-    points = ax.scatter(
-        one.exponents[ends], one.ratio[ends], s=42, color=colour, zorder=4, clip_on=False
+    ax.scatter(
+        one.exponents[ends],
+        one.ratio[ends],
+        s=42,
+        color=colour,
+        zorder=4,
+        clip_on=False,
+        gid=f"ends-{i}",
     )
-    points.set_gid(f"ends-{i}")
     # Bands of two comparisons lie on each other; their ends do not, with a little distance.
     for end, shift in ((0, 0.006 * (i + 1)), (-1, -0.006 * (i + 1))):
         ax.plot(
@@ -109,11 +110,9 @@ def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:
             color=colour, lw=1.4, zorder=3,
         )  # fmt: skip
     adjusted = one.adjusted()
-    diamond = ax.scatter(
+    ax.scatter(
         [float(np.clip(one.exponent()[0], 0, 1))], [adjusted["ratio"]], marker="D", s=64,
-        color=colour, edgecolors=style.SURFACE.light, linewidths=1, zorder=5, clip_on=False,
-    )  # fmt: skip
-    diamond.set_gid(f"adjusted-{i}")
+        color=colour, edgecolors=style.SURFACE.light, linewidths=1, zorder=5, clip_on=False, gid=f"adjusted-{i}")  # fmt: skip
 
 
 def _axes(ax: Axes, contrasts: Sequence[TimeContrast]) -> None:

@@ -10,7 +10,7 @@ from ... import printing
 from ...views.plots import style
 from ...views.plots.frame import axes_of
 from ...views.plots.lettering import fit_names
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from ..subject import annotate
 
 if TYPE_CHECKING:
@@ -36,12 +36,10 @@ def causes_heatmap(
     Parameters
     ----------
     test : HomogeneityTest
-    ax : Axes, optional
-        Where to draw; a new figure by default.
     alpha : float
         Cells whose p-value for all cells at once is below it are framed.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------

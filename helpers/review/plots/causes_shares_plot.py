@@ -9,7 +9,7 @@ from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from .. import palette
 from ..causes.table import UNKNOWN
 from ..subject import annotate
@@ -43,14 +43,12 @@ def causes_shares(
     table : CauseTable
     group : str, optional
         Row of the table; the only one by default.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
     level : float
         Of the intervals.
     noun : str
         What is counted.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -82,11 +80,16 @@ def causes_shares(
     ax = axes_of(ax, width, height, left=min(left, 0.45 * width), right=128, bottom=44, top=30)
     y = list(range(k))
     ink = style.INK.light
-    ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1).set_gid("goodman")
+    ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1, gid="goodman")
     ax.hlines(
-        y, 100 * shares["wilson_lower"], 100 * shares["wilson_upper"], color=ink, lw=3.6
-    ).set_gid("wilson")
-    dots = ax.scatter(
+        y,
+        100 * shares["wilson_lower"],
+        100 * shares["wilson_upper"],
+        color=ink,
+        lw=3.6,
+        gid="wilson",
+    )
+    ax.scatter(
         100 * shares["share"],
         y,
         s=52,
@@ -94,8 +97,8 @@ def causes_shares(
         edgecolors=style.SURFACE.light,
         linewidths=0.9,
         zorder=4,
+        gid="shares",
     )
-    dots.set_gid("shares")
     ax.set_ylim(k - 0.4, -0.6)
     ax.set_xlim(0, 100 * max(0.1, float(shares["upper"].max())) * 1.03)
     ax.set_yticks(y, [str(cause) for cause in shares["cause"]])

@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
 from ...views.plots.lettering import fit_names
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from .. import palette
 from ..subject import annotate
 
@@ -41,16 +41,14 @@ def causes_stacked(
     ----------
     table : CauseTable
         Shares are of the deaths in its columns.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
     diverging : bool
         Whether the first cause runs to the left of a common line and the others to the right, so
         that both parts of every bar start at one place and can be compared. Otherwise bars run
         from 0 to 100 %.
     noun : str
         What is counted.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from ...errors import UnsupportedError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
 from ...views.plots.lettering import fit_names
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from ..moderators import cross_tabulation
 from ..subject import SUBJECT, annotate
 
@@ -53,10 +53,8 @@ def confounding(
         row has are left out.
     area : {"patients", "cohorts"}
         What the area of a square counts.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -109,9 +107,7 @@ def confounding(
             edge = max(float(np.sqrt(cell[area] / most)) * side, 3.0)
             square = Rectangle(
                 (x - edge / wide / 2, y - edge / high / 2), edge / wide, edge / high,
-                facecolor=colours[level].light, lw=0, zorder=3,
-            )  # fmt: skip
-            square.set_gid(f"cell-{i}-{j}")
+                facecolor=colours[level].light, lw=0, zorder=3, gid=f"cell-{i}-{j}")  # fmt: skip
             ax.add_patch(square)
             text = (
                 f"{printing.count(cell['cohorts'])} "

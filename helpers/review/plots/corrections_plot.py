@@ -10,7 +10,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, grid_below
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ def corrections(
     ----------
     effects : CorrectionEffects
         From `helpers.review.corrected_results.correction_effects`.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -119,16 +117,12 @@ def _draw(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame, limit: float) -> N
         bar[0].set_gid(f"interval-{y}")
         ax.plot([0, 100 * row["shift"]], [y, y], color=colour, lw=2, zorder=2)
         mine = single[single["level"] == level]
-        dots = ax.scatter(
+        ax.scatter(
             100 * mine["shift"], np.full(len(mine), y), s=34, facecolors=style.SURFACE.light,
-            edgecolors=colour, linewidths=1.3, zorder=3,
-        )  # fmt: skip
-        dots.set_gid(f"alone-{y}")
-        whole = ax.scatter(
+            edgecolors=colour, linewidths=1.3, zorder=3, gid=f"alone-{y}")  # fmt: skip
+        ax.scatter(
             [100 * row["shift"]], [y], s=62, marker="D", color=colour,
-            edgecolors=style.SURFACE.light, linewidths=0.8, zorder=4,
-        )  # fmt: skip
-        whole.set_gid(f"all-{y}")
+            edgecolors=style.SURFACE.light, linewidths=0.8, zorder=4, gid=f"all-{y}")  # fmt: skip
     ax.set_yticks(range(len(rows)), labels=list(rows["label"]))
     grid_below(ax, hide=("left",))
     ax.set_xlabel("Change of the pooled estimate, percentage points", labelpad=5)

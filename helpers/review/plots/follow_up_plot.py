@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, grid_below
 from ...views.plots.lettering import fit_text, measure
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ def follow_up(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float = 7
     ----------
     cohorts : DataFrame
         As ``load_cohorts()`` gives it. Cohorts without follow-up are counted in the caption.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -138,7 +136,7 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
         part = part.iloc[ties.order(part["patients"], descending=True)]
         colour = SUBJECT.colours([product])[product].light
         solid = setting == "trial"
-        marks = ax.scatter(
+        ax.scatter(
             part["months"],
             np.full(len(part), row["place"]),
             s=14 + 0.28 * part["patients"].to_numpy(float),
@@ -147,8 +145,8 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
             linewidths=0.7 if solid else 1.5,
             zorder=3,
             clip_on=False,
+            gid=f"marks-{i}",
         )
-        marks.set_gid(f"marks-{i}")
         line = ax.vlines(
             row["mean"], row["place"] - 0.42, row["place"] + 0.42, color=style.INK.light, lw=2,
             zorder=4,

@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
 from ...views.plots.lettering import name_marks
-from ...views.plots.picture import Note
+from ...views.plots.note import Note
 from .. import palette
 from ..subject import SUBJECT, annotate
 
@@ -37,12 +37,10 @@ def study_overview(
     ----------
     cohorts : DataFrame
         As ``load_cohorts()`` gives it.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
     label : int
         How many of the largest cohorts are named, besides the one followed longest.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -143,7 +141,7 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
         part = data.iloc[rows]
         colour = SUBJECT.colours([entity])[entity].light
         solid = setting == "trial"
-        marks = ax.scatter(
+        ax.scatter(
             places[rows],
             part["patients"],
             s=_area(part["rate"].to_numpy()),
@@ -154,8 +152,8 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
             linewidths=0.7 if solid else 1.5,
             zorder=3,
             clip_on=False,
+            gid=f"marks-{entity.lower()}-{setting}",
         )
-        marks.set_gid(f"marks-{entity.lower()}-{setting}")
 
 
 def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None:

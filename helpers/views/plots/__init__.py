@@ -22,7 +22,8 @@ from .icon_array_plot import icon_array
 from .influence_panel_plot import influence_panel
 from .lines_plot import lines
 from .median_mean_plot import median_mean
-from .picture import Note, Picture, annotate, show
+from .note import Note, annotate
+from .picture import Picture, show
 from .posterior_plot import posterior
 from .prediction_plot import prediction
 from .profile_plot import profile

@@ -12,7 +12,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
 from .lettering import name_marks
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,15 +38,11 @@ def baujat(
     ----------
     fit : PoolResult
         Any model; at least 2 included studies.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
     label : int
         How many studies are named: those farthest from the origin, each axis in units of its
         largest value.
-    subject : Subject
-        What a study is called.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -87,10 +83,16 @@ def baujat(
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     ax.set_xlabel("Contribution to heterogeneity", labelpad=5)
     ax.set_ylabel("Influence: squared shift of the estimate, in standard errors", labelpad=6)
-    marks = ax.scatter(
-        x, y, s=46, c=style.INK.light, edgecolors=style.SURFACE.light, linewidths=0.8, zorder=3
+    ax.scatter(
+        x,
+        y,
+        s=46,
+        c=style.INK.light,
+        edgecolors=style.SURFACE.light,
+        linewidths=0.8,
+        zorder=3,
+        gid="studies",
     )
-    marks.set_gid("studies")
     name_marks(ax, x, y, np.full(len(x), 4.5), list(drawn.index.astype(str)), far[:label])
     annotate(ax, _note(fit, frame, drawn, far, subject))
     return ax

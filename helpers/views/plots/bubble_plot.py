@@ -15,7 +15,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
 from .lettering import name_marks
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,18 +51,14 @@ def bubble(
         levels.
     xlabel : str, optional
         What is across, with its unit; the name of the column by default.
-    subject : Subject
-        What outcome and studies are called, and the colours of groups.
     groups : mapping of study label to level, optional
         Groups, which colour the bubbles.
     label : int
         How many studies of largest weight are named.
     name : iterable of str
         Studies that are named before these: those that the text is about.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -109,11 +105,9 @@ def bubble(
     colours = _colours(studies.index, groups, subject)
     area = _area(studies["weight"].to_numpy(dtype=float))
     order = ties.order(area, descending=True)
-    marks = ax.scatter(
+    ax.scatter(
         x[order], y[order], s=area[order], facecolors=[colours[i] for i in order],
-        edgecolors=style.SURFACE.light, linewidths=0.8, alpha=0.85, zorder=4, clip_on=False,
-    )  # fmt: skip
-    marks.set_gid("bubbles")
+        edgecolors=style.SURFACE.light, linewidths=0.8, alpha=0.85, zorder=4, clip_on=False, gid="bubbles")  # fmt: skip
     unit = f",{printing.HARD}%" if proportion else ""
     ax.set_ylabel(f"{subject.outcome}{unit}", labelpad=6)
     words = xlabel or column.replace("_", " ")
@@ -196,12 +190,18 @@ def _bands(
         if predicts:
             ax.fill_between(
                 grid, value["prediction_lower"], value["prediction_upper"],
-                color=style.GRID.light, alpha=0.55, lw=0, zorder=1,
-            ).set_gid("prediction")  # fmt: skip
+                color=style.GRID.light, alpha=0.55, lw=0, zorder=1, gid="prediction")  # fmt: skip
         ax.fill_between(
-            grid, value["ci_lower"], value["ci_upper"], color=colour, alpha=0.3, lw=0, zorder=2
-        ).set_gid("confidence")
-        ax.plot(grid, value["estimate"], color=style.INK.light, zorder=3)[0].set_gid("mean")
+            grid,
+            value["ci_lower"],
+            value["ci_upper"],
+            color=colour,
+            alpha=0.3,
+            lw=0,
+            zorder=2,
+            gid="confidence",
+        )
+        ax.plot(grid, value["estimate"], color=style.INK.light, zorder=3, gid="mean")
         return
     half = SPREAD + 0.12
     for i in range(len(across)):
@@ -215,9 +215,7 @@ def _bands(
             ends, value["ci_lower"][i], value["ci_upper"][i], color=colour, alpha=0.3, lw=0,
             zorder=2,
         )  # fmt: skip
-        ax.plot(ends, [value["estimate"][i]] * 2, color=style.INK.light, zorder=3)[0].set_gid(
-            f"mean-{i}"
-        )
+        ax.plot(ends, [value["estimate"][i]] * 2, color=style.INK.light, zorder=3, gid=f"mean-{i}")
 
 
 def _limits(

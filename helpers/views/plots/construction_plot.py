@@ -15,8 +15,8 @@ from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
-from .picture import Note, annotate
-from .points import key_above
+from .lettering import key_above
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,13 +171,17 @@ def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
 
     names = []
     for n, rows in table.groupby("n"):
-        drawn = ax.plot(rows["yi"], rows["se"], color=style.QUIET.light, lw=1.0, zorder=2)
-        drawn[0].set_gid(f"path-{name}-{n}")
-        marks = ax.scatter(
+        ax.plot(
+            rows["yi"],
+            rows["se"],
+            color=style.QUIET.light,
+            lw=1.0,
+            zorder=2,
+            gid=f"path-{name}-{n}",
+        )
+        ax.scatter(
             rows["yi"], rows["se"], s=8 + 500 * rows["probability"], color=style.INK.light,
-            edgecolors=style.SURFACE.light, linewidths=0.6, zorder=3, clip_on=False,
-        )  # fmt: skip
-        marks.set_gid(f"marks-{name}-{n}")
+            edgecolors=style.SURFACE.light, linewidths=0.6, zorder=3, clip_on=False, gid=f"marks-{name}-{n}")  # fmt: skip
         last = rows.iloc[-1]
         name_of_path = ax.annotate(
             f"n = {printing.count(int(str(n)))}",

@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +38,8 @@ def coverage_curve(
     coverage : DataFrame
         As `helpers.checks.interval_coverage.exact_coverage` gives it: index "p", a column per
         interval, `n` and `level` in `attrs`.
-    subject : Subject
-        What a study and a person are called.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -91,8 +87,9 @@ def coverage_curve(
             zorder=2,
             interpolate=True,
         )
-        (line,) = ax.plot(p, shown, color=style.INK.light, lw=1.1, zorder=3)
-        line.set_gid(f"lane-{len(lanes) - 1 - row}")
+        ax.plot(
+            p, shown, color=style.INK.light, lw=1.1, zorder=3, gid=f"lane-{len(lanes) - 1 - row}"
+        )
         below = float((values < level).mean())
         ax.text(
             0.995,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import MetaAnalysisError
 from . import style
 from .frame import axes_of
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,8 +95,8 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
                 edgecolor=style.QUIET.light,
                 lw=1.0,
                 zorder=2,
+                gid=f"box-{number}-{place}",
             )
-            box.set_gid(f"box-{number}-{place}")
             ax.add_patch(box)
             ax.text(
                 left + column / 2,

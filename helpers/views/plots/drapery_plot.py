@@ -12,8 +12,9 @@ from ...engine.distributions import norm_sf
 from ...engine.normal.prediction import displayed_prediction
 from . import style
 from .frame import axes_of
-from .picture import Note, annotate
-from .points import Z95, Points, effect_axis, key_above, points_of
+from .lettering import key_above
+from .note import Note, annotate
+from .points import Z95, Points, effect_axis, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,13 +79,14 @@ def drapery(
     for i, (effect, error) in enumerate(zip(points.yi, points.se, strict=True)):
         drawn = ax.plot(
             *_curve(float(effect), float(error), low, high),
-            color=style.QUIET.light, lw=0.7, alpha=0.7, zorder=2,
-        )  # fmt: skip
-        drawn[0].set_gid(f"study-{i}")
+            color=style.QUIET.light, lw=0.7, alpha=0.7, zorder=2, gid=f"study-{i}")  # fmt: skip
     pooled = ax.plot(
-        *_curve(points.mu, float(fit.se), low, high), color=style.INK.light, lw=2.4, zorder=3
+        *_curve(points.mu, float(fit.se), low, high),
+        color=style.INK.light,
+        lw=2.4,
+        zorder=3,
+        gid="pooled",
     )
-    pooled[0].set_gid("pooled")
     ax.axhline(0.05, color=style.INK.light, lw=0.9, ls=(0, (5, 3)), zorder=1)
     effect_axis(ax, points, (low, high))
     ax.set_ylim(0.0, 1.02)

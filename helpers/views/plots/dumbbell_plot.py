@@ -12,7 +12,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
 from .lettering import fit_names
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +48,8 @@ def dumbbell(
         What the two values are: an open circle and a full dot.
     quantity : str, optional
         What is measured; the outcome of the subject by default.
-    subject : Subject
-        What the outcome is called.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from . import style
 from .dumbbell_plot import grouped_places
 from .frame import axes_of, grid_below
 from .lettering import fit_names
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +47,8 @@ def estimates(
         Fractions that are drawn in percent, or ratios on a logarithmic axis.
     null : float, optional
         Value of no difference, drawn as a line.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------

@@ -5,18 +5,25 @@ All sizes are CSS pixels, which are points of a figure at 72 dots per inch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ... import printing
 from ...errors import MetaAnalysisError
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["axes_of", "figure_of", "grid_below", "number_ticks", "room_of_axes"]
+__all__ = [
+    "ROUND", "axes_of", "figure_of", "fixed_ticks", "grid_below", "name_axes", "number_ticks",
+    "percent_ticks", "place_axes", "proportion_axis", "room_of_axes", "round_ticks", "size_of",
+]  # fmt: skip
+
+#: Ticks of a logarithmic axis.
+ROUND = tuple(m * 10.0**e for e in range(-4, 8) for m in (1, 2, 5))
 
 
 def axes_of(
@@ -67,11 +74,30 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
+def size_of(figure: Figure) -> tuple[float, float]:
+    """Give width and height of a figure."""
+    across, up = figure.get_size_inches()
+    return 72 * across, 72 * up
+
+
 def room_of_axes(ax: Axes) -> tuple[float, float, float, float]:
     """Give where axes lie in their figure: left, bottom, width and height."""
-    box = ax.get_position()
-    across, up = (72 * side for side in figure_of(ax).get_size_inches())
+    box, (across, up) = ax.get_position(), size_of(figure_of(ax))
     return box.x0 * across, box.y0 * up, box.width * across, box.height * up
+
+
+def place_axes(ax: Axes, left: float, bottom: float, wide: float, tall: float) -> None:
+    """Put axes into a part of their figure."""
+    across, up = size_of(figure_of(ax))
+    ax.set_position((left / across, bottom / up, wide / across, tall / up))
+
+
+def name_axes(ax: Axes, across: str = "", up: str = "") -> None:
+    """Name the axis across, and the one that goes up."""
+    if across:
+        ax.set_xlabel(across, labelpad=5)
+    if up:
+        ax.set_ylabel(up, labelpad=6)
 
 
 def grid_below(ax: Axes, along: str | None = None, hide: Iterable[str] = ()) -> None:
@@ -93,10 +119,59 @@ def grid_below(ax: Axes, along: str | None = None, hide: Iterable[str] = ()) -> 
         ax.spines[side].set_visible(False)
 
 
-def number_ticks(axis: Axis, factor: float = 1.0) -> None:
-    """Print ticks with as few digits as they need and a true minus; 100 makes percentages."""
-    from matplotlib.ticker import FuncFormatter
+def number_ticks(axis: Axis, factor: float = 1.0, most: int | None = None) -> None:
+    """Print ticks with as few digits as they need and a true minus; 100 makes percentages.
 
+    `most` of them stand at round values.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if most:
+        axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(
         FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
     )
+
+
+def round_ticks(
+    axis: Axis, ends: tuple[float, float], most: int, factor: float = 1.0
+) -> list[float]:
+    """Put ticks at round values between two ends, and give them; 100 makes percentages."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
+    low, high = ends
+    found = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(
+        factor * low, factor * high
+    )
+    ticks = [float(t) / factor for t in found if low - 1e-9 <= t / factor <= high + 1e-9]
+    axis.set_major_locator(FixedLocator(ticks))
+    number_ticks(axis, factor)
+    return ticks
+
+
+def fixed_ticks(
+    axis: Axis, places: Iterable[float], printed: Callable[[float], str] = "{:g}".format
+) -> None:
+    """Put ticks at those of the places that an axis shows; a logarithmic one gets no others."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(FixedLocator([place for place in places if low <= place <= high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: printed(value)))
+
+
+def percent_ticks(axis: Axis) -> None:
+    """Print the ticks of fractions as whole percentages with their sign."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
+
+
+def proportion_axis(ax: Axes, p: np.ndarray) -> None:
+    """Set the axis across to the true proportions of curves."""
+    ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
+    first, last = ax.get_xlim()
+    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
+    percent_ticks(ax.xaxis)
+    name_axes(ax, "True proportion")

@@ -13,8 +13,9 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
-from .picture import Note, annotate
-from .points import Z95, Points, effect_axis, key_above, points_of
+from .lettering import key_above
+from .note import Note, annotate
+from .points import Z95, Points, effect_axis, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,12 +70,10 @@ def funnel(
         Its mirror images are drawn as open marks (not for "n": they have no size).
     line : BiasTest, optional
         A regression line of effects on standard errors (only for "se").
-    subject : Subject
-        What the people are called.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
     width, height : float
         Size of a new figure in CSS pixels.
+    ax, subject
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -117,18 +116,20 @@ def funnel(
     ax.axvline(points.mu, color=style.INK.light, lw=1.0, zorder=2)
     studies = ax.scatter(
         points.yi, place, s=30, color=style.INK.light, edgecolors=style.SURFACE.light,
-        linewidths=0.6, zorder=4, clip_on=False,
-    )  # fmt: skip
-    studies.set_gid("marks-studies")
+        linewidths=0.6, zorder=4, clip_on=False, gid="marks-studies")  # fmt: skip
     handles, names = [studies, *handles], ["studies", *names]
     if filled is not None and filled.k0:
         handles, names = _images(ax, filled, vertical, handles, names)
     if line is not None and line.intercept is not None:
         ends = np.array([0.0, float(grid.max())])
         drawn = ax.plot(
-            line.intercept + line.bias * ends, ends, color=style.INK.light, ls=(0, (5, 3)), zorder=3
+            line.intercept + line.bias * ends,
+            ends,
+            color=style.INK.light,
+            ls=(0, (5, 3)),
+            zorder=3,
+            gid="regression-line",
         )
-        drawn[0].set_gid("regression-line")
         handles.append(drawn[0])
         names.append(line.name)
     _vertical(ax, vertical, grid, subject)
@@ -196,9 +197,13 @@ def _regions(
     if centre is None:
         for side in (-1, 1):
             drawn = ax.plot(
-                mu + side * Z95 * error, grid, color=style.QUIET.light, lw=1.0, zorder=1
+                mu + side * Z95 * error,
+                grid,
+                color=style.QUIET.light,
+                lw=1.0,
+                zorder=1,
+                gid=f"limit-{'lower' if side < 0 else 'upper'}",
             )
-            drawn[0].set_gid(f"limit-{'lower' if side < 0 else 'upper'}")
         handles.append(drawn[0])
         names.append("95\N{NARROW NO-BREAK SPACE}% limits of chance")
         return
@@ -215,8 +220,8 @@ def _regions(
                 alpha=depth,
                 lw=0,
                 zorder=0,
+                gid=f"contour-{i}-{'lower' if side < 0 else 'upper'}",
             )
-            area.set_gid(f"contour-{i}-{'lower' if side < 0 else 'upper'}")
         handles.append(area)
         names.append(word)
 
@@ -236,8 +241,8 @@ def _images(
         linewidths=1.2,
         zorder=4,
         clip_on=False,
+        gid="marks-filled",
     )
-    images.set_gid("marks-filled")
     return [handles[0], images, *handles[1:]], [names[0], "filled in", *names[1:]]
 
 

@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, number_ticks
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,10 +51,8 @@ def gosh(
         Where to draw; its upper fifth holds the histogram. By default a new figure.
     percent : bool
         Whether estimates are proportions.
-    subject : Subject
-        What the outcome and the studies are called.
-    width : float
-        Width of a new figure in CSS pixels.
+    subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -122,7 +120,7 @@ def _cloud(
         solid = gid == "with"
         for size in range(1, SIZES + 1):
             i, j = np.nonzero(cells & (step == size))
-            (marks,) = ax.plot(
+            ax.plot(
                 places[0][i],
                 places[1][j],
                 "o",
@@ -131,8 +129,8 @@ def _cloud(
                 mec=style.INK.light if solid else style.QUIET.light,
                 mew=0.9,
                 zorder=3 if solid else 2,
+                gid=f"{gid}-{size}",
             )
-            marks.set_gid(f"{gid}-{size}")
 
 
 def _axes(ax: Axes, edges: tuple[np.ndarray, np.ndarray], outcome: str, percent: bool) -> None:
@@ -154,10 +152,19 @@ def _histogram(ax: Axes, x: np.ndarray, held: np.ndarray, edges: np.ndarray, stu
 
     top = ax.inset_axes((0, 1.03, 1, 0.22), sharex=ax)
     top.stairs(
-        np.histogram(x[held], edges)[0], edges, fill=True, color=style.INK.light, alpha=0.75
-    ).set_gid("subsets-with")
-    top.stairs(np.histogram(x[~held], edges)[0], edges, color=style.QUIET.light, lw=1.6).set_gid(
-        "subsets-without"
+        np.histogram(x[held], edges)[0],
+        edges,
+        fill=True,
+        color=style.INK.light,
+        alpha=0.75,
+        gid="subsets-with",
+    )
+    top.stairs(
+        np.histogram(x[~held], edges)[0],
+        edges,
+        color=style.QUIET.light,
+        lw=1.6,
+        gid="subsets-without",
     )
     top.axis("off")
 

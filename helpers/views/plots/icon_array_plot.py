@@ -11,7 +11,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
 from .lettering import fit_keys
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,12 +50,8 @@ def icon_array(
         Squares in the field.
     unit : str, optional
         What a square stands for; the people of the subject by default.
-    subject : Subject
-        What people are called.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------

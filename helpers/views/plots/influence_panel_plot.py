@@ -13,7 +13,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import figure_of, number_ticks, room_of_axes
 from .lettering import measure
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,10 +53,8 @@ def influence_panel(
         Any model; at least 2 included studies.
     ax : Axes, optional
         Whose room the panels fill. By default a new figure, as tall as its studies need.
-    subject : Subject
-        What a study is called.
-    width : float
-        Width of a new figure in CSS pixels.
+    subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -162,10 +160,17 @@ def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
         ("inside", known & ~beyond, style.SURFACE.light),
         ("beyond", known & beyond, style.INK.light),
     ):
-        (marks,) = ax.plot(
-            values[rows], y[rows], "o", ms=5.2, mfc=face, mec=style.INK.light, mew=1.0, zorder=3
+        ax.plot(
+            values[rows],
+            y[rows],
+            "o",
+            ms=5.2,
+            mfc=face,
+            mec=style.INK.light,
+            mew=1.0,
+            zorder=3,
+            gid=gid,
         )
-        marks.set_gid(gid)
     ax.set_title(panel.name, size=style.size("text"), loc="left", pad=8)
     ax.set_yticks([])
     ax.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))

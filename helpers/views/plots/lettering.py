@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import style
+from .frame import figure_of, room_of_axes, size_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+    from matplotlib.text import Annotation
 
-__all__ = ["fit_keys", "fit_names", "fit_text", "measure", "name_marks", "wrapped"]
+__all__ = [
+    "beside", "fit_keys", "fit_names", "fit_text", "grouped_places", "key_above", "legend_above",
+    "measure", "name_marks", "name_rows", "wrapped",
+]  # fmt: skip
 
 PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
+TWO_LINES = 46.0  # above the axes, for two lines of a legend
 
 
 def measure(figure: Figure, text: str, *, bold: bool = False, size: str = "text") -> float:
@@ -48,8 +56,8 @@ def fit_names(
     ax: Axes, names: Iterable[Any], *, bold: bool = False, size: str = "small"
 ) -> list[str]:
     """Cut the names of rows, line by line, to the room left of the axes."""
-    figure: Any = ax.get_figure(root=True)
-    room = 72 * figure.get_size_inches()[0] * ax.get_position().x0 - PAD
+    figure = figure_of(ax)
+    room = room_of_axes(ax)[0] - PAD
     return [
         "\n".join(
             fit_text(figure, line, room, bold=bold, size=size) for line in str(name).split("\n")
@@ -75,9 +83,8 @@ def fit_keys(
     list of str
         Short names stay whole; the long ones share what is left.
     """
-    figure: Any = ax.get_figure(root=True)
-    across = 72 * figure.get_size_inches()[0]
-    room = across * (1 - ax.get_position().x0) - PAD - columns * swatch
+    figure = figure_of(ax)
+    room = size_of(figure)[0] * (1 - ax.get_position().x0) - PAD - columns * swatch
     widths = [measure(figure, name, size=size) for name in names]
     rows = -(-len(widths) // columns)
     # A legend is filled column by column; a column is as wide as its widest name.
@@ -101,11 +108,60 @@ def wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
             longer = f"{line} {piece}".strip()
             if line and measure(figure, longer) > most:
                 lines.append(line)
-                line = piece
-            else:
-                line = longer
+                longer = piece
+            line = longer
         lines.append(line)
     return lines
+
+
+def legend_above(ax: Axes, handles: list[Any], names: Sequence[str], **look: Any) -> Legend:
+    """Put a legend above the left end of the axes, in one line unless `look` says otherwise."""
+    usual = {
+        "loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(names),
+        "columnspacing": 1.4, "borderaxespad": 0, "borderpad": 0.2,
+    }  # fmt: skip
+    return ax.legend(handles, names, **(usual | look))
+
+
+def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
+    """Put a legend above the axes: in one line, or in two where names would be cut."""
+    columns = len(names)
+    shown = fit_keys(ax, names, columns=columns)
+    above = size_of(figure_of(ax))[1] * (1 - ax.get_position().y1)
+    if shown != names and above >= TWO_LINES:
+        columns = -(-len(names) // 2)
+        shown = fit_keys(ax, names, columns=columns)
+    legend_above(ax, handles, shown, ncols=columns, bbox_to_anchor=(0, 1.01), handletextpad=0.5)
+
+
+def beside(
+    ax: Axes, text: str, at: tuple[Any, Any], shift: tuple[float, float], **look: Any
+) -> Annotation:
+    """Write a small text at a distance, in CSS pixels, from a place of the data."""
+    usual = {"size": style.size("small"), "va": "center", "textcoords": "offset points"}
+    return ax.annotate(text, at, xytext=shift, **(usual | look))
+
+
+def grouped_places(data: pd.DataFrame) -> tuple[np.ndarray, dict[float, str]]:
+    """Give each row its line; a group's name takes a line of its own above its rows."""
+    if "group" not in data.columns:
+        return np.arange(len(data), dtype=float), {}
+    places, heads, line, before = [], {}, 0.0, None
+    for group in data["group"].astype(str):
+        if group != before:
+            heads[line] = group
+            line, before = line + 1, group
+        places.append(line)
+        line += 1
+    return np.array(places), heads
+
+
+def name_rows(ax: Axes, data: pd.DataFrame, places: np.ndarray, heads: dict[float, str]) -> None:
+    """Name rows by their labels, and groups in bold."""
+    names = fit_names(ax, [*heads.values(), *data["label"]], bold=bool(heads))
+    ax.set_yticks([*heads, *places], labels=names)
+    for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if tick in heads else "normal")
 
 
 def name_marks(

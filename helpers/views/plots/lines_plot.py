@@ -10,8 +10,9 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from . import style
 from .frame import axes_of, grid_below
-from .picture import Note, annotate
-from .points import Z95, key_above
+from .lettering import key_above
+from .note import Note, annotate
+from .points import Z95
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,10 +66,8 @@ def lines(
         Whether the distance across is logarithmic.
     digits : int, optional
         Decimals of the percentages in the alternative text; one where all are below a tenth.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -111,9 +110,7 @@ def lines(
         )  # fmt: skip
         (line,) = ax.plot(
             at, value, color=colour.light, ls=dash, lw=1.8, marker=shape, ms=5, zorder=3,
-            markerfacecolor=colour.light, markeredgecolor=colour.light, clip_on=False,
-        )  # fmt: skip
-        line.set_gid(f"curve-{names.index(name)}")
+            markerfacecolor=colour.light, markeredgecolor=colour.light, clip_on=False, gid=f"curve-{names.index(name)}")  # fmt: skip
         handles.append(line)
     labels = list(names)
     if reference is not None:

@@ -13,7 +13,7 @@ from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import number_ticks
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +41,8 @@ def median_mean(
     ----------
     fit : PoolResult
         A random-effects model or GLMM of logits of at least 2 studies, with tau2 above 0.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    subject : Subject
-        What the outcome and the studies are called.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -113,12 +109,12 @@ def _draw(
     ax.set_xlim(0.0, x[-1])
     ax.set_ylim(0.0, 1.42)
     ax.fill_between(x, 0.0, height, color=style.INK.light, alpha=0.12, lw=0, zorder=2)
-    (curve,) = ax.plot(x, height, color=style.INK.light, lw=1.5, zorder=3)
-    curve.set_gid("density")
+    ax.plot(x, height, color=style.INK.light, lw=1.5, zorder=3, gid="density")
     words = {"median": f"Median {subject.study}", "mean": f"Mean over {subject.studies}"}
     for name, at in places.items():
-        (line,) = ax.plot([at, at], [0.0, LEVELS[name]], color=style.INK.light, lw=1.2, zorder=4)
-        line.set_gid(name)
+        (line,) = ax.plot(
+            [at, at], [0.0, LEVELS[name]], color=style.INK.light, lw=1.2, zorder=4, gid=name
+        )
         if name == "median":
             line.set_linestyle((0, (4, 3)))
         right = at > 0.6 * x[-1]

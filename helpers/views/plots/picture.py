@@ -13,23 +13,24 @@ from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 from xml.etree import ElementTree
 
 from ... import printing
 from ...errors import MetaAnalysisError
 from ..slugs import slug
 from ..subject import NEUTRAL, Subject
+from ..tables import Table
+from ..tables import table as print_table
 from . import style
+from .frame import figure_of, size_of
+from .note import Note, note_of, subject_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..tables import Table
-
-__all__ = ["Note", "Picture", "annotate", "note_of", "show"]
+__all__ = ["Picture", "show"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NUMBER = re.compile(r"-?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?")
@@ -42,48 +43,6 @@ _ELSEWHERE = {
     "--picture-grid": "var(--jp-border-color2, {})",
     "--picture-surface": "var(--jp-layout-color0, {})",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a plot says about itself.
-
-    Attributes
-    ----------
-    title : str
-        What it is, in a few words ("Forest plot").
-    alt : str
-        What is shown, the main values, the conclusion; for readers who do not see it.
-    caption : str
-        States the finding; for everyone.
-    table : helpers.tables.Table or None
-        The numbers behind the picture.
-    """
-
-    title: str
-    alt: str
-    caption: str
-    table: Table | None = None
-
-
-_NOTES: WeakKeyDictionary[Axes, Note] = WeakKeyDictionary()
-_SUBJECTS: WeakKeyDictionary[Axes, Subject] = WeakKeyDictionary()
-
-
-def annotate(ax: Axes, note: Note, subject: Subject = NEUTRAL) -> None:
-    """Attach a note to axes, and the subject whose colours they use; `show` picks them up."""
-    _NOTES[ax] = note
-    _SUBJECTS[ax] = subject
-
-
-def note_of(drawn: Axes | Figure) -> Note | None:
-    """Give the note of axes, or of the only axes of a figure that has one."""
-    from matplotlib.figure import Figure
-
-    if not isinstance(drawn, Figure):
-        return _NOTES.get(drawn)
-    found = [_NOTES[ax] for ax in drawn.axes if ax in _NOTES]
-    return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,49 +156,27 @@ def show(
         raise MetaAnalysisError(
             f"a picture's name is lower-case words joined by hyphens, not {name!r}"
         )
-    note = note_of(drawn)
-    alt = alt or (note.alt if note else "")
-    caption = caption or (note.caption if note else "")
-    title = title or (note.title if note else "Figure")
+    note = note_of(drawn) or Note("Figure", "", "")
+    alt, caption, title = alt or note.alt, caption or note.caption, title or note.title
     if not alt.strip() or not caption.strip():
         raise MetaAnalysisError(
             f"picture {name!r} needs alt text and a caption: give alt= and caption="
         )
-    behind = table if table is not None else (note.table if note else None)
-    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
-    if not isinstance(figure, Figure):
-        raise MetaAnalysisError(f"picture {name!r} needs axes that belong to a figure")
-    width, height = (72 * side for side in figure.get_size_inches())
+    figure = drawn if isinstance(drawn, Figure) else figure_of(drawn)
+    width = size_of(figure)[0]
     narrow = min(width, 0.8 * width if min_width is None else min_width)
     colours = dict(NEUTRAL.variables())
     for ax in figure.axes:
-        colours |= (subject or _SUBJECTS.get(ax, NEUTRAL)).variables()
+        colours |= (subject or subject_of(ax)).variables()
     svg = _svg(figure, name, title, alt, width, narrow, _variables(colours))
     plt.close(figure)
+    behind = note.table if table is None else table
+    if behind is not None and not isinstance(behind, Table):
+        behind = print_table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
     return Picture(
-        name=name,
-        svg=svg,
-        title=title,
-        alt=alt,
-        caption=caption,
-        width=width,
-        height=height,
-        min_width=narrow,
-        table=_as_table(behind, name, title),
-    )
-
-
-def _as_table(behind: Table | pd.DataFrame | None, name: str, title: str) -> Table | None:
-    if behind is None:
-        return None
-    from ..tables import Table, table
-
-    made = (
-        behind
-        if isinstance(behind, Table)
-        else table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
-    )
-    return made.renamed(f"{name}-table")
+        name, svg, title, alt, caption, *size_of(figure), narrow,
+        None if behind is None else behind.renamed(f"{name}-table"),
+    )  # fmt: skip
 
 
 def _svg(

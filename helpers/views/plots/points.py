@@ -12,17 +12,17 @@ from ... import printing
 from ...checks.bias.data import funnel_data
 from ...engine.effects import Measure
 from ...errors import MetaAnalysisError
-from .lettering import fit_keys
+from .frame import name_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 
-__all__ = ["Z95", "Points", "effect_axis", "key_above", "points_of"]
+__all__ = ["Z95", "Points", "effect_axis", "points_of"]
 
 Z95 = 1.959963984540054
-TWO_LINES = 46.0  # CSS pixels above the axes that two lines of a legend need
+
 SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -92,7 +92,7 @@ def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:
     """Set an axis of effects across: percentages where the scale has them."""
     low, high = limits
     ax.set_xlim(low, high)
-    ax.set_xlabel(points.axis_label, labelpad=5)
+    name_axes(ax, points.axis_label)
     if points.percent:
         places = ticks(points.measure, low, high)
         ax.set_xticks([place for place, _ in places], labels=[text for _, text in places])
@@ -108,25 +108,3 @@ def ticks(measure: Measure, low: float, high: float) -> list[tuple[float, str]]:
             digits = 0 if share >= 0.01 else 1 if share >= 0.001 else 2
             found.append((place, printing.percent(share, digits)))
     return found
-
-
-def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
-    """Put a legend above the axes: in one line, or in two where names would be cut."""
-    columns = len(names)
-    shown = fit_keys(ax, names, columns=columns)
-    figure: Any = ax.get_figure(root=True)
-    above = 72 * figure.get_size_inches()[1] * (1 - ax.get_position().y1)
-    if shown != names and above >= TWO_LINES:
-        columns = -(-len(names) // 2)
-        shown = fit_keys(ax, names, columns=columns)
-    ax.legend(
-        handles,
-        shown,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.01),
-        ncols=columns,
-        handletextpad=0.5,
-        columnspacing=1.4,
-        borderaxespad=0,
-        borderpad=0.2,
-    )

@@ -16,7 +16,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, number_ticks
 from .lettering import fit_names
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,14 +64,10 @@ def posterior(
         default, several show one: the mean by default.
     thresholds : sequence of float
         Rates; the area beyond each is shaded and its probability written.
-    ax : Axes, optional
-        Where to draw; a new figure as tall as its rows need by default.
-    subject : Subject
-        What outcome and studies are called, and the colours of several posteriors.
     xlim : pair of float, optional
         Ends of the axis on the display scale.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -184,8 +180,7 @@ def _row(
     colour = row.colour.light
     ax.fill_between(grid, base, base + height, color=colour, alpha=0.14, lw=0, zorder=2)
     seen = height > 0.002  # beyond, the curve would only colour the line below it
-    (line,) = ax.plot(grid[seen], base + height[seen], color=colour, lw=1.5, zorder=3)
-    line.set_gid("density")
+    ax.plot(grid[seen], base + height[seen], color=colour, lw=1.5, zorder=3, gid="density")
     for at in limits:
         beyond = grid >= at
         ax.fill_between(
@@ -198,15 +193,15 @@ def _row(
             zorder=2,
         )
     ax.plot([ends[0], ends[1]], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
-    (bar,) = ax.plot(
+    ax.plot(
         [max(row.lower, ends[0]), min(row.upper, ends[1])],
         [base - 0.1] * 2,
         color=colour,
         lw=2.4,
         zorder=4,
         solid_capstyle="butt",
+        gid="interval",
     )
-    bar.set_gid("interval")
     ax.plot([row.estimate], [base - 0.1], "o", color=colour, ms=6, zorder=5, gid="median")
     top = base + HIGH + 0.04
     for at, chance in zip(limits, row.above, strict=True):

@@ -12,7 +12,7 @@ from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import number_ticks
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,10 +44,8 @@ def prediction(
         Of ``fit.prediction_interval``.
     ax : Axes, optional
         Where to draw; a new figure, as tall as its stacks of studies, by default.
-    subject : Subject
-        What the outcome and the studies are called.
-    width : float
-        Width of a new figure in CSS pixels.
+    subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -146,10 +144,11 @@ def _draw(
         band.set_facecolor(style.GRID.light)
         band.set_alpha(0.6)
         ax.add_patch(band)
-        bar = Rectangle((expected.lower, 9), width, 7, fc=style.INK.light, lw=0, zorder=4)
-        bar.set_gid("prediction")
+        bar = Rectangle(
+            (expected.lower, 9), width, 7, fc=style.INK.light, lw=0, zorder=4, gid="prediction"
+        )
         ax.add_patch(bar)
-    dots = ax.scatter(
+    ax.scatter(
         values,
         base + (DOT + 0.5) * levels,
         s=(DOT - 1) ** 2,
@@ -157,8 +156,8 @@ def _draw(
         linewidths=0,
         zorder=3,
         clip_on=False,
+        gid="studies",
     )
-    dots.set_gid("studies")
     top = BAR + 12.0
     diamond = Polygon(
         [
@@ -171,8 +170,8 @@ def _draw(
         fc=style.INK.light,
         lw=0,
         zorder=4,
+        gid="mean",
     )
-    diamond.set_gid("mean")
     ax.add_patch(diamond)
     mean = printing.interval(fit.ci, fit.level, unit=unit, digits=digits)
     rows = (

@@ -10,7 +10,7 @@ from ... import printing
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, number_ticks
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,14 +39,10 @@ def profile(
         A GLMM, or random effects by ML (both parameters) or REML (tau2 only).
     parameter : {"tau2", "mu"}
         The between-study variance (model scale) or the pooled estimate (display scale).
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    subject : Subject
-        What the outcome is called.
     level : float, optional
         Of the interval; default: the level of the fit.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -85,8 +81,7 @@ def profile(
     ax.set_ylim(1.45 * curve.cutoff, -0.14 * curve.cutoff)
     keep = curve.drop >= 1.45 * curve.cutoff
     ax.set_xlim(x[keep].min(), x[keep].max())
-    (line,) = ax.plot(x, curve.drop, color=style.INK.light, lw=1.8, zorder=3)
-    line.set_gid("profile")
+    ax.plot(x, curve.drop, color=style.INK.light, lw=1.8, zorder=3, gid="profile")
     ax.axhline(curve.cutoff, color=style.QUIET.light, lw=1, dashes=(4, 3), zorder=1)
     ax.plot([at, at], [ax.get_ylim()[0], 0], color=style.QUIET.light, lw=1, zorder=2)
     ax.plot([at], [0], "o", color=style.INK.light, ms=6, zorder=4)

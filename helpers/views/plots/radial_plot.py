@@ -9,8 +9,9 @@ import numpy as np
 from ... import printing, ties
 from . import style
 from .frame import axes_of
-from .picture import Note, annotate
-from .points import SHARES, Z95, Points, key_above, points_of
+from .lettering import key_above
+from .note import Note, annotate
+from .points import SHARES, Z95, Points, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,9 +74,7 @@ def radial(
     ax.axhline(0.0, color=style.INK.light, lw=1.0, zorder=1)
     marks = ax.scatter(
         precision, z, s=30, color=style.INK.light, edgecolors=style.SURFACE.light,
-        linewidths=0.6, zorder=3, clip_on=False,
-    )  # fmt: skip
-    marks.set_gid("marks-studies")
+        linewidths=0.6, zorder=3, clip_on=False, gid="marks-studies")  # fmt: skip
     _rays(ax, points, most, tall, height)
     ax.set_xlabel("Precision (1 / standard error)", labelpad=5)
     ax.set_ylabel("Distance from the mean, standard errors", labelpad=6)

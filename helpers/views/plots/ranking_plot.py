@@ -12,7 +12,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
 from .lettering import fit_names
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,9 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
-from .picture import Note, annotate
-from .points import Z95, key_above
+from .lettering import key_above
+from .note import Note, annotate
+from .points import Z95
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,12 +40,8 @@ def rejection(
     ----------
     simulations : NullSimulation or mapping of str to NullSimulation
         One simulation, or up to three with the words for the legend; of the same tests and level.
-    subject : Subject
-        What a study is called.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -93,9 +90,7 @@ def rejection(
         )
         marks = ax.scatter(
             share, place, s=42, marker=shape, facecolors=colour.light if solid else "none",
-            edgecolors=colour.light, linewidths=1.3, zorder=3, clip_on=False,
-        )  # fmt: skip
-        marks.set_gid(f"marks-{i}")
+            edgecolors=colour.light, linewidths=1.3, zorder=3, clip_on=False, gid=f"marks-{i}")  # fmt: skip
         handles.append(marks)
     nominal = ax.axvline(first.alpha, color=style.INK.light, lw=1.0, ls=(0, (5, 3)), zorder=1)
     ax.set_ylim(rows - 0.45, -0.55)

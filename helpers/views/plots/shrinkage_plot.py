@@ -13,7 +13,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, number_ticks
 from .lettering import fit_names
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,12 +42,8 @@ def shrinkage(
     ----------
     post : Posterior
         Of counts.
-    ax : Axes, optional
-        Where to draw; a new figure as tall as its rows need by default.
-    subject : Subject
-        What outcome, studies and counts are called.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -106,10 +102,11 @@ def shrinkage(
         zorder=4,
         clip_on=False,
         label="raw rate",
+        gid="raw",
     )
-    raw.set_gid("raw")
-    shrunken = ax.scatter(middle, place, s=24, color=ink, lw=0, zorder=5, label="posterior median")
-    shrunken.set_gid("shrunken")
+    shrunken = ax.scatter(
+        middle, place, s=24, color=ink, lw=0, zorder=5, label="posterior median", gid="shrunken"
+    )
     pooled = ax.axvline(
         post.estimate, color=quiet, lw=1, dashes=(3, 3), zorder=1, label="pooled rate"
     )

@@ -22,7 +22,7 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import figure_of, grid_below, number_ticks, room_of_axes
-from .picture import Note, annotate
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,8 +112,6 @@ def specification_curve(
     ----------
     result : MultiverseResult or ClaimMultiverse
         From `helpers.multiverse`, or judged by a claim (`helpers.review.judge`).
-    subject : Subject
-        What the outcome of a multiverse is called.
     ax : Axes, optional
         Where to draw; the dashboard takes the lower part of its room. By default a new figure
         as tall as its rows need.
@@ -121,8 +119,8 @@ def specification_curve(
         Number of a specification that is pointed out.
     mark_label : str
         What it is called.
-    width : float
-        Width of a new figure in CSS pixels.
+    subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -314,8 +312,7 @@ def _estimates(ax: Axes, curve: _Curve, bins: _Bins, mark: int | None, label: st
     )
     intervals.set_gid("intervals")
     ax.add_collection(intervals)
-    (line,) = ax.plot(middle, bins.value, color=style.INK.light, lw=2.2, zorder=3)
-    line.set_gid("estimates")
+    (line,) = ax.plot(middle, bins.value, color=style.INK.light, lw=2.2, zorder=3, gid="estimates")
     if len(middle) == 1:
         line.set_marker("o")
     ends = [*_ends(bins)]
@@ -446,8 +443,7 @@ def _dashboard(
         colour = style.INK.light if kind == "claim" else style.QUIET.light
         outline, codes = _steps(bins, bins.share(which), base)
         if len(outline):
-            patch = PathPatch(Path(outline, codes), fc=colour, lw=0, zorder=2)
-            patch.set_gid(f"level-{label}")
+            patch = PathPatch(Path(outline, codes), fc=colour, lw=0, zorder=2, gid=f"level-{label}")
             board.add_patch(patch)
         for x, text in zip(columns, (first, second), strict=True):
             board.text(x * pixels, base, text, ha="right", va="baseline", size=small)

@@ -12,8 +12,8 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
-from .picture import Note, annotate
-from .points import key_above
+from .lettering import key_above
+from .note import Note, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,12 +45,8 @@ def variance_curves(
     variance : DataFrame
         As `helpers.checks.interval_coverage.relative_variance` gives it: index "p", up to five
         columns, `n` in `attrs`.
-    subject : Subject
-        What a study and a person are called.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width : float
-        Width of a new figure in CSS pixels.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -83,9 +79,14 @@ def variance_curves(
     for i, name in enumerate(names):
         colour, dash = _DASHES[i]
         (line,) = ax.plot(
-            p, variance[name], color=getattr(style, colour).light, lw=1.8, ls=dash, zorder=3
+            p,
+            variance[name],
+            color=getattr(style, colour).light,
+            lw=1.8,
+            ls=dash,
+            zorder=3,
+            gid=f"measure-{name}",
         )
-        line.set_gid(f"measure-{name}")
         handles.append(line)
     ax.axhline(1.0, color=style.GRID.light, lw=1.0, zorder=1)
     ax.set_yscale("log")

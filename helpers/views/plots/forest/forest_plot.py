@@ -13,7 +13,7 @@ from ...subject import NEUTRAL, Subject
 from .. import style
 from ..frame import figure_of, room_of_axes
 from ..lettering import wrapped
-from ..picture import annotate
+from ..note import annotate
 from .columns import (
     BELOW,
     GAP,

@@ -10,7 +10,7 @@ from ....errors import MetaAnalysisError
 from ...subgroup_sentences import between_line
 from ...subject import NEUTRAL, Subject
 from .. import style
-from ..picture import annotate
+from ..note import annotate
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .note import groups_note

@@ -77,8 +77,7 @@ def draw_marks(
         for tick in ax.get_xticks():
             ax.plot([tick, tick], [-0.7, bottom], color=style.GRID.light, lw=0.8, zorder=0)
     if null is not None:
-        at_null = ax.plot([null, null], [-0.7, bottom], color=style.INK.light, lw=0.8, zorder=1)
-        at_null[0].set_gid("null")
+        ax.plot([null, null], [-0.7, bottom], color=style.INK.light, lw=0.8, zorder=1, gid="null")
     if layout.line:
         ax.plot(
             [whole.estimate] * 2,
@@ -100,7 +99,7 @@ def draw_marks(
                 ax.plot([at], [y], shape, color=row.colour.light, ms=5, mew=0, clip_on=False)
     inside = [(row, y) for row, y in drawn if low <= row.estimate <= high]
     if inside:
-        squares = ax.scatter(
+        ax.scatter(
             [row.estimate for row, _ in inside],
             [y for _, y in inside],
             s=_areas([row.weight for row, _ in inside]),
@@ -109,8 +108,8 @@ def draw_marks(
             linewidths=0,
             zorder=3,
             clip_on=False,
+            gid="studies",
         )
-        squares.set_gid("studies")
     for row, y in zip(rows, heights, strict=True):
         if row.kind in ("pooled", "overall"):
             tall = 0.36 if row.kind == "overall" else 0.3

@@ -10,7 +10,7 @@ from .... import printing, ties
 from ....engine.summaries import COCHRAN
 from ...subgroup_sentences import between_line, between_verdict
 from ...subject import Subject
-from ..picture import Note
+from ..note import Note
 from .rows import Row, is_grouped, printed_size, size_of
 
 if TYPE_CHECKING:

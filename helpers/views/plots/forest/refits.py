@@ -12,7 +12,7 @@ from .... import printing, ties
 from ....errors import MetaAnalysisError, UnsupportedError
 from ...subject import NEUTRAL, Subject
 from .. import style
-from ..picture import Note, annotate
+from ..note import Note, annotate
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .rows import NAN, Row, printed_size, size_of

@@ -1,0 +1,112 @@
+"""What a picture says about itself, and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ... import printing
+from ..subject import NEUTRAL, Subject
+from ..tables import Format, Table, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Note", "annotate", "note_of", "numbers", "subject_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a plot says about itself.
+
+    Attributes
+    ----------
+    title : str
+        What it is, in a few words ("Forest plot").
+    alt : str
+        What is shown, the main values, the conclusion; for readers who do not see it.
+    caption : str
+        States the finding; for everyone.
+    table : helpers.tables.Table or None
+        The numbers behind the picture.
+    """
+
+    title: str
+    alt: str
+    caption: str
+    table: Table | None = None
+
+
+_NOTES: WeakKeyDictionary[Axes, tuple[Note, Subject]] = WeakKeyDictionary()
+
+
+def annotate(ax: Axes, note: Note, subject: Subject = NEUTRAL) -> None:
+    """Attach a note to axes, and the subject whose colours they use; `show` picks them up."""
+    _NOTES[ax] = (note, subject)
+
+
+def note_of(drawn: Axes | Figure) -> Note | None:
+    """Give the note of axes, or of the only axes of a figure that has one."""
+    from matplotlib.figure import Figure
+
+    axes = drawn.axes if isinstance(drawn, Figure) else [drawn]
+    found = [_NOTES[ax][0] for ax in axes if ax in _NOTES]
+    return found[0] if len(found) == 1 else None
+
+
+def subject_of(ax: Axes) -> Subject:
+    """Give the subject whose colours axes use."""
+    return _NOTES[ax][1] if ax in _NOTES else NEUTRAL
+
+
+def numbers(
+    data: pd.DataFrame | Mapping[str, Any],
+    caption: str,
+    columns: Mapping[str, Format | tuple[str, Format]],
+    *,
+    groups: str | None = None,
+    notes: Iterable[str] = (),
+) -> Table:
+    """Make the table behind a picture.
+
+    Parameters
+    ----------
+    data : DataFrame or mapping of column to values
+    caption : str
+        What the table shows.
+    columns : mapping of column to format, or to heading and format
+        What is shown, in this order; columns that the data lack are left out. Formats are those of
+        :func:`helpers.tables.table`, empty for the usual one. A heading gets the unit of
+        percentages.
+    groups : str, optional
+        Column whose values become headings over groups of rows.
+    notes : iterable of str
+        Lines under the table.
+
+    Examples
+    --------
+    >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
+    Shares
+    A Part,\xa0%
+    x    25.0
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(data)
+    formats: dict[str, Format] = {}
+    labels: dict[str, str] = {}
+    for column, said in columns.items():
+        heading, kind = said if isinstance(said, tuple) else ("", said)
+        if column not in frame:
+            continue
+        if heading:
+            percent = isinstance(kind, str) and kind.startswith("percent")
+            labels[column] = f"{heading},{printing.HARD}%" if percent else heading
+        if kind:
+            formats[column] = kind
+    shown = frame[[column for column in columns if column in frame]].reset_index(drop=True)
+    return table(shown, caption, formats=formats, labels=labels, groups=groups, notes=notes)
