@@ -10,15 +10,14 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below
+from .frame import axes_of, grid_below, name_axes, round_places
 from .lettering import name_marks
-from .note import Note, annotate
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..tables import Table
 
 __all__ = ["baujat"]
 
@@ -67,8 +66,6 @@ def baujat(
     >>> show(baujat(fit), "baujat-of-four")  # doctest: +ELLIPSIS
     Baujat plot of four studies. ...
     """
-    from matplotlib.ticker import MaxNLocator
-
     frame = fit.baujat()
     drawn = frame[np.isfinite(frame[["contribution", "influence"]]).all(axis=1)]
     if drawn.empty:
@@ -79,20 +76,17 @@ def baujat(
     ax.set_xlim(-0.03 * _top(x), 1.12 * _top(x))
     ax.set_ylim(-0.03 * _top(y), 1.12 * _top(y))
     grid_below(ax, "both")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    ax.set_xlabel("Contribution to heterogeneity", labelpad=5)
-    ax.set_ylabel("Influence: squared shift of the estimate, in standard errors", labelpad=6)
-    ax.scatter(
-        x,
-        y,
-        s=46,
-        c=style.INK.light,
-        edgecolors=style.SURFACE.light,
-        linewidths=0.8,
-        zorder=3,
-        gid="studies",
+    ax.xaxis.set_major_locator(round_places(6))
+    ax.yaxis.set_major_locator(round_places(6))
+    name_axes(
+        ax,
+        "Contribution to heterogeneity",
+        "Influence: squared shift of the estimate, in standard errors",
     )
+    ax.scatter(
+        x, y, s=46, c=style.INK.light, edgecolors=style.SURFACE.light, linewidths=0.8, zorder=3,
+        gid="studies",
+    )  # fmt: skip
     name_marks(ax, x, y, np.full(len(x), 4.5), list(drawn.index.astype(str)), far[:label])
     annotate(ax, _note(fit, frame, drawn, far, subject))
     return ax
@@ -114,65 +108,39 @@ def _note(
 ) -> Note:
     total = float(drawn["contribution"].sum())
     most, moves = (drawn.index[ties.largest(drawn[c])] for c in ("contribution", "influence"))
-    part = (
-        printing.percent(drawn["contribution"].max() / total, 0)
-        if total
-        else printing.percent(0, 0)
-    )
+    part = printing.percent(drawn["contribution"].max() / total if total else 0, 0)
     squared = float(drawn["influence"].max())
-    shift = printing.number(float(np.sqrt(squared)), 2)
     findings = (
-        f"{most} contributes most to the heterogeneity ({part} of the total); "
-        f"{moves} moves the pooled estimate most, by {shift} standard errors, which is "
-        f"{printing.number(squared, 2)} when squared, as on the vertical axis."
+        f"{most} contributes most to the heterogeneity ({part} of the total); {moves} moves the "
+        f"pooled estimate most, by {printing.number(float(np.sqrt(squared)), 2)} standard errors, "
+        f"which is {printing.number(squared, 2)} when squared, as on the vertical axis."
     )
-    lost = len(frame) - len(drawn)
-    lack = (
-        [
-            f"Without {printing.counted(lost, *subject.noun)} there is no estimate; these are not "
+    lack, lost = "", len(frame) - len(drawn)
+    if lost:
+        lack = (
+            f" Without {printing.counted(lost, *subject.noun)} there is no estimate; these are not "
             "drawn."
-        ]
-        if lost
-        else []
-    )
+        )
     names = printing.listing(str(drawn.index[i]) for i in far[:3])
-    return Note(
-        title="Baujat plot",
-        alt=" ".join(
-            [
-                f"Baujat plot of {printing.counted(len(drawn), *subject.noun)}.",
-                findings,
-                f"Farthest from the origin: {names}.",
-                *lack,
-            ]
-        ),
-        caption=" ".join(
-            [
-                findings,
-                "A point at the top right would do both; points near the origin do neither.",
-                *lack,
-            ]
-        ),
-        table=_table(fit, frame, subject),
-    )
-
-
-def _table(fit: Any, frame: pd.DataFrame, subject: Subject) -> Table:
-    from ..tables import table
-
-    shown = frame.iloc[ties.order(frame["influence"], descending=True)]
-    shown = shown.rename_axis(subject.study).reset_index().drop(columns="converged")
-    notes = (
+    contribution = (
         "Contribution: deviance of the study at the fit (its part of Q for a common effect)."
         if fit.options.method == "likelihood"
         else "Contribution: squared residual over its variance (its part of Q for a common effect)."
     )
-    return table(
-        shown,
-        caption="The numbers behind the Baujat plot",
-        formats={"contribution": "number3", "influence": "number3"},
-        notes=[
-            notes,
-            "Influence: squared shift of the estimate without the study, over its variance.",
-        ],
+    shown = frame.iloc[ties.order(frame["influence"], descending=True)]
+    return Note(
+        "Baujat plot",
+        f"Baujat plot of {printing.counted(len(drawn), *subject.noun)}. {findings} Farthest from "
+        f"the origin: {names}.{lack}",
+        f"{findings} A point at the top right would do both; points near the origin do "
+        f"neither.{lack}",
+        numbers(
+            shown.rename_axis(subject.study).reset_index(),
+            "The numbers behind the Baujat plot",
+            {subject.study: "", "contribution": "number3", "influence": "number3"},
+            notes=[
+                contribution,
+                "Influence: squared shift of the estimate without the study, over its variance.",
+            ],
+        ),
     )

@@ -14,8 +14,8 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below
-from .lettering import name_marks
-from .note import Note, annotate
+from .lettering import legend_above, name_marks
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ __all__ = ["bubble"]
 
 GRID_POINTS = 81
 SPREAD = 0.3  # share of a level's room that its bubbles take to either side
+BAR = SPREAD + 0.12  # and its bar
 
 
 @style.themed
@@ -82,6 +83,8 @@ def bubble(
     >>> show(bubble(fit), "follow-up")  # doctest: +ELLIPSIS
     Bubble plot of proportion against median follow up months, 26 studies. ...
     """
+    from matplotlib.lines import Line2D
+
     if len(fit.design.columns) != 1:
         raise UnsupportedError(
             f"a bubble plot shows one moderator; {fit.formula!r} has {len(fit.design.columns)}"
@@ -91,69 +94,60 @@ def bubble(
     taken = fit.studies["included"].to_numpy()
     studies, moderator = fit.studies[taken], fit.moderators[column][taken]
     subject = subject.of_measure(fit.measure)
-    proportion = get_measure(fit.measure).kind == "proportion"
-    scale = 100.0 if proportion else 1.0
-    levels = _levels(fit, column)
-    ordered = levels is not None
-    across = levels if levels is not None else _grid(moderator)
+    percent = get_measure(fit.measure).kind == "proportion"
+    scale = 100.0 if percent else 1.0
+    levels = [str(level) for level in fit.design.levels.get(column, ())]
+    across: Any = levels or np.linspace(moderator.min(), moderator.max(), GRID_POINTS).tolist()
     lines = fit.predict({column: across})
     if fit.model != "common" and not _predicts(fit):
         lines[["prediction_lower", "prediction_upper"]] = np.nan
-    x = _places(studies, moderator, levels)
-    _bands(ax, lines, scale, across)
-    y = studies["estimate"].to_numpy(dtype=float) * scale
-    colours = _colours(studies.index, groups, subject)
-    area = _area(studies["weight"].to_numpy(dtype=float))
+    x, y = _places(studies, moderator, levels), studies["estimate"].to_numpy(float) * scale
+    if levels:
+        for i in range(len(levels)):
+            _bands(ax, [i - BAR, i + BAR], lines.iloc[[i, i]] * scale, (None, None, f"mean-{i}"))
+    else:
+        _bands(ax, across, lines * scale, ("prediction", "confidence", "mean"))
+    area = 900.0 * studies["weight"].to_numpy(float) / studies["weight"].max()
     order = ties.order(area, descending=True)
+    palette = _palette(studies.index, groups, subject)
+    colours = [style.QUIET if groups is None else palette[groups[str(s)]] for s in studies.index]
     ax.scatter(
-        x[order], y[order], s=area[order], facecolors=[colours[i] for i in order],
-        edgecolors=style.SURFACE.light, linewidths=0.8, alpha=0.85, zorder=4, clip_on=False, gid="bubbles")  # fmt: skip
-    unit = f",{printing.HARD}%" if proportion else ""
-    ax.set_ylabel(f"{subject.outcome}{unit}", labelpad=6)
+        x[order], y[order], s=area[order], facecolors=[colours[i].light for i in order],
+        edgecolors=style.SURFACE.light, linewidths=0.8, alpha=0.85, zorder=4, clip_on=False,
+        gid="bubbles",
+    )  # fmt: skip
     words = xlabel or column.replace("_", " ")
-    across_words = words[:1].upper() + words[1:]
-    ax.set_xlabel(across_words, labelpad=6)
+    ax.set_xlabel(printing.capital(words), labelpad=6)
+    ax.set_ylabel(f"{subject.outcome}{f',{printing.HARD}%' if percent else ''}", labelpad=6)
     grid_below(ax, "y")
-    _limits(ax, lines, y, scale, x, proportion=proportion, levels=levels)
+    _limits(ax, lines * scale, x, y, levels, percent=percent)
     labels = list(map(str, studies.index))
-    first = [_place(labels, study) for study in name]
+    unknown = [study for study in name if study not in labels]
+    if unknown:
+        raise MetaAnalysisError(f"name={unknown[0]!r}: the fit has no such study")
+    first = [labels.index(study) for study in name]
     name_marks(ax, x, y, np.sqrt(area) / 2 + 2, labels, [*first, *order[:label]])
-    if groups is not None:
-        _key(ax, [groups[str(study)] for study in studies.index], subject)
-    annotate(
-        ax,
-        Note(
-            title=f"{subject.outcome} by {words}",
-            alt=_alt(fit, lines, column, words, subject, ordered=ordered, unit=proportion),
-            caption=_caption(fit, words, subject, ordered=ordered),
-            table=_table(studies, moderator, words, subject, proportion=proportion),
-        ),
-        subject,
+    if palette:
+        marks = [
+            Line2D([], [], ls="", marker="o", ms=9, mec="none", mfc=colour.light)
+            for colour in palette.values()
+        ]
+        legend_above(ax, marks, list(palette), handletextpad=0.3)
+    said = _fitted(lines, moderator, levels, percent=percent)
+    note = Note(
+        f"{subject.outcome} by {words}",
+        f"Bubble plot of {printing.lower(subject.outcome)} against {words}, "
+        f"{printing.counted(fit.k, *subject.noun)}. {said} {_verdict(fit, subject)}",
+        f"{_verdict(fit, subject)} {_key(fit, words, ordered=bool(levels))}",
+        _table(studies, moderator, words, subject, percent=percent),
     )
+    annotate(ax, note, subject)
     return ax
 
 
-def _place(labels: list[str], study: str) -> int:
-    if study not in labels:
-        raise MetaAnalysisError(f"name={study!r}: the fit has no such study")
-    return labels.index(study)
-
-
-def _levels(fit: RegressionResult, column: str) -> list[str] | None:
-    found = fit.design.levels.get(column)
-    return None if found is None else [str(level) for level in found]
-
-
-def _grid(values: pd.Series[Any]) -> list[float]:
-    numbers = values.to_numpy(dtype=float)
-    return [float(v) for v in np.linspace(numbers.min(), numbers.max(), GRID_POINTS)]
-
-
-def _places(
-    studies: pd.DataFrame, moderator: pd.Series[Any], levels: list[str] | None
-) -> np.ndarray:
+def _places(studies: pd.DataFrame, moderator: pd.Series[Any], levels: list[str]) -> np.ndarray:
     """Across: the value, or the level with its studies side by side from small to large."""
-    if levels is None:
+    if not levels:
         return moderator.to_numpy(dtype=float)
     places = np.empty(len(studies))
     values = moderator.astype(str).to_numpy()
@@ -166,77 +160,49 @@ def _places(
     return places
 
 
-def _area(weight: np.ndarray) -> np.ndarray:
-    """Areas in proportion to weights; the largest has a diameter of 30 pixels."""
-    return 900.0 * weight / weight.max()
-
-
 def _predicts(fit: RegressionResult) -> bool:
     """Whether there is a prediction interval, and enough studies to show it."""
     return fit.model != "common" and shows_prediction(fit.k - fit.p)
 
 
+def _palette(
+    studies: pd.Index[Any], groups: Mapping[str, str] | None, subject: Subject
+) -> dict[str, style.Colour]:
+    if groups is None:
+        return {}
+    lost = [str(study) for study in studies if str(study) not in groups]
+    if lost:
+        raise MetaAnalysisError(f"no group for {printing.listing(lost)}")
+    return subject.colours(list(dict.fromkeys(groups[str(study)] for study in studies)))
+
+
 def _bands(
-    ax: Axes,
-    lines: pd.DataFrame,
-    scale: float,
-    across: list[float] | list[str],
+    ax: Axes, across: list[float], lines: pd.DataFrame, gids: tuple[str | None, str | None, str]
 ) -> None:
-    grid = [value for value in across if isinstance(value, float)]
-    value = {name: lines[name].to_numpy(dtype=float) * scale for name in lines.columns}
-    predicts = bool(np.isfinite(value["prediction_lower"]).all())
-    colour = style.QUIET.light
-    if grid:
-        if predicts:
-            ax.fill_between(
-                grid, value["prediction_lower"], value["prediction_upper"],
-                color=style.GRID.light, alpha=0.55, lw=0, zorder=1, gid="prediction")  # fmt: skip
+    if np.isfinite(lines["prediction_lower"]).all():
         ax.fill_between(
-            grid,
-            value["ci_lower"],
-            value["ci_upper"],
-            color=colour,
-            alpha=0.3,
-            lw=0,
-            zorder=2,
-            gid="confidence",
-        )
-        ax.plot(grid, value["estimate"], color=style.INK.light, zorder=3, gid="mean")
-        return
-    half = SPREAD + 0.12
-    for i in range(len(across)):
-        ends = (i - half, i + half)
-        if predicts:
-            ax.fill_between(
-                ends, value["prediction_lower"][i], value["prediction_upper"][i],
-                color=style.GRID.light, alpha=0.55, lw=0, zorder=1,
-            )  # fmt: skip
-        ax.fill_between(
-            ends, value["ci_lower"][i], value["ci_upper"][i], color=colour, alpha=0.3, lw=0,
-            zorder=2,
+            across, lines["prediction_lower"], lines["prediction_upper"], color=style.GRID.light,
+            alpha=0.55, lw=0, zorder=1, gid=gids[0],
         )  # fmt: skip
-        ax.plot(ends, [value["estimate"][i]] * 2, color=style.INK.light, zorder=3, gid=f"mean-{i}")
+    ax.fill_between(
+        across, lines["ci_lower"], lines["ci_upper"], color=style.QUIET.light, alpha=0.3, lw=0,
+        zorder=2, gid=gids[1],
+    )  # fmt: skip
+    ax.plot(across, lines["estimate"], color=style.INK.light, zorder=3, gid=gids[2])
 
 
 def _limits(
-    ax: Axes,
-    lines: pd.DataFrame,
-    y: np.ndarray,
-    scale: float,
-    x: np.ndarray,
-    *,
-    proportion: bool,
-    levels: list[str] | None,
+    ax: Axes, lines: pd.DataFrame, x: np.ndarray, y: np.ndarray, levels: list[str], *, percent: bool
 ) -> None:
     bounds = lines[["ci_lower", "ci_upper", "prediction_lower", "prediction_upper"]]
-    shown = np.concatenate([bounds.to_numpy(dtype=float).ravel() * scale, y])
+    shown = np.concatenate([bounds.to_numpy(dtype=float).ravel(), y])
     shown = shown[np.isfinite(shown)]
     low, high = float(shown.min()), float(shown.max())
     room = 0.06 * (high - low or 1.0)
-    ax.set_ylim(-room if proportion and low < 10 else low - room, high + room)
-    if proportion:
+    ax.set_ylim(-room if percent and low < 10 else low - room, high + room)
+    if percent:
         ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= min(100, high + room)])
-    if levels is not None:
+    if levels:
         ax.set_xlim(-0.55, len(levels) - 0.45)
         ax.set_xticks(range(len(levels)), labels=levels)
         return
@@ -244,62 +210,53 @@ def _limits(
     ax.set_xlim(x.min() - room, x.max() + room)
 
 
-def _colours(
-    studies: pd.Index[Any], groups: Mapping[str, str] | None, subject: Subject
-) -> list[str]:
-    if groups is None:
-        return [style.QUIET.light] * len(studies)
-    lost = [str(study) for study in studies if str(study) not in groups]
-    if lost:
-        raise MetaAnalysisError(f"no group for {printing.listing(lost)}")
-    found = subject.colours(list(dict.fromkeys(groups[str(study)] for study in studies)))
-    return [found[groups[str(study)]].light for study in studies]
-
-
-def _key(ax: Axes, found: list[str], subject: Subject) -> None:
-    from matplotlib.lines import Line2D
-
-    colours = subject.colours(list(dict.fromkeys(found)))
-    handles = [
-        Line2D([], [], ls="", marker="o", ms=9, mec="none", mfc=colour.light)
-        for colour in colours.values()
-    ]
-    ax.legend(
-        handles, list(colours), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(handles),
-        handletextpad=0.3, columnspacing=1.4, borderaxespad=0, borderpad=0.2,
-    )  # fmt: skip
-
-
-def _alt(
-    fit: RegressionResult,
-    lines: pd.DataFrame,
-    column: str,
-    words: str,
-    subject: Subject,
-    *,
-    ordered: bool,
-    unit: bool,
+def _fitted(
+    lines: pd.DataFrame, moderator: pd.Series[Any], levels: list[str], *, percent: bool
 ) -> str:
-    shown = printing.percent if unit else printing.number
-    head = (
-        f"Bubble plot of {printing.lower(subject.outcome)} against {words}, "
-        f"{printing.counted(fit.k, *subject.noun)}."
+    shown = [(printing.percent if percent else printing.number)(v) for v in lines["estimate"]]
+    if levels:
+        means = (f"{name} {value}" for name, value in zip(levels, shown, strict=True))
+        return f"Fitted means: {printing.listing(means)}."
+    values = moderator.astype(float)
+    return (
+        f"The fitted mean goes from {shown[0]} at {printing.number(values.min(), 1)} to "
+        f"{shown[-1]} at {printing.number(values.max(), 1)}."
     )
-    if ordered:
-        names = fit.design.levels[column]
-        means = [
-            f"{name} {shown(float(value))}"
-            for name, value in zip(names, lines["estimate"], strict=True)
-        ]
-        body = f"Fitted means: {printing.listing(means)}."
-    else:
-        values = fit.moderators[column][fit.studies["included"].to_numpy()].astype(float)
-        first, last = (shown(float(lines["estimate"].iloc[i])) for i in (0, -1))
-        body = (
-            f"The fitted mean goes from {first} at {printing.number(values.min(), 1)} to {last} at "
-            f"{printing.number(values.max(), 1)}."
-        )
-    return f"{head} {body} {_verdict(fit, subject)}"
+
+
+def _key(fit: RegressionResult, words: str, *, ordered: bool) -> str:
+    """Say what lines, bands and areas mean."""
+    level = printing.percent(fit.level, 0)
+    means = "Lines: fitted means" if ordered else f"Line: fitted mean along {words}"
+    pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
+    few = "" if pale or fit.model == "common" else (
+        f" No prediction interval: none is shown below {printing.word(FEW_PREDICTION_DF + 1)} "
+        f"residual degrees of freedom, and there {'is' if fit.k - fit.p == 1 else 'are'} "
+        f"{printing.word(fit.k - fit.p)}."
+    )  # fmt: skip
+    return (
+        f"{means}; dark band its {level} confidence interval{pale}; areas of the bubbles are "
+        f"weights.{few}"
+    )
+
+
+def _table(
+    studies: pd.DataFrame, moderator: pd.Series[Any], words: str, subject: Subject, *, percent: bool
+) -> Table:
+    numeric = np.issubdtype(np.asarray(moderator).dtype, np.number)
+    shown = studies.reset_index()
+    shown["moderator"] = list(moderator) if numeric else list(map(str, moderator))
+    return numbers(
+        shown,
+        f"{printing.capital(subject.studies)} by {words}: the numbers behind the figure",
+        {
+            "study": (printing.capital(subject.study), ""),
+            "moderator": (printing.capital(words), "number1" if numeric else ""),
+            "events": "", "n": "",
+            "estimate": ("Estimate", "percent" if percent else "number"),
+            "weight": (f"Weight,{printing.HARD}%", "number1"),
+        },
+    )  # fmt: skip
 
 
 def _verdict(fit: RegressionResult, subject: Subject) -> str:
@@ -310,48 +267,3 @@ def _verdict(fit: RegressionResult, subject: Subject) -> str:
     if np.isnan(fit.omnibus.p):
         return f"There are too few clusters for a test of the moderator{r2}."
     return f"The test of the moderator gives {printing.p_value(fit.omnibus.p)}{r2}."
-
-
-def _caption(fit: RegressionResult, words: str, subject: Subject, *, ordered: bool) -> str:
-    level = printing.percent(fit.level, 0)
-    means = "Lines: fitted means" if ordered else f"Line: fitted mean along {words}"
-    pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
-    few = "" if pale or fit.model == "common" else (
-        f" No prediction interval: none is shown below {printing.word(FEW_PREDICTION_DF + 1)} "
-        f"residual degrees of freedom, and there {'is' if fit.k - fit.p == 1 else 'are'} "
-        f"{printing.word(fit.k - fit.p)}."
-    )  # fmt: skip
-    return (
-        f"{_verdict(fit, subject)} {means}; dark band its {level} confidence interval{pale}; areas "
-        f"of the bubbles are weights.{few}"
-    )
-
-
-def _table(
-    studies: pd.DataFrame,
-    moderator: pd.Series[Any],
-    words: str,
-    subject: Subject,
-    *,
-    proportion: bool,
-) -> Table:
-    from ..tables import table
-
-    kind = "percent" if proportion else "number"
-    counts = [name for name in ("events", "n") if name in studies]
-    shown = studies[[*counts, "estimate", "weight"]].reset_index()
-    numeric = np.issubdtype(np.asarray(moderator).dtype, np.number)
-    shown.insert(1, "moderator", list(moderator) if numeric else list(map(str, moderator)))
-    unit = f",{printing.HARD}%"
-    return table(
-        shown,
-        caption=f"{printing.capital(subject.studies)} by {words}: the numbers behind the figure",
-        formats={"estimate": kind, "weight": "number1"}
-        | ({"moderator": "number1"} if numeric else {}),
-        labels={
-            "study": printing.capital(subject.study),
-            "moderator": words[:1].upper() + words[1:],
-            "estimate": f"Estimate{unit if proportion else ''}",
-            "weight": f"Weight{unit}",
-        },
-    )

@@ -14,9 +14,9 @@ from ...engine.effects import get_measure
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of
-from .lettering import key_above
-from .note import Note, annotate
+from .frame import axes_of, grid_below, name_axes
+from .lettering import beside, key_above
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,13 +144,77 @@ def construction(
         axes = list(both)
     else:
         axes = [axes_of(ax, width, height, right=44)]
-    tables = [paths(rate, sizes, name) for name in names]
-    for each, name, table in zip(axes, names, tables, strict=True):
+    tables = {name: paths(rate, sizes, name) for name in names}
+    for each, (name, table) in zip(axes, tables.items(), strict=True):
         _panel(each, name, table, rate)
         if len(axes) > 1:
             each.set_title(get_measure(name).label.capitalize(), pad=26)
-    annotate(axes[0], _note(rate, list(sizes), names, tables, subject))
+    annotate(axes[0], _note(rate, list(sizes), tables, subject))
     return axes[0]
+
+
+def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
+    from matplotlib.lines import Line2D
+
+    names = []
+    for n, rows in table.groupby("n"):
+        area = 8 + 500 * rows["probability"]
+        ax.plot(
+            rows["yi"], rows["se"], color=style.QUIET.light, lw=1.0, zorder=2,
+            gid=f"path-{name}-{n}",
+        )  # fmt: skip
+        ax.scatter(
+            rows["yi"], rows["se"], s=area, color=style.INK.light, edgecolors=style.SURFACE.light,
+            linewidths=0.6, zorder=3, clip_on=False, gid=f"marks-{name}-{n}",
+        )  # fmt: skip
+        end = (rows["yi"].iloc[-1], rows["se"].iloc[-1])
+        shift = (6 + np.sqrt(area.iloc[-1]) / 2, 0)
+        names.append(beside(ax, f"n = {printing.count(int(str(n)))}", end, shift))
+    largest = float(table["n"].max())
+    truth = float(get_measure(name).transform(rate * largest, largest))
+    line = ax.axvline(truth, color=style.INK.light, lw=1.0, ls=(0, (5, 3)), zorder=1)
+    ax.set_ylim(1.08 * float(table["se"].max()), 0.0)
+    low, high = float(table["yi"].min()), float(table["yi"].max())
+    room = high - low or 1.0
+    ax.set_xlim(low - 0.1 * room, high + 0.16 * room)
+    name_axes(ax, get_measure(name).label.capitalize(), "Standard error")
+    grid_below(ax)
+    _apart(names)
+    count = Line2D([], [], ls="", marker="o", ms=6, color=style.INK.light)
+    key_above(ax, [count, line], ["a count of events", "true rate"])
+
+
+def _note(rate: float, sizes: list[int], tables: dict[str, pd.DataFrame], subject: Subject) -> Note:
+    import pandas as pd
+
+    labels = {name: get_measure(name).label for name in tables}
+    said = []
+    for name, rows in tables.items():
+        r = _slope(rows)
+        said.append(
+            f"The standard error of a {labels[name]} depends on the size alone."
+            if r == 0.0
+            else f"For {subject.studies} of one size, {labels[name]} and standard error correlate "
+            f"at {printing.number(r, 2)} on average, by chance alone."
+        )
+    frame = pd.concat([rows.assign(measure=labels[name]) for name, rows in tables.items()])
+    many = printing.listing(printing.count(n) for n in sizes)
+    return Note(
+        "Effect and standard error by construction",
+        f"{printing.capital(subject.studies)} of {many} {subject.people} that all have "
+        f"a true rate of {printing.percent(rate)}: effect across, standard error down, one path "
+        f"per size along the likely counts of events. {' '.join(said)}",
+        " ".join(said),
+        numbers(
+            frame.astype({"events": int}),
+            "Likely counts: the numbers behind the figure",
+            {
+                "measure": "", "n": "count", "events": "count",
+                "probability": lambda p: printing.number(100 * p, 1), "yi": ("Effect", "number3"),
+                "se": ("Standard error", "number3"),
+            },
+        ),
+    )  # fmt: skip
 
 
 def _apart(names: list[Any]) -> None:
@@ -166,49 +230,6 @@ def _apart(names: list[Any]) -> None:
         above.append(box)
 
 
-def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
-    from matplotlib.lines import Line2D
-
-    names = []
-    for n, rows in table.groupby("n"):
-        ax.plot(
-            rows["yi"],
-            rows["se"],
-            color=style.QUIET.light,
-            lw=1.0,
-            zorder=2,
-            gid=f"path-{name}-{n}",
-        )
-        ax.scatter(
-            rows["yi"], rows["se"], s=8 + 500 * rows["probability"], color=style.INK.light,
-            edgecolors=style.SURFACE.light, linewidths=0.6, zorder=3, clip_on=False, gid=f"marks-{name}-{n}")  # fmt: skip
-        last = rows.iloc[-1]
-        name_of_path = ax.annotate(
-            f"n = {printing.count(int(str(n)))}",
-            (last["yi"], last["se"]),
-            xytext=(6 + np.sqrt(8 + 500 * last["probability"]) / 2, 0),
-            textcoords="offset points",
-            va="center",
-            size=style.size("small"),
-        )
-        names.append(name_of_path)
-    largest = float(table["n"].max())
-    truth = float(get_measure(name).transform(rate * largest, largest))
-    line = ax.axvline(truth, color=style.INK.light, lw=1.0, ls=(0, (5, 3)), zorder=1)
-    ax.set_ylim(1.08 * float(table["se"].max()), 0.0)
-    room = float(table["yi"].max() - table["yi"].min()) or 1.0
-    ax.set_xlim(float(table["yi"].min()) - 0.1 * room, float(table["yi"].max()) + 0.16 * room)
-    ax.set_xlabel(get_measure(name).label.capitalize(), labelpad=5)
-    ax.set_ylabel("Standard error", labelpad=6)
-    ax.tick_params(length=0)
-    _apart(names)
-    key_above(
-        ax,
-        [Line2D([], [], ls="", marker="o", ms=6, color=style.INK.light), line],
-        ["a count of events", "true rate"],
-    )
-
-
 def _slope(table: pd.DataFrame) -> float:
     """Correlation of effect and standard error within a size, weighted by probability."""
     found = []
@@ -220,47 +241,3 @@ def _slope(table: pd.DataFrame) -> float:
         # Equal standard errors differ by rounding alone.
         found.append(float(w @ (y * s)) / scale if np.ptp(rows["se"]) > 1e-12 else 0.0)
     return float(np.mean(found))
-
-
-def _note(
-    rate: float,
-    sizes: list[int],
-    names: list[str],
-    tables: list[pd.DataFrame],
-    subject: Subject,
-) -> Note:
-    import pandas as pd
-
-    from ..tables import table
-
-    said = []
-    for name, rows in zip(names, tables, strict=True):
-        label, r = get_measure(name).label, _slope(rows)
-        if r == 0.0:
-            said.append(f"The standard error of a {label} depends on the size alone.")
-        else:
-            said.append(
-                f"For {subject.studies} of one size, {label} and standard error correlate at "
-                f"{printing.number(r, 2)} on average, by chance alone."
-            )
-    frame = pd.concat(
-        [t.assign(measure=get_measure(n).label) for n, t in zip(names, tables, strict=True)],
-        ignore_index=True,
-    )[["measure", "n", "events", "probability", "yi", "se"]]
-    many = printing.listing(printing.count(n) for n in sizes)
-    return Note(
-        title="Effect and standard error by construction",
-        alt=f"{printing.capital(subject.studies)} of {many} {subject.people} that all have "
-        f"a true rate of {printing.percent(rate)}: effect across, standard error down, one path "
-        f"per size along the likely counts of events. {' '.join(said)}",
-        caption=" ".join(said),
-        table=table(
-            frame.astype({"events": int}),
-            caption="Likely counts: the numbers behind the figure",
-            formats={
-                "n": "count", "events": "count", "probability": "percent", "yi": "number3",
-                "se": "number3",
-            },
-            labels={"yi": "Effect", "se": "Standard error"},
-        ),
-    )  # fmt: skip

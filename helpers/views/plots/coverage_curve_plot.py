@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ... import printing, ties
+from ...checks.interval_coverage import lowest_coverage
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below
-from .note import Note, annotate
+from .frame import axes_of, grid_below, proportion_axis
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,13 +62,10 @@ def coverage_curve(
     >>> show(coverage_curve(curves), "coverage")  # doctest: +ELLIPSIS
     Line chart of the exact coverage of five intervals ...
     """
-    from matplotlib.ticker import FuncFormatter
-
     if coverage.empty or not {"n", "level"} <= set(coverage.attrs):
         raise MetaAnalysisError("coverage_curve() needs the frame of exact_coverage()")
     lanes, level = list(coverage.columns), float(coverage.attrs["level"])
-    height = 70 + 88.0 * len(lanes)
-    ax = axes_of(ax, width, height, left=58, right=16, bottom=50, top=14)
+    ax = axes_of(ax, width, 70 + 88.0 * len(lanes), left=58, right=16, bottom=50, top=14)
     p = coverage.index.to_numpy(float)
     places, labels = [], []
     for row, name in enumerate(reversed(lanes)):
@@ -77,43 +75,25 @@ def coverage_curve(
         ax.axhline(nominal, color=style.QUIET.light, lw=0.9, ls=(0, (5, 3)), zorder=2)
         ax.axhline(foot, color=style.GRID.light, lw=0.8, zorder=1)
         ax.fill_between(
-            p,
-            shown,
-            nominal,
-            where=(shown < nominal).tolist(),
-            color=style.RESIDUAL["more"].light,
-            alpha=0.45,
-            lw=0,
-            zorder=2,
-            interpolate=True,
-        )
-        ax.plot(
-            p, shown, color=style.INK.light, lw=1.1, zorder=3, gid=f"lane-{len(lanes) - 1 - row}"
-        )
-        below = float((values < level).mean())
+            p, shown, nominal, where=(shown < nominal).tolist(), interpolate=True,
+            color=style.RESIDUAL["more"].light, alpha=0.45, lw=0, zorder=2,
+        )  # fmt: skip
+        lane = f"lane-{len(lanes) - 1 - row}"
+        ax.plot(p, shown, color=style.INK.light, lw=1.1, zorder=3, gid=lane)
+        below = printing.percent(float((values < level).mean()), 0)
         ax.text(
-            0.995,
-            foot + 1.05,
-            f"{name}: below {printing.percent(level, 0)} over {printing.percent(below, 0)} of the "
-            "range",
-            transform=ax.get_yaxis_transform(),
-            ha="right",
-            va="bottom",
+            0.995, foot + 1.05,
+            f"{name}: below {printing.percent(level, 0)} over {below} of the range",
+            transform=ax.get_yaxis_transform(), ha="right", va="bottom",
             fontsize=style.size("small"),
-            color=style.INK.light,
-        )
+        )  # fmt: skip
         for value in (FLOOR, level):
             places.append(foot + float(_scaled(np.array(value))))
             labels.append(f"{'≤ ' if value == FLOOR else ''}{printing.percent(value, 0)}")
     ax.set_ylim(-0.06, len(lanes) * _LANE + 0.02)
     ax.set_yticks(places, labels=labels)
     ax.set_ylabel("Coverage", labelpad=4)
-    ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
-    first, last = ax.get_xlim()
-    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
-    ax.set_xlabel("True proportion", labelpad=5)
-    ax.grid(visible=False)
+    proportion_axis(ax, p)
     grid_below(ax, hide=("left",))
     annotate(ax, _note(coverage, level, subject))
     return ax
@@ -127,11 +107,8 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
     import pandas as pd
 
-    from ...checks.interval_coverage import lowest_coverage
-    from ..tables import table
-
-    people = printing.counted(int(coverage.attrs["n"]), subject.person, subject.people)
     n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
+    people = printing.counted(n, subject.person, subject.people)
     within, below = (float(p.min()), float(p.max())), (coverage < level).mean()
     lowest = pd.Series(
         {name: lowest_coverage(n, within, str(name), level)[0] for name in coverage.columns}
@@ -143,20 +120,18 @@ def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
         for name in coverage.columns
     )
     rows = np.unique(np.linspace(0, len(p) - 1, min(len(p), 20)).round().astype(int))
-    shown = pd.DataFrame({"true_proportion": p[rows]})
-    for name in coverage.columns:
-        shown[name] = coverage[name].to_numpy()[rows]
+    shown = coverage.iloc[rows].reset_index(names="true_proportion")
     return Note(
-        title="Exact coverage of intervals of one proportion",
-        alt=f"Line chart of the exact coverage of {printing.counted(len(lowest), 'interval')} for "
-        f"{people} and true proportions from "
-        f"{printing.percent_range((p.min(), p.max()))}. Lowest coverage: {said}.",
-        caption=f"With {people}, the {printing.percent(level, 0)} interval "
-        f"“{worst}” can hold the truth as rarely as in {printing.percent(lowest[worst], 0)} of "
-        f"{subject.studies}, “{best}” never in fewer than {printing.percent(lowest[best])}.",
-        table=table(
+        "Exact coverage of intervals of one proportion",
+        f"Line chart of the exact coverage of {printing.counted(len(lowest), 'interval')} for "
+        f"{people} and true proportions from {printing.percent_range(within)}. Lowest coverage: "
+        f"{said}.",
+        f"With {people}, the {printing.percent(level, 0)} interval “{worst}” can hold the truth as "
+        f"rarely as in {printing.percent(lowest[worst], 0)} of {subject.studies}, “{best}” never "
+        f"in fewer than {printing.percent(lowest[best])}.",
+        numbers(
             shown,
-            caption="Exact coverage: some of the numbers behind the figure",
-            formats=dict.fromkeys(map(str, shown.columns), "percent"),
+            "Exact coverage: some of the numbers behind the figure",
+            dict.fromkeys(shown.columns, "percent"),
         ),
     )

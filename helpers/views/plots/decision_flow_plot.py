@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
 from .frame import axes_of
-from .note import Note, annotate
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,73 +73,44 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     ax.axis("off")
-    top = 3.0
-    for number, (row, cell_row, tall) in enumerate(zip(rows, cells, heights, strict=True)):
-        ax.text(
-            2,
-            top + tall / 2,
-            "\n".join(wrap(row[0], 13)),
-            va="center",
-            fontsize=style.size("small"),
-            color=style.QUIET.light,
-            fontweight="bold",
-        )
-        for place, lines in enumerate(cell_row):
+    quiet, top = style.QUIET.light, 3.0
+    look: dict[str, Any] = {"va": "center", "fontsize": style.size("small")}
+    for number, (row, texts, tall) in enumerate(zip(rows, cells, heights, strict=True)):
+        y, first = top + tall / 2, number == 0
+        ax.text(2, y, "\n".join(wrap(row[0], 13)), color=quiet, fontweight="bold", **look)
+        for place, lines in enumerate(texts):
             left = _LABEL + place * (column + _GAP)
-            first = number == 0
+            middle = left + column / 2
             box = FancyBboxPatch(
-                (left, top),
-                column,
-                tall,
-                boxstyle="round,pad=0,rounding_size=4",
-                facecolor=style.GRID.light if first else style.SURFACE.light,
-                edgecolor=style.QUIET.light,
-                lw=1.0,
-                zorder=2,
-                gid=f"box-{number}-{place}",
-            )
+                (left, top), column, tall, boxstyle="round,pad=0,rounding_size=4",
+                facecolor=style.GRID.light if first else style.SURFACE.light, edgecolor=quiet,
+                lw=1.0, zorder=2, gid=f"box-{number}-{place}",
+            )  # fmt: skip
             ax.add_patch(box)
             ax.text(
-                left + column / 2,
-                top + tall / 2,
-                "\n".join(lines),
-                ha="center",
-                va="center",
-                fontsize=style.size("small"),
-                color=style.INK.light,
-                fontweight="bold" if first else "normal",
-                zorder=3,
-            )
+                middle, y, "\n".join(lines), ha="center", zorder=3,
+                fontweight="bold" if first else "normal", **look,
+            )  # fmt: skip
             if number + 1 < len(rows):
                 ax.annotate(
-                    "",
-                    xy=(left + column / 2, top + tall + _ARROW),
-                    xytext=(left + column / 2, top + tall),
-                    arrowprops={"arrowstyle": "-|>", "color": style.QUIET.light, "lw": 1.0},
-                )
+                    "", xy=(middle, top + tall + _ARROW), xytext=(middle, top + tall),
+                    arrowprops={"arrowstyle": "-|>", "color": quiet, "lw": 1.0},
+                )  # fmt: skip
         top += tall + _ARROW
     annotate(ax, _note(frame, kinds))
     return ax
 
 
 def _note(frame: pd.DataFrame, kinds: list[str]) -> Note:
-    from ... import printing
-    from ..tables import table
-
-    steps = frame.iloc[:, 0].astype(str)
-    ways = [
-        f"{kind[0].upper()}{kind[1:]}: "
-        + "; ".join(
-            f"{step[0].lower()}{step[1:]}, {use}"
-            for step, use in zip(steps, frame[kind].astype(str), strict=True)
-        )
-        + "."
-        for kind in kinds
-    ]
-    count = printing.word(len(kinds))
+    ways = []
+    for kind in kinds:
+        pairs = zip(frame.iloc[:, 0].astype(str), frame[kind].astype(str), strict=True)
+        steps = "; ".join(f"{step[0].lower()}{step[1:]}, {use}" for step, use in pairs)
+        ways.append(f"{kind[0].upper()}{kind[1:]}: {steps}.")
     return Note(
-        title="Flow diagram",
-        alt=f"Flow diagram in {count} columns, from the data down. {' '.join(ways)}",
-        caption="From the data to the analysis: the steps for each kind of data.",
-        table=table(frame, caption="The steps for each kind of data", name="flow-steps"),
+        "Flow diagram",
+        f"Flow diagram in {printing.word(len(kinds))} columns, from the data down. "
+        f"{' '.join(ways)}",
+        "From the data to the analysis: the steps for each kind of data.",
+        numbers(frame, "The steps for each kind of data", dict.fromkeys(frame.columns, "")),
     )

@@ -11,9 +11,9 @@ from ... import printing
 from ...engine.distributions import norm_sf
 from ...engine.normal.prediction import displayed_prediction
 from . import style
-from .frame import axes_of
+from .frame import axes_of, fixed_ticks, grid_below, name_axes
 from .lettering import key_above
-from .note import Note, annotate
+from .note import Note, annotate, numbers
 from .points import Z95, Points, effect_axis, points_of
 
 if TYPE_CHECKING:
@@ -77,23 +77,21 @@ def drapery(
         strip = ax.axvspan(*new, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
         handles, names = [strip], ["prediction interval"]
     for i, (effect, error) in enumerate(zip(points.yi, points.se, strict=True)):
-        drawn = ax.plot(
-            *_curve(float(effect), float(error), low, high),
-            color=style.QUIET.light, lw=0.7, alpha=0.7, zorder=2, gid=f"study-{i}")  # fmt: skip
-    pooled = ax.plot(
-        *_curve(points.mu, float(fit.se), low, high),
-        color=style.INK.light,
-        lw=2.4,
-        zorder=3,
+        (drawn,) = ax.plot(
+            *_curve(float(effect), float(error), low, high), color=style.QUIET.light, lw=0.7,
+            alpha=0.7, zorder=2, gid=f"study-{i}",
+        )  # fmt: skip
+    (pooled,) = ax.plot(
+        *_curve(points.mu, float(fit.se), low, high), color=style.INK.light, lw=2.4, zorder=3,
         gid="pooled",
-    )
+    )  # fmt: skip
     ax.axhline(0.05, color=style.INK.light, lw=0.9, ls=(0, (5, 3)), zorder=1)
     effect_axis(ax, points, (low, high))
     ax.set_ylim(0.0, 1.02)
-    ax.set_yticks([0.05, 0.2, 0.4, 0.6, 0.8, 1.0], labels=["0.05", "0.2", "0.4", "0.6", "0.8", "1"])
-    ax.set_ylabel("p-value (two-sided)", labelpad=6)
-    ax.tick_params(length=0)
-    key_above(ax, [pooled[0], drawn[0], *handles], ["pooled", "studies", *names])
+    fixed_ticks(ax.yaxis, (0.05, 0.2, 0.4, 0.6, 0.8, 1.0))
+    name_axes(ax, up="p-value (two-sided)")
+    grid_below(ax)
+    key_above(ax, [pooled, drawn, *handles], ["pooled", "studies", *names])
     annotate(ax, _note(fit, points, reason))
     return ax
 
@@ -106,37 +104,25 @@ def _curve(effect: float, error: float, low: float, high: float) -> tuple[Array,
 
 
 def _note(fit: Any, points: Points, reason: str) -> Note:
-    import pandas as pd
-
-    from ..tables import table
-
-    k = len(points.labels)
-    lower, upper = (points.mu + side * Z95 * float(fit.se) for side in (-1, 1))
+    lower, upper = (points.shown(points.mu + side * Z95 * float(fit.se)) for side in (-1, 1))
     missed = int((np.abs(points.yi - points.mu) > Z95 * points.se).sum())
+    studies = printing.counted(len(points.labels), "study", "studies")
     said = (
-        f"At p = 0.05 the pooled curve spans {points.shown(lower)} to {points.shown(upper)}; "
-        f"{printing.word(missed)} of {printing.counted(k, 'study', 'studies')} would reject the "
-        "pooled effect at that level."
+        f"At p = 0.05 the pooled curve spans {lower} to {upper}; {printing.word(missed)} of "
+        f"{studies} would reject the pooled effect at that level."
     )
     if reason and fit.model != "common":
         said += f" No prediction interval: {reason}."
-    frame = pd.DataFrame(
+    made = numbers(
         {
             "study": points.labels,
             "effect": points.yi,
             "lower": points.yi - Z95 * points.se,
             "upper": points.yi + Z95 * points.se,
             "p": 2.0 * norm_sf(np.abs(points.yi - points.mu) / points.se),
-        }
+        },
+        "Curves of the drapery plot: where they peak and cross p = 0.05",
+        {"study": "", "effect": "number3", "lower": "number3", "upper": "number3"}
+        | {"p": ("p of the pooled effect", "p")},
     )
-    return Note(
-        title="Drapery plot",
-        alt=f"Drapery plot of {printing.counted(k, 'study', 'studies')}. {said}",
-        caption=said,
-        table=table(
-            frame,
-            caption="Curves of the drapery plot: where they peak and cross p = 0.05",
-            formats={"effect": "number3", "lower": "number3", "upper": "number3", "p": "p"},
-            labels={"p": "p of the pooled effect"},
-        ),
-    )
+    return Note("Drapery plot", f"Drapery plot of {studies}. {said}", said, made)

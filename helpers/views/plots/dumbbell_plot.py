@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below
-from .lettering import fit_names
-from .note import Note, annotate
+from .frame import axes_of, grid_below, name_axes
+from .lettering import grouped_places, name_rows
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..tables import Table
 
 __all__ = ["dumbbell"]
 
@@ -78,10 +75,9 @@ def dumbbell(
     data = frame.reset_index(drop=True)
     places, heads = grouped_places(data)
     rows = int(places.max()) + 1
-    height = ROW * rows + 80
     longest = max(len(str(label)) for label in [*data["label"], *heads.values()])
     left = min(0.45, (16 + 6.4 * longest) / width)
-    ax = axes_of(ax, width, height, left=width * left, right=14, bottom=44, top=30)
+    ax = axes_of(ax, width, ROW * rows + 80, left=width * left, right=14, bottom=44, top=30)
     one, two = 100 * data["first"].to_numpy(float), 100 * data["second"].to_numpy(float)
     if {"lower", "upper"} <= set(data.columns):
         low, high = 100 * data["lower"].to_numpy(float), 100 * data["upper"].to_numpy(float)
@@ -93,63 +89,34 @@ def dumbbell(
         label=first, zorder=3,
     )  # fmt: skip
     ax.set_ylim(rows - 0.4, -0.6)
-    ax.set_yticks(
-        [*heads, *places], labels=fit_names(ax, [*heads.values(), *data["label"]], bold=bool(heads))
-    )
-    for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
-        label.set_fontweight("bold" if tick in heads else "normal")
+    name_rows(ax, data, places, heads)
     ax.set_xlim(left=0)
-    ax.set_xlabel(f"{quantity},{printing.HARD}%", labelpad=5)
+    name_axes(ax, f"{quantity},{printing.HARD}%")
     grid_below(ax, "x", hide=("left",))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
     annotate(ax, _note(data, first, second, quantity))
     return ax
 
 
-def grouped_places(data: pd.DataFrame) -> tuple[np.ndarray, dict[float, str]]:
-    """Give each row its line; a group's name takes a line of its own above its rows."""
-    if "group" not in data.columns:
-        return np.arange(len(data), dtype=float), {}
-    places, heads, line, before = [], {}, 0.0, None
-    for group in data["group"].astype(str):
-        if group != before:
-            heads[line] = group
-            line, before = line + 1, group
-        places.append(line)
-        line += 1
-    return np.array(places), heads
-
-
 def _note(data: pd.DataFrame, first: str, second: str, quantity: str) -> Note:
     gap = (data["second"] - data["first"]).abs()
-    worst = data.iloc[ties.largest(gap)]
-    rows = printing.counted(len(data), "row")
     points = printing.significant(100 * gap.max(), 1)
-    largest = f"{points} percentage points ({worst['label']})"
-    return Note(
-        title=f"{quantity}: {first} and {second}",
-        alt=(
-            f"Dumbbell plot of {quantity.lower()}, {first} and {second}, in {rows}. Values run "
-            f"from {printing.percent(data['second'].min())} to "
-            f"{printing.percent(data['second'].max())}; the largest difference is {largest}."
-        ),
-        caption=(
-            f"{quantity}, {first} (circle) and {second} (dot): the largest difference is {largest}."
-        ),
-        table=_table(data, first, second),
+    found = (
+        f"the largest difference is {points} percentage points "
+        f"({data['label'].iloc[ties.largest(gap)]})."
     )
-
-
-def _table(data: pd.DataFrame, first: str, second: str) -> Table:
-    from ..tables import table
-
-    columns = [c for c in ("group", "label", "first", "second", "lower", "upper") if c in data]
-    shown = data[columns]
-    names = {"first": first, "second": second, "lower": "lower limit", "upper": "upper limit"}
-    numbers = [column for column in names if column in columns]
-    return table(
-        shown,
-        caption=f"{first.capitalize()} and {second}: the numbers behind the figure",
-        formats=dict.fromkeys(numbers, "percent"),
-        labels={c: f"{names[c].capitalize()},{printing.HARD}%" for c in numbers} | {"label": "Row"},
+    low, high = data["second"].min(), data["second"].max()
+    percent = {"first": first, "second": second, "lower": "lower limit", "upper": "upper limit"}
+    return Note(
+        f"{quantity}: {first} and {second}",
+        f"Dumbbell plot of {quantity.lower()}, {first} and {second}, in "
+        f"{printing.counted(len(data), 'row')}. Values run from {printing.percent(low)} to "
+        f"{printing.percent(high)}; {found}",
+        f"{quantity}, {first} (circle) and {second} (dot): {found}",
+        numbers(
+            data,
+            f"{first.capitalize()} and {second}: the numbers behind the figure",
+            {"group": "", "label": ("Row", "")}
+            | {name: (words.capitalize(), "percent") for name, words in percent.items()},
+        ),
     )

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
-from .dumbbell_plot import grouped_places
-from .frame import axes_of, grid_below
-from .lettering import fit_names
-from .note import Note, annotate
+from .frame import axes_of, fixed_ticks, grid_below, name_axes
+from .lettering import beside, grouped_places, name_rows
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..tables import Table
 
 __all__ = ["estimates"]
 
@@ -68,40 +66,34 @@ def estimates(
     >>> show(estimates(pd.DataFrame(row), quantity="Odds ratio", unit="ratio", null=1.0), "ways")
     Dot plot of odds ratio in one row. naive: 1.80 (1.10 to 2.90).
     """
-    data = _checked(frame, unit)
+    data, percent = _checked(frame, unit), unit == "percent"
     places, heads = grouped_places(data)
     rows = int(max([*places, *heads])) + 1
-    height = ROW * rows + 62
     longest = max(len(str(text)) for text in [*data["label"], *heads.values()])
-    ax = axes_of(
-        ax,
-        width,
-        height,
-        left=min(0.5 * width, 18 + 6.3 * longest),
-        right=150,
-        bottom=48,
-        top=14,
-    )
-    factor = 100.0 if unit == "percent" else 1.0
+    left = min(0.5 * width, 18 + 6.3 * longest)
+    ax = axes_of(ax, width, ROW * rows + 62, left=left, right=150, bottom=48, top=14)
+    factor = 100.0 if percent else 1.0
     middle, low, high = (factor * data[c].to_numpy(float) for c in ("estimate", "lower", "upper"))
     if null is not None:
         ax.axvline(factor * null, color=style.QUIET.light, lw=1.0, zorder=1)
     ax.hlines(places, low, high, color=style.INK.light, lw=1.4, zorder=2)
     ax.plot(middle, places, ls="", marker="o", ms=6, color=style.INK.light, zorder=3)
-    for y, words in zip(places, _values(data, unit), strict=True):
-        ax.annotate(
-            words, (1, y), xycoords=("axes fraction", "data"), xytext=(10, 0),
-            textcoords="offset points", va="center", size=style.size("small"),
-        )  # fmt: skip
-    _axes(ax, data, unit, null, rows)
-    ax.set_yticks(
-        [*heads, *places], labels=fit_names(ax, [*heads.values(), *data["label"]], bold=bool(heads))
-    )
-    for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
-        label.set_fontweight("bold" if tick in heads else "normal")
-    end = f",{printing.HARD}%" if unit == "percent" else " (logarithmic scale)"
-    ax.set_xlabel(f"{quantity}{end}", labelpad=5)
-    annotate(ax, _note(data, quantity, unit, null))
+    words = [_value(*row, percent=percent) for row in data[list(NEEDED[1:])].to_numpy(float)]
+    for y, text in zip(places, words, strict=True):
+        beside(ax, text, (1, y), (10, 0), xycoords=("axes fraction", "data"))
+    if percent:
+        ax.set_xlim(0, 105 * float(data["upper"].max()))
+    else:
+        ends = [float(data["lower"].min()), float(data["upper"].max())]
+        ends += [] if null is None else [null]
+        ax.set_xscale("log")
+        ax.set_xlim(min(ends) / 1.08, max(ends) * 1.08)
+        fixed_ticks(ax.xaxis, TICKS)
+    ax.set_ylim(rows - 0.4, -0.6)
+    grid_below(ax, "x", hide=("left",))
+    name_rows(ax, data, places, heads)
+    name_axes(ax, f"{quantity},{printing.HARD}%" if percent else f"{quantity} (logarithmic scale)")
+    annotate(ax, _note(data, words, quantity, null, percent=percent))
     return ax
 
 
@@ -111,85 +103,45 @@ def _checked(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
         raise MetaAnalysisError(f"estimates() misses column {printing.listing(missing)}")
     if unit not in ("percent", "ratio"):
         raise MetaAnalysisError(f"unit={unit!r}: expected 'percent' or 'ratio'")
-    numbers = frame[list(NEEDED[1:])]
-    if frame.empty or numbers.isna().to_numpy().any():
+    values = frame[list(NEEDED[1:])]
+    if frame.empty or values.isna().to_numpy().any():
         raise MetaAnalysisError("estimates() needs rows with an estimate and both limits")
-    if unit == "ratio" and (numbers <= 0).to_numpy().any():
+    if unit == "ratio" and (values <= 0).to_numpy().any():
         raise MetaAnalysisError("ratios must be positive")
     return frame.reset_index(drop=True)
 
 
-def _axes(ax: Axes, data: pd.DataFrame, unit: str, null: float | None, rows: int) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    low, high = float(data["lower"].min()), float(data["upper"].max())
-    if unit == "ratio":
-        if null is not None:
-            low, high = min(low, null), max(high, null)
-        ax.set_xscale("log")
-        ax.set_xlim(low / 1.08, high * 1.08)
-        inside = [t for t in TICKS if low / 1.08 <= t <= high * 1.08]
-        ax.xaxis.set_major_locator(FixedLocator(inside))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    else:
-        ax.set_xlim(0, 105 * high)
-    ax.set_ylim(rows - 0.4, -0.6)
-    grid_below(ax, "x", hide=("left",))
+def _value(estimate: float, lower: float, upper: float, *, percent: bool) -> str:
+    if percent:
+        return f"{printing.percent(estimate)} ({printing.between(100 * lower, 100 * upper)})"
+    return f"{printing.number(estimate)} ({printing.between(lower, upper, 2)})"
 
 
-def _values(data: pd.DataFrame, unit: str) -> list[str]:
-    rows = data[list(NEEDED[1:])].to_numpy(float)
-    if unit == "percent":
-        return [
-            f"{printing.percent(e)} ({printing.number(100 * a, 1)} to "
-            f"{printing.number(100 * b, 1)})"
-            for e, a, b in rows
-        ]
-    return [
-        f"{printing.number(e)} ({printing.number(a)} to {printing.number(b)})" for e, a, b in rows
-    ]
-
-
-def _note(data: pd.DataFrame, quantity: str, unit: str, null: float | None) -> Note:
-    words = _values(data, unit)
-    named = [
-        f"{group}, {label}" if group else str(label)
-        for group, label in zip(
-            data["group"] if "group" in data else [""] * len(data), data["label"], strict=True
-        )
-    ]
-    said = "; ".join(f"{name}: {value}" for name, value in zip(named, words, strict=True))
-    caption = (
-        f"{quantity} in {printing.counted(len(data), 'row')}, with 95{printing.THIN}% intervals."
-    )
+def _note(
+    data: pd.DataFrame, words: list[str], quantity: str, null: float | None, *, percent: bool
+) -> Note:
+    groups = data["group"] if "group" in data else [""] * len(data)
+    names = (f"{g}, {n}" if g else str(n) for g, n in zip(groups, data["label"], strict=True))
+    said = "; ".join(f"{name}: {value}" for name, value in zip(names, words, strict=True))
+    rows = printing.counted(len(data), "row")
+    caption = f"{quantity} in {rows}, with 95{printing.THIN}% intervals."
     if null is not None:
         apart = int(((data["lower"] > null) | (data["upper"] < null)).sum())
         caption = (
             f"{quantity}: {printing.word(apart)} of {printing.word(len(data))} intervals "
             f"{'excludes' if apart == 1 else 'exclude'} no difference."
         )
+    unit = "percent" if percent else "number"
     return Note(
-        title=quantity,
-        alt=(
-            f"Dot plot of {quantity[0].lower()}{quantity[1:]} in "
-            f"{printing.counted(len(data), 'row')}. {said}."
+        quantity,
+        f"Dot plot of {quantity[0].lower()}{quantity[1:]} in {rows}. {said}.",
+        caption,
+        numbers(
+            data,
+            "Estimates and intervals: the numbers behind the figure",
+            {
+                "group": "", "label": ("Row", ""), "estimate": ("Estimate", unit),
+                "lower": ("Lower limit", unit), "upper": ("Upper limit", unit),
+            },
         ),
-        caption=caption,
-        table=_table(data, unit),
-    )
-
-
-def _table(data: pd.DataFrame, unit: str) -> Table:
-    from ..tables import table
-
-    columns = [c for c in ("group", *NEEDED) if c in data]
-    show = "percent" if unit == "percent" else "number"
-    end = f",{printing.HARD}%" if unit == "percent" else ""
-    heads = {"estimate": "Estimate", "lower": "Lower limit", "upper": "Upper limit"}
-    return table(
-        data[columns],
-        caption="Estimates and intervals: the numbers behind the figure",
-        formats=dict.fromkeys(heads, show),
-        labels={"label": "Row", **{column: f"{text}{end}" for column, text in heads.items()}},
-    )
+    )  # fmt: skip

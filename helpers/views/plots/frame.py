@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 __all__ = [
     "ROUND", "axes_of", "figure_of", "fixed_ticks", "grid_below", "name_axes", "number_ticks",
-    "percent_ticks", "place_axes", "proportion_axis", "room_of_axes", "round_ticks", "size_of",
+    "percent_ticks", "place_axes", "proportion_axis", "room_of_axes", "round_places", "round_ticks",
+    "size_of",
 ]  # fmt: skip
 
 #: Ticks of a logarithmic axis.
@@ -119,30 +121,30 @@ def grid_below(ax: Axes, along: str | None = None, hide: Iterable[str] = ()) -> 
         ax.spines[side].set_visible(False)
 
 
-def number_ticks(axis: Axis, factor: float = 1.0, most: int | None = None) -> None:
-    """Print ticks with as few digits as they need and a true minus; 100 makes percentages.
+def number_ticks(axis: Axis, factor: float = 1.0) -> None:
+    """Print ticks with as few digits as they need and a true minus; 100 makes percentages."""
+    from matplotlib.ticker import FuncFormatter
 
-    `most` of them stand at round values.
-    """
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    if most:
-        axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(
         FuncFormatter(lambda v, _: f"{round(factor * v, 6):g}".replace("-", printing.MINUS))
     )
+
+
+def round_places(most: int) -> MaxNLocator:
+    """Put at most so many ticks at round values."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10])
 
 
 def round_ticks(
     axis: Axis, ends: tuple[float, float], most: int, factor: float = 1.0
 ) -> list[float]:
     """Put ticks at round values between two ends, and give them; 100 makes percentages."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator
+    from matplotlib.ticker import FixedLocator
 
     low, high = ends
-    found = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(
-        factor * low, factor * high
-    )
+    found = round_places(most).tick_values(factor * low, factor * high)
     ticks = [float(t) / factor for t in found if low - 1e-9 <= t / factor <= high + 1e-9]
     axis.set_major_locator(FixedLocator(ticks))
     number_ticks(axis, factor)

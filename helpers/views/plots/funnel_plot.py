@@ -12,9 +12,9 @@ from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of
+from .frame import ROUND, axes_of, fixed_ticks, grid_below, name_axes
 from .lettering import key_above
-from .note import Note, annotate
+from .note import Note, annotate, numbers
 from .points import Z95, Points, effect_axis, points_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ _LABEL = {
     "n": "{people} (logarithmic scale)",
 }
 _LEVELS = (0.1, 0.05, 0.01)
-_DEPTH = (0.9, 0.55, 0.3)  # opacity of the regions between the levels, from the inside out
+# Opacity of the regions between the levels, from the inside out.
+_DEPTH = {"p > 0.10": 0.9, "0.05 to 0.10": 0.55, "0.01 to 0.05": 0.3}
 
 
 @style.themed
@@ -106,37 +107,64 @@ def funnel(
     points = points_of(fit, "funnel")
     _check(points, vertical, filled, line)
     ax = axes_of(ax, width, height)
-    place = _heights(points, vertical)
-    centre = points.mu if null is None and points.measure.kind != "effect" else (null or 0.0)
+    shaded = points.mu if null is None and points.measure.kind != "effect" else (null or 0.0)
+    centre = shaded if contours else None
     grid, error = _grid(points, vertical, filled)
-    handles: list[Any] = []
-    names: list[str] = []
-    if error is not None:
-        _regions(ax, grid, error, points.mu, centre if contours else None, handles, names)
+    key: list[tuple[Any, str]] = []
+    if error is not None and centre is not None:
+        key += _contours(ax, grid, error, centre)
+    elif error is not None:
+        key += _limits_of_chance(ax, grid, error, points.mu)
     ax.axvline(points.mu, color=style.INK.light, lw=1.0, zorder=2)
+    look: dict[str, Any] = {"s": 30, "zorder": 4, "clip_on": False}
     studies = ax.scatter(
-        points.yi, place, s=30, color=style.INK.light, edgecolors=style.SURFACE.light,
-        linewidths=0.6, zorder=4, clip_on=False, gid="marks-studies")  # fmt: skip
-    handles, names = [studies, *handles], ["studies", *names]
+        points.yi, _heights(points, vertical), color=style.INK.light,
+        edgecolors=style.SURFACE.light, linewidths=0.6, gid="marks-studies", **look,
+    )  # fmt: skip
+    images = []
     if filled is not None and filled.k0:
-        handles, names = _images(ax, filled, vertical, handles, names)
+        frame = filled.studies[filled.studies["filled"]]
+        se = np.sqrt(frame["vi"].to_numpy(float))
+        made = ax.scatter(
+            frame["yi"], se if vertical == "se" else 1.0 / se**2, facecolors="none",
+            edgecolors=style.INK.light, linewidths=1.2, gid="marks-filled", **look,
+        )  # fmt: skip
+        images = [(made, "filled in")]
+    key = [(studies, "studies"), *images, *key]
     if line is not None and line.intercept is not None:
         ends = np.array([0.0, float(grid.max())])
-        drawn = ax.plot(
-            line.intercept + line.bias * ends,
-            ends,
-            color=style.INK.light,
-            ls=(0, (5, 3)),
-            zorder=3,
-            gid="regression-line",
-        )
-        handles.append(drawn[0])
-        names.append(line.name)
+        (drawn,) = ax.plot(
+            line.intercept + line.bias * ends, ends, color=style.INK.light, ls=(0, (5, 3)),
+            zorder=3, gid="regression-line",
+        )  # fmt: skip
+        key.append((drawn, line.name))
     _vertical(ax, vertical, grid, subject)
     effect_axis(ax, points, _limits(points, filled))
-    key_above(ax, handles, names)
-    annotate(ax, _note(fit, points, vertical, filled, line, centre if contours else None))
+    key_above(ax, [handle for handle, _ in key], [name for _, name in key])
+    annotate(ax, _note(fit, points, vertical, filled, line, centre))
     return ax
+
+
+def _limits_of_chance(ax: Axes, grid: Array, error: Array, mu: float) -> list[tuple[Any, str]]:
+    for side, name in ((-1, "lower"), (1, "upper")):
+        (drawn,) = ax.plot(
+            mu + side * Z95 * error, grid, color=style.QUIET.light, lw=1.0, zorder=1,
+            gid=f"limit-{name}",
+        )  # fmt: skip
+    return [(drawn, f"95{printing.THIN}% limits of chance")]
+
+
+def _contours(ax: Axes, grid: Array, error: Array, centre: float) -> list[tuple[Any, str]]:
+    bounds = [0.0, *(float(norm_ppf(1 - level / 2)) for level in _LEVELS)]
+    key = []
+    for i, (word, depth) in enumerate(_DEPTH.items()):
+        for side, name in ((-1, "lower"), (1, "upper")):
+            area = ax.fill_betweenx(
+                grid, centre + side * bounds[i] * error, centre + side * bounds[i + 1] * error,
+                color=style.GRID.light, alpha=depth, lw=0, zorder=0, gid=f"contour-{i}-{name}",
+            )  # fmt: skip
+        key.append((area, word))
+    return key
 
 
 def _check(
@@ -185,86 +213,20 @@ def _grid(points: Points, vertical: str, filled: TrimAndFill | None) -> tuple[Ar
     return information, 1.0 / np.sqrt(information)
 
 
-def _regions(
-    ax: Axes,
-    grid: Array,
-    error: Array,
-    mu: float,
-    centre: float | None,
-    handles: list[Any],
-    names: list[str],
-) -> None:
-    if centre is None:
-        for side in (-1, 1):
-            drawn = ax.plot(
-                mu + side * Z95 * error,
-                grid,
-                color=style.QUIET.light,
-                lw=1.0,
-                zorder=1,
-                gid=f"limit-{'lower' if side < 0 else 'upper'}",
-            )
-        handles.append(drawn[0])
-        names.append("95\N{NARROW NO-BREAK SPACE}% limits of chance")
-        return
-    bounds = [float(norm_ppf(1 - level / 2)) for level in _LEVELS]
-    words = ["p > 0.10", "0.05 to 0.10", "0.01 to 0.05"]
-    for i, (outer, depth, word) in enumerate(zip(bounds, _DEPTH, words, strict=True)):
-        inner = bounds[i - 1] if i else 0.0
-        for side in (-1, 1):
-            area = ax.fill_betweenx(
-                grid,
-                centre + side * inner * error,
-                centre + side * outer * error,
-                color=style.GRID.light,
-                alpha=depth,
-                lw=0,
-                zorder=0,
-                gid=f"contour-{i}-{'lower' if side < 0 else 'upper'}",
-            )
-        handles.append(area)
-        names.append(word)
-
-
-def _images(
-    ax: Axes, filled: TrimAndFill, vertical: str, handles: list[Any], names: list[str]
-) -> tuple[list[Any], list[str]]:
-    frame = filled.studies
-    frame = frame[frame["filled"]]
-    error = np.sqrt(frame["vi"].to_numpy(float))
-    images = ax.scatter(
-        frame["yi"],
-        error if vertical == "se" else 1.0 / error**2,
-        s=30,
-        facecolors="none",
-        edgecolors=style.INK.light,
-        linewidths=1.2,
-        zorder=4,
-        clip_on=False,
-        gid="marks-filled",
-    )
-    return [handles[0], images, *handles[1:]], [names[0], "filled in", *names[1:]]
-
-
 def _vertical(ax: Axes, vertical: str, grid: Array, subject: Subject) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    ax.set_ylabel(_LABEL[vertical].format(people=printing.capital(subject.people)), labelpad=6)
+    name_axes(ax, up=_LABEL[vertical].format(people=printing.capital(subject.people)))
+    grid_below(ax)
+    low, high = float(grid.min()), float(grid.max())
     if vertical == "se":
-        ax.set_ylim(float(grid.max()), 0.0)
+        ax.set_ylim(high, 0.0)
     elif vertical == "inverse-variance":
-        ax.set_ylim(0.0, float(grid.max()))
-        if grid.max() >= 1000:
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        ax.set_ylim(0.0, high)
+        if high >= 1000:
+            ax.yaxis.set_major_formatter("{x:,.0f}")
     else:
         ax.set_yscale("log")
-        low, high = float(grid.min()), float(grid.max())
         ax.set_ylim(low, high)
-        marks = [m * 10**e for e in range(-1, 8) for m in (1, 2, 5) if low <= m * 10**e <= high]
-        ax.yaxis.set_major_locator(FixedLocator(marks))
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.tick_params(length=0)
+        fixed_ticks(ax.yaxis, ROUND, "{:,.0f}".format)
 
 
 def _limits(points: Points, filled: TrimAndFill | None) -> tuple[float, float]:
@@ -296,66 +258,53 @@ def _note(
     centre: float | None,
 ) -> Note:
     k = len(points.labels)
+    studies = printing.counted(k, "study", "studies")
     unit = {"se": "standard error", "inverse-variance": "inverse variance", "n": "sample size"}
-    alt = [
-        f"Funnel plot of {printing.counted(k, 'study', 'studies')} around the pooled "
-        f"{points.shown(points.mu)}, by {unit[vertical]}.",
-        f"Estimates run from {points.shown(float(points.yi.min()))} to "
-        f"{points.shown(float(points.yi.max()))}.",
-    ]
+    low, high = points.shown(float(points.yi.min())), points.shown(float(points.yi.max()))
     limited = vertical != "n" or points.percent
-    caption = []
     if limited:
         outside = _outside(points, vertical)
-        verdict = (
-            f"{printing.word(outside)} of {printing.counted(k, 'study', 'studies')} "
+        said = [
+            f"{printing.word(outside).capitalize()} of {studies} "
             f"{'lies' if outside == 1 else 'lie'} outside the region that chance "
             "alone would fill 95 times in a hundred."
-        )
-        caption.append(verdict[0].upper() + verdict[1:])
+        ]
     else:
-        caption.append(
-            f"{printing.counted(k, 'study', 'studies').capitalize()} by {unit[vertical]}."
-        )
+        said = [f"{studies.capitalize()} by {unit[vertical]}."]
     if centre is not None and limited:
-        caption.append(f"Shaded: p-values of a test of each study against {points.shown(centre)}.")
+        said.append(f"Shaded: p-values of a test of each study against {points.shown(centre)}.")
     if filled is not None:
-        caption.append(
+        said.append(
             f"Trim-and-fill ({filled.estimator}) adds "
             f"{printing.counted(filled.k0, 'study', 'studies')} on the {filled.side}."
         )
     if line is not None:
-        caption.append(f"{line.name}: {printing.p_value(line.p)}.")
+        said.append(f"{line.name}: {printing.p_value(line.p)}.")
     lost = len(fit.data.labels) - k
     if lost:
-        caption.append(
-            f"Not drawn: {printing.counted(lost, 'excluded study', 'excluded studies')}."
-        )
+        said.append(f"Not drawn: {printing.counted(lost, 'excluded study', 'excluded studies')}.")
     return Note(
-        title="Funnel plot",
-        alt=" ".join([*alt, *caption]),
-        caption=" ".join(caption),
-        table=_table(points),
+        "Funnel plot",
+        f"Funnel plot of {studies} around the pooled {points.shown(points.mu)}, by "
+        f"{unit[vertical]}. Estimates run from {low} to {high}. {' '.join(said)}",
+        " ".join(said),
+        _table(points),
     )
 
 
 def _table(points: Points) -> Table:
     import pandas as pd
 
-    from ..tables import table
-
-    frame = pd.DataFrame({"study": points.labels})
-    formats: dict[str, Any] = {"effect": "number3", "standard_error": "number3"}
+    frame = pd.DataFrame({"study": points.labels, "effect": points.yi, "standard_error": points.se})
     if points.n is not None:
         frame["n"] = points.n.astype(int)
-        formats["n"] = "count"
     if points.percent:
         frame["estimate"] = points.measure.inverse(points.yi)
-        formats["estimate"] = "percent"
-    frame["effect"], frame["standard_error"] = points.yi, points.se
-    return table(
-        frame.iloc[ties.order(frame["standard_error"])].reset_index(drop=True),
-        caption="Studies of the funnel: the numbers behind the figure",
-        formats=formats,
-        labels={"effect": points.measure.label.capitalize()},
-    )
+    return numbers(
+        frame.iloc[ties.order(points.se)],
+        "Studies of the funnel: the numbers behind the figure",
+        {
+            "study": "", "n": "count", "estimate": "percent",
+            "effect": (points.measure.label.capitalize(), "number3"), "standard_error": "number3",
+        },
+    )  # fmt: skip

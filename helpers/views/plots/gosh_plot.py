@@ -10,15 +10,15 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, number_ticks
-from .note import Note, annotate
+from .frame import axes_of, grid_below, name_axes, number_ticks, round_places
+from .lettering import legend_above
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
     from ...engine.aftercare import GoshResult
-    from ..tables import Table
 
 __all__ = ["gosh"]
 
@@ -92,7 +92,14 @@ def gosh(
     held = result.member[sound, result.labels.index(study)]
     edges = _edges(x, CELLS[0]), _edges(y, CELLS[1])
     _cloud(ax, x, y, held, edges)
-    _axes(ax, edges, subject.outcome, percent)
+    ax.set_xlim(edges[0][0], edges[0][-1])
+    ax.set_ylim(edges[1][0], edges[1][-1])
+    ax.xaxis.set_major_locator(round_places(8))
+    ax.yaxis.set_major_locator(round_places(6))
+    number_ticks(ax.xaxis, 100 if percent else 1)
+    grid_below(ax, "both")
+    ax.set_xlabel(f"{subject.outcome} of the subset{', %' if percent else ''}")
+    name_axes(ax, up="I² of the subset, %")
     _histogram(ax, x, held, edges[0], study)
     annotate(ax, _note(result, summary, study, x, y, percent, subject))
     return ax
@@ -105,11 +112,7 @@ def _edges(values: np.ndarray, cells: int) -> np.ndarray:
 
 
 def _cloud(
-    ax: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    held: np.ndarray,
-    edges: tuple[np.ndarray, np.ndarray],
+    ax: Axes, x: np.ndarray, y: np.ndarray, held: np.ndarray, edges: tuple[np.ndarray, np.ndarray]
 ) -> None:
     whole = np.histogram2d(x, y, bins=edges)[0]
     inside = np.histogram2d(x[held], y[held], bins=edges)[0]
@@ -121,30 +124,15 @@ def _cloud(
         for size in range(1, SIZES + 1):
             i, j = np.nonzero(cells & (step == size))
             ax.plot(
-                places[0][i],
-                places[1][j],
-                "o",
-                ms=2.0 + 8.0 * np.sqrt((size - 1) / (SIZES - 1)),
-                mfc=style.INK.light if solid else "none",
-                mec=style.INK.light if solid else style.QUIET.light,
-                mew=0.9,
-                zorder=3 if solid else 2,
-                gid=f"{gid}-{size}",
-            )
+                places[0][i], places[1][j], "o", ms=2.0 + 8.0 * np.sqrt((size - 1) / (SIZES - 1)),
+                mew=0.9, zorder=3 if solid else 2, gid=f"{gid}-{size}", **_look(solid=solid),
+            )  # fmt: skip
 
 
-def _axes(ax: Axes, edges: tuple[np.ndarray, np.ndarray], outcome: str, percent: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    factor = 100 if percent else 1
-    ax.set_xlim(edges[0][0], edges[0][-1])
-    ax.set_ylim(edges[1][0], edges[1][-1])
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    number_ticks(ax.xaxis, factor)
-    grid_below(ax, "both")
-    ax.set_xlabel(f"{outcome} of the subset, %" if percent else f"{outcome} of the subset")
-    ax.set_ylabel("I² of the subset, %", labelpad=6)
+def _look(*, solid: bool) -> dict[str, Any]:
+    """Marks are filled where the study is held, open where it is not."""
+    colour = style.INK.light if solid else style.QUIET.light
+    return {"mec": colour, "mfc": colour if solid else "none"}
 
 
 def _histogram(ax: Axes, x: np.ndarray, held: np.ndarray, edges: np.ndarray, study: str) -> None:
@@ -152,42 +140,20 @@ def _histogram(ax: Axes, x: np.ndarray, held: np.ndarray, edges: np.ndarray, stu
 
     top = ax.inset_axes((0, 1.03, 1, 0.22), sharex=ax)
     top.stairs(
-        np.histogram(x[held], edges)[0],
-        edges,
-        fill=True,
-        color=style.INK.light,
-        alpha=0.75,
+        np.histogram(x[held], edges)[0], edges, fill=True, color=style.INK.light, alpha=0.75,
         gid="subsets-with",
-    )
+    )  # fmt: skip
     top.stairs(
-        np.histogram(x[~held], edges)[0],
-        edges,
-        color=style.QUIET.light,
-        lw=1.6,
+        np.histogram(x[~held], edges)[0], edges, color=style.QUIET.light, lw=1.6,
         gid="subsets-without",
-    )
+    )  # fmt: skip
     top.axis("off")
-
-    def mark(*, solid: bool) -> Line2D:
-        colour = style.INK.light if solid else style.QUIET.light
-        return Line2D(
-            [], [], ls="", marker="o", ms=8, mec=colour, mew=1.4, mfc=colour if solid else "none"
-        )
-
+    marks = [
+        Line2D([], [], ls="", marker="o", ms=8, mew=1.4, **_look(solid=solid))
+        for solid in (True, False)
+    ]
     short = study if len(study) <= 34 else f"{study[:33].rstrip()}…"
-    key = top.legend(
-        [mark(solid=True), mark(solid=False)],
-        [f"with {short}", "without"],
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=2,
-        handletextpad=0.3,
-        columnspacing=1.4,
-        borderaxespad=0,
-        borderpad=0.2,
-    )
-    for text in key.get_texts():
-        text.set_parse_math(False)
+    legend_above(top, marks, [f"with {short}", "without"], handletextpad=0.3)
 
 
 def _note(
@@ -199,74 +165,52 @@ def _note(
     percent: bool,
     subject: Subject,
 ) -> Note:
-    row = {column: float(summary[column][study]) for column in summary.columns}
+    row = summary.loc[study]
     number: Any = printing.percent if percent else printing.number
     low, high = np.quantile(x, [0.025, 0.975])
     span = printing.percent_range((low, high)) if percent else printing.between(low, high, 2)
-    least, most = np.quantile(y, [0.025, 0.975])
-    heterogeneity = printing.between(float(least), float(most), 0)
-    drawn = (
-        f"{printing.count(len(result))} sampled subsets"
-        if result.sampled
-        else f"all {printing.count(len(result))} subsets"
-    )
+    heterogeneity = printing.between(*np.quantile(y, [0.025, 0.975]), 0)
+    number_of_subsets = printing.count(len(result))
+    drawn = f"{number_of_subsets} sampled" if result.sampled else f"all {number_of_subsets}"
     cloud = (
         f"The middle 95{printing.THIN}% of the estimates lie from {span}, of I² from "
         f"{heterogeneity}{printing.THIN}%."
     )
-    gap = row["separation"]
+    gap = float(row["separation"])
     if not np.isfinite(gap):
         verdict = f"{study} is in every subset or in none, so that nothing can be compared."
     else:
-        means = (
-            f"with {study} the mean estimate is {number(row['estimate_with'])}, without "
-            f"it {number(row['estimate_without'])}, "
-            f"{printing.number(abs(gap), 1)} standard deviations (within each part) apart"
-        )
-        side = "more" if abs(gap) > APART else "no more"
         verdict = (
-            f"{means[0].upper()}{means[1:]}: {side} than the {printing.number(APART, 0)} from "
-            "which two equal normal clouds have two tops."
+            f"With {study} the mean estimate is {number(float(row['estimate_with']))}, without it "
+            f"{number(float(row['estimate_without']))}, {printing.number(abs(gap), 1)} standard "
+            f"deviations (within each part) apart: {'more' if abs(gap) > APART else 'no more'} "
+            f"than the {printing.number(APART, 0)} from which two equal normal clouds have two "
+            "tops."
         )
-    lost = len(result) - len(x)
-    lack = (
-        f" {printing.counted(lost, 'subset').capitalize()} without an estimate left out."
-        if lost
-        else ""
-    )
+    lack, lost = "", len(result) - len(x)
+    if lost:
+        lack = f" {printing.counted(lost, 'subset').capitalize()} without an estimate left out."
     members = printing.counted(len(result.labels), *subject.noun)
-    return Note(
-        title="GOSH plot",
-        alt=f"GOSH plot of {drawn} of {members}. {cloud} {verdict}{lack}",
-        caption=f"{verdict} Each mark stands for subsets with about the same result; its area "
-        f"grows with their number. {cloud}{lack}",
-        table=_table(summary, percent, subject, drawn),
-    )
-
-
-def _table(summary: pd.DataFrame, percent: bool, subject: Subject, drawn: str) -> Table:
-    from ..tables import table
-
-    order = ties.order(summary["separation"].abs(), descending=True)
-    shown = summary.iloc[order].rename_axis(subject.study).reset_index()
-    shown = shown.drop(columns=["subsets", "difference"])
     value = "percent2" if percent else "number3"
-    formats: dict[str, Any] = {
-        "estimate_with": value,
-        "estimate_without": value,
-        "I2_with": "number1",
-        "I2_without": "number1",
-    }
-    unit = f",{printing.HARD}%" if percent else ""
-    return table(
-        shown,
-        caption=f"Mean results with and without each {subject.study}, over {drawn}",
-        formats=formats,
-        labels={
-            "estimate_with": f"Estimate with{unit}",
-            "estimate_without": f"Estimate without{unit}",
-            "I2_with": f"I² with,{printing.HARD}%",
-            "I2_without": f"I² without,{printing.HARD}%",
-        },
-        notes=["Separation: difference of the means in standard deviations within the two groups."],
+    order = ties.order(summary["separation"].abs(), descending=True)
+    return Note(
+        "GOSH plot",
+        f"GOSH plot of {drawn} subsets of {members}. {cloud} {verdict}{lack}",
+        f"{verdict} Each mark stands for subsets with about the same result; its area grows with "
+        f"their number. {cloud}{lack}",
+        numbers(
+            summary.iloc[order].rename_axis(subject.study).reset_index(),
+            f"Mean results with and without each {subject.study}, over {drawn} subsets",
+            {
+                subject.study: "",
+                "estimate_with": ("Estimate with", value),
+                "estimate_without": ("Estimate without", value),
+                "I2_with": (f"I² with,{printing.HARD}%", "number1"),
+                "I2_without": (f"I² without,{printing.HARD}%", "number1"),
+                "separation": "",
+            },
+            notes=[
+                "Separation: difference of the means in standard deviations within the two groups."
+            ],
+        ),
     )

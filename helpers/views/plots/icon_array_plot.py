@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from ... import printing
@@ -10,20 +11,24 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
-from .lettering import fit_keys
-from .note import Note, annotate
+from .lettering import fit_keys, legend_above
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..tables import Table
 
 __all__ = ["icon_array"]
 
 ACROSS = 50  # squares in a row
 SIDE = 0.78  # side of a square, as a share of its cell
 # The first groups are dark and full, so that they are told apart in grey too.
-LOOKS = ("full", "outlined", "half")
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"fc": style.INK.light},
+    {"fc": "none", "ec": style.INK.light, "lw": 1.5},
+    {"fc": style.QUIET.light},
+)
+REST = {"fc": style.GRID.light}
 
 
 @style.themed
@@ -69,133 +74,61 @@ def icon_array(
     >>> show(icon_array({"died": 0.07}, rest="alive"), "field")
     Of 1,000 participants, 70 died and 930 alive.
     """
+    from matplotlib.patches import Patch
+
     shares = {name: float(share) for name, share in groups.items()}
     if not 1 <= len(shares) <= len(LOOKS):
         raise MetaAnalysisError(f"icon_array() draws one to three groups, not {len(shares)}")
     if any(not 0 <= share <= 1 for share in shares.values()) or sum(shares.values()) > 1 + 1e-12:
         raise MetaAnalysisError("icon_array() needs shares from 0 to 1 that add up to 1 at most")
-    counts = _counts(shares, total)
+    # Round the running sum, so that the squares of all groups together are right as well.
+    upto = [int(share * total + 0.5) for share in accumulate(shares.values())]
+    counts = [after - before for before, after in pairwise([0, *upto, total])]
     rows = -(-total // ACROSS)
-    height = (width - 28) / ACROSS * rows + 70
     side = 0.01 * width
-    ax = axes_of(ax, width, height, left=side, right=side, bottom=8, top=58)
-    _squares(ax, counts, total)
-    _key(ax, counts, rest, total)
+    ax = axes_of(ax, width, (width - 28) / ACROSS * rows + 70, left=side, right=side, bottom=8,
+                 top=58)  # fmt: skip
+    looks = [*LOOKS[: len(shares)], REST]
+    for name, start, many, look in zip([*shares, "rest"], [0, *upto], counts, looks, strict=True):
+        _squares(ax, start, many, f"squares-{name}", **look)
+    words = [
+        f"{printing.count(many)} {name}" for name, many in zip([*shares, rest], counts, strict=True)
+    ]
+    legend_above(
+        ax, [Patch(**({"ec": look["fc"], "lw": 1.0} | look)) for look in looks],
+        fit_keys(ax, words, columns=2, size="text"), bbox_to_anchor=(0, 1.01), ncols=2,
+        handlelength=1.0, handleheight=1.0, columnspacing=2.0, fontsize=style.size("text"),
+    )  # fmt: skip
     ax.set_xlim(-0.2, ACROSS - 1 + SIDE + 0.2)
     ax.set_ylim(rows - 1 + SIDE + 0.2, -0.2)
     ax.set_aspect("equal", anchor="NW")
     ax.axis("off")
-    annotate(ax, _note(counts, shares, rest, total, unit or subject.people))
+    said = f"Of {printing.count(total)} {unit or subject.people}, {printing.listing(words)}."
+    behind = numbers(
+        {
+            "group": [*shares, rest],
+            "share": [*shares.values(), 1 - sum(shares.values())],
+            "squares": counts,
+        },
+        "Natural frequencies: the numbers behind the figure",
+        {"group": "", "share": ("Share", "percent"), "squares": "count"},
+    )
+    annotate(ax, Note("Natural frequencies", said, said, behind))
     return ax
 
 
-def _counts(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """Round the running sum, so that the squares of all groups together are right as well."""
-    counts, before, running = {}, 0, 0.0
-    for name, share in shares.items():
-        running += share
-        upto = int(running * total + 0.5)
-        counts[name], before = upto - before, upto
-    return counts
-
-
-def _squares(ax: Axes, counts: Mapping[str, int], total: int) -> None:
+def _squares(ax: Axes, start: int, many: int, gid: str, **look: Any) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    ink, quiet, grid = style.INK.light, style.QUIET.light, style.GRID.light
-    looks: list[dict[str, Any]] = [
-        {"facecolor": ink, "edgecolor": "none", "linewidth": 0.0},
-        {"facecolor": "none", "edgecolor": ink, "linewidth": 1.5},
-        {"facecolor": quiet, "edgecolor": "none", "linewidth": 0.0},
-    ]
-    start = 0
-    parts = [*zip(counts, counts.values(), looks, strict=False)]
-    parts.append(
-        (
-            "rest",
-            total - sum(counts.values()),
-            {"facecolor": grid, "edgecolor": "none", "linewidth": 0.0},
-        )
-    )
-    for name, many, look in parts:
-        inset = 0.06 if look["linewidth"] else 0.0
-        side = SIDE - 2 * inset
-        corners: list[tuple[float, float]] = []
-        for i in range(start, start + many):
-            x, y = i % ACROSS + inset, i // ACROSS + inset
-            corners += [(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)]
-        start += many
-        if not many:
-            continue
-        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * many
-        # One path a group: a thousand shapes of their own would weigh more than the page.
-        patch = PathPatch(Path(corners, codes), gid=f"squares-{name}", **look)
-        ax.add_patch(patch)
-
-
-def _key(ax: Axes, counts: Mapping[str, int], rest: str, total: int) -> None:
-    from matplotlib.patches import Patch
-
-    ink, quiet, grid = style.INK.light, style.QUIET.light, style.GRID.light
-    looks: list[dict[str, Any]] = [
-        {"fc": ink, "ec": ink},
-        {"fc": "none", "ec": ink, "lw": 1.5},
-        {"fc": quiet, "ec": quiet},
-    ]
-    named = [
-        (f"{printing.count(many)} {name}", look)
-        for (name, many), look in zip(counts.items(), looks, strict=False)
-    ]
-    named.append(
-        (f"{printing.count(total - sum(counts.values()))} {rest}", {"fc": grid, "ec": grid})
-    )
-    ax.legend(
-        [Patch(**look) for _, look in named],
-        fit_keys(ax, [text for text, _ in named], columns=2, size="text"),
-        loc="lower left",
-        bbox_to_anchor=(0, 1.01),
-        ncols=2,
-        handlelength=1.0,
-        handleheight=1.0,
-        columnspacing=2.0,
-        borderaxespad=0,
-        borderpad=0.2,
-        fontsize=style.size("text"),
-    )
-
-
-def _note(
-    counts: Mapping[str, int], shares: Mapping[str, float], rest: str, total: int, unit: str
-) -> Note:
-    others = total - sum(counts.values())
-    said = [f"{printing.count(many)} {name}" for name, many in counts.items()]
-    said.append(f"{printing.count(others)} {rest}")
-    words = f"Of {printing.count(total)} {unit}, {printing.listing(said)}."
-    return Note(
-        title="Natural frequencies",
-        alt=words,
-        caption=words,
-        table=_table(shares, counts, rest, total),
-    )
-
-
-def _table(shares: Mapping[str, float], counts: Mapping[str, int], rest: str, total: int) -> Table:
-    import pandas as pd
-
-    from ..tables import table
-
-    left = 1 - sum(shares.values())
-    frame = pd.DataFrame(
-        {
-            "group": [*shares, rest],
-            "share": [*shares.values(), left],
-            "squares": [*counts.values(), total - sum(counts.values())],
-        }
-    )
-    return table(
-        frame,
-        caption="Natural frequencies: the numbers behind the figure",
-        formats={"share": "percent", "squares": "count"},
-        labels={"share": f"Share,{printing.HARD}%"},
-    )
+    if not many:
+        return
+    inset = 0.06 if "lw" in look else 0.0
+    side = SIDE - 2 * inset
+    corners: list[tuple[float, float]] = []
+    for i in range(start, start + many):
+        x, y = i % ACROSS + inset, i // ACROSS + inset
+        corners += [(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)]
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * many
+    # One path a group: a thousand shapes of their own would weigh more than the page.
+    ax.add_patch(PathPatch(Path(corners, codes), gid=gid, **({"ec": "none", "lw": 0} | look)))

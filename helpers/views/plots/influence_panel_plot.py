@@ -11,15 +11,13 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import figure_of, number_ticks, room_of_axes
-from .lettering import measure
-from .note import Note, annotate
+from .frame import axes_of, figure_of, number_ticks, room_of_axes, round_places
+from .lettering import beside, fit_text, measure
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from ..tables import Table
 
 __all__ = ["influence_panel"]
 
@@ -81,42 +79,36 @@ def influence_panel(
     >>> show(influence_panel(fit), "influence-of-five")  # doctest: +ELLIPSIS
     Influence diagnostics of five studies. ...
     """
-    from matplotlib import pyplot as plt
-
     result = fit.influence()
     frame = result.frame()
     panels = _panels(fit, result)
-    tall = HEAD + ROW * (len(frame) + 0.2) + BELOW
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
-        ax.set_position((0, 0, 1, 1))
-    else:
-        figure = figure_of(ax)
-    room = room_of_axes(ax)[2:]
-    names = [_shorten(figure, str(label)) for label in frame.index]
+    height = ROW * (len(frame) + 0.2)
+    ax = axes_of(ax, width, HEAD + height + BELOW, left=0, right=0, bottom=0, top=0)
+    room, figure = room_of_axes(ax)[2:], figure_of(ax)
+    names = [fit_text(figure, str(label), WIDEST, bold=True) for label in frame.index]
     left = max(measure(figure, name, bold=True) for name in names) + GAP
-    least = (left + len(panels) * (PANEL + GAP), tall)
+    least = (left + len(panels) * (PANEL + GAP), HEAD + height + BELOW)
     if room[0] < least[0] or room[1] < least[1] - 1e-6:
         raise MetaAnalysisError(
             f"the axes are {room[0]:.0f} by {room[1]:.0f} px; this panel needs "
             f"{least[0]:.0f} by {least[1]:.0f}"
         )
     ax.axis("off")
-    each = (room[0] - left) / len(panels)
-    height = ROW * (len(frame) + 0.2)
+    each, base = (room[0] - left) / len(panels), room[1] - HEAD - height
+    bold = (frame["flagged"] | frame["outlier"]).to_numpy()
     for i, panel in enumerate(panels):
-        inset = ax.inset_axes(
-            (
-                (left + i * each) / room[0],
-                (room[1] - HEAD - height) / room[1],
-                (each - GAP) / room[0],
-                height / room[1],
-            )
-        )
+        box = np.array([left + i * each, base, each - GAP, height]) / [*room, *room]
+        inset = ax.inset_axes(box.tolist())
         inset.set_label(panel.column)
         _draw(inset, panel, frame[panel.column].to_numpy(dtype=float))
-        if i == 0:
-            _names(inset, names, (frame["flagged"] | frame["outlier"]).to_numpy(), left)
+        if i:
+            continue
+        for row, (name, strong) in enumerate(zip(names, bold, strict=True)):
+            beside(
+                inset, name, (0, row), (-left, 0), xycoords=inset.get_yaxis_transform(),
+                va="center_baseline", weight="bold" if strong else "normal",
+                size=style.size("text"), annotation_clip=False,
+            )  # fmt: skip
     annotate(ax, _note(fit, result, subject))
     return ax
 
@@ -137,10 +129,7 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
 
 
 def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    y = np.arange(len(values))
-    known = np.isfinite(values)
+    y, known = np.arange(len(values)), np.isfinite(values)
     ends = [panel.centre, *values[known], *panel.rules]
     low, high = min(ends), max(ends)
     pad = 0.07 * (high - low) or 0.5
@@ -149,105 +138,57 @@ def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
     # Every fifth line carries the eye from a name to its marks.
     for line in range(0, len(values), 5):
         ax.axhline(line, color=style.GRID.light, lw=0.8, zorder=0)
-    ax.axvline(panel.centre, color=style.QUIET.light, lw=0.9, zorder=1)
-    for rule in panel.rules:
-        ax.axvline(rule, color=style.QUIET.light, lw=0.9, dashes=(3, 3), zorder=1)
-    ax.hlines(y[known], panel.centre, values[known], color=style.QUIET.light, lw=1.0, zorder=2)
+    quiet, ink = style.QUIET.light, style.INK.light
+    ax.axvline(panel.centre, color=quiet, lw=0.9, zorder=1)
     beyond = np.zeros(len(values), dtype=bool)
     for rule in panel.rules:
+        ax.axvline(rule, color=quiet, lw=0.9, dashes=(3, 3), zorder=1)
         beyond[known] |= values[known] > rule if rule > 0 else values[known] < rule
+    ax.hlines(y[known], panel.centre, values[known], color=quiet, lw=1.0, zorder=2)
     for gid, rows, face in (
-        ("inside", known & ~beyond, style.SURFACE.light),
-        ("beyond", known & beyond, style.INK.light),
-    ):
-        ax.plot(
-            values[rows],
-            y[rows],
-            "o",
-            ms=5.2,
-            mfc=face,
-            mec=style.INK.light,
-            mew=1.0,
-            zorder=3,
-            gid=gid,
-        )
+        ("inside", known & ~beyond, style.SURFACE.light), ("beyond", known & beyond, ink),
+    ):  # fmt: skip
+        ax.plot(values[rows], y[rows], "o", ms=5.2, mfc=face, mec=ink, mew=1.0, zorder=3, gid=gid)
     ax.set_title(panel.name, size=style.size("text"), loc="left", pad=8)
     ax.set_yticks([])
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_locator(round_places(3))
     number_ticks(ax.xaxis)
     ax.spines["left"].set_visible(False)
 
 
-def _names(ax: Axes, names: list[str], bold: np.ndarray, left: float) -> None:
-    for row, (name, strong) in enumerate(zip(names, bold, strict=True)):
-        ax.annotate(
-            name,
-            (0, row),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(-left, 0),
-            textcoords="offset points",
-            ha="left",
-            va="center_baseline",
-            weight="bold" if strong else "normal",
-            annotation_clip=False,
-            parse_math=False,
-        )
-
-
-def _shorten(figure: Figure, text: str) -> str:
-    short = text
-    while len(short) > 1 and measure(figure, short, bold=True) > WIDEST:
-        short = short.rstrip("…")[:-1].rstrip() + "…"
-    return short
-
-
 def _note(fit: Any, result: Any, subject: Subject) -> Note:
     frame = result.frame()
-    number = printing.counted(result.k, *subject.noun)
-    flagged = [str(label) for label in frame.index[frame["flagged"]]]
-    outlying = [str(label) for label in frame.index[frame["outlier"]]]
-    influential = (
-        f"By the rules {printing.listing(flagged)} {'is' if len(flagged) == 1 else 'are'} "
-        "influential."
-        if flagged
-        else f"No {subject.study} is influential by any of the rules."
-    )
-    outliers = (
-        f"{printing.listing(outlying)} {'lies' if len(outlying) == 1 else 'lie'} beyond the limits "
-        f"of the residuals, where one in twenty is expected by chance."
-        if outlying
-        else "No residual lies beyond its limits."
-    )
-    lost = int(frame["rstudent"].isna().sum())
-    lack = f" Without {printing.counted(lost, *subject.noun)} there is no estimate." if lost else ""
+    flagged, outlying = (list(map(str, frame.index[frame[c]])) for c in ("flagged", "outlier"))
+    influential = f"No {subject.study} is influential by any of the rules."
+    if flagged:
+        verb = "is" if len(flagged) == 1 else "are"
+        influential = f"By the rules {printing.listing(flagged)} {verb} influential."
+    outliers = "No residual lies beyond its limits."
+    if outlying:
+        outliers = (
+            f"{printing.listing(outlying)} {'lies' if len(outlying) == 1 else 'lie'} beyond the "
+            "limits of the residuals, where one in twenty is expected by chance."
+        )
+    lack, lost = "", int(frame["rstudent"].isna().sum())
+    if lost:
+        lack = f" Without {printing.counted(lost, *subject.noun)} there is no estimate."
     most = frame.index[ties.largest(frame["cook_d"].abs())]
     return Note(
-        title="Influence diagnostics",
-        alt=f"Influence diagnostics of {number}. {influential} {outliers} The estimate moves most "
-        f"without {most}, Cook’s distance "
+        "Influence diagnostics",
+        f"Influence diagnostics of {printing.counted(result.k, *subject.noun)}. {influential} "
+        f"{outliers} The estimate moves most without {most}, Cook’s distance "
         f"{printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
-        caption=f"{influential} {outliers} Dashed lines are the rules; marks beyond them are "
-        f"filled.{lack}",
-        table=_table(result, subject),
-    )
-
-
-def _table(result: Any, subject: Subject) -> Table:
-    from ..tables import table
-
-    columns = ["rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"]
-    shown = result.frame()[columns].rename_axis(subject.study).reset_index()
-    return table(
-        shown,
-        caption="The numbers behind the influence diagnostics",
-        formats=dict.fromkeys(columns[:-1], "number3") | {"weight": "number1"},
-        labels={
-            "rstudent": "Residual",
-            "dffits": "DFFITS",
-            "cook_d": "Cook’s distance",
-            "cov_ratio": "Variance ratio",
-            "tau2_deleted": "τ² without",
-            "weight": f"Weight,{printing.HARD}%",
-        },
-        notes=[f"Influential: {rule.words}." for rule in result.rules],
-    )
+        f"{influential} {outliers} Dashed lines are the rules; marks beyond them are filled.{lack}",
+        numbers(
+            frame.rename_axis(subject.study).reset_index(),
+            "The numbers behind the influence diagnostics",
+            {
+                subject.study: "", "rstudent": ("Residual", "number3"),
+                "dffits": ("DFFITS", "number3"), "cook_d": ("Cook’s distance", "number3"),
+                "cov_ratio": ("Variance ratio", "number3"),
+                "tau2_deleted": ("τ² without", "number3"),
+                "weight": (f"Weight,{printing.HARD}%", "number1"),
+            },
+            notes=[f"Influential: {rule.words}." for rule in result.rules],
+        ),
+    )  # fmt: skip

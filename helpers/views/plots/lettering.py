@@ -116,7 +116,7 @@ def wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
 
 def legend_above(ax: Axes, handles: list[Any], names: Sequence[str], **look: Any) -> Legend:
     """Put a legend above the left end of the axes, in one line unless `look` says otherwise."""
-    usual = {
+    usual: dict[str, Any] = {
         "loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(names),
         "columnspacing": 1.4, "borderaxespad": 0, "borderpad": 0.2,
     }  # fmt: skip
@@ -138,7 +138,11 @@ def beside(
     ax: Axes, text: str, at: tuple[Any, Any], shift: tuple[float, float], **look: Any
 ) -> Annotation:
     """Write a small text at a distance, in CSS pixels, from a place of the data."""
-    usual = {"size": style.size("small"), "va": "center", "textcoords": "offset points"}
+    usual: dict[str, Any] = {
+        "size": style.size("small"),
+        "va": "center",
+        "textcoords": "offset points",
+    }
     return ax.annotate(text, at, xytext=shift, **(usual | look))
 
 

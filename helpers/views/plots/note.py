@@ -71,7 +71,7 @@ def numbers(
     groups: str | None = None,
     notes: Iterable[str] = (),
 ) -> Table:
-    """Make the table behind a picture.
+    r"""Make the table behind a picture.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,12 +22,21 @@ from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import figure_of, grid_below, number_ticks, room_of_axes
-from .note import Note, annotate
+from .frame import (
+    axes_of,
+    figure_of,
+    fixed_ticks,
+    grid_below,
+    place_axes,
+    room_of_axes,
+    round_ticks,
+)
+from .lettering import beside, measure
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.path import Path
 
     from ..tables import Table
 
@@ -62,6 +72,22 @@ class _Bins:
 
 
 @dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the dashboard: the analyses with its level, and what is said of them."""
+
+    kind: Literal["head", "claim", "level"]
+    label: str
+    which: NDArray[np.bool_] | None = None
+    first: str = ""
+    second: str = ""
+
+    @property
+    def tall(self) -> float:
+        """Its height in CSS pixels."""
+        return HEAD if self.kind == "head" else ROW
+
+
+@dataclass(frozen=True, slots=True)
 class _Curve:
     """What is drawn of a multiverse, with or without a claim about it.
 
@@ -89,11 +115,11 @@ class _Curve:
 
     def printed(self, value: float) -> str:
         """Print a value in the unit of the quantity."""
-        return _printed(value, self.unit)
+        return printing.percent(value) if self.unit == "percent" else printing.number(value)
 
-
-def _printed(value: float, unit: str) -> str:
-    return printing.percent(value) if unit == "percent" else printing.number(value)
+    def quartiles(self) -> list[str]:
+        """Print the lowest, the middle and the highest estimate."""
+        return [self.printed(float(q)) for q in np.quantile(self.value[self.ok], [0.0, 0.5, 1.0])]
 
 
 @style.themed
@@ -151,8 +177,6 @@ def specification_curve(
     >>> show(specification_curve(result), "curve")  # doctest: +ELLIPSIS
     Specification curve of four analyses. Proportion runs from ...
     """
-    from matplotlib import pyplot as plt
-
     if isinstance(result, ClaimMultiverse):
         curve = _of_claim(result)
     else:
@@ -161,54 +185,39 @@ def specification_curve(
         raise MetaAnalysisError("a specification curve needs an analysis with a result")
     if mark is not None and not (1 <= mark <= len(curve.value) and curve.ok[mark - 1]):
         raise MetaAnalysisError(f"mark={mark}: no specification with a result has this number")
-    bins = _bins(curve)
-    rows = _rows(curve)
-    below = 44.0 + sum(HEAD if kind == "head" else ROW for kind, *_ in rows)
+    bins, rows = _bins(curve), _rows(curve)
+    below = 44.0 + sum(row.tall for row in rows)
     tall = TOP + below + 24.0
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, tall / 72))
-        room = (0.0, 0.0, width, tall)
-    else:
-        figure, room = figure_of(ax), room_of_axes(ax)
-    left = 12.0 + max(_wide(figure, text) for _, text, *_ in rows) + 10.0
-    if room[2] < left + RIGHT + 200.0 or room[3] < tall - 1e-6:
+    ax = axes_of(ax, width, tall, left=0, right=0, bottom=0, top=0)
+    figure, (x0, y0, across, up) = figure_of(ax), room_of_axes(ax)
+    left = 12.0 + max(measure(figure, row.label) for row in rows) + 10.0
+    if across < left + RIGHT + 200.0 or up < tall - 1e-6:
         raise MetaAnalysisError(
-            f"the axes have {room[2]:.0f} x {room[3]:.0f} px; this specification curve needs "
+            f"the axes have {across:.0f} x {up:.0f} px; this specification curve needs "
             f"{left + RIGHT + 200.0:.0f} x {tall:.0f}"
         )
-    across, up = (72 * side for side in figure.get_size_inches())
-    wide = room[2] - left - RIGHT
-    ax.set_position(
-        (
-            (room[0] + left) / across,
-            (room[1] + room[3] - 24.0 - TOP) / up,
-            wide / across,
-            TOP / up,
-        )
-    )
-    _estimates(ax, curve, bins, mark, mark_label)
-    board = figure.add_axes(
-        ((room[0] + left) / across, room[1] / up, wide / across, (below - 30.0) / up)
-    )
+    wide = across - left - RIGHT
+    place_axes(ax, x0 + left, y0 + up - 24.0 - TOP, wide, TOP)
+    _estimates(ax, curve, bins)
+    if mark is not None:
+        _mark(ax, curve, bins, mark, mark_label)
+    board = figure.add_axes((0, 0, 1, 1))
+    place_axes(board, x0 + left, y0, wide, below - 30.0)
     _dashboard(board, curve, rows, bins, left, wide)
-    if isinstance(result, ClaimMultiverse):
-        annotate(ax, _claim_note(result))
-    else:
-        annotate(ax, _plain_note(result, curve))
+    note = _claim_note if isinstance(result, ClaimMultiverse) else _plain_note
+    annotate(ax, note(result, curve))  # type: ignore[arg-type]
     return ax
-
-
-def _wide(figure: Figure, text: str) -> float:
-    from .lettering import measure
-
-    return measure(figure, text)
 
 
 def _of_claim(result: ClaimMultiverse) -> _Curve:
     supports, certain = result.supports, result.certain
 
     def among(which: NDArray[np.bool_]) -> Callable[[NDArray[np.bool_]], str]:
-        return lambda mine: _percent(int((which & mine).sum()), int(mine.sum()))
+        def print_share(mine: NDArray[np.bool_]) -> str:
+            share = printing.percent((which & mine).sum() / mine.sum(), 0)
+            return share.removesuffix(f"{printing.THIN}%")  # the heading has the unit
+
+        return print_share
 
     return _Curve(
         result.value, result.lower, result.upper, result.ok, result.levels, result.choices,
@@ -246,7 +255,8 @@ def _of_multiverse(result: MultiverseResult, subject: Subject) -> _Curve:
     value, lower, upper = (np.asarray(columns[c], float) for c in (name, "ci_lower", "ci_upper"))
 
     def median(mine: NDArray[np.bool_]) -> str:
-        return _printed(float(np.median(value[mine])), unit)
+        middle = float(np.median(value[mine]))
+        return printing.percent(middle) if unit == "percent" else printing.number(middle)
 
     return _Curve(
         value, lower, upper, (columns["status"] == "ok") & np.isfinite(value),
@@ -272,120 +282,68 @@ def _bins(result: _Curve) -> _Bins:
     return _Bins(edges, value, lower, upper, member, order)
 
 
-def _rows(curve: _Curve) -> list[tuple[str, str, Any, str, str]]:
-    """Kind, label, which analyses, and the two numbers of every line of the dashboard."""
-    rows: list[tuple[str, str, Any, str, str]] = []
-    if curve.verdicts:
-        rows.append(("head", "The claim", None, "", ""))
-    for label, (which, first, second) in curve.verdicts.items():
-        rows.append(("claim", label, which, first, second))
+def _rows(curve: _Curve) -> list[_Row]:
+    rows = [_Row("head", "The claim")] if curve.verdicts else []
+    rows += [_Row("claim", label, *found) for label, found in curve.verdicts.items()]
     for d, (name, labels) in enumerate(curve.choices.items()):
-        rows.append(("head", name[0].upper() + name[1:], None, "", ""))
+        rows.append(_Row("head", printing.capital(name)))
         for i, label in enumerate(labels):
             mine = curve.ok & (curve.levels[:, d] == i)
             first, second = (of(mine) if mine.any() else "" for of in curve.columns.values())
-            rows.append(("level", label, mine, first, second))
+            rows.append(_Row("level", label, mine, first, second))
     return rows
 
 
-def _percent(part: int, whole: int) -> str:
-    """Print a share in whole percent; only all and none are 100 and 0."""
-    return printing.percent(part / whole, 0).replace(f"{printing.THIN}%", "")
-
-
-def _estimates(ax: Axes, curve: _Curve, bins: _Bins, mark: int | None, label: str) -> None:
-    from matplotlib.collections import LineCollection
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
-    n = curve.count
+def _estimates(ax: Axes, curve: _Curve, bins: _Bins) -> None:
     middle = (bins.edges[:-1] + bins.edges[1:]) / 2
-    ratio = curve.unit == "ratio"
-    intervals = LineCollection(
-        [
-            [(x, low), (x, high)]
-            for x, low, high in zip(middle, bins.lower, bins.upper, strict=True)
-        ],
-        colors=style.QUIET.light,
-        linewidths=1.0,
-        alpha=0.55,
-        zorder=2,
-    )
-    intervals.set_gid("intervals")
-    ax.add_collection(intervals)
-    (line,) = ax.plot(middle, bins.value, color=style.INK.light, lw=2.2, zorder=3, gid="estimates")
-    if len(middle) == 1:
-        line.set_marker("o")
-    ends = [*_ends(bins)]
+    ax.vlines(
+        middle, bins.lower, bins.upper, colors=style.QUIET.light, lw=1.0, alpha=0.55, zorder=2,
+        gid="intervals",
+    )  # fmt: skip
+    ax.plot(
+        middle, bins.value, marker="o" if len(middle) == 1 else "", color=style.INK.light, lw=2.2,
+        zorder=3, gid="estimates",
+    )  # fmt: skip
+    # All estimates, and all intervals but a few of the widest.
+    ends = [*bins.value, np.quantile(bins.lower, 0.02), np.quantile(bins.upper, 0.98)]
     if curve.null is not None:
         ax.axhline(curve.null, color=style.INK.light, lw=1, dashes=(4, 3), zorder=1)
         ends.append(curve.null)
-    if ratio:
+    low, high = float(min(ends)), float(max(ends))
+    if curve.unit == "ratio":
         ax.set_yscale("log")
-        low, high = min(ends) / 1.06, max(ends) * 1.06
-        ticks = _ratio_ticks(low, high)
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        ax.set_ylim(low / 1.06, high * 1.06)
+        fixed_ticks(ax.yaxis, _ratio_ticks(*ax.get_ylim()))
     else:
-        factor = 100 if curve.unit == "percent" else 1
-        margin = 0.05 * (max(ends) - min(ends))
-        low, high = min(ends) - margin, max(ends) + margin
+        margin = 0.05 * (high - low)
+        low, high = low - margin, high + margin
         if curve.unit == "percent":
             low, high = max(0.0, low), min(1.0, high)
-        steps = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
-        found = steps.tick_values(factor * low, factor * high)
-        ticks = [float(t) / factor for t in found if low <= t / factor <= high]
-        number_ticks(ax.yaxis, factor)
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.set_ylim(low, high)
-    ax.set_xlim(0, n)
+        round_ticks(ax.yaxis, (low, high), 6, 100 if curve.unit == "percent" else 1)
+        ax.set_ylim(low, high)
+    ax.set_xlim(0, curve.count)
     ax.set_xticks([])
     grid_below(ax, "y", hide=("bottom",))
     # Along the top, so that a long name needs no room at the side.
     unit = {"ratio": ", ratio, logarithmic scale", "percent": ", %", "number": ""}[curve.unit]
-    ax.text(
-        0,
-        1.025,
-        f"{curve.quantity}{unit}",
-        transform=ax.transAxes,
-        ha="left",
-        va="bottom",
-        parse_math=False,
-    )
-    ax.set_xlabel(f"{printing.count(n)} analyses, sorted by estimate", labelpad=6)
-    if mark is not None:
-        at = float(np.flatnonzero(bins.order == mark - 1)[0]) + 0.5
-        value = float(curve.value[mark - 1])
-        ax.plot(
-            [at],
-            [value],
-            "o",
-            ms=8,
-            mfc=style.SURFACE.light,
-            mec=style.INK.light,
-            mew=1.8,
-            zorder=5,
-            clip_on=False,
-            gid="mark",
-        )
-        right = at < n / 2
-        ax.annotate(
-            f"{label}: {curve.printed(value)}",
-            (at, high),
-            xytext=(6 if right else -6, -4),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="top",
-            size=style.size("small"),
-            parse_math=False,
-        )
-        ax.plot([at, at], [value, high], color=style.INK.light, lw=0.8, zorder=4)
+    ax.text(0, 1.025, f"{curve.quantity}{unit}", transform=ax.transAxes, va="bottom")
+    ax.set_xlabel(f"{printing.count(curve.count)} analyses, sorted by estimate", labelpad=6)
 
 
-def _ends(bins: _Bins) -> tuple[float, float]:
-    """Give the ends of the axis: all estimates, and all intervals but a few of the widest."""
-    low = min(float(np.quantile(bins.lower, 0.02)), float(bins.value.min()))
-    high = max(float(np.quantile(bins.upper, 0.98)), float(bins.value.max()))
-    return low, high
+def _mark(ax: Axes, curve: _Curve, bins: _Bins, mark: int, label: str) -> None:
+    at = float(np.flatnonzero(bins.order == mark - 1)[0]) + 0.5
+    value, high = float(curve.value[mark - 1]), ax.get_ylim()[1]
+    ink = style.INK.light
+    ax.plot(
+        [at], [value], "o", ms=8, mfc=style.SURFACE.light, mec=ink, mew=1.8, zorder=5,
+        clip_on=False, gid="mark",
+    )  # fmt: skip
+    right = at < curve.count / 2
+    beside(
+        ax, f"{label}: {curve.printed(value)}", (at, high), (6 if right else -6, -4),
+        ha="left" if right else "right", va="top",
+    )  # fmt: skip
+    ax.plot([at, at], [value, high], color=ink, lw=0.8, zorder=4)
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:
@@ -400,92 +358,56 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
 
 
 def _dashboard(
-    board: Axes,
-    curve: _Curve,
-    rows: list[tuple[str, str, Any, str, str]],
-    bins: _Bins,
-    left: float,
-    wide: float,
+    board: Axes, curve: _Curve, rows: list[_Row], bins: _Bins, left: float, wide: float
 ) -> None:
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
 
-    heights = np.cumsum([HEAD if kind == "head" else ROW for kind, *_ in rows])
-    board.set_xlim(0, bins.edges[-1])
+    heights = np.cumsum([row.tall for row in rows])
+    end = bins.edges[-1]
+    board.set_xlim(0, end)
     board.set_ylim(heights[-1] + 4, -10)
     board.axis("off")
-    pixels = board.get_xlim()[1] / wide
-    columns = (wide + 0.5 * RIGHT - 4, wide + RIGHT - 2)
-    small = style.size("small")
+    pixel = end / wide
+    columns = ((wide + 0.5 * RIGHT - 4) * pixel, (wide + RIGHT - 2) * pixel)
+
+    def write(x: float, y: float, text: str, side: str = "right", **look: Any) -> None:
+        board.text(x, y, text, ha=side, size=style.size("small"), **look)
+
     for x, text in zip(columns, curve.columns, strict=True):
-        board.text(
-            x * pixels, heights[0] - 4, text, ha="right", size=small, color=style.QUIET.light
-        )
-    board.text(
-        columns[1] * pixels, heights[0] - 21, curve.head, ha="right", size=small, weight="bold"
-    )
-    for (kind, label, which, first, second), bottom in zip(rows, heights, strict=True):
+        write(x, heights[0] - 4, text, color=style.QUIET.light)
+    write(columns[1], heights[0] - 21, curve.head, weight="bold")
+    for row, bottom in zip(rows, heights, strict=True):
         base = bottom - 3.0
-        heading = kind == "head"
-        board.text(
-            (-left + (0 if heading else 12)) * pixels,
-            base,
-            label,
-            ha="left",
-            va="baseline",
-            size=small,
-            weight="bold" if heading else "normal",
-            parse_math=False,
-        )
-        if heading:
+        heading = row.kind == "head"
+        indent = (-left + (0 if heading else 12)) * pixel
+        write(indent, base, row.label, "left", weight="bold" if heading else "normal")
+        if row.which is None:
             continue
-        board.plot([0, bins.edges[-1]], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
-        colour = style.INK.light if kind == "claim" else style.QUIET.light
-        outline, codes = _steps(bins, bins.share(which), base)
+        board.plot([0, end], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
+        colour = style.INK.light if row.kind == "claim" else style.QUIET.light
+        outline = _steps(bins, bins.share(row.which), base)
         if len(outline):
-            patch = PathPatch(Path(outline, codes), fc=colour, lw=0, zorder=2, gid=f"level-{label}")
-            board.add_patch(patch)
-        for x, text in zip(columns, (first, second), strict=True):
-            board.text(x * pixels, base, text, ha="right", va="baseline", size=small)
+            board.add_patch(PathPatch(outline, fc=colour, lw=0, zorder=2, gid=f"level-{row.label}"))
+        write(columns[0], base, row.first)
+        write(columns[1], base, row.second)
 
 
-def _steps(bins: _Bins, share: Array, base: float) -> tuple[Array, NDArray[np.intp]]:
-    """Outline of a bar for each stretch of bins with a share, and what its corners are."""
+def _steps(bins: _Bins, share: Array, base: float) -> Path:
+    """Outline of a bar for each stretch of bins with a share."""
     from matplotlib.path import Path
 
-    top = base - FULL * ROW * np.round(share, 2)
-    corners: list[tuple[float, float]] = []
-    codes: list[int] = []
-    for i, height in enumerate(top.tolist()):
-        a, b = float(bins.edges[i]), float(bins.edges[i + 1])
-        before = float(top[i - 1]) if i else base
-        after = float(top[i + 1]) if i + 1 < len(top) else base
-        if height == base:
-            continue
-        if before == base:
-            corners.append((a, base))
-            codes.append(int(Path.MOVETO))
-        if before != height:
-            corners.append((a, height))
-            codes.append(int(Path.LINETO))
-        if after != height:
-            corners.append((b, height))
-            codes.append(int(Path.LINETO))
-        if after == base:
-            corners.append((b, base))
-            codes.append(int(Path.LINETO))
-    return np.array(corners, dtype=float).reshape(-1, 2), np.array(codes, dtype=np.intp)
+    walls = [base, *(base - FULL * ROW * np.round(share, 2)), base]
+    corners, codes = [], []
+    for edge, (before, after) in zip(bins.edges, pairwise(walls), strict=True):
+        if before != after:
+            corners += [(edge, before), (edge, after)]
+            codes += [Path.MOVETO if before == base else Path.LINETO, Path.LINETO]
+    return Path(np.reshape(corners, (-1, 2)), codes)
 
 
 def _plain_note(result: MultiverseResult, curve: _Curve) -> Note:
-    import pandas as pd
-
-    from ..tables import table
-
     number = printing.counted(curve.count, "analysis", "analyses")
-    low, middle, high = (
-        curve.printed(float(q)) for q in np.quantile(curve.value[curve.ok], [0.0, 0.5, 1.0])
-    )
+    low, middle, high = curve.quartiles()
     span = f"{curve.quantity} runs from {low} to {high}, median {middle}"
     moved = result.influence_of_choices(None if curve.null is None else "difference")
     most = ""
@@ -496,29 +418,22 @@ def _plain_note(result: MultiverseResult, curve: _Curve) -> Note:
     lines = []
     for d, (name, labels) in enumerate(curve.choices.items()):
         for i, label in enumerate(labels):
-            mine = curve.ok & (curve.levels[:, d] == i)
-            middle_one = float(np.median(curve.value[mine])) if mine.any() else np.nan
-            lines.append((name, label, int(mine.sum()), middle_one))
-    percent = curve.unit == "percent"
+            mine = curve.value[curve.ok & (curve.levels[:, d] == i)]
+            middle_one = float(np.median(mine)) if len(mine) else np.nan
+            lines.append(
+                {"choice": name, "level": label, "analyses": len(mine), "median": middle_one}
+            )
     return Note(
-        title="Specification curve",
-        alt=f"Specification curve of {number}. {span}.{most}{printing.capital(lack)}",
-        caption=f"{span}, in {number}.{most}{lack}",
-        table=table(
-            pd.DataFrame(lines, columns=["choice", "level", "analyses", "median"]),
-            caption="What each choice does: the numbers behind the figure",
-            groups="choice",
-            formats={"analyses": "count", "median": "percent" if percent else "number"},
-            labels={"median": f"Median estimate{f',{printing.HARD}%' if percent else ''}"},
-        ),
+        "Specification curve",
+        f"Specification curve of {number}. {span}.{most}{printing.capital(lack)}",
+        f"{span}, in {number}.{most}{lack}",
+        _table(lines, "percent" if curve.unit == "percent" else "number", "Median estimate"),
     )
 
 
-def _claim_note(result: ClaimMultiverse) -> Note:
-    from ..tables import table
-
-    claim, place = result.claim, result.value[result.ok]
-    low, middle, high = (result.printed(float(q)) for q in np.quantile(place, [0.0, 0.5, 1.0]))
+def _claim_note(result: ClaimMultiverse, curve: _Curve) -> Note:
+    claim = result.claim
+    low, middle, high = curve.quartiles()
     moved = result.influence()
     first = str(moved.index[0])
     sentence = f"{claim.statement}: this {result.sentence}."
@@ -531,21 +446,22 @@ def _claim_note(result: ClaimMultiverse) -> Note:
     if moved["share"].iloc[0] > 0:
         caption += f" The choice that moves the estimate most is the {first}."
         alt += f" The estimates depend most on the {first}."
-    made: Table = table(
-        result.by_choice(),
-        caption="What each choice does: the numbers behind the figure",
-        groups="choice",
-        formats={
-            "analyses": "count",
-            "supporting": "percent",
-            "certain": "percent",
-            "median": "percent" if claim.unit == "percent" else "number",
-        },
-        labels={
-            "supporting": f"Estimate supports,{printing.HARD}%",
-            "certain": f"Interval supports,{printing.HARD}%",
-            "median": "Median estimate"
-            + (f",{printing.HARD}%" if claim.unit == "percent" else ", ratio"),
-        },
+    made = (
+        _table(result.by_choice(), "percent", "Median estimate")
+        if claim.unit == "percent"
+        else _table(result.by_choice(), "number", "Median estimate, ratio")
     )
-    return Note(title="Specification curve", alt=alt, caption=caption, table=made)
+    return Note("Specification curve", alt, caption, made)
+
+
+def _table(lines: Any, unit: str, median: str) -> Table:
+    return numbers(
+        lines,
+        "What each choice does: the numbers behind the figure",
+        {
+            "choice": "", "level": "", "analyses": "count",
+            "supporting": ("Estimate supports", "percent"),
+            "certain": ("Interval supports", "percent"), "median": (median, unit),
+        },
+        groups="choice",
+    )  # fmt: skip
