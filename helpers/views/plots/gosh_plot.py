@@ -130,7 +130,7 @@ def _cloud(
 
 
 def _look(*, solid: bool) -> dict[str, Any]:
-    """Marks are filled where the study is held, open where it is not."""
+    """Fill marks where the study is held, leave them open where it is not."""
     colour = style.INK.light if solid else style.QUIET.light
     return {"mec": colour, "mfc": colour if solid else "none"}
 
