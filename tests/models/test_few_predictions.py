@@ -22,7 +22,7 @@ from helpers.reporting.make import USUAL
 from helpers.review import interactive, plots, tables
 from helpers.review.choices import COLUMNS
 from helpers.review.findings import new_cohort
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 EVENTS, SIZES = [3, 8, 16, 5, 2, 11, 4], [40, 60, 50, 70, 65, 80, 30]
 REASON = "none is shown below five studies"

@@ -24,7 +24,7 @@ from helpers.reporting.analysis import analyse as analyse_report
 from helpers.reporting.in_browser import analyse
 from helpers.reporting.make import USUAL
 from helpers.views import plots
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 X, N = np.array([3, 0, 11, 5, 0, 0, 0]), np.array([40, 25, 130, 60, 20, 31, 44])
 

@@ -15,7 +15,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool, pool_effects
 from helpers.models.subgroup_analysis import SubgroupResult, subgroups
 from helpers.review import plots
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 from helpers.views.subgroup_sentences import between_line, between_verdict
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}

@@ -14,7 +14,7 @@ from helpers.errors import MetaAnalysisError
 from helpers.evidence.pages import page_file
 from helpers.reference.guide import look_up, read_guide
 from helpers.views.plots import decision_flow, show
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = page_file("decision_guide.toml")

@@ -12,7 +12,7 @@ from helpers.models.bayes import rank_probabilities
 from helpers.review import palette
 from helpers.review.plots import posterior as draw_posterior
 from helpers.review.plots import ranking, show, shrinkage
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 

@@ -11,7 +11,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.regression import meta_regression
 from helpers.review.plots import bubble, show
 from helpers.review.published.models import published_regression, regression_cohorts
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 MONTHS = "median_follow_up_months"
 

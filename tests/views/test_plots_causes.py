@@ -14,7 +14,7 @@ from helpers.review.causes import cause_table, homogeneity_test
 from helpers.review.plots import causes_heatmap, causes_shares, causes_stacked
 from helpers.review.plots.causes_heatmap_plot import OPACITY, STEPS
 from helpers.views.plots import show, style
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from helpers.errors import MetaAnalysisError
 from helpers.review.plots import agreement, dumbbell, show
 from helpers.review.published import compare
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @pytest.fixture

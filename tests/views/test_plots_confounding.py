@@ -11,7 +11,7 @@ from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.plots import confounding
 from helpers.review.published.models import regression_cohorts
 from helpers.views.plots import show
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @pytest.fixture(scope="module")

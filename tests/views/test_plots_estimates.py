@@ -4,7 +4,7 @@ import pytest
 
 from helpers.errors import MetaAnalysisError
 from helpers.views.plots import estimates, show
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from helpers import pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import palette
 from helpers.review.plots import forest, show, subgroup_forest
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 

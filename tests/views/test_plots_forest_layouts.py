@@ -14,7 +14,7 @@ from helpers.review import palette
 from helpers.review.plots import forest
 from helpers.views.plots import style
 from helpers.views.plots.forest.layouts import layout_of, statistics
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 JOURNALS = ("jama", "bmj", "revman")

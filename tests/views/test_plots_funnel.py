@@ -13,7 +13,7 @@ from helpers.checks.bias import egger, trim_and_fill
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.plots import funnel, show
 from helpers.views.plots import drapery, radial
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 PLOTS = {"funnel": funnel, "radial": radial, "drapery": drapery}
 

@@ -17,7 +17,7 @@ from helpers.review.plots import (
     profile,
     show,
 )
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 DRAW = {

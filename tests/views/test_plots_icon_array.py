@@ -4,7 +4,7 @@ from helpers.errors import MetaAnalysisError
 from helpers.review.plots import icon_array
 from helpers.views.plots import show
 from helpers.views.plots.icon_array_plot import ACROSS
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 def squares(ax):

@@ -9,7 +9,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers.errors import MetaAnalysisError
 from helpers.views.plots import lines, show
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 WORDS = {"x_label": "Studies", "y_label": "Coverage", "title": "Coverage", "caption": "It falls."}
 

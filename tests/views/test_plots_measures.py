@@ -11,7 +11,7 @@ import pytest
 from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.errors import MetaAnalysisError
 from helpers.review import plots
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 GRID = np.linspace(0.005, 0.3, 120)
 

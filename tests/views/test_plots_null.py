@@ -14,7 +14,7 @@ from helpers.checks.bias import simulate_null
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.plots import construction, rejection, show
 from helpers.views.plots.construction_plot import paths
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @pytest.fixture(scope="module")

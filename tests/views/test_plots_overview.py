@@ -7,7 +7,7 @@ from helpers.errors import MetaAnalysisError
 from helpers.review import palette
 from helpers.review.plots import study_overview
 from helpers.views.plots import show
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 def marks(ax):

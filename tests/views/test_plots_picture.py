@@ -9,7 +9,7 @@ import pytest
 from helpers.errors import MetaAnalysisError
 from helpers.review import SUBJECT, palette
 from helpers.views.plots import Note, annotate, show, style
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @style.themed

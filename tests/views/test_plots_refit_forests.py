@@ -8,7 +8,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from helpers import pool, pool_effects, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.plots import cumulative_forest, leave_one_out_forest, show
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 

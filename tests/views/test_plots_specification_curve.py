@@ -12,7 +12,7 @@ from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
 from helpers.views.plots import show, specification_curve
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 MOST_BYTES = 250_000
 

@@ -18,7 +18,7 @@ from helpers.review.corrected_results import (
 from helpers.review.plots import before_after, corrections, follow_up
 from helpers.review.time_at_risk.contrast import time_contrast
 from helpers.views.plots import show, style
-from helpers.views.plots.picture import note_of
+from helpers.views.plots.note import note_of
 
 
 @pytest.fixture(scope="module")
