@@ -95,7 +95,7 @@ def grouped_options(call: Any) -> dict[str, Any]:
     for one in inspect.signature(call).parameters.values():
         group = re.fullmatch(r"Unpack\[(\w+)\]", str(one.annotation))
         if one.kind is one.VAR_KEYWORD and group:
-            words = call.__globals__[group[1]].__annotations__
+            words = inspect.unwrap(call).__globals__[group[1]].__annotations__
             for name, kind in words.items():
                 own = known[name].default if name in known else one.empty
                 found[name] = None if re.search("None|Any", str(kind)) else own

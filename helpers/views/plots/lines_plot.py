@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from ... import printing, ties
+from ...engine.keywords import refuse_unknown
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, grid_below
+from .frame import axes_of, grid_below, name_axes
 from .lettering import key_above
-from .note import Note, annotate
+from .note import Note, annotate, numbers
 from .points import Z95
 
 if TYPE_CHECKING:
@@ -29,21 +30,27 @@ _LOOKS = (
 )
 
 
+class LineWords(TypedDict, total=False):
+    """Words of `helpers.plots.lines`; all are needed, `reference_label` beside a reference."""
+
+    x_label: str
+    y_label: str
+    title: str
+    caption: str
+    reference_label: str
+
+
 @style.themed
 def lines(
     curves: pd.DataFrame,
     *,
     x: str,
-    x_label: str,
-    y_label: str,
-    title: str,
-    caption: str,
     reference: float | None = None,
-    reference_label: str = "",
     log: bool = False,
     digits: int | None = None,
     ax: Axes | None = None,
     width: float = 720.0,
+    **words: Unpack[LineWords],
 ) -> Axes:
     """Draw curves of fractions with 95 % Monte Carlo bands.
 
@@ -54,20 +61,17 @@ def lines(
         `mcse` (Monte Carlo standard error).
     x : str
         Column across; values above 0. Values between 0 and 1 are printed as percentages.
-    x_label, y_label : str
-        Words for the axes.
-    title, caption : str
-        What the picture is, and what it finds.
     reference : float, optional
         A fraction drawn as a line, such as the nominal level or the truth.
-    reference_label : str
-        Its words for the legend; needed with `reference`.
     log : bool
         Whether the distance across is logarithmic.
     digits : int, optional
         Decimals of the percentages in the alternative text; one where all are below a tenth.
     ax, width
         As in :func:`helpers.plots.forest`.
+    **words : str
+        Of the axes, `x_label` and `y_label`; `title` and `caption`, what the picture is and what
+        it finds; `reference_label`, the reference in the legend.
 
     Returns
     -------
@@ -77,8 +81,7 @@ def lines(
     Raises
     ------
     MetaAnalysisError
-        No points, more than four curves, a missing column or value, or a reference without
-        words.
+        No points, more than four curves, a missing column or value, or words that lack.
 
     Examples
     --------
@@ -92,14 +95,14 @@ def lines(
     """
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    _check(curves, x, reference, reference_label)
-    if digits is None:
-        digits = 1 if float(curves["value"].max()) < 0.1 else 0
+    refuse_unknown("lines", words, LineWords)
+    _check(curves, x, words, reference is not None)
+    digits = (1 if float(curves["value"].max()) < 0.1 else 0) if digits is None else digits
+    across = np.unique(curves[x].to_numpy(float))
+    ax = axes_of(ax, width, 390.0, left=64, right=24, bottom=56, top=48)
+    handles: list[Any] = []
     names = list(dict.fromkeys(curves["curve"]))
-    height = 390.0
-    ax = axes_of(ax, width, height, left=64, right=24, bottom=56, top=48)
-    handles = []
-    for name, (colour, shape, dash) in zip(names, _LOOKS, strict=False):
+    for i, (name, (colour, shape, dash)) in enumerate(zip(names, _LOOKS, strict=False)):
         part = curves[curves["curve"] == name]
         part = part.iloc[ties.order(part[x])]
         at, value = part[x].to_numpy(float), part["value"].to_numpy(float)
@@ -108,33 +111,29 @@ def lines(
             at, np.maximum(value - half, 0.0), np.minimum(value + half, 1.0),
             color=colour.light, alpha=0.18, lw=0, zorder=2,
         )  # fmt: skip
-        (line,) = ax.plot(
+        handles += ax.plot(
             at, value, color=colour.light, ls=dash, lw=1.8, marker=shape, ms=5, zorder=3,
-            markerfacecolor=colour.light, markeredgecolor=colour.light, clip_on=False, gid=f"curve-{names.index(name)}")  # fmt: skip
-        handles.append(line)
-    labels = list(names)
+            clip_on=False, gid=f"curve-{i}",
+        )  # fmt: skip
     if reference is not None:
-        handles.append(
-            ax.axhline(reference, color=style.INK.light, lw=1.0, ls=(0, (1, 2)), zorder=1)
-        )
-        labels.append(reference_label)
+        line = ax.axhline(reference, color=style.INK.light, lw=1.0, ls=(0, (1, 2)), zorder=1)
+        handles.append(line)
+        names.append(words["reference_label"])
     if log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=0.0)
-    across = np.unique(curves[x].to_numpy(float))
     ax.set_xticks(_ticks(across, log=log))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _shown(at, across)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _tick(at, ax.get_ylim()[1])))
-    ax.set_xlabel(x_label, labelpad=5)
-    ax.set_ylabel(y_label, labelpad=6)
+    name_axes(ax, words["x_label"], words["y_label"])
     grid_below(ax, "y")
-    key_above(ax, handles, labels)
-    annotate(ax, _note(curves, x, y_label, title, caption, reference, reference_label, digits))
+    key_above(ax, handles, names)
+    annotate(ax, _note(curves, x, across, reference, digits, words))
     return ax
 
 
-def _check(curves: pd.DataFrame, x: str, reference: float | None, label: str) -> None:
+def _check(curves: pd.DataFrame, x: str, words: LineWords, referred: bool) -> None:
     missing = [c for c in (x, "curve", "value", "mcse") if c not in curves.columns]
     if missing:
         raise MetaAnalysisError(f"lines() needs the columns {', '.join(missing)}")
@@ -145,8 +144,10 @@ def _check(curves: pd.DataFrame, x: str, reference: float | None, label: str) ->
     found = curves["curve"].nunique()
     if found > len(_LOOKS):
         raise MetaAnalysisError(f"lines() draws up to {len(_LOOKS)} curves, not {found}")
-    if reference is not None and not label.strip():
-        raise MetaAnalysisError("lines() needs words for the reference: give reference_label=")
+    needed = [word for word in LineWords.__annotations__ if word != "reference_label" or referred]
+    lacking = [word for word in needed if not str(words.get(word, "")).strip()]
+    if lacking:
+        raise MetaAnalysisError(f"lines() needs words: give {printing.listing(lacking)}")
 
 
 def _ticks(across: np.ndarray, *, log: bool) -> np.ndarray:
@@ -167,47 +168,39 @@ def _shown(at: float, across: np.ndarray) -> str:
 
 
 def _tick(at: float, top: float) -> str:
-    return printing.percent(at, 0 if top > 0.1 else 1) if at else printing.percent(0.0, 0)
+    return printing.percent(at, 0 if top > 0.1 or not at else 1)
 
 
 def _note(
     curves: pd.DataFrame,
     x: str,
-    y_label: str,
-    title: str,
-    caption: str,
+    across: np.ndarray,
     reference: float | None,
-    reference_label: str,
     digits: int,
+    words: LineWords,
 ) -> Note:
-    from ..tables import table
-
-    across = np.unique(curves[x].to_numpy(float))
     said = []
     for name, part in curves.groupby("curve", sort=False):
-        ordered = part.iloc[ties.order(part[x])]
-        first, last = ordered.iloc[0], ordered.iloc[-1]
-        ends = f"{printing.percent(float(last['value']), digits)} at {_shown(last[x], across)}"
-        start = f"{printing.percent(float(first['value']), digits)} at {_shown(first[x], across)}"
-        said.append(f"{name}: from {start} to {ends}." if len(part) > 1 else f"{name}: {ends}.")
+        ends = [
+            f"{printing.percent(float(value), digits)} at {_shown(at, across)}"
+            for at, value in part.iloc[ties.order(part[x])][[x, "value"]].to_numpy()[[0, -1]]
+        ]
+        said.append(f"{name}: from {ends[0]} to {ends[1]}." if len(part) > 1 else
+                    f"{name}: {ends[0]}.")  # fmt: skip
     if reference is not None:
         at = printing.percent(reference, max(digits, 0 if reference >= 0.01 else 1))
-        said.append(f"Straight line, {reference_label}: {at}.")
-    shown = curves[["curve", x, "value", "mcse"]].reset_index(drop=True)
-    formats = {"value": "percent", "mcse": "percent2"}
-    if across[-1] <= 1.0:
-        formats[x] = "percent"
-    elif all(float(value).is_integer() for value in across):
-        formats[x] = "count"
+        said.append(f"Straight line, {words['reference_label']}: {at}.")
+    whole = all(float(value).is_integer() for value in across)
+    kind = "percent" if across[-1] <= 1.0 else "count" if whole else ""
+    number = printing.counted(curves["curve"].nunique(), "curve")
     return Note(
-        title=title,
-        alt=f"Line chart of {y_label} against {x}; "
-        f"{printing.counted(curves['curve'].nunique(), 'curve')}. {' '.join(said)}",
-        caption=caption,
-        table=table(
-            shown,
-            caption=f"{title}: the numbers behind the figure",
-            formats=formats,
-            labels={"mcse": "Monte Carlo SE"},
+        words["title"],
+        f"Line chart of {words['y_label']} against {x}; {number}. {' '.join(said)}",
+        words["caption"],
+        numbers(
+            curves,
+            f"{words['title']}: the numbers behind the figure",
+            {"curve": "", x: kind, "value": "percent"}
+            | {"mcse": ("Monte Carlo SE", lambda value: printing.number(100 * value, 2))},
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Note", "annotate", "note_of", "numbers", "subject_of"]
+__all__ = ["Note", "annotate", "interval_columns", "note_of", "numbers", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,20 @@ def subject_of(ax: Axes) -> Subject:
     return _NOTES[ax][1] if ax in _NOTES else NEUTRAL
 
 
+def interval_columns(fit: Any, estimate: str) -> dict[str, tuple[str, Format]]:
+    """Give `numbers` the columns of estimates and their limits in the unit and level of a fit."""
+    unit = "number" if fit.n is None else "percent"
+    level = printing.level_text(fit.level)
+    bounds = {"percent": lambda value: printing.number(100 * value, 1), "number": "number"}[unit]
+    return {
+        "estimate": (estimate, unit),
+        "lower": (f"{level} interval from", bounds),
+        "upper": ("to", bounds),
+    }
+
+
 def numbers(
-    data: pd.DataFrame | Mapping[str, Any],
+    data: pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
     caption: str,
     columns: Mapping[str, Format | tuple[str, Format]],
     *,
@@ -75,7 +87,7 @@ def numbers(
 
     Parameters
     ----------
-    data : DataFrame or mapping of column to values
+    data : DataFrame, mapping of column to values, or rows
     caption : str
         What the table shows.
     columns : mapping of column to format, or to heading and format

@@ -14,14 +14,13 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import DisplayMarginal, Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, number_ticks
-from .lettering import fit_names
-from .note import Note, annotate
+from .frame import axes_of, grid_below, name_axes, round_ticks
+from .lettering import beside, fit_names
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..tables import Table
 
 __all__ = ["posterior"]
 
@@ -91,8 +90,6 @@ def posterior(
     >>> show(posterior(post, thresholds=[0.1]), "two")  # doctest: +ELLIPSIS
     Posterior distributions of proportion. ...
     """
-    from matplotlib.ticker import FixedLocator, MaxNLocator
-
     limits = tuple(sorted(float(t) for t in thresholds))
     if any(not 0 < t < 1 for t in limits):
         raise MetaAnalysisError("thresholds are fractions between 0 and 1")
@@ -109,12 +106,8 @@ def posterior(
         _row(ax, row, x, base, limits, (low, high))
     ax.set_xlim(low, high)
     ax.set_ylim(-0.3, len(rows) - 0.16)
-    found = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(100 * low, 100 * high)
-    ax.xaxis.set_major_locator(
-        FixedLocator([float(t) / 100 for t in found if low - 1e-9 <= t / 100 <= high + 1e-9])
-    )
-    number_ticks(ax.xaxis, 100)
-    ax.set_xlabel(f"{subject.outcome}, %", labelpad=5)
+    round_ticks(ax.xaxis, (low, high), 8, 100)
+    name_axes(ax, f"{subject.outcome}, %")
     ax.set_yticks(
         [len(rows) - 1 - i + 0.05 for i in range(len(rows))], fit_names(ax, (r.name for r in rows))
     )
@@ -183,46 +176,21 @@ def _row(
     ax.plot(grid[seen], base + height[seen], color=colour, lw=1.5, zorder=3, gid="density")
     for at in limits:
         beyond = grid >= at
-        ax.fill_between(
-            grid[beyond],
-            base,
-            base + height[beyond],
-            color=colour,
-            alpha=0.22,
-            lw=0,
-            zorder=2,
-        )
-    ax.plot([ends[0], ends[1]], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
+        top = base + height[beyond]
+        ax.fill_between(grid[beyond], base, top, color=colour, alpha=0.22, lw=0, zorder=2)
+    ax.plot(ends, [base, base], color=style.GRID.light, lw=0.8, zorder=1)
     ax.plot(
-        [max(row.lower, ends[0]), min(row.upper, ends[1])],
-        [base - 0.1] * 2,
-        color=colour,
-        lw=2.4,
-        zorder=4,
-        solid_capstyle="butt",
-        gid="interval",
-    )
+        [max(row.lower, ends[0]), min(row.upper, ends[1])], [base - 0.1] * 2, color=colour, lw=2.4,
+        zorder=4, solid_capstyle="butt", gid="interval",
+    )  # fmt: skip
     ax.plot([row.estimate], [base - 0.1], "o", color=colour, ms=6, zorder=5, gid="median")
-    top = base + HIGH + 0.04
     for at, chance in zip(limits, row.above, strict=True):
-        ax.annotate(
-            f"above: {printing.percent(chance, 0)}",
-            (at, top),
-            xytext=(3, 0),
-            textcoords="offset points",
-            ha="left",
-            va="bottom",
-            size=style.size("small"),
-            parse_math=False,
-            annotation_clip=False,
-        )
+        text = f"above: {printing.percent(chance, 0)}"
+        beside(ax, text, (at, base + HIGH + 0.04), (3, 0), va="bottom", annotation_clip=False)
 
 
 def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
-    import pandas as pd
-
-    from ..tables import table
-
+    said = [printing.percent(t, 0) for t in limits]
     parts = []
     for row in rows:
         text = (
@@ -230,52 +198,29 @@ def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
             f"{printing.percent_range((row.lower, row.upper))}"
         )
         if limits:
-            chances = printing.listing(
-                f"{printing.percent(p, 0)} above {printing.percent(t, 0)}"
-                for t, p in zip(limits, row.above, strict=True)
-            )
+            pairs = zip(said, row.above, strict=True)
+            chances = printing.listing(f"{printing.percent(p, 0)} above {t}" for t, p in pairs)
             text += f"; probability {chances}"
         parts.append(text)
     told = ". ".join(parts) + "."
-    last = rows[-1]
+    caption, last = told, rows[-1]
     if limits:
-        caption = (
-            f"{last.name}: the probability of a rate above "
-            f"{printing.percent(limits[0], 0)} is {printing.percent(last.above[0], 0)}"
-            + (
-                f"; above {printing.percent(limits[-1], 0)} it is "
-                f"{printing.percent(last.above[-1], 0)}."
-                if len(limits) > 1
-                else "."
-            )
-        )
-    else:
-        caption = told
-    frame = pd.DataFrame(
-        {
-            "distribution": [row.name for row in rows],
-            "median": [row.estimate for row in rows],
-            "lower": [row.lower for row in rows],
-            "upper": [row.upper for row in rows],
-            **{
-                f"above {printing.percent(t, 0)}": [row.above[i] for row in rows]
-                for i, t in enumerate(limits)
-            },
-        }
+        chances = [printing.percent(p, 0) for p in last.above]
+        caption = f"{last.name}: the probability of a rate above {said[0]} is {chances[0]}"
+        caption += f"; above {said[-1]} it is {chances[-1]}." if len(limits) > 1 else "."
+    columns: dict[str, Any] = {
+        "distribution": [row.name for row in rows],
+        "median": [row.estimate for row in rows],
+        "lower": [row.lower for row in rows],
+        "upper": [row.upper for row in rows],
+    }
+    chance = {f"above {t}": [row.above[i] for row in rows] for i, t in enumerate(said)}
+    made = numbers(
+        columns | chance,
+        f"Posterior distributions of {outcome.lower()}: the numbers behind the figure",
+        {"distribution": ""}
+        | {name: (name.capitalize(), "percent") for name in ("median", "lower", "upper")}
+        | {name: (f"Probability {name}", "number3") for name in chance},
     )
-    made: Table = table(
-        frame,
-        caption=f"Posterior distributions of {outcome.lower()}: the numbers behind the figure",
-        formats={"median": "percent", "lower": "percent", "upper": "percent"}
-        | dict.fromkeys(frame.columns[4:], "number3"),
-        labels={
-            name: f"{name.capitalize()},{printing.HARD}%" for name in ("median", "lower", "upper")
-        }
-        | {name: f"Probability {name}" for name in frame.columns[4:]},
-    )
-    return Note(
-        title="Posterior distributions",
-        alt=f"Posterior distributions of {outcome.lower()}. {told}",
-        caption=caption,
-        table=made,
-    )
+    alt = f"Posterior distributions of {outcome.lower()}. {told}"
+    return Note("Posterior distributions", alt, caption, made)

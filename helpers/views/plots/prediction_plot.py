@@ -11,8 +11,8 @@ from ...engine.normal.prediction import displayed_prediction
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import number_ticks
-from .note import Note, annotate
+from .frame import axes_of, figure_of, name_axes, place_axes, room_of_axes, round_ticks
+from .note import Note, annotate, interval_columns, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,31 +71,37 @@ def prediction(
     >>> show(prediction(fit), "new-study")  # doctest: +ELLIPSIS
     Five studies on one axis ...
     """
-    from matplotlib import pyplot as plt
-
     expected, reason = displayed_prediction(fit, method=method)
     if fit.model == "common":
         raise UnsupportedError(f"no prediction interval: {reason}")
     subject = subject.of_measure(fit.measure)
+    percent = fit.n is not None
     studies = fit.studies[fit.studies["included"]]
     values = np.sort(studies["estimate"].to_numpy(dtype=float))
-    limits = _limits([*values, *(expected or ()), *fit.ci], fit.n is not None)
+    limits = _limits([*values, *(expected or ()), *fit.ci], percent)
     fresh = ax is None
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 3))
-    across = (width - LEFT - RIGHT) if fresh else ax.get_window_extent().width * 72 / ax.figure.dpi
-    levels = _stack((values - limits[0]) / (limits[1] - limits[0]) * across)
+    ax = axes_of(ax, width, 216, left=LEFT, right=RIGHT, bottom=BELOW, top=0)
+    levels = _stack((values - limits[0]) / (limits[1] - limits[0]) * room_of_axes(ax)[2])
     tall = 38.0 + (DOT + 0.5) * (levels.max() + 1) + 2 * BAR
     if fresh:
-        figure.set_size_inches(width / 72, (tall + BELOW) / 72)
-        ax.set_position(
-            (LEFT / width, BELOW / (tall + BELOW), across / width, tall / (tall + BELOW))
-        )
+        figure_of(ax).set_size_inches(width / 72, (tall + BELOW) / 72)
+        place_axes(ax, LEFT, BELOW, width - LEFT - RIGHT, tall)
     ax.set_xlim(*limits)
     ax.set_ylim(0, tall)
-    _draw(ax, fit, values, levels, expected, subject)
-    _axis(ax, subject.outcome, fit.n is not None)
-    annotate(ax, _note(fit, values, expected, reason, subject))
+    new = f"no prediction interval from {printing.word(fit.k)}"
+    if expected is not None:
+        digits = 1 if percent else 2
+        new = printing.interval(
+            expected, fit.level, unit=printing.unit_of(fit), digits=digits,
+            name="prediction interval",
+        )  # fmt: skip
+    _draw(ax, fit, values, levels, expected, new, subject)
+    ticks = round_ticks(ax.xaxis, limits, 9, 100 if percent else 1)
+    ax.set_xticks([t for t in ticks if not percent or 0 <= t <= 1])
+    name_axes(ax, f"{subject.outcome}, %" if percent else subject.outcome)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    annotate(ax, _note(fit, values, expected, new, reason, subject))
     return ax
 
 
@@ -127,170 +133,78 @@ def _draw(
     values: np.ndarray,
     levels: np.ndarray,
     expected: Any,
+    new: str,
     subject: Subject,
 ) -> None:
     from matplotlib.patches import Polygon, Rectangle
 
-    base = 2 * BAR + DOT
-    unit = printing.unit_of(fit)
-    digits = 2 if unit == "number" else 1
-    new = f"no prediction interval from {printing.word(fit.k)}"
+    tall, ink = ax.get_ylim()[1], style.INK.light
     if expected is not None:
-        width = expected.upper - expected.lower
-        new = printing.interval(
-            expected, fit.level, unit=unit, digits=digits, name="prediction interval"
+        wide = expected.upper - expected.lower
+        band = Rectangle(
+            (expected.lower, 0), wide, tall, fc=style.GRID.light, alpha=0.6, lw=0, zorder=0
         )
-        band = Rectangle((expected.lower, 0), width, ax.get_ylim()[1], lw=0, zorder=0)
-        band.set_facecolor(style.GRID.light)
-        band.set_alpha(0.6)
+        bar = Rectangle((expected.lower, 9), wide, 7, fc=ink, lw=0, zorder=4, gid="prediction")
         ax.add_patch(band)
-        bar = Rectangle(
-            (expected.lower, 9), width, 7, fc=style.INK.light, lw=0, zorder=4, gid="prediction"
-        )
         ax.add_patch(bar)
     ax.scatter(
-        values,
-        base + (DOT + 0.5) * levels,
-        s=(DOT - 1) ** 2,
-        c=style.INK.light,
-        linewidths=0,
-        zorder=3,
-        clip_on=False,
-        gid="studies",
-    )
-    top = BAR + 12.0
-    diamond = Polygon(
-        [
-            (fit.ci.lower, top),
-            (fit.estimate, top + 8),
-            (fit.ci.upper, top),
-            (fit.estimate, top - 8),
-        ],
-        closed=True,
-        fc=style.INK.light,
-        lw=0,
-        zorder=4,
-        gid="mean",
-    )
-    ax.add_patch(diamond)
-    mean = printing.interval(fit.ci, fit.level, unit=unit, digits=digits)
-    rows = (
-        (
-            ax.get_ylim()[1] - 18,
-            f"{printing.counted(len(values), *subject.noun)}, each at its own estimate",
-        ),
-        (top + 13, f"Pooled over such {subject.studies}: {mean}"),
-        (22.0, f"A new, similar {subject.study}: {new}"),
-    )
+        values, 2 * BAR + DOT + (DOT + 0.5) * levels, s=(DOT - 1) ** 2, c=ink, linewidths=0,
+        zorder=3, clip_on=False, gid="studies",
+    )  # fmt: skip
+    top, (low, high) = BAR + 12.0, fit.ci
+    corners = [(low, top), (fit.estimate, top + 8), (high, top), (fit.estimate, top - 8)]
+    ax.add_patch(Polygon(corners, closed=True, fc=ink, lw=0, zorder=4, gid="mean"))
+    digits = 1 if fit.n is not None else 2
+    mean = printing.interval(fit.ci, fit.level, unit=printing.unit_of(fit), digits=digits)
+    number = printing.capital(printing.counted(len(values), *subject.noun))
     # From the left, so that a narrow screen shows the words without scrolling.
-    left = ax.get_xlim()[0]
-    for y, text in rows:
-        ax.text(
-            left,
-            y,
-            text[:1].upper() + text[1:],
-            ha="left",
-            va="bottom",
-            parse_math=False,
-            weight="bold" if y == 22.0 else "normal",
-            zorder=5,
-        )
-
-
-def _axis(ax: Axes, outcome: str, proportion: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    factor = 100 if proportion else 1
-    low, high = ax.get_xlim()
-    ticks = MaxNLocator(nbins=9, steps=[1, 2, 2.5, 5, 10]).tick_values(factor * low, factor * high)
-    shown = [t / factor for t in ticks if low <= t / factor <= high]
-    if proportion:
-        shown = [t for t in shown if 0 <= t <= 1]
-    ax.set_xticks(shown)
-    number_ticks(ax.xaxis, factor)
-    ax.set_xlabel(f"{outcome}, %" if proportion else outcome, labelpad=5)
-    ax.set_yticks([])
-    ax.spines["left"].set_visible(False)
+    for y, text, weight in (
+        (tall - 18, f"{number}, each at its own estimate", "normal"),
+        (top + 13, f"Pooled over such {subject.studies}: {mean}", "normal"),
+        (22.0, f"A new, similar {subject.study}: {new}", "bold"),
+    ):
+        ax.text(ax.get_xlim()[0], y, text, ha="left", va="bottom", weight=weight, zorder=5)
 
 
 def _note(
-    fit: Any,
-    values: np.ndarray,
-    expected: Any,
-    reason: str,
-    subject: Subject,
+    fit: Any, values: np.ndarray, expected: Any, new: str, reason: str, subject: Subject
 ) -> Note:
-    title = f"Confidence and prediction interval of {printing.lower(subject.outcome)}"
-    number = printing.counted(len(values), *subject.noun)
-    head = (
-        f"{number[:1].upper()}{number[1:]} on one axis of {printing.lower(subject.outcome)}, with "
-        f"the interval of the pooled value, {printing.estimate(fit)}"
-    )
+    what, pooled = printing.lower(subject.outcome), printing.estimate(fit)
+    title = f"Confidence and prediction interval of {what}"
+    number = printing.capital(printing.counted(len(values), *subject.noun))
+    head = f"{number} on one axis of {what}, with the interval of the pooled value, {pooled}"
     table = _table(fit, expected, subject)
     if expected is None:
-        said = (
-            f"Pooled {printing.lower(subject.outcome)} was {printing.estimate(fit)}. "
-            f"No prediction interval: {reason}."
-        )
-        return Note(title=title, alt=f"{head}. {said}", caption=said, table=table)
-    unit = printing.unit_of(fit)
-    digits = 2 if unit == "number" else 1
-    new = printing.interval(
-        expected, fit.level, unit=unit, digits=digits, name="prediction interval"
-    )
-    ratio = (expected.upper - expected.lower) / (fit.ci.upper - fit.ci.lower)
-    outside = int(((values < expected.lower) | (values > expected.upper)).sum())
-    span = (
-        printing.percent_range(expected)
-        if unit == "percent"
-        else printing.between(expected.lower, expected.upper, 2)
-    )
-    verb = "lies" if outside == 1 else "lie"
-    some = printing.of_total(outside, len(values)) + " single estimates"
-    some = some[:1].upper() + some[1:]
-    finding = (
-        f"Pooled {printing.lower(subject.outcome)} was {printing.estimate(fit)}; the true value of "
-        f"a new, similar {subject.study} may lie anywhere from {span}: an interval "
-        f"{printing.number(ratio, 1)} times as wide."
-    )
+        said = f"Pooled {what} was {pooled}. No prediction interval: {reason}."
+        return Note(title, f"{head}. {said}", said, table)
+    lower, upper = expected
+    ratio = (upper - lower) / (fit.ci.upper - fit.ci.lower)
+    outside = int(((values < lower) | (values > upper)).sum())
+    span = printing.between(lower, upper, 2) if fit.n is None else printing.percent_range(expected)
+    some = printing.capital(f"{printing.of_total(outside, len(values))} single estimates")
+    some += f" {'lies' if outside == 1 else 'lie'} outside"
     return Note(
-        title=title,
-        alt=f"{head}, and the {new}. {some} {verb} outside it.",
-        caption=f"{finding} {some} {verb} outside the band; "
-        "they scatter more than true values do, because chance is added.",
-        table=table,
+        title,
+        f"{head}, and the {new}. {some} it.",
+        f"Pooled {what} was {pooled}; the true value of a new, similar {subject.study} may lie "
+        f"anywhere from {span}: an interval {printing.number(ratio, 1)} times as wide. {some} the "
+        "band; they scatter more than true values do, because chance is added.",
+        table,
     )
 
 
 def _table(fit: Any, expected: Any, subject: Subject) -> Table:
-    import pandas as pd
-
-    from ..tables import table
-
     studies = fit.studies[fit.studies["included"]]
     studies = studies.iloc[ties.order(studies["estimate"])]
     new = (np.nan, np.nan) if expected is None else expected
-    frame = pd.DataFrame(
+    last = [f"Pooled over such {subject.studies}", f"A new, similar {subject.study}"]
+    return numbers(
         {
-            subject.study: [
-                *studies.index.astype(str),
-                f"Pooled over such {subject.studies}",
-                f"A new, similar {subject.study}",
-            ],
+            subject.study: [*studies.index.astype(str), *last],
             "estimate": [*studies["estimate"], fit.estimate, np.nan],
             "lower": [*studies["ci_lower"], fit.ci.lower, new[0]],
             "upper": [*studies["ci_upper"], fit.ci.upper, new[1]],
-        }
-    )
-    unit = f",{printing.HARD}%" if fit.n is not None else ""
-    value: Any = "percent" if fit.n is not None else "number"
-    return table(
-        frame,
-        caption="The numbers behind the figure",
-        formats=dict.fromkeys(("estimate", "lower", "upper"), value),
-        labels={
-            "estimate": f"Estimate{unit}",
-            "lower": f"{printing.level_text(fit.level)} interval from",
-            "upper": "to",
         },
+        "The numbers behind the figure",
+        {subject.study: ""} | interval_columns(fit, "Estimate"),
     )

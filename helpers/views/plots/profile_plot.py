@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import printing
+from ...models.profiles import profile_curve
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, number_ticks
-from .note import Note, annotate
+from .frame import axes_of, name_axes, number_ticks, round_places
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ...models.profiles import Parameter, ProfileCurve
-    from ..tables import Table
 
 __all__ = ["profile"]
 
@@ -68,80 +68,62 @@ def profile(
     >>> show(profile(fit), "profile-of-four")  # doctest: +ELLIPSIS
     Profile likelihood of τ²: a curve with its top at 0.378, ...
     """
-    from matplotlib.ticker import MaxNLocator
-
-    from ...models.profiles import profile_curve
-
     curve = profile_curve(fit, parameter, level=level)
     outcome = subject.of_measure(fit.measure).outcome
-    ax = axes_of(ax, width, 330, left=62, right=18, bottom=52.8, top=23.1)
     percent = parameter == "mu" and fit.n is not None
-    x = _shown(fit, curve, curve.values)
-    at = float(_shown(fit, curve, np.array([curve.estimate]))[0])
+    x, at, limits = (
+        _shown(fit, curve, v) for v in (curve.values, [curve.estimate], curve.interval)
+    )
+    ax = axes_of(ax, width, 330, left=62, right=18, bottom=52.8, top=23.1)
     ax.set_ylim(1.45 * curve.cutoff, -0.14 * curve.cutoff)
     keep = curve.drop >= 1.45 * curve.cutoff
     ax.set_xlim(x[keep].min(), x[keep].max())
-    ax.plot(x, curve.drop, color=style.INK.light, lw=1.8, zorder=3, gid="profile")
-    ax.axhline(curve.cutoff, color=style.QUIET.light, lw=1, dashes=(4, 3), zorder=1)
-    ax.plot([at, at], [ax.get_ylim()[0], 0], color=style.QUIET.light, lw=1, zorder=2)
-    ax.plot([at], [0], "o", color=style.INK.light, ms=6, zorder=4)
-    for limit in _shown(fit, curve, np.array(curve.interval)):
-        if np.isfinite(limit):
-            ends = [ax.get_ylim()[0], min(curve.cutoff, 0)]
-            ax.plot([limit, limit], ends, color=style.INK.light, lw=1.2, zorder=2)
+    ink, quiet, foot = style.INK.light, style.QUIET.light, ax.get_ylim()[0]
+    ax.plot(x, curve.drop, color=ink, lw=1.8, zorder=3, gid="profile")
+    ax.axhline(curve.cutoff, color=quiet, lw=1, dashes=(4, 3), zorder=1)
+    ax.plot([at[0], at[0]], [foot, 0], color=quiet, lw=1, zorder=2)
+    ax.plot(at, [0], "o", color=ink, ms=6, zorder=4)
+    for limit in limits[np.isfinite(limits)]:
+        ax.plot([limit, limit], [foot, min(curve.cutoff, 0)], color=ink, lw=1.2, zorder=2)
     ax.text(
-        0.995,
-        curve.cutoff,
-        f"{printing.level_text(curve.level)} limit",
-        transform=ax.get_yaxis_transform(),
-        ha="right",
-        va="bottom",
-        size=style.size("small"),
-        color=style.QUIET.light,
-    )
-    factor = 100 if percent else 1
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
-    number_ticks(ax.xaxis, factor)
-    ax.set_xlabel(_axis(fit, curve, outcome, percent), labelpad=5)
-    ax.set_ylabel("Log-likelihood below its maximum", labelpad=6)
-    annotate(ax, _note(fit, curve, x, outcome, percent))
+        0.995, curve.cutoff, f"{printing.level_text(curve.level)} limit", ha="right", va="bottom",
+        transform=ax.get_yaxis_transform(), size=style.size("small"), color=quiet,
+    )  # fmt: skip
+    ax.xaxis.set_major_locator(round_places(7))
+    number_ticks(ax.xaxis, 100 if percent else 1)
+    variance = f"Between-study variance τ² ({fit.scale.name} scale)"
+    mean = f"{outcome}, %" if percent else outcome
+    name_axes(ax, variance if parameter == "tau2" else mean, "Log-likelihood below its maximum")
+    what = "τ²" if parameter == "tau2" else printing.lower(outcome)
+    annotate(ax, _note(curve, what, x, float(at[0]), limits, percent=percent))
     return ax
 
 
-def _axis(fit: Any, curve: ProfileCurve, outcome: str, percent: bool) -> str:
-    if curve.parameter == "tau2":
-        return f"Between-study variance τ² ({fit.scale.name} scale)"
-    return f"{outcome}, %" if percent else outcome
-
-
-def _shown(fit: Any, curve: ProfileCurve, values: np.ndarray) -> np.ndarray:
+def _shown(fit: Any, curve: ProfileCurve, values: Any) -> np.ndarray:
     """Values on the scale of the axis."""
     if curve.parameter == "tau2":
-        return values
+        return np.asarray(values)
     return np.array([fit.to_display(v) if np.isfinite(v) else v for v in values])
 
 
-def _note(fit: Any, curve: ProfileCurve, x: np.ndarray, outcome: str, percent: bool) -> Note:
-    what = "τ²" if curve.parameter == "tau2" else printing.lower(outcome)
-    unit: Any = "percent" if percent else "number"
-    digits = 1 if percent else 3
-    limits = _shown(fit, curve, np.array(curve.interval))
-    at = float(_shown(fit, curve, np.array([curve.estimate]))[0])
-    value = printing.percent(at, 1) if percent else printing.number(at, digits)
-    sure = printing.level_text(curve.level)
+def _note(
+    curve: ProfileCurve, what: str, x: np.ndarray, at: float, limits: np.ndarray, *, percent: bool
+) -> Note:
+    value = printing.percent(at, 1) if percent else printing.number(at, 3)
     kind = "restricted likelihood" if curve.restricted else "likelihood"
+    bounds = f"{printing.level_text(curve.level)} CI without a finite limit on one side"
+    lean = "The data do not bound it."
     if np.isfinite(limits).all():
-        bounds = printing.interval(tuple(limits), curve.level, unit=unit, digits=digits)
-        sides = (at - limits[0], limits[1] - at)
-        wider = "upwards" if sides[1] > sides[0] else "downwards"
-        ratio = printing.number(max(sides) / max(min(sides), 1e-300), 1)
-        lean = (
-            f"It reaches {ratio} times as far {wider} as the other way."
-            if max(sides) > 1.05 * min(sides)
-            else "It reaches about as far to both sides."
+        unit: Any = "percent" if percent else "number"
+        bounds = printing.interval(
+            tuple(limits), curve.level, unit=unit, digits=1 if percent else 3
         )
-    else:
-        bounds, lean = f"{sure} CI without a finite limit on one side", "The data do not bound it."
+        near, far = sorted(sides := (at - limits[0], limits[1] - at))
+        lean = "It reaches about as far to both sides."
+        if far > 1.05 * near:
+            wider = "upwards" if sides[1] > sides[0] else "downwards"
+            ratio = printing.number(far / max(near, 1e-300), 1)
+            lean = f"It reaches {ratio} times as far {wider} as the other way."
     zero = ""
     if curve.parameter == "tau2":
         zero = (
@@ -149,39 +131,25 @@ def _note(fit: Any, curve: ProfileCurve, x: np.ndarray, outcome: str, percent: b
             if limits[0] > 0
             else " Zero lies inside the interval: a common value cannot be ruled out."
         )
-    return Note(
-        title=f"Profile likelihood of {what}",
-        alt=f"Profile likelihood of {what}: a curve with its top at {value}, {bounds}. {lean}"
-        + zero,
-        caption=f"The profile {kind} puts {what} at {value} ({bounds}). {lean}{zero}",
-        table=_table(curve, x, what, percent),
-    )
-
-
-def _table(curve: ProfileCurve, x: np.ndarray, what: str, percent: bool) -> Table:
-    import pandas as pd
-
-    from ..tables import table
-
     marked = {curve.estimate: "estimate", **dict.fromkeys(curve.interval, "limit")}
     # Every tenth point is enough to redraw the curve by hand.
     held = np.asarray(curve.values)
     keep = [i for i, v in enumerate(held) if i % 10 == 0 or float(v) in marked]
-    frame = pd.DataFrame(
-        {
-            "value": x[keep],
-            "drop": curve.drop[keep],
-            "what": [marked.get(float(v), "") for v in held[keep]],
-        }
-    )
-    unit = f",{printing.HARD}%" if percent else ""
-    return table(
-        frame,
-        caption="The numbers behind the profile",
-        formats={"value": "percent2" if percent else "number3", "drop": "number3"},
-        labels={
-            "value": f"{printing.capital(what)}{unit}",
-            "drop": "Log-likelihood below its maximum",
-            "what": "Which",
-        },
+    return Note(
+        f"Profile likelihood of {what}",
+        f"Profile likelihood of {what}: a curve with its top at {value}, {bounds}. {lean}{zero}",
+        f"The profile {kind} puts {what} at {value} ({bounds}). {lean}{zero}",
+        numbers(
+            {
+                "value": x[keep],
+                "drop": curve.drop[keep],
+                "what": [marked.get(float(v), "") for v in held[keep]],
+            },
+            "The numbers behind the profile",
+            {
+                "value": (printing.capital(what), "percent2" if percent else "number3"),
+                "drop": ("Log-likelihood below its maximum", "number3"),
+                "what": ("Which", ""),
+            },
+        ),
     )

@@ -8,9 +8,9 @@ import numpy as np
 
 from ... import printing, ties
 from . import style
-from .frame import axes_of
-from .lettering import key_above
-from .note import Note, annotate
+from .frame import axes_of, grid_below, name_axes
+from .lettering import beside, key_above
+from .note import Note, annotate, numbers
 from .points import SHARES, Z95, Points, points_of
 
 if TYPE_CHECKING:
@@ -74,13 +74,30 @@ def radial(
     ax.axhline(0.0, color=style.INK.light, lw=1.0, zorder=1)
     marks = ax.scatter(
         precision, z, s=30, color=style.INK.light, edgecolors=style.SURFACE.light,
-        linewidths=0.6, zorder=3, clip_on=False, gid="marks-studies")  # fmt: skip
+        linewidths=0.6, zorder=3, clip_on=False, gid="marks-studies",
+    )  # fmt: skip
     _rays(ax, points, most, tall, height)
-    ax.set_xlabel("Precision (1 / standard error)", labelpad=5)
-    ax.set_ylabel("Distance from the mean, standard errors", labelpad=6)
-    ax.tick_params(length=0)
-    key_above(ax, [marks, band], ["studies", "95\N{NARROW NO-BREAK SPACE}% limits of chance"])
-    annotate(ax, _note(points, z))
+    name_axes(ax, "Precision (1 / standard error)", "Distance from the mean, standard errors")
+    grid_below(ax)
+    key_above(ax, [marks, band], ["studies", f"95{printing.THIN}% limits of chance"])
+    outside = int((np.abs(z) > Z95).sum())
+    studies = printing.counted(len(points.labels), "study", "studies")
+    said = (
+        f"{printing.word(outside).capitalize()} of {studies} {'lies' if outside == 1 else 'lie'} "
+        "outside the band of ±2 standard errors."
+    )
+    order = ties.order(z)
+    behind = numbers(
+        {
+            "study": np.array(points.labels)[order],
+            "precision": precision[order],
+            "distance": z[order],
+        },
+        "Studies of the radial plot: the numbers behind the figure",
+        {"study": "", "precision": "", "distance": ("Distance, standard errors", "")},
+    )
+    alt = f"Radial plot of {studies} around the pooled {points.shown(points.mu)}. {said}"
+    annotate(ax, Note("Radial plot", alt, said, behind))
     return ax
 
 
@@ -103,42 +120,10 @@ def _values(points: Points, most: float, tall: float) -> list[tuple[float, str]]
 def _rays(ax: Axes, points: Points, most: float, tall: float, height: float) -> None:
     taken: list[float] = []
     for value, text in _values(points, most, tall):
-        end = (value - points.mu) * most
+        end, centre = (value - points.mu) * most, value == points.mu
         if any(abs(end - other) < _APART * 2 * tall / (height - 94) for other in taken):
             continue
         taken.append(end)
-        if value != points.mu:
+        if not centre:
             ax.plot([0.0, most], [0.0, end], color=style.GRID.light, lw=0.8, zorder=0.5)
-        ax.annotate(
-            text,
-            (most, end),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            size=style.size("small"),
-            weight="bold" if value == points.mu else "normal",
-        )
-
-
-def _note(points: Points, z: np.ndarray) -> Note:
-    import pandas as pd
-
-    from ..tables import table
-
-    k, outside = len(points.labels), int((np.abs(z) > Z95).sum())
-    said = (
-        f"{printing.word(outside).capitalize()} of {printing.counted(k, 'study', 'studies')} "
-        f"{'lies' if outside == 1 else 'lie'} outside the band of ±2 standard errors."
-    )
-    frame = pd.DataFrame({"study": points.labels, "precision": 1.0 / points.se, "distance": z})
-    return Note(
-        title="Radial plot",
-        alt=f"Radial plot of {printing.counted(k, 'study', 'studies')} around the pooled "
-        f"{points.shown(points.mu)}. {said}",
-        caption=said,
-        table=table(
-            frame.iloc[ties.order(frame["distance"])].reset_index(drop=True),
-            caption="Studies of the radial plot: the numbers behind the figure",
-            labels={"distance": "Distance, standard errors"},
-        ),
-    )
+        beside(ax, text, (most, end), (6, 0), weight="bold" if centre else "normal")

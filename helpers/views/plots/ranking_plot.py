@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,14 +10,13 @@ from ... import printing, ties
 from ...models.bayes import Ranking
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of
-from .lettering import fit_names
-from .note import Note, annotate
+from .frame import axes_of, grid_below
+from .lettering import beside, fit_names
+from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..tables import Table
 
 __all__ = ["ranking"]
 
@@ -68,82 +67,53 @@ def ranking(
     names = [ranks.names[i] for i in order]
     left = 18 + 6.8 * max(map(len, names))
     wide = min(width, left + CELL * groups + 20)
-    tall = 46 + ROW * groups + 14
-    ax = axes_of(ax, wide, tall, left=left, right=14, bottom=14, top=46)
-    colours = subject.colours(names)
+    ax = axes_of(ax, wide, 60 + ROW * groups, left=left, right=14, bottom=14, top=46)
+    colours, places = subject.colours(names), np.arange(1, groups + 1)
     for y, (i, name) in enumerate(zip(order, names, strict=True)):
-        base = y + 0.86
+        base, chances = y + 0.86, ranks.probabilities[i]
         ax.plot([0.5, groups + 0.5], [base, base], color=style.GRID.light, lw=0.8, zorder=1)
-        chances = ranks.probabilities[i]
         bars = ax.bar(
-            np.arange(1, groups + 1),
-            -HIGH * chances,
-            bottom=base,
-            width=0.62,
-            color=colours[name].light,
-            zorder=2,
+            places, -HIGH * chances, bottom=base, width=0.62, color=colours[name].light, zorder=2
         )
-        for rank, (bar, chance) in enumerate(zip(bars, chances, strict=True), start=1):
+        for rank, bar, chance in zip(places, bars, chances, strict=True):
             bar.set_gid(f"bar-{name}-{rank}")
-            ax.annotate(
-                printing.percent(float(chance), 0) if chance > 0 else printing.percent(0.0, 0),
-                (rank, base - HIGH * chance),
-                xytext=(0, 2),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                size=style.size("small"),
-                parse_math=False,
-            )
+            text = printing.percent(float(chance), 0)
+            beside(ax, text, (rank, base - HIGH * chance), (0, 2), ha="center", va="bottom")
     ax.set_xlim(0.5, groups + 0.5)
     ax.set_ylim(groups, 0)
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
-    labels = [str(rank) for rank in range(1, groups + 1)]
+    labels = [str(rank) for rank in places]
     labels[0], labels[-1] = "1 (lowest)", f"{groups} (highest)"
-    ax.set_xticks(range(1, groups + 1), labels)
+    ax.set_xticks(places, labels)
     ax.set_xlabel("Rank of the rate", labelpad=6)
     ax.set_yticks([y + 0.72 for y in range(groups)], fit_names(ax, names))
-    ax.tick_params(length=0)
-    for side in ("left", "bottom", "top", "right"):
-        ax.spines[side].set_visible(False)
+    grid_below(ax, hide=("left", "bottom", "top", "right"))
     annotate(ax, _note(ranks, order), subject)
     return ax
 
 
 def _note(ranks: Ranking, order: np.ndarray) -> Note:
-    from ..tables import table
-
     likely = [
         f"{ranks.names[i]} rank {printing.count(ties.largest(ranks.probabilities[i]) + 1)} "
         f"({printing.percent(float(ranks.probabilities[i].max()), 0)})"
         for i in order
     ]
-    sure = [i for i in order if ranks.probabilities[i].max() > 0.95]
-    verdict = (
-        f"No group has a rank that is more than 95{printing.HARD}% probable."
-        if not sure
-        else f"Only {printing.listing(ranks.names[i] for i in sure)} "
-        f"{'has' if len(sure) == 1 else 'have'} a rank that is more than 95{printing.HARD}% "
-        "probable."
-        if len(sure) < len(order)
-        else f"Every group has a rank that is more than 95{printing.HARD}% probable."
-    )
+    sure = [ranks.names[i] for i in order if ranks.probabilities[i].max() > 0.95]
+    who = "Every group has" if sure else "No group has"
+    if sure and len(sure) < len(order):
+        who = f"Only {printing.listing(sure)} {'has' if len(sure) == 1 else 'have'}"
+    verdict = f"{who} a rank that is more than 95{printing.HARD}% probable."
     frame = ranks.frame().iloc[order].reset_index()
-    chances = [name for name in frame.columns if name.startswith("rank_")]
-    made: Table = table(
-        frame,
-        caption="Rank probabilities: the numbers behind the figure",
-        formats=dict.fromkeys(chances, "percent") | {"mean_rank": "number", "sucra": "number"},
-        labels={name: f"{name.replace('_', ' ').capitalize()},{printing.HARD}%" for name in chances}
-        | {"sucra": "SUCRA"},
-    )
+    columns: dict[str, Any] = dict.fromkeys(frame.columns, "")
+    for name in frame.columns:
+        if name.startswith("rank_"):
+            columns[name] = (printing.capital(name.replace("_", " ")), "percent")
+    columns |= {"mean_rank": "number", "sucra": ("SUCRA", "number")}
     return Note(
-        title="Rank probabilities",
-        alt=(
-            f"Probability of every rank of {printing.counted(len(order), 'group')}. Most probable: "
-            f"{printing.listing(likely)}. {verdict}"
-        ),
-        caption=verdict,
-        table=made,
+        "Rank probabilities",
+        f"Probability of every rank of {printing.counted(len(order), 'group')}. Most probable: "
+        f"{printing.listing(likely)}. {verdict}",
+        verdict,
+        numbers(frame, "Rank probabilities: the numbers behind the figure", columns),
     )
