@@ -165,24 +165,25 @@ def _note(
     percent: bool,
     subject: Subject,
 ) -> Note:
-    row = summary.loc[study]
+    row = {column: float(summary[column][study]) for column in summary.columns}
     number: Any = printing.percent if percent else printing.number
     low, high = np.quantile(x, [0.025, 0.975])
     span = printing.percent_range((low, high)) if percent else printing.between(low, high, 2)
-    heterogeneity = printing.between(*np.quantile(y, [0.025, 0.975]), 0)
+    least, most = np.quantile(y, [0.025, 0.975])
+    heterogeneity = printing.between(least, most, 0)
     number_of_subsets = printing.count(len(result))
     drawn = f"{number_of_subsets} sampled" if result.sampled else f"all {number_of_subsets}"
     cloud = (
         f"The middle 95{printing.THIN}% of the estimates lie from {span}, of I² from "
         f"{heterogeneity}{printing.THIN}%."
     )
-    gap = float(row["separation"])
+    gap = row["separation"]
     if not np.isfinite(gap):
         verdict = f"{study} is in every subset or in none, so that nothing can be compared."
     else:
         verdict = (
-            f"With {study} the mean estimate is {number(float(row['estimate_with']))}, without it "
-            f"{number(float(row['estimate_without']))}, {printing.number(abs(gap), 1)} standard "
+            f"With {study} the mean estimate is {number(row['estimate_with'])}, without it "
+            f"{number(row['estimate_without'])}, {printing.number(abs(gap), 1)} standard "
             f"deviations (within each part) apart: {'more' if abs(gap) > APART else 'no more'} "
             f"than the {printing.number(APART, 0)} from which two equal normal clouds have two "
             "tops."

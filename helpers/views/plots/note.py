@@ -63,14 +63,14 @@ def subject_of(ax: Axes) -> Subject:
     return _NOTES[ax][1] if ax in _NOTES else NEUTRAL
 
 
-def interval_columns(fit: Any, estimate: str) -> dict[str, tuple[str, Format]]:
+def interval_columns(fit: Any, estimate: str, interval: str = "interval") -> dict[str, Any]:
     """Give `numbers` the columns of estimates and their limits in the unit and level of a fit."""
-    unit = "number" if fit.n is None else "percent"
-    level = printing.level_text(fit.level)
-    bounds = {"percent": lambda value: printing.number(100 * value, 1), "number": "number"}[unit]
+    percent = fit.n is not None
+    # The unit stands in the heading of the estimate.
+    bounds = (lambda value: printing.number(100 * value, 1)) if percent else "number"
     return {
-        "estimate": (estimate, unit),
-        "lower": (f"{level} interval from", bounds),
+        "estimate": (estimate, "percent" if percent else "number"),
+        "lower": (f"{printing.level_text(fit.level)} {interval} from", bounds),
         "upper": ("to", bounds),
     }
 
@@ -78,7 +78,7 @@ def interval_columns(fit: Any, estimate: str) -> dict[str, tuple[str, Format]]:
 def numbers(
     data: pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
     caption: str,
-    columns: Mapping[str, Format | tuple[str, Format]],
+    columns: Mapping[str, Any],
     *,
     groups: str | None = None,
     notes: Iterable[str] = (),

@@ -205,9 +205,9 @@ def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
     told = ". ".join(parts) + "."
     caption, last = told, rows[-1]
     if limits:
-        chances = [printing.percent(p, 0) for p in last.above]
-        caption = f"{last.name}: the probability of a rate above {said[0]} is {chances[0]}"
-        caption += f"; above {said[-1]} it is {chances[-1]}." if len(limits) > 1 else "."
+        first, final = (printing.percent(last.above[i], 0) for i in (0, -1))
+        caption = f"{last.name}: the probability of a rate above {said[0]} is {first}"
+        caption += f"; above {said[-1]} it is {final}." if len(limits) > 1 else "."
     columns: dict[str, Any] = {
         "distribution": [row.name for row in rows],
         "median": [row.estimate for row in rows],

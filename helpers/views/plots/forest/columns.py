@@ -10,6 +10,7 @@ import numpy as np
 from .... import printing
 from ...subject import Subject
 from .. import style
+from ..frame import size_of as size_of_figure
 from ..lettering import fit_text, measure
 from .layouts import BOOK, Cell, Layout
 from .rows import Row, printed_size, size_of
@@ -116,15 +117,19 @@ def _column(
     layout: Layout,
     named: dict[str, str],
 ) -> Column:
-    counts = size_of(whole) is not None
-    if cell in ("counts", "events", "n") and not counts:
+    if cell in ("counts", "events", "n") and size_of(whole) is None:
         return Column((), [], 0.0, "right")
     head = layout.heads[cell].format(**named)
     if cell in ("counts", "n") and whole.n is None:
         # Only our own layout has a heading for a time.
         head = BOOK.heads["counts"].format(**named) if cell == "counts" else subject.time
     if cell == "label":
-        cells = [_label(figure, row) for row in rows]
+        cells = [
+            row.label
+            if row.kind == "note"
+            else fit_text(figure, row.label, 250.0, bold=row.kind != "study")
+            for row in rows
+        ]
     elif cell == "counts":
         cells = _counts(rows)
     elif cell in ("events", "n"):
@@ -147,20 +152,13 @@ def _column(
     return Column(lines, cells, width + (14 if cell == "label" else 0), side)
 
 
-def _label(figure: Figure, row: Row) -> str:
-    if row.kind == "note":
-        return row.label
-    return fit_text(figure, row.label, 250.0, bold=row.kind != "study")
-
-
 def _single(row: Row, cell: str) -> str:
     """Print events or patients in a column of their own; totals give patients only."""
     value = row.events if cell == "events" else row.n
     if row.kind in ("study", "excluded"):
         return _print(value)
-    if cell == "events" and row.kind in ("pooled", "overall"):
-        return ""
-    return "" if np.isnan(value) else printed_size(value)
+    total = cell == "events" and row.kind in ("pooled", "overall")
+    return "" if total or np.isnan(value) else printed_size(value)
 
 
 def _counts(rows: list[Row]) -> list[str]:
@@ -211,12 +209,7 @@ def _estimate(row: Row, percent: bool, layout: Layout) -> str:
 
 
 def write_words(
-    ax: Axes,
-    figure: Figure,
-    rows: list[Row],
-    heights: np.ndarray,
-    columns: Columns,
-    x0: float,
+    ax: Axes, figure: Figure, rows: list[Row], heights: np.ndarray, columns: Columns, x0: float
 ) -> None:
     """Write headings, the rule below them and the cells of every row."""
     from matplotlib.transforms import Affine2D, ScaledTranslation, blended_transform_factory
@@ -225,14 +218,13 @@ def write_words(
     where = blended_transform_factory(pixels, ax.transData)
     # The middle of a figure, not of the font's box, belongs on the line of its mark.
     middle = where + ScaledTranslation(0, -0.33 * style.size("text") / 72, figure.dpi_scale_trans)
-    across = 72 * figure.get_size_inches()[0]
-    wide = ax.get_position().width * across
+    wide = ax.get_position().width * size_of_figure(figure)[0]
     begin = x0 + columns.left  # of the plotting area
     end = begin + wide
 
     def write(x: float, y: float, text: str, side: str, **look: Any) -> None:
         if text:
-            ax.text(x, y, text, transform=middle, ha=side, va="baseline", parse_math=False, **look)
+            ax.text(x, y, text, transform=middle, ha=side, va="baseline", **look)
 
     def head(x: float, lines: tuple[str, ...], side: str, lift: int = 0) -> None:
         for i, line in enumerate(lines):
@@ -252,33 +244,26 @@ def write_words(
         head(x, column.head, column.side)
     head((begin + end) / 2, columns.above, "center", lift=columns.favours is not None)
     if columns.favours:
-        _sides(write, begin, end, -1.25, columns.favours)
+        # At the ends of the plotting area, where they cannot meet.
+        write(begin, -1.25, columns.favours[0], "left")
+        write(end, -1.25, columns.favours[1], "right")
     last = end if not columns.after else edges[-1] - GAP
-    ax.plot(
-        [x0, last], [-0.7, -0.7], transform=where, color=style.QUIET.light, lw=0.8, clip_on=False
-    )
+    look: dict[str, Any] = {"transform": where, "clip_on": False}
+    ax.plot([x0, last], [-0.7, -0.7], color=style.QUIET.light, lw=0.8, **look)
     for i, (row, y) in enumerate(zip(rows, heights, strict=True)):
-        look = {
+        words = {
             "weight": "bold" if row.kind in BOLD else "normal",
             "color": style.QUIET.light if row.kind == "excluded" else style.INK.light,
         }
         indent = 14.0 if row.group else 0.0
         if row.group and row.kind == "heading":
             # Colour on a swatch, not on the words: text needs more contrast than a mark.
-            ax.plot(
-                [x0 + 5], [y], "s", transform=where, color=row.colour.light, ms=9, clip_on=False
-            )
+            ax.plot([x0 + 5], [y], "s", color=row.colour.light, ms=9, **look)
         for column, x in placed:
             shift = indent if column is columns.before[0] else 0.0
-            write(x + shift, y, column.cells[i], column.side, **look)
+            write(x + shift, y, column.cells[i], column.side, **words)
         if row.kind == "excluded":
-            write(end - 4, y, fit_text(figure, row.reason, wide - 4), "right", **look)
-
-
-def _sides(write: Any, begin: float, end: float, y: float, favours: tuple[str, str]) -> None:
-    """Name the two sides at the ends of the plotting area, where they cannot meet."""
-    write(begin, y, favours[0], "left")
-    write(end, y, favours[1], "right")
+            write(end - 4, y, fit_text(figure, row.reason, wide - 4), "right", **words)
 
 
 def room_of(figure: Figure, favours: tuple[str, str] | None) -> float:
@@ -290,24 +275,18 @@ def write_notes(
     ax: Axes, figure: Figure, notes: list[str], x0: float, favours: tuple[str, str] | None
 ) -> None:
     """Write the lines below the axis: the names of the two sides, then the notes."""
-    across, up = (72 * side for side in figure.get_size_inches())
+    across, up = size_of_figure(figure)
     box = ax.get_position()
 
     def write(x: float, line: int, text: str, side: str, **look: Any) -> None:
+        y = (box.y0 * up - BELOW - LINE * (line + 0.5)) / up
         ax.text(
-            x / across,
-            (box.y0 * up - BELOW - LINE * (line + 0.5)) / up,
-            text,
-            transform=figure.transFigure,
-            ha=side,
-            va="center_baseline",
-            parse_math=False,
-            **look,
+            x / across, y, text, transform=figure.transFigure, ha=side, va="center_baseline", **look
         )
 
     if favours:
         write(box.x0 * across, 0, favours[0], "left")
         write(box.x1 * across, 0, favours[1], "right")
     look = {"size": style.size("small"), "color": style.QUIET.light}
-    for i, line in enumerate(notes):
-        write(x0, i + (favours is not None), line, "left", **look)
+    for i, line in enumerate(notes, start=favours is not None):
+        write(x0, i, line, "left", **look)

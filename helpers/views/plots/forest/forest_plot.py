@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-
+from ....engine.keywords import refuse_unknown
 from ....errors import MetaAnalysisError, UnsupportedError
 from ...subject import NEUTRAL, Subject
 from .. import style
-from ..frame import figure_of, room_of_axes
+from ..frame import axes_of, figure_of, place_axes, room_of_axes
 from ..lettering import wrapped
 from ..note import annotate
 from .columns import (
     BELOW,
     GAP,
     LINE,
-    Columns,
     columns_of,
     room_of,
     write_notes,
@@ -27,7 +24,7 @@ from .columns import (
 from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
 from .marks import draw_axis, draw_marks, limits_of
 from .note import describe, footnotes
-from .rows import Order, Row, is_grouped, place, rows_of
+from .rows import Row, RowKeywords, place, rows_of, whole_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,15 +41,13 @@ def forest(
     result: Any,
     *,
     layout: LayoutName = "book",
-    by: Mapping[str, str] | None = None,
-    colour_by: Mapping[str, str] | None = None,
     ax: Axes | None = None,
-    order: Order = "estimate",
     subject: Subject = NEUTRAL,
     prediction: bool = True,
     favours: tuple[str, str] | None = None,
     xlim: tuple[float, float] | None = None,
     width: float = 760.0,
+    **rows: Unpack[RowKeywords],
 ) -> Axes:
     """Draw a forest plot.
 
@@ -63,16 +58,9 @@ def forest(
     layout : {"book", "jama", "bmj", "revman"}
         Order and headings of the columns, form of the numbers and of the line on heterogeneity:
         ours, or in the manner of JAMA, The BMJ or Review Manager 5, which use ink alone.
-    by : mapping of study label to group, optional
-        Puts the studies of a single fit under headings; a Series indexed by study will do.
-    colour_by : mapping of study label to group, optional
-        Colours the studies; by default their groups do. Only levels with a colour in `subject`
-        have one.
     ax : Axes, optional
         Where to draw; its room holds columns and plot. By default a new figure that is as tall as
         its rows need.
-    order : {"estimate", "weight", "label", "input"}
-        Order of the studies: smallest estimate first, largest weight first, alphabetical, as given.
     subject : Subject
         What outcome, studies and counts are called, and the colours of groups.
     prediction : bool
@@ -84,6 +72,12 @@ def forest(
         Limits of the axis on the display scale. Intervals beyond them end in an arrow.
     width : float
         Width of a new figure in CSS pixels; long labels may widen it.
+    **rows
+        `by`, a mapping of study label to group, puts the studies of a single fit under headings;
+        a Series indexed by study will do. `colour_by`, another such mapping, colours the studies;
+        by default their groups do; only levels with a colour in `subject` have one. `order` of the
+        studies: "estimate" (the smallest first, the default), "weight" (the largest first),
+        "label" (alphabetical) or "input" (as given).
 
     Returns
     -------
@@ -105,20 +99,19 @@ def forest(
     >>> show(forest(fit), "three-studies")  # doctest: +ELLIPSIS
     Forest plot of proportion in three studies with 22 events among 489 participants. ...
     """
-    whole = result.overall if is_grouped(result) else result
+    refuse_unknown("forest", rows, RowKeywords)
+    whole = whole_of(result)
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
     if favours and whole.n is not None:
         raise UnsupportedError("a proportion has no line of no difference: favours= is for effects")
     subject = subject.of_measure(whole.measure)
     manner = layout_of(layout)
-    rows, remarks = rows_of(
-        result, by=by, colour_by=colour_by, order=order, prediction=prediction, subject=subject
-    )
+    found, remarks = rows_of(result, prediction=prediction, subject=subject, **rows)
     notes = remarks if manner.plain else [*footnotes(result), *remarks]
-    drawn = dressed(rows, result, manner, colour_by is not None)
+    drawn = dressed(found, result, manner, rows.get("colour_by") is not None)
     ax = draw_rows(drawn, notes, whole, subject, ax, xlim, width, manner, favours)
-    annotate(ax, describe(result, rows, remarks, subject), subject)
+    annotate(ax, describe(result, found, remarks, subject), subject)
     return ax
 
 
@@ -134,13 +127,9 @@ def draw_rows(
     favours: tuple[str, str] | None = None,
 ) -> Axes:
     """Draw rows and notes; every kind of forest plot ends here."""
-    from matplotlib import pyplot as plt
-
     fresh = ax is None
-    if ax is None:
-        figure, ax = plt.subplots(figsize=(width / 72, 4))
-    else:
-        figure = figure_of(ax)
+    ax = axes_of(ax, width, 288, left=0, right=0, bottom=0, top=0)
+    figure = figure_of(ax)
     columns = columns_of(figure, rows, whole, subject, layout, favours)
     unfolded = _unfolded(figure, rows, columns.left - GAP)
     if len(unfolded) > len(rows):
@@ -150,34 +139,32 @@ def draw_rows(
     below = None if layout.favours == "above" else favours
     fixed = columns.left + columns.right
     least = fixed + max(LEAST, room_of(figure, favours))
+    x0, y0, wide, tall = (0.0, 0.0, max(width, least), 0.0) if fresh else room_of_axes(ax)
+    if wide < least:
+        raise MetaAnalysisError(
+            f"the axes are {wide:.0f} px wide; this forest plot needs {least:.0f}"
+        )
+    notes = wrapped(figure, notes, wide)
+    lines = len(notes) + (below is not None)
+    needed = float((heights[-1] + 1.9 + columns.lines) * ROW + BELOW + LINE * lines + 8)
     if fresh:
-        width = max(width, least)
-        notes = wrapped(figure, notes, width)
-        tall = _height(heights, notes, columns, below)
-        figure.set_size_inches(width / 72, tall / 72)
-        room = (0.0, 0.0, width, tall)
-    else:
-        room = room_of_axes(ax)
-        if room[2] < least:
-            raise MetaAnalysisError(
-                f"the axes are {room[2]:.0f} px wide; this forest plot needs {least:.0f}"
-            )
-        notes = wrapped(figure, notes, room[2])
-        tall = _height(heights, notes, columns, below)
-        if room[3] < tall:
-            raise MetaAnalysisError(
-                f"the axes are {room[3]:.0f} px tall; this forest plot needs {tall:.0f}"
-            )
-    _settle(ax, figure, room, columns, len(notes) + (below is not None))
+        figure.set_size_inches(wide / 72, needed / 72)
+        tall = needed
+    elif tall < needed:
+        raise MetaAnalysisError(
+            f"the axes are {tall:.0f} px tall; this forest plot needs {needed:.0f}"
+        )
+    foot = BELOW + LINE * lines + 4
+    place_axes(ax, x0 + columns.left, y0 + foot, wide - fixed, tall - foot)
     ax.set_ylim(heights[-1] + 0.8, -1.1 - columns.lines)
     limits = xlim or limits_of(rows, whole.n is not None)
     if favours and xlim is None:
         limits = (min(0.0, limits[0]), max(0.0, limits[1]))
     ax.set_xlim(*limits)
-    draw_axis(ax, subject.outcome, whole, room[2] - fixed)
+    draw_axis(ax, subject.outcome, whole, wide - fixed)
     draw_marks(ax, rows, heights, whole, layout, 0.0 if favours else None)
-    write_words(ax, figure, rows, heights, columns, room[0])
-    write_notes(ax, figure, notes, room[0], below)
+    write_words(ax, figure, rows, heights, columns, x0)
+    write_notes(ax, figure, notes, x0, below)
     return ax
 
 
@@ -191,32 +178,3 @@ def _unfolded(figure: Figure, rows: list[Row], most: float) -> list[Row]:
         lines = wrapped(figure, [row.label], most - (14 if row.group else 0))
         made += [replace(row, label=line) for line in lines]
     return made
-
-
-def _height(
-    heights: np.ndarray, notes: list[str], columns: Columns, below: tuple[str, str] | None
-) -> float:
-    """Give the height, in CSS pixels, of heading, rows, axis and notes."""
-    lines = len(notes) + (below is not None)
-    return float((heights[-1] + 1.9 + columns.lines) * ROW + BELOW + LINE * lines + 8)
-
-
-def _settle(
-    ax: Axes,
-    figure: Figure,
-    room: tuple[float, float, float, float],
-    columns: Columns,
-    notes: int,
-) -> None:
-    """Put the plotting area between the columns and above axis and notes."""
-    across, up = (72 * side for side in figure.get_size_inches())
-    x0, y0, wide, tall = room
-    below = BELOW + LINE * notes + 4
-    ax.set_position(
-        (
-            (x0 + columns.left) / across,
-            (y0 + below) / up,
-            (wide - columns.left - columns.right) / across,
-            (tall - below) / up,
-        )
-    )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .... import printing
 from .. import style
+from ..frame import name_axes, round_ticks
 from .layouts import Layout
 from .rows import Row
 
@@ -40,20 +40,10 @@ def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
 
 def draw_axis(ax: Axes, outcome: str, whole: Any, wide: float) -> None:
     """Set ticks that have room and name the axis with its unit."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
     proportion = whole.n is not None
     low, high = ax.get_xlim()
-    factor = 100 if proportion else 1
-    ticks = MaxNLocator(nbins=max(2, int(wide // 40)), steps=[1, 2, 2.5, 5, 10]).tick_values(
-        factor * low, factor * high
-    )
-    inside = [float(t) / factor for t in ticks if low - 1e-12 <= t / factor <= high + 1e-12]
-    ax.set_xticks(inside)
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{round(factor * value, 6):g}".replace("-", printing.MINUS))
-    )
-    ax.set_xlabel(f"{outcome}, %" if proportion else outcome, labelpad=5)
+    round_ticks(ax.xaxis, (low, high), max(2, int(wide // 40)), 100 if proportion else 1)
+    name_axes(ax, f"{outcome}, %" if proportion else outcome)
     ax.set_yticks([])
     for side in ("left", "top", "right"):
         ax.spines[side].set_visible(False)
@@ -72,74 +62,50 @@ def draw_marks(
     from matplotlib.patches import Polygon, Rectangle
 
     low, high = ax.get_xlim()
-    bottom = heights[-1] + 0.8
+    ends = [-0.7, heights[-1] + 0.8]
     if not layout.plain:
         for tick in ax.get_xticks():
-            ax.plot([tick, tick], [-0.7, bottom], color=style.GRID.light, lw=0.8, zorder=0)
+            ax.plot([tick, tick], ends, color=style.GRID.light, lw=0.8, zorder=0)
     if null is not None:
-        ax.plot([null, null], [-0.7, bottom], color=style.INK.light, lw=0.8, zorder=1, gid="null")
+        ax.plot([null, null], ends, color=style.INK.light, lw=0.8, zorder=1, gid="null")
     if layout.line:
+        last = max(i for i, row in enumerate(rows) if row.kind == "overall")
         ax.plot(
-            [whole.estimate] * 2,
-            [-0.7, heights[_last(rows, "overall")]],
-            color=style.QUIET.light,
-            lw=1,
-            dashes=(3, 3),
-            zorder=1,
-        )
+            [whole.estimate] * 2, [-0.7, heights[last]], color=style.QUIET.light, lw=1,
+            dashes=(3, 3), zorder=1,
+        )  # fmt: skip
     drawn = [(row, y) for row, y in zip(rows, heights, strict=True) if row.kind == "study"]
     for row, y in drawn:
         if not np.isfinite(row.lower):
             continue
-        ends = [max(row.lower, low), min(row.upper, high)]
-        if ends[0] < ends[1]:
-            ax.plot(ends, [y, y], color=row.colour.light, lw=1.3, zorder=2, solid_capstyle="butt")
+        shown = [max(row.lower, low), min(row.upper, high)]
+        colour = row.colour.light
+        if shown[0] < shown[1]:
+            ax.plot(shown, [y, y], color=colour, lw=1.3, zorder=2, solid_capstyle="butt")
         for cut, at, shape in ((row.upper > high, high, ">"), (row.lower < low, low, "<")):
             if cut:
-                ax.plot([at], [y], shape, color=row.colour.light, ms=5, mew=0, clip_on=False)
+                ax.plot([at], [y], shape, color=colour, ms=5, mew=0, clip_on=False)
     inside = [(row, y) for row, y in drawn if low <= row.estimate <= high]
     if inside:
         ax.scatter(
-            [row.estimate for row, _ in inside],
-            [y for _, y in inside],
-            s=_areas([row.weight for row, _ in inside]),
-            c=[row.colour.light for row, _ in inside],
-            marker="s",
-            linewidths=0,
-            zorder=3,
-            clip_on=False,
-            gid="studies",
-        )
+            [row.estimate for row, _ in inside], [y for _, y in inside],
+            s=_areas([row.weight for row, _ in inside]), c=[row.colour.light for row, _ in inside],
+            marker="s", linewidths=0, zorder=3, clip_on=False, gid="studies",
+        )  # fmt: skip
     for row, y in zip(rows, heights, strict=True):
         if row.kind in ("pooled", "overall"):
-            tall = 0.36 if row.kind == "overall" else 0.3
-            corners = [
-                (row.lower, y),
-                (row.estimate, y - tall),
-                (row.upper, y),
-                (row.estimate, y + tall),
-            ]
-            look = (
-                {"fc": style.SURFACE.light, "ec": row.colour.light, "lw": 1.2}
-                if layout.open_diamond
-                else {"fc": row.colour.light, "lw": 0}
-            )
+            tall, colour = 0.36 if row.kind == "overall" else 0.3, row.colour.light
+            sides = [(row.lower, y), (row.upper, y)]
+            tips = [(row.estimate, y - tall), (row.estimate, y + tall)]
+            look = {"fc": colour, "lw": 0}
+            if layout.open_diamond:
+                look = {"fc": style.SURFACE.light, "ec": colour, "lw": 1.2}
+            corners = [sides[0], tips[0], sides[1], tips[1]]
             ax.add_patch(Polygon(corners, closed=True, zorder=4, **look))
         if row.kind == "prediction" and np.isfinite(row.lower):
-            ax.add_patch(
-                Rectangle(
-                    (row.lower, y - 0.14),
-                    row.upper - row.lower,
-                    0.28,
-                    fc=style.QUIET.light,
-                    lw=0,
-                    zorder=4,
-                )
-            )
-
-
-def _last(rows: list[Row], kind: str) -> int:
-    return max(i for i, row in enumerate(rows) if row.kind == kind)
+            wide = row.upper - row.lower
+            where = (row.lower, y - 0.14)
+            ax.add_patch(Rectangle(where, wide, 0.28, fc=style.QUIET.light, lw=0, zorder=4))
 
 
 def _areas(weights: list[float]) -> np.ndarray:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from .... import printing, ties
 from ....engine.summaries import COCHRAN
 from ...subgroup_sentences import between_line, between_verdict
 from ...subject import Subject
-from ..note import Note
-from .rows import Row, is_grouped, printed_size, size_of
+from ..note import Note, interval_columns, numbers
+from .rows import Row, is_grouped, printed_size, size_of, whole_of
 
 if TYPE_CHECKING:
     from ...tables import Table
 
-__all__ = ["describe", "footnotes", "groups_note"]
+__all__ = ["describe", "footnotes", "groups_note", "rows_table", "shown"]
 
 
 def footnotes(result: Any) -> list[str]:
     """Write the lines on heterogeneity and on differences between groups."""
-    whole = result.overall if is_grouped(result) else result
-    found = whole.heterogeneity
-    lines = []
+    whole = whole_of(result)
+    found, lines = whole.heterogeneity, []
     if whole.shows_heterogeneity:
+        tau2 = printing.number(whole.tau2, 3 if whole.tau2 < 0.1 else 2)
         lines.append(
-            f"Heterogeneity: τ² = {_short(whole.tau2)}, I² = {printing.percent(found.I2 / 100)}; "
+            f"Heterogeneity: τ² = {tau2}, I² = {printing.percent(found.I2 / 100)}; "
             f"{printing.homogeneity_test(whole, name=found.test != COCHRAN)}"
         )
     if is_grouped(result) and len(result.groups) > 1:
@@ -34,53 +35,9 @@ def footnotes(result: Any) -> list[str]:
     return lines
 
 
-def _short(tau2: float) -> str:
-    return printing.number(tau2, 3 if tau2 < 0.1 else 2)
-
-
-def describe(result: Any, rows: list[Row], remarks: list[str], subject: Subject) -> Note:
-    """Write alt text, caption and table of a forest plot."""
-    whole = result.overall if is_grouped(result) else result
-    return Note(
-        title=f"Forest plot of {printing.lower(subject.outcome)}",
-        alt=_alt(result, rows, subject),
-        caption=_caption(result, rows, subject),
-        table=_table(whole, rows, [*footnotes(result), *remarks], subject),
-    )
-
-
-def groups_note(
-    results: Mapping[str, Any], rows: list[Row], notes: list[str], subject: Subject
-) -> Note:
-    """Write alt text, caption and table of a forest plot of groups."""
-    whole = next(iter(results.values())).overall
-    number = printing.counted(whole.k, *subject.noun)
-    by = printing.listing(printing.lower(heading) for heading in results)
-    alt = [f"Forest plot of {printing.lower(subject.outcome)} by {by}."]
-    caption = [f"{subject.outcome} was {printing.estimate(whole)} over {number}."]
-    for heading, result in results.items():
-        each = [f"{level} {printing.estimate(fit)}" for level, fit in result.groups.items()]
-        alt.append(f"{heading}: {'; '.join(each)}.")
-        ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
-        (low, least), (high, most) = ranked[0], ranked[-1]
-        test = ""
-        if len(ranked) > 1 and result.test.df:
-            p = printing.p_value(result.calibrated_test().p)
-            test = f" (calibrated {p} between groups)"
-        caption.append(
-            f"By {printing.lower(heading)} it ran from {_print(least.estimate, whole)} "
-            f"{printing.within(low)} to {_print(most.estimate, whole)} "
-            f"{printing.within(high)}{test}."
-        )
-    ends = [*_expected(rows, whole, subject)]
-    alt += [f"Over all {subject.studies} it was {printing.estimate(whole)}.", *ends]
-    caption += [*ends, "Diamonds are pooled estimates, each from a model of its own."]
-    return Note(
-        title=f"Forest plot of {printing.lower(subject.outcome)} by {by}",
-        alt=" ".join(alt),
-        caption=" ".join(caption),
-        table=_table(whole, rows, notes, subject),
-    )
+def shown(value: float, fit: Any) -> str:
+    """Print a value of a fit on its display scale."""
+    return printing.number(value, 2) if fit.n is None else printing.percent(value)
 
 
 def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
@@ -93,38 +50,76 @@ def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
             )
 
 
-def _print(value: float, whole: Any) -> str:
-    return printing.number(value, 2) if whole.n is None else printing.percent(value)
+def _ends(result: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    """Give the groups with the lowest and the highest estimate."""
+    ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
+    return ranked[0], ranked[-1]
+
+
+def describe(result: Any, rows: list[Row], remarks: list[str], subject: Subject) -> Note:
+    """Write alt text, caption and table of a forest plot."""
+    return Note(
+        f"Forest plot of {printing.lower(subject.outcome)}",
+        _alt(result, rows, subject),
+        _caption(result, rows, subject),
+        _table(whole_of(result), rows, [*footnotes(result), *remarks], subject),
+    )
+
+
+def groups_note(
+    results: Mapping[str, Any], rows: list[Row], notes: list[str], subject: Subject
+) -> Note:
+    """Write alt text, caption and table of a forest plot of groups."""
+    whole = next(iter(results.values())).overall
+    number = printing.counted(whole.k, *subject.noun)
+    by = printing.listing(printing.lower(heading) for heading in results)
+    title = f"Forest plot of {printing.lower(subject.outcome)} by {by}"
+    alt, caption = (
+        [f"{title}."],
+        [f"{subject.outcome} was {printing.estimate(whole)} over {number}."],
+    )
+    for heading, result in results.items():
+        each = [f"{level} {printing.estimate(fit)}" for level, fit in result.groups.items()]
+        alt.append(f"{heading}: {'; '.join(each)}.")
+        (low, least), (high, most) = _ends(result)
+        test = ""
+        if len(result.groups) > 1 and result.test.df:
+            p = printing.p_value(result.calibrated_test().p)
+            test = f" (calibrated {p} between groups)"
+        caption.append(
+            f"By {printing.lower(heading)} it ran from {shown(least.estimate, whole)} "
+            f"{printing.within(low)} to {shown(most.estimate, whole)} "
+            f"{printing.within(high)}{test}."
+        )
+    ends = [*_expected(rows, whole, subject)]
+    alt += [f"Over all {subject.studies} it was {printing.estimate(whole)}.", *ends]
+    caption += [*ends, "Diamonds are pooled estimates, each from a model of its own."]
+    return Note(title, " ".join(alt), " ".join(caption), _table(whole, rows, notes, subject))
 
 
 def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
-    whole = result.overall if is_grouped(result) else result
+    whole, what = whole_of(result), printing.lower(subject.outcome)
     studies = [row for row in rows if row.kind == "study"]
     estimates = [row.estimate for row in studies]
     low, high = studies[ties.smallest(estimates)], studies[ties.largest(estimates)]
-    size = ""
+    size, events = "", f"{printing.count(whole.events)} {printing.lower(subject.events)}"
     if whole.n is not None:
-        size = (
-            f" with {printing.count(whole.events)} {printing.lower(subject.events)} among "
-            f"{printing.count(whole.n)} {subject.people}"
-        )
+        size = f" with {events} among {printing.count(whole.n)} {subject.people}"
     elif whole.time is not None:
-        size = (
-            f" with {printing.count(whole.events)} {printing.lower(subject.events)} in a "
-            f"{printing.lower(subject.time)} of {printed_size(whole.time)}"
-        )
-    number = printing.counted(whole.k, *subject.noun)
-    parts = [f"Forest plot of {printing.lower(subject.outcome)} in {number}{size}."]
+        time = printing.lower(subject.time)
+        size = f" with {events} in a {time} of {printed_size(whole.time)}"
+    parts = [f"Forest plot of {what} in {printing.counted(whole.k, *subject.noun)}{size}."]
     if len(studies) > 1:
         parts.append(
-            f"Single estimates range from {_print(low.estimate, whole)} ({low.label}) to "
-            f"{_print(high.estimate, whole)} ({high.label})."
+            f"Single estimates range from {shown(low.estimate, whole)} ({low.label}) to "
+            f"{shown(high.estimate, whole)} ({high.label})."
         )
     parts.append(f"Pooled estimate {printing.estimate(whole)}.")
-    for row in rows:
-        if row.kind == "prediction" and _finite(row.lower, row.upper):
-            bounds = _bounds(row, whole)
-            parts.append(f"{row.label[:1].upper()}{row.label[1:]} {bounds}.")
+    parts += [
+        f"{printing.capital(row.label)} {_bounds(row, whole)}."
+        for row in rows
+        if row.kind == "prediction" and _finite(row.lower, row.upper)
+    ]
     if is_grouped(result):
         each = [
             f"{level} {printing.estimate(fit)} in {printing.counted(fit.k, *subject.noun)}"
@@ -133,11 +128,9 @@ def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
         parts.append(f"By group: {'; '.join(each)}.")
         if len(result.groups) > 1:
             parts.append(between_verdict(result, subject.studies))
-    left_out = sum(row.kind == "excluded" for row in rows)
-    if left_out:
-        parts.append(
-            f"{printing.counted(left_out, *subject.noun).capitalize()} could not be pooled."
-        )
+    lost = sum(row.kind == "excluded" for row in rows)
+    if lost:
+        parts.append(f"{printing.counted(lost, *subject.noun).capitalize()} could not be pooled.")
     return " ".join(parts)
 
 
@@ -152,67 +145,66 @@ def _bounds(row: Row, whole: Any) -> str:
 
 
 def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
-    whole = result.overall if is_grouped(result) else result
+    whole = whole_of(result)
     number = printing.counted(whole.k, *subject.noun)
     parts = [f"{subject.outcome} was {printing.estimate(whole)} over {number}"]
     if is_grouped(result) and len(result.groups) > 1:
-        ranked = ties.ranked(result.groups.items(), key=lambda pair: pair[1].estimate)
-        (low, least), (high, most) = ranked[0], ranked[-1]
+        (low, least), (high, most) = _ends(result)
         parts[0] += (
-            f", lowest {printing.within(low)} ({_print(least.estimate, whole)}) and highest "
-            f"{printing.within(high)} ({_print(most.estimate, whole)})."
+            f", lowest {printing.within(low)} ({shown(least.estimate, whole)}) and highest "
+            f"{printing.within(high)} ({shown(most.estimate, whole)})"
         )
         parts.append(between_verdict(result, subject.studies))
-    else:
-        parts[0] += "."
+    parts[0] += "."
     parts += _expected(rows, whole, subject)
     parts.append(
-        f"Squares are {subject.studies} (area proportional to weight) with {100 * whole.level:g}"
-        f"{printing.THIN}% intervals; diamonds are pooled estimates."
+        f"Squares are {subject.studies} (area proportional to weight) with "
+        f"{printing.level_text(whole.level)} intervals; diamonds are pooled estimates."
     )
     return " ".join(parts)
 
 
-def _table(whole: Any, rows: list[Row], notes: list[str], subject: Subject) -> Table:
+def rows_table(
+    rows: list[Row],
+    fit: Any,
+    subject: Subject,
+    caption: str,
+    columns: Mapping[str, Any],
+    interval: str = "interval",
+    **options: Any,
+) -> Table:
+    """Print rows in the unit of a fit.
+
+    `columns` name a row (its label and group) and what follows the counts, the estimate and its
+    limits, as `numbers` takes them.
+    """
     import pandas as pd
 
-    from ...tables import table
-
-    counts, percent = size_of(whole) is not None, whole.n is not None
-    shown = [row for row in rows if row.kind != "heading"]
-    groups = any(row.group for row in shown)
-    totals = f"All {subject.studies}"
-    frame = pd.DataFrame({subject.study: [row.label for row in shown]})
-    if groups:
-        frame["group"] = [
-            row.group or ("Not pooled" if row.kind == "excluded" else totals) for row in shown
-        ]
-    if counts:
-        frame["events"] = [row.events for row in shown]
-        frame["n"] = [row.n for row in shown]
-    for column in ("estimate", "lower", "upper", "weight"):
-        frame[column] = [getattr(row, column) for row in shown]
-    if any(row.reason for row in shown):
-        frame["remark"] = [row.reason for row in shown]
-    unit = f",{printing.HARD}%" if percent else ""
-    value = "percent" if percent else "number"
-    level = printing.level_text(whole.level)
-    formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
-    formats["weight"] = "number1"
-    labels = {
-        "estimate": f"{subject.outcome}{unit}",
-        "lower": f"{level} interval from",
-        "upper": "to",
-        "weight": f"Weight,{printing.HARD}%",
+    size = {
+        "events": (subject.events, "count"),
+        "n": (subject.time if fit.n is None else subject.n, printed_size),
     }
-    if counts:
-        formats |= {"events": "count", "n": printed_size}
-        labels |= {"events": subject.events, "n": subject.n if percent else subject.time}
-    return table(
-        frame,
-        caption=f"{subject.outcome}: the numbers behind the forest plot",
-        formats=formats,
-        labels=labels,
-        groups="group" if groups else None,
-        notes=notes,
+    made = {name: columns[name] for name in ("label", "group") if name in columns}
+    made |= {} if size_of(fit) is None else size
+    made |= interval_columns(fit, subject.outcome, interval) | dict(columns)
+    return numbers(pd.DataFrame([asdict(row) for row in rows]), caption, made, **options)
+
+
+def _table(whole: Any, rows: list[Row], notes: list[str], subject: Subject) -> Table:
+    lines = [row for row in rows if row.kind != "heading"]
+    columns: dict[str, Any] = {"label": (printing.capital(subject.study), "")}
+    grouped = any(row.group for row in lines)
+    if grouped:
+        columns["group"] = ""
+        totals = {"excluded": "Not pooled"}
+        lines = [
+            replace(row, group=row.group or totals.get(row.kind, f"All {subject.studies}"))
+            for row in lines
+        ]
+    columns["weight"] = (f"Weight,{printing.HARD}%", "number1")
+    if any(row.reason for row in lines):
+        columns["reason"] = ("Remark", "")
+    caption = f"{subject.outcome}: the numbers behind the forest plot"
+    return rows_table(
+        lines, whole, subject, caption, columns, groups="group" if grouped else None, notes=notes
     )

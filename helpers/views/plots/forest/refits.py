@@ -15,7 +15,8 @@ from .. import style
 from ..note import Note, annotate
 from .forest_plot import draw_rows
 from .layouts import BOOK
-from .rows import NAN, Row, printed_size, size_of
+from .note import rows_table, shown
+from .rows import NAN, Row, size_of, total
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,11 +77,8 @@ def leave_one_out_forest(
         frame = frame.iloc[ties.order(frame["estimate"])]
     studies = fit.studies.set_axis(fit.studies.index.astype(str)).loc[frame.index.astype(str)]
     counts = _totals(fit, studies)
-    rows = _rows(
-        frame,
-        [f"without {label}" for label in frame.index],
-        [counts[column].sum() - counts[column] for column in ("events", "n")],
-    )
+    labels = [f"without {label}" for label in frame.index]
+    rows = _rows(frame, labels, counts.sum(axis=0) - counts)
     ax = _forest(fit, rows, frame, subject, ax, xlim, width)
     annotate(ax, _deletion_note(fit, frame, rows, subject))
     return ax
@@ -140,51 +138,37 @@ def cumulative_forest(
     steps = fit.cumulative(by=values)
     held = values.loc[steps.index.astype(str)]
     last = (~held.duplicated(keep="last")).to_numpy()
-    sums = {key: np.cumsum(column) for key, column in _totals(fit, table.loc[held.index]).items()}
-    frame = steps[last]
-    rows = _rows(
-        frame,
-        [
-            f"to {value}, {printing.counted(int(k), *subject.noun)}"
-            for value, k in zip(held[last], frame["k"], strict=True)
-        ],
-        [sums["events"][last], sums["n"][last]],
-    )
+    counts = np.cumsum(_totals(fit, table.loc[held.index]), axis=0)[last]
+    frame, held = steps[last], held[last]
+    numbers = [printing.counted(int(k), *subject.noun) for k in frame["k"]]
+    labels = [f"to {value}, {number}" for value, number in zip(held, numbers, strict=True)]
+    rows = _rows(frame, labels, counts)
     ax = _forest(fit, rows, frame, subject, ax, xlim, width)
-    annotate(ax, _cumulative_note(fit, frame, held[last].to_list(), rows, subject))
+    annotate(ax, _cumulative_note(fit, rows, numbers, held.to_list(), subject))
     return ax
 
 
-def _totals(fit: Any, studies: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Give the counts of each study, nan where effects alone were given."""
-    none = np.full(len(studies), NAN)
-    size = "n" if fit.time is None else "time"
-    return {
-        name: none if size_of(fit) is None else studies[column].to_numpy(dtype=float)
-        for name, column in (("events", "events"), ("n", size))
-    }
+def _totals(fit: Any, studies: pd.DataFrame) -> np.ndarray:
+    """Give events and size of each study, nan where effects alone were given."""
+    if size_of(fit) is None:
+        return np.full((len(studies), 2), NAN)
+    return studies[["events", "n" if fit.time is None else "time"]].to_numpy(dtype=float)
 
 
-def _rows(frame: pd.DataFrame, labels: list[str], counts: list[Any]) -> list[Row]:
+def _rows(frame: pd.DataFrame, labels: list[str], counts: np.ndarray) -> list[Row]:
     rows = []
-    for i, (label, line) in enumerate(zip(labels, frame.to_dict("records"), strict=True)):
+    for label, line, (events, n) in zip(labels, frame.to_dict("records"), counts, strict=True):
         failed = not np.isfinite(line["estimate"])
+        known = not (failed or line["k"] < 2 or np.isnan(line["I2"]))
         rows.append(
             Row(
-                "excluded" if failed else "study",
-                label,
-                events=float(counts[0][i]),
-                n=float(counts[1][i]),
-                estimate=line["estimate"],
-                lower=line["ci_lower"],
-                upper=line["ci_upper"],
-                aside=""
-                if failed or line["k"] < 2 or np.isnan(line["I2"])
-                else printing.number(line["I2"], 0),
+                "excluded" if failed else "study", label, "", events, n, line["estimate"],
+                line["ci_lower"], line["ci_upper"],
+                aside=printing.number(line["I2"], 0) if known else "",
                 reason=line["note"] if failed else "",
                 colour=style.QUIET if failed else style.INK,
             )
-        )
+        )  # fmt: skip
     if all(row.kind == "excluded" for row in rows):
         raise MetaAnalysisError("no subset of the studies has an estimate: nothing to draw")
     return rows
@@ -199,99 +183,56 @@ def _forest(
     xlim: tuple[float, float] | None,
     width: float,
 ) -> Axes:
-    size = size_of(fit)
-    whole = Row(
-        "overall",
-        f"All {printing.count(fit.k)}",
-        events=NAN if size is None else fit.events,
-        n=NAN if size is None else size,
-        estimate=fit.estimate,
-        lower=fit.ci.lower,
-        upper=fit.ci.upper,
-        aside=printing.number(fit.heterogeneity.I2, 0) if fit.shows_heterogeneity else "",
-    )
-    rows.append(whole)
+    I2 = printing.number(fit.heterogeneity.I2, 0) if fit.shows_heterogeneity else ""
+    rows.append(total(fit, "overall", f"All {printing.count(fit.k)}", weight=NAN, aside=I2))
     if xlim is None:
         # Not from zero, as for single studies: the differences are what is to be seen.
         low = float(np.nanmin([*frame["ci_lower"], fit.ci.lower]))
         high = float(np.nanmax([*frame["ci_upper"], fit.ci.upper]))
         pad = 0.05 * (high - low) or 0.05
-        xlim = (low - pad, high + pad)
-        if fit.n is not None:
-            xlim = (max(0.0, xlim[0]), xlim[1])
+        xlim = (low - pad if fit.n is None else max(0.0, low - pad), high + pad)
     return draw_rows(rows, [], fit, subject, ax, xlim, width, LAYOUT)
-
-
-def _value(value: float, fit: Any) -> str:
-    return printing.number(value, 2) if fit.n is None else printing.percent(value)
-
-
-def _span(low: float, high: float, fit: Any) -> str:
-    return printing.between(low, high, 2) if fit.n is None else printing.percent_range((low, high))
 
 
 def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subject) -> Note:
     what = printing.lower(subject.outcome)
-    known = frame[np.isfinite(frame["estimate"])]
-    low, high = (known.index[pick(known["estimate"])] for pick in (ties.smallest, ties.largest))
-    bounds = (float(known["estimate"].min()), float(known["estimate"].max()))
+    known = frame["estimate"][np.isfinite(frame["estimate"])]
+    low, high = (known.index[pick(known)] for pick in (ties.smallest, ties.largest))
+    ends = (float(known.min()), float(known.max()))
+    span = printing.between(*ends, 2) if fit.n is None else printing.percent_range(ends)
     finding = (
-        f"Whichever {subject.study} is left out, {what} lies from "
-        f"{_span(*bounds, fit)} (all together {_value(fit.estimate, fit)}): lowest without "
-        f"{low}, highest without {high}."
+        f"Whichever {subject.study} is left out, {what} lies from {span} (all together "
+        f"{shown(fit.estimate, fit)}): lowest without {low}, highest without {high}."
     )
-    number = printing.counted(fit.k, *subject.noun)
+    title = f"Leave-one-out forest plot of {what}"
     return Note(
-        title=f"Leave-one-out forest plot of {what}",
-        alt=f"Leave-one-out forest plot of {what} in {number}. {finding} "
-        f"Pooled estimate of all {printing.estimate(fit)}.",
-        caption=f"{finding} Each row is pooled anew without one {subject.study}; "
-        "the diamond is all.",
-        table=_table(rows, fit, subject, "without each one"),
+        title,
+        f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "
+        f"{printing.estimate(fit)}.",
+        f"{finding} Each row is pooled anew without one {subject.study}; the diamond is all.",
+        _table(rows, fit, subject, "without each one"),
     )
 
 
 def _cumulative_note(
-    fit: Any, frame: pd.DataFrame, values: list[Any], rows: list[Row], subject: Subject
+    fit: Any, rows: list[Row], numbers: list[str], values: list[Any], subject: Subject
 ) -> Note:
     first = next(i for i, row in enumerate(rows) if np.isfinite(row.estimate))
-    begin = printing.counted(int(frame["k"].iloc[first]), *subject.noun)
     finding = (
-        f"{subject.outcome} was {_value(rows[first].estimate, fit)} in the {begin} up to "
-        f"{values[first]} and {_value(fit.estimate, fit)} in all {printing.count(fit.k)}"
+        f"{subject.outcome} was {shown(rows[first].estimate, fit)} in the {numbers[first]} up to "
+        f"{values[first]} and {shown(fit.estimate, fit)} in all {printing.count(fit.k)}"
     )
-    number = printing.counted(fit.k, *subject.noun)
+    title = f"Cumulative forest plot of {printing.lower(subject.outcome)}"
     return Note(
-        title=f"Cumulative forest plot of {printing.lower(subject.outcome)}",
-        alt=f"Cumulative forest plot of {printing.lower(subject.outcome)} in {number}. {finding}.",
-        caption=f"{finding}. Each row pools everything up to its date, without a correction for "
+        title,
+        f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding}.",
+        f"{finding}. Each row pools everything up to its date, without a correction for "
         f"looking again and again; a trend may also come from a changing mix of {subject.studies}.",
-        table=_table(rows, fit, subject, "step by step"),
+        _table(rows, fit, subject, "step by step"),
     )
 
 
 def _table(rows: list[Row], fit: Any, subject: Subject, how: str) -> Table:
-    import pandas as pd
-
-    from ...tables import table
-
-    frame = pd.DataFrame({"pooled": [row.label for row in rows]})
-    counts, percent = size_of(fit) is not None, fit.n is not None
-    if counts:
-        frame["events"] = [row.events for row in rows]
-        frame["n"] = [row.n for row in rows]
-    for column in ("estimate", "lower", "upper"):
-        frame[column] = [getattr(row, column) for row in rows]
-    frame["I2"] = [row.aside for row in rows]
-    value: Any = "percent" if percent else "number"
-    formats: dict[str, Any] = dict.fromkeys(("estimate", "lower", "upper"), value)
-    labels = {
-        "estimate": f"{subject.outcome},{printing.HARD}%" if percent else subject.outcome,
-        "lower": f"{printing.level_text(fit.level)} CI from",
-        "upper": "to",
-        "I2": f"I²,{printing.HARD}%",
-    }
-    if counts:
-        formats |= {"events": "count", "n": printed_size}
-        labels |= {"events": subject.events, "n": subject.n if percent else subject.time}
-    return table(frame, caption=f"{subject.outcome} pooled {how}", formats=formats, labels=labels)
+    columns = {"label": ("Pooled", ""), "aside": (f"I²,{printing.HARD}%", "")}
+    caption = f"{subject.outcome} pooled {how}"
+    return rows_table(rows, fit, subject, caption, columns, "CI")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -16,17 +16,9 @@ from ...subject import Subject
 from .. import style
 
 __all__ = [
-    "NAN",
-    "Kind",
-    "Order",
-    "Row",
-    "ending",
-    "group_rows",
-    "is_grouped",
-    "place",
-    "rows_of",
-    "size_of",
-]
+    "NAN", "Kind", "Order", "Row", "RowKeywords", "ending", "group_rows", "is_grouped", "place",
+    "printed_size", "rows_of", "size_of", "total", "whole_of",
+]  # fmt: skip
 
 Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction", "note"]
 Order = Literal["estimate", "weight", "label", "input"]
@@ -56,9 +48,22 @@ class Row:
     colour: style.Colour = style.INK
 
 
+class RowKeywords(TypedDict, total=False):
+    """Which rows `helpers.plots.forest` shows, in which order and colours."""
+
+    by: Mapping[str, str] | None
+    colour_by: Mapping[str, str] | None
+    order: Order
+
+
 def is_grouped(result: Any) -> bool:
     """Tell a SubgroupResult from a PoolResult."""
     return hasattr(result, "groups")
+
+
+def whole_of(result: Any) -> Any:
+    """Give the fit of all studies."""
+    return result.overall if is_grouped(result) else result
 
 
 def size_of(fit: Any) -> float | None:
@@ -74,11 +79,11 @@ def printed_size(value: float) -> str:
 def rows_of(
     result: Any,
     *,
-    by: Mapping[str, str] | None,
-    colour_by: Mapping[str, str] | None,
-    order: Order,
     prediction: bool,
     subject: Subject,
+    by: Mapping[str, str] | None = None,
+    colour_by: Mapping[str, str] | None = None,
+    order: Order = "estimate",
 ) -> tuple[list[Row], list[str]]:
     """Lay out a result as rows, and say what could not be shown.
 
@@ -93,17 +98,15 @@ def rows_of(
         if by is not None:
             raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
         rows = list(_grouped(result, colour_by, order, subject))
-        whole = result.overall
     else:
         rows = list(_single(result, by, colour_by, order, subject))
-        whole = result
-    ends, remarks = ending(whole, prediction)
+    ends, remarks = ending(whole_of(result), prediction)
     return [*rows, *ends, *_excluded(result)], remarks
 
 
 def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
     """Lay out the overall estimate and its prediction interval, or say why there is none."""
-    rows = [_total(whole, "overall", f"All {printing.count(whole.k)} pooled", style.INK)]
+    rows = [total(whole, "overall", f"All {printing.count(whole.k)} pooled")]
     remarks = []
     # A common effect leaves nothing to predict: every study has the same true value.
     if prediction and whole.model != "common":
@@ -112,9 +115,7 @@ def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
             remarks.append(f"No prediction interval: {reason}")
         else:
             label = f"{printing.level_text(whole.level)} prediction interval"
-            rows.append(
-                Row("prediction", label, lower=limits[0], upper=limits[1], colour=style.INK)
-            )
+            rows.append(Row("prediction", label, lower=limits[0], upper=limits[1]))
     return rows, remarks
 
 
@@ -126,12 +127,15 @@ def group_rows(results: Mapping[str, Any], subject: Subject) -> list[Row]:
         colours = subject.colours([str(level) for level in result.groups])
         rows.append(Row("heading", heading))
         for level, fit in result.groups.items():
-            included = fit.studies.index[fit.studies["included"]]
             label = f"{level}, {printing.counted(fit.k, *subject.noun)}"
-            share = float(weights[included].sum())
             colour = colours[str(level)]
-            rows.append(_total(fit, "pooled", label, colour, group=heading, weight=share))
+            rows.append(total(fit, "pooled", label, colour, heading, _share(fit, weights)))
     return rows
+
+
+def _share(fit: Any, weights: Any) -> float:
+    """Give the weight of a group in the fit of all studies."""
+    return float(weights[fit.studies.index[fit.studies["included"]]].sum())
 
 
 def _grouped(
@@ -145,10 +149,11 @@ def _grouped(
         name = str(level)
         yield Row("heading", name, group=name, colour=usual[name])
         for label, line in _studies(fit, order):
-            colour = chosen.get(label, usual[name])
-            yield _study(label, line, name, colour, weights[label])
-        share = float(weights[fit.studies.index[fit.studies["included"]]].sum())
-        yield _total(fit, "pooled", _pooled_label(fit), usual[name], group=name, weight=share)
+            yield _study(label, line, name, chosen.get(label, usual[name]), weights[label])
+        pooled = "Pooled"
+        if fit.shows_heterogeneity:
+            pooled += f", I² = {printing.percent(fit.heterogeneity.I2 / 100, 0)}"
+        yield total(fit, "pooled", pooled, usual[name], name, _share(fit, weights))
 
 
 def _single(
@@ -207,71 +212,44 @@ def _study(
     label: str, line: Mapping[str, Any], group: str, colour: style.Colour, weight: float
 ) -> Row:
     return Row(
-        "study",
-        label,
-        group=group,
-        events=_count(line, "events"),
-        n=_count(line, "time" if "time" in line else "n"),
-        estimate=line["estimate"],
-        lower=line["ci_lower"],
-        upper=line["ci_upper"],
-        weight=weight,
-        colour=colour,
-    )
+        "study", label, group, *_counts(line), line["estimate"], line["ci_lower"],
+        line["ci_upper"], weight, colour=colour,
+    )  # fmt: skip
 
 
-def _count(line: Mapping[str, Any], column: str) -> float:
-    """Read a count that may be absent or missing."""
+def _counts(line: Mapping[str, Any]) -> tuple[float, float]:
+    """Read events and size, which may be absent or missing."""
     import pandas as pd
 
-    value = line.get(column)
-    return NAN if pd.isna(value) else float(value)
+    found = (line.get("events"), line.get("time" if "time" in line else "n"))
+    events, size = (NAN if pd.isna(value) else float(value) for value in found)
+    return events, size
 
 
 def _excluded(result: Any) -> list[Row]:
     fits = result.groups.values() if is_grouped(result) else [result]
     rows = [
-        Row(
-            "excluded",
-            str(label),
-            events=_count(line, "events"),
-            n=_count(line, "time" if "time" in line else "n"),
-            reason=line["reason"],
-            colour=style.QUIET,
-        )
+        Row("excluded", str(label), "", *_counts(line), reason=line["reason"], colour=style.QUIET)
         for fit in fits
         for label, line in fit.studies[~fit.studies["included"]].iterrows()
     ]
     return [Row("heading", "Not pooled", colour=style.QUIET), *rows] if rows else []
 
 
-def _pooled_label(fit: Any) -> str:
-    if not fit.shows_heterogeneity:
-        return "Pooled"
-    return f"Pooled, I² = {printing.percent(fit.heterogeneity.I2 / 100, 0)}"
-
-
-def _total(
+def total(
     fit: Any,
     kind: Kind,
     label: str,
-    colour: style.Colour,
+    colour: style.Colour = style.INK,
     group: str = "",
     weight: float = 100.0,
+    aside: str = "",
 ) -> Row:
+    """Lay out a pooled estimate."""
     size = size_of(fit)
-    return Row(
-        kind,
-        label,
-        group=group,
-        events=NAN if size is None else fit.events,
-        n=NAN if size is None else size,
-        estimate=fit.estimate,
-        lower=fit.ci.lower,
-        upper=fit.ci.upper,
-        weight=weight,
-        colour=colour,
-    )
+    events, n = (NAN, NAN) if size is None else (fit.events, size)
+    low, high = fit.ci
+    return Row(kind, label, group, events, n, fit.estimate, low, high, weight, aside, colour=colour)
 
 
 def place(rows: list[Row]) -> np.ndarray:
@@ -284,8 +262,6 @@ def place(rows: list[Row]) -> np.ndarray:
     """
     steps = [0.0]
     for before, row in pairwise(rows):
-        air = 0.0
-        if row.kind == "heading" or (row.kind == "overall" and before.kind != "overall"):
-            air = 0.55
-        steps.append(1.0 + air)
+        air = row.kind == "heading" or (row.kind == "overall" and before.kind != "overall")
+        steps.append(1.55 if air else 1.0)
     return np.cumsum(steps)
