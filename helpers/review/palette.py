@@ -8,11 +8,12 @@ tritanopia, and in greyscale; `tests/views/test_plots_style.py` measures what ca
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ..errors import UnsupportedError
-from ..views.colours import Colour
+from ..views.colours import SURFACE, Colour
 
-__all__ = ["CAUSE", "ENTITY", "MARKER", "PRODUCT", "marker_for"]
+__all__ = ["CAUSE", "ENTITY", "MARKER", "PRODUCT", "filled_if", "marker_for"]
 
 ENTITY: Mapping[str, Colour] = {
     "LBCL": Colour("#0b51a8", "#58a9f5"),
@@ -43,6 +44,16 @@ CAUSE: Mapping[str, Colour] = {
 }
 # Shape says the same as colour, for readers who see none.
 MARKER: Mapping[str, str] = {"LBCL": "o", "MCL": "s", "MM": "D", "IL": "^"}
+
+
+def filled_if(solid: bool, colour: str) -> dict[str, Any]:
+    """Give the look of a mark: filled for one setting (trials), open for the others.
+
+    An edge in the colour of the page keeps filled marks apart that lie on each other.
+    """
+    if solid:
+        return {"facecolors": colour, "edgecolors": SURFACE.light, "linewidths": 0.7}
+    return {"facecolors": "none", "edgecolors": colour, "linewidths": 1.5}
 
 
 def marker_for(level: str) -> str:

@@ -10,19 +10,19 @@ import numpy as np
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below
-from ...views.plots.note import Note
+from ...views.plots.frame import axes_of, grid_below, name_axes
+from ...views.plots.note import Note, numbers
 from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ...views.tables import Table
     from ..published import Comparison
 
 __all__ = ["agreement"]
 
 FULL = printing.MOST_DIGITS
+_FACES = (style.INK.light, style.QUIET.light, "none")
 
 
 @style.themed
@@ -63,32 +63,25 @@ def agreement(
     if not listed:
         raise MetaAnalysisError("agreement() needs at least one comparison")
     ax = axes_of(ax, width, 320, left=58, right=14, bottom=49.6, top=36.8)
+    digits = np.arange(FULL + 1)
     counts = {
-        status: np.bincount(
-            [one.digits for one in listed if one.status == status], minlength=FULL + 1
-        )
+        status: np.bincount([c.digits for c in listed if c.status == status], minlength=FULL + 1)
         for status in STATUSES
     }
-    looks = (style.INK.light, style.QUIET.light, "none")
     bottom = np.zeros(FULL + 1)
-    for (status, heights), face in zip(counts.items(), looks, strict=True):
+    for (status, heights), face in zip(counts.items(), _FACES, strict=True):
+        outline = face == "none"
         bars = ax.bar(
-            np.arange(FULL + 1),
-            heights,
-            bottom=bottom,
-            width=0.8,
-            facecolor=face,
-            edgecolor=style.INK.light if face == "none" else "none",
-            linewidth=1.4 if face == "none" else 0.0,
+            digits, heights, bottom=bottom, width=0.8, facecolor=face,
+            edgecolor=style.INK.light if outline else "none", linewidth=1.4 if outline else 0.0,
             label=f"{status} ({printing.count(int(heights.sum()))})",
-        )
+        )  # fmt: skip
         for bar in bars:
             bar.set_gid(f"bar-{status.replace(' ', '-')}")
         bottom += heights
     ax.set_xlim(-0.6, FULL + 0.6)
-    ax.set_xticks(np.arange(FULL + 1), labels=[printing.digits_text(i) for i in range(FULL + 1)])
-    ax.set_xlabel("Significant digits that agree", labelpad=5)
-    ax.set_ylabel("Published numbers", labelpad=6)
+    ax.set_xticks(digits, labels=[printing.digits_text(i) for i in range(FULL + 1)])
+    name_axes(ax, "Significant digits that agree", "Published numbers")
     grid_below(ax, "y")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2)
     annotate(ax, _note(listed, counts))
@@ -108,31 +101,17 @@ def _counted(number: int, status: str) -> str:
 def _note(listed: list[Comparison], counts: dict[str, np.ndarray]) -> Note:
     total = len(listed)
     said = printing.listing(_counted(int(n.sum()), status) for status, n in counts.items())
-    middle = sorted(one.digits for one in listed)[total // 2]
-    numbers = "one published number" if total == 1 else f"{printing.count(total)} published numbers"
+    middle = printing.word(sorted(one.digits for one in listed)[total // 2])
+    many = "one published number" if total == 1 else f"{printing.count(total)} published numbers"
     return Note(
-        title="Agreement with the published numbers",
-        alt=(
-            f"Stacked bars of {numbers} by the significant digits that agree with ours: {said}. "
-            f"Half of them agree to {printing.word(middle)} digits or more."
+        "Agreement with the published numbers",
+        f"Stacked bars of {many} by the significant digits that agree with ours: {said}. Half of "
+        f"them agree to {middle} digits or more.",
+        f"Of {many}, {said}. Numbers printed with few digits cannot agree to many; an exact count "
+        "agrees to all.",
+        numbers(
+            {"digits": range(FULL + 1), **counts},
+            "Published numbers by agreeing digits: the numbers behind the figure",
+            {"digits": ("Digits that agree", ""), **dict.fromkeys(counts, "count")},
         ),
-        caption=(
-            f"Of {numbers}, {said}. Numbers printed with few digits cannot agree to many; an exact "
-            f"count agrees to all."
-        ),
-        table=_table(counts),
-    )
-
-
-def _table(counts: dict[str, np.ndarray]) -> Table:
-    import pandas as pd
-
-    from ...views.tables import table
-
-    frame = pd.DataFrame({"digits": range(FULL + 1), **counts})
-    return table(
-        frame,
-        caption="Published numbers by agreeing digits: the numbers behind the figure",
-        formats=dict.fromkeys(counts, "count"),
-        labels={"digits": "Digits that agree"},
     )

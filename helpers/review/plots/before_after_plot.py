@@ -11,15 +11,14 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of
-from ...views.plots.note import Note
+from ...views.plots.frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes
+from ...views.plots.note import Note, numbers
 from .. import palette
 from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ...views.tables import Table
     from ..time_at_risk.contrast import TimeContrast
 
 __all__ = ["before_after"]
@@ -70,15 +69,7 @@ def before_after(
         _draw(ax, one, colour, i)
     _axes(ax, contrasts)
     _labels(ax, contrasts, colours)
-    annotate(
-        ax,
-        Note(
-            title="Comparisons before and after follow-up",
-            alt=_alt(contrasts),
-            caption=_caption(contrasts),
-            table=_table(contrasts),
-        ),
-    )
+    annotate(ax, _note(contrasts))
     return ax
 
 
@@ -89,66 +80,52 @@ def _colour(one: TimeContrast, i: int) -> str:
 
 
 def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:
+    look: dict[str, Any] = {"color": colour, "clip_on": False}
     ax.fill_between(
         one.exponents, one.ci_lower, one.ci_upper, color=colour, alpha=0.14, lw=0, gid=f"band-{i}"
     )
     ax.plot(one.exponents, one.ratio, color=colour, lw=2, zorder=3, gid=f"line-{i}")
     ends = [0, -1]
-    ax.scatter(
-        one.exponents[ends],
-        one.ratio[ends],
-        s=42,
-        color=colour,
-        zorder=4,
-        clip_on=False,
-        gid=f"ends-{i}",
-    )
+    ax.scatter(one.exponents[ends], one.ratio[ends], s=42, zorder=4, gid=f"ends-{i}", **look)
     # Bands of two comparisons lie on each other; their ends do not, with a little distance.
     for end, shift in ((0, 0.006 * (i + 1)), (-1, -0.006 * (i + 1))):
-        ax.plot(
-            [one.exponents[end] + shift] * 2, [one.ci_lower[end], one.ci_upper[end]],
-            color=colour, lw=1.4, zorder=3,
-        )  # fmt: skip
-    adjusted = one.adjusted()
+        x = one.exponents[end] + shift
+        ax.plot([x, x], [one.ci_lower[end], one.ci_upper[end]], color=colour, lw=1.4, zorder=3)
     ax.scatter(
-        [float(np.clip(one.exponent()[0], 0, 1))], [adjusted["ratio"]], marker="D", s=64,
-        color=colour, edgecolors=style.SURFACE.light, linewidths=1, zorder=5, clip_on=False, gid=f"adjusted-{i}")  # fmt: skip
+        [float(np.clip(one.exponent()[0], 0, 1))], [one.adjusted()["ratio"]], marker="D", s=64,
+        edgecolors=style.SURFACE.light, linewidths=1, zorder=5, gid=f"adjusted-{i}", **look,
+    )  # fmt: skip
 
 
 def _axes(ax: Axes, contrasts: Sequence[TimeContrast]) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     low = min(1.0, *(float(one.ci_lower.min()) for one in contrasts))
     high = max(1.0, *(float(one.ci_upper.max()) for one in contrasts))
     ax.set_yscale("log")
     ax.set_ylim(low / 1.1, high * 1.1)
-    ax.yaxis.set_major_locator(FixedLocator([t for t in TICKS if low / 1.1 <= t <= high * 1.1]))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_ylabel("Ratio of nonrelapse deaths (log scale)", labelpad=6)
+    fixed_ticks(ax.yaxis, TICKS)
     ax.set_xlim(-0.03, 1.03)
     ax.set_xticks(
         [0, 0.25, 0.5, 0.75, 1],
         labels=["0\nper patient", "0.25", "0.5", "0.75", "1\nper patient-year"],
     )
     ax.set_xlabel("Exponent of follow-up", labelpad=2)
+    name_axes(ax, up="Ratio of nonrelapse deaths (log scale)")
     ax.axhline(1, color=style.QUIET.light, lw=1, zorder=1)
-    ax.tick_params(length=0)
+    grid_below(ax)
 
 
 def _labels(ax: Axes, contrasts: Sequence[TimeContrast], colours: list[str]) -> None:
     """Name each line at its right end, apart from the others."""
-    dpi: Any = ax.figure.dpi
-    up = [float(ax.transData.transform((1, one.ratio[-1]))[1]) * 72 / dpi for one in contrasts]
+    pixel: Any = 72 / figure_of(ax).dpi
+    up = [float(ax.transData.transform((1, one.ratio[-1]))[1]) * pixel for one in contrasts]
     for i, j in pairwise(ties.order(up)):
         up[j] = max(up[j], up[i] + APART)
+    right = float(ax.transData.transform((1.03, 1))[0]) * pixel + 8
     for one, colour, y in zip(contrasts, colours, up, strict=True):
         pair = _pair(one.at(1.0), "\n")
-        text = f"{one.name}\nper patient-year {pair}"
-        right = float(ax.transData.transform((1.03, 1))[0]) * 72 / dpi
         ax.annotate(
-            text, (right + 8, y), xycoords="figure points", ha="left", va="center",
-            size=style.size("small"), color=colour, annotation_clip=False,
+            f"{one.name}\nper patient-year {pair}", (right, y), xycoords="figure points",
+            ha="left", va="center", size=style.size("small"), color=colour, annotation_clip=False,
         )  # fmt: skip
 
 
@@ -157,44 +134,38 @@ def _pair(found: dict[str, float], gap: str = " ") -> str:
     return f"{printing.number(found['ratio'])}{gap}({limits})"
 
 
-def _alt(contrasts: Sequence[TimeContrast]) -> str:
-    parts = [
+def _note(contrasts: Sequence[TimeContrast]) -> Note:
+    import pandas as pd
+
+    alt = [
         f"Line plot of {printing.counted(len(contrasts), 'comparison')} against the exponent of "
         "follow-up, with intervals."
     ]
-    parts += [
-        f"{one.name}: ratio per patient {_pair(one.at(0.0))}, with follow-up as covariate "
-        f"{_pair(one.adjusted())}, per patient-year {_pair(one.at(1.0))}."
-        for one in contrasts
-    ]
-    return " ".join(parts)
-
-
-def _caption(contrasts: Sequence[TimeContrast]) -> str:
-    parts = []
+    caption = []
     for one in contrasts:
-        crude, rate = one.at(0.0)["ratio"], one.at(1.0)["ratio"]
-        nearer = abs(np.log(rate)) < abs(np.log(crude))
-        parts.append(
-            f"Counted per patient-year, {one.name} comes "
-            f"{'nearer to' if nearer else 'further from'} one: {printing.number(rate)} in place of "
-            f"{printing.number(crude)}."
+        alt.append(
+            f"{one.name}: ratio per patient {_pair(one.at(0.0))}, with follow-up as covariate "
+            f"{_pair(one.adjusted())}, per patient-year {_pair(one.at(1.0))}."
         )
-    parts.append("Bands are confidence intervals; diamonds, the exponent estimated by the data.")
-    return " ".join(parts)
-
-
-def _table(contrasts: Sequence[TimeContrast]) -> Table:
-    import pandas as pd
-
-    from ...views.tables import table
-
-    frames = [one.frame().assign(comparison=one.name) for one in contrasts]
-    columns = ["deaths", "ratio", "ci_lower", "ci_upper", "p", "comparison"]
-    return table(
-        pd.concat(frames, ignore_index=True)[columns],
-        caption="Ratios per patient, adjusted for follow-up, and per patient-year",
-        groups="comparison",
-        formats={"ratio": "number", "ci_lower": "number", "ci_upper": "number", "p": "p"},
-        labels={"deaths": "Deaths compared", "ci_lower": "Lower", "ci_upper": "Upper"},
-    )
+        crude, rate = one.at(0.0)["ratio"], one.at(1.0)["ratio"]
+        nearer = "nearer to" if abs(np.log(rate)) < abs(np.log(crude)) else "further from"
+        caption.append(
+            f"Counted per patient-year, {one.name} comes {nearer} one: {printing.number(rate)} in "
+            f"place of {printing.number(crude)}."
+        )
+    caption.append("Bands are confidence intervals; diamonds, the exponent estimated by the data.")
+    return Note(
+        "Comparisons before and after follow-up",
+        " ".join(alt),
+        " ".join(caption),
+        numbers(
+            pd.concat([one.frame().assign(comparison=one.name) for one in contrasts]),
+            "Ratios per patient, adjusted for follow-up, and per patient-year",
+            {
+                "deaths": ("Deaths compared", ""), "ratio": "number",
+                "ci_lower": ("Lower", "number"), "ci_upper": ("Upper", "number"), "p": "p",
+                "comparison": "",
+            },
+            groups="comparison",
+        ),
+    )  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ... import printing, ties
 from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of
-from ...views.plots.note import Note
+from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
+from ...views.plots.note import Note, numbers
 from .. import palette
 from ..causes.table import UNKNOWN
 from ..subject import annotate
@@ -81,97 +81,58 @@ def causes_shares(
     y = list(range(k))
     ink = style.INK.light
     ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1, gid="goodman")
-    ax.hlines(
-        y,
-        100 * shares["wilson_lower"],
-        100 * shares["wilson_upper"],
-        color=ink,
-        lw=3.6,
-        gid="wilson",
-    )
+    single = 100 * shares[["wilson_lower", "wilson_upper"]]
+    ax.hlines(y, *single.to_numpy().T, color=ink, lw=3.6, gid="wilson")
     ax.scatter(
-        100 * shares["share"],
-        y,
-        s=52,
-        color=palette.CAUSE["infection"].light,
-        edgecolors=style.SURFACE.light,
-        linewidths=0.9,
-        zorder=4,
-        gid="shares",
-    )
+        100 * shares["share"], y, s=52, color=palette.CAUSE["infection"].light,
+        edgecolors=style.SURFACE.light, linewidths=0.9, zorder=4, gid="shares",
+    )  # fmt: skip
     ax.set_ylim(k - 0.4, -0.6)
     ax.set_xlim(0, 100 * max(0.1, float(shares["upper"].max())) * 1.03)
     ax.set_yticks(y, [str(cause) for cause in shares["cause"]])
-    ax.tick_params(length=0)
-    ax.tick_params(axis="y", labelcolor=ink)
-    ax.spines["left"].set_visible(False)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
-    ax.set_xlabel(f"Share of {printing.count(int(shares['n'].iloc[0]))} {noun}, %", labelpad=5)
+    grid_below(ax, "x", hide=("left",))
+    counted = f"{printing.count(int(shares['n'].iloc[0]))} {noun}"
+    name_axes(ax, f"Share of {counted}, %")
     _columns(ax, shares)
-    annotate(
-        ax,
-        Note(
-            title="Shares of causes",
-            alt=_alt(shares, noun, level),
-            caption=_caption(shares, noun, level),
-            table=_table(shares, level),
-        ),
-    )
+    alt, caption = _alt(shares, counted, level), _caption(shares, noun, level)
+    annotate(ax, Note("Shares of causes", alt, caption, _table(shares, level)))
     return ax
 
 
 def _columns(ax: Axes, shares: pd.DataFrame) -> None:
     """Print deaths and share beside the dots."""
-    place = ax.get_yaxis_transform()
-    small = style.size("small")
-    pixels = ax.get_window_extent().width * 72 / ax.figure.dpi
-    first, second = 1 + 56 / pixels, 1 + 116 / pixels
-    for x, text in ((first, "Deaths"), (second, "Share")):
-        _right(ax, x, -0.85, text, place, small, style.QUIET.light)
+    first, second = (1 + at / room_of_axes(ax)[2] for at in (56, 116))
+
+    def write(x: float, y: float, text: str, colour: style.Colour = style.INK) -> None:
+        ax.text(
+            x, y, text, transform=ax.get_yaxis_transform(), ha="right", va="center",
+            size=style.size("small"), color=colour.light, clip_on=False,
+        )  # fmt: skip
+
+    write(first, -0.85, "Deaths", style.QUIET)
+    write(second, -0.85, "Share", style.QUIET)
     for i, row in enumerate(shares.to_dict("records")):
-        deaths = printing.count(row["deaths"]) + (" ±1" if row["within_one"] else "")
-        _right(ax, first, i, deaths, place, small, style.INK.light)
-        _right(ax, second, i, printing.percent(row["share"]), place, small, style.INK.light)
+        write(first, i, printing.count(row["deaths"]) + (" ±1" if row["within_one"] else ""))
+        write(second, i, printing.percent(row["share"]))
 
 
-def _right(ax: Axes, x: float, y: float, text: str, place: Any, pt: float, colour: str) -> None:
-    ax.text(
-        x,
-        y,
-        text,
-        transform=place,
-        ha="right",
-        va="center",
-        size=pt,
-        color=colour,
-        clip_on=False,
-    )
-
-
-def _alt(shares: pd.DataFrame, noun: str, level: float) -> str:
+def _alt(shares: pd.DataFrame, counted: str, level: float) -> str:
     largest = shares.iloc[ties.largest(shares["share"])]
-    parts = printing.listing(
-        f"{cause} {printing.percent(share)}"
-        for cause, share in zip(shares["cause"], shares["share"], strict=True)
-    )
+    pairs = zip(shares["cause"], shares["share"], strict=True)
+    parts = printing.listing(f"{cause} {printing.percent(share)}" for cause, share in pairs)
     bounds = printing.interval((largest["lower"], largest["upper"]), level, name="simultaneous CI")
+    many = {11: "eleven", 12: "twelve"}.get(len(shares), printing.word(len(shares)))
     return (
-        f"Shares of {_word(len(shares))} causes among {printing.count(int(shares['n'].iloc[0]))} "
-        f"{noun}, as dots with intervals: {parts}. The largest, {largest['cause']}, has a {bounds}."
+        f"Shares of {many} causes among {counted}, as dots with intervals: {parts}. The largest, "
+        f"{largest['cause']}, has a {bounds}."
     )
-
-
-def _word(k: int) -> str:
-    return {11: "eleven", 12: "twelve"}.get(k, printing.word(k))
 
 
 def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
     order = shares.iloc[ties.order(shares["share"], descending=True)]
-    first = order.iloc[0]
-    lead = f"{str(first['cause'])[:1].upper()}{str(first['cause'])[1:]}"
+    first, others = order.iloc[0], order.iloc[1:]
+    lead = printing.capital(str(first["cause"]))
     text = f"{lead} accounts for {printing.percent(first['share'])} of the {noun}"
-    others = order.iloc[1:]
     known = others[~others["cause"].isin(UNKNOWN)]
     if len(known):
         second = known.iloc[0]
@@ -188,28 +149,21 @@ def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
 
 
 def _table(shares: pd.DataFrame, level: float) -> Table:
-    from ...views.tables import table
+    def between(low: str, high: str) -> list[str]:
+        pairs = (100 * shares[[low, high]]).itertuples(index=False)
+        return [printing.between(*pair) for pair in pairs]
 
-    shown = shares[["cause", "deaths", "share"]].assign(
-        simultaneous=[
-            printing.between(100 * low, 100 * high)
-            for low, high in zip(shares["lower"], shares["upper"], strict=True)
-        ],
-        single=[
-            printing.between(100 * low, 100 * high)
-            for low, high in zip(shares["wilson_lower"], shares["wilson_upper"], strict=True)
-        ],
-        known=["within 1" if doubt else "exact" for doubt in shares["within_one"]],
-    )
     percent = printing.percent(level, 0)
-    return table(
-        shown,
-        caption="Shares of causes: the numbers behind the figure",
-        formats={"deaths": "count", "share": "percent"},
-        labels={
-            "share": f"Share,{printing.HARD}%",
-            "simultaneous": f"{percent} CI for all at once (Goodman)",
-            "single": f"{percent} CI for one (Wilson)",
-            "known": "Count",
+    return numbers(
+        shares.assign(
+            simultaneous=between("lower", "upper"),
+            single=between("wilson_lower", "wilson_upper"),
+            known=["within 1" if doubt else "exact" for doubt in shares["within_one"]],
+        ),
+        "Shares of causes: the numbers behind the figure",
+        {
+            "cause": "", "deaths": "count", "share": ("Share", "percent"),
+            "simultaneous": (f"{percent} CI for all at once (Goodman)", ""),
+            "single": (f"{percent} CI for one (Wilson)", ""), "known": ("Count", ""),
         },
-    )
+    )  # fmt: skip

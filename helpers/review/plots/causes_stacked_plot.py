@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of
+from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
 from ...views.plots.lettering import fit_names
-from ...views.plots.note import Note
+from ...views.plots.note import Note, numbers
 from .. import palette
 from ..subject import annotate
 
@@ -77,55 +77,29 @@ def causes_stacked(
     shares = 100 * table.counts / totals[:, None]
     groups, causes = shares.shape
     lines = -(-causes // 3)
-    height = ROW * groups + 52 + 19 * lines
+    top = 8 + 19 * lines
     longest = max(len(name) for name in (*table.groups, f"{totals.max()} {noun}"))
-    ax = axes_of(
-        ax,
-        width,
-        height,
-        left=min(20 + 6.6 * longest, 0.4 * width),
-        right=16,
-        bottom=44,
-        top=8 + 19 * lines,
-    )
+    room = min(20 + 6.6 * longest, 0.4 * width)
+    ax = axes_of(ax, width, ROW * groups + 44 + top, left=room, right=16, bottom=44, top=top)
     left = np.cumsum(shares, axis=1) - shares
     if diverging:
         left = left - shares[:, :1]
     for j, cause in enumerate(table.causes):
         bars = ax.barh(
-            np.arange(groups),
-            shares[:, j],
-            left=left[:, j],
-            height=0.66,
-            color=palette.CAUSE[cause].light,
-            edgecolor=style.SURFACE.light,
-            linewidth=1.2,
-            label=cause[:1].upper() + cause[1:],
-        )
+            np.arange(groups), shares[:, j], left=left[:, j], height=0.66, linewidth=1.2,
+            color=palette.CAUSE[cause].light, edgecolor=style.SURFACE.light,
+            label=printing.capital(cause),
+        )  # fmt: skip
         for bar in bars:
             bar.set_gid(f"cause-{j}")
     _frame(ax, table, noun, shares if diverging else None)
     _values(ax, shares, left)
     ax.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=3,
-        handlelength=1.0,
-        handleheight=1.0,
-        handletextpad=0.5,
-        columnspacing=1.6,
-        labelspacing=0.35,
-        borderaxespad=0,
-    )
-    annotate(
-        ax,
-        Note(
-            title="Causes of death by group",
-            alt=_alt(table, shares, noun),
-            caption=_caption(table, shares, noun, diverging=diverging),
-            table=_table(table, noun),
-        ),
-    )
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, handlelength=1.0, handleheight=1.0,
+        handletextpad=0.5, columnspacing=1.6, labelspacing=0.35, borderaxespad=0,
+    )  # fmt: skip
+    alt, caption = _alt(table, shares, noun), _caption(table, shares, noun, diverging=diverging)
+    annotate(ax, Note("Causes of death by group", alt, caption, _table(table, noun)))
     return ax
 
 
@@ -137,14 +111,10 @@ def _frame(ax: Axes, table: CauseTable, noun: str, split: np.ndarray | None) -> 
         for group, total in zip(table.groups, totals, strict=True)
     ]
     ax.set_yticks(np.arange(len(totals)), fit_names(ax, labels))
-    ax.tick_params(length=0)
-    ax.tick_params(axis="y", labelcolor=style.INK.light)
-    ax.spines["left"].set_visible(False)
-    ax.grid(axis="x", zorder=0)
-    ax.set_axisbelow(True)
+    grid_below(ax, "x", hide=("left",))
     if split is None:
         ax.set_xlim(0, 100)
-        ax.set_xlabel(f"Share of {noun}, %", labelpad=5)
+        name_axes(ax, f"Share of {noun}, %")
         return
     left = 10 * np.ceil(split[:, 0].max() / 10)
     right = 10 * np.ceil((100 - split[:, 0]).max() / 10)
@@ -154,27 +124,20 @@ def _frame(ax: Axes, table: CauseTable, noun: str, split: np.ndarray | None) -> 
     ax.axvline(0, color=style.INK.light, lw=1.2, zorder=5)
     gap = 4 * printing.HARD  # plain blanks would collapse on the page
     words = (f"← {table.causes[0]}", f"Share of {noun}, %", "other causes →")
-    ax.set_xlabel(gap.join(words), labelpad=5)
+    name_axes(ax, gap.join(words))
 
 
 def _values(ax: Axes, shares: np.ndarray, left: np.ndarray) -> None:
     """Print the percentage where it fits into its part of the bar."""
-    pixels = ax.get_window_extent().width * 72 / ax.figure.dpi
-    per_percent = pixels / float(np.ptp(ax.get_xlim()))
+    per_percent = room_of_axes(ax)[2] / float(np.ptp(ax.get_xlim()))
     for i, j in np.ndindex(shares.shape):
         share = float(shares[i, j])
         text = printing.number(share, 0)
-        if share * per_percent < 7 * len(text) + 6:
-            continue
-        ax.text(
-            float(left[i, j]) + share / 2,
-            i,
-            text,
-            ha="center",
-            va="center",
-            size=style.size("small"),
-            color=style.SURFACE.light,
-        )
+        if share * per_percent >= 7 * len(text) + 6:
+            ax.text(
+                float(left[i, j]) + share / 2, i, text, ha="center", va="center",
+                size=style.size("small"), color=style.SURFACE.light,
+            )  # fmt: skip
 
 
 def _alt(table: CauseTable, shares: np.ndarray, noun: str) -> str:
@@ -189,19 +152,15 @@ def _alt(table: CauseTable, shares: np.ndarray, noun: str) -> str:
 
 
 def _caption(table: CauseTable, shares: np.ndarray, noun: str, *, diverging: bool) -> str:
-    first = shares[:, 0]
-    name = table.causes[0]
-    head = f"{name[:1].upper()}{name[1:]}"
-    if len(first) == 1:
-        text = f"{head} accounts for {printing.percent(first[0] / 100, 0)} of the {noun}."
-    else:
+    first, name = shares[:, 0], table.causes[0]
+    said = [printing.percent(share / 100, 0) for share in first]
+    found = said[0]
+    if len(said) > 1:
         low, high = ties.smallest(first), ties.largest(first)
-        text = (
-            f"{head} accounts for {printing.percent(first[low] / 100, 0)} ({table.groups[low]}) to "
-            f"{printing.percent(first[high] / 100, 0)} ({table.groups[high]}) of the {noun}."
-        )
-        if all(ties.largest(row) == 0 for row in shares):
-            text += " It is the largest class in every group."
+        found = f"{said[low]} ({table.groups[low]}) to {said[high]} ({table.groups[high]})"
+    text = f"{printing.capital(name)} accounts for {found} of the {noun}."
+    if len(said) > 1 and all(ties.largest(row) == 0 for row in shares):
+        text += " It is the largest class in every group."
     text += " Parts stand in the order of the key, read down its columns."
     if diverging:
         text += f" To the left of the line: {name}; to the right: all other classes."
@@ -209,20 +168,13 @@ def _caption(table: CauseTable, shares: np.ndarray, noun: str, *, diverging: boo
 
 
 def _table(table: CauseTable, noun: str) -> Table:
-    from ...views.tables import table as printed
-
-    totals = table.counts.sum(axis=1)
     frame = table.frame().T.rename_axis("cause").reset_index()
-    for group, total in zip(table.groups, totals, strict=True):
+    columns: dict[str, Any] = {"cause": ""}
+    for group, total in zip(table.groups, table.counts.sum(axis=1), strict=True):
+        columns[group] = (f"{group} ({printing.count(int(total))})", "")
         frame[group] = [
             f"{printing.count(int(value))} ({printing.number(100 * value / total, 1)})"
             for value in frame[group]
         ]
-    return printed(
-        frame,
-        caption=f"Causes by {table.grouping}: {noun} and percent of the group's",
-        labels={
-            group: f"{group} ({printing.count(int(total))})"
-            for group, total in zip(table.groups, totals, strict=True)
-        },
-    )
+    caption = f"Causes by {table.grouping}: {noun} and percent of the group's"
+    return numbers(frame, caption, columns)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ... import printing
 from ...errors import UnsupportedError
 from ...views.plots import style
-from ...views.plots.frame import axes_of
+from ...views.plots.frame import axes_of, grid_below, room_of_axes
 from ...views.plots.lettering import fit_names
-from ...views.plots.note import Note
+from ...views.plots.note import Note, numbers
 from ..moderators import cross_tabulation
 from ..subject import SUBJECT, annotate
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ...views.tables import Table
 
 __all__ = ["confounding"]
 
@@ -85,49 +84,37 @@ def confounding(
     table = cross_tabulation(cohorts, rows, columns)
     levels = list(table[rows].cat.categories)
     across = _across(table, columns)
-    height = TOP + CELL * len(levels) + 8
-    ax = axes_of(ax, width, height, left=LABEL, right=6, bottom=8, top=TOP)
+    keys = table[[rows, *columns]].astype(str).itertuples(index=False, name=None)
+    cells = dict(zip(keys, table.to_dict("records"), strict=True))
+    ax = axes_of(ax, width, TOP + CELL * len(levels) + 8, left=LABEL, right=6, bottom=8, top=TOP)
     ax.set_xlim(0, len(across))
     ax.set_ylim(len(levels), 0)
-    box = ax.get_window_extent()
-    wide, high = box.width / len(across), box.height / len(levels)
-    most = float(table[area].max())
-    side = min(wide - 14, high - 38)
+    _, _, wide, high = room_of_axes(ax)
+    wide, high = wide / len(across), high / len(levels)
+    most, side = float(table[area].max()), min(wide - 14, high - 38)
     colours = SUBJECT.colours(levels)
+    small: dict[str, Any] = {"ha": "center", "size": style.size("small")}
     for i, level in enumerate(levels):
         for j, key in enumerate(across):
-            cell = _cell(table, rows, level, columns, key)
-            x, y = j + 0.5, i + (4 + side / 2) / high
+            cell, x = cells[level, *key], j + 0.5
             if not cell["cohorts"]:
-                ax.text(
-                    x, i + 0.5, "none", ha="center", va="center",
-                    size=style.size("small"), color=style.QUIET.light,
-                )  # fmt: skip
+                ax.text(x, i + 0.5, "none", va="center", color=style.QUIET.light, **small)
                 continue
             edge = max(float(np.sqrt(cell[area] / most)) * side, 3.0)
+            corner = (x - edge / wide / 2, i + (4 + side / 2) / high - edge / high / 2)
             square = Rectangle(
-                (x - edge / wide / 2, y - edge / high / 2), edge / wide, edge / high,
-                facecolor=colours[level].light, lw=0, zorder=3, gid=f"cell-{i}-{j}")  # fmt: skip
+                corner, edge / wide, edge / high, facecolor=colours[level].light, lw=0, zorder=3,
+                gid=f"cell-{i}-{j}",
+            )  # fmt: skip
             ax.add_patch(square)
             text = (
                 f"{printing.count(cell['cohorts'])} "
                 f"{'cohort' if cell['cohorts'] == 1 else 'cohorts'}\n"
                 f"{printing.count(cell['patients'])} patients"
             )
-            ax.text(
-                x, i + 1 - 3 / high, text, ha="center", va="bottom",
-                size=style.size("small"), linespacing=1.05,
-            )  # fmt: skip
+            ax.text(x, i + 1 - 3 / high, text, va="bottom", linespacing=1.05, **small)
     _frame(ax, levels, across, wide)
-    annotate(
-        ax,
-        Note(
-            title=f"{_word(rows).capitalize()} by {printing.listing(map(_word, columns))}",
-            alt=_alt(table, rows, columns, across),
-            caption=_caption(table, rows, columns, across),
-            table=_table(table, rows, columns),
-        ),
-    )
+    annotate(ax, _note(table, rows, columns, levels, across, cells))
     return ax
 
 
@@ -145,27 +132,55 @@ def _across(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]
     ]
 
 
-def _cell(
-    table: pd.DataFrame, rows: str, level: str, columns: Sequence[str], key: tuple[str, ...]
-) -> dict[str, int]:
-    at = table[rows] == level
-    for column, value in zip(columns, key, strict=True):
-        at &= table[column] == value
-    line = table[at].iloc[0]
-    return {name: int(line[name]) for name in ("cohorts", "patients", "nonrelapse_deaths")}
+def _note(
+    table: pd.DataFrame,
+    rows: str,
+    columns: Sequence[str],
+    levels: list[str],
+    across: list[tuple[str, ...]],
+    cells: Mapping[tuple[str, ...], Mapping[str, Any]],
+) -> Note:
+    by = printing.listing(map(_word, columns))
+    alt = [
+        f"Grid of {_word(rows)} by {by}: {printing.counted(int(table['cohorts'].sum()), 'cohort')} "
+        f"with {printing.count(int(table['patients'].sum()))} patients."
+    ]
+    for level in levels:
+        each = [(key, cells[level, *key]["cohorts"]) for key in across]
+        found = [f"{', '.join(key)}: {printing.counted(n, 'cohort')}" for key, n in each if n]
+        alt.append(f"{level}: {'; '.join(found)}.")
+    lost = sum(not cells[level, *key]["cohorts"] for level in levels for key in across)
+    alt.append(f"{printing.counted(lost, 'combination').capitalize()} without any cohort.")
+    caption = f"Every combination of {_word(rows)} with {by} occurs."
+    if lost:
+        caption = (
+            f"{lost} of {len(levels) * len(across)} combinations of {_word(rows)} with {by} hold "
+            f"no cohort at all: there a difference between levels of {_word(rows)} rests on the "
+            "model, not on a comparison of like with like."
+        )
+    keys = [rows, *columns]
+    headings = {key: (_word(key).capitalize(), "") for key in keys}
+    others = dict.fromkeys((c for c in table.columns if c not in keys), "")
+    return Note(
+        f"{_word(rows).capitalize()} by {by}",
+        " ".join(alt),
+        caption,
+        numbers(
+            table.astype(dict.fromkeys(keys, str)),
+            f"Cohorts by {printing.listing(map(_word, keys))}: the numbers behind the figure",
+            headings | others,
+        ),
+    )
 
 
 def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: float) -> None:
     """Write the levels around the grid, and rules between rows and outer groups."""
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    grid_below(ax, hide=("left", "right", "top", "bottom"))
     ax.set_yticks([i + 0.5 for i in range(len(levels))], labels=fit_names(ax, levels))
     ax.xaxis.tick_top()
     inner = [_wrapped(key[-1], wide) for key in across]
     ax.set_xticks([j + 0.5 for j in range(len(across))], labels=inner)
-    ax.tick_params(length=0, pad=4)
-    for label in (*ax.get_yticklabels(), *ax.get_xticklabels()):
-        label.set_color(style.INK.light)
+    ax.tick_params(pad=4)
     for i in range(len(levels) + 1):
         ax.axhline(i, color=style.GRID.light, lw=0.8, zorder=1, clip_on=False)
     if len(across[0]) == 1:
@@ -186,69 +201,3 @@ def _wrapped(text: str, wide: float) -> str:
     from textwrap import fill
 
     return fill(text, max(8, int(wide / 6.6)), break_long_words=False)
-
-
-def _empty(
-    table: pd.DataFrame, rows: str, columns: Sequence[str], across: list[tuple[str, ...]]
-) -> list[str]:
-    return [
-        f"{level} in {', '.join(key)}"
-        for level in table[rows].cat.categories
-        for key in across
-        if not _cell(table, rows, level, columns, key)["cohorts"]
-    ]
-
-
-def _alt(
-    table: pd.DataFrame, rows: str, columns: Sequence[str], across: list[tuple[str, ...]]
-) -> str:
-    parts = [
-        f"Grid of {_word(rows)} by {printing.listing(map(_word, columns))}: "
-        f"{printing.counted(int(table['cohorts'].sum()), 'cohort')} with "
-        f"{printing.count(int(table['patients'].sum()))} patients."
-    ]
-    for level in table[rows].cat.categories:
-        cells = {key: _cell(table, rows, level, columns, key) for key in across}
-        found = [
-            f"{', '.join(key)}: {printing.counted(c['cohorts'], 'cohort')}"
-            for key, c in cells.items()
-            if c["cohorts"]
-        ]
-        parts.append(f"{level}: {'; '.join(found)}.")
-    lost = _empty(table, rows, columns, across)
-    parts.append(f"{printing.counted(len(lost), 'combination').capitalize()} without any cohort.")
-    return " ".join(parts)
-
-
-def _caption(
-    table: pd.DataFrame, rows: str, columns: Sequence[str], across: list[tuple[str, ...]]
-) -> str:
-    levels = list(table[rows].cat.categories)
-    lost = _empty(table, rows, columns, across)
-    whole = len(levels) * len(across)
-    crossed = f"{_word(rows)} with {printing.listing(map(_word, columns))}"
-    head = (
-        f"{len(lost)} of {whole} combinations of {crossed} hold no cohort at all"
-        if lost
-        else f"Every combination of {crossed} occurs"
-    )
-    rest = "."
-    if lost:
-        rest = (
-            f": there a difference between levels of {_word(rows)} rests on the model, not on a "
-            "comparison of like with like."
-        )
-    return head + rest
-
-
-def _table(table: pd.DataFrame, rows: str, columns: Sequence[str]) -> Table:
-    from ...views.tables import table as print_table
-
-    keys = [rows, *columns]
-    shown = table.astype(dict.fromkeys(keys, str))
-    return print_table(
-        shown,
-        caption=f"Cohorts by {printing.listing(map(_word, keys))}: the numbers behind the figure",
-        labels={key: _word(key).capitalize() for key in keys}
-        | {"nonrelapse_deaths": "Nonrelapse deaths"},
-    )

@@ -9,21 +9,23 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below
-from ...views.plots.note import Note
+from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
+from ...views.plots.lettering import beside, legend_above
+from ...views.plots.note import Note, numbers
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ...views.tables import Table
     from ..corrected_results import CorrectionEffects
 
 __all__ = ["corrections"]
 
 ROW, TOP, BELOW = 30.0, 48.0, 44.0  # heights in CSS pixels
 LEFT, RIGHT = 104.0, 152.0
+# Columns at the right: where they end, in widths of the axes, and their headings.
+PLACES = {"as_published": (1.12, "Published"), "estimate": (1.26, "Corrected")}
 NAMED = 0.0005  # a shift from half a tenth of a percentage point has its correction named
 
 
@@ -72,18 +74,35 @@ def corrections(
     limit = 1.12 * max(widest, half, 0.1)
     ax.set_xlim(-limit, limit)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    _draw(ax, rows, single, limit)
-    _words(ax, rows, single)
+    ax.axvline(0, color=style.QUIET.light, lw=1, zorder=1)
+    lines = [
+        (y, row, str(level), single[single["level"] == level])
+        for y, (level, row) in enumerate(rows.iterrows())
+    ]
+    for y, row, level, mine in lines:
+        _draw(ax, y, row, mine, SUBJECT.colours([level])[level].light)
+    across = ax.get_yaxis_transform()
+    for x, head in PLACES.values():
+        ax.text(
+            x, -0.62, head, transform=across, ha="right", va="bottom", size=style.size("small"),
+            color=style.QUIET.light,
+        )  # fmt: skip
+    for y, row, _, mine in lines:
+        for name, (x, _) in PLACES.items():
+            ax.text(
+                x, y, printing.percent(row[name], 2), transform=across, ha="right", va="center",
+                size=style.size("small"),
+            )  # fmt: skip
+        top = mine.iloc[ties.largest(mine["shift"].abs())]
+        if abs(top["shift"]) >= NAMED:
+            edge = 100 * max(row["shift"], mine["shift"].max())
+            words = f"most by {top['scenario'].replace('-', ' ')}"
+            beside(ax, words, (edge, y), (10, 0), color=style.QUIET.light)
+    ax.set_yticks(range(len(rows)), labels=list(rows["label"]))
+    grid_below(ax, hide=("left",))
+    name_axes(ax, "Change of the pooled estimate, percentage points")
     _key(ax)
-    annotate(
-        ax,
-        Note(
-            title="Effect of the corrections",
-            alt=_alt(rows, single),
-            caption=_caption(rows, single),
-            table=_table(effects, rows, single),
-        ),
-    )
+    annotate(ax, _note(effects, rows, single))
     return ax
 
 
@@ -101,72 +120,36 @@ def _rows(effects: CorrectionEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows.assign(label=label), alone
 
 
-def _colour(level: str) -> str:
-    return SUBJECT.colours([level])[level].light
-
-
-def _draw(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame, limit: float) -> None:
-    ax.axvline(0, color=style.QUIET.light, lw=1, zorder=1)
-    for y, (level, row) in enumerate(rows.iterrows()):
-        colour = _colour(str(level))
-        low, high = (100 * (row[name] - row["as_published"]) for name in ("ci_lower", "ci_upper"))
-        bar = ax.barh(
-            y, min(high, limit) - max(low, -limit), left=max(low, -limit), height=0.5,
-            color=style.GRID.light, zorder=0,
-        )  # fmt: skip
-        bar[0].set_gid(f"interval-{y}")
-        ax.plot([0, 100 * row["shift"]], [y, y], color=colour, lw=2, zorder=2)
-        mine = single[single["level"] == level]
-        ax.scatter(
-            100 * mine["shift"], np.full(len(mine), y), s=34, facecolors=style.SURFACE.light,
-            edgecolors=colour, linewidths=1.3, zorder=3, gid=f"alone-{y}")  # fmt: skip
-        ax.scatter(
-            [100 * row["shift"]], [y], s=62, marker="D", color=colour,
-            edgecolors=style.SURFACE.light, linewidths=0.8, zorder=4, gid=f"all-{y}")  # fmt: skip
-    ax.set_yticks(range(len(rows)), labels=list(rows["label"]))
-    grid_below(ax, hide=("left",))
-    ax.set_xlabel("Change of the pooled estimate, percentage points", labelpad=5)
-
-
-def _words(ax: Axes, rows: pd.DataFrame, single: pd.DataFrame) -> None:
-    """Name the strongest correction of a row, and print the estimates at the right."""
-    across = ax.get_yaxis_transform()
-    places = ((1.12, "Published"), (1.26, "Corrected"))
-    for x, head in places:
-        ax.text(
-            x, -0.62, head, transform=across, ha="right", va="bottom", size=style.size("small"),
-            color=style.QUIET.light,
-        )  # fmt: skip
-    for y, (level, row) in enumerate(rows.iterrows()):
-        for (x, _), name in zip(places, ("as_published", "estimate"), strict=True):
-            ax.text(x, y, printing.percent(row[name], 2), transform=across, ha="right", va="center",
-                    size=style.size("small"))  # fmt: skip
-        mine = single[single["level"] == level]
-        top = mine.iloc[ties.largest(mine["shift"].abs())]
-        if abs(top["shift"]) >= NAMED:
-            edge = 100 * max(row["shift"], mine["shift"].max())
-            ax.annotate(
-                f"most by {top['scenario'].replace('-', ' ')}", (edge, y), xytext=(10, 0),
-                textcoords="offset points", ha="left", va="center", size=style.size("small"),
-                color=style.QUIET.light,
-            )  # fmt: skip
+def _draw(ax: Axes, y: int, row: pd.Series[Any], mine: pd.DataFrame, colour: str) -> None:
+    limit, surface = ax.get_xlim()[1], style.SURFACE.light
+    low, high = (100 * (row[name] - row["as_published"]) for name in ("ci_lower", "ci_upper"))
+    low, high = max(low, -limit), min(high, limit)
+    (bar,) = ax.barh(y, high - low, left=low, height=0.5, color=style.GRID.light, zorder=0)
+    bar.set_gid(f"interval-{y}")
+    ax.plot([0, 100 * row["shift"]], [y, y], color=colour, lw=2, zorder=2)
+    ax.scatter(
+        100 * mine["shift"], np.full(len(mine), y), s=34, facecolors=surface, edgecolors=colour,
+        linewidths=1.3, zorder=3, gid=f"alone-{y}",
+    )  # fmt: skip
+    ax.scatter(
+        [100 * row["shift"]], [y], s=62, marker="D", color=colour, edgecolors=surface,
+        linewidths=0.8, zorder=4, gid=f"all-{y}",
+    )  # fmt: skip
 
 
 def _key(ax: Axes) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    ink = style.INK.light
-    handles: list[Any] = [
-        Line2D([], [], ls="", marker="o", mfc=style.SURFACE.light, mec=ink, mew=1.3, ms=6),
-        Line2D([], [], ls="", marker="D", mfc=ink, mec=style.SURFACE.light, ms=7.5),
+    ink, surface = style.INK.light, style.SURFACE.light
+    handles = [
+        Line2D([], [], ls="", marker="o", mfc=surface, mec=ink, mew=1.3, ms=6),
+        Line2D([], [], ls="", marker="D", mfc=ink, mec=surface, ms=7.5),
         Patch(color=style.GRID.light),
     ]
-    names = ["one correction", "all corrections", "published interval"]
-    height = ax.get_window_extent().height * 72 / ax.figure.dpi
-    ax.legend(
-        handles, names, loc="lower left", bbox_to_anchor=(-0.1, 1 + 22 / height), ncols=3,
-        borderaxespad=0, borderpad=0, handletextpad=0.4, columnspacing=1.4,
+    legend_above(
+        ax, handles, ["one correction", "all corrections", "published interval"], borderpad=0,
+        bbox_to_anchor=(-0.1, 1 + 22 / room_of_axes(ax)[3]), handletextpad=0.4,
     )  # fmt: skip
 
 
@@ -174,55 +157,41 @@ def _points(value: float) -> str:
     return f"{printing.number(100 * value, 2)} percentage points"
 
 
-def _alt(rows: pd.DataFrame, single: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    most = rows.iloc[ties.largest(rows["shift"].abs())]
-    still = [str(row["label"]) for _, row in rows.iterrows() if abs(row["shift"]) < 1e-9]
-    parts = [
+def _note(effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame) -> Note:
+    from ..corrected_results import EVERY, FACTS
+
+    first, most = rows.iloc[0], rows.iloc[ties.largest(rows["shift"].abs())]
+    top = single.iloc[ties.largest(single["shift"].abs())]
+    out = rows[(rows["estimate"] < rows["ci_lower"]) | (rows["estimate"] > rows["ci_upper"])]
+    inside = "Every corrected estimate lies inside its published confidence interval."
+    if len(out):
+        inside = f"Outside the published confidence interval: {printing.listing(out['label'])}."
+    alt = [
         f"Dot plot of {printing.counted(len(rows), 'pooled estimate')} as published, with each of "
         f"{printing.counted(single['scenario'].nunique(), 'correction')} alone and with all.",
         f"{first['label']}: {printing.percent(first['as_published'], 2)} becomes "
         f"{printing.percent(first['estimate'], 2)} with all corrections.",
         f"The largest change is {_points(most['shift'])} ({most['label']}).",
     ]
-    if still:
-        parts.append(f"Unchanged: {printing.listing(still)}.")
-    parts.append(_inside(rows))
-    return " ".join(parts)
-
-
-def _inside(rows: pd.DataFrame) -> str:
-    out = rows[(rows["estimate"] < rows["ci_lower"]) | (rows["estimate"] > rows["ci_upper"])]
-    if out.empty:
-        return "Every corrected estimate lies inside its published confidence interval."
-    return f"Outside the published confidence interval: {printing.listing(out['label'])}."
-
-
-def _caption(rows: pd.DataFrame, single: pd.DataFrame) -> str:
-    top = single.iloc[ties.largest(single["shift"].abs())]
-    return (
-        f"{_inside(rows)} The strongest single correction, "
-        f"{top['scenario'].replace('-', ' ')}, moves "
-        f"{'all cohorts' if top['level'] == 'all' else top['level']} by {_points(top['shift'])}."
-    )
-
-
-def _table(effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame) -> Table:
-    import pandas as pd
-
-    from ...views.tables import table
-    from ..corrected_results import EVERY, FACTS
-
+    still = rows["label"][rows["shift"].abs() < 1e-9]
+    if len(still):
+        alt.append(f"Unchanged: {printing.listing(still)}.")
+    moved = "all cohorts" if top["level"] == "all" else top["level"]
+    shifts = effects.shifts().set_index("level")
     names = [*dict.fromkeys(single["scenario"]), FACTS, EVERY]
-    shifts = effects.shifts()
-    made = {"estimate of": list(rows["label"]), "published": list(rows["as_published"])}
-    for name in names:
-        by = shifts[shifts["scenario"] == name].set_index("level")["estimate"]
-        made[name] = list(by.loc[list(rows.index)])
-    frame = pd.DataFrame(made)
-    return table(
-        frame,
-        caption="Pooled nonrelapse mortality in percent under each set of corrections",
-        formats=dict.fromkeys(frame.columns[1:], "percent2"),
-        labels={name: name for name in names},
+    estimates = {name: shifts["estimate"][shifts["scenario"] == name] for name in names}
+    made = {name: found.loc[rows.index].to_numpy() for name, found in estimates.items()}
+    named: dict[str, Any] = {
+        "estimate of": "", "published": lambda value: printing.number(100 * value, 2),
+    }  # fmt: skip
+    return Note(
+        "Effect of the corrections",
+        " ".join([*alt, inside]),
+        f"{inside} The strongest single correction, {top['scenario'].replace('-', ' ')}, moves "
+        f"{moved} by {_points(top['shift'])}.",
+        numbers(
+            {"estimate of": rows["label"], "published": rows["as_published"], **made},
+            "Pooled nonrelapse mortality in percent under each set of corrections",
+            named | {name: (name, lambda value: printing.number(100 * value, 2)) for name in names},
+        ),
     )

@@ -9,16 +9,16 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below
+from ...views.plots.frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes
 from ...views.plots.lettering import fit_text, measure
-from ...views.plots.note import Note
+from ...views.plots.note import Note, numbers
+from ..palette import filled_if
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ...views.tables import Table
 
 __all__ = ["follow_up"]
 
@@ -67,19 +67,34 @@ def follow_up(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float = 7
     rows = _rows(data)
     height = TOP + ROW * (rows["place"].max() + 1) + BELOW
     ax = axes_of(ax, width, height, left=LEFT, right=RIGHT, bottom=BELOW, top=TOP)
-    _axes(ax, data, rows)
+    ax.set_xscale("log")
+    ax.set_xlim(data["months"].min() / 1.25, data["months"].max() * 1.25)
+    fixed_ticks(ax.xaxis, (0.5, 1, 2, 3, 6, 12, 24, 48, 96))
+    ax.set_ylim(rows["place"].max() + 0.6, -0.6)
+    ax.set_yticks([])
+    name_axes(ax, "Median follow-up, months (logarithmic scale)")
+    grid_below(ax, "x", hide=("left",))
     _marks(ax, data, rows)
     _words(ax, rows)
-    annotate(
-        ax,
-        Note(
-            title="Follow-up by product and setting",
-            alt=_alt(data, rows),
-            caption=_caption(rows, cohorts),
-            table=_table(rows),
-        ),
-    )
+    annotate(ax, _note(data, rows, len(cohorts) - len(data)))
     return ax
+
+
+def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
+    for i, row in rows.iterrows():
+        product, setting = str(row["product"]), str(row["setting"])
+        part = data[
+            (data["product"].astype(str) == product) & (data["setting"].astype(str) == setting)
+        ]
+        part = part.iloc[ties.order(part["patients"], descending=True)]
+        colour = SUBJECT.colours([product])[product].light
+        ax.scatter(
+            part["months"], np.full(len(part), row["place"]),
+            s=14 + 0.28 * part["patients"].to_numpy(float), zorder=3, clip_on=False,
+            gid=f"marks-{i}", **filled_if(setting == "trial", colour),
+        )  # fmt: skip
+        ends = (row["place"] - 0.42, row["place"] + 0.42)
+        ax.vlines(row["mean"], *ends, color=style.INK.light, lw=2, zorder=4, gid=f"mean-{i}")
 
 
 def _rows(data: pd.DataFrame) -> pd.DataFrame:
@@ -111,61 +126,18 @@ def _rows(data: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(place=place, new=new).drop(columns=["by", "last"])
 
 
-def _axes(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    ax.set_xscale("log")
-    ax.set_xlim(data["months"].min() / 1.25, data["months"].max() * 1.25)
-    low, high = ax.get_xlim()
-    ticks = [t for t in (0.5, 1, 2, 3, 6, 12, 24, 48, 96) if low <= t <= high]
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_ylim(rows["place"].max() + 0.6, -0.6)
-    ax.set_yticks([])
-    ax.set_xlabel("Median follow-up, months (logarithmic scale)", labelpad=5)
-    grid_below(ax, "x", hide=("left",))
-
-
-def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
-    for i, row in rows.iterrows():
-        product, setting = str(row["product"]), str(row["setting"])
-        part = data[
-            (data["product"].astype(str) == product) & (data["setting"].astype(str) == setting)
-        ]
-        part = part.iloc[ties.order(part["patients"], descending=True)]
-        colour = SUBJECT.colours([product])[product].light
-        solid = setting == "trial"
-        ax.scatter(
-            part["months"],
-            np.full(len(part), row["place"]),
-            s=14 + 0.28 * part["patients"].to_numpy(float),
-            facecolors=colour if solid else "none",
-            edgecolors=style.SURFACE.light if solid else colour,
-            linewidths=0.7 if solid else 1.5,
-            zorder=3,
-            clip_on=False,
-            gid=f"marks-{i}",
-        )
-        line = ax.vlines(
-            row["mean"], row["place"] - 0.42, row["place"] + 0.42, color=style.INK.light, lw=2,
-            zorder=4,
-        )  # fmt: skip
-        line.set_gid(f"mean-{i}")
-
-
 def _words(ax: Axes, rows: pd.DataFrame) -> None:
     from matplotlib.transforms import ScaledTranslation
 
-    across = ax.get_yaxis_transform()
-    figure: Any = ax.figure
+    figure = figure_of(ax)
 
     def put(x: float, pixels: float, y: float, text: str, side: str, **more: Any) -> None:
-        moved = across + ScaledTranslation(pixels / 72, 0, figure.dpi_scale_trans)
-        ax.text(x, y, text, transform=moved, ha=side, va="center", size=style.size("small"),
-                **more)  # fmt: skip
+        moved = ScaledTranslation(pixels / 72, 0, figure.dpi_scale_trans)
+        ax.text(
+            x, y, text, transform=ax.get_yaxis_transform() + moved, ha=side, va="center",
+            size=style.size("small"), **more,
+        )  # fmt: skip
 
-    quiet = style.QUIET.light
     settings = max(measure(figure, text, size="small") for text in rows["setting"].astype(str))
     room = 204 - 12 - settings - 8
     for x, pixels, head, side in (
@@ -174,7 +146,7 @@ def _words(ax: Axes, rows: pd.DataFrame) -> None:
         (1, 58, "Cohorts", "right"),
         (1, 112, "Mean", "right"),
     ):
-        put(x, pixels, -1.15, head, side, color=quiet)
+        put(x, pixels, -1.15, head, side, color=style.QUIET.light)
     for _, row in rows.iterrows():
         if row["new"]:
             name = fit_text(figure, str(row["product"]), room, bold=True, size="small")
@@ -184,30 +156,17 @@ def _words(ax: Axes, rows: pd.DataFrame) -> None:
         put(1, 112, row["place"], printing.number(row["mean"], 1), "right")
 
 
-def _by_setting(rows: pd.DataFrame) -> dict[str, float]:
-    weights = rows["mean"] * rows["patients"]
-    found = weights.groupby(rows["setting"]).sum() / rows.groupby("setting")["patients"].sum()
-    return {str(setting): float(value) for setting, value in found.items()}
-
-
-def _alt(data: pd.DataFrame, rows: pd.DataFrame) -> str:
+def _note(data: pd.DataFrame, rows: pd.DataFrame, lack: int) -> Note:
     means = printing.listing(
         f"{row['product']} {row['setting']} {printing.number(row['mean'], 1)}"
         for _, row in rows.iterrows()
     )
-    return (
-        f"Dot plot of the median follow-up of {printing.counted(len(data), 'cohort')} by product "
-        f"and setting, from {printing.number(data['months'].min(), 1)} to "
-        f"{printing.months(data['months'].max())}. Means weighted by patients, in months: {means}."
-    )
-
-
-def _caption(rows: pd.DataFrame, cohorts: pd.DataFrame) -> str:
-    means = _by_setting(rows)
+    weights = (rows["mean"] * rows["patients"]).groupby(rows["setting"]).sum()
+    by_setting = weights / rows.groupby("setting")["patients"].sum()
     text = printing.listing(
-        f"{printing.months(value)} in {setting} cohorts" for setting, value in means.items()
+        f"{printing.months(float(value))} in {setting} cohorts"
+        for setting, value in by_setting.items()
     )
-    lack = int(cohorts["median_follow_up_months"].isna().sum())
     caption = (
         f"Weighted by patients, mean follow-up is {text}. A mark is a cohort (filled: trial; area: "
         "patients); the upright line is the mean of its row."
@@ -215,20 +174,19 @@ def _caption(rows: pd.DataFrame, cohorts: pd.DataFrame) -> str:
     if lack:
         words = printing.counted(lack, "cohort").capitalize()
         caption += f" {words} without a follow-up time {'is' if lack == 1 else 'are'} not shown."
-    return caption
-
-
-def _table(rows: pd.DataFrame) -> Table:
-    from ...views.tables import table
-
-    columns = ["product", "setting", "cohorts", "patients", "shortest", "mean", "longest"]
-    return table(
-        rows[columns],
-        caption="Median follow-up in months by product and setting",
-        formats={
-            "cohorts": "count",
-            "patients": "count",
-            **dict.fromkeys(columns[4:], "number1"),
-        },
-        labels={"mean": "Mean, weighted by patients"},
-    )
+    return Note(
+        "Follow-up by product and setting",
+        f"Dot plot of the median follow-up of {printing.counted(len(data), 'cohort')} by product "
+        f"and setting, from {printing.number(data['months'].min(), 1)} to "
+        f"{printing.months(data['months'].max())}. Means weighted by patients, in months: {means}.",
+        caption,
+        numbers(
+            rows,
+            "Median follow-up in months by product and setting",
+            {
+                "product": "", "setting": "", "cohorts": "count", "patients": "count",
+                "shortest": "number1", "mean": ("Mean, weighted by patients", "number1"),
+                "longest": "number1",
+            },
+        ),
+    )  # fmt: skip

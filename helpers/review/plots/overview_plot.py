@@ -9,9 +9,9 @@ import numpy as np
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of
-from ...views.plots.lettering import name_marks
-from ...views.plots.note import Note
+from ...views.plots.frame import ROUND, axes_of, fixed_ticks, grid_below, name_axes
+from ...views.plots.lettering import legend_above, name_marks
+from ...views.plots.note import Note, numbers
 from .. import palette
 from ..subject import SUBJECT, annotate
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ...views.tables import Table
 
 __all__ = ["study_overview"]
 
@@ -78,22 +77,12 @@ def study_overview(
     _marks(ax, data, places)
     _names(ax, data, places, label)
     _key(ax, data)
-    annotate(
-        ax,
-        Note(
-            title="Cohorts by size and follow-up",
-            alt=_alt(data),
-            caption=_caption(data),
-            table=_table(data),
-        ),
-    )
+    annotate(ax, _note(data))
     return ax
 
 
 def _across(ax: Axes, data: pd.DataFrame) -> np.ndarray:
     """Set both axes and give each cohort its place across."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     months = data["months"].to_numpy(copy=True)
     unknown = np.isnan(months)
     longest = float(months[~unknown].max()) if (~unknown).any() else 12.0
@@ -110,21 +99,13 @@ def _across(ax: Axes, data: pd.DataFrame) -> np.ndarray:
     ax.set_xticks(ticks)
     if unknown.any():
         ax.set_xticks([left / 2, *ticks], labels=["none", *(f"{tick:g}" for tick in ticks)])
-    ax.set_xlabel("Median follow-up, months", labelpad=5)
     ax.set_yscale("log")
-    patients = data["patients"].to_numpy()
-    ax.set_ylim(patients.min() / 1.45, patients.max() * 1.6)
-    low, high = ax.get_ylim()
-    marks = [m * 10**e for e in range(-1, 7) for m in (1, 2, 5) if low <= m * 10**e <= high]
-    ax.yaxis.set_major_locator(FixedLocator(marks))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.set_ylabel("Patients (logarithmic scale)", labelpad=6)
-    ax.grid(axis="both", zorder=0)
+    ax.set_ylim(data["patients"].min() / 1.45, data["patients"].max() * 1.6)
+    fixed_ticks(ax.yaxis, ROUND, "{:,.0f}".format)
+    name_axes(ax, "Median follow-up, months", "Patients (logarithmic scale)")
+    grid_below(ax, "both")
     if unknown.any():
         ax.xaxis.get_gridlines()[0].set_visible(False)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
     return months
 
 
@@ -140,20 +121,12 @@ def _marks(ax: Axes, data: pd.DataFrame, places: np.ndarray) -> None:
         rows = rows[ties.order(data["rate"].to_numpy()[rows], descending=True)]
         part = data.iloc[rows]
         colour = SUBJECT.colours([entity])[entity].light
-        solid = setting == "trial"
         ax.scatter(
-            places[rows],
-            part["patients"],
-            s=_area(part["rate"].to_numpy()),
-            marker=palette.MARKER.get(entity, "o"),
-            facecolors=colour if solid else "none",
-            # An edge in the colour of the page keeps marks apart that lie on each other.
-            edgecolors=style.SURFACE.light if solid else colour,
-            linewidths=0.7 if solid else 1.5,
-            zorder=3,
-            clip_on=False,
+            places[rows], part["patients"], s=_area(part["rate"].to_numpy()), zorder=3,
+            marker=palette.MARKER.get(entity, "o"), clip_on=False,
             gid=f"marks-{entity.lower()}-{setting}",
-        )
+            **palette.filled_if(setting == "trial", colour),
+        )  # fmt: skip
 
 
 def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None:
@@ -168,124 +141,78 @@ def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None
 def _key(ax: Axes, data: pd.DataFrame) -> None:
     from matplotlib.lines import Line2D
 
-    def mark(colour: str, shape: str, *, solid: bool, pixels: float = 8.0) -> Line2D:
-        return Line2D(
-            [],
-            [],
-            ls="",
-            marker=shape,
-            ms=pixels,
-            mec=colour,
-            mfc=colour if solid else "none",
-            mew=1.5,
-        )
+    key: list[tuple[Line2D, str]] = []
+
+    def add(name: str, colour: str, shape: str, *, solid: bool, pixels: float = 8.0) -> None:
+        face = colour if solid else "none"
+        mark = Line2D([], [], ls="", marker=shape, ms=pixels, mec=colour, mfc=face, mew=1.5)
+        key.append((mark, name))
 
     levels = [e for e in palette.ENTITY if e in set(data["entity"])]
     levels += [e for e in dict.fromkeys(data["entity"]) if e not in levels]
-    handles = [
-        mark(SUBJECT.colours([e])[e].light, palette.MARKER.get(e, "o"), solid=True) for e in levels
-    ]
-    names = list(levels)
+    for level in levels:
+        colour = SUBJECT.colours([level])[level].light
+        add(level, colour, palette.MARKER.get(level, "o"), solid=True)
     grey = style.QUIET.light
     for setting in sorted(set(data["setting"]), reverse=True):
-        handles.append(mark(grey, "o", solid=setting == "trial"))
-        names.append(setting)
+        add(setting, grey, "o", solid=setting == "trial")
     for rate in (0.05, 0.2):
-        handles.append(mark(grey, "o", solid=False, pixels=float(np.sqrt(_area(rate)))))
-        names.append(f"{printing.percent(rate, 0)} died")
-    key = ax.legend(
-        handles,
-        names,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.01),
-        ncols=len(names),
-        handletextpad=0.3,
-        columnspacing=1.3,
-        borderaxespad=0,
-        borderpad=0.2,
+        pixels = float(np.sqrt(_area(rate)))
+        add(f"{printing.percent(rate, 0)} died", grey, "o", solid=False, pixels=pixels)
+    legend_above(
+        ax, [mark for mark, _ in key], [name for _, name in key], bbox_to_anchor=(0, 1.01),
+        handletextpad=0.3, columnspacing=1.3, alignment="left",
         title="Colour and shape: disease. Filled: trial. Area: share of nonrelapse deaths.",
-        alignment="left",
         title_fontproperties={"size": style.size("small")},
-    )
-    key.get_title().set_color(style.QUIET.light)
+    ).get_title().set_color(style.QUIET.light)  # fmt: skip
 
 
-def _largest(data: pd.DataFrame) -> pd.Series:
-    return data.iloc[ties.largest(data["patients"])]
-
-
-def _alt(data: pd.DataFrame) -> str:
-    known = data["months"].dropna()
-    biggest = _largest(data)
-    parts = [
-        f"Scatter plot of {printing.counted(len(data), 'cohort')} with "
-        f"{printing.count(int(data['patients'].sum()))} patients.",
-        f"Patients range from {printing.count(int(data['patients'].min()))} to "
-        f"{printing.count(int(biggest['patients']))} ({biggest['cohort']})",
-    ]
+def _note(data: pd.DataFrame) -> Note:
+    known, patients = data["months"].dropna(), data["patients"]
+    total, most = int(patients.sum()), ties.largest(patients)
+    lack = len(data) - len(known)
+    lost = printing.counted(lack, "cohort").capitalize()
+    span = ""
     if len(known):
-        parts[-1] += (
-            f", median follow-up from {printing.number(known.min(), 1)} to "
-            f"{printing.months(known.max())}."
+        span = f"{printing.number(known.min(), 1)} to {printing.months(known.max())}"
+    time = f", median follow-up from {span}" if span else "; no follow-up time is reported"
+    by = {
+        column: printing.listing(
+            f"{level} {printing.count(int(size))}"
+            for level, size in data[column].value_counts().items()
         )
-    else:
-        parts[-1] += "; no follow-up time is reported."
-    parts.append(f"By disease: {_by(data, 'entity')}. By setting: {_by(data, 'setting')}.")
-    lack = int(data["months"].isna().sum())
-    if lack and len(known):
-        parts.append(f"{printing.counted(lack, 'cohort').capitalize()} without follow-up time.")
-    return " ".join(parts)
-
-
-def _by(data: pd.DataFrame, column: str) -> str:
-    sizes = data[column].value_counts()
-    return printing.listing(f"{level} {printing.count(int(sizes[level]))}" for level in sizes.index)
-
-
-def _caption(data: pd.DataFrame) -> str:
-    total = int(data["patients"].sum())
-    order = data["patients"].iloc[ties.order(data["patients"], descending=True)]
+        for column in ("entity", "setting")
+    }
+    alt = (
+        f"Scatter plot of {printing.counted(len(data), 'cohort')} with {printing.count(total)} "
+        f"patients. Patients range from {printing.count(int(patients.min()))} to "
+        f"{printing.count(int(patients.iloc[most]))} ({data['cohort'].iloc[most]}){time}. By "
+        f"disease: {by['entity']}. By setting: {by['setting']}."
+    )
+    order = ties.order(patients, descending=True)
     # As few of the largest cohorts as hold half of all patients.
-    half = int(np.searchsorted(order.cumsum().to_numpy(), total / 2)) + 1
-    parts = [
+    half = int(np.searchsorted(patients.iloc[order].cumsum().to_numpy(), total / 2)) + 1
+    caption = (
         f"Half of all {printing.count(total)} patients come from "
         f"{printing.counted(half, 'cohort')} of {printing.word(len(data))}"
-    ]
-    known = data["months"].dropna()
-    if len(known):
-        parts[0] += (
-            f"; median follow-up differs from {printing.number(known.min(), 1)} to "
-            f"{printing.months(known.max())}."
-        )
-    else:
-        parts[0] += "."
-    lack = len(data) - len(known)
-    if lack:
-        parts.append(
-            f"{printing.counted(lack, 'cohort').capitalize()} without a follow-up time "
-            f"{'stands' if lack == 1 else 'stand'} in the shaded strip."
-        )
-    return " ".join(parts)
-
-
-def _table(data: pd.DataFrame) -> Table:
-    from ...views.tables import table
-
-    shown = data.iloc[ties.order(data["patients"], descending=True)][
-        ["cohort", "entity", "setting", "patients", "nonrelapse_deaths", "rate", "months"]
-    ]
-    return table(
-        shown.reset_index(drop=True),
-        caption="Cohorts by size and follow-up: the numbers behind the figure",
-        formats={
-            "patients": "count",
-            "nonrelapse_deaths": "count",
-            "rate": "percent",
-            "months": "number1",
-        },
-        labels={
-            "entity": "Disease",
-            "rate": f"Share of deaths,{printing.HARD}%",
-            "months": "Median follow-up, months",
-        },
     )
+    caption += f"; median follow-up differs from {span}." if span else "."
+    if lack:
+        caption += (
+            f" {lost} without a follow-up time {'stands' if lack == 1 else 'stand'} in the shaded "
+            "strip."
+        )
+    return Note(
+        "Cohorts by size and follow-up",
+        f"{alt} {lost} without follow-up time." if lack and span else alt,
+        caption,
+        numbers(
+            data.iloc[order],
+            "Cohorts by size and follow-up: the numbers behind the figure",
+            {
+                "cohort": "", "entity": ("Disease", ""), "setting": "", "patients": "count",
+                "nonrelapse_deaths": "count", "rate": ("Share of deaths", "percent"),
+                "months": ("Median follow-up, months", "number1"),
+            },
+        ),
+    )  # fmt: skip

@@ -102,12 +102,13 @@ def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
     studies = [row for row in rows if row.kind == "study"]
     estimates = [row.estimate for row in studies]
     low, high = studies[ties.smallest(estimates)], studies[ties.largest(estimates)]
-    size, events = "", f"{printing.count(whole.events)} {printing.lower(subject.events)}"
-    if whole.n is not None:
-        size = f" with {events} among {printing.count(whole.n)} {subject.people}"
-    elif whole.time is not None:
-        time = printing.lower(subject.time)
-        size = f" with {events} in a {time} of {printed_size(whole.time)}"
+    size = ""
+    if size_of(whole) is not None:
+        among = f"among {printing.count(whole.n)} {subject.people}" if whole.n is not None else (
+            f"in a {printing.lower(subject.time)} of {printed_size(whole.time)}"
+        )  # fmt: skip
+        events = f"{printing.count(whole.events)} {printing.lower(subject.events)}"
+        size = f" with {events} {among}"
     parts = [f"Forest plot of {what} in {printing.counted(whole.k, *subject.noun)}{size}."]
     if len(studies) > 1:
         parts.append(
