@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from helpers.views.interactive.element import ASSETS, KINDS
+from helpers.views.interactive.live_picture import ASSETS, KINDS
 
 FOLDER = "interactive"
 STYLE = "interactive.css"

@@ -9,7 +9,7 @@ alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -162,15 +162,61 @@ def table(
         raise MetaAnalysisError("a table needs a caption")
     name = name or f"table-{slug(caption, NAME_LENGTH)}"
     shown = _printed(frame, formats)
-    headings = {column: labels.get(column, _heading(str(column))) for column in shown.columns}
-    right = [column for column in shown.columns if _is_numeric(frame[column])]
+    headings = {
+        column: labels.get(column, printing.capital(str(column).replace("_", " ")))
+        for column in shown.columns
+    }
+    html = _html(shown, headings, groups, notes, name, _numeric(frame))
     return Table(
         name=name,
         caption=caption,
-        body=_body(shown, headings, right, groups, caption, notes, name),
+        body=_plain(html, caption),
         text=shown.rename(columns=headings).to_string(index=False),
         long=len(frame) > 20 if long is None else long,
     )
+
+
+def numbers(
+    data: pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    caption: str,
+    columns: Mapping[str, Any],
+    **options: Any,
+) -> Table:
+    r"""Print columns of a frame, with the heading and the format of each.
+
+    Parameters
+    ----------
+    data : DataFrame, mapping of column to values, or rows
+    caption : str
+        What the table shows.
+    columns : mapping of column to format, or to heading and format
+        What is shown, in this order; columns that the data lack are left out. Formats are those of
+        :func:`table`, empty for the usual one. A heading gets the unit of percentages.
+    **options
+        `groups`, `notes`, `name` and `long` of :func:`table`.
+
+    Examples
+    --------
+    >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
+    Shares
+    A Part,\xa0%
+    x    25.0
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(data)
+    shown = {column: said for column, said in columns.items() if column in frame}
+    formats: dict[str, Format] = {}
+    labels: dict[str, str] = {}
+    for column, said in shown.items():
+        heading, kind = said if isinstance(said, tuple) else ("", said)
+        if heading:
+            percent = isinstance(kind, str) and kind.startswith("percent")
+            labels[column] = f"{heading},{printing.HARD}%" if percent else heading
+        if kind:
+            formats[column] = kind
+    made = frame[list(shown)].reset_index(drop=True)
+    return table(made, caption, formats=formats, labels=labels, **options)
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
@@ -182,14 +228,10 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
         )
 
 
-def _heading(column: str) -> str:
-    return printing.capital(column.replace("_", " "))
-
-
-def _is_numeric(column: pd.Series) -> bool:
+def _numeric(frame: pd.DataFrame) -> list[str]:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    return is_numeric_dtype(column) and not is_bool_dtype(column)
+    return [c for c in frame.columns if is_numeric_dtype(frame[c]) and not is_bool_dtype(frame[c])]
 
 
 def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame:
@@ -197,13 +239,14 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
     from pandas.api.types import is_integer_dtype
 
     printed = {}
+    numeric = _numeric(frame)
     for column in frame.columns:
         values = frame[column]
         usual = "text"
-        if _is_numeric(values):
+        if column in numeric:
             usual = "count" if is_integer_dtype(values) else "number"
-            if str(column).casefold().rpartition(" ")[2].rpartition("_")[2] == "year":
-                usual = "year" if is_integer_dtype(values) else usual
+            year = str(column).casefold().rpartition(" ")[2].rpartition("_")[2] == "year"
+            usual = "year" if year and is_integer_dtype(values) else usual
         chosen = formats.get(column, usual)
         if isinstance(chosen, str) and chosen not in _FORMATS:
             raise UnsupportedError(
@@ -215,36 +258,33 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
     return pd.DataFrame(printed, dtype=object)
 
 
-def _body(
+def _html(
     shown: pd.DataFrame,
     headings: Mapping[str, str],
-    right: list[str],
     groups: str | None,
-    caption: str,
     notes: list[str],
     name: str,
+    right: list[str],
 ) -> str:
     import great_tables as gt
 
     stub = next(column for column in shown.columns if column != groups)
-    cells: dict[str, Any] = {
-        column: gt.html(_head(heading))
-        for column, heading in headings.items()
-        if column not in (stub, groups)
-    }
+    heads = {column: gt.html(_head(heading)) for column, heading in headings.items()}
+    inner = [column for column in headings if column not in (stub, groups)]
+    cells: dict[str, Any] = {column: heads[column] for column in inner}
     made = (
         gt.GT(shown, id=name, rowname_col=stub, groupname_col=groups)
         .cols_label(cells)
         .cols_align("left")
-        .tab_stubhead(gt.html(_head(headings[stub])))
+        .tab_stubhead(heads[stub])
         .fmt(_cell)
     )
-    here = [column for column in right if column not in (stub, groups)]
+    here = [column for column in right if column in inner]
     if here:
         made = made.cols_align("right", columns=here)
     for line in notes:
         made = made.tab_source_note(gt.html(escape(line, quote=False)))
-    return _plain(made.as_raw_html(), caption)
+    return made.as_raw_html()
 
 
 def _head(text: str) -> str:
@@ -309,8 +349,6 @@ def pooled_table(
     >>> pooled_table({"three studies": fit}).name
     'table-pooled-estimates'
     """
-    import pandas as pd
-
     named = _named(fits)
     if not named:
         raise MetaAnalysisError("pooled_table() needs at least one result")
@@ -328,41 +366,29 @@ def pooled_table(
         line: dict[str, Any] = {"analysis": label, "k": fit.k}
         if not plain:
             line |= {"events": fit.events, "n": fit.n}
-        line |= {"estimate": fit.estimate * factor, "ci": bounds(fit.ci)}
-        if prediction and fit.model == "common":
-            line["prediction"] = None
-        elif prediction:
+        line |= {"estimate": fit.estimate, "ci": bounds(fit.ci)}
+        if prediction:
             limits, reason = displayed_prediction(fit)
             line["prediction"] = None if limits is None else bounds(limits)
-            if limits is None:
+            if limits is None and fit.model != "common":
                 notes.append(f"{label}: no prediction interval ({reason})")
-        line |= {"tau2": fit.tau2, "I2": fit.heterogeneity.I2}
-        lines.append(line)
+        lines.append(line | {"tau2": fit.tau2, "I2": fit.heterogeneity.I2})
         notes += [f"{label}: {caution.message}" for caution in fit.cautions]
-    frame = pd.DataFrame(lines)
-    unit = "" if plain else f",{printing.HARD}%"
     levels = printing.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in named.values()))
-    labels = {
-        "analysis": "Analysis",
-        "k": printing.capital(subject.studies),
-        "events": subject.events,
-        "n": subject.n,
-        "estimate": f"Estimate{unit}",
-        "ci": f"{levels}{printing.THIN}% CI",
-        "prediction": f"{levels}{printing.THIN}% prediction interval",
-        "tau2": "τ²",
-        "I2": f"I²,{printing.HARD}%",
-    }
-    formats: dict[str, Format] = {"estimate": "number" if plain else "number1", "tau2": "number3"}
-    formats |= {"I2": "number1"} | ({} if plain else {"events": "count", "n": "count"})
-    return table(
-        frame,
+    return numbers(
+        lines,
         caption,
-        formats=formats,
-        labels={column: text for column, text in labels.items() if column in frame.columns},
+        {
+            "analysis": "", "k": (printing.capital(subject.studies), ""),
+            "events": (subject.events, "count"), "n": (subject.n, "count"),
+            "estimate": ("Estimate", "number" if plain else "percent"),
+            "ci": (f"{levels}{printing.THIN}% CI", ""),
+            "prediction": (f"{levels}{printing.THIN}% prediction interval", ""),
+            "tau2": ("τ²", "number3"), "I2": (f"I²,{printing.HARD}%", "number1"),
+        },
         notes=[*_methods(named.values()), *dict.fromkeys(notes)],
         name=name,
-    )
+    )  # fmt: skip
 
 
 def _methods(fits: Iterable[Any]) -> list[str]:
@@ -385,12 +411,12 @@ def _named(fits: Any) -> dict[str, Any]:
     if hasattr(fits, "estimate"):
         return {str(fits.model): fits}
     listed = list(fits)
-    labels = [str(fit.model) for fit in listed]
-    if len(set(labels)) < len(labels):
+    named = {str(fit.model): fit for fit in listed}
+    if len(named) < len(listed):
         raise MetaAnalysisError(
             "pooled_table() cannot tell fits of one model apart: give a mapping from label to fit"
         )
-    return dict(zip(labels, listed, strict=True))
+    return named
 
 
 def comparison_table(

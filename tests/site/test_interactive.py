@@ -13,8 +13,8 @@ from helpers.engine.distributions import norm_ppf, t_ppf
 from helpers.engine.effects import study_interval
 from helpers.review.claim_analyses import claim_multiverse
 from helpers.views import interactive
-from helpers.views.interactive.element import ASSETS
-from helpers.views.interactive.laboratory_element import SMALLEST
+from helpers.views.interactive.drawn_studies import SMALLEST
+from helpers.views.interactive.live_picture import ASSETS
 
 PAGE = "explore.html"
 

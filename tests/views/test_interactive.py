@@ -14,8 +14,8 @@ from helpers.errors import MetaAnalysisError
 from helpers.review import interactive
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse
 from helpers.views import interactive as toolkit
-from helpers.views.interactive.curve_element import DIGITS, VERDICTS
-from helpers.views.interactive.element import ASSETS, KINDS
+from helpers.views.interactive.live_picture import ASSETS, KINDS
+from helpers.views.interactive.packed_curve import DIGITS, VERDICTS
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 

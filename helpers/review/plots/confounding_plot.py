@@ -138,7 +138,7 @@ def _note(
     columns: Sequence[str],
     levels: list[str],
     across: list[tuple[str, ...]],
-    cells: Mapping[tuple[str, ...], Mapping[str, Any]],
+    cells: Mapping[tuple[str, ...], Any],
 ) -> Note:
     by = printing.listing(map(_word, columns))
     alt = [

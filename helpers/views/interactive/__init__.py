@@ -12,8 +12,8 @@ beside the marks, and statistics that are held to the engine by tests.
 ``book/_ext/interactive.py`` puts the script on the pages that need it.
 """
 
-from .curve_element import curve
-from .element import ASSETS, Interactive
-from .laboratory_element import Draw, draw, laboratory
+from .drawn_studies import Draw, draw, laboratory
+from .live_picture import ASSETS, Interactive
+from .packed_curve import curve
 
 __all__ = ["ASSETS", "Draw", "Interactive", "curve", "draw", "laboratory"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ... import printing
 from ..subject import NEUTRAL, Subject
-from ..tables import Format, Table, table
+from ..tables import Table, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -73,52 +71,3 @@ def interval_columns(fit: Any, estimate: str, interval: str = "interval") -> dic
         "lower": (f"{printing.level_text(fit.level)} {interval} from", bounds),
         "upper": ("to", bounds),
     }
-
-
-def numbers(
-    data: pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
-    caption: str,
-    columns: Mapping[str, Any],
-    *,
-    groups: str | None = None,
-    notes: Iterable[str] = (),
-) -> Table:
-    r"""Make the table behind a picture.
-
-    Parameters
-    ----------
-    data : DataFrame, mapping of column to values, or rows
-    caption : str
-        What the table shows.
-    columns : mapping of column to format, or to heading and format
-        What is shown, in this order; columns that the data lack are left out. Formats are those of
-        :func:`helpers.tables.table`, empty for the usual one. A heading gets the unit of
-        percentages.
-    groups : str, optional
-        Column whose values become headings over groups of rows.
-    notes : iterable of str
-        Lines under the table.
-
-    Examples
-    --------
-    >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
-    Shares
-    A Part,\xa0%
-    x    25.0
-    """
-    import pandas as pd
-
-    frame = pd.DataFrame(data)
-    formats: dict[str, Format] = {}
-    labels: dict[str, str] = {}
-    for column, said in columns.items():
-        heading, kind = said if isinstance(said, tuple) else ("", said)
-        if column not in frame:
-            continue
-        if heading:
-            percent = isinstance(kind, str) and kind.startswith("percent")
-            labels[column] = f"{heading},{printing.HARD}%" if percent else heading
-        if kind:
-            formats[column] = kind
-    shown = frame[[column for column in columns if column in frame]].reset_index(drop=True)
-    return table(shown, caption, formats=formats, labels=labels, groups=groups, notes=notes)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ... import printing, ties
 from ...checks.multiverse.claim_result import ClaimMultiverse
 from ...errors import MetaAnalysisError
-from .element import Interactive
+from .live_picture import Interactive
 
 __all__ = ["DIGITS", "VERDICTS", "curve"]
 

@@ -19,7 +19,7 @@ from ...errors import MetaAnalysisError
 from ...models.pooling import pool
 from ...models.result import PoolResult
 from ..subject import NEUTRAL, Subject
-from .element import Interactive
+from .live_picture import Interactive
 
 __all__ = ["SIZES", "SMALLEST", "Draw", "draw", "laboratory"]
 
