@@ -386,28 +386,29 @@ def from_effects(
     values, labels, names = read_columns(data, {"yi": yi, "vi": vi, "n": size}, study)
     y, v = values["yi"], values["vi"]
     problems: list[str] = []
-    missing_y, missing_v = np.isnan(y), np.isnan(v)
-    known = ~(missing_y | missing_v)
-    _check(np.isinf(y), y, names["yi"], "a finite effect", labels, problems)
-    bad_v = ~missing_v & ~(np.isfinite(v) & (v > 0))
-    _check(bad_v, v, names["vi"], "a positive variance", labels, problems)
-    unit = f"a size from {1 / LARGEST:g} to {LARGEST:g}; change the unit"
-    large = np.isfinite(y) & (np.abs(y) > LARGEST)
-    _check(large, y, names["yi"], unit, labels, problems)
-    beyond = ~missing_v & ~bad_v & ((v > LARGEST) | (v < 1 / LARGEST))
-    _check(beyond, v, names["vi"], unit, labels, problems)
+    known = (np.abs(y) <= LARGEST) & (v >= 1 / LARGEST) & (v <= LARGEST)
+    reason: tuple[str, ...] = ("",) * len(labels)
+    if not known.all():
+        missing_y, missing_v = np.isnan(y), np.isnan(v)
+        known = ~(missing_y | missing_v)
+        _check(np.isinf(y), y, names["yi"], "a finite effect", labels, problems)
+        bad_v = ~missing_v & ~(np.isfinite(v) & (v > 0))
+        _check(bad_v, v, names["vi"], "a positive variance", labels, problems)
+        unit = f"a size from {1 / LARGEST:g} to {LARGEST:g}; change the unit"
+        large = np.isfinite(y) & (np.abs(y) > LARGEST)
+        _check(large, y, names["yi"], unit, labels, problems)
+        beyond = ~missing_v & ~bad_v & ((v > LARGEST) | (v < 1 / LARGEST))
+        _check(beyond, v, names["vi"], unit, labels, problems)
+        reason = tuple(
+            ("yi and vi missing" if b else "yi missing") if a else ("vi missing" if b else "")
+            for a, b in zip(missing_y, missing_v, strict=True)
+        )
     n = values.get("n")
     if n is not None:
         bad_n = ~(np.isfinite(n) & (n > 0))
         _check(bad_n, n, names["n"], "a positive size", labels, problems)
     if problems:
         raise MetaAnalysisError(_join(problems))
-    reason: tuple[str, ...] = ("",) * len(labels)
-    if not known.all():
-        reason = tuple(
-            ("yi and vi missing" if b else "yi missing") if a else ("vi missing" if b else "")
-            for a, b in zip(missing_y, missing_v, strict=True)
-        )
     return StudyData(
         labels,
         None,

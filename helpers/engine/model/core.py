@@ -31,7 +31,6 @@ from ..distributions import expit
 from ..effects import Measure, get_measure
 from ..normal.fit import RegressionFit, fit_regression
 from ..normal.inverse_variance import fit_inverse_variance
-from ..normal.regression_likelihood import maximise, products_of_means
 from ..options import Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
@@ -243,7 +242,7 @@ class Model:
     def _effects(self, counts: Counts | None, yi: Array, rows: int, limits: bool) -> Refits:
         options = self.options
         c = np.ones((rows, self.k)) if counts is None else counts.astype(float)
-        tau2, converged = self._tau2(yi, c)
+        tau2 = None if options.tau2 is None else np.full(rows, options.tau2)
         fit = fit_inverse_variance(
             yi, self.vi[None], c, method=options.tau2_method or "common", tau2=tau2
         )
@@ -256,7 +255,7 @@ class Model:
         low, high = np.full(rows, np.nan), np.full(rows, np.nan)
         if limits:
             low, high = inverse_variance_limits(fit, options.ci_method, options.level)
-        converged = fit.tau2.converged if converged is None else converged
+        converged = fit.tau2.converged
         return Refits(
             k=fit.batch.k.astype(np.int64),
             mu=fit.mu,
@@ -276,25 +275,6 @@ class Model:
             converged=converged,
             status=np.where(converged, 0, FitStatus.NOT_CONVERGED).astype(np.int8),
         )
-
-    def _tau2(self, yi: Array, c: Array) -> tuple[Array | None, NDArray[np.bool_] | None]:
-        """Between-study variances where they are known or have a faster way than the engine's."""
-        rows, vi = len(c), self.vi
-        if self.options.tau2 is not None:
-            return np.full(rows, self.options.tau2), None
-        if self.options.tau2_method not in ("ML", "REML"):
-            return None, None
-        tau2, converged = np.zeros(rows), np.ones(rows, dtype=bool)
-        several = c.sum(axis=1) > 1
-        if several.any():
-            # Rows of one study have tau2 = 0.
-            y = yi if len(yi) == 1 else yi[several]
-            best = maximise(
-                products_of_means(y, vi[None], c[several]),
-                restricted=self.options.tau2_method == "REML",
-            )
-            tau2[several], converged[several] = best.tau2, best.converged
-        return tau2, converged
 
     def _back_size(self, counts: Counts | None, se: Array) -> Array:
         size = self.size

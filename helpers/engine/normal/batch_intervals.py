@@ -142,7 +142,7 @@ def profile_mu_limits(
 
         def above(steps: Array) -> Array:  # the limit is mu + side * steps * se
             shifted = prepare(yi - (mu + side * steps * se)[:, None], vi, counts, none)
-            best = likelihood_maximum(shifted, restricted=False, grid_points=grid_points)
+            best = likelihood_maximum(shifted, restricted=False)
             height = log_likelihood(shifted, moments(shifted, best.tau2), restricted=False)
             return height - threshold
 

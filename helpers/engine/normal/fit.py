@@ -10,20 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..options import TAU2_METHOD, TAU2_METHODS
-from .regression_likelihood import (
-    Products,
-    Solved,
-    maximise,
-    products,
-    solve_at,
-)
+from .likelihood import Tau2Fit, log_likelihood
 from .tau2 import estimate_tau2
-from .weighted import prepare
+from .weighted import Batch, Moments, moments, prepare
 
 Array = NDArray[np.float64]
 
 __all__ = ["RegressionFit", "fit_regression"]
 
+_LOG_2_PI = float(np.log(2.0 * np.pi))
 _DEFICIENT = 1e-10  # smallest eigenvalue of Q'Q (1 for a full design) below which rank is lost
 
 
@@ -128,9 +123,10 @@ def fit_regression(
     >>> fit.beta.round(4).tolist(), fit.tau2.tolist()
     ([[-2.4545, 1.2879]], [0.0])
     """
-    y, v, c = _effects(yi, vi, counts)
     x = np.asarray(X, dtype=float)
     x = x[None] if x.ndim == 2 else x
+    y, v = (np.atleast_2d(np.asarray(a, dtype=float)) for a in (yi, vi))
+    c = np.ones((1, y.shape[1])) if counts is None else np.atleast_2d(np.asarray(counts, float))
     if x.ndim != 3 or x.shape[1] != y.shape[1]:
         raise MetaAnalysisError(
             f"X has shape {np.shape(X)}; expected (k, p) or (R, k, p) with k = {y.shape[1]}"
@@ -159,70 +155,24 @@ def fit_regression(
         return _partly(y, v, c, x, estimable, tau2_method, tau2, order)
 
     lift = np.linalg.inv(triangle)
-    centre, shift = _centre(y, used, basis)
-    data = products(y - centre, v, c, basis)
-    t, converged, slack, se, s = _tau2(data, y, v, c, basis, tau2_method, tau2)
-    beta = (lift @ (s.beta + shift)[..., None])[..., 0]
-    cov = lift @ s.cov @ np.swapaxes(lift, -1, -2)
-    ll = 0.5 * (s.sum_log_w - s.rss)
-    constant = 0.5 * np.log(2.0 * np.pi)
-    # The design enters the restricted likelihood through the determinant of its basis only.
+    batch = prepare(y, v, c, basis)
+    t, s = _tau2(batch, tau2_method, tau2)
+    ll = log_likelihood(batch, s, restricted=False)
     return RegressionFit(
-        beta=beta,
-        cov=0.5 * (cov + np.swapaxes(cov, -1, -2)),
-        tau2=t,
-        tau2_se=_information_se(s, tau2_method) if se is None else se,
+        beta=(lift @ s.beta[..., None])[..., 0],
+        cov=lift @ s.cov @ np.swapaxes(lift, -1, -2),
+        tau2=t.tau2,
+        tau2_se=t.se,
         scale=s.rss / (k - p),
         k=np.array(k),
-        loglik=ll - k * constant,
-        loglik_restricted=ll - (k - p) * constant + 0.5 * (np.linalg.slogdet(gram)[1] - s.log_det),
-        converged=converged,
-        boundary=t == 0.0,
+        loglik=ll,
+        # The design enters the restricted likelihood through the determinant of its basis only.
+        loglik_restricted=ll + 0.5 * (p * _LOG_2_PI + np.linalg.slogdet(gram)[1] - s.log_det),
+        converged=t.converged,
+        boundary=t.boundary,
         estimable=np.array(estimable),
-        slack=slack,
+        slack=np.full(rows, np.nan) if t.scan is None else t.scan.slack,
     )
-
-
-def _effects(yi: ArrayLike, vi: ArrayLike, counts: ArrayLike | None) -> tuple[Array, Array, Array]:
-    """Check effects, variances and counts; return them in shape (1 or R, k)."""
-    y, v = (np.atleast_2d(np.asarray(a, dtype=float)) for a in (yi, vi))
-    c = np.ones((1, y.shape[1])) if counts is None else np.atleast_2d(np.asarray(counts, float))
-    if not y.shape[1] == v.shape[1] == c.shape[1]:
-        raise MetaAnalysisError(
-            f"effects, variances and counts disagree in length: "
-            f"{y.shape[1]}, {v.shape[1]} and {c.shape[1]}"
-        )
-    if not (np.isfinite(c) & (c >= 0)).all():
-        raise MetaAnalysisError("counts must be finite and at least 0")
-    used = c > 0
-    bad = used & ~(np.isfinite(y) & np.isfinite(v) & (v > 0))
-    if bad.any():
-        row, study = (int(i[0]) for i in np.nonzero(bad))
-        raise MetaAnalysisError(
-            f"study {study + 1} (replicate {row + 1}): expected a finite effect and a positive, "
-            f"finite variance, found {y[min(row, len(y) - 1), study]} and "
-            f"{v[min(row, len(v) - 1), study]}"
-        )
-    if used.all():
-        return y, v, c
-    return np.where(used, y, 0.0), np.where(used, v, 1.0), c
-
-
-def _centre(y: Array, used: NDArray[np.bool_], basis: Array) -> tuple[Array, Array]:
-    """Part of the effects that the design explains exactly, and its coefficients.
-
-    Taking it away beforehand changes nothing but the digits that sums of squares keep.
-    """
-    if len(basis) == 1:
-        shift = np.linalg.lstsq(basis[0], y[0], rcond=None)[0]
-        return (basis[0] @ shift)[None], shift[None]
-    one = used.astype(float)
-    inside = np.einsum("rkp,rk->rp", basis, np.broadcast_to(one, basis.shape[:2]))
-    rest = one - (basis @ inside[..., None])[..., 0]
-    if np.abs(rest).max() > 1e-9:  # no intercept among the columns
-        return np.zeros_like(y[:, :1]), np.zeros_like(inside[:1])
-    mean = (one * y).sum(axis=1, keepdims=True) / one.sum(axis=1, keepdims=True)
-    return mean * one, mean * inside
 
 
 def _partly(
@@ -268,38 +218,18 @@ def _partly(
     return RegressionFit(**out, estimable=np.array(estimable))
 
 
-def _tau2(
-    data: Products,
-    y: Array,
-    v: Array,
-    c: Array,
-    basis: Array,
-    method: str,
-    fixed: ArrayLike | None,
-) -> tuple[Array, NDArray[np.bool_], Array, Array | None, Solved]:
-    """Estimate tau2, its standard error where the engine knows it, and the regression there."""
-    rows = len(data.pairs)
-    yes, nan = np.ones(rows, dtype=bool), np.full(rows, np.nan)
-    if fixed is not None:
-        t = np.array(np.broadcast_to(np.asarray(fixed, dtype=float), (rows,)))
+def _tau2(batch: Batch, method: str, fixed: ArrayLike | None) -> tuple[Tau2Fit, Moments]:
+    """Estimate tau2 and the regression there."""
+    rows = len(batch)
+    if fixed is not None or method == "common":
+        t = np.array(np.broadcast_to(np.asarray(0.0 if fixed is None else fixed, float), (rows,)))
         if not (np.isfinite(t) & (t >= 0)).all():
             raise MetaAnalysisError("tau2 must be finite and at least 0")
-        return t, yes, nan, nan, solve_at(data, t)
-    if method == "common":
-        return np.zeros(rows), yes, nan, nan, solve_at(data, np.zeros(rows))
-    if method in ("ML", "REML"):
-        best = maximise(data, restricted=method == "REML")
-        return best.tau2, best.converged, best.slack, None, best.solved
-    if method not in TAU2_METHODS:
+        fit = Tau2Fit(t, np.full(rows, np.nan), np.ones(rows, dtype=bool), t == 0.0)
+    elif method in TAU2_METHODS:
+        fit = estimate_tau2(batch, method)
+    else:
         raise UnsupportedError(
             f"tau2_method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
         )
-    fit = estimate_tau2(prepare(y, v, c, basis), method)
-    t, converged, se = (np.broadcast_to(a, (rows,)) for a in (fit.tau2, fit.converged, fit.se))
-    found: Array = np.array(t, dtype=float)
-    return found, np.array(converged), nan, np.array(se), solve_at(data, found)
-
-
-def _information_se(s: Solved, method: str) -> Array:
-    """Turn the expected information about tau2 into a standard error."""
-    return np.sqrt(2.0 / (s.sum_w2 if method == "ML" else s.trace_pp))
+    return fit, moments(batch, fit.tau2) if fit.final is None else fit.final

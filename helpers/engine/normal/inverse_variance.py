@@ -37,8 +37,6 @@ class InverseVarianceFit:
         (X'WX)^-1 with w = 1/(vi + tau2).
     scale : ndarray, shape (R,)
         Knapp-Hartung factor sum(w r^2)/(k - p) (doi:10.1002/sim.1482); NaN if k <= p.
-    weights : ndarray, shape (R, k)
-        Share of each study in percent.
     Q, df : ndarray, shape (R,)
         Cochran's Q with w = 1/vi, and its degrees of freedom.
     vt : ndarray, shape (R,)
@@ -56,7 +54,6 @@ class InverseVarianceFit:
     beta: Array
     cov: Array
     scale: Array
-    weights: Array
     Q: Array
     df: Array
     vt: Array
@@ -69,6 +66,12 @@ class InverseVarianceFit:
     def mu(self) -> Array:
         """Pooled effects, shape (R,) (the first coefficient)."""
         return self.beta[:, 0]
+
+    @property
+    def weights(self) -> Array:
+        """Share of each study in percent, shape (R, k)."""
+        w = self.batch.counts / (self.batch.vi + self.tau2.tau2[:, None])
+        return 100.0 * w / w.sum(axis=1, keepdims=True)
 
     @property
     def se(self) -> Array:
@@ -84,7 +87,6 @@ def fit_inverse_variance(
     *,
     method: str = "REML",
     tau2: ArrayLike | None = None,
-    grid_points: int | None = None,
 ) -> InverseVarianceFit:
     """Pool effects by inverse variance, many sets of studies at once.
 
@@ -100,8 +102,6 @@ def fit_inverse_variance(
         "common" or one of `helpers.engine.options.TAU2_METHODS`.
     tau2 : array_like, shape (R,), optional
         Fixes the between-study variance instead of estimating it.
-    grid_points : int, optional
-        Points of the likelihood scan; default: as many as it needs.
 
     Returns
     -------
@@ -127,23 +127,19 @@ def fit_inverse_variance(
         no, yes = np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)
         t = Tau2Fit(np.array(np.broadcast_to(fixed, rows)), np.full(rows, np.nan), yes, no)
     elif method in TAU2_METHODS:
-        t = estimate_tau2(batch, method, grid_points=grid_points)
+        t = estimate_tau2(batch, method)
     else:
         raise UnsupportedError(
             f"method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
         )
     final = moments(batch, t.tau2) if t.final is None else t.final
-    if t.start is None:
-        start = final if not t.tau2.any() else moments(batch, np.zeros(rows))
-        rss, trace_p = start.rss, start.trace_p
-    else:
-        rss, trace_p = t.start
+    start = moments(batch, np.zeros(rows)) if t.tau2.any() else final
     loglik = log_likelihood(batch, final, restricted=False)
     df = batch.k - batch.p
     free = df > 0
     safe = np.where(free, df, 1.0)
-    q = np.where(free, rss, 0.0)
-    vt = np.where(free, safe / np.where(free, trace_p, 1.0), np.nan)
+    q = np.where(free, start.rss, 0.0)
+    vt = np.where(free, safe / np.where(free, start.trace_p, 1.0), np.nan)
     if method == "common" and tau2 is None:
         excess = np.where(q > 0, (q - df) / np.where(q > 0, q, 1.0), 0.0)
         i2 = 100.0 * np.maximum(excess, 0.0)
@@ -158,7 +154,6 @@ def fit_inverse_variance(
         beta=final.beta,
         cov=final.cov,
         scale=np.where(free, final.rss / safe, np.nan),
-        weights=100.0 * final.weights / final.sum_w[:, None],
         Q=q,
         df=df,
         vt=vt,

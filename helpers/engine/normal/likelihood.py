@@ -1,40 +1,57 @@
-"""Global maximum of the (restricted) likelihood over tau2, with a certificate.
+r"""Global maximum of the (restricted) likelihood over tau2, with a certificate.
 
-ML and REML likelihoods can have several local maxima. `likelihood_maximum` scans the profile on
-a grid that covers every possible stationary point, refines each maximum found and returns the
-highest, with the scan as a certificate. Formulas: Viechtbauer (2005),
-doi:10.3102/10769986030003261.
+Model: :math:`y_i \sim N(x_i'\beta,\; v_i + \tau^2)`; a pool is a regression on a column of ones. With
+:math:`w_i = 1/(v_i + \tau^2)` and :math:`P = W - WX(X'WX)^{-1}X'W` the score and its derivative in
+:math:`\tau^2` are
+
+.. math::
+
+    S_{REML} = \tfrac12 (y'PPy - \operatorname{tr} P), \quad
+    S_{ML} = \tfrac12 (y'PPy - \operatorname{tr} W), \quad
+    S' = \tfrac12 \operatorname{tr}(PP)\ [\tfrac12 \operatorname{tr}(WW)] - y'PPPy
+
+(Viechtbauer 2005, doi:10.3102/10769986030003261; Harville 1977,
+doi:10.1080/01621459.1977.10480998). Either likelihood can have several local maxima.
+`likelihood_maximum` scans the profile on a grid that covers every place where the score can be
+positive, refines each maximum on it by Newton steps and returns the highest, with the scan as a
+certificate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import ceil, log, pi
+from math import ceil, expm1, log, log1p, pi
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .weighted import Batch, Moments, moments, moments_of_one
+from .weighted import (
+    Batch,
+    Moments,
+    moments,
+    moments_of_one,
+    profile_scan,
+    same_in_every_row,
+)
 
 Array = NDArray[np.float64]
 
 __all__ = [
-    "STEP",
     "Tau2Fit",
     "Tau2Scan",
     "likelihood_maximum",
     "log_likelihood",
     "restriction",
-    "smallest_variance",
     "upper_bound",
 ]
 
-#: Factor by which tau2 + min(vi) grows from one point of the profile scan to the next.
-STEP = 1.2
-_POINTS = (16, 256)
-_MAX_CELLS = 100_000
+_STEP = 0.18  # of log(min(vi) + tau2) from one point of the scan to the next
+_POINTS = (12, 256)
+_CELLS = 400_000  # numbers held at once by the scan
 _LOG_2_PI = log(2.0 * pi)
+_SIDE = 5  # points of the scan on either side of a maximum that are interpolated
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +99,6 @@ class Tau2Fit:
         Certificate of the global maximum (ML and REML).
     final : Moments or None
         Moments at the estimates, where the estimator has computed them anyway.
-    start : tuple of ndarray or None
-        Likewise y'Py and tr(P) at tau2 = 0, each of shape (R,).
     """
 
     tau2: Array
@@ -92,7 +107,6 @@ class Tau2Fit:
     boundary: NDArray[np.bool_]
     scan: Tau2Scan | None = None
     final: Moments | None = field(default=None, repr=False)
-    start: tuple[Array, Array] | None = field(default=None, repr=False)
 
 
 def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
@@ -102,7 +116,7 @@ def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
     half the log determinant of X'X, as metafor's does.
     """
     k = batch.k if m.rss.ndim == 1 else batch.k[:, None]
-    ll = 0.5 * (m.sum_log_w - m.rss - _LOG_2_PI * k)
+    ll = _height(m, restricted=False) - 0.5 * _LOG_2_PI * k
     return ll + restriction(batch, m) if restricted else ll
 
 
@@ -127,45 +141,65 @@ def restriction(batch: Batch, m: Moments) -> Array:
     return 0.5 * ((constant if m.rss.ndim == 1 else constant[:, None]) - m.log_det)
 
 
-def _score(m: Moments, *, restricted: bool) -> Array:
-    return 0.5 * (m.y_pp_y - (m.trace_p if restricted else m.sum_w))
-
-
-def _balance(m: Moments, *, restricted: bool) -> Array:
-    """Score relative to its parts, between -1 and 1: far nearer to a straight line in log tau2."""
-    down = m.trace_p if restricted else m.sum_w
-    return (m.y_pp_y - down) / (m.y_pp_y + down)
-
-
-def _curvature(m: Moments, *, restricted: bool) -> Array:
-    return 0.5 * (m.trace_pp if restricted else m.sum_w2) - m.y_ppp_y
-
-
 def upper_bound(batch: Batch) -> Array:
     """Value of tau2 beyond which both likelihoods fall, for each replicate.
 
-    Around a weighted mean the residual sum of squares is the sum over pairs of
-    w_i w_j (y_i - y_j)^2 / sum(w), at most half the squared range times tr(P); so both scores are
-    negative once tau2 exceeds half the squared range. Without a coefficient the largest squared
-    effect takes its place. With a design, (p + 1) times the largest squared effect bounds the
-    stationary points once tau2 also dwarfs every sampling variance.
+    y'PPy <= max(w)^2 RSS and tr P >= (k - p) min(w), so the scores are negative as soon as
+    (max(v) + t) s2 < (min(v) + t)^2 with s2 = RSS/(k - p), hence from s2 + sqrt(s2 max(v)) on. RSS
+    is at most the sum of squares around any fit, such as that which was taken away beforehand.
     """
-    used = batch.counts > 0
-    least = 1e-3 * smallest_variance(batch)
-    if batch.design is None:
-        low = np.where(used, batch.yi, np.inf).min(axis=1)
-        spread = np.where(used, batch.yi, -np.inf).max(axis=1) - low
-        return np.maximum(0.5 * spread**2, least)
-    square = (batch.yi**2).max(axis=1)
-    if batch.p == 0:
-        return np.maximum(square, least)
-    largest = np.where(used, batch.vi, 0.0).max(axis=1)
-    return np.maximum((batch.p + 1) * square, 10.0 * batch.p * largest)
+    s2 = batch.pairs[:, -1].sum(axis=1) / np.maximum(batch.k - batch.p, 1.0)
+    largest = (batch.vi * (batch.counts > 0)).max(axis=1)
+    return np.maximum(s2 + np.sqrt(s2 * largest), 1e-6 * batch.least)
 
 
-def smallest_variance(batch: Batch) -> Array:
-    """Give the smallest sampling variance of each replicate."""
-    return batch.least
+def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
+    """Global maximum over tau2 >= 0 of the (restricted) profile likelihood.
+
+    Parameters
+    ----------
+    batch : Batch
+        R replicates.
+    restricted : bool
+        REML (true) or ML.
+
+    Returns
+    -------
+    Tau2Fit
+        With the `Tau2Scan` certificate.
+
+    Examples
+    --------
+    >>> from helpers.engine.normal.weighted import prepare
+    >>> batch = prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    >>> likelihood_maximum(batch, restricted=True).tau2.round(12).tolist()
+    [0.9]
+    """
+    upper = upper_bound(batch)
+    reach = float(np.log1p(upper / batch.least).max())
+    points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])
+    q, k = batch.pairs.shape[1:]
+    width = q * points if same_in_every_row(batch.vi) else (q + k) * points
+    size = max(1, _CELLS // width)
+    if len(batch) <= size:
+        return _maximum(batch, upper, restricted, points)
+    parts = [
+        _maximum(batch.rows(slice(i, i + size)), upper[i : i + size], restricted, points)
+        for i in range(0, len(batch), size)
+    ]
+    scans = [part.scan for part in parts if part.scan is not None]
+    finals = [part.final for part in parts if part.final is not None]
+    return Tau2Fit(
+        *(np.concatenate([getattr(q, name) for q in parts]) for name in _ARRAYS),
+        Tau2Scan(
+            points, *(np.concatenate([getattr(s, name) for s in scans]) for name in _CERTIFICATE)
+        ),
+        Moments(*map(np.concatenate, zip(*finals, strict=True))),
+    )
+
+
+_ARRAYS = ("tau2", "se", "converged", "boundary")
+_CERTIFICATE = ("upper", "maxima", "gap", "slack")
 
 
 @lru_cache(maxsize=64)
@@ -176,232 +210,170 @@ def _steps(points: int) -> Array:
     return steps
 
 
-def _grid(batch: Batch, upper: Array, points: int) -> Array:
-    """Values from 0 to `upper` at which tau2 + min(vi) grows by a constant factor."""
-    least = smallest_variance(batch)
-    grid = least[:, None] * np.expm1(np.log1p(upper / least)[:, None] * _steps(points))
-    grid[:, -1] = upper
-    return grid
-
-
-def _points(batch: Batch, upper: Array) -> int:
-    """Points that keep the factor between neighbours at `STEP` or below in every replicate."""
-    reach = float(np.log1p(upper / smallest_variance(batch)).max())
-    return min(max(ceil(reach / log(STEP)) + 1, _POINTS[0]), _POINTS[1])
-
-
-def likelihood_maximum(
-    batch: Batch, *, restricted: bool, grid_points: int | None = None
-) -> Tau2Fit:
-    """Global maximum over tau2 >= 0 of the (restricted) profile likelihood.
-
-    Parameters
-    ----------
-    batch : Batch
-        R replicates.
-    restricted : bool
-        REML (true) or ML.
-    grid_points : int, optional
-        Points of the scan; default: as many as `STEP` asks for.
-
-    Returns
-    -------
-    Tau2Fit
-        With the `Tau2Scan` certificate.
-    """
-    upper = upper_bound(batch)
-    grid_points = grid_points or _points(batch, upper)
-    size = max(1, _MAX_CELLS // (batch.yi.shape[1] * grid_points))
-    if len(batch.yi) <= size:
-        return _maximum(batch, upper, restricted, grid_points)
-    parts = [
-        _maximum(batch.rows(slice(i, i + size)), upper[i : i + size], restricted, grid_points)
-        for i in range(0, batch.yi.shape[0], size)
-    ]
-    scans = [part.scan for part in parts if part.scan is not None]
-    return Tau2Fit(
-        np.concatenate([q.tau2 for q in parts]),
-        np.concatenate([q.se for q in parts]),
-        np.concatenate([q.converged for q in parts]),
-        np.concatenate([q.boundary for q in parts]),
-        Tau2Scan(
-            grid_points,
-            np.concatenate([s.upper for s in scans]),
-            np.concatenate([s.maxima for s in scans]),
-            np.concatenate([s.gap for s in scans]),
-            np.concatenate([s.slack for s in scans]),
-        ),
-    )
-
-
-def _maximum(batch: Batch, upper: Array, restricted: bool, grid_points: int) -> Tau2Fit:
-    replicates = batch.yi.shape[0]
-    grid = _grid(batch, upper, grid_points)
-    scan = moments(batch, grid, curvature=False)
-    ll = log_likelihood(batch, scan, restricted=restricted)
-    balance = _balance(scan, restricted=restricted)
-    up = balance > 0
-    at_zero = np.flatnonzero(~up[:, 0])
-    owner, cell = np.nonzero(up[:, :-1] & ~up[:, 1:])
-    if replicates == owner.size == 1 and batch.design is None:
-        root, fine = _single_root(batch, grid[0], balance[0], int(cell[0]), restricted)
-    else:
-        root, fine = _refine(
-            batch if replicates == owner.size == 1 else batch.rows(owner),
-            grid[owner, cell],
-            grid[owner, cell + 1],
-            _guess(grid, balance, owner, cell),
-            restricted,
-        )
-    gap = np.full(replicates, np.inf)
-    if at_zero.size:
-        owner = np.concatenate([at_zero, owner])
-        root = np.concatenate([np.zeros(at_zero.size), root])
-        fine = np.concatenate([np.ones(at_zero.size, dtype=bool), fine])
-        order = np.argsort(owner, kind="stable")
-        owner, root, fine = owner[order], root[order], fine[order]
-    maxima = np.bincount(owner, minlength=replicates)
-    if owner.size > replicates:
-        # Several maxima in some replicate: one row per replicate, its best candidate last.
-        part = batch.rows(owner)
-        heights = log_likelihood(part, moments(part, root), restricted=restricted)
-        order = np.lexsort((heights, owner))
+def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2Fit:
+    rows, one = len(batch), len(batch) == 1 and batch.design is None
+    least, end = batch.least, upper
+    if rows > 1 and same_in_every_row(batch.vi):  # one grid for all: see `profile_scan`
+        least, end = least.min(keepdims=True), end.max(keepdims=True)
+    grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
+    grid[:, -1] = end
+    sum_log_w, log_det, rss = profile_scan(batch, grid)
+    height = sum_log_w - rss
+    if restricted:
+        height -= log_det
+    height *= 0.5
+    peak = np.ones(height.shape, dtype=bool)
+    np.greater(height[:, :-1], height[:, 1:], out=peak[:, :-1])
+    peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
+    owner, at = np.nonzero(peak)
+    part, done = batch, np.ones(1, dtype=bool)
+    root = _root_of_one(batch, grid, height, at, restricted) if one and len(owner) == 1 else None
+    if root is None:
+        part = batch if len(owner) == rows else batch.rows(owner)
+        low, high, start = _brackets(height, grid, least, owner, at)
+        root, done = _refine(part, low, high, start, restricted)
+    final = moments(part, root)
+    reached = _height(final, restricted)
+    maxima, gap = np.bincount(owner, minlength=rows), np.full(rows, np.inf)
+    if len(owner) > rows:  # several maxima in some replicate: keep the best of each
+        order = np.lexsort((reached, owner))
         last = np.cumsum(maxima) - 1
-        heights = heights[order]
-        second = heights[np.maximum(last - 1, 0)]
-        gap = np.where(maxima > 1, heights[last] - second, np.inf)
-        root, fine = root[order][last], fine[order][last]
-    final = moments(batch, root)
-    best = log_likelihood(batch, final, restricted=restricted)
+        best, second = order[last], order[np.maximum(last - 1, 0)]
+        gap = np.where(maxima > 1, reached[best] - reached[second], np.inf)
+        root, done, reached = root[best], done[best], reached[best]
+        final = Moments(*(values[best] for values in final))
     information = 0.5 * (final.trace_pp if restricted else final.sum_w2)
+    positive = information > 0
     return Tau2Fit(
         root,
-        _inverse_root(information),
-        fine,
+        np.where(positive, 1.0 / np.sqrt(np.where(positive, information, 1.0)), np.nan),
+        done,
         root == 0.0,
-        Tau2Scan(grid_points, upper, maxima, gap, best - ll.max(axis=1)),
+        Tau2Scan(points, upper, maxima, gap, reached - height.max(axis=1)),
         final,
-        (scan.rss[:, 0], scan.trace_p[:, 0]),
     )
 
 
-def _guess(grid: Array, score: Array, rows: NDArray[np.intp], cell: NDArray[np.intp]) -> Array:
-    """Where the score crosses zero: inverse interpolation in the four points around a bracket.
+def _height(m: Moments, restricted: bool) -> Array:
+    """Log-likelihood without its constants."""
+    return 0.5 * (m.sum_log_w - m.rss - (m.log_det if restricted else 0.0))
 
-    The middle of the bracket where that leads out of it.
+
+def _score(m: Moments, restricted: bool) -> tuple[Any, Any]:
+    """Twice the score and its derivative, of numbers or arrays."""
+    if restricted:
+        return m.y_pp_y - m.trace_p, m.trace_pp - 2.0 * m.y_ppp_y
+    return m.y_pp_y - m.sum_w, m.sum_w2 - 2.0 * m.y_ppp_y
+
+
+@lru_cache(maxsize=1)
+def _interpolation() -> Array:
+    """Heights at the points around a maximum -> coefficients of the polynomial through them."""
+    places = np.arange(-_SIDE, _SIDE + 1.0)
+    return np.asarray(np.linalg.inv(np.vander(places, increasing=True)), dtype=np.float64)
+
+
+def _brackets(
+    height: Array, grid: Array, least: Array, owner: NDArray[np.intp], at: NDArray[np.intp]
+) -> tuple[Array, Array, Array]:
+    """Neighbours of each maximum of the scan, and where to begin to look for it between them.
+
+    The beginning is the vertex of the polynomial through the points around it, which are even in
+    ``log(least + tau2)``; an end of the grid stays as it is.
     """
-    low, high = grid[rows, cell], grid[rows, cell + 1]
-    middle = 0.5 * (low + high)
     points = grid.shape[1]
-    if points < 4:
-        return middle
-    at = rows[:, None], np.minimum(np.maximum(cell - 1, 0), points - 4)[:, None] + np.arange(4)
-    s, x = score[at], grid[at]
-    # Divided differences need distinct scores, which a falling score has.
-    falling = (s[:, :-1] > s[:, 1:]).all(axis=1)
-    s = np.where(falling[:, None], s, -np.arange(4.0))
-    one = (x[:, 1:] - x[:, :-1]) / (s[:, 1:] - s[:, :-1])
-    two = (one[:, 1:] - one[:, :-1]) / (s[:, 2:] - s[:, :-2])
-    three = (two[:, 1] - two[:, 0]) / (s[:, 3] - s[:, 0])
-    t = x[:, 0] - s[:, 0] * (one[:, 0] - s[:, 1] * (two[:, 0] - s[:, 2] * three))
-    return np.where(falling & (t > low) & (t < high), t, middle)
+    rows = owner if len(grid) > 1 else np.zeros_like(owner)
+    low, high = grid[rows, np.maximum(at - 1, 0)], grid[rows, np.minimum(at + 1, points - 1)]
+    here, floor = grid[rows, at], least[rows]
+    middle = np.minimum(np.maximum(at, _SIDE), points - 1 - _SIDE)
+    around = height[owner[:, None], middle[:, None] + np.arange(-_SIDE, _SIDE + 1)]
+    around = around - height[owner, at][:, None]
+    c = _interpolation() @ around.T
+    u = _vertex(list(c), (at - middle).astype(float))
+    spacing = np.log1p(grid[rows, -1] / floor) / (points - 1)
+    start = floor * np.expm1(spacing * (middle + u))
+    inside = (at > 0) & (at < points - 1) & (start > low) & (start < high)
+    return low, high, np.where(inside, start, here)
 
 
-def _single_root(
-    batch: Batch, grid: Array, balance: Array, cell: int, restricted: bool
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Do what `_guess` and `_refine` do for one bracket of one row, on plain numbers.
+def _vertex(c: list[Any], begin: Any) -> Any:
+    """Place of a maximum near `begin` of a polynomial, by Newton steps of at most one in all."""
+    first = [a * power for power, a in enumerate(c)][1:]
+    second = [a * power for power, a in enumerate(first)][1:]
+    away: Any = 0.0
+    for _ in range(3):
+        slope: Any = 0.0
+        bend: Any = 0.0
+        u = begin + away
+        for a in reversed(first):
+            slope = slope * u + a
+        for a in reversed(second):
+            bend = bend * u + a
+        away = away + slope / (abs(bend) + 1e-300)
+        away = 0.5 * (abs(away + 1.0) - abs(away - 1.0))  # within -1 and 1, numbers or arrays
+    return begin + away
 
-    Returns
-    -------
-    root, done : ndarray, shape (1,)
+
+def _root_of_one(
+    batch: Batch, grid: Array, height: Array, peak: NDArray[np.intp], restricted: bool
+) -> Array | None:
+    """Do what `_brackets` and `_refine` do for the one maximum of one row, on plain numbers.
+
+    None where Newton's steps leave the bracket.
     """
-    low, high = float(grid[cell]), float(grid[cell + 1])
-    now = 0.5 * (low + high)
-    if len(grid) >= 4:
-        first = min(max(cell - 1, 0), len(grid) - 4)
-        a, b, c, d = balance[first : first + 4].tolist()
-        t, u, v, w = grid[first : first + 4].tolist()
-        if a > b > c > d:
-            ab, bc, cd = (u - t) / (b - a), (v - u) / (c - b), (w - v) / (d - c)
-            abc, bcd = (bc - ab) / (c - a), (cd - bc) / (d - b)
-            start = t - a * (ab - b * (abc - c * (bcd - abc) / (d - a)))
-            now = start if low < start < high else now
-    least, before = 1e-3 * float(batch.least[0]), 0.0
-    for _ in range(100):
-        m = moments_of_one(batch, now)
-        score = float(_score(m, restricted=restricted))
-        if score == 0:
-            return np.array([now]), np.array([True])
-        low, high = (now, high) if score > 0 else (low, now)
-        slope = float(_curvature(m, restricted=restricted))
-        new = now - score / slope if slope < 0 else low
-        inside = low < new < high
-        if not inside:
-            new = 0.5 * (low + high)
-        step, scale = abs(new - now), max(new, least)
-        left = 4e-15 * scale
-        proven = inside and before > 0 and step * (step / before) ** 2 <= left
-        if proven or step <= left or high - low <= 1e-14 * scale:
-            return np.array([new]), np.array([True])
-        now, before = new, step if inside else 0.0
-    m = moments_of_one(batch, now)
-    noise = 1e-12 * (m.y_pp_y + m.sum_w)
-    return np.array([now]), np.array([bool(abs(_score(m, restricted=restricted)) <= noise)])
-
-
-def _inverse_root(information: Array) -> Array:
-    positive = information > 0
-    return np.where(positive, 1.0 / np.sqrt(np.where(positive, information, 1.0)), np.nan)
+    at, points, least = int(peak[0]), grid.shape[1], float(batch.least[0])
+    values = grid[0].tolist()
+    low, t, high = values[max(at - 1, 0)], values[at], values[min(at + 1, points - 1)]
+    if 0 < at < points - 1:
+        middle = min(max(at, _SIDE), points - 1 - _SIDE)
+        around = height[0, middle - _SIDE : middle + _SIDE + 1] - height[0, at]
+        u = _vertex((_interpolation() @ around).tolist(), at - middle)
+        start = least * expm1(log1p(values[-1] / least) / (points - 1) * (middle + u))
+        t = start if low < start < high else t
+    for _ in range(6):
+        score, slope = _score(moments_of_one(batch, t), restricted)
+        if t == 0.0 and score <= 0.0:
+            return np.zeros(1)
+        if slope >= 0.0:
+            return None
+        new = t - score / slope
+        if not low <= new <= high:
+            return None
+        if abs(new - t) <= 1e-8 * (new + 1e-3 * least):
+            return np.array([new])
+        t = new
+    return None
 
 
 def _refine(
-    batch: Batch, low: Array, high: Array, start: Array, restricted: bool
+    part: Batch, low: Array, high: Array, start: Array, restricted: bool
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Newton steps on the score inside brackets in which it changes sign from + to -.
-
-    Two steps tell the constant of quadratic convergence, and so the error left after the second:
-    a row ends when that is at rounding, without a step to confirm it.
-    """
-    t = start.copy()
-    done = np.zeros(t.size, dtype=bool)
-    if not t.size:
-        return t, done
-    least = 1e-3 * smallest_variance(batch)
+    """Newton steps on the score inside brackets that hold a local maximum each."""
+    low, high, t = low.copy(), high.copy(), start.copy()
+    done = np.zeros(t.shape, dtype=bool)
     active = np.arange(t.size)
-    part, now, before = batch, t, np.zeros(t.size)
     for _ in range(100):
-        m = moments(part, now)
-        score = _score(m, restricted=restricted)
-        slope = _curvature(m, restricted=restricted)
+        now = t[active]
+        score, slope = _score(moments(part, now), restricted)
         rising = score > 0
-        low, high = np.where(rising, now, low), np.where(rising, high, now)
+        low[active] = np.where(rising, now, low[active])
+        high[active] = np.where(rising, high[active], now)
         concave = slope < 0
-        new = now - score / np.where(concave, slope, -1.0)
-        inside = concave & (new > low) & (new < high)
-        new = np.where(inside, new, 0.5 * (low + high))
-        zero = score == 0
-        new = np.where(zero, now, new)
-        step = np.abs(new - now)
-        scale = np.maximum(new, least)
-        left = 4e-15 * scale
-        ratio = step / np.where(before > 0, before, 1.0)
-        finished = zero | (step <= left)
-        finished |= inside & (before > 0) & (step * ratio * ratio <= left)
-        # A step of rounding size in an unlucky bracket can go on for ever: the bracket decides.
-        finished |= high - low <= 1e-14 * scale
-        before = np.where(inside, step, 0.0)
-        t[active] = new
-        done[active[finished]] = True
-        if finished.all():
-            return t, done
-        stay = ~finished
-        active, now, before, least = active[stay], new[stay], before[stay], least[stay]
-        low, high = low[stay], high[stay]
-        if not stay.all():
-            part = part.rows(stay)
-    # Rounding in the score sets the limit: accept what cannot be improved further.
-    m = moments(part, now)
-    noise = 1e-12 * (m.y_pp_y + m.sum_w)
-    done[active] = np.abs(_score(m, restricted=restricted)) <= noise
+        newton = now - score / np.where(concave, slope, -1.0)
+        lo, hi = low[active], high[active]
+        inside = concave & (newton >= lo) & (newton <= hi)
+        new = np.where(inside, newton, 0.5 * (lo + hi))
+        at_zero = (now == 0.0) & ~rising
+        scale = new + 1e-3 * part.least
+        # A Newton step of 1e-8 leaves an error of its square.
+        small = inside & (np.abs(new - now) <= 1e-8 * scale)
+        narrow = hi - lo <= 1e-14 * scale
+        finished = at_zero | small | narrow | done[active]
+        t[active] = np.where(at_zero, 0.0, np.where(done[active], now, new))
+        done[active] = finished
+        left = np.flatnonzero(~finished)
+        if not left.size:
+            break
+        if left.size < 0.75 * active.size:  # a copy costs as much as the rows it leaves out
+            part, active = part.rows(left), active[left]
     return t, done

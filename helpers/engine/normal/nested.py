@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .regression_likelihood import eliminate
+from .weighted import eliminate
 
 Array = NDArray[np.float64]
 

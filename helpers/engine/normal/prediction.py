@@ -220,7 +220,7 @@ def bootstrap_prediction(
     size = max(1, _CELLS // k)
     mean, spread = np.empty(draws), np.empty(draws)
     for part in (slice(i, i + size) for i in range(0, draws, size)):
-        m = moments(batch, tau2[None, part], curvature=False)
+        m = moments(batch, tau2[None, part])
         mean[part] = m.beta[0, :, 0]
         spread[part] = np.sqrt(m.rss[0] / (k - 1) / m.sum_w[0])
     new = mean + z * np.sqrt(tau2) - t * spread

@@ -33,7 +33,6 @@ from .likelihood import (
     Tau2Scan,
     likelihood_maximum,
     log_likelihood,
-    smallest_variance,
     upper_bound,
 )
 from .tau2_se import moment_se, score_se
@@ -75,11 +74,12 @@ def solve_generalised_q(
     for _ in range(200):
         if active.size == 0:
             break
-        m = moments(batch.rows(active), t[active])
+        part = batch.rows(active)
+        m = moments(part, t[active])
         excess = m.rss - target[active]
         step = excess / m.y_pp_y
         t[active] = t[active] + np.maximum(step, 0.0)
-        small = step <= 4e-16 * np.maximum(t[active], smallest_variance(batch.rows(active)))
+        small = step <= 4e-16 * np.maximum(t[active], part.least)
         active = active[~small]
     converged[active] = False
     return t, converged, boundary
@@ -127,7 +127,7 @@ def _closed_form(batch: Batch, method: str) -> Tau2Fit:
     return _truncate(raw, batch, 1.0 / (batch.vi + start[:, None]), df / start)
 
 
-def estimate_tau2(batch: Batch, method: str, *, grid_points: int | None = None) -> Tau2Fit:
+def estimate_tau2(batch: Batch, method: str) -> Tau2Fit:
     """Estimate tau2 for every replicate.
 
     Parameters
@@ -136,8 +136,6 @@ def estimate_tau2(batch: Batch, method: str, *, grid_points: int | None = None) 
         From `prepare`.
     method : str
         One of `TAU2_METHODS`.
-    grid_points : int, optional
-        Points of the scan of ML and REML; default: as many as it needs.
 
     Notes
     -----
@@ -160,9 +158,9 @@ def estimate_tau2(batch: Batch, method: str, *, grid_points: int | None = None) 
         raise UnsupportedError(f"tau2_method={method!r}: expected one of {', '.join(TAU2_METHODS)}")
     estimable = batch.k > batch.p
     if not estimable.all():
-        return _partly(batch, method, estimable, grid_points)
+        return _partly(batch, method, estimable)
     if method in ("ML", "REML"):
-        return likelihood_maximum(batch, restricted=method == "REML", grid_points=grid_points)
+        return likelihood_maximum(batch, restricted=method == "REML")
     if method in ("PM", "EB", "PMM"):
         df = batch.k - batch.p
         target = chi2_ppf(0.5, df) if method == "PMM" else df
@@ -171,9 +169,7 @@ def estimate_tau2(batch: Batch, method: str, *, grid_points: int | None = None) 
     return _closed_form(batch, method)
 
 
-def _partly(
-    batch: Batch, method: str, estimable: NDArray[np.bool_], grid_points: int | None
-) -> Tau2Fit:
+def _partly(batch: Batch, method: str, estimable: NDArray[np.bool_]) -> Tau2Fit:
     """Fit the replicates that have a residual degree of freedom, tau2 = 0 for the others."""
     shape = estimable.shape
     tau2, se = np.zeros(shape), np.full(shape, np.nan)
@@ -183,7 +179,7 @@ def _partly(
     scan = None
     index = np.nonzero(estimable)[0]
     if index.size:
-        part = estimate_tau2(batch.rows(index), method, grid_points=grid_points)
+        part = estimate_tau2(batch.rows(index), method)
         tau2[index], se[index] = part.tau2, part.se
         converged[index], boundary[index] = part.converged, part.boundary
         if part.scan is not None:

@@ -1,17 +1,20 @@
 """Weighted least squares over batches: every quantity that the normal-normal model needs.
 
-Arrays have shape (..., k): leading axes are replicates, the last one studies. `counts` says
-how often a study takes part (0 = not at all, 1 = once, more in a case-resampling bootstrap).
-Studies with count 0 must carry harmless numbers (`prepare` sees to that). `design` is None
-for an intercept, or has shape (..., k, p); p = 0 means that no coefficient is estimated.
+Arrays have shape (R, k): replicates, then studies; what is the same in every replicate is kept in
+memory once (a view that repeats one row). `counts` says how often a study takes part (0 = not at
+all, 1 = once, more in a case-resampling bootstrap). `design` is None for an intercept, or has shape
+(R, k, p); p = 0 means that no coefficient is estimated.
 
-With w = 1/(vi + tau2), W = diag(w) and P = W - WX(X'WX)^-1X'W the module gives the residual
-sum of squares y'Py, the traces of P and PP, and y'PPy, y'PPPy without forming a k-by-k matrix.
+With w = 1/(vi + tau2), W = diag(w) and P = W - WX(X'WX)^-1X'W the module gives the residual sum of
+squares y'Py, the traces of P and PP, and y'PPy, y'PPPy. All of it needs only the sums over studies
+of w, w^2 and w^3 times products of the columns of (X, y): one matrix product, whatever the design.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,16 +22,22 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import MetaAnalysisError
 
 Array = NDArray[np.float64]
+Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 
 __all__ = [
     "Batch",
     "Moments",
+    "eliminate",
     "moments",
     "moments_of_one",
     "prepare",
+    "profile_scan",
+    "same_in_every_row",
     "share_of_others",
     "trace_pv",
 ]
+
+_TINY = 1e-300  # below every pivot of a design of full rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Batch:
     Attributes
     ----------
     yi, vi : ndarray, shape (R, k)
-        Effects and sampling variances; studies that do not take part carry 0 and 1.
+        Effects and sampling variances; harmless numbers for studies that do not take part.
     counts : ndarray, shape (R, k)
         How often each study takes part.
     design : ndarray or None, shape (R, k, p)
@@ -47,15 +56,17 @@ class Batch:
         Number of studies that take part (sum of the counts).
     p : int
         Number of coefficients.
-    anchor : ndarray of int, shape (R,)
-        The study with the smallest sampling variance, which can outweigh all others by many
-        orders of magnitude: sums are formed so that the others keep their digits.
-    others : ndarray, shape (R, k)
-        `counts` without the anchor.
-    around : ndarray, shape (R, k)
-        `yi` minus the effect of the anchor.
-    centre, least, copies : ndarray, shape (R,)
-        Effect, variance and count of the anchor; `least` is the smallest sampling variance.
+    pairs : ndarray, shape (R, (p + 1)(p + 2)/2, k)
+        Products of the columns of (X, y), upper triangle row by row, times the counts. Effects are
+        counted from `shift`. Without a design the first row leaves out the study with the smallest
+        sampling variance, the anchor, from which effects are counted: it can outweigh all others by
+        many orders of magnitude, and so the others keep their digits.
+    shift : ndarray, shape (R, p)
+        Coefficients that were taken away from the effects.
+    least : ndarray, shape (R,)
+        Smallest sampling variance, that of the anchor.
+    copies : ndarray, shape (R,)
+        Count of the anchor.
     """
 
     yi: Array
@@ -64,51 +75,66 @@ class Batch:
     design: Array | None
     k: Array
     p: int
-    anchor: NDArray[np.intp]
-    others: Array
-    around: Array
-    centre: Array
+    pairs: Array
+    shift: Array
     least: Array
     copies: Array
 
-    def rows(self, index: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Batch:
+    def __len__(self) -> int:
+        return len(self.k)
+
+    def rows(self, index: Index) -> Batch:
         """Replicates picked by `index`."""
         return Batch(
-            self.yi[index],
-            self.vi[index],
-            self.counts[index],
-            None if self.design is None else self.design[index],
+            _pick(self.yi, index),
+            _pick(self.vi, index),
+            _pick(self.counts, index),
+            None if self.design is None else _pick(self.design, index),
             self.k[index],
             self.p,
-            self.anchor[index],
-            self.others[index],
-            self.around[index],
-            self.centre[index],
+            self.pairs[index],
+            self.shift[index],
             self.least[index],
             self.copies[index],
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Results of `moments`, each with the leading shape of its input.
+class Moments(NamedTuple):
+    """Weighted least squares and the quantities of the score, with the leading shape of tau2.
 
-    `weights` includes the counts; `beta` and `cov` are (..., p) and (..., p, p).
+    `beta` and `cov` have shapes (..., p) and (..., p, p); `rss` is y'Py, `log_det` the log
+    determinant of X'WX, `trace_p` and `trace_pp` are the traces of P and PP, `y_pp_y` is y'PPy.
     """
 
-    weights: Array
     beta: Array
     cov: Array
-    residuals: Array
     rss: Array
     sum_log_w: Array
+    log_det: Array
     sum_w: Array
     sum_w2: Array
     trace_p: Array
     trace_pp: Array
     y_pp_y: Array
     y_ppp_y: Array
-    log_det: Array
+
+
+def same_in_every_row(a: Array) -> bool:
+    """Whether one row in memory stands for all.
+
+    Examples
+    --------
+    >>> same_in_every_row(np.broadcast_to([1.0, 2.0], (3, 2))), same_in_every_row(np.ones((3, 2)))
+    (True, False)
+    """
+    return len(a) == 1 or a.strides[0] == 0
+
+
+def _pick(a: Array, index: Index) -> Array:
+    if len(a) > 1 and a.strides[0] == 0:
+        rows = len(np.empty(len(a), dtype=bool)[index])
+        return np.broadcast_to(a[0], (rows, *a.shape[1:]))
+    return a[index]
 
 
 def prepare(
@@ -123,54 +149,114 @@ def prepare(
     counts : array_like, optional
         Mask or multiplicities of the same shape (or (k,)); default: every study once.
     design : array_like, optional
-        Shape (k, p) or (R, k, p); default: an intercept.
+        Shape (k, p) or (R, k, p), well scaled; default: an intercept.
 
     Raises
     ------
     MetaAnalysisError
-        A study that takes part has a missing effect or a variance that is not positive, or a
-        replicate has no study.
+        Shapes that disagree, a study that takes part without a finite effect and a positive
+        variance, or a replicate without a study.
 
     Examples
     --------
     >>> prepare([0.1, 0.2], [0.01, 0.02]).k.tolist()
     [2.0]
     """
-    y, v = np.array(yi, dtype=float, ndmin=2), np.array(vi, dtype=float, ndmin=2)
-    shape = y.shape if y.shape == v.shape else np.broadcast_shapes(y.shape, v.shape)
-    c = np.ones(shape) if counts is None else np.array(counts, dtype=float, ndmin=2)
-    shape = shape if c.shape == shape else np.broadcast_shapes(shape, c.shape)
+    y, v = (np.atleast_2d(np.asarray(a, dtype=float)) for a in (yi, vi))
+    c = np.ones((1, y.shape[1])) if counts is None else np.atleast_2d(np.asarray(counts, float))
     x = None if design is None else np.asarray(design, dtype=float)
-    if x is not None:
-        x = x[None] if x.ndim == 2 else x
-        shape = np.broadcast_shapes(shape, x.shape[:2])
-        x = np.broadcast_to(x, (*shape, x.shape[2]))
-    y, v, c = (a if a.shape == shape else np.broadcast_to(a, shape) for a in (y, v, c))
-    used = c > 0
-    bad = used & ~(np.isfinite(y) & np.isfinite(v) & (v > 0))
-    if bad.any():
-        rep, study = (int(i[0]) for i in np.nonzero(bad))
+    x = x[None] if x is not None and x.ndim == 2 else x
+    given = [a for a in (y, v, c, x) if a is not None]
+    if len({a.shape[1] for a in given}) > 1:
         raise MetaAnalysisError(
-            f"study {study + 1} (replicate {rep + 1}): effect {y[rep, study]} with variance "
-            f"{v[rep, study]}; expected a finite effect and a positive variance"
+            "effects, variances, counts and design disagree in their number of studies: "
+            + ", ".join(str(a.shape[1]) for a in given)
         )
+    rows = max(map(len, given))
+    y, v, c = _once(y), _once(v), _once(c)
+    used = c > 0
+    sound = np.isfinite(y) & np.isfinite(v) & (v > 0)
+    if not sound.all():
+        if (used & ~sound).any():
+            rep, study = (int(i[0]) for i in np.nonzero(used & ~sound))
+            raise MetaAnalysisError(
+                f"study {study + 1} (replicate {rep + 1}): expected a finite effect and a "
+                f"positive, finite variance, found {y[min(rep, len(y) - 1), study]} and "
+                f"{v[min(rep, len(v) - 1), study]}"
+            )
+        y, v = np.where(np.isfinite(y), y, 0.0), np.where(np.isfinite(v) & (v > 0), v, 1.0)
     everyone = bool(used.all()) and used.size > 0
-    if not everyone:
-        if bool((c < 0).any()) or not bool(used.any(axis=1).all()):
-            raise MetaAnalysisError("counts must be at least 0 and every replicate needs a study")
-        y, v = np.where(used, y, 0.0), np.where(used, v, 1.0)
-        if x is not None:
+    if not everyone and not ((np.isfinite(c) & (c >= 0)).all() and used.any(axis=1).all()):
+        raise MetaAnalysisError(
+            "counts must be finite and at least 0, and every replicate needs a study"
+        )
+    among = v if everyone else np.where(used, v, np.inf)
+    if x is None:
+        at = np.arange(rows), among.argmin(axis=1)
+        least, copies, centre = (_repeat(a, rows)[at] for a in (v, c, y))
+        shift, pairs = centre[:, None], np.empty((rows, 3, y.shape[1]))
+        around = y - shift
+        pairs[:, 0] = c
+        pairs[at[0], 0, at[1]] = 0.0
+        np.multiply(c, around, out=pairs[:, 1])
+        np.multiply(pairs[:, 1], around, out=pairs[:, 2])
+    else:
+        if not everyone:
             x = np.where(used[..., None], x, 0.0)
-    p = 1 if x is None else int(x.shape[2])
-    anchor = (v if everyone else np.where(used, v, np.inf)).argmin(axis=1)
-    at = np.arange(len(anchor)), anchor
-    others, centre = np.array(c), y[at]
-    others[at] = 0.0
-    around = y - centre[:, None]
-    return Batch(y, v, c, x, c.sum(axis=1), p, anchor, others, around, centre, v[at], c[at])
+        explained, shift = _explained(y, v, c, x)
+        pairs = _products(y - explained, c, x, rows)
+        least, copies = _repeat(among.min(axis=1), rows), np.zeros(rows)
+        x, shift = _repeat(x, rows), _repeat(shift, rows)
+    return Batch(
+        _repeat(y, rows),
+        _repeat(v, rows),
+        _repeat(c, rows),
+        x,
+        _repeat(c.sum(axis=1), rows),
+        1 if x is None else int(x.shape[2]),
+        pairs,
+        shift,
+        least,
+        copies,
+    )
 
 
-def moments(batch: Batch, tau2: Array, *, curvature: bool = True) -> Moments:
+def _once(a: Array) -> Array:
+    return a[:1] if same_in_every_row(a) else a
+
+
+def _repeat(a: Array, rows: int) -> Array:
+    return a if len(a) == rows else np.broadcast_to(a, (rows, *a.shape[1:]))
+
+
+def _products(y: Array, c: Array, x: Array, rows: int) -> Array:
+    """Products of the columns of (X, y), times the counts."""
+    k, p = x.shape[1:]
+    z = np.empty((rows, p + 1, k))
+    z[:, :p] = np.swapaxes(x, 1, 2)
+    z[:, p] = y
+    first, second = np.triu_indices(p + 1)
+    pairs = np.empty((rows, len(first), k))
+    for n, (i, j) in enumerate(zip(first, second, strict=True)):
+        np.multiply(z[:, i], z[:, j], out=pairs[:, n])
+    if not (c == 1.0).all():
+        pairs *= c[:, None, :]
+    return pairs
+
+
+def _explained(y: Array, v: Array, c: Array, x: Array) -> tuple[Array, Array]:
+    """Part of the effects that the design explains, and its coefficients.
+
+    Taking it away beforehand changes nothing but the digits that sums of squares keep. Studies of
+    small variance, which can outweigh all others, get the better fit.
+    """
+    weighted = (c / (v + 1e-8 * v.max(axis=1, keepdims=True)))[..., None] * x
+    right = np.swapaxes(weighted, 1, 2) @ y[..., None]
+    shift = np.linalg.solve(np.swapaxes(weighted, 1, 2) @ x, right)
+    return (x @ shift)[..., 0], shift[..., 0]
+
+
+def moments(batch: Batch, tau2: Array) -> Moments:
     """Weighted least squares at given between-study variances.
 
     Parameters
@@ -180,8 +266,6 @@ def moments(batch: Batch, tau2: Array, *, curvature: bool = True) -> Moments:
     tau2 : ndarray, shape (R,) or (R, G)
         With a second axis every replicate is evaluated at G values, and every result gets
         that axis after the first.
-    curvature : bool
-        Whether `trace_pp` and `y_ppp_y` are wanted; NaN if not (a scan is quicker without).
 
     Examples
     --------
@@ -190,162 +274,179 @@ def moments(batch: Batch, tau2: Array, *, curvature: bool = True) -> Moments:
     >>> float(m.rss[0]), float(m.trace_p[0])
     (0.5, 1.0)
     """
+    if tau2.size == 1 and batch.design is None:
+        one = moments_of_one(batch, float(tau2.item()))
+        return Moments(*(np.array([a] if tau2.ndim == 1 else [[a]]) for a in one))
+    deep = tau2.ndim == 2
+
+    def lift(a: Array) -> Array:
+        return a[:, None] if deep else a
+
+    v, same = batch.vi, tau2.size > 1 and same_in_every_row(batch.vi) and _constant(tau2)
+    if same:  # one matrix product for all replicates
+        v, tau2 = v[:1], tau2[:1]
+    w = 1.0 / (lift(v) + tau2[..., None])
+    powers = np.empty((*w.shape, 3))
+    powers[..., 0] = w
+    np.multiply(w, w, out=powers[..., 1])
+    np.multiply(powers[..., 1], w, out=powers[..., 2])
+    if same:
+        r, q, k = batch.pairs.shape
+        sums = (batch.pairs.reshape(r * q, k) @ powers[0]).reshape(r, q, 3)
+    else:
+        sums = lift(batch.pairs) @ powers
+    sum_log_w = np.vecdot(lift(batch.counts), np.log(w))
     if batch.design is None:
-        if tau2.shape == (1,) and len(batch.k) == 1:
-            return _as_row(moments_of_one(batch, float(tau2[0]), curvature=curvature))
-        return _intercept(batch, tau2, curvature)
-    y, v, c, x = batch.yi, batch.vi, batch.counts, batch.design
-    if tau2.ndim == 2:
-        y, v, c, x = y[:, None], v[:, None], c[:, None], x[:, None]
-    w1 = 1.0 / (v + tau2[..., None])
-    return _regression(y, w1, c * w1, c, x)
+        w_m = 1.0 / (lift(batch.least) + tau2)
+        flat = [sums[..., i, j] for i in range(3) for j in range(3)]
+        m = _mean(flat, w_m, lift(batch.copies), sum_log_w, np.log)
+        beta = (lift(batch.shift[:, 0]) + m.beta)[..., None]
+        return m._replace(beta=beta, cov=m.cov[..., None, None])
+    shift, counts = lift(batch.shift), lift(batch.counts)
+    sum_w, sum_w2 = (np.vecdot(counts, powers[..., a]) for a in range(2))
+    return _regression(sums, batch.p, shift, sum_log_w, sum_w, sum_w2)
 
 
-def _dot(a: Array, b: Array) -> Array:
-    """Sum of products over the last axis."""
-    return a.dot(b) if a.ndim == b.ndim == 1 else np.vecdot(a, b)  # twice as quick for one row
+def _constant(tau2: Array) -> bool:
+    return tau2.ndim == 1 and bool((tau2 == tau2[0]).all())
 
 
-def moments_of_one(batch: Batch, tau2: float, *, curvature: bool = True) -> Moments:
-    """Moments of a batch of one row without a design, without its leading axis.
+def moments_of_one(batch: Batch, tau2: float) -> Moments:
+    """Moments of a batch of one row without a design, as plain numbers.
 
     Numbers instead of arrays of one element make this several times quicker than `moments`.
 
     Examples
     --------
-    >>> float(moments_of_one(prepare([0.0, 1.0], [1.0, 1.0]), 0.0).rss)
+    >>> moments_of_one(prepare([0.0, 1.0], [1.0, 1.0]), 0.0).rss
     0.5
     """
-    return _mean(
-        batch.around[0],
-        batch.vi[0],
-        batch.counts[0],
-        batch.others[0],
-        batch.centre[0],
-        batch.least[0],
-        batch.copies[0],
-        np.asarray(tau2),
-        curvature,
-    )
+    w = 1.0 / (batch.vi[0] + tau2)
+    w2 = w * w
+    sums = (batch.pairs[0] @ np.array((w, w2, w2 * w)).T).ravel().tolist()
+    sum_log_w = float(batch.counts[0] @ np.log(w))
+    w_m = 1.0 / (float(batch.least[0]) + tau2)
+    m = _mean(sums, w_m, float(batch.copies[0]), sum_log_w, log)
+    return m._replace(beta=[float(batch.shift[0, 0]) + m.beta], cov=[[m.cov]])
 
 
-def _as_row(m: Moments) -> Moments:
-    """Give the moments of one row their leading axis."""
-    return Moments(*(getattr(m, name)[None] for name in Moments.__slots__))
+def _mean(sums: list[Any], w_m: Any, c_m: Any, sum_log_w: Any, log: Any) -> Moments:
+    """Moments of the weighted mean, of numbers or arrays; `m` marks the anchor.
 
-
-def _intercept(batch: Batch, tau2: Array, curvature: bool) -> Moments:
-    y, v, c, others = batch.around, batch.vi, batch.counts, batch.others
-    y_m, v_m, c_m = batch.centre, batch.least, batch.copies
-    if tau2.ndim == 2:
-        y, v, c, others = y[:, None], v[:, None], c[:, None], others[:, None]
-        y_m, v_m, c_m = y_m[:, None], v_m[:, None], c_m[:, None]
-    return _mean(y, v, c, others, y_m, v_m, c_m, tau2, curvature)
-
-
-def _mean(
-    y: Array,
-    v: Array,
-    c: Array,
-    others: Array,
-    y_m: Array,
-    v_m: Array,
-    c_m: Array,
-    tau2: Array,
-    curvature: bool,
-) -> Moments:
-    """Moments of the weighted mean; `m` marks the anchor, `rest` sums over the others.
-
-    `y` is counted from the anchor. All arguments have the same leading axes, or none at all.
+    `sums` are those of `Batch.pairs` times w, w^2 and w^3; the first three leave out the anchor,
+    from which effects are counted.
     """
-    w1 = 1.0 / (v + tau2[..., None])
-    w = c * w1
-    w_m = 1.0 / (v_m + tau2)
-    w1_2 = w1 * w1
-    rest, rest2 = _dot(others, w1), _dot(others, w1_2)
+    rest, rest2, rest3, y1, y2, y3, yy1, yy2, yy3 = sums
     s1 = rest + c_m * w_m
-    # Sums of squared effects around the anchor: the mean is close to it if it dominates.
-    mu = _dot(w, y) / s1
-    r = y - mu[..., None]
-    r2 = r * r
-    w2 = w * w1
+    mu = y1 / s1
     share_m = (rest + (c_m - 1.0) * w_m) / s1
-    if curvature:
-        rest3, rest4 = _dot(others, w1_2 * w1), _dot(others, w1_2 * w1_2)
-        pairs = 2.0 * c_m * w_m**2 * rest2 + c_m * (c_m - 1.0) * w_m**4
-        pairs = pairs + np.maximum(rest2 * rest2 - rest4, 0.0)
-        trace_pp = rest2 - 2.0 * rest3 / s1 + (rest4 + pairs) / s1**2
-        trace_pp = trace_pp + c_m * (w_m * share_m) ** 2
-        y_ppp_y = _dot(w2 * w1, r2) - _dot(w2, r) ** 2 / s1
-    else:
-        trace_pp = y_ppp_y = np.full(s1.shape, np.nan)
+    # the anchor is -mu from the mean: sums over the others first, which may be far smaller
+    w_m2, mu2 = w_m * w_m, mu * mu
+    r2 = y2 - mu * rest2
+    cross = r2 - c_m * w_m2 * mu
+    pairs = rest2 * rest2 + c_m * w_m2 * (2.0 * rest2 + (c_m - 1.0) * w_m2)
+    rss = yy1 - mu * y1
+    y_pp_y = yy2 - mu * (2.0 * y2 - mu * rest2) + c_m * w_m2 * mu2
+    y_ppp = yy3 - mu * (2.0 * y3 - mu * rest3) + c_m * w_m2 * w_m * mu2
     return Moments(
-        weights=w,
-        beta=(mu + y_m)[..., None],
-        cov=(1.0 / s1)[..., None, None],
-        residuals=r,
-        rss=_dot(w, r2),
-        sum_log_w=_dot(c, np.log(w1)),
+        beta=mu,
+        cov=1.0 / s1,
+        rss=0.5 * (rss + abs(rss)),
+        sum_log_w=sum_log_w,
+        log_det=log(s1),
         sum_w=s1,
-        sum_w2=rest2 + c_m * w_m**2,
+        sum_w2=rest2 + c_m * w_m2,
         trace_p=rest - rest2 / s1 + c_m * w_m * share_m,
-        trace_pp=trace_pp,
-        y_pp_y=_dot(w2, r2),
-        y_ppp_y=y_ppp_y,
-        log_det=np.log(s1),
+        trace_pp=rest2 - 2.0 * rest3 / s1 + pairs / (s1 * s1) + c_m * (w_m * share_m) ** 2,
+        y_pp_y=y_pp_y,
+        y_ppp_y=y_ppp - cross * cross / s1,
     )
 
 
-def _regression(y: Array, w1: Array, w: Array, c: Array, x: Array) -> Moments:
-    p = x.shape[-1]
-    lead = np.broadcast_shapes(w.shape[:-1], x.shape[:-2])
-    w2, s1 = w * w1, w.sum(axis=-1)
-    w3 = w2 * w1
-    if p == 0:
-        r = np.broadcast_to(y, w.shape)
-        r2 = r * r
-        zero = np.zeros(lead)
-        return Moments(
-            weights=w,
-            beta=np.zeros((*lead, 0)),
-            cov=np.zeros((*lead, 0, 0)),
-            residuals=r,
-            rss=_dot(w, r2),
-            sum_log_w=_dot(c, np.log(w1)),
-            sum_w=s1,
-            sum_w2=w2.sum(axis=-1),
-            trace_p=s1,
-            trace_pp=w2.sum(axis=-1),
-            y_pp_y=_dot(w2, r2),
-            y_ppp_y=_dot(w3, r2),
-            log_det=zero,
-        )
-    gram = np.einsum("...kp,...k,...kq->...pq", x, w, x)
-    gram2 = np.einsum("...kp,...k,...kq->...pq", x, w2, x)
-    gram3 = np.einsum("...kp,...k,...kq->...pq", x, w3, x)
-    cov = np.linalg.inv(gram)
-    beta = np.einsum("...pq,...kq,...k,...k->...p", cov, x, w, np.broadcast_to(y, w.shape))
-    r = y - np.einsum("...kp,...p->...k", x, beta)
-    r2 = r * r
-    half = cov @ gram2
-    cross = np.einsum("...kp,...k,...k->...p", x, w2, r)
+def _regression(
+    sums: Array, p: int, shift: Array, sum_log_w: Array, sum_w: Array, sum_w2: Array
+) -> Moments:
+    full = _symmetric(np.swapaxes(sums, -1, -2), p + 1)
+    gram = full[..., 0, :p, :p]
+    cov = np.asarray(np.linalg.inv(gram), dtype=np.float64)
+    beta = (cov @ full[..., 0, :p, p:])[..., 0]
+    theta = np.concatenate([-beta, np.ones((*beta.shape[:-1], 1))], axis=-1)
+    image = (full @ theta[..., None, :, None])[..., 0]
+    squares = np.vecdot(image, theta[..., None, :])
+    half = cov @ full[..., 1, :p, :p]
+    cross = image[..., 1, :p]
     return Moments(
-        weights=w,
-        beta=beta,
+        beta=beta + shift,
         cov=cov,
-        residuals=r,
-        rss=_dot(w, r2),
-        sum_log_w=_dot(c, np.log(w1)),
-        sum_w=s1,
-        sum_w2=w2.sum(axis=-1),
-        trace_p=s1 - np.einsum("...pp->...", half),
-        trace_pp=w2.sum(axis=-1)
-        - 2.0 * np.einsum("...pq,...qp->...", cov, gram3)
-        + np.einsum("...pq,...qp->...", half, half),
-        y_pp_y=_dot(w2, r2),
-        y_ppp_y=_dot(w3, r2) - np.einsum("...p,...pq,...q->...", cross, cov, cross),
+        rss=np.maximum(squares[..., 0], 0.0),
+        sum_log_w=sum_log_w,
         log_det=np.linalg.slogdet(gram)[1],
+        sum_w=sum_w,
+        sum_w2=sum_w2,
+        trace_p=sum_w - np.trace(half, axis1=-2, axis2=-1),
+        trace_pp=sum_w2
+        - 2.0 * np.einsum("...pq,...qp->...", cov, full[..., 2, :p, :p])
+        + np.einsum("...pq,...qp->...", half, half),
+        y_pp_y=squares[..., 1],
+        y_ppp_y=squares[..., 2] - np.einsum("...p,...pq,...q->...", cross, cov, cross),
     )
+
+
+def _symmetric(flat: Array, size: int) -> Array:
+    """Full symmetric matrices from their upper triangles, row by row on the last axis."""
+    first, second = np.triu_indices(size)
+    out = np.empty((*flat.shape[:-1], size, size))
+    out[..., first, second] = flat
+    out[..., second, first] = flat
+    return out
+
+
+def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
+    """Sum of the log weights, log determinant of X'WX and y'Py on a grid, shapes (R, G).
+
+    Parameters
+    ----------
+    grid : ndarray, shape (R, G) or (1, G)
+        Values of tau2; with one row for all, and the variances those of one row, the scan of the
+        whole batch is one matrix product.
+
+    Examples
+    --------
+    >>> _, log_det, rss = profile_scan(prepare([0.0, 1.0], [1.0, 1.0]), np.array([[0.0, 1.0]]))
+    >>> rss.tolist()
+    [[0.5, 0.25]]
+    """
+    rows, q, k = batch.pairs.shape
+    v = batch.vi[: len(grid)]
+    w = 1.0 / (v[:, :, None] + grid[:, None, :])
+    if len(grid) == 1:
+        sums = (batch.pairs.reshape(rows * q, k) @ w[0]).reshape(rows, q, -1)
+        sum_log_w = _once(batch.counts) @ np.log(w[0])
+    else:
+        sums = batch.pairs @ w
+        sum_log_w = (batch.counts[:, None, :] @ np.log(w))[:, 0]
+    if batch.design is None:
+        sums[:, 0] += batch.copies[:, None] / (batch.least[:, None] + grid)
+    return sum_log_w, *eliminate(sums, batch.p)
+
+
+def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
+    """Log determinant of X'WX and residual sum of squares, by elimination without pivoting.
+
+    `sums` holds upper triangles of the Gram matrix of (X, y) on axis 1; all other axes ride
+    along. A Gram matrix needs no pivoting.
+    """
+    pairs = [(i, j) for i in range(p + 1) for j in range(i, p + 1)]
+    part: dict[tuple[int, int], Array] = {key: sums[:, n] for n, key in enumerate(pairs)}
+    log_det = np.zeros_like(sums[:, 0])
+    for j in range(p):
+        pivot = np.maximum(part[j, j], _TINY)
+        log_det = log_det + np.log(pivot)
+        for a in range(j + 1, p + 1):
+            factor = part[j, a] / pivot
+            for b in range(a, p + 1):
+                part[a, b] = part[a, b] - factor * part[j, b]
+    return log_det, part[p, p]
 
 
 def trace_pv(batch: Batch, weights: Array) -> tuple[Array, Array, Array]:
@@ -364,16 +465,16 @@ def trace_pv(batch: Batch, weights: Array) -> tuple[Array, Array, Array]:
     c, v, y = batch.counts, batch.vi, batch.yi
     a = c * weights
     if batch.design is None:
-        y = batch.around
-        r = y - (_dot(a, y) / a.sum(axis=1))[:, None]
+        y = y - batch.shift
+        r = y - (np.vecdot(a, y) / a.sum(axis=1))[:, None]
         share = share_of_others(c, weights)
-        return _dot(a, r * r), _dot(a, share), _dot(a * v, share)
+        return np.vecdot(a, r * r), np.vecdot(a, share), np.vecdot(a * v, share)
     x = batch.design
     cov = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, a, x))
     beta = np.einsum("rpq,rkq,rk,rk->rp", cov, x, a, y)
     r = y - np.einsum("rkp,rp->rk", x, beta)
     share = 1.0 - weights * np.einsum("rkp,rpq,rkq->rk", x, cov, x)
-    return _dot(a, r * r), _dot(a, share), _dot(a * v, share)
+    return np.vecdot(a, r * r), np.vecdot(a, share), np.vecdot(a * v, share)
 
 
 def share_of_others(counts: Array, values: Array) -> Array:
