@@ -17,7 +17,7 @@ HEAVY = ("scipy", "pandas", "matplotlib", "seaborn", "statsmodels", "pandera", "
         ("import helpers.models.pooling", ()),
         ("import helpers.engine.effects", ()),
         ("import helpers.models.subgroup_analysis", ()),
-        ("import helpers.engine.normal.batch_intervals", ()),
+        ("import helpers.engine.normal.intervals", ()),
         ("import helpers.checks.multiverse", ()),
         ("import helpers.checks.simulation", ()),
         # one whole fit: the distribution functions are scipy's, nothing else is needed

@@ -25,8 +25,7 @@ from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
 from ..engine.effects import ADD, get_measure
 from ..engine.literature import Methods, Reference
 from ..engine.model.units import units_of
-from ..engine.normal.batch_intervals import symmetric_limits
-from ..engine.normal.intervals import Interval, symmetric_interval
+from ..engine.normal.intervals import Interval, symmetric_interval, symmetric_limits
 from ..engine.options import MEASURE
 from ..engine.studies import StudyData, from_counts
 from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError

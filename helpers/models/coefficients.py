@@ -13,7 +13,7 @@ from ..engine.distributions import chi2_sf, norm_ppf, t_ppf
 from ..engine.effects import get_measure, study_interval
 from ..engine.json_values import plain, told
 from ..engine.literature import Methods, references
-from ..engine.normal.intervals import Interval
+from ..engine.normal.intervals import Interval, first
 from ..engine.normal.prediction import prediction_limits
 from ..engine.options import default_tau2_ci
 from ..engine.wald import ModelTest, coefficient_table, generalised_vif
@@ -175,7 +175,7 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
     """Confidence interval for the residual tau2."""
     from ..engine.counts.profile import profile_ci_tau2
     from ..engine.normal.inverse_variance import fit_inverse_variance
-    from ..engine.normal.tau2_intervals import profile_tau2_interval, q_profile_interval
+    from ..engine.normal.tau2_intervals import profile_tau2_limits, q_profile_limits
 
     chosen, core = check_level(fit, level), fit.core
     if fit.model == "common":
@@ -189,14 +189,14 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
     engine = fit_inverse_variance(core.yi, core.vi, design=basis, method=fit.tau2_method or "REML")
     method = method or default_tau2_ci(fit.model)
     if method == "q-profile":
-        return q_profile_interval(engine, chosen)
+        return first(q_profile_limits(engine.batch, chosen))
     if method != "profile":
         raise UnsupportedError(f"method={method!r}: expected q-profile or profile")
     if fit.tau2_method not in ("ML", "REML"):
         raise UnsupportedError(
             f"a profile interval needs tau2_method 'ML' or 'REML', not {fit.tau2_method!r}"
         )
-    return profile_tau2_interval(engine, chosen, restricted=fit.tau2_method == "REML")
+    return first(profile_tau2_limits(engine, chosen))
 
 
 def predictions(

@@ -170,6 +170,6 @@ def _height(fit: PoolResult, parameter: Parameter, values: Array) -> Array:
         return profile_loglik(engine, tau2=values)[0]
     assert isinstance(engine, InverseVarianceFit)
     if parameter == "mu":
-        return profile_height(engine.batch, values)
+        return profile_height(engine.batch.rows(np.zeros(len(values), dtype=np.intp)), values)
     at = moments(engine.batch, values[None, :])
     return log_likelihood(engine.batch, at, restricted=fit.tau2_method == "REML")[0]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.model.levels import fit_levels
 from ..engine.model.units import units_of
-from ..engine.normal.batch_intervals import symmetric_limits
 from ..engine.normal.fit import fit_regression
+from ..engine.normal.intervals import symmetric_limits
 
 if TYPE_CHECKING:
     import pandas as pd

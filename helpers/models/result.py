@@ -17,8 +17,8 @@ from ..engine.model import Model
 from ..engine.normal.intervals import (
     KNAPP_HARTUNG,
     Interval,
-    henmi_copas_interval,
-    profile_mu_interval,
+    first,
+    mu_limits,
     single_knapp_hartung_se,
     symmetric_interval,
     wald_is_wider,
@@ -34,9 +34,9 @@ from ..engine.normal.prediction import (
 )
 from ..engine.normal.tau2_intervals import (
     TAU2_CI_METHODS,
-    generalised_q_interval,
-    profile_tau2_interval,
-    q_profile_interval,
+    generalised_q_limits,
+    profile_tau2_limits,
+    q_profile_limits,
 )
 from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau2_ci
 from ..engine.studies import StudyData
@@ -326,23 +326,18 @@ class PoolResult:
         if not isinstance(fit, InverseVarianceFit):
             raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
         if method in KNAPP_HARTUNG:
-            se = single_knapp_hartung_se(fit, method, level)
-            wald = method == "knapp-hartung-wider" and bool(wald_is_wider(fit, level)[0])
-            return symmetric_interval(self.mu, se, level, None if wald else self.k - 1)
-        if method == "henmi-copas":
-            y, v = self._included()
-            return henmi_copas_interval(y, v, level)
-        if self.options.tau2 is not None:
+            single_knapp_hartung_se(fit, method, level)  # refuses identical effects
+        if method == "profile" and self.options.tau2 is not None:
             raise UnsupportedError(
                 "the profile-likelihood interval estimates tau2 anew at every value of the mean; "
                 f"it is not defined with a {self.options.tau2_source} tau2"
             )
-        if self.tau2_method != "ML":
+        if method == "profile" and self.tau2_method != "ML":
             raise UnsupportedError(
                 "the profile-likelihood interval for the pooled effect is defined for "
                 f"tau2_method='ML', not {self.tau2_method!r}"
             )
-        return profile_mu_interval(fit, level)
+        return first(mu_limits(fit, method, level))
 
     def mean_conf_int(self, method: str = "delta", level: float | None = None) -> Interval:
         """Confidence interval of the mean over studies, on the display scale.
@@ -550,20 +545,20 @@ class PoolResult:
             return glmm_profile(cast("GLMMFit", self.engine), "tau2", level)
         fit = cast(InverseVarianceFit, self.joint if shared else self.engine)
         if method == "q-profile":
-            return q_profile_interval(fit, level)
+            return first(q_profile_limits(fit.batch, level))
         if method == "generalised-q":
             if shared:
                 raise UnsupportedError(
                     "a tau2 interval by 'generalised-q' is defined for one mean; the variance is "
                     "shared by groups with means of their own: use 'q-profile' or 'profile'"
                 )
-            return generalised_q_interval(*self._included(), weights, level)
+            return first(generalised_q_limits(fit.batch, level, weights=weights))
         if self.tau2_method not in ("ML", "REML"):
             raise UnsupportedError(
                 "a profile-likelihood interval for tau2 needs tau2_method 'ML' or 'REML', "
                 f"not {self.tau2_method!r}"
             )
-        return profile_tau2_interval(fit, level, restricted=self.tau2_method == "REML")
+        return first(profile_tau2_limits(fit, level))
 
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None

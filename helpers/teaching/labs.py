@@ -17,7 +17,7 @@ from ..checks.bias.null import simulate_null
 from ..checks.simulation.truth import Scenario, simulate
 from ..engine.distributions import logit
 from ..engine.effects import get_measure
-from ..engine.normal.batch_intervals import mu_limits, symmetric_limits
+from ..engine.normal.intervals import mu_limits, symmetric_limits
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.normal.prediction import prediction_limits
 from ..errors import UnsupportedError

@@ -14,8 +14,8 @@ from nightly import examples
 
 from helpers import pool
 from helpers.checks.multiverse.analysis import multiverse
-from helpers.engine.normal import batch_intervals as batched
 from helpers.engine.normal import intervals, tau2_intervals
+from helpers.engine.normal.intervals import first
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
 from helpers.engine.normal.weighted import prepare
 from helpers.engine.options import TAU2_METHODS
@@ -434,22 +434,22 @@ def test_batched_intervals_equal_those_of_single_fits(k):
     y = rng.normal(0, 1, (3, k)) * np.sqrt(v + rng.choice([0.0, 0.5], (3, 1)))
     v[0] = 0.1  # equal variances
     pairs = []
-    for method, restricted in (("ML", False), ("REML", True)):
+    for method in ("ML", "REML"):
         fit = fit_inverse_variance(y, v, method=method)
         ones = [fit_inverse_variance(a, b, method=method) for a, b in zip(y, v, strict=True)]
-        single = [tau2_intervals.profile_tau2_interval(f, 0.9, restricted=restricted) for f in ones]
-        pairs.append((batched.profile_tau2_limits(fit, 0.9), single))
+        single = [first(tau2_intervals.profile_tau2_limits(f, 0.9)) for f in ones]
+        pairs.append((tau2_intervals.profile_tau2_limits(fit, 0.9), single))
         if method == "ML":
-            single = [intervals.profile_mu_interval(f, 0.9) for f in ones]
-            pairs.append((batched.profile_mu_limits(fit, 0.9), single))
-    single = [tau2_intervals.q_profile_interval(f, 0.9) for f in ones]
-    pairs.append((batched.q_profile_limits(fit.batch, 0.9), single))
-    rows = list(zip(y, v, strict=True))
-    single = [intervals.henmi_copas_interval(a, b, 0.9) for a, b in rows]
-    pairs.append((batched.henmi_copas_limits(fit.batch, 0.9), single))
+            single = [first(intervals.profile_mu_limits(f, 0.9)) for f in ones]
+            pairs.append((intervals.profile_mu_limits(fit, 0.9), single))
+    single = [first(tau2_intervals.q_profile_limits(f.batch, 0.9)) for f in ones]
+    pairs.append((tau2_intervals.q_profile_limits(fit.batch, 0.9), single))
+    single = [first(intervals.henmi_copas_limits(f.batch, 0.9)) for f in ones]
+    pairs.append((intervals.henmi_copas_limits(fit.batch, 0.9), single))
     for weights in tau2_intervals.GENERALISED_Q_WEIGHTS if k == 3 else ():
-        single = [tau2_intervals.generalised_q_interval(a, b, weights, 0.9) for a, b in rows]
-        pairs.append((batched.generalised_q_limits(fit.batch, 0.9, weights=weights), single))
+        limits = tau2_intervals.generalised_q_limits
+        single = [first(limits(f.batch, 0.9, weights=weights)) for f in ones]
+        pairs.append((limits(fit.batch, 0.9, weights=weights), single))
     for found, expected in pairs:
         assert np.column_stack(found) == pytest.approx(np.array(expected), rel=1e-8, abs=1e-9)
 
@@ -463,7 +463,8 @@ def test_batched_sets_of_tau2_are_empty_where_q_is_too_small():
     q = ((y - y.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     empty = q < stats.chi2.ppf(0.05, 4)
     assert 5 < empty.sum() < 55
-    for limits in (batched.q_profile_limits(batch, 0.9), batched.generalised_q_limits(batch, 0.9)):
+    for method in (tau2_intervals.q_profile_limits, tau2_intervals.generalised_q_limits):
+        limits = method(batch, 0.9)
         for limit in limits:
             assert (np.isnan(limit) == empty).all()
 
@@ -475,17 +476,17 @@ def test_batched_intervals_with_masks_equal_those_of_the_smaller_sets():
     fit = fit_inverse_variance(y, v, masks, method="ML")
     found = np.column_stack(
         [
-            *batched.profile_mu_limits(fit, 0.95),
-            *batched.profile_tau2_limits(fit, 0.95),
-            *batched.henmi_copas_limits(fit.batch, 0.95),
+            *intervals.profile_mu_limits(fit, 0.95),
+            *tau2_intervals.profile_tau2_limits(fit, 0.95),
+            *intervals.henmi_copas_limits(fit.batch, 0.95),
         ]
     )
     for row, mask in zip(found, masks.astype(bool), strict=True):
         one = fit_inverse_variance(y[0, mask], v[0, mask], method="ML")
         expected = [
-            *intervals.profile_mu_interval(one, 0.95),
-            *tau2_intervals.profile_tau2_interval(one, 0.95, restricted=False),
-            *intervals.henmi_copas_interval(y[0, mask], v[0, mask], 0.95),
+            *first(intervals.profile_mu_limits(one, 0.95)),
+            *first(tau2_intervals.profile_tau2_limits(one, 0.95)),
+            *first(intervals.henmi_copas_limits(one.batch, 0.95)),
         ]
         assert row == pytest.approx(expected, rel=1e-8, abs=1e-9)
 
@@ -493,11 +494,11 @@ def test_batched_intervals_with_masks_equal_those_of_the_smaller_sets():
 def test_batched_intervals_refuse_what_they_are_not_for():
     fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="DL")
     with pytest.raises(UnsupportedError, match="Knapp-Hartung"):
-        batched.mu_limits(fit, "profile", 0.95)
+        intervals.mu_limits(fit, "exact", 0.95)
     with pytest.raises(UnsupportedError, match="ML or REML"):
-        batched.profile_tau2_limits(fit, 0.95)
+        tau2_intervals.profile_tau2_limits(fit, 0.95)
     with pytest.raises(UnsupportedError, match="every study"):
-        batched.generalised_q_limits(prepare([0.0, 1.0], [1.0, 1.0], [1, 0]), 0.95)
+        tau2_intervals.generalised_q_limits(prepare([0.0, 1.0], [1.0, 1.0], [1, 0]), 0.95)
 
 
 def test_frame_types_do_not_depend_on_missing_results():

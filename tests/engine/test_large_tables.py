@@ -19,7 +19,8 @@ from helpers.engine.counts.without_each import fit_without_each, values_without_
 from helpers.engine.model import counts as fast
 from helpers.engine.normal.nested import prepare_nested, solve_nested
 from helpers.engine.normal.prediction import bootstrap_prediction
-from helpers.engine.normal.tau2_intervals import generalised_q_interval
+from helpers.engine.normal.tau2_intervals import generalised_q_limits
+from helpers.engine.normal.weighted import prepare as prepare_effects
 from helpers.engine.quadratic import generalised_q_sf, quadratic_sf
 from helpers.errors import UnsupportedError
 from helpers.models.result import PoolResult
@@ -75,7 +76,7 @@ def test_intervals_of_two_thousand_studies_hold_no_square_matrix() -> None:
     rng = np.random.default_rng(7)
     vi = rng.uniform(0.02, 0.5, 2000)
     yi = rng.normal(0.0, np.sqrt(vi + 0.1))
-    assert peak(lambda: generalised_q_interval(yi, vi, "inverse-variance", 0.95)) < 20.0
+    assert peak(lambda: generalised_q_limits(prepare_effects(yi, vi), 0.95)) < 20.0
     assert peak(lambda: bootstrap_prediction(yi, vi, 0.95)) < 20.0
 
 

@@ -261,12 +261,12 @@ def test_a_large_batch_in_chunks_equals_its_rows() -> None:
     rng = np.random.default_rng(6)
     y, v = rng.normal(0, 0.5, (300, 9)), rng.uniform(0.01, 0.5, (300, 9))
     whole = tau2_likelihood.likelihood_maximum(prepare(y, v), restricted=True)
-    original = tau2_likelihood._MAX_CELLS
+    original = tau2_likelihood._CELLS
     try:
-        tau2_likelihood._MAX_CELLS = 9 * 64 * 7
+        tau2_likelihood._CELLS = 9 * 64 * 7
         parts = tau2_likelihood.likelihood_maximum(prepare(y, v), restricted=True)
     finally:
-        tau2_likelihood._MAX_CELLS = original
+        tau2_likelihood._CELLS = original
     np.testing.assert_array_equal(whole.tau2, parts.tau2)
     assert whole.scan is not None
     assert parts.scan is not None

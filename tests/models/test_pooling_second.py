@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from nightly import examples
 from scipy import integrate, optimize, stats
 
-from helpers.engine.normal.intervals import henmi_copas_interval
+from helpers.engine.normal.intervals import first, henmi_copas_limits
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
 from helpers.engine.normal.tau2 import estimate_tau2
-from helpers.engine.normal.tau2_intervals import generalised_q_interval
+from helpers.engine.normal.tau2_intervals import generalised_q_limits
 from helpers.engine.normal.tau2_se import quadratic_form_variance
 from helpers.engine.normal.weighted import moments, prepare
 from helpers.engine.quadratic import quadratic_cdf, quadratic_sf
@@ -134,8 +134,8 @@ def test_moment_estimators_solve_their_moment_equation() -> None:
 
 def test_two_step_estimators_use_the_weights_of_the_first_step() -> None:
     x = np.ones((9, 1))
-    for method, first in (("DL2", "DL"), ("HE2", "HE")):
-        start = float(estimate_tau2(prepare(Y, V), first).tau2[0])
+    for method, before in (("DL2", "DL"), ("HE2", "HE")):
+        start = float(estimate_tau2(prepare(Y, V), before).tau2[0])
         a = np.diag(1 / (V + start))
         p = a - a @ x @ np.linalg.inv(x.T @ a @ x) @ x.T @ a
         expected = (Y @ p @ Y - np.trace(p @ np.diag(V))) / np.trace(p)
@@ -322,7 +322,7 @@ def generalised_q_eigenvalues(v: np.ndarray, a: np.ndarray, tau2: np.ndarray) ->
 def test_generalised_q_limits_agree_with_imhof_integration() -> None:
     for weights, a in (("inverse-variance", 1 / V), ("inverse-se", V**-0.5), ("equal", V**0)):
         q = float(a @ (Y - a @ Y / a.sum()) ** 2)
-        limits = generalised_q_interval(Y, V, weights, 0.95)
+        limits = first(generalised_q_limits(prepare(Y, V), 0.95, weights=weights))
         for limit, target in zip(limits, (0.025, 0.975), strict=True):
             if limit == 0.0:
                 continue
@@ -340,7 +340,7 @@ def test_henmi_copas_quantile_agrees_with_adaptive_integration() -> None:
     w = 1 / V
     w1, w2 = w.sum(), (w**2).sum()
     tau2 = pool_effects(Y, V, tau2_method="DL").tau2
-    low, high = henmi_copas_interval(Y, V, 0.95)
+    low, high = first(henmi_copas_limits(prepare(Y, V), 0.95))
     sd = np.sqrt(1 + tau2 * w2 / w1)
     t = 0.5 * (high - low) * np.sqrt(w1) / sd
     a = np.diag(w) - np.outer(w, w) / w1

@@ -38,7 +38,7 @@ def test_moments_of_one_are_the_first_row_of_the_moments() -> None:
     one = moments_of_one(prepare(yi, vi, counts), 0.05)
     row = moments(prepare(yi, vi, counts), np.array([0.05]))
     both = moments(pair, np.full(2, 0.05))
-    for name in Moments.__slots__:
+    for name in Moments._fields:
         expected = getattr(both, name)
         assert getattr(row, name).shape == expected[:1].shape
         assert_allclose(getattr(row, name), expected[:1], rtol=1e-13)

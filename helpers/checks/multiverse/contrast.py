@@ -13,9 +13,8 @@ from ...engine.counts.common import family_of
 from ...engine.distributions import norm_sf, t_ppf, t_sf
 from ...engine.effects import get_measure
 from ...engine.model.counts import regress_counts
-from ...engine.normal.batch_intervals import symmetric_limits
 from ...engine.normal.fit import fit_regression
-from ...engine.normal.intervals import KNAPP_HARTUNG, no_spread
+from ...engine.normal.intervals import KNAPP_HARTUNG, no_spread, symmetric_limits
 from ...engine.options import default_ci_methods
 from ...engine.studies import refuse_other_rows
 from ...errors import MetaAnalysisError

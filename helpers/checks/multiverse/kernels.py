@@ -13,8 +13,8 @@ from ...engine.counts.batch import take_fits
 from ...engine.counts.common import common_rate, count_limits, exact_limits, family_of
 from ...engine.counts.fit import fit_glmm
 from ...engine.effects import get_measure
-from ...engine.model.limits import glmm_limits, inverse_variance_limits, inverse_variance_se
-from ...engine.normal.intervals import KNAPP_HARTUNG, NO_SPREAD, no_spread
+from ...engine.model.limits import glmm_limits
+from ...engine.normal.intervals import KNAPP_HARTUNG, NO_SPREAD, interval_se, mu_limits, no_spread
 from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from ...engine.options import default_ci_methods, resolve
 from ...errors import UnsupportedError
@@ -206,9 +206,9 @@ def _normal(
     out = take(totals, np.arange(len(totals.k)))
     if not at.size:
         return out
-    se, out.df[at] = inverse_variance_se(fit, method, level)
+    se, out.df[at] = interval_se(fit, method, level)
     point = np.isin(method, KNAPP_HARTUNG) & no_spread(se / fit.se)
-    low, high = inverse_variance_limits(fit, method, level)
+    low, high = mu_limits(fit, method, level)
     columns = ((out.mu, fit.mu), (out.se, se), (out.tau2, fit.tau2.tau2))
     for column, values in (*columns, (out.lower, low), (out.upper, high)):
         column[at] = np.where(point, np.nan, values)

@@ -14,19 +14,21 @@ from ...engine.counts.inference import heterogeneity_tests
 from ...engine.counts.profile import profile_ci_mu, profile_ci_tau2
 from ...engine.distributions import chi2_sf
 from ...engine.effects import get_measure
-from ...engine.normal.batch_intervals import (
+from ...engine.normal.intervals import (
     Limits,
-    generalised_q_limits,
     henmi_copas_limits,
+    knapp_hartung_se,
     mu_limits,
     profile_mu_limits,
-    profile_tau2_limits,
-    q_profile_limits,
     symmetric_limits,
 )
-from ...engine.normal.intervals import knapp_hartung_se
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.normal.prediction import bootstrap_prediction, prediction_df, prediction_limits
+from ...engine.normal.tau2_intervals import (
+    generalised_q_limits,
+    profile_tau2_limits,
+    q_profile_limits,
+)
 from .result import CELL
 from .truth import Sample, Scenario, simulate
 
@@ -186,7 +188,7 @@ def _inverse_variance(records: Records, plan: StudyPlan, y: Array, v: Array) -> 
         for method in _MU:
             records.mu(name, method, mu_limits(fit, method, level))
         if name == "ML":
-            limits = profile_mu_limits(fit, level, grid_points=24, rtol=_COARSE)
+            limits = profile_mu_limits(fit, level, rtol=_COARSE)
             records.mu(name, "profile", limits)
         if name in ("ML", "REML"):
             limits = profile_tau2_limits(fit, level, grid_points=80, rtol=_COARSE)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from ...errors import MetaAnalysisError
 from ..distributions import chi2_isf
 from ..effects import MEASURES, study_interval
-from ..normal.batch_intervals import symmetric_limits
-from ..normal.intervals import Interval
+from ..normal.intervals import Interval, symmetric_limits
 from ..roots import bracketed_root, expand
 from ..studies import StudyData
 

@@ -30,6 +30,7 @@ from ..counts.studies import prepare as prepare_counts
 from ..distributions import expit
 from ..effects import Measure, get_measure
 from ..normal.fit import RegressionFit, fit_regression
+from ..normal.intervals import interval_se, mu_limits
 from ..normal.inverse_variance import fit_inverse_variance
 from ..options import Options
 from ..studies import StudyData
@@ -37,7 +38,6 @@ from ..summaries import Heterogeneity
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
 from .fits import Counts, Refits, Selections, joined, p_value
 from .levels import fit_levels, level_refits
-from .limits import inverse_variance_limits, inverse_variance_se
 from .units import Units, units_of
 
 if TYPE_CHECKING:
@@ -251,10 +251,10 @@ class Model:
             return level_refits(self, fit, found)
         df = fit.df
         free = df > 0
-        se, _ = inverse_variance_se(fit, options.ci_method, options.level)
+        se, _ = interval_se(fit, options.ci_method, options.level)
         low, high = np.full(rows, np.nan), np.full(rows, np.nan)
         if limits:
-            low, high = inverse_variance_limits(fit, options.ci_method, options.level)
+            low, high = mu_limits(fit, options.ci_method, options.level)
         converged = fit.tau2.converged
         return Refits(
             k=fit.batch.k.astype(np.int64),

@@ -14,8 +14,8 @@ from ..counts.fit import fit_glmm
 from ..counts.optimise import FitStatus
 from ..counts.studies import fixed_terms, log_saturated, prepare
 from ..counts.without_each import fit_without_each, values_without_random_effect
-from ..normal.batch_intervals import symmetric_limits
 from ..normal.fit import RegressionFit
+from ..normal.intervals import symmetric_limits
 from ..options import QUAD_POINTS
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits, p_value, ratio

@@ -1,4 +1,4 @@
-"""Confidence intervals for the pooled effect, on the model scale.
+"""Confidence intervals for the pooled effect, on the model scale, for batches of fits.
 
 ==========================  ===========================================  =======================
 method                      what it does                                 source
@@ -15,13 +15,14 @@ method                      what it does                                 source
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import MetaAnalysisError
+from ...errors import MetaAnalysisError, UnsupportedError
 from ..distributions import chi2_isf, gamma_cdf, norm_pdf, norm_ppf, t_ppf
 from ..roots import bracketed_root, expand
 from .inverse_variance import InverseVarianceFit
@@ -30,20 +31,30 @@ from .tau2 import estimate_tau2
 from .weighted import Batch, moments, prepare
 
 Array = NDArray[np.float64]
+Limits = tuple[Array, Array]
 
 __all__ = [
     "KNAPP_HARTUNG",
     "NO_SPREAD",
     "Interval",
-    "henmi_copas_interval",
+    "Limits",
+    "by_chunks",
+    "first",
+    "henmi_copas_limits",
+    "interval_se",
     "knapp_hartung_se",
+    "mu_limits",
     "no_spread",
     "profile_height",
-    "profile_mu_interval",
+    "profile_mu_limits",
+    "quantile",
     "single_knapp_hartung_se",
     "symmetric_interval",
+    "symmetric_limits",
+    "wald_is_wider",
 ]
 
+_CELLS = 2_000_000  # numbers held at once
 #: Methods that scale the standard error.
 KNAPP_HARTUNG: tuple[str, ...] = ("knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
 NO_SPREAD = (
@@ -59,17 +70,56 @@ class Interval(NamedTuple):
     upper: float
 
 
+def first(limits: Limits) -> Interval:
+    """Limits of the first replicate.
+
+    Examples
+    --------
+    >>> first((np.zeros(1), np.ones(1)))
+    Interval(lower=0.0, upper=1.0)
+    """
+    return Interval(float(limits[0][0]), float(limits[1][0]))
+
+
+def quantile(level: float, df: ArrayLike | None) -> Array:
+    """Give the t quantile of a two-sided interval; without finite degrees of freedom the normal.
+
+    Examples
+    --------
+    >>> quantile(0.95, [1.0, np.inf]).round(2).tolist(), round(float(quantile(0.95, None)), 2)
+    ([12.71, 1.96], 1.96)
+    """
+    upper, freedom = 0.5 + 0.5 * level, np.asarray(np.inf if df is None else df, dtype=float)
+    some = np.isfinite(freedom) & (freedom > 0)
+    normal = float(norm_ppf(upper))
+    if not some.any():
+        return np.full(freedom.shape, normal)
+    return np.where(some, t_ppf(upper, np.where(some, freedom, 1.0)), normal)
+
+
+def symmetric_limits(mu: Array, se: Array, level: float, df: ArrayLike | None = None) -> Limits:
+    """Limits mu +- q se with a normal quantile, or t quantiles where `df` is finite.
+
+    Examples
+    --------
+    >>> low, high = symmetric_limits(np.zeros(1), np.ones(1), 0.95)
+    >>> round(float(high[0]), 3)
+    1.96
+    """
+    half = quantile(level, df) * se
+    return mu - half, mu + half
+
+
 def symmetric_interval(mu: float, se: float, level: float, df: float | None = None) -> Interval:
-    """Limits mu +- q se with a normal quantile, or a t quantile if `df` is given.
+    """One interval of `symmetric_limits`.
 
     Examples
     --------
     >>> [round(x, 3) for x in symmetric_interval(0.0, 1.0, 0.95)]
     [-1.96, 1.96]
     """
-    upper = 0.5 + 0.5 * level
-    q = float(norm_ppf(upper) if df is None else t_ppf(upper, df))
-    return Interval(mu - q * se, mu + q * se)
+    half = float(quantile(level, df)) * se
+    return Interval(mu - half, mu + half)
 
 
 def knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> Array:
@@ -143,8 +193,70 @@ def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) 
     return se
 
 
+def interval_se(fit: InverseVarianceFit, method: str, level: float) -> tuple[Array, Array]:
+    """Give the standard error of every replicate under an interval method, with degrees of freedom.
+
+    Infinite degrees of freedom stand for the normal distribution; a replicate of one study has no
+    others.
+
+    Examples
+    --------
+    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
+    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    >>> [float(x.round(6)[0]) for x in interval_se(fit, "knapp-hartung", 0.95)]
+    [0.57735, 2.0]
+    """
+    several = fit.df > 0
+    df = np.where(several, fit.df, np.inf)
+    if method not in KNAPP_HARTUNG:
+        return fit.se, df if method == "t" else np.full(df.shape, np.inf)
+    se = np.where(several, knapp_hartung_se(fit, method, level), fit.se)
+    if method == "knapp-hartung-wider":
+        df = np.where(several & wald_is_wider(fit, level), np.inf, df)
+    return se, df
+
+
+def mu_limits(fit: InverseVarianceFit, method: str, level: float) -> Limits:
+    """Limits of every replicate by one of `helpers.engine.options.MU_METHODS`.
+
+    A replicate of one study gets its Wald interval, as `helpers.pool` gives it.
+
+    Raises
+    ------
+    UnsupportedError
+        Another method.
+
+    Examples
+    --------
+    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
+    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
+    >>> low, high = mu_limits(fit, "knapp-hartung", 0.95)
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (-1.484, 3.484)
+    """
+    if method == "henmi-copas":
+        return henmi_copas_limits(fit.batch, level)
+    if method == "profile":
+        return profile_mu_limits(fit, level)
+    if method not in ("wald", "t", *KNAPP_HARTUNG):
+        raise UnsupportedError(
+            f"method={method!r}: expected wald, t, profile, henmi-copas or a Knapp-Hartung method"
+        )
+    se, df = interval_se(fit, method, level)
+    return symmetric_limits(fit.mu, se, level, df)
+
+
+def by_chunks(rows: int, width: int, part: Callable[[slice], Limits]) -> Limits:
+    """Apply `part` to slices of the replicates that hold a bounded number of cells."""
+    size = max(1, _CELLS // max(width, 1))
+    if rows == 0:
+        return np.zeros(0), np.zeros(0)
+    found = [part(slice(i, i + size)) for i in range(0, rows, size)]
+    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
+
+
 def profile_height(batch: Batch, mu: Array) -> Array:
-    """Find the largest log-likelihood over tau2 for each mu, shape (G,), of a batch of one.
+    """Find the largest log-likelihood over tau2 for the mu of each replicate, shape (R,).
 
     Examples
     --------
@@ -153,91 +265,141 @@ def profile_height(batch: Batch, mu: Array) -> Array:
     >>> bool(np.isclose(profile_height(fit.batch, fit.mu)[0], fit.loglik[0]))
     True
     """
-    shifted = prepare(
-        batch.yi - mu[:, None],
-        np.broadcast_to(batch.vi, (mu.size, batch.vi.shape[1])),
-        np.broadcast_to(batch.counts, (mu.size, batch.counts.shape[1])),
-        np.zeros((batch.yi.shape[1], 0)),
-    )
+    none = np.zeros((batch.yi.shape[1], 0))
+    shifted = prepare(batch.yi - mu[:, None], batch.vi, batch.counts, none)
     best = likelihood_maximum(shifted, restricted=False)
-    return log_likelihood(shifted, moments(shifted, best.tau2), restricted=False)
+    at = moments(shifted, best.tau2) if best.final is None else best.final
+    return log_likelihood(shifted, at, restricted=False)
 
 
-def profile_mu_interval(fit: InverseVarianceFit, level: float) -> Interval:
-    """Profile-likelihood interval of a maximum-likelihood fit (a batch of one).
+def profile_mu_limits(fit: InverseVarianceFit, level: float, *, rtol: float = 1e-12) -> Limits:
+    """Profile-likelihood intervals for the pooled effect of maximum-likelihood fits.
 
     Values of mu whose likelihood, maximised over tau2, is within half a chi-squared quantile
     of the maximum (Hardy and Thompson 1996).
+
+    Parameters
+    ----------
+    rtol : float
+        Precision of the limits, relative to them and to the standard error.
 
     Examples
     --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="ML")
-    >>> [round(x, 3) for x in profile_mu_interval(fit, 0.95)]
-    [-0.316, 2.316]
+    >>> low, high = profile_mu_limits(fit, 0.95)
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (-0.316, 2.316)
     """
-    threshold = float(fit.loglik[0]) - 0.5 * float(chi2_isf(1.0 - level, 1.0))
-    mu, step = float(fit.mu[0]), float(fit.se[0])
+    drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
 
-    def above(x: Array) -> Array:
-        return profile_height(fit.batch, x) - threshold
+    def part(rows: slice) -> Limits:
+        r = len(fit.mu[rows])
+        twice = fit.batch.rows(np.tile(np.arange(len(fit.mu))[rows], 2))
+        mu, se = np.tile(fit.mu[rows], 2), np.tile(fit.se[rows], 2)
+        side, threshold = np.repeat([-1.0, 1.0], r), np.tile(fit.loglik[rows] - drop, 2)
 
-    inside, outside = expand(above, [mu, mu], [-step, step], factor=1.5)
-    limits = bracketed_root(above, inside, outside, rtol=1e-13, atol=1e-13 * step)
-    return Interval(float(limits[0]), float(limits[1]))
+        def above(steps: Array) -> Array:  # the limit is mu + side * steps * se
+            return profile_height(twice, mu + side * steps * se) - threshold
+
+        inside, outside = expand(above, np.zeros(2 * r), np.full(2 * r, 1.5), factor=1.5)
+        steps = bracketed_root(above, inside, outside, rtol=rtol, atol=rtol)
+        limits = mu + side * steps * se
+        low, high = limits[:r], limits[r:]
+        one = fit.df[rows] <= 0
+        if one.any():
+            z_low, z_high = symmetric_limits(fit.mu[rows], fit.se[rows], level)
+            low, high = np.where(one, z_low, low), np.where(one, z_high, high)
+        return low, high
+
+    return by_chunks(fit.mu.size, 60 * fit.batch.yi.shape[1], part)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _legendre(points: int) -> tuple[Array, Array]:
     nodes, weights = np.polynomial.legendre.leggauss(points)
     return nodes, weights
 
 
-def henmi_copas_interval(yi: Array, vi: Array, level: float) -> Interval:
-    """Interval around the common-effect estimate that is valid under heterogeneity.
+def henmi_copas_limits(
+    batch: Batch, level: float, *, nodes: int = 128, rtol: float = 1e-12
+) -> Limits:
+    """Henmi-Copas intervals around the common-effect estimates.
 
     With w = 1/vi, W_j = sum(w^j) and r = sqrt(W_1) (estimate - mu), the interval inverts
     |r| <= t sqrt(1 + tau2_DL W_2/W_1), where the quantile t refers to the joint distribution
     of r (normal) and Q given r (gamma with the exact conditional mean and variance), both at
-    the DerSimonian-Laird tau2 (Henmi and Copas 2010, doi:10.1002/sim.4029).
+    the DerSimonian-Laird tau2 (Henmi and Copas 2010, doi:10.1002/sim.4029). Its traces are written
+    as sums over studies, so that no k-by-k matrix is formed.
+
+    Parameters
+    ----------
+    nodes : int
+        Points of the Gauss-Legendre rule for the tail probability.
+    rtol : float
+        Relative precision of the quantile.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> limits = henmi_copas_interval(np.array([0.0, 1.0, 2.0]), np.full(3, 0.1), 0.95)
-    >>> [round(x, 2) for x in limits]
-    [-1.06, 3.06]
+    >>> from helpers.engine.normal.weighted import prepare
+    >>> low, high = henmi_copas_limits(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), 0.95)
+    >>> round(float(low[0]), 2), round(float(high[0]), 2)
+    (-1.06, 3.06)
     """
-    k = yi.size
-    w = 1.0 / vi
-    w1, w2 = float(w.sum()), float((w**2).sum())
-    centre = float(w @ yi) / w1
-    if k == 1:
-        return symmetric_interval(centre, w1**-0.5, level)
-    tau2 = float(estimate_tau2(prepare(yi, vi), "DL").tau2[0])
-    inflation = 1.0 + tau2 * w2 / w1
-    a = np.diag(w) - np.outer(w, w) / w1
-    total = vi + tau2
-    slope = w * total / np.sqrt(w1) / inflation
-    conditional = np.diag(total) - inflation * np.outer(slope, slope)
-    ac = a @ conditional
-    mean0, var0 = float(np.trace(ac)), 2.0 * float((ac * ac.T).sum())
-    mean2, var2 = float(slope @ a @ slope), 4.0 * float(slope @ ac @ a @ slope)
-    sd = np.sqrt(inflation)
-    nodes, node_weights = _legendre(128)
+    x, x_weights = _legendre(nodes)
+
+    def part(rows: slice) -> Limits:
+        return _henmi_copas(batch.rows(rows), level, x, x_weights, rtol)
+
+    return by_chunks(batch.k.size, max(nodes, batch.yi.shape[1]), part)
+
+
+def _henmi_copas(batch: Batch, level: float, x: Array, x_weights: Array, rtol: float) -> Limits:
+    w = batch.counts / batch.vi
+    w1, w2 = w.sum(axis=1), (w**2).sum(axis=1)
+    centre = (w * batch.yi).sum(axis=1) / w1
+    tau2 = estimate_tau2(batch, "DL").tau2
+    f = 1.0 + tau2 * w2 / w1
+    sd = np.sqrt(f)
+    total = batch.vi + tau2[:, None]
+    s = w * total / np.sqrt(w1)[:, None] / f[:, None]
+    g = w * s - w * ((w * s).sum(axis=1) / w1)[:, None]
+    sas, gdg = (s * g).sum(axis=1), (total * g**2).sum(axis=1)
+    trace = (w * total).sum(axis=1) - (w**2 * total).sum(axis=1) / w1
+    squared = (
+        (w**2 * total**2).sum(axis=1)
+        - 2.0 * (w**3 * total**2).sum(axis=1) / w1
+        + ((w**2 * total).sum(axis=1) / w1) ** 2
+    )
+    mean0, mean2 = trace - f * sas, sas
+    var0, var2 = 2.0 * (squared - 2.0 * f * gdg + (f * sas) ** 2), 4.0 * (gdg - f * sas**2)
+    ratio, df = w1**2 / w2 - 1.0, batch.k - 1.0
+    # equal variances: Q does not depend on the estimate, and these are rounding residue
+    mean2, var2 = (np.where(np.abs(a) < 1e-13 * np.abs(b), 0.0, a) for a, b in (
+        (mean2, mean0), (var2, var0)))  # fmt: skip
 
     def tail(t: Array) -> Array:
-        # P(|r| > t sqrt(1 + tau2_DL W_2/W_1)): outside |r| <= t only a small Q leads there.
         top = t + 10.0 * sd
-        r = 0.5 * (top - t)[:, None] * (nodes + 1.0) + t[:, None]
-        limit = (k - 1.0) + (w1**2 / w2 - 1.0) * ((r / t[:, None]) ** 2 - 1.0)
-        mean, var = mean0 + mean2 * r**2, var0 + var2 * r**2
-        probability = gamma_cdf(limit, mean**2 / var, var / mean) * norm_pdf(r / sd) / sd
-        return 2.0 * 0.5 * (top - t) * (probability @ node_weights)
+        r = 0.5 * (top - t)[:, None] * (x + 1.0) + t[:, None]
+        limit = df[:, None] + ratio[:, None] * ((r / t[:, None]) ** 2 - 1.0)
+        mean = mean0[:, None] + mean2[:, None] * r**2
+        var = var0[:, None] + var2[:, None] * r**2
+        z = r / sd[:, None]
+        p = gamma_cdf(limit, mean**2 / var, var / mean) * norm_pdf(z) / sd[:, None]
+        return (top - t) * (p @ x_weights)
 
-    high = np.array([1.0])
-    while tail(high)[0] > 1.0 - level:
-        high = high * 1.5
-    t0 = bracketed_root(lambda t: tail(t) - (1.0 - level), high * 1e-3, high, rtol=1e-12)[0]
-    half = float(t0) * float(np.sqrt(inflation / w1))
-    return Interval(centre - half, centre + half)
+    one = np.ones(w1.size)
+    several = batch.k > 1
+    high = one.copy()
+    for _ in range(60):
+        short = several & (tail(high) > 1.0 - level)
+        if not short.any():
+            break
+        high = np.where(short, 1.5 * high, high)
+
+    def excess(t: Array) -> Array:  # a single study has a normal quantile, not this one
+        return np.where(several, tail(t) - (1.0 - level), 1.0 - t)
+
+    t0 = bracketed_root(excess, high * 1e-3, np.where(several, high, 2.0), rtol=rtol)
+    half = np.where(several, t0 * np.sqrt(f / w1), norm_ppf(0.5 + 0.5 * level) / np.sqrt(w1))
+    return centre - half, centre + half

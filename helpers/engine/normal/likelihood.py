@@ -1,6 +1,6 @@
 r"""Global maximum of the (restricted) likelihood over tau2, with a certificate.
 
-Model: :math:`y_i \sim N(x_i'\beta,\; v_i + \tau^2)`; a pool is a regression on a column of ones. With
+Model: :math:`y_i \sim N(x_i'\beta,\; v_i + \tau^2)`; a pool is a regression on ones. With
 :math:`w_i = 1/(v_i + \tau^2)` and :math:`P = W - WX(X'WX)^{-1}X'W` the score and its derivative in
 :math:`\tau^2` are
 
@@ -148,7 +148,8 @@ def upper_bound(batch: Batch) -> Array:
     (max(v) + t) s2 < (min(v) + t)^2 with s2 = RSS/(k - p), hence from s2 + sqrt(s2 max(v)) on. RSS
     is at most the sum of squares around any fit, such as that which was taken away beforehand.
     """
-    s2 = batch.pairs[:, -1].sum(axis=1) / np.maximum(batch.k - batch.p, 1.0)
+    squares = batch.pairs[:, -1].sum(axis=1) + batch.copies * batch.apart**2
+    s2 = squares / np.maximum(batch.k - batch.p, 1.0)
     largest = (batch.vi * (batch.counts > 0)).max(axis=1)
     return np.maximum(s2 + np.sqrt(s2 * largest), 1e-6 * batch.least)
 

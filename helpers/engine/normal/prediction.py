@@ -29,9 +29,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import printing
 from ...errors import UnsupportedError
-from ..distributions import norm_ppf, t_ppf
+from ..distributions import norm_ppf
 from ..options import FEW_IN_GROUP, shows_prediction
-from .intervals import Interval
+from .intervals import Interval, quantile
 from .tau2_intervals import generalised_q_tail
 from .weighted import moments, prepare
 
@@ -147,11 +147,8 @@ def prediction_limits(
     """
     below, above = se if isinstance(se, tuple) else (se, se)
     mu, tau2 = np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float)
-    upper = 0.5 + 0.5 * level
     freedom = np.asarray(np.inf if df is None else df, dtype=float)
-    some = np.isfinite(freedom) & (freedom > 0)
-    q = np.where(some, t_ppf(upper, np.where(some, freedom, 1.0)), float(norm_ppf(upper)))
-    q = np.where(freedom > 0, q, np.nan)
+    q = np.where(freedom > 0, quantile(level, freedom), np.nan)
     low = mu - q * np.sqrt(tau2 + np.square(np.asarray(below, dtype=float)))
     high = mu + q * np.sqrt(tau2 + np.square(np.asarray(above, dtype=float)))
     if confidence is not None:

@@ -120,7 +120,7 @@ def _closed_form(batch: Batch, method: str) -> Tau2Fit:
     # SJ: crude variance of the effects first, then one step of the model error variance.
     mean = np.einsum("rk,rk->r", batch.counts, batch.yi) / batch.k
     crude = np.einsum("rk,rk->r", batch.counts, (batch.yi - mean[:, None]) ** 2) / batch.k
-    spread = crude > 0
+    spread = crude > np.finfo(float).tiny  # squares of tiny effects have no digits left
     start = np.where(spread, crude, 1.0)
     m = moments(batch, start)
     raw = np.where(spread, start * m.rss / df, 0.0)

@@ -1,4 +1,4 @@
-"""Confidence intervals for the between-study variance tau2.
+"""Confidence intervals for the between-study variance tau2, for batches of fits.
 
 ==================  ============================================  ================================
 method              what it does                                  source
@@ -15,8 +15,6 @@ no tau2 of at least zero is compatible with it. Both limits are then NaN, and `i
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,11 +22,11 @@ from ...errors import UnsupportedError
 from ..distributions import chi2_isf, chi2_ppf
 from ..quadratic import generalised_q_sf
 from ..roots import bracketed_root, expand
-from .intervals import Interval
+from .intervals import Interval, Limits, by_chunks
 from .inverse_variance import InverseVarianceFit
 from .likelihood import log_likelihood, upper_bound
 from .tau2 import solve_generalised_q
-from .weighted import moments
+from .weighted import Batch, moments
 
 Array = NDArray[np.float64]
 
@@ -36,12 +34,12 @@ __all__ = [
     "EMPTY",
     "GENERALISED_Q_WEIGHTS",
     "TAU2_CI_METHODS",
-    "generalised_q_interval",
+    "generalised_q_limits",
     "generalised_q_tail",
     "is_empty",
-    "profile_tau2_interval",
+    "profile_tau2_limits",
     "q_is_too_small",
-    "q_profile_interval",
+    "q_profile_limits",
 ]
 
 #: No value of tau2.
@@ -57,27 +55,25 @@ TAU2_CI_METHODS: dict[str, tuple[str, ...]] = {
 GENERALISED_Q_WEIGHTS: tuple[str, ...] = ("inverse-variance", "inverse-se", "equal")
 
 
-def q_profile_interval(fit: InverseVarianceFit, level: float) -> Interval:
+def q_profile_limits(batch: Batch, level: float) -> Limits:
     """Values of tau2 at which the generalised Q is an ordinary chi-squared value.
 
-    Viechtbauer (2007), doi:10.1002/sim.2514.
+    Viechtbauer (2007), doi:10.1002/sim.2514. NaN limits where the set is empty.
 
     Examples
     --------
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
-    >>> [round(x, 3) for x in q_profile_interval(fit, 0.95)]
-    [0.171, 39.398]
+    >>> from helpers.engine.normal.weighted import prepare
+    >>> low, high = q_profile_limits(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), 0.95)
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (0.171, 39.398)
     """
-    alpha = 0.5 * (1.0 - level)
-    df = fit.df
-    lower, ok_low, _ = solve_generalised_q(fit.batch, chi2_isf(alpha, df))
-    upper, ok_high, _ = solve_generalised_q(fit.batch, chi2_ppf(alpha, df))
-    if not (ok_low[0] and ok_high[0]):  # pragma: no cover - Newton's method is monotone here
-        raise UnsupportedError("the Q-profile interval did not converge")
-    if q_is_too_small(fit, level):
-        return EMPTY
-    return Interval(float(lower[0]), float(upper[0]))
+    alpha, df = 0.5 * (1.0 - level), batch.k - batch.p
+    low, low_found, _ = solve_generalised_q(batch, chi2_isf(alpha, df))
+    high, high_found, below = solve_generalised_q(batch, chi2_ppf(alpha, df))
+    if not (low_found.all() and high_found.all()):  # pragma: no cover - Newton is monotone here
+        raise UnsupportedError("a Q-profile interval did not converge")
+    empty = (df > 0) & below  # even without any variance Q is too small
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
 def q_is_too_small(fit: InverseVarianceFit, level: float) -> bool:
@@ -120,85 +116,126 @@ def generalised_q_tail(yi: Array, vi: Array, weights: Array, tau2: Array) -> Arr
     return generalised_q_sf(vi, weights, tau2, q)
 
 
-def generalised_q_interval(yi: Array, vi: Array, weights: str, level: float) -> Interval:
-    """Invert Cochran's Q with fixed weights.
+def generalised_q_limits(
+    batch: Batch, level: float, *, weights: str = "inverse-variance", rtol: float = 1e-12
+) -> Limits:
+    """Generalised-Q intervals for tau2, every study taking part in every replicate.
+
+    Limits are NaN where the set is empty.
 
     Parameters
     ----------
     weights : {"inverse-variance", "inverse-se", "equal"}
         1/vi (Biggerstaff and Jackson 2008, doi:10.1002/sim.3428), 1/sqrt(vi) (proposed by
         Jackson 2013, doi:10.1002/jrsm.1081) or 1.
+    rtol : float
+        Relative precision of the limits.
 
     Raises
     ------
     UnsupportedError
-        Unknown weights.
+        Unknown weights, or a study is left out of a replicate.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> y, v = np.array([0.0, 1.0, 2.0]), np.full(3, 0.1)
-    >>> limits = generalised_q_interval(y, v, "equal", 0.95)
-    >>> [round(x, 3) for x in limits]
-    [0.171, 39.398]
+    >>> from helpers.engine.normal.weighted import prepare
+    >>> low, high = generalised_q_limits(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), 0.95)
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (0.171, 39.398)
     """
     if weights not in GENERALISED_Q_WEIGHTS:
         raise UnsupportedError(
             f"weights={weights!r}: expected one of {', '.join(GENERALISED_Q_WEIGHTS)}"
         )
-    a = vi ** {"inverse-variance": -1.0, "inverse-se": -0.5, "equal": 0.0}[weights]
-    alpha = 0.5 * (1.0 - level)
+    if not (batch.counts == 1).all():
+        raise UnsupportedError("generalised_q_limits needs every study in every replicate")
+    power = {"inverse-variance": -1.0, "inverse-se": -0.5, "equal": 0.0}[weights]
+    alpha, k = 0.5 * (1.0 - level), batch.yi.shape[1]
 
-    def missing(tau2: Array, target: float) -> Array:
-        return target - generalised_q_tail(yi, vi, a, tau2)
+    def part(rows: slice) -> Limits:
+        y, v = batch.yi[rows], batch.vi[rows]
+        a = v**power
+        share = a / a.sum(axis=1, keepdims=True)
+        q = (a * (y - (share * y).sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
 
-    step = max(float(vi.min()), 1e-3 * float(np.var(yi)))
-    limits = []
-    for target in (alpha, 1.0 - alpha):
-        short = partial(missing, target=target)
-        if short(np.zeros(1))[0] <= 0.0:
-            if target > 0.5:
-                return EMPTY
-            limits.append(0.0)
-            continue
-        inside, outside = expand(short, [0.0], [step])
-        limits.append(float(bracketed_root(short, inside, outside, rtol=1e-13)[0]))
-    return Interval(*limits)
+        def tail(tau2: Array) -> Array:
+            return generalised_q_sf(v, a, tau2, q)
+
+        scale = np.maximum(v.min(axis=1), 1e-3 * y.var(axis=1))
+        at_zero = tail(np.zeros(len(y)))
+        ends = []
+        for target in (alpha, 1.0 - alpha):
+            positive = at_zero < target
+
+            def short(
+                steps: Array, target: float = target, positive: NDArray[np.bool_] = positive
+            ) -> Array:
+                return np.where(positive, target - tail(steps * scale), 0.5 - steps)
+
+            zero = np.zeros(len(y))
+            inside, outside = expand(short, zero, np.ones(len(y)))
+            steps = bracketed_root(short, inside, outside, rtol=rtol)
+            ends.append(np.where(positive, steps * scale, 0.0))
+        empty = at_zero >= 1.0 - alpha
+        return np.where(empty, np.nan, ends[0]), np.where(empty, np.nan, ends[1])
+
+    return by_chunks(batch.k.size, 300 * k, part)
 
 
-def profile_tau2_interval(fit: InverseVarianceFit, level: float, *, restricted: bool) -> Interval:
-    """Values of tau2 within half a chi-squared quantile of the (restricted) maximum.
+def profile_tau2_limits(
+    fit: InverseVarianceFit, level: float, *, grid_points: int = 400, rtol: float = 1e-12
+) -> Limits:
+    """Profile-likelihood intervals for tau2 of ML or REML fits.
 
-    The profile is scanned outwards; if it has several humps the outermost crossings count.
+    Each profile is scanned outwards; if it has several humps the outermost crossings count.
+
+    Raises
+    ------
+    UnsupportedError
+        Fits by another estimator.
 
     Examples
     --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="ML")
-    >>> [round(x, 3) for x in profile_tau2_interval(fit, 0.95, restricted=False)]
-    [0.088, 5.715]
+    >>> low, high = profile_tau2_limits(fit, 0.95)
+    >>> round(float(low[0]), 3), round(float(high[0]), 3)
+    (0.088, 5.715)
     """
-    best = float((fit.loglik_restricted if restricted else fit.loglik)[0])
+    if fit.method not in ("ML", "REML"):
+        raise UnsupportedError(f"a profile interval for tau2 needs ML or REML, not {fit.method!r}")
+    restricted = fit.method == "REML"
+    best = fit.loglik_restricted if restricted else fit.loglik
     threshold = best - 0.5 * float(chi2_isf(1.0 - level, 1.0))
-    batch, estimate = fit.batch, float(fit.tau2.tau2[0])
 
-    def above(tau2: Array) -> Array:
-        values = np.atleast_1d(tau2)[None, :]
-        return log_likelihood(batch, moments(batch, values), restricted=restricted)[0] - threshold
+    def part(rows: slice) -> Limits:
+        batch, floor, estimate = fit.batch.rows(rows), threshold[rows], fit.tau2.tau2[rows]
 
-    # The profile falls beyond `end`; below it a dense grid finds every crossing.
-    end = max(float(upper_bound(batch)[0]), 2.0 * estimate)
-    least = float(batch.vi[batch.counts > 0].min())
-    grid = least * np.expm1(np.linspace(0.0, np.log1p(end / least), 400))
-    grid = np.union1d(grid, [0.0, estimate])
-    over = above(grid) > 0
-    first, last = int(np.argmax(over)), int(over.size - 1 - np.argmax(over[::-1]))
-    lower = 0.0
-    if first > 0:
-        lower = float(bracketed_root(above, grid[first - 1], grid[first], rtol=1e-13)[0])
-    if last < over.size - 1:
-        upper = float(bracketed_root(above, grid[last], grid[last + 1], rtol=1e-13)[0])
-    else:
-        inside, outside = expand(above, grid[-1:], grid[-1:])
-        upper = float(bracketed_root(above, inside, outside, rtol=1e-13)[0])
-    return Interval(lower, upper)
+        def above(tau2: Array) -> Array:
+            height = log_likelihood(batch, moments(batch, tau2), restricted=restricted)
+            return height - (floor if tau2.ndim == 1 else floor[:, None])
+
+        end = np.maximum(upper_bound(batch), 2.0 * estimate)
+        least = np.where(batch.counts > 0, batch.vi, np.inf).min(axis=1)
+        steps = np.linspace(0.0, 1.0, grid_points)
+        grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * steps)
+        grid = np.sort(np.column_stack([grid, estimate]), axis=1)
+        over = above(grid) >= 0
+        row = np.arange(len(grid))
+        first = np.argmax(over, axis=1)
+        last = grid.shape[1] - 1 - np.argmax(over[:, ::-1], axis=1)
+        inner = np.where(first > 0, grid[row, first], 1.0)
+        outer = np.where(first > 0, grid[row, np.maximum(first - 1, 0)], 0.0)
+        crossing = first > 0
+
+        def rising(t: Array) -> Array:
+            return np.where(crossing, above(np.where(crossing, t, 0.0)), t - 0.5)
+
+        low = np.where(crossing, bracketed_root(rising, outer, inner, rtol=rtol), 0.0)
+        start = grid[row, last]
+        after = grid[row, np.minimum(last + 1, grid.shape[1] - 1)]
+        step = np.where(after > start, after - start, end)
+        inside, outside = expand(above, start, step)
+        return low, bracketed_root(above, inside, outside, rtol=rtol)
+
+    return by_chunks(fit.mu.size, fit.batch.yi.shape[1] * grid_points, part)

@@ -58,15 +58,15 @@ class Batch:
         Number of coefficients.
     pairs : ndarray, shape (R, (p + 1)(p + 2)/2, k)
         Products of the columns of (X, y), upper triangle row by row, times the counts. Effects are
-        counted from `shift`. Without a design the first row leaves out the study with the smallest
-        sampling variance, the anchor, from which effects are counted: it can outweigh all others by
-        many orders of magnitude, and so the others keep their digits.
+        counted from `shift`. Without a design the study with the smallest sampling variance, the
+        anchor, is left out and added where sums are used: it can outweigh all others by many
+        orders of magnitude, and so the others keep their digits.
     shift : ndarray, shape (R, p)
-        Coefficients that were taken away from the effects.
+        Coefficients that were taken away from the effects: about those of tau2 = 0.
     least : ndarray, shape (R,)
         Smallest sampling variance, that of the anchor.
-    copies : ndarray, shape (R,)
-        Count of the anchor.
+    copies, apart : ndarray, shape (R,)
+        Count of the anchor, and its effect counted from `shift`.
     """
 
     yi: Array
@@ -79,6 +79,7 @@ class Batch:
     shift: Array
     least: Array
     copies: Array
+    apart: Array
 
     def __len__(self) -> int:
         return len(self.k)
@@ -96,6 +97,7 @@ class Batch:
             self.shift[index],
             self.least[index],
             self.copies[index],
+            self.apart[index],
         )
 
 
@@ -194,18 +196,23 @@ def prepare(
     if x is None:
         at = np.arange(rows), among.argmin(axis=1)
         least, copies, centre = (_repeat(a, rows)[at] for a in (v, c, y))
-        shift, pairs = centre[:, None], np.empty((rows, 3, y.shape[1]))
-        around = y - shift
-        pairs[:, 0] = c
-        pairs[at[0], 0, at[1]] = 0.0
-        np.multiply(c, around, out=pairs[:, 1])
+        pairs, around = np.empty((rows, 3, y.shape[1])), y - centre[:, None]
+        others = pairs[:, 0]
+        others[...] = c
+        others[at] = 0.0
+        weights = others / v
+        mean = np.vecdot(weights, around) / (weights.sum(axis=1) + copies / least)
+        around = around - mean[:, None]
+        shift, apart = (centre + mean)[:, None], -mean
+        np.multiply(others, around, out=pairs[:, 1])
         np.multiply(pairs[:, 1], around, out=pairs[:, 2])
     else:
         if not everyone:
             x = np.where(used[..., None], x, 0.0)
         explained, shift = _explained(y, v, c, x)
         pairs = _products(y - explained, c, x, rows)
-        least, copies = _repeat(among.min(axis=1), rows), np.zeros(rows)
+        least = _repeat(among.min(axis=1), rows)
+        copies = apart = np.zeros(rows)
         x, shift = _repeat(x, rows), _repeat(shift, rows)
     return Batch(
         _repeat(y, rows),
@@ -218,6 +225,7 @@ def prepare(
         shift,
         least,
         copies,
+        apart,
     )
 
 
@@ -299,7 +307,7 @@ def moments(batch: Batch, tau2: Array) -> Moments:
     if batch.design is None:
         w_m = 1.0 / (lift(batch.least) + tau2)
         flat = [sums[..., i, j] for i in range(3) for j in range(3)]
-        m = _mean(flat, w_m, lift(batch.copies), sum_log_w, np.log)
+        m = _mean(flat, w_m, lift(batch.copies), lift(batch.apart), sum_log_w, np.log)
         beta = (lift(batch.shift[:, 0]) + m.beta)[..., None]
         return m._replace(beta=beta, cov=m.cov[..., None, None])
     shift, counts = lift(batch.shift), lift(batch.counts)
@@ -326,40 +334,36 @@ def moments_of_one(batch: Batch, tau2: float) -> Moments:
     sums = (batch.pairs[0] @ np.array((w, w2, w2 * w)).T).ravel().tolist()
     sum_log_w = float(batch.counts[0] @ np.log(w))
     w_m = 1.0 / (float(batch.least[0]) + tau2)
-    m = _mean(sums, w_m, float(batch.copies[0]), sum_log_w, log)
+    m = _mean(sums, w_m, float(batch.copies[0]), float(batch.apart[0]), sum_log_w, log)
     return m._replace(beta=[float(batch.shift[0, 0]) + m.beta], cov=[[m.cov]])
 
 
-def _mean(sums: list[Any], w_m: Any, c_m: Any, sum_log_w: Any, log: Any) -> Moments:
+def _mean(sums: list[Any], w_m: Any, c_m: Any, e_m: Any, sum_log_w: Any, log: Any) -> Moments:
     """Moments of the weighted mean, of numbers or arrays; `m` marks the anchor.
 
-    `sums` are those of `Batch.pairs` times w, w^2 and w^3; the first three leave out the anchor,
-    from which effects are counted.
+    `sums` are those of `Batch.pairs` times w, w^2 and w^3.
     """
     rest, rest2, rest3, y1, y2, y3, yy1, yy2, yy3 = sums
-    s1 = rest + c_m * w_m
-    mu = y1 / s1
+    own = c_m * w_m
+    s1 = rest + own
+    mu = (y1 + own * e_m) / s1
     share_m = (rest + (c_m - 1.0) * w_m) / s1
-    # the anchor is -mu from the mean: sums over the others first, which may be far smaller
-    w_m2, mu2 = w_m * w_m, mu * mu
-    r2 = y2 - mu * rest2
-    cross = r2 - c_m * w_m2 * mu
-    pairs = rest2 * rest2 + c_m * w_m2 * (2.0 * rest2 + (c_m - 1.0) * w_m2)
-    rss = yy1 - mu * y1
-    y_pp_y = yy2 - mu * (2.0 * y2 - mu * rest2) + c_m * w_m2 * mu2
-    y_ppp = yy3 - mu * (2.0 * y3 - mu * rest3) + c_m * w_m2 * w_m * mu2
+    r_m = e_m - mu
+    own2, own_r2 = own * w_m, own * r_m * r_m
+    pairs = rest2 * rest2 + own2 * (2.0 * rest2 + (c_m - 1.0) * w_m * w_m)
+    cross = y2 - mu * rest2 + own2 * r_m
     return Moments(
         beta=mu,
         cov=1.0 / s1,
-        rss=0.5 * (rss + abs(rss)),
+        rss=yy1 - mu * (2.0 * y1 - mu * rest) + own_r2,
         sum_log_w=sum_log_w,
         log_det=log(s1),
         sum_w=s1,
-        sum_w2=rest2 + c_m * w_m2,
-        trace_p=rest - rest2 / s1 + c_m * w_m * share_m,
-        trace_pp=rest2 - 2.0 * rest3 / s1 + pairs / (s1 * s1) + c_m * (w_m * share_m) ** 2,
-        y_pp_y=y_pp_y,
-        y_ppp_y=y_ppp - cross * cross / s1,
+        sum_w2=rest2 + own2,
+        trace_p=rest - rest2 / s1 + own * share_m,
+        trace_pp=rest2 - 2.0 * rest3 / s1 + pairs / (s1 * s1) + own2 * share_m * share_m,
+        y_pp_y=yy2 - mu * (2.0 * y2 - mu * rest2) + own_r2 * w_m,
+        y_ppp_y=yy3 - mu * (2.0 * y3 - mu * rest3) + own_r2 * w_m * w_m - cross * cross / s1,
     )
 
 
@@ -426,7 +430,10 @@ def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
         sums = batch.pairs @ w
         sum_log_w = (batch.counts[:, None, :] @ np.log(w))[:, 0]
     if batch.design is None:
-        sums[:, 0] += batch.copies[:, None] / (batch.least[:, None] + grid)
+        own = batch.copies[:, None] / (batch.least[:, None] + grid)
+        for i in range(3):
+            sums[:, i] += own
+            own = own * batch.apart[:, None]
     return sum_log_w, *eliminate(sums, batch.p)
 
 
