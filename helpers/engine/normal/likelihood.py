@@ -191,16 +191,19 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     scans = [part.scan for part in parts if part.scan is not None]
     finals = [part.final for part in parts if part.final is not None]
     return Tau2Fit(
-        *(np.concatenate([getattr(q, name) for q in parts]) for name in _ARRAYS),
+        np.concatenate([part.tau2 for part in parts]),
+        np.concatenate([part.se for part in parts]),
+        np.concatenate([part.converged for part in parts]),
+        np.concatenate([part.boundary for part in parts]),
         Tau2Scan(
-            points, *(np.concatenate([getattr(s, name) for s in scans]) for name in _CERTIFICATE)
+            points,
+            upper,
+            np.concatenate([scan.maxima for scan in scans]),
+            np.concatenate([scan.gap for scan in scans]),
+            np.concatenate([scan.slack for scan in scans]),
         ),
         Moments(*map(np.concatenate, zip(*finals, strict=True))),
     )
-
-
-_ARRAYS = ("tau2", "se", "converged", "boundary")
-_CERTIFICATE = ("upper", "maxima", "gap", "slack")
 
 
 @lru_cache(maxsize=64)

@@ -284,7 +284,8 @@ def moments(batch: Batch, tau2: Array) -> Moments:
     """
     if tau2.size == 1 and batch.design is None:
         one = moments_of_one(batch, float(tau2.item()))
-        return Moments(*(np.array([a] if tau2.ndim == 1 else [[a]]) for a in one))
+        m = Moments(*(np.array(a, ndmin=tau2.ndim) for a in one))
+        return m._replace(beta=m.beta[..., None], cov=m.cov[..., None, None])
     deep = tau2.ndim == 2
 
     def lift(a: Array) -> Array:
@@ -335,7 +336,7 @@ def moments_of_one(batch: Batch, tau2: float) -> Moments:
     sum_log_w = float(batch.counts[0] @ np.log(w))
     w_m = 1.0 / (float(batch.least[0]) + tau2)
     m = _mean(sums, w_m, float(batch.copies[0]), float(batch.apart[0]), sum_log_w, log)
-    return m._replace(beta=[float(batch.shift[0, 0]) + m.beta], cov=[[m.cov]])
+    return m._replace(beta=m.beta + float(batch.shift[0, 0]))
 
 
 def _mean(sums: list[Any], w_m: Any, c_m: Any, e_m: Any, sum_log_w: Any, log: Any) -> Moments:
