@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -246,3 +247,42 @@ def test_the_influence_of_a_registry_is_what_its_absence_changes(name: str) -> N
     np.testing.assert_array_equal(
         fit.influence([f"c{i}" for i in range(10)]).rstudent, fit.influence().rstudent
     )
+
+
+@pytest.mark.parametrize("tau2_method", ["REML", "ML", "PM", None])
+def test_without_each_of_many_studies_is_linear_and_equals_single_fits(
+    tau2_method: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helpers.engine.model.core.ONE_BY_ONE", 10)
+    rng = np.random.default_rng(4)
+    for spread, far in ((0.5, 0.0), (2.5, 0.0), (1.0, 40.0)):
+        v = np.exp(rng.normal(0, spread, 60))
+        y = rng.normal(0, 1, 60) * np.sqrt(v + 0.5)
+        y[3] += far  # an outlier: its part of the sums is large
+        v[7] = 1e-7  # a study that outweighs all others
+        options = {"model": "common"} if tau2_method is None else {"tau2_method": tau2_method}
+        table = aftercare.leave_one_out(pool_effects(y, v, ci_method="wald", **options))
+        for i in (0, 3, 7, 20, 59):
+            rest = np.arange(60) != i
+            one = pool_effects(y[rest], v[rest], ci_method="wald", **options)
+            row = table.iloc[i]
+            assert row["mu"] == pytest.approx(one.mu, rel=1e-10, abs=1e-12)
+            assert row["se"] == pytest.approx(one.se, rel=1e-10)
+            assert row["tau2"] == pytest.approx(one.tau2, rel=1e-9, abs=1e-11)
+            assert row["Q"] == pytest.approx(one.heterogeneity.Q, rel=1e-9)
+            assert row["I2"] == pytest.approx(one.heterogeneity.I2, rel=1e-9, abs=1e-9)
+            assert row["loglik"] == pytest.approx(one.loglik, rel=1e-10)
+
+
+def test_leave_one_out_of_fifty_thousand_studies_takes_seconds() -> None:
+    rng = np.random.default_rng(5)
+    v = np.exp(rng.normal(0, 1, 50_000))
+    y = rng.normal(0, 1, 50_000) * np.sqrt(v + 0.5)
+    fit = pool_effects(y, v, ci_method="wald")
+    start = time.process_time()
+    table = aftercare.leave_one_out(fit)
+    assert time.process_time() - start < 20.0
+    rest = np.arange(50_000) != 17
+    one = pool_effects(y[rest], v[rest], ci_method="wald")
+    assert table["mu"].iloc[17] == pytest.approx(one.mu, abs=1e-10)
+    assert table["tau2"].iloc[17] == pytest.approx(one.tau2, rel=1e-9)

@@ -37,6 +37,7 @@ from ..distributions import chi2_ppf, expit
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
 from ..model.units import Units, units_of
+from ..normal.weighted import Sums, prepare
 from .deviance import study_deviance
 
 if TYPE_CHECKING:
@@ -211,14 +212,14 @@ def _deleted(model: Model, units: Units) -> tuple[Refits, Array, Array]:
         own = _rate_variance(model, mu, size) + missing
     elif units.single:
         own = model.vi
+    if not model.likelihood:
+        return gone, own, Sums(prepare(model.yi, model.vi)).of_weights(gone.tau2)
+    assert size is not None
     rows = max(1, _CELLS // model.k)
     for part in (slice(i, i + rows) for i in range(0, k, rows)):
-        v = model.vi[None]
-        if model.likelihood:
-            assert size is not None
-            v = _rate_variance(model, mu[part, None], size[None])
+        v = _rate_variance(model, mu[part, None], size[None])
         information[part] = (1.0 / (v + gone.tau2[part, None])).sum(axis=1)
-    return gone, own, information + (missing if model.likelihood else 0.0)
+    return gone, own, information + missing
 
 
 def _deviance(model: Model, mu: Array, omega: Array) -> tuple[Array, Array]:

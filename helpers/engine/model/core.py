@@ -31,7 +31,12 @@ from ..distributions import expit
 from ..effects import Measure, get_measure
 from ..normal.fit import RegressionFit, fit_regression
 from ..normal.intervals import interval_se, mu_limits
-from ..normal.inverse_variance import fit_inverse_variance
+from ..normal.inverse_variance import (
+    WITHOUT_EACH,
+    InverseVarianceFit,
+    fit_inverse_variance,
+    fit_without_each,
+)
 from ..options import Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
@@ -220,10 +225,14 @@ class Model:
         """Fit one mean without each study (or each of `units`) in turn, one row for each."""
         self.require_own_variance("leaving studies out")
         units = units_of(self.data) if units is None else units
-        own = limits and self.options.ci_method == "profile"
-        own |= self.clusters is not None
-        if self.likelihood and self.k >= ONE_BY_ONE and units.single and not own:
+        ci, method = self.options.ci_method, self.options.tau2_method or "common"
+        quick = self.k >= ONE_BY_ONE and units.single and self.clusters is None
+        quick &= not (limits and ci in ("profile", "henmi-copas"))
+        if quick and self.likelihood:
             return refit_without_each(self, limits=limits)
+        if quick and method in WITHOUT_EACH:
+            fit = fit_without_each(self.yi, self.vi, method=method, tau2=self.options.tau2)
+            return self._refits(fit, units.rest, limits)
         return self.fit(units.rest, limits=limits)
 
     @property
@@ -240,15 +249,19 @@ class Model:
                 progress(end, rows)
 
     def _effects(self, counts: Counts | None, yi: Array, rows: int, limits: bool) -> Refits:
-        options = self.options
         c = np.ones((rows, self.k)) if counts is None else counts.astype(float)
-        tau2 = None if options.tau2 is None else np.full(rows, options.tau2)
-        fit = fit_inverse_variance(
-            yi, self.vi[None], c, method=options.tau2_method or "common", tau2=tau2
-        )
+        tau2 = None if self.options.tau2 is None else np.full(rows, self.options.tau2)
+        method = self.options.tau2_method or "common"
+        fit = fit_inverse_variance(yi, self.vi[None], c, method=method, tau2=tau2)
         if self.clusters is not None:
             found = fit_levels(self, c > 0, y=np.broadcast_to(yi, c.shape))
             return level_refits(self, fit, found)
+        return self._refits(fit, counts, limits)
+
+    def _refits(
+        self, fit: InverseVarianceFit, counts: Counts | Selections | None, limits: bool
+    ) -> Refits:
+        options, rows = self.options, len(fit.df)
         df = fit.df
         free = df > 0
         se, _ = interval_se(fit, options.ci_method, options.level)
@@ -276,14 +289,16 @@ class Model:
             status=np.where(converged, 0, FitStatus.NOT_CONVERGED).astype(np.int8),
         )
 
-    def _back_size(self, counts: Counts | None, se: Array) -> Array:
+    def _back_size(self, counts: Counts | Selections | None, se: Array) -> Array:
         size = self.size
         if not self.scale.needs_size or size is None:
             return np.ones(len(se))
         if self.options.back_transform == "inverse-variance":
             return 0.25 / se**2
-        c = np.ones((len(se), self.k)) if counts is None else counts.astype(float)
-        return c.sum(axis=1) / (c @ (1.0 / size))
+        if counts is None:
+            counts = np.ones((len(se), self.k), dtype=bool)
+        parts = (counts[part].astype(float) for part in self._chunks(len(se), None))
+        return np.concatenate([c.sum(axis=1) / (c @ (1.0 / size)) for c in parts])
 
     def to_display(self, values: Array, refits: Refits) -> Array:
         """Model-scale values of each replicate on the display scale; NaN stays NaN."""

@@ -373,6 +373,8 @@ def _henmi_copas(batch: Batch, level: float, x: Array, x_weights: Array, rtol: f
     )
     mean0, mean2 = trace - f * sas, sas
     var0, var2 = 2.0 * (squared - 2.0 * f * gdg + (f * sas) ** 2), 4.0 * (gdg - f * sas**2)
+    several = batch.k > 1  # a single study has a normal quantile, not this one
+    mean0, var0 = np.where(several, mean0, 1.0), np.where(several, var0, 1.0)
     ratio, df = w1**2 / w2 - 1.0, batch.k - 1.0
     # equal variances: Q does not depend on the estimate, and these are rounding residue
     mean2, var2 = (np.where(np.abs(a) < 1e-13 * np.abs(b), 0.0, a) for a, b in (
@@ -388,16 +390,14 @@ def _henmi_copas(batch: Batch, level: float, x: Array, x_weights: Array, rtol: f
         p = gamma_cdf(limit, mean**2 / var, var / mean) * norm_pdf(z) / sd[:, None]
         return (top - t) * (p @ x_weights)
 
-    one = np.ones(w1.size)
-    several = batch.k > 1
-    high = one.copy()
+    high = np.ones(w1.size)
     for _ in range(60):
         short = several & (tail(high) > 1.0 - level)
         if not short.any():
             break
         high = np.where(short, 1.5 * high, high)
 
-    def excess(t: Array) -> Array:  # a single study has a normal quantile, not this one
+    def excess(t: Array) -> Array:
         return np.where(several, tail(t) - (1.0 - level), 1.0 - t)
 
     t0 = bracketed_root(excess, high * 1e-3, np.where(several, high, 2.0), rtol=rtol)

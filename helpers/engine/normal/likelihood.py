@@ -33,7 +33,6 @@ from .weighted import (
     moments,
     moments_of_one,
     profile_scan,
-    same_in_every_row,
 )
 
 Array = NDArray[np.float64]
@@ -148,9 +147,8 @@ def upper_bound(batch: Batch) -> Array:
     (max(v) + t) s2 < (min(v) + t)^2 with s2 = RSS/(k - p), hence from s2 + sqrt(s2 max(v)) on. RSS
     is at most the sum of squares around any fit, such as that which was taken away beforehand.
     """
-    squares = batch.pairs[:, -1].sum(axis=1) + batch.copies * batch.apart**2
+    squares, largest = batch.ends()
     s2 = squares / np.maximum(batch.k - batch.p, 1.0)
-    largest = (batch.vi * (batch.counts > 0)).max(axis=1)
     return np.maximum(s2 + np.sqrt(s2 * largest), 1e-6 * batch.least)
 
 
@@ -179,9 +177,7 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     upper = upper_bound(batch)
     reach = float(np.log1p(upper / batch.least).max())
     points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])
-    q, k = batch.pairs.shape[1:]
-    width = q * points if same_in_every_row(batch.vi) else (q + k) * points
-    size = max(1, _CELLS // width)
+    size = max(1, _CELLS // (batch.width * points))
     if len(batch) <= size:
         return _maximum(batch, upper, restricted, points)
     parts = [
@@ -215,9 +211,9 @@ def _steps(points: int) -> Array:
 
 
 def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2Fit:
-    rows, one = len(batch), len(batch) == 1 and batch.design is None
+    rows = len(batch)
     least, end = batch.least, upper
-    if rows > 1 and same_in_every_row(batch.vi):  # one grid for all: see `profile_scan`
+    if rows > 1 and batch.shared:  # one grid for all: see `profile_scan`
         least, end = least.min(keepdims=True), end.max(keepdims=True)
     grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
     grid[:, -1] = end
@@ -231,7 +227,8 @@ def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2F
     peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
     owner, at = np.nonzero(peak)
     part, done = batch, np.ones(1, dtype=bool)
-    root = _root_of_one(batch, grid, height, at, restricted) if one and len(owner) == 1 else None
+    single = batch.single and len(owner) == 1
+    root = _root_of_one(batch, grid, height, at, restricted) if single else None
     if root is None:
         part = batch if len(owner) == rows else batch.rows(owner)
         low, high, start = _brackets(height, grid, least, owner, at)

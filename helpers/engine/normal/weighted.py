@@ -12,7 +12,7 @@ of w, w^2 and w^3 times products of the columns of (X, y): one matrix product, w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from typing import Any, NamedTuple
 
@@ -27,6 +27,9 @@ Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 __all__ = [
     "Batch",
     "Moments",
+    "Sums",
+    "WithoutEach",
+    "all_but",
     "eliminate",
     "moments",
     "moments_of_one",
@@ -37,6 +40,7 @@ __all__ = [
     "trace_pv",
 ]
 
+_PANEL, _DEGREE = 0.25, 13  # of the polynomials of `Sums`
 _TINY = 1e-300  # below every pivot of a design of full rank
 
 
@@ -83,6 +87,66 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.k)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all replicates have the variances of one row in memory."""
+        return same_in_every_row(self.vi)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one replicate with one mean."""
+        return len(self.k) == 1 and self.design is None
+
+    @property
+    def width(self) -> int:
+        """Numbers of a replicate that a scan holds at each value of tau2."""
+        q, k = self.pairs.shape[1:]
+        return q if self.shared else q + k
+
+    def ends(self) -> tuple[Array, Array]:
+        """Sum of squares about some fit, and largest variance, each of shape (R,)."""
+        squares = self.pairs[:, -1].sum(axis=1) + self.copies * self.apart**2
+        return squares, (self.vi * (self.counts > 0)).max(axis=1)
+
+    def scan_sums(self, grid: Array) -> tuple[Array, Array]:
+        """Give the sums of log w (R or 1, G) and of w times `pairs` (R, q, G) on a grid.
+
+        With one row of the grid for all, and the variances those of one row, the scan of the whole
+        batch is one matrix product.
+        """
+        rows, q, k = self.pairs.shape
+        w = 1.0 / (self.vi[: len(grid), :, None] + grid[:, None, :])
+        if len(grid) == 1:
+            sums = (self.pairs.reshape(rows * q, k) @ w[0]).reshape(rows, q, -1)
+            return _once(self.counts) @ np.log(w[0]), sums
+        return (self.counts[:, None, :] @ np.log(w))[:, 0], self.pairs @ w
+
+    def power_sums(self, tau2: Array) -> tuple[Array, Array, Array | None]:
+        """Give the sums of `pairs` times w, w^2 and w^3 (R, q, 3), of log w, and of w and w^2.
+
+        The last (with a design) have shape (R, 2). `tau2` has shape (R,), or (R, G) with an axis
+        more in everything.
+        """
+        deep = tau2.ndim == 2
+        v, c, pairs = (a[:, None] if deep else a for a in (self.vi, self.counts, self.pairs))
+        same = tau2.size > 1 and not deep and self.shared and bool((tau2 == tau2[0]).all())
+        if same:  # one matrix product for all replicates
+            v, tau2 = v[:1], tau2[:1]
+        w = 1.0 / (v + tau2[..., None])
+        powers = np.empty((*w.shape, 3))
+        powers[..., 0] = w
+        np.multiply(w, w, out=powers[..., 1])
+        np.multiply(powers[..., 1], w, out=powers[..., 2])
+        if same:
+            rows, q, k = pairs.shape
+            sums = (pairs.reshape(rows * q, k) @ powers[0]).reshape(rows, q, 3)
+        else:
+            sums = pairs @ powers
+        plain = None
+        if self.design is not None:
+            plain = np.stack([np.vecdot(c, powers[..., a]) for a in range(2)], axis=-1)
+        return sums, np.vecdot(c, np.log(w)), plain
 
     def rows(self, index: Index) -> Batch:
         """Replicates picked by `index`."""
@@ -282,42 +346,22 @@ def moments(batch: Batch, tau2: Array) -> Moments:
     >>> float(m.rss[0]), float(m.trace_p[0])
     (0.5, 1.0)
     """
-    if tau2.size == 1 and batch.design is None:
+    if batch.single and tau2.size == 1:
         one = moments_of_one(batch, float(tau2.item()))
         m = Moments(*(np.array(a, ndmin=tau2.ndim) for a in one))
         return m._replace(beta=m.beta[..., None], cov=m.cov[..., None, None])
-    deep = tau2.ndim == 2
 
     def lift(a: Array) -> Array:
-        return a[:, None] if deep else a
+        return a[:, None] if tau2.ndim == 2 else a
 
-    v, same = batch.vi, tau2.size > 1 and same_in_every_row(batch.vi) and _constant(tau2)
-    if same:  # one matrix product for all replicates
-        v, tau2 = v[:1], tau2[:1]
-    w = 1.0 / (lift(v) + tau2[..., None])
-    powers = np.empty((*w.shape, 3))
-    powers[..., 0] = w
-    np.multiply(w, w, out=powers[..., 1])
-    np.multiply(powers[..., 1], w, out=powers[..., 2])
-    if same:
-        r, q, k = batch.pairs.shape
-        sums = (batch.pairs.reshape(r * q, k) @ powers[0]).reshape(r, q, 3)
-    else:
-        sums = lift(batch.pairs) @ powers
-    sum_log_w = np.vecdot(lift(batch.counts), np.log(w))
-    if batch.design is None:
-        w_m = 1.0 / (lift(batch.least) + tau2)
-        flat = [sums[..., i, j] for i in range(3) for j in range(3)]
-        m = _mean(flat, w_m, lift(batch.copies), lift(batch.apart), sum_log_w, np.log)
-        beta = (lift(batch.shift[:, 0]) + m.beta)[..., None]
-        return m._replace(beta=beta, cov=m.cov[..., None, None])
-    shift, counts = lift(batch.shift), lift(batch.counts)
-    sum_w, sum_w2 = (np.vecdot(counts, powers[..., a]) for a in range(2))
-    return _regression(sums, batch.p, shift, sum_log_w, sum_w, sum_w2)
-
-
-def _constant(tau2: Array) -> bool:
-    return tau2.ndim == 1 and bool((tau2 == tau2[0]).all())
+    sums, sum_log_w, plain = batch.power_sums(tau2)
+    shift = lift(batch.shift)
+    if plain is not None:
+        return _regression(sums, batch.p, shift, sum_log_w, plain)
+    flat = [sums[..., i, j] for i in range(3) for j in range(3)]
+    w_m = 1.0 / (lift(batch.least) + tau2)
+    m = _mean(flat, w_m, lift(batch.copies), lift(batch.apart), sum_log_w, np.log)
+    return m._replace(beta=shift + m.beta[..., None], cov=m.cov[..., None, None])
 
 
 def moments_of_one(batch: Batch, tau2: float) -> Moments:
@@ -368,9 +412,8 @@ def _mean(sums: list[Any], w_m: Any, c_m: Any, e_m: Any, sum_log_w: Any, log: An
     )
 
 
-def _regression(
-    sums: Array, p: int, shift: Array, sum_log_w: Array, sum_w: Array, sum_w2: Array
-) -> Moments:
+def _regression(sums: Array, p: int, shift: Array, sum_log_w: Array, plain: Array) -> Moments:
+    sum_w, sum_w2 = plain[..., 0], plain[..., 1]
     full = _symmetric(np.swapaxes(sums, -1, -2), p + 1)
     gram = full[..., 0, :p, :p]
     cov = np.asarray(np.linalg.inv(gram), dtype=np.float64)
@@ -412,8 +455,7 @@ def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
     Parameters
     ----------
     grid : ndarray, shape (R, G) or (1, G)
-        Values of tau2; with one row for all, and the variances those of one row, the scan of the
-        whole batch is one matrix product.
+        Values of tau2.
 
     Examples
     --------
@@ -421,15 +463,7 @@ def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
     >>> rss.tolist()
     [[0.5, 0.25]]
     """
-    rows, q, k = batch.pairs.shape
-    v = batch.vi[: len(grid)]
-    w = 1.0 / (v[:, :, None] + grid[:, None, :])
-    if len(grid) == 1:
-        sums = (batch.pairs.reshape(rows * q, k) @ w[0]).reshape(rows, q, -1)
-        sum_log_w = _once(batch.counts) @ np.log(w[0])
-    else:
-        sums = batch.pairs @ w
-        sum_log_w = (batch.counts[:, None, :] @ np.log(w))[:, 0]
+    sum_log_w, sums = batch.scan_sums(grid)
     if batch.design is None:
         own = batch.copies[:, None] / (batch.least[:, None] + grid)
         for i in range(3):
@@ -455,6 +489,156 @@ def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
             for b in range(a, p + 1):
                 part[a, b] = part[a, b] - factor * part[j, b]
     return log_det, part[p, p]
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutEach:
+    """One set of studies without each of them in turn, in time that grows as their number.
+
+    Every sum over the studies that are left is that of all less the term of one. At any tau2 the
+    sums of all are read off polynomials that are exact to rounding; so a replicate costs the same
+    however many studies there are. It stands for a `Batch` wherever no single study is looked at.
+    The anchor stays: see `all_but`.
+
+    Attributes
+    ----------
+    whole : Sums
+        Of all studies.
+    gone : ndarray of int, shape (R,)
+        The study left out of each replicate.
+    """
+
+    whole: Sums
+    gone: NDArray[np.intp]
+    p: int = 1
+    design: None = None
+    single: bool = False
+    shared: bool = True
+    width: int = 6
+
+    @property
+    def batch(self) -> Batch:
+        """All studies, in one row."""
+        return self.whole.batch
+
+    @property
+    def k(self) -> Array:
+        """Studies that are left, shape (R,)."""
+        return np.full(len(self.gone), self.batch.k[0] - 1.0)
+
+    @property
+    def shift(self) -> Array:
+        """As that of `Batch`."""
+        return np.broadcast_to(self.batch.shift, (len(self.gone), 1))
+
+    @property
+    def least(self) -> Array:
+        """As that of `Batch`."""
+        return np.full(len(self.gone), self.batch.least[0])
+
+    @property
+    def copies(self) -> Array:
+        """As that of `Batch`."""
+        return np.ones(len(self.gone))
+
+    @property
+    def apart(self) -> Array:
+        """As that of `Batch`."""
+        return np.full(len(self.gone), self.batch.apart[0])
+
+    def __len__(self) -> int:
+        return len(self.gone)
+
+    def rows(self, index: Index) -> WithoutEach:
+        """Replicates picked by `index`."""
+        return WithoutEach(self.whole, self.gone[index])
+
+    def ends(self) -> tuple[Array, Array]:
+        """As those of `Batch`: bounds, from all studies."""
+        squares, largest = self.batch.ends()
+        return np.repeat(squares, len(self)), np.repeat(largest, len(self))
+
+    def scan_sums(self, grid: Array) -> tuple[Array, Array]:
+        """As those of `Batch`."""
+        sums, log_w = self.whole.at(grid[0])
+        w = 1.0 / (self.batch.vi[0, self.gone, None] + grid)
+        own = self.batch.pairs[0][:, self.gone].T
+        return log_w - np.log(w), sums[:, :, 0].T - own[:, :, None] * w[:, None, :]
+
+    def power_sums(self, tau2: Array) -> tuple[Array, Array, None]:
+        """As those of `Batch`."""
+        sums, log_w = self.whole.at(tau2)
+        w = 1.0 / (self.batch.vi[0, self.gone] + tau2)
+        powers = np.stack([w, w * w, w * w * w], axis=-1)
+        own = self.batch.pairs[0][:, self.gone].T
+        return sums - own[:, :, None] * powers[:, None, :], log_w - np.log(w), None
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of one row at many values of tau2, each in a time that does not grow with the studies.
+
+    In u = log(min(vi) + tau2) the nearest pole of 1/(vi + tau2) is at least pi from the real axis.
+    A polynomial of degree 13 on an interval of length 0.25 therefore leaves an error below
+    rounding (its ellipse of convergence has a radius of 50 half-lengths).
+    """
+
+    batch: Batch
+    panels: dict[int, Array] = field(default_factory=dict, repr=False)
+
+    def at(self, tau2: Array) -> tuple[Array, Array]:
+        """Give the sums (R, 3, 3) as in `Batch.power_sums`, and of log w (R,).
+
+        Examples
+        --------
+        >>> batch = prepare([0.0, 1.0, 3.0], [0.1, 0.2, 0.3])
+        >>> sums, log_w = Sums(batch).at(np.array([0.5]))
+        >>> exact = batch.power_sums(np.array([0.5]))
+        >>> bool(np.allclose(sums, exact[0], rtol=1e-14)), bool(np.allclose(log_w, exact[1]))
+        (True, True)
+        """
+        place = np.log1p(tau2 / self.batch.least[0]) / _PANEL
+        panel = np.floor(place).astype(np.int64)
+        out = np.empty((len(tau2), 10))
+        for number in np.unique(panel).tolist():
+            here = np.flatnonzero(panel == number)
+            basis = np.polynomial.chebyshev.chebvander(2.0 * (place[here] - number) - 1.0, _DEGREE)
+            out[here] = basis @ self._panel(number)
+        return out[:, :9].reshape(-1, 3, 3), out[:, 9]
+
+    def of_weights(self, tau2: Array) -> Array:
+        """Sum of the weights of all studies at each tau2, shape (R,)."""
+        return self.at(tau2)[0][:, 0, 0] + self.batch.copies / (self.batch.least + tau2)
+
+    def _panel(self, number: int) -> Array:
+        """Chebyshev coefficients (degree + 1, 10) of the sums on one interval."""
+        if number not in self.panels:
+            nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+            u = _PANEL * (number + 0.5 * (nodes + 1.0))
+            values = np.empty((len(nodes), 10))
+            for n, tau2 in enumerate(self.batch.least[0] * np.expm1(u)):
+                sums, log_w, _ = self.batch.power_sums(np.array([tau2]))
+                values[n, :9], values[n, 9] = sums.ravel(), log_w[0]
+            transform = np.polynomial.chebyshev.chebvander(nodes, _DEGREE)
+            self.panels[number] = np.asarray(np.linalg.solve(transform, values), dtype=float)
+        return self.panels[number]
+
+
+def all_but(batch: Batch) -> tuple[WithoutEach, NDArray[np.intp]]:
+    """Leave out each study of a batch of one row, none repeated, in turn.
+
+    Returns
+    -------
+    without : WithoutEach
+    few : ndarray of int
+        Studies without which the sums that are left lose digits: they have to be fitted on their
+        own. They are the anchor and those with more than half of a sum.
+    """
+    v, pairs = batch.vi[0], batch.pairs[0]
+    share = pairs[[0, 2, 2]] * np.stack([1.0 / v, 1.0 / v, np.ones_like(v)])
+    heavy = (2.0 * share > share.sum(axis=1, keepdims=True)).any(axis=0)
+    heavy[v.argmin()] = True
+    return WithoutEach(Sums(batch), np.arange(len(v))), np.flatnonzero(heavy)
 
 
 def trace_pv(batch: Batch, weights: Array) -> tuple[Array, Array, Array]:
