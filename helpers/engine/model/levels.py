@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..counts.nested import fit_nested_counts
 from ..counts.optimise import FitStatus
-from ..normal.batch_intervals import Limits, symmetric_limits
+from ..normal.intervals import Limits, symmetric_limits
 from ..normal.inverse_variance import InverseVarianceFit
 from ..normal.nested import fit_nested
 from ..summaries import i2_and_h2
