@@ -19,50 +19,25 @@ __all__ = ["Change", "CorrectedCohorts", "apply_corrections"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One cell that was changed, or one cohort that was left out.
+    """One cell that was changed, or one cohort that was left out."""
 
-    Attributes
-    ----------
-    id, cohort : str
-        The correction, and the cohort it concerns.
-    column : str
-        Column of the cohorts; empty when the cohort was left out.
-    before, after : float or None
-        The value in the table given and the one in its place; None for a value taken for
-        missing, and for a cohort left out.
-    kind : {"replace", "remove", "exclude"}
-    certainty : {"fact", "inference", "unverified"}
-    """
-
-    id: str
+    id: str  # of the correction
     cohort: str
-    column: str
-    before: float | None
-    after: float | None
-    kind: str
-    certainty: str
+    column: str  # of the cohorts; empty when the cohort was left out
+    before: float | None  # in the table given; None for a cohort left out
+    after: float | None  # None for a value taken for missing, and for a cohort left out
+    kind: str  # "replace", "remove" or "exclude"
+    certainty: str  # "fact", "inference" or "unverified"
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectedCohorts:
-    """A corrected copy of the cohort table.
+    """A corrected copy of the cohort table, and what became of each correction."""
 
-    Attributes
-    ----------
-    data : DataFrame
-        The corrected table (treat as read-only).
-    changes : tuple of Change
-        What was changed, in the order of ``data/corrections.csv``.
-    ids : tuple of str
-        Names of the corrections applied.
-    absent : tuple of str
-        Cohorts that a correction concerns and the table does not hold.
-    """
-
-    data: pd.DataFrame = field(repr=False, compare=False)
-    changes: tuple[Change, ...]
-    ids: tuple[str, ...]
-    absent: tuple[str, ...] = ()
+    data: pd.DataFrame = field(repr=False, compare=False)  # treat as read-only
+    changes: tuple[Change, ...]  # in the order of ``data/corrections.csv``
+    ids: tuple[str, ...]  # of the corrections applied
+    absent: tuple[str, ...] = ()  # cohorts that a correction concerns and the table does not hold
 
     def changes_frame(self) -> pd.DataFrame:
         """Table with one row per change."""

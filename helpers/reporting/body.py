@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .. import printing
+from ..engine.literature import references
 from ..views import prose
 from ..views.plots import Picture
 from ..views.subject import Subject
@@ -32,44 +33,54 @@ def sections(
     missing: Iterable[NotComputed],
 ) -> list[Section]:
     """Write every section whose results exist, and one on what does not exist."""
+    many = subject.studies
     made = [
         _summary(analysis, subject),
         _data(analysis, subject),
         _pooled(analysis, subject, pictures),
+        Section(
+            "heterogeneity",
+            f"How different the {many} are",
+            (
+                paragraph(sentences.heterogeneity(analysis, subject)),
+                *_shown(pictures, "prediction"),
+            ),
+        ),
     ]
-    made.append(_heterogeneity(analysis, subject, pictures))
+
+    def add(name: str, title: str, text: str, *more: str) -> None:
+        made.append(Section(name, title, (paragraph(text), *more)))
+
     if analysis.groups is not None:
-        body = [
-            paragraph(sentences.groups(analysis, subject)),
-            tables.groups_table(analysis, subject).html,
-        ]
-        made.append(Section("subgroups", "Subgroups", tuple(body)))
+        table = tables.groups_table(analysis, subject).html
+        add("subgroups", "Subgroups", sentences.groups(analysis, subject), table)
     if analysis.regressions:
         made.append(_regressions(analysis, subject, pictures))
     if analysis.rates is not None:
-        body = [
-            paragraph(sentences.rates(analysis, subject)),
-            tables.rates_table(analysis, subject).html,
-        ]
-        made.append(Section("person-time", "Events per person-time", tuple(body)))
+        table = tables.rates_table(analysis, subject).html
+        text = sentences.rates(analysis, subject)
+        add("person-time", "Events per person-time", text, table)
     if analysis.leave_one_out is not None:
-        body = [paragraph(sentences.deletion(analysis, subject))]
-        body += _shown(pictures, "without-each", "influence", "baujat")
-        made.append(Section("single-cohorts", f"What single {subject.studies} do", tuple(body)))
+        shown = _shown(pictures, "without-each", "influence", "baujat")
+        text = sentences.deletion(analysis, subject)
+        add("single-cohorts", f"What single {many} do", text, *shown)
     if analysis.tests:
-        body = [
-            paragraph(sentences.small_studies(analysis)),
-            tables.tests_table(analysis, subject).html,
-        ]
-        body += _shown(pictures, "funnel")
-        made.append(
-            Section("small-cohorts", f"Do small {subject.studies} tell another story?", tuple(body))
-        )
+        table, text = tables.tests_table(analysis, subject).html, sentences.small_studies(analysis)
+        shown = _shown(pictures, "funnel")
+        add("small-cohorts", f"Do small {many} tell another story?", text, table, *shown)
     made.append(_cautions(analysis, subject))
-    reasons = list(missing)
+    reasons = [
+        f"<strong>{escape(one.what)}</strong>: {escape(one.reason, quote=False)}" for one in missing
+    ]
     if reasons:
-        made.append(_missing(reasons))
+        text = "These parts of a report are missing, each with its reason."
+        add("not-computed", "What this table does not allow", text, _list(reasons))
     return [*made, _methods(analysis)]
+
+
+def _list(items: Iterable[str], kind: str = "") -> str:
+    attribute = f' class="{kind}"' if kind else ""
+    return f"<ul{attribute}>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
 def _shown(pictures: Mapping[str, Picture], *names: str) -> list[str]:
@@ -105,18 +116,18 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         ("follow-up in months", columns.follow_up),
         ("covariates", ", ".join(columns.covariates) or None),
     ]
-    used = "".join(
-        f"<li>{escape(role)}: <code>{escape(str(name))}</code></li>"
+    used = [
+        f"{escape(role)}: <code>{escape(str(name))}</code>"
         for role, name in roles
         if name is not None
-    )
+    ]
     body = [
         paragraph(
             f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "
             "that are used once, whole counts, no more events than people, numbers where numbers "
             f"belong. One row of it is one {subject.study}."
         ),
-        f"<ul>{used}</ul>",
+        _list(used),
     ]
     empty = {
         name: int(data[name].isna().sum())
@@ -151,13 +162,6 @@ def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture
     return Section("pooled", "Pooled estimate", tuple(body))
 
 
-def _heterogeneity(
-    analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]
-) -> Section:
-    body = [paragraph(sentences.heterogeneity(analysis, subject)), *_shown(pictures, "prediction")]
-    return Section("heterogeneity", f"How different the {subject.studies} are", tuple(body))
-
-
 def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]) -> Section:
     body = []
     for place, column in enumerate(analysis.regressions, start=1):
@@ -177,10 +181,9 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
         "question.",
     ]
     lines = [
-        f"<li><strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
+        f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
         f"{escape(one.message, quote=False)}"
         + (f'<span class="advice">{escape(one.advice, quote=False)}</span>' if one.advice else "")
-        + "</li>"
         for one in found
     ]
     head = (
@@ -188,48 +191,27 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
         if found
         else "The fits carry no caution of their own."
     )
-    body = [paragraph(head)]
-    if lines:
-        body.append(f'<ul class="cautions">{"".join(lines)}</ul>')
-    body.append("<h3>What no fit can know</h3>")
-    body.append(f"<ul>{''.join(f'<li>{escape(text, quote=False)}</li>' for text in general)}</ul>")
+    body = [paragraph(head), *([_list(lines, "cautions")] if lines else [])]
+    body += ["<h3>What no fit can know</h3>", _list(escape(text, quote=False) for text in general)]
     return Section("cautions", "Cautions", tuple(body))
-
-
-def _missing(reasons: list[NotComputed]) -> Section:
-    items = "".join(
-        f"<li><strong>{escape(one.what)}</strong>: {escape(one.reason, quote=False)}</li>"
-        for one in reasons
-    )
-    return Section(
-        "not-computed",
-        "What this table does not allow",
-        (
-            paragraph("These parts of a report are missing, each with its reason."),
-            f"<ul>{items}</ul>",
-        ),
-    )
 
 
 def references_of(analysis: Analysis) -> list[Reference]:
     """Collect the sources of everything that was computed, each once."""
-    parts: list[Any] = [analysis.fit, analysis.beside, analysis.rates, analysis.null]
-    parts += [*analysis.regressions.values(), *analysis.tests.values()]
-    found: dict[str, Reference] = {}
-    for part in parts:
-        for reference in part.methods().references if part is not None else ():
-            found.setdefault(reference.key, reference)
-    from ..engine.literature import references
-
-    for reference in references(*_ALWAYS):
-        found.setdefault(reference.key, reference)
+    given = [one for methods in _described(analysis) for one in methods.references]
+    found = {one.key: one for one in [*references(*_ALWAYS), *reversed(given)]}
     return sorted(found.values(), key=lambda one: one.key)
 
 
-def _methods(analysis: Analysis) -> Section:
+def _described(analysis: Analysis) -> list[Any]:
+    """Methods of every result that describes its own."""
     parts: list[Any] = [analysis.fit, analysis.beside, analysis.rates, analysis.null]
     parts += [*analysis.regressions.values(), *analysis.tests.values()]
-    said = dict.fromkeys(_sentence(str(part.methods())) for part in parts if part is not None)
+    return [part.methods() for part in parts if part is not None]
+
+
+def _methods(analysis: Analysis) -> Section:
+    said = dict.fromkeys(_sentence(str(methods)) for methods in _described(analysis))
     items = []
     for one in references_of(analysis):
         text = citation(one.key) if one.key in bibliography() else one.key
@@ -238,11 +220,11 @@ def _methods(analysis: Analysis) -> Section:
             if one.doi
             else ""
         )
-        items.append(f"<li>{escape(text, quote=False)}{link}</li>")
+        items.append(f"{escape(text, quote=False)}{link}")
     body = (
         paragraph(" ".join(said)),
         "<h3>Sources of the methods</h3>",
-        f'<ul class="references">{"".join(items)}</ul>',
+        _list(items, "references"),
     )
     return Section("methods", "Methods and sources", body)
 

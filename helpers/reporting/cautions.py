@@ -5,12 +5,9 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..engine.summaries import Caution
     from .analysis import Analysis
 
 __all__ = ["ADVICE", "ListedCaution", "cautions_of"]
@@ -41,26 +38,18 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     >>> [one.code for one in cautions_of(analyse(table, ColumnNames()))]
     ['single-study', 'sparse-cells']
     """
+    parts: list[tuple[str, Any]] = [
+        ("Pooled estimate", analysis.fit),
+        ("Second model", analysis.beside),
+        ("Subgroups", analysis.groups),
+        *((f"Subgroup {name}", fit) for name, fit in analysis.groups or ()),
+        *((f"Meta-regression on {name}", fit) for name, fit in analysis.regressions.items()),
+        ("Events per person-time", analysis.rates),
+        *analysis.tests.items(),
+    ]
     found: dict[tuple[str, str], ListedCaution] = {}
-
-    def add(where: str, cautions: Iterable[Caution]) -> None:
-        for one in cautions:
-            found.setdefault(
-                (one.code, one.message),
-                ListedCaution(where, one.code, one.message, ADVICE.get(one.code, "")),
-            )
-
-    add("Pooled estimate", analysis.fit.cautions)
-    if analysis.beside is not None:
-        add("Second model", analysis.beside.cautions)
-    if analysis.groups is not None:
-        add("Subgroups", analysis.groups.cautions)
-        for name, fit in analysis.groups:
-            add(f"Subgroup {name}", fit.cautions)
-    for column, regression in analysis.regressions.items():
-        add(f"Meta-regression on {column}", regression.cautions)
-    if analysis.rates is not None:
-        add("Events per person-time", analysis.rates.cautions)
-    for name, test in analysis.tests.items():
-        add(name, test.cautions)
+    for where, part in parts:
+        for one in part.cautions if part is not None else ():
+            listed = ListedCaution(where, one.code, one.message, ADVICE.get(one.code, ""))
+            found.setdefault((one.code, one.message), listed)
     return tuple(found.values())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..arguments import LEVEL
 from ..errors import MetaAnalysisError
@@ -116,21 +117,10 @@ def _report(options: argparse.Namespace) -> int:
     said = {"outcome": options.outcome, "events": options.events_name, "n": options.n_name}
     said["people"] = options.n_name and lower(options.n_name)
     subject = replace(USUAL, **{name: value for name, value in said.items() if value})
+    same = "study events n by follow_up measure model level seed title".split()
+    choices: dict[str, Any] = {name: getattr(options, name) for name in same}
     made = report(
-        options.table,
-        study=options.study,
-        events=options.events,
-        n=options.n,
-        by=options.by,
-        follow_up=options.follow_up,
-        covariates=options.covariate,
-        measure=options.measure,
-        model=options.model,
-        level=options.level,
-        seed=options.seed,
-        title=options.title,
-        subject=subject,
-        progress=tell,
+        options.table, covariates=options.covariate, subject=subject, progress=tell, **choices
     )
     tell("Writing")
     folder = made.write(options.out or f"{Path(options.table).stem}-report")
