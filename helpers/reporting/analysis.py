@@ -94,13 +94,19 @@ class Analysis:
 class _Attempts:
     """Run steps that a table may not allow; keep the reasons, tell the progress."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, one_sided: bool) -> None:
         self.reasons: list[NotComputed] = []
         self.progress = progress
+        self.one_sided = one_sided
 
-    def __call__(self, what: str, step: Callable[[], _T]) -> _T | None:
+    def __call__(self, what: str, step: Callable[[], _T], *, varied: bool = True) -> _T | None:
+        """Run a step; most need studies with different results (`varied`)."""
         self.progress(what)
         try:
+            if varied and self.one_sided:
+                raise UnsupportedError(
+                    "no study has events, or all people have them: nothing varies"
+                )
             return step()
         # Only what the engine refuses on purpose (too few studies, nothing to regress on) becomes
         # a sentence of the report; a bug is not of this type and stops it.
@@ -134,54 +140,43 @@ def analyse(
     >>> result.fit.k, [one.what for one in result.not_computed][-1]
     (2, 'Tests for small-study effects')
     """
-    counts: dict[str, Any] = {
-        "events": columns.events,
-        "n": columns.n,
-        "study": columns.study,
-        "level": level,
-    }
-    attempt = _Attempts(progress)
+    counts: dict[str, Any] = {name: getattr(columns, name) for name in ("events", "n", "study")}
+    counts["level"] = level
     events, n = data[columns.events], data[columns.n]
     one_sided = bool((events == 0).all() or (events == n).all())
-    chosen = model
-    if one_sided and measure == "logit":
-        # With a zero-cell correction the estimate would be that of the correction; the
-        # likelihood gives none (or all) with its exact interval.
-        chosen = "glmm"
+    attempt = _Attempts(progress, one_sided)
+    # With a zero-cell correction the estimate would be that of the correction; the likelihood
+    # gives none (or all) with its exact interval.
+    chosen = "glmm" if one_sided and measure == "logit" else model
     progress("Pooled estimate")
     fit = pool(data, **counts, measure=measure, model=chosen)
-    beside = None
+    beside = groups = rates = None
     if not one_sided:
         other = "random" if fit.model == "glmm" else "glmm"
-        beside = attempt(
-            "A second model beside it", lambda: pool(data, **counts, measure="logit", model=other)
-        )
-    groups = None
+        second = partial(pool, data, **counts, measure="logit", model=other)
+        beside = attempt("A second model beside it", second)
     if columns.by is not None:
-        groups = attempt(
-            "Subgroups",
-            lambda: _varied(
-                one_sided,
-                lambda: subgroups(data, by=columns.by, **counts, measure=measure, model=chosen),
-            ),
-        )
+        compare = partial(subgroups, data, by=columns.by, **counts, measure=measure, model=chosen)
+        groups = attempt("Subgroups", compare)
     regressions = {}
     for column in (columns.follow_up, *columns.covariates):
         if column is not None:
             step = partial(_regression, data, column, counts, fit)
-            made = attempt(f"Meta-regression on {column}", partial(_varied, one_sided, step))
+            made = attempt(f"Meta-regression on {column}", step)
             if made is not None:
                 regressions[column] = made
-    rates = None
     if columns.follow_up is not None:
-        rates = attempt(
-            "Events per person-time",
-            lambda: pool_rates(
-                data, **counts, follow_up=columns.follow_up, measure="log-rate", model="glmm"
-            ),
+        per_time = partial(
+            pool_rates,
+            data,
+            **counts,
+            follow_up=columns.follow_up,
+            measure="log-rate",
+            model="glmm",
         )
-    leave_one_out = attempt("Leave-one-out", lambda: _varied(one_sided, fit.leave_one_out))
-    influence = attempt("Influence of single studies", lambda: _varied(one_sided, fit.influence))
+        rates = attempt("Events per person-time", per_time, varied=False)
+    leave_one_out = attempt("Leave-one-out", fit.leave_one_out)
+    influence = attempt("Influence of single studies", fit.influence)
     tests, null = _small_studies(fit, attempt, one_sided, seed, draws)
     return Analysis(
         data=data,
@@ -201,13 +196,6 @@ def analyse(
     )
 
 
-def _varied(one_sided: bool, step: Callable[[], _T]) -> _T:
-    """Run a step that needs studies with different results."""
-    if one_sided:
-        raise UnsupportedError("no study has events, or all people have them: nothing varies")
-    return step()
-
-
 def _regression(
     data: pd.DataFrame, column: str, counts: dict[str, Any], fit: PoolResult
 ) -> RegressionResult:
@@ -218,13 +206,7 @@ def _regression(
         raise UnsupportedError(f"fewer than four studies have a value of {column!r}")
     if data[column].nunique() < 2:
         raise UnsupportedError(f"{column!r} has the same value everywhere")
-    return meta_regression(
-        data,
-        quoted(column),
-        **counts,
-        measure=fit.measure,
-        model=fit.model,
-    )
+    return meta_regression(data, quoted(column), **counts, measure=fit.measure, model=fit.model)
 
 
 def _small_studies(

@@ -34,32 +34,13 @@ def analyse(
     file: str = "your table",
     **options: Any,
 ) -> dict[str, Any]:
-    r"""Read a table, pool it, and collect what the page shows.
+    r"""Read a table, pool it with the options of `helpers.pool`, and collect what the page shows.
 
-    Parameters
-    ----------
-    content : bytes
-        A CSV table as `helpers.evidence.plain.read_counts` takes it.
-    study, events, n : str
-        Its columns.
-    file : str
-        Name for messages.
-    **options
-        Of `helpers.pool`.
-
-    Returns
-    -------
-    dict
-        ``fit``: `PoolResult.to_dict` with ``prediction_interval`` and ``tau2_ci`` (None where
-        they do not exist, a limit of None where there is no bound); ``headline``: the result in
-        one sentence; ``rows``: pairs of name and
-        printed value; ``cautions``; ``methods``; ``references``; ``svg``: the forest plot;
-        ``csv``: the studies as a table; ``backend``: what computed the distribution functions.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The table or the choices cannot be used, with the reasons.
+    ``fit``: `PoolResult.to_dict` with ``prediction_interval`` and ``tau2_ci`` (None where they do
+    not exist, a limit of None where there is no bound); ``headline``: the result in one sentence;
+    ``rows``: pairs of name and printed value; ``cautions``; ``methods``; ``references``; ``svg``:
+    the forest plot; ``csv``: the studies as a table; ``backend``: what computed the distribution
+    functions. An error when the table or the choices cannot be used, with the reasons.
 
     Examples
     --------
@@ -95,18 +76,10 @@ def analyse(
 
 
 def analyse_json(request: str) -> str:
-    r"""Answer a request of the page, both as JSON.
+    r"""Answer a request of the page, both as JSON: the content of the table and other arguments.
 
-    Parameters
-    ----------
-    request : str
-        ``content`` (the CSV table as text) and the other arguments of `analyse`.
-
-    Returns
-    -------
-    str
-        ``{"ok": true, ...}`` with the result of `analyse`, or ``{"ok": false}`` with ``message``
-        and, for a table, ``problems`` (file, row, column, value, expected).
+    ``{"ok": true, ...}`` with the result of `analyse`, or ``{"ok": false}`` with ``message`` and,
+    for a table, ``problems`` (file, row, column, value, expected).
 
     Examples
     --------
