@@ -398,20 +398,10 @@ def subgroup_rows(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     for name in published_analyses():
         common = published_subgroup(name, cohorts, model="common", method="likelihood").groups
         for level, fit in published_subgroup(name, cohorts):
-            rows.append(
-                {
-                    "analysis": name,
-                    "level": level,
-                    "cohorts": fit.k,
-                    "events": int(fit.events or 0),
-                    "n": int(fit.n or 0),
-                    "estimate": fit.estimate,
-                    "lower": fit.ci.lower,
-                    "upper": fit.ci.upper,
-                    "common_effect": common[level].estimate,
-                    "tau2": fit.tau2,
-                }
-            )
+            row = {"analysis": name, "level": level, "cohorts": fit.k}
+            row |= {"events": int(fit.events or 0), "n": int(fit.n or 0)}
+            row |= {"estimate": fit.estimate, "lower": fit.ci.lower, "upper": fit.ci.upper}
+            rows.append(row | {"common_effect": common[level].estimate, "tau2": fit.tau2})
     return pd.DataFrame(rows)
 
 

@@ -111,18 +111,10 @@ def _begg(data: FunnelData, method: str, continuity: bool) -> BiasTest:
         se=se,
         statistic=statistic,
         statistic_name="z",
-        df=None,
         p=p,
-        dispersion=None,
-        tau2=None,
-        intercept=None,
-        intercept_se=None,
-        limit=None,
-        limit_ci=None,
         tau=tau,
         k=data.k,
         level=data.level,
-        converged=True,
         sentence=(
             f"Small-study effects were tested in {data.k} studies by Kendall's rank correlation "
             f"of the standardised effects with their variances, by {how}."

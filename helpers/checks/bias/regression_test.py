@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,6 @@ def line_test(
     one = {f: float(getattr(line, f)[0]) for f in ("intercept", "slope", "slope_se", "df")}
     random = model == "random"
     df = None if ci_method == "wald" else one["df"]
-    at_zero = predictor not in ("ni", "sqrtni")
     intercept_se = float(line.intercept_se[0])
     cautions = regression_cautions(data, predictor)
     if weights is not None and bool((weights == 0).any()):
@@ -87,6 +88,10 @@ def line_test(
     reference = "the normal distribution" if df is None else f"t with {df:.0f} degrees of freedom"
     rescaled = " with Knapp-Hartung standard errors" if ci_method == "knapp-hartung" else ""
     what = "effects" if data.measure.kind == "effect" else f"{data.measure.label}s"
+    limit: dict[str, Any] = {}
+    if predictor not in ("ni", "sqrtni"):  # the others are zero in an infinite study
+        ci = symmetric_interval(one["intercept"], intercept_se, data.level, df)
+        limit = {"limit": one["intercept"], "limit_ci": ci}
     return BiasTest(
         name=name,
         predictor=predictor,
@@ -102,11 +107,7 @@ def line_test(
         tau2=float(line.tau2[0]) if random else None,
         intercept=one["intercept"],
         intercept_se=intercept_se,
-        limit=one["intercept"] if at_zero else None,
-        limit_ci=symmetric_interval(one["intercept"], intercept_se, data.level, df)
-        if at_zero
-        else None,
-        tau=None,
+        **limit,
         k=k,
         level=data.level,
         converged=bool(line.converged[0]),

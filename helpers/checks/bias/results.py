@@ -158,17 +158,17 @@ class BiasTest(SmallStudyResult):
     se: float
     statistic: float
     statistic_name: str
-    df: float | None
     p: float
-    dispersion: float | None
-    tau2: float | None
-    intercept: float | None
-    intercept_se: float | None
-    limit: float | None
-    limit_ci: Interval | None
-    tau: float | None
     level: float
-    converged: bool
+    df: float | None = None
+    dispersion: float | None = None
+    tau2: float | None = None
+    intercept: float | None = None
+    intercept_se: float | None = None
+    limit: float | None = None
+    limit_ci: Interval | None = None
+    tau: float | None = None
+    converged: bool = True
 
     @property
     def small_studies(self) -> str:

@@ -10,7 +10,7 @@ distribution of the largest of them, and so p-values that hold for all cells at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,19 +140,7 @@ class HomogeneityTest:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
-        own = {
-            name: getattr(self, name)
-            for name in ("statistic", "df", "p", "p_monte_carlo", "draws", "seed", "cramers_v")
-        }
-        return {
-            **own,
-            "table": self.table.to_dict(),
-            "p_ci": list(self.p_ci),
-            "expected": self.expected.tolist(),
-            "residuals": self.residuals.tolist(),
-            "p_residuals": self.p_residuals.tolist(),
-            "cautions": plain(self.cautions),
-        }
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def homogeneity_test(
@@ -233,13 +221,11 @@ def _with_deaths(table: CauseTable) -> tuple[CauseTable, list[str]]:
             f"{table.grouping}: a comparison needs two groups and two causes with deaths"
         )
     dropped = [cause for i, cause in enumerate(table.causes) if i not in keep]
-    used = CauseTable(
-        table.grouping,
-        table.groups,
-        tuple(table.causes[i] for i in keep),
-        table.counts[:, keep],
-        table.deaths,
-        table.within_one[:, keep],
+    used = replace(
+        table,
+        causes=tuple(table.causes[i] for i in keep),
+        counts=table.counts[:, keep],
+        within_one=table.within_one[:, keep],
     )
     return used, dropped
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
+from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
 from ...errors import MetaAnalysisError, UnsupportedError
 from .table import CauseTable, cause_table
@@ -48,7 +49,7 @@ class CauseShare:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
-        return {**asdict(self), "ci": list(self.ci)}
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
