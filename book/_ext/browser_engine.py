@@ -44,6 +44,7 @@ OURS = (
     "engine/model/*.py",
     "engine/normal/*.py",
     "models/__init__.py",
+    "models/base.py",
     "models/cautions.py",
     "models/display.py",
     "models/heterogeneity.py",

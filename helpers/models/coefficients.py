@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import level_of, one_of
+from ..arguments import one_of
 from ..engine.distributions import chi2_sf, norm_ppf, t_ppf
 from ..engine.effects import get_measure, study_interval
 from ..engine.json_values import plain, told
@@ -25,7 +25,7 @@ from .new_study import SIDES, Side, delta_share
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .multilevel_result import MultilevelResult
+    from .base import Coefficients
     from .regression_result import RegressionResult
 
 __all__ = [
@@ -40,11 +40,6 @@ __all__ = [
     "summary",
     "tau2_interval",
 ]
-
-
-def check_level(fit: Any, level: float | None) -> float:
-    """Level asked for, or that of the fit."""
-    return level_of(fit.level if level is None else level)
 
 
 def studies_frame(fit: RegressionResult) -> pd.DataFrame:
@@ -98,7 +93,7 @@ def studies_frame(fit: RegressionResult) -> pd.DataFrame:
 
 
 def contrast_frame(
-    fit: RegressionResult | MultilevelResult,
+    fit: Coefficients,
     weights: Mapping[str, float] | ArrayLike,
     rhs: float,
     level: float | None,
@@ -121,7 +116,7 @@ def contrast_frame(
     robust = fit.robust_covariance
     df = np.full(len(L), fit.df[0]) if robust is None else robust.df(L)
     se = np.sqrt(np.einsum("qp,pr,qr->q", L, fit.covariance, L))
-    table = coefficient_table(L @ fit.estimates, se, df, check_level(fit, level), rhs)
+    table = coefficient_table(L @ fit.estimates, se, df, fit._level(level), rhs)
     words = [
         " ".join(f"{w:+g} {n}" for w, n in zip(row, fit.names, strict=True) if w != 0) for row in L
     ]
@@ -177,7 +172,7 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
     from ..engine.normal.inverse_variance import fit_inverse_variance
     from ..engine.normal.tau2_intervals import profile_tau2_limits, q_profile_limits
 
-    chosen, core = check_level(fit, level), fit.core
+    chosen, core = fit._level(level), fit.core
     if fit.model == "common":
         raise UnsupportedError("a common-effect model has no tau2")
     if fit.model == "glmm":
@@ -200,7 +195,7 @@ def tau2_interval(fit: RegressionResult, method: str | None, level: float | None
 
 
 def predictions(
-    fit: RegressionResult | MultilevelResult,
+    fit: Coefficients,
     new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None,
     level: float | None,
     method: str | None,
@@ -210,7 +205,7 @@ def predictions(
     import pandas as pd
 
     X, index = _rows(fit, new_data)
-    confidence = check_level(fit, level)
+    confidence = fit._level(level)
     default = "normal" if fit.ci_method == "wald" and fit.robust is None else "t-k-p"
     df_new = {
         "normal": np.inf,
@@ -235,7 +230,9 @@ def predictions(
     if fit.model == "common":
         new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
     measure = get_measure(fit.measure)
-    size = _back_size(fit, size)
+    size = fit.back_size if size is None else size
+    if measure.needs_size and size is None:
+        raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
 
     def display(values: np.ndarray) -> np.ndarray:
         known = np.isfinite(values)
@@ -271,7 +268,7 @@ def beyond(
     if fit.model == "common":
         raise UnsupportedError("a common effect leaves nothing to predict")
     X, index = _rows(fit, new_data)
-    at = float(get_measure(fit.measure).from_display(bound, _back_size(fit, None)))
+    at = float(get_measure(fit.measure).from_display(bound, fit.back_size))
     robust = fit.robust_covariance
     df = np.full(len(X), fit.df[0]) if robust is None else robust.df(X)
     shared = np.zeros(len(X))
@@ -283,7 +280,7 @@ def beyond(
         fit.tau2,
         fit.tau2_se,
         shared,
-        _quantile(df, check_level(fit, level)),
+        _quantile(df, fit._level(level)),
         at,
         side,
     )
@@ -293,7 +290,7 @@ def beyond(
 
 
 def _rows(
-    fit: RegressionResult | MultilevelResult,
+    fit: Coefficients,
     new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None,
 ) -> tuple[np.ndarray, pd.Index]:
     """Design of new rows, or of the included studies, with their labels."""
@@ -309,16 +306,6 @@ def _quantile(df: np.ndarray, level: float) -> np.ndarray:
     """Two-sided quantile of t distributions; infinite degrees of freedom are normal."""
     normal, upper = np.isinf(df), 0.5 + 0.5 * level
     return np.where(normal, norm_ppf(upper), t_ppf(upper, np.where(normal, 1.0, df)))
-
-
-def _back_size(fit: RegressionResult | MultilevelResult, size: float | None) -> float | None:
-    """Sample size of the back-transformation: the harmonic mean of the included ones."""
-    measure = get_measure(fit.measure)
-    if not measure.needs_size or size is not None:
-        return size
-    if fit.core.size is None:
-        raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
-    return float(1.0 / np.mean(1.0 / fit.core.size))
 
 
 def summary(fit: RegressionResult) -> pd.DataFrame:

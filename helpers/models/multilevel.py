@@ -38,12 +38,12 @@ from ..engine.options import (
 from ..engine.robust import ROBUST, RobustCovariance, robust_covariance
 from ..engine.studies import from_counts, from_effects
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
-from ..engine.wald import ModelTest, wald_test
+from ..engine.wald import ModelTest
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design
 from .multilevel_result import MultilevelResult
 from .regression import read_regression_data
-from .regression_parts import FEW_DF, omnibus_of, refuse_separation, residual_heterogeneity
+from .regression_parts import FEW_DF, refuse_separation, residual_heterogeneity, tested
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,21 +212,13 @@ def _result(
     k, p = core.X.shape
     options, studies = core.options, core.data
     found = _counts(core, design) if core.likelihood else _effects(core, robust)
-    beta, cov, sandwich = found.beta, found.joint[:p, :p], found.sandwich
-    df = np.full(p, np.inf if options.ci_method == "wald" else float(k - p))
-    L = np.eye(p)[list(design.moderators)]
-    label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
-    impossible: tuple[Caution, ...] = ()
-    if sandwich is not None:
-        cov, df = sandwich.cov, sandwich.df(np.eye(p))
-        omnibus, impossible = omnibus_of(sandwich, beta, L, label)
-    else:
-        df2 = None if options.ci_method == "wald" else float(k - p)
-        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+    beta, sandwich = found.beta, found.sandwich
+    cov, df, omnibus, impossible = tested(
+        beta, found.joint[:p, :p], design, k, options.ci_method, sandwich
+    )
     between, within = (float(x) for x in found.variances)
     whole = between + within + found.heterogeneity.typical_variance
-    for values in (beta, cov, df, found.joint):
-        values.flags.writeable = False
+    found.joint.flags.writeable = False
     return MultilevelResult(
         formula=design.formula,
         robust=robust,

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..engine.distributions import chi2_isf
-from ..engine.effects import Measure, get_measure
+from ..engine.effects import get_measure
 from ..engine.json_values import plain, told
 from ..engine.literature import Methods, references
 from ..engine.model import Model
 from ..engine.model.levels import fit_levels
 from ..engine.normal.intervals import Interval
-from ..engine.options import Options
 from ..engine.robust import RobustCovariance
 from ..engine.roots import bracketed_root, expand
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
-from ..engine.wald import ModelTest, coefficient_table, wald_test
+from ..engine.wald import ModelTest
 from ..errors import UnsupportedError
-from . import coefficients as views
+from .base import Coefficients
 from .design import Design
 from .display import studies_frame
 from .population import delta_interval, population_mean
@@ -39,7 +37,7 @@ __all__ = ["MultilevelResult"]
 
 
 @dataclass(frozen=True, slots=True)
-class MultilevelResult:
+class MultilevelResult(Coefficients):
     """A three-level meta-analysis.
 
     Attributes
@@ -108,31 +106,6 @@ class MultilevelResult:
     # --- names shared with other results ------------------------------------------------------
 
     @property
-    def measure(self) -> str:
-        """Name of the effect measure."""
-        return self.core.options.measure
-
-    @property
-    def model(self) -> str:
-        """One of "random" and "glmm"."""
-        return self.core.options.model
-
-    @property
-    def tau2_method(self) -> str:
-        """Estimator of both variances."""
-        return str(self.core.options.tau2_method)
-
-    @property
-    def ci_method(self) -> str:
-        """Distribution behind intervals and tests."""
-        return self.core.options.ci_method
-
-    @property
-    def level(self) -> float:
-        """Confidence level."""
-        return self.core.options.level
-
-    @property
     def tau2(self) -> float:
         """Variance of the true effects of cohorts from different clusters."""
         return self.sigma2_between + self.sigma2_within
@@ -141,20 +114,6 @@ class MultilevelResult:
     def correlation(self) -> float | None:
         """Correlation of the true effects of two cohorts of one cluster; None if tau2 is 0."""
         return self.sigma2_between / self.tau2 if self.tau2 > 0 else None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels of the included cohorts."""
-        return self.core.labels
-
-    @property
-    def coefficients(self) -> pd.DataFrame:
-        """Table of coefficients (columns as of a `RegressionResult`)."""
-        import pandas as pd
-
-        se = np.sqrt(np.diagonal(self.covariance))
-        columns = coefficient_table(self.estimates, se, self.df, self.level)
-        return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
 
     def _only(self) -> None:
         if self.p > 1 or self.design.intercept is None:
@@ -220,7 +179,7 @@ class MultilevelResult:
             float(mean.value),
             float(slope @ cov @ slope),
             self.measure,
-            views.check_level(self, level),
+            self._level(level),
             df,
         )
 
@@ -246,36 +205,6 @@ class MultilevelResult:
         return Interval(float(row[f"{column}_lower"]), float(row[f"{column}_upper"]))
 
     # --- inference ----------------------------------------------------------------------------
-
-    def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
-        """Test linear hypotheses L beta = rhs (see `RegressionResult.wald`)."""
-        matrix = np.atleast_2d(np.asarray(L, dtype=float))
-        value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
-        if self.robust_covariance is not None:
-            return self.robust_covariance.test(self.estimates, matrix, value, label)
-        df2 = None if self.ci_method == "wald" else float(self.k - self.p)
-        return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
-
-    def contrast(
-        self,
-        weights: Mapping[str, float] | ArrayLike,
-        *,
-        rhs: float = 0.0,
-        level: float | None = None,
-    ) -> pd.DataFrame:
-        """Estimate linear combinations of coefficients (see `RegressionResult.contrast`)."""
-        return views.contrast_frame(self, weights, rhs, level)
-
-    def predict(
-        self,
-        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
-        *,
-        level: float | None = None,
-        prediction_method: str | None = None,
-        size: float | None = None,
-    ) -> pd.DataFrame:
-        """Predict effects of new cohorts from new clusters (see `RegressionResult.predict`)."""
-        return views.predictions(self, new_data, level, prediction_method, size)
 
     def leave_one_out(self, by: Any = None) -> pd.DataFrame:
         """Fit again without each cohort, or without each cluster of cohorts, in turn.
@@ -325,7 +254,7 @@ class MultilevelResult:
             raise UnsupportedError(f"component={component!r}: expected between or within")
         core, best = self.core, getattr(self, f"sigma2_{component}")
         top = float(fit_levels(core).loglik[0])
-        drop = 0.5 * float(chi2_isf(1.0 - views.check_level(self, level), 1.0))
+        drop = 0.5 * float(chi2_isf(1.0 - self._level(level), 1.0))
 
         def above(values: Array) -> Array:
             held = {component: np.asarray(values, dtype=float)}
@@ -339,16 +268,6 @@ class MultilevelResult:
         return Interval(float(bracketed_root(above, [0.0], [best], rtol=1e-10)[0]), upper)
 
     # --- aftercare ----------------------------------------------------------------------------
-
-    @property
-    def options(self) -> Options:
-        """Every choice."""
-        return self.core.options
-
-    @property
-    def scale(self) -> Measure:
-        """The measure itself."""
-        return self.core.scale
 
     @property
     def weights(self) -> Array:
@@ -370,16 +289,6 @@ class MultilevelResult:
     def studies(self) -> pd.DataFrame:
         """Table of all cohorts in input order (columns as of `PoolResult.studies`)."""
         return studies_frame(self)
-
-    @property
-    def back_size(self) -> float | None:
-        """Sample size of the back-transformation (Freeman-Tukey measures only)."""
-        scale, size = self.core.scale, self.core.size
-        return None if not scale.needs_size or size is None else float(1.0 / np.mean(1.0 / size))
-
-    def to_display(self, value: float) -> float:
-        """Turn a value of the model scale into one of the display scale."""
-        return float(self.core.scale.inverse(value, self.back_size))
 
     def require_finite(self, what: str) -> None:
         """Refuse what needs one pooled effect."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Unpack
@@ -19,17 +20,15 @@ from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
 from ..engine.options import EFFECT_MEASURE, MEASURE, QUAD_POINTS, default_ci_method, resolve
 from ..engine.robust import ROBUST
 from ..engine.studies import LARGEST, StudyData, from_counts, from_effects, refuse_other_rows
-from ..engine.summaries import Caution
-from ..engine.wald import ModelTest, wald_test
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design, build_design, columns_of, required_columns
 from .regression_parts import (
     cautions,
     cluster_robust,
-    omnibus_of,
     r_squared,
     refuse_separation,
     residual_heterogeneity,
+    tested,
 )
 from .regression_result import RegressionResult
 
@@ -180,9 +179,10 @@ def meta_regression(
     fit = core.regress()
     refuse_separation(fit, core, design)
     ci_method = ci_method or default_ci_method(model, len(core.yi) - design.p, CI_METHODS)
-    return _result(
-        fit, core, design, studies, moderators, clusters, ci_method, chosen.level, robust, cluster
-    )
+    core = replace(core, options=replace(chosen, ci_method=ci_method))
+    if clusters is not None:
+        robust = robust or ("CR1" if model == "glmm" else "CR2")
+    return _result(fit, core, design, moderators, clusters, robust)
 
 
 def _check_choices(
@@ -279,53 +279,29 @@ def _result(
     fit: RegressionFit,
     core: Model,
     design: Design,
-    studies: StudyData,
     moderators: pd.DataFrame,
     clusters: tuple[Any, ...] | None,
-    ci_method: str,
-    level: float,
     robust: str | None,
-    cluster: Any,
 ) -> RegressionResult:
     k, p = core.X.shape
-    kind = None
-    if cluster is not None:
-        kind = robust or ("CR1" if core.options.model == "glmm" else "CR2")
-    scale = float(fit.scale[0])
-    factor = 1.0
-    if ci_method.startswith("knapp-hartung") and kind is None:
-        if no_spread(scale**0.5) and not ci_method.endswith("max1"):
+    options, scale, factor, sandwich = core.options, float(fit.scale[0]), 1.0, None
+    at_least_one = options.ci_method.endswith("max1")
+    if robust is not None and clusters is not None:
+        sandwich = cluster_robust(fit, core, clusters, robust)
+    elif options.ci_method.startswith("knapp-hartung"):
+        if no_spread(scale**0.5) and not at_least_one:
             raise MetaAnalysisError(
                 "the model fits the effects perfectly, which leaves Knapp-Hartung tests without "
                 "a variance; use ci_method='knapp-hartung-max1', 't' or 'wald'"
             )
-        factor = max(scale, 1.0) if ci_method.endswith("max1") else scale
-    cov = factor * fit.cov[0]
-    df = np.full(p, np.inf if ci_method == "wald" else float(k - p))
-    sandwich_ = None
-    if kind is not None and clusters is not None:
-        sandwich_ = cluster_robust(fit, core, clusters, kind)
-        cov, df = sandwich_.cov, sandwich_.df(np.eye(p))
+        factor = max(scale, 1.0) if at_least_one else scale
     beta = fit.beta[0]
-    L = np.eye(p)[list(design.moderators)]
-    label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
-    omnibus: ModelTest
-    impossible: tuple[Caution, ...] = ()
-    if sandwich_ is not None:
-        omnibus, impossible = omnibus_of(sandwich_, beta, L, label)
-    else:
-        df2 = None if ci_method == "wald" else float(k - p)
-        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
-    for values in (beta, cov, df):
-        values.flags.writeable = False
+    cov, df, omnibus, impossible = tested(
+        beta, factor * fit.cov[0], design, k, options.ci_method, sandwich
+    )
     return RegressionResult(
         formula=design.formula,
-        measure=core.options.measure,
-        model=core.options.model,
-        tau2_method="ML" if core.options.model == "glmm" else core.options.tau2_method,
-        ci_method=ci_method,
-        robust=kind,
-        level=level,
+        robust=robust,
         k=k,
         p=p,
         names=design.names,
@@ -334,18 +310,18 @@ def _result(
         df=df,
         tau2=float(fit.tau2[0]),
         tau2_se=float(fit.tau2_se[0]),
-        scale=scale,
+        knapp_hartung_factor=scale,
         heterogeneity=residual_heterogeneity(fit, core),
         R2=r_squared(fit, core, design),
         omnibus=omnibus,
         loglik=float(fit.loglik[0]),
         loglik_restricted=float(fit.loglik_restricted[0]),
         converged=bool(fit.converged[0]),
-        cautions=(*impossible, *cautions(fit, core, design, studies, ci_method, kind, df, level)),
+        cautions=(*impossible, *cautions(fit, core, design, robust, df)),
         design=design,
         core=core,
-        data=studies,
+        data=core.data,
         moderators=moderators,
         cluster=clusters,
-        robust_covariance=sandwich_,
+        robust_covariance=sandwich,
     )

@@ -15,9 +15,8 @@ from ..engine.model import Model
 from ..engine.normal.fit import RegressionFit, fit_regression
 from ..engine.options import shows_prediction
 from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covariance, sandwich
-from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
-from ..engine.wald import ModelTest
+from ..engine.wald import ModelTest, wald_test
 from ..errors import ConvergenceError
 from .cautions import few_prediction_df
 from .design import Design
@@ -28,10 +27,10 @@ Array = NDArray[np.float64]
 __all__ = [
     "cautions",
     "cluster_robust",
-    "omnibus_of",
     "r_squared",
     "refuse_separation",
     "residual_heterogeneity",
+    "tested",
 ]
 
 #: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
@@ -115,19 +114,38 @@ def cluster_robust(
     )
 
 
-def omnibus_of(
-    robust: RobustCovariance, beta: Array, L: Array, label: str
-) -> tuple[ModelTest, tuple[Caution, ...]]:
-    """Robust test of all moderators; where there is none, NaN and a caution that says why.
+def tested(
+    beta: Array,
+    cov: Array,
+    design: Design,
+    k: int,
+    ci_method: str,
+    robust: RobustCovariance | None,
+) -> tuple[Array, Array, ModelTest, tuple[Caution, ...]]:
+    """Covariance and degrees of freedom of coefficients, and the test of all moderators.
 
-    The coefficients and their own tests are defined all the same.
+    Where a robust covariance leaves no joint test it is NaN, and a caution says why; coefficients
+    and their own tests are defined all the same. The arrays become read-only.
     """
-    try:
-        return robust.test(beta, L, np.zeros(len(L)), label), ()
-    except TooFewClustersError as error:
-        none = ModelTest(np.nan, len(L), None, np.nan, "not defined", label)
-        message = f"There is no joint test of {error}; those of single coefficients stand."
-        return none, (Caution("no-omnibus", message),)
+    p = len(beta)
+    L = np.eye(p)[list(design.moderators)]
+    label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
+    impossible: tuple[Caution, ...] = ()
+    if robust is None:
+        df2 = None if ci_method == "wald" else float(k - p)
+        df = np.full(p, np.inf if df2 is None else df2)
+        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+    else:
+        cov, df = robust.cov, robust.df(np.eye(p))
+        try:
+            omnibus = robust.test(beta, L, np.zeros(len(L)), label)
+        except TooFewClustersError as error:
+            omnibus = ModelTest(np.nan, len(L), None, np.nan, "not defined", label)
+            message = f"There is no joint test of {error}; those of single coefficients stand."
+            impossible = (Caution("no-omnibus", message),)
+    for values in (beta, cov, df):
+        values.flags.writeable = False
+    return cov, df, omnibus, impossible
 
 
 def residual_heterogeneity(fit: RegressionFit, core: Model) -> Heterogeneity:
@@ -170,14 +188,12 @@ def cautions(
     fit: RegressionFit,
     core: Model,
     design: Design,
-    studies: StudyData,
-    ci_method: str,
     robust: str | None,
     df: Array,
-    level: float,
 ) -> tuple[Caution, ...]:
     """Cautions, most important first."""
     found: list[tuple[str, str]] = []
+    studies, ci_method, level = core.data, core.options.ci_method, core.options.level
     k = len(core.yi)
     if not bool(fit.converged[0]):
         why = fit.source.message(0) if fit.source is not None else "the estimate of tau2."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.literature import Methods
@@ -16,9 +16,10 @@ from ..engine.normal.intervals import Interval
 from ..engine.robust import RobustCovariance
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
-from ..engine.wald import ModelTest, coefficient_table, wald_test
+from ..engine.wald import ModelTest
 from ..errors import MetaAnalysisError, UnsupportedError
 from . import coefficients as views
+from .base import Coefficients
 from .design import Design
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
 from .new_study import Side
@@ -32,17 +33,16 @@ __all__ = ["RegressionResult"]
 
 
 @dataclass(frozen=True, slots=True)
-class RegressionResult:
+class RegressionResult(Coefficients):
     """A meta-regression with everything needed to report and to question it.
 
     Attributes
     ----------
     formula : str
         Moderators.
-    measure, model, tau2_method, ci_method, robust : str or None
-        The choices; `tau2_method` is None without an estimator, `robust` without clusters.
-    level : float
-        Confidence level of every interval unless another is asked for.
+    robust : str or None
+        Kind of cluster-robust covariance. The other choices are read from `core`: `measure`,
+        `model`, `tau2_method`, `ci_method` and `level`.
     k, p : int
         Included studies and coefficients.
     names : tuple of str
@@ -52,7 +52,7 @@ class RegressionResult:
         correction, and degrees of freedom (p,) (inf: normal distribution).
     tau2, tau2_se : float
         Residual between-study variance and its standard error (NaN where there is none).
-    scale : float
+    knapp_hartung_factor : float
         Knapp-Hartung factor s2 = sum(w r^2)/(k - p); NaN for the GLMM.
     heterogeneity : Heterogeneity
         Residual heterogeneity; `I2` in percent.
@@ -76,12 +76,7 @@ class RegressionResult:
     """
 
     formula: str
-    measure: str
-    model: str
-    tau2_method: str | None
-    ci_method: str
     robust: str | None
-    level: float
     k: int
     p: int
     names: tuple[str, ...]
@@ -90,7 +85,7 @@ class RegressionResult:
     df: Array
     tau2: float
     tau2_se: float
-    scale: float
+    knapp_hartung_factor: float
     heterogeneity: Heterogeneity
     R2: float | None
     omnibus: ModelTest
@@ -111,26 +106,6 @@ class RegressionResult:
     def terms(self) -> tuple[str, ...]:
         """Terms of the formula, without the intercept."""
         return tuple(self.design.terms)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels of the included studies, in order."""
-        return self.core.labels
-
-    @property
-    def coefficients(self) -> pd.DataFrame:
-        """Table of estimate, se, statistic, df (inf: normal), p, ci_lower, ci_upper by term."""
-        import pandas as pd
-
-        se = np.sqrt(np.diagonal(self.covariance))
-        columns = coefficient_table(self.estimates, se, self.df, self.level)
-        return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
-
-    def covariance_frame(self) -> pd.DataFrame:
-        """`covariance` with the names of the coefficients."""
-        import pandas as pd
-
-        return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
 
     @property
     def studies(self) -> pd.DataFrame:
@@ -155,41 +130,6 @@ class RegressionResult:
         return self.residuals["leverage"]
 
     # --- tests --------------------------------------------------------------------------------
-
-    def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
-        """Test linear hypotheses L beta = rhs.
-
-        Parameters
-        ----------
-        L : array_like, shape (q, p) or (p,)
-        rhs : array_like
-            Values under the hypothesis.
-        label : str
-            What to call the test.
-
-        Returns
-        -------
-        ModelTest
-            Chi-squared for ``ci_method="wald"``; F with k - p denominator degrees of freedom for
-            t and Knapp-Hartung; for robust covariances F, with Hotelling's T-squared for CR2.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> from helpers.models.regression import meta_regression
-        >>> data = pd.DataFrame({"y": [0.1, 0.4, 0.9, 1.1], "v": [0.1] * 4, "x": [0, 1, 2, 3]})
-        >>> fit = meta_regression(data, "x", yi="y", vi="v")
-        >>> round(fit.wald([0, 1]).statistic, 3)
-        6.125
-        """
-        matrix = np.atleast_2d(np.asarray(L, dtype=float))
-        if matrix.shape[1] != self.p:
-            raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
-        value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
-        if self.robust_covariance is not None:
-            return self.robust_covariance.test(self.estimates, matrix, value, label)
-        df2 = None if self.ci_method == "wald" else float(self.k - self.p)
-        return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
 
     def test_terms(self, *terms: str) -> ModelTest:
         """Test that all coefficients of one or several terms are 0.
@@ -239,31 +179,6 @@ class RegressionResult:
         The intercept is left out.
         """
         return views.inflation(self)
-
-    def contrast(
-        self,
-        weights: Mapping[str, float] | ArrayLike,
-        *,
-        rhs: float = 0.0,
-        level: float | None = None,
-    ) -> pd.DataFrame:
-        """Estimate a linear combination of coefficients.
-
-        Parameters
-        ----------
-        weights : mapping of coefficient name to weight, or array_like (p,) or (q, p)
-            The combination(s).
-        rhs : float
-            Value under the hypothesis of the p-value.
-        level : float, optional
-            Default: the level of the fit.
-
-        Returns
-        -------
-        DataFrame
-            Columns of `coefficients`, one row for each combination.
-        """
-        return views.contrast_frame(self, weights, rhs, level)
 
     def permutation_test(
         self, draws: int | str = 1000, *, seed: int | None = 1, null: float = 0.0
@@ -348,39 +263,6 @@ class RegressionResult:
             (`helpers.engine.normal.tau2_intervals.is_empty`).
         """
         return views.tau2_interval(self, method, level)
-
-    def predict(
-        self,
-        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
-        *,
-        level: float | None = None,
-        prediction_method: str | None = None,
-        size: float | None = None,
-    ) -> pd.DataFrame:
-        """Predict expected effects with confidence and prediction intervals, on both scales.
-
-        Parameters
-        ----------
-        new_data : DataFrame or mapping, optional
-            Moderators of the rows to predict; default: the included studies.
-        level : float, optional
-            Default: the level of the fit.
-        prediction_method : {"normal", "t-k-p", "t-k-p-1"}, optional
-            Distribution behind the prediction interval. Default: that of the coefficients'
-            test (normal for "wald", t with k - p for t and Knapp-Hartung).
-        size : float, optional
-            Sample size of the back-transformation (Freeman-Tukey measures; default: harmonic
-            mean of the included sizes).
-
-        Returns
-        -------
-        DataFrame
-            Columns mu, se, mu_lower, mu_upper, mu_prediction_lower, mu_prediction_upper (model
-            scale) and estimate, ci_lower, ci_upper, prediction_lower, prediction_upper
-            (display scale). The prediction interval is for the true effect of a new study; a
-            common-effect model has none (NaN).
-        """
-        return views.predictions(self, new_data, level, prediction_method, size)
 
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None

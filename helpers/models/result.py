@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import level_of
 from ..engine.counts.common import exact_interval, glmm_profile, pooled_profile
 from ..engine.distributions import norm_sf, t_sf
-from ..engine.effects import Measure, effective_size, get_measure
+from ..engine.effects import effective_size
 from ..engine.literature import Methods
 from ..engine.model import Model
 from ..engine.normal.intervals import (
@@ -42,6 +41,7 @@ from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, EffectTest, Heterogeneity
 from ..errors import UnsupportedError
+from .base import Result
 from .display import headline_row, plain_dict, studies_frame
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
 from .methods import methods_of
@@ -63,7 +63,7 @@ __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "Poo
 
 
 @dataclass(frozen=True, slots=True)
-class PoolResult:
+class PoolResult(Result):
     """A pooled estimate with everything needed to report and to question it.
 
     Attributes
@@ -125,38 +125,6 @@ class PoolResult:
         """Studies and choices: all that is needed to fit again."""
         return Model(self.data, self.options)
 
-    # --- the choices ------------------------------------------------------------------------
-
-    @property
-    def measure(self) -> str:
-        """Name of the effect measure."""
-        return self.options.measure
-
-    @property
-    def model(self) -> str:
-        """One of "common", "random" and "glmm"."""
-        return self.options.model
-
-    @property
-    def tau2_method(self) -> str | None:
-        """Estimator of tau2 (None without between-study variance, and where tau2 was given)."""
-        return None if self.options.tau2_source == "given" else self.options.tau2_method
-
-    @property
-    def ci_method(self) -> str:
-        """Interval method behind `se` and `ci`."""
-        return self.options.ci_method
-
-    @property
-    def level(self) -> float:
-        """Confidence level of `ci`."""
-        return self.options.level
-
-    @property
-    def scale(self) -> Measure:
-        """The measure itself, with its transformation and inverse."""
-        return get_measure(self.options.measure)
-
     @property
     def one_sided(self) -> bool:
         """Whether the estimate is none or all, with an exact limit on the other side only.
@@ -214,10 +182,6 @@ class PoolResult:
             self.scale.kind,
         )
 
-    def to_display(self, value: float) -> float:
-        """Turn a model-scale value into a proportion, rate or effect."""
-        return float(self.scale.inverse(value, self.back_size))
-
     @property
     def estimate(self) -> float:
         """Pooled estimate on the display scale."""
@@ -251,9 +215,6 @@ class PoolResult:
         if scale == "display":
             return Interval(self.to_display(limits.lower), self.to_display(limits.upper))
         raise UnsupportedError(f"scale={scale!r}: expected display or model")
-
-    def _level(self, level: float | None) -> float:
-        return level_of(self.level if level is None else level)
 
     # --- intervals --------------------------------------------------------------------------
 

@@ -186,8 +186,10 @@ def test_distributions_of_the_four_tests() -> None:
         fitted("product", ci_method="knapp-hartung-max1"),
     )
     np.testing.assert_allclose(z.covariance, t.covariance)
-    np.testing.assert_allclose(kh.covariance, kh.scale * z.covariance, rtol=1e-13)
-    np.testing.assert_allclose(wide.covariance, max(1, kh.scale) * z.covariance, rtol=1e-13)
+    np.testing.assert_allclose(kh.covariance, kh.knapp_hartung_factor * z.covariance, rtol=1e-13)
+    np.testing.assert_allclose(
+        wide.covariance, max(1, kh.knapp_hartung_factor) * z.covariance, rtol=1e-13
+    )
     for fit, q in ((z, stats.norm.ppf(0.975)), (t, stats.t.ppf(0.975, 27))):
         c = fit.coefficients
         np.testing.assert_allclose(c["ci_upper"] - c["estimate"], q * c["se"], rtol=1e-12)
@@ -222,11 +224,13 @@ def test_a_narrow_knapp_hartung_factor_raises_a_caution_and_max1_cures_it() -> N
     data = pd.DataFrame({"y": [0.0, 0.01, 0.02, 0.0, 0.03], "v": [0.2] * 5, "x": [0, 1, 2, 3, 4]})
     narrow = meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung")
     cured = meta_regression(data, "x", yi="y", vi="v", ci_method="knapp-hartung-max1")
-    assert narrow.scale < 1
+    assert narrow.knapp_hartung_factor < 1
     codes = [c.code for c in narrow.cautions]
     assert {"knapp-hartung-narrow", "boundary", "few-studies-per-coefficient"} <= set(codes)
     assert "knapp-hartung-narrow" not in [c.code for c in cured.cautions]
-    np.testing.assert_allclose(cured.covariance * narrow.scale, narrow.covariance, rtol=1e-12)
+    np.testing.assert_allclose(
+        cured.covariance * narrow.knapp_hartung_factor, narrow.covariance, rtol=1e-12
+    )
 
 
 def test_contrasts_and_wald_tests_agree_with_refitting_another_reference() -> None:

@@ -122,7 +122,7 @@ def compare(ledger: Ledger, fit: RegressionResult, ref: dict[str, Any]) -> None:
     ledger.add("loglik", fit.loglik, ref["fitstats.ML"]["ll"])
     ledger.add("restricted loglik", fit.loglik_restricted, ref["fitstats.REML"]["ll"])
     if "knapp" in fit.ci_method:
-        ledger.add("scale", fit.scale, ref["s2w"])
+        ledger.add("scale", fit.knapp_hartung_factor, ref["s2w"])
     assert list(table["df"].unique()) == [np.inf if ref["ddf"] is None else ref["ddf"]]
 
 

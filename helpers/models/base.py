@@ -1,0 +1,223 @@
+"""What results share: the choices they read, the display scale, and the tests of coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arguments import level_of
+from ..engine.effects import Measure, get_measure
+from ..engine.model import Model
+from ..engine.options import Options
+from ..engine.robust import RobustCovariance
+from ..engine.studies import StudyData
+from ..engine.wald import ModelTest, coefficient_table, wald_test
+from ..errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .design import Design
+
+Array = NDArray[np.float64]
+
+__all__ = ["Coefficients", "Result"]
+
+
+class Result:
+    """A result made of studies and choices."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # what each result brings
+        options: Any
+        back_size: Any
+
+    @property
+    def measure(self) -> str:
+        """Name of the effect measure."""
+        return self.options.measure
+
+    @property
+    def model(self) -> str:
+        """One of "common", "random" and "glmm"."""
+        return self.options.model
+
+    @property
+    def tau2_method(self) -> str | None:
+        """Estimator of tau2 (None without between-study variance, and where tau2 was given)."""
+        return None if self.options.tau2_source == "given" else self.options.tau2_method
+
+    @property
+    def ci_method(self) -> str:
+        """Method of the intervals and tests."""
+        return self.options.ci_method
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals unless another is asked for."""
+        return self.options.level
+
+    @property
+    def scale(self) -> Measure:
+        """The measure itself, with its transformation and inverse."""
+        return get_measure(self.options.measure)
+
+    def to_display(self, value: float) -> float:
+        """Turn a model-scale value into a proportion, rate or effect."""
+        return float(self.scale.inverse(value, self.back_size))
+
+    def _level(self, level: float | None) -> float:
+        """Level asked for, or that of the fit."""
+        return level_of(self.level if level is None else level)
+
+
+class Coefficients(Result):
+    """A result with a vector of coefficients: tables, tests and predictions of them."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        k: int
+        p: int
+        names: tuple[str, ...]
+        estimates: Array
+        covariance: Array
+        df: Array
+        core: Model
+        data: StudyData
+        design: Design
+        tau2: Any
+        robust: str | None
+        robust_covariance: RobustCovariance | None
+
+    @property
+    def options(self) -> Options:
+        """Every choice."""
+        return self.core.options
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the included studies, in order."""
+        return self.core.labels
+
+    @property
+    def back_size(self) -> float | None:
+        """Sample size of the back-transformation (Freeman-Tukey measures only)."""
+        size = self.core.size
+        return None if not self.scale.needs_size or size is None else float(1 / np.mean(1 / size))
+
+    @property
+    def coefficients(self) -> pd.DataFrame:
+        """Table of estimate, se, statistic, df (inf: normal), p, ci_lower, ci_upper by term."""
+        import pandas as pd
+
+        se = np.sqrt(np.diagonal(self.covariance))
+        columns = coefficient_table(self.estimates, se, self.df, self.level)
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
+
+    def covariance_frame(self) -> pd.DataFrame:
+        """`covariance` with the names of the coefficients."""
+        import pandas as pd
+
+        return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
+
+    def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
+        """Test linear hypotheses L beta = rhs.
+
+        Parameters
+        ----------
+        L : array_like, shape (q, p) or (p,)
+        rhs : array_like
+            Values under the hypothesis.
+        label : str
+            What to call the test.
+
+        Returns
+        -------
+        ModelTest
+            Chi-squared for ``ci_method="wald"``; F with k - p denominator degrees of freedom for
+            t and Knapp-Hartung; for robust covariances F, with Hotelling's T-squared for CR2.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from helpers.models.regression import meta_regression
+        >>> data = pd.DataFrame({"y": [0.1, 0.4, 0.9, 1.1], "v": [0.1] * 4, "x": [0, 1, 2, 3]})
+        >>> fit = meta_regression(data, "x", yi="y", vi="v")
+        >>> round(fit.wald([0, 1]).statistic, 3)
+        6.125
+        """
+        matrix = np.atleast_2d(np.asarray(L, dtype=float))
+        if matrix.shape[1] != self.p:
+            raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
+        value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
+        if self.robust_covariance is not None:
+            return self.robust_covariance.test(self.estimates, matrix, value, label)
+        df2 = None if self.ci_method == "wald" else float(self.k - self.p)
+        return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
+
+    def contrast(
+        self,
+        weights: Mapping[str, float] | ArrayLike,
+        *,
+        rhs: float = 0.0,
+        level: float | None = None,
+    ) -> pd.DataFrame:
+        """Estimate a linear combination of coefficients.
+
+        Parameters
+        ----------
+        weights : mapping of coefficient name to weight, or array_like (p,) or (q, p)
+            The combination(s).
+        rhs : float
+            Value under the hypothesis of the p-value.
+        level : float, optional
+            Default: the level of the fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `coefficients`, one row for each combination.
+        """
+        from .coefficients import contrast_frame
+
+        return contrast_frame(self, weights, rhs, level)
+
+    def predict(
+        self,
+        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
+        *,
+        level: float | None = None,
+        prediction_method: str | None = None,
+        size: float | None = None,
+    ) -> pd.DataFrame:
+        """Predict expected effects with confidence and prediction intervals, on both scales.
+
+        Parameters
+        ----------
+        new_data : DataFrame or mapping, optional
+            Moderators of the rows to predict; default: the included studies.
+        level : float, optional
+            Default: the level of the fit.
+        prediction_method : {"normal", "t-k-p", "t-k-p-1"}, optional
+            Distribution behind the prediction interval. Default: that of the coefficients'
+            test (normal for "wald", t with k - p for t and Knapp-Hartung).
+        size : float, optional
+            Sample size of the back-transformation (Freeman-Tukey measures; default: harmonic
+            mean of the included sizes).
+
+        Returns
+        -------
+        DataFrame
+            Columns mu, se, mu_lower, mu_upper, mu_prediction_lower, mu_prediction_upper (model
+            scale) and estimate, ci_lower, ci_upper, prediction_lower, prediction_upper
+            (display scale). The prediction interval is for the true effect of a new study; a
+            common-effect model has none (NaN).
+        """
+        from .coefficients import predictions
+
+        return predictions(self, new_data, level, prediction_method, size)
