@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ from ..counts.kernel import gauss_hermite, study_terms
 from ..counts.studies import prepare
 from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
+from ..roots import bracketed_root
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,7 +213,7 @@ def permutation_test(
     scale : {"display", "model"}
         Scale of `null`.
     conf_int : bool
-        Whether to compute the interval (about 40 further batches of `draws` fits).
+        Whether to compute the interval (about 15 further batches of `draws` fits).
     level : float, optional
         Level of the interval; default: that of the fit.
 
@@ -253,10 +255,11 @@ def permutation_test(
         raise ConvergenceError("sign-flip test: the observed studies have no fit under the null")
     p = _share(values)
 
-    def p_at(mean: float) -> float:
-        return _share(statistics(model, mean, signs.flips)[0])
+    @cache
+    def margin(mean: float) -> float:
+        return _margin(statistics(model, mean, signs.flips)[0], 1.0 - level)
 
-    limits = _invert(p_at, fit, signs, 1.0 - level) if conf_int else None
+    limits = _invert(margin, fit, signs, 1.0 - level) if conf_int else None
     shown = None
     if limits is not None:
         shown = Interval(fit.to_display(limits.lower), fit.to_display(limits.upper))
@@ -293,34 +296,48 @@ def _on_model_scale(fit: Fitted, null: float, scale: str) -> float:
     return float(measure.transform(null * size, size))
 
 
+def _steady(values: Array) -> float:
+    """Observed statistic, less what counts as a tie."""
+    return float(values[0] - 1e-8 * (1.0 + abs(values[0])))
+
+
 def _share(values: Array) -> float:
     """Share of statistics at least as large as the first, ties within 1e-8."""
-    observed = values[0]
-    return float(np.mean(values >= observed - 1e-8 * (1.0 + abs(observed))))
+    return float(np.mean(values >= _steady(values)))
 
 
-def _invert(p_at: Callable[[float], float], fit: Fitted, signs: _Signs, alpha: float) -> Interval:
+def _margin(values: Array, alpha: float) -> float:
+    """How far the observed statistic lies below the critical one; at least 0 if p is above alpha.
+
+    Unlike p it is continuous in the mean that is tested.
+    """
+    # as many of the other patterns as p > alpha needs; the observed one always counts
+    count = int(np.floor(alpha * len(values) * (1.0 + 1e-12)))
+    critical = np.partition(values[1:], len(values) - 1 - count)[len(values) - 1 - count]
+    return float(np.clip(critical - _steady(values), -1e9, 1e9))  # finite where fits failed
+
+
+def _invert(margin: Callable[[float], float], fit: Fitted, signs: _Signs, alpha: float) -> Interval:
     """Find the ends of the set of means with p above `alpha` around the estimate."""
     # Far away every deviation has one sign: only patterns without a change of sign match.
     constant = np.abs(signs.flips.sum(axis=1)) == signs.flips.shape[1]
     if float(np.mean(constant)) > alpha:
         return Interval(-np.inf, np.inf)
-    if p_at(fit.mu) <= alpha:
+    if margin(fit.mu) < 0.0:
         raise ConvergenceError("sign-flip interval: the test rejects the estimate itself")
     ends = []
     for side in (-1.0, 1.0):
-        inside, step = fit.mu, max(2.0 * fit.se_model, 1e-8)
-        outside = inside + side * step
-        while p_at(outside) > alpha:
+        inside, step = fit.mu, side * max(2.0 * fit.se_model, 1e-8)
+        while margin(outside := inside + step) >= 0.0:
             inside, step = outside, 1.6 * step
-            if step > 1e6 * max(fit.se_model, 1e-8):
+            if abs(step) > 1e6 * max(fit.se_model, 1e-8):
                 raise ConvergenceError("sign-flip interval: no end was found")
-            outside = inside + side * step
-        while abs(outside - inside) > 1e-4 * fit.se_model:
-            middle = 0.5 * (inside + outside)
-            if p_at(middle) > alpha:
-                inside = middle
-            else:
-                outside = middle
-        ends.append(0.5 * (inside + outside))
-    return Interval(float(ends[0]), float(ends[1]))
+        root = bracketed_root(
+            lambda mean: np.array([margin(float(mean[0]))]),
+            [inside],
+            [outside],
+            rtol=0.0,
+            atol=1e-4 * fit.se_model,
+        )
+        ends.append(float(root[0]))
+    return Interval(*ends)
