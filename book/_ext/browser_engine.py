@@ -92,7 +92,7 @@ UNUSED_LIBRARY = """
     crypt ctypes doctest fileinput filecmp ftplib getpass imaplib imghdr
     mailbox mailcap modulefinder multiprocessing netrc nntplib nturl2path optparse pdb pickletools
     pipes plistlib poplib profile pstats pty pyclbr pydoc pydoc_data runpy sched
-    shelve smtplib sndhdr socketserver sunau symtable tabnanny telnetlib this timeit tomllib trace
+    shelve smtplib sndhdr socketserver sunau symtable tabnanny telnetlib this timeit trace
     tty unittest uu wave webbrowser wsgiref xdrlib xml xmlrpc zipapp
 """.split()
 ENCODINGS = """

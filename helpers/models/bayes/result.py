@@ -26,7 +26,7 @@ from .priors import MuPrior, TauPrior
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .trace import Trace
+    from .given_tau import Trace
 
 Array = NDArray[Any]
 Quantity = Literal["mu", "new"]
@@ -288,8 +288,8 @@ class Posterior:
         return pd.DataFrame(rows, columns=names, index=pd.Index(self.labels, name="study"))
 
     def trace(self, tau: ArrayLike | None = None) -> Trace:
-        """Shrunken estimates of all studies at each tau (see `helpers.models.bayes.trace`)."""
-        from .trace import trace
+        """Shrunken estimates of all studies at each tau (see `helpers.models.bayes.given_tau`)."""
+        from .given_tau import trace
 
         return trace(self, tau)
 
