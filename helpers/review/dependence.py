@@ -2,9 +2,10 @@
 
 Three levels of sharing are looked at. A cohort whose registry or country is not known is nested in
 its publication alone, which makes dependence look smaller than it may be. Beside the naive result
-stand the three-level model (`helpers.pool_multilevel`) and cluster-robust inference with the
-small-sample correction CR2 and Satterthwaite degrees of freedom (Pustejovsky and Tipton 2018,
-doi:10.1080/07350015.2016.1247004).
+stands the three-level model of the counts (`helpers.pool_multilevel`). Cluster-robust inference
+with the small-sample correction CR2 and Satterthwaite degrees of freedom (Pustejovsky and Tipton
+2018, doi:10.1080/07350015.2016.1247004) is defined for normally distributed logits; it stands
+beside the naive result of that model.
 """
 
 from __future__ import annotations
@@ -60,7 +61,12 @@ _COUNTRIES = (
     "Canada", "Europe",
 )  # fmt: skip
 _COLUMNS: dict[str, Any] = dict(COLUMNS)
-_MODELS = {"three-level": None, "robust (CR2)": "CR2"}
+# Naive model with which each model is compared, and the choices of both.
+_NAIVE = {"naive": "glmm", "naive (normal)": "random"}
+_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "three-level": ("naive", {"model": "glmm"}),
+    "robust (CR2)": ("naive (normal)", {"model": "random", "robust": "CR2"}),
+}
 _REFERENCES = (
     Reference("konstantopoulos2011", "10.1002/jrsm.35"),
     Reference("pustejovsky2018", "10.1080/07350015.2016.1247004"),
@@ -78,7 +84,8 @@ class Dependent:
     shared : str
         "independent", or a key of `SHARED`.
     model : str
-        "naive", "three-level" or "robust (CR2)".
+        "naive" or "three-level" (binomial counts), "naive (normal)" or "robust (CR2)" (normally
+        distributed logits).
     estimate : float
         The pooled proportion, or the odds ratio of the contrast.
     ci : Interval
@@ -186,9 +193,9 @@ def compare_dependence(cohorts: pd.DataFrame | None = None) -> tuple[Dependent, 
     Returns
     -------
     tuple of Dependent
-        For each quantity whose groups are in the table: independent cohorts (REML, t), then for
-        each kind of sharing the three-level model (t) and, on top of it, cluster-robust inference
-        (CR2).
+        For each quantity whose groups are in the table: independent cohorts (GLMM, t, and beside it
+        normally distributed logits, REML, t), then for each kind of sharing the three-level GLMM
+        (t) and cluster-robust inference (CR2) on the three-level model of the logits.
 
     Examples
     --------
@@ -202,13 +209,13 @@ def compare_dependence(cohorts: pd.DataFrame | None = None) -> tuple[Dependent, 
         part, formula, term = _part(frame, quantity)
         if formula != "1" and part[formula].nunique() < 2:
             continue
-        found.append(_naive(quantity, part, formula, term))
+        found += [_naive(quantity, part, formula, term, name) for name in _NAIVE]
         for shared in SHARED:
             cluster = clusters(shared, part).tolist()
-            for model, robust in _MODELS.items():
+            for model, (_, choices) in _MODELS.items():
                 fit = pool_multilevel(
                     part, formula, cluster=cluster, **_COLUMNS, measure="logit", ci_method="t",
-                    robust=robust,
+                    **choices,
                 )  # fmt: skip
                 line = fit.coefficients.loc[term]
                 found.append(
@@ -230,19 +237,18 @@ def _part(frame: pd.DataFrame, quantity: str) -> tuple[pd.DataFrame, str, str]:
     return part.assign(**{column: values}), column, f"{column}[T.{other}]"
 
 
-def _naive(quantity: str, part: pd.DataFrame, formula: str, term: str) -> Dependent:
+def _naive(quantity: str, part: pd.DataFrame, formula: str, term: str, name: str) -> Dependent:
+    kind = _NAIVE[name]
     if formula == "1":
-        fit = pool(part, **_COLUMNS, measure="logit", model="random", ci_method="t")
+        fit = pool(part, **_COLUMNS, measure="logit", model=kind, ci_method="t")
         lower, upper = fit.conf_int(scale="model")
         line: Mapping[str, Any] = {
             "estimate": fit.mu, "ci_lower": lower, "ci_upper": upper, "df": fit.k - 1,
         }  # fmt: skip
-        return _dependent(quantity, "independent", "naive", line, fit.k, fit.k, np.nan)
-    model = meta_regression(
-        part, formula, **_COLUMNS, measure="logit", model="random", ci_method="t"
-    )
+        return _dependent(quantity, "independent", name, line, fit.k, fit.k, np.nan)
+    model = meta_regression(part, formula, **_COLUMNS, measure="logit", model=kind, ci_method="t")
     found = model.coefficients.loc[term]
-    return _dependent(quantity, "independent", "naive", found, model.k, model.k, np.nan)
+    return _dependent(quantity, "independent", name, found, model.k, model.k, np.nan)
 
 
 def _dependent(
@@ -271,6 +277,8 @@ def _proportion(logit: float) -> float:
 def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
     """Give the results of `compare_dependence` as a table, with widths relative to naive.
 
+    The naive interval is the one of the same distribution, binomial or normal.
+
     Examples
     --------
     >>> frame = dependence_frame()
@@ -280,7 +288,7 @@ def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
     import pandas as pd
 
     listed = compare_dependence() if rows is None else rows
-    naive = {row.quantity: row.width for row in listed if row.model == "naive"}
+    naive = {(row.quantity, row.model): row.width for row in listed if row.model in _NAIVE}
     return pd.DataFrame(
         [
             {
@@ -293,11 +301,15 @@ def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
                 "lower": row.ci.lower,
                 "upper": row.ci.upper,
                 "df": row.df,
-                "relative_width": row.width / naive[row.quantity],
+                "relative_width": row.width / naive[row.quantity, _naive_of(row.model)],
             }
             for row in listed
         ]
     )
+
+
+def _naive_of(model: str) -> str:
+    return model if model in _NAIVE else _MODELS[model][0]
 
 
 def contrast_sentences(frame: pd.DataFrame) -> str:
@@ -341,7 +353,8 @@ def contrast_sentences(frame: pd.DataFrame) -> str:
 def dependence_methods() -> Methods:
     """Say how dependence was handled, with references."""
     return Methods(
-        "Dependence between cohorts was modelled with a three-level random-effects model and "
-        "with cluster-robust (CR2) intervals.",
+        "Dependence between cohorts was modelled with a three-level binomial-normal generalised "
+        "linear mixed model; cluster-robust (CR2) intervals of normally distributed logits stood "
+        "beside it.",
         _REFERENCES,
     )

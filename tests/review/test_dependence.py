@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from helpers import load_cohorts, load_sources, pool
+from helpers import load_cohorts, load_sources, pool, pool_multilevel
 from helpers.errors import UnsupportedError
 from helpers.review.choices import COLUMNS
 from helpers.review.dependence import (
@@ -45,10 +46,22 @@ def test_something_else_cannot_be_shared():
 
 
 def test_naive_rows_are_the_usual_results(rows):
-    fit = pool(load_cohorts(), **COLUMNS, model="random", ci_method="t")
-    naive = next(row for row in rows if row.model == "naive")
-    assert naive.estimate == pytest.approx(fit.estimate, rel=1e-12)
-    assert naive.ci == pytest.approx(fit.ci, rel=1e-12)
+    for name, model in (("naive", "glmm"), ("naive (normal)", "random")):
+        fit = pool(load_cohorts(), **COLUMNS, model=model, ci_method="t")
+        naive = next(row for row in rows if row.model == name)
+        assert naive.estimate == pytest.approx(fit.estimate, rel=1e-12)
+        assert naive.ci == pytest.approx(fit.ci, rel=1e-12)
+
+
+def test_the_trusted_model_is_never_left_for_the_third_level(rows):
+    """With variance between clusters too, the intervals are those of the counts' own model."""
+    cohorts = load_cohorts()
+    row = next(r for r in rows if r.shared == "country" and r.model == "three-level")
+    fit = pool_multilevel(
+        cohorts, cluster=clusters("country").tolist(), **COLUMNS, model="glmm", ci_method="t"
+    )
+    assert row.ci == pytest.approx(fit.ci, rel=1e-12)
+    assert fit.loglik >= pool(cohorts, **COLUMNS, model="glmm").loglik - 1e-9
 
 
 def test_without_variance_between_clusters_the_three_level_model_is_the_usual_one(rows):
@@ -64,9 +77,14 @@ def test_without_variance_between_clusters_the_three_level_model_is_the_usual_on
 
 
 def test_every_quantity_has_every_way(rows):
-    assert len(rows) == (1 + len(CONTRASTS)) * (1 + 2 * len(SHARED))
+    assert len(rows) == (1 + len(CONTRASTS)) * (2 + 2 * len(SHARED))
     frame = dependence_frame(rows)
-    assert (frame.loc[frame["model"] == "naive", "relative_width"] == 1).all()
+    assert (frame.loc[frame["shared"] == "independent", "relative_width"] == 1).all()
+    robust = frame[(frame["quantity"] == "pooled rate") & (frame["model"] == "robust (CR2)")]
+    logit = np.log(robust[["lower", "upper"]] / (1 - robust[["lower", "upper"]]))
+    alone = pool(load_cohorts(), **COLUMNS, model="random", ci_method="t").conf_int(scale="model")
+    expected = (logit["upper"] - logit["lower"]) / (alone.upper - alone.lower)
+    assert robust["relative_width"].tolist() == pytest.approx(expected.tolist(), rel=1e-9)
     assert (frame["lower"] < frame["estimate"]).all()
     assert (frame["estimate"] < frame["upper"]).all()
     assert (frame["clusters"] <= frame["k"]).all()
