@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -36,6 +35,8 @@ def page_file(name: str) -> Path:
 
 def page_content(name: str, path: str | Path | None = None) -> dict[str, Any]:
     """Read a TOML file: the one at `path`, or the book's own of this name."""
+    import tomllib  # which the page that runs the engine in a browser does not have
+
     place = page_file(name) if path is None else Path(path)
     return tomllib.loads(place.read_text(encoding="utf-8"))
 
