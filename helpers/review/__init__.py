@@ -12,6 +12,7 @@ from ..door import lazy
 
 if TYPE_CHECKING:
     from . import causes, interactive, plots, tables
+    from .by_hand import five_cohorts
     from .claim_analyses import (
         CLAIMS,
         HEADLINES,
@@ -103,6 +104,7 @@ HOMES = {
     "egger_comparison": ".published.tests",
     "false_alarm": ".moderators",
     "findings_frame": ".findings",
+    "five_cohorts": ".by_hand",
     "follow_up_exponent": ".time_at_risk.contrast",
     "follow_up_fits": ".moderators",
     "judge": ".claim_analyses",
@@ -164,6 +166,7 @@ __all__ = [
     "egger_comparison",
     "false_alarm",
     "findings_frame",
+    "five_cohorts",
     "follow_up_exponent",
     "follow_up_fits",
     "interactive",

@@ -1,0 +1,64 @@
+"""Five cohorts for sums by hand: few enough for a board, and the same in all chapters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FIVE", "five_cohorts"]
+
+#: LBCL, two products, follow-up from 3 to 63 months, deaths in each.
+FIVE = ("Kwon 2023 A", "Kwon 2023 B", "Bishop 2022", "Neelapu 2023", "Chiappella 2024")
+_COLUMNS = {
+    "cohort": "cohort",
+    "product": "product",
+    "nonrelapse_deaths": "events",
+    "patients": "n",
+    "median_follow_up_months": "months",
+}
+
+
+def five_cohorts(cohorts: pd.DataFrame) -> pd.DataFrame:
+    """Take the five cohorts that the chapters use for sums by hand.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        With the columns of ``load_cohorts()``. In place of one of the five that is not there comes
+        the first other cohort of one product that has deaths, survivors and a follow-up.
+
+    Returns
+    -------
+    DataFrame
+        cohort, product, events, n, months; five rows, or as many as there are.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When fewer than three cohorts can be used.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> five_cohorts(load_cohorts())["events"].tolist()
+    [9, 5, 9, 13, 6]
+    """
+    usable = cohorts[
+        (cohorts["nonrelapse_deaths"] > 0)
+        & (cohorts["nonrelapse_deaths"] < cohorts["patients"])
+        & ~cohorts["product"].astype(str).str.contains("+", regex=False)
+        & cohorts["median_follow_up_months"].notna()
+    ]
+    place = usable["cohort"].map({name: i for i, name in enumerate(FIVE)}).fillna(len(FIVE))
+    found = usable.loc[place.sort_values(kind="stable").index[: len(FIVE)], list(_COLUMNS)]
+    if len(found) < 3:
+        raise MetaAnalysisError(
+            f"sums by hand need at least three cohorts of one product with deaths, survivors and a "
+            f"median follow-up; in this table there are {len(found)}"
+        )
+    found["product"] = found["product"].astype(str)
+    return found.rename(columns=_COLUMNS).reset_index(drop=True)
