@@ -33,8 +33,10 @@ class Result:
     __slots__ = ()
 
     if TYPE_CHECKING:  # what each result brings
+        data: StudyData
         options: Any
         back_size: Any
+        weights: Any  # percent for each row of `data`
 
     @property
     def measure(self) -> str:
@@ -88,7 +90,6 @@ class Coefficients(Result):
         covariance: Array
         df: Array
         core: Model
-        data: StudyData
         design: Design
         tau2: Any
         robust: str | None

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import one_of
 from ..engine.distributions import chi2_sf, norm_ppf, t_ppf
-from ..engine.effects import get_measure, study_interval
+from ..engine.effects import get_measure
 from ..engine.json_values import plain, told
 from ..engine.literature import Methods, references
 from ..engine.normal.intervals import Interval, first
@@ -18,6 +18,7 @@ from ..engine.normal.prediction import prediction_limits
 from ..engine.options import default_tau2_ci
 from ..engine.wald import ModelTest, coefficient_table, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
+from . import display
 from .design import build_design, design_of_rows
 from .heterogeneity import i2_limits
 from .new_study import SIDES, Side, delta_share
@@ -43,48 +44,8 @@ __all__ = [
 
 
 def studies_frame(fit: RegressionResult) -> pd.DataFrame:
-    """All rows given: counts, effects, study intervals, weight, moderators, reason."""
-    import pandas as pd
-
-    data = fit.data
-    measure = get_measure(fit.measure)
-    known = np.isfinite(data.yi) & np.isfinite(data.vi)
-    yi, vi = np.where(known, data.yi, 0.0), np.where(known, data.vi, 1.0)
-    size = data.size if data.size is not None else np.ones(len(yi))
-    safe_size = np.where(known, size, 1.0)
-    columns: dict[str, Any] = {}
-    if data.events is not None:
-        columns["events"] = data.events
-        columns["time" if measure.kind == "rate" else "n"] = size
-    method = {"proportion": "wilson", "rate": "exact", "effect": "wald"}[measure.kind]
-    low, high = study_interval(
-        np.where(known, data.events, 0.0) if data.events is not None else np.zeros(len(yi)),
-        safe_size,
-        method="wald" if data.events is None else method,
-        level=fit.level,
-        measure=measure,
-        yi=yi,
-        vi=vi,
-    )
-    centre = measure.inverse(yi, safe_size)
-    if data.events is not None:
-        centre = np.where(known, data.events, 0.0) / safe_size
-    weight = np.zeros(len(yi))
-    weight[data.included] = fit.residuals["weight"]
-    columns |= {
-        "yi": data.yi,
-        "vi": data.vi,
-        "estimate": np.where(known, centre, np.nan),
-        "ci_lower": np.where(known, low, np.nan),
-        "ci_upper": np.where(known, high, np.nan),
-        "weight": weight,
-        "included": data.included,
-        "reason": list(data.reason),
-    }
-    index = pd.Index(data.labels, name="study")
-    table = pd.DataFrame({name: np.array(v) for name, v in columns.items()}, index=index)
-    whole = [name for name in ("events", "n") if name in table]
-    table = table.astype(dict.fromkeys(whole, "Int64"))
+    """All rows given, as of `PoolResult.studies`, with their moderators."""
+    table = display.studies_frame(fit)
     for name in fit.moderators.columns:
         # a moderator that is called like a column of every result
         shown = f"{name} (moderator)" if name in table or name == "study" else name

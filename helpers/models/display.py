@@ -17,24 +17,25 @@ from .population import has_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .multilevel_result import MultilevelResult
+    from .base import Result
     from .result import PoolResult
 
 __all__ = ["headline_row", "plain_dict", "studies_columns", "studies_frame"]
 
 
-def studies_columns(fit: PoolResult | MultilevelResult) -> dict[str, np.ndarray]:
+def studies_columns(fit: Result) -> dict[str, np.ndarray]:
     """Collect the columns of `PoolResult.studies` as arrays, without pandas."""
     data, measure = fit.data, fit.scale
     columns: dict[str, Any] = {}
     size = data.size
+    method = "wald" if data.events is None else fit.options.study_ci
     if data.events is not None and size is not None:
         known = np.isfinite(data.events) & np.isfinite(size)
         x, n = np.where(known, data.events, 0.0), np.where(known, size, 1.0)
         columns["events"] = data.events
         columns["time" if measure.kind == "rate" else "n"] = size
         estimate = np.where(known, x / n, np.nan)
-        if fit.options.study_ci == "wald":
+        if method == "wald":
             known = known & np.isfinite(data.yi)
     else:
         known = np.isfinite(data.yi) & np.isfinite(data.vi)
@@ -43,7 +44,7 @@ def studies_columns(fit: PoolResult | MultilevelResult) -> dict[str, np.ndarray]
     low, high = study_interval(
         x,
         np.where(known, size, 1.0) if size is not None else n,
-        method=fit.options.study_ci,
+        method=method,
         level=fit.level,
         measure=measure,
         yi=np.where(known, data.yi, 0.0),
@@ -62,7 +63,7 @@ def studies_columns(fit: PoolResult | MultilevelResult) -> dict[str, np.ndarray]
     return {name: np.array(values) for name, values in columns.items()}
 
 
-def studies_frame(fit: PoolResult | MultilevelResult) -> pd.DataFrame:
+def studies_frame(fit: Result) -> pd.DataFrame:
     """Make the table of all studies (see `PoolResult.studies`)."""
     import pandas as pd
 

@@ -25,7 +25,14 @@ from .result import PoolResult
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fit_studies", "pool", "pool_effects"]
+__all__ = [
+    "fit_studies",
+    "pool",
+    "pool_effects",
+    "spread_out",
+    "totals",
+    "typical_variance",
+]
 
 
 def pool(
@@ -235,7 +242,8 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
     return with_display_cautions(_fit_inverse_variance(data, options))
 
 
-def _totals(data: StudyData, options: Options) -> dict[str, Any]:
+def totals(data: StudyData, options: Options) -> dict[str, Any]:
+    """Events, patients and person-time of the included studies."""
     keep = data.included
     events = None if data.events is None else float(data.events[keep].sum())
     size = None if data.size is None else float(data.size[keep].sum())
@@ -243,7 +251,7 @@ def _totals(data: StudyData, options: Options) -> dict[str, Any]:
     return {"events": events, "n": None if rate else size, "time": size if rate else None}
 
 
-def _spread_out(data: StudyData, values: np.ndarray) -> np.ndarray:
+def spread_out(data: StudyData, values: np.ndarray) -> np.ndarray:
     """Values of the included studies in the places of all rows, 0 elsewhere."""
     out = np.zeros(len(data.labels))
     out[data.included] = values
@@ -274,7 +282,7 @@ def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
         se_model=se_model,
         tau2_se=float(fit.tau2.se[0]),
         k=data.k,
-        **_totals(data, options),
+        **totals(data, options),
         heterogeneity=Heterogeneity(
             Q=q,
             df=df,
@@ -288,7 +296,7 @@ def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
         loglik=float((fit.loglik_restricted if restricted else fit.loglik)[0]),
         options=options,
         data=data,
-        weights=_spread_out(data, fit.weights[0]),
+        weights=spread_out(data, fit.weights[0]),
         engine=fit,
     )
 
@@ -316,7 +324,7 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
     converged = not random or bool(fit.certified[0])
     tests = heterogeneity_tests(fit)
     lrt, df = float(tests.Q_lrt[0]), data.k - 1
-    vt = _typical_variance(data, options)
+    vt = typical_variance(data, options)
     if df == 0:
         i2, h2 = 0.0, 1.0
     elif options.model == "glmm":
@@ -330,14 +338,14 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         se_model=se,
         tau2_se=tau2_se,
         k=data.k,
-        **_totals(data, options),
+        **totals(data, options),
         heterogeneity=tests.summary((i2, h2), vt, tau2=random),
         cautions=find_cautions(options, data, tau2, converged=converged),
         converged=converged,
         loglik=float((fit.loglik if random else fit.loglik_tau0)[0]),
         options=options,
         data=data,
-        weights=_spread_out(data, weights),
+        weights=spread_out(data, weights),
         engine=fit if random else None,
     )
 
@@ -350,8 +358,8 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
     """
     _, size = included_counts(data)
     nothing = float("nan")
-    totals = _totals(data, options)
-    none = totals["events"] == 0
+    sums = totals(data, options)
+    none = sums["events"] == 0
     common = options.model == "common"
     options = replace(options, ci_method="exact")
     return PoolResult(
@@ -361,9 +369,7 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
         se_model=nothing,
         tau2_se=nothing,
         k=data.k,
-        events=totals["events"],
-        n=totals["n"],
-        time=totals["time"],
+        **sums,
         heterogeneity=Heterogeneity(
             Q=nothing,
             df=data.k - 1,
@@ -378,11 +384,11 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
         loglik=0.0,
         options=options,
         data=data,
-        weights=_spread_out(data, 100.0 * size / size.sum()),
+        weights=spread_out(data, 100.0 * size / size.sum()),
     )
 
 
-def _typical_variance(data: StudyData, options: Options) -> float:
+def typical_variance(data: StudyData, options: Options) -> float:
     """Typical sampling variance of the measure under its own zero-cell rule."""
     if data.k < 2:
         return float("nan")

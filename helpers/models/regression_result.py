@@ -113,6 +113,13 @@ class RegressionResult(Coefficients):
         return views.studies_frame(self)
 
     @property
+    def weights(self) -> Array:
+        """Percent for each row of `data`, 0 for excluded rows."""
+        every = np.zeros(len(self.data.labels))
+        every[self.data.included] = self.residuals["weight"]
+        return every
+
+    @property
     def residuals(self) -> pd.DataFrame:
         """Fitted values, residuals, leverage and weight (percent) of the included studies."""
         from .regression_diagnostics import residual_frame

@@ -26,11 +26,11 @@ from ..engine.counts.kernel import gauss_hermite, study_terms
 from ..engine.counts.studies import log_saturated
 from ..engine.counts.weights import fitted_chunks, information_weights
 from ..engine.effects import get_measure
-from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
 from ..engine.studies import StudyData
 from ..engine.summaries import i2_and_h2
 from .cautions import find_cautions
+from .pooling import spread_out, totals, typical_variance
 from .result import PoolResult
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def fit_joint_glmm(
     fits = {}
     for j, (level, part) in enumerate(parts.items()):
         inside = design[keep][:, j] > 0
-        weights = np.zeros(len(part.labels))
-        weights[part.included] = information_weights(joint, j)[0][inside]
-        weights.flags.writeable = False
+        weights = spread_out(part, information_weights(joint, j)[0][inside])
         fits[level] = _group(joint, j, part, weights, float(loglik[inside].sum()), options[level])
     return fits
 
@@ -100,16 +98,13 @@ def _group(
 ) -> PoolResult:
     """Put the joint estimates beside the counts of one group."""
     events, size = included_counts(part)
-    measure, tau2 = get_measure(options.measure), float(joint.tau2[0])
+    tau2 = float(joint.tau2[0])
     options = replace(options.for_studies(part.k), tau2=tau2, tau2_source="shared")
     tests = heterogeneity_tests(fit_glmm(events, size, family=joint.family, quad_points=1))
-    vt, i2, h2 = float("nan"), 0.0, 1.0
-    if part.k > 1:
-        yi, vi = measure.effects(events, size)
-        vt = float(fit_inverse_variance(yi, vi, method="common").vt[0])
-        i2, h2 = i2_and_h2(tau2, vt)
+    vt = typical_variance(part, options)
+    i2, h2 = i2_and_h2(tau2, vt) if part.k > 1 else (0.0, 1.0)
     converged = bool(joint.certified[0])
-    se, rate = float(joint.se[0, j]), measure.kind == "rate"
+    se = float(joint.se[0, j])
     return PoolResult(
         mu=float(joint.beta[0, j]),
         se=se,
@@ -117,9 +112,7 @@ def _group(
         se_model=se,
         tau2_se=2.0 * float(joint.tau[0]) * float(joint.tau_se[0]) if tau2 > 0 else float("nan"),
         k=part.k,
-        events=float(events.sum()),
-        n=None if rate else float(size.sum()),
-        time=float(size.sum()) if rate else None,
+        **totals(part, options),
         heterogeneity=tests.summary((i2, h2), vt, tau2=False),
         cautions=find_cautions(options, part, tau2, converged=converged),
         converged=converged,
