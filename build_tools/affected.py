@@ -35,7 +35,9 @@ def changed(base: str = "HEAD") -> list[str]:
 
 
 def module_of(path: str) -> str:
-    """Dotted name of a file of Python."""
+    """Dotted name of a file of Python; any other file of the helpers is its room's."""
+    if not path.endswith(".py"):
+        path = path.rpartition("/")[0]
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
@@ -61,6 +63,7 @@ def tests_of(paths: list[str]) -> list[str]:
     """Files whose tests are to run: doctests of edited modules, edited tests, tests of modules."""
     code = [p for p in paths if p.startswith(("helpers/", "book/_ext/")) and p.endswith(".py")]
     modules = {module_of(p.removeprefix("book/_ext/")) for p in code}
+    modules |= {module_of(p) for p in paths if p.startswith("helpers/")}
     stems = {Path(p).stem for p in code} | {Path(p).parent.name for p in code}
     found = {*code, *(p for p in paths if p.startswith("tests/") and Path(p).match("test_*.py"))}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -88,7 +91,7 @@ def behind_the_door(source: str) -> set[str]:
 
 def chapters_of(paths: list[str]) -> list[str]:
     """Chapters that were edited or import an edited module."""
-    modules = {module_of(p) for p in paths if p.startswith("helpers/") and p.endswith(".py")}
+    modules = {module_of(p) for p in paths if p.startswith("helpers/")}
     found = []
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         name = path.relative_to(ROOT).as_posix()

@@ -33,7 +33,7 @@ BOOK = ROOT / "book"
 CACHE = ROOT / "_build" / "executed"
 SHARED = ROOT / "_build" / "shared"
 DEPENDENCIES = (
-    "helpers/**/*.py",
+    "helpers/**/*",
     "data/**/*",
     "requirements.txt",
     "book/_data/*",
@@ -77,7 +77,7 @@ def dependency_hash() -> str:
     digest = hashlib.sha256()
     for pattern in DEPENDENCIES:
         for path in sorted(ROOT.glob(pattern)):
-            if path.is_file():
+            if path.is_file() and path.suffix != ".pyc":
                 digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
                 digest.update(path.read_bytes())
     return digest.hexdigest()

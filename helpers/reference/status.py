@@ -8,7 +8,6 @@ import hashlib
 import inspect
 import re
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from .. import printing
 from ..errors import MetaAnalysisError
 from ..evidence.package import described
+from ..evidence.pages import page_content
 from ..views.prose import Sentence
 
 __all__ = ["PACKAGES", "build_status", "count_tests", "hash_of", "installed"]
@@ -98,10 +98,11 @@ def build_status(root: Path, date: str) -> Sentence:
 
     An error when a data file is not the one that ``data/datapackage.json`` describes.
     """
-    helpers = hash_of((root / "helpers").rglob("*.py"), root)
+    code = [path for path in (root / "helpers").rglob("*") if path.is_file()]
+    helpers = hash_of((path for path in code if path.suffix != ".pyc"), root)
     tests = count_tests(root)
-    with (root / "book" / "_data" / "migration_reference.toml").open("rb") as file:
-        r = tomllib.load(file)["versions"]
+    migration = root / "book" / "_data" / "migration_reference.toml"
+    r = page_content(migration.name, migration)["versions"]
     return Sentence(
         "\n\n".join(
             [

@@ -59,7 +59,9 @@ def test_what_a_chapter_depends_on_exists(pattern):
     assert any(path.is_file() for path in Path(__file__).resolve().parents[2].glob(pattern))
 
 
-@pytest.mark.parametrize("changed", ["helpers/a.py", "data/b.csv", "requirements.txt"])
+@pytest.mark.parametrize(
+    "changed", ["helpers/a.py", "helpers/b.toml", "data/b.csv", "requirements.txt"]
+)
 def test_an_edit_in_what_a_chapter_depends_on_changes_the_key_of_its_run(house, changed):
     notebook = nbformat.read(write_chapter(house, "1"), as_version=4)
     before = chapters.run_key(notebook, chapters.dependency_hash())

@@ -26,6 +26,7 @@ import parts  # noqa: E402
         ),  # a name from the module
         ("book/_ext/chapters.py", "tests/book/test_execution.py"),
         ("tests/test_prose.py", "tests/test_prose.py"),
+        ("helpers/teaching/questions.toml", "tests/teaching/test_teaching_quiz.py"),
     ],
 )
 def test_a_change_runs_the_tests_that_know_it(edited, test):
@@ -44,6 +45,7 @@ def test_a_change_runs_the_chapters_that_import_it_or_were_edited():
     assert "book/causes_of_death.ipynb" in found
     assert "book/glossary.md" not in found
     assert affected.chapters_of(["helpers/engine/distributions_pure.py"]) == []
+    assert "book/self_check.ipynb" in affected.chapters_of(["helpers/teaching/questions.toml"])
 
 
 def test_a_longer_name_is_not_the_module():
