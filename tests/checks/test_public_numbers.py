@@ -54,7 +54,7 @@ def slopes(x: np.ndarray) -> dict[str, tuple[float, float, float]]:
     return found
 
 
-@pytest.mark.parametrize("cells", [500_000, 7 * len(N)])
+@pytest.mark.parametrize("cells", [200_000, 7 * len(N)])
 def test_a_simulated_null_is_the_same_sets_tested_one_by_one(cells, monkeypatch) -> None:
     """Whatever the chunks: true logits are the first numbers of the seed, events follow."""
     monkeypatch.setattr(null, "_CELLS", cells)

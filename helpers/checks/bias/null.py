@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 __all__ = ["NullSimulation", "simulate_null"]
 
-_CELLS = 500_000  # replicates x studies held at once
+_CELLS = 200_000  # replicates x studies held at once
 #: Tests for proportions -> measure, predictor, weights and model of a line. Egger's test and that
 #: of Thompson and Sharp differ in the variance model alone; the double arcsine is there with both.
 TESTS: dict[str, tuple[str, str, str, str]] = {
