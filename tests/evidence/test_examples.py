@@ -16,7 +16,8 @@ README = (FOLDER / "README.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_an_example_passes_the_checks_and_names_its_source(path):
     header = path.read_text().splitlines()[0].split(",")
-    roles = {role: role for role in ("group", "follow_up") if role in header}
+    usual = {"by": "group", "follow_up": "follow_up"}
+    roles = {role: column for role, column in usual.items() if column in header}
     assert len(read_cohorts(path, **roles)) >= 6
     part = README.split(f"**`{path.name}`.**")[1].split("\n**")[0]
     assert re.search(r"https://doi\.org/10\.\d+/", part)
