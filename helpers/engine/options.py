@@ -41,6 +41,7 @@ from .effects import ADD, RULES, STUDY_INTERVALS, get_measure
 __all__ = [
     "ADD",
     "BACK_TRANSFORM",
+    "BETA_BINOMIAL",
     "FEW_IN_GROUP",
     "FEW_PREDICTION_DF",
     "FEW_STUDIES",
@@ -67,6 +68,8 @@ __all__ = [
 
 #: Models of `pool`.
 MODELS: tuple[str, ...] = ("common", "random", "glmm")
+#: Model of `helpers.pool_beta_binomial`, whose options no other call takes.
+BETA_BINOMIAL = "beta-binomial"
 #: Measures with a likelihood of counts.
 LIKELIHOOD_MEASURES: tuple[str, ...] = ("logit", "log-rate")
 #: Below this number of studies, methods that rely on many studies are not the default, and

@@ -12,10 +12,11 @@ doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import printing
 from ..arguments import LEVEL, level_of
@@ -24,14 +25,21 @@ from ..engine.counts.common import exact_interval, included_counts, is_one_sided
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
 from ..engine.effects import ADD, get_measure
 from ..engine.literature import Methods, Reference
-from ..engine.model.units import units_of
-from ..engine.normal.intervals import Interval, symmetric_interval, symmetric_limits
-from ..engine.options import MEASURE
+from ..engine.model import Model
+from ..engine.normal.intervals import Interval, symmetric_interval
+from ..engine.options import BETA_BINOMIAL, MEASURE, Options, resolve
 from ..engine.studies import StudyData, from_counts
+from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from .base import Result
+from .display import studies_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..engine.aftercare.resampled import BootstrapResult
+
+Array = NDArray[np.float64]
 
 __all__ = ["BetaBinomialResult", "pool_beta_binomial"]
 
@@ -39,7 +47,7 @@ _PARAMETERS = 2  # mean and intraclass correlation
 
 
 @dataclass(frozen=True, slots=True)
-class BetaBinomialResult:
+class BetaBinomialResult(Result):
     """Proportions pooled in a beta-binomial model.
 
     Attributes
@@ -55,8 +63,8 @@ class BetaBinomialResult:
         Studies that took part.
     boundary : bool
         Whether `rho` is at 0.
-    level : float
-        Level of the intervals.
+    options : Options
+        The choices, of which `level` is the caller's.
     data : StudyData
         Input; excluded studies with their reason.
     """
@@ -69,7 +77,7 @@ class BetaBinomialResult:
     loglik_binomial: float
     k: int
     boundary: bool
-    level: float
+    options: Options
     data: StudyData
 
     @property
@@ -112,7 +120,7 @@ class BetaBinomialResult:
         >>> [round(x, 3) for x in fit.mean_conf_int("profile")]
         [0.043, 0.224]
         """
-        level = level_of(self.level if level is None else level)
+        level = self._level(level)
         if method == "delta":
             limits = symmetric_interval(self.mu, self.se, level)
         elif method == "profile":
@@ -149,7 +157,7 @@ class BetaBinomialResult:
         """
         if self.rho <= 0.0:
             raise UnsupportedError("rho is 0: the model leaves nothing to predict between studies")
-        level = level_of(self.level if level is None else level)
+        level = self._level(level)
         mean, tail = symmetric_interval(self.mu, self.se, level), 0.5 * (1.0 - level)
         size = 1.0 / self.rho - 1.0
         a, b = self.estimate * size, (1.0 - self.estimate) * size
@@ -172,9 +180,9 @@ class BetaBinomialResult:
         Returns
         -------
         DataFrame
-            Index: what is left out; `k`, `estimate`, `ci_lower`, `ci_upper` (mean proportion,
-            Wald-type on the logit scale), `mu`, `se`, `rho`, `loglik`, `converged`, and `note`
-            (why not).
+            Index: what is left out; columns as of `helpers.aftercare.leave_one_out`, with `rho` in
+            place of `tau2`, and without I2 and H2; the limits of the mean proportion are Wald-type
+            on the logit scale.
 
         Examples
         --------
@@ -182,28 +190,72 @@ class BetaBinomialResult:
         >>> fit.leave_one_out(by=list("aabbc"))["estimate"].round(3).to_dict()
         {'a': 0.132, 'b': 0.044, 'c': 0.114}
         """
-        import pandas as pd
+        from ..engine.aftercare import leave_one_out
 
-        units = units_of(self.data, by)
-        fit = fit_beta_binomial(*included_counts(self.data), mask=units.rest[:])
-        sound = fit.converged
-        mu, se = np.where(sound, fit.beta[:, 0], np.nan), np.where(sound, fit.se[:, 0], np.nan)
-        low, high = symmetric_limits(mu, se, self.level)
-        return pd.DataFrame(
-            {
-                "k": fit.k,
-                "estimate": expit(mu),
-                "ci_lower": expit(low),
-                "ci_upper": expit(high),
-                "mu": mu,
-                "se": se,
-                "rho": np.where(sound, fit.rho, np.nan),
-                "loglik": np.where(sound, fit.loglik, np.nan),
-                "converged": sound,
-                "note": ["" if ok else fit.message(row) for row, ok in enumerate(sound)],
-            },
-            index=units.index(),
+        return leave_one_out(self, by)
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Add the studies one by one (see `helpers.aftercare.cumulative`)."""
+        from ..engine.aftercare import cumulative
+
+        return cumulative(self, by, ascending=ascending)
+
+    def bootstrap(self, draws: int = 2000, **options: Any) -> BootstrapResult:
+        """Bootstrap the mean (see `helpers.engine.aftercare.resampled`)."""
+        from ..engine.aftercare.resampled import bootstrap
+
+        return bootstrap(self, draws, **options)
+
+    # --- what aftercare asks of any fit -------------------------------------------------------
+
+    @property
+    def core(self) -> Model:
+        """Studies and choices: all that is needed to fit again."""
+        return Model(self.data, self.options)
+
+    @property
+    def se_model(self) -> float:
+        """Standard error from the model, which is `se`."""
+        return self.se
+
+    @property
+    def tau2(self) -> float:
+        """What stands where other models have a between-study variance: `rho`."""
+        return self.rho
+
+    @property
+    def converged(self) -> bool:
+        """Always: without a maximum there is no result."""
+        return True
+
+    @property
+    def back_size(self) -> float | None:
+        """Sample size of the back-transformation, which logits do not need."""
+        return None
+
+    @property
+    def heterogeneity(self) -> Heterogeneity:
+        """Test of one proportion for all studies, by the likelihood ratio; I2 is not defined."""
+        row, nan = self.core.fit(), float("nan")
+        return Heterogeneity(
+            float(row.Q[0]), int(row.df[0]), float(row.p[0]), nan, nan, nan, LIKELIHOOD_RATIO
         )
+
+    @property
+    def weights(self) -> Array:
+        """Percent for each row of `data`: patients over their design effect, 1 + (n - 1) rho."""
+        size = np.asarray(self.data.size, dtype=float)
+        n = np.where(self.data.included, size, 0.0)
+        own = n / (1.0 + np.maximum(n - 1.0, 0.0) * self.rho)
+        return 100.0 * own / own.sum()
+
+    @property
+    def studies(self) -> pd.DataFrame:
+        """Table of all studies in input order (columns as of `PoolResult.studies`)."""
+        return studies_frame(self)
+
+    def require_finite(self, what: str) -> None:
+        """Refuse nothing: the mean of a fit is finite."""
 
     def to_dict(self) -> dict[str, Any]:
         """Headline numbers as plain data for JSON."""
@@ -294,6 +346,6 @@ def pool_beta_binomial(
         loglik_binomial=float(fit.loglik_binomial[0]),
         k=studies.k,
         boundary=bool(fit.boundary[0]),
-        level=level,
+        options=replace(resolve(model="glmm", ci_method="wald", level=level), model=BETA_BINOMIAL),
         data=studies,
     )

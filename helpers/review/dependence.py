@@ -200,8 +200,8 @@ def compare_dependence(cohorts: pd.DataFrame | None = None) -> tuple[Dependent, 
     Examples
     --------
     >>> rows = compare_dependence()
-    >>> [row.clusters for row in rows if row.quantity == "pooled rate"][:2]
-    [52, 45]
+    >>> [row.clusters for row in rows if row.quantity == "pooled rate"][:3]
+    [52, 52, 45]
     """
     frame = load_cohorts() if cohorts is None else cohorts
     found = []

@@ -93,3 +93,36 @@ def test_views_are_plain_and_name_their_sources(fit):
     assert json.loads(json.dumps(fit.to_dict()))["estimate"] == fit.estimate
     assert "beta-binomial" in str(fit.methods())
     assert len(fit.methods().references) == 2
+
+
+def test_what_is_asked_afterwards_goes_through_the_model() -> None:
+    x, n = [3, 0, 8, 12, 2, 7], [40, 25, 60, 55, 48, 66]
+    fit = pool_beta_binomial(events=x, n=n)
+    steps = fit.cumulative()
+    assert steps["k"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert steps["estimate"].iloc[-1] == pytest.approx(fit.estimate, rel=1e-9)
+    assert steps["rho"].iloc[-1] == pytest.approx(fit.rho, rel=1e-8)
+    four = pool_beta_binomial(events=x[:4], n=n[:4])
+    assert steps["ci_upper"].iloc[3] == pytest.approx(four.ci.upper, rel=1e-8)
+    assert {"tau2", "I2", "H2"}.isdisjoint(steps.columns)
+    drawn = fit.bootstrap(300, seed=3)
+    low, high = drawn.conf_int()
+    assert low < fit.estimate < high
+    assert drawn.mu.std() == pytest.approx(fit.se, rel=0.4)
+    with pytest.raises(UnsupportedError, match="it has rho"):
+        drawn.conf_int("tau2")
+    again = fit.bootstrap(40, kind="nonparametric", seed=3)
+    assert again.quantities == ("mu",)
+    assert fit.weights.sum() == pytest.approx(100.0)
+
+
+def test_draws_have_the_moments_of_the_beta_binomial_distribution() -> None:
+    x, n = [3, 0, 8, 12], np.array([40, 25, 60, 55])
+    model = pool_beta_binomial(events=x, n=n).core
+    drawn = model.simulate(-1.5, 0.1, np.random.default_rng(4), 20_000).events
+    assert drawn is not None
+    p = 1 / (1 + np.exp(1.5))
+    np.testing.assert_allclose(drawn.mean(axis=0), n * p, rtol=0.02)
+    np.testing.assert_allclose(drawn.var(axis=0), n * p * (1 - p) * (1 + (n - 1) * 0.1), rtol=0.05)
+    same = model.simulate(-1.5, 0.0, np.random.default_rng(4), 20_000).events
+    np.testing.assert_allclose(same.var(axis=0), n * p * (1 - p), rtol=0.05)

@@ -14,6 +14,7 @@ from ..counts.optimise import FitStatus
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, Selections
 from ..model.units import units_of, values_of
+from ..options import BETA_BINOMIAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +67,10 @@ def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selection
         "df": refits.df.astype(np.int64),
         "p": refits.p,
     }
+    if model.options.model == BETA_BINOMIAL:
+        columns = {
+            "rho" if n == "tau2" else n: columns[n] for n in columns if n not in ("I2", "H2")
+        }
     columns["loglik"] = refits.loglik
     columns["converged"] = refits.converged
     columns["note"] = [

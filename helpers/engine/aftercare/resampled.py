@@ -24,6 +24,7 @@ from ..distributions import norm_cdf, norm_ppf
 from ..model import Drawn, Fitted, Model, Progress, model_of
 from ..model.fits import Refits
 from ..normal.intervals import Interval
+from ..options import BETA_BINOMIAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class BootstrapResult:
     seed : int
     level : float
     mu, se, tau2, I2 : ndarray, shape (draws - failed,)
-        Replicates on the model scale (I2 in percent).
+        Replicates on the model scale (I2 in percent; beta-binomial: `tau2` is rho, I2 NaN).
     observed : dict
         The original `mu`, `se`, `tau2` and `I2`.
     acceleration : dict or None
@@ -80,7 +81,7 @@ class BootstrapResult:
     def quantities(self) -> tuple[str, ...]:
         """What the model estimates: mu, and tau2 and I2 unless tau2 is known."""
         options = self.fit.core.options
-        known = options.model == "common" or options.tau2 is not None
+        known = options.model in ("common", BETA_BINOMIAL) or options.tau2 is not None
         return ("mu",) if known else tuple(_BOUNDS)
 
     def conf_int(
@@ -111,9 +112,11 @@ class BootstrapResult:
         """
         level = self.level if level is None else level
         if quantity in _BOUNDS and quantity not in self.quantities:
-            common = self.fit.core.options.model == "common"
+            model = self.fit.core.options.model
+            if model == BETA_BINOMIAL:
+                raise UnsupportedError(f"a beta-binomial model has no {quantity}; it has rho")
             raise UnsupportedError(
-                f"{'a common-effect model' if common else 'a known tau2'} has "
+                f"{'a common-effect model' if model == 'common' else 'a known tau2'} has "
                 f"no bootstrap interval of {quantity}: variation between studies is not estimated"
             )
         if quantity not in _BOUNDS:

@@ -5,8 +5,8 @@ says how often each study takes part), other effects or events in their place, o
 (`Model.regress`), and draws new data (`Model.simulate`). Both families of likelihoods go the same
 way: inverse variance through `helpers.engine.normal`, counts through `helpers.engine.counts`.
 Pooled, regression and three-level results have their model as ``result.core``, and what is asked
-of them afterwards (`helpers.engine.aftercare`) is asked of the model; the beta-binomial result has
-none yet.
+of them afterwards (`helpers.engine.aftercare`) is asked of the model; so have beta-binomial ones,
+whose intraclass correlation stands where others have the between-study variance.
 
 Effects and variances are those of the studies given: a zero-cell correction is not decided anew
 when studies are left out (it matters for ``to="if0all"`` only).
@@ -37,7 +37,7 @@ from ..normal.inverse_variance import (
     fit_inverse_variance,
     fit_without_each,
 )
-from ..options import Options
+from ..options import BETA_BINOMIAL, Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
@@ -227,6 +227,7 @@ class Model:
         units = units_of(self.data) if units is None else units
         ci, method = self.options.ci_method, self.options.tau2_method or "common"
         quick = self.k >= ONE_BY_ONE and units.single and self.clusters is None
+        quick &= self.options.model != BETA_BINOMIAL
         quick &= not (limits and ci in ("profile", "henmi-copas"))
         if quick and self.likelihood:
             return refit_without_each(self, limits=limits)
@@ -322,7 +323,7 @@ class Model:
         Parameters
         ----------
         mu, tau2 : float
-            Mean and between-study variance to draw from.
+            Mean and between-study variance (beta-binomial: intraclass correlation) to draw from.
         rng : numpy.random.Generator
         draws : int
             Replicates.
@@ -349,6 +350,13 @@ class Model:
         if not self.likelihood:
             return Drawn(y=centre + rng.standard_normal(shape) * np.sqrt(self.vi + tau2))
         _, size = self.counts
+        if self.options.model == BETA_BINOMIAL:
+            if tau2 > 0.0:
+                mean, total = float(expit(mu)), 1.0 / tau2 - 1.0
+                rate = rng.beta(mean * total, (1.0 - mean) * total, shape)
+            else:
+                rate = np.full(shape, float(expit(mu)))
+            return Drawn(events=rng.binomial(size.astype(np.int64), rate).astype(float))
         rate = self.scale.inverse(centre + np.sqrt(tau2) * rng.standard_normal(shape))
         if self.scale.kind == "rate":
             return Drawn(events=rng.poisson(rate * size).astype(float))

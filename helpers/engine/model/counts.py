@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
+from ..counts.beta_binomial import fit_beta_binomial
 from ..counts.common import common_rate, count_limits, family_of, included_counts
 from ..counts.fit import fit_glmm
 from ..counts.optimise import FitStatus
@@ -16,7 +17,7 @@ from ..counts.studies import fixed_terms, log_saturated, prepare
 from ..counts.without_each import fit_without_each, values_without_random_effect
 from ..normal.fit import RegressionFit
 from ..normal.intervals import symmetric_limits
-from ..options import QUAD_POINTS
+from ..options import BETA_BINOMIAL, QUAD_POINTS
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits, p_value, ratio
 from .levels import fit_levels, level_limits
@@ -104,6 +105,18 @@ def refit_counts(
             return _Random(
                 found.mu, found.se, found.tau2, found.loglik, found.converged, found.status,
                 *level_limits(fit, found.mu, found.se, sums.k[pick]),
+            )  # fmt: skip
+        if options.model == BETA_BINOMIAL:
+            beta = fit_beta_binomial(
+                x0 if events is None else x[pick],
+                n,
+                mask=None if counts is None else counts[pick],
+            )
+            at = np.arange(len(beta)) if len(beta) == pick.size else np.zeros(pick.size, dtype=int)
+            mu, se = beta.beta[at, 0], beta.se[at, 0]
+            return _Random(
+                mu, se, beta.rho[at], beta.loglik[at], beta.converged[at], beta.status[at],
+                *symmetric_limits(mu, se, options.level),
             )  # fmt: skip
         again = fit_glmm(
             x0 if events is None else x[pick],
@@ -220,7 +233,7 @@ def _assembled(
     tau2 = np.where(finite, 0.0, np.nan)
     converged = finite.copy()
     low, high = np.full(rows, np.nan), np.full(rows, np.nan)
-    pick = np.flatnonzero(finite & free) if options.model == "glmm" else np.arange(0)
+    pick = np.arange(0) if options.model == "common" else np.flatnonzero(finite & free)
     if pick.size:
         found = random(pick)
         sound = found.converged
@@ -243,6 +256,8 @@ def _assembled(
     if options.model == "glmm":
         known = np.where(free, vt, 1.0)
         i2, h2 = i2_and_h2(tau2, known)
+    elif options.model == BETA_BINOMIAL:  # defined for variances of the logit
+        i2 = h2 = np.full(rows, np.nan)
     else:
         i2, h2 = 100.0 * np.maximum(ratio(lrt - df, lrt), 0.0), lrt / safe_df
         i2 = np.where(lrt > 0, i2, 0.0)
