@@ -38,16 +38,9 @@ def axes_of(
     bottom: float = 50.0,
     top: float = 44.0,
 ) -> Axes:
-    """Give the axes, or those of a new figure with room on each side.
+    """Give the axes as they are, or those of a new figure with room on each side.
 
-    Parameters
-    ----------
-    ax : Axes or None
-        Given axes stay as they are.
-    width, height : float
-        Size of a new figure.
-    left, right, bottom, top : float
-        Room around its axes; the usual one is for labels left and below and a legend above.
+    The usual room is for labels left and below and a legend above.
     """
     from matplotlib import pyplot as plt
 
@@ -63,13 +56,7 @@ def axes_of(
 
 
 def figure_of(ax: Axes) -> Figure:
-    """Give the figure of axes.
-
-    Raises
-    ------
-    MetaAnalysisError
-        They have none.
-    """
+    """Give the figure of axes; without one there is an error."""
     figure = ax.get_figure(root=True)
     if figure is None:
         raise MetaAnalysisError("the axes do not belong to a figure")
@@ -105,13 +92,7 @@ def name_axes(ax: Axes, across: str = "", up: str = "") -> None:
 def grid_below(ax: Axes, along: str | None = None, hide: Iterable[str] = ()) -> None:
     """Draw the grid of an axis ("x", "y" or "both") under the marks, and no tick marks.
 
-    Parameters
-    ----------
-    ax : Axes
-    along : str, optional
-        No grid without it.
-    hide : iterable of str
-        Sides of the frame that are not drawn.
+    `hide` are the sides of the frame that are not drawn.
     """
     if along is not None:
         ax.grid(axis=along, zorder=0)  # type: ignore[arg-type]

@@ -71,17 +71,8 @@ def fit_keys(
 ) -> list[str]:
     """Cut the names of a legend so that its columns fit between the axes and the right edge.
 
-    Parameters
-    ----------
-    columns : int
-        Columns of the legend.
-    swatch : float
-        Room of a key and the gaps around it, in CSS pixels.
-
-    Returns
-    -------
-    list of str
-        Short names stay whole; the long ones share what is left.
+    Short names stay whole; the long ones share what is left. `swatch` is the room of a key and the
+    gaps around it, in CSS pixels.
     """
     figure = figure_of(ax)
     room = size_of(figure)[0] * (1 - ax.get_position().x0) - PAD - columns * swatch
@@ -176,24 +167,10 @@ def name_marks(
     names: Sequence[str],
     order: Iterable[int],
 ) -> list[int]:
-    """Write names beside marks, right, left, above or below, or not at all.
+    """Write names beside marks, right, left, above or below, or not at all; give those written.
 
-    Parameters
-    ----------
-    ax : Axes
-        With its limits set.
-    x, y : array_like, shape (k,)
-        Places of all marks, in data.
-    radii : ndarray, shape (k,)
-        Room that a mark takes around its place, in CSS pixels.
-    names : sequence of str, length k
-    order : iterable of int
-        Which marks are named, most important first.
-
-    Returns
-    -------
-    list of int
-        The marks that found room for their name.
+    The limits of the axes are set; `radii` are in CSS pixels; `order` are the marks to be named,
+    the most important first.
     """
     renderer: Any = ax.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     points = ax.transData.transform(np.column_stack([x, y]))
@@ -210,16 +187,7 @@ def name_marks(
             (0, r + 3, "center", "bottom"),
             (0, -r - 3, "center", "top"),
         ):
-            text = ax.annotate(
-                names[i],
-                (x[i], y[i]),
-                xytext=(dx, dy),
-                textcoords="offset points",
-                ha=ha,
-                va=va,
-                size=style.size("small"),
-                parse_math=False,
-            )
+            text = beside(ax, names[i], (x[i], y[i]), (dx, dy), ha=ha, va=va)
             box = text.get_window_extent(renderer).extents
             free = all(
                 box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in boxes

@@ -28,20 +28,9 @@ SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The included studies of a fit on its model scale.
+    """The included studies of a fit, their sizes where known, and the pooled effect `mu`.
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Study labels.
-    yi, se : ndarray, shape (k,)
-        Effects and standard errors.
-    n : ndarray or None
-        Patients, where known.
-    mu : float
-        Pooled effect.
-    measure : Measure
-        Scale of `yi`.
+    Effects and standard errors are on the scale of `measure`.
     """
 
     labels: tuple[str, ...]

@@ -15,7 +15,7 @@ from .... import printing
 from ....engine.summaries import COCHRAN
 from ....errors import UnsupportedError
 from .. import style
-from .rows import NAN, Row, is_grouped
+from .rows import NAN, Row, is_grouped, whole_of
 
 __all__ = ["BOOK", "Cell", "Layout", "LayoutName", "dressed", "layout_of", "statistics"]
 
@@ -46,6 +46,11 @@ class Layout:
         Labels of the pooled rows; empty for ours, which count the studies.
     above : str
         Template of a heading over the plotting area.
+    statistics, between : str
+        Templates of the lines on heterogeneity and on subgroups; `q1` and `q2` are the statistic
+        with one and two decimals.
+    p : str
+        Template of a p-value with its ``sign`` and ``value``.
     favours : {"above", "below"}
         Where the sides of no difference are named.
     plain : bool
@@ -66,6 +71,9 @@ class Layout:
     total: str = ""
     subtotal: str = ""
     above: str = ""
+    statistics: str = "Heterogeneity: τ² = {tau2}; {lr}χ² = {q1} (df = {df}), {p}; I² = {square}%"
+    between: str = "Test for subgroup differences: χ² = {q2} (df = {df}), {p}; calibrated {own}"
+    p: str = "P {sign} {value}"
     favours: Literal["above", "below"] = "below"
     plain: bool = True
     open_diamond: bool = False
@@ -115,6 +123,9 @@ _ALL = {
         total="Total ({level} CI)",
         subtotal="Subtotal ({level} CI)",
         above="{quantity}\n({level} CI)",
+        statistics="Test for heterogeneity: τ²={tau2}, {lr}χ²={q1}, df={df}, {p}, I²={square}%",
+        between="Test for subgroup differences: χ²={q2}, df={df}, {p}, calibrated {own}",
+        p="P{sign}{value}",
         open_diamond=True,
     ),
     "revman": Layout(
@@ -133,6 +144,8 @@ _ALL = {
         total="Total ({level} CI)",
         subtotal="Subtotal ({level} CI)",
         above="{quantity}\n{method}, {level} CI",
+        statistics="Heterogeneity: Tau² = {tau2}; {lr}Chi² = {q2}, df = {df} ({p}); I² = {square}%",
+        between="Test for subgroup differences: Chi² = {q2}, df = {df} ({p}; calibrated {own})",
         line=False,
     ),
 }
@@ -176,29 +189,22 @@ def statistics(fit: Any, layout: Layout) -> str:
     if not fit.shows_heterogeneity:
         return ""
     found = fit.heterogeneity
-    tau2 = printing.number(fit.tau2, 2)
-    square = printing.number(found.I2, 0)
-    p = _p(found.p, layout)
-    # These journals mean Cochran's Q by their χ²; another test is named.
-    lr = "" if found.test == COCHRAN else "likelihood-ratio "
-    if layout.name == "revman":
-        q, chi = printing.number(found.Q, 2), f"{lr}Chi²"
-        return f"Heterogeneity: Tau² = {tau2}; {chi} = {q}, df = {found.df} ({p}); I² = {square}%"
-    q, chi = printing.number(found.Q, 1), f"{lr}χ²"
-    if layout.name == "bmj":
-        return f"Test for heterogeneity: τ²={tau2}, {chi}={q}, df={found.df}, {p}, I²={square}%"
-    return f"Heterogeneity: τ² = {tau2}; {chi} = {q} (df = {found.df}), {p}; I² = {square}%"
+    return layout.statistics.format(
+        tau2=printing.number(fit.tau2, 2),
+        # These journals mean Cochran's Q by their χ²; another test is named.
+        lr="" if found.test == COCHRAN else "likelihood-ratio ",
+        q1=printing.number(found.Q, 1),
+        q2=printing.number(found.Q, 2),
+        df=found.df,
+        p=_p(found.p, layout),
+        square=printing.number(found.I2, 0),
+    )
 
 
 def _between(result: Any, layout: Layout) -> str:
-    test = result.test
-    p, q = _p(test.p, layout), printing.number(test.statistic, 2)
-    own = f"calibrated {_p(result.calibrated_test().p, layout)}"
-    if layout.name == "revman":
-        return f"Test for subgroup differences: Chi² = {q}, df = {test.df} ({p}; {own})"
-    if layout.name == "bmj":
-        return f"Test for subgroup differences: χ²={q}, df={test.df}, {p}, {own}"
-    return f"Test for subgroup differences: χ² = {q} (df = {test.df}), {p}; {own}"
+    test, own = result.test, _p(result.calibrated_test().p, layout)
+    q2 = printing.number(test.statistic, 2)
+    return layout.between.format(q2=q2, df=test.df, p=_p(test.p, layout), own=own)
 
 
 def _p(p: float, layout: Layout) -> str:
@@ -209,32 +215,19 @@ def _p(p: float, layout: Layout) -> str:
     else:
         digits = next(d for d in (2, 3, 4, 5) if p >= 10.0**-d)
         sign, value = "=", f"{p:.{digits}f}"
-    if layout.name == "jama":
-        value = value.removeprefix("0") if value.startswith("0.") else value
-    gap = "" if layout.name == "bmj" else " "
-    return f"P{gap}{sign}{gap}{value}"
+    if layout.name == "jama" and value.startswith("0."):
+        value = value[1:]
+    return layout.p.format(sign=sign, value=value)
 
 
 def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> list[Row]:
-    """Give the rows the labels and lines of the layout.
+    """Give rows the labels of the layout, and a row of kind "note" for every line of statistics.
 
-    Parameters
-    ----------
-    rows : list of Row
-        As `helpers.plots.forest.rows.rows_of` lays them out.
-    result : PoolResult or SubgroupResult
-    layout : Layout
-    coloured : bool
-        Whether the caller chose colours; a plain layout keeps only those.
-
-    Returns
-    -------
-    list of Row
-        With a row of kind "note" for every line of statistics.
+    A plain layout keeps only colours that the caller chose.
     """
     if layout.name == "book":
         return rows
-    whole = result.overall if is_grouped(result) else result
+    whole = whole_of(result)
     level = f"{100 * whole.level:g}%"
     fits = {str(name): fit for name, fit in result.groups.items()} if is_grouped(result) else {}
     ink = layout.plain and not coloured
@@ -263,15 +256,11 @@ def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> lis
 def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
     if layout.name == "revman" and fit.n is not None:
         yield Row("note", "Total events", group=row.group, events=fit.events, n=NAN)
-    line = statistics(fit, layout)
-    if line:
-        yield Row("note", _bound(line), group=row.group)
+    lines = [statistics(fit, layout)]
     if row.kind == "overall" and is_grouped(result) and result.test.df:
-        yield Row("note", _bound(_between(result, layout)))
-
-
-def _bound(line: str) -> str:
-    """Keep a symbol and its value on one line when the line is broken."""
-    return line.replace(" = ", f"{printing.HARD}={printing.HARD}").replace(
-        " < ", f"{printing.HARD}<{printing.HARD}"
-    )
+        lines.append(_between(result, layout))
+    for line in filter(None, lines):
+        # A symbol and its value stay on one line when the line is broken.
+        for sign in "=<":
+            line = line.replace(f" {sign} ", f"{printing.HARD}{sign}{printing.HARD}")
+        yield Row("note", line, group=row.group)

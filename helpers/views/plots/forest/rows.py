@@ -85,15 +85,7 @@ def rows_of(
     colour_by: Mapping[str, str] | None = None,
     order: Order = "estimate",
 ) -> tuple[list[Row], list[str]]:
-    """Lay out a result as rows, and say what could not be shown.
-
-    Returns
-    -------
-    rows : list of Row
-        From top to bottom.
-    remarks : list of str
-        Such as the reason why there is no prediction interval.
-    """
+    """Lay out a result as rows from top to bottom, and say what could not be shown."""
     if is_grouped(result):
         if by is not None:
             raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
@@ -253,13 +245,7 @@ def total(
 
 
 def place(rows: list[Row]) -> np.ndarray:
-    """Give each row its height, in rows from the top, with air above headings and totals.
-
-    Returns
-    -------
-    ndarray, shape (rows,)
-        Increasing; the first row is at 0.
-    """
+    """Give each row its distance from the first, in rows, with air above headings and totals."""
     steps = [0.0]
     for before, row in pairwise(rows):
         air = row.kind == "heading" or (row.kind == "overall" and before.kind != "overall")
