@@ -1,5 +1,6 @@
 """The palettes are measured, not believed: contrast, colour-vision deficiency, greyscale."""
 
+import ast
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +13,19 @@ from helpers.errors import UnsupportedError
 from helpers.review import SUBJECT, palette
 from helpers.views.plots import style
 
+ROOT = Path(__file__).parents[2]
+#: Rooms of plots, without the files that all plots share.
+PLOTS = [
+    path
+    for room in ("views/plots", "views/plots/forest", "review/plots")
+    for path in sorted((ROOT / "helpers" / room).glob("*.py"))
+    if room.endswith("forest")
+    or path.stem not in {"frame", "lettering", "note", "picture", "style", "__init__"}
+]
+#: What the shared files do for all plots.
+SHARED = {"FixedLocator", "FuncFormatter", "MaxNLocator", "NullLocator", "get_size_inches"}
+#: The only figure of two panels.
+PANELS = {"construction_plot"}
 STATIC = Path(__file__).parents[2] / "book" / "_static"
 PAGES = {"light": ("#ffffff",), "dark": ("#121212", "#14181e")}
 
@@ -215,3 +229,21 @@ def test_fonts_are_small_licensed_and_do_not_use_the_reserved_name():
     for file in files:
         names = {record.nameID: str(record) for record in TTFont(file)["name"].names}
         assert not any("Source" in names.get(i, "") for i in (1, 3, 4, 6))
+
+
+@pytest.mark.parametrize("path", PLOTS, ids=lambda path: path.stem)
+def test_a_plot_states_data_marks_and_finding_and_leaves_the_rest_to_its_frame(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            used |= {name.name for name in node.names}
+    assert used & SHARED == set()
+    assert "subplots" not in used or path.stem in PANELS
+    # Headings, units and formats of the table behind a picture are given to `numbers`.
+    assert "table" not in {
+        name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("tables")
+        for name in node.names
+    }

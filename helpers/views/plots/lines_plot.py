@@ -10,7 +10,7 @@ from ... import printing, ties
 from ...engine.keywords import refuse_unknown
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, grid_below, name_axes
+from .frame import axes_of, fixed_ticks, grid_below, name_axes
 from .lettering import key_above
 from .note import Note, annotate, numbers
 from .points import Z95
@@ -93,8 +93,6 @@ def lines(
     >>> show(ax, "lab")  # doctest: +ELLIPSIS
     Line chart of I² against patients; one curve. tau = 0.3: from ...
     """
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
     refuse_unknown("lines", words, LineWords)
     _check(curves, x, words, reference is not None)
     digits = (1 if float(curves["value"].max()) < 0.1 else 0) if digits is None else digits
@@ -122,10 +120,8 @@ def lines(
     if log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=0.0)
-    ax.set_xticks(_ticks(across, log=log))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _shown(at, across)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: _tick(at, ax.get_ylim()[1])))
+    fixed_ticks(ax.xaxis, _ticks(across, log=log), lambda at: _shown(at, across))
+    ax.yaxis.set_major_formatter(lambda at, _: _tick(at, ax.get_ylim()[1]))
     name_axes(ax, words["x_label"], words["y_label"])
     grid_below(ax, "y")
     key_above(ax, handles, names)
