@@ -116,6 +116,15 @@ def test_words_and_table_hold_the_shares(every):
         assert label in note.table.text
 
 
+def test_a_symbol_keeps_its_case_at_the_head_of_its_levels(every):
+    result = every["mcl-lbcl"]
+    assert any(name.startswith("τ²") for name in result.choices)
+    ax = specification_curve(result)
+    texts = {text.get_text() for one in ax.figure.axes for text in one.texts}
+    assert {printing.capital(name) for name in result.choices} <= texts
+    assert not any(text.startswith("\N{GREEK CAPITAL LETTER TAU}") for text in texts)
+
+
 def test_a_multiverse_of_one_and_of_ones_own(cohorts):
     columns = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
     for measures in (["logit"], ["logit", "arcsine"]):
