@@ -379,7 +379,8 @@ back_transform, tau2
     given = {"model": model, "method": method, "tau2_method": tau2_method, "ci_method": ci_method}
     given |= {"to": to, "study_ci": study_ci, "back_transform": back_transform}
     for name, value in (given | {"quad_points": quad_points, "add": add}).items():
-        check_option(name, value)
+        if value is not None:
+            check_option(name, value)
     level = level_of(level)
     scale = get_measure(measure)
     implied = "" if model is not None else " (the default here; name `model`)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,8 @@ class StudyData:
         Why a study does not take part; empty for those that do.
     corrected : ndarray of bool
         Whether a zero-cell correction changed the counts behind `yi`.
+    k : int
+        Number of studies that take part.
     """
 
     labels: tuple[str, ...]
@@ -61,11 +63,10 @@ class StudyData:
     included: NDArray[np.bool_]
     reason: tuple[str, ...]
     corrected: NDArray[np.bool_]
+    k: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def k(self) -> int:
-        """Number of studies that take part."""
-        return int(np.count_nonzero(self.included))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", int(np.count_nonzero(self.included)))
 
     def only(self, keep: NDArray[np.bool_], reason: str) -> StudyData:
         """Copy in which studies outside `keep` are excluded for `reason`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 __all__ = ["RegressionFit", "fit_regression"]
 
 _LOG_2_PI = float(np.log(2.0 * np.pi))
+_CELLS = 4_000_000  # numbers of a batch held at once
 _DEFICIENT = 1e-10  # smallest eigenvalue of Q'Q (1 for a full design) below which rank is lost
 
 
@@ -132,11 +133,25 @@ def fit_regression(
             f"X has shape {np.shape(X)}; expected (k, p) or (R, k, p) with k = {y.shape[1]}"
         )
     p = x.shape[2]
+    rows = max(*map(len, (y, v, c, x)), 1 if order is None else len(np.asarray(order)))
+    size = max(1, _CELLS // (y.shape[1] * (p + 1) * (p + 2)))
+    if rows > size:
+        parts = []
+        for i in range(0, rows, size):
+            y_, v_, c_, x_ = (a if len(a) == 1 else a[i : i + size] for a in (y, v, c, x))
+            known = None if tau2 is None else np.broadcast_to(tau2, (rows,))[i : i + size]
+            part = None if order is None else np.asarray(order)[i : i + size]
+            parts.append(
+                fit_regression(y_, v_, x_, c_, tau2_method=tau2_method, tau2=known, order=part)
+            )
+        names = [item.name for item in fields(RegressionFit) if item.name != "source"]
+        return RegressionFit(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        )
     used = c > 0
     basis, triangle = np.linalg.qr(np.where(used[..., None], x, 0.0) if len(x) > 1 else x)
     if order is not None:
         basis = basis[0][np.asarray(order, dtype=np.intp)]
-    rows = max(len(y), len(v), len(c), len(basis))
     k = np.broadcast_to(c.sum(axis=1), (rows,))
     if (k <= p).any():
         raise MetaAnalysisError(

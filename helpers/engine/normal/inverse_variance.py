@@ -13,7 +13,8 @@ from ..options import TAU2_METHODS
 from ..summaries import i2_and_h2
 from .likelihood import Tau2Fit, Tau2Scan, log_likelihood, restriction
 from .tau2 import estimate_tau2
-from .weighted import Batch, all_but, moments, prepare
+from .weighted import Batch, moments, prepare
+from .without_each import all_but
 
 Array = NDArray[np.float64]
 
@@ -189,23 +190,25 @@ def _fit(batch: Batch, method: str, tau2: ArrayLike | None) -> InverseVarianceFi
     loglik = log_likelihood(batch, final, restricted=False)
     df = batch.k - batch.p
     free = df > 0
-    safe = np.where(free, df, 1.0)
-    q = np.where(free, start.rss, 0.0)
-    vt = np.where(free, safe / np.where(free, start.trace_p, 1.0), np.nan)
+    every = bool(free.all())
+    # a replicate without a degree of freedom has no heterogeneity
+    known = df if every else np.where(free, df, np.nan)
+    q, vt = start.rss, known / start.trace_p if every else known / np.where(free, start.trace_p, 1)
+    if not every:
+        q = np.where(free, q, 0.0)
     if method == "common" and tau2 is None:
         excess = np.where(q > 0, (q - df) / np.where(q > 0, q, 1.0), 0.0)
         i2 = 100.0 * np.maximum(excess, 0.0)
-        h2 = np.where(free, q / safe, 1.0)
+        h2 = np.where(free, q / known, 1.0)
     else:
-        known = np.where(free, vt, 1.0)
-        i2, h2 = i2_and_h2(t.tau2, known)
+        i2, h2 = i2_and_h2(t.tau2, vt if every else np.where(free, vt, 1.0))
     return InverseVarianceFit(
         batch=batch,
         method=method,
         tau2=Tau2Fit(t.tau2, t.se, t.converged, t.boundary, t.scan),
         beta=final.beta,
         cov=final.cov,
-        scale=np.where(free, final.rss / safe, np.nan),
+        scale=final.rss / known,
         Q=q,
         df=df,
         vt=vt,

@@ -235,8 +235,9 @@ def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2F
         root, done = _refine(part, low, high, start, restricted)
     final = moments(part, root)
     reached = _height(final, restricted)
-    maxima, gap = np.bincount(owner, minlength=rows), np.full(rows, np.inf)
+    maxima, gap = np.ones(rows, dtype=np.int64), np.full(rows, np.inf)
     if len(owner) > rows:  # several maxima in some replicate: keep the best of each
+        maxima = np.bincount(owner, minlength=rows)
         order = np.lexsort((reached, owner))
         last = np.cumsum(maxima) - 1
         best, second = order[last], order[np.maximum(last - 1, 0)]
@@ -244,10 +245,9 @@ def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2F
         root, done, reached = root[best], done[best], reached[best]
         final = Moments(*(values[best] for values in final))
     information = 0.5 * (final.trace_pp if restricted else final.sum_w2)
-    positive = information > 0
     return Tau2Fit(
         root,
-        np.where(positive, 1.0 / np.sqrt(np.where(positive, information, 1.0)), np.nan),
+        1.0 / np.sqrt(np.where(information > 0, information, np.nan)),
         done,
         root == 0.0,
         Tau2Scan(points, upper, maxima, gap, reached - height.max(axis=1)),

@@ -1,0 +1,167 @@
+"""Weighted sums of a set of studies without each of them in turn, in linear time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .weighted import Batch, Index
+
+Array = NDArray[np.float64]
+
+__all__ = ["Sums", "WithoutEach", "all_but"]
+
+_PANEL, _DEGREE = 0.25, 13  # of the polynomials of `Sums`
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutEach:
+    """One set of studies without each of them in turn, in time that grows as their number.
+
+    Every sum over the studies that are left is that of all less the term of one. At any tau2 the
+    sums of all are read off polynomials that are exact to rounding; so a replicate costs the same
+    however many studies there are. It stands for a `Batch` wherever no single study is looked at.
+    The anchor stays: see `all_but`.
+
+    Attributes
+    ----------
+    whole : Sums
+        Of all studies.
+    gone : ndarray of int, shape (R,)
+        The study left out of each replicate.
+    """
+
+    whole: Sums
+    gone: NDArray[np.intp]
+    p: int = 1
+    design: None = None
+    single: bool = False
+    shared: bool = True
+    width: int = 6
+
+    @property
+    def batch(self) -> Batch:
+        """All studies, in one row."""
+        return self.whole.batch
+
+    @property
+    def k(self) -> Array:
+        """Studies that are left, shape (R,)."""
+        return np.full(len(self.gone), self.batch.k[0] - 1.0)
+
+    @property
+    def shift(self) -> Array:
+        """As that of `Batch`."""
+        return np.broadcast_to(self.batch.shift, (len(self.gone), 1))
+
+    @property
+    def least(self) -> Array:
+        """As that of `Batch`."""
+        return np.full(len(self.gone), self.batch.least[0])
+
+    @property
+    def copies(self) -> Array:
+        """As that of `Batch`."""
+        return np.ones(len(self.gone))
+
+    @property
+    def apart(self) -> Array:
+        """As that of `Batch`."""
+        return np.full(len(self.gone), self.batch.apart[0])
+
+    def __len__(self) -> int:
+        return len(self.gone)
+
+    def rows(self, index: Index) -> WithoutEach:
+        """Replicates picked by `index`."""
+        return WithoutEach(self.whole, self.gone[index])
+
+    def ends(self) -> tuple[Array, Array]:
+        """As those of `Batch`: bounds, from all studies."""
+        squares, largest = self.batch.ends()
+        return np.repeat(squares, len(self)), np.repeat(largest, len(self))
+
+    def scan_sums(self, grid: Array) -> tuple[Array, Array]:
+        """As those of `Batch`."""
+        sums, log_w = self.whole.at(grid[0])
+        w = 1.0 / (self.batch.vi[0, self.gone, None] + grid)
+        own = self.batch.pairs[0][:, self.gone].T
+        return log_w - np.log(w), sums[:, :, 0].T - own[:, :, None] * w[:, None, :]
+
+    def power_sums(self, tau2: Array) -> tuple[Array, Array, None]:
+        """As those of `Batch`."""
+        sums, log_w = self.whole.at(tau2)
+        w = 1.0 / (self.batch.vi[0, self.gone] + tau2)
+        powers = np.stack([w, w * w, w * w * w], axis=-1)
+        own = self.batch.pairs[0][:, self.gone].T
+        return sums - own[:, :, None] * powers[:, None, :], log_w - np.log(w), None
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of one row at many values of tau2, each in a time that does not grow with the studies.
+
+    In u = log(min(vi) + tau2) the nearest pole of 1/(vi + tau2) is at least pi from the real axis.
+    A polynomial of degree 13 on an interval of length 0.25 therefore leaves an error below
+    rounding (its ellipse of convergence has a radius of 50 half-lengths).
+    """
+
+    batch: Batch
+    panels: dict[int, Array] = field(default_factory=dict, repr=False)
+
+    def at(self, tau2: Array) -> tuple[Array, Array]:
+        """Give the sums (R, 3, 3) as in `Batch.power_sums`, and of log w (R,).
+
+        Examples
+        --------
+        >>> from helpers.engine.normal.weighted import prepare
+        >>> batch = prepare([0.0, 1.0, 3.0], [0.1, 0.2, 0.3])
+        >>> sums, log_w = Sums(batch).at(np.array([0.5]))
+        >>> exact = batch.power_sums(np.array([0.5]))
+        >>> bool(np.allclose(sums, exact[0], rtol=1e-14)), bool(np.allclose(log_w, exact[1]))
+        (True, True)
+        """
+        place = np.log1p(tau2 / self.batch.least[0]) / _PANEL
+        panel = np.floor(place).astype(np.int64)
+        out = np.empty((len(tau2), 10))
+        for number in np.unique(panel).tolist():
+            here = np.flatnonzero(panel == number)
+            basis = np.polynomial.chebyshev.chebvander(2.0 * (place[here] - number) - 1.0, _DEGREE)
+            out[here] = basis @ self._panel(number)
+        return out[:, :9].reshape(-1, 3, 3), out[:, 9]
+
+    def of_weights(self, tau2: Array) -> Array:
+        """Sum of the weights of all studies at each tau2, shape (R,)."""
+        return self.at(tau2)[0][:, 0, 0] + self.batch.copies / (self.batch.least + tau2)
+
+    def _panel(self, number: int) -> Array:
+        """Chebyshev coefficients (degree + 1, 10) of the sums on one interval."""
+        if number not in self.panels:
+            nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+            u = _PANEL * (number + 0.5 * (nodes + 1.0))
+            values = np.empty((len(nodes), 10))
+            for n, tau2 in enumerate(self.batch.least[0] * np.expm1(u)):
+                sums, log_w, _ = self.batch.power_sums(np.array([tau2]))
+                values[n, :9], values[n, 9] = sums.ravel(), log_w[0]
+            transform = np.polynomial.chebyshev.chebvander(nodes, _DEGREE)
+            self.panels[number] = np.asarray(np.linalg.solve(transform, values), dtype=float)
+        return self.panels[number]
+
+
+def all_but(batch: Batch) -> tuple[WithoutEach, NDArray[np.intp]]:
+    """Leave out each study of a batch of one row, none repeated, in turn.
+
+    Returns
+    -------
+    without : WithoutEach
+    few : ndarray of int
+        Studies without which the sums that are left lose digits: they have to be fitted on their
+        own. They are the anchor and those with more than half of a sum.
+    """
+    v, pairs = batch.vi[0], batch.pairs[0]
+    share = pairs[[0, 2, 2]] * np.stack([1.0 / v, 1.0 / v, np.ones_like(v)])
+    heavy = (2.0 * share > share.sum(axis=1, keepdims=True)).any(axis=0)
+    heavy[v.argmin()] = True
+    return WithoutEach(Sums(batch), np.arange(len(v))), np.flatnonzero(heavy)
