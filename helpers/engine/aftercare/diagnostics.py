@@ -37,8 +37,8 @@ from ..distributions import chi2_ppf, expit
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
 from ..model.units import Units, units_of
+from ..normal.left_out import Sums
 from ..normal.weighted import prepare
-from ..normal.without_each import Sums
 from .deviance import study_deviance
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import UnsupportedError
 from ..options import TAU2_METHODS
 from ..summaries import i2_and_h2
+from .left_out import all_but
 from .likelihood import Tau2Fit, Tau2Scan, log_likelihood, restriction
 from .tau2 import estimate_tau2
 from .weighted import Batch, moments, prepare
-from .without_each import all_but
 
 Array = NDArray[np.float64]
 

@@ -11,13 +11,13 @@ from .weighted import Batch, Index
 
 Array = NDArray[np.float64]
 
-__all__ = ["Sums", "WithoutEach", "all_but"]
+__all__ = ["Remainders", "Sums", "all_but"]
 
 _PANEL, _DEGREE = 0.25, 13  # of the polynomials of `Sums`
 
 
 @dataclass(frozen=True, slots=True)
-class WithoutEach:
+class Remainders:
     """One set of studies without each of them in turn, in time that grows as their number.
 
     Every sum over the studies that are left is that of all less the term of one. At any tau2 the
@@ -74,9 +74,9 @@ class WithoutEach:
     def __len__(self) -> int:
         return len(self.gone)
 
-    def rows(self, index: Index) -> WithoutEach:
+    def rows(self, index: Index) -> Remainders:
         """Replicates picked by `index`."""
-        return WithoutEach(self.whole, self.gone[index])
+        return Remainders(self.whole, self.gone[index])
 
     def ends(self) -> tuple[Array, Array]:
         """As those of `Batch`: bounds, from all studies."""
@@ -150,12 +150,12 @@ class Sums:
         return self.panels[number]
 
 
-def all_but(batch: Batch) -> tuple[WithoutEach, NDArray[np.intp]]:
+def all_but(batch: Batch) -> tuple[Remainders, NDArray[np.intp]]:
     """Leave out each study of a batch of one row, none repeated, in turn.
 
     Returns
     -------
-    without : WithoutEach
+    without : Remainders
     few : ndarray of int
         Studies without which the sums that are left lose digits: they have to be fitted on their
         own. They are the anchor and those with more than half of a sum.
@@ -164,4 +164,4 @@ def all_but(batch: Batch) -> tuple[WithoutEach, NDArray[np.intp]]:
     share = pairs[[0, 2, 2]] * np.stack([1.0 / v, 1.0 / v, np.ones_like(v)])
     heavy = (2.0 * share > share.sum(axis=1, keepdims=True)).any(axis=0)
     heavy[v.argmin()] = True
-    return WithoutEach(Sums(batch), np.arange(len(v))), np.flatnonzero(heavy)
+    return Remainders(Sums(batch), np.arange(len(v))), np.flatnonzero(heavy)
