@@ -252,8 +252,7 @@ def cautions(
             (
                 "knapp-hartung-narrow",
                 f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
-                "errors are smaller than the model's; a factor of at least one avoids this (option "
-                "'knapp-hartung-max1').",
+                "errors are smaller than the model's; a factor of at least one avoids this.",
             )
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:

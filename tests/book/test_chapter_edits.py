@@ -72,7 +72,7 @@ EDITS = {
 }
 CHAPTERS = ("question", "data_extraction", "pooling", "effect_sizes")
 #: Chapters that name pairs of groups: the groups have to be there.
-PAIRS = ("dependence", "time_at_risk", "exam", "heterogeneity")
+PAIRS = ("dependence", "time_at_risk", "exam", "heterogeneity", "meta_regression")
 PAIR_EDITS = ("as it is", "without the largest", "one cohort more")
 #: Simulations of a chapter, made short where only the table matters that reaches them.
 FEWER = {
@@ -82,6 +82,15 @@ FEWER = {
         "slope=egger.bias": "draws=60, slope=egger.bias",
     },
     "time_at_risk": {"draws=400": "draws=40"},
+    "subgroups": {
+        "subgroup_tests(cohorts=cohorts)": "subgroup_tests(cohorts=cohorts, draws=40)",
+        "both.calibrated_test()": "both.calibrated_test(draws=40)",
+    },
+    "meta_regression": {
+        "regression_overview(cohorts)": "regression_overview(cohorts, draws=99)",
+        '("MM: all factors", cohorts)\nplace': '("MM: all factors", cohorts, draws=99)\nplace',
+        "cohorts, formula=MONTHS": "cohorts, formula=MONTHS, draws=99",
+    },
     "exam": {"simulate_null(kept)": "simulate_null(kept, draws=60)"},
     "heterogeneity": {"gosh(10_000": "gosh(300", "gosh(min_size=3)": "gosh(100, min_size=3)"},
 }
@@ -93,6 +102,7 @@ LONG = [
     ("summary_of_findings", "one cohort"),
     ("multiverse", "few of each"),
     ("bayes", "few of each"),
+    ("subgroups", "without the largest"),
     ("index", "without a corrected cohort"),
     ("index", "a disease that is new"),
     ("index", "one of each disease"),
