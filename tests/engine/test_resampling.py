@@ -11,7 +11,7 @@ import pytest
 from reference_values import counts
 from scipy import stats
 
-from helpers.engine.aftercare import leave_one_out
+from helpers.engine.aftercare import leave_one_out, sign_flips
 from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
 from helpers.engine.aftercare.sign_flips import _score_statistics, _signs, permutation_test
 from helpers.engine.counts.kernel import gauss_hermite, study_terms
@@ -347,3 +347,25 @@ def test_score_flips_keep_their_level_with_few_studies(k: int, tau2: float) -> N
     assert total > 245
     # 5 % of 250 is 12.5 with a standard deviation of 3.4
     assert rejected <= 12.5 + 3 * 3.4
+
+
+def test_the_sign_flip_interval_takes_few_batches_and_ends_where_the_test_rejects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fit = cohorts(ci_method="wald")
+    batches = []
+
+    def counted(*arguments: object) -> object:
+        batches.append(1)
+        return original(*arguments)
+
+    original = sign_flips._refit_statistics
+    monkeypatch.setattr(sign_flips, "_refit_statistics", counted)
+    test = permutation_test(fit, 0.06, draws=1000)
+    assert len(batches) <= 22
+    assert test.ci_model is not None
+    for end, side in zip(test.ci_model, (-1.0, 1.0), strict=True):
+        for step, inside in ((-2e-4, True), (2e-4, False)):
+            mean = end + side * step * fit.se_model
+            p = permutation_test(fit, mean, draws=1000, scale="model", conf_int=False).p
+            assert (p > 0.05) == inside

@@ -382,3 +382,22 @@ def test_a_batch_of_glmm_designs_equals_its_single_fits() -> None:
         one = regress_counts(data["e"], data["n"], x[order[i]])
         np.testing.assert_allclose(batch.beta[i], one.beta[0], rtol=1e-8)
         assert batch.tau2[i] == pytest.approx(one.tau2[0], rel=1e-7, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["REML", "DL"])
+def test_a_batch_in_chunks_is_the_whole_batch(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    data = sample(3)
+    y, v, x = data["y"].to_numpy(), data["v"].to_numpy(), design(data)
+    order = np.array([rng.permutation(len(y)) for _ in range(23)])
+    masks = np.ones((23, len(y)))
+    masks[np.arange(23), np.arange(23) % len(y)] = 0
+    for choice in ({"order": order}, {"counts": masks}):
+        whole = fit_regression(y, v, x, tau2_method=method, **choice)
+        with monkeypatch.context() as patch:
+            patch.setattr("helpers.engine.normal.fit._CELLS", 5 * len(y) * 20)
+            parts = fit_regression(y, v, x, tau2_method=method, **choice)
+        for name in ("beta", "cov", "tau2", "tau2_se", "loglik", "loglik_restricted", "scale"):
+            expected = getattr(whole, name)
+            np.testing.assert_allclose(getattr(parts, name), expected, rtol=1e-9, atol=1e-12)
+        assert (parts.estimable == whole.estimable).all()
