@@ -42,11 +42,11 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY) ## execute the chapters and build the site into _build/html
-	@$(BIN)/python book/_ext/build.py
+	@$(BIN)/python build_tools/build.py
 	@echo "Open $(SITE)/index.html"
 
 pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `make book`)
-	$(BIN)/python book/_ext/pdf.py "$$($(BIN)/python tests/site/browser.py)"
+	$(BIN)/python build_tools/pdf.py "$$($(BIN)/python tests/site/browser.py)"
 
 test: $(READY) ## run every check; ends with the time of each part and the slowest tests
 	@$(BIN)/python build_tools/parts.py lint types+unit book chapters site
@@ -80,13 +80,13 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext --ignore=tests/site
+	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext build_tools --ignore=tests/site
 
 nightly: $(READY) ## the longer runs of tests that `make test` runs in short (weekly in the workflow)
 	$(BIN)/pytest -n $(CORES) --dist worksteal -m nightly --durations=20 tests --ignore=tests/site
 
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
-	PYTHONPATH=tests:book/_ext $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
+	PYTHONPATH=tests:build_tools $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
 
 LOWEST := _build/lowest
@@ -135,7 +135,7 @@ bench: $(READY) ## time the engine, and metafor beside it where R has it
 	$(BIN)/python benchmarks/run.py
 
 refresh: $(READY) ## store the outputs of chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
-	$(BIN)/python book/_ext/chapters.py $(if $(AGAIN),--again) $(CHAPTERS)
+	$(BIN)/python build_tools/chapters.py $(if $(AGAIN),--again) $(CHAPTERS)
 
 # names are separated by blanks in make: a path with blanks goes to `python -m helpers report`
 report: $(READY) ## make a report of your own table (TABLE=my.csv, further options in OPTIONS="--by arm --out my-report")

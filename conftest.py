@@ -1,10 +1,15 @@
-"""What every test of the project shares: fixed examples, closed figures, siblings of long runs."""
+"""What every test of the project shares: fixed examples, results, closed figures, siblings."""
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 
 import pytest
+from dependencies import ROOT, dependency_hash, share_results
 from hypothesis import settings
+
+from helpers.review import shared_results
 
 # the same examples on every machine and in every run: more of them would find nothing new there;
 # `--hypothesis-profile=search` looks for new ones, weekly in the workflow
@@ -19,6 +24,22 @@ def _figures_closed() -> Iterator[None]:
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compute once for all tests what several of them read of the review, as a build does.
+
+    What the last build of the same code and data computed is taken over; into its folder no test
+    writes. Workers of a parallel run inherit the folder from the process that starts them.
+    """
+    if hasattr(config, "workerinput") or os.environ.get(shared_results.FOLDER):
+        return
+    code, ours = dependency_hash(), ROOT / "_build" / "tests" / "shared"
+    share_results(ours, code)
+    state, built = (ours / "state").read_text(encoding="utf-8"), ROOT / "_build" / "shared"
+    if (built / "state").is_file() and (built / "state").read_text(encoding="utf-8") == state:
+        for result in built.glob("*.pickle"):
+            shutil.copyfile(result, ours / result.name)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,6 +21,7 @@ import helpers
 import helpers.review
 
 ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ("book/_ext/", "build_tools/")  # their modules are imported by their names alone
 
 
 def changed(base: str = "HEAD") -> list[str]:
@@ -61,8 +62,8 @@ def touches(imported: Iterable[str], modules: Iterable[str]) -> bool:
 
 def tests_of(paths: list[str]) -> list[str]:
     """Files whose tests are to run: doctests of edited modules, edited tests, tests of modules."""
-    code = [p for p in paths if p.startswith(("helpers/", "book/_ext/")) and p.endswith(".py")]
-    modules = {module_of(p.removeprefix("book/_ext/")) for p in code}
+    code = [p for p in paths if p.startswith(("helpers/", *TOOLS)) and p.endswith(".py")]
+    modules = {module_of(re.sub("|".join(TOOLS), "", p)) for p in code}
     modules |= {module_of(p) for p in paths if p.startswith("helpers/")}
     stems = {Path(p).stem for p in code} | {Path(p).parent.name for p in code}
     found = {*code, *(p for p in paths if p.startswith("tests/") and Path(p).match("test_*.py"))}

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import functools
 import io
+import os
 import pkgutil
 import re
 import sys
@@ -22,6 +23,7 @@ from inline_values import EVAL, expressions, text_of
 
 from helpers import review
 from helpers.errors import MetaAnalysisError
+from helpers.review import shared_results
 from helpers.views.prose import Sentence
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
@@ -130,6 +132,17 @@ def _loader(load: Callable[[], pd.DataFrame]) -> Iterator[None]:
             module.load_cohorts = old  # type: ignore[attr-defined]
 
 
+@contextlib.contextmanager
+def _alone(strict: bool) -> Iterator[None]:
+    """Take over no result that another process computed, where all is to follow the table."""
+    folder = os.environ.get(shared_results.FOLDER, "")
+    os.environ[shared_results.FOLDER] = "" if strict else folder
+    try:
+        yield
+    finally:
+        os.environ[shared_results.FOLDER] = folder
+
+
 def forget() -> None:
     """Empty every cache of the project, so that nothing is answered from an earlier table."""
     for name, module in list(sys.modules.items()):
@@ -185,7 +198,7 @@ def run(
     said.names = {"__name__": "__main__", "display": outputs.append}
     missing: set[str] = set()
     used = dict.fromkeys(replace or {}, 0)
-    with contextlib.chdir(BOOK), _loader(load):
+    with contextlib.chdir(BOOK), _loader(load), _alone(strict):
         for current in cells_of(name):
             source = current.source
             for old, new in (replace or {}).items():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from address import BRANCH, repository
-from chapters import dependency_hash
+from dependencies import dependency_hash
 from sphinx.util import logging
 
 from helpers.reference import ExampleError, ExampleStep, room_page, rooms, run_examples

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from chapters import CACHE, dependency_hash
+from chapters import CACHE
+from dependencies import dependency_hash
 
 from helpers.review.published import reproduction
 

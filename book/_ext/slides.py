@@ -2,14 +2,12 @@
 
 Each set is one HTML file that needs no other: styles, drawings and some lines of script are inside.
 Without the script it is a long page; with it, the arrow keys go from slide to slide. Printed, every
-slide has a page of its own. As a Sphinx extension this writes ``downloads/slides/``; as a command
-(``python book/_ext/slides.py [folder]``) it uses the outputs stored in the notebooks.
+slide has a page of its own. Sphinx extension: it writes them into ``downloads/slides/``.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from html import escape, unescape
@@ -18,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from chapters import BOOK, ROOT, chapter_paths
-from inline_values import resolved
+from chapters import BOOK
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from nbformat import NotebookNode
@@ -297,17 +294,3 @@ def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx, after the pages are written."""
     app.connect("build-finished", _build)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write the slides from the outputs that are stored in the notebooks."""
-    given = sys.argv[1:] if arguments is None else arguments
-    folder = Path(given[0]) if given else ROOT / "_build" / "html" / FOLDER
-    stored = {p.stem: resolved(nbformat.read(p, as_version=4)) for p in chapter_paths()}
-    for name in write(folder, stored, "../.."):
-        print(f"  {name}.html")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -168,17 +168,17 @@ def correction_effects(
     """
     alpha = level_of(alpha, "alpha")
     if cohorts is None or is_published(cohorts):
-        return _of_the_review(alpha)
-    return _computed(cohorts, alpha)
+        return replace(_of_the_review(), alpha=alpha)
+    return replace(_computed(cohorts), alpha=alpha)
 
 
 @cache
 @shared_in_a_build
-def _of_the_review(alpha: float) -> CorrectionEffects:
-    return _computed(load_cohorts(), alpha)
+def _of_the_review() -> CorrectionEffects:
+    return _computed(load_cohorts())
 
 
-def _computed(cohorts: pd.DataFrame, alpha: float) -> CorrectionEffects:
+def _computed(cohorts: pd.DataFrame) -> CorrectionEffects:
     import pandas as pd
 
     scenarios = _scenarios(cohorts)
@@ -189,7 +189,7 @@ def _computed(cohorts: pd.DataFrame, alpha: float) -> CorrectionEffects:
         data = apply_corrections(cohorts, ids, absent="pass over").data
         estimates += [{"scenario": scenario, **row} for row in _estimates(data, once)]
         tests += [{"scenario": scenario, **row} for row in _tests(data, once)]
-    return CorrectionEffects(scenarios, pd.DataFrame(estimates), pd.DataFrame(tests), alpha)
+    return CorrectionEffects(scenarios, pd.DataFrame(estimates), pd.DataFrame(tests))
 
 
 Row = dict[str, Any]

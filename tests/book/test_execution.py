@@ -9,7 +9,9 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import chapter_pages
 import chapters
+import dependencies
 import nbformat
 import pytest
 import warm_kernels
@@ -18,13 +20,6 @@ from warm_kernels import AT_IMPORT, WarmKernels
 from helpers.review import shared_results
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def warm():
-    with WarmKernels(["helpers.evidence"], dict(os.environ)) as kernels:
-        assert kernels.reason == ""
-        yield kernels
 
 
 @pytest.fixture
@@ -37,8 +32,11 @@ def house(tmp_path, monkeypatch, warm):
     (tmp_path / "helpers" / "a.py").write_text("A = 1\n")
     (tmp_path / "data" / "b.csv").write_text("x\n1\n")
     (tmp_path / "requirements.txt").write_text("numpy\n")
-    monkeypatch.setattr(chapters, "ROOT", tmp_path)
-    monkeypatch.setattr(chapters, "BOOK", tmp_path / "book")
+    for module in (chapters, dependencies, chapter_pages):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(chapter_pages.inline_values, "__file__", str(tmp_path / "book" / "made.py"))
+    for module in (chapters, chapter_pages):
+        monkeypatch.setattr(module, "BOOK", tmp_path / "book")
     monkeypatch.setattr(chapters, "CACHE", tmp_path / "_build" / "executed")
     monkeypatch.setattr(chapters, "SHARED", tmp_path / "_build" / "shared")
     for name in (shared_results.FOLDER, shared_results.STATE):
@@ -54,7 +52,7 @@ def write_chapter(house: Path, *sources: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("pattern", chapters.DEPENDENCIES)
+@pytest.mark.parametrize("pattern", dependencies.DEPENDENCIES)
 def test_what_a_chapter_depends_on_exists(pattern):
     assert any(path.is_file() for path in Path(__file__).resolve().parents[2].glob(pattern))
 
@@ -64,11 +62,11 @@ def test_what_a_chapter_depends_on_exists(pattern):
 )
 def test_an_edit_in_what_a_chapter_depends_on_changes_the_key_of_its_run(house, changed):
     notebook = nbformat.read(write_chapter(house, "1"), as_version=4)
-    before = chapters.run_key(notebook, chapters.dependency_hash())
-    assert chapters.run_key(notebook, chapters.dependency_hash()) == before
+    before = chapters.run_key(notebook, dependencies.dependency_hash())
+    assert chapters.run_key(notebook, dependencies.dependency_hash()) == before
     with (house / changed).open("a") as file:
         file.write("# edited\n")
-    assert chapters.run_key(notebook, chapters.dependency_hash()) != before
+    assert chapters.run_key(notebook, dependencies.dependency_hash()) != before
 
 
 def test_an_edit_in_a_cell_changes_the_key_and_stored_outputs_do_not(house):
@@ -118,18 +116,18 @@ def test_refreshing_an_unchanged_chapter_leaves_its_bytes(house):
 
 
 def test_shared_results_are_of_this_code_and_of_this_kind_of_processor(house, monkeypatch):
-    chapters.share_results("code")
+    dependencies.share_results(chapters.SHARED, "code")
     made = chapters.SHARED / "result.pickle"
     made.touch()
-    chapters.share_results("code")
+    dependencies.share_results(chapters.SHARED, "code")
     assert made.exists()
     state = os.environ[shared_results.STATE]
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-    chapters.share_results("code")
+    dependencies.share_results(chapters.SHARED, "code")
     assert not made.exists()
     assert os.environ[shared_results.STATE] != state
     made.touch()
-    chapters.share_results("other code")
+    dependencies.share_results(chapters.SHARED, "other code")
     assert not made.exists()
 
 
@@ -157,10 +155,10 @@ def test_an_edit_in_a_style_makes_every_page_anew(house):
         chapters: dict[str, str] = {}  # noqa: RUF012
 
     environment = Environment()
-    assert chapters._outdated(Application(), environment) == ["index", "pooling"]
-    assert chapters._outdated(Application(), environment) == []
+    assert chapter_pages._outdated(Application(), environment) == ["index", "pooling"]
+    assert chapter_pages._outdated(Application(), environment) == []
     style.write_text("a { color: blue }\n")
-    assert chapters._outdated(Application(), environment) == ["index", "pooling"]
+    assert chapter_pages._outdated(Application(), environment) == ["index", "pooling"]
 
 
 # -- kernels that start warm ----------------------------------------------------------------------

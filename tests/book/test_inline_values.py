@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 
+import chapter_pages
 import chapters
 import inline_values
 import nbformat
@@ -15,7 +15,6 @@ from inline_values import ChapterError, escaped, expressions, resolved, text_of
 from markdown_it import MarkdownIt
 from nbclient.exceptions import DeadKernelError
 from slides import slides_of
-from warm_kernels import WarmKernels
 
 
 @pytest.fixture
@@ -35,13 +34,6 @@ def write(path, *cells):
     ]
     path.write_text(chapters.dumps(nbformat.v4.new_notebook(cells=made)), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def warm():
-    with WarmKernels(["helpers"], dict(os.environ)) as kernels:
-        assert kernels.reason == ""
-        yield kernels
 
 
 def run(path, kernels=None):
@@ -250,5 +242,5 @@ def test_downloads_have_the_values_in_the_text(tmp_path):
     (tmp_path / "_sources").mkdir()
     copied = tmp_path / "_sources" / "a.ipynb"
     copied.write_text("{eval}`x`", encoding="utf-8")
-    chapters._write_sources(Application(), None)
+    chapter_pages._write_sources(Application(), None)
     assert copied.read_text(encoding="utf-8") == "resolved"

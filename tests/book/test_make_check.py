@@ -24,7 +24,7 @@ import parts  # noqa: E402
             "helpers/models/bayes/panels.py",
             "tests/models/test_bayes_properties.py",
         ),  # a name from the module
-        ("book/_ext/chapters.py", "tests/book/test_execution.py"),
+        ("build_tools/chapters.py", "tests/book/test_execution.py"),
         ("tests/test_prose.py", "tests/test_prose.py"),
         ("helpers/teaching/questions.toml", "tests/teaching/test_teaching_quiz.py"),
     ],

@@ -10,6 +10,8 @@ import pytest
 from nightly import nightly
 from numpy._core._multiarray_umath import __cpu_features__
 
+from helpers.review import shared_results
+
 # numpy and OpenBLAS compute as on these, where the processor has what they need
 WIDE = "X86_V4 AVX512_ICL AVX512_SPR"
 KINDS = {
@@ -43,7 +45,14 @@ print(groups.summary_frame().round(8).to_csv())
 
 def printed(kind: dict[str, str]) -> str:
     """What the pictures and tables say on a kind of processor."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", **kind}
+    # nothing is taken over from another kind
+    environment = {
+        **os.environ,
+        shared_results.FOLDER: "",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+        **kind,
+    }
     command = [sys.executable, "-W", "ignore", "-c", SHOWN]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout

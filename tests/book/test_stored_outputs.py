@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 
 import chapters
+import dependencies
 import nbformat
 import pytest
+
+from helpers.review import shared_results
 
 pytest_plugins = ["pytester"]
 
@@ -30,9 +33,13 @@ def built(tmp_path_factory):
 
 
 def live_in(patch, root):
-    patch.setattr(chapters, "ROOT", root)
+    for module in (chapters, dependencies):
+        patch.setattr(module, "ROOT", root)
     patch.setattr(chapters, "BOOK", root / "book")
     patch.setattr(chapters, "CACHE", root / "_build" / "executed")
+    patch.setattr(chapters, "SHARED", root / "_build" / "shared")
+    for name in (shared_results.FOLDER, shared_results.STATE):
+        patch.setenv(name, "")  # a run names its own; afterwards they are as before
 
 
 @pytest.fixture

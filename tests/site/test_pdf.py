@@ -21,7 +21,7 @@ TOC = SITE.parents[1] / "_toc.yml"
 def book(tmp_path_factory) -> PrintedBook:
     output = tmp_path_factory.mktemp("paper") / "book.pdf"
     options = ["--site", SITE, "--toc", TOC, "--output", output, find_browser()]
-    script = ROOT / "book" / "_ext" / "pdf.py"
+    script = ROOT / "build_tools" / "pdf.py"
     subprocess.run([sys.executable, script, *options], check=True, capture_output=True)
     return PrintedBook(output.read_bytes())
 

@@ -1,4 +1,4 @@
-"""Run the chapters: for the book (as a Sphinx extension) and in place (``make refresh``).
+"""Run the chapters: for the book (``book/_ext/chapter_pages.py``) and in place (``make refresh``).
 
 A chapter is run again when its code, a helper, a data file or the pinned environment has
 changed. The stock jupyter-cache looks at code cells alone and would serve a chapter with
@@ -17,28 +17,19 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from inline_values import CELL_TIMEOUT, ChapterClient, ChapterError, resolved
+from dependencies import dependency_hash, machine, share_results
+from inline_values import CELL_TIMEOUT, ChapterClient, ChapterError
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from warm_kernels import AT_IMPORT, WarmKernels
 
-from helpers.review import shared_results
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 CACHE = ROOT / "_build" / "executed"
 SHARED = ROOT / "_build" / "shared"
-DEPENDENCIES = (
-    "helpers/**/*",
-    "data/**/*",
-    "requirements.txt",
-    "book/_data/*",
-    "benchmarks/results/*",  # the decision guide reads the simulation
-)
 CORES = os.cpu_count() or 1
 WARM_FROM = 3  # chapters; for fewer, importing once for all costs more than it saves
 #: Seconds of the longest chapters, for order and forecast of a first build; later ones know better.
@@ -60,7 +51,6 @@ LONG = {
 }
 SHORT = 2.0  # any other chapter
 PAGES = 55.0  # to read and write all pages
-PROCESSOR = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")  # make one processor act as another
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -70,34 +60,6 @@ METADATA = {
 def chapter_paths() -> list[Path]:
     """Every notebook of the book, in the order of its name."""
     return sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-
-
-def dependency_hash() -> str:
-    """Hash of all that every chapter depends on besides its own code."""
-    digest = hashlib.sha256()
-    for pattern in DEPENDENCIES:
-        for path in sorted(ROOT.glob(pattern)):
-            if path.is_file() and path.suffix != ".pyc":
-                digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def machine() -> list[str | None]:
-    """Give what the same code and data may meet otherwise: Python, and how the processor acts."""
-    return [".".join(map(str, sys.version_info[:2])), *map(os.environ.get, PROCESSOR)]
-
-
-def share_results(dependencies: str) -> None:
-    """Let this process and those that it starts compute what chapters share once."""
-    SHARED.mkdir(parents=True, exist_ok=True)
-    state = json.dumps([dependencies, machine()])
-    mark = SHARED / "state"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != state:
-        for old in SHARED.iterdir():
-            old.unlink()
-        mark.write_text(state, encoding="utf-8")
-    os.environ.update({shared_results.FOLDER: str(SHARED), shared_results.STATE: state})
 
 
 def run_key(notebook: NotebookNode, dependencies: str) -> str:
@@ -259,7 +221,7 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     dependencies = dependency_hash()
-    share_results(dependencies)
+    share_results(SHARED, dependencies)
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
     stored = {
         path: CACHE / f"{path.stem}-{run_key(notebook, dependencies)}.ipynb"
@@ -286,80 +248,6 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
     else:
         print(f"All {len(stored)} chapters are unchanged.", flush=True)
     return [(path, nbformat.read(place, as_version=4)) for path, place in stored.items()]
-
-
-# -- the Sphinx extension -------------------------------------------------------------------------
-
-
-def _run_all(app: Any) -> None:
-    """Before anything is read: run what has changed and hold the outputs for `source-read`."""
-    app.chapters = {}
-    for path, notebook in executed(chapter_paths()):
-        app.chapters[path.relative_to(BOOK).with_suffix("").as_posix()] = dumps(resolved(notebook))
-    app.chapters_done = time.perf_counter()
-    print(f"Writing the pages; all of them take about {Durations().pages:.0f} s.", flush=True)
-
-
-def _write_sources(app: Any, error: Exception | None) -> None:
-    """Offer the chapters with values in their text: programs that know no {eval} show them too."""
-    if error is None and app.builder.format == "html":
-        for doc, text in app.chapters.items():
-            copied = Path(app.outdir) / "_sources" / f"{doc}.ipynb"
-            if copied.exists():
-                copied.write_text(text, encoding="utf-8")
-
-
-def _time_pages(app: Any, error: Exception | None) -> None:
-    """Remember how long the pages took, where all of them were written."""
-    if error is None and app.builder.name == "html" and app.pages_read == len(app.env.found_docs):
-        Durations().keep("(pages)", time.perf_counter() - app.chapters_done)
-
-
-def static_hash() -> str:
-    """Hash of the styles, scripts, fonts and pictures of the site, and of what makes its pages."""
-    digest = hashlib.sha256()
-    made = (BOOK / "_ext").glob("*.py")
-    for path in sorted(p for p in (*(BOOK / "_static").rglob("*"), *made) if p.is_file()):
-        digest.update(path.relative_to(BOOK).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _count_pages(app: Any, env: Any, added: set[str], changed: set[str], _: set[str]) -> list[str]:
-    app.pages_read = len(added | changed)
-    return []
-
-
-def _outdated(app: Any, env: Any, *_: Any) -> list[str]:
-    """Pages to make anew: chapters with other outputs, and all when a style has changed.
-
-    Sphinx copies static files only when a page is out of date, and the pages name each style by
-    its checksum.
-    """
-    styles, styled = static_hash(), getattr(env, "static_hash", None)
-    env.static_hash = styles
-    now = {doc: hashlib.sha256(text.encode()).hexdigest() for doc, text in app.chapters.items()}
-    before = getattr(env, "chapter_hashes", {})
-    env.chapter_hashes = now
-    if styled != styles:
-        return sorted(env.found_docs)
-    return [doc for doc in now if doc in env.found_docs and now[doc] != before.get(doc)]
-
-
-def _source_read(app: Any, docname: str, content: list[str]) -> None:
-    """Hand Sphinx the chapter with fresh outputs in place of the stored file."""
-    if docname in app.chapters:
-        content[0] = app.chapters[docname]
-
-
-def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx."""
-    app.connect("builder-inited", _run_all)
-    app.connect("env-get-outdated", _outdated)
-    app.connect("env-get-outdated", _count_pages, priority=900)
-    app.connect("source-read", _source_read)
-    app.connect("build-finished", _write_sources)
-    app.connect("build-finished", _time_pages, priority=990)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 # -- the command ----------------------------------------------------------------------------------

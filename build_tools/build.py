@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 STAMP = Path("_build") / "complete.json"
 SITE = Path("_build") / "html"
 MANIFEST = SITE / "engine" / "manifest.js"

@@ -24,7 +24,7 @@ from address import commit, repository
 from bs4 import BeautifulSoup, Tag
 from page_facts import build_date, written_out
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 # what is of use on a screen alone
 LEFT_OUT = (
     "script, button, form, a.headerlink, details.hide, details.cite, details.picture-data, "
