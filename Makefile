@@ -22,10 +22,10 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
 # figures become files in what is built or tested; a reader's notebook shows them (`make notebook`)
-book test check check-tests check-chapters unit nightly lowest chapters processors site bench refresh report: \
+book test check check-tests check-chapters unit nightly lowest mutants chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest chapters processors site golden rooms audit browser bench refresh report notebook lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser bench refresh report notebook lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -99,6 +99,11 @@ lowest: $(READY) ## tests of the engine on the lowest versions that pyproject.to
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e . \
 		$(shell grep -E '^(hypothesis|pytest)==' requirements.txt)
 	$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
+
+mutants: $(READY) ## change the engine a little, COUNT=40 times, and see whether its tests notice (hours)
+	$(PIP_INSTALL) "$(UV)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target _build/mutants/tool -r build_tools/mutants.txt
+	$(BIN)/python build_tools/mutants.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 # Each line makes numpy and OpenBLAS compute as on another kind of processor. On a processor that
 # lacks an instruction they say so and compute as it can.

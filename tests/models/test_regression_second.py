@@ -71,7 +71,7 @@ def test_likelihood_maxima_equal_those_of_a_general_optimiser(method: str) -> No
         data = sample(seed, tau2=[0.0, 0.02, 0.3, 3.0][seed % 4])
         y, v, x = data["y"].to_numpy(), data["v"].to_numpy(), design(data)
         fit = fit_regression(y, v, x, tau2_method=method)
-        grid = np.concatenate([[0.0], np.geomspace(1e-6, 100, 4000)])
+        grid = np.concatenate([[0.0], np.geomspace(1e-6, 100, 500)])
         heights = [loglik(y, v, x, t, restricted) for t in grid]
         best = int(np.argmax(heights))
         low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
@@ -101,7 +101,7 @@ def test_the_highest_of_two_maxima_is_found() -> None:
         y = np.array([0.0, 0.02, -0.02, gap, -gap, 0.01])
         v = np.array([1e-4, 1e-4, 1e-4, 0.5, 0.5, 1e-4])
         x = np.ones((6, 1))
-        grid = np.concatenate([[0.0], np.geomspace(1e-7, 50, 3000)])
+        grid = np.concatenate([[0.0], np.geomspace(1e-7, 50, 800)])
         heights = np.array([loglik(y, v, x, t, False) for t in grid])
         inner = (heights[1:-1] > heights[:-2]) & (heights[1:-1] > heights[2:])
         found_two += int(inner.sum() + (heights[0] > heights[1]) >= 2)
