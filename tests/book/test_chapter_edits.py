@@ -119,6 +119,7 @@ ON_EVERY_RUN = {
     "time_at_risk": {"as it is", "without the largest"},
     "exam": {"as it is", "without the largest"},
     "heterogeneity": {"as it is", "one cohort more"},
+    "meta_regression": {"as it is", "without the largest"},
 }
 
 
