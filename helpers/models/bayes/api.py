@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args
 import numpy as np
 
 from ... import printing
-from ...arguments import LEVEL
+from ...arguments import LEVEL, level_of
 from ...engine.effects import ADD, effective_size, get_measure
 from ...engine.keywords import PosteriorKeywords, refuse_unknown
 from ...engine.options import EFFECT_MEASURE, FEW_STUDIES, MEASURE, RATE_MEASURE
@@ -17,7 +17,6 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ..result import PoolResult
 from .binomial import BinomialModel
 from .engine import Model, PosteriorSolution, solve
-from .marginal import check_level
 from .normal import NormalModel
 from .priors import Flat, HalfNormal, MuPrior, TauPrior
 from .result import Posterior
@@ -176,7 +175,7 @@ def posterior(
             if scale.needs_size:
                 raise UnsupportedError(f"measure={measure!r} needs counts for its inverse")
             studies = from_effects(data, yi, vi, study)
-    return _solve(studies, likelihood, measure, tau_prior, mu_prior, check_level(level), tolerance)
+    return _solve(studies, likelihood, measure, tau_prior, mu_prior, level_of(level), tolerance)
 
 
 def _check_prior(name: str, prior: object, kinds: tuple[type, ...]) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import level_of
 from ...engine.distributions import gammaln
 from ...engine.normal.intervals import Interval
 from ...errors import ConvergenceError, MetaAnalysisError
 from .display import DisplayMarginal
-from .marginal import check_level, check_probability
+from .marginal import check_probability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ class EventCounts:
 
     def interval(self, level: float | None = None) -> Interval:
         """Central prediction interval (holds at least this probability)."""
-        outside = 0.5 * (1.0 - check_level(self.level if level is None else level))
+        outside = 0.5 * (1.0 - level_of(self.level if level is None else level))
         lower, upper = self.quantile([outside, 1.0 - outside])
         return Interval(float(lower), float(upper))
 

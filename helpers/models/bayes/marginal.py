@@ -18,14 +18,9 @@ from .panels import NODES, PanelGrid, adapt
 
 Array = NDArray[Any]
 
-__all__ = ["Line", "Marginal", "check_level", "check_probability"]
+__all__ = ["Line", "Marginal", "check_probability"]
 
 _ORDER = np.arange(NODES)
-
-
-def check_level(level: float) -> float:
-    """Return a credible level, or raise if it does not lie strictly between 0 and 1."""
-    return level_of(level)
 
 
 def check_probability(p: ArrayLike) -> Array:
@@ -279,7 +274,7 @@ class Marginal:
 
     def interval(self, level: float | None = None) -> Interval:
         """Central (equal-tailed) credible interval."""
-        outside = 0.5 * (1.0 - check_level(self.level if level is None else level))
+        outside = 0.5 * (1.0 - level_of(self.level if level is None else level))
         lower, upper = self.quantile([outside, 1.0 - outside])
         return Interval(float(lower), float(upper))
 
@@ -288,7 +283,7 @@ class Marginal:
 
         Its ends have equal density, or it begins at the end of the support.
         """
-        level = check_level(self.level if level is None else level)
+        level = level_of(self.level if level is None else level)
         outside = 1.0 - level
 
         def gap(below: Array) -> Array:

@@ -231,7 +231,9 @@ class Surface:
             patch = Patch(low, high, *shape, degrees, key > 0, 0, none, none)
         half = (degrees[0] // 2, degrees[1] // 2)
         while True:
-            now, new = (self._values(replace(patch, rule=rule), half) for rule in patch.pair)
+            values = self._values(patch, degrees)
+            now = values[::2, ::2]  # the nodes of half the degrees
+            new = self._values(replace(patch, rule=patch.pair[1]), half)
             good = np.isfinite(now).all() and np.isfinite(new).all()
             last = len(_SHARED if patch.shared else RULES) - 1
             if good and (
@@ -243,7 +245,6 @@ class Surface:
                 if good and patch.rule < last
                 else replace(patch, rule=0, shared=False)
             )
-        values = self._values(patch, degrees)
         return replace(
             patch, coefficients=_transform(values, degrees), better=_transform(new - now, half)
         )
