@@ -47,6 +47,17 @@ def test_no_module_is_called_like_a_function_or_class_in_it():
         assert stem not in {getattr(node, "name", "") for node in tree.body}, path
 
 
+def test_no_helper_is_taken_for_a_test():
+    """``make check`` names files of helpers to pytest, which would run a function called test…."""
+    found = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in sorted((ROOT / "helpers").rglob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
+    ]
+    assert found == []
+
+
 def test_chapters_import_from_the_door_alone():
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:

@@ -43,7 +43,7 @@ from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design
 from .multilevel_result import MultilevelResult
 from .regression import read_regression_data
-from .regression_parts import FEW_DF, refuse_separation, residual_heterogeneity, tested
+from .regression_parts import FEW_DF, coefficient_tests, refuse_separation, residual_heterogeneity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,7 +213,7 @@ def _result(
     options, studies = core.options, core.data
     found = _counts(core, design) if core.likelihood else _effects(core, robust)
     beta, sandwich = found.beta, found.sandwich
-    cov, df, omnibus, impossible = tested(
+    cov, df, omnibus, impossible = coefficient_tests(
         beta, found.joint[:p, :p], design, k, options.ci_method, sandwich
     )
     between, within = (float(x) for x in found.variances)

@@ -25,10 +25,10 @@ from .design import Design, build_design, columns_of, required_columns
 from .regression_parts import (
     cautions,
     cluster_robust,
+    coefficient_tests,
     r_squared,
     refuse_separation,
     residual_heterogeneity,
-    tested,
 )
 from .regression_result import RegressionResult
 
@@ -296,7 +296,7 @@ def _result(
             )
         factor = max(scale, 1.0) if at_least_one else scale
     beta = fit.beta[0]
-    cov, df, omnibus, impossible = tested(
+    cov, df, omnibus, impossible = coefficient_tests(
         beta, factor * fit.cov[0], design, k, options.ci_method, sandwich
     )
     return RegressionResult(

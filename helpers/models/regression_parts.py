@@ -27,10 +27,10 @@ Array = NDArray[np.float64]
 __all__ = [
     "cautions",
     "cluster_robust",
+    "coefficient_tests",
     "r_squared",
     "refuse_separation",
     "residual_heterogeneity",
-    "tested",
 ]
 
 #: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
@@ -114,7 +114,7 @@ def cluster_robust(
     )
 
 
-def tested(
+def coefficient_tests(
     beta: Array,
     cov: Array,
     design: Design,

@@ -65,7 +65,10 @@ def sections(
         text = sentences.deletion(analysis, subject)
         add("single-cohorts", f"What single {many} do", text, *shown)
     if analysis.tests:
-        table, text = tables.tests_table(analysis, subject).html, sentences.small_studies(analysis)
+        table, text = (
+            tables.table_of_tests(analysis, subject).html,
+            sentences.small_studies(analysis),
+        )
         shown = _shown(pictures, "funnel")
         add("small-cohorts", f"Do small {many} tell another story?", text, table, *shown)
     made.append(_cautions(analysis, subject))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..models.result import PoolResult
 
-__all__ = ["frames", "groups_table", "models_table", "rates_table", "tests_table"]
+__all__ = ["frames", "groups_table", "models_table", "rates_table", "table_of_tests"]
 
 _PERCENT = f",{printing.HARD}%"
 
@@ -146,7 +146,7 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
     )
 
 
-def tests_table(analysis: Analysis, subject: Subject) -> Table:
+def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
     """Print the tests for small-study effects with their calibrated p-values."""
     shown = _tests(analysis)
     formats = {"p": "p", "calibrated_p": "p", "false_alarms": "percent"}
