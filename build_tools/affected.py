@@ -68,6 +68,8 @@ def tests_of(paths: list[str]) -> list[str]:
     stems = {Path(p).stem for p in code} | {Path(p).parent.name for p in code}
     found = {*code, *(p for p in paths if p.startswith("tests/") and Path(p).match("test_*.py"))}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path.is_relative_to(ROOT / "tests" / "site"):
+            continue  # they ask the built site: `make site`
         named = path.stem.removeprefix("test_") in stems
         if named or touches(imports(path.read_text(encoding="utf-8")), modules):
             found.add(path.relative_to(ROOT).as_posix())

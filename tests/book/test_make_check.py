@@ -33,6 +33,12 @@ def test_a_change_runs_the_tests_that_know_it(edited, test):
     assert test in affected.tests_of([edited])
 
 
+def test_what_asks_the_built_site_is_left_to_its_own_target():
+    every = affected.tests_of(["helpers/engine/distributions_pure.py"])
+    assert "tests/engine/test_distributions_pure.py" in every
+    assert not [name for name in every if name.startswith("tests/site/")]
+
+
 def test_a_page_of_words_runs_no_test_of_code():
     assert affected.tests_of(["book/glossary.md", "data/README.md"]) == []
 
