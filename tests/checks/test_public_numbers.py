@@ -279,3 +279,21 @@ def test_the_ranking_of_a_simulation_holds_what_its_cells_hold() -> None:
         assert line["lowest_corrected"] == min(row["value"] + 2 * row["mcse"] for row in hits)
         assert line["cells_below"] == sum(value < 0.925 for value in values) / 4
         assert line["median_width"] == pytest.approx(sum(widths) / 4)
+
+
+def test_very_precise_studies_are_not_taken_for_identical_ones() -> None:
+    """A Knapp-Hartung standard error is small beside the model's, not small by itself."""
+    n = np.full(3, 10**10)
+    x = np.array([2_000_020_000, 2_000_000_000, 1_999_970_000])
+    row = multiverse(
+        events=x, n=n, measure="raw", model="random", choices={"ci_method": ["knapp-hartung"]}
+    ).frame().iloc[0]  # fmt: skip
+    rate = x / n
+    w = n / (rate * (1 - rate))
+    mu = (w * rate).sum() / w.sum()
+    q = (w * (rate - mu) ** 2).sum()
+    assert q < 2  # so that the between-study variance is zero
+    se = math.sqrt(q / 2 / w.sum())
+    assert row["status"] == "ok"
+    assert row["se"] == pytest.approx(se, rel=1e-6)
+    assert row["ci_upper"] - row["mu"] == pytest.approx(stats.t.ppf(0.975, 2) * se, rel=1e-6)
