@@ -48,7 +48,7 @@ __all__ = [
 
 _STEP = 0.18  # of log(min(vi) + tau2) from one point of the scan to the next
 _POINTS = (12, 256)
-_CELLS = 400_000  # numbers held at once by the scan
+_CELLS = 150_000  # numbers held at once by the scan: about the processor's cache
 _LOG_2_PI = log(2.0 * pi)
 _SIDE = 5  # points of the scan on either side of a maximum that are interpolated
 
