@@ -14,6 +14,7 @@ from .kernel import StudyTerms
 from .shared import Pool
 from .studies import Array, Family, Studies, log_saturated, prepare
 
+_SHARING = 48, 200_000  # replicates, and cells, of a chunk whose selections share their scan
 CHUNK_ELEMENTS = 60_000  # rows x studies x nodes held at once: about the processor's cache
 
 __all__ = ["CountData", "Problem", "check_data", "take_fits"]
@@ -203,6 +204,8 @@ class CountData:
         if self.weights is not None and len(self.weights) > 1:
             order = np.argsort(np.count_nonzero(self.weights, axis=1), kind="stable")
         size = max(1, CHUNK_ELEMENTS // (self.k * max(points, 6)))
+        if self.weights is not None and len(self.events) == len(self.n) == 1 and self.p == 1:
+            size = max(size, min(_SHARING[0], _SHARING[1] // self.k))
         for begin in range(0, self.rows, size):
             index = order[begin : begin + size]
             yield index, self.chunk(index, compact)
