@@ -2,8 +2,8 @@
 
 Each mutant is one change by an operator of Cosmic Ray (a sign, a comparison, a number, a word of
 logic) in a room of the toolkit. It is made in a copy below ``_build``, and met by the doctests of
-its file, the tests that know the file, and then all tests of its room, until one fails. The sample
-is that of its seed. A mutant that survives is equivalent, or a test is missing.
+its file, the tests that know the file, all tests of its room, and then those of every room, until
+one fails. The sample is that of its seed. A mutant that survives is equivalent, or a test is missing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "_build" / "mutants"
 ROOMS = ("engine", "models", "checks")
 LEAST = 0.9  # share of mutants that have to be noticed
+APART = ("book", "site")  # tests of chapters and pages, for which nothing is built in the copy
 TIMEOUT = 1200  # seconds; a mutant may loop for ever, which is noticed too
 #: Operators whose mutants may pass unseen; shifting or masking a float fails by itself.
 TELLING = re.compile(
@@ -128,11 +129,15 @@ def copied() -> Path:
 
 
 def tests_of(path: str) -> list[list[str]]:
-    """Tests of a file: its own and those that know it, then the others of its room."""
+    """Tests of a file: its own and those that know it, the others of its room, those of all rooms.
+
+    The last because some of a room is proved where it is used: claims in the review, say.
+    """
     near = affected.tests_of([path])
-    room = f"tests/{Path(path).parts[1]}"
-    far = [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / room).rglob("test_*.py"))]
-    return [near, [name for name in far if name not in near]]
+    room = f"tests/{Path(path).parts[1]}/"
+    every = [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "tests").rglob("test_*.py"))]
+    far = [name for name in every if name not in near and name.split("/")[1] not in APART]
+    return [near, *([n for n in far if n.startswith(room) is inside] for inside in (True, False))]
 
 
 def noticed(tree: Path, mutant: Mutant, *, near_only: bool = False) -> str:
@@ -142,7 +147,7 @@ def noticed(tree: Path, mutant: Mutant, *, near_only: bool = False) -> str:
     target.write_text(mutant.code, encoding="utf-8")
     fixed = {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        for tests in tests_of(mutant.path)[: 1 if near_only else 2]:
+        for tests in tests_of(mutant.path)[: 1 if near_only else None]:
             command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
             done = subprocess.run(
                 command,
