@@ -3,7 +3,7 @@
 Each mutant is one change by an operator of Cosmic Ray (a sign, a comparison, a number, a word of
 logic) in a room of the toolkit. It is made in a copy below ``_build``, and met by the doctests of
 its file, the tests that know the file, all tests of its room, and then those of every room, until
-one fails. The sample is that of its seed. A mutant that survives is equivalent, or a test is missing.
+one fails. The sample is that of its seed. A mutant that survives is equivalent, or lacks a test.
 """
 
 from __future__ import annotations
