@@ -51,9 +51,9 @@ SHARED: Mapping[str, str] = MappingProxyType(
 #: Contrasts of the book: column, the two groups.
 CONTRASTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
-        "MCL against LBCL": ("entity", "LBCL", "MCL"),
-        "axi-cel against tisa-cel": ("product", "tisa-cel", "axi-cel"),
-        "cilta-cel against ide-cel": ("product", "ide-cel", "cilta-cel"),
+        "MCL versus LBCL": ("entity", "LBCL", "MCL"),
+        "axi-cel versus tisa-cel": ("product", "tisa-cel", "axi-cel"),
+        "cilta-cel versus ide-cel": ("product", "ide-cel", "cilta-cel"),
     }
 )
 _COUNTRIES = (
@@ -313,7 +313,7 @@ def _naive_of(model: str) -> str:
 
 
 def contrast_sentences(frame: pd.DataFrame) -> str:
-    """Say which contrasts exclude no difference in every way of counting, in some, in none.
+    """Say for which contrasts the interval excludes no difference in every model, in some, in none.
 
     Parameters
     ----------
@@ -323,7 +323,7 @@ def contrast_sentences(frame: pd.DataFrame) -> str:
     Examples
     --------
     >>> contrast_sentences(dependence_frame())  # doctest: +ELLIPSIS
-    'In every way of counting, axi-cel against tisa-cel and cilta-cel against ide-cel exclude no...'
+    'The interval excludes no difference in every model for axi-cel versus tisa-cel and...'
     """
     rows = frame[frame["quantity"] != "pooled rate"]
     if rows.empty:
@@ -331,30 +331,21 @@ def contrast_sentences(frame: pd.DataFrame) -> str:
     clear = ((rows["lower"] > 1) | (rows["upper"] < 1)).groupby(rows["quantity"], sort=False)
     share = clear.mean()
     kinds = {
-        "In every way of counting, {} exclude{} no difference": share[share == 1],
-        "in some ways and not in others, {} exclude{} no difference": share[
-            (share > 0) & (share < 1)
-        ],
-        "in no way of counting {do} {} exclude no difference": share[share == 0],
+        "in every model for {}": share[share == 1],
+        "in some models for {}": share[(share > 0) & (share < 1)],
+        "in no model for {}": share[share == 0],
     }
     said = [
-        text.format(
-            printing.listing(found.index),
-            "s" if len(found) == 1 else "",
-            do="does" if len(found) == 1 else "do",
-        )
-        for text, found in kinds.items()
-        if len(found)
+        text.format(printing.listing(found.index)) for text, found in kinds.items() if len(found)
     ]
-    text = "; ".join(said) + "."
-    return text[:1].upper() + text[1:]
+    return f"The interval excludes no difference {'; '.join(said)}."
 
 
 def dependence_methods() -> Methods:
     """Say how dependence was handled, with references."""
     return Methods(
         "Dependence between cohorts was modelled with a three-level binomial-normal generalised "
-        "linear mixed model; cluster-robust (CR2) intervals of normally distributed logits stood "
-        "beside it.",
+        "linear mixed model; cluster-robust (CR2) intervals of normally distributed logits "
+        "were added.",
         _REFERENCES,
     )
