@@ -36,7 +36,7 @@ NO_MENU = {
     "helpers.checks.multiverse.grid.OPTIONS": "names of options, whose values the menu has",
     "helpers.checks.interval_coverage.INTERVALS": "names of the chapter for STUDY_INTERVALS",
     "helpers.engine.normal.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
-    "helpers.engine.normal.inverse_variance.WITHOUT_EACH": "estimators of TAU2_METHODS that are left out fast",
+    "helpers.engine.normal.inverse_variance.WITHOUT_EACH": "a part of TAU2_METHODS",
     "helpers.engine.literature.REFERENCES": "sources",
 }
 
