@@ -149,7 +149,7 @@ def claim_multiverse(
     -----
     Choices about the data: eligibility (without the spontaneous reports, without the cohorts
     whose selection is not public, without the smallest), shortest follow-up, corrections of the
-    audit, overlap; for axi-cel against tisa-cel also whether indolent lymphoma counts. Choices of
+    audit, overlap; for axi-cel versus tisa-cel also whether indolent lymphoma counts. Choices of
     the method: measure, model, estimator of tau2, interval, and for a contrast whether the two
     groups share tau2 and whether deaths are counted per patient or per patient-year.
 

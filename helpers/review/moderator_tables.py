@@ -168,7 +168,7 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
     --------
     >>> from helpers.review.moderators import coefficient_variants, regression_variants
     >>> made = coefficient_variants(regression_variants("MM: product"), "product[T.ide-cel]")
-    >>> variants_table(made, "Ide-cel against cilta-cel", "ide-cel").name
+    >>> variants_table(made, "Ide-cel versus cilta-cel", "ide-cel").name
     'ide-cel'
     """
     import pandas as pd

@@ -142,7 +142,7 @@ def test_versions_are_the_contrasts_of_their_own_tables():
     assert row["per_patient_year"] == pytest.approx(one.at(1)["ratio"], rel=1e-6)
     assert row["adjusted"] == pytest.approx(one.adjusted()["ratio"], rel=1e-6)
     # a table without change in these products gives the same comparison
-    myeloma = found.loc["cilta-cel against ide-cel"]
+    myeloma = found.loc["cilta-cel versus ide-cel"]
     assert myeloma.loc["all", "per_patient"] == pytest.approx(
         myeloma.loc["fewer", "per_patient"], rel=1e-9
     )

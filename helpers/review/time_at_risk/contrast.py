@@ -76,7 +76,7 @@ class TimeContrast:
     @property
     def name(self) -> str:
         """The comparison in words."""
-        return f"{self.levels[0]} against {self.levels[1]}"
+        return f"{self.levels[0]} versus {self.levels[1]}"
 
     def at(self, exponent: float) -> dict[str, float]:
         """Ratio, ci_lower, ci_upper and p at one of the exponents.
