@@ -196,7 +196,7 @@ def test_corrections_and_overlap_follow_the_cohorts_that_are_there():
         ("pooling", "every cohort has a death", {GLMM: 'model="glmm", ci_method="t"'}),
         ("effect_sizes", "two cohorts", {'model="random"': 'model="common"'}),
         ("effect_sizes", "as it is", {'model="random"': 'model="random", tau2_method="PM"'}),
-        ("dependence", "without the largest", {'measure="logit"': 'measure="arcsine"'}),
+        ("dependence", "without the largest", {'ci_method="t"': 'model="random", ci_method="t"'}),
     ],
 )  # fmt: skip
 def test_another_model_leaves_no_odd_sentence(name, edit, typed):
@@ -302,11 +302,11 @@ def test_contrasts_are_sorted_by_what_their_intervals_exclude():
         }
     )
     assert dependence.contrast_sentences(frame) == (
-        "In every way of counting, a excludes no difference; in some ways and not in others, b "
-        "excludes no difference; in no way of counting does c exclude no difference."
+        "The interval excludes no difference in every model for a; in some models for b; in no model "
+        "for c."
     )
     below = frame.assign(lower=0.2, upper=0.6)
-    assert dependence.contrast_sentences(below).startswith("In every way of counting, a, b and c")
+    assert dependence.contrast_sentences(below).endswith("in every model for a, b and c.")
 
 
 def test_a_cohort_without_a_source_stands_alone():

@@ -10,7 +10,7 @@ from helpers.errors import MetaAnalysisError
 from helpers.teaching import planted_file, planted_key, verdict
 from helpers.teaching.planted import COLUMNS, ROWS, planted_table, without_found_errors
 
-ROLES = {"group": "group", "follow_up": "follow_up", "reported_rate": "reported_rate"}
+ROLES = {"by": "group", "follow_up": "follow_up", "reported_rate": "reported_rate"}
 
 
 def test_the_file_is_made_from_our_table_and_the_key():
