@@ -302,8 +302,8 @@ def test_contrasts_are_sorted_by_what_their_intervals_exclude():
         }
     )
     assert dependence.contrast_sentences(frame) == (
-        "The interval excludes no difference in every model for a; in some models for b; in no model "
-        "for c."
+        "The interval excludes no difference in every model for a; in some models for b; in no "
+        "model for c."
     )
     below = frame.assign(lower=0.2, upper=0.6)
     assert dependence.contrast_sentences(below).endswith("in every model for a, b and c.")
