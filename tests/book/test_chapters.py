@@ -210,3 +210,11 @@ def test_a_chapter_has_its_skeleton(path):
     text += "\n".join(o.get("data", {}).get("text/markdown", "") for o in outputs)
     for part in ("Takeaways", "How to report it", "Cautions", "Exercises"):
         assert part in text, f"{path.name} has no part “{part}”"
+
+
+@chapter
+def test_a_number_is_shown_as_a_number(path):
+    """The last line of a cell shows `6.8`, not `np.float64(6.8)`."""
+    for cell in code_cells(path):
+        shown = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+        assert not any(re.search(r"\bnp\.\w+\(", text) for text in shown), cell.id
