@@ -20,11 +20,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from address import commit, repository
 from bs4 import BeautifulSoup, Tag
-from page_facts import build_date, written_out
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+from address import commit, repository  # noqa: E402
+from page_facts import build_date, written_out  # noqa: E402
+
 # what is of use on a screen alone
 LEFT_OUT = (
     "script, button, form, a.headerlink, details.hide, details.cite, details.picture-data, "
