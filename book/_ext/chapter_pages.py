@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import inline_values
+import nbformat
+import notebooks
 from chapters import BOOK, ROOT, Durations, chapter_paths, dumps, executed
 
 
@@ -22,12 +24,13 @@ def _run_all(app: Any) -> None:
 
 
 def _write_sources(app: Any, error: Exception | None) -> None:
-    """Offer the chapters with values in their text: programs that know no {eval} show them too."""
+    """Offer the chapters as plain notebooks: programs that know no MyST show them too."""
     if error is None and app.builder.format == "html":
         for doc, text in app.chapters.items():
             copied = Path(app.outdir) / "_sources" / f"{doc}.ipynb"
             if copied.exists():
-                copied.write_text(text, encoding="utf-8")
+                notebook = nbformat.reads(text, as_version=4)
+                copied.write_text(dumps(notebooks.plain(notebook)), encoding="utf-8")
 
 
 def _time_pages(app: Any, error: Exception | None) -> None:

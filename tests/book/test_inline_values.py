@@ -233,14 +233,17 @@ def test_text_of_takes_the_outer_quotes_alone():
     assert escaped("plain, 6.8 % (5.8 to 8.0 %)") == "plain, 6.8 % (5.8 to 8.0 %)"
 
 
-def test_downloads_have_the_values_in_the_text(tmp_path):
+def test_downloads_are_plain_notebooks(tmp_path):
+    cell = nbformat.v4.new_markdown_cell("The 52 {term}`cohorts <cohort>`", id="a")
+    chapter = nbformat.v4.new_notebook(cells=[cell])
+
     class Application:
         outdir = str(tmp_path)
         builder = type("Builder", (), {"format": "html"})
-        chapters = {"a": "resolved"}  # noqa: RUF012
+        chapters = {"a": chapters.dumps(chapter)}  # noqa: RUF012
 
     (tmp_path / "_sources").mkdir()
     copied = tmp_path / "_sources" / "a.ipynb"
     copied.write_text("{eval}`x`", encoding="utf-8")
     chapter_pages._write_sources(Application(), None)
-    assert copied.read_text(encoding="utf-8") == "resolved"
+    assert nbformat.read(copied, 4).cells[0].source == "The 52 cohorts"
