@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import FrozenInstanceError
-from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nightly import examples
-from reference_values import PATH
+from reference_values import COLUMNS, load, study_table
 from scipy import optimize
 
 from helpers.engine.normal.nested import grid_values, maximise_nested, prepare_nested, solve_nested
@@ -23,22 +21,11 @@ from helpers.models.multilevel import pool_multilevel
 from helpers.models.multilevel_result import MultilevelResult
 from helpers.models.regression import meta_regression
 
-COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
-
-
-@cache
-def reference() -> dict[str, Any]:
-    return json.loads(PATH.read_text())
-
-
-@cache
-def cohorts() -> pd.DataFrame:
-    data = reference()["data"]
-    return pd.DataFrame({k: v for k, v in data.items() if len(v) == 52})
-
 
 def fitted(formula: str = "1", **options: Any) -> MultilevelResult:
-    return pool_multilevel(cohorts(), formula, cluster="study", **COMMON, model="random", **options)
+    return pool_multilevel(
+        study_table(), formula, cluster="study", **COLUMNS, model="random", **options
+    )
 
 
 def dense(y: Any, v: Any, x: Any, codes: Any, s: Any, restricted: bool) -> float:
@@ -73,7 +60,7 @@ def test_three_level_fits_agree_with_r() -> None:
         "REML_mods_setting": fitted("Setting", ci_method="wald"),
     }
     for name, fit in models.items():
-        ref = reference()["multilevel"][name]
+        ref = load()["multilevel"][name]
         se = np.atleast_1d(ref["se"]).astype(float)
         table = fit.coefficients
         add("coefficient (in se)", table["estimate"], ref["coef"], se)
@@ -92,10 +79,10 @@ def test_three_level_fits_agree_with_r() -> None:
         assert 0 < ref["sigma2"][0] < 1e-8
         objective = "loglik_restricted" if fit.tau2_method == "REML" else "loglik"
         assert getattr(fit, objective) >= ref[f"fitstats.{fit.tau2_method}"]["ll"] - 1e-12
-    ref = reference()["multilevel"]["REML_mods_setting"]
+    ref = load()["multilevel"]["REML_mods_setting"]
     add("omnibus", models["REML_mods_setting"].omnibus.statistic, ref["QM"])
     add("omnibus", models["REML_mods_setting"].omnibus.p, ref["QM.p"])
-    ref = reference()["multilevel"]["REML_predict"]
+    ref = load()["multilevel"]["REML_predict"]
     limits = models["REML"].prediction_interval("model")
     theirs = np.array([ref["pi.lb"], ref["pi.ub"]])
     add("prediction (in half widths)", limits, theirs, np.diff(theirs) / 2)
@@ -103,7 +90,7 @@ def test_three_level_fits_agree_with_r() -> None:
     # never lower (above), and the tightly iterated two-level fit, which is the same model where
     # sigma2_between = 0, has our variance to 1e-10. A statistic of 29 amplifies this in its p.
     for name, fit in (("REML", models["REML"]), ("ML", models["ML"])):
-        exact = reference()["PLO_fits"][name]["z"]
+        exact = load()["PLO_fits"][name]["z"]
         assert fit.sigma2_within == pytest.approx(exact["tau2"], rel=1e-10)
         assert fit.mu == pytest.approx(exact["coef"], rel=1e-12)
         assert fit.se == pytest.approx(exact["se"], rel=1e-10)
@@ -126,7 +113,7 @@ def test_three_level_fits_agree_with_r() -> None:
 
 
 def test_variance_intervals_agree_with_r() -> None:
-    ref = reference()["multilevel"]["REML_confint"]
+    ref = load()["multilevel"]["REML_confint"]
     fit = fitted()
     between, within = fit.sigma2_ci("between"), fit.sigma2_ci("within")
     # R's roots have a tolerance of 1e-4 (its default for these intervals)
@@ -141,7 +128,7 @@ def test_robust_intervals_of_three_level_fits_agree_with_r() -> None:
     cases += [("robust_CR2_clubSandwich", "1", "CR2")]
     cases += [(f"robust_mods_setting_{kind}", "Setting", kind) for kind in ("CR1", "CR2")]
     for name, formula, kind in cases:
-        ref = reference()["multilevel"][name]
+        ref = load()["multilevel"][name]
         fit = fitted(formula, robust=kind)
         table = fit.coefficients
         assert fit.clusters == ref["n.clusters"]
@@ -235,7 +222,7 @@ def test_profile_limits_cut_the_likelihood_at_half_a_chi_squared_quantile() -> N
 
 def test_without_a_between_variance_the_model_is_the_two_level_one() -> None:
     fit = fitted("Setting", ci_method="t")
-    two = meta_regression(cohorts(), "Setting", model="random", ci_method="t", **COMMON)
+    two = meta_regression(study_table(), "Setting", model="random", ci_method="t", **COLUMNS)
     np.testing.assert_allclose(fit.estimates, two.estimates, rtol=1e-9)
     np.testing.assert_allclose(fit.covariance, two.covariance, rtol=1e-9)
     assert fit.sigma2_within == pytest.approx(two.tau2, rel=1e-9)

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from reference_values import PATH
+from reference_values import COLUMNS, by_inverse_variance, load, study_table
 from scipy import stats
 
 from helpers.engine.aftercare.coefficient_permutation import arrangements, number_of_arrangements
 from helpers.engine.normal.fit import fit_regression
 from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
-
-COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
-
-
-def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
-    """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
-    return meta_regression(data, formula, **{"model": "random", "ci_method": "wald", **options})
-
-
-@cache
-def reference() -> dict[str, Any]:
-    return json.loads(PATH.read_text())
-
-
-@cache
-def cohorts() -> pd.DataFrame:
-    data = reference()["data"]
-    frame = pd.DataFrame({k: v for k, v in data.items() if len(v) == 52})
-    return frame.astype({"FU": float})
 
 
 def myeloma(key: str) -> pd.DataFrame:
-    names = reference()["meta_regression"]["published_MM"][key]["cohorts"]
-    frame = cohorts()[cohorts()["Study_Name"].isin(names)]
+    names = load()["meta_regression"]["published_MM"][key]["cohorts"]
+    frame = study_table()[study_table()["Study_Name"].isin(names)]
     return frame.assign(F=(frame["FU"] > 13.3).astype(float))
 
 
@@ -59,8 +36,8 @@ EXACT = {
 def test_exact_permutation_p_values_equal_those_of_r() -> None:
     compared = 0
     for name, (key, formula, options) in EXACT.items():
-        ref = reference()["permutation_tests"][name]
-        fit = by_inverse_variance(myeloma(key), formula, **COMMON, **options)
+        ref = load()["permutation_tests"][name]
+        fit = by_inverse_variance(myeloma(key), formula, **COLUMNS, **options)
         result = fit.permutation_test("exact")
         assert result.exact
         assert result.failed == 0
@@ -71,9 +48,9 @@ def test_exact_permutation_p_values_equal_those_of_r() -> None:
         np.testing.assert_allclose(fit.coefficients["statistic"], ref["obs.stat"], rtol=1e-5)
         assert fit.omnibus.statistic == pytest.approx(ref["QM"], rel=1e-5)
         compared += 1 + len(ref["pval"])
-    ref = reference()["permutation_tests"]["IL_MCL_exact_REML"]
-    rows = cohorts().iloc[np.array(ref["rows"]) - 1]
-    result = by_inverse_variance(rows, "Entity", **COMMON).permutation_test("exact")
+    ref = load()["permutation_tests"]["IL_MCL_exact_REML"]
+    rows = study_table().iloc[np.array(ref["rows"]) - 1]
+    result = by_inverse_variance(rows, "Entity", **COLUMNS).permutation_test("exact")
     assert result.draws == ref["n.permutations"]
     assert result.p == pytest.approx(ref["QMp"], abs=1e-12)
     np.testing.assert_allclose(result.coefficient_p, ref["pval"], atol=1e-12)
@@ -81,8 +58,8 @@ def test_exact_permutation_p_values_equal_those_of_r() -> None:
 
 
 def test_exact_sign_flips_equal_those_of_r() -> None:
-    ref = reference()["permutation_tests"]["MM_intercept_only_sign_flips_against_8_percent"]
-    fit = by_inverse_variance(myeloma("product"), "1", **COMMON)
+    ref = load()["permutation_tests"]["MM_intercept_only_sign_flips_against_8_percent"]
+    fit = by_inverse_variance(myeloma("product"), "1", **COLUMNS)
     result = fit.permutation_test("exact", null=ref["reference"])
     assert result.draws == ref["n.permutations"] == 2**12
     assert result.coefficient_p[0] == pytest.approx(ref["pval"][0], abs=1e-12)
@@ -92,17 +69,19 @@ def test_exact_sign_flips_equal_those_of_r() -> None:
 def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> None:
     """Both sides are random: differences in units of their joint standard error."""
     both = []
-    ref = reference()["permutation_tests"]["MM_all_covariates_random_20000"]
+    ref = load()["permutation_tests"]["MM_all_covariates_random_20000"]
     fit = by_inverse_variance(
         myeloma("all"),
         "Product + F + Setting + Inclusion_end_until_20 + Line",
         tau2_method="ML",
         ci_method="knapp-hartung",
-        **COMMON,
+        **COLUMNS,
     )
     both.append((fit.permutation_test(20_000, seed=3), ref))
-    ref = reference()["permutation_tests"]["setting_all_cohorts_random_10000"]
-    both.append((by_inverse_variance(cohorts(), "Setting", **COMMON).permutation_test(10_000), ref))
+    ref = load()["permutation_tests"]["setting_all_cohorts_random_10000"]
+    both.append(
+        (by_inverse_variance(study_table(), "Setting", **COLUMNS).permutation_test(10_000), ref)
+    )
     scaled = []
     for ours, theirs in both:
         pairs = [(ours.p, ours.p_mcse, theirs["QMp"], theirs["QMp.mcse"])]
@@ -156,7 +135,9 @@ def test_exact_test_equals_brute_force_over_all_orders() -> None:
 
 
 def test_terms_have_their_own_p_values() -> None:
-    fit = by_inverse_variance(cohorts(), "Entity + Setting", ci_method="knapp-hartung", **COMMON)
+    fit = by_inverse_variance(
+        study_table(), "Entity + Setting", ci_method="knapp-hartung", **COLUMNS
+    )
     result = fit.permutation_test(499, seed=2)
     assert set(result.term_p) == {"Entity", "Setting"}
     # a term with one column is its coefficient
@@ -171,7 +152,7 @@ def test_terms_have_their_own_p_values() -> None:
 def test_the_same_seed_gives_the_same_p_values_however_large_the_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
+    fit = by_inverse_variance(study_table(), "Setting", **COLUMNS)
     whole = fit.permutation_test(300, seed=7)
     monkeypatch.setattr("helpers.engine.aftercare.coefficient_permutation._CELLS", 1)
     parts = fit.permutation_test(300, seed=7)
@@ -180,7 +161,7 @@ def test_the_same_seed_gives_the_same_p_values_however_large_the_chunks(
 
 
 def test_the_glmm_is_permuted_too_and_agrees_with_one_fit_at_a_time() -> None:
-    fit = by_inverse_variance(myeloma("product"), "Product", model="glmm", **COMMON)
+    fit = by_inverse_variance(myeloma("product"), "Product", model="glmm", **COLUMNS)
     result = fit.permutation_test("exact")
     assert result.draws + result.failed == 495
     z = []
@@ -217,7 +198,7 @@ def test_permutation_p_is_uniform_when_no_moderator_matters(scaled: bool) -> Non
 
 
 def test_what_cannot_be_permuted_is_refused() -> None:
-    fit = by_inverse_variance(cohorts(), "Setting", **COMMON)
+    fit = by_inverse_variance(study_table(), "Setting", **COLUMNS)
     with pytest.raises(UnsupportedError, match="arrangements"):
         fit.permutation_test("exact")
     with pytest.raises(MetaAnalysisError, match="at least 19"):
@@ -226,9 +207,9 @@ def test_what_cannot_be_permuted_is_refused() -> None:
         fit.permutation_test("all")
     with pytest.raises(UnsupportedError, match="without moderators only"):
         fit.permutation_test(99, null=-2.0)
-    clustered = by_inverse_variance(cohorts(), "Setting", cluster="study", **COMMON)
+    clustered = by_inverse_variance(study_table(), "Setting", cluster="study", **COLUMNS)
     with pytest.raises(UnsupportedError, match="clusters"):
         clustered.permutation_test(99)
-    glmm = by_inverse_variance(myeloma("product"), "1", model="glmm", **COMMON)
+    glmm = by_inverse_variance(myeloma("product"), "1", model="glmm", **COLUMNS)
     with pytest.raises(UnsupportedError, match="signs of counts"):
         glmm.permutation_test(99)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -10,11 +9,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from reference_values import PATH
+from reference_values import COLUMNS, by_inverse_variance, load, study_table
 
-from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
 from helpers.review.published.models import FOLLOW_UP_CUT, published_regression
 
@@ -40,24 +37,6 @@ PUBLISHED = {
     "all": "all factors",
 }
 CI_METHODS = {"z": "wald", "knha": "knapp-hartung", "t": "t"}
-COMMON = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
-
-
-def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
-    """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
-    return meta_regression(data, formula, **{"model": "random", "ci_method": "wald", **options})
-
-
-@cache
-def reference() -> dict[str, Any]:
-    return json.loads(PATH.read_text())
-
-
-@cache
-def cohorts() -> pd.DataFrame:
-    data = reference()["data"]
-    frame = pd.DataFrame({k: v for k, v in data.items() if len(v) == 52})
-    return frame.astype({"FU": float})
 
 
 #: R was run to 13-14 digits here: rounding, and the amplification by a tail probability or by a
@@ -131,9 +110,13 @@ def all_models(ledger: Ledger, names: list[str]) -> None:
         for method in ("REML", "ML", "DL", "EB"):
             for short, ci_method in CI_METHODS.items():
                 fit = by_inverse_variance(
-                    cohorts(), FORMULAS[name], tau2_method=method, ci_method=ci_method, **COMMON
+                    study_table(),
+                    FORMULAS[name],
+                    tau2_method=method,
+                    ci_method=ci_method,
+                    **COLUMNS,
                 )
-                ref = reference()["meta_regression"][name]
+                ref = load()["meta_regression"][name]
                 compare(ledger, fit, ref[f"{method}_{short}"])
                 np.testing.assert_allclose(fit.core.X, ref["X"], rtol=1e-15)
                 kept = np.flatnonzero(fit.data.included) + 1
@@ -197,10 +180,10 @@ def test_a_calendar_year_agrees_with_r_as_far_as_r_has_digits() -> None:
 
 
 def test_a_calendar_year_agrees_with_exact_rational_arithmetic() -> None:
-    fit = by_inverse_variance(cohorts(), "year", tau2_method="DL", **COMMON)
+    fit = by_inverse_variance(study_table(), "year", tau2_method="DL", **COLUMNS)
     y = [Fraction(float(v)) for v in fit.core.yi]
     v = [Fraction(float(v)) for v in fit.core.vi]
-    year = [Fraction(int(t)) for t in cohorts()["year"]]
+    year = [Fraction(int(t)) for t in study_table()["year"]]
 
     def solve(w: list[Fraction]) -> tuple[Fraction, Fraction, Fraction, list[list[Fraction]]]:
         s0, s1 = sum(w), sum(a * t for a, t in zip(w, year, strict=True))
@@ -239,7 +222,7 @@ CASES = [(which, key) for which in ("LBCL", "MM") for key in PUBLISHED]
 def test_the_twelve_published_regressions_agree_with_r() -> None:
     ledger = Ledger()
     for which, key in CASES:
-        ref = reference()["meta_regression"][f"published_{which}"][key]
+        ref = load()["meta_regression"][f"published_{which}"][key]
         for method in ("ML", "REML"):
             for short in ("knha", "z"):
                 options = {"tau2_method": method, "ci_method": CI_METHODS[short]}
@@ -284,7 +267,7 @@ def test_the_twelve_published_regressions_print_as_published() -> None:
     count = 0
     different = []
     for which, key in CASES:
-        ref = reference()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
+        ref = load()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
         fit = published_fit(which, key, ci_method="knapp-hartung")
         table = fit.coefficients
         pairs = [("tau2", fit.tau2, ref["tau2"], 4), ("se", fit.tau2_se, ref["se.tau2"], 4)]
@@ -321,7 +304,7 @@ def test_the_published_stopping_rule_explains_the_last_digits() -> None:
     """From the unweighted moment estimate, Fisher scoring until tau2 moves by less than 1e-5."""
     count = 0
     for which, key in CASES:
-        ref = reference()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
+        ref = load()["meta_regression"][f"published_{which}"][key]["ML_knha_default_control"]
         problem = published_fit(which, key).core
         y, v, x = problem.yi, problem.vi, problem.X
         k, p = x.shape
@@ -351,8 +334,8 @@ def test_glmm_regressions_reach_the_exact_maximum() -> None:
     ledger = Ledger()
     models = 0
     for name, formula in FORMULAS.items():
-        ref = reference()["meta_regression"][name]["GLMM_exact"]
-        fit = by_inverse_variance(cohorts(), formula, model="glmm", **COMMON)
+        ref = load()["meta_regression"][name]["GLMM_exact"]
+        fit = by_inverse_variance(study_table(), formula, model="glmm", **COLUMNS)
         models += 1
         se = np.asarray(ref["se"])
         root = np.outer(se, se)
@@ -366,7 +349,7 @@ def test_glmm_regressions_reach_the_exact_maximum() -> None:
         ledger.add("omnibus_p", fit.omnibus.p, ref["QM.p"])
         lrt = 2 * (ref["loglik.saturated"] - ref["loglik.tau0"])
         ledger.add("Q_lrt", fit.heterogeneity.Q, lrt)
-        lme4 = reference()["meta_regression"][name]["GLMM_glmer"]
+        lme4 = load()["meta_regression"][name]["GLMM_glmer"]
         ledger.add("coefficient, lme4 (in se)", fit.estimates, lme4["coef"], se)
         ledger.add("se, lme4", fit.coefficients["se"], lme4["se"])
         ledger.add("tau2, lme4", fit.tau2, lme4["tau2"])
@@ -447,8 +430,8 @@ def hermite_rule() -> tuple[list[Decimal], list[Decimal]]:
 
 @pytest.mark.parametrize("name", ["inclusion", "product"])
 def test_glmm_maxima_are_higher_than_the_reference_in_fifty_digits(name: str) -> None:
-    ref = reference()["meta_regression"][name]["GLMM_exact"]
-    fit = by_inverse_variance(cohorts(), FORMULAS[name], model="glmm", **COMMON)
+    ref = load()["meta_regression"][name]["GLMM_exact"]
+    fit = by_inverse_variance(study_table(), FORMULAS[name], model="glmm", **COLUMNS)
     ours = decimal_loglik(fit, list(fit.estimates), fit.tau2)
     theirs = decimal_loglik(fit, ref["coef"], ref["tau2"])
     # double precision leaves the height of a maximum uncertain by the square of 1e-10
@@ -459,8 +442,8 @@ def test_glmm_maxima_are_higher_than_the_reference_in_fifty_digits(name: str) ->
 def test_variance_inflation_likelihood_ratio_and_q_profile_agree_with_r() -> None:
     ledger = Ledger()
     for name, formula in FORMULAS.items():
-        ref = reference()["meta_regression"][name]
-        fit = by_inverse_variance(cohorts(), formula, **COMMON)
+        ref = load()["meta_regression"][name]
+        fit = by_inverse_variance(study_table(), formula, **COLUMNS)
         table = fit.vif()
         ledger.add("vif", table.loc[table["kind"] == "coefficient", "gvif"], ref["vif"]["vif"])
         test = fit.likelihood_ratio_test()
@@ -485,9 +468,9 @@ def test_groups_with_a_common_tau2_agree_with_r() -> None:
     columns = {"entity": "Entity", "product": "Product", "setting": "Setting", "line": "Line"}
     columns["inclusion"] = "Inclusion_end_until_20"
     for name, column in columns.items():
-        ref = reference()["subgroups"][name]
+        ref = load()["subgroups"][name]
         common = ref["REML_common_tau2"]
-        fit = by_inverse_variance(cohorts(), column, **COMMON)
+        fit = by_inverse_variance(study_table(), column, **COLUMNS)
         table = fit.predict({column: ref["levels"]})
         se = np.asarray(common["groups"]["se"])
         ledger.add("mu (in se)", table["mu"], common["groups"]["coef"], se.min())
@@ -496,7 +479,7 @@ def test_groups_with_a_common_tau2_agree_with_r() -> None:
         ledger.add("QM", fit.omnibus.statistic, common["QM"])
         ledger.add("QE", fit.heterogeneity.Q, common["QE"])
         ledger.add("R2 (points)", fit.R2, common["R2"], 1.0)
-        means = by_inverse_variance(cohorts(), f"{column} - 1", **COMMON)
+        means = by_inverse_variance(study_table(), f"{column} - 1", **COLUMNS)
         by_name = table["mu"].to_numpy()[np.argsort(ref["levels"])]
         ledger.add("mu (in se)", means.estimates, by_name, se.min())
     ledger.check(
@@ -512,8 +495,8 @@ def test_groups_with_a_common_tau2_agree_with_r() -> None:
 
 
 def test_leverage_residuals_and_deletion_agree_with_r() -> None:
-    ref = reference()["influence"]["metareg_setting_entity_influence"]
-    fit = by_inverse_variance(cohorts(), "Setting + Entity", **COMMON)
+    ref = load()["influence"]["metareg_setting_entity_influence"]
+    fit = by_inverse_variance(study_table(), "Setting + Entity", **COLUMNS)
     table, deleted = fit.residuals, fit.leave_one_out()
     ledger = Ledger()
     ledger.add("leverage", table["leverage"], ref["hat"])
@@ -556,16 +539,16 @@ def robust(ledger: Ledger, fit: Any, ref: dict[str, Any]) -> None:
 def test_cluster_robust_inference_agrees_with_r() -> None:
     ledger = Ledger()
     for kind in ("CR1", "CR2"):
-        ref = reference()["multilevel"][f"robust_rma_uni_{kind}"]
-        fit = by_inverse_variance(cohorts(), "1", cluster="study", robust=kind, **COMMON)
+        ref = load()["multilevel"][f"robust_rma_uni_{kind}"]
+        fit = by_inverse_variance(study_table(), "1", cluster="study", robust=kind, **COLUMNS)
         robust(ledger, fit, ref)
     # three-level fits with sigma2_between = 0 in effect
     for kind in ("CR1", "CR2"):
-        ref = reference()["multilevel"][f"robust_mods_setting_{kind}"]
-        fit = by_inverse_variance(cohorts(), "Setting", cluster="study", robust=kind, **COMMON)
+        ref = load()["multilevel"][f"robust_mods_setting_{kind}"]
+        fit = by_inverse_variance(study_table(), "Setting", cluster="study", robust=kind, **COLUMNS)
         robust(ledger, fit, ref)
-    ref = reference()["multilevel"]["robust_CR0"]
-    fit = by_inverse_variance(cohorts(), "1", cluster="study", robust="CR0", **COMMON)
+    ref = load()["multilevel"]["robust_CR0"]
+    fit = by_inverse_variance(study_table(), "1", cluster="study", robust="CR0", **COLUMNS)
     robust(ledger, fit, ref)
     # the fits behind these values stop at R's default rule, 4e-8 from the tau2 of the maximum
     ledger.check(

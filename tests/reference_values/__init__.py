@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import xlogy
+
+from helpers import meta_regression
+from helpers.models.regression_result import RegressionResult
 
 PATH = Path(__file__).with_name("reference_r.json")
 
@@ -56,6 +60,22 @@ def load() -> dict[str, Any]:
 
     with PATH.open(encoding="utf-8") as file:
         return numbers(json.load(file))
+
+
+#: Columns of `study_table`, as the calls of this project name them.
+COLUMNS = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
+
+
+@cache
+def study_table() -> pd.DataFrame:
+    """The 52 cohorts as R had them, with R's names of columns. Not to be changed."""
+    data = {name: column for name, column in load()["data"].items() if len(column) == 52}
+    return pd.DataFrame(data).astype({"FU": float})
+
+
+def by_inverse_variance(data: pd.DataFrame, formula: str, **options: Any) -> RegressionResult:
+    """Fit what R's defaults are: mixed effects by REML and the normal distribution."""
+    return meta_regression(data, formula, **{"model": "random", "ci_method": "wald", **options})
 
 
 def counts() -> tuple[np.ndarray, np.ndarray]:
