@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from evidence_tools import GOOD, HEADER, places, problems, read
 
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import (
@@ -20,25 +21,6 @@ from helpers.evidence import (
     read_cohorts,
 )
 from helpers.evidence.__main__ import main
-
-HEADER = "study,events,n,months,rate"
-GOOD = f"{HEADER}\nA 2020,3,40,12.5,0.075\nB 2021,0,25,,\n"
-
-
-def read(text, **options):
-    content = text.encode("utf-8") if isinstance(text, str) else text
-    return read_cohorts(content, follow_up="months", reported_rate="rate", **options)
-
-
-def problems(text, **options):
-    with pytest.raises(EvidenceError) as caught:
-        read(text, **options)
-    return caught.value.problems
-
-
-def places(found):
-    return [(problem.row, problem.column, problem.value) for problem in found]
-
 
 # the error ------------------------------------------------------------------------------------
 
