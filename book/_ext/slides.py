@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape, unescape
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[
     list of Slide
         First the title with the answer, then takeaways, figures, report and cautions.
     """
-    told = list(takewhile(lambda cell: "## Exercises" not in cell.source, notebook.cells))
+    told = list(_told(notebook.cells))
     outputs = [o.data for c in told for o in c.get("outputs", []) if "data" in o]
     words = "\n\n".join(_words(cell) for cell in told)
     boxes = {kind: (title, body) for _, title, kind, body in _BOX.findall(words)}
@@ -131,6 +131,16 @@ def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[
             heading, body = boxes[part]
             made.append(Slide(heading, html_of(body, cited, page), part))
     return _distinct(made)
+
+
+def _told(cells: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
+    """Cells before the exercises, and what stands before them in the cell that begins them."""
+    for cell in cells:
+        before, exercises, _ = cell.source.partition("## Exercises")
+        if exercises:
+            yield nbformat.from_dict({**cell, "source": before})
+            return
+        yield cell
 
 
 def _words(cell: NotebookNode) -> str:

@@ -48,6 +48,16 @@ def test_slides_say_what_the_chapter_says(folder):
     assert page.h1.get_text() == "Pooling: one number for all cohorts?"
 
 
+def test_every_box_of_a_chapter_is_a_slide(folder):
+    """Wherever the box stands: in a cell of its own, or in one with the text that follows."""
+    for name, page in pages(folder):
+        shown = {section["class"][1] for section in page.find_all("section")}
+        written = set(
+            re.findall(r"box-(takeaways|report|caution)\b", nbformat.writes(STORED[name]))
+        )
+        assert written <= shown, name
+
+
 def test_solutions_of_exercises_are_not_shown():
     book = nbformat.from_dict(STORED["pooling"])
     before = len(slides_of(book, CITED, "../../pooling.html"))
