@@ -133,7 +133,7 @@ def text_of(result: NotebookNode) -> str:
     shown = data["text/plain"]
     if "text/markdown" in data:
         raise ChapterError(
-            "gives a paragraph of its own (say, box, answer); write the sentence here, in "
+            "gives a paragraph of its own; write the sentence here, in "
             "Markdown, with plain values, or take the text of it with str(…)"
         )
     if not (len(shown) > 1 and shown[0] in "'\"" and shown[-1] == shown[0]):

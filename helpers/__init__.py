@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .models.subgroup_analysis import subgroups
     from .reporting import report
     from .views import interactive, plots, tables
-    from .views.prose import answer, box, facts, say
+    from .views.prose import facts
     from .views.subgroup_sentences import between_verdict
     from .views.subject import Subject
 
@@ -50,9 +50,7 @@ if TYPE_CHECKING:
 HOMES = {
     "EvidenceError": ".evidence",
     "Subject": ".views.subject",
-    "answer": ".views.prose",
     "between_verdict": ".views.subgroup_sentences",
-    "box": ".views.prose",
     "codebook": ".evidence",
     "data_folder": ".evidence",
     "facts": ".views.prose",
@@ -78,7 +76,6 @@ HOMES = {
     "rate_sensitivity": ".models.rates",
     "read_cohorts": ".evidence",
     "report": ".reporting",
-    "say": ".views.prose",
     "subgroups": ".models.subgroup_analysis",
     "with_person_time": ".models.rates",
 }
@@ -104,11 +101,9 @@ __all__ = [
     "EvidenceError",
     "Subject",
     "aftercare",
-    "answer",
     "bayes",
     "between_verdict",
     "bias",
-    "box",
     "codebook",
     "data_folder",
     "distributions",
@@ -142,7 +137,6 @@ __all__ = [
     "reference",
     "report",
     "review",
-    "say",
     "simulation",
     "subgroups",
     "tables",

@@ -43,7 +43,7 @@ class Said:
     texts : dict of str to str
         By cell: sentences, tables, captions, and what was printed.
     sentences : dict of str to str
-        By cell: Markdown alone, with its values ({eval}), or made by `say`, `box` and the like.
+        By cell: Markdown alone, with its values ({eval}), or made by code.
     refused : dict of str to str
         By cell: the message of a `MetaAnalysisError`, or of the names that it left undefined.
     names : dict

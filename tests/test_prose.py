@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import printing
-from helpers.errors import MetaAnalysisError, UnsupportedError
-from helpers.views import prose
+from helpers.errors import MetaAnalysisError
 
 THIN, HARD, MINUS = printing.THIN, printing.HARD, printing.MINUS
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -219,41 +218,6 @@ def test_shares_name_part_whole_and_percentage():
     assert printing.share(574, 7604) == f"574 of 7,604 (7.5{THIN}%)"
     with pytest.raises(MetaAnalysisError, match="part <= whole"):
         printing.share(3, 2)
-
-
-def test_say_gives_markdown_and_plain_text():
-    shown = prose.say("One.", "See {cite}`key`.")._repr_mimebundle_()
-    assert shown == dict.fromkeys(("text/markdown", "text/plain"), "One. See {cite}`key`.")
-
-
-def test_say_drops_the_indentation_of_the_code():
-    assert str(prose.say("One\n        line.")) == "One\nline."
-
-
-def test_say_nothing_is_an_error():
-    with pytest.raises(MetaAnalysisError, match="at least one"):
-        prose.say()
-
-
-def test_a_box_is_a_closed_admonition_with_its_points():
-    lines = str(prose.box("takeaways", ["One.", "Two."])).splitlines()
-    assert lines[0] == ":::{admonition} Takeaways"
-    assert lines[1] == ":class: tip box-takeaways"
-    assert lines[3:] == ["- One.", "- Two.", ":::"]
-
-
-def test_a_box_around_a_box_takes_a_longer_fence():
-    inner = prose.box("note", "Inside.")
-    lines = str(prose.box("caution", inner, title="Mind")).splitlines()
-    assert lines[0] == "::::{admonition} Mind"
-    assert lines[-1] == "::::"
-
-
-def test_unknown_boxes_and_empty_lists_are_errors():
-    with pytest.raises(UnsupportedError, match="no box"):
-        prose.box("shout", "text")
-    with pytest.raises(MetaAnalysisError, match="at least one point"):
-        prose.box("note", [])
 
 
 @pytest.mark.parametrize(

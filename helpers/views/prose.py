@@ -1,25 +1,15 @@
-"""Sentences of a chapter: paragraphs, boxes, answers and facts, shown as Markdown."""
+"""Markdown that code makes: facts side by side, and lists as tables."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..errors import MetaAnalysisError, UnsupportedError
-from ..printing import listing
+from ..errors import MetaAnalysisError
 
-__all__ = ["Sentence", "answer", "box", "facts", "say"]
-
-_BOXES = {
-    "takeaways": ("tip", "Takeaways"),
-    "report": ("note", "How to report it"),
-    "caution": ("warning", "Cautions"),
-    "note": ("note", "Note"),
-    "question": ("hint", "Question"),
-}
+__all__ = ["Sentence", "facts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,102 +34,6 @@ class Sentence:
         self, include: Any = None, exclude: Any = None
     ) -> dict[str, str]:  # signature of IPython's display protocol
         return {"text/markdown": self.text, "text/plain": self.text}
-
-
-def say(*sentences: str) -> Sentence:
-    """Show computed sentences as a paragraph of the page.
-
-    Parameters
-    ----------
-    *sentences : str
-        Joined by a space. Indentation that a multi-line string has from the code is removed.
-        MyST roles are allowed.
-
-    Returns
-    -------
-    Sentence
-        Displayed as Markdown when it is the last expression of a cell.
-
-    Examples
-    --------
-    >>> from helpers.printing import counted
-    >>> say(f"We pooled {counted(52, 'cohort')}.", "See {term}`NRM`.")
-    We pooled 52 cohorts. See {term}`NRM`.
-    """
-    if not sentences:
-        raise MetaAnalysisError("say() needs at least one sentence")
-    return Sentence(" ".join(inspect.cleandoc(str(part)) for part in sentences))
-
-
-def box(kind: str, text: str | Sentence | Iterable[str], title: str | None = None) -> Sentence:
-    """Show a box: takeaways, how to report it, a caution.
-
-    Parameters
-    ----------
-    kind : {"takeaways", "report", "caution", "note", "question"}
-        Sets colour, icon and the usual title; also a CSS class of that name.
-    text : str or list of str
-        A paragraph, or points of a list. MyST roles are allowed.
-    title : str, optional
-        In place of the usual title.
-
-    Returns
-    -------
-    Sentence
-        A MyST admonition with a colon fence.
-
-    Raises
-    ------
-    UnsupportedError
-        For an unknown kind.
-
-    Examples
-    --------
-    >>> box("caution", "Follow-up differs.")
-    :::{admonition} Cautions
-    :class: warning box-caution
-    <BLANKLINE>
-    Follow-up differs.
-    :::
-    """
-    if kind not in _BOXES:
-        raise UnsupportedError(f"no box of kind {kind!r}; there are {listing(_BOXES)}")
-    style, usual = _BOXES[kind]
-    if isinstance(text, (str, Sentence)):
-        body = inspect.cleandoc(str(text))
-    else:
-        body = "\n".join(f"- {inspect.cleandoc(str(point))}" for point in text)
-        if not body:
-            raise MetaAnalysisError("box() needs at least one point")
-    fence = ":::"
-    while fence in body:
-        fence += ":"
-    head = f"{fence}{{admonition}} {title or usual}\n:class: {style} box-{kind}"
-    return Sentence(f"{head}\n\n{body}\n{fence}")
-
-
-def answer(*sentences: str) -> Sentence:
-    """Show the sentence that answers a chapter's question, set off from the text.
-
-    Parameters
-    ----------
-    *sentences : str
-        Pieces of Markdown, joined by a space.
-
-    Returns
-    -------
-    Sentence
-        A MyST ``div`` of class ``answer``.
-
-    Examples
-    --------
-    >>> from helpers.printing import count
-    >>> answer(f"There are {count(7604)} patients.")
-    :::{div} answer
-    There are 7,604 patients.
-    :::
-    """
-    return Sentence(f":::{{div}} answer\n{say(*sentences)}\n:::")
 
 
 def facts(values: Mapping[str, str]) -> Sentence:

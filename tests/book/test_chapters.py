@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 PAGES = [*CHAPTERS, *sorted((ROOT / "book").glob("*.md"))]
 MOST_LINES = 14
+MOST_WORDS = 40  # of one string in the code
 MOST_CELLS = 44  # prose and code stand in cells of their own, and so does a method by hand
 PRIVATE = "_"
 # the front page and the appendices are not chapters: they answer no question of their own
@@ -184,7 +185,7 @@ def test_a_chapter_uses_what_it_imports(path):
 
 
 def test_an_unused_import_is_seen():
-    assert unused_imports(["from helpers import pool, say", "pool(x)"]) == {"say"}
+    assert unused_imports(["from helpers import pool, tables", "pool(x)"]) == {"tables"}
     assert unused_imports(["import numpy as np", "np.pi"]) == set()
 
 
@@ -218,3 +219,13 @@ def test_a_number_is_shown_as_a_number(path):
     for cell in code_cells(path):
         shown = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
         assert not any(re.search(r"\bnp\.\w+\(", text) for text in shown), cell.id
+
+
+@chapter
+def test_prose_stands_in_markdown(path):
+    """A sentence in code is a caption, a heading or what data decide: never a paragraph."""
+    for cell in code_cells(path):
+        for node in ast.walk(ast.parse(cell.source)):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            text = " ".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+            assert len(text.split()) <= MOST_WORDS, (cell.id, text)

@@ -86,7 +86,7 @@ def test_two_runs_and_a_warm_kernel_give_the_same_bytes(house, warm):
         ("np.float64(0.068)", "is no text; print it with helpers"),
         ("3", "is no text"),
         ("None", "is no text"),
-        ("say('A sentence.')", "a paragraph of its own"),
+        ("facts({'deaths': '574'})", "a paragraph of its own"),
         ("'one\\ntwo'", "more than one line"),
         ("print('careful') or 'x'", "printed or warned: careful"),
         ("str(__import__('warnings').warn('old'))", "printed or warned"),
@@ -96,7 +96,7 @@ def test_what_is_wrong_with_an_expression_is_said_with_chapter_and_cell(
     house, warm, expression, cause
 ):
     write(
-        house, ">>> import numpy as np\nfrom helpers import say", f"It is {{eval}}`{expression}`."
+        house, ">>> import numpy as np\nfrom helpers import facts", f"It is {{eval}}`{expression}`."
     )
     with pytest.raises(ChapterError, match=r"^book/chapter\.ipynb, cell 2, ") as error:
         run(house, warm)

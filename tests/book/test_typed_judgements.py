@@ -62,10 +62,10 @@ def test_no_word_that_judges_a_result_is_typed(page):
 @pytest.mark.parametrize(
     "source",
     [
-        "say(f'The ratio hardly moves ({ratio}).')",
-        "say('The direction is stable; the size is not known.')",
-        "box('takeaways', [f'[The level stands](#the-level): between {a} and {b}.'])",
-        "say(f'It differs by {x}, and no test changes sides.')",
+        "show(f'The ratio hardly moves ({ratio}).')",
+        "show('The direction is stable; the size is not known.')",
+        "show('takeaways', [f'[The level stands](#the-level): between {a} and {b}.'])",
+        "show(f'It differs by {x}, and no test changes sides.')",
     ],
 )
 def test_a_typed_judgement_is_seen(source):
@@ -73,7 +73,7 @@ def test_a_typed_judgement_is_seen(source):
 
 
 def test_a_computed_judgement_passes():
-    assert not judged(typed("say(f\"The ratio {'hardly moves' if x < 0.1 else 'moves'}.\")"))
+    assert not judged(typed("show(f\"The ratio {'hardly moves' if x < 0.1 else 'moves'}.\")"))
 
 
 @pytest.mark.parametrize(

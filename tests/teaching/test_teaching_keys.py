@@ -177,9 +177,10 @@ def test_leaving_out_cohorts_without_deaths_is_said_as_it_comes_out():
     out = next(o for o in asked("effect_sizes", "nobody of").options if "left out" in o.text)
     assert ("raises" in out.why) == (rest > whole)
     cells = nbformat.read(ROOT / "book" / "exam.ipynb", as_version=4).cells
-    source = next(c.source for c in cells if c.id == "zero-solution")
-    assert "always" not in source
-    assert "{'upwards' if upwards else 'downwards'}" in source  # the direction is a condition
+    solution = next(c for c in cells if c.id == "zero-solution")
+    assert "always" not in solution.source
+    said = next(v for v in solution.metadata["user_expressions"] if v["expression"] == "moves")
+    assert said["result"]["data"]["text/plain"] == ("'raises'" if rest > whole else "'lowers'")
 
 
 def test_unknown_causes_bound_the_share():
