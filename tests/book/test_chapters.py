@@ -229,3 +229,11 @@ def test_prose_stands_in_markdown(path):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node]
             text = " ".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
             assert len(text.split()) <= MOST_WORDS, (cell.id, text)
+
+
+@chapter
+def test_no_line_can_end_between_a_number_and_its_percent_sign(path):
+    """Typed percentages take the narrow space that printed ones have; the pages are tested too."""
+    for cell in cells_of(path):
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\d[ \n]%", cell.source), cell.id
