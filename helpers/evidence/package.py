@@ -96,7 +96,8 @@ def codebook(table: str) -> pd.DataFrame:
     table : str
         Name of a table in ``data/``: ``cohorts, causes, sources, audit, corrections,
         inferred_overlap, published_pooled, published_regressions, published_coefficients,
-        published_tests, published_column_sums, published_claims, related_reviews, template``.
+        published_tests, published_column_sums, published_claims, related_reviews,
+        prevention_guidance, infection_context, infection_death_template, template``.
 
     Returns
     -------

@@ -18,7 +18,9 @@ __all__ = [
     "load_causes",
     "load_cohorts",
     "load_corrections",
+    "load_infection_context",
     "load_inferred_overlap",
+    "load_prevention_guidance",
     "load_published",
     "load_related_reviews",
     "load_sources",
@@ -103,6 +105,29 @@ _RULES: dict[str, list[TableRule]] = {
     ],
     "published_claims": [_together("value", "unit", "the unit of the value")],
     "published_tests": [_together("estimate", "estimate_name", "the value of the estimate")],
+    "infection_context": [
+        at_most("infection_deaths", "nonrelapse_deaths"),
+        at_most("from_day", "to_day"),
+        TableRule(
+            ("value", "lower", "upper"),
+            "a number from 'lower' to 'upper'",
+            lambda frame: ~((frame["value"] < frame["lower"]) | (frame["value"] > frame["upper"])),
+        ),
+        _together("value", "lower", "the value of the interval"),
+        TableRule(
+            ("doi", "url"),
+            "a DOI or an address",
+            lambda frame: frame["doi"].notna() | frame["url"].notna(),
+        ),
+    ],
+    "prevention_guidance": [
+        TableRule(
+            ("doi", "url"),
+            "a DOI or an address",
+            lambda frame: frame["doi"].notna() | frame["url"].notna(),
+        ),
+        _together("doi", "key", "the DOI of the entry in the bibliography"),
+    ],
     "template": [at_most("events", "n")],
 }
 
@@ -356,6 +381,66 @@ def load_related_reviews() -> pd.DataFrame:
     0  Cordas dos Santos preprint  2024      7788
     """
     return _load("related_reviews")
+
+
+def load_infection_context() -> pd.DataFrame:
+    """Load what others report of deaths from infection: when, of what, and how many.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per fact, 22 columns: ``item, topic, work, population, patients, studies, measure,
+        from_day, to_day, nonrelapse_deaths, infection_deaths, value, lower, upper, finding,
+        source_type, key, doi, url, seen, looked_up, care``. Meaning:
+        ``codebook("infection_context")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the works themselves; ``seen`` says what was seen of each, and ``source_type`` marks
+    secondary texts. No systematic search was done.
+
+    Examples
+    --------
+    >>> load_infection_context()[["item", "from_day", "to_day", "nonrelapse_deaths"]].head(2)
+                item  from_day  to_day  nonrelapse_deaths
+    0  descart-early         0      27                  9
+    1   descart-late        28    <NA>                 39
+    """
+    return _load("infection_context")
+
+
+def load_prevention_guidance() -> pd.DataFrame:
+    """Load what guidance says on preventing infection, by time, and the evidence beside it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per recommendation, paper or finding, 13 columns: ``item, time_window, kind,
+        action, detail, strength, source, key, doi, url, seen, looked_up, remark``. Meaning:
+        ``codebook("prevention_guidance")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the works themselves; ``seen`` says what was seen of each. Not medical advice.
+
+    Examples
+    --------
+    >>> load_prevention_guidance()[["item", "time_window", "seen"]].head(2)
+               item      time_window      seen
+    0     screening  before infusion     table
+    1  before-other  before infusion  headings
+    """
+    return _load("prevention_guidance")
 
 
 def load_published(

@@ -17,7 +17,9 @@ from helpers.evidence import (
     load_causes,
     load_cohorts,
     load_corrections,
+    load_infection_context,
     load_inferred_overlap,
+    load_prevention_guidance,
     load_published,
     load_related_reviews,
     load_sources,
@@ -101,6 +103,8 @@ def test_codebook_has_one_row_per_column_of_the_file(name):
         (load_corrections, "corrections"),
         (load_inferred_overlap, "inferred_overlap"),
         (load_related_reviews, "related_reviews"),
+        (load_infection_context, "infection_context"),
+        (load_prevention_guidance, "prevention_guidance"),
     ],
 )
 def test_docstrings_name_every_column(load, table):
