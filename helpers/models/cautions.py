@@ -180,13 +180,6 @@ def with_display_cautions(fit: PoolResult) -> PoolResult:
 
     Codes: "double-arcsine-collapse" and "freeman-tukey-collapse" (the estimate itself is at an end
     that the counts contradict), "limits-clipped".
-
-    Examples
-    --------
-    >>> from helpers import pool
-    >>> fit = pool(events=[1, 0, 2], n=[40, 25, 60], measure="raw", model="random")
-    >>> [c.code for c in fit.cautions if "clipped" in c.code]
-    ['limits-clipped']
     """
     measure = fit.scale
     if measure.name in ("logit", "log-rate", "effect"):

@@ -32,38 +32,17 @@ _DEPENDENT = 1e-9  # share of a column's length that must be new for full rank
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A design matrix and what its columns mean.
+    """A design matrix and what its columns mean."""
 
-    Attributes
-    ----------
-    formula : str
-        Right-hand side, as given.
-    X : ndarray, shape (k, p)
-        Columns of the model, for the included rows only.
-    names : tuple of str
-        Names of the columns (coefficients).
-    terms : dict of str to tuple of int
-        Positions of each term's columns, without the intercept.
-    intercept : int or None
-        Position of the intercept.
-    spec : object
-        formulaic's model specification, for new rows.
-    levels : dict of str to tuple
-        Levels of each categorical column that was used.
-    columns : tuple of str
-        Columns of the table that the formula uses.
-    stands_for : dict of str to str
-        Identifier in `spec` -> column that the formula names in backquotes.
-    """
-
-    formula: str
-    X: Array
-    names: tuple[str, ...]
-    terms: dict[str, tuple[int, ...]]
-    intercept: int | None
-    spec: Any
-    levels: dict[str, tuple[Any, ...]]
-    columns: tuple[str, ...]
+    formula: str  # its right-hand side
+    X: Array  # included rows, shape (k, p)
+    names: tuple[str, ...]  # of the coefficients
+    terms: dict[str, tuple[int, ...]]  # columns of each term, without the intercept
+    intercept: int | None  # its column
+    spec: Any  # formulaic's model specification, for new rows
+    levels: dict[str, tuple[Any, ...]]  # of each categorical column of the table
+    columns: tuple[str, ...]  # of the table, that the formula uses
+    #: Identifier in `spec` -> column that the formula names in backquotes.
     stands_for: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -109,14 +88,9 @@ _CONSTANT = re.compile(_QUOTED.pattern + r"""|(?<![\w.`"'])Intercept(?![\w.`"'(]
 
 
 def _identified(formula: str, columns: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """Put an identifier in the place of each column in backquotes.
+    """Put an identifier in the place of each column in backquotes, and say which is which.
 
     formulaic takes some quoted names for syntax: `1` for the constant, `.` for all columns.
-
-    Returns
-    -------
-    text, stands_for
-        Right-hand side, and the column of each identifier in it.
     """
     known = tuple(columns)
     text = str(formula)
@@ -174,13 +148,6 @@ def _names(expression: str) -> set[str]:
 def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
     """Columns of the table that the formula uses, in the order of the table.
 
-    Raises
-    ------
-    MetaAnalysisError
-        The formula cannot be read, or names a column that the table does not have.
-
-    Notes
-    -----
     formulaic's own list leaves out the arguments of splines, so that the factors are read here.
 
     Examples
@@ -228,24 +195,9 @@ def columns_of(data: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 def build_design(
     formula: str, data: pd.DataFrame, labels: tuple[str, ...], left_out: str = ""
 ) -> Design:
-    """Design matrix of complete rows.
+    """Design matrix of complete rows; an error names what cannot be evaluated or told apart.
 
-    Parameters
-    ----------
-    formula : str
-        Moderators.
-    data : DataFrame
-        Included rows, without missing moderators.
-    labels : tuple of str
-        Their study labels, for messages.
-    left_out : str
-        Which rows are not among them and why, for the message on a moderator that lost a level.
-
-    Raises
-    ------
-    MetaAnalysisError
-        A formula that cannot be evaluated, a moderator that is not finite or has the same value
-        in all rows, or columns that are linear combinations of others (all named).
+    `left_out` says which rows are not among them and why, for a moderator that lost a level.
 
     Examples
     --------
@@ -375,13 +327,7 @@ def _check_rank(formula: str, x: Array, names: tuple[str, ...]) -> None:
 
 
 def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
-    """Design matrix of new rows, with the contrasts and spline knots of the fit.
-
-    Raises
-    ------
-    MetaAnalysisError
-        A moderator is absent, missing, not finite, or has a level that the fit did not see.
-    """
+    """Design matrix of new rows, with the contrasts and spline knots of the fit."""
     from formulaic.errors import DataMismatchWarning, FormulaicError
 
     wanted = design.columns

@@ -28,14 +28,7 @@ NONE = Interval(float("nan"), float("nan"))
 
 @dataclass(frozen=True, slots=True)
 class HeterogeneityIntervals:
-    """Confidence intervals of the measures of heterogeneity; NaN where the set of tau2 is empty.
-
-    Attributes
-    ----------
-    tau2, tau, I2, H2 : Interval
-        I2 in percent.
-    level : float
-    """
+    """Intervals of tau2, tau, I2 (percent) and H2; NaN where the set of tau2 is empty."""
 
     tau2: Interval
     tau: Interval
@@ -56,11 +49,6 @@ def heterogeneity_intervals(
     fit: PoolResult | RegressionResult, method: str | None = None, level: float | None = None
 ) -> HeterogeneityIntervals:
     """Intervals of tau2, tau, I2 and H2 (`method` and `level` as in the `tau2_ci` of the fit).
-
-    Raises
-    ------
-    UnsupportedError
-        As `tau2_ci`: a common effect, one study, a tau2 that was given.
 
     Examples
     --------

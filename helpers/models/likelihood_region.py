@@ -50,21 +50,8 @@ def extremes_in_region(
 ) -> Interval:
     """Smallest and largest value of `function` of mu and tau2 within the likelihood's reach.
 
-    Parameters
-    ----------
-    fit : PoolResult
-    what : str
-        What the function gives, in words, for the messages.
-    function : callable
-        Of mu and tau2, of equal shapes; rising in mu.
-    level : float
-
-    Raises
-    ------
-    UnsupportedError
-        The fit maximises no likelihood over both parameters.
-    MetaAnalysisError
-        The likelihood does not bound tau2.
+    The function takes arrays of equal shape and rises in mu; `what` it gives is named in messages.
+    An error where the fit maximises no likelihood over both, or where that does not bound tau2.
     """
     if fit.model != "glmm" and fit.tau2_method != "ML":
         raise UnsupportedError(

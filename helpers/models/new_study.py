@@ -41,24 +41,11 @@ METHODS: tuple[str, ...] = ("delta", "profile")
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityBeyond:
-    """Probability that the true effect of a new, similar study lies beyond a bound.
+    """Probability that the true effect of a new, similar study lies beyond a bound."""
 
-    Attributes
-    ----------
-    estimate : float
-        At the estimates of mu and tau2.
-    ci : Interval
-        Its confidence interval; NaN where "delta" meets a tau2 of 0, at which it has no slope.
-    bound : float
-        On the display scale.
-    side : {"above", "below"}
-    ci_method : {"delta", "profile"}
-    level : float
-    """
-
-    estimate: float
-    ci: Interval
-    bound: float
+    estimate: float  # at the estimates of mu and tau2
+    ci: Interval  # NaN where "delta" meets a tau2 of 0, at which it has no slope
+    bound: float  # display scale
     side: Side
     ci_method: str
     level: float
@@ -89,23 +76,11 @@ def delta_share(
     bound: float,
     side: Side = "above",
 ) -> tuple[Array, Array, Array]:
-    """Share beyond a bound with limits that are symmetric in its normal deviate.
+    """Share beyond a bound, and its limits, which are symmetric in its normal deviate.
 
-    Parameters
-    ----------
-    mu, variance : array_like
-        Means and their squared standard errors.
-    tau2, tau2_se : float
-        Between-study variance and its standard error; NaN: known.
-    shared : array_like
-        Covariance of each mean and tau.
-    quantile : array_like
-        Half the width of the interval in standard errors.
-
-    Returns
-    -------
-    share, lower, upper : ndarray
-        Limits are NaN where tau2 is 0.
+    `mu` and `variance` are means and their squared standard errors, `shared` their covariances with
+    tau; tau2 is known where `tau2_se` is NaN, and 0 leaves no limits (NaN). `quantile` is half the
+    width of the interval in standard errors.
     """
     sign = 1.0 if side == "above" else -1.0
     share = share_beyond(mu, tau2, bound, side)
@@ -131,25 +106,8 @@ def probability_beyond(
 ) -> ProbabilityBeyond:
     """Probability that the true effect of a new study lies beyond a bound.
 
-    Parameters
-    ----------
-    fit : PoolResult
-        With between-study variance.
-    bound : float
-        On the display scale, e.g. 0.10 for a proportion of 10 percent.
-    side : {"above", "below"}
-    method : {"delta", "profile"}, optional
-        Default "profile" for the GLMM, else "delta" (with the quantile of `ci_method`: normal, or t
-        with k - 1 degrees of freedom). "profile" is defined for ``tau2_method="ML"`` too.
-    level : float, optional
-        Default: the level of the fit.
-
-    Raises
-    ------
-    UnsupportedError
-        A common effect, one study, studies without an event, or a method without meaning here.
-    MetaAnalysisError
-        A bound outside of the scale.
+    `bound` is on the display scale. `method` is "profile" (default for the GLMM; also for ML) or
+    "delta", with the quantile of `ci_method`: normal, or t with k - 1 degrees of freedom.
 
     Examples
     --------

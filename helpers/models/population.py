@@ -87,17 +87,9 @@ def has_mean(measure: str) -> bool:
 
 
 def mean_rule(measure: str) -> Rule:
-    """How the mean over studies follows from mu and tau2 for a measure.
+    """How the mean over studies follows from mu and tau2 for a measure; an error where it has none.
 
-    Returns
-    -------
-    {"integral", "lognormal", "median"}
-        By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
-
-    Raises
-    ------
-    UnsupportedError
-        The measure has none: its back-transformation needs a sample size or has corners.
+    By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
 
     Examples
     --------
@@ -113,46 +105,14 @@ def mean_rule(measure: str) -> Rule:
 
 
 def differs_from_median(fit: PoolResult) -> bool:
-    """Whether the mean over studies of a fit is another number than its estimate, the median.
-
-    Examples
-    --------
-    >>> from helpers.models.pooling import pool
-    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm")
-    >>> differs_from_median(fit)
-    True
-    """
+    """Whether the mean over studies of a fit is another number than its estimate, the median."""
     if not has_mean(fit.measure) or mean_rule(fit.measure) == "median":
         return False
     return fit.model != "common" and fit.tau2 > 0.0
 
 
 def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> PopulationMean:
-    """Mean over studies of a display-scale effect that is normal on the model scale.
-
-    Parameters
-    ----------
-    mu, tau2 : array_like
-        Mean and between-study variance on the model scale; broadcast against each other.
-    measure : str
-        A measure with a mean, see `mean_rule`.
-
-    Returns
-    -------
-    PopulationMean
-        Proportion, rate or effect, and its derivatives in mu and in tau (the square root of
-        `tau2`), each of the broadcast shape.
-
-    Raises
-    ------
-    UnsupportedError
-        A measure without a mean.
-
-    Examples
-    --------
-    >>> [round(float(population_mean(-2.0, tau2).value), 4) for tau2 in (0.0, 1.0)]
-    [0.1192, 0.1555]
-    """
+    """Mean over studies of an effect that is normal on the model scale; arguments are broadcast."""
     rule = mean_rule(measure)
     m, v = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float))
     tau = np.sqrt(v)
@@ -190,17 +150,9 @@ def _over_logistic(mu: Array, tau: Array) -> tuple[Array, Array, Array]:
 
 
 def solve_logit_mean(target: Array, tau: Array) -> tuple[Array, Array]:
-    """Find mu so that the mean proportion has the logit `target`, at each `tau` (same shape).
+    """Find mu so that the mean proportion has the logit `target` at each `tau`, and its slope.
 
-    Returns mu and its derivative in `target`. Newton's method on the logit of the mean, which is
-    nearly a straight line in mu.
-
-    Examples
-    --------
-    >>> mu, _ = solve_logit_mean(np.array([-2.0]), np.array([0.8]))
-    >>> mean = population_mean(mu, 0.64).value
-    >>> print(round(float(np.log(mean / (1 - mean))[0]), 10))
-    -2.0
+    Newton's method on the logit of the mean, which is nearly a straight line in mu.
     """
     # below one half throughout, where the mean keeps its digits: the model is symmetric
     side = np.where(target > 0.0, -1.0, 1.0)
@@ -219,29 +171,7 @@ def solve_logit_mean(target: Array, tau: Array) -> tuple[Array, Array]:
 
 
 def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = None) -> Interval:
-    """Confidence interval of the mean over studies, on the display scale.
-
-    Parameters
-    ----------
-    fit : PoolResult
-        Of a measure with a mean, see `mean_rule`.
-    method : {"delta", "profile"}
-        See `helpers.models.result.PoolResult.mean_conf_int`.
-    level : float, optional
-        Default: the level of the fit.
-
-    Raises
-    ------
-    UnsupportedError
-        The measure has no mean, or the method is not defined for this fit.
-
-    Examples
-    --------
-    >>> from helpers.models.pooling import pool
-    >>> fit = pool(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48], model="glmm")
-    >>> [round(x, 3) for x in mean_interval(fit, "profile")]
-    [0.045, 0.249]
-    """
+    """Confidence interval of the mean over studies (`PoolResult.mean_conf_int`), display scale."""
     rule = mean_rule(fit.measure)
     if method not in MEAN_METHODS:
         raise UnsupportedError(

@@ -32,36 +32,16 @@ __all__ = ["Parameter", "ProfileCurve", "profile_curve"]
 
 @dataclass(frozen=True, slots=True)
 class ProfileCurve:
-    """Profile log-likelihood of one parameter.
-
-    Attributes
-    ----------
-    parameter : {"tau2", "mu"}
-    values : ndarray, shape (G,)
-        Ascending values at which the parameter is held, on the model scale; the estimate and the
-        finite limits are among them.
-    drop : ndarray, shape (G,)
-        Log-likelihood there minus the maximum; at most 0, and 0 at the estimate.
-    estimate : float
-        Maximum-likelihood estimate, model scale.
-    interval : Interval
-        Values whose drop is not below `cutoff`, model scale.
-    cutoff : float
-        Minus half the chi-squared quantile with 1 degree of freedom.
-    level : float
-        Confidence level.
-    restricted : bool
-        Whether the likelihood is the restricted one (REML).
-    """
+    """Profile log-likelihood of one parameter (model scale)."""
 
     parameter: Parameter
-    values: Array = field(repr=False)
-    drop: Array = field(repr=False)
+    values: Array = field(repr=False)  # ascending; estimate and finite limits are among them
+    drop: Array = field(repr=False)  # log-likelihood there minus the maximum, at most 0
     estimate: float
-    interval: Interval
-    cutoff: float
+    interval: Interval  # values whose drop is not below `cutoff`
+    cutoff: float  # minus half the chi-squared quantile with 1 degree of freedom
     level: float
-    restricted: bool
+    restricted: bool  # the likelihood of REML
 
 
 def profile_curve(
@@ -73,27 +53,8 @@ def profile_curve(
 ) -> ProfileCurve:
     """Compute the profile log-likelihood of tau2 or of the pooled effect.
 
-    Parameters
-    ----------
-    fit : PoolResult
-        A GLMM, or a random-effects model fitted by ML (both parameters) or REML (tau2 only).
-    parameter : {"tau2", "mu"}
-        What is held.
-    level : float, optional
-        Of the interval; default: the level of the fit.
-    points : int
-        Values of the grid, besides estimate and limits.
-
-    Returns
-    -------
-    ProfileCurve
-
-    Raises
-    ------
-    UnsupportedError
-        A fit that does not maximise a likelihood over this parameter, or did not converge.
-    MetaAnalysisError
-        Fewer than 3 points.
+    Of a GLMM, or of a random-effects model fitted by ML (both parameters) or REML (tau2 only); the
+    grid has `points` values besides estimate and limits.
 
     Examples
     --------

@@ -32,28 +32,14 @@ __all__ = [
 
 
 def leverage(X: Array, weights: Array) -> Array:
-    """Diagonal of X (X'WX)^-1 X'W; sums to the number of coefficients.
-
-    Examples
-    --------
-    >>> leverage(np.ones((4, 1)), np.ones(4)).tolist()
-    [0.25, 0.25, 0.25, 0.25]
-    """
+    """Diagonal of X (X'WX)^-1 X'W; sums to the number of coefficients."""
     root = np.sqrt(np.maximum(weights, 0.0))
     basis = np.linalg.qr(root[:, None] * X)[0]
     return (basis**2).sum(axis=1)
 
 
 def typical_variance(vi: Array, X: Array) -> float:
-    """Typical sampling variance (k - p)/tr(P), P at the weights 1/vi.
-
-    Higgins and Thompson 2002, doi:10.1002/sim.1186.
-
-    Examples
-    --------
-    >>> round(typical_variance(np.full(5, 0.2), np.ones((5, 1))), 12)
-    0.2
-    """
+    """Typical sampling variance (k - p)/tr(P), P at weights 1/vi (doi:10.1002/sim.1186)."""
     w = 1.0 / vi
     return float((len(vi) - X.shape[1]) / (w @ (1.0 - leverage(X, w))))
 

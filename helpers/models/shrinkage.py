@@ -31,32 +31,13 @@ __all__ = ["shrunken_estimates"]
 def shrunken_estimates(fit: PoolResult) -> pd.DataFrame:
     """Estimate each study's true effect, shrunken towards the pooled mean.
 
-    Parameters
-    ----------
-    fit : PoolResult
-        Of any model. With a common effect every study is drawn all the way to the mean.
-
-    Returns
-    -------
-    DataFrame
-        One row a study (excluded ones too, without values) with `yi` (its own effect), `mu` and
-        `se` (shrunken effect and its standard error, model scale), `estimate`, `ci_lower`,
-        `ci_upper` (display scale), `shrinkage` (percent of the way to the mean:
-        100 vi / (vi + tau2), and in the GLMM 100 times the variance of the study's effect given
-        its counts over tau2), `included`, `reason`. By inverse variance `se` holds the
-        uncertainty of the mean; in the GLMM it takes mean and tau2 as known, as lme4 does.
-
-    Raises
-    ------
-    UnsupportedError
-        One group of a joint fit, whose studies belong to all groups together.
-
-    Examples
-    --------
-    >>> from helpers.models.pooling import pool
-    >>> fit = pool(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48], model="glmm")
-    >>> shrunken_estimates(fit)["estimate"].round(3).tolist()
-    [0.075, 0.046, 0.117, 0.182, 0.055]
+    One row a study (excluded ones too, without values) with `yi` (its own effect), `mu` and `se`
+    (shrunken effect and its standard error, model scale), `estimate`, `ci_lower`, `ci_upper`
+    (display scale), `shrinkage` (percent of the way to the mean: 100 vi / (vi + tau2), and in the
+    GLMM 100 times the variance of the study's effect given its counts over tau2), `included`,
+    `reason`. By inverse variance `se` holds the uncertainty of the mean; in the GLMM it takes mean
+    and tau2 as known, as lme4 does. With a common effect every study is drawn all the way to the
+    mean; a group of a joint fit, whose studies belong to all groups together, is refused.
     """
     import pandas as pd
 

@@ -227,9 +227,8 @@ class SubgroupResult:
         """Test by their log-likelihoods whether all groups follow one model.
 
         With separate variances the hypothesis is that means and variances are equal, with a
-        common variance that the means are; see
-        `helpers.models.subgroup_likelihood.likelihood_ratio_test` for boundaries and groups of one
-        study.
+        common variance that the means are; see `helpers.models.subgroup_likelihood` for boundaries
+        and groups of one study.
 
         Raises
         ------

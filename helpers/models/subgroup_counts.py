@@ -49,25 +49,7 @@ def fit_joint_glmm(
 ) -> dict[str, PoolResult]:
     """Fit one GLMM with a mean for each group and one between-study variance.
 
-    Parameters
-    ----------
-    studies : StudyData
-        All rows.
-    members : dict of str to ndarray of int
-        Rows of each group.
-    design : ndarray, shape (rows, groups)
-        Indicators of the groups.
-    options : mapping of str to Options
-        The choices, with ``model="glmm"``; groups may differ in their interval.
-
-    Returns
-    -------
-    dict of str to PoolResult
-
-    Raises
-    ------
-    ConvergenceError
-        The maximum was not reached, or a group has no event (or nothing but events).
+    `members` are the rows of each group, `design` their indicators, shape (rows, groups).
     """
     choices = next(iter(options.values()))
     family, points = family_of(get_measure(choices.measure).kind), choices.quad_points

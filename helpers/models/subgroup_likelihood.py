@@ -1,4 +1,25 @@
-"""Likelihood-ratio test of differences between groups of studies."""
+"""Likelihood-ratio test of differences between groups of studies.
+
+With G groups, ``statistic = 2 (sum of the groups' log-likelihoods - overall log-likelihood)``
+(Wilks 1938, doi:10.1214/aoms/1177732360):
+
+* Separate variances: G means and G variances against one of each. The hypothesis is that means
+  *and* variances are equal, ``df = 2 (G - 1)``; a small p-value may come from the variances
+  alone.
+* A common variance: it is one parameter in both models. The hypothesis is that the means are
+  equal, ``df = G - 1``.
+* ``model="common"``: there is no variance, ``df = G - 1``; by inverse variance the statistic is
+  that of the Wald-type test.
+
+The degrees of freedom count parameters of the models and are the same for all data. A variance
+estimated as zero, its boundary, is therefore counted. Where the true variance is zero in all
+groups, the p-value is too large (conservative) with many studies: the statistic is then a
+mixture of chi-squared variables with fewer degrees of freedom (Self and Liang 1987,
+doi:10.1080/01621459.1987.10478472). The variance of a group of one study is at zero whatever
+its true value: it is counted as well (else the models would not be nested), but the
+chi-squared distribution does not hold for that group's share in it, not even with many studies
+elsewhere. Cautions on the test say where this is so.
+"""
 
 from __future__ import annotations
 
@@ -49,62 +70,10 @@ class LikelihoodRatioTest:
 def likelihood_ratio_test(
     groups: Mapping[str, PoolResult], overall: PoolResult, *, separate: bool
 ) -> LikelihoodRatioTest:
-    """Test whether all groups follow one model, by their log-likelihoods.
+    """Test whether all groups follow one model, by their log-likelihoods (see above).
 
-    Parameters
-    ----------
-    groups : mapping of str to PoolResult
-        Fits of the groups; their log-likelihoods add up to that of the differing groups.
-    overall : PoolResult
-        Fit of all studies of the groups.
-    separate : bool
-        Whether each group has its own between-study variance.
-
-    Returns
-    -------
-    LikelihoodRatioTest
-
-    Raises
-    ------
-    UnsupportedError
-        The variance was not estimated by maximum likelihood. Restricted likelihoods of models
-        with different means are not comparable, and other estimators maximise none; nothing is
-        fitted again by another method behind the reader's back.
-    ConvergenceError
-        A fit did not reach its maximum.
-
-    Notes
-    -----
-    With G groups, ``statistic = 2 (sum of the groups' log-likelihoods - overall log-likelihood)``
-    (Wilks 1938, doi:10.1214/aoms/1177732360):
-
-    * Separate variances: G means and G variances against one of each. The hypothesis is that means
-      *and* variances are equal, ``df = 2 (G - 1)``; a small p-value may come from the variances
-      alone.
-    * A common variance: it is one parameter in both models. The hypothesis is that the means are
-      equal, ``df = G - 1``.
-    * ``model="common"``: there is no variance, ``df = G - 1``; by inverse variance the statistic is
-      that of the Wald-type test.
-
-    The degrees of freedom count parameters of the models and are the same for all data. A variance
-    estimated as zero, its boundary, is therefore counted. Where the true variance is zero in all
-    groups, the p-value is too large (conservative) with many studies: the statistic is then a
-    mixture of chi-squared variables with fewer degrees of freedom (Self and Liang 1987,
-    doi:10.1080/01621459.1987.10478472). The variance of a group of one study is at zero whatever
-    its true value: it is counted as well (else the models would not be nested), but the
-    chi-squared distribution does not hold for that group's share in it, not even with many studies
-    elsewhere. Cautions on the test say where this is so.
-
-    Examples
-    --------
-    >>> from helpers.models.pooling import pool
-    >>> x, n = [3, 8, 6, 16, 2, 9], [40, 60, 90, 50, 90, 70]
-    >>> first, second, both = (
-    ...     pool(events=x[s], n=n[s], model="glmm") for s in (slice(3), slice(3, 6), slice(6))
-    ... )
-    >>> test = likelihood_ratio_test({"a": first, "b": second}, both, separate=True)
-    >>> test.df, test.kind
-    (2, 'Likelihood-ratio test of equal means and equal between-study variances')
+    Restricted likelihoods of models with different means are not comparable, and estimators other
+    than ML maximise none: they are refused, not fitted again behind the reader's back.
     """
     if overall.model == "random" and overall.tau2_method != "ML":
         raise UnsupportedError(

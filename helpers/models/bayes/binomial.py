@@ -33,27 +33,14 @@ _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 
 @dataclass(frozen=True, slots=True)
 class BinomialLayer:
-    """What the model says at each node of tau (J nodes, L points of mu).
+    """What the model says at each node of tau (J nodes, L points of mu)."""
 
-    Attributes
-    ----------
-    tau : ndarray, shape (J,)
-    log_marginal : ndarray, shape (J,)
-        Log probability of the data given tau, mu integrated out.
-    mean, variance : ndarray, shape (J,)
-        Of mu given tau.
-    mu : ndarray, shape (J, L)
-        Grid of mu.
-    share : ndarray, shape (J, L)
-        Probability of each of its points given tau.
-    """
-
-    tau: Array
-    log_marginal: Array
-    mean: Array
+    tau: Array  # shape (J,), as are the next three
+    log_marginal: Array  # log probability of the data given tau, mu integrated out
+    mean: Array  # of mu given tau
     variance: Array
-    mu: Array
-    share: Array
+    mu: Array  # its grid, shape (J, L)
+    share: Array  # probability of each point of the grid given tau, shape (J, L)
     _spacing: Array  # of the grid of mu, shape (J, L)
     _log_total: Array
     _rows: Rows
@@ -121,15 +108,8 @@ class BinomialLayer:
     def refine(self, weights: Array, tolerance: float) -> bool:
         """Improve the surface where its errors change the posterior by more than `tolerance`.
 
-        Parameters
-        ----------
-        weights : ndarray, shape (J,)
-            Posterior weight of each node of tau, more where an error counts more.
-
-        Returns
-        -------
-        bool
-            Whether anything had to be improved.
+        `weights`, shape (J,), are those of the nodes, more where an error counts more; returns
+        whether anything had to be improved.
         """
         surface, points = self.model.surface, self.mu.shape[1]
         logs = self._rows.grid(points)[2]

@@ -110,15 +110,7 @@ def tail_exponent(model: Model, prior: TauPrior) -> float:
 
 
 def solve(model: Model, prior: TauPrior, level: float, tolerance: float) -> PosteriorSolution:
-    """Integrate until every error bound is below `tolerance`.
-
-    Raises
-    ------
-    MetaAnalysisError
-        There is no proper posterior.
-    ConvergenceError
-        The tolerance was not reached; the message says which grid failed.
-    """
+    """Integrate until every error bound is below `tolerance`; an error where that fails."""
     tail = tail_exponent(model, prior)
     line = Line(0.0, _first_look(model, prior), half=True)
     # what a grid leaves out shows in the bounds, so that a first guess costs time at worst

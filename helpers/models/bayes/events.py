@@ -80,15 +80,7 @@ class EventCounts:
 
 
 def predict_events(rate: DisplayMarginal, n: int, level: float) -> EventCounts:
-    """Mix the binomial distribution over the distribution of a rate.
-
-    Panels are split until no probability changes by more than 1e-10.
-
-    Raises
-    ------
-    MetaAnalysisError
-        `n` is not a whole number from 1 to 100,000.
-    """
+    """Mix binomial distributions, on panels split until no probability moves by over 1e-10."""
     if isinstance(n, bool) or int(n) != n or not 1 <= n <= _MOST:
         raise MetaAnalysisError(f"n={n!r}: expected a whole number of patients from 1 to {_MOST}")
     n = int(n)

@@ -33,26 +33,13 @@ _REFINEMENTS = 12
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Posterior means and standard deviations given tau, on the model scale.
+    """Posterior means and standard deviations given J values of tau, on the model scale."""
 
-    Attributes
-    ----------
-    tau : ndarray, shape (J,)
-    density : ndarray, shape (J,)
-        Posterior density of tau there.
-    mu, mu_sd : ndarray, shape (J,)
-        Of the mean.
-    studies, studies_sd : ndarray, shape (J, k)
-        Of the true effects of the included studies.
-    labels : tuple of str
-        Their labels.
-    """
-
-    tau: Array
-    density: Array
+    tau: Array  # shape (J,), as are the next three
+    density: Array  # posterior density of tau there
     mu: Array
     mu_sd: Array
-    studies: Array = field(repr=False)
+    studies: Array = field(repr=False)  # true effects, shape (J, k)
     studies_sd: Array = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     measure: Measure = field(repr=False)
@@ -70,17 +57,7 @@ class Trace:
 def trace(post: Posterior, tau: ArrayLike | None = None) -> Trace:
     """Posterior means of all studies and of mu given tau.
 
-    Parameters
-    ----------
-    post : Posterior
-    tau : array_like, optional
-        Values of at least 0. Default: 41 from 0 to the point that tau exceeds with a posterior
-        probability of one in a hundred.
-
-    Raises
-    ------
-    MetaAnalysisError
-        A negative or infinite value.
+    Default: 41 values from 0 to the point that tau exceeds with a probability of one in a hundred.
 
     Examples
     --------

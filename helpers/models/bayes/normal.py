@@ -28,16 +28,7 @@ _LOG_2PI = float(np.log(2.0 * np.pi))
 
 @dataclass(frozen=True, slots=True)
 class NormalLayer:
-    """What the model says at each node of tau (J nodes).
-
-    Attributes
-    ----------
-    tau : ndarray, shape (J,)
-    log_marginal : ndarray, shape (J,)
-        Log density of the data given tau, mu integrated out.
-    mean, variance : ndarray, shape (J,)
-        Of mu given tau.
-    """
+    """What the model says at each node of tau, shape (J,); `mean` and `variance` are of mu."""
 
     tau: Array
     log_marginal: Array

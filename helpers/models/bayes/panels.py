@@ -50,18 +50,10 @@ _W_HALF[1::2] = _fejer(NODES // 2)[1]
 
 @dataclass(frozen=True, slots=True)
 class PanelGrid:
-    """A density (up to a constant) on panels.
-
-    Attributes
-    ----------
-    edges : ndarray, shape (P + 1,)
-        Ends of the panels, ascending.
-    log_values : ndarray, shape (P, NODES)
-        Logarithm of the function at the nodes.
-    """
+    """Logarithm of a density (up to a constant) at the nodes of P panels between P + 1 `edges`."""
 
     edges: Array
-    log_values: Array
+    log_values: Array  # shape (P, NODES)
 
     @property
     def nodes(self) -> Array:
@@ -94,23 +86,9 @@ def adapt(
 ) -> PanelGrid:
     """Halve panels until the function is resolved on each of them.
 
-    Parameters
-    ----------
-    log_density : callable
-        Logarithm of the function at an array of points.
-    edges : ndarray
-        Ends of the first panels, ascending.
-    tolerance : float
-        Largest difference between full and half grid in one panel, relative to the whole.
-    tail_tolerance : float
-        Largest share, relative to the whole, of the last coefficients of a panel.
-    emphasis : callable, optional
-        A second function that is to be integrable against the first one to the same accuracy.
-
-    Raises
-    ------
-    ConvergenceError
-        More than `max_panels` panels would be needed.
+    Relative to the whole, full and half grid of a panel differ by at most `tolerance`, and its last
+    coefficients are below `tail_tolerance`; with `emphasis` (a second function, to be integrable
+    against the first one) the same holds for the product.
 
     Examples
     --------

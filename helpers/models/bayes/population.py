@@ -25,22 +25,7 @@ def population_marginal(
     """Distribution of the mean over studies, on the model scale (logit or logarithm).
 
     At each node of tau the density of mu is carried over by the slope of mu in the mean; the nodes
-    are mixed with their weights.
-
-    Parameters
-    ----------
-    measure : str
-        A measure with a mean, see `helpers.models.population.mean_rule`.
-    mu : Marginal
-        Of mu; returned where the mean over studies is mu itself.
-    layer, weights
-        What the model says at each node of tau, shape (J,), and the nodes' weights.
-    level : float
-
-    Raises
-    ------
-    UnsupportedError
-        The measure has no mean over studies.
+    are mixed with their `weights`. Where the mean over studies is mu itself, `mu` is returned.
     """
     how = mean_rule(measure)
     if how == "median":

@@ -401,24 +401,11 @@ class Surface:
     def study_moments(
         self, tau: Array, mass: Array, keep: Array, others: list[Array]
     ) -> tuple[Array, Array]:
-        """Posterior means of the study effects under several distributions, and variances.
+        """Posterior means of the study effects under five distributions, (5, k), and variances.
 
-        Parameters
-        ----------
-        tau : ndarray, shape (J,)
-        mass : ndarray, shape (J, L)
-            Probability at each tau and each of L equidistant values of s.
-        keep : ndarray of int
-            The rows that the other distributions have.
-        others : list of four ndarray
-            On half the rows; on half the points too; with the degrees cut; with the next better
-            rule for the studies.
-
-        Returns
-        -------
-        means : ndarray, shape (5, k)
-        variance : ndarray, shape (k,)
-            Under `mass`.
+        `mass`, shape (J, L), is the probability at each tau and each of L equidistant values of s;
+        the variances are those under it. The `others`, on the rows `keep`: on half the rows; on
+        half the points too; with the degrees cut; with the next better rule for the studies.
         """
         k = self.studies.x.size
         means, second = np.zeros((5, k)), np.zeros(k)
