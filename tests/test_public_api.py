@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_the_door_names_the_home_of_each_function():
                 name
             )
         assert sorted({*homes, *package.ROOMS}) == sorted(package.__all__)
+
+
+#: Rooms whose modules keep no list of their names but where one is read.
+WITHOUT_LISTS = ("models",)
+
+
+@pytest.mark.parametrize("room", WITHOUT_LISTS)
+def test_names_are_listed_only_where_the_list_is_read(room):
+    """At a door and on a page of the reference; elsewhere a leading underscore says the same."""
+    contents = tomllib.loads((ROOT / "helpers/reference/contents.toml").read_text(encoding="utf-8"))
+    pages = {module for page in contents.values() for module in page["modules"]}
+    for path in sorted((ROOT / "helpers" / room).rglob("*.py")):
+        if path.name != "__init__.py" and "__all__ = " in path.read_text(encoding="utf-8"):
+            assert ".".join(path.relative_to(ROOT / "helpers").with_suffix("").parts) in pages, path
 
 
 def test_no_module_is_called_like_a_function_or_class_in_it():

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Coefficients", "Result"]
-
 
 class Result:
     """A result made of studies and choices."""

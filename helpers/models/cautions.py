@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ..engine.studies import StudyData
     from .result import PoolResult
 
-__all__ = ["find_cautions", "with_display_cautions"]
-
 
 def find_cautions(
     options: Options,

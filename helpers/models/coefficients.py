@@ -29,19 +29,6 @@ if TYPE_CHECKING:
     from .base import Coefficients
     from .regression_result import RegressionResult
 
-__all__ = [
-    "as_dict",
-    "contrast_frame",
-    "inflation",
-    "likelihood_ratio",
-    "methods",
-    "plain",
-    "predictions",
-    "studies_frame",
-    "summary",
-    "tau2_interval",
-]
-
 
 def studies_frame(fit: RegressionResult) -> pd.DataFrame:
     """All rows given, as of `PoolResult.studies`, with their moderators."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Design", "build_design", "columns_of", "design_of_rows", "quoted", "required_columns"]
-
 _DEPENDENT = 1e-9  # share of a column's length that must be new for full rank
 
 

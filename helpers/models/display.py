@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .base import Result
     from .result import PoolResult
 
-__all__ = ["headline_row", "plain_dict", "studies_columns", "studies_frame"]
-
 
 def studies_columns(fit: Result) -> dict[str, np.ndarray]:
     """Collect the columns of `PoolResult.studies` as arrays, without pandas."""

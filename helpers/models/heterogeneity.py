@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .regression_result import RegressionResult
     from .result import PoolResult
 
-__all__ = ["HeterogeneityIntervals", "heterogeneity_intervals", "i2_limits"]
-
 NONE = Interval(float("nan"), float("nan"))
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["covariance_of_mu_and_tau", "extremes_in_region", "quantile_df"]
-
 _COARSE, _FINE, _ROUNDS = 33, 9, 8
 
 

@@ -11,8 +11,6 @@ from ..engine.literature import Methods, references
 if TYPE_CHECKING:
     from ..engine.options import Options
 
-__all__ = ["methods_of"]
-
 _TAU2_WORDS: dict[str, tuple[str, str]] = {
     "DL": ("the DerSimonian-Laird estimator", "dersimonian1986"),
     "DL2": ("the two-step DerSimonian-Laird estimator", "dersimonian2007"),

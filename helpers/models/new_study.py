@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Side = Literal["above", "below"]
 
-__all__ = ["METHODS", "ProbabilityBeyond", "delta_share", "probability_beyond", "share_beyond"]
-
 #: Where beyond a bound is.
 SIDES: tuple[str, ...] = ("above", "below")
 #: Interval methods of the probability.

@@ -34,18 +34,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Rule = Literal["integral", "lognormal", "median"]
 
-__all__ = [
-    "MEAN_METHODS",
-    "PopulationMean",
-    "delta_interval",
-    "differs_from_median",
-    "has_mean",
-    "mean_interval",
-    "mean_rule",
-    "population_mean",
-    "solve_logit_mean",
-]
-
 # Measures whose mean over studies is defined, with what it takes.
 _RULES: dict[str, Rule] = {
     "logit": "integral",

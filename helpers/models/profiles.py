@@ -27,8 +27,6 @@ from .result import PoolResult
 Array = NDArray[np.float64]
 Parameter = Literal["tau2", "mu"]
 
-__all__ = ["Parameter", "ProfileCurve", "profile_curve"]
-
 
 @dataclass(frozen=True, slots=True)
 class ProfileCurve:

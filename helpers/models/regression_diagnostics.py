@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "leave_one_out_frame",
-    "leave_one_out_nested",
-    "leverage",
-    "residual_frame",
-    "typical_variance",
-]
-
 
 def leverage(X: Array, weights: Array) -> Array:
     """Diagonal of X (X'WX)^-1 X'W; sums to the number of coefficients."""

@@ -24,15 +24,6 @@ from .regression_diagnostics import typical_variance
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "cautions",
-    "cluster_robust",
-    "coefficient_tests",
-    "r_squared",
-    "refuse_separation",
-    "residual_heterogeneity",
-]
-
 #: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
 STUDIES_PER_COEFFICIENT = 10
 #: Satterthwaite degrees of freedom below which robust tests are unreliable (Tipton 2015).

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from .result import PoolResult
 
-__all__ = ["shrunken_estimates"]
-
 
 def shrunken_estimates(fit: PoolResult) -> pd.DataFrame:
     """Estimate each study's true effect, shrunken towards the pooled mean.

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["fit_joint_glmm", "joint_wald"]
-
 
 def fit_joint_glmm(
     studies: StudyData,

@@ -31,8 +31,6 @@ from ..engine.summaries import Caution
 from ..errors import ConvergenceError, UnsupportedError
 from .result import PoolResult
 
-__all__ = ["LikelihoodRatioTest", "likelihood_ratio_test"]
-
 #: Relative difference of log-likelihoods that is rounding.
 _ROUNDING = 1e-6
 

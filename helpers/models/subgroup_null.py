@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["CalibratedTest", "calibrated_test", "null_p_values"]
-
 #: Differences of p-values that are rounding.
 _TIE = 1e-9
 

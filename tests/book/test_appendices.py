@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 import tomllib
@@ -38,6 +39,11 @@ NO_MENU = {
     "helpers.engine.normal.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
     "helpers.engine.normal.inverse_variance.WITHOUT_EACH": "a part of TAU2_METHODS",
     "helpers.engine.literature.REFERENCES": "sources",
+    "helpers.engine.options.LIKELIHOOD_MEASURES": "a part of MEASURES",
+    "helpers.models.multilevel.CI_METHODS": "a part of MU_METHODS",
+    "helpers.models.new_study.SIDES": "sides of a bound",
+    "helpers.checks.bias.null.TESTS": "rows of a result",
+    "helpers.checks.simulation.result.CELL": "columns of a result",
 }
 
 
@@ -128,10 +134,11 @@ def lists_of_names() -> dict[str, tuple[str, ...]]:
         if room in WITHOUT_OPTIONS:
             continue
         loaded = importlib.import_module(module.name)
-        for name in getattr(loaded, "__all__", ()):
+        own = re.findall(r"^([A-Z][A-Z0-9_]*)(?:: [^=]+)? = ", inspect.getsource(loaded), re.M)
+        for name in {*own, *filter(str.isupper, getattr(loaded, "__all__", ()))}:
             value = getattr(loaded, name)
             listed = isinstance(value, (tuple, dict)) and all(isinstance(v, str) for v in value)
-            if name.isupper() and listed:
+            if listed:
                 found[f"{module.name}.{name}"] = tuple(value)
     return found
 

@@ -24,8 +24,6 @@ from .result import Posterior
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["posterior"]
-
 #: Largest error bound of a posterior that is accepted where the call names none.
 TOLERANCE = 1e-8
 

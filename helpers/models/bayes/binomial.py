@@ -24,8 +24,6 @@ from .surface import DROP, Rows, Surface
 
 Array = NDArray[Any]
 
-__all__ = ["BinomialLayer", "BinomialModel"]
-
 _NEGLIGIBLE = 1e-17  # weight of a node that no number shows
 _RESOLVED = 1.25  # a normal kernel this many grid steps wide is summed to 13 digits
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))

@@ -16,8 +16,6 @@ from .marginal import Marginal
 
 Array = NDArray[Any]
 
-__all__ = ["DisplayMarginal"]
-
 
 @dataclass(frozen=True, slots=True)
 class DisplayMarginal:

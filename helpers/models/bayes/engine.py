@@ -19,8 +19,6 @@ Array = NDArray[Any]
 Model = NormalModel | BinomialModel
 Layer = NormalLayer | BinomialLayer
 
-__all__ = ["ErrorBounds", "Layer", "Model", "PosteriorSolution", "solve"]
-
 _ROUNDS = 4
 _REFINEMENTS = 12
 _SHARE = 0.02  # of the tolerance, for each patch of the surface and each kind of error

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-__all__ = ["EventCounts", "predict_events"]
-
 _TOLERANCE = 1e-10
 _MOST = 100_000
 _BLOCK = 4_000_000

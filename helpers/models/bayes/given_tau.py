@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-__all__ = ["Trace", "trace"]
-
 _POINTS = 41
 _REFINEMENTS = 12
 

@@ -18,8 +18,6 @@ from .panels import NODES, PanelGrid, adapt
 
 Array = NDArray[Any]
 
-__all__ = ["Line", "Marginal", "check_probability"]
-
 _ORDER = np.arange(NODES)
 
 

@@ -20,8 +20,6 @@ from .priors import MuPrior
 
 Array = NDArray[Any]
 
-__all__ = ["NormalLayer", "NormalModel"]
-
 _CELLS = 1_000_000  # entries of a table held at once
 _LOG_2PI = float(np.log(2.0 * np.pi))
 

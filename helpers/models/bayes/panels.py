@@ -26,8 +26,6 @@ from ...errors import ConvergenceError
 
 Array = NDArray[Any]
 
-__all__ = ["NODES", "PanelGrid", "adapt"]
-
 #: Nodes of one panel; every second one makes the half grid.
 NODES = 31
 _TAIL = 3  # last coefficients, which measure what the polynomial leaves out

@@ -14,8 +14,6 @@ from .marginal import Marginal
 
 Array = NDArray[Any]
 
-__all__ = ["population_marginal"]
-
 _SATURATED = 34.0  # logits beyond which a mean proportion is 0 or 1 to all digits
 
 

@@ -12,17 +12,6 @@ from ...errors import MetaAnalysisError
 
 Array = NDArray[Any]
 
-__all__ = [
-    "Flat",
-    "HalfCauchy",
-    "HalfNormal",
-    "LogNormal",
-    "MuPrior",
-    "Normal",
-    "TauPrior",
-    "Uniform",
-]
-
 _LOG_HALF_PI = float(np.log(0.5 * np.pi))
 _LOG_2PI = float(np.log(2.0 * np.pi))
 

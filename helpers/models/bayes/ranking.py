@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-__all__ = ["Ranking", "rank_probabilities"]
-
 _TOLERANCE = 1e-9
 
 

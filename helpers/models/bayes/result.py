@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Quantity = Literal["mu", "new"]
 
-__all__ = ["Posterior", "Quantity"]
-
 
 @dataclass(frozen=True, slots=True)
 class Posterior:

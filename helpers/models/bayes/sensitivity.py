@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from .result import Posterior
 
-__all__ = ["DEFAULT_TAU_PRIORS", "compare"]
-
 #: Priors for tau that `compare` tries by default: from narrow to wide, and with a heavy tail.
 DEFAULT_TAU_PRIORS: tuple[TauPrior, ...] = (
     HalfNormal(0.25),

@@ -25,8 +25,6 @@ from ...errors import ConvergenceError
 
 Array = NDArray[Any]
 
-__all__ = ["RULES", "SharedGrid", "at_mode", "hermite", "integrate_studies", "study_mode"]
-
 #: Rules for a study's integral, from cheap to safe: adaptive Gauss-Hermite with 11, 23 and 47
 #: nodes, then the trapezoidal rule under a sinh substitution, which is also exact where tau is so
 #: large that a study without events is a cliff under a wide normal.

@@ -31,8 +31,6 @@ from .study_integrals import RULES, SharedGrid, at_mode, integrate_studies, stud
 
 Array = NDArray[Any]
 
-__all__ = ["DROP", "Patch", "Rows", "Surface"]
-
 DROP = 36.0  # a patch ends where the density of mu is exp(-36) of its peak
 _CHUNK = 40_000  # terms of study integrals held at once: they fit the cache
 _CELLS = 2_000_000  # entries of tables held at once
