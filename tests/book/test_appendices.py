@@ -37,7 +37,6 @@ NO_MENU = {
     "helpers.checks.multiverse.grid.OPTIONS": "names of options, whose values the menu has",
     "helpers.checks.interval_coverage.INTERVALS": "names of the chapter for STUDY_INTERVALS",
     "helpers.engine.normal.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
-    "helpers.engine.normal.inverse_variance.WITHOUT_EACH": "a part of TAU2_METHODS",
     "helpers.engine.literature.REFERENCES": "sources",
     "helpers.engine.options.LIKELIHOOD_MEASURES": "a part of MEASURES",
     "helpers.models.multilevel.CI_METHODS": "a part of MU_METHODS",

@@ -13,9 +13,11 @@ from helpers.checks.bias import begg
 from helpers.checks.bias.rank import kendall_score
 from helpers.engine.aftercare.deletion import cumulative, leave_one_out
 from helpers.engine.aftercare.diagnostics import baujat, influence
+from helpers.engine.counts import kernel
 from helpers.engine.counts.fit import fit_glmm
+from helpers.engine.counts.nearby import fit_nearby, values_without_random_effect
+from helpers.engine.counts.shared import FirstOnes, WithoutEach
 from helpers.engine.counts.studies import prepare
-from helpers.engine.counts.without_each import fit_without_each, values_without_random_effect
 from helpers.engine.model import counts as fast
 from helpers.engine.normal.nested import prepare_nested, solve_nested
 from helpers.engine.normal.prediction import bootstrap_prediction
@@ -91,7 +93,8 @@ def counts(k: int, tau: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("tau", [0.0, 0.6, 1.2])
 def test_fits_without_each_study_are_those_of_the_others(family: str, tau: float) -> None:
     x, n = counts(150, tau)
-    gone = fit_without_each(fit_glmm(x, n, family=family))
+    studies = prepare(family, x[None], n[None])
+    gone = fit_nearby(WithoutEach(studies), fit_glmm(x, n, family=family))
     assert gone.done.all()
     for i in (0, int(np.argmax(x / n)), int(np.argmax(n)), 149):
         keep = np.arange(150) != i
@@ -102,9 +105,67 @@ def test_fits_without_each_study_are_those_of_the_others(family: str, tau: float
         assert gone.loglik[i] == pytest.approx(again.loglik[0], rel=1e-12)
 
 
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+@pytest.mark.parametrize("tau", [0.0, 0.6, 1.2])
+def test_fits_to_the_first_studies_are_those_of_no_others(family: str, tau: float) -> None:
+    x, n = counts(150, tau)
+    some = fit_nearby(
+        FirstOnes(prepare(family, x[None], n[None]), 120), fit_glmm(x, n, family=family)
+    )
+    assert some.done.all()
+    for step, m in ((0, 120), (1, 121), (17, 137), (30, 150)):
+        again = fit_glmm(x[:m], n[:m], family=family)
+        assert some.mu[step] == pytest.approx(again.beta[0, 0], abs=1e-10)
+        assert some.tau2[step] == pytest.approx(again.tau2[0], abs=1e-10)
+        assert some.se[step] == pytest.approx(again.se[0, 0], abs=1e-10)
+        assert some.loglik[step] == pytest.approx(again.loglik[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("how", ["glmm", "common"])
+@pytest.mark.parametrize("order", ["given", "by size", "by proportion"])
+def test_the_quick_cumulative_table_is_the_batch_of_all_fits(
+    how: str, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, n = counts(180, 0.5)
+    x[:3] = 0  # no estimate before an event
+    by = {"given": None, "by size": n, "by proportion": x / n}[order]
+    fit = pool(events=x, n=n, model=how, **({"method": "likelihood"} if how == "common" else {}))
+    quick = cumulative(fit, by)
+    monkeypatch.setattr("helpers.engine.model.core.ONE_BY_ONE", 1000)
+    slow = cumulative(fit, by)
+    for name in quick.columns:
+        if quick[name].dtype == float:
+            a, b = quick[name].to_numpy(), slow[name].to_numpy()
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=name)
+        else:
+            assert (quick[name] == slow[name]).all(), name
+
+
+def test_a_cumulative_table_of_counts_takes_steps_not_squares(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Studies that are evaluated, counted: doubling the studies may not make them four times."""
+    seen: list[int] = []
+    plain = kernel.study_terms
+
+    def counting(s: object, eta: np.ndarray, *rest: object) -> object:
+        seen.append(eta.size)
+        return plain(s, eta, *rest)
+
+    monkeypatch.setattr("helpers.engine.counts.variation.study_terms", counting)
+    work = []
+    for k in (500, 1000):
+        x, n = counts(k, 0.5)
+        fit = pool(events=x, n=n, model="glmm", ci_method="wald")
+        seen.clear()
+        assert cumulative(fit)["converged"].all()
+        work.append(sum(seen))
+    assert work[1] < 3.0 * work[0]
+
+
 def test_one_rate_without_each_study_is_that_of_the_summed_counts() -> None:
     x, n = counts(12, 0.8)
-    found = values_without_random_effect(prepare("binomial", x[None], n[None]))
+    found = values_without_random_effect(WithoutEach(prepare("binomial", x[None], n[None])))
     for i in range(12):
         a, m = np.delete(x, i), np.delete(n, i)
         p, own = a.sum() / m.sum(), a / m
@@ -140,13 +201,13 @@ def test_fits_that_the_quick_way_leaves_are_made_one_by_one(
     fit = pool(events=x, n=n, model="glmm", ci_method="t")
     expected = leave_one_out(fit)
 
-    def some(engine: object) -> object:
-        found = fit_without_each(engine)
+    def some(*given: object) -> object:
+        found = fit_nearby(*given)
         found.done[::10] = False
         found.mu[::10] = np.nan
         return found
 
-    monkeypatch.setattr(fast, "fit_without_each", some)
+    monkeypatch.setattr(fast, "fit_nearby", some)
     left = leave_one_out(fit)
     assert left["converged"].all()
     for name in ("mu", "se", "tau2", "ci_lower", "ci_upper"):
@@ -228,8 +289,5 @@ def test_a_fit_of_many_studies_goes_through_them_in_parts() -> None:
 def test_what_would_take_hours_is_said_before_it_starts() -> None:
     x, n = counts(70_000, 0.5)
     fit = pool(events=x, n=n, model="random", tau2_method="DL", ci_method="wald")
-    with pytest.raises(UnsupportedError, match=r"70,000 fits.*63,245 studies.*model='glmm'"):
-        leave_one_out(fit)
-    glmm = pool(events=x[:21_000], n=n[:21_000], model="glmm", ci_method="wald")
-    with pytest.raises(UnsupportedError, match=r"21,000 fits.*20,000 studies"):
-        cumulative(glmm)
+    with pytest.raises(UnsupportedError, match=r"70,000 fits.*63,245 studies"):
+        cumulative(fit)

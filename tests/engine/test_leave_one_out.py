@@ -20,6 +20,7 @@ from helpers import (
     pool_rates,
     subgroups,
 )
+from helpers.engine.options import TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
 X = [3, 8, 6, 16, 2, 9, 0, 11, 5, 7]
@@ -249,7 +250,7 @@ def test_the_influence_of_a_registry_is_what_its_absence_changes(name: str) -> N
     )
 
 
-@pytest.mark.parametrize("tau2_method", ["REML", "ML", "PM", None])
+@pytest.mark.parametrize("tau2_method", [*TAU2_METHODS, None])
 def test_without_each_of_many_studies_is_linear_and_equals_single_fits(
     tau2_method: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

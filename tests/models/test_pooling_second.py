@@ -146,13 +146,38 @@ def test_variance_of_a_quadratic_form_agrees_with_its_trace() -> None:
     x = np.column_stack([np.ones(9), RNG.normal(size=9)])
     s = np.diag(V + 0.2)
     for columns in (1, 2):
-        for weights in (1 / V, np.ones(9)):
-            a = np.diag(weights)
-            xs = x[:, :columns]
+        xs = x[:, :columns]
+        batch = prepare(Y, V, design=None if columns == 1 else xs)
+        for start in (0.0, 0.05, 1.5):
+            a = np.diag(1 / (V + start))
             p = a - a @ xs @ np.linalg.inv(xs.T @ a @ xs) @ xs.T @ a
-            batch = prepare(Y, V, design=None if columns == 1 else xs)
-            ours = quadratic_form_variance(batch, weights[None], np.array([0.2]))
+            m = moments(batch, np.array([start]))
+            ours = quadratic_form_variance(m, batch.k - columns, np.array([0.2 - start]))
             assert ours[0] == pytest.approx(2 * np.trace(p @ s @ p @ s), rel=1e-10)
+        p, alike = np.eye(9) - xs @ np.linalg.inv(xs.T @ xs) @ xs.T, batch.unweighted()
+        assert alike.variance(np.array([0.2]))[0] == pytest.approx(2 * np.trace(p @ s @ p @ s))
+        assert alike.rss[0] == pytest.approx(Y @ p @ Y, rel=1e-11)
+        assert alike.trace_pv[0] == pytest.approx(np.trace(p @ np.diag(V)), rel=1e-11)
+        assert alike.trace_p[0] == pytest.approx(9 - columns)
+
+
+@pytest.mark.parametrize("method", ["DL", "DL2", "HE", "HE2", "HS", "HSk", "SJ"])
+def test_standard_errors_of_moment_estimators_agree_with_traces(method: str) -> None:
+    """The square root of 2 tr(PSPS), over the slope, with matrices."""
+    fit = estimate_tau2(prepare(Y, V), method)
+    tau2, one = float(fit.tau2[0]), np.ones((9, 1))
+    start = {
+        "DL2": float(estimate_tau2(prepare(Y, V), "DL").tau2[0]),
+        "HE2": float(estimate_tau2(prepare(Y, V), "HE").tau2[0]),
+        "SJ": float(np.var(Y)),
+    }.get(method, 0.0)
+    a = np.eye(9) if method == "HE" else np.diag(1 / (V + start))
+    p = a - a @ one @ np.linalg.inv(one.T @ a @ one) @ one.T @ a
+    slope = {"HS": (1 / V).sum(), "HSk": (1 / V).sum() * 8 / 9, "SJ": 8 / np.var(Y)}
+    s = np.diag(V + tau2)
+    expected = np.sqrt(2 * np.trace(p @ s @ p @ s)) / slope.get(method, np.trace(p))
+    assert tau2 > 0
+    assert fit.se[0] == pytest.approx(expected, rel=1e-10)
 
 
 def test_one_study_that_outweighs_all_others_costs_no_digits() -> None:

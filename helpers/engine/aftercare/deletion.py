@@ -12,7 +12,7 @@ from ... import ties
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
 from ..model import Fitted, Model, model_of
-from ..model.fits import Refits, Selections
+from ..model.fits import Refits, Selections, first_ones
 from ..model.units import units_of, values_of
 from ..options import BETA_BINOMIAL
 
@@ -169,12 +169,9 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
 
     model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
     order = _order(fit, model, by, ascending)
-    rank = np.empty(model.k, dtype=np.int64)
-    rank[order] = np.arange(model.k)
-    counts = Selections(model.k, lambda row: rank <= row)
-    refits = model.fit(counts, limits=True)
+    refits = model.growing(order, limits=True)
     index = pd.Index([model.labels[i] for i in order], name="study")
-    return _table(model, refits, index, counts)
+    return _table(model, refits, index, first_ones(order))
 
 
 def _order(fit: Fitted, model: Model, by: Any, ascending: bool) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from .kernel import StudyTerms
 from .studies import Array, Studies
 from .variation import Variation
 
-__all__ = ["Pool", "WithoutEach", "each_study", "scan_shared"]
+__all__ = ["FirstOnes", "Pool", "WithoutEach", "each_study", "scan_shared"]
 
 _ERROR = 1e-9  # of an interpolated log-likelihood
 _SUMS = 500_000  # replicates x points of the lattice held at once
@@ -63,9 +63,49 @@ class WithoutEach:
         own = np.moveaxis(of[..., rows], -1, 0)
         return of.sum(axis=-1) - own
 
+    def summed(self, of: Array) -> Array:
+        """Sum what polynomials are made of, ``(..., k) -> (...)``: all studies."""
+        return np.asarray(of.sum(axis=-1))
+
+    def own(self, rows: NDArray[np.intp]) -> Studies | None:
+        """Studies that are to be taken away from `summed`."""
+        return self.studies.places(rows)
+
+    def members(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which studies take part in replicates, shape (r, k)."""
+        return np.arange(len(self)) != rows[:, None]
+
+
+class FirstOnes:
+    """A `Pool` whose replicates are the first studies: ``least`` of them, one more, up to all."""
+
+    def __init__(self, studies: Studies, least: int) -> None:
+        self.studies, self.least = studies, least
+
+    def __len__(self) -> int:
+        return self.studies.n.shape[1] - self.least + 1
+
+    def sums(self, of: Array, rows: slice = slice(None)) -> Array:
+        """Sum over the studies of each replicate: ``(..., k) -> (r, ...)``."""
+        return np.moveaxis(self.summed(of)[..., rows], -1, 0)
+
+    def summed(self, of: Array) -> Array:
+        """Sum what polynomials are made of, ``(..., k) -> (..., r)``: those of each replicate."""
+        later = of[..., self.least - 1 :].copy()
+        later[..., 0] = of[..., : self.least].sum(axis=-1)
+        return np.cumsum(later, axis=-1, out=later)
+
+    def own(self, rows: NDArray[np.intp]) -> Studies | None:
+        """Nothing is to be taken away from `summed`."""
+        return None
+
+    def members(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which studies take part in replicates, shape (r, k)."""
+        return np.arange(self.studies.n.shape[1]) < self.least + rows[:, None]
+
 
 def scan_shared(
-    pool: Pool | WithoutEach, tau2: Array, model: Variation, width: int
+    pool: Pool | WithoutEach | FirstOnes, tau2: Array, model: Variation, width: int
 ) -> tuple[Array, Array, NDArray[np.bool_]] | None:
     """Profile log-likelihood of every replicate at every variance.
 

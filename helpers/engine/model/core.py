@@ -32,7 +32,6 @@ from ..effects import Measure, get_measure
 from ..normal.fit import RegressionFit, fit_regression
 from ..normal.intervals import interval_se, mu_limits
 from ..normal.inverse_variance import (
-    WITHOUT_EACH,
     InverseVarianceFit,
     fit_inverse_variance,
     fit_without_each,
@@ -40,8 +39,8 @@ from ..normal.inverse_variance import (
 from ..options import BETA_BINOMIAL, Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
-from .counts import MOST, ONE_BY_ONE, refit_counts, refit_without_each, regress_counts
-from .fits import Counts, Refits, Selections, joined, p_value
+from .counts import MOST, ONE_BY_ONE, refit_counts, refit_nearby, regress_counts
+from .fits import Counts, Refits, Selections, first_ones, joined, p_value
 from .levels import fit_levels, level_refits
 from .units import Units, units_of
 
@@ -225,16 +224,27 @@ class Model:
         """Fit one mean without each study (or each of `units`) in turn, one row for each."""
         self.require_own_variance("leaving studies out")
         units = units_of(self.data) if units is None else units
-        ci, method = self.options.ci_method, self.options.tau2_method or "common"
-        quick = self.k >= ONE_BY_ONE and units.single and self.clusters is None
-        quick &= self.options.model != BETA_BINOMIAL
-        quick &= not (limits and ci in ("profile", "henmi-copas"))
+        method = self.options.tau2_method or "common"
+        quick = self._quick(limits) and units.single
         if quick and self.likelihood:
-            return refit_without_each(self, limits=limits)
-        if quick and method in WITHOUT_EACH:
+            return refit_nearby(self, limits=limits)
+        if quick:
             fit = fit_without_each(self.yi, self.vi, method=method, tau2=self.options.tau2)
             return self._refits(fit, units.rest, limits)
         return self.fit(units.rest, limits=limits)
+
+    def growing(self, order: NDArray[np.intp], *, limits: bool = False) -> Refits:
+        """Fit one mean to the first study in an order, the first two, and so on, a row for each."""
+        self.require_own_variance("adding studies")
+        if self._quick(limits) and self.likelihood:
+            return refit_nearby(self, order, limits=limits)
+        return self.fit(first_ones(order), limits=limits)
+
+    def _quick(self, limits: bool) -> bool:
+        """Whether there are ways for nearly equal selections of many studies."""
+        slow = limits and self.options.ci_method in ("profile", "henmi-copas")
+        single = self.clusters is None and self.options.model != BETA_BINOMIAL
+        return self.k >= ONE_BY_ONE and single and not slow
 
     @property
     def _most(self) -> int:

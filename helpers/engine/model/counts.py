@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import UnsupportedError
 from ..counts.beta_binomial import fit_beta_binomial
 from ..counts.common import common_rate, count_limits, family_of, included_counts
-from ..counts.fit import fit_glmm
+from ..counts.fit import GLMMFit, fit_glmm
+from ..counts.nearby import NearbyFits, fit_nearby, values_without_random_effect
 from ..counts.optimise import FitStatus
-from ..counts.studies import fixed_terms, log_saturated, prepare
-from ..counts.without_each import fit_without_each, values_without_random_effect
+from ..counts.shared import FirstOnes, WithoutEach
+from ..counts.studies import Studies, fixed_terms, log_saturated, prepare
 from ..normal.fit import RegressionFit
 from ..normal.intervals import symmetric_limits
 from ..options import BETA_BINOMIAL, QUAD_POINTS
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["MOST", "ONE_BY_ONE", "refit_counts", "refit_without_each", "regress_counts"]
+__all__ = ["MOST", "ONE_BY_ONE", "refit_counts", "refit_nearby", "regress_counts"]
 
 #: With fewer studies than this a batch of all fits is quicker than polynomials of their sums.
 ONE_BY_ONE = 100
 #: Studies times replicates of a likelihood model that are fitted one by one: about half an hour.
 MOST = 400_000_000
+#: Studies, and steps, by which one box of polynomials grows.
+_GROWTH, _STEPS = 1.25, 8_000
 _MASKS = 2_000_000  # studies x replicates of one batch
 
 
@@ -143,8 +147,17 @@ def refit_counts(
     return _assembled(fit, sums, random, limits)
 
 
-def refit_without_each(fit: Model, *, limits: bool) -> Refits:
-    """Fit the likelihood model of `fit` without each of its studies, in steps of order k.
+def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: bool) -> Refits:
+    """Fit the likelihood model of `fit` without each of its studies, or to the first ones.
+
+    Parameters
+    ----------
+    fit : Model
+        Original result, model "glmm" or a common effect by likelihood.
+    order : ndarray of int, shape (k,), optional
+        Order in which the studies are added, one row for each step. None: without each study.
+    limits : bool
+        Whether to compute confidence limits too.
 
     Raises
     ------
@@ -153,23 +166,32 @@ def refit_without_each(fit: Model, *, limits: bool) -> Refits:
     """
     options, kind = fit.options, fit.scale.kind
     x, n = included_counts(fit.data)
+    if order is not None:
+        x, n = x[order], n[order]
     k, family = len(x), family_of(kind)
-    fixed = values_without_random_effect(prepare(family, x[None], n[None]))
-    saturated = log_saturated(family, x, n)
+    studies = prepare(family, x[None], n[None])
+    pool = WithoutEach(studies) if order is None else FirstOnes(studies, 1)
+    fixed = values_without_random_effect(pool)
     w = 1.0 / fit.scale.effects(x, n)[1]
+    members = pool.sums(np.ones(k))
     sums = _Sums(
-        np.full(k, k - 1.0),
-        x.sum() - x,
-        n.sum() - n,
+        members,
+        pool.sums(x),
+        pool.sums(n),
         np.where(np.isnan(fixed), 0.0, fixed),
-        saturated.sum() - saturated,
-        w.sum() - w,
-        (w * w).sum() - w * w,
+        pool.sums(log_saturated(family, x, n)),
+        pool.sums(w),
+        pool.sums(w * w),
     )
 
+    def engine(last: int) -> GLMMFit:
+        return fit_glmm(x[:last], n[:last], family=family, quad_points=options.quad_points)
+
     def random(pick: NDArray[np.intp]) -> _Random:
-        engine = fit_glmm(x, n, family=family, quad_points=options.quad_points)
-        gone = fit_without_each(engine)
+        if isinstance(pool, WithoutEach):
+            gone = fit_nearby(pool, engine(k))
+        else:
+            gone = _grown(studies, engine)
         found = _Random(
             gone.mu[pick],
             gone.se[pick],
@@ -181,22 +203,24 @@ def refit_without_each(fit: Model, *, limits: bool) -> Refits:
                 gone.mu[pick],
                 gone.se[pick],
                 options.level,
-                np.full(pick.size, k - 2.0) if options.ci_method == "t" else None,
+                members[pick] - 1.0 if options.ci_method == "t" else None,
             ),
         )
         rest = np.flatnonzero(~gone.done[pick])
-        if rest.size * k > MOST:
+        if float(members[pick[rest]].sum()) > MOST:
             raise UnsupportedError(
-                f"{rest.size:,} of the {k:,} fits without one study would have to be made one by "
-                "one (their likelihood is too flat for the quick way), which takes hours; take "
+                f"{rest.size:,} of the {k:,} fits would have to be made one by one (their "
+                "likelihood is too flat for the quick way), which takes hours; take "
                 "model='random', or a part of the studies"
             )
         size = max(1, _MASKS // k)
         for at in (rest[i : i + size] for i in range(0, rest.size, size)):
+            mask = pool.members(pick[at])
+            used = mask.any(axis=0)
             again = fit_glmm(
-                x,
-                n,
-                mask=np.arange(k) != pick[at, None],
+                x[used],
+                n[used],
+                mask=mask[:, used],
                 family=family,
                 quad_points=options.quad_points,
             )
@@ -211,6 +235,23 @@ def refit_without_each(fit: Model, *, limits: bool) -> Refits:
         return found
 
     return _assembled(fit, sums, random, limits)
+
+
+def _grown(studies: Studies, engine: Callable[[int], GLMMFit]) -> NearbyFits:
+    """Fits to the first study, the first two, and so on, in blocks of steps that hardly differ."""
+    k = studies.n.shape[1]
+    mu, se, tau2, loglik = (np.full(k, np.nan) for _ in range(4))
+    out = NearbyFits(mu, se, tau2, loglik, np.zeros(k, dtype=bool))
+    first = ONE_BY_ONE
+    while first <= k:
+        last = min(k, int(_GROWTH * first), first + _STEPS)
+        whole = engine(last)
+        if whole.converged[0]:
+            part = fit_nearby(FirstOnes(studies.places(slice(last)), first), whole)
+            for item in fields(out):
+                getattr(out, item.name)[first - 1 : last] = getattr(part, item.name)
+        first = last + 1
+    return out
 
 
 def _assembled(

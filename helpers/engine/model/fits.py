@@ -15,7 +15,7 @@ from ..distributions import chi2_sf
 Array = NDArray[np.float64]
 Counts = NDArray[np.bool_] | NDArray[np.int64]
 
-__all__ = ["Counts", "Refits", "Selections", "joined", "p_value", "ratio"]
+__all__ = ["Counts", "Refits", "Selections", "first_ones", "joined", "p_value", "ratio"]
 
 
 class Selections:
@@ -44,6 +44,19 @@ class Selections:
     def __getitem__(self, index: int | np.integer[Any] | slice) -> NDArray[np.bool_]:
         made = self._of(np.atleast_1d(self._rows[index])[:, None])
         return made if isinstance(index, slice) else made[0]
+
+
+def first_ones(order: NDArray[np.intp]) -> Selections:
+    """Select the first study in an order, the first two, and so on.
+
+    Examples
+    --------
+    >>> first_ones(np.array([2, 0, 1]))[:].tolist()
+    [[False, False, True], [True, False, True], [True, True, True]]
+    """
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    return Selections(len(order), lambda row: rank <= row)
 
 
 def ratio(top: Array, bottom: Array) -> Array:

@@ -18,10 +18,7 @@ from .weighted import Batch, moments, prepare
 
 Array = NDArray[np.float64]
 
-__all__ = ["WITHOUT_EACH", "InverseVarianceFit", "fit_inverse_variance", "fit_without_each"]
-
-#: Estimators for which `fit_without_each` has a way.
-WITHOUT_EACH: tuple[str, ...] = ("common", "ML", "REML", "PM", "EB", "PMM")
+__all__ = ["InverseVarianceFit", "fit_inverse_variance", "fit_without_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ def fit_without_each(
     ----------
     yi, vi : ndarray, shape (k,)
     method : str
-        One of `WITHOUT_EACH`.
+        As in `fit_inverse_variance`.
     tau2 : float, optional
         Fixes the between-study variance.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .weighted import Batch, Index
+from .weighted import Batch, Index, Unweighted, unweighted_mean
 
 Array = NDArray[np.float64]
 
@@ -98,6 +98,19 @@ class Remainders:
         own = self.batch.pairs[0][:, self.gone].T
         return sums - own[:, :, None] * powers[:, None, :], log_w - np.log(w), None
 
+    def unweighted(self) -> Unweighted:
+        """As that of `Batch`."""
+        return unweighted_mean(self.k, *self._plain_sums())
+
+    def crude_variance(self) -> Array:
+        """As that of `Batch`."""
+        return self.unweighted().rss / self.k
+
+    def _plain_sums(self) -> list[Array]:
+        """Sum y, y^2, vi and vi^2 without each study."""
+        y, v = self.batch.yi[0] - self.batch.yi[0].mean(), self.batch.vi[0]
+        return [f.sum() - f[self.gone] for f in (y, y * y, v, v * v)]
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
@@ -161,7 +174,10 @@ def all_but(batch: Batch) -> tuple[Remainders, NDArray[np.intp]]:
         own. They are the anchor and those with more than half of a sum.
     """
     v, pairs = batch.vi[0], batch.pairs[0]
-    share = pairs[[0, 2, 2]] * np.stack([1.0 / v, 1.0 / v, np.ones_like(v)])
+    around = (batch.yi[0] - batch.yi[0].mean()) ** 2
+    share = np.concatenate(
+        [pairs[[0, 2, 2]] * np.stack([1.0 / v, 1.0 / v, np.ones_like(v)]), [v * v, around]]
+    )
     heavy = (2.0 * share > share.sum(axis=1, keepdims=True)).any(axis=0)
     heavy[v.argmin()] = True
     return Remainders(Sums(batch), np.arange(len(v))), np.flatnonzero(heavy)

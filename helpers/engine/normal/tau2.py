@@ -22,6 +22,8 @@ ML and REML are global maxima, with a certificate (`helpers.engine.normal.likeli
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,8 +37,8 @@ from .likelihood import (
     log_likelihood,
     upper_bound,
 )
-from .tau2_se import moment_se, score_se
-from .weighted import Batch, moments, trace_pv
+from .tau2_se import quadratic_form_variance, score_se
+from .weighted import Batch, moments
 
 Array = NDArray[np.float64]
 
@@ -85,46 +87,44 @@ def solve_generalised_q(
     return t, converged, boundary
 
 
-def _truncate(raw: Array, batch: Batch, weights: Array, slope: Array) -> Tau2Fit:
+def _truncate(raw: Array, variance: Callable[[Array], Array], slope: Array) -> Tau2Fit:
     tau2 = np.maximum(raw, 0.0) + 0.0
-    return Tau2Fit(
-        tau2,
-        moment_se(batch, weights, tau2, slope),
-        np.ones(raw.shape, dtype=bool),
-        raw <= 0,
-    )
+    return Tau2Fit(tau2, np.sqrt(variance(tau2)) / slope, np.ones(raw.shape, dtype=bool), raw <= 0)
 
 
-def _general_moments(batch: Batch, weights: Array) -> Tau2Fit:
-    q, trace_p, trace_pv_ = trace_pv(batch, weights)
-    return _truncate((q - trace_pv_) / trace_p, batch, weights, trace_p)
+def _weighted_moments(batch: Batch, start: Array) -> Tau2Fit:
+    """General method of moments with the weights 1/(vi + start).
+
+    Their traces need no sums of their own: tr(PV) = k - p - start tr(P).
+    """
+    df, m = batch.k - batch.p, moments(batch, start)
+    raw = start + (m.rss - df) / m.trace_p
+    return _truncate(raw, lambda t: quadratic_form_variance(m, df, t - start), m.trace_p)
 
 
 def _closed_form(batch: Batch, method: str) -> Tau2Fit:
-    df = batch.k - batch.p
-    weights = 1.0 / batch.vi
+    df, zero = batch.k - batch.p, np.zeros(batch.k.shape)
     if method in ("DL", "DL2"):
-        first = _general_moments(batch, weights)
-        if method == "DL":
-            return first
-        return _general_moments(batch, 1.0 / (batch.vi + first.tau2[:, None]))
+        first = _weighted_moments(batch, zero)
+        return first if method == "DL" else _weighted_moments(batch, first.tau2)
     if method in ("HE", "HE2"):
-        first = _general_moments(batch, np.ones_like(weights))
-        if method == "HE":
-            return first
-        return _general_moments(batch, 1.0 / (batch.vi + first.tau2[:, None]))
+        alike = batch.unweighted()
+        first = _truncate(
+            (alike.rss - alike.trace_pv) / alike.trace_p, alike.variance, alike.trace_p
+        )
+        return first if method == "HE" else _weighted_moments(batch, first.tau2)
     if method in ("HS", "HSk"):
-        m = moments(batch, np.zeros(batch.k.shape))
+        m = moments(batch, zero)
         scale = batch.k / df if method == "HSk" else np.ones_like(df)
-        return _truncate((scale * m.rss - batch.k) / m.sum_w, batch, weights, m.sum_w / scale)
+        raw = (scale * m.rss - batch.k) / m.sum_w
+        return _truncate(raw, lambda t: quadratic_form_variance(m, df, t), m.sum_w / scale)
     # SJ: crude variance of the effects first, then one step of the model error variance.
-    mean = np.einsum("rk,rk->r", batch.counts, batch.yi) / batch.k
-    crude = np.einsum("rk,rk->r", batch.counts, (batch.yi - mean[:, None]) ** 2) / batch.k
+    crude = batch.crude_variance()
     spread = crude > np.finfo(float).tiny  # squares of tiny effects have no digits left
     start = np.where(spread, crude, 1.0)
     m = moments(batch, start)
     raw = np.where(spread, start * m.rss / df, 0.0)
-    return _truncate(raw, batch, 1.0 / (batch.vi + start[:, None]), df / start)
+    return _truncate(raw, lambda t: quadratic_form_variance(m, df, t - start), df / start)
 
 
 def estimate_tau2(batch: Batch, method: str) -> Tau2Fit:

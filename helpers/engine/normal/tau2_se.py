@@ -10,58 +10,36 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .weighted import Batch, moments, share_of_others
+from .weighted import Batch, Moments, moments
 
 Array = NDArray[np.float64]
 
-__all__ = ["moment_se", "quadratic_form_variance", "score_se"]
+__all__ = ["quadratic_form_variance", "score_se"]
 
 
-def quadratic_form_variance(batch: Batch, weights: Array, tau2: Array) -> Array:
-    """Variance of y'Py for working weights, 2 tr(P S P S).
+def quadratic_form_variance(m: Moments, df: Array, more: Array) -> Array:
+    """Variance of y'Py for weights 1/(vi + start), 2 tr(P S P S), where S is `more` than they say.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> b = prepare([0.0, 1.0, 2.0], [1.0, 1.0, 1.0])
-    >>> round(float(quadratic_form_variance(b, np.ones((1, 3)), np.zeros(1))[0]), 12)
-    4.0
-    """
-    c, a = batch.counts, weights
-    s = batch.vi + tau2[:, None]
-    if batch.design is None:
-        # tr(PSPS) = sum of P_ij^2 s_i s_j: diagonal, then pairs; no term is negative.
-        b = a**2 * s
-        diagonal = (c * (a * s * share_of_others(c, a)) ** 2).sum(axis=1)
-        pairs = (c * b * share_of_others(c, b)).sum(axis=1) * (c * b).sum(axis=1)
-        return 2.0 * (diagonal + pairs / (c * a).sum(axis=1) ** 2)
-    first = (c * (a * s) ** 2).sum(axis=1)
-    x = batch.design
-    inverse = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, c * a, x))
-    two_p = inverse @ np.einsum("rkp,rk,rkq->rpq", x, c * a**2 * s, x)
-    three_p = inverse @ np.einsum("rkp,rk,rkq->rpq", x, c * a**3 * s**2, x)
-    trace = np.einsum("rpp->r", three_p)
-    return 2.0 * (first - 2.0 * trace + np.einsum("rpq,rqp->r", two_p, two_p))
-
-
-def moment_se(batch: Batch, weights: Array, tau2: Array, slope: Array) -> Array:
-    """Give the standard error of a moment estimator: sqrt(var(y'Py)) / slope.
+    With S = W^-1 + more I, and PW^-1P = P, the trace is k - p + 2 more tr(P) + more^2 tr(PP).
 
     Parameters
     ----------
-    slope : ndarray, shape (R,)
-        What the centred quadratic form is divided by (tr(P) for the general estimator).
+    m : Moments
+        At the start.
+    df : ndarray, shape (R,)
+        k - p.
+    more : ndarray, shape (R,)
+        Between-study variance less the start.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> b = prepare([0.0, 1.0, 2.0], [1.0, 1.0, 1.0])
-    >>> float(moment_se(b, np.ones((1, 3)), np.zeros(1), np.array([2.0]))[0])
-    1.0
+    >>> from helpers.engine.normal.weighted import moments, prepare
+    >>> m = moments(prepare([0.0, 1.0, 2.0], [1.0, 1.0, 1.0]), np.zeros(1))
+    >>> float(quadratic_form_variance(m, np.array([2.0]), np.zeros(1))[0])
+    4.0
     """
-    return np.sqrt(quadratic_form_variance(batch, weights, tau2)) / slope
+    return np.asarray(2.0 * (df + more * (2.0 * m.trace_p + more * m.trace_pp)), dtype=float)
 
 
 def score_se(batch: Batch, tau2: Array) -> Array:

@@ -27,14 +27,14 @@ Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 __all__ = [
     "Batch",
     "Moments",
+    "Unweighted",
     "eliminate",
     "moments",
     "moments_of_one",
     "prepare",
     "profile_scan",
     "same_in_every_row",
-    "share_of_others",
-    "trace_pv",
+    "unweighted_mean",
 ]
 
 _TINY = 1e-300  # below every pivot of a design of full rank
@@ -144,6 +144,26 @@ class Batch:
             plain = np.stack([np.vecdot(c, powers[..., a]) for a in range(2)], axis=-1)
         return sums, np.vecdot(c, np.log(w)), plain
 
+    def unweighted(self) -> Unweighted:
+        """Least squares with equal weights."""
+        c, v, y = self.counts, self.vi, self.yi
+        if self.design is None:
+            r = y - (np.vecdot(c, y) / self.k)[:, None]
+            return unweighted_mean(self.k, *(np.vecdot(c, f) for f in (r, r * r, v, v * v)))
+        x = self.design
+        cov = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, c, x))
+        beta = np.einsum("rpq,rkq,rk,rk->rp", cov, x, c, y)
+        r = y - np.einsum("rkp,rp->rk", x, beta)
+        h = np.einsum("rkp,rpq,rkq->rk", x, cov, x)
+        by_v = cov @ np.einsum("rkp,rk,rkq->rpq", x, c * v, x)
+        pvpv = np.vecdot(c, v * v * (1.0 - 2.0 * h)) + np.einsum("rpq,rqp->r", by_v, by_v)
+        return Unweighted(np.vecdot(c, r * r), self.k - self.p, np.vecdot(c, v * (1.0 - h)), pvpv)
+
+    def crude_variance(self) -> Array:
+        """Mean square of the effects about their mean, shape (R,)."""
+        mean = np.vecdot(self.counts, self.yi) / self.k
+        return np.vecdot(self.counts, (self.yi - mean[:, None]) ** 2) / self.k
+
     def rows(self, index: Index) -> Batch:
         """Replicates picked by `index`."""
         return Batch(
@@ -179,6 +199,36 @@ class Moments(NamedTuple):
     trace_pp: Array
     y_pp_y: Array
     y_ppp_y: Array
+
+
+class Unweighted(NamedTuple):
+    """Least squares with equal weights, P = I - X(X'X)^-1X', arrays of shape (R,).
+
+    `rss` is y'Py, then the traces of P, PV and PVPV with V = diag(vi).
+    """
+
+    rss: Array
+    trace_p: Array
+    trace_pv: Array
+    trace_pvpv: Array
+
+    def variance(self, tau2: Array) -> Array:
+        """Variance of y'Py at a between-study variance, 2 tr(PSPS) with S = V + tau2 I."""
+        return 2.0 * (self.trace_pvpv + tau2 * (2.0 * self.trace_pv + tau2 * self.trace_p))
+
+
+def unweighted_mean(k: Array, y: Array, yy: Array, v: Array, vv: Array) -> Unweighted:
+    """Make `Unweighted` for a mean from the sums of y, y^2, vi and vi^2.
+
+    Examples
+    --------
+    >>> one = (np.array([a]) for a in (2.0, 1.0, 1.0, 4.0, 8.0))  # y = (0, 1), v = (2, 2)
+    >>> [float(a[0]) for a in unweighted_mean(*one)]
+    [0.5, 1.0, 2.0, 4.0]
+    """
+    return Unweighted(
+        np.maximum(yy - y * y / k, 0.0), k - 1.0, v - v / k, vv - (2.0 * vv - v * v / k) / k
+    )
 
 
 def same_in_every_row(a: Array) -> bool:
@@ -485,53 +535,3 @@ def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
             for b in range(a, p + 1):
                 part[a, b] = part[a, b] - factor * part[j, b]
     return log_det, part[p, p]
-
-
-def trace_pv(batch: Batch, weights: Array) -> tuple[Array, Array, Array]:
-    """y'Py, tr(P) and tr(PV) for any working weights (the general method of moments).
-
-    P = A - AX(X'AX)^-1X'A with A = diag(weights), V = diag(vi). The expectation of y'Py is
-    tr(PV) + tau2 tr(P).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> b = prepare([0.0, 1.0], [1.0, 1.0])
-    >>> [float(q[0]) for q in trace_pv(b, np.ones((1, 2)))]
-    [0.5, 1.0, 1.0]
-    """
-    c, v, y = batch.counts, batch.vi, batch.yi
-    a = c * weights
-    if batch.design is None:
-        y = y - batch.shift
-        r = y - (np.vecdot(a, y) / a.sum(axis=1))[:, None]
-        share = share_of_others(c, weights)
-        return np.vecdot(a, r * r), np.vecdot(a, share), np.vecdot(a * v, share)
-    x = batch.design
-    cov = np.linalg.inv(np.einsum("rkp,rk,rkq->rpq", x, a, x))
-    beta = np.einsum("rpq,rkq,rk,rk->rp", cov, x, a, y)
-    r = y - np.einsum("rkp,rp->rk", x, beta)
-    share = 1.0 - weights * np.einsum("rkp,rpq,rkq->rk", x, cov, x)
-    return np.vecdot(a, r * r), np.vecdot(a, share), np.vecdot(a * v, share)
-
-
-def share_of_others(counts: Array, values: Array) -> Array:
-    """Share of all other studies in a weighted sum, for one copy of each study.
-
-    1 - value/total, computed without cancellation where one study is nearly the total.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> share_of_others(np.ones((1, 2)), np.array([[2.0**60, 1.0]])).tolist()
-    [[8.673617379884035e-19, 1.0]]
-    """
-    each = counts * values
-    total = each.sum(axis=1, keepdims=True)
-    top = np.argmax(np.where(counts > 0, values, -np.inf), axis=1)[:, None]
-    rest = each.copy()
-    one = np.take_along_axis(counts, top, axis=1) - 1.0
-    np.put_along_axis(rest, top, one * np.take_along_axis(values, top, axis=1), axis=1)
-    out = (total - values) / total
-    np.put_along_axis(out, top, rest.sum(axis=1, keepdims=True) / total, axis=1)
-    return np.where(counts > 0, out, 0.0)

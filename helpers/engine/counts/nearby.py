@@ -1,11 +1,12 @@
-r"""The GLMM without each study in turn: all k fits in a number of steps proportional to k.
+r"""The GLMM of many nearly equal selections: steps in all that grow as the number of studies.
 
-What k - 1 studies say is what all say less one study. The sums of all studies' derivatives in
-:math:`(\mu, \tau^2)` are smooth near the fit of all of them, and there they are polynomials: their
-values on a grid of Chebyshev points (Trefethen 2013, doi:10.1137/1.9781611975949) give them, to
-rounding, everywhere in a box that holds the k maxima. Each replicate then runs Newton's method on
-the polynomial less its own study, which is evaluated exactly. The sums are compared with exact
-ones at replicates on the edges of the box, and the grid grows until they agree.
+What k - 1 studies say is what all say less one study; what the first m say is a running sum. The
+sums of the studies' derivatives in :math:`(\mu, \tau^2)` are smooth near the fit of all of them,
+and there they are polynomials: their values on a grid of Chebyshev points (Trefethen 2013,
+doi:10.1137/1.9781611975949) give them, to rounding, everywhere in a box that holds the maxima of
+the replicates. Each replicate then runs Newton's method on its polynomial (less its own study,
+which is evaluated exactly, where one is left out). The sums are compared with exact ones at
+replicates on the edges of the box, and the grid grows until they agree.
 
 That a maximum is the only one, a scan of every replicate's profile shows, as for any fit
 (`helpers.engine.counts.shared`). Replicates for which it does not, or that leave the box, are left
@@ -22,20 +23,20 @@ from numpy.typing import NDArray
 from .fit import GLMMFit
 from .kernel import StudyTerms, gauss_hermite
 from .optimise import candidates
-from .shared import WithoutEach, each_study, scan_shared
+from .shared import FirstOnes, WithoutEach, each_study, scan_shared
 from .start import Scan, scan_points
-from .studies import Array, Studies, fixed_terms, log_saturated, prepare
+from .studies import Array, fixed_terms, log_saturated
 from .variation import NormalVariation
 
-__all__ = ["WithoutEachFit", "fit_without_each", "values_without_random_effect"]
+__all__ = ["NearbyFits", "fit_nearby", "values_without_random_effect"]
 
 _DEGREES = (6, 9, 13, 18, 24)  # points of the grid in each direction, tried in turn
 _AGREE = 1e-11  # gradient of the polynomial less that of the sum, in standard errors
 
 
 @dataclass(frozen=True, slots=True)
-class WithoutEachFit:
-    """Fits without each study, arrays of shape ``(k,)``; see `helpers.engine.counts.fit.GLMMFit`.
+class NearbyFits:
+    """Fits of each replicate, arrays of shape ``(r,)``; see `helpers.engine.counts.fit.GLMMFit`.
 
     ``done`` says which replicates were fitted; the others hold nan.
     """
@@ -49,57 +50,67 @@ class WithoutEachFit:
 
 @dataclass(frozen=True, slots=True)
 class _Surface:
-    """Sums of all studies' terms as polynomials in a box of ``(mu, omega)``."""
+    """Sums of the studies' terms as polynomials in a box of ``(mu, omega)``."""
 
     low: Array  # (2,)
     high: Array
-    coefficients: Array  # (6, n, n): value, eta, omega, eta_eta, eta_omega, omega_omega
+    # (6, n, n): value, eta, omega, eta_eta, eta_omega, omega_omega; (6, n, n, r) where each
+    # replicate has sums of its own
+    coefficients: Array
 
-    def __call__(self, mu: Array, omega: Array) -> Array:
-        """Evaluate the six sums at points ``(r,)``: shape ``(6, r)``."""
+    def __call__(self, mu: Array, omega: Array, rows: NDArray[np.intp]) -> Array:
+        """Evaluate the six sums of replicates at points ``(r,)``: shape ``(6, r)``."""
         n = self.coefficients.shape[1]
         first, second = (
             np.polynomial.chebyshev.chebvander(2.0 * (at - a) / (b - a) - 1.0, n - 1)
             for at, a, b in zip((mu, omega), self.low, self.high, strict=True)
         )
+        if self.coefficients.ndim == 4:
+            return np.einsum("ri,rj,fijr->fr", first, second, self.coefficients[..., rows])
         return np.einsum("rj,frj->fr", second, first @ self.coefficients)
 
 
-def fit_without_each(fit: GLMMFit) -> WithoutEachFit:
-    """Fit the GLMM without each study.
+def fit_nearby(pool: WithoutEach | FirstOnes, fit: GLMMFit) -> NearbyFits:
+    """Fit the GLMM to every replicate of a pool.
 
     Parameters
     ----------
+    pool
+        Studies, and what the replicates are.
     fit
         One fit of an intercept to all studies, without a mask.
 
     Returns
     -------
-    WithoutEachFit
+    NearbyFits
 
     Examples
     --------
     >>> from helpers.engine.counts.fit import fit_glmm
+    >>> from helpers.engine.counts.studies import prepare
     >>> x, n = np.arange(120) % 9, 40 + np.arange(120) % 50
-    >>> gone, again = fit_without_each(fit_glmm(x, n)), fit_glmm(x[1:], n[1:])
+    >>> studies = prepare("binomial", x[None], n[None])
+    >>> gone, again = fit_nearby(WithoutEach(studies), fit_glmm(x, n)), fit_glmm(x[1:], n[1:])
     >>> bool(gone.done[0]), bool(abs(gone.mu[0] - again.beta[0, 0]) < 1e-10)
+    (True, True)
+    >>> some = fit_nearby(FirstOnes(studies, 110), fit_glmm(x, n))
+    >>> again = fit_glmm(x[:111], n[:111])
+    >>> bool(some.done[1]), bool(abs(some.mu[1] - again.beta[0, 0]) < 1e-10)
     (True, True)
     """
     model = NormalVariation(gauss_hermite(fit.quad_points))
-    s = prepare(fit.family, fit.data.events, fit.data.n)
-    k = s.n.shape[1]
-    nothing = np.full(k, np.nan)
+    s = pool.studies
+    nothing = np.full(len(pool), np.nan)
     mu, se, tau2, loglik = (nothing.copy() for _ in range(4))
-    done = np.zeros(k, dtype=bool)
-    mu0, value0, score, information = _without_random_effect(s)
-    known = log_saturated(s.family, s.x, s.n)[0]
-    saturated = known.sum() - known
+    done = np.zeros(len(pool), dtype=bool)
+    mu0, value0, score, information = _without_random_effect(pool)
+    saturated = pool.sums(log_saturated(s.family, s.x, s.n)[0])
     low, high = model.range(s, s.t_guess - fit.beta[:, :1])
     points = scan_points(low, high)
     grid = low[0] * (high[0] / low[0]) ** np.linspace(0.0, 1.0, points)
-    found = scan_shared(WithoutEach(s), grid, model, k)
+    found = scan_shared(pool, grid, model, s.n.shape[1])
     if found is None or (s.n <= 1).all() or not np.isfinite(mu0).any():
-        return WithoutEachFit(mu, se, tau2, loglik, done)
+        return NearbyFits(mu, se, tau2, loglik, done)
     value, gamma, sound = found
     sound &= np.isfinite(mu0)
     rows = np.flatnonzero(sound)
@@ -109,7 +120,7 @@ def fit_without_each(fit: GLMMFit) -> WithoutEachFit:
     bare = rows[(peaks == 0) & (score[rows] <= 0)]
     one = peaks[row] == 1
     picked = rows[row[one]]
-    climbed = _climb(s, picked, *_one_step(s, fit, picked, model), model)
+    climbed = _climb(pool, picked, *_one_step(pool, fit, picked, model), model)
     if climbed is not None:
         m, w, height, variance, good = climbed
         # between the neighbours of the scan's highest point, and higher than every point
@@ -128,27 +139,30 @@ def fit_without_each(fit: GLMMFit) -> WithoutEachFit:
     mu[bare], tau2[bare], se[bare] = mu0[bare], 0.0, information[bare] ** -0.5
     loglik[bare] = saturated[bare] + value0[bare]
     done[bare] = True
-    return WithoutEachFit(mu, se, tau2, loglik, done)
+    return NearbyFits(mu, se, tau2, loglik, done)
 
 
-def values_without_random_effect(s: Studies) -> Array:
-    """Log-likelihood of one rate without each study, relative to the saturated one, shape (k,).
+def values_without_random_effect(pool: WithoutEach | FirstOnes) -> Array:
+    """Log-likelihood of one rate in each replicate, relative to the saturated one, shape (r,).
 
-    NaN where the rate without a study is zero, or one.
+    NaN where the rate is zero, or one.
 
     Examples
     --------
+    >>> from helpers.engine.counts.studies import prepare
     >>> s = prepare("binomial", np.array([[2.0, 3.0, 4.0]]), np.array([[10.0, 15.0, 40.0]]))
-    >>> np.round(values_without_random_effect(s), 6).tolist()  # the first two have one rate
+    >>> without = np.round(values_without_random_effect(WithoutEach(s)), 6)
+    >>> (without + 0.0).tolist()  # the first two have one rate
     [-0.45495, -0.338906, 0.0]
     """
-    return _without_random_effect(s)[1]
+    return _without_random_effect(pool)[1]
 
 
-def _without_random_effect(s: Studies) -> tuple[Array, Array, Array, Array]:
-    """One rate without each study: its logit (log rate), value, score for omega, information."""
+def _without_random_effect(pool: WithoutEach | FirstOnes) -> tuple[Array, Array, Array, Array]:
+    """One rate in each replicate: its logit (log rate), value, score for omega, information."""
+    s = pool.studies
     x, n = s.x[0], s.n[0]
-    events, size = x.sum() - x, n.sum() - n
+    events, size = pool.sums(x), pool.sums(n)
     binomial = s.family == "binomial"
     finite = (events > 0) & ((events < size) | (not binomial))
     top = np.where(finite, events, 1.0)
@@ -158,14 +172,13 @@ def _without_random_effect(s: Studies) -> tuple[Array, Array, Array, Array]:
     def height(at: Array | float) -> Array:  # minus what a patient without event says
         return np.logaddexp(0.0, at) if binomial else np.exp(at)
 
-    # value at the rate of all, and from there what the sums of the counts say
+    # values at one rate for all, and from there what the sums of the counts say
     centre = np.log(x.sum() / (n.sum() - x.sum() if binomial else n.sum()))
-    total = float(fixed_terms(s, np.full((1, len(x)), centre))[0].sum())
-    every = total + x.sum() * (mu - centre) - n.sum() * (height(mu) - height(centre))
-    value = every - fixed_terms(s, mu[None])[0][0]
+    value = pool.sums(fixed_terms(s, np.full((1, len(x)), centre))[0][0])
+    value += events * (mu - centre) - size * (height(mu) - height(centre))
     rate = top / (top + rest) if binomial else top / rest
     spread = rate * (1.0 - rate) if binomial else rate
-    squares = [f.sum() - f for f in (x * x, x * n, n * n)]
+    squares = [pool.sums(f) for f in (x * x, x * n, n * n)]
     parts = squares[0], -2.0 * rate * squares[1], rate**2 * squares[2], -spread * size
     score = 0.5 * sum(parts)
     score = np.where(np.abs(score) <= 1e-12 * sum(np.abs(part) for part in parts), 0.0, score)
@@ -174,14 +187,13 @@ def _without_random_effect(s: Studies) -> tuple[Array, Array, Array, Array]:
 
 
 def _one_step(
-    s: Studies, fit: GLMMFit, rows: NDArray[np.intp], model: NormalVariation
+    pool: WithoutEach | FirstOnes, fit: GLMMFit, rows: NDArray[np.intp], model: NormalVariation
 ) -> tuple[Array, Array]:
     """Newton's step from the fit of all studies."""
-    every = _stack(each_study(s, fit.beta[:, :1], fit.tau2[:, None], model))[:, 0]
-    own = every[:, rows]
-    _, g, h, a, b, c = own - every.sum(axis=1)[:, None]
+    every = _stack(each_study(pool.studies, fit.beta[:, :1], fit.tau2[:, None], model))[:, 0]
+    _, g, h, a, b, c = pool.sums(every)[rows].T
     det = a * c - b * b
-    sound = (a > 0) & (det > 0)
+    sound = (a < 0) & (det > 0)
     det = np.where(sound, det, 1.0)
     mu = np.where(sound, -(c * g - b * h) / det, 0.0)
     omega = np.where(sound, -(a * h - b * g) / det, 0.0)
@@ -189,28 +201,38 @@ def _one_step(
 
 
 def _climb(
-    s: Studies, rows: NDArray[np.intp], mu: Array, omega: Array, model: NormalVariation
+    pool: WithoutEach | FirstOnes,
+    rows: NDArray[np.intp],
+    mu: Array,
+    omega: Array,
+    model: NormalVariation,
 ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]] | None:
-    """Newton's method without each of the studies ``rows``, from ``(mu, omega)``.
+    """Newton's method for the replicates ``rows``, from ``(mu, omega)``.
 
     Returns the maxima, the values there, the variances of ``mu`` and which replicates arrived
     inside the box; None where no grid describes the box.
     """
     if not rows.size:
         return None
-    own = s.places(rows)
+    own = pool.own(rows)
     start = np.array([mu, omega])
     low, high = start.min(axis=1), start.max(axis=1)
     room = 0.5 * (high - low) + 1e-3 * np.array([1.0, high[1]])
     low, high = low - room, high + room
     low[1] = max(low[1], 0.0)
     for n in _DEGREES:
-        surface = _surface(s, low, high, n, model)
+        surface = _surface(pool, low, high, n, model)
+
+        def sums_at(mu: Array, omega: Array, surface: _Surface = surface) -> Array:
+            every = surface(mu, omega, rows)
+            if own is None:
+                return every
+            return every - _stack(model.terms(own, mu[None], omega[None]))[:, 0]
+
         mu, omega = start
         inside = np.ones(rows.size, dtype=bool)
         for _ in range(30):
-            sums = surface(mu, omega) - _stack(model.terms(own, mu[None], omega[None]))[:, 0]
-            _, g, h, a, b, c = sums
+            _, g, h, a, b, c = sums_at(mu, omega)
             det = a * c - b * b
             definite = (a < 0) & (det > 0)
             safe = np.where(definite, det, 1.0)
@@ -223,7 +245,7 @@ def _climb(
             mu, omega = new_mu, new_omega
             if (~inside | (decrement < 1e-8)).all():  # quadratic: this step was the last
                 break
-        sums = surface(mu, omega) - _stack(model.terms(own, mu[None], omega[None]))[:, 0]
+        sums = sums_at(mu, omega)
         det = sums[3] * sums[5] - sums[4] ** 2
         inside &= (sums[3] < 0) & (det > 0) & (omega > 0)
         variance = np.where(inside, -sums[5] / np.where(inside, det, 1.0), np.nan)
@@ -233,8 +255,9 @@ def _climb(
         if not edge.size:
             return None
         edge = np.unique([edge[f(v[edge])] for v in (mu, omega) for f in (np.argmin, np.argmax)])
-        each = _stack(each_study(s, mu[edge, None], omega[edge, None], model))
-        miss = np.abs(surface(mu[edge], omega[edge]) - each.sum(axis=-1))
+        at = mu[edge, None], omega[edge, None]
+        each = _stack(each_study(pool.studies, *at, model)) * pool.members(rows[edge])
+        miss = np.abs(sums[:, edge] - each.sum(axis=-1))
         unit = np.array([variance[edge] ** -0.5, np.abs(sums[5][edge]) ** 0.5])
         rounding = 1e-15 * np.abs(each[1:3]).sum(axis=-1)
         if (miss[1:3] < _AGREE * unit + rounding).all():
@@ -242,18 +265,27 @@ def _climb(
     return None
 
 
-def _surface(s: Studies, low: Array, high: Array, n: int, model: NormalVariation) -> _Surface:
+def _surface(
+    pool: WithoutEach | FirstOnes, low: Array, high: Array, n: int, model: NormalVariation
+) -> _Surface:
     """Polynomials through the sums at ``n`` by ``n`` Chebyshev points of the box."""
     angle = np.pi * (np.arange(n) + 0.5) / n
     node = 0.5 * (np.cos(angle) + 1.0)
     mu, omega = (a + (b - a) * node for a, b in zip(low, high, strict=True))
-    every = np.empty((6, n, n))
-    for i in range(n):
-        terms = each_study(s, np.full((n, 1), mu[i]), omega[:, None], model)
-        every[:, i] = _stack(terms).sum(axis=-1)
+    values = [
+        pool.summed(_stack(each_study(pool.studies, np.full((n, 1), at), omega[:, None], model)))
+        for at in mu
+    ]
     to = 2.0 / n * np.cos(np.outer(np.arange(n), angle))  # values to coefficients
     to[0] *= 0.5
-    return _Surface(low, high, to @ every @ to.T)
+    return _Surface(low, high, _both(np.stack(values, axis=1), to))
+
+
+def _both(values: Array, to: Array) -> Array:
+    """Apply a matrix to the second and to the third axis of (6, n, n) or (6, n, n, r)."""
+    shape = values.shape
+    flat = to @ values.reshape(shape[0], shape[1], -1)
+    return (to @ flat.reshape(shape[0] * shape[1], shape[2], -1)).reshape(shape)
 
 
 def _stack(terms: StudyTerms) -> Array:
