@@ -18,6 +18,8 @@ PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# modules are compiled once and not by every process, whatever the machine was told
+export PYTHONDONTWRITEBYTECODE :=
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
 export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
