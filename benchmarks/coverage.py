@@ -100,7 +100,7 @@ def markdown(result: SimulationResult) -> str:
         ["mean", "min", "max"]
     )
     lines.append(_table(spread.reset_index()))
-    lines += ["", "## Error rates of the tests of homogeneity (tau = 0, level 5 %)", ""]
+    lines += ["", "## Error rates of the tests of homogeneity (tau = 0, level 5%)", ""]
     tests = frame[(frame["performance"] == "rejection") & (frame["tau"] == 0.0)]
     rates = tests.groupby(["family", "estimator", "method"])["value"].agg(["mean", "min", "max"])
     lines.append(_table(rates.reset_index()))

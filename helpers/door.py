@@ -42,11 +42,11 @@ def lazy(
 def as_read(text: str) -> str:
     r"""Give a string in quotes, as it is read: the blanks that do not break stay blanks.
 
-    Python's own ``repr`` writes ``\u202f`` for them, and JupyterLab prints that in the prose.
+    Python's own ``repr`` writes ``\xa0`` for them, and JupyterLab prints that in the prose.
 
     Examples
     --------
-    >>> as_read("6.8\u202f%") == "'6.8\u202f%'"
+    >>> as_read("95%\xa0CI") == "'95%\xa0CI'"
     True
     >>> print(as_read("Miller's"))
     "Miller's"

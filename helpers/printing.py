@@ -5,7 +5,7 @@ typed result. Percent signs follow a narrow no-break space, negative numbers car
 a rounded zero never carries a sign, and a number that is not finite is an error, never "nan %".
 
 Rounding is half away from zero on the shortest decimal form of the number, which is what a reader
-gets who rounds the printed value by hand (0.0685 becomes 6.9 %, although the binary number lies
+gets who rounds the printed value by hand (0.0685 becomes 6.9%, although the binary number lies
 a hair below).
 """
 
@@ -57,7 +57,6 @@ __all__ = [
 
 MINUS = "\N{MINUS SIGN}"
 
-THIN = "\N{NARROW NO-BREAK SPACE}"
 
 HARD = "\N{NO-BREAK SPACE}"
 
@@ -66,7 +65,7 @@ MOST_DIGITS = 10  # significant digits that every processor computes alike; stan
 Unit = Literal["percent", "number", "per_1000"]
 
 #: Unit -> what a value is multiplied with, and what stands behind it.
-_UNITS = {"percent": (100, f"{THIN}%"), "number": (1, ""), "per_1000": (1000, f" per{HARD}1,000")}
+_UNITS = {"percent": (100, "%"), "number": (1, ""), "per_1000": (1000, f" per{HARD}1,000")}
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -374,28 +373,28 @@ def within(level: Any) -> str:
 def percent(value: float, digits: int = 1) -> str:
     """Print a fraction as a percentage.
 
-    A positive fraction that would round to zero is printed as "<0.1 %" and one below 1 that would
-    round to 100 as ">99.9 %", because neither bound was reached.
+    A positive fraction that would round to zero is printed as "<0.1%" and one below 1 that would
+    round to 100 as ">99.9%", because neither bound was reached.
 
     Parameters
     ----------
     value : float
-        A fraction; 0.0682 is 6.8 %. Differences may be negative.
+        A fraction; 0.0682 is 6.8%. Differences may be negative.
     digits : int
         Decimals to print.
 
     Examples
     --------
     >>> percent(0.0682), percent(0.0002), percent(0), percent(-0.012)
-    ('6.8\u202f%', '<0.1\u202f%', '0.0\u202f%', '−1.2\u202f%')
+    ('6.8%', '<0.1%', '0.0%', '−1.2%')
     """
     exact = _decimal(value, "percent()") * 100
     step = Decimal(1).scaleb(-digits)
     if 0 < exact < step / 2:
-        return f"<{_print(step, digits)}{THIN}%"
+        return f"<{_print(step, digits)}%"
     if 100 - step / 2 <= exact < 100:
-        return f">{_print(100 - step, digits)}{THIN}%"
-    return f"{_print(exact, digits)}{THIN}%"
+        return f">{_print(100 - step, digits)}%"
+    return f"{_print(exact, digits)}%"
 
 
 def share(part: float, whole: float, digits: int = 1) -> str:
@@ -404,7 +403,7 @@ def share(part: float, whole: float, digits: int = 1) -> str:
     Examples
     --------
     >>> share(574, 7604)
-    '574 of 7,604 (7.5\u202f%)'
+    '574 of 7,604 (7.5%)'
     """
     if whole <= 0 or not 0 <= part <= whole:
         raise MetaAnalysisError(f"share() needs 0 <= part <= whole, not {part!r} of {whole!r}")
@@ -480,7 +479,7 @@ def interval(
         Lower and upper bound, such as ``fit.ci``. A number (not a percentage) may be unbounded
         above.
     level : float
-        Coverage as a fraction; 0.95 is 95 %.
+        Coverage as a fraction; 0.95 is 95%.
     unit : {"percent", "number", "per_1000"}
         How the bounds are printed; fractions become percentages by default.
     digits : int
@@ -491,11 +490,11 @@ def interval(
     Examples
     --------
     >>> interval((0.0578, 0.0804))
-    '95\u202f%\xa0CI 5.8 to 8.0\u202f%'
+    '95%\xa0CI 5.8 to 8.0%'
     >>> interval((-1.92, 0.4), unit="number", digits=2)
-    '95\u202f%\xa0CI −1.92 to 0.40'
+    '95%\xa0CI −1.92 to 0.40'
     >>> interval((0.5, float("inf")), unit="number", digits=2)
-    '95\u202f%\xa0CI from 0.50, without an upper limit'
+    '95%\xa0CI from 0.50, without an upper limit'
     """
     lower, upper = bounds
     head = f"{level_text(level)}{HARD}{name}"
@@ -528,7 +527,7 @@ def percent_range(bounds: Sequence[float], digits: int = 1) -> str:
     Examples
     --------
     >>> percent_range((0.0270, 0.1619)), percent_range((0.0741, 0.0744))
-    ('2.7 to 16.2\u202f%', '7.4\u202f%')
+    ('2.7 to 16.2%', '7.4%')
     """
     lower, upper = bounds
     if percent(lower, digits) == percent(upper, digits):
@@ -541,14 +540,14 @@ def level_text(level: float) -> str:
 
     Examples
     --------
-    >>> level_text(0.95) == f"95{THIN}%", level_text(0.999) == f"99.9{THIN}%"
+    >>> level_text(0.95) == f"95%", level_text(0.999) == f"99.9%"
     (True, True)
     """
     exact = _decimal(level, "level_text()")
     if not 0 < exact < 1:
         raise MetaAnalysisError(f"a level is a fraction between 0 and 1, not {level!r}")
     text = format((exact * 100).normalize(), "f")
-    return f"{text}{THIN}%"
+    return f"{text}%"
 
 
 def unit_of(fit: Any) -> Unit:
@@ -584,7 +583,7 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
     --------
     >>> from types import SimpleNamespace
     >>> estimate(SimpleNamespace(estimate=0.0682, ci=(0.0578, 0.0804), level=0.95, n=7604))
-    '6.8\u202f% (95\u202f%\xa0CI 5.8 to 8.0\u202f%)'
+    '6.8% (95%\xa0CI 5.8 to 8.0%)'
     """
     unit, digits = _usual(fit, unit, digits)
     bounds = interval(fit.ci, fit.level, unit=unit, digits=digits)
@@ -607,7 +606,7 @@ def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = No
     >>> fit = SimpleNamespace(mean_estimate=0.0745, level=0.95, n=7604)
     >>> fit.mean_conf_int = lambda: (0.0633, 0.0874)
     >>> mean_estimate(fit, 0, unit="per_1000")
-    '75 per\xa01,000 (95\u202f%\xa0CI 63 to 87 per\xa01,000)'
+    '75 per\xa01,000 (95%\xa0CI 63 to 87 per\xa01,000)'
     """
     unit, digits = _usual(fit, unit, digits)
     bounds = interval(fit.mean_conf_int(), fit.level, unit=unit, digits=digits)
@@ -639,7 +638,7 @@ def prediction(
     >>> fit = SimpleNamespace(level=0.95, n=7604)
     >>> fit.displayed_prediction = lambda: ((0.0259, 0.1682), "")
     >>> prediction(fit)
-    '95\u202f%\xa0prediction interval 2.6 to 16.8\u202f%'
+    '95%\xa0prediction interval 2.6 to 16.8%'
     """
     unit, digits = _usual(fit, unit, digits)
     level = options.get("level", fit.level)

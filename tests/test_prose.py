@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from helpers import printing
 from helpers.errors import MetaAnalysisError
 
-THIN, HARD, MINUS = printing.THIN, printing.HARD, printing.MINUS
+HARD, MINUS = printing.HARD, printing.MINUS
 finite = st.floats(allow_nan=False, allow_infinity=False)
 fractions = st.floats(0, 1)
 
@@ -40,10 +40,10 @@ def test_a_number_has_a_true_minus_and_never_a_negative_zero(value, digits):
 @given(fractions)
 def test_a_percentage_never_claims_a_bound_that_was_not_reached(value):
     text = printing.percent(value)
-    assert text.endswith(f"{THIN}%")
-    if text == f"0.0{THIN}%":
+    assert text.endswith("%")
+    if text == "0.0%":
         assert value == 0
-    if text == f"100.0{THIN}%":
+    if text == "100.0%":
         assert value == 1
 
 
@@ -62,7 +62,7 @@ def test_a_percentage_never_claims_a_bound_that_was_not_reached(value):
     ],
 )
 def test_percentages_round_half_away_from_zero_on_the_decimal_form(value, text):
-    assert printing.percent(value) == f"{text}{THIN}%"
+    assert printing.percent(value) == f"{text}%"
 
 
 @given(fractions)
@@ -139,7 +139,7 @@ def test_small_counts_are_words_and_take_the_right_noun():
 def test_interval_bounds_stay_in_order(a, b, unit):
     lower, upper = sorted((a, b))
     text = printing.interval((lower, upper), unit=unit)
-    core = text.removeprefix(f"95{THIN}%{HARD}CI ").removesuffix(f"{THIN}%")
+    core = text.removeprefix(f"95%{HARD}CI ").removesuffix("%")
     low, high = core.removesuffix(f" per{HARD}1,000").split(" to ")
     assert back(low) <= back(high)
 
@@ -151,13 +151,13 @@ def test_an_interval_upside_down_is_an_error():
 
 @pytest.mark.parametrize(("level", "text"), [(0.95, "95"), (0.9, "90"), (0.999, "99.9")])
 def test_levels_print_as_they_are(level, text):
-    assert printing.interval((0.1, 0.2), level).startswith(f"{text}{THIN}%")
+    assert printing.interval((0.1, 0.2), level).startswith(f"{text}%")
 
 
 def test_estimates_take_their_unit_from_the_result():
-    assert printing.estimate(result()) == f"6.8{THIN}% (95{THIN}%{HARD}CI 5.8 to 8.0{THIN}%)"
+    assert printing.estimate(result()) == f"6.8% (95%{HARD}CI 5.8 to 8.0%)"
     plain = result(n=None, estimate=-1.234, ci=(-2.0, 0.5))
-    assert printing.estimate(plain) == f"{MINUS}1.23 (95{THIN}%{HARD}CI {MINUS}2.00 to 0.50)"
+    assert printing.estimate(plain) == f"{MINUS}1.23 (95%{HARD}CI {MINUS}2.00 to 0.50)"
 
 
 def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
@@ -168,7 +168,7 @@ def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
         return (0.0259, 0.1682), ""
 
     text = printing.prediction(result(displayed_prediction=predict), level=0.9, method="normal")
-    assert text == f"90{THIN}%{HARD}prediction interval 2.6 to 16.8{THIN}%"
+    assert text == f"90%{HARD}prediction interval 2.6 to 16.8%"
     assert asked == {"level": 0.9, "method": "normal"}
 
 
@@ -215,7 +215,7 @@ def test_lists_read_as_a_sentence():
 
 
 def test_shares_name_part_whole_and_percentage():
-    assert printing.share(574, 7604) == f"574 of 7,604 (7.5{THIN}%)"
+    assert printing.share(574, 7604) == "574 of 7,604 (7.5%)"
     with pytest.raises(MetaAnalysisError, match="part <= whole"):
         printing.share(3, 2)
 

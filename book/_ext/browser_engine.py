@@ -81,9 +81,9 @@ CHOICES = {
         "EB": "Empirical Bayes",
     },
     "level": {
-        "0.95": "95\N{NARROW NO-BREAK SPACE}%",
-        "0.9": "90\N{NARROW NO-BREAK SPACE}%",
-        "0.99": "99\N{NARROW NO-BREAK SPACE}%",
+        "0.95": "95%",
+        "0.9": "90%",
+        "0.99": "99%",
     },
 }
 # parts of Python's library that a fit never meets

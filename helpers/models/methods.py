@@ -69,7 +69,7 @@ def methods_of(options: Options, k: int) -> Methods:
     >>> from helpers.engine.options import resolve
     >>> print(methods_of(resolve(tau2_method="DL", ci_method="wald"), 12))
     Proportions of 12 studies were pooled on the logit scale by inverse variance with random
-    effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95 %
+    effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95%
     confidence interval is Wald-type.
     """
     measure = get_measure(options.measure)

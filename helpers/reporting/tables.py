@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["frames", "groups_table", "models_table", "rates_table", "table_of_tests"]
 
-_PERCENT = f",{printing.HARD}%"
+_PERCENT = ",%"
 
 
 def model_name(fit: PoolResult) -> str:
@@ -155,7 +155,7 @@ def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
         "small_cohorts_are": f"Small {subject.studies} are",
         "p": "p",
         "calibrated_p": "Calibrated p",
-        "false_alarms": f"False alarms of the 5{printing.THIN}% test{_PERCENT}",
+        "false_alarms": f"False alarms of the 5% test{_PERCENT}",
     }
     return tables.table(
         shown,

@@ -294,7 +294,7 @@ def judge(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
     >>> result = multiverse(
     ...     events=[3, 8, 1], n=[40, 60, 9], choices={"measure": ["logit", "arcsine"]}
     ... )
-    >>> claim = Claim("rate", "The rate is above 5 %", "Pooled rate", 0.05, "percent")
+    >>> claim = Claim("rate", "The rate is above 5%", "Pooled rate", 0.05, "percent")
     >>> judge(result, claim).share_supporting.count
     2
     """

@@ -89,7 +89,7 @@ class Dependent:
     estimate : float
         The pooled proportion, or the odds ratio of the contrast.
     ci : Interval
-        95 %, on the same scale.
+        95%, on the same scale.
     width : float
         Width of the interval on the logit scale.
     df : float

@@ -34,7 +34,7 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     >>> subgroup_rows_table(subgroup_rows()).name
     'all-groups'
     """
-    unit = f",{printing.HARD}%"
+    unit = ",%"
     shown = rows.assign(
         analysis=rows["analysis"].replace(_WORDS),
         counts=[
@@ -56,7 +56,7 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
             "level": "Group",
             "counts": "Deaths/patients",
             "estimate": f"Estimate{unit}",
-            "ci": f"95{printing.THIN}% CI",
+            "ci": "95% CI",
             "common_effect": f"Common effect{unit}",
             "tau2": "τ²",
         },
@@ -140,7 +140,7 @@ def regressions_table(overview: pd.DataFrame) -> Table:
         formats={"tau2": "number3", "R2": "number1"} | dict.fromkeys(tests, "p"),
         labels={
             "tau2": "τ²",
-            "R2": f"R²,{printing.HARD}%",
+            "R2": "R²,%",
             "statistic": "F (df)",
             "p": "p",
             "permutation": "permuted",
@@ -188,7 +188,7 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
         labels={
             "odds_ratio": "Odds ratio",
             "p": "p",
-            "ci": f"95{printing.THIN}% CI",
+            "ci": "95% CI",
             "factor": "p of its factor",
             "omnibus": "p of all factors",
         },

@@ -124,7 +124,7 @@ def subgroup_tests(
         One row for each analysis: groups, smallest (cohorts in the smallest group), separate
         (p of the published Wald-type test, each group with its own tau2), calibrated (p of that
         test from data sets simulated without a difference), rejection (share of them in which the
-        test rejects at 5 %), common (the test with one tau2), likelihood_ratio (of equal means,
+        test rejects at 5%), common (the test with one tau2), likelihood_ratio (of equal means,
         with one tau2), inverse_variance (Wald-type, REML with its own tau2 in each group), holm
         (`calibrated` adjusted for the number of rows), zero_tau2 (groups whose tau2 is estimated as
         zero).

@@ -199,7 +199,7 @@ def numbers(
     --------
     >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
     Shares
-    A Part,\xa0%
+    A Part,%
     x    25.0
     """
     import pandas as pd
@@ -212,7 +212,7 @@ def numbers(
         heading, kind = said if isinstance(said, tuple) else ("", said)
         if heading:
             percent = isinstance(kind, str) and kind.startswith("percent")
-            labels[column] = f"{heading},{printing.HARD}%" if percent else heading
+            labels[column] = f"{heading},%" if percent else heading
         if kind:
             formats[column] = kind
     made = frame[list(shown)].reset_index(drop=True)
@@ -382,9 +382,9 @@ def pooled_table(
             "analysis": "", "k": (printing.capital(subject.studies), ""),
             "events": (subject.events, "count"), "n": (subject.n, "count"),
             "estimate": ("Estimate", "number" if plain else "percent"),
-            "ci": (f"{levels}{printing.THIN}% CI", ""),
-            "prediction": (f"{levels}{printing.THIN}% prediction interval", ""),
-            "tau2": ("τ²", "number3"), "I2": (f"I²,{printing.HARD}%", "number1"),
+            "ci": (f"{levels}% CI", ""),
+            "prediction": (f"{levels}% prediction interval", ""),
+            "tau2": ("τ²", "number3"), "I2": ("I²,%", "number1"),
         },
         notes=[*_methods(named.values()), *dict.fromkeys(notes)],
         name=name,

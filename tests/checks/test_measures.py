@@ -42,7 +42,7 @@ def test_coverage_is_the_sum_of_binomial_probabilities(name, n):
 
 
 def test_wald_covers_0_639_at_one_in_twenty_with_twenty_patients():
-    # no event: a point at zero; five of 20: 6.0 % to 44 %; only one to four events hold 5 %
+    # no event: a point at zero; five of 20: 6.0% to 44%; only one to four events hold 5%
     cover = exact_coverage(20, [0.05], ["Wald, raw"]).iloc[0, 0]
     assert cover <= 1 - 0.95**20
     assert_allclose(cover, stats.binom.pmf(range(1, 5), 20, 0.05).sum(), rtol=1e-12)

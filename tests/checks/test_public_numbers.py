@@ -225,7 +225,7 @@ def test_summary_and_levels_of_a_claim_are_counts_and_quantiles_of_its_rows() ->
     names = ["lowest", "lower_quartile", "median", "upper_quartile", "highest"]
     assert result.summary_frame()[names].iloc[0].tolist() == pytest.approx(quartiles)
 
-    made = judge(result, Claim("rate", "The rate is above 9 %", "Rate", 0.09, "percent"))
+    made = judge(result, Claim("rate", "The rate is above 9%", "Rate", 0.09, "percent"))
     # Leaving E out twice is leaving it out once: of six versions of the data four differ.
     assert (len(made), made.distinct) == (24, 16)
     summary = made.summary_frame().iloc[0]

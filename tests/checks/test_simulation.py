@@ -124,7 +124,7 @@ def test_exact_intervals_for_tau2_reach_their_level(normal, method):
 
 
 def test_the_empty_q_profile_set_does_not_cover_a_variance_of_zero(normal):
-    """Without variance Q is chi-squared: too small in 2.5 %, too large in 2.5 % of the sets."""
+    """Without variance Q is chi-squared: too small in 2.5%, too large in 2.5% of the sets."""
     pick = {"quantity": "tau2 interval", "method": "q-profile", "tau": 0.0}
     value, mcse = number(normal, performance="coverage", **pick)
     assert value == pytest.approx(0.95, abs=4 * mcse)
@@ -166,7 +166,7 @@ def test_monte_carlo_errors_predict_the_spread_between_seeds():
         for s in range(30)
     ]
     values, errors = np.array(runs).T
-    # 30 runs: the ratio of variances is chi-squared(29)/29, inside (0.45, 1.9) in 99 %
+    # 30 runs: the ratio of variances is chi-squared(29)/29, inside (0.45, 1.9) in 99%
     assert 0.4 < values.var(ddof=1) / (errors**2).mean() < 2.0
 
 
@@ -203,7 +203,7 @@ def test_every_kind_of_method_is_measured(counts):
 
 
 def test_replicates_without_a_result_are_counted(counts):
-    """Five studies of 15 patients and 3 %: about one in ten has no event at all."""
+    """Five studies of 15 patients and 3%: about one in ten has no event at all."""
     frame = counts.frame()
     glmm = frame[(frame["estimator"] == "GLMM") & (frame["k"] == 5) & (frame["quantity"] == "mu")]
     none = (simulate(Scenario(5, 0.03, 0.0, (15,)), 150, 2).events.sum(axis=1) == 0).sum()

@@ -189,7 +189,7 @@ def test_the_same_seed_gives_the_same_replicates() -> None:
 
 
 def test_bootstrap_intervals_cover() -> None:
-    """With 15 studies 95 % intervals of mu cover in about 95 % of 300 data sets."""
+    """With 15 studies 95% intervals of mu cover in about 95% of 300 data sets."""
     rng = np.random.default_rng(6)
     v = rng.uniform(0.05, 0.3, 15)
     hits = {"percentile": 0, "studentised": 0}
@@ -332,7 +332,7 @@ def test_the_null_is_read_on_the_scale_of_the_measure() -> None:
 
 @pytest.mark.parametrize(("k", "tau2"), [(8, 0.3), (12, 0.2)])
 def test_score_flips_keep_their_level_with_few_studies(k: int, tau2: float) -> None:
-    """250 data sets under the null: rejections at 5 % within simulation error, or fewer."""
+    """250 data sets under the null: rejections at 5% within simulation error, or fewer."""
     rng = np.random.default_rng(3)
     n = rng.integers(20, 200, k)
     rejected = total = 0
@@ -345,7 +345,7 @@ def test_score_flips_keep_their_level_with_few_studies(k: int, tau2: float) -> N
         rejected += test.p <= 0.05
         total += 1
     assert total > 245
-    # 5 % of 250 is 12.5 with a standard deviation of 3.4
+    # 5% of 250 is 12.5 with a standard deviation of 3.4
     assert rejected <= 12.5 + 3 * 3.4
 
 

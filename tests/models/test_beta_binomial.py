@@ -80,7 +80,7 @@ def test_excluded_studies_stay_and_impossible_data_are_refused():
         pool_beta_binomial(events=[3], n=[40])
     with pytest.raises(MetaAnalysisError):
         pool_beta_binomial(events=[50, 2], n=[40, 10])
-    # exact limits for 0 of 70: 1 - 0.025^(1/70) = 5.13 %, mirrored for 70 of 70
+    # exact limits for 0 of 70: 1 - 0.025^(1/70) = 5.13%, mirrored for 70 of 70
     with pytest.raises(ConvergenceError, match=r"pool\(events.* 0 of 70 .* 0\.0 to 5\.1"):
         pool_beta_binomial(events=[0, 0, 0], n=[40, 10, 20])
     with pytest.raises(ConvergenceError, match=r"pool\(events.* 70 of 70 .* 94\.9 to 100\.0"):

@@ -129,7 +129,7 @@ def test_every_clipped_limit_is_found() -> None:
 
 
 def test_a_collapsed_double_arcsine_says_so() -> None:
-    """Many small studies without events beside one large one: 0 % with 39 events."""
+    """Many small studies without events beside one large one: 0% with 39 events."""
     x, n = [0] * 12 + [39], [3] * 12 + [4000]
     fit = pool(events=x, n=n, measure="double-arcsine", model="common")
     assert fit.events == 39

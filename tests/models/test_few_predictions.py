@@ -45,7 +45,7 @@ class Seen:
 def _seen(ax: Any) -> Seen:
     note = note_of(ax)
     said = " ".join([note.alt, note.caption, *(text.get_text() for text in ax.texts)])
-    return Seen("95\u202f% prediction interval" in said.replace("\u00a0", " "), said)
+    return Seen("95% prediction interval" in said.replace("\u00a0", " "), said)
 
 
 def _forest(k: int) -> Seen:

@@ -173,7 +173,7 @@ def contradictions(text: str, p: float) -> list[str]:
 
 
 def test_the_old_sentence_would_be_seen() -> None:
-    old = "Of the variation between the cohorts 64 % is more than chance (I²), p > 0.99."
+    old = "Of the variation between the cohorts 64% is more than chance (I²), p > 0.99."
     assert contradictions(old, 0.999)
 
 

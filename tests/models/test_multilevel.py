@@ -269,7 +269,7 @@ def test_order_labels_and_location_do_not_matter(seed: int, random: Any) -> None
 
 
 def test_the_between_test_keeps_its_level() -> None:
-    """300 data sets without a cluster effect: 5 % rejected, within three standard errors."""
+    """300 data sets without a cluster effect: 5% rejected, within three standard errors."""
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(15), 3)
     rejected = 0

@@ -21,7 +21,7 @@ from helpers.reporting.in_browser.analysis import analyse
 from helpers.review import plots, tables
 from helpers.views.subgroup_sentences import between_line
 
-#: Limits for 0 of 75 and for 0 events in 75.5 of person-time, where 2.5 % is left for 0 events.
+#: Limits for 0 of 75 and for 0 events in 75.5 of person-time, where 2.5% is left for 0 events.
 UPPER = 1 - 0.025 ** (1 / 75)
 UPPER_RATE = -np.log(0.025) / 75.5
 MODELS: tuple[dict[str, Any], ...] = (

@@ -153,7 +153,7 @@ def test_at_the_boundary_delta_rests_on_mu_alone_and_profile_keeps_tau2_open():
 
 
 def test_intervals_hold_the_mean_about_as_often_as_they_say():
-    """Fifty cohorts like the review's, 120 tables: 95 % less three standard errors is 89 %."""
+    """Fifty cohorts like the review's, 120 tables: 95% less three standard errors is 89%."""
     rng = np.random.default_rng(11)
     n = load_cohorts()["patients"].to_numpy(dtype=int)
     truth, held = by_quad(-2.6, 0.55), []

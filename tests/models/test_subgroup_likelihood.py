@@ -393,7 +393,7 @@ def p_values(loglik: list[np.ndarray], overall: np.ndarray, df: int) -> np.ndarr
 
 
 def test_by_inverse_variance_the_tests_keep_their_level() -> None:
-    """2,000 null data sets of two groups of 40 studies: 5 % within four standard errors."""
+    """2,000 null data sets of two groups of 40 studies: 5% within four standard errors."""
     rng = np.random.default_rng(20240)
     replicates, half = 2000, 40
     v = rng.uniform(0.05, 0.3, 2 * half)

@@ -29,7 +29,7 @@ def of_book(by: str = "entity", **options: str) -> SubgroupResult:
 def test_the_published_test_rejects_too_often_and_its_calibrated_p_is_far_larger() -> None:
     """A second simulation, of 100 tables by single fits and its own random numbers, agrees.
 
-    Within four standard errors of both together; the chi-squared test rejects in 16.6 % of 2,000.
+    Within four standard errors of both together; the chi-squared test rejects in 16.6% of 2,000.
     """
     result = of_book()
     found = result.calibrated_test()
@@ -64,7 +64,7 @@ def test_the_published_test_rejects_too_often_and_its_calibrated_p_is_far_larger
 
 
 def test_the_calibrated_test_keeps_its_level() -> None:
-    """200 null tables with groups of 9, 3 and 3: at 10 % within four standard errors.
+    """200 null tables with groups of 9, 3 and 3: at 10% within four standard errors.
 
     The chi-squared p-values of the same tables reject too often.
     """

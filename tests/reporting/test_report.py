@@ -201,7 +201,7 @@ def test_a_table_at_the_edge_gives_a_report_or_a_reason(name, tmp_path):
 
 def test_zero_events_are_answered_by_an_exact_interval():
     made = edge("no events")
-    # the upper limit of 0 of n at 95 % is 1 - 0.025^(1/n) (Clopper and Pearson 1934)
+    # the upper limit of 0 of n at 95% is 1 - 0.025^(1/n) (Clopper and Pearson 1934)
     upper = 1 - 0.025 ** (1 / 110)
     assert f"0.0 to {100 * upper:.1f}" in made.answer
     assert made.analysis.beside is None

@@ -29,7 +29,7 @@ def test_a_number_a_label_and_a_default_are_each_seen():
       </article><footer>End</footer></body></html>"""
     assert golden.lines_of(page) == [
         "One",
-        "We found 6.8 %.",
+        "We found 6.8%.",
         "It was low.",
         "See there.",
         "k | tau",
@@ -41,7 +41,7 @@ def test_a_number_a_label_and_a_default_are_each_seen():
         "B",
         "[picture: A curve.]",
         "[option glmm, selected] GLMM",
-        "Level [name=level type=radio value=0.9 checked] 90 %",
+        "Level [name=level type=radio value=0.9 checked] 90%",
     ]
 
 

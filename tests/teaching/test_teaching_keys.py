@@ -82,8 +82,8 @@ def test_the_share_of_the_weight_is_asked_and_answered_on_one_scale():
     common, random = (1 / v) / (1 / v).sum(), (1 / (v + tau2)) / (1 / (v + tau2)).sum()
     top = int(common.argmax())
     found = asked("pooling", "of the weight")
-    assert f"{TABLE['cohort'][top]} carries {100 * common[top]:.0f}\u202f%" in found.prompt
-    assert found.right.text == f"{100 * random[top]:.0f}\u202f%"
+    assert f"{TABLE['cohort'][top]} carries {100 * common[top]:.0f}%" in found.prompt
+    assert found.right.text == f"{100 * random[top]:.0f}%"
     assert "inverse variance" in found.prompt
 
 
@@ -97,7 +97,7 @@ def test_the_interval_of_the_variance_is_that_of_the_profile_and_named_so():
     found = asked("heterogeneity", "How well")
     assert numbers(found.right.text)[-2:] == [round(low, 2), round(high, 2)]
     assert "CI" in found.right.text
-    assert "anything" not in found.right.text  # a 95 % interval bounds nothing
+    assert "anything" not in found.right.text  # a 95% interval bounds nothing
     assert f"{tau**2:.2f}" in found.right.why
 
 

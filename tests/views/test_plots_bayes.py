@@ -62,9 +62,9 @@ def test_each_density_has_its_shape(post):
 def test_probabilities_beyond_thresholds_are_written(post):
     ax = draw_posterior(post, of="new", thresholds=[0.05, 0.1, 0.15])
     words = [text.get_text() for text in ax.texts]
-    assert words == ["above: 75\u202f%", "above: 20\u202f%", "above: 4\u202f%"]
+    assert words == ["above: 75%", "above: 20%", "above: 4%"]
     note = note_of(ax)
-    assert "75\u202f% above 5\u202f%" in note.alt
+    assert "75% above 5%" in note.alt
     assert "0.039" in note.table.text
 
 

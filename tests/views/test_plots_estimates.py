@@ -35,7 +35,7 @@ def test_percent_are_drawn_in_percent():
     ax = estimates(frame, quantity="Nonrelapse mortality")
     assert ax.lines[0].get_xdata()[0] == pytest.approx(7.0)
     assert "%" in ax.get_xlabel()
-    assert note_of(ax).alt.endswith("a: 7.0\u202f% (5.0 to 9.0).")
+    assert note_of(ax).alt.endswith("a: 7.0% (5.0 to 9.0).")
 
 
 def test_the_caption_counts_intervals_without_the_null(ratios):

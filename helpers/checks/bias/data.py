@@ -84,7 +84,7 @@ def funnel_data(
 
     `effects` is a fit or the effects yi, with sampling variances `vi` and, if known, `events` and
     `n`; without it `events` and `n` are turned into `measure` (default "logit"). `tau2_method` and
-    `level` are those of the fit, else REML and 95 %. `minimum` is the fewest studies that the
+    `level` are those of the fit, else REML and 95%. `minimum` is the fewest studies that the
     method needs.
 
     Raises
@@ -218,7 +218,7 @@ def null_value(data: FunnelData, null: float | str | None, pooled: float) -> flo
     ----------
     null : float, "pooled" or None
         A value, the pooled effect, or None: zero for comparative effects. Proportions have no
-        natural null (a logit of zero is a rate of 50 %), so that None is refused for them.
+        natural null (a logit of zero is a rate of 50%), so that None is refused for them.
     pooled : float
         Pooled effect.
 
@@ -231,7 +231,7 @@ def null_value(data: FunnelData, null: float | str | None, pooled: float) -> flo
         if data.proportions:
             raise UnsupportedError(
                 f"p-values need a null effect, and {data.measure.label}s of single groups have "
-                "none (a logit of 0 is a rate of 50 %): give null= on the model scale, or "
+                "none (a logit of 0 is a rate of 50%): give null= on the model scale, or "
                 "null='pooled'"
             )
         return 0.0

@@ -13,7 +13,7 @@ stands for study size), in the weights, and in how they allow for heterogeneity:
 **Why proportions need another predictor.** The sampling variance of a logit is
 :math:`1/x + 1/(n-x)`: at a given n it is *computed from the estimate*. A cohort that by chance
 has few events gets a low logit and a large standard error, so that the two are negatively
-correlated below 50 % and a regression of one on the other finds "small-study effects" where
+correlated below 50% and a regression of one on the other finds "small-study effects" where
 there are none. The same holds for the raw and the log proportion. Two ways out: a predictor
 that depends on the size alone (Macaskill 2001, Peters 2006; Hunter et al. 2014 ask for the
 sample size on the axis of funnel plots of proportions), or a scale on which the variance

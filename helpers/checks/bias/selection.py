@@ -147,7 +147,7 @@ def selection_model(
     null : float or "pooled", optional
         Effect against which p-values are computed (model scale). Comparative effects: 0 by
         default. Proportions of single groups have no natural null, and nobody selects cohorts
-        by a test against a rate of 50 % (logit 0): a value must be given. "pooled" (the REML
+        by a test against a rate of 50% (logit 0): a value must be given. "pooled" (the REML
         mean) asks whether cohorts clearly above the average are seen more, or less, often.
 
     Returns

@@ -150,7 +150,7 @@ class ClaimMultiverse:
 
     @staticmethod
     def _percent(share: Share) -> str:
-        # "All" and "none" are counts; 99.96 % must not be printed as either.
+        # "All" and "none" are counts; 99.96% must not be printed as either.
         if share.count in (0, share.of):
             return printing.percent(share.fraction, 0)
         return printing.percent(share.fraction, 1)
@@ -299,6 +299,6 @@ class ClaimMultiverse:
         >>> from helpers import load_cohorts
         >>> from helpers.review.claim_analyses import claim_multiverse
         >>> claim_multiverse(load_cohorts(), "infection-half").printed(0.509)
-        '50.9\u202f%'
+        '50.9%'
         """
         return printing.percent(value) if self.claim.unit == "percent" else printing.number(value)

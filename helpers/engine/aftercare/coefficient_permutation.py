@@ -241,7 +241,7 @@ def permutation_test(
             "use a number of random draws"
         )
     if not exact and int(draws) < 19:
-        raise MetaAnalysisError(f"draws={draws}: expected at least 19 (the smallest p is then 5 %)")
+        raise MetaAnalysisError(f"draws={draws}: expected at least 19 (the smallest p is then 5%)")
     rng = np.random.default_rng(seed)
     source: Iterator[Any] | None = None
     if exact:

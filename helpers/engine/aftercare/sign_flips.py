@@ -204,7 +204,7 @@ def permutation_test(
     fit : Fitted
         Any model; at least 2 included studies.
     null : float
-        The mean to be tested, for example 0.08 for 8 %.
+        The mean to be tested, for example 0.08 for 8%.
     draws : int or "exact"
         Random sign patterns, the observed one included; "exact": all 2^k (up to 20 studies).
         All are used too if there are no more of them than twice `draws`.

@@ -92,7 +92,7 @@ def is_one_sided(events: Array, size: Array, kind: str) -> bool:
 def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
     """Exact interval for the rate of all studies as one, on the model scale.
 
-    Each limit is one-sided at (1 + level)/2, as in any two-sided interval: at a level of 95 %
+    Each limit is one-sided at (1 + level)/2, as in any two-sided interval: at a level of 95%
     the limit for 0 of n is ``1 - 0.025 ** (1/n)`` (Clopper and Pearson 1934,
     doi:10.1093/biomet/26.4.404), for 0 events in a time T ``-log(0.025)/T`` (Garwood 1936,
     doi:10.1093/biomet/28.3-4.437). The other limit, of no event, is minus infinity.

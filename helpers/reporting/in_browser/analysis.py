@@ -47,8 +47,8 @@ def analyse(
     >>> shown = analyse(b"study,events,n\nA,3,40\nB,8,60\nC,16,50\n")
     >>> for part in shown["headline"].split("; "):
     ...     print(ascii(part))
-    'Pooled estimate (median study) 16.1\u202f% (95\u202f%\xa0CI 2.9 to 55.1\u202f%)'
-    'mean over studies 17.7\u202f% (95\u202f%\xa0CI 3.7 to 55.1\u202f%).'
+    'Pooled estimate (median study) 16.1% (95%\xa0CI 2.9 to 55.1%)'
+    'mean over studies 17.7% (95%\xa0CI 3.7 to 55.1%).'
     """
     table = read_counts(content, study=study, events=events, n=n, file=file)
     fit = pool(events=table.events, n=table.n, study=table.study, **options)
@@ -148,7 +148,7 @@ def _rows(
             prediction if isinstance(prediction, str) else printing.percent_range(prediction),
         ),
         ("τ² (between studies)", tau2),
-        ("I²", unknown if fit.one_sided else f"{printing.number(h.I2, 1)}{printing.THIN}%"),
+        ("I²", unknown if fit.one_sided else f"{printing.number(h.I2, 1)}%"),
         (
             f"Test of one common rate ({h.test})",
             unknown

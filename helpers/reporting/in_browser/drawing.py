@@ -113,7 +113,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
 
 
 def _axis(largest: float) -> tuple[float, float]:
-    """Step of the axis and its end: at most six steps, not beyond 100 %."""
+    """Step of the axis and its end: at most six steps, not beyond 100%."""
     for step in _STEPS:
         steps = math.ceil(largest / step - 1e-9)
         if steps <= 6:

@@ -54,7 +54,7 @@ class HomogeneityTest:
     p_monte_carlo : float
         (b + 1) / (draws + 1), with b random tables at least as extreme.
     p_ci : Interval
-        Clopper-Pearson interval (95 %) of the exact p-value from b of the draws.
+        Clopper-Pearson interval (95%) of the exact p-value from b of the draws.
     draws, seed : int
     expected : ndarray, shape (groups, causes)
     residuals : ndarray, shape (groups, causes)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bounds_table", "chi_squared_table", "rates_table", "weights_table"]
 
-PERCENT = f"{printing.HARD}%"
+PERCENT = "%"
 
 
 def chi_squared_table(

@@ -1,4 +1,4 @@
-"""Causes of death as stacked bars: all of 100 %, or infection and the rest from one line."""
+"""Causes of death as stacked bars: all of 100%, or infection and the rest from one line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def causes_stacked(
     diverging : bool
         Whether the first cause runs to the left of a common line and the others to the right, so
         that both parts of every bar start at one place and can be compared. Otherwise bars run
-        from 0 to 100 %.
+        from 0 to 100%.
     noun : str
         What is counted.
     ax, width

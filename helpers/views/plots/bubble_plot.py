@@ -118,7 +118,7 @@ def bubble(
     )  # fmt: skip
     words = xlabel or column.replace("_", " ")
     ax.set_xlabel(printing.capital(words), labelpad=6)
-    ax.set_ylabel(f"{subject.outcome}{f',{printing.HARD}%' if percent else ''}", labelpad=6)
+    ax.set_ylabel(f"{subject.outcome}{',%' if percent else ''}", labelpad=6)
     grid_below(ax, "y")
     _limits(ax, lines * scale, x, y, levels, percent=percent)
     labels = list(map(str, studies.index))
@@ -254,14 +254,14 @@ def _table(
             "moderator": (printing.capital(words), "number1" if numeric else ""),
             "events": "", "n": "",
             "estimate": ("Estimate", "percent" if percent else "number"),
-            "weight": (f"Weight,{printing.HARD}%", "number1"),
+            "weight": ("Weight,%", "number1"),
         },
     )  # fmt: skip
 
 
 def _verdict(fit: RegressionResult, subject: Subject) -> str:
     r2 = "" if fit.R2 is None else (
-        f"; it accounts for {printing.number(fit.R2, 0)}{printing.THIN}% of the variance between "
+        f"; it accounts for {printing.number(fit.R2, 0)}% of the variance between "
         f"{subject.studies}"
     )  # fmt: skip
     if np.isnan(fit.omnibus.p):

@@ -44,7 +44,7 @@ def paths(rate: float, sizes: Sequence[int], measure: str = "logit") -> pd.DataF
     Returns
     -------
     DataFrame
-        One row per size and count within the middle 95 % of the binomial distribution:
+        One row per size and count within the middle 95% of the binomial distribution:
         ``n, events, probability, yi, se``; half an event is added where there is none or where
         there are only events, if the measure asks for it.
 
@@ -117,7 +117,7 @@ def construction(
     Returns
     -------
     Axes
-        The (first) axes. Each path joins the likely counts (middle 95 %) of one size; the area
+        The (first) axes. Each path joins the likely counts (middle 95%) of one size; the area
         of a mark is its probability. With a note that ``show`` picks up.
 
     Raises

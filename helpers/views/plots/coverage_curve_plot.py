@@ -45,7 +45,7 @@ def coverage_curve(
     Returns
     -------
     Axes
-        True proportion across; in each lane coverage from 80 % to 100 %, the nominal level as a
+        True proportion across; in each lane coverage from 80% to 100%, the nominal level as a
         line, and the part below it filled. With a note that ``show`` picks up.
 
     Raises

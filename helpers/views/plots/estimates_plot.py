@@ -92,7 +92,7 @@ def estimates(
     ax.set_ylim(rows - 0.4, -0.6)
     grid_below(ax, "x", hide=("left",))
     name_rows(ax, data, places, heads)
-    name_axes(ax, f"{quantity},{printing.HARD}%" if percent else f"{quantity} (logarithmic scale)")
+    name_axes(ax, f"{quantity},%" if percent else f"{quantity} (logarithmic scale)")
     annotate(ax, _note(data, words, quantity, null, percent=percent))
     return ax
 
@@ -124,7 +124,7 @@ def _note(
     names = (f"{g}, {n}" if g else str(n) for g, n in zip(groups, data["label"], strict=True))
     said = "; ".join(f"{name}: {value}" for name, value in zip(names, words, strict=True))
     rows = printing.counted(len(data), "row")
-    caption = f"{quantity} in {rows}, with 95{printing.THIN}% intervals."
+    caption = f"{quantity} in {rows}, with 95% intervals."
     if null is not None:
         apart = int(((data["lower"] > null) | (data["upper"] < null)).sum())
         caption = (

@@ -79,7 +79,7 @@ def funnel(
     Returns
     -------
     Axes
-        With a note that ``show`` picks up. The limits hold 95 % of studies if all had one true
+        With a note that ``show`` picks up. The limits hold 95% of studies if all had one true
         effect; on the axis of sizes they use the variance that a study of that size has at the
         pooled effect.
 
@@ -151,7 +151,7 @@ def _limits_of_chance(ax: Axes, grid: Array, error: Array, mu: float) -> list[tu
             mu + side * Z95 * error, grid, color=style.QUIET.light, lw=1.0, zorder=1,
             gid=f"limit-{name}",
         )  # fmt: skip
-    return [(drawn, f"95{printing.THIN}% limits of chance")]
+    return [(drawn, "95% limits of chance")]
 
 
 def _contours(ax: Axes, grid: Array, error: Array, centre: float) -> list[tuple[Any, str]]:

@@ -173,10 +173,7 @@ def _note(
     heterogeneity = printing.between(least, most, 0)
     number_of_subsets = printing.count(len(result))
     drawn = f"{number_of_subsets} sampled" if result.sampled else f"all {number_of_subsets}"
-    cloud = (
-        f"The middle 95{printing.THIN}% of the estimates lie from {span}, of I² from "
-        f"{heterogeneity}{printing.THIN}%."
-    )
+    cloud = f"The middle 95% of the estimates lie from {span}, of I² from {heterogeneity}%."
     gap = row["separation"]
     if not np.isfinite(gap):
         verdict = f"{study} is in every subset or in none, so that nothing can be compared."
@@ -206,8 +203,8 @@ def _note(
                 subject.study: "",
                 "estimate_with": ("Estimate with", value),
                 "estimate_without": ("Estimate without", value),
-                "I2_with": (f"I² with,{printing.HARD}%", "number1"),
-                "I2_without": (f"I² without,{printing.HARD}%", "number1"),
+                "I2_with": ("I² with,%", "number1"),
+                "I2_without": ("I² without,%", "number1"),
                 "separation": "",
             },
             notes=[

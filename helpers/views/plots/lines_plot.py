@@ -52,7 +52,7 @@ def lines(
     width: float = 720.0,
     **words: Unpack[LineWords],
 ) -> Axes:
-    """Draw curves of fractions with 95 % Monte Carlo bands.
+    """Draw curves of fractions with 95% Monte Carlo bands.
 
     Parameters
     ----------

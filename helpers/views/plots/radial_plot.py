@@ -40,7 +40,7 @@ def radial(
     Returns
     -------
     Axes
-        Studies of one true effect scatter with variance 1 about zero, and 95 % of them lie in
+        Studies of one true effect scatter with variance 1 about zero, and 95% of them lie in
         the band. The line from the origin to a study has the slope of its distance from the
         pooled effect; the rays at the right say which value a slope stands for. With a note that
         ``show`` picks up.
@@ -79,7 +79,7 @@ def radial(
     _rays(ax, points, most, tall, height)
     name_axes(ax, "Precision (1 / standard error)", "Distance from the mean, standard errors")
     grid_below(ax)
-    key_above(ax, [marks, band], ["studies", f"95{printing.THIN}% limits of chance"])
+    key_above(ax, [marks, band], ["studies", "95% limits of chance"])
     outside = int((np.abs(z) > Z95).sum())
     studies = printing.counted(len(points.labels), "study", "studies")
     said = (

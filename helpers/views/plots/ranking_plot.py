@@ -103,7 +103,7 @@ def _note(ranks: Ranking, order: np.ndarray) -> Note:
     who = "Every group has" if sure else "No group has"
     if sure and len(sure) < len(order):
         who = f"Only {printing.listing(sure)} {'has' if len(sure) == 1 else 'have'}"
-    verdict = f"{who} a rank that is more than 95{printing.HARD}% probable."
+    verdict = f"{who} a rank that is more than 95% probable."
     frame = ranks.frame().iloc[order].reset_index()
     columns: dict[str, Any] = dict.fromkeys(frame.columns, "")
     for name in frame.columns:

@@ -215,7 +215,7 @@ def _of_claim(result: ClaimMultiverse) -> _Curve:
     def among(which: NDArray[np.bool_]) -> Callable[[NDArray[np.bool_]], str]:
         def print_share(mine: NDArray[np.bool_]) -> str:
             share = printing.percent((which & mine).sum() / mine.sum(), 0)
-            return share.removesuffix(f"{printing.THIN}%")  # the heading has the unit
+            return share.removesuffix("%")  # the heading has the unit
 
         return print_share
 

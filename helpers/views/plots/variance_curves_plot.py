@@ -83,7 +83,7 @@ def variance_curves(
     low, high = float(np.min(variance)), float(np.max(variance))
     ax.set_ylim(min(low, 1.0) / 1.25, max(high, 1.0) * 1.25)
     fixed_ticks(ax.yaxis, ROUND)
-    ax.set_ylabel(f"Variance relative to 50{printing.THIN}% (log scale)", labelpad=5)
+    ax.set_ylabel("Variance relative to 50% (log scale)", labelpad=5)
     proportion_axis(ax, p)
     grid_below(ax, "y")
     key_above(ax, handles, [name.replace("-", " ") for name in names])

@@ -3,7 +3,6 @@
   "use strict";
 
   const SPACE = "http://www.w3.org/2000/svg";
-  const THIN = "\u202f";
 
   function fill(made, attributes, children) {
     for (const [key, value] of Object.entries(attributes || {})) {
@@ -24,7 +23,7 @@
     const sign = x < 0 && Number(printed) !== 0 ? "\u2212" : "";
     return sign + count(whole) + (decimals ? `.${decimals}` : "");
   }
-  const percent = (x, digits = 1) => `${number(100 * x, digits)}${THIN}%`;
+  const percent = (x, digits = 1) => `${number(100 * x, digits)}%`;
   const between = (a, b, digits = 1) => `${number(100 * a, digits)} to ${percent(b, digits)}`;
   /* A share in percent; only all and none are 100 and 0. */
   const share = (part, whole) => percent(part / whole, part === 0 || part === whole ? 0 : 1);

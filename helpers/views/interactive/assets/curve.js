@@ -142,7 +142,7 @@
       const every = path(columns(all.value.keys()));
       const marks = scale.ticks.map((tick) => [
         s("line", { x1: LEFT, x2: width, y1: scale.y(tick), y2: scale.y(tick), class: "interactive-grid" }),
-        s("text", { x: LEFT - 6, y: scale.y(tick) + 4, "text-anchor": "end" }, claim.unit === "percent" ? `${+(100 * tick).toFixed(1)}\u202f%` : String(tick)),
+        s("text", { x: LEFT - 6, y: scale.y(tick) + 4, "text-anchor": "end" }, claim.unit === "percent" ? `${+(100 * tick).toFixed(1)}%` : String(tick)),
       ]);
       layer.still.replaceChildren(...marks.flat(),
         s("line", { x1: LEFT, x2: width, y1: scale.y(claim.null), y2: scale.y(claim.null), class: "interactive-null" }),

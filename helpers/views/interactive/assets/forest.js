@@ -154,7 +154,7 @@
       total.replaceChildren(
         h("th", { scope: "row" }, "Pooled"),
         h("td", { class: "interactive-wide" }, `${count(deaths)} / ${count(patients)}`),
-        h("td", { class: "interactive-wide" }, sum.at ? sum.text.replace(/;.*/, "").replace(/\u202f%/g, "").replace(/95\u00a0CI /, "") : "–"),
+        h("td", { class: "interactive-wide" }, sum.at ? sum.text.replace(/;.*/, "").replace(/%/g, "").replace(/95\u00a0CI /, "") : "–"),
         h("td", { class: "interactive-plot" }, picture(...marks)));
       pick(rows.includes(current) ? current : rows[0] || null);
       const way = (DIRECTIONS[order] || ["largest", "smallest"])[down ? 0 : 1];

@@ -42,7 +42,7 @@
 
     const results = {};
     const list = h("dl", { class: "interactive-results" });
-    for (const [key, label] of [["Q", "Q"], ["I2", "I²"], ["tau", "τ estimated"], ["pooled", "Pooled rate"], ["prediction", "Prediction interval"], ["truth", "95 % of true rates"]]) {
+    for (const [key, label] of [["Q", "Q"], ["I2", "I²"], ["tau", "τ estimated"], ["pooled", "Pooled rate"], ["prediction", "Prediction interval"], ["truth", "95% of true rates"]]) {
       results[key] = h("dd", { "data-result": key });
       list.append(h("div", {}, h("dt", {}, label), results[key]));
     }
@@ -89,7 +89,7 @@
       results.Q.textContent = `${number(fit.Q, 1)} on ${fit.df} df, ${fit.p < 0.001 ? "p < 0.001" : `p = ${number(fit.p, 3)}`}`;
       results.I2.textContent = percent(fit.I2 / 100, 0);
       results.tau.textContent = number(Math.sqrt(fit.tau2));
-      results.pooled.textContent = `${percent(fit.estimate)} (95\u202f%\u00a0CI ${between(...fit.ci)})`;
+      results.pooled.textContent = `${percent(fit.estimate)} (95%\u00a0CI ${between(...fit.ci)})`;
       results.prediction.textContent = expected ? between(...expected) : `none shown below ${data.prediction} studies`;
       results.truth.textContent = now.tau === 0 ? `all ${percent(now.rate)}` : between(...truth);
       paint(drawn, fit, expected, truth);
@@ -100,7 +100,7 @@
     panel.append(
       h("div", { class: "interactive-controls" }, ...sliders.map((one) => one.field), method.field, h("div", { class: "interactive-buttons" }, again, back)),
       list, canvas,
-      h("p", { class: "interactive-legend" }, "Dots and thin lines: studies with 95 % intervals, sorted by their true rates (short strokes). Shaded: where 95 % of the true rates lie. Below: pooled rate with its confidence interval, and the prediction interval (dashed)."),
+      h("p", { class: "interactive-legend" }, "Dots and thin lines: studies with 95% intervals, sorted by their true rates (short strokes). Shaded: where 95% of the true rates lie. Below: pooled rate with its confidence interval, and the prediction interval (dashed)."),
       status.place);
     update();
     return show;
