@@ -52,7 +52,7 @@ pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `
 
 # the book first: the tests take over what it computed of the review for the same code and data
 test: $(READY) ## run every check; ends with the time of each part and the slowest tests
-	@$(BIN)/python build_tools/parts.py lint types+book chapters unit site
+	@$(BIN)/python build_tools/parts.py lint types+book chapters unit+site
 	@echo "All checks passed."
 
 # what differs from this commit belongs to the change

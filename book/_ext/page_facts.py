@@ -149,6 +149,11 @@ def run_links(source: str) -> str:
     return f'<span class="run">Run it: {links}</span>'
 
 
+CODE_SWITCH = """<label class="code-switch pst-js-only">Code
+<select><option value="method">of the method</option><option value="all">all</option>\
+<option value="none">none</option></select></label>"""
+
+
 def facts_html(title: str, count: int, date: str, cited: tuple[str, str], run: str = "") -> str:
     """HTML of what stands under a title."""
     text, bibtex = (escape(part, quote=False) for part in cited)
@@ -201,13 +206,49 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     source = _source(app, page)
     run = run_links(source) if source.endswith(".ipynb") else ""
     cited = citation(app.citation, title, source, date, app.last_commits.get(source, ("", ""))[1])
+    if 'class="cell_input' in context["body"]:
+        run += CODE_SWITCH
     made = facts_html(title, words(doctree), date, cited, run)
     context["body"] = context["body"].replace("</h1>", f"</h1>{made}", 1)
+
+
+def _count(app: Any, doctree: nodes.document) -> None:
+    app.env.metadata[app.env.docname]["words"] = words(doctree)
+
+
+_MINUTES = re.compile(r'(<span class="minutes" data-pages="([^"]+)">)[^<]*(</span>)')
+
+
+def with_minutes(html: str, counts: dict[str, int]) -> str:
+    """Say how long a path through several pages takes.
+
+    Examples
+    --------
+    >>> with_minutes('<span class="minutes" data-pages="a b"></span>', {"a": 300, "b": 250})
+    '<span class="minutes" data-pages="a b">3 min read</span>'
+    """
+
+    def said(match: re.Match[str]) -> str:
+        together = sum(counts[page] for page in match[2].split())
+        return f"{match[1]}{minutes(together)} min read{match[3]}"
+
+    return _MINUTES.sub(said, html)
+
+
+def _fill(app: Any, error: Exception | None) -> None:
+    """Fill in the reading time of paths when the words of all pages are known."""
+    if error is not None or app.builder.name != "html":
+        return
+    front = Path(app.outdir) / "index.html"
+    counts = {page: data.get("words", 0) for page, data in app.env.metadata.items()}
+    front.write_text(with_minutes(front.read_text(encoding="utf-8"), counts), encoding="utf-8")
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("builder-inited", _load)
     app.connect("env-get-outdated", _outdated)
+    app.connect("doctree-read", _count)
     app.connect("html-page-context", page_context)
+    app.connect("build-finished", _fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

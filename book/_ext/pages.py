@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ _REPEATED = re.compile(r' id="(?:exercise|solution)-content"')
 _LETTER = re.compile(
     r'(<th class="head"><p>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</p></th>)'
 )
+_FIGURE = re.compile(
+    r'(<figure class="picture" id="([\w-]+)">)\s*<figcaption>(.*?)</figcaption>\s*'
+    r'(<div class="picture-scroll".*?</svg>\s*</div>)',
+    re.DOTALL,
+)
+_FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -111,6 +118,28 @@ def distinct(body: str) -> str:
     return _REGION.sub(name, body)
 
 
+def captioned(body: str) -> str:
+    """Write captions under their figures, numbered, with the finding in bold and a permalink.
+
+    Examples
+    --------
+    >>> figure = '<figure class="picture" id="x"><figcaption>It rose. See axis.</figcaption>'
+    >>> print(captioned(figure + '<div class="picture-scroll"><svg></svg></div></figure>'))
+    <figure class="picture" id="x">
+    <div class="picture-scroll"><svg></svg></div>
+    <figcaption><a class="figure-number" href="#x">Figure 1</a> <b>It rose.</b> See axis.</figcaption></figure>
+    """
+    number = count(1)
+
+    def under(match: re.Match[str]) -> str:
+        opened, name, caption, drawing = match.groups()
+        caption = _FINDING.sub(r"<b>\1</b>", caption.strip(), count=1)
+        link = f'<a class="figure-number" href="#{name}">Figure {next(number)}</a>'
+        return f"{opened}\n{drawing}\n<figcaption>{link} {caption}</figcaption>"
+
+    return _FIGURE.sub(under, body)
+
+
 def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Clean the page's scripts and add its description."""
     scripts = context.get("script_files", [])
@@ -119,7 +148,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
     body = _REPEATED.sub("", body)
-    context["body"] = distinct(lighter(signatures(body)))
+    context["body"] = captioned(distinct(lighter(signatures(body))))
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (

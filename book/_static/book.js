@@ -164,7 +164,7 @@
       button.addEventListener("click", async () => save(await make(), `${name}.${kind.toLowerCase()}`));
       bar.append(button);
     }
-    box.after(bar);
+    (box.parentElement.querySelector(":scope > figcaption") ?? box).after(bar);
   }
 
   const csvBlob = (table) => new Blob([csv(table)], { type: "text/csv" });
@@ -183,6 +183,24 @@
     downloads(box.id, box, { CSV: () => csvBlob(box.querySelector("table")) });
   }
 
+  // -- code ---------------------------------------------------------------------------------------
+
+  /* One choice for all pages: the code that the text explains, all of it, or none. */
+  const choice = document.querySelector(".code-switch select");
+  if (choice) {
+    const root = document.documentElement;
+    choice.value = root.dataset.code;
+    const show = () => {
+      root.dataset.code = choice.value;
+      for (const fold of document.querySelectorAll("div.cell > details.hide")) fold.open = choice.value === "all";
+    };
+    choice.addEventListener("change", () => {
+      show();
+      try { localStorage.setItem("code", choice.value); } catch (refused) { /* no storage: this page only */ }
+    });
+    if (choice.value === "all") show();
+  }
+
   // -- formulas -----------------------------------------------------------------------------------
 
   /* A formula is a stop of the keyboard only where it is wider than its box. */
@@ -196,4 +214,6 @@
   addEventListener("resize", stops);
   /* What a disclosure shows is measured when it opens: the theme does so on resizing only. */
   document.addEventListener("toggle", () => dispatchEvent(new Event("resize")), true);
+  /* Text has its final width when the fonts are there. */
+  document.fonts.ready.then(() => dispatchEvent(new Event("resize")));
 })();

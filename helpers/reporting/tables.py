@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["frames", "groups_table", "models_table", "rates_table", "table_of_tests"]
 
-_PERCENT = ",%"
+_PERCENT = ",\xa0%"
 
 
 def model_name(fit: PoolResult) -> str:

@@ -34,7 +34,7 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     >>> subgroup_rows_table(subgroup_rows()).name
     'all-groups'
     """
-    unit = ",%"
+    unit = ",\xa0%"
     shown = rows.assign(
         analysis=rows["analysis"].replace(_WORDS),
         counts=[
@@ -140,7 +140,7 @@ def regressions_table(overview: pd.DataFrame) -> Table:
         formats={"tau2": "number3", "R2": "number1"} | dict.fromkeys(tests, "p"),
         labels={
             "tau2": "τ²",
-            "R2": "R²,%",
+            "R2": "R²,\xa0%",
             "statistic": "F (df)",
             "p": "p",
             "permutation": "permuted",

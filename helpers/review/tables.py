@@ -26,9 +26,9 @@ _COHORT_COLUMNS = {
     "enrolment_ended": ("Enrolment ended", "text"),
     "patients": ("Patients", "count"),
     "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
-    "crude": ("Deaths,%", "percent"),
+    "crude": ("Deaths,\xa0%", "percent"),
     "median_follow_up_months": ("Median follow-up, months", "number1"),
-    "reported_nrm": ("Reported NRM,%", "percent"),
+    "reported_nrm": ("Reported NRM,\xa0%", "percent"),
     "reported_nrm_month": ("at month", "count"),
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["BASE", "GRID", "INK", "QUIET", "RESIDUAL", "SURFACE", "Colour"]
+__all__ = ["ACCENT", "BASE", "GRID", "INK", "QUIET", "RESIDUAL", "SURFACE", "Colour"]
 
 
 class Colour(NamedTuple):
@@ -25,6 +25,8 @@ INK = Colour("#1a1c20", "#e8eaee")
 QUIET = Colour("#5c6370", "#a3abb8")
 GRID = Colour("#dfe2e7", "#333a45")
 SURFACE = Colour("#ffffff", "#121212")
+#: What the text is about, where everything else is grey.
+ACCENT = Colour("#b4472e", "#f09a80")
 # More or fewer events than expected; laid on thinly, under text in INK.
 RESIDUAL: Mapping[str, Colour] = {
     "more": Colour("#d9730d", "#e07a1f"),
@@ -32,5 +34,5 @@ RESIDUAL: Mapping[str, Colour] = {
 }
 #: What a picture may use, whatever its subject.
 BASE: Mapping[str, Colour] = {
-    "ink": INK, "quiet": QUIET, "grid": GRID, "surface": SURFACE, **RESIDUAL,
+    "ink": INK, "quiet": QUIET, "grid": GRID, "surface": SURFACE, "accent": ACCENT, **RESIDUAL,
 }  # fmt: skip

@@ -199,7 +199,7 @@ def numbers(
     --------
     >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
     Shares
-    A Part,%
+    A Part, %
     x    25.0
     """
     import pandas as pd
@@ -212,7 +212,7 @@ def numbers(
         heading, kind = said if isinstance(said, tuple) else ("", said)
         if heading:
             percent = isinstance(kind, str) and kind.startswith("percent")
-            labels[column] = f"{heading},%" if percent else heading
+            labels[column] = f"{heading},\xa0%" if percent else heading
         if kind:
             formats[column] = kind
     made = frame[list(shown)].reset_index(drop=True)
@@ -384,7 +384,7 @@ def pooled_table(
             "estimate": ("Estimate", "number" if plain else "percent"),
             "ci": (f"{levels}% CI", ""),
             "prediction": (f"{levels}% prediction interval", ""),
-            "tau2": ("τ²", "number3"), "I2": ("I²,%", "number1"),
+            "tau2": ("τ²", "number3"), "I2": ("I²,\xa0%", "number1"),
         },
         notes=[*_methods(named.values()), *dict.fromkeys(notes)],
         name=name,

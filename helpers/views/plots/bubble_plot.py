@@ -118,7 +118,8 @@ def bubble(
     )  # fmt: skip
     words = xlabel or column.replace("_", " ")
     ax.set_xlabel(printing.capital(words), labelpad=6)
-    ax.set_ylabel(f"{subject.outcome}{',%' if percent else ''}", labelpad=6)
+    unit = ",\xa0%" if percent else ""
+    ax.set_ylabel(f"{subject.outcome}{unit}", labelpad=6)
     grid_below(ax, "y")
     _limits(ax, lines * scale, x, y, levels, percent=percent)
     labels = list(map(str, studies.index))
@@ -254,7 +255,7 @@ def _table(
             "moderator": (printing.capital(words), "number1" if numeric else ""),
             "events": "", "n": "",
             "estimate": ("Estimate", "percent" if percent else "number"),
-            "weight": ("Weight,%", "number1"),
+            "weight": ("Weight,\xa0%", "number1"),
         },
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ def dumbbell(
     ax.set_ylim(rows - 0.4, -0.6)
     name_rows(ax, data, places, heads)
     ax.set_xlim(left=0)
-    name_axes(ax, f"{quantity},%")
+    name_axes(ax, f"{quantity},\xa0%")
     grid_below(ax, "x", hide=("left",))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
     annotate(ax, _note(data, first, second, quantity))

@@ -92,7 +92,7 @@ def estimates(
     ax.set_ylim(rows - 0.4, -0.6)
     grid_below(ax, "x", hide=("left",))
     name_rows(ax, data, places, heads)
-    name_axes(ax, f"{quantity},%" if percent else f"{quantity} (logarithmic scale)")
+    name_axes(ax, f"{quantity},\xa0%" if percent else f"{quantity} (logarithmic scale)")
     annotate(ax, _note(data, words, quantity, null, percent=percent))
     return ax
 

@@ -22,9 +22,9 @@ __all__ = ["icon_array"]
 
 ACROSS = 50  # squares in a row
 SIDE = 0.78  # side of a square, as a share of its cell
-# The first groups are dark and full, so that they are told apart in grey too.
+# The first group is what the text is about; the second is an outline, told apart in grey too.
 LOOKS: tuple[dict[str, Any], ...] = (
-    {"fc": style.INK.light},
+    {"fc": style.ACCENT.light},
     {"fc": "none", "ec": style.INK.light, "lw": 1.5},
     {"fc": style.QUIET.light},
 )

@@ -187,7 +187,7 @@ def _note(fit: Any, result: Any, subject: Subject) -> Note:
                 "dffits": ("DFFITS", "number3"), "cook_d": ("Cook’s distance", "number3"),
                 "cov_ratio": ("Variance ratio", "number3"),
                 "tau2_deleted": ("τ² without", "number3"),
-                "weight": ("Weight,%", "number1"),
+                "weight": ("Weight,\xa0%", "number1"),
             },
             notes=[f"Influential: {rule.words}." for rule in result.rules],
         ),

@@ -8,9 +8,10 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from ..colours import GRID, INK, QUIET, RESIDUAL, SURFACE, Colour
+from ..colours import ACCENT, GRID, INK, QUIET, RESIDUAL, SURFACE, Colour
 
 __all__ = [
+    "ACCENT",
     "FAMILIES",
     "FAMILY",
     "GRID",

@@ -233,6 +233,6 @@ def _cumulative_note(
 
 
 def _table(rows: list[Row], fit: Any, subject: Subject, how: str) -> Table:
-    columns = {"label": ("Pooled", ""), "aside": ("I²,%", "")}
+    columns = {"label": ("Pooled", ""), "aside": ("I²,\xa0%", "")}
     caption = f"{subject.outcome} pooled {how}"
     return rows_table(rows, fit, subject, caption, columns, "CI")
