@@ -96,7 +96,8 @@ def codebook(table: str) -> pd.DataFrame:
     table : str
         Name of a table in ``data/``: ``cohorts, causes, sources, audit, corrections,
         inferred_overlap, published_pooled, published_regressions, published_coefficients,
-        published_tests, published_column_sums, published_claims, related_reviews,
+        published_tests, published_column_sums, published_claims, related_reviews, later_cohorts,
+        forecasts_2024, rules_since_2024, review_methods, reporting_items, nrm_definitions,
         prevention_guidance, infection_context, infection_death_template, template``.
 
     Returns

@@ -18,11 +18,17 @@ __all__ = [
     "load_causes",
     "load_cohorts",
     "load_corrections",
+    "load_forecasts",
     "load_infection_context",
     "load_inferred_overlap",
+    "load_later_cohorts",
+    "load_nrm_definitions",
     "load_prevention_guidance",
     "load_published",
     "load_related_reviews",
+    "load_reporting_items",
+    "load_review_methods",
+    "load_rules_since",
     "load_sources",
 ]
 
@@ -127,6 +133,50 @@ _RULES: dict[str, list[TableRule]] = {
             lambda frame: frame["doi"].notna() | frame["url"].notna(),
         ),
         _together("doi", "key", "the DOI of the entry in the bibliography"),
+    ],
+    "later_cohorts": [
+        at_most("deaths_fewest", "deaths_most"),
+        at_most("deaths_most", "patients"),
+        TableRule(
+            ("evidence", "deaths_fewest", "deaths_most"),
+            "a count where one is stated or implied, and none elsewhere",
+            lambda frame: (
+                frame["evidence"].isin(["count stated", "count implied"])
+                == (frame["deaths_fewest"].notna() & frame["deaths_most"].notna())
+            ),
+        ),
+        TableRule(
+            ("update", "deaths_fewest"),
+            "none where no count is known",
+            lambda frame: (frame["update"] == "none") | frame["deaths_fewest"].notna(),
+        ),
+        TableRule(
+            ("update", "earlier_cohort"),
+            "replace only with an earlier cohort, and add only without one",
+            lambda frame: (
+                (frame["update"] == "none")
+                | ((frame["update"] == "replace") == frame["earlier_cohort"].notna())
+            ),
+        ),
+        TableRule(
+            ("update", "shared_patients"),
+            "not add, as the patients may be in another cohort",
+            lambda frame: (frame["update"] != "add") | frame["shared_patients"].isna(),
+        ),
+    ],
+    "review_methods": [
+        TableRule(
+            ("known", "found"),
+            "a text where something was found, and none elsewhere",
+            lambda frame: frame["known"].isna() == (frame["found"] == "no"),
+        )
+    ],
+    "reporting_items": [
+        TableRule(
+            ("where_seen", "seen"),
+            "a place where the item was seen, and none elsewhere",
+            lambda frame: frame["where_seen"].isna() == (frame["seen"] == "not seen"),
+        )
     ],
     "template": [at_most("events", "n")],
 }
@@ -441,6 +491,176 @@ def load_prevention_guidance() -> pd.DataFrame:
     1  before-other  before infusion  headings
     """
     return _load("prevention_guidance")
+
+
+def load_later_cohorts() -> pd.DataFrame:
+    """Load the reports since the search of the review, with the class of their evidence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per report, 23 columns: ``report, first_author, year, entity, product, setting,
+        patients, deaths_fewest, deaths_most, reported_nrm, rate_kind, reported_nrm_month,
+        median_follow_up_months, evidence, earlier_cohort, shared_patients, not_compared, update,
+        causes, source, url, seen, remark``. Meaning: ``codebook("later_cohorts")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: collected without a systematic search, from abstracts, tables and secondary texts;
+    `source` names what was seen. A rate implies a count only if it is a crude share.
+
+    Examples
+    --------
+    >>> load_later_cohorts()[["report", "patients", "deaths_fewest", "evidence"]].head(2)
+                      report  patients  deaths_fewest      evidence
+    0     ZUMA-12 three-year        40              2  count stated
+    1  CARTITUDE-1 later cut        97             18  count stated
+    """
+    return _load("later_cohorts")
+
+
+def load_forecasts() -> pd.DataFrame:
+    """Load the forecasts that were made from the 2024 table and frozen.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, method and probability, 7 columns: ``group, method, cohorts, patients,
+        nonrelapse_deaths, probability, rate``. Meaning: ``codebook("forecasts_2024")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: computed from :func:`load_cohorts`; `helpers.review.forecasts_frame` computes it
+    again, and `helpers.review.frozen_forecasts` refuses a file that was changed.
+
+    Examples
+    --------
+    >>> load_forecasts()[["group", "method", "probability", "rate"]].head(1)
+             group method  probability      rate
+    0  all cohorts   GLMM        0.001  0.014922
+    """
+    return _load("forecasts_2024")
+
+
+def load_rules_since() -> pd.DataFrame:
+    """Load the changes of labels, indications and monitoring since the review.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per change, in order of time, 6 columns: ``date, products, kind, change, source,
+        url``. Meaning: ``codebook("rules_since_2024")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: announcements of the FDA and reports of them; `source` names the text that was seen.
+
+    Examples
+    --------
+    >>> load_rules_since()[["date", "products", "kind"]].tail(1)
+          date   products           kind
+    6  2025-10  cilta-cel  boxed warning
+    """
+    return _load("rules_since_2024")
+
+
+def load_review_methods() -> pd.DataFrame:
+    """Load what is known of how the review was made, and what was not found.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per item, 5 columns: ``item, stage, known, found, where_seen``. Meaning:
+        ``codebook("review_methods")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: abstract, preprint record, index record and code repository; the full article may say
+    more.
+
+    Examples
+    --------
+    >>> load_review_methods()[["item", "found"]].head(2)
+              item found
+    0    databases   yes
+    1  last search   yes
+    """
+    return _load("review_methods")
+
+
+def load_reporting_items() -> pd.DataFrame:
+    """Load the items of PRISMA 2020, and whether public texts answer them for the review.
+
+    Returns
+    -------
+    pandas.DataFrame
+        27 rows, 5 columns: ``number, section, item, seen, where_seen``. Meaning:
+        ``codebook("reporting_items")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: the items of Page et al. 2021 (doi:10.1136/bmj.n71) in our words; judged by the texts
+    named in `load_review_methods`.
+
+    Examples
+    --------
+    >>> load_reporting_items()["seen"].value_counts().reindex(["seen", "not seen"]).tolist()
+    [10, 9]
+    """
+    return _load("reporting_items")
+
+
+def load_nrm_definitions() -> pd.DataFrame:
+    """Load how publications of the cohorts count nonrelapse mortality, as far as known.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per publication, 6 columns: ``publication, counted, rule, unknown_cause, source,
+        url``. Meaning: ``codebook("nrm_definitions")``.
+
+    Raises
+    ------
+    EvidenceError
+        If the file does not satisfy its description.
+
+    Notes
+    -----
+    Source: public texts of the publications; `source` names what was seen. For publications that
+    are not in the table no definition was seen.
+
+    Examples
+    --------
+    >>> load_nrm_definitions()[["publication", "rule"]].head(1)
+       publication      rule
+    0  lemoine2023  by cause
+    """
+    return _load("nrm_definitions")
 
 
 def load_published(

@@ -67,6 +67,16 @@ if TYPE_CHECKING:
     from .published.numbers import reproduction
     from .published.tests import egger_comparison, recomputed_test, recomputed_tests
     from .published.verdicts import VERDICTS, claims, claims_frame
+    from .since_then import (
+        check_forecasts,
+        checks_frame,
+        forecast_coverage,
+        forecasts_frame,
+        forecasts_table_frame,
+        frozen_forecasts,
+        update_effects,
+        updated_cohorts,
+    )
     from .subject import SUBJECT
     from .time_at_risk.contrast import (
         contrast_versions,
@@ -89,6 +99,8 @@ HOMES = {
     "SUBJECT": ".subject",
     "VERDICTS": ".published.verdicts",
     "answerable": ".claim_analyses",
+    "check_forecasts": ".since_then",
+    "checks_frame": ".since_then",
     "claim_multiverse": ".claim_analyses",
     "claims": ".published.verdicts",
     "claims_frame": ".published.verdicts",
@@ -107,6 +119,10 @@ HOMES = {
     "five_cohorts": ".by_hand",
     "follow_up_exponent": ".time_at_risk.contrast",
     "follow_up_fits": ".moderators",
+    "forecast_coverage": ".since_then",
+    "forecasts_frame": ".since_then",
+    "forecasts_table_frame": ".since_then",
+    "frozen_forecasts": ".since_then",
     "judge": ".claim_analyses",
     "judgements_frame": ".findings",
     "multiverse_frame": ".claim_analyses",
@@ -133,6 +149,8 @@ HOMES = {
     "subgroup_tests_table": ".moderator_tables",
     "summary_of_findings": ".findings",
     "time_contrast": ".time_at_risk.contrast",
+    "update_effects": ".since_then",
+    "updated_cohorts": ".since_then",
     "variants_table": ".moderator_tables",
 }
 ROOMS = {"causes": ".causes", "interactive": ".interactive", "plots": ".plots", "tables": ".tables"}
@@ -151,6 +169,8 @@ __all__ = [
     "FollowUpScenario",
     "answerable",
     "causes",
+    "check_forecasts",
+    "checks_frame",
     "claim_multiverse",
     "claims",
     "claims_frame",
@@ -169,6 +189,10 @@ __all__ = [
     "five_cohorts",
     "follow_up_exponent",
     "follow_up_fits",
+    "forecast_coverage",
+    "forecasts_frame",
+    "forecasts_table_frame",
+    "frozen_forecasts",
     "interactive",
     "judge",
     "judgements_frame",
@@ -198,6 +222,8 @@ __all__ = [
     "summary_of_findings",
     "tables",
     "time_contrast",
+    "update_effects",
+    "updated_cohorts",
     "variants_table",
 ]
 

@@ -17,11 +17,17 @@ from helpers.evidence import (
     load_causes,
     load_cohorts,
     load_corrections,
+    load_forecasts,
     load_infection_context,
     load_inferred_overlap,
+    load_later_cohorts,
+    load_nrm_definitions,
     load_prevention_guidance,
     load_published,
     load_related_reviews,
+    load_reporting_items,
+    load_review_methods,
+    load_rules_since,
     load_sources,
     read_cohorts,
 )
@@ -103,6 +109,12 @@ def test_codebook_has_one_row_per_column_of_the_file(name):
         (load_corrections, "corrections"),
         (load_inferred_overlap, "inferred_overlap"),
         (load_related_reviews, "related_reviews"),
+        (load_later_cohorts, "later_cohorts"),
+        (load_forecasts, "forecasts_2024"),
+        (load_rules_since, "rules_since_2024"),
+        (load_review_methods, "review_methods"),
+        (load_reporting_items, "reporting_items"),
+        (load_nrm_definitions, "nrm_definitions"),
         (load_infection_context, "infection_context"),
         (load_prevention_guidance, "prevention_guidance"),
     ],
@@ -472,3 +484,53 @@ def test_frictionless_and_our_loader_read_the_same_cells():
         for name in ("median_follow_up_months", "reported_nrm"):
             one[name] = None if one[name] is None else float(one[name])
     assert theirs == ours
+
+
+# since the review ----------------------------------------------------------------------------
+
+
+def test_deaths_implied_by_a_rounded_rate_are_the_only_whole_numbers_that_round_to_it():
+    later = load_later_cohorts()
+    implied = later[later["evidence"] == "count implied"]
+    assert len(implied) > 5
+    for row in implied.itertuples():
+        percent = 100 * row.reported_nrm
+        assert percent == round(percent), row.report  # printed without decimals
+        fits = [
+            x
+            for x in range(row.patients + 1)
+            if percent - 0.5 <= 100 * x / row.patients < percent + 0.5
+        ]
+        assert (fits[0], fits[-1]) == (row.deaths_fewest, row.deaths_most), row.report
+
+
+def test_later_cuts_name_a_cohort_of_the_table_with_its_disease_and_product():
+    later, cohorts = load_later_cohorts(), load_cohorts().set_index("cohort")
+    cuts = later[later["earlier_cohort"].notna()]
+    assert set(cuts["setting"]) == {"trial"}
+    for row in cuts.itertuples():
+        named = cohorts.loc[row.earlier_cohort]
+        assert (row.entity, row.product) == (named["entity"], named["product"]), row.report
+    replaced = later.loc[later["update"] == "replace", "earlier_cohort"]
+    assert replaced.is_unique
+
+
+def test_the_items_of_prisma_are_its_twenty_seven():
+    assert load_reporting_items()["number"].tolist() == list(range(1, 28))
+
+
+def test_definitions_are_of_publications_in_the_sources():
+    assert set(load_nrm_definitions()["publication"]) <= set(load_sources()["publication"])
+
+
+def test_changes_of_rules_come_in_order_of_time():
+    dates = load_rules_since()["date"]
+    assert dates.str[:7].is_monotonic_increasing
+    assert (dates.str[:4].astype(int) >= 2024).all()
+
+
+def test_every_registered_trial_has_a_number_that_a_register_knows():
+    numbers = load_sources()["registration"].dropna()
+    assert numbers.str.fullmatch(r"NCT\d{8}|JapicCTI-\d{6}").all()
+    trials = load_sources().query("data_source == 'clinical trial'")
+    assert trials.loc[trials["registration"].isna(), "cohort"].tolist() == ["Lin 2023"]

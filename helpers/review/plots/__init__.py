@@ -19,6 +19,7 @@ from .causes_stacked_plot import causes_stacked
 from .confounding_plot import confounding
 from .corrections_plot import corrections
 from .follow_up_plot import follow_up
+from .later_reports_plot import later_reports
 from .overview_plot import study_overview
 
 baujat = worded(any_subject.baujat)
@@ -71,6 +72,7 @@ __all__ = [
     "gosh",
     "icon_array",
     "influence_panel",
+    "later_reports",
     "leave_one_out_forest",
     "lines",
     "median_mean",
