@@ -29,6 +29,7 @@ __all__ = [
     "cautions",
     "count",
     "counted",
+    "date",
     "digits_text",
     "estimate",
     "interval",
@@ -68,6 +69,11 @@ Unit = Literal["percent", "number", "per_1000"]
 _UNITS = {"percent": (100, "%"), "number": (1, ""), "per_1000": (1000, f" per{HARD}1,000")}
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -430,6 +436,28 @@ def months(value: float, digits: int = 1) -> str:
     '13.0\xa0months'
     """
     return f"{_print(_decimal(value, 'months()'), digits)}{HARD}months"
+
+
+def date(day: str) -> str:
+    r"""Print a day that is written year-month-day.
+
+    Raises
+    ------
+    MetaAnalysisError
+        For a text that is no such day.
+
+    Examples
+    --------
+    >>> date("2026-11-08")
+    '8\xa0November 2026'
+    """
+    from datetime import date as calendar
+
+    try:
+        found = calendar.fromisoformat(day)
+    except (TypeError, ValueError) as error:
+        raise MetaAnalysisError(f"date() needs a day such as '2026-11-08', not {day!r}") from error
+    return f"{found.day}{HARD}{_MONTHS[found.month - 1]} {found.year}"
 
 
 def p_value(p: float, symbol: str = "p") -> str:

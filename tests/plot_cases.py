@@ -20,7 +20,7 @@ from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.checks.multiverse import multiverse
 from helpers.evidence import load_corrections
 from helpers.models.bayes import rank_probabilities
-from helpers.review.causes import cause_table, homogeneity_test
+from helpers.review.causes import cause_rates, cause_table, homogeneity_test
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
 from helpers.review.corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
 from helpers.review.published import compare
@@ -109,6 +109,7 @@ def real(what: str):
         "null": lambda: simulate_null(fit(), draws=100),
         "eleven": lambda: cause_table("all, eleven causes"),
         "setting": lambda: cause_table("setting"),
+        "rates": lambda: cause_rates(load_cohorts(), by="setting"),
         "tested": lambda: homogeneity_test("setting", draws=99),
         "contrast": lambda: time_contrast(
             load_cohorts(), by="product", levels=("cilta-cel", "ide-cel")
@@ -377,14 +378,25 @@ CASES: dict[str, Case] = {
         "%",
         lambda: [printing.percent(real("eleven").shares().iloc[0]["share"])],
     ),
-    "causes_stacked": Case(
+    "causes_dots": Case(
         {
-            "real": lambda: plots.causes_stacked(real("setting")),
-            "one": lambda: plots.causes_stacked(centres(1)),
-            "many": lambda: plots.causes_stacked(centres(40)),
-            "awkward": lambda: plots.causes_stacked(centres(3, LONG)),
+            "real": lambda: plots.causes_dots({"Setting": real("setting")}),
+            "one": lambda: plots.causes_dots({"Centre": centres(1)}),
+            "many": lambda: plots.causes_dots({"Centre": centres(40)}, width=340),
+            "awkward": lambda: plots.causes_dots({NAME: centres(3, LONG)}),
         },
         "%",
+        lambda: [printing.percent(75 / 127)],
+    ),
+    "rate_dots": Case(
+        {
+            "real": lambda: plots.rate_dots({"Setting": real("rates")}),
+            "one": lambda: plots.rate_dots({"Setting": {"all": real("rates")["all"]}}),
+            "many": lambda: plots.rate_dots({f"By setting {i}": real("rates") for i in range(9)}),
+            "awkward": lambda: plots.rate_dots({NAME: real("rates")}, width=340),
+        },
+        "per 1,000",
+        refuses="at least one group",
     ),
     "causes_heatmap": Case(
         {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..door import lazy
 
 if TYPE_CHECKING:
-    from . import causes, interactive, plots, tables
+    from . import causes, interactive, plots, prevention, tables
     from .by_hand import five_cohorts
     from .claim_analyses import (
         CLAIMS,
@@ -153,7 +153,13 @@ HOMES = {
     "updated_cohorts": ".since_then",
     "variants_table": ".moderator_tables",
 }
-ROOMS = {"causes": ".causes", "interactive": ".interactive", "plots": ".plots", "tables": ".tables"}
+ROOMS = {
+    "causes": ".causes",
+    "interactive": ".interactive",
+    "plots": ".plots",
+    "prevention": ".prevention",
+    "tables": ".tables",
+}
 
 __all__ = [
     "AS_PUBLISHED",
@@ -200,6 +206,7 @@ __all__ = [
     "new_cohort",
     "new_cohort_words",
     "plots",
+    "prevention",
     "published_analyses",
     "published_fits",
     "published_permutation",

@@ -27,6 +27,7 @@ from ..review.causes import share_bounds
 from ..review.choices import PUBLISHED_POOLING
 from ..review.claim_analyses import CLAIMS, claim_multiverse
 from ..review.dependence import SHARED, sharing_frame
+from ..review.prevention import infection_burden
 from ..review.published.models import published_fits, published_regression
 from ..review.time_at_risk.contrast import follow_up_exponent, time_contrast
 
@@ -216,6 +217,17 @@ def _causes_of_death() -> Values:
         "bounds": printing.percent_range(bounds.bounds),
         "ci": printing.percent_range(bounds.none.ci),
         "random": printing.percent(bounds.random.estimate),
+    }
+
+
+@_chapter
+def _preventing_infection() -> Values:
+    found = infection_burden(cohorts())
+    mean, median = found["all", "mean"], found["all", "median"]
+    return {
+        "mean": printing.number(1000 * mean.estimate, 0),
+        "median": printing.number(1000 * median.estimate, 0),
+        "share": _whole(mean.share.estimate),
     }
 
 

@@ -24,7 +24,7 @@ from .subject import NEUTRAL, Subject
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Table", "comparison_table", "pooled_table", "table"]
+__all__ = ["Link", "Table", "comparison_table", "pooled_table", "table"]
 
 MISSING = "\N{EN DASH}"
 Format = str | Callable[[Any], str]
@@ -50,6 +50,39 @@ LONG = 34  # characters of a cell from which it may wrap
 NAME_LENGTH = 60  # characters of a caption that make an id
 
 
+class Link(str):
+    """Text of a cell that leads somewhere.
+
+    Parameters
+    ----------
+    text : str
+        What the reader sees.
+    address : str
+        Where it leads, beginning with http:// or https://.
+
+    Raises
+    ------
+    MetaAnalysisError
+        For another kind of address.
+
+    Examples
+    --------
+    >>> Link("Goodman 1965", "https://doi.org/10.1080/00401706.1965.10490252")
+    'Goodman 1965'
+    """
+
+    __slots__ = ("address",)
+    address: str
+
+    def __new__(cls, text: str, address: str) -> Link:
+        """Check the address and keep it beside the text."""
+        if not re.match(r"https?://[^\s\"'<>]+$", address):
+            raise MetaAnalysisError(f"a link needs an address of the web, not {address!r}")
+        made = super().__new__(cls, text)
+        made.address = address
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A finished table: shown by a notebook as HTML, by a terminal as text.
@@ -66,6 +99,8 @@ class Table:
         The same cells as plain text.
     long : bool
         Whether the box has a limited height and scrolls.
+    cards : bool
+        Whether each row becomes a card on a narrow screen.
     """
 
     name: str
@@ -73,11 +108,13 @@ class Table:
     body: str
     text: str
     long: bool = False
+    cards: bool = False
 
     @property
     def html(self) -> str:
         """The table in its box."""
         kind = "table-scroll table-long" if self.long else "table-scroll"
+        kind += " table-cards" if self.cards else ""
         # An inline limit keeps long tables in their box where the stylesheet is not loaded.
         limit = "; max-height: 70vh" if self.long else ""
         return (
@@ -110,6 +147,7 @@ def table(
     notes: Iterable[str] = (),
     name: str | None = None,
     long: bool | None = None,
+    cards: bool = False,
 ) -> Table:
     """Print a frame as a table of the page.
 
@@ -133,6 +171,9 @@ def table(
         Id of the table on the page; made of the caption by default.
     long : bool, optional
         Whether the table scrolls in a box of limited height; above 20 rows by default.
+    cards : bool
+        Whether each row becomes a card on a narrow screen, with the headings beside the cells and
+        without those that are missing; for tables of words.
 
     Returns
     -------
@@ -167,12 +208,18 @@ def table(
         for column in shown.columns
     }
     html = _html(shown, headings, groups, notes, name, _numeric(frame))
+    body = _plain(html, caption)
+    if cards:
+        first = next(column for column in shown.columns if column != groups)
+        inner = [text for column, text in headings.items() if column not in (first, groups)]
+        body = _labelled(body, inner)
     return Table(
         name=name,
         caption=caption,
-        body=_plain(html, caption),
+        body=body,
         text=shown.rename(columns=headings).to_string(index=False),
         long=len(frame) > 20 if long is None else long,
+        cards=cards,
     )
 
 
@@ -193,7 +240,7 @@ def numbers(
         What is shown, in this order; columns that the data lack are left out. Formats are those of
         :func:`table`, empty for the usual one. A heading gets the unit of percentages.
     **options
-        `groups`, `notes`, `name` and `long` of :func:`table`.
+        `groups`, `notes`, `name`, `long` and `cards` of :func:`table`.
 
     Examples
     --------
@@ -254,7 +301,10 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
                 f"{printing.listing(_FORMATS)}"
             )
         function = _FORMATS[chosen] if isinstance(chosen, str) else chosen
-        printed[column] = [MISSING if pd.isna(value) else function(value) for value in values]
+        printed[column] = [
+            MISSING if pd.isna(value) else value if isinstance(value, Link) else function(value)
+            for value in values
+        ]
     return pd.DataFrame(printed, dtype=object)
 
 
@@ -296,7 +346,27 @@ def _head(text: str) -> str:
 def _cell(text: str) -> str:
     """Escape a cell, and let long text wrap; short cells stay on one line."""
     safe = escape(text, quote=False)
+    if isinstance(text, Link):
+        safe = f'<a href="{escape(text.address, quote=True)}">{safe}</a>'
     return f'<span class="wrap">{safe}</span>' if len(text) > LONG else safe
+
+
+def _labelled(body: str, headings: Sequence[str]) -> str:
+    """Give each cell its heading, for rows that a narrow screen shows as cards."""
+
+    def row(found: re.Match[str]) -> str:
+        labels = iter(headings)
+
+        def cell(one: re.Match[str]) -> str:
+            label = escape(next(labels), quote=True)
+            lacks = ' data-none=""' if one["content"] in ("", MISSING) else ""
+            return f'<td data-label="{label}"{lacks}{one["rest"]}>{one["content"]}</td>'
+
+        return re.sub(r"<td(?P<rest>[^>]*)>(?P<content>.*?)</td>", cell, found[0], flags=re.S)
+
+    head, start, rest = body.partition("<tbody")
+    rows, end, foot = rest.partition("</tbody>")
+    return head + start + re.sub(r"<tr.*?</tr>", row, rows, flags=re.S) + end + foot
 
 
 def _plain(html: str, caption: str) -> str:

@@ -1,17 +1,19 @@
 """Pictures of causes: positions are the result's values, words never collide."""
 
 import re
-from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
+from plot_tools import assert_all_words_inside, assert_no_words_collide
+from statsmodels.stats.proportion import proportion_confint
 
 from helpers import printing
 from helpers.errors import MetaAnalysisError
 from helpers.review import palette
-from helpers.review.causes import cause_table, homogeneity_test
-from helpers.review.plots import causes_heatmap, causes_shares, causes_stacked
+from helpers.review.causes import cause_rates, cause_table, homogeneity_test
+from helpers.review.plots import causes_dots, causes_heatmap, causes_shares, rate_dots
 from helpers.review.plots.causes_heatmap_plot import OPACITY, STEPS
 from helpers.views.plots import show, style
 from helpers.views.plots.note import note_of
@@ -22,30 +24,9 @@ def tested():
     return {g: homogeneity_test(g, draws=499) for g in ("setting", "entity", "product")}
 
 
-def boxes(ax):
-    figure = ax.figure
-    figure.draw_without_rendering()
-    texts = [*ax.texts, ax.xaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
-    if ax.get_legend():
-        texts += [*ax.get_legend().get_texts(), ax.get_legend().get_title()]
-    return [
-        (text.get_text(), text.get_window_extent().extents * 72 / figure.dpi)
-        for text in texts
-        if text.get_text().strip() and text.get_visible()
-    ]
-
-
 def assert_legible(ax):
-    across, up = 72 * ax.figure.get_size_inches()
-    found = boxes(ax)
-    for word, box in found:
-        assert box[0] >= -0.5, word
-        assert box[1] >= -0.5, word
-        assert box[2] <= across + 0.5, word
-        assert box[3] <= up + 0.5, word
-    for (one, a), (other, b) in combinations(found, 2):
-        apart = a[2] <= b[0] + 0.5 or b[2] <= a[0] + 0.5 or a[3] <= b[1] + 0.5 or b[3] <= a[1] + 0.5
-        assert apart, (one, other)
+    assert_all_words_inside(ax)
+    assert_no_words_collide(ax)
 
 
 def lines(ax, gid):
@@ -78,39 +59,52 @@ def test_counts_that_are_not_exact_say_so():
         assert f"{printing.count(count)}{' ±1' if doubt else ''}" in words, cause
 
 
-@pytest.mark.parametrize("grouping", ["setting", "entity", "product"])
-@pytest.mark.parametrize("diverging", [False, True])
-@pytest.mark.parametrize("whole", [False, True])
-def test_parts_of_a_bar_are_as_long_as_the_shares_and_touch(grouping, diverging, whole):
-    table = cause_table(grouping)
-    table = table.with_unknown() if whole else table
-    ax = causes_stacked(table, diverging=diverging, noun="known causes")
-    shares = 100 * table.counts / table.counts.sum(axis=1)[:, None]
-    ends = None
-    for j, cause in enumerate(table.causes):
-        parts = bars(ax, j)
-        assert [part.get_width() for part in parts] == pytest.approx(shares[:, j])
-        starts = [part.get_x() for part in parts]
-        if ends is not None:
-            assert starts == pytest.approx(ends, abs=1e-9)
-        ends = [part.get_x() + part.get_width() for part in parts]
-        assert {to_hex(part.get_facecolor()) for part in parts} == {palette.CAUSE[cause].light}
-        if diverging and j == 0:
-            assert ends == pytest.approx(np.zeros(len(ends)), abs=1e-9)
-    low, high = ax.get_xlim()
-    assert low <= min(part.get_x() for part in bars(ax, 0))
-    assert high >= max(ends) - 1e-9
-    assert "%" in ax.get_xlabel()
+def drawn(ax):
+    """Give values and ends of the lines of dots with intervals."""
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    (ends,) = [c for c in ax.collections if isinstance(c, LineCollection)]
+    return dots.get_xdata(), np.array([segment[:, 0] for segment in ends.get_segments()])
+
+
+@pytest.mark.parametrize("width", [340, 720])
+def test_dots_of_causes_are_shares_of_the_known_causes_with_wilson_intervals(width):
+    order = {"entity": ["LBCL", "MCL", "MM", "IL"], "product": list(palette.PRODUCT)[:6]}
+    tables = {by: cause_table(by) for by in order}
+    ax = causes_dots(tables, width=width)
+    shares, ends = drawn(ax)
+    expected = [
+        (tables[by].count("infection", group), int(tables[by].counts[tables[by].row(group)].sum()))
+        for by, groups in order.items()
+        for group in groups
+    ]
+    assert shares == pytest.approx([100 * x / n for x, n in expected])
+    wilson = [proportion_confint(x, n, method="wilson") for x, n in expected]
+    assert ends == pytest.approx(100 * np.array(wilson))
+    words = [text.get_text() for text in (*ax.texts, *ax.get_yticklabels())]
+    assert {f"LBCL ({expected[0][1]})", "entity", "product"} <= set(words)
     assert_legible(ax)
 
 
-def test_ticks_of_diverging_bars_count_from_the_line_in_both_directions():
-    ax = causes_stacked(cause_table("product"), diverging=True)
-    low, high = ax.get_xlim()
-    for place, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True):
-        assert low <= place <= high
-        assert float(label.get_text()) == abs(place)
-    assert 0 in ax.get_xticks()
+@pytest.mark.parametrize("width", [340, 720])
+def test_dots_of_rates_are_deaths_per_1000_treated(width):
+    rates = {by: cause_rates(by=by) for by in ("entity", "setting")}
+    ax = rate_dots(rates, width=width)
+    values, ends = drawn(ax)
+    rows = [rates["entity"][g] for g in ("LBCL", "MCL", "MM", "IL")]
+    rows += [rates["setting"][g] for g in ("trial", "real-world", "all")]
+    assert values == pytest.approx([1000 * row.estimate for row in rows])
+    assert ends == pytest.approx(np.array([[1000 * x for x in row.ci] for row in rows]))
+    assert_legible(ax)
+
+
+def test_the_caption_of_dots_is_true_of_the_table():
+    said = note_of(causes_dots({"Setting": cause_table("setting")})).caption
+    assert "59 % (trial) to 64 % (real-world)" in said.replace("\u202f", " ")
+    assert "largest class in every group" in said
+    other = cause_table(
+        "centre", counts=[[3, 1], [2, 5]], groups=["A", "B"], causes=["infection", "CRS"]
+    )
+    assert "largest class" not in note_of(causes_dots({"Centre": other})).caption
 
 
 @pytest.mark.parametrize("grouping", ["setting", "entity", "product"])
@@ -148,7 +142,7 @@ def test_frames_mark_the_cells_that_differ_among_all_cells(tested):
 def test_words_and_tables_hold_the_values(tested):
     table = cause_table("setting")
     for ax in (
-        causes_stacked(table),
+        causes_dots({"Setting": table}),
         causes_heatmap(tested["setting"]),
         causes_shares(table, "trial"),
     ):
@@ -157,7 +151,7 @@ def test_words_and_tables_hold_the_values(tested):
         assert note.caption
         for count in table.counts[0]:
             assert str(count) in note.table.text
-    assert "59%" in note_of(causes_stacked(table)).alt
+    assert "59.1 %" in note_of(causes_dots({"Setting": table})).alt.replace("\u202f", " ")
     assert (
         printing.p_value(tested["setting"].p_monte_carlo)
         in note_of(causes_heatmap(tested["setting"])).caption
@@ -173,15 +167,15 @@ def test_one_group_and_many_groups_with_long_names_are_legible(groups):
         groups=[f"A centre with a long name {i}" for i in range(groups)],
         causes=cause_table("setting").causes,
     )
-    assert_legible(causes_stacked(table))
-    assert_legible(causes_stacked(table, diverging=True))
+    assert_legible(causes_dots({"Centre": table}))
+    assert_legible(causes_dots({"Centre": table}, width=340))
     assert_legible(causes_shares(table, table.groups[0]))
     if groups > 1:
         assert_legible(causes_heatmap(homogeneity_test(table, draws=9)))
 
 
 def test_pictures_follow_the_page_in_every_colour(tested):
-    for ax in (causes_stacked(cause_table("entity")), causes_heatmap(tested["entity"])):
+    for ax in (causes_dots({"Disease": cause_table("entity")}), causes_heatmap(tested["entity"])):
         svg = show(ax, "a-picture").svg
         fixed = re.sub(r"var\((?:[^()]|\([^()]*\))*\)", "", svg)
         assert "var(--picture-" in svg
@@ -189,9 +183,13 @@ def test_pictures_follow_the_page_in_every_colour(tested):
 
 
 def test_what_cannot_be_drawn_is_an_error():
+    odd = cause_table(counts=[[1, 2]], groups=["a"], causes=["infection", "boredom"])
     with pytest.raises(MetaAnalysisError, match="no colour for boredom"):
-        causes_stacked(cause_table(counts=[[1, 2]], groups=["a"], causes=["infection", "boredom"]))
-    with pytest.raises(MetaAnalysisError, match="deaths in every group"):
-        causes_stacked(cause_table(counts=[[0, 0]], groups=["a"], causes=["infection", "CRS"]))
+        causes_dots({"Odd": odd}, "boredom")
+    none = cause_table(counts=[[0, 0]], groups=["a"], causes=["infection", "CRS"])
+    with pytest.raises(MetaAnalysisError, match="no deaths, no share"):
+        causes_dots({"None": none})
+    with pytest.raises(MetaAnalysisError, match="at least one group"):
+        causes_dots({})
     with pytest.raises(MetaAnalysisError, match="group="):
         causes_shares(cause_table("setting"))

@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from plot_tools import assert_all_words_inside, assert_no_words_collide
 
 from helpers.errors import MetaAnalysisError
 from helpers.views.plots import estimates, show
@@ -79,3 +82,48 @@ def test_unknown_units_and_missing_columns_are_errors(ratios):
         estimates(ratios, quantity="x", unit="months")
     with pytest.raises(MetaAnalysisError, match="misses column upper"):
         estimates(ratios.drop(columns="upper"), quantity="x")
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("percent", 100), ("per_1000", 1000)])
+@pytest.mark.parametrize("width", [340, 720])
+def test_marks_stand_at_the_values_in_both_forms(unit, factor, width):
+    rng = np.random.default_rng(3)
+    middle = rng.uniform(0.02, 0.08, 8)
+    frame = pd.DataFrame(
+        {"group": ["Disease"] * 3 + ["Product"] * 5, "label": [f"Name {i}" for i in range(8)]}
+    ).assign(estimate=middle, lower=middle - 0.01, upper=middle + 0.02)
+    ax = estimates(frame, quantity="Deaths", unit=unit, width=width)
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert dots.get_xdata() == pytest.approx(factor * middle)
+    words = [text.get_text() for text in ax.texts]
+    digits = 1 if unit == "percent" else 0
+    assert sum(f"{factor * middle[0]:.{digits}f}" in word for word in words) >= 1
+    assert_all_words_inside(ax)
+    assert_no_words_collide(ax)
+    if width == 340:  # labels above the marks, none to the left of the axes
+        assert not [t for t in ax.get_yticklabels() if t.get_text()]
+        assert {"Name 0", "Name 7", "Disease", "Product"} <= set(words)
+
+
+def test_a_long_label_of_the_narrow_form_is_cut_beside_its_value():
+    frame = pd.DataFrame(
+        {"label": ["A very long name of a cohort " * 4], "estimate": 0.07, "lower": 0.05,
+         "upper": 0.09}
+    )  # fmt: skip
+    ax = estimates(frame, quantity="Rate", width=340)
+    assert any(text.get_text().endswith("…") for text in ax.texts)
+    assert_all_words_inside(ax)
+    assert_no_words_collide(ax)
+
+
+def test_a_picture_has_a_form_for_narrow_screens(ratios):
+    wide, narrow = (estimates(ratios, quantity="Ratio", unit="ratio", width=w) for w in (720, 340))
+    made = show(wide, "forms", narrow=narrow)
+    assert 'viewBox="0 0 340 ' in made.narrow
+    assert 'class="picture-narrow" style="display: none"' in made._repr_html_()
+    ids = re.findall(r'\bid="([^"]+)"', made._repr_html_())
+    assert len(ids) == len(set(ids))
+    assert (
+        "picture-narrow"
+        not in show(estimates(ratios, quantity="x", unit="ratio"), "one")._repr_html_()
+    )

@@ -4,10 +4,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import tables
+from helpers.views.tables import Link, table
 
 
 class Cells(HTMLParser):
@@ -208,3 +210,36 @@ def test_the_comparison_table_counts_digits_and_keeps_missing_values():
         ["estimate", "0.068221", "0.068221", "5", "rounding"],
         ["tau2", "0.28000", tables.MISSING, tables.MISSING, "not published"],
     ]
+
+
+def test_a_link_leads_where_it_says_and_stays_text():
+    frame = pd.DataFrame({"a": ["x"], "b": [Link("a <source>", "https://doi.org/10.1/x?a=1&b=2")]})
+    made = table(frame, "Sources")
+    assert '<a href="https://doi.org/10.1/x?a=1&amp;b=2">a &lt;source&gt;</a>' in made.html
+    assert "a <source>" in made.text
+    for address in ("javascript:alert(1)", "https://x y", 'https://x"onclick="y', "ftp://x"):
+        with pytest.raises(MetaAnalysisError, match="address of the web"):
+            Link("x", address)
+
+
+def test_cells_of_cards_know_their_headings_and_what_is_missing():
+    frame = pd.DataFrame(
+        {"kind": ["one", "one", "two"], "row": ["A", "B", "C"], "first": ["x", None, "z"],
+         "second": [1, 2, 3]}
+    )  # fmt: skip
+    made = table(frame, "Cards", groups="kind", labels={"first": 'The "first"'}, cards=True)
+    assert "table-cards" in made.html
+    soup = BeautifulSoup(made.html, "html.parser")
+    rows = [tr.find_all("td") for tr in soup.tbody.find_all("tr") if tr.find("td")]
+    assert [[td["data-label"] for td in tds] for tds in rows] == [['The "first"', "Second"]] * 3
+    assert [[td.has_attr("data-none") for td in tds] for tds in rows] == [
+        [False, False], [True, False], [False, False],
+    ]  # fmt: skip
+    assert (
+        soup.get_text()
+        == BeautifulSoup(
+            table(frame, "Cards", groups="kind", labels={"first": 'The "first"'}).html,
+            "html.parser",
+        ).get_text()
+    )
+    assert "table-cards" not in table(frame, "No cards").html

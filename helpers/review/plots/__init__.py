@@ -13,9 +13,9 @@ from ...views.plots import (
 from ..subject import annotate, worded
 from .agreement_plot import agreement
 from .before_after_plot import before_after
+from .causes_dots_plot import causes_dots, rate_dots
 from .causes_heatmap_plot import causes_heatmap
 from .causes_shares_plot import causes_shares
-from .causes_stacked_plot import causes_stacked
 from .confounding_plot import confounding
 from .corrections_plot import corrections
 from .follow_up_plot import follow_up
@@ -54,9 +54,9 @@ __all__ = [
     "baujat",
     "before_after",
     "bubble",
+    "causes_dots",
     "causes_heatmap",
     "causes_shares",
-    "causes_stacked",
     "confounding",
     "construction",
     "corrections",
@@ -81,6 +81,7 @@ __all__ = [
     "profile",
     "radial",
     "ranking",
+    "rate_dots",
     "rejection",
     "show",
     "shrinkage",

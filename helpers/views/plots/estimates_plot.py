@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, fixed_ticks, grid_below, name_axes
-from .lettering import beside, grouped_places, name_rows
+from .frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes, room_of_axes
+from .lettering import beside, fit_text, grouped_places, measure, name_rows
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
-
 
 __all__ = ["estimates"]
 
 NEEDED = ("label", "estimate", "lower", "upper")
 ROW = 20.0  # CSS pixels
+NARROW = 480.0  # below this width labels and values stand above the marks
+NARROW_ROW = 38.0
+#: Unit -> what a fraction or a ratio is multiplied with.
+FACTORS = {"percent": 100.0, "per_1000": 1000.0, "ratio": 1.0}
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 10, 20, 50)
 
 
@@ -30,10 +34,13 @@ def estimates(
     quantity: str,
     unit: str = "percent",
     null: float | None = None,
+    colour: style.Colour = style.INK,
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
     """Draw estimates and their intervals in rows, under group names if there are groups.
+
+    Below 480 pixels of width, labels and values stand above the marks.
 
     Parameters
     ----------
@@ -41,10 +48,12 @@ def estimates(
         Columns ``label, estimate, lower, upper`` and optionally ``group``.
     quantity : str
         What is estimated, as a heading of the axis.
-    unit : {"percent", "ratio"}
-        Fractions that are drawn in percent, or ratios on a logarithmic axis.
+    unit : {"percent", "per_1000", "ratio"}
+        Fractions that are drawn in percent or per 1,000, or ratios on a logarithmic axis.
     null : float, optional
         Value of no difference, drawn as a line.
+    colour : Colour
+        Of dots and lines.
     ax, width
         As in :func:`helpers.plots.forest`.
 
@@ -66,23 +75,25 @@ def estimates(
     >>> show(estimates(pd.DataFrame(row), quantity="Odds ratio", unit="ratio", null=1.0), "ways")
     Dot plot of odds ratio in one row. naive: 1.80 (1.10 to 2.90).
     """
-    data, percent = _checked(frame, unit), unit == "percent"
+    data, narrow = _checked(frame, unit), width < NARROW
     places, heads = grouped_places(data)
     rows = int(max([*places, *heads])) + 1
     longest = max(len(str(text)) for text in [*data["label"], *heads.values()])
     left = min(0.5 * width, 18 + 6.3 * longest)
-    ax = axes_of(ax, width, ROW * rows + 62, left=left, right=150, bottom=48, top=14)
-    factor = 100.0 if percent else 1.0
+    if narrow:
+        ax = axes_of(ax, width, NARROW_ROW * rows + 62, left=8, right=12, bottom=48, top=14)
+    else:
+        ax = axes_of(ax, width, ROW * rows + 62, left=left, right=150, bottom=48, top=14)
+    factor = FACTORS[unit]
     middle, low, high = (factor * data[c].to_numpy(float) for c in ("estimate", "lower", "upper"))
     if null is not None:
         ax.axvline(factor * null, color=style.QUIET.light, lw=1.0, zorder=1)
-    ax.hlines(places, low, high, color=style.INK.light, lw=1.4, zorder=2)
-    ax.plot(middle, places, ls="", marker="o", ms=6, color=style.INK.light, zorder=3)
-    words = [_value(*row, percent=percent) for row in data[list(NEEDED[1:])].to_numpy(float)]
-    for y, text in zip(places, words, strict=True):
-        beside(ax, text, (1, y), (10, 0), xycoords=("axes fraction", "data"))
-    if percent:
-        ax.set_xlim(0, 105 * float(data["upper"].max()))
+    marks = places + 0.22 if narrow else places
+    ax.hlines(marks, low, high, color=colour.light, lw=1.4, zorder=2)
+    ax.plot(middle, marks, ls="", marker="o", ms=6, color=colour.light, zorder=3)
+    words = [_value(*row, unit=unit) for row in data[list(NEEDED[1:])].to_numpy(float)]
+    if unit != "ratio":
+        ax.set_xlim(0, 1.05 * factor * float(data["upper"].max()))
     else:
         ends = [float(data["lower"].min()), float(data["upper"].max())]
         ends += [] if null is None else [null]
@@ -91,18 +102,44 @@ def estimates(
         fixed_ticks(ax.xaxis, TICKS)
     ax.set_ylim(rows - 0.4, -0.6)
     grid_below(ax, "x", hide=("left",))
-    name_rows(ax, data, places, heads)
-    name_axes(ax, f"{quantity},\xa0%" if percent else f"{quantity} (logarithmic scale)")
-    annotate(ax, _note(data, words, quantity, null, percent=percent))
+    if narrow:
+        _above(ax, data, places, heads, words)
+    else:
+        for y, text in zip(places, words, strict=True):
+            beside(ax, text, (1, y), (10, 0), xycoords=("axes fraction", "data"))
+        name_rows(ax, data, places, heads)
+    tail = {"percent": ",\xa0%", "ratio": " (logarithmic scale)"}.get(unit, "")
+    name_axes(ax, f"{quantity}{tail}")
+    annotate(ax, _note(data, words, quantity, null, unit=unit))
     return ax
+
+
+def _above(
+    ax: Axes, data: pd.DataFrame, places: np.ndarray, heads: dict[float, str], words: list[str]
+) -> None:
+    """Write labels and values above the marks, as a narrow screen needs them."""
+    ax.set_yticks([])
+    figure, room = figure_of(ax), room_of_axes(ax)[2]
+    look: dict[str, Any] = {
+        "transform": ax.get_yaxis_transform(),
+        "va": "center",
+        "size": style.size("text"),
+    }
+    for y, head in heads.items():
+        ax.text(0, y + 0.1, fit_text(figure, head, room, bold=True), weight="bold", **look)
+    for y, label, text in zip(places, data["label"].astype(str), words, strict=True):
+        left = room - measure(figure, text) - 8
+        ax.text(0, y - 0.2, fit_text(figure, label, left), ha="left", **look)
+        ax.text(1, y - 0.2, text, ha="right", **look)
 
 
 def _checked(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
     missing = [column for column in NEEDED if column not in frame.columns]
     if missing:
         raise MetaAnalysisError(f"estimates() misses column {printing.listing(missing)}")
-    if unit not in ("percent", "ratio"):
-        raise MetaAnalysisError(f"unit={unit!r}: expected 'percent' or 'ratio'")
+    if unit not in FACTORS:
+        expected = printing.listing(map(repr, FACTORS), "or")
+        raise MetaAnalysisError(f"unit={unit!r}: expected {expected}")
     values = frame[list(NEEDED[1:])]
     if frame.empty or values.isna().to_numpy().any():
         raise MetaAnalysisError("estimates() needs rows with an estimate and both limits")
@@ -111,14 +148,19 @@ def _checked(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def _value(estimate: float, lower: float, upper: float, *, percent: bool) -> str:
-    if percent:
+def _value(estimate: float, lower: float, upper: float, *, unit: str) -> str:
+    if unit == "per_1000":
+        return (
+            f"{printing.number(1000 * estimate, 0)} "
+            f"({printing.between(1000 * lower, 1000 * upper, 0)})"
+        )
+    if unit == "percent":
         return f"{printing.percent(estimate)} ({printing.between(100 * lower, 100 * upper)})"
     return f"{printing.number(estimate)} ({printing.between(lower, upper, 2)})"
 
 
 def _note(
-    data: pd.DataFrame, words: list[str], quantity: str, null: float | None, *, percent: bool
+    data: pd.DataFrame, words: list[str], quantity: str, null: float | None, *, unit: str
 ) -> Note:
     groups = data["group"] if "group" in data else [""] * len(data)
     names = (f"{g}, {n}" if g else str(n) for g, n in zip(groups, data["label"], strict=True))
@@ -131,7 +173,12 @@ def _note(
             f"{quantity}: {printing.word(apart)} of {printing.word(len(data))} intervals "
             f"{'excludes' if apart == 1 else 'exclude'} no difference."
         )
-    unit = "percent" if percent else "number"
+    kinds: dict[str, Any] = {
+        "percent": "percent",
+        "ratio": "number",
+        "per_1000": lambda value: printing.number(1000 * value, 1),
+    }
+    kind = kinds[unit]
     return Note(
         quantity,
         f"Dot plot of {quantity[0].lower()}{quantity[1:]} in {rows}. {said}.",
@@ -140,8 +187,8 @@ def _note(
             data,
             "Estimates and intervals: the numbers behind the figure",
             {
-                "group": "", "label": ("Row", ""), "estimate": ("Estimate", unit),
-                "lower": ("Lower limit", unit), "upper": ("Upper limit", unit),
+                "group": "", "label": ("Row", ""), "estimate": ("Estimate", kind),
+                "lower": ("Lower limit", kind), "upper": ("Upper limit", kind),
             },
         ),
     )  # fmt: skip

@@ -63,6 +63,8 @@ class Picture:
         Below this width the picture scrolls in its box instead of shrinking further.
     table : helpers.tables.Table or None
         The numbers behind the picture.
+    narrow : str
+        The drawing for narrow screens, empty where there is none; it never scrolls.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Picture:
     height: float
     min_width: float
     table: Table | None
+    narrow: str = ""
 
     def __repr__(self) -> str:
         return self.alt
@@ -88,6 +91,9 @@ class Picture:
             self.svg,
             "</div>",
         ]
+        if self.narrow:
+            # The stylesheet changes places on a narrow screen; elsewhere the wide form is shown.
+            parts.append(f'<div class="picture-narrow" style="display: none">{self.narrow}</div>')
         if self.table is not None:
             parts += [
                 '<details class="picture-data">',
@@ -111,6 +117,7 @@ def show(
     title: str | None = None,
     table: Table | pd.DataFrame | None = None,
     min_width: float | None = None,
+    narrow: Axes | Figure | None = None,
     subject: Subject | None = None,
 ) -> Picture:
     """Turn axes or a figure into a picture of the page, and close the figure.
@@ -128,6 +135,8 @@ def show(
     min_width : float, optional
         Width in CSS pixels below which the picture scrolls; four fifths of its full width by
         default, which keeps the smallest text above nine pixels.
+    narrow : Axes or Figure, optional
+        The same drawn for narrow screens (about 340 pixels wide), with the labels above the marks.
     subject : Subject, optional
         Whose colours follow the page into the dark; that of the plot by default.
 
@@ -164,18 +173,25 @@ def show(
         )
     figure = drawn if isinstance(drawn, Figure) else figure_of(drawn)
     width = size_of(figure)[0]
-    narrow = min(width, 0.8 * width if min_width is None else min_width)
+    least = min(width, 0.8 * width if min_width is None else min_width)
     colours = dict(NEUTRAL.variables())
     for ax in figure.axes:
         colours |= (subject or subject_of(ax)).variables()
-    svg = _svg(figure, name, title, alt, width, narrow, _variables(colours))
+    variables = _variables(colours)
+    svg = _svg(figure, name, title, alt, width, least, variables)
     plt.close(figure)
+    small = ""
+    if narrow is not None:
+        other = narrow if isinstance(narrow, Figure) else figure_of(narrow)
+        across = size_of(other)[0]
+        small = _svg(other, f"{name}-narrow", title, alt, across, 0.0, variables)
+        plt.close(other)
     behind = note.table if table is None else table
     if behind is not None and not isinstance(behind, Table):
         behind = print_table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
     return Picture(
-        name, svg, title, alt, caption, *size_of(figure), narrow,
-        None if behind is None else behind.renamed(f"{name}-table"),
+        name, svg, title, alt, caption, *size_of(figure), least,
+        None if behind is None else behind.renamed(f"{name}-table"), small,
     )  # fmt: skip
 
 

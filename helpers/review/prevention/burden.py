@@ -1,0 +1,205 @@
+r"""Deaths from infection among the treated, with and without COVID-19, and a what-if.
+
+A number of deaths is a share of the nonrelapse deaths times nonrelapse mortality: its mean over
+cohorts, which is how many of 1,000 patients die, or its median, the pooled rate that the review
+prints. The interval of the product is recovered from the limits of both
+(`helpers.review.causes.product_interval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...engine.json_values import plain
+from ...engine.normal.intervals import Interval
+from ...errors import MetaAnalysisError
+from ..causes import CauseShare, cause_share, cause_table, product_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Burden", "Prevented", "infection_burden", "prevented_deaths"]
+
+Which = Literal["all", "COVID-19", "other"]
+Average = Literal["mean", "median"]
+
+OTHER, COVID, REST = "infection other than COVID-19", "COVID-19", "no infection"
+
+
+@dataclass(frozen=True, slots=True)
+class Burden:
+    """Deaths from infection among all who were treated.
+
+    Attributes
+    ----------
+    which : {"all", "COVID-19", "other"}
+        Which infections count.
+    average : {"mean", "median"}
+        Whether nonrelapse mortality is the mean over cohorts or that of the median cohort.
+    share : CauseShare
+        Share of these infections among the nonrelapse deaths; deaths of unknown cause count as no
+        infection.
+    estimate : float
+        Deaths as a fraction of the treated.
+    ci : Interval
+    level : float
+    """
+
+    which: Which
+    average: Average
+    share: CauseShare
+    estimate: float
+    ci: Interval
+    level: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Prevented:
+    """What-if: a part of the deaths from infection does not happen. No estimate of any effect.
+
+    Attributes
+    ----------
+    part : float
+        Of the deaths from infection, a fraction that is supposed.
+    fewer : float
+        Deaths that do not happen, a fraction of the treated.
+    fewer_ci : Interval
+        Interval of the deaths from infection times `part`: it holds how many there are, not
+        whether prevention works.
+    left : float
+        Deaths from infection that remain, a fraction of the treated.
+    treated_per_death : float
+        Patients treated for each death that does not happen.
+    treated_ci : Interval
+    """
+
+    part: float
+    fewer: float
+    fewer_ci: Interval
+    left: float
+    treated_per_death: float
+    treated_ci: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
+
+
+def infection_burden(
+    cohorts: pd.DataFrame | None = None,
+) -> dict[tuple[Which, Average], Burden]:
+    """Count deaths from infection among the treated: all, COVID-19, and the others.
+
+    Deaths from COVID-19 are the difference between the review's tables by setting with and without
+    them, so their number is exact.
+
+    Parameters
+    ----------
+    cohorts : DataFrame, optional
+        The review's cohorts, ``load_cohorts()``, which is also the default. The causes belong to
+        them, so nothing else fits.
+
+    Returns
+    -------
+    dict of (which, average) to Burden
+        All infections, COVID-19 and other infections, each by the mean and by the median.
+
+    Raises
+    ------
+    UnsupportedError
+        When the deaths of the cohorts are not those whose causes are known.
+
+    Examples
+    --------
+    >>> found = infection_burden()
+    >>> round(1000 * found["all", "mean"].estimate, 1)
+    37.9
+    >>> found["COVID-19", "mean"].share.deaths
+    55
+    """
+    from ..causes import cause_rates
+
+    fit = cause_rates(cohorts, by="setting")["all"].nrm
+    table = cause_table("setting")
+    infections = cause_table("all, eight causes").count("infection")
+    covid = table.count("infection") - cause_table("setting, without COVID-19").count("infection")
+    deaths = int(fit.events or 0)
+    split = cause_table(
+        "infection",
+        counts=[[infections - covid, covid, deaths - infections]],
+        groups=["all"],
+        causes=[OTHER, COVID, REST],
+    )
+    kinds: dict[Which, tuple[str, ...]] = {
+        "all": (OTHER, COVID),
+        "COVID-19": (COVID,),
+        "other": (OTHER,),
+    }
+    averages: dict[Average, tuple[float, Interval]] = {
+        "mean": (fit.mean_estimate, fit.mean_conf_int()),
+        "median": (fit.estimate, fit.ci),
+    }
+    found: dict[tuple[Which, Average], Burden] = {}
+    for which, causes in kinds.items():
+        share = cause_share(causes, split, level=fit.level)
+        for average, (rate, limits) in averages.items():
+            lower, upper = product_interval(rate, limits, share.estimate, share.ci)
+            found[which, average] = Burden(
+                which,
+                average,
+                share,
+                rate * share.estimate,
+                Interval(float(lower), float(upper)),
+                fit.level,
+            )
+    return found
+
+
+def prevented_deaths(
+    burden: Burden, parts: Iterable[float] = (0.1, 0.25, 1 / 3, 0.5)
+) -> tuple[Prevented, ...]:
+    """Suppose that a part of the deaths from infection does not happen, and count.
+
+    Parameters
+    ----------
+    burden : Burden
+        Of `infection_burden`.
+    parts : iterable of float
+        Supposed, each above 0 and at most 1.
+
+    Raises
+    ------
+    MetaAnalysisError
+        For a part outside these limits.
+
+    Examples
+    --------
+    >>> quarter, = prevented_deaths(infection_burden()["all", "mean"], [0.25])
+    >>> round(1000 * quarter.fewer, 1), round(quarter.treated_per_death)
+    (9.5, 106)
+    """
+    made = []
+    for part in parts:
+        if not 0 < part <= 1:
+            raise MetaAnalysisError(
+                f"prevented_deaths() needs parts above 0 and at most 1, not {part!r}"
+            )
+        low, high = (part * limit for limit in burden.ci)
+        fewer = part * burden.estimate
+        made.append(
+            Prevented(
+                part,
+                fewer,
+                Interval(low, high),
+                burden.estimate - fewer,
+                1 / fewer,
+                Interval(1 / high, 1 / low),
+            )
+        )
+    return tuple(made)

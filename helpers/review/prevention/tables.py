@@ -1,0 +1,428 @@
+"""What is known of infection deaths and their prevention as tables of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ... import printing
+from ...errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...views.tables import Link, Table
+    from .burden import Burden, Prevented
+
+__all__ = [
+    "burden_table",
+    "guidance_table",
+    "pathogen_table",
+    "prevented_table",
+    "report_table",
+    "syntheses_table",
+    "timing_table",
+]
+
+WHICH = {"all": "All infections", "other": "Without COVID-19", "COVID-19": "COVID-19"}
+#: How sure a reader may be of a row: what was seen of its source.
+UNSEEN = ("headings", "part of a table", "not opened")
+SOURCE = {
+    "secondary": "secondary source",
+    "company": "company information",
+    "abstract only": "conference abstract",
+    "not opened": "not opened",
+}
+WINDOWS = {
+    "before infusion": "Before infusion",
+    "from infusion": "From infusion",
+    "while neutrophils are low": "While neutrophils are low",
+    "for months": "For months",
+    "from three months": "From three months",
+    "all": "At any time",
+}
+
+
+def _per_1000(value: float) -> str:
+    return printing.number(1000 * value, 0)
+
+
+def _limits(bounds: Iterable[float]) -> str:
+    low, high = bounds
+    return printing.between(1000 * low, 1000 * high, 0)
+
+
+def _part(part: float) -> str:
+    """Print a supposed part: "one in four" where it is one, a percentage otherwise."""
+    whole = round(1 / part)
+    if abs(whole * part - 1) < 1e-9:
+        return f"one in {printing.word(whole)}" if whole > 1 else "all"
+    return printing.percent(part, 0)
+
+
+def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden") -> Table:
+    """Print deaths from infection per 1,000 treated, by the mean and by the median.
+
+    Examples
+    --------
+    >>> from helpers.review.prevention import infection_burden
+    >>> burden_table(infection_burden()).name
+    'infection-burden'
+    """
+    from ...views.tables import numbers
+
+    lines = []
+    for which, said in WHICH.items():
+        mean, median = found[which, "mean"], found[which, "median"]
+        lines.append(
+            {
+                "which": said,
+                "deaths": mean.share.deaths,
+                "mean": f"{_per_1000(mean.estimate)} ({_limits(mean.ci)})",
+                "median": f"{_per_1000(median.estimate)} ({_limits(median.ci)})",
+            }
+        )
+    level = printing.level_text(found["all", "mean"].level)
+    return numbers(
+        lines,
+        "Deaths from infection per 1,000 treated patients",
+        {
+            "which": ("Infections", ""),
+            "deaths": ("Deaths", "count"),
+            "mean": (f"Mean over cohorts ({level} CI)", ""),
+            "median": (f"Median cohort ({level} CI)", ""),
+        },
+        notes=[
+            "Nonrelapse mortality times the share of these infections among the nonrelapse deaths. "
+            "Deaths of unknown cause count as no infection."
+        ],
+        name=name,
+    )
+
+
+def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Table:
+    """Print the what-if: so many fewer deaths if a part of them did not happen.
+
+    Examples
+    --------
+    >>> from helpers.review.prevention import infection_burden, prevented_deaths
+    >>> prevented_table(prevented_deaths(infection_burden()["all", "mean"])).name
+    'what-if'
+    """
+    from ...views.tables import numbers
+
+    lines = [
+        {
+            "part": _part(row.part),
+            "left": _per_1000(row.left),
+            "fewer": f"{_per_1000(row.fewer)} ({_limits(row.fewer_ci)})",
+            "treated": f"{printing.number(row.treated_per_death, 0)} "
+            f"({printing.between(*row.treated_ci, 0)})",
+        }
+        for row in rows
+    ]
+    return numbers(
+        lines,
+        "What if: deaths from infection per 1,000 treated if a part of them were prevented",
+        {
+            "part": ("If prevented (supposed)", ""),
+            "left": ("Deaths left", ""),
+            "fewer": ("Deaths fewer", ""),
+            "treated": ("Treated per death prevented", ""),
+        },
+        notes=[
+            "Arithmetic, not an effect of any prophylaxis. The intervals hold how many patients "
+            "die of infection, not whether prevention works."
+        ],
+        name=name,
+    )
+
+
+def _rows(frame: pd.DataFrame) -> list[Any]:
+    """Give the rows of a table, with a field for each column."""
+    return list(frame.itertuples())
+
+
+def _source(row: Any, name: str) -> str | Link:
+    """Name a source, and link it where there is an address."""
+    from ...views.tables import Link
+
+    address = f"https://doi.org/{row.doi}" if isinstance(row.doi, str) else row.url
+    return Link(name, address) if isinstance(address, str) else name
+
+
+def guidance_table(
+    guidance: pd.DataFrame, *, evidence: bool = False, name: str | None = None
+) -> Table:
+    """Print what guidance says, by time, or the evidence that bears on it.
+
+    Parameters
+    ----------
+    guidance : DataFrame
+        As ``load_prevention_guidance()`` gives it.
+    evidence : bool
+        Whether to print counter-evidence and indirect evidence in place of guidance.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from helpers import load_prevention_guidance
+    >>> guidance_table(load_prevention_guidance()).name
+    'guidance-by-time'
+    """
+    from ...views.tables import numbers
+
+    against = guidance["kind"].isin(["counter-evidence", "indirect evidence"])
+    shown = guidance[against if evidence else ~against]
+    lines = [
+        {
+            "window": WINDOWS[str(row.time_window)],
+            "action": row.action,
+            "detail": row.detail,
+            "strength": printing.capital(row.strength),
+            "source": _source(row, row.source),
+            "seen": _seen(row.seen),
+            "remark": row.remark,
+        }
+        for row in _rows(shown)
+    ]
+    heads = {
+        "action": ("What was studied" if evidence else "Action", ""),
+        "detail": ("What was found" if evidence else "Detail", ""),
+        "strength": ("Design" if evidence else "Strength, as the source states it", ""),
+        "source": ("Source", ""),
+        "seen": ("What we saw of it", ""),
+        "remark": ("Remark", ""),
+    }
+    if evidence:
+        return numbers(
+            lines,
+            "Evidence that bears on this guidance",
+            heads,
+            name=name or "evidence-on-guidance",
+            cards=True,
+        )
+    return numbers(
+        lines,
+        "What guidance says on preventing infection, by time",
+        {"window": ("Time", ""), **heads},
+        groups="window",
+        name=name or "guidance-by-time",
+        cards=True,
+    )
+
+
+def _seen(seen: str) -> str:
+    """Say what was seen of a source, and that a row is unverified where this is too little."""
+    return f"unverified: {seen}" if seen in UNSEEN else seen
+
+
+def _period(start: Any, end: Any) -> str:
+    """Print a period of days after infusion."""
+    import pandas as pd
+
+    if pd.isna(start):
+        return ""
+    if pd.isna(end):
+        return f"from day {printing.count(int(start))}" if start else "whole follow-up"
+    return f"day {printing.count(int(start))} to {printing.count(int(end))}"
+
+
+def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
+    """Print when nonrelapse deaths happened, study by study.
+
+    Examples
+    --------
+    >>> from helpers import load_infection_context
+    >>> timing_table(load_infection_context()).name
+    'timing'
+    """
+    import pandas as pd
+
+    from ...views.tables import numbers
+
+    lines = []
+    for row in _rows(context[context["topic"] == "timing"]):
+        if pd.isna(row.value):
+            count = printing.count(int(row.nonrelapse_deaths))
+            infections = (
+                None if pd.isna(row.infection_deaths) else printing.count(int(row.infection_deaths))
+            )
+        else:
+            infections = None
+            count = _estimate(row)
+            if row.measure == "infection-related mortality":
+                count, infections = None, count
+        lines.append(
+            {
+                "work": row.work,
+                "period": printing.capital(_period(row.from_day, row.to_day)),
+                "deaths": count,
+                "infections": infections,
+                "finding": row.finding,
+                "population": f"{row.population}; {printing.count(row.patients)} patients",
+                "source": _source(row, SOURCE.get(row.source_type, row.seen)),
+            }
+        )
+    return numbers(
+        lines,
+        "When nonrelapse deaths happened, in studies that say so",
+        {
+            "work": "",
+            "period": ("After infusion", ""),
+            "deaths": ("Nonrelapse deaths", ""),
+            "infections": ("Of infection", ""),
+            "finding": ("Remark", ""),
+            "population": ("In whom", ""),
+            "source": ("Seen", ""),
+        },
+        groups="work",
+        name=name,
+        cards=True,
+    )
+
+
+def _estimate(row: Any) -> str:
+    """Print the value of a row with its interval."""
+    import pandas as pd
+
+    if row.measure == "infection-related deaths per patient-month":
+        return printing.number(row.value, 4)
+    digits = 0 if row.value == round(row.value, 2) else 1
+    said = printing.percent(row.value, digits)
+    if pd.isna(row.lower):
+        return said
+    return f"{said} ({printing.between(100 * row.lower, 100 * row.upper, digits)})"
+
+
+def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
+    """Print what secondary sources say about pathogens.
+
+    Examples
+    --------
+    >>> from helpers import load_infection_context
+    >>> pathogen_table(load_infection_context()).name
+    'pathogens'
+    """
+    import pandas as pd
+
+    from ...views.tables import numbers
+
+    lines = [
+        {
+            "finding": row.finding,
+            "value": None if pd.isna(row.value) else _estimate(row),
+            "of": row.population,
+            "source": _source(row, f"{row.work} ({SOURCE[row.source_type]})"),
+            "care": row.care,
+        }
+        for row in _rows(context[context["topic"] == "pathogens"])
+    ]
+    return numbers(
+        lines,
+        "Pathogens of the infection deaths, from secondary sources alone",
+        {
+            "finding": ("What is said", ""), "value": ("Share", ""), "of": ("Of what", ""),
+            "source": ("Source", ""), "care": ("Care", ""),
+        },
+        name=name,
+        cards=True,
+    )  # fmt: skip
+
+
+def syntheses_table(
+    context: pd.DataFrame, ours: Mapping[str, str], *, name: str = "other-syntheses-of-infection"
+) -> Table:
+    """Print other syntheses and a registry beside what this evidence gives.
+
+    Parameters
+    ----------
+    context : DataFrame
+        As ``load_infection_context()`` gives it.
+    ours : mapping of item to str
+        Our number beside a row, where one is comparable.
+    name : str
+
+    Raises
+    ------
+    MetaAnalysisError
+        For a number beside a row that is not there.
+
+    Examples
+    --------
+    >>> from helpers import load_infection_context
+    >>> syntheses_table(load_infection_context(), {"tellidizman": "3.8%"}).name
+    'other-syntheses-of-infection'
+    """
+    import pandas as pd
+
+    from ...views.tables import numbers
+
+    shown = context[context["topic"].isin(["other synthesis", "registry"])]
+    lost = set(ours) - set(shown["item"])
+    if lost:
+        raise MetaAnalysisError(f"syntheses_table(): no row {printing.listing(sorted(lost))}")
+    lines = []
+    for row in _rows(shown):
+        size = [
+            printing.counted(int(count), *words)
+            for count, words in (
+                (row.studies, ("study", "studies")),
+                (row.patients, ("patient", "patients")),
+            )
+            if pd.notna(count)
+        ]
+        value = None if pd.isna(row.value) else _estimate(row)
+        if pd.notna(row.infection_deaths) and pd.notna(row.patients):
+            value = printing.share(row.infection_deaths, row.patients)
+        lines.append(
+            {
+                "work": row.work,
+                "population": "; ".join([row.population, *size]),
+                "measure": printing.capital(row.measure),
+                "value": value,
+                "ours": ours.get(row.item),
+                "finding": row.finding,
+                "care": "; ".join(
+                    part
+                    for part in (SOURCE.get(row.source_type), row.care)
+                    if isinstance(part, str)
+                ),
+                "source": _source(row, row.seen),
+            }
+        )
+    return numbers(
+        lines,
+        "Other syntheses and a registry, beside this evidence",
+        {
+            "work": "", "population": ("In whom", ""), "measure": ("What is counted", ""),
+            "value": ("Theirs", ""), "ours": ("Ours", ""), "finding": ("Remark", ""),
+            "care": ("Care", ""), "source": ("Seen", ""),
+        },
+        name=name,
+        cards=True,
+    )  # fmt: skip
+
+
+def report_table(*, name: str = "what-to-report") -> Table:
+    """Print what to report of each death from infection: the columns of the template.
+
+    Examples
+    --------
+    >>> report_table().name
+    'what-to-report'
+    """
+    from ...evidence import codebook
+    from ...views.tables import numbers
+
+    return numbers(
+        codebook("infection_death_template"),
+        "What to report of each death from infection",
+        {
+            "column": ("Column", "text"), "meaning": ("What to write", "text"),
+            "unit": ("Unit", "text"), "allowed": ("Allowed", "text"),
+        },
+        name=name,
+        long=False,
+        cards=True,
+    )  # fmt: skip
