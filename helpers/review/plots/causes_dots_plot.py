@@ -71,8 +71,8 @@ def causes_dots(
     >>> from helpers.review.causes import cause_table
     >>> from helpers.views.plots import show
     >>> made = causes_dots({"Setting": cause_table("setting")})
-    >>> print(show(made, "dots").caption.split(" of the")[0].replace("\u202f", " "))
-    Infection accounts for 59 % (trial) to 64 % (real-world)
+    >>> print(show(made, "dots").caption.split(" of the")[0])
+    Infection accounts for 59% (trial) to 64% (real-world)
     """
     import pandas as pd
 
