@@ -82,7 +82,7 @@ def find_cautions(
         found.append(Caution("few-prediction-df", few_prediction_df(k, df, options.level)))
     if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
         new = (
-            " The prediction interval then holds nothing but the uncertainty of the mean and may "
+            " The prediction interval then reflects only the uncertainty of the mean and may "
             "be much too narrow for a new study."
             if shows_prediction(df)
             else ""

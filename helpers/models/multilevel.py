@@ -353,7 +353,7 @@ def _cautions(
         found.append(
             (
                 "boundary",
-                "Both variances are estimated at zero: prediction intervals hold nothing but the "
+                "Both variances are estimated at zero: prediction intervals reflect only the "
                 "uncertainty of the mean and may be much too narrow.",
             )
         )

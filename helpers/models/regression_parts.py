@@ -218,7 +218,7 @@ def cautions(
                 "boundary",
                 "The residual between-study variance is estimated at zero, its boundary; this "
                 "does not show that the moderators explain all differences. Prediction intervals "
-                "then hold nothing but the uncertainty of the mean and may be much too narrow.",
+                "then reflect only the uncertainty of the mean and may be much too narrow.",
             )
         )
     free = k - design.p

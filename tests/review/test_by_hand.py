@@ -46,7 +46,7 @@ def test_a_missing_cohort_is_replaced_and_one_without_deaths_is_not_used():
 def test_fewer_than_three_are_refused_in_words():
     few = load_cohorts()
     few = few[few["cohort"].isin(FIVE[:2])]
-    with pytest.raises(MetaAnalysisError, match=r"at least three cohorts.*there are 2"):
+    with pytest.raises(MetaAnalysisError, match=r"at least three cohorts.*there are 2\. Leave .*load_cohorts"):
         review.five_cohorts(few)
 
 
