@@ -6,6 +6,8 @@ import ast
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import load_cohorts, review
@@ -46,13 +48,19 @@ def test_a_missing_cohort_is_replaced_and_one_without_deaths_is_not_used():
 def test_fewer_than_three_are_refused_in_words():
     few = load_cohorts()
     few = few[few["cohort"].isin(FIVE[:2])]
-    with pytest.raises(MetaAnalysisError, match=r"at least three cohorts.*there are 2\. Leave .*load_cohorts"):
+    with pytest.raises(
+        MetaAnalysisError, match=r"at least three cohorts.*there are 2\. Leave .*load_cohorts"
+    ):
         review.five_cohorts(few)
+
+
+def code_of(path: Path) -> list:
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
 
 
 def sums(path: Path) -> str:
     """Imports of a chapter and its cells by hand, as one piece of code."""
-    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    code = code_of(path)
     imports = [
         ast.unparse(node)
         for node in ast.parse(code[0].source).body
@@ -61,34 +69,105 @@ def sums(path: Path) -> str:
     return "\n".join([*imports, *(cell.source for cell in code if "by-hand" in cell.id)])
 
 
-SUMS = {
-    path.stem: code for path in sorted(BOOK.glob("*.ipynb")) if FIVE_CALL in (code := sums(path))
+def comparisons(code: str) -> list[tuple[str, bool]]:
+    """Assertions of a piece of code, and whether each says in words what it compared."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Assert):
+            found.append((ast.unparse(node), node.msg is not None))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("np.testing."):
+            said = any(keyword.arg == "err_msg" for keyword in node.keywords)
+            found.append((ast.unparse(node), said))
+    return found
+
+
+def drawn(spread: float, size: int):
+    """Cohorts with counts and follow-up at random, whose logits differ by `spread`."""
+
+    def edit(table: pd.DataFrame) -> pd.DataFrame:
+        rng, k = np.random.default_rng(1), len(table)
+        n = rng.integers(12, size, k)
+        deaths = rng.binomial(n, 1 / (1 + np.exp(-rng.normal(-2, spread, k))))
+        return table.assign(
+            patients=n,
+            nonrelapse_deaths=np.clip(deaths, 1, n - 1),
+            median_follow_up_months=rng.uniform(2, 70, k),
+        )
+
+    return edit
+
+
+CHAPTERS = sorted(BOOK.glob("*.ipynb"))
+SUMS = {path.stem: code for path in CHAPTERS if FIVE_CALL in (code := sums(path))}
+#: Chapters of methods: each is worked out by hand.
+METHODS = {
+    *("effect_sizes", "pooling", "heterogeneity", "subgroups", "meta_regression", "time_at_risk"),
+    *("small_study_effects", "dependence", "bayes", "multiverse"),
 }
 TABLES = {
+    "as they are": lambda table: table,
     "other cohorts": lambda table: table[~table["cohort"].isin(FIVE)].sample(20, random_state=1),
     "three cohorts": lambda table: table[table["cohort"].isin(FIVE)].iloc[-3:],
     "most patients die": lambda table: table.assign(
         nonrelapse_deaths=(0.9 * table["patients"]).astype(int)
     ),
     "ten times the patients": lambda table: table.assign(patients=10 * table["patients"]),
+    "alike and small": drawn(0.0, 60),
+    "alike and large": drawn(0.1, 1000),
+    "unlike": drawn(3.0, 1000),
 }
 
 
 def test_the_chapters_by_hand_are_found():
-    assert {"bayes", "dependence", "heterogeneity", "multiverse", "subgroups"} <= set(SUMS)
+    assert set(SUMS) >= METHODS
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_what_a_chapter_asserts_is_said_in_words(path):
+    bare = [text for cell in code_of(path) for text, said in comparisons(cell.source) if not said]
+    assert bare == []
+
+
+def test_an_assertion_without_words_is_seen():
+    code = "assert a == b\nassert a == b, 'a and b'\nnp.testing.assert_allclose(a, b)"
+    assert [said for _, said in comparisons(code)] == [False, True, False]
+
+
+@pytest.mark.parametrize("chapter", SUMS)
+def test_sums_by_hand_are_in_view(chapter):
+    cells = [cell for cell in code_of(BOOK / f"{chapter}.ipynb") if "by-hand" in cell.id]
+    assert not [cell.id for cell in cells if cell.metadata.get("tags")]
+    assert comparisons(cells[-1].source)
 
 
 @pytest.mark.parametrize("edit", TABLES)
 @pytest.mark.parametrize("chapter", SUMS)
 def test_by_hand_and_function_agree_on_any_table(chapter, edit):
     """The cells assert it themselves; a reader's table must not make them fail."""
-    tree = ast.parse(SUMS[chapter])
-    assert any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+    assert comparisons(SUMS[chapter])
     names = {"cohorts": TABLES[edit](load_cohorts()).reset_index(drop=True)}
-    exec(compile(tree, chapter, "exec"), names)
+    exec(compile(SUMS[chapter], chapter, "exec"), names)
 
 
-def test_a_sum_that_is_wrong_is_seen():
-    wrong = SUMS["dependence"].replace("three.sigma2_between * S", "three.sigma2_between")
-    with pytest.raises(AssertionError):
-        exec(wrong, {"cohorts": load_cohorts()})
+@pytest.mark.parametrize(
+    ("chapter", "right", "wrong"),
+    [
+        ("dependence", "three.sigma2_between * S", "three.sigma2_between"),
+        ("effect_sizes", "1 / (n - x)", "1 / n"),
+        ("effect_sizes", "z**2 / (2 * n)", "z**2 / n"),
+        ("effect_sizes", "(s - 1 / s) / size", "s / size"),
+        ("pooling", "(a**2).sum() / a.sum()", "a.mean()"),
+        ("pooling", "+ np.log(np.sum(1 / (vi + t)))", ""),
+        ("pooling", "/ (k - 1)", "/ k"),
+        ("pooling", "stats.norm.pdf(z), -8", "stats.norm.pdf(z), -1"),
+        ("pooling", "0.975, k - 2", "0.975, k - 1"),
+        ("time_at_risk", "weights=1 / vi", "weights=vi"),
+        ("time_at_risk", "x.sum() / years.sum()", "np.mean(x / years)"),
+        ("small_study_effects", "weights=1 / se**2", "weights=1 / se"),
+        ("small_study_effects", "weights=1 / (vi + tau2)", "weights=1 / vi"),
+    ],
+)
+def test_a_sum_that_is_wrong_is_seen(chapter, right, wrong):
+    assert right in SUMS[chapter]
+    with pytest.raises(AssertionError, match=r"by hand \(x\), by \w+ \(y\)"):
+        exec(SUMS[chapter].replace(right, wrong), {"cohorts": drawn(1.5, 100)(load_cohorts())})
