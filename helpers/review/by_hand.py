@@ -58,8 +58,8 @@ def five_cohorts(cohorts: pd.DataFrame) -> pd.DataFrame:
     if len(found) < 3:
         raise MetaAnalysisError(
             "sums by hand need at least three cohorts of one product with deaths, survivors and a "
-            f"median follow-up; in this table there are {len(found)}. Leave the cells by hand out, or "
-            "take the cohorts of the book for them: review.five_cohorts(load_cohorts())"
+            f"median follow-up; in this table there are {len(found)}. Leave the cells by hand "
+            "out, or take the book's own cohorts there: review.five_cohorts(load_cohorts())"
         )
     found["product"] = found["product"].astype(str)
     return found.rename(columns=_COLUMNS).reset_index(drop=True)
