@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,9 @@ from ..errors import MetaAnalysisError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..engine.aftercare import GoshResult, InfluenceResult
+    from ..engine.aftercare.resampled import BootstrapResult
+    from ..engine.model import Fitted
     from .design import Design
 
 Array = NDArray[np.float64]
@@ -73,6 +76,47 @@ class Result:
     def _level(self, level: float | None) -> float:
         """Level asked for, or that of the fit."""
         return level_of(self.level if level is None else level)
+
+
+class Pooled(Result):
+    """A result with one mean, whose studies can be fitted again: what chance and studies do."""
+
+    __slots__ = ()
+
+    def influence(self, by: Any = None) -> InfluenceResult:
+        """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
+        from ..engine.aftercare import influence
+
+        return influence(cast("Fitted", self), by)
+
+    def baujat(self, by: Any = None) -> pd.DataFrame:
+        """Set heterogeneity against influence (see `helpers.aftercare.baujat`)."""
+        from ..engine.aftercare import baujat
+
+        return baujat(cast("Fitted", self), by)
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Add the studies one by one (see `helpers.aftercare.cumulative`)."""
+        from ..engine.aftercare import cumulative
+
+        return cumulative(cast("Fitted", self), by, ascending=ascending)
+
+    def gosh(self, subsets: str | int = "all", **options: Any) -> GoshResult:
+        """Fit every subset of the studies (see `helpers.engine.aftercare.all_subsets`)."""
+        from ..engine.aftercare import gosh
+
+        return gosh(cast("Fitted", self), subsets, **options)
+
+    def bootstrap(
+        self,
+        draws: int = 2000,
+        kind: Literal["parametric", "nonparametric"] = "parametric",
+        **options: Any,
+    ) -> BootstrapResult:
+        """Bootstrap mean and heterogeneity (see `helpers.engine.aftercare.resampled`)."""
+        from ..engine.aftercare.resampled import bootstrap
+
+        return bootstrap(cast("Fitted", self), draws, kind, **options)
 
 
 class Coefficients(Result):

@@ -31,13 +31,11 @@ from ..engine.options import BETA_BINOMIAL, MEASURE, Options, resolve
 from ..engine.studies import StudyData, from_counts
 from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from .base import Result
+from .base import Pooled
 from .display import studies_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..engine.aftercare.resampled import BootstrapResult
 
 Array = NDArray[np.float64]
 
@@ -47,7 +45,7 @@ _PARAMETERS = 2  # mean and intraclass correlation
 
 
 @dataclass(frozen=True, slots=True)
-class BetaBinomialResult(Result):
+class BetaBinomialResult(Pooled):
     """Proportions pooled in a beta-binomial model.
 
     Attributes
@@ -193,18 +191,6 @@ class BetaBinomialResult(Result):
         from ..engine.aftercare import leave_one_out
 
         return leave_one_out(self, by)
-
-    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
-        """Add the studies one by one (see `helpers.aftercare.cumulative`)."""
-        from ..engine.aftercare import cumulative
-
-        return cumulative(self, by, ascending=ascending)
-
-    def bootstrap(self, draws: int = 2000, **options: Any) -> BootstrapResult:
-        """Bootstrap the mean (see `helpers.engine.aftercare.resampled`)."""
-        from ..engine.aftercare.resampled import bootstrap
-
-        return bootstrap(self, draws, **options)
 
     # --- what aftercare asks of any fit -------------------------------------------------------
 

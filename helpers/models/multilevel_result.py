@@ -21,7 +21,7 @@ from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
 from ..engine.wald import ModelTest
 from ..errors import UnsupportedError
-from .base import Coefficients
+from .base import Coefficients, Pooled
 from .design import Design
 from .display import studies_frame
 from .population import delta_interval, population_mean
@@ -29,15 +29,13 @@ from .population import delta_interval, population_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..engine.aftercare.resampled import BootstrapResult
-
 Array = NDArray[np.float64]
 
 __all__ = ["MultilevelResult"]
 
 
 @dataclass(frozen=True, slots=True)
-class MultilevelResult(Coefficients):
+class MultilevelResult(Coefficients, Pooled):
     """A three-level meta-analysis.
 
     Attributes
@@ -287,24 +285,16 @@ class MultilevelResult(Coefficients):
 
     @property
     def studies(self) -> pd.DataFrame:
-        """Table of all cohorts in input order (columns as of `PoolResult.studies`)."""
-        return studies_frame(self)
+        """Table of all cohorts in input order: columns of `PoolResult.studies`, and `cluster`."""
+        codes = self.core.clusters
+        assert codes is not None
+        names = np.full(len(self.data.labels), None, dtype=object)
+        names[self.data.included] = [self.cluster_names[code] for code in codes]
+        return studies_frame(self).assign(cluster=names)
 
     def require_finite(self, what: str) -> None:
         """Refuse what needs one pooled effect."""
         self._only()
-
-    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
-        """Add the cohorts one by one (see `helpers.aftercare.cumulative`)."""
-        from ..engine.aftercare import cumulative
-
-        return cumulative(self, by, ascending=ascending)
-
-    def bootstrap(self, draws: int = 2000, **options: Any) -> BootstrapResult:
-        """Draw clusters and cohorts anew (see `helpers.engine.aftercare.resampled`)."""
-        from ..engine.aftercare.resampled import bootstrap
-
-        return bootstrap(self, draws, **options)
 
     # --- views --------------------------------------------------------------------------------
 

@@ -98,10 +98,7 @@ def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
     import pandas as pd
 
     core, names = fit.core, list(fit.names)
-    assert core.clusters is not None
-    own = pd.Series([fit.cluster_names[c] for c in core.clusters], index=list(core.labels))
-    columns = pd.DataFrame({"cluster": own}).reindex(list(core.data.labels))
-    units = units_of(core.data, by, columns)
+    units = units_of(core.data, by, fit.studies)
     keep = units.rest[:]
     gone = fit_levels(core, keep)
     se = np.sqrt(np.diagonal(gone.cov, axis1=1, axis2=2)[:, : fit.p])

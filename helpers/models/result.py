@@ -41,7 +41,7 @@ from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, EffectTest, Heterogeneity
 from ..errors import UnsupportedError
-from .base import Result
+from .base import Pooled
 from .display import headline_row, plain_dict, studies_frame
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
 from .methods import methods_of
@@ -51,8 +51,6 @@ from .population import mean_interval, population_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..engine.aftercare import GoshResult, InfluenceResult
-    from ..engine.aftercare.resampled import BootstrapResult
     from ..engine.aftercare.sign_flips import SignFlipTest
     from ..engine.counts.fit import GLMMFit
 
@@ -63,7 +61,7 @@ __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "Poo
 
 
 @dataclass(frozen=True, slots=True)
-class PoolResult(Result):
+class PoolResult(Pooled):
     """A pooled estimate with everything needed to report and to question it.
 
     Attributes
@@ -551,46 +549,11 @@ class PoolResult(Result):
 
         return leave_one_out(self, by)
 
-    def influence(self, by: Any = None) -> InfluenceResult:
-        """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
-        from ..engine.aftercare import influence
-
-        return influence(self, by)
-
-    def baujat(self, by: Any = None) -> pd.DataFrame:
-        """Set heterogeneity against influence (see `helpers.aftercare.baujat`)."""
-        from ..engine.aftercare import baujat
-
-        return baujat(self, by)
-
-    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
-        """Add the studies one by one (see `helpers.aftercare.cumulative`)."""
-        from ..engine.aftercare import cumulative
-
-        return cumulative(self, by, ascending=ascending)
-
-    def gosh(self, subsets: str | int = "all", **options: Any) -> GoshResult:
-        """Fit every subset of the studies (see `helpers.engine.aftercare.all_subsets`)."""
-        from ..engine.aftercare import gosh
-
-        return gosh(self, subsets, **options)
-
     def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
         """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips`)."""
         from ..engine.aftercare.sign_flips import permutation_test
 
         return permutation_test(self, null, **options)
-
-    def bootstrap(
-        self,
-        draws: int = 2000,
-        kind: Literal["parametric", "nonparametric"] = "parametric",
-        **options: Any,
-    ) -> BootstrapResult:
-        """Bootstrap mu, tau2 and I2 (see `helpers.engine.aftercare.resampled`)."""
-        from ..engine.aftercare.resampled import bootstrap
-
-        return bootstrap(self, draws, kind, **options)
 
     # --- views ------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What single studies and chance do to a result: deletion, accumulation, subsets, resampling.
 
-Everything takes a `PoolResult` of any model (inverse variance with any tau2 estimator, common
-effect, GLMM) and fits its replicates in batches.
+Everything takes a result of any model with one mean (inverse variance with any tau2 estimator,
+common effect, GLMM, beta-binomial, three levels) and fits its replicates in batches.
 """
 
 from __future__ import annotations

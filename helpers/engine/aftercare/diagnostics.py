@@ -23,6 +23,13 @@ logit). There rstudent is the signed root of the study's deviance
 Elsewhere :math:`v_i` is the binomial (Poisson) variance of the logit (log rate) at
 :math:`\hat\mu_{(i)}`, 1/(n p (1 - p)) or 1/(t rate), which is also what the weights of these
 models rest on.
+
+In a three-level model :math:`\hat\tau^2` is the sum of both variances, and the cohorts that share
+a cluster with study i are correlated with it: the variance behind rstudent is less by twice the
+covariance of :math:`y_i` and :math:`\hat\mu_{(i)}`. Standard errors are those of the model, not the
+robust ones. In the beta-binomial model the variance of the logit of a study around the mean,
+:math:`(1 + (n - 1)\rho) / (n p (1 - p))`, is in the place of :math:`v_i + \tau^2`, and rstudent is
+Pearson's residual on the same scale.
 """
 
 from __future__ import annotations
@@ -39,6 +46,7 @@ from ..model.fits import Refits, ratio
 from ..model.units import Units, units_of
 from ..normal.left_out import Sums
 from ..normal.weighted import prepare
+from ..options import BETA_BINOMIAL
 from .deviance import study_deviance
 
 if TYPE_CHECKING:
@@ -190,41 +198,68 @@ def _rules(units: Units) -> tuple[Rule, ...]:
     )
 
 
-def _rate_variance(model: Model, mu: Array, size: Array) -> Array:
-    """Compute the variance of the logit (log rate) at the means `mu` in studies of `size`."""
+def _spread(model: Model, size: Array | None, vi: Array, mu: Array, tau2: Array) -> Array:
+    """Variance of a study's effect around the mean: sampling and between studies together."""
+    if not model.likelihood:
+        return vi + tau2
+    assert size is not None
     if model.scale.kind == "rate":
-        return 1.0 / (size * np.exp(mu))
-    return 1.0 / (size * (expit(mu) * expit(-mu)))
+        return 1.0 / (size * np.exp(mu)) + tau2
+    bare = 1.0 / (size * (expit(mu) * expit(-mu)))
+    if model.options.model == BETA_BINOMIAL:
+        return bare * (1.0 + (size - 1.0) * tau2)
+    return bare + tau2
 
 
 def _deleted(model: Model, units: Units) -> tuple[Refits, Array, Array]:
-    """Fit without each unit; return fits, variances of single studies there, and the information.
+    """Fit without each unit; return fits, spread of single studies there, and the information.
 
     The latter is that of all studies at the mean and the between-study variance found without
-    the unit. Clusters have no variance of their own (NaN).
+    the unit. Clusters have no spread of their own (NaN).
     """
     gone = model.without_each(units)
-    k, size = len(gone), model.size
+    k, size, vi = len(gone), model.size, model.vi
     mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)
     missing = np.where(np.isnan(gone.mu), np.nan, 0.0)
-    own, information = np.full(k, np.nan), np.empty(k)
-    if units.single and model.likelihood:
-        assert size is not None
-        own = _rate_variance(model, mu, size) + missing
-    elif units.single:
-        own = model.vi
-    if not model.likelihood:
-        return gone, own, Sums(prepare(model.yi, model.vi)).of_weights(gone.tau2)
-    assert size is not None
+    spread, information = np.full(k, np.nan), np.empty(k)
+    if units.single:
+        spread = _spread(model, size, vi, mu, gone.tau2) + missing
+    if not model.likelihood and model.clusters is None:
+        return gone, spread, Sums(prepare(model.yi, model.vi)).of_weights(gone.tau2)
     rows = max(1, _CELLS // model.k)
     for part in (slice(i, i + rows) for i in range(0, k, rows)):
-        v = _rate_variance(model, mu[part, None], size[None])
-        information[part] = (1.0 / (v + gone.tau2[part, None])).sum(axis=1)
-    return gone, own, information + missing
+        within = (gone.tau2 - gone.between)[part, None]
+        own = 1.0 / _spread(model, size, vi, mu[part, None], within)
+        if model.clusters is not None:
+            own = _sums_within(own, model.clusters)
+            own = own / (1.0 + gone.between[part, None] * own)
+        information[part] = own.sum(axis=1)
+    return gone, spread, information + missing
+
+
+def _sums_within(values: Array, clusters: NDArray[np.intp]) -> Array:
+    """Sum over the studies of each cluster, (r, k) -> (r, clusters)."""
+    order = np.argsort(clusters, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(clusters[order]) > 0])
+    return np.asarray(np.add.reduceat(values[:, order], starts, axis=1), dtype=float)
+
+
+def _shared_error(model: Model, gone: Refits) -> Array:
+    """Covariance of each study's effect with the mean of the others, by its cluster."""
+    if model.clusters is None:
+        return np.zeros(len(gone))
+    mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)[:, None]
+    within, rest = (gone.tau2 - gone.between)[:, None], np.empty(len(gone))
+    for cluster in np.unique(model.clusters):
+        at = np.flatnonzero(model.clusters == cluster)
+        size = None if model.size is None else model.size[at]
+        own = 1.0 / _spread(model, size, model.vi[at], mu[at], within[at])
+        rest[at] = own.sum(axis=1) - np.diagonal(own)
+    return gone.between * rest / (1.0 + gone.between * rest) * gone.se_model**2
 
 
 def _deviance(model: Model, mu: Array, omega: Array) -> tuple[Array, Array]:
-    """Study deviances, NaN where `mu` is."""
+    """Study deviances, NaN where `mu` is, and signs."""
     known = ~np.isnan(mu)
     x, n = model.counts
     value, sign = study_deviance(
@@ -236,6 +271,13 @@ def _deviance(model: Model, mu: Array, omega: Array) -> tuple[Array, Array]:
         model.options.quad_points,
     )
     return np.where(known, value, np.nan), sign
+
+
+def _logit_residual(model: Model, mu: Array) -> Array:
+    """Proportions less their mean, in units of the logit: divided by the slope p(1 - p)."""
+    events, size = model.counts
+    p = expit(mu)
+    return np.asarray((events / size - p) / (p * (1.0 - p)), dtype=float)
 
 
 def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
@@ -276,24 +318,28 @@ def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
     model = model_of(fit, "influence")
     units = units_of(model.data, by, None if by is None else fit.studies)
     k = len(units.labels)
-    gone, own, information = _deleted(model, units)
+    gone, spread, information = _deleted(model, units)
+    se = fit.se if model.clusters is None else fit.se_model
     scale = (gone.se / gone.se_model) ** 2
     hat = np.bincount(units.codes, fit.weights[model.data.included]) / 100.0
     shift = fit.mu - gone.mu
     if not units.single:
         rstudent = np.full(k, np.nan)
+    elif model.options.model == BETA_BINOMIAL:
+        rstudent = _logit_residual(model, gone.mu) / np.sqrt(spread + gone.se**2)
     elif model.likelihood:
-        deviance, sign = _deviance(model, gone.mu, gone.tau2 + gone.se**2)
+        more = gone.se**2 - 2.0 * _shared_error(model, gone)
+        deviance, sign = _deviance(model, gone.mu, gone.tau2 + more)
         rstudent = sign * np.sqrt(deviance)
     else:
-        spread = np.sqrt(scale * (own + gone.tau2) + gone.se**2)
-        rstudent = ratio(model.yi - gone.mu, spread)
+        more = gone.se**2 - 2.0 * _shared_error(model, gone)
+        rstudent = ratio(model.yi - gone.mu, np.sqrt(scale * spread + more))
     return InfluenceResult(
         labels=units.labels,
         rstudent=rstudent,
-        dffits=ratio(shift, np.sqrt(scale * hat * (own + gone.tau2))),
-        cook_d=ratio(shift**2, np.full(k, fit.se**2)),
-        cov_ratio=ratio(gone.se**2, np.full(k, fit.se**2)),
+        dffits=ratio(shift, np.sqrt(scale * hat * spread)),
+        cook_d=ratio(shift**2, np.full(k, se**2)),
+        cov_ratio=ratio(gone.se**2, np.full(k, se**2)),
         tau2_deleted=gone.tau2,
         Q_deleted=gone.Q,
         leverage=hat,
@@ -326,8 +372,8 @@ def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
             (yi - mu)^2/(vi + tau2), which for a common effect is its part of Cochran's Q. For
             likelihood models the study's deviance at (mu, tau2)
             (`helpers.engine.aftercare.deviance.study_deviance`); without a random effect these add
-            up to the likelihood-ratio test of heterogeneity. That of a cluster is the sum over
-            its studies.
+            up to the likelihood-ratio test of heterogeneity. Beta-binomial: the square of
+            Pearson's residual. That of a cluster is the sum over its studies.
         influence
             (mu - mu without the study)^2 over the model-based variance of the latter.
         converged
@@ -356,7 +402,10 @@ def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
     model = model_of(fit, "the Baujat plot")
     units = units_of(model.data, by, None if by is None else fit.studies)
     gone = model.without_each(units)
-    if model.likelihood:
+    if model.options.model == BETA_BINOMIAL:
+        spread = _spread(model, model.size, model.vi, np.array(fit.mu), np.array(fit.tau2))
+        contribution = _logit_residual(model, np.full(model.k, fit.mu)) ** 2 / spread
+    elif model.likelihood:
         every = np.full(model.k, fit.mu), np.full(model.k, fit.tau2)
         contribution = _deviance(model, *every)[0]
     else:

@@ -286,6 +286,7 @@ class Model:
             se=se,
             se_model=fit.se,
             tau2=fit.tau2.tau2,
+            between=np.zeros(rows),
             Q=fit.Q,
             df=df,
             p=p_value(fit.Q, df),

@@ -64,6 +64,7 @@ class _Random(NamedTuple):
     status: NDArray[np.int8]
     low: Array
     high: Array
+    between: Array | float = 0.0  # part of tau2 that studies of one cluster share
 
 
 def refit_counts(
@@ -108,7 +109,7 @@ def refit_counts(
             found = fit_levels(fit, c[pick].astype(int), events=np.broadcast_to(x, c.shape)[pick])
             return _Random(
                 found.mu, found.se, found.tau2, found.loglik, found.converged, found.status,
-                *level_limits(fit, found.mu, found.se, sums.k[pick]),
+                *level_limits(fit, found.mu, found.se, sums.k[pick]), found.variances[:, 0],
             )  # fmt: skip
         if options.model == BETA_BINOMIAL:
             beta = fit_beta_binomial(
@@ -272,7 +273,7 @@ def _assembled(
     lrt = np.where(finite & free, np.maximum(-2.0 * sums.fixed, 0.0), 0.0)
     mu, se = np.where(finite, mu, np.nan), np.where(finite, se, np.nan)
     tau2 = np.where(finite, 0.0, np.nan)
-    converged = finite.copy()
+    converged, between = finite.copy(), np.zeros(rows)
     low, high = np.full(rows, np.nan), np.full(rows, np.nan)
     pick = np.arange(0) if options.model == "common" else np.flatnonzero(finite & free)
     if pick.size:
@@ -283,6 +284,7 @@ def _assembled(
         ):
             values[pick] = np.where(sound, new, np.nan)
         converged[pick], status[pick] = sound, found.status
+        between[pick] = np.where(sound, found.between, np.nan)
         if limits:
             low[pick], high[pick] = found.low, found.high
     rest_of = np.flatnonzero(finite & ~np.isin(np.arange(rows), pick))
@@ -308,6 +310,7 @@ def _assembled(
         se=se,
         se_model=se,
         tau2=tau2,
+        between=between,
         Q=lrt,
         df=df,
         p=p_value(lrt, df),

@@ -84,6 +84,8 @@ class Refits:
         Studies that take part, repeated ones counted as often.
     mu, se, se_model, tau2 : ndarray
         As on `PoolResult`; NaN where the maximum of a likelihood model was not reached.
+    between : ndarray
+        Part of tau2 that studies of one cluster share; 0 without clusters.
     Q, df, p, I2, H2 : ndarray
         As on `Heterogeneity` (I2 in percent): Cochran's Q, or the likelihood-ratio test.
     vt : ndarray
@@ -106,6 +108,7 @@ class Refits:
     se: Array
     se_model: Array
     tau2: Array
+    between: Array
     Q: Array
     df: Array
     p: Array

@@ -180,6 +180,7 @@ def level_refits(model: Model, common: InverseVarianceFit, found: Levels) -> Ref
         se=found.se,
         se_model=found.se,
         tau2=found.tau2,
+        between=found.variances[:, 0],
         Q=common.Q,
         df=df,
         p=p_value(common.Q, df),
