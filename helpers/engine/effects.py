@@ -141,8 +141,8 @@ class Measure:
         add : float, default 0.5
             What is added to events, and to patients without events.
         to : {"only0", "all", "if0all", "none"}, optional
-            To which studies: those with a zero or full cell, all, all if any has such a cell,
-            none. Default: "only0" where `corrected`, else "none", as metafor has it.
+            To which studies: those with a zero or full cell, all, all (of a row) if any has such
+            a cell, none. Default: "only0" where `corrected`, else "none", as metafor has it.
 
         Returns
         -------
@@ -252,10 +252,11 @@ def correct_cells(
     touched = x == 0
     if kind == "proportion":
         touched = touched | (x == n)
+    rows = touched.any(axis=-1, keepdims=True) if touched.ndim else touched
     where = {
         "only0": touched,
         "all": np.ones(x.shape, dtype=bool),
-        "if0all": np.full(x.shape, bool(touched.any())),
+        "if0all": np.broadcast_to(rows, x.shape),
         "none": np.zeros(x.shape, dtype=bool),
     }[to]
     extra = np.where(where, add, 0.0)

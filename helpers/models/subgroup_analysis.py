@@ -24,6 +24,7 @@ from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError, UnsupportedError
 from .pooling import fit_studies, pool, pool_effects
 from .result import PoolResult
+from .subgroup_counts import equal_means, fit_joint_glmm
 from .subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
 from .subgroup_null import CalibratedTest, calibrated_test
 
@@ -595,8 +596,6 @@ def _fit_common(
         design[rows, j] = 1.0
     fits: dict[str, PoolResult]
     if choices.model == "glmm":
-        from .subgroup_counts import fit_joint_glmm
-
         fits = dict(fit_joint_glmm(studies, members, design, options))
     else:
         keep, method = studies.included, str(choices.tau2_method)
@@ -646,15 +645,11 @@ def _wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
     if len(fits) < 2:
         kind = "no test between groups: fewer than two of them have a finite mean"
         return BetweenTest(float("nan"), 0, float("nan"), kind)
+    mu, cov = np.array([[fit.mu for fit in fits]]), np.diag([fit.se_model**2 for fit in fits])[None]
     if joint and fits[0].model == "glmm":
-        from .subgroup_counts import joint_wald
-
-        q, df = joint_wald(cast("GLMMFit", fits[0].engine))
-    else:
-        mu = np.array([fit.mu for fit in fits])
-        w = np.array([fit.se_model**-2 for fit in fits])
-        mean = float(w @ mu / w.sum())
-        q, df = float(w @ (mu - mean) ** 2), len(fits) - 1
+        engine = cast("GLMMFit", fits[0].engine)
+        mu, cov = engine.beta, engine.vcov
+    q, df = float(equal_means(mu, cov)[0]), len(fits) - 1
     return BetweenTest(q, df, float(chi2_sf(q, df)), "Wald-type test between groups")
 
 

@@ -28,6 +28,7 @@ from ..engine.effects import get_measure
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
 from ..errors import UnsupportedError
+from .subgroup_counts import equal_means
 
 if TYPE_CHECKING:
     from .subgroup_analysis import BetweenTest, SubgroupResult
@@ -235,19 +236,6 @@ def _likelihood(
     return mu, cov, sound
 
 
-def _effects(setting: _Setting, x: Array) -> tuple[Array, Array]:
-    """Effects and variances of simulated counts, with the zero-cell rule of every data set."""
-    measure, add = get_measure(setting.options.measure), setting.options.add
-    n = np.broadcast_to(np.array(setting.size), x.shape)
-    if setting.options.to != "if0all":
-        rule: Any = setting.options.to
-        return measure.effects(x, n, add=add, to=rule)
-    zero = (x == 0) if measure.kind == "rate" else (x == 0) | (x == n)
-    touched = zero.any(axis=1)[:, None]
-    plain, added = (measure.effects(x, n, add=add, to=rule) for rule in ("none", "all"))
-    return np.where(touched, added[0], plain[0]), np.where(touched, added[1], plain[1])
-
-
 def _inverse_variance(
     setting: _Setting, parts: list[NDArray[np.intp]]
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -260,7 +248,9 @@ def _inverse_variance(
         y = setting.mu + spread * rng.standard_normal((setting.draws, v.size))
         v = np.broadcast_to(v, y.shape)
     else:
-        y, v = _effects(setting, _draw_counts(setting))
+        x, measure = _draw_counts(setting), get_measure(setting.options.measure)
+        rule: Any = setting.options.to
+        y, v = measure.effects(x, np.array(setting.size), add=setting.options.add, to=rule)
     use = np.isfinite(y) & np.isfinite(v) & (v > 0)
     y, v, c = np.where(use, y, 0.0), np.where(use, v, 1.0), use.astype(float)
     method = options.tau2_method or "common"
@@ -298,9 +288,6 @@ def _wald_p(mu: Array, cov: Array) -> Array:
         rows, at = (finite == pattern).all(axis=1), np.flatnonzero(pattern)
         if at.size < 2:
             continue
-        contrast = np.hstack([-np.ones((at.size - 1, 1)), np.eye(at.size - 1)])
-        gap = mu[rows][:, at] @ contrast.T
-        inner = contrast @ cov[rows][:, at][:, :, at] @ contrast.T
-        q = np.einsum("rg,rg->r", gap, np.linalg.solve(inner, gap[..., None])[..., 0])
+        q = equal_means(mu[rows][:, at], cov[rows][:, at][:, :, at])
         out[rows] = chi2_sf(q, float(at.size - 1))
     return out

@@ -195,6 +195,13 @@ def test_if0all_leaves_studies_alone_when_no_cell_is_zero() -> None:
     assert correct_cells([1, 3], [10, 10], to="if0all")[0].tolist() == [1.0, 3.0]
 
 
+def test_if0all_is_decided_for_each_row_of_a_batch() -> None:
+    x, n = correct_cells([[1, 3], [0, 3]], [[10, 10], [10, 10]], to="if0all")
+    assert x.tolist() == [[1.0, 3.0], [0.5, 3.5]]
+    assert n.tolist() == [[10.0, 10.0], [11.0, 11.0]]
+    assert correct_cells(0, 10, to="if0all")[0] == 0.5
+
+
 def test_a_rate_keeps_its_person_time_under_correction() -> None:
     x, t = correct_cells([0, 2], [10.0, 5.0], "rate")
     assert (x.tolist(), t.tolist()) == ([0.5, 2.0], [10.0, 5.0])

@@ -47,15 +47,8 @@ class Variants:
         x, n, known = self.counts(rows, measure.kind)
         x = np.where(known, x, 1.0)
         n = np.where(known, n, 2.0)
-        if to != "if0all":
-            yi, vi = measure.effects(x, n, add=add, to=to)  # type: ignore[arg-type]
-        else:  # decided within each version, by the studies that are left
-            empty = x == 0
-            if measure.kind == "proportion":
-                empty = empty | (x == n)
-            some = (empty & known).any(axis=1)[:, None]
-            plain, corrected = (measure.effects(x, n, add=add, to=r) for r in ("none", "all"))
-            yi, vi = (np.where(some, b, a) for a, b in zip(plain, corrected, strict=True))
+        # "if0all" is decided within each version, by the studies that are left
+        yi, vi = measure.effects(x, n, add=add, to=to)  # type: ignore[arg-type]
         used = known & np.isfinite(yi) & np.isfinite(vi)
         return np.where(used, yi, 0.0), np.where(used, vi, 1.0), used
 
