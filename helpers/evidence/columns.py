@@ -16,17 +16,6 @@ from .problems import CellProblem
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "ColumnSchema",
-    "TableRule",
-    "at_most",
-    "check",
-    "count_columns",
-    "infer",
-    "layout_problems",
-    "read_column",
-]
-
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
 _EXPONENT = re.compile(_NUMBER.pattern + r"([eE][-+]?[0-9]+)?")

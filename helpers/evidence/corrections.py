@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 Absent = Literal["refuse", "pass over"]
 
-__all__ = ["Change", "CorrectedCohorts", "apply_corrections"]
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

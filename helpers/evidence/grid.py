@@ -15,8 +15,6 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Readable", "Sheet", "Source", "is_frame", "printable", "read_grid", "unreadable"]
-
 _RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
 UTF8 = "UTF-8 text (save the file again as 'CSV UTF-8 (comma delimited)')"
 # the longer marks first: UTF-32 begins like UTF-16

@@ -13,8 +13,6 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["codebook", "columns_of", "data_folder", "described", "refresh", "resource"]
-
 _DESCRIPTION = "datapackage.json"
 _PRINTED = "a number as printed, for a p value also a bound such as <.0001"
 _KINDS: dict[str, Any] = {"integer": "integer", "number": "number", "string": "text"}

@@ -10,19 +10,11 @@ from typing import Any, TypeVar
 from ..errors import MetaAnalysisError
 from .problems import CellProblem, EvidenceError
 
-__all__ = ["page_content", "page_file", "record"]
-
 _Record = TypeVar("_Record")
 
 
 def page_file(name: str) -> Path:
-    """Return a file of ``book/_data``, which is in the repository and in no wheel.
-
-    Raises
-    ------
-    EvidenceError
-        If it is not there.
-    """
+    """Return a file of ``book/_data``, which is in the repository and in no wheel."""
     path = Path(__file__).resolve().parents[2] / "book" / "_data" / name
     if not path.is_file():
         expected = (
@@ -45,11 +37,6 @@ def record(kind: type[_Record], table: Mapping[str, Any], where: str) -> _Record
     """Make a dataclass of a table that has its fields and no other.
 
     Line breaks in texts become spaces, lists become tuples.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Fields are missing or unknown.
     """
     own = fields(kind)  # type: ignore[arg-type]
     needed = {field.name for field in own if field.default is MISSING}

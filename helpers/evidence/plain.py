@@ -13,8 +13,6 @@ from .columns import ColumnSchema, at_most, count_columns, layout_problems, read
 from .grid import Sheet, Source, read_grid
 from .problems import CellProblem
 
-__all__ = ["Counts", "read_counts"]
-
 
 @dataclass(frozen=True, slots=True)
 class Counts:

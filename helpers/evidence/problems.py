@@ -11,8 +11,6 @@ from ..errors import MetaAnalysisError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CellProblem", "EvidenceError"]
-
 _SHOWN = 50
 
 

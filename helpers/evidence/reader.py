@@ -11,8 +11,6 @@ from .grid import Source, is_frame, read_grid
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_cohorts"]
-
 
 def read_cohorts(
     path_or_frame: Source,

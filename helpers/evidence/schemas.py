@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from .columns import ColumnSchema, TableRule
 
-__all__ = ["failures", "frame_schema"]
-
 DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
 
 

@@ -13,25 +13,6 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "load_audit",
-    "load_causes",
-    "load_cohorts",
-    "load_corrections",
-    "load_forecasts",
-    "load_infection_context",
-    "load_inferred_overlap",
-    "load_later_cohorts",
-    "load_nrm_definitions",
-    "load_prevention_guidance",
-    "load_published",
-    "load_related_reviews",
-    "load_reporting_items",
-    "load_review_methods",
-    "load_rules_since",
-    "load_sources",
-]
-
 _PUBLISHED = ("pooled", "regressions", "coefficients", "tests", "column_sums", "claims")
 
 

@@ -9,8 +9,6 @@ from .tables import load_audit, load_corrections, load_sources
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["audit_trail", "checked_against_sources"]
-
 _STANDS = ("confirmed", "consistent")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def find_cautions(
     *,
     converged: bool,
     engine: InverseVarianceFit | None = None,
-) -> tuple[Caution, ...]:
+) -> Iterator[Caution]:
     """Cautions for one fit, most important first.
 
     Codes: "no-events", "only-events", "not-converged", "single-study", "few-studies",
@@ -39,47 +40,39 @@ def find_cautions(
     "several-maxima".
     """
     measure, k = get_measure(options.measure), data.k
-    found: list[Caution] = []
     extreme = _no_events(options, data)
     if extreme is not None:
-        found.append(extreme)
+        yield extreme
         if options.ci_method == "exact":  # nothing is said of a variance that was not estimated
-            return (*found, *_excluded(data))
+            yield from _excluded(data)
+            return
     if not converged:
-        found.append(
-            Caution("not-converged", "The estimate of τ² is not a certified maximum or root.")
-        )
+        yield Caution("not-converged", "The estimate of τ² is not a certified maximum or root.")
     source = options.tau2_source
     if k == 1 and source == "given":
-        found.append(
-            Caution(
-                "single-study",
-                "There is one study; the result is its own estimate with the between-study "
-                "variance that was given.",
-            )
+        yield Caution(
+            "single-study",
+            "There is one study; the result is its own estimate with the between-study "
+            "variance that was given.",
         )
     elif k == 1:
-        found.append(
-            Caution(
-                "single-study",
-                "There is one study: the between-study variance cannot be estimated and the "
-                "result is that study's own estimate with a Wald-type interval.",
-            )
+        yield Caution(
+            "single-study",
+            "There is one study: the between-study variance cannot be estimated and the "
+            "result is that study's own estimate with a Wald-type interval.",
         )
     elif options.model != "common" and source == "estimated" and k < FEW_STUDIES:
         hangs = (
             "interval and prediction depend" if shows_prediction(k - 2) else "the interval depends"
         )
-        found.append(
-            Caution(
-                "few-studies",
-                f"With {printing.word(k)} studies the between-study variance is poorly estimated; "
-                f"{hangs} strongly on the method.",
-            )
+        yield Caution(
+            "few-studies",
+            f"With {printing.word(k)} studies the between-study variance is poorly estimated; "
+            f"{hangs} strongly on the method.",
         )
     df = k - 2
     if options.model != "common" and df > 0 and not shows_prediction(df):
-        found.append(Caution("few-prediction-df", few_prediction_df(k, df, options.level)))
+        yield Caution("few-prediction-df", few_prediction_df(k, df, options.level))
     if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
         new = (
             " The prediction interval then reflects only the uncertainty of the mean and may "
@@ -92,13 +85,11 @@ def find_cautions(
                 " The mean over studies is then the median, and its interval by the delta method "
                 "takes the variance as known."
             )
-        found.append(
-            Caution(
-                "boundary",
-                f"The between-study variance{' of all groups' if source == 'shared' else ''} is "
-                "estimated at zero, its boundary; this does not show that the studies share one "
-                f"effect.{new}",
-            )
+        yield Caution(
+            "boundary",
+            f"The between-study variance{' of all groups' if source == 'shared' else ''} is "
+            "estimated at zero, its boundary; this does not show that the studies share one "
+            f"effect.{new}",
         )
     if (
         engine is not None
@@ -107,23 +98,19 @@ def find_cautions(
         and k > 1
         and q_is_too_small(engine, options.level)
     ):
-        found.append(
-            Caution(
-                "empty-tau2-interval",
-                "The studies are more alike than their sampling variances let expect, so that no "
-                "between-study variance is compatible with them: the Q-profile interval is empty.",
-            )
+        yield Caution(
+            "empty-tau2-interval",
+            "The studies are more alike than their sampling variances let expect, so that no "
+            "between-study variance is compatible with them: the Q-profile interval is empty.",
         )
-    found += _excluded(data)
+    yield from _excluded(data)
     corrected = int(np.count_nonzero(data.corrected & data.included))
     if corrected and options.method == "inverse-variance":
-        found.append(
-            Caution(
-                "zero-cells-corrected",
-                f"{options.add:g} was added to the cells of "
-                f"{printing.counted(corrected, 'study', 'studies')}; a likelihood model needs no "
-                "correction.",
-            )
+        yield Caution(
+            "zero-cells-corrected",
+            f"{options.add:g} was added to the cells of "
+            f"{printing.counted(corrected, 'study', 'studies')}; a likelihood model needs no "
+            "correction.",
         )
     if data.events is not None and data.size is not None and measure.kind != "effect":
         x, n = data.events[data.included], data.size[data.included]
@@ -136,41 +123,32 @@ def find_cautions(
             "freeman-tukey-rate",
         )
         if normal and options.method == "inverse-variance" and sparse * 2 > k:
-            found.append(
-                Caution(
-                    "sparse-cells",
-                    f"{printing.some_of(sparse, k)} fewer than five events (or non-events), where "
-                    "the normal approximation behind inverse-variance weights is poor.",
-                )
+            yield Caution(
+                "sparse-cells",
+                f"{printing.some_of(sparse, k)} fewer than five events (or non-events), where "
+                "the normal approximation behind inverse-variance weights is poor.",
             )
     narrow = options.ci_method in ("knapp-hartung", "knapp-hartung-wider")
     if engine is not None and narrow and k > 1 and bool(engine.scale[0] < 1.0):
-        found.append(
-            Caution(
-                "knapp-hartung-narrow",
-                "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
-                "than the model's; a factor of at least one avoids this (option "
-                "`knapp-hartung-max1`).",
-            )
+        yield Caution(
+            "knapp-hartung-narrow",
+            "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
+            "than the model's; a factor of at least one avoids this (option "
+            "`knapp-hartung-max1`).",
         )
     if engine is not None and engine.tau2.scan is not None and engine.tau2.scan.maxima[0] > 1:
-        found.append(
-            Caution(
-                "several-maxima",
-                f"The likelihood has {printing.word(int(engine.tau2.scan.maxima[0]))} local "
-                f"maxima; the result is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in "
-                "log-likelihood.",
-            )
+        yield Caution(
+            "several-maxima",
+            f"The likelihood has {printing.word(int(engine.tau2.scan.maxima[0]))} local "
+            f"maxima; the result is the highest, by {float(engine.tau2.scan.gap[0]):.2g} in "
+            "log-likelihood.",
         )
     if measure.name == "double-arcsine":
-        found.append(
-            Caution(
-                "double-arcsine",
-                "The back-transformation of a pooled double arcsine depends on a single sample "
-                "size and can mislead when sizes differ widely.",
-            )
+        yield Caution(
+            "double-arcsine",
+            "The back-transformation of a pooled double arcsine depends on a single sample "
+            "size and can mislead when sizes differ widely.",
         )
-    return tuple(found)
 
 
 def with_display_cautions(fit: PoolResult) -> PoolResult:

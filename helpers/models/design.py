@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -205,7 +205,6 @@ def build_design(
     (('Intercept', 'g[T.b]'), {'g': (1,)})
     """
     from formulaic import model_matrix
-    from formulaic.errors import FormulaicError
 
     used = required_columns(formula, data)
     text, stands_for = _identified(formula, map(str, data.columns))
@@ -220,25 +219,14 @@ def build_design(
             levels[column] = tuple(table[column].cat.categories)
         elif not _is_numeric(series):
             levels[column] = _sorted_levels(column, series.unique())
-    if not used:
-        import pandas as pd
-
-        table = pd.DataFrame({"_": np.ones(len(data))})
-    table = table.assign(**{one: table[name] for one, name in stands_for.items()})
-    try:
-        matrix = model_matrix(text, table, na_action="ignore", context=None)
-    except (FormulaicError, ValueError, TypeError) as error:
-        raise MetaAnalysisError(f"formula {formula!r}: {_message(error, stands_for)}") from error
+    matrix, x, names = _evaluated(
+        lambda columns: model_matrix(text, columns, na_action="ignore", context=None),
+        table,
+        stands_for,
+        f"formula {formula!r}",
+        lambda name, row: f"formula {formula!r}: {name} of {labels[row]}",
+    )
     spec = matrix.model_spec
-    x = np.asarray(matrix, dtype=float)
-    names = tuple(_in_words(str(name), stands_for) for name in matrix.columns)
-    bad = np.argwhere(~np.isfinite(x))
-    if bad.size:
-        row, column_ = (int(i) for i in bad[0])
-        raise MetaAnalysisError(
-            f"formula {formula!r}: {names[column_]} of {labels[row]} is {x[row, column_]}; "
-            "expected a finite number"
-        )
     found = {str(term): tuple(map(int, at)) for term, at in spec.term_indices.items()}
     intercept = found.pop("1", ())
     terms = {_in_words(term, stands_for): at for term, at in found.items()}
@@ -326,8 +314,6 @@ def _check_rank(formula: str, x: Array, names: tuple[str, ...]) -> None:
 
 def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
     """Design matrix of new rows, with the contrasts and spline knots of the fit."""
-    from formulaic.errors import DataMismatchWarning, FormulaicError
-
     wanted = design.columns
     absent = sorted(set(wanted) - set(map(str, data.columns)))
     if absent:
@@ -340,23 +326,41 @@ def design_of_rows(design: Design, data: pd.DataFrame) -> Array:
                 f"new data, column {column!r}: {', '.join(strange)} not seen in the fit; "
                 f"expected one of {', '.join(map(str, known))}"
             )
-    if not wanted:
-        import pandas as pd
+    _, x, _ = _evaluated(
+        lambda columns: design.spec.get_model_matrix(columns, na_action="ignore", context=None),
+        table,
+        design.stands_for,
+        "new data",
+        lambda name, row: f"new data, row {row + 1}: {name}",
+    )
+    return x
 
-        table = pd.DataFrame({"_": np.ones(len(data))})
-    table = table.assign(**{one: table[name] for one, name in design.stands_for.items()})
+
+def _evaluated(
+    make: Callable[[pd.DataFrame], Any],
+    table: pd.DataFrame,
+    stands_for: dict[str, str],
+    where: str,
+    cell: Callable[[str, int], str],
+) -> tuple[Any, Array, tuple[str, ...]]:
+    """Make a matrix of columns and name its own; `where` and `cell` name places in messages."""
+    from formulaic.errors import DataMismatchWarning, FormulaicError
+
+    table = table.assign(**{one: table[name] for one, name in stands_for.items()})
+    if table.columns.empty:
+        table = table.assign(_=1.0)  # formulaic counts the rows of a column
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DataMismatchWarning)
-            matrix = design.spec.get_model_matrix(table, na_action="ignore", context=None)
+            matrix = make(table)
     except (FormulaicError, DataMismatchWarning, ValueError, TypeError) as error:
-        raise MetaAnalysisError(f"new data: {_message(error, design.stands_for)}") from error
+        raise MetaAnalysisError(f"{where}: {_message(error, stands_for)}") from error
     x = np.asarray(matrix, dtype=float)
+    names = tuple(_in_words(str(name), stands_for) for name in matrix.columns)
     bad = np.argwhere(~np.isfinite(x))
     if bad.size:
-        row, column_ = (int(i) for i in bad[0])
+        row, column = (int(i) for i in bad[0])
         raise MetaAnalysisError(
-            f"new data, row {row + 1}: {design.names[column_]} is {x[row, column_]}; "
-            "expected a finite number"
+            f"{cell(names[column], row)} is {x[row, column]}; expected a finite number"
         )
-    return x
+    return matrix, x, names

@@ -9,7 +9,7 @@ variances; tests are by the normal or the t distribution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
@@ -36,13 +36,12 @@ from ..engine.options import (
     resolve,
 )
 from ..engine.robust import ROBUST, RobustCovariance, robust_covariance
-from ..engine.studies import from_counts, from_effects
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design
 from .multilevel_result import MultilevelResult
-from .regression import read_regression_data
+from .regression import read_regression_data, read_studies
 from .regression_parts import FEW_DF, coefficient_tests, refuse_separation, residual_heterogeneity
 
 if TYPE_CHECKING:
@@ -158,17 +157,7 @@ def pool_multilevel(
     if chosen.model == "glmm" and (yi is not None or robust is not None):
         what = f"robust={robust!r} needs model='random'" if yi is None else "it needs counts"
         raise UnsupportedError(f"model='glmm' does not go with what is given: {what}")
-    size = time if scale.kind == "rate" else n
-    if yi is not None:
-        studies = from_effects(data, yi, vi, study, size)
-    else:
-        if events is None or size is None:
-            raise MetaAnalysisError("give events and n (or time), or yi and vi")
-        rule: Any = chosen.to
-        studies = from_counts(
-            data, events, size, study, scale, add=chosen.add, to=rule,
-            needs_effect=chosen.model != "glmm",
-        )  # fmt: skip
+    studies = read_studies(data, chosen, {"events": events, "n": n, "time": time}, yi, vi, study)
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)
     assert clusters is not None
@@ -334,49 +323,39 @@ def _between_test(gain: float, between: float) -> ModelTest:
 
 def _cautions(
     best: _Estimates, core: Model, clusters: int, robust: str | None, df: Array
-) -> tuple[Caution, ...]:
+) -> Iterator[Caution]:
     studies = core.data
-    found: list[tuple[str, str]] = []
     if not best.converged:
-        found.append(("not-converged", "The search for the variances did not converge."))
+        yield Caution("not-converged", "The search for the variances did not converge.")
     if clusters < FEW_STUDIES:
-        found.append(
-            (
-                "few-clusters",
-                f"With {clusters} clusters the variance between them is poorly estimated.",
-            )
+        yield Caution(
+            "few-clusters",
+            f"With {clusters} clusters the variance between them is poorly estimated.",
         )
     for at, name in enumerate(("between clusters", "within clusters")):
         if best.variances[at] == 0.0:
-            found.append(("boundary", f"The variance {name} is estimated at zero, its boundary."))
+            yield Caution("boundary", f"The variance {name} is estimated at zero, its boundary.")
     if not best.variances.any():
-        found.append(
-            (
-                "boundary",
-                "Both variances are estimated at zero: prediction intervals reflect only the "
-                "uncertainty of the mean and may be much too narrow.",
-            )
+        yield Caution(
+            "boundary",
+            "Both variances are estimated at zero: prediction intervals reflect only the "
+            "uncertainty of the mean and may be much too narrow.",
         )
     if best.maxima > 1:
-        found.append(
-            (
-                "several-maxima",
-                f"The likelihood has {printing.word(best.maxima)} local maxima; the result is the "
-                "highest.",
-            )
+        yield Caution(
+            "several-maxima",
+            f"The likelihood has {printing.word(best.maxima)} local maxima; the result is the "
+            "highest.",
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:
-        found.append(
-            ("few-robust-df", f"A robust test has {float(df.min()):.1f} degrees of freedom.")
+        yield Caution(
+            "few-robust-df", f"A robust test has {float(df.min()):.1f} degrees of freedom."
         )
     if len(studies.labels) > studies.k:
-        found.append(("excluded-studies", printing.left_out(studies.reason, "cohort", "cohorts")))
+        yield Caution("excluded-studies", printing.left_out(studies.reason, "cohort", "cohorts"))
     corrected = int((studies.corrected & studies.included).sum())
     if corrected and not core.likelihood:
-        found.append(
-            (
-                "zero-cells-corrected",
-                f"The cells of {printing.counted(corrected, 'cohort')} were corrected.",
-            )
+        yield Caution(
+            "zero-cells-corrected",
+            f"The cells of {printing.counted(corrected, 'cohort')} were corrected.",
         )
-    return tuple(Caution(code, message) for code, message in found)

@@ -14,7 +14,7 @@ from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.keywords import EffectKeywords, PoolKeywords, refuse_unknown
 from ..engine.normal.intervals import KNAPP_HARTUNG, single_knapp_hartung_se
-from ..engine.normal.inverse_variance import fit_inverse_variance
+from ..engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from ..engine.options import EFFECT_MEASURE, MEASURE, Options, resolve
 from ..engine.studies import StudyData, from_counts, from_effects
 from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity, i2_and_h2
@@ -25,14 +25,9 @@ from .result import PoolResult
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "fit_studies",
-    "pool",
-    "pool_effects",
-    "spread_out",
-    "totals",
-    "typical_variance",
-]
+    from ..engine.counts.fit import GLMMFit
+
+__all__ = ["fit_studies", "pool", "pool_effects"]
 
 
 def pool(
@@ -242,21 +237,42 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
     return with_display_cautions(_fit_inverse_variance(data, options))
 
 
-def totals(data: StudyData, options: Options) -> dict[str, Any]:
-    """Events, patients and person-time of the included studies."""
+def pooled_result(
+    data: StudyData,
+    options: Options,
+    tau2: float,
+    weights: np.ndarray,
+    *,
+    converged: bool,
+    engine: InverseVarianceFit | GLMMFit | None = None,
+    **numbers: Any,
+) -> PoolResult:
+    """Put a result together: its numbers, and what follows from its studies and choices.
+
+    `weights` are the percentages of the included studies.
+    """
     keep = data.included
     events = None if data.events is None else float(data.events[keep].sum())
     size = None if data.size is None else float(data.size[keep].sum())
     rate = get_measure(options.measure).kind == "rate"
-    return {"events": events, "n": None if rate else size, "time": size if rate else None}
-
-
-def spread_out(data: StudyData, values: np.ndarray) -> np.ndarray:
-    """Values of the included studies in the places of all rows, 0 elsewhere."""
-    out = np.zeros(len(data.labels))
-    out[data.included] = values
-    out.flags.writeable = False
-    return out
+    every = np.zeros(len(data.labels))
+    every[keep] = weights
+    every.flags.writeable = False
+    own = engine if isinstance(engine, InverseVarianceFit) else None
+    return PoolResult(
+        tau2=tau2,
+        k=data.k,
+        events=events,
+        n=None if rate else size,
+        time=size if rate else None,
+        cautions=tuple(find_cautions(options, data, tau2, converged=converged, engine=own)),
+        converged=converged,
+        options=options,
+        data=data,
+        weights=every,
+        engine=engine,
+        **numbers,
+    )
 
 
 def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
@@ -272,17 +288,18 @@ def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
     if options.ci_method in KNAPP_HARTUNG:
         se = single_knapp_hartung_se(fit, options.ci_method, options.level)
     q, df = float(fit.Q[0]), int(fit.df[0])
-    value = float(fit.tau2.tau2[0])
-    converged = bool(fit.tau2.converged[0])
     restricted = options.tau2_method == "REML"
-    return PoolResult(
+    return pooled_result(
+        data,
+        options,
+        float(fit.tau2.tau2[0]),
+        fit.weights[0],
+        converged=bool(fit.tau2.converged[0]),
+        engine=fit,
         mu=float(fit.mu[0]),
         se=se,
-        tau2=value,
         se_model=se_model,
         tau2_se=float(fit.tau2.se[0]),
-        k=data.k,
-        **totals(data, options),
         heterogeneity=Heterogeneity(
             Q=q,
             df=df,
@@ -291,13 +308,7 @@ def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
             H2=float(fit.H2[0]) if df else 1.0,
             typical_variance=float(fit.vt[0]),
         ),
-        cautions=find_cautions(options, data, value, converged=converged, engine=fit),
-        converged=converged,
         loglik=float((fit.loglik_restricted if restricted else fit.loglik)[0]),
-        options=options,
-        data=data,
-        weights=spread_out(data, fit.weights[0]),
-        engine=fit,
     )
 
 
@@ -321,7 +332,6 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         weights = information_weights(fit)[0]
         if tau2 > 0:
             tau2_se = 2.0 * float(fit.tau[0]) * float(fit.tau_se[0])
-    converged = not random or bool(fit.certified[0])
     tests = heterogeneity_tests(fit)
     lrt, df = float(tests.Q_lrt[0]), data.k - 1
     vt = typical_variance(data, options)
@@ -331,22 +341,19 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         i2, h2 = i2_and_h2(tau2, vt)
     else:
         i2, h2 = 100.0 * max(0.0, 1.0 - df / lrt) if lrt > 0 else 0.0, lrt / df
-    return PoolResult(
+    return pooled_result(
+        data,
+        options,
+        tau2,
+        weights,
+        converged=not random or bool(fit.certified[0]),
+        engine=fit if random else None,
         mu=mu,
         se=se,
-        tau2=tau2,
         se_model=se,
         tau2_se=tau2_se,
-        k=data.k,
-        **totals(data, options),
         heterogeneity=tests.summary((i2, h2), vt, tau2=random),
-        cautions=find_cautions(options, data, tau2, converged=converged),
-        converged=converged,
         loglik=float((fit.loglik if random else fit.loglik_tau0)[0]),
-        options=options,
-        data=data,
-        weights=spread_out(data, weights),
-        engine=fit if random else None,
     )
 
 
@@ -356,20 +363,18 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
     The likelihood rises to 1 as the logit goes to infinity, whatever the between-study variance,
     of which the data say nothing.
     """
-    _, size = included_counts(data)
+    events, size = included_counts(data)
     nothing = float("nan")
-    sums = totals(data, options)
-    none = sums["events"] == 0
-    common = options.model == "common"
-    options = replace(options, ci_method="exact")
-    return PoolResult(
-        mu=-np.inf if none else np.inf,
+    return pooled_result(
+        data,
+        replace(options, ci_method="exact"),
+        0.0 if options.model == "common" else nothing,
+        100.0 * size / size.sum(),
+        converged=True,
+        mu=np.inf if events.any() else -np.inf,
         se=nothing,
-        tau2=0.0 if common else nothing,
         se_model=nothing,
         tau2_se=nothing,
-        k=data.k,
-        **sums,
         heterogeneity=Heterogeneity(
             Q=nothing,
             df=data.k - 1,
@@ -379,12 +384,7 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
             typical_variance=nothing,
             test=LIKELIHOOD_RATIO,
         ),
-        cautions=find_cautions(options, data, nothing, converged=True),
-        converged=True,
         loglik=0.0,
-        options=options,
-        data=data,
-        weights=spread_out(data, 100.0 * size / size.sum()),
     )
 
 

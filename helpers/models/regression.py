@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Real
@@ -17,7 +17,14 @@ from ..engine.keywords import RegressionKeywords, refuse_unknown
 from ..engine.model import Model
 from ..engine.normal.fit import RegressionFit
 from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
-from ..engine.options import EFFECT_MEASURE, MEASURE, QUAD_POINTS, default_ci_method, resolve
+from ..engine.options import (
+    EFFECT_MEASURE,
+    MEASURE,
+    QUAD_POINTS,
+    Options,
+    default_ci_method,
+    resolve,
+)
 from ..engine.robust import ROBUST
 from ..engine.studies import LARGEST, StudyData, from_counts, from_effects, refuse_other_rows
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -158,17 +165,7 @@ def meta_regression(
         raise UnsupportedError(
             f"ci_method={ci_method!r} is not defined for the GLMM; expected wald or t"
         )
-    size = time if scale.kind == "rate" else n
-    if yi is not None:
-        studies = from_effects(data, yi, vi, study, n if time is None else time)
-    else:
-        if events is None or size is None:
-            unit = "time" if scale.kind == "rate" else "n"
-            raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
-        rule: Any = chosen.to
-        studies = from_counts(
-            data, events, size, study, scale, add=chosen.add, to=rule, needs_effect=model != "glmm"
-        )
+    studies = read_studies(data, chosen, {"events": events, "n": n, "time": time}, yi, vi, study)
     studies, moderators, design, clusters = read_regression_data(data, formula, studies, cluster)
     core = Model(studies, chosen, design.X)
     if len(core.yi) <= design.p:
@@ -197,6 +194,36 @@ def _check_choices(
         raise UnsupportedError(f"robust={robust!r} needs cluster=")
     if (yi is None) != (vi is None) or (yi is not None and events is not None):
         raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
+
+
+def read_studies(
+    data: pd.DataFrame | None,
+    chosen: Options,
+    counts: Mapping[str, Any],
+    yi: Any,
+    vi: Any,
+    study: Any,
+) -> StudyData:
+    """Read effects, or counts (events, n, time), of a regression or a three-level model."""
+    scale = get_measure(chosen.measure)
+    if yi is not None:
+        size = counts["n"] if counts["time"] is None else counts["time"]
+        return from_effects(data, yi, vi, study, size)
+    unit = "time" if scale.kind == "rate" else "n"
+    events, size = counts["events"], counts[unit]
+    if events is None or size is None:
+        raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
+    rule: Any = chosen.to
+    return from_counts(
+        data,
+        events,
+        size,
+        study,
+        scale,
+        add=chosen.add,
+        to=rule,
+        needs_effect=chosen.model != "glmm",
+    )
 
 
 def _check_moderator(values: pd.Series[Any], column: str) -> None:

@@ -181,24 +181,21 @@ def cautions(
     design: Design,
     robust: str | None,
     df: Array,
-) -> tuple[Caution, ...]:
+) -> Iterator[Caution]:
     """Cautions, most important first."""
-    found: list[tuple[str, str]] = []
     studies, ci_method, level = core.data, core.options.ci_method, core.options.level
     k = len(core.yi)
     if not bool(fit.converged[0]):
         why = fit.source.message(0) if fit.source is not None else "the estimate of tau2."
-        found.append(("not-converged", f"The fit did not converge: {why}"))
+        yield Caution("not-converged", f"The fit did not converge: {why}")
     number = design.p - (design.intercept is not None)
     if number and k < STUDIES_PER_COEFFICIENT * number:
-        found.append(
-            (
-                "few-studies-per-coefficient",
-                f"{printing.counted(k, 'study', 'studies').capitalize()} for "
-                f"{printing.counted(number, 'moderator coefficient')}; with fewer "
-                f"than {STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance "
-                "findings likely.",
-            )
+        yield Caution(
+            "few-studies-per-coefficient",
+            f"{printing.counted(k, 'study', 'studies').capitalize()} for "
+            f"{printing.counted(number, 'moderator coefficient')}; with fewer "
+            f"than {STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance "
+            "findings likely.",
         )
     single = [
         name
@@ -206,20 +203,16 @@ def cautions(
         if set(np.unique(column)) == {0.0, 1.0} and column.sum() == 1
     ]
     if single:
-        found.append(
-            (
-                "single-study-level",
-                f"One study alone determines {printing.listing(map(printing.readable, single))}.",
-            )
+        yield Caution(
+            "single-study-level",
+            f"One study alone determines {printing.listing(map(printing.readable, single))}.",
         )
     if core.options.model != "common" and float(fit.tau2[0]) == 0.0:
-        found.append(
-            (
-                "boundary",
-                "The residual between-study variance is estimated at zero, its boundary; this "
-                "does not show that the moderators explain all differences. Prediction intervals "
-                "then reflect only the uncertainty of the mean and may be much too narrow.",
-            )
+        yield Caution(
+            "boundary",
+            "The residual between-study variance is estimated at zero, its boundary; this "
+            "does not show that the moderators explain all differences. Prediction intervals "
+            "then reflect only the uncertainty of the mean and may be much too narrow.",
         )
     free = k - design.p
     if (
@@ -228,42 +221,33 @@ def cautions(
         and not shows_prediction(free)
         and ci_method != "wald"
     ):
-        found.append(("few-prediction-df", few_prediction_df(k, free, level)))
+        yield Caution("few-prediction-df", few_prediction_df(k, free, level))
     if _no_tau2_fits(fit, core, level):
-        found.append(
-            (
-                "empty-tau2-interval",
-                "The studies lie closer to the regression than their sampling variances let "
-                "expect, so that no residual between-study variance is compatible with them: the "
-                "Q-profile interval is empty.",
-            )
+        yield Caution(
+            "empty-tau2-interval",
+            "The studies lie closer to the regression than their sampling variances let "
+            "expect, so that no residual between-study variance is compatible with them: the "
+            "Q-profile interval is empty.",
         )
     if ci_method == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:
-        found.append(
-            (
-                "knapp-hartung-narrow",
-                f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
-                "errors are smaller than the model's; a factor of at least one avoids this.",
-            )
+        yield Caution(
+            "knapp-hartung-narrow",
+            f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
+            "errors are smaller than the model's; a factor of at least one avoids this.",
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:
-        found.append(
-            (
-                "few-robust-df",
-                f"A robust test has {float(df.min()):.1f} degrees of freedom; below "
-                f"{FEW_DF:g} its level is not reliable.",
-            )
+        yield Caution(
+            "few-robust-df",
+            f"A robust test has {float(df.min()):.1f} degrees of freedom; below "
+            f"{FEW_DF:g} its level is not reliable.",
         )
     if len(studies.labels) > studies.k:
-        found.append(("excluded-studies", printing.left_out(studies.reason)))
+        yield Caution("excluded-studies", printing.left_out(studies.reason))
     corrected = int((studies.corrected & studies.included).sum())
     if corrected and core.options.model != "glmm":
         word = "study" if corrected == 1 else "studies"
-        found.append(
-            (
-                "zero-cells-corrected",
-                f"The cells of {corrected} {word} were corrected; a likelihood model needs no "
-                "correction.",
-            )
+        yield Caution(
+            "zero-cells-corrected",
+            f"The cells of {corrected} {word} were corrected; a likelihood model needs no "
+            "correction.",
         )
-    return tuple(Caution(code, message) for code, message in found)

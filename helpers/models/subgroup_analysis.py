@@ -653,18 +653,15 @@ def _wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
     return BetweenTest(q, df, float(chi2_sf(q, df)), "Wald-type test between groups")
 
 
-def _cautions(fits: dict[str, PoolResult], group_tau2: GroupTau2) -> tuple[Caution, ...]:
-    found = []
+def _cautions(fits: dict[str, PoolResult], group_tau2: GroupTau2) -> Iterator[Caution]:
     extreme = [level for level, fit in fits.items() if fit.one_sided]
     if extreme:
         named = ", ".join(
             f"{lv} ({'no' if fits[lv].mu < 0 else 'nothing but'} events)" for lv in extreme
         )
-        found.append(
-            Caution(
-                "no-events-group",
-                f"{named}: left out of the test between groups; the interval is exact.",
-            )
+        yield Caution(
+            "no-events-group",
+            f"{named}: left out of the test between groups; the interval is exact.",
         )
     single = [level for level, fit in fits.items() if fit.k == 1 and not fit.one_sided]
     if single:
@@ -674,11 +671,8 @@ def _cautions(fits: dict[str, PoolResult], group_tau2: GroupTau2) -> tuple[Cauti
             if group_tau2 == "separate"
             else "its between-study variance is that of all groups."
         )
-        found.append(
-            Caution("single-study-group", f"{', '.join(single)}: one study only; {enters}")
-        )
+        yield Caution("single-study-group", f"{', '.join(single)}: one study only; {enters}")
     small = [level for level, fit in fits.items() if 1 < fit.k < FEW_IN_GROUP and not fit.one_sided]
     if small and any(fit.model != "common" for fit in fits.values()):
         few = f"fewer than {printing.word(FEW_IN_GROUP)} studies"
-        found.append(Caution("few-studies-group", f"{', '.join(small)}: {few}."))
-    return tuple(found)
+        yield Caution("few-studies-group", f"{', '.join(small)}: {few}.")

@@ -29,8 +29,7 @@ from ..engine.effects import get_measure
 from ..engine.options import Options
 from ..engine.studies import StudyData
 from ..engine.summaries import i2_and_h2
-from .cautions import find_cautions
-from .pooling import spread_out, totals, typical_variance
+from .pooling import pooled_result, typical_variance
 from .result import PoolResult
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def fit_joint_glmm(
     fits = {}
     for j, (level, part) in enumerate(parts.items()):
         inside = design[keep][:, j] > 0
-        weights = spread_out(part, information_weights(joint, j)[0][inside])
+        weights = information_weights(joint, j)[0][inside]
         fits[level] = _group(joint, j, part, weights, float(loglik[inside].sum()), options[level])
     return fits
 
@@ -83,24 +82,20 @@ def _group(
     tests = heterogeneity_tests(fit_glmm(events, size, family=joint.family, quad_points=1))
     vt = typical_variance(part, options)
     i2, h2 = i2_and_h2(tau2, vt) if part.k > 1 else (0.0, 1.0)
-    converged = bool(joint.certified[0])
     se = float(joint.se[0, j])
-    return PoolResult(
+    return pooled_result(
+        part,
+        options,
+        tau2,
+        weights,
+        converged=bool(joint.certified[0]),
+        engine=joint,
         mu=float(joint.beta[0, j]),
         se=se,
-        tau2=tau2,
         se_model=se,
         tau2_se=2.0 * float(joint.tau[0]) * float(joint.tau_se[0]) if tau2 > 0 else float("nan"),
-        k=part.k,
-        **totals(part, options),
         heterogeneity=tests.summary((i2, h2), vt, tau2=False),
-        cautions=find_cautions(options, part, tau2, converged=converged),
-        converged=converged,
         loglik=loglik,
-        options=options,
-        data=part,
-        weights=weights,
-        engine=joint,
         coefficient=j,
     )
 

@@ -23,7 +23,7 @@ elsewhere. Cautions on the test say where this is so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..engine.distributions import chi2_sf
@@ -123,28 +123,22 @@ def _no_events(groups: Mapping[str, PoolResult]) -> tuple[Caution, ...]:
     return (Caution("no-events-group", message),)
 
 
-def _cautions(groups: Mapping[str, PoolResult], overall: PoolResult) -> tuple[Caution, ...]:
+def _cautions(groups: Mapping[str, PoolResult], overall: PoolResult) -> Iterator[Caution]:
     """Where the chi-squared distribution is in doubt if each group has its own variance."""
-    found = []
     single = [level for level, fit in groups.items() if fit.k == 1 and not fit.one_sided]
     if single:
-        found.append(
-            Caution(
-                "single-study-group",
-                f"{', '.join(single)}: one study only; its between-study variance is zero by "
-                "construction but counted, and the p-value is an approximation without a limit "
-                "theorem behind it.",
-            )
+        yield Caution(
+            "single-study-group",
+            f"{', '.join(single)}: one study only; its between-study variance is zero by "
+            "construction but counted, and the p-value is an approximation without a limit "
+            "theorem behind it.",
         )
     zero = [level for level, fit in groups.items() if fit.k > 1 and fit.tau2 == 0.0]
     zero += ["all studies together"] if overall.tau2 == 0.0 else []
     if zero:
-        found.append(
-            Caution(
-                "boundary",
-                f"{', '.join(zero)}: the between-study variance is estimated as zero, its "
-                "boundary; it is counted in the degrees of freedom, which makes the p-value too "
-                "large if the true variances are zero.",
-            )
+        yield Caution(
+            "boundary",
+            f"{', '.join(zero)}: the between-study variance is estimated as zero, its "
+            "boundary; it is counted in the degrees of freedom, which makes the p-value too "
+            "large if the true variances are zero.",
         )
-    return tuple(found)

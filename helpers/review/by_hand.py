@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from ..errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["FIVE", "five_cohorts"]
 
 #: LBCL, two products, follow-up from 3 to 63 months, deaths in each.
 FIVE = ("Kwon 2023 A", "Kwon 2023 B", "Bishop 2022", "Neelapu 2023", "Chiappella 2024")

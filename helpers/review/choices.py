@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["COLUMNS", "PUBLISHED_POOLING", "PUBLISHED_REGRESSION"]
-
 #: Columns of the cohort table that every published analysis pools.
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..arguments import LEVEL
 from ..checks.multiverse.analysis import multiverse
@@ -22,17 +23,13 @@ from ..engine.effects import get_measure, study_interval
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence import load_causes
 from .claim_choices import (
-    LEVELS,
-    NAMES,
+    WORDS,
     data_choices,
     method_choices,
     patient_years,
     without_idle,
 )
 from .shared_results import shared_in_a_build
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "CLAIMS",
@@ -46,69 +43,16 @@ __all__ = [
     "multiverse_frame",
 ]
 
-#: The claims by key. "infection-half" is the wording of the abstract; whether it is true depends
-#: on the denominator, so that the book's own claim is "infection".
-_CLAIMS = (
-    Claim(
-        "overall",
-        "Pooled nonrelapse mortality is above one in twenty",
-        "Pooled nonrelapse mortality",
-        0.05,
-        "percent",
-    ),
-    *(
-        Claim(
-            key,
-            f"Nonrelapse mortality is higher {where} {first} than {where} {second}",
-            f"Nonrelapse mortality, {first} relative to {second}",
-            1.0,
-            "ratio",
-        )
-        for key, where, first, second in (
-            ("mcl-lbcl", "in", "MCL", "LBCL"),
-            ("axi-tisa", "after", "axi-cel", "tisa-cel"),
-            ("cilta-ide", "after", "cilta-cel", "ide-cel"),
-        )
-    ),
-    Claim(
-        "infection",
-        "Infection is the leading cause of nonrelapse death",
-        "Deaths from infection, relative to the next most frequent cause",
-        1.0,
-        "ratio",
-    ),
-    Claim(
-        "infection-half",
-        "Infection causes more than half of the nonrelapse deaths",
-        "Share of infection among nonrelapse deaths",
-        0.5,
-        "percent",
-    ),
+#: The claims by key.
+CLAIMS: Mapping[str, Claim] = MappingProxyType(
+    {key: Claim(key, **said) for key, said in WORDS["claims"].items()}
 )
-CLAIMS: Mapping[str, Claim] = MappingProxyType({claim.key: claim for claim in _CLAIMS})
 
 #: The book's own claims: all but those that are only checked because the review makes them.
 HEADLINES: tuple[str, ...] = tuple(key for key in CLAIMS if key != "infection-half")
 
 #: What the review did, for `ClaimMultiverse.find`.
-PUBLISHED: Mapping[str, str] = MappingProxyType(
-    {
-        "measure": "logit",
-        "model": "binomial or Poisson GLMM",
-        "interval": "Wald",
-        "τ² of the two groups": "one for each",
-        "eligibility": "as published",
-        "follow-up": "any",
-        "corrections": "as published",
-        "overlap": "all kept",
-        "disease": "LBCL alone",
-        "deaths counted": "all nonrelapse deaths",
-        "other causes": "each cause by itself",
-        "COVID-19 deaths": "counted as infection",
-        "setting": "all",
-        "interval of the share": "Wilson",
-    }
-)
+PUBLISHED: Mapping[str, str] = MappingProxyType(WORDS["published"])
 
 _GROUPS = {
     "mcl-lbcl": ("entity", ("MCL", "LBCL")),
@@ -258,8 +202,6 @@ def multiverse_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None)
     >>> multiverse_frame(load_cohorts(), ["infection"]).index.tolist()
     ['infection']
     """
-    import pandas as pd
-
     keys = list(CLAIMS if claims is None else claims)
     unknown = [key for key in keys if key not in CLAIMS]
     if unknown or not keys:
@@ -317,7 +259,9 @@ def judge(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
         claim,
         MappingProxyType(
             {
-                NAMES.get(name, name): tuple(LEVELS.get((name, str(x)), str(x)) for x in levels)
+                WORDS["names"].get(name, name): tuple(
+                    WORDS["levels"].get(name, {}).get(str(x), str(x)) for x in levels
+                )
                 for name, levels in result.choices.items()
             }
         ),

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..evidence import load_audit, load_corrections, load_inferred_overlap
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "LEAST_PATIENTS",
-    "LEVELS",
-    "METHODS",
-    "NAMES",
-    "SHORTEST",
-    "data_choices",
-    "method_choices",
-    "patient_years",
-    "without_idle",
-]
+from ..evidence.pages import page_content
 
 #: Levels of the methods that every analysis of cohorts shares.
 METHODS: dict[str, list[Any]] = {
@@ -33,39 +21,15 @@ METHODS: dict[str, list[Any]] = {
 LEAST_PATIENTS = 20
 #: Shortest median follow-up, in months, in the levels of the follow-up.
 SHORTEST = (6, 12)
-#: How choices are called on the page, where the name in code is terse.
-NAMES: dict[str, str] = {
-    "tau2_method": "estimator of τ²",
-    "ci_method": "interval",
-    "group_tau2": "τ² of the two groups",
-}
-#: How their levels are called, by choice and level.
-LEVELS: dict[tuple[str, str], str] = {
-    ("model", "common"): "common effect",
-    ("model", "random"): "normal, random effects",
-    ("model", "glmm"): "binomial or Poisson GLMM",
-    ("measure", "log-rate"): "log rate per patient-year",
-    ("measure", "double-arcsine"): "double arcsine",
-    ("ci_method", "wald"): "Wald",
-    ("ci_method", "profile"): "profile likelihood",
-    ("ci_method", "knapp-hartung"): "Knapp-Hartung",
-    ("ci_method", "knapp-hartung-max1"): "Knapp-Hartung, at least Wald's scale",
-    ("group_tau2", "separate"): "one for each",
-    ("group_tau2", "common"): "one for both",
-}
+#: Words of the claims and of their choices.
+WORDS: dict[str, Any] = page_content("", Path(__file__).with_name("claims.toml"))
 
 _SPREAD = "median_follow_up_months"
 _FIELDS = {"patients": "n", "nonrelapse_deaths": "events"}
 
 
 def method_choices(contrast: bool) -> dict[str, Any]:
-    """Give the choices of the method; see the notes of `claim_multiverse` for what is left out.
-
-    Examples
-    --------
-    >>> method_choices(contrast=True)["measure"]
-    ['logit', 'arcsine', 'log-rate']
-    """
+    """Give the choices of the method; see the notes of `claim_multiverse` for what is left out."""
     if contrast:
         return {
             "measure": ["logit", "arcsine", "log-rate"],
@@ -81,25 +45,9 @@ def method_choices(contrast: bool) -> dict[str, Any]:
 
 
 def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
-    """Give the choices of the data: eligibility, follow-up, corrections, overlap.
+    """Give the choices of the data, as `helpers.multiverse` takes them: "time" is patient-years.
 
-    Parameters
-    ----------
-    cohorts : DataFrame
-        As `helpers.load_cohorts` gives it, or some of its rows: what is left out or corrected
-        concerns the cohorts that are there.
-
-    Returns
-    -------
-    dict
-        Choices as `helpers.checks.multiverse.analysis.multiverse` takes them, with the fields
-        "events", "n" and "time" (patient-years).
-
-    Examples
-    --------
-    >>> from helpers import load_cohorts
-    >>> {name: list(levels) for name, levels in data_choices(load_cohorts()).items()}["overlap"]
-    ['all kept', 'inferred overlap left out', 'registry overlap left out']
+    What is left out or corrected concerns the cohorts that are there.
     """
     facts, every = (_corrected(cohorts, certain) for certain in (("fact",), ("fact", "inference")))
     audit, corrections = load_audit(), load_corrections()
@@ -140,21 +88,7 @@ def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
 def without_idle(
     choices: dict[str, Any], labels: list[str], relevant: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Drop levels of the data that change nothing among the relevant cohorts.
-
-    Parameters
-    ----------
-    choices : dict
-        As `data_choices` gives them.
-    labels : list of str
-        Every cohort.
-    relevant : ndarray of bool
-        Cohorts that take part.
-
-    Returns
-    -------
-    dict
-        Without levels that repeat an earlier one, and without choices of one level.
+    """Drop levels that change nothing among the relevant `labels`, and choices of one level.
 
     Examples
     --------

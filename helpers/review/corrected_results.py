@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from ..arguments import level_of
 from ..errors import MetaAnalysisError
@@ -23,9 +25,6 @@ from .published.models import (
     subgroup_definition,
 )
 from .shared_results import shared_in_a_build
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["AS_PUBLISHED", "EVERY", "FACTS", "CorrectionEffects", "correction_effects"]
 
@@ -179,8 +178,6 @@ def _of_the_review() -> CorrectionEffects:
 
 
 def _computed(cohorts: pd.DataFrame) -> CorrectionEffects:
-    import pandas as pd
-
     scenarios = _scenarios(cohorts)
     estimates: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []

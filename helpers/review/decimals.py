@@ -7,8 +7,6 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
 from ..errors import MetaAnalysisError
 
-__all__ = ["prints_as", "significant_digits"]
-
 
 def _number(printed: str) -> Decimal:
     try:
@@ -21,35 +19,15 @@ def _number(printed: str) -> Decimal:
 
 
 def significant_digits(printed: str) -> int:
-    """Count the significant digits of a printed number.
-
-    Examples
-    --------
-    >>> significant_digits("0.0580"), significant_digits("<.0001")
-    (3, 1)
-    """
+    """Count the significant digits of a printed number."""
     return len(_number(printed).as_tuple().digits)
 
 
 def prints_as(value: float, printed: str) -> bool:
     """Tell whether a value, rounded as a printed one is, gives the printed text.
 
-    Parameters
-    ----------
-    value : float
-        Ours, with all its digits.
-    printed : str
-        As printed; ``"<.0001"`` is a bound, which holds for everything below it.
-
-    Returns
-    -------
-    bool
-        A value half-way between two printed numbers may be rounded to either.
-
-    Raises
-    ------
-    MetaAnalysisError
-        When `printed` is not a number.
+    ``"<.0001"`` is a bound, which holds for everything below it; a value half-way between two
+    printed numbers may be rounded to either.
 
     Examples
     --------

@@ -14,9 +14,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .. import printing
 from ..engine.effects import get_measure
@@ -28,9 +29,6 @@ from ..models.multilevel import pool_multilevel
 from ..models.pooling import pool
 from ..models.regression import meta_regression
 from .choices import COLUMNS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "CONTRASTS",
@@ -151,8 +149,6 @@ def clusters(shared: str, cohorts: pd.DataFrame | None = None) -> pd.Series[str]
     own = sources["publication"].astype(object).to_numpy(object)
     own = np.where(sources["publication"].isna().to_numpy(), frame["cohort"].astype(object), own)
     values = np.where(text.isna().to_numpy(), own, text.to_numpy(object))
-    import pandas as pd
-
     return pd.Series(values, index=frame.index, name=shared, dtype=str)
 
 
@@ -169,8 +165,6 @@ def sharing_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     >>> sharing_frame().loc["publication"].tolist()
     [45, 14, 2]
     """
-    import pandas as pd
-
     rows = {}
     for shared in SHARED:
         sizes = clusters(shared, cohorts).value_counts()
@@ -229,8 +223,6 @@ def compare_dependence(cohorts: pd.DataFrame | None = None) -> tuple[Dependent, 
 def _part(frame: pd.DataFrame, quantity: str) -> tuple[pd.DataFrame, str, str]:
     if quantity == "pooled rate":
         return frame, "1", "Intercept"
-    import pandas as pd
-
     column, reference, other = CONTRASTS[quantity]
     part = frame[frame[column].astype(str).isin([reference, other])]
     values = pd.Categorical(part[column].astype(str), categories=[reference, other])
@@ -285,8 +277,6 @@ def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
     >>> frame.loc[frame["model"] == "naive", "relative_width"].unique().tolist()
     [1.0]
     """
-    import pandas as pd
-
     listed = compare_dependence() if rows is None else rows
     naive = {(row.quantity, row.model): row.width for row in listed if row.model in _NAIVE}
     return pd.DataFrame(

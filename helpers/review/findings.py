@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .. import printing
 from ..engine.distributions import norm_ppf
@@ -30,9 +31,6 @@ from ..models.pooling import pool
 from ..models.result import PoolResult
 from .causes import SPECIFIC, cause_share, product_interval
 from .choices import COLUMNS, PUBLISHED_POOLING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "DOMAINS",
@@ -442,8 +440,6 @@ def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
     found : iterable of Finding, optional
         Default: `summary_of_findings` of the review's cohorts.
     """
-    import pandas as pd
-
     return pd.DataFrame(
         [
             {
@@ -474,8 +470,6 @@ def judgements_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
     found : iterable of Finding, optional
         Default: `summary_of_findings` of the review's cohorts.
     """
-    import pandas as pd
-
     return pd.DataFrame(
         [
             {"finding": f"{row.outcome}, {row.group}"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .. import printing
 from ..engine.normal.prediction import displayed_prediction
@@ -15,9 +16,6 @@ from ..models.result import PoolResult
 from ..views.interactive import Interactive, curve
 from ..views.interactive import laboratory as any_laboratory
 from .subject import SUBJECT, worded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["curve", "forest", "laboratory"]
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from .. import printing
 from ..views.tables import Table, table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "regressions_table",
@@ -171,8 +168,6 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
     >>> variants_table(made, "Ide-cel versus cilta-cel", "ide-cel").name
     'ide-cel'
     """
-    import pandas as pd
-
     ci = [
         None if pd.isna(low) else printing.between(low, high, 2)
         for low, high in zip(variants["lower"], variants["upper"], strict=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+
 from ..errors import MetaAnalysisError
 from .published.models import (
     PERMUTATION_SEED,
@@ -21,8 +24,6 @@ from .published.models import (
 from .shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..models.regression_result import RegressionResult
 
 __all__ = [
@@ -134,8 +135,6 @@ def subgroup_tests(
     >>> subgroup_tests(["setting"])[["separate", "common"]].round(3).values.tolist()
     [[0.224, 0.199]]
     """
-    import pandas as pd
-
     rows = []
     for name in analyses or published_analyses():
         separate = published_subgroup(name, cohorts)
@@ -189,8 +188,6 @@ def regression_overview(
     >>> bool(frame["per_coefficient"].min() == 11 / 5)
     True
     """
-    import pandas as pd
-
     rows = []
     for name in published_models():
         fit = published_regression(name, cohorts)
@@ -276,9 +273,6 @@ def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame
     >>> bool((frame["odds_ratio"] < 0.5).all())
     True
     """
-    import numpy as np
-    import pandas as pd
-
     rows = []
     for variant in variants:
         row: dict[str, Any] = {"variant": variant.name}
@@ -347,8 +341,6 @@ def cross_tabulation(
     >>> cross_tabulation(data, "product", ["setting"])["cohorts"].tolist()
     [1, 0, 0, 1]
     """
-    import pandas as pd
-
     keys = [rows, *columns]
     lack = [c for c in (*keys, "patients", "nonrelapse_deaths") if c not in cohorts.columns]
     if lack:
@@ -392,8 +384,6 @@ def subgroup_rows(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     >>> subgroup_rows()["analysis"].nunique()
     14
     """
-    import pandas as pd
-
     rows = []
     for name in published_analyses():
         common = published_subgroup(name, cohorts, model="common", method="likelihood").groups

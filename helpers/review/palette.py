@@ -13,8 +13,6 @@ from typing import Any
 from ..errors import UnsupportedError
 from ..views.colours import SURFACE, Colour
 
-__all__ = ["CAUSE", "ENTITY", "MARKER", "PRODUCT", "filled_if", "marker_for"]
-
 ENTITY: Mapping[str, Colour] = {
     "LBCL": Colour("#0b51a8", "#58a9f5"),
     "MCL": Colour("#5a9e89", "#a5f2dc"),

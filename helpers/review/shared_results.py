@@ -17,7 +17,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-__all__ = ["FOLDER", "STATE", "shared_in_a_build"]
+import pandas as pd
 
 #: Environment variable with the folder of the shared results.
 FOLDER = "NRM_SHARED_RESULTS"
@@ -31,19 +31,8 @@ Found = TypeVar("Found")
 def shared_in_a_build(function: Callable[Given, Found]) -> Callable[Given, Found]:
     """Let all processes of a build share what a function returns for the same arguments.
 
-    Parameters
-    ----------
-    function : callable
-        Its result depends on its arguments, the code and the data alone. Arguments (tables are
-        told apart by their cells) and result can be pickled. Whoever gets the result gets a copy.
-
-    Examples
-    --------
-    >>> @shared_in_a_build
-    ... def double(x):
-    ...     return 2 * x
-    >>> double(4)
-    8
+    Its result depends on its arguments, the code and the data alone. Arguments (tables are told
+    apart by their cells) and result can be pickled. Whoever gets the result gets a copy.
     """
 
     @wraps(function)
@@ -70,8 +59,6 @@ def shared_in_a_build(function: Callable[Given, Found]) -> Callable[Given, Found
 
 def _content(value: object) -> object:
     """Give what tells an argument from another: of a table its cells, names and types."""
-    import pandas as pd
-
     if not isinstance(value, pd.DataFrame):
         return value
     cells = pd.util.hash_pandas_object(value).to_numpy().tobytes()

@@ -10,8 +10,6 @@ from ..views.plots.note import annotate as any_annotate
 from ..views.subject import Subject
 from .palette import CAUSE, ENTITY, PRODUCT
 
-__all__ = ["SUBJECT", "annotate", "worded"]
-
 SUBJECT = Subject(
     study="cohort",
     studies="cohorts",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from .. import printing
 from ..views.tables import MISSING, Table, comparison_table, require, table
 from ..views.tables import pooled_table as any_pooled_table
 from .subject import worded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Table", "cohort_table", "comparison_table", "pooled_table", "table"]
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["ACCENT", "BASE", "GRID", "INK", "QUIET", "RESIDUAL", "SURFACE", "Colour"]
-
 
 class Colour(NamedTuple):
     """A colour on a light page and its partner on a dark page."""

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["slug"]
-
 
 def slug(text: str, longest: int | None = None) -> str:
-    """Make lower-case words joined by hyphens, as an id needs it.
-
-    Parameters
-    ----------
-    text : str
-        Any text; what is neither an ASCII letter nor a digit becomes a hyphen.
-    longest : int, optional
-        Most characters; a longer name is cut at a word.
+    """Make lower-case words joined by hyphens, as an id needs it; a long name is cut at a word.
 
     Examples
     --------

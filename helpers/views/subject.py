@@ -14,8 +14,6 @@ from ..engine.effects import get_measure
 from .colours import BASE, INK, Colour
 from .slugs import slug
 
-__all__ = ["NEUTRAL", "Kind", "Subject"]
-
 Kind = Literal["proportion", "rate", "effect"]
 
 _USUAL: Mapping[str, str] = {"proportion": "Proportion", "rate": "Rate", "effect": "Estimate"}

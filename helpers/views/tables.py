@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from .. import printing
 from ..engine.normal.prediction import displayed_prediction
@@ -21,10 +23,8 @@ from ..errors import MetaAnalysisError, UnsupportedError
 from .slugs import slug
 from .subject import NEUTRAL, Subject
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["Link", "Table", "comparison_table", "pooled_table", "table"]
+
 
 MISSING = "\N{EN DASH}"
 Format = str | Callable[[Any], str]
@@ -229,28 +229,12 @@ def numbers(
     columns: Mapping[str, Any],
     **options: Any,
 ) -> Table:
-    r"""Print columns of a frame, with the heading and the format of each.
+    """Print columns of a frame, with the heading and the format of each.
 
-    Parameters
-    ----------
-    data : DataFrame, mapping of column to values, or rows
-    caption : str
-        What the table shows.
-    columns : mapping of column to format, or to heading and format
-        What is shown, in this order; columns that the data lack are left out. Formats are those of
-        :func:`table`, empty for the usual one. A heading gets the unit of percentages.
-    **options
-        `groups`, `notes`, `name`, `long` and `cards` of :func:`table`.
-
-    Examples
-    --------
-    >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
-    Shares
-    A Part, %
-    x    25.0
+    `columns` are shown in their order, those that the data lack are left out. Each has a format of
+    :func:`table` (empty for the usual one), or a heading and a format; a heading gets the unit of
+    percentages.
     """
-    import pandas as pd
-
     frame = pd.DataFrame(data)
     shown = {column: said for column, said in columns.items() if column in frame}
     formats: dict[str, Format] = {}
@@ -282,7 +266,6 @@ def _numeric(frame: pd.DataFrame) -> list[str]:
 
 
 def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame:
-    import pandas as pd
     from pandas.api.types import is_integer_dtype
 
     printed = {}
@@ -527,8 +510,6 @@ def comparison_table(
     Quantity     Ours Published Digits that agree
     estimate 0.068221  0.068221                 5
     """
-    import pandas as pd
-
     require(frame, ["quantity", "ours", "published"])
     agree = [
         pd.NA if pd.isna(ours) or pd.isna(theirs) else printing.agreeing_digits(ours, theirs)

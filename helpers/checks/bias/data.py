@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["CORRELATED", "FunnelData", "funnel_data", "null_value", "on_measure"]
-
 #: Measures whose sampling variance is a function of the estimate itself.
 CORRELATED = ("raw", "log", "logit", "raw-rate", "log-rate")
 
@@ -51,13 +49,7 @@ class FunnelData:
 
     @property
     def counts(self) -> tuple[Array, Array]:
-        """Events and patients.
-
-        Raises
-        ------
-        MetaAnalysisError
-            They are not known.
-        """
+        """Events and patients; an error where they are not known."""
         if self.events is None or self.n is None:
             raise MetaAnalysisError("this test is made from counts: `events` and `n` are needed")
         return self.events, self.n
@@ -86,18 +78,6 @@ def funnel_data(
     `n`; without it `events` and `n` are turned into `measure` (default "logit"). `tau2_method` and
     `level` are those of the fit, else REML and 95%. `minimum` is the fewest studies that the
     method needs.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Impossible input, or fewer than `minimum` studies.
-    UnsupportedError
-        A fit together with arrays or a measure, or a level outside (0, 1).
-
-    Examples
-    --------
-    >>> funnel_data([0.1, 0.2, 0.4], [0.01, 0.02, 0.03]).k
-    3
     """
     if hasattr(effects, "summary_frame") and hasattr(effects, "data"):
         extra = {"vi": vi, "events": events, "n": n, "study": study, "measure": measure}
@@ -195,15 +175,7 @@ def _kept(
 
 
 def on_measure(data: FunnelData, measure: str) -> FunnelData:
-    """Put the same studies on another scale, from their counts.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Counts are not known.
-    UnsupportedError
-        The effects are rates: they have person-time, not patients.
-    """
+    """Put the same studies on another scale, from their counts (rates have person-time instead)."""
     if data.measure.kind == "rate":
         raise UnsupportedError("this test is for proportions (events among n patients)")
     scale = get_measure(measure)
@@ -214,18 +186,8 @@ def on_measure(data: FunnelData, measure: str) -> FunnelData:
 def null_value(data: FunnelData, null: float | str | None, pooled: float) -> float:
     """Effect against which p-values are computed, on the model scale.
 
-    Parameters
-    ----------
-    null : float, "pooled" or None
-        A value, the pooled effect, or None: zero for comparative effects. Proportions have no
-        natural null (a logit of zero is a rate of 50%), so that None is refused for them.
-    pooled : float
-        Pooled effect.
-
-    Raises
-    ------
-    UnsupportedError
-        None for proportions or rates, or something else than a number.
+    A value, the pooled effect ("pooled"), or None: zero for comparative effects. Proportions have
+    no natural null (a logit of zero is a rate of 50%), so that None is refused for them.
     """
     if null is None:
         if data.proportions:

@@ -21,8 +21,6 @@ from .results import SmallStudyResult, few_studies
 
 Array = NDArray[np.float64]
 
-__all__ = ["ExcessSignificance", "FailSafeN", "excess_significance", "fail_safe_n"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailSafeN(SmallStudyResult):

@@ -14,9 +14,10 @@ tau is left of the standard deviation, and the expectation is :math:`\beta + \ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
+import pandas as pd
 
 from ...engine.distributions import chi2_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
@@ -28,11 +29,6 @@ from ...errors import MetaAnalysisError
 from .data import funnel_data
 from .lines import fit_lines
 from .results import Displayed, regression_cautions
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["LimitMetaAnalysis", "limit_meta_analysis"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +84,6 @@ class LimitMetaAnalysis(Displayed):
 
     def summary_frame(self) -> pd.DataFrame:
         """Two rows, random effects and limit: mu, se, ci_lower, ci_upper (model scale)."""
-        import pandas as pd
-
         usual = symmetric_interval(self.mu_random, self.se_random, self.level)
         return pd.DataFrame(
             [(self.mu_random, self.se_random, *usual), (self.mu, self.se, *self.mu_ci)],

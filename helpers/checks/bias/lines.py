@@ -22,16 +22,6 @@ from ...errors import MetaAnalysisError, UnsupportedError
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-__all__ = [
-    "CI_METHODS",
-    "PREDICTORS",
-    "Lines",
-    "egger_batch",
-    "fit_lines",
-    "joined",
-    "predictor_values",
-]
-
 #: Predictors of the regression tests -> words for sentences and axes.
 PREDICTORS: dict[str, str] = {
     "sei": "standard error",
@@ -79,20 +69,7 @@ def joined(parts: Sequence[Lines]) -> Lines:
 
 
 def predictor_values(name: str, vi: Array, n: Array | None) -> Array:
-    """Values of a predictor.
-
-    Raises
-    ------
-    UnsupportedError
-        An unknown predictor.
-    MetaAnalysisError
-        A predictor made of sample sizes without `n`.
-
-    Examples
-    --------
-    >>> predictor_values("sei", np.array([4.0, 9.0]), None).tolist()
-    [2.0, 3.0]
-    """
+    """Values of a predictor, one of `PREDICTORS`; some need the sample sizes."""
     if name not in PREDICTORS:
         raise UnsupportedError(f"predictor={name!r}: expected one of {', '.join(PREDICTORS)}")
     if name == "sei":
@@ -184,19 +161,6 @@ def egger_batch(
     variances that all replicates share make it quicker. `weights` replace 1/vi in the
     multiplicative model; the random-effects model has 1/(vi + tau2) with `tau2_method`. Undefined
     replicates are marked, not raised.
-
-    Raises
-    ------
-    UnsupportedError
-        An unknown model, or weights together with the random-effects model.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> vi = rng.uniform(0.05, 0.5, size=(500, 20))
-    >>> lines = egger_batch(rng.normal(0.0, np.sqrt(vi)), vi)
-    >>> lines.p.shape
-    (500,)
     """
     y, v = (np.atleast_2d(np.asarray(a, float)) for a in (yi, vi))
     x = np.sqrt(v) if xi is None else np.atleast_2d(np.asarray(xi, float))

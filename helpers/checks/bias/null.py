@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...arguments import level_of
@@ -22,13 +23,9 @@ from .lines import Lines, egger_batch, joined, predictor_values
 from .results import SmallStudyResult
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
-
-__all__ = ["NullSimulation", "simulate_null"]
 
 _CELLS = 200_000  # replicates x studies held at once
 #: Tests for proportions -> measure, predictor, weights and model of a line. Egger's test and that
@@ -75,21 +72,13 @@ class SimulatedTests(SmallStudyResult):
 
     def _frame(self, *columns: str) -> pd.DataFrame:
         """One row per test, with the columns that are named."""
-        import pandas as pd
-
         return pd.DataFrame(
             {name: getattr(self, name) for name in columns}, index=pd.Index(self.tests, name="test")
         )
 
 
 def monte_carlo_errors(shares: Sequence[float], draws: int) -> tuple[float, ...]:
-    """Give the standard errors of shares of independent draws.
-
-    Examples
-    --------
-    >>> monte_carlo_errors([0.5, 0.0], 100)
-    (0.05, 0.0)
-    """
+    """Give the standard errors of shares of independent draws."""
     return tuple(float(np.sqrt(x * (1.0 - x) / draws)) for x in shares)
 
 
@@ -249,13 +238,7 @@ class Setting:
         tests: Sequence[str] | None,
         progress: Progress | None,
     ) -> list[dict[str, Lines]]:
-        """Draw and test data sets, in chunks, for each seed and what it adds to the true logits.
-
-        Raises
-        ------
-        MetaAnalysisError
-            A test that is not defined in some data set.
-        """
+        """Draw and test data sets, in chunks, for each seed and what it adds to the true logits."""
         rows = max(1, _CELLS // self.k)
         sizes = [min(rows, self.draws - done) for done in range(0, self.draws, rows)]
         done, found = 0, []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...engine.distributions import expit
@@ -17,13 +18,9 @@ from ...errors import MetaAnalysisError
 from .null import SimulatedTests, monte_carlo_errors, setting
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ...models.result import PoolResult
 
 Array = NDArray[np.float64]
-
-__all__ = ["ENOUGH_POWER", "PowerSimulation", "simulate_power"]
 
 #: From this power on, a test that stays silent says something (the usual convention of trials).
 ENOUGH_POWER = 0.8

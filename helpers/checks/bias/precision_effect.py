@@ -15,8 +15,6 @@ from .data import funnel_data, null_value
 from .regression_test import line_test
 from .results import BiasTest, SmallStudyResult
 
-__all__ = ["PetPeese", "pet_peese"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PetPeese(SmallStudyResult):

@@ -18,8 +18,6 @@ from .results import BiasTest
 
 Array = NDArray[np.float64]
 
-__all__ = ["arcsine_test", "macaskill", "peters"]
-
 
 def peters(
     effects: Any = None,

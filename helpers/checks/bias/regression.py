@@ -30,8 +30,6 @@ from .data import funnel_data
 from .regression_test import line_test
 from .results import BiasTest
 
-__all__ = ["egger", "thompson_sharp"]
-
 
 def egger(
     effects: Any = None,

@@ -18,8 +18,6 @@ from .results import BiasTest, regression_cautions
 
 Array = NDArray[np.float64]
 
-__all__ = ["line_test"]
-
 _MODELS = ("multiplicative", "random")
 
 
@@ -37,13 +35,6 @@ def line_test(
 
     `keys` are those of its sources, `weights` (called `weight_words` in the sentence) replace 1/vi
     in the multiplicative model, and the other words mean what they mean in `helpers.bias.egger`.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The line or its test is not defined.
-    UnsupportedError
-        Unknown or contradictory options.
     """
     if model not in _MODELS:
         raise UnsupportedError(f"model={model!r}: expected one of {', '.join(_MODELS)}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import pandas as pd
 
 from ... import printing
 from ...engine.effects import get_measure
@@ -14,19 +16,6 @@ from ...engine.options import FEW_STUDIES
 from ...engine.summaries import Caution
 from ...errors import UnsupportedError
 from .data import CORRELATED, FunnelData
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "BiasTest",
-    "Caution",
-    "Displayed",
-    "Interval",
-    "SmallStudyResult",
-    "few_studies",
-    "regression_cautions",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +168,6 @@ class BiasTest(SmallStudyResult):
 
     def summary_frame(self) -> pd.DataFrame:
         """One row: k, bias, se, statistic, df, p, dispersion, tau2, limit (index: the test)."""
-        import pandas as pd
-
         columns = ("k", "bias", "se", "statistic", "df", "p", "dispersion", "tau2", "limit")
         row = {c: getattr(self, c) for c in columns}
         frame = pd.DataFrame([row], index=pd.Index([self.name], name="test"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ... import printing
@@ -23,12 +24,7 @@ from .results import Displayed
 from .selection_fit import maximise
 from .selection_kernel import log_likelihood, steps
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Array = NDArray[np.float64]
-
-__all__ = ["SelectionModel", "selection_model"]
 
 _FEW_IN_INTERVAL = 4
 _STATIONARY = 1e-6
@@ -109,8 +105,6 @@ class SelectionModel(Displayed):
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per interval of p: studies, delta, se (index: the interval)."""
-        import pandas as pd
-
         edges = (0.0, *self.cutpoints, 1.0)
         names = [f"{a:g} < p <= {b:g}" for a, b in pairwise(edges)]
         return pd.DataFrame(

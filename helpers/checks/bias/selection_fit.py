@@ -12,8 +12,6 @@ from .selection_kernel import Steps, log_likelihood
 
 Array = NDArray[np.float64]
 
-__all__ = ["SelectionMaximum", "maximise"]
-
 _STARTS = (1.0, 0.5, 0.15, 0.03, 3.0)
 
 
@@ -32,11 +30,6 @@ def maximise(problem: Steps, start: tuple[float, float], *, with_tau2: bool) -> 
 
     `start` is the mean and the between-study variance without selection; without `with_tau2` the
     variance is fixed at 0.
-
-    Raises
-    ------
-    ConvergenceError
-        No start has a finite likelihood.
     """
     from scipy.optimize import minimize
 

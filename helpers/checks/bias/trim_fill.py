@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
@@ -18,12 +19,7 @@ from .data import FunnelData, funnel_data
 from .lines import egger_batch
 from .results import Displayed, few_studies
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Array = NDArray[np.float64]
-
-__all__ = ["TrimAndFill", "trim_and_fill"]
 
 _ESTIMATORS = ("L0", "R0", "Q0")
 
@@ -96,8 +92,6 @@ class TrimAndFill(Displayed):
     @property
     def studies(self) -> pd.DataFrame:
         """Observed and filled studies: yi, vi, filled (index: study)."""
-        import pandas as pd
-
         return pd.DataFrame(
             {"yi": self.yi, "vi": self.vi, "filled": self.filled},
             index=pd.Index(self.labels, name="study"),
@@ -105,8 +99,6 @@ class TrimAndFill(Displayed):
 
     def summary_frame(self) -> pd.DataFrame:
         """Two rows, observed and filled: k, mu, se, ci_lower, ci_upper, tau2 (model scale)."""
-        import pandas as pd
-
         rows = [
             (self.k, self.mu_observed, self.se_observed, *self.mu_ci_observed, self.tau2_observed),
             (self.k + self.k0, self.mu, self.se, *self.mu_ci, self.tau2),

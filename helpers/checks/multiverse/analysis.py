@@ -39,8 +39,6 @@ from .variants import Variants, build_variants
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["multiverse"]
-
 
 def multiverse(
     data: pd.DataFrame | None = None,

@@ -18,32 +18,16 @@ from .result import MultiverseResult, Share
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Claim", "ClaimMultiverse"]
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim of the book, as a number that is to lie above another one.
+    """One claim of the book, as a number that is to lie above another one."""
 
-    Attributes
-    ----------
-    key : str
-        Its name in code.
-    statement : str
-        What is claimed, as a sentence without a full stop.
-    quantity : str
-        What every analysis estimates.
-    null : float
-        The value that the quantity exceeds if the claim is right.
-    unit : {"percent", "ratio"}
-        Fractions that are printed in percent, or a ratio of two of them.
-    """
-
-    key: str
-    statement: str
-    quantity: str
-    null: float
-    unit: Literal["percent", "ratio"]
+    key: str  # its name in code
+    statement: str  # what is claimed, as a sentence without a full stop
+    quantity: str  # what every analysis estimates
+    null: float  # the value that the quantity exceeds if the claim is right
+    unit: Literal["percent", "ratio"]  # of fractions, or of a ratio of two of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +157,10 @@ class ClaimMultiverse:
         return pd.DataFrame(table, index=index)
 
     def find(self, levels: Mapping[str, str]) -> int:
-        """Give the number of the specification with these levels.
+        """Give the number of the specification with these levels (of choices by name).
 
-        Parameters
-        ----------
-        levels : mapping of choice to level
-            Names that are no choice of this claim are passed over, and so are choices without a
-            role in a specification.
-
-        Raises
-        ------
-        MetaAnalysisError
-            A level that does not exist, or not exactly one specification.
+        Names that are no choice of this claim are passed over, and so are choices without a role in
+        a specification.
         """
         mine = self.ok.copy()
         for d, (name, labels) in enumerate(self.choices.items()):
@@ -254,21 +230,8 @@ class ClaimMultiverse:
     def influence(self, of: Literal["value", "lower"] = "value") -> pd.DataFrame:
         """How much each choice moves the estimates, or the limit that decides the support.
 
-        Parameters
-        ----------
-        of : {"value", "lower"}
-            The estimates, or the lower limits of their intervals. Ratios are taken on the log
-            scale.
-
-        Returns
-        -------
-        DataFrame
-            Columns as in `MultiverseResult.influence_of_choices`.
-
-        Raises
-        ------
-        MetaAnalysisError
-            Another `of`, or no analysis with a result.
+        `of` is "value" (the estimates) or "lower" (limits of their intervals); ratios are taken on
+        the log scale. Columns as in `MultiverseResult.influence_of_choices`.
         """
         if of not in ("value", "lower"):
             raise MetaAnalysisError(f"of={of!r}: expected 'value' or 'lower'")
@@ -292,13 +255,5 @@ class ClaimMultiverse:
         )
 
     def printed(self, value: float) -> str:
-        """Print a value in the claim's unit.
-
-        Examples
-        --------
-        >>> from helpers import load_cohorts
-        >>> from helpers.review.claim_analyses import claim_multiverse
-        >>> claim_multiverse(load_cohorts(), "infection-half").printed(0.509)
-        '50.9%'
-        """
+        """Print a value in the claim's unit."""
         return printing.percent(value) if self.claim.unit == "percent" else printing.number(value)

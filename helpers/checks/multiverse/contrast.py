@@ -31,8 +31,6 @@ from .kernels import (
 )
 from .variants import Mask, Variants
 
-__all__ = ["Contrast", "Differences", "compare", "no_test", "read_contrast"]
-
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
@@ -86,13 +84,7 @@ Compared = tuple[Differences, Estimates, Estimates]
 
 
 def read_contrast(data: Any, given: Mapping[str, Any], k: int) -> Contrast:
-    """Find the two groups.
-
-    Raises
-    ------
-    MetaAnalysisError
-        No such column, or a level without a study.
-    """
+    """Find the two groups."""
     import pandas as pd
 
     if set(given) != {"by", "levels"} or len(tuple(given["levels"])) != 2:

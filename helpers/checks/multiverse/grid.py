@@ -15,16 +15,6 @@ from ...engine import options as defaults
 from ...engine.effects import MEASURES, get_measure
 from ...errors import MetaAnalysisError, UnsupportedError
 
-__all__ = [
-    "OPTIONS",
-    "RESULT_COLUMNS",
-    "Choice",
-    "Grid",
-    "build_grid",
-    "options_with_a_role",
-    "read_choices",
-]
-
 _POOLED = tuple(name for name, m in MEASURES.items() if m.kind != "effect")
 _GROUP_TAU2 = ("separate", "common")
 #: Options that may decide the model where it is not named.
@@ -86,15 +76,7 @@ class Grid:
 def read_choices(
     choices: Mapping[str, Any], labels: Sequence[str], fields: Sequence[str]
 ) -> tuple[Choice, ...]:
-    """Check the choices, as `helpers.checks.multiverse.analysis.multiverse` takes them.
-
-    Raises
-    ------
-    UnsupportedError
-        An option or value that does not exist.
-    MetaAnalysisError
-        An exclusion or correction (of one of `fields`) that does not fit the studies.
-    """
+    """Check the choices, as `helpers.multiverse` takes them; `fields` may be corrected."""
     if not choices:
         raise MetaAnalysisError("choices: there is nothing to choose from")
     found = []
@@ -126,17 +108,7 @@ def read_choices(
 
 
 def check_option(name: str, value: Any) -> None:
-    """Refuse an option value that no model knows.
-
-    Raises
-    ------
-    UnsupportedError
-        Naming what is allowed.
-
-    Examples
-    --------
-    >>> check_option("quad_points", 7)
-    """
+    """Refuse an option value that no model knows."""
     if name == "measure":
         one_of(name, value, _POOLED)
     elif name == "group_tau2":

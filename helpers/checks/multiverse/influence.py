@@ -13,32 +13,16 @@ from ... import ties
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["influence_table"]
-
 
 def influence_table(
     value: NDArray[np.float64], codes: NDArray[np.intp], choices: Mapping[str, tuple[Any, ...]]
 ) -> pd.DataFrame:
     """Take the variance of a value over a grid apart by choice, most influential first.
 
-    Parameters
-    ----------
-    value : ndarray, shape (C,)
-        The value of every combination of choices.
-    codes : ndarray, shape (C, D)
-        Level of each choice in each combination.
-    choices : mapping of str to tuple
-        Name of each of the D choices -> its levels.
-
-    Returns
-    -------
-    DataFrame
-        As `MultiverseResult.influence_of_choices` describes it.
-
-    Notes
-    -----
-    `share` is the total-effect sensitivity index (Homma and Saltelli 1996,
-    doi:10.1016/0951-8320(96)00002-6), computed exactly on the grid.
+    `value`, shape (C,), and `codes`, shape (C, D), are those of every combination of choices; the
+    table is that of `MultiverseResult.influence_of_choices`. `share` is the total-effect
+    sensitivity index (Homma and Saltelli 1996, doi:10.1016/0951-8320(96)00002-6), computed exactly
+    on the grid.
 
     Examples
     --------

@@ -25,17 +25,6 @@ Rows = NDArray[np.intp]
 Options = Sequence[dict[str, Any]]
 Table = TypeVar("Table")
 
-__all__ = [
-    "NO_TAU2",
-    "Estimates",
-    "estimate",
-    "gathered",
-    "grouped",
-    "incompatible",
-    "take",
-    "unique_rows",
-]
-
 NO_TAU2 = "the estimate of tau2 did not converge"
 
 
@@ -127,27 +116,14 @@ def unique_rows(keys: Sequence[Hashable]) -> tuple[list[Any], Rows]:
 
 
 def grouped(keys: Sequence[Hashable]) -> Iterator[tuple[Any, Rows]]:
-    """Each distinct key with the places that have it.
-
-    Examples
-    --------
-    >>> [(key, place.tolist()) for key, place in grouped(["a", "b", "a"])]
-    [('a', [0, 2]), ('b', [1])]
-    """
+    """Each distinct key with the places that have it, in order of appearance."""
     kinds, of = unique_rows(keys)
     for j, kind in enumerate(kinds):
         yield kind, np.flatnonzero(of == j)
 
 
 def incompatible(options: dict[str, Any], level: float) -> str:
-    """Why options do not go together, in the words of `helpers.pool`; else empty.
-
-    Examples
-    --------
-    >>> from helpers.checks.multiverse.grid import OPTIONS
-    >>> incompatible({**OPTIONS, "model": "glmm"}, 0.95)
-    ''
-    """
+    """Why options do not go together, in the words of `helpers.pool`; else empty."""
     given = {name: v for name, v in options.items() if v is not None and name != "group_tau2"}
     try:
         resolve(**given, level=level)

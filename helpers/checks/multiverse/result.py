@@ -23,8 +23,6 @@ from .variants import Variants
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MultiverseResult", "Share"]
-
 
 @dataclass(frozen=True, slots=True)
 class Share:

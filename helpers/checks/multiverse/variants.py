@@ -17,8 +17,6 @@ from .grid import Choice
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-__all__ = ["Variants", "build_variants"]
-
 
 @dataclass(frozen=True, slots=True)
 class Variants:
@@ -64,11 +62,6 @@ def build_variants(
 
     `values` holds arrays of shape (k,), `levels`, shape (V, D), the levels of the D choices about
     the data, and `fields` the name of a field in a correction -> name in `values`.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The data, or one correction by itself, hold impossible counts.
     """
     _check(values, labels, "")
     place = {label: i for i, label in enumerate(labels)}

@@ -35,8 +35,6 @@ from .truth import Sample, Scenario, simulate
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-__all__ = ["Records", "StudyPlan", "study_scenario"]
-
 _MU = ("wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
 _PREDICTION = ("normal", "t-k-1", "t-k-2", "knapp-hartung", "knapp-hartung-k-2")
 _COARSE = 1e-6  # relative precision of simulated limits, far below the Monte Carlo error

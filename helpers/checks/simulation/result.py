@@ -16,8 +16,6 @@ from ...errors import MetaAnalysisError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SimulationResult"]
-
 CELL = ("family", "sizes", "k", "proportion", "tau")
 
 

@@ -17,8 +17,6 @@ from .performance import StudyPlan, study_scenario
 from .result import SimulationResult
 from .truth import Scenario
 
-__all__ = ["combine", "coverage"]
-
 
 def coverage(
     scenarios: Iterable[Scenario],

@@ -13,8 +13,6 @@ from ...errors import ConvergenceError, UnsupportedError
 
 Array = NDArray[np.float64]
 
-__all__ = ["FAMILIES", "Sample", "Scenario", "beta_shapes", "simulate"]
-
 #: Models that data can come from.
 FAMILIES: tuple[str, ...] = ("binomial-normal", "beta-binomial", "normal-normal")
 

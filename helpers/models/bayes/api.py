@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import numpy as np
@@ -237,7 +238,7 @@ def _solve(
         level=level,
         tolerance=tolerance,
         k=studies.k,
-        cautions=_cautions(studies, likelihood, measure, solution, tau_prior),
+        cautions=tuple(_cautions(studies, likelihood, measure, solution, tau_prior)),
         data=studies,
         _size=size,
         _layer=solution.layer,
@@ -260,67 +261,53 @@ def _prior_beyond(prior: TauPrior, tau: float) -> float:
 
 def _cautions(
     studies: StudyData, likelihood: str, measure: str, solution: PosteriorSolution, prior: TauPrior
-) -> tuple[Caution, ...]:
-    found: list[Caution] = []
+) -> Iterator[Caution]:
     median = float(solution.tau.quantile(0.5))
     beyond = _prior_beyond(prior, median)
     if beyond < CONFLICT:
         share = (
             printing.percent(beyond) if beyond >= 0.001 else f"less than {printing.percent(0.001)}"
         )
-        found.append(
-            Caution(
-                "prior-data-conflict",
-                f"The {prior.label} prior gives a probability of {share} to values of tau above "
-                f"the posterior median, {median:.2f}: it pulls tau down, and intervals are too "
-                "narrow if it is wrong. Compare wider priors.",
-            )
+        yield Caution(
+            "prior-data-conflict",
+            f"The {prior.label} prior gives a probability of {share} to values of tau above "
+            f"the posterior median, {median:.2f}: it pulls tau down, and intervals are too "
+            "narrow if it is wrong. Compare wider priors.",
         )
     if studies.k < FEW_STUDIES:
-        found.append(
-            Caution(
-                "few-studies",
-                f"With {printing.counted(studies.k, 'study', 'studies')} the prior for the "
-                "between-study standard deviation decides much of the result; compare priors.",
-            )
+        yield Caution(
+            "few-studies",
+            f"With {printing.counted(studies.k, 'study', 'studies')} the prior for the "
+            "between-study standard deviation decides much of the result; compare priors.",
         )
     excluded = int((~studies.included).sum())
     if excluded:
-        found.append(
-            Caution("excluded-studies", printing.left_out(studies.reason, "study", "studies"))
-        )
+        yield Caution("excluded-studies", printing.left_out(studies.reason, "study", "studies"))
     rates = get_measure(measure).kind == "rate"
     if rates and studies.events is not None:
         least = int(studies.events[studies.included].min())
-        found.append(
-            Caution(
-                "normal-likelihood",
-                "The Poisson likelihood of the counts is approximated by a normal one of the "
-                "transformed rates, and the smaller a count the worse (the smallest here is "
-                f"{least}). The GLMM of `pool` takes the counts as they are; compare it.",
-            )
+        yield Caution(
+            "normal-likelihood",
+            "The Poisson likelihood of the counts is approximated by a normal one of the "
+            "transformed rates, and the smaller a count the worse (the smallest here is "
+            f"{least}). The GLMM of `pool` takes the counts as they are; compare it.",
         )
     corrected = int((studies.corrected & studies.included).sum())
     if likelihood == "normal" and corrected:
-        found.append(
-            Caution(
-                "zero-cells-corrected",
-                f"The normal likelihood takes {printing.counted(corrected, 'study', 'studies')} "
-                "without events (or with nothing else) with a continuity correction"
-                + (
-                    ", as the exact likelihood of rates is not available here."
-                    if rates
-                    else "; the binomial likelihood needs none."
-                ),
-            )
+        yield Caution(
+            "zero-cells-corrected",
+            f"The normal likelihood takes {printing.counted(corrected, 'study', 'studies')} "
+            "without events (or with nothing else) with a continuity correction"
+            + (
+                ", as the exact likelihood of rates is not available here."
+                if rates
+                else "; the binomial likelihood needs none."
+            ),
         )
     if solution.tail <= 3.0:
-        found.append(
-            Caution(
-                "no-moments",
-                "The prior's tail is so heavy for so few studies that the posterior has no "
-                "standard deviation" + (" and no mean" if solution.tail <= 2.0 else "") + "; use "
-                "the median and the interval.",
-            )
+        yield Caution(
+            "no-moments",
+            "The prior's tail is so heavy for so few studies that the posterior has no "
+            "standard deviation" + (" and no mean" if solution.tail <= 2.0 else "") + "; use "
+            "the median and the interval.",
         )
-    return tuple(found)

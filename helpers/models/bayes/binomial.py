@@ -44,16 +44,6 @@ class BinomialLayer:
     _rows: Rows
     model: BinomialModel
 
-    @property
-    def mu_is_normal_a_priori(self) -> bool:
-        """Whether mu has a proper prior."""
-        return self.model.mu_prior.precision > 0.0
-
-    @property
-    def bounded_studies(self) -> Array:
-        """Which studies bound their own effect from both sides."""
-        return (self.model.events > 0) & (self.model.events < self.model.n)
-
     def take(self, keep: Array) -> BinomialLayer:
         """Keep the layer at the nodes `keep` of tau only."""
         return self.model.on_rows(self._rows.take(keep), self.mu.shape[1])
@@ -208,9 +198,9 @@ class BinomialModel:
         return self.events.size
 
     @property
-    def informative(self) -> int:
-        """Studies that bound mu and tau from both sides (neither no nor only events)."""
-        return int(((self.events > 0) & (self.events < self.n)).sum())
+    def bounded(self) -> Array:
+        """Which studies bound their own effect, and so mu and tau (neither no nor only events)."""
+        return (self.events > 0) & (self.events < self.n)
 
     def highest_log_marginal(self, tau: Array) -> Array:
         """Bound of the log marginal likelihood: no study exceeds its saturated likelihood.

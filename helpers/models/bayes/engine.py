@@ -91,14 +91,15 @@ def tail_exponent(model: Model, prior: TauPrior) -> float:
     prior for mu takes one of them away.
     """
     flat = isinstance(model.mu_prior, Flat)
-    if flat and isinstance(model, BinomialModel) and not model.informative:
+    bounded = int(model.bounded.sum())
+    if flat and isinstance(model, BinomialModel) and not bounded:
         one_sided = bool((model.events == 0).all() or (model.events == model.n).all())
         if one_sided:
             raise MetaAnalysisError(
                 "no study bounds mu from both sides (all have no events, or nothing but events): "
                 "with a flat prior mu has no posterior; give a proper one, e.g. Normal(0, 4)"
             )
-    tail = prior.tail + model.informative - flat
+    tail = prior.tail + bounded - flat
     if tail <= 1.0:
         raise MetaAnalysisError(
             f"tau has no proper posterior under a {prior.label} prior with a flat prior for mu "
@@ -158,7 +159,7 @@ class _View:
         """Means and standard deviations; nan and inf where the tail allows none."""
         layer, w = self.layer, self.weights
         mean_exists, sd_exists = self.tail > 2.0, self.tail > 3.0
-        proper_mu = self.layer.mu_is_normal_a_priori
+        proper_mu = layer.model.mu_prior.precision > 0.0
         tau = float(w @ layer.tau) if mean_exists else np.inf
         mu_mean = mean_exists or proper_mu
         mu = float(w @ layer.mean) if mu_mean else np.nan
@@ -291,7 +292,7 @@ def _summarise(
     parts, study_mean, study_variance = _changes(marginals, view)
     total = sum(parts.values(), start=_NOTHING)
     leftover = max(marginal.mass_error for marginal in marginals.values())
-    first, second = (layer.bounded_studies | (view.tail > power) for power in (2.0, 3.0))
+    first, second = (model.bounded | (view.tail > power) for power in (2.0, 3.0))
     solution = PosteriorSolution(
         model=model,
         layer=layer,
@@ -328,7 +329,7 @@ def _changes(
     at_half = densities(sparse)
     of_tau = float(0.5 * sparse.rule @ np.abs(view.tau_density(keep) - sparse.tau_density()))
     parts = {"tau": _change(view, sparse, max(of_tau, apart(at_full, at_half)))}
-    mean_exists = layer.bounded_studies | (view.tail > 2.0)
+    mean_exists = layer.model.bounded | (view.tail > 2.0)
 
     def with_studies(name: str, change: Array) -> None:
         largest = float(np.abs(change[mean_exists]).max(initial=0.0))

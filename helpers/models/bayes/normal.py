@@ -34,16 +34,6 @@ class NormalLayer:
     variance: Array
     model: NormalModel
 
-    @property
-    def mu_is_normal_a_priori(self) -> bool:
-        """Whether mu has a proper prior."""
-        return self.model.mu_prior.precision > 0.0
-
-    @property
-    def bounded_studies(self) -> Array:
-        """Which studies bound their own effect from both sides (here all)."""
-        return np.ones(self.model.k, dtype=bool)
-
     def take(self, keep: Array) -> NormalLayer:
         """Keep the layer at the nodes `keep` of tau only."""
         return NormalLayer(
@@ -128,9 +118,9 @@ class NormalModel:
         return self.yi.size
 
     @property
-    def informative(self) -> int:
-        """Studies that bound mu and tau from both sides (here all of them)."""
-        return self.k
+    def bounded(self) -> Array:
+        """Which studies bound their own effect, and so mu and tau, from both sides (here all)."""
+        return np.ones(self.k, dtype=bool)
 
     def highest_log_marginal(self, tau: Array) -> Array:
         """Bound of the log marginal likelihood (none is needed: it costs nothing)."""

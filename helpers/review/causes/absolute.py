@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...engine.json_values import plain
@@ -23,11 +24,7 @@ from .shares import CauseShare, Unknown, cause_share
 from .table import cause_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ...models.result import PoolResult
-
-__all__ = ["CauseRate", "cause_rates", "product_interval"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ distribution of the largest of them, and so p-values that hold for all cells at 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ... import printing, ties
@@ -26,11 +27,6 @@ from ...engine.normal.intervals import Interval
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .table import CauseTable, cause_table
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["HomogeneityTest", "homogeneity_test"]
 
 Array = NDArray[np.float64]
 SMALL = 5  # Cochran's rule for expected counts
@@ -95,8 +91,6 @@ class HomogeneityTest:
 
     def residual_frame(self) -> pd.DataFrame:
         """Cells by size of the residual: ``group, cause, deaths, expected, residual, p``."""
-        import pandas as pd
-
         rows, columns = np.indices(self.residuals.shape)
         frame = pd.DataFrame(
             {
@@ -114,8 +108,6 @@ class HomogeneityTest:
 
     def summary_frame(self) -> pd.DataFrame:
         """One row: index is the grouping."""
-        import pandas as pd
-
         row = {
             "deaths": int(self.table.counts.sum()),
             "X2": self.statistic,

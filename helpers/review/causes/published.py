@@ -13,8 +13,6 @@ from ..decimals import prints_as
 from .homogeneity import HomogeneityTest, homogeneity_test
 from .table import cause_table
 
-__all__ = ["ChiSquaredCheck", "published_chi_squared"]
-
 #: Name of the test in the review's output -> grouping and groups (None: all) of our table.
 _TABLES: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "known causes by entity": ("entity", None),

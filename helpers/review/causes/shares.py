@@ -13,8 +13,6 @@ from ...engine.normal.intervals import Interval
 from ...errors import MetaAnalysisError, UnsupportedError
 from .table import CauseTable, cause_table
 
-__all__ = ["CauseShare", "ShareBounds", "cause_share", "infection_share", "share_bounds"]
-
 Unknown = Literal["none", "random", "all"]
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.json_values import plain
 from ...errors import MetaAnalysisError, UnsupportedError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["SPECIFIC", "UNKNOWN", "CauseTable", "cause_table"]
 
 Counts = NDArray[np.int64]
 
@@ -140,8 +136,6 @@ class CauseTable:
 
     def frame(self) -> pd.DataFrame:
         """Deaths: index ``group``, one column per cause."""
-        import pandas as pd
-
         index = pd.Index(self.groups, name="group")
         return pd.DataFrame(self.counts, index=index, columns=list(self.causes))
 
@@ -169,7 +163,6 @@ class CauseTable:
         >>> eight.loc["infection", ["deaths", "n"]].tolist()
         [292, 574]
         """
-        import pandas as pd
         from statsmodels.stats.proportion import multinomial_proportions_confint
 
         blocks = []
@@ -253,8 +246,6 @@ def cause_table(
 
 
 def _of_the_review(grouping: str) -> CauseTable:
-    import pandas as pd
-
     from ...evidence import load_causes
 
     data = load_causes()

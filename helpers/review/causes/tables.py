@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from ... import printing
 
 if TYPE_CHECKING:
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from .published import ChiSquaredCheck
     from .shares import CauseShare, ShareBounds
     from .weights import DeathWeights
-
-__all__ = ["bounds_table", "chi_squared_table", "rates_table", "weights_table"]
 
 PERCENT = "%"
 
@@ -31,8 +31,6 @@ def chi_squared_table(
     >>> chi_squared_table(published_chi_squared(draws=99)).name
     'chi-squared-tests'
     """
-    import pandas as pd
-
     from ...views.tables import table
 
     checks = tuple(checks)
@@ -91,8 +89,6 @@ def bounds_table(
     >>> bounds_table({"all": share_bounds()}).name
     'unknown-causes'
     """
-    import pandas as pd
-
     from ...views.tables import table
 
     lines = [
@@ -142,8 +138,6 @@ def rates_table(
     >>> rates_table(cause_rates(by="setting")).name
     'deaths-per-thousand'
     """
-    import pandas as pd
-
     from ...views.tables import table
 
     lines = [
@@ -192,8 +186,6 @@ def weights_table(
     >>> weights_table(death_weights(load_cohorts()), infection_share(), [0, 0.05]).name
     'design-effects'
     """
-    import pandas as pd
-
     from ...views.tables import table
 
     lines = []

@@ -10,20 +10,15 @@ the variance of the share grows by the design effect
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ... import ties
 from ...engine.effects import study_interval
 from ...engine.normal.intervals import Interval
 from ...errors import MetaAnalysisError
 from .shares import CauseShare
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["DeathWeights", "death_weights"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ..published import Comparison
 
-__all__ = ["agreement"]
-
 FULL = printing.MOST_DIGITS
 _FACES = (style.INK.light, style.QUIET.light, "none")
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..time_at_risk.contrast import TimeContrast
-
-__all__ = ["before_after"]
 
 TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 50)
 APART = 50.0  # least distance of two labels, in CSS pixels
@@ -135,8 +134,6 @@ def _pair(found: dict[str, float], gap: str = " ") -> str:
 
 
 def _note(contrasts: Sequence[TimeContrast]) -> Note:
-    import pandas as pd
-
     alt = [
         f"Line plot of {printing.counted(len(contrasts), 'comparison')} against the exponent of "
         "follow-up, with intervals."

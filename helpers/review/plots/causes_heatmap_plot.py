@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ..causes import HomogeneityTest
 
-__all__ = ["causes_heatmap"]
-
 #: Absolute residuals from which a cell is shaded, and how strongly.
 STEPS = (1.0, 2.0, 3.0)
 OPACITY = (0.16, 0.36, 0.62)

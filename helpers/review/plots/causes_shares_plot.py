@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from ... import printing, ties
 from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
@@ -15,13 +17,10 @@ from ..causes.table import UNKNOWN
 from ..subject import annotate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from ...views.tables import Table
     from ..causes import CauseTable
-
-__all__ = ["causes_shares"]
 
 ROW = 25.0  # pixels
 

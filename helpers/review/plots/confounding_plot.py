@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ... import printing
 from ...errors import UnsupportedError
@@ -17,11 +18,8 @@ from ..moderators import cross_tabulation
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
-
-__all__ = ["confounding"]
 
 CELL = 92.0  # height of a row in CSS pixels
 LABEL = 112.0  # width of the row labels

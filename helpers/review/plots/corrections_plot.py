@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
@@ -15,12 +16,9 @@ from ...views.plots.note import Note, numbers
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from ..corrected_results import CorrectionEffects
-
-__all__ = ["corrections"]
 
 ROW, TOP, BELOW = 30.0, 48.0, 44.0  # heights in CSS pixels
 LEFT, RIGHT = 104.0, 152.0

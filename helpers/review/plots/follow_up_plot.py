@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
@@ -16,11 +17,8 @@ from ..palette import filled_if
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
-
-__all__ = ["follow_up"]
 
 NEEDED = ("cohort", "product", "setting", "patients", "median_follow_up_months")
 ROW, GAP, TOP, BELOW = 22.0, 8.0, 44.0, 44.0  # heights in CSS pixels
@@ -99,8 +97,6 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
 
 def _rows(data: pd.DataFrame) -> pd.DataFrame:
     """One row for each product and setting, longest followed product first."""
-    import pandas as pd
-
     made = []
     for (product, setting), part in data.assign(
         product=data["product"].astype(str), setting=data["setting"].astype(str)

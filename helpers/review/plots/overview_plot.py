@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
@@ -16,11 +17,8 @@ from .. import palette
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
-
-__all__ = ["study_overview"]
 
 NEEDED = ("cohort", "entity", "setting", "patients", "nonrelapse_deaths", "median_follow_up_months")
 STRIP = 0.09  # share of the width for cohorts without a follow-up time

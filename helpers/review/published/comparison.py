@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from ...errors import MetaAnalysisError
 from ...evidence import load_published
@@ -15,9 +17,6 @@ from .models import (
     published_subgroup,
     regression_definition,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "NAMES",
@@ -63,8 +62,6 @@ def beside(
     MetaAnalysisError
         A number is published, and ours has none.
     """
-    import pandas as pd
-
     rows = []
     lines: list[dict[str, Any]] = load_published(source).to_dict("records")  # type: ignore[assignment]
     for line in lines:
@@ -112,7 +109,6 @@ def compare_pooled(cohorts: pd.DataFrame | None = None, **options: Any) -> pd.Da
     >>> len(table), table["quantity"].nunique()
     (419, 10)
     """
-    import pandas as pd
 
     @cache
     def fits(name: str) -> tuple[Any, Any, Any]:
@@ -156,7 +152,6 @@ def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd
     >>> len(compare_coefficients())
     238
     """
-    import pandas as pd
 
     @cache
     def table(model: str) -> pd.DataFrame:
@@ -189,7 +184,6 @@ def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.
     >>> len(compare_regressions())
     156
     """
-    import pandas as pd
 
     def ours(line: Mapping[str, Any]) -> dict[str, float | None]:
         fit = published_regression(line["model"], data, **options)

@@ -21,7 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from ...engine.aftercare.coefficient_permutation import PermutationTest
 from ...errors import UnsupportedError
@@ -33,9 +35,6 @@ from ...models.regression_result import RegressionResult
 from ...models.result import PoolResult
 from ...models.subgroup_analysis import SubgroupResult, subgroups
 from ..choices import COLUMNS, PUBLISHED_POOLING, PUBLISHED_REGRESSION
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "ALL_COHORTS",
@@ -250,8 +249,6 @@ def _cohorts(
     data: pd.DataFrame | None, entity: str | None, *, mixed: bool, follow_up: bool
 ) -> pd.DataFrame:
     """Cohorts of a disease, with their follow-up group if it is asked for."""
-    import pandas as pd
-
     frame = load_cohorts() if data is None else data
     if entity is not None:
         frame = frame[frame["entity"].astype(str) == entity]
@@ -269,8 +266,6 @@ def _cohorts(
 
 def _ordered(frame: pd.DataFrame, column: str, first: tuple[str, ...]) -> pd.Series[Any]:
     """Make a column categorical; levels that the review did not have come after its own."""
-    import pandas as pd
-
     present = list(dict.fromkeys(frame[column].dropna().astype(str)))
     levels = [*first, *(level for level in present if level not in first)]
     values = frame[column].astype(object)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ...errors import MetaAnalysisError
 from ..decimals import prints_as
 from ..shared_results import shared_in_a_build
@@ -19,10 +21,6 @@ from .verdicts import claim_comparisons
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pandas as pd
-
-__all__ = ["SOURCES", "Reproduction", "reproduction"]
 
 CHI_SQUARED = "Pearson chi-squared"
 PERMUTATION = "Permutation test"
@@ -87,8 +85,6 @@ class Reproduction:
             Columns ``source, analysis, level, quantity, published`` (text), ``ours, digits,
             status, note, by_construction``.
         """
-        import pandas as pd
-
         names = list(Comparison.__slots__)
         return pd.DataFrame(
             [[getattr(one, name) for name in names] for one in self.comparisons], columns=names
@@ -96,8 +92,6 @@ class Reproduction:
 
     def summary_frame(self) -> pd.DataFrame:
         """Count by published table (rows) and status (columns)."""
-        import pandas as pd
-
         rows = {}
         for source in SOURCES:
             part = self.select(source)

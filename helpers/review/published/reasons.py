@@ -14,22 +14,13 @@ from ...engine.effects import study_interval
 if TYPE_CHECKING:
     from ...models.regression_result import RegressionResult
 
-__all__ = ["StoppedFit", "monte_carlo_reason", "stopped_fit"]
-
 STEP = 1e-5  # change of tau2 at which the published software stopped
 LEVEL = 0.999  # of the interval that a published Monte-Carlo p-value must allow
 
 
 @dataclass(frozen=True, slots=True)
 class StoppedFit:
-    """A regression whose tau2 was left where the published stopping rule leaves it.
-
-    Attributes
-    ----------
-    tau2 : float
-    estimate, se, t, p, lower, upper : ndarray, shape (p,)
-        Knapp-Hartung inference at that tau2.
-    """
+    """Knapp-Hartung inference, shape (p,), at the tau2 where the published rule stops."""
 
     tau2: float
     estimate: np.ndarray
@@ -46,18 +37,6 @@ def stopped_fit(fit: RegressionResult) -> StoppedFit:
     The published software starts from the unweighted moment estimate of tau2 (Hedges 1983,
     doi:10.1037/0033-2909.93.2.388) and scores (Fisher) until tau2 moves by no more than 1e-5.
     Ours goes on to the maximum. Near it the last printed digit can still change.
-
-    Parameters
-    ----------
-    fit : RegressionResult
-        A maximum-likelihood fit.
-
-    Examples
-    --------
-    >>> from helpers.review.published.models import published_regression
-    >>> fit = published_regression("LBCL: all factors")
-    >>> f"{stopped_fit(fit).tau2 - fit.tau2:.1e}"
-    '-2.1e-06'
     """
     y, v, x = fit.core.yi, fit.core.vi, fit.core.X
     k, p = x.shape
@@ -82,27 +61,9 @@ def stopped_fit(fit: RegressionResult) -> StoppedFit:
 
 
 def monte_carlo_reason(p: float, ours: float, draws: int) -> str:
-    """Give the reason why a p-value from random permutations is not met, if it can be one.
+    """Give the reason why a p-value of `draws` random permutations is not met, if it can be one.
 
-    Parameters
-    ----------
-    p : float
-        Published, from `draws` random permutations.
-    ours : float
-        From many more.
-    draws : int
-
-    Returns
-    -------
-    str
-        Empty if so many draws would hardly ever (1 in 1,000) have given the published value.
-
-    Examples
-    --------
-    >>> monte_carlo_reason(0.061, 0.057, 1000).partition("; ")[2]
-    'ours lies in the 99.9% interval of the printed p.'
-    >>> monte_carlo_reason(0.061, 0.02, 1000)
-    ''
+    Empty if so many draws would hardly ever (1 in 1,000) have given the published value `p`.
     """
     lower, upper = study_interval([p * draws], [draws], method="clopper-pearson", level=LEVEL)
     if not lower[0] <= ours <= upper[0]:

@@ -14,16 +14,6 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ..decimals import prints_as, significant_digits
 
-__all__ = [
-    "DIFFERS",
-    "IDENTICAL",
-    "ROUNDING",
-    "STATUSES",
-    "Comparison",
-    "UnexplainedError",
-    "compare",
-]
-
 IDENTICAL = "identical as printed"
 ROUNDING = "same to rounding"
 DIFFERS = "differs"

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from ...checks.bias import BiasTest, egger
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...evidence import load_cohorts, load_inferred_overlap, load_published
 from ..decimals import prints_as
 from .comparison import beside
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "CORRELATION",
@@ -243,8 +242,6 @@ def recomputed_tests(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     >>> sorted(set(rows["test"])), bool(rows["agrees"].all())
     (['Egger regression', 'Pearson correlation', 'Wilcoxon rank sum (unpaired)'], True)
     """
-    import pandas as pd
-
     table = pd.DataFrame(beside("tests", lambda line: recompute(line, cohorts)))
     agrees = [prints_as(*pair) for pair in zip(table["ours"], table["printed"], strict=True)]
     table = table.drop(columns=["relation", "line"])
@@ -270,8 +267,6 @@ def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     >>> egger_comparison()["subset"].iloc[-1]
     'no potential overlap (INFERRED)'
     """
-    import pandas as pd
-
     rows = []
     for line in load_published("tests").query("test == @EGGER").to_dict("records"):
         found = recomputed_test(EGGER, line["subset"], cohorts)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...evidence import load_cohorts, load_sources
@@ -21,12 +23,8 @@ from ..shared_results import shared_in_a_build
 from .status import DIFFERS, Comparison, compare
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ...checks.multiverse.claim_result import ClaimMultiverse
     from ...models.regression_result import RegressionResult
-
-__all__ = ["VERDICTS", "Check", "CheckedClaim", "claim_comparisons", "claims", "claims_frame"]
 
 REPRODUCED = "reproduced"
 FRAGILE = "reproduced, but fragile"
@@ -315,8 +313,6 @@ def _with_unit(value: float, row: Mapping[str, Any]) -> str:
 
 def claims_frame() -> pd.DataFrame:
     """Give the claims as a table: one row a claim, failed checks in words."""
-    import pandas as pd
-
     rows = [
         {
             "claim": claim.statement,

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ...arguments import LEVEL
@@ -24,9 +25,6 @@ from ...engine.normal.intervals import Interval
 from ...errors import MetaAnalysisError
 from ...models.regression import meta_regression
 from ...models.regression_result import RegressionResult
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "TimeContrast",
@@ -103,8 +101,6 @@ class TimeContrast:
 
     def frame(self) -> pd.DataFrame:
         """Three rows: per patient, adjusted for follow-up, per patient-year."""
-        import pandas as pd
-
         rows = {
             "per patient": self.at(0.0),
             "per patient, adjusted for follow-up": self.adjusted(),
@@ -254,8 +250,6 @@ def contrast_versions(
     >>> found["per_patient_year"].round(2).tolist()
     [1.54]
     """
-    import pandas as pd
-
     rows = []
     for pair in pairs:
         for name, (data, factor) in versions.items():

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from ... import printing
 from ...engine.normal.intervals import Interval
 from ...errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["PairedRates", "reported_against_crude"]
 

@@ -21,8 +21,6 @@ from ...models.result import PoolResult
 from ..subject import NEUTRAL, Subject
 from .live_picture import Interactive
 
-__all__ = ["SIZES", "SMALLEST", "Draw", "draw", "laboratory"]
-
 #: Typical sizes of a study that the slider offers.
 SIZES = (10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000)
 STUDIES = (3, 60)

@@ -13,8 +13,6 @@ from typing import Any, Literal
 from ...errors import MetaAnalysisError
 from ..plots.picture import Picture
 
-__all__ = ["ASSETS", "KINDS", "Interactive", "Kind"]
-
 #: Scripts and style of the site.
 ASSETS = Path(__file__).parent / "assets"
 

@@ -20,8 +20,6 @@ from ...checks.multiverse.claim_result import ClaimMultiverse
 from ...errors import MetaAnalysisError
 from .live_picture import Interactive
 
-__all__ = ["DIGITS", "VERDICTS", "curve"]
-
 #: Digits to the base 64.
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 #: Where the interval of an analysis may lie: below the null, around it, above it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
@@ -15,11 +16,7 @@ from .lettering import name_marks
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-
-__all__ = ["baujat"]
 
 
 @style.themed

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...engine.effects import get_measure
@@ -18,13 +19,10 @@ from .lettering import legend_above, name_marks
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from ...models.regression_result import RegressionResult
     from ..tables import Table
-
-__all__ = ["bubble"]
 
 GRID_POINTS = 81
 SPREAD = 0.3  # share of a level's room that its bubbles take to either side

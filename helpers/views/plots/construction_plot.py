@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ... import printing
@@ -19,12 +20,9 @@ from .lettering import beside, key_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
-
-__all__ = ["construction", "paths"]
 
 _MIDDLE = 0.95
 
@@ -32,35 +30,10 @@ _MIDDLE = 0.95
 def paths(rate: float, sizes: Sequence[int], measure: str = "logit") -> pd.DataFrame:
     """Tabulate effect and standard error of every likely count, for cohorts of one true rate.
 
-    Parameters
-    ----------
-    rate : float
-        True rate, in (0, 1).
-    sizes : sequence of int
-        Patients of the cohorts.
-    measure : str
-        A measure of proportions.
-
-    Returns
-    -------
-    DataFrame
-        One row per size and count within the middle 95% of the binomial distribution:
-        ``n, events, probability, yi, se``; half an event is added where there is none or where
-        there are only events, if the measure asks for it.
-
-    Raises
-    ------
-    UnsupportedError
-        A rate outside (0, 1), a size below 1, or a measure of something else.
-
-    Examples
-    --------
-    >>> table = paths(0.1, [50])
-    >>> table[["events", "se"]].head(2).round(2).to_numpy().tolist()
-    [[1.0, 1.01], [2.0, 0.72]]
+    One row per size and count within the middle 95% of the binomial distribution: ``n, events,
+    probability, yi, se``; half an event is added where there is none or where there are only
+    events, if the measure asks for it.
     """
-    import pandas as pd
-
     scale = get_measure(measure)
     if scale.kind != "proportion":
         raise UnsupportedError(f"measure={measure!r}: events among n people make a proportion")
@@ -185,8 +158,6 @@ def _panel(ax: Axes, name: str, table: pd.DataFrame, rate: float) -> None:
 
 
 def _note(rate: float, sizes: list[int], tables: dict[str, pd.DataFrame], subject: Subject) -> Note:
-    import pandas as pd
-
     labels = {name: get_measure(name).label for name in tables}
     said = []
     for name, rows in tables.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...checks.interval_coverage import lowest_coverage
@@ -15,10 +16,7 @@ from .frame import axes_of, grid_below, proportion_axis
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-__all__ = ["coverage_curve"]
 
 FLOOR = 0.80  # coverage at the foot of a lane; what lies deeper is cut there
 _LANE = 1.28  # distance of lanes in units of their height
@@ -105,8 +103,6 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 
 
 def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
-    import pandas as pd
-
     n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
     people = printing.counted(n, subject.person, subject.people)
     within, below = (float(p.min()), float(p.max())), (coverage < level).mean()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
@@ -12,10 +14,7 @@ from .frame import axes_of
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-__all__ = ["decision_flow"]
 
 _LABEL = 96.0  # width of the column with the names of the steps
 _GAP = 14.0  # between columns

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
@@ -13,11 +15,8 @@ from .lettering import grouped_places, name_rows
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
-
-__all__ = ["dumbbell"]
 
 ROW = 19.0  # CSS pixels
 NEEDED = ("label", "first", "second")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
@@ -13,10 +15,8 @@ from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["estimates"]
 
 NEEDED = ("label", "estimate", "lower", "upper")
 ROW = 20.0  # CSS pixels

@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-__all__ = [
-    "ROUND", "axes_of", "figure_of", "fixed_ticks", "grid_below", "name_axes", "number_ticks",
-    "percent_ticks", "place_axes", "proportion_axis", "room_of_axes", "round_places", "round_ticks",
-    "size_of",
-]  # fmt: skip
-
 #: Ticks of a logarithmic axis.
 ROUND = tuple(m * 10.0**e for e in range(-4, 8) for m in (1, 2, 5))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ... import printing, ties
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Vertical = Literal["se", "inverse-variance", "n"]
-
-__all__ = ["funnel"]
 
 _LABEL = {
     "se": "Standard error",
@@ -293,8 +292,6 @@ def _note(
 
 
 def _table(points: Points) -> Table:
-    import pandas as pd
-
     frame = pd.DataFrame({"study": points.labels, "effect": points.yi, "standard_error": points.se})
     if points.n is not None:
         frame["n"] = points.n.astype(int)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
@@ -15,12 +16,9 @@ from .lettering import legend_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from ...engine.aftercare import GoshResult
-
-__all__ = ["gosh"]
 
 SIZES = 8
 CELLS = (44, 26)  # across and up; a mark for each subset would make a page of megabytes

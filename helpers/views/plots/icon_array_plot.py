@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-__all__ = ["icon_array"]
-
 ACROSS = 50  # squares in a row
 SIDE = 0.78  # side of a square, as a share of its cell
 # The first group is what the text is about; the second is an outline, told apart in grey too.

@@ -9,21 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from . import style
 from .frame import figure_of, room_of_axes, size_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
     from matplotlib.text import Annotation
-
-__all__ = [
-    "beside", "fit_keys", "fit_names", "fit_text", "grouped_places", "key_above", "legend_above",
-    "measure", "name_marks", "name_rows", "wrapped",
-]  # fmt: skip
 
 PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
 TWO_LINES = 46.0  # above the axes, for two lines of a legend

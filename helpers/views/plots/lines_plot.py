@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...engine.keywords import refuse_unknown
@@ -16,10 +17,7 @@ from .note import Note, annotate, numbers
 from .points import Z95
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-__all__ = ["lines"]
 
 # shape and dash say the same as colour
 _LOOKS = (

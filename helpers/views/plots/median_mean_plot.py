@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-__all__ = ["median_mean"]
-
 POINTS = 400
 LEFT, RIGHT, BELOW, TALL = 12.0, 20.0, 50.0, 190.0
 LEVELS = {"median": 1.22, "mean": 1.08}  # where each line ends, in heights of the peak

@@ -15,6 +15,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+import pandas as pd
+
 from ... import printing
 from ...errors import MetaAnalysisError
 from ..slugs import slug
@@ -26,11 +28,8 @@ from .frame import figure_of, size_of
 from .note import Note, note_of, subject_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["Picture", "show"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NUMBER = re.compile(r"-?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Z95", "Points", "effect_axis", "points_of"]
-
 Z95 = 1.959963984540054
 
 SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
@@ -62,13 +60,7 @@ class Points:
 
 
 def points_of(fit: Any, what: str) -> Points:
-    """Take the included studies of a fit.
-
-    Raises
-    ------
-    MetaAnalysisError
-        `fit` is not a fit, or an included study has no finite effect.
-    """
+    """Take the included studies of a fit; each needs a finite effect."""
     if not hasattr(fit, "summary_frame") or not hasattr(fit, "data"):
         raise MetaAnalysisError(f"{what}() needs a fit of pool() or pool_effects()")
     data = funnel_data(fit, minimum=1)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-__all__ = ["posterior"]
-
 POINTS = 160
 NAMES = {"mu": "Pooled rate of all {0.studies}", "new": "A new, similar {0.study}"}
 TALL = 92.0  # height of one distribution, in CSS pixels

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ..tables import Table
 
-__all__ = ["prediction"]
-
 DOT = 9.0  # diameter of a study's mark, in CSS pixels
 LEFT, RIGHT, BELOW, BAR = 12.0, 20.0, 50.0, 50.0
 

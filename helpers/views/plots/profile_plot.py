@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ...models.profiles import Parameter, ProfileCurve
 
-__all__ = ["profile"]
-
 
 @style.themed
 def profile(

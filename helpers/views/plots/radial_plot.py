@@ -16,8 +16,6 @@ from .points import SHARES, Z95, Points, points_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["radial"]
-
 _MORE = (0.03, 0.04, 0.06, 0.08, 0.12, 0.15, 0.3)  # rays are few: in between as well
 _APART = 15.0  # pixels between the labels of two rays
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-__all__ = ["ranking"]
-
 ROW = 44.0
 CELL = 74.0
 HIGH = 0.48  # of a row, for a probability of 1

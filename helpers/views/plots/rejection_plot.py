@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...checks.bias import NullSimulation
@@ -19,8 +20,6 @@ from .points import Z95
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-__all__ = ["rejection"]
 
 _LOOKS = ((style.INK, "o", True), (style.QUIET, "D", False), (style.QUIET, "s", True))
 
@@ -95,8 +94,6 @@ def rejection(
 
 
 def _note(runs: Mapping[str, NullSimulation], first: NullSimulation, subject: Subject) -> Note:
-    import pandas as pd
-
     level = printing.percent(first.alpha, 0)
     worst = ties.largest(first.rejection)
     best = ties.smallest(np.abs(np.array(first.rejection) - first.alpha))

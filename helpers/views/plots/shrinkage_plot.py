@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -16,11 +17,8 @@ from .lettering import fit_names, legend_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
-
-__all__ = ["shrinkage"]
 
 ROW = 17.0
 BELOW = 46.0

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from ..tables import Table
 
-__all__ = ["specification_curve"]
-
 Array = NDArray[np.float64]
 
 BINS = 120  # columns of the picture

@@ -36,13 +36,7 @@ _SIZES = {"small": 11.5, "text": 12.5, "title": 14.0}
 
 
 def size(role: str) -> float:
-    """Give the type size of a role: "small", "text" or "title".
-
-    Examples
-    --------
-    >>> size("text")
-    12.5
-    """
+    """Give the type size of a role: "small", "text" or "title"."""
     return _SIZES[role]
 
 
@@ -97,15 +91,7 @@ def _settings() -> dict[str, Any]:
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Draw in the look of the book; matplotlib's settings return to what they were.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> with theme():
-    ...     matplotlib.rcParams["font.family"][0]
-    'Cohort Sans'
-    """
+    """Draw in the look of the book; matplotlib's settings return to what they were."""
     import matplotlib
 
     _load_fonts()

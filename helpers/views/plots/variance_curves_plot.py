@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ... import printing, ties
 from ...engine.effects import get_measure
@@ -16,10 +17,7 @@ from .lettering import key_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-__all__ = ["variance_curves"]
 
 _LOOKS: tuple[tuple[style.Colour, Any], ...] = (
     (style.QUIET, "solid"),

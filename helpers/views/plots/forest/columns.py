@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-__all__ = [
-    "BELOW", "GAP", "LINE", "Column", "Columns", "columns_of", "room_of", "write_notes",
-    "write_words",
-]  # fmt: skip
-
-
 LINE = 16.0  # height of a line of notes
 BELOW = 42.0  # tick labels and title of the axis
 GAP = 16.0  # between columns, in CSS pixels

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_rows", "forest"]
-
 ROW = 17.0  # height of a row, in CSS pixels
 LEAST = 200.0  # narrowest useful plotting area
 

@@ -19,8 +19,6 @@ from .rows import ending, group_rows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["subgroup_forest"]
-
 LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Group"})
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .... import printing
 from ....engine.summaries import COCHRAN
 from ....errors import UnsupportedError
+from ....evidence.pages import page_content
 from .. import style
 from .rows import NAN, Row, is_grouped, whole_of
-
-__all__ = ["BOOK", "Cell", "Layout", "LayoutName", "dressed", "layout_of", "statistics"]
 
 Cell = Literal["label", "counts", "events", "n", "estimate", "weight"]
 LayoutName = Literal["book", "jama", "bmj", "revman"]
@@ -25,59 +26,30 @@ LayoutName = Literal["book", "jama", "bmj", "revman"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What one manner of drawing a forest plot fixes.
-
-    Attributes
-    ----------
-    name : str
-        As asked for.
-    left, right : tuple of str
-        Columns on either side of the plotting area, from left to right.
-    heads : mapping of column to template
-        Headings; templates may name ``one, events, n, Events, N, quantity, level, method``. A
-        line break makes a heading of two lines.
-    interval : str
-        Template of an interval with ``low`` and ``high``.
-    weight : str
-        Template of a weight.
-    aside : str
-        Heading of the last column where it is none of weights; the rows bring its cells.
-    total, subtotal : str
-        Labels of the pooled rows; empty for ours, which count the studies.
-    above : str
-        Template of a heading over the plotting area.
-    statistics, between : str
-        Templates of the lines on heterogeneity and on subgroups; `q1` and `q2` are the statistic
-        with one and two decimals.
-    p : str
-        Template of a p-value with its ``sign`` and ``value``.
-    favours : {"above", "below"}
-        Where the sides of no difference are named.
-    plain : bool
-        Ink alone: no colours of groups, no grid.
-    open_diamond : bool
-        Diamonds are outlines.
-    line : bool
-        A dashed line stands at the pooled estimate.
-    """
+    """What one manner of drawing a forest plot fixes."""
 
     name: str
+    #: Columns on either side of the plotting area, from left to right.
     left: tuple[Cell, ...]
     right: tuple[Cell, ...]
+    #: Headings; templates may name ``one, events, n, Events, N, quantity, level, method``. A line
+    #: break makes a heading of two lines.
     heads: dict[Cell, str]
     interval: str = "({low} to {high})"
     weight: str = "{}"
-    aside: str = ""
-    total: str = ""
+    aside: str = ""  # heading of the last column where it is none of weights; rows bring its cells
+    total: str = ""  # label of the pooled rows; empty for ours, which count the studies
     subtotal: str = ""
-    above: str = ""
+    above: str = ""  # heading over the plotting area
+    #: Lines on heterogeneity and on subgroups; `q1` and `q2` are the statistic with one and two
+    #: decimals.
     statistics: str = "Heterogeneity: τ² = {tau2}; {lr}χ² = {q1} (df = {df}), {p}; I² = {square}%"
     between: str = "Test for subgroup differences: χ² = {q2} (df = {df}), {p}; calibrated {own}"
     p: str = "P {sign} {value}"
-    favours: Literal["above", "below"] = "below"
-    plain: bool = True
+    favours: Literal["above", "below"] = "below"  # where the sides of no difference are named
+    plain: bool = True  # ink alone: no colours of groups, no grid
     open_diamond: bool = False
-    line: bool = True
+    line: bool = True  # a dashed one, at the pooled estimate
 
 
 BOOK = Layout(
@@ -92,82 +64,25 @@ BOOK = Layout(
     },
     plain=False,
 )
-_ALL = {
-    "book": BOOK,
-    "jama": Layout(
-        "jama",
-        ("label", "counts", "estimate"),
-        ("weight",),
-        {
-            "label": "Source",
-            "counts": "No. of {events}/\ntotal No.",
-            "estimate": "{quantity}\n({level} CI)",
-            "weight": "Weight, %",
-        },
-        interval="({low}-{high})",
-        total="Total",
-        subtotal="Subtotal",
-        favours="above",
-        line=False,
-    ),
-    "bmj": Layout(
-        "bmj",
-        ("label", "counts"),
-        ("weight", "estimate"),
-        {
-            "label": "Study",
-            "counts": "No of {events}/\ntotal",
-            "estimate": "{quantity}\n({level} CI)",
-            "weight": "Weight\n(%)",
-        },
-        total="Total ({level} CI)",
-        subtotal="Subtotal ({level} CI)",
-        above="{quantity}\n({level} CI)",
-        statistics="Test for heterogeneity: τ²={tau2}, {lr}χ²={q1}, df={df}, {p}, I²={square}%",
-        between="Test for subgroup differences: χ²={q2}, df={df}, {p}, calibrated {own}",
-        p="P{sign}{value}",
-        open_diamond=True,
-    ),
-    "revman": Layout(
-        "revman",
-        ("label", "events", "n", "weight", "estimate"),
-        (),
-        {
-            "label": "Study or Subgroup",
-            "events": "Events",
-            "n": "Total",
-            "weight": "Weight",
-            "estimate": "{quantity}\n{method}, {level} CI",
-        },
-        interval="[{low}, {high}]",
-        weight="{}%",
-        total="Total ({level} CI)",
-        subtotal="Subtotal ({level} CI)",
-        above="{quantity}\n{method}, {level} CI",
-        statistics="Heterogeneity: Tau² = {tau2}; {lr}Chi² = {q2}, df = {df} ({p}); I² = {square}%",
-        between="Test for subgroup differences: Chi² = {q2}, df = {df} ({p}; calibrated {own})",
-        line=False,
-    ),
-}
+
+
+@cache
+def _others() -> dict[str, Layout]:
+    """Read the manners of others, lists as tuples."""
+    read = page_content("", Path(__file__).with_name("layouts.toml"))
+    return {
+        name: Layout(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        for name, fields in read.items()
+    }
 
 
 def layout_of(name: str) -> Layout:
-    """Give the layout of a name.
-
-    Raises
-    ------
-    UnsupportedError
-        For an unknown name.
-
-    Examples
-    --------
-    >>> layout_of("revman").left
-    ('label', 'events', 'n', 'weight', 'estimate')
-    """
-    if name not in _ALL:
+    """Give the layout of a name."""
+    known = {"book": BOOK, **_others()}
+    if name not in known:
         names = ", ".join(repr(one) for one in get_args(LayoutName))
         raise UnsupportedError(f"layout is one of {names}, not {name!r}")
-    return _ALL[name]
+    return known[name]
 
 
 def statistics(fit: Any, layout: Layout) -> str:

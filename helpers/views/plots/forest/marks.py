@@ -14,8 +14,6 @@ from .rows import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_axis", "draw_marks", "limits_of"]
-
 
 def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
     """Choose limits that show every estimate and nearly every interval."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from .... import printing, ties
 from ....engine.summaries import COCHRAN
 from ...subgroup_sentences import between_line, between_verdict
@@ -16,8 +18,6 @@ from .rows import Row, is_grouped, printed_size, size_of, whole_of
 
 if TYPE_CHECKING:
     from ...tables import Table
-
-__all__ = ["describe", "footnotes", "groups_note", "rows_table", "shown"]
 
 
 def footnotes(result: Any) -> list[str]:
@@ -179,8 +179,6 @@ def rows_table(
     `columns` name a row (its label and group) and what follows the counts, the estimate and its
     limits, as `numbers` takes them.
     """
-    import pandas as pd
-
     size = {
         "events": (subject.events, "count"),
         "n": (subject.time if fit.n is None else subject.n, printed_size),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from .... import printing, ties
 from ....errors import MetaAnalysisError, UnsupportedError
@@ -19,12 +20,9 @@ from .note import rows_table, shown
 from .rows import NAN, Row, size_of, total
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from ...tables import Table
-
-__all__ = ["cumulative_forest", "leave_one_out_forest"]
 
 LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Pooled"}, aside="I², %")
 
@@ -126,8 +124,6 @@ def cumulative_forest(
     >>> show(cumulative_forest(fit, year), "by-year")  # doctest: +ELLIPSIS
     Cumulative forest plot of proportion in three studies. ...
     """
-    import pandas as pd
-
     subject = subject.of_measure(fit.measure)
     table = fit.studies[fit.studies["included"]]
     table = table.set_axis(table.index.astype(str))

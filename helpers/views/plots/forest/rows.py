@@ -8,17 +8,13 @@ from itertools import pairwise
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+import pandas as pd
 
 from .... import printing, ties
 from ....engine.normal.prediction import displayed_prediction
 from ....errors import MetaAnalysisError, UnsupportedError
 from ...subject import Subject
 from .. import style
-
-__all__ = [
-    "NAN", "Kind", "Order", "Row", "RowKeywords", "ending", "group_rows", "is_grouped", "place",
-    "printed_size", "rows_of", "size_of", "total", "whole_of",
-]  # fmt: skip
 
 Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction", "note"]
 Order = Literal["estimate", "weight", "label", "input"]
@@ -211,8 +207,6 @@ def _study(
 
 def _counts(line: Mapping[str, Any]) -> tuple[float, float]:
     """Read events and size, which may be absent or missing."""
-    import pandas as pd
-
     found = (line.get("events"), line.get("time" if "time" in line else "n"))
     events, size = (NAN if pd.isna(value) else float(value) for value in found)
     return events, size
