@@ -60,7 +60,9 @@ def test_names_are_listed_only_where_the_list_is_read(room):
                 if isinstance(node, ast.ImportFrom)
                 for one in node.names
             }
-            assert path.name == "__init__.py" or imported & set(module.__all__), path
+            assert path.name == "__init__.py" or imported & set(module.__all__), (
+                f"{path}: nobody reads this __all__; a leading underscore marks what is inner"
+            )
 
 
 def test_no_module_is_called_like_a_function_or_class_in_it():

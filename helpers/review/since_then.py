@@ -35,24 +35,6 @@ from .choices import COLUMNS, PUBLISHED_POOLING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "FEWEST",
-    "FROZEN",
-    "PROBABILITIES",
-    "Forecast",
-    "ForecastCheck",
-    "ForecastScore",
-    "check_forecasts",
-    "checks_frame",
-    "forecast_coverage",
-    "forecast_for",
-    "forecasts_frame",
-    "forecasts_table_frame",
-    "frozen_forecasts",
-    "update_effects",
-    "updated_cohorts",
-]
-
 #: SHA-256 of ``data/forecasts_2024.csv``. It changes with no later report.
 FROZEN = "96910f4b81d694c41d02fb5779bbb58c623bc9b97c4948627b28608bfe93d958"
 #: Probabilities whose quantiles are kept; the outermost but two make the 95 % interval.

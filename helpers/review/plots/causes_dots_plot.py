@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..causes.absolute import CauseRate
     from ..causes.table import CauseTable
 
-__all__ = ["causes_dots", "rate_dots"]
-
 ORDER = (*palette.ENTITY, *palette.PRODUCT)
 
 

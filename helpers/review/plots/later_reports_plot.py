@@ -17,8 +17,6 @@ from ..subject import annotate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["later_reports"]
-
 NARROW = 500.0  # below this width names stand above their bars
 ROW, HEAD, KEY = 24.0, 30.0, 62.0  # heights in CSS pixels
 TALL = 42.0  # of a row with its name above

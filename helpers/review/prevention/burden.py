@@ -20,8 +20,6 @@ from ..causes import CauseShare, cause_share, cause_table, product_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Burden", "Prevented", "infection_burden", "prevented_deaths"]
-
 Which = Literal["all", "COVID-19", "other"]
 Average = Literal["mean", "median"]
 

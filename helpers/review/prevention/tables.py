@@ -14,16 +14,6 @@ if TYPE_CHECKING:
     from ...views.tables import Link, Table
     from .burden import Burden, Prevented
 
-__all__ = [
-    "burden_table",
-    "guidance_table",
-    "pathogen_table",
-    "prevented_table",
-    "report_table",
-    "syntheses_table",
-    "timing_table",
-]
-
 WHICH = {"all": "All infections", "other": "Without COVID-19", "COVID-19": "COVID-19"}
 #: How sure a reader may be of a row: what was seen of its source.
 UNSEEN = ("headings", "part of a table", "not opened")
