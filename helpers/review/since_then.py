@@ -14,6 +14,7 @@ doi:10.1198/016214506000001437), which adds to the width of an interval a penalt
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: SHA-256 of ``data/forecasts_2024.csv``. It changes with no later report.
-FROZEN = "96910f4b81d694c41d02fb5779bbb58c623bc9b97c4948627b28608bfe93d958"
+FORECAST_CHECKSUM = "96910f4b81d694c41d02fb5779bbb58c623bc9b97c4948627b28608bfe93d958"
 #: Probabilities whose quantiles are kept; the outermost but two make the 95 % interval.
 PROBABILITIES = (0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995, 0.999)
 #: Cohorts that a group needs for a forecast: one fewer than for an interval that the book shows,
@@ -192,10 +193,10 @@ def frozen_forecasts() -> tuple[Forecast, ...]:
     ('all cohorts', 'GLMM', [2.7, 16.2])
     """
     found = hashlib.sha256((data_folder() / "forecasts_2024.csv").read_bytes()).hexdigest()
-    if found != FROZEN:
+    if found != FORECAST_CHECKSUM:
         raise MetaAnalysisError(
             f"data/forecasts_2024.csv is not the file that was frozen: its SHA-256 is {found}, "
-            f"expected {FROZEN}. Restore it; a new forecast belongs in a new file"
+            f"expected {FORECAST_CHECKSUM}. Restore it; a new forecast belongs in a new file"
         )
     made = []
     for (group, method), part in load_forecasts().groupby(
@@ -372,19 +373,28 @@ def _deaths(one: ForecastCheck) -> str:
     return low if low == high else f"{low} {between} {high}"
 
 
-def forecasts_table_frame(forecasts: Iterable[Forecast] | None = None) -> pd.DataFrame:
-    """Give the forecasts as a table: one row a group, both methods beside each other."""
-    import pandas as pd
+def most_on_one_side(checks: Iterable[ForecastCheck], method: str) -> tuple[str, str, int] | None:
+    """Give the group whose intervals of the true rate most shares miss on one side.
 
-    rows: dict[str, dict[str, Any]] = {}
-    for one in frozen_forecasts() if forecasts is None else forecasts:
-        size = {"cohorts": one.cohorts, "patients": one.patients, "deaths": one.nonrelapse_deaths}
-        row = rows.setdefault(one.group, {"group": one.group} | size)
-        row[f"{one.method.lower()}_median"] = one.median
-        row[one.method.lower()] = printing.between(
-            100 * one.interval.lower, 100 * one.interval.upper
-        )
-    return pd.DataFrame(list(rows.values()))
+    Returns
+    -------
+    tuple or None
+        Group, "above" or "below", and how many; None where fewer than two lie on one side.
+
+    Examples
+    --------
+    >>> most_on_one_side(check_forecasts(), "GLMM")
+    ('MCL', 'above', 3)
+    """
+    sides = Counter(
+        (one.forecast.group, "above" if one.rate > one.forecast.median else "below")
+        for one in checks
+        if one.forecast.method == method and not one.near
+    )
+    if not sides or max(sides.values()) < 2:
+        return None
+    (group, side), count = min(sides.items(), key=lambda pair: (-pair[1], pair[0]))
+    return group, side, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,7 +498,7 @@ def updated_cohorts(
 def update_effects(
     cohorts: pd.DataFrame | None = None, later: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Pool before and after the update: all cohorts, and each group that has a changed cohort.
+    """Pool before and after the update: all cohorts, and each group whose counts have changed.
 
     Returns
     -------
@@ -510,6 +520,10 @@ def update_effects(
         parts = [_part(table, group) for table in (cohorts, fewest, most)]
         if len(parts[0]) < FEWEST:
             continue
+        if group != ALL and parts[0].shape == parts[1].shape:
+            deaths = [list(part["nonrelapse_deaths"]) for part in parts[:2]]
+            if deaths[0] == deaths[1]:  # a later cut without another death
+                continue
         columns: dict[str, Any] = dict(COLUMNS)
         before, after, top = (pool(part, **columns, **PUBLISHED_POOLING) for part in parts)
         rows.append(

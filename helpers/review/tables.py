@@ -9,9 +9,35 @@ import pandas as pd
 from .. import printing
 from ..views.tables import MISSING, Table, comparison_table, require, table
 from ..views.tables import pooled_table as any_pooled_table
+from .evidence_tables import (
+    coverage_table,
+    definitions_table,
+    forecasts_table,
+    later_table,
+    reporting_items_table,
+    review_methods_table,
+    rules_table,
+    studies_table,
+    update_table,
+)
 from .subject import worded
 
-__all__ = ["Table", "cohort_table", "comparison_table", "pooled_table", "table"]
+__all__ = [
+    "Table",
+    "cohort_table",
+    "comparison_table",
+    "coverage_table",
+    "definitions_table",
+    "forecasts_table",
+    "later_table",
+    "pooled_table",
+    "reporting_items_table",
+    "review_methods_table",
+    "rules_table",
+    "studies_table",
+    "table",
+    "update_table",
+]
 
 pooled_table = worded(any_pooled_table)
 

@@ -29,6 +29,7 @@ from ..review.claim_analyses import CLAIMS, claim_multiverse
 from ..review.dependence import SHARED, sharing_frame
 from ..review.prevention import infection_burden
 from ..review.published.models import published_fits, published_regression
+from ..review.since_then import frozen_forecasts
 from ..review.time_at_risk.contrast import follow_up_exponent, time_contrast
 
 __all__ = ["COLUMNS", "MADE", "Scale", "cohorts", "fit", "groups"]
@@ -257,6 +258,17 @@ def _summary_of_findings() -> Values:
         "mu": printing.number(fit().mu),
         "tau2": printing.number(fit().tau2),
         "p": printing.p_value(fit().heterogeneity.p),
+    }
+
+
+@_chapter
+def _since_then() -> Values:
+    share = cohorts()["nonrelapse_deaths"] / cohorts()["patients"]
+    return {
+        "forecast": printing.percent_range(frozen_forecasts()[0].interval),
+        "ci": printing.percent_range(fit().ci),
+        "lowest": printing.percent(share.min()),
+        "highest": printing.percent(share.max()),
     }
 
 

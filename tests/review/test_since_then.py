@@ -34,7 +34,7 @@ def one_more(**said):
 def test_the_file_is_the_one_that_was_frozen():
     content = (data_folder() / "forecasts_2024.csv").read_bytes()
     known = "96910f4b81d694c41d02fb5779bbb58c623bc9b97c4948627b28608bfe93d958"
-    assert hashlib.sha256(content).hexdigest() == known == since_then.FROZEN
+    assert hashlib.sha256(content).hexdigest() == known == since_then.FORECAST_CHECKSUM
 
 
 def test_the_forecasts_follow_from_the_table_of_2024_alone():

@@ -21,6 +21,7 @@ from .corrections_plot import corrections
 from .follow_up_plot import follow_up
 from .later_reports_plot import later_reports
 from .overview_plot import study_overview
+from .review_flow_plot import review_flow
 
 baujat = worded(any_subject.baujat)
 bubble = worded(any_subject.bubble)
@@ -83,6 +84,7 @@ __all__ = [
     "ranking",
     "rate_dots",
     "rejection",
+    "review_flow",
     "show",
     "shrinkage",
     "specification_curve",
