@@ -183,6 +183,50 @@
     downloads(box.id, box, { CSV: () => csvBlob(box.querySelector("table")) });
   }
 
+  // -- tables that are searched --------------------------------------------------------------------
+
+  /* A field above a table that hides the rows without all of its words, and says how many are left. */
+  const folded = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+  for (const box of document.querySelectorAll(".table-search[id]:has(> table > thead)")) {
+    const rows = [...box.querySelectorAll("tbody tr")].map((row) => ({
+      row,
+      heading: row.querySelector(".gt_group_heading") !== null,
+      text: folded(row.textContent),
+    }));
+    const all = rows.filter((one) => !one.heading).length;
+    const bar = document.createElement("div");
+    bar.className = "table-filter";
+    const label = document.createElement("label");
+    label.textContent = "Filter the rows ";
+    const field = document.createElement("input");
+    field.type = "search";
+    field.autocomplete = "off";
+    field.setAttribute("aria-controls", box.id);
+    label.append(field);
+    const status = document.createElement("span");
+    status.setAttribute("role", "status");
+    bar.append(label, status);
+    box.before(bar);
+    field.addEventListener("input", () => {
+      const words = folded(field.value).split(/\s+/).filter(Boolean);
+      let left = 0;
+      let heading; // of the group, shown when one of its rows is
+      for (const one of rows) {
+        if (one.heading) {
+          heading = one.row;
+          heading.hidden = words.length > 0;
+          continue;
+        }
+        one.row.hidden = !words.every((word) => one.text.includes(word));
+        if (one.row.hidden) continue;
+        left += 1;
+        if (heading) heading.hidden = false;
+      }
+      status.textContent = words.length ? `${left} of ${all} rows` : "";
+      box.scrollTop = 0;
+    });
+  }
+
   // -- code ---------------------------------------------------------------------------------------
 
   /* One choice for all pages: the code that the text explains, all of it, or none. */

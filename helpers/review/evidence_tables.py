@@ -112,7 +112,7 @@ def studies_table(
             "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
             "follow_up": ("Median follow-up, months", "number1"), "publication": "",
         },
-        name=name, cards=True,
+        name=name, cards=True, search=True,
     )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def later_table(later: pd.DataFrame, *, name: str = "later-reports-table") -> Ta
             "patients": "count", "deaths": ("Nonrelapse deaths", ""),
             "rate": ("Rate stated", "percent"), "when": ("Follow-up", ""), "notes": "",
         },
-        groups="evidence", name=name, cards=True,
+        groups="evidence", name=name, cards=True, search=True,
     )  # fmt: skip
 
 

@@ -101,6 +101,8 @@ class Table:
         Whether the box has a limited height and scrolls.
     cards : bool
         Whether each row becomes a card on a narrow screen.
+    search : bool
+        Whether pages put a field above it that filters its rows.
     """
 
     name: str
@@ -109,12 +111,14 @@ class Table:
     text: str
     long: bool = False
     cards: bool = False
+    search: bool = False
 
     @property
     def html(self) -> str:
         """The table in its box."""
         kind = "table-scroll table-long" if self.long else "table-scroll"
         kind += " table-cards" if self.cards else ""
+        kind += " table-search" if self.search else ""
         # An inline limit keeps long tables in their box where the stylesheet is not loaded.
         limit = "; max-height: 70vh" if self.long else ""
         return (
@@ -148,6 +152,7 @@ def table(
     name: str | None = None,
     long: bool | None = None,
     cards: bool = False,
+    search: bool = False,
 ) -> Table:
     """Print a frame as a table of the page.
 
@@ -174,6 +179,8 @@ def table(
     cards : bool
         Whether each row becomes a card on a narrow screen, with the headings beside the cells and
         without those that are missing; for tables of words.
+    search : bool
+        Whether pages put a field above it that filters its rows; without a script it has none.
 
     Returns
     -------
@@ -220,6 +227,7 @@ def table(
         text=shown.rename(columns=headings).to_string(index=False),
         long=len(frame) > 20 if long is None else long,
         cards=cards,
+        search=search,
     )
 
 

@@ -243,3 +243,9 @@ def test_cells_of_cards_know_their_headings_and_what_is_missing():
         ).get_text()
     )
     assert "table-cards" not in table(frame, "No cards").html
+
+
+def test_a_searched_table_says_so_and_others_do_not():
+    frame = pd.DataFrame({"a": ["x"], "b": ["y"]})
+    assert 'class="table-scroll table-search"' in table(frame, "Searched", search=True).html
+    assert "table-search" not in table(frame, "Not searched").html
