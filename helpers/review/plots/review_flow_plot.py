@@ -100,7 +100,7 @@ def _boxes(methods: pd.DataFrame) -> list[list[_Box]]:
 
     searched = " ".join(filter(None, (of("databases"), f"to {of('last search')}")))
     screened = of("records screened and excluded")
-    assessed = of("full texts assessed and excluded, with reasons")
+    assessed = of("full texts assessed and excluded")
     return [
         [_Box(f"Records found in {searched}", of("records found"))],
         [_Box("Records screened", screened), _Box("Records excluded", screened)],
