@@ -7,26 +7,13 @@ narrow screen, and long tables have a field that filters their rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from .. import printing
 from ..views.tables import Link, Table, numbers
 from .since_then import Forecast, ForecastCheck, ForecastScore, forecast_coverage
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "coverage_table",
-    "definitions_table",
-    "forecasts_table",
-    "later_table",
-    "reporting_items_table",
-    "review_methods_table",
-    "rules_table",
-    "studies_table",
-    "update_table",
-]
 
 Cell = str | None
 _DOI, _TRIAL, _PUBMED = (
@@ -37,8 +24,6 @@ _DOI, _TRIAL, _PUBMED = (
 
 
 def _given(value: Any) -> bool:
-    import pandas as pd
-
     return not pd.isna(value)
 
 
@@ -51,8 +36,6 @@ def _linked(text: Any, url: Any) -> str:
 
 
 def _made(frame: pd.DataFrame, row: Callable[[dict[str, Any]], dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
     return pd.DataFrame([row(one) for one in _rows(frame)])
 
 

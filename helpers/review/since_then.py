@@ -17,9 +17,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .. import printing
@@ -32,9 +33,6 @@ from ..models.bayes import posterior
 from ..models.bayes.events import EventCounts
 from ..models.pooling import pool
 from .choices import COLUMNS, PUBLISHED_POOLING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: SHA-256 of ``data/forecasts_2024.csv``. It changes with no later report.
 FORECAST_CHECKSUM = "96910f4b81d694c41d02fb5779bbb58c623bc9b97c4948627b28608bfe93d958"
@@ -150,8 +148,6 @@ def forecasts_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     >>> made[["group", "rate"]].values.tolist()
     [['all cohorts', 0.17185], ['MCL', 0.17185]]
     """
-    import pandas as pd
-
     cohorts = load_cohorts() if cohorts is None else cohorts
     rows = []
     for group, part in _groups(cohorts).items():
@@ -339,15 +335,11 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _missing(value: Any) -> bool:
-    import pandas as pd
-
     return bool(pd.isna(value))
 
 
 def checks_frame(checks: Iterable[ForecastCheck] | None = None) -> pd.DataFrame:
     """Give the comparison as a table: one row a report, both methods beside each other."""
-    import pandas as pd
-
     rows: dict[str, dict[str, Any]] = {}
     for one in check_forecasts() if checks is None else checks:
         row = rows.setdefault(
@@ -471,8 +463,6 @@ def updated_cohorts(
     >>> len(now), int(now.loc["Martin 2023", "nonrelapse_deaths"])
     (54, 18)
     """
-    import pandas as pd
-
     cohorts = load_cohorts() if cohorts is None else cohorts
     later = load_later_cohorts() if later is None else later
     made = cohorts.copy()
@@ -507,8 +497,6 @@ def update_effects(
         after_lower, after_upper, after_most``: rates of the median cohort by the review's model;
         `after` takes the smallest counts that rounded rates imply, `after_most` the largest.
     """
-    import pandas as pd
-
     cohorts = load_cohorts() if cohorts is None else cohorts
     later = load_later_cohorts() if later is None else later
     fewest, most = (updated_cohorts(cohorts, later, most=top) for top in (False, True))

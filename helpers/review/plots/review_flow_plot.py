@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
@@ -14,10 +16,7 @@ from ...views.plots.note import Note, numbers
 from ..subject import annotate
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
-__all__ = ["review_flow"]
 
 _NEEDED = ("item", "known", "found")
 _UNKNOWN = "not found"
