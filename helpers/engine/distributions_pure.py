@@ -236,24 +236,12 @@ def _beta_quantile(a: float, b: float, lower: float, upper: float) -> tuple[floa
 
 
 def ndtr(x: ArrayLike) -> Any:
-    """Return the normal distribution function.
-
-    Examples
-    --------
-    >>> round(float(ndtr(1.959963984540054)), 12)
-    0.975
-    """
+    """Return the normal distribution function."""
     return _each(lambda z: 0.5 * math.erfc(-z / math.sqrt(2.0)), x)
 
 
 def ndtri(q: ArrayLike) -> Any:
-    """Return the normal quantile.
-
-    Examples
-    --------
-    >>> round(float(ndtri(0.975)), 12)
-    1.95996398454
-    """
+    """Return the normal quantile."""
 
     def one(p: float) -> float:
         if not 0.0 < p < 1.0:
@@ -264,13 +252,7 @@ def ndtri(q: ArrayLike) -> Any:
 
 
 def gammaln(x: ArrayLike) -> Any:
-    """Logarithm of the absolute value of the gamma function; infinite at its poles.
-
-    Examples
-    --------
-    >>> round(float(gammaln(5.0)), 12)
-    3.178053830348
-    """
+    """Logarithm of the absolute value of the gamma function; infinite at its poles."""
 
     def one(v: float) -> float:
         return math.inf if v <= 0.0 and v == math.floor(v) else math.lgamma(v)
@@ -279,46 +261,22 @@ def gammaln(x: ArrayLike) -> Any:
 
 
 def gammainc(a: ArrayLike, x: ArrayLike) -> Any:
-    """Lower regularised incomplete gamma function.
-
-    Examples
-    --------
-    >>> round(float(gammainc(0.5, 1.9207294103470602)), 12)
-    0.95
-    """
+    """Lower regularised incomplete gamma function."""
     return _each(lambda s, v: _gamma_tails(s, v)[0] if s > 0 and v >= 0 else math.nan, a, x)
 
 
 def gammaincc(a: ArrayLike, x: ArrayLike) -> Any:
-    """Upper regularised incomplete gamma function.
-
-    Examples
-    --------
-    >>> round(float(gammaincc(0.5, 1.9207294103470602)), 12)
-    0.05
-    """
+    """Upper regularised incomplete gamma function."""
     return _each(lambda s, v: _gamma_tails(s, v)[1] if s > 0 and v >= 0 else math.nan, a, x)
 
 
 def gammaincinv(a: ArrayLike, q: ArrayLike) -> Any:
-    """Inverse of `gammainc` in its second argument.
-
-    Examples
-    --------
-    >>> round(float(gammaincinv(0.5, 0.95)), 12)
-    1.920729410347
-    """
+    """Inverse of `gammainc` in its second argument."""
     return _each(lambda s, p: _gamma_quantile(s, p, 1.0 - p), a, q)
 
 
 def gammainccinv(a: ArrayLike, q: ArrayLike) -> Any:
-    """Inverse of `gammaincc` in its second argument.
-
-    Examples
-    --------
-    >>> round(float(gammainccinv(0.5, 0.05)), 12)
-    1.920729410347
-    """
+    """Inverse of `gammaincc` in its second argument."""
     return _each(lambda s, p: _gamma_quantile(s, 1.0 - p, p), a, q)
 
 
@@ -331,13 +289,7 @@ def _t_upper(df: float, x: float) -> float:
 
 
 def stdtr(df: ArrayLike, x: ArrayLike) -> Any:
-    """Distribution function of t.
-
-    Examples
-    --------
-    >>> round(float(stdtr(51, 2.007583770315835)), 12)
-    0.975
-    """
+    """Distribution function of t."""
 
     def one(nu: float, v: float) -> float:
         if nu <= 0.0:
@@ -348,13 +300,7 @@ def stdtr(df: ArrayLike, x: ArrayLike) -> Any:
 
 
 def stdtrit(df: ArrayLike, q: ArrayLike) -> Any:
-    """Quantile of t.
-
-    Examples
-    --------
-    >>> round(float(stdtrit(51, 0.975)), 12)
-    2.007583770316
-    """
+    """Quantile of t."""
 
     def one(nu: float, p: float) -> float:
         if nu <= 0.0 or not 0.0 <= p <= 1.0:
@@ -375,13 +321,7 @@ def stdtrit(df: ArrayLike, q: ArrayLike) -> Any:
 
 
 def fdtrc(df1: ArrayLike, df2: ArrayLike, x: ArrayLike) -> Any:
-    """Upper tail of F.
-
-    Examples
-    --------
-    >>> round(float(fdtrc(1, 30, 4.170876785766691)), 12)
-    0.05
-    """
+    """Upper tail of F."""
 
     def one(top: float, bottom: float, v: float) -> float:
         if top <= 0.0 or bottom <= 0.0 or v < 0.0:
@@ -395,11 +335,5 @@ def fdtrc(df1: ArrayLike, df2: ArrayLike, x: ArrayLike) -> Any:
 
 
 def betaincinv(a: ArrayLike, b: ArrayLike, q: ArrayLike) -> Any:
-    """Quantile of the beta distribution.
-
-    Examples
-    --------
-    >>> round(float(betaincinv(2.0, 2.0, 0.5)), 12)
-    0.5
-    """
+    """Quantile of the beta distribution."""
     return _each(lambda s, r, p: _beta_quantile(s, r, p, 1.0 - p)[0], a, b, q)

@@ -16,11 +16,6 @@ def plain(value: Any) -> Any:
 
     A result gives its own ``to_dict()``, any other data class (a caution, a reference, a test of
     heterogeneity) its fields, an interval its two limits.
-
-    Examples
-    --------
-    >>> plain({"k": np.int64(3), "p": np.float64("nan"), "limits": (0.1, float("inf"))})
-    {'k': 3, 'p': None, 'limits': [0.1, None]}
     """
     if hasattr(value, "to_dict"):
         value = value.to_dict()

@@ -17,18 +17,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Methods:
-    """How a result was made: one sentence and its sources.
+    """How a result was made: one sentence and its sources."""
 
-    Attributes
-    ----------
-    sentence : str
-        The methods in words; also ``str()`` of the object.
-    references : tuple of Reference
-        Sources in the order of the sentence.
-    """
-
-    sentence: str
-    references: tuple[Reference, ...]
+    sentence: str  # the methods in words; also str() of the object
+    references: tuple[Reference, ...]  # sources in the order of the sentence
 
     def __str__(self) -> str:
         return self.sentence
@@ -105,11 +97,5 @@ REFERENCES: dict[str, str] = {
 
 
 def references(*keys: str) -> tuple[Reference, ...]:
-    """Look references up by key, each once, in order.
-
-    Examples
-    --------
-    >>> references("higgins2002")[0].doi
-    '10.1002/sim.1186'
-    """
+    """Look references up by key, each once, in order."""
     return tuple(Reference(key, REFERENCES[key]) for key in dict.fromkeys(keys))

@@ -208,11 +208,6 @@ def shows_prediction(df: int) -> bool:
     """Whether displays show a prediction interval that has `df` degrees of freedom.
 
     Without moderators these are two less than studies.
-
-    Examples
-    --------
-    >>> shows_prediction(4 - 2), shows_prediction(5 - 2)
-    (False, True)
     """
     return df > FEW_PREDICTION_DF
 
@@ -228,15 +223,7 @@ def default_model(
     add: float | None = None,
     to: str | None = None,
 ) -> str:
-    """Model of a call that names none.
-
-    Parameters
-    ----------
-    measure : str
-    counts : bool
-        Whether counts are given, not effects.
-    method, tau2_method, ci_method, tau2, add, to
-        What the call names beside it.
+    """Model of a call that names none; `counts`: whether counts are given, not effects.
 
     Examples
     --------
@@ -307,20 +294,7 @@ def default_tau2_ci(model: str) -> str:
 
 
 def check_option(name: str, value: Any) -> None:
-    """Refuse a value that an option does not know, whatever it is combined with.
-
-    Raises
-    ------
-    UnsupportedError
-        Naming what is allowed.
-
-    Examples
-    --------
-    >>> check_option("quad_points", 7.5)
-    Traceback (most recent call last):
-        ...
-    helpers.errors.UnsupportedError: quad_points=7.5: expected a whole number from 1 to 100
-    """
+    """Refuse a value that an option does not know, whatever it is combined with."""
     if name == "level":
         level_of(value)
     elif name == "quad_points":
@@ -351,30 +325,8 @@ def resolve(
 ) -> Options:
     """Complete the choices of a call and refuse those that do not go together.
 
-    Parameters
-    ----------
-    measure, model, method, tau2_method, ci_method, level, add, to, quad_points, study_ci, \
-back_transform, tau2
-        As in `helpers.pool`; None stands for what is not named.
-    counts : bool
-        Whether counts are given, not effects.
-
-    Returns
-    -------
-    Options
-        With the interval of many studies where none is named; `Options.for_studies` decides it
-        for a number of studies.
-
-    Raises
-    ------
-    UnsupportedError
-        Options that do not exist or do not go together.
-
-    Examples
-    --------
-    >>> made = resolve()
-    >>> made.model, made.for_studies(4).ci_method, made.for_studies(40).ci_method
-    ('glmm', 't', 'wald')
+    Without a named interval it is that of many studies; `Options.for_studies` decides it for a
+    number of studies. `counts`: whether counts are given, not effects.
     """
     given = {"model": model, "method": method, "tau2_method": tau2_method, "ci_method": ci_method}
     given |= {"to": to, "study_ci": study_ci, "back_transform": back_transform}

@@ -177,54 +177,19 @@ def _tail_rows(form: _Form, q: Array, upper: bool) -> Array:
 
 
 def quadratic_sf(lambdas: Array, q: Array) -> Array:
-    """P(sum of lambda_i chi2_1 > q) for each row.
-
-    Parameters
-    ----------
-    lambdas : ndarray, shape (R, m)
-        Positive coefficients.
-    q : ndarray, shape (R,)
-        Non-negative values.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(float(quadratic_sf(np.ones((1, 2)), np.array([2.0]))[0]), 10)
-    0.3678794412
-    """
+    """P(sum of lambda_i chi2_1 > q) for each row of positive coefficients, shape (R, m)."""
     return _both(_plain(lambdas), q)[1]
 
 
 def quadratic_cdf(lambdas: Array, q: Array) -> Array:
-    """P(sum of lambda_i chi2_1 <= q) for each row.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(float(quadratic_cdf(np.ones((1, 2)), np.array([2.0]))[0]), 10)
-    0.6321205588
-    """
+    """P(sum of lambda_i chi2_1 <= q) for each row."""
     return _both(_plain(lambdas), q)[0]
 
 
 def generalised_q_sf(vi: Array, weights: Array, tau2: Array, q: ArrayLike) -> Array:
     """P(Q > q) of Q = sum a_i (y_i - mean_a)^2 for normal effects with variances v_i + tau2.
 
-    Parameters
-    ----------
-    vi, weights : ndarray, shape (k,) or (R, k)
-        Sampling variances and fixed weights a, at least two studies.
-    tau2 : ndarray, shape (R,)
-        Between-study variances.
-    q : array_like, shape (R,) or ()
-        Non-negative values.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> one = np.ones(3)
-    >>> round(float(generalised_q_sf(one, one, np.array([1.0]), 4.0)[0]), 10)  # 2 chi2 of 2 df
-    0.3678794412
+    Variances and fixed weights a have shape (k,) or (R, k).
     """
     shape = (len(tau2), vi.shape[-1])
     v, a = np.broadcast_to(vi, shape), np.broadcast_to(weights, shape)

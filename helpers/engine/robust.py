@@ -46,28 +46,16 @@ class TooFewClustersError(MetaAnalysisError):
 
 @dataclass(frozen=True, slots=True)
 class RobustCovariance:
-    """A cluster-robust covariance and what its tests need.
+    """A cluster-robust covariance and what its tests need."""
 
-    Attributes
-    ----------
-    kind : str
-        "CR0", "CR1" or "CR2".
-    cov : ndarray, shape (p, p)
-        Covariance of the coefficients.
-    clusters : int
-        Number of clusters J.
-    own, cross : ndarray, shape (J, p, p), or None
-        Pieces of the distribution of the covariance under the working model (CR2).
-    bread : ndarray, shape (p, p)
-        (X'WX)^-1.
-    """
-
-    kind: str
-    cov: Array
-    clusters: int
+    kind: str  # "CR0", "CR1" or "CR2"
+    cov: Array  # covariance of the coefficients, shape (p, p)
+    clusters: int  # number of clusters J
+    #: `own`, `cross`, shape (J, p, p): pieces of the distribution of the covariance under the
+    #: working model (CR2).
     own: Array | None
     cross: Array | None
-    bread: Array
+    bread: Array  # (X'WX)^-1, shape (p, p)
 
     def df(self, L: Array) -> Array:
         """Degrees of freedom of each row of L (q, p), taken one by one."""
@@ -89,13 +77,7 @@ class RobustCovariance:
         return float(np.trace(pieces) ** 2 / (pieces**2).sum())
 
     def test(self, beta: Array, L: Array, rhs: Array, label: str) -> ModelTest:
-        """Wald test of L beta = rhs, with Hotelling's T-squared for CR2.
-
-        Raises
-        ------
-        TooFewClustersError
-            The coefficients cannot be tested at once; each of them may still be.
-        """
+        """Wald test of L beta = rhs, with Hotelling's T-squared for CR2."""
         q = len(L)
         variance = L @ self.cov @ L.T
         scale = np.sqrt(np.diagonal(variance))
@@ -145,11 +127,6 @@ def _check(kind: str, clusters: int, p: int) -> None:
 def sandwich(scores: Array, bread: Array, codes: NDArray[np.intp], kind: str, p: int) -> Array:
     """CR0 or CR1 from score contributions (k, m) and the inverse information (m, m).
 
-    Raises
-    ------
-    UnsupportedError
-        CR2, which is defined for weighted least squares only.
-
     Examples
     --------
     >>> x = np.array([[1.0], [-1.0], [2.0]])
@@ -168,21 +145,10 @@ def sandwich(scores: Array, bread: Array, codes: NDArray[np.intp], kind: str, p:
 def robust_covariance(
     X: Array, residuals: Array, working: list[Array], codes: NDArray[np.intp], kind: str
 ) -> RobustCovariance:
-    """Cluster-robust covariance of a weighted least squares fit.
+    """Cluster-robust covariance of a weighted least squares fit with marginal `residuals` y - X b.
 
-    Parameters
-    ----------
-    X : ndarray, shape (k, p)
-        Design.
-    residuals : ndarray, shape (k,)
-        Marginal residuals y - X b.
-    working : list of ndarray
-        Working covariance of each cluster, in the order of the sorted codes; the weights of the
-        fit are its inverse.
-    codes : ndarray of int, shape (k,)
-        Cluster of each row.
-    kind : str
-        "CR0", "CR1" or "CR2".
+    `working` is the working covariance of each cluster, in the order of the sorted codes; the
+    weights of the fit are its inverse.
 
     Examples
     --------

@@ -23,30 +23,10 @@ def bracketed_root(
     atol: float = 1e-300,
     max_iter: int = 200,
 ) -> Array:
-    """Roots of a vectorised function, one in each bracket, by Chandrupatla's method.
+    """Roots of a function of an array, one in each bracket [low, high], shape (m,).
 
-    Parameters
-    ----------
-    f : callable
-        Maps an array of shape (m,) to an array of shape (m,), element by element.
-    low, high : array_like, shape (m,)
-        Ends of the brackets; the signs of `f` differ.
-    rtol, atol : float
-        Stop when the bracket is narrower than ``rtol * |root| + atol``.
-
-    Raises
-    ------
-    ConvergenceError
-        A bracket without a change of sign, or too many steps.
-
-    References
-    ----------
-    Chandrupatla TR (1997), doi:10.1016/S0965-9978(96)00051-8.
-
-    Examples
-    --------
-    >>> round(float(bracketed_root(lambda x: x * x - 4.0, [0.0], [5.0])[0]), 12)
-    2.0
+    Chandrupatla's method (1997, doi:10.1016/S0965-9978(96)00051-8); stops when a bracket is
+    narrower than ``rtol * |root| + atol``.
     """
     a, b = (np.array(np.atleast_1d(v), dtype=float) for v in (low, high))
     fa, fb = f(a), f(b)
@@ -94,11 +74,6 @@ def expand(
     max_iter: int = 200,
 ) -> tuple[Array, Array]:
     """Walk from `start` in growing steps until `f` turns negative; return the last bracket.
-
-    Raises
-    ------
-    ConvergenceError
-        `f` never becomes negative.
 
     Examples
     --------

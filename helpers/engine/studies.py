@@ -35,35 +35,20 @@ LARGEST = 1e75
 
 @dataclass(frozen=True, slots=True)
 class StudyData:
-    """Input of one analysis, one entry for each row given, in input order.
+    """Input of one analysis, one entry for each row given, in input order."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Study labels.
-    events, size : ndarray or None
-        Counts and patients (or person-time) as given; None when effects were given.
-    yi, vi : ndarray
-        Effects and sampling variances on the model scale; NaN where not defined.
-    included : ndarray of bool
-        Whether the study takes part.
-    reason : tuple of str
-        Why a study does not take part; empty for those that do.
-    corrected : ndarray of bool
-        Whether a zero-cell correction changed the counts behind `yi`.
-    k : int
-        Number of studies that take part.
-    """
-
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # study labels
+    #: `events`, `size`: counts and patients (or person-time) as given; None when effects were
+    #: given.
     events: Array | None
     size: Array | None
+    #: `yi`, `vi`: effects and sampling variances on the model scale; NaN where not defined.
     yi: Array
     vi: Array
-    included: NDArray[np.bool_]
-    reason: tuple[str, ...]
-    corrected: NDArray[np.bool_]
-    k: int = field(init=False, repr=False, compare=False)
+    included: NDArray[np.bool_]  # whether the study takes part
+    reason: tuple[str, ...]  # why a study does not take part; empty for those that do
+    corrected: NDArray[np.bool_]  # whether a zero-cell correction changed the counts behind `yi`
+    k: int = field(init=False, repr=False, compare=False)  # number of studies that take part
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", int(np.count_nonzero(self.included)))
@@ -110,26 +95,9 @@ def _fixed(values: NDArray[Any]) -> NDArray[Any]:
 def read_columns(
     data: pd.DataFrame | None, given: dict[str, Any], study: Any
 ) -> tuple[dict[str, Array], tuple[str, ...], dict[str, str]]:
-    """Columns or arrays as floats (NaN = missing) with study labels.
+    """Columns of `data`, or arrays, as floats (NaN = missing), with labels and names of each.
 
-    Parameters
-    ----------
-    data : DataFrame or None
-        Table that holds the columns named in `given`.
-    given : dict
-        Name of the argument -> column name or array.
-    study : str, array_like or None
-        Column name or labels; None numbers the studies.
-
-    Returns
-    -------
-    values, labels, names
-        Arrays and labels, and what to call each array in a message.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Every problem found, in one message.
+    `given` maps arguments to column names or arrays. Every problem is told in one message.
     """
     problems: list[str] = []
     raw: dict[str, Any] = {}
@@ -204,20 +172,7 @@ def one_per_study(value: Any, name: str, problems: list[str]) -> Any:
 
 
 def refuse_other_rows(raw: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    """Refuse Series whose indexes differ: by position, rows of different studies would be paired.
-
-    Parameters
-    ----------
-    raw : mapping of str to object
-        Arguments; those with an index (columns of a table, Series) are compared with the first.
-    names : mapping of str to str
-        What to call each argument.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Naming the two arguments and the first row that differs.
-    """
+    """Refuse Series with other indexes: by position, rows of different studies would be paired."""
     indexed = [(a, v.index) for a, v in raw.items() if hasattr(v, "index") and hasattr(v, "iloc")]
     for argument, index in indexed[1:]:
         first, reference = indexed[0]
@@ -316,11 +271,6 @@ def from_counts(
 
     Studies with a missing count, or (if `needs_effect`) without a defined effect under the
     zero-cell rule, are excluded with the reason.
-
-    Raises
-    ------
-    MetaAnalysisError
-        All impossible values, each with its study, column and what was expected.
     """
     unit = "time" if measure.kind == "rate" else "n"
     values, labels, names = read_columns(data, {"events": events, unit: size}, study)
@@ -377,13 +327,7 @@ def from_counts(
 def from_effects(
     data: pd.DataFrame | None, yi: Any, vi: Any, study: Any, size: Any = None
 ) -> StudyData:
-    """Check effects and sampling variances.
-
-    Raises
-    ------
-    MetaAnalysisError
-        All impossible values, each with its study, column and what was expected.
-    """
+    """Check effects and sampling variances."""
     values, labels, names = read_columns(data, {"yi": yi, "vi": vi, "n": size}, study)
     y, v = values["yi"], values["vi"]
     problems: list[str] = []

@@ -18,30 +18,14 @@ __all__ = ["ModelTest", "coefficient_table", "generalised_vif", "quadratic_form"
 
 @dataclass(frozen=True, slots=True)
 class ModelTest:
-    """One test of several coefficients at once.
+    """One test of several coefficients at once."""
 
-    Attributes
-    ----------
-    statistic : float
-        Value of the statistic.
-    df : float
-        Degrees of freedom (of the numerator).
-    df2 : float or None
-        Degrees of freedom of the denominator of an F statistic.
-    p : float
-        P-value.
-    kind : str
-        "chi2", "F", "HTZ" (robust, Hotelling's T-squared) or "likelihood-ratio".
-    label : str
-        What is tested.
-    """
-
-    statistic: float
-    df: float
-    df2: float | None
-    p: float
-    kind: str
-    label: str
+    statistic: float  # value of the statistic
+    df: float  # degrees of freedom (of the numerator)
+    df2: float | None  # degrees of freedom of the denominator of an F statistic
+    p: float  # p-value
+    kind: str  # "chi2", "F", "HTZ" (robust, Hotelling's T-squared) or "likelihood-ratio"
+    label: str  # what is tested
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -63,19 +47,7 @@ def quadratic_form(beta: Array, cov: Array) -> Array:
 def wald_test(
     beta: Array, cov: Array, L: Array, rhs: Array, df2: float | None, label: str
 ) -> ModelTest:
-    """Test L beta = rhs: chi-squared, or F with `df2` denominator degrees of freedom.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The rows of L are not linearly independent, or the covariance is singular (a perfect fit).
-
-    Examples
-    --------
-    >>> one = np.ones((1, 1))
-    >>> round(wald_test(np.array([1.96]), one, one, np.zeros(1), None, "x").p, 3)
-    0.05
-    """
+    """Test L beta = rhs: chi-squared, or F with `df2` denominator degrees of freedom."""
     q = len(L)
     if np.linalg.matrix_rank(L) < q:
         raise MetaAnalysisError(f"{label}: the rows of the hypothesis are linearly dependent")

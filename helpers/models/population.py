@@ -93,7 +93,14 @@ def mean_rule(measure: str) -> Rule:
 
 
 def differs_from_median(fit: PoolResult) -> bool:
-    """Whether the mean over studies of a fit is another number than its estimate, the median."""
+    """Whether the mean over studies of a fit is another number than its estimate, the median.
+
+    Examples
+    --------
+    >>> from helpers.models.pooling import pool
+    >>> differs_from_median(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"))
+    True
+    """
     if not has_mean(fit.measure) or mean_rule(fit.measure) == "median":
         return False
     return fit.model != "common" and fit.tau2 > 0.0

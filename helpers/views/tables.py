@@ -242,6 +242,13 @@ def numbers(
     `columns` are shown in their order, those that the data lack are left out. Each has a format of
     :func:`table` (empty for the usual one), or a heading and a format; a heading gets the unit of
     percentages.
+
+    Examples
+    --------
+    >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
+    Shares
+    A Part, %
+    x    25.0
     """
     frame = pd.DataFrame(data)
     shown = {column: said for column, said in columns.items() if column in frame}

@@ -25,23 +25,8 @@ def resampled_interval(
 ) -> Interval:
     """Interval of the pooled effect by the bootstrap or by inverting the sign-flip test.
 
-    Parameters
-    ----------
-    fit : Fitted
-        Any model; at least 2 included studies.
-    method : {"bootstrap", "permutation"}
-    scale : {"display", "model"}
-    level : float, optional
-        Default: that of the fit.
-    **options
-        Bootstrap: `draws`, `kind` and `seed` of `bootstrap`, and `interval`, the `method` of
-        `BootstrapResult.conf_int` (default "percentile"). Permutation: `draws` and `seed` of
-        `permutation_test`.
-
-    Raises
-    ------
-    UnsupportedError
-        An option that the method does not have, or a fit that cannot be resampled.
+    Options of the bootstrap are those of `bootstrap`, and `interval`, the `method` of
+    `BootstrapResult.conf_int` (default "percentile"); of the permutation `draws` and `seed`.
 
     Examples
     --------

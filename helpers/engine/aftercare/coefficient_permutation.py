@@ -41,45 +41,27 @@ _TIE = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class PermutationTest:
-    """P-values by permutation, with their Monte-Carlo standard errors (0 if exact).
+    """P-values by permutation, with their Monte-Carlo standard errors (0 if exact)."""
 
-    Attributes
-    ----------
-    p, p_mcse : float
-        Omnibus test of all moderators.
-    names : tuple of str
-        Coefficients.
-    coefficient_p, coefficient_mcse : ndarray, shape (p,)
-        Two-sided p-value of each coefficient.
-    term_p, term_mcse : dict
-        P-value of each term (all of its columns at once).
-    draws : int
-        Arrangements behind the p-values, the observed one included.
-    failed : int
-        Arrangements without an estimate (a separated GLMM, a fit without convergence); they
-        are left out.
-    exact : bool
-        Whether all distinct arrangements were gone through.
-    seed : int or None
-        Seed of the random arrangements.
-    statistics : ndarray, shape (draws, p)
-        Statistics of the coefficients, the observed ones first if random.
-    omnibus_statistics : ndarray, shape (draws,)
-        Omnibus statistics in the same order.
-    """
-
+    #: `p`, `p_mcse`: omnibus test of all moderators.
     p: float
     p_mcse: float
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # coefficients
+    #: `coefficient_p`, `coefficient_mcse`, shape (p,): two-sided p-value of each coefficient.
     coefficient_p: Array
     coefficient_mcse: Array
+    #: `term_p`, `term_mcse`: p-value of each term (all of its columns at once).
     term_p: dict[str, float]
     term_mcse: dict[str, float]
-    draws: int
+    draws: int  # arrangements behind the p-values, the observed one included
+    #: Arrangements without an estimate (a separated GLMM, a fit without convergence); they are left
+    #: out.
     failed: int
-    exact: bool
-    seed: int | None
+    exact: bool  # whether all distinct arrangements were gone through
+    seed: int | None  # seed of the random arrangements
+    #: Shape (draws, p): statistics of the coefficients, the observed ones first if random.
     statistics: Array = field(repr=False)
+    #: Shape (draws,): omnibus statistics in the same order.
     omnibus_statistics: Array = field(repr=False)
 
     def summary_frame(self) -> pd.DataFrame:
@@ -129,25 +111,13 @@ def _row_classes(X: Array) -> NDArray[np.intp]:
 
 
 def number_of_arrangements(X: Array) -> int:
-    """Count the distinct orders of the rows of a design: k! over the factorials of the repeats.
-
-    Examples
-    --------
-    >>> number_of_arrangements(np.array([[1, 0], [1, 0], [1, 1]]))
-    3
-    """
+    """Count the distinct orders of the rows of a design: k! over the factorials of the repeats."""
     sizes = np.bincount(_row_classes(X))
     return math.factorial(len(X)) // math.prod(math.factorial(int(s)) for s in sizes)
 
 
 def arrangements(X: Array) -> Iterator[NDArray[np.intp]]:
-    """All distinct orders of the rows of a design, as row indices.
-
-    Examples
-    --------
-    >>> [list(map(int, order)) for order in arrangements(np.array([[1, 0], [1, 0], [1, 1]]))]
-    [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
-    """
+    """All distinct orders of the rows of a design, as row indices."""
     classes = _row_classes(X)
     members = [np.flatnonzero(classes == c) for c in range(int(classes.max()) + 1)]
 
@@ -204,24 +174,7 @@ def permutation_test(
     seed: int | None,
     null: float = 0.0,
 ) -> PermutationTest:
-    """Permute the moderators of a regression.
-
-    Parameters
-    ----------
-    model : Model
-        With its design.
-    columns : DesignColumns
-        What the columns of the design are.
-    ci_method : str
-        Test of the coefficients, as in `helpers.meta_regression`.
-    draws, seed, null
-        As in `helpers.models.regression_result.RegressionResult.permutation_test`.
-
-    Raises
-    ------
-    UnsupportedError
-        Too many arrangements for an exact test, or signs of counts that would be flipped.
-    """
+    """Permute the moderators of a regression (`RegressionResult.permutation_test`)."""
     design = model.X
     k, p = design.shape
     flips = columns.intercept is not None and p == 1

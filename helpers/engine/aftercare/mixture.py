@@ -23,24 +23,17 @@ _BINS = 500
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A mixture of normal distributions, components in ascending order of their means.
+    """A mixture of normal distributions, components in ascending order of their means."""
 
-    Attributes
-    ----------
-    weights, means, sds : ndarray, shape (components,)
-        Shares (summing to 1), means and standard deviations.
-    loglik, bic : float
-        Log-likelihood, and BIC (smaller is better).
-    converged : bool
-        Whether EM reached its stopping rule.
-    """
-
+    #: `weights`, `means`, `sds`, shape (components,): shares (summing to 1), means and standard
+    #: deviations.
     weights: Array
     means: Array
     sds: Array
+    #: `loglik`, `bic`: log-likelihood, and BIC (smaller is better).
     loglik: float
     bic: float
-    converged: bool
+    converged: bool  # whether EM reached its stopping rule
 
     def __len__(self) -> int:
         return len(self.means)
@@ -63,20 +56,6 @@ def fit_mixtures(values: ArrayLike, most: int = 3, *, max_iter: int = 2000) -> t
 
     Each begins with equal shares of the sorted values. A component's standard deviation is kept
     at or above 1/50 of that of all values, so that it cannot shrink onto ties.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Fewer than 2 different finite values.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(1)
-    >>> values = np.concatenate([rng.normal(0, 1, 500), rng.normal(8, 1, 500)])
-    >>> fits = fit_mixtures(values)
-    >>> min(fits, key=lambda m: m.bic).means.round().astype(int).tolist()
-    [0, 8]
     """
     x = np.asarray(values, dtype=float)
     if not np.isfinite(x).all() or np.ptp(x) == 0:

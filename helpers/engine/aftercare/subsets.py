@@ -19,13 +19,7 @@ SAMPLED = 100_000
 
 
 def number_of_subsets(k: int, min_size: int = 2) -> int:
-    """Subsets of k studies with at least `min_size` of them.
-
-    Examples
-    --------
-    >>> number_of_subsets(14)
-    16369
-    """
+    """Subsets of k studies with at least `min_size` of them."""
     return sum(comb(k, size) for size in range(min_size, k + 1))
 
 
@@ -56,16 +50,6 @@ def choose_subsets(
     Up to `MAX_ALL` possible subsets: all of them, or a sample without replacement. Above: each
     study is in or out with probability 1/2, which makes every subset equally likely; draws are
     independent and those below `min_size` are drawn again.
-
-    Raises
-    ------
-    UnsupportedError
-        `subsets` or `min_size` make no sense.
-
-    Examples
-    --------
-    >>> choose_subsets(3, "all", 2, seed=1)[0].astype(int).tolist()
-    [[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]]
     """
     if not 2 <= min_size <= k:
         raise UnsupportedError(f"min_size={min_size!r}: expected a number from 2 to {k}")

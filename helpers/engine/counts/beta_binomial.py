@@ -45,31 +45,24 @@ _SMALL = 0.04
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BetaBinomialFit:
-    """Maximum likelihood fits of ``R`` replicates of the beta-binomial model.
+    """Maximum likelihood fits of ``R`` replicates of the beta-binomial model."""
 
-    Attributes
-    ----------
-    beta
-        Coefficients on the logit scale of the *mean* proportion, shape ``(R, p)``.
-    rho, rho_se
-        Intraclass correlation and its standard error (nan at the boundary), shape ``(R,)``.
-    cov, vcov
-        Inverse observed information of ``(beta, rho)`` and its beta block; at ``rho = 0`` the
-        beta block is that of the binomial GLM and the rest nan.
-    loglik, loglik_binomial, loglik_saturated
-        Maximised log-likelihoods with all constants: this model, ``rho = 0``, saturated.
-    converged, boundary, gradient_max, scan_margin, iterations, status, k
-        As in `GLMMFit`.
-    """
-
-    beta: Array
+    beta: Array  # coefficients on the logit scale of the *mean* proportion, shape (R, p)
+    #: `rho`, `rho_se`: intraclass correlation and its standard error (nan at the boundary), shape
+    #: (R,).
     rho: Array
     rho_se: Array
+    #: `cov`, `vcov`: inverse observed information of (beta, rho) and its beta block; at rho = 0 the
+    #: beta block is that of the binomial GLM and the rest nan.
     cov: Array
     vcov: Array
+    #: `loglik`, `loglik_binomial`, `loglik_saturated`: maximised log-likelihoods with all
+    #: constants: this model, rho = 0, saturated.
     loglik: Array
     loglik_binomial: Array
     loglik_saturated: Array
+    #: `converged`, `boundary`, `gradient_max`, `scan_margin`, `iterations`, `status`, `k`: as in
+    #: `GLMMFit`.
     converged: NDArray[np.bool_]
     boundary: NDArray[np.bool_]
     gradient_max: Array
@@ -105,17 +98,6 @@ def fit_beta_binomial(
 
     Parameters are those of `fit_glmm`. The maximum is found as there: score at ``rho = 0``, scan
     of the profile, Newton ascent with exact derivatives from every local maximum of the scan.
-
-    Returns
-    -------
-    BetaBinomialFit
-        One row per replicate.
-
-    Examples
-    --------
-    >>> fit = fit_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> print(round(float(fit.beta[0, 0]), 4), round(float(fit.rho[0]), 4), fit.converged[0])
-    -2.2029 0.0445 True
     """
     data = check_data(events, n, design, mask, offset, "binomial")
     return _fit(data, tol, max_iter)
@@ -149,21 +131,7 @@ def _fit(data: CountData, tol: float, max_iter: int) -> BetaBinomialFit:
 def profile_beta_binomial(
     events: Array, n: Array, mu: float, se: float, loglik: float, level: float
 ) -> Interval:
-    """Profile-likelihood interval of the logit of the mean proportion.
-
-    Parameters
-    ----------
-    events, n
-        Counts, shape ``(k,)``.
-    mu, se, loglik
-        Estimate, its standard error, and the maximised log-likelihood.
-    level
-        Confidence level.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The profile does not fall enough on one side: the interval is unbounded.
+    """Profile-likelihood interval of the logit of the mean proportion; an error if unbounded.
 
     Examples
     --------

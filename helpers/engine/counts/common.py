@@ -62,13 +62,7 @@ def family_of(kind: str) -> Family:
 
 
 def included_counts(data: StudyData) -> tuple[Array, Array]:
-    """Events and sizes of the included studies.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The data hold effects, not counts.
-    """
+    """Events and sizes of the included studies."""
     if data.events is None or data.size is None:
         raise MetaAnalysisError("a likelihood model needs counts, not effects")
     return data.events[data.included], data.size[data.included]
@@ -130,12 +124,7 @@ def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Ar
 
 
 def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
-    """Maximum-likelihood logit (or log rate) of the summed counts and its standard error.
-
-    Raises
-    ------
-    MetaAnalysisError
-        No event at all (or only events): the maximum is at infinity.
+    """Maximum-likelihood logit (log rate) of the summed counts and its standard error.
 
     Examples
     --------
@@ -173,16 +162,7 @@ def common_rate(events: Array, size: Array, kind: str) -> tuple[Array, Array, ND
 def count_limits(
     events: Array, size: Array, kind: str, method: NDArray[np.str_], level: float
 ) -> tuple[Array, Array]:
-    """Limits of the common logit or log rate of summed counts.
-
-    Parameters
-    ----------
-    events, size : ndarray, shape (R,)
-        Sums over the studies, with a finite maximum.
-    kind : {"proportion", "rate"}
-    method : ndarray of str, shape (R,)
-        "wald" or "profile" for each replicate.
-    level : float
+    """Limits of the common logit or log rate of sums, shape (R,), each by "wald" or "profile".
 
     Examples
     --------
@@ -234,11 +214,7 @@ def glmm_profile(
 ) -> Interval:
     """Profile-likelihood interval for one mean (the place of `coefficient`) or tau2 of a GLMM.
 
-    Raises
-    ------
-    MetaAnalysisError
-        The profile of mu does not fall enough on one side, or the GLMM did not converge. A
-        variance without an upper limit has the limit infinity, as in a meta-regression.
+    An unbounded mean is an error; a variance without an upper limit has the limit infinity.
     """
     from .profile import LimitStatus, profile_ci_mu, profile_ci_tau2
 

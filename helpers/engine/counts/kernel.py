@@ -66,14 +66,7 @@ class StudyTerms(NamedTuple):
 
 @cache
 def gauss_hermite(points: int) -> tuple[Array, Array]:
-    """Nodes and weights for expectations under the standard normal distribution.
-
-    Examples
-    --------
-    >>> z, w = gauss_hermite(7)
-    >>> float(round((w * z**4).sum(), 12))
-    3.0
-    """
+    """Nodes and weights for expectations under the standard normal distribution."""
     z, w = np.polynomial.hermite_e.hermegauss(points)
     w = w / w.sum()
     z.flags.writeable = w.flags.writeable = False  # shared by all who ask
@@ -155,27 +148,11 @@ def study_terms(
     start: Array | None = None,
     accuracy: float = MODE_ACCURACY,
 ) -> StudyTerms:
-    """Quadrature log-likelihood of every study with first and second derivatives.
+    """Quadrature log-likelihood of every study with first and second derivatives, shape (..., k).
 
-    Parameters
-    ----------
-    s
-        Prepared studies, shape ``(..., k)``.
-    eta
-        Linear predictor without the random effect, shape ``(..., k)``.
-    omega
-        Between-study variance ``tau2 >= 0``, broadcastable to ``eta``.
-    nodes
-        Nodes and weights from `gauss_hermite`.
-    start
-        Modes from a nearby evaluation, to begin from.
-    accuracy
-        Stopping rule of `study_mode`; the default leaves rounding error only.
-
-    Returns
-    -------
-    StudyTerms
-        Arrays of the shape of ``eta``.
+    `eta` is the linear predictor without the random effect, `omega` >= 0 the between-study
+    variance. `start` are modes from a nearby evaluation, `accuracy` the stopping rule of
+    `study_mode`; the default leaves rounding error only.
     """
     t = study_mode(s, eta, omega, start, accuracy)
     sign, p, g1, v, v1, v2 = derivatives(s, t)

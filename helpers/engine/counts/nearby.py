@@ -71,33 +71,7 @@ class _Surface:
 
 
 def fit_nearby(pool: WithoutEach | FirstOnes, fit: GLMMFit) -> NearbyFits:
-    """Fit the GLMM to every replicate of a pool.
-
-    Parameters
-    ----------
-    pool
-        Studies, and what the replicates are.
-    fit
-        One fit of an intercept to all studies, without a mask.
-
-    Returns
-    -------
-    NearbyFits
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> from helpers.engine.counts.studies import prepare
-    >>> x, n = np.arange(120) % 9, 40 + np.arange(120) % 50
-    >>> studies = prepare("binomial", x[None], n[None])
-    >>> gone, again = fit_nearby(WithoutEach(studies), fit_glmm(x, n)), fit_glmm(x[1:], n[1:])
-    >>> bool(gone.done[0]), bool(abs(gone.mu[0] - again.beta[0, 0]) < 1e-10)
-    (True, True)
-    >>> some = fit_nearby(FirstOnes(studies, 110), fit_glmm(x, n))
-    >>> again = fit_glmm(x[:111], n[:111])
-    >>> bool(some.done[1]), bool(abs(some.mu[1] - again.beta[0, 0]) < 1e-10)
-    (True, True)
-    """
+    """Fit the GLMM to every replicate of a pool."""
     model = NormalVariation(gauss_hermite(fit.quad_points))
     s = pool.studies
     nothing = np.full(len(pool), np.nan)
@@ -146,14 +120,6 @@ def values_without_random_effect(pool: WithoutEach | FirstOnes) -> Array:
     """Log-likelihood of one rate in each replicate, relative to the saturated one, shape (r,).
 
     NaN where the rate is zero, or one.
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.studies import prepare
-    >>> s = prepare("binomial", np.array([[2.0, 3.0, 4.0]]), np.array([[10.0, 15.0, 40.0]]))
-    >>> without = np.round(values_without_random_effect(WithoutEach(s)), 6)
-    >>> (without + 0.0).tolist()  # the first two have one rate
-    [-0.45495, -0.338906, 0.0]
     """
     return _without_random_effect(pool)[1]
 

@@ -42,24 +42,15 @@ _LAPLACE = NormalVariation(gauss_hermite(1))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NestedCounts:
-    """Rows of cohorts sorted by cluster; arrays have 1 or r rows.
+    """Rows of cohorts sorted by cluster; arrays have 1 or r rows."""
 
-    Attributes
-    ----------
-    studies : Studies
-        Shape (1 or r, k).
-    X : ndarray, shape (k, p)
-        Orthonormal design.
-    offset, times : ndarray, shape (r, k), or None
-        Known part of the linear predictor; how often each cohort takes part.
-    codes, starts : ndarray of int
-        Cluster of each cohort, counted from 0; where each cluster begins.
-    """
-
-    studies: Studies
-    X: Array
+    studies: Studies  # shape (1 or r, k)
+    X: Array  # orthonormal design, shape (k, p)
+    #: `offset`, `times`, shape (r, k): known part of the linear predictor; how often each cohort
+    #: takes part.
     offset: Array | None
     times: Array | None
+    #: `codes`, `starts`: cluster of each cohort, counted from 0; where each cluster begins.
     codes: NDArray[np.intp]
     starts: NDArray[np.intp]
 
@@ -178,36 +169,21 @@ class NestedCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NestedCountsFit:
-    """Maximum-likelihood fits of R rows.
+    """Maximum-likelihood fits of R rows."""
 
-    Attributes
-    ----------
-    beta : ndarray, shape (R, p)
-        Coefficients of the user's design.
-    variances : ndarray, shape (R, 2)
-        Between clusters, and between the cohorts of one cluster.
-    cov : ndarray, shape (R, p + 2, p + 2)
-        Inverse observed information of (beta, between, within); NaN for a variance at zero, which
-        the others then take as known.
-    loglik : ndarray, shape (R,)
-        With all constants.
-    gradient_max : ndarray, shape (R,)
-        Largest slope, times the standard error of its parameter, of what is not at a bound.
-    converged : ndarray of bool, shape (R,)
-    maxima : ndarray of int, shape (R,)
-        Local maxima found; the highest is reported.
-    nodes : int
-        Nodes of a cluster's effect; twice as many change no log-likelihood by more than 1e-8,
-        up to 255 of them.
-    """
-
-    beta: Array
-    variances: Array
+    beta: Array  # coefficients of the user's design, shape (R, p)
+    variances: Array  # between clusters, and between the cohorts of one cluster, shape (R, 2)
+    #: Shape (R, p + 2, p + 2): inverse observed information of (beta, between, within); NaN for a
+    #: variance at zero, which the others then take as known.
     cov: Array
-    loglik: Array
+    loglik: Array  # with all constants, shape (R,)
+    #: Shape (R,): largest slope, times the standard error of its parameter, of what is not at a
+    #: bound.
     gradient_max: Array
-    converged: NDArray[np.bool_]
-    maxima: NDArray[np.intp]
+    converged: NDArray[np.bool_]  # shape (R,)
+    maxima: NDArray[np.intp]  # local maxima found; the highest is reported, shape (R,)
+    #: Nodes of a cluster's effect; twice as many change no log-likelihood by more than 1e-8, up to
+    #: 255 of them.
     nodes: int
 
 
@@ -223,33 +199,11 @@ def fit_nested_counts(
     family: Family = "binomial",
     quad_points: int = QUAD_POINTS,
 ) -> NestedCountsFit:
-    """Fit the nested model to one or many rows of counts.
+    """Fit the nested model to one or many rows of counts, shape (k,) or (R, k).
 
-    Parameters
-    ----------
-    events, n : array_like, shape (k,) or (R, k)
-        Events, and patients (binomial) or person-time (Poisson).
-    X : ndarray, shape (k, p)
-        Design, of full rank in every row; p may be 0 beside an `offset`.
-    codes : ndarray of int, shape (k,)
-        Cluster of each cohort.
-    times : array_like, shape (R, k), optional
-        How often each cohort takes part.
-    offset : ndarray, shape (R, k), optional
-        Known part of the linear predictor.
-    fixed : tuple
-        Variances between and within that are held, a number or (R,); None: estimated.
-    family : {"binomial", "poisson"}
-    quad_points : int
-        Nodes of a cohort's own effect, as in `helpers.engine.counts.fit.fit_glmm`.
-
-    Examples
-    --------
-    >>> fit = fit_nested_counts(
-    ...     [3, 5, 9, 14, 2, 6], [60, 80, 70, 90, 50, 75], np.ones((6, 1)), np.arange(6) // 2
-    ... )
-    >>> fit.beta.round(3).tolist(), fit.variances.round(3).tolist(), bool(fit.converged[0])
-    ([[-2.381]], [[0.15, 0.0]], True)
+    `X`, shape (k, p), has full rank in every row, and p may be 0 beside an `offset`, the known part
+    of the linear predictor; `times` says how often each cohort takes part. `fixed` are the
+    variances between and within that are held, a number or (R,) each, or None.
     """
     data = check_data(events, n, None, times, None, family)
     held = [None if f is None else np.atleast_1d(np.asarray(f, dtype=float)) for f in fixed]

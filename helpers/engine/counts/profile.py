@@ -69,31 +69,7 @@ def profile_loglik(
     mu: ArrayLike | None = None,
     coefficient: int = 0,
 ) -> Array:
-    """Profile log-likelihood over ``tau2``, or over one coefficient.
-
-    Parameters
-    ----------
-    fit
-        Fits of ``R`` replicates.
-    tau2, mu
-        Values of the parameter to be held, shape ``(G,)``, the same for all replicates; exactly
-        one of the two.
-    coefficient
-        Which coefficient ``mu`` holds.
-
-    Returns
-    -------
-    ndarray
-        Log-likelihood with all constants, maximised over everything else, shape ``(R, G)``.
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> curve = profile_loglik(fit, tau2=[0.0, float(fit.tau2[0]), 2.0])
-    >>> bool(np.isclose(curve[0, 0], fit.loglik_tau0[0])), bool(curve[0, 1] > curve[0, 2])
-    (True, True)
-    """
+    """Profile log-likelihood, all constants in, at G values of tau2 or a coefficient: (R, G)."""
     if (tau2 is None) == (mu is None):
         raise MetaAnalysisError("profile_loglik needs exactly one of tau2 and mu")
     values = np.atleast_1d(np.asarray(tau2 if mu is None else mu, dtype=float))
@@ -112,30 +88,7 @@ def profile_loglik(
 
 
 def profile_ci_mu(fit: GLMMFit, level: float = LEVEL, coefficient: int = 0) -> ProfileInterval:
-    """Profile likelihood interval of a coefficient (the pooled logit or log rate).
-
-    Parameters
-    ----------
-    fit
-        Fits of ``R`` replicates.
-    level
-        Confidence level.
-    coefficient
-        Which coefficient.
-
-    Returns
-    -------
-    ProfileInterval
-        On the model scale.
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> ci = profile_ci_mu(fit)
-    >>> print(round(float(ci.lower[0]), 3), round(float(ci.upper[0]), 3))
-    -3.786 -1.509
-    """
+    """Profile likelihood interval of a coefficient (the pooled logit or log rate)."""
     quantile = _quantile(level)
     fitted = np.flatnonzero(fit.converged)
 
@@ -159,14 +112,6 @@ def profile_ci_tau2(fit: GLMMFit, level: float = LEVEL) -> ProfileInterval:
     """Profile likelihood interval of the between-study variance.
 
     The lower limit is zero where the profile at zero is not low enough (also at the boundary).
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> ci = profile_ci_tau2(fit)
-    >>> print(round(float(ci.lower[0]), 4), round(float(ci.upper[0]), 3))
-    0.0 5.404
     """
     quantile = _quantile(level)
     fitted = np.flatnonzero(fit.converged)
@@ -207,21 +152,8 @@ def mu_sections(
 ) -> tuple[Array, Array]:
     """Values of a coefficient at which the log-likelihood has fallen by `drop`, at each `tau2`.
 
-    Parameters
-    ----------
-    fit
-        One fit (the first replicate is taken).
-    tau2
-        Variances to hold, shape ``(G,)``.
-    drop
-        How far below the maximum over all parameters, a positive number.
-    coefficient
-        Which coefficient; the others are maximised over.
-
-    Returns
-    -------
-    tuple of ndarray
-        Lower and upper values, shape ``(G,)``: the same where the profile at `tau2` lies lower.
+    Below the maximum over all parameters of the first replicate; the other coefficients are
+    maximised over. Lower and upper value are the same where the profile at `tau2` lies lower.
 
     Examples
     --------

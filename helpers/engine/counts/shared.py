@@ -108,25 +108,11 @@ class FirstOnes:
 def scan_shared(
     pool: Pool | WithoutEach | FirstOnes, tau2: Array, model: Variation, width: int
 ) -> tuple[Array, Array, NDArray[np.bool_]] | None:
-    """Profile log-likelihood of every replicate at every variance.
+    """Profile log-likelihood of every replicate at every variance of a grid.
 
-    Parameters
-    ----------
-    pool
-        Studies and multiplicities.
-    tau2
-        Grid of the variance parameter, shape ``(points,)``, the same for all replicates.
-    model
-        How studies vary.
-    width
-        Studies that each replicate would be evaluated at by itself.
-
-    Returns
-    -------
-    tuple or None
-        Values and coefficients, shape ``(r, points)``, and which replicates found all their
-        maxima inside the lattice, shape ``(r,)``; None where the lattice would cost more than
-        the replicates one by one.
+    Values and coefficients, shape ``(r, points)``, and which replicates found all their maxima
+    inside the lattice; None where that would cost more than the replicates one by one, each of
+    which would be evaluated at `width` studies.
     """
     s, k = pool.studies, pool.studies.n.shape[1]
     omega = tau2[:, None]
@@ -171,22 +157,7 @@ def scan_shared(
 
 
 def each_study(s: Studies, eta: Array, omega: Array, model: Variation) -> StudyTerms:
-    """Terms of every study at each of many parameters.
-
-    Parameters
-    ----------
-    s
-        Studies, shape ``(1, k)``.
-    eta, omega
-        Shapes that broadcast to ``(..., 1)``.
-    model
-        How studies vary.
-
-    Returns
-    -------
-    StudyTerms
-        Arrays of shape ``(..., k)``.
-    """
+    """Terms of every study, shape (..., k), at parameters that broadcast to (..., 1)."""
     lead = np.broadcast_shapes(eta.shape, omega.shape)[:-1]
     return model.terms(s, np.broadcast_to(eta, (*lead, s.n.shape[1])), omega)
 

@@ -75,11 +75,8 @@ def weighted_start(problem: Problem, omega: Array) -> Array:
 def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
     """Maximum likelihood of the GLM without random effect, by safeguarded Newton.
 
-    Returns
-    -------
-    tuple
-        ``gamma (r, p)``, relative log-likelihood ``(r,)``, information ``(r, p, p)`` and whether
-        the data separate (no finite maximum).
+    ``gamma (r, p)``, relative log-likelihood ``(r,)``, information ``(r, p, p)`` and whether the
+    data separate (no finite maximum).
     """
     gamma = weighted_start(problem, np.zeros((problem.rows, 1)))
     if problem.p == 1 and problem.offset is None and (problem.X == 1.0).all():

@@ -22,29 +22,18 @@ class EmpiricalBayes:
 
     They condition on the estimates of ``beta`` and ``tau``, whose uncertainty is not included.
     Values are nan where a study takes no part in a replicate or the replicate has no fit.
-
-    Attributes
-    ----------
-    fitted
-        Linear predictor without random effect, ``x'beta`` (plus offset).
-    mode, mode_sd
-        Posterior mode of the study's logit (log rate) and ``tau / sqrt(1 + tau2 v)``, the standard
-        deviation of the normal approximation at the mode.
-    deviation
-        ``mode - fitted``: the predicted random effect.
-    mean, sd
-        Posterior mean and standard deviation of the logit (log rate), by quadrature.
-    rate
-        Posterior mean of the study's proportion (rate), by quadrature.
     """
 
-    fitted: Array
+    fitted: Array  # linear predictor without random effect, x'beta (plus offset)
+    #: `mode`, `mode_sd`: posterior mode of the study's logit (log rate) and tau / sqrt(1 + tau2 v),
+    #: the standard deviation of the normal approximation at the mode.
     mode: Array
     mode_sd: Array
-    deviation: Array
+    deviation: Array  # mode - fitted: the predicted random effect
+    #: `mean`, `sd`: posterior mean and standard deviation of the logit (log rate), by quadrature.
     mean: Array
     sd: Array
-    rate: Array
+    rate: Array  # posterior mean of the study's proportion (rate), by quadrature
 
 
 def fitted_chunks(
@@ -65,27 +54,7 @@ def fitted_chunks(
 
 
 def empirical_bayes(fit: GLMMFit, points: int | None = None) -> EmpiricalBayes:
-    """Shrunken study-level estimates of the GLMM.
-
-    Parameters
-    ----------
-    fit
-        Fits of ``R`` replicates.
-    points
-        Quadrature nodes for the posterior moments; default the larger of 40 and those of the fit.
-
-    Returns
-    -------
-    EmpiricalBayes
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> shrunken = empirical_bayes(fit)
-    >>> np.round(shrunken.rate[0], 3).tolist()
-    [0.081, 0.052, 0.121, 0.186, 0.06]
-    """
+    """Shrunken study-level estimates of the GLMM; the default of `points` is at least 40."""
     nodes = gauss_hermite(max(40, fit.quad_points) if points is None else points)
     shape = (len(fit), fit.data.k)
     fitted, mode, scale, mean, sd, rate = (np.full(shape, np.nan) for _ in range(6))
@@ -119,25 +88,6 @@ def information_weights(fit: GLMMFit, coefficient: int = 0) -> Array:
     :math:`100\, J_i / \sum J`. Weights are never negative, sum to 100, and are the
     inverse-variance weights of the normal-normal model; at ``tau = 0`` they are
     :math:`n p (1 - p)`.
-
-    Parameters
-    ----------
-    fit
-        Fits of ``R`` replicates.
-    coefficient
-        Which coefficient.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(R, k)``; zero where a study takes no part, nan where a replicate has no fit.
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> np.round(information_weights(fit)[0], 1).tolist()
-    [19.1, 12.0, 24.5, 26.1, 18.3]
     """
     nodes = gauss_hermite(fit.quad_points)
     out = np.full((len(fit), fit.data.k), np.nan)

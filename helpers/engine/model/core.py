@@ -65,23 +65,13 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Studies and choices: what a result was made of, and all that is needed to make it again.
+    """Studies and choices: what a result was made of, and all that is needed to make it again."""
 
-    Attributes
-    ----------
-    data : StudyData
-        All rows given, excluded ones with their reason.
-    options : Options
-        Every choice, a fixed between-study variance included (``options.tau2``).
-    design : ndarray, shape (k, p), or None
-        Moderators of the included studies; None: one mean.
-    clusters : ndarray of int, shape (k,), or None
-        Cluster of each included study, where studies of one cluster share an effect.
-    """
-
-    data: StudyData
-    options: Options
+    data: StudyData  # all rows given, excluded ones with their reason
+    options: Options  # every choice, a fixed between-study variance included (options.tau2)
+    #: Shape (k, p): moderators of the included studies; None: one mean.
     design: Array | None = field(repr=False, default=None)
+    #: Shape (k,): cluster of each included study, where studies of one cluster share an effect.
     clusters: NDArray[np.intp] | None = field(repr=False, default=None)
 
     # --- the included studies -----------------------------------------------------------------
@@ -119,13 +109,7 @@ class Model:
 
     @property
     def counts(self) -> tuple[Array, Array]:
-        """Events and sizes.
-
-        Raises
-        ------
-        UnsupportedError
-            The data are effects.
-        """
+        """Events and sizes."""
         events, size = self.events, self.size
         if events is None or size is None:
             raise UnsupportedError("a likelihood model needs counts, not effects")
@@ -154,13 +138,7 @@ class Model:
         return self.options.method == "likelihood"
 
     def require_own_variance(self, what: str) -> None:
-        """Refuse to fit again one group of a joint fit of counts.
-
-        Raises
-        ------
-        UnsupportedError
-            The between-study variance was estimated from all groups together.
-        """
+        """Refuse to fit again one group of a joint fit, whose variance belongs to all groups."""
         if self.likelihood and self.options.tau2_source == "shared":
             raise UnsupportedError(
                 f"{what} of one group is not defined with group_tau2='common': the variance "
@@ -180,25 +158,9 @@ class Model:
     ) -> Refits:
         """Fit one mean to every replicate.
 
-        Parameters
-        ----------
-        weights : ndarray of bool or int, shape (R, k), or Selections, optional
-            How often each included study takes part; default: once.
-        y : ndarray, shape (R, k), optional
-            Effects instead of the observed ones (inverse variance).
-        events : ndarray, shape (R, k), optional
-            Events instead of the observed ones (likelihood models).
-        limits : bool
-            Whether to compute confidence limits too.
-        progress : callable, optional
-            Called with (replicates done, replicates) after each chunk.
-
-        Examples
-        --------
-        >>> from helpers import pool
-        >>> model = pool(events=[3, 8, 16], n=[40, 60, 50]).core
-        >>> model.fit(~np.eye(3, dtype=bool)).mu.round(3).tolist()
-        [-1.299, -1.556, -2.091]
+        `weights`, shape (R, k), say how often each included study takes part (default: once); `y`
+        and `events` replace effects or counts. `progress` is called with (replicates done,
+        replicates).
         """
         self.require_own_variance("fitting the studies again")
         given = next((a for a in (weights, y, events) if a is not None), None)
@@ -329,29 +291,10 @@ class Model:
         draws: int,
         between: float = 0.0,
     ) -> Drawn:
-        """Draw new data of the same studies.
+        """Draw new data of the studies: `y` by inverse variance, `events` for likelihood models.
 
-        Parameters
-        ----------
-        mu, tau2 : float
-            Mean and between-study variance (beta-binomial: intraclass correlation) to draw from.
-        rng : numpy.random.Generator
-        draws : int
-            Replicates.
-        between : float
-            Part of `tau2` that studies of one cluster share.
-
-        Returns
-        -------
-        Drawn
-            With `y` by inverse variance, with `events` for likelihood models.
-
-        Examples
-        --------
-        >>> from helpers import pool
-        >>> model = pool(events=[3, 8, 16], n=[40, 60, 50]).core
-        >>> model.simulate(-1.5, 0.2, np.random.default_rng(1), 4).events.shape
-        (4, 3)
+        For the beta-binomial model `tau2` is the intraclass correlation; `between` is the part of
+        `tau2` that studies of one cluster share.
         """
         shape = (draws, self.k)
         centre: Array | float = mu
@@ -387,18 +330,9 @@ class Model:
     ) -> RegressionFit:
         """Fit the design, or others, permuted rows, subsets or sign flips, all in one batch.
 
-        Parameters
-        ----------
-        X : ndarray, optional
-            Another design, shape (k, q) or (R, k, q).
-        order : ndarray of int, shape (R, k), optional
-            Permutations of the rows of the design.
-        weights : array_like, shape (R, k), optional
-            How often each study takes part.
-        signs : ndarray, shape (R, k), optional
-            Signs of the effects around `null` (inverse variance).
-        tau2_method : str, optional
-            Another estimator.
+        `X` is another design, shape (k, q) or (R, k, q). The others have shape (R, k): `order`
+        permutes the rows of the design, `weights` say how often a study takes part, `signs` turn
+        effects around `null`.
         """
         design = self.X if X is None else X
         options = self.options
@@ -500,23 +434,9 @@ class Fitted(Protocol):
 
 
 def model_of(fit: Fitted, what: str, *, least: int = 2, one_sided: bool = False) -> Model:
-    """Take the model of a result whose studies are to be fitted again.
+    """Take the model of a result that converged and whose studies `what` is to fit again.
 
-    Parameters
-    ----------
-    fit : Fitted
-    what : str
-        What needs it, for messages.
-    least : int
-        Fewest studies.
-    one_sided : bool
-        Whether studies without an event will do, where leaving one out changes nothing.
-
-    Raises
-    ------
-    UnsupportedError
-        Fewer than `least` studies, an original fit that did not converge, one group of a joint
-        fit, whose variance belongs to all groups, or (unless `one_sided`) studies without an event.
+    `one_sided`: whether studies without an event will do, where leaving one out changes nothing.
     """
     model = fit.core
     if not one_sided:

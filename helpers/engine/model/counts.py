@@ -70,19 +70,7 @@ class _Random(NamedTuple):
 def refit_counts(
     fit: Model, counts: Counts | None, events: Array | None, rows: int, *, limits: bool
 ) -> Refits:
-    """Fit the likelihood model of `fit` to each of R selections of its studies.
-
-    Parameters
-    ----------
-    fit : Model
-        Original result, model "glmm" or a common effect by likelihood.
-    counts, events
-        As for `helpers.engine.model.core.Model.fit`.
-    rows : int
-        R.
-    limits : bool
-        Whether to compute confidence limits too.
-    """
+    """Fit the likelihood model of `fit` to each of R selections of its studies, see `Model.fit`."""
     options, kind = fit.options, fit.scale.kind
     x0, n = included_counts(fit.data)
     x = x0[None] if events is None else events
@@ -149,22 +137,7 @@ def refit_counts(
 
 
 def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: bool) -> Refits:
-    """Fit the likelihood model of `fit` without each of its studies, or to the first ones.
-
-    Parameters
-    ----------
-    fit : Model
-        Original result, model "glmm" or a common effect by likelihood.
-    order : ndarray of int, shape (k,), optional
-        Order in which the studies are added, one row for each step. None: without each study.
-    limits : bool
-        Whether to compute confidence limits too.
-
-    Raises
-    ------
-    UnsupportedError
-        Too many of very many studies whose fits would have to be made one by one.
-    """
+    """Fit the likelihood model of `fit` without each of its studies, or to the first ones."""
     options, kind = fit.options, fit.scale.kind
     x, n = included_counts(fit.data)
     if order is not None:
@@ -337,28 +310,9 @@ def regress_counts(
 ) -> RegressionFit:
     """Fit the GLMM with moderators, many at once, in the same form as `fit_regression`.
 
-    Parameters
-    ----------
-    events, n : array_like, shape (k,) or (R, k)
-        Events, and patients (binomial) or person-time (Poisson).
-    X : array_like, shape (k, p) or (R, k, p)
-        Design.
-    counts : array_like, optional
-        How often each study takes part.
-    family, quad_points
-        As for `helpers.fit_glmm`.
-
-    Returns
-    -------
-    RegressionFit
-        `cov` is the block of the inverse observed information of (beta, tau); `tau2_se` follows
-        from the standard error of tau by the delta method.
-
-    Examples
-    --------
-    >>> fit = regress_counts([3, 0, 8, 12, 2], [40, 25, 60, 55, 48], [[1.0]] * 5)
-    >>> fit.beta.round(4).tolist()
-    [[-2.3823]]
+    Counts have shape (k,) or (R, k), the design (k, p) or (R, k, p). `cov` is the block of the
+    inverse observed information of (beta, tau); `tau2_se` follows from that of tau by the delta
+    method.
     """
     if family not in ("binomial", "poisson"):
         raise UnsupportedError(f"family={family!r}: expected binomial or poisson")

@@ -19,14 +19,9 @@ __all__ = ["Counts", "Refits", "Selections", "first_ones", "joined", "p_value", 
 
 
 class Selections:
-    """Which studies take part in each replicate, made when they are asked for.
+    """Which of k studies take part in each replicate, made when they are asked for.
 
-    Parameters
-    ----------
-    k : int
-        Replicates, and studies.
-    of : callable
-        Numbers of replicates, shape (r, 1) -> booleans, shape (r, k).
+    `of` makes booleans, shape (r, k), of numbers of replicates, shape (r, 1).
 
     Examples
     --------
@@ -76,51 +71,32 @@ def ratio(top: Array, bottom: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Refits:
-    """Fits of R replicates; every array has shape (R,).
+    """Fits of R replicates; every array has shape (R,)."""
 
-    Attributes
-    ----------
-    k : ndarray of int
-        Studies that take part, repeated ones counted as often.
-    mu, se, se_model, tau2 : ndarray
-        As on `PoolResult`; NaN where the maximum of a likelihood model was not reached.
-    between : ndarray
-        Part of tau2 that studies of one cluster share; 0 without clusters.
-    Q, df, p, I2, H2 : ndarray
-        As on `Heterogeneity` (I2 in percent): Cochran's Q, or the likelihood-ratio test.
-    vt : ndarray
-        Typical sampling variance behind I2; NaN for a single study.
-    loglik : ndarray
-        As on `PoolResult`.
-    ci_lower, ci_upper : ndarray
-        Limits on the model scale with the interval method of the original result, and its
-        Wald interval for a single study; NaN unless asked for.
-    back_size : ndarray
-        Sample size of the back-transformation (Freeman-Tukey measures; 1 otherwise).
-    converged : ndarray of bool
-        Whether the maximum was reached (always true for closed forms).
-    status : ndarray of int8
-        Codes of `helpers.engine.counts.optimise.FitStatus`.
-    """
-
-    k: NDArray[np.int64]
+    k: NDArray[np.int64]  # studies that take part, repeated ones counted as often
+    #: `mu`, `se`, `se_model`, `tau2`: as on `PoolResult`; NaN where the maximum of a likelihood
+    #: model was not reached.
     mu: Array
     se: Array
     se_model: Array
     tau2: Array
-    between: Array
+    between: Array  # part of tau2 that studies of one cluster share; 0 without clusters
+    #: `Q`, `df`, `p`, `I2`, `H2`: as on `Heterogeneity` (I2 in percent): Cochran's Q, or the
+    #: likelihood-ratio test.
     Q: Array
     df: Array
     p: Array
     I2: Array
     H2: Array
-    vt: Array
-    loglik: Array
+    vt: Array  # typical sampling variance behind I2; NaN for a single study
+    loglik: Array  # as on `PoolResult`
+    #: `ci_lower`, `ci_upper`: limits on the model scale with the interval method of the original
+    #: result, and its Wald interval for a single study; NaN unless asked for.
     ci_lower: Array
     ci_upper: Array
-    back_size: Array
-    converged: NDArray[np.bool_]
-    status: NDArray[np.int8]
+    back_size: Array  # sample size of the back-transformation (Freeman-Tukey measures; 1 otherwise)
+    converged: NDArray[np.bool_]  # whether the maximum was reached (always true for closed forms)
+    status: NDArray[np.int8]  # codes of `helpers.engine.counts.optimise.FitStatus`
 
     def __len__(self) -> int:
         return len(self.mu)

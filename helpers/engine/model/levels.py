@@ -70,18 +70,10 @@ def fit_levels(
     between: Array | None = None,
     within: Array | None = None,
 ) -> Levels:
-    """Fit the model with clusters to each selection.
+    """Fit the model with clusters to each selection, shape (R, k), of its cohorts.
 
-    Parameters
-    ----------
-    model : Model
-        With clusters.
-    keep : ndarray, shape (R, k), optional
-        How often each cohort takes part; whether, by inverse variance.
-    events, y : ndarray, shape (R, k), optional
-        Events, or effects, in place of the observed ones.
-    between, within : ndarray, shape (R,), optional
-        Variances that are held.
+    `events` or `y` replace the observed ones; `between` and `within`, shape (R,), are variances
+    held.
 
     Examples
     --------

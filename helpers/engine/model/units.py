@@ -33,21 +33,12 @@ class UnitRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Parts of the included studies, each of which is left out in turn.
+    """Parts of the included studies, each of which is left out in turn."""
 
-    Attributes
-    ----------
-    codes : ndarray of int, shape (k,)
-        Unit of each included study, counted from 0.
-    labels : tuple of str
-        Units, in the order of their codes.
-    name : str
-        What they are, such as "study".
-    """
-
+    #: Shape (k,): unit of each included study, counted from 0.
     codes: NDArray[np.intp] = field(repr=False)
-    labels: tuple[str, ...]
-    name: str
+    labels: tuple[str, ...]  # units, in the order of their codes
+    name: str  # what they are, such as "study"
 
     @property
     def single(self) -> bool:
@@ -78,23 +69,10 @@ def without_each(codes: NDArray[np.intp]) -> Selections:
 
 
 def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None) -> Units:
-    """Read what is to be left out together.
+    """Read what is to be left out together; default: each study is on its own.
 
-    Parameters
-    ----------
-    rows : UnitRows
-    by : str, array_like or Series, optional
-        Cluster of each study: a column of `columns`, one value for each row or included study, or
-        a Series indexed by study. Default: each study is on its own.
-    columns : DataFrame, optional
-        Named columns, one row for each row given, indexed by study.
-
-    Raises
-    ------
-    MetaAnalysisError
-        As `values_of`.
-    UnsupportedError
-        Fewer than two clusters.
+    `by` is a column of `columns` (one row for each row given, indexed by study), one value for each
+    row or included study, or a Series indexed by study.
 
     Examples
     --------
@@ -119,13 +97,7 @@ def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None
 
 
 def values_of(rows: UnitRows, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
-    """One value for each included study, indexed by study.
-
-    Raises
-    ------
-    MetaAnalysisError
-        An unknown column, a wrong number of values, or studies without a value (all named).
-    """
+    """One value for each included study, indexed by study."""
     import pandas as pd
 
     keep = rows.included

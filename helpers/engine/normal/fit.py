@@ -25,45 +25,29 @@ _DEFICIENT = 1e-10  # smallest eigenvalue of Q'Q (1 for a full design) below whi
 
 @dataclass(frozen=True, slots=True)
 class RegressionFit:
-    """Meta-regressions of R replicates.
+    """Meta-regressions of R replicates."""
 
-    Attributes
-    ----------
-    beta : ndarray, shape (R, p)
-        Coefficients on the model scale.
-    cov : ndarray, shape (R, p, p)
-        Model-based covariance of the coefficients, without a Knapp-Hartung factor.
-    tau2, tau2_se : ndarray, shape (R,)
-        Residual between-study variance, at least 0, and its standard error (NaN if the
-        estimator has none here).
-    scale : ndarray, shape (R,)
-        Knapp-Hartung factor sum(w r^2)/(k - p); NaN for the GLMM.
-    k : ndarray, shape (R,)
-        Studies that take part.
-    loglik, loglik_restricted : ndarray, shape (R,)
-        Log-likelihoods with all constants at the estimates (restricted: NaN for the GLMM).
-    converged, boundary, estimable : ndarray of bool, shape (R,)
-        Stopping rule met; tau2 = 0; the replicate's design has full rank (if not, all of its
-        numbers are NaN).
-    slack : ndarray, shape (R,)
-        Log-likelihood above the best point of the scan of the profile (ML and REML).
-    source : object
-        The GLMM fit that this came from, or None.
-    """
-
-    beta: Array
+    beta: Array  # coefficients on the model scale, shape (R, p)
+    #: Shape (R, p, p): model-based covariance of the coefficients, without a Knapp-Hartung factor.
     cov: Array
+    #: `tau2`, `tau2_se`, shape (R,): residual between-study variance, at least 0, and its standard
+    #: error (NaN if the estimator has none here).
     tau2: Array
     tau2_se: Array
-    scale: Array
-    k: Array
+    scale: Array  # Knapp-Hartung factor sum(w r^2)/(k - p); NaN for the GLMM, shape (R,)
+    k: Array  # studies that take part, shape (R,)
+    #: `loglik`, `loglik_restricted`, shape (R,): log-likelihoods with all constants at the
+    #: estimates (restricted: NaN for the GLMM).
     loglik: Array
     loglik_restricted: Array
+    #: `converged`, `boundary`, `estimable`, shape (R,): stopping rule met; tau2 = 0; the
+    #: replicate's design has full rank (if not, all of its numbers are NaN).
     converged: NDArray[np.bool_]
     boundary: NDArray[np.bool_]
     estimable: NDArray[np.bool_]
+    #: Shape (R,): log-likelihood above the best point of the scan of the profile (ML and REML).
     slack: Array
-    source: Any = None
+    source: Any = None  # the GLMM fit that this came from, or None
 
     @property
     def se(self) -> Array:
@@ -83,46 +67,14 @@ def fit_regression(
 ) -> RegressionFit:
     """Fit inverse-variance meta-regressions, many at once.
 
-    Parameters
-    ----------
-    yi, vi : array_like, shape (k,) or (R, k)
-        Effects and sampling variances.
-    X : array_like, shape (k, p) or (R, k, p)
-        Design with its intercept column, if there is one.
-    counts : array_like, shape (k,) or (R, k), optional
-        How often each study takes part (0 leaves it out).
-    tau2_method : str
-        "common" or one of `helpers.engine.options.TAU2_METHODS`.
-    tau2 : array_like, shape (R,), optional
-        Fixes tau2.
-    order : array_like of int, shape (R, k), optional
-        Row ``order[r, i]`` of `X` is given to study i: permutations of the moderators.
+    Effects and variances have shape (k,) or (R, k), the design (with its intercept column) (k, p)
+    or (R, k, p). `counts` say how often each study takes part; row ``order[r, i]`` of `X` is given
+    to study i: permutations of the moderators.
 
-    Returns
-    -------
-    RegressionFit
-
-    Raises
-    ------
-    MetaAnalysisError
-        Effects or variances without meaning, shapes that disagree, or k <= p.
-    UnsupportedError
-        An unknown estimator.
-
-    Notes
-    -----
     Coefficients are weighted least squares with w = 1/(vi + tau2) (Berkey et al. 1995,
     doi:10.1002/sim.4780140406). ML and REML are the global maxima over tau2 >= 0; the standard
     error of tau2 is from the expected information (ML, REML) or from the variance of the
     quadratic form that defines the estimator (`helpers.engine.normal.tau2_se`).
-
-    Examples
-    --------
-    >>> yi, vi = [-2.0, -1.0, -3.0, -1.5, -2.5], [0.2, 0.1, 0.3, 0.2, 0.1]
-    >>> X = [[1, 0], [1, 1], [1, 0], [1, 1], [1, 0]]
-    >>> fit = fit_regression(yi, vi, X)
-    >>> fit.beta.round(4).tolist(), fit.tau2.tolist()
-    ([[-2.4545, 1.2879]], [0.0])
     """
     x = np.asarray(X, dtype=float)
     x = x[None] if x.ndim == 2 else x

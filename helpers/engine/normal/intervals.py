@@ -71,24 +71,12 @@ class Interval(NamedTuple):
 
 
 def first(limits: Limits) -> Interval:
-    """Limits of the first replicate.
-
-    Examples
-    --------
-    >>> first((np.zeros(1), np.ones(1)))
-    Interval(lower=0.0, upper=1.0)
-    """
+    """Limits of the first replicate."""
     return Interval(float(limits[0][0]), float(limits[1][0]))
 
 
 def quantile(level: float, df: ArrayLike | None) -> Array:
-    """Give the t quantile of a two-sided interval; without finite degrees of freedom the normal.
-
-    Examples
-    --------
-    >>> quantile(0.95, [1.0, np.inf]).round(2).tolist(), round(float(quantile(0.95, None)), 2)
-    ([12.71, 1.96], 1.96)
-    """
+    """Give the t quantile of a two-sided interval; without finite degrees of freedom the normal."""
     upper, freedom = 0.5 + 0.5 * level, np.asarray(np.inf if df is None else df, dtype=float)
     some = np.isfinite(freedom) & (freedom > 0)
     normal = float(norm_ppf(upper))
@@ -175,11 +163,6 @@ def no_spread(ratio: ArrayLike) -> NDArray[np.bool_]:
 def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> float:
     """Give the Knapp-Hartung standard error of a batch of one.
 
-    Raises
-    ------
-    MetaAnalysisError
-        The effects are identical, so that it is zero and the interval a point.
-
     Examples
     --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
@@ -217,23 +200,7 @@ def interval_se(fit: InverseVarianceFit, method: str, level: float) -> tuple[Arr
 
 
 def mu_limits(fit: InverseVarianceFit, method: str, level: float) -> Limits:
-    """Limits of every replicate by one of `helpers.engine.options.MU_METHODS`.
-
-    A replicate of one study gets its Wald interval, as `helpers.pool` gives it.
-
-    Raises
-    ------
-    UnsupportedError
-        Another method.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
-    >>> low, high = mu_limits(fit, "knapp-hartung", 0.95)
-    >>> round(float(low[0]), 3), round(float(high[0]), 3)
-    (-1.484, 3.484)
-    """
+    """Limits of every replicate by one of `MU_METHODS`; the Wald interval for one study."""
     if method == "henmi-copas":
         return henmi_copas_limits(fit.batch, level)
     if method == "profile":
@@ -277,19 +244,6 @@ def profile_mu_limits(fit: InverseVarianceFit, level: float, *, rtol: float = 1e
 
     Values of mu whose likelihood, maximised over tau2, is within half a chi-squared quantile
     of the maximum (Hardy and Thompson 1996).
-
-    Parameters
-    ----------
-    rtol : float
-        Precision of the limits, relative to them and to the standard error.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="ML")
-    >>> low, high = profile_mu_limits(fit, 0.95)
-    >>> round(float(low[0]), 3), round(float(high[0]), 3)
-    (-0.316, 2.316)
     """
     drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
 
@@ -331,20 +285,6 @@ def henmi_copas_limits(
     of r (normal) and Q given r (gamma with the exact conditional mean and variance), both at
     the DerSimonian-Laird tau2 (Henmi and Copas 2010, doi:10.1002/sim.4029). Its traces are written
     as sums over studies, so that no k-by-k matrix is formed.
-
-    Parameters
-    ----------
-    nodes : int
-        Points of the Gauss-Legendre rule for the tail probability.
-    rtol : float
-        Relative precision of the quantile.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> low, high = henmi_copas_limits(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), 0.95)
-    >>> round(float(low[0]), 2), round(float(high[0]), 2)
-    (-1.06, 3.06)
     """
     x, x_weights = _legendre(nodes)
 

@@ -23,44 +23,24 @@ __all__ = ["InverseVarianceFit", "fit_inverse_variance", "fit_without_each"]
 
 @dataclass(frozen=True, slots=True)
 class InverseVarianceFit:
-    """Fits of R replicates of the normal-normal model.
+    """Fits of R replicates of the normal-normal model."""
 
-    Attributes
-    ----------
-    batch : Batch
-        The input.
-    method : str
-        "common" or the tau2 estimator.
-    tau2 : Tau2Fit
-        Between-study variances (0 for "common").
-    beta : ndarray, shape (R, p)
-        Coefficients; the pooled effect if p = 1 without a design.
-    cov : ndarray, shape (R, p, p)
-        (X'WX)^-1 with w = 1/(vi + tau2).
-    scale : ndarray, shape (R,)
-        Knapp-Hartung factor sum(w r^2)/(k - p) (doi:10.1002/sim.1482); NaN if k <= p.
-    Q, df : ndarray, shape (R,)
-        Cochran's Q with w = 1/vi, and its degrees of freedom.
-    vt : ndarray, shape (R,)
-        Typical sampling variance (k - p)/tr(P) (doi:10.1002/sim.1186).
-    I2, H2 : ndarray, shape (R,)
-        100 tau2/(tau2 + vt) and 1 + tau2/vt; for "common" from Q, as max(0, 100(Q - df)/Q)
-        and Q/df.
-    loglik, loglik_restricted : ndarray, shape (R,)
-        Log-likelihoods at the estimates.
-    """
-
-    batch: Batch
-    method: str
-    tau2: Tau2Fit
-    beta: Array
-    cov: Array
+    batch: Batch  # the input
+    method: str  # "common" or the tau2 estimator
+    tau2: Tau2Fit  # between-study variances (0 for "common")
+    beta: Array  # coefficients; the pooled effect if p = 1 without a design, shape (R, p)
+    cov: Array  # (X'WX)^-1 with w = 1/(vi + tau2), shape (R, p, p)
+    #: Shape (R,): Knapp-Hartung factor sum(w r^2)/(k - p) (doi:10.1002/sim.1482); NaN if k <= p.
     scale: Array
+    #: `Q`, `df`, shape (R,): Cochran's Q with w = 1/vi, and its degrees of freedom.
     Q: Array
     df: Array
-    vt: Array
+    vt: Array  # typical sampling variance (k - p)/tr(P) (doi:10.1002/sim.1186), shape (R,)
+    #: `I2`, `H2`, shape (R,): 100 tau2/(tau2 + vt) and 1 + tau2/vt; for "common" from Q, as max(0,
+    #: 100(Q - df)/Q) and Q/df.
     I2: Array
     H2: Array
+    #: `loglik`, `loglik_restricted`, shape (R,): log-likelihoods at the estimates.
     loglik: Array
     loglik_restricted: Array
 
@@ -90,37 +70,10 @@ def fit_inverse_variance(
     method: str = "REML",
     tau2: ArrayLike | None = None,
 ) -> InverseVarianceFit:
-    """Pool effects by inverse variance, many sets of studies at once.
+    """Pool effects by inverse variance, many sets of studies, shape (k,) or (R, k), at once.
 
-    Parameters
-    ----------
-    yi, vi : array_like, shape (k,) or (R, k)
-        Effects and sampling variances.
-    counts : array_like, optional
-        Mask or multiplicities of studies, broadcast against `yi`.
-    design : array_like, optional
-        Shape (k, p) or (R, k, p); default: an intercept.
-    method : str
-        "common" or one of `helpers.engine.options.TAU2_METHODS`.
-    tau2 : array_like, shape (R,), optional
-        Fixes the between-study variance instead of estimating it.
-
-    Returns
-    -------
-    InverseVarianceFit
-
-    Raises
-    ------
-    MetaAnalysisError
-        Input without meaning (see `helpers.engine.normal.weighted.prepare`).
-    UnsupportedError
-        An unknown method.
-
-    Examples
-    --------
-    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="DL")
-    >>> float(fit.mu[0]), round(float(fit.tau2.tau2[0]), 6)
-    (1.0, 0.9)
+    `counts` are a mask or multiplicities; `design`, shape (k, p) or (R, k, p), is an intercept by
+    default; `tau2`, shape (R,), fixes the between-study variance.
     """
     return _fit(prepare(yi, vi, counts, design), method, tau2)
 
@@ -129,19 +82,6 @@ def fit_without_each(
     yi: Array, vi: Array, *, method: str = "REML", tau2: float | None = None
 ) -> InverseVarianceFit:
     """Pool without each study in turn, in a time that grows as the number of studies.
-
-    Parameters
-    ----------
-    yi, vi : ndarray, shape (k,)
-    method : str
-        As in `fit_inverse_variance`.
-    tau2 : float, optional
-        Fixes the between-study variance.
-
-    Returns
-    -------
-    InverseVarianceFit
-        One replicate for each study; `batch` has no effects.
 
     Examples
     --------

@@ -24,17 +24,10 @@ class Remainders:
     sums of all are read off polynomials that are exact to rounding; so a replicate costs the same
     however many studies there are. It stands for a `Batch` wherever no single study is looked at.
     The anchor stays: see `all_but`.
-
-    Attributes
-    ----------
-    whole : Sums
-        Of all studies.
-    gone : ndarray of int, shape (R,)
-        The study left out of each replicate.
     """
 
-    whole: Sums
-    gone: NDArray[np.intp]
+    whole: Sums  # of all studies
+    gone: NDArray[np.intp]  # the study left out of each replicate, shape (R,)
     p: int = 1
     design: None = None
     single: bool = False
@@ -125,17 +118,7 @@ class Sums:
     panels: dict[int, Array] = field(default_factory=dict, repr=False)
 
     def at(self, tau2: Array) -> tuple[Array, Array]:
-        """Give the sums (R, 3, 3) as in `Batch.power_sums`, and of log w (R,).
-
-        Examples
-        --------
-        >>> from helpers.engine.normal.weighted import prepare
-        >>> batch = prepare([0.0, 1.0, 3.0], [0.1, 0.2, 0.3])
-        >>> sums, log_w = Sums(batch).at(np.array([0.5]))
-        >>> exact = batch.power_sums(np.array([0.5]))
-        >>> bool(np.allclose(sums, exact[0], rtol=1e-14)), bool(np.allclose(log_w, exact[1]))
-        (True, True)
-        """
+        """Give the sums (R, 3, 3) as in `Batch.power_sums`, and of log w (R,)."""
         place = np.log1p(tau2 / self.batch.least[0]) / _PANEL
         panel = np.floor(place).astype(np.int64)
         out = np.empty((len(tau2), 10))
@@ -166,12 +149,8 @@ class Sums:
 def all_but(batch: Batch) -> tuple[Remainders, NDArray[np.intp]]:
     """Leave out each study of a batch of one row, none repeated, in turn.
 
-    Returns
-    -------
-    without : Remainders
-    few : ndarray of int
-        Studies without which the sums that are left lose digits: they have to be fitted on their
-        own. They are the anchor and those with more than half of a sum.
+    Returns the rest, and the studies without which sums lose digits: they have to be fitted on
+    their own. They are the anchor and those with more than half of a sum.
     """
     v, pairs = batch.vi[0], batch.pairs[0]
     around = (batch.yi[0] - batch.yi[0].mean()) ** 2

@@ -55,56 +55,32 @@ _SIDE = 5  # points of the scan on either side of a maximum that are interpolate
 
 @dataclass(frozen=True, slots=True)
 class Tau2Scan:
-    """Certificate that a likelihood maximum is the global one.
+    """Certificate that a likelihood maximum is the global one."""
 
-    Attributes
-    ----------
-    grid_points : int
-        Values of tau2 at which the profile was computed for each replicate.
-    upper : ndarray, shape (R,)
-        End of the grid; the score is negative beyond it.
-    maxima : ndarray, shape (R,)
-        Number of local maxima seen, the boundary tau2 = 0 included.
-    gap : ndarray, shape (R,)
-        Log-likelihood of the maximum minus that of the next best local maximum (inf if there
-        is none).
-    slack : ndarray, shape (R,)
-        Log-likelihood of the maximum minus the highest on the grid; never below -1e-9.
-    """
-
-    grid_points: int
-    upper: Array
+    grid_points: int  # values of tau2 at which the profile was computed for each replicate
+    upper: Array  # end of the grid; the score is negative beyond it, shape (R,)
+    #: Shape (R,): number of local maxima seen, the boundary tau2 = 0 included.
     maxima: NDArray[np.int64]
+    #: Shape (R,): log-likelihood of the maximum minus that of the next best local maximum (inf if
+    #: there is none).
     gap: Array
+    #: Shape (R,): log-likelihood of the maximum minus the highest on the grid; never below -1e-9.
     slack: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Tau2Fit:
-    """Between-study variances of a batch.
+    """Between-study variances of a batch."""
 
-    Attributes
-    ----------
-    tau2 : ndarray, shape (R,)
-        Estimates, at least 0.
-    se : ndarray, shape (R,)
-        Standard errors (ML and REML: expected information; others:
-        `helpers.engine.normal.tau2_se`).
-    converged : ndarray of bool, shape (R,)
-        Always true for closed forms.
-    boundary : ndarray of bool, shape (R,)
-        The estimate is 0 because the unconstrained one would be negative or zero.
-    scan : Tau2Scan or None
-        Certificate of the global maximum (ML and REML).
-    final : Moments or None
-        Moments at the estimates, where the estimator has computed them anyway.
-    """
-
-    tau2: Array
+    tau2: Array  # estimates, at least 0, shape (R,)
+    #: Shape (R,): standard errors (ML and REML: expected information; others:
+    #: `helpers.engine.normal.tau2_se`).
     se: Array
-    converged: NDArray[np.bool_]
+    converged: NDArray[np.bool_]  # always true for closed forms, shape (R,)
+    #: Shape (R,): the estimate is 0 because the unconstrained one would be negative or zero.
     boundary: NDArray[np.bool_]
-    scan: Tau2Scan | None = None
+    scan: Tau2Scan | None = None  # certificate of the global maximum (ML and REML)
+    #: Moments at the estimates, where the estimator has computed them anyway.
     final: Moments | None = field(default=None, repr=False)
 
 
@@ -153,27 +129,7 @@ def upper_bound(batch: Batch) -> Array:
 
 
 def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
-    """Global maximum over tau2 >= 0 of the (restricted) profile likelihood.
-
-    Parameters
-    ----------
-    batch : Batch
-        R replicates.
-    restricted : bool
-        REML (true) or ML.
-
-    Returns
-    -------
-    Tau2Fit
-        With the `Tau2Scan` certificate.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> batch = prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
-    >>> likelihood_maximum(batch, restricted=True).tau2.round(12).tolist()
-    [0.9]
-    """
+    """Certified global maximum over tau2 >= 0 of the (restricted) profile likelihood."""
     upper = upper_bound(batch)
     reach = float(np.log1p(upper / batch.least).max())
     points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])

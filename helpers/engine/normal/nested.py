@@ -79,14 +79,7 @@ class NestedSolution(NamedTuple):
 
 
 def prepare_nested(y: Array, v: Array, X: Array, codes: NDArray[np.intp]) -> Nested:
-    """Sort rows by cluster code (0, 1, ...).
-
-    Examples
-    --------
-    >>> d = prepare_nested(np.zeros(3), np.ones(3), np.ones((3, 1)), np.array([1, 0, 1]))
-    >>> d.codes.tolist(), d.starts.tolist()
-    ([0, 1, 1], [0, 1])
-    """
+    """Sort rows by cluster code (0, 1, ...)."""
     order = np.argsort(codes, kind="stable")
     c = codes[order]
     first = np.r_[True, c[1:] != c[:-1]]
@@ -142,14 +135,7 @@ def covariance_blocks(data: Nested, variances: Array) -> list[Array]:
 
 
 def grid_values(data: Nested, between: Array, within: Array, *, restricted: bool) -> Array:
-    """Relative profile log-likelihood at G pairs of variances, by sums within clusters.
-
-    Examples
-    --------
-    >>> d = prepare_nested(np.arange(3.0), np.ones(3), np.full((3, 1), 3**-0.5), np.arange(3))
-    >>> grid_values(d, np.zeros(1), np.zeros(1), restricted=False).round(6).tolist()
-    [-1.0]
-    """
+    """Relative profile log-likelihood at G pairs of variances, by sums within clusters."""
     size = max(1, _CELLS // len(data.y))
     if len(between) > size:
         parts = [slice(i, i + size) for i in range(0, len(between), size)]
@@ -253,15 +239,7 @@ def _climb(
 def maximise_nested(
     data: Nested, *, restricted: bool, fixed: tuple[float | None, float | None] = (None, None)
 ) -> NestedMaximum:
-    """Global maximum over the variances (between, within), one of which may be held fixed.
-
-    Examples
-    --------
-    >>> y = np.array([0.0, 0.2, 2.0, 2.2])
-    >>> d = prepare_nested(y, np.full(4, 0.01), np.full((4, 1), 0.5), np.array([0, 0, 1, 1]))
-    >>> maximise_nested(d, restricted=True).variances.round(6).tolist()
-    [1.99, 0.01]
-    """
+    """Global maximum over the variances (between, within), one of which may be held fixed."""
     total = float(((data.y - data.X @ (data.X.T @ data.y)) ** 2).sum())
     upper = max(total + float(data.v.max()), 1e-6 * float(data.v.min()))
     least = float(data.v.min())

@@ -80,24 +80,6 @@ def displayed_prediction(fit: Any, **options: Any) -> tuple[Interval | None, str
 
     The one rule of pictures, tables and sentences; ``fit.prediction_interval()`` gives the number
     wherever it is defined.
-
-    Parameters
-    ----------
-    fit : PoolResult
-    **options
-        Handed to ``fit.prediction_interval``.
-
-    Returns
-    -------
-    limits : Interval or None
-    reason : str
-        Empty where there are limits.
-
-    Examples
-    --------
-    >>> from helpers import pool
-    >>> displayed_prediction(pool(events=[3, 8, 16], n=[40, 60, 50]))
-    (None, 'none is shown below five studies, and there are three')
     """
     if fit.model == "common":
         return None, "a common effect leaves nothing to predict"
@@ -119,22 +101,10 @@ def prediction_limits(
 ) -> tuple[Array, Array]:
     """Limits mu +- q sqrt(tau2 + se^2), never inside the confidence interval.
 
-    The one place where prediction intervals of normal effects are made, for one fit and for many.
-
-    Parameters
-    ----------
-    mu, tau2 : array_like
-        Estimates, shapes that broadcast.
-    se : array_like or pair of array_like
-        Standard error of `mu`; below and above it where they differ.
-    level : float
-        Of both intervals.
-    df : array_like or None
-        Degrees of freedom of the t quantile, infinite (or None) for the normal one. NaN limits
-        where they are not above zero.
-    confidence : pair of array_like or None
-        Confidence limits of `mu`, which the limits take in; None where methods are compared and
-        no confidence interval belongs to them.
+    The one place where prediction intervals of normal effects are made, for one fit and for many;
+    shapes broadcast. `se` may be a pair, below and above `mu`. Limits are NaN where `df` is not
+    above zero; `confidence` is None where methods are compared and no interval of `mu` belongs to
+    them.
 
     Examples
     --------
@@ -183,28 +153,6 @@ def bootstrap_prediction(
     least as large as the observed one, as a function of tau2), the weighted mean and its
     Knapp-Hartung variance at that tau2, a t deviate with k - 1 degrees of freedom and a normal
     deviate for the new study (doi:10.1177/0962280218773520).
-
-    Parameters
-    ----------
-    yi, vi : ndarray, shape (k,)
-        Effects and sampling variances.
-    level : float
-        Coverage.
-    draws, seed : int
-        Number of draws and seed of the generator; the same seed gives the same limits.
-
-    Raises
-    ------
-    UnsupportedError
-        Fewer than three studies.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> y, v = np.array([0.0, 1.0, 2.0, 1.5]), np.full(4, 0.1)
-    >>> low, high = bootstrap_prediction(y, v, 0.95, draws=2000)
-    >>> low < 0.0 < 2.0 < high
-    True
     """
     k = yi.size
     if k < 3:

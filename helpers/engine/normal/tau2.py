@@ -56,15 +56,10 @@ __all__ = [
 def solve_generalised_q(
     batch: Batch, target: Array
 ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Value of tau2 at which the generalised Q statistic equals `target`.
+    """Value of tau2 at which the generalised Q is `target`; whether found, and whether 0.
 
     Q(tau2) = y'P y falls and is convex, so Newton steps from 0 climb to the root without
     overshooting (DerSimonian and Kacker 2007, doi:10.1016/j.cct.2006.04.004).
-
-    Returns
-    -------
-    tau2, converged, boundary : ndarray, shape (R,)
-        `boundary` marks replicates in which Q(0) is below the target (tau2 = 0).
     """
     target = np.broadcast_to(np.asarray(target, dtype=float), batch.k.shape)
     t = np.zeros(batch.k.shape)
@@ -128,32 +123,7 @@ def _closed_form(batch: Batch, method: str) -> Tau2Fit:
 
 
 def estimate_tau2(batch: Batch, method: str) -> Tau2Fit:
-    """Estimate tau2 for every replicate.
-
-    Parameters
-    ----------
-    batch : Batch
-        From `prepare`.
-    method : str
-        One of `TAU2_METHODS`.
-
-    Notes
-    -----
-    Replicates without a residual degree of freedom (k <= p) get tau2 = 0 and are marked as
-    boundary.
-
-    Raises
-    ------
-    UnsupportedError
-        An unknown method.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> fit = estimate_tau2(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), "DL")
-    >>> round(float(fit.tau2[0]), 6)
-    0.9
-    """
+    """Estimate tau2 for every replicate; those with k <= p get 0 and are marked as boundary."""
     if method not in TAU2_METHODS:
         raise UnsupportedError(f"tau2_method={method!r}: expected one of {', '.join(TAU2_METHODS)}")
     estimable = batch.k > batch.p

@@ -59,13 +59,6 @@ def q_profile_limits(batch: Batch, level: float) -> Limits:
     """Values of tau2 at which the generalised Q is an ordinary chi-squared value.
 
     Viechtbauer (2007), doi:10.1002/sim.2514. NaN limits where the set is empty.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> low, high = q_profile_limits(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), 0.95)
-    >>> round(float(low[0]), 3), round(float(high[0]), 3)
-    (0.171, 39.398)
     """
     alpha, df = 0.5 * (1.0 - level), batch.k - batch.p
     low, low_found, _ = solve_generalised_q(batch, chi2_isf(alpha, df))
@@ -90,14 +83,7 @@ def q_is_too_small(fit: InverseVarianceFit, level: float) -> bool:
 
 
 def is_empty(interval: Interval) -> bool:
-    """Whether a set of values of tau2 is empty.
-
-    Examples
-    --------
-    >>> from helpers import pool_effects
-    >>> is_empty(pool_effects([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]).tau2_ci())
-    True
-    """
+    """Whether a set of values of tau2 is empty."""
     return bool(np.isnan(interval[0]) and np.isnan(interval[1]))
 
 
@@ -119,29 +105,10 @@ def generalised_q_tail(yi: Array, vi: Array, weights: Array, tau2: Array) -> Arr
 def generalised_q_limits(
     batch: Batch, level: float, *, weights: str = "inverse-variance", rtol: float = 1e-12
 ) -> Limits:
-    """Generalised-Q intervals for tau2, every study taking part in every replicate.
+    """Generalised-Q intervals for tau2, all studies in every replicate; NaN where empty.
 
-    Limits are NaN where the set is empty.
-
-    Parameters
-    ----------
-    weights : {"inverse-variance", "inverse-se", "equal"}
-        1/vi (Biggerstaff and Jackson 2008, doi:10.1002/sim.3428), 1/sqrt(vi) (proposed by
-        Jackson 2013, doi:10.1002/jrsm.1081) or 1.
-    rtol : float
-        Relative precision of the limits.
-
-    Raises
-    ------
-    UnsupportedError
-        Unknown weights, or a study is left out of a replicate.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> low, high = generalised_q_limits(prepare([0.0, 1.0, 2.0], [0.1, 0.1, 0.1]), 0.95)
-    >>> round(float(low[0]), 3), round(float(high[0]), 3)
-    (0.171, 39.398)
+    `weights`: 1/vi (Biggerstaff and Jackson 2008, doi:10.1002/sim.3428), 1/sqrt(vi) (proposed by
+    Jackson 2013, doi:10.1002/jrsm.1081) or 1.
     """
     if weights not in GENERALISED_Q_WEIGHTS:
         raise UnsupportedError(
@@ -188,19 +155,6 @@ def profile_tau2_limits(
     """Profile-likelihood intervals for tau2 of ML or REML fits.
 
     Each profile is scanned outwards; if it has several humps the outermost crossings count.
-
-    Raises
-    ------
-    UnsupportedError
-        Fits by another estimator.
-
-    Examples
-    --------
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="ML")
-    >>> low, high = profile_tau2_limits(fit, 0.95)
-    >>> round(float(low[0]), 3), round(float(high[0]), 3)
-    (0.088, 5.715)
     """
     if fit.method not in ("ML", "REML"):
         raise UnsupportedError(f"a profile interval for tau2 needs ML or REML, not {fit.method!r}")

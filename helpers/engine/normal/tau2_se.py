@@ -21,23 +21,6 @@ def quadratic_form_variance(m: Moments, df: Array, more: Array) -> Array:
     """Variance of y'Py for weights 1/(vi + start), 2 tr(P S P S), where S is `more` than they say.
 
     With S = W^-1 + more I, and PW^-1P = P, the trace is k - p + 2 more tr(P) + more^2 tr(PP).
-
-    Parameters
-    ----------
-    m : Moments
-        At the start.
-    df : ndarray, shape (R,)
-        k - p.
-    more : ndarray, shape (R,)
-        Between-study variance less the start.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from helpers.engine.normal.weighted import moments, prepare
-    >>> m = moments(prepare([0.0, 1.0, 2.0], [1.0, 1.0, 1.0]), np.zeros(1))
-    >>> float(quadratic_form_variance(m, np.array([2.0]), np.zeros(1))[0])
-    4.0
     """
     return np.asarray(2.0 * (df + more * (2.0 * m.trace_p + more * m.trace_pp)), dtype=float)
 

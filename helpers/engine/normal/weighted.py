@@ -42,42 +42,25 @@ _TINY = 1e-300  # below every pivot of a design of full rank
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Checked input of the engine: `yi`, `vi`, `counts` of shape (R, k), an optional design.
+    """Checked input of the engine: `yi`, `vi`, `counts` of shape (R, k), an optional design."""
 
-    Attributes
-    ----------
-    yi, vi : ndarray, shape (R, k)
-        Effects and sampling variances; harmless numbers for studies that do not take part.
-    counts : ndarray, shape (R, k)
-        How often each study takes part.
-    design : ndarray or None, shape (R, k, p)
-        None for an intercept.
-    k : ndarray, shape (R,)
-        Number of studies that take part (sum of the counts).
-    p : int
-        Number of coefficients.
-    pairs : ndarray, shape (R, (p + 1)(p + 2)/2, k)
-        Products of the columns of (X, y), upper triangle row by row, times the counts. Effects are
-        counted from `shift`. Without a design the study with the smallest sampling variance, the
-        anchor, is left out and added where sums are used: it can outweigh all others by many
-        orders of magnitude, and so the others keep their digits.
-    shift : ndarray, shape (R, p)
-        Coefficients that were taken away from the effects: about those of tau2 = 0.
-    least : ndarray, shape (R,)
-        Smallest sampling variance, that of the anchor.
-    copies, apart : ndarray, shape (R,)
-        Count of the anchor, and its effect counted from `shift`.
-    """
-
+    #: `yi`, `vi`, shape (R, k): effects and sampling variances; harmless numbers for studies that
+    #: do not take part.
     yi: Array
     vi: Array
-    counts: Array
-    design: Array | None
-    k: Array
-    p: int
+    counts: Array  # how often each study takes part, shape (R, k)
+    design: Array | None  # None for an intercept, shape (R, k, p)
+    k: Array  # number of studies that take part (sum of the counts), shape (R,)
+    p: int  # number of coefficients
+    #: Shape (R, (p + 1)(p + 2)/2, k): products of the columns of (X, y), upper triangle row by row,
+    #: times the counts. Effects are counted from `shift`. Without a design the study with the
+    #: smallest sampling variance, the anchor, is left out and added where sums are used: it can
+    #: outweigh all others by many orders of magnitude, and so the others keep their digits.
     pairs: Array
+    #: Shape (R, p): coefficients that were taken away from the effects: about those of tau2 = 0.
     shift: Array
-    least: Array
+    least: Array  # smallest sampling variance, that of the anchor, shape (R,)
+    #: `copies`, `apart`, shape (R,): count of the anchor, and its effect counted from `shift`.
     copies: Array
     apart: Array
 
@@ -252,28 +235,7 @@ def _pick(a: Array, index: Index) -> Array:
 def prepare(
     yi: ArrayLike, vi: ArrayLike, counts: ArrayLike | None = None, design: ArrayLike | None = None
 ) -> Batch:
-    """Check and complete a batch.
-
-    Parameters
-    ----------
-    yi, vi : array_like, shape (k,) or (R, k)
-        Effects and sampling variances.
-    counts : array_like, optional
-        Mask or multiplicities of the same shape (or (k,)); default: every study once.
-    design : array_like, optional
-        Shape (k, p) or (R, k, p), well scaled; default: an intercept.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Shapes that disagree, a study that takes part without a finite effect and a positive
-        variance, or a replicate without a study.
-
-    Examples
-    --------
-    >>> prepare([0.1, 0.2], [0.01, 0.02]).k.tolist()
-    [2.0]
-    """
+    """Check and complete a batch; arrays of shape (k,) or (R, k), a design (k, p) or (R, k, p)."""
     y, v = (np.atleast_2d(np.asarray(a, dtype=float)) for a in (yi, vi))
     c = np.ones((1, y.shape[1])) if counts is None else np.atleast_2d(np.asarray(counts, float))
     x = None if design is None else np.asarray(design, dtype=float)
@@ -375,23 +337,7 @@ def _explained(y: Array, v: Array, c: Array, x: Array) -> tuple[Array, Array]:
 
 
 def moments(batch: Batch, tau2: Array) -> Moments:
-    """Weighted least squares at given between-study variances.
-
-    Parameters
-    ----------
-    batch : Batch
-        R replicates of k studies.
-    tau2 : ndarray, shape (R,) or (R, G)
-        With a second axis every replicate is evaluated at G values, and every result gets
-        that axis after the first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> m = moments(prepare([0.0, 1.0], [1.0, 1.0]), np.zeros(1))
-    >>> float(m.rss[0]), float(m.trace_p[0])
-    (0.5, 1.0)
-    """
+    """Weighted least squares at between-study variances (R,) or, G for each replicate, (R, G)."""
     if batch.single and tau2.size == 1:
         one = moments_of_one(batch, float(tau2.item()))
         m = Moments(*(np.array(a, ndmin=tau2.ndim) for a in one))
@@ -414,11 +360,6 @@ def moments_of_one(batch: Batch, tau2: float) -> Moments:
     """Moments of a batch of one row without a design, as plain numbers.
 
     Numbers instead of arrays of one element make this several times quicker than `moments`.
-
-    Examples
-    --------
-    >>> moments_of_one(prepare([0.0, 1.0], [1.0, 1.0]), 0.0).rss
-    0.5
     """
     w = 1.0 / (batch.vi[0] + tau2)
     w2 = w * w
@@ -496,12 +437,7 @@ def _symmetric(flat: Array, size: int) -> Array:
 
 
 def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
-    """Sum of the log weights, log determinant of X'WX and y'Py on a grid, shapes (R, G).
-
-    Parameters
-    ----------
-    grid : ndarray, shape (R, G) or (1, G)
-        Values of tau2.
+    """Sum of the log weights, log determinant of X'WX and y'Py on a grid of tau2, shapes (R, G).
 
     Examples
     --------
