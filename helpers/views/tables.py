@@ -247,7 +247,7 @@ def numbers(
     --------
     >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
     Shares
-    A Part, %
+    A Part, %
     x    25.0
     """
     frame = pd.DataFrame(data)
