@@ -256,6 +256,7 @@ _ROLES = (
     (re.compile(r"\]\([^)]*\)"), "]"),
     (re.compile(r"`[^`]*`"), "code"),
     (re.compile(r"^:+\{?.*$", re.M), ""),
+    (re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.S), "x"),  # a formula
 )
 #: What no sentence may say, and what is wrong with it.
 FAULTS = {

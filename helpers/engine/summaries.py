@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .shown import Shown
+
 __all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "i2_and_h2"]
 
 Numbers = TypeVar("Numbers", float, NDArray[np.float64])
@@ -32,8 +34,8 @@ class Caution:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Heterogeneity:
+@dataclass(frozen=True, slots=True, repr=False)
+class Heterogeneity(Shown):
     """How much the studies differ beyond chance.
 
     Attributes
@@ -117,8 +119,8 @@ def i2_and_h2(tau2: Numbers, typical_variance: Numbers) -> tuple[Numbers, Number
     return 100.0 * tau2 / (tau2 + typical_variance), 1.0 + tau2 / typical_variance
 
 
-@dataclass(frozen=True, slots=True)
-class EffectTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class EffectTest(Shown):
     """Test of one value of the pooled effect.
 
     Attributes

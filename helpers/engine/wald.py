@@ -10,14 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import MetaAnalysisError
 from .distributions import chi2_sf, f_sf, norm_ppf, norm_sf, t_ppf, t_sf
+from .shown import Shown
 
 Array = NDArray[np.float64]
 
 __all__ = ["ModelTest", "coefficient_table", "generalised_vif", "quadratic_form", "wald_test"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelTest(Shown):
     """One test of several coefficients at once."""
 
     statistic: float  # value of the statistic

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import printing
 from ..arguments import level_of
 from ..engine.effects import Measure, get_measure
 from ..engine.model import Model
 from ..engine.options import Options
 from ..engine.robust import RobustCovariance
+from ..engine.shown import Row, Shown, p_text, with_interval
 from ..engine.studies import StudyData
 from ..engine.wald import ModelTest, coefficient_table, wald_test
 from ..errors import MetaAnalysisError
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+#: Names of the models as a heading has them.
+_MODELS = {"common": "common effect", "random": "random effects", "glmm": "GLMM"}
 
-class Result:
+
+class Result(Shown):
     """A result made of studies and choices."""
 
     __slots__ = ()
@@ -38,6 +43,11 @@ class Result:
         options: Any
         back_size: Any
         weights: Any  # percent for each row of `data`
+
+    def _headline(self) -> str:
+        model = _MODELS.get(self.model, self.model)
+        by = f" ({self.tau2_method})" if self.model == "random" and self.tau2_method else ""
+        return f"{model}{by}, {self.scale.label}, interval {self.ci_method}"
 
     @property
     def measure(self) -> str:
@@ -136,6 +146,19 @@ class Coefficients(Result):
         tau2: Any
         robust: str | None
         robust_covariance: RobustCovariance | None
+
+    def _coefficients_said(self, most: int = 4) -> Iterator[Row]:
+        """Give a row for each of the first coefficients."""
+        se = np.sqrt(np.diagonal(self.covariance))
+        columns = coefficient_table(self.estimates, se, self.df, self.level)
+        limits = zip(columns["ci_lower"].tolist(), columns["ci_upper"].tolist(), strict=True)
+        rows = zip(self.names, self.estimates.tolist(), limits, columns["p"].tolist(), strict=True)
+        told = list(rows)[: most if self.p <= most else most - 1]
+        for name, estimate, pair, p in told:
+            text = with_interval(estimate, pair, self.level)
+            yield printing.readable(name), f"{text}, {p_text(p)}"
+        if len(told) < self.p:
+            yield "…", f"{self.p - len(told)} more in .coefficients"
 
     @property
     def options(self) -> Options:

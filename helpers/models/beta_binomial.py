@@ -12,6 +12,7 @@ doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,7 @@ from ..engine.literature import Methods, Reference
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval, symmetric_interval
 from ..engine.options import BETA_BINOMIAL, MEASURE, Options, resolve
+from ..engine.shown import Row, estimate_row, number, p_text
 from ..engine.studies import StudyData, from_counts
 from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
@@ -44,7 +46,7 @@ __all__ = ["BetaBinomialResult", "pool_beta_binomial"]
 _PARAMETERS = 2  # mean and intraclass correlation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BetaBinomialResult(Pooled):
     """Proportions pooled in a beta-binomial model.
 
@@ -77,6 +79,11 @@ class BetaBinomialResult(Pooled):
     boundary: bool
     options: Options
     data: StudyData
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", printing.count(self.k)
+        yield estimate_row(self)
+        yield "ρ", f"{number(self.rho)}; ρ = 0: {p_text(self.heterogeneity_p)}"
 
     @property
     def estimate(self) -> float:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import printing
 from ..engine.effects import study_interval
 from ..engine.json_values import plain, told
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import displayed_prediction
+from ..engine.shown import Row, estimate_row, number, percent
 from .heterogeneity import i2_limits
 from .population import has_mean
 
@@ -99,6 +102,37 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
         "df": fit.heterogeneity.df,
         "p": fit.heterogeneity.p,
     }
+
+
+def studies_text(fit: Any) -> str:
+    """Say how many studies, events and patients take part, and how many studies do not.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> studies_text(pool(events=[3, 8, None], n=[40, 60, 50]))
+    '2; events 11 of 100; 1 left out'
+    """
+    text = printing.count(fit.k)
+    if fit.events is not None:
+        size = printing.number(fit.time, 1) if fit.n is None else printing.count(fit.n)
+        text += f"; events {printing.count(fit.events)} of {size}"
+    absent = len(fit.data.labels) - fit.k
+    return f"{text}; {absent} left out" if absent else text
+
+
+def headline_said(fit: PoolResult) -> Iterator[Row]:
+    """Give the rows by which a pooled result shows itself (see `helpers.engine.shown`)."""
+    yield "studies", studies_text(fit)
+    yield estimate_row(fit)
+    if fit.model != "common" and fit.shows_heterogeneity:
+        limits, _ = displayed_prediction(fit)
+        if limits is not None:
+            yield "new study", printing.prediction(fit)
+        square = percent(fit.heterogeneity.I2 / 100, 0)
+        yield "τ²", f"{number(fit.tau2)}; I² {square}"
+    if fit.shows_heterogeneity:
+        yield "homogeneity", printing.homogeneity_test(fit)
 
 
 def _mean(fit: PoolResult) -> tuple[float, Interval]:

@@ -6,12 +6,15 @@ theirs (Viechtbauer 2007, doi:10.1002/sim.2514; Higgins and Thompson 2002, doi:1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import printing
 from ..engine.normal.intervals import Interval
+from ..engine.shown import Row, Shown, limits
 from ..engine.summaries import i2_and_h2
 from ..errors import UnsupportedError
 
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 NONE = Interval(float("nan"), float("nan"))
 
 
-@dataclass(frozen=True, slots=True)
-class HeterogeneityIntervals:
+@dataclass(frozen=True, slots=True, repr=False)
+class HeterogeneityIntervals(Shown):
     """Intervals of tau2, tau, I2 (percent) and H2; NaN where the set of tau2 is empty."""
 
     tau2: Interval
@@ -33,6 +36,14 @@ class HeterogeneityIntervals:
     I2: Interval
     H2: Interval
     level: float
+
+    def _headline(self) -> str:
+        return f"{printing.level_text(self.level)} intervals"
+
+    def _said(self) -> Iterator[Row]:
+        for name, symbol in (("tau2", "τ²"), ("tau", "τ"), ("H2", "H²")):
+            yield symbol, limits(getattr(self, name))
+        yield "I²", limits([limit / 100 for limit in self.I2], "percent")
 
     def frame(self) -> pd.DataFrame:
         """Table with index "measure" and columns `ci_lower`, `ci_upper`."""

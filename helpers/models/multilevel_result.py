@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import printing
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
 from ..engine.json_values import plain, told
@@ -17,6 +19,7 @@ from ..engine.model.levels import fit_levels
 from ..engine.normal.intervals import Interval
 from ..engine.robust import RobustCovariance
 from ..engine.roots import bracketed_root, expand
+from ..engine.shown import Row, estimate_row, number, p_text, percent
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
 from ..engine.wald import ModelTest
@@ -34,7 +37,7 @@ Array = NDArray[np.float64]
 __all__ = ["MultilevelResult"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MultilevelResult(Coefficients, Pooled):
     """A three-level meta-analysis.
 
@@ -100,6 +103,16 @@ class MultilevelResult(Coefficients, Pooled):
     data: StudyData = field(repr=False)
     cluster_names: tuple[str, ...] = field(repr=False)
     robust_covariance: RobustCovariance | None = field(repr=False, default=None)
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", f"{self.k} in {printing.counted(self.clusters, 'cluster')}"
+        if self.p == 1 and self.design.intercept is not None:
+            yield estimate_row(self)
+        else:
+            yield from self._coefficients_said()
+        within, square = number(self.sigma2_within), percent(self.heterogeneity.I2 / 100, 0)
+        yield "τ²", f"{number(self.sigma2_between)} between clusters, {within} within; I² {square}"
+        yield "between clusters", f"likelihood-ratio test, {p_text(self.between_test.p)}"
 
     # --- names shared with other results ------------------------------------------------------
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import level_of, one_of
 from ..engine.distributions import norm_cdf, norm_ppf, t_ppf
 from ..engine.normal.intervals import Interval
+from ..engine.shown import Shown
 from ..errors import UnsupportedError
 from .likelihood_region import covariance_of_mu_and_tau, extremes_in_region, quantile_df
 
@@ -37,8 +38,8 @@ SIDES: tuple[str, ...] = ("above", "below")
 METHODS: tuple[str, ...] = ("delta", "profile")
 
 
-@dataclass(frozen=True, slots=True)
-class ProbabilityBeyond:
+@dataclass(frozen=True, slots=True, repr=False)
+class ProbabilityBeyond(Shown):
     """Probability that the true effect of a new, similar study lies beyond a bound."""
 
     estimate: float  # at the estimates of mu and tau2

@@ -21,6 +21,7 @@ from ..engine.normal.intervals import Interval, profile_height
 from ..engine.normal.inverse_variance import InverseVarianceFit
 from ..engine.normal.likelihood import log_likelihood
 from ..engine.normal.weighted import moments
+from ..engine.shown import Shown
 from ..errors import MetaAnalysisError, UnsupportedError
 from .result import PoolResult
 
@@ -28,8 +29,8 @@ Array = NDArray[np.float64]
 Parameter = Literal["tau2", "mu"]
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileCurve:
+@dataclass(frozen=True, slots=True, repr=False)
+class ProfileCurve(Shown):
     """Profile log-likelihood of one parameter (model scale)."""
 
     parameter: Parameter

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import printing
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.literature import Methods
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval
 from ..engine.robust import RobustCovariance
+from ..engine.shown import Row, number, p_text, percent
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
 from ..engine.wald import ModelTest
@@ -32,7 +34,7 @@ Array = NDArray[np.float64]
 __all__ = ["RegressionResult"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RegressionResult(Coefficients):
     """A meta-regression with everything needed to report and to question it.
 
@@ -99,6 +101,16 @@ class RegressionResult(Coefficients):
     moderators: pd.DataFrame = field(repr=False, compare=False)
     cluster: tuple[Any, ...] | None = field(repr=False, default=None)
     robust_covariance: RobustCovariance | None = field(repr=False, default=None)
+
+    def _headline(self) -> str:
+        return f"{self.formula}; {Coefficients._headline(self)}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", f"{self.k}, for {printing.counted(self.p, 'coefficient')}"
+        yield from self._coefficients_said()
+        explained = "" if self.R2 is None else f"; R² {percent(self.R2 / 100, 0)}"
+        yield "τ²", f"{number(self.tau2)}{explained}"
+        yield "all moderators", p_text(self.omnibus.p)
 
     # --- numbers by their usual names ---------------------------------------------------------
 

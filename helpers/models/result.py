@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -38,11 +39,12 @@ from ..engine.normal.tau2_intervals import (
     q_profile_limits,
 )
 from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau2_ci
+from ..engine.shown import Row
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, EffectTest, Heterogeneity
 from ..errors import UnsupportedError
 from .base import Pooled
-from .display import headline_row, plain_dict, studies_frame
+from .display import headline_row, headline_said, plain_dict, studies_frame
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
 from .methods import methods_of
 from .new_study import ProbabilityBeyond, Side, probability_beyond
@@ -60,7 +62,7 @@ Scale = Literal["display", "model"]
 __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "PoolResult"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolResult(Pooled):
     """A pooled estimate with everything needed to report and to question it.
 
@@ -117,6 +119,9 @@ class PoolResult(Pooled):
     engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
     joint: InverseVarianceFit | None = field(repr=False, default=None)
     coefficient: int = field(repr=False, default=0)
+
+    def _said(self) -> Iterator[Row]:
+        return headline_said(self)
 
     @property
     def core(self) -> Model:

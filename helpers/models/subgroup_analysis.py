@@ -19,6 +19,7 @@ from ..engine.model.units import units_of
 from ..engine.normal.intervals import Interval
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import FEW_IN_GROUP, Options
+from ..engine.shown import Row, Shown, estimate_row, number, p_text
 from ..engine.studies import one_per_study, refuse_other_rows
 from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -46,8 +47,8 @@ __all__ = [
 GroupTau2 = Literal["separate", "common"]
 
 
-@dataclass(frozen=True, slots=True)
-class BetweenTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class BetweenTest(Shown):
     """Test of equal effects in all groups.
 
     Attributes
@@ -65,8 +66,8 @@ class BetweenTest:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class SubgroupResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class SubgroupResult(Shown):
     """Pooled results of groups of studies.
 
     Attributes
@@ -91,6 +92,20 @@ class SubgroupResult:
     test: BetweenTest
     group_tau2: GroupTau2
     cautions: tuple[Caution, ...] = field(default=())
+
+    def _headline(self) -> str:
+        each = "one τ² for all" if self.group_tau2 == "common" else "a τ² for each group"
+        return f"{self.overall.k} studies by {printing.readable(self.by)}, {each}"
+
+    def _said(self) -> Iterator[Row]:
+        most = 5 if len(self.groups) <= 5 else 4
+        for name, fit in list(self.groups.items())[:most]:
+            spread = "" if fit.model == "common" else f", τ² {number(fit.tau2)}"
+            yield name, f"{estimate_row(fit)[1]}; k = {fit.k}{spread}"
+        if len(self.groups) > most:
+            yield "…", f"{len(self.groups) - most} more groups in summary_frame()"
+        test = self.test
+        yield "between groups", f"{number(test.statistic)}, df = {test.df}, {p_text(test.p)}"
 
     def __iter__(self) -> Iterator[tuple[str, PoolResult]]:
         return iter(self.groups.items())

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..engine.distributions import chi2_sf
+from ..engine.shown import Shown
 from ..engine.summaries import Caution
 from ..errors import ConvergenceError, UnsupportedError
 from .result import PoolResult
@@ -35,8 +36,8 @@ from .result import PoolResult
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class LikelihoodRatioTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class LikelihoodRatioTest(Shown):
     """Likelihood-ratio test of one model for all groups against one for each group.
 
     Attributes

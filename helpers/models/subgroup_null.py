@@ -13,6 +13,7 @@ estimated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import printing
 from ..engine.counts.common import family_of
 from ..engine.counts.fit import fit_glmm
 from ..engine.counts.optimise import FitStatus
@@ -27,6 +29,7 @@ from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
+from ..engine.shown import Row, Shown, number, p_text, percent
 from ..errors import UnsupportedError
 from .subgroup_counts import equal_means
 
@@ -39,8 +42,8 @@ Array = NDArray[np.float64]
 _TIE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class CalibratedTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class CalibratedTest(Shown):
     """A test between groups with a p-value from data sets without a difference.
 
     Attributes
@@ -76,6 +79,14 @@ class CalibratedTest:
     mu: float
     tau2: float
     seed: int
+
+    def _said(self) -> Iterator[Row]:
+        yield "calibrated", f"{p_text(self.p)} (Monte Carlo error {number(self.p_mcse, 1)})"
+        yield "chi-squared", p_text(self.test.p)
+        rejected = f"{percent(self.rejection)} at a level of {percent(self.alpha, 0)}"
+        yield "false rejections", rejected
+        failed = f", {self.failed} failed" if self.failed else ""
+        yield "data sets", f"{printing.count(self.draws)} (seed {self.seed}{failed})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the observed test."""

@@ -23,6 +23,7 @@ from .. import printing
 from ..engine.effects import get_measure
 from ..engine.literature import Methods, Reference
 from ..engine.normal.intervals import Interval
+from ..engine.shown import Shown
 from ..errors import UnsupportedError
 from ..evidence import load_cohorts, load_sources
 from ..models.multilevel import pool_multilevel
@@ -71,8 +72,8 @@ _REFERENCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dependent:
+@dataclass(frozen=True, slots=True, repr=False)
+class Dependent(Shown):
     """One quantity under one assumption about which cohorts belong together.
 
     Attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -14,6 +15,7 @@ from ...engine.distributions import chi2_sf, norm_ppf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.shown import Row, fields_said
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
@@ -22,7 +24,7 @@ from .results import SmallStudyResult, few_studies
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FailSafeN(SmallStudyResult):
     """How many null studies would overturn a result.
 
@@ -194,7 +196,7 @@ def _null_caution(data: FunnelData, origin: float) -> tuple[Caution, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ExcessSignificance(SmallStudyResult):
     """Test of excess significance.
 
@@ -235,6 +237,9 @@ class ExcessSignificance(SmallStudyResult):
     alpha: float
     labels: tuple[str, ...]
     power: tuple[float, ...]
+
+    def _said(self) -> Iterator[Row]:
+        return fields_said(self, "labels", "power")
 
 
 def excess_significance(

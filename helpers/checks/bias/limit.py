@@ -13,6 +13,7 @@ tau is left of the standard deviation, and the expectation is :math:`\beta + \ta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -24,6 +25,7 @@ from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.intervals import symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.shown import Row, number, p_text, percent
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .data import funnel_data
@@ -31,7 +33,7 @@ from .lines import fit_lines
 from .results import Displayed, regression_cautions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class LimitMetaAnalysis(Displayed):
     """Result of a limit meta-analysis.
 
@@ -81,6 +83,11 @@ class LimitMetaAnalysis(Displayed):
     limits: tuple[float, ...]
 
     no_size = "a study of infinite size has no size to invert at"
+
+    def _adjusted(self) -> Iterator[Row]:
+        yield "τ²", number(self.tau2)
+        yield "small-study effects", f"Q = {number(self.Q_small)}, {p_text(self.Q_small_p)}"
+        yield "G²", percent(self.G2 / 100, 0)
 
     def summary_frame(self) -> pd.DataFrame:
         """Two rows, random effects and limit: mu, se, ci_lower, ci_upper (model scale)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ... import printing
 from ...arguments import level_of
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
@@ -17,6 +18,7 @@ from ...engine.keywords import TruthKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.model.core import Progress
 from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.shown import Row, p_text, percent
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import funnel_data, on_measure
 from .lines import Lines, egger_batch, joined, predictor_values
@@ -42,7 +44,7 @@ TESTS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SimulatedTests(SmallStudyResult):
     """What the regression tests did in simulated data sets.
 
@@ -70,6 +72,13 @@ class SimulatedTests(SmallStudyResult):
     seed: int
     alpha: float
 
+    def _headline(self) -> str:
+        return f"{printing.count(self.draws)} data sets of {self.k} studies, seed {self.seed}"
+
+    def _said(self) -> Iterator[Row]:
+        for name, share in zip(self.tests, self.rejection, strict=True):
+            yield name, f"rejects in {percent(share)}"
+
     def _frame(self, *columns: str) -> pd.DataFrame:
         """One row per test, with the columns that are named."""
         return pd.DataFrame(
@@ -82,7 +91,7 @@ def monte_carlo_errors(shares: Sequence[float], draws: int) -> tuple[float, ...]
     return tuple(float(np.sqrt(x * (1.0 - x) / draws)) for x in shares)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class NullSimulation(SimulatedTests):
     """Behaviour of the regression tests on cohorts of the same sizes without bias.
 
@@ -108,6 +117,12 @@ class NullSimulation(SimulatedTests):
     rejection_mcse: tuple[float, ...]
     calibrated_p: tuple[float, ...]
     bias_mean: tuple[float, ...]
+
+    def _said(self) -> Iterator[Row]:
+        columns = zip(self.tests, self.observed_p, self.calibrated_p, self.rejection, strict=True)
+        for name, observed, calibrated, share in columns:
+            found = f"{p_text(observed)}, calibrated {p_text(calibrated)}"
+            yield name, f"{found}; rejects in {percent(share)}"
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per test: observed_p, rejection, rejection_mcse, calibrated_p, bias_mean."""

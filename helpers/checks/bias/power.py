@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
@@ -14,6 +14,7 @@ from ...engine.distributions import expit
 from ...engine.keywords import TruthKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.model.core import Progress
+from ...engine.shown import Row, percent
 from ...errors import MetaAnalysisError
 from .null import SimulatedTests, monte_carlo_errors, setting
 
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 ENOUGH_POWER = 0.8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PowerSimulation(SimulatedTests):
     """Power of the regression tests for a small-study effect of a given size.
 
@@ -48,6 +49,10 @@ class PowerSimulation(SimulatedTests):
     power: tuple[float, ...]
     power_mcse: tuple[float, ...]
     slope: float
+
+    def _said(self) -> Iterator[Row]:
+        for name, power, share in zip(self.tests, self.power, self.rejection, strict=True):
+            yield name, f"power {percent(power)}; rejects in {percent(share)}"
 
     def of(self, test: str) -> float:
         """Power of one test at its calibrated level."""

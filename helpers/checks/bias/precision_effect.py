@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+from ... import printing
 from ...arguments import level_of
 from ...engine.distributions import t_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.shown import Row, number, p_text, with_interval
 from ...engine.summaries import Caution
 from .data import funnel_data, null_value
 from .regression_test import line_test
 from .results import BiasTest, SmallStudyResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PetPeese(SmallStudyResult):
     """Precision-effect test and its companion.
 
@@ -43,6 +46,14 @@ class PetPeese(SmallStudyResult):
     p: float | None
     selected: str | None
     estimate_model: float | None
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", printing.count(self.k)
+        for name, test in (("PET", self.pet), ("PEESE", self.peese)):
+            limit = float("nan") if test.limit is None else test.limit
+            yield name, with_interval(limit, test.limit_ci, test.level)
+        if self.p is not None:
+            yield "test", f"against {number(self.null)}, {p_text(self.p)}: {self.selected}"
 
 
 def pet_peese(

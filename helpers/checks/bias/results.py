@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -13,13 +14,14 @@ from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
 from ...engine.options import FEW_STUDIES
+from ...engine.shown import Row, Shown, estimate_row, number, p_text, with_interval
 from ...engine.summaries import Caution
 from ...errors import UnsupportedError
 from .data import CORRELATED, FunnelData
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmallStudyResult:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SmallStudyResult(Shown):
     """What all results of this package have.
 
     Attributes
@@ -48,7 +50,7 @@ class SmallStudyResult:
         return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Displayed(SmallStudyResult):
     """An estimate with its interval, on the scale that readers know.
 
@@ -73,6 +75,18 @@ class Displayed(SmallStudyResult):
     level: float
     measure: str
 
+    def _headline(self) -> str:
+        return get_measure(self.measure).label
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", printing.count(self.k)
+        yield estimate_row(self)
+        yield from self._adjusted()
+
+    def _adjusted(self) -> Iterator[Row]:
+        """Say what the method did to the estimate."""
+        yield from ()
+
     @property
     def estimate(self) -> float:
         """`mu` on the display scale."""
@@ -93,7 +107,7 @@ class Displayed(SmallStudyResult):
         return float(scale.inverse(value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class BiasTest(SmallStudyResult):
     """Result of one test for small-study effects.
 
@@ -158,6 +172,21 @@ class BiasTest(SmallStudyResult):
     limit_ci: Interval | None = None
     tau: float | None = None
     converged: bool = True
+
+    def _headline(self) -> str:
+        return f"{self.name}, {get_measure(self.measure).label}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", printing.count(self.k)
+        what = "score" if self.model == "rank" else "slope"
+        yield what, f"{number(self.bias)}, standard error {number(self.se)}"
+        df = "" if self.df is None else f", df = {number(self.df)}"
+        yield "test", f"{self.statistic_name} = {number(self.statistic)}{df}, {p_text(self.p)}"
+        if self.limit is not None:
+            limit = with_interval(self.limit, self.limit_ci, self.level)
+            yield "largest study", f"{limit} on the {self.measure} scale"
+        if self.tau2 is not None:
+            yield "τ²", number(self.tau2)
 
     @property
     def small_studies(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Unpack
@@ -17,6 +17,7 @@ from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.intervals import symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.shown import Row, number, p_text
 from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
@@ -30,7 +31,7 @@ _FEW_IN_INTERVAL = 4
 _STATIONARY = 1e-6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SelectionModel(Displayed):
     """Fit of a step-function selection model.
 
@@ -102,6 +103,11 @@ class SelectionModel(Displayed):
     maxima: int
 
     no_size = "the inverse needs a sample size, which the mean before selection does not have"
+
+    def _adjusted(self) -> Iterator[Row]:
+        yield "τ²", number(self.tau2)
+        yield "without selection", f"μ = {number(self.mu_unadjusted)}; here {number(self.mu)}"
+        yield "selection", f"χ² = {number(self.lrt)}, df = {self.lrt_df}, {p_text(self.lrt_p)}"
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per interval of p: studies, delta, se (index: the interval)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -13,6 +14,7 @@ from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.intervals import Interval, symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
+from ...engine.shown import Row, number
 from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data
@@ -24,7 +26,7 @@ Array = NDArray[np.float64]
 _ESTIMATORS = ("L0", "R0", "Q0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrimAndFill(Displayed):
     """Result of trim-and-fill: how many studies the funnel lacks, and the estimate with them.
 
@@ -88,6 +90,11 @@ class TrimAndFill(Displayed):
     filled: tuple[bool, ...]
 
     no_size = "filled studies have no sample size, which the inverse needs"
+
+    def _adjusted(self) -> Iterator[Row]:
+        yield "filled in", f"{self.k0} on the {self.side}, by {self.estimator}"
+        yield "without these", f"μ = {number(self.mu_observed)}; here {number(self.mu)}"
+        yield "τ²", number(self.tau2)
 
     @property
     def studies(self) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ... import printing
 from ...engine.literature import Methods, references
+from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError
 from .influence import influence_table
 from .result import MultiverseResult, Share
@@ -30,8 +31,8 @@ class Claim:
     unit: Literal["percent", "ratio"]  # of fractions, or of a ratio of two of them
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimMultiverse:
+@dataclass(frozen=True, slots=True, repr=False)
+class ClaimMultiverse(Shown):
     """Every defensible analysis of one claim.
 
     An analysis *supports* the claim when its estimate lies above `claim.null`, and supports it
@@ -74,6 +75,20 @@ class ClaimMultiverse:
     level: float
     multiverse: MultiverseResult | None = field(default=None, repr=False, compare=False)
     distinct: int = 0
+
+    def _headline(self) -> str:
+        return self.claim.statement
+
+    def _said(self) -> Iterator[Row]:
+        distinct = f" ({printing.count(self.distinct)} distinct)" if self.distinct else ""
+        yield "analyses", f"{printing.count(len(self))}{distinct}"
+        if len(self):
+            low, middle, high = np.quantile(self.value[self.ok], [0.0, 0.5, 1.0]).tolist()
+            spread = f"{self.printed(low)} to {self.printed(high)}"
+            yield "estimates", f"median {self.printed(middle)}, {spread}"
+            yield "supporting", self._percent(self.share_supporting)
+            yield "with interval", self._percent(self.share_certain)
+        yield "choices", listed(self.choices)
 
     def __post_init__(self) -> None:
         for array in (self.levels, self.codes, self.row, self.value, self.lower, self.upper):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...engine.json_values import plain
 from ...engine.literature import Methods, references
+from ...engine.shown import DASH, Row, Shown, listed, number
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.pooling import pool
 from ...models.result import PoolResult
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+@dataclass(frozen=True, slots=True, repr=False)
+class Share(Shown):
     """How many specifications satisfy a condition.
 
     Attributes
@@ -41,6 +43,11 @@ class Share:
     of: int
     left_out: int
 
+    def _said(self) -> Iterator[Row]:
+        share = printing.share(self.count, self.of) if self.of else DASH
+        yield "share", share
+        yield "left out", printing.count(self.left_out)
+
     @property
     def fraction(self) -> float:
         """`count` / `of`; NaN if there is none."""
@@ -50,8 +57,8 @@ class Share:
         return self.fraction
 
 
-@dataclass(frozen=True, slots=True)
-class MultiverseResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class MultiverseResult(Shown):
     """Every specification of a grid of choices, analysed.
 
     Attributes
@@ -81,6 +88,23 @@ class MultiverseResult:
     grid: Grid = field(repr=False)
     variants: Variants = field(repr=False)
     version: NDArray[np.intp] = field(repr=False)
+
+    def _headline(self) -> str:
+        if self.contrast is None:
+            return "pooled estimates"
+        first, second = self.contrast.levels
+        return f"{first} minus {second}"
+
+    def _said(self) -> Iterator[Row]:
+        status = self.columns["status"]
+        counts = {kind: int((status == kind).sum()) for kind in ("ok", "undefined", "failed")}
+        found = ", ".join(f"{printing.count(n)} {kind}" for kind, n in counts.items() if n)
+        yield "specifications", f"{printing.count(len(self))} ({found})"
+        values = np.asarray(self.columns[self.target], dtype=float)[status == "ok"]
+        if values.size:
+            low, middle, high = np.quantile(values, [0.0, 0.5, 1.0]).tolist()
+            yield "estimates", f"median {number(middle)}, {number(low)} to {number(high)}"
+        yield "choices", listed(self.choices)
 
     def __len__(self) -> int:
         return len(self.grid.options)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import ties
+from ... import printing, ties
 from ...engine.literature import Methods, references
+from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 CELL = ("family", "sizes", "k", "proportion", "tau")
 
 
-@dataclass(frozen=True, slots=True)
-class SimulationResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class SimulationResult(Shown):
     """Performance of every method in every scenario.
 
     Attributes
@@ -36,6 +37,12 @@ class SimulationResult:
     seed: int
     level: float
     columns: Mapping[str, NDArray[Any]]
+
+    def _said(self) -> Iterator[Row]:
+        yield "draws", f"{printing.count(self.draws)} a scenario, seed {self.seed}"
+        yield "level", printing.level_text(self.level)
+        for name, label in (("quantity", "quantities"), ("method", "methods")):
+            yield label, listed(one for one in dict.fromkeys(map(str, self.columns[name])) if one)
 
     def frame(self) -> pd.DataFrame:
         """Tidy table, one number per row.

@@ -6,15 +6,18 @@ one with and one without some study, point to that study.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...errors import UnsupportedError
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
+from ..shown import DASH, Row, Shown, limits
 from .mixture import Mixture, fit_mixtures
 from .subsets import choose_subsets, number_of_subsets
 
@@ -26,8 +29,8 @@ Array = NDArray[np.float64]
 __all__ = ["GoshResult", "gosh"]
 
 
-@dataclass(frozen=True, slots=True)
-class GoshResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class GoshResult(Shown):
     """Fits of R subsets of the studies.
 
     Attributes
@@ -72,6 +75,14 @@ class GoshResult:
     min_size: int
     seed: int | None
     model: str
+
+    def _said(self) -> Iterator[Row]:
+        sound = self.estimate[self.converged]
+        of = f"{printing.count(len(self))} of {printing.count(self.total)}"
+        yield "subsets", f"{of}, of at least {self.min_size} studies"
+        yield "studies", printing.count(len(self.labels))
+        yield "estimates", limits(np.quantile(sound, [0, 1])) if len(sound) else DASH
+        yield "without estimate", printing.count(len(self) - len(sound))
 
     def __len__(self) -> int:
         return len(self.mu)

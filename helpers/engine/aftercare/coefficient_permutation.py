@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from ..shown import Row, Shown, p_text
 from ..wald import quadratic_form
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ _CELLS = 1_100_000  # numbers of a batch of replicates: about the processor's ca
 _TIE = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
-class PermutationTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class PermutationTest(Shown):
     """P-values by permutation, with their Monte-Carlo standard errors (0 if exact)."""
 
     #: `p`, `p_mcse`: omnibus test of all moderators.
@@ -63,6 +65,14 @@ class PermutationTest:
     statistics: Array = field(repr=False)
     #: Shape (draws,): omnibus statistics in the same order.
     omnibus_statistics: Array = field(repr=False)
+
+    def _said(self) -> Iterator[Row]:
+        how = "all arrangements" if self.exact else f"random arrangements, seed {self.seed}"
+        failed = f"; {self.failed} failed" if self.failed else ""
+        yield "draws", f"{printing.count(self.draws)} ({how}{failed})"
+        yield "all moderators", p_text(self.p)
+        for name, p in zip(self.names, self.coefficient_p, strict=True):
+            yield printing.readable(name), p_text(p)
 
     def summary_frame(self) -> pd.DataFrame:
         """P-values and Monte-Carlo standard errors; index: omnibus, terms, coefficients."""

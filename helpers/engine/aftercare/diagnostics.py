@@ -34,12 +34,14 @@ Pearson's residual on the same scale.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ..distributions import chi2_ppf, expit
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
@@ -47,6 +49,7 @@ from ..model.units import Units, units_of
 from ..normal.left_out import Sums
 from ..normal.weighted import prepare
 from ..options import BETA_BINOMIAL
+from ..shown import Row, Shown, listed
 from .deviance import study_deviance
 
 if TYPE_CHECKING:
@@ -84,8 +87,8 @@ class Rule:
     doi: str = "10.1002/jrsm.11"
 
 
-@dataclass(frozen=True, slots=True)
-class InfluenceResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class InfluenceResult(Shown):
     """Deletion diagnostics of every included study, or of clusters of studies.
 
     Attributes
@@ -122,6 +125,14 @@ class InfluenceResult:
     model: str
     k: int
     unit: str = "study"
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", printing.count(self.k)
+        marked = zip(self.labels, self.flagged, strict=True)
+        yield "influential", listed(label for label, flag in marked if flag)
+        failed = int((~self.converged).sum())
+        if failed:
+            yield "not converged", printing.count(failed)
 
     @property
     def weights(self) -> Array:

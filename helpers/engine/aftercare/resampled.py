@@ -12,19 +12,23 @@ doi:10.1017/CBO9780511802843).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
+from ..effects import get_measure
 from ..model import Drawn, Fitted, Model, Progress, model_of
 from ..model.fits import Refits
 from ..normal.intervals import Interval
 from ..options import BETA_BINOMIAL
+from ..shown import Row, Shown, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +42,8 @@ BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised
 _BOUNDS = {"mu": (-np.inf, np.inf), "tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
 
 
-@dataclass(frozen=True, slots=True)
-class BootstrapResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class BootstrapResult(Shown):
     """Replicates of a pooled result and intervals from them.
 
     Attributes
@@ -76,6 +80,18 @@ class BootstrapResult:
     observed: dict[str, float]
     acceleration: dict[str, float] | None
     fit: Fitted = field(repr=False)
+
+    def _said(self) -> Iterator[Row]:
+        failed = f"; {self.failed} failed" if self.failed else ""
+        yield "draws", f"{printing.count(self.draws)} ({self.kind}, seed {self.seed}{failed})"
+        options = self.fit.core.options
+        unit: printing.Unit = "number"
+        if get_measure(options.measure).kind == "proportion":
+            unit = "percent"
+        centre = self.fit.to_display(self.observed["mu"])
+        yield "estimate", with_interval(centre, self.conf_int(), self.level, unit)
+        if "tau2" in self.quantities:
+            yield "τ²", with_interval(self.observed["tau2"], self.conf_int("tau2"), self.level)
 
     @property
     def quantities(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ does not reject.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...arguments import level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
@@ -30,6 +31,7 @@ from ..counts.studies import prepare
 from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
 from ..roots import bracketed_root
+from ..shown import Row, Shown, limits, number, p_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +45,8 @@ __all__ = ["MAX_EXACT", "SignFlipTest", "permutation_test"]
 MAX_EXACT = 20
 
 
-@dataclass(frozen=True, slots=True)
-class SignFlipTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class SignFlipTest(Shown):
     """Sign-flip test of a stated mean, with its interval.
 
     Attributes
@@ -88,6 +90,14 @@ class SignFlipTest:
     level: float
     kind: str
     statistics: Array = field(repr=False)
+
+    def _said(self) -> Iterator[Row]:
+        yield "null", number(self.null)
+        yield "test", f"{number(self.statistic)}, {p_text(self.p)}"
+        yield "interval", f"{printing.level_text(self.level)} CI {limits(self.ci)}"
+        how = "all patterns of signs" if self.exact else f"random patterns, seed {self.seed}"
+        failed = f"; {self.failed} failed" if self.failed else ""
+        yield "draws", f"{printing.count(self.draws)} ({how}{failed})"
 
     def summary_frame(self) -> pd.DataFrame:
         """One row: index "null"."""

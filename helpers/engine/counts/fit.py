@@ -11,13 +11,16 @@ quadrature likelihood (`helpers.engine.counts.kernel`), information is *observed
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ... import printing
 from ...arguments import whole_number
 from ...errors import ConvergenceError, UnsupportedError
+from ..shown import Row, Shown, limits, listed, number
 from .batch import CountData, check_data
 from .kernel import gauss_hermite
 from .optimise import FitStatus, Solution, solve_rows
@@ -27,8 +30,8 @@ from .variation import NormalVariation
 __all__ = ["FitStatus", "GLMMFit", "fit_counts", "fit_glmm"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GLMMFit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class GLMMFit(Shown):
     """Maximum likelihood fits of ``R`` replicates of the GLMM.
 
     Attributes
@@ -99,6 +102,22 @@ class GLMMFit:
     data: CountData = field(repr=False)
     information: str = "observed"
     curvature: Array | None = field(default=None, repr=False)
+
+    def _headline(self) -> str:
+        return f"{self.family}, {self.quad_points} nodes of quadrature"
+
+    def _said(self) -> Iterator[Row]:
+        if len(self) > 1:
+            yield "fits", f"{len(self)}, of which {int(self.converged.sum())} converged"
+            yield "studies", limits(np.quantile(self.k, [0, 1]))
+            yield "τ²", limits(np.quantile(self.tau2, [0, 1]))
+            return
+        yield "studies", printing.count(int(self.k[0]))
+        yield "coefficients", listed(map(number, self.beta[0]))
+        yield "standard errors", listed(map(number, self.se[0]))
+        yield "τ²", number(self.tau2[0])
+        yield "log-likelihood", number(self.loglik[0], 5)
+        yield "ended", self.message()
 
     def __len__(self) -> int:
         return len(self.tau)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ... import printing
 from ...engine.effects import Measure
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, number, with_interval
 from ...errors import UnsupportedError
 from .marginal import Marginal
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DisplayMarginal:
+@dataclass(frozen=True, slots=True, repr=False)
+class DisplayMarginal(Shown):
     """A distribution on the display scale (a proportion, a rate), made from the model scale.
 
     Quantiles, probabilities and central intervals are exact transformations; mean and standard
@@ -30,6 +32,16 @@ class DisplayMarginal:
     model: Marginal
     measure: Measure
     size: float
+
+    def _headline(self) -> str:
+        return f"{self.model.name}, {self.measure.kind}"
+
+    def _said(self) -> Iterator[Row]:
+        level = self.model.level
+        unit: printing.Unit = "percent" if self.measure.kind == "proportion" else "number"
+        limits = self.interval()
+        yield "median", with_interval(self.median, limits, level, unit, "credible interval")
+        yield "mean", f"{number(self.mean)}, standard deviation {number(self.sd)}"
 
     def _inverse(self, x: ArrayLike) -> Array:
         return np.asarray(self.measure.inverse(x, self.size), dtype=float)

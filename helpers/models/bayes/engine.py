@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.shown import Shown
 from ...errors import ConvergenceError, MetaAnalysisError
 from .binomial import BinomialLayer, BinomialModel
 from .marginal import Line, Marginal
@@ -25,8 +26,8 @@ _SHARE = 0.02  # of the tolerance, for each patch of the surface and each kind o
 _MOST_POINTS = 321
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBounds:
+@dataclass(frozen=True, slots=True, repr=False)
+class ErrorBounds(Shown):
     """How far the numbers of a posterior may be from the exact integrals.
 
     Each is the change when a grid is halved, added up over the grids of tau, of mu, and of the

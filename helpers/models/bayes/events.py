@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ... import printing
 from ...arguments import level_of
 from ...engine.distributions import gammaln
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown
 from ...errors import ConvergenceError, MetaAnalysisError
 from .display import DisplayMarginal
 from .marginal import check_probability
@@ -25,8 +28,8 @@ _MOST = 100_000
 _BLOCK = 4_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class EventCounts:
+@dataclass(frozen=True, slots=True, repr=False)
+class EventCounts(Shown):
     """Predictive distribution of events among `n` patients of a new, similar cohort.
 
     Attributes
@@ -40,6 +43,12 @@ class EventCounts:
     n: int
     probabilities: Array = field(repr=False)
     level: float
+
+    def _said(self) -> Iterator[Row]:
+        yield "patients", printing.count(self.n)
+        low, high = map(printing.count, self.interval())
+        limits = f"{printing.level_text(self.level)} prediction interval {low} to {high}"
+        yield "events", f"{printing.number(self.mean, 1)} ({limits})"
 
     @property
     def mean(self) -> float:

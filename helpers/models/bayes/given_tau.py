@@ -7,13 +7,16 @@ doi:10.48550/arXiv.2306.17043).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ... import printing
 from ...engine.effects import Measure, get_measure
+from ...engine.shown import Row, Shown, limits, listed
 from ...errors import ConvergenceError, MetaAnalysisError
 from .binomial import BinomialLayer, BinomialModel
 from .engine import Layer, Model
@@ -29,8 +32,8 @@ _POINTS = 41
 _REFINEMENTS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+@dataclass(frozen=True, slots=True, repr=False)
+class Trace(Shown):
     """Posterior means and standard deviations given J values of tau, on the model scale."""
 
     tau: Array  # shape (J,), as are the next three
@@ -42,6 +45,10 @@ class Trace:
     labels: tuple[str, ...] = field(repr=False)
     measure: Measure = field(repr=False)
     size: float = field(repr=False)
+
+    def _said(self) -> Iterator[Row]:
+        yield "τ", f"{printing.counted(len(self.tau), 'value')}, {limits(self.tau[[0, -1]])}"
+        yield "studies", listed(self.labels)
 
     def frame(self) -> pd.DataFrame:
         """Table on the display scale: index "tau", column "mean" and one for each study."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...arguments import level_of
 from ...engine.normal.intervals import Interval
 from ...engine.roots import bracketed_root
+from ...engine.shown import Row, Shown, number, with_interval
 from ...errors import MetaAnalysisError
 from .panels import NODES, PanelGrid, adapt
 
@@ -72,8 +73,8 @@ class Line:
         return np.where(finite, 2.0 * safe / (1.0 + np.hypot(1.0, 2.0 * safe)), np.sign(t))
 
 
-@dataclass(frozen=True, slots=True)
-class Marginal:
+@dataclass(frozen=True, slots=True, repr=False)
+class Marginal(Shown):
     """Distribution of one quantity on the model scale.
 
     Attributes
@@ -105,6 +106,14 @@ class Marginal:
     _integrals: Array  # its antiderivative from each panel's left end, shape (P, NODES + 1)
     _below: Array  # probability below each edge
     _above: Array  # probability above each edge
+
+    def _headline(self) -> str:
+        return self.name
+
+    def _said(self) -> Iterator[Row]:
+        middle, limits = float(self.median), self.interval()
+        yield "median", with_interval(middle, limits, self.level, name="credible interval")
+        yield "mean", f"{number(self.mean)}, standard deviation {number(self.sd)}"
 
     @classmethod
     def from_panels(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
+from ...engine.shown import Row, Shown, percent
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .marginal import Marginal
 
@@ -22,8 +24,8 @@ Array = NDArray[Any]
 _TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+@dataclass(frozen=True, slots=True, repr=False)
+class Ranking(Shown):
     """How probable each rank is. Rank 1 is the lowest rate.
 
     Attributes
@@ -41,6 +43,15 @@ class Ranking:
     probabilities: Array = field(repr=False)
     lower: Array = field(repr=False)
     error: float
+
+    def _headline(self) -> str:
+        return "rank 1 is the lowest rate"
+
+    def _said(self) -> Iterator[Row]:
+        for name, mean, first in zip(
+            self.names, self.mean_rank, self.probabilities[:, 0], strict=True
+        ):
+            yield name, f"mean rank {printing.number(mean, 1)}; lowest with {percent(first, 0)}"
 
     @property
     def mean_rank(self) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from ...engine.effects import get_measure
 from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, estimate_row, with_interval
 from ...engine.studies import StudyData
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -32,8 +33,8 @@ Array = NDArray[Any]
 Quantity = Literal["mu", "new"]
 
 
-@dataclass(frozen=True, slots=True)
-class Posterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class Posterior(Shown):
     """Posterior of the random-effects model, computed without sampling.
 
     Attributes
@@ -90,6 +91,25 @@ class Posterior:
     _shrunken: list[pd.DataFrame] = field(
         init=False, repr=False, compare=False, default_factory=list
     )
+
+    def _headline(self) -> str:
+        priors = f"τ {self.tau_prior.label}, μ {self.mu_prior.label}"
+        return f"{self.likelihood} likelihood, {get_measure(self.measure).label}; {priors}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "studies", printing.count(self.k)
+        yield estimate_row(self, name="credible interval")
+        unit: printing.Unit = "number"
+        if get_measure(self.measure).kind == "proportion":
+            unit = "percent"
+        yield (
+            "new study",
+            with_interval(
+                self.new_rate.median, self.prediction_interval(), self.level, unit, "interval"
+            ),
+        )
+        spread = with_interval(self.tau.median, self.tau.interval(), self.level, name="interval")
+        yield "τ", spread
 
     @property
     def model(self) -> Model:

@@ -10,6 +10,7 @@ recovered from their own limits on the log scale (Zou and Donner 2008, doi:10.10
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ... import printing
 from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, with_interval
 from ...errors import UnsupportedError
 from .shares import CauseShare, Unknown, cause_share
 from .table import cause_table
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     from ...models.result import PoolResult
 
 
-@dataclass(frozen=True, slots=True)
-class CauseRate:
+@dataclass(frozen=True, slots=True, repr=False)
+class CauseRate(Shown):
     """Deaths of one cause among all who were treated.
 
     Attributes
@@ -55,6 +58,15 @@ class CauseRate:
     ci: Interval
     level: float
     n: int
+
+    def _headline(self) -> str:
+        return f"{self.share.cause}, {self.group}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "treated", printing.count(self.n)
+        yield "rate", with_interval(self.estimate, self.ci, self.level, "percent")
+        share = printing.percent(self.share.estimate)
+        yield "as product", f"{printing.percent(self.nrm.mean_estimate)} by {share}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

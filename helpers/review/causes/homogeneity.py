@@ -10,6 +10,7 @@ distribution of the largest of them, and so p-values that hold for all cells at 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from ...engine.effects import study_interval
 from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, limits, number, p_text
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .table import CauseTable, cause_table
@@ -37,8 +39,8 @@ _REFERENCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HomogeneityTest:
+@dataclass(frozen=True, slots=True, repr=False)
+class HomogeneityTest(Shown):
     """Whether groups share one distribution of causes.
 
     Attributes
@@ -75,6 +77,16 @@ class HomogeneityTest:
     expected: Array = field(repr=False)
     residuals: Array = field(repr=False)
     p_residuals: Array = field(repr=False)
+
+    def _headline(self) -> str:
+        return f"causes by {self.table.grouping}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "deaths", printing.count(int(self.table.counts.sum()))
+        yield "χ²", f"{number(self.statistic)}, df = {self.df}, {p_text(self.p)}"
+        interval = f"{printing.level_text(LEVEL)} CI {limits(self.p_ci)}"
+        yield "Monte Carlo", f"{p_text(self.p_monte_carlo)} ({interval})"
+        yield "Cramér’s V", number(self.cramers_v)
 
     @property
     def small_cells(self) -> float:

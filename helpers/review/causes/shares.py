@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, limits, with_interval
 from ...errors import MetaAnalysisError, UnsupportedError
 from .table import CauseTable, cause_table
 
 Unknown = Literal["none", "random", "all"]
 
 
-@dataclass(frozen=True, slots=True)
-class CauseShare:
+@dataclass(frozen=True, slots=True, repr=False)
+class CauseShare(Shown):
     """Share of one cause (or of several together) among deaths.
 
     Attributes
@@ -45,13 +47,21 @@ class CauseShare:
     level: float
     unknown: str
 
+    def _headline(self) -> str:
+        return f"{self.cause}, {self.group}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "deaths", f"{printing.count(self.deaths)} of {printing.count(self.n)}"
+        yield "share", with_interval(self.estimate, self.ci, self.level, "percent")
+        yield "unknown causes", {"none": "not this", "random": "left out"}.get(self.unknown, "this")
+
     def to_dict(self) -> dict[str, Any]:
         """Fields as plain values, for JSON."""
         return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class ShareBounds:
+@dataclass(frozen=True, slots=True, repr=False)
+class ShareBounds(Shown):
     """The same share under every supposition about the deaths without a known cause.
 
     Attributes
@@ -66,6 +76,11 @@ class ShareBounds:
     random: CauseShare
     all: CauseShare
     unknown: int
+
+    def _said(self) -> Iterator[Row]:
+        yield "unknown causes", printing.count(self.unknown)
+        yield "share", limits(self.bounds, "percent")
+        yield "with intervals", limits(self.ci, "percent")
 
     @property
     def bounds(self) -> Interval:

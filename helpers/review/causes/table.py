@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.json_values import plain
+from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError, UnsupportedError
 
 Counts = NDArray[np.int64]
@@ -39,8 +41,8 @@ ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CauseTable:
+@dataclass(frozen=True, slots=True, repr=False)
+class CauseTable(Shown):
     """Nonrelapse deaths by group and cause.
 
     Attributes
@@ -63,6 +65,14 @@ class CauseTable:
     counts: Counts = field(repr=False)
     deaths: Counts = field(repr=False)
     within_one: NDArray[np.bool_] = field(repr=False)
+
+    def _headline(self) -> str:
+        return self.grouping
+
+    def _said(self) -> Iterator[Row]:
+        yield "groups", listed(self.groups)
+        yield "causes", listed(self.causes)
+        yield "deaths", printing.count(int(self.deaths.sum()))
 
     def __post_init__(self) -> None:
         shape = (len(self.groups), len(self.causes))

@@ -17,12 +17,13 @@ import pandas as pd
 from ... import ties
 from ...engine.effects import study_interval
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Shown
 from ...errors import MetaAnalysisError
 from .shares import CauseShare
 
 
-@dataclass(frozen=True, slots=True)
-class DeathWeights:
+@dataclass(frozen=True, slots=True, repr=False)
+class DeathWeights(Shown):
     """How the deaths spread over cohorts.
 
     Attributes

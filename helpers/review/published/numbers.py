@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ... import printing
+from ...engine.shown import Row, Shown
 from ...errors import MetaAnalysisError
 from ..decimals import prints_as
 from ..shared_results import shared_in_a_build
@@ -38,8 +40,8 @@ _INFERRED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reproduction:
+@dataclass(frozen=True, slots=True, repr=False)
+class Reproduction(Shown):
     """All published numbers beside ours.
 
     Attributes
@@ -49,6 +51,10 @@ class Reproduction:
     """
 
     comparisons: tuple[Comparison, ...]
+
+    def _said(self) -> Iterator[Row]:
+        yield "numbers", printing.count(len(self.comparisons))
+        yield from ((status, printing.count(n)) for status, n in self.counts().items())
 
     def counts(self) -> dict[str, int]:
         """Count the numbers by status, in the order of `STATUSES`."""

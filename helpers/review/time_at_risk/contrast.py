@@ -12,7 +12,7 @@ Stijnen T, Hamza TH, Özdemir P (2010), doi:10.1002/sim.4040 (Poisson-normal mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...arguments import LEVEL
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, listed, p_text, with_interval
 from ...errors import MetaAnalysisError
 from ...models.regression import meta_regression
 from ...models.regression_result import RegressionResult
@@ -36,8 +37,8 @@ __all__ = [
 _GROUP, _LOG_YEARS, _OFFSET = "group", "log_years", "offset"
 
 
-@dataclass(frozen=True, slots=True)
-class TimeContrast:
+@dataclass(frozen=True, slots=True, repr=False)
+class TimeContrast(Shown):
     """Ratio of two groups at each exponent of follow-up.
 
     Attributes
@@ -70,6 +71,17 @@ class TimeContrast:
     tau2: NDArray[np.float64] = field(repr=False)
     fits: tuple[RegressionResult, ...] = field(repr=False)
     covariate: RegressionResult = field(repr=False)
+
+    def _headline(self) -> str:
+        return self.name
+
+    def _said(self) -> Iterator[Row]:
+        yield "cohorts", listed(f"{name}: {k}" for name, k in self.k.items())
+        found = {"per patient": self.at(0.0), "adjusted": self.adjusted()}
+        for name, row in (found | {"per patient-year": self.at(1.0)}).items():
+            text = with_interval(row["ratio"], (row["ci_lower"], row["ci_upper"]), LEVEL)
+            yield name, f"{text}, {p_text(row['p'])}"
+        yield "left out", listed(self.left_out)
 
     @property
     def name(self) -> str:

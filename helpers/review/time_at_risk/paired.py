@@ -8,13 +8,14 @@ import pandas as pd
 
 from ... import printing
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Shown
 from ...errors import MetaAnalysisError
 
 __all__ = ["PairedRates", "reported_against_crude"]
 
 
-@dataclass(frozen=True, slots=True)
-class PairedRates:
+@dataclass(frozen=True, slots=True, repr=False)
+class PairedRates(Shown):
     """Reported and crude nonrelapse mortality of the same cohorts.
 
     Attributes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...arguments import LEVEL, level_of
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, limits, number
 from ...errors import MetaAnalysisError, UnsupportedError
 
 Array = NDArray[Any]
@@ -81,8 +84,8 @@ class FollowUpScenario:
             raise MetaAnalysisError("no patient is followed up: accrual and minimum are both 0")
 
 
-@dataclass(frozen=True, slots=True)
-class PersonTimeBias:
+@dataclass(frozen=True, slots=True, repr=False)
+class PersonTimeBias(Shown):
     """Simulated person-time against patients times median follow-up.
 
     Attributes
@@ -107,6 +110,14 @@ class PersonTimeBias:
     observed: Array = field(repr=False)
     events: Array = field(repr=False)
     median_follow_up: Array = field(repr=False)
+
+    def _headline(self) -> str:
+        return f"{self.median}, {'until relapse' if self.until_relapse else 'until death'}"
+
+    def _said(self) -> Iterator[Row]:
+        yield "factor", f"{number(self.factor)} (Monte Carlo error {number(self.mcse, 1)})"
+        yield "of one cohort", f"{printing.level_text(LEVEL)} of draws, {limits(self.interval())}"
+        yield "draws", printing.count(len(self.assumed))
 
     @property
     def factor(self) -> float:
