@@ -142,6 +142,14 @@ EXAMPLES: dict[str, tuple[Callable[[], Any], Callable[[Any], str]]] = {
     "InfluenceResult": (lambda: fit().influence(), lambda r: "10"),
     "BootstrapResult": (lambda: fit().bootstrap(20), lambda r: percent(r.fit.estimate)),
     "SignFlipTest": (lambda: fit().permutation_test(0.1, draws=100), lambda r: f"{r.p:.2f}"),
+    "Burden": (
+        lambda: review.prevention.infection_burden()["all", "mean"],
+        lambda r: percent(r.estimate),
+    ),
+    "Prevented": (
+        lambda: review.prevention.prevented_deaths(made("Burden"), [0.25])[0],
+        lambda r: f"{1000 * r.fewer:.1f}",
+    ),
     "CauseRate": (lambda: review.causes.cause_rates()["MM"], lambda r: percent(r.estimate)),
     "CauseShare": (lambda: review.causes.infection_share(), lambda r: percent(r.estimate)),
     "CauseTable": (lambda: review.causes.cause_table("setting"), lambda r: f"{r.deaths.sum()}"),

@@ -8,12 +8,14 @@ prints. The interval of the product is recovered from the limits of both
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from ... import printing
 from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
+from ...engine.shown import Row, Shown, limits, number, with_interval
 from ...errors import MetaAnalysisError
 from ..causes import CauseShare, cause_share, cause_table, product_interval
 
@@ -26,8 +28,8 @@ Average = Literal["mean", "median"]
 OTHER, COVID, REST = "infection other than COVID-19", "COVID-19", "no infection"
 
 
-@dataclass(frozen=True, slots=True)
-class Burden:
+@dataclass(frozen=True, slots=True, repr=False)
+class Burden(Shown):
     """Deaths from infection among all who were treated.
 
     Attributes
@@ -52,13 +54,20 @@ class Burden:
     ci: Interval
     level: float
 
+    def _headline(self) -> str:
+        return f"deaths from infection ({self.which}), {self.average} over cohorts"
+
+    def _said(self) -> Iterator[Row]:
+        yield "of the treated", with_interval(self.estimate, self.ci, self.level, "percent")
+        yield "of the deaths", printing.share(self.share.deaths, self.share.n)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class Prevented:
+@dataclass(frozen=True, slots=True, repr=False)
+class Prevented(Shown):
     """What-if: a part of the deaths from infection does not happen. No estimate of any effect.
 
     Attributes
@@ -83,6 +92,14 @@ class Prevented:
     left: float
     treated_per_death: float
     treated_ci: Interval
+
+    def _headline(self) -> str:
+        return f"supposed that {printing.percent(self.part, 0)} of the deaths do not happen"
+
+    def _said(self) -> Iterator[Row]:
+        fewer, left = printing.per_1000(self.fewer, 1), printing.per_1000(self.left, 1)
+        yield "deaths", f"{fewer} fewer, {left} left"
+        yield "treated per death", f"{number(self.treated_per_death)} ({limits(self.treated_ci)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
