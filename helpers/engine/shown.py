@@ -30,7 +30,7 @@ __all__ = [
     "Shown",
     "estimate_row",
     "fields_said",
-    "limits",
+    "limits_text",
     "listed",
     "number",
     "p_text",
@@ -167,12 +167,12 @@ def _p(p: Any, symbol: str) -> str:
     return printing.p_value(float(p), symbol) if math.isfinite(p) else DASH
 
 
-def limits(bounds: Any, unit: printing.Unit = "number") -> str:
+def limits_text(bounds: Any, unit: printing.Unit = "number") -> str:
     """Print two limits without a level; a dash where there are none.
 
     Examples
     --------
-    >>> limits((0.0123, 0.5)), limits((float("nan"), float("nan"))), limits(None)
+    >>> limits_text((0.0123, 0.5)), limits_text((float("nan"), float("nan"))), limits_text(None)
     ('0.012 to 0.50', '–', '–')
     """
     if bounds is None or any(math.isnan(value) for value in bounds):
@@ -200,7 +200,9 @@ def with_interval(
     text = percent(value, digits) if unit == "percent" else printing.number(value, digits)
     if bounds is None or not all(math.isfinite(limit) for limit in bounds):
         known = bounds is not None and not any(math.isnan(limit) for limit in bounds)
-        return f"{text} ({printing.level_text(level)} {name} {limits(bounds)})" if known else text
+        return (
+            f"{text} ({printing.level_text(level)} {name} {limits_text(bounds)})" if known else text
+        )
     return f"{text} ({printing.interval(bounds, level, unit=unit, digits=digits, name=name)})"
 
 
@@ -291,7 +293,7 @@ def _text(name: str, value: Any) -> str | None:
         is_p = name == "p" or name.endswith("_p") or name.startswith("p_")
         return _p(value, "") if is_p and not name.endswith("mcse") else number(value)
     if isinstance(value, tuple) and hasattr(value, "lower"):
-        return limits(value)
+        return limits_text(value)
     if isinstance(value, Mapping):
         pairs = ((key, _text(str(key), one)) for key, one in value.items())
         return listed(f"{key}: {text}" for key, text in pairs if text is not None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import printing
 from ..engine.normal.intervals import Interval
-from ..engine.shown import Row, Shown, limits
+from ..engine.shown import Row, Shown, limits_text
 from ..engine.summaries import i2_and_h2
 from ..errors import UnsupportedError
 
@@ -42,8 +42,8 @@ class HeterogeneityIntervals(Shown):
 
     def _said(self) -> Iterator[Row]:
         for name, symbol in (("tau2", "τ²"), ("tau", "τ"), ("H2", "H²")):
-            yield symbol, limits(getattr(self, name))
-        yield "I²", limits([limit / 100 for limit in self.I2], "percent")
+            yield symbol, limits_text(getattr(self, name))
+        yield "I²", limits_text([limit / 100 for limit in self.I2], "percent")
 
     def frame(self) -> pd.DataFrame:
         """Table with index "measure" and columns `ci_lower`, `ci_upper`."""

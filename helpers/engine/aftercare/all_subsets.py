@@ -17,7 +17,7 @@ from ... import printing
 from ...errors import UnsupportedError
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
-from ..shown import DASH, Row, Shown, limits
+from ..shown import DASH, Row, Shown, limits_text
 from .mixture import Mixture, fit_mixtures
 from .subsets import choose_subsets, number_of_subsets
 
@@ -81,7 +81,7 @@ class GoshResult(Shown):
         of = f"{printing.count(len(self))} of {printing.count(self.total)}"
         yield "subsets", f"{of}, of at least {self.min_size} studies"
         yield "studies", printing.count(len(self.labels))
-        yield "estimates", limits(np.quantile(sound, [0, 1])) if len(sound) else DASH
+        yield "estimates", limits_text(np.quantile(sound, [0, 1])) if len(sound) else DASH
         yield "without estimate", printing.count(len(self) - len(sound))
 
     def __len__(self) -> int:

@@ -31,7 +31,7 @@ from ..counts.studies import prepare
 from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
 from ..roots import bracketed_root
-from ..shown import Row, Shown, limits, number, p_text
+from ..shown import Row, Shown, limits_text, number, p_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,7 @@ class SignFlipTest(Shown):
     def _said(self) -> Iterator[Row]:
         yield "null", number(self.null)
         yield "test", f"{number(self.statistic)}, {p_text(self.p)}"
-        yield "interval", f"{printing.level_text(self.level)} CI {limits(self.ci)}"
+        yield "interval", f"{printing.level_text(self.level)} CI {limits_text(self.ci)}"
         how = "all patterns of signs" if self.exact else f"random patterns, seed {self.seed}"
         failed = f"; {self.failed} failed" if self.failed else ""
         yield "draws", f"{printing.count(self.draws)} ({how}{failed})"

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ... import printing
 from ...arguments import whole_number
 from ...errors import ConvergenceError, UnsupportedError
-from ..shown import Row, Shown, limits, listed, number
+from ..shown import Row, Shown, limits_text, listed, number
 from .batch import CountData, check_data
 from .kernel import gauss_hermite
 from .optimise import FitStatus, Solution, solve_rows
@@ -109,8 +109,8 @@ class GLMMFit(Shown):
     def _said(self) -> Iterator[Row]:
         if len(self) > 1:
             yield "fits", f"{len(self)}, of which {int(self.converged.sum())} converged"
-            yield "studies", limits(np.quantile(self.k, [0, 1]))
-            yield "τ²", limits(np.quantile(self.tau2, [0, 1]))
+            yield "studies", limits_text(np.quantile(self.k, [0, 1]))
+            yield "τ²", limits_text(np.quantile(self.tau2, [0, 1]))
             return
         yield "studies", printing.count(int(self.k[0]))
         yield "coefficients", listed(map(number, self.beta[0]))

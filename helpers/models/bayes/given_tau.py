@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import printing
 from ...engine.effects import Measure, get_measure
-from ...engine.shown import Row, Shown, limits, listed
+from ...engine.shown import Row, Shown, limits_text, listed
 from ...errors import ConvergenceError, MetaAnalysisError
 from .binomial import BinomialLayer, BinomialModel
 from .engine import Layer, Model
@@ -47,7 +47,7 @@ class Trace(Shown):
     size: float = field(repr=False)
 
     def _said(self) -> Iterator[Row]:
-        yield "τ", f"{printing.counted(len(self.tau), 'value')}, {limits(self.tau[[0, -1]])}"
+        yield "τ", f"{printing.counted(len(self.tau), 'value')}, {limits_text(self.tau[[0, -1]])}"
         yield "studies", listed(self.labels)
 
     def frame(self) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from ...engine.effects import study_interval
 from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits, number, p_text
+from ...engine.shown import Row, Shown, limits_text, number, p_text
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .table import CauseTable, cause_table
@@ -84,7 +84,7 @@ class HomogeneityTest(Shown):
     def _said(self) -> Iterator[Row]:
         yield "deaths", printing.count(int(self.table.counts.sum()))
         yield "χ²", f"{number(self.statistic)}, df = {self.df}, {p_text(self.p)}"
-        interval = f"{printing.level_text(LEVEL)} CI {limits(self.p_ci)}"
+        interval = f"{printing.level_text(LEVEL)} CI {limits_text(self.p_ci)}"
         yield "Monte Carlo", f"{p_text(self.p_monte_carlo)} ({interval})"
         yield "Cramér’s V", number(self.cramers_v)
 

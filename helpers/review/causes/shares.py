@@ -11,7 +11,7 @@ from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits, with_interval
+from ...engine.shown import Row, Shown, limits_text, with_interval
 from ...errors import MetaAnalysisError, UnsupportedError
 from .table import CauseTable, cause_table
 
@@ -79,8 +79,8 @@ class ShareBounds(Shown):
 
     def _said(self) -> Iterator[Row]:
         yield "unknown causes", printing.count(self.unknown)
-        yield "share", limits(self.bounds, "percent")
-        yield "with intervals", limits(self.ci, "percent")
+        yield "share", limits_text(self.bounds, "percent")
+        yield "with intervals", limits_text(self.ci, "percent")
 
     @property
     def bounds(self) -> Interval:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ... import printing
 from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits, number, with_interval
+from ...engine.shown import Row, Shown, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
 from ..causes import CauseShare, cause_share, cause_table, product_interval
 
@@ -99,7 +99,10 @@ class Prevented(Shown):
     def _said(self) -> Iterator[Row]:
         fewer, left = printing.per_1000(self.fewer, 1), printing.per_1000(self.left, 1)
         yield "deaths", f"{fewer} fewer, {left} left"
-        yield "treated per death", f"{number(self.treated_per_death)} ({limits(self.treated_ci)})"
+        yield (
+            "treated per death",
+            f"{number(self.treated_per_death)} ({limits_text(self.treated_ci)})",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ... import printing
 from ...arguments import LEVEL, level_of
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits, number
+from ...engine.shown import Row, Shown, limits_text, number
 from ...errors import MetaAnalysisError, UnsupportedError
 
 Array = NDArray[Any]
@@ -116,7 +116,10 @@ class PersonTimeBias(Shown):
 
     def _said(self) -> Iterator[Row]:
         yield "factor", f"{number(self.factor)} (Monte Carlo error {number(self.mcse, 1)})"
-        yield "of one cohort", f"{printing.level_text(LEVEL)} of draws, {limits(self.interval())}"
+        yield (
+            "of one cohort",
+            f"{printing.level_text(LEVEL)} of draws, {limits_text(self.interval())}",
+        )
         yield "draws", printing.count(len(self.assumed))
 
     @property
