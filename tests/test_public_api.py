@@ -41,7 +41,7 @@ def test_the_door_names_the_home_of_each_function():
         assert sorted({*homes, *package.ROOMS}) == sorted(package.__all__)
 
 
-@pytest.mark.parametrize("room", ["checks", "evidence", "models", "review", "views"])
+@pytest.mark.parametrize("room", ["checks", "engine", "evidence", "models", "review", "views"])
 def test_names_are_listed_only_where_the_list_is_read(room):
     """On a page of the reference, and where names of other modules are handed on.
 

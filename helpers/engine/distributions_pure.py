@@ -20,20 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = [
-    "betaincinv",
-    "fdtrc",
-    "gammainc",
-    "gammaincc",
-    "gammainccinv",
-    "gammaincinv",
-    "gammaln",
-    "ndtr",
-    "ndtri",
-    "stdtr",
-    "stdtrit",
-]
-
 _EPS = 2.0**-53
 _TINY = 1e-300
 _TERMS = 100_000

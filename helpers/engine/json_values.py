@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["plain", "told"]
-
 
 def plain(value: Any) -> Any:
     """Turn a value, whatever it holds, into plain Python; what is missing or infinite is None.

@@ -11,19 +11,6 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, TypedDict
 
-__all__ = [
-    "EffectKeywords",
-    "MultilevelKeywords",
-    "PoolKeywords",
-    "PosteriorKeywords",
-    "RegressionKeywords",
-    "ReportKeywords",
-    "ScaledStudyKeywords",
-    "StudyKeywords",
-    "TruthKeywords",
-    "refuse_unknown",
-]
-
 
 class EffectKeywords(TypedDict, total=False):
     """Fine print of `helpers.pool_effects`."""

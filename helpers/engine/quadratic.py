@@ -26,8 +26,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-__all__ = ["generalised_q_sf", "quadratic_cdf", "quadratic_sf"]
-
 _STEP = 1.0 / 24.0
 _NODES = np.arange(0.5 * _STEP, 6.0, _STEP)
 #: Midpoint rules whose nodes contain one another: every ninth node, every third, all of them.

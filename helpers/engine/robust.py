@@ -32,8 +32,6 @@ from .wald import ModelTest, wald_test
 
 Array = NDArray[np.float64]
 
-__all__ = ["ROBUST", "RobustCovariance", "TooFewClustersError", "robust_covariance", "sandwich"]
-
 #: Types of cluster-robust covariance.
 ROBUST: tuple[str, ...] = ("CR0", "CR1", "CR2")
 

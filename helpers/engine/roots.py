@@ -11,8 +11,6 @@ from ..errors import ConvergenceError
 
 Array = NDArray[np.float64]
 
-__all__ = ["bracketed_root", "expand"]
-
 
 def bracketed_root(
     f: Callable[[Array], Array],

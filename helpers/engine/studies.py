@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "LARGEST",
-    "StudyData",
-    "from_counts",
-    "from_effects",
-    "one_per_study",
-    "read_columns",
-    "refuse_other_rows",
-]
-
 _SHOWN = 20
 #: Squares and products of a few effects and weights up to this size are finite numbers.
 LARGEST = 1e75

@@ -14,8 +14,6 @@ from .shown import Shown
 
 Array = NDArray[np.float64]
 
-__all__ = ["ModelTest", "coefficient_table", "generalised_vif", "quadratic_form", "wald_test"]
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModelTest(Shown):

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["GoshResult", "gosh"]
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GoshResult(Shown):

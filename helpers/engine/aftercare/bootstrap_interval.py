@@ -10,8 +10,6 @@ from ..normal.intervals import Interval
 from .resampled import bootstrap
 from .sign_flips import permutation_test
 
-__all__ = ["resampled_interval"]
-
 _OPTIONS = {"bootstrap": ("draws", "kind", "seed", "interval"), "permutation": ("draws", "seed")}
 
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["PermutationTest", "arrangements", "number_of_arrangements", "permutation_test"]
-
 #: Largest number of arrangements that an exact test goes through.
 MAX_EXACT = 500_000
 _CELLS = 1_100_000  # numbers of a batch of replicates: about the processor's cache
@@ -103,7 +101,7 @@ class PermutationTest(Shown):
         }
 
 
-class DesignColumns(Protocol):
+class _DesignColumns(Protocol):
     """Columns of a design: names, positions of the terms, of the intercept and of the rest."""
 
     @property
@@ -153,7 +151,7 @@ def _sign_flips(k: int) -> Iterator[Array]:
 
 
 def _statistics(
-    fit: RegressionFit, columns: DesignColumns, ci_method: str
+    fit: RegressionFit, columns: _DesignColumns, ci_method: str
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Coefficient, omnibus and term statistics of a batch; NaN where there is no estimate."""
     sound = fit.converged & fit.estimable
@@ -177,7 +175,7 @@ def _statistics(
 
 def permutation_test(
     model: Model,
-    columns: DesignColumns,
+    columns: _DesignColumns,
     ci_method: str,
     *,
     draws: int | str,

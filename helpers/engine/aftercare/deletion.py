@@ -19,8 +19,6 @@ from ..options import BETA_BINOMIAL
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["cumulative", "leave_one_out"]
-
 
 def _with_exact_limits(
     model: Model, refits: Refits, counts: Selections

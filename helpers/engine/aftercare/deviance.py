@@ -22,8 +22,6 @@ from ..counts.studies import Family, prepare
 
 Array = NDArray[np.float64]
 
-__all__ = ["study_deviance"]
-
 
 def study_deviance(
     events: Array, size: Array, mu: Array, omega: Array, family: Family, quad_points: int

@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["InfluenceResult", "Rule", "baujat", "influence"]
-
 #: Beyond this absolute studentised deleted residual a study is an outlier (not a rule of
 #: influence): one study in twenty is expected there.
 OUTLIER = 1.959963984540054

@@ -16,8 +16,6 @@ from ...errors import MetaAnalysisError
 
 Array = NDArray[np.float64]
 
-__all__ = ["Mixture", "fit_mixtures"]
-
 _BINS = 500
 
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["BootstrapResult", "bootstrap"]
-
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
 _BOUNDS = {"mu": (-np.inf, np.inf), "tau2": (0.0, np.inf), "I2": (0.0, 100.0)}

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["MAX_EXACT", "SignFlipTest", "permutation_test"]
-
 #: Most studies whose sign patterns are all gone through.
 MAX_EXACT = 20
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ...errors import UnsupportedError
 
-__all__ = ["MAX_ALL", "SAMPLED", "choose_subsets", "number_of_subsets"]
-
 #: Up to this many subsets are all fitted.
 MAX_ALL = 2**20
 #: Number of subsets sampled if there are more than `MAX_ALL` and none was asked for.

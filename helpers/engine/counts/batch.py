@@ -17,8 +17,6 @@ from .studies import Array, Family, Studies, log_saturated, prepare
 _SHARING = 48, 200_000  # replicates, and cells, of a chunk whose selections share their scan
 CHUNK_ELEMENTS = 60_000  # rows x studies x nodes held at once: about the processor's cache
 
-__all__ = ["CountData", "Problem", "check_data", "take_fits"]
-
 FitT = TypeVar("FitT")
 
 

@@ -31,13 +31,6 @@ from .kernel import StudyTerms
 from .optimise import FitStatus, Solution, solve_rows
 from .studies import Array, Studies, relative_value
 
-__all__ = [
-    "BetaBinomialFit",
-    "BetaBinomialVariation",
-    "fit_beta_binomial",
-    "profile_beta_binomial",
-]
-
 _SHIFT = 16  # arguments are raised above this before the asymptotic series
 _SERIES = 11  # terms of the expansion in phi where phi * m is small
 _SMALL = 0.04

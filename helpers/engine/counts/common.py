@@ -25,20 +25,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Family = Literal["binomial", "poisson"]
 
-__all__ = [
-    "PooledCounts",
-    "common_rate",
-    "count_limits",
-    "exact_interval",
-    "exact_limits",
-    "family_of",
-    "glmm_profile",
-    "included_counts",
-    "is_one_sided",
-    "pool_counts",
-    "pooled_profile",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class PooledCounts:

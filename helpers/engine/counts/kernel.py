@@ -39,15 +39,6 @@ _UNGUARDED = 8  # iterations without a bracket
 #: Newton step at which the search for a mode ends; what is left is of the order of its cube.
 MODE_ACCURACY = 3e-6
 
-__all__ = [
-    "MODE_ACCURACY",
-    "StudyTerms",
-    "gauss_hermite",
-    "posterior_nodes",
-    "study_mode",
-    "study_terms",
-]
-
 
 class StudyTerms(NamedTuple):
     """Log-likelihood of each study relative to its saturated value, and its derivatives.

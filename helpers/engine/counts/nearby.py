@@ -28,8 +28,6 @@ from .start import Scan, scan_points
 from .studies import Array, fixed_terms, log_saturated
 from .variation import NormalVariation
 
-__all__ = ["NearbyFits", "fit_nearby", "values_without_random_effect"]
-
 _DEGREES = (6, 9, 13, 18, 24)  # points of the grid in each direction, tried in turn
 _AGREE = 1e-11  # gradient of the polynomial less that of the sum, in standard errors
 

@@ -28,8 +28,6 @@ from .start import solve_positive
 from .studies import Array, Family, Studies, log_saturated, prepare
 from .variation import NormalVariation
 
-__all__ = ["NestedCounts", "NestedCountsFit", "fit_nested_counts"]
-
 _LEVELS = 5  # positive variances of the grid in each direction
 _ROUGH = 5  # nodes of the scan, with Laplace's likelihood of a cohort
 _ZERO = 3  # nodes where the clusters do not differ: their second moment is right

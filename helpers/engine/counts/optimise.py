@@ -20,8 +20,6 @@ from .start import (
 from .studies import Array, fixed_terms
 from .variation import Variation
 
-__all__ = ["FitStatus", "Solution", "candidates", "solve_rows"]
-
 
 class FitStatus(IntEnum):
     """How a fit ended."""

@@ -26,15 +26,6 @@ from .start import maximise_beta
 from .studies import Array
 from .variation import TAU_MAX, NormalVariation
 
-__all__ = [
-    "LimitStatus",
-    "ProfileInterval",
-    "mu_sections",
-    "profile_ci_mu",
-    "profile_ci_tau2",
-    "profile_loglik",
-]
-
 _RTOL = 1e-12  # of a limit, or of its distance from the estimate
 
 

@@ -20,8 +20,6 @@ from .kernel import StudyTerms
 from .studies import Array, Studies
 from .variation import Variation
 
-__all__ = ["FirstOnes", "Pool", "WithoutEach", "each_study", "scan_shared"]
-
 _ERROR = 1e-9  # of an interpolated log-likelihood
 _SUMS = 500_000  # replicates x points of the lattice held at once
 _TERMS = 60_000  # studies x points x nodes evaluated at once: about the processor's cache

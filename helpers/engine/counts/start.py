@@ -13,18 +13,6 @@ from .shared import scan_shared
 from .studies import Array, fixed_terms
 from .variation import Variation
 
-__all__ = [
-    "Scan",
-    "ascent_step",
-    "maximise_beta",
-    "scan_points",
-    "scan_profile",
-    "solve_fixed",
-    "solve_positive",
-    "step_share",
-    "weighted_start",
-]
-
 SCAN_POINTS = 12  # at least; more where the grid spans so much that steps would exceed...
 _SCAN_FACTOR = 3.0  # ...this factor in tau2
 _SCAN_ELEMENTS = 60_000

@@ -16,17 +16,6 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Family = Literal["binomial", "poisson"]
 
-__all__ = [
-    "DELTA_MAX",
-    "Family",
-    "Studies",
-    "derivatives",
-    "fixed_terms",
-    "log_saturated",
-    "prepare",
-    "relative_value",
-]
-
 _HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
 _ONE = np.ones(())
 DELTA_MAX = 300.0  # exp(2 * 300) is finite: squares of exponentials cannot overflow

@@ -14,8 +14,6 @@ import numpy as np
 from .kernel import MODE_ACCURACY, StudyTerms, gauss_hermite, study_terms
 from .studies import Array, Studies
 
-__all__ = ["TAU_MAX", "NormalVariation", "Variation"]
-
 TAU_MAX = 50.0
 _LAPLACE = gauss_hermite(1)
 _ELEMENTS = 250_000  # studies x parameters x nodes evaluated at once

@@ -13,8 +13,6 @@ from .fit import GLMMFit
 from .kernel import gauss_hermite, posterior_nodes, study_terms
 from .studies import Array
 
-__all__ = ["EmpiricalBayes", "empirical_bayes", "fitted_chunks", "information_weights"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmpiricalBayes:

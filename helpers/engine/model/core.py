@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-__all__ = ["Drawn", "Fitted", "Model", "Progress", "model_of"]
-
 _CELLS = 200_000  # replicates x studies held at once
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["MOST", "ONE_BY_ONE", "refit_counts", "refit_nearby", "regress_counts"]
-
 #: With fewer studies than this a batch of all fits is quicker than polynomials of their sums.
 ONE_BY_ONE = 100
 #: Studies times replicates of a likelihood model that are fitted one by one: about half an hour.

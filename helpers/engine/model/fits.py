@@ -15,8 +15,6 @@ from ..distributions import chi2_sf
 Array = NDArray[np.float64]
 Counts = NDArray[np.bool_] | NDArray[np.int64]
 
-__all__ = ["Counts", "Refits", "Selections", "first_ones", "joined", "p_value", "ratio"]
-
 
 class Selections:
     """Which of k studies take part in each replicate, made when they are asked for.

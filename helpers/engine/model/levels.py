@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-__all__ = ["Levels", "fit_levels", "level_limits", "level_refits"]
-
 
 class Levels(NamedTuple):
     """Three-level fits of R selections; NaN where they do not tell the parameters apart.

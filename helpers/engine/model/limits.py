@@ -8,8 +8,6 @@ from ..counts.fit import GLMMFit
 from ..counts.profile import profile_ci_mu
 from ..normal.intervals import Limits, symmetric_limits
 
-__all__ = ["glmm_limits"]
-
 
 def glmm_limits(fit: GLMMFit, method: str, level: float) -> Limits:
     """Limits of GLMM fits: "wald", "t" with k - 1 degrees of freedom, or "profile"."""

@@ -14,8 +14,6 @@ from .fits import Selections
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UnitRows", "Units", "units_of", "values_of", "without_each"]
-
 
 class UnitRows(Protocol):
     """Rows given, and which of them take part (`helpers.engine.studies.StudyData`)."""

@@ -16,8 +16,6 @@ from .weighted import Batch, Moments, moments, prepare
 
 Array = NDArray[np.float64]
 
-__all__ = ["RegressionFit", "fit_regression"]
-
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 _CELLS = 4_000_000  # numbers of a batch held at once
 _DEFICIENT = 1e-10  # smallest eigenvalue of Q'Q (1 for a full design) below which rank is lost

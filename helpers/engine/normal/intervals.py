@@ -33,27 +33,6 @@ from .weighted import Batch, moments, prepare
 Array = NDArray[np.float64]
 Limits = tuple[Array, Array]
 
-__all__ = [
-    "KNAPP_HARTUNG",
-    "NO_SPREAD",
-    "Interval",
-    "Limits",
-    "by_chunks",
-    "first",
-    "henmi_copas_limits",
-    "interval_se",
-    "knapp_hartung_se",
-    "mu_limits",
-    "no_spread",
-    "profile_height",
-    "profile_mu_limits",
-    "quantile",
-    "single_knapp_hartung_se",
-    "symmetric_interval",
-    "symmetric_limits",
-    "wald_is_wider",
-]
-
 _CELLS = 2_000_000  # numbers held at once
 #: Methods that scale the standard error.
 KNAPP_HARTUNG: tuple[str, ...] = ("knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")

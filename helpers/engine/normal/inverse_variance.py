@@ -18,8 +18,6 @@ from .weighted import Batch, moments, prepare
 
 Array = NDArray[np.float64]
 
-__all__ = ["InverseVarianceFit", "fit_inverse_variance", "fit_without_each"]
-
 
 @dataclass(frozen=True, slots=True)
 class InverseVarianceFit:

@@ -11,8 +11,6 @@ from .weighted import Batch, Index, Unweighted, unweighted_mean
 
 Array = NDArray[np.float64]
 
-__all__ = ["Remainders", "Sums", "all_but"]
-
 _PANEL, _DEGREE = 0.25, 13  # of the polynomials of `Sums`
 
 

@@ -37,15 +37,6 @@ from .weighted import (
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "Tau2Fit",
-    "Tau2Scan",
-    "likelihood_maximum",
-    "log_likelihood",
-    "restriction",
-    "upper_bound",
-]
-
 _STEP = 0.18  # of log(min(vi) + tau2) from one point of the scan to the next
 _POINTS = (12, 256)
 _CELLS = 150_000  # numbers held at once by the scan: about the processor's cache

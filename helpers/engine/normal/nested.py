@@ -27,16 +27,6 @@ from .weighted import eliminate
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "Nested",
-    "NestedFit",
-    "NestedMaximum",
-    "covariance_blocks",
-    "fit_nested",
-    "maximise_nested",
-    "prepare_nested",
-]
-
 _POINTS = 40
 _CELLS = 200_000  # rows x pairs of variances held at once
 

@@ -37,15 +37,6 @@ from .weighted import moments, prepare
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "PREDICTION_METHODS",
-    "bootstrap_prediction",
-    "displayed_prediction",
-    "prediction_df",
-    "prediction_limits",
-    "recovered_se",
-]
-
 _CELLS = 50_000  # draws x studies held at once
 #: Prediction-interval methods, by model.
 PREDICTION_METHODS: dict[str, tuple[str, ...]] = {

@@ -30,18 +30,6 @@ from .weighted import Batch, moments
 
 Array = NDArray[np.float64]
 
-__all__ = [
-    "EMPTY",
-    "GENERALISED_Q_WEIGHTS",
-    "TAU2_CI_METHODS",
-    "generalised_q_limits",
-    "generalised_q_tail",
-    "is_empty",
-    "profile_tau2_limits",
-    "q_is_too_small",
-    "q_profile_limits",
-]
-
 #: No value of tau2.
 EMPTY = Interval(float("nan"), float("nan"))
 

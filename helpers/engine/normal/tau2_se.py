@@ -14,8 +14,6 @@ from .weighted import Batch, Moments, moments
 
 Array = NDArray[np.float64]
 
-__all__ = ["quadratic_form_variance", "score_se"]
-
 
 def quadratic_form_variance(m: Moments, df: Array, more: Array) -> Array:
     """Variance of y'Py for weights 1/(vi + start), 2 tr(P S P S), where S is `more` than they say.

@@ -24,19 +24,6 @@ from ...errors import MetaAnalysisError
 Array = NDArray[np.float64]
 Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 
-__all__ = [
-    "Batch",
-    "Moments",
-    "Unweighted",
-    "eliminate",
-    "moments",
-    "moments_of_one",
-    "prepare",
-    "profile_scan",
-    "same_in_every_row",
-    "unweighted_mean",
-]
-
 _TINY = 1e-300  # below every pivot of a design of full rank
 
 
