@@ -26,6 +26,7 @@ from helpers import (
     pool_beta_binomial,
     pool_effects,
     pool_multilevel,
+    posterior,
     subgroups,
 )
 from helpers.checks import bias
@@ -105,7 +106,9 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
         yield f"{label} influence", lambda fit=fit: influence(fit)
         yield f"{label} baujat", lambda fit=fit: baujat(fit)
         yield f"{label} cumulative", lambda fit=fit: cumulative(fit)
+        yield f"{label} gosh", lambda fit=fit: gosh(fit)
         yield f"{label} gosh 1,000", lambda fit=fit: gosh(fit, 1000)
+        yield f"{label} bootstrap", lambda fit=fit: bootstrap(fit)
         yield f"{label} bootstrap 200", lambda fit=fit: bootstrap(fit, 200)
         yield (
             f"{label} bootstrap nonparametric 200",
@@ -146,16 +149,33 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
             ),
         )
     groups = subgroups(d, by="entity", model="glmm", **counts)
+    yield "subgroups calibrated_test", lambda: groups.calibrated_test()
     yield "subgroups calibrated_test 200", lambda: groups.calibrated_test(200)
+    yield "subgroups leave_one_out", lambda: groups.leave_one_out()
+    yield "posterior", lambda: posterior(d, **counts)
+    yield "posterior normal", lambda: posterior(d, **effects)
+    levels = {
+        "levels": pool_multilevel(d, cluster="centre", **effects),
+        "levels glmm": pool_multilevel(d, cluster="centre", **counts),
+        "beta-binomial": pool_beta_binomial(d, **counts),
+    }
+    for label, level in levels.items():
+        yield f"{label} leave_one_out", lambda level=level: level.leave_one_out()
+        yield f"{label} influence", lambda level=level: level.influence()
+        yield f"{label} cumulative", lambda level=level: level.cumulative()
+        yield f"{label} gosh", lambda level=level: level.gosh()
+        yield f"{label} bootstrap", lambda level=level: level.bootstrap()
     regression = meta_regression(d, "entity + age", **effects)
     yield "meta_regression", lambda: meta_regression(d, "entity + age", **effects)
-    for test in ("knapp-hartung", "z"):
+    for test in ("knapp-hartung", "wald"):
         yield (
             f"meta_regression {test}",
-            lambda test=test: meta_regression(d, "entity + age", test=test, **effects),
+            lambda test=test: meta_regression(d, "entity + age", ci_method=test, **effects),
         )
-    yield "regression permutation 1,000", lambda: regression.permutation_test(1000, seed=1)
-    yield "regression leave_one_out", lambda: regression.leave_one_out()
+    mixed = meta_regression(d, "entity + age", model="glmm", **counts)
+    for label, found in (("regression", regression), ("regression glmm", mixed)):
+        yield f"{label} permutation", lambda found=found: found.permutation_test()
+        yield f"{label} leave_one_out", lambda found=found: found.leave_one_out()
     yield "regression residuals", lambda: regression.residuals
     yield "regression tau2_ci", lambda: regression.tau2_ci()
     yield "regression summary", lambda: (regression.summary_frame(), regression.vif())
@@ -185,6 +205,10 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
                 events=d["events"].to_numpy(), n=d["n"].to_numpy(), **arguments
             ),
         )
+    yield (
+        "bias.simulate_null",
+        lambda: bias.simulate_null(events=d["events"].to_numpy(), n=d["n"].to_numpy()),
+    )
     yield (
         "bias.simulate_null 200",
         lambda: bias.simulate_null(events=d["events"].to_numpy(), n=d["n"].to_numpy(), draws=200),

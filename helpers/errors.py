@@ -1,8 +1,13 @@
-"""The errors that the helpers raise on purpose, so that callers can tell them from bugs."""
+"""The errors and warnings that the helpers give on purpose: callers can tell them from bugs."""
 
 from __future__ import annotations
 
-__all__ = ["ConvergenceError", "MetaAnalysisError", "UnsupportedError"]
+__all__ = [
+    "ConvergenceError",
+    "LongComputationWarning",
+    "MetaAnalysisError",
+    "UnsupportedError",
+]
 
 
 class MetaAnalysisError(ValueError):
@@ -15,3 +20,10 @@ class UnsupportedError(MetaAnalysisError):
 
 class ConvergenceError(MetaAnalysisError):
     """An iterative fit did not reach its stopping rule."""
+
+
+class LongComputationWarning(UserWarning):
+    """A call that takes more than some seconds says so before it starts.
+
+    ``warnings.simplefilter("ignore", LongComputationWarning)`` silences it.
+    """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.cost import Kind, announce
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.model.levels import fit_levels
 from ..engine.model.units import units_of
@@ -78,6 +79,8 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
     )
     converged, estimable = np.zeros((2, len(table)), dtype=bool)
     if enough.size:
+        kind: Kind = "regressions of counts" if core.likelihood else "regressions of effects"
+        announce(kind, enough.size, core.k)
         batch = core.regress(weights=weights[enough])
         se = batch.se
         if fit.ci_method.startswith("knapp-hartung"):

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
+from ..engine.cost import announce
 from ..engine.counts.common import family_of
 from ..engine.counts.fit import fit_glmm
 from ..engine.counts.optimise import FitStatus
@@ -118,6 +119,8 @@ def calibrated_test(
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
     if result.test.df < 1:
         raise UnsupportedError(f"there is no test to calibrate: {result.test.kind}")
+    counts = result.overall.options.method == "likelihood"
+    announce("groups of counts" if counts else "groups of effects", draws, result.overall.k)
     p = null_p_values(_setting(result, int(draws), seed))
     sound = p[np.isfinite(p)]
     if not sound.size:

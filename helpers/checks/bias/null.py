@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import level_of
+from ...engine.cost import announce
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
 from ...engine.keywords import TruthKeywords, refuse_unknown
@@ -254,6 +255,7 @@ class Setting:
         progress: Progress | None,
     ) -> list[dict[str, Lines]]:
         """Draw and test data sets, in chunks, for each seed and what it adds to the true logits."""
+        announce("tests", self.draws * len(runs), self.k)
         rows = max(1, _CELLS // self.k)
         sizes = [min(rows, self.draws - done) for done in range(0, self.draws, rows)]
         done, found = 0, []

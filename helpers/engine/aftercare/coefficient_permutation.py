@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ... import printing
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from ..cost import announce
 from ..shown import Row, Shown, p_text
 from ..wald import quadratic_form
 
@@ -214,6 +215,7 @@ def permutation_test(
         raise ConvergenceError("the observed fit has no finite estimate to compare with")
     size = max(50, _CELLS // (k * (p + 1) * (p + 2)))
     left = total if exact else int(draws)
+    announce("regressions of counts" if model.likelihood else "regressions of effects", left, k)
     parts = [] if exact else [observed]
     while left > 0:
         now = min(size, left)

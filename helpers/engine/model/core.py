@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
+from ..cost import Kind, announce
 from ..counts.common import family_of
 from ..counts.kernel import StudyTerms, gauss_hermite, study_terms
 from ..counts.optimise import FitStatus
@@ -169,6 +170,8 @@ class Model:
                 f"{int(self._most**0.5):,} studies for this model. Take a part of the studies"
                 + ("" if self.likelihood else ", or leave each out of a GLMM (model='glmm')")
             )
+        if self.clusters is None:  # `fit_levels` speaks for itself
+            announce(self._kind(new=events is not None, profiles=limits), rows, self.k)
         parts = []
         for part in self._chunks(rows, progress):
             c = None if weights is None else weights[part]
@@ -205,6 +208,18 @@ class Model:
         slow = limits and self.options.ci_method in ("profile", "henmi-copas")
         single = self.clusters is None and self.options.model != BETA_BINOMIAL
         return self.k >= ONE_BY_ONE and single and not slow
+
+    def _kind(self, *, new: bool, profiles: bool) -> Kind:
+        """Name what a fit is, for its cost."""
+        if not self.likelihood:
+            return "effects"
+        if self.options.model == BETA_BINOMIAL:
+            return "beta-binomial"
+        if self.options.model == "common":
+            return "one rate"
+        if profiles and self.options.ci_method == "profile":
+            return "profiles of counts"
+        return "new counts" if new else "selected counts"
 
     @property
     def _most(self) -> int:

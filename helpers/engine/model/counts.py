@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnsupportedError
+from ..cost import announce
 from ..counts.beta_binomial import fit_beta_binomial
 from ..counts.common import common_rate, count_limits, family_of, included_counts
 from ..counts.fit import GLMMFit, fit_glmm
@@ -179,7 +180,9 @@ def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: b
             ),
         )
         rest = np.flatnonzero(~gone.done[pick])
-        if float(members[pick[rest]].sum()) > MOST:
+        cells = float(members[pick[rest]].sum())
+        announce("selected counts", rest.size, cells / max(rest.size, 1))
+        if cells > MOST:
             raise UnsupportedError(
                 f"{rest.size:,} of the {k:,} fits would have to be made one by one (their "
                 "likelihood is too flat for the quick way), which takes hours; take "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cost import Kind, announce
 from ..counts.nested import fit_nested_counts
 from ..counts.optimise import FitStatus
 from ..normal.intervals import Limits, symmetric_limits
@@ -101,6 +102,8 @@ def fit_levels(
     if not at.size:
         return out
     held = [None if f is None else f[at] for f in (between, within)]
+    kind: Kind = "clusters of counts" if model.likelihood else "clusters of effects"
+    announce(kind, at.size, model.k)
     if model.likelihood:
         x, size = model.counts
         found = fit_nested_counts(

@@ -1,0 +1,96 @@
+"""What a long computation costs, said before it starts."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+from ..errors import LongComputationWarning
+
+__all__ = ["announce", "seconds_of", "spoken"]
+
+Kind = Literal[
+    "effects",
+    "one rate",
+    "selected counts",
+    "new counts",
+    "profiles of counts",
+    "beta-binomial",
+    "clusters of effects",
+    "clusters of counts",
+    "regressions of effects",
+    "regressions of counts",
+    "groups of effects",
+    "groups of counts",
+    "tests",
+]
+
+#: Microseconds for each study of each fit on one core of 2025, measured by benchmarks/sweep.py.
+_PACE: dict[Kind, float] = {
+    "effects": 0.15,
+    "one rate": 0.2,
+    "selected counts": 3.0,
+    "new counts": 11.0,
+    "profiles of counts": 100.0,
+    "beta-binomial": 30.0,
+    "clusters of effects": 35.0,
+    "clusters of counts": 800.0,
+    "regressions of effects": 0.7,
+    "regressions of counts": 15.0,
+    "groups of effects": 0.7,
+    "groups of counts": 8.0,
+    "tests": 1.0,
+}
+_WORTH_SAYING = 5.0  # seconds
+
+
+def seconds_of(kind: Kind, fits: float, studies: float) -> float:
+    """Estimate how long some fits take, in seconds on one core.
+
+    Examples
+    --------
+    >>> seconds_of("new counts", 2000, 2000)
+    44.0
+    """
+    return 1e-6 * _PACE[kind] * fits * studies
+
+
+def spoken(seconds: float) -> str:
+    """Duration to one significant digit.
+
+    Examples
+    --------
+    >>> spoken(44.0), spoken(100.0), spoken(5400.0)
+    ('40 seconds', '2 minutes', '2 hours')
+    """
+    unit, size = next(
+        ((name, size) for name, size in (("hour", 3600), ("minute", 60)) if seconds >= 1.5 * size),
+        ("second", 1),
+    )
+    number = int(float(f"{seconds / size:.0e}"))
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+
+
+def announce(kind: Kind, fits: float, studies: float) -> None:
+    """Warn before fits that take more than some seconds.
+
+    Parameters
+    ----------
+    kind
+        What is fitted.
+    fits, studies
+        How many fits, of how many studies each.
+
+    Warns
+    -----
+    LongComputationWarning
+        Where the estimate is above five seconds.
+    """
+    seconds = seconds_of(kind, fits, studies)
+    if seconds > _WORTH_SAYING:
+        warnings.warn(
+            f"{int(fits):,} fits of up to {int(studies):,} studies: about {spoken(seconds)} on one "
+            "core. Fewer draws, subsets or studies take less",
+            LongComputationWarning,
+            stacklevel=3,
+        )
