@@ -29,6 +29,7 @@ NO_SKELETON = {
     "gallery",
     "gallery_more",
     "helpers_reference",
+    "in_brief",
     "index",
     "labs",
     "method_menu",
