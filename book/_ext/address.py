@@ -59,6 +59,15 @@ def repository() -> str | None:
 
 
 @cache
+def site() -> str | None:
+    """Address of the published book (https, no slash at its end), or None: ``NRM_SITE``."""
+    named = os.environ.get("NRM_SITE", "").strip().rstrip("/")
+    if named and not re.fullmatch(r"https?://[\w.:-]+(?:/[\w.~%-]+)*", named):
+        raise ValueError(f"NRM_SITE={named!r}: expected the address of the book, https://…")
+    return named or None
+
+
+@cache
 def commit() -> str:
     """Short name of the commit; empty outside git."""
     return _git("rev-parse", "HEAD")[:COMMIT_LETTERS]

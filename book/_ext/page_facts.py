@@ -181,7 +181,8 @@ def _source(app: Any, page: str) -> str:
     return Path(app.env.doc2path(page)).relative_to(Path(app.srcdir).parent).as_posix()
 
 
-def _date(app: Any, page: str) -> str:
+def page_date(app: Any, page: str) -> str:
+    """Day of the last commit of a page, or of the build (ISO 8601)."""
     return app.last_commits.get(_source(app, page), (build_date(), ""))[0]
 
 
@@ -202,7 +203,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     if doctree is None or "</h1>" not in context.get("body", ""):
         return
     title = app.env.titles[page].astext()
-    date = _date(app, page)
+    date = page_date(app, page)
     source = _source(app, page)
     run = run_links(source) if source.endswith(".ipynb") else ""
     cited = citation(app.citation, title, source, date, app.last_commits.get(source, ("", ""))[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import struct
 from collections import Counter
@@ -10,10 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from audit import served
+from bs4 import BeautifulSoup
 from built import SITE, page_names, soup_of
 
-WITHOUT_SOURCE = {"genindex.html", "search.html"}
+WITHOUT_SOURCE = {"404.html", "genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
 CHAPTER = "pooling.html"
 OWN_SHEETS = {"explore.html": {"interactive"}, "in_your_browser.html": {"engine"}}
@@ -40,6 +43,28 @@ def test_page_says_how_long_how_new_and_how_to_cite(page_name):
     bibtex = facts.select_one("#cite-bibtex").get_text()
     assert bibtex.startswith("@misc{")
     assert bibtex.count("{") == bibtex.count("}")
+
+
+def test_machines_read_title_authors_and_facts(page_name):
+    page = soup_of(page_name)
+    if page_name in WITHOUT_SOURCE:
+        return
+    named = {m.get("name") or m.get("property"): m["content"] for m in page.select("meta[content]")}
+    title = named["citation_title"]
+    assert title
+    assert title == named["og:title"]
+    assert named["citation_author"]
+    assert re.fullmatch(r"20\d\d/\d\d/\d\d", named["citation_publication_date"])
+    facts = json.loads(page.select_one('script[type="application/ld+json"]').string)
+    assert facts["name"] == title
+    assert facts["description"] == named["description"] == named["og:description"]
+
+
+def test_every_string_of_the_footer_is_shown(page_name):
+    theme = yaml.safe_load((SITE.parents[1] / "_config.yml").read_text(encoding="utf-8"))
+    configured = theme["sphinx"]["config"]["html_theme_options"]["extra_footer"]
+    words = " ".join(BeautifulSoup(configured, "html.parser").get_text().split())
+    assert words in " ".join(soup_of(page_name).select_one("footer").parent.get_text().split())
 
 
 def test_headings_descend_one_step_at_a_time(page_name):
