@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 ACROSS = 50  # squares in a row
+TWO_COLUMNS = 640.0  # width from which two keys stand side by side
 SIDE = 0.78  # side of a square, as a share of its cell
 # The first group is what the text is about; the second is an outline, told apart in grey too.
 LOOKS: tuple[dict[str, Any], ...] = (
@@ -84,8 +85,10 @@ def icon_array(
     counts = [after - before for before, after in pairwise([0, *upto, total])]
     rows = -(-total // ACROSS)
     side = 0.01 * width
-    ax = axes_of(ax, width, (width - 28) / ACROSS * rows + 70, left=side, right=side, bottom=8,
-                 top=58)  # fmt: skip
+    columns = 2 if width >= TWO_COLUMNS else 1
+    top = 20 + 22 * -(-(len(shares) + 1) // columns)
+    ax = axes_of(ax, width, (width - 28) / ACROSS * rows + top + 12, left=side, right=side,
+                 bottom=8, top=top)  # fmt: skip
     looks = [*LOOKS[: len(shares)], REST]
     for name, start, many, look in zip([*shares, "rest"], [0, *upto], counts, looks, strict=True):
         _squares(ax, start, many, f"squares-{name}", **look)
@@ -94,7 +97,7 @@ def icon_array(
     ]
     legend_above(
         ax, [Patch(**({"ec": look["fc"], "lw": 1.0} | look)) for look in looks],
-        fit_keys(ax, words, columns=2, size="text"), bbox_to_anchor=(0, 1.01), ncols=2,
+        fit_keys(ax, words, columns=columns, size="text"), bbox_to_anchor=(0, 1.01), ncols=columns,
         handlelength=1.0, handleheight=1.0, columnspacing=2.0, fontsize=style.size("text"),
     )  # fmt: skip
     ax.set_xlim(-0.2, ACROSS - 1 + SIDE + 0.2)
