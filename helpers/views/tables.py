@@ -46,6 +46,11 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+#: Headings of columns that are symbols or limits; others are their names with blanks.
+_HEADINGS: Mapping[str, str] = {
+    **{symbol: symbol for symbol in ("p", "Q", "df", "n")},
+    **{"tau2": "τ²", "I2": "I²", "ci_lower": "Lower", "ci_upper": "Upper"},
+}
 LONG = 34  # characters of a cell from which it may wrap
 NAME_LENGTH = 60  # characters of a caption that make an id
 
@@ -165,9 +170,11 @@ def table(
     formats : mapping of column to format, optional
         "text", "count", "year", "number", "number1", "number3", "number5", "percent", "percent2"
         (fractions, unit in the heading), "significant", "p", or a function from value to text.
-        Without one, whole numbers are counts, others have two decimals, the rest is text.
+        Without one, whole numbers are counts, a column ``p`` has p-values, other numbers two
+        decimals, and the rest is text.
     labels : mapping of column to heading, optional
-        Column names with blanks for underscores by default.
+        By default column names with blanks for underscores, symbols as the field prints them
+        (``tau2`` is τ²), and the unit of percentages.
     groups : str, optional
         Column whose values become headings over groups of rows.
     notes : iterable of str
@@ -211,7 +218,7 @@ def table(
     name = name or f"table-{slug(caption, NAME_LENGTH)}"
     shown = _printed(frame, formats)
     headings = {
-        column: labels.get(column, printing.capital(str(column).replace("_", " ")))
+        column: labels[column] if column in labels else _heading(str(column), formats.get(column))
         for column in shown.columns
     }
     html = _html(shown, headings, groups, notes, name, _numeric(frame))
@@ -229,6 +236,17 @@ def table(
         cards=cards,
         search=search,
     )
+
+
+def _heading(column: str, kind: Format | None) -> str:
+    """Heading of a column that has no label."""
+    heading = _HEADINGS.get(column, printing.capital(column.replace("_", " ")))
+    return _with_unit(heading, kind)
+
+
+def _with_unit(heading: str, kind: Format | None) -> str:
+    percent = isinstance(kind, str) and kind.startswith("percent")
+    return f"{heading},\xa0%" if percent else heading
 
 
 def numbers(
@@ -257,8 +275,7 @@ def numbers(
     for column, said in shown.items():
         heading, kind = said if isinstance(said, tuple) else ("", said)
         if heading:
-            percent = isinstance(kind, str) and kind.startswith("percent")
-            labels[column] = f"{heading},\xa0%" if percent else heading
+            labels[column] = _with_unit(heading, kind)
         if kind:
             formats[column] = kind
     made = frame[list(shown)].reset_index(drop=True)
@@ -292,6 +309,7 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
             usual = "count" if is_integer_dtype(values) else "number"
             year = str(column).casefold().rpartition(" ")[2].rpartition("_")[2] == "year"
             usual = "year" if year and is_integer_dtype(values) else usual
+            usual = "p" if column == "p" else usual
         chosen = formats.get(column, usual)
         if isinstance(chosen, str) and chosen not in _FORMATS:
             raise UnsupportedError(
