@@ -8,7 +8,7 @@ missing values. A kind that has no use for a size leaves it out; one that refuse
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -18,13 +18,14 @@ from helpers import load_cohorts, meta_regression, pool, posterior, printing, re
 from helpers.checks.bias import simulate_null
 from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.checks.multiverse import multiverse
-from helpers.evidence import load_corrections
+from helpers.evidence import load_corrections, load_review_methods
 from helpers.models.bayes import rank_probabilities
 from helpers.review.causes import cause_rates, cause_table, homogeneity_test
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
 from helpers.review.corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
 from helpers.review.published import compare
 from helpers.review.published.models import regression_cohorts
+from helpers.review.since_then import check_forecasts
 from helpers.review.time_at_risk.contrast import time_contrast
 from helpers.teaching.labs import i2_lab
 
@@ -225,6 +226,13 @@ def estimate(result) -> list[str]:
 
 
 _MM = "MM: all factors"
+
+
+def renamed_checks(k: int, name: str) -> list:
+    """Later reports under other names: as many as are asked for."""
+    known = [one for one in check_forecasts() if one.forecast.method == "GLMM"]
+    return [replace(known[i % len(known)], report=name.format(i, i)) for i in range(k)]
+
 
 CASES: dict[str, Case] = {
     "forest": Case(of_fit(plots.forest), "%", lambda: estimate(fit())),
@@ -460,6 +468,34 @@ CASES: dict[str, Case] = {
             "many": lambda: plots.before_after([real("contrast")] * 4),
         },
         "atio",
+    ),
+    "later_reports": Case(
+        {
+            "real": lambda: plots.later_reports(check_forecasts()),
+            "one": lambda: plots.later_reports(check_forecasts()[:1]),
+            "many": lambda: plots.later_reports(renamed_checks(60, "report {}")),
+            "awkward": lambda: plots.later_reports(renamed_checks(8, LONG)),
+        },
+        "%",
+        lambda: [printing.count(len(check_forecasts()) // 2)],
+    ),
+    "later_reports-narrow": Case(
+        {
+            "real": lambda: plots.later_reports(check_forecasts(), width=342),
+            "awkward": lambda: plots.later_reports(renamed_checks(8, LONG), width=342),
+        },
+        "%",
+    ),
+    "review_flow": Case(
+        {
+            "real": lambda: plots.review_flow(load_review_methods()),
+            "awkward": lambda: plots.review_flow(load_review_methods().assign(known=NAME)),
+        },
+        "",
+        lambda: ["not found"],
+    ),
+    "review_flow-narrow": Case(
+        {"real": lambda: plots.review_flow(load_review_methods(), width=342)}, ""
     ),
     "coverage_curve": Case({"real": lambda: plots.coverage_curve(real("coverage"))}, "%"),
     "variance_curves": Case({"real": lambda: plots.variance_curves(real("variance"))}, "%"),
