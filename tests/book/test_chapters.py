@@ -238,3 +238,28 @@ def test_a_percent_sign_stands_at_its_number(path):
     for cell in cells_of(path):
         if cell.cell_type == "markdown":
             assert not re.search(r"\d[\s\u202f]%", cell.source), cell.id
+
+
+def needs(path: Path) -> str:
+    """Say what a chapter needs: the paragraph from "You need" on; empty where it says nothing."""
+    prose = [cell.source for cell in cells_of(path) if cell.cell_type == "markdown"]
+    found = [text.split("**You need**")[1] for text in prose if "**You need**" in text]
+    return found[0].split("\n\n")[0] if found else ""
+
+
+@chapter
+def test_a_chapter_names_the_section_that_it_needs(path):
+    """And the page alone says how long it takes, by its words."""
+    whole = re.findall(r"\]\((\w+\.ipynb)\)", needs(path))
+    assert not whole, f"which section of {', '.join(whole)}?"
+    assert not any("**Time:**" in cell.source for cell in cells_of(path))
+
+
+#: Shorthand for a printed analysis, which hides the call: for the reproduction report.
+SHORTHAND = re.compile(r"\breview\.(published_\w+|recomputed_test)\(")
+
+
+@pytest.mark.parametrize("name", ["effect_sizes", "pooling", "heterogeneity", "time_at_risk"])
+def test_a_chapter_of_methods_calls_what_a_reader_can_change(name):
+    for source in code_of(ROOT / "book" / f"{name}.ipynb"):
+        assert not SHORTHAND.search(source), source

@@ -249,3 +249,25 @@ def test_a_searched_table_says_so_and_others_do_not():
     frame = pd.DataFrame({"a": ["x"], "b": ["y"]})
     assert 'class="table-scroll table-search"' in table(frame, "Searched", search=True).html
     assert "table-search" not in table(frame, "Not searched").html
+
+
+def test_symbols_limits_and_units_print_without_a_label():
+    frame = pd.DataFrame(
+        {
+            "study": ["A"],
+            "n": [12],
+            "tau2": [0.2],
+            "p": [0.0004],
+            "crude_rate": [0.125],
+            "ci_lower": [0.1],
+        }
+    )
+    text = str(table(frame, "Caption", formats={"crude_rate": "percent"}))
+    head, row = text.splitlines()[1:3]
+    assert head.replace("\xa0", " ").split() == [
+        *("Study", "n", "τ²", "p", "Crude", "rate,", "%", "Lower")
+    ]
+    assert row.replace("\xa0", " ").split() == ["A", "12", "0.20", "<", "0.001", "12.5", "0.10"]
+    plain = str(table(frame, "Caption", formats={"p": "number"}, labels={"tau2": "Variance"}))
+    assert "Variance" in plain
+    assert "0.00" in plain
