@@ -11,6 +11,7 @@ from built import SITE
 from helpers import load_cohorts, pool, printing
 from helpers.engine.distributions import norm_ppf, t_ppf
 from helpers.engine.effects import study_interval
+from helpers.review import prevention
 from helpers.review.claim_analyses import claim_multiverse
 from helpers.views import interactive
 from helpers.views.interactive.drawn_studies import SMALLEST
@@ -449,3 +450,27 @@ def test_choices_that_exclude_each_other_say_so(explore):
     assert "No analysis" in said(panel)
     assert panel.get_by_label("Analysis, from the smallest").is_disabled()
     assert seen.complaints == []
+
+
+# -- the what-if ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_slider_counts_as_the_helpers_do(visit, width):
+    seen = visit("preventing_infection.html", width=width)
+    panel = seen.page.locator('[data-interactive="whatif"][data-ready] .interactive-panel')
+    panel.wait_for()
+    slider = panel.get_by_role("slider")
+    result = {key: panel.locator(f'[data-result="{key}"]') for key in ("left", "fewer", "treated")}
+    whole = prevention.infection_burden()["all", "mean"]
+    for part in (0.25, 0.5, 1.0):
+        slider.fill(str(part))
+        (expected,) = prevention.prevented_deaths(whole, [part])
+        assert result["left"].inner_text() == f"{1000 * expected.left:.0f}"
+        low, high = (f"{1000 * limit:.0f}" for limit in expected.fewer_ci)
+        assert result["fewer"].inner_text() == f"{1000 * expected.fewer:.0f} ({low} to {high})"
+        assert result["treated"].inner_text().startswith(f"{expected.treated_per_death:.0f} (")
+    slider.fill("0")
+    assert result["treated"].inner_text() == "\u2013"
+    assert seen.failed == seen.complaints == []
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -11,7 +11,7 @@ import pytest
 
 from helpers import load_cohorts, load_sources, pool, printing, ties
 from helpers.errors import MetaAnalysisError
-from helpers.review import interactive
+from helpers.review import interactive, prevention
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse
 from helpers.views import interactive as toolkit
 from helpers.views.interactive.live_picture import ASSETS, KINDS
@@ -31,6 +31,9 @@ def made(kind):
         return interactive.forest(whole(), load_cohorts(), load_sources(), name="cohorts")
     if kind == "laboratory":
         return interactive.laboratory(whole(), name="lab")
+    if kind == "whatif":
+        burden = prevention.infection_burden()["all", "mean"]
+        return prevention.what_if(burden, whole(), name="supposed")
     return interactive.curve(
         {key: claims(key) for key in CLAIMS}, name="all", first="mcl-lbcl", published=PUBLISHED
     )

@@ -6,6 +6,7 @@ estimates the effect of a prophylaxis: no trial of one is in the evidence.
 """
 
 from .burden import Burden, Prevented, infection_burden, prevented_deaths
+from .slider import what_if
 from .tables import (
     burden_table,
     guidance_table,
@@ -28,4 +29,5 @@ __all__ = [
     "report_table",
     "syntheses_table",
     "timing_table",
+    "what_if",
 ]

@@ -16,13 +16,14 @@ from ..plots.picture import Picture
 #: Scripts and style of the site.
 ASSETS = Path(__file__).parent / "assets"
 
-Kind = Literal["forest", "laboratory", "curve"]
+Kind = Literal["forest", "laboratory", "curve", "whatif"]
 #: Kind -> scripts that it needs, in order.
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "forest": ("common.js", "forest.js"),
         "laboratory": ("common.js", "statistics.js", "laboratory.js"),
         "curve": ("common.js", "curve.js"),
+        "whatif": ("common.js", "whatif.js"),
     }
 )
 
@@ -33,7 +34,7 @@ class Interactive:
 
     Attributes
     ----------
-    kind : {"forest", "laboratory", "curve"}
+    kind : {"forest", "laboratory", "curve", "whatif"}
         Which script takes it over.
     title : str
         What it is called on the page.
