@@ -180,7 +180,7 @@ def test_what_was_not_seen_is_marked_in_the_table():
     )
     beside = prevention.syntheses_table(context, {}).text
     assert "not opened" in beside
-    assert "conference abstract" in beside
+    assert beside.count("Conference abstract") == (context["source_type"] == "abstract only").sum()
 
 
 def test_every_row_leads_to_its_source():

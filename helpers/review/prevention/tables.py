@@ -20,7 +20,6 @@ UNSEEN = ("headings", "part of a table", "not opened")
 SOURCE = {
     "secondary": "secondary source",
     "company": "company information",
-    "abstract only": "conference abstract",
     "not opened": "not opened",
 }
 WINDOWS = {
@@ -79,12 +78,13 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
         {
             "which": ("Infections", ""),
             "deaths": ("Deaths", "count"),
-            "mean": (f"Mean over cohorts ({level} CI)", ""),
-            "median": (f"Median cohort ({level} CI)", ""),
+            "mean": ("Mean", ""),
+            "median": ("Median", ""),
         },
         notes=[
-            "Nonrelapse mortality times the share of these infections among the nonrelapse deaths. "
-            "Deaths of unknown cause count as no infection."
+            f"With {level} CI. Nonrelapse mortality (mean over cohorts, or median cohort) times "
+            "the share of these infections among the nonrelapse deaths. Deaths of unknown cause "
+            "count as no infection."
         ],
         name=name,
     )
@@ -168,11 +168,10 @@ def guidance_table(
         {
             "window": WINDOWS[str(row.time_window)],
             "action": row.action,
-            "detail": row.detail,
+            "detail": _said(row.detail, row.remark),
             "strength": printing.capital(row.strength),
             "source": _source(row, row.source),
             "seen": _seen(row.seen),
-            "remark": row.remark,
         }
         for row in _rows(shown)
     ]
@@ -181,8 +180,7 @@ def guidance_table(
         "detail": ("What was found" if evidence else "Detail", ""),
         "strength": ("Design" if evidence else "Strength, as the source states it", ""),
         "source": ("Source", ""),
-        "seen": ("What we saw of it", ""),
-        "remark": ("Remark", ""),
+        "seen": ("Seen", ""),
     }
     if evidence:
         return numbers(
@@ -200,6 +198,12 @@ def guidance_table(
         name=name or "guidance-by-time",
         cards=True,
     )
+
+
+def _said(*parts: Any) -> str:
+    """Put texts of a row into one cell, each as a sentence of its own; "As above" says nothing."""
+    given = [part for part in parts if isinstance(part, str) and part and part != "As above"]
+    return ". ".join(printing.capital(part.removesuffix(".")) for part in given)
 
 
 def _seen(seen: str) -> str:
@@ -245,12 +249,11 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
                 count, infections = None, count
         lines.append(
             {
-                "work": row.work,
+                "work": f"{row.work}: {row.population}, {printing.count(row.patients)} patients",
                 "period": printing.capital(_period(row.from_day, row.to_day)),
                 "deaths": count,
                 "infections": infections,
-                "finding": row.finding,
-                "population": f"{row.population}; {printing.count(row.patients)} patients",
+                "finding": _said(row.finding, row.care),
                 "source": _source(row, SOURCE.get(row.source_type, row.seen)),
             }
         )
@@ -263,7 +266,6 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
             "deaths": ("Nonrelapse deaths", ""),
             "infections": ("Of infection", ""),
             "finding": ("Remark", ""),
-            "population": ("In whom", ""),
             "source": ("Seen", ""),
         },
         groups="work",
@@ -302,9 +304,8 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
         {
             "finding": row.finding,
             "value": None if pd.isna(row.value) else _estimate(row),
-            "of": row.population,
+            "of": _said(row.population, row.care),
             "source": _source(row, f"{row.work} ({SOURCE[row.source_type]})"),
-            "care": row.care,
         }
         for row in _rows(context[context["topic"] == "pathogens"])
     ]
@@ -313,7 +314,7 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
         "Pathogens of the infection deaths, from secondary sources alone",
         {
             "finding": ("What is said", ""), "value": ("Share", ""), "of": ("Of what", ""),
-            "source": ("Source", ""), "care": ("Care", ""),
+            "source": ("Source", ""),
         },
         name=name,
         cards=True,
@@ -364,20 +365,14 @@ def syntheses_table(
         ]
         value = None if pd.isna(row.value) else _estimate(row)
         if pd.notna(row.infection_deaths) and pd.notna(row.patients):
-            value = printing.share(row.infection_deaths, row.patients)
+            value = printing.percent(row.infection_deaths / row.patients)
         lines.append(
             {
                 "work": row.work,
                 "population": "; ".join([row.population, *size]),
-                "measure": printing.capital(row.measure),
+                "measure": _said(row.measure, row.finding, SOURCE.get(row.source_type), row.care),
                 "value": value,
                 "ours": ours.get(row.item),
-                "finding": row.finding,
-                "care": "; ".join(
-                    part
-                    for part in (SOURCE.get(row.source_type), row.care)
-                    if isinstance(part, str)
-                ),
                 "source": _source(row, row.seen),
             }
         )
@@ -386,8 +381,7 @@ def syntheses_table(
         "Other syntheses and a registry, beside this evidence",
         {
             "work": "", "population": ("In whom", ""), "measure": ("What is counted", ""),
-            "value": ("Theirs", ""), "ours": ("Ours", ""), "finding": ("Remark", ""),
-            "care": ("Care", ""), "source": ("Seen", ""),
+            "value": ("Theirs", ""), "ours": ("Ours", ""), "source": ("Seen", ""),
         },
         name=name,
         cards=True,
