@@ -2,9 +2,10 @@
 
     make bench          or          .venv/bin/python benchmarks/run.py [--quick]
 
-prints a table of times and of ratios, and writes benchmarks/results/bench.md, bench.csv and
-scaling.svg. Without R (`Rscript` with the package metafor; Debian: apt-get install
-r-cran-metafor r-cran-lme4) it says so and shows our times alone. Times are wall-clock on whatever
+prints a table of times and of ratios, writes benchmarks/results/bench.md, bench.csv and
+scaling.svg, and adds a line for each time to history.csv. Without R (`Rscript` with the package
+metafor; Debian: apt-get install r-cran-metafor r-cran-lme4) it says so and shows our times alone.
+Times are wall-clock on whatever
 machine this runs on; the ratios compare the same data in the same session.
 """
 
@@ -21,7 +22,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+
+# One thread of linear algebra: the matrices are small, and a second one mostly waits for a core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
@@ -29,7 +34,7 @@ import scipy
 
 from helpers import load_cohorts, pool, pool_effects, posterior
 from helpers.checks.multiverse.analysis import multiverse
-from helpers.engine.aftercare import gosh, leave_one_out
+from helpers.engine.aftercare import cumulative, gosh, leave_one_out
 from helpers.engine.aftercare.resampled import bootstrap
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.effects import get_measure
@@ -105,6 +110,7 @@ def our_jobs(data: pd.DataFrame) -> list[Job]:
             "100x",
             "52 fits",
         ),
+        *large_jobs(),
         Job(
             "1,000 permutations of a regression",
             best(lambda: regression.permutation_test(1000, seed=1), 5),
@@ -138,6 +144,22 @@ def our_jobs(data: pd.DataFrame) -> list[Job]:
         Job(
             "import of the engine", import_time(), np.nan, "0.5 s", "a new interpreter, with numpy"
         ),
+    ]
+
+
+def large_jobs() -> list[Job]:
+    """Time what studies do to the GLMM of 2,000 of them."""
+    rng = np.random.default_rng(1)
+    n = rng.integers(20, 300, 2000)
+    x = rng.binomial(n, 1.0 / (1.0 + np.exp(2.6 - 0.6 * rng.standard_normal(2000))))
+    fit = pool(events=x, n=n, model="glmm", ci_method="wald")
+    calls = {
+        "leave-one-out of the GLMM, 2,000 studies": (leave_one_out, "2 s"),
+        "cumulative GLMM, 2,000 studies": (cumulative, "5 s"),
+    }
+    return [
+        Job(name, best(lambda call=call: call(fit), 1), fit.mu, target, "2,000 fits")  # type: ignore[misc]
+        for name, (call, target) in calls.items()
     ]
 
 
@@ -384,6 +406,12 @@ def report(
     return "\n".join(out) + "\n"
 
 
+def remember(rows: list[list[str]], path: Path = RESULTS / "history.csv") -> None:
+    """Add what was measured to the history: date, what, seconds of ours and of metafor, ratio."""
+    with path.open("a", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -395,6 +423,7 @@ def main() -> None:
     text = report(jobs, theirs, words, memory(), draw(scaling(quick)))
     print(text)
     (RESULTS / "bench.md").write_text(text)
+    today, rows = date.today().isoformat(), []
     with (RESULTS / "bench.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["what", "ours_seconds", "metafor_seconds", "ratio", "goal", "share_run"])
@@ -404,6 +433,8 @@ def main() -> None:
             cells = [f"{v:.4g}" if np.isfinite(v) else "" for v in numbers]
             last = f"{share:.4g}" if np.isfinite(share) else ""
             table.writerow([job.name, *cells, job.target, last])
+            rows.append([today, job.name, *cells])
+    remember(rows)
 
 
 if __name__ == "__main__":
