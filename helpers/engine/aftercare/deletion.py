@@ -168,7 +168,7 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
     model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
     order = _order(fit, model, by, ascending)
     refits = model.growing(order, limits=True)
-    index = pd.Index([model.labels[i] for i in order], name="study")
+    index = pd.Index(model.labels, name="study")[order]
     return _table(model, refits, index, first_ones(order))
 
 
