@@ -10,14 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import printing
 from ..arguments import level_of
+from ..engine.distributions import norm_ppf, t_ppf
 from ..engine.effects import Measure, get_measure
 from ..engine.model import Model
+from ..engine.normal.prediction import prediction_limits
 from ..engine.options import Options
 from ..engine.robust import RobustCovariance
 from ..engine.shown import Row, Shown, p_text, with_interval
 from ..engine.studies import StudyData
 from ..engine.wald import ModelTest, coefficient_table, wald_test
-from ..errors import MetaAnalysisError
+from ..errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,9 +251,29 @@ class Coefficients(Result):
         DataFrame
             Columns of `coefficients`, one row for each combination.
         """
-        from .coefficients import contrast_frame
+        import pandas as pd
 
-        return contrast_frame(self, weights, rhs, level)
+        if isinstance(weights, Mapping):
+            strange = [name for name in weights if name not in self.names]
+            if strange:
+                raise MetaAnalysisError(
+                    f"no coefficient {', '.join(map(repr, strange))}; the coefficients are "
+                    f"{', '.join(self.names)}"
+                )
+            L = np.array([[float(weights.get(name, 0.0)) for name in self.names]])
+        else:
+            L = np.atleast_2d(np.asarray(weights, dtype=float))
+        if L.shape[1] != self.p:
+            raise MetaAnalysisError(f"the contrast has {L.shape[1]} weights; expected {self.p}")
+        robust = self.robust_covariance
+        df = np.full(len(L), self.df[0]) if robust is None else robust.df(L)
+        se = np.sqrt(np.einsum("qp,pr,qr->q", L, self.covariance, L))
+        table = coefficient_table(L @ self.estimates, se, df, self._level(level), rhs)
+        words = [
+            " ".join(f"{w:+g} {n}" for w, n in zip(row, self.names, strict=True) if w != 0)
+            for row in L
+        ]
+        return pd.DataFrame(table, index=pd.Index(words, name="contrast"))
 
     def predict(
         self,
@@ -284,6 +306,74 @@ class Coefficients(Result):
             (display scale). The prediction interval is for the true effect of a new study; a
             common-effect model has none (NaN).
         """
-        from .coefficients import predictions
+        import pandas as pd
 
-        return predictions(self, new_data, level, prediction_method, size)
+        X, index = self._rows(new_data)
+        confidence = self._level(level)
+        default = "normal" if self.ci_method == "wald" and self.robust is None else "t-k-p"
+        df_new = {
+            "normal": np.inf,
+            "t-k-p": float(self.k - self.p),
+            "t-k-p-1": float(self.k - self.p - 1),
+        }
+        chosen = prediction_method or default
+        if chosen not in df_new:
+            raise UnsupportedError(
+                f"prediction_method={prediction_method!r}: expected one of {', '.join(df_new)}"
+            )
+        if df_new[chosen] <= 0:
+            raise UnsupportedError(f"prediction_method={chosen!r} needs more studies")
+
+        robust = self.robust_covariance
+        df = np.full(len(X), self.df[0]) if robust is None else robust.df(X)
+        mu = X @ self.estimates
+        variance = np.einsum("np,pq,nq->n", X, self.covariance, X)
+        half = quantile(df, confidence) * np.sqrt(variance)
+        # A robust test may have fewer degrees of freedom than studies less coefficients.
+        df_of_new = np.minimum(df_new[chosen], df) if prediction_method is None else df_new[chosen]
+        mean = (mu - half, mu + half)
+        new = prediction_limits(mu, np.sqrt(variance), self.tau2, confidence, df_of_new, mean)
+        if self.model == "common":
+            new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
+        measure = get_measure(self.measure)
+        size = self.back_size if size is None else size
+        if measure.needs_size and size is None:
+            raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
+
+        def display(values: np.ndarray) -> np.ndarray:
+            known = np.isfinite(values)
+            return np.where(known, measure.inverse(np.where(known, values, 0.0), size), np.nan)
+
+        columns = {
+            "mu": mu,
+            "se": np.sqrt(variance),
+            "mu_lower": mu - half,
+            "mu_upper": mu + half,
+            "mu_prediction_lower": new[0],
+            "mu_prediction_upper": new[1],
+            "estimate": display(mu),
+            "ci_lower": display(mu - half),
+            "ci_upper": display(mu + half),
+            "prediction_lower": display(new[0]),
+            "prediction_upper": display(new[1]),
+        }
+        return pd.DataFrame(columns, index=index)
+
+    def _rows(
+        self, new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None
+    ) -> tuple[np.ndarray, pd.Index]:
+        """Design of new rows, or of the included studies, with their labels."""
+        import pandas as pd
+
+        from .design import design_of_rows
+
+        if new_data is None:
+            return self.core.X, pd.Index(self.labels, name="study")
+        frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
+        return design_of_rows(self.design, frame), frame.index
+
+
+def quantile(df: np.ndarray, level: float) -> np.ndarray:
+    """Two-sided quantile of t distributions; infinite degrees of freedom are normal."""
+    normal, upper = np.isinf(df), 0.5 + 0.5 * level
+    return np.where(normal, norm_ppf(upper), t_ppf(upper, np.where(normal, 1.0, df)))

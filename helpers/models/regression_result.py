@@ -10,21 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
+from ..arguments import one_of
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
-from ..engine.literature import Methods
+from ..engine.distributions import chi2_sf
+from ..engine.effects import get_measure
+from ..engine.json_values import plain, told
+from ..engine.literature import Methods, references
 from ..engine.model import Model
-from ..engine.normal.intervals import Interval
+from ..engine.normal.intervals import Interval, first
+from ..engine.options import default_tau2_ci
 from ..engine.robust import RobustCovariance
 from ..engine.shown import Row, number, p_text, percent
 from ..engine.studies import StudyData
 from ..engine.summaries import Caution, Heterogeneity
-from ..engine.wald import ModelTest
+from ..engine.wald import ModelTest, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
-from . import coefficients as views
-from .base import Coefficients
-from .design import Design
-from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
-from .new_study import Side
+from . import display
+from .base import Coefficients, quantile
+from .design import Design, build_design
+from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals, i2_limits
+from .new_study import SIDES, Side, delta_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +127,12 @@ class RegressionResult(Coefficients):
     @property
     def studies(self) -> pd.DataFrame:
         """All rows given, excluded ones with their reason; index "study"."""
-        return views.studies_frame(self)
+        table = display.studies_frame(self)
+        for name in self.moderators.columns:
+            # a moderator that is called like a column of every result
+            shown = f"{name} (moderator)" if name in table or name == "study" else name
+            table[shown] = self.moderators[name].array
+        return table
 
     @property
     def weights(self) -> Array:
@@ -188,7 +198,25 @@ class RegressionResult(Coefficients):
         MetaAnalysisError
             The models are not nested, or were fitted to different studies.
         """
-        return views.likelihood_ratio(self, nested)
+        core = self.core
+        if isinstance(nested, str):
+            rows = self.moderators.loc[np.asarray(self.data.included)]
+            label, X = nested, build_design(nested, rows, self.labels).X
+        else:
+            if nested.labels != self.labels or nested.model != self.model:
+                raise MetaAnalysisError("the models were not fitted to the same studies in one way")
+            label, X = nested.formula, nested.core.X
+        both = np.hstack([core.X, X])
+        scaled = both / np.linalg.norm(both, axis=0)
+        df = self.p - X.shape[1]
+        if df <= 0 or np.linalg.matrix_rank(scaled, tol=1e-8) > self.p:
+            raise MetaAnalysisError(f"{label!r} is not nested in {self.formula!r}")
+        large = core.regress(tau2_method="ML")
+        small = core.regress(X, tau2_method="ML")
+        value = max(2.0 * float(large.loglik[0] - small.loglik[0]), 0.0)
+        return ModelTest(
+            value, df, None, float(chi2_sf(value, df)), "likelihood-ratio", f"against {label}"
+        )
 
     def vif(self) -> pd.DataFrame:
         """Variance inflation factors of coefficients and generalised ones of terms.
@@ -197,7 +225,22 @@ class RegressionResult(Coefficients):
         which a standard error grew (Fox and Monette 1992, doi:10.1080/01621459.1992.10475190).
         The intercept is left out.
         """
-        return views.inflation(self)
+        import pandas as pd
+
+        among = tuple(i for i in range(self.p) if i != self.design.intercept)
+        rows: list[tuple[str, str, tuple[int, ...]]]
+        rows = [("coefficient", self.names[i], (i,)) for i in among]
+        rows += [("term", t, at) for t, at in self.design.terms.items()]
+        values = [generalised_vif(self.covariance, at, among) for _, _, at in rows]
+        return pd.DataFrame(
+            {
+                "kind": [r[0] for r in rows],
+                "df": [len(r[2]) for r in rows],
+                "gvif": values,
+                "sif": [v ** (0.5 / len(r[2])) for v, r in zip(values, rows, strict=True)],
+            },
+            index=pd.Index([r[1] for r in rows], name="term"),
+        )
 
     def permutation_test(
         self, draws: int | str = 1000, *, seed: int | None = 1, null: float = 0.0
@@ -281,7 +324,32 @@ class RegressionResult(Coefficients):
             NaN limits where the Q-profile set is empty
             (`helpers.engine.normal.tau2_intervals.is_empty`).
         """
-        return views.tau2_interval(self, method, level)
+        from ..engine.counts.profile import profile_ci_tau2
+        from ..engine.normal.inverse_variance import fit_inverse_variance
+        from ..engine.normal.tau2_intervals import profile_tau2_limits, q_profile_limits
+
+        chosen, core = self._level(level), self.core
+        if self.model == "common":
+            raise UnsupportedError("a common-effect model has no tau2")
+        if self.model == "glmm":
+            if method not in (None, "profile"):
+                raise UnsupportedError(f"method={method!r}: the GLMM has the interval 'profile'")
+            limits = profile_ci_tau2(core.regress().source, chosen)
+            return Interval(float(limits.lower[0]), float(limits.upper[0]))
+        basis = np.linalg.qr(core.X)[0]
+        engine = fit_inverse_variance(
+            core.yi, core.vi, design=basis, method=self.tau2_method or "REML"
+        )
+        method = method or default_tau2_ci(self.model)
+        if method == "q-profile":
+            return first(q_profile_limits(engine.batch, chosen))
+        if method != "profile":
+            raise UnsupportedError(f"method={method!r}: expected q-profile or profile")
+        if self.tau2_method not in ("ML", "REML"):
+            raise UnsupportedError(
+                f"a profile interval needs tau2_method 'ML' or 'REML', not {self.tau2_method!r}"
+            )
+        return first(profile_tau2_limits(engine, chosen))
 
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None
@@ -315,18 +383,118 @@ class RegressionResult(Coefficients):
             Columns `estimate`, `ci_lower`, `ci_upper`; limits by the delta method on the normal
             deviate (see `helpers.models.new_study`), NaN where the residual tau2 is 0.
         """
-        return views.beyond(self, bound, side, new_data, level)
+        import pandas as pd
+
+        one_of("side", side, SIDES)
+        if self.model == "common":
+            raise UnsupportedError("a common effect leaves nothing to predict")
+        X, index = self._rows(new_data)
+        at = float(get_measure(self.measure).from_display(bound, self.back_size))
+        robust = self.robust_covariance
+        df = np.full(len(X), self.df[0]) if robust is None else robust.df(X)
+        shared = np.zeros(len(X))
+        if self.model == "glmm":
+            shared = X @ self.core.regress().source.cov[0, :-1, -1]
+        columns = delta_share(
+            X @ self.estimates,
+            np.einsum("np,pq,nq->n", X, self.covariance, X),
+            self.tau2,
+            self.tau2_se,
+            shared,
+            quantile(df, self._level(level)),
+            at,
+            side,
+        )
+        return pd.DataFrame(
+            dict(zip(("estimate", "ci_lower", "ci_upper"), columns, strict=True)), index=index
+        )
 
     # --- views --------------------------------------------------------------------------------
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table of the model's numbers; index "formula"."""
-        return views.summary(self)
+        import pandas as pd
+
+        square = i2_limits(self)
+        row = {
+            "k": self.k,
+            "p": self.p,
+            "tau2": self.tau2,
+            "tau2_se": self.tau2_se,
+            "I2": self.heterogeneity.I2,
+            "I2_lower": square.lower,
+            "I2_upper": square.upper,
+            "H2": self.heterogeneity.H2,
+            "R2": np.nan if self.R2 is None else self.R2,
+            "Q": self.heterogeneity.Q,
+            "Q_df": self.heterogeneity.df,
+            "Q_p": self.heterogeneity.p,
+            "omnibus": self.omnibus.statistic,
+            "omnibus_df1": self.omnibus.df,
+            "omnibus_df2": np.nan if self.omnibus.df2 is None else self.omnibus.df2,
+            "omnibus_p": self.omnibus.p,
+            "loglik": self.loglik,
+            "converged": self.converged,
+        }
+        return pd.DataFrame([row], index=pd.Index([self.formula], name="formula"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        return views.as_dict(self)
+        studies = self.studies.reset_index().astype(object)
+        return plain(
+            {
+                "formula": self.formula,
+                "measure": self.measure,
+                "model": self.model,
+                "tau2_method": self.tau2_method,
+                "ci_method": self.ci_method,
+                "robust": self.robust,
+                "level": self.level,
+                **self.summary_frame().iloc[0].to_dict(),
+                "omnibus": self.omnibus,
+                "coefficients": self.coefficients.reset_index().to_dict(orient="records"),
+                "covariance": self.covariance,
+                **told(self),
+                "studies": studies.where(studies.notna(), None).to_dict(orient="records"),
+            }
+        )
 
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""
-        return views.methods(self)
+        label = get_measure(self.measure).label
+        keys = ["berkey1995"]
+        if self.model == "glmm":
+            family = "Poisson-normal" if self.core.family == "poisson" else "binomial-normal"
+            how = (
+                f"a {family} generalised linear mixed model fitted by maximum likelihood "
+                f"({self.core.options.quad_points}-point adaptive Gauss-Hermite quadrature)"
+            )
+            keys = ["stijnen2010"]
+        elif self.model == "common":
+            how = f"an inverse-variance common-effect model of the {label}"
+        else:
+            how = (
+                f"an inverse-variance mixed-effects model of the {label} "
+                f"with the {self.tau2_method} estimator of the residual between-study variance"
+            )
+            keys.append("viechtbauer2005")
+        if self.robust is not None:
+            tests = f"cluster-robust ({self.robust}) tests"
+            keys += ["tipton2015", "tipton2015b"] if self.robust == "CR2" else ["hedges2010"]
+        else:
+            tests = _TESTS[self.ci_method]
+            if self.ci_method.startswith("knapp-hartung"):
+                keys.append("knapp2003")
+        sentence = (
+            f"Moderators ({self.formula}) of {self.k} studies were analysed by meta-regression "
+            f"with {how} and {tests}."
+        )
+        return Methods(sentence, references(*keys))
+
+
+_TESTS = {
+    "wald": "Wald-type tests with the normal distribution",
+    "t": "Wald-type tests with the t distribution (k − p degrees of freedom)",
+    "knapp-hartung": "Knapp-Hartung tests",
+    "knapp-hartung-max1": "Knapp-Hartung tests with a factor of at least 1",
+}

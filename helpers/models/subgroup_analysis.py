@@ -132,13 +132,16 @@ class SubgroupResult(Shown):
         >>> round(result.test.p, 3), round(result.with_group_tau2("common").test.p, 3)
         (0.776, 0.622)
         """
+        left_out = tuple(c for c in self.cautions if c.code == "left-out-group")
+        return _compare(self.overall, self._members(), self.by, group_tau2, left_out)
+
+    def _members(self) -> dict[str, Any]:
+        """Rows of each group."""
         place = {label: i for i, label in enumerate(self.overall.data.labels)}
-        members = {
+        return {
             name: np.array([place[label] for label in fit.data.labels], dtype=int)
             for name, fit in self.groups.items()
         }
-        left_out = tuple(c for c in self.cautions if c.code == "left-out-group")
-        return _compare(self.overall, members, self.by, group_tau2, left_out)
 
     def common_test(self) -> BetweenTest | None:
         """Test with one between-study variance for all groups; None where there is none.
@@ -237,7 +240,54 @@ class SubgroupResult(Shown):
         >>> result.leave_one_out()["p"].round(2).tolist()
         [0.83, 0.53, 0.99, 0.53, 0.04, 0.95]
         """
-        return _leave_one_out(self, by)
+        import pandas as pd
+
+        overall, studies = self.overall, self.overall.data
+        members = self._members()
+        # The interval stays that of the group, whatever the number of studies that are left.
+        asked = _asked(overall)
+        options = {
+            level: asked
+            if fit.one_sided
+            else replace(asked, ci_method=fit.ci_method, ci_named=True)
+            for level, fit in self.groups.items()
+        }
+        units = units_of(studies, by, None if by is None else overall.studies)
+        rows = []
+        for unit in range(len(units.labels)):
+            keep = studies.included.copy()
+            keep[studies.included] = units.rest[unit]
+            rest = studies.only(keep, f"{units.labels[unit]} left out")
+            there = {level: at for level, at in members.items() if keep[at].any()}
+            row: dict[str, Any] = {
+                "k": rest.k,
+                "statistic": np.nan,
+                "df": 0,
+                "p": np.nan,
+                "note": "",
+            }
+            fits: dict[str, PoolResult] = {}
+            gone = [level for level in members if level not in there]
+            if gone:
+                row["note"] = f"no study is left in {', '.join(gone)}"
+            try:
+                fits = _fit_groups(rest, there, options, self.group_tau2)
+            except MetaAnalysisError as error:  # the rest does not tell the groups apart
+                row["note"] = str(error)
+            else:
+                test = _wald_test(list(fits.values()), joint=self.group_tau2 == "common")
+                row |= {"statistic": test.statistic, "df": test.df, "p": test.p}
+            for level in members:
+                one = fits.get(level)
+                limits = Interval(np.nan, np.nan) if one is None else one.ci
+                row |= {
+                    f"estimate({level})": np.nan if one is None else one.estimate,
+                    f"ci_lower({level})": limits.lower,
+                    f"ci_upper({level})": limits.upper,
+                }
+            rows.append(row)
+        table = pd.DataFrame(rows, index=units.index())
+        return table[[*(name for name in table if name != "note"), "note"]]
 
     def likelihood_ratio_test(self) -> LikelihoodRatioTest:
         """Test by their log-likelihoods whether all groups follow one model.
@@ -433,54 +483,6 @@ def _fit_groups(
     if group_tau2 == "common":
         return _fit_common(studies, members, options)
     return {lv: _fit_group(studies.take(rows), options[lv]) for lv, rows in members.items()}
-
-
-def _leave_one_out(result: SubgroupResult, by: Any) -> pd.DataFrame:
-    """Compare the groups without each study or cluster."""
-    import pandas as pd
-
-    overall, studies = result.overall, result.overall.data
-    place = {label: i for i, label in enumerate(studies.labels)}
-    members = {
-        level: np.array([place[label] for label in fit.data.labels], dtype=int)
-        for level, fit in result.groups.items()
-    }
-    # The interval stays that of the group, whatever the number of studies that are left.
-    asked = _asked(overall)
-    options = {
-        level: asked if fit.one_sided else replace(asked, ci_method=fit.ci_method, ci_named=True)
-        for level, fit in result.groups.items()
-    }
-    units = units_of(studies, by, None if by is None else overall.studies)
-    rows = []
-    for unit in range(len(units.labels)):
-        keep = studies.included.copy()
-        keep[studies.included] = units.rest[unit]
-        rest = studies.only(keep, f"{units.labels[unit]} left out")
-        there = {level: at for level, at in members.items() if keep[at].any()}
-        row: dict[str, Any] = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan, "note": ""}
-        fits: dict[str, PoolResult] = {}
-        gone = [level for level in members if level not in there]
-        if gone:
-            row["note"] = f"no study is left in {', '.join(gone)}"
-        try:
-            fits = _fit_groups(rest, there, options, result.group_tau2)
-        except MetaAnalysisError as error:  # the rest does not tell the groups apart
-            row["note"] = str(error)
-        else:
-            test = _wald_test(list(fits.values()), joint=result.group_tau2 == "common")
-            row |= {"statistic": test.statistic, "df": test.df, "p": test.p}
-        for level in members:
-            one = fits.get(level)
-            limits = Interval(np.nan, np.nan) if one is None else one.ci
-            row |= {
-                f"estimate({level})": np.nan if one is None else one.estimate,
-                f"ci_lower({level})": limits.lower,
-                f"ci_upper({level})": limits.upper,
-            }
-        rows.append(row)
-    table = pd.DataFrame(rows, index=units.index())
-    return table[[*(name for name in table if name != "note"), "note"]]
 
 
 def _asked(overall: PoolResult) -> Options:
