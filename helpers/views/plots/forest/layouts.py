@@ -69,11 +69,13 @@ BOOK = Layout(
 @cache
 def _others() -> dict[str, Layout]:
     """Read the manners of others, lists as tuples."""
-    read = page_content("", Path(__file__).with_name("layouts.toml"))
-    return {
-        name: Layout(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-        for name, fields in read.items()
-    }
+    made = {}
+    for name, said in page_content("", Path(__file__).with_name("layouts.toml")).items():
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in said.items()
+        }
+        made[name] = Layout(name, **fields)
+    return made
 
 
 def layout_of(name: str) -> Layout:
