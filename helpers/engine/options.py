@@ -359,7 +359,9 @@ def resolve(
     if model == "random":
         tau2_method = tau2_method or TAU2_METHOD
     elif tau2_method not in (None, "ML") or (tau2_method == "ML" and model == "common"):
-        raise UnsupportedError(f"tau2_method={tau2_method!r} does not go with model={model!r}")
+        raise UnsupportedError(
+            f"tau2_method={tau2_method!r} cannot be combined with model={model!r}"
+        )
     else:
         tau2_method = "ML" if model == "glmm" else None
     named = ci_method is not None

@@ -104,7 +104,7 @@ def apply_corrections(
             continue
         if len(place) != 1:
             raise MetaAnalysisError(
-                f"{row['id']}: cohort {row['cohort']} stands {len(place)} times in the table, "
+                f"{row['id']}: cohort {row['cohort']} occurs {len(place)} times in the table, "
                 "expected 1"
             )
         common = {"id": row["id"], "cohort": row["cohort"]}

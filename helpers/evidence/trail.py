@@ -9,7 +9,7 @@ from .tables import load_audit, load_corrections, load_sources
 if TYPE_CHECKING:
     import pandas as pd
 
-_STANDS = ("confirmed", "consistent")
+_CONFIRMED = ("confirmed", "consistent")
 
 
 def audit_trail() -> pd.DataFrame:
@@ -20,13 +20,13 @@ def audit_trail() -> pd.DataFrame:
     DataFrame
         The columns of `helpers.load_audit`, and ``correction`` (its name; empty where there is
         none), ``certainty`` (of the correction, empty where there is none) and ``outcome``:
-        "corrected" or "left out" when a correction exists, "stands" when the value agreed in the
+        "corrected" or "left out" when a correction exists, "confirmed" when the value agreed in the
         end, and "open" when no other value is known.
 
     Examples
     --------
     >>> audit_trail()["outcome"].value_counts().to_dict()
-    {'corrected': 9, 'open': 6, 'stands': 3, 'left out': 2}
+    {'corrected': 9, 'open': 6, 'confirmed': 3, 'left out': 2}
     """
     audit, corrections = load_audit(), load_corrections()
     names, certainty, outcome = [], [], []
@@ -47,7 +47,7 @@ def audit_trail() -> pd.DataFrame:
         names.append("" if found.empty else found["id"].iloc[0])
         certainty.append("" if found.empty else str(found["certainty"].iloc[0]))
         if found.empty:
-            outcome.append("stands" if row["kind"] in _STANDS else "open")
+            outcome.append("confirmed" if row["kind"] in _CONFIRMED else "open")
         else:
             outcome.append("left out" if found["kind"].iloc[0] == "exclude" else "corrected")
     return audit.assign(correction=names, certainty=certainty, outcome=outcome)

@@ -65,7 +65,7 @@ def extremes_in_region(
     if not np.isfinite(bounds.upper):
         raise MetaAnalysisError(
             f"the profile likelihood does not bound the between-study variance at level {level:g}, "
-            f"and so not {what}: the data hold too little information"
+            f"and so not {what}: the data contain too little information"
         )
     drop = 0.5 * float(chi2_isf(1.0 - level, 1.0))
     section = _glmm_section(fit, drop) if fit.model == "glmm" else _normal_section(fit, drop)

@@ -156,7 +156,7 @@ def pool_multilevel(
     )
     if chosen.model == "glmm" and (yi is not None or robust is not None):
         what = f"robust={robust!r} needs model='random'" if yi is None else "it needs counts"
-        raise UnsupportedError(f"model='glmm' does not go with what is given: {what}")
+        raise UnsupportedError(f"model='glmm' cannot be used with what is given: {what}")
     studies = read_studies(data, chosen, {"events": events, "n": n, "time": time}, yi, vi, study)
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)

@@ -221,14 +221,14 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
         options.model == "random" and isinstance(tau2, Real) and 0.0 <= tau2 < np.inf
     ):
         raise UnsupportedError(
-            f"tau2={tau2!r}: a fixed between-study variance of at least 0 goes with model='random'"
+            f"tau2={tau2!r}: a fixed between-study variance is at least 0 and needs model='random'"
         )
     if tau2 is not None:
         options = replace(options, tau2=float(tau2), tau2_source="given")
     if options.tau2 is not None and options.ci_method == "profile":
         raise UnsupportedError(
-            "ci_method='profile' estimates tau2 anew at every value of the mean and does not go "
-            f"with a {options.tau2_source} tau2; use 'wald', 't' or one of Knapp and Hartung"
+            "ci_method='profile' estimates tau2 anew at every value of the mean and cannot be "
+            f"used with a {options.tau2_source} tau2; use 'wald', 't' or one of Knapp and Hartung"
         )
     if data.k == 1:
         options = options.for_studies(1)

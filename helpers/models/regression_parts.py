@@ -132,7 +132,7 @@ def coefficient_tests(
             omnibus = robust.test(beta, L, np.zeros(len(L)), label)
         except TooFewClustersError as error:
             omnibus = ModelTest(np.nan, len(L), None, np.nan, "not defined", label)
-            message = f"There is no joint test of {error}; those of single coefficients stand."
+            message = f"There is no joint test of {error}; those of single coefficients are given."
             impossible = (Caution("no-omnibus", message),)
     for values in (beta, cov, df):
         values.flags.writeable = False

@@ -542,7 +542,7 @@ def _one_group_each(by: Any) -> pd.Series[Any]:
 
     if getattr(by, "ndim", 1) > 1:
         raise MetaAnalysisError(
-            "by holds several columns; expected one value for each study, or the names of "
+            "by has several columns; expected one value for each study, or the names of "
             "columns of `data`"
         )
     problems: list[str] = []

@@ -119,7 +119,7 @@ def _no_events(groups: Mapping[str, PoolResult]) -> tuple[Caution, ...]:
         return ()
     message = (
         f"{', '.join(extreme)}: no events, or nothing but events; the mean is infinite, where the "
-        "chi-squared distribution does not hold."
+        "chi-squared distribution is not valid."
     )
     return (Caution("no-events-group", message),)
 

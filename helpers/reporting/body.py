@@ -190,9 +190,9 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
         for one in found
     ]
     head = (
-        f"The fits carry {printing.counted(len(found), 'caution')}; under each stands what to do."
+        f"The fits raise {printing.counted(len(found), 'caution')}, each followed by what to do."
         if found
-        else "The fits carry no caution of their own."
+        else "The fits raise no cautions of their own."
     )
     body = [paragraph(head), *([_list(lines, "cautions")] if lines else [])]
     body += ["<h3>What no fit can know</h3>", _list(escape(text, quote=False) for text in general)]

@@ -34,9 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a CSV file with one row per cohort and make a folder with report.html, "
         "results.json and every table of results as CSV. Columns that are called group and "
         "follow_up (months) are used without being named. Exit status 2: the table or an option "
-        "is wrong; every problem is printed and nothing is written. A folder that holds an earlier "
-        "report gets the new one; files that the report did not write, or that were changed "
-        "since, are never touched.",
+        "is wrong; every problem is printed and nothing is written. A folder that contains "
+        "an earlier report gets the new one; files that the report did not write, or that were "
+        "changed since, are never touched.",
     )
     made.add_argument("table", help="CSV file (comma, UTF-8, header in the first row)")
     made.add_argument("--out", metavar="DIR", help="folder to make; default: TABLE-report here")

@@ -167,7 +167,7 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     limits = (row["ci_lower"], row["ci_upper"])
     text = (
         f"Over {printing.counted(fit.k, *subject.noun)} that report it, one unit more of "
-        f"{column.replace('_', ' ')} goes with a {more} value: "
+        f"{column.replace('_', ' ')} is associated with a {more} value: "
         f"{printing.number(row['estimate'], 3)} on the {fit.measure} scale "
         f"({printing.interval(limits, fit.level, unit='number', digits=3)}"
         f"; {printing.p_value(row['p'])})"
@@ -183,7 +183,9 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
         else ""
     )
     return (
-        text + f". A trend across {subject.studies} need not hold for the people within them." + few
+        text
+        + f". A trend across {subject.studies} need not exist among the people within them."
+        + few
     )
 
 

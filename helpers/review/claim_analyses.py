@@ -1,7 +1,7 @@
 """The book's claims, each in every defensible analysis at once.
 
 `claim_multiverse` is the one place that defines which analyses count; every page that says
-"holds in so many analyses" calls it, or `multiverse_frame` for all claims.
+"supported in so many analyses" calls it, or `multiverse_frame` for all claims.
 """
 
 from __future__ import annotations

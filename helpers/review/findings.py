@@ -69,14 +69,14 @@ RULES = {
     "inconsistency": (
         "From τ², not from the number of cohorts: one level down when the middle 95 of 100 true "
         "rates of cohorts span a factor of more than three, two when more than six. Not judged "
-        "where the interval of τ² holds both zero and a factor of more than six."
+        "where the interval of τ² contains both zero and a factor of more than six."
     ),
     "indirectness": (
         "One level down when the longest median follow-up among the cohorts is more than three "
         "times the shortest: crude shares then answer different questions."
     ),
     "imprecision": (
-        "One level down when fewer than a hundred deaths stand behind the number, or the upper "
+        "One level down when the number is based on fewer than a hundred deaths, or the upper "
         "confidence limit is more than twice the lower."
     ),
     "small-study effects": (

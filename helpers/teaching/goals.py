@@ -118,7 +118,7 @@ def read_goals(path: str | Path | None = None) -> Goals:
     names = [chapter.file for chapter in chapters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise MetaAnalysisError(f"goals: {', '.join(twice)} stands there twice")
+        raise MetaAnalysisError(f"goals: {', '.join(twice)} is listed twice")
     return Goals(chapters)
 
 

@@ -133,7 +133,7 @@ def read_scheme(path: str | Path | None = None) -> Scheme:
         tasks.append(replace(task, criteria=criteria))
     labels = [task.label for task in tasks]
     if len(set(labels)) < len(labels):
-        raise MetaAnalysisError("tasks: a label stands there twice")
+        raise MetaAnalysisError("tasks: a label is listed twice")
     if not 0.0 < content["pass_share"] < 1.0:
         raise MetaAnalysisError("exam: expected a pass_share between 0 and 1")
     return Scheme(float(content["pass_share"]), tuple(tasks))

@@ -390,7 +390,7 @@ def test_order_of_studies_does_not_matter(cohorts):
         ({"fix": {"a": {"Nobody": {"n": 3}}}}, "no study 'Nobody'"),
         ({"fix": {"a": {"Study 1": {"age": 3}}}}, "expected new values by field"),
         ({"fix": {"a": {"Study 1": {"events": 300}}}}, r"choices\['fix'\]\['a'\].*exceed"),
-        ({"group_tau2": ["common"]}, "goes with a contrast"),
+        ({"group_tau2": ["common"]}, "needs a contrast"),
         ({"k": {"a": None}}, "name of a column of results"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_table_that_does_not_hold_the_published_value_is_refused():
     once = apply_corrections(COHORTS, ["kamdar-infused"]).data
     with pytest.raises(MetaAnalysisError, match=r"Kamdar 2022, patients is 89, expected .* 92"):
         apply_corrections(once, ["kamdar-infused"])
-    with pytest.raises(MetaAnalysisError, match="stands 0 times"):
+    with pytest.raises(MetaAnalysisError, match="occurs 0 times"):
         apply_corrections(COHORTS.head(3), ["kamdar-infused"])
     with pytest.raises(MetaAnalysisError, match="no correction 'kamdar'"):
         apply_corrections(COHORTS, ["kamdar"])
@@ -83,7 +83,7 @@ def test_every_finding_of_the_audit_has_an_outcome():
     assert len(trail) == len(load_audit())
     has = trail["correction"] != ""
     assert (trail.loc[has, "outcome"].isin(["corrected", "left out"])).all()
-    assert (trail.loc[~has, "outcome"].isin(["open", "stands"])).all()
+    assert (trail.loc[~has, "outcome"].isin(["open", "confirmed"])).all()
     assert set(trail.loc[has, "correction"]) == set(load_corrections()["id"])
     # what is open has no other value, so nothing could have been corrected
     open_ = trail[trail["outcome"] == "open"]

@@ -308,7 +308,7 @@ def test_shrinkage_pulls_every_study_towards_the_mean():
 def test_wrong_input_gets_one_clear_error(four):
     with pytest.raises(UnsupportedError, match="either counts"):
         posterior(events=[1], n=[2], yi=[0.1], vi=[0.1])
-    with pytest.raises(UnsupportedError, match="events go with n"):
+    with pytest.raises(UnsupportedError, match="events need n"):
         posterior(events=[1])
     with pytest.raises(MetaAnalysisError, match="level"):
         posterior(yi=YI, vi=VI, level=95)

@@ -201,8 +201,8 @@ def test_bad_effects_are_refused(given: dict[str, Any], expected: str) -> None:
         ({"model": "glmm", "measure": "arcsine"}, "defined for measure logit or log-rate"),
         ({"model": "glmm", "method": "inverse-variance"}, "fitted by likelihood"),
         ({"model": "random", "method": "likelihood"}, "fitted by inverse-variance"),
-        ({"model": "common", "tau2_method": "DL"}, "does not go with model='common'"),
-        ({"model": "glmm", "tau2_method": "REML"}, "does not go with model='glmm'"),
+        ({"model": "common", "tau2_method": "DL"}, "cannot be combined with model='common'"),
+        ({"model": "glmm", "tau2_method": "REML"}, "cannot be combined with model='glmm'"),
         ({"model": "random", "ci_method": "profile"}, "needs tau2_method='ML'"),
         ({"ci_method": "henmi-copas"}, "belongs to the common-effect estimate"),
         ({"level": 95}, "a number between 0 and 1"),
@@ -214,7 +214,7 @@ def test_bad_effects_are_refused(given: dict[str, Any], expected: str) -> None:
         ({"to": "zero"}, "expected one of only0"),
         ({"model": "glmm", "quad_points": 0}, "quad_points"),
         ({"tau2": -1.0}, "of at least 0"),
-        ({"tau2": 0.1, "model": "common"}, "goes with model='random'"),
+        ({"tau2": 0.1, "model": "common"}, "needs model='random'"),
     ],
 )
 def test_options_that_do_not_exist_or_go_together_are_refused(

@@ -267,7 +267,7 @@ def test_sentence_never_rounds_to_all_or_none(every):
         for share in (result.share_supporting, result.share_certain):
             if 0 < share.count < share.of:
                 assert "100%" not in result.sentence or share.fraction < 0.9995
-    assert every["overall"].sentence.startswith("holds in 100% of ")
+    assert every["overall"].sentence.startswith("is supported by the estimate in 100% of ")
 
 
 def test_frame_of_claims_holds_what_the_claims_say(cohorts, every):

@@ -251,8 +251,8 @@ def _model(data: FunnelData, model: str | None) -> tuple[str, tuple[Caution, ...
         return "random", (
             Caution(
                 "inverse-variance",
-                "Filled studies have no counts: the random-effects model for effects and "
-                "variances stands in for the GLMM.",
+                "Filled studies have no counts, so that the random-effects model for effects and "
+                "variances replaces the GLMM.",
             ),
         )
     return model or data.model or "random", ()

@@ -129,7 +129,7 @@ def multiverse(
     _check_fixed(options, choices)
     groups = None if contrast is None else read_contrast(data, contrast, len(labels))
     if groups is None and ("group_tau2" in choices or "group_tau2" in options):
-        raise UnsupportedError("group_tau2 goes with a contrast")
+        raise UnsupportedError("group_tau2 needs a contrast")
     grid = build_grid(read_choices(choices, labels, tuple(fields)), options, groups is not None)
     about_data = [d for d, c in enumerate(grid.choices) if not c.is_option]
     versions, version = unique_rows([tuple(row) for row in grid.levels[:, about_data].tolist()])

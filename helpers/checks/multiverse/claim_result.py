@@ -139,12 +139,12 @@ class ClaimMultiverse(Shown):
 
     @property
     def sentence(self) -> str:
-        """In how many analyses the claim holds, for a sentence that names the claim."""
+        """In how many analyses the claim is supported, for a sentence that names it."""
         of = printing.count(len(self))
         return (
-            f"holds in {self._percent(self.share_supporting)} of {of} analyses, and in "
-            f"{self._percent(self.share_certain)} with the whole "
-            f"{printing.level_text(self.level)} interval"
+            f"is supported by the estimate in {self._percent(self.share_supporting)} of {of} "
+            f"analyses and by the whole {printing.level_text(self.level)} interval in "
+            f"{self._percent(self.share_certain)}"
         )
 
     @staticmethod

@@ -299,7 +299,7 @@ def check_data(
             raise MetaAnalysisError(f"mask must have shape (R, {k}), not {np.shape(mask)}")
         whole = weights.dtype == np.bool_ or np.issubdtype(weights.dtype, np.integer)
         if not whole or (weights < 0).any():
-            raise MetaAnalysisError("mask must hold booleans or whole numbers >= 0")
+            raise MetaAnalysisError("mask must contain booleans or whole numbers >= 0")
         rows = _common_rows(rows, len(weights), "mask")
 
     shift: Array | None = None
@@ -315,7 +315,7 @@ def check_data(
     if X.ndim != 3 or X.shape[1] != k or X.shape[2] == 0:
         raise MetaAnalysisError(f"design must have shape ({k}, p) or (R, {k}, p), not {X.shape}")
     if not np.isfinite(X).all():
-        raise MetaAnalysisError("design holds a value that is not finite")
+        raise MetaAnalysisError("design contains a value that is not finite")
     rows = _common_rows(rows, len(X), "design")
     if k < X.shape[2]:
         raise MetaAnalysisError(f"{X.shape[2]} coefficients cannot be estimated from {k} studies")

@@ -148,7 +148,7 @@ def profile_beta_binomial(
     except ConvergenceError as error:
         raise MetaAnalysisError(
             f"the profile likelihood of the mean does not bound it at level {level:g}: the data "
-            "hold too little information"
+            "contain too little information"
         ) from error
     low, high = bracketed_root(above, inside, outside, rtol=1e-10, atol=1e-10 * se)
     return Interval(float(low), float(high))

@@ -211,7 +211,7 @@ def glmm_profile(
     if unbounded and parameter == "mu":
         raise MetaAnalysisError(
             f"the profile likelihood of {parameter} does not bound it at level {level:g}: the "
-            "data hold too little information"
+            "data contain too little information"
         )
     if LimitStatus.NOT_FITTED in (found.lower_status[0], found.upper_status[0]):
         raise MetaAnalysisError("the GLMM did not converge; there is nothing to profile")

@@ -149,7 +149,7 @@ def posterior(
         if n is not None and time is not None:
             raise UnsupportedError("give n (patients) for proportions or time for rates, not both")
         if (events is None) != (n is None and time is None) or (yi is None) != (vi is None):
-            raise UnsupportedError("events go with n or time, and yi goes with vi")
+            raise UnsupportedError("events need n or time, and yi needs vi")
         likelihood = likelihood or ("binomial" if counts and time is None else "normal")
         usual = MEASURE if time is None else RATE_MEASURE
         measure = measure or (usual if counts else EFFECT_MEASURE)

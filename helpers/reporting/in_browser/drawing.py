@@ -139,7 +139,7 @@ def _alternative(fit: dict[str, Any]) -> str:
     )
     if fit["prediction_interval"]:
         text += f" Prediction interval {printing.percent_range(fit['prediction_interval'])}."
-    return text + " The table of studies below holds every value."
+    return text + " The table of studies below lists every value."
 
 
 def _text(

@@ -140,7 +140,7 @@ def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
             text += ", and no interval of another class reaches its own"
     text += (
         f". Thick lines: {printing.percent(level, 0)} Wilson intervals of one share; thin lines: "
-        f"{printing.percent(level, 0)} intervals that hold for all classes at once (Goodman)."
+        f"{printing.percent(level, 0)} simultaneous intervals for all classes (Goodman)."
     )
     if shares["within_one"].any():
         text += " ±1: the count is read off a bar chart and may be one lower or higher."

@@ -152,8 +152,8 @@ def _note(
     caption = f"Every combination of {_word(rows)} with {by} occurs."
     if lost:
         caption = (
-            f"{lost} of {len(levels) * len(across)} combinations of {_word(rows)} with {by} hold "
-            f"no cohort at all: there a difference between levels of {_word(rows)} rests on the "
+            f"{lost} of {len(levels) * len(across)} combinations of {_word(rows)} with {by} "
+            f"contain no cohort: there, a difference between levels of {_word(rows)} rests on the "
             "model, not on a comparison of like with like."
         )
     keys = [rows, *columns]

@@ -197,8 +197,7 @@ def _note(data: pd.DataFrame) -> Note:
     caption += f"; median follow-up differs from {span}." if span else "."
     if lack:
         caption += (
-            f" {lost} without a follow-up time {'stands' if lack == 1 else 'stand'} in the shaded "
-            "strip."
+            f" {lost} without a follow-up time {'is' if lack == 1 else 'are'} in the shaded strip."
         )
     return Note(
         "Cohorts by size and follow-up",

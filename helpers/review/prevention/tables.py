@@ -121,7 +121,7 @@ def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Tabl
             "treated": ("Treated per death prevented", ""),
         },
         notes=[
-            "Arithmetic, not an effect of any prophylaxis. The intervals hold how many patients "
+            "Arithmetic, not an effect of any prophylaxis. The intervals cover how many patients "
             "die of infection, not whether prevention works."
         ],
         name=name,

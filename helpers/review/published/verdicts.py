@@ -261,7 +261,7 @@ def _multiverse_check(key: str) -> Check:
     result = _multiverse(_MULTIVERSE[key])
     share = result.share_certain
     return Check(
-        "Holds, with its interval, in nearly all defensible analyses",
+        "Supported by the whole interval in nearly all defensible analyses",
         share.count >= MOST * share.of,
         result.sentence,
     )

@@ -128,7 +128,7 @@ def _claim(result: ClaimMultiverse, mark: int | None) -> dict[str, Any]:
 def _digits(values: NDArray[np.int64]) -> list[str]:
     """Write whole numbers to the base 64, all with as many digits as the largest needs."""
     if values.min() < 0:
-        raise MetaAnalysisError("an interval that does not hold its estimate cannot be packed")
+        raise MetaAnalysisError("an interval that does not contain its estimate cannot be packed")
     width = 1
     while values.max() >= 64**width:
         width += 1

@@ -122,9 +122,9 @@ def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
         f"Line chart of the exact coverage of {printing.counted(len(lowest), 'interval')} for "
         f"{people} and true proportions from {printing.percent_range(within)}. Lowest coverage: "
         f"{said}.",
-        f"With {people}, the {printing.percent(level, 0)} interval “{worst}” can hold the truth as "
-        f"rarely as in {printing.percent(lowest[worst], 0)} of {subject.studies}, “{best}” never "
-        f"in fewer than {printing.percent(lowest[best])}.",
+        f"With {people}, the {printing.percent(level, 0)} interval “{worst}” can contain the truth "
+        f"as rarely as in {printing.percent(lowest[worst], 0)} of {subject.studies}, “{best}” "
+        f"never in fewer than {printing.percent(lowest[best])}.",
         numbers(
             shown,
             "Exact coverage: some of the numbers behind the figure",

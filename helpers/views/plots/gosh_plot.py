@@ -192,7 +192,7 @@ def _note(
     return Note(
         "GOSH plot",
         f"GOSH plot of {drawn} subsets of {members}. {cloud} {verdict}{lack}",
-        f"{verdict} Each mark stands for subsets with about the same result; its area grows with "
+        f"{verdict} Each mark represents subsets with about the same result; its area grows with "
         f"their number. {cloud}{lack}",
         numbers(
             summary.iloc[order].rename_axis(subject.study).reset_index(),
