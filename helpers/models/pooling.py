@@ -221,7 +221,7 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
         options.model == "random" and isinstance(tau2, Real) and 0.0 <= tau2 < np.inf
     ):
         raise UnsupportedError(
-            f"tau2={tau2!r}: a fixed between-study variance is at least 0 and needs model='random'"
+            f"tau2={tau2!r}: a fixed between-study variance of at least 0 needs model='random'"
         )
     if tau2 is not None:
         options = replace(options, tau2=float(tau2), tau2_source="given")
