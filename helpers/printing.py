@@ -672,7 +672,7 @@ def prediction(
     level = options.get("level", fit.level)
     bounds, reason = fit.displayed_prediction(**options)
     if bounds is None:
-        raise UnsupportedError(f"no prediction interval: {reason}")
+        raise UnsupportedError(f"no prediction interval: {reason}; pool at least five")
     return interval(bounds, level, unit=unit, digits=digits, name="prediction interval")
 
 

@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
@@ -30,6 +31,12 @@ BOOK = Path(__file__).resolve().parents[1] / "book"
 Edit = Callable[[pd.DataFrame], pd.DataFrame]
 
 
+#: Published numbers are those of the review, whatever table a reader puts in.
+REVIEW_ALONE = ("helpers.review.published.", "helpers.teaching.answers")
+#: Around a value in the text of a sentence.
+OPEN, CLOSE = "\x02", "\x03"
+
+
 class SecondTableError(AssertionError):
     """A helper read the file of cohorts behind the reader's back."""
 
@@ -46,6 +53,10 @@ class Said:
         By cell: Markdown alone, with its values ({eval}), or made by code.
     refused : dict of str to str
         By cell: the message of a `MetaAnalysisError`, or of the names that it left undefined.
+    failed : dict of str to str
+        By cell: any other error, where `run` collects them.
+    marked : dict of str to str
+        By cell of prose: its text, with a mark on each side of a value.
     names : dict
         The chapter's variables at the end.
     """
@@ -53,6 +64,8 @@ class Said:
     texts: dict[str, str] = field(default_factory=dict)
     sentences: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    marked: dict[str, str] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,16 +101,16 @@ def _bundle(value: Any) -> dict[str, str]:
     return {"text/plain": str(value)}
 
 
-def _with_values(source: str, names: dict[str, Any]) -> Sentence:
-    """Text of a Markdown cell with its values, unescaped."""
+def _with_values(source: str, names: dict[str, Any]) -> str:
+    """Text of a Markdown cell with its values, unescaped and marked."""
 
     def value(found: re.Match[str]) -> str:
         text = eval(found["expression"], names)
         if not isinstance(text, str):
             raise TypeError(f"{{eval}}`{found['expression']}` gives {text!r}, which is no text")
-        return text
+        return f"{OPEN}{text}{CLOSE}"
 
-    return Sentence(EVAL.sub(value, source))
+    return EVAL.sub(value, source)
 
 
 def _plain(html: str) -> str:
@@ -117,10 +130,9 @@ def _loader(load: Callable[[], pd.DataFrame]) -> Iterator[None]:
         for name, module in list(sys.modules.items())
         if name.split(".")[0] == "helpers"
         and "load_cohorts" in vars(module)
-        # is_published() there compares a table with the file and takes no number from it; the
-        # published numbers are those of the review, whatever table a reader puts in
+        # is_published() there compares a table with the file and takes no number from it
         and name != "helpers.evidence.tables"
-        and not name.startswith("helpers.review.published.")
+        and not name.startswith(REVIEW_ALONE)
     ]
     before = [module.load_cohorts for module in held]
     for module in held:
@@ -132,21 +144,41 @@ def _loader(load: Callable[[], pd.DataFrame]) -> Iterator[None]:
             module.load_cohorts = old  # type: ignore[attr-defined]
 
 
+@functools.cache
+def _of_the_review(name: str) -> Any:
+    """Compute once, or take from the last build, what is of the review's file alone."""
+    return _REVIEWED[name]()
+
+
+_REVIEWED = {name: getattr(review, name) for name in ("reproduction", "claims")}
+
+
 @contextlib.contextmanager
 def _alone(strict: bool) -> Iterator[None]:
     """Take over no result that another process computed, where all is to follow the table."""
     folder = os.environ.get(shared_results.FOLDER, "")
+
+    def kept(name: str) -> Any:
+        os.environ[shared_results.FOLDER] = folder
+        found = _of_the_review(name)
+        os.environ[shared_results.FOLDER] = "" if strict else folder
+        return found
+
     os.environ[shared_results.FOLDER] = "" if strict else folder
+    for name in _REVIEWED:
+        setattr(review, name, functools.partial(kept, name))
     try:
         yield
     finally:
         os.environ[shared_results.FOLDER] = folder
+        for name, own in _REVIEWED.items():
+            setattr(review, name, own)
 
 
 def forget() -> None:
     """Empty every cache of the project, so that nothing is answered from an earlier table."""
     for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == "helpers":
+        if name.split(".")[0] == "helpers" and not name.startswith(REVIEW_ALONE):
             for value in list(vars(module).values()):
                 if isinstance(value, functools._lru_cache_wrapper):
                     value.cache_clear()
@@ -158,6 +190,8 @@ def run(
     replace: dict[str, str] | None = None,
     *,
     strict: bool = False,
+    stop: bool = False,
+    collect: bool = False,
 ) -> Said:
     """Execute the code cells of a chapter, and the values of its prose, on an edited table.
 
@@ -171,6 +205,10 @@ def run(
         What a reader types over in the cells, as an exercise prescribes. Each has to be there.
     strict : bool
         Empty the caches first, and refuse a second reading of the file of cohorts.
+    stop : bool
+        End at the first cell that is refused, as "Run all" does.
+    collect : bool
+        Go on after any other error, and keep it in `Said.failed`.
 
     Raises
     ------
@@ -215,7 +253,9 @@ def run(
             try:
                 with contextlib.redirect_stdout(printed):
                     if prose:
-                        outputs.append(_with_values(source, said.names))
+                        marked = _with_values(source, said.names)
+                        said.marked[current.id] = marked
+                        outputs.append(Sentence(marked.replace(OPEN, "").replace(CLOSE, "")))
                         tree.body, last = [], None
                     exec(compile(tree, f"{name}:{current.id}", "exec"), said.names)
                     if last is not None:
@@ -224,9 +264,17 @@ def run(
             except MetaAnalysisError as error:
                 said.refused[current.id] = str(error)
                 missing |= made
+                if stop:
+                    break
             except Exception as error:
                 if missing & used_names:  # it stands on a cell that was refused
                     said.refused[current.id] = f"{type(error).__name__}: {error}"
+                    missing |= made
+                    continue
+                if collect:
+                    at = traceback.extract_tb(error.__traceback__)[-1]
+                    place = f"{Path(at.filename).name}:{at.lineno}"
+                    said.failed[current.id] = f"{type(error).__name__}: {error} ({place})"
                     missing |= made
                     continue
                 error.add_note(f"in {name}, cell {current.id}")
@@ -243,7 +291,7 @@ def run(
             spoken = [_bundle(v).get("text/markdown", "") for v in outputs]
             if any(spoken):
                 said.sentences[current.id] = "\n".join(spoken)
-    lost = [old for old, count in used.items() if not count]
+    lost = [] if said.refused and stop else [old for old, count in used.items() if not count]
     if lost:
         raise AssertionError(f"{name}: nothing to type over: {lost}")
     if strict:
@@ -291,3 +339,62 @@ def faults(text: str) -> list[str]:
         for what, pattern in FAULTS.items()
         for m in pattern.finditer(text)
     ]
+
+
+_LABELS = {
+    "entity": {
+        "LBCL": ("LBCL", "large B-cell lymphoma"),
+        "MCL": ("MCL", "mantle-cell lymphoma"),
+        "MM": ("MM", "myeloma"),
+        "IL": ("IL", "indolent lymphoma"),
+    },
+}
+
+
+def absent_names(table: pd.DataFrame, whole: pd.DataFrame) -> list[str]:
+    """Name cohorts, products and diseases of the review that an edited table does not hold."""
+    names = sorted(set(whole["cohort"]) - set(table["cohort"].astype(str)))
+    products = " + ".join(table["product"].astype(str).unique())
+    singles = {one for both in whole["product"].astype(str) for one in both.split(" + ")}
+    names += sorted(one for one in singles if one not in products)
+    for column, words in _LABELS.items():
+        here = set(table[column].astype(str))
+        names += [word for level, both in words.items() if level not in here for word in both]
+    return names
+
+
+def strangers(said: Said, table: pd.DataFrame, whole: pd.DataFrame) -> list[tuple[str, str]]:
+    """Find sentences with computed values that speak of what the table does not hold."""
+    names = absent_names(table, whole)
+    if not names:
+        return []
+    pattern = re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
+    found = []
+    for cell, text in said.marked.items():
+        for sentence in re.split(r"\n\s*\n|\n- |(?<=[.!?”:])\s+(?=[A-Z“\[])", text):
+            if OPEN in sentence and (name := pattern.search(sentence)):
+                plain = " ".join(sentence.replace(OPEN, "").replace(CLOSE, "").split())
+                found.append((cell, f"{name[0]}: …{plain[:160]}…"))
+    return found
+
+
+#: Simulations of a chapter, made short where only the table matters that reaches them.
+FEWER = {
+    "small_study_effects": {
+        "draws=2000": "draws=60",
+        "draws=1000": "draws=60",
+        "slope=egger.bias": "draws=60, slope=egger.bias",
+    },
+    "time_at_risk": {"draws=400": "draws=40"},
+    "subgroups": {
+        "subgroup_tests(cohorts=cohorts)": "subgroup_tests(cohorts=cohorts, draws=40)",
+        "both.calibrated_test()": "both.calibrated_test(draws=40)",
+    },
+    "meta_regression": {
+        "regression_overview(cohorts)": "regression_overview(cohorts, draws=99)",
+        '("MM: all factors", cohorts)\nplace': '("MM: all factors", cohorts, draws=99)\nplace',
+        "cohorts, formula=MONTHS": "cohorts, formula=MONTHS, draws=99",
+    },
+    "exam": {"simulate_null(kept)": "simulate_null(kept, draws=60)"},
+    "heterogeneity": {"gosh(10_000": "gosh(300", "gosh(min_size=3)": "gosh(100, min_size=3)"},
+}

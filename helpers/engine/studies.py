@@ -119,7 +119,7 @@ def read_columns(
     labels = _labels(raw.pop("study", None), next(iter(lengths.values())))
     values = {a: _numbers(v, names[a], labels, problems) for a, v in raw.items()}
     if not labels:
-        problems.append("there is no study")
+        problems.append("there is no study: the table has no row; was everything filtered out?")
     if problems:
         raise MetaAnalysisError(_join(problems))
     return values, labels, names

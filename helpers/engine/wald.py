@@ -52,7 +52,10 @@ def wald_test(
         raise MetaAnalysisError(f"{label}: the rows of the hypothesis are linearly dependent")
     variance = L @ cov @ L.T
     if not (np.diagonal(variance) > 0).all():
-        raise MetaAnalysisError(f"{label}: a variance is 0 (the model fits the effects perfectly)")
+        raise MetaAnalysisError(
+            f"{label}: a variance is 0 (the model fits the effects perfectly); give "
+            "more studies, or fewer coefficients"
+        )
     value = float(quadratic_form((L @ beta - rhs)[None], variance[None])[0])
     if df2 is None:
         return ModelTest(value, q, None, float(chi2_sf(value, q)), "chi2", label)

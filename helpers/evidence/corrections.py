@@ -62,6 +62,7 @@ def apply_corrections(
     absent : {"refuse", "pass over"}, optional
         What becomes of a row whose cohort is not in the table: named corrections refuse it, all
         of them (a table of some of the cohorts) pass over it and name it in the result.
+        All of them also pass over a cell that holds the corrected value.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def apply_corrections(
         if len(place) != 1:
             raise MetaAnalysisError(
                 f"{row['id']}: cohort {row['cohort']} occurs {len(place)} times in the table, "
-                "expected 1"
+                "expected 1; leave this correction out, or give a table with the cohort"
             )
         common = {"id": row["id"], "cohort": row["cohort"]}
         common |= {"kind": row["kind"], "certainty": row["certainty"]}
@@ -115,10 +116,13 @@ def apply_corrections(
             continue
         column: str = row["column"]
         before = float(data[column].loc[place[0]])
+        if ids is None and before == row["corrected"]:
+            continue  # the reader corrected it
         if before != row["as_published"]:
             raise MetaAnalysisError(
                 f"{row['id']}: {row['cohort']}, {column} is {before:g}, "
-                f"expected the published {row['as_published']:g}"
+                f"expected the published {row['as_published']:g}; put it back, or name the "
+                "corrections to apply without this one"
             )
         after = None if row["kind"] == "remove" else float(row["corrected"])
         values = data[column].astype("float64")

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 _CONFIRMED = ("confirmed", "consistent")
 
 
-def audit_trail() -> pd.DataFrame:
+def audit_trail(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Say of each finding of the audit whether it changes the table, and on what that rests.
+
+    Parameters
+    ----------
+    cohorts : DataFrame, optional
+        Findings on its cohorts alone; all findings by default.
 
     Returns
     -------
@@ -29,6 +34,8 @@ def audit_trail() -> pd.DataFrame:
     {'corrected': 9, 'open': 6, 'confirmed': 3, 'left out': 2}
     """
     audit, corrections = load_audit(), load_corrections()
+    if cohorts is not None:
+        audit = audit[audit["cohort"].isin(cohorts["cohort"])].reset_index(drop=True)
     names, certainty, outcome = [], [], []
     excluded = corrections[corrections["kind"] == "exclude"]
     rows: list[dict[Any, Any]] = audit.to_dict("records")
@@ -53,8 +60,13 @@ def audit_trail() -> pd.DataFrame:
     return audit.assign(correction=names, certainty=certainty, outcome=outcome)
 
 
-def checked_against_sources() -> pd.DataFrame:
+def checked_against_sources(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Count for how many cohorts the review's figures were seen in a public text.
+
+    Parameters
+    ----------
+    cohorts : DataFrame, optional
+        The cohorts to count, one of the reader's own as not checked; the review's by default.
 
     Returns
     -------
@@ -69,6 +81,10 @@ def checked_against_sources() -> pd.DataFrame:
     import pandas as pd
 
     sources = load_sources()
+    if cohorts is not None:
+        sources = sources.set_index("cohort").reindex(cohorts["cohort"])
+        checks = ["patients_check", "deaths_check"]
+        sources[checks] = sources[checks].astype(object).fillna("not checked")
     columns = {"patients": "patients_check", "nonrelapse_deaths": "deaths_check"}
     levels = ["confirmed", "differs", "not checked"]
     return pd.DataFrame(

@@ -441,7 +441,7 @@ class PoolResult(Pooled):
         if df is not None and df < 1:
             raise UnsupportedError(
                 f"a prediction interval with {df:g} degrees of freedom does not exist: there are "
-                "too few studies"
+                "too few studies; give at least three"
             )
         behind = "knapp-hartung" if method.startswith("knapp-hartung") else self.ci_method
         se: float | tuple[Any, Any] = self.se_model

@@ -449,7 +449,8 @@ def subgroups(
     if len(members) < 2:
         raise MetaAnalysisError(
             f"{name}: a comparison needs at least 2 groups with studies; there "
-            f"{'is' if len(members) == 1 else 'are'} {len(members)}"
+            f"{f'is 1 ({next(iter(members))})' if members else 'are 0'}. Keep studies of another "
+            "group in the table, or use pool() for one"
         )
     return _compare(overall, members, name, group_tau2, left_out)
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         subgroup_rows,
         subgroup_tests,
     )
+    from .needs import require, require_published_groups
     from .published.comparison import compare_pooled
     from .published.models import (
         published_analyses,
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
         update_effects,
         updated_cohorts,
     )
-    from .subject import SUBJECT
+    from .subject import SUBJECT, disease
     from .time_at_risk.contrast import (
         contrast_versions,
         follow_up_exponent,
@@ -115,6 +116,7 @@ HOMES = {
     "correction_effects": ".corrected_results",
     "dependence_frame": ".dependence",
     "dependence_methods": ".dependence",
+    "disease": ".subject",
     "egger_comparison": ".published.tests",
     "false_alarm": ".moderators",
     "findings_frame": ".findings",
@@ -142,6 +144,8 @@ HOMES = {
     "regression_variants": ".moderators",
     "regressions_table": ".moderator_tables",
     "reported_against_crude": ".time_at_risk.paired",
+    "require": ".needs",
+    "require_published_groups": ".needs",
     "reproduction": ".published.numbers",
     "sharing_frame": ".dependence",
     "simulate_person_time": ".time_at_risk.simulation",
@@ -192,6 +196,7 @@ __all__ = [
     "correction_effects",
     "dependence_frame",
     "dependence_methods",
+    "disease",
     "egger_comparison",
     "false_alarm",
     "findings_frame",
@@ -223,6 +228,8 @@ __all__ = [
     "regressions_table",
     "reported_against_crude",
     "reproduction",
+    "require",
+    "require_published_groups",
     "sharing_frame",
     "simulate_person_time",
     "subgroup_rows",

@@ -126,6 +126,11 @@ def _scenarios(cohorts: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     corrections = load_corrections()
     corrections = corrections[corrections["cohort"].isin(cohorts["cohort"])]
     ids = tuple(dict.fromkeys(corrections["id"]))
+    if not ids:
+        raise MetaAnalysisError(
+            "no correction of the audit concerns a cohort of this table; the audit is of the "
+            "review's cohorts: give load_cohorts(), or a table with some of them"
+        )
     doubtful = set(corrections.loc[corrections["certainty"] != "fact", "id"])
     facts = tuple(name for name in ids if name not in doubtful)
     single = {name: (name,) for name in ids}
@@ -155,7 +160,7 @@ def correction_effects(
     Raises
     ------
     MetaAnalysisError
-        `alpha` is not between 0 and 1.
+        `alpha` is not between 0 and 1, or no correction concerns a cohort of the table.
 
     Examples
     --------

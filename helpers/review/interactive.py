@@ -67,7 +67,11 @@ def forest(
         raise MetaAnalysisError("an interactive forest plot needs a fit of counts of these cohorts")
     missing = sorted(set(labels) - set(sources["cohort"]))
     if missing:
-        raise MetaAnalysisError(f"no source for {', '.join(missing)}")
+        named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
+        raise MetaAnalysisError(
+            f"no source for {named}; give a row for each, with cohort, title, journal, doi and "
+            "doi_status"
+        )
     table = cohorts.merge(
         sources[["cohort", "title", "journal", "doi", "doi_status"]],
         on="cohort",

@@ -22,6 +22,13 @@ SUBJECT = Subject(
     palettes=(ENTITY, PRODUCT, CAUSE),
 )
 
+_DISEASES = {
+    "LBCL": "large B-cell lymphoma",
+    "MCL": "mantle-cell lymphoma",
+    "MM": "multiple myeloma",
+    "IL": "indolent lymphoma",
+}
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -39,3 +46,14 @@ def worded(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 
 #: Attach a note to axes in the colours of this review.
 annotate = worded(any_annotate)
+
+
+def disease(entity: str) -> str:
+    """Spell a disease out, with its abbreviation; one that the review lacks stays as it is.
+
+    Examples
+    --------
+    >>> disease("MM"), disease("CLL")
+    ('multiple myeloma (MM)', 'CLL')
+    """
+    return f"{_DISEASES[entity]} ({entity})" if entity in _DISEASES else str(entity)

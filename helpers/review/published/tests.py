@@ -38,6 +38,8 @@ CORRELATION = "Pearson correlation"
 INFERRED = "no potential overlap"
 _OTHER = {RANK_SUM: "reported vs crude NRM", CORRELATION: "follow-up and crude NRM"}
 _LARGE = 80  # "more than 80 patients"
+_BY = ("entity", "setting")  # subsets are levels of these
+_FEWEST = 3  # cohorts of a regression line
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def egger_subset(subset: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
         if lost:
             raise MetaAnalysisError(f"cohorts to leave out are not in the data: {', '.join(lost)}")
         return cohorts[~cohorts["cohort"].isin(gone)]
-    for column in ("entity", "setting"):
+    for column in _BY:
         chosen = cohorts[cohorts[column].astype(str) == subset]
         if len(chosen):
             return chosen
@@ -211,9 +213,26 @@ def _correlation(cohorts: pd.DataFrame) -> tuple[int, float, str, float, float, 
     return len(known), r * (df / (1.0 - r**2)) ** 0.5, "t", df, float(found.pvalue), r
 
 
+def _held(test: str, subset: str, cohorts: pd.DataFrame | None) -> bool:
+    """Say whether a table has what a published test needs: three of its cohorts, or more."""
+    if cohorts is None:
+        return True
+    if test == EGGER and subset == INFERRED:
+        return set(load_inferred_overlap()["cohort"]) <= set(cohorts["cohort"])
+    if test == EGGER and subset not in ("all cohorts", f"more than {_LARGE} patients"):
+        return sum(int((cohorts[by].astype(str) == subset).sum()) for by in _BY) >= _FEWEST
+    known = {RANK_SUM: "reported_nrm", CORRELATION: "median_follow_up_months"}.get(test)
+    part = cohorts if known is None else cohorts[cohorts[known].notna()]
+    large = part["patients"] > (_LARGE if subset.startswith("more than") else 0)
+    return int(large.sum()) >= _FEWEST
+
+
 def recompute(line: Mapping[str, Any], data: pd.DataFrame | None = None) -> dict[str, float | None]:
-    """Compute a row of ``load_published("tests")`` again; empty for tests of other rooms."""
-    if line["test"] not in (EGGER, *_OTHER):
+    """Compute a row of ``load_published("tests")`` again.
+
+    Empty for tests of other rooms, and of a subset that a reader's table does not hold.
+    """
+    if line["test"] not in (EGGER, *_OTHER) or not _held(line["test"], line["subset"], data):
         return {}
     found = recomputed_test(line["test"], line["subset"], data)
     names = {"cohorts": "k", "df1": "df"}
@@ -232,9 +251,9 @@ def recomputed_tests(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per printed number: ``test, subset, quantity`` (cohorts, statistic, df, p,
-        estimate, estimate_se), ``ours, published, printed`` (text), ``agrees`` (rounded like
-        the printed number, ours is that number), ``inferred``.
+        One row per printed number of a subset that the table holds: ``test, subset, quantity``
+        (cohorts, statistic, df, p, estimate, estimate_se), ``ours, published, printed`` (text),
+        ``agrees`` (rounded like the printed number, ours is that number), ``inferred``.
 
     Examples
     --------
@@ -259,7 +278,8 @@ def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``subset`` (marked where its cohorts were inferred), ``cohorts, bias, published_bias, p,
+        Of the subsets that the table holds: ``subset`` (marked where its cohorts were inferred),
+        ``cohorts, bias, published_bias, p,
         published_p``; published numbers as printed.
 
     Examples
@@ -269,6 +289,8 @@ def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """
     rows = []
     for line in load_published("tests").query("test == @EGGER").to_dict("records"):
+        if not _held(EGGER, line["subset"], cohorts):
+            continue
         found = recomputed_test(EGGER, line["subset"], cohorts)
         rows.append(
             {

@@ -71,7 +71,7 @@ def prediction(
     """
     expected, reason = displayed_prediction(fit, method=method)
     if fit.model == "common":
-        raise UnsupportedError(f"no prediction interval: {reason}")
+        raise UnsupportedError(f"no prediction interval: {reason}; use model='random' or 'glmm'")
     subject = subject.of_measure(fit.measure)
     percent = fit.n is not None
     studies = fit.studies[fit.studies["included"]]

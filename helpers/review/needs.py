@@ -1,0 +1,86 @@
+"""What a chapter that names groups needs of a table, said before the first number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .. import printing
+from ..errors import MetaAnalysisError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Products that the review compares within a disease.
+_WITHIN = {"LBCL": ("axi-cel", "tisa-cel", "liso-cel"), "MM": ("cilta-cel", "ide-cel")}
+
+
+def require(
+    cohorts: pd.DataFrame,
+    *,
+    each: int = 2,
+    among: str = "the table",
+    **levels: Sequence[str],
+) -> None:
+    """Refuse a table that lacks cohorts of a group that a chapter compares by name.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        With the columns that `levels` names.
+    each : int
+        Cohorts that every group needs.
+    among : str
+        Words for `cohorts` in the message.
+    **levels : sequence of str
+        For a column, the levels that have to be there.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Levels have fewer than `each` cohorts; the message names all of them, and what to do.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> table = load_cohorts()
+    >>> require(table, product=["ide-cel", "cilta-cel"])
+    >>> require(table[table["entity"] == "MM"], product=["ide-cel", "axi-cel"])
+    Traceback (most recent call last):
+    helpers.errors.MetaAnalysisError: this chapter compares groups by name and needs at least two \
+cohorts of each; the table has none of axi-cel (product). Keep these cohorts in the table, or \
+compare groups of your own with subgroups(cohorts, by=...), as in the chapter Your own table
+    """
+    few = []
+    for column, names in levels.items():
+        count = cohorts[column].astype(str).value_counts()
+        few += [(int(count.get(name, 0)), f"{name} ({column})") for name in names]
+    few = [(k, name) for k, name in few if k < each]
+    if not few:
+        return
+    lacking = printing.listing(f"{'none' if not k else printing.word(k)} of {n}" for k, n in few)
+    cohort = "one cohort" if each == 1 else f"at least {printing.counted(each, 'cohort')}"
+    raise MetaAnalysisError(
+        f"this chapter compares groups by name and needs {cohort} of each; {among} has {lacking}. "
+        "Keep these cohorts in the table, or compare groups of your own with "
+        "subgroups(cohorts, by=...), as in the chapter Your own table"
+    )
+
+
+def require_published_groups(cohorts: pd.DataFrame) -> None:
+    """Refuse a table that lacks a disease or product that the review compares within diseases.
+
+    Raises
+    ------
+    MetaAnalysisError
+        As `require`.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> require_published_groups(load_cohorts())
+    """
+    require(cohorts, entity=list(_WITHIN), setting=["trial", "real-world"])
+    for entity, products in _WITHIN.items():
+        part = cohorts[cohorts["entity"].astype(str) == entity]
+        require(part, among=f"the part of the table with {entity}", product=products)

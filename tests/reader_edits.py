@@ -1,0 +1,298 @@
+"""What readers do to a chapter: edits of its table, options typed over, a table of their own.
+
+`REFUSED` is the matrix of chapters and edits: what is not in it runs from the first cell to the
+last. Where an edit cannot apply, the entry is what the one clear error says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+Edit = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def without(cohort: str) -> Edit:
+    return lambda table: table[table["cohort"] != cohort]
+
+
+def first(k: int) -> Edit:
+    return lambda table: table.nlargest(k, "patients")
+
+
+def one_more(table: pd.DataFrame) -> pd.DataFrame:
+    ours = table[table["cohort"] == "Martin 2023"]
+    return pd.concat([table, ours.assign(cohort="Ours 2026", patients=60, nonrelapse_deaths=9)])
+
+
+def one_count(table: pd.DataFrame) -> pd.DataFrame:
+    here = table["cohort"] == "San Miguel 2023"
+    return table.assign(nonrelapse_deaths=table["nonrelapse_deaths"].mask(here, 30))
+
+
+def relabelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the same cohorts, in the same order, under other labels."""
+    return table.assign(cohort=[f"Cohort {i:02d}" for i in range(1, len(table) + 1)])
+
+
+def own(products: tuple[str, str], diseases: tuple[str, str]) -> pd.DataFrame:
+    """Give twenty cohorts that nobody published: names, sizes and counts are made up."""
+    number = np.arange(20)
+    n = 30 + 17 * (number % 7) + 5 * number
+    month = 4.0 + 3 * (number % 6) + number / 4
+    x = np.round(n * (0.02 + 0.012 * (number % 5) + 0.001 * month)).astype(int)
+    x[[3, 11]] = 0
+    text = {
+        "cohort": [f"Harbour {2001 + i}" for i in number],
+        "first_author": "Harbour",
+        "year": 2001 + number,
+        "arm": None,
+        "entity": np.where(number % 4 < 2, *diseases),
+        "product": np.where(number % 3 < 2, *products),
+        "setting": np.where(number % 5 < 2, "trial", "real-world"),
+        "phase": None,
+        "treatment_line": np.where(number % 7 < 2, "earlier", "later"),
+        "enrolment_ended": np.where(number % 8 < 4, "before 2020", "2020 or later"),
+    }
+    counts = {"patients": n, "nonrelapse_deaths": x, "median_follow_up_months": month}
+    reported = np.where(number % 6 == 0, np.round(x / n + 0.01, 3), np.nan)
+    table = pd.DataFrame({**text, **counts, "reported_nrm": reported})
+    return table.assign(reported_nrm_month=np.where(number % 6 == 0, 12.0, np.nan))
+
+
+TABLES: dict[str, Edit | None] = {
+    "as it is": None,
+    "without the largest": without("Jacobson 2022 B"),
+    "one cohort more": one_more,
+    "another count": one_count,
+    "relabelled": relabelled,
+    "another disease": lambda table: table[table["entity"] == "MM"],
+    "without myeloma": lambda table: table[table["entity"] != "MM"],
+    "without mixed products": lambda table: table[
+        ~table["product"].astype(str).str.contains("+", regex=False)
+    ],
+    "every cohort has a death": lambda table: table[table["nonrelapse_deaths"] > 0],
+    "three cohorts": first(3),
+    "two cohorts": first(2),
+    "one cohort": first(1),
+    "without a corrected cohort": without("Bethge 2022 A"),
+    "without a disease": lambda table: table[table["entity"] != "IL"],
+    "a disease that is new": lambda table: table.assign(
+        entity=table["entity"].astype(str).replace("IL", "CLL")
+    ),
+    "one of each disease": lambda table: table.groupby("entity", observed=True).head(1),
+    "few of each": lambda table: table.groupby(["entity", "product"], observed=True).head(3),
+    "a table of one's own": lambda _: own(("axi-cel", "tisa-cel"), ("LBCL", "MCL")),
+    "own names of all": lambda _: own(("alpha-cel", "beta-cel"), ("ALL", "CLL")),
+}
+
+#: Edits of a table that every chapter with a table meets.
+COMMON = (
+    "without the largest",
+    "one cohort more",
+    "another count",
+    "relabelled",
+    "another disease",
+    "without myeloma",
+    "without mixed products",
+    "every cohort has a death",
+    "three cohorts",
+    "a table of one's own",
+    "own names of all",
+)
+#: And those that take little time.
+MORE = (
+    "two cohorts",
+    "one cohort",
+    "without a corrected cohort",
+    "without a disease",
+    "a disease that is new",
+    "one of each disease",
+    "few of each",
+)
+GLMM = 'model="glmm", ci_method="wald"'
+LOGIT = f'measure="logit", {GLMM}'
+#: Options that a reader types over in the cells of a chapter.
+TYPED: dict[str, dict[str, dict[str, str]]] = {
+    "question": {
+        "another measure": {LOGIT: 'measure="arcsine", model="random"'},
+        "another estimator": {LOGIT: 'measure="logit", model="random", tau2_method="PM"'},
+        "another interval": {GLMM: 'model="glmm", ci_method="t"'},
+    },
+    "effect_sizes": {
+        "another model": {'model="random"': 'model="common"'},
+        "another estimator": {'model="random"': 'model="random", tau2_method="PM"'},
+        "fewer measures": {'"raw", "log", "logit"': '"raw", "logit"'},
+    },
+    "pooling": {
+        "another estimator": {'tau2_method="REML", ci_method="wald"': 'tau2_method="PM"'},
+        "another interval": {LOGIT: 'measure="logit", model="glmm", ci_method="t"'},
+    },
+    "heterogeneity": {
+        "another estimator": {'tau2_method="REML", ci_method="wald"': 'tau2_method="ML"'},
+        "another interval": {LOGIT: 'measure="logit", model="glmm", ci_method="t"'},
+    },
+    "small_study_effects": {
+        "another model": {LOGIT: 'measure="logit", model="random"'},
+    },
+    "dependence": {
+        "another model": {'ci_method="t"': 'model="random", ci_method="t"'},
+    },
+    "exam": {
+        "another model": {GLMM: 'model="random"'},
+    },
+    "explore": {
+        "another model": {'measure="logit", model="glmm"': 'measure="logit", model="random"'},
+    },
+    "gallery": {
+        "another measure": {LOGIT: 'measure="arcsine", model="random"'},
+    },
+    "bayes": {"another interval": {GLMM: 'model="glmm", ci_method="t"'}},
+    "time_at_risk": {
+        "another model": {'follow_up="median_follow_up_months", model="glmm"':
+                          'follow_up="median_follow_up_months", model="random"'},
+        "another comparison": {'("axi-cel", "tisa-cel")]': '("axi-cel", "liso-cel")]'},
+    },
+    "meta_regression": {
+        "another estimator": {'"tau2_method": "ML"': '"tau2_method": "REML"'},
+        "another interval": {'"ci_method": "knapp-hartung"}\nmonths':
+                             '"ci_method": "t"}\nmonths'},
+        "another formula": {'meta_regression(lbcl, "product", **options)':
+                            'meta_regression(lbcl, "product + setting", **options)'},
+        "a formula with a slip": {'meta_regression(lbcl, "product", **options)':
+                                  'meta_regression(lbcl, "produkt", **options)'},
+    },
+    "subgroups": {
+        "another model": {'{"model": "glmm", "ci_method": "wald"}': '{"model": "random"}'},
+    },
+    "index": {
+        "another model": {'"model": "glmm", "ci_method": "wald"': '"model": "random"'},
+        "another measure": {'{"measure": "logit", "model": "glmm", "ci_method": "wald"}':
+                            '{"measure": "arcsine", "model": "random"}'},
+    },
+}  # fmt: skip
+
+#: Chapters that take no table of a reader, and why an edit of one cannot apply.
+NO_TABLE = {
+    "codebook": "describes the files of the review",
+    "decision_guide": "reads the simulation, which has no cohorts",
+    "helpers_reference": "lists the helpers",
+    "migration": "stores what R computed for fixed examples",
+    "reproduction": "compares the review's own table with its printed numbers; no other can be",
+    "self_check": "asks about the review's own table",
+    "teaching_kit": "lists goals, plans and slides",
+}
+
+EDITS = {
+    name: [*COMMON, *more, *TYPED.get(name, {})]
+    for name, more in {
+        "question": MORE,
+        "data_extraction": MORE,
+        "effect_sizes": MORE,
+        "pooling": MORE,
+        "heterogeneity": ("two cohorts", "one cohort", "without a disease"),
+        "audit": ("without a corrected cohort", "without a disease"),
+        "subgroups": ("without a disease", "a disease that is new"),
+        "meta_regression": ("without a disease",),
+        "causes_of_death": ("without a corrected cohort", "without a disease"),
+        "time_at_risk": ("without a disease",),
+        "summary_of_findings": (
+            "one cohort",
+            "without a corrected cohort",
+            "a disease that is new",
+        ),
+        "small_study_effects": (),
+        "dependence": ("few of each",),
+        "multiverse": ("few of each",),
+        "bayes": ("few of each",),
+        "your_own_table": (),
+        "explore": (),
+        "exam": ("few of each",),
+        "index": ("one of each disease", "a disease that is new", "without a corrected cohort"),
+        "conventions": (),
+        "method_menu": (),
+        "gallery": (),
+        "gallery_more": (),
+        "labs": (),
+    }.items()
+}
+#: Every edit meets a chapter on every run, and every chapter two or three edits.
+DAILY = {
+    "question": EDITS["question"],
+    "data_extraction": ["one cohort more", "relabelled", "another disease"],
+    "effect_sizes": ["two cohorts", "few of each", "another model"],
+    "pooling": ["another disease", "three cohorts", "another estimator"],
+    "heterogeneity": ["a table of one's own", "one cohort more"],
+    "audit": ["another disease", "relabelled"],
+    "subgroups": ["without myeloma", "own names of all"],
+    "meta_regression": ["another disease", "a formula with a slip"],
+    "causes_of_death": ["without the largest", "without a disease"],
+    "time_at_risk": ["without myeloma", "another comparison"],
+    "summary_of_findings": ["without a corrected cohort", "one cohort"],
+    "small_study_effects": ["another disease", "a table of one's own"],
+    "dependence": ["one cohort more", "own names of all"],
+    "multiverse": ["without myeloma", "three cohorts"],
+    "bayes": ["a table of one's own", "another disease"],
+    "your_own_table": ["another disease", "own names of all"],
+    "explore": ["own names of all", "three cohorts"],
+    "exam": ["without myeloma", "every cohort has a death", "own names of all"],
+    "index": ["another disease", "own names of all"],
+    "conventions": ["another disease", "own names of all"],
+    "method_menu": ["another disease", "own names of all"],
+    "gallery": ["without myeloma", "without mixed products"],
+    "gallery_more": ["three cohorts", "without myeloma"],
+    "labs": ["another disease", "own names of all"],
+}
+_NAMED = "this chapter compares groups by name"
+_ZERO = "no study of this table is without an event"
+_NO_MM = dict.fromkeys(
+    ("without myeloma", "three cohorts", "a table of one's own", "own names of all"), _NAMED
+)
+_NO_PAIRS = {"another disease": _NAMED, **_NO_MM}
+_NO_CAUSES = "as totals and not by cohort"
+#: What the one clear error says, where an edit cannot apply.
+REFUSED: dict[str, dict[str, str]] = {
+    "effect_sizes": dict.fromkeys(
+        (
+            "another disease",
+            "every cohort has a death",
+            "three cohorts",
+            "two cohorts",
+            "one cohort",
+        ),
+        _ZERO,
+    ),
+    "audit": _NO_PAIRS | {"relabelled": "no correction of the audit concerns"},
+    "subgroups": _NO_PAIRS,
+    "meta_regression": _NO_PAIRS | {"a formula with a slip": "produkt"},
+    "time_at_risk": _NO_PAIRS,
+    "multiverse": _NO_PAIRS,
+    "bayes": _NO_PAIRS | {"few of each": _NAMED},
+    "gallery": _NO_MM,
+    "gallery_more": _NO_MM
+    | {
+        "another disease": "no correction of the audit concerns",
+        "relabelled": "no correction of the audit concerns",
+    },
+    "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
+    "heterogeneity": dict.fromkeys(
+        ("three cohorts", "two cohorts", "one cohort"), "sums by hand need at least three cohorts"
+    ),
+    "dependence": {
+        **dict.fromkeys(
+            ("relabelled", "three cohorts", "a table of one's own", "own names of all"),
+            "every cluster has one cohort",
+        ),
+        "few of each": "give more studies, or fewer coefficients",
+    },
+    "pooling": {
+        "two cohorts": "give at least three",
+        "one cohort": "heterogeneity() needs at least two studies",
+    },
+    "index": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
+    "explore": _NO_PAIRS | {"relabelled": "no source for", "a table of one's own": "no source for"},
+    "exam": dict.fromkeys(("another disease", "every cohort has a death"), _ZERO)
+    | {"three cohorts": "pool at least five"},
+}
