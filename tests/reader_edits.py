@@ -216,6 +216,8 @@ EDITS = {
         "gallery": (),
         "gallery_more": (),
         "labs": (),
+        "preventing_infection": (),
+        "since_then": (),
     }.items()
 }
 #: Every edit meets a chapter on every run, and every chapter two or three edits.
@@ -244,6 +246,8 @@ DAILY = {
     "gallery": ["without myeloma", "without mixed products"],
     "gallery_more": ["three cohorts", "without myeloma"],
     "labs": ["another disease", "own names of all"],
+    "preventing_infection": ["relabelled", "without the largest"],
+    "since_then": ["one cohort more", "own names of all"],
 }
 _NAMED = "this chapter compares groups by name"
 _ZERO = "no study of this table is without an event"
@@ -251,7 +255,13 @@ _NO_MM = dict.fromkeys(
     ("without myeloma", "three cohorts", "a table of one's own", "own names of all"), _NAMED
 )
 _NO_PAIRS = {"another disease": _NAMED, **_NO_MM}
-_NO_CAUSES = "as totals and not by cohort"
+_CAUSES = "give all of its cohorts"  # deaths by cause are public as totals of the review
+_OTHER_DEATHS = (
+    "without the largest",
+    "one cohort more",
+    "another count",
+    "without mixed products",
+)
 #: What the one clear error says, where an edit cannot apply.
 REFUSED: dict[str, dict[str, str]] = {
     "effect_sizes": dict.fromkeys(
@@ -272,10 +282,35 @@ REFUSED: dict[str, dict[str, str]] = {
     "bayes": _NO_PAIRS | {"few of each": _NAMED},
     "gallery": _NO_MM,
     "gallery_more": _NO_MM
-    | {
-        "another disease": "no correction of the audit concerns",
-        "relabelled": "no correction of the audit concerns",
-    },
+    | dict.fromkeys((*_OTHER_DEATHS, "another disease"), _CAUSES)
+    | {"relabelled": "no correction of the audit concerns"},
+    "causes_of_death": dict.fromkeys(
+        (
+            *_OTHER_DEATHS,
+            "without myeloma",
+            "without a corrected cohort",
+            "without a disease",
+            "a table of one's own",
+            "own names of all",
+        ),
+        _CAUSES,
+    )
+    | dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
+    "preventing_infection": dict.fromkeys(
+        (
+            *_OTHER_DEATHS,
+            "another disease",
+            "without myeloma",
+            "a table of one's own",
+            "own names of all",
+        ),
+        _CAUSES,
+    )
+    | {"three cohorts": "needs at least 2 groups"},
+    "since_then": dict.fromkeys(COMMON, "give load_cohorts() unchanged"),
+    "your_own_table": dict.fromkeys(
+        ("another disease", "three cohorts"), "needs at least 2 groups"
+    ),
     "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
     "heterogeneity": dict.fromkeys(
         ("three cohorts", "two cohorts", "one cohort"), "sums by hand need at least three cohorts"

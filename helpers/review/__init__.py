@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         subgroup_rows,
         subgroup_tests,
     )
-    from .needs import require, require_published_groups
+    from .needs import require, require_published, require_published_groups
     from .published.comparison import compare_pooled
     from .published.models import (
         published_analyses,
@@ -145,6 +145,7 @@ HOMES = {
     "regressions_table": ".moderator_tables",
     "reported_against_crude": ".time_at_risk.paired",
     "require": ".needs",
+    "require_published": ".needs",
     "require_published_groups": ".needs",
     "reproduction": ".published.numbers",
     "sharing_frame": ".dependence",
@@ -229,6 +230,7 @@ __all__ = [
     "reported_against_crude",
     "reproduction",
     "require",
+    "require_published",
     "require_published_groups",
     "sharing_frame",
     "simulate_person_time",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import printing
 from ..errors import MetaAnalysisError
+from ..evidence.tables import is_published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,3 +85,23 @@ def require_published_groups(cohorts: pd.DataFrame) -> None:
     for entity, products in _WITHIN.items():
         part = cohorts[cohorts["entity"].astype(str) == entity]
         require(part, among=f"the part of the table with {entity}", product=products)
+
+
+def require_published(cohorts: pd.DataFrame) -> None:
+    """Refuse any table but the review's, for what was frozen or printed from it.
+
+    Raises
+    ------
+    MetaAnalysisError
+        A cell differs from ``load_cohorts()``.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> require_published(load_cohorts())
+    """
+    if not is_published(cohorts):
+        raise MetaAnalysisError(
+            "this chapter compares the review's own table with what came later, and this table "
+            "differs from it; give load_cohorts() unchanged"
+        )
