@@ -306,7 +306,6 @@ _ROLES = (
     (re.compile(r"\]\([^)]*\)"), "]"),
     (re.compile(r"`[^`]*`"), "code"),
     (re.compile(r"^:+\{?.*$", re.M), ""),
-    (re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.S), "x"),  # a formula
 )
 #: What no sentence may say, and what is wrong with it.
 FAULTS = {

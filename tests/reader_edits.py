@@ -218,6 +218,7 @@ EDITS = {
         "labs": (),
         "preventing_infection": (),
         "since_then": (),
+        "in_brief": (),
     }.items()
 }
 #: Every edit meets a chapter on every run, and every chapter two or three edits.
@@ -248,6 +249,7 @@ DAILY = {
     "labs": ["another disease", "own names of all"],
     "preventing_infection": ["relabelled", "without the largest"],
     "since_then": ["one cohort more", "own names of all"],
+    "in_brief": ["relabelled", "without the largest"],
 }
 _NAMED = "this chapter compares groups by name"
 _ZERO = "no study of this table is without an event"
@@ -308,6 +310,7 @@ REFUSED: dict[str, dict[str, str]] = {
     )
     | {"three cohorts": "needs at least 2 groups"},
     "since_then": dict.fromkeys(COMMON, "give load_cohorts() unchanged"),
+    "in_brief": dict.fromkeys(COMMON, "give load_cohorts() unchanged"),
     "your_own_table": dict.fromkeys(
         ("another disease", "three cohorts"), "needs at least 2 groups"
     ),

@@ -102,6 +102,6 @@ def require_published(cohorts: pd.DataFrame) -> None:
     """
     if not is_published(cohorts):
         raise MetaAnalysisError(
-            "this chapter compares the review's own table with what came later, and this table "
-            "differs from it; give load_cohorts() unchanged"
+            "this chapter speaks of the review's own table, to which its other numbers belong, and "
+            "this table differs from it; give load_cohorts() unchanged"
         )
