@@ -11,8 +11,6 @@ from .burden import Burden, prevented_deaths
 if TYPE_CHECKING:
     from ...models.result import PoolResult
 
-__all__ = ["what_if"]
-
 START = 0.25
 
 
