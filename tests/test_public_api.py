@@ -131,6 +131,16 @@ def test_every_reference_of_a_result_is_in_the_bibliography_with_its_doi():
     assert "@misc{viechtbauer2021," in BIBLIOGRAPHY
 
 
+def test_sources_have_one_home():
+    """A DOI that is typed beside a sentence is not compared with the bibliography."""
+    typed = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "helpers").rglob("*.py"))
+        if re.search(r'\bReference\("', path.read_text(encoding="utf-8"))
+    ]
+    assert typed == []
+
+
 def test_keys_of_the_bibliography_are_unique():
     keys = re.findall(r"^@\w+\{([^,]+),", BIBLIOGRAPHY, flags=re.M)
     assert len(keys) == len(set(keys))

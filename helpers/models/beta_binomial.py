@@ -25,7 +25,7 @@ from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomi
 from ..engine.counts.common import exact_interval, included_counts, is_one_sided
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
 from ..engine.effects import ADD, get_measure
-from ..engine.literature import Methods, Reference
+from ..engine.literature import Methods, references
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval, symmetric_interval
 from ..engine.options import BETA_BINOMIAL, MEASURE, Options, resolve
@@ -269,11 +269,7 @@ class BetaBinomialResult(Pooled):
             f"likelihood; the {printing.level_text(self.level)} confidence interval is Wald-type "
             "on the logit scale."
         )
-        sources = (
-            Reference("skellam1948", "10.1111/j.2517-6161.1948.tb00014.x"),
-            Reference("williams1975", "10.2307/2529820"),
-        )
-        return Methods(sentence, sources)
+        return Methods(sentence, references("skellam1948", "williams1975"))
 
 
 def pool_beta_binomial(

@@ -21,7 +21,7 @@ import pandas as pd
 
 from .. import printing
 from ..engine.effects import get_measure
-from ..engine.literature import Methods, Reference
+from ..engine.literature import Methods, references
 from ..engine.normal.intervals import Interval
 from ..engine.shown import Shown
 from ..errors import UnsupportedError
@@ -66,10 +66,6 @@ _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "three-level": ("naive", {"model": "glmm"}),
     "robust (CR2)": ("naive (normal)", {"model": "random", "robust": "CR2"}),
 }
-_REFERENCES = (
-    Reference("konstantopoulos2011", "10.1002/jrsm.35"),
-    Reference("pustejovsky2018", "10.1080/07350015.2016.1247004"),
-)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -338,5 +334,5 @@ def dependence_methods() -> Methods:
         "Dependence between cohorts was modelled with a three-level binomial-normal generalised "
         "linear mixed model; cluster-robust (CR2) intervals of normally distributed logits "
         "were added.",
-        _REFERENCES,
+        references("konstantopoulos2011", "pustejovsky2018"),
     )

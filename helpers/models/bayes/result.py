@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ... import printing
 from ...engine.effects import get_measure
 from ...engine.json_values import plain
-from ...engine.literature import Methods, Reference
+from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, estimate_row, with_interval
 from ...engine.studies import StudyData
@@ -406,16 +406,4 @@ class Posterior(Shown):
             f"{printing.significant(self.tolerance, 1)}); we report medians and central "
             f"{printing.level_text(self.level)} credible intervals."
         )
-        return Methods(sentence, tuple(Reference(key, _DOIS[key]) for key in keys))
-
-
-_DOIS = {
-    "hamza2008": "10.1016/j.jclinepi.2007.03.016",
-    "liu1994": "10.1093/biomet/81.3.624",
-    "rover2020": "10.18637/jss.v093.i06",
-    "rover2021": "10.1002/jrsm.1475",
-    "gelman2006": "10.1214/06-BA117A",
-    "turner2012": "10.1093/ije/dys041",
-    "raudenbush1985": "10.3102/10769986010002075",
-    "trefethen2014": "10.1137/130932132",
-}
+        return Methods(sentence, references(*keys))

@@ -23,7 +23,7 @@ from ...arguments import LEVEL
 from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
 from ...engine.json_values import plain
-from ...engine.literature import Methods, Reference
+from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number, p_text
 from ...engine.summaries import Caution
@@ -32,11 +32,6 @@ from .table import CauseTable, cause_table
 
 Array = NDArray[np.float64]
 SMALL = 5  # Cochran's rule for expected counts
-_REFERENCES = (
-    Reference("patefield1981", "10.2307/2346669"),
-    Reference("phipson2010", "10.2202/1544-6115.1585"),
-    Reference("haberman1973", "10.2307/2529686"),
-)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -139,7 +134,7 @@ class HomogeneityTest(Shown):
             f"Distributions of causes were compared with Pearson's chi-squared test, its p-value "
             f"taken from {self.draws:,} random tables with the same margins, and with adjusted "
             f"residuals.",
-            _REFERENCES,
+            references("patefield1981", "phipson2010", "haberman1973"),
         )
 
     def to_dict(self) -> dict[str, Any]:
