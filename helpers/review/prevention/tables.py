@@ -115,10 +115,10 @@ def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Tabl
         lines,
         "What if: deaths from infection per 1,000 treated if a part of them were prevented",
         {
-            "part": ("If prevented (supposed)", ""),
-            "left": ("Deaths left", ""),
-            "fewer": ("Deaths fewer", ""),
-            "treated": ("Treated per death prevented", ""),
+            "part": ("Prevented", ""),
+            "left": ("Left", ""),
+            "fewer": ("Fewer", ""),
+            "treated": ("Treated per death", ""),
         },
         notes=[
             "Arithmetic, not an effect of any prophylaxis. The intervals cover how many patients "
