@@ -16,11 +16,7 @@ from ..views.tables import Link, Table, numbers
 from .since_then import Forecast, ForecastCheck, ForecastScore, forecast_coverage
 
 Cell = str | None
-_DOI, _TRIAL, _PUBMED = (
-    "https://doi.org/",
-    "https://clinicaltrials.gov/study/",
-    "https://pubmed.ncbi.nlm.nih.gov/",
-)
+_DOI, _TRIAL = "https://doi.org/", "https://clinicaltrials.gov/study/"
 
 
 def _given(value: Any) -> bool:
@@ -63,23 +59,22 @@ def studies_table(
     both = cohorts.merge(sources, on="cohort", how="left", suffixes=("", "_source"))
 
     def row(one: dict[str, Any]) -> dict[str, Any]:
-        registered: Cell = None
-        if _given(one["registration"]):
-            number = str(one["registration"])
-            registered = Link(number, _TRIAL + number) if number.startswith("NCT") else number
+        study, number = (
+            str(one[name]) if _given(one[name]) else ""
+            for name in ("trial_or_registry", "registration")
+        )
+        said = f"{study} ({number})" if study and number else study or number
         publication: Cell = None
         if _given(one["doi"]):
-            unsure = "" if one["doi_status"] == "confirmed" else " (not confirmed)"
-            publication = Link(f"doi:{one['doi']}{unsure}", _DOI + str(one["doi"]))
+            named = str(one["journal"]) if _given(one["journal"]) else f"doi:{one['doi']}"
+            unsure = "" if one["doi_status"] == "confirmed" else " (link not confirmed)"
+            publication = Link(named + unsure, _DOI + str(one["doi"]))
         return {
             "cohort": one["cohort"],
-            "study": one["trial_or_registry"] if _given(one["trial_or_registry"]) else None,
-            "registration": registered,
-            "entity": str(one["entity"]),
-            "product": str(one["product"]),
-            "setting": str(one["setting"]),
-            "patients": one["patients"],
-            "nonrelapse_deaths": one["nonrelapse_deaths"],
+            "study": Link(said, _TRIAL + number) if number.startswith("NCT") else said or None,
+            "kind": f"{one['entity']}, {one['product']}, {one['setting']}",
+            "deaths": f"{printing.count(one['nonrelapse_deaths'])} of "
+            f"{printing.count(one['patients'])}",
             "follow_up": one["median_follow_up_months"],
             "publication": publication,
         }
@@ -90,9 +85,9 @@ def studies_table(
         f"The included studies: {printing.counted(len(both), 'cohort')} from "
         f"{printing.counted(known, 'publication')}",
         {
-            "cohort": "", "study": ("Trial or registry", ""), "registration": "",
-            "entity": ("Disease", ""), "product": "", "setting": "", "patients": "count",
-            "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
+            "cohort": "", "study": ("Trial or registry", ""),
+            "kind": ("Disease, product, setting", ""),
+            "deaths": ("Nonrelapse deaths of patients", ""),
             "follow_up": ("Median follow-up, months", "number1"), "publication": "",
         },
         name=name, cards=True, search=True,
@@ -209,24 +204,32 @@ def forecasts_table(forecasts: Iterable[Forecast], *, name: str = "forecasts") -
             "glmm": (f"GLMM, 95% interval,{printing.HARD}%", ""),
             "bayes": (f"Bayes, 95% interval,{printing.HARD}%", ""),
         },
-        name=name,
+        name=name, cards=True,
     )  # fmt: skip
 
 
-def _counts(one: dict[str, Any]) -> Cell:
-    if not _given(one["deaths_fewest"]):
-        return None
-    low, high = (printing.count(one[name]) for name in ("deaths_fewest", "deaths_most"))
-    between = "or" if one["deaths_most"] - one["deaths_fewest"] == 1 else "to"
-    return low if low == high else f"{low} {between} {high}"
+def _result(one: dict[str, Any]) -> str:
+    """Say what a report counts, of how many patients, and when."""
+    of = f"of {printing.count(one['patients'])}" if _given(one["patients"]) else ""
+    if _given(one["deaths_fewest"]):
+        low, high = (printing.count(one[name]) for name in ("deaths_fewest", "deaths_most"))
+        between = "or" if one["deaths_most"] - one["deaths_fewest"] == 1 else "to"
+        said = f"{low if low == high else f'{low} {between} {high}'} {of}"
+        if _given(one["reported_nrm"]):
+            said += f" ({printing.percent(one['reported_nrm'], 0)} stated)"
+    elif _given(one["reported_nrm"]):
+        said = f"{printing.percent(one['reported_nrm'])} {of}"
+    else:
+        said = f"no number {of}"
+    return ", ".join(filter(None, (said.strip(), _when(one))))
 
 
-def _when(one: dict[str, Any]) -> Cell:
+def _when(one: dict[str, Any]) -> str:
     if _given(one["reported_nrm_month"]):
         return f"at {printing.months(one['reported_nrm_month'], 0)}"
     if _given(one["median_follow_up_months"]):
-        return f"median {printing.months(one['median_follow_up_months'])}"
-    return None
+        return f"median follow-up {printing.months(one['median_follow_up_months'])}"
+    return ""
 
 
 def _notes(one: dict[str, Any]) -> Cell:
@@ -255,12 +258,10 @@ def later_table(later: pd.DataFrame, *, name: str = "later-reports-table") -> Ta
     def row(one: dict[str, Any]) -> dict[str, Any]:
         return {
             "evidence": printing.capital(str(one["evidence"])),
-            "report": _linked(one["report"], one["url"]),
+            "report": one["report"],
             "kind": f"{one['product']}, {one['entity']}, {one['setting']}",
-            "patients": one["patients"],
-            "deaths": _counts(one),
-            "rate": one["reported_nrm"],
-            "when": _when(one),
+            "result": _result(one),
+            "source": _linked(one["source"], one["url"]),
             "notes": _notes(one),
         }
 
@@ -269,8 +270,7 @@ def later_table(later: pd.DataFrame, *, name: str = "later-reports-table") -> Ta
         "Reports since the search, by class of evidence",
         {
             "evidence": "", "report": "", "kind": ("Product, disease, setting", ""),
-            "patients": "count", "deaths": ("Nonrelapse deaths", ""),
-            "rate": ("Rate stated", "percent"), "when": ("Follow-up", ""), "notes": "",
+            "result": ("Nonrelapse deaths", ""), "source": "", "notes": "",
         },
         groups="evidence", name=name, cards=True, search=True,
     )  # fmt: skip
@@ -307,7 +307,7 @@ def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -
             "near": ("Within the interval of the true rate", "count"),
             "width": ("Mean width, points", "number1"), "score": ("Interval score", "number1"),
         },
-        groups="kind", name=name,
+        groups="kind", name=name, cards=True,
     )  # fmt: skip
 
 
@@ -352,7 +352,7 @@ def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
             "after": (f"Updated, 95% CI,{printing.HARD}%", ""),
             "most": ("With the most deaths implied", "percent"),
         },
-        name=name,
+        name=name, cards=True,
     )  # fmt: skip
 
 

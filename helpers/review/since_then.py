@@ -506,7 +506,7 @@ def update_effects(
     rows = []
     for group in (ALL, *touched):
         parts = [_part(table, group) for table in (cohorts, fewest, most)]
-        if len(parts[0]) < FEWEST:
+        if group != ALL and len(parts[0]) < FEWEST:
             continue
         if group != ALL and parts[0].shape == parts[1].shape:
             deaths = [list(part["nonrelapse_deaths"]) for part in parts[:2]]

@@ -249,6 +249,23 @@ def test_a_summary_of_other_deaths_leaves_the_causes_out_and_says_so():
     assert "one cohort," in whole
 
 
+def test_a_row_added_to_the_later_reports_changes_the_chapter():
+    """Nothing else has to be written: table, picture, score, and sentences follow the file."""
+    row = 'load_later_cohorts().query("report == \'TRANSCEND MCL\'").assign({})'
+    typed = row.format('report="Ours 2027", deaths_fewest=40, deaths_most=40')
+    added = {"load_later_cohorts()": f"pd.concat([load_later_cohorts(), {typed}])"}
+    said, before = run("since_then", None, added), stored("since_then").sentences
+    assert "In eight of them" in said.sentences["answer"]
+    assert "seven of the eight" in said.sentences["answer"]
+    assert "In seven of them" in before["answer"]
+    assert "Outside the range: Ours 2027." in said.sentences["coverage-text"]
+    assert "three new cohorts" in said.sentences["takeaways"]
+    for cell in ("later", "picture"):
+        assert "Ours 2027" in said.texts[cell]
+    assert "88 (47 to 100)" in said.texts["coverage"]  # exact, seven of eight
+    assert said.refused == {}
+
+
 def test_corrections_and_overlap_follow_the_cohorts_that_are_there():
     fewer = load_cohorts().query("cohort not in ['Bethge 2022 A', 'Nastoupil 2020']")
     choices = data_choices(fewer)
