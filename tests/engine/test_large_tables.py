@@ -13,6 +13,7 @@ from helpers.checks.bias import begg
 from helpers.checks.bias.rank import kendall_score
 from helpers.engine.aftercare.deletion import cumulative, leave_one_out
 from helpers.engine.aftercare.diagnostics import baujat, influence
+from helpers.engine.aftercare.subsets import choose_subsets
 from helpers.engine.counts import kernel
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.nearby import fit_nearby, values_without_random_effect
@@ -227,6 +228,13 @@ def test_selections_are_made_when_asked_for() -> None:
     x, n = counts(3000, 0.5)
     fit = pool(events=x, n=n, model="common")
     assert peak(lambda: cumulative(fit)) < 60.0
+
+
+def test_a_sample_of_subsets_is_drawn_in_parts() -> None:
+    held = peak(lambda: choose_subsets(2000, 20_000, 2, 1))
+    assert held < 100.0  # the subsets are 38 MB; all the numbers behind them at once are 305
+    every = np.random.default_rng(3).random((9000, 300)) < 0.5
+    assert np.array_equal(choose_subsets(300, 9000, 2, 3)[0], every)
 
 
 @pytest.mark.parametrize("restricted", [True, False])

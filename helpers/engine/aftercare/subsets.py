@@ -14,6 +14,7 @@ from ...errors import UnsupportedError
 MAX_ALL = 2**20
 #: Number of subsets sampled if there are more than `MAX_ALL` and none was asked for.
 SAMPLED = 100_000
+_CELLS = 2_000_000  # random numbers held at once
 
 
 def number_of_subsets(k: int, min_size: int = 2) -> int:
@@ -61,7 +62,9 @@ def choose_subsets(
             return member, False
         return member[np.sort(rng.choice(total, int(subsets), replace=False))], True
     rows = SAMPLED if subsets == "all" else int(subsets)
-    member = rng.random((rows, k)) < 0.5
+    member = np.empty((rows, k), dtype=bool)
+    for part in np.array_split(member, 1 + rows * k // _CELLS):
+        part[...] = rng.random(part.shape) < 0.5
     short = np.flatnonzero(member.sum(axis=1) < min_size)
     while short.size:
         member[short] = rng.random((short.size, k)) < 0.5
