@@ -151,7 +151,9 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
     groups = subgroups(d, by="entity", model="glmm", **counts)
     yield "subgroups calibrated_test", lambda: groups.calibrated_test()
     yield "subgroups calibrated_test 200", lambda: groups.calibrated_test(200)
-    yield "subgroups leave_one_out", lambda: groups.leave_one_out()
+    normal = subgroups(d, by="entity", model="random", **counts)
+    for label, found in (("subgroups", groups), ("subgroups random", normal)):
+        yield f"{label} leave_one_out", lambda found=found: found.leave_one_out()
     yield "posterior", lambda: posterior(d, **counts)
     yield "posterior normal", lambda: posterior(d, **effects)
     levels = {

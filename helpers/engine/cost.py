@@ -22,6 +22,8 @@ Kind = Literal[
     "regressions of counts",
     "groups of effects",
     "groups of counts",
+    "groups of effects, one by one",
+    "groups of counts, one by one",
     "tests",
 ]
 
@@ -39,6 +41,8 @@ _PACE: dict[Kind, float] = {
     "regressions of counts": 15.0,
     "groups of effects": 0.7,
     "groups of counts": 8.0,
+    "groups of effects, one by one": 5.0,
+    "groups of counts, one by one": 20.0,
     "tests": 1.0,
 }
 _WORTH_SAYING = 5.0  # seconds

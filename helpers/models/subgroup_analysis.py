@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from .. import printing
+from ..engine.cost import Kind, announce
 from ..engine.counts.common import included_counts, is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -253,6 +254,9 @@ class SubgroupResult(Shown):
             for level, fit in self.groups.items()
         }
         units = units_of(studies, by, None if by is None else overall.studies)
+        counts = overall.options.method == "likelihood"
+        kind: Kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
+        announce(kind, len(units.labels), overall.k)
         rows = []
         for unit in range(len(units.labels)):
             keep = studies.included.copy()
