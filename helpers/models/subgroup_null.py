@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 
 from .. import printing
 from ..engine.cost import announce
-from ..engine.counts.common import family_of
+from ..engine.counts.common import common_rate, family_of
 from ..engine.counts.fit import fit_glmm
-from ..engine.counts.optimise import FitStatus
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.normal.inverse_variance import fit_inverse_variance
@@ -213,40 +212,32 @@ def _likelihood(
     family, points = family_of(kind), options.quad_points
     total = np.array([x[:, part].sum(axis=1) for part in parts]).T
     size = np.array([n[part].sum() for part in parts])
-    finite = (total > 0) & ((kind == "rate") | (total < size))
-    inner, rest = np.where(finite, total, 1.0), np.where(finite, size - total, 1.0)
-    one = 1.0 / inner if kind == "rate" else 1.0 / inner + 1.0 / rest
-    mu = np.where(finite, np.log(inner / (size if kind == "rate" else rest)), np.inf)
-    cov = np.einsum("rg,gh->rgh", one, np.eye(len(parts)))
+    mu, se, finite = common_rate(total, np.broadcast_to(size, total.shape), kind)
+    mu = np.where(finite, mu, np.inf)
+    cov = np.einsum("rg,gh->rgh", se**2, np.eye(len(parts)))
     sound = np.ones(len(x), dtype=bool)
-    if options.model == "common":
-        return mu, cov, sound
-    if not setting.shared:
-        for j, part in enumerate(parts):
-            if part.size == 1:
-                continue
-            fit = fit_glmm(x[:, part], n[part], family=family, quad_points=points)
-            use = fit.converged & finite[:, j]
-            mu[use, j], cov[use, j, j] = fit.beta[use, 0], fit.vcov[use, 0, 0]
-            sound &= use | (fit.status == FitStatus.SEPARATION)
-        return mu, cov, sound
+    # data sets and groups that are fitted together
+    blocks: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
+    if options.model != "common" and setting.shared:
+        patterns = [one for one in np.unique(finite, axis=0) if one.sum() > 1]
+        blocks = [((finite == one).all(axis=1), one) for one in patterns]
+    elif options.model != "common":
+        several = [j for j, part in enumerate(parts) if part.size > 1 and finite[:, j].any()]
+        blocks = [(finite[:, j], np.arange(len(parts)) == j) for j in several]
     design = np.eye(len(parts))[list(setting.codes)]
-    for pattern in np.unique(finite, axis=0):
-        rows = (finite == pattern).all(axis=1)
-        if pattern.sum() < 2:
-            continue
-        taken = design[:, pattern].any(axis=1)
+    for rows, groups in blocks:
+        taken = design[:, groups].any(axis=1)
         fit = fit_glmm(
             x[rows][:, taken],
             n[taken],
-            design[taken][:, pattern],
+            design[taken][:, groups],
             family=family,
             quad_points=points,
         )
-        at = np.ix_(np.flatnonzero(rows), np.flatnonzero(pattern))
-        mu[at] = fit.beta
-        cov[np.ix_(at[0].ravel(), at[1].ravel(), at[1].ravel())] = fit.vcov
-        sound[rows] = fit.converged
+        at, of = np.flatnonzero(rows), np.flatnonzero(groups)
+        mu[np.ix_(at, of)] = fit.beta
+        cov[np.ix_(at, of, of)] = fit.vcov
+        sound[at] &= fit.converged
     return mu, cov, sound
 
 
