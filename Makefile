@@ -47,8 +47,8 @@ book: $(READY) ## execute the chapters and build the site into _build/html
 	@$(BIN)/python build_tools/build.py
 	@echo "Open $(SITE)/index.html"
 
-pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf (after `make book`)
-	$(BIN)/python build_tools/pdf.py "$$($(BIN)/python tests/site/browser.py)"
+pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf, with solutions if SOLUTIONS=1 (after `make book`)
+	$(BIN)/python build_tools/pdf.py $(if $(SOLUTIONS),--solutions) "$$($(BIN)/python tests/site/browser.py)"
 
 # the book first: the tests take over what it computed of the review for the same code and data
 test: $(READY) ## run every check; ends with the time of each part and the slowest tests

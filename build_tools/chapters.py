@@ -24,6 +24,7 @@ from inline_values import CELL_TIMEOUT, ChapterClient, ChapterError
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from stored_pictures import store
 from warm_kernels import AT_IMPORT, WarmKernels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -216,8 +217,8 @@ async def _run(todo: dict[Path, Path], kernels: WarmKernels | None) -> dict[Path
 def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, NotebookNode]]:
     """Return each chapter with outputs, from the cache where nothing it depends on has changed.
 
-    Chapters run side by side, one a core. All of them run before a failure is raised, so that
-    one build names every failing chapter.
+    Drawings are images, as they are stored (``stored_pictures``). Chapters run side by side, one a
+    core. All of them run before a failure is raised, so that one build names every failing chapter.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     dependencies = dependency_hash()
@@ -247,7 +248,7 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
             raise ChapterError("\n\n".join(str(failures[p]) for p in todo if p in failures))
     else:
         print(f"All {len(stored)} chapters are unchanged.", flush=True)
-    return [(path, nbformat.read(place, as_version=4)) for path, place in stored.items()]
+    return [(path, store(nbformat.read(place, as_version=4))) for path, place in stored.items()]
 
 
 # -- the command ----------------------------------------------------------------------------------

@@ -8,58 +8,75 @@ VS Code, GitHub): values, terms, sources, boxes and tables stand in its text as 
 from __future__ import annotations
 
 import copy
-import html
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import nbformat
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_ext"))
+from address import BRANCH, repository
 from chapters import BOOK, ROOT, chapter_paths, dumps
 from inline_values import EVAL, resolved
 from nbformat import NotebookNode
 
 from helpers.reporting.citations import bibliography
+from helpers.teaching.checks import asked
 
 FOLDER = ROOT / "_build" / "notebooks"
 YOURS = "# your code\n"
-_GATE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{solution(?P<gate>-start|-end)?\}.*\n"
+COLLAPSED = "jp-MarkdownHeadingCollapsed"  # JupyterLab keeps closed what stands under the heading
+_SOLUTION = re.compile(
+    r"^(?P<fence>`{3,}|:{3,})\{solution\} *(?P<label>\S+)\n"
     r"(?::[\w-]+:.*\n)*(?P<body>(?:.*\n)*?)(?P=fence)[ ]*$",
     re.M,
 )
+_START = "```{{solution-start}} {}\n:class: dropdown\n```"
+_END = "```{solution-end}\n```"
+_TITLE = re.compile(r"^### (?P<title>.+)\n\n(?P<open>`{3,}\{exercise\})[ ]*$", re.M)
 _OPEN = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,}|:{3,})(?:\{(?P<name>[\w:-]+)\})? *(?P<title>.*)$"
 )
 _ROLE = re.compile(r"\{(?P<name>[a-z][a-z:]*)\}`(?P<text>[^`]+)`")
 _TARGET = re.compile(r"(?P<shown>.*?)\s*<(?P<target>[^<>]*)>", re.S)
-_SVG = re.compile(r"<svg\b.*?</svg>", re.S)
 _MATH = re.compile(r"(\$\$?.*?\$\$?)", re.S)
 
 
 # -- exercises and their solutions ----------------------------------------------------------------
 
 
-def parts(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, int | None]]:
-    """Cells in their order, cut where a solution begins or ends, with the number of the solution.
+class Part(NamedTuple):
+    """A cell or a piece of one."""
 
-    The gates themselves are left out. The first part of a cell keeps its id, and each its values.
+    cell: NotebookNode
+    solution: str | None  # the exercise whose solution it belongs to
+    block: bool = False  # whether that solution is this piece alone
+
+
+def parts(notebook: NotebookNode) -> Iterator[Part]:
+    """Cells in their order, with the exercise whose solution they belong to.
+
+    A solution begins with a heading whose cell names its exercise (``solution`` in the metadata,
+    `helpers.teaching.solutions`), or it is a block within a cell, which is cut there: the first
+    part of a cell keeps its id, and each its values.
     """
-    number, within = 0, False
+    within: str | None = None
     for cell in notebook.cells:
-        if cell.cell_type != "markdown":
-            yield cell, number if within else None
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            within = cell.metadata.get("solution")
+        if cell.cell_type != "markdown" or within:
+            yield Part(cell, within)
             continue
-        pieces: list[tuple[str, int | None]] = []
+        pieces: list[tuple[str, str | None]] = []
         end = 0
-        for gate in _GATE.finditer(cell.source):
-            pieces.append((cell.source[end : gate.start()], number if within else None))
-            end, within = gate.end(), gate["gate"] == "-start"
-            number += gate["gate"] != "-end"
-            if not gate["gate"]:
-                pieces.append((gate["body"], number))
-        pieces.append((cell.source[end:], number if within else None))
+        for block in _SOLUTION.finditer(cell.source):
+            pieces += [(cell.source[end : block.start()], None), (block["body"], block["label"])]
+            end = block.end()
+        pieces.append((cell.source[end:], None))
         stored = list(cell.metadata.get("user_expressions", []))
         kept = 0
         for text, solution in pieces:
@@ -73,7 +90,30 @@ def parts(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, int | None]]:
                 if values:
                     part.metadata["user_expressions"] = values
                 kept += 1
-                yield part, solution
+                yield Part(part, solution, block=solution is not None)
+
+
+def gated(notebook: NotebookNode) -> NotebookNode:
+    """Copy for the site, where a solution opens on request: between gates, without its heading.
+
+    The heading over an exercise, which in JupyterLab ends the solution before, becomes its title.
+    """
+    cells, within = [], False
+    for cell in copy.deepcopy(notebook).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            if within:
+                end = nbformat.v4.new_markdown_cell(_END, id=f"{cells[-1].id}-end")
+                cells.append(end)
+            within = "solution" in cell.metadata
+            if within:
+                cell.source = _START.format(cell.metadata.pop("solution"))
+                cell.metadata.pop(COLLAPSED, None)
+        if cell.cell_type == "markdown":
+            cell.source = _TITLE.sub(r"\g<open> \g<title>", cell.source)
+        cells.append(cell)
+    if within:
+        cells.append(nbformat.v4.new_markdown_cell(_END, id=f"{cells[-1].id}-end"))
+    return _with_cells(notebook, cells)
 
 
 def _with_cells(notebook: NotebookNode, cells: list[NotebookNode]) -> NotebookNode:
@@ -83,50 +123,42 @@ def _with_cells(notebook: NotebookNode, cells: list[NotebookNode]) -> NotebookNo
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """Copy without outputs and solutions, with an empty cell in place of each solution."""
-    cells, last = [], 0
-    for cell, solution in parts(copy.deepcopy(notebook)):
+    """Copy without outputs and solutions: in place of each solution an empty cell and a check."""
+    cells: list[NotebookNode] = []
+    solved: list[str] = []
+    for cell, solution, _ in parts(copy.deepcopy(notebook)):
         if solution is None:
             cell.metadata.pop("user_expressions", None)
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
             cells.append(cell)
-        elif solution != last:
-            last = solution
-            cells.append(nbformat.v4.new_code_cell(YOURS, id=f"your-code-{solution}"))
+        elif solution not in solved:
+            code = your_code(solution, first=not solved)
+            solved.append(solution)
+            cells.append(nbformat.v4.new_code_cell(code, id=f"your-{solution}"))
     return _with_cells(notebook, cells)
+
+
+def your_code(label: str, *, first: bool = False) -> str:
+    """Code of the cell in which a student solves an exercise: it runs as it is, and says so."""
+    what = asked().get(label)
+    if what is None:
+        return YOURS
+    imported = "from helpers.teaching import check\n\n" if first else ""
+    wanted = textwrap.wrap(f"answer: {what.wanted}", 96)
+    comment = "\n".join(f"# {line}" for line in wanted)
+    return f'{imported}{YOURS}{comment}\nanswer = ...\ncheck("{label}", answer)'
 
 
 def teacher(notebook: NotebookNode) -> NotebookNode:
-    """Copy with outputs, with solutions in the open, and with pictures that show before a run."""
-    cells, last = [], 0
-    for cell, solution in parts(copy.deepcopy(notebook)):
-        if solution is not None and solution != last:
-            last = solution
-            cells.append(nbformat.v4.new_markdown_cell("**Solution**", id=f"solution-{solution}"))
-        _show_pictures(cell)
+    """Copy with outputs and with solutions in the open."""
+    cells = []
+    for cell, solution, block in parts(copy.deepcopy(notebook)):
+        if block:
+            cells.append(nbformat.v4.new_markdown_cell("### Solution", id=f"solution-{solution}"))
+        cell.metadata.pop(COLLAPSED, None)
         cells.append(cell)
     return _with_cells(notebook, cells)
-
-
-def _show_pictures(cell: NotebookNode) -> None:
-    for output in cell.get("outputs", []):
-        data = output.get("data", {})
-        if "text/html" in data:
-            data["text/html"] = _SVG.sub(_image, data["text/html"])
-
-
-def _image(svg: re.Match[str]) -> str:
-    """Give a picture as an address: a notebook that is not trusted yet shows no inline <svg>."""
-    words = [re.search(rf"<{tag}\b[^>]*>(.*?)</{tag}>", svg[0], re.S) for tag in ("title", "desc")]
-    alt = ". ".join(html.unescape(found[1]).strip().rstrip(".") for found in words if found)
-    address = quote(svg[0], safe=" =:/;,()@!*~+-.'|{}[]^`").replace("'", "%27")
-    widest = re.search(r"max-width: (\d+)px", svg[0])
-    width = f"max-width: {widest[1]}px; " if widest else ""
-    return (
-        f'<img src="data:image/svg+xml;charset=utf-8,{address}" alt="{html.escape(alt)}" '
-        f'style="display: block; width: 100%; {width}background: white">'
-    )
 
 
 # -- plain Markdown -------------------------------------------------------------------------------
@@ -134,30 +166,33 @@ def _image(svg: re.Match[str]) -> str:
 
 def plain(notebook: NotebookNode) -> NotebookNode:
     """Copy that needs no extension: ordinary Markdown, solutions folded or under a heading."""
-    values = resolved(notebook)
-    found = list(parts(values))
-    runs = {number for cell, number in found if cell.cell_type == "code"}
     markdown = _Markdown()
-    cells, last = [], 0
-    for cell, solution in found:
-        first = solution is not None and solution != last
-        if first and solution in runs:
-            heading = nbformat.v4.new_markdown_cell("### Solution", id=f"solution-{solution}")
-            heading.metadata["jp-MarkdownHeadingCollapsed"] = True
-            cells.append(heading)
-        last = solution or last
+    cells = [nbformat.v4.new_code_cell(install(repository()), id="install")]
+    for cell, _, block in parts(resolved(notebook)):
         if cell.cell_type == "markdown":
             cell.source = markdown.text(cell.source)
-            if solution is not None and solution not in runs:
+            if block:
                 body = cell.source
                 cell.source = f"<details><summary>Solution</summary>\n\n{body}\n\n</details>"
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "text/markdown" in data:
                 data["text/markdown"] = data["text/plain"] = markdown.text(data["text/markdown"])
-        _show_pictures(cell)
         cells.append(cell)
     return _with_cells(notebook, cells)
+
+
+def install(address: str | None) -> str:
+    """Give the one line that a plain notebook begins with, for a repository of this address.
+
+    Examples
+    --------
+    >>> install(None)
+    'import helpers  # not found? open this notebook in a copy of the book'
+    """
+    if address is None:
+        return "import helpers  # not found? open this notebook in a copy of the book"
+    return f'%pip install --quiet --editable "git+{address}@{BRANCH}#egg=nrm-meta"  # then restart'
 
 
 class _Markdown:

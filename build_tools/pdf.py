@@ -33,6 +33,7 @@ LEFT_OUT = (
     "script, button, form, a.headerlink, details.hide, details.cite, details.picture-data, "
     ".toctree-wrapper, .reading-time"
 )
+SOLUTION = "div.solution"  # of an exercise: on paper only for those who ask for it
 ON_SCREEN = "Helpers"  # the part that stays on the site: nobody reads signatures on paper
 REFERRING = ("aria-labelledby", "aria-describedby", "headers", "for")
 _URL = re.compile(r"url\(#([^)]+)\)")
@@ -132,13 +133,15 @@ def _link(name: str, address: str, names: set[str]) -> str | None:
     return f"#{_prefixed(page, unquote(parts.fragment))}" if parts.fragment else f"#{page}"
 
 
-def chapter(site: Path, name: str, part: str, names: set[str]) -> Chapter:
-    """Read a page and make it part of one document."""
+def chapter(
+    site: Path, name: str, part: str, names: set[str], *, solutions: bool = False
+) -> Chapter:
+    """Read a page and make it part of one document, with the solutions of its exercises or not."""
     page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
     body = page.select_one("article.bd-article")
     if body is None or body.h1 is None:
         raise ValueError(f"{name}.html has no article with a title")
-    for extra in body.select(LEFT_OUT):
+    for extra in body.select(LEFT_OUT if solutions else f"{LEFT_OUT}, {SOLUTION}"):
         extra.decompose()
     for wrapped in body.select("h1 br, h2 br, h3 br"):
         wrapped.replace_with(" ")  # the outline would join the words
@@ -297,14 +300,16 @@ class PrintedBook:
 # -- the command ----------------------------------------------------------------------------------
 
 
-def make(site: Path, toc: Path, output: Path, chromium: str) -> PrintedBook:
+def make(
+    site: Path, toc: Path, output: Path, chromium: str, *, solutions: bool = False
+) -> PrintedBook:
     """Print the built site; give what was printed."""
     from playwright.sync_api import sync_playwright
 
     pages = paper_pages(yaml.safe_load(toc.read_text(encoding="utf-8")))
     names = {name for _, name in pages}
     facts = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    chapters = [chapter(site, name, part, names) for part, name in pages]
+    chapters = [chapter(site, name, part, names, solutions=solutions) for part, name in pages]
     output.parent.mkdir(parents=True, exist_ok=True)
     source = output.with_suffix(".html")
     printed = PrintedBook(b"")
@@ -341,12 +346,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--site", type=Path, default=ROOT / "_build" / "html")
     parser.add_argument("--toc", type=Path, default=ROOT / "_toc.yml")
     parser.add_argument("--output", type=Path, default=ROOT / "_build" / "nrm-book.pdf")
+    parser.add_argument("--solutions", action="store_true", help="print those of the exercises too")
     parser.add_argument("chromium", help="path of a Chromium")
     options = parser.parse_args(arguments)
     if not (options.site / "index.html").exists():
         print(f"there is no built site in {options.site}: run `make book` first", file=sys.stderr)
         return 1
-    printed = make(options.site.resolve(), options.toc, options.output, options.chromium)
+    printed = make(
+        options.site.resolve(),
+        options.toc,
+        options.output,
+        options.chromium,
+        solutions=options.solutions,
+    )
     size = len(printed.data) / 1e6
     print(f"{options.output}: {len(printed.sheets)} pages, {size:.1f} MB")
     return 0

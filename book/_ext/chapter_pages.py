@@ -1,4 +1,8 @@
-"""Sphinx extension: pages of the chapters have the outputs of a fresh run (``chapters``)."""
+"""Sphinx extension: pages of the chapters have the outputs of a fresh run (``chapters``).
+
+What a notebook stores for JupyterLab takes its form for the site here: values stand in the text,
+drawings are inline, and solutions open on request.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +12,55 @@ from pathlib import Path
 from typing import Any
 
 import inline_values
-import nbformat
 import notebooks
+import stored_pictures
 from chapters import BOOK, ROOT, Durations, chapter_paths, dumps, executed
+from nbformat import NotebookNode
+
+STUDENTS = "downloads/students"
 
 
 def _run_all(app: Any) -> None:
     """Before anything is read: run what has changed and hold the outputs for `source-read`."""
-    app.chapters = {}
-    for path, notebook in executed(chapter_paths()):
-        doc = path.relative_to(BOOK).with_suffix("").as_posix()
-        app.chapters[doc] = dumps(inline_values.resolved(notebook))
+    app.notebooks = {
+        path.relative_to(BOOK).with_suffix("").as_posix(): notebook
+        for path, notebook in executed(chapter_paths())
+    }
+    app.chapters = {doc: dumps(for_the_site(notebook)) for doc, notebook in app.notebooks.items()}
     app.chapters_done = time.perf_counter()
     print(f"Writing the pages; all of them take about {Durations().pages:.0f} s.", flush=True)
 
 
+def for_the_site(notebook: NotebookNode) -> NotebookNode:
+    """Copy of a run chapter as Sphinx is to read it."""
+    return notebooks.gated(stored_pictures.inlined(inline_values.resolved(notebook)))
+
+
 def _write_sources(app: Any, error: Exception | None) -> None:
-    """Offer the chapters as plain notebooks: programs that know no MyST show them too."""
+    """Offer the chapters as notebooks: plain, for programs that know no MyST, and for students."""
     if error is None and app.builder.format == "html":
-        for doc, text in app.chapters.items():
+        students = Path(app.outdir) / STUDENTS
+        students.mkdir(parents=True, exist_ok=True)
+        for doc, notebook in app.notebooks.items():
             copied = Path(app.outdir) / "_sources" / f"{doc}.ipynb"
             if copied.exists():
-                notebook = nbformat.reads(text, as_version=4)
                 copied.write_text(dumps(notebooks.plain(notebook)), encoding="utf-8")
+                if _has_exercises(notebook):
+                    text = dumps(notebooks.student(notebook))
+                    (students / f"{doc}.ipynb").write_text(text, encoding="utf-8")
+
+
+def _has_exercises(notebook: NotebookNode) -> bool:
+    return any("{exercise}" in cell.source for cell in notebook.cells)
+
+
+def _downloads(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Name the notebooks of a chapter under its title (``page_facts``)."""
+    if page in app.chapters:
+        files = {"notebook": f"_sources/{page}.ipynb"}
+        if _has_exercises(app.notebooks[page]):
+            files["for students, without solutions"] = f"{STUDENTS}/{page}.ipynb"
+        context["page_files"] = {shown: context["pathto"](name, 1) for shown, name in files.items()}
 
 
 def _time_pages(app: Any, error: Exception | None) -> None:
@@ -42,7 +72,8 @@ def _time_pages(app: Any, error: Exception | None) -> None:
 def static_hash() -> str:
     """Hash of the styles, scripts, fonts and pictures of the site, and of what makes its pages."""
     digest = hashlib.sha256()
-    made = [*(BOOK / "_ext").glob("*.py"), Path(inline_values.__file__)]
+    tools = [Path(tool.__file__) for tool in (inline_values, notebooks, stored_pictures)]
+    made = [*(BOOK / "_ext").glob("*.py"), *tools]
     for path in sorted(p for p in (*(BOOK / "_static").rglob("*"), *made) if p.is_file()):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -81,6 +112,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("env-get-outdated", _outdated)
     app.connect("env-get-outdated", _count_pages, priority=900)
     app.connect("source-read", _source_read)
+    app.connect("html-page-context", _downloads, priority=400)  # before page_facts
     app.connect("build-finished", _write_sources)
     app.connect("build-finished", _time_pages, priority=990)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,21 @@ CODE_SWITCH = """<label class="code-switch pst-js-only">Code
 <option value="none">none</option></select></label>"""
 
 
+def file_links(files: Mapping[str, str]) -> str:
+    """Links to the notebooks of a page: name that is shown -> address.
+
+    Examples
+    --------
+    >>> file_links({"notebook": "a.ipynb"})
+    '<span class="files">Download: <a href="a.ipynb" download>notebook</a></span>'
+    """
+    links = ", ".join(
+        f'<a href="{escape(address)}" download>{escape(shown)}</a>'
+        for shown, address in files.items()
+    )
+    return f'<span class="files">Download: {links}</span>' if files else ""
+
+
 def facts_html(title: str, count: int, date: str, cited: tuple[str, str], run: str = "") -> str:
     """HTML of what stands under a title."""
     text, bibtex = (escape(part, quote=False) for part in cited)
@@ -206,6 +222,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     date = page_date(app, page)
     source = _source(app, page)
     run = run_links(source) if source.endswith(".ipynb") else ""
+    run += file_links(context.get("page_files", {}))
     cited = citation(app.citation, title, source, date, app.last_commits.get(source, ("", ""))[1])
     if 'class="cell_input' in context["body"]:
         run += CODE_SWITCH

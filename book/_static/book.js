@@ -245,6 +245,14 @@
     if (choice.value === "all") show();
   }
 
+  // -- solutions ----------------------------------------------------------------------------------
+
+  /* A solution is printed only where a reader has opened it; the theme opens all of them to print. */
+  document.addEventListener("click", (event) => {
+    const solution = event.isTrusted && event.target.closest("div.solution");
+    if (solution) solution.classList.toggle("asked-for", !solution.matches(".toggle-hidden"));
+  });
+
   // -- formulas -----------------------------------------------------------------------------------
 
   /* A formula is a stop of the keyboard only where it is wider than its box. */

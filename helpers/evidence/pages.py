@@ -39,7 +39,7 @@ def record(kind: type[_Record], table: Mapping[str, Any], where: str) -> _Record
     Line breaks in texts become spaces, lists become tuples.
     """
     own = fields(kind)  # type: ignore[arg-type]
-    needed = {field.name for field in own if field.default is MISSING}
+    needed = {one.name for one in own if one.default is MISSING is one.default_factory}
     missing, extra = sorted(needed - set(table)), sorted(set(table) - {one.name for one in own})
     if missing or extra:
         raise MetaAnalysisError(

@@ -7,6 +7,7 @@ call                      what it is for
 `self_check`              the questions of a chapter, with answers computed from the data
 `read_goals`              learning goals of the chapters, as a table
 `exercises`               exercises of a chapter, and whether their solutions ran
+`check`                   an answer to an exercise: right, or a hint
 `helpers.teaching.labs`   simulations where the truth is known
 `planted_key`, `verdict`  a table with planted errors, and which of them the reader finds
 `read_plans`              lesson plans and common misconceptions
@@ -17,22 +18,25 @@ call                      what it is for
 from __future__ import annotations
 
 from . import labs
-from .checks import CHAPTERS, self_check
-from .goals import LEVELS, Goals, exercises, read_goals
+from .checks import CHAPTERS, Feedback, check, self_check
+from .goals import LEVELS, Goals, read_goals
 from .plans import Plans, read_plans
 from .planted import planted_file, planted_key, planted_table, verdict, without_found_errors
 from .questions import Answer, Question, Quiz, question, quiz, which
 from .scheme import Scheme, read_scheme
+from .solutions import exercises
 
 __all__ = [
     "CHAPTERS",
     "LEVELS",
     "Answer",
+    "Feedback",
     "Goals",
     "Plans",
     "Question",
     "Quiz",
     "Scheme",
+    "check",
     "exercises",
     "labs",
     "planted_file",

@@ -1,9 +1,7 @@
-"""What a reader can do after each chapter, and whether its exercises ask for it."""
+"""What a reader can do after each chapter: one goal to recall, one to apply, one to transfer."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..views.prose import Sentence
 
-__all__ = ["LEVELS", "VERBS", "Chapter", "Goals", "exercises", "read_goals"]
+__all__ = ["LEVELS", "VERBS", "Chapter", "Goals", "read_goals"]
 
 #: Levels of a goal, from what is known to what can be done with something new.
 LEVELS: tuple[str, ...] = ("recall", "apply", "transfer")
@@ -31,8 +29,6 @@ VERBS: Mapping[str, frozenset[str]] = {
     ),
     "transfer": frozenset("adapt argue assess criticise defend design judge plan write".split()),
 }
-
-_LABEL = re.compile(r"^:label:\s*(\S+)", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,38 +116,3 @@ def read_goals(path: str | Path | None = None) -> Goals:
     if twice:
         raise MetaAnalysisError(f"goals: {', '.join(twice)} is listed twice")
     return Goals(chapters)
-
-
-def exercises(notebook: str | Path) -> dict[str, bool]:
-    """Labels of the exercises of a chapter, and whether each has a solution that was executed.
-
-    True if the cells between ``solution-start`` and ``solution-end`` hold code that ran, or the
-    solution stands in one cell of its own.
-    """
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    found: dict[str, bool] = {}
-    inside = ""
-    for cell in cells:
-        source = "".join(cell["source"])
-        if cell["cell_type"] == "code":
-            if inside and cell.get("execution_count") is not None:
-                found[inside] = True
-            continue
-        for block in re.split(r"(?=^[`:]{3,}\{)", source, flags=re.M):
-            head = re.match(r"[`:]{3,}\{(exercise|solution-start|solution-end|solution)\}", block)
-            if head is None:
-                continue
-            if head[1] == "exercise":
-                label = _LABEL.search(block)
-                if label is None:
-                    raise MetaAnalysisError(f"{Path(notebook).name}: an exercise has no label")
-                found[label[1]] = False
-            elif head[1] == "solution-end":
-                inside = ""
-            else:
-                target = block.splitlines()[0].split("}", 1)[1].strip()
-                if head[1] == "solution-start":
-                    inside = target
-                else:
-                    found[target] = True
-    return found

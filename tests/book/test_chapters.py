@@ -18,6 +18,7 @@ PAGES = [*CHAPTERS, *sorted((ROOT / "book").glob("*.md"))]
 MOST_LINES = 14
 MOST_WORDS = 40  # of one string in the code
 MOST_CELLS = 44  # prose and code stand in cells of their own, and so does a method by hand
+MOST_SOLVING = 16  # a task, a heading, code and an answer for each exercise, or a text in one cell
 PRIVATE = "_"
 # the front page and the appendices are not chapters: they answer no question of their own
 NO_SKELETON = {
@@ -69,6 +70,7 @@ def test_no_result_is_typed_into_prose(path):
         "| LBCL | 31 |",
         "- MCL: 10.6",
         ":::{note}\nThe estimate is 0.068.\n:::",
+        "```{exercise}\nAsk.\n```\n\n```{solution} a\n:class: dropdown\n\nIt is 0.068.\n```",
         "In 2024 deaths came to 2024 deaths.",
     ],
 )
@@ -89,6 +91,7 @@ def test_the_prose_check_sees_a_typed_result(sentence):
         "See [the chapter](pooling.ipynb#step-2).",
         "1. First step\n2. Second step",
         "One number for all studies, or none?",
+        "```{exercise}\n:label: a\n\nYour centre counted 4 deaths among 30 patients.\n```",
     ],
 )
 def test_the_prose_check_lets_definitions_code_and_cited_facts_pass(sentence):
@@ -129,7 +132,10 @@ def test_a_chapter_reads_without_the_extension(path):
 @chapter
 def test_chapter_is_thin(path):
     cells = code_cells(path)
-    assert len(cells_of(path)) <= MOST_CELLS
+    every = cells_of(path)
+    first = next((i for i, c in enumerate(every) if "## Exercises" in c.source), len(every))
+    assert first <= MOST_CELLS
+    assert len(every) - first <= MOST_SOLVING
     for cell in cells:
         tree = ast.parse(cell.source)
         # A long import is broken into one name a line: it counts as one line.

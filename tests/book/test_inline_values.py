@@ -233,17 +233,28 @@ def test_text_of_takes_the_outer_quotes_alone():
     assert escaped("plain, 6.8% (5.8 to 8.0%)") == "plain, 6.8% (5.8 to 8.0%)"
 
 
-def test_downloads_are_plain_notebooks(tmp_path):
-    cell = nbformat.v4.new_markdown_cell("The 52 {term}`cohorts <cohort>`", id="a")
-    chapter = nbformat.v4.new_notebook(cells=[cell])
+def test_downloads_are_plain_notebooks_and_those_of_students(tmp_path):
+    task = (
+        "```{exercise}\n:label: ex-a\nAsk\n```\n\n```{solution} ex-a\n:class: dropdown\n\nSo.\n```"
+    )
+    made = {
+        name: nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source, id="a")])
+        for name, source in {"a": "The 52 {term}`cohorts <cohort>`", "b": task}.items()
+    }
 
     class Application:
         outdir = str(tmp_path)
         builder = type("Builder", (), {"format": "html"})
-        chapters = {"a": chapters.dumps(chapter)}  # noqa: RUF012
+        notebooks = made
 
     (tmp_path / "_sources").mkdir()
-    copied = tmp_path / "_sources" / "a.ipynb"
-    copied.write_text("{eval}`x`", encoding="utf-8")
+    for name in made:
+        (tmp_path / "_sources" / f"{name}.ipynb").write_text("{eval}`x`", encoding="utf-8")
     chapter_pages._write_sources(Application(), None)
-    assert nbformat.read(copied, 4).cells[0].source == "The 52 cohorts"
+    plain = nbformat.read(tmp_path / "_sources" / "a.ipynb", 4)
+    assert [cell.source for cell in plain.cells][1:] == ["The 52 cohorts"]
+    students = sorted((tmp_path / chapter_pages.STUDENTS).iterdir())
+    assert [path.name for path in students] == ["b.ipynb"]
+    student = nbformat.read(students[0], 4)
+    assert [cell.cell_type for cell in student.cells] == ["markdown", "code"]
+    assert "So." not in students[0].read_text(encoding="utf-8")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import symtable
-import xml.etree.ElementTree as ET
-from urllib.parse import unquote
 
 import chapters
 import nbformat
 import notebooks
 import pytest
-from bs4 import BeautifulSoup
 from inline_values import EVAL
-from nbclient import NotebookClient
+
+from helpers.teaching import exercises
+from helpers.teaching.checks import asked
 
 PATHS = chapters.chapter_paths()
 IDS = [path.stem for path in PATHS]
@@ -31,13 +30,6 @@ def markdown_of(notebook):
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
                 yield from (output.data["text/markdown"], output.data["text/plain"])
-
-
-def html_of(notebook):
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "text/html" in output.get("data", {}):
-                yield output.data["text/html"]
 
 
 def book(*sources):
@@ -69,7 +61,7 @@ def test_names_of_a_cell():
 
 
 def plain(source):
-    return "\n".join(cell.source for cell in notebooks.plain(book(source)).cells)
+    return "\n".join(cell.source for cell in notebooks.plain(book(source)).cells[1:])
 
 
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
@@ -97,54 +89,41 @@ def test_a_plain_notebook_has_no_myst(path):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
-def test_pictures_show_in_a_notebook_that_is_not_trusted(path):
-    stored = [
-        svg for page in html_of(read(path)) for svg in BeautifulSoup(page, "html.parser")("svg")
-    ]
-    for make in (notebooks.teacher, notebooks.plain):
-        pages = [BeautifulSoup(page, "html.parser") for page in html_of(make(read(path)))]
-        assert not any(page("svg") for page in pages)
-        shown = [i for page in pages for i in page("img") if "svg+xml" in i["src"]]
-        assert len(shown) == len(stored)
-        for image, svg in zip(shown, stored, strict=True):
-            drawn = ET.fromstring(unquote(image["src"].partition(",")[2]))
-            assert drawn.tag.endswith("svg")
-            assert svg.title.get_text().strip().rstrip(".") in image["alt"]
-
-
-@pytest.mark.parametrize("path", PATHS, ids=IDS)
-def test_a_student_gets_an_empty_cell_for_each_solution_and_no_answer(path):
+def test_a_student_gets_a_cell_of_their_own_for_each_solution_and_no_answer(path):
     chapter = read(path)
-    text = "\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    labels = exercises(path)
     made = notebooks.student(chapter)
-    yours = [cell for cell in made.cells if cell.source == notebooks.YOURS]
-    assert len(yours) == len(re.findall(r"\{solution(?:-start)?\}", text))
+    yours = [cell for cell in made.cells if cell.source.startswith(notebooks.YOURS.strip())]
+    yours += [c for c in made.cells if c.source.startswith("from helpers.teaching import check")]
+    assert sorted(cell.id for cell in yours) == sorted(f"your-{label}" for label in labels)
+    for cell in yours:
+        label = cell.id.removeprefix("your-")
+        assert (f'check("{label}", answer)' in cell.source) is (label in asked())
+    text = "\n".join(cell.source for cell in made.cells)
+    assert "{solution" not in text
+    assert "# Solution" not in text
+    solutions = [c for c, solution, _ in notebooks.parts(chapter) if solution]
+    kept = {cell.source for cell in made.cells}
+    assert not kept & {cell.source for cell in solutions}
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in made.cells)
-    assert "{solution" not in "\n".join(cell.source for cell in made.cells)
     assert not any("user_expressions" in cell.metadata for cell in made.cells)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
 def test_no_cell_needs_a_name_that_only_a_solution_sets(path):
-    """A student notebook runs without the solutions: read here, run for one chapter below."""
+    """A student notebook runs without the solutions, and no solution needs another one."""
 
-    given, solved, needed = set(), set(), set()
-    for cell, solution in notebooks.parts(read(path)):
+    given, solved, needed = set(), {}, set()
+    for cell, solution, _ in notebooks.parts(read(path)):
         codes = [found["expression"] for found in EVAL.finditer(cell.source)]
         for code in [cell.source] if cell.cell_type == "code" else codes:
             sets, needs = names(code)
-            (given if solution is None else solved).update(sets)
-            needed |= needs if solution is None else set()
-    assert not (solved - given) & needed
-
-
-def test_a_student_runs_pooling_from_top_to_bottom():
-    made = notebooks.student(read(chapters.BOOK / "pooling.ipynb"))
-    NotebookClient(
-        made, timeout=120, kernel_name="python3", resources={"metadata": {"path": chapters.BOOK}}
-    ).execute()
-    ran = [cell.execution_count for cell in made.cells if cell.cell_type == "code"]
-    assert ran == list(range(1, len(ran) + 1))
+            (given if solution is None else solved.setdefault(solution, set())).update(sets)
+            if solution is None:
+                needed |= needs
+            for other, made in solved.items():
+                assert other == solution or not (needs & made) - given - solved.get(solution, set())
+    assert not (set().union(*solved.values()) - given) & needed
 
 
 def test_values_stay_with_the_part_of_the_cell_that_shows_them():
@@ -153,7 +132,7 @@ def test_values_stay_with_the_part_of_the_cell_that_shows_them():
         {"expression": e, "result": {"status": "ok", "data": {"text/plain": f"'{e}!'"}}}
         for e in "abc"
     ]
-    shown = [cell.source for cell in notebooks.plain(chapter).cells]
+    shown = [cell.source for cell in notebooks.plain(chapter).cells[1:]]
     assert shown == [
         "x = 1",
         "a!",
@@ -164,15 +143,62 @@ def test_values_stay_with_the_part_of_the_cell_that_shows_them():
     assert [v and v[0]["expression"] for v in values] == [None, "a", None, "b", "c"]
 
 
-def test_a_solution_with_code_gets_a_heading_of_its_own():
-    gates = (
-        "Ask\n```{solution-start} ex\n:class: dropdown\n```",
-        ">>>1",
-        "So.\n```{solution-end}\n```",
+def solved(*after):
+    """Make a notebook with a solution under a heading, and what comes after it."""
+    made = book("### Apply\n\n```{exercise}\nAsk\n```", "### Solution", ">>>1", "So.", *after)
+    made.cells[1].metadata.update({notebooks.COLLAPSED: True, "solution": "ex"})
+    return made
+
+
+def test_a_solution_with_code_stands_under_a_heading_of_its_own():
+    task = "### Apply\n\n### Exercise 1\n\nAsk"
+    made = notebooks.plain(solved("### Next")).cells[1:]
+    assert [cell.source for cell in made] == [task, "### Solution", "1", "So.", "### Next"]
+    assert [notebooks.COLLAPSED in cell.metadata for cell in made] == [False, True, *[False] * 3]
+    student = notebooks.student(solved("### Next")).cells
+    assert [c.source for c in student[1:]] == [notebooks.YOURS, "### Next"]
+    assert not any(notebooks.COLLAPSED in c.metadata for c in notebooks.teacher(solved()).cells)
+
+
+@pytest.mark.parametrize("after", [(), ("### Next",), ("## Next", "More")])
+def test_on_the_site_a_solution_stands_between_gates(after):
+    start, end = "```{solution-start} ex\n:class: dropdown\n```", "```{solution-end}\n```"
+    chapter = solved(*after)
+    made = notebooks.gated(chapter).cells
+    assert [c.source for c in made] == [
+        "```{exercise} Apply\nAsk\n```",
+        start,
+        "1",
+        "So.",
+        end,
+        *after,
+    ]
+    assert chapter.cells[1].source == "### Solution"  # the notebook itself stays
+
+
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_every_solution_is_closed_in_jupyterlab_and_on_the_site(path):
+    """By a heading that JupyterLab keeps closed and that names its exercise, or as a dropdown."""
+    chapter = read(path)
+    text = "\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    assert "{solution-" not in text
+    assert text.count("{solution}") == len(
+        re.findall(r"\{solution\} \S+\n:class: dropdown\n", text)
     )
-    made = notebooks.plain(book(*gates))
-    assert [cell.source for cell in made.cells] == ["Ask", "### Solution", "1", "So."]
-    assert [c.source for c in notebooks.student(book(*gates)).cells] == ["Ask", notebooks.YOURS]
+    headed = [c for c in chapter.cells if "solution" in c.metadata]
+    assert all(c.source == "### Solution" and c.metadata[notebooks.COLLAPSED] for c in headed)
+    named = [c.metadata["solution"] for c in headed] + re.findall(r"\{solution\} (\S+)", text)
+    assert sorted(named) == sorted(exercises(path))
+    site = "\n".join(cell.source for cell in notebooks.gated(chapter).cells)
+    assert site.count("{solution-start}") == site.count("{solution-end}") == len(headed)
+
+
+def test_a_plain_notebook_begins_with_one_line_and_no_address_but_the_books_own(monkeypatch):
+    monkeypatch.setattr(notebooks, "repository", lambda: None)
+    assert notebooks.plain(book("a")).cells[0].source.startswith("import helpers")
+    monkeypatch.setattr(notebooks, "repository", lambda: "https://example.org/a/book")
+    (line,) = notebooks.plain(book("a")).cells[0].source.splitlines()
+    assert re.findall(r"https?://[^@\s]+", line) == ["https://example.org/a/book"]
 
 
 @pytest.mark.parametrize(

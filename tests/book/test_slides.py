@@ -9,13 +9,15 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from inline_values import resolved
+from chapter_pages import for_the_site
 from slides import FOLDER, _build, html_of, plain, slides_of, sources, write
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 CITED = sources((BOOK / "references.bib").read_text(encoding="utf-8"))
-STORED = {p.stem: resolved(nbformat.read(p, as_version=4)) for p in sorted(BOOK.glob("*.ipynb"))}
+STORED = {
+    p.stem: for_the_site(nbformat.read(p, as_version=4)) for p in sorted(BOOK.glob("*.ipynb"))
+}
 
 
 @pytest.fixture(scope="module")

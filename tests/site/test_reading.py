@@ -10,15 +10,19 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from audit import served
 from bs4 import BeautifulSoup
 from built import SITE, page_names, soup_of
 
+from helpers.teaching import LEVELS, read_goals
+
 WITHOUT_SOURCE = {"404.html", "genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
 CHAPTER = "pooling.html"
+SOURCES = SITE.parents[1] / "book"
 OWN_SHEETS = {"explore.html": {"interactive"}, "in_your_browser.html": {"engine"}}
 
 
@@ -175,6 +179,52 @@ def test_figure_carries_its_font_when_it_comes_from_a_host(browser):
         assert svg.count("data:font/woff;base64,") == 2
         assert len(downloaded(page, figure, "PNG").read_bytes()) > 10_000
         page.close()
+
+
+def test_a_solution_opens_on_request_and_is_printed_only_then(visit):
+    page = visit(CHAPTER).page
+    solutions = page.locator("div.solution")
+    assert solutions.count() == 3
+    first = solutions.first
+    body = first.locator("p:not(.admonition-title)").first
+    assert not body.is_visible()
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert [solutions.nth(i).is_visible() for i in range(3)] == [False] * 3
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert first.is_visible()
+    first.locator(".admonition-title").click()
+    assert body.is_visible()
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert [solutions.nth(i).is_visible() for i in range(3)] == [True, False, False]
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    first.locator(".admonition-title").click()
+    assert not body.is_visible()
+
+
+def test_a_chapter_names_its_exercises_by_level_and_offers_notebooks(page_name):
+    if not (SOURCES / page_name).with_suffix(".ipynb").is_file():
+        return
+    page = soup_of(page_name)
+    levels = [t.get_text() for t in page.select("div.exercise > p.admonition-title")]
+    if page_name.removesuffix(".html") in {chapter.file for chapter in read_goals()}:
+        named = [re.search(r"\((\w+)\)", title)[1].lower() for title in levels]
+        assert named == list(LEVELS)
+    links = {a.get_text(): a["href"] for a in page.select(".page-facts .files a")}
+    kinds = ["notebook", *(["for students, without solutions"] if levels else [])]
+    assert list(links) == kinds
+    for address in links.values():
+        notebook = nbformat.read(SITE / address, as_version=4)
+        assert (
+            "{eval}" not in "".join(cell.source for cell in notebook.cells) or "students" in address
+        )
+    if levels:
+        student = (SITE / links[kinds[1]]).read_text(encoding="utf-8")
+        assert "### Solution" not in student
+        assert "check(" in student or page_name == "exam.html"
 
 
 def test_numbers_behind_a_figure_download_as_they_stand(visit):

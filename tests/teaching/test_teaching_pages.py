@@ -70,6 +70,7 @@ def test_every_chapter_has_an_exercise_for_each_level_with_an_executed_solution(
 def test_a_solution_that_was_not_run_is_seen(tmp_path):
     notebook = nbformat.read(BOOK / "pooling.ipynb", as_version=4)
     cell = next(c for c in notebook.cells if c.id == "solution-recall")
+    assert cell.cell_type == "code"
     cell.execution_count = None
     nbformat.write(notebook, tmp_path / "changed.ipynb")
     found = exercises(tmp_path / "changed.ipynb")
