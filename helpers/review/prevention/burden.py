@@ -77,8 +77,8 @@ class Prevented(Shown):
     fewer : float
         Deaths that do not happen, a fraction of the treated.
     fewer_ci : Interval
-        Interval of the deaths from infection times `part`: it holds how many there are, not
-        whether prevention works.
+        Interval of the deaths from infection times `part`: how sure their number is, not whether
+        prevention works.
     left : float
         Deaths from infection that remain, a fraction of the treated.
     treated_per_death : float

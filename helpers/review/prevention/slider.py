@@ -72,8 +72,8 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
         },
         "legend": (
             "Bar: nonrelapse deaths. Filled: of infection; dashed: prevented; grey: of other "
-            "causes. Arithmetic, not an effect of any prophylaxis; the intervals hold how many die "
-            "of infection, not whether prevention works."
+            "causes. Arithmetic, not an effect of any prophylaxis; the intervals show how sure the "
+            "number of deaths is, not whether prevention works."
         ),
     }
     return Interactive("whatif", "What if a part of these deaths were prevented?", still, data)
