@@ -301,7 +301,7 @@ def run(
 
 _ROLES = (
     (re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$", re.S), "formula"),
-    (re.compile(r"\{cite:\w+\}`[^`]*`"), ""),
+    (re.compile(r"\{cite:\w+\}`[^`]*`"), "Author"),
     (re.compile(r"\{[\w:]+\}`([^`<]*?)\s*(?:<[^>]*>)?`"), r"\1"),
     (re.compile(r"\]\([^)]*\)"), "]"),
     (re.compile(r"`[^`]*`"), "code"),

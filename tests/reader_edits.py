@@ -277,8 +277,10 @@ REFUSED: dict[str, dict[str, str]] = {
         _ZERO,
     ),
     "audit": _NO_PAIRS | {"relabelled": "no correction of the audit concerns"},
-    "subgroups": _NO_PAIRS,
-    "meta_regression": _NO_PAIRS | {"a formula with a slip": "produkt"},
+    "subgroups": _NO_PAIRS | {"another model": "put the published options back"},
+    "meta_regression": _NO_PAIRS
+    | dict.fromkeys(("another estimator", "another interval"), "put the published options back")
+    | {"a formula with a slip": "produkt"},
     "time_at_risk": _NO_PAIRS,
     "multiverse": _NO_PAIRS,
     "bayes": _NO_PAIRS | {"few of each": _NAMED},
@@ -329,7 +331,8 @@ REFUSED: dict[str, dict[str, str]] = {
         "two cohorts": "give at least three",
         "one cohort": "heterogeneity() needs at least two studies",
     },
-    "index": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
+    "index": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
+    | {"another measure": "no mean over studies for measure"},
     "explore": _NO_PAIRS | {"relabelled": "no source for", "a table of one's own": "no source for"},
     "exam": dict.fromkeys(("another disease", "every cohort has a death"), _ZERO)
     | {"three cohorts": "pool at least five"},

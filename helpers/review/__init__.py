@@ -55,7 +55,12 @@ if TYPE_CHECKING:
         subgroup_rows,
         subgroup_tests,
     )
-    from .needs import require, require_published, require_published_groups
+    from .needs import (
+        require,
+        require_published,
+        require_published_groups,
+        require_published_options,
+    )
     from .published.comparison import compare_pooled
     from .published.models import (
         published_analyses,
@@ -147,6 +152,7 @@ HOMES = {
     "require": ".needs",
     "require_published": ".needs",
     "require_published_groups": ".needs",
+    "require_published_options": ".needs",
     "reproduction": ".published.numbers",
     "sharing_frame": ".dependence",
     "simulate_person_time": ".time_at_risk.simulation",
@@ -232,6 +238,7 @@ __all__ = [
     "require",
     "require_published",
     "require_published_groups",
+    "require_published_options",
     "sharing_frame",
     "simulate_person_time",
     "subgroup_rows",

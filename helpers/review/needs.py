@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -105,3 +106,29 @@ def require_published(cohorts: pd.DataFrame) -> None:
             "this chapter speaks of the review's own table, to which its other numbers belong, and "
             "this table differs from it; give load_cohorts() unchanged"
         )
+
+
+def require_published_options(ours: Sequence[float], published: Sequence[float]) -> None:
+    """Refuse tests by other options where sentences beside them speak of the published ones.
+
+    Parameters
+    ----------
+    ours, published : sequence of float
+        P-values of the calls in view, and of the published analyses of the same cohorts.
+
+    Raises
+    ------
+    MetaAnalysisError
+        They differ by more than rounding.
+
+    Examples
+    --------
+    >>> require_published_options([0.2, 0.03], [0.2, 0.03])
+    """
+    for mine, theirs in zip(ours, published, strict=True):
+        if not math.isclose(mine, theirs, rel_tol=1e-6, abs_tol=1e-9):
+            raise MetaAnalysisError(
+                f"a test in view has p = {mine:.4g} and the published one p = {theirs:.4g} on the "
+                "same cohorts, so the options in view are others, and the sentences below would "
+                "be wrong. Use the results above, or put the published options back"
+            )
