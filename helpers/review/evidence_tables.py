@@ -87,7 +87,7 @@ def studies_table(
         {
             "cohort": "", "study": ("Trial or registry", ""),
             "kind": ("Disease, product, setting", ""),
-            "deaths": ("Nonrelapse deaths of patients", ""),
+            "deaths": ("Nonrelapse deaths", ""),
             "follow_up": ("Median follow-up, months", "number1"), "publication": "",
         },
         name=name, cards=True, search=True,
@@ -245,7 +245,7 @@ def _notes(one: dict[str, Any]) -> Cell:
     return printing.capital("; ".join(said)) if said else None
 
 
-def later_table(later: pd.DataFrame, *, name: str = "later-reports-table") -> Table:
+def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
     """Print the later reports with the class of their evidence, best first.
 
     Examples

@@ -208,7 +208,8 @@ def _note(listed: list[ForecastCheck]) -> Note:
     unsure = [one.report for one in own if one.inside is None]
     caption = (
         f"{printing.capital(printing.of_total(inside, len(own)))} later reports "
-        f"{'lies' if inside == 1 else 'lie'} within the interval forecast by the GLMM in 2024."
+        f"{'lies' if inside < 2 else 'lie'} within the range that the GLMM forecasts from the "
+        "table of 2024."
     )
     if missed:
         caption += f" Outside: {printing.listing(missed)}."
@@ -222,8 +223,8 @@ def _note(listed: list[ForecastCheck]) -> Note:
         f"Dot plot of {printing.counted(len(own), 'later report')} on the intervals forecast for "
         f"cohorts of their size. {said}.",
         caption
-        + " Intervals are wider than the forecast of the true rate, because a cohort of its size "
-        "varies by chance as well.",
+        + " The range is wider than the interval of the true rate (ticks), because the deaths in a "
+        "cohort also vary by chance.",
         numbers(
             frame,
             "Later reports and forecasts: the numbers behind the figure",
