@@ -168,7 +168,6 @@ class Model:
             raise UnsupportedError(
                 f"{rows:,} fits of up to {self.k:,} studies each would take hours; the limit is "
                 f"{int(self._most**0.5):,} studies for this model. Take a part of the studies"
-                + ("" if self.likelihood else ", or leave each out of a GLMM (model='glmm')")
             )
         if self.clusters is None:  # `fit_levels` speaks for itself
             announce(self._kind(new=events is not None, profiles=limits), rows, self.k)
