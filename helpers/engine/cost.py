@@ -7,8 +7,6 @@ from typing import Literal
 
 from ..errors import LongComputationWarning
 
-__all__ = ["announce", "seconds_of", "spoken"]
-
 Kind = Literal[
     "effects",
     "one rate",
