@@ -396,5 +396,5 @@ FEWER = {
         "cohorts, formula=MONTHS": "cohorts, formula=MONTHS, draws=99",
     },
     "exam": {"simulate_null(kept)": "simulate_null(kept, draws=60)"},
-    "heterogeneity": {"gosh(10_000": "gosh(300", "gosh(min_size=3)": "gosh(100, min_size=3)"},
+    "heterogeneity": {"gosh(10_000": "gosh(300"},
 }

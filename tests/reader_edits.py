@@ -318,6 +318,9 @@ REFUSED: dict[str, dict[str, str]] = {
     ),
     "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
     "heterogeneity": dict.fromkeys(
+        ("without myeloma", "a table of one's own", "own names of all"), "was everything filtered"
+    )
+    | dict.fromkeys(
         ("three cohorts", "two cohorts", "one cohort"), "sums by hand need at least three cohorts"
     ),
     "dependence": {
@@ -327,8 +330,13 @@ REFUSED: dict[str, dict[str, str]] = {
         ),
         "few of each": "give more studies, or fewer coefficients",
     },
+    "question": {"another measure": "no mean over studies for measure"},
+    "small_study_effects": dict.fromkeys(
+        ("a table of one's own", "own names of all"), "choose other cut-points"
+    ),
     "pooling": {
-        "two cohorts": "give at least three",
+        "three cohorts": "sums by hand need at least three cohorts",
+        "two cohorts": "sums by hand need at least three cohorts",
         "one cohort": "heterogeneity() needs at least two studies",
     },
     "index": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
