@@ -21,23 +21,6 @@ from ..arguments import LEVEL
 from ..errors import MetaAnalysisError
 from .effects import get_measure
 
-__all__ = [
-    "DASH",
-    "MOST_ROWS",
-    "SYMBOLS",
-    "WIDTH",
-    "Row",
-    "Shown",
-    "estimate_row",
-    "fields_said",
-    "limits_text",
-    "listed",
-    "number",
-    "p_text",
-    "percent",
-    "with_interval",
-]
-
 Row = tuple[str, str]
 
 WIDTH = 100
