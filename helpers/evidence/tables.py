@@ -480,10 +480,10 @@ def load_later_cohorts() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per report, 23 columns: ``report, first_author, year, entity, product, setting,
+        One row per report, 24 columns: ``report, first_author, year, entity, product, setting,
         patients, deaths_fewest, deaths_most, reported_nrm, rate_kind, reported_nrm_month,
         median_follow_up_months, evidence, earlier_cohort, shared_patients, not_compared, update,
-        causes, source, url, seen, remark``. Meaning: ``codebook("later_cohorts")``.
+        causes, source, url, seen, remark, looked_up``. Meaning: ``codebook("later_cohorts")``.
 
     Raises
     ------
@@ -539,8 +539,8 @@ def load_rules_since() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per change, in order of time, 6 columns: ``date, products, kind, change, source,
-        url``. Meaning: ``codebook("rules_since_2024")``.
+        One row per change, in order of time, 7 columns: ``date, products, kind, change, source,
+        url, looked_up``. Meaning: ``codebook("rules_since_2024")``.
 
     Raises
     ------
