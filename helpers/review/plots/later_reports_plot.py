@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, figure_of, grid_below, name_axes, number_ticks
+from ...views.plots.frame import (
+    axes_of,
+    figure_of,
+    grid_below,
+    name_axes,
+    number_ticks,
+    size_of,
+)
 from ...views.plots.lettering import fit_text
 from ...views.plots.note import Note, numbers
 from ..since_then import ForecastCheck, checks_frame
@@ -169,7 +176,7 @@ def _write(
     elif side == "value":
         pixels, side = 8.0, "left"
     if room is not None:
-        wide = 72 * figure.get_size_inches()[0] * room
+        wide = size_of(figure)[0] * room
         text = fit_text(figure, text, wide, size="text" if narrow else "small")
     moved = ScaledTranslation(pixels / 72, 0, figure.dpi_scale_trans)
     ax.text(
