@@ -38,6 +38,7 @@ NO_MENU = {
     "helpers.checks.interval_coverage.INTERVALS": "names of the chapter for STUDY_INTERVALS",
     "helpers.engine.normal.intervals.KNAPP_HARTUNG": "a part of MU_METHODS",
     "helpers.engine.literature.REFERENCES": "sources",
+    "helpers.engine.shown.SYMBOLS": "how names of numbers are printed",
     "helpers.engine.options.LIKELIHOOD_MEASURES": "a part of MEASURES",
     "helpers.models.multilevel.CI_METHODS": "a part of MU_METHODS",
     "helpers.models.new_study.SIDES": "sides of a bound",
