@@ -144,12 +144,14 @@ SHARED = {
     ),
     "infection among all deaths": (
         lambda: infection_shares()[0],
-        rf"leading cause was infection: {NUMBER}% of these|infection accounts for {NUMBER} to [0-9]+% of the deaths",
+        rf"leading cause was infection: {NUMBER}% of these"
+        rf"|infection accounts for {NUMBER} to [0-9]+% of the deaths",
         ("index", "multiverse"),
     ),
     "infection among deaths with a specific cause": (
         lambda: infection_shares()[1],
-        rf"and {NUMBER}% of those with a named cause|infection accounts for \d+ to {NUMBER}% of the deaths",
+        rf"and {NUMBER}% of those with a named cause"
+        rf"|infection accounts for \d+ to {NUMBER}% of the deaths",
         ("in_brief", "multiverse"),
     ),
     "cohorts whose deaths were not checked": (
