@@ -6,10 +6,12 @@ speaks of; the published rate is that of the median cohort.
 The five domains are those of GRADE (Guyatt et al. 2008, doi:10.1136/bmj.39489.470347.AD). For a
 question about prognosis a body of cohort studies starts as high certainty (Iorio et al. 2015,
 doi:10.1136/bmj.h870). Each domain that the evidence at hand can judge is judged by a rule that is
-written here, with a number. Missing information never raises a rating: a domain that one finding
-cannot judge takes as many levels as the worst judgement of the same domain among the pooled
-findings, a share of deaths takes the judgement of the total that it is a share of, and where no
-finding can be judged the certainty is an upper bound ("at most").
+written here, with a number. What a number means in plain words follows its certainty ("may" for
+low, "probably" for moderate; Santesso et al. 2020, doi:10.1016/j.jclinepi.2019.10.014). Missing
+information never raises a rating: a domain that one finding cannot judge takes as many levels as
+the worst judgement of the same domain among the pooled findings, a share of deaths takes the
+judgement of the total that it is a share of, and where no finding can be judged the certainty is
+an upper bound ("at most").
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from ..models.pooling import pool
 from ..models.result import PoolResult
 from .causes import SPECIFIC, cause_share, product_interval
 from .choices import COLUMNS, PUBLISHED_POOLING
+from .subject import disease
 
 __all__ = [
     "DOMAINS",
@@ -53,6 +56,15 @@ _CAUSES: dict[str, str | tuple[str, ...]] = {
 }
 _DISEASES = ("LBCL", "MM", "MCL", "IL")  # first, in this order
 LEVELS = ("very low", "low", "moderate", "high")
+_ALL = "all diseases"
+#: What a patient does, and how certainty words it, in a sentence on 1,000 patients.
+_DIES = {
+    "nonrelapse death": "die",
+    "death from infection": "die of an infection",
+    "death from another malignancy": "die of another malignancy",
+    "death from a CAR-T-specific side effect": "die of a CAR T-cell-specific side effect",
+}
+_HOW = {"very low": "may ", "low": "may ", "moderate": "probably ", "high": ""}
 DOMAINS = (
     "risk of bias",
     "inconsistency",
@@ -144,13 +156,43 @@ class Finding:
     judgements: tuple[Judgement, ...]
 
     @property
-    def certainty(self) -> str:
-        """Level after all that could be judged, "at most" when something could not."""
+    def level(self) -> str:
+        """One of `LEVELS`, after all that could be judged."""
         off = sum(one.down or 0 for one in self.judgements)
-        level = LEVELS[max(0, len(LEVELS) - 1 - off)]
-        if level != LEVELS[0] and any(one.down is None for one in self.judgements):
-            return f"at most {level}"
-        return level
+        return LEVELS[max(0, len(LEVELS) - 1 - off)]
+
+    @property
+    def certainty(self) -> str:
+        """The level, "at most" when something could not be judged."""
+        if self.level != LEVELS[0] and any(one.down is None for one in self.judgements):
+            return f"at most {self.level}"
+        return self.level
+
+    @property
+    def symbols(self) -> str:
+        """The level in the symbols of GRADE, one filled for very low to four for high."""
+        filled = LEVELS.index(self.level) + 1
+        return "\N{CIRCLED PLUS}" * filled + "\N{LARGE CIRCLE}" * (len(LEVELS) - filled)
+
+    @property
+    def lowered(self) -> str:
+        """The domains that lowered the certainty, with the levels of those that took several."""
+        by = [
+            one.domain + (f" ({printing.word(one.down)} levels)" if one.down > 1 else "")
+            for one in self.judgements
+            if one.down
+        ]
+        return printing.listing(by) if by else "no domain lowered it"
+
+    @property
+    def meaning(self) -> str:
+        """The number in plain words, as certain as its level allows."""
+        dies = f"{_HOW[self.level]}{_DIES[self.outcome]} without prior relapse or progression"
+        said = f"about {_per_1000(self.estimate)} of 1,000 {dies}"
+        said = f"very uncertain: {said}" if self.level == LEVELS[0] else said
+        if self.prediction is not None:
+            said += f"; in a new, similar cohort, anywhere from {_range(self.prediction)}"
+        return f"{printing.capital(said)}."
 
 
 def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, ...]:
@@ -178,7 +220,7 @@ def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, .
     ('nonrelapse death', 52, 74)
     """
     cohorts = load_cohorts() if cohorts is None else cohorts
-    whole = _pooled("all diseases", cohorts)
+    whole = _pooled(_ALL, cohorts)
     found = [whole]
     found += [
         _pooled(str(entity), cohorts[cohorts["entity"] == entity])
@@ -433,33 +475,66 @@ def _small_studies(fit: PoolResult) -> Judgement:
 
 
 def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
-    """Give the summary as a table: absolute numbers and certainty, one row a finding.
+    """Give the summary as guideline panels read it, one row a finding.
 
     Parameters
     ----------
     found : iterable of Finding, optional
         Default: `summary_of_findings` of the review's cohorts.
+
+    Returns
+    -------
+    DataFrame
+        Text in the columns part (heading over the rows), outcome, per_1000 (with its interval),
+        evidence, certainty (with the domains that lowered it) and meaning.
+
+    Examples
+    --------
+    >>> findings_frame()[["outcome", "per_1000"]].iloc[0].tolist()
+    ['All diseases', '74 (63 to 87)']
     """
     return pd.DataFrame(
         [
             {
-                "outcome": row.outcome,
-                "group": row.group,
-                "per_1000": printing.number(1000 * row.estimate, 0),
-                "interval": _range(row.ci),
-                "new_cohort": _range(row.prediction) if row.prediction else "–",
-                "certainty": row.certainty,
-                "cohorts": row.cohorts,
-                "patients": row.patients,
-                "deaths": row.deaths,
+                "part": _part(row),
+                "outcome": printing.capital(_row_name(row)),
+                "per_1000": f"{_per_1000(row.estimate)} ({_range(row.ci)})",
+                "evidence": ", ".join(
+                    f"{printing.count(n)}\N{NO-BREAK SPACE}{noun}{'s' * (n != 1)}"
+                    for n, noun in (
+                        (row.cohorts, "cohort"),
+                        (row.patients, "patient"),
+                        (row.deaths, "death"),
+                    )
+                ),
+                "certainty": f"{row.symbols} {row.certainty}: {row.lowered}",
+                "meaning": row.meaning,
             }
             for row in (summary_of_findings() if found is None else found)
         ]
     )
 
 
+def _part(row: Finding) -> str:
+    return (
+        "Nonrelapse death"
+        if row.outcome not in _CAUSES
+        else f"Nonrelapse death by cause, {row.group}"
+    )
+
+
+def _row_name(row: Finding) -> str:
+    if row.outcome in _CAUSES:
+        return row.outcome.removeprefix("death from ").removeprefix("a ")
+    return disease(row.group)
+
+
+def _per_1000(estimate: float) -> str:
+    return printing.number(1000 * estimate, 0)
+
+
 def _range(bounds: Interval) -> str:
-    return f"{printing.number(1000 * bounds.lower, 0)} to {printing.number(1000 * bounds.upper, 0)}"
+    return f"{_per_1000(bounds.lower)} to {_per_1000(bounds.upper)}"
 
 
 def judgements_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:

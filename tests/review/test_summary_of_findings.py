@@ -3,7 +3,7 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import expit
 
-from helpers import load_cohorts, pool, printing
+from helpers import load_cohorts, pool
 from helpers.engine.normal.intervals import Interval
 from helpers.review.causes import cause_rates
 from helpers.review.findings import (
@@ -45,7 +45,7 @@ def test_the_numbers_of_patients_are_means_over_cohorts_of_the_models_of_the_boo
     # 574 of 7,604 died: the mean is near, the median cohort is not
     whole, crude = pooled[0], 1000 * 574 / 7604
     assert abs(1000 * whole.estimate - crude) < 2 < abs(68.2 - crude)
-    assert findings_frame(found)["per_1000"].iloc[0] == "74"
+    assert findings_frame(found)["per_1000"].iloc[0].startswith("74 (")
 
 
 def test_infection_deaths_are_those_of_the_causes_room(found):
@@ -116,7 +116,8 @@ def test_where_tau2_cannot_be_judged_there_is_neither_judgement_nor_prediction_i
     assert "from no difference to a very large one" in judged.reason
     row = next(row for row in found if row.group == "IL")
     assert row.prediction is None
-    assert findings_frame(found).set_index("group").loc["IL", "new_cohort"] == "–"
+    assert "new, similar cohort" not in row.meaning
+    assert "new, similar cohort" in found[0].meaning
 
 
 def test_missing_information_never_raises_a_rating(found):
@@ -190,8 +191,16 @@ def test_one_cohort_is_not_called_cohorts():
 
 def test_tables_say_it_in_whole_patients(found):
     frame = findings_frame(found)
-    assert frame["per_1000"].iloc[0] == printing.number(1000 * found[0].estimate, 0)
-    assert frame["certainty"].tolist() == [row.certainty for row in found]
+    assert list(frame) == ["part", "outcome", "per_1000", "evidence", "certainty", "meaning"]
+    myeloma = frame[frame["outcome"] == "Multiple myeloma (MM)"].iloc[0]
+    assert myeloma["evidence"] == "13\xa0cohorts, 1,193\xa0patients, 103\xa0deaths"
+    assert myeloma["per_1000"] == "86 (63 to 116)"
+    assert frame["part"].nunique() == 2
+    assert (frame["part"].value_counts() == [5, 3]).all()
+    for row, said in zip(found, frame["certainty"], strict=True):
+        assert said.startswith(f"{row.symbols} {row.certainty}: ")
+        for one in row.judgements:
+            assert (one.domain in said) is bool(one.down)
     reasons = judgements_frame(found)
     assert list(reasons.columns) == ["finding", *DOMAINS]
     assert reasons["risk of bias"].str.startswith("not judged").all()
@@ -216,3 +225,39 @@ def test_a_new_cohort_gets_an_interval_only_where_tau2_can_be_judged(events, n, 
         low, high = (1 / (1 + np.exp(-(fit.mu + sign * half))) for sign in (-1, 1))
         assert f"{100 * low:.1f} to {100 * high:.1f}" in words
         assert new_cohort_words(fit, name=True).startswith("the 95%")
+
+
+def myeloma_finding(*down, prediction=None, outcome="nonrelapse death", group="MM"):
+    judged = tuple(Judgement(domain, one, "") for domain, one in zip(DOMAINS, down, strict=True))
+    ends = Interval(0.05, 0.1)
+    return Finding(outcome, group, 1, 100, 1, 0.07, ends, prediction, judged)
+
+
+@pytest.mark.parametrize(
+    ("down", "symbols", "certainty", "verb", "doubt"),
+    [
+        ((0, 0, 0, 0, 0), "⊕⊕⊕⊕", "high", "about 70 of 1,000 die without", False),
+        ((0, 1, 0, 0, 0), "⊕⊕⊕◯", "moderate", "about 70 of 1,000 probably die without", False),
+        ((None, 1, 1, 0, 0), "⊕⊕◯◯", "at most low", "about 70 of 1,000 may die without", False),
+        ((None, 2, 1, 0, 0), "⊕◯◯◯", "very low", "about 70 of 1,000 may die without", True),
+        ((0, 2, 1, 1, 1), "⊕◯◯◯", "very low", "about 70 of 1,000 may die without", True),
+    ],
+)
+def test_symbols_and_plain_words_follow_the_certainty(down, symbols, certainty, verb, doubt):
+    row = myeloma_finding(*down)
+    assert (row.symbols, row.certainty) == (symbols, certainty)
+    assert verb in row.meaning.replace("About", "about")
+    assert row.meaning.startswith("Very uncertain: ") is doubt
+
+
+def test_what_lowered_the_certainty_is_named_with_its_levels():
+    assert (
+        myeloma_finding(None, 2, 1, 0, 0).lowered == "inconsistency (two levels) and indirectness"
+    )
+    assert myeloma_finding(0, 0, 0, 0, 0).lowered == "no domain lowered it"
+    said = findings_frame([myeloma_finding(None, 0, 0, 0, 1)]).iloc[0]
+    assert said["certainty"] == "⊕⊕⊕◯ at most moderate: small-study effects"
+    assert said["evidence"] == "1\xa0cohort, 100\xa0patients, 1\xa0death"
+    assert said["meaning"].startswith("About 70 of 1,000 probably die ")
+    elsewhere = myeloma_finding(0, 0, 0, 0, 0, prediction=Interval(0.02, 0.2)).meaning
+    assert elsewhere.endswith("; in a new, similar cohort, anywhere from 20 to 200.")
