@@ -49,6 +49,28 @@ NOT_PROSE_INLINE = tuple(
     )
 )
 
+#: Words that no journal prints in this sense -> what to write.
+REFUSED = {
+    r"holds?": "contains, has, is supported by, is valid, exists",
+    r"held the (?:truth|true)": "contained the true value",
+    r"stands?": "is, occurs, is listed, represents, is based on",
+    r"(?:goes|go) (?:together )?with": "is associated with, needs, cannot be combined with",
+    r"changes? sides?|other side of the (?:line|level)": "crosses the threshold",
+    r"no news": "adds nothing",
+    r"by what marks": "how",
+    r"asked whether": "whether",
+    r"of a thousand": "of 1,000",
+    r"the (?:door|pot)|in (?:one|the same) pot": "the name of the thing",
+    r"cel against \w+-cel": "versus",
+    r"in truth": "in fact, or nothing",
+    r"no verdict": "does not judge",
+    r"dealt (?:anew|out)|deals? [\w ]+ (?:anew|out anew)": "reassigned at random",
+    r"lets? expect": "expected",
+    r"takes? [^.]{3,30} for nothing": "ignores",
+    r"odd ones out|lost its friends|keeps its place": "computed, or left out",
+    r"(?:the|no) price of": "the cost, or nothing",
+}
+
 NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,.  ]*(?:\s?%)?")
 COUNTED = (
     r"(?:non-?relapse\s+|real-world\s+|clinical\s+)?"
@@ -63,6 +85,21 @@ COUNT_IN_WORDS = re.compile(
 )
 CITES = re.compile(r"\{cite(?::\w+)?\}`[^`]+`")
 SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z{*\[])|\n\s*\n|\n\s*[-*|]\s")
+
+
+def refused(text: str) -> list[str]:
+    """Give the words of a text that no journal prints, as they stand in the list."""
+    flat = " ".join(text.split())
+    return [word for word in REFUSED if re.search(rf"\b(?:{word})\b", flat, re.IGNORECASE)]
+
+
+def texts(value: object) -> list[str]:
+    """Texts of a file of questions or tables, without the names of its fields and of tests."""
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in texts(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in texts(one)]
+    return [value] if isinstance(value, str) and not value.startswith("test_") else []
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def find_cautions(
     ):
         yield Caution(
             "empty-tau2-interval",
-            "The studies are more alike than their sampling variances let expect, so that no "
+            "The studies are more alike than expected from their sampling variances, so that no "
             "between-study variance is compatible with them: the Q-profile interval is empty.",
         )
     yield from _excluded(data)

@@ -225,8 +225,8 @@ def cautions(
     if _no_tau2_fits(fit, core, level):
         yield Caution(
             "empty-tau2-interval",
-            "The studies lie closer to the regression than their sampling variances let "
-            "expect, so that no residual between-study variance is compatible with them: the "
+            "The studies lie closer to the regression than expected from their sampling "
+            "variances, so that no residual between-study variance is compatible with them: the "
             "Q-profile interval is empty.",
         )
     if ci_method == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:

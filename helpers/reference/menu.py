@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 _NONE = "\N{EN DASH}"
+#: What the conventions say of a package that lacks a method.
+NOT_OFFERED = "Not offered."
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +138,18 @@ class Conventions:
 
 
 def _definition(entry: Convention) -> str:
-    held = "; ".join(name.removeprefix("test_").replace("_", " ") for name in entry.tests)
     parts = [
         f"{entry.choice} *Why:* {entry.why}",
         _practice(entry),
-        f"*Source:* {_cited(entry.source)}. {_used(entry.uses)}. *Held by:* {held}.",
+        f"*Source:* {_cited(entry.source)}. {_used(entry.uses)}.",
     ]
-    body = "\n\n  ".join(parts)
+    body = "\n\n  ".join(filter(None, parts))
     return f"[{entry.title}]{{#convention-{entry.id}}}\n: {body}"
 
 
 def _practice(entry: Convention) -> str:
+    if entry.metafor == entry.meta == NOT_OFFERED:  # the page says so once for all
+        return ""
     if entry.metafor == entry.meta:
         return f"*metafor and meta:* {entry.meta}"
     return f"*metafor:* {entry.metafor} *meta:* {entry.meta}"

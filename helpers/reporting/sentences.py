@@ -48,7 +48,7 @@ def _tau2_interval(fit: PoolResult, subject: Subject) -> str:
     if is_empty(bounds):
         return (
             f"; its Q-profile interval is empty, because the {subject.studies} are more alike than "
-            "chance lets expect"
+            "expected by chance"
         )
     return f" ({printing.interval(bounds, fit.level, unit='number', digits=3)})"
 

@@ -238,7 +238,7 @@ def back_transform_lab(
     Examples
     --------
     >>> found = back_transform_lab((10000,), draws=100).set_index("curve")["value"]
-    >>> bool(found["double arcsine, harmonic mean"] < 0.02 < found["all patients in one pot"])
+    >>> bool(found["double arcsine, harmonic mean"] < 0.02 < found["all patients together"])
     True
     """
     _checked(draws)
@@ -254,7 +254,7 @@ def back_transform_lab(
         values = {
             "double arcsine, harmonic mean": measure.inverse(fit.mu, harmonic),
             "double arcsine, inverse variance": measure.inverse(fit.mu, 0.25 / fit.se**2),
-            "all patients in one pot": events.sum(axis=1) / n.sum(),
+            "all patients together": events.sum(axis=1) / n.sum(),
         }
         rows += [_row(top, name, value) for name, value in values.items()]
     return _frame(rows, "patients")

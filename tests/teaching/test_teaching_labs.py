@@ -73,7 +73,7 @@ def test_a_turned_back_double_arcsine_goes_where_the_harmonic_mean_sends_it():
     there = get_measure("double-arcsine").inverse(np.arcsin(np.sqrt(0.03)), harmonic)
     assert found["double arcsine, harmonic mean"] == pytest.approx(float(there), abs=2e-4)
     assert found["double arcsine, inverse variance"] == pytest.approx(0.03, abs=2e-4)
-    assert found["all patients in one pot"] == pytest.approx(0.03, abs=2e-4)
+    assert found["all patients together"] == pytest.approx(0.03, abs=2e-4)
 
 
 def test_the_egger_lab_is_the_null_simulation_of_each_proportion():

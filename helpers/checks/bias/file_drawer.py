@@ -251,7 +251,7 @@ def excess_significance(
     alpha: float = 0.05,
     **studies: Unpack[ScaledStudyKeywords],
 ) -> ExcessSignificance:
-    """Compare the number of significant studies with what their power lets expect.
+    """Compare the number of significant studies expected from their power.
 
     Parameters
     ----------
