@@ -1,17 +1,16 @@
-"""Interactive pictures of this review; in its forest plot cohorts have filters and sources."""
+"""Interactive pictures of this review; the cohorts of its forest plot are pooled in the page."""
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import printing
-from ..engine.normal.prediction import displayed_prediction
+from ..engine.distributions import norm_ppf, t_ppf
+from ..engine.options import FEW_IN_GROUP, FEW_STUDIES
 from ..errors import MetaAnalysisError
-from ..models.pooling import pool
 from ..models.result import PoolResult
 from ..views.interactive import Interactive, curve
 from ..views.interactive import laboratory as any_laboratory
@@ -23,24 +22,32 @@ laboratory = worded(any_laboratory)
 
 FILTERS = {"entity": "Disease", "product": "Product", "setting": "Setting"}
 PLACES = 4  # decimals of a place on the axis
+ADDED = 20  # cohorts that a reader may add
 
 
 def forest(
-    fit: PoolResult, cohorts: pd.DataFrame, sources: pd.DataFrame, *, name: str
+    fit: PoolResult,
+    cohorts: pd.DataFrame,
+    sources: pd.DataFrame,
+    *,
+    name: str,
+    audit: pd.DataFrame | None = None,
 ) -> Interactive:
-    """Make a forest plot that the reader can sort and filter.
+    """Make a forest plot that the reader can sort, filter, brush and pool again.
 
     Parameters
     ----------
     fit : PoolResult
-        Of these cohorts; a proportion. The cohorts that a filter leaves are pooled in the same
-        way, here and not in the page.
+        Of these cohorts, by the GLMM of logits with the default interval. The page pools what its
+        reader chooses in the same way (``assets/glmm.js``; the tests hold it to the engine).
     cohorts : DataFrame
         As `helpers.load_cohorts` gives it.
     sources : DataFrame
         As `helpers.load_sources` gives it.
     name : str
         Id of its fixed picture.
+    audit : DataFrame, optional
+        As `helpers.load_audit` gives it; its notes stand on the cards of their cohorts.
 
     Returns
     -------
@@ -49,13 +56,14 @@ def forest(
     Raises
     ------
     MetaAnalysisError
-        A cohort without a source, or a fit of other studies or without counts.
+        A cohort without a source, a fit of other studies, or one that the page cannot repeat.
 
     Examples
     --------
-    >>> from helpers import load_cohorts, load_sources
+    >>> from helpers import load_cohorts, load_sources, pool
     >>> cohorts = load_cohorts().head(6)
-    >>> fit = pool(cohorts, events="nonrelapse_deaths", n="patients", study="cohort")
+    >>> columns = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+    >>> fit = pool(cohorts, **columns, measure="logit", model="glmm")
     >>> made = forest(fit, cohorts, load_sources(), name="six")
     >>> [row["name"] for row in made.data["rows"]][:2]
     ['Abramson 2020', 'Akthar 2023']
@@ -65,6 +73,11 @@ def forest(
     labels = cohorts["cohort"].tolist()
     if fit.n is None or fit.studies.index.tolist() != labels:
         raise MetaAnalysisError("an interactive forest plot needs a fit of counts of these cohorts")
+    if (fit.model, fit.measure) != ("glmm", "logit") or fit.options.ci_named:
+        raise MetaAnalysisError(
+            "the page pools by the GLMM of logits with its default interval: give a fit of "
+            "measure='logit', model='glmm' without ci_method"
+        )
     missing = sorted(set(labels) - set(sources["cohort"]))
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
@@ -72,8 +85,9 @@ def forest(
             f"no source for {named}; give a row for each, with cohort, title, journal, doi and "
             "doi_status"
         )
+    told = ["title", "journal", "doi", "doi_status", "trial_or_registry", "registration"]
     table = cohorts.merge(
-        sources[["cohort", "title", "journal", "doi", "doi_status"]],
+        sources.reindex(columns=["cohort", *told]),
         on="cohort",
         validate="one_to_one",
     ).set_index("cohort")
@@ -91,11 +105,38 @@ def forest(
             for key, label in FILTERS.items()
         ],
         "rows": [_row(str(label), row, fit.level) for label, row in table.iterrows()],
-        "pooled": _pooled(fit, cohorts),
+        "audit": {} if audit is None else _audit(audit, labels),
+        "rule": _rule(fit.level, len(labels) + ADDED),
+        "level": printing.percent(fit.level, 0),
+        "added": ADDED,
     }
     return Interactive(
-        "forest", "Cohorts, to sort and to filter", plots.show(plots.forest(fit), name), data
+        "forest", "Cohorts, to sort, filter and pool", plots.show(plots.forest(fit), name), data
     )
+
+
+def _rule(level: float, most: int) -> dict[str, Any]:
+    """Give what turns estimates into intervals in the page, for at most so many studies."""
+    upper = 0.5 + 0.5 * level
+    return {
+        "z": float(f"{norm_ppf(upper):.13g}"),
+        # of the t distribution with 1, 2, ... degrees of freedom
+        "t": [float(f"{t_ppf(upper, df):.13g}") for df in range(1, most)],
+        "tail": round(1.0 - upper, 10),
+        "few": FEW_STUDIES,  # below, the interval is that of the t distribution
+        "prediction": FEW_IN_GROUP,  # below, no display shows a prediction interval
+    }
+
+
+def _audit(audit: pd.DataFrame, labels: list[str]) -> dict[str, list[str]]:
+    """Give the notes of the audit by cohort."""
+    mine = audit[audit["cohort"].isin(labels)]
+    return {
+        str(cohort): [
+            f"{field}: {note}" for field, note in zip(part["field"], part["note"], strict=True)
+        ]
+        for cohort, part in mine.groupby("cohort", sort=True, observed=True)
+    }
 
 
 def _levels(column: pd.Series) -> list[str]:
@@ -133,45 +174,7 @@ def _row(label: str, row: pd.Series, level: float) -> dict[str, Any]:
         "title": _text(row["title"]),
         "journal": _text(row["journal"]),
         "doi": _text(row["doi"]),
+        "trial": _text(row["trial_or_registry"]),
+        "registration": _text(row["registration"]),
         "verified": row["doi_status"] == "confirmed",
     }
-
-
-def _pooled(fit: PoolResult, cohorts: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Pool what each combination of filters leaves."""
-    options = fit.options
-    settings: dict[str, Any] = {"measure": fit.measure, "model": fit.model, "level": fit.level}
-    if fit.model == "random":
-        settings |= {"tau2_method": options.tau2_method, "tau2": options.tau2}
-    if options.ci_named:
-        settings["ci_method"] = options.ci_method
-    found: dict[str, dict[str, Any]] = {}
-    for levels in product(*([None, *_levels(cohorts[key])] for key in FILTERS)):
-        mine = np.ones(len(cohorts), dtype=bool)
-        for key, level in zip(FILTERS, levels, strict=True):
-            if level is not None:
-                mine &= (cohorts[key] == level).to_numpy(dtype=bool)
-        k = int(mine.sum())
-        if k < 2:  # one cohort is its own row
-            continue
-        part = (
-            fit
-            if mine.all()
-            else pool(
-                cohorts[mine], events="nonrelapse_deaths", n="patients", study="cohort", **settings
-            )
-        )
-        if not part.converged:
-            continue
-        at = [part.estimate, *part.ci]
-        text = f"{printing.estimate(part)}"
-        limits, _ = displayed_prediction(part)
-        if limits is not None:
-            at += limits
-            text += f"; {printing.prediction(part)}"
-        found["|".join(level or "" for level in levels)] = {
-            "text": text,
-            "at": [round(float(x), PLACES) for x in at],
-            "flat": part.tau2 == 0,
-        }
-    return found

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import load_cohorts, load_sources, meta_regression, pool, printing, subgroups
+from helpers import load_cohorts, meta_regression, pool, printing, subgroups
 from helpers.engine.normal.prediction import displayed_prediction
 from helpers.engine.options import shows_prediction
 from helpers.errors import UnsupportedError
@@ -143,22 +143,6 @@ def test_a_regression_shows_none_with_fewer_than_three_residual_degrees_of_freed
         gids = {artist.get_gid() for artist in ax.collections}
         assert ("prediction" in gids) == (k - 2 >= 3)
         assert ("No prediction interval: none is shown" in note_of(ax).caption) == (k - 2 < 3)
-
-
-def test_a_filter_of_the_interactive_forest_that_leaves_few_cohorts_has_none():
-    cohorts = load_cohorts()
-    fit = pool(cohorts, **COLUMNS, model="glmm", ci_method="wald")
-    pooled = interactive.forest(fit, cohorts, load_sources(), name="x").data["pooled"]
-    sizes = set()
-    for levels, shown in pooled.items():
-        left = np.ones(len(cohorts), dtype=bool)
-        for key, level in zip(("entity", "product", "setting"), levels.split("|"), strict=True):
-            left &= (cohorts[key] == level).to_numpy() if level else True
-        k = int(left.sum())
-        sizes.add(k)
-        assert len(shown["at"]) == (5 if k >= 5 else 3), levels
-        assert ("prediction interval" in shown["text"]) == (k >= 5)
-    assert sizes & {3, 4}
 
 
 def test_the_report_draws_no_prediction_and_prints_a_dash(tmp_path):

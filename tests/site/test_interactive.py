@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from built import SITE
 
-from helpers import load_cohorts, pool, printing
+from helpers import load_audit, load_cohorts, load_sources, pool, printing
 from helpers.engine.distributions import norm_ppf, t_ppf
 from helpers.engine.effects import study_interval
 from helpers.review import prevention
@@ -87,14 +91,14 @@ def test_ids_of_the_controls_are_their_own(explore):
     seen, _ = explore("curve")
     everywhere = seen.page.locator("[id]").evaluate_all("all => all.map(e => e.id)")
     mine = seen.page.locator(".interactive-panel [id]").evaluate_all("all => all.map(e => e.id)")
-    assert len(mine) == 6
+    assert len(mine) == 8
     assert [name for name in mine if everywhere.count(name) != 1] == []
 
 
 def test_every_control_has_a_name(explore):
     seen, _ = explore("curve")
     unnamed = seen.page.locator(".interactive-panel :is(select, input, button)").evaluate_all(
-        "all => all.filter(e => !(e.tagName === 'BUTTON' && e.innerText.trim()))"
+        "all => all.filter(e => !(e.tagName === 'BUTTON' && e.textContent.trim()))"
         ".filter(e => !e.labels?.length).map(e => e.outerHTML)"
     )
     assert unnamed == []
@@ -137,8 +141,7 @@ def test_a_page_that_is_shown_again_has_controls_that_agree_with_its_pictures(ex
         page.go_back()
     page.wait_for_load_state("networkidle")
     page.locator("[data-ready]").nth(2).wait_for()
-    # all as it was left (kept in memory by the browser) or all as at the start, and no mixture
-    assert shown(page) in (start, changed)
+    assert shown(page) == changed  # all as it was left: the address has it
 
 
 def test_controls_are_set_from_the_state_when_the_page_is_shown_again(explore):
@@ -149,6 +152,7 @@ def test_controls_are_set_from_the_state_when_the_page_is_shown_again(explore):
           for (const e of document.querySelectorAll(".interactive-panel :is(select, input)")) {
             if (e.type === "checkbox") e.checked = !e.checked;
             else if (e.type === "range") e.value = e.max;
+            else if (e.tagName === "INPUT") e.value = "7";
             else e.selectedIndex = e.options.length - 1;
           }
         }"""
@@ -256,6 +260,464 @@ def test_choices_that_leave_nothing_say_so(explore):
     assert "0 of 52 cohorts" in said(panel)
 
 
+# -- one selection in four pictures, pooled in the page --------------------------------------------
+
+RULE = {
+    "z": float(norm_ppf(0.975)),
+    "t": t_ppf(0.975, np.arange(1, 80)).tolist(),
+    "few": 10,
+    "prediction": 5,
+    "tail": 0.025,
+}
+GLMM = """([sets, rule]) => sets.map(([x, n]) => {
+  const { studies, ...fit } = window.interactive.glmm.pool(x, n, rule);
+  if (fit.status !== "fitted") return fit;
+  return { ...fit, weights: window.interactive.glmm.weights({ ...fit, studies }) };
+})"""
+
+
+def in_page(bare, sets):
+    pairs = [([int(x) for x in events], [int(x) for x in n]) for events, n in sets]
+    return bare.evaluate(GLMM, [pairs, RULE])
+
+
+def same_fit(found, events, n):
+    """The page's fit is the engine's: to 1e-6, and by the same rules for intervals."""
+    fit = pool(events=events, n=n, measure="logit", model="glmm")
+    assert fit.converged == (found["status"] == "fitted"), (events, n)
+    if not fit.converged:
+        return fit
+    assert found["boundary"] == (fit.tau2 == 0.0)
+    close = {"rel": 1e-6, "abs": 1e-6}
+    numbers = [found["mu"], found["se"], found["tau2"], found["estimate"], *found["ci"]]
+    expected = [fit.mu, fit.se_model, fit.tau2, fit.estimate, *fit.ci]
+    assert numbers == pytest.approx(expected, **close), (events, n)
+    assert found["weights"] == pytest.approx(fit.studies["weight"].tolist(), rel=1e-5, abs=1e-5)
+    if fit.k >= 3:
+        assert found["prediction"] == pytest.approx(list(fit.prediction_interval()), **close)
+        assert found["shows"] == (fit.k >= 5)
+    return fit
+
+
+def test_the_page_fits_the_glmm_of_any_cohorts_as_the_engine_does(bare):
+    cohorts = load_cohorts()
+    events, n = (cohorts[name].to_numpy() for name in ("nonrelapse_deaths", "patients"))
+    rng = np.random.default_rng(17)
+    chosen = [np.arange(52)]
+    for k in [2, 3, 4, 5, 7, 9, 10, 15, 30, 45] * 6:
+        chosen.append(rng.choice(52, size=k, replace=False))
+    sets = [(events[some], n[some]) for some in chosen]
+    fits = [same_fit(found, *one) for found, one in zip(in_page(bare, sets), sets, strict=True)]
+    assert {fit.tau2 == 0.0 for fit in fits} == {True, False}
+
+
+def test_the_page_fits_sparse_tables_as_the_engine_does(bare):
+    """Zeros among the counts, none to much heterogeneity: as when a reader adds cohorts."""
+    rng = np.random.default_rng(5)
+    sets = []
+    for tau in (0.0, 0.4, 1.0):
+        for k in (4, 8, 20):
+            n = rng.integers(8, 150, size=k)
+            rate = 1 / (1 + np.exp(3.0 - tau * rng.standard_normal(k)))
+            sets.append((rng.binomial(n, rate), n))
+    assert any((events == 0).any() for events, _ in sets)
+    for found, one in zip(in_page(bare, sets), sets, strict=True):
+        same_fit(found, *one)
+
+
+def test_tables_without_a_maximum_have_an_exact_interval_or_say_so(bare):
+    none, every, single, empty = in_page(
+        bare, [([0, 0, 0], [10, 20, 30]), ([4, 6], [4, 6]), ([3], [30]), ([], [])]
+    )
+    # Clopper and Pearson: nobody of 60, everybody of 10
+    assert (none["status"], none["estimate"]) == ("none", 0)
+    assert none["ci"] == pytest.approx([0, 1 - 0.025 ** (1 / 60)], rel=1e-12)
+    assert (every["status"], every["estimate"]) == ("all", 1)
+    assert every["ci"] == pytest.approx([0.025 ** (1 / 10), 1], rel=1e-12)
+    assert (single["status"], empty["status"]) == ("single", "empty")
+
+
+def test_the_place_of_a_centre_is_that_of_the_predictive_distribution(bare):
+    cohorts = load_cohorts()
+    columns = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
+    fit = pool(cohorts, **columns, measure="logit", model="glmm")
+    events, n = (cohorts[name].tolist() for name in ("nonrelapse_deaths", "patients"))
+    found = bare.evaluate(
+        """([x, n, rule, died, treated]) => {
+          const { pool, place, predictive, shrunken, baujat } = window.interactive.glmm;
+          const fit = pool(x, n, rule);
+          return {
+            place: place(fit, died, treated), all: [...predictive(fit, treated)],
+            shrunken: x.map((one, i) => shrunken(fit, one, n[i])),
+            baujat: baujat(fit).map(({ contribution, influence }) => [contribution, influence()]),
+          };
+        }""",
+        [events, n, RULE, 9, 60],
+    )
+    # by simulation: a logit from t with k - 2 degrees of freedom, deaths from it
+    rng = np.random.default_rng(3)
+    logit = fit.mu + np.sqrt(fit.tau2 + fit.se_model**2) * rng.standard_t(fit.k - 2, 400_000)
+    deaths = rng.binomial(60, 1 / (1 + np.exp(-logit)))
+    assert sum(found["all"]) == pytest.approx(1, abs=1e-10)
+    for x in (0, 2, 4, 9, 15):
+        assert found["all"][x] == pytest.approx((deaths == x).mean(), abs=0.003)
+    assert found["place"]["below"] == pytest.approx((deaths < 9).mean(), abs=0.003)
+    assert found["place"]["above"] == pytest.approx((deaths > 9).mean(), abs=0.003)
+    total = np.cumsum(found["all"])
+    assert found["place"]["range"] == [int(np.argmax(total >= p)) for p in (0.025, 0.975)]
+    ours = fit.shrunken_estimates()
+    for key, column in (("logit", "mu"), ("se", "se"), ("towards", "shrinkage")):
+        mine = [one[key] for one in found["shrunken"]]
+        assert mine == pytest.approx(ours[column].tolist(), rel=1e-6)
+    expected = fit.baujat()
+    mine = np.array(found["baujat"])
+    assert mine[:, 0] == pytest.approx(expected["contribution"].to_numpy(), rel=1e-6, abs=1e-8)
+    assert mine[:, 1] == pytest.approx(expected["influence"].to_numpy(), abs=1e-4)
+
+
+def part(names=None, mask=None):
+    cohorts = load_cohorts()
+    mine = cohorts[cohorts["cohort"].isin(names) if mask is None else mask(cohorts)]
+    return pool(
+        mine,
+        events="nonrelapse_deaths",
+        n="patients",
+        study="cohort",
+        measure="logit",
+        model="glmm",
+    )
+
+
+def ticked(panel):
+    """Names of the cohorts whose box is ticked, of those in the table."""
+    return (
+        panel.locator("tbody tr:has(.interactive-tick input:checked)")
+        .locator(".interactive-row")
+        .all_inner_texts()
+    )
+
+
+def drawn(panel, title):
+    """What a picture draws strongly and what it fades."""
+    marks = panel.locator(f'.interactive-chart:has-text("{title}") circle')
+    return {
+        faded: set(
+            marks.evaluate_all(
+                "(all, faded) => all"
+                ".filter(e => e.classList.contains('interactive-faded') === faded)"
+                ".map(e => e.dataset.cohort)",
+                faded,
+            )
+        )
+        for faded in (False, True)
+    }
+
+
+PICTURES = ("Study map", "Funnel plot", "Baujat plot")
+
+
+def test_a_rectangle_in_one_picture_selects_in_all_and_pools_again(explore):
+    seen, panel = explore("forest")
+    frame = panel.locator('.interactive-chart:has-text("Study map") svg')
+    frame.scroll_into_view_if_needed()
+    box, mouse = frame.bounding_box(), seen.page.mouse
+    mouse.move(box["x"] + 60, box["y"] + 26)
+    mouse.down()
+    mouse.move(box["x"] + 100, box["y"] + 150, steps=4)
+    mouse.up()
+    chosen = ticked(panel)
+    assert 2 <= len(chosen) < 52
+    fit = part(chosen)
+    assert printing.estimate(fit) in panel.locator(".interactive-summary").first.inner_text()
+    assert f"{52 - len(chosen)} of these are ticked off" in said(panel)
+    without_follow_up = load_cohorts().set_index("cohort")["median_follow_up_months"].isna()
+    for title in PICTURES[:2]:
+        strong = drawn(panel, title)
+        assert strong[False] == set(chosen)
+        assert strong[True] | strong[False] >= set(without_follow_up.index[~without_follow_up])
+    # the keyboard takes it back
+    panel.locator('.interactive-row[tabindex="0"]').focus()
+    seen.page.keyboard.press("Escape")
+    assert len(ticked(panel)) == 52
+    assert drawn(panel, "Funnel plot")[True] == set()
+
+
+@pytest.mark.parametrize("where", ["row", "picture"])
+def test_the_keyboard_ticks_off_and_brushes(explore, where):
+    seen, panel = explore("forest")
+    keys = seen.page.keyboard
+    if where == "row":
+        panel.locator('.interactive-row[tabindex="0"]').focus()
+        forward = "ArrowDown"
+    else:
+        panel.locator(".interactive-chart").nth(1).focus()
+        forward = "ArrowLeft"  # the first row has the highest rate
+    keys.press(forward)
+    current = panel.locator(".interactive-card strong").first.inner_text()
+    keys.press("Space")
+    assert set(names(panel)) - set(ticked(panel)) == {current}
+    rest = [name for name in names(panel) if name != current]
+    assert printing.estimate(part(rest)) in said(panel)
+    keys.press("Space")
+    for _ in range(4):
+        keys.press(f"Shift+{forward}")
+    chosen = ticked(panel)
+    assert len(chosen) == 5
+    assert current in chosen
+    assert printing.estimate(part(chosen)) in said(panel)
+    keys.press("Escape")
+    assert len(ticked(panel)) == 52
+
+
+def test_thresholds_leave_the_cohorts_beyond_them(explore):
+    _, panel = explore("forest")
+    panel.get_by_label("Follow-up, at least").fill("12")
+    panel.get_by_label("Patients, at least").fill("60")
+    fit = part(
+        mask=lambda table: (table["median_follow_up_months"] >= 12) & (table["patients"] >= 60)
+    )
+    told = said(panel)
+    assert told.startswith(f"{fit.k} of 52 cohorts")
+    assert printing.estimate(fit) in told
+    assert printing.prediction(fit) in told
+    assert "1 without a reported follow-up is left out" in told
+    panel.get_by_label("Published from").fill("2024")
+    mine = load_cohorts().set_index("cohort").loc[names(panel)]
+    assert set(mine["year"]) == {2024}
+
+
+def test_few_cohorts_show_no_prediction_interval_in_the_forest(explore):
+    cohorts = load_cohorts()
+    _, panel = explore("forest")
+    sizes = cohorts.groupby("entity", observed=True).size()
+    assert sizes["IL"] < 5 <= sizes["MCL"]
+    for disease, shows in (("IL", False), ("MCL", True)):
+        panel.get_by_label("Disease").select_option(disease)
+        told = panel.locator(".interactive-summary").first.inner_text()
+        fit = part(mask=lambda table, disease=disease: table["entity"] == disease)
+        assert printing.estimate(fit) in told
+        assert ("prediction interval" in told) == shows
+        assert panel.locator("tfoot line.interactive-prediction").count() == shows
+
+
+def test_a_variance_of_zero_is_said(explore):
+    _, panel = explore("forest")
+    panel.get_by_label("Disease").select_option("IL")
+    fit = part(mask=lambda table: table["entity"] == "IL")
+    assert fit.tau2 == 0
+    assert "variance between cohorts is estimated as zero" in said(panel)
+
+
+def test_the_card_has_counts_trial_doi_and_audit(explore):
+    _, panel = explore("forest")
+    card = panel.locator(".interactive-card")
+    panel.locator(".interactive-row", has_text="Neelapu 2023").click()
+    text = card.inner_text()
+    cohorts, sources = (
+        frame.set_index("cohort").loc["Neelapu 2023"] for frame in (load_cohorts(), load_sources())
+    )
+    assert f"{cohorts['nonrelapse_deaths']} nonrelapse deaths among" in text
+    assert sources["registration"] in text
+    assert sources["doi"] in text
+    (note,) = load_audit().query("cohort == 'Neelapu 2023'")["note"]
+    assert note in text
+    weight = part(mask=lambda table: table["year"] > 0).studies.loc["Neelapu 2023", "weight"]
+    assert f"Weight {printing.number(weight, 1)}%" in text
+    # tapping a row on a phone leaves its card in view
+    assert card.evaluate(
+        "e => { const b = e.getBoundingClientRect(); return b.bottom <= innerHeight + 1 }"
+    )
+
+
+def test_a_row_that_is_walked_to_is_spoken_with_weight_and_verdict(explore):
+    seen, panel = explore("forest")
+    panel.locator('.interactive-row[tabindex="0"]').focus()
+    seen.page.keyboard.press("End")
+    fit = part(mask=lambda table: table["year"] > 0)
+    last = names(panel)[-1]
+    row = fit.studies.loc[last]
+    place = (
+        "whole interval lies above"
+        if row["ci_lower"] > fit.estimate
+        else "whole interval lies below"
+        if row["ci_upper"] < fit.estimate
+        else "interval contains"
+    )
+    told = said(panel)
+    assert told.startswith(f"{last}: {printing.percent(row['estimate'])}")
+    assert f"weight {printing.number(row['weight'], 1)}%; its {place} the pooled rate." in told
+
+
+def test_tones_are_off_rise_with_the_rate_and_last_with_the_width(explore):
+    seen, panel = explore("forest")
+    page = seen.page
+    page.evaluate(
+        """() => {
+          window.heard = 0;
+          const play = AudioContext.prototype.createOscillator;
+          AudioContext.prototype.createOscillator = function () {
+            window.heard += 1;
+            return play.call(this);
+          };
+        }"""
+    )
+    panel.locator('.interactive-row[tabindex="0"]').focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("window.heard") == 0
+    page.keyboard.press("p")  # asked for: one tone for the rate, one for the interval
+    assert page.evaluate("window.heard") == 2
+    panel.get_by_label("Tones for each row").check()
+    panel.locator('.interactive-row[tabindex="0"]').focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("window.heard") == 4
+    tones = """at => window.interactive.sound.tones({ at }, 0.6)"""
+    low, high, wide = (
+        page.evaluate(tones, at)
+        for at in ([0.05, 0.03, 0.08], [0.2, 0.18, 0.23], [0.05, 0.01, 0.3])
+    )
+    assert low[0]["from"] < high[0]["from"] <= 4 * 220
+    assert low[1]["length"] == pytest.approx(high[1]["length"])
+    assert low[1]["length"] < wide[1]["length"]
+    assert low[1]["from"] < low[1]["to"]
+
+
+def test_my_centre_is_placed_shrunken_and_added(explore):
+    seen, panel = explore("forest")
+    panel.locator("summary", has_text="My centre").click()
+    result = panel.locator('[data-result="centre"]')
+    panel.get_by_label("Treated at my centre").fill("60")
+    panel.get_by_label("Died without relapse").fill("61")
+    assert "from 0 to the number of patients" in result.inner_text()
+    add = panel.get_by_role("button", name="Add to the cohorts")
+    assert add.is_disabled()
+    panel.get_by_label("Died without relapse").fill("9")
+    text = result.inner_text()
+    low, high = (float(x[0]) for x in study_interval([9], [60], method="wilson"))
+    assert f"{printing.percent(9 / 60)} ({printing.interval((low, high), 0.95)})" in text
+    # as an additional cohort would be drawn towards the others at these estimates
+    fit = part(mask=lambda table: table["year"] > 0)
+    z = np.linspace(-9, 9, 4001)
+    eta = fit.mu + np.sqrt(fit.tau2) * z
+    log = 9 * eta - 60 * np.log1p(np.exp(eta)) - z**2 / 2
+    weight = np.exp(log - log.max())
+    mean = (weight * eta).sum() / weight.sum()
+    assert f"your estimate is {printing.percent(1 / (1 + np.exp(-mean)))} (" in text
+    panel.get_by_role("spinbutton", name="Median follow-up").fill("14")
+    panel.get_by_label("Name", exact=True).fill("Ours")
+    add.click()
+    assert len(names(panel)) == 53
+    cohorts = load_cohorts()
+    events = [*cohorts["nonrelapse_deaths"], 9]
+    with_ours = pool(events=events, n=[*cohorts["patients"], 60], measure="logit", model="glmm")
+    summary = panel.locator(".interactive-summary").first
+    assert (
+        f"{printing.estimate(with_ours)}; {printing.prediction(with_ours)}" in summary.inner_text()
+    )
+    assert "Ours" in drawn(panel, "Study map")[False]
+    assert add.is_disabled()  # the name is taken
+    panel.get_by_role("button", name="Take out what was added").click()
+    assert len(names(panel)) == 52
+    assert seen.complaints == []
+
+
+def test_two_products_stand_beside_what_else_differs(explore):
+    _, panel = explore("forest")
+    panel.locator("summary", has_text="Compare two products").click()
+    panel.get_by_label("First product").select_option("axi-cel")
+    panel.get_by_label("Second product").select_option("cilta-cel")
+    rows = {
+        line[0]: line[1:]
+        for line in panel.locator(".interactive-compared tbody tr").evaluate_all(
+            "all => all.map(row => [...row.children].map(cell => cell.innerText))"
+        )
+    }
+    cohorts = load_cohorts()
+    for place, product in enumerate(("axi-cel", "cilta-cel")):
+        mine = cohorts[cohorts["product"] == product]
+        fit = part(mine["cohort"])
+        assert rows["Pooled rate"][place] == printing.estimate(fit)
+        assert rows["Cohorts"][place] == str(len(mine))
+        trials = (mine["setting"] == "trial").mean()
+        assert f"trial {printing.percent(trials)}" in rows["Setting, share of cohorts"][place]
+        months = mine["median_follow_up_months"].median()
+        assert rows["Median follow-up, months: middle (range)"][place].startswith(
+            printing.number(months, 1)
+        )
+    assert rows["Disease, share of cohorts"][1] == "MM 100%"
+
+
+def test_back_undoes_forward_redoes_and_a_copied_address_shows_the_same(explore, visit):
+    seen, panel = explore("forest")
+    page = seen.page
+    states = [shown(page)]
+    panel.get_by_label("Disease").select_option("MM")
+    states.append(shown(page))
+    panel.locator("tbody tr").nth(1).locator(".interactive-tick").click()
+    states.append(shown(page))
+    page.locator('[data-interactive="curve"] .interactive-panel').get_by_label(
+        "Claim"
+    ).select_option("overall")
+    states.append(shown(page))
+    assert len({str(state) for state in states}) == 4
+    for before in reversed(states[:-1]):
+        page.go_back()
+        assert shown(page) == before
+    for after in states[1:]:
+        page.go_forward()
+        assert shown(page) == after
+    other = visit(f"{PAGE}#{page.url.partition('#')[2]}")
+    other.page.locator("[data-ready]").nth(2).wait_for()
+    assert shown(other.page) == states[-1]
+    assert seen.complaints == other.complaints == []
+
+
+def test_a_link_to_a_section_is_no_change_of_the_state(explore):
+    seen, panel = explore("forest")
+    panel.get_by_label("Disease").select_option("MM")
+    mine = names(panel)
+    seen.page.evaluate("location.hash = '#the-analyses'")
+    assert names(panel) == mine
+    seen.page.go_back()
+    assert names(panel) == mine
+    seen.page.go_back()
+    assert len(names(panel)) == 52
+
+
+def test_an_address_with_unknown_parts_says_what_was_left_out(visit):
+    seen = visit(f"{PAGE}#~forest.entity=XYZ&forest.without=Nobody+1999&forest.months=ten")
+    panel = seen.page.locator('[data-interactive="forest"] .interactive-panel')
+    told = panel.locator(".interactive-summary").first.inner_text()
+    for part_of in ("entity=XYZ", "Nobody 1999", "months=ten"):
+        assert part_of in told
+    assert len(names(panel)) == len(ticked(panel)) == 52
+    assert seen.complaints == []
+
+
+def test_picture_and_table_are_taken_away_as_they_are(explore):
+    seen, panel = explore("forest")
+    panel.get_by_label("Disease").select_option("MCL")
+    panel.locator("tbody tr").first.locator(".interactive-tick").click()
+    chosen = ticked(panel)
+    fit = part(chosen)
+    files = {}
+    for kind in ("Picture (SVG)", "Picture (PNG)", "Table (CSV)"):
+        with seen.page.expect_download() as got:
+            panel.get_by_role("button", name=kind).click()
+        files[got.value.suggested_filename] = Path(got.value.path()).read_bytes()
+    table = pd.read_csv(io.BytesIO(files["cohorts.csv"])).set_index("cohort")
+    assert list(table.index[table["pooled"] == "yes"]) == chosen
+    assert table.loc["Pooled (GLMM)", ["rate", "lower", "upper"]].tolist() == pytest.approx(
+        [fit.estimate, *fit.ci], abs=1e-6
+    )
+    ours = load_cohorts().set_index("cohort").loc[chosen]
+    assert table.loc[chosen, "deaths"].tolist() == ours["nonrelapse_deaths"].tolist()
+    svg = ElementTree.fromstring(files["cohorts.svg"])
+    words = " ".join(svg.itertext())
+    assert all(name in words for name in names(panel))
+    assert "var(" not in files["cohorts.svg"].decode()
+    assert files["cohorts.png"].startswith(b"\x89PNG")
+
+
 # -- the laboratory -------------------------------------------------------------------------------
 
 ENGINE = """([settings, method, t]) => {
@@ -267,9 +729,9 @@ ENGINE = """([settings, method, t]) => {
 
 @pytest.fixture(scope="module")
 def bare(browser):
-    """Give a page with nothing but the scripts of the laboratory."""
+    """Give a page with nothing but the scripts that compute."""
     page = browser.new_page()
-    for name in ("common.js", "statistics.js"):
+    for name in ("common.js", "statistics.js", "glmm.js"):
         page.add_script_tag(content=(ASSETS / name).read_text(encoding="utf-8"))
     yield page
     page.close()
@@ -329,6 +791,13 @@ def test_numbers_are_printed_as_in_the_book(bare):
     values = [0.0, -0.001, -1.5, 7.25, 999.4, 1624.06, 1234567.891]
     found = bare.evaluate("all => all.map(x => window.interactive.number(x, 1))", values)
     assert found == [printing.number(value, 1) for value in [0.0, 0.0, -1.5, 7.25, *values[4:]]]
+    # halves go up in the decimal form, not in the binary one
+    halves = [12.95, 1.005, 0.285, 2.675, 1e-9, 1234567.891]
+    found = bare.evaluate("all => all.map(x => window.interactive.number(x))", halves)
+    assert found == [printing.number(value) for value in halves]
+    rates = [0.0295, 0.1235, 0.0005, 0.285, 1.0]
+    found = bare.evaluate("all => all.map(x => window.interactive.percent(x))", rates)
+    assert found == [printing.percent(value) for value in rates]
 
 
 def results(panel):
@@ -424,13 +893,54 @@ def test_the_slider_walks_through_the_picked_analyses_by_keyboard(explore):
     assert len(texts) == 5
 
 
-def test_pointing_at_the_curve_shows_an_analysis(explore):
+def test_pointing_at_the_curve_looks_and_a_click_stays(explore):
+    """A mouse on its way elsewhere does not lose the place of the slider."""
     _, panel = explore("curve")
-    before = panel.locator("output").inner_text()
+    place, card = panel.locator("output"), panel.locator(".interactive-card")
+    before, slider = (place.inner_text(), card.inner_text()), panel.get_by_role("slider")
+    value = slider.input_value()
     drawing = panel.locator("svg.interactive-curve")
     drawing.scroll_into_view_if_needed()
     drawing.hover(position={"x": 400, "y": 60})
-    assert panel.locator("output").inner_text() != before
+    assert (place.inner_text(), card.inner_text()) != before
+    assert slider.input_value() == value
+    panel.get_by_label("Claim").hover()
+    assert (place.inner_text(), card.inner_text()) == before
+    drawing.click(position={"x": 400, "y": 60})
+    assert slider.input_value() != value
+    panel.get_by_label("Claim").hover()
+    assert (place.inner_text(), card.inner_text()) != before
+
+
+def test_intervals_that_leave_the_frame_are_counted_and_marked(explore):
+    _, panel = explore("curve")
+    said_so = panel.locator(".interactive-legend").inner_text()
+    assert "intervals reach beyond the frame" in said_so
+    walk = panel.get_by_label("Analysis, from the smallest")
+    height = "e => { const b = e.getBBox(); return b.y + b.height }"
+    marked = 0
+    for place in (1, int(walk.get_attribute("max"))):
+        walk.fill(str(place))
+        for arrow in panel.locator(".interactive-beyond").all():
+            assert arrow.evaluate(height) <= 260
+            marked += 1
+    assert marked
+
+
+def test_shares_are_whole_for_all_and_none_alone(bare):
+    shares = [(0, 9), (9, 9), (1, 3), (99999, 100000), (1, 100000)]
+    found = bare.evaluate("all => all.map(([a, b]) => window.interactive.share(a, b))", shares)
+    assert found == ["0%", "100%", "33.3%", "99.999%", "0.001%"]
+
+
+def test_another_width_of_the_curve_is_no_news(explore):
+    seen, panel = explore("curve")
+    panel.get_by_label("Measure").select_option(label="arcsine")
+    said(panel)
+    panel.locator("[role=status]").evaluate("e => { e.textContent = 'old' }")
+    seen.page.set_viewport_size({"width": 700, "height": 900})
+    seen.page.wait_for_timeout(900)
+    assert panel.locator("[role=status]").inner_text() == "old"
 
 
 def test_the_published_analysis_is_found_from_anywhere(explore):
@@ -448,7 +958,9 @@ def test_choices_that_exclude_each_other_say_so(explore):
     panel.get_by_label("Model").select_option(label="binomial or Poisson GLMM")
     panel.get_by_label("Measure").select_option(label="arcsine")
     assert "No analysis" in said(panel)
-    assert panel.get_by_label("Analysis, from the smallest").is_disabled()
+    walk = panel.get_by_label("Analysis, from the smallest")
+    assert walk.is_disabled()
+    assert walk.get_attribute("aria-valuetext") == "no analysis"
     assert seen.complaints == []
 
 

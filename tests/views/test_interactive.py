@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from helpers import load_cohorts, load_sources, pool, printing, ties
+from helpers import load_audit, load_cohorts, load_sources, pool, ties
 from helpers.errors import MetaAnalysisError
 from helpers.review import interactive, prevention
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse
@@ -99,19 +99,34 @@ def test_every_cohort_is_there_with_its_counts_and_its_source():
         assert mine["verified"] == (source["doi_status"] == "confirmed")
 
 
-def test_what_a_filter_leaves_is_pooled_like_the_whole():
+def test_the_page_has_the_quantiles_that_it_pools_with():
+    from scipy import stats
+
+    rule, added = made("forest").data["rule"], made("forest").data["added"]
+    assert rule["z"] == pytest.approx(stats.norm.ppf(0.975), rel=1e-12)
+    expected = stats.t.ppf(0.975, np.arange(1, 52 + added))
+    assert rule["t"] == pytest.approx(expected.tolist(), rel=1e-11)
+    assert (rule["few"], rule["prediction"], rule["tail"]) == (10, 5, 0.025)
+
+
+def test_audit_and_trial_stand_with_their_cohort():
+    rows = {row["name"]: row for row in made("forest").data["rows"]}
+    assert rows["Abramson 2020"]["trial"] == "TRANSCEND NHL 001"
+    assert made("forest").data["audit"] == {}
+    audit = load_audit()
+    with_notes = interactive.forest(
+        whole(), load_cohorts(), load_sources(), name="x", audit=audit
+    ).data["audit"]
+    assert sum(map(len, with_notes.values())) == audit["cohort"].isin(list(rows)).sum()
+    assert any("59 deaths of which 45" in note for note in with_notes["Neelapu 2023"])
+
+
+@pytest.mark.parametrize("other", [{"model": "random"}, {"model": "glmm", "ci_method": "wald"}])
+def test_a_fit_that_the_page_cannot_repeat_is_refused(other):
     cohorts = load_cohorts()
-    pooled = made("forest").data["pooled"]
-    assert pooled["||"]["text"].startswith(printing.estimate(whole()))
-    mine = cohorts[(cohorts["entity"] == "LBCL") & (cohorts["setting"] == "real-world")]
-    part = pool(mine, **COLUMNS, measure="logit", model="glmm")
-    expected = [part.estimate, *part.ci, *part.prediction_interval()]
-    assert pooled["LBCL||real-world"]["at"] == pytest.approx(expected, abs=5e-5)
-    for levels in pooled:
-        left = np.ones(len(cohorts), dtype=bool)
-        for key, level in zip(("entity", "product", "setting"), levels.split("|"), strict=True):
-            left &= (cohorts[key] == level).to_numpy() if level else True
-        assert left.sum() >= 2, levels
+    fit = pool(cohorts, **COLUMNS, measure="logit", **other)
+    with pytest.raises(MetaAnalysisError, match="the page pools by the GLMM"):
+        interactive.forest(fit, cohorts, load_sources(), name="x")
 
 
 def test_cohorts_without_a_source_or_of_another_fit_are_refused():

@@ -1,7 +1,7 @@
 """Pictures that answer a reader's hand: a small laboratory, a curve of analyses.
 
 Each takes results, keeps a fixed picture for pages without a script, and shows itself in a chapter
-as HTML. The script in ``assets`` is our own: seven hundred lines (37 KB) of plain JavaScript on
+as HTML. The script in ``assets`` is our own: two thousand lines (100 KB) of plain JavaScript on
 native controls (select, range, checkbox, button), a table and SVG. Libraries of charts were weighed
 and left out. The Vega-Lite bundle alone is 832 KB, most of what a page of this book may weigh;
 lighter ones such as Observable Plot would draw the marks, which is the small part here, because

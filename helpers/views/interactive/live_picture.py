@@ -20,7 +20,16 @@ Kind = Literal["forest", "laboratory", "curve", "whatif"]
 #: Kind -> scripts that it needs, in order.
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "forest": ("common.js", "forest.js"),
+        "forest": (
+            "common.js",
+            "statistics.js",
+            "glmm.js",
+            "linked.js",
+            "centre.js",
+            "sound.js",
+            "takeaway.js",
+            "forest.js",
+        ),
         "laboratory": ("common.js", "statistics.js", "laboratory.js"),
         "curve": ("common.js", "curve.js"),
         "whatif": ("common.js", "whatif.js"),

@@ -18,15 +18,27 @@
   const s = (tag, attributes, ...children) => fill(document.createElementNS(SPACE, tag), attributes, children);
 
   const count = (x) => String(x).replace(/\B(?=(\d{3})+$)/g, ",");
+  /* Powers of ten by the decimal form, so that 12.95 is a half to round up, as the engine does. */
+  function shift(x, places) {
+    const text = String(x);
+    return text.includes("e") ? x * 10 ** places : Number(`${text}e${places}`);
+  }
   function number(x, digits = 2) {
-    const printed = Math.abs(x).toFixed(digits), [whole, decimals] = printed.split(".");
+    const printed = shift(Math.round(shift(Math.abs(x), digits)), -digits).toFixed(digits), [whole, decimals] = printed.split(".");
     const sign = x < 0 && Number(printed) !== 0 ? "\u2212" : "";
     return sign + count(whole) + (decimals ? `.${decimals}` : "");
   }
-  const percent = (x, digits = 1) => `${number(100 * x, digits)}%`;
-  const between = (a, b, digits = 1) => `${number(100 * a, digits)} to ${percent(b, digits)}`;
-  /* A share in percent; only all and none are 100 and 0. */
-  const share = (part, whole) => percent(part / whole, part === 0 || part === whole ? 0 : 1);
+  /* Percentages, where the unit stands elsewhere, and with it. */
+  const hundredths = (x, digits = 1) => number(shift(x, 2), digits);
+  const percent = (x, digits = 1) => `${hundredths(x, digits)}%`;
+  const between = (a, b, digits = 1) => `${hundredths(a, digits)} to ${percent(b, digits)}`;
+  /* A share in percent; only all and none are 100 and 0, however many there are. */
+  function share(part, whole) {
+    if (part === 0 || part === whole) return percent(part / whole, 0);
+    let digits = 1;
+    while (/^(0|100)\.0*%$/.test(percent(part / whole, digits))) digits += 1;
+    return percent(part / whole, digits);
+  }
 
   /* Controls show the state of their picture and hold none: a builder sets them from it. Without
      autocomplete="off", a browser fills in what they held before a reload or *Back*. */
@@ -46,6 +58,7 @@
     const place = h("p", { class: "interactive-hidden", role: "status", "aria-live": "polite" });
     let waiting, touched = false;
     for (const kind of ["input", "change", "click"]) panel.addEventListener(kind, () => { touched = true; }, true);
+    for (const kind of ["keydown", "pointerup"]) panel.addEventListener(kind, () => { touched = true; }, true);
     const say = (text) => {
       if (!touched) return;
       clearTimeout(waiting);
@@ -58,15 +71,63 @@
     return { place, say };
   }
 
+  /* What the reader set, in the address: Back and Forward undo and redo, a copied address shows the
+     same to others. A picture gives `read`, its settings that differ from the start, and `write`,
+     which takes them back. Only the part after # changes, which works from a disk too. */
+  const PREFIX = "#~";
+  const parts = new Map();
+  let known = "";
+  function settings() {
+    const all = new URLSearchParams();
+    for (const [name, { read }] of parts) for (const [key, value] of Object.entries(read())) all.set(`${name}.${key}`, value);
+    return String(all);
+  }
+  function keep() {
+    const now = settings();
+    if (now === known) return;
+    known = now;
+    history.pushState({ explored: now }, "", now ? PREFIX + now : "#");
+  }
+  function restore(text) {
+    const asked = new URLSearchParams(text);
+    let first = null;
+    for (const [name, { write, panel }] of parts) {
+      const mine = Object.fromEntries([...asked].filter(([key]) => key.startsWith(`${name}.`)).map(([key, value]) => [key.slice(name.length + 1), value]));
+      write(mine);
+      if (!first && Object.keys(mine).length) first = panel;
+    }
+    known = settings();
+    return first;
+  }
+  const written = () => (location.hash.startsWith(PREFIX) ? location.hash.slice(PREFIX.length) : null);
+  addEventListener("popstate", ({ state }) => {
+    const asked = state?.explored ?? written();
+    if (asked !== null && parts.size) restore(asked);
+  });
+  addEventListener("DOMContentLoaded", () => {
+    if (!parts.size) return;
+    const asked = history.state?.explored ?? written();
+    if (asked) {
+      const first = restore(asked);
+      // a reload and Back return to their own place
+      if (performance.getEntriesByType("navigation")[0]?.type === "navigate") first?.scrollIntoView();
+    }
+    history.replaceState({ explored: known }, "");
+  });
+
   /* Hand every picture of a kind to its builder; if that fails, the fixed picture is still there.
-     What the builder returns sets its controls from its state. A page that is shown again may come
-     with other values in them. */
+     What the builder returns as `show` sets its controls from its state: a page that is shown again
+     may come with other values in them. `read` and `write` put that state into the address. */
   function run(kind, build) {
     for (const host of document.querySelectorAll(`.interactive[data-interactive="${kind}"]`)) {
       const data = JSON.parse(host.querySelector(":scope > script[type='application/json']").textContent);
       const panel = h("section", { class: "interactive-panel", "aria-label": data.title });
-      const show = build(panel, data);
+      const { show, read, write } = build(panel, data);
       addEventListener("pageshow", show);
+      if (read) {
+        parts.set(kind, { read, write, panel });
+        for (const event of ["change", "click"]) panel.addEventListener(event, keep);
+      }
       const figure = host.querySelector(":scope > figure");
       const still = h("details", { class: "interactive-still" }, h("summary", {}, "The same as a fixed picture, with its numbers"));
       host.append(panel, still);
@@ -76,5 +137,5 @@
     }
   }
 
-  window.interactive = { h, s, number, percent, count, between, share, input, select, button, announcer, run };
+  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, announcer, keep, run };
 })();

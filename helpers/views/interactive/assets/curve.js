@@ -1,7 +1,7 @@
 /* The specification curve: every analysis of a claim, to walk through and to pick by its choices. */
 (() => {
   "use strict";
-  const { h, s, number, percent, count, share, input, select, button, announcer, run } = window.interactive;
+  const { h, s, number, hundredths, percent, count, share, input, select, button, announcer, run } = window.interactive;
 
   const HEIGHT = 240, TOP = 8, LEFT = 44;
 
@@ -51,14 +51,15 @@
     const margin = 0.04 * (ends[1] - ends[0]);
     const from = ends[0] - margin, to = ends[1] + margin;
     const y = (v) => TOP + HEIGHT * (1 - Math.min(1, Math.max(0, (move(v) - from) / (to - from))));
+    const beyond = (v) => (move(v) > to ? 1 : move(v) < from ? -1 : 0);
     const inside = (tick) => move(tick) >= from && move(tick) <= to;
     if (ratio) {
       const apart = (tick) => tick === 1 || Math.abs(y(tick) - y(1)) > 18;
       const ticks = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 12, 20].filter((tick) => inside(tick) && apart(tick));
-      return { y, ticks: ticks.filter((tick, i) => i === 0 || y(ticks[i - 1]) - y(tick) > 14) };
+      return { y, beyond, ticks: ticks.filter((tick, i) => i === 0 || y(ticks[i - 1]) - y(tick) > 14) };
     }
     const step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((one) => (to - from) / one <= 7);
-    return { y, ticks: Array.from({ length: 200 }, (_, i) => i * step).filter(inside) };
+    return { y, beyond, ticks: Array.from({ length: 200 }, (_, i) => i * step).filter(inside) };
   }
 
   run("curve", (panel, data) => {
@@ -132,7 +133,9 @@
       lists = fields.map(({ list }) => list);
       choices.replaceChildren(...fields.map(({ field }) => field));
       published.hidden = claim.mark === null;
-      legend.textContent = `Upwards: ${claim.quantity}, ${claim.unit === "percent" ? "%" : "ratio, logarithmic scale"}. Line: estimates; grey: ${claim.level} intervals; dashed: where the claim begins.`;
+      let left = 0;
+      for (let i = 0; i < all.n; i += 1) if (scale.beyond(all.lower[i]) || scale.beyond(all.upper[i])) left += 1;
+      legend.textContent = `Upwards: ${claim.quantity}, ${claim.unit === "percent" ? "%" : "ratio, logarithmic scale"}. Line: estimates; grey: ${claim.level} intervals; dashed: where the claim begins.${left ? ` ${count(left)} intervals reach beyond the frame; an arrow shows it at the analysis.` : ""}`;
       at = claim.mark ?? Math.floor(all.n / 2);
       paint();
       pickOut();
@@ -154,7 +157,7 @@
     const fits = (i) => chosen.every((level, d) => level < 0 || all.levels[d][i] === level);
 
     /* The analyses with the choices; the walk goes through them alone. */
-    function pickOut() {
+    function pickOut(told = true) {
       const free = chosen.every((level) => level < 0);
       mine = [];
       for (let i = 0; i < all.n; i += 1) if (free || fits(i)) mine.push(i);
@@ -167,6 +170,7 @@
         show();
         summary.textContent = "No analysis has these choices together.";
         place.textContent = "–";
+        range.setAttribute("aria-valuetext", "no analysis");
         layer.cursor.replaceChildren();
         card.replaceChildren(h("p", {}, "Nothing to show: take back a choice."));
       } else {
@@ -179,8 +183,8 @@
         if (next < 0) next = mine.length - 1;
         walk(next);
       }
-      canvas.setAttribute("aria-label", `Curve of ${claim.quantity.toLowerCase()}. ${summary.textContent}`);
-      status.say(summary.textContent);
+      canvas.setAttribute("aria-label", `Curve of ${/^[A-Z][a-z]/.test(claim.quantity) ? claim.quantity[0].toLowerCase() + claim.quantity.slice(1) : claim.quantity}. ${summary.textContent}`);
+      if (told) status.say(summary.textContent);
     }
 
     const verdict = (i) => {
@@ -190,15 +194,23 @@
     };
 
     function walk(step) {
-      const i = at = mine[step];
+      at = mine[step];
       show();
-      const text = `${print(claim, all.value[i])} (${claim.level} interval ${claim.unit === "percent" ? number(100 * all.lower[i]) : number(all.lower[i])} to ${print(claim, all.upper[i])})`;
+      look(step);
+    }
+
+    /* Show an analysis without going there. */
+    function look(step) {
+      const i = mine[step];
+      const text = `${print(claim, all.value[i])} (${claim.level} interval ${claim.unit === "percent" ? hundredths(all.lower[i], 2) : number(all.lower[i])} to ${print(claim, all.upper[i])})`;
       place.textContent = `${count(step + 1)} of ${count(mine.length)}`;
       range.setAttribute("aria-valuetext", `${place.textContent}: ${text}, ${verdict(i)}`);
       const middle = x(i);
       layer.cursor.replaceChildren(
         s("line", { x1: middle, x2: middle, y1: TOP, y2: TOP + HEIGHT, class: "interactive-cursor" }),
         s("line", { x1: middle, x2: middle, y1: scale.y(all.lower[i]), y2: scale.y(all.upper[i]), class: "interactive-pooled" }),
+        ...[[scale.beyond(all.upper[i]) > 0, TOP, 1], [scale.beyond(all.lower[i]) < 0, TOP + HEIGHT, -1]].filter(([out]) => out).map(([, edge, way]) =>
+          s("path", { d: `M${middle - 6} ${edge + 9 * way}L${middle} ${edge}L${middle + 6} ${edge + 9 * way}`, class: "interactive-beyond" })),
         s("circle", { cx: middle, cy: scale.y(all.value[i]), r: 6, class: "interactive-point" }));
       const rows = claim.choices.map((choice, d) => {
         const level = all.levels[d][i];
@@ -208,8 +220,8 @@
       card.replaceChildren(h("p", {}, h("strong", {}, text), ` ${verdict(i)}.${known}`), h("dl", { class: "interactive-results" }, ...rows));
     }
 
-    canvas.addEventListener("pointermove", (event) => {
-      if (!mine.length) return;
+    /* Which of the picked analyses lies under the pointer. */
+    function aimed(event) {
       const box = canvas.getBoundingClientRect();
       const aim = ((event.clientX - box.left - LEFT) / (width - LEFT)) * all.n;
       // nearest of the picked analyses, by halving
@@ -220,25 +232,46 @@
         else high = middle;
       }
       if (low > 0 && aim - 0.5 - mine[low - 1] < mine[low] - (aim - 0.5)) low -= 1;
-      walk(low);
-    });
+      return low;
+    }
+    // pointing looks, a click or a tap stays: a mouse on its way elsewhere changes nothing
+    canvas.addEventListener("pointermove", (event) => { if (mine.length) look(aimed(event)); });
+    canvas.addEventListener("pointerleave", () => { if (mine.length) look(mine.indexOf(at)); });
+    canvas.addEventListener("click", (event) => { if (mine.length) walk(aimed(event)); });
     panel.append(
       h("div", { class: "interactive-controls" }, which.field), choices,
       h("div", { class: "interactive-buttons" }, published, clear), summary, legend, canvas,
       h("div", { class: "interactive-slider interactive-walk" }, h("label", { for: id }, "Analysis, from the smallest estimate to the largest"), place, range),
       card, status.place);
     which.field.classList.add("interactive-long");
-    // drawn in pixels of the screen, so that its words keep their size
+    const measured = () => Math.max(160, Math.round(canvas.getBoundingClientRect().width));
+    // drawn in pixels of the screen, so that its words keep their size; another width is no news
     new ResizeObserver(() => {
-      const now = Math.max(160, Math.round(canvas.getBoundingClientRect().width));
+      const now = measured();
       if (now === width) return;
       width = now;
       if (!claim) open(key);
       else {
         paint();
-        pickOut();
+        pickOut(false);
       }
     }).observe(canvas);
-    return () => { if (claim) show(); };
+
+    function read() {
+      if (!claim) return {};
+      const found = {};
+      if (key !== data.first) found.claim = key;
+      claim.choices.forEach((choice, d) => { if (chosen[d] >= 0) found[choice.name] = choice.levels[chosen[d]]; });
+      if (at !== (claim.mark ?? Math.floor(all.n / 2))) found.at = at + 1;
+      return found;
+    }
+    function write(asked) {
+      width = measured();
+      open(data.claims[asked.claim] ? asked.claim : data.first);
+      chosen = claim.choices.map((choice) => choice.levels.indexOf(asked[choice.name]));
+      if (Number.isInteger(Number(asked.at))) at = Math.min(all.n, Math.max(1, Number(asked.at))) - 1;
+      pickOut();
+    }
+    return { show: () => { if (claim) show(); }, read, write };
   });
 })();

@@ -1,7 +1,7 @@
-/* The forest plot: rows to sort, to filter and to walk through. */
+/* The forest plot: rows to sort, filter, tick off and walk through; what is left is pooled here. */
 (() => {
   "use strict";
-  const { h, s, count, input, select, button, announcer, run } = window.interactive;
+  const { h, s, count, number, hundredths, percent, between, input, select, button, announcer, keep, run, glmm, sound, statistics, linked, centre, takeaway } = window.interactive;
 
   const ORDERS = {
     estimate: ["Estimate", (row) => row.at[0]],
@@ -17,9 +17,11 @@
     follow_up: ["longest", "shortest"],
   };
   const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-");
-  const colour = (row) => `stroke: var(--picture-${slug(row.entity)}); fill: var(--picture-${slug(row.entity)})`;
-
-  const swatch = (level) => h("span", { class: "interactive-key", style: `background: var(--picture-${slug(level)})` });
+  const known = new Set(["lbcl", "mcl", "mm", "il"]);
+  const paint = (row) => `var(--picture-${known.has(slug(row.entity)) ? slug(row.entity) : "accent"})`;
+  const colour = (row) => `stroke: ${paint(row)}; fill: ${paint(row)}`;
+  const swatch = (row) => h("span", { class: "interactive-key", style: `background: ${paint(row)}` });
+  const OWN = "added here";
 
   /* Missing values come last in either direction; ties keep the order of names. */
   function sorted(rows, key, down) {
@@ -33,33 +35,69 @@
   }
 
   run("forest", (panel, data) => {
-    const { axis } = data;
-    const x = (value) => `${(100 * value) / axis.limit}%`;
-    const chosen = Object.fromEntries(data.filters.map(({ key }) => [key, ""]));
+    const { axis, rule } = data;
+    const x = (value) => `${(100 * Math.min(value, axis.limit)) / axis.limit}%`;
+    const years = data.rows.map((row) => row.year);
+    const START = {
+      order: "estimate", down: true, months: 0, patients: 0, year: Math.min(...years), tones: false,
+      ...Object.fromEntries(data.filters.map(({ key }) => [key, ""])),
+    };
+    const now = { ...START };
+    // the reader's own numbers, and the choice of products
+    const typed = { treated: "", died: "", months: "", called: "", first: "", second: "" };
     const status = announcer(panel);
-    let order = "estimate", down = true, rows = [], current = null;
+    const view = {
+      panel, data, axis, rule, title: data.title, rows: [...data.rows], added: [], shown: [], list: [],
+      off: new Set(), pooled: new Set(), weights: new Map(), influence: new Map(), fit: null, current: null, pointed: null,
+      now: typed, colour, slug: (entity) => (known.has(slug(entity)) ? slug(entity) : "accent"), say: (text) => status.say(text),
+      waiting: false, told: "", unknown: [],
+    };
 
     // -- controls
     const sort = select("Sort by", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), (key) => {
-      order = key;
-      down = key !== "name"; // names begin with A
+      now.order = key;
+      now.down = key !== "name"; // names begin with A
       update();
     });
-    const descending = input({ type: "checkbox", onchange: () => { down = descending.checked; update(); } });
+    const descending = input({ type: "checkbox", onchange: () => { now.down = descending.checked; update(); } });
     const filters = data.filters.map(({ key, label, levels }) => {
       const many = (level) => data.rows.filter((row) => row[key] === level).length;
       const options = [["", `all (${data.rows.length})`], ...levels.map((level) => [level, `${level} (${many(level)})`])];
-      return { key, ...select(label, options, (level) => { chosen[key] = level; update(); }) };
+      return { key, levels, ...select(label, options, (level) => { now[key] = level; update(); }) };
     });
+    function slider(key, label, min, max, print) {
+      const id = `${data.name}-slider-${key}`, shown = h("output", { for: id });
+      const range = input({ type: "range", id, min, max, step: 1, oninput: () => { now[key] = Number(range.value); update(); } });
+      const set = () => {
+        range.value = now[key];
+        shown.textContent = print(now[key]);
+        range.setAttribute("aria-valuetext", print(now[key]));
+      };
+      return { key, min, max, set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, label), shown, range) };
+    }
+    const follow = data.rows.map((row) => row.follow_up).filter((months) => months !== null);
+    const sizes = data.rows.map((row) => row.patients).sort((a, b) => a - b);
+    const sliders = [
+      slider("months", "Follow-up, at least", 0, Math.floor(Math.max(...follow)), (v) => (v ? `${v}\u00a0months` : "any")),
+      slider("patients", "Patients, at least", 0, sizes[Math.floor(0.9 * sizes.length)], (v) => (v ? count(v) : "any")),
+      slider("year", "Published from", START.year, Math.max(...years), String),
+    ];
     const all = button("Show all", () => {
-      for (const key of Object.keys(chosen)) chosen[key] = "";
+      for (const { key } of [...filters, ...sliders]) now[key] = START[key];
+      view.off.clear();
       update();
     });
+    const tones = input({ type: "checkbox", onchange: () => { now.tones = tones.checked; update(); } });
 
     function show() {
-      sort.list.value = order;
-      descending.checked = down;
-      for (const { key, list } of filters) list.value = chosen[key];
+      sort.list.value = now.order;
+      descending.checked = now.down;
+      tones.checked = now.tones;
+      for (const { key, list } of filters) list.value = now[key];
+      for (const one of sliders) one.set();
+      for (const row of view.rows) row.box.checked = !view.off.has(row.name);
+      mine.show();
+      two.show();
     }
 
     // -- table
@@ -68,108 +106,305 @@
     const line = (from, to, more) => s("line", { x1: x(from), x2: x(to), y1: "50%", y2: "50%", ...more });
     const most = Math.sqrt(Math.max(...data.rows.map((row) => row.patients)));
 
-    for (const row of data.rows) {
-      const side = 5 + (7 * Math.sqrt(row.patients)) / most;
-      row.button = h("button", { type: "button", tabindex: -1, class: "interactive-row", "aria-describedby": `${data.name}-chosen` },
-        swatch(row.entity), row.name);
+    function prepare(row) {
+      const side = 5 + (7 * Math.min(most, Math.sqrt(row.patients))) / most;
+      row.button = h("button", { type: "button", tabindex: -1, class: "interactive-row" }, swatch(row), row.name);
+      row.box = input({ type: "checkbox", tabindex: -1, onchange: () => { tick(row, row.box.checked); pick(row); } });
       row.line = h("tr", {},
-        h("th", { scope: "row" }, row.button),
+        h("th", { scope: "row" }, h("div", { class: "interactive-head" },
+          h("label", { class: "interactive-tick" }, row.box, h("span", { class: "interactive-hidden" }, `Pool ${row.name}`)), row.button)),
         h("td", { class: "interactive-wide" }, `${count(row.deaths)} / ${count(row.patients)}`),
         h("td", { class: "interactive-wide" }, row.short),
         h("td", { class: "interactive-plot" }, picture(...grid(),
           line(row.at[1], row.at[2], { style: colour(row), "stroke-width": 1.6 }),
           s("rect", { x: x(row.at[0]), y: "50%", width: side, height: side, transform: `translate(${-side / 2} ${-side / 2})`, style: colour(row), "stroke-width": 0 }))));
-      row.button.addEventListener("focus", () => pick(row));
-      row.button.addEventListener("click", () => { pick(row); row.button.focus(); });
-      row.line.addEventListener("click", () => row.button.focus());
+      row.button.addEventListener("focus", () => pick(row, true));
+      row.button.addEventListener("click", () => { pick(row, true); row.button.focus(); });
+      row.line.addEventListener("click", (event) => { if (!event.target.closest(".interactive-tick")) row.button.focus(); });
       row.line.addEventListener("mouseenter", () => describe(row));
     }
+    data.rows.forEach(prepare);
     const ticks = picture(...axis.ticks.map((tick) => s("text", {
       x: x(tick), y: "1.1em", "text-anchor": tick === 0 ? "start" : tick === axis.limit ? "end" : "middle",
     }, String(Math.round(100 * tick)))));
-    const body = h("tbody", { onmouseleave: () => describe(current) });
+    const body = h("tbody", { onmouseleave: () => describe(view.current) });
     const total = h("tr", {});
     const table = h("table", {},
-      h("caption", { class: "interactive-hidden" }, `${data.title}. Arrow keys walk through the cohorts.`),
+      h("caption", { class: "interactive-hidden" }, `${data.title}. Arrow keys walk through the cohorts, space ticks one off, shift with arrow keys keeps a stretch of rows, Escape takes all back, P plays a row.`),
       h("thead", {}, h("tr", {},
         h("th", { scope: "col" }, "Cohort"),
         h("th", { scope: "col", class: "interactive-wide" }, "Deaths / patients"),
         h("th", { scope: "col", class: "interactive-wide" }, axis.interval),
         h("th", { scope: "col", class: "interactive-plot" }, axis.label, ticks))),
       body, h("tfoot", {}, total));
-    table.addEventListener("keydown", (event) => {
-      const at = rows.indexOf(current);
-      const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
-      if (next === undefined || !event.target.closest(".interactive-row")) return;
+
+    // -- one way of keys for the table and the pictures
+    let anchor = null;
+    function step(event, order, move) {
+      if (!order.length) return;
       event.preventDefault();
-      const row = rows[Math.min(Math.max(next, 0), rows.length - 1)];
-      row.button.focus();
-      row.button.scrollIntoView({ block: "nearest" });
+      const at = order.indexOf(view.current);
+      const row = order[Math.min(Math.max(at < 0 ? 0 : at + move, 0), order.length - 1)];
+      if (event.shiftKey) {
+        anchor ??= view.current || row;
+        const ends = [order.indexOf(anchor), order.indexOf(row)].sort((a, b) => a - b);
+        pick(row, true);
+        brush(order.slice(Math.max(0, ends[0]), ends[1] + 1).map(({ name }) => name));
+      } else {
+        anchor = null;
+        pick(row, true);
+      }
+    }
+    function key(event) {
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.key === " " && view.current && event.target.type !== "checkbox") {
+        event.preventDefault();
+        anchor = null;
+        tick(view.current, view.off.has(view.current.name));
+        keep();
+      } else if (event.key === "Escape" && view.off.size) {
+        view.off.clear();
+        anchor = null;
+        update();
+        keep();
+      } else if (event.key.toLowerCase() === "p" && view.current) sound.play(sound.tones(view.current, axis.limit));
+    }
+    table.addEventListener("keydown", (event) => {
+      if (!event.target.closest(".interactive-row, .interactive-tick")) return;
+      const length = view.shown.length, move = { ArrowDown: 1, ArrowUp: -1, Home: -length, End: length }[event.key];
+      if (move === undefined) {
+        key(event);
+        return;
+      }
+      step(event, view.shown, move);
+      view.current.button.focus();
+      view.current.button.scrollIntoView({ block: "nearest" });
     });
+    panel.addEventListener("keyup", (event) => { if (event.key === "Shift" && anchor) keep(); });
+    panel.addEventListener("pointerdown", () => { anchor = null; });
+
+    // -- the selection: the names of those pooled
+    function tick(row, on) {
+      if (on) view.off.delete(row.name);
+      else view.off.add(row.name);
+      update();
+    }
+    /* Keep these of the rows that are shown. */
+    function brush(names) {
+      const inside = new Set(names);
+      for (const row of view.shown) {
+        if (inside.has(row.name)) view.off.delete(row.name);
+        else view.off.add(row.name);
+      }
+      update();
+      if (!anchor) keep();
+    }
 
     // -- what stands below
-    const card = h("div", { class: "interactive-card", id: `${data.name}-chosen` });
+    const card = h("div", { class: "interactive-card" });
     function describe(row) {
-      for (const other of data.rows) other.line.classList.toggle("interactive-shown", other === row);
+      view.pointed = row;
+      for (const other of view.rows) other.line.classList.toggle("interactive-shown", other === row);
+      panel.dispatchEvent(new Event("pointed"));
       if (!row) {
         card.replaceChildren(h("p", {}, "No cohort has all of these. Show all, or take back a choice."));
         return;
       }
-      const follow = row.follow_up_text ? `median follow-up ${row.follow_up_text}` : "follow-up not reported";
+      const told = row.follow_up === null ? "follow-up not reported" : `median follow-up ${row.follow_up_text}`;
       const source = [];
       if (row.title) source.push(h("cite", {}, row.title), ". ");
       if (row.journal) source.push(`${row.journal}. `);
       if (row.doi) source.push(h("a", { href: `https://doi.org/${row.doi}` }, `doi:${row.doi}`), row.verified ? "" : " (not verified)");
+      const trial = [row.trial, row.registration].filter(Boolean).join(", ");
+      const share = view.weights.get(row.name), judged = sound.verdict(row, view.fit);
+      const part = share === undefined ? "Not pooled" : `Weight ${number(share, 1)}%`;
       card.replaceChildren(
-        h("p", {}, h("strong", {}, row.name), ` · ${row.entity} · ${row.product} · ${row.setting} · ${row.year}`),
-        h("p", {}, `${count(row.deaths)} nonrelapse deaths among ${count(row.patients)} patients: ${row.estimate} (${row.interval}); ${follow}.`),
-        h("p", { class: "interactive-source" }, ...(source.length ? source : ["Source: not found in public."])));
+        h("p", {}, h("strong", {}, row.name), ` · ${[row.entity, row.product, row.setting, row.year].filter((one) => one !== null).join(" · ")}${trial ? ` · ${trial}` : ""}`),
+        h("p", {}, `${count(row.deaths)} nonrelapse deaths among ${count(row.patients)} patients: ${row.estimate} (${row.interval}); ${told}. ${part}${judged ? `; ${judged}` : ""}.`),
+        ...(data.audit[row.name] || []).map((note) => h("p", { class: "interactive-audit" }, h("strong", {}, "Audit "), `${note}.`)),
+        h("p", { class: "interactive-source" }, ...(source.length ? source : [row.own ? "Typed on this page; it is stored in the address alone." : "Source: not found in public."])));
     }
-    function pick(row) {
-      if (current) current.button.tabIndex = -1;
-      current = row;
-      if (current) current.button.tabIndex = 0;
-      describe(current);
-    }
-
-    function pooled() {
-      const found = data.pooled[data.filters.map(({ key }) => chosen[key]).join("|")];
-      if (found) return found;
-      return { text: rows.length === 1 ? "one cohort, nothing to pool" : rows.length ? "no pooled estimate: the fit did not converge" : "nothing to pool", at: null };
-    }
-
-    function update() {
-      show();
-      rows = sorted(data.rows.filter((row) => Object.entries(chosen).every(([key, level]) => !level || row[key] === level)), order, down);
-      body.replaceChildren(...rows.map((row) => row.line));
-      const sum = pooled();
-      const marks = [...grid()];
-      if (sum.at) {
-        const [middle, low, high, least, greatest] = sum.at;
-        if (least !== undefined) marks.push(line(least, Math.min(greatest, axis.limit), { class: "interactive-prediction" }));
-        marks.push(line(low, high, { class: "interactive-sum" }), s("line", { x1: x(middle), x2: x(middle), y1: "18%", y2: "82%", class: "interactive-middle" }));
+    /* Make a row the current one; `heard` says it, and plays it if tones are on. */
+    function pick(row, heard = false) {
+      const other = row !== view.current;
+      for (const one of [view.current, row]) if (one) { const on = one === row ? 0 : -1; one.button.tabIndex = on; one.box.tabIndex = on; }
+      view.current = row;
+      describe(row);
+      if (row && heard && other) {
+        status.say(sound.sentence(row, view));
+        if (now.tones) sound.play(sound.tones(row, axis.limit));
       }
-      const patients = rows.reduce((a, row) => a + row.patients, 0);
-      const deaths = rows.reduce((a, row) => a + row.deaths, 0);
+    }
+
+    // -- cohorts of the reader
+    function own({ name, deaths, patients, follow_up: months }) {
+      const [low, high] = statistics.wilson(deaths, patients, rule.z), rate = deaths / patients;
+      const row = {
+        name, own: true, entity: OWN, product: OWN, setting: OWN, year: null, patients, deaths, follow_up: months,
+        follow_up_text: months === null ? null : `${number(months, 1)}\u00a0months`, estimate: percent(rate), interval: `${data.level}\u00a0CI ${between(low, high)}`,
+        short: `${hundredths(rate)} (${hundredths(low)} to ${hundredths(high)})`,
+        at: [rate, low, high].map((value) => Number(value.toFixed(4))), title: null, journal: null, doi: null,
+      };
+      prepare(row);
+      view.added.push(row);
+      view.rows = [...data.rows, ...view.added];
+    }
+    function forget() {
+      for (const row of view.added) view.off.delete(row.name);
+      view.added = [];
+      view.rows = [...data.rows];
+    }
+
+    /* The sentence of a result, as the book prints it. */
+    function print(fit) {
+      if (fit.status === "empty") return "nothing to pool";
+      if (fit.status === "single") return "one cohort, nothing to pool";
+      if (fit.status === "unbounded") return "no pooled estimate: the likelihood has no finite maximum";
+      return `${percent(fit.estimate)} (${data.level}\u00a0CI ${between(...fit.ci)})`;
+    }
+
+    let round = 0;
+    /* Influence needs a fit without each cohort: one after the other, while the page stays quick. */
+    function influences(list, parts) {
+      const mine = (round += 1);
+      view.influence = new Map();
+      view.waiting = true;
+      let i = 0;
+      const next = () => {
+        if (mine !== round) return;
+        const end = performance.now() + 12;
+        while (i < list.length && performance.now() < end) {
+          const { contribution, influence } = parts[i];
+          view.influence.set(list[i].name, [contribution, influence()]);
+          i += 1;
+        }
+        if (i < list.length) setTimeout(next);
+        else {
+          view.waiting = false;
+          panel.dispatchEvent(new Event("influence"));
+        }
+      };
+      setTimeout(next, 150);
+    }
+
+    function passes(row) {
+      if (filters.some(({ key: name }) => now[name] && row[name] !== now[name])) return false;
+      if (now.months > 0 && !(row.follow_up >= now.months)) return false;
+      return row.patients >= now.patients && (now.year === START.year || row.year >= now.year);
+    }
+
+    let before = "";
+    function update() {
+      view.shown = sorted(view.rows.filter(passes), now.order, now.down);
+      view.list = view.rows.filter((row) => passes(row) && !view.off.has(row.name));
+      view.pooled = new Set(view.list.map((row) => row.name));
+      const same = view.list.map((row) => `${row.name}/${row.deaths}/${row.patients}`).join("|");
+      if (same !== before || !view.fit) {
+        before = same;
+        view.fit = glmm.pool(view.list.map((row) => row.deaths), view.list.map((row) => row.patients), rule);
+        view.weights = new Map();
+        round += 1;
+        view.influence = new Map();
+        view.waiting = false;
+        if (view.fit.status === "fitted") {
+          const shares = glmm.weights(view.fit);
+          view.list.forEach((row, i) => view.weights.set(row.name, shares[i]));
+          influences(view.list, glmm.baujat(view.fit));
+        }
+      }
+      show();
+      if (body.childElementCount !== view.shown.length || view.shown.some((row, i) => body.children[i] !== row.line)) body.replaceChildren(...view.shown.map((row) => row.line));
+      for (const row of view.shown) row.line.classList.toggle("interactive-off", !view.pooled.has(row.name));
+      const { fit } = view, marks = [...grid()], shown = fit.status === "fitted" || fit.status === "none" || fit.status === "all";
+      if (shown) {
+        if (fit.shows) marks.push(line(fit.prediction[0], Math.min(fit.prediction[1], axis.limit), { class: "interactive-prediction" }));
+        marks.push(line(...fit.ci, { class: "interactive-sum" }), s("line", { x1: x(fit.estimate), x2: x(fit.estimate), y1: "18%", y2: "82%", class: "interactive-middle" }));
+      }
+      const patients = view.list.reduce((a, row) => a + row.patients, 0), deaths = view.list.reduce((a, row) => a + row.deaths, 0);
       total.replaceChildren(
         h("th", { scope: "row" }, "Pooled"),
         h("td", { class: "interactive-wide" }, `${count(deaths)} / ${count(patients)}`),
-        h("td", { class: "interactive-wide" }, sum.at ? sum.text.replace(/;.*/, "").replace(/%/g, "").replace(/95\u00a0CI /, "") : "–"),
+        h("td", { class: "interactive-wide" }, shown ? `${hundredths(fit.estimate)} (${hundredths(fit.ci[0])} to ${hundredths(fit.ci[1])})` : "–"),
         h("td", { class: "interactive-plot" }, picture(...marks)));
-      pick(rows.includes(current) ? current : rows[0] || null);
-      const way = (DIRECTIONS[order] || ["largest", "smallest"])[down ? 0 : 1];
-      const flat = sum.flat ? " The variance between cohorts is estimated as zero, so both intervals may be too narrow." : "";
-      const text = `${rows.length} of ${data.rows.length} cohorts, sorted by ${ORDERS[order][0].toLowerCase()}, ${way} first. Pooled: ${sum.text}.${flat}`;
-      summary.textContent = text;
-      status.say(text);
+      pick(view.shown.includes(view.current) ? view.current : view.shown[0] || null);
+      const way = (DIRECTIONS[now.order] || ["largest", "smallest"])[now.down ? 0 : 1];
+      const left = view.shown.length - view.list.length;
+      const ticked = left ? ` ${count(left)} of these ${left === 1 ? "is" : "are"} ticked off, ${count(view.list.length)} pooled.` : "";
+      const lost = now.months > 0 ? view.rows.filter((row) => row.follow_up === null).length : 0;
+      const silent = lost ? ` ${count(lost)} without a reported follow-up ${lost === 1 ? "is" : "are"} left out.` : "";
+      const said = `${print(fit)}${fit.shows ? `; ${data.level}\u00a0prediction interval ${between(...fit.prediction)}` : ""}`;
+      const exact = fit.status === "none" ? " No cohort has a death: the interval is exact, for all patients as one group." : fit.status === "all" ? " All patients died: the interval is exact, for all as one group." : "";
+      const flat = fit.status === "fitted" && fit.boundary ? " The variance between cohorts is estimated as zero, so both intervals may be too narrow." : "";
+      const strange = view.unknown.length ? ` The address names what this page does not know, which was left out: ${view.unknown.join(", ")}.` : "";
+      view.told = `${view.shown.length} of ${view.rows.length} cohorts, sorted by ${ORDERS[now.order][0].toLowerCase()}, ${way} first.${ticked}${silent} Pooled: ${said}.${exact}${flat}${strange}`;
+      summary.textContent = view.told;
+      status.say(view.told);
+      panel.dispatchEvent(new CustomEvent("selection", { detail: { names: [...view.pooled] } }));
     }
     const summary = h("p", { class: "interactive-summary" });
-    const key = h("p", { class: "interactive-legend" }, ...data.filters[0].levels.map((level) => h("span", { class: "interactive-level" }, swatch(level), level)), "Squares as large as the cohorts; below, the pooled rate and its prediction interval (dashed).");
+    Object.assign(view, { pick, describe, brush, step, key, print, clear: () => { forget(); update(); }, add: (row) => { own(row); update(); pick(view.added.at(-1)); } });
+    const mine = centre.centre(view), two = centre.compare(view);
+    panel.addEventListener("selection", () => { mine.refresh(); two.refresh(); });
+    const legend = h("p", { class: "interactive-legend" }, ...data.filters[0].levels.map((level) => h("span", { class: "interactive-level" }, swatch({ entity: level }), level)),
+      "Squares as large as the cohorts; below, the pooled rate and its prediction interval (dashed). Untick a cohort, or drag a rectangle in a picture: what is left is pooled again.");
     panel.append(
       h("div", { class: "interactive-controls" }, sort.field,
-        h("label", { class: "interactive-check" }, descending, "Largest first"), ...filters.map((filter) => filter.field), all),
-      summary, h("div", { class: "interactive-scroll" }, table), key, card, status.place);
+        h("label", { class: "interactive-check" }, descending, "Largest first"), ...filters.map((filter) => filter.field), ...sliders.map((one) => one.field),
+        h("label", { class: "interactive-check" }, tones, "Tones for each row"), all),
+      summary, h("div", { class: "interactive-scroll" }, table), legend, card, linked(view), mine.field, two.field, takeaway(view), status.place);
     update();
-    return show;
+
+    // -- the address
+    const text = (row) => [row.name, row.deaths, row.patients, row.follow_up ?? ""].join("|");
+    function read() {
+      const found = {};
+      for (const [name, value] of Object.entries(now)) if (value !== START[name]) found[name] = typeof value === "boolean" ? Number(value) : value;
+      for (const [name, value] of Object.entries(typed)) if (value) found[`my_${name}`] = value;
+      if (view.added.length) found.added = view.added.map(text).join(";");
+      if (view.off.size) {
+        const on = view.rows.filter((row) => !view.off.has(row.name)).map((row) => row.name);
+        if (on.length < view.off.size) found.only = on.join(";");
+        else found.without = [...view.off].sort().join(";");
+      }
+      return found;
+    }
+    function write(asked) {
+      Object.assign(now, START);
+      view.unknown = [];
+      forget();
+      view.off.clear();
+      const take = (name, fine) => {
+        if (asked[name] === undefined) return null;
+        if (fine(asked[name])) return asked[name];
+        view.unknown.push(`${name}=${asked[name]}`);
+        return null;
+      };
+      now.order = take("order", (value) => ORDERS[value]) ?? START.order;
+      for (const name of ["down", "tones"]) { const value = take(name, (one) => /^[01]$/.test(one)); if (value !== null) now[name] = value === "1"; }
+      for (const { key: name, levels } of filters) now[name] = take(name, (value) => levels.includes(value)) ?? "";
+      for (const { key: name, min, max } of sliders) now[name] = Number(take(name, (value) => /^\d+$/.test(value) && value >= min && value <= max) ?? START[name]);
+      const products = data.filters.find(({ key: name }) => name === "product").levels;
+      for (const name of Object.keys(typed)) {
+        const product = name === "first" || name === "second";
+        typed[name] = take(`my_${name}`, (value) => (product ? products.includes(value) : value.length <= 40)) ?? "";
+      }
+      for (const one of (asked.added || "").split(";").filter(Boolean).slice(0, data.added)) {
+        const [name, deaths, patients, months] = one.split("|"), given = centre.counts(deaths ?? "", patients ?? "");
+        if (given.n && name && !view.rows.some((row) => row.name === name) && (!months || Number(months) >= 0)) own({ name, deaths: given.x, patients: given.n, follow_up: months ? Number(months) : null });
+        else view.unknown.push(`added=${one}`);
+      }
+      const names = new Set(view.rows.map((row) => row.name));
+      for (const way of ["only", "without"]) {
+        if (asked[way] === undefined) continue;
+        const list = asked[way].split(";").filter(Boolean);
+        view.unknown.push(...list.filter((name) => !names.has(name)));
+        for (const name of names) if (list.includes(name) === (way === "without")) view.off.add(name);
+      }
+      // what the address fills in is not hidden
+      if (typed.treated || typed.died) mine.field.open = true;
+      if (typed.first || typed.second) two.field.open = true;
+      update();
+    }
+    return { show, read, write };
   });
 })();

@@ -103,6 +103,21 @@
       h("p", { class: "interactive-legend" }, "Dots and thin lines: studies with 95% intervals, sorted by their true rates (short strokes). Shaded: where 95% of the true rates lie. Below: pooled rate with its confidence interval, and the prediction interval (dashed)."),
       status.place);
     update();
-    return show;
+
+    const starts = { ...data.start };
+    const read = () => Object.fromEntries(Object.entries(starts).filter(([key, value]) => now[key] !== value).map(([key]) => [key, now[key]]));
+    /* Only what a control can hold is taken from the address. */
+    function write(asked) {
+      Object.assign(now, starts);
+      if (["DL", "PM"].includes(asked.method)) now.method = asked.method;
+      if (/^\d{1,9}$/.test(asked.seed)) now.seed = Number(asked.seed);
+      if (sizes.includes(Number(asked.size))) now.size = Number(asked.size);
+      for (const key of ["tau", "studies", "rate"]) {
+        const [min, max] = data.ranges[key], value = Number(asked[key]);
+        if (asked[key] !== undefined && value >= min && value <= max) now[key] = key === "studies" ? Math.round(value) : value;
+      }
+      update();
+    }
+    return { show, read, write };
   });
 })();

@@ -48,6 +48,6 @@
         h("div", { class: "interactive-buttons" }, back)),
       list, bar, h("p", { class: "interactive-legend" }, data.legend), status.place);
     update();
-    return show;
+    return { show };
   });
 })();
