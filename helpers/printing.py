@@ -92,6 +92,21 @@ def legal(text: str) -> str:
     return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+#: What makes a spreadsheet read a cell as a formula or a command.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def no_formula(text: str) -> str:
+    """Put an apostrophe before a cell that a spreadsheet would run; it then shows the text.
+
+    Examples
+    --------
+    >>> no_formula("=HYPERLINK(1)"), no_formula("-5"), no_formula("A = B")
+    ("'=HYPERLINK(1)", "'-5", 'A = B')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def _decimal(value: Any, what: str) -> Decimal:
     """Check that ``value`` is one finite number and give its shortest decimal form."""
     if value is None or isinstance(value, (bool, str)):

@@ -15,12 +15,14 @@ from . import sentences, tables
 from .analysis import Analysis, NotComputed
 from .cautions import cautions_of
 from .citations import bibliography, citation
+from .exports import DPI
+from .files import ARCHIVE
 from .html import Section, paragraph
 
 if TYPE_CHECKING:
     from ..engine.literature import Reference
 
-__all__ = ["references_of", "sections"]
+__all__ = ["files_section", "references_of", "sections", "with_files"]
 
 #: Sources of what every report does, besides those of its fits.
 _ALWAYS = ("higgins2002", "higgins2009")
@@ -29,10 +31,13 @@ _ALWAYS = ("higgins2002", "higgins2009")
 def sections(
     analysis: Analysis,
     subject: Subject,
-    pictures: Mapping[str, Picture],
+    pictures: Mapping[str, str],
     missing: Iterable[NotComputed],
 ) -> list[Section]:
-    """Write every section whose results exist, and one on what does not exist."""
+    """Write every section whose results exist, and one on what does not exist.
+
+    `pictures` are the HTML of each figure, see `with_files`.
+    """
     many = subject.studies
     made = [
         _summary(analysis, subject),
@@ -53,7 +58,8 @@ def sections(
 
     if analysis.groups is not None:
         table = tables.groups_table(analysis, subject).html
-        add("subgroups", "Subgroups", sentences.groups(analysis, subject), table)
+        shown = _shown(pictures, "subgroup-forest")
+        add("subgroups", "Subgroups", sentences.groups(analysis, subject), table, *shown)
     if analysis.regressions:
         made.append(_regressions(analysis, subject, pictures))
     if analysis.rates is not None:
@@ -86,8 +92,51 @@ def _list(items: Iterable[str], kind: str = "") -> str:
     return f"<ul{attribute}>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
-def _shown(pictures: Mapping[str, Picture], *names: str) -> list[str]:
-    return [pictures[name]._repr_html_() for name in names if name in pictures]
+def _shown(pictures: Mapping[str, str], *names: str) -> list[str]:
+    return [pictures[name] for name in names if name in pictures]
+
+
+def with_files(picture: Picture, files: Iterable[str]) -> str:
+    """Give the HTML of a picture, followed by links to the files of it that stand beside the page.
+
+    Examples
+    --------
+    >>> from helpers.views import plots
+    >>> shown = plots.Picture("line", "<svg/>", "Line", "A line.", "It rises.", 9, 9, 9, None)
+    >>> print(with_files(shown, ["figure-line.svg", "figure-lines.svg"]).splitlines()[-1])
+    <p class="files">This figure as <a href="figure-line.svg" download>SVG</a></p>
+    """
+    html = picture._repr_html_()
+    links = [
+        f'<a href="{escape(name, quote=True)}" download>{escape(kind.upper())}</a>'
+        for name in files
+        for stem, _, kind in [name.rpartition(".")]
+        if stem == f"figure-{picture.name}"
+    ]
+    return f'{html}\n<p class="files">This figure as {", ".join(links)}</p>' if links else html
+
+
+#: Name or ending of a file -> what it is; the first that fits.
+_KINDS = {
+    ".zip": "everything in one file",
+    "results.json": "every result with all digits",
+    ".csv": "a table with all digits",
+}
+
+
+def files_section(files: Iterable[str]) -> Section:
+    """List the files beside the page."""
+    rows = [
+        f'<a href="{escape(name, quote=True)}" download>{escape(name)}</a>: {what}'
+        for name in [ARCHIVE, *files]
+        for what in [next((said for end, said in _KINDS.items() if name.endswith(end)), "")]
+        if what
+    ]
+    text = (
+        "These files are beside this page. Each figure has its own links below it: PNG and TIFF "
+        f"have {DPI} pixels per inch, SVG and PDF none, so that they stay sharp at any size."
+    )
+    return Section("files", "Files", (paragraph(text), _list(rows)))
 
 
 def _summary(analysis: Analysis, subject: Subject) -> Section:
@@ -155,7 +204,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
     return Section("table", "The table", tuple(body))
 
 
-def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]) -> Section:
+def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, str]) -> Section:
     body = [
         *_shown(pictures, "forest"),
         "<h3>Does the model matter?</h3>",
@@ -165,7 +214,7 @@ def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture
     return Section("pooled", "Pooled estimate", tuple(body))
 
 
-def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, Picture]) -> Section:
+def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, str]) -> Section:
     body = []
     for place, column in enumerate(analysis.regressions, start=1):
         body.append(f"<h3>{escape(column.replace('_', ' ').capitalize())}</h3>")

@@ -11,20 +11,33 @@ from ..engine.normal.prediction import displayed_prediction
 from ..errors import MetaAnalysisError
 from ..views import plots
 from ..views.plots import Picture
+from ..views.plots.frame import figure_of
 from ..views.subject import Subject
 from .analysis import Analysis, NotComputed, Progress
+from .strip import strip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["MOST_DELETIONS", "MOST_ROWS", "draw"]
+
+#: Up to so many studies a forest plot names each; two printed pages hold no more.
+MOST_ROWS = 150
+#: Figures of deletions name so many studies, those that matter most; tables hold all.
+MOST_DELETIONS = 40
 
 
 def draw(
     analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
-) -> tuple[Mapping[str, Picture], tuple[NotComputed, ...]]:
-    """Draw every figure that the results allow; the reasons name those that they do not."""
-    fit, found, reasons = analysis.fit, {}, []
+) -> tuple[Mapping[str, Picture], Mapping[str, Figure], tuple[NotComputed, ...]]:
+    """Draw every figure that the results allow; the reasons name those that they do not.
+
+    Pictures are for the page, figures (by the same names) for files.
+    """
+    fit, reasons = analysis.fit, []
+    found: dict[str, Picture] = {}
+    figures: dict[str, Figure] = {}
     whole: Any = analysis.groups if _drawable(analysis) else fit
     if analysis.groups is not None and whole is fit:
         left = fit.k - analysis.groups.overall.k
@@ -40,11 +53,13 @@ def draw(
     for name, title, step in _wanted(analysis, whole, subject):
         progress(title)
         try:
-            found[name] = plots.show(step(), name=name)
+            drawn = step()
+            found[name] = plots.show(drawn, name=name)
+            figures[name] = figure_of(drawn)
         # Refusals only (a plot of values that do not exist); see `helpers.reporting.analysis`.
         except MetaAnalysisError as error:
             reasons.append(NotComputed(title, str(error)))
-    return found, tuple(reasons)
+    return found, figures, tuple(reasons)
 
 
 def _wanted(
@@ -56,16 +71,26 @@ def _wanted(
     def made(plot: Callable[..., Axes], result: Any = fit, **options: Any) -> Callable[[], Axes]:
         return partial(plot, result, subject=subject, **options)
 
-    yield "forest", "Forest plot", made(plots.forest, whole, prediction=not analysis.one_sided)
+    if fit.k > MOST_ROWS:
+        yield "forest", "Forest plot", made(strip, prediction=not analysis.one_sided)
+    else:
+        yield "forest", "Forest plot", made(plots.forest, whole, prediction=not analysis.one_sided)
+    if analysis.groups is not None and len(analysis.groups.groups) > 1:
+        named = {printing.readable(analysis.groups.by): analysis.groups}
+        yield "subgroup-forest", "Subgroup forest plot", made(plots.subgroup_forest, named)
     if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
         yield "prediction", "Prediction", made(plots.prediction)
     for place, (column, regression) in enumerate(analysis.regressions.items(), start=1):
         bubble = made(plots.bubble, regression, xlabel=printing.capital(column.replace("_", " ")))
         yield f"regression-{place}", f"Bubble plot of {column}", bubble
     if analysis.leave_one_out is not None:
-        yield "without-each", "Leave-one-out forest plot", made(plots.leave_one_out_forest)
+        yield (
+            "without-each",
+            "Leave-one-out forest plot",
+            made(plots.leave_one_out_forest, most=MOST_DELETIONS),
+        )
     if analysis.influence is not None and fit.k >= 3:
-        yield "influence", "Influence", made(plots.influence_panel)
+        yield "influence", "Influence", made(plots.influence_panel, most=MOST_DELETIONS)
         yield "baujat", "Baujat plot", made(plots.baujat)
     if analysis.tests:
         yield "funnel", "Funnel plot", made(plots.funnel, vertical="n")

@@ -3,28 +3,77 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import printing
 from ..errors import MetaAnalysisError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MANIFEST", "write"]
+__all__ = ["ARCHIVE", "MANIFEST", "collect", "table_as_csv", "undated", "write"]
 
 #: Lists the files that the report wrote, each with its checksum.
 MANIFEST = "manifest.json"
+#: All files of the report in one.
+ARCHIVE = "report.zip"
+#: Of every file in an archive: the same report gives the same bytes.
+_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def write(
-    folder: Path, html: str, results: Mapping[str, Any], frames: Mapping[str, pd.DataFrame]
-) -> Path:
-    """Write page, results and tables, first into a hidden folder and then into their place.
+def table_as_csv(frame: pd.DataFrame) -> str:
+    """Print a table as CSV in which a spreadsheet finds no formula, in cells or headings.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(table_as_csv(pd.DataFrame({"study": ["=1+1", "A"], "change": [-2.5, 1.0]})))
+    study,change
+    '=1+1,-2.5
+    A,1.0
+    <BLANKLINE>
+    """
+
+    def neutral(value: Any) -> Any:
+        return printing.no_formula(value) if isinstance(value, str) else value
+
+    shown = frame.rename(columns=neutral)
+    for name in shown.columns[[kind.kind not in "biuf" for kind in shown.dtypes]]:
+        shown[name] = shown[name].map(neutral)
+    return str(shown.to_csv(index=False, lineterminator="\n"))
+
+
+def collect(
+    texts: Mapping[str, str], results: Mapping[str, Any], frames: Mapping[str, pd.DataFrame]
+) -> dict[str, bytes]:
+    """Give texts, results and tables as the content of files."""
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    wanted = {**texts, "results.json": text}
+    wanted |= {f"{name}.csv": table_as_csv(frame) for name, frame in frames.items()}
+    return {name: value.encode("utf-8") for name, value in wanted.items()}
+
+
+def undated(content: Mapping[str, bytes]) -> bytes:
+    """Pack files into one archive that depends on nothing but their names and bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in content.items():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            packed = name.endswith((".png", ".tiff", ".docx"))  # already
+            archive.writestr(entry, value, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files and an archive of them, first into a hidden folder and then into their place.
 
     The folder is made now, empty, or holds an earlier report, whose files are replaced; every other
     file in it stays. Refused when the folder above does not exist, when it holds other things and
@@ -34,11 +83,7 @@ def write(
     parent = folder.resolve().parent
     if not parent.is_dir():
         raise MetaAnalysisError(f"{folder}: the folder {parent.name!r} above it does not exist")
-    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    wanted = {"report.html": html, "results.json": text}
-    for name, frame in frames.items():
-        wanted[f"{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
-    content = {name: value.encode("utf-8") for name, value in wanted.items()}
+    content = {**files, ARCHIVE: undated(files)}
     sums = {name: _checksum(value) for name, value in content.items()}
     listed = json.dumps({"files": sums}, indent=1, sort_keys=True) + "\n"
     content[MANIFEST] = listed.encode("utf-8")

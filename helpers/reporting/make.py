@@ -20,13 +20,15 @@ from ..views.plots import Picture
 from ..views.subject import Subject
 from . import files, sentences, tables
 from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
-from .body import references_of, sections
+from .body import files_section, references_of, sections, with_files
 from .cautions import ListedCaution, cautions_of
+from .exports import FORMATS, figure_files
 from .figures import draw
 from .html import page
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from ..evidence.grid import Source
 
@@ -53,7 +55,9 @@ class Report:
         Every result (`fit`, `groups`, `rates`, ...), for further work in Python.
     subject : Subject
     pictures : mapping of name to Picture
-        The figures; a notebook shows one that ends a cell.
+        What is shown; a notebook shows one that ends a cell.
+    figures : mapping of name to matplotlib Figure
+        The same to work on, or to save in another format.
     not_computed : tuple of NotComputed
         What the table did not allow, with reasons.
     source : str
@@ -66,6 +70,7 @@ class Report:
     analysis: Analysis
     subject: Subject
     pictures: Mapping[str, Picture] = field(repr=False)
+    figures: Mapping[str, Figure] = field(repr=False, compare=False)
     not_computed: tuple[NotComputed, ...]
     source: str
     sha256: str
@@ -90,11 +95,17 @@ class Report:
 
     @property
     def html(self) -> str:
-        """The page."""
+        """The page alone, without links to files beside it."""
+        return self._page({})
+
+    def _page(self, files: Mapping[str, bytes]) -> str:
         made = f"Made from {self.source}"
         if self.sha256:
             made += f" (SHA-256 {self.sha256[:12]})"
-        parts = sections(self.analysis, self.subject, self.pictures, self.not_computed)
+        shown = {name: with_files(one, list(files)) for name, one in self.pictures.items()}
+        parts = sections(self.analysis, self.subject, shown, self.not_computed)
+        if files:
+            parts.append(files_section(files))
         return page(self.title, f"{made}, seed {self.analysis.seed}.", parts)
 
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -129,8 +140,11 @@ class Report:
         }
         return plain(made)
 
-    def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.html``, ``results.json`` and one CSV file per table.
+    def write(self, folder: str | os.PathLike[str], *, figures: Sequence[str] = FORMATS) -> Path:
+        """Write the page and everything that can be taken from it.
+
+        ``report.html``; ``results.json``; one CSV file per table; each figure as SVG, PDF, PNG
+        and TIFF (300 dpi); and ``report.zip`` with all of it.
 
         Parameters
         ----------
@@ -138,13 +152,18 @@ class Report:
             Made now, or the folder of an earlier report: its files are replaced, all others
             stay. ``manifest.json`` lists the files that the report wrote. Nothing is left
             half-written.
+        figures : sequence of str
+            Formats of the figures' files: "svg", "pdf", "png", "tiff".
 
         Raises
         ------
         MetaAnalysisError
             The folder holds something else and no report, or a file of the report was changed.
         """
-        return files.write(Path(folder), self.html, self.to_dict(), self.frames())
+        made = files.collect({}, self.to_dict(), self.frames())
+        for name, picture in self.pictures.items():
+            made |= figure_files(picture, self.figures[name], figures)
+        return files.write(Path(folder), {"report.html": self._page(made).encode("utf-8"), **made})
 
 
 def report(
@@ -230,12 +249,13 @@ def report(
     data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name != "title"}
     analysis = analyse(data, columns, progress=progress, **choices)
-    pictures, reasons = draw(analysis, subject, progress)
+    pictures, figures, reasons = draw(analysis, subject, progress)
     return Report(
         title=options.get("title") or f"Meta-analysis of {source}",
         analysis=analysis,
         subject=subject,
         pictures=pictures,
+        figures=figures,
         not_computed=(*analysis.not_computed, *reasons),
         source=source,
         sha256=checksum,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import csv
 import hashlib
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -16,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import helpers
 from helpers import Subject, load_cohorts, meta_regression, pool, pool_rates, printing, subgroups
@@ -193,7 +196,7 @@ def test_a_table_at_the_edge_gives_a_report_or_a_reason(name, tmp_path):
     made = edge(name)
     assert made.html.count("<h2") >= 6
     assert "nan" not in re.sub(r"<style>.*?</style>|<[^>]+>", "", made.html, flags=re.S).split()
-    assert json.loads((made.write(tmp_path / "out") / "results.json").read_text())["answer"]
+    assert json.loads((written(made, tmp_path / "out") / "results.json").read_text())["answer"]
     for one in made.not_computed:
         assert one.reason
         assert one.reason.replace("'", "") in made.html.replace("&#x27;", "").replace("'", "")
@@ -403,16 +406,116 @@ def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+# --- what is taken from a report ------------------------------------------------------------------
+
+
+def written(made, folder, **options):
+    """Write a report, by default without the files of its figures, which take their time."""
+    return made.write(folder, **{"figures": ()} | options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Our own report with every file."""
+    table = pd.DataFrame(
+        {
+            "study": ["=HYPERLINK(1)", "+b", "-c", "@d", "e\u2028f", "g"],
+            "events": [3, 6, 2, 7, 5, 9],
+            "n": [40, 50, 60, 55, 70, 45],
+            "group": list("xxxyyy"),
+            "=year": [2015.0, 2016, 2017, 2019, 2020, -1],
+        }
+    )
+    made = report(table, covariates="=year", title="=1+1")
+    return made, made.write(tmp_path_factory.mktemp("report") / "all")
+
+
+def test_each_figure_is_beside_the_page_in_four_formats_and_linked(folder):
+    made, place = folder
+    wanted = {"forest", "subgroup-forest", "funnel", "regression-1", "influence", "without-each"}
+    assert wanted <= set(made.pictures)
+    links = _Page((place / "report.html").read_text(encoding="utf-8")).links
+    for name in made.pictures:
+        for kind in ("svg", "pdf", "png", "tiff"):
+            assert f"figure-{name}.{kind}" in links
+            assert (place / f"figure-{name}.{kind}").stat().st_size > 1000
+    local = {link for link in links if not link.startswith(("#", "https://doi.org/"))}
+    assert local <= {path.name for path in place.iterdir()}
+    assert "figure-forest.svg" not in made.html  # the page alone promises no files
+
+
+def test_figures_for_print_have_300_pixels_per_inch_their_size_and_white_paper(folder):
+    made, place = folder
+    for name in ("forest", "influence"):
+        picture = made.pictures[name]
+        for kind in ("png", "tiff"):
+            with Image.open(place / f"figure-{name}.{kind}") as image:
+                assert [round(float(one)) for one in image.info["dpi"]] == [300, 300]
+                inches = [pixels / 300 for pixels in image.size]
+                assert inches == pytest.approx([picture.width / 72, picture.height / 72], abs=0.01)
+                pixels = np.asarray(image.convert("L"))
+                assert pixels[0, 0] == 255
+                assert pixels.min() < 60
+        pdf = (place / f"figure-{name}.pdf").read_bytes()
+        assert pdf.startswith(b"%PDF")
+        assert b"CreationDate" not in pdf
+        assert b"/FontFile2" in pdf  # TrueType: words stay words
+        root = ElementTree.parse(place / f"figure-{name}.svg").getroot()
+        assert float(root.get("width")) == pytest.approx(picture.width, rel=1e-3)
+        assert "var(" not in (place / f"figure-{name}.svg").read_text(encoding="utf-8")
+
+
+def test_the_archive_holds_every_other_file_byte_by_byte(folder):
+    place = folder[1]
+    files = content(place)
+    with zipfile.ZipFile(place / "report.zip") as archive:
+        assert set(archive.namelist()) == set(files) - {"report.zip", "manifest.json"}
+        for name in archive.namelist():
+            assert archive.read(name) == files[name]
+
+
+def test_no_file_of_a_report_holds_a_script_or_a_formula(folder):
+    place = folder[1]
+    for path in place.glob("*.csv"):
+        for row in csv.reader(path.read_text(encoding="utf-8").splitlines()):
+            for cell in row:
+                formula = cell.startswith(("=", "+", "-", "@")) and not re.fullmatch(
+                    r"-(\d+\.?\d*(e[+-]?\d+)?|inf)", cell
+                )
+                assert not formula, (path.name, cell)
+    studies = pd.read_csv(place / "studies.csv")
+    assert studies["study"].tolist()[:2] == ["'=HYPERLINK(1)", "'+b"]
+
+
+def test_a_report_of_many_studies_stays_readable_and_small():
+    k = 400
+    events = np.arange(k) % 11
+    made = report(pd.DataFrame({"study": range(k), "events": events, "n": 60 + np.arange(k) % 7}))
+    assert made.pictures["forest"].height < 700
+    for name in ("without-each", "influence"):
+        assert made.pictures[name].height < 1000
+        assert "Drawn are the 40 cohorts of 400" in made.pictures[name].caption
+    labels = re.findall(r">without (\d+)<", made.pictures["without-each"].svg)
+    moved = (made.analysis.leave_one_out["estimate"] - made.analysis.fit.estimate).abs()
+    kept = moved[moved.index.astype(str).isin(labels)]
+    assert len(labels) == len(kept) == 40
+    others = moved[~moved.index.astype(str).isin(labels)]
+    assert kept.min() >= others.max() * (1 - 1e-9)
+    assert len(made.frames()["leave_one_out"]) == k
+    assert made.pictures["forest"].table.body.count("<tr") > k
+    assert len(made.html) < 2_500_000
+
+
 def test_a_report_replaces_its_own_files_and_nothing_else(tmp_path, ours):
     few = edge("one cohort")
-    folder = ours.write(tmp_path / "mine")
+    folder = written(ours, tmp_path / "mine")
     names = set(content(folder))
     assert {"report.html", "results.json", "pooled.csv", "studies.csv", "influence.csv"} <= names
     # the user's own things beside the report, one of them in a folder
     (folder / "notes.docx").write_bytes(b"precious")
     (folder / "data").mkdir()
     (folder / "data" / "my.csv").write_text("study,events,n\n")
-    few.write(folder)
+    written(few, folder)
     assert (folder / "notes.docx").read_bytes() == b"precious"
     assert (folder / "data" / "my.csv").read_text() == "study,events,n\n"
     assert json.loads((folder / "results.json").read_text())["pooled"]["k"] == 1
@@ -420,7 +523,7 @@ def test_a_report_replaces_its_own_files_and_nothing_else(tmp_path, ours):
     assert not (folder / "influence.csv").exists()
     shutil.rmtree(folder / "data")
     (folder / "notes.docx").unlink()
-    few.write(tmp_path / "fresh")
+    written(few, tmp_path / "fresh")
     assert content(folder) == content(tmp_path / "fresh")
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "fresh"}
 
@@ -434,34 +537,34 @@ def test_a_folder_without_a_report_is_left_alone(tmp_path, ours):
     (other / "results.json").write_text("{}")
     before = content(other)
     with pytest.raises(MetaAnalysisError, match="is not a report"):
-        ours.write(other)
+        written(ours, other)
     assert content(other) == before
     (tmp_path / "file").write_text("precious")
     with pytest.raises(MetaAnalysisError, match="is not a folder"):
-        ours.write(tmp_path / "file")
+        written(ours, tmp_path / "file")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert (ours.write(empty) / "report.html").is_file()
+    assert (written(ours, empty) / "report.html").is_file()
 
 
 def test_a_file_that_was_changed_or_is_not_of_the_report_is_never_overwritten(tmp_path):
     few, more = edge("one cohort"), edge("few small cohorts")
-    folder = few.write(tmp_path / "mine")
+    folder = written(few, tmp_path / "mine")
     (folder / "studies.csv").write_text("study,my own column\n")
     before = content(folder)
     with pytest.raises(MetaAnalysisError, match=r"overwrite studies\.csv"):
-        few.write(folder)
+        written(few, folder)
     assert content(folder) == before
     (folder / "studies.csv").rename(folder / "studies-mine.csv")
-    few.write(folder)
+    written(few, folder)
     # a table that the first report did not have, under the name of the user's own
     (folder / "influence.csv").write_text("mine")
     with pytest.raises(MetaAnalysisError, match=r"overwrite influence\.csv"):
-        more.write(folder)
+        written(more, folder)
     (folder / "influence.csv").unlink()
-    more.write(folder)
+    written(more, folder)
     (folder / "influence.csv").write_text("with my remarks")
-    few.write(folder)  # has no such table, so nothing is in the way
+    written(few, folder)  # has no such table, so nothing is in the way
     assert (folder / "influence.csv").read_text() == "with my remarks"
     assert (folder / "studies-mine.csv").read_text() == "study,my own column\n"
 
@@ -469,11 +572,11 @@ def test_a_file_that_was_changed_or_is_not_of_the_report_is_never_overwritten(tm
 def test_a_manifest_cannot_reach_out_of_its_folder(tmp_path):
     few = edge("one cohort")
     (tmp_path / "outside.txt").write_text("precious")
-    folder = few.write(tmp_path / "mine")
+    folder = written(few, tmp_path / "mine")
     checksum = hashlib.sha256(b"precious").hexdigest()
     (folder / "manifest.json").write_text(json.dumps({"files": {"../outside.txt": checksum}}))
     with pytest.raises(MetaAnalysisError, match=r"manifest\.json"):
-        few.write(folder)
+        written(few, folder)
     assert (tmp_path / "outside.txt").read_text() == "precious"
 
 
@@ -483,13 +586,13 @@ def test_a_failure_leaves_nothing_half_written(tmp_path, ours, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", broken)
     with pytest.raises(OSError, match="no space"):
-        ours.write(tmp_path / "mine")
+        written(ours, tmp_path / "mine")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_in_the_middle_puts_everything_back(tmp_path, monkeypatch):
     first, second = edge("few small cohorts"), edge("two cohorts")
-    folder = first.write(tmp_path / "mine")
+    folder = written(first, tmp_path / "mine")
     (folder / "notes.docx").write_bytes(b"precious")
     before = content(folder)
     rename, left = Path.rename, [0]
@@ -504,7 +607,7 @@ def test_a_failure_in_the_middle_puts_everything_back(tmp_path, monkeypatch):
     for fatal in range(1, 99):
         left[0] = fatal
         try:
-            second.write(folder)
+            written(second, folder)
         except PermissionError:
             assert content(folder) == before
         else:
@@ -514,7 +617,7 @@ def test_a_failure_in_the_middle_puts_everything_back(tmp_path, monkeypatch):
 
 
 def test_csv_files_hold_the_numbers_unrounded(tmp_path, ours):
-    folder = ours.write(tmp_path / "mine")
+    folder = written(ours, tmp_path / "mine")
     row = pd.read_csv(folder / "pooled.csv").iloc[0]
     assert row["estimate"] == pytest.approx(ours.analysis.fit.estimate, rel=1e-14)
 

@@ -38,6 +38,7 @@ def influence_panel(
     fit: Any,
     *,
     ax: Axes | None = None,
+    most: int | None = None,
     subject: Subject = NEUTRAL,
     width: float = 760.0,
 ) -> Axes:
@@ -49,6 +50,9 @@ def influence_panel(
         Any model; at least 2 included studies.
     ax : Axes, optional
         Whose room the panels fill. By default a new figure, as tall as its studies need.
+    most : int, optional
+        Draw only so many studies: those with the largest Cook's distances. The caption counts the
+        others.
     subject, width
         As in :func:`helpers.plots.forest`.
 
@@ -78,7 +82,9 @@ def influence_panel(
     Influence diagnostics of five studies. ...
     """
     result = fit.influence()
-    frame = result.frame()
+    every = result.frame()
+    moved = np.nan_to_num(np.abs(every["cook_d"].to_numpy(float)), nan=np.inf)
+    frame = every.iloc[np.sort(ties.order(moved, descending=True)[:most])]
     panels = _panels(fit, result)
     height = ROW * (len(frame) + 0.2)
     ax = axes_of(ax, width, HEAD + height + BELOW, left=0, right=0, bottom=0, top=0)
@@ -107,7 +113,7 @@ def influence_panel(
                 va="center_baseline", weight="bold" if strong else "normal",
                 size=style.size("text"), annotation_clip=False,
             )  # fmt: skip
-    annotate(ax, _note(fit, result, subject))
+    annotate(ax, _note(fit, result, len(frame), subject))
     return ax
 
 
@@ -154,7 +160,7 @@ def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _note(fit: Any, result: Any, subject: Subject) -> Note:
+def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
     frame = result.frame()
     flagged, outlying = (list(map(str, frame.index[frame[c]])) for c in ("flagged", "outlier"))
     influential = f"No {subject.study} is influential by any of the rules."
@@ -170,13 +176,20 @@ def _note(fit: Any, result: Any, subject: Subject) -> Note:
     lack, lost = "", int(frame["rstudent"].isna().sum())
     if lost:
         lack = f" Without {printing.counted(lost, *subject.noun)} there is no estimate."
+    part = ""
+    if drawn < len(frame):
+        part = (
+            f" Drawn are the {printing.counted(drawn, *subject.noun)} of "
+            f"{printing.count(len(frame))} with the largest Cook’s distances."
+        )
     most = frame.index[ties.largest(frame["cook_d"].abs())]
     return Note(
         "Influence diagnostics",
         f"Influence diagnostics of {printing.counted(result.k, *subject.noun)}. {influential} "
         f"{outliers} The estimate moves most without {most}, Cook’s distance "
         f"{printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
-        f"{influential} {outliers} Dashed lines are the rules; marks beyond them are filled.{lack}",
+        f"{influential} {outliers} Dashed lines are the rules; marks beyond them are filled."
+        f"{lack}{part}",
         numbers(
             frame.rename_axis(subject.study).reset_index(),
             "The numbers behind the influence diagnostics",

@@ -33,6 +33,7 @@ def leave_one_out_forest(
     *,
     ax: Axes | None = None,
     order: Literal["estimate", "input"] = "estimate",
+    most: int | None = None,
     subject: Subject = NEUTRAL,
     xlim: tuple[float, float] | None = None,
     width: float = 760.0,
@@ -45,6 +46,9 @@ def leave_one_out_forest(
         Any model; at least 2 included studies.
     order : {"estimate", "input"}
         Smallest result first, or as given.
+    most : int, optional
+        Draw only so many studies: those without which the estimate moves most. The caption counts
+        the others.
     ax, subject, xlim, width
         As in :func:`helpers.plots.forest`.
 
@@ -70,7 +74,9 @@ def leave_one_out_forest(
     if order not in ("estimate", "input"):
         raise UnsupportedError(f"order is 'estimate' or 'input', not {order!r}")
     subject = subject.of_measure(fit.measure)
-    frame = fit.leave_one_out()
+    every = fit.leave_one_out()
+    moved = np.nan_to_num(np.abs(every["estimate"].to_numpy(float) - fit.estimate), nan=np.inf)
+    frame = every.iloc[np.sort(ties.order(moved, descending=True)[:most])]
     if order == "estimate":
         frame = frame.iloc[ties.order(frame["estimate"])]
     studies = fit.studies.set_axis(fit.studies.index.astype(str)).loc[frame.index.astype(str)]
@@ -78,7 +84,7 @@ def leave_one_out_forest(
     labels = [f"without {label}" for label in frame.index]
     rows = _rows(frame, labels, counts.sum(axis=0) - counts)
     ax = _forest(fit, rows, frame, subject, ax, xlim, width)
-    annotate(ax, _deletion_note(fit, frame, rows, subject))
+    annotate(ax, _deletion_note(fit, every, rows, subject))
     return ax
 
 
@@ -201,11 +207,18 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
         f"{shown(fit.estimate, fit)}): lowest without {low}, highest without {high}."
     )
     title = f"Leave-one-out forest plot of {what}"
+    drawn = len(rows) - 1
+    part = ""
+    if drawn < len(frame):
+        part = (
+            f" Drawn are the {printing.counted(drawn, *subject.noun)} of "
+            f"{printing.count(len(frame))} without which the estimate moves most."
+        )
     return Note(
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "
         f"{printing.estimate(fit)}.",
-        f"{finding} Each row is pooled anew without one {subject.study}; the diamond is all.",
+        f"{finding} Each row is pooled anew without one {subject.study}; the diamond is all.{part}",
         _table(rows, fit, subject, "without each one"),
     )
 
