@@ -194,7 +194,7 @@ def _note(data: pd.DataFrame) -> Note:
         f"Half of all {printing.count(total)} patients come from "
         f"{printing.counted(half, 'cohort')} of {printing.word(len(data))}"
     )
-    caption += f"; median follow-up differs from {span}." if span else "."
+    caption += f"; median follow-up ranges from {span}." if span else "."
     if lack:
         caption += (
             f" {lost} without a follow-up time {'is' if lack == 1 else 'are'} in the shaded strip."

@@ -181,7 +181,7 @@ def _note(
             f"{number(row['estimate_without'])}, {printing.number(abs(gap), 1)} standard "
             f"deviations (within each part) apart: {'more' if abs(gap) > APART else 'no more'} "
             f"than the {printing.number(APART, 0)} from which two equal normal clouds have two "
-            "tops."
+            "peaks."
         )
     lack, lost = "", len(result) - len(x)
     if lost:

@@ -124,8 +124,8 @@ def _note(fit: Any, named: dict[str, tuple[str, float, Interval]], subject: Subj
         f"The estimated distribution of true {what} over {subject.studies}, with a long tail to "
         f"the {side}. Its median is {median}, its mean {mean}.",
         f"Half of all {subject.studies} have a true {what} below {median}, the median; the mean "
-        f"over {subject.studies} is {mean}, because the tail to the {side} pulls it. The curve is "
-        "the distribution of true rates at the estimates of the model, not of observed ones.",
+        f"over {subject.studies} is {mean}, because of the long tail to the {side}. The curve is "
+        "the distribution of true rates, not of observed ones, at the estimates of the model.",
         numbers(
             [
                 {"summary": words, "estimate": at, "lower": ci.lower, "upper": ci.upper}

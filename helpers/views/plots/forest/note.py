@@ -87,7 +87,7 @@ def groups_note(
             p = printing.p_value(result.calibrated_test().p)
             test = f" (calibrated {p} between groups)"
         caption.append(
-            f"By {printing.lower(heading)} it ran from {shown(least.estimate, whole)} "
+            f"By {printing.lower(heading)} it ranged from {shown(least.estimate, whole)} "
             f"{printing.within(low)} to {shown(most.estimate, whole)} "
             f"{printing.within(high)}{test}."
         )

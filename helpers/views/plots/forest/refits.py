@@ -218,7 +218,7 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "
         f"{printing.estimate(fit)}.",
-        f"{finding} Each row is pooled anew without one {subject.study}; the diamond is all.{part}",
+        f"{finding} Each row is pooled again without one {subject.study}; the diamond is all.{part}",
         _table(rows, fit, subject, "without each one"),
     )
 
@@ -236,7 +236,7 @@ def _cumulative_note(
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding}.",
         f"{finding}. Each row pools everything up to its date, without a correction for "
-        f"looking again and again; a trend may also come from a changing mix of {subject.studies}.",
+        f"repeated looks; a trend may also come from a changing mix of {subject.studies}.",
         _table(rows, fit, subject, "step by step"),
     )
 
