@@ -218,7 +218,8 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "
         f"{printing.estimate(fit)}.",
-        f"{finding} Each row is pooled again without one {subject.study}; the diamond is all.{part}",
+        f"{finding} Each row is pooled again without one {subject.study}; the diamond is "
+        f"all.{part}",
         _table(rows, fit, subject, "without each one"),
     )
 
