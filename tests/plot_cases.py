@@ -23,7 +23,6 @@ from helpers.models.bayes import rank_probabilities
 from helpers.review.causes import cause_rates, cause_table, homogeneity_test
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
 from helpers.review.corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
-from helpers.review.published import compare
 from helpers.review.published.models import regression_cohorts
 from helpers.review.since_then import check_forecasts
 from helpers.review.time_at_risk.contrast import time_contrast
@@ -215,10 +214,6 @@ def steps(k: int, label: str):
             "effects": [f"Inverse variance, {i}" for i in range(k)],
         }
     )
-
-
-def comparisons(k: int):
-    return [compare("s", f"a{i}", "", "x", "0.25", 0.25 + 1e-5 * i) for i in range(k)]
 
 
 def estimate(result) -> list[str]:
@@ -497,7 +492,7 @@ CASES: dict[str, Case] = {
     "review_flow-narrow": Case(
         {"real": lambda: plots.review_flow(load_review_methods(), width=342)}, ""
     ),
-    "coverage_curve": Case({"real": lambda: plots.coverage_curve(real("coverage"))}, "%"),
+    "coverage_range": Case({"real": lambda: plots.coverage_range(real("coverage"))}, "%"),
     "variance_curves": Case({"real": lambda: plots.variance_curves(real("variance"))}, "%"),
     "lines": Case(
         {
@@ -507,22 +502,6 @@ CASES: dict[str, Case] = {
             "awkward": lambda: lines(curves(3, LONG)),
         },
         "%",
-    ),
-    "agreement": Case(
-        {
-            "one": lambda: plots.agreement(comparisons(1)),
-            "many": lambda: plots.agreement(comparisons(90)),
-        },
-        "igits",
-    ),
-    "dumbbell": Case(
-        {
-            "one": lambda: plots.dumbbell(rows(1, columns=("first", "second"))),
-            "many": lambda: plots.dumbbell(rows(90, columns=("first", "second"))),
-            "awkward": lambda: plots.dumbbell(rows(5, LONG, columns=("first", "second"))),
-        },
-        "%",
-        lambda: [],
     ),
     "decision_flow": Case(
         {

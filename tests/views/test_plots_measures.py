@@ -1,4 +1,4 @@
-"""Exact coverage in lanes, and relative variances as lines."""
+"""Exact coverage, mean and lowest, and relative variances as lines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.errors import MetaAnalysisError
@@ -30,27 +31,30 @@ def lines(ax, prefix):
     return [line for line in ax.lines if str(line.get_gid()).startswith(prefix)]
 
 
-def test_every_lane_shows_the_coverage_cut_at_its_foot():
+def test_dots_stand_at_the_mean_and_the_lowest_coverage():
     cover = exact_coverage(16, GRID)
-    ax = plots.coverage_curve(cover)
-    drawn = lines(ax, "lane-")
-    assert len(drawn) == cover.shape[1]
-    for line in drawn:
-        values = cover.iloc[:, int(line.get_gid().removeprefix("lane-"))]
-        foot = line.get_ydata() - (values.clip(0.8, 1.0).to_numpy() - 0.8) / 0.2
-        assert np.ptp(foot) < 1e-12
-        assert np.array_equal(line.get_xdata(), GRID)
+    found = {c.get_gid(): c for c in plots.coverage_range(cover).collections}
+    mean, lowest = (np.asarray(found[gid].get_offsets())[:, 0] for gid in ("mean", "lowest"))
+    assert mean == pytest.approx(cover.to_numpy().mean(axis=0))
+    assert np.all(lowest <= cover.to_numpy().min(axis=0) + 1e-12)
+    # Clopper and Pearson's limits are quantiles of beta distributions; a fine grid of proportions.
+    fine, x = np.linspace(GRID[0], GRID[-1], 20_001), np.arange(17)
+    low = np.nan_to_num(stats.beta.ppf(0.025, x, 17 - x), nan=0.0)
+    high = np.nan_to_num(stats.beta.ppf(0.975, x + 1, 16 - x), nan=1.0)
+    inside = (low[:, None] <= fine) & (fine <= high[:, None])
+    least = (stats.binom.pmf(x[:, None], 16, fine) * inside).sum(axis=0).min()
+    assert lowest[list(cover.columns).index("Clopper-Pearson")] == pytest.approx(least, abs=1e-3)
 
 
 @pytest.mark.parametrize("n", [1, 16, 1297])
-def test_no_text_of_the_lanes_overlaps(n):
-    assert not overlaps(plots.coverage_curve(exact_coverage(n, GRID)))
-    assert not overlaps(plots.coverage_curve(exact_coverage(n, GRID, ["Wilson"])))
+def test_no_text_of_the_rows_overlaps(n):
+    assert not overlaps(plots.coverage_range(exact_coverage(n, GRID)))
+    assert not overlaps(plots.coverage_range(exact_coverage(n, GRID, ["Wilson"])))
 
 
-def test_the_note_of_the_lanes_names_the_worst_and_the_best():
+def test_the_note_names_the_worst_and_the_best():
     cover = exact_coverage(16, GRID)
-    note = note_of(plots.coverage_curve(cover))
+    note = note_of(plots.coverage_range(cover))
     assert "Wald, raw" in note.caption
     assert "Clopper-Pearson" in note.caption
     for name in cover.columns:
@@ -71,6 +75,6 @@ def test_the_curves_are_the_variances():
 
 def test_frames_of_another_kind_are_refused():
     other = pd.DataFrame({"Wilson": [0.9]})
-    for draw in (plots.coverage_curve, plots.variance_curves):
+    for draw in (plots.coverage_range, plots.variance_curves):
         with pytest.raises(MetaAnalysisError, match="needs the frame"):
             draw(other)

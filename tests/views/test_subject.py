@@ -80,12 +80,11 @@ DRAWN = {
     "ranking": lambda draw: draw(
         bayes.rank_probabilities({name: posterior(**COUNTS) for name in "ab"})
     ),
-    "dumbbell": lambda draw: draw(pd.DataFrame({"label": ["a"], "first": [0.1], "second": [0.2]})),
     "specification_curve": lambda draw: draw(
         multiverse(**COUNTS, choices={"measure": ["logit", "arcsine"], "model": ["random"]})
     ),
     "icon_array": lambda draw: draw({"ill": 0.1}, rest="well"),
-    "coverage_curve": lambda draw: draw(interval_coverage.exact_coverage(16, shares())),
+    "coverage_range": lambda draw: draw(interval_coverage.exact_coverage(16, shares())),
     "variance_curves": lambda draw: draw(interval_coverage.relative_variance(16, shares())),
 }
 

@@ -11,7 +11,6 @@ from ...views.plots import (
     radial,
 )
 from ..subject import annotate, worded
-from .agreement_plot import agreement
 from .before_after_plot import before_after
 from .causes_dots_plot import causes_dots, rate_dots
 from .causes_heatmap_plot import causes_heatmap
@@ -26,9 +25,8 @@ from .review_flow_plot import review_flow
 baujat = worded(any_subject.baujat)
 bubble = worded(any_subject.bubble)
 construction = worded(any_subject.construction)
-coverage_curve = worded(any_subject.coverage_curve)
+coverage_range = worded(any_subject.coverage_range)
 cumulative_forest = worded(any_subject.cumulative_forest)
-dumbbell = worded(any_subject.dumbbell)
 forest = worded(any_subject.forest)
 funnel = worded(any_subject.funnel)
 gosh = worded(any_subject.gosh)
@@ -50,7 +48,6 @@ variance_curves = worded(any_subject.variance_curves)
 __all__ = [
     "Note",
     "Picture",
-    "agreement",
     "annotate",
     "baujat",
     "before_after",
@@ -61,11 +58,10 @@ __all__ = [
     "confounding",
     "construction",
     "corrections",
-    "coverage_curve",
+    "coverage_range",
     "cumulative_forest",
     "decision_flow",
     "drapery",
-    "dumbbell",
     "estimates",
     "follow_up",
     "forest",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ... import printing, ties
+from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes
+from ...views.plots.frame import (
+    axes_of,
+    figure_of,
+    fixed_ticks,
+    grid_below,
+    name_axes,
+    place_axes,
+    room_of_axes,
+)
+from ...views.plots.lettering import beside
 from ...views.plots.note import Note, numbers
 from .. import palette
 from ..subject import annotate
@@ -23,14 +31,14 @@ if TYPE_CHECKING:
     from ..time_at_risk.contrast import TimeContrast
 
 TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 50)
-APART = 50.0  # least distance of two labels, in CSS pixels
+PANEL, LEFT, RIGHT, BELOW, TOP = 330.0, 62.0, 52.0, 70.0, 34.0  # CSS pixels
 
 
 @style.themed
 def before_after(
     contrasts: Sequence[TimeContrast], *, ax: Axes | None = None, width: float = 760.0
 ) -> Axes:
-    """Draw each ratio against the assumed exponent of follow-up.
+    """Draw each ratio against the assumed exponent of follow-up, in a panel of its own.
 
     Parameters
     ----------
@@ -42,9 +50,10 @@ def before_after(
     Returns
     -------
     Axes
-        Exponent across: 0 compares deaths per patient, 1 per patient-year. Ratio up (logarithmic)
-        with its interval as a band; the diamond is the model with follow-up as covariate, at the
-        exponent that it estimates (at the edge if that lies outside).
+        A panel for each contrast, exponent across: 0 compares deaths per patient, 1 per
+        patient-year. Ratio up (logarithmic) with its interval as a band; the diamond is the model
+        with follow-up as covariate, at the exponent that it estimates (at the edge if that lies
+        outside).
 
     Raises
     ------
@@ -62,12 +71,19 @@ def before_after(
     """
     if not 1 <= len(contrasts) <= 4:
         raise MetaAnalysisError(f"before_after() takes 1 to 4 contrasts, not {len(contrasts)}")
-    ax = axes_of(ax, width, 400, left=60, right=200, bottom=68, top=12)
-    colours = [_colour(one, i) for i, one in enumerate(contrasts)]
-    for i, (one, colour) in enumerate(zip(contrasts, colours, strict=True)):
-        _draw(ax, one, colour, i)
-    _axes(ax, contrasts)
-    _labels(ax, contrasts, colours)
+    across = 1 if width < style.NARROW else min(len(contrasts), 2)
+    down = -(-len(contrasts) // across)
+    ax = axes_of(ax, width, PANEL * down, left=0, right=0, bottom=0, top=0)
+    figure, (x0, y0, wide, tall) = figure_of(ax), room_of_axes(ax)
+    wide, tall = wide / across, tall / down
+    ends = _limits(contrasts)
+    for i, one in enumerate(contrasts):
+        panel = figure.add_axes((0, 0, 1, 1)) if i else ax
+        row, column = divmod(i, across)
+        left, bottom = x0 + column * wide + LEFT, y0 + (down - 1 - row) * tall + BELOW
+        place_axes(panel, left, bottom, wide - LEFT - RIGHT, tall - BELOW - TOP)
+        _draw(panel, one, _colour(one, i), i)
+        _axes(panel, one, ends)
     annotate(ax, _note(contrasts))
     return ax
 
@@ -96,36 +112,28 @@ def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:
     )  # fmt: skip
 
 
-def _axes(ax: Axes, contrasts: Sequence[TimeContrast]) -> None:
+def _limits(contrasts: Sequence[TimeContrast]) -> tuple[float, float]:
+    """Give the ends of the axis that all panels share."""
     low = min(1.0, *(float(one.ci_lower.min()) for one in contrasts))
     high = max(1.0, *(float(one.ci_upper.max()) for one in contrasts))
+    return low / 1.1, high * 1.1
+
+
+def _axes(ax: Axes, one: TimeContrast, ends: tuple[float, float]) -> None:
+    """Name a panel, its axes and the ratios at both ends."""
     ax.set_yscale("log")
-    ax.set_ylim(low / 1.1, high * 1.1)
+    ax.set_ylim(*ends)
     fixed_ticks(ax.yaxis, TICKS)
     ax.set_xlim(-0.03, 1.03)
-    ax.set_xticks(
-        [0, 0.25, 0.5, 0.75, 1],
-        labels=["0\nper patient", "0.25", "0.5", "0.75", "1\nper patient-year"],
-    )
+    ax.set_xticks([0, 0.5, 1], labels=["0\nper patient", "0.5", "1\nper patient-year"])
     ax.set_xlabel("Exponent of follow-up", labelpad=2)
-    name_axes(ax, up="Ratio of nonrelapse deaths (log scale)")
+    name_axes(ax, up="Ratio of deaths (log scale)")
+    ax.set_title(printing.capital(one.name), pad=8)
     ax.axhline(1, color=style.QUIET.light, lw=1, zorder=1)
     grid_below(ax)
-
-
-def _labels(ax: Axes, contrasts: Sequence[TimeContrast], colours: list[str]) -> None:
-    """Name each line at its right end, apart from the others."""
-    pixel: Any = 72 / figure_of(ax).dpi
-    up = [float(ax.transData.transform((1, one.ratio[-1]))[1]) * pixel for one in contrasts]
-    for i, j in pairwise(ties.order(up)):
-        up[j] = max(up[j], up[i] + APART)
-    right = float(ax.transData.transform((1.03, 1))[0]) * pixel + 8
-    for one, colour, y in zip(contrasts, colours, up, strict=True):
-        pair = _pair(one.at(1.0), "\n")
-        ax.annotate(
-            f"{one.name}\nper patient-year {pair}", (right, y), xycoords="figure points",
-            ha="left", va="center", size=style.size("small"), color=colour, annotation_clip=False,
-        )  # fmt: skip
+    for end, shift, side in ((0, 8, "left"), (-1, -8, "right")):
+        at, ratio = float(one.exponents[end]), float(one.ratio[end])
+        beside(ax, printing.number(ratio), (at, ratio), (shift, 11), ha=side)
 
 
 def _pair(found: dict[str, float], gap: str = " ") -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 #: Absolute residuals from which a cell is shaded, and how strongly.
 STEPS = (1.0, 2.0, 3.0)
 OPACITY = (0.16, 0.36, 0.62)
-ROW = 44.0  # pixels
+ROW = 46.0  # pixels
+MOST_TURNED, LONGEST = 4, 24  # groups that stand side by side on a phone, and letters of one
 
 
 @style.themed
@@ -51,26 +52,35 @@ def causes_heatmap(
     >>> show(causes_heatmap(homogeneity_test("setting", draws=999)), "map")  # doctest: +ELLIPSIS
     Heat map of 464 deaths by setting and cause. ...
     """
-    rows, columns = test.residuals.shape
-    heads = [_folded(cause) for cause in test.table.causes]
-    top = 16 + 15 * max(1 + head.count("\n") for head in heads)
-    left = min(18 + 6.6 * max(len(group) for group in test.table.groups), 0.24 * width)
-    ax = axes_of(ax, width, ROW * rows + top + 50, left=left, right=10, bottom=46, top=top)
-    _cells(ax, test, alpha)
-    ax.set_xticks(np.arange(columns) + 0.5, heads)
+    turned = width < style.NARROW  # causes go down where there is no room for them across
+    across, down = test.table.causes, test.table.groups
+    if turned:
+        across, down = down, across
+    letters = int(0.58 * width / len(across) / 7.5) if turned else 14
+    heads = [_folded(name, letters) for name in across]
+    top = 16 + 16 * max(1 + head.count("\n") for head in heads)
+    left = min(18 + 6.9 * max(len(name) for name in down), (0.42 if turned else 0.24) * width)
+    foot = 108 if turned else 50
+    ax = axes_of(ax, width, ROW * len(down) + top + foot + 4, left=left, right=10, bottom=foot,
+                 top=top)  # fmt: skip
+    if len(test.table.groups) > MOST_TURNED or max(map(len, test.table.groups)) > LONGEST:
+        style.wide_only(ax)
+    _cells(ax, test, alpha, turned=turned)
+    ax.set_xticks(np.arange(len(across)) + 0.5, heads)
     ax.xaxis.tick_top()
-    ax.set_yticks(np.arange(rows) + 0.5, fit_names(ax, test.table.groups))
+    names = [_folded(name) for name in down] if turned else list(down)
+    ax.set_yticks(np.arange(len(down)) + 0.5, fit_names(ax, names))
     grid_below(ax, hide=("left", "right", "top", "bottom"))
-    _key(ax)
+    _key(ax, narrow=turned)
     annotate(ax, _note(test, alpha))
     return ax
 
 
-def _folded(cause: str) -> str:
-    """Break a name where it has a blank, in lines of about fourteen letters."""
+def _folded(cause: str, letters: int = 14) -> str:
+    """Break a name where it has a blank, in lines of about so many letters."""
     import textwrap
 
-    return "\n".join(textwrap.wrap(printing.capital(cause), 14, break_long_words=False))
+    return "\n".join(textwrap.wrap(printing.capital(cause), letters, break_long_words=False))
 
 
 def _steps(residuals: np.ndarray) -> np.ndarray:
@@ -79,7 +89,7 @@ def _steps(residuals: np.ndarray) -> np.ndarray:
     return np.sign(printed) * np.searchsorted(STEPS, np.abs(printed), side="right")
 
 
-def _key(ax: Axes) -> None:
+def _key(ax: Axes, *, narrow: bool) -> None:
     """Explain the shades under the map."""
     from matplotlib.patches import Patch
 
@@ -90,9 +100,11 @@ def _key(ax: Axes) -> None:
     key += [(Patch(fc=more, alpha=a, lw=0), f"+{s:g}") for s, a in shades]
     legend_above(
         ax, [patch for patch, _ in key], [name for _, name in key], loc="upper left",
-        bbox_to_anchor=(0, -5 / room_of_axes(ax)[3]), handlelength=1.5, handleheight=0.9,
-        handletextpad=0.4, columnspacing=1.0, alignment="left",
-        title="Deaths, and adjusted residual under them; shade from a residual of",
+        bbox_to_anchor=(-room_of_axes(ax)[0] / room_of_axes(ax)[2], -5 / room_of_axes(ax)[3]),
+        handlelength=1.2, handleheight=0.9, handletextpad=0.3, columnspacing=0.8,
+        alignment="left", ncols=3 if narrow else len(key),
+        title="Deaths; under them the adjusted residual"
+        f"{'' if narrow else '; shade from a residual of'}",
         title_fontproperties={"size": style.size("small")},
     ).get_title().set_color(style.QUIET.light)  # fmt: skip
 
@@ -136,7 +148,7 @@ def _note(test: HomogeneityTest, alpha: float) -> Note:
     )  # fmt: skip
 
 
-def _cells(ax: Axes, test: HomogeneityTest, alpha: float) -> None:
+def _cells(ax: Axes, test: HomogeneityTest, alpha: float, *, turned: bool) -> None:
     import seaborn as sns
     from matplotlib.colors import ListedColormap, to_rgba
     from matplotlib.patches import Rectangle
@@ -147,14 +159,17 @@ def _cells(ax: Axes, test: HomogeneityTest, alpha: float) -> None:
         to_rgba(fewer, 0),
         *(to_rgba(more, opacity) for opacity in OPACITY),
     ]
-    notable = test.p_residuals < alpha
+    notable, residuals = test.p_residuals < alpha, test.residuals
+    counts = test.table.counts
+    if turned:
+        notable, residuals, counts = notable.T, residuals.T, counts.T
     sns.heatmap(
-        _steps(test.residuals),
+        _steps(residuals),
         ax=ax,
         cmap=ListedColormap(shades),
         vmin=-len(STEPS) - 0.5,
         vmax=len(STEPS) + 0.5,
-        annot=np.vectorize(printing.count, otypes=[object])(test.table.counts),
+        annot=np.vectorize(printing.count, otypes=[object])(counts),
         fmt="",
         annot_kws={"color": style.INK.light, "size": style.size("text"), "va": "bottom"},
         linewidths=0.8,
@@ -164,8 +179,8 @@ def _cells(ax: Axes, test: HomogeneityTest, alpha: float) -> None:
         yticklabels=False,
     )
     for (i, j), deaths in zip(np.ndindex(notable.shape), tuple(ax.texts), strict=True):
-        residual = printing.number(float(test.residuals[i, j]), 1)
-        sign = "+" if test.residuals[i, j] > 0 else ""
+        residual = printing.number(float(residuals[i, j]), 1)
+        sign = "+" if residuals[i, j] > 0 else ""
         small = style.size("small")
         ax.text(j + 0.5, i + 0.55, sign + residual, ha="center", va="top", size=small)
         if notable[i, j]:

@@ -11,6 +11,7 @@ from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
+from ...views.plots.lettering import name_above
 from ...views.plots.note import Note, numbers
 from .. import palette
 from ..causes.table import UNKNOWN
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ...views.tables import Table
     from ..causes import CauseTable
 
-ROW = 25.0  # pixels
+ROW, NARROW_ROW = 25.0, 42.0  # pixels
 
 
 @style.themed
@@ -74,9 +75,11 @@ def causes_shares(
         group = table.groups[0]
     shares = table.select([group]).shares(level=level)
     k = len(shares)
-    height = ROW * k + 78
-    left = 14 + 6.3 * max(len(cause) for cause in table.causes)
-    ax = axes_of(ax, width, height, left=min(left, 0.45 * width), right=128, bottom=44, top=30)
+    narrow = width < style.NARROW
+    height = (NARROW_ROW if narrow else ROW) * k + 78
+    left = 14 + 6.6 * max(len(cause) for cause in table.causes)
+    left, right = (8.0, 14.0) if narrow else (min(left, 0.45 * width), 128.0)
+    ax = axes_of(ax, width, height, left=left, right=right, bottom=44, top=30)
     y = list(range(k))
     ink = style.INK.light
     ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1, gid="goodman")
@@ -88,14 +91,28 @@ def causes_shares(
     )  # fmt: skip
     ax.set_ylim(k - 0.4, -0.6)
     ax.set_xlim(0, 100 * max(0.1, float(shares["upper"].max())) * 1.03)
-    ax.set_yticks(y, [str(cause) for cause in shares["cause"]])
+    names = [str(cause) for cause in shares["cause"]]
+    if narrow:
+        ax.set_ylim(k - 0.5, -0.9)
+        name_above(ax, y, names, _values(shares), lift=0.45)
+    else:
+        ax.set_yticks(y, names)
+        _columns(ax, shares)
     grid_below(ax, "x", hide=("left",))
     counted = f"{printing.count(int(shares['n'].iloc[0]))} {noun}"
     name_axes(ax, f"Share of {counted}, %")
-    _columns(ax, shares)
     alt, caption = _alt(shares, counted, level), _caption(shares, noun, level)
     annotate(ax, Note("Shares of causes", alt, caption, _table(shares, level)))
     return ax
+
+
+def _values(shares: pd.DataFrame) -> list[str]:
+    """Print share and deaths of each cause on one line."""
+    return [
+        f"{printing.percent(row['share'])} "
+        f"({printing.count(row['deaths'])}{' ±1' if row['within_one'] else ''})"
+        for row in shares.to_dict("records")
+    ]
 
 
 def _columns(ax: Axes, shares: pd.DataFrame) -> None:

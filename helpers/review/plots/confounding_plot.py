@@ -11,8 +11,8 @@ import pandas as pd
 from ... import printing
 from ...errors import UnsupportedError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below, room_of_axes
-from ...views.plots.lettering import fit_names
+from ...views.plots.frame import axes_of, figure_of, grid_below, room_of_axes
+from ...views.plots.lettering import fit_names, fit_text
 from ...views.plots.note import Note, numbers
 from ..moderators import cross_tabulation
 from ..subject import SUBJECT, annotate
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CELL = 92.0  # height of a row in CSS pixels
 LABEL = 112.0  # width of the row labels
 TOP = 62.0
+LINE = 24.0  # height of a combination in the narrow form
 
 
 @style.themed
@@ -84,6 +85,10 @@ def confounding(
     across = _across(table, columns)
     keys = table[[rows, *columns]].astype(str).itertuples(index=False, name=None)
     cells = dict(zip(keys, table.to_dict("records"), strict=True))
+    if width < style.NARROW and ax is None:
+        ax = _list(levels, across, cells, area, width)
+        annotate(ax, _note(table, rows, columns, levels, across, cells))
+        return ax
     ax = axes_of(ax, width, TOP + CELL * len(levels) + 8, left=LABEL, right=6, bottom=8, top=TOP)
     ax.set_xlim(0, len(across))
     ax.set_ylim(len(levels), 0)
@@ -113,6 +118,45 @@ def confounding(
             ax.text(x, i + 1 - 3 / high, text, va="bottom", linespacing=1.05, **small)
     _frame(ax, levels, across, wide)
     annotate(ax, _note(table, rows, columns, levels, across, cells))
+    return ax
+
+
+def _list(
+    levels: list[str],
+    across: list[tuple[str, ...]],
+    cells: Mapping[tuple[str, ...], Any],
+    area: str,
+    width: float,
+) -> Axes:
+    """Draw the same for a phone: the combinations of each level below its name, one a line."""
+    lines = len(levels) * (len(across) + 1)
+    ax = axes_of(None, width, LINE * lines + 8, left=0, right=0, bottom=4, top=4)
+    ax.set_xlim(0, width)
+    ax.set_ylim(LINE * lines, 0)
+    ax.axis("off")
+    most = max(float(cell[area]) for cell in cells.values())
+    colours = SUBJECT.colours(levels)
+    look: dict[str, Any] = {"va": "center", "size": style.size("text")}
+    y = LINE / 2
+    for i, level in enumerate(levels):
+        name = fit_text(figure_of(ax), level, width - 8, bold=True)
+        ax.text(4, y, name, weight="bold", **look)
+        for j, key in enumerate(across):
+            y += LINE
+            cell = cells[level, *key]
+            ax.text(30, y, fit_text(figure_of(ax), ", ".join(key), width - 140), **look)
+            if not cell["cohorts"]:
+                ax.text(width - 4, y, "none", ha="right", color=style.QUIET.light, **look)
+                continue
+            edge = max(float(np.sqrt(cell[area] / most)) * (LINE - 2), 3.0)
+            ax.scatter(
+                [15], [y], s=edge**2, marker="s", c=colours[level].light, linewidths=0,
+                gid=f"cell-{i}-{j}",
+            )  # fmt: skip
+            cohorts = f"{cell['cohorts']} cohort{'' if cell['cohorts'] == 1 else 's'}"
+            words = f"{printing.count(cell['patients'])} in {cohorts}"
+            ax.text(width - 4, y, words, ha="right", **look)
+        y += LINE
     return ax
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
-from ...views.plots.lettering import beside, legend_above
+from ...views.plots.frame import axes_of, grid_below, name_axes
+from ...views.plots.lettering import beside, key_above, name_above
 from ...views.plots.note import Note, numbers
 from ..subject import SUBJECT, annotate
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from ..corrected_results import CorrectionEffects
 
-ROW, TOP, BELOW = 30.0, 48.0, 44.0  # heights in CSS pixels
+ROW, TOP, BELOW = 30.0, 72.0, 44.0  # heights in CSS pixels
 LEFT, RIGHT = 104.0, 152.0
 # Columns at the right: where they end, in widths of the axes, and their headings.
 PLACES = {"as_published": (1.12, "Published"), "estimate": (1.26, "Corrected")}
+SAME = 1e-9  # a shift below it is none
 NAMED = 0.0005  # a shift from half a tenth of a percentage point has its correction named
 
 
@@ -31,7 +32,7 @@ NAMED = 0.0005  # a shift from half a tenth of a percentage point has its correc
 def corrections(
     effects: CorrectionEffects, *, ax: Axes | None = None, width: float = 760.0
 ) -> Axes:
-    """Draw how far each estimate moves with each correction alone and with all.
+    """Draw how far estimates move with each correction alone and with all.
 
     Parameters
     ----------
@@ -43,14 +44,14 @@ def corrections(
     Returns
     -------
     Axes
-        Difference from the published estimate (percentage points) across; one row for all
-        cohorts, each disease and each product. Open circles: one correction alone; diamond: all;
+        Difference from the published estimate (percentage points) across; a row for each
+        estimate that moves. Open circles: one correction alone; diamond: all;
         grey bar: the published confidence interval, on the same scale (cut at the axis).
 
     Raises
     ------
     MetaAnalysisError
-        When there is no correction to show.
+        When there is no correction to show, or none moves an estimate.
 
     Examples
     --------
@@ -62,8 +63,14 @@ def corrections(
     rows, single = _rows(effects)
     if single.empty:
         raise MetaAnalysisError("corrections() needs at least one correction")
-    height = TOP + ROW * len(rows) + BELOW
-    ax = axes_of(ax, width, height, left=LEFT, right=RIGHT, bottom=BELOW, top=TOP)
+    still = rows[rows["shift"].abs() < SAME]
+    rows = rows.drop(still.index)
+    if rows.empty:
+        raise MetaAnalysisError("corrections() has nothing to draw: no estimate moves")
+    narrow = width < style.NARROW
+    row_height, left, right = (46.0, 14.0, 14.0) if narrow else (ROW, LEFT, RIGHT)
+    height = TOP + row_height * len(rows) + BELOW
+    ax = axes_of(ax, width, height, left=left, right=right, bottom=BELOW, top=TOP)
     widest = 100 * max(float(single["shift"].abs().max()), float(rows["shift"].abs().max()))
     first = rows.iloc[0]
     half = 100 * max(
@@ -79,6 +86,18 @@ def corrections(
     ]
     for y, row, level, mine in lines:
         _draw(ax, y, row, mine, SUBJECT.colours([level])[level].light)
+    grid_below(ax, hide=("left",))
+    name_axes(ax, "Change of the estimate, percentage points")
+    _key(ax)
+    annotate(ax, _note(effects, rows, single, list(still["label"])))
+    if narrow:
+        values = [
+            f"{printing.percent(row['as_published'], 2)} to {printing.percent(row['estimate'], 2)}"
+            for _, row, _, _ in lines
+        ]
+        ax.set_ylim(len(rows) - 0.5, -0.8)
+        name_above(ax, range(len(rows)), list(rows["label"]), values, lift=0.45)
+        return ax
     across = ax.get_yaxis_transform()
     for x, head in PLACES.values():
         ax.text(
@@ -97,10 +116,6 @@ def corrections(
             words = f"most by {top['scenario'].replace('-', ' ')}"
             beside(ax, words, (edge, y), (10, 0), color=style.QUIET.light)
     ax.set_yticks(range(len(rows)), labels=list(rows["label"]))
-    grid_below(ax, hide=("left",))
-    name_axes(ax, "Change of the pooled estimate, percentage points")
-    _key(ax)
-    annotate(ax, _note(effects, rows, single))
     return ax
 
 
@@ -145,17 +160,16 @@ def _key(ax: Axes) -> None:
         Line2D([], [], ls="", marker="D", mfc=ink, mec=surface, ms=7.5),
         Patch(color=style.GRID.light),
     ]
-    legend_above(
-        ax, handles, ["one correction", "all corrections", "published interval"], borderpad=0,
-        bbox_to_anchor=(-0.1, 1 + 22 / room_of_axes(ax)[3]), handletextpad=0.4,
-    )  # fmt: skip
+    key_above(ax, handles, ["one correction", "all corrections", "published interval"])
 
 
 def _points(value: float) -> str:
     return f"{printing.number(100 * value, 2)} percentage points"
 
 
-def _note(effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame) -> Note:
+def _note(
+    effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame, still: list[str]
+) -> Note:
     from ..corrected_results import EVERY, FACTS
 
     first, most = rows.iloc[0], rows.iloc[ties.largest(rows["shift"].abs())]
@@ -171,9 +185,7 @@ def _note(effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame) 
         f"{printing.percent(first['estimate'], 2)} with all corrections.",
         f"The largest change is {_points(most['shift'])} ({most['label']}).",
     ]
-    still = rows["label"][rows["shift"].abs() < 1e-9]
-    if len(still):
-        alt.append(f"Unchanged: {printing.listing(still)}.")
+    same = f" Unchanged, and not drawn: {printing.listing(still)}." if still else ""
     moved = "all cohorts" if top["level"] == "all" else top["level"]
     shifts = effects.shifts().set_index("level")
     names = [*dict.fromkeys(single["scenario"]), FACTS, EVERY]
@@ -184,9 +196,9 @@ def _note(effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame) 
     }  # fmt: skip
     return Note(
         "Effect of the corrections",
-        " ".join([*alt, inside]),
+        " ".join([*alt, inside]) + same,
         f"{inside} The strongest single correction, {top['scenario'].replace('-', ' ')}, moves "
-        f"{moved} by {_points(top['shift'])}.",
+        f"{moved} by {_points(top['shift'])}.{same}",
         numbers(
             {"estimate of": rows["label"], "published": rows["as_published"], **made},
             "Pooled nonrelapse mortality in percent under each set of corrections",

@@ -11,7 +11,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes
-from ...views.plots.lettering import fit_text, measure
+from ...views.plots.lettering import fit_text, measure, name_above
 from ...views.plots.note import Note, numbers
 from ..palette import filled_if
 from ..subject import SUBJECT, annotate
@@ -63,22 +63,27 @@ def follow_up(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float = 7
     if data.empty:
         raise MetaAnalysisError("follow_up() needs a cohort with a follow-up time")
     rows = _rows(data)
-    height = TOP + ROW * (rows["place"].max() + 1) + BELOW
-    ax = axes_of(ax, width, height, left=LEFT, right=RIGHT, bottom=BELOW, top=TOP)
+    narrow = width < style.NARROW
+    row, left, right = (46.0, 12.0, 14.0) if narrow else (ROW, LEFT, RIGHT)
+    height = TOP + row * (rows["place"].max() + 1) + BELOW
+    ax = axes_of(ax, width, height, left=left, right=right, bottom=BELOW, top=TOP)
     ax.set_xscale("log")
     ax.set_xlim(data["months"].min() / 1.25, data["months"].max() * 1.25)
     fixed_ticks(ax.xaxis, (0.5, 1, 2, 3, 6, 12, 24, 48, 96))
     ax.set_ylim(rows["place"].max() + 0.6, -0.6)
     ax.set_yticks([])
-    name_axes(ax, "Median follow-up, months (logarithmic scale)")
+    name_axes(ax, f"Median follow-up, months ({'log' if narrow else 'logarithmic'} scale)")
     grid_below(ax, "x", hide=("left",))
-    _marks(ax, data, rows)
-    _words(ax, rows)
+    _marks(ax, data, rows, narrow=narrow)
+    if narrow:
+        _words_above(ax, rows)
+    else:
+        _words(ax, rows)
     annotate(ax, _note(data, rows, len(cohorts) - len(data)))
     return ax
 
 
-def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
+def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame, *, narrow: bool) -> None:
     for i, row in rows.iterrows():
         product, setting = str(row["product"]), str(row["setting"])
         part = data[
@@ -91,7 +96,8 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame) -> None:
             s=14 + 0.28 * part["patients"].to_numpy(float), zorder=3, clip_on=False,
             gid=f"marks-{i}", **filled_if(setting == "trial", colour),
         )  # fmt: skip
-        ends = (row["place"] - 0.42, row["place"] + 0.42)
+        half = 0.24 if narrow else 0.42
+        ends = (row["place"] - half, row["place"] + half)
         ax.vlines(row["mean"], *ends, color=style.INK.light, lw=2, zorder=4, gid=f"mean-{i}")
 
 
@@ -150,6 +156,16 @@ def _words(ax: Axes, rows: pd.DataFrame) -> None:
         put(0, -12, row["place"], str(row["setting"]), "right")
         put(1, 58, row["place"], printing.count(row["cohorts"]), "right")
         put(1, 112, row["place"], printing.number(row["mean"], 1), "right")
+
+
+def _words_above(ax: Axes, rows: pd.DataFrame) -> None:
+    """Name each row above its marks, with the number of its cohorts and their mean."""
+    names = [f"{row['product']}, {row['setting']}" for _, row in rows.iterrows()]
+    values = [
+        f"{printing.counted(row['cohorts'], 'cohort')}, mean {printing.number(row['mean'], 1)}"
+        for _, row in rows.iterrows()
+    ]
+    name_above(ax, rows["place"], names, values, lift=0.48)
 
 
 def _note(data: pd.DataFrame, rows: pd.DataFrame, lack: int) -> Note:

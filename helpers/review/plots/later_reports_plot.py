@@ -24,7 +24,6 @@ from ..subject import annotate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NARROW = 500.0  # below this width names stand above their bars
 ROW, HEAD, KEY = 24.0, 30.0, 62.0  # heights in CSS pixels
 TALL = 42.0  # of a row with its name above
 LEFT, RIGHT = 268.0, 132.0
@@ -70,7 +69,7 @@ def later_reports(
     for one in listed:
         pairs.setdefault(one.report, {})[one.forecast.method] = one
     rows = sorted(pairs.values(), key=lambda pair: _place(next(iter(pair.values()))))
-    narrow = width < NARROW
+    narrow = width < style.NARROW
     step = TALL if narrow else ROW
     places, heads, y = [], {}, 0.0
     for pair in rows:

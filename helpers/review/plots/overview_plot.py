@@ -64,22 +64,23 @@ def study_overview(
         raise MetaAnalysisError(f"study_overview() misses column {printing.listing(missing)}")
     if cohorts.empty:
         raise MetaAnalysisError("study_overview() needs at least one cohort")
-    ax = axes_of(ax, width, 450, left=58, right=14, bottom=53.1, top=56)
+    narrow = width < style.NARROW
+    ax = axes_of(ax, width, 450, left=58, right=14, bottom=53.1, top=114 if narrow else 60)
     data = cohorts.assign(
         rate=cohorts["nonrelapse_deaths"] / cohorts["patients"],
         months=cohorts["median_follow_up_months"].astype(float),
         entity=cohorts["entity"].astype(str),
         setting=cohorts["setting"].astype(str),
     )
-    places = _across(ax, data)
+    places = _across(ax, data, 6 if narrow else 12)
     _marks(ax, data, places)
     _names(ax, data, places, label)
-    _key(ax, data)
+    _key(ax, data, narrow=narrow)
     annotate(ax, _note(data))
     return ax
 
 
-def _across(ax: Axes, data: pd.DataFrame) -> np.ndarray:
+def _across(ax: Axes, data: pd.DataFrame, most: int) -> np.ndarray:
     """Set both axes and give each cohort its place across."""
     months = data["months"].to_numpy(copy=True)
     unknown = np.isnan(months)
@@ -92,10 +93,12 @@ def _across(ax: Axes, data: pd.DataFrame) -> np.ndarray:
         months[unknown] = left * (0.3 + 0.4 * (rank % 2))
         ax.axvspan(left, 0, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
     ax.set_xlim(left, longest * 1.05)
-    step = next(s for s in (1, 2, 3, 6, 12, 24, 60) if longest / s <= 12)
+    step = next(s for s in (1, 2, 3, 6, 12, 24, 60) if longest / s <= most)
     ticks = np.arange(0, longest * 1.05, step)
     ax.set_xticks(ticks)
     if unknown.any():
+        # No tick at zero: it would stand on the word beside it.
+        ticks = ticks[1:]
         ax.set_xticks([left / 2, *ticks], labels=["none", *(f"{tick:g}" for tick in ticks)])
     ax.set_yscale("log")
     ax.set_ylim(data["patients"].min() / 1.45, data["patients"].max() * 1.6)
@@ -136,7 +139,7 @@ def _names(ax: Axes, data: pd.DataFrame, places: np.ndarray, label: int) -> None
     name_marks(ax, places, data["patients"].to_numpy(), radius, list(data["cohort"]), order)
 
 
-def _key(ax: Axes, data: pd.DataFrame) -> None:
+def _key(ax: Axes, data: pd.DataFrame, *, narrow: bool) -> None:
     from matplotlib.lines import Line2D
 
     key: list[tuple[Line2D, str]] = []
@@ -159,8 +162,9 @@ def _key(ax: Axes, data: pd.DataFrame) -> None:
         add(f"{printing.percent(rate, 0)} died", grey, "o", solid=False, pixels=pixels)
     legend_above(
         ax, [mark for mark, _ in key], [name for _, name in key], bbox_to_anchor=(0, 1.01),
-        handletextpad=0.3, columnspacing=1.3, alignment="left",
-        title="Colour and shape: disease. Filled: trial. Area: share of nonrelapse deaths.",
+        handletextpad=0.3, columnspacing=1.3, alignment="left", ncols=3 if narrow else len(key),
+        title="Colour and shape: disease. Filled: trial."
+        f"{chr(10) if narrow else ' '}Area: share of nonrelapse deaths.",
         title_fontproperties={"size": style.size("small")},
     ).get_title().set_color(style.QUIET.light)  # fmt: skip
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _NEEDED = ("item", "known", "found")
 _UNKNOWN = "not found"
-_PAD, _LINE, _ARROW, _GAP = 9.0, 16.5, 22.0, 22.0  # CSS pixels
-_LETTER, _BOLD = 6.4, 7.2  # width of a letter, on average
+_PAD, _LINE, _ARROW, _GAP = 9.0, 18.0, 22.0, 22.0  # CSS pixels
+_LETTER, _BOLD = 6.9, 7.8  # width of a letter, on average
 
 
 @dataclass(frozen=True, slots=True)

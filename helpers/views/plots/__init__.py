@@ -8,10 +8,9 @@ from ..subject import Subject
 from .baujat_plot import baujat
 from .bubble_plot import bubble
 from .construction_plot import construction
-from .coverage_curve_plot import coverage_curve
+from .coverage_range_plot import coverage_range
 from .decision_flow_plot import decision_flow
 from .drapery_plot import drapery
-from .dumbbell_plot import dumbbell
 from .estimates_plot import estimates
 from .forest.forest_plot import forest
 from .forest.groups import subgroup_forest
@@ -42,11 +41,10 @@ __all__ = [
     "baujat",
     "bubble",
     "construction",
-    "coverage_curve",
+    "coverage_range",
     "cumulative_forest",
     "decision_flow",
     "drapery",
-    "dumbbell",
     "estimates",
     "forest",
     "funnel",

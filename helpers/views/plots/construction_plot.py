@@ -109,19 +109,22 @@ def construction(
     names = [measure or "logit"]
     if measure is None and ax is None:
         names.append("double-arcsine")
-        figure, both = plt.subplots(1, 2, figsize=(width / 72, height / 72))
+        narrow = width < style.NARROW
+        height = 1.9 * height if narrow else height
+        shape = (2, 1) if narrow else (1, 2)
+        figure, both = plt.subplots(*shape, figsize=(width / 72, height / 72))
         figure.subplots_adjust(
-            left=62 / width, right=1 - 44 / width, bottom=50 / height, top=1 - 52 / height,
-            wspace=0.42,
+            left=62 / width, right=1 - 56 / width, bottom=50 / height, top=1 - 58 / height,
+            wspace=0.5, hspace=0.46,
         )  # fmt: skip
         axes = list(both)
     else:
-        axes = [axes_of(ax, width, height, right=44)]
+        axes = [axes_of(ax, width, height, right=56)]
     tables = {name: paths(rate, sizes, name) for name in names}
     for each, (name, table) in zip(axes, tables.items(), strict=True):
         _panel(each, name, table, rate)
         if len(axes) > 1:
-            each.set_title(get_measure(name).label.capitalize(), pad=26)
+            each.set_title(get_measure(name).label.capitalize(), pad=32)
     annotate(axes[0], _note(rate, list(sizes), tables, subject))
     return axes[0]
 

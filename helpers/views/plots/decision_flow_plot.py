@@ -20,7 +20,7 @@ _LABEL = 96.0  # width of the column with the names of the steps
 _GAP = 14.0  # between columns
 _ARROW = 18.0  # between rows
 _PAD = 8.0  # within a box
-_LINE = 15.5  # height of a line of text
+_LINE = 17.5  # height of a line of text
 _LETTER = 6.1  # width of a letter at the size of the text, on average
 
 

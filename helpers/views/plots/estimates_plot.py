@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 
 NEEDED = ("label", "estimate", "lower", "upper")
-ROW = 20.0  # CSS pixels
-NARROW = 480.0  # below this width labels and values stand above the marks
+ROW = 21.0  # CSS pixels
 NARROW_ROW = 38.0
 #: Unit -> what a fraction or a ratio is multiplied with.
 FACTORS = {"percent": 100.0, "per_1000": 1000.0, "ratio": 1.0}
@@ -75,7 +74,7 @@ def estimates(
     >>> show(estimates(pd.DataFrame(row), quantity="Odds ratio", unit="ratio", null=1.0), "ways")
     Dot plot of odds ratio in one row. naive: 1.80 (1.10 to 2.90).
     """
-    data, narrow = _checked(frame, unit), width < NARROW
+    data, narrow = _checked(frame, unit), width < style.NARROW
     places, heads = grouped_places(data)
     rows = int(max([*places, *heads])) + 1
     longest = max(len(str(text)) for text in [*data["label"], *heads.values()])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-ACROSS = 50  # squares in a row
+ACROSS, NARROW_ACROSS = 50, 40  # squares in a row
 TWO_COLUMNS = 640.0  # width from which two keys stand side by side
 SIDE = 0.78  # side of a square, as a share of its cell
 # The first group is what the text is about; the second is an outline, told apart in grey too.
@@ -83,15 +83,16 @@ def icon_array(
     # Round the running sum, so that the squares of all groups together are right as well.
     upto = [int(share * total + 0.5) for share in accumulate(shares.values())]
     counts = [after - before for before, after in pairwise([0, *upto, total])]
-    rows = -(-total // ACROSS)
+    across = NARROW_ACROSS if width < style.NARROW else ACROSS
+    rows = -(-total // across)
     side = 0.01 * width
     columns = 2 if width >= TWO_COLUMNS else 1
     top = 20 + 22 * -(-(len(shares) + 1) // columns)
-    ax = axes_of(ax, width, (width - 28) / ACROSS * rows + top + 12, left=side, right=side,
+    ax = axes_of(ax, width, (width - 28) / across * rows + top + 12, left=side, right=side,
                  bottom=8, top=top)  # fmt: skip
     looks = [*LOOKS[: len(shares)], REST]
     for name, start, many, look in zip([*shares, "rest"], [0, *upto], counts, looks, strict=True):
-        _squares(ax, start, many, f"squares-{name}", **look)
+        _squares(ax, start, many, across, f"squares-{name}", **look)
     words = [
         f"{printing.count(many)} {name}" for name, many in zip([*shares, rest], counts, strict=True)
     ]
@@ -100,7 +101,7 @@ def icon_array(
         fit_keys(ax, words, columns=columns, size="text"), bbox_to_anchor=(0, 1.01), ncols=columns,
         handlelength=1.0, handleheight=1.0, columnspacing=2.0, fontsize=style.size("text"),
     )  # fmt: skip
-    ax.set_xlim(-0.2, ACROSS - 1 + SIDE + 0.2)
+    ax.set_xlim(-0.2, across - 1 + SIDE + 0.2)
     ax.set_ylim(rows - 1 + SIDE + 0.2, -0.2)
     ax.set_aspect("equal", anchor="NW")
     ax.axis("off")
@@ -118,7 +119,7 @@ def icon_array(
     return ax
 
 
-def _squares(ax: Axes, start: int, many: int, gid: str, **look: Any) -> None:
+def _squares(ax: Axes, start: int, many: int, across: int, gid: str, **look: Any) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -128,7 +129,7 @@ def _squares(ax: Axes, start: int, many: int, gid: str, **look: Any) -> None:
     side = SIDE - 2 * inset
     corners: list[tuple[float, float]] = []
     for i in range(start, start + many):
-        x, y = i % ACROSS + inset, i // ACROSS + inset
+        x, y = i % across + inset, i // across + inset
         corners += [(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)]
     codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * many
     # One path a group: a thousand shapes of their own would weigh more than the page.

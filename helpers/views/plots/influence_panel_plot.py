@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-ROW = 17.0  # height of a study, in CSS pixels
+ROW = 18.5  # height of a study, in CSS pixels
 HEAD, BELOW, GAP, PANEL, WIDEST = 30.0, 30.0, 14.0, 84.0, 155.0
 
 
@@ -97,6 +97,7 @@ def influence_panel(
             f"the axes are {room[0]:.0f} by {room[1]:.0f} px; this panel needs "
             f"{least[0]:.0f} by {least[1]:.0f}"
         )
+    style.wide_only(ax)  # six panels and their names; the table behind it has the numbers
     ax.axis("off")
     each, base = (room[0] - left) / len(panels), room[1] - HEAD - height
     bold = (frame["flagged"] | frame["outlier"]).to_numpy()

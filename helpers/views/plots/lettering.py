@@ -62,15 +62,22 @@ def fit_names(
 
 
 def fit_keys(
-    ax: Axes, names: Sequence[str], *, columns: int, swatch: float = 46.0, size: str = "small"
+    ax: Axes,
+    names: Sequence[str],
+    *,
+    columns: int,
+    swatch: float = 46.0,
+    size: str = "small",
+    begin: float | None = None,
 ) -> list[str]:
     """Cut the names of a legend so that its columns fit between the axes and the right edge.
 
     Short names stay whole; the long ones share what is left. `swatch` is the room of a key and the
-    gaps around it, in CSS pixels.
+    gaps around it, and `begin` where the legend begins (at the axes by default), in CSS pixels.
     """
     figure = figure_of(ax)
-    room = size_of(figure)[0] * (1 - ax.get_position().x0) - PAD - columns * swatch
+    left = room_of_axes(ax)[0] if begin is None else begin
+    room = size_of(figure)[0] - left - PAD - columns * swatch
     widths = [measure(figure, name, size=size) for name in names]
     rows = -(-len(widths) // columns)
     # A legend is filled column by column; a column is as wide as its widest name.
@@ -85,14 +92,14 @@ def fit_keys(
     return [fit_text(figure, name, most, size=size) for name in names]
 
 
-def wrapped(figure: Figure, notes: list[str], most: float) -> list[str]:
+def wrapped(figure: Figure, notes: list[str], most: float, *, size: str = "text") -> list[str]:
     """Break notes into lines that fit."""
     lines: list[str] = []
     for note in notes:
         line = ""
         for piece in note.split(" "):
             longer = f"{line} {piece}".strip()
-            if line and measure(figure, longer) > most:
+            if line and measure(figure, longer, size=size) > most:
                 lines.append(line)
                 longer = piece
             line = longer
@@ -111,13 +118,18 @@ def legend_above(ax: Axes, handles: list[Any], names: Sequence[str], **look: Any
 
 def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
     """Put a legend above the axes: in one line, or in two where names would be cut."""
-    columns = len(names)
-    shown = fit_keys(ax, names, columns=columns)
+    columns, (left, _, wide, tall) = len(names), room_of_axes(ax)
+    # On a phone they begin at the edge of the figure.
+    begin = 4.0 if size_of(figure_of(ax))[0] < style.NARROW else left
+    shown = fit_keys(ax, names, columns=columns, begin=begin)
     above = size_of(figure_of(ax))[1] * (1 - ax.get_position().y1)
     if shown != names and above >= TWO_LINES:
         columns = -(-len(names) // 2)
-        shown = fit_keys(ax, names, columns=columns)
-    legend_above(ax, handles, shown, ncols=columns, bbox_to_anchor=(0, 1.01), handletextpad=0.5)
+        shown = fit_keys(ax, names, columns=columns, begin=begin)
+    legend_above(
+        ax, handles, shown, ncols=columns, bbox_to_anchor=((begin - left) / wide, 1 + 3 / tall),
+        handletextpad=0.5,
+    )  # fmt: skip
 
 
 def beside(
@@ -152,6 +164,37 @@ def name_rows(ax: Axes, data: pd.DataFrame, places: np.ndarray, heads: dict[floa
     ax.set_yticks([*heads, *places], labels=names)
     for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if tick in heads else "normal")
+
+
+def name_above(
+    ax: Axes,
+    places: Iterable[float],
+    names: Sequence[str],
+    values: Sequence[str] | None = None,
+    *,
+    lift: float = 0.32,
+    bold: Iterable[int] = (),
+) -> None:
+    """Write names, and values at the right end, above rows instead of left of the axes.
+
+    `lift` is the distance of a line of words from its row, in rows.
+    """
+    ax.set_yticks([])
+    figure, strong = figure_of(ax), set(bold)
+    left, _, wide, _ = room_of_axes(ax)
+    right = size_of(figure)[0] - 4.0
+    # Upright lines end at the words.
+    under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.6}
+    look: dict[str, Any] = {"va": "center", "transform": ax.get_yaxis_transform(), "bbox": under}
+    for i, (y, name, value) in enumerate(
+        zip(places, names, values or [""] * len(names), strict=True)
+    ):
+        heavy: dict[str, Any] = {"weight": "bold" if i in strong else "normal"}
+        room = right - 4.0 - (measure(figure, value) + 8.0 if value else 0.0)
+        text = fit_text(figure, name, room, bold=i in strong)
+        ax.text((4.0 - left) / wide, y - lift, text, ha="left", **look, **heavy)
+        if value:
+            ax.text((right - left) / wide, y - lift, value, ha="right", **look, **heavy)
 
 
 def name_marks(

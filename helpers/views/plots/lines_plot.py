@@ -11,7 +11,7 @@ from ... import printing, ties
 from ...engine.keywords import refuse_unknown
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, fixed_ticks, grid_below, name_axes
+from .frame import axes_of, fixed_ticks, grid_below, name_axes, room_of_axes
 from .lettering import key_above
 from .note import Note, annotate, numbers
 from .points import Z95
@@ -118,7 +118,8 @@ def lines(
     if log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=0.0)
-    fixed_ticks(ax.xaxis, _ticks(across, log=log), lambda at: _shown(at, across))
+    kept = _ticks(across, room_of_axes(ax)[2], log=log)
+    fixed_ticks(ax.xaxis, kept, lambda at: _shown(at, across))
     ax.yaxis.set_major_formatter(lambda at, _: _tick(at, ax.get_ylim()[1]))
     name_axes(ax, words["x_label"], words["y_label"])
     grid_below(ax, "y")
@@ -144,10 +145,10 @@ def _check(curves: pd.DataFrame, x: str, words: LineWords, referred: bool) -> No
         raise MetaAnalysisError(f"lines() needs words: give {printing.listing(lacking)}")
 
 
-def _ticks(across: np.ndarray, *, log: bool) -> np.ndarray:
+def _ticks(across: np.ndarray, wide: float, *, log: bool) -> np.ndarray:
     """Those points that stand far enough apart for their words, the last one always."""
     place = np.log(across) if log else across
-    room = 0.075 * (place[-1] - place[0])
+    room = max(0.075, 40.0 / wide) * (place[-1] - place[0])
     kept = [len(across) - 1]
     for i in range(len(across) - 2, -1, -1):
         if place[kept[-1]] - place[i] >= room:

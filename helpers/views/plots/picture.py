@@ -135,7 +135,8 @@ def show(
         Width in CSS pixels below which the picture scrolls; four fifths of its full width by
         default, which keeps the smallest text above nine pixels.
     narrow : Axes or Figure, optional
-        The same drawn for narrow screens (about 340 pixels wide), with the labels above the marks.
+        The same drawn for narrow screens (about 340 pixels wide), with the labels above the marks;
+        by default the plot is drawn again at that width if it can be.
     subject : Subject, optional
         Whose colours follow the page into the dark; that of the plot by default.
 
@@ -180,6 +181,7 @@ def show(
     svg = _svg(figure, name, title, alt, width, least, variables)
     plt.close(figure)
     small = ""
+    narrow = narrow or style.phone_form(drawn)
     if narrow is not None:
         other = narrow if isinstance(narrow, Figure) else figure_of(narrow)
         across = size_of(other)[0]

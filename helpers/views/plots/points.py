@@ -12,7 +12,7 @@ from ... import printing
 from ...checks.bias.data import funnel_data
 from ...engine.effects import Measure
 from ...errors import MetaAnalysisError
-from .frame import name_axes
+from .frame import name_axes, room_of_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,16 +75,18 @@ def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:
     ax.set_xlim(low, high)
     name_axes(ax, points.axis_label)
     if points.percent:
-        places = ticks(points.measure, low, high)
+        places = ticks(points.measure, low, high, max(1 / 16, 42.0 / room_of_axes(ax)[2]))
         ax.set_xticks([place for place, _ in places], labels=[text for _, text in places])
 
 
-def ticks(measure: Measure, low: float, high: float) -> list[tuple[float, str]]:
-    """Give round percentages with their place on the model scale, at least a 16th apart."""
+def ticks(
+    measure: Measure, low: float, high: float, least: float = 1 / 16
+) -> list[tuple[float, str]]:
+    """Give round percentages with their place on the model scale, `least` of the axis apart."""
     found: list[tuple[float, str]] = []
     for share in SHARES:
         place = float(measure.transform(share, 1.0))
-        apart = not found or place - found[-1][0] > (high - low) / 16
+        apart = not found or place - found[-1][0] > (high - low) * least
         if low <= place <= high and apart:
             digits = 0 if share >= 0.01 else 1 if share >= 0.001 else 2
             found.append((place, printing.percent(share, digits)))

@@ -91,7 +91,7 @@ def prediction(
         digits = 1 if percent else 2
         new = printing.interval(
             expected, fit.level, unit=printing.unit_of(fit), digits=digits,
-            name="prediction interval",
+            name="interval" if width < style.NARROW else "prediction interval",
         )  # fmt: skip
     _draw(ax, fit, values, levels, expected, new, subject)
     ticks = round_ticks(ax.xaxis, limits, 9, 100 if percent else 1)

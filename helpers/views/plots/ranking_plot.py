@@ -63,7 +63,7 @@ def ranking(
     groups = len(ranks.names)
     order = ties.order(ranks.mean_rank)
     names = [ranks.names[i] for i in order]
-    left = 18 + 6.8 * max(map(len, names))
+    left = min(18 + 7.0 * max(map(len, names)), 0.4 * width)
     wide = min(width, left + CELL * groups + 20)
     ax = axes_of(ax, wide, 60 + ROW * groups, left=left, right=14, bottom=14, top=46)
     colours, places = subject.colours(names), np.arange(1, groups + 1)

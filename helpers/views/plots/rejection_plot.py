@@ -14,7 +14,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, name_axes, percent_ticks
-from .lettering import key_above
+from .lettering import key_above, name_above
 from .note import Note, annotate, numbers
 from .points import Z95
 
@@ -67,7 +67,9 @@ def rejection(
     if any((run.tests, run.alpha) != (first.tests, first.alpha) for run in runs.values()):
         raise MetaAnalysisError("rejection() needs simulations of the same tests and level")
     rows = len(first.tests)
-    ax = axes_of(ax, width, 96 + 34.0 * rows, left=205, right=20, bottom=50, top=34)
+    narrow = width < style.NARROW
+    row, left = (46.0, 14) if narrow else (34.0, 225)
+    ax = axes_of(ax, width, 110 + row * rows, left=left, right=20, bottom=50, top=48)
     handles: list[Any] = []
     for i, (run, (colour, shape, solid)) in enumerate(zip(runs.values(), _LOOKS, strict=False)):
         share, error = np.array(run.rejection), np.array(run.rejection_mcse)
@@ -81,11 +83,15 @@ def rejection(
         handles.append(marks)
     nominal = ax.axvline(first.alpha, color=style.INK.light, lw=1.0, ls=(0, (5, 3)), zorder=1)
     ax.set_ylim(rows - 0.45, -0.55)
-    ax.set_yticks(range(rows), labels=list(first.tests))
+    if narrow:
+        ax.set_ylim(rows - 0.45, -0.75)
+        name_above(ax, range(rows), list(first.tests), lift=0.45)
+    else:
+        ax.set_yticks(range(rows), labels=list(first.tests))
     ax.set_xlim(0.0, 1.0)
     ax.set_xticks(np.linspace(0, 1, 6))
     percent_ticks(ax.xaxis)
-    name_axes(ax, f"Simulated sets of {subject.studies} in which the test rejects")
+    name_axes(ax, "Simulated sets in which the test rejects")
     grid_below(ax, "x", hide=("left",))
     level = f"nominal {printing.percent(first.alpha, 0)}"
     key_above(ax, [*(handles if "" not in runs else []), nominal], [*filter(None, runs), level])

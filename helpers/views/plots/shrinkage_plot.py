@@ -13,16 +13,16 @@ from ...models.bayes import Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, name_axes, round_ticks
-from .lettering import fit_names, legend_above
+from .lettering import fit_names, key_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-ROW = 17.0
+ROW = 18.5
 BELOW = 46.0
-ABOVE = 42.0
+ABOVE = 48.0
 
 
 @style.themed
@@ -77,7 +77,7 @@ def shrinkage(
         f"{name}  {printing.count(x)}/{printing.count(n)}"
         for name, x, n in frame[["events", "n"]].astype(float).itertuples()
     ]
-    left = min(0.45, (16 + 6.3 * max(map(len, names))) / width)
+    left = min(0.45, (16 + 6.8 * max(map(len, names))) / width)
     tall = ABOVE + ROW * (len(frame) + 1) + BELOW
     ax = axes_of(ax, width, tall, left=width * left, right=16, bottom=BELOW, top=ABOVE)
     place = np.arange(len(frame), dtype=float)
@@ -98,10 +98,7 @@ def shrinkage(
     name_axes(ax, f"{subject.outcome}, %")
     ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
     grid_below(ax, "x", hide=("left",))
-    legend_above(
-        ax, [raw, shrunken, pooled], ["raw rate", "posterior median", "pooled rate"],
-        borderaxespad=0.4, borderpad=None, handletextpad=0.5, columnspacing=1.6,
-    )  # fmt: skip
+    key_above(ax, [raw, shrunken, pooled], ["raw rate", "posterior median", "pooled rate"])
     annotate(ax, _note(post, frame, subject))
     return ax
 

@@ -44,8 +44,8 @@ Array = NDArray[np.float64]
 
 BINS = 120  # columns of the picture
 TOP = 210.0  # height of the estimates, in CSS pixels
-ROW = 16.0
-HEAD = 21.0
+ROW = 18.0
+HEAD = 24.0
 RIGHT = 126.0  # columns of percentages
 FULL = 0.8  # of a row's height, when all analyses of a bin have the level
 
@@ -186,8 +186,19 @@ def specification_curve(
     bins, rows = _bins(curve), _rows(curve)
     below = 44.0 + sum(row.tall for row in rows)
     tall = TOP + below + 24.0
+    fresh = ax is None
     ax = axes_of(ax, width, tall, left=0, right=0, bottom=0, top=0)
     figure, (x0, y0, across, up) = figure_of(ax), room_of_axes(ax)
+    note = _claim_note if isinstance(result, ClaimMultiverse) else _plain_note
+    annotate(ax, note(result, curve))  # type: ignore[arg-type]
+    if fresh and width < style.NARROW:
+        # A phone has no room for the choices under the estimates; the table behind has them.
+        figure.set_size_inches(width / 72, (TOP + 60.0) / 72)
+        place_axes(ax, 44.0, 30.0, width - 56.0, TOP)
+        _estimates(ax, curve, bins)
+        if mark is not None:
+            _mark(ax, curve, bins, mark, mark_label)
+        return ax
     left = 12.0 + max(measure(figure, row.label) for row in rows) + 10.0
     if across < left + RIGHT + 200.0 or up < tall - 1e-6:
         raise MetaAnalysisError(
@@ -202,8 +213,6 @@ def specification_curve(
     board = figure.add_axes((0, 0, 1, 1))
     place_axes(board, x0 + left, y0, wide, below - 30.0)
     _dashboard(board, curve, rows, bins, left, wide)
-    note = _claim_note if isinstance(result, ClaimMultiverse) else _plain_note
-    annotate(ax, note(result, curve))  # type: ignore[arg-type]
     return ax
 
 

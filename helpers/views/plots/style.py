@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, wraps
+from functools import cache, partial, wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..colours import ACCENT, GRID, INK, QUIET, RESIDUAL, SURFACE, Colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "ACCENT",
@@ -16,13 +21,17 @@ __all__ = [
     "FAMILY",
     "GRID",
     "INK",
+    "NARROW",
+    "PHONE",
     "QUIET",
     "RESIDUAL",
     "SURFACE",
     "Colour",
+    "phone_form",
     "size",
     "theme",
     "themed",
+    "wide_only",
 ]
 
 FAMILY = "Cohort Sans"
@@ -30,9 +39,11 @@ FAMILIES = [FAMILY, "DejaVu Sans"]  # the second has Cyrillic and more, for a re
 FALLBACK = f"'{FAMILY}', 'Source Sans 3', 'Source Sans Pro', 'Segoe UI', Roboto, sans-serif"
 FONTS = Path(__file__).parent / "fonts"
 
+PHONE = 340.0  # CSS pixels: what a phone of 360 leaves a picture
+NARROW = 480.0  # below this width labels and values stand above the marks
 
 # Sizes in units of the SVG, which are CSS pixels at full width.
-_SIZES = {"small": 11.5, "text": 12.5, "title": 14.0}
+_SIZES = {"small": 13.0, "text": 13.5, "title": 15.0}
 
 
 def size(role: str) -> float:
@@ -104,12 +115,50 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+_AGAIN: WeakKeyDictionary[Any, Callable[[], Axes]] = WeakKeyDictionary()
+
+
 def themed(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make a drawing function draw in the look of the book."""
+    """Make a drawing function draw in the look of the book.
+
+    One that takes a `width` and made its own figure can be drawn again for a phone.
+    """
+    any_width = "width" in signature(function).parameters
 
     @wraps(function)
     def inside(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         with theme():
-            return function(*args, **kwargs)
+            drawn = function(*args, **kwargs)
+        if any_width:
+            _AGAIN.pop(drawn, None)  # what a plot inside this one said of itself
+            if kwargs.get("ax") is None and drawn not in _WIDE:
+                again: Any = partial(inside, *args, **(kwargs | {"width": PHONE}))
+                _AGAIN[drawn] = again
+        return drawn
 
     return inside
+
+
+_WIDE: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def wide_only(ax: Axes) -> None:
+    """Say of a plot that it has no narrow form, because it holds too much."""
+    _WIDE[ax] = True
+
+
+def phone_form(drawn: Any) -> Axes | None:
+    """Draw a plot again as wide as a phone; None if it is that narrow or has no such form."""
+    from matplotlib.figure import Figure
+
+    axes = drawn.axes if isinstance(drawn, Figure) else [drawn]
+    found = [_AGAIN[ax] for ax in axes if ax in _AGAIN]
+    if len(found) != 1 or drawn_width(axes[0]) <= PHONE:
+        return None
+    return found[0]()
+
+
+def drawn_width(ax: Axes) -> float:
+    """Give the width of the figure of axes, in CSS pixels."""
+    figure = ax.get_figure(root=True)
+    return 0.0 if figure is None else 72 * float(figure.get_size_inches()[0])

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-LINE = 16.0  # height of a line of notes
-BELOW = 42.0  # tick labels and title of the axis
+LINE = 17.5  # height of a line of notes
+BELOW = 48.0  # tick labels and title of the axis
 GAP = 16.0  # between columns, in CSS pixels
 EDGE = 12.0  # right of a plotting area without columns, for half a tick label
 BOLD = ("heading", "pooled", "overall")
@@ -258,6 +258,47 @@ def write_words(
             write(x + shift, y, column.cells[i], column.side, **words)
         if row.kind == "excluded":
             write(end - 4, y, fit_text(figure, row.reason, wide - 4), "right", **words)
+
+
+def write_above(
+    ax: Axes,
+    figure: Figure,
+    rows: list[Row],
+    lines: np.ndarray,
+    whole: Any,
+    subject: Subject,
+    layout: Layout,
+) -> None:
+    """Write label and estimate of every row on its line, and what they are at the top."""
+    from matplotlib.transforms import Affine2D, blended_transform_factory
+
+    pixels: Transform = Affine2D().scale(1 / 72) + figure.dpi_scale_trans
+    where = blended_transform_factory(pixels, ax.transData)
+    right = size_of_figure(figure)[0] - EDGE / 2
+    named = _heading_words(whole, subject)
+    level, unit = named["level"], "%, " if whole.n is not None else ""
+    heads = (layout.heads["label"].format(**named), f"{unit}{level} CI")
+    ax.text(2, -1.3, heads[0], transform=where, va="center", weight="bold")
+    ax.text(right, -1.3, heads[1], transform=where, ha="right", va="center", weight="bold")
+    for row, y in zip(rows, lines, strict=True):
+        bold = row.kind in BOLD
+        look: dict[str, Any] = {
+            "weight": "bold" if bold else "normal",
+            "color": style.QUIET.light if row.kind == "excluded" else style.INK.light,
+            "transform": where,
+            "va": "center",
+        }
+        begin = 2.0
+        if row.group and row.kind == "heading":
+            begin = 16.0
+            ax.plot([7], [y], "s", color=row.colour.light, ms=9, transform=where, clip_on=False)
+        value = _estimate(row, whole.n is not None, layout)
+        room = right - begin - (measure(figure, value, bold=bold) + GAP / 2 if value else 0.0)
+        label = f"{row.label}: {row.reason}" if row.kind == "excluded" else row.label
+        under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.4}  # lines end at the words
+        label = fit_text(figure, label, room, bold=bold)
+        ax.text(begin, y, label, ha="left", bbox=under, **look)
+        ax.text(right, y, value, ha="right", **look)
 
 
 def room_of(figure: Figure, favours: tuple[str, str] | None) -> float:

@@ -18,20 +18,22 @@ from .columns import (
     LINE,
     columns_of,
     room_of,
+    write_above,
     write_notes,
     write_words,
 )
 from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
 from .marks import draw_axis, draw_marks, limits_of
 from .note import describe, footnotes
-from .rows import Row, RowKeywords, place, rows_of, whole_of
+from .rows import Row, RowKeywords, place, place_narrow, rows_of, whole_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROW = 17.0  # height of a row, in CSS pixels
+ROW = 19.0  # height of a row, in CSS pixels
 LEAST = 200.0  # narrowest useful plotting area
+SIDE = 10.0  # beside the plotting area of a narrow form
 
 
 @style.themed
@@ -125,6 +127,8 @@ def draw_rows(
     favours: tuple[str, str] | None = None,
 ) -> Axes:
     """Draw rows and notes; every kind of forest plot ends here."""
+    if ax is None and width < style.NARROW:
+        return draw_narrow(rows, notes, whole, subject, xlim, width, layout, favours)
     fresh = ax is None
     ax = axes_of(ax, width, 288, left=0, right=0, bottom=0, top=0)
     figure = figure_of(ax)
@@ -163,6 +167,39 @@ def draw_rows(
     draw_marks(ax, rows, heights, whole, layout, 0.0 if favours else None)
     write_words(ax, figure, rows, heights, columns, x0)
     write_notes(ax, figure, notes, x0, below)
+    return ax
+
+
+def draw_narrow(
+    rows: list[Row],
+    notes: list[str],
+    whole: Any,
+    subject: Subject,
+    xlim: tuple[float, float] | None,
+    width: float,
+    layout: Layout = BOOK,
+    favours: tuple[str, str] | None = None,
+) -> Axes:
+    """Draw rows for a phone: label and estimate on a line above each mark, no other columns."""
+    ax = axes_of(None, width, 288, left=0, right=0, bottom=0, top=0)
+    figure = figure_of(ax)
+    rows = _unfolded(figure, rows, width)
+    words, marks = place_narrow(rows)
+    notes = [*(favours or ()), *notes]
+    notes = wrapped(figure, notes, width - 4, size="small")
+    foot = BELOW + LINE * len(notes) + 4
+    tall = float(ROW * (marks[-1] + 2.8) + foot)
+    figure.set_size_inches(width / 72, tall / 72)
+    place_axes(ax, SIDE, foot, width - 2 * SIDE, tall - foot)
+    ax.set_ylim(marks[-1] + 0.8, -2.0)
+    limits = xlim or limits_of(rows, whole.n is not None)
+    if favours and xlim is None:
+        limits = (min(0.0, limits[0]), max(0.0, limits[1]))
+    ax.set_xlim(*limits)
+    draw_axis(ax, subject.outcome, whole, width - 2 * SIDE)
+    draw_marks(ax, rows, marks, whole, layout, 0.0 if favours else None)
+    write_above(ax, figure, rows, words, whole, subject, layout)
+    write_notes(ax, figure, notes, 2.0, None)
     return ax
 
 

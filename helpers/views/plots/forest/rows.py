@@ -238,6 +238,18 @@ def total(
     return Row(kind, label, group, events, n, fit.estimate, low, high, weight, aside, colour=colour)
 
 
+def place_narrow(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Give each row the lines of its words and of its mark, in rows; headings have words alone."""
+    words, marks, at = [], [], 0.0
+    for i, row in enumerate(rows):
+        marked = row.kind not in ("heading", "note", "excluded")
+        at += 0.0 if not i else 1.3 if row.kind in ("heading", "overall") else 1.1
+        words.append(at)
+        at += 0.8 if marked else 0.0
+        marks.append(at)
+    return np.array(words), np.array(marks)
+
+
 def place(rows: list[Row]) -> np.ndarray:
     """Give each row its distance from the first, in rows, with air above headings and totals."""
     steps = [0.0]
