@@ -11,7 +11,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
-from .lettering import fit_keys, legend_above
+from .lettering import fit_keys, fit_text, legend_above, wrapped
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
@@ -86,19 +86,21 @@ def icon_array(
     across = NARROW_ACROSS if width < style.NARROW else ACROSS
     rows = -(-total // across)
     side = 0.01 * width
-    columns = 2 if width >= TWO_COLUMNS else 1
-    top = 20 + 22 * -(-(len(shares) + 1) // columns)
+    words = [
+        f"{printing.count(many)} {name}" for name, many in zip([*shares, rest], counts, strict=True)
+    ]
+    columns, shown = (2, words) if width >= TWO_COLUMNS else (1, _in_lines(words, width))
+    lines = sum(name.count("\n") for name in shown)
+    top = 20 + 22 * -(-len(words) // columns) + 17 * lines
     ax = axes_of(ax, width, (width - 28) / across * rows + top + 12, left=side, right=side,
                  bottom=8, top=top)  # fmt: skip
     looks = [*LOOKS[: len(shares)], REST]
     for name, start, many, look in zip([*shares, "rest"], [0, *upto], counts, looks, strict=True):
         _squares(ax, start, many, across, f"squares-{name}", **look)
-    words = [
-        f"{printing.count(many)} {name}" for name, many in zip([*shares, rest], counts, strict=True)
-    ]
     legend_above(
         ax, [Patch(**({"ec": look["fc"], "lw": 1.0} | look)) for look in looks],
-        fit_keys(ax, words, columns=columns, size="text"), bbox_to_anchor=(0, 1.01), ncols=columns,
+        shown if columns == 1 else fit_keys(ax, words, columns=columns, size="text"),
+        bbox_to_anchor=(0, 1.01), ncols=columns,
         handlelength=1.0, handleheight=1.0, columnspacing=2.0, fontsize=style.size("text"),
     )  # fmt: skip
     ax.set_xlim(-0.2, across - 1 + SIDE + 0.2)
@@ -117,6 +119,17 @@ def icon_array(
     )
     annotate(ax, Note("Natural frequencies", said, said, behind))
     return ax
+
+
+def _in_lines(words: list[str], width: float) -> list[str]:
+    """Break the words of a key to the width of the field; words longer than a line are cut."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure, room = Figure(dpi=72), width - 40
+    FigureCanvasAgg(figure)  # measures words
+    lines = ([fit_text(figure, w, room) for w in wrapped(figure, [text], room)] for text in words)
+    return ["\n".join(each) for each in lines]
 
 
 def _squares(ax: Axes, start: int, many: int, across: int, gid: str, **look: Any) -> None:
