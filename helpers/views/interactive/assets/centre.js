@@ -55,7 +55,8 @@
     function words(given) {
       const { fit } = view, { x, n } = given, [low, high] = wilson(x, n, data.rule.z);
       const own = `Your rate is ${percent(x / n)} (${data.level}\u00a0CI ${between(low, high)}).`;
-      if (!fit || fit.status !== "fitted" || !fit.shows) return [`${own} There are too few cohorts to say where it lies.`, null];
+      if (fit.status !== "fitted") return [`${own} The chosen cohorts have no pooled rate to compare it with.`, null];
+      if (!fit.shows) return [`${own} ${count(data.rule.prediction)} cohorts are needed to say where it lies.`, null];
       const at = place(fit, x, n), drawn = shrunken(fit, x, n), z = data.rule.z, { expit } = window.interactive.statistics;
       const parts = [own,
         `Of new centres that resemble the ${count(fit.k)} pooled cohorts and treat ${count(n)} patients, ${percent(at.below)} would be expected to count fewer deaths, ${percent(at.same)} the same number and ${percent(at.above)} more; the central 95% count ${at.range[0]} to ${at.range[1]}.`];
@@ -109,7 +110,7 @@
   function compare(view) {
     const { data, now } = view;
     const levels = data.filters.find(({ key }) => key === "product").levels;
-    const lists = ["first", "second"].map((key, i) => select(i ? "Second product" : "First product", [["", "choose"], ...levels.map((level) => [level, level])], (level) => { now[key] = level; update(); }));
+    const lists = ["first", "second"].map((key, i) => select(i ? "Second to compare" : "First to compare", [["", "choose"], ...levels.map((level) => [level, level])], (level) => { now[key] = level; update(); }));
     const body = h("div", { class: "interactive-compared" });
 
     function update() {

@@ -35,7 +35,7 @@
   }
 
   run("forest", (panel, data) => {
-    const { axis, rule } = data;
+    const { rule } = data, axis = { ...data.axis };
     const x = (value) => `${(100 * Math.min(value, axis.limit)) / axis.limit}%`;
     const years = data.rows.map((row) => row.year);
     const START = {
@@ -110,23 +110,35 @@
       const side = 5 + (7 * Math.min(most, Math.sqrt(row.patients))) / most;
       row.button = h("button", { type: "button", tabindex: -1, class: "interactive-row" }, swatch(row), row.name);
       row.box = input({ type: "checkbox", tabindex: -1, onchange: () => { tick(row, row.box.checked); pick(row); } });
+      row.plot = h("td", { class: "interactive-plot" });
       row.line = h("tr", {},
         h("th", { scope: "row" }, h("div", { class: "interactive-head" },
           h("label", { class: "interactive-tick" }, row.box, h("span", { class: "interactive-hidden" }, `Pool ${row.name}`)), row.button)),
         h("td", { class: "interactive-wide" }, `${count(row.deaths)} / ${count(row.patients)}`),
         h("td", { class: "interactive-wide" }, row.short),
-        h("td", { class: "interactive-plot" }, picture(...grid(),
-          line(row.at[1], row.at[2], { style: colour(row), "stroke-width": 1.6 }),
-          s("rect", { x: x(row.at[0]), y: "50%", width: side, height: side, transform: `translate(${-side / 2} ${-side / 2})`, style: colour(row), "stroke-width": 0 }))));
+        row.plot);
+      row.draw = () => row.plot.replaceChildren(picture(...grid(),
+        line(row.at[1], row.at[2], { style: colour(row), "stroke-width": 1.6 }),
+        s("rect", { x: x(row.at[0]), y: "50%", width: side, height: side, transform: `translate(${-side / 2} ${-side / 2})`, style: colour(row), "stroke-width": 0 })));
+      row.draw();
       row.button.addEventListener("focus", () => pick(row, true));
       row.button.addEventListener("click", () => { pick(row, true); row.button.focus(); });
       row.line.addEventListener("click", (event) => { if (!event.target.closest(".interactive-tick")) row.button.focus(); });
       row.line.addEventListener("mouseenter", () => describe(row));
     }
     data.rows.forEach(prepare);
-    const ticks = picture(...axis.ticks.map((tick) => s("text", {
-      x: x(tick), y: "1.1em", "text-anchor": tick === 0 ? "start" : tick === axis.limit ? "end" : "middle",
-    }, String(Math.round(100 * tick)))));
+    const head = h("th", { scope: "col", class: "interactive-plot" });
+    /* The axis reaches as far as the intervals of the rows, those of the reader included. */
+    function rescale() {
+      const most = Math.ceil(10 * Math.max(...view.rows.map((row) => row.at[2])) - 1e-9) / 10;
+      axis.limit = Math.max(data.axis.limit, most);
+      axis.ticks = Array.from({ length: Math.floor(axis.limit / 0.2 + 1e-9) + 1 }, (_, i) => 0.2 * i);
+      head.replaceChildren(axis.label, picture(...axis.ticks.map((tick) => s("text", {
+        x: x(tick), y: "1.1em", "text-anchor": tick === 0 ? "start" : tick > 0.97 * axis.limit ? "end" : "middle",
+      }, String(Math.round(100 * tick))))));
+      for (const row of view.rows) row.draw();
+    }
+    rescale();
     const body = h("tbody", { onmouseleave: () => describe(view.current) });
     const total = h("tr", {});
     const table = h("table", {},
@@ -135,7 +147,7 @@
         h("th", { scope: "col" }, "Cohort"),
         h("th", { scope: "col", class: "interactive-wide" }, "Deaths / patients"),
         h("th", { scope: "col", class: "interactive-wide" }, axis.interval),
-        h("th", { scope: "col", class: "interactive-plot" }, axis.label, ticks))),
+        head)),
       body, h("tfoot", {}, total));
 
     // -- one way of keys for the table and the pictures
@@ -248,18 +260,20 @@
       prepare(row);
       view.added.push(row);
       view.rows = [...data.rows, ...view.added];
+      rescale();
     }
     function forget() {
       for (const row of view.added) view.off.delete(row.name);
       view.added = [];
       view.rows = [...data.rows];
+      rescale();
     }
 
     /* The sentence of a result, as the book prints it. */
     function print(fit) {
       if (fit.status === "empty") return "nothing to pool";
       if (fit.status === "single") return "one cohort, nothing to pool";
-      if (fit.status === "unbounded") return "no pooled estimate: the likelihood has no finite maximum";
+      if (fit.status === "wide") return "no pooled estimate: the rates are too different for the page's approximation; helpers.pool has a finer one";
       return `${percent(fit.estimate)} (${data.level}\u00a0CI ${between(...fit.ci)})`;
     }
 
@@ -317,7 +331,10 @@
       for (const row of view.shown) row.line.classList.toggle("interactive-off", !view.pooled.has(row.name));
       const { fit } = view, marks = [...grid()], shown = fit.status === "fitted" || fit.status === "none" || fit.status === "all";
       if (shown) {
-        if (fit.shows) marks.push(line(fit.prediction[0], Math.min(fit.prediction[1], axis.limit), { class: "interactive-prediction" }));
+        if (fit.shows) marks.push(line(...fit.prediction, { class: "interactive-prediction" }));
+        // what the frame cuts off has an arrow
+        if (Math.max(fit.ci[1], fit.shows ? fit.prediction[1] : 0) > axis.limit) marks.push(
+          s("svg", { x: "100%", y: "50%", width: 1, height: 1, overflow: "visible" }, s("path", { d: "M-7 -5L0 0L-7 5", class: "interactive-beyond" })));
         marks.push(line(...fit.ci, { class: "interactive-sum" }), s("line", { x1: x(fit.estimate), x2: x(fit.estimate), y1: "18%", y2: "82%", class: "interactive-middle" }));
       }
       const patients = view.list.reduce((a, row) => a + row.patients, 0), deaths = view.list.reduce((a, row) => a + row.deaths, 0);

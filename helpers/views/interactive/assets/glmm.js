@@ -111,10 +111,35 @@
     return { mu, tau: Math.sqrt(omega), value: here.value };
   }
 
+  /* From the moments to the maximum of the quadrature likelihood itself. */
+  function polish(studies, { mu, tau }) {
+    const f = (a, b) => value(studies, a, b);
+    let a = mu, b = tau, d, det;
+    for (let round = 0; round < 40; round += 1) {
+      d = derivatives(f, a, b);
+      det = d.mm * d.tt - d.mt * d.mt;
+      // few studies and a wide spread leave ripples: uphill, where the surface is no dome
+      const dome = d.mm < 0 && det > 0, slope = Math.hypot(d.m, d.t);
+      const move = dome
+        ? [(-d.m * d.tt + d.t * d.mt) / det, (-d.t * d.mm + d.m * d.mt) / det]
+        : [(0.2 * d.m) / slope, (0.2 * d.t) / slope];
+      const size = Math.abs(move[0]) + Math.abs(move[1]), here = f(a, b);
+      let part = Math.min(1, 2 / size);
+      while (part > 1e-9 && f(a + part * move[0], b + part * move[1]) < here - 1e-10) part /= 2;
+      a += part * move[0];
+      b = Math.abs(b + part * move[1]);
+      if (part * size < 1e-8) break;
+    }
+    return d.mm < 0 && det > 0 ? { mu: a, tau: b, d, det, value: f(a, b) } : null;
+  }
+
+  /* Above this variance of logits, seven nodes leave ripples and the page gives no result. */
+  const WIDE = 4;
   const GRID = Array.from({ length: 20 }, (_, i) => 0.02 * 1.45 ** i);
 
   /* Fit by maximum likelihood. The status is "fitted", "single" (one study), "none" or "all" (no
-     study has an event, or every patient has it: an exact limit is left), "empty" or "unbounded". */
+     study has an event, or every patient has it: an exact limit is left), "empty" or "wide"
+     (studies too different for the quadrature of the page, or no finite maximum). */
   function maximise(events, n) {
     const studies = events.map((x, i) => study(x, n[i])), k = studies.length;
     const died = sum(events), people = sum(n);
@@ -129,11 +154,11 @@
     if (studies.every(({ n: size }) => size <= 1)) return boundary;
     let mu = zero;
     const profile = GRID.map((tau) => {
-      for (let round = 0; round < 4; round += 1) {
+      for (let round = 0; round < 20; round += 1) {
         const { m, mm } = moments(studies, mu, tau);
         const step = Math.max(-1, Math.min(1, -m / Math.min(mm, -1e-12)));
         mu += step;
-        if (Math.abs(step) < 1e-4) break;
+        if (Math.abs(step) < 1e-3) break;
       }
       return { mu, tau, value: value(studies, mu, tau) };
     });
@@ -143,24 +168,15 @@
       const before = i ? profile[i - 1].value : flat, after = i < GRID.length - 1 ? profile[i + 1].value : -Infinity;
       const rises = i === 0 && score > 0 && here.value >= after;
       if (!rises && !(here.value >= before && here.value >= after)) continue;
-      if (here === ends) return { status: "unbounded", k };
+      if (here === ends) continue;
       const peak = ascend(studies, here.mu, here.tau ** 2, score <= 0 ? 1e-3 * GRID[0] ** 2 : 1e-14);
-      if (peak && (!found || peak.value > found.value)) found = peak;
+      const top = peak && (peak.tau ** 2 > 2 * WIDE ? peak : polish(studies, peak));
+      if (top && (!found || top.value > found.value)) found = top;
     }
+    if (ends.value > Math.max(flat, found ? found.value : -Infinity)) return { status: "wide", k };
     if (!found || (score <= 0 && found.value <= flat)) return boundary;
-    // from the moments to the maximum of the quadrature likelihood
-    const f = (a, b) => value(studies, a, b);
-    let { mu: a, tau: b } = found, d;
-    for (let round = 0; round < 4; round += 1) {
-      d = derivatives(f, a, b);
-      const det = d.mm * d.tt - d.mt * d.mt;
-      if (!(d.mm < 0 && det > 0)) return { status: "unbounded", k };
-      const move = [(-d.m * d.tt + d.t * d.mt) / det, (-d.t * d.mm + d.m * d.mt) / det];
-      a += move[0];
-      b = Math.abs(b + move[1]);
-      if (Math.abs(move[0]) + Math.abs(move[1]) < 1e-8) break;
-    }
-    const det = d.mm * d.tt - d.mt * d.mt;
+    if (found.tau ** 2 > WIDE) return { status: "wide", k };
+    const { det, d, mu: a, tau: b } = found;
     return { status: "fitted", k, mu: a, tau2: b * b, se: Math.sqrt(-d.tt / det), boundary: false, studies };
   }
 
