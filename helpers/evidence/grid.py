@@ -99,34 +99,36 @@ def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) 
         return _from_content(source, file or "bytes", wanted)
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
-        return _from_content(_content_of(name), file or name, wanted)
+        return _from_content(content_of(name), file or name, wanted)
     if isinstance(source, Readable):
         name = file or str(getattr(source, "name", "open file"))
         try:
             content = source.read()
         except UnicodeDecodeError as error:
-            raise _whole(name, f"an undecodable byte at {error.start}", UTF8) from error
+            raise whole(name, f"an undecodable byte at {error.start}", UTF8) from error
         return _from_content(content, name, wanted)
     if is_frame(source):
-        return _from_frame(source)
+        return from_frame(source)
     kind = type(source).__name__
-    raise _whole(kind, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
+    raise whole(kind, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
 
 
-def _whole(file: str, value: str, expected: str) -> EvidenceError:
+def whole(file: str, value: str, expected: str) -> EvidenceError:
+    """Make the error about a file that is no table."""
     return EvidenceError([CellProblem(file, None, "", printable(value), expected)])
 
 
-def _content_of(name: str) -> bytes:
+def content_of(name: str) -> bytes:
+    """Read a file, with an error that a reader of tables understands."""
     try:
         return Path(name).read_bytes()
     except IsADirectoryError as error:
-        raise _whole(name, "a folder", "a CSV file") from error
+        raise whole(name, "a folder", "a CSV file") from error
     except FileNotFoundError as error:
         hint = "; pass the content itself as bytes" if "\n" in name else ""
-        raise _whole(name, "no such file", f"the path of a CSV file{hint}") from error
+        raise whole(name, "no such file", f"the path of a CSV file{hint}") from error
     except (OSError, ValueError) as error:
-        raise _whole(printable(name), str(error), "a CSV file that can be read") from error
+        raise whole(printable(name), str(error), "a CSV file that can be read") from error
 
 
 def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Sheet:
@@ -134,13 +136,13 @@ def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Sheet:
         content = bytes(content)
         for mark, what in _FOREIGN:
             if content.startswith(mark):
-                raise _whole(file, what, f"a CSV file; {_RESAVE}")
+                raise whole(file, what, f"a CSV file; {_RESAVE}")
         # bytes that are not UTF-8 survive as lone surrogates, so that each cell can be named
         content = content.decode("utf-8", "surrogateescape")
     if not isinstance(content, str):
-        raise _whole(file, type(content).__name__, "text or bytes from the open file")
+        raise whole(file, type(content).__name__, "text or bytes from the open file")
     if 10 * content.count("\0") > len(content):
-        raise _whole(file, "many NUL bytes, perhaps UTF-16", UTF8)
+        raise whole(file, "many NUL bytes, perhaps UTF-16", UTF8)
     return _from_text(content.removeprefix("\ufeff"), file, wanted)
 
 
@@ -167,7 +169,7 @@ def _from_text(text: str, file: str, wanted: tuple[str, ...]) -> Sheet:
         _refuse_separator(text.lstrip("\r\n").split("\n", 1)[0], 1, file, wanted)
         raise
     if first is None:
-        raise _whole(file, "an empty file", "a header row and at least one record")
+        raise whole(file, "an empty file", "a header row and at least one record")
     header_row, header = first
     if not set(wanted) <= set(header):
         _refuse_separator(",".join(header), header_row, file, wanted)
@@ -203,11 +205,12 @@ def _refuse_separator(line: str, row: int, file: str, wanted: tuple[str, ...]) -
             raise EvidenceError([CellProblem(file, row, "", printable(line), expected)])
 
 
-def _from_frame(frame: pd.DataFrame) -> Sheet:
+def from_frame(frame: pd.DataFrame) -> Sheet:
+    """Take the cells of a frame as they are; the first record is row 2."""
     file = "data frame"
     problems: list[CellProblem] = []
     if frame.columns.nlevels > 1:
-        raise _whole(file, "several header rows", "one name per column")
+        raise whole(file, "several header rows", "one name per column")
     repeated = frame.index.duplicated()
     for position, label in enumerate(frame.index):
         if not repeated[position]:

@@ -13,6 +13,7 @@ from ..arguments import LEVEL
 from ..checks import bias
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
+from ..evidence.remarks import Remark, remarks
 from ..models.design import quoted
 from ..models.pooling import pool
 from ..models.rates import pool_rates
@@ -32,6 +33,9 @@ __all__ = ["Analysis", "ColumnNames", "NotComputed", "Progress", "analyse"]
 Progress = Callable[[str], None]
 _T = TypeVar("_T")
 
+#: Unit of a follow-up -> months.
+MONTHS = {"days": 12 / 365.25, "weeks": 84 / 365.25, "months": 1.0, "years": 12.0}
+
 #: Name of a test here -> its name in `helpers.bias.simulate_null`; the last keeps its level.
 TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
     ("Egger (logit)", lambda fit: bias.egger(fit)),
@@ -50,6 +54,7 @@ class ColumnNames:
     by: str | None = None
     follow_up: str | None = None
     covariates: tuple[str, ...] = ()
+    follow_up_unit: str = "months"
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -84,6 +89,9 @@ class Analysis:
     null: NullSimulation | None  # the tests on simulated sets without such an effect
     not_computed: tuple[NotComputed, ...]
     seed: int  # of the simulation
+    remarks: tuple[Remark, ...] = ()  # what looks odd in the table
+    rows: tuple[int, ...] = ()  # of the spreadsheet, one a row of `data`
+    understood: str = ""  # what the layout of the file was taken for
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -124,13 +132,17 @@ def analyse(
     level: float = LEVEL,
     seed: int = 1,
     draws: int = 2000,
+    rows: tuple[int, ...] = (),
+    understood: str = "",
+    noun: tuple[str, str] = ("study", "studies"),
     progress: Progress = lambda step: None,
 ) -> Analysis:
     """Compute everything that a checked table allows; `progress` hears each step before it begins.
 
     The main model is that of `helpers.pool`: by default a GLMM, and inverse variance with random
     effects for measures for which there is none. An error when it cannot be fitted: options that do
-    not go together.
+    not go together. `rows` are the places of the studies in a spreadsheet, `understood` is what its
+    layout was taken for, and `noun` says what a row is.
 
     Examples
     --------
@@ -142,7 +154,16 @@ def analyse(
     """
     counts: dict[str, Any] = {name: getattr(columns, name) for name in ("events", "n", "study")}
     counts["level"] = level
+    if columns.follow_up_unit not in MONTHS:
+        raise MetaAnalysisError(
+            f"follow_up_unit must be one of {', '.join(MONTHS)}, not {columns.follow_up_unit!r}"
+        )
     events, n = data[columns.events], data[columns.n]
+    months = (
+        None
+        if columns.follow_up is None
+        else data[columns.follow_up].astype(float) * MONTHS[columns.follow_up_unit]
+    )
     one_sided = bool((events == 0).all() or (events == n).all())
     attempt = _Attempts(progress, one_sided)
     # With a zero-cell correction the estimate would be that of the correction; the likelihood
@@ -165,12 +186,12 @@ def analyse(
             made = attempt(f"Meta-regression on {column}", step)
             if made is not None:
                 regressions[column] = made
-    if columns.follow_up is not None:
+    if months is not None:
         per_time = partial(
             pool_rates,
             data,
             **counts,
-            follow_up=columns.follow_up,
+            follow_up=months,
             measure="log-rate",
             model="glmm",
         )
@@ -193,7 +214,22 @@ def analyse(
         null=null,
         not_computed=tuple(attempt.reasons),
         seed=seed,
+        remarks=remarks(
+            [str(label) for label in data[columns.study]],
+            _known(events),
+            _known(n),
+            rows=rows or None,
+            months=None if months is None else _known(months),
+            noun=noun,
+        ),
+        rows=rows,
+        understood=understood,
     )
+
+
+def _known(values: pd.Series[Any]) -> list[Any]:
+    """Give the values of a column, None where one is missing."""
+    return [None if gone else value for value, gone in zip(values, values.isna(), strict=True)]
 
 
 def _regression(

@@ -160,12 +160,13 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
 
 def _data(analysis: Analysis, subject: Subject) -> Section:
     columns, data = analysis.columns, analysis.data
+    fit = analysis.fit
     roles: list[tuple[str, Any]] = [
         (subject.study, columns.study),
         ("events", columns.events),
         ("people at risk", columns.n),
         ("group", columns.by),
-        ("follow-up in months", columns.follow_up),
+        (f"follow-up in {columns.follow_up_unit}", columns.follow_up),
         ("covariates", ", ".join(columns.covariates) or None),
     ]
     used = [
@@ -181,6 +182,17 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         ),
         _list(used),
     ]
+    if analysis.understood:
+        body.insert(0, paragraph(f"Read as: {analysis.understood}."))
+    places = analysis.rows or (None,) * len(data)
+    left = [
+        f"{label}{f' (row {row})' if row else ''}: {printing.readable(reason)}"
+        for label, row, reason in zip(fit.data.labels, places, fit.data.reason, strict=True)
+        if reason
+    ]
+    if left:
+        head = f"{printing.capital(printing.counted(len(left), *subject.noun))} left out:"
+        body.append(paragraph(head) + _list(escape(text, quote=False) for text in left))
     empty = {
         name: int(data[name].isna().sum())
         for name in (columns.by, columns.follow_up, *columns.covariates)

@@ -39,6 +39,7 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     ['single-study', 'sparse-cells']
     """
     parts: list[tuple[str, Any]] = [
+        ("The table", analysis.remarks),
         ("Pooled estimate", analysis.fit),
         ("Second model", analysis.beside),
         ("Subgroups", analysis.groups),
@@ -49,7 +50,7 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     ]
     found: dict[tuple[str, str], ListedCaution] = {}
     for where, part in parts:
-        for one in part.cautions if part is not None else ():
+        for one in part if isinstance(part, tuple) else part.cautions if part is not None else ():
             listed = ListedCaution(where, one.code, one.message, ADVICE.get(one.code, ""))
             found.setdefault((one.code, one.message), listed)
     return tuple(found.values())

@@ -30,24 +30,38 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("template", help="print a table to start from")
     made = commands.add_parser(
         "report",
-        help="check a CSV file and make a report of it",
-        description="Check a CSV file with one row per cohort and make a folder with report.html, "
-        "results.json and every table of results as CSV. Columns that are called group and "
-        "follow_up (months) are used without being named. Exit status 2: the table or an option "
+        help="check a table and make a report of it",
+        description="Check a CSV file or a spreadsheet with one row per cohort and make a "
+        "folder with report.html, "
+        "results.json and every table of results as CSV. Columns whose names say what they "
+        "hold (Author, Cases, Total, group, follow_up, ...) are used without being named. "
+        "Exit status 2: the table or an option "
         "is wrong; every problem is printed and nothing is written. A folder that contains "
         "an earlier report gets the new one; files that the report did not write, or that were "
         "changed since, are never touched.",
     )
-    made.add_argument("table", help="CSV file (comma, UTF-8, header in the first row)")
+    made.add_argument("table", help="CSV, xlsx, xls or ods file")
     made.add_argument("--out", metavar="DIR", help="folder to make; default: TABLE-report here")
     columns = made.add_argument_group("columns")
-    columns.add_argument("--study", metavar="COL", default="study", help="labels (%(default)s)")
-    columns.add_argument("--events", metavar="COL", default="events", help="events (%(default)s)")
-    columns.add_argument("--n", metavar="COL", default="n", help="people at risk (%(default)s)")
-    columns.add_argument("--by", metavar="COL", help="groups to compare")
-    columns.add_argument("--follow-up", metavar="COL", help="follow-up in months")
+    columns.add_argument("--study", metavar="COL", help="labels; default: by name")
+    columns.add_argument("--events", metavar="COL", help="events; default: by name")
+    columns.add_argument("--n", metavar="COL", help="people at risk; default: by name")
+    columns.add_argument("--by", "--group", metavar="COL", help="groups to compare")
+    columns.add_argument("--follow-up", metavar="COL", help="follow-up")
+    columns.add_argument(
+        "--follow-up-unit",
+        choices=["days", "weeks", "months", "years"],
+        help="default: years where the name of the column says so, and else months",
+    )
     columns.add_argument(
         "--covariate", metavar="COL", action="append", default=[], help="numeric; may be repeated"
+    )
+    columns.add_argument("--sheet", help="name of the sheet of a spreadsheet, or its number")
+    columns.add_argument(
+        "--missing",
+        metavar="WORDS",
+        default="",
+        help="words for a missing number, with commas between them, besides NA, NR, – and the like",
     )
     models = made.add_argument_group("model")
     models.add_argument("--measure", default="logit", help="scale of the effects (%(default)s)")
@@ -117,11 +131,17 @@ def _report(options: argparse.Namespace) -> int:
     said = {"outcome": options.outcome, "events": options.events_name, "n": options.n_name}
     said["people"] = options.n_name and lower(options.n_name)
     subject = replace(USUAL, **{name: value for name, value in said.items() if value})
-    same = "study events n by follow_up measure model level seed title".split()
+    same = "study events n by follow_up follow_up_unit sheet measure model level seed title".split()
     choices: dict[str, Any] = {name: getattr(options, name) for name in same}
+    choices["missing"] = [word for word in options.missing.split(",") if word.strip()]
     made = report(
         options.table, covariates=options.covariate, subject=subject, progress=tell, **choices
     )
+    if not options.quiet:
+        if made.analysis.understood:
+            print(f"Read as: {made.analysis.understood}.", file=sys.stderr)
+        for remark in made.analysis.remarks:
+            print(f"Caution: {remark.message}", file=sys.stderr)
     tell("Writing")
     folder = made.write(options.out or f"{Path(options.table).stem}-report")
     print(made.answer)

@@ -13,8 +13,8 @@ from .. import printing
 from ..engine.json_values import plain
 from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
-from ..evidence import read_cohorts
-from ..evidence.grid import Readable, is_frame, read_grid
+from ..evidence.grid import Readable, is_frame
+from ..evidence.own import read_own
 from ..version import __version__
 from ..views.plots import Picture
 from ..views.subject import Subject
@@ -169,12 +169,15 @@ class Report:
 def report(
     table: Source,
     *,
-    study: str = "study",
-    events: str = "events",
-    n: str = "n",
+    study: str | None = None,
+    events: str | None = None,
+    n: str | None = None,
     by: str | None = None,
     follow_up: str | None = None,
+    follow_up_unit: str | None = None,
     covariates: str | Sequence[str] = (),
+    missing: str | Sequence[str] = (),
+    sheet: str | int | None = None,
     subject: Subject = USUAL,
     progress: Progress = lambda step: None,
     **options: Unpack[ReportKeywords],
@@ -184,14 +187,23 @@ def report(
     Parameters
     ----------
     table : str, path, bytes, file-like or DataFrame
-        One row per cohort, see `helpers.read_cohorts`.
-    study, events, n : str
-        Columns of the labels, the events and the people at risk.
+        One row per cohort: text with commas, semicolons or tabs (UTF-8, UTF-16 or Windows-1252,
+        decimal points or commas), or an xlsx, xls or ods file. The header need not be the first
+        row, blank rows are skipped, and a column that is not used may hold anything.
+    study, events, n : str, optional
+        Columns of the labels, the events and the people at risk; by default those whose names say
+        so (``Author``, ``Cases``, ``Total``, ...).
     by, follow_up : str, optional
-        Columns of a group and of a follow-up in months; columns of these very names are taken
-        without being named.
+        Columns of a group and of a follow-up; by default columns with such names.
+    follow_up_unit : {"months", "days", "weeks", "years"}, optional
+        By default years where the name of the column says so, and else months.
     covariates : str or sequence of str
         Numeric columns, each tried as a moderator on its own.
+    missing : str or sequence of str
+        Words for a missing number besides ``NA``, ``NR``, ``–`` and the like. A cohort without
+        both counts is left out, and stays visible with the reason.
+    sheet : str or int, optional
+        Sheet of a spreadsheet, by name or by number from 1.
     subject : Subject
         What is estimated, and what the studies and the two counts are called.
     progress : callable
@@ -229,26 +241,31 @@ def report(
     progress("Checking the table")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
-    header = list(table.columns) if is_frame(table) else read_grid(table, (study, events, n)).header
-    usual = {"group": by, "follow_up": follow_up}
-    taken = (study, events, n, *covariates)
-    roles = {
-        role: role if name is None and role in header and role not in taken else name
-        for role, name in usual.items()
-    }
-    columns = ColumnNames(study, events, n, roles["group"], roles["follow_up"], covariates)
-    data = read_cohorts(
-        table,
-        study=study,
-        events=events,
-        n=n,
-        by=roles["group"],
-        follow_up=roles["follow_up"],
-        numeric=covariates,
+    given = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
+    words = (missing,) if isinstance(missing, str) else tuple(missing)
+    own = read_own(table, given, numeric=covariates, missing=words, sheet=sheet)
+    roles = own.roles
+    columns = ColumnNames(
+        roles["study"],
+        roles["events"],
+        roles["n"],
+        roles.get("by"),
+        roles.get("follow_up"),
+        covariates,
+        follow_up_unit or own.follow_up_unit,
     )
-    data = data.assign(**{name: _shown(data[name]) for name in (study, roles["group"]) if name})
+    labels = (roles["study"], roles.get("by"))
+    data = own.data.assign(**{name: _shown(own.data[name]) for name in labels if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name != "title"}
-    analysis = analyse(data, columns, progress=progress, **choices)
+    analysis = analyse(
+        data,
+        columns,
+        rows=() if is_frame(table) else own.rows,
+        understood=own.understood,
+        noun=subject.noun,
+        progress=progress,
+        **choices,
+    )
     pictures, figures, reasons = draw(analysis, subject, progress)
     return Report(
         title=options.get("title") or f"Meta-analysis of {source}",

@@ -1,0 +1,242 @@
+"""A reader's own table, read as it is: columns guessed, missing counts kept as missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MetaAnalysisError
+from .columns import ColumnSchema, at_most, check, count_columns, infer
+from .grid import Sheet, Source, is_frame, whole
+from .opening import MISSING_WORDS, Opened, guess, open_table, plain_name
+from .problems import CellProblem, EvidenceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["OwnTable", "choose_columns", "read_own", "usable_sheet"]
+
+#: What the columns that every table needs hold, and the option that names each.
+_NEEDED = {
+    "study": ("labels of the studies", "--study"),
+    "events": ("events", "--events"),
+    "n": ("people at risk", "--n"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTable:
+    """A checked table, the columns that play a role, and what the file was taken for."""
+
+    data: pd.DataFrame
+    roles: Mapping[str, str]  # study, events, n; by, follow_up and its unit where there is one
+    rows: tuple[int, ...]  # of the spreadsheet, one a row of `data`
+    understood: str  # empty for a plain CSV file with our names
+
+    @property
+    def follow_up_unit(self) -> str:
+        """Years where the name of the column says so, and else months."""
+        words = plain_name(self.roles.get("follow_up", "")).split()
+        return "years" if {"years", "year", "yr", "yrs"} & set(words) else "months"
+
+
+def choose_columns(
+    opened: Opened,
+    given: Mapping[str, str | None],
+    taken: Sequence[str] = (),
+    needed: Sequence[str] = ("study", "events", "n"),
+) -> dict[str, str]:
+    r"""Take the columns that were named, and guess the others; ask for what cannot be guessed.
+
+    Examples
+    --------
+    >>> opened = open_table(b"Author,Cases,Total\nA,3,40\n")
+    >>> choose_columns(opened, {"n": "Total"})
+    {'n': 'Total', 'study': 'Author', 'events': 'Cases'}
+    """
+    header = opened.sheet.header
+    roles = {role: name for role, name in given.items() if name is not None}
+    used = [*roles.values(), *taken]
+    if len(set(used)) < len(used):
+        raise MetaAnalysisError(f"each column can have one role only, got {', '.join(used)}")
+    guessed = guess(header, used)
+    for role, name in guessed.items():
+        if role == "follow_up_years" or name in roles.values():
+            continue
+        roles.setdefault(role, name)
+    if "follow_up" not in roles and "follow_up_years" in guessed:
+        roles["follow_up"] = guessed["follow_up_years"]
+    lacking = [role for role in needed if role not in roles]
+    by_name = guess(header)
+    for role in lacking:
+        if role in by_name:
+            raise MetaAnalysisError(
+                f"each column can have one role only: {by_name[role]!r} has another, so choose the "
+                f"column of {_NEEDED[role][0]} with {_NEEDED[role][1]}"
+            )
+    if lacking:
+        asked = "; ".join(
+            f"choose the column of {_NEEDED[role][0]} with {_NEEDED[role][1]}" for role in lacking
+        )
+        file = opened.sheet.file
+        there = ", ".join(repr(name) for name in header)
+        raise EvidenceError([CellProblem(file, opened.sheet.header_row, "", there, asked)])
+    return roles
+
+
+def usable_sheet(
+    opened: Opened,
+    roles: Mapping[str, str],
+    numbers: Sequence[str],
+    missing: Sequence[str] = (),
+) -> Sheet:
+    """Keep the columns with a role, each cell in the form that the checks of cells expect.
+
+    A word for a missing number becomes an empty cell, a decimal comma a point; a row without label
+    and counts, such as a footnote, is named by its number. Counts stay as they are.
+    """
+    sheet = opened.sheet
+    header = sheet.header
+    counts = (roles["events"], roles["n"])
+    words = MISSING_WORDS | {word.strip().casefold() for word in missing}
+    used = list(dict.fromkeys([*roles.values(), *numbers]))
+    problems = []
+    for name in used:
+        if name in opened.repeated or header.count(name) > 1:
+            expected = "a column name used once"
+            problems.append(sheet.problem(sheet.header_row, name, name, expected))
+    cells = []
+    places = [header.index(name) if name in header else None for name in used]
+    for row, record in zip(sheet.rows, sheet.cells, strict=True):
+        made = []
+        for name, place in zip(used, places, strict=True):
+            if place is None:
+                continue
+            cell = record[place]
+            if isinstance(cell, str) and (name in counts or name in numbers):
+                if cell.strip().casefold() in words:
+                    cell = ""
+                elif name in numbers:
+                    cell = _pointed(cell, opened, sheet, row, name, problems)
+            made.append(cell)
+        cells.append(made)
+    sheet.refuse(problems)
+    kept = [name for name, place in zip(used, places, strict=True) if place is not None]
+    if {roles["study"], *counts} <= set(kept):
+        label, one, two = (kept.index(name) for name in (roles["study"], *counts))
+        for row, made in zip(sheet.rows, cells, strict=True):
+            if made[label] == "" and made[one] == "" and made[two] == "":
+                made[label] = f"(row {row})"
+    return replace(sheet, header=tuple(kept), cells=tuple(tuple(made) for made in cells))
+
+
+def _pointed(
+    cell: str, opened: Opened, sheet: Sheet, row: int, name: str, problems: list[CellProblem]
+) -> str:
+    """Write a decimal comma as a point where the table has such; a point is then ambiguous."""
+    if not opened.decimal_comma:
+        return cell
+    if re.fullmatch(r"-?[0-9]+,[0-9]+", cell):
+        return cell.replace(",", ".")
+    if re.search(r"[0-9]\.[0-9]", cell):
+        expected = "a number with a decimal comma, as in other cells, and no point"
+        problems.append(sheet.problem(row, name, cell, expected))
+    return cell
+
+
+def read_own(
+    source: Source,
+    given: Mapping[str, str | None],
+    *,
+    numeric: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    sheet: str | int | None = None,
+) -> OwnTable:
+    r"""Open a table, find its columns and check them.
+
+    Parameters
+    ----------
+    source : str, path, bytes, file-like or pandas.DataFrame
+        As in `helpers.evidence.opening.open_table`.
+    given : mapping
+        Roles (``study, events, n, by, follow_up``) and the columns that were named for them;
+        None where none was.
+    numeric : sequence of str
+        Further columns that hold numbers.
+    missing : sequence of str
+        Words for a missing number, besides the usual ones.
+    sheet : str or int, optional
+        Sheet of a spreadsheet.
+
+    Raises
+    ------
+    EvidenceError
+        With every bad cell of the columns that are used, or the columns that cannot be guessed.
+
+    Examples
+    --------
+    >>> own = read_own(b"Author;Cases;Total\nA;3;40\nB;NR;50\n", {})
+    >>> own.understood
+    "semicolons; study = 'Author', events = 'Cases', n = 'Total'"
+    >>> own.data["Cases"].tolist()
+    [3, <NA>]
+    """
+    named = [name for name in (*given.values(), *numeric) if name is not None]
+    opened = open_table(source, wanted=named, sheet=sheet)
+    roles = choose_columns(opened, given, numeric)
+    others = []
+    if "by" in roles:
+        others.append(ColumnSchema(roles["by"], "text", required=False))
+    numbers = list(numeric)
+    if "follow_up" in roles:
+        others.append(ColumnSchema(roles["follow_up"], "number", required=False, above=0))
+        numbers.append(roles["follow_up"])
+    others += [ColumnSchema(name, "number", required=False) for name in numeric]
+    columns = [
+        replace(column, required=False) if column.name in (roles["events"], roles["n"]) else column
+        for column in count_columns(roles["study"], roles["events"], roles["n"], *others)
+    ]
+    grid = usable_sheet(opened, roles, numbers, missing)
+    rule = at_most(roles["events"], roles["n"])
+    if _swapped(grid, roles):
+        rule = replace(rule, expected=f"{rule.expected}; the two columns may be swapped")
+    data = check(grid, columns, [rule])
+    both = data[[roles["events"], roles["n"]]].notna().all(axis=1)
+    if not both.any():
+        found = "no row with both counts"
+        raise whole(grid.file, found, f"counts in {roles['events']!r} and {roles['n']!r}")
+    said = list(opened.understood)
+    changed = [f"{role} = {name!r}" for role, name in roles.items() if given.get(role) is None]
+    if is_frame(source):
+        data = _frame_with(source, data, roles)
+    else:
+        rest = {
+            name: infer([record[place] for record in opened.sheet.cells])
+            for place, name in enumerate(opened.sheet.header)
+            if name not in data
+        }
+        data = data.assign(**rest)[list(opened.sheet.header)]
+    if any(plain_name(one.split(" = ")[0]) != plain_name(one.split(" = ")[1]) for one in changed):
+        said.append(", ".join(changed))
+    return OwnTable(data, roles, grid.rows, "; ".join(said))
+
+
+def _swapped(grid: Sheet, roles: Mapping[str, str]) -> bool:
+    """Tell whether most rows have more events than people."""
+    if not {roles["events"], roles["n"]} <= set(grid.header):
+        return False
+    one, two = (grid.header.index(roles[role]) for role in ("events", "n"))
+    pairs = [(str(record[one]), str(record[two])) for record in grid.cells]
+    known = [(int(x), int(n)) for x, n in pairs if x.isdecimal() and n.isdecimal()]
+    return len(known) > 1 and 2 * sum(x > n for x, n in known) > len(known)
+
+
+def _frame_with(frame: pd.DataFrame, checked: pd.DataFrame, roles: Mapping[str, str]) -> Any:
+    """Put checked columns into a copy of a frame; a group keeps its type, such as an order."""
+    result = frame.copy()
+    for name in checked:
+        if name != roles.get("by"):
+            result[name] = checked[name].array
+    return result

@@ -1,0 +1,171 @@
+"""What looks odd in a table that passed every check: said with its likely meaning, never changed.
+
+Numbers and labels only, without pandas: the page in the browser says the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import printing
+
+__all__ = ["Remark", "remarks"]
+
+_SUMS = re.compile(
+    r"(grand |sub-?|over)?(total|all)( studies| cohorts| patients)?|pooled( estimate)?|overall"
+    r"|summary|combined|sum|gesamt|summe|somme|suma|totale",
+    re.IGNORECASE,
+)
+#: A longest follow-up below this many months is more likely one in years.
+_SHORT = 6.0
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One odd thing, with a code that is the key of what to do about it."""
+
+    code: str
+    message: str
+
+
+def remarks(
+    study: Sequence[str],
+    events: Sequence[int | None],
+    n: Sequence[int | None],
+    *,
+    rows: Sequence[int] | None = None,
+    months: Sequence[float | None] | None = None,
+    noun: tuple[str, str] = ("study", "studies"),
+) -> tuple[Remark, ...]:
+    """Point out rows that are sums, studies that stand twice, and units that are not likely.
+
+    Parameters
+    ----------
+    study : sequence of str
+        Labels.
+    events, n : sequence of int or None
+        Counts; None where one is missing.
+    rows : sequence of int, optional
+        Rows of the spreadsheet.
+    months : sequence of float or None, optional
+        Follow-up, taken as months.
+    noun : pair of str
+        What a row is, one and many.
+
+    Examples
+    --------
+    >>> for one in remarks(["A", "B", "C", "All"], [3, 5, 9, 17], [40, 50, 60, 150]):
+    ...     print(one.message)
+    Row “All” equals the sum of the other rows: it may be a total, which is pooled as a study.
+    """
+    shown = [f"“{printing.legal(' '.join(str(label).split()))}”" for label in study]
+    if rows is not None:
+        shown = [f"{label} (row {row})" for label, row in zip(shown, rows, strict=True)]
+    there = [i for i in range(len(study)) if events[i] is not None and n[i] is not None]
+    x = {i: int(events[i] or 0) for i in there}
+    size = {i: int(n[i] or 0) for i in there}
+    all_x, all_n = sum(x.values()), sum(size.values())
+    found = []
+    for i in there:
+        equal = len(there) > 2 and 2 * x[i] == all_x and 2 * size[i] == all_n
+        called = _SUMS.fullmatch(str(study[i]).strip(" .:"))
+        if equal:
+            found.append(
+                Remark(
+                    "total-row",
+                    f"Row {shown[i]} equals the sum of the other rows: it may be a total, which is "
+                    f"pooled as a {noun[0]}.",
+                )
+            )
+        elif called:
+            found.append(
+                Remark(
+                    "total-row",
+                    f"Row {shown[i]} has the name of a total, which is pooled as a {noun[0]}.",
+                )
+            )
+        elif _subtotal(i, there, x, size):
+            found.append(
+                Remark(
+                    "total-row",
+                    f"Row {shown[i]} equals the sum of the rows above it: it may be a subtotal, "
+                    f"which is pooled as a {noun[0]}.",
+                )
+            )
+    found += _twice(study, shown, there, x, size, noun)
+    if len(there) > 2 and {size[i] for i in there} == {100}:
+        found.append(
+            Remark(
+                "percentages",
+                "All sizes are 100: the events may be percentages, and the intervals are then "
+                f"those of {noun[1]} of 100 people.",
+            )
+        )
+    times = [float(value) for value in months or () if value is not None and value == value]
+    if times and max(times) < _SHORT:
+        found.append(
+            Remark(
+                "follow-up-unit",
+                f"The longest follow-up is {printing.months(max(times))}: it may be in years.",
+            )
+        )
+    return tuple(found)
+
+
+def _subtotal(i: int, there: list[int], x: dict[int, int], size: dict[int, int]) -> bool:
+    """Tell whether a row is the sum of at least two rows that stand directly above it."""
+    events = people = 0
+    for count, j in enumerate(reversed(there[: there.index(i)]), start=1):
+        events, people = events + x[j], people + size[j]
+        if people > size[i]:
+            return False
+        if count >= 2 and (events, people) == (x[i], size[i]) and events:
+            return True
+    return False
+
+
+def _twice(
+    study: Sequence[str],
+    shown: Sequence[str],
+    there: list[int],
+    x: dict[int, int],
+    size: dict[int, int],
+    noun: tuple[str, str],
+) -> list[Remark]:
+    """Point out labels that differ in case or punctuation alone, and equal large counts."""
+    found: list[Remark] = []
+    by_name: dict[str, list[int]] = {}
+    by_counts: dict[tuple[int, int], list[int]] = {}
+    for i in range(len(study)):
+        by_name.setdefault(re.sub(r"[\W_]+", "", str(study[i]).casefold()), []).append(i)
+    for i in there:
+        if x[i] >= 5 and size[i] >= 20:  # equal counts of small studies are nothing unusual
+            by_counts.setdefault((x[i], size[i]), []).append(i)
+    for name, same in by_name.items():
+        if name and len(same) > 1:
+            found.append(
+                Remark(
+                    "same-study",
+                    f"Rows {_some(shown, same)} differ in case or punctuation alone: one {noun[0]} "
+                    "may stand there twice.",
+                )
+            )
+    for same in by_counts.values():
+        if len(same) > 1:
+            found.append(
+                Remark(
+                    "same-counts",
+                    f"Rows {_some(shown, same)} have the same events and the same size: one "
+                    f"{noun[0]} may stand there twice.",
+                )
+            )
+    return found
+
+
+def _some(shown: Sequence[str], places: Sequence[int]) -> str:
+    names = [shown[i] for i in places[:_SHOWN]]
+    more = len(places) - len(names)
+    return printing.listing([*names, f"{printing.word(more)} more"] if more else names)

@@ -1,0 +1,357 @@
+"""Tables as people have them: each small case says what has to come out, and so does its kind."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from helpers.evidence import EvidenceError
+from helpers.evidence.opening import guess, open_table
+from helpers.evidence.own import read_own
+from helpers.reporting import report
+from helpers.reporting.analysis import ColumnNames, analyse
+from helpers.reporting.cautions import cautions_of
+from helpers.reporting.command import main
+from helpers.reporting.make import USUAL
+
+CASES = Path(__file__).with_name("cases")
+
+
+def case(number):
+    (path,) = CASES.glob(f"{number:02d}_*.csv")
+    return path
+
+
+def analysed(source, given=None, **options):
+    """Analysis of a table without pictures and with few simulations."""
+    own = read_own(source, given or {}, **options)
+    roles = own.roles
+    columns = ColumnNames(
+        roles["study"],
+        roles["events"],
+        roles["n"],
+        roles.get("by"),
+        roles.get("follow_up"),
+        tuple(options.get("numeric", ())),
+        own.follow_up_unit,
+    )
+    return analyse(own.data, columns, rows=own.rows, understood=own.understood, draws=20)
+
+
+def codes(analysis):
+    return [one.code for one in analysis.remarks]
+
+
+# --- the cases ----------------------------------------------------------------------------------
+
+
+def test_02_a_row_that_is_the_sum_of_the_others_is_pointed_out():
+    found = analysed(case(2))
+    assert codes(found) == ["total-row"]
+    assert "“Total” (row 7)" in found.remarks[0].message
+    (listed,) = [one for one in cautions_of(found) if one.where == "The table"]
+    assert listed.advice.startswith("Delete the row")
+    assert found.fit.k == 6  # pointed out and not taken away
+
+
+def test_03_semicolons_and_decimal_commas_are_read_and_said():
+    own = read_own(case(3), {})
+    assert own.understood == "semicolons; decimal commas"
+    assert own.data["study"].tolist() == ["Müller 2019", "B 2020", "C 2021"]
+    assert own.data["follow_up"].tolist() == [12.5, 9.0, 18.5]
+
+
+def test_09_blank_rows_of_a_spreadsheet_are_no_records():
+    own = read_own(case(9), {})
+    assert own.data["study"].tolist() == ["A 2019", "B 2020", "C 2021"]
+    assert own.rows == (2, 4, 5)
+    assert own.understood == "one blank row skipped"
+
+
+def test_10_missing_counts_leave_the_row_out_by_name():
+    made = report(case(10), covariates="age")
+    assert made.analysis.fit.k == 2
+    assert made.analysis.fit.events == 12 + 9
+    page = re.sub(r"<[^>]+>", " ", made.html)
+    assert "B 2020 (row 3): events missing" in page
+    assert "C 2021 (row 4): n missing" in page
+    assert "Not pooled" in made.pictures["forest"].svg
+    assert made.analysis.data["age"].tolist() == pytest.approx(
+        [61.5, np.nan, 58, np.nan], nan_ok=True
+    )
+
+
+def test_11_only_used_columns_can_refuse_a_table():
+    assert read_own(case(11), {}).data["Moraxella"].tolist() == [1, 2, 0]
+    odd = b"study,events,n,,x,x,\x93q\nA,3,40,,1,2,\xff\nB,5,50,9,1,2,\n"
+    assert read_own(odd, {}).data["events"].tolist() == [3, 5]
+    with pytest.raises(EvidenceError, match="used once"):
+        read_own(b"study,events,n,n\nA,3,40,4\n", {})
+
+
+def test_12_a_short_follow_up_is_pointed_out_and_its_unit_can_be_named():
+    found = analysed(case(12))
+    assert codes(found) == ["follow-up-unit"]
+    rate = report(case(12), follow_up_unit="years").analysis.rates
+    events, n, years = np.array(
+        [[12, 100, 1.5], [7, 85, 2], [3, 40, 3.1], [0, 25, 0.5], [15, 160, 5]]
+    ).T
+    assert rate.time * 100 == pytest.approx(float(n @ years))
+    # the README's 3.3 per 100 person-years, not 39.4
+    assert rate.estimate == pytest.approx(100 * events.sum() / (n @ years), rel=0.35)
+    named = read_own(b"study,events,n,Follow-up (years)\nA,3,40,1.5\nB,4,50,2\n", {})
+    assert named.follow_up_unit == "years"
+
+
+def test_14_names_of_columns_are_guessed_and_said():
+    own = read_own(case(14), {})
+    assert own.understood == "study = 'Author', events = 'Cases', n = 'Total'"
+    with pytest.raises(EvidenceError) as raised:
+        read_own(b"Author,Mild,Severe,Total\nA,3,4,40\n", {})
+    (problem,) = raised.value.problems
+    assert problem.expected == "choose the column of events with --events"
+    assert problem.value == "'Author', 'Mild', 'Severe', 'Total'"
+
+
+def test_15_rows_are_those_of_the_spreadsheet():
+    with pytest.raises(EvidenceError) as raised:
+        read_own(case(15), {"study": "Study\n(country)"})
+    assert [problem.row for problem in raised.value.problems] == [4]
+
+
+def test_16_a_column_of_our_name_wins_over_others():
+    own = read_own(case(16), {})
+    assert own.roles["events"] == "events"
+    assert read_own(case(16), {"events": "severe_events"}).roles["events"] == "severe_events"
+
+
+def test_17_no_cell_of_a_written_table_is_a_formula(tmp_path, capsys):
+    assert main(["report", str(case(17)), "--quiet", "--out", str(tmp_path / "out")]) == 0
+    for path in (tmp_path / "out").glob("*.csv"):
+        for cell in pd.read_csv(path, dtype=str, keep_default_na=False).to_numpy().ravel():
+            number = re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?|-inf", cell)
+            assert number or cell.lstrip()[:1] not in tuple("=+-@"), (path.name, cell)
+
+
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [
+        (4, {}),
+        (5, {"by": "p"}),
+        (6, {}),
+        (7, {"covariates": ("1", "weight")}),
+        (8, {}),
+    ],
+)
+def test_04_to_08_a_table_with_an_odd_name_or_cell_gives_a_report(number, options):
+    made = report(case(number), **options)
+    assert {"forest"} <= set(made.pictures)
+    if number == 7:
+        slopes = [
+            fit.coefficients["estimate"].iloc[1] for fit in made.analysis.regressions.values()
+        ]
+        assert f"{slopes[0]:.3f}" == "0.020"
+        assert {"regression-1", "regression-2"} <= set(made.pictures)
+    if number == 8:
+        assert any("no group" in one.reason for one in made.not_computed)
+
+
+# --- comes in as it is -----------------------------------------------------------------------
+
+TEXT = "Müller – Studie;events;n;follow_up\nA;12;100;12,5\nB;7;85;9,0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (TEXT.encode(), "semicolons"),
+        (b"\xef\xbb\xbf" + TEXT.encode(), "semicolons"),
+        (TEXT.encode("cp1252"), "Windows-1252; semicolons"),
+        (TEXT.encode("utf-16"), "UTF-16; semicolons"),
+        (TEXT.encode("utf-16-le"), "UTF-16; semicolons"),
+        (TEXT.encode("utf-16-be"), "UTF-16; semicolons"),
+        (TEXT.replace(";", "\t").encode(), "tabs"),
+        (b"sep=;\r\n" + TEXT.encode(), "semicolons"),
+        (TEXT.replace("\n", "\r").encode(), "semicolons"),
+    ],
+)
+def test_an_encoding_and_a_separator_are_found_and_said(content, said):
+    own = read_own(content, {"study": "Müller – Studie"})
+    assert own.understood.startswith(f"{said}; decimal commas")
+    assert own.data.to_numpy().tolist() == [["A", 12, 100, 12.5], ["B", 7, 85, 9.0]]
+    assert own.rows == (2, 3)
+
+
+def book_of(kind, sheets):
+    """Bytes of a spreadsheet with the cells of each sheet."""
+    assert kind == "xlsx"
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        made = book.create_sheet(name)
+        for row in rows:
+            made.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+NOTES = [["Read me"], ["These are our data."]]
+ROWS = [
+    ["Table 1. Events"],
+    [],
+    ["Author", "Cases", "Total", "Age"],
+    ["A", 3, 40, 61.5],
+    [],
+    ["B", 5, 50, None],
+]
+
+
+def test_a_spreadsheet_is_read_with_its_sheet_its_header_and_its_rows():
+    own = read_own(book_of("xlsx", {"Read me": NOTES, "Data": ROWS}), {})
+    assert own.understood == (
+        "sheet 'Data' (2 of 2); header in row 3; one blank row skipped; "
+        "study = 'Author', events = 'Cases', n = 'Total'"
+    )
+    assert own.data["Cases"].tolist() == [3, 5]
+    assert own.rows == (4, 6)
+
+
+def test_a_sheet_is_chosen_by_name_or_number():
+    other = [["study", "events", "n"], ["Z", 1, 10]]
+    content = book_of("xlsx", {"One": ROWS, "Two": other})
+    assert read_own(content, {}).data.iloc[0, 0] == "A"
+    for sheet in ("Two", 2, "2"):
+        assert read_own(content, {}, sheet=sheet).data.iloc[0, 0] == "Z"
+    with pytest.raises(EvidenceError, match="'One', 'Two'"):
+        read_own(content, {}, sheet="Three")
+
+
+def test_a_formula_that_was_never_calculated_is_refused_and_not_taken_for_empty():
+    rows = [["study", "events", "n"], ["A", "=1+2", 40], ["B", 5, 50]]
+    with pytest.raises(EvidenceError) as raised:
+        read_own(book_of("xlsx", {"Data": rows}), {})
+    (problem,) = raised.value.problems
+    assert (problem.row, problem.value) == (2, "a formula without a stored value")
+
+
+def test_a_spreadsheet_that_is_broken_or_locked_is_one_error():
+    for content in (b"PK\x03\x04rubbish", b"\xd0\xcf\x11\xe0rubbish" * 90):
+        with pytest.raises(EvidenceError, match="without a password"):
+            read_own(content, {})
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("1,200", "without thousands"),
+        ("12.0", "without decimals"),
+        ("12%", "percent sign"),
+        ("12 (30)", "plain digits"),
+        ("1.234", "without decimals"),
+        ("-3", "0 or more"),
+        ("~12", "plain digits"),
+    ],
+)
+def test_a_count_is_never_repaired(cell, said):
+    for content in (
+        f'study,events,n\nA,"{cell}",4000\nB,5,50\n',
+        f"study;events;n\nA;{cell};4000\nB;5;50\n",
+    ):
+        with pytest.raises(EvidenceError) as raised:
+            read_own(content.encode(), {})
+        (problem,) = raised.value.problems
+        assert (problem.row, problem.column, problem.value) == (2, "events", cell)
+        assert said in problem.expected
+
+
+def test_a_comma_that_could_be_thousands_is_refused_where_it_is_used():
+    with pytest.raises(EvidenceError, match="age"):
+        read_own(b"study;events;n;age\nA;3;40;1,234\nB;5;50;2,345\n", {}, numeric=["age"])
+    with pytest.raises(EvidenceError, match="decimal comma"):
+        read_own(b"study;events;n;age\nA;3;40;61,5\nB;5;50;1.234\n", {}, numeric=["age"])
+
+
+def test_a_comma_without_quotes_in_a_label_is_not_shifted_away():
+    with pytest.raises(EvidenceError, match="needs quotes") as raised:
+        read_own(b"study,events,n\nSmith, 2019,12,100\nB,5,50\n", {})
+    assert [problem.row for problem in raised.value.problems] == [2]
+
+
+def test_words_for_missing_numbers_can_be_added():
+    content = "study,events,n\nA,3,40\nB,k.A.,50\nC,–,20\nD,4,50\n".encode()
+    with pytest.raises(EvidenceError, match=r"k\.A\."):
+        read_own(content, {})
+    found = analysed(content, missing=["k.A."])
+    assert list(found.fit.data.reason) == ["", "events missing", "events missing", ""]
+    with pytest.raises(EvidenceError, match="no row with both counts"):
+        read_own(b"study,events,n\nA,NA,40\nB,3,NR\n", {})
+
+
+def test_a_footnote_below_the_table_stays_visible_as_a_row_without_counts():
+    found = analysed(b"study,events,n\nA,3,40\nB,5,50\nNR: not reported\n")
+    assert found.fit.k == 2
+    assert list(found.fit.data.reason)[-1] == "events and n missing"
+
+
+# --- pointed out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ("A,3,40\nB,5,50\nTotal,9,99\n", "total-row"),
+        ("A,3,40\nB,5,50\nPooled estimate,9,99\n", "total-row"),
+        ("A,3,40\nB,5,50\nAsia,8,90\nC,2,30\nD,7,70\n", "total-row"),
+        ("Smith 2019,3,40\nsmith (2019),5,50\nC,1,9\n", "same-study"),
+        ("A,30,400\nB,30,400\nC,1,9\n", "same-counts"),
+        ("A,3,100\nB,5,100\nC,1,100\n", "percentages"),
+    ],
+)
+def test_an_odd_row_is_pointed_out(rows, code):
+    found = analysed(f"study,events,n\n{rows}".encode())
+    assert codes(found) == [code]
+    assert [one.advice for one in cautions_of(found) if one.code == code] != [""]
+
+
+def test_a_usual_table_has_no_remarks():
+    assert codes(analysed(case(1))) == []
+    assert codes(analysed(b"study,events,n\nA,0,20\nB,0,20\nC,1,21\nTotality 2019,4,33\n")) == []
+
+
+def test_swapped_columns_are_named_as_such():
+    with pytest.raises(EvidenceError, match="swapped"):
+        read_own(b"study,events,n\nA,40,3\nB,50,5\nC,60,7\n", {})
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ("First author (year)|No. of cases|Sample size", (0, 1, 2)),
+        ("Study_ID|n_events|n_total", (0, 1, 2)),
+        ("Autor|Fälle|Gesamt", (0, 1, 2)),
+        ("slab|xi|ni", (0, 1, 2)),
+        ("EVENTS|N|STUDY", (2, 0, 1)),
+    ],
+)
+def test_names_of_real_tables_are_known(header, found):
+    names = header.split("|")
+    known = guess(names)
+    assert tuple(names.index(known[role]) for role in ("study", "events", "n")) == found
+
+
+def test_the_rows_of_a_frame_keep_their_index_and_missing_counts():
+    frame = pd.DataFrame(
+        {"study": list("abc"), "events": [3, None, 5], "n": [40, 50, 60]}, index=[7, 8, 9]
+    )
+    own = read_own(frame, {})
+    assert own.data.index.tolist() == [7, 8, 9]
+    assert own.data["events"].tolist()[::2] == [3, 5]
+    assert open_table(frame).understood == ()
+    assert USUAL.noun == ("cohort", "cohorts")
