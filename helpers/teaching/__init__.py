@@ -12,6 +12,7 @@ call                      what it is for
 `planted_key`, `verdict`  a table with planted errors, and which of them the reader finds
 `read_plans`              lesson plans and common misconceptions
 `read_scheme`             tasks and marks of the exam
+`make_paper`              an exam of invented cohorts with its key, drawn from a seed
 ========================  =======================================================================
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 from . import labs
 from .checks import CHAPTERS, Feedback, check, self_check
 from .goals import LEVELS, Goals, read_goals
+from .paper import make_paper, write_paper
 from .plans import Plans, read_plans
 from .planted import planted_file, planted_key, planted_table, verdict, without_found_errors
 from .questions import Answer, Question, Quiz, question, quiz, which
@@ -39,6 +41,7 @@ __all__ = [
     "check",
     "exercises",
     "labs",
+    "make_paper",
     "planted_file",
     "planted_key",
     "planted_table",
@@ -51,4 +54,5 @@ __all__ = [
     "verdict",
     "which",
     "without_found_errors",
+    "write_paper",
 ]

@@ -1,7 +1,37 @@
-"""Write the table with planted errors: ``python -m helpers.teaching``."""
+"""Write material for teachers: ``python -m helpers.teaching exam --seed 7``.
 
-from .planted import planted_file, planted_table
+Without a command it writes the table with planted errors of the book's own exam anew.
+"""
 
-if __name__ == "__main__":
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command of the teaching room."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.teaching", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("planted", help="write the table with planted errors of the book's exam")
+    exam = commands.add_parser("exam", help="write an exam with new data, and its key")
+    exam.add_argument("--seed", type=int, required=True, help="the same seed gives the same exam")
+    exam.add_argument("--out", type=Path, help="folder to write to (default: exam-SEED)")
+    options = parser.parse_args(arguments)
+    if options.command == "exam":
+        from .paper import make_paper, write_paper
+
+        folder = options.out or Path(f"exam-{options.seed}")
+        for path in write_paper(make_paper(options.seed), folder):
+            print(path)
+        return 0
+    from .planted import planted_file, planted_table
+
     planted_file().write_text(planted_table(), encoding="utf-8")
     print(f"{planted_file().name}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
