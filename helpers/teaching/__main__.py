@@ -18,7 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exam = commands.add_parser("exam", help="write an exam with new data, and its key")
     exam.add_argument("--seed", type=int, required=True, help="the same seed gives the same exam")
     exam.add_argument("--out", type=Path, help="folder to write to (default: exam-SEED)")
+    bank = commands.add_parser("questions", help="write the self-check questions for platforms")
+    bank.add_argument("--out", type=Path, default=Path("questions"), help="folder to write to")
     options = parser.parse_args(arguments)
+    if options.command == "questions":
+        from .bank import write_bank
+        from .checks import CHAPTERS, self_check
+
+        written = write_bank({name: self_check(name) for name in CHAPTERS}, options.out)
+        print(f"{options.out}: {len(written)} files")
+        return 0
     if options.command == "exam":
         from .paper import make_paper, write_paper
 

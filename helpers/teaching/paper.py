@@ -367,7 +367,7 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
             Item(
                 "Give Cochran's Q, I² in percent, and τ² by DerSimonian and Laird.",
                 5,
-                "Q is the weighted sum of squared distances from the common mean; I² is (Q − df)/Q, "
+                "Q is the weighted sum of squares from the common mean; I² is (Q − df)/Q, "
                 "and τ² is (Q − df)/C with C = Σw − Σw²/Σw.",
                 "2 for Q, 1 for I², 2 for τ² (1 if only C is wrong).",
                 "",

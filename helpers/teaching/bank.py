@@ -1,0 +1,261 @@
+"""The self-check questions as files for learning platforms, and on paper with the key apart.
+
+Moodle XML, GIFT and QTI 2.1 carry the explanation of each option as its feedback.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from .questions import Question, Quiz
+
+__all__ = ["bank_files", "gift", "moodle_xml", "qti", "write_bank"]
+
+_LETTERS = "ABCDEFGH"
+_QTI = "http://www.imsglobal.org/xsd/imsqti_v2p1"
+_PACKAGE = "http://www.imsglobal.org/xsd/imscp_v1p1"
+
+
+def _named(bank: Mapping[str, Quiz]) -> Iterator[tuple[str, str, Question]]:
+    """Chapter, name and question of each."""
+    for chapter, asked in bank.items():
+        for number, one in enumerate(asked.questions, start=1):
+            yield chapter, f"{chapter}-{number}", one
+
+
+def _text(tree: ET.Element) -> str:
+    ET.indent(tree)
+    return ET.tostring(tree, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: str) -> ET.Element:
+    child = ET.SubElement(parent, tag, attributes)
+    child.text = text
+    return child
+
+
+def moodle_xml(bank: Mapping[str, Quiz]) -> str:
+    """Give the questions as Moodle XML, a category for each chapter.
+
+    Parameters
+    ----------
+    bank : mapping of str to Quiz
+        Questions by chapter.
+
+    Returns
+    -------
+    str
+        For Moodle's import of the format "Moodle XML".
+
+    Examples
+    --------
+    >>> from helpers.teaching import question, quiz
+    >>> asked = question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")])
+    >>> moodle_xml({"heterogeneity": quiz(asked)}).count("<answer ")
+    2
+    """
+    tree = ET.Element("quiz")
+    last = ""
+    for chapter, name, one in _named(bank):
+        if chapter != last:
+            category = _add(_add(tree, "question", type="category"), "category")
+            _add(category, "text", f"$course$/{chapter}")
+            last = chapter
+        asked = _add(tree, "question", type="multichoice")
+        _add(_add(asked, "name"), "text", name)
+        _add(_add(asked, "questiontext", format="plain_text"), "text", one.prompt)
+        for tag, value in {
+            "defaultgrade": "1",
+            "penalty": "1",
+            "hidden": "0",
+            "single": "true",
+            "shuffleanswers": "true",
+            "answernumbering": "abc",
+        }.items():
+            _add(asked, tag, value)
+        for option in one.options:
+            fraction = "100" if option.right else "0"
+            answer = _add(asked, "answer", fraction=fraction, format="plain_text")
+            _add(answer, "text", option.text)
+            _add(_add(answer, "feedback", format="plain_text"), "text", option.why)
+    return _text(tree)
+
+
+def gift(bank: Mapping[str, Quiz]) -> str:
+    r"""Give the questions in GIFT, Moodle's text format, which other platforms read as well.
+
+    Parameters
+    ----------
+    bank : mapping of str to Quiz
+        Questions by chapter.
+
+    Returns
+    -------
+    str
+        One block a question; what has a meaning in GIFT is escaped by a backslash.
+
+    Examples
+    --------
+    >>> from helpers.teaching import question, quiz
+    >>> asked = question("Is p = 0?", right=("No", "It is not."), wrong=[("Yes", "Not so.")])
+    >>> print(gift({"bias": quiz(asked)}), end="")
+    $CATEGORY: $course$/bias
+    <BLANKLINE>
+    ::bias-1::Is p \= 0?{
+    =No#It is not.
+    ~Yes#Not so.
+    }
+    """
+
+    def plain(text: str) -> str:
+        return re.sub(r"([\\~=#{}:])", r"\\\1", re.sub(r"[ \n]+", " ", text))
+
+    blocks, last = [], ""
+    for chapter, name, one in _named(bank):
+        if chapter != last:
+            blocks.append(f"$CATEGORY: $course$/{chapter}")
+            last = chapter
+        options = "\n".join(
+            f"{'=' if o.right else '~'}{plain(o.text)}#{plain(o.why)}" for o in one.options
+        )
+        blocks.append(f"::{plain(name)}::{plain(one.prompt)}{{\n{options}\n}}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def qti(bank: Mapping[str, Quiz]) -> dict[str, str]:
+    """Give the questions as a QTI 2.1 package: an item a question, and the manifest.
+
+    Parameters
+    ----------
+    bank : mapping of str to Quiz
+        Questions by chapter.
+
+    Returns
+    -------
+    dict of str to str
+        Names of files and their text, to be zipped as they are.
+
+    Examples
+    --------
+    >>> from helpers.teaching import question, quiz
+    >>> asked = question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")])
+    >>> sorted(qti({"heterogeneity": quiz(asked)}))
+    ['imsmanifest.xml', 'items/heterogeneity-1.xml']
+    """
+    manifest = ET.Element("manifest", {"xmlns": _PACKAGE, "identifier": "nrm-questions"})
+    metadata = _add(manifest, "metadata")
+    _add(metadata, "schema", "QTIv2.1 Package")
+    _add(metadata, "schemaversion", "1.0.0")
+    _add(manifest, "organizations")
+    resources = _add(manifest, "resources")
+    files = {}
+    for _, name, one in _named(bank):
+        place = f"items/{name}.xml"
+        kind = "imsqti_item_xmlv2p1"
+        resource = _add(resources, "resource", identifier=name, type=kind, href=place)
+        _add(resource, "file", href=place)
+        files[place] = _text(_item(name, one))
+    return {"imsmanifest.xml": _text(manifest), **files}
+
+
+def _item(name: str, one: Question) -> ET.Element:
+    given = {"xmlns": _QTI, "identifier": name, "title": name}
+    item = ET.Element("assessmentItem", {**given, "adaptive": "false", "timeDependent": "false"})
+    kind = {"cardinality": "single", "baseType": "identifier"}
+    response = _add(item, "responseDeclaration", None, identifier="RESPONSE", **kind)
+    letters = dict(zip(_LETTERS, one.options, strict=False))
+    (right,) = (letter for letter, option in letters.items() if option.right)
+    _add(_add(response, "correctResponse"), "value", right)
+    score = {"cardinality": "single", "baseType": "float"}
+    _add(item, "outcomeDeclaration", None, identifier="SCORE", **score)
+    _add(item, "outcomeDeclaration", None, identifier="FEEDBACK", **kind)
+    interaction = {"responseIdentifier": "RESPONSE", "shuffle": "true", "maxChoices": "1"}
+    choice = _add(_add(item, "itemBody"), "choiceInteraction", None, **interaction)
+    _add(choice, "prompt", one.prompt)
+    for letter, option in letters.items():
+        _add(choice, "simpleChoice", option.text, identifier=letter)
+    processing = _add(item, "responseProcessing")
+    condition = _add(processing, "responseCondition")
+    matched = _add(condition, "responseIf")
+    same = _add(matched, "match")
+    _add(same, "variable", identifier="RESPONSE")
+    _add(same, "correct", identifier="RESPONSE")
+    for branch, mark in ((matched, "1"), (_add(condition, "responseElse"), "0")):
+        value = _add(branch, "setOutcomeValue", identifier="SCORE")
+        _add(value, "baseValue", mark, baseType="float")
+    chosen = _add(processing, "setOutcomeValue", identifier="FEEDBACK")
+    _add(chosen, "variable", identifier="RESPONSE")
+    for letter, option in letters.items():
+        shown = {"outcomeIdentifier": "FEEDBACK", "identifier": letter, "showHide": "show"}
+        _add(item, "modalFeedback", option.why, **shown)
+    return item
+
+
+def _sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
+    """Questions for print, or the letters that are right with the reason for every option."""
+    parts = []
+    for _, name, one in _named(bank):
+        rows = "".join(
+            f"<p><b>{letter}</b> {escape(option.text)}"
+            + (f" <i>{'Right.' if option.right else 'Not so.'} {escape(option.why)}</i>" * key)
+            + "</p>"
+            for letter, option in zip(_LETTERS, one.options, strict=False)
+        )
+        parts.append(f"<section><h2>{escape(name)}</h2><p>{escape(one.prompt)}</p>{rows}</section>")
+    title = "Questions: key" if key else "Questions"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        "<style>@page{size:A4;margin:18mm}body{font:11pt/1.35 serif;max-width:178mm;margin:auto}"
+        "section{break-inside:avoid}h2{font-size:10pt;margin:1em 0 0}p{margin:.2em 0}</style>"
+        f"</head>\n<body><h1>{title}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def bank_files(bank: Mapping[str, Quiz]) -> dict[str, str]:
+    """Every form of the questions, as names of files with their text.
+
+    Parameters
+    ----------
+    bank : mapping of str to Quiz
+        Questions by chapter.
+
+    Returns
+    -------
+    dict of str to str
+        ``questions.xml`` (Moodle), ``questions.gift``, ``qti/…``, ``questions.html`` without and
+        ``questions_key.html`` with the answers.
+    """
+    return {
+        "questions.xml": moodle_xml(bank),
+        "questions.gift": gift(bank),
+        "questions.html": _sheets(bank, key=False),
+        "questions_key.html": _sheets(bank, key=True),
+        **{f"qti/{name}": text for name, text in qti(bank).items()},
+    }
+
+
+def write_bank(bank: Mapping[str, Quiz], folder: str | Path) -> list[Path]:
+    """Write every form of the questions into a folder, and give the paths.
+
+    Parameters
+    ----------
+    bank : mapping of str to Quiz
+        Questions by chapter.
+    folder : str or Path
+        Made if it is not there.
+
+    Returns
+    -------
+    list of Path
+    """
+    written = []
+    for name, text in bank_files(bank).items():
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+        written.append(path)
+    return written
