@@ -119,7 +119,11 @@ def with_files(picture: Picture, files: Iterable[str]) -> str:
 #: Name or ending of a file -> what it is; the first that fits.
 _KINDS = {
     ".zip": "everything in one file",
+    "again.py": "a Python script that computes the numbers of this report again",
+    "again.R": "the same analyses in R with metafor and lme4; not run when the report was made",
+    "table.csv": "the checked table, from which both scripts start",
     "results.json": "every result with all digits",
+    "results.schema.json": "what the values of results.json are, as a JSON schema",
     ".csv": "a table with all digits",
 }
 

@@ -18,7 +18,7 @@ from ..evidence.own import read_own
 from ..version import __version__
 from ..views.plots import Picture
 from ..views.subject import Subject
-from . import files, sentences, tables
+from . import files, scripts, sentences, tables
 from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
 from .body import files_section, references_of, sections, with_files
 from .cautions import ListedCaution, cautions_of
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "report"]
 
+#: What the values of ``results.json`` are.
+SCHEMA = "results.schema.json"
 #: What a report calls things unless it is told.
 USUAL = Subject(
     study="cohort",
@@ -113,9 +115,13 @@ class Report:
         return tables.frames(self.analysis)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every result as values that JSON can hold; what is missing is None."""
+        """Every result as values that JSON can hold; what is missing is None.
+
+        ``results.schema.json``, which stands beside the file, says what each value is.
+        """
         found = self.analysis
         made: dict[str, Any] = {
+            "$schema": SCHEMA,
             "version": __version__,
             "title": self.title,
             "source": self.source,
@@ -143,8 +149,9 @@ class Report:
     def write(self, folder: str | os.PathLike[str], *, figures: Sequence[str] = FORMATS) -> Path:
         """Write the page and everything that can be taken from it.
 
-        ``report.html``; ``results.json``; one CSV file per table; each figure as SVG, PDF, PNG
-        and TIFF (300 dpi); and ``report.zip`` with all of it.
+        ``report.html``; ``results.json`` and its schema; one CSV file per table; each figure as
+        SVG, PDF, PNG and TIFF (300 dpi); the checked table with a script in Python and one in R
+        that compute the numbers again; and ``report.zip`` with all of it.
 
         Parameters
         ----------
@@ -160,7 +167,13 @@ class Report:
         MetaAnalysisError
             The folder holds something else and no report, or a file of the report was changed.
         """
-        made = files.collect({}, self.to_dict(), self.frames())
+        texts = {
+            SCHEMA: Path(__file__).with_name(SCHEMA).read_text(encoding="utf-8"),
+            "again.py": scripts.python_script(self.analysis, self.title),
+            "again.R": scripts.r_script(self.analysis, self.title),
+            scripts.TABLE: files.table_as_csv(self.analysis.data),
+        }
+        made = files.collect(texts, self.to_dict(), self.frames())
         for name, picture in self.pictures.items():
             made |= figure_files(picture, self.figures[name], figures)
         return files.write(Path(folder), {"report.html": self._page(made).encode("utf-8"), **made})

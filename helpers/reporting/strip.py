@@ -63,7 +63,8 @@ def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float =
     ax.fill_betweenx(below, low, high, color=accent, lw=0, zorder=4)
     expected = displayed_prediction(fit)[0] if prediction else None
     if expected is not None:
-        ax.hlines(below.mean(), *(factor * bound for bound in expected), color=accent, lw=1.4)
+        lower, upper = (factor * bound for bound in expected)
+        ax.hlines(below.mean(), lower, upper, color=accent, lw=1.4)
     ax.set_ylim(1.1 * len(rows), -0.02 * len(rows))
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from functools import cache
@@ -15,6 +17,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +29,7 @@ from helpers.checks import bias
 from helpers.engine.literature import REFERENCES
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, data_folder
-from helpers.reporting import ADVICE, report, sentences
+from helpers.reporting import ADVICE, make, report, scripts, sentences
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.citations import bibliography, citation
@@ -485,6 +488,64 @@ def test_no_file_of_a_report_holds_a_script_or_a_formula(folder):
                 assert not formula, (path.name, cell)
     studies = pd.read_csv(place / "studies.csv")
     assert studies["study"].tolist()[:2] == ["'=HYPERLINK(1)", "'+b"]
+
+
+@pytest.mark.parametrize("name", ["ours", *EDGE])
+def test_results_keep_to_their_schema(name, ours):
+    schema = json.loads((Path(make.__file__).parent / "results.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    result = (ours if name == "ours" else edge(name)).to_dict()
+    jsonschema.Draft202012Validator(schema).validate(result)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate(result | {"unknown": 1})
+
+
+def test_the_python_script_gives_the_numbers_of_the_report(folder):
+    made, place = folder
+    run = subprocess.run(
+        [sys.executable, "again.py"], cwd=place, capture_output=True, text=True, check=True
+    )
+    found = dict(line.split("\t") for line in run.stdout.splitlines())
+    row = made.frames()["pooled"].iloc[0]
+    assert float(found["estimate"]) == pytest.approx(row["estimate"], rel=1e-12)
+    assert float(found["tau2"]) == pytest.approx(row["tau2"], rel=1e-9, abs=1e-12)
+    for name, group in made.frames()["groups"].set_index("group")["estimate"].items():
+        assert float(found[f"group {name}"]) == pytest.approx(group, rel=1e-12)
+    tests = made.frames()["small_study_tests"].set_index("test")["p"]
+    for name, p in tests.items():
+        assert float(found[f"p of {name}"]) == pytest.approx(p, rel=1e-9)
+    slope = made.frames()["meta_regression"]["estimate"].iloc[1]
+    assert float(found["slope of =year"]) == pytest.approx(slope, rel=1e-9)
+    left = made.analysis.leave_one_out["estimate"]
+    assert float(found["leave-one-out highest"]) == pytest.approx(left.max(), rel=1e-12)
+
+
+def test_the_r_script_prints_the_same_names_beside_the_numbers_of_the_report(folder, ours):
+    made, place = folder
+    text = (place / "again.R").read_text(encoding="utf-8")
+    assert "was not run" in text
+    shown = dict(re.findall(r'^show\("([^"]+)", .*# report: (\S+)$', text, flags=re.M))
+    assert set(shown) == set(scripts.numbers(made.analysis))
+    assert float(shown["estimate"]) == pytest.approx(made.analysis.fit.estimate, rel=1e-5)
+    assert 'd[["\'=year"]]' in text  # the heading as the file has it
+    whole = scripts.r_script(ours.analysis, "ours")
+    # as R gave the reference values of this book: metafor 4 with these words
+    assert 'rma.glmm(measure = "PLO", xi = events, ni = n, data = d, slab = study' in whole
+    assert 'test = "z", level = level)' in whole
+    assert 'measure = "IRLN"' in whole
+    for script in (text, whole):
+        code = re.sub(r'"(\\.|[^"\\])*"|#.*', "", script)
+        for opening, closing in ("()", "[]", "{}"):
+            assert code.count(opening) == code.count(closing)
+        assert '"' not in code
+
+
+@pytest.mark.parametrize("name", EDGE)
+def test_scripts_are_written_for_every_table(name):
+    analysis = edge(name).analysis
+    ast.parse(scripts.python_script(analysis, 'x\n"""\nimport os'))
+    for line in scripts.r_script(analysis, "x\nstop()").splitlines():
+        assert line != "stop()"
 
 
 def test_a_report_of_many_studies_stays_readable_and_small():
