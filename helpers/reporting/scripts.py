@@ -209,7 +209,8 @@ method = "ML", nAGQ = 7, test = "t", level = level)
         return "\n".join(made.lines) + "\n"
     made.add(
         "library(metafor)",
-        f'table <- read.csv("{TABLE}", check.names = FALSE, na.strings = "", fileEncoding = "UTF-8")',
+        f'table <- read.csv("{TABLE}", check.names = FALSE, na.strings = "",',
+        '  fileEncoding = "UTF-8")',
         "d <- data.frame(",
         f"  study = as.character(table[[{_r(_column(columns.study))}]]),",
         f"  events = table[[{_r(_column(columns.events))}]],",

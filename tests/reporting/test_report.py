@@ -527,9 +527,8 @@ def test_the_r_script_prints_the_same_names_beside_the_numbers_of_the_report(fol
     shown = dict(re.findall(r'^show\("([^"]+)", .*# report: (\S+)$', text, flags=re.M))
     assert set(shown) == set(scripts.numbers(made.analysis))
     assert float(shown["estimate"]) == pytest.approx(made.analysis.fit.estimate, rel=1e-5)
-    assert 'd[["\'=year"]]' in text  # the heading as the file has it
+    assert 'table[["\'=year"]]' in text  # the heading as the file has it
     whole = scripts.r_script(ours.analysis, "ours")
-    # as R gave the reference values of this book: metafor 4 with these words
     assert 'rma.glmm(measure = "PLO", xi = events, ni = n, data = d, slab = study' in whole
     assert 'test = "z", level = level)' in whole
     assert 'measure = "IRLN"' in whole
