@@ -48,7 +48,8 @@
   const strips = new Map();
   for (const element of document.querySelectorAll("*")) {
     const style = getComputedStyle(element);
-    if (!element.checkVisibility()) continue; // what a closed disclosure holds has boxes
+    // what a closed disclosure holds has boxes; what has no box of its own may hold words
+    if (!element.checkVisibility() && style.display !== "contents") continue;
     const box = element.getBoundingClientRect();
     const image = PICTURE.test(element.localName) || style.backgroundImage !== "none";
     const paints = image || style.backgroundColor !== CLEAR;

@@ -937,6 +937,17 @@ def test_pointing_at_the_curve_looks_and_a_click_stays(explore):
     assert (place.inner_text(), card.inner_text()) != before
 
 
+def test_a_choice_is_called_as_in_the_book(explore):
+    """Greek letters keep their case: the capital of τ is another symbol."""
+    result = claim_multiverse(load_cohorts(), "axi-tisa")
+    _, panel = explore("curve")
+    labels = panel.locator(".interactive-choices label > span").all_inner_texts()
+    assert [label.lower() for label in labels] == [name.lower() for name in result.choices]
+    symbols = [name for name in result.choices if not name[0].isascii()]
+    assert symbols
+    assert set(symbols) <= set(labels)
+
+
 def test_intervals_that_leave_the_frame_are_counted_and_marked(explore):
     _, panel = explore("curve")
     said_so = panel.locator(".interactive-legend").inner_text()

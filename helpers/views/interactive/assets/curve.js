@@ -126,7 +126,7 @@
       scale = scaleOf(claim, all);
       chosen = claim.choices.map(() => -1);
       const fields = claim.choices.map((choice, d) => select(
-        choice.name[0].toUpperCase() + choice.name.slice(1),
+        choice.name.replace(/^[a-z]/, (letter) => letter.toUpperCase()), // τ² stays what it is
         [["", "any"], ...choice.levels.map((level, i) => [i, level])],
         (value) => { chosen[d] = value === "" ? -1 : Number(value); pickOut(); },
       ));
