@@ -27,7 +27,7 @@ export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date 
 book test check check-tests check-chapters unit nightly lowest mutants chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser bench refresh report notebook notebooks lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser bench refresh report notebook notebooks teacher lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -155,6 +155,9 @@ notebook: $(READY) ## open JupyterLab on the chapters, helpers importable
 
 notebooks: $(READY) ## write student, teacher and plain notebooks into _build/notebooks
 	$(BIN)/python build_tools/notebooks.py
+
+teacher: $(READY) ## write what teachers alone should have into _build/teacher.zip, with an exam of SEED=7
+	$(BIN)/python build_tools/teacher.py --seed "$(or $(SEED),7)" $$($(BIN)/python tests/site/browser.py | sed -n 's|^/|--chromium /|p')
 
 lock: $(READY) ## compile requirements.in into exact pins (requirements.txt)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --no-emit-find-links \

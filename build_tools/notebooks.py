@@ -29,6 +29,7 @@ from helpers.teaching.checks import asked
 
 FOLDER = ROOT / "_build" / "notebooks"
 YOURS = "# your code\n"
+TEACHER = "teacher"  # tag of a cell, and metadata of a chapter whose solutions, teachers alone get
 COLLAPSED = "jp-MarkdownHeadingCollapsed"  # JupyterLab keeps closed what stands under the heading
 _SOLUTION = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{solution\} *(?P<label>\S+)\n"
@@ -93,13 +94,25 @@ def parts(notebook: NotebookNode) -> Iterator[Part]:
                 yield Part(part, solution, block=solution is not None)
 
 
+def without_teachers_part(notebook: NotebookNode) -> NotebookNode:
+    """Copy without cells for teachers, and without solutions where the notebook says so."""
+    apart = notebook.metadata.get("solutions") == TEACHER
+    cells, within = [], False
+    for cell in copy.deepcopy(notebook).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            within = "solution" in cell.metadata
+        if not ((within and apart) or TEACHER in cell.metadata.get("tags", [])):
+            cells.append(cell)
+    return _with_cells(notebook, cells)
+
+
 def gated(notebook: NotebookNode) -> NotebookNode:
     """Copy for the site, where a solution opens on request: between gates, without its heading.
 
     The heading over an exercise, which in JupyterLab ends the solution before, becomes its title.
     """
     cells, within = [], False
-    for cell in copy.deepcopy(notebook).cells:
+    for cell in without_teachers_part(notebook).cells:
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
             if within:
                 end = nbformat.v4.new_markdown_cell(_END, id=f"{cells[-1].id}-end")
@@ -127,6 +140,8 @@ def student(notebook: NotebookNode) -> NotebookNode:
     cells: list[NotebookNode] = []
     solved: list[str] = []
     for cell, solution, _ in parts(copy.deepcopy(notebook)):
+        if TEACHER in cell.metadata.get("tags", []):
+            continue
         if solution is None:
             cell.metadata.pop("user_expressions", None)
             if cell.cell_type == "code":
@@ -168,7 +183,7 @@ def plain(notebook: NotebookNode) -> NotebookNode:
     """Copy that needs no extension: ordinary Markdown, solutions folded or under a heading."""
     markdown = _Markdown()
     cells = [nbformat.v4.new_code_cell(install(repository()), id="install")]
-    for cell, _, block in parts(resolved(notebook)):
+    for cell, _, block in parts(without_teachers_part(resolved(notebook))):
         if cell.cell_type == "markdown":
             cell.source = markdown.text(cell.source)
             if block:
