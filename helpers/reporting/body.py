@@ -11,7 +11,7 @@ from ..engine.literature import references
 from ..views import prose
 from ..views.plots import Picture
 from ..views.subject import Subject
-from . import sentences, tables
+from . import document, sentences, tables
 from .analysis import Analysis, NotComputed
 from .cautions import cautions_of
 from .citations import bibliography, citation
@@ -119,6 +119,7 @@ def with_files(picture: Picture, files: Iterable[str]) -> str:
 #: Name or ending of a file -> what it is; the first that fits.
 _KINDS = {
     ".zip": "everything in one file",
+    ".docx": "this report as a Word document, with its tables and figures",
     "again.py": "a Python script that computes the numbers of this report again",
     "again.R": "the same analyses in R with metafor and lme4; not run when the report was made",
     "table.csv": "the checked table, from which both scripts start",
@@ -136,6 +137,8 @@ def files_section(files: Iterable[str]) -> Section:
         for what in [next((said for end, said in _KINDS.items() if name.endswith(end)), "")]
         if what
     ]
+    if not document.possible():
+        rows.append(f"No Word document: {escape(document.REASON)}.")
     text = (
         "These files are beside this page. Each figure has its own links below it: PNG and TIFF "
         f"have {DPI} pixels per inch, SVG and PDF none, so that they stay sharp at any size."

@@ -18,13 +18,13 @@ from ..evidence.own import read_own
 from ..version import __version__
 from ..views.plots import Picture
 from ..views.subject import Subject
-from . import files, scripts, sentences, tables
+from . import document, files, scripts, sentences, tables
 from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
 from .body import files_section, references_of, sections, with_files
 from .cautions import ListedCaution, cautions_of
 from .exports import FORMATS, figure_files
 from .figures import draw
-from .html import page
+from .html import Section, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,15 +100,22 @@ class Report:
         """The page alone, without links to files beside it."""
         return self._page({})
 
-    def _page(self, files: Mapping[str, bytes]) -> str:
+    @property
+    def _made(self) -> str:
         made = f"Made from {self.source}"
         if self.sha256:
             made += f" (SHA-256 {self.sha256[:12]})"
+        return f"{made} by nrm-meta {__version__}, seed {self.analysis.seed}."
+
+    def _sections(self, files: Mapping[str, bytes]) -> list[Section]:
         shown = {name: with_files(one, list(files)) for name, one in self.pictures.items()}
-        parts = sections(self.analysis, self.subject, shown, self.not_computed)
+        return sections(self.analysis, self.subject, shown, self.not_computed)
+
+    def _page(self, files: Mapping[str, bytes]) -> str:
+        parts = self._sections(files)
         if files:
             parts.append(files_section(files))
-        return page(self.title, f"{made}, seed {self.analysis.seed}.", parts)
+        return page(self.title, self._made, parts)
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table of numbers, unrounded (see `helpers.reporting.tables.frames`)."""
@@ -151,7 +158,8 @@ class Report:
 
         ``report.html``; ``results.json`` and its schema; one CSV file per table; each figure as
         SVG, PDF, PNG and TIFF (300 dpi); the checked table with a script in Python and one in R
-        that compute the numbers again; and ``report.zip`` with all of it.
+        that compute the numbers again; ``report.docx`` (where python-docx is installed), whose
+        figures are the PNG; and ``report.zip`` with all of it.
 
         Parameters
         ----------
@@ -174,8 +182,14 @@ class Report:
             scripts.TABLE: files.table_as_csv(self.analysis.data),
         }
         made = files.collect(texts, self.to_dict(), self.frames())
+        drawn = {}
         for name, picture in self.pictures.items():
             made |= figure_files(picture, self.figures[name], figures)
+            if f"figure-{name}.png" in made:
+                drawn[name] = made[f"figure-{name}.png"]
+        if document.possible():
+            parts = self._sections({})
+            made[document.NAME] = document.word_document(self.title, self._made, parts, drawn)
         return files.write(Path(folder), {"report.html": self._page(made).encode("utf-8"), **made})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import docx
 import jsonschema
 import numpy as np
 import pandas as pd
@@ -29,7 +31,7 @@ from helpers.checks import bias
 from helpers.engine.literature import REFERENCES
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, data_folder
-from helpers.reporting import ADVICE, make, report, scripts, sentences
+from helpers.reporting import ADVICE, document, make, report, scripts, sentences
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.citations import bibliography, citation
@@ -545,6 +547,34 @@ def test_scripts_are_written_for_every_table(name):
     ast.parse(scripts.python_script(analysis, 'x\n"""\nimport os'))
     for line in scripts.r_script(analysis, "x\nstop()").splitlines():
         assert line != "stop()"
+
+
+def test_the_word_document_says_and_shows_what_the_page_does(folder):
+    made, place = folder
+    word = docx.Document(place / "report.docx")
+    text = [paragraph.text for paragraph in word.paragraphs]
+    assert text[0] == "=1+1"
+    assert made.answer in text
+    page = (place / "report.html").read_text(encoding="utf-8")
+    titles = [html.unescape(one) for one in re.findall(r"<h2[^>]*>(.*?)</h2>", page)]
+    headings = [one.text for one in word.paragraphs if one.style.name == "Heading 1"]
+    assert headings == [one for one in titles if one != "Files"]
+    assert len(word.inline_shapes) == len(made.pictures)
+    captions = [one.text for one in word.paragraphs if one.style.name == "Caption"]
+    for picture in made.pictures.values():
+        assert picture.caption in captions
+    outside = re.sub(r"<details.*?</details>", "", page, flags=re.S)
+    assert len(word.tables) == outside.count("<table")
+    cells = [[cell.text for cell in row.cells] for row in word.tables[0].rows]
+    assert printing.number(100 * made.analysis.fit.estimate, 1) in cells[1]
+    assert all(row[0] for row in cells)
+
+
+def test_without_python_docx_the_report_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(document, "possible", lambda: False)
+    place = written(edge("two cohorts"), tmp_path / "out")
+    assert not (place / "report.docx").exists()
+    assert "python-docx is not installed" in (place / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_of_many_studies_stays_readable_and_small():
