@@ -256,6 +256,12 @@ CASES: dict[str, Case] = {
         lambda: estimate(fit()),
         refuses="at least 2 studies",
     ),
+    "leave_one_out_strip": Case(
+        of_fit(plots.leave_one_out_strip),
+        "%",
+        lambda: [printing.percent(fit().estimate)],
+        refuses="at least 2 studies",
+    ),
     "cumulative_forest": Case(
         of_fit(lambda f: plots.cumulative_forest(f, years(f))),
         "%",
@@ -339,6 +345,20 @@ CASES: dict[str, Case] = {
         },
         "%",
         lambda: [printing.count(real("infection-half").ok.sum())],
+    ),
+    "specification_panels": Case(
+        {
+            "real": lambda: plots.specification_panels(
+                {"Infection": real("infection-half")},
+                marks={"Infection": real("infection-half").find(PUBLISHED)},
+            ),
+            "many": lambda: plots.specification_panels(
+                {f"Claim {i}": real("infection-half") for i in range(5)}
+            ),
+            "awkward": lambda: plots.specification_panels({NAME: real("infection-half")}),
+        },
+        "%",
+        lambda: ["one claim"],
     ),
     "posterior": Case(
         {

@@ -12,6 +12,7 @@ from helpers.review.plots import (
     baujat,
     gosh,
     influence_panel,
+    leave_one_out_strip,
     median_mean,
     prediction,
     profile,
@@ -247,3 +248,19 @@ def test_without_variance_there_are_no_two_numbers_to_draw():
     same = pool(events=[4, 5, 6, 5, 4], n=[60, 70, 80, 75, 62], model="glmm")
     with pytest.raises(UnsupportedError, match="median and mean are the same"):
         median_mean(same)
+
+
+def test_the_strip_has_a_line_for_every_deletion_and_names_both_ends(whole):
+    ax = leave_one_out_strip(whole)
+    table, deleted = whole.studies, []
+    for label in table.index:
+        kept = table.drop(index=label)
+        one = pool(events=kept["events"].astype(int), n=kept["n"].astype(int), model="glmm")
+        deleted.append(one.estimate)
+    lines = next(c for c in ax.collections if c.get_gid() == "without").get_segments()
+    assert [line[0, 0] for line in lines] == pytest.approx(deleted, abs=1e-5)
+    words = " ".join(text.get_text() for text in ax.texts)
+    for place in (int(np.argmin(deleted)), int(np.argmax(deleted))):
+        assert f"Without {table.index[place]}" in words
+    named = sorted(line.get_xdata()[0] for line in ax.lines if line.get_gid() == "named")
+    assert named == pytest.approx([min(deleted), whole.estimate, max(deleted)], abs=1e-5)

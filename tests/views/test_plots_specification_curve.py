@@ -11,7 +11,7 @@ from helpers import printing
 from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
-from helpers.views.plots import show, specification_curve
+from helpers.views.plots import show, specification_curve, specification_panels
 from helpers.views.plots.note import note_of
 
 MOST_BYTES = 250_000
@@ -188,3 +188,22 @@ def test_a_difference_of_groups_has_its_line_at_zero_on_one_scale():
     plt.close(ax.figure)
     with pytest.raises(UnsupportedError, match="no axis in common"):
         specification_curve(multiverse(data, WAYS, **options))
+
+
+def test_small_panels_hold_the_sorted_estimates_of_each_claim_and_count_the_support(every):
+    shown = {key: every[key] for key in ("overall", "infection-half", "cilta-ide")}
+    ax = specification_panels(shown, marks={"overall": every["overall"].find(PUBLISHED)})
+    panels = ax.figure.axes
+    assert len(panels) == len(shown)
+    for result, panel in zip(shown.values(), panels, strict=True):
+        values = np.sort(result.value[result.ok])
+        drawn = line(panel).get_ydata()
+        # A bin shows the median of its neighbours.
+        parts = np.array_split(values, len(drawn))
+        assert drawn == pytest.approx([np.median(part) for part in parts], rel=0.02)
+        assert np.all(np.diff(drawn) >= 0)
+    whole = sum(bool(result.supports[result.ok].all()) for result in shown.values())
+    assert f"{printing.of_total(whole, 3)} claims by its" in note_of(ax).caption
+    plt.close(ax.figure)
+    with pytest.raises(MetaAnalysisError, match="needs claims"):
+        specification_panels({})

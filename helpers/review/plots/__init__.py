@@ -9,6 +9,7 @@ from ...views.plots import (
     estimates,
     lines,
     radial,
+    specification_panels,
 )
 from ..subject import annotate, worded
 from .before_after_plot import before_after
@@ -32,6 +33,7 @@ funnel = worded(any_subject.funnel)
 gosh = worded(any_subject.gosh)
 icon_array = worded(any_subject.icon_array)
 influence_panel = worded(any_subject.influence_panel)
+leave_one_out_strip = worded(any_subject.leave_one_out_strip)
 leave_one_out_forest = worded(any_subject.leave_one_out_forest)
 median_mean = worded(any_subject.median_mean)
 posterior = worded(any_subject.posterior)
@@ -71,6 +73,7 @@ __all__ = [
     "influence_panel",
     "later_reports",
     "leave_one_out_forest",
+    "leave_one_out_strip",
     "lines",
     "median_mean",
     "posterior",
@@ -84,6 +87,7 @@ __all__ = [
     "show",
     "shrinkage",
     "specification_curve",
+    "specification_panels",
     "study_overview",
     "subgroup_forest",
     "variance_curves",

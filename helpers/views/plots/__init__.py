@@ -19,6 +19,7 @@ from .funnel_plot import funnel
 from .gosh_plot import gosh
 from .icon_array_plot import icon_array
 from .influence_panel_plot import influence_panel
+from .leave_one_out_plot import leave_one_out_strip
 from .lines_plot import lines
 from .median_mean_plot import median_mean
 from .note import Note, annotate
@@ -31,6 +32,7 @@ from .ranking_plot import ranking
 from .rejection_plot import rejection
 from .shrinkage_plot import shrinkage
 from .specification_curve_plot import specification_curve
+from .specification_panels_plot import specification_panels
 from .variance_curves_plot import variance_curves
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "icon_array",
     "influence_panel",
     "leave_one_out_forest",
+    "leave_one_out_strip",
     "lines",
     "median_mean",
     "posterior",
@@ -63,6 +66,7 @@ __all__ = [
     "show",
     "shrinkage",
     "specification_curve",
+    "specification_panels",
     "subgroup_forest",
     "variance_curves",
 ]

@@ -176,14 +176,14 @@ def specification_curve(
     Specification curve of four analyses. Proportion runs from ...
     """
     if isinstance(result, ClaimMultiverse):
-        curve = _of_claim(result)
+        curve = curve_of_claim(result)
     else:
         curve = _of_multiverse(result, subject)
     if not curve.count:
         raise MetaAnalysisError("a specification curve needs an analysis with a result")
     if mark is not None and not (1 <= mark <= len(curve.value) and curve.ok[mark - 1]):
         raise MetaAnalysisError(f"mark={mark}: no specification with a result has this number")
-    bins, rows = _bins(curve), _rows(curve)
+    bins, rows = bins_of(curve), _rows(curve)
     below = 44.0 + sum(row.tall for row in rows)
     tall = TOP + below + 24.0
     fresh = ax is None
@@ -195,9 +195,9 @@ def specification_curve(
         # A phone has no room for the choices under the estimates; the table behind has them.
         figure.set_size_inches(width / 72, (TOP + 60.0) / 72)
         place_axes(ax, 44.0, 30.0, width - 56.0, TOP)
-        _estimates(ax, curve, bins)
+        draw_estimates(ax, curve, bins)
         if mark is not None:
-            _mark(ax, curve, bins, mark, mark_label)
+            draw_mark(ax, curve, bins, mark, mark_label)
         return ax
     left = 12.0 + max(measure(figure, row.label) for row in rows) + 10.0
     if across < left + RIGHT + 200.0 or up < tall - 1e-6:
@@ -207,16 +207,17 @@ def specification_curve(
         )
     wide = across - left - RIGHT
     place_axes(ax, x0 + left, y0 + up - 24.0 - TOP, wide, TOP)
-    _estimates(ax, curve, bins)
+    draw_estimates(ax, curve, bins)
     if mark is not None:
-        _mark(ax, curve, bins, mark, mark_label)
+        draw_mark(ax, curve, bins, mark, mark_label)
     board = figure.add_axes((0, 0, 1, 1))
     place_axes(board, x0 + left, y0, wide, below - 30.0)
     _dashboard(board, curve, rows, bins, left, wide)
     return ax
 
 
-def _of_claim(result: ClaimMultiverse) -> _Curve:
+def curve_of_claim(result: ClaimMultiverse) -> _Curve:
+    """Give what is drawn of a claim."""
     supports, certain = result.supports, result.certain
 
     def among(which: NDArray[np.bool_]) -> Callable[[NDArray[np.bool_]], str]:
@@ -274,7 +275,8 @@ def _of_multiverse(result: MultiverseResult, subject: Subject) -> _Curve:
     )  # fmt: skip
 
 
-def _bins(result: _Curve) -> _Bins:
+def bins_of(result: _Curve) -> _Bins:
+    """Put the sorted analyses into bins of neighbours."""
     place = np.flatnonzero(result.ok)
     order = place[ties.order(result.value[place])]
     n = len(order)
@@ -301,7 +303,8 @@ def _rows(curve: _Curve) -> list[_Row]:
     return rows
 
 
-def _estimates(ax: Axes, curve: _Curve, bins: _Bins) -> None:
+def draw_estimates(ax: Axes, curve: _Curve, bins: _Bins) -> None:
+    """Draw the sorted estimates with their intervals."""
     middle = (bins.edges[:-1] + bins.edges[1:]) / 2
     ax.vlines(
         middle, bins.lower, bins.upper, colors=style.QUIET.light, lw=1.0, alpha=0.55, zorder=2,
@@ -337,7 +340,8 @@ def _estimates(ax: Axes, curve: _Curve, bins: _Bins) -> None:
     ax.set_xlabel(f"{printing.count(curve.count)} analyses, sorted by estimate", labelpad=6)
 
 
-def _mark(ax: Axes, curve: _Curve, bins: _Bins, mark: int, label: str) -> None:
+def draw_mark(ax: Axes, curve: _Curve, bins: _Bins, mark: int, label: str) -> None:
+    """Point one specification out, with its value."""
     at = float(np.flatnonzero(bins.order == mark - 1)[0]) + 0.5
     value, high = float(curve.value[mark - 1]), ax.get_ylim()[1]
     ink = style.INK.light

@@ -132,8 +132,8 @@ def themed(function: Callable[_P, _R]) -> Callable[_P, _R]:
         if any_width:
             _AGAIN.pop(drawn, None)  # what a plot inside this one said of itself
             if kwargs.get("ax") is None and drawn not in _WIDE:
-                again: Any = partial(inside, *args, **(kwargs | {"width": PHONE}))
-                _AGAIN[drawn] = again
+                again: Any = inside  # any of them: the types of its arguments are its own
+                _AGAIN[drawn] = partial(again, *args, **(kwargs | {"width": PHONE}))
         return drawn
 
     return inside

@@ -1,0 +1,137 @@
+"""Leave-one-out on one strip: a line for the estimate without each study, three of them named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ... import printing, ties
+from ...errors import MetaAnalysisError
+from ..subject import NEUTRAL, Subject
+from . import style
+from .frame import axes_of, figure_of, grid_below, name_axes, room_of_axes, round_ticks
+from .lettering import fit_text
+from .note import Note, annotate, numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HEIGHT, SIDE = 178.0, 16.0  # CSS pixels
+
+
+@style.themed
+def leave_one_out_strip(
+    fit: Any, *, ax: Axes | None = None, subject: Subject = NEUTRAL, width: float = 720.0
+) -> Axes:
+    """Draw the pooled estimate without each study in turn, all on one strip.
+
+    Parameters
+    ----------
+    fit : PoolResult
+        Any model; at least 2 included studies.
+    ax, subject, width
+        As in :func:`helpers.plots.forest`.
+
+    Returns
+    -------
+    Axes
+        Pooled estimate across; a line for each study that is left out. The lowest, the highest and
+        the estimate of all are named; the bar under the lines is the interval of all. With a note
+        that ``show`` picks up.
+
+    Raises
+    ------
+    MetaAnalysisError
+        When no deletion leaves an estimate.
+
+    Examples
+    --------
+    >>> from helpers import pool
+    >>> from helpers.views.plots import show
+    >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], study=["A", "B", "C"], model="glmm")
+    >>> show(leave_one_out_strip(fit), "without-each")  # doctest: +ELLIPSIS
+    Strip of the pooled proportion without each of three studies. ...
+    """
+    subject = subject.of_measure(fit.measure)
+    frame = fit.leave_one_out()
+    frame = frame[np.isfinite(frame["estimate"])]
+    if frame.empty:
+        raise MetaAnalysisError("no subset of the studies has an estimate: nothing to draw")
+    values = frame["estimate"].to_numpy(float)
+    ends = {
+        pick: (str(frame.index[place]), float(values[place]))
+        for pick, place in (
+            ("lowest", ties.smallest(values)),
+            ("highest", ties.largest(values)),
+        )
+    }
+    ax = axes_of(ax, width, HEIGHT, left=SIDE, right=SIDE, bottom=48, top=6)
+    every = [*values, *fit.ci]
+    pad = 0.04 * (max(every) - min(every)) or 0.05
+    low, high = min(every) - pad, max(every) + pad
+    ax.set_xlim(max(low, 0.0) if fit.n is not None else low, high)
+    ax.set_ylim(0, 1)
+    ax.plot(
+        fit.ci, [0.12, 0.12], color=style.GRID.light, lw=9, solid_capstyle="butt", gid="interval"
+    )
+    ax.vlines(values, 0.05, 0.42, color=style.QUIET.light, lw=1.2, alpha=0.8, gid="without")
+    _name(ax, f"All {printing.count(fit.k)}", fit.estimate, fit, 0.69, style.INK)
+    _name(ax, f"Without {ends['lowest'][0]}", ends["lowest"][1], fit, 0.52, style.ACCENT)
+    _name(ax, f"Without {ends['highest'][0]}", ends["highest"][1], fit, 0.87, style.ACCENT)
+    round_ticks(ax.xaxis, ax.get_xlim(), 7, 100 if fit.n is not None else 1)
+    ax.set_yticks([])
+    name_axes(ax, f"Pooled {printing.lower(subject.outcome)}{', %' if fit.n is not None else ''}")
+    grid_below(ax, "x", hide=("left",))
+    annotate(ax, _note(fit, frame, ends, subject), subject)
+    return ax
+
+
+def _name(ax: Axes, text: str, value: float, fit: Any, y: float, colour: style.Colour) -> None:
+    """Name a line: the words begin at it, or end at it where the edge is near."""
+    wide = room_of_axes(ax)[2]
+    low, high = ax.get_xlim()
+    at = (value - low) / (high - low) * wide
+    words = f"{text}: {_shown(value, fit)}"
+    ax.plot([value, value], [0.05, y + 0.05], color=colour.light, lw=2, zorder=4, gid="named")
+    side = "left" if at < wide / 2 else "right"
+    room = (wide - at if side == "left" else at) + SIDE - 12
+    shift = 6 if side == "left" else -6
+    ax.annotate(
+        fit_text(figure_of(ax), words, room), (value, y), xytext=(shift, 0), ha=side,
+        textcoords="offset points", va="center",
+    )  # fmt: skip
+
+
+def _shown(value: float, fit: Any) -> str:
+    return printing.number(value) if fit.n is None else printing.percent(value)
+
+
+def _note(
+    fit: Any, frame: pd.DataFrame, ends: dict[str, tuple[str, float]], subject: Subject
+) -> Note:
+    what, number = printing.lower(subject.outcome), printing.counted(fit.k, *subject.noun)
+    (least, low), (most, high) = ends["lowest"], ends["highest"]
+    finding = (
+        f"Whichever {subject.study} is left out, pooled {what} lies between {_shown(low, fit)} "
+        f"(without {least}) and {_shown(high, fit)} (without {most}); with all it is "
+        f"{_shown(fit.estimate, fit)}."
+    )
+    inside = int(((frame["estimate"] >= fit.ci.lower) & (frame["estimate"] <= fit.ci.upper)).sum())
+    form = "percent" if fit.n is not None else "number"
+    return Note(
+        f"Pooled {what}, leaving one out",
+        f"Strip of the pooled {what} without each of {number}. {finding}",
+        f"{finding} A line is the estimate without one {subject.study}; the bar is the "
+        f"{printing.level_text(fit.level)} interval of all, and "
+        f"{printing.of_total(inside, len(frame))} lines lie inside it.",
+        numbers(
+            frame.rename_axis("left out").reset_index(),
+            f"{subject.outcome} pooled without each one",
+            {
+                "left out": "", "estimate": (subject.outcome, form), "ci_lower": ("From", form),
+                "ci_upper": ("To", form), "I2": ("I²,\xa0%", "number1"),
+            },
+        ),
+    )  # fmt: skip
