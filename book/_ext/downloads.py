@@ -1,15 +1,45 @@
-"""Sphinx extension: tables of results that the site offers as files under ``downloads/``."""
+"""Sphinx extension: what the site offers as files under ``downloads/``.
+
+Tables of results; every table of the data with its description, at an address that stays; and the
+whole book as one zip, for those who read it without a network, with the PDF where one was printed.
+"""
 
 from __future__ import annotations
 
+import csv
+import os
+import re
 import shutil
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from chapters import CACHE
 from dependencies import dependency_hash
 
+from helpers.evidence.package import data_folder, described
 from helpers.review.published import reproduction
+
+ROOT = Path(__file__).resolve().parents[2]
+PDF = ROOT / "_build" / "nrm-book.pdf"  # build_tools/pdf.py prints it
+ZIP_NAME, PDF_NAME = "nrm-book.zip", "nrm-book.pdf"
+ASIDE = "engine"  # large, and nothing that is read
+_COMPUTED = re.compile(r"[=+@-]")
+_NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
+_PLACE = re.compile(r'(<span class="whole-book">).*?(</span>)', re.DOTALL)
+
+
+def formulas(text: str) -> list[str]:
+    r"""Find the cells of a CSV file that a spreadsheet would take for a formula.
+
+    Examples
+    --------
+    >>> formulas("a,b\n-0.5,=1+1\n")
+    ['=1+1']
+    """
+    cells = (cell for row in csv.reader(text.splitlines(keepends=True)) for cell in row)
+    return [cell for cell in cells if _COMPUTED.match(cell) and not _NUMBER.fullmatch(cell)]
 
 
 def reproduction_csv() -> Path:
@@ -24,14 +54,81 @@ def reproduction_csv() -> Path:
     return stored
 
 
+def data_package(folder: Path) -> None:
+    """Copy the tables and their description, byte for byte: the description has their checksums.
+
+    Raises
+    ------
+    ValueError
+        If a cell of text would be a formula in a spreadsheet.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    source = data_folder()
+    for name in [one["path"] for one in described()["resources"]]:
+        found = formulas((source / name).read_text(encoding="utf-8"))
+        if found:
+            raise ValueError(
+                f"data/{name}: a spreadsheet would compute {found}; begin the text otherwise"
+            )
+        shutil.copyfile(source / name, folder / name)
+    for name in ("datapackage.json", "README.md"):
+        shutil.copyfile(source / name, folder / name)
+
+
+def whole_book(site: Path, made: Path) -> None:
+    """Put the site into one zip, all of it but the engine; same site, same bytes."""
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    moment = time.gmtime(seconds)[:6]
+    left_out = {site / ASIDE, made}
+    files = sorted(path for path in site.rglob("*") if path.is_file())
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in files:
+            if left_out.isdisjoint([path, *path.parents]):
+                entry = zipfile.ZipInfo(f"nrm-book/{path.relative_to(site).as_posix()}", moment)
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                packed.writestr(entry, path.read_bytes())
+
+
+def offer(has_pdf: bool) -> str:
+    """Say where the whole book is to be had.
+
+    Examples
+    --------
+    >>> "PDF" in offer(True), "PDF" in offer(False)
+    (True, False)
+    """
+    pdf = f' or as <a href="downloads/{PDF_NAME}" download>PDF</a>' if has_pdf else ""
+    return (
+        f'The whole book, to read without a network: as <a href="downloads/{ZIP_NAME}" download>'
+        f"zip</a> (open <code>index.html</code> in it; the engine in the browser is left out){pdf}."
+    )
+
+
 def _write(app: Any, exception: Exception | None) -> None:
-    if exception is None and app.builder.format == "html":
-        folder = Path(app.outdir) / "downloads"
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(reproduction_csv(), folder / "reproduction.csv")
+    if exception is not None or app.builder.name != "html":
+        return
+    out = Path(app.outdir)
+    folder = out / "downloads"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(reproduction_csv(), folder / "reproduction.csv")
+    data_package(folder / "data")
+    if PDF.is_file():
+        shutil.copyfile(PDF, folder / PDF_NAME)
+    else:
+        (folder / PDF_NAME).unlink(missing_ok=True)
+    page = out / "codebook.html"
+    text = page.read_text(encoding="utf-8")
+    said = _PLACE.sub(lambda found: f"{found[1]}{offer(PDF.is_file())}{found[2]}", text)
+    page.write_text(said, encoding="utf-8")
+
+
+def _pack(app: Any, exception: Exception | None) -> None:
+    if exception is None and app.builder.name == "html":
+        whole_book(Path(app.outdir), Path(app.outdir) / "downloads" / ZIP_NAME)
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx."""
+    """Register with Sphinx; the zip is made last, of the site as readers get it."""
     app.connect("build-finished", _write)
+    app.connect("build-finished", _pack, priority=990)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

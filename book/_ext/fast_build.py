@@ -1,7 +1,6 @@
 """Sphinx extension: pages are read and written on all cores, and nothing is done twice.
 
-Each mend stands for something that belongs upstream; the site is the same, byte for byte, apart
-from the order of the search index.
+Each mend stands for something that belongs upstream; the site is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ from typing import Any
 import pybtex.plugin
 import sphinx.builders
 from docutils import nodes
-from snowballstemmer import stemmer
 from sphinx import addnodes
-from sphinx.search.en import SearchEnglish
 
 # Both write their results when all pages have been read: the numbers of sections come with
 # "env-get-updated", the contents with "builder-inited". They do not declare it.
@@ -26,12 +23,6 @@ SAFE = ("sphinx_multitoc_numbering", "sphinx_external_toc")
 def _find_plugins_once() -> None:
     """Spare the bibliography the search in the metadata of all packages at each use."""
     pybtex.plugin._load_entry_point = cache(pybtex.plugin._load_entry_point)
-
-
-def _stem_once() -> None:
-    """Spare the search index to stem a word anew wherever it stands."""
-    stem = cache(stemmer("porter").stemWord)
-    SearchEnglish.stem = lambda self, word: stem(word.lower())  # type: ignore[method-assign]
 
 
 def titles_alone(toc: nodes.Element) -> nodes.Element:
@@ -95,6 +86,5 @@ def _on_all_cores(app: Any) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     _find_plugins_once()
-    _stem_once()
     app.connect("builder-inited", _on_all_cores)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

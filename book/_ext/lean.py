@@ -47,6 +47,8 @@ SCRIPTS = (
     "scripts/bootstrap.js",
     "scripts/pydata-sphinx-theme.js",
     "book.js",
+    "search.js",
+    "term_cards.js",
 )
 TABS = "design-tabs.js"  # only where a page has tabs
 SHEET, SCRIPT = "site.css", "site.js"
@@ -56,7 +58,8 @@ PRELUDE = (
     "var toggleOpenOnPrint = 'true', togglebuttonSelector = '.toggle, .admonition.dropdown';\n"
 )
 INLINE = ("togglehint", "toggleopenonprint", "togglebuttonselector", "documentation_options.")
-UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "**/*.map", "images/logo_*")
+SEARCH = ("searchtools.js", "language_data.js")  # of Sphinx; the book has its own
+UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "**/*.map", "images/logo_*", *SEARCH)
 
 _ICON = re.compile(r"fa(-.*)?|fas|far|fab|fa[slbrdt]")
 _CLASS = re.compile(r"\bclass\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
@@ -250,7 +253,7 @@ def bundle(app: Any, error: Exception | None) -> None:
     static = out / "_static"
     pages = [p for p in out.rglob("*.html") if "_static" not in p.relative_to(out).parts]
     scripts = list(_files(static, SCRIPTS))
-    words = _words(pages, [*scripts, static / "searchtools.js", static / TABS])
+    words = _words(pages, [*scripts, static / TABS])
     sheets = []
     for path in _files(static, STYLES):
         name = path.relative_to(static).as_posix()

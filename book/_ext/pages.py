@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from html import escape
+from html import escape, unescape
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,18 @@ AROUND = (
         ' data-bs-toggle="tooltip">\n <i',
         ">\n <i",
     ),
+    # the button says its state (book.js)
+    (
+        'aria-label="Color mode" data-bs-title="Color mode"  data-bs-placement="bottom"'
+        ' data-bs-toggle="tooltip"',
+        'aria-label="Colours"',
+    ),
+    # the first heading of a page is its title
+    ('<p aria-level="2" class="caption" role="heading">', '<p class="caption">'),
+    (
+        '<a class="current reference internal" href="#">',
+        '<a class="current reference internal" aria-current="page" href="#">',
+    ),
     # all that is on a page belongs to a landmark
     (
         '<div id="pst-primary-sidebar" class=',
@@ -50,10 +62,19 @@ _LETTER = re.compile(
     r'(<th class="head"><p>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</p></th>)'
 )
 _FIGURE = re.compile(
-    r'(<figure class="picture" id="([\w-]+)">)\s*<figcaption>(.*?)</figcaption>\s*'
-    r'(<div class="picture-scroll".*?</svg>\s*</div>)',
+    r'<figure class="picture" id="([\w-]+)">\s*<figcaption>(.*?)</figcaption>\s*'
+    r'(<div class="picture-scroll".*?</svg>\s*</div>)(.*?)</figure>',
     re.DOTALL,
 )
+_TITLE = re.compile(r'(<title id="[\w-]+-title">)(.*?)(</title>)', re.DOTALL)
+_NAMED = re.compile(r'aria-label="[^"]*"')
+_LABELLED = re.compile(r'<svg (.*?)aria-labelledby="([\w-]+-title) ([\w-]+-desc)"')
+_PLACE = re.compile(
+    r'<h[23]>(.*?)<a class="headerlink"|<figure class="picture" id="([\w-]+)"'
+    r'|<svg [^>]*?viewBox="([^"]*)"',
+    re.DOTALL,
+)
+_GRID = re.compile(r'(<div class="gallery-grid docutils">.*?)(</div>)', re.DOTALL)
 _FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
@@ -121,22 +142,63 @@ def distinct(body: str) -> str:
 def captioned(body: str) -> str:
     """Write captions under their figures, numbered, with the finding in bold and a permalink.
 
+    A figure, its drawing and the box that it scrolls in have one name: its number and its title.
+
     Examples
     --------
     >>> figure = '<figure class="picture" id="x"><figcaption>It rose. See axis.</figcaption>'
-    >>> made = captioned(figure + '<div class="picture-scroll"><svg></svg></div>')
-    >>> made.partition("<figcaption>")[2]
+    >>> drawn = '<div class="picture-scroll"><svg><title id="x-title">Rise</title></svg></div>'
+    >>> made = captioned(figure + drawn + "</figure>")
+    >>> made.partition(">")[0]
+    '<figure class="picture" id="x" aria-label="Figure 1: Rise"'
+    >>> made.partition("<figcaption>")[2].removesuffix("</figure>")
     '<a class="figure-number" href="#x">Figure 1</a> <b>It rose.</b> See axis.</figcaption>'
     """
     number = count(1)
 
     def under(match: re.Match[str]) -> str:
-        opened, name, caption, drawing = match.groups()
+        name, caption, drawing, rest = match.groups()
+        numbered = f"Figure {next(number)}"
         caption = _FINDING.sub(r"<b>\1</b>", caption.strip(), count=1)
-        link = f'<a class="figure-number" href="#{name}">Figure {next(number)}</a>'
-        return f"{opened}\n{drawing}\n<figcaption>{link} {caption}</figcaption>"
+        link = f'<a class="figure-number" href="#{name}">{numbered}</a>'
+        title = _TITLE.search(drawing)
+        whole = f"{numbered}: {title[2]}" if title else numbered
+        label = f'aria-label="{escape(unescape(whole))}"'
+        drawing = _NAMED.sub(lambda _: label, drawing, count=1)
+        drawing = _TITLE.sub(rf"\1{numbered}: \2\3", drawing, count=1)
+        drawing = _LABELLED.sub(
+            rf'<svg id="{name}-drawing" \1aria-labelledby="\2" aria-describedby="\3"', drawing
+        )
+        rest = _NAMED.sub(f'aria-label="The numbers behind {numbered}"', rest, count=1)
+        return (
+            f'<figure class="picture" id="{name}" {label}>\n{drawing}\n'
+            f"<figcaption>{link} {caption}</figcaption>{rest}</figure>"
+        )
 
     return _FIGURE.sub(under, body)
+
+
+def gallery(body: str) -> str:
+    """Fill the grid of a gallery with small copies of its pictures, which lead to the large ones.
+
+    A small picture is a reference to the drawing itself, and so weighs next to nothing.
+    """
+    seen: Counter[str] = Counter()
+    items, heading, figure = [], "", ""
+    for match in _PLACE.finditer(body):
+        if match[1] is not None:
+            heading = re.sub(r"<[^>]+>", "", match[1])
+        elif match[2] is not None:
+            figure = match[2]
+        elif figure:
+            seen[heading] += 1
+            times = f" ({seen[heading]})" if seen[heading] > 1 else ""
+            items.append(
+                f'<li><a href="#{figure}"><svg viewBox="{match[3]}" aria-hidden="true">'
+                f'<use href="#{figure}-drawing" /></svg><span>{heading}{times}</span></a></li>'
+            )
+            figure = ""
+    return _GRID.sub(lambda found: f"{found[1]}<ul>{''.join(items)}</ul>{found[2]}", body, count=1)
 
 
 def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -147,7 +209,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
     body = _REPEATED.sub("", body)
-    context["body"] = captioned(distinct(lighter(signatures(body))))
+    body = captioned(distinct(lighter(signatures(body))))
+    context["body"] = gallery(body) if _GRID.search(body) else body
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
         context["metatags"] = (

@@ -2,12 +2,16 @@
 
 A page that links a term itself, by the role ``term``, keeps that link and gets no second one. Words
 in headings, links, code, formulas, captions and tables are left alone, and so is the glossary.
+What the glossary says of each term goes to ``_static/terms.js``, which a page loads when a reader
+first points at a term: ``term_cards.js`` shows it beside the word.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -217,10 +221,42 @@ def _rewrite(app: Any, env: Any) -> list[str]:
     return [] if before == terms else sorted(env.found_docs)
 
 
+_ENTRY = re.compile(r"((?:<dt id=\"term-[^\"]+\">.*?</dt>\s*)+)<dd>(.*?)</dd>", re.DOTALL)
+_NAME = re.compile(r"<dt id=\"(term-[^\"]+)\">(.*?)<a class=\"headerlink\"", re.DOTALL)
+_LINKED = re.compile(r"</?a\b[^>]*>|\sid=\"[^\"]*\"")
+
+
+def definitions(glossary: str) -> dict[str, str]:
+    """Read of a built glossary what a card shows of each term, by the term's place.
+
+    Examples
+    --------
+    >>> definitions('<dt id="term-Q">Q<a class="headerlink" href="#">#</a></dt><dd><p>A sum.</p>'
+    ...             '</dd>')
+    {'term-Q': '<p><b>Q</b></p><p>A sum.</p>'}
+    """
+    found = {}
+    for terms, meaning in _ENTRY.findall(glossary):
+        for place, name in _NAME.findall(terms):
+            found[place] = f"<p><b>{name}</b></p>{_LINKED.sub('', meaning).strip()}"
+    return found
+
+
+def _write(app: Any, error: Exception | None) -> None:
+    if error is not None or app.builder.name != "html":
+        return
+    out, found = Path(app.outdir), {}
+    for page in sorted(set(_written(app).values())):
+        found |= definitions((out / f"{page}.html").read_text(encoding="utf-8"))
+    made = json.dumps(found, ensure_ascii=False)
+    (out / "_static" / "terms.js").write_text(f"var bookTerms = {made};\n", encoding="utf-8")
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_config_value("term_links_exclude", ["references", "changelog"], "env")
     app.add_config_value("term_links_by_hand", list(EVERYDAY), "env")
     app.add_post_transform(LinkTerms)
     app.connect("env-updated", _rewrite)
+    app.connect("build-finished", _write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

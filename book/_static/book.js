@@ -2,9 +2,6 @@
 (() => {
   "use strict";
 
-  // the search may not read other pages for its excerpts when the book is opened from a disk
-  if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-
   // -- copying ------------------------------------------------------------------------------------
 
   async function copy(text) {
@@ -32,6 +29,33 @@
       }
     });
   }
+
+  /* A button at code says which. */
+  for (const button of document.querySelectorAll("button.copybtn")) {
+    const line = document.querySelector(button.dataset.clipboardTarget)?.textContent.trim().split("\n")[0] ?? "";
+    button.type = "button";
+    button.setAttribute("aria-label", `Copy the code: ${line.length > 50 ? `${line.slice(0, 50)} …` : line}`);
+  }
+
+  // -- where the reader is, and in which colours -----------------------------------------------------
+
+  const COLOURS = { auto: "as the system has them", light: "light", dark: "dark" };
+  const sayColours = () => {
+    for (const button of document.querySelectorAll(".theme-switch-button")) {
+      const label = `Colours: ${COLOURS[document.documentElement.dataset.mode] ?? COLOURS.auto}`;
+      button.setAttribute("aria-label", label);
+      button.title = label;
+    }
+  };
+  sayColours();
+  new MutationObserver(sayColours).observe(document.documentElement, { attributeFilter: ["data-mode"] });
+
+  addEventListener("activate.bs.scrollspy", () => {
+    for (const link of document.querySelectorAll(".bd-toc-nav a")) {
+      if (link.classList.contains("active")) link.setAttribute("aria-current", "location");
+      else link.removeAttribute("aria-current");
+    }
+  });
 
   // -- figures ------------------------------------------------------------------------------------
 
@@ -131,7 +155,8 @@
     const text = cell.textContent.replace(/\s+/g, " ").trim();
     if (text === "\u2013") return "";
     if (/^[\u2212-]?\d{1,3}(,\d{3})*(\.\d+)?$/.test(text)) return text.replaceAll(",", "").replace("\u2212", "-");
-    return text;
+    // a spreadsheet would compute what begins so; a number may begin with its sign
+    return /^[=+@-]/.test(text) && !/^[+-][\d.]+(e[+-]?\d+)?$/i.test(text) ? `'${text}` : text;
   }
 
   function csv(table) {
@@ -148,12 +173,12 @@
     return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
   }
 
-  /* A row of buttons under a box, one for each kind of file. */
-  function downloads(name, box, kinds) {
+  /* A row of buttons under a box, one for each kind of file, which say whose it is. */
+  function downloads(name, whose, box, kinds) {
     const bar = document.createElement("div");
     bar.className = "picture-tools";
     bar.setAttribute("role", "group");
-    bar.setAttribute("aria-label", `Download ${name}`);
+    bar.setAttribute("aria-label", `Download ${whose}`);
     const label = document.createElement("span");
     label.textContent = "Download";
     bar.append(label);
@@ -161,6 +186,7 @@
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = kind;
+      button.setAttribute("aria-label", `Download ${whose} as ${kind}`);
       button.addEventListener("click", async () => save(await make(), `${name}.${kind.toLowerCase()}`));
       bar.append(button);
     }
@@ -172,7 +198,8 @@
   for (const box of document.querySelectorAll("figure.picture[id] > .picture-scroll:has(> svg)")) {
     const svg = box.querySelector("svg");
     const table = box.parentElement.querySelector("details.picture-data table");
-    downloads(box.parentElement.id, box, {
+    const number = box.parentElement.querySelector(".figure-number")?.textContent ?? "the figure";
+    downloads(box.parentElement.id, number, box, {
       SVG: async () => svgBlob((await drawing(svg)).text),
       PNG: () => png(svg),
       ...(table && { CSV: () => csvBlob(table) }),
@@ -180,50 +207,77 @@
   }
 
   for (const box of document.querySelectorAll(".text_html > .table-scroll[id]:has(> table > thead)")) {
-    downloads(box.id, box, { CSV: () => csvBlob(box.querySelector("table")) });
+    downloads(box.id, `the table “${box.getAttribute("aria-label")}”`, box, { CSV: () => csvBlob(box.querySelector("table")) });
   }
 
-  // -- tables that are searched --------------------------------------------------------------------
+  // -- tables and lists that are searched ----------------------------------------------------------
 
-  /* A field above a table that hides the rows without all of its words, and says how many are left. */
+  /* A field above what it filters, of which only what has all of its words stays; says how much. */
   const folded = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
-  for (const box of document.querySelectorAll(".table-search[id]:has(> table > thead)")) {
-    const rows = [...box.querySelectorAll("tbody tr")].map((row) => ({
-      row,
-      heading: row.querySelector(".gt_group_heading") !== null,
-      text: folded(row.textContent),
-    }));
-    const all = rows.filter((one) => !one.heading).length;
+  function filter(before, wording, things, items, after) {
+    for (const item of items) item.text = folded(item.elements.map((element) => element.textContent).join(" "));
     const bar = document.createElement("div");
     bar.className = "table-filter";
     const label = document.createElement("label");
-    label.textContent = "Filter the rows ";
+    label.textContent = `${wording} `;
     const field = document.createElement("input");
     field.type = "search";
     field.autocomplete = "off";
-    field.setAttribute("aria-controls", box.id);
     label.append(field);
     const status = document.createElement("span");
     status.setAttribute("role", "status");
     bar.append(label, status);
-    box.before(bar);
+    before.before(bar);
     field.addEventListener("input", () => {
       const words = folded(field.value).split(/\s+/).filter(Boolean);
       let left = 0;
-      let heading; // of the group, shown when one of its rows is
-      for (const one of rows) {
-        if (one.heading) {
-          heading = one.row;
-          heading.hidden = words.length > 0;
-          continue;
-        }
-        one.row.hidden = !words.every((word) => one.text.includes(word));
-        if (one.row.hidden) continue;
-        left += 1;
-        if (heading) heading.hidden = false;
+      for (const item of items) {
+        const stays = words.every((word) => item.text.includes(word));
+        for (const element of item.elements) element.hidden = !stays;
+        left += stays;
       }
-      status.textContent = words.length ? `${left} of ${all} rows` : "";
+      status.textContent = words.length ? `${left} of ${items.length} ${things}` : "";
+      after?.(words.length > 0);
+    });
+    return field;
+  }
+
+  for (const box of document.querySelectorAll(".table-search[id]:has(> table > thead)")) {
+    const rows = [...box.querySelectorAll("tbody tr")];
+    const isHeading = (row) => row.querySelector(".gt_group_heading") !== null;
+    const items = rows.filter((row) => !isHeading(row)).map((row) => ({ elements: [row] }));
+    const field = filter(box, "Filter the rows", "rows", items, () => {
+      let heading; // of the group, shown when one of its rows is
+      for (const row of rows) {
+        if (isHeading(row)) {
+          heading = row;
+          heading.hidden = true;
+        } else if (heading && !row.hidden) heading.hidden = false;
+      }
       box.scrollTop = 0;
+    });
+    field.setAttribute("aria-controls", box.id);
+  }
+
+  /* Terms of the glossary; a definition belongs to all terms above it. */
+  for (const list of document.querySelectorAll("dl.glossary")) {
+    const items = [];
+    for (const element of list.children) {
+      if (element.tagName === "DT" && items.at(-1)?.elements.at(-1).tagName !== "DT") items.push({ elements: [] });
+      items.at(-1).elements.push(element);
+    }
+    filter(list, "Filter the terms", "terms", items);
+  }
+
+  /* All tables of a page of menus at once. */
+  const menu = document.querySelector(".filter-menu");
+  if (menu) {
+    const tables = [...document.querySelectorAll("article table.menu")];
+    const items = tables.flatMap((table) => [...table.tBodies[0].rows].map((row) => ({ elements: [row] })));
+    filter(menu, "Filter the methods", "methods", items, () => {
+      for (const table of tables) {
+        (table.closest(".cell") ?? table).hidden = [...table.tBodies[0].rows].every((row) => row.hidden);
+      }
     });
   }
 

@@ -7,7 +7,7 @@ what the docstring says, so that no page shows an output that the code no longer
 
 from __future__ import annotations
 
-from .codebooks import codebook_views
+from .codebooks import codebook_views, data_files
 from .contents import ROOMS, Entry, Room, entries, rooms
 from .docstrings import Docstring, parse_docstring
 from .examples import ExampleError, ExampleStep, run_examples
@@ -30,6 +30,7 @@ __all__ = [
     "build_status",
     "codebook_views",
     "count_tests",
+    "data_files",
     "entries",
     "parse_docstring",
     "read_conventions",

@@ -63,7 +63,8 @@ class Link(str):
     text : str
         What the reader sees.
     address : str
-        Where it leads, beginning with http:// or https://.
+        Where it leads, beginning with http:// or https://; on pages of the book also a place of
+        the same page (``#name``) or a file below ``downloads/``.
 
     Raises
     ------
@@ -81,7 +82,7 @@ class Link(str):
 
     def __new__(cls, text: str, address: str) -> Link:
         """Check the address and keep it beside the text."""
-        if not re.match(r"https?://[^\s\"'<>]+$", address):
+        if not re.match(r"(https?://|downloads/|#)[^\s\"'<>]+$", address):
             raise MetaAnalysisError(f"a link needs an address of the web, not {address!r}")
         made = super().__new__(cls, text)
         made.address = address

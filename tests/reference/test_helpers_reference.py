@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import json
 import re
@@ -181,6 +182,15 @@ def test_the_codebook_shows_every_column_of_every_table():
         assert table["title"] in str(views[2 * number])
         for field in table["schema"]["fields"]:
             assert field["name"] in views[2 * number + 1].text
+
+
+def test_the_files_of_the_data_are_listed_with_their_sizes():
+    lines = reference.data_files().text.splitlines()[1:]
+    assert len(lines) == len(described()["resources"])
+    for line, one in zip(lines, described()["resources"], strict=True):
+        text = (ROOT / "data" / one["path"]).read_text(encoding="utf-8")
+        cells = list(csv.reader(text.splitlines(keepends=True)))
+        assert line.split()[-3:] == [one["path"], str(len(cells) - 1), str(len(cells[0]))]
 
 
 def test_the_status_is_the_same_when_made_again():

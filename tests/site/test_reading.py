@@ -15,7 +15,7 @@ import pytest
 import yaml
 from audit import served
 from bs4 import BeautifulSoup
-from built import SITE, page_names, soup_of
+from built import SITE, soup_of
 
 from helpers.teaching import LEVELS, read_goals
 
@@ -104,7 +104,7 @@ def test_first_load_is_light(page_name):
         *static.glob("fonts/*.wof*"),
     ]
     if page_name == "search.html":
-        loaded += [SITE / "searchindex.js", static / "searchtools.js", static / "language_data.js"]
+        loaded += [static / "minisearch" / "minisearch.min.js"]  # the sections come while one types
     assert sum(path.stat().st_size for path in loaded) <= 1_000_000
 
 
@@ -252,7 +252,9 @@ def test_numbers_behind_a_figure_download_as_they_stand(visit):
 def test_table_of_a_page_downloads_too(visit):
     seen = visit(CHAPTER)
     box = seen.page.locator(".text_html > .table-scroll").first
-    bar = seen.page.get_by_role("group", name=f"Download {box.get_attribute('id')}")
+    bar = seen.page.get_by_role(
+        "group", name=f"Download the table “{box.get_attribute('aria-label')}”"
+    )
     with seen.page.expect_download() as download:
         bar.get_by_role("button", name="CSV").click()
     assert download.value.suggested_filename == f"{box.get_attribute('id')}.csv"
@@ -361,21 +363,3 @@ def test_the_font_of_formulas_in_tables_is_asked_for_early(browser, visit, page_
         assert page.request.get(address).ok
         page.close()
     assert visit(page_of_formulas).page.evaluate(asked) == ""  # a disk needs no fetching ahead
-
-
-@pytest.mark.parametrize(
-    ("term", "expected"), [("prediction interval", "Glossary"), ("Jacobson", "Data")]
-)
-def test_search_finds_terms_and_studies(visit, term, expected):
-    seen = visit("search.html")
-    seen.page.goto((SITE / "search.html").as_uri() + f"?q={term.replace(' ', '+')}")
-    seen.page.wait_for_selector(".search-summary:has-text('Search finished')")  # one after another
-    found = seen.page.locator("#search-results li a").all_inner_texts()
-    assert any(expected in title for title in found), found
-    assert seen.complaints == []
-
-
-def test_every_page_is_in_the_search_index():
-    index = (SITE / "searchindex.js").read_text(encoding="utf-8")
-    for name in set(page_names()) - WITHOUT_SOURCE:
-        assert f'"{name.removesuffix(".html")}"' in index

@@ -217,7 +217,15 @@ def test_a_link_leads_where_it_says_and_stays_text():
     made = table(frame, "Sources")
     assert '<a href="https://doi.org/10.1/x?a=1&amp;b=2">a &lt;source&gt;</a>' in made.html
     assert "a <source>" in made.text
-    for address in ("javascript:alert(1)", "https://x y", 'https://x"onclick="y', "ftp://x"):
+    for address in ("downloads/data/cohorts.csv", "#codebook-cohorts"):
+        assert Link("x", address).address == address
+    for address in (
+        "javascript:alert(1)",
+        "https://x y",
+        'https://x"onclick="y',
+        "ftp://x",
+        "a.html",
+    ):
         with pytest.raises(MetaAnalysisError, match="address of the web"):
             Link("x", address)
 

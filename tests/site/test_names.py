@@ -1,0 +1,112 @@
+"""What assistive technology hears: the title first, where the reader is, one name a thing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from built import SITE, page_names, soup_of
+
+CHAPTER = "pooling.html"
+HEADINGS = re.compile(r"^h[1-6]$")
+
+
+def test_the_first_heading_of_a_page_is_its_title(page_name):
+    page = soup_of(page_name)
+    first = page.find(lambda tag: HEADINGS.match(tag.name) or tag.get("role") == "heading")
+    assert first.name == "h1"
+
+
+def test_the_contents_say_which_page_is_open(page_name):
+    page = soup_of(page_name)
+    links = page.select("nav.bd-links a")
+    current = [link for link in links if link.get("aria-current") == "page"]
+    others = [link for link in links if "current" in link.get("class", [])]
+    assert current == others
+    assert len(current) <= 1
+    if page_name not in {"index.html", "404.html", "genindex.html", "search.html"}:
+        assert len(current) == 1
+
+
+def test_a_figure_its_drawing_and_its_box_have_one_name(page_name):
+    page = soup_of(page_name)
+    for figure in page.select("figure.picture[id]:has(.figure-number)"):
+        number = figure.select_one(".figure-number").get_text()
+        drawing = figure.find("svg")
+        title = page.find(id=drawing["aria-labelledby"]).get_text()
+        assert title.startswith(f"{number}: ")
+        assert figure["aria-label"] == title
+        assert figure.select_one(".picture-scroll")["aria-label"] == title
+        assert page.find(id=drawing["aria-describedby"]).name == "desc"
+        for box in figure.select(".picture-data [role=region]"):
+            assert box["aria-label"] == f"The numbers behind {number}"
+
+
+def test_figures_are_on_some_pages():
+    numbered = [n for n in page_names() if soup_of(n).select("figure.picture .figure-number")]
+    assert len(numbered) > 10
+
+
+def test_buttons_say_what_they_copy_and_download(visit):
+    page = visit(CHAPTER).page
+    names = page.locator("button.copybtn").evaluate_all(
+        "(all) => all.map((one) => [one.getAttribute('aria-label'),"
+        " document.querySelector(one.dataset.clipboardTarget).textContent.trim()])"
+    )
+    assert names
+    for name, code in names:
+        said = name.removeprefix("Copy the code: ").removesuffix(" …")
+        assert said != name
+        assert code.startswith(said)
+    tools = page.locator("figure.picture .picture-tools button")
+    labels = tools.evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label'))")
+    assert labels[0] == "Download Figure 1 as SVG"
+    assert len(set(labels)) == len(labels)
+
+
+def test_the_theme_button_says_its_state(visit):
+    page = visit(CHAPTER, theme="light").page
+    button = page.locator("button.theme-switch-button:visible").first
+    said = {}
+    for _ in range(3):
+        said[page.evaluate("document.documentElement.dataset.mode")] = button.get_attribute(
+            "aria-label"
+        )
+        before = button.get_attribute("aria-label")
+        button.click()
+        page.wait_for_function(
+            "([button, before]) => button.getAttribute('aria-label') !== before",
+            arg=[button.element_handle(), before],
+        )
+    assert said == {
+        "auto": "Colours: as the system has them",
+        "light": "Colours: light",
+        "dark": "Colours: dark",
+    }
+
+
+def test_the_keyboard_stops_at_nothing_that_is_not_seen(visit):
+    page = visit(CHAPTER).page
+    page.keyboard.press("Tab")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        size = page.evaluate(
+            "(() => { const box = document.activeElement.getBoundingClientRect();"
+            " return [box.width, box.height, document.activeElement.outerHTML.slice(0, 90)] })()"
+        )
+        assert min(size[:2]) >= 1, size[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("preview.png", (1200, 630)), ("touch.png", (180, 180))]
+)
+def test_previews_and_icons_are_there(name, size):
+    content = (SITE / "_static" / name).read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert tuple(int.from_bytes(content[i : i + 4]) for i in (16, 20)) == size
+    assert len(content) < 150_000
+
+
+def test_a_page_names_its_touch_icon(page_name):
+    link = soup_of(page_name).find("link", rel="apple-touch-icon")
+    assert ((SITE / page_name).parent / link["href"]).resolve().is_file()
