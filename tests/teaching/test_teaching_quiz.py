@@ -123,6 +123,35 @@ def test_right_answers_that_lie_at_one_place_would_give_themselves_away():
     assert max(places.count(place) for place in set(places)) < 0.6 * len(places)
 
 
+def test_right_answers_are_not_the_longest():
+    """At most a third: who takes the longest answer without reading must not pass."""
+    asked = [one for chapter in CHAPTERS for one in self_check(chapter).questions]
+    longest = [
+        one.prompt
+        for one in asked
+        if len(one.right.text) > max(len(o.text) for o in one.options if not o.right)
+    ]
+    assert len(longest) <= len(asked) / 3, longest
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "Cochran's Q",
+        "Half an event",
+        "Paule-Mandel",
+        "Knapp and Hartung",
+        "quadrature",
+        "permutation test",
+        "Robust standard errors",
+        "GRADE",
+    ],
+)
+def test_every_method_is_asked_about(method):
+    asked = [one.prompt for chapter in CHAPTERS for one in self_check(chapter).questions]
+    assert any(method in prompt for prompt in asked)
+
+
 def test_answers_follow_the_data(monkeypatch):
     data = shared.cohorts()
     before = [one.right.text for one in self_check("pooling").questions]
