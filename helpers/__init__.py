@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .door import lazy, show_strings_as_read
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .checks import bias, interval_coverage, simulation

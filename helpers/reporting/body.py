@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import printing
 from ..engine.literature import references
+from ..version import __version__
 from ..views import prose
 from ..views.plots import Picture
 from ..views.subject import Subject
@@ -148,6 +149,7 @@ def files_section(files: Iterable[str]) -> Section:
 
 def _summary(analysis: Analysis, subject: Subject) -> Section:
     fit = analysis.fit
+    paper = sentences.for_a_paper(analysis, subject, methods=False)
     numbers = {
         subject.studies: printing.count(fit.k),
         subject.n.lower(): printing.count(fit.n or 0),
@@ -160,7 +162,7 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
             paragraph(sentences.answer(analysis, subject), "answer"),
             str(prose.facts(numbers)),
             "<h3>How to report it</h3>",
-            f"<blockquote>{paragraph(sentences.for_a_paper(analysis, subject))}</blockquote>",
+            f"<blockquote>{paragraph(paper)}</blockquote>",
         ),
     )
 
@@ -268,10 +270,10 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
 
 
 def references_of(analysis: Analysis) -> list[Reference]:
-    """Collect the sources of everything that was computed, each once."""
-    given = [one for methods in _described(analysis) for one in methods.references]
-    found = {one.key: one for one in [*references(*_ALWAYS), *reversed(given)]}
-    return sorted(found.values(), key=lambda one: one.key)
+    """Collect the sources of everything that was computed, each once, as they are first cited."""
+    found = {one.key: one for _, cited in _said(analysis) for one in reversed(cited)}
+    order = dict.fromkeys(one.key for _, cited in _said(analysis) for one in cited)
+    return [found[key] for key in order]
 
 
 def _described(analysis: Analysis) -> list[Any]:
@@ -281,21 +283,36 @@ def _described(analysis: Analysis) -> list[Any]:
     return [part.methods() for part in parts if part is not None]
 
 
+def _said(analysis: Analysis) -> list[tuple[str, tuple[Reference, ...]]]:
+    """Each sentence on the methods once, with its sources."""
+    said = {
+        f"All analyses were done with nrm-meta {__version__}.": (),
+        **{_sentence(str(one)): one.references for one in _described(analysis)},
+        sentences.intervals(analysis): references(*_ALWAYS),
+    }
+    return list(said.items())
+
+
 def _methods(analysis: Analysis) -> Section:
-    said = dict.fromkeys(_sentence(str(methods)) for methods in _described(analysis))
+    sources = references_of(analysis)
+    numbers = {one.key: place for place, one in enumerate(sources, start=1)}
+    pieces = []
+    for text, cited in _said(analysis):
+        places = ", ".join(map(str, sorted({numbers[one.key] for one in cited})))
+        pieces.append(escape(text, quote=False) + (f" [{places}]" if places else ""))
     items = []
-    for one in references_of(analysis):
+    for one in sources:
         text = citation(one.key) if one.key in bibliography() else one.key
         link = (
             f' <a href="https://doi.org/{escape(one.doi, quote=True)}">doi:{escape(one.doi)}</a>'
             if one.doi
             else ""
         )
-        items.append(f"{escape(text, quote=False)}{link}")
+        items.append(f"<li>[{numbers[one.key]}] {escape(text, quote=False)}{link}</li>")
     body = (
-        paragraph(" ".join(said)),
+        f"<p>{' '.join(pieces)}</p>",
         "<h3>Sources of the methods</h3>",
-        _list(items, "references"),
+        f'<ul class="references numbered">{"".join(items)}</ul>',
     )
     return Section("methods", "Methods and sources", body)
 

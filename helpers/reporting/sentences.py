@@ -8,7 +8,7 @@ from .. import printing, ties
 from ..engine.effects import study_interval
 from ..engine.normal.prediction import displayed_prediction
 from ..engine.normal.tau2_intervals import is_empty
-from ..engine.options import FEW_STUDIES
+from ..engine.options import FEW_STUDIES, default_tau2_ci
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..models.population import differs_from_median
 from ..views.subgroup_sentences import between_verdict
@@ -24,6 +24,7 @@ __all__ = [
     "for_a_paper",
     "groups",
     "heterogeneity",
+    "intervals",
     "models",
     "one_sided",
     "rates",
@@ -252,8 +253,34 @@ def small_studies(analysis: Analysis) -> str:
     )
 
 
-def for_a_paper(analysis: Analysis, subject: Subject) -> str:
-    """Give a paragraph that a paper could print."""
+#: Words of the intervals that a report gives beside that of the pooled estimate.
+_STUDY_INTERVALS = {
+    "wilson": "Wilson score intervals",
+    "clopper-pearson": "Clopper-Pearson intervals",
+    "agresti-coull": "Agresti-Coull intervals",
+    "exact": "exact intervals",
+    "wald": "Wald intervals",
+}
+
+
+def intervals(analysis: Analysis) -> str:
+    """Say how heterogeneity is described and how every interval but the pooled one is made."""
+    fit = analysis.fit
+    single = _STUDY_INTERVALS[fit.options.study_ci]
+    text = f"Intervals of single studies are {single}"
+    if analysis.one_sided or fit.k < 2 or fit.model == "common":
+        return text + "."
+    how = {"profile": "profile likelihood", "q-profile": "the Q-profile method"}
+    variance = how[default_tau2_ci(fit.model)]
+    return (
+        f"{text}. Heterogeneity is described by τ², with an interval by {variance}, by I² and by "
+        "the prediction interval, which rests on Student's t with two degrees of freedom less "
+        "than studies."
+    )
+
+
+def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -> str:
+    """Give a paragraph that a paper could print, with the model in a sentence or without."""
     fit = analysis.fit
     head = (
         f"{printing.count(fit.events or 0)} events among {printing.count(fit.n or 0)} people in "
@@ -265,7 +292,7 @@ def for_a_paper(analysis: Analysis, subject: Subject) -> str:
         return (
             f"{head}The estimate of {printing.lower(subject.outcome)} was {printing.estimate(fit)}."
         )
-    text = f"{head}{fit.methods()} "
+    text = f"{head}{fit.methods()} " if methods else head
     both = differs_from_median(fit)
     which = f" (median {subject.study})" if both else ""
     text += f"The pooled estimate of {printing.lower(subject.outcome)}{which} was "

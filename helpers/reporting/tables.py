@@ -82,7 +82,6 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "tau2": "τ²",
             "I2": f"I²{_PERCENT}",
         },
-        notes=[str(fit.methods()) for fit in fits],
         name="models",
     )
 
@@ -141,7 +140,6 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
             "rate": "Rate",
             "ci": f"{_level(fit)} CI",
         },
-        notes=[str(fit.methods())],
         name="rates",
     )
 

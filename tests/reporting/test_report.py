@@ -132,7 +132,8 @@ def test_the_page_is_accessible_in_its_bones(ours):
     tags = [tag for tag, _ in page.tags]
     assert ("html", {"lang": "en"}) in page.tags
     assert tags.count("h1") == tags.count("main") == tags.count("head") == 1
-    assert tags.count("title") == 1 + len(ours.pictures)  # the page and each picture
+    drawings = sum(1 + bool(one.narrow) for one in ours.pictures.values())
+    assert tags.count("title") == 1 + drawings
     assert {"header", "nav", "footer"} <= set(tags)
     assert page.links[0] == "#report"
     assert len(page.ids) == len(set(page.ids))
@@ -141,7 +142,7 @@ def test_the_page_is_accessible_in_its_bones(ours):
     steps = zip(page.headings, page.headings[1:], strict=False)
     assert all(after <= before + 1 for before, after in steps)
     pictures = [found for tag, found in page.tags if tag == "svg"]
-    assert len(pictures) == len(ours.pictures)
+    assert len(pictures) == drawings
     assert all(
         found["role"] == "img" and found["aria-labelledby"].split()[0] in page.ids
         for found in pictures
@@ -166,6 +167,26 @@ def test_every_source_is_cited_in_words_with_its_doi(ours):
     for one in found:
         assert citation(one["key"]) != one["key"]
         assert not one["doi"] or f"https://doi.org/{one['doi']}" in ours.html
+
+
+def test_sources_are_numbered_as_they_are_cited(ours):
+    section = ours.html.partition('id="methods"')[2]
+    text, _, listed = section.partition("<h3>")
+    cited = [int(one) for group in re.findall(r"\[([\d, ]+)\]", text) for one in group.split(",")]
+    first = list(dict.fromkeys(cited))
+    assert set(first) == set(range(1, len(first) + 1))
+    assert [int(one) for one in re.findall(r"<li>\[(\d+)\]", listed)] == sorted(first)
+    assert f"nrm-meta {helpers.__version__}" in text
+    assert "t with two degrees of freedom less" in text
+    assert "profile likelihood" in text
+
+
+def test_no_sentence_of_the_text_stands_twice(ours):
+    paragraphs = re.findall(r"<p(?: class=\"answer\")?>(.*?)</p>", ours.html, flags=re.S)
+    said = [one for text in paragraphs for one in re.split(r"(?<=[a-z\])]\.) ", text)]
+    general = "A trend across cohorts need not exist among the people within them."
+    twice = {one for one in said if said.count(one) > 1 and len(one) > 20}
+    assert twice <= {general}  # it belongs to each moderator
 
 
 @pytest.mark.parametrize("key", sorted(REFERENCES))
