@@ -118,9 +118,8 @@ SHARED = {
     ),
     "independent numbers": (
         lambda: independent_numbers()[1],
-        rf"of {NUMBER} independent published numbers|Of {NUMBER} independent published numbers"
-        rf"|Stacked bars of {NUMBER} published numbers",
-        ("index", "reproduction", "gallery_more"),
+        rf"of {NUMBER} independent published numbers|Of {NUMBER} independent published numbers",
+        ("index", "reproduction"),
     ),
     "false alarms of Egger's test": (
         lambda: false_alarms()["Egger (logit)"],
