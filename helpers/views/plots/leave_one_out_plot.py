@@ -12,7 +12,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, figure_of, grid_below, name_axes, room_of_axes, round_ticks
-from .lettering import fit_text
+from .lettering import fit_text, measure
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def leave_one_out_strip(
         fit.ci, [0.12, 0.12], color=style.GRID.light, lw=9, solid_capstyle="butt", gid="interval"
     )
     ax.vlines(values, 0.05, 0.42, color=style.QUIET.light, lw=1.2, alpha=0.8, gid="without")
-    _name(ax, f"All {printing.count(fit.k)}", fit.estimate, fit, 0.69, style.INK)
-    _name(ax, f"Without {ends['lowest'][0]}", ends["lowest"][1], fit, 0.52, style.ACCENT)
-    _name(ax, f"Without {ends['highest'][0]}", ends["highest"][1], fit, 0.87, style.ACCENT)
+    _name(ax, f"Without {ends['lowest'][0]}", ends["lowest"][1], fit, 0.52, "right", style.ACCENT)
+    _name(ax, f"Without {ends['highest'][0]}", ends["highest"][1], fit, 0.69, "left", style.ACCENT)
+    _name(ax, f"All {printing.count(fit.k)}", fit.estimate, fit, 0.88, "left", style.INK)
     round_ticks(ax.xaxis, ax.get_xlim(), 7, 100 if fit.n is not None else 1)
     ax.set_yticks([])
     name_axes(ax, f"Pooled {printing.lower(subject.outcome)}{', %' if fit.n is not None else ''}")
@@ -88,19 +88,24 @@ def leave_one_out_strip(
     return ax
 
 
-def _name(ax: Axes, text: str, value: float, fit: Any, y: float, colour: style.Colour) -> None:
-    """Name a line: the words begin at it, or end at it where the edge is near."""
+def _name(
+    ax: Axes, text: str, value: float, fit: Any, y: float, side: str, colour: style.Colour
+) -> None:
+    """Name a line, on the side asked for unless there is more room on the other."""
     wide = room_of_axes(ax)[2]
     low, high = ax.get_xlim()
     at = (value - low) / (high - low) * wide
     words = f"{text}: {_shown(value, fit)}"
     ax.plot([value, value], [0.05, y + 0.05], color=colour.light, lw=2, zorder=4, gid="named")
-    side = "left" if at < wide / 2 else "right"
-    room = (wide - at if side == "left" else at) + SIDE - 12
+    rooms = {"left": wide - at + SIDE - 12, "right": at + SIDE - 12}
+    if measure(figure_of(ax), words) > rooms[side]:
+        side = max(rooms, key=rooms.__getitem__)
+    room = rooms[side]
     shift = 6 if side == "left" else -6
     ax.annotate(
         fit_text(figure_of(ax), words, room), (value, y), xytext=(shift, 0), ha=side,
-        textcoords="offset points", va="center",
+        textcoords="offset points", va="center", zorder=5,
+        bbox={"fc": style.SURFACE.light, "ec": "none", "pad": 0.6},
     )  # fmt: skip
 
 

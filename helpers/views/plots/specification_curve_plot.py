@@ -303,7 +303,7 @@ def _rows(curve: _Curve) -> list[_Row]:
     return rows
 
 
-def draw_estimates(ax: Axes, curve: _Curve, bins: _Bins) -> None:
+def draw_estimates(ax: Axes, curve: _Curve, bins: _Bins, name: str | None = None) -> None:
     """Draw the sorted estimates with their intervals."""
     middle = (bins.edges[:-1] + bins.edges[1:]) / 2
     ax.vlines(
@@ -336,7 +336,7 @@ def draw_estimates(ax: Axes, curve: _Curve, bins: _Bins) -> None:
     grid_below(ax, "y", hide=("bottom",))
     # Along the top, so that a long name needs no room at the side.
     unit = {"ratio": ", ratio, logarithmic scale", "percent": ", %", "number": ""}[curve.unit]
-    ax.text(0, 1.025, f"{curve.quantity}{unit}", transform=ax.transAxes, va="bottom")
+    ax.text(0, 1.025, name or f"{curve.quantity}{unit}", transform=ax.transAxes, va="bottom")
     ax.set_xlabel(f"{printing.count(curve.count)} analyses, sorted by estimate", labelpad=6)
 
 

@@ -76,7 +76,8 @@ def specification_panels(
         place_axes(panel, left, bottom, wide - LEFT - RIGHT, tall - BELOW - TOP)
         curve = curve_of_claim(result)
         bins = bins_of(curve)
-        draw_estimates(panel, curve, bins)
+        ratio = "Ratio, logarithmic scale" if curve.unit == "ratio" else None
+        draw_estimates(panel, curve, bins, ratio)
         if marks and title in marks:
             draw_mark(panel, curve, bins, marks[title], mark_label)
         panel.set_xlabel(f"{printing.count(curve.count)} analyses", labelpad=6)
