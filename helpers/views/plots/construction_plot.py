@@ -124,7 +124,7 @@ def construction(
     for each, (name, table) in zip(axes, tables.items(), strict=True):
         _panel(each, name, table, rate)
         if len(axes) > 1:
-            each.set_title(get_measure(name).label.capitalize(), pad=32)
+            each.set_title(get_measure(name).label.capitalize(), pad=34)
     annotate(axes[0], _note(rate, list(sizes), tables, subject))
     return axes[0]
 

@@ -12,7 +12,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, name_axes, number_ticks, round_places
-from .lettering import legend_above
+from .lettering import fit_keys, legend_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def _histogram(ax: Axes, x: np.ndarray, held: np.ndarray, edges: np.ndarray, stu
         Line2D([], [], ls="", marker="o", ms=8, mew=1.4, **_look(solid=solid))
         for solid in (True, False)
     ]
-    short = study if len(study) <= 34 else f"{study[:33].rstrip()}…"
-    legend_above(top, marks, [f"with {short}", "without"], handletextpad=0.3)
+    names = fit_keys(ax, [f"with {study}", "without"], columns=2)
+    legend_above(top, marks, names, handletextpad=0.3)
 
 
 def _note(

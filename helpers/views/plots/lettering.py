@@ -127,7 +127,7 @@ def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
         columns = -(-len(names) // 2)
         shown = fit_keys(ax, names, columns=columns, begin=begin)
     legend_above(
-        ax, handles, shown, ncols=columns, bbox_to_anchor=((begin - left) / wide, 1 + 3 / tall),
+        ax, handles, shown, ncols=columns, bbox_to_anchor=((begin - left) / wide, 1 + (8 if begin < left else 3) / tall),
         handletextpad=0.5,
     )  # fmt: skip
 
