@@ -126,10 +126,10 @@ def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
     if shown != names and above >= TWO_LINES:
         columns = -(-len(names) // 2)
         shown = fit_keys(ax, names, columns=columns, begin=begin)
-    legend_above(
-        ax, handles, shown, ncols=columns, bbox_to_anchor=((begin - left) / wide, 1 + (8 if begin < left else 3) / tall),
-        handletextpad=0.5,
-    )  # fmt: skip
+    # Clear of the highest tick, where the key stands over it and has one line.
+    lift = 8.0 if begin < left and columns == len(names) else 3.0
+    corner = ((begin - left) / wide, 1 + lift / tall)
+    legend_above(ax, handles, shown, ncols=columns, bbox_to_anchor=corner, handletextpad=0.5)
 
 
 def beside(
