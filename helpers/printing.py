@@ -44,8 +44,11 @@ __all__ = [
     "of_total",
     "p_value",
     "per_1000",
+    "per_many",
     "percent",
     "percent_range",
+    "places",
+    "places_of",
     "prediction",
     "readable",
     "share",
@@ -418,16 +421,18 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{_print(exact, digits)}%"
 
 
-def share(part: float, whole: float, digits: int = 1) -> str:
-    """Print counts with their percentage.
+def share(part: float, whole: float, digits: int | None = None) -> str:
+    """Print counts with their percentage: one decimal, and two digits below 0.1%.
 
     Examples
     --------
-    >>> share(574, 7604)
-    '574 of 7,604 (7.5%)'
+    >>> share(574, 7604), share(47, 177413)
+    ('574 of 7,604 (7.5%)', '47 of 177,413 (0.026%)')
     """
     if whole <= 0 or not 0 <= part <= whole:
         raise MetaAnalysisError(f"share() needs 0 <= part <= whole, not {part!r} of {whole!r}")
+    if digits is None:
+        digits = places(part / whole) if part / whole < 0.001 else 1
     return f"{count(part)} of {count(whole)} ({percent(part / whole, digits)})"
 
 
@@ -440,6 +445,20 @@ def per_1000(value: float, digits: int = 0) -> str:
     '68 per\xa01,000'
     """
     return f"{_print(_decimal(value, 'per_1000()') * 1000, digits)} per{HARD}1,000"
+
+
+def per_many(value: float) -> str:
+    r"""Print a fraction as a number in 1,000, or in the next power of ten that makes it 1 or more.
+
+    Examples
+    --------
+    >>> per_many(0.0682), per_many(0.000236), per_many(0)
+    ('68 per\xa01,000', '2 per\xa010,000', '0 per\xa01,000')
+    """
+    exact, people = _decimal(value, "per_many()"), 1000
+    while 0 < exact * people < 1 and people < 10**6:
+        people *= 10
+    return f"{_print(exact * people, 0)} per{HARD}{people:,}"
 
 
 def months(value: float, digits: int = 1) -> str:
@@ -506,12 +525,36 @@ def p_value(p: float, symbol: str = "p") -> str:
     return text if sign == "=" else f"{sign}{HARD}{text}"
 
 
+def places(*shares: float, of: float | None = None) -> int:
+    """Count the decimals of percentages that are printed together: one, and more for rare events.
+
+    Where the estimate `of` (or, without one, the largest) is below 1%, the smallest gets two
+    significant digits; zero, and what is less than a hundredth of it, do not count.
+
+    Examples
+    --------
+    >>> places(0.068, 0.058, 0.08), places(0.000236, 0.00019, 0.000293), places(0.004, 0.0, 0.009)
+    (1, 3, 2)
+    """
+    known = [abs(value) for value in shares if math.isfinite(value) and value]
+    reference = abs(of) if of else max(known, default=1.0)
+    if reference >= 0.01:
+        return 1
+    smallest = min(value for value in known if value >= reference / 100)
+    return 1 - math.floor(round(math.log10(100 * smallest), 9))
+
+
+def places_of(fit: Any) -> int:
+    """Count the decimals of the percentages of a fit: those that its estimate and limits need."""
+    return places(fit.estimate, *fit.ci, of=fit.estimate)
+
+
 def interval(
     bounds: Sequence[float],
     level: float = LEVEL,
     *,
     unit: Unit = "percent",
-    digits: int = 1,
+    digits: int | None = None,
     name: str = "CI",
 ) -> str:
     r"""Print an interval with its level and unit.
@@ -525,8 +568,8 @@ def interval(
         Coverage as a fraction; 0.95 is 95%.
     unit : {"percent", "number", "per_1000"}
         How the bounds are printed; fractions become percentages by default.
-    digits : int
-        Decimals.
+    digits : int, optional
+        Decimals; one, and for percentages below 1% those of :func:`places`.
     name : str
         "CI", "prediction interval", "credible interval" ...
 
@@ -540,6 +583,8 @@ def interval(
     '95%\xa0CI from 0.50, without an upper limit'
     """
     lower, upper = bounds
+    if digits is None:
+        digits = places(lower, upper) if unit == "percent" else 1
     head = f"{level_text(level)}{HARD}{name}"
     if unit == "number" and upper == math.inf:
         least = _print(_decimal(lower, "interval()"), digits)
@@ -562,9 +607,10 @@ def between(lower: float, upper: float, digits: int = 1) -> str:
     return f"{number(lower, digits)} to {number(upper, digits)}"
 
 
-def percent_range(bounds: Sequence[float], digits: int = 1) -> str:
+def percent_range(bounds: Sequence[float], digits: int | None = None) -> str:
     r"""Print two fractions as a range of percentages, without the level of an interval.
 
+    One decimal, and below 1% those of :func:`places`.
     Two that print alike are one value.
 
     Examples
@@ -573,6 +619,8 @@ def percent_range(bounds: Sequence[float], digits: int = 1) -> str:
     ('2.7 to 16.2%', '7.4%')
     """
     lower, upper = bounds
+    if digits is None:
+        digits = places(lower, upper)
     if percent(lower, digits) == percent(upper, digits):
         return percent(upper, digits)
     return f"{number(100 * lower, digits)} to {percent(upper, digits)}"
@@ -601,7 +649,9 @@ def unit_of(fit: Any) -> Unit:
 def _usual(fit: Any, unit: Unit | None, digits: int | None) -> tuple[Unit, int]:
     """Decide on unit and decimals: one for percentages, two for plain effects."""
     unit = unit or unit_of(fit)
-    return unit, (2 if unit == "number" else 1) if digits is None else digits
+    if digits is None:
+        digits = {"number": 2, "per_1000": 1}.get(unit) or places_of(fit)
+    return unit, digits
 
 
 def _value(value: float, unit: Unit, digits: int) -> str:
@@ -683,11 +733,13 @@ def prediction(
     >>> prediction(fit)
     '95%\xa0prediction interval 2.6 to 16.8%'
     """
-    unit, digits = _usual(fit, unit, digits)
+    unit = unit or unit_of(fit)
     level = options.get("level", fit.level)
     bounds, reason = fit.displayed_prediction(**options)
     if bounds is None:
         raise UnsupportedError(f"no prediction interval: {reason}; pool at least five")
+    if digits is None and unit == "number":
+        digits = 2
     return interval(bounds, level, unit=unit, digits=digits, name="prediction interval")
 
 

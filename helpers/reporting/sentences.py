@@ -71,7 +71,7 @@ def answer(analysis: Analysis, subject: Subject) -> str:
     if differs_from_median(fit):
         text += (
             f" That is the median {subject.study}; the mean over {subject.studies} is "
-            f"{printing.mean_estimate(fit)}, or {printing.per_1000(fit.mean_estimate)} people."
+            f"{printing.mean_estimate(fit)}, or {printing.per_many(fit.mean_estimate)} people."
         )
     expected = _prediction(fit)
     if expected is not None:
@@ -112,8 +112,9 @@ def models(analysis: Analysis, subject: Subject) -> str:
     if other is None:
         return "There is no second model for this table."
     apart = 100 * abs(other.estimate - fit.estimate)
+    points = printing.number(apart, printing.places_of(fit))
     return (
-        f"The two models differ by {printing.number(apart, 1)} percentage points. The binomial "
+        f"The two models differ by {points} percentage points. The binomial "
         "model takes the counts as they are; inverse variance treats the observed logits as "
         f"normal, adds one half where a {subject.study} has no event, and is worst where events "
         "are few."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import printing
@@ -40,13 +41,19 @@ def model_name(fit: PoolResult) -> str:
     return f"Random effects, {how} ({fit.measure})"
 
 
-def _bounds(pair: Any, factor: float = 100.0) -> str:
-    return printing.between(pair[0] * factor, pair[1] * factor)
+def _bounds(pair: Any, factor: float = 100.0, digits: int = 1) -> str:
+    return printing.between(pair[0] * factor, pair[1] * factor, digits)
+
+
+def _percent(fit: PoolResult) -> Callable[[float], str]:
+    """Give the format of percentages with the digits of a fit; the unit stands in the heading."""
+    digits = printing.places_of(fit)
+    return lambda value: printing.number(100 * value, digits)
 
 
 def _prediction(fit: PoolResult) -> str | None:
     limits, _ = displayed_prediction(fit)  # a dash stands in the table; the text says why
-    return None if limits is None else _bounds(limits)
+    return None if limits is None else _bounds(limits, digits=printing.places_of(fit))
 
 
 def models_table(analysis: Analysis, subject: Subject) -> Table:
@@ -59,9 +66,11 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "model": model_name(fit),
             "cohorts": fit.k,
             "estimate": fit.estimate,
-            "ci": _bounds(fit.ci),
+            "ci": _bounds(fit.ci, digits=printing.places_of(fit)),
             "mean": fit.mean_estimate if has_mean(fit.measure) else None,
-            "mean_ci": _bounds(fit.mean_conf_int()) if has_mean(fit.measure) else None,
+            "mean_ci": _bounds(fit.mean_conf_int(), digits=printing.places_of(fit))
+            if has_mean(fit.measure)
+            else None,
             "prediction": None if analysis.one_sided else _prediction(fit),
             "tau2": fit.tau2,
             "I2": fit.heterogeneity.I2,
@@ -71,7 +80,12 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
     return tables.table(
         pd.DataFrame(rows),
         f"{subject.outcome} under {printing.counted(len(fits), 'model')}",
-        formats={"estimate": "percent", "mean": "percent", "tau2": "number3", "I2": "number1"},
+        formats={
+            "estimate": _percent(analysis.fit),
+            "mean": _percent(analysis.fit),
+            "tau2": "number3",
+            "I2": "number1",
+        },
         labels={
             "cohorts": printing.capital(subject.studies),
             "estimate": f"Estimate{_PERCENT}",
@@ -90,12 +104,15 @@ def groups_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the subgroups."""
     assert analysis.groups is not None
     shown = analysis.groups.summary_frame().rename_axis("group").reset_index()
-    shown["ci"] = [_bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
+    digits = printing.places_of(analysis.fit)
+    shown["ci"] = [
+        _bounds(pair, digits=digits) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()
+    ]
     by = analysis.groups.by
     return tables.table(
         shown[["group", "k", "events", "n", "estimate", "ci", "tau2", "I2"]],
         f"{subject.outcome} by {by.replace('_', ' ')}",
-        formats={"estimate": "percent", "tau2": "number3", "I2": "number1"},
+        formats={"estimate": _percent(analysis.fit), "tau2": "number3", "I2": "number1"},
         labels={
             "group": by[:1].upper() + by[1:].replace("_", " "),
             "k": printing.capital(subject.studies),

@@ -29,6 +29,11 @@ __all__ = ["Link", "Table", "comparison_table", "pooled_table", "table"]
 MISSING = "\N{EN DASH}"
 Format = str | Callable[[Any], str]
 
+
+def _percent(value: float, digits: int) -> str:
+    return printing.number(100 * value, digits)
+
+
 # "percent" and its kin print the unit in the heading, not in each cell.
 _FORMATS: Mapping[str, Callable[[Any], str]] = {
     # a number that is kept as it was printed gets the minus of its neighbours
@@ -39,8 +44,8 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "number1": partial(printing.number, digits=1),
     "number3": partial(printing.number, digits=3),
     "number5": partial(printing.number, digits=5),
-    "percent": lambda value: printing.number(100 * value, 1),
-    "percent2": lambda value: printing.number(100 * value, 2),
+    "percent": partial(_percent, digits=1),
+    "percent2": partial(_percent, digits=2),
     "significant": printing.significant,
     "p": partial(printing.p_value, symbol=""),
 }
@@ -318,6 +323,9 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
                 f"{printing.listing(_FORMATS)}"
             )
         function = _FORMATS[chosen] if isinstance(chosen, str) else chosen
+        if chosen == "percent":  # digits follow the numbers of the column
+            known = [float(v) for v in values if not pd.isna(v) and not isinstance(v, Link)]
+            function = partial(_percent, digits=printing.places(*known))
         printed[column] = [
             MISSING if pd.isna(value) else value if isinstance(value, Link) else function(value)
             for value in values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from pathlib import Path
@@ -10,11 +11,14 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from nightly import nightly
 
+from helpers import pool, printing
+from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError
 from helpers.evidence.opening import guess, open_table
 from helpers.evidence.own import read_own
-from helpers.reporting import report
+from helpers.reporting import in_browser, report
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.command import main
@@ -355,3 +359,103 @@ def test_the_rows_of_a_frame_keep_their_index_and_missing_counts():
     assert own.data["events"].tolist()[::2] == [3, 5]
     assert open_table(frame).understood == ()
     assert USUAL.noun == ("cohort", "cohorts")
+
+
+# --- digits follow the numbers ---------------------------------------------------------------
+
+
+def test_01_rare_events_are_printed_with_two_digits_everywhere():
+    made = report(case(1))
+    fit = made.analysis.fit
+    numbers = (fit.estimate, *fit.ci)
+    assert max(numbers) < 0.001  # some 23 per 100,000
+    printed = [f"{100 * value:.3f}" for value in numbers]
+    assert all(float(text) >= 0.01 for text in printed)  # two digits in each
+    answer = f"{printed[0]}% (95%\N{NO-BREAK SPACE}CI {printed[1]} to {printed[2]}%)"
+    assert answer in made.answer
+    assert answer in made.for_a_paper
+    words = re.sub(r"<[^>]+>", " ", made.html)
+    words = re.sub(r"I² = 0\.0%", "", words.replace("&lt;", "<"))
+    assert not re.search(r"<0\.1%|\b0\.0 to 0\.0\b|\b0\.0%", words)
+    assert f"{printed[1]} to {printed[2]}" in made.pictures["forest"].svg
+    # the first study by hand: a share of 47 in 177,413
+    assert f"{100 * 47 / 177413:.3f} (" in made.pictures["forest"].svg
+    shown = in_browser.analyse(case(1).read_bytes())
+    assert answer in shown["headline"]
+    assert f"{printed[0]}% ({printed[1]} to {printed[2]})" in shown["svg"]
+    ticks = re.findall(r">([0-9.]+)%</text>", shown["svg"])
+    assert len(set(ticks)) >= 3
+    assert float(ticks[-1]) < 0.1
+
+
+@pytest.mark.parametrize(("events", "n"), [(6, 10), (3, 40), (5, 900), (4, 10**4), (7, 10**6)])
+def test_an_estimate_and_its_limits_keep_two_digits(events, n):
+    fit = pool(events=[events, events + 1, events + 3], n=[n, n, n], model="common")
+    printed = re.findall(r"[0-9.]+(?=%| to)", printing.estimate(fit).replace("95%", ""))
+    for text, value in zip(printed, (fit.estimate, *fit.ci), strict=True):
+        assert float(text) / 100 == pytest.approx(value, rel=0.05)
+
+
+# --- tables of all kinds ------------------------------------------------------------------------
+
+
+def fuzzed(rng):
+    """Make a table of counts, its bytes in a random layout, and whether they were damaged."""
+    k = int(rng.integers(1, 9))
+    n = rng.integers(1, 10 ** rng.integers(1, 6), k)
+    events = np.floor(rng.random(k) * (n + 1)).astype(int)
+    labels = [
+        f"{rng.choice(['Müller', 'O’Hara', 'Li', 'A, B', 'x;y'])} {2000 + i}" for i in range(k)
+    ]
+    ages = np.round(20 + 60 * rng.random(k), 2)
+    header = list([("study", "events", "n"), ("Author", "Cases", "Total")][rng.integers(2)])
+    rows = [
+        [*header, "note"],
+        *([a, str(x), str(y), "t"] for a, x, y in zip(labels, events, n, strict=True)),
+    ]
+    separator = str(rng.choice([",", ";", "\t", "|"]))
+    comma = separator != "," and rng.random() < 0.5
+    rows[0].insert(3, "age")
+    for row, age in zip(rows[1:], ages, strict=True):
+        row.insert(3, f"{age:.2f}".replace(".", "," if comma else "."))
+    if rng.random() < 0.3:
+        rows.insert(0, ["Table 1"])
+    if rng.random() < 0.3:
+        rows.insert(int(rng.integers(1, len(rows) + 1)), [""] * 5)
+    out = io.StringIO(newline="")
+    ends = str(rng.choice(["\n", "\r\n", "\r"]))
+    csv.writer(out, delimiter=separator, lineterminator=ends).writerows(rows)
+    encoding = str(rng.choice(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]))
+    content = out.getvalue().encode(encoding)
+    damaged = rng.random() < 0.4
+    if damaged:
+        hit = bytearray(content)
+        for _ in range(int(rng.integers(1, 6))):
+            place = int(rng.integers(len(hit)))
+            hit[place : place + int(rng.integers(2))] = bytes(
+                rng.integers(0, 256, rng.integers(3)).tolist()
+            )
+        content = bytes(hit)
+    return (labels, events.tolist(), n.tolist(), ages.tolist()), content, damaged
+
+
+def read_or_refuse(seeds):
+    refused = 0
+    for seed in seeds:
+        expected, content, damaged = fuzzed(np.random.default_rng(seed))
+        try:
+            own = read_own(content, {}, numeric=["age"])
+        except MetaAnalysisError:  # one error with places; anything else is a traceback
+            assert damaged, (seed, content)
+            refused += 1
+            continue
+        if not damaged:
+            names = [own.roles[role] for role in ("study", "events", "n")]
+            found = tuple(own.data[name].tolist() for name in [*names, "age"])
+            assert found == expected, (seed, content)
+    return refused
+
+
+@pytest.mark.parametrize("seeds", [range(300), nightly(range(300, 10_300))], ids=str)
+def test_tables_in_any_layout_are_read_alike_or_refused(seeds):
+    assert 0 < read_or_refuse(seeds) < 0.4 * len(seeds)

@@ -140,7 +140,7 @@ def _rows(
     return [
         ("Studies", _studies(fit)),
         ("Events of patients", printing.share(fit.events or 0.0, fit.n or 1.0)),
-        ("Pooled estimate", printing.percent(fit.estimate)),
+        ("Pooled estimate", printing.percent(fit.estimate, printing.places_of(fit))),
         (f"{level} confidence interval", printing.percent_range(fit.ci)),
         *([("Mean over studies", printing.mean_estimate(fit))] if differs_from_median(fit) else []),
         (

@@ -20,7 +20,7 @@ INK = "var(--picture-ink, #1a1c20)"
 QUIET = "var(--picture-quiet, #5c6370)"
 GRID = "var(--picture-grid, #dfe2e7)"
 MARK = "var(--picture-lbcl, #0b51a8)"
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
+_STEPS = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 _LABEL = 27
 
 
@@ -39,6 +39,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
     """
     rows = [row for row in fit["studies"] if row["estimate"] is not None]
     new = fit["prediction_interval"]
+    digits = _digits(fit)
     ends = [row["ci_upper"] for row in rows] + [fit["ci"][1], new[1] if new else 0.0]
     step, top = _axis(max(ends))
     bottom = TOP + ROW * len(rows) + 8
@@ -61,7 +62,9 @@ def forest_svg(fit: dict[str, Any]) -> str:
     for i in range(round(top / step) + 1):
         value = i * step
         out.append(_line(x(value), TOP - 12, x(value), axis, GRID))
-        out.append(_text(x(value), axis + 18, f"{100 * value:g}%", anchor="middle", colour=QUIET))
+        out.append(
+            _text(x(value), axis + 18, f"{round(100 * value, 6):g}%", anchor="middle", colour=QUIET)
+        )
     out.append(_line(x(fit["estimate"]), TOP - 12, x(fit["estimate"]), axis, QUIET, dash="3 3"))
     heaviest = max((row["weight"] for row in rows), default=1.0) or 1.0
     for i, row in enumerate(rows):
@@ -81,7 +84,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
             _text(
                 WIDTH,
                 y + 4,
-                _value(row["estimate"], row["ci_lower"], row["ci_upper"]),
+                _value(row["estimate"], row["ci_lower"], row["ci_upper"], digits),
                 anchor="end",
             ),
             "</g>",
@@ -100,7 +103,7 @@ def forest_svg(fit: dict[str, Any]) -> str:
         ),
         f"<path class='pooled' style='fill:{INK}' d='M{x(low)} {y}L{middle} {y - 7}"
         f"L{x(high)} {y}L{middle} {y + 7}Z'/>",
-        _text(WIDTH, y + 4, _value(fit["estimate"], low, high), anchor="end", weight=700),
+        _text(WIDTH, y + 4, _value(fit["estimate"], low, high, digits), anchor="end", weight=700),
     ]
     if new:
         y += ROW
@@ -121,8 +124,13 @@ def _axis(largest: float) -> tuple[float, float]:
     return 0.25, 1.0
 
 
-def _value(estimate: float, low: float, high: float) -> str:
-    return f"{printing.percent(estimate)} ({printing.between(100 * low, 100 * high)})"
+def _digits(fit: dict[str, Any]) -> int:
+    return printing.places(fit["estimate"], *fit["ci"], of=fit["estimate"])
+
+
+def _value(estimate: float, low: float, high: float, digits: int) -> str:
+    shown = printing.percent(estimate, digits)
+    return f"{shown} ({printing.between(100 * low, 100 * high, digits)})"
 
 
 def _studies(k: int) -> str:
@@ -134,8 +142,8 @@ def _alternative(fit: dict[str, Any]) -> str:
     each = "The only study" if k == 1 else f"Each of {k} studies"
     text = (
         f"{each} with its confidence interval; pooled proportion "
-        f"{printing.percent(fit['estimate'])} with {level} confidence interval "
-        f"{printing.percent_range(fit['ci'])}."
+        f"{printing.percent(fit['estimate'], _digits(fit))} with {level} "
+        f"confidence interval {printing.percent_range(fit['ci'])}."
     )
     if fit["prediction_interval"]:
         text += f" Prediction interval {printing.percent_range(fit['prediction_interval'])}."

@@ -65,9 +65,10 @@ def interval_columns(fit: Any, estimate: str, interval: str = "interval") -> dic
     """Give `numbers` the columns of estimates and their limits in the unit and level of a fit."""
     percent = fit.n is not None
     # The unit stands in the heading of the estimate.
-    bounds = (lambda value: printing.number(100 * value, 1)) if percent else "number"
+    digits = printing.places_of(fit)
+    bounds: Any = (lambda value: printing.number(100 * value, digits)) if percent else "number"
     return {
-        "estimate": (estimate, "percent" if percent else "number"),
+        "estimate": (f"{estimate},\xa0%" if percent else estimate, bounds),
         "lower": (f"{printing.level_text(fit.level)} {interval} from", bounds),
         "upper": ("to", bounds),
     }

@@ -43,9 +43,11 @@ class Points:
         """Whether values of the model scale have percentages of their own."""
         return self.measure.kind == "proportion" and not self.measure.needs_size
 
-    def shown(self, value: float, digits: int = 1) -> str:
+    def shown(self, value: float, digits: int | None = None) -> str:
         """Print a value of the model scale as the reader knows it."""
         if self.percent:
+            if digits is None:
+                digits = printing.places(float(self.measure.inverse(self.mu)))
             return printing.percent(float(self.measure.inverse(value)), digits)
         return printing.number(value, 2)
 

@@ -88,7 +88,7 @@ def prediction(
     ax.set_ylim(0, tall)
     new = f"no prediction interval from {printing.word(fit.k)}"
     if expected is not None:
-        digits = 1 if percent else 2
+        digits = printing.places(*expected) if percent else 2
         new = printing.interval(
             expected, fit.level, unit=printing.unit_of(fit), digits=digits,
             name="interval" if width < style.NARROW else "prediction interval",
@@ -152,7 +152,7 @@ def _draw(
     top, (low, high) = BAR + 12.0, fit.ci
     corners = [(low, top), (fit.estimate, top + 8), (high, top), (fit.estimate, top - 8)]
     ax.add_patch(Polygon(corners, closed=True, fc=ink, lw=0, zorder=4, gid="mean"))
-    digits = 1 if fit.n is not None else 2
+    digits = printing.places_of(fit) if fit.n is not None else 2
     mean = printing.interval(fit.ci, fit.level, unit=printing.unit_of(fit), digits=digits)
     number = printing.capital(printing.counted(len(values), *subject.noun))
     # From the left, so that a narrow screen shows the words without scrolling.

@@ -129,7 +129,7 @@ def _column(
     elif cell in ("events", "n"):
         cells = [_single(row, cell) for row in rows]
     elif cell == "estimate":
-        cells = [_estimate(row, whole.n is not None, layout) for row in rows]
+        cells = [_estimate(row, whole, layout) for row in rows]
     elif layout.aside:
         head, cells = layout.aside, [row.aside for row in rows]
     else:
@@ -189,12 +189,14 @@ def _weights(rows: list[Row], layout: Layout) -> list[str]:
     ]
 
 
-def _estimate(row: Row, percent: bool, layout: Layout) -> str:
+def _estimate(row: Row, whole: Any, layout: Layout) -> str:
     if np.isnan(row.lower):
         return ""
 
     def text(value: float) -> str:
-        return printing.number(100 * value, 1) if percent else printing.number(value, 2)
+        if whole.n is None:
+            return printing.number(value, 2)
+        return printing.number(100 * value, printing.places_of(whole))
 
     # A hyphen beside a minus cannot be read.
     template = layout.interval if row.lower >= 0 or "-" not in layout.interval else BOOK.interval
@@ -292,7 +294,7 @@ def write_above(
         if row.group and row.kind == "heading":
             begin = 16.0
             ax.plot([7], [y], "s", color=row.colour.light, ms=9, transform=where, clip_on=False)
-        value = _estimate(row, whole.n is not None, layout)
+        value = _estimate(row, whole, layout)
         room = right - begin - (measure(figure, value, bold=bold) + GAP / 2 if value else 0.0)
         label = f"{row.label}: {row.reason}" if row.kind == "excluded" else row.label
         under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.4}  # lines end at the words

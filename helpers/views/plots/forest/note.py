@@ -37,7 +37,9 @@ def footnotes(result: Any) -> list[str]:
 
 def shown(value: float, fit: Any) -> str:
     """Print a value of a fit on its display scale."""
-    return printing.number(value, 2) if fit.n is None else printing.percent(value)
+    if fit.n is None:
+        return printing.number(value, 2)
+    return printing.percent(value, printing.places_of(fit))
 
 
 def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
@@ -142,7 +144,8 @@ def _finite(*values: float) -> bool:
 def _bounds(row: Row, whole: Any) -> str:
     if whole.n is None:
         return f"{printing.number(row.lower)} to {printing.number(row.upper)}"
-    return f"{printing.number(100 * row.lower, 1)} to {printing.percent(row.upper)}"
+    digits = printing.places_of(whole)
+    return f"{printing.number(100 * row.lower, digits)} to {printing.percent(row.upper, digits)}"
 
 
 def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
