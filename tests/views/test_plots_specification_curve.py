@@ -166,7 +166,7 @@ def test_a_multiverse_is_drawn_as_it_is():
     low, middle, high = (
         printing.percent(value) for value in np.quantile(frame["estimate"], [0, 0.5, 1])
     )
-    assert f"Proportion runs from {low} to {high}, median {middle}" in note.alt
+    assert f"Proportion ranges from {low} to {high}, median {middle}" in note.alt
     assert "laim" not in note.alt + note.caption + note.table.html
     by_measure = frame.groupby("measure")["estimate"].median()
     shown = {line.split()[1]: line.split()[2:] for line in note.table.text.splitlines()[1:]}

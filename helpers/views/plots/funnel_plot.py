@@ -285,7 +285,7 @@ def _note(
     return Note(
         "Funnel plot",
         f"Funnel plot of {studies} around the pooled {points.shown(points.mu)}, by "
-        f"{unit[vertical]}. Estimates run from {low} to {high}. {' '.join(said)}",
+        f"{unit[vertical]}. Estimates range from {low} to {high}. {' '.join(said)}",
         " ".join(said),
         _table(points),
     )

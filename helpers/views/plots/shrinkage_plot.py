@@ -113,7 +113,7 @@ def _note(post: Posterior, frame: pd.DataFrame, subject: Subject) -> Note:
         f"{printing.percent(row['estimate'])}"
     )
     span = (
-        f"Raw rates run from {printing.percent_range(raw)}, shrunken ones from "
+        f"Raw rates range from {printing.percent_range(raw)}, shrunken ones from "
         f"{printing.percent_range(new)}"
     )
     return Note(

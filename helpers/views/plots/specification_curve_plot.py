@@ -173,7 +173,7 @@ def specification_curve(
     ...     choices={"measure": ["logit", "arcsine"], "model": ["random", "common"]},
     ... )
     >>> show(specification_curve(result), "curve")  # doctest: +ELLIPSIS
-    Specification curve of four analyses. Proportion runs from ...
+    Specification curve of four analyses. Proportion ranges from ...
     """
     if isinstance(result, ClaimMultiverse):
         curve = curve_of_claim(result)
@@ -419,7 +419,7 @@ def _steps(bins: _Bins, share: Array, base: float) -> Path:
 def _plain_note(result: MultiverseResult, curve: _Curve) -> Note:
     number = printing.counted(curve.count, "analysis", "analyses")
     low, middle, high = curve.quartiles()
-    span = f"{curve.quantity} runs from {low} to {high}, median {middle}"
+    span = f"{curve.quantity} ranges from {low} to {high}, median {middle}"
     moved = result.influence_of_choices(None if curve.null is None else "difference")
     most = ""
     if moved["share"].iloc[0] > 0:
@@ -449,7 +449,7 @@ def _claim_note(result: ClaimMultiverse, curve: _Curve) -> Note:
     first = str(moved.index[0])
     sentence = f"{claim.statement}: this {result.sentence}."
     alt = (
-        f"Specification curve of {printing.count(len(result))} analyses. {claim.quantity} runs "
+        f"Specification curve of {printing.count(len(result))} analyses. {claim.quantity} ranges "
         f"from {low} to {high}, median {middle}; the claim asks for more than "
         f"{result.printed(claim.null)}. {sentence}"
     )
