@@ -12,7 +12,7 @@ from built import SITE, page_names
 WITHOUT_SOURCE = {"404.html", "genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
 FIRST = 3
-# what a reader types, and a place that must be among the first; chosen before the weights were
+# what a reader types, and a place that must be among the first; the weights were tuned on these
 QUERIES = {
     "prediction interval": "glossary.html#term-prediction-interval",
     "predicton interval": "glossary.html#term-prediction-interval",
