@@ -386,7 +386,7 @@ def _dashboard(
 
     for x, text in zip(columns, curve.columns, strict=True):
         write(x, heights[0] - 4, text, color=style.QUIET.light)
-    write(columns[1], heights[0] - 21, curve.head, weight="bold")
+    write(columns[1], heights[0] - 24, curve.head, weight="bold")
     for row, bottom in zip(rows, heights, strict=True):
         base = bottom - 3.0
         heading = row.kind == "head"
