@@ -23,8 +23,6 @@ from typing import Any
 from .grid import Readable, Sheet, Source, content_of, from_frame, is_frame, printable, whole
 from .problems import CellProblem, EvidenceError
 
-__all__ = ["MISSING_WORDS", "Opened", "guess", "open_table", "plain_name"]
-
 #: Words that stand for a number that is missing, without case.
 MISSING_WORDS = frozenset(
     "na|n/a|n.a.|nan|<na>|#n/a|null|none|nr|n.r.|nd|n.d.|-|–|—|−|.|?|missing|unknown"

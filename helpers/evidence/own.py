@@ -16,8 +16,6 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["OwnTable", "choose_columns", "read_own", "usable_sheet"]
-
 #: What the columns that every table needs hold, and the option that names each.
 _NEEDED = {
     "study": ("labels of the studies", "--study"),

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from .. import printing
 
-__all__ = ["Remark", "remarks"]
-
 _SUMS = re.compile(
     r"(grand |sub-?|over)?(total|all)( studies| cohorts| patients)?|pooled( estimate)?|overall"
     r"|summary|combined|sum|gesamt|summe|somme|suma|totale",
