@@ -13,7 +13,7 @@ from ..arguments import LEVEL
 from ..checks import bias
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
-from ..evidence.remarks import Remark, remarks
+from ..evidence.pointers import Remark, remarks
 from ..models.design import quoted
 from ..models.pooling import pool
 from ..models.rates import pool_rates
