@@ -536,8 +536,11 @@ def places(*shares: float, of: float | None = None) -> int:
     >>> places(0.068, 0.058, 0.08), places(0.000236, 0.00019, 0.000293), places(0.004, 0.0, 0.009)
     (1, 3, 2)
     """
-    known = [abs(value) for value in shares if math.isfinite(value) and value]
-    reference = abs(of) if of else max(known, default=1.0)
+    # A limit may be infinite or missing and then needs no decimals; the estimate may not.
+    given = [one for one in shares if not (isinstance(one, float) and not math.isfinite(one))]
+    known = [abs(value) for one in given if (value := float(_decimal(one, "places()")))]
+    centre = 0.0 if of is None else abs(float(_decimal(of, "places()")))
+    reference = centre or max(known, default=1.0)
     if reference >= 0.01:
         return 1
     smallest = min(value for value in known if value >= reference / 100)

@@ -316,9 +316,10 @@ REFUSED: dict[str, dict[str, str]] = {
     "your_own_table": dict.fromkeys(
         ("another disease", "three cohorts"), "needs at least 2 groups"
     ),
-    "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups"),
+    "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
+    | {"own names of all": "expected more clusters than coefficients"},
     "heterogeneity": dict.fromkeys(
-        ("without myeloma", "a table of one's own", "own names of all"), "was everything filtered"
+        ("without myeloma", "own names of all"), "was everything filtered"
     )
     | dict.fromkeys(
         ("three cohorts", "two cohorts", "one cohort"), "sums by hand need at least three cohorts"

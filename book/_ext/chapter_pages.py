@@ -14,7 +14,7 @@ from typing import Any
 import inline_values
 import notebooks
 import stored_pictures
-from chapters import BOOK, ROOT, Durations, chapter_paths, dumps, executed
+from chapters import BOOK, Durations, chapter_paths, dumps, executed
 from nbformat import NotebookNode
 
 STUDENTS = "downloads/students"
@@ -72,10 +72,15 @@ def _time_pages(app: Any, error: Exception | None) -> None:
 def static_hash() -> str:
     """Hash of the styles, scripts, fonts and pictures of the site, and of what makes its pages."""
     digest = hashlib.sha256()
-    tools = [Path(tool.__file__) for tool in (inline_values, notebooks, stored_pictures)]
-    made = [*(BOOK / "_ext").glob("*.py"), *tools]
-    for path in sorted(p for p in (*(BOOK / "_static").rglob("*"), *made) if p.is_file()):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    files = {
+        path.relative_to(BOOK).as_posix(): path
+        for path in (*(BOOK / "_static").rglob("*"), *(BOOK / "_ext").glob("*.py"))
+        if path.is_file()
+    }
+    for tool in (inline_values, notebooks, stored_pictures):  # by name, wherever they lie
+        files[tool.__name__] = Path(tool.__file__)
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + files[name].read_bytes())
     return digest.hexdigest()
 
 

@@ -29,8 +29,8 @@ def scripts_of(body: str) -> list[str]:
 
     Examples
     --------
-    >>> scripts_of('<div class="interactive" data-interactive="forest">')
-    ['common.js', 'forest.js']
+    >>> scripts_of('<div class="interactive" data-interactive="curve">')
+    ['common.js', 'curve.js']
     >>> scripts_of("<p>none</p>")
     []
     """

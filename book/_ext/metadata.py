@@ -201,7 +201,7 @@ def write(app: Any, error: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
-    app.connect("html-page-context", page_context, priority=900)
+    app.connect("html-page-context", page_context, priority=940)
     app.connect("html-collect-pages", lost)
     app.connect("build-finished", write, priority=950)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,7 +7,7 @@ says for all calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypedDict
 
@@ -58,8 +58,11 @@ class PosteriorKeywords(TypedDict, total=False):
 
 
 class ReportKeywords(TypedDict, total=False):
-    """Heading of the page that `helpers.report` makes, and choices of its main model."""
+    """Reading of the table of `helpers.report`, heading of its page, choices of its main model."""
 
+    follow_up_unit: str | None
+    missing: str | Sequence[str]
+    sheet: str | int | None
     title: str | None
     measure: str
     model: str | None

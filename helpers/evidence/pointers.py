@@ -148,7 +148,7 @@ def _twice(
                 Remark(
                     "same-study",
                     f"Rows {_some(shown, same)} differ in case or punctuation alone: one {noun[0]} "
-                    "may stand there twice.",
+                    "may be listed twice.",
                 )
             )
     for same in by_counts.values():
@@ -157,7 +157,7 @@ def _twice(
                 Remark(
                     "same-counts",
                     f"Rows {_some(shown, same)} have the same events and the same size: one "
-                    f"{noun[0]} may stand there twice.",
+                    f"{noun[0]} may be listed twice.",
                 )
             )
     return found

@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a CSV file or a spreadsheet with one row per cohort and make a "
         "folder with report.html, "
         "results.json and every table of results as CSV. Columns whose names say what they "
-        "hold (Author, Cases, Total, group, follow_up, ...) are used without being named. "
+        "contain (Author, Cases, Total, group, follow_up, ...) are used without being named. "
         "Exit status 2: the table or an option "
         "is wrong; every problem is printed and nothing is written. A folder that contains "
         "an earlier report gets the new one; files that the report did not write, or that were "

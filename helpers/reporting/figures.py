@@ -14,7 +14,7 @@ from ..views.plots import Picture
 from ..views.plots.frame import figure_of
 from ..views.subject import Subject
 from .analysis import Analysis, NotComputed, Progress
-from .strip import strip
+from .long_forest import strip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

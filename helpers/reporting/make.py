@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "report"]
 
+#: Options that are no choice of the main model.
+_PAGE = frozenset({"follow_up_unit", "missing", "sheet", "title"})
 #: What the values of ``results.json`` are.
 SCHEMA = "results.schema.json"
 #: What a report calls things unless it is told.
@@ -201,10 +203,7 @@ def report(
     n: str | None = None,
     by: str | None = None,
     follow_up: str | None = None,
-    follow_up_unit: str | None = None,
     covariates: str | Sequence[str] = (),
-    missing: str | Sequence[str] = (),
-    sheet: str | int | None = None,
     subject: Subject = USUAL,
     progress: Progress = lambda step: None,
     **options: Unpack[ReportKeywords],
@@ -222,24 +221,24 @@ def report(
         so (``Author``, ``Cases``, ``Total``, ...).
     by, follow_up : str, optional
         Columns of a group and of a follow-up; by default columns with such names.
-    follow_up_unit : {"months", "days", "weeks", "years"}, optional
-        By default years where the name of the column says so, and else months.
     covariates : str or sequence of str
         Numeric columns, each tried as a moderator on its own.
-    missing : str or sequence of str
-        Words for a missing number besides ``NA``, ``NR``, ``–`` and the like. A cohort without
-        both counts is left out, and stays visible with the reason.
-    sheet : str or int, optional
-        Sheet of a spreadsheet, by name or by number from 1.
     subject : Subject
         What is estimated, and what the studies and the two counts are called.
     progress : callable
         Called with the name of each step before it begins.
     **options
-        Heading, and choices of the main model, below.
+        How the table is read, heading, and choices of the main model, below.
 
     Other Parameters
     ----------------
+    follow_up_unit : {"months", "days", "weeks", "years"}, optional
+        By default years where the name of the column says so, and else months.
+    missing : str or sequence of str
+        Words for a missing number besides ``NA``, ``NR``, ``–`` and the like. A cohort without
+        both counts is left out, and stays visible with the reason.
+    sheet : str or int, optional
+        Sheet of a spreadsheet, by name or by number from 1.
     title : str, optional
         Heading of the page.
     measure, model, level
@@ -269,7 +268,9 @@ def report(
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
     given = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
+    missing = options.get("missing", ())
     words = (missing,) if isinstance(missing, str) else tuple(missing)
+    sheet = options.get("sheet")
     own = read_own(table, given, numeric=covariates, missing=words, sheet=sheet)
     roles = own.roles
     columns = ColumnNames(
@@ -279,11 +280,11 @@ def report(
         roles.get("by"),
         roles.get("follow_up"),
         covariates,
-        follow_up_unit or own.follow_up_unit,
+        options.get("follow_up_unit") or own.follow_up_unit,
     )
     labels = (roles["study"], roles.get("by"))
     data = own.data.assign(**{name: _shown(own.data[name]) for name in labels if name})
-    choices: dict[str, Any] = {name: one for name, one in options.items() if name != "title"}
+    choices: dict[str, Any] = {name: one for name, one in options.items() if name not in _PAGE}
     analysis = analyse(
         data,
         columns,

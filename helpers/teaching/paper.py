@@ -394,8 +394,8 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
                 "freedom). What does it answer that the interval of the previous question leaves "
                 "open? Write one sentence to a hospital that is not among them.",
                 5,
-                "The earlier interval holds the centre of the true rates, this one the true rate "
-                f"of one more such place. It is {printing.number(wider, 1)} times as wide. A "
+                "The earlier interval is for the centre of the true rates, this one for the true "
+                f"rate of one more such place. It is {printing.number(wider, 1)} times as wide. A "
                 "sentence: “If your hospital is like these five, expect a true rate between the "
                 "two limits of prediction; with five cohorts that range is itself poorly known.”",
                 "2 for the limits, 1 for centre against one place, 1 for a sentence that uses the "
@@ -545,7 +545,7 @@ def _extraction(errors: Sequence[PlantedError], totals: tuple[int, int], outcome
         35,
         f"The file sheet.csv was extracted by one person (outcome: {outcome}; follow-up in "
         f"months). {printing.capital(printing.word(places))} cohorts have something wrong. Each "
-        "count stands in the sheet in more than one way, so that you need no other source.",
+        "count is in the sheet in more than one way, so that you need no other source.",
         (
             Item(
                 "Name each error: the cohort, the column or columns, what belongs there, and what "

@@ -111,8 +111,8 @@ def solve(
 
     Examples
     --------
-    >>> solve("question", "ex-question-apply", ["round(together, 4)"])
-    [0.0755]
+    >>> solve("question", "ex-question-apply", ["round(float(together), 2)"])
+    [75.49]
     """
     statements: list[ast.stmt] = []
     seen = False

@@ -12,9 +12,7 @@ import fast_build
 import pybtex.plugin
 import pytest
 from docutils import nodes
-from snowballstemmer import stemmer
 from sphinx import addnodes
-from sphinx.search.en import SearchEnglish
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,13 +110,8 @@ def test_jsonschema_validates_without_the_grammar_that_the_build_leaves_out():
 # -- the mends of Sphinx --------------------------------------------------------------------------
 
 
-def test_plugins_and_stems_are_looked_up_once_and_are_the_same():
-    plain = stemmer("porter")
+def test_plugins_are_looked_up_once_and_are_the_same():
     fast_build._find_plugins_once()
-    fast_build._stem_once()
-    words = ["Meta-analyses", "pooling", "pooled", "Heterogeneity", "relational"] * 2
-    language = SearchEnglish({})
-    assert [language.stem(w) for w in words] == [plain.stemWord(w.lower()) for w in words]
     first = pybtex.plugin.find_plugin("pybtex.style.formatting", "alpha")
     assert first is pybtex.plugin.find_plugin("pybtex.style.formatting", "alpha")
     assert first.__name__ == "Style"

@@ -32,9 +32,8 @@ def house(tmp_path, monkeypatch, warm):
     (tmp_path / "helpers" / "a.py").write_text("A = 1\n")
     (tmp_path / "data" / "b.csv").write_text("x\n1\n")
     (tmp_path / "requirements.txt").write_text("numpy\n")
-    for module in (chapters, dependencies, chapter_pages):
+    for module in (chapters, dependencies):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(chapter_pages.inline_values, "__file__", str(tmp_path / "book" / "made.py"))
     for module in (chapters, chapter_pages):
         monkeypatch.setattr(module, "BOOK", tmp_path / "book")
     monkeypatch.setattr(chapters, "CACHE", tmp_path / "_build" / "executed")

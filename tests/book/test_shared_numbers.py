@@ -138,7 +138,7 @@ SHARED = {
     ),
     "lowest coverage of Wilson's interval": (
         wilson_minimum,
-        rf"for 16 patients[^;]*?Wilson {NUMBER}% \(below the level|at worst in {NUMBER}%",
+        rf"coverage of Wilson's interval is lowest, {NUMBER}%",
         ("effect_sizes",),
     ),
     "infection among all deaths": (

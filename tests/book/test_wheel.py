@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 TABLE = ROOT / "data" / "examples" / "ankylosing_spondylitis.csv"
 REPORT = ["report", str(TABLE), "--quiet", "--outcome", "Response", "--out"]
+DATE_OF_FILES = (1980, 1, 1, 0, 0, 0)  # in an archive, whenever it is made
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 
 
@@ -149,13 +150,35 @@ def test_every_module_of_the_wheel_can_be_imported(beside):
     assert not [name for name in modules if name.split(".")[0] == "helpers"]
 
 
+def unpacked(path: Path) -> dict[str, tuple[bytes, tuple[int, ...]]]:
+    """Content and date of each file in an archive."""
+    with zipfile.ZipFile(path) as archive:
+        return {one.filename: (archive.read(one), one.date_time) for one in archive.infolist()}
+
+
 def test_the_command_gives_the_report_of_the_checkout(beside, tmp_path):
     assert beside[0][2] == 0
     here, there = tmp_path / "checkout", beside[1]
     assert main([*REPORT, str(here)]) == 0
     assert {one.name for one in here.iterdir()} == {one.name for one in there.iterdir()}
     for path in here.iterdir():
-        assert path.read_bytes() == (there / path.name).read_bytes(), path.name
+        if path.name not in {"again.py", "manifest.json", "report.zip"}:
+            assert path.read_bytes() == (there / path.name).read_bytes(), path.name
+    # The script imports the package by the name that it has where the report was made.
+    script, other = ((folder / "again.py").read_text("utf-8") for folder in (here, there))
+    assert script.count("from helpers import ") == 1
+    assert script.replace("from helpers import ", "from nrm_meta import ") == other
+    sums, others = (
+        json.loads((folder / "manifest.json").read_text("utf-8"))["files"]
+        for folder in (here, there)
+    )
+    assert sums.keys() == others.keys()
+    assert {name for name in sums if sums[name] != others[name]} == {"again.py", "report.zip"}
+    packed, others = (unpacked(folder / "report.zip") for folder in (here, there))
+    assert list(packed) == list(others)
+    assert packed.pop("again.py") == (script.encode(), DATE_OF_FILES)
+    assert others.pop("again.py") == (other.encode(), DATE_OF_FILES)
+    assert packed == others
 
 
 def test_the_version_is_written_once(installed):

@@ -198,7 +198,9 @@ def test_a_cell_that_says_not_available_is_refused_by_row_and_column():
         read_cohorts(b"study,events,n\nA 2020,n/a,40\nB 2021,2,50\n")
     (problem,) = caught.value.problems
     assert (problem.row, problem.column) == (2, "events")
-    assert "row and column" in asked("your_own_table", "n/a").right.text
+    right = asked("your_own_table", "n/a").right
+    assert "refuses the cell" in right.text
+    assert "row and column" in right.why
 
 
 def test_one_caution_is_no_plural():

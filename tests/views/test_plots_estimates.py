@@ -123,7 +123,14 @@ def test_a_picture_has_a_form_for_narrow_screens(ratios):
     assert 'class="picture-narrow" style="display: none"' in made._repr_html_()
     ids = re.findall(r'\bid="([^"]+)"', made._repr_html_())
     assert len(ids) == len(set(ids))
-    assert (
-        "picture-narrow"
-        not in show(estimates(ratios, quantity="x", unit="ratio"), "one")._repr_html_()
+
+
+def test_the_form_for_narrow_screens_is_drawn_without_being_asked_for(ratios):
+    wide, narrow = (
+        show(estimates(ratios, quantity="Ratio", unit="ratio", width=w), "own") for w in (720, 340)
     )
+    assert 'viewBox="0 0 340 ' in wide.narrow
+    assert 'class="picture-narrow" style="display: none"' in wide._repr_html_()
+    # What is narrow itself needs no second drawing.
+    assert not narrow.narrow
+    assert "picture-narrow" not in narrow._repr_html_()

@@ -63,8 +63,8 @@ def test_long_and_odd_labels_fit(label):
 
 def test_the_figure_is_as_tall_as_its_rows():
     heights = {k: forest(made_up(k)).figure.get_size_inches()[1] * 72 for k in (5, 52, 200)}
-    assert (heights[200] - heights[52]) / 148 == pytest.approx(17)
-    assert (heights[52] - heights[5]) / 47 == pytest.approx(17)
+    assert (heights[200] - heights[52]) / 148 == pytest.approx(19)
+    assert (heights[52] - heights[5]) / 47 == pytest.approx(19)
 
 
 def test_squares_stand_at_the_estimates_and_lines_span_the_intervals(whole):
@@ -239,10 +239,10 @@ def test_alt_text_and_caption_state_the_values_and_the_conclusion(by_entity):
 
 
 def test_axes_of_the_author_are_used_and_too_small_ones_refused(whole):
-    figure, axes = plt.subplots(1, 2, figsize=(26, 20), dpi=72)
+    figure, axes = plt.subplots(1, 2, figsize=(27, 21), dpi=72)
     ax = forest(whole, ax=axes[0])
     assert ax is axes[0]
-    assert figure.get_size_inches()[0] == 26
+    assert figure.get_size_inches()[0] == 27
     assert_no_words_collide(ax)
     _, small = plt.subplots(figsize=(3, 3))
     with pytest.raises(MetaAnalysisError, match="px wide"):
@@ -253,9 +253,10 @@ def test_axes_of_the_author_are_used_and_too_small_ones_refused(whole):
 
 
 def test_the_page_gets_the_same_bytes_each_time(by_entity):
-    once, twice = (show(forest(by_entity), "forest")._repr_html_() for _ in range(2))
-    assert once == twice
-    assert len(once) < 120_000
+    once, twice = (show(forest(by_entity), "forest") for _ in range(2))
+    assert once._repr_html_() == twice._repr_html_()
+    # 135,500 with two drawings, of which the one for phones takes 53,500
+    assert len(once._repr_html_()) < 140_000
 
 
 def test_a_forest_of_groups_has_one_diamond_a_group_at_its_interval(by_entity, cohorts):

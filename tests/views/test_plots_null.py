@@ -7,6 +7,8 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.transforms import Bbox
+from plot_tools import word_boxes
 from scipy import stats
 
 from helpers import printing
@@ -27,12 +29,8 @@ def runs():
 
 
 def overlaps(ax) -> list[tuple[str, str]]:
-    ax.figure.draw_without_rendering()
-    texts = []
-    for one in ax.figure.axes:
-        texts += [one.title, one._left_title, one.xaxis.label, one.yaxis.label, *one.texts]
-        texts += [*one.get_xticklabels(), *one.get_yticklabels(), *one.get_legend().get_texts()]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text()]
+    # Labels of ticks beyond the limits are not drawn: `word_boxes` leaves them out.
+    boxes = [(t.get_text(), Bbox.from_extents(b)) for t, b in word_boxes(ax, whole=True).items()]
     return [(a, b) for (a, x), (b, y) in combinations(boxes, 2) if x.overlaps(y)]
 
 

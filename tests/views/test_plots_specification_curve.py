@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import printing
+from helpers import printing, ties
 from helpers.checks.multiverse.analysis import multiverse
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
@@ -201,7 +201,8 @@ def test_small_panels_hold_the_sorted_estimates_of_each_claim_and_count_the_supp
         # A bin shows the median of its neighbours.
         cuts = np.round(np.arange(1, len(drawn)) * len(values) / len(drawn)).astype(int)
         assert drawn == pytest.approx([np.median(part) for part in np.split(values, cuts)])
-        assert np.all(np.diff(drawn) >= 0)
+        # Estimates equal to nine digits are ties and stay in the order of the analyses.
+        assert np.all(np.diff(ties.steady(drawn)) >= 0)
     whole = sum(bool(result.supports[result.ok].all()) for result in shown.values())
     assert f"{printing.of_total(whole, 3)} claims by its" in note_of(ax).caption
     plt.close(ax.figure)

@@ -64,6 +64,7 @@ DRAWN = {
     "forest": lambda draw: draw(fit()),
     "subgroup_forest": lambda draw: draw({"Arm": by_group()}),
     "leave_one_out_forest": lambda draw: draw(fit()),
+    "leave_one_out_strip": lambda draw: draw(fit()),
     "cumulative_forest": lambda draw: draw(fit(), {f"Study {i}": i for i in range(1, 7)}),
     "prediction": lambda draw: draw(fit(model="random", tau2=0.1)),
     "median_mean": lambda draw: draw(fit(model="random", tau2=0.1)),

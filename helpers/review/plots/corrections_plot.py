@@ -58,7 +58,7 @@ def corrections(
     >>> from helpers.review.corrected_results import correction_effects
     >>> from helpers.views.plots import show
     >>> show(corrections(correction_effects()), "corrections")  # doctest: +ELLIPSIS
-    Dot plot of 11 pooled estimates ...
+    Dot plot of five pooled estimates ...
     """
     rows, single = _rows(effects)
     if single.empty:
