@@ -201,6 +201,11 @@ def gallery(body: str) -> str:
     return _GRID.sub(lambda found: f"{found[1]}<ul>{''.join(items)}</ul>{found[2]}", body, count=1)
 
 
+_NARROW = re.compile(r'<div class="picture-narrow"[^>]*>.*?</svg>\s*</div>', re.DOTALL)
+#: Pages with so many pictures that a second drawing of each would weigh more than the text.
+ONE_FORM = {"explore", "gallery", "gallery_more"}
+
+
 def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Clean the page's scripts and add its description."""
     scripts = context.get("script_files", [])
@@ -209,6 +214,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
     body = _REPEATED.sub("", body)
+    if page in ONE_FORM:
+        body = _NARROW.sub("", body)
     body = captioned(distinct(lighter(signatures(body))))
     context["body"] = gallery(body) if _GRID.search(body) else body
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"

@@ -18,14 +18,14 @@ def test_pages_say_what_they_said():
 def test_a_number_a_label_and_a_default_are_each_seen():
     page = """<html><body><nav>Menu 1</nav><article>
       <h1>One<a class="headerlink">#</a></h1><div class="page-facts"><p>Updated 1 May</p></div>
-      <p>We found <em>6.8</em> %. It was low.<br>See <a href="x">there</a>.</p>
+      <p>We found <em>6.8</em>%. It was low.<br>See <a href="x">there</a>.</p>
       <table><tr><th>k</th><th>tau</th></tr><tr><td><p>52</p></td><td>0.2</td></tr></table>
       <div class="cell_input"><pre>code()</pre></div><pre>first\n0.98765432109876</pre>
       <details><summary>Show code cell source</summary></details>
       <svg><title>Forest</title><g><text y="1">A</text></g><path d="M0"/><g><text y="1">7</text></g>
       <g><text y="2">B</text></g></svg><img src="a.png" alt="A curve.">
       <form><select name="model"><option value="glmm" selected>GLMM</option></select>
-      <label>Level <input type="radio" name="level" value="0.9" checked>90 %</label></form>
+      <label>Level <input type="radio" name="level" value="0.9" checked>90%</label></form>
       </article><footer>End</footer></body></html>"""
     assert golden.lines_of(page) == [
         "One",
