@@ -18,7 +18,7 @@ from helpers import load_cohorts, meta_regression, pool, posterior, printing, re
 from helpers.checks.bias import simulate_null
 from helpers.checks.interval_coverage import exact_coverage, relative_variance
 from helpers.checks.multiverse import multiverse
-from helpers.evidence import load_corrections, load_review_methods
+from helpers.evidence import load_context, load_corrections
 from helpers.models.bayes import rank_probabilities
 from helpers.review.causes import cause_rates, cause_table, homogeneity_test
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse, judge
@@ -503,14 +503,14 @@ CASES: dict[str, Case] = {
     ),
     "review_flow": Case(
         {
-            "real": lambda: plots.review_flow(load_review_methods()),
-            "awkward": lambda: plots.review_flow(load_review_methods().assign(known=NAME)),
+            "real": lambda: plots.review_flow(load_context("review_methods")),
+            "awkward": lambda: plots.review_flow(load_context("review_methods").assign(known=NAME)),
         },
         "",
         lambda: ["not found"],
     ),
     "review_flow-narrow": Case(
-        {"real": lambda: plots.review_flow(load_review_methods(), width=342)}, ""
+        {"real": lambda: plots.review_flow(load_context("review_methods"), width=342)}, ""
     ),
     "coverage_range": Case({"real": lambda: plots.coverage_range(real("coverage"))}, "%"),
     "variance_curves": Case({"real": lambda: plots.variance_curves(real("variance"))}, "%"),

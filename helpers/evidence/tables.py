@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PUBLISHED = ("pooled", "regressions", "coefficients", "tests", "column_sums", "claims")
+_CONTEXT = (
+    "infection_context",
+    "prevention_guidance",
+    "later_cohorts",
+    "forecasts_2024",
+    "rules_since_2024",
+    "review_methods",
+    "reporting_items",
+    "nrm_definitions",
+)
 
 
 def _number(printed: pd.Series) -> pd.Series:
@@ -183,6 +193,13 @@ def _load(table: str) -> pd.DataFrame:
     names = tuple(column.name for column in columns)
     grid = read_grid(content, names, file=f"data/{description['path']}")
     return check(grid, columns, rules, strict=True)
+
+
+def _one_of(name: str, known: Sequence[str], what: str) -> str:
+    """Refuse the name of a table that there is not."""
+    if name not in known:
+        raise EvidenceError([CellProblem(what, None, "", str(name), "one of " + " | ".join(known))])
+    return name
 
 
 def is_published(cohorts: pd.DataFrame) -> bool:
@@ -414,234 +431,64 @@ def load_related_reviews() -> pd.DataFrame:
     return _load("related_reviews")
 
 
-def load_infection_context() -> pd.DataFrame:
-    """Load what others report of deaths from infection: when, of what, and how many.
+def load_context(
+    name: Literal[
+        "infection_context",
+        "prevention_guidance",
+        "later_cohorts",
+        "forecasts_2024",
+        "rules_since_2024",
+        "review_methods",
+        "reporting_items",
+        "nrm_definitions",
+    ],
+) -> pd.DataFrame:
+    """Load one table of facts that stand beside those of the review.
+
+    Parameters
+    ----------
+    name : str
+        ``infection_context``: what others report of deaths from infection, when, of what and how
+        many (one row per fact).
+        ``prevention_guidance``: what guidance says by time window, and the evidence for and
+        against it. Not medical advice.
+        ``later_cohorts``: reports since the search of the review, with the class of their
+        evidence; a rate implies a count only if it is a crude share.
+        ``forecasts_2024``: forecasts made from the table of 2024 and frozen;
+        `helpers.review.forecasts_frame` computes them again, and
+        `helpers.review.frozen_forecasts` refuses a file that was changed.
+        ``rules_since_2024``: changes of labels, indications and monitoring, in order of time.
+        ``review_methods``: how the review was made, and what was not found.
+        ``reporting_items``: the 27 items of PRISMA 2020 (doi:10.1136/bmj.n71) in our words, and
+        whether public texts answer them.
+        ``nrm_definitions``: how publications of the cohorts count nonrelapse mortality; for the
+        others no definition was seen.
 
     Returns
     -------
     pandas.DataFrame
-        One row per fact, 22 columns: ``item, topic, work, population, patients, studies, measure,
-        from_day, to_day, nonrelapse_deaths, infection_deaths, value, lower, upper, finding,
-        source_type, key, doi, url, seen, looked_up, care``. Meaning:
-        ``codebook("infection_context")``.
+        Columns, meaning and units: ``codebook(name)``.
 
     Raises
     ------
     EvidenceError
-        If the file does not satisfy its description.
+        If there is no such table, or the file does not satisfy its description.
 
     Notes
     -----
-    Source: the works themselves; ``seen`` says what was seen of each, and ``source_type`` marks
-    secondary texts. No systematic search was done.
+    Source: collected without a systematic search. Columns of each table name the text, say what
+    was seen of it, and mark secondary texts.
 
     Examples
     --------
-    >>> load_infection_context()[["item", "from_day", "to_day", "nonrelapse_deaths"]].head(2)
-                item  from_day  to_day  nonrelapse_deaths
-    0  descart-early         0      27                  9
-    1   descart-late        28    <NA>                 39
-    """
-    return _load("infection_context")
-
-
-def load_prevention_guidance() -> pd.DataFrame:
-    """Load what guidance says on preventing infection, by time, and the evidence beside it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per recommendation, paper or finding, 13 columns: ``item, time_window, kind,
-        action, detail, strength, source, key, doi, url, seen, looked_up, remark``. Meaning:
-        ``codebook("prevention_guidance")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: the works themselves; ``seen`` says what was seen of each. Not medical advice.
-
-    Examples
-    --------
-    >>> load_prevention_guidance()[["item", "time_window", "seen"]].head(2)
-               item      time_window      seen
-    0     screening  before infusion     table
-    1  before-other  before infusion  headings
-    """
-    return _load("prevention_guidance")
-
-
-def load_later_cohorts() -> pd.DataFrame:
-    """Load the reports since the search of the review, with the class of their evidence.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per report, 24 columns: ``report, first_author, year, entity, product, setting,
-        patients, deaths_fewest, deaths_most, reported_nrm, rate_kind, reported_nrm_month,
-        median_follow_up_months, evidence, earlier_cohort, shared_patients, not_compared, update,
-        causes, source, url, seen, remark, looked_up``. Meaning: ``codebook("later_cohorts")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: collected without a systematic search, from abstracts, tables and secondary texts;
-    `source` names what was seen. A rate implies a count only if it is a crude share.
-
-    Examples
-    --------
-    >>> load_later_cohorts()[["report", "patients", "deaths_fewest", "evidence"]].head(2)
+    >>> load_context("later_cohorts")[["report", "patients", "deaths_fewest", "evidence"]].head(2)
                       report  patients  deaths_fewest      evidence
     0     ZUMA-12 three-year        40              2  count stated
     1  CARTITUDE-1 later cut        97             18  count stated
+    >>> load_context("reporting_items")["seen"].value_counts()["seen"]
+    np.int64(10)
     """
-    return _load("later_cohorts")
-
-
-def load_forecasts() -> pd.DataFrame:
-    """Load the forecasts that were made from the 2024 table and frozen.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group, method and probability, 7 columns: ``group, method, cohorts, patients,
-        nonrelapse_deaths, probability, rate``. Meaning: ``codebook("forecasts_2024")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: computed from :func:`load_cohorts`; `helpers.review.forecasts_frame` computes it
-    again, and `helpers.review.frozen_forecasts` refuses a file that was changed.
-
-    Examples
-    --------
-    >>> load_forecasts()[["group", "method", "probability", "rate"]].head(1)
-             group method  probability      rate
-    0  all cohorts   GLMM        0.001  0.014922
-    """
-    return _load("forecasts_2024")
-
-
-def load_rules_since() -> pd.DataFrame:
-    """Load the changes of labels, indications and monitoring since the review.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per change, in order of time, 7 columns: ``date, products, kind, change, source,
-        url, looked_up``. Meaning: ``codebook("rules_since_2024")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: announcements of the FDA and reports of them; `source` names the text that was seen.
-
-    Examples
-    --------
-    >>> load_rules_since()[["date", "products", "kind"]].tail(1)
-          date   products           kind
-    6  2025-10  cilta-cel  boxed warning
-    """
-    return _load("rules_since_2024")
-
-
-def load_review_methods() -> pd.DataFrame:
-    """Load what is known of how the review was made, and what was not found.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per item, 5 columns: ``item, stage, known, found, where_seen``. Meaning:
-        ``codebook("review_methods")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: abstract, preprint record, index record and code repository; the full article may say
-    more.
-
-    Examples
-    --------
-    >>> load_review_methods()[["item", "found"]].head(2)
-              item found
-    0    databases   yes
-    1  last search   yes
-    """
-    return _load("review_methods")
-
-
-def load_reporting_items() -> pd.DataFrame:
-    """Load the items of PRISMA 2020, and whether public texts answer them for the review.
-
-    Returns
-    -------
-    pandas.DataFrame
-        27 rows, 5 columns: ``number, section, item, seen, where_seen``. Meaning:
-        ``codebook("reporting_items")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: the items of Page et al. 2021 (doi:10.1136/bmj.n71) in our words; judged by the texts
-    named in `load_review_methods`.
-
-    Examples
-    --------
-    >>> load_reporting_items()["seen"].value_counts().reindex(["seen", "not seen"]).tolist()
-    [10, 9]
-    """
-    return _load("reporting_items")
-
-
-def load_nrm_definitions() -> pd.DataFrame:
-    """Load how publications of the cohorts count nonrelapse mortality, as far as known.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per publication, 6 columns: ``publication, counted, rule, unknown_cause, source,
-        url``. Meaning: ``codebook("nrm_definitions")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
-    Notes
-    -----
-    Source: public texts of the publications; `source` names what was seen. For publications that
-    are not in the table no definition was seen.
-
-    Examples
-    --------
-    >>> load_nrm_definitions()[["publication", "rule"]].head(1)
-       publication      rule
-    0  lemoine2023  by cause
-    """
-    return _load("nrm_definitions")
+    return _load(_one_of(name, _CONTEXT, "context"))
 
 
 def load_published(
@@ -697,10 +544,7 @@ def load_published(
     0  0.0001    <.0001          <
     1  0.0509    0.0509          =
     """
-    if name not in _PUBLISHED:
-        expected = "one of " + " | ".join(_PUBLISHED)
-        raise EvidenceError([CellProblem("published results", None, "", str(name), expected)])
-    table = f"published_{name}"
+    table = f"published_{_one_of(name, _PUBLISHED, 'published results')}"
     frame = _load(table)
     for field in resource(table)["schema"]["fields"]:
         if field.get("printed"):

@@ -99,8 +99,8 @@ def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods")
 
     Examples
     --------
-    >>> from helpers import load_review_methods
-    >>> review_methods_table(load_review_methods()).name
+    >>> from helpers import load_context
+    >>> review_methods_table(load_context("review_methods")).name
     'review-methods'
     """
     return numbers(
@@ -123,8 +123,8 @@ def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") ->
 
     Examples
     --------
-    >>> from helpers import load_reporting_items
-    >>> reporting_items_table(load_reporting_items()).caption
+    >>> from helpers import load_context
+    >>> reporting_items_table(load_context("reporting_items")).caption
     'The 27 items of PRISMA 2020: 10 seen, 8 in part, 9 not seen'
     """
     counts = items["seen"].value_counts()
@@ -155,8 +155,8 @@ def definitions_table(
 
     Examples
     --------
-    >>> from helpers import load_nrm_definitions, load_sources
-    >>> definitions_table(load_nrm_definitions(), load_sources()).name
+    >>> from helpers import load_context, load_sources
+    >>> definitions_table(load_context("nrm_definitions"), load_sources()).name
     'nrm-definitions'
     """
     cohorts = sources.groupby("publication")["cohort"].agg(list)
@@ -250,8 +250,8 @@ def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
 
     Examples
     --------
-    >>> from helpers import load_later_cohorts
-    >>> later_table(load_later_cohorts()).caption
+    >>> from helpers import load_context
+    >>> later_table(load_context("later_cohorts")).caption
     'Reports since the search, by class of evidence'
     """
 
@@ -361,8 +361,8 @@ def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
 
     Examples
     --------
-    >>> from helpers import load_rules_since
-    >>> rules_table(load_rules_since()).name
+    >>> from helpers import load_context
+    >>> rules_table(load_context("rules_since_2024")).name
     'rules'
     """
     return numbers(

@@ -28,7 +28,7 @@ from ..engine.distributions import gammaln, norm_ppf
 from ..engine.normal.intervals import Interval
 from ..engine.proportion_intervals import clopper_pearson
 from ..errors import MetaAnalysisError
-from ..evidence import data_folder, load_cohorts, load_forecasts, load_later_cohorts
+from ..evidence import data_folder, load_cohorts, load_context
 from ..models.bayes import posterior
 from ..models.bayes.events import EventCounts
 from ..models.pooling import pool
@@ -195,7 +195,7 @@ def frozen_forecasts() -> tuple[Forecast, ...]:
             f"expected {FORECAST_CHECKSUM}. Restore it; a new forecast belongs in a new file"
         )
     made = []
-    for (group, method), part in load_forecasts().groupby(
+    for (group, method), part in load_context("forecasts_2024").groupby(
         ["group", "method"], sort=False, observed=True
     ):
         row = part.iloc[0]
@@ -293,7 +293,7 @@ def check_forecasts(
     Parameters
     ----------
     later : DataFrame, optional
-        Default: ``load_later_cohorts()``.
+        Default: ``load_context("later_cohorts")``.
     forecasts : iterable of Forecast, optional
         Default: `frozen_forecasts`.
 
@@ -304,7 +304,7 @@ def check_forecasts(
     >>> one.forecast.group, one.fewest, one.expected, one.inside
     ('cilta-cel, MM', 18.0, Interval(lower=6.0, upper=28.0), True)
     """
-    later = load_later_cohorts() if later is None else later
+    later = load_context("later_cohorts") if later is None else later
     frozen = tuple(frozen_forecasts() if forecasts is None else forecasts)
     made = []
     open_ = later[later["not_compared"].isna() & later["patients"].notna()]
@@ -464,7 +464,7 @@ def updated_cohorts(
     (54, 18)
     """
     cohorts = load_cohorts() if cohorts is None else cohorts
-    later = load_later_cohorts() if later is None else later
+    later = load_context("later_cohorts") if later is None else later
     made = cohorts.copy()
     for column in ("entity", "product", "setting"):
         made[column] = made[column].astype("str")
@@ -498,7 +498,7 @@ def update_effects(
         `after` takes the smallest counts that rounded rates imply, `after_most` the largest.
     """
     cohorts = load_cohorts() if cohorts is None else cohorts
-    later = load_later_cohorts() if later is None else later
+    later = load_context("later_cohorts") if later is None else later
     fewest, most = (updated_cohorts(cohorts, later, most=top) for top in (False, True))
     used = later[later["update"] != "none"]
     touched = dict.fromkeys(str(one["entity"]) for one in _records(used))

@@ -260,9 +260,10 @@ def test_a_summary_of_other_deaths_leaves_the_causes_out_and_says_so():
 
 def test_a_row_added_to_the_later_reports_changes_the_chapter():
     """Nothing else has to be written: table, picture, score, and sentences follow the file."""
-    row = "load_later_cohorts().query(\"report == 'TRANSCEND MCL'\").assign({})"
+    table = 'load_context("later_cohorts")'
+    row = f"{table}.query(\"report == 'TRANSCEND MCL'\").assign({{}})"
     typed = row.format('report="Ours 2027", deaths_fewest=40, deaths_most=40')
-    added = {"load_later_cohorts()": f"pd.concat([load_later_cohorts(), {typed}])"}
+    added = {table: f"pd.concat([{table}, {typed}])"}
     said, before = run("since_then", None, added), stored("since_then").sentences
     assert "In eight of them" in said.sentences["answer"]
     assert "seven of the eight" in said.sentences["answer"]

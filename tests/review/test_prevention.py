@@ -12,7 +12,7 @@ import pytest
 from inline_values import resolved
 from scipy import optimize, special, stats
 
-from helpers import load_cohorts, load_infection_context, load_prevention_guidance
+from helpers import load_cohorts, load_context
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import prevention
 
@@ -169,12 +169,12 @@ def test_the_first_lines_answer_and_the_page_says_once_that_it_is_no_advice(said
 
 
 def test_what_was_not_seen_is_marked_in_the_table():
-    guidance = load_prevention_guidance()
+    guidance = load_context("prevention_guidance")
     shown = prevention.guidance_table(guidance)
     for row in guidance.itertuples():
         if row.seen in ("headings", "part of a table") and "evidence" not in row.kind:
             assert f"unverified: {row.seen}" in shown.text
-    context = load_infection_context()
+    context = load_context("infection_context")
     assert prevention.pathogen_table(context).text.count("secondary source") == (
         (context["source_type"] == "secondary").sum()
     )
@@ -184,7 +184,7 @@ def test_what_was_not_seen_is_marked_in_the_table():
 
 
 def test_every_row_leads_to_its_source():
-    guidance, context = load_prevention_guidance(), load_infection_context()
+    guidance, context = load_context("prevention_guidance"), load_context("infection_context")
     for frame, tables in (
         (guidance, [prevention.guidance_table(guidance),
                     prevention.guidance_table(guidance, evidence=True)]),
@@ -207,7 +207,7 @@ def test_every_row_leads_to_its_source():
 
 
 def test_dated_deaths_add_up_to_what_the_reports_count():
-    frame = load_infection_context().set_index("item")
+    frame = load_context("infection_context").set_index("item")
     assert frame.loc[["descart-early", "descart-late"], "nonrelapse_deaths"].sum() == 48
     assert frame.filter(like="cartitude", axis=0)["nonrelapse_deaths"].sum() == 18
     assert frame.filter(like="zuma", axis=0)["nonrelapse_deaths"].sum() == 14
@@ -217,4 +217,4 @@ def test_dated_deaths_add_up_to_what_the_reports_count():
 
 def test_a_number_beside_a_row_that_is_not_there_is_an_error():
     with pytest.raises(MetaAnalysisError, match="no row nobody"):
-        prevention.syntheses_table(load_infection_context(), {"nobody": "1"})
+        prevention.syntheses_table(load_context("infection_context"), {"nobody": "1"})

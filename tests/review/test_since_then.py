@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from helpers import load_cohorts, pool, posterior, review
 from helpers.errors import MetaAnalysisError
-from helpers.evidence import data_folder, load_forecasts, load_later_cohorts
+from helpers.evidence import data_folder, load_context
 from helpers.review import since_then
 from helpers.review.since_then import Forecast, ForecastCheck, check_forecasts, frozen_forecasts
 
@@ -23,7 +23,7 @@ def checks():
 
 def one_more(**said):
     """The later reports and one that a reader typed."""
-    later = load_later_cohorts()
+    later = load_context("later_cohorts")
     row = later[later["report"] == "TRANSCEND MCL"].assign(report="Ours 2027", **said)
     return pd.concat([later, row], ignore_index=True)
 
@@ -38,7 +38,7 @@ def test_the_file_is_the_one_that_was_frozen():
 
 
 def test_the_forecasts_follow_from_the_table_of_2024_alone():
-    made, kept = review.forecasts_frame(load_cohorts()), load_forecasts()
+    made, kept = review.forecasts_frame(load_cohorts()), load_context("forecasts_2024")
     names = ["group", "method", "cohorts", "patients", "nonrelapse_deaths", "probability"]
     assert (
         made[names].astype(str).to_numpy().tolist() == kept[names].astype(str).to_numpy().tolist()
@@ -118,7 +118,7 @@ def test_a_large_cohort_may_show_what_the_true_rate_may_be():
 
 
 def test_each_class_of_evidence_is_compared_or_not_as_it_should_be(checks):
-    later = load_later_cohorts().set_index("report")
+    later = load_context("later_cohorts").set_index("report")
     compared = {one.report for one in checks}
     assert not compared & set(later.index[later["evidence"] == "not seen"])
     assert not compared & set(later.index[later["not_compared"].notna()])
@@ -182,7 +182,7 @@ def test_a_new_row_is_compared_without_any_other_change(checks):
 def test_a_later_cut_replaces_and_a_new_cohort_is_added():
     now = review.updated_cohorts().set_index("cohort")
     before = load_cohorts().set_index("cohort")
-    later = load_later_cohorts().set_index("report")
+    later = load_context("later_cohorts").set_index("report")
     assert len(now) == len(before) + (later["update"] == "add").sum()
     assert now.index.is_unique
     assert now.loc["Martin 2023", ["patients", "nonrelapse_deaths"]].tolist() == [97, 18]
@@ -205,6 +205,6 @@ def test_the_update_is_a_fit_of_the_updated_table():
 
 
 def test_no_report_that_may_share_patients_is_added():
-    later = load_later_cohorts()
+    later = load_context("later_cohorts")
     added = later[later["update"] == "add"]
     assert added[["earlier_cohort", "shared_patients"]].isna().all(axis=None)

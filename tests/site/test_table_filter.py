@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers import load_cohorts, load_later_cohorts, load_sources
+from helpers import load_cohorts, load_context, load_sources
 
 WIDTHS = (1440, 390)
 
@@ -34,7 +34,7 @@ def test_a_filter_keeps_the_rows_with_all_of_its_words(visit, width):
 
 def test_headings_of_groups_without_a_row_are_hidden(visit):
     page = visit("since_then.html").page
-    later = load_later_cohorts()
+    later = load_context("later_cohorts")
     bar = field_of(page, "reports-since")
     bar.get_by_role("searchbox").fill("octogenarians")
     shown = page.locator("#reports-since tbody tr:visible")

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from helpers import load_review_methods, review
+from helpers import load_context, review
 from helpers.errors import MetaAnalysisError
 from helpers.review.since_then import check_forecasts
 
@@ -59,7 +59,7 @@ def test_a_picture_needs_a_report():
 
 
 def test_review_flow_leaves_open_what_is_not_known():
-    methods = load_review_methods()
+    methods = load_context("review_methods")
     ax = plots.review_flow(methods)
     boxes = [patch for patch in ax.patches if (patch.get_gid() or "").startswith("box-")]
     dashed = [box for box in boxes if box.get_linestyle() not in ("-", "solid")]
@@ -74,7 +74,7 @@ def test_review_flow_leaves_open_what_is_not_known():
 
 @pytest.mark.parametrize("width", [620, 342])
 def test_boxes_of_the_flow_hold_their_words_and_keep_apart(width):
-    ax = plots.review_flow(load_review_methods(), width=width)
+    ax = plots.review_flow(load_context("review_methods"), width=width)
     figure = ax.get_figure()
     renderer = figure.canvas.get_renderer()
     boxes = [
@@ -93,6 +93,6 @@ def test_boxes_of_the_flow_hold_their_words_and_keep_apart(width):
 
 
 def test_an_item_that_is_missing_is_named():
-    methods = load_review_methods().query("item != 'databases'")
+    methods = load_context("review_methods").query("item != 'databases'")
     with pytest.raises(MetaAnalysisError, match="'databases'"):
         plots.review_flow(methods)

@@ -39,7 +39,7 @@ def review_flow(methods: pd.DataFrame, *, ax: Axes | None = None, width: float =
     Parameters
     ----------
     methods : DataFrame
-        ``load_review_methods()``.
+        ``load_context("review_methods")``.
     ax, width
         As in :func:`helpers.plots.forest`.
 
@@ -56,9 +56,9 @@ def review_flow(methods: pd.DataFrame, *, ax: Axes | None = None, width: float =
 
     Examples
     --------
-    >>> from helpers import load_review_methods
+    >>> from helpers import load_context
     >>> from helpers.views.plots import show
-    >>> show(review_flow(load_review_methods()), "review-flow")  # doctest: +ELLIPSIS
+    >>> show(review_flow(load_context("review_methods")), "review-flow")  # doctest: +ELLIPSIS
     Flow diagram of the review in seven boxes. ...
     """
     missing = [column for column in _NEEDED if column not in methods.columns]

@@ -1,7 +1,7 @@
 """Preventing infection deaths: how many there are, when, of what, and what guidance says.
 
 Numbers come from the causes and cohorts of the review; what other sources say is kept in two tables
-of its own (`helpers.load_prevention_guidance`, `helpers.load_infection_context`). Nothing here
+of its own (`helpers.load_context`). Nothing here
 estimates the effect of a prophylaxis: no trial of one is in the evidence.
 """
 

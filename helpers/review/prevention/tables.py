@@ -149,15 +149,15 @@ def guidance_table(
     Parameters
     ----------
     guidance : DataFrame
-        As ``load_prevention_guidance()`` gives it.
+        As ``load_context("prevention_guidance")`` gives it.
     evidence : bool
         Whether to print counter-evidence and indirect evidence in place of guidance.
     name : str, optional
 
     Examples
     --------
-    >>> from helpers import load_prevention_guidance
-    >>> guidance_table(load_prevention_guidance()).name
+    >>> from helpers import load_context
+    >>> guidance_table(load_context("prevention_guidance")).name
     'guidance-by-time'
     """
     from ...views.tables import numbers
@@ -227,8 +227,8 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
 
     Examples
     --------
-    >>> from helpers import load_infection_context
-    >>> timing_table(load_infection_context()).name
+    >>> from helpers import load_context
+    >>> timing_table(load_context("infection_context")).name
     'timing'
     """
     import pandas as pd
@@ -292,8 +292,8 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
 
     Examples
     --------
-    >>> from helpers import load_infection_context
-    >>> pathogen_table(load_infection_context()).name
+    >>> from helpers import load_context
+    >>> pathogen_table(load_context("infection_context")).name
     'pathogens'
     """
     import pandas as pd
@@ -329,7 +329,7 @@ def syntheses_table(
     Parameters
     ----------
     context : DataFrame
-        As ``load_infection_context()`` gives it.
+        As ``load_context("infection_context")`` gives it.
     ours : mapping of item to str
         Our number beside a row, where one is comparable.
     name : str
@@ -341,8 +341,8 @@ def syntheses_table(
 
     Examples
     --------
-    >>> from helpers import load_infection_context
-    >>> syntheses_table(load_infection_context(), {"tellidizman": "3.8%"}).name
+    >>> from helpers import load_context
+    >>> syntheses_table(load_context("infection_context"), {"tellidizman": "3.8%"}).name
     'other-syntheses-of-infection'
     """
     import pandas as pd
