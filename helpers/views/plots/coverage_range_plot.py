@@ -81,7 +81,7 @@ def coverage_range(
     name_axes(ax, "Exact coverage")
     grid_below(ax, "x", hide=("left",))
     key_above(
-        ax, [least, usual, nominal], ["lowest", "mean", f"promised {printing.percent(level, 0)}"]
+        ax, [least, usual, nominal], ["lowest", "mean", f"nominal {printing.percent(level, 0)}"]
     )
     both = zip(lowest, mean, strict=True)
     values = [f"{printing.percent(a)}, {printing.percent(b)}" for a, b in both]
