@@ -191,6 +191,7 @@ def _write(app: Any, error: Exception | None) -> None:
         return
     out = Path(app.outdir)
     made = json.dumps(index_of(out, sorted(app.env.found_docs)), ensure_ascii=False)
+    (out / "searchindex.js").unlink(missing_ok=True)  # Sphinx's, of a build before ours
     (out / "_static" / "sections.js").write_text(f"var bookSections = {made};\n", encoding="utf-8")
 
 

@@ -284,6 +284,9 @@ def write(folder: Path, chapters: dict[str, NotebookNode], back: str) -> list[st
             text = page_of(slides[0].title, slides, page)
             (folder / f"{name}.html").write_text(text, encoding="utf-8")
             written.append(name)
+    for former in folder.glob("*.html"):  # of a chapter that has no slides any more
+        if former.stem not in written:
+            former.unlink()
     return written
 
 

@@ -142,4 +142,6 @@ def test_the_build_writes_slides_of_the_pages_in_the_contents(tmp_path):
     _build(app, RuntimeError("the build failed"))
     assert not (tmp_path / FOLDER).exists()
     _build(app, None)
+    (tmp_path / FOLDER / "method_menu.html").touch()  # it had slides in a former build
+    _build(app, None)
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["pooling.html"]
