@@ -2,7 +2,8 @@
 
 Three kinds, in ``_build/notebooks``: *student* has neither outputs nor solutions, but an empty cell
 where a solution stood; *teacher* has both; *plain* is for programs that know no MyST (Colab,
-VS Code, GitHub): values, terms, sources, boxes and tables stand in its text as ordinary Markdown.
+VS Code, GitHub): values, terms, sources, boxes and tables stand in its text as ordinary Markdown,
+and its pictures are PNG.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from address import BRANCH, repository
 from chapters import BOOK, ROOT, chapter_paths, dumps
 from inline_values import EVAL, resolved
 from nbformat import NotebookNode
+from stored_pictures import with_png
 
 from helpers.reporting.citations import bibliography
 from helpers.teaching.checks import asked
@@ -183,7 +185,7 @@ def plain(notebook: NotebookNode) -> NotebookNode:
     """Copy that needs no extension: ordinary Markdown, solutions folded or under a heading."""
     markdown = _Markdown()
     cells = [nbformat.v4.new_code_cell(install(repository()), id="install")]
-    for cell, _, block in parts(without_teachers_part(resolved(notebook))):
+    for cell, _, block in parts(with_png(without_teachers_part(resolved(notebook)))):
         if cell.cell_type == "markdown":
             cell.source = markdown.text(cell.source)
             if block:

@@ -7,18 +7,34 @@ On the site the drawing is inline again, where it follows the theme and can be s
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import html
+import io
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote, unquote
 
+import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 _SVG = re.compile(r"<svg\b.*?</svg>", re.S)
 _START = "data:image/svg+xml;charset=utf-8,"
 _IMAGE = re.compile(rf'<img src="{re.escape(_START)}([^"]*)"[^>]*>')
+_HOLDER = re.compile(
+    rf'<div class="picture-(?P<form>scroll|narrow)"[^>]*>\s*{_IMAGE.pattern}\s*</div>\s*'
+)
+_FALLBACK = re.compile(r"var\(\s*--[\w-]+\s*,\s*([^()]*)\)")
 _PLAIN = " =:/;,()@!*~+-.|{}[]^`"  # signs that need no escape in an address between double quotes
+
+#: Drawings as PNG by the hash of what they are made of, so that a build draws what has changed.
+PNG = Path(__file__).resolve().parents[1] / "_build" / "png"
+SCALE = 1.5  # pixels of a PNG to one of CSS: sharp on most screens
+COLOURS = 64
 
 
 def as_images(page: str) -> str:
@@ -72,3 +88,76 @@ def _with_pages(notebook: NotebookNode, change: Callable[[str], str]) -> Noteboo
             if "text/html" in data:
                 data["text/html"] = change(data["text/html"])
     return notebook
+
+
+# -- plain notebooks ------------------------------------------------------------------------------
+
+
+def with_png(notebook: NotebookNode) -> NotebookNode:
+    """Copy in which each drawing of an output is a PNG before the rest of that output.
+
+    Of the two forms of a picture, the one for phones is left out.
+    """
+    made = copy.deepcopy(notebook)
+    for cell in made.cells:
+        if "outputs" in cell:
+            cell.outputs = [part for output in cell.outputs for part in _parts(output)]
+    return made
+
+
+def _parts(output: NotebookNode) -> list[NotebookNode]:
+    page = output.get("data", {}).get("text/html", "")
+    found = [
+        drawing
+        for holder in (*_HOLDER.finditer(page), *_IMAGE.finditer(_HOLDER.sub("", page)))
+        if holder.groupdict().get("form") != "narrow"
+        for drawing in _IMAGE.finditer(holder[0])
+    ]
+    if found:
+        output.data["text/html"] = _IMAGE.sub("", _HOLDER.sub("", page))
+    return [*map(_png_output, found), output]
+
+
+def _png_output(image: re.Match[str]) -> NotebookNode:
+    picture = png(unquote(image[1]))
+    with Image.open(io.BytesIO(picture)) as opened:
+        width, height = (round(side / SCALE) for side in opened.size)
+    (alt,) = re.findall(r' alt="([^"]*)"', image[0])
+    return nbformat.v4.new_output(
+        "display_data",
+        data={
+            "image/png": base64.b64encode(picture).decode("ascii"),
+            "text/plain": html.unescape(alt),
+        },
+        metadata={"image/png": {"alt": html.unescape(alt), "width": width, "height": height}},
+    )
+
+
+def png(drawing: str) -> bytes:
+    """Draw an SVG of `helpers.views.plots` as PNG, on white, in the letters of the book."""
+    import resvg_py  # what runs chapters does without it, and without the views
+
+    from helpers.views.plots.style import FAMILY, FONTS
+
+    while (plain := _FALLBACK.sub(r"\1", drawing)) != drawing:  # no theme: each colour as it is
+        drawing = plain
+    fonts = sorted(str(path) for path in FONTS.glob("*.ttf"))
+    made_of = repr((drawing, SCALE, COLOURS, resvg_py.__version__)).encode()
+    stored = PNG / f"{hashlib.sha256(made_of).hexdigest()[:24]}.png"
+    if not stored.exists():
+        drawn = resvg_py.svg_to_bytes(
+            svg_string=drawing,
+            background="white",
+            zoom=SCALE,
+            skip_system_fonts=True,
+            font_files=fonts,
+            font_family=FAMILY,
+            sans_serif_family=FAMILY,
+        )
+        with Image.open(io.BytesIO(bytes(drawn))) as opened:
+            few = opened.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        PNG.mkdir(parents=True, exist_ok=True)
+        being_written = stored.with_suffix(f".{os.getpid()}")
+        few.save(being_written, "png", compress_level=9)
+        being_written.replace(stored)  # at once, for whoever builds at the same time
+    return stored.read_bytes()

@@ -1,7 +1,13 @@
-"""Stored drawings are images, which show before the first run; the site has them inline."""
+"""Stored drawings are images, which show before the first run; the site has them inline.
+
+In plain notebooks they are PNG.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import xml.etree.ElementTree as ET
 from urllib.parse import unquote
 
@@ -12,6 +18,7 @@ import notebooks
 import pytest
 import stored_pictures
 from bs4 import BeautifulSoup
+from PIL import Image
 
 PATHS = chapters.chapter_paths()
 IDS = [path.stem for path in PATHS]
@@ -97,3 +104,63 @@ def test_a_run_is_stored_with_images_whatever_the_cache_holds(tmp_path, monkeypa
     (tmp_path / f"a-{key}.ipynb").write_text(chapters.dumps(made_up(SVG)), encoding="utf-8")
     ((_, run),) = chapters.executed([path])
     assert "<svg" not in next(pages_of(run))
+
+
+# -- plain notebooks ------------------------------------------------------------------------------
+
+
+def png_of(notebook):
+    """Each PNG of the outputs, with its metadata."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+                yield picture.convert("RGB"), output.metadata["image/png"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_a_plain_notebook_has_each_picture_as_png_and_no_svg(path):
+    stored = nbformat.read(path, as_version=4)
+    wide = [
+        unquote(image["src"])
+        for page in pages_of(stored)
+        for image in BeautifulSoup(page, "html.parser")("img")
+        if not image.find_parent(class_="picture-narrow")
+    ]
+    plain = notebooks.plain(stored)
+    assert not any("svg" in page or "picture-narrow" in page for page in pages_of(plain))
+    made = list(png_of(plain))
+    assert len(made) == len(wide)
+    for drawing, (picture, told) in zip(wide, made, strict=True):
+        width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)[0]
+        assert told["width"] == pytest.approx(float(width), abs=1)
+        assert told["height"] == pytest.approx(float(height), abs=1)
+        assert picture.width > 1.4 * told["width"]
+        assert told["alt"]
+        assert picture.getextrema() != ((255, 255),) * 3  # something is drawn
+
+
+def drawn(inner):
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 20" style="font-family: '
+        f"var(--picture-font, 'Cohort Sans', sans-serif)\">{inner}</svg>"
+    )
+    return Image.open(io.BytesIO(stored_pictures.png(svg))).convert("RGB")
+
+
+def test_words_and_colours_of_a_drawing_are_in_its_png(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_pictures, "PNG", tmp_path / "png")
+    words = drawn('<text x="2" y="15">M</text>').convert("L")
+    assert words.getextrema()[0] < 60  # the letters of the book were found: none is left out
+    assert words.crop((60, 0, 120, 30)).getextrema() == (255, 255)
+    ink = "var(--picture-ink, var(--jp-content-font-color1, #b84a04))"
+    red = drawn(f'<rect width="80" height="20" style="fill: {ink}" />')
+    assert red.getpixel((10, 10)) == (0xB8, 0x4A, 0x04)
+
+
+def test_a_drawing_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_pictures, "PNG", tmp_path / "png")
+    for _ in range(2):
+        drawn('<rect width="8" height="8" />')
+    (file,) = (tmp_path / "png").iterdir()
+    assert file.suffix == ".png"
