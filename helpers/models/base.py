@@ -338,7 +338,9 @@ class Coefficients(Result):
         measure = get_measure(self.measure)
         size = self.back_size if size is None else size
         if measure.needs_size and size is None:
-            raise MetaAnalysisError(f"the {measure.name} measure needs size= to be turned back")
+            raise MetaAnalysisError(
+                f"the {measure.name} measure needs size= to be back-transformed"
+            )
 
         def display(values: np.ndarray) -> np.ndarray:
             known = np.isfinite(values)

@@ -253,7 +253,7 @@ def _no_events(options: Options, data: StudyData) -> Caution | None:
     if options.ci_method == "exact":
         message = (
             f"{who} ({seen}): the {level} interval, {limits}, is the exact one of all studies as "
-            "one, which supposes that they share one rate; the between-study variance cannot be "
+            "one, which assumes that they share one rate; the between-study variance cannot be "
             "estimated."
         )
     else:

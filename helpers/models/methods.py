@@ -129,12 +129,12 @@ def methods_of(options: Options, k: int) -> Methods:
         keys += ["freeman1950"]
         if options.back_transform == "harmonic-mean":
             sentence = sentence[:-1] + (
-                "; values were turned back with the harmonic mean of the sample sizes."
+                "; values were back-transformed with the harmonic mean of the sample sizes."
             )
             keys += ["miller1978"] if measure.kind == "proportion" else []
         else:
             sentence = sentence[:-1] + (
-                "; values were turned back with the sample size implied by the standard error."
+                "; values were back-transformed with the sample size implied by the standard error."
             )
             keys += ["barendregt2013"] if measure.kind == "proportion" else []
         keys += ["schwarzer2019"] if measure.kind == "proportion" else []

@@ -227,7 +227,7 @@ def fit_studies(data: StudyData, options: Options, *, tau2: float | None = None)
         options = replace(options, tau2=float(tau2), tau2_source="given")
     if options.tau2 is not None and options.ci_method == "profile":
         raise UnsupportedError(
-            "ci_method='profile' estimates tau2 anew at every value of the mean and cannot be "
+            "ci_method='profile' re-estimates tau2 at every value of the mean and cannot be "
             f"used with a {options.tau2_source} tau2; use 'wald', 't' or one of Knapp and Hartung"
         )
     if data.k == 1:

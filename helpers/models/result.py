@@ -293,7 +293,7 @@ class PoolResult(Pooled):
             single_knapp_hartung_se(fit, method, level)  # refuses identical effects
         if method == "profile" and self.options.tau2 is not None:
             raise UnsupportedError(
-                "the profile-likelihood interval estimates tau2 anew at every value of the mean; "
+                "the profile-likelihood interval re-estimates tau2 at every value of the mean; "
                 f"it is not defined with a {self.options.tau2_source} tau2"
             )
         if method == "profile" and self.tau2_method != "ML":

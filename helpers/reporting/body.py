@@ -77,7 +77,7 @@ def sections(
             sentences.small_studies(analysis),
         )
         shown = _shown(pictures, "funnel")
-        add("small-cohorts", f"Do small {many} tell another story?", text, table, *shown)
+        add("small-cohorts", f"Do small {many} give different results?", text, table, *shown)
     made.append(_cautions(analysis, subject))
     reasons = [
         f"<strong>{escape(one.what)}</strong>: {escape(one.reason, quote=False)}" for one in missing

@@ -133,7 +133,7 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         )
     text = f"{printing.heterogeneity(fit, subject.studies)} "
     if fit.model == "common":
-        return text + "The chosen model supposes one rate for all."
+        return text + "The chosen model assumes one rate for all."
     text += f"The variance between {subject.studies}, τ², is {printing.number(fit.tau2, 3)}"
     text += f"{_tau2_interval(fit, subject)}."
     expected = _prediction(fit)
@@ -141,8 +141,8 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
     return (
         text + f" The prediction interval, {expected}, says where the true value of a new, "
-        f"similar {subject.study} may lie. It is the number for a clinic that asks what to expect; "
-        "the confidence interval is about the mean alone."
+        f"similar {subject.study} may lie. It shows what another clinic may expect; "
+        "the confidence interval describes the mean alone."
     )
 
 
@@ -156,7 +156,7 @@ def groups(analysis: Analysis, subject: Subject) -> str:
         f"The lowest value is that of {low_name}, {printing.estimate(low)}, the highest that of "
         f"{high_name}, {printing.estimate(high)}. {between_verdict(found, subject.studies)} "
         f"The {subject.studies} were not randomised to their groups, which "
-        "may differ in anything else: this describes the groups and explains nothing."
+        "may differ in other ways: the comparison is descriptive."
     )
 
 
@@ -177,10 +177,10 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     if fit.R2 is not None:
         text += f", which accounts for {printing.percent(fit.R2 / 100, 0)} of τ²"
     if row["p"] >= 1 - fit.level:
-        text += ". That is too little to tell it from chance"
+        text += ". This may be due to chance"
     few = (
-        f" With fewer than {printing.word(FEW_STUDIES)} {subject.studies} such a slope is easily "
-        "chance."
+        f" With fewer than {printing.word(FEW_STUDIES)} {subject.studies} such a slope may well be "
+        "due to chance."
         if fit.k < FEW_STUDIES
         else ""
     )

@@ -170,7 +170,7 @@ def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
         "small_cohorts_are": f"Small {subject.studies} are",
         "p": "p",
         "calibrated_p": "Calibrated p",
-        "false_alarms": f"False alarms of the 5% test{_PERCENT}",
+        "false_alarms": f"False-positive rate of the 5% test{_PERCENT}",
     }
     return tables.table(
         shown,

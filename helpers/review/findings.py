@@ -417,13 +417,13 @@ def new_cohort_words(
     --------
     >>> from helpers.models.pooling import pool
     >>> new_cohort_words(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"))
-    'three cohorts cannot tell how far true rates lie apart, so no prediction interval is given'
+    'no prediction interval is given, as three cohorts are too few to estimate how true rates vary'
     """
     limits = new_cohort(fit)
     if limits is None:
         return (
-            f"{printing.counted(fit.k, 'cohort')} cannot tell how far true rates lie apart, so no "
-            "prediction interval is given"
+            f"no prediction interval is given, as {printing.counted(fit.k, 'cohort')} "
+            f"{'is' if fit.k == 1 else 'are'} too few to estimate how true rates vary"
         )
     if name:
         label, digits = "prediction interval was", _DIGITS[unit]

@@ -103,7 +103,7 @@ def require_published(cohorts: pd.DataFrame) -> None:
     """
     if not is_published(cohorts):
         raise MetaAnalysisError(
-            "this chapter speaks of the review's own table, to which its other numbers belong, and "
+            "this chapter describes the review's own table, from which its other numbers come, and "
             "this table differs from it; give load_cohorts() unchanged"
         )
 

@@ -354,7 +354,7 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
             Item(
                 "Give the pooled percentage under a common effect, with its interval (normal).",
                 3,
-                "Weights are one over the variances; the mean logit is turned back at the end.",
+                "Weights are one over the variances; the mean logit is back-transformed last.",
                 "2 for the estimate, 1 for the interval; 1 for a right logit that is not turned "
                 "back.",
                 "Events over patients of all cohorts: that pools counts, not logits.",

@@ -132,10 +132,10 @@ def test_gosh_marks_lie_where_the_subsets_lie_and_grow_with_their_number(subsets
 def test_gosh_sees_two_clouds_where_one_study_makes_them():
     fit = pool(events=[60, 5, 6, 4, 5, 6], n=[100] * 6, model="common", method="likelihood")
     two = note_of(gosh(fit.gosh())).caption
-    assert ": more than the 2 from which" in two
+    assert ", more than the 2 above which" in two
     assert "Study 1" in two
     even = pool(events=[5, 5, 6, 4, 5, 6], n=[100] * 6, model="common", method="likelihood")
-    assert ": no more than the 2 from which" in note_of(gosh(even.gosh())).caption
+    assert ", not more than the 2 above which" in note_of(gosh(even.gosh())).caption
 
 
 def test_gosh_refuses_unknown_studies(subsets):
@@ -192,9 +192,9 @@ def test_the_profile_is_drawn_through_the_curve(whole, parameter):
 
 def test_the_profile_says_whether_zero_is_inside():
     alike = pool(events=[5, 6, 5, 6], n=[100] * 4, model="glmm")
-    assert "Zero lies inside" in note_of(profile(alike)).caption
+    assert "The interval contains zero" in note_of(profile(alike)).caption
     unlike = pool(events=[2, 30, 5, 60], n=[100] * 4, model="glmm")
-    assert "Zero lies outside" in note_of(profile(unlike)).caption
+    assert "The interval excludes zero" in note_of(profile(unlike)).caption
 
 
 # --- prediction --------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def _cautions(
     every = {
         "sparse-interval": (
             counts.min() < _FEW_IN_INTERVAL,
-            f"The emptiest interval of p-values contains {few}: its probability is a guess.",
+            f"One interval of p-values contains only {few}, so its probability is very uncertain.",
         ),
         "assumed-null": (
             data.proportions,

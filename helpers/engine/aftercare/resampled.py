@@ -307,7 +307,7 @@ def bootstrap(
     if kind == "nonparametric" and model.clusters is not None:
         raise UnsupportedError(
             "kind='nonparametric' draws studies as if they were independent, which those of one "
-            "cluster are not; the parametric bootstrap draws clusters anew"
+            "cluster are not; the parametric bootstrap draws new clusters"
         )
     rng = np.random.default_rng(seed)
     drawn = _draw(model, fit, draws, kind, rng)

@@ -77,7 +77,7 @@ def chi_squared_table(
 
 def bounds_table(
     bounds: Mapping[str, ShareBounds],
-    caption: str = "Share of infection under three suppositions about unknown causes",
+    caption: str = "Share of infection under three assumptions about unknown causes",
     *,
     name: str = "unknown-causes",
 ) -> Table:
@@ -117,7 +117,7 @@ def bounds_table(
             "ci": "Limits",
         },
         notes=[
-            "None, like others, all: what is supposed of the unknown deaths. Limits: from the "
+            "None, like others, all: assumption about deaths of unknown cause. Limits: from the "
             f"lower {level} limit of the smallest to the upper one of the largest share."
         ],
         name=name,

@@ -123,18 +123,19 @@ def _note(test: HomogeneityTest, alpha: float) -> Note:
         f"{p} by random tables)."
     )
     clear = frame[(frame["p"] < alpha) & (frame["residual"] > 0)]
-    caption = f"No cell departs clearly when all cells are looked at together {tested}"
+    caption = (
+        f"No cell differs from its expected number when all cells are tested together {tested}"
+    )
     if len(clear):
         what = printing.listing(f"{row.cause} ({row.group})" for row in clear.itertuples())
         caption = (
-            "More deaths than a common distribution would give in the "
-            f"{'cells' if len(clear) > 1 else 'cell'} of {what}; framed cells differ when all "
-            f"cells are looked at together {tested}"
+            "More deaths than expected under a common distribution: "
+            f"{what}; framed cells differ when all cells are tested together {tested}"
         )
     return Note(
         "Heat map of causes",
         f"Heat map of {printing.count(int(test.table.counts.sum()))} deaths by "
-        f"{test.table.grouping} and cause. The cells farthest from no difference: {cells}. "
+        f"{test.table.grouping} and cause. The cells with the largest residuals: {cells}. "
         f"Chi-squared test with random tables: {p}.",
         caption,
         numbers(

@@ -197,8 +197,8 @@ def _note(
     if lost:
         caption = (
             f"{lost} of {len(levels) * len(across)} combinations of {_word(rows)} with {by} "
-            f"contain no cohort: there, a difference between levels of {_word(rows)} rests on the "
-            "model, not on a comparison of like with like."
+            f"contain no cohort: for these, a difference between levels of {_word(rows)} depends "
+            "on the model, not on a direct comparison."
         )
     keys = [rows, *columns]
     headings = {key: (_word(key).capitalize(), "") for key in keys}

@@ -94,7 +94,7 @@ class Prevented(Shown):
     treated_ci: Interval
 
     def _headline(self) -> str:
-        return f"supposed that {printing.percent(self.part, 0)} of the deaths do not happen"
+        return f"assuming that {printing.percent(self.part, 0)} of the deaths do not happen"
 
     def _said(self) -> Iterator[Row]:
         fewer, left = printing.per_1000(self.fewer, 1), printing.per_1000(self.left, 1)

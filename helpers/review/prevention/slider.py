@@ -63,7 +63,7 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
         "estimate": float(f"{burden.estimate:.10g}"),
         "ci": [float(f"{limit:.10g}") for limit in burden.ci],
         "all": float(f"{nrm.mean_estimate:.10g}"),
-        "label": "Deaths from infection prevented (supposed)",
+        "label": "Deaths from infection prevented (assumed)",
         "labels": {
             "left": "Of 1,000, would die of infection",
             "fewer": f"Fewer ({printing.level_text(burden.level)} CI)",

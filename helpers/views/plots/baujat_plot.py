@@ -109,8 +109,8 @@ def _note(
     squared = float(drawn["influence"].max())
     findings = (
         f"{most} contributes most to the heterogeneity ({part} of the total); {moves} moves the "
-        f"pooled estimate most, by {printing.number(float(np.sqrt(squared)), 2)} standard errors, "
-        f"which is {printing.number(squared, 2)} when squared, as on the vertical axis."
+        f"pooled estimate most, by {printing.number(float(np.sqrt(squared)), 2)} standard errors "
+        f"({printing.number(squared, 2)} when squared, as on the vertical axis)."
     )
     lack, lost = "", len(frame) - len(drawn)
     if lost:
@@ -129,8 +129,7 @@ def _note(
         "Baujat plot",
         f"Baujat plot of {printing.counted(len(drawn), *subject.noun)}. {findings} Farthest from "
         f"the origin: {names}.{lack}",
-        f"{findings} A point at the top right would do both; points near the origin do "
-        f"neither.{lack}",
+        f"{findings} Points at the top right do both; points near the origin do neither.{lack}",
         numbers(
             shown.rename_axis(subject.study).reset_index(),
             "The numbers behind the Baujat plot",

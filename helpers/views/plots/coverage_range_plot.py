@@ -121,9 +121,9 @@ def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
         f"Lowest and mean exact coverage of {printing.counted(len(lowest), 'interval')} for "
         f"{people} and true proportions from {printing.percent_range(within)}: "
         f"{said}.",
-        f"With {people}, the {printing.percent(level, 0)} interval “{worst}” can contain the truth "
-        f"as rarely as in {printing.percent(lowest[worst], 0)} of {subject.studies}, “{best}” "
-        f"never in fewer than {printing.percent(lowest[best])}. Lowest and mean coverage over true "
+        f"With {people}, the {printing.percent(level, 0)} interval “{worst}” covers the true "
+        f"value in as few as {printing.percent(lowest[worst], 0)} of {subject.studies}, “{best}” "
+        f"in at least {printing.percent(lowest[best])}. Lowest and mean coverage over true "
         f"proportions from {printing.percent_range(within)}, computed from the binomial "
         "distribution.",
         numbers(

@@ -265,8 +265,8 @@ def _note(
         outside = _outside(points, vertical)
         said = [
             f"{printing.word(outside).capitalize()} of {studies} "
-            f"{'lies' if outside == 1 else 'lie'} outside the region that chance "
-            "alone would fill 95 times in a hundred."
+            f"{'lies' if outside == 1 else 'lie'} outside the region expected to "
+            "contain 95% of studies with one true value."
         ]
     else:
         said = [f"{studies.capitalize()} by {unit[vertical]}."]

@@ -178,9 +178,9 @@ def _note(
     else:
         verdict = (
             f"With {study} the mean estimate is {number(row['estimate_with'])}, without it "
-            f"{number(row['estimate_without'])}, {printing.number(abs(gap), 1)} standard "
-            f"deviations (within each part) apart: {'more' if abs(gap) > APART else 'no more'} "
-            f"than the {printing.number(APART, 0)} from which two equal normal clouds have two "
+            f"{number(row['estimate_without'])}: a difference of {printing.number(abs(gap), 1)} "
+            f"within-group standard deviations, {'more' if abs(gap) > APART else 'not more'} than "
+            f"the {printing.number(APART, 0)} above which two equal normal distributions have two "
             "peaks."
         )
     lack, lost = "", len(result) - len(x)

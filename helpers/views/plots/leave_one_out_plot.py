@@ -128,7 +128,7 @@ def _note(
     return Note(
         f"Pooled {what}, leaving one out",
         f"Strip of the pooled {what} without each of {number}. {finding}",
-        f"{finding} A line is the estimate without one {subject.study}; the bar is the "
+        f"{finding} Each line is the estimate without one {subject.study}; the bar is the "
         f"{printing.level_text(fit.level)} interval of all, and "
         f"{printing.of_total(inside, len(frame))} lines lie inside it.",
         numbers(

@@ -186,7 +186,7 @@ def _note(
         f"{head}, and the {new}. {some} it.",
         f"Pooled {what} was {pooled}; the true value of a new, similar {subject.study} may lie "
         f"anywhere from {span}: an interval {printing.number(ratio, 1)} times as wide. {some} the "
-        "band; they scatter more than true values do, because chance is added.",
+        "band; because of sampling error, estimates vary more than true values.",
         table,
     )
 

@@ -117,17 +117,17 @@ def _note(
             tuple(limits), curve.level, unit=unit, digits=1 if percent else 3
         )
         near, far = sorted(sides := (at - limits[0], limits[1] - at))
-        lean = "It reaches about as far to both sides."
+        lean = "Both limits are about equally far from the estimate."
         if far > 1.05 * near:
-            wider = "upwards" if sides[1] > sides[0] else "downwards"
+            wider = "upper" if sides[1] > sides[0] else "lower"
             ratio = printing.number(far / max(near, 1e-300), 1)
-            lean = f"It reaches {ratio} times as far {wider} as the other way."
+            lean = f"The {wider} limit is {ratio} times as far from the estimate as the other."
     zero = ""
     if curve.parameter == "tau2":
         zero = (
-            " Zero lies outside the interval."
+            " The interval excludes zero."
             if limits[0] > 0
-            else " Zero lies inside the interval: a common value cannot be ruled out."
+            else " The interval contains zero, so a common value cannot be ruled out."
         )
     marked = {curve.estimate: "estimate", **dict.fromkeys(curve.interval, "limit")}
     # Every tenth point is enough to redraw the curve by hand.

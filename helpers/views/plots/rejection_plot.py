@@ -91,7 +91,7 @@ def rejection(
     ax.set_xlim(0.0, 1.0)
     ax.set_xticks(np.linspace(0, 1, 6))
     percent_ticks(ax.xaxis)
-    name_axes(ax, "Simulated sets in which the test rejects")
+    name_axes(ax, "Simulated data sets in which the test rejects")
     grid_below(ax, "x", hide=("left",))
     level = f"nominal {printing.percent(first.alpha, 0)}"
     key_above(ax, [*(handles if "" not in runs else []), nominal], [*filter(None, runs), level])
@@ -110,16 +110,16 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation, subject: Su
         said.append(f"{name[:1].upper() + name[1:] or 'Shares'}: {shares}.")
     frames = [run.summary_frame().reset_index().assign(run=name) for name, run in runs.items()]
     return Note(
-        "False alarms of tests for small-study effects",
+        "False positives of tests for small-study effects",
         f"Dot plot of how often {printing.word(len(first.tests))} tests reject at the {level} "
         f"level when no {subject.study} is missing. {' '.join(said)}",
-        f"Where nothing is to be found, the {level} test “{first.tests[worst]}” rejects in "
-        f"{printing.percent(first.rejection[worst], 0)} of simulated sets and "
-        f"“{first.tests[best]}” in {printing.percent(first.rejection[best], 0)}; "
-        f"{printing.counted(first.k, *subject.noun)}, {printing.count(first.draws)} sets.",
+        f"In data simulated without a small-study effect, “{first.tests[worst]}” rejects at the "
+        f"{level} level in {printing.percent(first.rejection[worst], 0)} of data sets and "
+        f"“{first.tests[best]}” in {printing.percent(first.rejection[best], 0)} "
+        f"({printing.counted(first.k, *subject.noun)}, {printing.count(first.draws)} data sets).",
         numbers(
             pd.concat(frames),
-            "Tests without anything to find: the numbers behind the figure",
+            "False positives of the tests: the numbers behind the figure",
             {
                 "test": "", **({} if "" in runs else {"run": ("Simulation", "")}),
                 "rejection": ("Rejects", lambda value: printing.number(100 * value, 1)),

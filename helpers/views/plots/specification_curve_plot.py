@@ -450,7 +450,7 @@ def _claim_note(result: ClaimMultiverse, curve: _Curve) -> Note:
     sentence = f"{claim.statement}: this {result.sentence}."
     alt = (
         f"Specification curve of {printing.count(len(result))} analyses. {claim.quantity} ranges "
-        f"from {low} to {high}, median {middle}; the claim asks for more than "
+        f"from {low} to {high}, median {middle}; the claim requires more than "
         f"{result.printed(claim.null)}. {sentence}"
     )
     caption = sentence

@@ -100,8 +100,8 @@ def _note(results: Mapping[str, ClaimMultiverse]) -> Note:
         f"Small specification curves of {printing.counted(len(results), 'claim')}. {said}. "
         f"{finding}",
         f"{finding} From left to right, analyses in the order of their estimates (black) with "
-        "their intervals (grey, medians over neighbours); the dashed line is what the claim asks "
-        "for, the circle the published analysis.",
+        "their intervals (grey, medians over neighbours); the dashed line is the threshold of the "
+        "claim, the circle the published analysis.",
         numbers(
             {
                 "claim": list(results),

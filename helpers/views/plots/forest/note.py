@@ -78,7 +78,7 @@ def groups_note(
     title = f"Forest plot of {printing.lower(subject.outcome)} by {by}"
     alt, caption = (
         [f"{title}."],
-        [f"{subject.outcome} was {printing.estimate(whole)} over {number}."],
+        [f"{subject.outcome} was {printing.estimate(whole)} in {number}."],
     )
     for heading, result in results.items():
         each = [f"{level} {printing.estimate(fit)}" for level, fit in result.groups.items()]
@@ -87,15 +87,14 @@ def groups_note(
         test = ""
         if len(result.groups) > 1 and result.test.df:
             p = printing.p_value(result.calibrated_test().p)
-            test = f" (calibrated {p} between groups)"
+            test = f"; calibrated {p} between groups"
         caption.append(
             f"By {printing.lower(heading)} it ranged from {shown(least.estimate, whole)} "
-            f"{printing.within(low)} to {shown(most.estimate, whole)} "
-            f"{printing.within(high)}{test}."
+            f"({low}) to {shown(most.estimate, whole)} ({high}){test}."
         )
     ends = [*_expected(rows, whole, subject)]
     alt += [f"Over all {subject.studies} it was {printing.estimate(whole)}.", *ends]
-    caption += [*ends, "Diamonds are pooled estimates, each from a model of its own."]
+    caption += [*ends, "Diamonds are pooled estimates, each from a separate model."]
     return Note(title, " ".join(alt), " ".join(caption), _table(whole, rows, notes, subject))
 
 
@@ -151,7 +150,7 @@ def _bounds(row: Row, whole: Any) -> str:
 def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
     whole = whole_of(result)
     number = printing.counted(whole.k, *subject.noun)
-    parts = [f"{subject.outcome} was {printing.estimate(whole)} over {number}"]
+    parts = [f"{subject.outcome} was {printing.estimate(whole)} in {number}"]
     if is_grouped(result) and len(result.groups) > 1:
         (low, least), (high, most) = _ends(result)
         parts[0] += (

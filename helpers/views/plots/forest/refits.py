@@ -203,7 +203,7 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
     ends = (float(known.min()), float(known.max()))
     span = printing.between(*ends, 2) if fit.n is None else printing.percent_range(ends)
     finding = (
-        f"Whichever {subject.study} is left out, {what} lies from {span} (all together "
+        f"Whichever {subject.study} is left out, {what} is {span} (with all "
         f"{shown(fit.estimate, fit)}): lowest without {low}, highest without {high}."
     )
     title = f"Leave-one-out forest plot of {what}"
@@ -218,7 +218,7 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "
         f"{printing.estimate(fit)}.",
-        f"{finding} Each row is pooled again without one {subject.study}; the diamond is "
+        f"{finding} Each row is the estimate without one {subject.study}; the diamond is that of "
         f"all.{part}",
         _table(rows, fit, subject, "without each one"),
     )
@@ -236,8 +236,8 @@ def _cumulative_note(
     return Note(
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding}.",
-        f"{finding}. Each row pools everything up to its date, without a correction for "
-        f"repeated looks; a trend may also come from a changing mix of {subject.studies}.",
+        f"{finding}. Each row pools all {subject.studies} up to its date, without correction for "
+        f"repeated analyses; a trend may also be due to a changing mix of {subject.studies}.",
         _table(rows, fit, subject, "step by step"),
     )
 
