@@ -12,6 +12,8 @@ READY := $(VENV)/.ready
 SITE := _build/html
 CORES ?= 2
 RECORDS := _build/tests
+# plugins that no test here uses and every worker would load
+PYTEST_HERE = $(BIN)/pytest -n $(CORES) --dist worksteal -p no:nbval -p no:anyio -p no:typeguard
 # installs in seconds what pip installs in minutes; `make book UV=` does without
 UV ?= uv==0.13.9
 PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
@@ -62,7 +64,7 @@ check: $(READY) ## a quick look while working: lint, types, the tests and chapte
 
 check-tests: $(READY)
 	@tests=$$($(BIN)/python build_tools/affected.py tests --base $(BASE)); \
-		if [ -n "$$tests" ]; then $(BIN)/pytest -n $(CORES) --dist worksteal -q $$tests; \
+		if [ -n "$$tests" ]; then $(PYTEST_HERE) -q $$tests; \
 		else echo "No test belongs to the change."; fi
 
 check-chapters: $(READY)
@@ -83,10 +85,10 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext build_tools --ignore=tests/site
+	$(PYTEST_HERE) --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext build_tools --ignore=tests/site
 
 nightly: $(READY) ## the longer runs of tests that `make test` runs in short (weekly in the workflow)
-	$(BIN)/pytest -n $(CORES) --dist worksteal -m nightly --durations=20 tests --ignore=tests/site
+	$(PYTEST_HERE) -m nightly --durations=20 tests --ignore=tests/site
 
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
 	PYTHONPATH=tests:build_tools $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
@@ -117,7 +119,7 @@ processors: $(READY) ## run every chapter as on other processors, and compare th
 	OPENBLAS_CORETYPE=SkylakeX $(MAKE) chapters
 
 site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
-	$(BIN)/pytest -n $(CORES) --dist worksteal --junitxml=$(RECORDS)/site.xml tests/site
+	$(PYTEST_HERE) --junitxml=$(RECORDS)/site.xml tests/site
 
 golden: $(READY) ## compare what the built pages say with tests/golden; ACCEPT=1 stores it (after `make book`)
 	@$(BIN)/python build_tools/golden.py $(if $(ACCEPT),--accept)
@@ -133,8 +135,9 @@ $(AUDIT)/node_modules/.ready: tests/site/audit/package.json tests/site/audit/pac
 	npm ci --prefix $(AUDIT) --no-audit --no-fund
 	@touch $@
 
-audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, Lighthouse, weight and requests of the built pages (all, or PAGES="pooling.html …"; needs npm)
+audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, Lighthouse, weight, requests and paper of the built pages (all, or PAGES="pooling.html …"; needs npm)
 	$(BIN)/python tests/site/audit.py $(PAGES)
+	$(if $(PAGES),,$(PYTEST_HERE) -m nightly tests/site)
 
 browser: $(READY) ## find Chromium, or install Debian's where that is possible
 	@$(BIN)/python tests/site/browser.py --install

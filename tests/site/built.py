@@ -26,4 +26,4 @@ def page_names() -> tuple[str, ...]:
 @lru_cache(maxsize=4)
 def soup_of(name: str) -> BeautifulSoup:
     """A page as it was built, read once for the tests of it; nobody may change it."""
-    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup((SITE / name).read_text(encoding="utf-8"), "lxml")

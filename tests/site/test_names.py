@@ -43,7 +43,8 @@ def test_a_figure_its_drawing_and_its_box_have_one_name(page_name):
 
 
 def test_figures_are_on_some_pages():
-    numbered = [n for n in page_names() if soup_of(n).select("figure.picture .figure-number")]
+    pages = {name: (SITE / name).read_text(encoding="utf-8") for name in page_names()}
+    numbered = [name for name, page in pages.items() if 'class="figure-number"' in page]
     assert len(numbered) > 10
 
 

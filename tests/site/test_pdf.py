@@ -14,44 +14,77 @@ from pdf import ON_SCREEN, PrintedBook, paper_pages, toc_pages
 
 from helpers.review import SUBJECT
 
-TOC = SITE.parents[1] / "_toc.yml"
+WHOLE = yaml.safe_load((SITE.parents[1] / "_toc.yml").read_text(encoding="utf-8"))
+#: Pages of every kind: all of the book takes a minute to print, and `make audit` prints it.
+SOME = {"data_extraction", "pooling", "causes_of_death", "codebook", "glossary", "references"}
+
+
+def shortened(toc: dict) -> dict:
+    parts = [
+        {"caption": part["caption"], "chapters": kept}
+        for part in toc["parts"]
+        if (kept := [one for one in part["chapters"] if one["file"] in SOME])
+    ]
+    return {**toc, "parts": parts}
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory) -> PrintedBook:
-    output = tmp_path_factory.mktemp("paper") / "book.pdf"
-    options = ["--site", SITE, "--toc", TOC, "--output", output, find_browser()]
+def toc(request) -> dict:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def book(toc, tmp_path_factory) -> PrintedBook:
+    folder = tmp_path_factory.mktemp("paper")
+    contents, output = folder / "_toc.yml", folder / "book.pdf"
+    contents.write_text(yaml.safe_dump(toc), encoding="utf-8")
+    options = ["--site", SITE, "--toc", contents, "--output", output, find_browser()]
     script = ROOT / "build_tools" / "pdf.py"
     subprocess.run([sys.executable, script, *options], check=True, capture_output=True)
     return PrintedBook(output.read_bytes())
 
 
-def pages() -> list[str]:
-    return [name for _, name in paper_pages(yaml.safe_load(TOC.read_text(encoding="utf-8")))]
+def pages(toc: dict) -> list[str]:
+    return [name for _, name in paper_pages(toc)]
+
+
+printed = pytest.mark.parametrize(
+    "toc",
+    [
+        pytest.param(shortened(WHOLE), id="some"),
+        pytest.param(WHOLE, id="all", marks=pytest.mark.nightly),
+    ],
+    indirect=True,
+    scope="module",
+)
 
 
 def test_all_but_the_reference_is_on_paper():
-    every = list(toc_pages(yaml.safe_load(TOC.read_text(encoding="utf-8"))))
-    left = {name for _, name in every} - set(pages())
+    assert set(pages(shortened(WHOLE))) == {"index", *SOME}
+    every = list(toc_pages(WHOLE))
+    left = {name for _, name in every} - set(pages(WHOLE))
     assert left == {name for part, name in every if part == ON_SCREEN}
     assert all(name == "helpers_reference" or name.startswith("reference/") for name in left)
 
 
-def test_every_page_of_the_contents_begins_a_sheet_of_its_own(book):
-    begins = [book.destinations[name] for name in pages()]
+@printed
+def test_every_page_of_the_contents_begins_a_sheet_of_its_own(book, toc):
+    begins = [book.destinations[name] for name in pages(toc)]
     assert begins == sorted(begins)
     assert len(set(begins)) == len(begins)
     assert begins[0] > 2  # after the cover and the contents
     assert len(book.sheets) >= begins[-1]
 
 
-def test_it_is_tagged_outlined_and_in_english(book):
+@printed
+def test_it_is_tagged_outlined_and_in_english(book, toc):
     kinds = {kind for body in book.objects.values() for kind in re.findall(rb"/Type /(\w+)", body)}
     assert {b"Outlines", b"StructTreeRoot"} <= kinds
     assert b"/Lang (en)" in book.data
-    assert book.data.count(b"/Title (") >= len(pages())
+    assert book.data.count(b"/Title (") >= len(pages(toc))
 
 
+@printed
 def test_links_lead_within_the_book_or_to_the_web(book):
     links = [body for body in book.objects.values() if b"/Subtype /Link" in body]
     assert len(links) > 100
@@ -66,6 +99,7 @@ def test_links_lead_within_the_book_or_to_the_web(book):
     assert names <= set(book.destinations)
 
 
+@printed
 def test_paper_is_light(book):
     """White sheets, and no colour of the dark theme on any of them."""
     pairs = SUBJECT.variables().values()
@@ -78,6 +112,7 @@ def test_paper_is_light(book):
         assert not parts & set(colours), sheet
 
 
+@printed
 def test_sheets_carry_figures(book):
     """Figures are drawings: curves and lines, not pictures of them."""
     strokes = sum(book.content(s).count("\nS\n") for s in range(1, len(book.sheets) + 1))
