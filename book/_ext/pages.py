@@ -76,6 +76,10 @@ _PLACE = re.compile(
 )
 _GRID = re.compile(r'(<div class="gallery-grid docutils">.*?)(</div>)', re.DOTALL)
 _FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
+_TAG = re.compile(r"(<[^>]*>)")
+_APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
+# a name with a number, which no line should break: COVID-19, ZUMA-1
+_NUMBERED = re.compile(r"(?<![\w-])[A-Za-z]+-\d+(?![\w-])")
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -103,6 +107,24 @@ def lighter(body: str) -> str:
     'fill: var(--picture-ink); stroke: var(--picture-mm)'
     """
     return _FALLBACK.sub(r"var(\1)", body)
+
+
+def unbroken(body: str) -> str:
+    """Keep a name and its number on one line, in running text.
+
+    Examples
+    --------
+    >>> unbroken('<p title="COVID-19">of COVID-19 or <code>ZUMA-1</code></p>')
+    '<p title="COVID-19">of <span class="unbroken">COVID-19</span> or <code>ZUMA-1</code></p>'
+    """
+    parts, depth = _TAG.split(body), 0
+    for i, part in enumerate(parts):
+        if i % 2:
+            if apart := _APART.match(part):
+                depth += -1 if apart[1] else 1
+        elif not depth and "-" in part:
+            parts[i] = _NUMBERED.sub(r'<span class="unbroken">\g<0></span>', part)
+    return "".join(parts)
 
 
 def signatures(body: str) -> str:
@@ -216,7 +238,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     body = _REPEATED.sub("", body)
     if page in ONE_FORM:
         body = _NARROW.sub("", body)
-    body = captioned(distinct(lighter(signatures(body))))
+    body = captioned(distinct(lighter(signatures(unbroken(body)))))
     context["body"] = gallery(body) if _GRID.search(body) else body
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):
