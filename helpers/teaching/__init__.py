@@ -9,6 +9,7 @@ call                      what it is for
 `exercises`               exercises of a chapter, and whether their solutions ran
 `check`                   an answer to an exercise: right, or a hint
 `helpers.teaching.labs`   simulations where the truth is known
+`lab`, `came_out`         a lab as its page shows it, and what it found in words
 `planted_key`, `verdict`  a table with planted errors, and which of them the reader finds
 `read_plans`              lesson plans and common misconceptions
 `read_scheme`             tasks and marks of the exam
@@ -21,6 +22,7 @@ from __future__ import annotations
 from . import labs
 from .checks import CHAPTERS, Feedback, check, self_check
 from .goals import LEVELS, Goals, read_goals
+from .lab_pages import came_out, lab
 from .paper import make_paper, write_paper
 from .plans import Plans, read_plans
 from .planted import planted_file, planted_key, planted_table, verdict, without_found_errors
@@ -38,8 +40,10 @@ __all__ = [
     "Question",
     "Quiz",
     "Scheme",
+    "came_out",
     "check",
     "exercises",
+    "lab",
     "labs",
     "make_paper",
     "planted_file",

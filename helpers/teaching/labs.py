@@ -15,7 +15,7 @@ import numpy as np
 from ..arguments import LEVEL
 from ..checks.bias.null import simulate_null
 from ..checks.simulation.truth import Scenario, simulate
-from ..engine.distributions import logit
+from ..engine.distributions import expit, logit
 from ..engine.effects import get_measure
 from ..engine.normal.intervals import mu_limits, symmetric_limits
 from ..engine.normal.inverse_variance import fit_inverse_variance
@@ -28,24 +28,32 @@ if TYPE_CHECKING:
 __all__ = [
     "LABS",
     "back_transform_lab",
+    "correction_lab",
     "coverage_lab",
+    "dependence_lab",
     "egger_lab",
     "i2_lab",
+    "median_lab",
     "prediction_lab",
+    "zero_tau_lab",
 ]
 
 
 def _row(x: float, curve: str, values: Any) -> dict[str, Any]:
-    """Mean over draws with its Monte Carlo standard error."""
+    """Mean over draws with its Monte Carlo standard error; draws without a value do not count."""
     found = np.asarray(values, dtype=float)
+    found = found[np.isfinite(found)]
     error = float(found.std(ddof=1)) / np.sqrt(found.size)
     return {"x": float(x), "curve": curve, "value": float(found.mean()), "mcse": float(error)}
 
 
-def _frame(rows: list[dict[str, Any]], x: str) -> pd.DataFrame:
+def _frame(rows: list[dict[str, Any]], x: str, **truth: float) -> pd.DataFrame:
+    """Rows as a table; `truth`, what a curve is read against, goes into its ``attrs``."""
     import pandas as pd
 
-    return pd.DataFrame(rows).rename(columns={"x": x})
+    found = pd.DataFrame(rows).rename(columns={"x": x})
+    found.attrs.update(truth)
+    return found
 
 
 def _checked(draws: int) -> None:
@@ -257,7 +265,7 @@ def back_transform_lab(
             "all patients together": events.sum(axis=1) / n.sum(),
         }
         rows += [_row(top, name, value) for name, value in values.items()]
-    return _frame(rows, "patients")
+    return _frame(rows, "patients", proportion=proportion)
 
 
 def coverage_lab(
@@ -317,5 +325,244 @@ def coverage_lab(
     return _frame(rows, "studies")
 
 
+def median_lab(
+    taus: Iterable[float] = (0.1, 0.5, 1.0, 1.5),
+    *,
+    k: int = 30,
+    proportion: float = 0.07,
+    size: int = 200,
+    draws: int = 200,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Which average of the true rates a pooled rate estimates: the median or the mean.
+
+    Parameters
+    ----------
+    taus : iterable of float
+        Standard deviation of the true logits.
+    k, proportion, size, draws, seed
+        Studies of a meta-analysis, median of the true rates, patients of every study, simulated
+        meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `tau`, `curve` ("GLMM, transformed back", "all patients together" and, by
+        quadrature, "mean of the true rates"), `value` (mean over the meta-analyses), `mcse`.
+
+    Examples
+    --------
+    >>> found = median_lab((1.5,), draws=50).set_index("curve")["value"]
+    >>> bool(found["GLMM, transformed back"] < found["all patients together"])
+    True
+    """
+    from ..engine.counts.fit import fit_glmm
+
+    _checked(draws)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    rows = []
+    for tau in taus:
+        truth = Scenario(k, proportion, float(tau), sizes=(size,))
+        sample: Any = simulate(truth, draws, seed)
+        glmm = fit_glmm(sample.events, sample.n, quad_points=7)
+        mean = float(weights @ expit(truth.mu + tau * nodes) / weights.sum())
+        values = {
+            "GLMM, transformed back": expit(glmm.beta[:, 0]),
+            "all patients together": sample.events.sum(axis=1) / sample.n.sum(axis=1),
+            "mean of the true rates": np.full(draws, mean),
+        }
+        rows += [_row(tau, name, value) for name, value in values.items()]
+    return _frame(rows, "tau", proportion=proportion)
+
+
+def zero_tau_lab(
+    studies: Iterable[int] = (5, 8, 12, 20, 35),
+    *,
+    tau: float = 0.3,
+    proportion: float = 0.2,
+    size: int = 50,
+    draws: int = 800,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Judge the prediction interval where tau2 is estimated at zero.
+
+    Parameters
+    ----------
+    studies : iterable of int
+        Studies of a meta-analysis, three at least.
+    tau, proportion, size, draws, seed
+        The truth, patients of every study, simulated meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `studies`, `curve` ("τ² estimated at zero", the share of meta-analyses;
+        "prediction interval, τ² at zero" and "prediction interval, τ² above zero", the exact
+        probability that it contains the rate of a new study), `value`, `mcse`. REML and k - 2
+        degrees of freedom (doi:10.1111/j.1467-985X.2008.00552.x). A curve has no point where
+        fewer than two meta-analyses are of its kind.
+
+    Examples
+    --------
+    >>> found = zero_tau_lab((8,), draws=100).set_index("curve")["value"]
+    >>> bool(found.iloc[1] < found.iloc[2])
+    True
+    """
+    _checked(draws)
+    rows = []
+    for k in studies:
+        if k < 3:
+            raise UnsupportedError(f"studies: found {k}, expected at least 3")
+        truth = Scenario(int(k), proportion, tau, sizes=(size,))
+        _, fit = _sample(truth, draws, seed, "REML")
+        mean = symmetric_limits(fit.mu, fit.se, LEVEL)
+        held = truth.within(
+            *prediction_limits(fit.mu, fit.se, fit.tau2.tau2, LEVEL, fit.df - 1.0, mean)
+        )
+        zero = fit.tau2.tau2 == 0.0
+        rows.append(_row(k, "τ² estimated at zero", zero))
+        for name, part in (("at zero", zero), ("above zero", ~zero)):
+            if part.sum() > 1:
+                rows.append(_row(k, f"prediction interval, τ² {name}", held[part]))
+    return _frame(rows, "studies")
+
+
+def correction_lab(
+    sizes: Iterable[int] = (10, 20, 40, 80, 160, 320),
+    *,
+    k: int = 20,
+    proportion: float = 0.03,
+    tau: float = 0.0,
+    draws: int = 400,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Pool rare events with three ways of treating cohorts without one, and with the counts.
+
+    Parameters
+    ----------
+    sizes : iterable of int
+        Patients of every study.
+    k, proportion, tau, draws, seed
+        Studies of a meta-analysis, median of the true rates, standard deviation of their logits,
+        simulated meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `patients`, `curve` ("half an event where there is none", "half an event in every
+        study", "studies without an event left out": logits and REML; "binomial GLMM"), `value`
+        (mean pooled proportion; a meta-analysis of which no study is left does not count),
+        `mcse`.
+
+    Examples
+    --------
+    >>> found = correction_lab((20,), draws=100).set_index("curve")["value"]
+    >>> bool(found["binomial GLMM"] < found["studies without an event left out"])
+    True
+    """
+    from ..engine.counts.fit import fit_glmm
+
+    _checked(draws)
+    rows = []
+    for n in sizes:
+        truth = Scenario(k, proportion, tau, sizes=(int(n),))
+        sample: Any = simulate(truth, draws, seed)
+        x, size = sample.events, sample.n
+        edge = (x == 0) | (x == size)
+        values = {}
+        for name, add, kept in (
+            ("half an event where there is none", 0.5 * edge, np.ones_like(edge)),
+            ("half an event in every study", np.full(x.shape, 0.5), np.ones_like(edge)),
+            ("studies without an event left out", 0.5 * edge, ~edge),
+        ):
+            yes, no = x + add, size - x + add
+            left = kept.sum(axis=1) > 1
+            pooled = np.full(draws, np.nan)
+            logits, variances = np.log(yes / no), 1.0 / yes + 1.0 / no
+            fit = fit_inverse_variance(logits[left], variances[left], kept[left], method="REML")
+            pooled[left] = expit(fit.mu)
+            values[name] = pooled
+        some = x.any(axis=1)
+        counted = np.zeros(draws)
+        counted[some] = expit(fit_glmm(x[some], size[some], quad_points=7).beta[:, 0])
+        values["binomial GLMM"] = counted
+        rows += [_row(n, name, value) for name, value in values.items()]
+    return _frame(rows, "patients", proportion=proportion)
+
+
+def dependence_lab(
+    twins: Iterable[int] = (2, 4, 7, 10),
+    *,
+    k: int = 20,
+    shared: float = 1.0,
+    tau: float = 0.4,
+    proportion: float = 0.2,
+    size: int = 100,
+    draws: int = 600,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Count patients twice: centres that are reported twice, and what becomes of the interval.
+
+    Parameters
+    ----------
+    twins : iterable of int
+        Centres that are reported twice.
+    k : int
+        Centres.
+    shared : float
+        Share of the patients of a report who are in the other report of their centre as well; the
+        others are different patients of the same centre.
+    tau, proportion, size, draws, seed
+        The truth, patients of a report, simulated meta-analyses, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `twins`, `curve` ("every report on its own", "clustered by centre" (CR1,
+        doi:10.1002/jrsm.5), "each centre once"; logits, REML, t intervals), `value` (coverage of
+        the mean logit), `mcse`.
+
+    Examples
+    --------
+    >>> found = dependence_lab((10,), draws=200).set_index("curve")["value"]
+    >>> bool(found["every report on its own"] < found["each centre once"])
+    True
+    """
+    _checked(draws)
+    mu, both, rows = float(logit(proportion)), round(shared * size), []
+    for m in twins:
+        if not 1 <= m <= k:
+            raise UnsupportedError(f"twins: found {m}, expected 1 to {k}")
+        rng = np.random.default_rng([seed, int(m)])
+        rate = expit(mu + tau * rng.standard_normal((draws, k)))
+        common = rng.binomial(both, rate)
+        first, second = (common + rng.binomial(size - both, rate) for _ in range(2))
+        events = np.concatenate([first, second[:, :m]], axis=1).astype(float)
+        effects = get_measure("logit").effects(events, np.full(events.shape, float(size)))
+        fit = fit_inverse_variance(*effects, method="REML")
+        once = fit_inverse_variance(*(part[:, :k] for part in effects), method="REML")
+        pull = fit.weights / 100.0 * (effects[0] - fit.mu[:, None])
+        by_centre = pull[:, :k].copy()
+        by_centre[:, :m] += pull[:, k:]
+        se = np.sqrt(np.square(by_centre).sum(axis=1) * k / (k - 1.0))
+        limits = {
+            "every report on its own": mu_limits(fit, "knapp-hartung", LEVEL),
+            "clustered by centre": symmetric_limits(fit.mu, se, LEVEL, np.full(draws, k - 1.0)),
+            "each centre once": mu_limits(once, "knapp-hartung", LEVEL),
+        }
+        rows += [_row(m, name, (a <= mu) & (mu <= b)) for name, (a, b) in limits.items()]
+    return _frame(rows, "twins")
+
+
 #: The labs, in the order of their page.
-LABS = (i2_lab, prediction_lab, egger_lab, back_transform_lab, coverage_lab)
+LABS = (
+    i2_lab,
+    prediction_lab,
+    zero_tau_lab,
+    median_lab,
+    egger_lab,
+    back_transform_lab,
+    correction_lab,
+    coverage_lab,
+    dependence_lab,
+)

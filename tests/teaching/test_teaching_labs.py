@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from helpers import load_cohorts
 from helpers.checks.bias import simulate_null
 from helpers.engine.effects import get_measure
-from helpers.errors import UnsupportedError
-from helpers.teaching import labs
+from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.teaching import came_out, labs
+from helpers.teaching.lab_pages import LAB_PAGES
 
 
 def wide(frame):
-    return frame.pivot(index=frame.columns[0], columns="curve", values="value")
+    return frame.pivot_table(index=frame.columns[0], columns="curve", values="value")
 
 
 def test_i2_of_large_studies_approaches_its_limit():
@@ -85,6 +87,102 @@ def test_the_egger_lab_is_the_null_simulation_of_each_proportion():
         ).summary_frame()["rejection"]
         for name in found.columns:
             assert found.loc[rate, name] == run[name]
+
+
+def test_the_mean_of_true_rates_is_the_integral_and_all_patients_together_meet_it():
+    found = wide(labs.median_lab((1.2,), proportion=0.07, k=40, size=400, draws=300)).iloc[0]
+    mu = np.log(0.07 / 0.93)
+    mean = integrate.quad(
+        lambda u: stats.norm.pdf(u) / (1 + np.exp(-(mu + 1.2 * u))), -12, 12, epsabs=1e-12
+    )[0]
+    assert found["mean of the true rates"] == pytest.approx(mean, abs=1e-9)
+    assert found["all patients together"] == pytest.approx(mean, abs=0.004)
+    assert found["GLMM, transformed back"] == pytest.approx(0.07, abs=0.004)
+    assert mean > 0.1
+
+
+def test_tau2_is_estimated_at_zero_where_the_restricted_score_does_not_rise():
+    k, size, tau, draws = 8, 50, 0.3, 4000
+    rng, mu = np.random.default_rng(5), np.log(0.2 / 0.8)
+    theta = rng.normal(mu, tau, (draws, k + 1))
+    x = rng.binomial(size, 1 / (1 + np.exp(-theta[:, :k]))).astype(float)
+    x += 0.5 * (x == 0)
+    y, v = np.log(x / (size - x)), 1 / x + 1 / (size - x)
+    w = 1 / v
+    mean = (w * y).sum(1) / w.sum(1)
+    score = (w**2 * (y - mean[:, None]) ** 2).sum(1) - w.sum(1) + (w**2).sum(1) / w.sum(1)
+    zero = score <= 0  # the likelihood may still rise beyond; that is rare
+    half = stats.t.ppf(0.975, k - 2) * w.sum(1) ** -0.5
+    held = (np.abs(theta[:, k] - mean) <= half)[zero].mean()
+    found = wide(labs.zero_tau_lab((k,), tau=tau, size=size, draws=2000)).iloc[0]
+    assert found["τ² estimated at zero"] == pytest.approx(zero.mean(), abs=0.05)
+    assert found["prediction interval, τ² at zero"] == pytest.approx(held, abs=0.05)
+    assert found["prediction interval, τ² above zero"] > held
+
+
+def test_corrections_pool_to_what_they_give_by_hand():
+    """Without heterogeneity REML is near a common effect, whose mean is computed by hand here."""
+    k, size, rate = 20, 80, 0.03
+    x = np.random.default_rng(6).binomial(size, rate, (4000, k)).astype(float)
+    by_hand = {}
+    for name, add, kept in (
+        ("half an event where there is none", 0.5 * (x == 0), x >= 0),
+        ("half an event in every study", 0.5, x >= 0),
+        ("studies without an event left out", 0.5 * (x == 0), x > 0),
+    ):
+        w = kept / (1 / (x + add) + 1 / (size - x + add))
+        logits = (w * np.log((x + add) / (size - x + add))).sum(1) / w.sum(1)
+        by_hand[name] = (1 / (1 + np.exp(-logits))).mean()
+    found = wide(labs.correction_lab((size,), k=k, proportion=rate, draws=800)).iloc[0]
+    for name, value in by_hand.items():
+        assert found[name] == pytest.approx(value, abs=0.002)
+        assert found[name] > 1.05 * rate
+    assert found["binomial GLMM"] == pytest.approx(rate, abs=0.001)
+
+
+def test_reports_of_the_same_patients_narrow_the_interval_and_others_of_no_centre_do_not():
+    """By hand: known variances, large studies, so that rows are normal with variance tau2 + v."""
+    k, twins, tau = 20, 10, 0.4
+    rng, draws = np.random.default_rng(4), 4000
+    y = rng.normal(0, np.sqrt(tau**2 + 1 / (100 * 0.16)), (draws, k))
+    rows = np.concatenate([y, y[:, :twins]], axis=1)
+    m = rows.shape[1]
+    half = stats.t.ppf(0.975, m - 1) * rows.std(axis=1, ddof=1) / np.sqrt(m)
+    naive = (np.abs(rows.mean(axis=1)) <= half).mean()
+    found = wide(labs.dependence_lab((twins,), tau=tau, draws=2000)).iloc[0]
+    assert found["every report on its own"] == pytest.approx(naive, abs=0.03)
+    assert found["clustered by centre"] == pytest.approx(0.95, abs=0.025)
+    assert found["each centre once"] == pytest.approx(0.95, abs=0.015)
+    # other patients of centres that do not differ: nothing is shared
+    apart = wide(labs.dependence_lab((twins,), tau=0.0, shared=0.0, draws=2000)).iloc[0]
+    assert apart["every report on its own"] > 0.935
+
+
+def test_a_curve_goes_up_or_down_by_the_error_of_the_simulation_and_as_printed():
+    rows = pd.DataFrame(
+        [(5, "a", 0.90, 0.01), (40, "a", 0.80, 0.01), (5, "b", 0.93, 0.01), (40, "b", 0.95, 0.01),
+         (5, "c", 0.94996, 1e-9), (40, "c", 0.95004, 1e-9)],
+        columns=["studies", "curve", "value", "mcse"],
+    )  # fmt: skip
+    equal = "At 40 studies it equals the nominal level (95.0%) to the digit shown."
+    assert came_out("coverage", rows).split(" “") == [
+        "“a” goes down from 90.0% at 5 studies to 80.0% at 40 studies. At 40 studies it is below "
+        "the nominal level (95.0%).",
+        "b” is 93.0% at 5 studies and 95.0% at 40 studies, a difference within the error of the "
+        f"simulation. {equal}",
+        f"c” is 95.0% at 5 studies and at 40 studies. {equal}",
+    ]
+    with pytest.raises(MetaAnalysisError, match="expected one of i2"):
+        came_out("i3", rows)
+
+
+def test_the_page_of_each_lab_starts_where_the_lab_does():
+    assert {page.lab for page in LAB_PAGES.values()} == set(labs.LABS)
+    for page in LAB_PAGES.values():
+        assert page.start
+        edited = next(one for one in page.controls if one.key == page.task.key)
+        assert page.task.value in edited.places
+        assert page.start[page.task.key] != page.task.value
 
 
 def test_the_band_is_the_error_of_the_simulation():

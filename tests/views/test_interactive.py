@@ -13,6 +13,7 @@ from helpers import load_audit, load_cohorts, load_sources, pool, ties
 from helpers.errors import MetaAnalysisError
 from helpers.review import interactive, prevention
 from helpers.review.claim_analyses import CLAIMS, PUBLISHED, claim_multiverse
+from helpers.teaching import lab, labs
 from helpers.views import interactive as toolkit
 from helpers.views.interactive.live_picture import ASSETS, KINDS
 from helpers.views.interactive.packed_curve import DIGITS, VERDICTS
@@ -31,6 +32,8 @@ def made(kind):
         return interactive.forest(whole(), load_cohorts(), load_sources(), name="cohorts")
     if kind == "laboratory":
         return interactive.laboratory(whole(), name="lab")
+    if kind == "lab":
+        return lab("i2", labs.i2_lab((50, 500), (0.3,), draws=50))
     if kind == "whatif":
         burden = prevention.infection_burden()["all", "mean"]
         return prevention.what_if(burden, whole(), name="supposed")

@@ -16,7 +16,7 @@ from ..plots.picture import Picture
 #: Scripts and style of the site.
 ASSETS = Path(__file__).parent / "assets"
 
-Kind = Literal["forest", "laboratory", "curve", "whatif"]
+Kind = Literal["forest", "laboratory", "curve", "whatif", "lab"]
 #: Kind -> scripts that it needs, in order.
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -33,6 +33,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "laboratory": ("common.js", "statistics.js", "laboratory.js"),
         "curve": ("common.js", "curve.js"),
         "whatif": ("common.js", "whatif.js"),
+        "lab": ("common.js", "statistics.js", "glmm.js", "kernels.js", "lab.js"),
     }
 )
 
@@ -43,7 +44,7 @@ class Interactive:
 
     Attributes
     ----------
-    kind : {"forest", "laboratory", "curve", "whatif"}
+    kind : {"forest", "laboratory", "curve", "whatif", "lab"}
         Which script takes it over.
     title : str
         What it is called on the page.

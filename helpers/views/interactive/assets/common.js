@@ -125,7 +125,7 @@
       const { show, read, write } = build(panel, data);
       addEventListener("pageshow", show);
       if (read) {
-        parts.set(kind, { read, write, panel });
+        parts.set(data.key || kind, { read, write, panel }); // a page may have several of a kind
         for (const event of ["change", "click"]) panel.addEventListener(event, keep);
       }
       const figure = host.querySelector(":scope > figure");

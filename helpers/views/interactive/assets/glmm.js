@@ -180,6 +180,43 @@
     return { status: "fitted", k, mu: a, tau2: b * b, se: Math.sqrt(-d.tt / det), boundary: false, studies };
   }
 
+  /* The fit for simulations, many times as fast: Newton in (mu, log tau) to a millionth, without the
+     search for a second maximum. Null where no study, or every patient, has the event, or where no
+     maximum was found. */
+  function quick(events, n) {
+    const studies = events.map((x, i) => study(x, n[i])), died = sum(events), people = sum(n);
+    if (died === 0 || died === people) return null;
+    const rate = died / people, info = people * rate * (1 - rate), zero = Math.log(died / (people - died));
+    const boundary = { mu: zero, tau2: 0, se: 1 / Math.sqrt(info) };
+    const score = sum(studies.map(({ x, n: size }) => (x - size * rate) ** 2 - size * rate * (1 - rate)));
+    if (score <= 0) return boundary;
+    const squares = sum(studies.map(({ n: size }) => (size * rate * (1 - rate)) ** 2));
+    let mu = zero, tau = Math.sqrt(Math.min(1, Math.max(0.02, score / squares)));
+    let here = moments(studies, mu, tau);
+    for (let round = 0; round < 50; round += 1) {
+      const t = tau * here.t, mt = tau * here.mt, tt = tau * tau * here.tt + t, det = here.mm * tt - mt * mt;
+      const dome = here.mm < 0 && det > 0;
+      let a = dome ? (mt * t - tt * here.m) / det : -here.m / Math.min(here.mm, -1e-12), b = dome ? (mt * here.m - here.mm * t) / det : Math.sign(t) / 2;
+      const most = Math.max(Math.abs(a), Math.abs(b), 1);
+      a /= most;
+      b /= most;
+      let next = null, part = 1;
+      for (; part > 0.01; part /= 2) {
+        next = moments(studies, mu + part * a, tau * Math.exp(part * b));
+        if (next.value >= here.value - 1e-9) break;
+      }
+      if (part < 0.01) break; // no step leads up: the moments and the quadrature differ by more
+      const gain = next.value - here.value;
+      mu += part * a;
+      tau *= Math.exp(part * b);
+      here = next;
+      if (tau < 1e-4) return boundary;
+      if (gain < 1e-8) break;
+    }
+    const { mm, mt, tt } = here, det = mm * tt - mt * mt;
+    return mm < 0 && det > 0 ? { mu, tau2: tau * tau, se: Math.sqrt(-tt / det) } : null;
+  }
+
   /* The result as the book prints it. `rule` has the normal quantile `z`, t quantiles `t` (df = 1
      first), `few` studies below which the interval is that of t, and `prediction` studies below
      which no prediction interval is shown. */
@@ -302,5 +339,5 @@
     return (fit.mu - gone.mu) ** 2 / gone.variance;
   }
 
-  window.interactive.glmm = { pool, weights, shrunken, predictive, place, baujat };
+  window.interactive.glmm = { pool, quick, weights, shrunken, predictive, place, baujat };
 })();

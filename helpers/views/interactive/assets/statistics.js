@@ -86,6 +86,46 @@
     },
   };
 
+  /* A weighted mean (`x` null) or line, with what the tests and REML need of it. */
+  function line(y, w, x) {
+    let sw = 0, sx = 0, sxx = 0, sy = 0;
+    for (let i = 0; i < y.length; i += 1) { sw += w[i]; sy += w[i] * y[i]; if (x) sx += w[i] * x[i]; }
+    const middle = x ? sx / sw : 0, mean = sy / sw;
+    let sxy = 0;
+    if (x) for (let i = 0; i < y.length; i += 1) { sxx += w[i] * (x[i] - middle) ** 2; sxy += w[i] * (x[i] - middle) * (y[i] - mean); }
+    const slope = x ? sxy / sxx : 0;
+    const rest = y.map((one, i) => one - mean - (x ? slope * (x[i] - middle) : 0));
+    let rss = 0;
+    for (let i = 0; i < y.length; i += 1) rss += w[i] * rest[i] * rest[i];
+    return { mean, slope, middle, sw, sxx, rest, rss };
+  }
+
+  /* REML estimate of tau2 around a mean or a line, by Fisher's scores: Harville 1977,
+     doi:10.1080/01621459.1977.10480998. A step that turns back is halved. */
+  function reml(y, v, x = null) {
+    let tau2 = 0, damp = 1, last = 0;
+    for (let round = 0; round < 200; round += 1) {
+      const w = v.map((one) => 1 / (one + tau2)), { middle, sw, sxx, rest } = line(y, w, x);
+      let trace = 0, square = 0, score = 0, b0 = 0, b1 = 0, b2 = 0;
+      for (let i = 0; i < y.length; i += 1) {
+        const c = x ? x[i] - middle : 0, leverage = 1 / sw + (x ? (c * c) / sxx : 0), ww = w[i] * w[i];
+        trace += w[i] - ww * leverage;
+        square += ww - 2 * ww * w[i] * leverage;
+        score += ww * rest[i] * rest[i];
+        b0 += ww; b1 += ww * c; b2 += ww * c * c;
+      }
+      square += (b0 / sw) ** 2 + (x ? (b2 / sxx) ** 2 + (2 * b1 * b1) / (sw * sxx) : 0);
+      let step = (score - trace) / square;
+      if (step * last < 0) damp /= 2;
+      last = step;
+      step *= damp;
+      const next = Math.max(0, tau2 + step);
+      if (Math.abs(next - tau2) < 1e-11 * (1 + tau2)) return next;
+      tau2 = next;
+    }
+    return tau2;
+  }
+
   /* log Gamma of m / 2, exact up to rounding. */
   function logGamma(half) {
     let total = half % 1 ? 0.5 * Math.log(Math.PI) : 0;
@@ -144,5 +184,5 @@
     return [x === 0 ? 0 : centre - half, x === n ? 1 : centre + half];
   }
 
-  window.interactive.statistics = { draw, pool, wilson, expit, logit };
+  window.interactive.statistics = { draw, pool, wilson, expit, logit, generator, binomial, line, reml, chi2Tail };
 })();
