@@ -23,6 +23,7 @@ from .errors import MetaAnalysisError, UnsupportedError
 
 __all__ = [
     "MOST_DIGITS",
+    "PER",
     "agreeing_digits",
     "between",
     "capital",
@@ -32,6 +33,7 @@ __all__ = [
     "date",
     "digits_text",
     "estimate",
+    "factor_of",
     "interval",
     "left_out",
     "legal",
@@ -48,6 +50,7 @@ __all__ = [
     "percent",
     "percent_range",
     "places",
+    "places_in",
     "places_of",
     "prediction",
     "readable",
@@ -55,6 +58,9 @@ __all__ = [
     "significant",
     "some_of",
     "times",
+    "unit_heading",
+    "value",
+    "value_range",
     "within",
     "word",
 ]
@@ -66,10 +72,18 @@ HARD = "\N{NO-BREAK SPACE}"
 
 MOST_DIGITS = 10  # significant digits that every processor computes alike; stands for ten or more
 
-Unit = Literal["percent", "number", "per_1000"]
+Unit = Literal["percent", "number", "per_1000", "per_10000", "per_100000"]
 
 #: Unit -> what a value is multiplied with, and what stands behind it.
-_UNITS = {"percent": (100, "%"), "number": (1, ""), "per_1000": (1000, f" per{HARD}1,000")}
+_UNITS = {
+    "percent": (100, "%"),
+    "number": (1, ""),
+    "per_1000": (1000, f" per{HARD}1,000"),
+    "per_10000": (10_000, f" per{HARD}10,000"),
+    "per_100000": (100_000, f" per{HARD}100,000"),
+}
+#: People (or person-years) per which a frequency may be given.
+PER = (100, 1000, 10_000, 100_000)
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -552,6 +566,27 @@ def places_of(fit: Any) -> int:
     return places(fit.estimate, *fit.ci, of=fit.estimate)
 
 
+def places_in(fit: Any, unit: Unit) -> int:
+    """Count the decimals of the values of a fit in a unit; plain effects have two, rare rates more.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> fit = SimpleNamespace(estimate=0.000236, ci=(0.00019, 0.000293), n=7604)
+    >>> places_in(fit, "percent"), places_in(fit, "per_1000"), places_in(fit, "per_100000")
+    (3, 2, 1)
+    """
+    if unit != "number":
+        many = _UNITS[unit][0] / 100
+    elif getattr(fit, "time", None) is not None:
+        many = 0.01
+    else:
+        return 2
+    shares = [many * value for value in (fit.estimate, *fit.ci)]
+    digits = places(*shares, of=shares[0])
+    return max(2, digits) if unit == "number" else digits
+
+
 def interval(
     bounds: Sequence[float],
     level: float = LEVEL,
@@ -569,7 +604,7 @@ def interval(
         above.
     level : float
         Coverage as a fraction; 0.95 is 95%.
-    unit : {"percent", "number", "per_1000"}
+    unit : {"percent", "number", "per_1000", "per_10000", "per_100000"}
         How the bounds are printed; fractions become percentages by default.
     digits : int, optional
         Decimals; one, and for percentages below 1% those of :func:`places`.
@@ -587,7 +622,8 @@ def interval(
     """
     lower, upper = bounds
     if digits is None:
-        digits = places(lower, upper) if unit == "percent" else 1
+        many = _UNITS[unit][0] / 100
+        digits = 1 if unit == "number" else places(many * lower, many * upper)
     head = f"{level_text(level)}{HARD}{name}"
     if unit == "number" and upper == math.inf:
         least = _print(_decimal(lower, "interval()"), digits)
@@ -644,23 +680,84 @@ def level_text(level: float) -> str:
     return f"{text}%"
 
 
-def unit_of(fit: Any) -> Unit:
-    """Tell how a result's display scale is printed: percentages when it pools proportions."""
-    return "number" if fit.n is None else "percent"
+def unit_of(fit: Any, per: int = 100) -> Unit:
+    """Tell how a result's display scale is printed: a proportion per so many people, 100 are %.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> unit_of(SimpleNamespace(n=90)), unit_of(SimpleNamespace(n=90), 1000)
+    ('percent', 'per_1000')
+    """
+    if fit.n is None:
+        return "number"
+    units: dict[int, Unit] = {100: "percent", 1000: "per_1000", 10_000: "per_10000"}
+    units[100_000] = "per_100000"
+    if per not in units:
+        raise MetaAnalysisError(f"per={per!r}: expected one of {', '.join(map(str, PER))}")
+    return units[per]
+
+
+def unit_heading(unit: Unit, space: str = HARD) -> str:
+    r"""Give what stands behind the name of a quantity whose values are printed without a unit.
+
+    Examples
+    --------
+    >>> unit_heading("percent"), unit_heading("per_1000"), unit_heading("number")
+    (',\xa0%', ' per\xa01,000', '')
+    """
+    return f",{space}%" if unit == "percent" else _UNITS[unit][1].replace(HARD, space)
+
+
+def factor_of(unit: Unit) -> int:
+    """Give what a value of the display scale is multiplied with in a unit."""
+    return _UNITS[unit][0]
+
+
+def value(amount: float, unit: Unit, digits: int, *, bare: bool = False) -> str:
+    r"""Print one value in a unit; bare where the unit stands in a heading.
+
+    Examples
+    --------
+    >>> value(0.0682, "percent", 1), value(0.0682, "per_1000", 0)
+    ('6.8%', '68 per\xa01,000')
+    >>> value(0.0682, "percent", 1, bare=True)
+    '6.8'
+    """
+    factor, tail = _UNITS[unit]
+    if bare:
+        return number(factor * amount, digits)
+    if unit == "percent":
+        return percent(amount, digits)
+    return f"{_print(_decimal(amount, 'value()') * factor, digits)}{tail}"
+
+
+def value_range(bounds: Sequence[float], unit: Unit, digits: int | None = None) -> str:
+    r"""Print two values in a unit as a range; two that print alike are one value.
+
+    Examples
+    --------
+    >>> value_range((0.0270, 0.1619), "per_1000"), value_range((1.2, 3.4), "number")
+    ('27.0 to 161.9 per\xa01,000', '1.20 to 3.40')
+    """
+    if unit == "percent":
+        return percent_range(bounds, digits)
+    factor = _UNITS[unit][0]
+    if digits is None:
+        shares = [(factor if unit != "number" else 1) * bound / 100 for bound in bounds]
+        digits = places(*shares) if unit != "number" else max(2, places(*shares))
+    low, high = (value(bound, unit, digits) for bound in bounds)
+    if low == high:
+        return high
+    return f"{value(bounds[0], unit, digits, bare=True)} to {high}"
 
 
 def _usual(fit: Any, unit: Unit | None, digits: int | None) -> tuple[Unit, int]:
     """Decide on unit and decimals: one for percentages, two for plain effects."""
     unit = unit or unit_of(fit)
     if digits is None:
-        digits = {"number": 2, "per_1000": 1}.get(unit) or places_of(fit)
+        digits = places_in(fit, unit)
     return unit, digits
-
-
-def _value(value: float, unit: Unit, digits: int) -> str:
-    if unit == "percent":
-        return percent(value, digits)
-    return per_1000(value, digits) if unit == "per_1000" else number(value, digits)
 
 
 def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
@@ -672,7 +769,7 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
         Anything with ``estimate``, ``ci``, ``level`` and ``n`` on the display scale.
     digits : int, optional
         Decimals; one for percentages, two for plain effects.
-    unit : {"percent", "number", "per_1000"}, optional
+    unit : {"percent", "number", "per_1000", "per_10000", "per_100000"}, optional
         Percentages when the result pools proportions, plain numbers otherwise.
 
     Examples
@@ -683,7 +780,7 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
     """
     unit, digits = _usual(fit, unit, digits)
     bounds = interval(fit.ci, fit.level, unit=unit, digits=digits)
-    return f"{_value(fit.estimate, unit, digits)} ({bounds})"
+    return f"{value(fit.estimate, unit, digits)} ({bounds})"
 
 
 def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
@@ -706,7 +803,7 @@ def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = No
     """
     unit, digits = _usual(fit, unit, digits)
     bounds = interval(fit.mean_conf_int(), fit.level, unit=unit, digits=digits)
-    return f"{_value(fit.mean_estimate, unit, digits)} ({bounds})"
+    return f"{value(fit.mean_estimate, unit, digits)} ({bounds})"
 
 
 def prediction(

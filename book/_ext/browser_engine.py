@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import urllib.error
 import urllib.request
 import zipfile
@@ -39,6 +40,7 @@ SECONDS = 120
 OURS = (
     "*.py",
     "evidence/*.py",
+    "evidence/column_names.toml",
     "engine/*.py",
     "engine/counts/*.py",
     "engine/model/*.py",
@@ -58,6 +60,8 @@ OURS = (
     "reporting/__init__.py",
     "reporting/in_browser/*.py",
 )
+#: Columns of the book's own table, whose names say what is counted.
+OUR_ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
 # choices of the form in words; the page offers the engine's own default first
 CHOICES = {
     "model": {
@@ -93,8 +97,10 @@ UNUSED_LIBRARY = """
     mailbox mailcap modulefinder multiprocessing netrc nntplib nturl2path optparse pdb pickletools
     pipes plistlib poplib profile pstats pty pyclbr pydoc pydoc_data runpy sched
     shelve smtplib sndhdr socketserver sunau symtable tabnanny telnetlib this timeit trace
-    tty unittest uu wave webbrowser wsgiref xdrlib xml xmlrpc zipapp
+    tty unittest uu wave webbrowser wsgiref xdrlib xmlrpc zipapp
 """.split()
+# spreadsheets are XML, of which the reader needs one parser
+USED_XML = ("xml/__init__", "xml/etree/", "xml/parsers/")
 ENCODINGS = """
     __init__ aliases ascii charmap cp1252 cp437 idna latin_1 punycode raw_unicode_escape
     unicode_escape utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32_le utf_8 utf_8_sig
@@ -233,6 +239,8 @@ def library(content: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in archive.namelist():
             top = name.partition("/")[0].removesuffix(".py")
+            if name.startswith("xml/") and not name.startswith(USED_XML):
+                continue
             codec = name.startswith("encodings/") and Path(name).stem not in ENCODINGS
             if not name.endswith("/") and top not in UNUSED_LIBRARY and not codec:
                 kept.append((name, archive.read(name)))
@@ -345,6 +353,14 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
         "tables": {
             name: (root / "data" / f"{name}.csv").read_text(encoding="utf-8")
             for name in ("cohorts", "template")
+        },
+        "roles": {"cohorts": OUR_ROLES},
+        "names": {
+            role: known
+            for role, known in tomllib.loads(
+                (root / "helpers" / "evidence" / "column_names.toml").read_text(encoding="utf-8")
+            ).items()
+            if role in ("study", "events", "n", "time")
         },
         "packages": [{k: p[k] for k in ("name", "version", "licence")} for p in packages()],
     }

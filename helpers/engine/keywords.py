@@ -60,11 +60,13 @@ class PosteriorKeywords(TypedDict, total=False):
 class ReportKeywords(TypedDict, total=False):
     """Reading of the table of `helpers.report`, heading of its page, choices of its main model."""
 
+    time: str | None
+    per: int
     follow_up_unit: str | None
     missing: str | Sequence[str]
     sheet: str | int | None
     title: str | None
-    measure: str
+    measure: str | None
     model: str | None
     level: float
     seed: int

@@ -12,9 +12,8 @@ import io
 import os
 import re
 import tomllib
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 from .grid import Readable, Sheet, Source, content_of, from_frame, is_frame, printable, whole
 from .problems import CellProblem, EvidenceError
+from .xlsx import Workbook
 
 #: Words that stand for a number that is missing, without case.
 MISSING_WORDS = frozenset(
@@ -34,7 +34,6 @@ _HEADERS = 40  # rows among which the header is looked for
 _COMMA = re.compile(r"[-\N{MINUS SIGN}]?[0-9]+,[0-9]+")
 #: Bytes that Windows-1252 does not assign.
 _UNASSIGNED = frozenset(b"\x81\x8d\x8f\x90\x9d")
-_FORMULA = "a formula without a stored value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +186,11 @@ def _recognised(cells: Iterable[str], wanted: Sequence[str]) -> int:
     """Count the roles of which a row, taken as a header, has a column."""
     cells = [cell.strip() for cell in cells if cell.strip()]
     known = guess(cells)
-    return len(set(wanted) & set(cells)) + len(known.keys() & {"study", "events", "n"})
+    return (
+        len(set(wanted) & set(cells))
+        + len(known.keys() & {"study", "events"})
+        + bool(known.keys() & {"n", "time"})
+    )
 
 
 def _records(text: str, separator: str, file: str, most: int | None) -> list[list[str]]:
@@ -242,42 +245,17 @@ def _workbook(
     content: bytes, file: str, sheet: str | int | None, wanted: Sequence[str]
 ) -> tuple[list[list[str]], list[str]]:
     """Read one sheet of a spreadsheet."""
-    try:
-        import python_calamine
-    except ImportError as error:
-        expected = (
-            "the package python-calamine, which reads spreadsheets (pip install python-calamine), "
-            "or the table saved as CSV"
-        )
-        raise whole(file, "a spreadsheet", expected) from error
-    try:
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        found = list(book.sheet_names)
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        expected = "an xlsx, xls or ods file without a password"
-        raise whole(file, printable(error), expected) from error
-    visible = [one.name for one in book.sheets_metadata if "Sheet" in str(one.typ)]
-    places = range(len(found))
+    found, rows_of = _sheets(content, file)
+    places: Iterable[int] = range(len(found))
     if sheet is not None:
         number = int(sheet) if str(sheet).isdigit() else 0
         if sheet in found:
-            places = range(found.index(str(sheet)), found.index(str(sheet)) + 1)
+            places = [found.index(str(sheet))]
         elif 1 <= number <= len(found):
-            places = range(number - 1, number)
+            places = [number - 1]
         else:
             raise whole(file, f"sheet {sheet!r}", f"one of the sheets {_quoted(found)}")
-    read: dict[int, list[list[str]]] = {}
-    for place in places:
-        if found[place] not in visible:
-            continue
-        try:
-            rows = book.get_sheet_by_index(place).to_python(skip_empty_area=False)
-        except (python_calamine.CalamineError, OSError, ValueError) as error:
-            raise whole(
-                file, printable(error), f"a sheet {found[place]!r} that can be read"
-            ) from error
-        if any(cell != "" for row in rows for cell in row):
-            read[place] = [[_written(cell) for cell in row] for row in rows]
+    read = {place: rows for place in places if any(map(any, rows := rows_of(place)))}
     if not read:
         raise whole(file, "no cells", "a header row and at least one record")
     roles = {
@@ -285,11 +263,61 @@ def _workbook(
         for place, rows in read.items()
     }
     chosen = next((place for place in read if roles[place] >= 2), next(iter(read)))
-    _mark_formulas(content, found[chosen], read[chosen])
     said = []
     if len(found) > 1:
         said.append(f"sheet {found[chosen]!r} ({chosen + 1} of {len(found)})")
     return read[chosen], said
+
+
+def _sheets(content: bytes, file: str) -> tuple[list[str], Callable[[int], list[list[str]]]]:
+    """Name the sheets of a spreadsheet, and give what reads the cells of one by its place."""
+    if content.startswith(b"PK") and not _is_ods(content):
+        book = Workbook(content, file)
+        return [one.name for one in book.sheets], lambda place: book.rows(book.sheets[place])
+    try:
+        import python_calamine
+    except ImportError as error:
+        expected = (
+            "an xlsx or CSV file; for xls and ods the package python-calamine is needed "
+            "(pip install python-calamine)"
+        )
+        raise whole(file, "an xls or ods spreadsheet", expected) from error
+    broken = (python_calamine.CalamineError, OSError, ValueError)
+    try:
+        other = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+        found = [one.name for one in other.sheets_metadata if "Sheet" in str(one.typ)]
+    except broken as error:
+        expected = "an xlsx, xls or ods file without a password"
+        raise whole(file, printable(error), expected) from error
+
+    def rows_of(place: int) -> list[list[str]]:
+        try:
+            rows = other.get_sheet_by_name(found[place]).to_python(skip_empty_area=False)
+        except broken as error:
+            raise whole(
+                file, printable(error), f"a sheet {found[place]!r} that can be read"
+            ) from error
+        return [[_written(cell) for cell in row] for row in rows]
+
+    return found, rows_of
+
+
+def _is_ods(content: bytes) -> bool:
+    """Tell a spreadsheet of OpenDocument, whose first file names its type."""
+    return b"mimetypeapplication/vnd.oasis.opendocument" in content[:200]
+
+
+def sheet_text(content: bytes, file: str, sheet: str | int | None = None) -> tuple[str, list[str]]:
+    r"""Give a sheet of a spreadsheet as CSV text, row by row as it is, and the sheets' names.
+
+    The chosen sheet, that of `open_table`, stands first among the names.
+    """
+    found, _ = _sheets(content, file)
+    rows, said = _workbook(content, file, sheet, ())
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    chosen = int(said[0].rpartition("(")[2].split()[0]) - 1 if said else 0
+    return out.getvalue(), [found[chosen], *(name for name in found if name != found[chosen])]
 
 
 def _quoted(names_: Iterable[str]) -> str:
@@ -305,44 +333,6 @@ def _written(cell: Any) -> str:
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
     return printable(cell).replace("\0", "\ufffd")
-
-
-def _mark_formulas(content: bytes, name: str, rows: list[list[str]]) -> None:
-    """Say so in a cell whose formula was never calculated; a reader would take it for empty."""
-    if not content.startswith(b"PK"):
-        return
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        inside = set(archive.namelist())
-        if "xl/workbook.xml" not in inside:
-            return
-        book = archive.read("xl/workbook.xml").decode("utf-8", "replace")
-        links = archive.read("xl/_rels/workbook.xml.rels").decode("utf-8", "replace")
-        targets = {}
-        for tag in re.findall(r"<Relationship\b[^>]*>", links):
-            parts = dict(re.findall(r'(\w+)="([^"]*)"', tag))
-            targets[parts.get("Id")] = parts.get("Target", "").lstrip("/").removeprefix("xl/")
-        from html import unescape
-
-        for tag in re.findall(r"<sheet\b[^>]*>", book):
-            parts = dict(re.findall(r'([\w:]+)="([^"]*)"', tag))
-            path = f"xl/{targets.get(parts.get('r:id'))}"
-            if unescape(parts.get("name", "")) != name or path not in inside:
-                continue
-            text = archive.read(path).decode("utf-8", "replace")
-            for cell in re.findall(r"<c\b[^>]*?(?<!/)>.*?</c>", text, re.S):
-                place = re.match(r'<c\b[^>]*\br="([A-Z]+)([0-9]+)"', cell)
-                if place and "<f" in cell and not re.search(r"<v>[^<]|<is>", cell):
-                    column, row = _number(place[1]), int(place[2]) - 1
-                    if row < len(rows) and column < len(rows[row]) and not rows[row][column]:
-                        rows[row][column] = _FORMULA
-
-
-def _number(letters: str) -> int:
-    """Count a column from its letters: A is 0, AA is 26."""
-    place = 0
-    for letter in letters:
-        place = 26 * place + ord(letter) - ord("A") + 1
-    return place - 1
 
 
 def _table(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MetaAnalysisError
-from .columns import ColumnSchema, at_most, check, count_columns, infer
+from .columns import ColumnSchema, TableRule, at_most, check, count_columns, infer
 from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, open_table, plain_name
 from .problems import CellProblem, EvidenceError
@@ -21,6 +21,7 @@ _NEEDED = {
     "study": ("labels of the studies", "--study"),
     "events": ("events", "--events"),
     "n": ("people at risk", "--n"),
+    "time": ("person-time", "--time"),
 }
 
 
@@ -29,7 +30,7 @@ class OwnTable:
     """A checked table, the columns that play a role, and what the file was taken for."""
 
     data: pd.DataFrame
-    roles: Mapping[str, str]  # study, events, n; by, follow_up and its unit where there is one
+    roles: Mapping[str, str]  # study, events, n or time; by and follow_up where there is one
     rows: tuple[int, ...]  # of the spreadsheet, one a row of `data`
     understood: str  # empty for a plain CSV file with our names
 
@@ -45,8 +46,13 @@ def choose_columns(
     given: Mapping[str, str | None],
     taken: Sequence[str] = (),
     needed: Sequence[str] = ("study", "events", "n"),
+    *,
+    options: bool = True,
 ) -> dict[str, str]:
     r"""Take the columns that were named, and guess the others; ask for what cannot be guessed.
+
+    Person-time takes the place of the people where it is named, or where there are no people. The
+    error names the `options` of the command where there are such.
 
     Examples
     --------
@@ -60,6 +66,13 @@ def choose_columns(
     if len(set(used)) < len(used):
         raise MetaAnalysisError(f"each column can have one role only, got {', '.join(used)}")
     guessed = guess(header, used)
+    if "time" in roles and "n" in roles:
+        raise MetaAnalysisError(
+            f"people ({roles['n']!r}) and person-time ({roles['time']!r}): name one of the two"
+        )
+    timed = "time" in roles or ("n" not in roles and "n" not in guessed and "time" in guessed)
+    guessed.pop("n" if timed else "time", None)
+    needed = ["time" if timed and role == "n" else role for role in needed]
     for role, name in guessed.items():
         if role == "follow_up_years" or name in roles.values():
             continue
@@ -71,17 +84,20 @@ def choose_columns(
     for role in lacking:
         if role in by_name:
             raise MetaAnalysisError(
-                f"each column can have one role only: {by_name[role]!r} has another, so choose the "
-                f"column of {_NEEDED[role][0]} with {_NEEDED[role][1]}"
+                f"each column can have one role only: {by_name[role]!r} has another, so "
+                f"{_asked(role, options)}"
             )
     if lacking:
-        asked = "; ".join(
-            f"choose the column of {_NEEDED[role][0]} with {_NEEDED[role][1]}" for role in lacking
-        )
+        asked = "; ".join(_asked(role, options) for role in lacking)
         file = opened.sheet.file
         there = ", ".join(repr(name) for name in header)
         raise EvidenceError([CellProblem(file, opened.sheet.header_row, "", there, asked)])
     return roles
+
+
+def _asked(role: str, options: bool) -> str:
+    what, option = _NEEDED[role]
+    return f"choose the column of {what}{f' with {option}' if options else ''}"
 
 
 def usable_sheet(
@@ -97,7 +113,8 @@ def usable_sheet(
     """
     sheet = opened.sheet
     header = sheet.header
-    counts = (roles["events"], roles["n"])
+    size = roles["n"] if "n" in roles else roles["time"]
+    counts = (roles["events"], size)
     words = MISSING_WORDS | {word.strip().casefold() for word in missing}
     used = list(dict.fromkeys([*roles.values(), *numbers]))
     problems = []
@@ -159,7 +176,7 @@ def read_own(
     source : str, path, bytes, file-like or pandas.DataFrame
         As in `helpers.evidence.opening.open_table`.
     given : mapping
-        Roles (``study, events, n, by, follow_up``) and the columns that were named for them;
+        Roles (``study, events, n, time, by, follow_up``) and the columns that were named for them;
         None where none was.
     numeric : sequence of str
         Further columns that hold numbers.
@@ -184,29 +201,13 @@ def read_own(
     named = [name for name in (*given.values(), *numeric) if name is not None]
     opened = open_table(source, wanted=named, sheet=sheet)
     roles = choose_columns(opened, given, numeric)
-    others = []
-    if "by" in roles:
-        others.append(ColumnSchema(roles["by"], "text", required=False))
-    numbers = list(numeric)
-    if "follow_up" in roles:
-        others.append(ColumnSchema(roles["follow_up"], "number", required=False, above=0))
-        numbers.append(roles["follow_up"])
-    others += [ColumnSchema(name, "number", required=False) for name in numeric]
-    columns = [
-        replace(column, required=False) if column.name in (roles["events"], roles["n"]) else column
-        for column in count_columns(roles["study"], roles["events"], roles["n"], *others)
-    ]
-    grid = usable_sheet(opened, roles, numbers, missing)
-    rule = at_most(roles["events"], roles["n"])
-    if _swapped(grid, roles):
-        rule = replace(rule, expected=f"{rule.expected}; the two columns may be swapped")
-    data = check(grid, columns, [rule])
-    both = data[[roles["events"], roles["n"]]].notna().all(axis=1)
+    grid, columns, rules = prepare(opened, roles, numeric, missing)
+    size = roles["time" if "time" in roles else "n"]
+    data = check(grid, columns, rules)
+    both = data[[roles["events"], size]].notna().all(axis=1)
     if not both.any():
         found = "no row with both counts"
-        raise whole(grid.file, found, f"counts in {roles['events']!r} and {roles['n']!r}")
-    said = list(opened.understood)
-    changed = [f"{role} = {name!r}" for role, name in roles.items() if given.get(role) is None]
+        raise whole(grid.file, found, f"counts in {roles['events']!r} and {size!r}")
     if is_frame(source):
         data = _frame_with(source, data, roles)
     else:
@@ -216,9 +217,47 @@ def read_own(
             if name not in data
         }
         data = data.assign(**rest)[list(opened.sheet.header)]
-    if any(plain_name(one.split(" = ")[0]) != plain_name(one.split(" = ")[1]) for one in changed):
-        said.append(", ".join(changed))
-    return OwnTable(data, roles, grid.rows, "; ".join(said))
+    return OwnTable(data, roles, grid.rows, understood(opened, roles, given))
+
+
+def prepare(
+    opened: Opened,
+    roles: Mapping[str, str],
+    numeric: Sequence[str] = (),
+    missing: Sequence[str] = (),
+) -> tuple[Sheet, list[ColumnSchema], list[TableRule]]:
+    """Give the cells of the columns with a role, what each may hold, and rules between them."""
+    others = []
+    if "by" in roles:
+        others.append(ColumnSchema(roles["by"], "text", required=False))
+    numbers = list(numeric)
+    if "follow_up" in roles:
+        others.append(ColumnSchema(roles["follow_up"], "number", required=False, above=0))
+        numbers.append(roles["follow_up"])
+    others += [ColumnSchema(name, "number", required=False) for name in numeric]
+    timed = "time" in roles
+    size = roles["time" if timed else "n"]
+    columns = [
+        replace(column, required=False) if column.name in (roles["events"], size) else column
+        for column in count_columns(roles["study"], roles["events"], size, *others)
+    ]
+    if timed:
+        columns[2] = ColumnSchema(size, "number", required=False, above=0)
+        return usable_sheet(opened, roles, [*numbers, size], missing), columns, []
+    grid = usable_sheet(opened, roles, numbers, missing)
+    rule = at_most(roles["events"], size)
+    if _swapped(grid, roles):
+        rule = replace(rule, expected=f"{rule.expected}; the two columns may be swapped")
+    return grid, columns, [rule]
+
+
+def understood(opened: Opened, roles: Mapping[str, str], given: Mapping[str, str | None]) -> str:
+    """Say in one line what a layout and its columns were taken for; nothing where all is usual."""
+    said = list(opened.understood)
+    found = {role: name for role, name in roles.items() if given.get(role) is None}
+    if any(plain_name(role) != plain_name(name) for role, name in found.items()):
+        said.append(", ".join(f"{role} = {name!r}" for role, name in found.items()))
+    return "; ".join(said)
 
 
 def _swapped(grid: Sheet, roles: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ Numbers and labels only, without pandas: the page in the browser says the same.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Remark:
 def remarks(
     study: Sequence[str],
     events: Sequence[int | None],
-    n: Sequence[int | None],
+    n: Sequence[float | None],
     *,
     rows: Sequence[int] | None = None,
     months: Sequence[float | None] | None = None,
@@ -44,8 +45,8 @@ def remarks(
     ----------
     study : sequence of str
         Labels.
-    events, n : sequence of int or None
-        Counts; None where one is missing.
+    events, n : sequence of number or None
+        Events, and people or person-time; None where one is missing.
     rows : sequence of int, optional
         Rows of the spreadsheet.
     months : sequence of float or None, optional
@@ -64,11 +65,11 @@ def remarks(
         shown = [f"{label} (row {row})" for label, row in zip(shown, rows, strict=True)]
     there = [i for i in range(len(study)) if events[i] is not None and n[i] is not None]
     x = {i: int(events[i] or 0) for i in there}
-    size = {i: int(n[i] or 0) for i in there}
+    size = {i: float(n[i] or 0) for i in there}
     all_x, all_n = sum(x.values()), sum(size.values())
     found = []
     for i in there:
-        equal = len(there) > 2 and 2 * x[i] == all_x and 2 * size[i] == all_n
+        equal = len(there) > 2 and 2 * x[i] == all_x and math.isclose(2 * size[i], all_n)
         called = _SUMS.fullmatch(str(study[i]).strip(" .:"))
         if equal:
             found.append(
@@ -113,14 +114,15 @@ def remarks(
     return tuple(found)
 
 
-def _subtotal(i: int, there: list[int], x: dict[int, int], size: dict[int, int]) -> bool:
+def _subtotal(i: int, there: list[int], x: dict[int, int], size: dict[int, float]) -> bool:
     """Tell whether a row is the sum of at least two rows that stand directly above it."""
-    events = people = 0
+    events, people = 0, 0.0
     for count, j in enumerate(reversed(there[: there.index(i)]), start=1):
         events, people = events + x[j], people + size[j]
-        if people > size[i]:
+        same = math.isclose(people, size[i])
+        if people > size[i] and not same:
             return False
-        if count >= 2 and (events, people) == (x[i], size[i]) and events:
+        if count >= 2 and same and events == x[i] > 0:
             return True
     return False
 
@@ -130,13 +132,13 @@ def _twice(
     shown: Sequence[str],
     there: list[int],
     x: dict[int, int],
-    size: dict[int, int],
+    size: dict[int, float],
     noun: tuple[str, str],
 ) -> list[Remark]:
     """Point out labels that differ in case or punctuation alone, and equal large counts."""
     found: list[Remark] = []
     by_name: dict[str, list[int]] = {}
-    by_counts: dict[tuple[int, int], list[int]] = {}
+    by_counts: dict[tuple[int, float], list[int]] = {}
     for i in range(len(study)):
         by_name.setdefault(re.sub(r"[\W_]+", "", str(study[i]).casefold()), []).append(i)
     for i in there:

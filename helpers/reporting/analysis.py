@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from .. import printing
 from ..arguments import LEVEL
 from ..checks import bias
+from ..engine.effects import get_measure
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence.pointers import Remark, remarks
@@ -46,20 +48,37 @@ TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """Which column of the table plays which role; None or () where there is none."""
+    """Which column of the table plays which role; None or () where there is none.
+
+    The size of a study is its people, `n`, or its `time`, person-years.
+    """
 
     study: str = "study"
     events: str = "events"
-    n: str = "n"
+    n: str | None = "n"
     by: str | None = None
     follow_up: str | None = None
     covariates: tuple[str, ...] = ()
     follow_up_unit: str = "months"
+    time: str | None = None
+
+    @property
+    def size(self) -> str:
+        """The column of the sizes."""
+        return str(self.n if self.time is None else self.time)
 
     @property
     def used(self) -> tuple[str, ...]:
         """Every column that plays a role."""
-        named = (self.study, self.events, self.n, self.by, self.follow_up, *self.covariates)
+        named = (
+            self.study,
+            self.events,
+            self.n,
+            self.time,
+            self.by,
+            self.follow_up,
+            *self.covariates,
+        )
         return tuple(name for name in named if name is not None)
 
 
@@ -92,6 +111,7 @@ class Analysis:
     remarks: tuple[Remark, ...] = ()  # what looks odd in the table
     rows: tuple[int, ...] = ()  # of the spreadsheet, one a row of `data`
     understood: str = ""  # what the layout of the file was taken for
+    per: int = 100  # a rate is that of so many person-years
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -127,11 +147,12 @@ def analyse(
     data: pd.DataFrame,
     columns: ColumnNames,
     *,
-    measure: str = MEASURE,
+    measure: str | None = None,
     model: str | None = None,
     level: float = LEVEL,
     seed: int = 1,
     draws: int = 2000,
+    per: int = 100,
     rows: tuple[int, ...] = (),
     understood: str = "",
     noun: tuple[str, str] = ("study", "studies"),
@@ -141,8 +162,9 @@ def analyse(
 
     The main model is that of `helpers.pool`: by default a GLMM, and inverse variance with random
     effects for measures for which there is none. An error when it cannot be fitted: options that do
-    not go together. `rows` are the places of the studies in a spreadsheet, `understood` is what its
-    layout was taken for, and `noun` says what a row is.
+    not go together. With a column of person-time rates are pooled, per so many person-years, by a
+    Poisson GLMM or on another scale of rates. `rows` are the places of the studies in a
+    spreadsheet, `understood` is what its layout was taken for, and `noun` says what a row is.
 
     Examples
     --------
@@ -152,29 +174,42 @@ def analyse(
     >>> result.fit.k, [one.what for one in result.not_computed][-1]
     (2, 'Tests for small-study effects')
     """
-    counts: dict[str, Any] = {name: getattr(columns, name) for name in ("events", "n", "study")}
-    counts["level"] = level
+    timed = columns.time is not None
+    if per not in printing.PER:
+        raise MetaAnalysisError(f"per={per!r}: expected one of {', '.join(map(str, printing.PER))}")
+    usual = "log-rate" if timed else MEASURE
+    measure = usual if measure is None else measure
+    if timed != (get_measure(measure).kind == "rate"):
+        size = "people" if get_measure(measure).kind == "proportion" else "person-time"
+        raise MetaAnalysisError(f"measure={measure!r} needs a column of {size}")
+    table = data
+    counts: dict[str, Any] = {"events": columns.events, "study": columns.study, "level": level}
+    if timed:
+        counts["time"] = scaled = scaled_time(columns, per)
+        data = data.assign(**{scaled: data[columns.size].astype(float) / per})
+    else:
+        counts["n"] = columns.n
     if columns.follow_up_unit not in MONTHS:
         raise MetaAnalysisError(
             f"follow_up_unit must be one of {', '.join(MONTHS)}, not {columns.follow_up_unit!r}"
         )
-    events, n = data[columns.events], data[columns.n]
+    events, n = data[columns.events], data[columns.size]
     months = (
         None
         if columns.follow_up is None
         else data[columns.follow_up].astype(float) * MONTHS[columns.follow_up_unit]
     )
-    one_sided = bool((events == 0).all() or (events == n).all())
+    one_sided = bool((events == 0).all() or (not timed and (events == n).all()))
     attempt = _Attempts(progress, one_sided)
     # With a zero-cell correction the estimate would be that of the correction; the likelihood
     # gives none (or all) with its exact interval.
-    chosen = "glmm" if one_sided and measure == "logit" else model
+    chosen = "glmm" if one_sided and measure == usual else model
     progress("Pooled estimate")
     fit = pool(data, **counts, measure=measure, model=chosen)
     beside = groups = rates = None
     if not one_sided:
         other = "random" if fit.model == "glmm" else "glmm"
-        second = partial(pool, data, **counts, measure="logit", model=other)
+        second = partial(pool, data, **counts, measure=usual, model=other)
         beside = attempt("A second model beside it", second)
     if columns.by is not None:
         compare = partial(subgroups, data, by=columns.by, **counts, measure=measure, model=chosen)
@@ -186,7 +221,7 @@ def analyse(
             made = attempt(f"Meta-regression on {column}", step)
             if made is not None:
                 regressions[column] = made
-    if months is not None:
+    if months is not None and not timed:
         per_time = partial(
             pool_rates,
             data,
@@ -200,7 +235,7 @@ def analyse(
     influence = attempt("Influence of single studies", fit.influence)
     tests, null = _small_studies(fit, attempt, one_sided, seed, draws)
     return Analysis(
-        data=data,
+        data=table,
         columns=columns,
         fit=fit,
         beside=beside,
@@ -224,7 +259,13 @@ def analyse(
         ),
         rows=rows,
         understood=understood,
+        per=per,
     )
+
+
+def scaled_time(columns: ColumnNames, per: int) -> str:
+    """Name the column of person-time in the unit of the rates."""
+    return f"{columns.time} / {per}"
 
 
 def _known(values: pd.Series[Any]) -> list[Any]:
@@ -252,7 +293,12 @@ def _small_studies(
     what = "Tests for small-study effects"
     sizes = np.unique(fit.data.size[fit.data.included]) if fit.data.size is not None else ()
     reason = ""
-    if fit.k < 3:
+    if fit.n is None:
+        reason = (
+            "they are for proportions; the standard error of a log rate depends on the events, as "
+            "the rate does"
+        )
+    elif fit.k < 3:
         reason = "there are fewer than three studies, and a line needs three"
     elif one_sided:
         reason = "no study has events, or all people have them: there is no trend to see"

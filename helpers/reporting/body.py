@@ -152,7 +152,11 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
     paper = sentences.for_a_paper(analysis, subject, methods=False)
     numbers = {
         subject.studies: printing.count(fit.k),
-        subject.n.lower(): printing.count(fit.n or 0),
+        **(
+            {subject.n.lower(): printing.count(fit.n)}
+            if fit.n is not None
+            else {"person-years": printing.count(round((fit.time or 0.0) * analysis.per))}
+        ),
         subject.events.lower(): printing.count(fit.events or 0),
     }
     return Section(
@@ -174,6 +178,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         (subject.study, columns.study),
         ("events", columns.events),
         ("people at risk", columns.n),
+        ("person-years", columns.time),
         ("group", columns.by),
         (f"follow-up in {columns.follow_up_unit}", columns.follow_up),
         ("covariates", ", ".join(columns.covariates) or None),
@@ -183,10 +188,11 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         for role, name in roles
         if name is not None
     ]
+    rule = "no more events than people" if fit.n is not None else "person-time above 0"
     body = [
         paragraph(
             f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "
-            "that are used once, whole counts, no more events than people, numbers where numbers "
+            f"that are used once, whole counts, {rule}, numbers where numbers "
             f"belong. One row of it is one {subject.study}."
         ),
         _list(used),
@@ -247,8 +253,14 @@ def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, st
 def _cautions(analysis: Analysis, subject: Subject) -> Section:
     found, many = cautions_of(analysis), printing.capital(subject.studies)
     general = [
-        f"Crude proportions count the events seen so far. {many} that are followed longer see "
-        "more of them.",
+        *(
+            [
+                f"Crude proportions count the events seen so far. {many} that are followed longer "
+                "see more of them."
+            ]
+            if analysis.fit.n is not None
+            else ["A rate per person-time supposes that the risk is the same all the time."]
+        ),
         f"{many} that share people make every interval too narrow; the table cannot show it.",
         f"Nothing here says whether the {subject.studies} were chosen fairly or answer one "
         "question.",

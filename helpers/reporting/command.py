@@ -11,6 +11,7 @@ from typing import Any
 
 from ..arguments import LEVEL
 from ..errors import MetaAnalysisError
+from ..printing import PER
 from ..version import __version__
 
 __all__ = ["main"]
@@ -46,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     columns.add_argument("--study", metavar="COL", help="labels; default: by name")
     columns.add_argument("--events", metavar="COL", help="events; default: by name")
     columns.add_argument("--n", metavar="COL", help="people at risk; default: by name")
+    columns.add_argument(
+        "--time", metavar="COL", help="person-years, in place of people at risk: rates are pooled"
+    )
     columns.add_argument("--by", "--group", metavar="COL", help="groups to compare")
     columns.add_argument("--follow-up", metavar="COL", help="follow-up")
     columns.add_argument(
@@ -64,8 +68,19 @@ def _parser() -> argparse.ArgumentParser:
         help="words for a missing number, with commas between them, besides NA, NR, – and the like",
     )
     models = made.add_argument_group("model")
-    models.add_argument("--measure", default="logit", help="scale of the effects (%(default)s)")
-    models.add_argument("--model", help="glmm, random or common; default: glmm for logits")
+    models.add_argument(
+        "--measure", help="scale of the effects; default: logit, or log-rate with --time"
+    )
+    models.add_argument(
+        "--model", help="glmm, random or common; default: glmm for logits and log rates"
+    )
+    models.add_argument(
+        "--per",
+        type=int,
+        choices=PER,
+        default=PER[0],
+        help="results per so many people (100: percentages) or person-years (%(default)s)",
+    )
     models.add_argument("--level", type=float, default=LEVEL, help="of all intervals (%(default)s)")
     models.add_argument("--seed", type=int, default=1, help="of the simulation (%(default)s)")
     words = made.add_argument_group("words")
@@ -131,7 +146,9 @@ def _report(options: argparse.Namespace) -> int:
     said = {"outcome": options.outcome, "events": options.events_name, "n": options.n_name}
     said["people"] = options.n_name and lower(options.n_name)
     subject = replace(USUAL, **{name: value for name, value in said.items() if value})
-    same = "study events n by follow_up follow_up_unit sheet measure model level seed title".split()
+    same = """
+        study events n time by follow_up follow_up_unit sheet measure model per level seed title
+    """.split()
     choices: dict[str, Any] = {name: getattr(options, name) for name in same}
     choices["missing"] = [word for word in options.missing.split(",") if word.strip()]
     made = report(

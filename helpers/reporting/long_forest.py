@@ -48,7 +48,8 @@ def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float =
     Forest plot of proportion in 200 studies, ...
     """
     subject = subject.of_measure(fit.measure)
-    factor = 100.0 if fit.n is not None else 1.0
+    unit = subject.unit(fit)
+    factor = float(printing.factor_of(unit))
     studies = fit.studies[fit.studies["included"]]
     studies = studies.iloc[ties.order(studies["estimate"])]
     limits = factor * studies[["ci_lower", "ci_upper"]].to_numpy(dtype=float)
@@ -71,7 +72,7 @@ def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float =
     ax.xaxis.set_major_locator(round_places(7))
     number_ticks(ax.xaxis)
     grid_below(ax, "x")
-    name_axes(ax, f"{subject.outcome}{', %' if fit.n is not None else ''}")
+    name_axes(ax, f"{subject.outcome}{printing.unit_heading(unit, ' ')}")
     annotate(ax, _note(fit, studies, subject, expected), subject)
     return ax
 
@@ -79,11 +80,13 @@ def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float =
 def _note(fit: Any, studies: Any, subject: Subject, expected: Any) -> Note:
     title = f"Forest plot of {printing.lower(subject.outcome)}"
     count = printing.counted(fit.k, *subject.noun)
-    finding = f"{subject.outcome} was {printing.estimate(fit)} over {count}."
+    finding = (
+        f"{subject.outcome} was {printing.estimate(fit, unit=subject.unit(fit))} over {count}."
+    )
     if expected is not None:
         finding += (
             f" The true value of a new, similar {subject.study} is expected in the "
-            f"{printing.prediction(fit)}."
+            f"{printing.prediction(fit, unit=subject.unit(fit))}."
         )
     frame = studies.rename(columns={"ci_lower": "lower", "ci_upper": "upper"})
     return Note(
@@ -102,7 +105,7 @@ def _note(fit: Any, studies: Any, subject: Subject, expected: Any) -> Note:
                 subject.study: "",
                 "events": (subject.events, "count"),
                 "n": (subject.n, "count"),
-                **interval_columns(fit, subject.outcome),
+                **interval_columns(fit, subject.outcome, unit=subject.unit(fit)),
             },
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -15,6 +15,7 @@ from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
 from ..evidence.grid import Readable, is_frame
 from ..evidence.own import read_own
+from ..printing import PER
 from ..version import __version__
 from ..views.plots import Picture
 from ..views.subject import Subject
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Report", "report"]
 
 #: Options that are no choice of the main model.
-_PAGE = frozenset({"follow_up_unit", "missing", "sheet", "title"})
+_PAGE = frozenset({"follow_up_unit", "missing", "sheet", "time", "title"})
 #: What the values of ``results.json`` are.
 SCHEMA = "results.schema.json"
 #: What a report calls things unless it is told.
@@ -232,6 +233,11 @@ def report(
 
     Other Parameters
     ----------------
+    time : str, optional
+        Column of person-years, instead of people at risk: rates are pooled by a Poisson GLMM. Taken
+        by its name (``person_years``, ...) where there is no column of people.
+    per : {100, 1000, 10000, 100000}
+        Results are per so many people (100 are percentages) or person-years.
     follow_up_unit : {"months", "days", "weeks", "years"}, optional
         By default years where the name of the column says so, and else months.
     missing : str or sequence of str
@@ -242,7 +248,7 @@ def report(
     title : str, optional
         Heading of the page.
     measure, model, level
-        As in `helpers.pool`. By default a GLMM of logits.
+        As in `helpers.pool`. By default a GLMM of logits, or of log rates of person-time.
     seed : int
         Of the simulation that calibrates the tests for small-study effects.
 
@@ -268,6 +274,7 @@ def report(
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
     given = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
+    given["time"] = options.get("time")
     missing = options.get("missing", ())
     words = (missing,) if isinstance(missing, str) else tuple(missing)
     sheet = options.get("sheet")
@@ -276,12 +283,14 @@ def report(
     columns = ColumnNames(
         roles["study"],
         roles["events"],
-        roles["n"],
+        roles.get("n"),
         roles.get("by"),
         roles.get("follow_up"),
         covariates,
         options.get("follow_up_unit") or own.follow_up_unit,
+        roles.get("time"),
     )
+    subject = _counted(subject, options.get("per", PER[0]), timed=columns.time is not None)
     labels = (roles["study"], roles.get("by"))
     data = own.data.assign(**{name: _shown(own.data[name]) for name in labels if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name not in _PAGE}
@@ -305,6 +314,16 @@ def report(
         source=source,
         sha256=checksum,
     )
+
+
+def _counted(subject: Subject, per: int, *, timed: bool) -> Subject:
+    """Give the subject the unit of its results; rates are called by it."""
+    subject = replace(subject, per=per)
+    if not timed:
+        return subject
+    what = subject.events if subject.outcome == USUAL.outcome else subject.outcome
+    years = f"{per:,} person-years"
+    return replace(subject, outcome=f"{what} per {years}", kind=None, time=f"Time, {years}")
 
 
 def _shown(labels: pd.Series[Any]) -> pd.Series[Any]:

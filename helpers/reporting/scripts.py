@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import printing
 from ..models.design import quoted
 from ..version import __version__
+from .analysis import scaled_time
 
 if TYPE_CHECKING:
     from ..models.regression_result import RegressionResult
@@ -26,6 +27,9 @@ _MEASURES = {
     "logit": ("PLO", "plogis(x)"),
     "arcsine": ("PAS", "sin(x)^2"),
     "double-arcsine": ("PFT", "transf.ipft.hm(x, targs = list(ni = n))"),
+    "raw-rate": ("IR", "x"),
+    "log-rate": ("IRLN", "exp(x)"),
+    "sqrt-rate": ("IRS", "x^2"),
 }
 _TESTS = {"wald": "z", "t": "t", "knapp-hartung": "knha", "knapp-hartung-max1": "adhoc"}
 
@@ -73,8 +77,10 @@ def python_script(analysis: Analysis, title: str) -> str:
     """
     fit, columns = analysis.fit, analysis.columns
     package = __package__.partition(".")[0]
-    roles = {"events": columns.events, "n": columns.n, "study": columns.study}
-    calls = {role: _column(name) for role, name in roles.items()}
+    timed = columns.time is not None
+    size = {"time": scaled_time(columns, analysis.per)} if timed else {"n": columns.n}
+    roles = {"events": columns.events, **size, "study": columns.study}
+    calls = {role: _column(str(name)) for role, name in roles.items()}
     model = f"measure={fit.measure!r}, model={fit.model!r}"
     lines = [
         _comment(title),
@@ -93,6 +99,11 @@ def python_script(analysis: Analysis, title: str) -> str:
         "    na_values=[''],",
         "    float_precision='round_trip',",
         ")",
+        *(
+            [f"table[{calls['time']!r}] = table[{_column(columns.size)!r}] / {analysis.per}"]
+            if timed
+            else []
+        ),
         f"columns = {calls | {'level': fit.level}!r}",
         f"fit = pool(table, **columns, {model})",
         "found = {",
@@ -169,7 +180,8 @@ def _r_fit(fit: PoolResult | RegressionResult, data: str, more: str = "") -> str
     """Write the call that fits a model to the rows of a table with events, n and study."""
     measure, _ = _MEASURES[fit.options.measure]
     test = f', test = "{_TESTS[str(fit.options.ci_method)]}"'
-    counts = f'measure = "{measure}", xi = events, ni = n, data = {data}, slab = study{more}'
+    size = "ti" if fit.options.measure.endswith("-rate") else "ni"
+    counts = f'measure = "{measure}", xi = events, {size} = n, data = {data}, slab = study{more}'
     if fit.model == "glmm":
         points = f'method = "ML", nAGQ = {fit.options.quad_points}'
         return f"rma.glmm({counts}, {points}{test}, level = level)"
@@ -214,7 +226,7 @@ method = "ML", nAGQ = 7, test = "t", level = level)
         "d <- data.frame(",
         f"  study = as.character(table[[{_r(_column(columns.study))}]]),",
         f"  events = table[[{_r(_column(columns.events))}]],",
-        f"  n = table[[{_r(_column(columns.n))}]]",
+        f"  n = table[[{_r(_column(columns.size))}]]{f' / {analysis.per}' if columns.time else ''}",
         ")",
         f"level <- {100 * fit.level:g}",
         'show <- function(name, x) cat(name, format(x, digits = 10), sep = "\\t", fill = TRUE)',
@@ -229,14 +241,15 @@ method = "ML", nAGQ = 7, test = "t", level = level)
     ):
         made.show(name, f"back({part})")
     made.show("tau2", "fit$tau2")
-    if fit.model == "glmm":
+    if fit.model == "glmm" and fit.n is not None:
         made.add(
             "# the same with lme4: glmer(cbind(events, n - events) ~ 1 + (1 | study), data = d,",
             f"#   family = binomial, nAGQ = {fit.options.quad_points})",
         )
     if analysis.beside is not None:
         made.add(f"second <- {_r_fit(analysis.beside, 'd')}")
-        made.show("second model", "plogis(second$beta[1])")
+        back = "plogis" if fit.n is not None else "exp"
+        made.show("second model", f"{back}(second$beta[1])")
     if analysis.groups is not None:
         made.add(f"group <- as.character(table[[{_r(_column(str(columns.by)))}]])")
         for name, group in analysis.groups:

@@ -33,9 +33,30 @@ __all__ = [
 ]
 
 
-def _prediction(fit: PoolResult) -> str | None:
+def _prediction(fit: PoolResult, subject: Subject) -> str | None:
     limits, _ = displayed_prediction(fit)
-    return None if limits is None else printing.percent_range(limits)
+    return None if limits is None else printing.value_range(limits, subject.unit(fit))
+
+
+def _estimate(fit: PoolResult, subject: Subject) -> str:
+    return printing.estimate(fit, unit=subject.unit(fit))
+
+
+def _mean(fit: PoolResult, subject: Subject) -> str:
+    return printing.mean_estimate(fit, unit=subject.unit(fit))
+
+
+def _amount(fit: PoolResult, subject: Subject) -> str:
+    """Say how many events there are, and in how many people or how much person-time."""
+    events = f"{printing.count(fit.events or 0)} events"
+    if fit.n is not None:
+        return f"{events} among {printing.count(fit.n)} people"
+    return f"{events} in {person_years(fit, subject)}"
+
+
+def person_years(fit: PoolResult, subject: Subject) -> str:
+    """Print the person-time of a fit whose unit is that of its rates."""
+    return f"{printing.count(round((fit.time or 0.0) * subject.per))} person-years"
 
 
 def _tau2_interval(fit: PoolResult, subject: Subject) -> str:
@@ -60,20 +81,26 @@ def answer(analysis: Analysis, subject: Subject) -> str:
     if analysis.one_sided:
         return one_sided(analysis, subject)
     if fit.k == 1:
+        only = (
+            _amount(fit, subject) if fit.n is None else printing.share(fit.events or 0, fit.n or 1)
+        )
         return (
-            f"{subject.outcome}: {printing.estimate(fit)}, which is that of the only "
-            f"{subject.study}, {printing.share(fit.events or 0, fit.n or 1)}. Nothing is pooled."
+            f"{subject.outcome}: {_estimate(fit, subject)}, which is that of the only "
+            f"{subject.study}, {only}. Nothing is pooled."
         )
     text = (
-        f"{subject.outcome}: {printing.estimate(fit)}, pooled over "
+        f"{subject.outcome}: {_estimate(fit, subject)}, pooled over "
         f"{printing.counted(fit.k, *subject.noun)}."
     )
     if differs_from_median(fit):
         text += (
             f" That is the median {subject.study}; the mean over {subject.studies} is "
-            f"{printing.mean_estimate(fit)}, or {printing.per_many(fit.mean_estimate)} people."
+            f"{_mean(fit, subject)}"
         )
-    expected = _prediction(fit)
+        if fit.n is not None and subject.per == 100:
+            text += f", or {printing.per_many(fit.mean_estimate)} people"
+        text += "."
+    expected = _prediction(fit, subject)
     if expected is not None:
         text += (
             f" The true rate of a new, similar {subject.study} may lie anywhere from {expected}."
@@ -84,13 +111,18 @@ def answer(analysis: Analysis, subject: Subject) -> str:
 def one_sided(analysis: Analysis, subject: Subject) -> str:
     """Say what is known when no one, or everyone, had the event."""
     fit = analysis.fit
-    counts: Any = [fit.events], [fit.n]
-    low, high = study_interval(*counts, method="clopper-pearson", level=fit.level)
-    exact = printing.percent_range((float(low[0]), float(high[0])))
+    limits: tuple[float, float] = fit.ci
+    which = f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in"
+    if fit.n is not None:
+        counts: Any = [fit.events], [fit.n]
+        low, high = study_interval(*counts, method="clopper-pearson", level=fit.level)
+        limits = float(low[0]), float(high[0])
+    else:  # the interval of such a fit is the exact one
+        which = f"Nobody in {person_years(fit, subject)} of"
+    exact = printing.value_range(limits, subject.unit(fit))
     level = printing.level_text(fit.level)
     text = (
-        f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in "
-        f"{printing.counted(fit.k, *subject.noun)} had the event: the exact "
+        f"{which} {printing.counted(fit.k, *subject.noun)} had the event: the exact "
         f"{level}{printing.HARD}CI for {printing.lower(subject.outcome)} is {exact}"
     )
     if fit.k == 1:
@@ -105,19 +137,33 @@ def models(analysis: Analysis, subject: Subject) -> str:
     """Say whether the choice of the model matters."""
     fit, other = analysis.fit, analysis.beside
     if analysis.one_sided:
+        if fit.n is None:
+            return (
+                "The logarithm of a rate of zero is infinite, and a correction that makes it "
+                "finite would decide the result. The exact interval needs neither."
+            )
         return (
             "A logit of zero or one is infinite, and a correction that makes it finite would "
             "decide the result. The exact interval needs neither."
         )
     if other is None:
         return "There is no second model for this table."
-    apart = 100 * abs(other.estimate - fit.estimate)
-    points = printing.number(apart, printing.places_of(fit))
+    unit = subject.unit(fit)
+    apart = abs(other.estimate - fit.estimate)
+    digits = printing.places_in(fit, unit)
+    if fit.n is None:
+        return (
+            f"The two models differ by {printing.value(apart, unit, digits)} "
+            f"{printing.lower(subject.outcome)}. The Poisson model takes the counts as they are; "
+            "inverse variance treats the observed log rates as normal, adds one half where a "
+            f"{subject.study} has no event, and is worst where events are few."
+        )
+    points = printing.value(apart, unit, digits, bare=unit == "percent")
     return (
-        f"The two models differ by {points} percentage points. The binomial "
-        "model takes the counts as they are; inverse variance treats the observed logits as "
-        f"normal, adds one half where a {subject.study} has no event, and is worst where events "
-        "are few."
+        f"The two models differ by {points}{' percentage points' if unit == 'percent' else ''}. "
+        "The binomial model takes the counts as they are; inverse variance treats the observed "
+        f"logits as normal, adds one half where a {subject.study} has no event, and is worst where "
+        "events are few."
     )
 
 
@@ -127,8 +173,9 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
     if fit.k < 2:
         return f"One {subject.study} cannot differ from others."
     if analysis.one_sided:
+        quantity = "rate" if fit.n is None else "proportion"
         return (
-            f"All {subject.studies} show the same proportion. Where that is none or all, it says "
+            f"All {subject.studies} show the same {quantity}. Where that is none or all, it says "
             "nothing of how their true rates differ: neither a variance nor a prediction is given."
         )
     text = f"{printing.heterogeneity(fit, subject.studies)} "
@@ -136,7 +183,7 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         return text + "The chosen model assumes one rate for all."
     text += f"The variance between {subject.studies}, τ², is {printing.number(fit.tau2, 3)}"
     text += f"{_tau2_interval(fit, subject)}."
-    expected = _prediction(fit)
+    expected = _prediction(fit, subject)
     if expected is None:
         return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
     return (
@@ -153,8 +200,8 @@ def groups(analysis: Analysis, subject: Subject) -> str:
     ordered = ties.ranked(found.groups.items(), key=lambda item: item[1].estimate)
     (low_name, low), (high_name, high) = ordered[0], ordered[-1]
     return (
-        f"The lowest value is that of {low_name}, {printing.estimate(low)}, the highest that of "
-        f"{high_name}, {printing.estimate(high)}. {between_verdict(found, subject.studies)} "
+        f"The lowest value is that of {low_name}, {_estimate(low, subject)}, the highest that of "
+        f"{high_name}, {_estimate(high, subject)}. {between_verdict(found, subject.studies)} "
         f"The {subject.studies} were not randomised to their groups, which "
         "may differ in other ways: the comparison is descriptive."
     )
@@ -211,7 +258,7 @@ def deletion(analysis: Analysis, subject: Subject) -> str:
     low, high = frame["estimate"].min(), frame["estimate"].max()
     text = (
         f"Whichever {subject.study} is left out, the estimate lies from "
-        f"{printing.percent_range((low, high))}."
+        f"{printing.value_range((low, high), subject.unit(analysis.fit))}."
     )
     if analysis.influence is not None:
         marked = analysis.influence.frame()
@@ -283,25 +330,22 @@ def intervals(analysis: Analysis) -> str:
 def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -> str:
     """Give a paragraph that a paper could print, with the model in a sentence or without."""
     fit = analysis.fit
-    head = (
-        f"{printing.count(fit.events or 0)} events among {printing.count(fit.n or 0)} people in "
-        f"{printing.counted(fit.k, *subject.noun)} were analysed. "
-    )
+    of = "in" if fit.n is not None else "of"
+    head = f"{_amount(fit, subject)} {of} {printing.counted(fit.k, *subject.noun)} were analysed. "
     if analysis.one_sided:
         return one_sided(analysis, subject)
     if fit.k == 1:
-        return (
-            f"{head}The estimate of {printing.lower(subject.outcome)} was {printing.estimate(fit)}."
-        )
+        value = _estimate(fit, subject)
+        return f"{head}The estimate of {printing.lower(subject.outcome)} was {value}."
     text = f"{head}{fit.methods()} " if methods else head
     both = differs_from_median(fit)
     which = f" (median {subject.study})" if both else ""
     text += f"The pooled estimate of {printing.lower(subject.outcome)}{which} was "
-    text += printing.estimate(fit)
+    text += _estimate(fit, subject)
     if both:
-        text += f", the mean over {subject.studies} {printing.mean_estimate(fit)}"
+        text += f", the mean over {subject.studies} {_mean(fit, subject)}"
     if fit.model != "common":
         text += f"; τ² was {printing.number(fit.tau2, 3)}"
-        if _prediction(fit) is not None:
-            text += f" and the {printing.prediction(fit)}"
+        if _prediction(fit, subject) is not None:
+            text += f" and the {printing.prediction(fit, unit=subject.unit(fit))}"
     return text + "."

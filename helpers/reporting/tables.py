@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import printing
@@ -45,33 +44,40 @@ def _bounds(pair: Any, factor: float = 100.0, digits: int = 1) -> str:
     return printing.between(pair[0] * factor, pair[1] * factor, digits)
 
 
-def _percent(fit: PoolResult) -> Callable[[float], str]:
-    """Give the format of percentages with the digits of a fit; the unit stands in the heading."""
-    digits = printing.places_of(fit)
-    return lambda value: printing.number(100 * value, digits)
+class _Unit:
+    """How a table prints the values of a fit: the unit stands in the headings."""
 
+    def __init__(self, fit: PoolResult, subject: Subject) -> None:
+        self.unit = subject.unit(fit)
+        self.digits = printing.places_in(fit, self.unit)
+        self.head = printing.unit_heading(self.unit)
 
-def _prediction(fit: PoolResult) -> str | None:
-    limits, _ = displayed_prediction(fit)  # a dash stands in the table; the text says why
-    return None if limits is None else _bounds(limits, digits=printing.places_of(fit))
+    def value(self, value: float) -> str:
+        return printing.value(value, self.unit, self.digits, bare=True)
+
+    def bounds(self, pair: Any) -> str:
+        return f"{self.value(pair[0])} to {self.value(pair[1])}"
+
+    def prediction(self, fit: PoolResult) -> str | None:
+        limits, _ = displayed_prediction(fit)  # a dash stands in the table; the text says why
+        return None if limits is None else self.bounds(limits)
 
 
 def models_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the main model and the one beside it."""
     import pandas as pd
 
+    unit = _Unit(analysis.fit, subject)
     fits = [analysis.fit, *([analysis.beside] if analysis.beside else [])]
     rows = [
         {
             "model": model_name(fit),
             "cohorts": fit.k,
             "estimate": fit.estimate,
-            "ci": _bounds(fit.ci, digits=printing.places_of(fit)),
+            "ci": unit.bounds(fit.ci),
             "mean": fit.mean_estimate if has_mean(fit.measure) else None,
-            "mean_ci": _bounds(fit.mean_conf_int(), digits=printing.places_of(fit))
-            if has_mean(fit.measure)
-            else None,
-            "prediction": None if analysis.one_sided else _prediction(fit),
+            "mean_ci": unit.bounds(fit.mean_conf_int()) if has_mean(fit.measure) else None,
+            "prediction": None if analysis.one_sided else unit.prediction(fit),
             "tau2": fit.tau2,
             "I2": fit.heterogeneity.I2,
         }
@@ -81,18 +87,18 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
         pd.DataFrame(rows),
         f"{subject.outcome} under {printing.counted(len(fits), 'model')}",
         formats={
-            "estimate": _percent(analysis.fit),
-            "mean": _percent(analysis.fit),
+            "estimate": unit.value,
+            "mean": unit.value,
             "tau2": "number3",
             "I2": "number1",
         },
         labels={
             "cohorts": printing.capital(subject.studies),
-            "estimate": f"Estimate{_PERCENT}",
-            "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
-            "mean": f"Mean over {subject.studies}{_PERCENT}",
-            "mean_ci": f"{_level(analysis.fit)} CI of the mean{_PERCENT}",
-            "prediction": f"Prediction interval{_PERCENT}",
+            "estimate": f"Estimate{unit.head}",
+            "ci": f"{_level(analysis.fit)} CI{unit.head}",
+            "mean": f"Mean over {subject.studies}{unit.head}",
+            "mean_ci": f"{_level(analysis.fit)} CI of the mean{unit.head}",
+            "prediction": f"Prediction interval{unit.head}",
             "tau2": "τ²",
             "I2": f"I²{_PERCENT}",
         },
@@ -104,22 +110,26 @@ def groups_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the subgroups."""
     assert analysis.groups is not None
     shown = analysis.groups.summary_frame().rename_axis("group").reset_index()
-    digits = printing.places_of(analysis.fit)
-    shown["ci"] = [
-        _bounds(pair, digits=digits) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()
-    ]
+    unit = _Unit(analysis.fit, subject)
+    shown["ci"] = [unit.bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
+    size = "n" if analysis.fit.n is not None else "time"
     by = analysis.groups.by
     return tables.table(
-        shown[["group", "k", "events", "n", "estimate", "ci", "tau2", "I2"]],
+        shown[["group", "k", "events", size, "estimate", "ci", "tau2", "I2"]],
         f"{subject.outcome} by {by.replace('_', ' ')}",
-        formats={"estimate": _percent(analysis.fit), "tau2": "number3", "I2": "number1"},
+        formats={
+            "estimate": unit.value,
+            "tau2": "number3",
+            "I2": "number1",
+            **({"time": "number"} if size == "time" else {}),
+        },
         labels={
             "group": by[:1].upper() + by[1:].replace("_", " "),
             "k": printing.capital(subject.studies),
             "events": subject.events,
-            "n": subject.n,
-            "estimate": f"Estimate{_PERCENT}",
-            "ci": f"{_level(analysis.fit)} CI{_PERCENT}",
+            size: subject.n if size == "n" else subject.time,
+            "estimate": f"Estimate{unit.head}",
+            "ci": f"{_level(analysis.fit)} CI{unit.head}",
             "tau2": "τ²",
             "I2": f"I²{_PERCENT}",
         },

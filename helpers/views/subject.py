@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from .. import printing
 from ..engine.effects import get_measure
 from .colours import BASE, INK, Colour
 from .slugs import slug
@@ -36,6 +37,9 @@ class Subject:
         `outcome` names every result.
     events, n, time : str
         Headings of the counts.
+    per : {100, 1000, 10000, 100000}
+        Proportions are given per so many people, rates of a report per so many person-years; 100
+        people make percentages.
     palettes : tuple of mapping from level to Colour
         The colours of groups that have a meaning of their own; each palette is of one kind of
         group.
@@ -58,12 +62,17 @@ class Subject:
     events: str = "Events"
     n: str = "n"
     time: str = "Time"
+    per: int = 100
     palettes: tuple[Mapping[str, Colour], ...] = ()
 
     @property
     def noun(self) -> tuple[str, str]:
         """One study, many studies."""
         return self.study, self.studies
+
+    def unit(self, fit: Any) -> printing.Unit:
+        """Tell in what unit the display scale of a result is printed."""
+        return printing.unit_of(fit, self.per)
 
     def of_kind(self, kind: str) -> Subject:
         """Give the subject with the outcome of a kind of result."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
+import openpyxl
 import pytest
 
 from helpers import load_cohorts, pool
 from helpers.evidence import data_folder
-from helpers.reporting.in_browser import analyse, analyse_json
+from helpers.evidence.own import read_own
+from helpers.reporting import report
+from helpers.reporting.in_browser import analyse, analyse_json, look
 
 CONTENT = (data_folder() / "cohorts.csv").read_bytes()
 ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
@@ -71,10 +77,126 @@ def test_a_study_that_is_left_out_stays_visible_with_its_reason():
     table = b"study,events,n\nA,3,40\nB,0,30\nC,5,50\n"
     shown = analyse(table, model="random", measure="log", to="none")
     studies = dict(shown["rows"])["Studies"]
-    assert studies.startswith("2 (left out: B: ")
+    assert studies.startswith("2 (left out: B (row 3): ")
     assert "no finite" in studies
     assert "Pooled (2 of 3 studies)" in shown["svg"]
     assert [row["included"] for row in shown["fit"]["studies"]] == [True, False, True]
+
+
+CASES = Path(__file__).with_name("cases")
+
+
+def case(number):
+    (path,) = CASES.glob(f"{number:02d}_*.csv")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "k", "left"),
+    [
+        (3, 3, []),
+        (9, 3, []),
+        (10, 2, ["B 2020 (row 3): events missing", "C 2021 (row 4): n missing"]),
+    ],
+)
+def test_a_table_is_read_as_the_command_reads_it(number, k, left):
+    own = read_own(case(number), {})
+    shown = analyse(case(number))
+    assert shown["fit"]["k"] == k
+    assert shown["understood"] == own.understood
+    assert [row[1] for row in shown["table"]["rows"]] == own.data[own.roles["study"]].tolist()
+    assert [row[0] for row in shown["table"]["rows"]] == list(map(str, own.rows))
+    said = dict(shown["rows"])["Studies"]
+    assert said == (f"{k} (left out: {'; '.join(left)})" if left else str(k))
+    assert [row[-1] for row in shown["table"]["rows"] if row[-1].endswith("missing")] == [
+        text.partition(": ")[2] for text in left
+    ]
+
+
+def test_columns_are_found_by_name_or_asked_for():
+    shown = analyse(case(14))
+    assert shown["roles"] == {"study": "Author", "events": "Cases", "n": "Total"}
+    assert look(case(14))["roles"] == shown["roles"]
+    unknown = b"Author,Mild,Severe,Total\nA,3,4,40\nB,5,6,50\n"
+    assert look(unknown)["roles"] == {"study": "Author", "n": "Total"}
+    answer = json.loads(analyse_json(json.dumps({"content": unknown.decode()})))
+    assert [one["expected"] for one in answer["problems"]] == ["choose the column of events"]
+    assert analyse(unknown, events="Severe")["fit"]["events"] == 10
+    assert analyse(case(16), events="severe_events")["roles"]["events"] == "severe_events"
+
+
+def test_odd_rows_are_pointed_out():
+    assert "“Total” (row 7) equals the sum" in analyse(case(2))["cautions"][0]
+
+
+def test_rows_of_problems_are_those_of_the_spreadsheet():
+    request = {"content": case(15).decode(), "study": "Study\n(country)"}
+    answer = json.loads(analyse_json(json.dumps(request)))
+    assert [one["row"] for one in answer["problems"]] == [4]
+
+
+def test_no_cell_of_a_download_is_a_formula():
+    for row in csv.reader(io.StringIO(analyse(case(17))["csv"])):
+        for cell in row:
+            number = re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", cell)
+            assert number or cell.lstrip()[:1] not in tuple("=+-@"), cell
+
+
+@pytest.mark.parametrize("per", [100, 10_000])
+def test_person_time_gives_rates(per):
+    shown = analyse(case(13), per=per)
+    fit = report(case(13), per=per).analysis.fit
+    assert shown["fit"]["estimate"] == pytest.approx(fit.estimate, rel=1e-10)
+    assert f"events per {per:,} person-years" in shown["headline"]
+    assert dict(shown["rows"])["Events in person-years"] == "78 in 5,398"
+    assert f"{fit.estimate:.2f} (" in shown["svg"]
+    assert "%</text>" not in shown["svg"]
+
+
+def test_proportions_are_given_per_so_many_people():
+    shown = analyse(case(1), per=100_000)
+    fit = shown["fit"]
+    assert f"{1e5 * fit['estimate']:.1f} per\N{NO-BREAK SPACE}100,000" in shown["headline"]
+    assert f"{1e5 * fit['estimate']:.1f} ({1e5 * fit['ci'][0]:.1f} to " in shown["svg"]
+    assert shown["table"]["rows"][0][4] == f"{1e5 * 47 / 177413:.1f}"
+
+
+def test_a_spreadsheet_is_shown_row_by_row_and_its_sheets_are_named():
+    book = openpyxl.Workbook()
+    book.active.title = "Read me"
+    book.active.append(["Our data"])
+    data = book.create_sheet("Data")
+    for row in ([], ["Author", "Cases", "Total"], ["A, 2019", 3, 40], [], ["B", "=1+1", 50]):
+        data.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    seen = look(out.getvalue(), file="mine.xlsx")
+    assert seen["sheets"] == ["Data", "Read me"]
+    assert seen["roles"] == {"study": "Author", "events": "Cases", "n": "Total"}
+    assert list(csv.reader(io.StringIO(seen["text"])))[2:] == [
+        ["A, 2019", "3", "40"],
+        ["", "", ""],
+        ["B", "a formula without a stored value", "50"],
+    ]
+    request = {
+        "base64": base64.b64encode(out.getvalue()).decode(),
+        "look": True,
+        "sheet": "Read me",
+    }
+    assert json.loads(analyse_json(json.dumps(request)))["text"] == "Our data\n"
+    refused = json.loads(analyse_json(json.dumps({"content": seen["text"]})))
+    assert [(one["row"], one["column"]) for one in refused["problems"]] == [(5, "Cases")]
+
+
+@pytest.mark.parametrize("k", [390, 391, 2000])
+def test_many_rows_keep_the_picture_and_the_list_short(k):
+    lines = "".join(f"S{i},{i % 20},{50 + i % 300}\n" for i in range(k))
+    shown = analyse(f"study,events,n\n{lines}".encode(), model="common")
+    drawing = ET.fromstring(shown["svg"])
+    assert len(drawing.findall(f".//{SVG}rect[@class='study']")) == k
+    assert float(drawing.get("height")) < 6000
+    assert len(shown["table"]["rows"]) == min(k, 500)
+    assert len(list(csv.reader(io.StringIO(shown["csv"])))) == k + 1
 
 
 def test_mistakes_come_back_as_places():

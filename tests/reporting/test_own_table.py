@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +15,14 @@ import openpyxl
 import pandas as pd
 import pytest
 from nightly import nightly
+from scipy import optimize, special, stats
 
 from helpers import pool, printing
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError
 from helpers.evidence.opening import guess, open_table
 from helpers.evidence.own import read_own
-from helpers.reporting import in_browser, report
+from helpers.reporting import in_browser, report, scripts
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.command import main
@@ -111,6 +115,98 @@ def test_12_a_short_follow_up_is_pointed_out_and_its_unit_can_be_named():
     assert rate.estimate == pytest.approx(100 * events.sum() / (n @ years), rel=0.35)
     named = read_own(b"study,events,n,Follow-up (years)\nA,3,40,1.5\nB,4,50,2\n", {})
     assert named.follow_up_unit == "years"
+
+
+def test_13_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys):
+    out = tmp_path / "out"
+    order = ["--time", "person_years", "--per", "100", "--out", str(out)]
+    assert main(["report", str(case(13)), "--quiet", *order]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "Events per 100 person-years: 1.62 (95%\N{NO-BREAK SPACE}CI 0.60 to 4.39)"
+    )
+    found = json.loads((out / "results.json").read_text())
+    assert (found["columns"]["time"], found["columns"]["n"]) == ("person_years", None)
+    # the likelihood of a Poisson count whose log rate is normal, by a grid of its own
+    table = pd.read_csv(case(13))
+    x, years = table["events"].to_numpy(), table["person_years"].to_numpy() / 100
+    z = np.linspace(-8, 8, 801)
+
+    def deviance(parameters):
+        mu, log_tau = parameters
+        rate = years[:, None] * np.exp(mu + np.exp(log_tau) * z)
+        logs = stats.poisson.logpmf(x[:, None], rate) + stats.norm.logpdf(z)
+        return -2 * float(np.sum(special.logsumexp(logs, axis=1)))
+
+    best = optimize.minimize(deviance, [0.0, -1.0], method="Nelder-Mead", tol=1e-9)
+    assert found["pooled"]["estimate"] == pytest.approx(np.exp(best.x[0]), rel=1e-4)
+    page = re.sub(r"<[^>]+>", " ", (out / "report.html").read_text())
+    assert "78 events in 5,398 person-years of four cohorts were analysed" in page
+    assert "Poisson-normal generalised linear mixed model" in page
+    assert "percentage" not in page
+
+
+@pytest.mark.parametrize("per", [1000, 100_000])
+def test_13_rates_and_proportions_are_given_per_so_many(per):
+    timed = report(case(13), per=per)  # the column of person-time is found by its name
+    assert timed.analysis.columns.time == "person_years"
+    assert timed.analysis.fit.estimate == pytest.approx(per / 100 * 1.6158196, rel=1e-6)
+    assert timed.answer.startswith(f"Events per {per:,} person-years: ")
+    made = report(case(1), per=per)
+    fit = made.analysis.fit
+    unit = f" per\N{NO-BREAK SPACE}{per:,}"
+    printed = re.match(r".*?: ([0-9.,]+)" + unit, made.answer)
+    digits = len(printed[1].partition(".")[2])
+    assert printed[1] == f"{per * fit.estimate:.{digits}f}"
+    low = f"{per * fit.ci.lower:.{digits}f}"
+    for text in (made.answer, made.for_a_paper, made.pictures["forest"].svg, made.html):
+        assert f"{low} to " in text
+    assert len(low.replace(".", "").lstrip("0")) >= 2
+
+
+def test_13_person_time_goes_with_groups_covariates_and_scripts(tmp_path):
+    rng = np.random.default_rng(8)
+    years = rng.uniform(100, 900, 14).round(1)
+    table = pd.DataFrame({"study": [f"S{i}" for i in range(14)], "py": years})
+    table["events"] = rng.poisson(0.03 * years)
+    table["arm"], table["age"] = list("ab" * 7), np.arange(14) + 40.0
+    made = report(table, by="arm", covariates="age")
+    assert made.analysis.columns.time == "py"
+    assert {"subgroup-forest", "regression-1", "prediction"} <= set(made.pictures)
+    by_hand = 100 * table["events"].sum() / years.sum()
+    assert made.analysis.fit.estimate == pytest.approx(by_hand, rel=0.2)
+    folder = made.write(tmp_path / "out", figures=())
+    done = subprocess.run(
+        [sys.executable, folder / "again.py"], capture_output=True, text=True, check=True
+    )
+    again = dict(line.split("\t") for line in done.stdout.splitlines())
+    expected = scripts.numbers(made.analysis)
+    assert again.keys() == expected.keys()
+    for name, value in expected.items():
+        assert float(again[name]) == pytest.approx(value, rel=1e-9), name
+    assert 'measure = "IRLN", xi = events, ti = n' in (folder / "again.R").read_text()
+
+
+def test_13_no_event_in_any_person_time_has_the_exact_interval():
+    made = report(b"study,events,person_years\nA,0,900\nB,0,600\n")
+    upper = 100 * stats.chi2.ppf(0.975, 2) / 2 / 1500
+    assert "Nobody in 1,500 person-years of two cohorts had the event" in made.answer
+    assert f"0.00 to {upper:.2f} if all" in made.answer
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        (b"study,events,person_years\nA,3,0\nB,4,20\n", {}, "above 0"),
+        (b"study,events,n,py\nA,3,9,50\nB,4,20,70\n", {"n": "n", "time": "py"}, "one of the two"),
+        (b"study,events,py\nA,3,50\nB,4,70\n", {"measure": "logit"}, "column of people"),
+        (b"study,events,n\nA,3,50\nB,4,70\n", {"measure": "log-rate"}, "person-time"),
+        (b"study,events,n\nA,3,50\nB,4,70\n", {"per": 10}, "per=10"),
+    ],
+)
+def test_13_what_does_not_go_together_is_one_error(table, options, message):
+    with pytest.raises(MetaAnalysisError, match=message):
+        report(table, **options)
 
 
 def test_14_names_of_columns_are_guessed_and_said():

@@ -12,11 +12,14 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import openpyxl
 import pytest
 from built import SITE
+from nightly import nightly
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from helpers import load_cohorts, pool
@@ -26,7 +29,7 @@ ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
 PAGE = "in_your_browser.html"
 SECONDS = 120_000
 START = """(form) => {
-    for (const name of ["model", "measure", "tau2_method", "level"]) {
+    for (const name of ["model", "measure", "tau2_method", "level", "per"]) {
         form.elements[name].selectedIndex = 0;
         form.elements[name].dispatchEvent(new Event("change"));
     }
@@ -166,7 +169,19 @@ def test_numbers_are_those_of_pool_to_ten_decimals(with_engine, scheme):
         assert theirs["cautions"] == ours["cautions"]
 
 
-MANY = "study,events,n\n" + "".join(f"S{i},{i % 20},{50 + i % 300}\n" for i in range(2000))
+def rows_of(k: int) -> str:
+    return "study,events,n\n" + "".join(f"S{i},{i % 20},{50 + i % 300}\n" for i in range(k))
+
+
+def open_rows(page: Page, k: int, folder: Path) -> None:
+    (folder / "rows.csv").write_text(rows_of(k))
+    page.set_input_files("#engine-file", folder / "rows.csv")
+    page.wait_for_function(
+        f"document.getElementById('engine-csv').value.length == {len(rows_of(k))}"
+    )
+
+
+MANY = rows_of(2000)
 
 
 @needs_engine
@@ -200,15 +215,15 @@ def choices(page: Page) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("way", ["reload", "back"])
-def test_a_page_that_is_shown_again_has_the_choices_that_it_works_with(page, address, way):
+def test_what_was_typed_and_chosen_is_kept_in_the_tab(page, address, way):
     page.goto(address + PAGE)
     page.wait_for_load_state("networkidle")
-    start, table = choices(page), page.input_value("#engine-csv")
+    page.fill("#engine-csv", "study,bad,worse,n\nA,5,2,40\n")
     page.select_option("select[name=model]", "random")
     page.select_option("select[name=measure]", "arcsine")
     page.select_option("select[name=level]", "0.99")
-    page.select_option("select[name=events]", "patients")
-    page.fill("#engine-csv", table.splitlines()[0] + "\n")
+    page.select_option("select[name=events]", "worse")
+    made, table = choices(page), page.input_value("#engine-csv")
     if way == "reload":
         page.reload()
     else:
@@ -216,8 +231,154 @@ def test_a_page_that_is_shown_again_has_the_choices_that_it_works_with(page, add
         page.go_back()
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.readyState") == "complete"
-    assert choices(page) == start
+    assert choices(page) == made
+    assert made["events"] == "worse false"
     assert page.input_value("#engine-csv") == table
+    # it is gone with the tab, and the button brings the table of the book back
+    other = page.context.new_page()
+    other.goto(address + PAGE)
+    start = other.input_value("#engine-csv")
+    assert start.startswith("cohort,")
+    assert other.input_value("select[name=events]") == "nonrelapse_deaths"
+    page.get_by_role("button", name="Our 52 cohorts").click()
+    assert page.input_value("#engine-csv") == start
+
+
+def test_table_and_choices_can_be_saved_and_restored(page, address, tmp_path):
+    page.goto(address + PAGE)
+    page.fill("#engine-csv", "study,bad,worse,n\nÄ,5,2,40\n")
+    page.select_option("select[name=model]", "common")
+    page.select_option("select[name=per]", "1000")
+    page.select_option("select[name=events]", "bad")
+    made, table = choices(page), page.input_value("#engine-csv")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save table and choices").click()
+    saved = tmp_path / "mine.json"
+    download.value.save_as(saved)
+    page.get_by_role("button", name="Our 52 cohorts").click()
+    page.select_option("select[name=model]", "glmm")
+    page.set_input_files("#engine-file", saved)
+    page.wait_for_function("document.getElementById('engine-csv').value.length < 100")
+    assert choices(page) == made
+    assert page.input_value("#engine-csv") == table
+    (tmp_path / "other.json").write_text('{"format": "something else", "csv": 1}')
+    page.set_input_files("#engine-file", tmp_path / "other.json")
+    page.wait_for_selector("#engine-errors:not([hidden])")
+    assert page.input_value("#engine-csv") == table
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        ("Author,Cases,Total", ("Author", "Cases", "Total", "")),  # case 14
+        ("Author,Mild,Severe,Total", ("Author", "", "Total", "")),
+        ("Autor;Fälle;Gesamt", ("Autor", "Fälle", "Gesamt", "")),
+        ("trial\tdeaths\tperson_years", ("trial", "deaths", "", "person_years")),
+    ],
+)
+def test_columns_are_found_by_their_names_or_left_open(page, address, head, found):
+    page.goto(address + PAGE)
+    page.fill("#engine-csv", f"{head}\n")
+    names = ("study", "events", "n", "time")
+    assert tuple(page.input_value(f"select[name={name}]") for name in names) == found
+
+
+@needs_engine
+def test_a_column_that_nobody_can_guess_is_asked_for(with_engine):
+    page = with_engine()
+    page.fill("#engine-csv", "Author,Mild,Severe,Total\nA,3,4,40\nB,5,6,50\n")
+    page.locator("#engine-pool").press("Enter")
+    page.wait_for_selector("#engine-errors:not([hidden])", timeout=SECONDS)
+    assert "choose the column of events" in page.inner_text("#engine-errors")
+    page.select_option("select[name=events]", "Severe")
+    assert pooled(page)["events"] == 10
+    # case 16: the choice stays when a column is added
+    page.fill("#engine-csv", "Author,Mild,Severe,Total,note\nA,3,4,40,\nB,5,6,50,\n")
+    assert pooled(page)["events"] == 10
+
+
+@needs_engine
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16"])
+def test_a_table_of_a_german_spreadsheet_is_read_as_the_command_reads_it(
+    with_engine, encoding, tmp_path
+):
+    page = with_engine()
+    text = "Autor;Fälle;Gesamt;Alter\nMüller 2019;12;100;61,5\n;;;\nLi;NR;50;58,0\nÖz;9;90;60\n"
+    (tmp_path / "mine.csv").write_bytes(text.encode(encoding))
+    page.set_input_files("#engine-file", tmp_path / "mine.csv")
+    page.wait_for_function("document.getElementById('engine-csv').value.startsWith('Autor')")
+    page.wait_for_function("document.getElementById('engine-understood').textContent")
+    said = "Read as: semicolons; decimal commas; one blank row skipped."
+    assert page.inner_text("#engine-understood") == said
+    fit = pooled(page)
+    assert (fit["k"], fit["events"], fit["n"]) == (2, 21, 190)
+    assert [row["study"] for row in fit["studies"]] == ["Müller 2019", "Li", "Öz"]
+    assert "left out: Li (row 4): events missing" in page.inner_text("#engine-results")
+
+
+@needs_engine
+def test_a_spreadsheet_is_opened_and_its_sheet_chosen(with_engine, tmp_path):
+    page = with_engine()
+    book = openpyxl.Workbook()
+    book.active.title = "2020"
+    for row in (["Table 1"], ["Author", "Cases", "Total"], ["A", 3, 40], ["B", 5, 50]):
+        book.active.append(row)
+    for row in (["study", "events", "n"], ["C", 7, 70]):
+        (book["2021"] if "2021" in book.sheetnames else book.create_sheet("2021")).append(row)
+    book.save(tmp_path / "mine.xlsx")
+    page.set_input_files("#engine-file", tmp_path / "mine.xlsx")
+    page.wait_for_function("document.getElementById('engine-csv').value.startsWith('Table 1')")
+    assert pooled(page)["events"] == 8
+    page.select_option("select[name=sheet]", "2021")
+    page.wait_for_function("document.getElementById('engine-csv').value.startsWith('study')")
+    assert pooled(page)["events"] == 7
+
+
+@needs_engine
+def test_person_years_give_rates(with_engine):
+    page = with_engine()
+    page.fill("#engine-csv", "study,events,person_years\nA,13,904\nB,16,2375\nC,38,1847\n")
+    page.select_option("select[name=per]", "1000")
+    fit = pooled(page)
+    here = pool(events=[13, 16, 38], time=[0.904, 2.375, 1.847], measure="log-rate", model="glmm")
+    np.testing.assert_allclose([fit["estimate"], *fit["ci"]], [here.estimate, *here.ci], rtol=1e-8)
+    assert "per 1,000 person-years" in page.inner_text("#engine-results .answer")
+
+
+@needs_engine
+def test_a_saved_table_has_no_formula(with_engine):
+    page = with_engine()
+    page.fill("#engine-csv", "study,events,n\n=1+1,2,40\n@B,3,30\n")
+    pooled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Studies (CSV)").click()
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert [line[:3] for line in lines[1:]] == ["'=1", "'@B"]
+
+
+@needs_engine
+def test_a_long_computation_can_be_stopped(page, address, tmp_path):
+    page.goto(address + PAGE)
+    load(page)
+    open_rows(page, 20_000, tmp_path)
+    page.locator("#engine-pool").press("Enter")
+    page.locator("#engine-stop").click()
+    assert "Stopped" in page.inner_text("#engine-status")
+    assert page.locator("#engine-load").is_enabled()
+    assert page.input_value("#engine-csv") == rows_of(20_000)
+
+
+@needs_engine
+@pytest.mark.parametrize("k", [1, 2, 390, 391, nightly(20_000)])
+def test_any_number_of_rows_is_pooled(with_engine, k, tmp_path):
+    page = with_engine()
+    open_rows(page, k, tmp_path)
+    theirs = pooled(page)
+    counts = np.array([line.split(",")[1:] for line in rows_of(k).splitlines()[1:]], dtype=int)
+    here = pool(events=counts[:, 0], n=counts[:, 1], model="glmm")
+    found, expected = [theirs["estimate"], *theirs["ci"]], [here.estimate, *here.ci]
+    assert theirs["k"] == k
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_a_column_that_the_reader_chose_stays_while_the_table_has_it(page, address):

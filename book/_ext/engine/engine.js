@@ -10,14 +10,11 @@
   const form = $("form");
   const choice = (name) => form.elements[name];
   const megabytes = (n) => (n / 1e6).toFixed(1);
-  // names that a column may have, in the order in which they are looked for
-  const NAMES = {
-    study: ["study", "cohort", "trial", "author"],
-    events: ["events", "nonrelapse_deaths", "deaths", "event", "x"],
-    n: ["n", "patients", "total", "size", "sample_size"],
-  };
+  const ROLES = ["study", "events", "n", "time"];
   const LARGEST = 5e6;
-  const CHOICES = ["model", "measure", "tau2_method", "level"];
+  const CHOICES = ["model", "measure", "tau2_method", "level", "per"];
+  const KEPT = "nrm-meta table"; // in the tab, so that a reload keeps what was typed
+  const FORMAT = "nrm-meta table and choices, version 1";
   let worker = null;
   let last = null;
   let asked = null; // what the engine is working on, or was last
@@ -27,6 +24,8 @@
     fileName: "cohorts.csv", // for messages
     file: false, // whether the table is that of the file that was opened
     chosen: {}, // columns that the reader named, by role
+    book: null, // a spreadsheet whose sheet is in the box: file name, base64, names of sheets
+    seen: null, // what the engine took the table for: { csv, header, roles, understood }
     choices: Object.fromEntries(CHOICES.map((name) => [name, choice(name).options[0].value])),
     engine: "absent", // then loading, ready, busy
     pooled: null, // what was asked for the result that is shown
@@ -164,7 +163,7 @@ from helpers.reporting.in_browser import analyse_json
     self.onmessage = async ({ data }) => {
       try {
         if (data.packs) await start(data);
-        else postMessage({ answer: answer(data.request) });
+        else postMessage({ kind: data.kind, of: data.of, answer: answer(data.request) });
       } catch (error) {
         const detail = String((error && error.message) || error).trim();
         postMessage({ failed: detail.split("\n").pop(), detail });
@@ -193,7 +192,9 @@ from helpers.reporting.in_browser import analyse_json
           root.dataset.seconds = seconds;
           say(`The engine is ready after ${seconds} s (${data.ready}). Pool the table when you like.`);
           $("pool").focus();
-        } else show(JSON.parse(data.answer));
+          look();
+        } else if (data.kind === "look") saw(JSON.parse(data.answer), data.of);
+        else show(JSON.parse(data.answer));
       };
       worker.postMessage(
         { packs, indexes: manifest.packs },
@@ -206,50 +207,97 @@ from helpers.reporting.in_browser import analyse_json
 
   // --- the table ---------------------------------------------------------------------------
 
-  // names in the first line; the engine itself reads the table, strictly
-  function header(text) {
-    const line = text.replace(/^\uFEFF/, "").split(/\r?\n/, 1)[0];
-    return [...line.matchAll(/(?:"((?:[^"]|"")*)"|([^,]*))(?:,|$)/g)]
-      .map((m) => (m[1] === undefined ? m[2] : m[1].replace(/""/g, '"')))
-      .filter((name) => name !== "");
+  // Names in the first line, for the time before the engine runs: it then reads the table itself.
+  function firstLine(text) {
+    const lines = text.slice(0, 50000).replace(/^\uFEFF/, "").split(/\r?\n/).filter((line) => line.trim());
+    const said = /^"?sep=(.)"?$/.exec(lines[0] || "");
+    if (said) lines.shift();
+    const line = lines[0] || "";
+    const count = (mark) => line.split(mark).length;
+    const mark = said ? said[1] : [",", ";", "\t", "|"].reduce((best, one) => (count(one) > count(best) ? one : best));
+    const cells = [];
+    let cell = "";
+    let quoted = false;
+    for (const letter of line + mark) {
+      if (letter === '"') quoted = !quoted;
+      else if (letter === mark && !quoted) { cells.push(cell.trim()); cell = ""; }
+      else cell += letter;
+    }
+    return [...new Set(cells.filter(Boolean))];
   }
 
-  // what the reader named stays as long as the table has it; the rest is guessed from the names
-  function roles(names) {
-    return Object.fromEntries(Object.entries(NAMES).map(([role, wanted]) => {
-      const fits = wanted.find((w) => names.some((n) => n.toLowerCase() === w));
-      const guess = names.find((n) => n.toLowerCase() === fits);
-      return [role, names.includes(state.chosen[role]) ? state.chosen[role] : guess || names[0] || ""];
-    }));
+  const plain = (name) => name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+
+  // the one column whose name says what it holds; two that could be it are left to the reader
+  function known(names, role) {
+    const list = (manifest && manifest.names && manifest.names[role]) || [];
+    for (const fits of [
+      (name) => name === list[0].replace(/ /g, "_"),
+      (name) => plain(name) === list[0],
+      (name) => list.includes(plain(name)),
+    ]) {
+      const found = list.length ? names.filter(fits) : [];
+      if (found.length) return found.length === 1 ? found[0] : "";
+    }
+    return "";
+  }
+
+  const seen = () => (state.seen && state.seen.csv === state.csv ? state.seen : null);
+  const header = () => (seen() ? seen().header : firstLine(state.csv));
+
+  // what the reader named stays as long as the table has it; the rest is found by the names
+  function roles() {
+    const names = header();
+    const found = Object.fromEntries(ROLES.map((role) => [role, names.includes(state.chosen[role]) ? state.chosen[role] : ""]));
+    const timed = Boolean(found.time);
+    const free = names.filter((name) => !Object.values(found).includes(name));
+    for (const role of ROLES) {
+      const guess = known(free, role);
+      if (!found[role] && guess) found[role] = guess;
+    }
+    // people and person-time: one of the two
+    if (timed) found.n = "";
+    else if (found.n) found.time = "";
+    return found;
   }
 
   function request() {
     const { csv, fileName, choices } = state;
-    const asked = { content: csv, file: fileName, level: Number(choices.level), model: choices.model };
-    Object.assign(asked, roles([...new Set(header(csv))]));
-    if (asked.model !== "glmm") asked.measure = choices.measure;
+    const asked = { content: csv, file: fileName, level: Number(choices.level), model: choices.model, per: Number(choices.per) };
+    const columns = roles();
+    // an empty choice is left to the engine, which asks for what it cannot find
+    for (const role of ROLES) if (columns[role]) asked[role] = columns[role];
+    if (asked.model !== "glmm" && !columns.time) asked.measure = choices.measure;
     if (asked.model === "random") asked.tau2_method = choices.tau2_method;
     return asked;
   }
 
   function render() {
-    const names = [...new Set(header(state.csv))];
-    for (const [role, column] of Object.entries(roles(names))) {
+    const columns = roles();
+    const names = ["", ...header()];
+    for (const role of ROLES) {
       const select = choice(role);
-      if ([...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
-        select.replaceChildren(...names.map((n) => element("option", { value: n }, n)));
+      if (!select.options.length || [...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
+        select.replaceChildren(...names.map((n) => element("option", { value: n }, n || (role === "time" ? "–" : "choose …"))));
       }
-      select.value = column;
+      select.value = columns[role];
     }
+    const sheets = state.book ? state.book.sheets : [];
+    $("sheets").hidden = sheets.length < 2;
+    choice("sheet").replaceChildren(...sheets.map((n) => element("option", { value: n }, n)));
+    const said = seen() ? seen().understood : "";
+    $("understood").hidden = !said;
+    $("understood").textContent = said ? `Read as: ${said}.` : "";
     for (const name of CHOICES) choice(name).value = state.choices[name];
-    choice("measure").disabled = state.choices.model === "glmm";
+    choice("measure").disabled = state.choices.model === "glmm" || Boolean(columns.time);
     choice("tau2_method").disabled = state.choices.model !== "random";
     if ($("csv").value !== state.csv) $("csv").value = state.csv;
     if (!state.file) $("file").value = "";
     $("load").disabled = Boolean(why) || state.engine !== "absent";
     if (!why) $("load").textContent = ["absent", "loading"].includes(state.engine) ? `Load the engine (${megabytes(manifest.bytes)} MB)` : "The engine is loaded";
     $("pool").disabled = state.engine !== "ready";
-    const same = (one, other) => ["content", "level", "study", "events", "n", "model", "measure", "tau2_method"].every((key) => one[key] === other[key]);
+    $("stop").hidden = state.engine !== "busy";
+    const same = (one, other) => ["content", "level", "per", ...ROLES, "model", "measure", "tau2_method"].every((key) => one[key] === other[key]);
     const stale = $("stale");
     if (stale) stale.hidden = same(state.pooled, request());
   }
@@ -259,13 +307,92 @@ from helpers.reporting.in_browser import analyse_json
     Object.assign(state, what);
     const before = $("stale") && $("stale").hidden;
     render();
+    keep();
+    look();
     if (before && !$("stale").hidden && !$("results").hidden) say("The result below is of the table and choices before this change. Pool the table again.");
   }
 
-  function put(text, name, file = false) {
-    // line endings as the box itself keeps them
-    change({ csv: text.replace(/\r\n?/g, "\n").trimEnd() + "\n", fileName: name, file, chosen: {} });
+  const lines = (text) => text.replace(/\r\n?/g, "\n"); // as the box itself keeps them
+
+  function put(text, name, file = false, chosen = {}) {
+    change({ csv: lines(text).trimEnd() + "\n", fileName: name, file, chosen, book: null });
     $("csv").scrollTop = 0;
+  }
+
+  const ours = (name) => put(manifest.tables[name], `${name}.csv`, false, { ...(manifest.roles || {})[name] });
+
+  // --- what the engine takes the table for ---------------------------------------------------
+
+  let waiting = 0;
+
+  function look() {
+    clearTimeout(waiting);
+    if (state.engine !== "ready" || seen()) return;
+    waiting = setTimeout(() => {
+      const { csv, fileName } = state;
+      if (worker) worker.postMessage({ kind: "look", of: csv, request: JSON.stringify({ look: true, content: csv, file: fileName }) });
+    }, 300);
+  }
+
+  function saw(answer, of) {
+    if (of === null) { // a spreadsheet
+      if (!answer.ok) {
+        state.book = null;
+        problems([element("p", {}, answer.message)]);
+        return;
+      }
+      const { name, base64 } = state.book;
+      // rows stay those of the sheet, so nothing is trimmed
+      change({ csv: lines(answer.text), fileName: name, file: true, chosen: {}, book: { name, base64, sheets: answer.sheets } });
+      say(`${name}: sheet “${answer.sheets[0]}” is in the box; it was read here and went nowhere.`);
+      return;
+    }
+    state.seen = { csv: of, header: answer.ok ? answer.header : firstLine(of), understood: answer.ok ? answer.understood : "" };
+    if (seen()) render();
+  }
+
+  function readBook(sheet) {
+    const { name, base64 } = state.book;
+    worker.postMessage({ kind: "look", of: null, request: JSON.stringify({ look: true, base64, file: name, ...(sheet ? { sheet } : {}) }) });
+  }
+
+  // --- kept over a reload, and in a file -----------------------------------------------------
+
+  const kept = () => ({ format: FORMAT, csv: state.csv, fileName: state.fileName, chosen: state.chosen, choices: state.choices });
+
+  function keep() {
+    // a browser may refuse this to a page, or for a large table: then a reload begins anew
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify(kept()));
+    } catch (error) {
+      console.warn(`The table is not kept over a reload: ${error.message}`);
+    }
+  }
+
+  function restore(text) {
+    const found = JSON.parse(text);
+    if (!found || found.format !== FORMAT || typeof found.csv !== "string") throw new Error("no saved state");
+    const choices = { ...state.choices };
+    for (const name of CHOICES) {
+      const value = String((found.choices || {})[name]);
+      if ([...choice(name).options].some((o) => o.value === value)) choices[name] = value;
+    }
+    const chosen = Object.fromEntries(Object.entries(found.chosen || {}).filter(([role, name]) => ROLES.includes(role) && typeof name === "string"));
+    change({ csv: found.csv, fileName: String(found.fileName), file: false, chosen, choices, book: null });
+  }
+
+  function decoded(bytes) {
+    const marks = { "255,254": "utf-16le", "254,255": "utf-16be" };
+    const start = bytes.subarray(0, 4000);
+    const zeros = (odd) => start.filter((one, i) => one === 0 && i % 2 === odd).length;
+    const wide = 3 * (zeros(0) + zeros(1)) > start.length;
+    const named = marks[bytes.subarray(0, 2).join()] || (wide ? (zeros(1) > zeros(0) ? "utf-16le" : "utf-16be") : "");
+    if (named) return [new TextDecoder(named, { fatal: true }).decode(bytes), "UTF-16"];
+    try {
+      return [new TextDecoder("utf-8", { fatal: true }).decode(bytes), ""];
+    } catch {
+      return [new TextDecoder("windows-1252").decode(bytes), "Windows-1252"];
+    }
   }
 
   async function open(file) {
@@ -274,11 +401,32 @@ from helpers.reporting.in_browser import analyse_json
       problems([element("p", {}, `${file.name} has ${megabytes(file.size)} MB; a table of studies has less than ${megabytes(LARGEST)} MB.`)]);
       return;
     }
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const begins = bytes.subarray(0, 4).join();
+    if (begins === "80,75,3,4" || begins === "208,207,17,224") {
+      if (state.engine !== "ready") {
+        problems([element("p", {}, `${file.name} is a spreadsheet, which the engine reads: load the engine first, then open the file.`)]);
+        $("file").value = "";
+        return;
+      }
+      let text = "";
+      for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+      state.book = { name: file.name, base64: btoa(text), sheets: [] };
+      readBook("");
+      return;
+    }
     try {
-      put(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()), file.name, true);
-      say(`${file.name} is in the box; it was read here and went nowhere.`);
+      const [text, encoding] = decoded(bytes);
+      if (/^\s*\{/.test(text)) {
+        restore(text);
+        say(`${file.name}: the saved table and choices are back.`);
+        return;
+      }
+      if (text.includes("\0")) throw new Error("no text");
+      put(text, file.name, true);
+      say(`${file.name} is in the box${encoding ? ` (${encoding})` : ""}; it was read here and went nowhere.`);
     } catch {
-      problems([element("p", {}, `${file.name} is not UTF-8 text. Save it again as “CSV UTF-8 (comma delimited)”.`)]);
+      problems([element("p", {}, `${file.name} is neither a table as text nor an xlsx file nor a state that this page saved. Save it again as “CSV UTF-8”.`)]);
     }
   }
 
@@ -303,8 +451,9 @@ from helpers.reporting.in_browser import analyse_json
     asked = request();
     state.engine = "busy";
     render();
-    say("Pooling …");
-    worker.postMessage({ request: JSON.stringify(asked) });
+    const count = state.csv.split("\n").length - 2;
+    say(count > 1000 ? `Pooling some ${count.toLocaleString("en")} rows …` : "Pooling …");
+    worker.postMessage({ kind: "pool", request: JSON.stringify(asked) });
   }
 
   function grid(head, rows, caption, numeric = []) {
@@ -318,15 +467,24 @@ from helpers.reporting.in_browser import analyse_json
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells(row, "td")))));
   }
 
-  function download(label, name, type, text) {
+  function save(name, type, text) {
+    const url = URL.createObjectURL(new Blob([text], { type }));
+    element("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+
+  function download(label, ...file) {
     const button = element("button", { type: "button" }, label);
-    button.addEventListener("click", () => {
-      const url = URL.createObjectURL(new Blob([text], { type }));
-      const link = element("a", { href: url, download: name });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(url), 1000);
-    });
+    button.addEventListener("click", () => save(...file));
     return button;
+  }
+
+  function stop() {
+    worker.terminate();
+    worker = null;
+    state.engine = "absent";
+    render();
+    say("Stopped. Load the engine again to go on; the table and the choices are kept.");
   }
 
   function show(answer) {
@@ -344,17 +502,16 @@ from helpers.reporting.in_browser import analyse_json
     state.pooled = asked;
     const fit = answer.fit;
     const drawing = document.importNode(new DOMParser().parseFromString(answer.svg, "image/svg+xml").documentElement, true);
-    const percent = (v) => (v === null ? "" : (100 * v).toFixed(1));
-    const left = fit.studies.some((s) => !s.included);
-    const studies = grid(["Study", "Events", "n", "%", "CI lower", "CI upper", "Weight %", ...(left ? ["Left out because"] : [])],
-      fit.studies.map((s) => [s.study, s.events, s.n, percent(s.estimate), percent(s.ci_lower), percent(s.ci_upper), s.weight.toFixed(2), ...(left ? [s.reason] : [])]),
-      "Every study with its own interval (Wilson)", [1, 2, 3, 4, 5, 6]);
+    const listed = answer.table.rows.length;
+    const studies = grid(answer.table.head, answer.table.rows,
+      `Every study with its own interval${listed < fit.studies.length ? `; the first ${listed} of ${fit.studies.length}, all are in the file “Studies (CSV)”` : ""}`, [0, 2, 3, 4, 5, 6, 7]);
     // what is downloaded does not know the colours of the page
     const picture = answer.svg.replace(/var\(--[\w-]+,\s*(#[0-9a-f]+)\)/g, "$1");
     $("results").replaceChildren(
       element("p", { id: "engine-stale", class: "engine-note", hidden: "" }, "The table or the choices have changed since. This is the result of those before; pool the table again."),
       element("h2", { id: "engine-result" }, "Result"),
       element("p", { class: "answer" }, answer.headline),
+      ...(answer.understood ? [element("p", { class: "engine-hint" }, `Read as: ${answer.understood}.`)] : []),
       grid(null, answer.rows, "Numbers of the fit"),
       ...(answer.cautions.length
         ? [element("h3", {}, "Cautions"), element("ul", {}, ...answer.cautions.map((c) => element("li", {}, c)))]
@@ -382,23 +539,36 @@ from helpers.reporting.in_browser import analyse_json
     $("missing").textContent = why;
     $("missing").hidden = false;
   }
-  if (manifest) put(manifest.tables.cohorts, "cohorts.csv");
+  let before = null;
+  try {
+    before = sessionStorage.getItem(KEPT);
+    if (before) restore(before);
+  } catch {
+    before = null; // nothing is kept for this page, or by another version of it
+  }
+  if (!before && manifest) ours("cohorts");
   else render();
   form.addEventListener("submit", ask);
   for (const name of CHOICES) {
     choice(name).addEventListener("change", (event) => change({ choices: { ...state.choices, [name]: event.target.value } }));
   }
-  for (const role of Object.keys(NAMES)) {
-    choice(role).addEventListener("change", (event) => change({ chosen: { ...state.chosen, [role]: event.target.value } }));
+  for (const role of ROLES) {
+    choice(role).addEventListener("change", (event) => {
+      const other = { n: "time", time: "n" }[role]; // the one takes the place of the other
+      change({ chosen: { ...state.chosen, [role]: event.target.value, ...(other ? { [other]: "" } : {}) } });
+    });
   }
+  choice("sheet").addEventListener("change", (event) => { if (worker && state.book) readBook(event.target.value); });
+  $("stop").addEventListener("click", stop);
+  $("save").addEventListener("click", () => save("table-and-choices.json", "application/json", `${JSON.stringify(kept(), null, 1)}\n`));
   $("load").addEventListener("click", load);
-  $("csv").addEventListener("input", () => change({ csv: $("csv").value, fileName: "the table above", file: false }));
+  $("csv").addEventListener("input", () => change({ csv: $("csv").value, fileName: "the table above", file: false, book: null }));
   $("file").addEventListener("change", (event) => { if (event.target.files[0]) open(event.target.files[0]); });
   window.addEventListener("pageshow", render);
   for (const button of form.querySelectorAll("[data-table]")) {
     button.addEventListener("click", () => {
       if (!manifest) return;
-      put(manifest.tables[button.dataset.table], `${button.dataset.table}.csv`);
+      ours(button.dataset.table);
       say(`${button.textContent}: the table is in the box.`);
     });
   }

@@ -1,18 +1,24 @@
-"""From the content of a CSV file to everything the page shows."""
+"""From the content of a table to everything the page shows."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ... import printing
 from ...engine.distributions import backend
 from ...engine.normal.prediction import displayed_prediction
 from ...engine.normal.tau2_intervals import is_empty
+from ...engine.options import MEASURE
 from ...errors import MetaAnalysisError, UnsupportedError
-from ...evidence.plain import read_counts
+from ...evidence.opening import guess, open_table, sheet_text
+from ...evidence.plain import Counts, read_counts
+from ...evidence.pointers import remarks
 from ...evidence.problems import EvidenceError
 from ...models.pooling import pool
 from ...models.population import differs_from_median
@@ -22,25 +28,35 @@ if TYPE_CHECKING:
     from ...engine.normal.intervals import Interval
     from ...models.result import PoolResult
 
-__all__ = ["analyse", "analyse_json"]
+__all__ = ["analyse", "analyse_json", "look"]
+
+#: Roles for which the page has a place to choose a column.
+ROLES = ("study", "events", "n", "time")
 
 
 def analyse(
     content: bytes,
     *,
-    study: str = "study",
-    events: str = "events",
-    n: str = "n",
+    study: str | None = None,
+    events: str | None = None,
+    n: str | None = None,
+    time: str | None = None,
     file: str = "your table",
+    per: int = printing.PER[0],
     **options: Any,
 ) -> dict[str, Any]:
     r"""Read a table, pool it with the options of `helpers.pool`, and collect what the page shows.
 
+    Columns that are not named are found by their names, as in `helpers.report`; with a column of
+    person-time, in years, rates per so many person-years are pooled.
+
     ``fit``: `PoolResult.to_dict` with ``prediction_interval`` and ``tau2_ci`` (None where they do
     not exist, a limit of None where there is no bound); ``headline``: the result in one sentence;
-    ``rows``: pairs of name and printed value; ``cautions``; ``methods``; ``references``; ``svg``:
-    the forest plot; ``csv``: the studies as a table; ``backend``: what computed the distribution
-    functions. An error when the table or the choices cannot be used, with the reasons.
+    ``understood``: what the layout was taken for; ``rows``: pairs of name and printed value;
+    ``cautions``, those about the table first; ``methods``; ``references``; ``table``: the studies
+    as printed; ``svg``: the forest plot; ``csv``: the studies as a table; ``backend``: what
+    computed the distribution functions. An error when the table or the choices cannot be used, with
+    the reasons.
 
     Examples
     --------
@@ -50,8 +66,19 @@ def analyse(
     'Pooled estimate (median study) 16.1% (95%\xa0CI 2.9 to 55.1%)'
     'mean over studies 17.7% (95%\xa0CI 3.7 to 55.1%).'
     """
-    table = read_counts(content, study=study, events=events, n=n, file=file)
-    fit = pool(events=table.events, n=table.n, study=table.study, **options)
+    given = {"study": study, "events": events, "n": n, "time": time}
+    table = read_counts(content, given, file=file)
+    timed = "time" in table.roles
+    sizes = [math.nan if size is None else size / (per if timed else 1) for size in table.size]
+    options.setdefault("measure", "log-rate" if timed else MEASURE)
+    fit = pool(
+        events=[math.nan if x is None else x for x in table.events],
+        n=None if timed else sizes,
+        time=sizes if timed else None,
+        study=[printing.legal(" ".join(label.split())) for label in table.study],
+        **options,
+    )
+    unit = printing.unit_of(fit, per)
     prediction, reason = displayed_prediction(fit)
     tau2_ci, unbounded = _tau2_ci(fit)
     plain = fit.to_dict()
@@ -61,25 +88,59 @@ def analyse(
         if tau2_ci is None or is_empty(tau2_ci)
         else [v if _finite(v) else None for v in tau2_ci]
     )
+    said = remarks(table.study, table.events, table.size, rows=table.rows)
     methods = fit.methods()
+    quantity = f"Rate per {per:,} person-years" if timed else "Proportion"
     return {
         "fit": plain,
-        "headline": _headline(fit),
-        "rows": _rows(fit, prediction or reason, tau2_ci, unbounded),
-        "cautions": [c.message for c in fit.cautions],
+        "headline": _headline(fit, unit, per),
+        "understood": table.understood,
+        "roles": dict(table.roles),
+        "rows": _rows(fit, prediction or reason, tau2_ci, unbounded, table, unit, per),
+        "cautions": [*(one.message for one in said), *(c.message for c in fit.cautions)],
         "methods": str(methods),
         "references": [r.doi for r in methods.references],
-        "svg": forest_svg(plain),
+        "table": _table(plain, table.rows, unit, printing.places_in(fit, unit)),
+        "svg": forest_svg(plain, unit, quantity),
         "csv": _csv(plain["studies"]),
         "backend": backend(),
     }
 
 
+def look(content: bytes, *, sheet: str | None = None, file: str = "your table") -> dict[str, Any]:
+    r"""Say what a table is taken for: its columns, those with a role by their names, its sheets.
+
+    ``text``: the sheet of a spreadsheet as CSV, row by row, or None for a text file.
+
+    Examples
+    --------
+    >>> look(b"Author;Cases;Total\nA;3;40\n")["roles"]
+    {'study': 'Author', 'events': 'Cases', 'n': 'Total'}
+    """
+    text, sheets = None, list[str]()
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        text, sheets = sheet_text(content, file, sheet)
+        content = text.encode("utf-8")
+    seen: dict[str, Any] = {"text": text, "sheets": sheets, "header": [], "roles": {}}
+    try:
+        opened = open_table(content, file=file)
+    except EvidenceError:
+        if text is None:
+            raise
+        return seen | {"understood": ""}  # shown all the same: another sheet can be chosen
+    roles = {role: name for role, name in guess(opened.sheet.header).items() if role in ROLES}
+    if "n" in roles:
+        roles.pop("time", None)
+    header = list(dict.fromkeys(opened.sheet.header))
+    return seen | {"header": header, "roles": roles, "understood": "; ".join(opened.understood)}
+
+
 def analyse_json(request: str) -> str:
     r"""Answer a request of the page, both as JSON: the content of the table and other arguments.
 
-    ``{"ok": true, ...}`` with the result of `analyse`, or ``{"ok": false}`` with ``message`` and,
-    for a table, ``problems`` (file, row, column, value, expected).
+    ``content`` is text, or ``base64`` the bytes of a file. With ``look`` the answer is that of
+    `look`. ``{"ok": true, ...}`` with the result, or ``{"ok": false}`` with ``message`` and, for a
+    table, ``problems`` (file, row, column, value, expected).
 
     Examples
     --------
@@ -88,9 +149,13 @@ def analyse_json(request: str) -> str:
     {"ok": false, "message": "1 problem in your table:...
     """
     arguments = json.loads(request)
-    content = arguments.pop("content").encode("utf-8")
+    call: Any = look if arguments.pop("look", False) else analyse
+    if "base64" in arguments:
+        content = base64.b64decode(arguments.pop("base64"))
+    else:
+        content = arguments.pop("content").encode("utf-8")
     try:
-        answer: dict[str, Any] = {"ok": True, **analyse(content, **arguments)}
+        answer: dict[str, Any] = {"ok": True, **call(content, **arguments)}
     except EvidenceError as error:
         names = ("file", "row", "column", "value", "expected")
         problems = [{name: getattr(p, name) for name in names} for p in error.problems]
@@ -100,13 +165,15 @@ def analyse_json(request: str) -> str:
     return json.dumps(answer, ensure_ascii=False, allow_nan=False)
 
 
-def _headline(fit: PoolResult) -> str:
+def _headline(fit: PoolResult, unit: printing.Unit, per: int) -> str:
     """Say the estimate, and the mean over studies where it is another number."""
+    rate = f" of events per {per:,} person-years" if fit.n is None else ""
+    value = printing.estimate(fit, unit=unit)
     if not differs_from_median(fit):
-        return f"Pooled estimate {printing.estimate(fit)}."
+        return f"Pooled estimate{rate} {value}."
     return (
-        f"Pooled estimate (median study) {printing.estimate(fit)}; mean over studies "
-        f"{printing.mean_estimate(fit)}."
+        f"Pooled estimate{rate} (median study) {value}; mean over studies "
+        f"{printing.mean_estimate(fit, unit=unit)}."
     )
 
 
@@ -121,7 +188,13 @@ def _tau2_ci(fit: PoolResult) -> tuple[Interval | None, str]:
 
 
 def _rows(
-    fit: PoolResult, prediction: Interval | str, tau2_ci: Interval | None, unbounded: str
+    fit: PoolResult,
+    prediction: Interval | str,
+    tau2_ci: Interval | None,
+    unbounded: str,
+    table: Counts,
+    unit: printing.Unit,
+    per: int,
 ) -> list[tuple[str, str]]:
     """Names and printed values of the table of results."""
     level = printing.level_text(fit.level)
@@ -137,15 +210,22 @@ def _rows(
         tau2 += f" ({level} CI {printing.number(tau2_ci.lower, 3)} to {upper})"
     if unbounded:
         tau2 += f" (no {level} CI: {unbounded})"
+    digits = printing.places_in(fit, unit)
+    if fit.n is None:
+        years = printing.count(round((fit.time or 0.0) * per))
+        amount = ("Events in person-years", f"{printing.count(fit.events or 0.0)} in {years}")
+    else:
+        amount = ("Events of patients", printing.share(fit.events or 0.0, fit.n or 1.0))
+    mean = printing.mean_estimate(fit, unit=unit) if differs_from_median(fit) else ""
     return [
-        ("Studies", _studies(fit)),
-        ("Events of patients", printing.share(fit.events or 0.0, fit.n or 1.0)),
-        ("Pooled estimate", printing.percent(fit.estimate, printing.places_of(fit))),
-        (f"{level} confidence interval", printing.percent_range(fit.ci)),
-        *([("Mean over studies", printing.mean_estimate(fit))] if differs_from_median(fit) else []),
+        ("Studies", _studies(fit, table.rows)),
+        amount,
+        ("Pooled estimate", printing.value(fit.estimate, unit, digits)),
+        (f"{level} confidence interval", printing.value_range(fit.ci, unit)),
+        *([("Mean over studies", mean)] if mean else []),
         (
             f"{level} prediction interval",
-            prediction if isinstance(prediction, str) else printing.percent_range(prediction),
+            prediction if isinstance(prediction, str) else printing.value_range(prediction, unit),
         ),
         ("τ² (between studies)", tau2),
         ("I²", unknown if fit.one_sided else f"{printing.number(h.I2, 1)}%"),
@@ -160,11 +240,11 @@ def _rows(
     ]
 
 
-def _studies(fit: PoolResult) -> str:
-    """Print the number of studies, and each that was left out with the reason."""
+def _studies(fit: PoolResult, rows: Sequence[int]) -> str:
+    """Print the number of studies, and each that was left out with its row and the reason."""
     left = [
-        f"{label}: {reason}"
-        for label, reason in zip(fit.data.labels, fit.data.reason, strict=True)
+        f"{label} (row {row}): {printing.readable(reason)}"
+        for label, row, reason in zip(fit.data.labels, rows, fit.data.reason, strict=True)
         if reason
     ]
     return printing.count(fit.k) + (f" (left out: {'; '.join(left)})" if left else "")
@@ -174,10 +254,46 @@ def _finite(value: float) -> bool:
     return abs(value) < float("inf")
 
 
+#: So many studies are listed on the page; files have all of them.
+LISTED = 500
+
+
+def _table(
+    fit: dict[str, Any], rows: Sequence[int], unit: printing.Unit, digits: int
+) -> dict[str, Any]:
+    """Print the studies as the page lists them, with the row of each and why it was left out."""
+    size = "time" if fit["n"] is None else "n"
+    head = ["Row", "Study", "Events", "n" if size == "n" else "Person-time"]
+    head += [f"Estimate{printing.unit_heading(unit)}", "CI lower", "CI upper", "Weight %"]
+    left = any(row["reason"] for row in fit["studies"])
+
+    def shown(value: float | None) -> str:
+        return "" if value is None else printing.value(value, unit, digits, bare=True)
+
+    body = [
+        [
+            str(place),
+            str(row["study"]),
+            *("" if row[name] is None else f"{row[name]:,.10g}" for name in ("events", size)),
+            *(shown(row[name]) for name in ("estimate", "ci_lower", "ci_upper")),
+            f"{row['weight']:.2f}",
+            *([printing.readable(row["reason"])] if left else []),
+        ]
+        for place, row in zip(rows, fit["studies"][:LISTED], strict=False)
+    ]
+    return {"head": [*head, *(["Left out because"] if left else [])], "rows": body}
+
+
 def _csv(studies: list[dict[str, Any]]) -> str:
-    """Studies as a CSV table, empty where a value is missing."""
+    """Studies as a CSV table, empty where a value is missing; no cell is a formula."""
+
+    def cell(value: Any) -> Any:
+        return (
+            "" if value is None else printing.no_formula(value) if isinstance(value, str) else value
+        )
+
     out = io.StringIO()
     writer = csv.DictWriter(out, list(studies[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in studies)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in studies)
     return out.getvalue()

@@ -20,14 +20,19 @@ INK = "var(--picture-ink, #1a1c20)"
 QUIET = "var(--picture-quiet, #5c6370)"
 GRID = "var(--picture-grid, #dfe2e7)"
 MARK = "var(--picture-lbcl, #0b51a8)"
-_STEPS = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
+#: Up to so many studies each has a line with its name.
+MOST = 250
 _LABEL = 27
 
 
-def forest_svg(fit: dict[str, Any]) -> str:
-    """Draw studies, pooled estimate and prediction interval of `PoolResult.to_dict` of proportions.
+def forest_svg(
+    fit: dict[str, Any], unit: printing.Unit = "percent", quantity: str = "Proportion"
+) -> str:
+    """Draw studies, pooled estimate and prediction interval of `PoolResult.to_dict`.
 
-    An SVG document with a title, and a description for those who cannot see it.
+    Values are on the display scale, proportions or rates. Above `MOST` studies each is a thin line,
+    without words, and the picture is no taller. An SVG document with a title, and a description for
+    those who cannot see it.
 
     Examples
     --------
@@ -39,36 +44,58 @@ def forest_svg(fit: dict[str, Any]) -> str:
     """
     rows = [row for row in fit["studies"] if row["estimate"] is not None]
     new = fit["prediction_interval"]
-    digits = _digits(fit)
+    digits = _digits(fit, unit)
+    factor = printing.factor_of(unit)
+    tail = "%" if unit == "percent" else ""
+    many = len(rows) > MOST
+    tall = ROW * MOST / len(rows) if many else ROW
     ends = [row["ci_upper"] for row in rows] + [fit["ci"][1], new[1] if new else 0.0]
-    step, top = _axis(max(ends))
-    bottom = TOP + ROW * len(rows) + 8
+    step, top = _axis(max(ends), 1.0 if fit["n"] is not None else math.inf)
+    bottom = round(TOP + tall * len(rows) + 8, 2)
     height = bottom + ROW * (3 if new else 2) + 34
 
     def x(value: float) -> float:
         return round(LEFT + (RIGHT - LEFT) * min(value, top) / top, 2)
 
+    short = "n" if fit["n"] is not None else "time"
+    heading = f"{quantity}{'' if unit == 'percent' else printing.unit_heading(unit)} (CI)"
     out = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' "
         f"height='{height}' role='img' aria-labelledby='forest-title forest-desc' "
         "font-family='system-ui, sans-serif' font-size='12.5'>",
         f"<title id='forest-title'>Forest plot of {_studies(len(rows))}</title>",
-        f"<desc id='forest-desc'>{escape(_alternative(fit))}</desc>",
+        f"<desc id='forest-desc'>{escape(_alternative(fit, unit, quantity))}</desc>",
         _text(0, 20, "Study", weight=700),
-        _text(LEFT - 8, 20, "Events / n", anchor="end", weight=700),
-        _text(WIDTH, 20, "Proportion (CI)", anchor="end", weight=700),
+        *([] if many else [_text(LEFT - 8, 20, f"Events / {short}", anchor="end", weight=700)]),
+        _text(WIDTH, 20, heading, anchor="end", weight=700),
     ]
     axis = bottom + ROW * (3 if new else 2) - 6
     for i in range(round(top / step) + 1):
         value = i * step
         out.append(_line(x(value), TOP - 12, x(value), axis, GRID))
         out.append(
-            _text(x(value), axis + 18, f"{round(100 * value, 6):g}%", anchor="middle", colour=QUIET)
+            _text(
+                x(value),
+                axis + 18,
+                f"{round(factor * value, 6):g}{tail}",
+                anchor="middle",
+                colour=QUIET,
+            )
         )
     out.append(_line(x(fit["estimate"]), TOP - 12, x(fit["estimate"]), axis, QUIET, dash="3 3"))
     heaviest = max((row["weight"] for row in rows), default=1.0) or 1.0
     for i, row in enumerate(rows):
-        y = TOP + ROW * i
+        y = round(TOP + tall * i, 2)
+        if many:
+            thin = max(0.2, 0.7 * tall)
+            low, high = x(row["ci_lower"]), x(row["ci_upper"])
+            middle = x(row["estimate"])
+            out.append(_line(low, y, high, y, MARK, width=round(thin / 2, 3)))
+            out.append(
+                f"<rect class='study' x='{middle - 1:.2f}' y='{y - thin / 2:.2f}' width='2' "
+                f"height='{thin:.2f}' style='fill:{INK}'/>"
+            )
+            continue
         label = str(row["study"])
         shown = label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
         size = 3.0 + 7.0 * math.sqrt(row["weight"] / heaviest)
@@ -77,14 +104,14 @@ def forest_svg(fit: dict[str, Any]) -> str:
         out += [
             f"<g>{title}",
             _text(0, y + 4, shown, colour=INK if row["included"] else QUIET),
-            _text(LEFT - 8, y + 4, f"{row['events']} / {row['n']}", anchor="end"),
+            _text(LEFT - 8, y + 4, f"{row['events']:g} / {_size(row)}", anchor="end"),
             _line(x(row["ci_lower"]), y, x(row["ci_upper"]), y, MARK, width=1.4),
             f"<rect class='study' x='{middle - size / 2:.2f}' y='{y - size / 2:.2f}' "
             f"width='{size:.2f}' height='{size:.2f}' style='fill:{MARK}'/>",
             _text(
                 WIDTH,
                 y + 4,
-                _value(row["estimate"], row["ci_lower"], row["ci_upper"], digits),
+                _value(row["estimate"], row["ci_lower"], row["ci_upper"], digits, unit),
                 anchor="end",
             ),
             "</g>",
@@ -103,50 +130,70 @@ def forest_svg(fit: dict[str, Any]) -> str:
         ),
         f"<path class='pooled' style='fill:{INK}' d='M{x(low)} {y}L{middle} {y - 7}"
         f"L{x(high)} {y}L{middle} {y + 7}Z'/>",
-        _text(WIDTH, y + 4, _value(fit["estimate"], low, high, digits), anchor="end", weight=700),
+        _text(
+            WIDTH, y + 4, _value(fit["estimate"], low, high, digits, unit), anchor="end", weight=700
+        ),
     ]
     if new:
         y += ROW
         out += [
             _text(0, y + 4, "Prediction for a new study"),
             _line(x(new[0]), y, x(new[1]), y, INK, width=5),
-            _text(WIDTH, y + 4, printing.percent_range(new), anchor="end"),
+            _text(WIDTH, y + 4, _span(new, unit), anchor="end"),
         ]
     return printing.legal("".join([*out, "</svg>"]))
 
 
-def _axis(largest: float) -> tuple[float, float]:
+def _axis(largest: float, end: float = 1.0) -> tuple[float, float]:
     """Step of the axis and its end: at most six steps, not beyond 100%."""
-    for step in _STEPS:
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    for factor in (0.1, 0.2, 0.5, 1.0, 2.0, 2.5):
+        step = round(factor * 10.0**power, 12)
         steps = math.ceil(largest / step - 1e-9)
         if steps <= 6:
-            return step, min(1.0, max(1, steps) * step)
-    return 0.25, 1.0
+            break
+    if end == 1.0 and step > 0.25:
+        step = 0.25
+    return step, min(end, max(1, steps) * step)
 
 
-def _digits(fit: dict[str, Any]) -> int:
-    return printing.places(fit["estimate"], *fit["ci"], of=fit["estimate"])
+def _digits(fit: dict[str, Any], unit: printing.Unit) -> int:
+    shares = [value * printing.factor_of(unit) / 100 for value in (fit["estimate"], *fit["ci"])]
+    digits = printing.places(*shares, of=shares[0])
+    return max(2, digits) if unit == "number" else digits
 
 
-def _value(estimate: float, low: float, high: float, digits: int) -> str:
-    shown = printing.percent(estimate, digits)
-    return f"{shown} ({printing.between(100 * low, 100 * high, digits)})"
+def _value(estimate: float, low: float, high: float, digits: int, unit: printing.Unit) -> str:
+    bare = unit != "percent"
+    shown = printing.value(estimate, unit, digits, bare=bare)
+    low, high = (printing.factor_of(unit) * value for value in (low, high))
+    return f"{shown} ({printing.between(low, high, digits)})"
+
+
+def _span(bounds: Any, unit: printing.Unit) -> str:
+    """Print a range below the heading that names the unit."""
+    text = printing.value_range(bounds, unit)
+    return text if unit == "percent" else text.removesuffix(printing.unit_heading(unit))
+
+
+def _size(row: dict[str, Any]) -> str:
+    return f"{row['n' if 'n' in row else 'time']:.6g}"
 
 
 def _studies(k: int) -> str:
     return f"{k} {'study' if k == 1 else 'studies'}"
 
 
-def _alternative(fit: dict[str, Any]) -> str:
+def _alternative(fit: dict[str, Any], unit: printing.Unit, quantity: str) -> str:
     level, k = f"{100 * fit['level']:g} %", len(fit["studies"])
     each = "The only study" if k == 1 else f"Each of {k} studies"
     text = (
-        f"{each} with its confidence interval; pooled proportion "
-        f"{printing.percent(fit['estimate'], _digits(fit))} with {level} "
-        f"confidence interval {printing.percent_range(fit['ci'])}."
+        f"{each} with its confidence interval; pooled {printing.lower(quantity)} "
+        f"{printing.value(fit['estimate'], unit, _digits(fit, unit))} with {level} "
+        f"confidence interval {printing.value_range(fit['ci'], unit)}."
     )
     if fit["prediction_interval"]:
-        text += f" Prediction interval {printing.percent_range(fit['prediction_interval'])}."
+        text += f" Prediction interval {printing.value_range(fit['prediction_interval'], unit)}."
     return text + " The table of studies below lists every value."
 
 

@@ -61,14 +61,18 @@ def subject_of(ax: Axes) -> Subject:
     return _NOTES[ax][1] if ax in _NOTES else NEUTRAL
 
 
-def interval_columns(fit: Any, estimate: str, interval: str = "interval") -> dict[str, Any]:
+def interval_columns(
+    fit: Any, estimate: str, interval: str = "interval", unit: printing.Unit | None = None
+) -> dict[str, Any]:
     """Give `numbers` the columns of estimates and their limits in the unit and level of a fit."""
-    percent = fit.n is not None
-    # The unit stands in the heading of the estimate.
-    digits = printing.places_of(fit)
-    bounds: Any = (lambda value: printing.number(100 * value, digits)) if percent else "number"
+    unit = unit or printing.unit_of(fit)
+    digits = printing.places_in(fit, unit)
+
+    def bounds(value: float) -> str:  # the unit stands in the heading of the estimate
+        return printing.value(value, unit, digits, bare=True)
+
     return {
-        "estimate": (f"{estimate},\xa0%" if percent else estimate, bounds),
+        "estimate": (f"{estimate}{printing.unit_heading(unit)}", bounds),
         "lower": (f"{printing.level_text(fit.level)} {interval} from", bounds),
         "upper": ("to", bounds),
     }

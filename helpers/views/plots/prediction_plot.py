@@ -87,16 +87,17 @@ def prediction(
     ax.set_xlim(*limits)
     ax.set_ylim(0, tall)
     new = f"no prediction interval from {printing.word(fit.k)}"
+    unit = subject.unit(fit)
     if expected is not None:
-        digits = printing.places(*expected) if percent else 2
+        digits = None if percent else printing.places_in(fit, unit)
         new = printing.interval(
-            expected, fit.level, unit=printing.unit_of(fit), digits=digits,
+            expected, fit.level, unit=unit, digits=digits,
             name="interval" if width < style.NARROW else "prediction interval",
         )  # fmt: skip
     _draw(ax, fit, values, levels, expected, new, subject)
-    ticks = round_ticks(ax.xaxis, limits, 9, 100 if percent else 1)
+    ticks = round_ticks(ax.xaxis, limits, 9, printing.factor_of(unit))
     ax.set_xticks([t for t in ticks if not percent or 0 <= t <= 1])
-    name_axes(ax, f"{subject.outcome}, %" if percent else subject.outcome)
+    name_axes(ax, f"{subject.outcome}{printing.unit_heading(unit, ' ')}")
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     annotate(ax, _note(fit, values, expected, new, reason, subject))
@@ -152,8 +153,8 @@ def _draw(
     top, (low, high) = BAR + 12.0, fit.ci
     corners = [(low, top), (fit.estimate, top + 8), (high, top), (fit.estimate, top - 8)]
     ax.add_patch(Polygon(corners, closed=True, fc=ink, lw=0, zorder=4, gid="mean"))
-    digits = printing.places_of(fit) if fit.n is not None else 2
-    mean = printing.interval(fit.ci, fit.level, unit=printing.unit_of(fit), digits=digits)
+    unit = subject.unit(fit)
+    mean = printing.interval(fit.ci, fit.level, unit=unit, digits=printing.places_in(fit, unit))
     number = printing.capital(printing.counted(len(values), *subject.noun))
     # From the left, so that a narrow screen shows the words without scrolling.
     for y, text, weight in (
@@ -167,7 +168,7 @@ def _draw(
 def _note(
     fit: Any, values: np.ndarray, expected: Any, new: str, reason: str, subject: Subject
 ) -> Note:
-    what, pooled = printing.lower(subject.outcome), printing.estimate(fit)
+    what, pooled = printing.lower(subject.outcome), printing.estimate(fit, unit=subject.unit(fit))
     title = f"Confidence and prediction interval of {what}"
     number = printing.capital(printing.counted(len(values), *subject.noun))
     head = f"{number} on one axis of {what}, with the interval of the pooled value, {pooled}"
@@ -178,7 +179,7 @@ def _note(
     lower, upper = expected
     ratio = (upper - lower) / (fit.ci.upper - fit.ci.lower)
     outside = int(((values < lower) | (values > upper)).sum())
-    span = printing.between(lower, upper, 2) if fit.n is None else printing.percent_range(expected)
+    span = printing.value_range(expected, subject.unit(fit))
     some = printing.capital(f"{printing.of_total(outside, len(values))} single estimates")
     some += f" {'lies' if outside == 1 else 'lie'} outside"
     return Note(
@@ -204,5 +205,5 @@ def _table(fit: Any, expected: Any, subject: Subject) -> Table:
             "upper": [*studies["ci_upper"], fit.ci.upper, new[1]],
         },
         "The numbers behind the figure",
-        {subject.study: ""} | interval_columns(fit, "Estimate"),
+        {subject.study: ""} | interval_columns(fit, "Estimate", unit=subject.unit(fit)),
     )

@@ -87,16 +87,18 @@ def columns_of(
 
 
 def _heading_words(whole: Any, subject: Subject) -> dict[str, str]:
-    percent = whole.n is not None
+    counted = whole.n is not None
+    unit = subject.unit(whole)
     quantity = "Estimate" if size_of(whole) is None else "Rate"
+    short = "%" if unit == "percent" else printing.unit_heading(unit, " ").strip()
     model = "Common" if whole.model == "common" else "Random"
     return {
         "one": printing.capital(subject.study),
         "events": printing.lower(subject.events),
         "Events": subject.events,
-        "n": printing.lower(subject.n if percent else subject.time),
-        "short": "%" if percent else quantity,
-        "quantity": "Proportion, %" if percent else quantity,
+        "n": printing.lower(subject.n if counted else subject.time),
+        "short": short if counted else quantity,
+        "quantity": f"Proportion{printing.unit_heading(unit, ' ')}" if counted else quantity,
         "level": printing.level_text(whole.level),
         "method": f"{'GLMM' if whole.model == 'glmm' else 'IV'}, {model}",
     }
@@ -129,7 +131,7 @@ def _column(
     elif cell in ("events", "n"):
         cells = [_single(row, cell) for row in rows]
     elif cell == "estimate":
-        cells = [_estimate(row, whole, layout) for row in rows]
+        cells = [_estimate(row, whole, layout, subject) for row in rows]
     elif layout.aside:
         head, cells = layout.aside, [row.aside for row in rows]
     else:
@@ -189,14 +191,15 @@ def _weights(rows: list[Row], layout: Layout) -> list[str]:
     ]
 
 
-def _estimate(row: Row, whole: Any, layout: Layout) -> str:
+def _estimate(row: Row, whole: Any, layout: Layout, subject: Subject) -> str:
     if np.isnan(row.lower):
         return ""
 
+    unit = subject.unit(whole)
+    digits = printing.places_in(whole, unit)
+
     def text(value: float) -> str:
-        if whole.n is None:
-            return printing.number(value, 2)
-        return printing.number(100 * value, printing.places_of(whole))
+        return printing.value(value, unit, digits, bare=True)
 
     # A hyphen beside a minus cannot be read.
     template = layout.interval if row.lower >= 0 or "-" not in layout.interval else BOOK.interval
@@ -278,7 +281,8 @@ def write_above(
     where = blended_transform_factory(pixels, ax.transData)
     right = size_of_figure(figure)[0] - EDGE / 2
     named = _heading_words(whole, subject)
-    level, unit = named["level"], "%, " if whole.n is not None else ""
+    level = named["level"]
+    unit = f"{named['short']}, " if whole.n is not None else ""
     heads = (layout.heads["label"].format(**named), f"{unit}{level} CI")
     ax.text(2, -1.3, heads[0], transform=where, va="center", weight="bold")
     ax.text(right, -1.3, heads[1], transform=where, ha="right", va="center", weight="bold")
@@ -294,7 +298,7 @@ def write_above(
         if row.group and row.kind == "heading":
             begin = 16.0
             ax.plot([7], [y], "s", color=row.colour.light, ms=9, transform=where, clip_on=False)
-        value = _estimate(row, whole, layout)
+        value = _estimate(row, whole, layout, subject)
         room = right - begin - (measure(figure, value, bold=bold) + GAP / 2 if value else 0.0)
         label = f"{row.label}: {row.reason}" if row.kind == "excluded" else row.label
         under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.4}  # lines end at the words

@@ -163,7 +163,7 @@ def draw_rows(
     if favours and xlim is None:
         limits = (min(0.0, limits[0]), max(0.0, limits[1]))
     ax.set_xlim(*limits)
-    draw_axis(ax, subject.outcome, whole, wide - fixed)
+    draw_axis(ax, subject, whole, wide - fixed)
     draw_marks(ax, rows, heights, whole, layout, 0.0 if favours else None)
     write_words(ax, figure, rows, heights, columns, x0)
     write_notes(ax, figure, notes, x0, below)
@@ -196,7 +196,7 @@ def draw_narrow(
     if favours and xlim is None:
         limits = (min(0.0, limits[0]), max(0.0, limits[1]))
     ax.set_xlim(*limits)
-    draw_axis(ax, subject.outcome, whole, width - 2 * SIDE)
+    draw_axis(ax, subject, whole, width - 2 * SIDE)
     draw_marks(ax, rows, marks, whole, layout, 0.0 if favours else None)
     write_above(ax, figure, rows, words, whole, subject, layout)
     write_notes(ax, figure, notes, 2.0, None)

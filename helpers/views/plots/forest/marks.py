@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .... import printing
+from ...subject import Subject
 from .. import style
 from ..frame import name_axes, round_ticks
 from .layouts import Layout
@@ -36,12 +38,12 @@ def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
     return (low if low == 0 and proportion else low - margin), high + margin
 
 
-def draw_axis(ax: Axes, outcome: str, whole: Any, wide: float) -> None:
+def draw_axis(ax: Axes, subject: Subject, whole: Any, wide: float) -> None:
     """Set ticks that have room and name the axis with its unit."""
-    proportion = whole.n is not None
+    unit = subject.unit(whole)
     low, high = ax.get_xlim()
-    round_ticks(ax.xaxis, (low, high), max(2, int(wide // 40)), 100 if proportion else 1)
-    name_axes(ax, f"{outcome}, %" if proportion else outcome)
+    round_ticks(ax.xaxis, (low, high), max(2, int(wide // 40)), printing.factor_of(unit))
+    name_axes(ax, f"{subject.outcome}{printing.unit_heading(unit, ' ')}")
     ax.set_yticks([])
     for side in ("left", "top", "right"):
         ax.spines[side].set_visible(False)

@@ -35,11 +35,15 @@ def footnotes(result: Any) -> list[str]:
     return lines
 
 
-def shown(value: float, fit: Any) -> str:
+def shown(value: float, fit: Any, subject: Subject) -> str:
     """Print a value of a fit on its display scale."""
-    if fit.n is None:
-        return printing.number(value, 2)
-    return printing.percent(value, printing.places_of(fit))
+    unit = subject.unit(fit)
+    return printing.value(value, unit, printing.places_in(fit, unit))
+
+
+def pooled(fit: Any, subject: Subject) -> str:
+    """Print a pooled estimate with its interval."""
+    return printing.estimate(fit, unit=subject.unit(fit))
 
 
 def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
@@ -48,7 +52,7 @@ def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
         if row.kind == "prediction" and _finite(row.lower, row.upper):
             yield (
                 f"The true value of a new, similar {subject.study} is expected to lie from "
-                f"{_bounds(row, whole)} ({row.label})."
+                f"{_bounds(row, whole, subject)} ({row.label})."
             )
 
 
@@ -78,10 +82,10 @@ def groups_note(
     title = f"Forest plot of {printing.lower(subject.outcome)} by {by}"
     alt, caption = (
         [f"{title}."],
-        [f"{subject.outcome} was {printing.estimate(whole)} in {number}."],
+        [f"{subject.outcome} was {pooled(whole, subject)} in {number}."],
     )
     for heading, result in results.items():
-        each = [f"{level} {printing.estimate(fit)}" for level, fit in result.groups.items()]
+        each = [f"{level} {pooled(fit, subject)}" for level, fit in result.groups.items()]
         alt.append(f"{heading}: {'; '.join(each)}.")
         (low, least), (high, most) = _ends(result)
         test = ""
@@ -89,11 +93,11 @@ def groups_note(
             p = printing.p_value(result.calibrated_test().p)
             test = f"; calibrated {p} between groups"
         caption.append(
-            f"By {printing.lower(heading)} it ranged from {shown(least.estimate, whole)} "
-            f"({low}) to {shown(most.estimate, whole)} ({high}){test}."
+            f"By {printing.lower(heading)} it ranged from {shown(least.estimate, whole, subject)} "
+            f"({low}) to {shown(most.estimate, whole, subject)} ({high}){test}."
         )
     ends = [*_expected(rows, whole, subject)]
-    alt += [f"Over all {subject.studies} it was {printing.estimate(whole)}.", *ends]
+    alt += [f"Over all {subject.studies} it was {pooled(whole, subject)}.", *ends]
     caption += [*ends, "Diamonds are pooled estimates, each from a separate model."]
     return Note(title, " ".join(alt), " ".join(caption), _table(whole, rows, notes, subject))
 
@@ -113,18 +117,18 @@ def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
     parts = [f"Forest plot of {what} in {printing.counted(whole.k, *subject.noun)}{size}."]
     if len(studies) > 1:
         parts.append(
-            f"Single estimates range from {shown(low.estimate, whole)} ({low.label}) to "
-            f"{shown(high.estimate, whole)} ({high.label})."
+            f"Single estimates range from {shown(low.estimate, whole, subject)} ({low.label}) to "
+            f"{shown(high.estimate, whole, subject)} ({high.label})."
         )
-    parts.append(f"Pooled estimate {printing.estimate(whole)}.")
+    parts.append(f"Pooled estimate {pooled(whole, subject)}.")
     parts += [
-        f"{printing.capital(row.label)} {_bounds(row, whole)}."
+        f"{printing.capital(row.label)} {_bounds(row, whole, subject)}."
         for row in rows
         if row.kind == "prediction" and _finite(row.lower, row.upper)
     ]
     if is_grouped(result):
         each = [
-            f"{level} {printing.estimate(fit)} in {printing.counted(fit.k, *subject.noun)}"
+            f"{level} {pooled(fit, subject)} in {printing.counted(fit.k, *subject.noun)}"
             for level, fit in result.groups.items()
         ]
         parts.append(f"By group: {'; '.join(each)}.")
@@ -140,22 +144,20 @@ def _finite(*values: float) -> bool:
     return all(math.isfinite(value) for value in values)
 
 
-def _bounds(row: Row, whole: Any) -> str:
-    if whole.n is None:
-        return f"{printing.number(row.lower)} to {printing.number(row.upper)}"
-    digits = printing.places_of(whole)
-    return f"{printing.number(100 * row.lower, digits)} to {printing.percent(row.upper, digits)}"
+def _bounds(row: Row, whole: Any, subject: Subject) -> str:
+    unit = subject.unit(whole)
+    return printing.value_range((row.lower, row.upper), unit, printing.places_in(whole, unit))
 
 
 def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
     whole = whole_of(result)
     number = printing.counted(whole.k, *subject.noun)
-    parts = [f"{subject.outcome} was {printing.estimate(whole)} in {number}"]
+    parts = [f"{subject.outcome} was {pooled(whole, subject)} in {number}"]
     if is_grouped(result) and len(result.groups) > 1:
         (low, least), (high, most) = _ends(result)
         parts[0] += (
-            f", lowest {printing.within(low)} ({shown(least.estimate, whole)}) and highest "
-            f"{printing.within(high)} ({shown(most.estimate, whole)})"
+            f", lowest {printing.within(low)} ({shown(least.estimate, whole, subject)}) and "
+            f"highest {printing.within(high)} ({shown(most.estimate, whole, subject)})"
         )
         parts.append(between_verdict(result, subject.studies))
     parts[0] += "."
@@ -187,7 +189,7 @@ def rows_table(
     }
     made = {name: columns[name] for name in ("label", "group") if name in columns}
     made |= {} if size_of(fit) is None else size
-    made |= interval_columns(fit, subject.outcome, interval) | dict(columns)
+    made |= interval_columns(fit, subject.outcome, interval, subject.unit(fit)) | dict(columns)
     return numbers(pd.DataFrame([asdict(row) for row in rows]), caption, made, **options)
 
 

@@ -201,10 +201,11 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
     known = frame["estimate"][np.isfinite(frame["estimate"])]
     low, high = (known.index[pick(known)] for pick in (ties.smallest, ties.largest))
     ends = (float(known.min()), float(known.max()))
-    span = printing.between(*ends, 2) if fit.n is None else printing.percent_range(ends)
+    unit = subject.unit(fit)
+    span = printing.value_range(ends, unit)
     finding = (
         f"Whichever {subject.study} is left out, {what} is {span} (with all "
-        f"{shown(fit.estimate, fit)}): lowest without {low}, highest without {high}."
+        f"{shown(fit.estimate, fit, subject)}): lowest without {low}, highest without {high}."
     )
     title = f"Leave-one-out forest plot of {what}"
     drawn = len(rows) - 1
@@ -217,7 +218,7 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
     return Note(
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "
-        f"{printing.estimate(fit)}.",
+        f"{printing.estimate(fit, unit=subject.unit(fit))}.",
         f"{finding} Each row is the estimate without one {subject.study}; the diamond is that of "
         f"all.{part}",
         _table(rows, fit, subject, "without each one"),
@@ -229,8 +230,9 @@ def _cumulative_note(
 ) -> Note:
     first = next(i for i, row in enumerate(rows) if np.isfinite(row.estimate))
     finding = (
-        f"{subject.outcome} was {shown(rows[first].estimate, fit)} in the {numbers[first]} up to "
-        f"{values[first]} and {shown(fit.estimate, fit)} in all {printing.count(fit.k)}"
+        f"{subject.outcome} was {shown(rows[first].estimate, fit, subject)} in the "
+        f"{numbers[first]} up to {values[first]} and {shown(fit.estimate, fit, subject)} in all "
+        f"{printing.count(fit.k)}"
     )
     title = f"Cumulative forest plot of {printing.lower(subject.outcome)}"
     return Note(
