@@ -576,15 +576,18 @@ def places_in(fit: Any, unit: Unit) -> int:
     >>> places_in(fit, "percent"), places_in(fit, "per_1000"), places_in(fit, "per_100000")
     (3, 2, 1)
     """
-    if unit != "number":
-        many = _UNITS[unit][0] / 100
-    elif getattr(fit, "time", None) is not None:
-        many = 0.01
-    else:
+    if unit == "number" and getattr(fit, "time", None) is None:
         return 2
-    shares = [many * value for value in (fit.estimate, *fit.ci)]
+    shares = _as_percent((fit.estimate, *fit.ci), unit)
     digits = places(*shares, of=shares[0])
     return max(2, digits) if unit == "number" else digits
+
+
+def _as_percent(values: Iterable[float], unit: Unit) -> list[float]:
+    """Give the fractions that print as percentages as the values print in a unit."""
+    if unit == "percent":
+        return list(values)
+    return [float(_decimal(value, "printing")) * _UNITS[unit][0] / 100 for value in values]
 
 
 def interval(
@@ -622,8 +625,7 @@ def interval(
     """
     lower, upper = bounds
     if digits is None:
-        many = _UNITS[unit][0] / 100
-        digits = 1 if unit == "number" else places(many * lower, many * upper)
+        digits = 1 if unit == "number" else places(*_as_percent(bounds, unit))
     head = f"{level_text(level)}{HARD}{name}"
     if unit == "number" and upper == math.inf:
         least = _print(_decimal(lower, "interval()"), digits)
@@ -742,10 +744,8 @@ def value_range(bounds: Sequence[float], unit: Unit, digits: int | None = None) 
     """
     if unit == "percent":
         return percent_range(bounds, digits)
-    factor = _UNITS[unit][0]
     if digits is None:
-        shares = [(factor if unit != "number" else 1) * bound / 100 for bound in bounds]
-        digits = places(*shares) if unit != "number" else max(2, places(*shares))
+        digits = max(2 if unit == "number" else 1, places(*_as_percent(bounds, unit)))
     low, high = (value(bound, unit, digits) for bound in bounds)
     if low == high:
         return high

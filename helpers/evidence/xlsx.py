@@ -94,7 +94,7 @@ class Workbook:
             name for name in self._parts if name.lower() in ("xl/workbook.xml", "workbook.xml")
         ]
         if not found:
-            raise self._broken("a zip file that holds no workbook")
+            raise self._broken("a zip file without a workbook")
         return found[0]
 
     def _root(self, part: str) -> Element:
