@@ -29,7 +29,7 @@ export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date 
 book test check check-tests check-chapters unit nightly lowest mutants chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser bench refresh report notebook notebooks teacher lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser browsers bench refresh report notebook notebooks teacher lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -118,7 +118,7 @@ processors: $(READY) ## run every chapter as on other processors, and compare th
 	OPENBLAS_CORETYPE=Prescott NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
 	OPENBLAS_CORETYPE=SkylakeX $(MAKE) chapters
 
-site: $(READY) browser ## tests of the built site in a real browser (after `make book`)
+site: $(READY) browsers ## tests of the built site in Chromium, Firefox and WebKit (after `make book`)
 	$(PYTEST_HERE) --junitxml=$(RECORDS)/site.xml tests/site
 
 golden: $(READY) ## compare what the built pages say with tests/golden; ACCEPT=1 stores it (after `make book`)
@@ -140,6 +140,9 @@ audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, Lighthouse, weight,
 	$(if $(PAGES),,$(PYTEST_HERE) -m nightly tests/site)
 
 browser: $(READY) ## find Chromium, or install Debian's where that is possible
+	@$(BIN)/python tests/site/browser.py --install chromium
+
+browsers: $(READY) ## the same of Chromium, Firefox and WebKit; what is missing `make site` names at its end
 	@$(BIN)/python tests/site/browser.py --install
 
 bench: $(READY) ## time the engine, and metafor beside it where R has it

@@ -1,4 +1,8 @@
-"""Find a Chromium for the tests of the built site, and install Debian's where that is possible."""
+"""Find the browsers of the tests of the built site, and install Debian's where that is possible.
+
+Chromium must be there. What has no Firefox or no WebKit is tested without, and the summary of the
+run says so; a run that must not do without names them: ``BROWSERS="chromium firefox webkit"``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -20,6 +25,12 @@ HOW = (
     "No Chromium found. Install it (Debian: `apt-get install chromium`; elsewhere: "
     "`.venv/bin/playwright install chromium`), or name one with CHROMIUM=/path/to/chromium."
 )
+PACKAGES = {
+    "chromium": ("chromium",),
+    "firefox": ("firefox-esr",),
+    "webkit": ("webkit2gtk-driver", "xvfb"),
+}
+MINI_BROWSER = "*/webkit*gtk-*/MiniBrowser"  # in /usr/lib, on no PATH
 
 
 def find_browser() -> str | None:
@@ -37,20 +48,93 @@ def find_browser() -> str | None:
     return own if Path(own).exists() else None
 
 
-def install() -> str:
-    """Return a browser's path, after installing Debian's package as root where none is found."""
-    if found := find_browser():
-        return found
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        print("Installing Debian's chromium for the tests of the pages", flush=True)
-        quiet = {"check": True, "stdout": subprocess.DEVNULL}
+def find_firefox() -> str | None:
+    """Path of a Firefox: $FIREFOX or one on PATH."""
+    named = os.environ.get("FIREFOX")
+    if named:
+        return named if Path(named).exists() else None
+    return shutil.which("firefox-esr") or shutil.which("firefox")
+
+
+def find_webkit() -> tuple[str, str, str] | None:
+    """Paths of WebKitGTK's small browser, of its driver, and of a screen to show it on."""
+    browser = next(iter(sorted(Path("/usr/lib").glob(MINI_BROWSER))), None)
+    driver, screen = shutil.which("WebKitWebDriver"), shutil.which("Xvfb")
+    return (str(browser), driver, screen) if browser and driver and screen else None
+
+
+FINDERS: dict[str, Callable[[], object]] = {
+    "chromium": find_browser,
+    "firefox": find_firefox,
+    "webkit": find_webkit,
+}
+
+
+def wanted() -> list[str]:
+    """Browsers that a run tests: those of $BROWSERS, found or not, else all that are found."""
+    if named := os.environ.get("BROWSERS"):
+        if unknown := set(named.split()) - set(FINDERS):
+            raise SystemExit(
+                f"BROWSERS names {', '.join(sorted(unknown))}; known: {', '.join(FINDERS)}"
+            )
+        return named.split()
+    return [name for name, find in FINDERS.items() if find()]
+
+
+def how(name: str) -> str:
+    """Say that a browser was not found, and how it is installed."""
+    return f"not found (Debian: apt-get install {' '.join(PACKAGES[name])})"
+
+
+def missing() -> list[str]:
+    """Say of each browser that a run does not test, why and how it would."""
+    tested = wanted()
+    return [
+        f"NOT TESTED in {name}: {'BROWSERS does not name it' if FINDERS[name]() else how(name)}"
+        for name in FINDERS
+        if name not in tested
+    ]
+
+
+def _apt() -> list[str] | None:
+    """How packages are installed here, by root or one who may act as root without a password."""
+    if not shutil.which("apt-get"):
+        return None
+    if os.geteuid() == 0:
+        return ["apt-get"]
+    asked = ["sudo", "-n", "true"]
+    if (
+        shutil.which("sudo")
+        and subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    ):
+        return ["sudo", "-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+    return None
+
+
+def install(names: list[str]) -> str:
+    """Return a Chromium's path, after installing what Debian has of the browsers not found."""
+    absent = [name for name in names if not FINDERS[name]()]
+    apt = _apt() if absent else None
+    if apt:
+        print(f"Installing {', '.join(absent)} for the tests of the pages", file=sys.stderr)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], env=environment, **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], env=environment, **quiet)
+
+        def run(*command: str) -> bool:
+            patient = [*apt, "-o", "DPkg::Lock::Timeout=300", *command]
+            done = subprocess.run(patient, env=environment, stdout=sys.stderr, check=False)
+            return done.returncode == 0
+
+        run("update", "-qq")
+        for name in absent:
+            if not run("install", "-y", "-qq", "--no-install-recommends", *PACKAGES[name]):
+                print(f"{name} could not be installed", file=sys.stderr)
     if found := find_browser():
         return found
     raise SystemExit(HOW)
 
 
 if __name__ == "__main__":
-    print(install() if "--install" in sys.argv else find_browser() or HOW)
+    if sys.argv[1:2] == ["--install"]:
+        print(install(sys.argv[2:] or list(FINDERS)))
+    else:
+        print(find_browser() or HOW)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from browser import ARGUMENTS, HOW, find_browser
+from browser import ARGUMENTS, HOW, find_browser, missing
 from built import SITE, page_names
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -22,6 +22,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if not slides:
             raise pytest.UsageError("there are no slides in _build/html: run `make book` first")
         metafunc.parametrize("slides_name", [f"downloads/slides/{p.name}" for p in slides])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in which browsers the site was not tested: a run that does without must be seen to."""
+    for line in missing():
+        terminalreporter.write_line(line, yellow=True, bold=True)
 
 
 @dataclass
