@@ -1,4 +1,4 @@
-"""The command line: ``report`` makes a report of a CSV file, ``template`` prints an empty table."""
+"""The command line: ``report`` makes a report of a table, ``template`` prints an empty one."""
 
 from __future__ import annotations
 
@@ -22,24 +22,56 @@ WRONG_INPUT = 2
 REFUSED = 1
 
 
+#: What the help of each command ends with.
+STATUS = f"""\
+exit status:
+  0  done
+  {REFUSED}  the system does not let a file be read or written
+  {WRONG_INPUT}  the table or an option is wrong: every problem is printed, nothing is written
+"""
+EXAMPLES = {
+    "": "example:\n  nrm-meta template > my.csv\n  nrm-meta report my.csv\n",
+    "template": "example:\n  nrm-meta template > my.csv\n",
+    "report": (
+        "examples:\n"
+        "  nrm-meta report my.csv\n"
+        '  nrm-meta report my.csv --by group --outcome "Response" --out responses\n'
+        "  nrm-meta report my.xlsx --sheet 2 --events Deaths --time person_years --per 1000\n"
+    ),
+}
+
+
+def _ends(command: str) -> dict[str, Any]:
+    """Give a parser its example and the meaning of its exit status, in lines as they stand."""
+    return {
+        "epilog": f"{EXAMPLES[command]}\n{STATUS}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="nrm-meta", description="Meta-analysis of proportions from single groups."
+        prog="nrm-meta",
+        description="Meta-analysis of proportions and rates from single groups.",
+        **_ends(""),
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("template", help="print a table to start from")
+    commands.add_parser(
+        "template",
+        help="print a table to start from",
+        description="Print a table with three rows to start from, as CSV.",
+        **_ends("template"),
+    )
     made = commands.add_parser(
         "report",
         help="check a table and make a report of it",
-        description="Check a CSV file or a spreadsheet with one row per cohort and make a "
-        "folder with report.html, "
-        "results.json and every table of results as CSV. Columns whose names say what they "
-        "contain (Author, Cases, Total, group, follow_up, ...) are used without being named. "
-        "Exit status 2: the table or an option "
-        "is wrong; every problem is printed and nothing is written. A folder that contains "
-        "an earlier report gets the new one; files that the report did not write, or that were "
-        "changed since, are never touched.",
+        description="Check a CSV file or a spreadsheet with one row per cohort and make a folder\n"
+        "with report.html, results.json and every table of results as CSV. Columns whose\n"
+        "names say what they contain (Author, Cases, Total, group, follow_up, ...) are used\n"
+        "without being named. A folder that contains an earlier report gets the new one;\n"
+        "files that the report did not write, or that were changed since, are never touched.",
+        **_ends("report"),
     )
     made.add_argument("table", help="CSV, xlsx, xls or ods file")
     made.add_argument("--out", metavar="DIR", help="folder to make; default: TABLE-report here")

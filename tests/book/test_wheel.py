@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -188,3 +189,24 @@ def test_the_version_is_written_once(installed):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_what_the_readme_of_the_wheel_says_works(installed, wheel, tmp_path):
+    """Its commands and its program, one after another, where only the wheel is installed."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"nrm_meta-{__version__}.dist-info/METADATA").decode("utf-8")
+    readme = metadata.partition("\n\n")[2]
+    assert readme.strip() == (ROOT / "helpers" / "README.md").read_text(encoding="utf-8").strip()
+    shell, code = (
+        re.search(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[1] for kind in ("bash", "python")
+    )
+    first, *commands = shell.splitlines()
+    assert first == "pip install nrm-meta"
+    path = f"{installed['target'] / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    here = {"cwd": tmp_path, "env": installed["env"] | {"PATH": path}}
+    for command in commands:
+        run(["sh", "-c", command], **here)
+    assert (tmp_path / "my-report" / "report.html").is_file()
+    said = run([sys.executable, "-c", code], **here)
+    assert "Proportion with the event: " in said
+    assert (tmp_path / "from-python" / "report.html").is_file()

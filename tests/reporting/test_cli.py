@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 from helpers.evidence import data_folder
-from helpers.reporting.command import main
+from helpers.reporting.command import _parser, main
 
 STROKE = data_folder() / "examples" / "stroke.csv"
 
@@ -92,3 +94,26 @@ def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "helpers", "template"]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stdout == (data_folder() / "template.csv").read_text()
+
+
+@pytest.mark.parametrize("command", ["", "template", "report"])
+def test_the_help_of_each_command_has_an_example_and_every_exit_status(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([*command.split(), "--help"])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 90
+    statuses = re.findall(r"^  ([0-9])  \S", said.partition("exit status:")[2], flags=re.MULTILINE)
+    assert statuses == ["0", "1", "2"]
+    examples = re.findall(r"^  nrm-meta (.+)", said, flags=re.MULTILINE)
+    assert any(one.startswith(command) for one in examples)
+    for one in examples:  # each is understood
+        words = shlex.split(one.partition(" >")[0])
+        assert _parser().parse_args(words).command == words[0]
+
+
+def test_an_option_that_does_not_exist_has_the_status_of_wrong_input(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["report", "my.csv", "--evnts", "x"])
+    assert left.value.code == 2
+    assert "--evnts" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import json
 import re
@@ -14,14 +15,16 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import python_calamine as calamine
 from nightly import nightly
 from scipy import optimize, special, stats
 
 from helpers import pool, printing
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError
-from helpers.evidence.opening import guess, open_table
+from helpers.evidence.opening import _written, guess, open_table
 from helpers.evidence.own import read_own
+from helpers.evidence.xlsx import Workbook
 from helpers.reporting import in_browser, report, scripts
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
@@ -321,6 +324,63 @@ def test_a_spreadsheet_is_read_with_its_sheet_its_header_and_its_rows():
     )
     assert own.data["Cases"].tolist() == [3, 5]
     assert own.rows == (4, 6)
+
+
+@pytest.mark.parametrize("name", ["18_old_excel.xls", "19_open_document.ods"])
+def test_old_excel_and_open_document_are_read_alike(name):
+    """Files written by xlwt and odfpy: another reader than that of xlsx."""
+    own = read_own(CASES / name, {}, numeric=["Age"])
+    assert own.understood == (
+        "sheet 'Data' (2 of 2); header in row 3; one blank row skipped; "
+        "study = 'Author', events = 'Cases', n = 'Total'"
+    )
+    assert own.rows == (4, 6, 7)
+    assert own.data["Author"].tolist() == ["Müller 2019", "B 2020", "C 2021"]
+    assert own.data["Cases"].tolist() == [3, pd.NA, 9]
+    assert own.data["Total"].tolist() == [40, 50, 60]
+    assert own.data["Age"].tolist() == pytest.approx([61.5, np.nan, 58.25], nan_ok=True)
+    assert own.data["Start"].tolist()[::2] == ["2019-05-01", "2021-02-03"]
+
+
+def test_cells_of_an_xlsx_file_are_those_that_another_reader_gives():
+    book = openpyxl.Workbook()
+    sheet = book.active
+    rows = [
+        ["study", "events", "n", "note"],
+        ["007", 1, 10, datetime.date(2020, 2, 29)],
+        ["1/2", 2, 20.0, datetime.datetime(1999, 12, 31, 23, 30)],
+        ["<b> & ü", 3, 30, True],
+        ["tab\tnew\nline", 4, 40, 0.1],
+        [" spaces ", 5, 50, 1e-7],
+        [None, None, None, None],
+        ["emoji 😀", 6, 60, 12345678901234567],
+        ["not a formula", 7, 70, "x_x000D_y"],
+    ]
+    for row in rows:
+        sheet.append(row)
+    sheet.merge_cells("A12:C12")
+    sheet["D15"].number_format = "0.00%"
+    sheet["D15"] = 0.125
+    sheet["D16"].number_format = '[Red]0.0 "days"'
+    sheet["D16"] = 2.5
+    out = io.BytesIO()
+    book.save(out)
+    found = Workbook(out.getvalue(), "mine.xlsx")
+    ours = found.rows(found.sheets[0])
+    other = calamine.CalamineWorkbook.from_filelike(io.BytesIO(out.getvalue()))
+    theirs = other.get_sheet_by_index(0).to_python(skip_empty_area=False)
+    assert len(ours) == len(theirs) == 16
+    for mine, cells in zip(ours, theirs, strict=True):
+        assert mine == ["" if c == "" else _written(c) for c in cells]
+    assert [row[3] for row in ours[1:4]] == ["2020-02-29", "1999-12-31 23:30:00", "TRUE"]
+    assert (ours[14][3], ours[15][3]) == ("0.125", "2.5")
+
+
+def test_an_xlsx_file_is_read_without_another_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    assert read_own(book_of("xlsx", {"Data": ROWS}), {}).rows == (4, 6)
+    with pytest.raises(EvidenceError, match="python-calamine is needed"):
+        read_own(CASES / "19_open_document.ods", {})
 
 
 def test_a_sheet_is_chosen_by_name_or_number():
