@@ -388,13 +388,22 @@ FEWER = {
     "time_at_risk": {"draws=400": "draws=40"},
     "subgroups": {
         "subgroup_tests(cohorts=cohorts)": "subgroup_tests(cohorts=cohorts, draws=40)",
-        "both.calibrated_test()": "both.calibrated_test(draws=40)",
     },
     "meta_regression": {
         "regression_overview(cohorts)": "regression_overview(cohorts, draws=99)",
         '("MM: all factors", cohorts)\nplace': '("MM: all factors", cohorts, draws=99)\nplace',
         "cohorts, formula=MONTHS": "cohorts, formula=MONTHS, draws=99",
     },
-    "exam": {"simulate_null(kept)": "simulate_null(kept, draws=60)"},
+    "exam": {
+        "simulate_null(kept)": "simulate_null(kept, draws=60)",
+        "found.calibrated_test()": "found.calibrated_test(draws=40)",
+    },
     "heterogeneity": {"gosh(10_000": "gosh(300"},
+    "index": {".calibrated_test()": ".calibrated_test(draws=40)"},
+    "gallery": {
+        "gosh(10_000": "gosh(300",
+        "simulate_null(fit, tau2=0.0)": "simulate_null(fit, tau2=0.0, draws=60)",
+    },
+    "gallery_more": {"draws=200": "draws=40"},
+    "labs": {"draws=1000": "draws=40", "draws=800": "draws=40", "draws=500": "draws=40"},
 }

@@ -273,6 +273,7 @@ REFUSED: dict[str, dict[str, str]] = {
             "three cohorts",
             "two cohorts",
             "one cohort",
+            "one of each disease",
         ),
         _ZERO,
     ),
@@ -318,12 +319,11 @@ REFUSED: dict[str, dict[str, str]] = {
     ),
     "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
     | {"own names of all": "expected more clusters than coefficients"},
-    "heterogeneity": dict.fromkeys(
-        ("without myeloma", "own names of all"), "was everything filtered"
-    )
-    | dict.fromkeys(
-        ("three cohorts", "two cohorts", "one cohort"), "sums by hand need at least three cohorts"
-    ),
+    "heterogeneity": {
+        "three cohorts": "sums by hand need at least three cohorts",
+        "two cohorts": "there are too few studies; give at least three",
+        "one cohort": "a prediction interval needs at least 2 studies",
+    },
     "dependence": {
         **dict.fromkeys(
             ("relabelled", "three cohorts", "a table of one's own", "own names of all"),

@@ -38,9 +38,16 @@ _T = TypeVar("_T")
 #: Unit of a follow-up -> months.
 MONTHS = {"days": 12 / 365.25, "weeks": 84 / 365.25, "months": 1.0, "years": 12.0}
 
-#: Name of a test here -> its name in `helpers.bias.simulate_null`; the last keeps its level.
+
+def _egger(fit: PoolResult) -> BiasTest:
+    """Egger's test of logits, whatever the measure of the fit."""
+    data = fit.data
+    return bias.egger(events=data.events, n=data.size, study=data.labels, measure="logit")
+
+
+#: Name of a test here, as in `helpers.bias.simulate_null` -> the test; the last keeps its level.
 TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
-    ("Egger (logit)", lambda fit: bias.egger(fit)),
+    ("Egger (logit)", _egger),
     ("Peters (weights from size)", lambda fit: bias.peters(fit)),
     ("Double arcsine", lambda fit: bias.arcsine_test(fit)),
 )

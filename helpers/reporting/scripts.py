@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from .. import printing
+from ..engine.effects import get_measure
 from ..models.design import quoted
 from ..version import __version__
 from .analysis import scaled_time
@@ -143,8 +144,9 @@ def python_script(analysis: Analysis, title: str) -> str:
             "found['leave-one-out lowest'] = without.min()",
             "found['leave-one-out highest'] = without.max()",
         ]
+    counts = f"events=table[{calls['events']!r}], n=table[{calls['n']!r}]"
     calls_of_tests = {
-        "Egger (logit)": "bias.egger(fit)",
+        "Egger (logit)": f"bias.egger({counts}, measure='logit')",
         "Peters (weights from size)": "bias.peters(fit)",
         "Double arcsine": "bias.arcsine_test(fit)",
     }
@@ -184,10 +186,11 @@ def _r_fit(fit: PoolResult | RegressionResult, data: str, more: str = "") -> str
     counts = f'measure = "{measure}", xi = events, {size} = n, data = {data}, slab = study{more}'
     if fit.model == "glmm":
         points = f'method = "ML", nAGQ = {fit.options.quad_points}'
-        return f"rma.glmm({counts}, {points}{test}, level = level)"
-    rule = f'add = {fit.options.add:g}, to = "{fit.options.to or "only0"}", '
+        return f"rma.glmm({counts}, {points}{test}, level = level, control = tight)"
+    to = fit.options.to or get_measure(fit.options.measure).default_rule
+    rule = f'add = {fit.options.add:g}, to = "{to}", '
     method = "EE" if fit.model == "common" else fit.options.tau2_method
-    return f'rma({counts}, {rule}method = "{method}"{test}, level = level)'
+    return f'rma({counts}, {rule}method = "{method}"{test}, level = level, control = steady)'
 
 
 def r_script(analysis: Analysis, title: str) -> str:
@@ -203,7 +206,7 @@ def r_script(analysis: Analysis, title: str) -> str:
     >>> made = r_script(analyse(table, ColumnNames()), "Mine")
     >>> print([line for line in made.splitlines() if line.startswith("fit <-")][0])
     fit <- rma.glmm(measure = "PLO", xi = events, ni = n, data = d, slab = study, \
-method = "ML", nAGQ = 7, test = "t", level = level)
+method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
     """
     fit, columns = analysis.fit, analysis.columns
     made = _Script(numbers(analysis))
@@ -211,7 +214,7 @@ method = "ML", nAGQ = 7, test = "t", level = level)
         _comment(title),
         f"# The analyses of nrm-meta {__version__} with metafor (and lme4), from {TABLE}.",
         "# This script was not run when the report was made; numbers after # are the report's.",
-        "# R stops its iterations earlier, so later digits may differ.",
+        "# Both stop later than by default here, so that six digits or so agree.",
     )
     if analysis.one_sided or fit.k < 2:
         made.add("# metafor has no counterpart: there is one study, or nothing varies.")
@@ -230,6 +233,9 @@ method = "ML", nAGQ = 7, test = "t", level = level)
         ")",
         f"level <- {100 * fit.level:g}",
         'show <- function(name, x) cat(name, format(x, digits = 10), sep = "\\t", fill = TRUE)',
+        'tight <- list(glmerCtrl = list(optimizer = "bobyqa", tolPwrss = 1e-11,',
+        "  optCtrl = list(rhobeg = 0.02, rhoend = 1e-11, maxfun = 1e5)))",
+        "steady <- list(threshold = 1e-12, maxiter = 1000)",
         "n <- d$n",
         f"back <- function(x) {_MEASURES[fit.measure][1]}",
         f"fit <- {_r_fit(fit, 'd')}",
@@ -270,10 +276,13 @@ method = "ML", nAGQ = 7, test = "t", level = level)
             f"months <- table[[{_r(_column(str(columns.follow_up)))}]]",
             "d$time <- d$n * months / 1200  # hundreds of person-years",
             "part <- d[!is.na(d$time), ]",
-            'rates <- rma.glmm(measure = "IRLN", xi = events, ti = time, data = part, nAGQ = 7)',
+            'rates <- rma.glmm(measure = "IRLN", xi = events, ti = time, data = part, nAGQ = 7,',
+            "  control = tight)",
         )
         made.show("events per 100 person-years", "exp(rates$beta[1])")
-    if analysis.leave_one_out is not None:
+    if analysis.leave_one_out is not None and fit.k < 3:
+        made.add("# without one of two studies there is one, and nothing for metafor to pool")
+    elif analysis.leave_one_out is not None:
         again = _r_fit(fit, "d[-i, ]")
         made.add(
             "without <- sapply(seq_len(nrow(d)), function(i) {",
@@ -289,7 +298,7 @@ method = "ML", nAGQ = 7, test = "t", level = level)
             'logits <- escalc(measure = "PLO", xi = events, ni = n, data = d, to = "only0")',
             'angles <- escalc(measure = "PFT", xi = events, ni = n, data = d)',
             'slope <- function(data) rma(yi, vi, mods = ~ sqrt(vi), data = data, method = "ML", '
-            'test = "t")',
+            'test = "t", control = steady)',
             "p <- function(model) coef(summary(model))[2, 4]",
         )
     calls = {

@@ -115,6 +115,19 @@ def test_every_chapter_meets_eight_edits_or_says_why_not() -> None:
     assert {edit for daily in DAILY.values() for edit in daily} >= set(TABLES) - {"as it is"}
 
 
+def test_what_is_typed_over_stands_in_its_chapter():
+    """Else an edit is none, and an analysis takes its full time: told before anything runs."""
+    typed = [(name, edit) for name in EDITS for edit in (FEWER, *TYPED.get(name, {}).values())]
+    source = {name: "\n".join(cell.source for cell in cells_of(name)) for name in EDITS}
+    lost = {
+        (name, old)
+        for name, edit in typed
+        for old in (FEWER.get(name, {}) if edit is FEWER else edit)
+        if old not in source[name]
+    }
+    assert lost == set()
+
+
 @pytest.mark.parametrize("name", [*EDITS])
 def test_a_chapter_as_it_stands_says_nothing_odd(name: str) -> None:
     cells = {cell.id for cell in cells_of(name) if cell.cell_type == "markdown"}

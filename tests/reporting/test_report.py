@@ -553,7 +553,7 @@ def test_the_r_script_prints_the_same_names_beside_the_numbers_of_the_report(fol
     assert 'table[["\'=year"]]' in text  # the heading as the file has it
     whole = scripts.r_script(ours.analysis, "ours")
     assert 'rma.glmm(measure = "PLO", xi = events, ni = n, data = d, slab = study' in whole
-    assert 'test = "z", level = level)' in whole
+    assert 'test = "z", level = level, control = tight)' in whole
     assert 'measure = "IRLN"' in whole
     for script in (text, whole):
         code = re.sub(r'"(\\.|[^"\\])*"|#.*', "", script)
