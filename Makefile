@@ -89,3 +89,85 @@ unit: $(READY) ## tests of the helpers, the data and the prose, with the example
 
 nightly: $(READY) ## the longer runs of tests that `make test` runs in short, scripts in R among them (weekly)
 	$(PYTEST_HERE) -m nightly --durations=20 tests --ignore=tests/site
+
+chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
+	PYTHONPATH=tests:build_tools $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
+
+LOWEST := _build/lowest
+LOWEST_TESTS := helpers tests/engine/test_effects.py $(wildcard tests/evidence/*.py tests/engine/test_glmm*.py \
+	tests/engine/test_influence*.py tests/models/test_pooling_re*.py tests/models/test_regression*.py \
+	tests/models/test_subgroup*.py)
+lowest: $(READY) ## tests of the engine on the lowest versions that pyproject.toml allows (in their own environment)
+	$(PIP_INSTALL) "$(UV)"
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e . \
+		$(shell grep -E '^(hypothesis|pytest)==' requirements.txt)
+	$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
+
+mutants: $(READY) ## change the engine a little, COUNT=40 times, and see whether its tests notice (hours)
+	$(PIP_INSTALL) "$(UV)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target _build/mutants/tool -r build_tools/mutants.txt
+	$(BIN)/python build_tools/mutants.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+# Each line makes numpy and OpenBLAS compute as on another kind of processor. On a processor that
+# lacks an instruction they say so and compute as it can.
+processors: $(READY) ## run every chapter as on other processors, and compare the stored outputs (minutes)
+	OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
+	OPENBLAS_CORETYPE=Zen NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
+	OPENBLAS_CORETYPE=Prescott NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" $(MAKE) chapters
+	OPENBLAS_CORETYPE=SkylakeX $(MAKE) chapters
+
+site: $(READY) browsers ## tests of the built site in Chromium, Firefox and WebKit (after `make book`)
+	$(PYTEST_HERE) --junitxml=$(RECORDS)/site.xml tests/site
+
+golden: $(READY) ## compare what the built pages say with tests/golden; ACCEPT=1 stores it (after `make book`)
+	@$(BIN)/python build_tools/golden.py $(if $(ACCEPT),--accept)
+
+rooms: $(READY) ## draw the rooms of helpers and their arrows from the code into CONTRIBUTING.md
+	@$(BIN)/python build_tools/rooms.py
+
+# npm writes below _build alone; the lock file pins what it installs
+AUDIT := _build/audit
+$(AUDIT)/node_modules/.ready: tests/site/audit/package.json tests/site/audit/package-lock.json
+	mkdir -p $(AUDIT)
+	cp $^ $(AUDIT)
+	npm ci --prefix $(AUDIT) --no-audit --no-fund
+	@touch $@
+
+audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, Lighthouse, weight, requests and paper of the built pages (all, or PAGES="pooling.html …"; needs npm)
+	$(BIN)/python tests/site/audit.py $(PAGES)
+	$(if $(PAGES),,$(PYTEST_HERE) -m nightly tests/site)
+
+browser: $(READY) ## find Chromium, or install Debian's where that is possible
+	@$(BIN)/python tests/site/browser.py --install chromium
+
+browsers: $(READY) ## the same of Chromium, Firefox and WebKit; what is missing `make site` names at its end
+	@$(BIN)/python tests/site/browser.py --install
+
+bench: $(READY) ## time the engine, and metafor beside it where R has it
+	$(BIN)/python benchmarks/run.py
+
+refresh: $(READY) ## store the outputs of chapters in place (all, or CHAPTERS="book/pooling.ipynb …")
+	$(BIN)/python build_tools/chapters.py $(if $(AGAIN),--again) $(CHAPTERS)
+
+# names are separated by blanks in make: a path with blanks goes to `python -m helpers report`
+report: $(READY) ## make a report of your own table (TABLE=my.csv, further options in OPTIONS="--by arm --out my-report")
+	@test -n "$(TABLE)" || { echo "name a table: make report TABLE=my.csv" >&2; exit 2; }
+	$(BIN)/python -m helpers report "$(TABLE)" $(OPTIONS)
+
+notebook: $(READY) ## open JupyterLab on the chapters, helpers importable
+	$(BIN)/jupyter lab book
+
+notebooks: $(READY) ## write student, teacher and plain notebooks into _build/notebooks
+	$(BIN)/python build_tools/notebooks.py
+
+teacher: $(READY) ## write what teachers alone should have into _build/teacher.zip, with an exam of SEED=7
+	$(BIN)/python build_tools/teacher.py --seed "$(or $(SEED),7)" $$($(BIN)/python tests/site/browser.py | sed -n 's|^/|--chromium /|p')
+
+lock: $(READY) ## compile requirements.in into exact pins (requirements.txt)
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --no-emit-find-links \
+		--no-emit-index-url --output-file requirements.txt requirements.in
+
+clean: ## delete what was built (the environment stays)
+	rm -rf _build
