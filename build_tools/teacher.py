@@ -19,6 +19,7 @@ from notebooks import teacher
 
 from helpers.teaching import CHAPTERS, make_paper, planted_file, self_check, write_paper
 from helpers.teaching.bank import write_bank
+from helpers.teaching.handouts import write_handout
 
 BUNDLE = ROOT / "_build" / "teacher.zip"
 README = """For teachers. Do not pass this file on to students as a whole.
@@ -27,6 +28,7 @@ notebooks/       chapters and exam with solutions in the open (exam.ipynb: marki
 planted/         the table with planted errors of the book's exam, and its key
 questions/       questions.html to print, questions_key.html with answers and reasons;
                  questions.xml for Moodle, questions.gift, qti/ (zip it for platforms that read QTI)
+handout/         a table of another field, to guess from and to compute by hand, and its key
 exam-{seed}/students/   paper and sheet.csv to hand out
 exam-{seed}/teacher/    key with answers, tolerances and part marks
 
@@ -47,6 +49,7 @@ def collect(folder: Path, seed: int) -> None:
         written.parent.mkdir(exist_ok=True)
         written.write_bytes(path.read_bytes())
     write_bank({name: self_check(name) for name in CHAPTERS}, folder / "questions")
+    write_handout(folder / "handout")
     write_paper(make_paper(seed), folder / f"exam-{seed}")
     (folder / "README.txt").write_text(README.format(seed=seed), encoding="utf-8")
 
@@ -90,7 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(name)
         collect(folder, options.seed)
         if options.chromium:
-            print_pages(sorted(folder.glob("exam-*/*/*.html")), options.chromium)
+            print_pages(
+                sorted([*folder.glob("exam-*/*/*.html"), *folder.glob("handout/*/*.html")]),
+                options.chromium,
+            )
         else:
             print("No Chromium found: the exam is in the bundle as HTML, not as PDF.")
         names = bundle(folder, options.output)

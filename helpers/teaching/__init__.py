@@ -13,6 +13,10 @@ call                      what it is for
 `planted_key`, `verdict`  a table with planted errors, and which of them the reader finds
 `read_plans`              lesson plans and common misconceptions
 `read_scheme`             tasks and marks of the exam
+`handout`                 a table of another field to work on, with its key
+`planning_table`          what more cohorts would do to a prediction interval
+`cohorts_needed`          the fewest cohorts for a prediction interval of a width
+`kappa`                   how far two people agree who selected the same records
 `make_paper`              an exam of invented cohorts with its key, drawn from a seed
 ========================  =======================================================================
 """
@@ -21,7 +25,9 @@ from __future__ import annotations
 
 from . import labs
 from .checks import CHAPTERS, Feedback, check, self_check
+from .design import cohorts_needed, kappa, planning_table
 from .goals import LEVELS, Goals, read_goals
+from .handouts import handout
 from .lab_pages import came_out, lab
 from .paper import make_paper, write_paper
 from .plans import Plans, read_plans
@@ -42,10 +48,14 @@ __all__ = [
     "Scheme",
     "came_out",
     "check",
+    "cohorts_needed",
     "exercises",
+    "handout",
+    "kappa",
     "lab",
     "labs",
     "make_paper",
+    "planning_table",
     "planted_file",
     "planted_key",
     "planted_table",

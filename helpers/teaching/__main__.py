@@ -20,7 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exam.add_argument("--out", type=Path, help="folder to write to (default: exam-SEED)")
     bank = commands.add_parser("questions", help="write the self-check questions for platforms")
     bank.add_argument("--out", type=Path, default=Path("questions"), help="folder to write to")
+    sheet = commands.add_parser("handout", help="write the hand-out and its key")
+    sheet.add_argument("--out", type=Path, default=Path("handout"), help="folder to write to")
     options = parser.parse_args(arguments)
+    if options.command == "handout":
+        from .handouts import write_handout
+
+        for path in write_handout(options.out):
+            print(path)
+        return 0
     if options.command == "questions":
         from .bank import write_bank
         from .checks import CHAPTERS, self_check

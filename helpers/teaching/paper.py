@@ -147,14 +147,14 @@ class Paper:
                 f"<li><p>{escape(item.ask)} <b>({item.marks} marks)</b></p></li>"
                 for item in task.items
             )
-            table = "" if task.table is None else _table(task.table)
+            table = "" if task.table is None else html_table(task.table)
             parts.append(
                 f'<section id="task-{number}"><h2>{number}. {escape(task.title)} '
                 f"({task.minutes} minutes, {task.marks} marks)</h2>\n"
                 f'<p class="given">{escape(task.given)}</p>{table}'
                 f'<ol type="a">{asked}</ol></section>'
             )
-        return _document(f"Exam {self.seed}", head + "\n".join(parts))
+        return document(f"Exam {self.seed}", head + "\n".join(parts))
 
     def key(self) -> str:
         """Sheets for teachers, as HTML: answers, numbers with tolerances, part marks, errors."""
@@ -179,7 +179,7 @@ class Paper:
                 "<th></th><th>Marks</th><th>Answers</th><th>Numbers</th></tr>"
                 f"{''.join(rows)}</table></section>"
             )
-        return _document(f"Key to exam {self.seed}", head + "\n".join(parts) + self._errors())
+        return document(f"Key to exam {self.seed}", head + "\n".join(parts) + self._errors())
 
     def _errors(self) -> str:
         import pandas as pd
@@ -188,10 +188,11 @@ class Paper:
             [(e.cohort, e.column, e.planted, e.right, e.shown_by) for e in self.errors],
             columns=["cohort", "column", "on the sheet", "right", "shown by"],
         )
-        return f"<section><h2>Errors of the sheet</h2>{_table(frame)}</section>"
+        return f"<section><h2>Errors of the sheet</h2>{html_table(frame)}</section>"
 
 
-def _table(frame: pd.DataFrame) -> str:
+def html_table(frame: pd.DataFrame) -> str:
+    """Give a table as plain HTML, every cell escaped."""
     head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
@@ -200,7 +201,8 @@ def _table(frame: pd.DataFrame) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _document(title: str, body: str) -> str:
+def document(title: str, body: str) -> str:
+    """Give a page to print, with its style."""
     style = (
         "@page{size:A4;margin:18mm}body{font:11pt/1.4 serif;max-width:178mm;margin:auto}"
         "section{break-inside:auto;margin-top:1.2em}h1{font-size:17pt}h2{font-size:13pt;"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import printing
 from ..errors import MetaAnalysisError
 from ..evidence.pages import page_content, record
 
@@ -31,71 +32,107 @@ def clock(start: str, minutes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LessonStep:
-    """One step of a plan: how long, what, in which form, with which page of the book."""
+    """One step of a plan: how long, what, in which form, with what, and what may go wrong."""
 
     minutes: int
     what: str
     form: str
-    page: str
-    day: int = 1
+    page: str = ""  # of the book, without suffix
+    exercise: str = ""  # label of an exercise on that page
+    lab: str = ""  # one of `helpers.teaching.lab_pages.LAB_PAGES`
+    materials: str = ""
+    risk: str = ""  # what may go wrong, and what to do then
+    day: int = 1  # or week
 
 
 @dataclass(frozen=True, slots=True)
 class LessonPlan:
-    """A lesson or a course of one day or more."""
+    """A lesson, a course of days, or a term of weeks."""
 
     title: str
-    total: int  # minutes of all steps
-    start: tuple[str, ...]  # when each day begins
+    total: int  # minutes of all steps, breaks included
+    start: tuple[str, ...]  # when each day (or week) begins
     steps: tuple[LessonStep, ...]
+    unit: str = "day"
 
     def table(self, titles: Mapping[str, str]) -> Sentence:
         """Show the plan with the time of each step and the `titles` of its pages."""
         from ..views.prose import list_table
 
-        rows = [("Time", "Minutes", "What", "Form", "Page")]
+        rows = [("Time", "What, and in which form", "With", "What may go wrong")]
         spent = [0] * len(self.start)
         for step in self.steps:
-            at = clock(self.start[step.day - 1], spent[step.day - 1])
+            begin = self.start[step.day - 1]
+            at = clock(begin, spent[step.day - 1])
             spent[step.day - 1] += step.minutes
-            when = f"day {step.day}, {at}" if len(spent) > 1 else at
-            page = f"[{titles[step.page]}]({step.page}.ipynb)"
-            rows.append((when, str(step.minutes), step.what, step.form, page))
-        return list_table(self.title, rows, "12 10 44 16 18")
+            when = f"{at} to {clock(begin, spent[step.day - 1])}"
+            when = f"{self.unit} {step.day}, {when}" if len(spent) > 1 else when
+            said = (
+                step.what
+                if step.form == "break"
+                else f"{step.what} *{printing.capital(step.form)}.*"
+            )
+            rows.append((when, said, _with(step, titles), step.risk))
+        return list_table(self.title, rows, "14 42 24 20")
+
+
+def _with(step: LessonStep, titles: Mapping[str, str]) -> str:
+    """Materials, then links to page, lab and exercise."""
+    from .lab_pages import LAB_PAGES
+
+    links = [f"[{titles[step.page]}]({step.page}.ipynb)"] if step.page else []
+    if step.lab:
+        links.append(f"lab “{LAB_PAGES[step.lab].title}”")
+    if step.exercise:
+        links.append(f"{{ref}}`exercise <{step.exercise}>`")
+    return "; ".join([*([step.materials] if step.materials else []), *links])
 
 
 @dataclass(frozen=True, slots=True)
 class Misconception:
-    """What learners often believe, what to answer, and the page that shows it."""
+    """What learners often believe, a question that brings it out, the answer, and its page."""
 
     belief: str
+    probe: str
     answer: str
     page: str
 
 
+#: Plans of the file, in the order of the page.
+PLANS: tuple[str, ...] = ("lesson", "course", "term", "estimands", "planning", "review")
+
+
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """What `read_plans` gives: a lesson, a course, misconceptions."""
+    """What `read_plans` gives: plans of lessons and courses, and misconceptions."""
 
     lesson: LessonPlan
     course: LessonPlan
+    term: LessonPlan
+    estimands: LessonPlan
+    planning: LessonPlan
+    review: LessonPlan
     misconceptions: tuple[Misconception, ...]
+
+    def steps(self) -> tuple[LessonStep, ...]:
+        """Give the steps of all plans."""
+        return tuple(step for name in PLANS for step in getattr(self, name).steps)
 
     def pages(self) -> set[str]:
         """Pages that the plans name."""
-        steps = (*self.lesson.steps, *self.course.steps)
-        return {step.page for step in steps} | {m.page for m in self.misconceptions}
+        named = {step.page for step in self.steps() if step.page}
+        return named | {m.page for m in self.misconceptions}
 
     def misconceptions_table(self, titles: Mapping[str, str]) -> Sentence:
-        """Show the misconceptions."""
+        """Show the misconceptions with their probe questions."""
         from ..views.prose import list_table
 
-        rows = [("They say", "You answer", "Shown in")]
+        rows = [("They say", "You ask", "You answer", "Shown in")]
         rows += [
-            (f"“{m.belief}”", m.answer, f"[{titles[m.page]}]({m.page}.ipynb)")
+            (f"“{m.belief}”", m.probe, m.answer, f"[{titles[m.page]}]({m.page}.ipynb)")
             for m in self.misconceptions
         ]
-        return list_table("Common misconceptions", rows, "36 44 20")
+        return list_table("Common misconceptions", rows, "24 28 32 16")
 
 
 def _plan(name: str, table: Mapping[str, Any]) -> LessonPlan:
@@ -106,7 +143,8 @@ def _plan(name: str, table: Mapping[str, Any]) -> LessonPlan:
     days = {step.day for step in steps}
     if days != set(range(1, len(table["start"]) + 1)):
         raise MetaAnalysisError(f"{name}: expected steps on each of {len(table['start'])} days")
-    return LessonPlan(table["title"], table["total"], tuple(table["start"]), steps)
+    unit = table.get("unit", "day")
+    return LessonPlan(table["title"], table["total"], tuple(table["start"]), steps, unit)
 
 
 def read_plans(path: str | Path | None = None) -> Plans:
@@ -115,8 +153,9 @@ def read_plans(path: str | Path | None = None) -> Plans:
     Parameters
     ----------
     path : str or Path, optional
-        TOML file with ``[lesson]`` and ``[course]`` (title, total, start, step) and
-        ``[[misconception]]`` (belief, answer, page). By default the book's own.
+        TOML file with a table for each of `PLANS` (title, total, start, step, and unit where it is
+        not "day") and ``[[misconception]]`` (belief, probe, answer, page). By default the book's
+        own.
 
     Raises
     ------
@@ -126,12 +165,13 @@ def read_plans(path: str | Path | None = None) -> Plans:
     Examples
     --------
     >>> plans = read_plans()
-    >>> plans.lesson.total
-    90
+    >>> plans.lesson.total, len(plans.term.start)
+    (90, 12)
     """
     content = page_content("lessons.toml", path)
     return Plans(
-        _plan("lesson", content["lesson"]),
-        _plan("course", content["course"]),
-        tuple(record(Misconception, row, "misconception") for row in content["misconception"]),
+        **{name: _plan(name, content[name]) for name in PLANS},
+        misconceptions=tuple(
+            record(Misconception, row, "misconception") for row in content["misconception"]
+        ),
     )

@@ -22,6 +22,7 @@ from helpers.teaching import (
     read_scheme,
     self_check,
 )
+from helpers.teaching.lab_pages import LAB_PAGES
 from helpers.teaching.plans import clock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,11 +128,54 @@ def test_plans_keep_their_time():
     titles = {name: name for name in PLANS.pages()}
     shown = str(PLANS.lesson.table(titles))
     last = PLANS.lesson.steps[-1]
-    assert clock("09:00", 90 - last.minutes) in shown
+    assert f"{clock('09:00', 90 - last.minutes)} to 10:30" in shown
     by_day = [sum(s.minutes for s in PLANS.course.steps if s.day == day) for day in (1, 2)]
     assert by_day[0] + by_day[1] == PLANS.course.total
     assert max(by_day) <= 8 * 60
     assert str(PLANS.course.table(titles)).count("day 2, 09:00") == 1
+    term = [sum(s.minutes for s in PLANS.term.steps if s.day == week) for week in range(1, 13)]
+    assert term == [90] * 12
+    assert "week 12, 09:00 to 09:55" in str(PLANS.term.table(titles))
+    for name in ("estimands", "planning", "review"):
+        assert getattr(PLANS, name).total == 90
+
+
+def test_a_day_has_breaks_and_nobody_sits_for_longer_than_two_and_a_half_hours():
+    for day in (1, 2):
+        sitting, longest = 0, 0
+        steps = [step for step in PLANS.course.steps if step.day == day]
+        for step in steps:
+            sitting = 0 if step.form == "break" else sitting + step.minutes
+            longest = max(longest, sitting)
+        assert longest <= 150
+        assert sum(step.form == "break" for step in steps) >= 3
+        assert max(step.minutes for step in steps if step.form == "break") >= 45
+
+
+def test_every_step_says_what_is_needed_what_may_fail_and_names_only_what_there_is():
+    for step in PLANS.steps():
+        if step.form == "break":
+            continue
+        assert step.materials, step
+        assert step.risk, step
+        assert not step.lab or step.lab in LAB_PAGES, step
+        if step.exercise:
+            assert step.exercise in exercises(BOOK / f"{step.page}.ipynb"), step
+    assert {step.lab for step in PLANS.steps()} >= {"i2", "prediction", "median", "coverage"}
+    assert all(m.probe.endswith("?") for m in PLANS.misconceptions)
+
+
+def test_the_opening_guess_is_answered_by_no_reading_before_and_by_no_first_slide():
+    """The slides are made from the chapters, and no chapter has the table of the hand-out."""
+    for plan in (PLANS.lesson, PLANS.course, PLANS.term):
+        first = plan.steps[0]
+        assert "guess" in first.what.lower()
+        assert first.materials.startswith("hand-out")
+    assert PLANS.lesson.steps[0].page == ""
+    for name in METHOD:
+        if name != "your_own_table":  # it comes last, in every plan
+            assert "ankylosing" not in words_of(name).lower(), name
+    assert "nothing is to be read" in words_of("teaching_kit")
 
 
 def test_a_plan_that_does_not_add_up_is_an_error(tmp_path):
