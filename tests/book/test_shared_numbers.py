@@ -103,12 +103,12 @@ def gosh_means():
 SHARED = {
     "permutation test of the myeloma model": (
         lambda: permuted()[0],
-        rf"by permutation it has p = {NUMBER}|MM: all factors p 0\.0610 {NUMBER}",
+        rf"By permutation the model has p = {NUMBER}|MM: all factors p 0\.0610 {NUMBER}",
         ("meta_regression", "reproduction"),
     ),
     "permutation test of ide-cel": (
         lambda: permuted()[1],
-        rf"For ide-cel alone the permutation gives p = {NUMBER}|MM: all factors p 0\.0280 {NUMBER}",
+        rf"and ide-cel p = {NUMBER} \(20,000|MM: all factors p 0\.0280 {NUMBER}",
         ("meta_regression", "reproduction"),
     ),
     "independent numbers met": (
@@ -124,7 +124,7 @@ SHARED = {
     "false alarms of Egger's test": (
         lambda: false_alarms()["Egger (logit)"],
         rf"Cohorts as unlike as fitted: Egger \(logit\) {NUMBER}%"
-        rf"|rejects in {NUMBER}% of simulated evidence"
+        rf"|Egger's test rejects in {NUMBER}% of simulated data"
         rf"|Egger \(logit\): in {NUMBER}% of the simulated sets"
         rf"|raises a false alarm in {NUMBER}%",
         ("small_study_effects", "self_check", "conventions"),
