@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         dependence_methods,
         sharing_frame,
     )
+    from .evidence_tables import evidence_as_of
     from .findings import (
         RULES,
         findings_frame,
@@ -123,6 +124,7 @@ HOMES = {
     "dependence_methods": ".dependence",
     "disease": ".subject",
     "egger_comparison": ".published.tests",
+    "evidence_as_of": ".evidence_tables",
     "false_alarm": ".moderators",
     "findings_frame": ".findings",
     "five_cohorts": ".by_hand",
@@ -205,6 +207,7 @@ __all__ = [
     "dependence_methods",
     "disease",
     "egger_comparison",
+    "evidence_as_of",
     "false_alarm",
     "findings_frame",
     "five_cohorts",

@@ -7,15 +7,20 @@ narrow screen, and long tables have a field that filters their rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from .. import printing
+from ..evidence import load_context
 from ..views.tables import Link, Table, numbers
 from .since_then import Forecast, ForecastCheck, ForecastScore, forecast_coverage
 
 Cell = str | None
+#: Tables whose rows say when their source was last looked up.
+DATED: tuple[
+    Literal["infection_context", "prevention_guidance", "later_cohorts", "rules_since_2024"], ...
+] = ("infection_context", "prevention_guidance", "later_cohorts", "rules_since_2024")
 _DOI, _TRIAL = "https://doi.org/", "https://clinicaltrials.gov/study/"
 
 
@@ -33,6 +38,25 @@ def _linked(text: Any, url: Any) -> str:
 
 def _made(frame: pd.DataFrame, row: Callable[[dict[str, Any]], dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([row(one) for one in _rows(frame)])
+
+
+def evidence_as_of(*frames: pd.DataFrame) -> str:
+    """Print the last day on which a fact of these tables was looked up.
+
+    Parameters
+    ----------
+    *frames : DataFrame
+        Tables with a column ``looked_up``; without any, all tables beside the review that have it.
+
+    Examples
+    --------
+    >>> from helpers import load_context
+    >>> evidence_as_of(load_context("rules_since_2024")).replace(chr(0xA0), " ")
+    '28 November 2026'
+    """
+    seen = frames or tuple(load_context(name) for name in DATED)
+    days = [day for frame in seen for day in frame["looked_up"]]
+    return printing.date(max(day for day in days if _given(day)))
 
 
 def studies_table(

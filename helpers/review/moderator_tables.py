@@ -6,6 +6,7 @@ import pandas as pd
 
 from .. import printing
 from ..views.tables import Table, table
+from .subject import SUBJECT
 
 __all__ = [
     "regressions_table",
@@ -32,6 +33,13 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     'all-groups'
     """
     unit = ",\xa0%"
+    analyses, levels = (
+        list(dict.fromkeys(rows["analysis"])),
+        SUBJECT.in_order(rows["level"].unique()),
+    )
+    rows = rows.assign(
+        first=rows["analysis"].map(analyses.index), then=rows["level"].map(levels.index)
+    ).sort_values(["first", "then"], ignore_index=True)
     shown = rows.assign(
         analysis=rows["analysis"].replace(_WORDS),
         counts=[

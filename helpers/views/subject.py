@@ -6,8 +6,9 @@ call to call; nothing is set for a session, so that one report cannot change the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 from .. import printing
@@ -104,6 +105,23 @@ class Subject:
             if levels and all(level in palette for level in levels):
                 return {level: palette[level] for level in levels}
         return dict.fromkeys(levels, INK)
+
+    def in_order(self, levels: Iterable[str]) -> list[str]:
+        """Put levels in the order of the palettes, the one order of all pictures and tables.
+
+        Parameters
+        ----------
+        levels : iterable of str
+            Levels that are in no palette come last and keep their order.
+
+        Examples
+        --------
+        >>> red = Colour("#a00000", "#ff8080")
+        >>> Subject(palettes=({"B": red, "A": red},)).in_order(["A", "other", "B"])
+        ['B', 'A', 'other']
+        """
+        places = {level: place for place, level in enumerate(chain(*self.palettes))}
+        return sorted(levels, key=lambda level: places.get(level, len(places)))
 
     def variables(self) -> dict[str, Colour]:
         """Name every colour as a CSS variable.

@@ -73,7 +73,7 @@ def test_construction_draws_the_paths():
 def test_construction_draws_one_measure_on_given_axes():
     _, ax = plt.subplots()
     assert construction(0.5, measure="arcsine", sizes=[40], ax=ax) is ax
-    assert "depends on the size alone" in note_of(ax).caption
+    assert "depends on size alone" in note_of(ax).caption
 
 
 def test_the_said_correlation_is_that_of_simulated_cohorts():

@@ -152,6 +152,7 @@ def cause_rates(
     from ...evidence import load_cohorts
     from ...models.subgroup_analysis import subgroups
     from ..choices import COLUMNS, PUBLISHED_POOLING
+    from ..subject import SUBJECT
 
     cohorts = load_cohorts() if cohorts is None else cohorts
     table = cause_table(by)
@@ -159,7 +160,7 @@ def cause_rates(
     fits = subgroups(cohorts, by=by, **choices)
     whole = cause_table("all, eight causes")
     found = {}
-    for group in (*table.groups, "all"):
+    for group in (*SUBJECT.in_order(table.groups), "all"):
         if group not in (*fits.groups, "all"):
             raise UnsupportedError(
                 f"{by}: no cohort of {group} is in the table, but causes are known as totals of "

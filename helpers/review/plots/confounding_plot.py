@@ -81,7 +81,9 @@ def confounding(
     if len(columns) not in (1, 2):
         raise UnsupportedError(f"{len(columns)} characteristics across; expected 1 or 2")
     table = cross_tabulation(cohorts, rows, columns)
-    levels = list(table[rows].cat.categories)
+    levels = SUBJECT.in_order(table[rows].cat.categories)
+    table[rows] = table[rows].cat.reorder_categories(levels)
+    table = table.sort_values([rows, *columns], ignore_index=True)
     across = _across(table, columns)
     keys = table[[rows, *columns]].astype(str).itertuples(index=False, name=None)
     cells = dict(zip(keys, table.to_dict("records"), strict=True))

@@ -102,7 +102,7 @@ def _marks(ax: Axes, data: pd.DataFrame, rows: pd.DataFrame, *, narrow: bool) ->
 
 
 def _rows(data: pd.DataFrame) -> pd.DataFrame:
-    """One row for each product and setting, longest followed product first."""
+    """One row for each product and setting, in the order of all pictures, trials first."""
     made = []
     for (product, setting), part in data.assign(
         product=data["product"].astype(str), setting=data["setting"].astype(str)
@@ -119,10 +119,9 @@ def _rows(data: pd.DataFrame) -> pd.DataFrame:
             }
         )
     rows = pd.DataFrame(made)
-    total = (rows["mean"] * rows["patients"]).groupby(rows["product"]).sum()
-    mean = total / rows.groupby("product")["patients"].sum()
-    rows = rows.assign(by=-ties.steady(rows["product"].map(mean)), last=rows["setting"] != "trial")
-    rows = rows.sort_values(["by", "product", "last", "setting"], ignore_index=True)
+    products = SUBJECT.in_order(sorted(rows["product"].unique()))
+    rows = rows.assign(by=rows["product"].map(products.index), last=rows["setting"] != "trial")
+    rows = rows.sort_values(["by", "last", "setting"], ignore_index=True)
     new = rows["product"] != rows["product"].shift()
     place = rows.index + (new.cumsum() - 1) * GAP / ROW
     return rows.assign(place=place, new=new).drop(columns=["by", "last"])

@@ -172,7 +172,7 @@ def _palette(
     lost = [str(study) for study in studies if str(study) not in groups]
     if lost:
         raise MetaAnalysisError(f"no group for {printing.listing(lost)}")
-    return subject.colours(list(dict.fromkeys(groups[str(study)] for study in studies)))
+    return subject.colours(subject.in_order(dict.fromkeys(groups[str(study)] for study in studies)))
 
 
 def _bands(

@@ -166,7 +166,7 @@ def _note(rate: float, sizes: list[int], tables: dict[str, pd.DataFrame], subjec
     for name, rows in tables.items():
         r = _slope(rows)
         said.append(
-            f"The standard error of a {labels[name]} depends on size alone."
+            f"The standard error of the {labels[name]} depends on size alone."
             if r == 0.0
             else f"For {subject.studies} of one size, {labels[name]} and standard error correlate "
             f"at {printing.number(r, 2)} on average, by chance alone."
