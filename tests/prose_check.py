@@ -69,6 +69,17 @@ REFUSED = {
     r"takes? [^.]{3,30} for nothing": "ignores",
     r"odd ones out|lost its friends|keeps its place": "computed, or left out",
     r"(?:the|no) price of": "the cost, or nothing",
+    r"anew": "again, new",
+    r"turn(?:ed|s)? back": "back-transformed",
+    r"supposes|supposed|suppositions?": "assumes, assumed, assumption",
+    r"times in a hundred": "a percentage",
+    r"claims? asks? for": "requires; the threshold of the claim",
+    r"(?:as )?unlike as|tells? another story": "heterogeneous, different",
+    r"chance alone would (?:fill|give)|easily chance": "expected by chance",
+    r"(?:deaths|most|all) come early": "occur early",
+    r"model of its own": "a separate model",
+    r"(?:looks?|looked) at together|the odd one": "tested together",
+    r"where nothing is to be found|without anything to find": "without an effect",
 }
 
 NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,.  ]*(?:\s?%)?")

@@ -357,8 +357,8 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
                 "Give the pooled percentage under a common effect, with its interval (normal).",
                 3,
                 "Weights are one over the variances; the mean logit is back-transformed last.",
-                "2 for the estimate, 1 for the interval; 1 for a right logit that is not turned "
-                "back.",
+                "2 for the estimate, 1 for the interval; 1 for a right logit that is not "
+                "back-transformed.",
                 "Events over patients of all cohorts: that pools counts, not logits.",
                 (
                     Value("estimate", 100 * common.estimate, 0.1),
@@ -410,7 +410,7 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
             ),
             Item(
                 "Suppose that each cohort were four times as large, with the same proportions. "
-                "Give I² in percent without computing anything but Q anew, and say what has "
+                "Give I² in percent by recomputing nothing but Q, and say what has "
                 "happened to the differences between the true rates.",
                 3,
                 "Each variance is a quarter, so Q is four times what it was. The true rates are as "

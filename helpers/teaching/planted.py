@@ -151,7 +151,7 @@ def verdict() -> pd.DataFrame:
         label = planted if column == "study" else cohort
         at = [i for i, line in enumerate(lines, start=2) if line["study"] == label]
         if not at:
-            raise MetaAnalysisError(f"{planted_file().name}: no row {label!r}; make it anew")
+            raise MetaAnalysisError(f"{planted_file().name}: no row {label!r}; make it again")
         places.append(at[-1])
     key.insert(0, "row", places)
     cells = list(zip(key["row"], key["column"], strict=True))

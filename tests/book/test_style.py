@@ -58,6 +58,13 @@ def test_a_page_says_nothing_that_an_editor_would_change(path):
         "It takes heterogeneity for nothing.",
         "What else goes together with the group?",
         "So many of a\nthousand patients.",
+        "A region that chance alone would fill 95 times in a hundred.",
+        "The claim asks for more than one half.",
+        "Cohorts as unlike as fitted.",
+        "Where nothing is to be found, the test rejects.",
+        "A share of all deaths supposes that no unknown cause was an infection.",
+        "Values were turned back with the harmonic mean.",
+        "Diamonds are pooled estimates, each from a model of its own.",
     ],
 )
 def test_an_odd_phrase_is_seen(sentence):
@@ -67,4 +74,5 @@ def test_an_odd_phrase_is_seen(sentence):
 def test_plain_english_passes():
     assert not refused("The interval contains the true rate in 95% of cohorts, as it should.")
     assert not refused("We compared tisa-cel with axi-cel, and tested against the null hypothesis.")
+    assert not refused("Suppose that no cohort differs, and compare like with like.")
     assert not refused("The study table keeps the values; household registers withhold theirs.")

@@ -46,7 +46,7 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
     left, fewer = (printing.number(1000 * x, 0) for x in (quarter.left, quarter.fewer))
     groups = {
         "died of infection": quarter.left,
-        "prevented (supposed)": quarter.fewer,
+        "prevented (assumed)": quarter.fewer,
         "died of other causes": others,
     }
     still = plots.show(
