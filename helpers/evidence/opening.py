@@ -153,7 +153,7 @@ def open_table(
     said = [encoding] if encoding else []
     rows, separator = _separated(text, file, wanted)
     if separator != ",":
-        said.append(_SEPARATORS[separator])
+        said.append(_SEPARATORS.get(separator, "spaces"))
     return _table(rows, file, wanted, said, text=True, separator=separator)
 
 
@@ -195,6 +195,8 @@ def _recognised(cells: Iterable[str], wanted: Sequence[str]) -> int:
 
 def _records(text: str, separator: str, file: str, most: int | None) -> list[list[str]]:
     """Split text into records; a blank line is a record without cells."""
+    if separator == " ":
+        text = re.sub(r"[ \t]+", " ", text)  # as programs for statistics write and align tables
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[list[str]] = []
     try:
@@ -216,7 +218,11 @@ def _separated(text: str, file: str, wanted: Sequence[str]) -> tuple[list[list[s
         return _records(text[said.end() :], said[1], file, None), said[1]
     best: tuple[tuple[float, ...], str] | None = None
     broken: EvidenceError | None = None
-    for separator in _SEPARATORS:
+    uneven = True  # whether the header of the best way has another width than the rows
+    found = False  # whether it finds the columns that are wanted
+    for separator in (*_SEPARATORS, " "):
+        if separator == " " and not uneven and found:
+            break  # only a table that nothing else explains is separated by spaces
         try:
             rows = _records(text, separator, file, _LOOKED_AT)
         except EvidenceError as error:
@@ -228,9 +234,20 @@ def _separated(text: str, file: str, wanted: Sequence[str]) -> tuple[list[list[s
             continue
         usual = max(widths, key=lambda width: (widths[width], width))
         roles = max(_recognised(row, wanted) for row in filled[:_HEADERS])
+        if separator == " ":
+            if widths[usual] < len(filled) or usual < 3 or len(filled) < 3:
+                continue
+            if best is not None and not uneven and roles <= best[0][0]:
+                continue
+            best = None
         score = (float(roles), widths[usual] / len(filled), float(usual))
         if best is None or score > best[0]:
             best = score, separator
+            found = any(set(wanted) <= set(map(str.strip, row)) for row in filled[:_HEADERS])
+            uneven = widths[usual] < len(filled) and not roles
+            uneven |= (
+                len(filled) > 2 and len(filled[0]) < usual and widths[usual] == len(filled) - 1
+            )
     if best is None:
         if broken is not None:
             raise broken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Names of columns that tell two studies of one author apart.
+_YEARS = frozenset(
+    "year|pub year|pubyear|publication year|year of publication|yr|jahr|année|año|anno".split("|")
+)
 #: What the columns that every table needs hold, and the option that names each.
 _NEEDED = {
     "study": ("labels of the studies", "--study"),
@@ -109,7 +114,8 @@ def usable_sheet(
     """Keep the columns with a role, each cell in the form that the checks of cells expect.
 
     A word for a missing number becomes an empty cell, a decimal comma a point; a row without label
-    and counts, such as a footnote, is named by its number. Counts stay as they are.
+    and counts, such as a footnote, is named by its number, and labels that are used twice get the
+    year and, where that is not enough, their row. Counts stay as they are.
     """
     sheet = opened.sheet
     header = sheet.header
@@ -144,7 +150,24 @@ def usable_sheet(
         for row, made in zip(sheet.rows, cells, strict=True):
             if made[label] == "" and made[one] == "" and made[two] == "":
                 made[label] = f"(row {row})"
+        _tell_apart(sheet, cells, label)
     return replace(sheet, header=tuple(kept), cells=tuple(tuple(made) for made in cells))
+
+
+def _tell_apart(sheet: Sheet, cells: list[list[Any]], label: int) -> None:
+    """Add the year to labels that are used twice, and the row to those that still are."""
+    years = [i for i, name in enumerate(sheet.header) if plain_name(name) in _YEARS]
+    names = [made[label] for made in cells]
+    if len(set(names)) < len(names) and len(years) == 1:
+        for made, record in zip(cells, sheet.cells, strict=True):
+            year = str(record[years[0]]).strip()
+            if made[label] != "" and year and year not in str(made[label]):
+                made[label] = f"{made[label]} {year}"
+        names = [made[label] for made in cells]
+    used = Counter(names)
+    for row, made in zip(sheet.rows, cells, strict=True):
+        if made[label] != "" and used[made[label]] > 1:
+            made[label] = f"{made[label]} (row {row})"
 
 
 def _pointed(

@@ -60,7 +60,8 @@ def remarks(
     ...     print(one.message)
     Row “All” equals the sum of the other rows: it may be a total, which is pooled as a study.
     """
-    shown = [f"“{printing.legal(' '.join(str(label).split()))}”" for label in study]
+    study = [re.sub(r" \(row [0-9]+\)$", "", str(label)) for label in study]
+    shown = [f"“{printing.legal(' '.join(label.split()))}”" for label in study]
     if rows is not None:
         shown = [f"{label} (row {row})" for label, row in zip(shown, rows, strict=True)]
     there = [i for i in range(len(study)) if events[i] is not None and n[i] is not None]
@@ -146,11 +147,12 @@ def _twice(
             by_counts.setdefault((x[i], size[i]), []).append(i)
     for name, same in by_name.items():
         if name and len(same) > 1:
+            alike = len({study[i] for i in same}) == 1
+            how = "have the same label" if alike else "differ in case or punctuation alone"
             found.append(
                 Remark(
                     "same-study",
-                    f"Rows {_some(shown, same)} differ in case or punctuation alone: one {noun[0]} "
-                    "may be listed twice.",
+                    f"Rows {_some(shown, same)} {how}: one {noun[0]} may be listed twice.",
                 )
             )
     for same in by_counts.values():

@@ -444,6 +444,40 @@ def test_a_comma_without_quotes_in_a_label_is_not_shifted_away():
     assert [problem.row for problem in raised.value.problems] == [2]
 
 
+def test_labels_that_are_used_twice_get_the_year_or_else_their_row():
+    table = "author,year,cases,total\nLi,2004,2,30\nYang,2000,3,40\nLi,2006,4,50\nYang,2000,5,60\n"
+    found = analysed(table.encode())
+    labels = ["Li 2004", "Yang 2000 (row 3)", "Li 2006", "Yang 2000 (row 5)"]
+    assert list(found.fit.data.labels) == labels
+    assert codes(found) == ["same-study"]
+    assert "“Yang 2000” (row 3) and “Yang 2000” (row 5) have the same label" in (
+        found.remarks[0].message
+    )
+    # a label that has its year keeps it once, and one table needs no years
+    own = read_own(b"study,year,events,n\nLi 2004,2004,2,30\nYang,2000,3,40\n", {})
+    assert own.data["study"].tolist() == ["Li 2004", "Yang"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'study authors xi ni\n1 "Li et al." 16 17\n2 "Wu, A" 10 12\n3 "Yang" 4 8\n',
+        'study  authors      xi   ni\n1      "Li et al." 16  17\n2      "Wu, A"    10   12\n'
+        "3      Yang         4    8\n",
+        'study authors\t\txi\tni\n1     "Li et al."\t16\t\t17\n2     "Wu, A"\t10\t\t12\n'
+        '3     "Yang"\t4\t\t8\n',
+    ],
+)
+def test_a_table_that_a_program_for_statistics_wrote_is_read(text):
+    own = read_own(text.encode(), {"study": "authors"})
+    assert own.understood.startswith("spaces")
+    assert own.data[["authors", "xi", "ni"]].to_numpy().tolist() == [
+        ["Li et al.", 16, 17],
+        ["Wu, A", 10, 12],
+        ["Yang", 4, 8],
+    ]
+
+
 def test_words_for_missing_numbers_can_be_added():
     content = "study,events,n\nA,3,40\nB,k.A.,50\nC,–,20\nD,4,50\n".encode()
     with pytest.raises(EvidenceError, match=r"k\.A\."):

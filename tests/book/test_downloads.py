@@ -1,0 +1,43 @@
+"""What the site offers beside the chapter on one's own table."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import downloads
+import openpyxl
+
+from helpers.evidence import data_folder
+from helpers.evidence.own import read_own
+
+
+def test_the_template_as_a_spreadsheet_is_that_as_text(tmp_path, monkeypatch):
+    done = tmp_path / "done"
+    done.mkdir()
+    (done / "report.html").write_text("made")
+    monkeypatch.setattr(downloads, "example_report", lambda: done)
+    downloads.own_table(tmp_path)
+    text = (data_folder() / "template.csv").read_bytes()
+    assert (tmp_path / "template.csv").read_bytes() == text
+    sheet = (tmp_path / "template.xlsx").read_bytes()
+    ours, theirs = read_own(sheet, {}), read_own(text, {})
+    assert ours.data.equals(theirs.data)
+    assert ours.roles == theirs.roles
+    # another reader of xlsx, with numbers as numbers
+    rows = list(csv.reader(text.decode().splitlines()))
+    found = openpyxl.load_workbook(io.BytesIO(sheet)).active.iter_rows(values_only=True)
+    for cells, row in zip(found, rows, strict=True):
+        assert ["" if cell is None else str(cell) for cell in cells] == row
+    assert (tmp_path / "example-report" / "report.html").read_text() == "made"
+
+
+def test_texts_of_a_spreadsheet_are_not_markup():
+    content = downloads.spreadsheet([["a<b>&c", "-1.5"], ["=1+1", "007 x"]])
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    assert [[cell.value for cell in row] for row in sheet.rows] == [
+        ["a<b>&c", -1.5],
+        ["=1+1", "007 x"],
+    ]
+    assert sheet["A2"].data_type == "s"
+    assert downloads.spreadsheet([["a"]]) == downloads.spreadsheet([["a"]])
