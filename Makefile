@@ -29,7 +29,7 @@ export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date 
 book test check check-tests check-chapters unit nightly lowest mutants chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser browsers bench refresh report notebook notebooks teacher lock clean
+.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser browsers bench refresh report notebook notebooks teacher slides lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -164,6 +164,11 @@ notebooks: $(READY) ## write student, teacher and plain notebooks into _build/no
 
 teacher: $(READY) ## write what teachers alone should have into _build/teacher.zip, with an exam of SEED=7
 	$(BIN)/python build_tools/teacher.py --seed "$(or $(SEED),7)" $$($(BIN)/python tests/site/browser.py | sed -n 's|^/|--chromium /|p')
+
+slides: $(READY) browser ## write the slides of the built site as PDF and PowerPoint into _build/slides (after `make book`)
+	$(PIP_INSTALL) "$(UV)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target _build/slides/tool -r build_tools/slides.txt
+	$(BIN)/python build_tools/slide_files.py --chromium "$$($(BIN)/python tests/site/browser.py)" $(SETS)
 
 lock: $(READY) ## compile requirements.in into exact pins (requirements.txt)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --no-emit-find-links \

@@ -34,6 +34,8 @@ MASKED_ELEMENTS = {
     "page-facts": "reading time, date of the last commit and citation with both",
     "cell_input": "code, which the notebooks hold",
     "headerlink": "a sign, no text",
+    "origin": "source and licence, the same on every slide of a set",
+    "ways": "keys and files, the same on the first slide of every set",
     "toctree-wrapper": "titles of other pages",
 }
 #: Pattern in a line -> what is written instead.

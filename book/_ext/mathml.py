@@ -35,7 +35,8 @@ def _operator(match: re.Match[str]) -> str:
     return f"<mo>{'&#x0223C;' if sign == '~' else match[1]}</mo>"
 
 
-def _mathml(latex: str, display: str) -> str:
+def mathml(latex: str, display: str) -> str:
+    """Write a formula; `display` is "inline" or "block"."""
     # the TeX source stays in the page, for those who copy a formula
     markup = convert(latex.strip(), display=display)
     body = markup[markup.index(">") + 1 : markup.rindex("</math>")]
@@ -48,7 +49,7 @@ def _mathml(latex: str, display: str) -> str:
 
 def visit_inline(translator: Any, node: nodes.math) -> None:
     """Write an inline formula."""
-    translator.body.append(_mathml(node.astext(), "inline"))
+    translator.body.append(mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
@@ -58,7 +59,7 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
     translator.body.append(
         f'<div class="math-block" tabindex="0" role="group" aria-label="formula"{identifier}>'
     )
-    translator.body.append(_mathml(node.astext(), "block"))
+    translator.body.append(mathml(node.astext(), "block"))
     if node.get("number"):
         translator.body.append(f'<span class="eqno">({node["number"]})</span>')
     translator.body.append("</div>")

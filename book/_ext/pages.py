@@ -75,7 +75,7 @@ _PLACE = re.compile(
     re.DOTALL,
 )
 _GRID = re.compile(r'(<div class="gallery-grid docutils">.*?)(</div>)', re.DOTALL)
-_FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
+FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
 # a name with a number, which no line should break: COVID-19, ZUMA-1
@@ -181,7 +181,7 @@ def captioned(body: str) -> str:
     def under(match: re.Match[str]) -> str:
         name, caption, drawing, rest = match.groups()
         numbered = f"Figure {next(number)}"
-        caption = _FINDING.sub(r"<b>\1</b>", caption.strip(), count=1)
+        caption = FINDING.sub(r"<b>\1</b>", caption.strip(), count=1)
         link = f'<a class="figure-number" href="#{name}">{numbered}</a>'
         title = _TITLE.search(drawing)
         whole = f"{numbered}: {title[2]}" if title else numbered
@@ -224,6 +224,7 @@ def gallery(body: str) -> str:
 
 
 _NARROW = re.compile(r'<div class="picture-narrow"[^>]*>.*?</svg>\s*</div>', re.DOTALL)
+_PROJECTED = re.compile(r'<div class="picture-slide"[^>]*>.*?</svg>\s*</div>\n?', re.DOTALL)
 #: Pages with so many pictures that a second drawing of each would weigh more than the text.
 ONE_FORM = {"explore", "gallery", "gallery_more"}
 
@@ -235,7 +236,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     for fault, mended in IN_BODY:
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
-    body = _REPEATED.sub("", body)
+    body = _PROJECTED.sub("", _REPEATED.sub("", body))  # forms for slides stand on slides alone
     if page in ONE_FORM:
         body = _NARROW.sub("", body)
     body = captioned(distinct(lighter(signatures(unbroken(body)))))

@@ -1,296 +1,295 @@
-"""Slides of the chapters, made from their outputs: answer, takeaways, figures, report, cautions.
+"""Slides of the chapters for a room: reveal.js from our own site, made from the chapters' results.
 
-Each set is one HTML file that needs no other: styles, drawings and some lines of script are inside.
-Without the script it is a long page; with it, the arrow keys go from slide to slide. Printed, every
-slide has a page of its own. Sphinx extension: it writes them into ``downloads/slides/``.
+A set is a page of ``downloads/slides/``. reveal.js (``_static/reveal``) shows it slide by slide,
+with notes for the speaker, an overview and one slide a page in print (``?print-pdf``); on a phone,
+and without scripts, it is one long page. Beside it lies its source as Markdown, with its pictures.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from html import escape, unescape
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from chapters import BOOK
-from latex2mathml.converter import convert
-from markdown_it import MarkdownIt
+import yaml
+from by_hand_sheet import SHEETS, sheet
+from chapters import BOOK, ROOT
 from nbformat import NotebookNode
+from slide_content import DATA, Context, Slide, html_of, questions_of, slides_of, sources, words_of
 
 FOLDER = "downloads/slides"
-_BOX = re.compile(
-    r"^(:{3,})\{admonition\} ([^\n]+)\n:class: \w+ box-(\w+)\n\n(.*?)\n\1$", re.S | re.M
-)
-_ANSWER = re.compile(r"^(:{3,})\{div\} answer\n(.*?)\n\1$", re.S | re.M)
-_FIGURE = re.compile(r'<figure class="picture".*?</figure>', re.S)
-_DATA = re.compile(r'<details class="picture-data">.*?</details>', re.S)
-_ROLE = re.compile(r"\{(\w+(?::\w+)?)\}`([^`]*)`")
-_ENTRY = re.compile(r"^@\w+\{([^,\s]+),(.*?)^\}", re.M | re.S)
-_MATH = re.compile(r"(?<![\\$])\$([^$\n]+)\$(?!\$)")
-_MARKDOWN = MarkdownIt("commonmark")
-PARTS = ("takeaways", "figures", "report", "caution")
+INDEX = "index"
+QUESTIONS = "self_check"  # the chapter that has them
+DATA_DOI = "https://doi.org/10.1038/s41591-024-03084-6"
+LICENCE = "https://creativecommons.org/licenses/by/4.0/"
+BUILT_UP = {"takeaways", "caution"}  # point after point
+#: Characters on a slide -> its class of size: few words are large.
+SIZES = ((450, "large"), (800, "medium"), (float("inf"), "small"))
+#: Length of a formula's source -> its class of size.
+FORMULAS = ((70, "large"), (130, "medium"), (float("inf"), "small"))
+_COLOUR = re.compile(r"var\(--[\w-]+, *(?:var\(--[\w-]+, *)?([^()]*|rgb\([^()]*\))\)+")
 
 
 @dataclass(frozen=True, slots=True)
-class Slide:
-    """One slide: heading and HTML."""
+class Deck:
+    """The slides of a chapter."""
 
-    title: str
-    body: str
-    kind: str
+    name: str
+    slides: tuple[Slide, ...]
+    page: str  # of the chapter, seen from the slides
 
+    @property
+    def title(self) -> str:
+        """Title of the chapter."""
+        return self.slides[0].title
 
-def sources(bibliography: str) -> dict[str, str]:
-    r"""How each entry of the bibliography is named in a sentence: authors and year.
-
-    Examples
-    --------
-    >>> sources("@article{a,\n  author = {Knapp, Guido and Hartung, J},\n  year = {2003},\n}")
-    {'a': 'Knapp & Hartung 2003'}
-    """
-    found = {}
-    for key, entry in _ENTRY.findall(bibliography):
-        values = dict(re.findall(r"^\s*(\w+)\s*=\s*[{\"](.*?)[}\"],?\s*$", entry, re.M))
-        people = values.get("author", key).split(" and ")
-        names = [re.sub(r"[{}]", "", person.split(",")[0]) for person in people]
-        who = f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
-        found[key] = f"{who} {values.get('year', '')}".strip()
-    return found
+    def count(self, *kinds: str) -> int:
+        """How many slides are of some kinds."""
+        counted = Counter(slide.kind for slide in self.slides)
+        return sum(counted[kind] for kind in kinds)
 
 
-def plain(text: str, cited: dict[str, str], page: str) -> str:
-    """Markdown of a page as Markdown that stands alone: roles become words, links lead back.
-
-    Examples
-    --------
-    >>> plain("The {term}`mean <pooled estimate>` of [all](#all)", {}, "../pooling.html")
-    'The mean of [all](../pooling.html#all)'
-    """
-
-    def word(match: re.Match[str]) -> str:
-        role, target = match.groups()
-        if role.startswith("cite"):
-            names = "; ".join(cited[key.strip()] for key in target.split(","))
-            return names if role == "cite:t" else f"({names})"
-        return re.sub(r"\s*<[^>]*>$", "", target)
-
-    text = _ROLE.sub(word, text)
-    text = re.sub(r"\]\(#", f"]({page}#", text)
-    folder = page.rsplit("/", 1)[0]
-    return re.sub(r"\]\(([\w-]+)\.(?:ipynb|md)", rf"]({folder}/\1.html", text)
+# -- HTML -----------------------------------------------------------------------------------------
 
 
-def html_of(text: str, cited: dict[str, str], page: str) -> str:
-    """Markdown of a page as HTML."""
-    formulas: list[str] = []
-
-    def keep(match: re.Match[str]) -> str:
-        formulas.append(convert(match[1]))
-        return f"\x02{len(formulas) - 1}\x03"
-
-    made = _MARKDOWN.render(_MATH.sub(keep, plain(text, cited, page)))
-    return re.sub("\x02(\\d+)\x03", lambda m: formulas[int(m[1])], made)
+def book_title() -> str:
+    """Title of the book."""
+    facts = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    return escape(facts["title"], quote=False)
 
 
-def slides_of(notebook: NotebookNode, cited: dict[str, str], page: str) -> list[Slide]:
-    """Make the slides of a chapter; none for a page without takeaways.
-
-    Parameters
-    ----------
-    notebook : NotebookNode
-        With outputs, and with the values of its prose in the text (`inline_values.resolved`).
-    cited : dict
-        As `sources` gives it.
-    page : str
-        Path from the slides to the chapter.
-
-    Returns
-    -------
-    list of Slide
-        First the title with the answer, then takeaways, figures, report and cautions.
-    """
-    told = list(_told(notebook.cells))
-    outputs = [o.data for c in told for o in c.get("outputs", []) if "data" in o]
-    words = "\n\n".join(_words(cell) for cell in told)
-    boxes = {kind: (title, body) for _, title, kind, body in _BOX.findall(words)}
-    if "takeaways" not in boxes:
-        return []
-    first = next(c.source for c in notebook.cells if c.cell_type == "markdown")
-    title = re.sub(r"^#\s+", "", first.strip().splitlines()[0])
-    answer = _ANSWER.search(words)
-    made = [Slide(title, html_of(answer[2], cited, page) if answer else "", "title")]
-    for part in PARTS:
-        if part == "figures":
-            drawings = [f for data in outputs for f in _FIGURE.findall(data.get("text/html", ""))]
-            made += [_figure(drawing) for drawing in drawings]
-        elif part in boxes:
-            heading, body = boxes[part]
-            made.append(Slide(heading, html_of(body, cited, page), part))
-    return _distinct(made)
+def _size(steps: Iterable[tuple[float, str]], length: int) -> str:
+    return next(name for limit, name in steps if length <= limit)
 
 
-def _told(cells: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
-    """Cells before the exercises, and what stands before them in the cell that begins them."""
-    for cell in cells:
-        before, exercises, _ = cell.source.partition("## Exercises")
-        if exercises:
-            yield nbformat.from_dict({**cell, "source": before})
-            return
-        yield cell
-
-
-def _words(cell: NotebookNode) -> str:
-    """Markdown that a cell is or says."""
-    if cell.cell_type == "markdown":
-        return cell.source
-    data = [o.data for o in cell.get("outputs", []) if "data" in o]
-    return "\n\n".join(d["text/markdown"] for d in data if "text/markdown" in d)
-
-
-def _distinct(slides: list[Slide]) -> list[Slide]:
-    """Give slides of one title a number each, for those who jump from heading to heading."""
-    seen: Counter[str] = Counter()
-    made = []
-    for slide in slides:
-        seen[slide.title] += 1
-        tail = f" ({seen[slide.title]})" if seen[slide.title] > 1 else ""
-        made.append(replace(slide, title=slide.title + tail))
-    return made
-
-
-def _figure(drawing: str) -> Slide:
-    caption = re.search(r"<figcaption>(.*?)</figcaption>", drawing, re.S)
-    name = re.search(r'aria-label="([^"]*?)(?: \([\w-]+\))?"', drawing)
-    title = name[1] if name else "Figure"
-    shown = _DATA.sub("", drawing)  # the table stays in the chapter
-    if caption and not caption[1].strip():
-        shown = shown.replace(caption[0], "")
-    return Slide(unescape(title), shown, "figure")
-
-
-STYLE = """
-:root { color-scheme: light dark; --page: #ffffff; --text: #1a1c20; --accent: #14526b; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #121212; --text: #e8eaee; --accent: #8fd0e6; }
-}
-* { box-sizing: border-box; }
-html { scroll-padding-top: 0; }
-body { margin: 0; background: var(--page); color: var(--text); line-height: 1.5;
-  font: 1.25rem/1.5 "Source Sans 3", "Segoe UI", Roboto, sans-serif; overflow-wrap: break-word; }
-.slide { min-height: 100vh; max-width: 66rem; margin: 0 auto; padding: 2rem 1.2rem 3.4rem;
-  display: flex; flex-direction: column; justify-content: center; position: relative;
-  border-bottom: 1px solid var(--accent); }
-.slide:focus { outline: none; }
-.slide:focus-visible { outline: 3px solid var(--accent); outline-offset: -6px; }
-h1, h2 { line-height: 1.15; margin: 0 0 1rem; text-wrap: balance; }
-h1 { font-size: 2.4rem; } h2 { font-size: 1.7rem; color: var(--accent); }
-.slide.title p { font-size: 1.5rem; }
-.slide.report p { border-left: 5px solid var(--accent); padding-left: 1rem; }
-li { margin: 0.5rem 0; } a { color: var(--accent); }
-figure { margin: 0; } figcaption { margin-bottom: 0.8rem; }
-.slide .number { position: absolute; right: 1.2rem; bottom: 0.8rem; margin: 0; font-size: 0.9rem; }
-.slide .help { font-size: 0.95rem; }
-math { font-size: 1.05em; }
-@media (max-width: 40rem) { body { font-size: 1.05rem; } h1 { font-size: 1.8rem; } }
-@media print {
-  :root { --page: #ffffff; --text: #1a1c20; --accent: #14526b; }
-  .slide { min-height: 0; height: auto; break-after: page; border: 0; }
-  .help { display: none; }
-  @page { size: A4 landscape; margin: 12mm; }
-}
-"""
-SCRIPT = """
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const follow = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
-dark.addEventListener("change", follow); follow();
-addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; });
-addEventListener("afterprint", follow);
-document.addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key];
-  if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  const box = event.target.closest?.(".picture-scroll");
-  if (box && box.scrollWidth > box.clientWidth && event.key.startsWith("Arrow")) return;
-  const slides = [...document.querySelectorAll(".slide")];
-  const at = slides.findLastIndex((slide) => slide.getBoundingClientRect().top <= 2);
-  const next = slides[Math.min(Math.max(at + step, 0), slides.length - 1)];
-  event.preventDefault();
-  next.focus({ preventScroll: true });
-  next.scrollIntoView({ block: "start" });
-});
-"""
-ICON = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
-
-
-def _figure_styles() -> str:
-    """Colours of the drawings, light and dark, from the book's own stylesheet."""
-    css = (BOOK / "_static" / "figures.css").read_text(encoding="utf-8")
-    return css[css.index("/* colours: begin */") : css.index("/* colours: end */")]
-
-
-def page_of(title: str, slides: list[Slide], page: str) -> str:
-    """One HTML page with all slides of a chapter."""
+def body_of(slide: Slide) -> str:
+    """Write what stands under the title of a slide as HTML."""
+    size = _size(SIZES, len(words_of(slide.text)) + 40 * slide.text.count("\n- "))
     parts = []
-    for number, slide in enumerate(slides, start=1):
-        level = 1 if number == 1 else 2
-        note = ""
-        if number == 1:
-            note = (
-                f'<p class="help">Arrow keys left and right go from slide to slide. '
-                f'<a href="{page}">The chapter</a>, with code and the numbers behind the '
-                "figures.</p>"
-            )
-        label = f"slide-{number}-title"
-        parts.append(
-            f'<section class="slide {slide.kind}" id="slide-{number}" tabindex="-1" '
-            f'aria-labelledby="{label}">\n<h{level} id="{label}">{escape(slide.title)}</h{level}>\n'
-            f'{slide.body}\n{note}\n<p class="number">{number} / {len(slides)}</p>\n</section>'
-        )
+    if slide.latex:
+        big = _size(FORMULAS, len(slide.latex))
+        before, _, after = slide.text.partition("\n\n")
+        lead = f'<div class="words {size}">{html_of(before)}</div>' if before else ""
+        rest = f'<div class="words {size} fragment">{html_of(after)}</div>' if after else ""
+        formula = html_of(f"$${slide.latex}$$").replace("<p>", "").replace("</p>", "")
+        return f'{lead}<div class="latex {big}">{formula}</div>{rest}'
+    if slide.drawing:
+        parts.append(f'<div class="drawing">{slide.drawing}</div>')
+    if slide.table:
+        wide = " small" if slide.table.count('scope="col"') > 5 else ""
+        parts.append(f'<div class="sums{wide}">{slide.table}</div>')
+    if slide.options:
+        parts.append('<ol class="options">')
+        for option in slide.options:
+            why = ""
+            if option.right:
+                said = f"<strong>Right.</strong> {escape(option.why, quote=False)}"
+                why = f'<p class="why fragment">{said}</p>'
+            text = escape(option.text, quote=False)
+            parts.append(f'<li><span class="letter">{option.letter}</span><p>{text}</p>{why}</li>')
+        parts.append("</ol>")
+    if slide.text:
+        made = html_of(slide.text)
+        if slide.kind in BUILT_UP:
+            made = made.replace("<li>", '<li class="fragment">')
+        built = " fragment" if slide.kind == "by-hand" and slide.table else ""
+        parts.append(f'<div class="words {size}{built}">{made}</div>')
+    return "\n".join(parts)
+
+
+def _ways(deck: Deck) -> str:
+    """Say on the first slide how to use them."""
     return (
-        '<!DOCTYPE html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Slides: {escape(title)}</title>\n"
-        f'<meta name="description" content="Slides of the chapter “{escape(title, quote=True)}”, '
-        'made from its results.">\n'
-        f'<link rel="icon" href="{ICON}">\n'
-        f"<style>{_figure_styles()}{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(parts)
-        + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        f'<p class="book">{book_title()}</p>\n<div class="ways">'
+        "<p><kbd>→</kbd> goes on, <kbd>←</kbd> back; <kbd>S</kbd> opens the speaker’s view with "
+        "the notes, <kbd>Esc</kbd> the overview, <kbd>T</kbd> changes between light and dark, "
+        "<kbd>?</kbd> lists the other keys.</p>\n"
+        f'<p><a href="{deck.page}">The chapter</a> · <a href="?print-pdf">one slide a page, to '
+        f'print as PDF</a> · <a href="{deck.name}.md" download>Markdown to edit</a> · '
+        f'<a href="{INDEX}.html">all sets of slides</a></p></div>'
     )
 
 
-def write(folder: Path, chapters: dict[str, NotebookNode], back: str) -> list[str]:
-    """Write the slides of all chapters; return the names of those that have some.
+def _section(deck: Deck, number: int, slide: Slide) -> str:
+    level = 1 if number == 1 else 2
+    title = escape(slide.title, quote=False)
+    body = body_of(slide) + (_ways(deck) if number == 1 else "")
+    label = f"slide-{number}-title"
+    place = f"{deck.page}#{slide.place}" if slide.place else deck.page
+    source = (
+        f'<footer class="origin"><a href="{place}">{escape(deck.title)}</a> · Data: '
+        f'<a href="{DATA_DOI}">{DATA}</a> · <a href="{LICENCE}" rel="license">CC BY 4.0</a>'
+        "</footer>"
+    )
+    notes = f'\n<aside class="notes">{html_of(slide.notes)}</aside>' if slide.notes.strip() else ""
+    return (
+        f'<section class="slide {slide.kind}" id="slide-{number}" aria-labelledby="{label}">\n'
+        f'<div class="frame">\n<h{level} id="{label}">{title}</h{level}>\n'
+        f'<div class="body">\n{body}\n</div>\n{source}\n</div>{notes}\n</section>'
+    )
+
+
+def head(title: str, description: str, static: str, *, deck: bool) -> str:
+    """Start of a page of slides, or of one beside them."""
+    reveal = [f"{static}/reveal/reset.css", f"{static}/reveal/reveal.css"] if deck else []
+    sheets = [*reveal, f"{static}/figures.css", f"{static}/slides.css"]
+    links = "\n".join(f'<link rel="stylesheet" href="{address}">' for address in sheets)
+    return (
+        '<!DOCTYPE html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n"
+        f'<meta name="description" content="{escape(description, quote=True)}">\n'
+        f'<link rel="icon" href="{static}/favicon.svg">\n{links}\n</head>\n'
+    )
+
+
+def page_of(deck: Deck, static: str) -> str:
+    """One page with all slides of a chapter."""
+    about = f"Slides of the chapter “{deck.title}”, made from its results."
+    sections = "\n".join(_section(deck, i, s) for i, s in enumerate(deck.slides, start=1))
+    scripts = ("reveal/reveal.js", "reveal/notes.js", "slides.js")
+    return (
+        head(f"Slides: {deck.title}", about, static, deck=True)
+        + f'<body>\n<div class="reveal">\n<main class="slides">\n{sections}\n</main>\n</div>\n'
+        + "\n".join(f'<script src="{static}/{name}"></script>' for name in scripts)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def index_of(decks: list[Deck], static: str, back: str) -> str:
+    """Page that lists the sets, with what each holds."""
+    columns = (
+        ("Slides", ()),
+        ("Questions", ("question",)),
+        ("Formulas", ("formula",)),
+        ("By hand", ("by-hand",)),
+        ("Pictures", ("figure",)),
+    )
+    rows = []
+    for deck in decks:
+        counts = [deck.count(*kinds) if kinds else len(deck.slides) for _, kinds in columns]
+        cells = "".join(f"<td>{count}</td>" for count in counts)
+        rows.append(
+            f'<tr><th scope="row"><a href="{deck.name}.html">{escape(deck.title)}</a></th>{cells}'
+            f'<td><a href="{deck.name}.html?print-pdf" aria-label="To print: '
+            f'{escape(deck.title)}">print</a></td>'
+            f'<td><a href="{deck.name}.md" download aria-label="Markdown: '
+            f'{escape(deck.title)}">Markdown</a></td></tr>'
+        )
+    titles = "".join(f'<th scope="col">{name}</th>' for name, _ in columns)
+    about = "Slides of all chapters, with questions, formulas, sums by hand and pictures."
+    return (
+        head("Slides of all chapters", about, static, deck=False)
+        + '<body class="plain">\n<main>\n<h1>Slides of all chapters</h1>\n'
+        "<p>Each set is made from the results of its chapter. It opens with a question, so that "
+        "everyone has guessed before the answer comes; the next key press shows the answer. The "
+        "speaker’s view (<kbd>S</kbd>) has notes from the text of the chapter. “Print” gives one "
+        "slide a page, to be saved as PDF. The Markdown is there to be edited. In a copy of the "
+        "book, <code>make slides</code> writes all sets as PDF and as PowerPoint files.</p>\n"
+        '<div class="wide" role="region" tabindex="0" aria-label="Sets of slides">'
+        f'<table class="sets"><thead><tr><th scope="col">Chapter</th>{titles}'
+        '<th scope="col">PDF</th><th scope="col">Source</th></tr></thead>\n<tbody>\n'
+        + "\n".join(rows)
+        + "\n</tbody></table></div>\n"
+        "<p>For the board: the sums of each method on five cohorts, "
+        f'<a href="{SHEETS[False]}.html">with results</a> and '
+        f'<a href="{SHEETS[True]}.html">with blanks to fill in</a>.</p>\n'
+        f'<p><a href="{back}/teaching_kit.html#slides">Teaching kit</a></p>\n'
+        "</main>\n</body>\n</html>\n"
+    )
+
+
+# -- Markdown -------------------------------------------------------------------------------------
+
+
+def picture_file(drawing: str) -> str:
+    """Give a drawing that stands alone: its colours are the light ones.
+
+    Examples
+    --------
+    >>> picture_file("<svg style='fill: var(--picture-ink, var(--jp-ink, #111)); stroke: #222'/>")
+    "<svg style='fill: #111; stroke: #222'/>"
+    """
+    return _COLOUR.sub(r"\1", drawing)
+
+
+def markdown_of(deck: Deck) -> tuple[str, dict[str, str]]:
+    """Source of a set as Markdown for pandoc, and the pictures it names."""
+    parts, pictures = [f"% {deck.title}\n"], {}
+    for number, slide in enumerate(deck.slides, start=1):
+        lines = [f"## {slide.title}"]
+        before, _, after = slide.text.partition("\n\n") if slide.latex else (slide.text, "", "")
+        lines += [before] if before else []
+        if slide.latex:
+            lines += [f"$$\n{slide.latex}\n$$", after]
+        if slide.drawing:
+            name = f"{deck.name}/{number:02}.svg"
+            pictures[name] = picture_file(slide.drawing)
+            lines.append(f"![]({name}){{width=100%}}")
+        if slide.table:
+            lines.append(re.sub(r' class="fragment"[^>]*', "", slide.table))
+        if slide.options:
+            right = next(one for one in slide.options if one.right)
+            lines.append("\n".join(f"- **{one.letter}** {one.text}" for one in slide.options))
+            lines += [". . .", f"**{right.letter}.** {right.why}"]
+        if slide.notes.strip():
+            lines.append(f"::: notes\n{slide.notes.strip()}\n:::")
+        parts.append("\n\n".join(filter(None, lines)) + "\n")
+    parts.append(f"## Source\n\n<{DATA_DOI}>; text and pictures: [CC BY 4.0]({LICENCE})\n")
+    return "\n".join(parts), pictures
+
+
+# -- the folder -----------------------------------------------------------------------------------
+
+
+def decks_of(chapters: dict[str, NotebookNode], back: str) -> list[Deck]:
+    """Make sets of slides of all chapters that have some.
 
     Parameters
     ----------
-    folder : Path
-        Where to.
     chapters : dict of str to NotebookNode
-        Executed notebooks by name.
+        Executed notebooks by name, in the order of the book.
     back : str
-        Path from that folder to the pages of the book, without a slash at the end.
+        Path from the slides to the pages of the book, without a slash at the end.
     """
     cited = sources((BOOK / "references.bib").read_text(encoding="utf-8"))
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    asked = questions_of(chapters[QUESTIONS]) if QUESTIONS in chapters else {}
+    decks = []
     for name, notebook in chapters.items():
         page = f"{back}/{name}.html"
-        slides = slides_of(notebook, cited, page)
-        if slides:
-            text = page_of(slides[0].title, slides, page)
-            (folder / f"{name}.html").write_text(text, encoding="utf-8")
-            written.append(name)
-    for former in folder.glob("*.html"):  # of a chapter that has no slides any more
-        if former.stem not in written:
+        if slides := slides_of(notebook, Context(page, cited), asked.get(name)):
+            decks.append(Deck(name, tuple(slides), page))
+    return decks
+
+
+def write(folder: Path, chapters: dict[str, NotebookNode], back: str) -> list[str]:
+    """Write the slides of all chapters; return the names of those that have some."""
+    static = f"{back}/_static"
+    decks = decks_of(chapters, back)
+    texts = {f"{INDEX}.html": index_of(decks, static, back)}
+    for blank, name in SHEETS.items():
+        start = head(
+            "Five cohorts by hand", "Sums of each method, for the board.", static, deck=False
+        )
+        texts[f"{name}.html"] = start + sheet({d.title: d.slides for d in decks}, back, blank=blank)
+    for deck in decks:
+        text, pictures = markdown_of(deck)
+        texts |= {f"{deck.name}.html": page_of(deck, static), f"{deck.name}.md": text, **pictures}
+    for former in folder.rglob("*"):  # of a chapter that has no slides any more
+        if former.is_file() and former.relative_to(folder).as_posix() not in texts:
             former.unlink()
-    return written
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return [deck.name for deck in decks]
 
 
-# -- Sphinx, and the command ----------------------------------------------------------------------
+# -- Sphinx ---------------------------------------------------------------------------------------
 
 
 def _build(app: Any, exception: Exception | None) -> None:

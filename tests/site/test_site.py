@@ -98,14 +98,6 @@ def ask_for(page, theme):
     page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}' && {SETTLED}")
 
 
-def test_slides_open_offline_and_axe_has_no_objection(slides_name, visit, colours):
-    seen = visit(slides_name, theme="light")
-    assert seen.foreign == seen.failed == seen.complaints == []
-    assert faults(seen.page, colours=colours) == {}
-    seen.page.emulate_media(color_scheme="dark")
-    assert colours.faults(seen.page, WIDTHS[1]) == {}
-
-
 def test_axe_objects_where_it_should(browser):
     """An empty result says something only because this one is not empty."""
     page = browser.new_page()

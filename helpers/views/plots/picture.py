@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,9 @@ class Picture:
         The numbers behind the picture.
     narrow : str
         The drawing for narrow screens, empty where there is none; it never scrolls.
+    slides : tuple of (str, str)
+        Drawings for slides in place of this one, where it holds too much for a projector, each with
+        its caption.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Picture:
     min_width: float
     table: Table | None
     narrow: str = ""
+    slides: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return self.alt
@@ -93,6 +98,11 @@ class Picture:
         if self.narrow:
             # The stylesheet changes places on a narrow screen; elsewhere the wide form is shown.
             parts.append(f'<div class="picture-narrow" style="display: none">{self.narrow}</div>')
+        parts += [
+            f'<div class="picture-slide" style="display: none" data-caption="{escape(said)}">'
+            f"{drawing}</div>"
+            for said, drawing in self.slides
+        ]
         if self.table is not None:
             parts += [
                 '<details class="picture-data">',
@@ -117,6 +127,7 @@ def show(
     table: Table | pd.DataFrame | None = None,
     min_width: float | None = None,
     narrow: Axes | Figure | None = None,
+    slides: Sequence[Axes | Figure] = (),
     subject: Subject | None = None,
 ) -> Picture:
     """Turn axes or a figure into a picture of the page, and close the figure.
@@ -137,6 +148,9 @@ def show(
     narrow : Axes or Figure, optional
         The same drawn for narrow screens (about 340 pixels wide), with the labels above the marks;
         by default the plot is drawn again at that width if it can be.
+    slides : sequence of Axes or Figure, optional
+        What slides show in its place, one slide each: of a picture that is higher than about 460
+        pixels, whose letters would be too small for a room. Notebooks and pages hide it.
     subject : Subject, optional
         Whose colours follow the page into the dark; that of the plot by default.
 
@@ -187,12 +201,22 @@ def show(
         across = size_of(other)[0]
         small = _svg(other, f"{name}-narrow", title, alt, across, 0.0, variables)
         plt.close(other)
+    projected = []
+    for number, form in enumerate(slides, start=1):
+        other = form if isinstance(form, Figure) else figure_of(form)
+        across = size_of(other)[0]
+        said = note_of(form) or note
+        drawing = _svg(
+            other, f"{name}-slide-{number}", said.title, said.alt, across, 0.0, variables
+        )
+        projected.append((said.caption, drawing))
+        plt.close(other)
     behind = note.table if table is None else table
     if behind is not None and not isinstance(behind, Table):
         behind = print_table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
     return Picture(
         name, svg, title, alt, caption, *size_of(figure), least,
-        None if behind is None else behind.renamed(f"{name}-table"), small,
+        None if behind is None else behind.renamed(f"{name}-table"), small, tuple(projected),
     )  # fmt: skip
 
 

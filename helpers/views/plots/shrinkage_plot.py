@@ -29,6 +29,7 @@ ABOVE = 48.0
 def shrinkage(
     post: Posterior,
     *,
+    most: int | None = None,
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
     width: float = 720.0,
@@ -39,6 +40,8 @@ def shrinkage(
     ----------
     post : Posterior
         Of counts.
+    most : int, optional
+        Draw these many studies alone, those that move most; all by default.
     ax, subject, width
         As in :func:`helpers.plots.forest`.
 
@@ -68,6 +71,10 @@ def shrinkage(
     frame = post.shrinkage().join(post.studies[["events", "n"]])
     if frame.empty:
         raise MetaAnalysisError("there is no study to draw")
+    whole = len(frame)
+    if most is not None:
+        moved = (frame["estimate"] - frame["observed"]).abs()
+        frame = frame.iloc[ties.order(moved, descending=True)[:most]]
     frame = frame.iloc[ties.order(frame["n"], descending=True)]
     lower, upper, observed, middle = (
         frame[name].to_numpy(dtype=float)
@@ -99,11 +106,11 @@ def shrinkage(
     ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
     grid_below(ax, "x", hide=("left",))
     key_above(ax, [raw, shrunken, pooled], ["raw rate", "posterior median", "pooled rate"])
-    annotate(ax, _note(post, frame, subject))
+    annotate(ax, _note(post, frame, subject, whole))
     return ax
 
 
-def _note(post: Posterior, frame: pd.DataFrame, subject: Subject) -> Note:
+def _note(post: Posterior, frame: pd.DataFrame, subject: Subject, whole: int) -> Note:
     place = ties.largest((frame["estimate"] - frame["observed"]).abs())
     row = frame.iloc[place]
     raw, new = ((float(frame[c].min()), float(frame[c].max())) for c in ("observed", "estimate"))
@@ -116,11 +123,15 @@ def _note(post: Posterior, frame: pd.DataFrame, subject: Subject) -> Note:
         f"Raw rates range from {printing.percent_range(raw)}, shrunken ones from "
         f"{printing.percent_range(new)}"
     )
+    caption = f"{span}. {move}."
+    if len(frame) < whole:
+        studies = printing.counted(whole, *subject.noun)
+        caption = f"{move}. Shown are the {printing.count(len(frame))} of {studies} that move most."
     return Note(
         "Raw and shrunken rates",
         f"Raw and shrunken rates of {printing.counted(len(frame), *subject.noun)}. "
         f"{subject.outcome}. {span}; the pooled rate is {printing.percent(post.estimate)}. {move}.",
-        f"{span}. {move}.",
+        caption,
         numbers(
             frame.reset_index(),
             "Raw and shrunken rates: the numbers behind the figure",

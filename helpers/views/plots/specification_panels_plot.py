@@ -87,13 +87,23 @@ def specification_panels(
     return ax
 
 
-def _note(results: Mapping[str, ClaimMultiverse]) -> Note:
-    whole = [r for r in results.values() if r.share_supporting.count == r.share_supporting.of]
-    secure = [r for r in results.values() if r.share_certain.count == r.share_certain.of]
-    finding = (
-        f"Every analysis supports {printing.of_total(len(whole), len(results))} claims by its "
-        f"estimate, and {printing.of_total(len(secure), len(results))} by its whole interval."
+def _finding(results: Mapping[str, ClaimMultiverse]) -> str:
+    whole = [r.share_supporting.count == r.share_supporting.of for r in results.values()]
+    secure = [r.share_certain.count == r.share_certain.of for r in results.values()]
+    if len(results) == 1:
+        first, second = ("every" if all(found) else "not every" for found in (whole, secure))
+        return (
+            f"{printing.capital(first)} analysis supports the claim by its estimate, and {second} "
+            "one by its whole interval."
+        )
+    return (
+        f"Every analysis supports {printing.of_total(sum(whole), len(results))} claims by its "
+        f"estimate, and {printing.of_total(sum(secure), len(results))} by its whole interval."
     )
+
+
+def _note(results: Mapping[str, ClaimMultiverse]) -> Note:
+    finding = _finding(results)
     said = "; ".join(f"{title}: {result.sentence}" for title, result in results.items())
     return Note(
         "Small specification curves",

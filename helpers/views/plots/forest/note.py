@@ -92,10 +92,18 @@ def groups_note(
         if len(result.groups) > 1 and result.test.df:
             p = printing.p_value(result.calibrated_test().p)
             test = f"; calibrated {p} between groups"
-        caption.append(
-            f"By {printing.lower(heading)} it ranged from {shown(least.estimate, whole, subject)} "
-            f"({low}) to {shown(most.estimate, whole, subject)} ({high}){test}."
+        ranged = (
+            f"ranged from {shown(least.estimate, whole, subject)} ({low}) to "
+            f"{shown(most.estimate, whole, subject)} ({high}){test}."
         )
+        by_one = f"by {printing.lower(heading)}"
+        if len(results) == 1:  # the groups are the finding
+            caption = [
+                f"{subject.outcome} {by_one} {ranged}",
+                f"Over {number} it was {pooled(whole, subject)}.",
+            ]
+        else:
+            caption.append(f"{printing.capital(by_one)} it {ranged}")
     ends = [*_expected(rows, whole, subject)]
     alt += [f"Over all {subject.studies} it was {pooled(whole, subject)}.", *ends]
     caption += [*ends, "Diamonds are pooled estimates, each from a separate model."]

@@ -1,0 +1,23 @@
+/* Shows a set of slides with reveal.js; without it, and on a phone, the set is one long page. */
+const root = document.documentElement;
+const printing = /print-pdf/.test(location.search);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => { root.dataset.theme = dark.matches && !printing ? "dark" : "light"; };
+dark.addEventListener("change", follow);
+follow();
+addEventListener("beforeprint", () => { root.dataset.theme = "light"; });
+addEventListener("afterprint", follow);
+
+if (printing || !matchMedia("(max-width: 40rem)").matches) {
+  root.classList.add("deck");
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  Reveal.initialize({
+    width: 1920, height: 1080, margin: 0, center: false, minScale: 0.1,
+    hash: true, slideNumber: "c/t", transition: still ? "none" : "slide", transitionSpeed: "fast",
+    scrollActivationWidth: null, pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1,
+    plugins: [RevealNotes],
+  }).then(() => {
+    const turn = () => { root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; };
+    Reveal.addKeyBinding({ keyCode: 84, key: "T", description: "Light or dark" }, turn);
+  });
+}

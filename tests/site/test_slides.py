@@ -1,0 +1,148 @@
+"""Slides in a browser: a room sees them whole and legible, and a phone as one long page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from accessibility import faults
+from built import SITE, soup_of
+from playwright.sync_api import expect
+
+ROOM = {"width": 1920, "height": 1080}
+LEAST = 24  # pixels of the smallest letters at that size
+FOLDER = "downloads/slides"
+
+#: What leaves its slide or its place, and the smallest letters, with everything built up.
+MEASURE = """() => {
+  const slide = Reveal.getCurrentSlide(), frame = slide.querySelector(".frame");
+  const body = slide.querySelector(".body"), out = [];
+  const sheet = frame.getBoundingClientRect(), room = body.getBoundingClientRect();
+  const beyond = (e, box) => {
+    const r = e.getBoundingClientRect();
+    if (r.width && (r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1
+        || r.bottom > box.bottom + 1)) out.push(`${e.localName}.${e.className}`);
+  };
+  for (const e of frame.querySelectorAll(":scope > *, .body *:not(svg *)")) beyond(e, sheet);
+  for (const e of body.children) beyond(e, room);
+  if (slide.scrollHeight > slide.clientHeight) out.push("scrolls");
+  let least = Infinity;
+  for (const e of frame.querySelectorAll("svg text, h1, h2, p, li, th, td, footer")) {
+    const matrix = e.closest("svg") ? e.getScreenCTM() : null;
+    const scale = matrix ? Math.hypot(matrix.a, matrix.b) : Reveal.getScale();
+    const size = parseFloat(getComputedStyle(e).fontSize) * scale;
+    if (e.textContent.trim()) least = Math.min(least, size);
+  }
+  return { out, least };
+}"""
+
+
+def is_set(name):
+    return not re.search(r"/(index|by-hand(-blank)?)\.html$", name)
+
+
+def in_a_room(page, name, query=""):
+    """Open a set of slides as a projector shows it."""
+    page.set_viewport_size(ROOM)
+    page.goto((SITE / name).as_uri() + query)
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    page.evaluate("document.fonts.ready")
+
+
+def test_slides_open_offline_and_axe_has_no_objection(slides_name, visit, colours):
+    """On a phone all slides are in view at once; in a room, one."""
+    seen = visit(slides_name, width=320, theme="light")
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert faults(seen.page, widths=(320,), colours=colours) == {}
+    seen.page.emulate_media(color_scheme="dark")
+    seen.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    assert colours.faults(seen.page, 320) == {}
+    seen.page.emulate_media(color_scheme="light")
+    if is_set(slides_name):
+        in_a_room(seen.page, slides_name)
+        assert faults(seen.page, widths=(1920,), colours=colours) == {}
+    assert seen.foreign == seen.failed == seen.complaints == []
+
+
+def test_no_slide_overflows_and_every_letter_can_be_read_in_a_room(slides_name, visit):
+    if not is_set(slides_name):
+        return  # a page to read or to print
+    page = visit(slides_name).page
+    in_a_room(page, slides_name)
+    page.add_style_tag(content="* { transition: none !important }")
+    found = {}
+    for number in range(page.evaluate("Reveal.getTotalSlides()")):
+        page.evaluate(f"Reveal.slide({number}, 0, 99)")
+        measured = page.evaluate(MEASURE)
+        if measured["out"] or measured["least"] < LEAST:
+            found[number + 1] = measured
+    assert found == {}
+
+
+def test_an_overflow_and_small_letters_are_seen(visit):
+    page = visit(f"{FOLDER}/pooling.html").page
+    in_a_room(page, f"{FOLDER}/pooling.html")
+    page.evaluate("Reveal.slide(3, 0, 99)")
+    page.add_style_tag(
+        content=".deck .words { font-size: 120px } .deck .origin { font-size: 20px }"
+    )
+    measured = page.evaluate(MEASURE)
+    assert measured["out"]
+    assert measured["least"] == pytest.approx(20, abs=0.5)
+
+
+def test_keys_build_up_a_slide_and_show_an_answer_last(visit):
+    page = visit(f"{FOLDER}/pooling.html").page
+    in_a_room(page, f"{FOLDER}/pooling.html")
+    page.keyboard.press("ArrowRight")
+    reason = page.locator("section.present .why")
+    expect(page.locator("section.present .options li")).not_to_have_count(0)
+    expect(reason).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    expect(reason).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("section.present")).to_have_class(re.compile("answer"))
+    assert page.url.endswith("#/slide-3")
+    page.keyboard.press("Escape")
+    expect(page.locator(".reveal.overview")).to_have_count(1)
+    page.keyboard.press("Escape")
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") != theme
+
+
+def test_the_view_of_the_speaker_has_the_notes(visit):
+    page = visit(f"{FOLDER}/pooling.html").page
+    in_a_room(page, f"{FOLDER}/pooling.html")
+    page.keyboard.press("ArrowRight")
+    with page.expect_popup() as opened:
+        page.keyboard.press("s")
+    notes = page.locator("section.present aside.notes").text_content().split()
+    said = opened.value.locator(".speaker-controls-notes")
+    expect(said).to_contain_text(notes[0])
+    expect(said).to_contain_text(notes[-1])
+    opened.value.close()
+
+
+def test_a_print_has_one_slide_a_page(visit):
+    name = f"{FOLDER}/question.html"
+    page = visit(name).page
+    in_a_room(page, name, "?print-pdf")
+    page.wait_for_selector(".pdf-page")
+    printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == len(soup_of(name).find_all("section"))
+    assert set(re.findall(rb"/MediaBox\s*\[[^\]]*\]", printed)) == {b"/MediaBox [0 0 1440 810]"}
+
+
+def test_a_set_is_readable_without_a_script(browser):
+    page = browser.new_page(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    page.goto((SITE / FOLDER / "pooling.html").as_uri())
+    for kind in ("takeaways li", "caution li", "figure svg", "question .why"):
+        expect(page.locator(f"section.{kind}").first).to_be_visible()
+    page.close()
+
+
+def test_links_of_slides_lead_to_places_of_the_chapters(slides_name):
+    for link in soup_of(slides_name).find_all("a", href=re.compile(r"^\.\./.*#")):
+        name, place = link["href"].removeprefix("../../").split("#")
+        assert soup_of(name).find(id=place), (slides_name, link["href"])
