@@ -26,7 +26,7 @@ _SVG = re.compile(r"<svg\b.*?</svg>", re.S)
 _START = "data:image/svg+xml;charset=utf-8,"
 _IMAGE = re.compile(rf'<img src="{re.escape(_START)}([^"]*)"[^>]*>')
 _HOLDER = re.compile(
-    rf'<div class="picture-(?P<form>scroll|narrow)"[^>]*>\s*{_IMAGE.pattern}\s*</div>\s*'
+    rf'<div class="picture-(?P<form>scroll|narrow|slide)"[^>]*>\s*{_IMAGE.pattern}\s*</div>\s*'
 )
 _FALLBACK = re.compile(r"var\(\s*--[\w-]+\s*,\s*([^()]*)\)")
 _PLAIN = " =:/;,()@!*~+-.|{}[]^`"  # signs that need no escape in an address between double quotes
@@ -96,7 +96,7 @@ def _with_pages(notebook: NotebookNode, change: Callable[[str], str]) -> Noteboo
 def with_png(notebook: NotebookNode) -> NotebookNode:
     """Copy in which each drawing of an output is a PNG before the rest of that output.
 
-    Of the two forms of a picture, the one for phones is left out.
+    Of the forms of a picture, those for phones and for slides are left out.
     """
     made = copy.deepcopy(notebook)
     for cell in made.cells:
@@ -110,7 +110,7 @@ def _parts(output: NotebookNode) -> list[NotebookNode]:
     found = [
         drawing
         for holder in (*_HOLDER.finditer(page), *_IMAGE.finditer(_HOLDER.sub("", page)))
-        if holder.groupdict().get("form") != "narrow"
+        if holder.groupdict().get("form") not in {"narrow", "slide"}
         for drawing in _IMAGE.finditer(holder[0])
     ]
     if found:

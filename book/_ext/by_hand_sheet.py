@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from mathml import mathml
 from slide_content import DATA, Slide, board, html_of
 
 from helpers import load_cohorts
@@ -89,7 +90,8 @@ def _step(slide: Slide, *, blank: bool) -> str:
     """One formula, or one table of sums with what was found."""
     if slide.latex:
         before, _, after = slide.text.partition("\n\n")
-        return html_of(f"{before}\n\n$$\n{slide.latex}\n$$\n\n{after}")
+        box = '<div class="wide" role="group" tabindex="0" aria-label="formula">'
+        return f"{html_of(before)}{box}{mathml(slide.latex, 'block')}</div>{html_of(after)}"
     table = blank_table(slide.table) if blank else _FRAGMENT.sub("", slide.table)
     said = '<p class="line">Result:</p>' if blank else html_of(slide.text)
     if slide.kind == "formula":

@@ -43,6 +43,8 @@ _MATH = re.compile(r"(?<![\\$])\$([^$\n]+)\$(?!\$)")
 _DISPLAY = re.compile(r"\$\$\s*(.*?)\s*\$\$", re.S)
 _HEADING = re.compile(r"^#{2,3} +(.+)$", re.M)
 _SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z\[{*$“])")
+# a heading that is one letter of a formula, which some readers of a table take for empty
+_LETTER = re.compile(r"(<th[^>]*>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</th>)")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 _LEADS_ON = re.compile(r"[:,]$|\b[Tt]he (?:next )?(?:table|figure)\b|\b(?:estimates|found) above\b")
 DATA = "Cordas dos Santos et al., Nat Med 2024"
@@ -155,7 +157,8 @@ def html_of(text: str) -> str:
 
     text = _DISPLAY.sub(lambda found: keep(found[1], "block"), text)
     made = _MARKDOWN.render(_MATH.sub(lambda found: keep(found[1], "inline"), text))
-    return re.sub("\x02(\\d+)\x03", lambda m: formulas[int(m[1])], made)
+    made = re.sub("\x02(\\d+)\x03", lambda m: formulas[int(m[1])], made)
+    return _LETTER.sub(r"\1<i>\2</i>\3", made)
 
 
 def words_of(text: str) -> str:

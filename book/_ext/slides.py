@@ -19,6 +19,7 @@ import nbformat
 import yaml
 from by_hand_sheet import SHEETS, sheet
 from chapters import BOOK, ROOT
+from mathml import mathml
 from nbformat import NotebookNode
 from slide_content import DATA, Context, Slide, html_of, questions_of, slides_of, sources, words_of
 
@@ -32,6 +33,7 @@ BUILT_UP = {"takeaways", "caution"}  # point after point
 SIZES = ((450, "large"), (800, "medium"), (float("inf"), "small"))
 #: Length of a formula's source -> its class of size.
 FORMULAS = ((70, "large"), (130, "medium"), (float("inf"), "small"))
+_BOX = 'role="group" tabindex="0" aria-label="{}"'  # it scrolls on a phone
 _COLOUR = re.compile(r"var\(--[\w-]+, *(?:var\(--[\w-]+, *)?([^()]*|rgb\([^()]*\))\)+")
 
 
@@ -76,13 +78,13 @@ def body_of(slide: Slide) -> str:
         before, _, after = slide.text.partition("\n\n")
         lead = f'<div class="words {size}">{html_of(before)}</div>' if before else ""
         rest = f'<div class="words {size} fragment">{html_of(after)}</div>' if after else ""
-        formula = html_of(f"$${slide.latex}$$").replace("<p>", "").replace("</p>", "")
-        return f'{lead}<div class="latex {big}">{formula}</div>{rest}'
+        formula = mathml(slide.latex, "block")
+        return f'{lead}<div class="latex {big}" {_BOX.format("formula")}>{formula}</div>{rest}'
     if slide.drawing:
-        parts.append(f'<div class="drawing">{slide.drawing}</div>')
+        parts.append(f'<div class="drawing" {_BOX.format("picture")}>{slide.drawing}</div>')
     if slide.table:
         wide = " small" if slide.table.count('scope="col"') > 5 else ""
-        parts.append(f'<div class="sums{wide}">{slide.table}</div>')
+        parts.append(f'<div class="sums{wide}" {_BOX.format("table")}>{slide.table}</div>')
     if slide.options:
         parts.append('<ol class="options">')
         for option in slide.options:
@@ -162,7 +164,7 @@ def page_of(deck: Deck, static: str) -> str:
 
 
 def index_of(decks: list[Deck], static: str, back: str) -> str:
-    """Page that lists the sets, with what each holds."""
+    """Page that lists the sets, with what each contains."""
     columns = (
         ("Slides", ()),
         ("Questions", ("question",)),

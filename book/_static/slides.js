@@ -13,10 +13,12 @@ if (printing || !matchMedia("(max-width: 40rem)").matches) {
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   Reveal.initialize({
     width: 1920, height: 1080, margin: 0, center: false, minScale: 0.1,
-    hash: true, slideNumber: "c/t", transition: still ? "none" : "slide", transitionSpeed: "fast",
+    hash: true, slideNumber: "c/t", controlsTutorial: false, transition: still ? "none" : "slide", transitionSpeed: "fast",
     scrollActivationWidth: null, pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1,
     plugins: [RevealNotes],
   }).then(() => {
+    document.querySelector(".reveal").removeAttribute("role"); // "application" would hide the page
+    document.querySelector(".slide-number")?.setAttribute("aria-hidden", "true");
     const turn = () => { root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; };
     Reveal.addKeyBinding({ keyCode: 84, key: "T", description: "Light or dark" }, turn);
   });

@@ -33,7 +33,7 @@ def canonical(name: str) -> str:
 DISTRIBUTIONS = {
     module: {canonical(name) for name in names}
     for module, names in packages_distributions().items()
-}
+} | {"pptx": {"python-pptx"}}  # of `make slides`, which alone installs it
 
 
 def imported(source: str) -> set[str]:

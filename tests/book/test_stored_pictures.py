@@ -125,10 +125,10 @@ def test_a_plain_notebook_has_each_picture_as_png_and_no_svg(path):
         unquote(image["src"])
         for page in pages_of(stored)
         for image in BeautifulSoup(page, "html.parser")("img")
-        if not image.find_parent(class_="picture-narrow")
+        if not image.find_parent(class_=["picture-narrow", "picture-slide"])
     ]
     plain = notebooks.plain(stored)
-    assert not any("svg" in page or "picture-narrow" in page for page in pages_of(plain))
+    assert not any(re.search("svg|picture-(narrow|slide)", page) for page in pages_of(plain))
     made = list(png_of(plain))
     assert len(made) == len(wide)
     for drawing, (picture, told) in zip(wide, made, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from accessibility import Colours
 from browser import ARGUMENTS, HOW, find_browser, missing
 from built import SITE, page_names
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -103,6 +104,11 @@ class Tab:
                 other.close()
         page.goto("about:blank")
         self.visits.clear()
+
+
+@pytest.fixture(scope="session")
+def colours():
+    return Colours()
 
 
 @pytest.fixture(scope="session")

@@ -35,11 +35,6 @@ def ids_of(path: Path) -> frozenset[str]:
     return frozenset(map(unescape, found))
 
 
-@pytest.fixture(scope="session")
-def colours():
-    return Colours()
-
-
 #: Pages with parts of their own; what the others are made of stands on many pages.
 OWN_PARTS = {
     "index.html",

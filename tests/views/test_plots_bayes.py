@@ -115,6 +115,16 @@ def test_shrinkage_shows_every_cohort_twice(post):
     assert far in note_of(ax).caption
 
 
+def test_shrinkage_of_those_that_move_most(post):
+    frame = post.shrinkage()
+    moved = (frame["estimate"] - frame["observed"]).abs().sort_values(ascending=False)
+    ax = shrinkage(post, most=4)
+    names = {tick.get_text().rsplit("  ", 1)[0] for tick in ax.get_yticklabels()}
+    assert names == set(moved.index[:4])
+    assert note_of(ax).caption.startswith(f"{moved.index[0]} moves most")
+    assert f"four of {len(frame)}" in note_of(ax).caption
+
+
 @pytest.mark.parametrize("k", [1, 30, nightly(120)])
 def test_shrinkage_of_few_and_many(k):
     rng = np.random.default_rng(k)

@@ -280,6 +280,14 @@ def test_a_forest_of_groups_has_one_diamond_a_group_at_its_interval(by_entity, c
         assert printing.p_value(result.test.p) in drawn
 
 
+def test_the_groups_are_the_finding_of_a_forest_of_one_grouping(by_entity):
+    ends = sorted(fit.estimate for fit in by_entity.groups.values())
+    low, high = (f"{100 * rate:.1f}%" for rate in (ends[0], ends[-1]))
+    first = note_of(subgroup_forest({"Disease": by_entity})).caption
+    assert first.startswith(f"Nonrelapse mortality by disease ranged from {low} (")
+    assert f" to {high} (" in first.partition(".  ")[0]
+
+
 def test_a_forest_of_groups_refuses_results_of_other_studies(by_entity, cohorts):
     other = subgroups(cohorts[:20], by="setting", **COLUMNS, measure="logit", model="random")
     with pytest.raises(MetaAnalysisError, match="same studies"):

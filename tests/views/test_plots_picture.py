@@ -1,4 +1,5 @@
 import re
+from html import unescape
 from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
@@ -146,3 +147,16 @@ def test_a_name_that_is_no_plain_id_is_an_error(name):
     with pytest.raises(MetaAnalysisError, match="lower-case words"):
         picture(name)
     plt.close("all")
+
+
+def test_forms_for_slides_are_hidden_and_have_captions_of_their_own():
+    short = drawing()
+    annotate(short, Note("Short", "A part of it.", 'Part < whole, "said" so.'))
+    html = picture(slides=[short])._repr_html_()
+    form = re.search(
+        r'<div class="picture-slide" style="display: none" data-caption="(.*?)">', html
+    )
+    assert unescape(form[1]) == 'Part < whole, "said" so.'
+    assert "A part of it." in html[form.end() :]
+    assert len(ids(html)) == len(set(ids(html)))
+    assert "picture-slide" not in picture()._repr_html_()

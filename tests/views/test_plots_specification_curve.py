@@ -206,5 +206,10 @@ def test_small_panels_hold_the_sorted_estimates_of_each_claim_and_count_the_supp
     whole = sum(bool(result.supports[result.ok].all()) for result in shown.values())
     assert f"{printing.of_total(whole, 3)} claims by its" in note_of(ax).caption
     plt.close(ax.figure)
+    for key, result in shown.items():
+        supports = result.supports[result.ok].all()
+        caption = note_of(specification_panels({key: result})).caption
+        assert caption.startswith("Every" if supports else "Not every")
+        assert "analysis supports the claim by its estimate, and " in caption
     with pytest.raises(MetaAnalysisError, match="needs claims"):
         specification_panels({})

@@ -126,7 +126,7 @@ def _note(post: Posterior, frame: pd.DataFrame, subject: Subject, whole: int) ->
     caption = f"{span}. {move}."
     if len(frame) < whole:
         studies = printing.counted(whole, *subject.noun)
-        caption = f"{move}. Shown are the {printing.count(len(frame))} of {studies} that move most."
+        caption = f"{move}. Shown are the {printing.word(len(frame))} of {studies} that move most."
     return Note(
         "Raw and shrunken rates",
         f"Raw and shrunken rates of {printing.counted(len(frame), *subject.noun)}. "
