@@ -1,9 +1,9 @@
 """Notebooks to teach from, made of the stored chapters (``make notebooks``).
 
 Three kinds, in ``_build/notebooks``: *student* has neither outputs nor solutions, but an empty cell
-where a solution stood; *teacher* has both; *plain* is for programs that know no MyST (Colab,
-VS Code, GitHub): values, terms, sources, boxes and tables stand in its text as ordinary Markdown,
-and its pictures are PNG.
+where a solution stood; *teacher* has both; both are for JupyterLab with its MyST extension, which
+reads no bibliography. *Plain* is for programs that know no MyST (Colab, VS Code, GitHub): values,
+terms, sources, boxes and tables stand in its text as ordinary Markdown, and its pictures are PNG.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ _OPEN = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,}|:{3,})(?:\{(?P<name>[\w:-]+)\})? *(?P<title>.*)$"
 )
 _ROLE = re.compile(r"\{(?P<name>[a-z][a-z:]*)\}`(?P<text>[^`]+)`")
+_CITED = re.compile(r"\{(?P<name>cite:[pt])\}`(?P<text>[^`]+)`")
 _TARGET = re.compile(r"(?P<shown>.*?)\s*<(?P<target>[^<>]*)>", re.S)
 _MATH = re.compile(r"(\$\$?.*?\$\$?)", re.S)
 
@@ -138,17 +139,19 @@ def _with_cells(notebook: NotebookNode, cells: list[NotebookNode]) -> NotebookNo
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """Copy without outputs and solutions: in place of each solution an empty cell and a check."""
+    """Copy without outputs and solutions: in place of each solution an empty cell and a check.
+
+    Values in the text stay: without them it would show code in place of numbers before a run.
+    """
     cells: list[NotebookNode] = []
     solved: list[str] = []
     for cell, solution, _ in parts(copy.deepcopy(notebook)):
         if TEACHER in cell.metadata.get("tags", []):
             continue
         if solution is None:
-            cell.metadata.pop("user_expressions", None)
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-            cells.append(cell)
+            cells.append(_cited(cell))
         elif solution not in solved:
             code = your_code(solution, first=not solved)
             solved.append(solution)
@@ -174,8 +177,15 @@ def teacher(notebook: NotebookNode) -> NotebookNode:
         if block:
             cells.append(nbformat.v4.new_markdown_cell("### Solution", id=f"solution-{solution}"))
         cell.metadata.pop(COLLAPSED, None)
-        cells.append(cell)
+        cells.append(_cited(cell))
     return _with_cells(notebook, cells)
+
+
+def _cited(cell: NotebookNode) -> NotebookNode:
+    """Name the sources of a cell, for which JupyterLab shows a key of the bibliography."""
+    if cell.cell_type == "markdown":
+        cell.source = _CITED.sub(_role, cell.source)
+    return cell
 
 
 # -- plain Markdown -------------------------------------------------------------------------------
@@ -265,6 +275,8 @@ class _Markdown:
         if name in {"admonition", "div"}:  # the only div is the answer of a chapter
             head = title if name == "admonition" else "In short"
             return "\n".join(f"> {row}".rstrip() for row in (f"**{head}**", "", *body.split("\n")))
+        if name == "dropdown":
+            return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
         if name in {"note", "tip", "warning", "important", "caution", "seealso"}:
             return self._directive("admonition", name.capitalize(), lines)
         raise ValueError(

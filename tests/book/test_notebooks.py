@@ -109,7 +109,10 @@ def test_a_student_gets_a_cell_of_their_own_for_each_solution_and_no_answer(path
     kept = {cell.source for cell in made.cells}
     assert not kept & {cell.source for cell in solutions}
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in made.cells)
-    assert not any("user_expressions" in cell.metadata for cell in made.cells)
+    for cell in made.cells:  # text reads as text before a run, not as code
+        if cell.cell_type == "markdown":
+            values = [entry["expression"] for entry in cell.metadata.get("user_expressions", [])]
+            assert values == [found["expression"] for found in EVAL.finditer(cell.source)]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
@@ -144,6 +147,20 @@ def test_values_stay_with_the_part_of_the_cell_that_shows_them():
     ]
     values = [cell.metadata.get("user_expressions") for cell in notebooks.teacher(chapter).cells]
     assert [v and v[0]["expression"] for v in values] == [None, "a", None, "b", "c"]
+
+
+def test_notebooks_for_jupyterlab_name_their_sources():
+    """JupyterLab reads no bibliography: it would show a key with a warning sign."""
+    chapter = book(
+        "{cite:t}`stijnen2010` and {term}`GLMM` ({cite:p}`zeger1988`)", ">>>'{cite:p}`a`'"
+    )
+    for kind in (notebooks.student, notebooks.teacher):
+        text, code = (cell.source for cell in kind(chapter).cells)
+        assert text.startswith(
+            "[Stijnen et al. (2010)](https://doi.org/10.1002/sim.4040) and {term}"
+        )
+        assert "([Zeger et al., 1988](https://doi.org/" in text
+        assert code == "'{cite:p}`a`'"
 
 
 def solved(*after):
@@ -217,6 +234,10 @@ def test_a_plain_notebook_begins_with_one_line_and_no_address_but_the_books_own(
         (
             ":::{admonition} Note {term}`it`\n:class: tip\n\nA\n\nB\n:::",
             "> **Note it**\n>\n> A\n>\n> B",
+        ),
+        (
+            ":::{dropdown} More {term}`on it`\nA\n:::",
+            "<details><summary>More on it</summary>\n\nA\n\n</details>",
         ),
         ("```{exercise}\n:label: ex\n\nWhy?\n```", "### Exercise 1\n\nWhy?"),
         (
