@@ -13,7 +13,7 @@ from html import escape
 from mathml import mathml
 from slide_content import DATA, Slide, board, html_of
 
-from helpers import load_cohorts
+from helpers import load_cohorts, printing
 from helpers.review import five_cohorts
 
 #: Whether the results are left blank -> name of the page.
@@ -49,9 +49,10 @@ def sheet(decks: Mapping[str, Sequence[Slide]], back: str, *, blank: bool) -> st
         Whether results are left out.
     """
     five = five_cohorts(load_cohorts())
+    number = printing.counted(len(five), "cohort").capitalize()
     given = re.sub(_FRAGMENT, "", board(five.to_html(index=True)))
     parts = [
-        f'<body class="plain paper">\n<main>\n<h1>{len(five)} cohorts by hand</h1>',
+        f'<body class="plain paper">\n<main>\n<h1>{number} by hand</h1>',
         f"<p>One table for the whole course. {_HOW[blank]}</p>",
         f'<div class="wide" role="region" tabindex="0" aria-label="The cohorts">{given}</div>',
         "<p><b>events</b>: nonrelapse deaths; <b>n</b>: patients; <b>months</b>: median "

@@ -308,8 +308,9 @@ def _by_hand(
     context: Context,
 ) -> Iterator[Slide]:
     """Show the table of sums, and what was found; the code is for the speaker."""
-    table = next((board(one["text/html"]) for one in data if "text/html" in one), "")
-    said = ""
+    shown = (one.get("text/html") or _series(one.get("text/plain", "")) for one in data)
+    table = next(filter(None, map(board, shown)), "")
+    said = " ".join(o.text for o in cell.outputs if o.output_type == "stream").strip()
     if following and following[0].cell_type == "markdown" and "said" in following[0].id:
         said = plain(" ".join(following[0].source.strip().split("\n\n")[0].split()), context)
     if table or said:
@@ -324,6 +325,17 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _LONG = re.compile(r"-?\d+\.\d{5,}")
 #: Columns that the class is given; the others are worked out, one after the other.
 GIVEN = {"cohort", "product", "events", "n", "months"}
+
+
+def _series(printed: str) -> str:
+    """Table of HTML of a printed series; empty for other text."""
+    *rows, last = printed.strip().splitlines() or [""]
+    named = re.match(r"Name: (\w+),", last)
+    lines = [re.split(r"\s{2,}", row) for row in rows]
+    if not named or any(len(line) != 2 for line in lines):
+        return ""
+    body = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in lines)
+    return f"<table><tr><th></th><th>{named[1]}</th></tr>{body}</table>"
 
 
 def board(output: str) -> str:

@@ -255,14 +255,17 @@ def decks_of(chapters: dict[str, NotebookNode], back: str) -> list[Deck]:
     Parameters
     ----------
     chapters : dict of str to NotebookNode
-        Executed notebooks by name, in the order of the book.
+        Executed notebooks by name; the sets come in the order of the contents.
     back : str
         Path from the slides to the pages of the book, without a slash at the end.
     """
     cited = sources((BOOK / "references.bib").read_text(encoding="utf-8"))
     asked = questions_of(chapters[QUESTIONS]) if QUESTIONS in chapters else {}
     decks = []
-    for name, notebook in chapters.items():
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    order = re.findall(r"file: *(?:\w+/)?([\w-]+)", contents)
+    for name in sorted(chapters, key=lambda one: order.index(one) if one in order else len(order)):
+        notebook = chapters[name]
         page = f"{back}/{name}.html"
         if slides := slides_of(notebook, Context(page, cited), asked.get(name)):
             decks.append(Deck(name, tuple(slides), page))
