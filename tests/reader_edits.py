@@ -277,7 +277,11 @@ REFUSED: dict[str, dict[str, str]] = {
         ),
         _ZERO,
     ),
-    "audit": _NO_PAIRS | {"relabelled": "no correction of the audit concerns"},
+    "audit": _NO_PAIRS
+    | {
+        "relabelled": "no correction of the audit concerns",
+        "without the largest": "the table has none of Jacobson 2022 B",  # of the last exercises
+    },
     "subgroups": _NO_PAIRS | {"another model": "put the published options back"},
     "meta_regression": _NO_PAIRS
     | dict.fromkeys(("another estimator", "another interval"), "put the published options back")
