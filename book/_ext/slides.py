@@ -140,13 +140,14 @@ def head(title: str, description: str, static: str, *, deck: bool) -> str:
     """Start of a page of slides, or of one beside them."""
     reveal = [f"{static}/reveal/reset.css", f"{static}/reveal/reveal.css"] if deck else []
     sheets = [*reveal, f"{static}/figures.css", f"{static}/slides.css"]
+    script = "" if deck else f'\n<script src="{static}/slides.js" defer></script>'
     links = "\n".join(f'<link rel="stylesheet" href="{address}">' for address in sheets)
     return (
         '<!DOCTYPE html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n"
         f'<meta name="description" content="{escape(description, quote=True)}">\n'
-        f'<link rel="icon" href="{static}/favicon.svg">\n{links}\n</head>\n'
+        f'<link rel="icon" href="{static}/favicon.svg">\n{links}{script}\n</head>\n'
     )
 
 

@@ -1,4 +1,5 @@
-/* Shows a set of slides with reveal.js; without it, and on a phone, the set is one long page. */
+/* Shows a set of slides with reveal.js; without it, and on a phone, the set is one long page. The
+   pages beside the sets follow the theme of the system alone. */
 const root = document.documentElement;
 const printing = /print-pdf/.test(location.search);
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -8,7 +9,7 @@ follow();
 addEventListener("beforeprint", () => { root.dataset.theme = "light"; });
 addEventListener("afterprint", follow);
 
-if (printing || !matchMedia("(max-width: 40rem)").matches) {
+if (typeof Reveal !== "undefined" && (printing || !matchMedia("(max-width: 40rem)").matches)) {
   root.classList.add("deck");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   Reveal.initialize({

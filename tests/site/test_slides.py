@@ -61,6 +61,10 @@ def test_slides_open_offline_and_axe_has_no_objection(slides_name, visit, colour
         in_a_room(seen.page, slides_name)
         assert seen.foreign == seen.failed == seen.complaints == []
         assert faults(seen.page, widths=(1920,), colours=colours) == {}  # fetches the styles again
+        seen.page.emulate_media(color_scheme="dark")
+        seen.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+        assert colours.faults(seen.page, 1920) == {}
+        seen.page.emulate_media(color_scheme="light")
         seen.page.set_viewport_size({"width": 320, "height": 900})
         seen.page.reload()
     assert faults(seen.page, widths=(320,), colours=colours) == {}
