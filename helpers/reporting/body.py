@@ -259,7 +259,7 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
                 "see more of them."
             ]
             if analysis.fit.n is not None
-            else ["A rate per person-time supposes that the risk is the same all the time."]
+            else ["A rate per person-time assumes that the risk is the same all the time."]
         ),
         f"{many} that share people make every interval too narrow; the table cannot show it.",
         f"Nothing here says whether the {subject.studies} were chosen fairly or answer one "

@@ -109,7 +109,7 @@ def handout() -> Handout:
     het = fit.heterogeneity
     results = {
         "All people together": printing.percent(x.sum() / n.sum()),
-        "Weighted mean of the logits, turned back": printing.percent(common.estimate),
+        "Weighted mean of the logits, back-transformed": printing.percent(common.estimate),
         "Q": f"{printing.number(het.Q)} on {het.df} degrees of freedom",
         "Variance between the trials": printing.number(fit.tau2, 4),
         "Random effects, 95% confidence interval": printing.percent_range(fit.ci, 1),
