@@ -57,6 +57,8 @@ _HEADINGS: Mapping[str, str] = {
     **{"tau2": "τ²", "I2": "I²", "ci_lower": "Lower", "ci_upper": "Upper"},
 }
 LONG = 34  # characters of a cell from which it may wrap
+#: Above so many rows without groups one row is made and repeated.
+REPEATED = 1
 NAME_LENGTH = 60  # characters of a caption that make an id
 
 
@@ -347,8 +349,10 @@ def _html(
     heads = {column: gt.html(_head(heading)) for column, heading in headings.items()}
     inner = [column for column in headings if column not in (stub, groups)]
     cells: dict[str, Any] = {column: heads[column] for column in inner}
+    # The package takes a millisecond for a cell; where every row is alike one shows them all.
+    alike = groups is None and len(shown) > REPEATED
     made = (
-        gt.GT(shown, id=name, rowname_col=stub, groupname_col=groups)
+        gt.GT(shown.iloc[:1] if alike else shown, id=name, rowname_col=stub, groupname_col=groups)
         .cols_label(cells)
         .cols_align("left")
         .tab_stubhead(heads[stub])
@@ -359,7 +363,26 @@ def _html(
         made = made.cols_align("right", columns=here)
     for line in notes:
         made = made.tab_source_note(gt.html(escape(line, quote=False)))
-    return made.as_raw_html()
+    html = made.as_raw_html()
+    return _repeated(html, shown[[stub, *inner]]) if alike else html
+
+
+def _repeated(html: str, shown: pd.DataFrame) -> str:
+    """Give the only row of a table to every row of a frame."""
+    start, opened, rest = html.partition("<tbody")
+    attributes, _, rest = rest.partition(">")
+    row, closed, end = rest.partition("</tbody>")
+    # What stands before the first cell, its tags; what stands between two, ...
+    parts = re.split(r"(<t[hd][^>]*>).*?(</t[hd]>)", row, flags=re.DOTALL)
+    pieces = ["", *parts[:-2]]
+    before = ["".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3)]
+    after = "".join(parts[-2:])
+    lines = []
+    for label, *cells in shown.itertuples(index=False, name=None):
+        texts = [escape(str(label), quote=True), *map(_cell, cells)]
+        inside = (piece for pair in zip(before, texts, strict=True) for piece in pair)
+        lines.append("".join([*inside, after]))
+    return f"{start}{opened}{attributes}>{''.join(lines)}{closed}{end}"
 
 
 def _head(text: str) -> str:

@@ -456,7 +456,6 @@ def test_mistakes_in_a_table_are_listed_with_their_places(with_engine):
     rows = page.locator("#engine-errors tbody tr").all_inner_texts()
     assert [row.split("\t")[:3] for row in rows] == [
         ["2", "events", "5"],
-        ["3", "study", "A"],
         ["3", "events", "x"],
     ]
     assert page.evaluate("document.activeElement.id") == "engine-errors"
