@@ -67,7 +67,7 @@ def moodle_xml(bank: Mapping[str, Quiz]) -> str:
             last = chapter
         asked = _add(tree, "question", type="multichoice")
         _add(_add(asked, "name"), "text", name)
-        _add(_add(asked, "questiontext", format="plain_text"), "text", one.prompt)
+        _add(_add(asked, "questiontext", format="plain_text"), "text", one.told)
         for tag, value in {
             "defaultgrade": "1",
             "penalty": "1",
@@ -122,7 +122,7 @@ def gift(bank: Mapping[str, Quiz]) -> str:
         options = "\n".join(
             f"{'=' if o.right else '~'}{plain(o.text)}#{plain(o.why)}" for o in one.options
         )
-        blocks.append(f"::{plain(name)}::{plain(one.prompt)}{{\n{options}\n}}")
+        blocks.append(f"::{plain(name)}::{plain(one.told)}{{\n{options}\n}}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -175,7 +175,7 @@ def _item(name: str, one: Question) -> ET.Element:
     _add(item, "outcomeDeclaration", None, identifier="FEEDBACK", **kind)
     interaction = {"responseIdentifier": "RESPONSE", "shuffle": "true", "maxChoices": "1"}
     choice = _add(_add(item, "itemBody"), "choiceInteraction", None, **interaction)
-    _add(choice, "prompt", one.prompt)
+    _add(choice, "prompt", one.told)
     for letter, option in letters.items():
         _add(choice, "simpleChoice", option.text, identifier=letter)
     processing = _add(item, "responseProcessing")
@@ -205,7 +205,10 @@ def _sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
             + "</p>"
             for letter, option in zip(_LETTERS, one.options, strict=False)
         )
-        parts.append(f"<section><h2>{escape(name)}</h2><p>{escape(one.prompt)}</p>{rows}</section>")
+        picture = "" if one.figure is None or key else one.figure.svg
+        parts.append(
+            f"<section><h2>{escape(name)}</h2><p>{escape(one.prompt)}</p>{picture}{rows}</section>"
+        )
     title = "Questions: key" if key else "Questions"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

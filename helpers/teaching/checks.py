@@ -21,6 +21,7 @@ import numpy as np
 from .. import printing
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence.pages import record
+from .figures import figure
 from .questions import Question, Quiz, question, quiz, which
 from .solutions import solve
 
@@ -89,7 +90,8 @@ def _question(entry: Mapping[str, Any], values: Mapping[str, Any]) -> Question:
         answer, why = (text.format_map(values) for text in pair)
         sorted_[verdicts[verdict]].append((answer, why))
     (right,) = sorted_[True]
-    return question(prompt, right=right, wrong=sorted_[False])
+    shown = figure(entry["figure"]) if "figure" in entry else None
+    return question(prompt, right=right, wrong=sorted_[False], figure=shown)
 
 
 # -- answers to exercises -------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 from ..errors import MetaAnalysisError
+from .figures import Figure
 
 __all__ = ["Answer", "Question", "Quiz", "question", "quiz", "which"]
 
@@ -35,6 +36,7 @@ class Question:
 
     prompt: str
     options: tuple[Answer, ...]
+    figure: Figure | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -50,12 +52,23 @@ class Question:
                 raise MetaAnalysisError(f"{self.prompt!r}: an option needs words and a reason")
 
     @property
+    def told(self) -> str:
+        """The prompt, with the figure in words where there is one and no picture can stand."""
+        return self.prompt if self.figure is None else f"{self.prompt} (Figure: {self.figure.alt})"
+
+    @property
     def right(self) -> Answer:
         """The right option."""
         return next(option for option in self.options if option.right)
 
 
-def question(prompt: str, *, right: tuple[str, str], wrong: Iterable[tuple[str, str]]) -> Question:
+def question(
+    prompt: str,
+    *,
+    right: tuple[str, str],
+    wrong: Iterable[tuple[str, str]],
+    figure: Figure | None = None,
+) -> Question:
     """Make a question; its options are put into an order that does not tell which is right.
 
     Parameters
@@ -65,6 +78,8 @@ def question(prompt: str, *, right: tuple[str, str], wrong: Iterable[tuple[str, 
         The right answer and why it is right.
     wrong : iterable of tuple of str
         Wrong answers, each with why it is wrong.
+    figure : Figure, optional
+        A picture to read.
 
     Returns
     -------
@@ -83,7 +98,7 @@ def question(prompt: str, *, right: tuple[str, str], wrong: Iterable[tuple[str, 
     """
     options = [Answer(*right, right=True), *(Answer(*pair, right=False) for pair in wrong)]
     options.sort(key=lambda option: crc32(f"{prompt}|{option.text}".encode()))
-    return Question(prompt, tuple(options))
+    return Question(prompt, tuple(options), figure)
 
 
 def which(
@@ -204,14 +219,16 @@ def _html(asked: Question, name: str) -> str:
         f"{escape(option.why, quote=False)}</p></details>"
         for letter, option in zip(_LETTERS, asked.options, strict=False)
     )
-    return (
-        f'<fieldset class="quiz" id="{name}">\n'
-        f"<legend>{escape(asked.prompt, quote=False)}</legend>\n{options}\n</fieldset>"
-    )
+    legend = f"<legend>{escape(asked.prompt, quote=False)}</legend>"
+    return f'<fieldset class="quiz" id="{name}">\n{legend}\n{_picture(asked)}{options}\n</fieldset>'
+
+
+def _picture(asked: Question) -> str:
+    return "" if asked.figure is None else f"{asked.figure.svg}\n"
 
 
 def _text(asked: Question) -> str:
-    lines = [asked.prompt]
+    lines = [asked.told]
     for letter, option in zip(_LETTERS, asked.options, strict=False):
         lines += [f"  {letter}. {option.text}", f"     {_verdict(option)} {option.why}"]
     return "\n".join(lines)

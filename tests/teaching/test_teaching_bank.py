@@ -32,7 +32,7 @@ def files(bank):
 def expected(bank):
     """Prompt -> options with their explanations and whether they are right."""
     return [
-        (one.prompt, {(o.text, o.why, o.right) for o in one.options})
+        (one.told, {(o.text, o.why, o.right) for o in one.options})
         for asked in bank.values()
         for one in asked.questions
     ]

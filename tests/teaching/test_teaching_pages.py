@@ -9,6 +9,7 @@ import nbformat
 import pytest
 import yaml
 from inline_values import resolved
+from stored_pictures import inline
 from test_chapters import NO_SKELETON
 
 from helpers.errors import MetaAnalysisError
@@ -111,7 +112,7 @@ def test_the_lecturer_finds_the_slides_of_every_chapter():
 
 
 def test_the_questions_stand_on_their_page_as_they_are_computed_now():
-    page = words_of("self_check")
+    page = inline(words_of("self_check"))
     for chapter in CHAPTERS:
         assert f"]({chapter}.ipynb)" in page
         assert self_check(chapter).html in page
