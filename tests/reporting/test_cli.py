@@ -7,9 +7,12 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import pytest
 
+from helpers.engine.effects import get_measure
 from helpers.evidence import data_folder
 from helpers.reporting.command import _parser, main
 
@@ -119,3 +122,31 @@ def test_an_option_that_does_not_exist_has_the_status_of_wrong_input(capsys):
         main(["report", "my.csv", "--evnts", "x"])
     assert left.value.code == 2
     assert "--evnts" in capsys.readouterr().err
+
+
+BOOK = Path(__file__).parents[2] / "book"
+COMMANDS = sorted(
+    {
+        (path.name, command)
+        for path in [*BOOK.glob("*.md"), *BOOK.glob("*.ipynb"), *BOOK.parent.glob("README.md")]
+        for source in (
+            [cell.source for cell in nbformat.read(path, 4).cells]
+            if path.suffix == ".ipynb"
+            else [path.read_text(encoding="utf-8")]
+        )
+        for command in re.findall(r"(?:nrm-meta|-m helpers) ((?:report|template)[^`\n]*)", source)
+    }
+)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_each_command_that_a_page_prints_is_understood(page, command):
+    words = shlex.split(command.partition(" >")[0])
+    options = _parser().parse_args(words)
+    assert options.command == words[0]
+    if getattr(options, "measure", None):
+        assert get_measure(options.measure).name == options.measure
+
+
+def test_the_commands_of_the_pages_are_found():
+    assert {page for page, _ in COMMANDS} >= {"your_own_table.ipynb", "migration.ipynb"}
