@@ -141,6 +141,8 @@ def chapter(
     body = page.select_one("article.bd-article")
     if body is None or body.h1 is None:
         raise ValueError(f"{name}.html has no article with a title")
+    if (shared := page.select_one("#picture-styles")) is not None:
+        body.append(shared)
     for extra in body.select(LEFT_OUT if solutions else f"{LEFT_OUT}, {SOLUTION}"):
         extra.decompose()
     for wrapped in body.select("h1 br, h2 br, h3 br"):

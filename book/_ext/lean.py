@@ -65,6 +65,12 @@ _ICON = re.compile(r"fa(-.*)?|fas|far|fab|fa[slbrdt]")
 _CLASS = re.compile(r"\bclass\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _URL = re.compile(r"url\((['\"]?)(?!data:|#|https?:)([^)'\"]+)\1\)")
+_VARIABLE = re.compile(r"--[a-z][\w-]+")
+_READ = re.compile(r"var\(\s*(--[\w-]+)")
+_DEFINED = re.compile(
+    r"(?<=[{;\s])(--[\w-]+)\s*:(?:[^;{}\"'()]|\"[^\"]*\"|'[^']*'|\((?:[^()]|\([^()]*\))*\))*(?:;|(?=\}))\s*"
+)
+_EMPTY = re.compile(r"[^{};@]*\{\s*\}\n?")
 _LINK = re.compile(rf"(_static/(?:{re.escape(SHEET)}|{re.escape(SCRIPT)}))(?:\?v=\w*)?")
 
 
@@ -204,6 +210,31 @@ def _at_rule(rule: Any, words: set[str]) -> Iterator[str]:
         yield f"{head}{{{content}}}"
 
 
+def without_idle_variables(css: str, elsewhere: set[str]) -> str:
+    """Leave out variables that no style reads: the theme defines hundreds for looks of its own.
+
+    Parameters
+    ----------
+    css : str
+        A sheet as `slim` writes it.
+    elsewhere : set of str
+        Variables that pages and scripts name.
+
+    Examples
+    --------
+    >>> without_idle_variables(":root{--a: 1px; --b: var(--a);--c: 2;top: var(--d)}", {"--c"})
+    ':root{--c: 2;top: var(--d)}'
+    """
+
+    def kept(css: str) -> str:
+        read = elsewhere | set(_READ.findall(css))
+        return _DEFINED.sub(lambda found: found[0] if found[1] in read else "", css)
+
+    while (left := kept(css)) != css:
+        css = left  # what was read by these alone is read no longer
+    return _EMPTY.sub("", css)
+
+
 def icon_rules(css: str) -> str:
     """Give the icons' own sheet, which `slim` would take for FontAwesome's."""
     rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
@@ -264,7 +295,16 @@ def bundle(app: Any, error: Exception | None) -> None:
         re.sub(r"^//# sourceMappingURL=.*$", "", p.read_text(encoding="utf-8"), flags=re.M)
         for p in scripts
     ]
-    made = {SHEET: "\n".join(sheets), SCRIPT: PRELUDE + ";\n".join(code)}
+    others = [
+        *pages,
+        *scripts,
+        static / TABS,
+        *out.glob("interactive/*.*"),
+        *out.glob("engine/en*"),
+    ]
+    named = {v for p in others for v in _VARIABLE.findall(p.read_text(encoding="utf-8"))}
+    sheet = without_idle_variables("\n".join(sheets), named)
+    made = {SHEET: sheet, SCRIPT: PRELUDE + ";\n".join(code)}
     marks = {}
     for name, text in made.items():
         (static / name).write_text(text, encoding="utf-8")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from light_pictures import slender
 
 FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
 # what the theme and its extensions write, and what WCAG asks for
@@ -52,6 +53,9 @@ AROUND = (
 )
 # a figure's colours fall back to others where the book's sheet is missing; on its pages it is there
 _FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]*)\)")
+#: Classes of great tables that styles, scripts and tests name; each cell has two or three others.
+TABLE_CLASSES = {"gt_group_heading", "gt_right", "gt_stub", "gt_table", "gt_total"}
+_TABLE_CLASS = re.compile(r' class="(gt_[^"]*)"')
 _REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
 # a call that is longer than a line: Sphinx lists its parameters without a term
 _SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\n")
@@ -99,14 +103,21 @@ def _description(doctree: nodes.document | None) -> str:
 
 
 def lighter(body: str) -> str:
-    """Leave out the fallback colours of figures.
+    """Leave out the fallback colours of figures, and classes of tables that no style names.
 
     Examples
     --------
     >>> lighter("fill: var(--picture-ink, var(--jp-ink, #111)); stroke: var(--picture-mm, #222)")
     'fill: var(--picture-ink); stroke: var(--picture-mm)'
+    >>> lighter('<th class="gt_row gt_right gt_stub">')
+    '<th class="gt_right gt_stub">'
     """
-    return _FALLBACK.sub(r"var(\1)", body)
+
+    def styled(match: re.Match[str]) -> str:
+        kept = [name for name in match[1].split() if name in TABLE_CLASSES or name[:3] != "gt_"]
+        return f' class="{" ".join(kept)}"' if kept else ""
+
+    return _TABLE_CLASS.sub(styled, _FALLBACK.sub(r"var(\1)", body))
 
 
 def unbroken(body: str) -> str:
@@ -240,6 +251,10 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     if page in ONE_FORM:
         body = _NARROW.sub("", body)
     body = captioned(distinct(lighter(signatures(unbroken(body)))))
+    body, rules = slender(body)
+    if rules:
+        styles = f'\n    <style id="picture-styles">{rules}</style>'
+        context["metatags"] = context.get("metatags", "") + styles
     context["body"] = gallery(body) if _GRID.search(body) else body
     description = _description(doctree) or f"{context.get('title', page)} – {app.config.html_title}"
     if 'name="description"' not in context.get("metatags", ""):

@@ -97,14 +97,19 @@
     document.documentElement.dataset.theme = "light"; // read at once, never painted
     const originals = [svg, ...svg.querySelectorAll("*")];
     const copies = [copied, ...copied.querySelectorAll("*")];
+    const rules = [...document.getElementById("picture-styles")?.sheet.cssRules ?? []];
     originals.forEach((original, i) => {
-      if (!(original.getAttribute("style") || "").includes("var(")) return;
+      const shared = rules.filter((rule) => original.matches(rule.selectorText));
+      if (!shared.length && !(original.getAttribute("style") || "").includes("var(")) return;
       const computed = getComputedStyle(original);
-      for (const property of [...original.style]) {
-        if (original.style.getPropertyValue(property).includes("var(")) {
-          copies[i].style.setProperty(property, computed.getPropertyValue(property));
+      for (const { style } of [...shared, original]) {
+        for (const property of [...style]) {
+          if (style !== original.style || style.getPropertyValue(property).includes("var(")) {
+            copies[i].style.setProperty(property, computed.getPropertyValue(property));
+          }
         }
       }
+      if (shared.length) copies[i].removeAttribute("class");
     });
     const paper = getComputedStyle(document.documentElement).getPropertyValue("--picture-surface").trim();
     document.documentElement.dataset.theme = theme;
