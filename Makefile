@@ -29,7 +29,7 @@ export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || date 
 book test check check-tests check-chapters unit nightly lowest mutants chapters processors site bench refresh report: \
 	export MPLBACKEND := agg
 
-.PHONY: help book pdf test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser browsers bench refresh report notebook notebooks teacher slides lock clean
+.PHONY: help book pdf publish links test check check-tests check-chapters lint types unit nightly lowest mutants chapters processors site golden rooms audit browser browsers bench refresh report notebook notebooks teacher slides lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,6 +51,13 @@ book: $(READY) ## execute the chapters and build the site into _build/html
 
 pdf: $(READY) browser ## print the built pages into _build/nrm-book.pdf, with solutions if SOLUTIONS=1 (after `make book`)
 	$(BIN)/python build_tools/pdf.py $(if $(SOLUTIONS),--solutions) "$$($(BIN)/python tests/site/browser.py)"
+
+publish: book pdf ## the site as a host shows it: built again with the printed book among its downloads
+	rm -f _build/complete.json
+	@$(BIN)/python build_tools/build.py
+
+links: $(READY) ## ask every address outside the built site whether it is still there (after `make book`)
+	$(BIN)/python build_tools/links.py
 
 # the book first: the tests take over what it computed of the review for the same code and data
 test: $(READY) ## run every check; ends with the time of each part and the slowest tests
@@ -77,6 +84,8 @@ lint: $(READY) ## style, common mistakes, which room imports which, files of ser
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[0-9]*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
@@ -93,6 +102,7 @@ nightly: $(READY) ## the longer runs of tests that `make test` runs in short, sc
 chapters: $(READY) ## compare the stored outputs of chapters (all, or CHAPTERS=…) with those of the build, strictly
 	PYTHONPATH=tests:build_tools $(BIN)/pytest $(or $(CHAPTERS),book) -p stored_outputs \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider -o addopts= --no-header -q
+	$(if $(CHAPTERS),,@$(BIN)/python -c 'import pathlib; from helpers.reference import status; status.see(pathlib.Path.cwd())')
 
 LOWEST := _build/lowest
 LOWEST_TESTS := helpers tests/engine/test_effects.py $(wildcard tests/evidence/*.py tests/engine/test_glmm*.py \
