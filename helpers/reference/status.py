@@ -6,6 +6,9 @@ import ast
 import doctest
 import hashlib
 import inspect
+import json
+import os
+import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,7 +22,7 @@ from ..evidence.package import described
 from ..evidence.pages import page_content
 from ..views.prose import Sentence
 
-__all__ = ["PACKAGES", "build_status", "count_tests", "hash_of", "installed"]
+__all__ = ["PACKAGES", "build_status", "count_tests", "hash_of", "installed", "see", "seen"]
 
 #: Packages whose version can change a number or a picture.
 PACKAGES = (
@@ -35,6 +38,7 @@ PACKAGES = (
     "jupyter-book",
     "sphinx",
 )
+SEEN = "_build/processors.json"  # written after every chapter was compared
 _SHORT = 16  # characters of a hash that are shown
 
 
@@ -98,8 +102,7 @@ def build_status(root: Path, date: str) -> Sentence:
 
     An error when a data file is not the one that ``data/datapackage.json`` describes.
     """
-    code = [path for path in (root / "helpers").rglob("*") if path.is_file()]
-    helpers = hash_of((path for path in code if path.suffix != ".pyc"), root)
+    helpers = _helpers(root)
     tests = count_tests(root)
     migration = root / "book" / "_data" / "migration_reference.toml"
     r = page_content(migration.name, migration)["versions"]
@@ -110,6 +113,7 @@ def build_status(root: Path, date: str) -> Sentence:
                 f"Code of `helpers`: SHA-256 `{helpers[:_SHORT]}`…",
                 "## Packages\n\n" + _packages((root / "requirements.txt").read_text("utf-8")),
                 "## Data\n\n" + _data(root),
+                "## Processors\n\n" + _processors(root, helpers),
                 "## Checks\n\n"
                 f"{printing.count(tests['functions'])} test functions in "
                 f"{printing.count(tests['files'])} files and "
@@ -127,6 +131,55 @@ def _packages(pins: str) -> str:
         for name, (pinned, here) in installed(pins).items()
     ]
     return "\n".join(["| Package | Pinned | This build |", "|---|---|---|", *rows])
+
+
+def processor() -> str:
+    """Name the kind of this processor as it acts: machine, vectors, and whom OpenBLAS takes it for.
+
+    Two kinds may differ in the last bits of a sum; what the book prints is the same on both.
+    """
+    import numpy as np
+
+    vectors = np.show_config(mode="dicts")["SIMD Extensions"]
+    acts = os.environ.get("OPENBLAS_CORETYPE")
+    named = [platform.machine(), (vectors.get("found") or vectors["baseline"])[-1]]
+    return ", ".join(named + ([f"OpenBLAS as on {acts}"] if acts else []))
+
+
+def see(root: Path) -> None:
+    """Note that the stored outputs of every chapter were the same on this kind of processor."""
+    record = root / SEEN
+    helpers = _helpers(root)
+    kinds = [*seen(root, helpers), processor()]
+    record.write_text(json.dumps({"helpers": helpers, "kinds": sorted(set(kinds))}), "utf-8")
+
+
+def seen(root: Path, helpers: str) -> list[str]:
+    """Kinds of processors that gave the stored outputs with this code of `helpers` (its hash)."""
+    record = root / SEEN
+    if not record.is_file():
+        return []
+    noted = json.loads(record.read_text(encoding="utf-8"))
+    return list(noted["kinds"]) if noted["helpers"] == helpers else []
+
+
+def _helpers(root: Path) -> str:
+    code = [path for path in (root / "helpers").rglob("*") if path.is_file()]
+    return hash_of((path for path in code if path.suffix != ".pyc"), root)
+
+
+def _processors(root: Path, helpers: str) -> str:
+    kinds = "; ".join(seen(root, helpers))
+    found = (
+        f"With this code every stored output was the same on: {kinds}."
+        if kinds
+        else "With this code no run in this copy has compared the stored outputs yet."
+    )
+    return (
+        f"This build ran on {processor()}. {found} `make chapters` compares them on the processor "
+        "at hand, `make processors` as on others, and the workflow of the repository on x86-64 and "
+        "ARM."
+    )
 
 
 def _data(root: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+import platform
 import re
 import shutil
 import sys
@@ -20,6 +21,7 @@ from helpers import reference
 from helpers.errors import MetaAnalysisError
 from helpers.evidence.package import described
 from helpers.evidence.pages import page_file
+from helpers.reference import status
 from helpers.reference.docstrings import markdown
 from helpers.reference.status import hash_of, installed
 
@@ -197,6 +199,27 @@ def test_the_status_is_the_same_when_made_again():
     one, other = (str(reference.build_status(ROOT, "1 May 2026")) for _ in range(2))
     assert one == other
     assert "Last commit: 1 May 2026" in one
+
+
+def test_the_status_says_on_which_processors_the_outputs_were_the_same(tmp_path, monkeypatch):
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "helpers").mkdir()
+    code = tmp_path / "helpers" / "a.py"
+    code.write_text("x = 1\n", encoding="utf-8")
+    here = hash_of([code], tmp_path)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    assert status.seen(tmp_path, here) == []
+    status.see(tmp_path)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
+    status.see(tmp_path)
+    status.see(tmp_path)
+    plain, zen = status.seen(tmp_path, here)
+    assert plain.startswith(platform.machine())
+    assert zen == f"{plain}, OpenBLAS as on Zen"
+    code.write_text("x = 2\n", encoding="utf-8")  # of other code nothing was seen
+    assert status.seen(tmp_path, hash_of([code], tmp_path)) == []
+    text = str(reference.build_status(ROOT, "1 May 2026"))
+    assert f"This build ran on {status.processor()}" in text
 
 
 def test_the_hash_follows_names_and_contents(tmp_path):
