@@ -181,7 +181,9 @@ def questions_of(page: NotebookNode) -> dict[str, list[Slide]]:
                 why = choice.p.get_text().strip()
                 right = "quiz-right" in choice["class"]
                 options.append(Option(letter, choice.summary.get_text().strip(), why, right))
-            notes = "\n\n".join(f"**{o.letter}**: {o.why}" for o in options)
+            notes = "\n\n".join(
+                f"**{o.letter}{' (right)' if o.right else ''}**: {o.why}" for o in options
+            )
             title = one.legend.get_text().strip()
             slide = Slide(title, "question", options=tuple(options), notes=notes)
             found.setdefault(chapter, []).append(slide)

@@ -144,6 +144,9 @@ def test_questions_are_those_of_the_page_and_hide_their_answer(sets):
         assert "fragment" in reason["class"]
         assert options[right].p.get_text() == reason.get_text()
         assert len(slide.select(".why")) == 1  # the other options look alike
+        told = slide.select_one("aside.notes").get_text()
+        assert told.count("(right)") == 1
+        assert f"{'ABCDEFGH'[right]} (right): " in told
 
 
 def test_solutions_of_exercises_are_not_shown():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import slide_files
 from accessibility import faults
 from built import SITE, soup_of
 from playwright.sync_api import expect
@@ -42,6 +43,10 @@ def is_set(name):
 
 
 STILL = "* { transition: none !important }"
+
+
+def told(element):
+    return " ".join(element.get_text().split())
 
 
 def in_a_room(page, name, query=""):
@@ -140,6 +145,29 @@ def test_a_print_has_one_slide_a_page(visit):
     printed = page.pdf(prefer_css_page_size=True, print_background=True)
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == len(soup_of(name).find_all("section"))
     assert set(re.findall(rb"/MediaBox\s*\[[^\]]*\]", printed)) == {b"/MediaBox [0 0 1440 810]"}
+
+
+def test_a_file_for_powerpoint_gets_words_tables_and_pictures_but_no_answer(visit):
+    page = visit(f"{FOLDER}/pooling.html").page
+    page.set_viewport_size(ROOM)
+    read = list(slide_files.read(page, SITE / FOLDER / "pooling.html"))
+    sections = soup_of(f"{FOLDER}/pooling.html").find_all("section")
+    assert len(read) == len(sections)
+    for found, section in zip(read, sections, strict=True):
+        title, *parts = found["parts"]
+        assert title["lines"] == [told(section.find(["h1", "h2"]))]
+        kinds = {part["kind"] for part in parts}
+        editable = section.select(".sums table") and not section.select(".sums math")
+        assert ("table" in kinds) == bool(editable)
+        for part in parts:
+            if part["kind"] == "picture":
+                assert part["png"].startswith(b"\x89PNG")
+                assert part["alt"].strip()
+        if "question" in section["class"]:
+            words = "\n".join(line for part in parts for line in part.get("lines", []))
+            assert told(section.select_one(".options p")) in words
+            assert told(section.select_one(".why")) not in words
+            assert "(right)" in found["notes"]
 
 
 def test_a_set_is_readable_without_a_script(browser):
