@@ -211,13 +211,20 @@ def test_outputs_are_stored_in_order_and_clean(path):
     "path", [p for p in CHAPTERS if p.stem not in NO_SKELETON], ids=lambda p: p.stem
 )
 def test_a_chapter_has_its_skeleton(path):
-    """A chapter says what to take away, how to report it, what to beware of, and sets exercises."""
-    notebook = nbformat.read(path, as_version=4)
-    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
-    text = "\n".join(c.source for c in notebook.cells)
-    text += "\n".join(o.get("data", {}).get("text/markdown", "") for o in outputs)
-    for part in ("Takeaways", "How to report it", "Cautions", "Exercises"):
-        assert part in text, f"{path.name} has no part “{part}”"
+    """A chapter answers first, and ends with how to report it, what to beware of, and exercises."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    parts = (
+        "{div} answer",
+        "} Takeaways",
+        "**You will learn**",
+        "} How to report it",
+        "} Cautions",
+        "## Exercises",
+    )
+    for part in parts:
+        assert text.count(part) == 1, f"{path.name}: “{part}” {text.count(part)} times"
+    assert sorted(parts, key=text.index) == list(parts)
 
 
 @chapter
