@@ -148,8 +148,8 @@ def _most(table: pd.DataFrame) -> pd.Series:
 def _common_effect(table: pd.DataFrame) -> str:
     """Give the binomial maximum under one rate for all, which is deaths over patients."""
     rest = table[table["cohort"] != _most(table)["cohort"]]
-    shares = [100 * t["nonrelapse_deaths"].sum() / t["patients"].sum() for t in (rest, table)]
-    return "the common-effect estimate from {:.1f}% to {:.1f}%".format(*shares)
+    shares = [100 * t["nonrelapse_deaths"].sum() / t["patients"].sum() for t in (table, rest)]
+    return "in the common effect from {:.2f}% to {:.2f}%".format(*shares)
 
 
 def _smallest_without(table: pd.DataFrame) -> str:
@@ -168,8 +168,8 @@ FACTS: list[tuple[str, str, str, Callable[[pd.DataFrame], str]]] = [
      lambda t: f"{_most(t)['cohort']} alone contributes {_most(t)['nonrelapse_deaths']} of "
      f"{t['nonrelapse_deaths'].sum()} deaths"),
     ("effect_sizes", "few of each", "half-sentence", lambda t: f"of the {len(t)} cohorts"),
-    ("heterogeneity", "one cohort more", "answer", _common_effect),
-    ("heterogeneity", "a table of one's own", "answer", _common_effect),
+    ("heterogeneity", "one cohort more", "registry-sentence", _common_effect),
+    ("heterogeneity", "a table of one's own", "registry-sentence", _common_effect),
     ("heterogeneity", "one cohort more", "registry-sentence",
      lambda t: f"The cohort with the most deaths is {_most(t)['cohort']} ("),
     ("dependence", "one cohort more", "takeaways", lambda t: f"of {len(t)} cohorts share"),
@@ -278,10 +278,10 @@ def test_a_row_added_to_the_later_reports_changes_the_chapter():
     typed = row.format('report="Ours 2027", deaths_fewest=40, deaths_most=40')
     added = {table: f"pd.concat([{table}, {typed}])"}
     said, before = run("since_then", None, added), stored("since_then").sentences
-    assert "In eight of them" in said.sentences["answer"]
+    assert "Of eight reports with" in said.sentences["answer"]
     assert "seven of the eight" in said.sentences["answer"]
-    assert "In seven of them" in before["answer"]
-    assert "Outside the range: Ours 2027." in said.sentences["coverage-text"]
+    assert "Of seven reports with" in before["answer"]
+    assert "; outside the range: Ours 2027." in said.sentences["coverage-text"]
     assert "three new cohorts" in said.sentences["takeaways"]
     for cell in ("later", "picture"):
         assert "Ours 2027" in said.texts[cell]

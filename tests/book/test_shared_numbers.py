@@ -113,7 +113,7 @@ SHARED = {
     ),
     "independent numbers met": (
         lambda: independent_numbers()[0],
-        rf"{NUMBER} of 890\b|Of 890 independent published numbers, {NUMBER} are met",
+        rf"{NUMBER} of 890\b|Of 890 independent published numbers, {NUMBER} are reproduced",
         ("index", "reproduction"),
     ),
     "independent numbers": (
@@ -123,7 +123,7 @@ SHARED = {
     ),
     "false alarms of Egger's test": (
         lambda: false_alarms()["Egger (logit)"],
-        rf"Cohorts as unlike as fitted: Egger \(logit\) {NUMBER}%"
+        rf"Heterogeneity as estimated: Egger \(logit\) {NUMBER}%"
         rf"|Egger's test rejects in {NUMBER}% of simulated data"
         rf"|Egger \(logit\): in {NUMBER}% of the simulated sets"
         rf"|raises a false alarm in {NUMBER}%",
