@@ -316,7 +316,7 @@ def _role(role: re.Match[str]) -> str:
     name, text = role["name"], " ".join(role["text"].split())
     target = _TARGET.fullmatch(text)
     shown = target["shown"] if target else text
-    if name == "term":
+    if name in {"term", "ref"}:
         return shown
     if name == "py:obj":
         return f"`{shown.lstrip('~')}`"
