@@ -422,7 +422,8 @@ def test_every_caution_of_these_tables_has_advice():
 def test_all_problems_of_a_table_come_at_once():
     with pytest.raises(EvidenceError) as raised:
         report(b"study,events,n,follow_up\nA,41,40,x\nA,-1,20,3\n")
-    assert len(raised.value.problems) == 4
+    found = [(one.row, one.column) for one in raised.value.problems]
+    assert found == [(2, "events"), (2, "follow_up"), (3, "events")]
 
 
 # --- files ----------------------------------------------------------------------------------------
