@@ -143,7 +143,7 @@ SHARED = {
     ),
     "infection among all deaths": (
         lambda: infection_shares()[0],
-        rf"leading cause was infection: {NUMBER}% of these"
+        rf"leading cause was infection, with {NUMBER}% of these"
         rf"|infection accounts for {NUMBER} to [0-9]+% of the deaths",
         ("index", "multiverse"),
     ),
