@@ -334,11 +334,13 @@ REFUSED: dict[str, dict[str, str]] = {
             "every cluster has one cohort",
         ),
         "few of each": "give more studies, or fewer coefficients",
+        "without myeloma": _NAMED,
     },
     "question": {"another measure": "no mean over studies for measure"},
     "small_study_effects": dict.fromkeys(
         ("a table of one's own", "own names of all"), "choose other cut-points"
-    ),
+    )
+    | {"three cohorts": "sums by hand need at least three cohorts"},
     "pooling": {
         "three cohorts": "sums by hand need at least three cohorts",
         "two cohorts": "sums by hand need at least three cohorts",
