@@ -158,6 +158,6 @@ def png(drawing: str) -> bytes:
             few = opened.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         PNG.mkdir(parents=True, exist_ok=True)
         being_written = stored.with_suffix(f".{os.getpid()}")
-        few.save(being_written, "png", compress_level=9)
+        few.save(being_written, "png", compress_level=6)
         being_written.replace(stored)  # at once, for whoever builds at the same time
     return stored.read_bytes()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import notebooks
 import stored_pictures
 from chapters import BOOK, Durations, chapter_paths, dumps, executed
 from nbformat import NotebookNode
+from sphinx.util.parallel import ParallelTasks, SerialTasks, parallel_available
 
 STUDENTS = "downloads/students"
 
@@ -39,15 +41,23 @@ def for_the_site(notebook: NotebookNode) -> NotebookNode:
 def _write_sources(app: Any, error: Exception | None) -> None:
     """Offer the chapters as notebooks: plain, for programs that know no MyST, and for students."""
     if error is None and app.builder.format == "html":
-        students = Path(app.outdir) / STUDENTS
+        sources, students = Path(app.outdir) / "_sources", Path(app.outdir) / STUDENTS
         students.mkdir(parents=True, exist_ok=True)
-        for doc, notebook in app.notebooks.items():
-            copied = Path(app.outdir) / "_sources" / f"{doc}.ipynb"
-            if copied.exists():
-                copied.write_text(dumps(notebooks.plain(notebook)), encoding="utf-8")
-                if _has_exercises(notebook):
-                    text = dumps(notebooks.student(notebook))
-                    (students / f"{doc}.ipynb").write_text(text, encoding="utf-8")
+        here = [doc for doc in app.notebooks if (sources / f"{doc}.ipynb").exists()]
+        # to draw the pictures as PNG takes a quarter of a minute on one core
+        several = parallel_available and app.parallel > 1
+        tasks = ParallelTasks(app.parallel) if several else SerialTasks()
+        for doc in here:
+            tasks.add_task(partial(_write_copies, app.notebooks[doc], sources, students), doc)
+        tasks.join()
+
+
+def _write_copies(notebook: NotebookNode, sources: Path, students: Path, doc: str) -> None:
+    plain = dumps(notebooks.plain(notebook))
+    (sources / f"{doc}.ipynb").write_text(plain, encoding="utf-8")
+    if _has_exercises(notebook):
+        text = dumps(notebooks.student(notebook))
+        (students / f"{doc}.ipynb").write_text(text, encoding="utf-8")
 
 
 def _has_exercises(notebook: NotebookNode) -> bool:

@@ -1,6 +1,6 @@
 """Slides of the chapters for a room: reveal.js from our own site, made from the chapters' results.
 
-A set is a page of ``downloads/slides/``. reveal.js (``_static/reveal``) shows it slide by slide,
+A set is a page of ``downloads/slides/``. reveal.js (``slide_deck/reveal``) shows it slide by slide,
 with notes for the speaker, an overview and one slide a page in print (``?print-pdf``); on a phone,
 and without scripts, it is one long page. Beside it lies its source as Markdown, with its pictures.
 """
@@ -8,6 +8,7 @@ and without scripts, it is one long page. Beside it lies its source as Markdown,
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from nbformat import NotebookNode
 from slide_content import DATA, Context, Slide, html_of, questions_of, slides_of, sources, words_of
 
 FOLDER = "downloads/slides"
+DECK = Path(__file__).with_name("slide_deck")
 INDEX = "index"
 QUESTIONS = "self_check"  # the chapter that has them
 DATA_DOI = "https://doi.org/10.1038/s41591-024-03084-6"
@@ -306,6 +308,8 @@ def _build(app: Any, exception: Exception | None) -> None:
             if doc in app.env.found_docs
         }
         write(Path(app.outdir) / FOLDER, here, "../..")
+        # not in book/_static, whose sheets and scripts Jupyter Book adds to every page
+        shutil.copytree(DECK, Path(app.outdir) / "_static", dirs_exist_ok=True)
 
 
 def setup(app: Any) -> dict[str, bool]:
