@@ -25,6 +25,7 @@ CHAPTER = "pooling.html"
 SOURCES = SITE.parents[1] / "book"
 OWN_SHEETS = {
     "explore.html": {"interactive"},
+    "labs.html": {"interactive"},
     "preventing_infection.html": {"interactive"},
     "in_your_browser.html": {"engine"},
 }
