@@ -35,7 +35,7 @@ def _svg(marks: Iterable[str], height: float, alt: str) -> Figure:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="quiz-figure" role="img" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" '
         f'font-family="sans-serif" font-size="13" fill="currentColor" stroke="none" '
-        f'style="max-width: {width:.0f}px; width: 100%; height: auto">'
+        f'width="{width:.0f}" height="{height:.0f}">'
         f"<title>{escape(alt)}</title>{''.join(marks)}</svg>",
         alt,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache, lru_cache
+from html import unescape
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -21,6 +23,13 @@ def page_names() -> tuple[str, ...]:
     aside = {"_static", "_sources", "downloads"}
     found = (p for p in SITE.rglob("*.html") if aside.isdisjoint(p.parts))
     return tuple(sorted(p.relative_to(SITE).as_posix() for p in found))
+
+
+@cache
+def ids_of(path: Path) -> frozenset[str]:
+    """Places of a page that a link can lead to; read once, because links are many."""
+    found = re.findall(r'\sid="([^"]+)"', path.read_text(encoding="utf-8"))
+    return frozenset(map(unescape, found))
 
 
 @lru_cache(maxsize=4)

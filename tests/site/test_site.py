@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from html import unescape
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from accessibility import CONTRAST, EMPTY, SETTLED, Colours, faults
 from accessibility import WIDTHS as AXE_WIDTHS
-from built import SITE, page_names, soup_of
+from built import SITE, ids_of, page_names, soup_of
 
 WIDTHS = (320, 768, 1440)
 # what makes a browser fetch something without being asked
@@ -26,13 +23,6 @@ LOADING = {
     "object": "data",
 }
 LOADING_RELATIONS = {"stylesheet", "preload", "icon", "modulepreload", "prefetch", "preconnect"}
-
-
-@cache
-def ids_of(path: Path) -> frozenset[str]:
-    """Places of a page that a link can lead to; read once, because links are many."""
-    found = re.findall(r'\sid="([^"]+)"', path.read_text(encoding="utf-8"))
-    return frozenset(map(unescape, found))
 
 
 #: Pages with parts of their own; what the others are made of stands on many pages.
