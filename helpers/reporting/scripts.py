@@ -144,13 +144,14 @@ def python_script(analysis: Analysis, title: str) -> str:
             "found['leave-one-out lowest'] = without.min()",
             "found['leave-one-out highest'] = without.max()",
         ]
-    counts = f"events=table[{calls['events']!r}], n=table[{calls['n']!r}]"
-    calls_of_tests = {
-        "Egger (logit)": f"bias.egger({counts}, measure='logit')",
-        "Peters (weights from size)": "bias.peters(fit)",
-        "Double arcsine": "bias.arcsine_test(fit)",
-    }
-    lines += [f"found[{f'p of {name}'!r}] = {calls_of_tests[name]}.p" for name in analysis.tests]
+    if analysis.tests:  # of counts of people alone
+        counts = f"events=table[{calls['events']!r}], n=table[{calls['n']!r}]"
+        call_of = {
+            "Egger (logit)": f"bias.egger({counts}, measure='logit')",
+            "Peters (weights from size)": "bias.peters(fit)",
+            "Double arcsine": "bias.arcsine_test(fit)",
+        }
+        lines += [f"found[{f'p of {name}'!r}] = {call_of[name]}.p" for name in analysis.tests]
     lines += [
         "for name, value in found.items():",
         "    print(' '.join(name.split()), repr(float(value)), sep='\\t')",

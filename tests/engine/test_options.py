@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from helpers import pool, pool_effects
+from helpers import pool, pool_effects, printing
 from helpers.checks.bias import egger, peters
 from helpers.checks.multiverse.analysis import multiverse
 from helpers.checks.simulation import coverage
@@ -370,6 +370,7 @@ def test_the_page_in_the_browser_offers_the_defaults_first(monkeypatch) -> None:
         "measure": fit.measure,
         "tau2_method": pool(events=EVENTS, n=N, model="random").tau2_method,
         "level": str(fit.level),
+        "per": str(printing.PER[0]),
     }
     assert "selected" not in page
     # the form is made from the home of the defaults: another default there, another one here

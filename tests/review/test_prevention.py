@@ -150,9 +150,9 @@ def test_the_chapter_says_the_recomputed_numbers(said, counts, rates):
     others = round(1000 * rates["mean"] * (infections - covid) / deaths)
     assert f"about {mean} died of infection" in said["answer"]
     assert f"{of_covid} of them of COVID-19" in said["answer"]
-    assert f"{mean} of 1,000 by the mean over cohorts, {median} by the median" in said["answer"]
+    assert f"{mean} per 1,000 by the mean over cohorts and {median} by the median" in said["answer"]
     assert f"without COVID-19, {others} by the mean" in said["answer"]
-    assert f"COVID-19 caused {covid} of {infections}" in said["answer"]
+    assert f"[COVID-19](#of-what) caused {covid} of {infections}" in said["answer"]
     third = 1000 * rates["mean"] * infections / deaths / 3
     assert f"{round(third)} fewer" in said["if-sentence"]
     assert f"every {round(1000 / third)} patients" in said["if-sentence"]
@@ -162,7 +162,7 @@ def test_the_first_lines_answer_and_the_page_says_once_that_it_is_no_advice(said
     assert said["answer"].startswith(":::{div} answer Of 1,000 treated patients")
     assert sum(text.lower().count("not medical advice") for text in said.values()) == 1
     assert "what-if" in said["if-heading"].lower()
-    assert "No trial of prophylaxis" in said["cannot"]
+    assert "no trial of prophylaxis" in said["cannot"]
 
 
 # --- the facts -----------------------------------------------------------------------------------
