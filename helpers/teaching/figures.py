@@ -81,10 +81,10 @@ def _mean_and_next() -> Figure:
     a, b = study_interval(events, n, method="wilson")
     rows = [("", x / m, lo, hi) for x, m, lo, hi in zip(events, n, a, b, strict=True)]
     mean, new = fit.ci, fit.prediction_interval()
-    rows += [("A", fit.estimate, *mean), ("B", fit.estimate, *new)]
+    rows += [("Line 1", fit.estimate, *mean), ("Line 2", fit.estimate, *new)]
     alt = (
         f"Forest plot of {printing.word(len(n))} trials with two lines below them around "
-        f"{printing.percent(fit.estimate, 0)}: line A is {printing.percent_range(mean, 0)}, line B "
+        f"{printing.percent(fit.estimate, 0)}: line 1 is {printing.percent_range(mean, 0)}, line 2 "
         f"{printing.percent_range(new, 0)}."
     )
     return _intervals(rows, 0.0, 1.0, alt, (0.0, 0.25, 0.5, 0.75, 1.0))
@@ -98,8 +98,8 @@ def _weights() -> Figure:
     x, m = events[chosen], n[chosen]
     a, b = study_interval(x, m, method="wilson")
     rows = [
-        (f"Trial {letter}", *row)
-        for letter, row in zip("ABC", zip(x / m, a, b, strict=True), strict=True)
+        (f"Trial {number}", *row)
+        for number, row in zip("123", zip(x / m, a, b, strict=True), strict=True)
     ]
     told = "; ".join(f"{label} {printing.percent_range((lo, hi), 0)}" for label, _, lo, hi in rows)
     alt = f"Intervals of three trials: {told}."

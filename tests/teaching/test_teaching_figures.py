@@ -49,9 +49,9 @@ def test_a_picture_is_asked_about_told_in_words_and_stands_on_page_and_sheet(nam
 
 def test_line_b_is_the_prediction_interval_and_a_the_mean():
     found = {label: (a, b) for label, a, b in lines("mean-and-next") if label}
-    (a0, a1), (b0, b1) = found["A"], found["B"]
+    (a0, a1), (b0, b1) = found["Line 1"], found["Line 2"]
     assert b0 < a0 < a1 < b1
-    assert ASKED[figure("mean-and-next").alt].right.text == "Line B"
+    assert ASKED[figure("mean-and-next").alt].right.text == "Line 2"
 
 
 def test_trial_b_has_the_most_weight_by_hand_and_the_narrowest_line():
@@ -63,7 +63,7 @@ def test_trial_b_has_the_most_weight_by_hand_and_the_narrowest_line():
     assert int(np.argmin(weights)) == 2
     widths = [b - a for label, a, b in lines("weights")]
     assert np.argsort(widths).tolist() == [1, 0, 2]
-    assert ASKED[figure("weights").alt].right.text == "Trial B"
+    assert ASKED[figure("weights").alt].right.text == "Trial 2"
 
 
 def test_interval_b_is_symmetric_and_reaches_below_zero():
