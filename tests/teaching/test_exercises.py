@@ -34,8 +34,8 @@ from helpers.teaching.solutions import chapter_file, solve
 ROOM = chapter_file("pooling").parent
 CHAPTERS = [chapter.file for chapter in read_goals()]
 ASKED = asked()
-#: Chapters whose cells take long; every test has smaller siblings.
-LONG = {"bayes", "multiverse", "small_study_effects", "your_own_table", "dependence"}
+#: Chapters that a student runs on every day; the others are run weekly.
+EVERY_RUN = {"question", "effect_sizes", "pooling", "causes_of_death", "reproduction"}
 #: Exercises whose answer is a text of the student's own.
 IN_WORDS = {"ex-summary-transfer"}
 
@@ -96,7 +96,7 @@ def solutions_of(chapter):
     return code
 
 
-@pytest.mark.parametrize("name", [nightly(n) if n in LONG else n for n in CHAPTERS])
+@pytest.mark.parametrize("name", [n if n in EVERY_RUN else nightly(n) for n in CHAPTERS])
 def test_a_student_runs_the_chapter_and_check_takes_the_answers_of_the_solutions(name, monkeypatch):
     monkeypatch.chdir(ROOM)
     chapter = nbformat.read(chapter_file(name), as_version=4)
