@@ -246,6 +246,7 @@ def test_downloads_are_plain_notebooks_and_those_of_students(tmp_path):
         outdir = str(tmp_path)
         builder = type("Builder", (), {"format": "html"})
         notebooks = made
+        parallel = 2
 
     (tmp_path / "_sources").mkdir()
     for name in made:
