@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .columns import TableRule, at_most, check
 from .grid import read_grid
@@ -13,8 +13,8 @@ from .problems import CellProblem, EvidenceError
 if TYPE_CHECKING:
     import pandas as pd
 
-_PUBLISHED = ("pooled", "regressions", "coefficients", "tests", "column_sums", "claims")
-_CONTEXT = (
+Published = Literal["pooled", "regressions", "coefficients", "tests", "column_sums", "claims"]
+Context = Literal[
     "infection_context",
     "prevention_guidance",
     "later_cohorts",
@@ -23,7 +23,7 @@ _CONTEXT = (
     "review_methods",
     "reporting_items",
     "nrm_definitions",
-)
+]
 
 
 def _number(printed: pd.Series) -> pd.Series:
@@ -432,16 +432,7 @@ def load_related_reviews() -> pd.DataFrame:
 
 
 def load_context(
-    name: Literal[
-        "infection_context",
-        "prevention_guidance",
-        "later_cohorts",
-        "forecasts_2024",
-        "rules_since_2024",
-        "review_methods",
-        "reporting_items",
-        "nrm_definitions",
-    ],
+    name: Context,
 ) -> pd.DataFrame:
     """Load one table of facts that stand beside those of the review.
 
@@ -488,11 +479,11 @@ def load_context(
     >>> load_context("reporting_items")["seen"].value_counts()["seen"]
     np.int64(10)
     """
-    return _load(_one_of(name, _CONTEXT, "context"))
+    return _load(_one_of(name, get_args(Context), "context"))
 
 
 def load_published(
-    name: Literal["pooled", "regressions", "coefficients", "tests", "column_sums", "claims"],
+    name: Published,
 ) -> pd.DataFrame:
     """Load one table of published results, as printed and as numbers.
 
@@ -544,7 +535,7 @@ def load_published(
     0  0.0001    <.0001          <
     1  0.0509    0.0509          =
     """
-    table = f"published_{_one_of(name, _PUBLISHED, 'published results')}"
+    table = f"published_{_one_of(name, get_args(Published), 'published results')}"
     frame = _load(table)
     for field in resource(table)["schema"]["fields"]:
         if field.get("printed"):

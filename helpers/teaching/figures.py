@@ -17,7 +17,7 @@ from ..models.pooling import pool
 
 __all__ = ["FIGURES", "Figure", "figure"]
 
-_LEFT, _WIDE, _ROW, _TOP = 110.0, 380.0, 22.0, 14.0
+_LEFT, _WIDE, _ROW, _TOP = 76.0, 234.0, 22.0, 14.0  # on a phone letters keep their size
 _Z = float(norm_ppf(0.975))
 
 
@@ -111,11 +111,11 @@ def _wald() -> Figure:
     a, b = study_interval([x], [n], method="wilson")
     p = x / n
     half = _Z * (p * (1 - p) / n) ** 0.5
-    rows = [("Interval A", p, float(a[0]), float(b[0])), ("Interval B", p, p - half, p + half)]
+    rows = [("Interval 1", p, float(a[0]), float(b[0])), ("Interval 2", p, p - half, p + half)]
     wilson = printing.percent_range((rows[0][2], rows[0][3]))
     alt = (
-        f"Two intervals around {printing.percent(p)}: A is {wilson}, "
-        f"B goes from below zero to {printing.percent(p + half)}."
+        f"Two intervals around {printing.percent(p)}: 1 is {wilson}, "
+        f"2 goes from below zero to {printing.percent(p + half)}."
     )
     return _intervals(rows, -0.1, 0.4, alt, (0.0, 0.1, 0.2, 0.3, 0.4))
 
@@ -158,6 +158,6 @@ def figure(name: str) -> Figure:
     Examples
     --------
     >>> figure("wald").alt
-    'Two intervals around 6.3%: A is 1.1 to 28.3%, B goes from below zero to 18.1%.'
+    'Two intervals around 6.3%: 1 is 1.1 to 28.3%, 2 goes from below zero to 18.1%.'
     """
     return FIGURES[name]()

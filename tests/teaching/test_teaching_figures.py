@@ -47,14 +47,14 @@ def test_a_picture_is_asked_about_told_in_words_and_stands_on_page_and_sheet(nam
     assert drawn.svg not in files["questions_key.html"]
 
 
-def test_line_b_is_the_prediction_interval_and_a_the_mean():
+def test_the_second_line_is_the_prediction_interval_and_the_first_the_mean():
     found = {label: (a, b) for label, a, b in lines("mean-and-next") if label}
     (a0, a1), (b0, b1) = found["Line 1"], found["Line 2"]
     assert b0 < a0 < a1 < b1
     assert ASKED[figure("mean-and-next").alt].right.text == "Line 2"
 
 
-def test_trial_b_has_the_most_weight_by_hand_and_the_narrowest_line():
+def test_the_second_trial_has_the_most_weight_by_hand_and_the_narrowest_line():
     table = pd.read_csv(data_folder() / "examples" / "viral_suppression.csv")
     table = table.sort_values(["n", "events"])
     shown = [table.iloc[len(table) // 2], table.iloc[-1], table.iloc[0]]
@@ -66,16 +66,18 @@ def test_trial_b_has_the_most_weight_by_hand_and_the_narrowest_line():
     assert ASKED[figure("weights").alt].right.text == "Trial 2"
 
 
-def test_interval_b_is_symmetric_and_reaches_below_zero():
+def test_the_second_interval_is_symmetric_and_reaches_below_zero():
     p, n = 1 / 16, 16
     z = stats.norm.ppf(0.975)
     low = p - z * np.sqrt(p * (1 - p) / n)
     assert low < 0
     x = {label: (a, b) for label, a, b in lines("wald")}
-    middle = 110 + 380 * (p + 0.1) / 0.5
-    assert np.mean(x["Interval B"]) == pytest.approx(middle, abs=0.1)
-    assert np.mean(x["Interval A"]) > middle + 5
-    assert ASKED[figure("wald").alt].right.text == "Interval B"
+    texts = ET.fromstring(figure("wald").svg).findall(f"{SVG}text")
+    at = {one.text: float(one.get("x")) for one in texts}
+    middle = at["0%"] + (at["40%"] - at["0%"]) * p / 0.4
+    assert np.mean(x["Interval 2"]) == pytest.approx(middle, abs=0.1)
+    assert np.mean(x["Interval 1"]) > middle + 5
+    assert ASKED[figure("wald").alt].right.text == "Interval 2"
 
 
 def test_the_least_precise_cohort_of_the_funnel_lies_furthest_left():
@@ -84,3 +86,10 @@ def test_the_least_precise_cohort_of_the_funnel_lies_furthest_left():
         for c in ET.fromstring(figure("funnel").svg).findall(f"{SVG}circle")
     ]
     assert min(points)[1] == max(y for _, y in points)
+
+
+def test_no_option_is_named_by_a_letter_because_options_have_letters():
+    questions = [one for chapter in CHAPTERS for one in self_check(chapter).questions]
+    options = [answer.text for one in questions for answer in one.options]
+    assert len(options) > 100
+    assert [text for text in options if re.fullmatch(r"\w+ [A-H]", text)] == []
