@@ -289,7 +289,11 @@ REFUSED: dict[str, dict[str, str]] = {
     "time_at_risk": _NO_PAIRS,
     "multiverse": _NO_PAIRS,
     "bayes": _NO_PAIRS | {"few of each": _NAMED},
-    "gallery": _NO_MM,
+    "gallery": _NO_MM
+    | {
+        "another disease": "needs at least 2 groups",
+        "another measure": "the plot needs a fit of logits",
+    },
     "gallery_more": _NO_MM
     | dict.fromkeys((*_OTHER_DEATHS, "another disease"), _CAUSES)
     | {"relabelled": "no correction of the audit concerns"},

@@ -86,7 +86,7 @@ def test_several_posteriors_have_their_colours(products):
 
 def test_what_cannot_be_drawn_is_an_error(post, products):
     effects = posterior(yi=[0.1, 0.2, 0.3], vi=[0.1, 0.1, 0.1])
-    with pytest.raises(UnsupportedError, match="plot is of proportions"):
+    with pytest.raises(UnsupportedError, match="plot needs a posterior of proportions"):
         draw_posterior(effects)
     with pytest.raises(UnsupportedError, match="expected 'mu', 'new' or both"):
         draw_posterior(post, of="tau")

@@ -85,7 +85,8 @@ def bubble(
 
     if len(fit.design.columns) != 1:
         raise UnsupportedError(
-            f"a bubble plot shows one moderator; {fit.formula!r} has {len(fit.design.columns)}"
+            f"a bubble plot shows one numeric moderator; {fit.formula!r} has "
+            f"{len(fit.design.columns)} columns: keep one"
         )
     column = fit.design.columns[0]
     ax = axes_of(ax, width, 430, right=16, top=34 if groups else 14)

@@ -177,14 +177,18 @@ def _check(
         raise UnsupportedError("filled studies have no sample size: use vertical='se'")
     if filled is not None and filled.measure != points.measure.name:
         raise UnsupportedError(
-            f"the filled studies are {filled.measure}s, the fit pools {points.measure.name}s"
+            f"the filled studies are {filled.measure}s, the fit pools {points.measure.name}s: "
+            "give trim_and_fill() the same fit"
         )
     if line is None:
         return
     if vertical != "se" or line.predictor != "sei":
         raise UnsupportedError("a regression line on standard errors needs vertical='se'")
     if line.measure != points.measure.name:
-        raise UnsupportedError(f"the line is of {line.measure}s, not of {points.measure.name}s")
+        raise UnsupportedError(
+            f"the line is of {line.measure}s, the fit pools {points.measure.name}s: "
+            "give the test the same fit"
+        )
 
 
 def _heights(points: Points, vertical: str) -> Array:

@@ -67,10 +67,14 @@ def median_mean(
     The estimated distribution of true proportion ...
     """
     if fit.measure != "logit":
-        raise UnsupportedError(f"the plot is of pooled logits, not of measure={fit.measure!r}")
+        raise UnsupportedError(
+            f"the plot needs a fit of logits, this one is of measure={fit.measure!r}: "
+            "pool with measure='logit'"
+        )
     if fit.k < 2 or fit.tau2 <= 0.0:
         raise UnsupportedError(
-            "without variance between at least 2 studies, median and mean are the same"
+            "without variance between at least 2 studies, median and mean are the same: "
+            "the plot needs a fit with tau2 above zero"
         )
     subject = subject.of_measure(fit.measure)
     ax = axes_of(ax, width, TALL + BELOW, left=LEFT, right=RIGHT, bottom=BELOW, top=0)

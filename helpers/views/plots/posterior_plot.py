@@ -140,7 +140,9 @@ def _rows(
     for name, post, quantity, colour in named:
         shown = post.rate if quantity == "mu" else post.new_rate
         if shown.measure.kind != "proportion":
-            raise UnsupportedError(f"{name}: the plot is of proportions, not of {post.measure}")
+            raise UnsupportedError(
+                f"{name}: the plot needs a posterior of proportions, this one is of {post.measure}"
+            )
         interval = shown.interval()
         above = tuple(float(shown.probability_above(t)) for t in limits)
         rows.append(_Row(name, shown, shown.median, interval.lower, interval.upper, above, colour))
