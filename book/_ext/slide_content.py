@@ -31,6 +31,9 @@ _DRAWING = re.compile(r"<svg\b.*?</svg>", re.S)
 _FORM = re.compile(
     r'<div class="picture-slide"[^>]*? data-caption="([^"]*)">\s*(<svg\b.*?</svg>)\s*</div>', re.S
 )
+_ASKED_OF = re.compile(
+    r'<fieldset class="quiz" id="([\w-]+)">\s*<legend>[^<]*</legend>\s*(<svg.*?</svg>)', re.S
+)
 _NAME = re.compile(r'<figure class="picture" id="([\w-]+)"')
 _TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.S)
 _CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.S)
@@ -171,6 +174,8 @@ def questions_of(page: NotebookNode) -> dict[str, list[Slide]]:
     """Questions of the page "Check yourself", by chapter."""
     found: dict[str, list[Slide]] = {}
     for data in _outputs(page.cells):
+        # a parser of HTML would write viewBox in small letters
+        pictures = dict(_ASKED_OF.findall(data.get("text/html", "")))
         asked = BeautifulSoup(data.get("text/html", ""), "html.parser").select("fieldset.quiz")
         for one in asked:
             chapter = re.sub(r"^check-|-\d+$", "", str(one["id"])).replace("-", "_")
@@ -185,7 +190,8 @@ def questions_of(page: NotebookNode) -> dict[str, list[Slide]]:
                 f"**{o.letter}{' (right)' if o.right else ''}**: {o.why}" for o in options
             )
             title = one.legend.get_text().strip()
-            slide = Slide(title, "question", options=tuple(options), notes=notes)
+            drawing = pictures.get(str(one["id"]), "")
+            slide = Slide(title, "question", drawing=drawing, options=tuple(options), notes=notes)
             found.setdefault(chapter, []).append(slide)
     return found
 

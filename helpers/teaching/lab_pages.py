@@ -99,7 +99,7 @@ LAB_PAGES: Mapping[str, LabPage] = MappingProxyType(
     {
         "i2": LabPage(
             labs.i2_lab, "What I² is not", "Patients in each study", "{} patients", "count",
-            "Mean I²", "With τ = 0.2 and larger studies, mean I² will …", "tau = 0.2",
+            "Mean I²", "With τ = 0.2 and larger studies, mean I² will …", "τ = 0.2",
             (Control("k", "Studies", _K, "count"),
              Control("proportion", "True rate", _RATE, "percent")),
             LabTask("k", 5, "Set 5 studies. Does the curve without heterogeneity go up or down?"),
@@ -258,7 +258,7 @@ def came_out(key: str, found: pd.DataFrame) -> str:
     --------
     >>> found = labs.i2_lab((50, 1000), (0.3,), draws=100)
     >>> came_out("i2", found).split(" from ")[0]
-    '“tau = 0.3” goes up'
+    '“τ = 0.3” goes up'
     """
     return " ".join(_sentences(found, _page(key)))
 

@@ -1,8 +1,15 @@
 """Simulations for teaching: the truth is known, so that a method can be seen to fail.
 
-Every lab draws all its meta-analyses at once and returns one row per point of a curve, with the
-Monte Carlo standard error of the value (Morris et al. 2019, doi:10.1002/sim.8086). The same seed
-gives the same numbers.
+Every lab draws all its meta-analyses at once and returns one row per point of a curve: the value
+across, `curve`, `value`, and `mcse`, the Monte Carlo standard error of the value (Morris et al.
+2019, doi:10.1002/sim.8086). What the labs have in common, each with its own defaults:
+
+``k``           studies of a meta-analysis
+``size``        patients of every study
+``proportion``  true proportion of the typical study: its logit is the mean of the true logits
+``tau``         standard deviation of the true logits
+``draws``       simulated meta-analyses, at least 2
+``seed``        the same seed gives the same numbers
 """
 
 from __future__ import annotations
@@ -86,12 +93,12 @@ def i2_lab(
     taus : iterable of float
         Standard deviation of the true logits.
     k, proportion, draws, seed
-        Studies of a meta-analysis, typical proportion, simulated meta-analyses, seed.
+        As in every lab.
 
     Returns
     -------
     DataFrame
-        Columns `patients`, `curve` ("tau = 0.2" ...), `value` (fraction, not percent, so that
+        Columns `patients`, `curve` ("τ = 0.2" ...), `value` (fraction, not percent, so that
         it is printed as one), `mcse`. I2 follows DerSimonian and Laird's tau2.
 
     Examples
@@ -106,7 +113,7 @@ def i2_lab(
         for n in sizes:
             truth = Scenario(k, proportion, tau, sizes=(int(n),))
             _, fit = _sample(truth, draws, seed, "DL")
-            rows.append(_row(n, f"tau = {tau:g}", fit.I2 / 100.0))
+            rows.append(_row(n, f"τ = {tau:g}", fit.I2 / 100.0))
     return _frame(rows, "patients")
 
 
@@ -126,7 +133,7 @@ def prediction_lab(
     studies : iterable of int
         Studies of a meta-analysis, three at least.
     tau, proportion, size, draws, seed
-        The truth, patients of every study, simulated meta-analyses, seed.
+        As in every lab.
 
     Returns
     -------
@@ -180,7 +187,7 @@ def egger_lab(
     tests : iterable of str
         Some of the tests of `helpers.bias.simulate_null`.
     tau, draws, seed
-        Standard deviation of the true logits, simulated sets, seed.
+        As in every lab.
 
     Returns
     -------
@@ -219,25 +226,22 @@ def back_transform_lab(
 ) -> pd.DataFrame:
     """Pool double arcsines of small studies and one that grows, and turn them back.
 
-    All studies have the same true proportion, so that every method should give it.
-
     Parameters
     ----------
     largest : iterable of int
         Patients of the one study that grows.
     small, k : int
         Patients of the others, and studies in all.
-    proportion : float
-        The truth of all studies.
-    draws, seed : int
+    proportion, draws, seed
+        As in every lab; all studies have the same true proportion.
 
     Returns
     -------
     DataFrame
         Columns `patients` (of the largest study), `curve`, `value` (mean pooled proportion),
         `mcse`. Curves: "double arcsine, harmonic mean" (doi:10.1080/00031305.1978.10479283),
-        "double arcsine, inverse variance" (doi:10.1136/jech-2013-203104), and "all patients in
-        one pot", which is right here because nothing differs between the studies.
+        "double arcsine, inverse variance" (doi:10.1136/jech-2013-203104), and "all patients
+        together", which is right here because nothing differs between the studies.
 
     Notes
     -----
@@ -270,7 +274,7 @@ def back_transform_lab(
 
 def coverage_lab(
     sizes: Iterable[int],
-    studies: Iterable[int] = (3, 5, 10, 20, 40),
+    studies: Iterable[int] | None = None,
     *,
     proportion: float = 0.07,
     tau: float = 0.45,
@@ -288,10 +292,11 @@ def coverage_lab(
     ----------
     sizes : iterable of int
         Patients of real cohorts, from which every study draws its size.
-    studies : iterable of int
-        Studies of a meta-analysis, two at least.
+    studies : iterable of int, optional
+        Studies of a meta-analysis, two at least. By default 3, 5, 10, 20, and as many as there are
+        real cohorts.
     proportion, tau, draws, seed
-        The truth (`helpers.simulation.Scenario`), simulated meta-analyses, seed.
+        As in every lab.
 
     Returns
     -------
@@ -310,7 +315,7 @@ def coverage_lab(
 
     _checked(draws)
     drawn, rows = tuple(int(n) for n in sizes), []
-    for k in studies:
+    for k in sorted({3, 5, 10, 20, len(drawn)}) if studies is None else studies:
         truth = Scenario(int(k), proportion, tau, sizes=drawn)
         sample, reml = _sample(truth, draws, seed, "REML")
         glmm = fit_glmm(sample.events, sample.n, quad_points=7)
@@ -341,8 +346,7 @@ def median_lab(
     taus : iterable of float
         Standard deviation of the true logits.
     k, proportion, size, draws, seed
-        Studies of a meta-analysis, median of the true rates, patients of every study, simulated
-        meta-analyses, seed.
+        As in every lab; the proportion is the median of the true rates.
 
     Returns
     -------
@@ -391,7 +395,7 @@ def zero_tau_lab(
     studies : iterable of int
         Studies of a meta-analysis, three at least.
     tau, proportion, size, draws, seed
-        The truth, patients of every study, simulated meta-analyses, seed.
+        As in every lab.
 
     Returns
     -------
@@ -443,8 +447,7 @@ def correction_lab(
     sizes : iterable of int
         Patients of every study.
     k, proportion, tau, draws, seed
-        Studies of a meta-analysis, median of the true rates, standard deviation of their logits,
-        simulated meta-analyses, seed.
+        As in every lab.
 
     Returns
     -------
@@ -513,7 +516,7 @@ def dependence_lab(
         Share of the patients of a report who are in the other report of their centre as well; the
         others are different patients of the same centre.
     tau, proportion, size, draws, seed
-        The truth, patients of a report, simulated meta-analyses, seed.
+        As in every lab; a report has `size` patients.
 
     Returns
     -------

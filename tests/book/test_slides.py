@@ -139,6 +139,7 @@ def test_questions_are_those_of_the_page_and_hide_their_answer(sets):
             continue
         options = one.select("details")
         assert len(slide.select(".options > li")) == len(options)
+        assert bool(one.svg) == bool(slide.select_one(".drawing > svg"))  # what is to be read
         right = next(i for i, option in enumerate(options) if "quiz-right" in option["class"])
         reason = slide.select(".options > li")[right].select_one(".why")
         assert "fragment" in reason["class"]
@@ -253,7 +254,7 @@ def test_the_source_has_every_slide_its_notes_and_pictures_that_stand_alone(fold
         assert len(pictures) == len(page.select(".drawing > svg"))
         for picture in pictures:
             drawn = (folder / picture).read_text("utf-8")
-            assert drawn.startswith("<svg")
+            assert re.match(r"<svg [^>]*viewBox=", drawn), picture
             assert "var(" not in drawn, picture
 
 

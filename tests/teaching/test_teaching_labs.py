@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -62,10 +63,48 @@ def test_the_coverage_lab_draws_binomial_events_at_the_given_sizes():
 
 
 def test_more_studies_do_not_cure_corrected_logits_but_the_binomial_model_holds():
-    sizes = load_cohorts()["patients"]
-    found = wide(labs.coverage_lab(sizes, (5, 40), draws=600))
-    assert found.loc[40, "logits, Wald"] < found.loc[5, "logits, Wald"] < 0.93
-    assert found.loc[40, "logits, Knapp-Hartung"] < 0.9 < found.loc[40, "binomial GLMM, t"]
+    """Knapp-Hartung at the book's sizes, rate and number of cohorts, against one by hand."""
+    sizes, tau, draws = load_cohorts()["patients"].to_numpy(), 0.45, 3000
+    k, rng, mu = len(sizes), np.random.default_rng(21), np.log(0.07 / 0.93)
+    n = rng.choice(sizes, (draws, k))
+    x = rng.binomial(n, 1 / (1 + np.exp(-rng.normal(mu, tau, (draws, k)))))
+    add = 0.5 * ((x == 0) | (x == n))
+    y, v = np.log((x + add) / (n - x + add)), 1 / (x + add) + 1 / (n - x + add)
+    tau2 = np.full((draws, 1), tau**2)
+    for _ in range(60):  # REML by its fixed point
+        w = 1 / (v + tau2)
+        total = w.sum(axis=1, keepdims=True)
+        mean = (w * y).sum(axis=1, keepdims=True) / total
+        excess = (w**2 * ((y - mean) ** 2 - v)).sum(axis=1, keepdims=True)
+        tau2 = np.maximum(0, excess / (w**2).sum(axis=1, keepdims=True) + 1 / total)
+    scale = (w * (y - mean) ** 2).sum(axis=1) / (k - 1)
+    half = stats.t.ppf(0.975, k - 1) * np.sqrt(scale / total[:, 0])
+    hits = float((abs(mean[:, 0] - mu) <= half).mean())
+    found = wide(labs.coverage_lab(sizes, draws=600))
+    assert list(found.index) == [3, 5, 10, 20, k]
+    assert found.loc[k, "logits, Knapp-Hartung"] == pytest.approx(hits, abs=0.06)
+    assert hits == pytest.approx(0.77, abs=0.025)
+    assert found.loc[k, "logits, Wald"] < found.loc[5, "logits, Wald"] < 0.93
+    assert found.loc[k, "binomial GLMM, t"] == pytest.approx(0.95, abs=0.03)
+
+
+def test_parameters_that_all_labs_share_are_explained_once():
+    common = {"k", "size", "proportion", "tau", "draws", "seed"}
+    for name in common:
+        assert labs.__doc__.count(f"``{name}``") == 1
+    for lab in labs.LABS:
+        said = " ".join(lab.__doc__.split())
+        assert "simulated meta-analyses, seed" not in said, lab.__name__
+        assert "As in every lab" in said, lab.__name__
+
+
+def test_no_curve_spells_a_greek_letter():
+    cohorts = load_cohorts()
+    given = (cohorts["nonrelapse_deaths"], cohorts["patients"])
+    for lab in labs.LABS:
+        of = {labs.egger_lab: given, labs.coverage_lab: given[1:]}.get(lab, ())
+        for curve in lab(*of, draws=4)["curve"].unique():
+            assert not re.search(r"\b(tau|mu|alpha|theta)\d?\b", curve), curve
 
 
 def test_a_turned_back_double_arcsine_goes_where_the_harmonic_mean_sends_it():
