@@ -287,8 +287,9 @@ REFUSED: dict[str, dict[str, str]] = {
     | dict.fromkeys(("another estimator", "another interval"), "put the published options back")
     | {"a formula with a slip": "produkt"},
     "time_at_risk": _NO_PAIRS,
-    "multiverse": _NO_PAIRS,
-    "bayes": _NO_PAIRS | {"few of each": _NAMED},
+    "multiverse": _NO_PAIRS
+    | dict.fromkeys(("relabelled", "few of each"), "no study 'Nastoupil 2020'"),  # of an exercise
+    "bayes": _NO_PAIRS,
     "gallery": _NO_MM
     | {
         "another disease": "needs at least 2 groups",
