@@ -9,7 +9,7 @@ import pytest
 from dependencies import ROOT, dependency_hash, share_results
 from hypothesis import settings
 
-from helpers.review import shared_results
+from helpers import shared_results
 
 # the same examples on every machine and in every run: more of them would find nothing new there;
 # `--hypothesis-profile=search` looks for new ones, weekly in the workflow

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from helpers.review import shared_results
+from helpers import shared_results
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPENDENCIES = (

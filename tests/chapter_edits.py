@@ -22,9 +22,8 @@ import nbformat
 import pandas as pd
 from inline_values import EVAL, expressions, text_of
 
-from helpers import review
+from helpers import review, shared_results
 from helpers.errors import MetaAnalysisError
-from helpers.review import shared_results
 from helpers.views.prose import Sentence
 
 BOOK = Path(__file__).resolve().parents[1] / "book"

@@ -28,9 +28,9 @@ from ..engine.counts.fit import fit_glmm
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.normal.inverse_variance import fit_inverse_variance
-from ..engine.options import Options
 from ..engine.shown import Row, Shown, number, p_text, percent
 from ..errors import UnsupportedError
+from ..shared_results import shared_in_a_build
 from .subgroup_counts import equal_means
 
 if TYPE_CHECKING:
@@ -95,13 +95,22 @@ class CalibratedTest(Shown):
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """All that the simulated data sets depend on; the key of the cache."""
+    """All that the simulated data sets depend on, and nothing else: the key of the cache.
 
-    codes: tuple[int, ...]  # group of each study, in the order of the table
+    A picture and a table of the same groups, with other intervals, have the same data sets.
+    """
+
+    codes: tuple[int, ...]  # group of each study; both in the order of the table
     size: tuple[float, ...] | None
     vi: tuple[float, ...] | None
-    options: Options
-    shared: bool
+    measure: str
+    likelihood: bool
+    common: bool  # the model of a common effect
+    shared: bool  # one tau2 for all groups
+    tau2_method: str | None
+    add: float
+    to: str | None
+    quad_points: int
     mu: float
     tau2: float
     draws: int
@@ -146,22 +155,31 @@ def calibrated_test(
 
 def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
     fits = list(result.groups.values())
-    overall = result.overall
+    overall, options = result.overall, result.overall.options
     data = overall.data
     counts = data.events is not None
     group_of = {label: j for j, fit in enumerate(fits) for label in fit.data.labels}
-    # in the order of the table: the draws do not depend on the order of the groups
+    # studies and groups in the order of the table: neither the draws nor the key of the cache
+    # depend on the order of the groups
     rows = [i for i in np.flatnonzero(data.included).tolist() if data.labels[i] in group_of]
+    number: dict[int, int] = {}
+    codes = tuple(number.setdefault(group_of[data.labels[i]], len(number)) for i in rows)
 
     def joined(name: str) -> tuple[float, ...]:
         return tuple(getattr(data, name)[rows].tolist())
 
     return _Setting(
-        codes=tuple(group_of[data.labels[i]] for i in rows),
+        codes=codes,
         size=joined("size") if overall.data.size is not None else None,
         vi=None if counts else joined("vi"),
-        options=overall.options,
+        measure=options.measure,
+        likelihood=options.method == "likelihood",
+        common=options.model == "common",
         shared=result.group_tau2 == "common",
+        tau2_method=options.tau2_method,
+        add=options.add,
+        to=options.to,
+        quad_points=options.quad_points,
         mu=overall.mu,
         tau2=overall.tau2,
         draws=draws,
@@ -171,27 +189,34 @@ def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
 
 @lru_cache(maxsize=64)
 def null_p_values(setting: _Setting) -> Array:
-    """Chi-squared p-values of the test in data sets without a difference, shape (draws,).
+    """Chi-squared p-values of the test in data sets without a difference, shape (draws,)."""
+    p = _simulated(setting)
+    p.flags.writeable = False
+    return p
+
+
+@shared_in_a_build
+def _simulated(setting: _Setting) -> Array:
+    """Compute what `null_p_values` keeps.
 
     NaN where a fit did not converge; 1 where fewer than two groups can be compared, because all
     others are without an event (or full).
     """
     codes = np.array(setting.codes)
     parts = [np.flatnonzero(codes == j) for j in range(int(codes.max()) + 1)]
-    if setting.options.method == "likelihood":
+    if setting.likelihood:
         mu, cov, sound = _likelihood(setting, _draw_counts(setting), parts)
     else:
         mu, cov, sound = _inverse_variance(setting, parts)
     p = _wald_p(mu, cov)
     p[~sound] = np.nan
-    p.flags.writeable = False
     return p
 
 
 def _draw_counts(setting: _Setting) -> Array:
     """Events of studies that share one model, shape (draws, k)."""
     assert setting.size is not None
-    measure, n = get_measure(setting.options.measure), np.array(setting.size)
+    measure, n = get_measure(setting.measure), np.array(setting.size)
     rng = np.random.default_rng(setting.seed)
     theta = setting.mu + np.sqrt(setting.tau2) * rng.standard_normal((setting.draws, n.size))
     rate = np.maximum(measure.inverse(theta, n), 0.0)
@@ -207,9 +232,8 @@ def _likelihood(
 
     A group without an event (or full) has an infinite mean and takes no part.
     """
-    options, n = setting.options, np.array(setting.size)
-    kind = get_measure(options.measure).kind
-    family, points = family_of(kind), options.quad_points
+    n, kind = np.array(setting.size), get_measure(setting.measure).kind
+    family, points = family_of(kind), setting.quad_points
     total = np.array([x[:, part].sum(axis=1) for part in parts]).T
     size = np.array([n[part].sum() for part in parts])
     mu, se, finite = common_rate(total, np.broadcast_to(size, total.shape), kind)
@@ -218,10 +242,10 @@ def _likelihood(
     sound = np.ones(len(x), dtype=bool)
     # data sets and groups that are fitted together
     blocks: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
-    if options.model != "common" and setting.shared:
+    if not setting.common and setting.shared:
         patterns = [one for one in np.unique(finite, axis=0) if one.sum() > 1]
         blocks = [((finite == one).all(axis=1), one) for one in patterns]
-    elif options.model != "common":
+    elif not setting.common:
         several = [j for j, part in enumerate(parts) if part.size > 1 and finite[:, j].any()]
         blocks = [(finite[:, j], np.arange(len(parts)) == j) for j in several]
     design = np.eye(len(parts))[list(setting.codes)]
@@ -245,7 +269,6 @@ def _inverse_variance(
     setting: _Setting, parts: list[NDArray[np.intp]]
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Return the same as `_likelihood` by inverse variance."""
-    options = setting.options
     if setting.vi is not None:
         v = np.array(setting.vi)
         rng = np.random.default_rng(setting.seed)
@@ -253,12 +276,12 @@ def _inverse_variance(
         y = setting.mu + spread * rng.standard_normal((setting.draws, v.size))
         v = np.broadcast_to(v, y.shape)
     else:
-        x, measure = _draw_counts(setting), get_measure(setting.options.measure)
-        rule: Any = setting.options.to
-        y, v = measure.effects(x, np.array(setting.size), add=setting.options.add, to=rule)
+        x, measure = _draw_counts(setting), get_measure(setting.measure)
+        rule: Any = setting.to
+        y, v = measure.effects(x, np.array(setting.size), add=setting.add, to=rule)
     use = np.isfinite(y) & np.isfinite(v) & (v > 0)
     y, v, c = np.where(use, y, 0.0), np.where(use, v, 1.0), use.astype(float)
-    method = options.tau2_method or "common"
+    method = setting.tau2_method or "common"
     sound, shared = np.ones(len(y), dtype=bool), None
     if setting.shared:
         design = np.eye(len(parts))[list(setting.codes)]

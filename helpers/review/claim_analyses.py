@@ -22,6 +22,7 @@ from ..checks.multiverse.result import MultiverseResult
 from ..engine.effects import get_measure, study_interval
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence import load_causes
+from ..shared_results import shared_in_a_build
 from .claim_choices import (
     WORDS,
     data_choices,
@@ -29,7 +30,6 @@ from .claim_choices import (
     patient_years,
     without_idle,
 )
-from .shared_results import shared_in_a_build
 
 __all__ = [
     "CLAIMS",

@@ -14,6 +14,7 @@ from ..errors import MetaAnalysisError
 from ..evidence import load_cohorts, load_corrections
 from ..evidence.corrections import apply_corrections
 from ..evidence.tables import is_published
+from ..shared_results import shared_in_a_build
 from .published.models import (
     ALL_COHORTS,
     published_analyses,
@@ -24,7 +25,6 @@ from .published.models import (
     regression_definition,
     subgroup_definition,
 )
-from .shared_results import shared_in_a_build
 
 __all__ = ["AS_PUBLISHED", "EVERY", "FACTS", "CorrectionEffects", "correction_effects"]
 

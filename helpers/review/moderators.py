@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MetaAnalysisError
+from ..evidence import load_cohorts
+from ..shared_results import shared_in_a_build
 from .published.models import (
     PERMUTATION_SEED,
     PERMUTATIONS,
@@ -21,7 +23,6 @@ from .published.models import (
     published_subgroup,
     regression_definition,
 )
-from .shared_results import shared_in_a_build
 
 if TYPE_CHECKING:
     from ..models.regression_result import RegressionResult
@@ -364,7 +365,6 @@ def cross_tabulation(
     ).reset_index()
 
 
-@shared_in_a_build
 def subgroup_rows(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Pool every group of the published subgroup analyses.
 
@@ -384,6 +384,11 @@ def subgroup_rows(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     >>> subgroup_rows()["analysis"].nunique()
     14
     """
+    return _subgroup_rows(load_cohorts() if cohorts is None else cohorts)
+
+
+@shared_in_a_build
+def _subgroup_rows(cohorts: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name in published_analyses():
         common = published_subgroup(name, cohorts, model="common", method="likelihood").groups

@@ -17,7 +17,7 @@ import pytest
 import warm_kernels
 from warm_kernels import AT_IMPORT, WarmKernels
 
-from helpers.review import shared_results
+from helpers import shared_results
 
 ROOT = Path(__file__).resolve().parents[2]
 

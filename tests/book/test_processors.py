@@ -10,7 +10,7 @@ import pytest
 from nightly import nightly
 from numpy._core._multiarray_umath import __cpu_features__
 
-from helpers.review import shared_results
+from helpers import shared_results
 
 # numpy and OpenBLAS compute as on these, where the processor has what they need
 WIDE = "X86_V4 AVX512_ICL AVX512_SPR"

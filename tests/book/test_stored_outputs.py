@@ -9,7 +9,7 @@ import dependencies
 import nbformat
 import pytest
 
-from helpers.review import shared_results
+from helpers import shared_results
 
 pytest_plugins = ["pytester"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from helpers import load_cohorts, printing
+from helpers import load_cohorts, printing, shared_results
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.models import subgroup_null
 from helpers.models.pooling import pool, pool_effects
 from helpers.models.subgroup_analysis import SubgroupResult, subgroups
 from helpers.review import plots
@@ -61,6 +63,30 @@ def test_the_published_test_rejects_too_often_and_its_calibrated_p_is_far_larger
     assert found.p - 4 * found.p_mcse > 0.05 > result.test.p
     assert (found.draws, found.failed) == (1000, 0)
     assert found.p == (1 + found.extreme) / 1001
+
+
+def test_all_who_ask_about_the_same_groups_share_one_simulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the interval, the level, the order of the groups, and in whichever process."""
+    monkeypatch.setenv(shared_results.FOLDER, str(tmp_path))
+    monkeypatch.setenv(shared_results.STATE, "this test")
+    cohorts = load_cohorts()
+    last_first = cohorts["entity"].cat.reorder_categories(cohorts["entity"].cat.categories[::-1])
+    turned = cohorts.assign(entity=last_first)
+    found = []
+    for data, options in (
+        (cohorts, {"ci_method": "wald"}),
+        (cohorts, {"ci_method": "t"}),
+        (turned, {"level": 0.9}),
+    ):
+        subgroup_null.null_p_values.cache_clear()  # as in another process
+        result = subgroups(data, by="entity", model="glmm", **COLUMNS, **options)
+        found.append(result.calibrated_test(40))
+    assert len(list(tmp_path.glob("*.pickle"))) == 1
+    assert len({(one.p, one.rejection, one.extreme) for one in found}) == 1
+    result.calibrated_test(40, seed=2)
+    assert len(list(tmp_path.glob("*.pickle"))) == 2
 
 
 def test_the_calibrated_test_keeps_its_level() -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 from ... import printing
 from ...engine.shown import Row, Shown
 from ...errors import MetaAnalysisError
+from ...shared_results import shared_in_a_build
 from ..decimals import prints_as
-from ..shared_results import shared_in_a_build
 from .comparison import NAMES, Source, beside
 from .models import published_permutation, published_regression, regression_definition
 from .reasons import monte_carlo_reason, stopped_fit

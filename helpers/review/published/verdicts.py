@@ -19,7 +19,7 @@ import pandas as pd
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...evidence import load_cohorts, load_sources
-from ..shared_results import shared_in_a_build
+from ...shared_results import shared_in_a_build
 from .status import DIFFERS, Comparison, compare
 
 if TYPE_CHECKING:

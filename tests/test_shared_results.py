@@ -10,13 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers import load_cohorts
+from helpers import load_cohorts, shared_results
 from helpers.review import corrected_results as effects
-from helpers.review import shared_results
 from helpers.review.claim_analyses import multiverse_frame
-from helpers.review.moderators import subgroup_rows
+from helpers.review.moderators import _subgroup_rows
 from helpers.review.published import claims, reproduction
-from helpers.review.shared_results import shared_in_a_build
+from helpers.shared_results import shared_in_a_build
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = []
@@ -88,7 +87,7 @@ def test_an_error_is_not_kept(build):
 def test_processes_that_ask_at_once_compute_once(build):
     code = (
         "import time\n"
-        "from helpers.review.shared_results import shared_in_a_build\n"
+        "from helpers.shared_results import shared_in_a_build\n"
         "@shared_in_a_build\n"
         "def slow():\n"
         "    open('called', 'a').write('x'); time.sleep(1); return 7\n"
@@ -106,7 +105,7 @@ def test_processes_that_ask_at_once_compute_once(build):
 
 
 @pytest.mark.parametrize(
-    "function", [effects._of_the_review, reproduction, claims, multiverse_frame, subgroup_rows]
+    "function", [effects._of_the_review, reproduction, claims, multiverse_frame, _subgroup_rows]
 )
 def test_the_dear_results_of_the_review_are_shared(function):
     inner = getattr(function, "__wrapped__", None)

@@ -1,4 +1,4 @@
-"""Results of the review that several chapters need, computed once in a build.
+"""Results that several chapters need, computed once in a build.
 
 A build names a folder and the state of code and data in the environment (`FOLDER`, `STATE`).
 Then the first chapter that asks for a shared result computes it, those that ask meanwhile wait for
