@@ -577,7 +577,9 @@ def places_in(fit: Any, unit: Unit) -> int:
     (3, 2, 1)
     """
     if unit == "number" and getattr(fit, "time", None) is None:
-        return 2
+        half = (fit.ci[1] - fit.ci[0]) / 2
+        # two significant digits of the half-width where two decimals do not show them
+        return 1 - math.floor(math.log10(half)) if 0 < half < 0.05 else 2
     shares = _as_percent((fit.estimate, *fit.ci), unit)
     digits = places(*shares, of=shares[0])
     return max(2, digits) if unit == "number" else digits
@@ -691,7 +693,10 @@ def unit_of(fit: Any, per: int = 100) -> Unit:
     >>> unit_of(SimpleNamespace(n=90)), unit_of(SimpleNamespace(n=90), 1000)
     ('percent', 'per_1000')
     """
-    if fit.n is None:
+    kind = getattr(fit, "kind", "")
+    if kind not in ("proportion", "rate", "effect"):  # tells by its counts
+        kind = "effect" if fit.n is None else "proportion"
+    if kind != "proportion":
         return "number"
     units: dict[int, Unit] = {100: "percent", 1000: "per_1000", 10_000: "per_10000"}
     units[100_000] = "per_100000"

@@ -82,7 +82,7 @@ class Measure:
     code : str
         Name of the same measure in metafor.
     kind : {"proportion", "rate", "effect"}
-        What the display scale is; "effect" means that model and display scale are the same.
+        What the display scale is; of an "effect" no counts are known.
     label : str
         Words for axis labels, e.g. "logit proportion".
     corrected : bool
@@ -110,6 +110,11 @@ class Measure:
     _transform: Callable[[Array, Array], Array]
     _variance: Callable[[Array, Array], Array]
     _inverse: Callable[[Array, Array], Array]
+
+    @property
+    def least(self) -> float:
+        """Lower end of the display scale: 0, and none for effects that are shown as they are."""
+        return -np.inf if self.name == "effect" else 0.0
 
     @property
     def default_rule(self) -> Rule:
@@ -179,11 +184,12 @@ class Measure:
         [-inf, 0.0]
         """
         shown = _floats(value)
-        if self.kind == "effect":
+        if self.least == -np.inf:
             return shown + 0.0
         outside = ~(shown >= 0.0) | ((shown > 1.0) if self.kind == "proportion" else False)
         if outside.any():
-            raise MetaAnalysisError(f"{value!r}: expected a {self.kind}")
+            what = "ratio" if self.kind == "effect" else self.kind
+            raise MetaAnalysisError(f"{value!r}: expected a {what}")
         n = 1.0 if size is None else size
         with np.errstate(divide="ignore"):
             return self.transform(shown * n, n)
@@ -389,20 +395,34 @@ _RATE = (
         _freeman_tukey_rate_inverse,
     ),
 )
-_EFFECT = Measure(
-    "effect",
-    "GEN",
-    "effect",
-    "effect",
-    False,
-    False,
-    lambda x, n: x,
-    lambda x, n: n,
-    lambda y, n: y + 0.0,
+_EFFECT = (
+    Measure(
+        "effect",
+        "GEN",
+        "effect",
+        "effect",
+        False,
+        False,
+        lambda x, n: x,
+        lambda x, n: n,
+        lambda y, n: y + 0.0,
+    ),
+    # a ratio of odds, risks, hazards or rates, whose logarithm was given
+    Measure(
+        "log-ratio",
+        "GEN",
+        "effect",
+        "log ratio",
+        False,
+        False,
+        lambda x, n: np.log(x / n),
+        lambda x, n: n,
+        lambda y, n: np.exp(y),
+    ),
 )
 
 #: All measures by name.
-MEASURES: dict[str, Measure] = {m.name: m for m in (*_PROPORTION, *_RATE, _EFFECT)}
+MEASURES: dict[str, Measure] = {m.name: m for m in (*_PROPORTION, *_RATE, *_EFFECT)}
 
 
 def get_measure(name: str) -> Measure:

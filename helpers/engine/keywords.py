@@ -61,6 +61,13 @@ class ReportKeywords(TypedDict, total=False):
     """Reading of the table of `helpers.report`, heading of its page, choices of its main model."""
 
     time: str | None
+    effect: str | None
+    se: str | None
+    lower: str | None
+    upper: str | None
+    scale: str | None
+    cluster: str | None
+    risk_of_bias: str | None
     per: int
     follow_up_unit: str | None
     missing: str | Sequence[str]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MetaAnalysisError
 from .columns import ColumnSchema, TableRule, at_most, check, count_columns, infer
+from .given import RATING, RATING_WORDING, known_scale, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, open_table, plain_name
 from .problems import CellProblem, EvidenceError
@@ -27,7 +28,13 @@ _NEEDED = {
     "events": ("events", "--events"),
     "n": ("people at risk", "--n"),
     "time": ("person-time", "--time"),
+    "effect": ("effects", "--effect"),
+    "se": ("standard errors", "--se"),
+    "lower": ("lower limits", "--lower"),
+    "upper": ("upper limits", "--upper"),
 }
+#: Roles of a table of counts, and of one of effects; without a standard error it has both limits.
+_COUNTS, _EFFECTS = ("events", "n", "time"), ("effect", "se", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,12 @@ class OwnTable:
     """A checked table, the columns that play a role, and what the file was taken for."""
 
     data: pd.DataFrame
-    roles: Mapping[str, str]  # study, events, n or time; by and follow_up where there is one
+    #: study; events and n or time, or effect and se or lower and upper; by, follow_up, cluster and
+    #: risk_of_bias where there is one.
+    roles: Mapping[str, str]
     rows: tuple[int, ...]  # of the spreadsheet, one a row of `data`
     understood: str  # empty for a plain CSV file with our names
+    scale: str = ""  # of effects, as in `helpers.evidence.given.SCALES`; empty for counts
 
     @property
     def follow_up_unit(self) -> str:
@@ -50,7 +60,6 @@ def choose_columns(
     opened: Opened,
     given: Mapping[str, str | None],
     taken: Sequence[str] = (),
-    needed: Sequence[str] = ("study", "events", "n"),
     *,
     options: bool = True,
 ) -> dict[str, str]:
@@ -75,9 +84,16 @@ def choose_columns(
         raise MetaAnalysisError(
             f"people ({roles['n']!r}) and person-time ({roles['time']!r}): name one of the two"
         )
-    timed = "time" in roles or ("n" not in roles and "n" not in guessed and "time" in guessed)
-    guessed.pop("n" if timed else "time", None)
-    needed = ["time" if timed and role == "n" else role for role in needed]
+    if _gives_effects(roles, guessed):
+        limits = "se" not in roles and ({"lower", "upper"} & set(roles) or "se" not in guessed)
+        needed = ["study", "effect", *(["lower", "upper"] if limits else ["se"])]
+        if limits and not {"lower", "upper"} & {*roles, *guessed}:
+            needed = ["study", "effect", "se"]  # asked for first
+    else:
+        timed = "time" in roles or ("n" not in roles and "n" not in guessed and "time" in guessed)
+        needed = ["study", "events", "time" if timed else "n"]
+    for role in {*_COUNTS, *_EFFECTS} - set(needed):
+        guessed.pop(role, None)
     for role, name in guessed.items():
         if role == "follow_up_years" or name in roles.values():
             continue
@@ -100,9 +116,35 @@ def choose_columns(
     return roles
 
 
+def _gives_effects(roles: Mapping[str, str], guessed: Mapping[str, str]) -> bool:
+    """Tell whether a table gives effects: they are named, or there are no events and they are."""
+    named, counts = ({*group} & set(roles) for group in (_EFFECTS, _COUNTS))
+    if named and counts:
+        one, other = (
+            ", ".join(repr(roles[role]) for role in sorted(some)) for some in (counts, named)
+        )
+        raise MetaAnalysisError(f"counts ({one}) and effects ({other}): name one of the two")
+    if {"se"} & named and {"lower", "upper"} & named:
+        raise MetaAnalysisError("a standard error and limits: name one of the two")
+    if named or counts or "events" in guessed:
+        return bool(named)
+    return "effect" in guessed and ("se" in guessed or {"lower", "upper"} <= set(guessed))
+
+
 def _asked(role: str, options: bool) -> str:
     what, option = _NEEDED[role]
     return f"choose the column of {what}{f' with {option}' if options else ''}"
+
+
+def values_of(roles: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the columns without which a row is no study: counts, or an effect with its spread.
+
+    Examples
+    --------
+    >>> values_of({"study": "s", "events": "x", "n": "n"}), values_of({"effect": "y", "se": "s"})
+    (('x', 'n'), ('y', 's'))
+    """
+    return tuple(roles[role] for role in (*_COUNTS, *_EFFECTS) if role in roles)
 
 
 def usable_sheet(
@@ -119,8 +161,7 @@ def usable_sheet(
     """
     sheet = opened.sheet
     header = sheet.header
-    size = roles["n"] if "n" in roles else roles["time"]
-    counts = (roles["events"], size)
+    counts = values_of(roles)
     words = MISSING_WORDS | {word.strip().casefold() for word in missing}
     used = list(dict.fromkeys([*roles.values(), *numbers]))
     problems = []
@@ -146,9 +187,9 @@ def usable_sheet(
     sheet.refuse(problems)
     kept = [name for name, place in zip(used, places, strict=True) if place is not None]
     if {roles["study"], *counts} <= set(kept):
-        label, one, two = (kept.index(name) for name in (roles["study"], *counts))
+        label, *places_of_counts = (kept.index(name) for name in (roles["study"], *counts))
         for row, made in zip(sheet.rows, cells, strict=True):
-            if made[label] == "" and made[one] == "" and made[two] == "":
+            if made[label] == "" and all(made[place] == "" for place in places_of_counts):
                 made[label] = f"(row {row})"
         _tell_apart(sheet, cells, label)
     return replace(sheet, header=tuple(kept), cells=tuple(tuple(made) for made in cells))
@@ -191,6 +232,7 @@ def read_own(
     numeric: Sequence[str] = (),
     missing: Sequence[str] = (),
     sheet: str | int | None = None,
+    scale: str | None = None,
 ) -> OwnTable:
     r"""Open a table, find its columns and check them.
 
@@ -199,14 +241,17 @@ def read_own(
     source : str, path, bytes, file-like or pandas.DataFrame
         As in `helpers.evidence.opening.open_table`.
     given : mapping
-        Roles (``study, events, n, time, by, follow_up``) and the columns that were named for them;
-        None where none was.
+        Roles (``study, events, n, time, effect, se, lower, upper, by, follow_up, cluster,
+        risk_of_bias``) and the columns that were named for them; None where none was.
     numeric : sequence of str
         Further columns that hold numbers.
     missing : sequence of str
         Words for a missing number, besides the usual ones.
     sheet : str or int, optional
         Sheet of a spreadsheet.
+    scale : str, optional
+        What the effects are, of `helpers.evidence.given.SCALES`; by default what the name of their
+        column says, and else "raw".
 
     Raises
     ------
@@ -224,13 +269,10 @@ def read_own(
     named = [name for name in (*given.values(), *numeric) if name is not None]
     opened = open_table(source, wanted=named, sheet=sheet)
     roles = choose_columns(opened, given, numeric)
-    grid, columns, rules = prepare(opened, roles, numeric, missing)
-    size = roles["time" if "time" in roles else "n"]
+    guessed_scale, scale = scale is None, scale_of(roles, scale)
+    grid, columns, rules = prepare(opened, roles, numeric, missing, scale)
     data = check(grid, columns, rules)
-    both = data[[roles["events"], size]].notna().all(axis=1)
-    if not both.any():
-        found = "no row with both counts"
-        raise whole(grid.file, found, f"counts in {roles['events']!r} and {size!r}")
+    refuse_no_study(grid, roles, bool(data[list(values_of(roles))].notna().all(axis=1).any()))
     if is_frame(source):
         data = _frame_with(source, data, roles)
     else:
@@ -240,7 +282,37 @@ def read_own(
             if name not in data
         }
         data = data.assign(**rest)[list(opened.sheet.header)]
-    return OwnTable(data, roles, grid.rows, understood(opened, roles, given))
+    said = understood(opened, roles, given, scale if guessed_scale else "")
+    return OwnTable(data, roles, grid.rows, said, scale)
+
+
+def scale_of(roles: Mapping[str, str], scale: str | None) -> str:
+    """Give the scale of the effects of a table, empty for counts."""
+    if "effect" not in roles:
+        if scale is not None:
+            raise MetaAnalysisError(f"scale={scale!r} is of effects, and the table gives counts")
+        return ""
+    scale = scale_by_name(roles["effect"]) if scale is None else known_scale(scale)
+    if scale in ("ratio", "proportion") and "se" in roles:
+        to, what = ("logarithms", "log-ratio") if scale == "ratio" else ("logits", "logit")
+        raise MetaAnalysisError(
+            f"scale {scale!r} needs limits (--lower, --upper), because the standard error of a "
+            f"{scale} is usually that of its {to[:-1]}; give {to} with scale {what!r}, or scale "
+            "'raw' where the standard errors belong to the numbers as they are"
+        )
+    return scale
+
+
+def refuse_no_study(grid: Sheet, roles: Mapping[str, str], some: bool) -> None:
+    """Refuse a table in which no row has all that makes a study."""
+    if not some:
+        values = values_of(roles)
+        what = "both counts" if "events" in roles else "an effect and its spread"
+        named = (
+            " and ".join(map(repr, values)) if len(values) == 2 else ", ".join(map(repr, values))
+        )
+        kind = "counts" if "events" in roles else "numbers"
+        raise whole(grid.file, f"no row with {what}", f"{kind} in {named}")
 
 
 def prepare(
@@ -248,16 +320,31 @@ def prepare(
     roles: Mapping[str, str],
     numeric: Sequence[str] = (),
     missing: Sequence[str] = (),
+    scale: str = "",
 ) -> tuple[Sheet, list[ColumnSchema], list[TableRule]]:
     """Give the cells of the columns with a role, what each may hold, and rules between them."""
-    others = []
-    if "by" in roles:
-        others.append(ColumnSchema(roles["by"], "text", required=False))
+    others = [
+        ColumnSchema(roles[role], "text", required=False)
+        for role in ("by", "cluster")
+        if role in roles
+    ]
+    if "risk_of_bias" in roles:
+        rated = roles["risk_of_bias"]
+        others.append(
+            ColumnSchema(rated, "text", required=False, pattern=RATING, wording=RATING_WORDING)
+        )
     numbers = list(numeric)
     if "follow_up" in roles:
         others.append(ColumnSchema(roles["follow_up"], "number", required=False, above=0))
         numbers.append(roles["follow_up"])
     others += [ColumnSchema(name, "number", required=False) for name in numeric]
+    if "effect" in roles:
+        columns, rules = _effect_columns(roles, scale)
+        values = values_of(roles)
+        names = [column.name for column in (*columns, *others)]
+        if len(set(names)) < len(names):
+            raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
+        return usable_sheet(opened, roles, [*numbers, *values], missing), [*columns, *others], rules
     timed = "time" in roles
     size = roles["time" if timed else "n"]
     columns = [
@@ -274,9 +361,32 @@ def prepare(
     return grid, columns, [rule]
 
 
-def understood(opened: Opened, roles: Mapping[str, str], given: Mapping[str, str | None]) -> str:
-    """Say in one line what a layout and its columns were taken for; nothing where all is usual."""
+def _effect_columns(
+    roles: Mapping[str, str], scale: str
+) -> tuple[list[ColumnSchema], list[TableRule]]:
+    """Describe label, effect and spread of a table of effects."""
+    ends: dict[str, Any] = {"ratio": {"above": 0}, "proportion": {"minimum": 0, "maximum": 1}}
+    columns = [ColumnSchema(roles["study"], "text", unique=True)]
+    for role in _EFFECTS:
+        if role in roles:
+            held = {"above": 0} if role == "se" else ends.get(scale, {})
+            columns.append(ColumnSchema(roles[role], "number", required=False, **held))
+    if "lower" not in roles:
+        return columns, []
+    effect = roles["effect"]
+    return columns, [at_most(roles["lower"], effect), at_most(effect, roles["upper"])]
+
+
+def understood(
+    opened: Opened, roles: Mapping[str, str], given: Mapping[str, str | None], scale: str = ""
+) -> str:
+    """Say in one line what a layout and its columns were taken for; nothing where all is usual.
+
+    `scale` is that of effects which nobody named.
+    """
     said = list(opened.understood)
+    if scale not in ("", "raw"):
+        said.append(f"{roles['effect']!r} is a {scale.replace('-', ' ')}")
     found = {role: name for role, name in roles.items() if given.get(role) is None}
     if any(plain_name(role) != plain_name(name) for role, name in found.items()):
         said.append(", ".join(f"{role} = {name!r}" for role, name in found.items()))

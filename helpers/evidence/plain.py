@@ -7,26 +7,32 @@ refused with the same words; a test compares the two readers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .columns import ColumnSchema, layout_problems, read_column
-from .grid import Sheet, Source, whole
+from .given import on_model_scale
+from .grid import Sheet, Source
 from .opening import open_table
-from .own import choose_columns, prepare, understood
+from .own import choose_columns, prepare, refuse_no_study, scale_of, understood, values_of
 from .problems import CellProblem
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Labels, each once, events, and people or person-time: one entry a study."""
+    """Labels, each once, with counts or effects: one entry a study."""
 
     study: tuple[str, ...]
-    events: tuple[int | None, ...]  # None where a count is missing
+    events: tuple[int | None, ...]  # None where a count is missing, and for effects
     size: tuple[float | None, ...]
     rows: tuple[int, ...]  # of the spreadsheet
-    roles: Mapping[str, str]  # study, events, and n or time
+    roles: Mapping[str, str]  # study; events and n or time, or effect and its spread; others named
     understood: str  # empty for a plain CSV file with our names
+    scale: str = ""  # of effects, empty for counts
+    yi: tuple[float, ...] = ()  # effects on the scale of the model, nan where missing
+    vi: tuple[float, ...] = ()  # their sampling variances
+    #: Role of a column of text (by, cluster, risk_of_bias) -> its cells, None where one is empty.
+    texts: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
 def read_counts(
@@ -36,13 +42,15 @@ def read_counts(
     missing: Sequence[str] = (),
     sheet: str | int | None = None,
     file: str | None = None,
+    scale: str | None = None,
 ) -> Counts:
-    r"""Read and check the labels, events and sizes of a table, as `read_own` does.
+    r"""Read and check the labels, counts or effects, and groups of a table, as `read_own` does.
 
     Parameters
     ----------
-    source, given, missing, sheet
-        As in `helpers.evidence.own.read_own`, of the roles ``study, events, n, time``.
+    source, given, missing, sheet, scale
+        As in `helpers.evidence.own.read_own`; a group, a cluster and a rating are read where their
+        columns are named.
     file : str, optional
         Name for messages.
 
@@ -56,29 +64,42 @@ def read_counts(
     named = [name for name in given.values() if name is not None]
     opened = open_table(source, wanted=named, sheet=sheet, file=file)
     chosen = choose_columns(opened, given, options=False)
-    needed = ("study", "events", "n", "time")
-    roles: dict[str, str] = {role: chosen[role] for role in needed if role in chosen}
-    grid, columns, rules = prepare(opened, roles, missing=missing)
+    known = ("study", "events", "n", "time", "effect", "se", "lower", "upper")
+    texts = [role for role in ("by", "cluster", "risk_of_bias") if given.get(role) is not None]
+    roles: dict[str, str] = {role: chosen[role] for role in (*known, *texts) if role in chosen}
+    guessed_scale, scale = scale is None, scale_of(roles, scale)
+    grid, columns, rules = prepare(opened, roles, missing=missing, scale=scale)
     problems = layout_problems(grid, columns)
     values = {c.name: _checked(grid, c, problems) for c in columns if c.name in grid.header}
-    study, events, size = (column.name for column in columns[:3])
-    if rules and {events, size} <= set(values):
-        cells = grid.column(grid.header.index(events))
-        for (row, cell), x, n in zip(cells, values[events], values[size], strict=True):
+    for rule in rules:  # each that one number is at most another
+        if not set(rule.columns) <= set(values):
+            continue
+        small, large = rule.columns
+        cells = grid.column(grid.header.index(small))
+        for (row, cell), x, n in zip(cells, values[small], values[large], strict=True):
             if x is not None and n is not None and x > n:
-                problems.append(grid.problem(row, events, cell, rules[0].expected))
+                problems.append(grid.problem(row, small, cell, rule.expected))
     grid.refuse(problems)
-    both = zip(values[events], values[size], strict=True)
-    if all(x is None or n is None for x, n in both):
-        found = "no row with both counts"
-        raise whole(grid.file, found, f"counts in {events!r} and {size!r}")
+    needed = [values[name] for name in values_of(roles)]
+    refuse_no_study(grid, roles, any(None not in row for row in zip(*needed, strict=True)))
+    said = understood(opened, roles, given, scale if guessed_scale else "")
+    one = {role: tuple(values[name]) for role, name in roles.items()}
+    nothing = (None,) * len(grid.rows)
+    effects: tuple[list[float], list[float]] = ([], [])
+    if scale:
+        limits = (one["lower"], one["upper"]) if "lower" in one else None
+        effects = on_model_scale(one["effect"], one.get("se"), limits, scale)
     return Counts(
-        study=tuple(values[study]),
-        events=tuple(values[events]),
-        size=tuple(values[size]),
+        study=one["study"],
+        events=one.get("events", nothing),
+        size=one.get("n", one.get("time", nothing)),
         rows=grid.rows,
         roles=roles,
-        understood=understood(opened, roles, given),
+        understood=said,
+        scale=scale,
+        yi=tuple(effects[0]),
+        vi=tuple(effects[1]),
+        texts={role: one[role] for role in texts},
     )
 
 

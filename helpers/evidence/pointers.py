@@ -38,6 +38,7 @@ def remarks(
     rows: Sequence[int] | None = None,
     months: Sequence[float | None] | None = None,
     noun: tuple[str, str] = ("study", "studies"),
+    lopsided: Sequence[int] = (),
 ) -> tuple[Remark, ...]:
     """Point out rows that are sums, studies that stand twice, and units that are not likely.
 
@@ -53,6 +54,8 @@ def remarks(
         Follow-up, taken as months.
     noun : pair of str
         What a row is, one and many.
+    lopsided : sequence of int
+        Places of the studies whose effect is far from the middle of their limits.
 
     Examples
     --------
@@ -69,8 +72,8 @@ def remarks(
     size = {i: float(n[i] or 0) for i in there}
     all_x, all_n = sum(x.values()), sum(size.values())
     found = []
-    for i in there:
-        equal = len(there) > 2 and 2 * x[i] == all_x and math.isclose(2 * size[i], all_n)
+    for i in range(len(study)):
+        equal = i in x and len(there) > 2 and 2 * x[i] == all_x and math.isclose(2 * size[i], all_n)
         called = _SUMS.fullmatch(str(study[i]).strip(" .:"))
         if equal:
             found.append(
@@ -87,7 +90,7 @@ def remarks(
                     f"Row {shown[i]} has the name of a total, which is pooled as a {noun[0]}.",
                 )
             )
-        elif _subtotal(i, there, x, size):
+        elif i in x and _subtotal(i, there, x, size):
             found.append(
                 Remark(
                     "total-row",
@@ -102,6 +105,14 @@ def remarks(
                 "percentages",
                 "All sizes are 100: the events may be percentages, and the intervals are then "
                 f"those of {noun[1]} of 100 people.",
+            )
+        )
+    if lopsided:
+        found.append(
+            Remark(
+                "lopsided-limits",
+                f"The effect is far from the middle of its limits in {_some(shown, lopsided)}, on "
+                "the scale on which it is pooled: the scale may be another (a ratio, a logarithm).",
             )
         )
     times = [float(value) for value in months or () if value is not None and value == value]

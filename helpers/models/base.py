@@ -57,6 +57,11 @@ class Result(Shown):
         return self.options.measure
 
     @property
+    def kind(self) -> str:
+        """What the display scale is: "proportion", "rate" or "effect"."""
+        return self.scale.kind
+
+    @property
     def model(self) -> str:
         """One of "common", "random" and "glmm"."""
         return self.options.model

@@ -158,7 +158,7 @@ def with_display_cautions(fit: PoolResult) -> PoolResult:
     that the counts contradict), "limits-clipped".
     """
     measure = fit.scale
-    if measure.name in ("logit", "log-rate", "effect"):
+    if measure.name in ("logit", "log-rate", "effect", "log-ratio"):
         return fit
     size = 1.0 if fit.back_size is None else fit.back_size
     with np.errstate(divide="ignore"):

@@ -58,6 +58,7 @@ _SCALE_WORDS: dict[str, str] = {
     "sqrt-rate": " on the square-root scale",
     "freeman-tukey-rate": " on the Freeman-Tukey scale",
     "effect": "",
+    "log-ratio": " on the log scale",
 }
 
 
@@ -75,6 +76,7 @@ def methods_of(options: Options, k: int) -> Methods:
     measure = get_measure(options.measure)
     keys: list[str] = []
     noun = {"proportion": "Proportions", "rate": "Rates", "effect": "Effects"}[measure.kind]
+    noun = "Ratios" if measure.name == "log-ratio" else noun
     what = f"{noun} of {k} {'study' if k == 1 else 'studies'}"
     where = _SCALE_WORDS[measure.name]
     if options.ci_method == "exact":

@@ -15,9 +15,11 @@ from ..checks import bias
 from ..engine.effects import get_measure
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
+from ..evidence.given import SCALES, lopsided, on_model_scale, rating_of
 from ..evidence.pointers import Remark, remarks
 from ..models.design import quoted
-from ..models.pooling import pool
+from ..models.multilevel import pool_multilevel
+from ..models.pooling import pool, pool_effects
 from ..models.rates import pool_rates
 from ..models.regression import meta_regression
 from ..models.regression_result import RegressionResult
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..checks.bias import BiasTest, NullSimulation
     from ..engine.aftercare import InfluenceResult
+    from ..models.multilevel_result import MultilevelResult
 
 __all__ = ["Analysis", "ColumnNames", "NotComputed", "Progress", "analyse"]
 
@@ -53,21 +56,35 @@ TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
 )
 
 
+#: The same for effects with standard errors; nothing is known of what they were computed from.
+OF_EFFECTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
+    ("Egger", lambda fit: bias.egger(fit)),
+    ("Begg and Mazumdar", lambda fit: bias.begg(fit)),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
     """Which column of the table plays which role; None or () where there is none.
 
-    The size of a study is its people, `n`, or its `time`, person-years.
+    The size of a study is its people, `n`, or its `time`, person-years. Effects have none.
     """
 
     study: str = "study"
-    events: str = "events"
+    events: str | None = "events"
     n: str | None = "n"
     by: str | None = None
     follow_up: str | None = None
     covariates: tuple[str, ...] = ()
     follow_up_unit: str = "months"
     time: str | None = None
+    effect: str | None = None  # with `se`, or with `lower` and `upper`, in place of counts
+    se: str | None = None
+    lower: str | None = None
+    upper: str | None = None
+    scale: str = ""  # of effects, as in `helpers.evidence.given.SCALES`
+    cluster: str | None = None  # what cohorts come from, such as a registry
+    risk_of_bias: str | None = None
 
     @property
     def size(self) -> str:
@@ -82,11 +99,23 @@ class ColumnNames:
             self.events,
             self.n,
             self.time,
+            self.effect,
+            self.se,
+            self.lower,
+            self.upper,
             self.by,
             self.follow_up,
+            self.cluster,
+            self.risk_of_bias,
             *self.covariates,
         )
         return tuple(name for name in named if name is not None)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns without which a row is no study."""
+        counts = (self.events, self.n, self.time, self.effect, self.se, self.lower, self.upper)
+        return tuple(name for name in counts if name is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +133,8 @@ class Analysis:
     data: pd.DataFrame = field(repr=False)  # the checked table
     columns: ColumnNames
     fit: PoolResult  # the main model
-    beside: PoolResult | None  # inverse variance (REML) beside a GLMM, a GLMM beside it
+    #: Inverse variance (REML) beside a GLMM, a GLMM beside it; of effects a common effect.
+    beside: PoolResult | None
     one_sided: bool  # no one, or everyone, had the event: the edge of what is possible
     groups: SubgroupResult | None
     regressions: dict[str, RegressionResult]  # one moderator (column) at a time
@@ -119,6 +149,11 @@ class Analysis:
     rows: tuple[int, ...] = ()  # of the spreadsheet, one a row of `data`
     understood: str = ""  # what the layout of the file was taken for
     per: int = 100  # a rate is that of so many person-years
+    levels: MultilevelResult | None = None  # cohorts within clusters
+    robust: MultilevelResult | None = None  # the same with a cluster-robust covariance
+    without_cluster: pd.DataFrame | None = field(repr=False, default=None)  # leave-one-out
+    ratings: SubgroupResult | None = None  # by risk of bias: low, some, high
+    low_risk: PoolResult | None = None  # without the studies at high risk
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -181,42 +216,61 @@ def analyse(
     >>> result.fit.k, [one.what for one in result.not_computed][-1]
     (2, 'Tests for small-study effects')
     """
-    timed = columns.time is not None
+    timed, effects = columns.time is not None, columns.effect is not None
     if per not in printing.PER:
         raise MetaAnalysisError(f"per={per!r}: expected one of {', '.join(map(str, printing.PER))}")
-    usual = "log-rate" if timed else MEASURE
+    usual = SCALES[columns.scale] if effects else "log-rate" if timed else MEASURE
+    if effects and measure not in (None, usual):
+        raise MetaAnalysisError(
+            f"measure={measure!r}: effects are pooled on the scale that they are on "
+            f"(scale {columns.scale!r}, measure {usual!r})"
+        )
     measure = usual if measure is None else measure
-    if timed != (get_measure(measure).kind == "rate"):
-        size = "people" if get_measure(measure).kind == "proportion" else "person-time"
+    kind = get_measure(measure).kind
+    if not effects and kind != ("rate" if timed else "proportion"):
+        size = {"proportion": "people", "rate": "person-time", "effect": "effects"}[kind]
         raise MetaAnalysisError(f"measure={measure!r} needs a column of {size}")
     table = data
-    counts: dict[str, Any] = {"events": columns.events, "study": columns.study, "level": level}
-    if timed:
-        counts["time"] = scaled = scaled_time(columns, per)
-        data = data.assign(**{scaled: data[columns.size].astype(float) / per})
+    counts: dict[str, Any] = {"study": columns.study, "level": level}
+    far: list[int] = []
+    if effects:
+        data, far = _with_effects(data, columns)
+        counts |= {"yi": _YI, "vi": _VI}
+    elif timed:
+        counts |= {"events": columns.events, "time": scaled_time(columns, per)}
+        data = data.assign(**{counts["time"]: data[columns.size].astype(float) / per})
     else:
-        counts["n"] = columns.n
+        counts |= {"events": columns.events, "n": columns.n}
     if columns.follow_up_unit not in MONTHS:
         raise MetaAnalysisError(
             f"follow_up_unit must be one of {', '.join(MONTHS)}, not {columns.follow_up_unit!r}"
         )
-    events, n = data[columns.events], data[columns.size]
+    nothing = [None] * len(data)
+    events, n = (
+        nothing if effects else _known(data[name]) for name in (columns.events, columns.size)
+    )
     months = (
         None
         if columns.follow_up is None
         else data[columns.follow_up].astype(float) * MONTHS[columns.follow_up_unit]
     )
-    one_sided = bool((events == 0).all() or (not timed and (events == n).all()))
+    known = [(x, size) for x, size in zip(events, n, strict=True) if None not in (x, size)]
+    one_sided = not effects and (
+        all(x == 0 for x, _ in known) or (not timed and all(x == size for x, size in known))
+    )
     attempt = _Attempts(progress, one_sided)
     # With a zero-cell correction the estimate would be that of the correction; the likelihood
     # gives none (or all) with its exact interval.
     chosen = "glmm" if one_sided and measure == usual else model
     progress("Pooled estimate")
-    fit = pool(data, **counts, measure=measure, model=chosen)
+    pooled = partial(pool_effects if effects else pool, **counts, measure=measure)
+    fit = pooled(data=data, model=chosen)
     beside = groups = rates = None
     if not one_sided:
         other = "random" if fit.model == "glmm" else "glmm"
-        second = partial(pool, data, **counts, measure=usual, model=other)
+        if effects:
+            other = "random" if fit.model == "common" else "common"
+        second = partial(pooled, data=data, model=other, measure=usual)
         beside = attempt("A second model beside it", second)
     if columns.by is not None:
         compare = partial(subgroups, data, by=columns.by, **counts, measure=measure, model=chosen)
@@ -228,7 +282,7 @@ def analyse(
             made = attempt(f"Meta-regression on {column}", step)
             if made is not None:
                 regressions[column] = made
-    if months is not None and not timed:
+    if months is not None and kind == "proportion" and not effects:
         per_time = partial(
             pool_rates,
             data,
@@ -241,6 +295,24 @@ def analyse(
     leave_one_out = attempt("Leave-one-out", fit.leave_one_out)
     influence = attempt("Influence of single studies", fit.influence)
     tests, null = _small_studies(fit, attempt, one_sided, seed, draws)
+    levels = robust = without_cluster = ratings = low_risk = None
+    if columns.cluster is not None:
+        own = _clusters(data, columns)
+        nested = partial(pool_multilevel, data, cluster=own, **counts, measure=measure)
+        how = "glmm" if fit.model == "glmm" else "random"
+        levels = attempt("Cohorts within clusters", partial(nested, model=how))
+        sandwich = partial(nested, model="random", robust="CR2")
+        robust = attempt("Cluster-robust interval", sandwich)
+        delete = partial(fit.leave_one_out, by=own)
+        without_cluster = attempt("Leave-one-out by cluster", delete)
+    if columns.risk_of_bias is not None:
+        rated = data.assign(**{RATED: _ratings(data, columns.risk_of_bias)})
+        compare = partial(subgroups, by=RATED, **counts, measure=measure)
+        ratings = attempt("Risk of bias", partial(compare, rated, model=chosen))
+        high = (rated[RATED] == RATINGS[2]).to_numpy()
+        if high.any():
+            rest = partial(pooled, data=data[~high].reset_index(drop=True), model=chosen)
+            low_risk = attempt("Without studies at high risk of bias", rest)
     return Analysis(
         data=table,
         columns=columns,
@@ -258,16 +330,63 @@ def analyse(
         seed=seed,
         remarks=remarks(
             [str(label) for label in data[columns.study]],
-            _known(events),
-            _known(n),
+            events,
+            n,
             rows=rows or None,
             months=None if months is None else _known(months),
             noun=noun,
+            lopsided=far,
         ),
         rows=rows,
         understood=understood,
         per=per,
+        levels=levels,
+        robust=robust,
+        without_cluster=without_cluster,
+        ratings=ratings,
+        low_risk=low_risk,
     )
+
+
+#: Columns of the effects on the scale of the model, which no table can have: names have no tab.
+_YI, _VI = "\tyi", "\tvi"
+
+
+def _with_effects(data: pd.DataFrame, columns: ColumnNames) -> tuple[pd.DataFrame, list[int]]:
+    """Add effects and variances on the model's scale, and find effects far from their middle."""
+    cells = {name: _known(data[name]) for name in columns.needed}
+    effect = cells[str(columns.effect)]
+    se, limits = None, None
+    if columns.se is not None:
+        se = cells[columns.se]
+    else:
+        limits = (cells[str(columns.lower)], cells[str(columns.upper)])
+    yi, vi = on_model_scale(effect, se, limits, columns.scale)
+    far = [] if limits is None else lopsided(effect, limits, columns.scale)
+    return data.assign(**{_YI: yi, _VI: vi}), far
+
+
+def _clusters(data: pd.DataFrame, columns: ColumnNames) -> list[str]:
+    """Name the cluster of each row; one without is a cluster of its own."""
+    pairs = zip(
+        data[columns.study], data[columns.cluster], data[columns.cluster].isna(), strict=True
+    )
+    return [f"{study} (alone)" if none else str(cluster) for study, cluster, none in pairs]
+
+
+#: What the column of a report's own ratings is called.
+RATED = "risk of bias"
+#: What ratings of the risk of bias are called in a report, in their order.
+RATINGS = ("Low risk", "Some concerns", "High risk")
+
+
+def _ratings(data: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """Turn ratings into three levels in their order; a study without one has none."""
+    import pandas as pd
+
+    called = dict(zip(("low", "some", "high"), RATINGS, strict=True))
+    made = data[column].map(lambda text: called[rating_of(str(text))], na_action="ignore")
+    return pd.Series(pd.Categorical(made, RATINGS, ordered=True), index=data.index)
 
 
 def scaled_time(columns: ColumnNames, per: int) -> str:
@@ -300,6 +419,13 @@ def _small_studies(
     what = "Tests for small-study effects"
     sizes = np.unique(fit.data.size[fit.data.included]) if fit.data.size is not None else ()
     reason = ""
+    if fit.events is None:
+        if fit.k < 3:
+            reason = "there are fewer than three studies, and a line needs three"
+            attempt.reasons.append(NotComputed(what, reason))
+            return {}, None
+        found = {name: attempt(f"{what}: {name}", partial(test, fit)) for name, test in OF_EFFECTS}
+        return {name: test for name, test in found.items() if test is not None}, None
     if fit.n is None:
         reason = (
             "they are for proportions; the standard error of a log rate depends on the events, as "

@@ -58,9 +58,18 @@ def sections(
         made.append(Section(name, title, (paragraph(text), *more)))
 
     if analysis.groups is not None:
-        table = tables.groups_table(analysis, subject).html
+        table = tables.groups_table(analysis, subject, analysis.groups).html
         shown = _shown(pictures, "subgroup-forest")
         add("subgroups", "Subgroups", sentences.groups(analysis, subject), table, *shown)
+    if analysis.levels is not None or analysis.robust is not None:
+        table = tables.clusters_table(analysis, subject).html
+        title = f"{printing.capital(many)} that share a {_readable(analysis.columns.cluster)}"
+        add("clusters", title, sentences.clusters(analysis, subject), table)
+    if analysis.ratings is not None or analysis.low_risk is not None:
+        more = []
+        if analysis.ratings is not None:
+            more = [tables.groups_table(analysis, subject, analysis.ratings, "ratings").html]
+        add("risk-of-bias", "Risk of bias", sentences.risk_of_bias(analysis, subject), *more)
     if analysis.regressions:
         made.append(_regressions(analysis, subject, pictures))
     if analysis.rates is not None:
@@ -86,6 +95,10 @@ def sections(
         text = "These parts of a report are missing, each with its reason."
         add("not-computed", "What this table does not allow", text, _list(reasons))
     return [*made, _methods(analysis)]
+
+
+def _readable(column: str | None) -> str:
+    return str(column).replace("_", " ")
 
 
 def _list(items: Iterable[str], kind: str = "") -> str:
@@ -152,13 +165,13 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
     paper = sentences.for_a_paper(analysis, subject, methods=False)
     numbers = {
         subject.studies: printing.count(fit.k),
-        **(
-            {subject.n.lower(): printing.count(fit.n)}
-            if fit.n is not None
-            else {"person-years": printing.count(round((fit.time or 0.0) * analysis.per))}
-        ),
-        subject.events.lower(): printing.count(fit.events or 0),
     }
+    if fit.n is not None:
+        numbers[subject.n.lower()] = printing.count(fit.n)
+    elif fit.time is not None:
+        numbers["person-years"] = printing.count(round(fit.time * analysis.per))
+    if fit.events is not None:
+        numbers[subject.events.lower()] = printing.count(fit.events)
     return Section(
         "answer",
         "The answer",
@@ -179,6 +192,12 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         ("events", columns.events),
         ("people at risk", columns.n),
         ("person-years", columns.time),
+        (f"effects ({columns.scale.replace('-', ' ')})", columns.effect),
+        ("standard errors", columns.se),
+        ("lower limits", columns.lower),
+        ("upper limits", columns.upper),
+        ("clusters", columns.cluster),
+        ("risk of bias", columns.risk_of_bias),
         ("group", columns.by),
         (f"follow-up in {columns.follow_up_unit}", columns.follow_up),
         ("covariates", ", ".join(columns.covariates) or None),
@@ -188,11 +207,15 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         for role, name in roles
         if name is not None
     ]
-    rule = "no more events than people" if fit.n is not None else "person-time above 0"
+    rule = "whole counts, no more events than people"
+    if fit.n is None:
+        rule = "whole counts, person-time above 0"
+    if columns.effect is not None:
+        rule = "each effect between its limits" if columns.lower else "standard errors above 0"
     body = [
         paragraph(
             f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "
-            f"that are used once, whole counts, {rule}, numbers where numbers "
+            f"that are used once, {rule}, numbers where numbers "
             f"belong. One row of it is one {subject.study}."
         ),
         _list(used),
@@ -210,7 +233,12 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         body.append(paragraph(head) + _list(escape(text, quote=False) for text in left))
     empty = {
         name: int(data[name].isna().sum())
-        for name in (columns.by, columns.follow_up, *columns.covariates)
+        for name in (
+            columns.by,
+            columns.risk_of_bias,
+            columns.follow_up,
+            *columns.covariates,
+        )
         if name is not None and data[name].isna().any()
     }
     if empty:
@@ -259,9 +287,14 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
                 "see more of them."
             ]
             if analysis.fit.n is not None
+            else []
+            if analysis.fit.events is None
             else ["A rate per person-time assumes that the risk is the same all the time."]
         ),
-        f"{many} that share people make every interval too narrow; the table cannot show it.",
+        f"{many} that share people make every interval too narrow; the table cannot show it."
+        if analysis.columns.cluster is None
+        else f"{many} that share people make every interval too narrow that takes them as "
+        "independent.",
         f"Nothing here says whether the {subject.studies} were chosen fairly or answer one "
         "question.",
     ]
@@ -290,7 +323,8 @@ def references_of(analysis: Analysis) -> list[Reference]:
 
 def _described(analysis: Analysis) -> list[Any]:
     """Methods of every result that describes its own."""
-    parts: list[Any] = [analysis.fit, analysis.beside, analysis.rates, analysis.null]
+    parts: list[Any] = [analysis.fit, analysis.beside, analysis.levels, analysis.robust]
+    parts += [analysis.rates, analysis.null]
     parts += [*analysis.regressions.values(), *analysis.tests.values()]
     return [part.methods() for part in parts if part is not None]
 

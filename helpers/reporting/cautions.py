@@ -45,6 +45,9 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
         ("Subgroups", analysis.groups),
         *((f"Subgroup {name}", fit) for name, fit in analysis.groups or ()),
         *((f"Meta-regression on {name}", fit) for name, fit in analysis.regressions.items()),
+        ("Clusters", analysis.levels),
+        ("Clusters, robust", analysis.robust),
+        ("Risk of bias", analysis.ratings),
         ("Events per person-time", analysis.rates),
         *analysis.tests.items(),
     ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..arguments import LEVEL
 from ..errors import MetaAnalysisError
+from ..evidence.given import SCALES
 from ..printing import PER
 from ..version import __version__
 
@@ -36,6 +37,7 @@ EXAMPLES = {
         "examples:\n"
         "  nrm-meta report my.csv\n"
         '  nrm-meta report my.csv --by group --outcome "Response" --out responses\n'
+        "  nrm-meta report trials.csv --effect HR --lower LCL --upper UCL --scale ratio\n"
         "  nrm-meta report my.xlsx --sheet 2 --events Deaths --time person_years --per 1000\n"
     ),
 }
@@ -81,6 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     columns.add_argument("--n", metavar="COL", help="people at risk; default: by name")
     columns.add_argument(
         "--time", metavar="COL", help="person-years, in place of people at risk: rates are pooled"
+    )
+    columns.add_argument("--effect", metavar="COL", help="effects, in place of counts")
+    columns.add_argument("--se", metavar="COL", help="their standard errors")
+    columns.add_argument("--lower", metavar="COL", help="lower 95%% limits, in place of --se")
+    columns.add_argument("--upper", metavar="COL", help="upper 95%% limits")
+    columns.add_argument(
+        "--scale",
+        choices=list(SCALES),
+        help="what the effects are; default: by the name of their column, and else raw",
+    )
+    columns.add_argument(
+        "--cluster", metavar="COL", help="what cohorts share, such as a registry: three levels"
+    )
+    columns.add_argument(
+        "--risk-of-bias", metavar="COL", help="ratings: low, some concerns (moderate), high"
     )
     columns.add_argument("--by", "--group", metavar="COL", help="groups to compare")
     columns.add_argument("--follow-up", metavar="COL", help="follow-up")
@@ -179,7 +196,8 @@ def _report(options: argparse.Namespace) -> int:
     said["people"] = options.n_name and lower(options.n_name)
     subject = replace(USUAL, **{name: value for name, value in said.items() if value})
     same = """
-        study events n time by follow_up follow_up_unit sheet measure model per level seed title
+        study events n time effect se lower upper scale cluster risk_of_bias by follow_up
+        follow_up_unit sheet measure model per level seed title
     """.split()
     choices: dict[str, Any] = {name: getattr(options, name) for name in same}
     choices["missing"] = [word for word in options.missing.split(",") if word.strip()]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import printing
 from ..engine.normal.prediction import displayed_prediction
 from ..errors import MetaAnalysisError
+from ..evidence.given import rating_of
 from ..views import plots
 from ..views.plots import Picture
 from ..views.plots.frame import figure_of
@@ -74,7 +75,9 @@ def _wanted(
     if fit.k > MOST_ROWS:
         yield "forest", "Forest plot", made(strip, prediction=not analysis.one_sided)
     else:
-        yield "forest", "Forest plot", made(plots.forest, whole, prediction=not analysis.one_sided)
+        rated = {} if analysis.columns.risk_of_bias is None else {"ratings": _ratings(analysis)}
+        every = made(plots.forest, whole, prediction=not analysis.one_sided, **rated)
+        yield "forest", "Forest plot", every
     if analysis.groups is not None and len(analysis.groups.groups) > 1:
         named = {printing.readable(analysis.groups.by): analysis.groups}
         yield "subgroup-forest", "Subgroup forest plot", made(plots.subgroup_forest, named)
@@ -93,7 +96,15 @@ def _wanted(
         yield "influence", "Influence", made(plots.influence_panel, most=MOST_DELETIONS)
         yield "baujat", "Baujat plot", made(plots.baujat)
     if analysis.tests:
-        yield "funnel", "Funnel plot", made(plots.funnel, vertical="n")
+        up = "se" if fit.n is None else "n"
+        yield "funnel", "Funnel plot", made(plots.funnel, vertical=up)
+
+
+def _ratings(analysis: Analysis) -> dict[str, str]:
+    """Give each study with a rating of the risk of bias that rating: low, some or high."""
+    columns, data = analysis.columns, analysis.data
+    pairs = zip(data[columns.study], data[str(columns.risk_of_bias)], strict=True)
+    return {str(study): rating_of(text) for study, text in pairs if isinstance(text, str)}
 
 
 def _drawable(analysis: Analysis) -> bool:

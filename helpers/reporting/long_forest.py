@@ -9,6 +9,7 @@ import numpy as np
 from .. import printing, ties
 from ..engine.normal.prediction import displayed_prediction
 from ..views.plots import Note, annotate, style
+from ..views.plots.forest.rows import printed_size
 from ..views.plots.frame import axes_of, grid_below, name_axes, number_ticks, round_places
 from ..views.plots.note import interval_columns, numbers
 from ..views.subject import Subject
@@ -89,6 +90,12 @@ def _note(fit: Any, studies: Any, subject: Subject, expected: Any) -> Note:
             f"{printing.prediction(fit, unit=subject.unit(fit))}."
         )
     frame = studies.rename(columns={"ci_lower": "lower", "ci_upper": "upper"})
+    known = {
+        "events": (subject.events, "count"),
+        "n": (subject.n, "count"),
+        "time": (subject.time, printed_size),
+    }
+    counts = {name: heading for name, heading in known.items() if name in frame}
     return Note(
         title,
         f"{title} in {count}, one line each, sorted. {finding}",
@@ -98,13 +105,12 @@ def _note(fit: Any, studies: Any, subject: Subject, expected: Any) -> Note:
         f"{subject.studies}.",
         numbers(
             frame.rename_axis(subject.study).reset_index()[
-                [subject.study, "events", "n", "estimate", "lower", "upper"]
+                [subject.study, *counts, "estimate", "lower", "upper"]
             ],
             f"{subject.outcome} in each {subject.study}",
             {
                 subject.study: "",
-                "events": (subject.events, "count"),
-                "n": (subject.n, "count"),
+                **counts,
                 **interval_columns(fit, subject.outcome, unit=subject.unit(fit)),
             },
         ),

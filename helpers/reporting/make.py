@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "report"]
 
+#: Rarer columns of a table.
+_COLUMNS = ("time", "effect", "se", "lower", "upper", "cluster", "risk_of_bias")
 #: Options that are no choice of the main model.
-_PAGE = frozenset({"follow_up_unit", "missing", "sheet", "time", "title"})
+_PAGE = frozenset({"follow_up_unit", "missing", "scale", "sheet", "title", *_COLUMNS})
 #: What the values of ``results.json`` are.
 SCHEMA = "results.schema.json"
 #: What a report calls things unless it is told.
@@ -144,6 +146,18 @@ class Report:
             "groups": found.groups,
             "meta_regression": dict(found.regressions),
             "rates": found.rates,
+            "clusters": None
+            if found.columns.cluster is None
+            else {
+                "three_levels": found.levels,
+                "robust": found.robust,
+                "leave_one_out": None
+                if found.without_cluster is None
+                else found.without_cluster.reset_index().to_dict(orient="records"),
+            },
+            "risk_of_bias": None
+            if found.columns.risk_of_bias is None
+            else {"groups": found.ratings, "without_high": found.low_risk},
             "leave_one_out": None
             if found.leave_one_out is None
             else found.leave_one_out.reset_index().to_dict(orient="records"),
@@ -233,6 +247,20 @@ def report(
 
     Other Parameters
     ----------------
+    effect, se : str, optional
+        Columns of effects and their standard errors, instead of counts.
+    lower, upper : str, optional
+        Columns of 95% confidence limits, instead of standard errors.
+    scale : {"raw", "ratio", "log-ratio", "proportion", "logit"}, optional
+        What the effects are; by default what the name of their column says (``Hazard ratio``,
+        ``logOR``), and else "raw". Ratios and proportions need limits, which are put on the log or
+        logit scale.
+    cluster : str, optional
+        Column of what cohorts share, such as a registry: a model of three levels, a robust interval
+        and leave-one-out by cluster stand beside the result.
+    risk_of_bias : str, optional
+        Column of ratings (low; some concerns, moderate, unclear; high, serious, critical): the
+        groups, the result without those at high risk, and a sign for each in the forest plot.
     time : str, optional
         Column of person-years, instead of people at risk: rates are pooled by a Poisson GLMM. Taken
         by its name (``person_years``, ...) where there is no column of people.
@@ -274,24 +302,27 @@ def report(
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
     given = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
-    given["time"] = options.get("time")
+    rarer: dict[str, Any] = {name: options.get(name) for name in _COLUMNS}
+    given |= rarer
     missing = options.get("missing", ())
     words = (missing,) if isinstance(missing, str) else tuple(missing)
     sheet = options.get("sheet")
-    own = read_own(table, given, numeric=covariates, missing=words, sheet=sheet)
+    scale = options.get("scale")
+    own = read_own(table, given, numeric=covariates, missing=words, sheet=sheet, scale=scale)
     roles = own.roles
     columns = ColumnNames(
         roles["study"],
-        roles["events"],
+        roles.get("events"),
         roles.get("n"),
         roles.get("by"),
         roles.get("follow_up"),
         covariates,
         options.get("follow_up_unit") or own.follow_up_unit,
-        roles.get("time"),
+        scale=own.scale,
+        **{name: roles.get(name) for name in _COLUMNS},
     )
-    subject = _counted(subject, options.get("per", PER[0]), timed=columns.time is not None)
-    labels = (roles["study"], roles.get("by"))
+    subject = _counted(subject, options.get("per", PER[0]), columns)
+    labels = (roles["study"], roles.get("by"), roles.get("cluster"), roles.get("risk_of_bias"))
     data = own.data.assign(**{name: _shown(own.data[name]) for name in labels if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name not in _PAGE}
     analysis = analyse(
@@ -316,10 +347,17 @@ def report(
     )
 
 
-def _counted(subject: Subject, per: int, *, timed: bool) -> Subject:
-    """Give the subject the unit of its results; rates are called by it."""
+#: What effects are called unless they are told.
+_EFFECTS = {"ratio": "Ratio", "log-ratio": "Ratio", "raw": "Effect"}
+
+
+def _counted(subject: Subject, per: int, columns: ColumnNames) -> Subject:
+    """Give the subject the unit of its results; rates are called by it, effects by their column."""
     subject = replace(subject, per=per)
-    if not timed:
+    if columns.effect is not None and subject.outcome == USUAL.outcome:
+        named = columns.effect if columns.scale == "ratio" else _EFFECTS.get(columns.scale)
+        return replace(subject, outcome=named or "Proportion", kind=None)
+    if columns.time is None:
         return subject
     what = subject.events if subject.outcome == USUAL.outcome else subject.outcome
     years = f"{per:,} person-years"

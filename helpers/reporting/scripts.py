@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from .. import printing
 from ..engine.effects import get_measure
+from ..evidence.given import LIMITS_LEVEL, rating_of
 from ..models.design import quoted
 from ..version import __version__
-from .analysis import scaled_time
+from .analysis import RATINGS, scaled_time
 
 if TYPE_CHECKING:
     from ..models.regression_result import RegressionResult
     from ..models.result import PoolResult
-    from .analysis import Analysis
+    from .analysis import Analysis, ColumnNames
 
 __all__ = ["TABLE", "numbers", "python_script", "r_script"]
 
@@ -31,6 +32,8 @@ _MEASURES = {
     "raw-rate": ("IR", "x"),
     "log-rate": ("IRLN", "exp(x)"),
     "sqrt-rate": ("IRS", "x^2"),
+    "effect": ("GEN", "x"),
+    "log-ratio": ("GEN", "exp(x)"),
 }
 _TESTS = {"wald": "z", "t": "t", "knapp-hartung": "knha", "knapp-hartung-max1": "adhoc"}
 
@@ -44,6 +47,17 @@ def numbers(analysis: Analysis) -> dict[str, float]:
         found["second model"] = analysis.beside.estimate
     for name, group in analysis.groups or ():
         found[f"group {name}"] = group.estimate
+    if analysis.levels is not None:
+        found["three levels"] = analysis.levels.estimate
+    if analysis.robust is not None:
+        found |= {
+            "robust ci_lower": analysis.robust.ci[0],
+            "robust ci_upper": analysis.robust.ci[1],
+        }
+    for name, group in analysis.ratings or ():
+        found[f"risk of bias {name}"] = group.estimate
+    if analysis.low_risk is not None:
+        found["without high risk of bias"] = analysis.low_risk.estimate
     for name, regression in analysis.regressions.items():
         (place,) = regression.design.moderators
         found[f"slope of {name}"] = regression.coefficients["estimate"].iloc[place]
@@ -65,6 +79,75 @@ def _comment(text: str) -> str:
     return f"# {' '.join(printing.legal(text).split())}"
 
 
+#: What puts the numbers of a table on the scale of the model: in Python, and in R.
+_ON_SCALE = {"ratio": ("np.log(x)", "log(x)"), "proportion": ("np.log(x / (1 - x))", "qlogis(x)")}
+_YI, _VI = "yi of the model", "vi of the model"
+
+
+def _python_effects(columns: ColumnNames) -> list[str]:
+    """Lines that compute effects and variances."""
+    on_scale = _ON_SCALE.get(columns.scale, ("x", "x"))[0]
+    effect = _column(str(columns.effect))
+    lines = [
+        "",
+        "",
+        "def on_scale(x):",
+        f"    return {on_scale}",
+        "",
+        "",
+        f"table[{_YI!r}] = on_scale(table[{effect!r}])",
+    ]
+    if columns.se is not None:
+        return [*lines, f"table[{_VI!r}] = table[{_column(columns.se)!r}] ** 2"]
+    low, high = (_column(str(name)) for name in (columns.lower, columns.upper))
+    wide = f"on_scale(table[{high!r}]) - on_scale(table[{low!r}])"
+    apart = f"2 * NormalDist().inv_cdf({0.5 + LIMITS_LEVEL / 2:g})"
+    return [*lines, f"table[{_VI!r}] = (({wide}) / ({apart})) ** 2"]
+
+
+def _python_clusters(analysis: Analysis, model: str) -> list[str]:
+    """Lines for cohorts within clusters and for ratings of the risk of bias."""
+    columns, lines = analysis.columns, []
+    if analysis.levels is not None or analysis.robust is not None:
+        cluster, study = _column(str(columns.cluster)), _column(columns.study)
+        alone = f"table[{study!r}].astype(str) + ' (alone)'"
+        lines.append(
+            f"own = table[{cluster!r}].astype('str').where(table[{cluster!r}].notna(), {alone})"
+        )
+    if analysis.levels is not None:
+        how = f"measure={analysis.fit.measure!r}, model={analysis.levels.model!r}"
+        call = f"pool_multilevel(table, cluster=list(own), **columns, {how})"
+        lines.append(f"found['three levels'] = {call}.estimate")
+    if analysis.robust is not None:
+        how = f"measure={analysis.fit.measure!r}, model='random', robust='CR2'"
+        lines += [
+            f"robust = pool_multilevel(table, cluster=list(own), **columns, {how})",
+            "found['robust ci_lower'], found['robust ci_upper'] = robust.ci",
+        ]
+    rated = columns.risk_of_bias
+    if rated is None:
+        return lines
+    words = {str(text): rating_of(str(text)) for text in analysis.data[rated].dropna().unique()}
+    called = dict(zip(("low", "some", "high"), RATINGS, strict=True))
+    lines += [
+        f"ratings = { ({text: called[level] for text, level in words.items()})!r}",
+        f"rated = table[{_column(rated)!r}].map(ratings)",
+    ]
+    call = "pool_effects" if columns.effect is not None else "pool"
+    if analysis.ratings is not None:
+        lines += [
+            f"for name, group in subgroups(table, by=list(rated), **columns, {model}):",
+            "    found[f'risk of bias {name}'] = group.estimate",
+        ]
+    if analysis.low_risk is not None:
+        lines += [
+            f"rest = table[rated != {RATINGS[2]!r}].reset_index(drop=True)",
+            f"rest = {call}(data=rest, **columns, {model})",
+            "found['without high risk of bias'] = rest.estimate",
+        ]
+    return lines
+
+
 def python_script(analysis: Analysis, title: str) -> str:
     """Write the Python script.
 
@@ -78,35 +161,43 @@ def python_script(analysis: Analysis, title: str) -> str:
     """
     fit, columns = analysis.fit, analysis.columns
     package = __package__.partition(".")[0]
-    timed = columns.time is not None
+    timed, effects = columns.time is not None, columns.effect is not None
     size = {"time": scaled_time(columns, analysis.per)} if timed else {"n": columns.n}
     roles = {"events": columns.events, **size, "study": columns.study}
+    if effects:
+        roles = {"yi": _YI, "vi": _VI, "study": columns.study}
     calls = {role: _column(str(name)) for role, name in roles.items()}
+    pooled = "pool_effects" if effects else "pool"
     model = f"measure={fit.measure!r}, model={fit.model!r}"
     lines = [
         _comment(title),
         f"# Needs nrm-meta {__version__} (pip install nrm-meta) and {TABLE} beside this file.",
         "# Each line that it prints is a name and a number of the report.",
         "from pathlib import Path",
+        *(["from statistics import NormalDist"] if columns.lower is not None else []),
         "",
+        *(["import numpy as np"] if effects else []),
         "import pandas as pd",
         "",
-        f"from {package} import bias, meta_regression, pool, pool_rates, subgroups",
+        f"from {package} import (",
+        "    bias, meta_regression, pool, pool_effects, pool_multilevel, pool_rates, subgroups,",
+        ")",
         "",
         "table = pd.read_csv(",
         f"    Path(__file__).with_name({TABLE!r}),",
         f"    dtype={{{calls['study']!r}: str}},",
         "    keep_default_na=False,",
         "    na_values=[''],",
-        "    float_precision='round_trip',",
         ")",
         *(
             [f"table[{calls['time']!r}] = table[{_column(columns.size)!r}] / {analysis.per}"]
             if timed
+            else _python_effects(columns)
+            if effects
             else []
         ),
         f"columns = {calls | {'level': fit.level}!r}",
-        f"fit = pool(table, **columns, {model})",
+        f"fit = {pooled}(data=table, **columns, {model})",
         "found = {",
         "    'estimate': fit.estimate,",
         "    'ci_lower': fit.ci[0],",
@@ -116,13 +207,14 @@ def python_script(analysis: Analysis, title: str) -> str:
     ]
     if analysis.beside is not None:
         second = f"measure={analysis.beside.measure!r}, model={analysis.beside.model!r}"
-        lines.append(f"found['second model'] = pool(table, **columns, {second}).estimate")
+        lines.append(f"found['second model'] = {pooled}(data=table, **columns, {second}).estimate")
     if analysis.groups is not None:
         by = _column(str(columns.by))
         lines += [
             f"for name, group in subgroups(table, by={by!r}, **columns, {model}):",
             "    found[f'group {name}'] = group.estimate",
         ]
+    lines += _python_clusters(analysis, model)
     for name, regression in analysis.regressions.items():
         (place,) = regression.design.moderators
         call = f"meta_regression(table, {quoted(_column(name))!r}, **columns, {model})"
@@ -145,12 +237,14 @@ def python_script(analysis: Analysis, title: str) -> str:
             "found['leave-one-out highest'] = without.max()",
         ]
     if analysis.tests:  # of counts of people alone
-        counts = f"events=table[{calls['events']!r}], n=table[{calls['n']!r}]"
-        call_of = {
-            "Egger (logit)": f"bias.egger({counts}, measure='logit')",
-            "Peters (weights from size)": "bias.peters(fit)",
-            "Double arcsine": "bias.arcsine_test(fit)",
-        }
+        call_of = {"Egger": "bias.egger(fit)", "Begg and Mazumdar": "bias.begg(fit)"}
+        if not effects:
+            counts = f"events=table[{calls['events']!r}], n=table[{calls['n']!r}]"
+            call_of = {
+                "Egger (logit)": f"bias.egger({counts}, measure='logit')",
+                "Peters (weights from size)": "bias.peters(fit)",
+                "Double arcsine": "bias.arcsine_test(fit)",
+            }
         lines += [f"found[{f'p of {name}'!r}] = {call_of[name]}.p" for name in analysis.tests]
     lines += [
         "for name, value in found.items():",
@@ -185,6 +279,10 @@ def _r_fit(fit: PoolResult | RegressionResult, data: str, more: str = "") -> str
     test = f', test = "{_TESTS[str(fit.options.ci_method)]}"'
     size = "ti" if fit.options.measure.endswith("-rate") else "ni"
     counts = f'measure = "{measure}", xi = events, {size} = n, data = {data}, slab = study{more}'
+    if fit.options.measure in ("effect", "log-ratio") or fit.data.events is None:
+        method = "EE" if fit.model == "common" else fit.options.tau2_method
+        given = f"yi, vi, data = {data}, slab = study{more}"
+        return f'rma({given}, method = "{method}"{test}, level = level, control = steady)'
     if fit.model == "glmm":
         points = f'method = "ML", nAGQ = {fit.options.quad_points}'
         return f"rma.glmm({counts}, {points}{test}, level = level, control = tight)"
@@ -192,6 +290,86 @@ def _r_fit(fit: PoolResult | RegressionResult, data: str, more: str = "") -> str
     rule = f'add = {fit.options.add:g}, to = "{to}", '
     method = "EE" if fit.model == "common" else fit.options.tau2_method
     return f'rma({counts}, {rule}method = "{method}"{test}, level = level, control = steady)'
+
+
+def _r_data(analysis: Analysis) -> list[str]:
+    """Lines that make the data of the R script."""
+    columns = analysis.columns
+    study = f"  study = as.character(table[[{_r(_column(columns.study))}]]),"
+    if columns.effect is None:
+        scaled = f" / {analysis.per}" if columns.time else ""
+        return [
+            "d <- data.frame(",
+            study,
+            f"  events = table[[{_r(_column(str(columns.events)))}]],",
+            f"  n = table[[{_r(_column(columns.size))}]]{scaled}",
+            ")",
+        ]
+    on_scale = _ON_SCALE.get(columns.scale, ("x", "x"))[1]
+    if columns.se is not None:
+        vi = f"table[[{_r(_column(columns.se))}]]^2"
+    else:
+        low, high = (
+            f"on.scale(table[[{_r(_column(str(name)))}]])"
+            for name in (columns.lower, columns.upper)
+        )
+        vi = f"(({high} - {low}) / (2 * qnorm({0.5 + LIMITS_LEVEL / 2:g})))^2"
+    return [
+        f"on.scale <- function(x) {on_scale}",
+        "d <- data.frame(",
+        study,
+        f"  yi = on.scale(table[[{_r(_column(str(columns.effect)))}]]),",
+        f"  vi = {vi}",
+        ")",
+    ]
+
+
+def _r_clusters(analysis: Analysis, made: _Script) -> None:
+    """Add the model of three levels; metafor has that of effects."""
+    levels, columns = analysis.levels, analysis.columns
+    if analysis.levels is None and analysis.robust is None:
+        return
+    made.add(
+        f"cluster <- as.character(table[[{_r(_column(str(columns.cluster)))}]])",
+        'cluster <- ifelse(is.na(cluster), paste(d$study, "(alone)"), cluster)',
+    )
+    if levels is not None and levels.model == "glmm":
+        made.add(
+            "# three levels of counts: lme4 has the Laplace approximation alone, which differs"
+        )
+        made.add("# glmer(cbind(events, n - events) ~ 1 + (1 | cluster/study), family = binomial)")
+    elif levels is not None and columns.effect is not None:
+        call = 'rma.mv(yi, vi, random = ~ 1 | cluster/study, data = d, test = "t")'
+        made.show("three levels", f"back({call}$beta[1])")
+    if analysis.robust is not None:
+        made.add("# the robust interval: robust(..., cluster = cluster, clubSandwich = TRUE)")
+
+
+def _r_ratings(analysis: Analysis, made: _Script) -> None:
+    """Add the groups of a rating, and all but the studies at high risk."""
+    rated = analysis.columns.risk_of_bias
+    if rated is None:
+        return
+    words = {str(text): rating_of(str(text)) for text in analysis.data[rated].dropna().unique()}
+    called = dict(zip(("low", "some", "high"), RATINGS, strict=True))
+    pairs = ", ".join(
+        f"{_r(printing.no_formula(text))} = {_r(called[level])}" for text, level in words.items()
+    )
+    made.add(
+        f"words <- c({pairs})",
+        f"rating <- unname(words[as.character(table[[{_r(_column(rated))}]])])",
+    )
+    for name, group in analysis.ratings or ():
+        if group.k < 2 or group.one_sided:
+            made.add(_comment(f"{name}: one study, or nothing varies; not for metafor"))
+            continue
+        made.add(f"part <- d[which(rating == {_r(str(name))}), ]", "n <- part$n")
+        made.show(f"risk of bias {name}", f"back({_r_fit(group, 'part')}$beta[1])")
+    low = analysis.low_risk
+    if low is not None and low.k > 1 and not low.one_sided:
+        made.add(f"part <- d[is.na(rating) | rating != {_r(RATINGS[2])}, ]", "n <- part$n")
+        made.show("without high risk of bias", f"back({_r_fit(low, 'part')}$beta[1])")
+    made.add("n <- d$n")
 
 
 def r_script(analysis: Analysis, title: str) -> str:
@@ -227,17 +405,13 @@ method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
         "library(metafor)",
         f'table <- read.csv("{TABLE}", check.names = FALSE, na.strings = "",',
         '  fileEncoding = "UTF-8")',
-        "d <- data.frame(",
-        f"  study = as.character(table[[{_r(_column(columns.study))}]]),",
-        f"  events = table[[{_r(_column(columns.events))}]],",
-        f"  n = table[[{_r(_column(columns.size))}]]{f' / {analysis.per}' if columns.time else ''}",
-        ")",
+        *_r_data(analysis),
         f"level <- {100 * fit.level:g}",
         'show <- function(name, x) cat(name, format(x, digits = 10), sep = "\\t", fill = TRUE)',
         'tight <- list(glmerCtrl = list(optimizer = "bobyqa", tolPwrss = 1e-11,',
         "  optCtrl = list(rhobeg = 0.02, rhoend = 1e-11, maxfun = 1e5)))",
         "steady <- list(threshold = 1e-12, maxiter = 1000)",
-        "n <- d$n",
+        *(["n <- d$n"] if columns.effect is None else []),
         f"back <- function(x) {_MEASURES[fit.measure][1]}",
         f"fit <- {_r_fit(fit, 'd')}",
     )
@@ -256,6 +430,7 @@ method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
     if analysis.beside is not None:
         made.add(f"second <- {_r_fit(analysis.beside, 'd')}")
         back = "plogis" if fit.n is not None else "exp"
+        back = "back" if columns.effect is not None else back
         made.show("second model", f"{back}(second$beta[1])")
     if analysis.groups is not None:
         made.add(f"group <- as.character(table[[{_r(_column(str(columns.by)))}]])")
@@ -263,11 +438,12 @@ method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
             if group.k < 2 or group.one_sided:
                 made.add(_comment(f"group {name}: one study, or nothing varies; not for metafor"))
                 continue
-            made.add(
-                f"part <- d[which(group == {_r(printing.no_formula(str(name)))}), ]", "n <- part$n"
-            )
+            made.add(f"part <- d[which(group == {_r(printing.no_formula(str(name)))}), ]")
+            made.add("n <- part$n")
             made.show(f"group {name}", f"back({_r_fit(group, 'part')}$beta[1])")
         made.add("n <- d$n")
+    _r_clusters(analysis, made)
+    _r_ratings(analysis, made)
     for name, regression in analysis.regressions.items():
         made.add(f"d$x <- table[[{_r(_column(name))}]]", "part <- d[!is.na(d$x), ]")
         call = _r_fit(regression, "part", ", mods = ~ x")
@@ -294,7 +470,7 @@ method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
         )
         made.show("leave-one-out lowest", "min(without)")
         made.show("leave-one-out highest", "max(without)")
-    if analysis.tests:
+    if analysis.tests and columns.effect is None:
         made.add(
             'logits <- escalc(measure = "PLO", xi = events, ni = n, data = d, to = "only0")',
             'angles <- escalc(measure = "PFT", xi = events, ni = n, data = d)',
@@ -303,6 +479,8 @@ method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
             "p <- function(model) coef(summary(model))[2, 4]",
         )
     calls = {
+        "Egger": "coef(summary(lm(yi ~ sqrt(vi), weights = 1 / vi, data = d)))[2, 4]",
+        "Begg and Mazumdar": "ranktest(fit)$pval",
         "Egger (logit)": "p(lm(yi ~ sqrt(vi), weights = 1 / vi, data = logits))",
         "Peters (weights from size)": "p(lm(yi ~ I(1 / n), weights = n, data = logits))",
         "Double arcsine": "slope(angles)$pval[2]",

@@ -10,16 +10,19 @@ from ..engine.normal.prediction import displayed_prediction
 from ..engine.normal.tau2_intervals import is_empty
 from ..engine.options import FEW_STUDIES, default_tau2_ci
 from ..errors import MetaAnalysisError, UnsupportedError
+from ..evidence.given import LIMITS_LEVEL
 from ..models.population import differs_from_median
 from ..views.subgroup_sentences import between_verdict
 from ..views.subject import Subject
 from .analysis import Analysis
 
 if TYPE_CHECKING:
+    from ..models.multilevel_result import MultilevelResult
     from ..models.result import PoolResult
 
 __all__ = [
     "answer",
+    "clusters",
     "deletion",
     "for_a_paper",
     "groups",
@@ -29,6 +32,7 @@ __all__ = [
     "one_sided",
     "rates",
     "regression",
+    "risk_of_bias",
     "small_studies",
 ]
 
@@ -38,7 +42,7 @@ def _prediction(fit: PoolResult, subject: Subject) -> str | None:
     return None if limits is None else printing.value_range(limits, subject.unit(fit))
 
 
-def _estimate(fit: PoolResult, subject: Subject) -> str:
+def _estimate(fit: PoolResult | MultilevelResult, subject: Subject) -> str:
     return printing.estimate(fit, unit=subject.unit(fit))
 
 
@@ -48,6 +52,8 @@ def _mean(fit: PoolResult, subject: Subject) -> str:
 
 def _amount(fit: PoolResult, subject: Subject) -> str:
     """Say how many events there are, and in how many people or how much person-time."""
+    if fit.events is None:
+        return f"The {'effects' if fit.k > 1 else 'effect'}"
     events = f"{printing.count(fit.events or 0)} events"
     if fit.n is not None:
         return f"{events} among {printing.count(fit.n)} people"
@@ -84,9 +90,10 @@ def answer(analysis: Analysis, subject: Subject) -> str:
         only = (
             _amount(fit, subject) if fit.n is None else printing.share(fit.events or 0, fit.n or 1)
         )
+        only = "" if fit.events is None else f", {only}"
         return (
             f"{subject.outcome}: {_estimate(fit, subject)}, which is that of the only "
-            f"{subject.study}, {only}. Nothing is pooled."
+            f"{subject.study}{only}. Nothing is pooled."
         )
     text = (
         f"{subject.outcome}: {_estimate(fit, subject)}, pooled over "
@@ -102,8 +109,9 @@ def answer(analysis: Analysis, subject: Subject) -> str:
         text += "."
     expected = _prediction(fit, subject)
     if expected is not None:
+        what = "value" if fit.kind == "effect" else "rate"
         text += (
-            f" The true rate of a new, similar {subject.study} may lie anywhere from {expected}."
+            f" The true {what} of a new, similar {subject.study} may lie anywhere from {expected}."
         )
     return text
 
@@ -151,6 +159,15 @@ def models(analysis: Analysis, subject: Subject) -> str:
     unit = subject.unit(fit)
     apart = abs(other.estimate - fit.estimate)
     digits = printing.places_in(fit, unit)
+    if fit.events is None:
+        values = [printing.value(one.estimate, unit, digits) for one in (fit, other)]
+        common = fit if fit.model == "common" else other
+        wider = 0.5 * (max(fit.ci) - min(fit.ci)) > 0.5 * (max(common.ci) - min(common.ci))
+        return (
+            f"The main model gives {values[0]}, the other {values[1]}. Random effects let the true "
+            f"value differ between {subject.studies}; a common effect says that it does not"
+            + (", and its interval is narrower for that." if wider else ".")
+        )
     if fit.n is None:
         return (
             f"The two models differ by {printing.value(apart, unit, digits)} "
@@ -180,7 +197,8 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         )
     text = f"{printing.heterogeneity(fit, subject.studies)} "
     if fit.model == "common":
-        return text + "The chosen model assumes one rate for all."
+        one = "value" if fit.kind == "effect" else "rate"
+        return text + f"The chosen model assumes one {one} for all."
     text += f"The variance between {subject.studies}, τ², is {printing.number(fit.tau2, 3)}"
     text += f"{_tau2_interval(fit, subject)}."
     expected = _prediction(fit, subject)
@@ -188,8 +206,9 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
     return (
         text + f" The prediction interval, {expected}, says where the true value of a new, "
-        f"similar {subject.study} may lie. It shows what another clinic may expect; "
-        "the confidence interval describes the mean alone."
+        f"similar {subject.study} may lie"
+        + ("" if fit.kind == "effect" else ". It shows what another clinic may expect")
+        + "; the confidence interval describes the mean alone."
     )
 
 
@@ -217,7 +236,7 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     text = (
         f"Over {printing.counted(fit.k, *subject.noun)} that report it, one unit more of "
         f"{column.replace('_', ' ')} is associated with a {more} value: "
-        f"{printing.number(row['estimate'], 3)} on the {fit.measure} scale "
+        f"{printing.number(row['estimate'], 3)}{_on_scale(fit)} "
         f"({printing.interval(limits, fit.level, unit='number', digits=3)}"
         f"; {printing.p_value(row['p'])})"
     )
@@ -236,6 +255,66 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
         + f". A trend across {subject.studies} need not exist among the people within them."
         + few
     )
+
+
+def _on_scale(fit: Any) -> str:
+    return "" if fit.measure == "effect" else f" on the {fit.measure} scale"
+
+
+def clusters(analysis: Analysis, subject: Subject) -> str:
+    """Say what it changes that cohorts share a cluster."""
+    fit, levels, robust = analysis.fit, analysis.levels, analysis.robust
+    column = str(analysis.columns.cluster).replace("_", " ")
+    parts = []
+    if levels is not None:
+        variances = [printing.number(v, 3) for v in (levels.sigma2_between, levels.sigma2_within)]
+        parts.append(
+            f"The {printing.counted(levels.k, *subject.noun)} come from "
+            f"{printing.counted(levels.clusters, 'cluster')} ({column}; a {subject.study} without "
+            f"one counts as its own). With a random effect of the cluster the estimate is "
+            f"{_estimate(levels, subject)}, with all {subject.studies} taken as independent "
+            f"{_estimate(fit, subject)}. The variance between clusters is {variances[0]}, that "
+            f"between {subject.studies} of one cluster {variances[1]} "
+            f"({printing.p_value(levels.between_test.p)} for the first, by likelihood ratio)."
+        )
+    if robust is not None:
+        parts.append(
+            "With a covariance that is robust to dependence within clusters (CR2, three-level "
+            f"working model) it is {_estimate(robust, subject)}."
+        )
+    frame = analysis.without_cluster
+    if frame is not None:
+        low, high = frame["estimate"].min(), frame["estimate"].max()
+        shift = (frame["mu"] - fit.mu).abs()
+        most = frame.index[ties.largest(shift.to_list())]
+        parts.append(
+            f"Whichever cluster is left out, the estimate lies from "
+            f"{printing.value_range((low, high), subject.unit(fit))}; leaving out {most} moves it "
+            "most."
+        )
+    return " ".join(parts)
+
+
+def risk_of_bias(analysis: Analysis, subject: Subject) -> str:
+    """Say what ratings of the risk of bias change."""
+    parts, ratings = [], analysis.ratings
+    if ratings is not None:
+        each = [
+            f"{printing.lower(name)} {_estimate(one, subject)} "
+            f"({printing.counted(one.k, *subject.noun)})"
+            for name, one in ratings.groups.items()
+        ]
+        parts.append(f"By rating: {'; '.join(each)}. {between_verdict(ratings, subject.studies)}")
+    if analysis.low_risk is not None:
+        left = analysis.fit.k - analysis.low_risk.k
+        parts.append(
+            f"Without the {printing.counted(left, *subject.noun)} at high risk the estimate is "
+            f"{_estimate(analysis.low_risk, subject)}; with all it is "
+            f"{_estimate(analysis.fit, subject)}."
+        )
+    elif ratings is not None:
+        parts.append(f"No {subject.study} is rated at high risk.")
+    return " ".join(parts)
 
 
 def rates(analysis: Analysis, subject: Subject) -> str:
@@ -281,6 +360,15 @@ def deletion(analysis: Analysis, subject: Subject) -> str:
 def small_studies(analysis: Analysis) -> str:
     """Say which test to believe and what it says."""
     tests, null = analysis.tests, analysis.null
+    if analysis.fit.events is None:
+        each = [f"{name} {printing.p_value(test.p)}" for name, test in tests.items()]
+        return (
+            f"Tests for small-study effects: {printing.listing(each)}. They cannot be calibrated, "
+            "because the table does not say what the effects were computed from. The standard "
+            "error of a log odds ratio and of a standardised difference depends on the effect "
+            "itself, so that these tests find trends that are none. An asymmetric funnel has many "
+            "causes, and a quiet test is no proof that nothing was hidden."
+        )
     text = (
         "The standard error of a logit is computed from the same events as the logit itself, so "
         "Egger's test finds small-study effects in proportions that have none. The test on the "
@@ -316,6 +404,12 @@ def intervals(analysis: Analysis) -> str:
     fit = analysis.fit
     single = _STUDY_INTERVALS[fit.options.study_ci]
     text = f"Intervals of single studies are {single}"
+    if analysis.columns.lower is not None:
+        where = "" if fit.measure == "effect" else f" on the {fit.measure} scale"
+        text = (
+            "Standard errors were taken from the limits, as those of "
+            f"{printing.level_text(LIMITS_LEVEL)} intervals{where}. {text}"
+        )
     if analysis.one_sided or fit.k < 2 or fit.model == "common":
         return text + "."
     how = {"profile": "profile likelihood", "q-profile": "the Q-profile method"}

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..models.result import PoolResult
+    from ..models.subgroup_analysis import SubgroupResult
 
-__all__ = ["frames", "groups_table", "models_table", "rates_table", "table_of_tests"]
+__all__ = [
+    "clusters_table",
+    "frames",
+    "groups_table",
+    "models_table",
+    "rates_table",
+    "table_of_tests",
+]
 
 _PERCENT = ",\xa0%"
 
@@ -83,12 +91,14 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
         }
         for fit in fits
     ]
+    if not has_mean(analysis.fit.measure):
+        rows = [{k: v for k, v in row.items() if k not in ("mean", "mean_ci")} for row in rows]
     return tables.table(
         pd.DataFrame(rows),
         f"{subject.outcome} under {printing.counted(len(fits), 'model')}",
         formats={
             "estimate": unit.value,
-            "mean": unit.value,
+            **({"mean": unit.value} if has_mean(analysis.fit.measure) else {}),
             "tau2": "number3",
             "I2": "number1",
         },
@@ -96,8 +106,14 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "cohorts": printing.capital(subject.studies),
             "estimate": f"Estimate{unit.head}",
             "ci": f"{_level(analysis.fit)} CI{unit.head}",
-            "mean": f"Mean over {subject.studies}{unit.head}",
-            "mean_ci": f"{_level(analysis.fit)} CI of the mean{unit.head}",
+            **(
+                {
+                    "mean": f"Mean over {subject.studies}{unit.head}",
+                    "mean_ci": f"{_level(analysis.fit)} CI of the mean{unit.head}",
+                }
+                if has_mean(analysis.fit.measure)
+                else {}
+            ),
             "prediction": f"Prediction interval{unit.head}",
             "tau2": "τ²",
             "I2": f"I²{_PERCENT}",
@@ -106,34 +122,63 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
     )
 
 
-def groups_table(analysis: Analysis, subject: Subject) -> Table:
-    """Print the subgroups."""
-    assert analysis.groups is not None
-    shown = analysis.groups.summary_frame().rename_axis("group").reset_index()
+def groups_table(
+    analysis: Analysis, subject: Subject, found: SubgroupResult, name: str = "groups"
+) -> Table:
+    """Print subgroups."""
+    shown = found.summary_frame().rename_axis("group").reset_index()
     unit = _Unit(analysis.fit, subject)
     shown["ci"] = [unit.bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
     size = "n" if analysis.fit.n is not None else "time"
-    by = analysis.groups.by
+    by = found.by
+    counts = [] if analysis.fit.events is None else ["events", size]
+    labels = {"events": subject.events, size: subject.n if size == "n" else subject.time}
     return tables.table(
-        shown[["group", "k", "events", size, "estimate", "ci", "tau2", "I2"]],
+        shown[["group", "k", *counts, "estimate", "ci", "tau2", "I2"]],
         f"{subject.outcome} by {by.replace('_', ' ')}",
         formats={
             "estimate": unit.value,
             "tau2": "number3",
             "I2": "number1",
-            **({"time": "number"} if size == "time" else {}),
+            **({"time": "number"} if "time" in counts else {}),
         },
         labels={
             "group": by[:1].upper() + by[1:].replace("_", " "),
             "k": printing.capital(subject.studies),
-            "events": subject.events,
-            size: subject.n if size == "n" else subject.time,
+            **{one: labels[one] for one in counts},
             "estimate": f"Estimate{unit.head}",
             "ci": f"{_level(analysis.fit)} CI{unit.head}",
             "tau2": "τ²",
             "I2": f"I²{_PERCENT}",
         },
-        name="groups",
+        name=name,
+    )
+
+
+def clusters_table(analysis: Analysis, subject: Subject) -> Table:
+    """Print the estimate with and without the clusters."""
+    import pandas as pd
+
+    unit = _Unit(analysis.fit, subject)
+    rows = [
+        {"model": name, "estimate": fit.estimate, "ci": unit.bounds(fit.ci), "tau2": fit.tau2}
+        for name, fit in (
+            (f"Independent {subject.studies}", analysis.fit),
+            (f"Three levels ({getattr(analysis.levels, 'measure', '')})", analysis.levels),
+            ("Three levels, robust interval (CR2)", analysis.robust),
+        )
+        if fit is not None
+    ]
+    return tables.table(
+        pd.DataFrame(rows),
+        f"{subject.outcome} with and without clusters",
+        formats={"estimate": unit.value, "tau2": "number3"},
+        labels={
+            "estimate": f"Estimate{unit.head}",
+            "ci": f"{_level(analysis.fit)} CI{unit.head}",
+            "tau2": "τ², both levels together",
+        },
+        name="clusters",
     )
 
 
@@ -249,6 +294,21 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
         )
     if analysis.rates is not None:
         made["rates"] = analysis.rates.studies.reset_index()
+    if analysis.ratings is not None:
+        frame = analysis.ratings.summary_frame().rename_axis("risk of bias")
+        made["risk_of_bias"] = frame.reset_index()
+    if analysis.levels is not None or analysis.robust is not None:
+        nested = {"three levels": analysis.levels, "three levels, CR2": analysis.robust}
+        made["clusters"] = pd.concat(
+            [
+                fit.summary_frame().reset_index().assign(model=name)
+                for name, fit in nested.items()
+                if fit is not None
+            ],
+            ignore_index=True,
+        )
+    if analysis.without_cluster is not None:
+        made["without_each_cluster"] = analysis.without_cluster.reset_index()
     if analysis.leave_one_out is not None:
         made["leave_one_out"] = analysis.leave_one_out.reset_index()
     if analysis.influence is not None:

@@ -294,7 +294,7 @@ def _on_model_scale(fit: Fitted, null: float, scale: str) -> float:
     """Value of the tested mean on the model scale, or a clear error."""
     measure = fit.core.scale
     top = {"proportion": 1.0, "rate": np.inf, "effect": np.inf}[measure.kind]
-    low = -np.inf if scale == "model" or measure.kind == "effect" else 0.0
+    low = -np.inf if scale == "model" else measure.least
     if not low < null < (np.inf if scale == "model" else top):
         expected = "a finite number" if low < 0 else f"a {measure.kind} above 0 and below {top:g}"
         raise UnsupportedError(f"null={null!r}: expected {expected}")

@@ -73,9 +73,8 @@ class DisplayMarginal(Shown):
         slope = _SLOPES.get(self.measure.name)
         if slope is None:
             raise UnsupportedError(f"no display-scale density for the {self.measure.name} measure")
-        low, high = {"proportion": (0.0, 1.0), "rate": (0.0, np.inf)}.get(
-            self.measure.kind, (-np.inf, np.inf)
-        )
+        low = self.measure.least
+        high = 1.0 if self.measure.kind == "proportion" else np.inf
         inside = (r > low) & (r < high)
         safe = np.where(inside, r, 0.5)
         return np.where(inside, self.model.density(self._forward(safe)) * slope(safe), 0.0)[()]
@@ -91,9 +90,9 @@ class DisplayMarginal(Shown):
         return self._moments()[1]
 
     def _moments(self) -> tuple[float, float]:
-        if self.measure.kind == "effect":
+        if self.measure.name == "effect":
             return self.model.mean, self.model.sd
-        if self.measure.kind == "rate":
+        if self.measure.kind != "proportion":
             return np.nan, np.nan
         first = float(self.model.expectation(self._inverse))
         second = float(self.model.expectation(lambda x: (self._inverse(x) - first) ** 2))
@@ -128,6 +127,7 @@ _SLOPES: dict[str, Callable[[Array], Array]] = {
     "raw-rate": np.ones_like,
     "log": lambda r: 1.0 / r,
     "log-rate": lambda r: 1.0 / r,
+    "log-ratio": lambda r: 1.0 / r,
     "logit": lambda r: 1.0 / (r * (1.0 - r)),
     "arcsine": lambda r: 0.5 / np.sqrt(r * (1.0 - r)),
     "sqrt-rate": lambda r: 0.5 / np.sqrt(r),

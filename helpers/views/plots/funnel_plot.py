@@ -268,7 +268,7 @@ def _note(
     if limited:
         outside = _outside(points, vertical)
         said = [
-            f"{printing.word(outside).capitalize()} of {studies} "
+            f"{printing.word(outside).capitalize() if outside else 'None'} of {studies} "
             f"{'lies' if outside == 1 else 'lie'} outside the region expected to "
             "contain 95% of studies with one true value."
         ]

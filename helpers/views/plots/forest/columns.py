@@ -10,10 +10,11 @@ import numpy as np
 from .... import printing
 from ...subject import Subject
 from .. import style
+from ..frame import figure_of
 from ..frame import size_of as size_of_figure
 from ..lettering import fit_text, measure
 from .layouts import BOOK, Cell, Layout
-from .rows import Row, printed_size, size_of
+from .rows import RATINGS, Row, printed_size, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ LINE = 17.5  # height of a line of notes
 BELOW = 48.0  # tick labels and title of the axis
 GAP = 16.0  # between columns, in CSS pixels
 EDGE = 12.0  # right of a plotting area without columns, for half a tick label
+WHITE = "#fefefe"  # on the colours of ratings, in the dark too: not the one of the page
 BOLD = ("heading", "pooled", "overall")
 
 
@@ -34,7 +36,7 @@ class Column:
     head: tuple[str, ...]
     cells: list[str]
     width: float
-    side: Literal["left", "right"]
+    side: Literal["left", "right", "disc"]  # of the text; or a disc with a sign, in the middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +80,31 @@ def columns_of(
         for cell in (*layout.left, *layout.right)
     }
     above = layout.above.format(**named) if layout.above else ""
+    after = [made[cell] for cell in layout.right if made[cell].width]
+    if any(row.rating for row in rows):
+        head = ("Risk", "of bias")
+        wide = max(measure(figure, line, bold=True) for line in head)
+        after.append(Column(head, [row.rating for row in rows], wide, "disc"))
     return Columns(
         before=tuple(made[cell] for cell in layout.left if made[cell].width),
-        after=tuple(made[cell] for cell in layout.right if made[cell].width),
+        after=tuple(after),
         above=tuple(above.split("\n")) if above else (),
         favours=favours if layout.favours == "above" else None,
     )
 
 
 def _heading_words(whole: Any, subject: Subject) -> dict[str, str]:
-    counted = whole.n is not None
     unit = subject.unit(whole)
+    counted = unit != "number"
     quantity = "Estimate" if size_of(whole) is None else "Rate"
+    quantity = subject.outcome if whole.measure == "log-ratio" else quantity
     short = "%" if unit == "percent" else printing.unit_heading(unit, " ").strip()
     model = "Common" if whole.model == "common" else "Random"
     return {
         "one": printing.capital(subject.study),
         "events": printing.lower(subject.events),
         "Events": subject.events,
-        "n": printing.lower(subject.n if counted else subject.time),
+        "n": printing.lower(subject.n if whole.n is not None else subject.time),
         "short": short if counted else quantity,
         "quantity": f"Proportion{printing.unit_heading(unit, ' ')}" if counted else quantity,
         "level": printing.level_text(whole.level),
@@ -235,12 +243,13 @@ def write_words(
     edges[-1] = end + GAP
     for column in columns.after:
         edges.append(edges[-1] + column.width + GAP)
+    share = {"left": 0.0, "disc": 0.5, "right": 1.0}
     placed = [
-        (column, edge if column.side == "left" else edge + column.width)
+        (column, edge + share[column.side] * column.width)
         for column, edge in zip((*columns.before, *columns.after), edges, strict=False)
     ]
     for column, x in placed:
-        head(x, column.head, column.side)
+        head(x, column.head, "center" if column.side == "disc" else column.side)
     head((begin + end) / 2, columns.above, "center", lift=columns.favours is not None)
     if columns.favours:
         # At the ends of the plotting area, where they cannot meet.
@@ -259,10 +268,26 @@ def write_words(
             # Colour on a swatch, not on the words: text needs more contrast than a mark.
             ax.plot([x0 + 5], [y], "s", color=row.colour.light, ms=9, **look)
         for column, x in placed:
+            if column.side == "disc":
+                if column.cells[i]:
+                    disc(ax, x, y, column.cells[i], where)
+                continue
             shift = indent if column is columns.before[0] else 0.0
             write(x + shift, y, column.cells[i], column.side, **words)
         if row.kind == "excluded":
             write(end - 4, y, fit_text(figure, row.reason, wide - 4), "right", **words)
+
+
+def disc(ax: Axes, x: float, y: float, rating: str, where: Transform) -> None:
+    """Draw the sign of a rating, white on a disc of its colour."""
+    from matplotlib.transforms import ScaledTranslation
+
+    sign, _, colour = RATINGS[rating]
+    ax.plot([x], [y], "o", color=colour, ms=14, mew=0, transform=where, clip_on=False)
+    figure = figure_of(ax)
+    middle = where + ScaledTranslation(0, -0.33 * style.size("small") / 72, figure.dpi_scale_trans)
+    look: dict[str, Any] = {"weight": "bold", "color": WHITE, "size": style.size("small")}
+    ax.text(x, y, sign, transform=middle, ha="center", va="baseline", **look)
 
 
 def write_above(
@@ -282,7 +307,7 @@ def write_above(
     right = size_of_figure(figure)[0] - EDGE / 2
     named = _heading_words(whole, subject)
     level = named["level"]
-    unit = f"{named['short']}, " if whole.n is not None else ""
+    unit = f"{named['short']}, " if subject.unit(whole) != "number" else ""
     heads = (layout.heads["label"].format(**named), f"{unit}{level} CI")
     ax.text(2, -1.3, heads[0], transform=where, va="center", weight="bold")
     ax.text(right, -1.3, heads[1], transform=where, ha="right", va="center", weight="bold")
@@ -301,6 +326,9 @@ def write_above(
         value = _estimate(row, whole, layout, subject)
         room = right - begin - (measure(figure, value, bold=bold) + GAP / 2 if value else 0.0)
         label = f"{row.label}: {row.reason}" if row.kind == "excluded" else row.label
+        if row.rating:
+            disc(ax, begin + 7, y, row.rating, where)
+            begin, room = begin + 20, room - 20
         under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.4}  # lines end at the words
         label = fit_text(figure, label, room, bold=bold)
         ax.text(begin, y, label, ha="left", bbox=under, **look)

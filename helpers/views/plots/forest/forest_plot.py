@@ -23,7 +23,7 @@ from .columns import (
     write_words,
 )
 from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
-from .marks import draw_axis, draw_marks, limits_of
+from .marks import draw_axis, draw_marks, set_axis
 from .note import describe, footnotes
 from .rows import Row, RowKeywords, place, place_narrow, rows_of, whole_of
 
@@ -66,8 +66,8 @@ def forest(
     prediction : bool
         Whether to show the prediction interval.
     favours : pair of str, optional
-        What effects below and above zero favour, such as ("Favours cilta-cel", "Favours
-        ide-cel"); draws the line of no difference. A proportion favours nothing.
+        What effects below and above zero (ratios: one) favour, such as ("Favours cilta-cel",
+        "Favours ide-cel"); draws the line of no difference. A proportion favours nothing.
     xlim : pair of float, optional
         Limits of the axis on the display scale. Intervals beyond them end in an arrow.
     width : float
@@ -77,7 +77,8 @@ def forest(
         a Series indexed by study will do. `colour_by`, another such mapping, colours the studies;
         by default their groups do; only levels with a colour in `subject` have one. `order` of the
         studies: "estimate" (the smallest first, the default), "weight" (the largest first),
-        "label" (alphabetical) or "input" (as given).
+        "label" (alphabetical) or "input" (as given). `ratings`, a mapping of study label to "low",
+        "some" or "high", adds a column with the risk of bias.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def forest(
     whole = whole_of(result)
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
-    if favours and whole.n is not None:
+    if favours and whole.kind == "proportion":
         raise UnsupportedError("a proportion has no line of no difference: favours= is for effects")
     subject = subject.of_measure(whole.measure)
     manner = layout_of(layout)
@@ -159,12 +160,10 @@ def draw_rows(
     foot = BELOW + LINE * lines + 4
     place_axes(ax, x0 + columns.left, y0 + foot, wide - fixed, tall - foot)
     ax.set_ylim(heights[-1] + 0.8, -1.1 - columns.lines)
-    limits = xlim or limits_of(rows, whole.n is not None)
-    if favours and xlim is None:
-        limits = (min(0.0, limits[0]), max(0.0, limits[1]))
-    ax.set_xlim(*limits)
+    null = no_difference(whole, favours)
+    set_axis(ax, rows, whole, xlim, null)
     draw_axis(ax, subject, whole, wide - fixed)
-    draw_marks(ax, rows, heights, whole, layout, 0.0 if favours else None)
+    draw_marks(ax, rows, heights, whole, layout, null)
     write_words(ax, figure, rows, heights, columns, x0)
     write_notes(ax, figure, notes, x0, below)
     return ax
@@ -192,15 +191,20 @@ def draw_narrow(
     figure.set_size_inches(width / 72, tall / 72)
     place_axes(ax, SIDE, foot, width - 2 * SIDE, tall - foot)
     ax.set_ylim(marks[-1] + 0.8, -2.0)
-    limits = xlim or limits_of(rows, whole.n is not None)
-    if favours and xlim is None:
-        limits = (min(0.0, limits[0]), max(0.0, limits[1]))
-    ax.set_xlim(*limits)
+    null = no_difference(whole, favours)
+    set_axis(ax, rows, whole, xlim, null)
     draw_axis(ax, subject, whole, width - 2 * SIDE)
-    draw_marks(ax, rows, marks, whole, layout, 0.0 if favours else None)
+    draw_marks(ax, rows, marks, whole, layout, null)
     write_above(ax, figure, rows, words, whole, subject, layout)
     write_notes(ax, figure, notes, 2.0, None)
     return ax
+
+
+def no_difference(whole: Any, favours: tuple[str, str] | None) -> float | None:
+    """Give where the line of no difference is drawn: at 1 for ratios, at 0 between two sides."""
+    if whole.measure == "log-ratio":
+        return 1.0
+    return 0.0 if favours else None
 
 
 def _unfolded(figure: Figure, rows: list[Row], most: float) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +11,9 @@ import numpy as np
 from .... import printing
 from ...subject import Subject
 from .. import style
-from ..frame import name_axes, round_ticks
+from ..frame import fixed_ticks, name_axes, round_places, round_ticks
 from .layouts import Layout
-from .rows import Row
+from .rows import NAN, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +40,51 @@ def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
     return (low if low == 0 and proportion else low - margin), high + margin
 
 
+def set_axis(
+    ax: Axes, rows: list[Row], whole: Any, xlim: tuple[float, float] | None, null: float | None
+) -> None:
+    """Set the limits of the axis; ratios have a logarithmic one."""
+    ratio = whole.measure == "log-ratio"
+    if ratio:
+        logs = [
+            replace(row, estimate=_log(row.estimate), lower=_log(row.lower), upper=_log(row.upper))
+            for row in rows
+        ]
+        low, high = (float(np.exp(end)) for end in limits_of(logs, proportion=False))
+    else:
+        low, high = limits_of(rows, whole.kind == "proportion")
+    if null is not None:
+        low, high = min(null, low), max(null, high)
+    if ratio:
+        ax.set_xscale("log")
+    ax.set_xlim(*(xlim or (low, high)))
+
+
+def _log(value: float) -> float:
+    return float(np.log(value)) if value > 0 else NAN
+
+
+def _round_ratios(low: float, high: float, most: int) -> list[float]:
+    """Give round places on a logarithmic axis, no more than there is room for."""
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+        found = [s * 10.0**e for e in powers for s in steps if low <= s * 10.0**e <= high]
+        if len(found) <= most:
+            break
+    if len(found) >= 2:
+        return found
+    return [t for t in round_places(most).tick_values(low, high) if low <= t <= high]
+
+
 def draw_axis(ax: Axes, subject: Subject, whole: Any, wide: float) -> None:
     """Set ticks that have room and name the axis with its unit."""
     unit = subject.unit(whole)
     low, high = ax.get_xlim()
-    round_ticks(ax.xaxis, (low, high), max(2, int(wide // 40)), printing.factor_of(unit))
+    most = max(2, int(wide // 40))
+    if whole.measure == "log-ratio":
+        fixed_ticks(ax.xaxis, _round_ratios(low, high, most))
+    else:
+        round_ticks(ax.xaxis, (low, high), most, printing.factor_of(unit))
     name_axes(ax, f"{subject.outcome}{printing.unit_heading(unit, ' ')}")
     ax.set_yticks([])
     for side in ("left", "top", "right"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, TypedDict
 
@@ -20,6 +20,14 @@ Kind = Literal["heading", "study", "excluded", "pooled", "overall", "prediction"
 Order = Literal["estimate", "weight", "label", "input"]
 
 NAN = float("nan")
+
+#: Rating of the risk of bias -> its sign, words, and the disc below the sign, which carries white
+#: letters at more than 4.5:1 and is the same in the dark.
+RATINGS: Mapping[str, tuple[str, str, str]] = {
+    "low": ("+", "low", "#1b7f3b"),
+    "some": ("?", "some concerns", "#8f5f00"),
+    "high": (printing.MINUS, "high", "#b3261e"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Row:
     weight: float = NAN
     aside: str = ""
     reason: str = ""
+    rating: str = ""  # of the risk of bias: low, some or high
     colour: style.Colour = style.INK
 
 
@@ -50,6 +59,7 @@ class RowKeywords(TypedDict, total=False):
     by: Mapping[str, str] | None
     colour_by: Mapping[str, str] | None
     order: Order
+    ratings: Mapping[str, str] | None
 
 
 def is_grouped(result: Any) -> bool:
@@ -80,8 +90,12 @@ def rows_of(
     by: Mapping[str, str] | None = None,
     colour_by: Mapping[str, str] | None = None,
     order: Order = "estimate",
+    ratings: Mapping[str, str] | None = None,
 ) -> tuple[list[Row], list[str]]:
     """Lay out a result as rows from top to bottom, and say what could not be shown."""
+    wrong = sorted(set((ratings or {}).values()) - set(RATINGS))
+    if wrong:
+        raise UnsupportedError(f"ratings are {', '.join(RATINGS)}, not {printing.listing(wrong)}")
     if is_grouped(result):
         if by is not None:
             raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
@@ -89,6 +103,13 @@ def rows_of(
     else:
         rows = list(_single(result, by, colour_by, order, subject))
     ends, remarks = ending(whole_of(result), prediction)
+    if ratings:
+        rows = [
+            replace(row, rating=ratings.get(row.label, "")) if row.kind == "study" else row
+            for row in rows
+        ]
+        signs = "; ".join(f"{mark} {words}" for mark, words, _ in RATINGS.values())
+        remarks.append(f"Risk of bias: {signs}")
     return [*rows, *ends, *_excluded(result)], remarks
 
 

@@ -1,0 +1,138 @@
+"""What a table may hold besides counts: effects with standard errors or limits, and ratings."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from ..errors import MetaAnalysisError
+
+#: What the numbers of a table of effects are -> the measure on whose scale they are pooled.
+SCALES = {
+    "raw": "effect",
+    "ratio": "log-ratio",
+    "log-ratio": "log-ratio",
+    "proportion": "logit",
+    "logit": "logit",
+}
+#: Level of the confidence limits in a table.
+LIMITS_LEVEL = 0.95
+
+_RATIOS = "odds|risk|relative risk|hazard|rate|prevalence|incidence rate"
+_RATIO = re.compile(
+    rf"((pooled|crude|unadjusted|adjusted|a|c|i)? ?(or|rr|hr|irr|pr)|({_RATIOS})s? ?ratio"
+    r"|relative risk)( .*)?"
+)
+_LOG = re.compile(r"(log|ln) ?(.+)")
+
+#: Words for a rating -> low, some or high; those of RoB 2, ROBINS-I, Cochrane's first tool, signs.
+_WORDS = {
+    "low": "low|low risk|l|\\+|green|good|yes",
+    "some": "some concerns?|some|moderate|moderate risk|medium|medium risk|unclear|unclear risk|\\?"
+    "|yellow|fair|no information|ni|s|m|u",
+    "high": "high|high risk|h|-|–|−|red|poor|serious|serious risk|critical|critical risk|no|c",
+}
+RATING = "(?i:" + "|".join(_WORDS.values()) + ")"
+RATING_WORDING = (
+    "a rating: low; some concerns, moderate or unclear; high, serious or critical (or +, ?, -)"
+)
+
+
+def rating_of(text: str) -> str:
+    """Tell what a rating of the risk of bias means: low, some or high.
+
+    Examples
+    --------
+    >>> rating_of("Serious"), rating_of("Some concerns"), rating_of("+")
+    ('high', 'some', 'low')
+    """
+    for level, words in _WORDS.items():
+        if re.fullmatch(words, text.strip(), re.IGNORECASE):
+            return level
+    raise MetaAnalysisError(f"{text!r} is no rating of the risk of bias: expected {RATING_WORDING}")
+
+
+def scale_by_name(column: str) -> str:
+    """Guess from the name of a column what its numbers are: a ratio, its logarithm, or neither.
+
+    Examples
+    --------
+    >>> scale_by_name("Hazard ratio"), scale_by_name("logOR"), scale_by_name("yi")
+    ('ratio', 'log-ratio', 'raw')
+    """
+    spaced = re.sub(r"[^a-z]+", " ", column.casefold()).strip()
+    log = _LOG.fullmatch(spaced)
+    if log and _RATIO.fullmatch(log.group(2).strip()):
+        return "log-ratio"
+    return "ratio" if _RATIO.fullmatch(spaced) else "raw"
+
+
+def known_scale(scale: str) -> str:
+    """Refuse a scale that there is not."""
+    if scale not in SCALES:
+        raise MetaAnalysisError(f"scale={scale!r}: expected one of {', '.join(SCALES)}")
+    return scale
+
+
+def on_model_scale(
+    effect: Sequence[float | None],
+    se: Sequence[float | None] | None,
+    limits: tuple[Sequence[float | None], Sequence[float | None]] | None,
+    scale: str,
+) -> tuple[list[float], list[float]]:
+    """Effects and sampling variances on the scale on which they are pooled, nan where missing.
+
+    Limits of a 95% interval lie 1.96 standard errors from the effect on that scale. A standard
+    error belongs to the scale of the model: that of a ratio is the one of its logarithm.
+
+    Examples
+    --------
+    >>> yi, vi = on_model_scale([2.0], None, ([1.0], [4.0]), "ratio")
+    >>> round(yi[0], 4), round(vi[0] ** 0.5, 4)
+    (0.6931, 0.3537)
+    """
+    apart = 2.0 * NormalDist().inv_cdf(0.5 + LIMITS_LEVEL / 2)
+    yi = [_turned(value, scale) for value in effect]
+    if limits is not None:
+        low, high = ([_turned(value, scale) for value in side] for side in limits)
+        spread = [(b - a) / apart for a, b in zip(low, high, strict=True)]
+    else:
+        spread = [math.nan if value is None else float(value) for value in se or ()]
+    return yi, [value**2 for value in spread]
+
+
+def _turned(value: float | None, scale: str) -> float:
+    """Put a number of the table on the scale of the model."""
+    if value is None or value != value:
+        return math.nan
+    value = float(value)
+    if scale == "ratio":
+        return math.log(value)
+    if scale == "proportion":
+        return math.log(value / (1.0 - value))
+    return value
+
+
+def lopsided(
+    effect: Sequence[float | None],
+    limits: tuple[Sequence[float | None], Sequence[float | None]],
+    scale: str,
+) -> list[int]:
+    """Places of the studies whose effect is far from the middle of their limits, on the scale.
+
+    Far is more than a tenth of the width: rounded numbers stay within it.
+
+    Examples
+    --------
+    >>> lopsided([2.0, 2.0], ([1.0, 1.0], [4.0, 3.0]), "raw")
+    [0]
+    """
+    yi = [_turned(value, scale) for value in effect]
+    low, high = ([_turned(value, scale) for value in side] for side in limits)
+    found = []
+    for i, (y, a, b) in enumerate(zip(yi, low, high, strict=True)):
+        if abs(y - (a + b) / 2) > 0.1 * (b - a):  # False where one is missing
+            found.append(i)
+    return found
