@@ -1,4 +1,7 @@
-"""Checks of single arguments, each written once: all calls refuse the same values alike."""
+"""Checks of single arguments, each written once: all calls refuse the same values alike.
+
+Beside them, the type of most arguments.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import UnsupportedError
 
-__all__ = ["LEVEL", "level_of", "number_of_at_least", "one_of", "whole_number"]
+__all__ = ["LEVEL", "AnyArray", "Array", "level_of", "number_of_at_least", "one_of", "whole_number"]
 
+#: Array of floats, of any shape; and where counts, truths or places are among them.
+Array = NDArray[np.float64]
+AnyArray = NDArray[Any]
 #: Level of intervals where a call names none; the other defaults are in `helpers.engine.options`.
 LEVEL = 0.95
 

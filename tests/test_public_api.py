@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import inspect
 import json
 import re
 import tomllib
@@ -14,6 +16,7 @@ import pytest
 import helpers
 from helpers import load_cohorts, pool, review
 from helpers.engine.literature import REFERENCES
+from helpers.reference import entries, rooms
 
 ROOT = Path(__file__).resolve().parents[1]
 BIBLIOGRAPHY = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
@@ -144,3 +147,32 @@ def test_sources_have_one_home():
 def test_keys_of_the_bibliography_are_unique():
     keys = re.findall(r"^@\w+\{([^,]+),", BIBLIOGRAPHY, flags=re.M)
     assert len(keys) == len(set(keys))
+
+
+#: Of the maximiser of a fit, not of the data.
+OF_THE_SEARCH = {"scan_margin", "iterations", "curvature", "mass_error"}
+
+
+def test_every_public_number_is_named_in_a_test():
+    """A number of a result that no test asks for by its name is compared with nothing."""
+    number = re.compile(r"\b(float|int|Array|Interval|NDArray)\b")
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = {*re.findall(r"\.(\w+)|[\"'](\w+)[\"']|(\w+)=", texts)}
+    named = {name for pair in named for name in pair}
+    found = []
+    for room in rooms():
+        for entry in entries(room):
+            if not dataclasses.is_dataclass(entry.found):
+                continue
+            kinds = {one.name: str(one.type) for one in dataclasses.fields(entry.found)}
+            for name, member in vars(entry.found).items():
+                if isinstance(member, property):
+                    kinds[name] = str(inspect.signature(member.fget).return_annotation)
+            found += [
+                f"{entry.name}.{name}"
+                for name, kind in kinds.items()
+                if number.search(kind)
+                and name not in named | OF_THE_SEARCH
+                and not name.startswith("_")
+            ]
+    assert found == []

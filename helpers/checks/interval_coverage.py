@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arguments import LEVEL
+from ..arguments import LEVEL, Array
 from ..engine.distributions import gammaln, norm_ppf
 from ..engine.effects import Measure, get_measure, study_interval
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ..models.result import PoolResult
 
-Array = NDArray[np.float64]
 _ROUNDING = 1e-12  # true proportions closer to each other than this are the same
 
 __all__ = [

@@ -38,12 +38,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import LEVEL
+from ..arguments import LEVEL, Array
 from ..errors import MetaAnalysisError, UnsupportedError
 from .distributions import chi2_isf, chi2_ppf, expit, norm_ppf
 from .proportion_intervals import agresti_coull, clopper_pearson, wilson
 
-Array = NDArray[np.float64]
 Rule = Literal["only0", "all", "if0all", "none"]
 
 __all__ = [

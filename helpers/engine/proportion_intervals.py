@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arguments import LEVEL
+from ..arguments import LEVEL, Array
 from .distributions import beta_ppf, norm_ppf
-
-Array = NDArray[np.float64]
 
 __all__ = ["agresti_coull", "clopper_pearson", "wilson"]
 

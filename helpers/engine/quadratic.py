@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from ..arguments import Array
 
 _STEP = 1.0 / 24.0
 _NODES = np.arange(0.5 * _STEP, 6.0, _STEP)

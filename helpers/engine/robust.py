@@ -26,11 +26,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..errors import MetaAnalysisError, UnsupportedError
 from .distributions import f_sf
 from .wald import ModelTest, wald_test
-
-Array = NDArray[np.float64]
 
 #: Types of cluster-robust covariance.
 ROBUST: tuple[str, ...] = ("CR0", "CR1", "CR2")

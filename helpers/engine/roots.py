@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arguments import Array
 from ..errors import ConvergenceError
-
-Array = NDArray[np.float64]
 
 
 def bracketed_root(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..errors import MetaAnalysisError
 from .effects import Measure, Rule
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 _SHOWN = 20
 #: Squares and products of a few effects and weights up to this size are finite numbers.

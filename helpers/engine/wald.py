@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arguments import Array
 from ..errors import MetaAnalysisError
 from .distributions import chi2_sf, f_sf, norm_ppf, norm_sf, t_ppf, t_sf
 from .shown import Shown
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import printing
-from ..arguments import level_of
+from ..arguments import Array, level_of
 from ..engine.distributions import norm_ppf, t_ppf
 from ..engine.effects import Measure, get_measure
 from ..engine.model import Model
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..engine.aftercare.resampled import BootstrapResult
     from ..engine.model import Fitted
     from .design import Design
-
-Array = NDArray[np.float64]
 
 #: Names of the models as a heading has them.
 _MODELS = {"common": "common effect", "random": "random effects", "glmm": "GLMM"}

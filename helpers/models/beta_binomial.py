@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import printing
-from ..arguments import LEVEL, level_of
+from ..arguments import LEVEL, Array, level_of
 from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomial
 from ..engine.counts.common import exact_interval, included_counts, is_one_sided
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
@@ -38,8 +37,6 @@ from .display import studies_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 __all__ = ["BetaBinomialResult", "pool_beta_binomial"]
 

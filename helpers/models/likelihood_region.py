@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..engine.distributions import chi2_isf
 from ..engine.normal.intervals import Interval
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ..engine.counts.fit import GLMMFit
     from ..engine.normal.inverse_variance import InverseVarianceFit
     from .result import PoolResult
-
-Array = NDArray[np.float64]
 
 _COARSE, _FINE, _ROUNDS = 33, 9, 8
 

@@ -14,10 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import printing
-from ..arguments import LEVEL, one_of
+from ..arguments import LEVEL, Array, one_of
 from ..engine.counts.common import is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -46,8 +45,6 @@ from .regression_parts import FEW_DF, coefficient_tests, refuse_separation, resi
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 __all__ = ["MultilevelResult", "pool_multilevel"]
 

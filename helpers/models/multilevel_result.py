@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import printing
+from ..arguments import Array
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
 from ..engine.json_values import plain, told
@@ -31,8 +31,6 @@ from .population import delta_interval, population_mean
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 __all__ = ["MultilevelResult"]
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arguments import level_of, one_of
+from ..arguments import Array, level_of, one_of
 from ..engine.distributions import norm_cdf, norm_ppf, t_ppf
 from ..engine.normal.intervals import Interval
 from ..engine.shown import Shown
@@ -29,7 +29,6 @@ from .likelihood_region import covariance_of_mu_and_tau, extremes_in_region, qua
 if TYPE_CHECKING:
     from .result import PoolResult
 
-Array = NDArray[np.float64]
 Side = Literal["above", "below"]
 
 #: Where beyond a bound is.

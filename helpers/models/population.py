@@ -20,9 +20,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arguments import level_of
+from ..arguments import Array, level_of
 from ..engine.distributions import norm_cdf, norm_pdf
 from ..engine.normal.intervals import Interval, symmetric_interval
 from ..errors import UnsupportedError
@@ -31,7 +31,6 @@ from .likelihood_region import covariance_of_mu_and_tau, extremes_in_region, qua
 if TYPE_CHECKING:
     from .result import PoolResult
 
-Array = NDArray[np.float64]
 Rule = Literal["integral", "lognormal", "median"]
 
 # Measures whose mean over studies is defined, with what it takes.

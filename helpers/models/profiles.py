@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..engine.counts.fit import GLMMFit
 from ..engine.counts.profile import profile_loglik
 from ..engine.distributions import chi2_isf
@@ -25,7 +25,6 @@ from ..engine.shown import Shown
 from ..errors import MetaAnalysisError, UnsupportedError
 from .result import PoolResult
 
-Array = NDArray[np.float64]
 Parameter = Literal["tau2", "mu"]
 
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arguments import AnyArray as Array
 from ..engine.effects import get_measure
 from ..engine.studies import read_columns
 from ..engine.summaries import Caution
@@ -27,8 +27,6 @@ from .result import PoolResult
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[Any]
 
 __all__ = ["person_time", "pool_rates", "rate_sensitivity", "with_person_time"]
 

@@ -9,7 +9,6 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arguments import LEVEL, one_of
 from ..engine.effects import get_measure
@@ -41,8 +40,6 @@ from .regression_result import RegressionResult
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 __all__ = ["CI_METHODS", "meta_regression", "read_regression_data"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..engine.cost import Kind, announce
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.model.levels import fit_levels
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..engine.model import Model
     from .multilevel_result import MultilevelResult
     from .regression_result import RegressionResult
-
-Array = NDArray[np.float64]
 
 
 def leverage(X: Array, weights: Array) -> Array:

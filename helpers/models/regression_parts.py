@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
+from ..arguments import Array
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
 from ..engine.model import Model
@@ -21,8 +22,6 @@ from ..errors import ConvergenceError
 from .cautions import few_prediction_df
 from .design import Design
 from .regression_diagnostics import typical_variance
-
-Array = NDArray[np.float64]
 
 #: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).
 STUDIES_PER_COEFFICIENT = 10

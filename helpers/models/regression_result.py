@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import printing
-from ..arguments import one_of
+from ..arguments import Array, one_of
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -33,8 +32,6 @@ from .new_study import SIDES, Side, delta_share
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 __all__ = ["RegressionResult"]
 

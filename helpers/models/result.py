@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..engine.counts.common import exact_interval, glmm_profile, pooled_profile
 from ..engine.distributions import norm_sf, t_sf
 from ..engine.effects import effective_size
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from ..engine.aftercare.sign_flips import SignFlipTest
     from ..engine.counts.fit import GLMMFit
 
-Array = NDArray[np.float64]
 Scale = Literal["display", "model"]
 
 __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "PoolResult"]

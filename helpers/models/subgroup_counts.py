@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import Array
 from ..engine.counts.common import family_of, included_counts
 from ..engine.counts.fit import fit_glmm
 from ..engine.counts.inference import heterogeneity_tests
@@ -34,8 +35,6 @@ from .result import PoolResult
 
 if TYPE_CHECKING:
     from ..engine.counts.fit import GLMMFit
-
-Array = NDArray[np.float64]
 
 
 def fit_joint_glmm(

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
+from ..arguments import Array
 from ..engine.cost import announce
 from ..engine.counts.common import common_rate, family_of
 from ..engine.counts.fit import fit_glmm
@@ -35,8 +36,6 @@ from .subgroup_counts import equal_means
 
 if TYPE_CHECKING:
     from .subgroup_analysis import BetweenTest, SubgroupResult
-
-Array = NDArray[np.float64]
 
 #: Differences of p-values that are rounding.
 _TIE = 1e-9

@@ -93,6 +93,14 @@ def test_the_summary_summarises_the_curves():
     low, high = one_interval("Wilson", np.arange(26), 25)
     width = np.mean([stats.binom.pmf(np.arange(26), 25, p) @ (high - low) for p in grid])
     assert_allclose(summary.loc["Wilson", "width"], width)
+    # right beside the named proportion the coverage is the lowest
+    x, where = np.arange(26), summary.loc["Wilson", "lowest_at"]
+    low, high = proportion_confint(x, 25, method="wilson")
+    beside = [
+        stats.binom.pmf(x, 25, p)[(low <= p) & (p <= high)].sum()
+        for p in (where - 1e-9, where + 1e-9)
+    ]
+    assert_allclose(min(beside), summary.loc["Wilson", "lowest"], atol=1e-6)
 
 
 def test_relative_variances_tend_to_those_of_the_delta_method():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 
@@ -19,6 +20,7 @@ from helpers.checks.bias import (
     pet_peese,
     selection_model,
     simulate_null,
+    simulate_power,
     trim_and_fill,
 )
 from helpers.checks.multiverse import multiverse
@@ -128,6 +130,35 @@ def test_the_raw_number_of_missing_studies_is_the_formula_at_the_last_round() ->
     k, above = len(yi), rank[yi > center].sum()
     assert found.k0_raw == pytest.approx((4 * above - k * (k + 1)) / (2 * k - 1), rel=1e-12)
     assert found.k0 == max(0, round(found.k0_raw))
+
+
+def test_the_p_value_of_r0_counts_the_patterns_of_signs() -> None:
+    """Without missing studies each sign has probability one half: all 2^k patterns."""
+    yi = np.array([0.10, 0.15, 0.12, 0.30, 0.45, 0.60, 0.75, 0.90, 0.21, 1.10])
+    vi = np.array([0.01, 0.01, 0.02, 0.04, 0.06, 0.09, 0.12, 0.16, 0.03, 0.20])
+    found = trim_and_fill(yi, vi, model="common", side="left", estimator="R0")
+    assert found.k0 > 0
+    signs = np.array(list(itertools.product([-1, 1], repeat=10)))
+    lowest = np.where(signs < 0, np.arange(1, 11), 0).max(axis=1)  # largest rank on the left
+    assert found.k0_p == pytest.approx((10 - lowest - 1 >= found.k0).mean())
+    # rounds: each pools what the round before has left, until the number stands still
+    order, k0, rounds = np.argsort(yi), -1, 0
+    new = 0
+    while new != k0:
+        k0, rounds = new, rounds + 1
+        kept = order[: 10 - k0]
+        off = yi - np.average(yi[kept], weights=1 / vi[kept])
+        rank = stats.rankdata(np.abs(off))
+        new = max(0, int(10 - rank[off < 0].max() - 1))
+    assert (found.iterations, found.k0) == (rounds, k0)
+
+
+def test_the_error_of_a_simulated_power_is_binomial() -> None:
+    run = simulate_power(events=X, n=N, slope=-2.0, draws=150, seed=4, **TRUTH)
+    for _, row in run.summary_frame().iterrows():
+        share = row["power"]
+        assert share * 150 == pytest.approx(round(share * 150))
+        assert row["power_mcse"] == pytest.approx(math.sqrt(share * (1 - share) / 150))
 
 
 @pytest.mark.parametrize("shift", [0.0, 2.0])

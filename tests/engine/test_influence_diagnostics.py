@@ -80,6 +80,13 @@ def test_a_planted_outlier_is_found_in_both_families() -> None:
         table = baujat(pool(events=x, n=n, **options))
         assert table["influence"].idxmax() == "Study 12"
         assert result.to_dict()["studies"][11]["flagged"] is True
+        # of Viechtbauer and Cheung (2010), for 12 studies and one coefficient
+        limits = {rule.statistic: rule.threshold for rule in result.rules}
+        expected = [3 * (1 / 11) ** 0.5, stats.chi2.ppf(0.5, 1), 3 / 12, 1]
+        named = ["dffits", "cook_d", "leverage", "dfbetas"]
+        assert [limits[name] for name in named] == pytest.approx(expected, rel=1e-9)
+        over = (frame[named].abs() > expected).any(axis=1)
+        assert frame["flagged"].tolist() == over.tolist()
 
 
 def test_baujat_contributions_add_up_to_the_heterogeneity_statistic() -> None:

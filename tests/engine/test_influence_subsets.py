@@ -173,6 +173,9 @@ def test_mixtures_of_normals() -> None:
     exact = stats.norm.logpdf(values[:, None], two.means, two.sds) + np.log(two.weights)
     total = float(np.logaddexp.reduce(exact, axis=1).sum())
     assert two.loglik == pytest.approx(total, rel=1e-4)  # binned
+    assert two.bic == pytest.approx(5 * np.log(4000) - 2 * total, rel=1e-4)
+    share = two.weights * stats.norm.pdf(1.7, two.means, two.sds)
+    assert two.membership([1.7])[0] == pytest.approx(share / share.sum(), rel=1e-9)
     assert two.membership([-2.0, 4.0]) == pytest.approx(np.eye(2), abs=1e-3)
     with pytest.raises(MetaAnalysisError, match="two different"):
         fit_mixtures([1.0, 1.0])

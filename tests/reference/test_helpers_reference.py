@@ -165,6 +165,10 @@ def test_ours_meet_r_and_every_step_is_on_the_page():
     for step in steps:
         assert f'\\"{step.id}\\"' in page
         assert all(abs(v.ours - v.r) <= abs(v.r) * 10.0**-v.digits for v in step.values)
+        for v in step.values:
+            error = abs(v.ours - v.r) / abs(v.r)
+            assert error <= 10.0**-v.agree
+            assert v.agree == 10 or error > 0.1 * 10.0**-v.agree
 
 
 def test_a_value_that_differs_from_r_is_refused(tmp_path):

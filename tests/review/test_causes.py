@@ -166,6 +166,15 @@ def test_statistic_and_residuals_agree_with_scipy_and_statsmodels(grouping):
     assert test.cramers_v == pytest.approx(
         stats.contingency.association(table.counts, method="cramer"), rel=1e-12
     )
+    assert test.small_cells == pytest.approx((theirs.expected_freq < 5).mean())
+    effect = test.tolerated_design_effect(0.9)
+    assert stats.chi2.sf(theirs.statistic / effect, theirs.dof) == pytest.approx(0.1, rel=1e-9)
+    row = test.summary_frame().loc[grouping]
+    assert row[["X2", "p", "cramers_v"]].tolist() == [test.statistic, test.p, test.cramers_v]
+    beyond = round(test.p_monte_carlo * 100) - 1
+    assert row[["p_lower", "p_upper"]].tolist() == pytest.approx(
+        proportion_confint(beyond, 99, method="beta"), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("grouping", BY_GROUP)
@@ -379,6 +388,8 @@ def test_weights_describe_the_cohorts(cohorts):
     assert weights.icc_for(weights.design_effect(0.03)) == pytest.approx(0.03)
     even = death_weights(pd.DataFrame({"nonrelapse_deaths": [5] * 7, "cohort": list("abcdefg")}))
     assert even.effective_cohorts == pytest.approx(7)
+    assert even.mean_size == pytest.approx(5)
+    assert weights.mean_size == pytest.approx(np.average(deaths, weights=deaths))
 
 
 def test_the_design_effect_is_the_variance_that_clusters_add(cohorts):

@@ -74,6 +74,10 @@ def test_true_rate_is_the_hazard():
     row = result.row()
     assert row["true_rate"] == pytest.approx(12.0, rel=0.02)
     assert row["computed_rate"] == pytest.approx(12.0 * result.factor, rel=0.02)
+    # nobody is lost before the 24 months: 200 patients are taken to be at risk for two years each
+    assert result.assumed == pytest.approx(np.full(3000, 400.0))
+    assert row["computed_rate"] == pytest.approx(100.0 * result.events.mean() / 400.0)
+    assert row["computed_rate"] / row["true_rate"] == pytest.approx(result.rate_ratio)
     assert row["factor_lower"] < row["factor"] < row["factor_upper"] < 1.0
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...arguments import LEVEL, level_of
+from ...arguments import LEVEL, Array, level_of
 from ...engine.effects import ADD, Measure, get_measure
 from ...engine.options import EFFECT_MEASURE, MEASURE, TAU2_METHOD, TAU2_METHODS
 from ...engine.studies import StudyData, from_counts, from_effects
@@ -16,8 +15,6 @@ from ...errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
     from ...models.result import PoolResult
-
-Array = NDArray[np.float64]
 
 #: Measures whose sampling variance is a function of the estimate itself.
 CORRELATED = ("raw", "log", "logit", "raw-rate", "log-rate")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...arguments import level_of
+from ...arguments import Array, level_of
 from ...engine.distributions import chi2_sf, norm_ppf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
@@ -20,8 +19,6 @@ from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, null_value
 from .results import SmallStudyResult, few_studies
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

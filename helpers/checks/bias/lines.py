@@ -14,12 +14,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...engine.distributions import norm_sf, t_sf
 from ...engine.normal.fit import fit_regression
 from ...engine.options import TAU2_METHOD
 from ...errors import MetaAnalysisError, UnsupportedError
 
-Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Predictors of the regression tests -> words for sentences and axes.

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import level_of
+from ...arguments import Array, level_of
 from ...engine.cost import announce
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
@@ -27,8 +26,6 @@ from .results import SmallStudyResult
 
 if TYPE_CHECKING:
     from ...models.result import PoolResult
-
-Array = NDArray[np.float64]
 
 _CELLS = 200_000  # replicates x studies held at once
 #: Tests for proportions -> measure, predictor, weights and model of a line. Egger's test and that

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...engine.distributions import expit
 from ...engine.keywords import TruthKeywords, refuse_unknown
@@ -20,8 +19,6 @@ from .null import SimulatedTests, monte_carlo_errors, setting
 
 if TYPE_CHECKING:
     from ...models.result import PoolResult
-
-Array = NDArray[np.float64]
 
 #: From this power on, a test that stays silent says something (the usual convention of trials).
 ENOUGH_POWER = 0.8

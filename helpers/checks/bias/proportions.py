@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ...arguments import Array
 from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, on_measure
 from .regression_test import line_test
 from .results import BiasTest
-
-Array = NDArray[np.float64]
 
 
 def peters(

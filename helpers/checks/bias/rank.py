@@ -7,14 +7,13 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.distributions import norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import CORRELATED, FunnelData, funnel_data
 from .results import BiasTest, regression_cautions
-
-Array = NDArray[np.float64]
 
 _EXACT_LIMIT = 400
 

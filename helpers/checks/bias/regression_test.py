@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ...engine.literature import references
 from ...engine.normal.intervals import symmetric_interval
 from ...engine.summaries import Caution
@@ -15,8 +15,6 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData
 from .lines import PREDICTORS, Lines, egger_batch, predictor_values
 from .results import BiasTest, regression_cautions
-
-Array = NDArray[np.float64]
 
 _MODELS = ("multiplicative", "random")
 

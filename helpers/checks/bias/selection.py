@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ...engine.distributions import chi2_sf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
@@ -24,8 +25,6 @@ from .data import FunnelData, funnel_data, null_value
 from .results import Displayed
 from .selection_fit import maximise
 from .selection_kernel import log_likelihood, steps
-
-Array = NDArray[np.float64]
 
 _FEW_IN_INTERVAL = 4
 _STATIONARY = 1e-6

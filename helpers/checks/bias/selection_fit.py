@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...errors import ConvergenceError
 from .selection_kernel import Steps, log_likelihood
-
-Array = NDArray[np.float64]
 
 _STARTS = (1.0, 0.5, 0.15, 0.03, 3.0)
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.distributions import norm_cdf, norm_pdf, norm_ppf, norm_sf
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 

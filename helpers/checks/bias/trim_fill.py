@@ -8,8 +8,8 @@ from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.intervals import Interval, symmetric_interval
@@ -20,8 +20,6 @@ from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data
 from .lines import egger_batch
 from .results import Displayed, few_studies
-
-Array = NDArray[np.float64]
 
 _ESTIMATORS = ("L0", "R0", "Q0")
 

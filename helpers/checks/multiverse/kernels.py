@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.counts.batch import take_fits
 from ...engine.counts.common import common_rate, count_limits, exact_limits, family_of
 from ...engine.counts.fit import fit_glmm
@@ -20,7 +21,6 @@ from ...engine.options import default_ci_methods, resolve
 from ...errors import UnsupportedError
 from .variants import Mask, Variants
 
-Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Options = Sequence[dict[str, Any]]
 Table = TypeVar("Table")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.effects import Measure, get_measure
 from ...engine.studies import from_counts
 from ...errors import MetaAnalysisError
 from .grid import Choice
 
-Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 

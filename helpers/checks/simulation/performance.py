@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.counts.batch import take_fits
 from ...engine.counts.fit import fit_glmm
 from ...engine.counts.inference import heterogeneity_tests
@@ -32,7 +33,6 @@ from ...engine.normal.tau2_intervals import (
 from .result import CELL
 from .truth import Sample, Scenario, simulate
 
-Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _MU = ("wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")

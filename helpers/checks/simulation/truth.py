@@ -6,12 +6,10 @@ from dataclasses import astuple, dataclass
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...engine.distributions import expit, logit, norm_cdf
 from ...errors import ConvergenceError, UnsupportedError
-
-Array = NDArray[np.float64]
 
 #: Models that data can come from.
 FAMILIES: tuple[str, ...] = ("binomial-normal", "beta-binomial", "normal-normal")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
@@ -23,8 +24,6 @@ from .subsets import choose_subsets, number_of_subsets
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from ..cost import announce
 from ..shown import Row, Shown, p_text
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from ..model import Model
     from ..normal.fit import RegressionFit
-
-Array = NDArray[np.float64]
 
 #: Largest number of arrangements that an exact test goes through.
 MAX_EXACT = 500_000

@@ -15,12 +15,10 @@ doi:10.1080/01621459.1986.10478361). Zero and full cells need no special care: t
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import Array
 from ..counts.kernel import gauss_hermite, study_terms
 from ..counts.studies import Family, prepare
-
-Array = NDArray[np.float64]
 
 
 def study_deviance(

@@ -42,6 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ..distributions import chi2_ppf, expit
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
@@ -54,8 +55,6 @@ from .deviance import study_deviance
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 #: Beyond this absolute studentised deleted residual a study is an outlier (not a rule of
 #: influence): one study in twenty is expected there.

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arguments import Array
 from ...errors import MetaAnalysisError
-
-Array = NDArray[np.float64]
 
 _BINS = 500
 

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import level_of
+from ...arguments import Array, level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
 from ..effects import get_measure
@@ -32,8 +31,6 @@ from ..shown import Row, Shown, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import level_of
+from ...arguments import Array, level_of
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
 from ..counts.fit import fit_counts
@@ -36,8 +36,6 @@ from ..shown import Row, Shown, limits_text, number, p_text
 if TYPE_CHECKING:
     import pandas as pd
 
-
-Array = NDArray[np.float64]
 
 #: Most studies whose sign patterns are all gone through.
 MAX_EXACT = 20

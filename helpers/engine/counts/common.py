@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...errors import MetaAnalysisError
 from ..distributions import chi2_isf
 from ..effects import MEASURES, study_interval
@@ -22,7 +23,6 @@ from ..studies import StudyData
 if TYPE_CHECKING:
     from .fit import GLMMFit
 
-Array = NDArray[np.float64]
 Family = Literal["binomial", "poisson"]
 
 

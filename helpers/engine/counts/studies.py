@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ...arguments import AnyArray as Array
+
 Family = Literal["binomial", "poisson"]
 
 _HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..cost import Kind, announce
 from ..counts.common import family_of
@@ -48,7 +49,6 @@ from .units import Units, units_of
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 _CELLS = 200_000  # replicates x studies held at once

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..cost import announce
 from ..counts.beta_binomial import fit_beta_binomial
@@ -28,8 +29,6 @@ from .limits import glmm_limits
 
 if TYPE_CHECKING:
     from .core import Model
-
-Array = NDArray[np.float64]
 
 #: With fewer studies than this a batch of all fits is quicker than polynomials of their sums.
 ONE_BY_ONE = 100

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ..counts.optimise import FitStatus
 from ..distributions import chi2_sf
 
-Array = NDArray[np.float64]
 Counts = NDArray[np.bool_] | NDArray[np.int64]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ..cost import Kind, announce
 from ..counts.nested import fit_nested_counts
 from ..counts.optimise import FitStatus
@@ -18,8 +19,6 @@ from .fits import Counts, Refits, p_value
 
 if TYPE_CHECKING:
     from .core import Model
-
-Array = NDArray[np.float64]
 
 
 class Levels(NamedTuple):

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..options import TAU2_METHOD, TAU2_METHODS
 from .likelihood import Tau2Fit, log_likelihood
 from .tau2 import estimate_tau2
 from .weighted import Batch, Moments, moments, prepare
-
-Array = NDArray[np.float64]
 
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 _CELLS = 4_000_000  # numbers of a batch held at once

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..distributions import chi2_isf, gamma_cdf, norm_pdf, norm_ppf, t_ppf
 from ..roots import bracketed_root, expand
@@ -30,7 +31,6 @@ from .likelihood import likelihood_maximum, log_likelihood
 from .tau2 import estimate_tau2
 from .weighted import Batch, moments, prepare
 
-Array = NDArray[np.float64]
 Limits = tuple[Array, Array]
 
 _CELLS = 2_000_000  # numbers held at once

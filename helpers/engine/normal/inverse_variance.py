@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..options import TAU2_METHODS
 from ..summaries import i2_and_h2
@@ -15,8 +16,6 @@ from .left_out import all_but
 from .likelihood import Tau2Fit, Tau2Scan, log_likelihood, restriction
 from .tau2 import estimate_tau2
 from .weighted import Batch, moments, prepare
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

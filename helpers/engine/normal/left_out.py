@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from .weighted import Batch, Index, Unweighted, unweighted_mean
-
-Array = NDArray[np.float64]
 
 _PANEL, _DEGREE = 0.25, 13  # of the polynomials of `Sums`
 

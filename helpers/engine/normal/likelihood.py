@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from .weighted import (
     Batch,
     Moments,
@@ -34,8 +35,6 @@ from .weighted import (
     moments_of_one,
     profile_scan,
 )
-
-Array = NDArray[np.float64]
 
 _STEP = 0.18  # of log(min(vi) + tau2) from one point of the scan to the next
 _POINTS = (12, 256)

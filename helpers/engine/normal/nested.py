@@ -23,9 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from .weighted import eliminate
-
-Array = NDArray[np.float64]
 
 _POINTS = 40
 _CELLS = 200_000  # rows x pairs of variances held at once

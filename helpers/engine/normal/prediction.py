@@ -25,17 +25,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ... import printing
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..distributions import norm_ppf
 from ..options import FEW_IN_GROUP, shows_prediction
 from .intervals import Interval, quantile
 from .tau2_intervals import generalised_q_tail
 from .weighted import moments, prepare
-
-Array = NDArray[np.float64]
 
 _CELLS = 50_000  # draws x studies held at once
 #: Prediction-interval methods, by model.

@@ -27,6 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..distributions import chi2_ppf
 from ..options import TAU2_METHODS
@@ -39,8 +40,6 @@ from .likelihood import (
 )
 from .tau2_se import quadratic_form_variance, score_se
 from .weighted import Batch, moments
-
-Array = NDArray[np.float64]
 
 __all__ = [
     "Tau2Fit",

@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..distributions import chi2_isf, chi2_ppf
 from ..quadratic import generalised_q_sf
@@ -27,8 +28,6 @@ from .inverse_variance import InverseVarianceFit
 from .likelihood import log_likelihood, upper_bound
 from .tau2 import solve_generalised_q
 from .weighted import Batch, moments
-
-Array = NDArray[np.float64]
 
 #: No value of tau2.
 EMPTY = Interval(float("nan"), float("nan"))

@@ -8,11 +8,9 @@ chapter 2). The standard errors are evaluated at the estimate and ignore its tru
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import Array
 from .weighted import Batch, Moments, moments
-
-Array = NDArray[np.float64]
 
 
 def quadratic_form_variance(m: Moments, df: Array, more: Array) -> Array:

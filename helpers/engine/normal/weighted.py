@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arguments import Array
 from ...errors import MetaAnalysisError
 
-Array = NDArray[np.float64]
 Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 
 _TINY = 1e-300  # below every pivot of a design of full rank

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from ...engine.counts.studies import Studies, fixed_terms, log_saturated, prepare
 from .priors import MuPrior
 from .study_integrals import hermite, integrate_studies
 from .surface import DROP, Rows, Surface
-
-Array = NDArray[Any]
 
 _NEGLIGIBLE = 1e-17  # weight of a node that no number shows
 _RESOLVED = 1.25  # a normal kernel this many grid steps wide is summed to 13 digits

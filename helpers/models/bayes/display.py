@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ... import printing
+from ...arguments import AnyArray as Array
 from ...engine.effects import Measure
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, number, with_interval
 from ...errors import UnsupportedError
 from .marginal import Marginal
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from ...engine.shown import Shown
 from ...errors import ConvergenceError, MetaAnalysisError
 from .binomial import BinomialLayer, BinomialModel
@@ -16,7 +15,6 @@ from .normal import NormalLayer, NormalModel
 from .panels import PanelGrid, adapt
 from .priors import Flat, TauPrior
 
-Array = NDArray[Any]
 Model = NormalModel | BinomialModel
 Layer = NormalLayer | BinomialLayer
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ... import printing
+from ...arguments import AnyArray as Array
 from ...arguments import level_of
 from ...engine.distributions import gammaln
 from ...engine.normal.intervals import Interval
@@ -20,8 +21,6 @@ from .marginal import check_probability
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[Any]
 
 _TOLERANCE = 1e-10
 _MOST = 100_000

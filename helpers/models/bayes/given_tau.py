@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ... import printing
+from ...arguments import AnyArray as Array
 from ...engine.effects import Measure, get_measure
 from ...engine.shown import Row, Shown, limits_text, listed
 from ...errors import ConvergenceError, MetaAnalysisError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .result import Posterior
-
-Array = NDArray[Any]
 
 _POINTS = 41
 _REFINEMENTS = 12

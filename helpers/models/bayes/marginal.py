@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arguments import AnyArray as Array
 from ...arguments import level_of
 from ...engine.normal.intervals import Interval
 from ...engine.roots import bracketed_root
 from ...engine.shown import Row, Shown, number, with_interval
 from ...errors import MetaAnalysisError
 from .panels import NODES, PanelGrid, adapt
-
-Array = NDArray[Any]
 
 _ORDER = np.arange(NODES)
 

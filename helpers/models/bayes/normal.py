@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from .priors import MuPrior
-
-Array = NDArray[Any]
 
 _CELLS = 1_000_000  # entries of a table held at once
 _LOG_2PI = float(np.log(2.0 * np.pi))

@@ -16,15 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from ...errors import ConvergenceError
-
-Array = NDArray[Any]
 
 #: Nodes of one panel; every second one makes the half grid.
 NODES = 31

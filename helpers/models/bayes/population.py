@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from ..population import mean_rule, solve_logit_mean
 from .engine import Layer
 from .marginal import Marginal
-
-Array = NDArray[Any]
 
 _SATURATED = 34.0  # logits beyond which a mean proportion is 0 or 1 to all digits
 

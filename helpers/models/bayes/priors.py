@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arguments import AnyArray as Array
 from ...errors import MetaAnalysisError
-
-Array = NDArray[Any]
 
 _LOG_HALF_PI = float(np.log(0.5 * np.pi))
 _LOG_2PI = float(np.log(2.0 * np.pi))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import AnyArray as Array
 from ...engine.shown import Row, Shown, percent
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .marginal import Marginal
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .result import Posterior, Quantity
-
-Array = NDArray[Any]
 
 _TOLERANCE = 1e-9
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ... import printing
+from ...arguments import AnyArray as Array
 from ...engine.effects import get_measure
 from ...engine.json_values import plain
 from ...engine.literature import Methods, references
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from .given_tau import Trace
 
-Array = NDArray[Any]
 Quantity = Literal["mu", "new"]
 
 

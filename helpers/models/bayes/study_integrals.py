@@ -13,17 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from ...engine.counts.kernel import gauss_hermite
 from ...engine.counts.studies import Studies, fixed_terms, relative_value
 from ...engine.distributions import expit
 from ...errors import ConvergenceError
-
-Array = NDArray[Any]
 
 #: Rules for a study's integral, from cheap to safe: adaptive Gauss-Hermite with 11, 23 and 47
 #: nodes, then the trapezoidal rule under a sinh substitution, which is also exact where tau is so

@@ -18,18 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 
+from ...arguments import AnyArray as Array
 from ...engine.counts.studies import Studies
 from ...errors import ConvergenceError
 from .priors import MuPrior
 from .study_integrals import RULES, SharedGrid, at_mode, integrate_studies, study_mode
-
-Array = NDArray[Any]
 
 DROP = 36.0  # a patch ends where the density of mu is exp(-36) of its peak
 _CHUNK = 40_000  # terms of study integrals held at once: they fit the cache

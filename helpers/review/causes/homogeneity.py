@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ... import printing, ties
-from ...arguments import LEVEL
+from ...arguments import LEVEL, Array
 from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
 from ...engine.json_values import plain
@@ -30,7 +29,6 @@ from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .table import CauseTable, cause_table
 
-Array = NDArray[np.float64]
 SMALL = 5  # Cochran's rule for expected counts
 
 

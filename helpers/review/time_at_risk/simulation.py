@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import LEVEL, level_of
+from ...arguments import AnyArray as Array
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number
 from ...errors import MetaAnalysisError, UnsupportedError
-
-Array = NDArray[Any]
 
 __all__ = ["FOLLOW_UP_MEDIANS", "FollowUpScenario", "PersonTimeBias", "simulate_person_time"]
 

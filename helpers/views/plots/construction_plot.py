@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ... import printing
 from ...engine.distributions import gammaln
@@ -21,8 +20,6 @@ from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 _MIDDLE = 0.95
 

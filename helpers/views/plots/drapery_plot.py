@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ...engine.distributions import norm_sf
 from ...engine.normal.prediction import displayed_prediction
 from . import style
@@ -18,8 +18,6 @@ from .points import Z95, Points, effect_axis, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 _STEPS = 241
 

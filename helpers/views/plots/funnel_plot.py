@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ... import printing, ties
+from ...arguments import Array
 from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...checks.bias import BiasTest, TrimAndFill
     from ..tables import Table
 
-Array = NDArray[np.float64]
 Vertical = Literal["se", "inverse-variance", "n"]
 
 _LABEL = {

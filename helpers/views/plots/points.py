@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
+from ...arguments import Array
 from ...checks.bias.data import funnel_data
 from ...engine.effects import Measure
 from ...errors import MetaAnalysisError
@@ -16,8 +16,6 @@ from .frame import name_axes, room_of_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
 
 Z95 = 1.959963984540054
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing, ties
+from ...arguments import Array
 from ...checks.multiverse.claim_result import ClaimMultiverse
 from ...checks.multiverse.result import MultiverseResult
 from ...engine.effects import get_measure
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from matplotlib.path import Path
 
     from ..tables import Table
-
-Array = NDArray[np.float64]
 
 BINS = 120  # columns of the picture
 TOP = 210.0  # height of the estimates, in CSS pixels
