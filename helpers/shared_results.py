@@ -17,8 +17,6 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-import pandas as pd
-
 #: Environment variable with the folder of the shared results.
 FOLDER = "NRM_SHARED_RESULTS"
 #: Environment variable with a hash of all code and data that a result can depend on.
@@ -59,6 +57,8 @@ def shared_in_a_build(function: Callable[Given, Found]) -> Callable[Given, Found
 
 def _content(value: object) -> object:
     """Give what tells an argument from another: of a table its cells, names and types."""
+    import pandas as pd  # a heavy library, which loads when it is first used
+
     if not isinstance(value, pd.DataFrame):
         return value
     cells = pd.util.hash_pandas_object(value).to_numpy().tobytes()
