@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,16 +25,20 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 REVEAL = BOOK / "_ext" / "slide_deck" / "reveal"
 CONTEXT = Context("../../pooling.html", sources((BOOK / "references.bib").read_text("utf-8")))
-STORED = {
-    p.stem: for_the_site(nbformat.read(p, as_version=4)) for p in sorted(BOOK.glob("*.ipynb"))
-}
 BESIDE = {INDEX, *SHEETS.values()}  # pages that are no set
+
+
+@cache
+def stored():
+    """Every chapter as the site has it. Not at import: every worker imports."""
+    pages = sorted(BOOK.glob("*.ipynb"))
+    return {p.stem: for_the_site(nbformat.read(p, as_version=4)) for p in pages}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("slides")
-    assert write(made, STORED, "../..")
+    assert write(made, stored(), "../..")
     return made
 
 
@@ -51,7 +56,7 @@ def kinds(page):
 
 
 def outputs(name):
-    return [o.data for c in STORED[name].cells for o in c.get("outputs", []) if "data" in o]
+    return [o.data for c in stored()[name].cells for o in c.get("outputs", []) if "data" in o]
 
 
 def test_reveal_is_the_pinned_package_with_its_licence_and_small():
@@ -65,7 +70,7 @@ def test_reveal_is_the_pinned_package_with_its_licence_and_small():
 
 
 def test_every_chapter_with_takeaways_has_slides(sets):
-    wanted = {name for name, book in STORED.items() if "box-takeaways" in nbformat.writes(book)}
+    wanted = {name for name, book in stored().items() if "box-takeaways" in nbformat.writes(book)}
     assert set(sets) == wanted
     assert "pooling" in wanted
 
@@ -97,7 +102,7 @@ def test_every_box_of_a_chapter_is_a_slide(sets):
     """Wherever the box stands: in a cell of its own, or in one with the text that follows."""
     for name, page in sets.items():
         written = set(
-            re.findall(r"box-(takeaways|report|caution)\b", nbformat.writes(STORED[name]))
+            re.findall(r"box-(takeaways|report|caution)\b", nbformat.writes(stored()[name]))
         )
         assert written <= set(kinds(page)), name
 
@@ -105,7 +110,7 @@ def test_every_box_of_a_chapter_is_a_slide(sets):
 def test_every_picture_and_displayed_formula_before_the_exercises_is_on_a_slide(sets):
     for name, page in sets.items():
         told = []
-        for cell in STORED[name].cells:
+        for cell in stored()[name].cells:
             told.append(cell)
             if "## Exercises" in cell.source:
                 break
@@ -151,7 +156,7 @@ def test_questions_are_those_of_the_page_and_hide_their_answer(sets):
 
 
 def test_solutions_of_exercises_are_not_shown():
-    book = nbformat.from_dict(STORED["pooling"])
+    book = nbformat.from_dict(stored()["pooling"])
     before = len(slides_of(book, CONTEXT))
     book.cells = [c for c in book.cells if not c.id.startswith("solution")]
     assert len(slides_of(book, CONTEXT)) == before
@@ -280,7 +285,7 @@ def test_the_hand_out_has_the_five_cohorts_and_the_sums_of_the_chapters(folder, 
     text = page.get_text(" ", strip=True)
     methods = {
         name
-        for name, book in STORED.items()
+        for name, book in stored().items()
         if any("by-hand" in c.id and "five_cohorts(" in c.source for c in book.cells)
     }
     assert len(methods) >= 10
@@ -320,8 +325,8 @@ def test_no_name_of_a_source_keeps_its_latex():
 
 
 def test_a_page_without_takeaways_has_no_slides():
-    assert slides_of(STORED["method_menu"], CONTEXT) == []
-    assert [deck.name for deck in decks_of({"method_menu": STORED["method_menu"]}, "..")] == []
+    assert slides_of(stored()["method_menu"], CONTEXT) == []
+    assert [deck.name for deck in decks_of({"method_menu": stored()["method_menu"]}, "..")] == []
 
 
 def test_the_build_writes_slides_of_the_pages_in_the_contents(tmp_path):
@@ -329,7 +334,7 @@ def test_the_build_writes_slides_of_the_pages_in_the_contents(tmp_path):
         builder=SimpleNamespace(format="html"),
         outdir=tmp_path,
         env=SimpleNamespace(found_docs={"question", "method_menu"}),
-        chapters={name: nbformat.writes(STORED[name]) for name in ("pooling", "question")},
+        chapters={name: nbformat.writes(stored()[name]) for name in ("pooling", "question")},
     )
     _build(app, RuntimeError("the build failed"))
     assert not (tmp_path / FOLDER).exists()

@@ -19,6 +19,15 @@ from helpers.reporting.command import _parser, main
 STROKE = data_folder() / "examples" / "stroke.csv"
 
 
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Three studies, whose report takes little time, in the folder where the command runs."""
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "mine.csv"
+    made.write_text("study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,2,60\n")
+    return made
+
+
 def test_a_report_is_made_in_the_named_folder(tmp_path, capsys):
     out = tmp_path / "mine"
     assert main(["report", str(STROKE), "--out", str(out), "--outcome", "Stroke"]) == 0
@@ -27,13 +36,6 @@ def test_a_report_is_made_in_the_named_folder(tmp_path, capsys):
     assert said.err.splitlines()[0] == "Checking the table …"
     assert json.loads((out / "results.json").read_text())["columns"]["follow_up"] == "follow_up"
     assert (out / "report.html").is_file()
-
-
-def test_the_default_folder_is_named_after_the_table(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["report", str(STROKE), "--quiet"]) == 0
-    assert (tmp_path / "stroke-report" / "report.html").is_file()
-    assert capsys.readouterr().err == ""
 
 
 def test_wrong_input_lists_every_problem_and_writes_nothing(tmp_path, monkeypatch, capsys):
@@ -72,27 +74,28 @@ def test_a_missing_file_is_explained(capsys):
     assert "no such file" in capsys.readouterr().err
 
 
-def test_a_second_report_keeps_the_files_of_the_reader(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["report", str(STROKE), "--quiet"]) == 0
-    mine = tmp_path / "stroke-report" / "notes.docx"
+def test_the_default_folder_has_the_name_of_the_table_and_keeps_files_of_the_reader(table, capsys):
+    folder = table.parent / "mine-report"
+    assert main(["report", str(table), "--quiet"]) == 0
+    assert (folder / "report.html").is_file()
+    assert capsys.readouterr().err == ""
+    mine = folder / "notes.docx"
     mine.write_bytes(b"precious")
-    assert main(["report", str(STROKE), "--quiet"]) == 0
+    assert main(["report", str(table), "--quiet"]) == 0
     assert mine.read_bytes() == b"precious"
-    (tmp_path / "stroke-report" / "report.html").write_text("with my remarks")
-    assert main(["report", str(STROKE), "--quiet"]) == 2
+    (folder / "report.html").write_text("with my remarks")
+    assert main(["report", str(table), "--quiet"]) == 2
     assert "report.html" in capsys.readouterr().err
-    assert (tmp_path / "stroke-report" / "report.html").read_text() == "with my remarks"
+    assert (folder / "report.html").read_text() == "with my remarks"
 
 
-def test_a_disk_that_refuses_is_explained(tmp_path, monkeypatch, capsys):
+def test_a_disk_that_refuses_is_explained(table, monkeypatch, capsys):
     def refuse(*args, **options):
-        raise PermissionError(13, "Permission denied", "stroke-report")
+        raise PermissionError(13, "Permission denied", "mine-report")
 
     monkeypatch.setattr("helpers.reporting.files.tempfile.mkdtemp", refuse)
-    out = str(tmp_path / "mine")
-    assert main(["report", str(STROKE), "--quiet", "--out", out]) == 1
-    assert "Permission denied: 'stroke-report'" in capsys.readouterr().err
+    assert main(["report", str(table), "--quiet"]) == 1
+    assert "Permission denied: 'mine-report'" in capsys.readouterr().err
 
 
 def test_the_module_runs_as_a_program():

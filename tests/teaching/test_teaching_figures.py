@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -16,12 +17,13 @@ from helpers.teaching.bank import bank_files
 from helpers.teaching.figures import FIGURES, figure
 
 SVG = "{http://www.w3.org/2000/svg}"
-ASKED = {
-    one.figure.alt: one
-    for chapter in CHAPTERS
-    for one in self_check(chapter).questions
-    if one.figure is not None
-}
+
+
+@cache
+def asked():
+    """Questions with a picture, by its alternative text. Not at import: every worker imports."""
+    every = [one for chapter in CHAPTERS for one in self_check(chapter).questions]
+    return {one.figure.alt: one for one in every if one.figure is not None}
 
 
 def lines(name):
@@ -39,7 +41,7 @@ def lines(name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_picture_is_asked_about_told_in_words_and_stands_on_page_and_sheet(name):
     drawn = figure(name)
-    one = ASKED[drawn.alt]
+    one = asked()[drawn.alt]
     assert drawn.alt in one.told
     assert ET.fromstring(drawn.svg).findtext(f"{SVG}title") == drawn.alt
     files = bank_files({chapter: self_check(chapter) for chapter in CHAPTERS})
@@ -51,7 +53,7 @@ def test_the_second_line_is_the_prediction_interval_and_the_first_the_mean():
     found = {label: (a, b) for label, a, b in lines("mean-and-next") if label}
     (a0, a1), (b0, b1) = found["Line 1"], found["Line 2"]
     assert b0 < a0 < a1 < b1
-    assert ASKED[figure("mean-and-next").alt].right.text == "Line 2"
+    assert asked()[figure("mean-and-next").alt].right.text == "Line 2"
 
 
 def test_the_second_trial_has_the_most_weight_by_hand_and_the_narrowest_line():
@@ -63,7 +65,7 @@ def test_the_second_trial_has_the_most_weight_by_hand_and_the_narrowest_line():
     assert int(np.argmin(weights)) == 2
     widths = [b - a for label, a, b in lines("weights")]
     assert np.argsort(widths).tolist() == [1, 0, 2]
-    assert ASKED[figure("weights").alt].right.text == "Trial 2"
+    assert asked()[figure("weights").alt].right.text == "Trial 2"
 
 
 def test_the_second_interval_is_symmetric_and_reaches_below_zero():
@@ -77,7 +79,7 @@ def test_the_second_interval_is_symmetric_and_reaches_below_zero():
     middle = at["0%"] + (at["40%"] - at["0%"]) * p / 0.4
     assert np.mean(x["Interval 2"]) == pytest.approx(middle, abs=0.1)
     assert np.mean(x["Interval 1"]) > middle + 5
-    assert ASKED[figure("wald").alt].right.text == "Interval 2"
+    assert asked()[figure("wald").alt].right.text == "Interval 2"
 
 
 def test_the_least_precise_cohort_of_the_funnel_lies_furthest_left():
