@@ -172,7 +172,7 @@ notebook: $(READY) ## open JupyterLab on the chapters, helpers importable
 notebooks: $(READY) ## write student, teacher and plain notebooks into _build/notebooks
 	$(BIN)/python build_tools/notebooks.py
 
-teacher: $(READY) ## write what teachers alone should have into _build/teacher.zip, with an exam of SEED=7
+teacher: $(READY) ## write what teachers alone should have into _build/teacher.zip, with an exam of SEED=7 (after `make book`)
 	$(BIN)/python build_tools/teacher.py --seed "$(or $(SEED),7)" $$($(BIN)/python tests/site/browser.py | sed -n 's|^/|--chromium /|p')
 
 slides: $(READY) browser ## write the slides of the built site as PDF and PowerPoint into _build/slides (after `make book`)

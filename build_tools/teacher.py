@@ -1,8 +1,9 @@
 """Make the bundle for teachers (``make teacher``): one zip with what students are not to see.
 
-It holds the chapters and the exam with their solutions, the key to the planted errors, the
-questions with their key, and an exam drawn from a seed, its key in a folder of its own. The paper
-and its key are printed as PDF where there is a Chromium.
+It holds the lesson of ninety minutes with all that it needs, the built site and its slides among
+it, the chapters and the exam with their solutions, the key to the planted errors, the questions
+with their key, and an exam drawn from a seed, its key in a folder of its own. What is to be printed
+is there as PDF as well where there is a Chromium.
 """
 
 from __future__ import annotations
@@ -17,13 +18,30 @@ import nbformat
 from chapters import BOOK, ROOT, chapter_paths, dumps
 from notebooks import teacher
 
-from helpers.teaching import CHAPTERS, make_paper, planted_file, self_check, write_paper
+from helpers.teaching import (
+    CHAPTERS,
+    make_paper,
+    planted_file,
+    read_plans,
+    self_check,
+    write_paper,
+)
 from helpers.teaching.bank import write_bank
-from helpers.teaching.handouts import write_handout
+from helpers.teaching.handouts import write_handout, write_lesson
+
+sys.path.insert(0, str(BOOK / "_ext"))
+
+from downloads import ZIP_NAME
 
 BUNDLE = ROOT / "_build" / "teacher.zip"
+SITE = ROOT / "_build" / "html"
 README = """For teachers. Do not pass this file on to students as a whole.
 
+Begin with lesson/teacher/plan.html: ninety minutes, with links to all that they need.
+
+lesson/students/ activity sheet of the lesson, its questions, and worksheets of all labs
+lesson/teacher/  plan of the lesson, key to its questions, its slides as PDF
+site/            the whole book, with labs and slides; open index.html, no network is needed
 notebooks/       chapters and exam with solutions in the open (exam.ipynb: marking scheme)
 planted/         the table with planted errors of the book's exam, and its key
 questions/       questions.html to print, questions_key.html with answers and reasons;
@@ -32,13 +50,19 @@ handout/         a table of another field, to guess from and to compute by hand,
 exam-{seed}/students/   paper and sheet.csv to hand out
 exam-{seed}/teacher/    key with answers, tolerances and part marks
 
+What is to be printed is there as PDF as well, if Chromium was found where the zip was made.
 An exam with other numbers: make teacher SEED=8
 """
+PRINTED = ("exam-*", "handout", "lesson", "questions")  # folders whose pages are for paper
 _PAST = (1980, 1, 1, 0, 0, 0)  # so that the same content gives the same file
 
 
-def collect(folder: Path, seed: int) -> None:
-    """Write the content of the bundle into a folder."""
+def collect(folder: Path, seed: int, site: Path) -> None:
+    """Write the content of the bundle into a folder; the book is that which `site` offers."""
+    with zipfile.ZipFile(site / "downloads" / ZIP_NAME) as book:
+        book.extractall(folder)
+    (folder / Path(ZIP_NAME).stem).rename(folder / "site")
+    write_lesson(read_plans(), folder / "lesson")
     for path in chapter_paths():
         written = folder / "notebooks" / path.relative_to(BOOK)
         written.parent.mkdir(parents=True, exist_ok=True)
@@ -54,15 +78,21 @@ def collect(folder: Path, seed: int) -> None:
     (folder / "README.txt").write_text(README.format(seed=seed), encoding="utf-8")
 
 
-def print_pages(pages: list[Path], chromium: str) -> list[Path]:
-    """Print pages as PDF beside them."""
+def print_pages(folder: Path, chromium: str) -> list[Path]:
+    """Print pages as PDF beside them, and the slides of the lesson beside its plan."""
     from playwright.sync_api import sync_playwright
+    from slide_files import printed as printed_slides
 
     printed = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
-        for source in pages:
+        for step in read_plans().lesson.steps:
+            if "slides" in step.form:
+                slides = folder / "site" / "downloads" / "slides" / f"{step.page}.html"
+                printed.append(folder / "lesson" / "teacher" / f"slides-{step.page}.pdf")
+                printed[-1].write_bytes(printed_slides(page, slides))
+        for source in sorted(p for name in PRINTED for p in folder.glob(f"{name}/**/*.html")):
             page.goto(source.as_uri(), wait_until="load")
             printed.append(source.with_suffix(".pdf"))
             page.pdf(path=printed[-1], prefer_css_page_size=True, tagged=True)
@@ -88,17 +118,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=7, help="of the exam")
     parser.add_argument("--chromium", help="path of a Chromium that prints the exam")
     parser.add_argument("--output", type=Path, default=BUNDLE)
+    parser.add_argument("--site", type=Path, default=SITE, help="where the site was built")
     options = parser.parse_args(arguments)
+    if not (options.site / "downloads" / ZIP_NAME).is_file():
+        print(
+            f"{options.site}: no {ZIP_NAME} among its downloads. The lesson needs the slides and "
+            "labs of the built site: run `make book` first.",
+            file=sys.stderr,
+        )
+        return 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        collect(folder, options.seed)
+        collect(folder, options.seed, options.site)
         if options.chromium:
-            print_pages(
-                sorted([*folder.glob("exam-*/*/*.html"), *folder.glob("handout/*/*.html")]),
-                options.chromium,
-            )
+            print_pages(folder, options.chromium)
         else:
-            print("No Chromium found: the exam is in the bundle as HTML, not as PDF.")
+            print("No Chromium found: what is to be printed is in the bundle as HTML, not as PDF.")
         names = bundle(folder, options.output)
     print(f"{options.output}: {len(names)} files")
     return 0

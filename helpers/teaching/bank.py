@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from .questions import Question, Quiz
 
-__all__ = ["bank_files", "gift", "moodle_xml", "qti", "write_bank"]
+__all__ = ["bank_files", "gift", "moodle_xml", "qti", "sheets", "write_bank"]
 
 _LETTERS = "ABCDEFGH"
 _QTI = "http://www.imsglobal.org/xsd/imsqti_v2p1"
@@ -195,7 +195,7 @@ def _item(name: str, one: Question) -> ET.Element:
     return item
 
 
-def _sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
+def sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
     """Questions for print, or the letters that are right with the reason for every option."""
     parts = []
     for _, name, one in _named(bank):
@@ -235,8 +235,8 @@ def bank_files(bank: Mapping[str, Quiz]) -> dict[str, str]:
     return {
         "questions.xml": moodle_xml(bank),
         "questions.gift": gift(bank),
-        "questions.html": _sheets(bank, key=False),
-        "questions_key.html": _sheets(bank, key=True),
+        "questions.html": sheets(bank, key=False),
+        "questions_key.html": sheets(bank, key=True),
         **{f"qti/{name}": text for name, text in qti(bank).items()},
     }
 

@@ -1,14 +1,19 @@
-"""A hand-out from another field, so that nothing is learnt by heart: its sums, and their key.
+"""What is printed for a lesson: its plan, a hand-out with its key, sheets for labs and questions.
 
-The table is ``data/examples/ankylosing_spondylitis.csv`` (provenance in the README beside it): how
-many people improved under placebo in earlier trials. No number of it stands in the reading.
+The hand-out is from another field, so that nothing is learnt by heart. Its table is
+``data/examples/ankylosing_spondylitis.csv`` (provenance in the README beside it): how many people
+improved under placebo in earlier trials. No number of it stands in the reading.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import numpy as np
 
@@ -16,12 +21,17 @@ from .. import printing
 from ..evidence import data_folder
 from ..models.pooling import pool
 from ..views.prose import Sentence, list_table
+from ..views.slugs import slug
+from .bank import sheets
+from .checks import self_check
+from .lab_pages import LAB_PAGES
 from .paper import document, html_table
+from .plans import Plans
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Handout", "handout", "write_handout"]
+__all__ = ["Handout", "handout", "lab_sheet", "lesson_plan", "write_handout", "write_lesson"]
 
 _TITLE = "Eight trials under placebo"
 _ASKED = (
@@ -33,7 +43,8 @@ _ASKED = (
     "Compute Q, the sum of weight times squared distance from the mean, and DerSimonian and "
     "Laird's variance between the trials.",
     "Give the 95% confidence interval of the mean and the 95% prediction interval with random "
-    "effects. Into which of the two should the next trial fall?",
+    "effects. Which of the two is for the true rate of the next, similar trial, and which for the "
+    "mean?",
 )
 
 
@@ -46,7 +57,8 @@ class Handout:
     table : DataFrame
         One row per trial: `trial`, `improved`, `people`.
     worked : DataFrame
-        With `share`, `logit`, `variance`, `weight`, all as printed.
+        With `share`, `logit`, `variance`, `weight`, `weight × logit`, all as printed; the last row
+        has the sums.
     results : dict of str to str
         What the tasks ask for, as printed.
     """
@@ -63,9 +75,13 @@ class Handout:
 
     def sheet(self) -> str:
         """Give the page to hand out, with empty columns."""
-        blank = self.table.assign(share="", logit="", variance="", weight="")
+        names = ("share", "logit", "variance", "weight", "weight × logit")
+        blank = self.table.assign(**dict.fromkeys(names, ""))
         tasks = "".join(f"<li>{task}</li>" for task in _ASKED)
-        return document(_TITLE, f"{html_table(blank)}<ol>{tasks}</ol>")
+        guess = "<p>My guess: of 100 people ______ will improve; range: ______ to ______</p>"
+        return document(
+            _TITLE, f'<div class="fill">{html_table(blank)}</div>{guess}<ol>{tasks}</ol>'
+        )
 
     def key(self) -> str:
         """Give the page for the teacher."""
@@ -101,15 +117,21 @@ def handout() -> Handout:
         "logit": (np.log(x / (n - x)), 3),
         "variance": (variance, 4),
         "weight": (1.0 / variance, 2),
+        "weight × logit": (np.log(x / (n - x)) / variance, 2),
     }
     worked = table.assign(
         share=[printing.percent(p) for p in x / n],
         **{name: [printing.number(v, d) for v in values] for name, (values, d) in columns.items()},
     )
+    sums = {name: printing.number(columns[name][0].sum(), 2) for name in list(columns)[2:]}
+    last = {"trial": "all", "improved": f"{x.sum():.0f}", "people": f"{n.sum():.0f}", **sums}
+    worked.loc[len(worked)] = [last.get(str(name), "") for name in worked]
     het = fit.heterogeneity
     results = {
         "All people together": printing.percent(x.sum() / n.sum()),
-        "Weighted mean of the logits, back-transformed": printing.percent(common.estimate),
+        "Weighted mean of the logits": f"{printing.number(common.mu, 3)}, the sum of weight × "
+        "logit over the sum of weights",
+        "Transformed back": printing.percent(common.estimate),
         "Q": f"{printing.number(het.Q)} on {het.df} degrees of freedom",
         "Variance between the trials": printing.number(fit.tau2, 4),
         "Random effects, 95% confidence interval": printing.percent_range(fit.ci, 1),
@@ -124,6 +146,142 @@ def write_handout(folder: str | Path) -> list[Path]:
     for name, text in (
         ("students/handout.html", made.sheet()),
         ("teacher/handout_key.html", made.key()),
+    ):
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+        written.append(path)
+    return written
+
+
+# -- sheets of a lesson ---------------------------------------------------------------------------
+
+_SITE = "../../site"
+_LINKS = {  # what a plan names -> where it is in the zip, seen from the plan
+    "key of the hand-out": "../../handout/teacher/handout_key.html",
+    "hand-out": "../../handout/students/handout.html",
+    "activity sheet": "../students/activity.html",
+    "question sheet": "../students/questions.html",
+}
+_GUESSES = "☐ go up &nbsp; ☐ stay the same &nbsp; ☐ go down"
+_LINE = '<p class="line"></p>'
+#: What a reader asks of a sentence for a journal.
+FOUR = (
+    "Is the model named?",
+    "Is there a prediction interval for a new, similar cohort or trial?",
+    "Is every comparison said to be not randomised, where it is not?",
+    "Does the sentence claim no more than the data support?",
+)
+
+
+def lab_sheet(keys: Iterable[str], *, sentence: bool = False) -> str:
+    """Give the worksheet of labs, to print: a guess, what was seen, and the prescribed edit.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Labs, of `LAB_PAGES`.
+    sentence : bool
+        Whether a sentence for a journal is asked for at the end.
+
+    Returns
+    -------
+    str
+        A page of HTML.
+
+    Examples
+    --------
+    >>> "Set 5 studies." in lab_sheet(["i2"])
+    True
+    """
+    parts = []
+    for page in (LAB_PAGES[key] for key in keys):
+        parts.append(
+            f"<section><h2>{escape(page.title)}</h2><p>Guess first. {escape(page.guess)}</p>"
+            f"<p>{_GUESSES}</p><p>Run. What did you see?</p>{_LINE}"
+            f"<p>{escape(page.task.question)}</p>{_LINE}{_LINE}</section>"
+        )
+    if sentence:
+        asked = "".join(f"<li>☐ {one}</li>" for one in FOUR)
+        parts.append(
+            "<section><h2>One sentence for a journal, on the trials of the hand-out</h2>"
+            f"{_LINE * 3}<p>Asked by your neighbour:</p><ul>{asked}</ul></section>"
+        )
+    return document("Activity sheet", "".join(parts))
+
+
+def lesson_plan(plans: Plans) -> str:
+    """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it.
+
+    Parameters
+    ----------
+    plans : Plans
+
+    Returns
+    -------
+    str
+        A page of HTML for ``lesson/teacher``.
+    """
+    import pandas as pd
+
+    lesson, rows = plans.lesson, []
+    for when, step in lesson.timed():
+        named = re.compile("|".join(sorted(_LINKS, key=len, reverse=True)))
+        needed = [
+            named.sub(lambda m: f'<a href="{_LINKS[m[0]]}">{m[0]}</a>', escape(step.materials))
+        ]
+        if "slides" in step.form:
+            slides = f"{_SITE}/downloads/slides/{step.page}.html"
+            needed[0] = f'<a href="{slides}">{needed[0]}</a>'
+            needed.append(f'<a href="slides-{step.page}.pdf">the same as PDF</a>')
+        elif step.page and not step.labs:
+            needed.append(f'<a href="{_SITE}/{step.page}.html">the same on a screen</a>')
+        for page in (LAB_PAGES[key] for key in step.labs):
+            address = f"{_SITE}/labs.html#{slug(normalize('NFKD', page.title))}"
+            needed.append(f'<a href="{address}">lab “{escape(page.title)}”</a>')
+        if step.page == "self_check":
+            needed.append('<a href="questions_key.html">key</a>')
+        cells = (when, escape(f"{step.what} ({step.form})"), "; ".join(needed), escape(step.risk))
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    shown = {step.page for step in lesson.steps} | {"heterogeneity"}
+    probes = [(m.belief, m.probe, m.answer) for m in plans.misconceptions if m.page in shown]
+    head, *told = plans.rehearsal.rows()
+    return document(
+        lesson.title,
+        "<h2>Before</h2><ul>"
+        f'<li>Print for each student the <a href="{_LINKS["hand-out"]}">hand-out</a>, the '
+        f'<a href="{_LINKS["activity sheet"]}">activity sheet</a> and the '
+        f'<a href="{_LINKS["question sheet"]}">questions</a>; for yourself this plan, the '
+        f'<a href="{_LINKS["key of the hand-out"]}">key of the hand-out</a> and that of the '
+        '<a href="questions_key.html">questions</a>.</li>'
+        "<li>The labs need a browser and no network: copy the folder <code>site</code> to each "
+        "computer and open <code>labs.html</code> in it. For phones, one computer serves it: "
+        "<code>python -m http.server --directory site 8000</code>, and phones in the same network "
+        "open <code>http://(address of that computer):8000/labs.html</code>. Pass on nothing else "
+        "of this zip.</li>"
+        "<li>Show nothing before the guess: the chapters and slides begin with their answers.</li>"
+        "</ul><h2>Plan</h2><table class='timed'><tr><th>Time</th><th>What, and in which form</th>"
+        "<th>With</th>"
+        f"<th>What may go wrong</th></tr>{''.join(rows)}</table>"
+        "<h2>When they say …</h2>"
+        + html_table(pd.DataFrame(probes, columns=["They say", "You ask", "You answer"]))
+        + f"<h2>Rehearsed</h2><p>On {plans.rehearsal.day}, {escape(plans.rehearsal.where)}. "
+        "How long learners need is not known from it.</p>"
+        + html_table(pd.DataFrame(told, columns=head)),
+    )
+
+
+def write_lesson(plans: Plans, folder: str | Path) -> list[Path]:
+    """Write the lesson's ``teacher/plan.html``, its sheets, and the worksheets of all labs."""
+    lesson, written = plans.lesson, []
+    bank = {name: self_check(name) for name in ("pooling", "heterogeneity")}
+    keys = [key for step in lesson.steps for key in step.labs]
+    for name, text in (
+        ("teacher/plan.html", lesson_plan(plans)),
+        ("teacher/questions_key.html", sheets(bank, key=True)),
+        ("students/questions.html", sheets(bank, key=False)),
+        ("students/activity.html", lab_sheet(keys, sentence=True)),
+        ("students/all_labs.html", lab_sheet(LAB_PAGES)),
     ):
         path = Path(folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)

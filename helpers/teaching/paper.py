@@ -208,7 +208,10 @@ def document(title: str, body: str) -> str:
         "section{break-inside:auto;margin-top:1.2em}h1{font-size:17pt}h2{font-size:13pt;"
         "break-after:avoid}table{border-collapse:collapse;font-size:9pt;margin:.6em 0}"
         "th,td{border:1px solid #777;padding:2px 5px;text-align:left;vertical-align:top}"
-        "tr,li{break-inside:avoid}td p{margin:0 0 .3em}"
+        "tr,li{break-inside:avoid}td p{margin:0 0 .3em}.fill table{width:100%}"
+        ".fill td{height:9mm;vertical-align:middle}.fill td:empty{min-width:17mm}"
+        ".timed td:first-child{white-space:nowrap}code{font-size:9pt}"
+        ".line{height:8mm;border-bottom:1px solid #777;margin:0 0 .4em}"
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
@@ -285,7 +288,7 @@ def make_paper(seed: int) -> Paper:
         _one_cohort(rng, names[:2], outcome),
         _five_cohorts(rng, names[2:7], outcome),
         _two_groups(rng, outcome, people),
-        _extraction(errors, totals, outcome),
+        _extraction(sheet, errors, totals, outcome),
     )
     return Paper(seed, tasks, sheet, errors)
 
@@ -435,13 +438,17 @@ def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTas
     z = (high - low) / math.hypot(*errors)
     p = float(2 * norm.sf(z))
     by_chance = 100 * (1 - 0.95**made)
+    half = norm.ppf(0.975) * math.hypot(*errors)
+    ratio, lower, upper = (float(np.exp(high - low + by)) for by in (0.0, -half, half))
+    said = f"{printing.number(ratio)}, 95% CI {printing.number(lower)} to {printing.number(upper)}"
     return PaperTask(
         "Two kinds of hospital",
         15,
-        f"In a review of {people}, the pooled logit of {outcome} was {low:.3f} (standard error "
-        f"{errors[0]:.3f}) in university hospitals and {high:.3f} (standard error "
-        f"{errors[1]:.3f}) in other hospitals. It is one of {made} comparisons of groups. The "
-        "authors write: “Treatment outside university hospitals causes more events.”",
+        f"In a review of {people}, the pooled logit of {outcome} was {printing.number(low, 3)} "
+        f"(standard error {errors[0]:.3f}) in university hospitals and {printing.number(high, 3)} "
+        f"(standard error {errors[1]:.3f}) in other hospitals. It is one of "
+        f"{made} comparisons of groups. The authors write: “Treatment outside university "
+        "hospitals causes more events.”",
         (
             Item(
                 "Test the difference (normal, two-sided): give z and p. Give the odds ratio.",
@@ -453,7 +460,7 @@ def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTas
                 (
                     Value("z", z, 0.02),
                     Value("p", p, 0.002),
-                    Value("odds ratio", float(np.exp(high - low)), 0.02),
+                    Value("odds ratio", ratio, 0.02),
                 ),
             ),
             Item(
@@ -466,14 +473,16 @@ def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTas
                 (Value("probability", by_chance, 0.5),),
             ),
             Item(
-                "Rewrite the authors' sentence as a journal could print it.",
+                "Rewrite the authors' sentence as a journal could print it, with the odds ratio "
+                "and its interval.",
                 3,
-                "“Events were more frequent in other hospitals (odds ratio, interval). "
+                f"“Events were more frequent in other hospitals (odds ratio {said}). "
                 f"This was one of {made} comparisons, and the patients of the two kinds of "
                 "hospital may differ.”",
                 "1 for a verb that claims no cause, 1 for the size with an interval, 1 for the "
                 "number of comparisons or for patients that may differ.",
                 "“… significantly causes …”, or the p-value alone.",
+                (Value("lower", lower, 0.02), Value("upper", upper, 0.03)),
             ),
         ),
     )
@@ -539,14 +548,16 @@ def _sheet(
     return frame, tuple(errors), (sum(events[:-1]), sum(n[:-1]))
 
 
-def _extraction(errors: Sequence[PlantedError], totals: tuple[int, int], outcome: str) -> PaperTask:
+def _extraction(
+    sheet: pd.DataFrame, errors: Sequence[PlantedError], totals: tuple[int, int], outcome: str
+) -> PaperTask:
     places = len(_places(errors))
     events, patients = totals
     return PaperTask(
         "A sheet with errors",
         35,
-        f"The file sheet.csv was extracted by one person (outcome: {outcome}; follow-up in "
-        f"months). {printing.capital(printing.word(places))} cohorts have something wrong. Each "
+        f"This sheet (also the file sheet.csv) was extracted by one person ({outcome}; follow-up "
+        f"in months). {printing.capital(printing.word(places))} cohorts have something wrong. Each "
         "count is in the sheet in more than one way, so that you need no other source.",
         (
             Item(
@@ -584,6 +595,7 @@ def _extraction(errors: Sequence[PlantedError], totals: tuple[int, int], outcome
                 "“Check the sums again.”",
             ),
         ),
+        sheet.rename(columns=lambda name: name.replace("_", " ")),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import printing
 from ..errors import MetaAnalysisError
@@ -39,7 +39,7 @@ class LessonStep:
     form: str
     page: str = ""  # of the book, without suffix
     exercise: str = ""  # label of an exercise on that page
-    lab: str = ""  # one of `helpers.teaching.lab_pages.LAB_PAGES`
+    labs: tuple[str, ...] = ()  # of `helpers.teaching.lab_pages.LAB_PAGES`
     materials: str = ""
     risk: str = ""  # what may go wrong, and what to do then
     day: int = 1  # or week
@@ -55,18 +55,22 @@ class LessonPlan:
     steps: tuple[LessonStep, ...]
     unit: str = "day"
 
-    def table(self, titles: Mapping[str, str]) -> Sentence:
-        """Show the plan with the time of each step and the `titles` of its pages."""
-        from ..views.prose import list_table
-
-        rows = [("Time", "What, and in which form", "With", "What may go wrong")]
+    def timed(self) -> Iterator[tuple[str, LessonStep]]:
+        """Give each step with its time by the clock, after the day or week if there are several."""
         spent = [0] * len(self.start)
         for step in self.steps:
             begin = self.start[step.day - 1]
             at = clock(begin, spent[step.day - 1])
             spent[step.day - 1] += step.minutes
             when = f"{at} to {clock(begin, spent[step.day - 1])}"
-            when = f"{self.unit} {step.day}, {when}" if len(spent) > 1 else when
+            yield (f"{self.unit} {step.day}, {when}" if len(spent) > 1 else when), step
+
+    def table(self, titles: Mapping[str, str]) -> Sentence:
+        """Show the plan with the time of each step and the `titles` of its pages."""
+        from ..views.prose import list_table
+
+        rows = [("Time", "What, and in which form", "With", "What may go wrong")]
+        for when, step in self.timed():
             said = (
                 step.what
                 if step.form == "break"
@@ -81,8 +85,7 @@ def _with(step: LessonStep, titles: Mapping[str, str]) -> str:
     from .lab_pages import LAB_PAGES
 
     links = [f"[{titles[step.page]}]({step.page}.ipynb)"] if step.page else []
-    if step.lab:
-        links.append(f"lab “{LAB_PAGES[step.lab].title}”")
+    links += [f"lab “{LAB_PAGES[key].title}”" for key in step.labs]
     if step.exercise:
         links.append(f"{{ref}}`exercise <{step.exercise}>`")
     return "; ".join([*([step.materials] if step.materials else []), *links])
@@ -96,6 +99,37 @@ class Misconception:
     probe: str
     answer: str
     page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A moment of a rehearsal: what was shown, what was missing or wrong, what was mended."""
+
+    at: str
+    shown: str
+    found: str
+    mended: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How the lesson was gone through before anybody taught it so."""
+
+    day: str
+    where: str
+    row: tuple[Rehearsed, ...]
+
+    HEAD: ClassVar = ("When", "What was shown", "What was missing or wrong", "What was mended")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Give the protocol, its heading first."""
+        return [self.HEAD, *((r.at, r.shown, r.found, r.mended) for r in self.row)]
+
+    def table(self) -> Sentence:
+        """Show the protocol."""
+        from ..views.prose import list_table
+
+        return list_table("The lesson, rehearsed at a desk", self.rows(), "10 30 32 28")
 
 
 #: Plans of the file, in the order of the page.
@@ -113,6 +147,7 @@ class Plans:
     planning: LessonPlan
     review: LessonPlan
     misconceptions: tuple[Misconception, ...]
+    rehearsal: Rehearsal
 
     def steps(self) -> tuple[LessonStep, ...]:
         """Give the steps of all plans."""
@@ -147,6 +182,11 @@ def _plan(name: str, table: Mapping[str, Any]) -> LessonPlan:
     return LessonPlan(table["title"], table["total"], tuple(table["start"]), steps, unit)
 
 
+def _rehearsal(table: Mapping[str, Any]) -> Rehearsal:
+    rows = tuple(record(Rehearsed, row, "rehearsal, row") for row in table["row"])
+    return record(Rehearsal, {**table, "row": rows}, "rehearsal")
+
+
 def read_plans(path: str | Path | None = None) -> Plans:
     """Read the lesson plans.
 
@@ -154,8 +194,8 @@ def read_plans(path: str | Path | None = None) -> Plans:
     ----------
     path : str or Path, optional
         TOML file with a table for each of `PLANS` (title, total, start, step, and unit where it is
-        not "day") and ``[[misconception]]`` (belief, probe, answer, page). By default the book's
-        own.
+        not "day"), ``[[misconception]]`` (belief, probe, answer, page) and ``[rehearsal]`` (day,
+        where, row). By default the book's own.
 
     Raises
     ------
@@ -174,4 +214,5 @@ def read_plans(path: str | Path | None = None) -> Plans:
         misconceptions=tuple(
             record(Misconception, row, "misconception") for row in content["misconception"]
         ),
+        rehearsal=_rehearsal(content["rehearsal"]),
     )

@@ -9,16 +9,29 @@ import nbformat
 import notebooks
 import pytest
 import teacher
+from bs4 import BeautifulSoup
 
-from helpers.teaching import read_scheme
+from helpers.teaching import read_plans, read_scheme, self_check
+from helpers.teaching.lab_pages import LAB_PAGES
 
 EXAM = Path(__file__).resolve().parents[2] / "book" / "exam.ipynb"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def site(tmp_path_factory):
+    """A built site of three pages; tests/site asks the real one for what the plan links to."""
+    made = tmp_path_factory.mktemp("site")
+    (made / "downloads").mkdir()
+    with zipfile.ZipFile(made / "downloads" / "nrm-book.zip", "w") as book:
+        for name in ("labs", "self_check", "downloads/slides/pooling"):
+            book.writestr(f"nrm-book/{name}.html", "<p>A page.</p>")
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, site):
     made = tmp_path_factory.mktemp("bundle")
-    teacher.collect(made, seed=3)
+    teacher.collect(made, 3, site)
     return made
 
 
@@ -32,6 +45,8 @@ def test_the_bundle_is_one_file_with_every_key(folder, tmp_path):
     assert "scheme.table()" in exam
     for name in (
         "README.txt",
+        "lesson/teacher/plan.html",
+        "lesson/students/activity.html",
         "exam-3/students/paper.html",
         "exam-3/teacher/key.html",
         "planted/planted_errors_key.csv",
@@ -39,6 +54,42 @@ def test_the_bundle_is_one_file_with_every_key(folder, tmp_path):
         "questions/qti/imsmanifest.xml",
     ):
         assert name in names
+
+
+def test_the_lesson_needs_nothing_but_the_bundle(folder):
+    """Every link of the plan leads to a file of the bundle (a PDF, where one is printed)."""
+    plan = folder / "lesson" / "teacher" / "plan.html"
+    page = BeautifulSoup(plan.read_text("utf-8"), "html.parser")
+    links = {link["href"].partition("#")[0] for link in page("a")}
+    assert len(links) >= 8
+    for link in links - {"slides-pooling.pdf"}:
+        assert (plan.parent / link).is_file(), link
+    words = page.get_text()
+    for when, step in read_plans().lesson.timed():
+        assert when in words
+        assert step.what in words
+        assert step.risk in words
+    assert "README.txt" in {p.name for p in folder.iterdir()}
+    assert "lesson/teacher/plan.html" in (folder / "README.txt").read_text("utf-8")
+
+
+def test_sheets_for_students_have_no_answer(folder):
+    for sheet in (folder / "lesson" / "students").glob("*.html"):
+        words = sheet.read_text("utf-8")
+        assert "Right." not in words
+        for name in ("pooling", "heterogeneity"):
+            assert not any(one.right.why in words for one in self_check(name).questions)
+    activity = (folder / "lesson" / "students" / "all_labs.html").read_text("utf-8")
+    words = BeautifulSoup(activity, "html.parser").get_text()
+    for page in LAB_PAGES.values():
+        assert page.guess in words
+        assert page.task.question in words
+
+
+def test_without_a_built_site_there_is_no_bundle(tmp_path, capsys):
+    assert teacher.main(["--site", str(tmp_path), "--output", str(tmp_path / "t.zip")]) == 1
+    assert "make book" in capsys.readouterr().err
+    assert not (tmp_path / "t.zip").exists()
 
 
 def test_the_same_bundle_is_the_same_file(folder, tmp_path):

@@ -7,8 +7,12 @@ import re
 import pytest
 import slide_files
 from accessibility import faults
+from bs4 import BeautifulSoup
 from built import SITE, ids_of, soup_of
 from playwright.sync_api import expect
+
+from helpers.teaching import read_plans
+from helpers.teaching.handouts import lesson_plan
 
 ROOM = {"width": 1920, "height": 1080}
 LEAST = 24  # pixels of the smallest letters at that size
@@ -182,3 +186,14 @@ def test_links_of_slides_lead_to_places_of_the_chapters(slides_name):
     for link in soup_of(slides_name).find_all("a", href=re.compile(r"^\.\./.*#")):
         name, place = link["href"].removeprefix("../../").split("#")
         assert place in ids_of(SITE / name), (slides_name, link["href"])
+
+
+def test_the_plan_for_teachers_leads_into_the_site():
+    """Links of the lesson's plan in the zip for teachers, whose ``site`` is this site."""
+    page = BeautifulSoup(lesson_plan(read_plans()), "html.parser")
+    places = [a["href"].partition("site/")[2] for a in page("a") if "site/" in a["href"]]
+    assert any(place.startswith("labs.html#") for place in places)
+    for place in places:
+        name, _, anchor = place.partition("#")
+        found = BeautifulSoup((SITE / name).read_text("utf-8"), "html.parser")
+        assert not anchor or found.find(id=anchor), place

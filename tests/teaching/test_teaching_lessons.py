@@ -38,9 +38,14 @@ def test_the_key_of_the_handout_is_what_its_table_gives_by_hand():
     ends = np.array([-1, 1])
     shares = [x.sum() / n.sum(), expit(mean), *expit(mu + Z * se * ends), *expit(mu + new * ends)]
     made = handout().results
-    texts = [made[name] for name in made if name != "Q" and "Variance" not in name]
+    texts = [made[name] for name in made if not re.match("Q|Variance|Weighted mean", name)]
     printed = [float(number) for text in texts for number in re.findall(r"[\d.]+", text)]
     assert printed == pytest.approx([100 * share for share in shares], abs=0.051)
+    *_, sums = handout().worked.itertuples(index=False, name=None)
+    told = [float(str(cell).replace("−", "-")) for cell in (*sums[1:3], *sums[-2:])]
+    assert told == pytest.approx([x.sum(), n.sum(), w.sum(), (w * y).sum()], abs=0.0051)
+    logit = made["Weighted mean of the logits"].split(",")[0].replace("−", "-")
+    assert float(logit) == pytest.approx(mean, abs=5.1e-4)
     assert float(made["Q"].split()[0]) == pytest.approx(q, abs=0.0051)
     assert float(made["Variance between the trials"]) == pytest.approx(tau2, abs=5.1e-5)
 

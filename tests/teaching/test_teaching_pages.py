@@ -141,6 +141,17 @@ def test_plans_keep_their_time():
         assert getattr(PLANS, name).total == 90
 
 
+def test_the_lesson_was_rehearsed_step_by_step_and_the_page_says_how():
+    """Each moment of the protocol is the start of a step, in order, and none is left out."""
+    at = [row.at for row in PLANS.rehearsal.row]
+    assert at == ["before", *(when.partition(" ")[0] for when, _ in PLANS.lesson.timed())]
+    page = words_of("teaching_kit")
+    assert "without students" in PLANS.rehearsal.where
+    for row in PLANS.rehearsal.row:
+        assert row.found in page
+        assert row.found == "Nothing." or row.mended
+
+
 def test_a_day_has_breaks_and_nobody_sits_for_longer_than_two_and_a_half_hours():
     for day in (1, 2):
         sitting, longest = 0, 0
@@ -159,10 +170,10 @@ def test_every_step_says_what_is_needed_what_may_fail_and_names_only_what_there_
             continue
         assert step.materials, step
         assert step.risk, step
-        assert not step.lab or step.lab in LAB_PAGES, step
+        assert set(step.labs) <= set(LAB_PAGES), step
         if step.exercise:
             assert step.exercise in exercises(BOOK / f"{step.page}.ipynb"), step
-    assert {step.lab for step in PLANS.steps()} >= {"i2", "prediction", "median", "coverage"}
+    assert {key for step in PLANS.steps() for key in step.labs} == set(LAB_PAGES)
     assert all(m.probe.endswith("?") for m in PLANS.misconceptions)
 
 

@@ -89,12 +89,14 @@ def five_cohorts(exam):
 
 def two_groups(exam):
     words = given(exam, 3)[1]
-    low, low_se, high, high_se = map(float, re.findall(r"-?\d\.\d{3}", words))
+    low, low_se, high, high_se = map(float, re.findall(r"-?\d\.\d{3}", words.replace("−", "-")))
     made = int(re.search(r"one of (\d+) comparisons", words)[1])
     z = (high - low) / math.hypot(low_se, high_se)
     return {
         "3a z": z,
         "3a p": 2 * stats.norm.sf(z),
+        "3c lower": math.exp(high - low - Z * math.hypot(low_se, high_se)),
+        "3c upper": math.exp(high - low + Z * math.hypot(low_se, high_se)),
         "3a odds ratio": math.exp(high - low),
         "3b probability": 100 * (1 - 0.95**made),
     }
@@ -102,7 +104,11 @@ def two_groups(exam):
 
 def read_sheet(exam):
     """Cells that contradict others of the sheet, with their corrections, and the corrected rows."""
-    rows = list(csv.DictReader(io.StringIO(exam.sheet.to_csv(index=False))))
+    printed = given(exam, 4)[0].select("table tr")
+    names = [cell.get_text().replace(" ", "_") for cell in printed[0].select("th")]
+    cells = [[cell.get_text() for cell in row.select("td")] for row in printed[1:]]
+    rows = [dict(zip(names, row, strict=True)) for row in cells]
+    assert rows == list(csv.DictReader(io.StringIO(exam.sheet.to_csv(index=False))))
     counts = ("women", "men", "patients", "events", "event_free")
     found, kept, registered = {}, [], {}
     for row in rows:
