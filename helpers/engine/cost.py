@@ -74,20 +74,7 @@ def spoken(seconds: float) -> str:
 
 
 def announce(kind: Kind, fits: float, studies: float) -> None:
-    """Warn before fits that take more than some seconds.
-
-    Parameters
-    ----------
-    kind
-        What is fitted.
-    fits, studies
-        How many fits, of how many studies each.
-
-    Warns
-    -----
-    LongComputationWarning
-        Where the estimate is above five seconds.
-    """
+    """Warn (`LongComputationWarning`) before `fits` fits of `studies` studies each take seconds."""
     seconds = seconds_of(kind, fits, studies)
     if seconds > _WORTH_SAYING:
         warnings.warn(

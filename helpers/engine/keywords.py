@@ -102,12 +102,7 @@ class ScaledStudyKeywords(StudyKeywords, total=False):
 
 
 def refuse_unknown(call: str, given: Mapping[str, Any], group: type) -> None:
-    """Refuse a word that a group does not know.
-
-    Raises
-    ------
-    TypeError
-        As for any argument that a function does not have, with the nearest word and all words.
+    """Refuse a word that a group does not know, with the nearest word and all words.
 
     Examples
     --------

@@ -240,14 +240,8 @@ def listed(items: Iterable[Any], most: int = 6) -> str:
 def fields_said(result: Any, *leave: str) -> Iterator[Row]:
     """Give a row for each field that is a number, a word or a few of them.
 
-    A field with ``repr=False`` is passed over, and so is an array, a table or another result.
-    ``estimate`` and ``ci`` make one row.
-
-    Parameters
-    ----------
-    result : dataclass
-    *leave : str
-        Fields that are told otherwise.
+    A field with ``repr=False`` is passed over, and so is one of `leave`, an array, a table or
+    another result. ``estimate`` and ``ci`` make one row.
     """
     names = {one.name for one in fields(result) if one.repr and not one.name.startswith("_")}
     together = {"estimate", "ci"} <= names

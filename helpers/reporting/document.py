@@ -34,21 +34,10 @@ def possible() -> bool:
 def word_document(
     title: str, made: str, sections: Iterable[Section], pictures: Mapping[str, bytes]
 ) -> bytes:
-    """Write sections as a Word document.
+    """Write the sections of a page as a .docx file, the same bytes for the same report.
 
-    Parameters
-    ----------
-    title, made : str
-        Heading, and the line under it.
-    sections : iterable of Section
-        Those of the page.
-    pictures : mapping of name to bytes
-        PNG of each figure, by the id that it has on the page.
-
-    Returns
-    -------
-    bytes
-        Of a .docx file, the same for the same report.
+    `title` is its heading and `made` the line under it; `pictures` holds the PNG of each figure, by
+    the id that it has on the page.
 
     Examples
     --------

@@ -29,26 +29,11 @@ _SIZE = re.compile(
 def figure_files(
     picture: Picture, figure: Figure, formats: Sequence[str] = FORMATS
 ) -> dict[str, bytes]:
-    r"""Print a figure as files, on white, in the light colours.
+    r"""Print a figure as files, on white, in the light colours: names of files and their content.
 
-    Parameters
-    ----------
-    picture : Picture
-        The figure as it is on the page; its name becomes that of the files.
-    figure : Figure
-        What the picture was made of.
-    formats : sequence of str
-        Of `FORMATS`. PDF holds its fonts, TIFF is compressed without loss.
-
-    Returns
-    -------
-    dict of file name to content
-        The same bytes for the same figure: no file has a date.
-
-    Raises
-    ------
-    UnsupportedError
-        Another format.
+    `figure` is what `picture` was made of, whose name becomes that of the files. PDF holds its
+    fonts, TIFF is compressed without loss, no file has a date. `UnsupportedError` for a format that
+    is not one of `FORMATS`.
 
     Examples
     --------

@@ -24,20 +24,8 @@ __all__ = ["strip"]
 def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float = 760.0) -> Axes:
     """Draw every study as a thin interval, smallest estimate at the top, the pooled result below.
 
-    Parameters
-    ----------
-    fit : PoolResult
-        Any model.
-    subject : Subject
-    prediction : bool
-        Whether the prediction interval is drawn, where the fit has one.
-    width : float
-        In CSS pixels.
-
-    Returns
-    -------
-    Axes
-        With a note that ``show`` picks up; its table names every study.
+    The table of the picture names every study. `width` is in CSS pixels; `prediction` draws the
+    interval of a new study where the fit has one.
 
     Examples
     --------

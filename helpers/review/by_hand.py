@@ -18,23 +18,11 @@ _COLUMNS = {
 
 
 def five_cohorts(cohorts: pd.DataFrame) -> pd.DataFrame:
-    """Take the five cohorts that the chapters use for sums by hand.
+    """Take the five cohorts of sums by hand: cohort, product, events, n, months.
 
-    Parameters
-    ----------
-    cohorts : DataFrame
-        With the columns of ``load_cohorts()``. In place of one of the five that is not there comes
-        the first other cohort of one product that has deaths, survivors and a follow-up.
-
-    Returns
-    -------
-    DataFrame
-        cohort, product, events, n, months; five rows, or as many as there are.
-
-    Raises
-    ------
-    MetaAnalysisError
-        When fewer than three cohorts can be used.
+    In place of one of the five that is not in the table comes the first other cohort of one product
+    that has deaths, survivors and a follow-up. `MetaAnalysisError` when fewer than three can be
+    used.
 
     Examples
     --------

@@ -41,12 +41,9 @@ def _made(frame: pd.DataFrame, row: Callable[[dict[str, Any]], dict[str, Any]]) 
 
 
 def evidence_as_of(*frames: pd.DataFrame) -> str:
-    """Print the last day on which a fact of these tables was looked up.
+    """Print the last day on which a fact of these tables (column ``looked_up``) was looked up.
 
-    Parameters
-    ----------
-    *frames : DataFrame
-        Tables with a column ``looked_up``; without any, all tables beside the review that have it.
+    Without a table, of all tables beside the review that have the column.
 
     Examples
     --------
@@ -64,12 +61,7 @@ def studies_table(
 ) -> Table:
     """Print the included studies: trial or registry, registration, product, size and links.
 
-    Parameters
-    ----------
-    cohorts : DataFrame
-        ``load_cohorts()`` or a part of it.
-    sources : DataFrame
-        ``load_sources()``; cohorts without a row there have no links.
+    Cohorts without a row in `sources` have no links.
 
     Examples
     --------

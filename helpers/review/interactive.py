@@ -35,28 +35,11 @@ def forest(
 ) -> Interactive:
     """Make a forest plot that the reader can sort, filter, brush and pool again.
 
-    Parameters
-    ----------
-    fit : PoolResult
-        Of these cohorts, by the GLMM of logits with the default interval. The page pools what its
-        reader chooses in the same way (``assets/glmm.js``; the tests hold it to the engine).
-    cohorts : DataFrame
-        As `helpers.load_cohorts` gives it.
-    sources : DataFrame
-        As `helpers.load_sources` gives it.
-    name : str
-        Id of its fixed picture.
-    audit : DataFrame, optional
-        As `helpers.load_audit` gives it; its notes stand on the cards of their cohorts.
-
-    Returns
-    -------
-    Interactive
-
-    Raises
-    ------
-    MetaAnalysisError
-        A cohort without a source, a fit of other studies, or one that the page cannot repeat.
+    `fit` is of these cohorts, by the GLMM of logits with the default interval: the page pools what
+    its reader chooses in the same way (``assets/glmm.js``; the tests hold it to the engine). `name`
+    is the id of its fixed picture; notes of `audit` stand on the cards of their cohorts.
+    `MetaAnalysisError` for a cohort without a source, a fit of other studies, or one that the page
+    cannot repeat.
 
     Examples
     --------

@@ -26,21 +26,8 @@ def require(
 ) -> None:
     """Refuse a table that lacks cohorts of a group that a chapter compares by name.
 
-    Parameters
-    ----------
-    cohorts : DataFrame
-        With the columns that `levels` names.
-    each : int
-        Cohorts that every group needs.
-    among : str
-        Words for `cohorts` in the message.
-    **levels : sequence of str
-        For a column, the levels that have to be there.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Levels have fewer than `each` cohorts; the message names all of them, and what to do.
+    `levels` are those of a column that need `each` cohorts; the message names all that have fewer,
+    says `among` what, and what to do.
 
     Examples
     --------
@@ -72,11 +59,6 @@ compare groups of your own with subgroups(cohorts, by=...), as in the chapter Yo
 def require_published_groups(cohorts: pd.DataFrame) -> None:
     """Refuse a table that lacks a disease or product that the review compares within diseases.
 
-    Raises
-    ------
-    MetaAnalysisError
-        As `require`.
-
     Examples
     --------
     >>> from helpers import load_cohorts
@@ -90,11 +72,6 @@ def require_published_groups(cohorts: pd.DataFrame) -> None:
 
 def require_published(cohorts: pd.DataFrame) -> None:
     """Refuse any table but the review's, for what was frozen or printed from it.
-
-    Raises
-    ------
-    MetaAnalysisError
-        A cell differs from ``load_cohorts()``.
 
     Examples
     --------
@@ -111,15 +88,8 @@ def require_published(cohorts: pd.DataFrame) -> None:
 def require_published_options(ours: Sequence[float], published: Sequence[float]) -> None:
     """Refuse tests by other options where sentences beside them speak of the published ones.
 
-    Parameters
-    ----------
-    ours, published : sequence of float
-        P-values of the calls in view, and of the published analyses of the same cohorts.
-
-    Raises
-    ------
-    MetaAnalysisError
-        They differ by more than rounding.
+    These are the p-values of the calls in view, and of the published analyses of the same cohorts;
+    they may differ by rounding.
 
     Examples
     --------

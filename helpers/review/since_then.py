@@ -52,15 +52,8 @@ _DIGITS = 6  # of a kept rate
 class Forecast:
     """Distribution of the true rate of a new, similar cohort, as kept in the file.
 
-    Attributes
-    ----------
-    group : str
-        All cohorts, a disease, or a product in a disease ("ide-cel, MM").
-    method : {"GLMM", "Bayes"}
-    cohorts, patients, nonrelapse_deaths : int
-        What it was made from.
-    probabilities, rates : tuple of float
-        Quantiles of the true rate (fractions).
+    `group` is all cohorts, a disease, or a product in a disease ("ide-cel, MM"), with what it was
+    made from; at each of `probabilities` the true rate has the quantile of `rates` (fractions).
     """
 
     group: str
@@ -128,17 +121,7 @@ def _groups(cohorts: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def forecasts_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Make the forecasts from a table of cohorts: what was stored in the file, computed again.
-
-    Parameters
-    ----------
-    cohorts : DataFrame, optional
-        Default: the cohorts of the review.
-
-    Returns
-    -------
-    DataFrame
-        Columns of ``data/forecasts_2024.csv``, a row for each group, method and probability.
+    """Make the forecasts from a table of cohorts (the review's), as the file stores them.
 
     Examples
     --------
@@ -177,10 +160,7 @@ def forecasts_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
 def frozen_forecasts() -> tuple[Forecast, ...]:
     """Read the forecasts that were made from the 2024 table, and see that nobody changed them.
 
-    Raises
-    ------
-    MetaAnalysisError
-        The file does not have the checksum that was written down when it was made.
+    `MetaAnalysisError` when the checksum is not the one that was written down when they were made.
 
     Examples
     --------
@@ -226,21 +206,10 @@ def forecast_for(
 class ForecastCheck:
     """One later report beside one forecast.
 
-    Attributes
-    ----------
-    report, evidence : str
-        Label of the report, and the class of its evidence.
-    new : bool
-        Whether its patients are others than those of the 2024 table, as far as known.
-    patients : int
-    fewest, most : float
-        Deaths: the same where a count is stated, a range where a rounded rate implies it; where
-        only a rate is stated, the rate times the patients.
-    counted : bool
-        Whether they are whole deaths.
-    forecast : Forecast
-    expected : Interval
-        Central 95 % interval of the deaths among as many patients.
+    `new` tells whether its patients are others than those of the 2024 table, as far as known.
+    Deaths are one number where a count is stated, a range from `fewest` to `most` where a rounded
+    rate implies it, and the rate times the patients where only a rate is stated (not `counted`).
+    `expected` is the central 95% interval of the deaths among as many patients.
     """
 
     report: str
@@ -288,14 +257,8 @@ def check_forecasts(
     """Compare each later report that can be compared with the forecasts of its group.
 
     A report is left out where its deaths were not seen, where it says why it is not comparable
-    (`not_compared`), and where no forecast was made for its group.
-
-    Parameters
-    ----------
-    later : DataFrame, optional
-        Default: ``load_context("later_cohorts")``.
-    forecasts : iterable of Forecast, optional
-        Default: `frozen_forecasts`.
+    (`not_compared`), and where no forecast was made for its group. By default the tables of the
+    book.
 
     Examples
     --------
@@ -368,10 +331,7 @@ def _deaths(one: ForecastCheck) -> str:
 def most_on_one_side(checks: Iterable[ForecastCheck], method: str) -> tuple[str, str, int] | None:
     """Give the group whose intervals of the true rate most shares miss on one side.
 
-    Returns
-    -------
-    tuple or None
-        Group, "above" or "below", and how many; None where fewer than two lie on one side.
+    With "above" or "below", and how many; None where fewer than two lie on one side.
 
     Examples
     --------
@@ -393,17 +353,8 @@ def most_on_one_side(checks: Iterable[ForecastCheck], method: str) -> tuple[str,
 class ForecastScore:
     """How intervals did over several reports.
 
-    Attributes
-    ----------
-    method : str
-    reports, inside : int
-        Compared, and inside the interval whatever the rounding.
-    ci : Interval
-        Exact binomial interval of the coverage.
-    score : float
-        Mean interval score in percentage points.
-    width : float
-        Mean width of the intervals in percentage points.
+    Of `reports` that were compared, `inside` the interval whatever the rounding, a coverage with
+    the exact binomial interval `ci`; mean interval `score` and mean `width` in percentage points.
     """
 
     method: str
@@ -415,13 +366,7 @@ class ForecastScore:
 
 
 def forecast_coverage(checks: Iterable[ForecastCheck], method: str) -> ForecastScore:
-    """ForecastScore the intervals of one method over the reports given.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Without a report.
-    """
+    """Score the intervals of one method over the reports given, one at least."""
     own = [one for one in checks if one.forecast.method == method]
     if not own:
         raise MetaAnalysisError(f"no later report is compared with a forecast of method {method!r}")
@@ -445,17 +390,7 @@ def updated_cohorts(
 ) -> pd.DataFrame:
     """Put later counts into the table: a later cut replaces, a new cohort is added, never both.
 
-    Parameters
-    ----------
-    cohorts, later : DataFrame, optional
-        Default: the tables of the book.
-    most : bool
-        Take the largest count that a rounded rate implies, instead of the smallest.
-
-    Returns
-    -------
-    DataFrame
-        The cohorts with what the reports say of patients, deaths and follow-up.
+    With `most`, the largest count that a rounded rate implies, instead of the smallest.
 
     Examples
     --------
@@ -490,12 +425,8 @@ def update_effects(
 ) -> pd.DataFrame:
     """Pool before and after the update: all cohorts, and each group whose counts have changed.
 
-    Returns
-    -------
-    DataFrame
-        ``group, cohorts_before, before, before_lower, before_upper, cohorts_after, after,
-        after_lower, after_upper, after_most``: rates of the median cohort by the review's model;
-        `after` takes the smallest counts that rounded rates imply, `after_most` the largest.
+    Rates of the median cohort by the review's model; `after` takes the smallest counts that rounded
+    rates imply, `after_most` the largest.
     """
     cohorts = load_cohorts() if cohorts is None else cohorts
     later = load_context("later_cohorts") if later is None else later

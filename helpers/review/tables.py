@@ -63,17 +63,9 @@ def cohort_table(
 ) -> Table:
     """Print the cohorts: who was treated, with what, how many died without relapse.
 
-    Parameters
-    ----------
-    cohorts : DataFrame
-        As ``load_cohorts()`` gives it, or a part of its rows and columns that still has cohort,
-        patients and nonrelapse_deaths.
-    caption : str, optional
-        A sentence with the totals by default.
-    name : str, optional
-        As in :func:`table`.
-    **options
-        Handed to :func:`table`.
+    A part of the rows and columns of ``load_cohorts()`` that still has cohort, patients and
+    nonrelapse_deaths. The caption is a sentence with the totals by default; the rest is as in
+    :func:`table`.
 
     Examples
     --------

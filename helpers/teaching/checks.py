@@ -111,26 +111,13 @@ KINDS = (*_UNITS, "points", "ratio", "p", "number", "count", "choice", "names")
 class Asked:
     """What an exercise asks for.
 
-    Attributes
-    ----------
-    chapter, label : str
-        Where the exercise stands.
-    ask : str
-        The answer in words, as in "the upper limit, as a proportion".
-    kind : str
-        One of `KINDS`: a share in one of three units, "points" (a difference in percentage points),
-        "ratio", a p-value, another number, a count, one of some choices, or names.
-    value : str
-        Expression for the answer, in names of the chapter and of the solution; for a choice, it may
-        be one of `choices` in quotes.
-    hint : str
-        How to get on, for an answer that is wrong in no known way.
-    digits : int
-        Significant digits that have to be right.
-    choices : mapping of str to str
-        What can be chosen, each with a hint for those who chose it wrongly.
-    mistakes : mapping of str to str
-        Expression for a wrong answer that is easily given, with what is wrong about it.
+    `ask` is the answer in words, as in "the upper limit, as a proportion", and `kind` one of
+    `KINDS`: a share in one of three units, "points" (a difference in percentage points), "ratio", a
+    p-value, another number, a count, one of some choices, or names. `value` is an expression for
+    it, in names of the chapter and of the solution (for a choice, perhaps one of `choices` in
+    quotes), of which `digits` significant digits have to be right. `hint` says how to get on;
+    `choices` and `mistakes` (expressions for wrong answers that are easily given) have hints of
+    their own.
     """
 
     chapter: str

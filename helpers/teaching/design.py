@@ -21,27 +21,11 @@ def expected_prediction(
 ) -> tuple[float, float]:
     """Give the prediction interval that a plan leads to if it meets the truth.
 
-    Parameters
-    ----------
-    k : int or None
-        Cohorts, three at least; None for any number, whose mean is known.
-    mu, tau : float
-        Mean and standard deviation of the true logits.
-    size : float
-        Patients of a cohort.
-
-    Returns
-    -------
-    tuple of float
-        Limits as proportions: those of mu +- t(k - 2) sqrt(tau2 + (tau2 + v) / k), where
-        v = 1 / (n p (1 - p)) is the sampling variance of a logit
-        (doi:10.1111/j.1467-985X.2008.00552.x). They hang on a guess of tau, which few cohorts
-        estimate badly.
-
-    Raises
-    ------
-    MetaAnalysisError
-        Fewer than three cohorts, or a truth without meaning.
+    With `k` cohorts (three at least; None: any number, whose mean is known) of `size` patients,
+    whose true logits have mean `mu` and standard deviation `tau`, limits as proportions are those
+    of mu +- t(k - 2) sqrt(tau2 + (tau2 + v) / k), where v = 1 / (n p (1 - p)) is the sampling
+    variance of a logit (doi:10.1111/j.1467-985X.2008.00552.x). They hang on a guess of tau, which
+    few cohorts estimate badly.
 
     Examples
     --------

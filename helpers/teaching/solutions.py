@@ -33,13 +33,7 @@ _TABLE = "cohorts given to check"  # no name that code can have
 
 
 def chapter_file(chapter: str) -> Path:
-    """Return the notebook of a chapter, which is in the repository and in no wheel.
-
-    Raises
-    ------
-    EvidenceError
-        If it is not there.
-    """
+    """Return the notebook of a chapter, which is in the repository and in no wheel."""
     path = Path(__file__).resolve().parents[2] / "book" / f"{chapter}.ipynb"
     if not path.is_file():
         expected = "a chapter of the repository: clone the book and install it: 'pip install -e .'"
@@ -87,27 +81,9 @@ def solve(
 ) -> list[Any]:
     """Compute what a solution computes, from the data as they are now.
 
-    Of the chapter's code up to the end of the solution it runs the statements that the expressions
-    need, in names of their own: nothing that the reader has set is used or changed.
-
-    Parameters
-    ----------
-    chapter, label : str
-        Name of the page, and label of the exercise.
-    expressions : list of str
-        What is asked for, in names of the chapter and of the solution.
-    cohorts : DataFrame, optional
-        Table in place of the book's own.
-
-    Returns
-    -------
-    list
-        Value of each expression.
-
-    Raises
-    ------
-    MetaAnalysisError
-        The chapter has no such exercise.
+    Of the chapter's code up to the end of the solution (its `label`) it runs the statements that
+    the expressions need, in names of their own: nothing that the reader has set is used or changed.
+    `cohorts` may take the place of the book's own.
 
     Examples
     --------

@@ -46,20 +46,9 @@ TESTS: dict[str, tuple[str, str, str, str]] = {
 class SimulatedTests(SmallStudyResult):
     """What the regression tests did in simulated data sets.
 
-    Attributes
-    ----------
-    tests : tuple of str
-        Names of the tests.
-    rejection : tuple of float
-        Share of simulated data sets with p below `alpha`.
-    mu, tau2 : float
-        Logit of the rate and between-study variance of the simulation.
-    draws, seed : int
-        Simulated data sets, seed.
-    alpha : float
-        Nominal level.
-    k, sentence, references, cautions
-        As in `helpers.checks.bias.results.SmallStudyResult`.
+    `rejection` is the share of sets (by name: `tests`) with p below `alpha`; `mu` and `tau2` are
+    the logit of the rate and the between-study variance that were simulated. The rest is as in
+    `helpers.checks.bias.results.SmallStudyResult`.
     """
 
     tests: tuple[str, ...]

@@ -24,16 +24,8 @@ from .data import CORRELATED, FunnelData
 class SmallStudyResult(Shown):
     """What all results of this package have.
 
-    Attributes
-    ----------
-    k : int
-        Studies that take part.
-    sentence : str
-        The method in words (see `methods`).
-    references : tuple of Reference
-        Its sources.
-    cautions : tuple of Caution
-        What to keep in mind.
+    `k` studies take part; `sentence` is the method in words (see `methods`), with its sources and
+    what to keep in mind.
     """
 
     k: int
@@ -54,18 +46,7 @@ class SmallStudyResult(Shown):
 class Displayed(SmallStudyResult):
     """An estimate with its interval, on the scale that readers know.
 
-    Attributes
-    ----------
-    mu : float
-        Estimate (model scale).
-    mu_ci : Interval
-        Its interval at `level` (model scale).
-    level : float
-        Confidence level.
-    measure : str
-        Scale of the effects.
-    k, sentence, references, cautions
-        As in `SmallStudyResult`.
+    `mu` and `mu_ci` (at `level`) are on the model scale, whose name is `measure`.
     """
 
     #: Why a measure whose inverse needs a sample size has no display scale here.
