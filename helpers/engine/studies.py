@@ -282,16 +282,12 @@ def from_counts(
         )
     if problems:
         raise MetaAnalysisError(_join(problems))
-    reason = np.where(
-        known_x & known_n,
-        "",
-        np.where(
-            ~known_x & ~known_n,
-            f"events and {unit} missing",
-            np.where(known_x, f"{unit} missing", "events missing"),
-        ),
-    ).astype(object)
     complete = known_x & known_n
+    reason = np.full(x.shape, "", dtype=object)
+    if not complete.all():
+        reason[known_x & ~known_n] = f"{unit} missing"
+        reason[~known_x & known_n] = "events missing"
+        reason[~known_x & ~known_n] = f"events and {unit} missing"
     safe_x, safe_n = np.where(complete, x, 1.0), np.where(complete, n, 2.0)
     yi, vi = measure.effects(safe_x, safe_n, add=add, to=to)
     raw_yi, _ = measure.effects(safe_x, safe_n, to="none")
@@ -308,7 +304,7 @@ def from_counts(
         _fixed(yi),
         _fixed(vi),
         _fixed(complete),
-        tuple(str(r) for r in reason),
+        tuple(reason.tolist()),
         _fixed(corrected),
     )
 

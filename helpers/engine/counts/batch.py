@@ -49,6 +49,8 @@ class Problem:
 
     def take(self, index: NDArray[np.intp]) -> Problem:
         """Restrict to some replicates (with repetition)."""
+        if len(index) == self.rows == 1:
+            return self
         return Problem(
             self.studies.take(index),
             self.X if len(self.X) == 1 else self.X[index],

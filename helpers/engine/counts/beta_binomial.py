@@ -101,7 +101,7 @@ def _fit(data: CountData, tol: float, max_iter: int) -> BetaBinomialFit:
     out = Solution.empty(data.rows, data.p)
     for index, problem in data.chunks(model.cost):
         solve_rows(problem, model, tol, max_iter, out, index)
-    done = np.isin(out.status, (FitStatus.CONVERGED, FitStatus.TAU_UNIDENTIFIED))
+    done = out.reached()
     return BetaBinomialFit(
         beta=out.beta,
         rho=out.tau2 / (1.0 + out.tau2),
@@ -180,6 +180,7 @@ class BetaBinomialVariation:
         omega: Array,
         mode: Array | None = None,
         rough: bool = False,
+        by_omega: bool = True,
     ) -> StudyTerms:
         """Beta-binomial log-likelihood relative to saturated, with derivatives."""
         shape = np.broadcast_shapes(np.shape(eta), np.shape(omega))

@@ -241,7 +241,7 @@ def fit_counts(
         loglik=out.loglik,
         loglik_tau0=out.loglik_tau0,
         loglik_saturated=out.loglik_saturated,
-        converged=(out.status == FitStatus.CONVERGED) | (out.status == FitStatus.TAU_UNIDENTIFIED),
+        converged=out.reached(),
         boundary=out.boundary,
         gradient_max=out.gradient_max,
         scan_margin=out.scan_margin,

@@ -154,7 +154,8 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
 def _seen_df(problem: Problem, w: Array) -> NDArray[np.intp]:
     """Studies with weight, less the coefficients that they determine, shape ``(r,)``."""
     seen = (w > 0).astype(float)
-    spread = np.linalg.eigvalsh(problem.second(seen))
+    second = problem.second(seen)
+    spread = second[..., 0] if problem.p == 1 else np.linalg.eigvalsh(second)
     rank = (spread > 1e-10 * np.maximum(spread[:, -1:], 1e-300)).sum(axis=1)
     number = problem.weighted(seen).sum(axis=1)
     return np.maximum(number - rank, 0).astype(np.intp)

@@ -138,12 +138,14 @@ def study_terms(
     nodes: tuple[Array, Array],
     start: Array | None = None,
     accuracy: float = MODE_ACCURACY,
+    by_omega: bool = True,
 ) -> StudyTerms:
     """Quadrature log-likelihood of every study with first and second derivatives, shape (..., k).
 
     `eta` is the linear predictor without the random effect, `omega` >= 0 the between-study
     variance. `start` are modes from a nearby evaluation, `accuracy` the stopping rule of
-    `study_mode`; the default leaves rounding error only.
+    `study_mode`; the default leaves rounding error only. Without `by_omega` the derivatives in
+    `omega` are nan.
     """
     t = study_mode(s, eta, omega, start, accuracy)
     sign, p, g1, v, v1, v2 = derivatives(s, t)
@@ -157,34 +159,39 @@ def study_terms(
     value = relative_value(s, t) - 0.5 * omega * g1 * g1 - 0.5 * np.log(c)
     # B(t, omega) = log s + A(t, rho)
     b_t = -0.5 * rho * v1
-    b_o = -0.5 * v * ci
     b_tt = -0.5 * rho * v2 + 0.5 * (rho * v1) ** 2
-    b_to = -0.5 * v1 * ci * ci
-    b_oo = 0.5 * (v * ci) ** 2
     if nodes[0].size > 1:
         a, a_t, a_r, a_tt, a_tr, a_rr = _node_terms(s, p, v, v1, v2, rho, nodes)
         r_t = -rho * rho * v1
-        r_o = ci * ci
         r_tt = rho * rho * (2.0 * rho * v1 * v1 - v2)
-        r_to = -2.0 * rho * v1 * r_o
-        r_oo = -2.0 * v * r_o * ci
         value = value + a
         b_t = b_t + a_t + a_r * r_t
-        b_o = b_o + a_r * r_o
         b_tt = b_tt + a_tt + 2.0 * a_tr * r_t + a_rr * r_t * r_t + a_r * r_tt
-        b_to = b_to + a_tr * r_o + a_rr * r_t * r_o + a_r * r_to
-        b_oo = b_oo + a_rr * r_o * r_o + a_r * r_oo
 
     t_e = ci
-    t_o = g1 * ci
     bend = omega * v1 * ci
     t_ee = -bend * ci * ci
-    t_eo = -(v + bend * g1) * ci * ci
-    t_oo = -t_o * ci * (2.0 * v + bend * g1)
     base = -v * ci
     d_eta = g1 + b_t * t_e
-    d_omega = 0.5 * g1 * g1 + b_o + b_t * t_o
     d_ee = base + b_tt * t_e * t_e + b_t * t_ee
+    if not by_omega:
+        none = np.broadcast_to(np.nan, value.shape)
+        return StudyTerms(value, sign * d_eta, none, d_ee, none, none, t)
+
+    b_o = -0.5 * v * ci
+    b_to = -0.5 * v1 * ci * ci
+    b_oo = 0.5 * (v * ci) ** 2
+    if nodes[0].size > 1:
+        r_o = ci * ci
+        r_to = -2.0 * rho * v1 * r_o
+        r_oo = -2.0 * v * r_o * ci
+        b_o = b_o + a_r * r_o
+        b_to = b_to + a_tr * r_o + a_rr * r_t * r_o + a_r * r_to
+        b_oo = b_oo + a_rr * r_o * r_o + a_r * r_oo
+    t_o = g1 * ci
+    t_eo = -(v + bend * g1) * ci * ci
+    t_oo = -t_o * ci * (2.0 * v + bend * g1)
+    d_omega = 0.5 * g1 * g1 + b_o + b_t * t_o
     d_eo = base * g1 + b_tt * t_e * t_o + b_to * t_e + b_t * t_eo
     d_oo = base * g1 * g1 + b_oo + 2.0 * b_to * t_o + b_tt * t_o * t_o + b_t * t_oo
     return StudyTerms(value, sign * d_eta, d_omega, d_ee, sign * d_eo, d_oo, t)

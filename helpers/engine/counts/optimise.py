@@ -17,7 +17,7 @@ from .start import (
     solve_positive,
     step_share,
 )
-from .studies import Array, fixed_terms
+from .studies import Array, derivatives
 from .variation import Variation
 
 
@@ -38,6 +38,11 @@ class FitStatus(IntEnum):
         """The outcome in one sentence."""
         return _MESSAGES[self]
 
+
+# plain numbers: a member of an enumeration costs a look-up by name, and numpy another by type
+_CONVERGED, _NOT_CONVERGED = int(FitStatus.CONVERGED), int(FitStatus.NOT_CONVERGED)
+_TAU_UNBOUNDED, _TAU_UNIDENTIFIED = int(FitStatus.TAU_UNBOUNDED), int(FitStatus.TAU_UNIDENTIFIED)
+_RANK_DEFICIENT, _NO_STUDIES = int(FitStatus.RANK_DEFICIENT), int(FitStatus.NO_STUDIES)
 
 _MESSAGES = {
     FitStatus.CONVERGED: "converged to a maximum of the likelihood",
@@ -94,8 +99,12 @@ class Solution:
             scan_margin=np.full(rows, np.nan),
             boundary=np.zeros(rows, dtype=bool),
             iterations=np.zeros(rows, dtype=np.intp),
-            status=np.full(rows, FitStatus.NOT_CONVERGED, dtype=np.int8),
+            status=np.full(rows, _NOT_CONVERGED, dtype=np.int8),
         )
+
+    def reached(self) -> NDArray[np.bool_]:
+        """Whether each replicate ended at a maximum, shape (rows,)."""
+        return (self.status == _CONVERGED) | (self.status == _TAU_UNIDENTIFIED)
 
 
 def _ascend(
@@ -126,9 +135,11 @@ def _ascend(
     active = np.arange(problem.rows)
     for _ in range(max_iter):
         iterations[active] += 1
-        part = problem if active.size == problem.rows else problem.take(active)
-        g, h = gradient[active], hessian[active]
-        w = omega[active]
+        everyone = active.size == problem.rows
+        part = problem if everyone else problem.take(active)
+        on: slice | NDArray[np.intp] = slice(None) if everyone else active  # a slice is no copy
+        g, h = gradient[on], hessian[on]
+        w, uphill = omega[on], score[on] > 0
         block = -h[:, :p, :p]
         y = ascent_step(block, g[:, :p])
         cross = solve_positive(block, h[:, :p, p])
@@ -141,13 +152,13 @@ def _ascend(
         )
         decrement = np.sqrt(np.abs((g[:, :p] * y).sum(axis=-1) + slope * move))
         # done, or as near as rounding of the gradient allows
-        stalled = (decrement < 1e-8) & (decrement > 0.5 * previous[active])
+        stalled = (decrement < 1e-8) & (decrement > 0.5 * previous[on])
         finished = concave & ((decrement < tol) | stalled)
-        previous[active] = decrement
+        previous[on] = decrement
         # a bound on the step in omega; below zero only where the profile falls from there
-        target = np.maximum(w + move, np.where(score[active] > 0, 0.1 * w, 0.0))
+        target = np.maximum(w + move, np.where(uphill, 0.1 * w, 0.0))
         target = np.minimum(target, 4.0 * w)
-        target = np.where((target < 1e-3 * w) & (score[active] <= 0), 0.0, target)
+        target = np.where((target < 1e-3 * w) & ~uphill, 0.0, target)
         target = np.minimum(target, model.limit)
         move = target - w
         step = y + cross * move[:, None]
@@ -176,9 +187,9 @@ def _ascend(
         stuck = np.zeros(len(active), dtype=bool)
         stuck[pending] = True
         # where the profile falls from zero, a row that sinks this low belongs to zero
-        sunk = (score[active] <= 0) & (omega[active] < floor[active])
+        sunk = ~uphill & (omega[on] < floor[on])
         omega[active[sunk]] = 0.0
-        leaving = finished | stuck | sunk | (omega[active] >= model.limit)
+        leaving = finished | stuck | sunk | (omega[on] >= model.limit)
         active = active[~leaving]
         if not active.size:
             break
@@ -240,12 +251,12 @@ def solve_rows(
     """Fit the replicates of a chunk and write them to ``out[index]``."""
     p = problem.p
     s = problem.studies
-    status = np.full(problem.rows, FitStatus.CONVERGED, dtype=np.int8)
-    status[problem.deficient] = FitStatus.RANK_DEFICIENT
-    status[~(s.n > 0).any(axis=1)] = FitStatus.NO_STUDIES
+    status = np.full(problem.rows, _CONVERGED, dtype=np.int8)
+    status[problem.deficient] = _RANK_DEFICIENT
+    status[~(s.n > 0).any(axis=1)] = _NO_STUDIES
     out.loglik_saturated[index] = problem.saturated()
     out.status[index] = status
-    keep = np.flatnonzero(status == FitStatus.CONVERGED)
+    keep = np.flatnonzero(status == _CONVERGED)
     if not keep.size:
         return
     part = problem.take(keep) if keep.size < problem.rows else problem
@@ -261,7 +272,8 @@ def solve_rows(
         gamma0, value0, information = gamma0[rest], value0[rest], information[rest]
 
     # the boundary tau2 = 0 and the score for tau2 there
-    _, slope, v = fixed_terms(part.studies, part.eta(gamma0))
+    sign, _, slope, v, _, _ = derivatives(part.studies, part.eta(gamma0))
+    slope = sign * slope
     each = part.weighted(model.score(part.studies, slope, v, part.eta(gamma0)))
     score = each.sum(axis=-1)
     score[np.abs(score) <= 1e-12 * np.abs(each).sum(axis=-1)] = 0.0
@@ -343,16 +355,20 @@ def solve_rows(
     out.iterations[at] = iterations
     if len(out.status) == 1:
         out.curvature = curvature
-    code = np.where(gradient_max < 1e-8, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
-    code = np.where(omega >= model.limit, FitStatus.TAU_UNBOUNDED, code)
-    code = np.where(unidentified, FitStatus.TAU_UNIDENTIFIED, code)
-    out.status[at] = code.astype(np.int8)
+    code = np.where(gradient_max < 1e-8, _CONVERGED, _NOT_CONVERGED)
+    code[omega >= model.limit] = _TAU_UNBOUNDED
+    code[unidentified] = _TAU_UNIDENTIFIED
+    out.status[at] = code
 
 
 def _inverse_information(hessian: Array) -> Array:
     """Inverse of minus the Hessian; nan where that is not positive definite."""
     information = -hessian
-    definite = np.linalg.eigvalsh(information)[:, 0] > 0
+    if hessian.shape[-1] == 2:
+        a, b, d = information[:, 0, 0], information[:, 0, 1], information[:, 1, 1]
+        definite = (a > 0) & (a * d > b * b)
+    else:
+        definite = np.linalg.eigvalsh(information)[:, 0] > 0
     information[~definite] = np.eye(hessian.shape[-1])
     cov = np.linalg.inv(information)
     cov[~definite] = np.nan

@@ -91,6 +91,8 @@ def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_
         part = problem if active.size == problem.rows else problem.take(active)
         step = solve_positive(information[active], gradient[active])
         decrement = np.sqrt(np.maximum((step * gradient[active]).sum(axis=-1), 0.0))
+        if (decrement <= 1e-13).all():  # an intercept alone: there already
+            break
         reach = np.abs(part.eta(step) - (0.0 if part.offset is None else part.offset)).max(axis=-1)
         step *= np.minimum(1.0, 4.0 / np.maximum(reach, 1e-300))[:, None]
         length = np.ones(len(active))
@@ -201,7 +203,7 @@ def _scan_each(problem: Problem, model: Variation, tau2: Array) -> tuple[Array, 
         g = weighted_start(grid, model.logit_variance(grid.studies, omega))
         mode = None
         for rough in (True, False):
-            terms = model.terms(grid.studies, grid.eta(g), omega, mode, rough)
+            terms = model.terms(grid.studies, grid.eta(g), omega, mode, rough, by_omega=False)
             mode = terms.mode
             slope = grid.first(grid.weighted(terms.eta))
             step = ascent_step(grid.second(grid.weighted(-terms.eta_eta)), slope)
@@ -234,7 +236,8 @@ def maximise_beta(problem: Problem, omega: Array, model: Variation) -> tuple[Arr
     active = np.arange(problem.rows)
     for _ in range(200):
         part = problem.take(active)
-        terms = model.terms(part.studies, part.eta(gamma[active]), w[active], mode[active])
+        eta = part.eta(gamma[active])
+        terms = model.terms(part.studies, eta, w[active], mode[active], by_omega=False)
         new = part.weighted(terms.value).sum(axis=-1)
         good = new >= value[active] - 1e-11 * (1.0 + np.abs(new))
         bad = active[~good]

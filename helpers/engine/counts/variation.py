@@ -41,10 +41,12 @@ class Variation(Protocol):
         omega: Array,
         mode: Array | None = None,
         rough: bool = False,
+        by_omega: bool = True,
     ) -> StudyTerms:
         """Log-likelihood and derivatives in ``(eta, omega)`` of each study.
 
-        ``rough`` asks for an approximation good enough to find the coefficients.
+        ``rough`` asks for an approximation good enough to find the coefficients; without
+        ``by_omega`` nobody will look at the derivatives in ``omega``.
         """
 
     def score(self, s: Studies, slope: Array, v: Array, eta: Array) -> Array:
@@ -91,6 +93,7 @@ class NormalVariation:
         omega: Array,
         mode: Array | None = None,
         rough: bool = False,
+        by_omega: bool = True,
     ) -> StudyTerms:
         """Quadrature log-likelihood; Laplace's when ``rough``."""
         nodes, accuracy = (_LAPLACE, 1e-2) if rough else (self.nodes, MODE_ACCURACY)
@@ -98,12 +101,13 @@ class NormalVariation:
         size = max(1, _ELEMENTS // (max(lead, 1) * len(nodes[0])))
         k = eta.shape[-1]
         if size >= k:
-            return study_terms(s, eta, omega, nodes, mode, accuracy)
+            return study_terms(s, eta, omega, nodes, mode, accuracy, by_omega)
         parts = []
         for at in (slice(i, i + size) for i in range(0, k, size)):
             w = omega if omega.shape[-1] == 1 else omega[..., at]
             start = None if mode is None else mode[..., at]
-            parts.append(study_terms(s.places(at), eta[..., at], w, nodes, start, accuracy))
+            part = study_terms(s.places(at), eta[..., at], w, nodes, start, accuracy, by_omega)
+            parts.append(part)
         return StudyTerms(*(np.concatenate(f, axis=-1) for f in zip(*parts, strict=True)))
 
     def score(self, s: Studies, slope: Array, v: Array, eta: Array) -> Array:

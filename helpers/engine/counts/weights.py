@@ -87,6 +87,9 @@ def information_weights(fit: GLMMFit, coefficient: int = 0) -> Array:
     inverse-variance weights of the normal-normal model; at ``tau = 0`` they are
     :math:`n p (1 - p)`.
     """
+    if fit.curvature is not None and (fit.data.raw_design == 1.0).all() and fit.converged.all():
+        information = np.maximum(fit.curvature, 0.0)  # one mean: a study's share of the sum
+        return 100.0 * information / information.sum(axis=1, keepdims=True)
     nodes = gauss_hermite(fit.quad_points)
     out = np.full((len(fit), fit.data.k), np.nan)
     for index, problem, eta, tau2 in fitted_chunks(fit, fit.quad_points):
