@@ -353,7 +353,8 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "index": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
     | {"another measure": "no mean over studies for measure"},
-    "explore": _NO_PAIRS | {"relabelled": "no source for", "a table of one's own": "no source for"},
+    "explore": dict.fromkeys(("another disease", "three cohorts", "own names of all"), _NAMED)
+    | {"another model": "the page pools by the GLMM of logits"},
     "exam": dict.fromkeys(("another disease", "every cohort has a death"), _ZERO)
     | {"three cohorts": "pool at least five"},
 }

@@ -38,8 +38,8 @@ def forest(
     `fit` is of these cohorts, by the GLMM of logits with the default interval: the page pools what
     its reader chooses in the same way (``assets/glmm.js``; the tests hold it to the engine). `name`
     is the id of its fixed picture; notes of `audit` stand on the cards of their cohorts.
-    `MetaAnalysisError` for a cohort without a source, a fit of other studies, or one that the page
-    cannot repeat.
+    The card of a cohort that `sources` does not know says so. `MetaAnalysisError` for a fit of other
+    studies, or one that the page cannot repeat.
 
     Examples
     --------
@@ -61,17 +61,11 @@ def forest(
             "the page pools by the GLMM of logits with its default interval: give a fit of "
             "measure='logit', model='glmm' without ci_method"
         )
-    missing = sorted(set(labels) - set(sources["cohort"]))
-    if missing:
-        named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
-        raise MetaAnalysisError(
-            f"no source for {named}; give a row for each, with cohort, title, journal, doi and "
-            "doi_status"
-        )
     told = ["title", "journal", "doi", "doi_status", "trial_or_registry", "registration"]
     table = cohorts.merge(
         sources.reindex(columns=["cohort", *told]),
         on="cohort",
+        how="left",
         validate="one_to_one",
     ).set_index("cohort")
     table = table.join(fit.studies[["estimate", "ci_lower", "ci_upper"]]).loc[labels]
@@ -159,5 +153,6 @@ def _row(label: str, row: pd.Series, level: float) -> dict[str, Any]:
         "doi": _text(row["doi"]),
         "trial": _text(row["trial_or_registry"]),
         "registration": _text(row["registration"]),
-        "verified": row["doi_status"] == "confirmed",
+        # a cohort of a reader's own table has no row among the sources
+        "verified": None if pd.isna(row["doi_status"]) else row["doi_status"] == "confirmed",
     }

@@ -132,10 +132,16 @@ def test_a_fit_that_the_page_cannot_repeat_is_refused(other):
         interactive.forest(fit, cohorts, load_sources(), name="x")
 
 
-def test_cohorts_without_a_source_or_of_another_fit_are_refused():
+def test_a_cohort_of_a_reader_has_a_card_without_a_source():
     cohorts, sources = load_cohorts(), load_sources()
-    with pytest.raises(MetaAnalysisError, match="no source for Abramson"):
-        interactive.forest(whole(), cohorts, sources.iloc[1:], name="x")
+    rows = interactive.forest(whole(), cohorts, sources.iloc[1:], name="x").data["rows"]
+    first, *others = sorted(rows, key=lambda row: row["name"] != sources["cohort"].iloc[0])
+    assert [first[key] for key in ("title", "doi", "verified")] == [None, None, None]
+    assert {row["verified"] for row in others} <= {True, False}
+
+
+def test_a_fit_of_other_cohorts_is_refused():
+    cohorts, sources = load_cohorts(), load_sources()
     with pytest.raises(MetaAnalysisError, match="of these cohorts"):
         interactive.forest(whole(), cohorts.iloc[1:], sources, name="x")
 

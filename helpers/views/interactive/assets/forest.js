@@ -234,7 +234,7 @@
         h("p", {}, h("strong", {}, row.name), ` · ${[row.entity, row.product, row.setting, row.year].filter((one) => one !== null).join(" · ")}${trial ? ` · ${trial}` : ""}`),
         h("p", {}, `${count(row.deaths)} nonrelapse deaths among ${count(row.patients)} patients: ${row.estimate} (${row.interval}); ${told}. ${part}${judged ? `; ${judged}` : ""}.`),
         ...(data.audit[row.name] || []).map((note) => h("p", { class: "interactive-audit" }, h("strong", {}, "Audit "), `${note}.`)),
-        h("p", { class: "interactive-source" }, ...(source.length ? source : [row.own ? "Typed on this page; it is stored in the address alone." : "Source: not found in public."])));
+        h("p", { class: "interactive-source" }, ...(source.length ? source : [row.own ? "Typed on this page; it is stored in the address alone." : row.verified === null ? "No source is given for this cohort." : "Source: not found in public."])));
     }
     /* Make a row the current one; `heard` says it, and plays it if tones are on. */
     function pick(row, heard = false) {
