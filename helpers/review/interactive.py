@@ -38,8 +38,8 @@ def forest(
     `fit` is of these cohorts, by the GLMM of logits with the default interval: the page pools what
     its reader chooses in the same way (``assets/glmm.js``; the tests hold it to the engine). `name`
     is the id of its fixed picture; notes of `audit` stand on the cards of their cohorts.
-    The card of a cohort that `sources` does not know says so. `MetaAnalysisError` for a fit of other
-    studies, or one that the page cannot repeat.
+    The card of a cohort that `sources` does not know says so. `MetaAnalysisError` for a fit of
+    other studies, or one that the page cannot repeat.
 
     Examples
     --------
