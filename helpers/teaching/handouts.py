@@ -119,7 +119,7 @@ def handout() -> Handout:
         "weight": (1.0 / variance, 2),
         "weight × logit": (np.log(x / (n - x)) / variance, 2),
     }
-    worked = table.assign(
+    worked = table.astype(str).assign(
         share=[printing.percent(p) for p in x / n],
         **{name: [printing.number(v, d) for v in values] for name, (values, d) in columns.items()},
     )
