@@ -145,7 +145,7 @@ $(AUDIT)/node_modules/.ready: tests/site/audit/package.json tests/site/audit/pac
 	npm ci --prefix $(AUDIT) --no-audit --no-fund
 	@touch $@
 
-audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, Lighthouse, weight, requests and paper of the built pages (all, or PAGES="pooling.html …"; needs npm)
+audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, markup, Lighthouse, weight, tasks and paper of the built pages (all, or PAGES="pooling.html …"; needs npm and Java)
 	$(BIN)/python tests/site/audit.py $(PAGES)
 	$(if $(PAGES),,$(PYTEST_HERE) -m nightly tests/site)
 

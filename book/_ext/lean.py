@@ -12,11 +12,11 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import tinycss2
+from used_styles import Elements, elements_of, parts_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 # below _static, in the order in which a page would load them
@@ -36,34 +36,33 @@ STYLES = (
     "quiz.css",
     "reference.css",
 )
-SCRIPTS = (
+SCRIPTS = ("frame.js", "book.js", "search.js", "term_cards.js")
+# of the theme, Bootstrap and extensions, in whose place frame.js is
+REPLACED = (
     "documentation_options.js",
     "doctools.js",
     "sphinx_highlight.js",
     "clipboard.min.js",
     "copybutton.js",
-    "scripts/sphinx-book-theme.js",
+    "copybutton_funcs.js",
     "togglebutton.js",
-    "scripts/bootstrap.js",
+    "scripts/sphinx-book-theme.js",
+    "scripts/bootstrap.js*",
     "scripts/pydata-sphinx-theme.js",
-    "book.js",
-    "search.js",
-    "term_cards.js",
+    "scripts/fontawesome.js*",
 )
+ASKED = ("minisearch/minisearch.min.js",)  # read when the search is asked for
 TABS = "design-tabs.js"  # only where a page has tabs
 SHEET, SCRIPT = "site.css", "site.js"
 # settings that extensions put into each page as inline scripts
-PRELUDE = (
-    "var toggleHintShow = 'Click to show', toggleHintHide = 'Click to hide';\n"
-    "var toggleOpenOnPrint = 'true', togglebuttonSelector = '.toggle, .admonition.dropdown';\n"
-)
 INLINE = ("togglehint", "toggleopenonprint", "togglebuttonselector", "documentation_options.")
 SEARCH = ("searchtools.js", "language_data.js")  # of Sphinx; the book has its own
-UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "**/*.map", "images/logo_*", *SEARCH)
+UNUSED = (*REPLACED, "vendor/fontawesome", "**/*.map", "images/logo_*", *SEARCH)
 
 _ICON = re.compile(r"fa(-.*)?|fas|far|fab|fa[slbrdt]")
-_CLASS = re.compile(r"\bclass\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
+_ANIMATION = re.compile(r"animation(?:-name)?\s*:([^;}]*)")
+_KEYFRAMES = re.compile(r"@keyframes ([\w-]+)\{(?:[^{}]|\{[^{}]*\})*\}\n?")
 _URL = re.compile(r"url\((['\"]?)(?!data:|#|https?:)([^)'\"]+)\1\)")
 _VARIABLE = re.compile(r"--[a-z][\w-]+")
 _READ = re.compile(r"var\(\s*(--[\w-]+)")
@@ -97,7 +96,9 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     kept = []
     for script in context.get("script_files", []):
         name, body = _name(script), str(script.attributes.get("body", "")).lower()
-        if _bundled(name, SCRIPTS) or any(setting in body for setting in INLINE):
+        if _bundled(name, (*SCRIPTS, *REPLACED, *ASKED)) or any(
+            setting in body for setting in INLINE
+        ):
             continue
         if name == TABS and "sd-tab-set" not in context.get("body", ""):
             continue
@@ -121,15 +122,6 @@ def _selectors(prelude: list[Any]) -> Iterator[list[Any]]:
     yield selector
 
 
-def _classes(selector: list[Any]) -> list[str]:
-    """Classes that an element must have; what stands in :not(), :is() and the like is left out."""
-    return [
-        name.value
-        for dot, name in pairwise(selector)
-        if dot.type == "literal" and dot.value == "." and name.type == "ident"
-    ]
-
-
 def _text(tokens: Iterable[Any]) -> str:
     text = tinycss2.serialize([t for t in tokens if t.type != "comment"])
     return text.strip()
@@ -137,40 +129,43 @@ def _text(tokens: Iterable[Any]) -> str:
 
 def _content(tokens: list[Any]) -> str:
     """Text of a block without comments and layout."""
-    parts = []
+    parts: list[str] = []
     for token in tokens:
         if token.type == "whitespace":
             parts.append(" ")
         elif token.type != "comment":
             parts.append(token.serialize())
-    return "".join(parts).strip()
+    # a variable without a value keeps its blank
+    return re.sub(r"(?<=[:;,]) (?!;|$)", "", re.sub(r" +", " ", "".join(parts).strip()))
 
 
-def slim(css: str, words: set[str]) -> str:
-    """Keep of a style sheet the rules that elements with these classes can meet.
+def slim(css: str, elements: Elements) -> str:
+    r"""Keep of a style sheet the rules that some element can meet.
 
     Parameters
     ----------
     css : str
         A style sheet.
-    words : set of str
-        Every class of every page, and every word of every script (it may be a class).
+    elements : Elements
+        Of every page, with the words of every script.
 
     Returns
     -------
     str
-        The sheet without rules of other classes and without rules of FontAwesome alone.
+        The sheet without rules of other elements and without rules of FontAwesome alone.
 
     Examples
     --------
-    >>> slim(".a, .b:not(.c) { top: 0 } .c { top: 1px } .fa-x { top: 2px }", {"b", "fa-x"})
-    '.b:not(.c){top: 0}'
+    >>> site = Elements(words={"open"})
+    >>> site.read_page("<div class='a'><p class='b'>Text</p></div>")
+    >>> slim(".a .b:not(.c), .b .a { top: 0 } p.open { top: 1px } .fa-x, q { top: 2px }", site)
+    '.a .b:not(.c){top:0}\np.open{top:1px}'
     """
     rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
-    return "\n".join(_kept(rules, words))
+    return "\n".join(_kept(rules, elements))
 
 
-def _kept(rules: Iterable[Any], words: set[str]) -> Iterator[str]:
+def _kept(rules: Iterable[Any], elements: Elements) -> Iterator[str]:
     for rule in rules:
         if rule.type == "qualified-rule":
             content = _content(rule.content)
@@ -178,19 +173,22 @@ def _kept(rules: Iterable[Any], words: set[str]) -> Iterator[str]:
                 continue
             kept = []
             for selector in _selectors(rule.prelude):
-                classes = _classes(selector)
+                parts, neighbours = parts_of(selector)
+                classes = [
+                    name[1:] for part in (*parts, *neighbours) for name in part if name[0] == "."
+                ]
                 icon = bool(classes) and all(_ICON.fullmatch(name) for name in classes)
-                if not icon and words.issuperset(classes):
+                if not icon and elements.can_meet(parts, neighbours):
                     kept.append(_text(selector))
             if kept and content:
                 yield f"{','.join(kept)}{{{content}}}"
         elif rule.type == "at-rule":
-            yield from _at_rule(rule, words)
+            yield from _at_rule(rule, elements)
         elif rule.type == "error":
             raise ValueError(f"a style sheet cannot be read: {rule.message}")
 
 
-def _at_rule(rule: Any, words: set[str]) -> Iterator[str]:
+def _at_rule(rule: Any, elements: Elements) -> Iterator[str]:
     head = f"@{rule.at_keyword} {_text(rule.prelude)}".strip()
     if rule.content is None:
         if rule.lower_at_keyword == "charset":
@@ -200,7 +198,7 @@ def _at_rule(rule: Any, words: set[str]) -> Iterator[str]:
         inner = tinycss2.parse_blocks_contents(
             rule.content, skip_comments=True, skip_whitespace=True
         )
-        kept = list(_kept(inner, words))
+        kept = list(_kept(inner, elements))
         if kept:
             yield f"{head}{{{''.join(kept)}}}"
     else:
@@ -208,6 +206,18 @@ def _at_rule(rule: Any, words: set[str]) -> Iterator[str]:
         if "Font Awesome" in content.replace("\\", "") or "fa-" in head:
             return
         yield f"{head}{{{content}}}"
+
+
+def without_idle_movements(css: str) -> str:
+    """Leave out the animations that no rule names.
+
+    Examples
+    --------
+    >>> without_idle_movements("@keyframes a{to{top: 0}} @keyframes b{to{top: 0}} p{animation: b}")
+    ' @keyframes b{to{top: 0}} p{animation: b}'
+    """
+    used = set(_WORD.findall(" ".join(_ANIMATION.findall(css))))
+    return _KEYFRAMES.sub(lambda found: found[0] if found[1] in used else "", css)
 
 
 def without_idle_variables(css: str, elsewhere: set[str]) -> str:
@@ -263,16 +273,6 @@ def _files(static: Path, patterns: Iterable[str]) -> Iterator[Path]:
         yield from found
 
 
-def _words(pages: Iterable[Path], scripts: Iterable[Path]) -> set[str]:
-    words: set[str] = set()
-    for page in pages:
-        for groups in _CLASS.findall(page.read_text(encoding="utf-8")):
-            words.update(" ".join(groups).split())
-    for script in scripts:
-        words.update(_WORD.findall(script.read_text(encoding="utf-8")))
-    return words
-
-
 # -- after the build ------------------------------------------------------------------------------
 
 
@@ -284,12 +284,13 @@ def bundle(app: Any, error: Exception | None) -> None:
     static = out / "_static"
     pages = [p for p in out.rglob("*.html") if "_static" not in p.relative_to(out).parts]
     scripts = list(_files(static, SCRIPTS))
-    words = _words(pages, [*scripts, static / TABS])
+    parts = [*out.glob("interactive/*.js"), out / "engine" / "engine.js"]
+    elements = elements_of(pages, [*scripts, static / TABS, *parts], list(_files(static, STYLES)))
     sheets = []
     for path in _files(static, STYLES):
         name = path.relative_to(static).as_posix()
         css = path.read_text(encoding="utf-8").replace('@charset "UTF-8";', "")
-        sheet = icon_rules(css) if name == "icons.css" else slim(css, words)
+        sheet = icon_rules(css) if name == "icons.css" else slim(css, elements)
         sheets.append(_rebased(sheet, posixpath.dirname(name)))
     code = [
         re.sub(r"^//# sourceMappingURL=.*$", "", p.read_text(encoding="utf-8"), flags=re.M)
@@ -303,8 +304,8 @@ def bundle(app: Any, error: Exception | None) -> None:
         *out.glob("engine/en*"),
     ]
     named = {v for p in others for v in _VARIABLE.findall(p.read_text(encoding="utf-8"))}
-    sheet = without_idle_variables("\n".join(sheets), named)
-    made = {SHEET: sheet, SCRIPT: PRELUDE + ";\n".join(code)}
+    sheet = without_idle_movements(without_idle_variables("\n".join(sheets), named))
+    made = {SHEET: sheet, SCRIPT: ";\n".join(code)}
     marks = {}
     for name, text in made.items():
         (static / name).write_text(text, encoding="utf-8")

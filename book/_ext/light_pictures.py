@@ -21,6 +21,7 @@ SHARED = 3  # marks of one style, from which on the style is a class
 INHERITED = re.compile(r"(fill|stroke|font|text-anchor)")
 _DRAWING = re.compile(r"<svg (?=[^>]*role=\"img\").*?</svg>", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
+_ZERO = re.compile(r"^(-?)0\.")  # before a decimal point
 _PAIRS = {"M": 1, "L": 1, "Q": 2, "C": 3, "z": 0, "Z": 0}
 _PLACED = {"text": ("x", "y"), "use": ("x", "y"), "rect": ("x", "y", "width", "height")}
 _SPACE = ' xmlns="http://www.w3.org/2000/svg"'  # HTML knows it without
@@ -35,7 +36,7 @@ def slender(body: str) -> tuple[str, str]:
     --------
     >>> mark = '<path d="M 0 0 L 5.04 0 L 10.04 0" style="stroke: red" />'
     >>> slender(f'<svg role="img"><g>{mark}{mark}</g></svg>')[0][19:-10]
-    'style="stroke: red"><path d="M0 0L10 0" /><path d="M0 0L10 0" />'
+    'style="stroke: red"><path d="M0 0h10" /><path d="M0 0h10" />'
     >>> body, rules = slender(f'<svg role="img">{mark}{mark}{mark}</svg>')
     >>> rules
     '.d50037{stroke: red}'
@@ -135,9 +136,9 @@ def shorter(path: str, *, mark: bool = False, exact: bool = False) -> str:
     Examples
     --------
     >>> shorter("M 1 2 L 3.04 2 L 90 2 L 90 -7.5 z")
-    'M1 2L90 2 90-7.5z'
+    'M1 2h89v-9.5z'
     >>> shorter("M 1 2 L 3.04 2 L 9 2 z", mark=True)
-    'M1 2L3.04 2 9 2z'
+    'M1 2h2.04 5.96z'
     """
     tokens = _TOKEN.findall(path)
     pieces: list[tuple[str, list[Point]]] = []
@@ -155,16 +156,27 @@ def shorter(path: str, *, mark: bool = False, exact: bool = False) -> str:
     exact = exact or (mark and small)
     if not exact:
         pieces = _straightened(pieces)
-    decimals = 2 if exact else DECIMALS
+    return _written(pieces, 10 ** (2 if exact else DECIMALS))
+
+
+def _written(pieces: list[tuple[str, list[Point]]], unit: int) -> str:
+    """Write steps from point to point, which have fewer digits than places, in whole units."""
     text, last = "", ""
+    here = start = (0, 0)
     for command, points in pieces:
-        if command != last or command in "Mz":
-            text += command
-        for x, y in points:
-            for value in (x, y):
-                number = _number(value, decimals)
-                text += number if not text[-1:].isdigit() or number[0] == "-" else f" {number}"
-        last = command
+        ends = [(round(x * unit), round(y * unit)) for x, y in points]
+        steps = [(x - here[0], y - here[1]) for x, y in ends]
+        letter, numbers = command.lower(), [value for step in steps for value in step]
+        if command == "M":
+            letter, numbers, start = "M", [*ends[0]], ends[0]
+        elif command == "L" and 0 in steps[0]:
+            letter, numbers = ("h", [steps[0][0]]) if steps[0][1] == 0 else ("v", [steps[0][1]])
+        if letter != last or letter in "Mz":
+            text += letter
+        for number in numbers:
+            digits = _ZERO.sub(r"\1.", _number(number / unit, 2))
+            text += digits if not text[-1:].isdigit() or digits[0] == "-" else f" {digits}"
+        here, last = ends[-1] if ends else start, letter
     return text
 
 

@@ -51,11 +51,26 @@ AROUND = (
         '<div id="pst-primary-sidebar" role="complementary" aria-label="Book" class=',
     ),
 )
+# what the theme writes for parts that the book has not: no header, advertisement, second footer
+IDLE = re.compile(
+    r'<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>\s*'
+    r'|<div class="pst-async-banner-revealer d-none">.*?</div>\s*'
+    r'|<header class="bd-header[^>]*>\s*</header>\s*'
+    r'|<div class="sidebar-primary-item">\s*<div id="ethical-ad-placement".*?</div>\s*</div>\s*'
+    r'|<div class="sidebar-header-items sidebar-primary__section">\s*</div>\s*'
+    r'|<div id="searchbox"></div>\s*'
+    r'|<footer class="bd-footer">\s*</footer>\s*'
+    r'|\s*data-bs-(?:placement|spy|target|root-margin)="[^"]*"|\s*data-bs-toggle="tooltip"',
+    re.DOTALL,
+)
 # a figure's colours fall back to others where the book's sheet is missing; on its pages it is there
 _FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]*)\)")
 #: Classes of great tables that styles, scripts and tests name; each cell has two or three others.
 TABLE_CLASSES = {"gt_group_heading", "gt_right", "gt_stub", "gt_table", "gt_total"}
 _TABLE_CLASS = re.compile(r' class="(gt_[^"]*)"')
+# what a summary may not hold, and styles of pandas that the book's sheet has
+_HIDDEN = re.compile(r'<p class="((?:collapsed|expanded) admonition-title)">(.*?)</p>')
+_SCOPED = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
 _REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
 # a call that is longer than a line: Sphinx lists its parameters without a term
 _SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\n")
@@ -184,8 +199,8 @@ def captioned(body: str) -> str:
     >>> made = captioned(figure + drawn + "</figure>")
     >>> made.partition(">")[0]
     '<figure class="picture" id="x" aria-label="Figure 1: Rise"'
-    >>> made.partition("<figcaption>")[2].removesuffix("</figure>")
-    '<a class="figure-number" href="#x">Figure 1</a> <b>It rose.</b> See axis.</figcaption>'
+    >>> made.partition('<span class="said">')[2].removesuffix("</figure>")
+    '<a class="figure-number" href="#x">Figure 1</a> <b>It rose.</b> See axis.</span></figcaption>'
     """
     number = count(1)
 
@@ -202,10 +217,13 @@ def captioned(body: str) -> str:
         drawing = _LABELLED.sub(
             rf'<svg id="{name}-drawing" \1aria-labelledby="\2" aria-describedby="\3"', drawing
         )
-        rest = _NAMED.sub(f'aria-label="The numbers behind {numbered}"', rest, count=1)
+        narrow, details, numbers = rest.partition("<details")
+        numbers = _NAMED.sub(f'aria-label="The numbers behind {numbered}"', numbers, count=1)
+        # a caption ends its figure, so the numbers belong to it
         return (
-            f'<figure class="picture" id="{name}" {label}>\n{drawing}\n'
-            f"<figcaption>{link} {caption}</figcaption>{rest}</figure>"
+            f'<figure class="picture" id="{name}" {label}>\n{drawing}{narrow.rstrip()}\n'
+            f'<figcaption><span class="said">{link} {caption}</span>{details}{numbers.strip()}'
+            "</figcaption></figure>"
         )
 
     return _FIGURE.sub(under, body)
@@ -247,6 +265,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     for fault, mended in IN_BODY:
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
+    body = _SCOPED.sub("", _HIDDEN.sub(r'<span class="\1">\2</span>', body))
     body = _PROJECTED.sub("", _REPEATED.sub("", body))  # forms for slides stand on slides alone
     if page in ONE_FORM:
         body = _NARROW.sub("", body)
@@ -273,6 +292,7 @@ def mend(app: Any, error: Exception | None) -> None:
         after = before
         for fault, mended in AROUND:
             after = after.replace(fault, mended)
+        after = IDLE.sub("", after)
         if after != before:
             page.write_text(after, encoding="utf-8")
 

@@ -4,25 +4,11 @@
 
   // -- copying ------------------------------------------------------------------------------------
 
-  async function copy(text) {
-    if (navigator.clipboard && window.isSecureContext) {
-      await navigator.clipboard.writeText(text);
-      return;
-    }
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    if (!done) throw new Error("the browser refused to copy");
-  }
-
   for (const button of document.querySelectorAll("button.copy")) {
     const status = button.parentElement.querySelector("[role=status]");
     button.addEventListener("click", async () => {
       try {
-        await copy(document.getElementById(button.dataset.copy).textContent);
+        await window.bookCopy(document.getElementById(button.dataset.copy).textContent);
         status.textContent = "Copied.";
       } catch (refused) {
         status.textContent = "Copying was refused; please select the text.";
@@ -30,14 +16,7 @@
     });
   }
 
-  /* A button at code says which. */
-  for (const button of document.querySelectorAll("button.copybtn")) {
-    const line = document.querySelector(button.dataset.clipboardTarget)?.textContent.trim().split("\n")[0] ?? "";
-    button.type = "button";
-    button.setAttribute("aria-label", `Copy the code: ${line.length > 50 ? `${line.slice(0, 50)} …` : line}`);
-  }
-
-  // -- where the reader is, and in which colours -----------------------------------------------------
+  // -- in which colours -------------------------------------------------------------------------------
 
   const COLOURS = { auto: "as the system has them", light: "light", dark: "dark" };
   const sayColours = () => {
@@ -50,17 +29,10 @@
   sayColours();
   new MutationObserver(sayColours).observe(document.documentElement, { attributeFilter: ["data-mode"] });
 
-  addEventListener("activate.bs.scrollspy", () => {
-    for (const link of document.querySelectorAll(".bd-toc-nav a")) {
-      if (link.classList.contains("active")) link.setAttribute("aria-current", "location");
-      else link.removeAttribute("aria-current");
-    }
-  });
-
   // -- figures ------------------------------------------------------------------------------------
 
   const SCALE = 2;
-  const FONTS = { 400: "CohortSans-Regular.woff", 700: "CohortSans-Semibold.woff" };
+  const FONTS = { 400: "CohortSans-Regular.woff2", 700: "CohortSans-Semibold.woff2" };
   let embedded; // the fonts as text, fetched once
 
   function save(blob, name) {
@@ -85,7 +57,7 @@
       const answer = await fetch(new URL(file, folder));
       if (!answer.ok) return "";
       const data = base64(await answer.arrayBuffer());
-      return `@font-face{font-family:"Cohort Sans";font-weight:${weight};src:url(data:font/woff;base64,${data}) format("woff")}`;
+      return `@font-face{font-family:"Cohort Sans";font-weight:${weight};src:url(data:font/woff2;base64,${data}) format("woff2")}`;
     });
     return (await Promise.all(faces)).join("");
   }
@@ -303,28 +275,4 @@
     });
     if (choice.value === "all") show();
   }
-
-  // -- solutions ----------------------------------------------------------------------------------
-
-  /* A solution is printed only where a reader has opened it; the theme opens all of them to print. */
-  document.addEventListener("click", (event) => {
-    const solution = event.isTrusted && event.target.closest("div.solution");
-    if (solution) solution.classList.toggle("asked-for", !solution.matches(".toggle-hidden"));
-  });
-
-  // -- formulas -----------------------------------------------------------------------------------
-
-  /* A formula is a stop of the keyboard only where it is wider than its box. */
-  function stops() {
-    for (const box of document.querySelectorAll(".math-block")) {
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-      else box.removeAttribute("tabindex");
-    }
-  }
-  addEventListener("load", stops);
-  addEventListener("resize", stops);
-  /* What a disclosure shows is measured when it opens: the theme does so on resizing only. */
-  document.addEventListener("toggle", () => dispatchEvent(new Event("resize")), true);
-  /* Text has its final width when the fonts are there. */
-  document.fonts.ready.then(() => dispatchEvent(new Event("resize")));
 })();

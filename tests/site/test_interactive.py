@@ -24,10 +24,16 @@ from helpers.views.interactive.live_picture import ASSETS
 PAGE = "explore.html"
 
 
+def near(seen, kind):
+    """Go to a picture: one with many numbers reads them when it comes near the window."""
+    seen.page.locator(f'[data-interactive="{kind}"]').scroll_into_view_if_needed()
+
+
 @pytest.fixture
 def explore(visit):
     def open_page(kind, **options):
         seen = visit(PAGE, **options)
+        near(seen, kind)
         panel = seen.page.locator(f'[data-interactive="{kind}"][data-ready] .interactive-panel')
         panel.wait_for()
         return seen, panel
@@ -679,6 +685,7 @@ def test_back_undoes_forward_redoes_and_a_copied_address_shows_the_same(explore,
     states.append(shown(page))
     panel.locator("tbody tr").nth(1).locator(".interactive-tick").click()
     states.append(shown(page))
+    near(seen, "curve")
     page.locator('[data-interactive="curve"] .interactive-panel').get_by_label(
         "Claim"
     ).select_option("overall")

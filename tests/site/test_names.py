@@ -52,7 +52,7 @@ def test_buttons_say_what_they_copy_and_download(visit):
     page = visit(CHAPTER).page
     names = page.locator("button.copybtn").evaluate_all(
         "(all) => all.map((one) => [one.getAttribute('aria-label'),"
-        " document.querySelector(one.dataset.clipboardTarget).textContent.trim()])"
+        " one.previousElementSibling.textContent.trim()])"
     )
     assert names
     for name, code in names:

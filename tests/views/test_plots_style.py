@@ -1,6 +1,7 @@
 """The palettes are measured, not believed: contrast, colour-vision deficiency, greyscale."""
 
 import ast
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -216,13 +217,28 @@ def test_figures_are_tabular_and_every_sign_we_print_exists(face):
 @pytest.mark.parametrize("face", FACES)
 def test_page_and_drawing_use_the_same_font(face):
     drawn = TTFont(style.FONTS / f"{face}.ttf")
-    paged = TTFont(STATIC / "fonts" / f"{face}.woff")
+    paged = TTFont(STATIC / "fonts" / f"{face}.woff2")
     assert drawn.getBestCmap() == paged.getBestCmap()
     assert drawn["hmtx"].metrics == paged["hmtx"].metrics
 
 
+def test_the_faces_of_the_text_are_told_apart_by_their_letters():
+    """A page fetches the file that has its letters: each has those that the sheet says, no more."""
+    sheet = (STATIC / "book.css").read_text(encoding="utf-8")
+    faces = re.findall(r"fonts/(CohortSerif[\w-]+)\.woff2.*unicode-range: ([^;]+);", sheet)
+    assert len(faces) == len(list((STATIC / "fonts").glob("CohortSerif*"))) == 6
+    for face, ranges in faces:
+        said: set[int] = set()
+        for part in ranges.split(", "):
+            first, _, last = part.removeprefix("U+").partition("-")
+            said |= set(range(int(first, 16), int(last or first, 16) + 1))
+        glyphs = set(TTFont(STATIC / "fonts" / f"{face}.woff2").getBestCmap())
+        unassigned = {0x3A2}  # between the Greek capitals
+        assert said - unassigned == glyphs, face
+
+
 def test_fonts_are_small_licensed_and_do_not_use_the_reserved_name():
-    files = [*style.FONTS.glob("*.ttf"), *(STATIC / "fonts").glob("*.woff")]
+    files = [*style.FONTS.glob("*.ttf"), *(STATIC / "fonts").glob("CohortSans*.woff2")]
     assert sum(file.stat().st_size for file in files) < 150_000
     for folder in (style.FONTS, STATIC / "fonts"):
         assert "SIL OPEN FONT LICENSE" in (folder / "LICENSE.txt").read_text("utf-8").upper()

@@ -120,22 +120,54 @@
      may come with other values in them. `read` and `write` put that state into the address. */
   function run(kind, build) {
     for (const host of document.querySelectorAll(`.interactive[data-interactive="${kind}"]`)) {
-      const data = JSON.parse(host.querySelector(":scope > script[type='application/json']").textContent);
-      const panel = h("section", { class: "interactive-panel", "aria-label": data.title });
-      const { show, read, write } = build(panel, data);
-      addEventListener("pageshow", show);
-      if (read) {
-        parts.set(data.key || kind, { read, write, panel }); // a page may have several of a kind
-        for (const event of ["change", "click"]) panel.addEventListener(event, keep);
-      }
-      const figure = host.querySelector(":scope > figure");
-      const still = h("details", { class: "interactive-still" }, h("summary", {}, "The same as a fixed picture, with its numbers"));
-      host.append(panel, still);
-      still.append(figure);
-      addEventListener("beforeprint", () => { still.open = true; });
-      host.dataset.ready = "";
+      const given = host.querySelector(":scope > script[type='application/json']");
+      if (given.dataset.from) later(kind, build, host, given.dataset.from, given.dataset.name);
+      else start(kind, build, host, JSON.parse(given.textContent));
     }
   }
 
-  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, announcer, keep, run };
+  function start(kind, build, host, data) {
+    const panel = h("section", { class: "interactive-panel", "aria-label": data.title });
+    const { show, read, write } = build(panel, data);
+    addEventListener("pageshow", show);
+    if (read) {
+      parts.set(data.key || kind, { read, write, panel }); // a page may have several of a kind
+      for (const event of ["change", "click"]) panel.addEventListener(event, keep);
+    }
+    const figure = host.querySelector(":scope > figure");
+    const still = h("details", { class: "interactive-still" }, h("summary", {}, "The same as a fixed picture, with its numbers"));
+    host.append(panel, still);
+    still.append(figure);
+    addEventListener("beforeprint", () => { still.open = true; });
+    host.dataset.ready = "";
+    return { write };
+  }
+
+  /* Many numbers are read when their picture is near the window, or when the address sets it; until
+     then the address keeps what it says of it. A script, because a page on a disk may read no file. */
+  const NEAR = "1000px";
+  const data = {};
+  function later(kind, build, host, address, name) {
+    let asked = {}, reading = false;
+    const read = () => {
+      if (reading) return;
+      reading = true;
+      near.disconnect();
+      const script = h("script", { src: address });
+      script.addEventListener("load", () => {
+        start(kind, build, host, data[name]).write(asked);
+        known = settings();
+      });
+      document.head.append(script);
+    };
+    const near = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && read(), { rootMargin: `${NEAR} 0px` });
+    near.observe(host);
+    const write = (mine) => {
+      asked = mine;
+      if (Object.keys(mine).length) read();
+    };
+    parts.set(kind, { read: () => asked, write, panel: host });
+  }
+
+  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, announcer, keep, run, data };
 })();
