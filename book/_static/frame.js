@@ -135,7 +135,7 @@
     });
   }
 
-  // -- where the reader is: the last heading above the middle of the window ---------------------------------
+  // -- where the reader is: the section below the top of the window ---------------------------------
 
   const places = new Map();
   for (const link of all(".bd-toc-nav a[href^='#'], .page-toc a[href^='#']")) {
@@ -158,7 +158,7 @@
     const line = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) seen[isIntersecting ? "add" : "delete"](target);
       mark();
-    }, { rootMargin: "-40% 0px -59% 0px" });
+    }, { rootMargin: "-16% 0px -83% 0px" });
     for (const section of places.keys()) line.observe(section);
   }
 

@@ -225,6 +225,7 @@
     }
 
     field.addEventListener("input", show);
+    if (!dialog) field.focus(); // the index is read by a touch or a letter, not by the page's own doing
     field.addEventListener("focus", () => index().catch(() => {}), { once: true }); // said when asked
     const links = () => [...list.querySelectorAll("a")];
     const step = (event) => {
@@ -251,7 +252,6 @@
     });
     if (!dialog) {
       field.value = new URLSearchParams(location.search).get("q") ?? "";
-      field.focus();
       if (field.value) show();
     }
   }

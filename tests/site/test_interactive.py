@@ -678,14 +678,14 @@ def test_two_products_stand_beside_what_else_differs(explore):
 
 
 def test_back_undoes_forward_redoes_and_a_copied_address_shows_the_same(explore, visit):
-    seen, panel = explore("forest")
+    seen, _ = explore("curve")  # the last picture to be there
     page = seen.page
+    panel = page.locator('[data-interactive="forest"] .interactive-panel')
     states = [shown(page)]
     panel.get_by_label("Disease").select_option("MM")
     states.append(shown(page))
     panel.locator("tbody tr").nth(1).locator(".interactive-tick").click()
     states.append(shown(page))
-    near(seen, "curve")
     page.locator('[data-interactive="curve"] .interactive-panel').get_by_label(
         "Claim"
     ).select_option("overall")
@@ -701,6 +701,19 @@ def test_back_undoes_forward_redoes_and_a_copied_address_shows_the_same(explore,
     other.page.locator("[data-ready]").nth(2).wait_for()
     assert shown(other.page) == states[-1]
     assert seen.complaints == other.complaints == []
+
+
+def test_many_numbers_are_read_when_their_picture_is_near_or_the_address_sets_it(visit):
+    page = visit(PAGE).page
+    asked = "[...document.scripts].filter((one) => one.src.includes('data-')).length"
+    panel = page.locator('[data-interactive="curve"] .interactive-panel')
+    page.wait_for_timeout(300)
+    assert page.evaluate(asked) == panel.count() == 0
+    set_by_address = visit(f"{PAGE}#~curve.claim=overall").page
+    panel = set_by_address.locator('[data-interactive="curve"] .interactive-panel')
+    panel.wait_for()
+    assert panel.get_by_label("Claim").input_value() == "overall"
+    assert set_by_address.url.endswith("#~curve.claim=overall")
 
 
 def test_a_link_to_a_section_is_no_change_of_the_state(explore):

@@ -358,6 +358,71 @@ def test_contents_open_on_a_phone(visit):
     seen.page.locator("#pst-primary-sidebar-modal").wait_for(state="hidden")
 
 
+def test_the_menu_of_downloads_works_by_keyboard(visit):
+    page = visit(CHAPTER).page
+    button = page.get_by_role("button", name="Download this page")
+    button.focus()
+    page.keyboard.press("ArrowDown")
+    assert button.get_attribute("aria-expanded") == "true"
+    inside = "document.activeElement.closest('.dropdown-menu') !== null"
+    assert page.evaluate(inside)
+    box = page.locator(".dropdown-menu.show").bounding_box()
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= page.viewport_size["width"]
+    page.keyboard.press("Escape")
+    assert button.get_attribute("aria-expanded") == "false"
+    assert button.evaluate("(e) => e === document.activeElement")
+    button.click()
+    page.locator("article h1").click()
+    assert page.locator(".dropdown-menu.show").count() == 0
+
+
+def test_a_solution_opens_says_so_and_is_printed_only_then(visit):
+    page = visit(CHAPTER).page
+    box = page.locator("div.solution").first
+    button = box.locator("button.toggle-button")
+    shown = box.locator("> :not(.admonition-title)").first
+    assert button.get_attribute("aria-expanded") == "false"
+    assert not shown.is_visible()
+    button.click()
+    assert button.get_attribute("aria-expanded") == "true"
+    assert shown.is_visible()
+    page.emulate_media(media="print")
+    printed = page.locator("div.solution").evaluate_all(
+        "(all) => all.map((one) => getComputedStyle(one).display !== 'none')"
+    )
+    assert printed == [True] + [False] * (len(printed) - 1)
+
+
+def test_the_contents_mark_the_section_that_is_read(visit):
+    page = visit(CHAPTER).page
+    links = page.locator(".page-toc a")
+    for place in (1, links.count() - 2):
+        links.nth(place).click()
+        marked = page.locator(".page-toc a[aria-current=location]")
+        page.wait_for_function(
+            "(href) => document.querySelector('.page-toc a[aria-current]')"
+            "?.getAttribute('href') === href",
+            arg=links.nth(place).get_attribute("href"),
+        )
+        assert marked.count() == 1
+
+
+def test_copied_code_is_the_code(visit):
+    page = visit(CHAPTER).page
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', { value: {"
+        " writeText: async (text) => { window.copied = text; } } })"
+    )
+    page.evaluate("Object.defineProperty(window, 'isSecureContext', { value: true })")
+    button = page.locator("button.copybtn:visible").first
+    code = button.evaluate("(e) => e.previousElementSibling.textContent")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("window.copied !== undefined")
+    assert page.evaluate("copied") == code.removesuffix("\n")
+    assert button.get_attribute("aria-label") == "Copied"
+
+
 def test_targets_are_large_enough(visit):
     """WCAG 2.2, 2.5.8: 24 by 24 pixels for what is not part of a sentence."""
     seen = visit(CHAPTER, width=320)
