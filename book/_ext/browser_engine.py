@@ -57,6 +57,10 @@ OURS = (
     "models/population.py",
     "models/result.py",
     "models/shrinkage.py",
+    "models/subgroup_analysis.py",
+    "models/subgroup_counts.py",
+    "models/subgroup_likelihood.py",
+    "models/subgroup_null.py",
     "reporting/__init__.py",
     "reporting/in_browser/*.py",
 )
@@ -360,7 +364,7 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
             for role, known in tomllib.loads(
                 (root / "helpers" / "evidence" / "column_names.toml").read_text(encoding="utf-8")
             ).items()
-            if role in ("study", "events", "n", "time")
+            if role in ("study", "events", "n", "time", "effect", "se", "lower", "upper")
         },
         "packages": [{k: p[k] for k in ("name", "version", "licence")} for p in packages()],
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .columns import ColumnSchema, layout_problems, read_column
-from .given import on_model_scale
+from .given import lopsided, on_model_scale
 from .grid import Sheet, Source
 from .opening import open_table
 from .own import choose_columns, prepare, refuse_no_study, scale_of, understood, values_of
@@ -31,6 +31,7 @@ class Counts:
     scale: str = ""  # of effects, empty for counts
     yi: tuple[float, ...] = ()  # effects on the scale of the model, nan where missing
     vi: tuple[float, ...] = ()  # their sampling variances
+    lopsided: tuple[int, ...] = ()  # places of effects that are far from the middle of their limits
     #: Role of a column of text (by, cluster, risk_of_bias) -> its cells, None where one is empty.
     texts: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
@@ -86,9 +87,11 @@ def read_counts(
     one = {role: tuple(values[name]) for role, name in roles.items()}
     nothing = (None,) * len(grid.rows)
     effects: tuple[list[float], list[float]] = ([], [])
+    far: list[int] = []
     if scale:
         limits = (one["lower"], one["upper"]) if "lower" in one else None
         effects = on_model_scale(one["effect"], one.get("se"), limits, scale)
+        far = [] if limits is None else lopsided(one["effect"], limits, scale)
     return Counts(
         study=one["study"],
         events=one.get("events", nothing),
@@ -99,6 +102,7 @@ def read_counts(
         scale=scale,
         yi=tuple(effects[0]),
         vi=tuple(effects[1]),
+        lopsided=tuple(far),
         texts={role: one[role] for role in texts},
     )
 

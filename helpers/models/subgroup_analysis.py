@@ -507,6 +507,10 @@ def _groups(
 
     `first` is what the studies came from: the rows of a Series `by` have to be its rows.
     """
+    if data is None and isinstance(by, list) and {type(one) for one in by} <= {str, type(None)}:
+        if len(by) != len(labels):
+            raise MetaAnalysisError(f"group has {len(by)} values for {len(labels)} studies")
+        return by, [one for one in dict.fromkeys(by) if one is not None], "group"  # without pandas
     import pandas as pd
 
     if isinstance(by, (list, tuple)) and data is not None and by and _all_columns(by, data):

@@ -15,7 +15,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from helpers import load_cohorts, pool
+from helpers import load_cohorts, pool, subgroups
 from helpers.evidence import data_folder
 from helpers.evidence.own import read_own
 from helpers.reporting import report
@@ -217,6 +217,61 @@ def test_choices_that_do_not_go_together_are_refused_in_words():
     assert "defined for measure logit" in answer["message"]
 
 
+@pytest.mark.parametrize("group_tau2", ["separate", "common"])
+def test_groups_are_those_of_subgroups(group_tau2):
+    columns = {"by": "entity"}
+    shown = analyse(CONTENT, **ROLES, columns=columns, group_tau2=group_tau2, model="random")
+    found = subgroups(
+        load_cohorts(), by="entity", **ROLES, model="random", group_tau2=group_tau2
+    ).summary_frame()
+    (groups,) = shown["groups"]
+    rows = {row[0]: row[1:] for row in groups["rows"]}
+    assert set(rows) == set(found.index)
+    for name, line in found.iterrows():
+        assert int(rows[name][0]) == line["k"]
+        assert float(rows[name][1]) == pytest.approx(100 * line["estimate"], abs=0.051)
+        assert float(rows[name][3]) == pytest.approx(line["tau2"], abs=0.00051)
+    assert groups["notes"][0].startswith("Test between groups: Q = ")
+    alone = analyse(b"study,events,n,g\nA,3,40,x\nB,5,60,x\n", columns={"by": "g"})
+    assert alone["groups"][0]["notes"][0].startswith("No comparison: ")
+
+
+def test_ratios_are_drawn_on_a_logarithmic_axis_and_ratings_are_compared():
+    table = (
+        b"study,OR,lower,upper,rob\nA,0.5,0.25,1,low\nB,2,1,4,high\nC,1,0.5,2,low\n"
+        b"D,1.5,0.75,3,some concerns\n"
+    )
+    shown = analyse(table, columns={"risk_of_bias": "rob"}, model="glmm")
+    assert shown["fit"]["measure"] == "log-ratio"
+    # four standard errors that are alike: the mean of the logarithms, whatever tau2 is
+    middle = (0.5 * 2 * 1 * 1.5) ** 0.25
+    assert shown["fit"]["estimate"] == pytest.approx(middle, rel=1e-9)
+    (ratings,) = shown["groups"]
+    assert [row[:2] for row in ratings["rows"]] == [
+        ["Low risk", "2"], ["High risk", "1"], ["Some concerns", "1"], ["All but high risk", "3"],
+    ]  # fmt: skip
+    assert float(ratings["rows"][3][2]) == pytest.approx((0.5 * 1.5) ** (1 / 3), abs=0.0051)
+    drawing = ET.fromstring(shown["svg"])
+    marks = drawing.findall(f".//{SVG}rect[@class='study']")
+    centre = [float(m.get("x")) + float(m.get("width")) / 2 for m in marks]
+    # equal ratios are equal distances
+    assert centre[1] - centre[2] == pytest.approx(centre[2] - centre[0], abs=0.05)
+    assert shown["table"]["head"][:3] == ["Row", "Study", "Estimate"]
+
+
+@pytest.mark.parametrize("shift", [0.0, -5.0])
+def test_effects_are_drawn_at_their_place_also_below_zero(shift):
+    values = [shift - 0.2, shift + 0.5, shift + 0.3]
+    lines = "".join(f"S{i},{value},0.1\n" for i, value in enumerate(values))
+    shown = analyse(f"study,yi,sei\n{lines}".encode(), model="common")
+    drawing = ET.fromstring(shown["svg"])
+    marks = drawing.findall(f".//{SVG}rect[@class='study']")
+    centre = [float(m.get("x")) + float(m.get("width")) / 2 for m in marks]
+    scale = (centre[1] - centre[0]) / 0.7
+    assert centre[2] - centre[0] == pytest.approx(0.5 * scale, abs=0.05)
+    assert 250 <= min(centre) < max(centre) <= 560
+
+
 def test_the_page_needs_numpy_alone():
     code = (
         "import sys\n"
@@ -225,6 +280,10 @@ def test_the_page_needs_numpy_alone():
         "from helpers.reporting.in_browser import analyse\n"
         "for model in ('glmm', 'random', 'common'):\n"
         "    shown = analyse(b'study,events,n\\nA,3,40\\nB,8,60\\nC,16,50\\n', model=model)\n"
+        "table = b'study,events,n,g\\nA,3,40,x\\nB,8,60,x\\nC,16,50,y\\nD,9,60,y\\n'\n"
+        "for tau2 in ('separate', 'common'):\n"
+        "    assert analyse(table, columns={'by': 'g'}, group_tau2=tau2)['groups'][0]['rows']\n"
+        "analyse(b'study,OR,lower,upper\\nA,1,0.5,2\\nB,2,1,4\\n')\n"
         "print(shown['backend'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

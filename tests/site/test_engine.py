@@ -335,6 +335,25 @@ def test_a_spreadsheet_is_opened_and_its_sheet_chosen(with_engine, tmp_path):
 
 
 @needs_engine
+def test_groups_and_effects_are_offered_and_found(with_engine):
+    page = with_engine()
+    page.fill("#engine-csv", "study,events,n,arm\nA,3,40,x\nB,8,60,x\nC,5,50,y\nD,9,60,y\n")
+    page.eval_on_selector("#engine-more", "e => { e.open = true; }")
+    page.select_option('[name="by"]', "arm")
+    page.select_option('[name="group_tau2"]', "common")
+    pooled(page)
+    rows = page.eval_on_selector_all(
+        "#engine-results table", "all => all.find(t => t.caption.textContent === 'arm').rows.length"
+    )
+    assert rows == 3
+    page.fill("#engine-csv", "study,OR,lower,upper\nA,0.5,0.25,1\nB,2,1,4\nC,1,0.5,2\n")
+    chosen = {role: page.input_value(f'[name="{role}"]') for role in ("effect", "lower", "events")}
+    assert chosen == {"effect": "OR", "lower": "lower", "events": ""}
+    fit = pooled(page)
+    assert (fit["measure"], round(fit["estimate"], 9)) == ("log-ratio", 1.0)
+
+
+@needs_engine
 def test_person_years_give_rates(with_engine):
     page = with_engine()
     page.fill("#engine-csv", "study,events,person_years\nA,13,904\nB,16,2375\nC,38,1847\n")

@@ -10,9 +10,12 @@
   const form = $("form");
   const choice = (name) => form.elements[name];
   const megabytes = (n) => (n / 1e6).toFixed(1);
-  const ROLES = ["study", "events", "n", "time"];
+  const COUNTS = ["events", "n", "time"];
+  const EFFECTS = ["effect", "se", "lower", "upper"]; // in place of counts
+  const ASKED = ["by", "risk_of_bias"]; // never guessed
+  const ROLES = ["study", ...COUNTS, ...EFFECTS, ...ASKED];
   const LARGEST = 5e6;
-  const CHOICES = ["model", "measure", "tau2_method", "level", "per"];
+  const CHOICES = ["model", "measure", "tau2_method", "level", "per", "scale", "group_tau2"];
   const KEPT = "nrm-meta table"; // in the tab, so that a reload keeps what was typed
   const FORMAT = "nrm-meta table and choices, version 1";
   let worker = null;
@@ -250,14 +253,19 @@ from helpers.reporting.in_browser import analyse_json
     const names = header();
     const found = Object.fromEntries(ROLES.map((role) => [role, names.includes(state.chosen[role]) ? state.chosen[role] : ""]));
     const timed = Boolean(found.time);
+    const byLimits = Boolean(found.lower || found.upper);
     const free = names.filter((name) => !Object.values(found).includes(name));
-    for (const role of ROLES) {
-      const guess = known(free, role);
-      if (!found[role] && guess) found[role] = guess;
-    }
-    // people and person-time: one of the two
+    const by = (role) => found[role] || known(free, role);
+    // counts, or effects: what was named, and else counts wherever there are events
+    const effects = EFFECTS.some((role) => found[role])
+      || (!COUNTS.some((role) => found[role]) && !by("events") && Boolean(by("effect") && (by("se") || (by("lower") && by("upper")))));
+    for (const role of ["study", ...(effects ? EFFECTS : COUNTS)]) found[role] = by(role);
+    // people and person-time, standard error and limits: one of the two
     if (timed) found.n = "";
     else if (found.n) found.time = "";
+    if (byLimits) found.se = "";
+    else if (found.se) found.lower = found.upper = "";
+    for (const role of effects ? COUNTS : EFFECTS) found[role] = "";
     return found;
   }
 
@@ -266,8 +274,14 @@ from helpers.reporting.in_browser import analyse_json
     const asked = { content: csv, file: fileName, level: Number(choices.level), model: choices.model, per: Number(choices.per) };
     const columns = roles();
     // an empty choice is left to the engine, which asks for what it cannot find
-    for (const role of ROLES) if (columns[role]) asked[role] = columns[role];
-    if (asked.model !== "glmm" && !columns.time) asked.measure = choices.measure;
+    for (const role of ["study", "events", "n"]) if (columns[role]) asked[role] = columns[role];
+    const more = ROLES.filter((role) => !asked[role] && columns[role]);
+    if (more.length) asked.columns = Object.fromEntries(more.map((role) => [role, columns[role]]));
+    if (columns.effect) {
+      if (asked.model === "glmm") asked.model = "random"; // counts alone have one
+      if (choices.scale) asked.scale = choices.scale;
+    } else if (asked.model !== "glmm" && !columns.time) asked.measure = choices.measure;
+    if (columns.by || columns.risk_of_bias) asked.group_tau2 = choices.group_tau2;
     if (asked.model === "random") asked.tau2_method = choices.tau2_method;
     return asked;
   }
@@ -278,7 +292,7 @@ from helpers.reporting.in_browser import analyse_json
     for (const role of ROLES) {
       const select = choice(role);
       if (!select.options.length || [...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
-        select.replaceChildren(...names.map((n) => element("option", { value: n }, n || (role === "time" ? "–" : "choose …"))));
+        select.replaceChildren(...names.map((n) => element("option", { value: n }, n || (["study", "events", "n"].includes(role) ? "choose …" : "–"))));
       }
       select.value = columns[role];
     }
@@ -289,7 +303,10 @@ from helpers.reporting.in_browser import analyse_json
     $("understood").hidden = !said;
     $("understood").textContent = said ? `Read as: ${said}.` : "";
     for (const name of CHOICES) choice(name).value = state.choices[name];
-    choice("measure").disabled = state.choices.model === "glmm" || Boolean(columns.time);
+    choice("measure").disabled = state.choices.model === "glmm" || Boolean(columns.time || columns.effect);
+    choice("scale").disabled = !columns.effect;
+    choice("group_tau2").disabled = !(columns.by || columns.risk_of_bias);
+    if ([...EFFECTS, ...ASKED].some((role) => columns[role])) $("more").open = true;
     choice("tau2_method").disabled = state.choices.model !== "random";
     if ($("csv").value !== state.csv) $("csv").value = state.csv;
     if (!state.file) $("file").value = "";
@@ -297,7 +314,7 @@ from helpers.reporting.in_browser import analyse_json
     if (!why) $("load").textContent = ["absent", "loading"].includes(state.engine) ? `Load the engine (${megabytes(manifest.bytes)} MB)` : "The engine is loaded";
     $("pool").disabled = state.engine !== "ready";
     $("stop").hidden = state.engine !== "busy";
-    const same = (one, other) => ["content", "level", "per", ...ROLES, "model", "measure", "tau2_method"].every((key) => one[key] === other[key]);
+    const same = (one, other) => JSON.stringify({ ...one, file: "" }) === JSON.stringify({ ...other, file: "" });
     const stale = $("stale");
     if (stale) stale.hidden = same(state.pooled, request());
   }
@@ -504,7 +521,7 @@ from helpers.reporting.in_browser import analyse_json
     const drawing = document.importNode(new DOMParser().parseFromString(answer.svg, "image/svg+xml").documentElement, true);
     const listed = answer.table.rows.length;
     const studies = grid(answer.table.head, answer.table.rows,
-      `Every study with its own interval${listed < fit.studies.length ? `; the first ${listed} of ${fit.studies.length}, all are in the file “Studies (CSV)”` : ""}`, [0, 2, 3, 4, 5, 6, 7]);
+      `Every study with its own interval${listed < fit.studies.length ? `; the first ${listed} of ${fit.studies.length}, all are in the file “Studies (CSV)”` : ""}`, [0, ...[2, 3, 4, 5, 6, 7].filter((i) => answer.table.head[i] !== "Left out because")]);
     // what is downloaded does not know the colours of the page
     const picture = answer.svg.replace(/var\(--[\w-]+,\s*(#[0-9a-f]+)\)/g, "$1");
     $("results").replaceChildren(
@@ -517,6 +534,10 @@ from helpers.reporting.in_browser import analyse_json
         ? [element("h3", {}, "Cautions"), element("ul", {}, ...answer.cautions.map((c) => element("li", {}, c)))]
         : [element("p", {}, "The engine has no caution about this fit.")]),
       element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "Forest plot, scrolls sideways" }, drawing),
+      ...answer.groups.flatMap((one) => [
+        ...(one.rows.length ? [element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": `${one.caption}, scrolls sideways` }, grid(one.head, one.rows, one.caption, [1, 2, 3, 4]))] : []),
+        ...one.notes.map((note) => element("p", { class: "engine-hint" }, note)),
+      ]),
       element("details", {}, element("summary", {}, "Table of studies"),
         element("div", { class: "engine-scroll", role: "region", tabindex: "0", "aria-label": "Table of studies, scrolls sideways" }, studies)),
       element("h3", {}, "Method"),
@@ -554,8 +575,11 @@ from helpers.reporting.in_browser import analyse_json
   }
   for (const role of ROLES) {
     choice(role).addEventListener("change", (event) => {
-      const other = { n: "time", time: "n" }[role]; // the one takes the place of the other
-      change({ chosen: { ...state.chosen, [role]: event.target.value, ...(other ? { [other]: "" } : {}) } });
+      // the one takes the place of the other
+      const others = { n: ["time"], time: ["n"], se: ["lower", "upper"], lower: ["se"], upper: ["se"] }[role] || [];
+      if (event.target.value && EFFECTS.includes(role)) others.push(...COUNTS);
+      if (event.target.value && COUNTS.includes(role)) others.push(...EFFECTS);
+      change({ chosen: { ...state.chosen, ...Object.fromEntries(others.map((one) => [one, ""])), [role]: event.target.value } });
     });
   }
   choice("sheet").addEventListener("change", (event) => { if (worker && state.book) readBook(event.target.value); });

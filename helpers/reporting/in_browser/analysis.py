@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ... import printing
@@ -16,12 +16,14 @@ from ...engine.normal.prediction import displayed_prediction
 from ...engine.normal.tau2_intervals import is_empty
 from ...engine.options import MEASURE
 from ...errors import MetaAnalysisError, UnsupportedError
+from ...evidence.given import SCALES, rating_of
 from ...evidence.opening import guess, open_table, sheet_text
 from ...evidence.plain import Counts, read_counts
 from ...evidence.pointers import remarks
 from ...evidence.problems import EvidenceError
-from ...models.pooling import pool
+from ...models.pooling import pool, pool_effects
 from ...models.population import differs_from_median
+from ...models.subgroup_analysis import GroupTau2, subgroups
 from .drawing import forest_svg
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["analyse", "analyse_json", "look"]
 
 #: Roles for which the page has a place to choose a column.
-ROLES = ("study", "events", "n", "time")
+ROLES = ("study", "events", "n", "time", "effect", "se", "lower", "upper")
 
 
 def analyse(
@@ -40,21 +42,26 @@ def analyse(
     study: str | None = None,
     events: str | None = None,
     n: str | None = None,
-    time: str | None = None,
     file: str = "your table",
     per: int = printing.PER[0],
+    scale: str | None = None,
+    group_tau2: GroupTau2 = "separate",
+    columns: Mapping[str, str] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     r"""Read a table, pool it with the options of `helpers.pool`, and collect what the page shows.
 
     Columns that are not named are found by their names, as in `helpers.report`; with a column of
-    person-time, in years, rates per so many person-years are pooled.
+    person-time, in years, rates per so many person-years are pooled. `columns` names others by
+    role: ``time``; ``effect`` with ``se`` or ``lower`` and ``upper``, of a `scale`, in place of
+    counts; ``by``, groups to compare, with one variance each or a common one; ``risk_of_bias``.
 
     ``fit``: `PoolResult.to_dict` with ``prediction_interval`` and ``tau2_ci`` (None where they do
     not exist, a limit of None where there is no bound); ``headline``: the result in one sentence;
     ``understood``: what the layout was taken for; ``rows``: pairs of name and printed value;
-    ``cautions``, those about the table first; ``methods``; ``references``; ``table``: the studies
-    as printed; ``svg``: the forest plot; ``csv``: the studies as a table; ``backend``: what
+    ``groups``: tables of groups and of ratings, each with a caption, or with the reason why there
+    is none; ``cautions``, those about the table first; ``methods``; ``references``; ``table``: the
+    studies as printed; ``svg``: the forest plot; ``csv``: the studies as a table; ``backend``: what
     computed the distribution functions. An error when the table or the choices cannot be used, with
     the reasons.
 
@@ -66,18 +73,17 @@ def analyse(
     'Pooled estimate (median study) 16.1% (95%\xa0CI 2.9 to 55.1%)'
     'mean over studies 17.7% (95%\xa0CI 3.7 to 55.1%).'
     """
-    given = {"study": study, "events": events, "n": n, "time": time}
-    table = read_counts(content, given, file=file)
+    given = {"study": study, "events": events, "n": n, **(columns or {})}
+    table = read_counts(content, given, file=file, scale=scale)
     timed = "time" in table.roles
-    sizes = [math.nan if size is None else size / (per if timed else 1) for size in table.size]
-    options.setdefault("measure", "log-rate" if timed else MEASURE)
-    fit = pool(
-        events=[math.nan if x is None else x for x in table.events],
-        n=None if timed else sizes,
-        time=sizes if timed else None,
-        study=[printing.legal(" ".join(label.split())) for label in table.study],
-        **options,
-    )
+    labels = [printing.legal(" ".join(label.split())) for label in table.study]
+    data = _data(table, per) | {"study": labels}
+    usual = SCALES[table.scale] if table.scale else "log-rate" if timed else MEASURE
+    options.setdefault("measure", usual)
+    if table.scale and (options["measure"] != usual or options.get("model") == "glmm"):
+        options |= {"measure": usual, "model": None}  # the page's first choices are for counts
+    pooled: Any = pool_effects if table.scale else pool
+    fit = pooled(**data, **options)
     unit = printing.unit_of(fit, per)
     prediction, reason = displayed_prediction(fit)
     tau2_ci, unbounded = _tau2_ci(fit)
@@ -88,23 +94,93 @@ def analyse(
         if tau2_ci is None or is_empty(tau2_ci)
         else [v if _finite(v) else None for v in tau2_ci]
     )
-    said = remarks(table.study, table.events, table.size, rows=table.rows)
+    said = remarks(table.study, table.events, table.size, rows=table.rows, lopsided=table.lopsided)
     methods = fit.methods()
     quantity = f"Rate per {per:,} person-years" if timed else "Proportion"
+    if table.scale:
+        quantity = table.roles["effect"]
     return {
         "fit": plain,
         "headline": _headline(fit, unit, per),
         "understood": table.understood,
         "roles": dict(table.roles),
         "rows": _rows(fit, prediction or reason, tau2_ci, unbounded, table, unit, per),
+        "groups": list(_groups(table, data, options, group_tau2, pooled, unit)),
         "cautions": [*(one.message for one in said), *(c.message for c in fit.cautions)],
         "methods": str(methods),
         "references": [r.doi for r in methods.references],
         "table": _table(plain, table.rows, unit, printing.places_in(fit, unit)),
-        "svg": forest_svg(plain, unit, quantity),
+        "svg": forest_svg(plain, unit, quantity, printing.places_in(fit, unit)),
         "csv": _csv(plain["studies"]),
         "backend": backend(),
     }
+
+
+def _data(table: Counts, per: int) -> dict[str, Any]:
+    """Give counts, or effects with their variances, as `helpers.pool` and its like take them."""
+    if table.scale:
+        return {"yi": list(table.yi), "vi": list(table.vi)}
+    timed = "time" in table.roles
+    sizes = [math.nan if size is None else size / (per if timed else 1) for size in table.size]
+    events = [math.nan if x is None else x for x in table.events]
+    return {"events": events, "time" if timed else "n": sizes}
+
+
+def _groups(
+    table: Counts,
+    data: dict[str, Any],
+    options: dict[str, Any],
+    group_tau2: GroupTau2,
+    pooled: Any,
+    unit: printing.Unit,
+) -> Iterator[dict[str, Any]]:
+    """Pool the groups, and the ratings of the risk of bias; say why where that cannot be."""
+    for role, name in (("by", table.roles.get("by", "")), ("risk_of_bias", "Risk of bias")):
+        if role not in table.texts:
+            continue
+        members = list(table.texts[role])
+        if role == "risk_of_bias":
+            members = [None if one is None else RATED[rating_of(one)] for one in members]
+        try:
+            found = subgroups(by=members, group_tau2=group_tau2, **data, **options)
+            fits = dict(found.groups)
+            test = found.test
+            said = f"Test between groups: {test.kind}"
+            if test.df:
+                freedom = printing.counted(test.df, "degree of freedom", "degrees of freedom")
+                said = (
+                    f"Test between groups: Q = {printing.number(test.statistic, 2)} on {freedom}, "
+                    f"{printing.p_value(test.p)}; the command “report” calibrates it by simulation"
+                )
+            notes = [f"{said}.", *(caution.message for caution in found.cautions)]
+        except MetaAnalysisError as error:
+            fits, notes = {}, [f"No comparison: {error}"]
+        if role == "risk_of_bias" and RATED["high"] in members:
+            keep = [i for i, one in enumerate(members) if one != RATED["high"]]
+            rest = {key: [values[i] for i in keep] for key, values in data.items()}
+            try:
+                fits["All but high risk"] = pooled(**rest, **options)
+            except MetaAnalysisError as error:
+                notes.append(f"Without studies at high risk: {error}")
+        yield {
+            "caption": name,
+            "head": ["Group", "Studies", f"Estimate{printing.unit_heading(unit)}", "CI", "τ²"],
+            "rows": [_group_row(group, fit, unit) for group, fit in fits.items()],
+            "notes": notes,
+        }
+
+
+#: Ratings as the page calls them.
+RATED = {"low": "Low risk", "some": "Some concerns", "high": "High risk"}
+
+
+def _group_row(name: str, fit: PoolResult, unit: printing.Unit) -> list[str]:
+    digits = printing.places_in(fit, unit)
+    value, low, high = (
+        printing.value(one, unit, digits, bare=True) for one in (fit.estimate, *fit.ci)
+    )
+    tau2 = "–" if fit.one_sided else printing.number(fit.tau2, 3)
+    return [name, printing.count(fit.k), value, f"{low} to {high}", tau2]
 
 
 def look(content: bytes, *, sheet: str | None = None, file: str = "your table") -> dict[str, Any]:
@@ -131,6 +207,9 @@ def look(content: bytes, *, sheet: str | None = None, file: str = "your table") 
     roles = {role: name for role, name in guess(opened.sheet.header).items() if role in ROLES}
     if "n" in roles:
         roles.pop("time", None)
+    counts = "events" in roles or not ({"effect", "se"} <= set(roles) or "lower" in roles)
+    for role in ("effect", "se", "lower", "upper") if counts else ("events", "n", "time"):
+        roles.pop(role, None)
     header = list(dict.fromkeys(opened.sheet.header))
     return seen | {"header": header, "roles": roles, "understood": "; ".join(opened.understood)}
 
@@ -167,7 +246,7 @@ def analyse_json(request: str) -> str:
 
 def _headline(fit: PoolResult, unit: printing.Unit, per: int) -> str:
     """Say the estimate, and the mean over studies where it is another number."""
-    rate = f" of events per {per:,} person-years" if fit.n is None else ""
+    rate = f" of events per {per:,} person-years" if fit.time is not None else ""
     value = printing.estimate(fit, unit=unit)
     if not differs_from_median(fit):
         return f"Pooled estimate{rate} {value}."
@@ -211,7 +290,9 @@ def _rows(
     if unbounded:
         tau2 += f" (no {level} CI: {unbounded})"
     digits = printing.places_in(fit, unit)
-    if fit.n is None:
+    if fit.events is None:
+        amount = ()
+    elif fit.n is None:
         years = printing.count(round((fit.time or 0.0) * per))
         amount = ("Events in person-years", f"{printing.count(fit.events or 0.0)} in {years}")
     else:
@@ -219,8 +300,11 @@ def _rows(
     mean = printing.mean_estimate(fit, unit=unit) if differs_from_median(fit) else ""
     return [
         ("Studies", _studies(fit, table.rows)),
-        amount,
-        ("Pooled estimate", printing.value(fit.estimate, unit, digits)),
+        *([amount] if amount else []),
+        (
+            "Pooled estimate (median study)" if mean else "Pooled estimate",
+            printing.value(fit.estimate, unit, digits),
+        ),
         (f"{level} confidence interval", printing.value_range(fit.ci, unit)),
         *([("Mean over studies", mean)] if mean else []),
         (
@@ -230,7 +314,7 @@ def _rows(
         ("τ² (between studies)", tau2),
         ("I²", unknown if fit.one_sided else f"{printing.number(h.I2, 1)}%"),
         (
-            f"Test of one common rate ({h.test})",
+            f"Test of one common {'value' if fit.kind == 'effect' else 'rate'} ({h.test})",
             unknown
             if fit.one_sided
             else f"{printing.number(h.Q, 1)} on {h.df} degrees of freedom, {printing.p_value(h.p)}"
@@ -263,7 +347,9 @@ def _table(
 ) -> dict[str, Any]:
     """Print the studies as the page lists them, with the row of each and why it was left out."""
     size = "time" if fit["n"] is None else "n"
-    head = ["Row", "Study", "Events", "n" if size == "n" else "Person-time"]
+    counts = ("events", size) if fit["events"] is not None else ()
+    head = ["Row", "Study"]
+    head += ["Events", "n" if size == "n" else "Person-time"] if counts else []
     head += [f"Estimate{printing.unit_heading(unit)}", "CI lower", "CI upper", "Weight %"]
     left = any(row["reason"] for row in fit["studies"])
 
@@ -274,7 +360,7 @@ def _table(
         [
             str(place),
             str(row["study"]),
-            *("" if row[name] is None else f"{row[name]:,.10g}" for name in ("events", size)),
+            *("" if row[name] is None else f"{row[name]:,.10g}" for name in counts),
             *(shown(row[name]) for name in ("estimate", "ci_lower", "ci_upper")),
             f"{row['weight']:.2f}",
             *([printing.readable(row["reason"])] if left else []),

@@ -7,6 +7,7 @@ the picture follows the page and a downloaded file stays readable.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -26,11 +27,15 @@ _LABEL = 27
 
 
 def forest_svg(
-    fit: dict[str, Any], unit: printing.Unit = "percent", quantity: str = "Proportion"
+    fit: dict[str, Any],
+    unit: printing.Unit = "percent",
+    quantity: str = "Proportion",
+    digits: int | None = None,
 ) -> str:
     """Draw studies, pooled estimate and prediction interval of `PoolResult.to_dict`.
 
-    Values are on the display scale, proportions or rates. Above `MOST` studies each is a thin line,
+    Values are on the display scale: proportions or rates from zero, effects, or ratios on a
+    logarithmic axis. Above `MOST` studies each is a thin line,
     without words, and the picture is no taller. An SVG document with a title, and a description for
     those who cannot see it.
 
@@ -44,34 +49,39 @@ def forest_svg(
     """
     rows = [row for row in fit["studies"] if row["estimate"] is not None]
     new = fit["prediction_interval"]
-    digits = _digits(fit, unit)
+    digits = _digits(fit, unit) if digits is None else digits
     factor = printing.factor_of(unit)
     tail = "%" if unit == "percent" else ""
     many = len(rows) > MOST
     tall = ROW * MOST / len(rows) if many else ROW
-    ends = [row["ci_upper"] for row in rows] + [fit["ci"][1], new[1] if new else 0.0]
-    step, top = _axis(max(ends), 1.0 if fit["n"] is not None else math.inf)
+    every = [end for row in rows for end in (row["ci_lower"], row["ci_upper"])]
+    every += [*fit["ci"], *(new or ())]
+    ticks, place = _places(fit, every, unit)
     bottom = round(TOP + tall * len(rows) + 8, 2)
     height = bottom + ROW * (3 if new else 2) + 34
 
     def x(value: float) -> float:
-        return round(LEFT + (RIGHT - LEFT) * min(value, top) / top, 2)
+        return round(LEFT + (RIGHT - LEFT) * place(value), 2)
 
     short = "n" if fit["n"] is not None else "time"
+    counted = fit["events"] is not None
     heading = f"{quantity}{'' if unit == 'percent' else printing.unit_heading(unit)} (CI)"
     out = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' "
         f"height='{height}' role='img' aria-labelledby='forest-title forest-desc' "
         "font-family='system-ui, sans-serif' font-size='12.5'>",
         f"<title id='forest-title'>Forest plot of {_studies(len(rows))}</title>",
-        f"<desc id='forest-desc'>{escape(_alternative(fit, unit, quantity))}</desc>",
+        f"<desc id='forest-desc'>{escape(_alternative(fit, unit, quantity, digits))}</desc>",
         _text(0, 20, "Study", weight=700),
-        *([] if many else [_text(LEFT - 8, 20, f"Events / {short}", anchor="end", weight=700)]),
+        *(
+            []
+            if many or not counted
+            else [_text(LEFT - 8, 20, f"Events / {short}", anchor="end", weight=700)]
+        ),
         _text(WIDTH, 20, heading, anchor="end", weight=700),
     ]
     axis = bottom + ROW * (3 if new else 2) - 6
-    for i in range(round(top / step) + 1):
-        value = i * step
+    for value in ticks:
         out.append(_line(x(value), TOP - 12, x(value), axis, GRID))
         out.append(
             _text(
@@ -104,7 +114,9 @@ def forest_svg(
         out += [
             f"<g>{title}",
             _text(0, y + 4, shown, colour=INK if row["included"] else QUIET),
-            _text(LEFT - 8, y + 4, f"{row['events']:g} / {_size(row)}", anchor="end"),
+            _text(LEFT - 8, y + 4, f"{row['events']:g} / {_size(row)}", anchor="end")
+            if counted
+            else "",
             _line(x(row["ci_lower"]), y, x(row["ci_upper"]), y, MARK, width=1.4),
             f"<rect class='study' x='{middle - size / 2:.2f}' y='{y - size / 2:.2f}' "
             f"width='{size:.2f}' height='{size:.2f}' style='fill:{MARK}'/>",
@@ -142,6 +154,30 @@ def forest_svg(
             _text(WIDTH, y + 4, _span(new, unit), anchor="end"),
         ]
     return printing.legal("".join([*out, "</svg>"]))
+
+
+def _places(
+    fit: dict[str, Any], every: list[float], unit: printing.Unit
+) -> tuple[list[float], Callable[[float], float]]:
+    """Ticks of the axis, and the place of a value on it: from 0 at the left to 1 at the right."""
+    if fit["measure"] == "log-ratio":
+        low, high = math.log(min(0.95, *every)), math.log(max(1.05, *every))
+        tens = range(math.floor(low / math.log(10)) - 1, math.ceil(high / math.log(10)) + 1)
+        for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,)):
+            ticks = [s * 10.0**ten for ten in tens for s in steps]
+            ticks = [tick for tick in ticks if low <= math.log(tick) <= high]
+            if len(ticks) <= 7:
+                break
+        return ticks, lambda value: (math.log(value) - low) / (high - low)
+    if fit["measure"] == "effect":
+        step, _ = _axis(max(every) - min(every) or 1.0, math.inf)
+        first, last = math.floor(min(every) / step + 1e-9), math.ceil(max(every) / step - 1e-9)
+        ticks = [round(i * step, 12) for i in range(first, last + 1)]
+        wide = ticks[-1] - ticks[0]
+        return ticks, lambda value: (value - ticks[0]) / wide
+    step, top = _axis(max(every), math.inf if unit == "number" else 1.0)
+    ticks = [i * step for i in range(round(top / step) + 1)]
+    return ticks, lambda value: min(value, top) / top
 
 
 def _axis(largest: float, end: float = 1.0) -> tuple[float, float]:
@@ -184,12 +220,12 @@ def _studies(k: int) -> str:
     return f"{k} {'study' if k == 1 else 'studies'}"
 
 
-def _alternative(fit: dict[str, Any], unit: printing.Unit, quantity: str) -> str:
+def _alternative(fit: dict[str, Any], unit: printing.Unit, quantity: str, digits: int) -> str:
     level, k = f"{100 * fit['level']:g} %", len(fit["studies"])
     each = "The only study" if k == 1 else f"Each of {k} studies"
     text = (
         f"{each} with its confidence interval; pooled {printing.lower(quantity)} "
-        f"{printing.value(fit['estimate'], unit, _digits(fit, unit))} with {level} "
+        f"{printing.value(fit['estimate'], unit, digits)} with {level} "
         f"confidence interval {printing.value_range(fit['ci'], unit)}."
     )
     if fit["prediction_interval"]:
