@@ -303,11 +303,13 @@ from helpers.reporting.in_browser import analyse_json
     $("understood").hidden = !said;
     $("understood").textContent = said ? `Read as: ${said}.` : "";
     for (const name of CHOICES) choice(name).value = state.choices[name];
+    // effects have no counts, and so no binomial model
+    if (columns.effect && state.choices.model === "glmm") choice("model").value = "random";
     choice("measure").disabled = state.choices.model === "glmm" || Boolean(columns.time || columns.effect);
     choice("scale").disabled = !columns.effect;
     choice("group_tau2").disabled = !(columns.by || columns.risk_of_bias);
     if ([...EFFECTS, ...ASKED].some((role) => columns[role])) $("more").open = true;
-    choice("tau2_method").disabled = state.choices.model !== "random";
+    choice("tau2_method").disabled = choice("model").value !== "random";
     if ($("csv").value !== state.csv) $("csv").value = state.csv;
     if (!state.file) $("file").value = "";
     $("load").disabled = Boolean(why) || state.engine !== "absent";

@@ -290,13 +290,12 @@ def _rows(
     if unbounded:
         tau2 += f" (no {level} CI: {unbounded})"
     digits = printing.places_in(fit, unit)
-    if fit.events is None:
-        amount = ()
-    elif fit.n is None:
-        years = printing.count(round((fit.time or 0.0) * per))
+    amount: tuple[str, str] | None = None
+    if fit.time is not None:
+        years = printing.count(round(fit.time * per))
         amount = ("Events in person-years", f"{printing.count(fit.events or 0.0)} in {years}")
-    else:
-        amount = ("Events of patients", printing.share(fit.events or 0.0, fit.n or 1.0))
+    elif fit.n is not None and fit.events is not None:
+        amount = ("Events of patients", printing.share(fit.events, fit.n))
     mean = printing.mean_estimate(fit, unit=unit) if differs_from_median(fit) else ""
     return [
         ("Studies", _studies(fit, table.rows)),
