@@ -533,6 +533,9 @@ CASES: dict[str, Case] = {
     ),
     "estimates": Case(
         {
+            "real": lambda: plots.estimates(
+                rows(3).assign(label=["common", "random", "glmm"]), quantity="Rate"
+            ),
             "one": lambda: plots.estimates(rows(1), quantity="Rate"),
             "many": lambda: plots.estimates(rows(90), quantity="Rate"),
             "awkward": lambda: plots.estimates(rows(5, LONG), quantity="Rate"),

@@ -29,17 +29,6 @@ PRODUCT: Mapping[str, Colour] = {
     "tisa-cel + axi-cel": Colour("#465f56", "#dfedd5"),
     "ide-cel + cilta-cel": Colour("#837463", "#b9a78f"),
 }
-# Fills carry text in SURFACE, so they keep 4.5:1 against the page. Order and words say the same.
-CAUSE: Mapping[str, Colour] = {
-    "infection": Colour("#1d54d0", "#85ccfc"),
-    "other malignancy": Colour("#420160", "#e889d4"),
-    "cardiovascular or respiratory": Colour("#bc5904", "#d4770e"),
-    "neurotoxicity or ICANS": Colour("#162d9b", "#5d76fb"),
-    "CRS": Colour("#364d01", "#f3f10f"),
-    "haemorrhage": Colour("#a5003b", "#fec5af"),
-    "HLH": Colour("#023a00", "#6acd40"),
-    "organ failure, other or unknown": Colour("#6e686e", "#939e9e"),
-}
 # Shape says the same as colour, for readers who see none.
 MARKER: Mapping[str, str] = {"LBCL": "o", "MCL": "s", "MM": "D", "IL": "^"}
 

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from ..views.plots.note import annotate as any_annotate
 from ..views.subject import Subject
-from .palette import CAUSE, ENTITY, PRODUCT
+from .palette import ENTITY, PRODUCT
 
 SUBJECT = Subject(
     study="cohort",
@@ -19,7 +19,7 @@ SUBJECT = Subject(
     kind="proportion",
     events="Deaths",
     n="Patients",
-    palettes=(ENTITY, PRODUCT, CAUSE),
+    palettes=(ENTITY, PRODUCT),
 )
 
 _DISEASES = {

@@ -160,7 +160,9 @@ def _smallest_without(table: pd.DataFrame) -> str:
 #: What a cell says of a table, counted again here.
 FACTS: list[tuple[str, str, str, Callable[[pd.DataFrame], str]]] = [
     ("question", "one cohort more", "report",
-     lambda t: _sums(t).replace("deaths among", "deaths occurred among")),
+     lambda t: f"Among {t['patients'].sum():,} patients in {len(t)} cohorts ("),
+    ("question", "one cohort more", "report",
+     lambda t: f"), {t['nonrelapse_deaths'].sum():,} nonrelapse deaths occurred"),
     ("data_extraction", "one cohort more", "report", lambda t: f"We extracted {_sums(t)}"),
     ("data_extraction", "relabelled", "answer", lambda t: f"{len(t)} cohorts with"),
     ("pooling", "another disease", "report", lambda t: f"We pooled {_sums(t)}"),
@@ -171,7 +173,7 @@ FACTS: list[tuple[str, str, str, Callable[[pd.DataFrame], str]]] = [
     ("heterogeneity", "one cohort more", "registry-sentence", _common_effect),
     ("heterogeneity", "a table of one's own", "registry-sentence", _common_effect),
     ("heterogeneity", "one cohort more", "registry-sentence",
-     lambda t: f"The cohort with the most deaths is {_most(t)['cohort']} ("),
+     lambda t: f"the cohort with the most deaths, {_most(t)['cohort']} ("),
     ("dependence", "one cohort more", "takeaways",
      lambda t: f"[Of {len(t)} cohorts](#who-shares-what)"),
     ("summary_of_findings", "without a corrected cohort", "report",

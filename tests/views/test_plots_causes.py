@@ -183,9 +183,6 @@ def test_pictures_follow_the_page_in_every_colour(tested):
 
 
 def test_what_cannot_be_drawn_is_an_error():
-    odd = cause_table(counts=[[1, 2]], groups=["a"], causes=["infection", "boredom"])
-    with pytest.raises(MetaAnalysisError, match="no colour for boredom"):
-        causes_dots({"Odd": odd}, "boredom")
     none = cause_table(counts=[[0, 0]], groups=["a"], causes=["infection", "CRS"])
     with pytest.raises(MetaAnalysisError, match="no deaths, no share"):
         causes_dots({"None": none})

@@ -124,6 +124,23 @@ def test_a_phone_gets_a_form_without_scrolling_in_letters_that_can_be_read(kind,
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if "real" in case.draw])
+def test_no_word_of_a_real_picture_is_cut_or_covered(kind):
+    found = of(kind, "real")
+    for ax, words in ((found.ax, found.words), (found.phone, found.phone_words)):
+        assert not [text.get_text() for text in words if "…" in text.get_text()]
+        squares = [
+            patch.get_window_extent().extents * 72 / patch.figure.dpi
+            for patch in ([] if ax is None else ax.patches)
+            if str(patch.get_gid()).startswith("cell-")
+        ]
+        if kind == "confounding":
+            for text, (left, low, right, high) in words.items():
+                assert not any(
+                    left < s[2] and s[0] < right and low < s[3] and s[1] < high for s in squares
+                ), text.get_text()
+
+
 @every
 def test_it_says_what_it_shows_and_brings_its_numbers(kind, variant):
     picture = of(kind, variant).picture

@@ -8,7 +8,7 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide
 from helpers import printing
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
-from helpers.review import SUBJECT
+from helpers.review import SUBJECT, palette
 from helpers.review.corrected_results import (
     AS_PUBLISHED,
     EVERY,
@@ -42,7 +42,8 @@ def test_corrections_stand_at_their_shifts(effects):
     levels = effects.estimates.query("scenario == @AS_PUBLISHED")["level"].tolist()
     shifts = effects.shifts().set_index(["scenario", "level"])["shift"]
     single = set(load_corrections()["id"])
-    moved = [level for level in levels if abs(shifts[EVERY, level]) > 1e-12]
+    order = ["all", *palette.ENTITY, *palette.PRODUCT]  # that of all pictures
+    moved = sorted((x for x in levels if abs(shifts[EVERY, x]) > 1e-12), key=order.index)
     assert len(moved) == len(named(ax, "all-"))  # what does not move is not drawn, but named
     assert all(level in note_of(ax).caption for level in set(levels) - set(moved))
     for i, level in enumerate(moved):

@@ -62,7 +62,7 @@ def causes_dots(
     Raises
     ------
     MetaAnalysisError
-        Without a table, for a group without deaths, or for a cause without a colour.
+        Without a table, or for a group without deaths.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def causes_dots(
     frame = _framed(lines, "causes_dots")
     name = printing.capital(cause)
     ax = estimates(
-        frame, quantity=f"Share of {cause} among {noun}", colour=_colour(cause), ax=ax, width=width
+        frame, quantity=f"Share of {cause} among {noun}", colour=style.ACCENT, ax=ax, width=width
     )
     largest = all(
         ties.largest(table.counts[row]) == table.causes.index(cause)
@@ -158,7 +158,7 @@ def rate_dots(
     cause = some.share.cause
     quantity = f"Deaths from {cause} per 1,000 treated"
     ax = estimates(
-        frame, quantity=quantity, unit="per_1000", colour=_colour(cause), ax=ax, width=width
+        frame, quantity=quantity, unit="per_1000", colour=style.ACCENT, ax=ax, width=width
     )
     caption = f"Of 1,000 treated patients, {_range(each, 'per_1000')} died of {cause}"
     if whole is not None:
@@ -188,12 +188,6 @@ def _framed(lines: list[dict[str, Any]], call: str) -> Any:
     if not lines:
         raise MetaAnalysisError(f"{call}() needs at least one group")
     return pd.DataFrame(lines)
-
-
-def _colour(cause: str) -> style.Colour:
-    if cause not in palette.CAUSE:
-        raise MetaAnalysisError(f"no colour for {cause}; there are {'; '.join(palette.CAUSE)}")
-    return palette.CAUSE[cause]
 
 
 def _range(frame: Any, unit: str) -> str:

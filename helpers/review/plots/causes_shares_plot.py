@@ -13,7 +13,6 @@ from ...views.plots import style
 from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
 from ...views.plots.lettering import name_above
 from ...views.plots.note import Note, numbers
-from .. import palette
 from ..causes.table import UNKNOWN
 from ..subject import annotate
 
@@ -81,12 +80,13 @@ def causes_shares(
     left, right = (8.0, 14.0) if narrow else (min(left, 0.45 * width), 128.0)
     ax = axes_of(ax, width, height, left=left, right=right, bottom=44, top=30)
     y = list(range(k))
-    ink = style.INK.light
+    ink, accent = style.INK.light, style.ACCENT.light
     ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1, gid="goodman")
     single = 100 * shares[["wilson_lower", "wilson_upper"]]
     ax.hlines(y, *single.to_numpy().T, color=ink, lw=3.6, gid="wilson")
+    colours = [accent if cause == "infection" else ink for cause in shares["cause"]]
     ax.scatter(
-        100 * shares["share"], y, s=52, color=palette.CAUSE["infection"].light,
+        100 * shares["share"], y, s=52, color=colours,
         edgecolors=style.SURFACE.light, linewidths=0.9, zorder=4, gid="shares",
     )  # fmt: skip
     ax.set_ylim(k - 0.4, -0.6)

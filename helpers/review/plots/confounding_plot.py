@@ -25,6 +25,7 @@ CELL = 92.0  # height of a row in CSS pixels
 LABEL = 112.0  # width of the row labels
 TOP = 62.0
 LINE = 24.0  # height of a combination in the narrow form
+WORDS = 48.0  # of a cell, for the two lines under the square
 
 
 @style.themed
@@ -96,7 +97,7 @@ def confounding(
     ax.set_ylim(len(levels), 0)
     _, _, wide, high = room_of_axes(ax)
     wide, high = wide / len(across), high / len(levels)
-    most, side = float(table[area].max()), min(wide - 14, high - 38)
+    most, side = float(table[area].max()), min(wide - 14, high - WORDS)
     colours = SUBJECT.colours(levels)
     small: dict[str, Any] = {"ha": "center", "size": style.size("small")}
     for i, level in enumerate(levels):
@@ -150,7 +151,7 @@ def _list(
             if not cell["cohorts"]:
                 ax.text(width - 4, y, "none", ha="right", color=style.QUIET.light, **look)
                 continue
-            edge = max(float(np.sqrt(cell[area] / most)) * (LINE - 2), 3.0)
+            edge = max(float(np.sqrt(cell[area] / most)) * (LINE - 6), 3.0)
             ax.scatter(
                 [15], [y], s=edge**2, marker="s", c=colours[level].light, linewidths=0,
                 gid=f"cell-{i}-{j}",

@@ -113,7 +113,7 @@ def corrections(
         top = mine.iloc[ties.largest(mine["shift"].abs())]
         if abs(top["shift"]) >= NAMED:
             edge = 100 * max(row["shift"], mine["shift"].max())
-            words = f"most by {top['scenario'].replace('-', ' ')}"
+            words = f"most: {_said(top['scenario'])}"
             beside(ax, words, (edge, y), (10, 0), color=style.QUIET.light)
     ax.set_yticks(range(len(rows)), labels=list(rows["label"]))
     return ax
@@ -128,6 +128,8 @@ def _rows(effects: CorrectionEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     whole = shifts[shifts["scenario"] == EVERY].set_index("level")
     rows = base.set_index("level")[["analysis", "k", "ci_lower", "ci_upper"]]
     rows = rows.join(whole[["as_published", "estimate", "shift"]])
+    first = [level for level in rows.index if level == "all"]
+    rows = rows.loc[[*first, *SUBJECT.in_order(map(str, rows.index.drop(first)))]]
     label = ["All cohorts" if level == "all" else level for level in rows.index]
     alone = shifts[~shifts["scenario"].isin([EVERY, FACTS])]
     return rows.assign(label=label), alone
@@ -161,6 +163,11 @@ def _key(ax: Axes) -> None:
         Patch(color=style.GRID.light),
     ]
     key_above(ax, handles, ["one correction", "all corrections", "published interval"])
+
+
+def _said(scenario: str) -> str:
+    """Give a correction the words of its key, which begins with the name of a publication."""
+    return printing.capital(scenario.replace("-", " "))
 
 
 def _points(value: float) -> str:
@@ -197,7 +204,7 @@ def _note(
     return Note(
         "Effect of the corrections",
         " ".join([*alt, inside]) + same,
-        f"{inside} The strongest single correction, {top['scenario'].replace('-', ' ')}, moves "
+        f"{inside} The strongest single correction, “{_said(top['scenario'])}”, moves "
         f"{moved} by {_points(top['shift'])}.{same}",
         numbers(
             {"estimate of": rows["label"], "published": rows["as_published"], **made},

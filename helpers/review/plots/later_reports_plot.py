@@ -16,7 +16,7 @@ from ...views.plots.frame import (
     number_ticks,
     size_of,
 )
-from ...views.plots.lettering import fit_text
+from ...views.plots.lettering import fit_text, measure
 from ...views.plots.note import Note, numbers
 from ..since_then import ForecastCheck, checks_frame
 from ..subject import annotate
@@ -143,7 +143,9 @@ def _row(ax: Axes, pair: dict[str, ForecastCheck], y: float, i: int, *, narrow: 
     )  # fmt: skip
     name, value = f"{one.report}", _value(one)
     if narrow:
-        _write(ax, name, 0, y - 18, "left", narrow=True, room=0.58)
+        figure = figure_of(ax)
+        left = size_of(figure)[0] - 20.0 - measure(figure, value) - 8.0
+        _write(ax, name, 0, y - 18, "left", narrow=True, room=left)
         _write(ax, value, 1, y - 18, "right", narrow=True)
     else:
         _write(ax, name, -(LEFT - 8), y, "left", room=None)
@@ -175,8 +177,7 @@ def _write(
     elif side == "value":
         pixels, side = 8.0, "left"
     if room is not None:
-        wide = size_of(figure)[0] * room
-        text = fit_text(figure, text, wide, size="text" if narrow else "small")
+        text = fit_text(figure, text, room, size="text" if narrow else "small")
     moved = ScaledTranslation(pixels / 72, 0, figure.dpi_scale_trans)
     ax.text(
         x, y, text, transform=ax.get_yaxis_transform() + moved, ha=side, va="center",

@@ -50,7 +50,7 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
         "died of other causes": others,
     }
     still = plots.show(
-        plots.icon_array(groups, rest="alive, or relapsed first"),
+        plots.icon_array(groups, rest="alive, or had relapse or progression first"),
         name,
         title="What if a quarter of the deaths from infection were prevented?",
         caption=(

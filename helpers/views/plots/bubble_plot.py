@@ -133,12 +133,12 @@ def bubble(
             for colour in palette.values()
         ]
         legend_above(ax, marks, list(palette), handletextpad=0.3)
-    said = _fitted(lines, moderator, levels, percent=percent)
+    said = _fitted(lines, moderator, levels, subject, words, percent=percent)
     note = Note(
         f"{subject.outcome} by {words}",
         f"Bubble plot of {printing.lower(subject.outcome)} against {words}, "
         f"{printing.counted(fit.k, *subject.noun)}. {said} {_verdict(fit, subject)}",
-        f"{_verdict(fit, subject)} {_key(fit, words, ordered=bool(levels))}",
+        f"{said} {_verdict(fit, subject)} {_key(fit, ordered=bool(levels))}",
         _table(studies, moderator, words, subject, percent=percent),
     )
     annotate(ax, note, subject)
@@ -211,7 +211,13 @@ def _limits(
 
 
 def _fitted(
-    lines: pd.DataFrame, moderator: pd.Series[Any], levels: list[str], *, percent: bool
+    lines: pd.DataFrame,
+    moderator: pd.Series[Any],
+    levels: list[str],
+    subject: Subject,
+    words: str,
+    *,
+    percent: bool,
 ) -> str:
     shown = [(printing.percent if percent else printing.number)(v) for v in lines["estimate"]]
     if levels:
@@ -219,15 +225,16 @@ def _fitted(
         return f"Fitted means: {printing.listing(means)}."
     values = moderator.astype(float)
     return (
-        f"The fitted mean goes from {shown[0]} at {printing.number(values.min(), 1)} to "
-        f"{shown[-1]} at {printing.number(values.max(), 1)}."
+        f"Fitted mean {printing.lower(subject.outcome)} is {shown[0]} at "
+        f"{printing.number(values.min(), 1)} and {shown[-1]} at {printing.number(values.max(), 1)} "
+        f"({printing.lower(words)})."
     )
 
 
-def _key(fit: RegressionResult, words: str, *, ordered: bool) -> str:
+def _key(fit: RegressionResult, *, ordered: bool) -> str:
     """Say what lines, bands and areas mean."""
     level = printing.percent(fit.level, 0)
-    means = "Lines: fitted means" if ordered else f"Line: fitted mean along {words}"
+    means = "Lines: fitted means" if ordered else "Line: fitted mean"
     pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
     few = "" if pale or fit.model == "common" else (
         f" No prediction interval: none is shown below {printing.word(FEW_PREDICTION_DF + 1)} "

@@ -62,11 +62,20 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
     if frame.shape[1] < 2 or frame.empty or (frame.astype(str) == "").to_numpy().any():
         raise MetaAnalysisError("decision_flow() needs steps, kinds of data, a text in each cell")
     kinds = list(frame.columns[1:])
-    column = (width - _LABEL - _GAP * (len(kinds) - 1) - 4) / len(kinds)
+    # On a phone the columns stand one below the other.
+    blocks = [[kind] for kind in kinds] if width < style.NARROW else [kinds]
+    column = (width - _LABEL - _GAP * (len(blocks[0]) - 1) - 4) / len(blocks[0])
     letters = int((column - 2 * _PAD) / _LETTER)
-    rows = [["Data", *kinds], *frame.astype(str).to_numpy().tolist()]
-    cells = [[wrap(text, letters) for text in row[1:]] for row in rows]
-    heights = [max(len(cell) for cell in row) * _LINE + 2 * _PAD for row in cells]
+    steps = [f"{step}" for step in frame.iloc[:, 0]]
+    rows: list[tuple[str, list[list[str]]]] = []  # name of the step, lines of each box
+    for block in blocks:
+        texts = [list(map(str, frame[kind])) for kind in block]
+        for name, *each in zip(
+            ["Data", *steps], *([k, *t] for k, t in zip(block, texts, strict=True)), strict=True
+        ):
+            rows.append((name, [wrap(text, letters, break_long_words=False) for text in each]))
+    ends = len(steps) + 1  # rows of a block
+    heights = [max(len(lines) for lines in cells) * _LINE + 2 * _PAD for _, cells in rows]
     height = sum(heights) + _ARROW * (len(rows) - 1) + 6
     ax = axes_of(ax, width, height, left=0, right=0, bottom=0, top=0)
     ax.set_xlim(0, width)
@@ -74,10 +83,10 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
     ax.axis("off")
     quiet, top = style.QUIET.light, 3.0
     look: dict[str, Any] = {"va": "center", "fontsize": style.size("small")}
-    for number, (row, texts, tall) in enumerate(zip(rows, cells, heights, strict=True)):
-        y, first = top + tall / 2, number == 0
-        ax.text(2, y, "\n".join(wrap(row[0], 13)), color=quiet, fontweight="bold", **look)
-        for place, lines in enumerate(texts):
+    for number, ((name, cells), tall) in enumerate(zip(rows, heights, strict=True)):
+        y, first = top + tall / 2, number % ends == 0
+        ax.text(2, y, "\n".join(wrap(name, 13)), color=quiet, fontweight="bold", **look)
+        for place, lines in enumerate(cells):
             left = _LABEL + place * (column + _GAP)
             middle = left + column / 2
             box = FancyBboxPatch(
@@ -90,7 +99,7 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
                 middle, y, "\n".join(lines), ha="center", zorder=3,
                 fontweight="bold" if first else "normal", **look,
             )  # fmt: skip
-            if number + 1 < len(rows):
+            if (number + 1) % ends:
                 ax.annotate(
                     "", xy=(middle, top + tall + _ARROW), xytext=(middle, top + tall),
                     arrowprops={"arrowstyle": "-|>", "color": quiet, "lw": 1.0},

@@ -78,7 +78,7 @@ def estimates(
     places, heads = grouped_places(data)
     rows = int(max([*places, *heads])) + 1
     longest = max(len(str(text)) for text in [*data["label"], *heads.values()])
-    left = min(0.5 * width, 18 + 6.3 * longest)
+    left = min(0.5 * width, 20 + 7.0 * longest)
     if narrow:
         ax = axes_of(ax, width, NARROW_ROW * rows + 62, left=8, right=12, bottom=48, top=14)
     else:

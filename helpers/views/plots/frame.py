@@ -75,6 +75,19 @@ def place_axes(ax: Axes, left: float, bottom: float, wide: float, tall: float) -
     ax.set_position((left / across, bottom / up, wide / across, tall / up))
 
 
+def room_above(ax: Axes, room: float) -> None:
+    """Make a figure taller where less than `room` is free above its highest axes."""
+    figure = figure_of(ax)
+    across, up = size_of(figure)
+    lacks = room - up * (1 - ax.get_position().y1)
+    if lacks <= 0 or any(one.get_position().y1 > ax.get_position().y1 for one in figure.axes):
+        return
+    kept = [(one, room_of_axes(one)) for one in figure.axes]
+    figure.set_size_inches(across / 72, (up + lacks) / 72)
+    for one, places in kept:
+        place_axes(one, *places)
+
+
 def name_axes(ax: Axes, across: str = "", up: str = "") -> None:
     """Name the axis across, and the one that goes up."""
     if across:

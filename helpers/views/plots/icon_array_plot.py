@@ -11,15 +11,16 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of
-from .lettering import fit_keys, fit_text, legend_above, wrapped
+from .lettering import fit_text, legend_above, measure, wrapped
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 ACROSS, NARROW_ACROSS = 50, 40  # squares in a row
-TWO_COLUMNS = 640.0  # width from which two keys stand side by side
+SWATCH = 50.0  # room of a key and the gaps around it
 SIDE = 0.78  # side of a square, as a share of its cell
 # The first group is what the text is about; the second is an outline, told apart in grey too.
 LOOKS: tuple[dict[str, Any], ...] = (
@@ -89,7 +90,7 @@ def icon_array(
     words = [
         f"{printing.count(many)} {name}" for name, many in zip([*shares, rest], counts, strict=True)
     ]
-    columns, shown = (2, words) if width >= TWO_COLUMNS else (1, _in_lines(words, width))
+    columns, shown = (2, words) if _in_two(words, width) else (1, _in_lines(words, width))
     lines = sum(name.count("\n") for name in shown)
     top = 20 + 22 * -(-len(words) // columns) + 17 * lines
     ax = axes_of(ax, width, (width - 28) / across * rows + top + 12, left=side, right=side,
@@ -99,7 +100,7 @@ def icon_array(
         _squares(ax, start, many, across, f"squares-{name}", **look)
     legend_above(
         ax, [Patch(**({"ec": look["fc"], "lw": 1.0} | look)) for look in looks],
-        shown if columns == 1 else fit_keys(ax, words, columns=columns, size="text"),
+        shown,
         bbox_to_anchor=(0, 1.01), ncols=columns,
         handlelength=1.0, handleheight=1.0, columnspacing=2.0, fontsize=style.size("text"),
     )  # fmt: skip
@@ -121,13 +122,26 @@ def icon_array(
     return ax
 
 
-def _in_lines(words: list[str], width: float) -> list[str]:
-    """Break the words of a key to the width of the field; words longer than a line are cut."""
+def _measured() -> Figure:
+    """Give a figure that measures words before there is one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure, room = Figure(dpi=72), width - 40
-    FigureCanvasAgg(figure)  # measures words
+    figure = Figure(dpi=72)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _in_two(words: list[str], width: float) -> bool:
+    """Whether the words of a key fit in two columns, each as wide as its widest."""
+    figure, half = _measured(), -(-len(words) // 2)
+    sides = [max(measure(figure, w) for w in part) for part in (words[:half], words[half:])]
+    return sum(sides) + 2 * SWATCH <= width - 20
+
+
+def _in_lines(words: list[str], width: float) -> list[str]:
+    """Break the words of a key to the width of the field; words longer than a line are cut."""
+    figure, room = _measured(), width - 40
     lines = ([fit_text(figure, w, room) for w in wrapped(figure, [text], room)] for text in words)
     return ["\n".join(each) for each in lines]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from . import style
-from .frame import figure_of, room_of_axes, size_of
+from .frame import figure_of, room_above, room_of_axes, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
 
 PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
-TWO_LINES = 46.0  # above the axes, for two lines of a legend
+LINE = 23.0  # height of a line of a legend
 
 
 def measure(figure: Figure, text: str, *, bold: bool = False, size: str = "text") -> float:
@@ -117,15 +117,17 @@ def legend_above(ax: Axes, handles: list[Any], names: Sequence[str], **look: Any
 
 
 def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
-    """Put a legend above the axes: in one line, or in two where names would be cut."""
-    columns, (left, _, wide, tall) = len(names), room_of_axes(ax)
+    """Put a legend above the axes, in as many lines as it takes to cut no name."""
+    left, _, wide, tall = room_of_axes(ax)
     # On a phone they begin at the edge of the figure.
     begin = 4.0 if size_of(figure_of(ax))[0] < style.NARROW else left
+    ways = range(len(names), 0, -1)
+    whole = (n for n in ways if fit_keys(ax, names, columns=n, begin=begin) == list(names))
+    # Names that are longer than a line are cut in any case; two lines then do.
+    columns = next(whole, -(-len(names) // 2))
     shown = fit_keys(ax, names, columns=columns, begin=begin)
-    above = size_of(figure_of(ax))[1] * (1 - ax.get_position().y1)
-    if shown != names and above >= TWO_LINES:
-        columns = -(-len(names) // 2)
-        shown = fit_keys(ax, names, columns=columns, begin=begin)
+    if columns < len(names):
+        room_above(ax, LINE * -(-len(names) // columns))
     # Clear of the highest tick, where the key stands over it and has one line.
     lift = 8.0 if begin < left and columns == len(names) else 3.0
     corner = ((begin - left) / wide, 1 + lift / tall)

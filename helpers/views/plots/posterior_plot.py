@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import printing
+from ... import printing, ties
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import DisplayMarginal, Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import axes_of, grid_below, name_axes, round_ticks
-from .lettering import beside, fit_names
+from .lettering import beside, fit_names, name_above
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 POINTS = 160
 NAMES = {"mu": "Pooled rate of all {0.studies}", "new": "A new, similar {0.study}"}
-TALL = 92.0  # height of one distribution, in CSS pixels
+TALL, NARROW_TALL = 92.0, 140.0  # height of one distribution, in CSS pixels
 HIGH = 0.58  # of it, for the density
 
 
@@ -93,22 +93,29 @@ def posterior(
         raise MetaAnalysisError("thresholds are fractions between 0 and 1")
     subject = subject.of_kind("proportion")
     rows = _rows(posts, of, limits, subject)
-    tall = 24 + TALL * len(rows) + 44
+    narrow = width < style.NARROW
+    tall = 24 + (NARROW_TALL if narrow else TALL) * len(rows) + 44
     longest = max(len(row.name) for row in rows)
-    left = (20 + 6.6 * longest) / width
-    ax = axes_of(ax, width, tall, left=width * min(left, 0.35), right=20, bottom=44, top=20)
+    left = 14.0 if narrow else min(20 + 6.6 * longest, 0.35 * width)
+    ax = axes_of(ax, width, tall, left=left, right=20, bottom=44, top=20)
     low, high = xlim or _range(rows, limits)
     x = np.linspace(low, high, POINTS)
     for i, row in enumerate(rows):
         base = float(len(rows) - 1 - i)
         _row(ax, row, x, base, limits, (low, high))
+        for at, chance in zip(limits, row.above, strict=True):
+            text = ("" if narrow else "above: ") + printing.percent(chance, 0)
+            place = (at, base + HIGH + 0.04)
+            beside(ax, text, place, (3, 0), va="bottom", annotation_clip=False)
     ax.set_xlim(low, high)
     ax.set_ylim(-0.3, len(rows) - 0.16)
     round_ticks(ax.xaxis, (low, high), 8, 100)
     name_axes(ax, f"{subject.outcome}, %")
-    ax.set_yticks(
-        [len(rows) - 1 - i + 0.05 for i in range(len(rows))], fit_names(ax, (r.name for r in rows))
-    )
+    bases, names = [float(len(rows) - 1 - i) for i in range(len(rows))], [r.name for r in rows]
+    if narrow:
+        name_above(ax, bases, names, lift=-HIGH - 0.24)
+    else:
+        ax.set_yticks([base + 0.05 for base in bases], fit_names(ax, names))
     grid_below(ax, hide=("left",))
     for at in limits:
         ax.axvline(at, color=style.QUIET.light, lw=0.8, dashes=(4, 3), zorder=1)
@@ -184,9 +191,6 @@ def _row(
         zorder=4, solid_capstyle="butt", gid="interval",
     )  # fmt: skip
     ax.plot([row.estimate], [base - 0.1], "o", color=colour, ms=6, zorder=5, gid="median")
-    for at, chance in zip(limits, row.above, strict=True):
-        text = f"above: {printing.percent(chance, 0)}"
-        beside(ax, text, (at, base + HIGH + 0.04), (3, 0), va="bottom", annotation_clip=False)
 
 
 def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
@@ -204,10 +208,16 @@ def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
         parts.append(text)
     told = ". ".join(parts) + "."
     caption, last = told, rows[-1]
+    if len(rows) > 2 and not limits:
+        medians = [row.estimate for row in rows]
+        ends = [rows[pick(medians)] for pick in (ties.smallest, ties.largest)]
+        low, high = (f"{printing.percent(row.estimate)} ({row.name})" for row in ends)
+        caption = f"Posterior medians range from {low} to {high}. Bars are credible intervals."
     if limits:
         first, final = (printing.percent(last.above[i], 0) for i in (0, -1))
         caption = f"{last.name}: the probability of a rate above {said[0]} is {first}"
         caption += f"; above {said[-1]} it is {final}." if len(limits) > 1 else "."
+        caption += " Percentages stand at the line that the rate exceeds with this probability."
     columns: dict[str, Any] = {
         "distribution": [row.name for row in rows],
         "median": [row.estimate for row in rows],

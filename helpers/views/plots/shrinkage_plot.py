@@ -80,8 +80,9 @@ def shrinkage(
         frame[name].to_numpy(dtype=float)
         for name in ("ci_lower", "ci_upper", "observed", "estimate")
     )
+    narrow = width < style.NARROW
     names = [
-        f"{name}  {printing.count(x)}/{printing.count(n)}"
+        str(name) if narrow else f"{name}  {printing.count(x)}/{printing.count(n)}"
         for name, x, n in frame[["events", "n"]].astype(float).itertuples()
     ]
     left = min(0.45, (16 + 6.8 * max(map(len, names))) / width)

@@ -35,8 +35,8 @@
       results.all.textContent = per(data.all - fewer);
       const x = (value) => `${(100 * value) / data.all}%`;
       bar.replaceChildren(
-        s("rect", { x: 0, width: x(left), y: 4, height: 26, style: "fill: var(--picture-infection)" }),
-        s("rect", { x: x(left), width: x(fewer), y: 4, height: 26, style: "fill: none; stroke: var(--picture-infection); stroke-dasharray: 3 3" }),
+        s("rect", { x: 0, width: x(left), y: 4, height: 26, style: "fill: var(--picture-accent)" }),
+        s("rect", { x: x(left), width: x(fewer), y: 4, height: 26, style: "fill: none; stroke: var(--picture-accent); stroke-dasharray: 3 3" }),
         s("rect", { x: x(data.estimate), width: x(data.all - data.estimate), y: 4, height: 26, style: "fill: var(--picture-grid)" }));
       const said = `${per(left)} of 1,000 die of infection, ${per(fewer)} fewer; ${per(data.all - data.estimate)} die of other causes without relapse`;
       bar.setAttribute("aria-label", said);
