@@ -22,8 +22,6 @@ KINDS = (list(ENTITY), list(PRODUCT))
 RANKED = (
     "Rank probabilities",
     "Posterior distributions",
-    "Pooled nonrelapse mortality in percent under each set of corrections",
-    "Change of the estimate",
     "Probability of every rank",
 )
 _ROW, _CELL = re.compile(r"<tr\b.*?</tr>", re.S), re.compile(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", re.S)

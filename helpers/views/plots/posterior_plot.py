@@ -217,7 +217,7 @@ def _note(rows: list[_Row], limits: tuple[float, ...], outcome: str) -> Note:
         first, final = (printing.percent(last.above[i], 0) for i in (0, -1))
         caption = f"{last.name}: the probability of a rate above {said[0]} is {first}"
         caption += f"; above {said[-1]} it is {final}." if len(limits) > 1 else "."
-        caption += " Percentages stand at the line that the rate exceeds with this probability."
+        caption += " Each percentage is the probability of a rate above the line beside it."
     columns: dict[str, Any] = {
         "distribution": [row.name for row in rows],
         "median": [row.estimate for row in rows],
