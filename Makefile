@@ -115,7 +115,7 @@ lowest: $(READY) ## tests of the engine on the lowest versions that pyproject.to
 		$(shell grep -E '^(hypothesis|pytest)==' requirements.txt)
 	$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
 
-mutants: $(READY) ## change the engine a little, COUNT=40 times, and see whether its tests notice (hours)
+mutants: $(READY) ## change the engine a little, COUNT=100 times, and see whether its tests notice (an hour)
 	$(PIP_INSTALL) "$(UV)"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --target _build/mutants/tool -r build_tools/mutants.txt
 	$(BIN)/python build_tools/mutants.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -216,9 +216,9 @@ class Record:
     seconds: dict[str, float]
 
     def asked(self, where: Callable[[str], bool]) -> list[str]:
-        """Name the tests that call a function, the quickest first, as many as a mutant is worth."""
+        """Name the tests that call a function, the quickest and nearest first, within `BUDGET`."""
         tests = [test for test, calls in self.calls.items() if any(map(where, calls))]
-        tests.sort(key=lambda test: (self.seconds[test], test))
+        tests.sort(key=lambda test: (self.seconds[test] * len(self.calls[test]), test))
         chosen, spent = [], 0.0
         for test in tests:
             spent += self.seconds[test]
@@ -525,7 +525,7 @@ def label(mutant: Mutant) -> str:
 def main() -> int:
     """Say of each mutant which test noticed it."""
     parser = argparse.ArgumentParser(prog="make mutants", description=main.__doc__)
-    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no mutant after")
     parser.add_argument("--tests", nargs="+", default=ASKED, help="tests to ask")

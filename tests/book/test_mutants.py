@@ -1,11 +1,16 @@
-"""Mutants: which changes count, where they are made, and that a test notices or does not."""
+"""Mutants: which changes count, which tests are asked, and that a test notices or does not."""
 
 from __future__ import annotations
 
-import subprocess
+import builtins
+import os
 
 import mutants
 import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from helpers import arguments
+from helpers.errors import UnsupportedError
 
 CODE = '''"""Text."""
 
@@ -14,6 +19,8 @@ def half(x: float | None, y: int = 2) -> float | None:
     z: int | str = 1
     return x / y
 '''
+PATH = "helpers/arguments.py"
+OURS = (mutants.ROOT / PATH).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -24,10 +31,11 @@ def half(x: float | None, y: int = 2) -> float | None:
         ("x: float | None", "x: float & None", False),
         ("-> float | None", "-> float - None", False),
         ("z: int | str", "z: int + str", False),
+        ("x / y", "x /", False),  # no Python
     ],
 )
-def test_a_changed_annotation_computes_the_same(old, new, is_another):
-    assert (mutants.meaning(CODE.replace(old, new)) != mutants.meaning(CODE)) == is_another
+def test_a_change_counts_when_something_else_is_computed(old, new, is_another):
+    assert mutants.another(CODE, CODE.replace(old, new)) == is_another
 
 
 def test_a_change_is_told_by_its_line():
@@ -43,25 +51,75 @@ def test_shifts_of_floats_are_no_mutants():
     assert not told("core/ReplaceBinaryOperator_Add_RShift")
 
 
-def test_a_test_notices_a_change_and_the_file_is_as_before(tmp_path, monkeypatch):
-    (tmp_path / "half.py").write_text("def half(x):\n    return x / 2\n")
-    test = "from half import half\n\n\ndef test_half():\n    assert half({}) == {}\n"
-    (tmp_path / "test_half.py").write_text(test.format(2.0, 1.0))
-    (tmp_path / "test_none.py").write_text(test.format(0.0, 0.0))
-    monkeypatch.setattr(mutants, "tests_of", lambda path: [["test_none.py"], ["test_half.py"]])
-    mutant = mutants.Mutant("half.py", "def half(x):\n    return x * 2\n", "")
-    assert mutants.noticed(tmp_path, mutant) == "test_half.py::test_half"
-    assert (tmp_path / "half.py").read_text() == "def half(x):\n    return x / 2\n"
+def test_a_probe_says_which_function_is_called_and_leaves_its_docstring(monkeypatch):
+    monkeypatch.setattr(builtins, mutants.CALLED, set(), raising=False)
+    room: dict[str, object] = {}
+    exec(mutants.probed(CODE, "half.py"), room)
+    assert room["half"].__doc__ == "Give a half."
+    assert getattr(builtins, mutants.CALLED) == set()
+    assert room["half"](3.0) == 1.5
+    assert getattr(builtins, mutants.CALLED) == {"half.py:half:3"}
 
 
-def test_the_copy_has_what_the_tests_need(tmp_path, monkeypatch):
-    listed = mutants.ROOT / "helpers" / "version.py"
-    monkeypatch.setattr(mutants, "PLACE", tmp_path)
+def test_a_function_is_changed_in_a_fork_alone():
+    mutant = mutants.Mutant(PATH, OURS.replace("0.0 < plain < 1.0", "0.0 < plain < 2.0"), "")
+    new = mutants.differing(mutant)
+    assert [name for name, _ in new] == ["level_of"]
 
-    def few(command, **_):
-        return subprocess.CompletedProcess(command, 0, "helpers/version.py\nhelpers/gone.py\n")
+    def work() -> str:
+        setattr(builtins, mutants.CALLED, set())
+        for function in mutants.living(PATH, new):
+            code = function.__code__
+            function.__code__ = new[code.co_qualname, code.co_firstlineno]
+        return str(arguments.level_of(1.5))
 
-    monkeypatch.setattr(subprocess, "run", few)
-    tree = mutants.copied()
-    assert (tree / "helpers" / "version.py").read_bytes() == listed.read_bytes()
-    assert [p.name for p in tree.rglob("*.py")] == ["version.py"]
+    assert mutants.forked(work, 60) == "1.5"
+    with pytest.raises(UnsupportedError, match=r"level=1\.5"):
+        arguments.level_of(1.5)
+
+
+def test_a_default_is_changed_as_it_is_imported():
+    mutant = mutants.Mutant(PATH, OURS.replace("LEVEL = 0.95", "LEVEL = 0.96"), "")
+    assert mutants.differing(mutant) is None
+
+
+def test_a_fork_that_dies_or_hangs_says_so():
+    def dies() -> str:
+        os._exit(7)
+
+    def hangs() -> str:
+        while True:
+            pass
+
+    assert mutants.forked(dies, 60) == "exit status 7"
+    assert mutants.forked(hangs, 0.5) == "the time (0 s)"
+    assert mutants.forked(lambda: "", 60) == ""
+
+
+def test_tests_that_call_a_function_are_asked_the_quickest_and_nearest_first():
+    record = mutants.Record(
+        {"slow": ["a.py:f:1"], "quick": ["a.py:f:1"], "other": ["a.py:g:9"], "no": ["b.py:f:1"]},
+        {"slow": 2.0, "quick": 0.1, "other": 0.5, "no": 0.0},
+    )
+    assert record.asked(mutants.calling("a.py", ["f"])) == ["quick", "slow"]
+    assert record.asked(mutants.calling("a.py", ["<lambda>"])) == ["quick", "other", "slow"]
+    record.calls["quick"] += [f"c.py:f:{i}" for i in range(40)]  # touches much: less near
+    assert record.asked(mutants.calling("a.py", ["f"])) == ["slow", "quick"]
+    record.seconds["slow"] = mutants.BUDGET
+    assert record.asked(mutants.calling("a.py", ["f"])) == ["slow"]
+
+
+@pytest.mark.parametrize(("successes", "n"), [(54, 60), (60, 60), (0, 7)])
+def test_the_interval_of_the_share_is_wilson_s(successes, n):
+    assert mutants.wilson(successes, n) == pytest.approx(
+        proportion_confint(successes, n, method="wilson"), abs=1e-6
+    )
+
+
+def test_changes_that_compute_the_same_are_of_the_code_as_it_is():
+    known = mutants.equivalent()
+    assert known
+    for line in known:
+        path, _, change = line.partition(" ")
+        before = change.partition(" -> ")[0]
+        assert before in (mutants.ROOT / path).read_text(encoding="utf-8"), line

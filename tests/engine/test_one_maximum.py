@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers.engine.normal import likelihood
 from helpers.engine.normal.fit import fit_regression
 from helpers.engine.normal.likelihood import likelihood_maximum
 from helpers.engine.normal.weighted import prepare
@@ -100,3 +101,24 @@ def test_the_maximum_of_a_regression_is_the_highest_point_of_a_dense_profile(
             height = profile(yi[row], vi[row], x, dense(yi[row], vi[row]), restricted)
             found = profile(yi[row], vi[row], x, fit.tau2[[row]], restricted)[0]
             assert found >= height.max() - 1e-9
+
+
+def test_the_search_begins_next_to_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vertex of the scan misses the root by 2% of its bracket, so that few steps are left."""
+    seen = []
+    refine = likelihood._refine
+
+    def watched(batch, low, high, start, restricted):
+        root, done = refine(batch, low, high, start, restricted)
+        least = np.broadcast_to(batch.least, root.shape)
+        a, b, at, found = (np.log(least + x) for x in (low, high, start, root))
+        seen.extend((np.abs(at - found) / (b - a))[(low > 0) & (root > low)])
+        return root, done
+
+    monkeypatch.setattr(likelihood, "_refine", watched)
+    rng = np.random.default_rng(11)
+    vi = rng.uniform(0.02, 0.3, (200, 15))
+    yi = rng.normal(0, np.sqrt(vi + 0.15))
+    likelihood_maximum(prepare(yi, vi, np.ones(yi.shape)), restricted=True)
+    assert len(seen) > 150
+    assert np.median(seen) < 0.02

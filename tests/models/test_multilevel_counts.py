@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, optimize, special, stats
 
+from helpers.engine.counts import nested
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.kernel import gauss_hermite
 from helpers.engine.counts.nested import NestedCounts, fit_nested_counts
@@ -142,6 +143,26 @@ def test_the_fit_is_the_maximum_of_the_double_integral() -> None:
     np.testing.assert_allclose(
         fit.cov[0][np.ix_(free, free)], np.linalg.inv(-curve), rtol=2e-3, atol=1e-4
     )
+
+
+def test_the_ascent_begins_where_the_mean_is_nearly_the_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the variances of each candidate the mean is within a hundredth of a standard error."""
+    seen = []
+    search = nested._candidates
+
+    def watched(problem: NestedCounts, rows: int, bounds: Any) -> Any:
+        owner, theta = search(problem, rows, bounds)
+        model = NormalVariation(gauss_hermite(1))
+        _, gradient, hessian = problem.take(owner).evaluate(theta, 61, model)
+        seen.extend(np.abs(gradient[:, 0]) / np.sqrt(-hessian[:, 0, 0]))
+        return owner, theta
+
+    monkeypatch.setattr(nested, "_candidates", watched)
+    result()
+    assert seen
+    assert max(seen) < 0.01
 
 
 def test_one_cohort_in_each_cluster_is_the_two_level_model() -> None:

@@ -94,6 +94,15 @@ def test_columns_with_spaces_and_functions_of_numpy() -> None:
     plain = fitted("log(follow_up)", data)
     for formula in ("log(`median follow-up`)", "np.log(follow_up)", "{np.log(follow_up)}"):
         np.testing.assert_allclose(fitted(formula, data).estimates, plain.estimates, rtol=1e-12)
+    # names of coefficients have the columns bare where they are a whole factor, as R has them
+    data["its product"] = data["product"]
+    names = fitted("`its product` + `median follow-up` + log(`median follow-up`)", data).names
+    plain_names = fitted("product + follow_up + log(follow_up)", data).names
+    assert names == tuple(
+        one.replace("product", "its product").replace("log(follow_up)", "log(`median follow-up`)")
+        .replace("follow_up", "median follow-up")
+        for one in plain_names
+    )  # fmt: skip
     data.loc[2, "median follow-up"] = np.nan
     assert fitted("bs(`median follow-up`, df=4)", data).studies["reason"].iloc[2] == (
         "median follow-up missing"
