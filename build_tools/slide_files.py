@@ -21,7 +21,9 @@ PLACE = ROOT / "_build" / "slides"
 TOOL = PLACE / "tool"  # what build_tools/slides.txt names
 WIDTH, HEIGHT = 1920, 1080
 EMU = 6350  # English metric units of a pixel: the sheet is 13.33 inches wide
-FONT = "Source Sans 3"
+# on every computer, or one of the same width; wider than the letters of the site, so a size smaller
+FONT, SMALLER = "Arial", 0.88
+RIGHT = WIDTH - 72  # where the site ends its lines
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -44,7 +46,8 @@ READ = """() => {
     } else if (e.matches(".sums")) {
       const rows = [...e.querySelectorAll("tr")].map((row) => [...row.cells].map(told));
       const { size } = look(e.querySelector("td"));
-      parts.push({ kind: "table", rows, ...look(e.querySelector("table")), size });
+      const widths = [...e.querySelector("tr").cells].map((cell) => box(cell)[2]);
+      parts.push({ kind: "table", rows, widths, ...look(e.querySelector("table")), size });
     } else {
       const of = e.matches(".options") ? [...e.querySelectorAll("li")].map((li) =>
         `${told(li.querySelector(".letter"))}  ${told(li.querySelector("p"))}`) : null;
@@ -91,6 +94,7 @@ def read(page: Page, path: Path) -> Iterator[dict[str, Any]]:
 def powerpoint(slides: Iterator[dict[str, Any]]) -> bytes:
     """Write slides as a PowerPoint file."""
     import pptx
+    from pptx.enum.text import MSO_ANCHOR, MSO_AUTO_SIZE, PP_ALIGN
     from pptx.util import Emu, Pt
 
     made = pptx.Presentation()
@@ -105,8 +109,15 @@ def powerpoint(slides: Iterator[dict[str, Any]]) -> bytes:
             paragraph = frame.paragraphs[0] if i == 0 else frame.add_paragraph()
             run = paragraph.add_run()
             run.text, run.font.name = line, FONT
-            run.font.size, run.font.bold = Pt(round(part["size"] / 2)), part["bold"]
+            run.font.size, run.font.bold = Pt(round(part["size"] * SMALLER / 2)), part["bold"]
             paragraph.space_after = Pt(round(part["size"] / 5)) if len(lines) > 1 else Pt(0)
+
+    def wide(part: dict[str, Any], parts: list[dict[str, Any]]) -> list[Emu]:
+        """Let words go on to the right margin, unless something stands beside them."""
+        x, y, width, height = part["box"]
+        others = [o["box"] for o in parts if o is not part]
+        beside = any(a >= x + width and b < y + height and b + d > y for a, b, _, d in others)
+        return [Emu(round(v * EMU)) for v in (x, y, width if beside else RIGHT - x, height)]
 
     for found in slides:
         slide = made.slides.add_slide(title_only)
@@ -116,19 +127,30 @@ def powerpoint(slides: Iterator[dict[str, Any]]) -> bytes:
                 shape = slide.shapes.add_picture(io.BytesIO(part["png"]), *place)
                 shape._element.nvPicPr.cNvPr.set("descr", part["alt"])
             elif part["kind"] == "table":
-                rows = part["rows"]
+                rows, widths = part["rows"], part["widths"]
                 shape = slide.shapes.add_table(len(rows), len(rows[0]), *place)
+                for column, width in zip(shape.table.columns, widths, strict=True):
+                    column.width = Emu(round(width * EMU))
                 for i, row in enumerate(rows):
                     for j, text in enumerate(row):
                         cell = shape.table.cell(i, j)
                         write(cell, [text], part)
+                        cell.vertical_anchor = MSO_ANCHOR.MIDDLE
+                        cell.margin_left = cell.margin_right = Emu(14 * EMU)
+                        cell.margin_top = cell.margin_bottom = empty
+                        if j:
+                            cell.text_frame.paragraphs[0].alignment = PP_ALIGN.RIGHT
             elif at == 0:
                 shape = slide.shapes.title
-                shape.left, shape.top, shape.width, shape.height = place
+                shape.left, shape.top, shape.width, shape.height = wide(part, found["parts"])
                 write(shape, part["lines"], part)
-                shape.text_frame.paragraphs[0].alignment = 1  # left
+                shape.text_frame.vertical_anchor = MSO_ANCHOR.TOP
+                shape.text_frame.paragraphs[0].alignment = PP_ALIGN.LEFT
             else:
-                write(slide.shapes.add_textbox(*place), part["lines"], part)
+                shape = slide.shapes.add_textbox(*wide(part, found["parts"]))
+                write(shape, part["lines"], part)
+                shape.text_frame.vertical_anchor = MSO_ANCHOR.MIDDLE
+                shape.text_frame.auto_size = MSO_AUTO_SIZE.TEXT_TO_FIT_SHAPE
         slide.notes_slide.notes_text_frame.text = found["notes"]
     file = io.BytesIO()
     made.save(file)

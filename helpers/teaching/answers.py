@@ -99,23 +99,7 @@ def _data_extraction() -> Values:
     data = cohorts()
     deaths = data.set_index("cohort")["nonrelapse_deaths"]
     top = deaths.iloc[ties.order(deaths)].tail(4)
-    columns = {
-        "patients treated": "patients",
-        "nonrelapse deaths": "nonrelapse_deaths",
-        "nonrelapse mortality as the study reports it": "reported_nrm",
-    }
-    empty = {name: int(data[column].isna().sum()) for name, column in columns.items()}
-    return {
-        "deaths": _scale(top, lambda value: printing.share(int(value), int(deaths.sum()), 0)),
-        "empty": _scale(
-            empty,
-            lambda value: (
-                f"It is empty in {printing.counted(value, 'cohort')}."
-                if value
-                else "No cohort lacks it."
-            ),
-        ),
-    }
+    return {"deaths": _scale(top, lambda value: printing.share(int(value), int(deaths.sum()), 0))}
 
 
 @_chapter

@@ -164,6 +164,10 @@ def test_a_file_for_powerpoint_gets_words_tables_and_pictures_but_no_answer(visi
         editable = section.select(".sums table") and not section.select(".sums math")
         assert ("table" in kinds) == bool(editable)
         for part in parts:
+            if part["kind"] == "table":
+                widths = part["widths"]  # the columns of the site, not equal ones
+                assert len(widths) == len(part["rows"][0])
+                assert sum(widths) == pytest.approx(part["box"][2], abs=len(widths))
             if part["kind"] == "picture":
                 assert part["png"].startswith(b"\x89PNG")
                 assert part["alt"].strip()

@@ -70,6 +70,22 @@ def test_gift_reads_back(bank, files):
     assert read == expected(bank)
 
 
+def test_parts_of_a_qti_item_come_in_the_order_that_its_schema_wants(files):
+    """The sequence of an assessmentItem in QTI 2.1, with how often each may come."""
+    wanted = r"(responseDeclaration )(outcomeDeclaration )*(itemBody )(responseProcessing )"
+    wanted += r"(modalFeedback )*"
+    for name, text in files.items():
+        if name.startswith("qti/items/"):
+            item = ET.fromstring(text)
+            assert re.fullmatch(wanted, "".join(f"{one.tag.split('}')[1]} " for one in item)), name
+            needed = {"identifier", "title", "adaptive", "timeDependent"}
+            assert item.attrib.keys() == needed
+            choices = item.findall(".//q:simpleChoice", QTI)
+            told = item.findall("q:modalFeedback", QTI)
+            assert [c.get("identifier") for c in choices] == [f.get("identifier") for f in told]
+            assert {f.get("outcomeIdentifier") for f in told} == {"FEEDBACK"}
+
+
 def test_qti_reads_back_and_its_manifest_names_every_item(bank, files):
     manifest = ET.fromstring(files["qti/imsmanifest.xml"])
     places = [r.get("href") for r in manifest.findall("p:resources/p:resource", PACKAGE)]
