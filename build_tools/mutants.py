@@ -44,8 +44,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "_build" / "mutants"
 EQUIVALENT = ROOT / "build_tools" / "equivalent_mutants.txt"
 ROOMS = ("engine", "models", "checks")
-#: Tests that are asked: those of the rooms, and of the review, where some of a room is proved.
-ASKED = (*(f"tests/{r}" for r in (*ROOMS, "review")), *(f"helpers/{r}" for r in ROOMS))
+#: Tests that are asked: those of the rooms, of the review, where some of a room is proved, and of
+#: how results show themselves.
+ASKED = (
+    *(f"tests/{room}" for room in (*ROOMS, "review")),
+    *(f"helpers/{room}" for room in ROOMS),
+    "tests/test_shown.py",
+)
 LEAST = 0.9  # share of mutants that have to be noticed
 LONGEST = 8  # CPU seconds; a test that takes longer is not asked
 BUDGET = 60  # seconds of tests a mutant, by the time they took without it

@@ -283,6 +283,12 @@ def test_thirty_groups_with_long_names_are_cut_to_size():
     assert "&lt;goes&gt;" in result._repr_html_()
 
 
+def test_groups_say_their_variance_where_they_have_one():
+    for name, group in ratio().groups.items():
+        assert re.search(rf"{name} .*; k = {group.k}, τ² {group.tau2:.3f}", repr(ratio())), name
+    assert "τ² 0" not in repr(subgroups(**COUNTS, by=GROUPS, model="common"))
+
+
 def test_many_cautions_are_counted():
     many = tuple(Caution(f"c{i}", f"Caution {i}: {'a word ' * 40}") for i in range(12))
     text = check(replace(fit(), cautions=many))

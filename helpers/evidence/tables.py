@@ -1,4 +1,7 @@
-"""The book's own tables: each function is the way to one file in ``data/`` and its codebook."""
+"""The book's own tables: each function is the way to one file in ``data/`` and its codebook.
+
+`EvidenceError` names every cell of a file that does not satisfy its description.
+"""
 
 from __future__ import annotations
 
@@ -226,11 +229,6 @@ def load_cohorts() -> pd.DataFrame:
         categoricals, counts and year ``int64``, ``reported_nrm_month`` ``Int64``. Meaning and
         units: ``codebook("cohorts")``.
 
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
     Notes
     -----
     Source: the study tables of Cordas dos Santos et al. 2024 (doi:10.1038/s41591-024-03084-6) as
@@ -261,11 +259,6 @@ def load_causes() -> pd.DataFrame:
         ``within 1`` for a count that may be one too low or too high. Meaning and units:
         ``codebook("causes")``.
 
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
     Notes
     -----
     Source: inferred for this project from published figures and printed tests; see
@@ -295,11 +288,6 @@ def load_sources() -> pd.DataFrame:
         registration, region, data_source, patients_check, deaths_check``. Meaning:
         ``codebook("sources")``.
 
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
     Notes
     -----
     Source: looked up publication by publication; ``doi_status`` says which identifiers were
@@ -326,11 +314,6 @@ def load_audit() -> pd.DataFrame:
         source, note``. Both values are text, since a source may say "about 134" or nothing.
         Meaning: ``codebook("audit")``.
 
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
     Notes
     -----
     Source: the publications of the cohorts; ``source`` names the text that was seen.
@@ -354,11 +337,6 @@ def load_corrections() -> pd.DataFrame:
         One row per changed cell or left-out cohort, 9 columns: ``id, cohort, column,
         as_published, corrected, kind, certainty, source, reason``. Rows that make sense only
         together share ``id``. Meaning: ``codebook("corrections")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
 
     Notes
     -----
@@ -384,11 +362,6 @@ def load_inferred_overlap() -> pd.DataFrame:
         One row per cohort, 2 columns: ``cohort, status``; the status is always ``inferred``.
         Meaning: ``codebook("inferred_overlap")``.
 
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
-
     Notes
     -----
     Source: the only choice of seven cohorts that reproduces a printed test; see
@@ -412,11 +385,6 @@ def load_related_reviews() -> pd.DataFrame:
     pandas.DataFrame
         One row per work, 8 columns: ``work, journal, year, doi, studies, patients, outcome,
         headline``. Meaning: ``codebook("related_reviews")``.
-
-    Raises
-    ------
-    EvidenceError
-        If the file does not satisfy its description.
 
     Notes
     -----
@@ -463,7 +431,7 @@ def load_context(
     Raises
     ------
     EvidenceError
-        If there is no such table, or the file does not satisfy its description.
+        If there is no such table.
 
     Notes
     -----
@@ -517,7 +485,7 @@ def load_published(
     Raises
     ------
     EvidenceError
-        If there is no such table, or the file does not satisfy its description.
+        If there is no such table.
 
     Notes
     -----

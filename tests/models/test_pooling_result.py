@@ -202,6 +202,7 @@ def test_bad_effects_are_refused(given: dict[str, Any], expected: str) -> None:
         ({"model": "glmm", "method": "inverse-variance"}, "fitted by likelihood"),
         ({"model": "random", "method": "likelihood"}, "fitted by inverse-variance"),
         ({"model": "common", "tau2_method": "DL"}, "cannot be combined with model='common'"),
+        ({"model": "common", "tau2_method": "ML"}, "cannot be combined with model='common'"),
         ({"model": "glmm", "tau2_method": "REML"}, "cannot be combined with model='glmm'"),
         ({"model": "random", "ci_method": "profile"}, "needs tau2_method='ML'"),
         ({"ci_method": "henmi-copas"}, "belongs to the common-effect estimate"),
