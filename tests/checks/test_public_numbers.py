@@ -203,6 +203,27 @@ def test_selection_without_heterogeneity_is_the_maximum_at_tau2_zero() -> None:
     assert found.tau2_unadjusted == pytest.approx(math.exp(plain.x[1]), rel=1e-5)
 
 
+def test_of_two_maxima_of_a_selection_model_the_higher_is_reported() -> None:
+    yi = np.array([0.81, -0.17, 0.19, 1.7, 0.47, -0.01, -1.38, -0.17, 1.16, 0.48, 0.07, 0.36])
+    vi = np.array([0.22, 0.5, 0.12, 0.33, 0.45, 0.21, 0.37, 0.18, 0.46, 0.28, 0.04, 0.14])
+    found = selection_model(yi, vi)
+    se, z = np.sqrt(vi), stats.norm.isf(0.025)
+
+    def minus_log(theta: np.ndarray) -> float:
+        mu, sd, delta = theta[0], np.sqrt(vi + math.exp(theta[1])), math.exp(theta[2])
+        seen = stats.norm.sf(z * se, mu, sd)
+        mass = seen + delta * (1 - seen)
+        return -(stats.norm.logpdf(yi, mu, sd) + theta[2] * (yi / se < z) - np.log(mass)).sum()
+
+    tops = sorted(
+        -optimize.minimize(minus_log, [0.2, -2.0, start], method="Nelder-Mead",
+                           options={"xatol": 1e-9, "fatol": 1e-11, "maxiter": 6000}).fun
+        for start in (-6.0, -2.0, 0.0, 2.0, 5.0)
+    )  # fmt: skip
+    assert found.loglik == pytest.approx(tops[-1], abs=1e-6)
+    assert found.maxima == 2
+
+
 def test_raw_fail_safe_numbers_bring_the_result_to_its_threshold() -> None:
     yi, vi = effects()
     k, z = len(yi), yi / np.sqrt(vi)

@@ -171,3 +171,9 @@ def test_a_regression_has_the_same_empty_set() -> None:
     fit = meta_regression(table, "year", events="x", n="n", study="study", model="random")
     assert chi2.ppf(0.025, 3) > fit.heterogeneity.Q
     assert is_empty(fit.tau2_ci())
+
+
+@pytest.mark.parametrize(("model", "few"), [("common", 0), ("random", 1), ("glmm", 1)])
+def test_few_studies_are_a_caution_where_a_variance_is_estimated(model: str, few: int) -> None:
+    fit = pool(events=[3, 8, 5], n=[40, 60, 50], model=model)
+    assert [one.code for one in fit.cautions].count("few-studies") == few
