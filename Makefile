@@ -59,9 +59,10 @@ publish: book pdf ## the site as a host shows it: built again with the printed b
 links: $(READY) ## ask every address outside the built site whether it is still there (after `make book`)
 	$(BIN)/python build_tools/links.py
 
-# the book first: the tests take over what it computed of the review for the same code and data
+# the book first: the tests take over what it computed of the review for the same code and data;
+# types beside the tests: a core that waits for a browser, or for the last test, has work
 test: $(READY) ## run every check; ends with the time of each part and the slowest tests
-	@$(BIN)/python build_tools/parts.py lint types+book chapters unit+site
+	@$(BIN)/python build_tools/parts.py lint book chapters types+unit+site
 	@echo "All checks passed."
 
 # what differs from this commit belongs to the change

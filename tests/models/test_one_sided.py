@@ -162,9 +162,12 @@ def test_a_group_without_events_is_left_out_of_the_test_and_named(options: dict[
     assert json.dumps(result.to_dict(), allow_nan=False)
     assert result.summary_frame().loc["a", "estimate"] == 0.0
     assert "0.0 to 4.8" in tables.pooled_table(result).text
-    for layout in ("book", "jama", "bmj", "revman"):
-        plots.forest(result, layout=layout)  # type: ignore[arg-type]
     plots.subgroup_forest({"Group": result})
+
+
+@pytest.mark.parametrize("layout", ["book", "jama", "bmj", "revman"])
+def test_a_group_without_events_is_drawn_in_every_layout(layout: Any) -> None:
+    plots.forest(groups(**WAYS[0]), layout=layout)
 
 
 def test_an_empty_group_adds_nothing_to_the_joint_likelihood() -> None:

@@ -387,7 +387,7 @@ def test_henmi_copas_quantile_agrees_with_adaptive_integration() -> None:
 
 def test_bootstrap_prediction_agrees_with_direct_sampling() -> None:
     fit = pool_effects(Y, V)
-    ours = fit.prediction_interval("bootstrap", scale="model", draws=100_000, seed=3)
+    ours = fit.prediction_interval("bootstrap", scale="model", draws=40_000, seed=3)
     rng = np.random.default_rng(11)
     # The confidence distribution of tau2, sampled by solving P(Q >= q; tau2) = u for each draw.
     a = 1 / V

@@ -174,27 +174,29 @@ def test_the_glmm_is_permuted_too_and_agrees_with_one_fit_at_a_time() -> None:
     assert result.coefficient_p[1] == pytest.approx(np.mean(np.array(z) >= observed - 1e-7))
 
 
-@pytest.mark.parametrize("scaled", [False, True])
-def test_permutation_p_is_uniform_when_no_moderator_matters(scaled: bool) -> None:
-    """5,000 data sets without an effect: the observed statistic has every rank equally often."""
+def test_permutation_p_is_uniform_when_no_moderator_matters() -> None:
+    """5,000 data sets without an effect: the observed statistic has every rank equally often.
+
+    As it is, and divided by the scale of Knapp and Hartung: two statistics of the same fits.
+    """
     rng = np.random.default_rng(0)
     sets, k, draws = 5000, 12, 20
     v = rng.uniform(0.05, 0.6, (sets, k))
     y = rng.normal(0.0, np.sqrt(v + 0.2))
     x = rng.normal(size=(sets, k))
-    rank = np.zeros(sets, dtype=int)
-    observed = np.zeros(sets)
+    rank = np.zeros((2, sets), dtype=int)
+    observed = np.zeros((2, sets))
     for draw in range(draws):
         moved = x if draw == 0 else rng.permuted(x, axis=1)
         fit = fit_regression(y, v, np.stack([np.ones_like(x), moved], axis=-1))
         t = np.abs(fit.beta[:, 1]) / fit.se[:, 1]
-        if scaled:
-            t = t / np.sqrt(fit.scale)
+        t = np.stack([t, t / np.sqrt(fit.scale)])
         observed = t if draw == 0 else observed
         rank += t >= observed - 1e-9
-    counts = np.bincount(rank, minlength=draws + 1)[1:]
-    assert counts.sum() == sets
-    assert stats.chisquare(counts).pvalue > 0.001
+    for one in rank:
+        counts = np.bincount(one, minlength=draws + 1)[1:]
+        assert counts.sum() == sets
+        assert stats.chisquare(counts).pvalue > 0.001
 
 
 def test_what_cannot_be_permuted_is_refused() -> None:

@@ -21,8 +21,12 @@ STROKE = data_folder() / "examples" / "stroke.csv"
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """Three studies, whose report takes little time, in the folder where the command runs."""
+    """Three studies in the folder where the command runs, whose report takes little time.
+
+    Half of it went into files of its figures, of which test_report.py has the tests.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("helpers.reporting.make.figure_files", lambda *_: {})
     made = tmp_path / "mine.csv"
     made.write_text("study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,2,60\n")
     return made

@@ -19,6 +19,7 @@ from audit import served
 from browser import FINDERS, how, missing, wanted
 from built import SITE, page_names
 from drivers import DRIVERS, Driver
+from nightly import nightly
 
 from helpers import load_cohorts, pool, printing
 
@@ -167,6 +168,17 @@ def test_explore_pools_again_by_keyboard(driver, at):
     assert complaints(driver) == []
 
 
+#: Each browser starts the engine once a day; test_engine.py does from both places in Chromium.
+DAILY = {("firefox", "http"), ("webkit", "file")}
+ENGINES = [
+    (name, scheme) if (name, scheme) in DAILY else nightly(name, scheme)
+    for name in wanted()
+    if name in DRIVERS
+    for scheme in SCHEMES
+]
+
+
+@pytest.mark.parametrize(("driver", "at"), ENGINES, indirect=True)
 def test_the_engine_pools_as_python_does(driver, at):
     driver.go(f"{at}/in_your_browser.html")
     driver.wait("document.readyState === 'complete'")
