@@ -40,7 +40,7 @@ READ = """() => {
   for (const e of slide.querySelectorAll(all)) {
     if (e.matches(".drawing, .latex") || e.querySelector("math")) {
       const svg = e.querySelector("svg");
-      const name = svg ? svg.querySelector("desc")?.textContent
+      const name = svg ? (svg.querySelector("desc") ?? svg.querySelector("title"))?.textContent
         : e.matches(".latex") ? e.querySelector("math").getAttribute("alttext") : told(e);
       parts.push({ kind: "picture", alt: name ?? "", ...look(e) });
     } else if (e.matches(".sums")) {
