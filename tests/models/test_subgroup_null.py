@@ -245,3 +245,20 @@ def test_two_columns_group_by_their_combinations() -> None:
     assert left.overall.k == len(data) - 1
     with pytest.raises(MetaAnalysisError, match="several columns"):
         subgroups(by=data[["entity", "setting"]], events=[1] * 52, n=[9] * 52)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"model": "random"}, "groups of effects"),
+        ({"model": "glmm", "group_tau2": "separate"}, "groups of counts"),
+    ],
+)
+def test_the_cost_that_is_said_is_that_of_the_model(options, kind, monkeypatch) -> None:
+    said = []
+    monkeypatch.setattr(subgroup_null, "announce", lambda *words: said.append(words))
+    result = subgroups(
+        events=[3, 8, 5, 9, 2, 7], n=[40, 61, 50, 70, 33, 58], by=list("aabbab"), **options
+    )  # fmt: skip
+    result.calibrated_test(21, seed=5)
+    assert said == [(kind, 21, 6)]
