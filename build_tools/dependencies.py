@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from helpers import shared_results
 
 ROOT = Path(__file__).resolve().parents[1]
+REMEMBERED = ROOT / "_build" / "remembered"
+Made = TypeVar("Made")
 DEPENDENCIES = (
     "helpers/**/*",
     "data/**/*",
@@ -47,3 +52,50 @@ def share_results(folder: Path, dependencies: str) -> None:
             old.unlink()
         mark.write_text(state, encoding="utf-8")
     os.environ.update({shared_results.FOLDER: str(folder), shared_results.STATE: state})
+
+
+class Remembered:
+    """What a step of the build made of each page, to be made anew only where that page changed.
+
+    Parameters
+    ----------
+    step : str
+        Name of the file below ``_build/remembered``.
+    made_by : str
+        Hashes of the code that makes it; other code remembers nothing.
+    """
+
+    def __init__(self, step: str, *made_by: str) -> None:
+        self.path = REMEMBERED / f"{step}.pickle"
+        self.made_by = made_by
+        self.former: dict[str, tuple[str, Any]] = {}
+        self.now: dict[str, tuple[str, Any]] = {}
+        if self.path.is_file():
+            by, former = pickle.loads(self.path.read_bytes())
+            self.former = former if by == made_by else {}
+
+    def missing(self, page: str, made_from: str) -> bool:
+        """Tell whether this has to be made; what is remembered stays remembered."""
+        key = hashlib.sha256(made_from.encode()).hexdigest()
+        if self.former.get(page, ("",))[0] != key:
+            return True
+        self.now[page] = self.former[page]
+        return False
+
+    def put(self, page: str, made_from: str, made: Any) -> None:
+        """Remember what was made."""
+        self.now[page] = (hashlib.sha256(made_from.encode()).hexdigest(), made)
+
+    def of(self, page: str, made_from: str, make: Callable[[], Made]) -> Made:
+        """Give what was made of the same before, or make it."""
+        if self.missing(page, made_from):
+            self.put(page, made_from, make())
+        made: Made = self.now[page][1]
+        return made
+
+    def keep(self) -> None:
+        """Store what this build made or took over, and forget the rest."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.write_bytes(pickle.dumps((self.made_by, self.now)))
+        partial.replace(self.path)

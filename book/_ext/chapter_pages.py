@@ -16,6 +16,7 @@ import inline_values
 import notebooks
 import stored_pictures
 from chapters import BOOK, Durations, chapter_paths, dumps, executed
+from dependencies import Remembered, dependency_hash
 from nbformat import NotebookNode
 from sphinx.util.parallel import ParallelTasks, SerialTasks, parallel_available
 
@@ -44,20 +45,32 @@ def _write_sources(app: Any, error: Exception | None) -> None:
         sources, students = Path(app.outdir) / "_sources", Path(app.outdir) / STUDENTS
         students.mkdir(parents=True, exist_ok=True)
         here = [doc for doc in app.notebooks if (sources / f"{doc}.ipynb").exists()]
+        copies = Remembered("notebooks", static_hash(), dependency_hash())
+        made_from = {doc: dumps(app.notebooks[doc]) for doc in here}
+        new = [doc for doc in here if copies.missing(doc, made_from[doc])]
         # to draw the pictures as PNG takes a quarter of a minute on one core
-        several = parallel_available and app.parallel > 1
+        several = parallel_available and app.parallel > 1 and len(new) > 1
         tasks = ParallelTasks(app.parallel) if several else SerialTasks()
-        for doc in here:
-            tasks.add_task(partial(_write_copies, app.notebooks[doc], sources, students), doc)
+        for doc in new:
+            remember = partial(_remember, copies, doc, made_from[doc])
+            tasks.add_task(copies_of, app.notebooks[doc], remember)
         tasks.join()
+        for doc in here:
+            plain, for_students = copies.now[doc][1]
+            (sources / f"{doc}.ipynb").write_text(plain, encoding="utf-8")
+            if for_students:
+                (students / f"{doc}.ipynb").write_text(for_students, encoding="utf-8")
+        copies.keep()
 
 
-def _write_copies(notebook: NotebookNode, sources: Path, students: Path, doc: str) -> None:
-    plain = dumps(notebooks.plain(notebook))
-    (sources / f"{doc}.ipynb").write_text(plain, encoding="utf-8")
-    if _has_exercises(notebook):
-        text = dumps(notebooks.student(notebook))
-        (students / f"{doc}.ipynb").write_text(text, encoding="utf-8")
+def _remember(copies: Remembered, doc: str, made_from: str, *done: Any) -> None:
+    copies.put(doc, made_from, done[-1])  # several tasks hand over what was asked as well
+
+
+def copies_of(notebook: NotebookNode) -> tuple[str, str]:
+    """Text of the plain notebook, and of that for students where there are exercises."""
+    for_students = dumps(notebooks.student(notebook)) if _has_exercises(notebook) else ""
+    return dumps(notebooks.plain(notebook)), for_students
 
 
 def _has_exercises(notebook: NotebookNode) -> bool:

@@ -8,13 +8,11 @@ who read it without a network, with the PDF where one was printed.
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 import shutil
 import time
 import zipfile
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from helpers.evidence.package import data_folder, described
 from helpers.review.published import reproduction
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "book" / "_data" / "template.xlsx"  # data/template.csv for a spreadsheet program
 PDF = ROOT / "_build" / "nrm-book.pdf"  # build_tools/pdf.py prints it
 ZIP_NAME, PDF_NAME = "nrm-book.zip", "nrm-book.pdf"
 ASIDE = "engine"  # large, and nothing that is read
@@ -78,50 +77,6 @@ def data_package(folder: Path) -> None:
         shutil.copyfile(source / name, folder / name)
 
 
-#: Parts of the smallest xlsx file (ECMA-376, part 1): one sheet with texts in its cells.
-_XLSX = {
-    "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/'
-    'content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.'
-    'relationships+xml"/><Default Extension="xml" ContentType="application/xml"/><Override '
-    'PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.'
-    'spreadsheetml.sheet.main+xml"/><Override PartName="/xl/worksheets/sheet1.xml" ContentType='
-    '"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>',
-    "_rels/.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/'
-    'relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/'
-    'officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    ' xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>'
-    '<sheet name="Studies" sheetId="1" r:id="rId1"/></sheets></workbook>',
-    "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/'
-    '2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/'
-    'officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-}
-
-
-def spreadsheet(rows: list[list[str]]) -> bytes:
-    """Write rows into an xlsx file: numbers as numbers; the same rows give the same bytes."""
-    lines = []
-    for row in rows:
-        cells = [
-            f"<c><v>{cell}</v></c>"
-            if _NUMBER.fullmatch(cell)
-            else f'<c t="inlineStr"><is><t>{escape(cell, quote=False)}</t></is></c>'
-            for cell in row
-        ]
-        lines.append(f"<row>{''.join(cells)}</row>")
-    sheet = (
-        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
-        f"{''.join(lines)}</sheetData></worksheet>"
-    )
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, text in {**_XLSX, "xl/worksheets/sheet1.xml": sheet}.items():
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
-    return out.getvalue()
-
-
 def example_report() -> Path:
     """Make the report of the first example once for each state of helpers and data."""
     stored = CACHE / f"example-report-{dependency_hash()[:32]}"
@@ -145,10 +100,8 @@ def example_report() -> Path:
 
 def own_table(folder: Path) -> None:
     """Put beside the chapter on one's own table: the template and a finished report."""
-    template = data_folder() / "template.csv"
-    shutil.copyfile(template, folder / "template.csv")
-    rows = list(csv.reader(template.read_text(encoding="utf-8").splitlines()))
-    (folder / "template.xlsx").write_bytes(spreadsheet(rows))
+    shutil.copyfile(data_folder() / "template.csv", folder / "template.csv")
+    shutil.copyfile(TEMPLATE, folder / "template.xlsx")
     shutil.rmtree(folder / "example-report", ignore_errors=True)
     shutil.copytree(example_report(), folder / "example-report")
 

@@ -8,14 +8,18 @@ begins to search; both are plain scripts, so that the search also works in a boo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+from dependencies import Remembered
 
 SYNONYMS = Path(__file__).with_name("synonyms.toml")
 _ARTICLE = re.compile(r"<article\b.*?</article>", re.DOTALL)
@@ -166,19 +170,25 @@ def read_synonyms(path: Path = SYNONYMS) -> tuple[list[list[str]], dict[str, str
     }
 
 
-def _entries(out: Path, pages: list[str], words: dict[str, str]) -> Iterator[list[Any]]:
+def _entries(
+    out: Path, pages: list[str], words: dict[str, str], cut: Remembered
+) -> Iterator[list[Any]]:
     for number, name in enumerate(pages):
         html = (out / f"{name}.html").read_text(encoding="utf-8")
-        for place, (anchor, level, heading, text) in enumerate(sections_of(html)):
+        found = cut.of(name, html, partial(sections_of, html))
+        for place, (anchor, level, heading, text) in enumerate(found):
             key = f"{name}.html#{anchor}"
             sought = words.pop(key, "") or (words.pop(f"{name}.html", "") if not place else "")
             yield [number, "" if level == 1 else anchor, level, heading, text, sought]
 
 
-def index_of(out: Path, pages: list[str]) -> dict[str, Any]:
-    """Make the index of the built pages below `out`; a place of the synonyms must be there."""
+def index_of(out: Path, pages: list[str], cut: Remembered) -> dict[str, Any]:
+    """Make the index of the built pages below `out`; a place of the synonyms must be there.
+
+    Pages that an earlier build `cut` into sections are not cut again.
+    """
     same, words = read_synonyms()
-    entries = list(_entries(out, pages, words))
+    entries = list(_entries(out, pages, words, cut))
     if words:
         raise ValueError(f"book/_ext/synonyms.toml names places that no page has: {list(words)}")
     titles = {number: heading for number, _, level, heading, *_ in entries if level == 1}
@@ -190,7 +200,9 @@ def _write(app: Any, error: Exception | None) -> None:
     if error is not None or app.builder.name != "html":
         return
     out = Path(app.outdir)
-    made = json.dumps(index_of(out, sorted(app.env.found_docs)), ensure_ascii=False)
+    cut = Remembered("sections", hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
+    made = json.dumps(index_of(out, sorted(app.env.found_docs), cut), ensure_ascii=False)
+    cut.keep()
     (out / "searchindex.js").unlink(missing_ok=True)  # Sphinx's, of a build before ours
     (out / "_static" / "sections.js").write_text(f"var bookSections = {made};\n", encoding="utf-8")
 

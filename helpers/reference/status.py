@@ -20,6 +20,7 @@ from .. import printing
 from ..errors import MetaAnalysisError
 from ..evidence.package import described
 from ..evidence.pages import page_content
+from ..shared_results import shared_in_a_build
 from ..views.prose import Sentence
 
 __all__ = ["PACKAGES", "build_status", "count_tests", "hash_of", "installed", "see", "seen"]
@@ -68,8 +69,17 @@ def installed(pins: str) -> dict[str, tuple[str, str]]:
 
 def count_tests(root: Path) -> dict[str, int]:
     """Count test functions, their files, and docstrings with examples."""
+    return _counted(root, hash_of((*_test_files(root), *(root / "helpers").rglob("*.py")), root))
+
+
+def _test_files(root: Path) -> list[Path]:
+    return sorted((root / "tests").rglob("test_*.py"))
+
+
+@shared_in_a_build
+def _counted(root: Path, _: str) -> dict[str, int]:
     functions = files = examples = 0
-    for path in sorted((root / "tests").rglob("test_*.py")):
+    for path in _test_files(root):
         files += 1
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions += sum(

@@ -7,6 +7,7 @@ import re
 
 import chapter_pages
 import chapters
+import dependencies
 import inline_values
 import nbformat
 import pytest
@@ -233,7 +234,8 @@ def test_text_of_takes_the_outer_quotes_alone():
     assert escaped("plain, 6.8% (5.8 to 8.0%)") == "plain, 6.8% (5.8 to 8.0%)"
 
 
-def test_downloads_are_plain_notebooks_and_those_of_students(tmp_path):
+def test_downloads_are_plain_notebooks_and_those_of_students(tmp_path, monkeypatch):
+    monkeypatch.setattr(dependencies, "REMEMBERED", tmp_path / "remembered")
     task = (
         "```{exercise}\n:label: ex-a\nAsk\n```\n\n```{solution} ex-a\n:class: dropdown\n\nSo.\n```"
     )
@@ -259,3 +261,17 @@ def test_downloads_are_plain_notebooks_and_those_of_students(tmp_path):
     student = nbformat.read(students[0], 4)
     assert [cell.cell_type for cell in student.cells] == ["markdown", "code"]
     assert "So." not in students[0].read_text(encoding="utf-8")
+    # the next build makes the copies of a changed chapter alone, and offers all of them
+    first = students[0].read_bytes()
+    made["a"].cells[0].source = "None {term}`cohorts <cohort>`"
+    again = []
+    copies_of = chapter_pages.copies_of
+    monkeypatch.setattr(chapter_pages, "copies_of", lambda one: again.append(one) or copies_of(one))
+    for name in made:
+        (tmp_path / "_sources" / f"{name}.ipynb").write_text("by Sphinx", encoding="utf-8")
+    chapter_pages._write_sources(Application(), None)
+    assert again == [made["a"]]
+    plain = nbformat.read(tmp_path / "_sources" / "a.ipynb", 4)
+    assert [cell.source for cell in plain.cells][1:] == ["None cohorts"]
+    assert nbformat.read(tmp_path / "_sources" / "b.ipynb", 4).cells
+    assert students[0].read_bytes() == first

@@ -7,7 +7,10 @@ import json
 import re
 from pathlib import Path
 
+import dependencies
 import pytest
+import section_search
+from dependencies import Remembered
 from downloads import data_package, formulas, whole_book
 from section_search import index_of, read_synonyms, sections_of
 from term_links import definitions
@@ -42,7 +45,32 @@ def test_a_page_without_an_article_has_no_sections():
 def test_words_for_a_place_that_no_page_has_are_refused(tmp_path):
     (tmp_path / "index.html").write_text(PAGE, encoding="utf-8")
     with pytest.raises(ValueError, match="places that no page has"):
-        index_of(tmp_path, ["index"])
+        index_of(tmp_path, ["index"], Remembered("sections"))
+
+
+def test_a_page_that_is_as_it_was_is_not_cut_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(dependencies, "REMEMBERED", tmp_path / "remembered")
+    monkeypatch.setattr(section_search, "read_synonyms", lambda: ([], {}))
+    cut_now = []
+    cut = section_search.sections_of
+    monkeypatch.setattr(
+        section_search, "sections_of", lambda html: cut_now.append(html) or cut(html)
+    )
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.html").write_text(PAGE, encoding="utf-8")
+    found = []
+    for changed in (None, "b", None):
+        if changed:
+            (tmp_path / "b.html").write_text(PAGE.replace("First", "Other"), encoding="utf-8")
+        pages = Remembered("sections", "this code")
+        found.append(index_of(tmp_path, ["a", "b"], pages))
+        pages.keep()
+    assert len(cut_now) == 2 + 1
+    assert found[1] == found[2] != found[0]
+    assert json.dumps(found[2]) == json.dumps(
+        index_of(tmp_path, ["a", "b"], Remembered("sections", "other code"))
+    )
+    assert len(cut_now) == 3 + 2
 
 
 def test_a_name_stands_once_in_a_group_and_every_group_has_two():

@@ -17,7 +17,7 @@ import pytest
 from reference_values import PATH
 
 import helpers
-from helpers import reference
+from helpers import reference, shared_results
 from helpers.errors import MetaAnalysisError
 from helpers.evidence.package import described
 from helpers.evidence.pages import page_file
@@ -271,3 +271,19 @@ def test_definitions_are_counted_wherever_a_statement_may_stand(tmp_path):
             (tmp_path / folder / name.format(i)).write_text(text, encoding="utf-8")
     found = reference.count_tests(tmp_path)
     assert found == {"functions": expected, "files": len(places), "examples": expected}
+
+
+def test_tests_are_counted_again_only_where_a_file_changed(tmp_path, monkeypatch):
+    monkeypatch.setenv(shared_results.FOLDER, str(tmp_path / "shared"))
+    monkeypatch.setenv(shared_results.STATE, "this test")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "helpers").mkdir()
+    file = tmp_path / "tests" / "test_a.py"
+    file.write_text("def test_a(): pass\n", encoding="utf-8")
+    parsed = []
+    parse = status.ast.parse
+    monkeypatch.setattr(status.ast, "parse", lambda text: parsed.append(text) or parse(text))
+    counts = [reference.count_tests(tmp_path)["functions"] for _ in range(2)]
+    assert (counts, len(parsed)) == ([1, 1], 1)
+    file.write_text("def test_a(): pass\ndef test_b(): pass\n", encoding="utf-8")
+    assert reference.count_tests(tmp_path)["functions"] == 2
