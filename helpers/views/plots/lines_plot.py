@@ -89,7 +89,7 @@ def lines(
     >>> ax = lines(found, x="patients", x_label="Patients", y_label="I²", log=True,
     ...     title="I² of growing studies", caption="It grows.")
     >>> show(ax, "lab")  # doctest: +ELLIPSIS
-    Line chart of I² against patients; one curve. tau = 0.3: from ...
+    Line chart of I² against patients; one curve. τ = 0.3: from ...
     """
     refuse_unknown("lines", words, LineWords)
     _check(curves, x, words, reference is not None)
