@@ -37,6 +37,23 @@ SMALL = {
     "follow_up": [6.5 + i for i in range(13)],
     "year": [2015 + i % 7 for i in range(13)],
 }
+RATES = {
+    "study": list("abcdefghijkl"),
+    "events": [0, 3, 2, 5, 1, 0, 7, 4, 2, 9, 3, 1],
+    "years": [31.5, 80.0, 45.2, 120.7, 30.1, 22.9, 160.0, 95.3, 60.6, 210.0, 77.7, 18.2],
+    "group": list("xyxyxyxyxyxy"),
+    "year": [2015 + i % 7 for i in range(12)],
+}
+EFFECTS = {
+    "study": list("abcdefgh"),
+    "HR": [0.65, 0.8, 0.91, 0.52, 1.1, 0.7, 0.95, 1.2],
+    "low": [0.48, 0.55, 0.7, 0.3, 0.75, 0.5, 0.6, 0.8],
+    "high": [0.88, 1.16, 1.18, 0.9, 1.61, 0.98, 1.5, 1.8],
+    "registry": list("aabbccdd"),
+    "rating": ["low", "low", "high", "some concerns", "serious", "low", "?", "low"],
+    "group": list("xyxyxyxy"),
+    "year": [2015 + i % 5 for i in range(8)],
+}
 TWO = {"study": ["A", "B"], "events": [3, 5], "n": [40, 50]}
 
 
@@ -48,6 +65,16 @@ def made(table: str):
     if table == "two":
         return analyse(pd.DataFrame(TWO), ColumnNames())
     measure, model = table.split()
+    if measure.endswith("-rate"):
+        roles = ColumnNames(n=None, by="group", covariates=("year",), time="years")
+        data = pd.DataFrame(RATES)
+        return analyse(data, roles, draws=20, measure=measure, model=model, per=1000)
+    if measure == "ratio":
+        roles = ColumnNames(
+            events=None, n=None, by="group", covariates=("year",), effect="HR", lower="low",
+            upper="high", scale="ratio", cluster="registry", risk_of_bias="rating",
+        )  # fmt: skip
+        return analyse(pd.DataFrame(EFFECTS), roles, model=model)
     return analyse(pd.DataFrame(SMALL), SMALLS, draws=20, measure=measure, model=model)
 
 
@@ -63,8 +90,18 @@ def command(program: str) -> list[str]:
     return [rscript, program]
 
 
-DAILY = ("logit glmm", "arcsine random")
-MORE = ("double-arcsine random", "log random", "raw random", "logit common", "two", "cohorts")
+DAILY = ("logit glmm", "arcsine random", "log-rate glmm", "ratio random")
+MORE = (
+    "raw-rate random",
+    "sqrt-rate common",
+    "ratio common",
+    "double-arcsine random",
+    "log random",
+    "raw random",
+    "logit common",
+    "two",
+    "cohorts",
+)
 
 
 @pytest.mark.parametrize(
@@ -88,5 +125,7 @@ def test_a_script_gives_the_numbers_of_the_report(program: str, table: str, tmp_
     expected = scripts.numbers(analysis)
     if table == "two" and program == "again.R":  # one study alone is nothing for metafor
         expected = {k: v for k, v in expected.items() if not k.startswith("leave-one-out")}
+    if program == "again.R":  # the robust interval needs clubSandwich, which Debian has not
+        expected = {k: v for k, v in expected.items() if not k.startswith("robust")}
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
     assert len(expected) >= 5
