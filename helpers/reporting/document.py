@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
@@ -22,6 +23,8 @@ NAME = "report.docx"
 REASON = "python-docx is not installed; `pip install nrm-meta[docx]` adds it"
 _WIDTH = 6.3  # inches between the margins of a page
 _HEIGHT = 8.3
+#: Drawings, which stand as pictures, and tables behind them: most of the page, none of the text.
+_LEFT_OUT = re.compile(r"<svg\b.*?</svg>|<details\b.*?</details>", re.DOTALL)
 _TEXT = {"p": None, "li": "List Bullet", "h2": "Heading 1", "h3": "Heading 2"}
 _STRONG, _CODE = ("strong", "b", "th"), ("code",)
 
@@ -57,7 +60,7 @@ def word_document(
     document.add_paragraph(made)
     for section in sections:
         reader = _Reader(document, pictures)
-        reader.feed(section.html)
+        reader.feed(_LEFT_OUT.sub("", section.html))
         reader.close()
     buffer = io.BytesIO()
     document.save(buffer)

@@ -103,7 +103,7 @@ class Report:
     @property
     def html(self) -> str:
         """The page alone, without links to files beside it."""
-        return self._page({})
+        return self._page(self._sections({}))
 
     @property
     def _made(self) -> str:
@@ -116,10 +116,7 @@ class Report:
         shown = {name: with_files(one, list(files)) for name, one in self.pictures.items()}
         return sections(self.analysis, self.subject, shown, self.not_computed)
 
-    def _page(self, files: Mapping[str, bytes]) -> str:
-        parts = self._sections(files)
-        if files:
-            parts.append(files_section(files))
+    def _page(self, parts: list[Section]) -> str:
         return page(self.title, self._made, parts)
 
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -204,10 +201,11 @@ class Report:
             made |= figure_files(picture, self.figures[name], figures)
             if f"figure-{name}.png" in made:
                 drawn[name] = made[f"figure-{name}.png"]
+        parts = self._sections(made)
         if document.possible():
-            parts = self._sections({})
             made[document.NAME] = document.word_document(self.title, self._made, parts, drawn)
-        return files.write(Path(folder), {"report.html": self._page(made).encode("utf-8"), **made})
+        html = self._page([*parts, files_section(made)]).encode("utf-8")
+        return files.write(Path(folder), {"report.html": html, **made})
 
 
 def report(

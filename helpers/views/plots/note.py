@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ... import printing
+from .. import tables
 from ..subject import NEUTRAL, Subject
-from ..tables import Table, numbers
+from ..tables import Table
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +39,16 @@ class Note:
     alt: str
     caption: str
     table: Table | None = None
+
+
+def numbers(*given: Any, **options: Any) -> Table:
+    """Print the numbers behind a picture, as `helpers.views.tables.numbers`.
+
+    A plot that is drawn again for a phone shares the table of the wide one: its own stays empty.
+    """
+    if style.shares_the_note():
+        return Table("", "", "", "")
+    return tables.numbers(*given, **options)
 
 
 _NOTES: WeakKeyDictionary[Axes, tuple[Note, Subject]] = WeakKeyDictionary()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial, wraps
 from inspect import signature
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "SURFACE",
     "Colour",
     "phone_form",
+    "shares_the_note",
     "size",
     "theme",
     "themed",
@@ -155,7 +157,19 @@ def phone_form(drawn: Any) -> Axes | None:
     found = [_AGAIN[ax] for ax in axes if ax in _AGAIN]
     if len(found) != 1 or drawn_width(axes[0]) <= PHONE:
         return None
-    return found[0]()
+    before = _FORM.set("phone")
+    try:
+        return found[0]()
+    finally:
+        _FORM.reset(before)
+
+
+_FORM: ContextVar[str] = ContextVar("form", default="")
+
+
+def shares_the_note() -> bool:
+    """Whether a plot is drawn again for a picture that has its note, with its table, already."""
+    return bool(_FORM.get())
 
 
 def drawn_width(ax: Axes) -> float:
