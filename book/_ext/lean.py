@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import tinycss2
+import used_styles
+from dependencies import Remembered
 from used_styles import Elements, elements_of, parts_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -285,7 +287,12 @@ def bundle(app: Any, error: Exception | None) -> None:
     pages = [p for p in out.rglob("*.html") if "_static" not in p.relative_to(out).parts]
     scripts = list(_files(static, SCRIPTS))
     parts = [*out.glob("interactive/*.js"), out / "engine" / "engine.js"]
-    elements = elements_of(pages, [*scripts, static / TABS, *parts], list(_files(static, STYLES)))
+    read = Remembered(
+        "elements", hashlib.sha256(Path(used_styles.__file__).read_bytes()).hexdigest()
+    )
+    scripts_there, sheets_there = [*scripts, static / TABS, *parts], list(_files(static, STYLES))
+    elements = elements_of(pages, scripts_there, sheets_there, read)
+    read.keep()
     sheets = []
     for path in _files(static, STYLES):
         name = path.relative_to(static).as_posix()

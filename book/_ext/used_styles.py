@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dependencies import Remembered
 from lxml import html
 
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|`[^`]*`")
@@ -24,6 +26,8 @@ _ID = re.compile(r"#([A-Za-z_][\w-]*)")  # and some colours
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _NO_ELEMENTS = frozenset({"script", "style", "template"})  # whose content is no element
 
+# what the elements of one page come to: attributes, kinds, and of each the kinds above it, as bits
+PageElements = tuple[set[str], list[tuple[str, str, str]], list[int]]
 Part = frozenset[str]  # what a selector asks of an element: tag, "#id", ".class", "[data-…"
 
 
@@ -79,6 +83,15 @@ class Elements:
             if len(element) and tag not in _NO_ELEMENTS:
                 below = above | 1 << number
                 open_elements += [(child, below) for child in element]
+
+    def take(self, page: PageElements) -> None:
+        """Add the elements of a page that was read alone (`read_alone`)."""
+        data, kinds, above = page
+        self.data |= data
+        known = self.numbers
+        here = [known[kind] if kind in known else self._add(kind) for kind in kinds]
+        for number, over in zip(here, above, strict=True):
+            self.above[number] |= sum(1 << here[n] for n in _bits(over))
 
     def _read_data(self, text: str) -> None:
         self.data.update(_DATA.findall(text))
@@ -197,7 +210,23 @@ def parts_of(selector: Iterable[Any]) -> tuple[list[Part], list[Part]]:
     return [frozenset(part) for part in parts], neighbours
 
 
-def elements_of(pages: Iterable[Path], scripts: Iterable[Path], sheets: Iterable[Path]) -> Elements:
+def read_alone(text: str, ids: set[str]) -> PageElements:
+    """Read the elements of one page.
+
+    Examples
+    --------
+    >>> data, kinds, above = read_alone("<p class=a><b>x</b></p>", set())
+    >>> kinds[-1], bool(above[-1] >> kinds.index(("p", "", "a")) & 1)
+    (('b', '', ''), True)
+    """
+    one = Elements(ids=ids)
+    one.read_page(text)
+    return one.data, list(one.numbers), one.above
+
+
+def elements_of(
+    pages: Iterable[Path], scripts: Iterable[Path], sheets: Iterable[Path], known: Remembered
+) -> Elements:
     """Read the pages and scripts of a site.
 
     Parameters
@@ -208,12 +237,17 @@ def elements_of(pages: Iterable[Path], scripts: Iterable[Path], sheets: Iterable
         Scripts that make elements or change their classes.
     sheets : iterable of Path
         Style sheets, of which the ids are taken.
+    known : Remembered
+        Pages that an earlier build read.
     """
     elements = Elements()
     for sheet in sheets:
         elements.ids.update(_ID.findall(sheet.read_text(encoding="utf-8")))
+    ids = repr(sorted(elements.ids))
     for page in pages:
-        elements.read_page(page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        read = partial(read_alone, text, elements.ids)
+        elements.take(known.of(page.as_posix(), ids + text, read))
     for script in scripts:
         elements.read_script(script.read_text(encoding="utf-8"))
     return elements

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import build
+import dependencies
 import fast_build
 import pybtex.plugin
 import pytest
+import used_styles
 from docutils import nodes
 from sphinx import addnodes
 
@@ -156,3 +158,43 @@ def test_no_entry_of_the_bibliography_stands_twice():
     keys = re.findall(r"^@\w+\{([^,\s]+),", text, re.M)
     assert len(keys) > 100
     assert sorted(keys) == sorted(set(keys))
+
+
+def test_the_sheet_asks_changed_pages_alone_which_elements_they_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(dependencies, "REMEMBERED", tmp_path / "remembered")
+    read = []
+    alone = used_styles.read_alone
+    monkeypatch.setattr(
+        used_styles, "read_alone", lambda text, ids: read.append(text) or alone(text, ids)
+    )
+    sheet, one, two = (tmp_path / name for name in ("a.css", "one.html", "two.html"))
+    sheet.write_text("#top p {}")
+    one.write_text('<main id="top"><p class="x">1</p></main>')
+    two.write_text('<ul data-of="2"><li><p class="y">2</p></ul>')
+
+    def found(by: str):
+        known = dependencies.Remembered("elements", by)
+        made = used_styles.elements_of([one, two], [], [sheet], known)
+        known.keep()
+        return made
+
+    def can_meet(elements, *parts: str) -> bool:
+        return elements.can_meet([frozenset(part.split()) for part in parts])
+
+    asked = (("#top", ".x"), ("#top", ".y"), ("ul", ".y"), ("li", ".x"), ("[data-of",))
+    first, again = found("this code"), found("this code")
+    assert len(read) == 2
+    for elements in (first, again):
+        assert [can_meet(elements, *one) for one in asked] == [True, False, True, False, True]
+    two.write_text('<main id="top"><p class="y">2</p></main>')
+    assert [can_meet(found("this code"), *one) for one in asked] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert len(read) == 3
+    sheet.write_text("#other p {}")  # another id tells kinds apart
+    found("this code")
+    assert len(read) == 5
