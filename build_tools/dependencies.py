@@ -62,17 +62,18 @@ class Remembered:
     step : str
         Name of the file below ``_build/remembered``.
     made_by : str
-        Hashes of the code that makes it; other code remembers nothing.
+        Hashes of the code that makes it; other code, and other packages, remember nothing.
     """
 
     def __init__(self, step: str, *made_by: str) -> None:
         self.path = REMEMBERED / f"{step}.pickle"
-        self.made_by = made_by
+        pins = hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()
+        self.made_by = (*made_by, pins, sys.version)
         self.former: dict[str, tuple[str, Any]] = {}
         self.now: dict[str, tuple[str, Any]] = {}
         if self.path.is_file():
             by, former = pickle.loads(self.path.read_bytes())
-            self.former = former if by == made_by else {}
+            self.former = former if by == self.made_by else {}
 
     def missing(self, page: str, made_from: str) -> bool:
         """Tell whether this has to be made; what is remembered stays remembered."""
