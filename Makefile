@@ -17,6 +17,13 @@ PYTEST_HERE = $(BIN)/pytest -n $(CORES) --dist worksteal -p no:nbval -p no:anyio
 # installs in seconds what pip installs in minutes; `make book UV=` does without
 UV ?= uv==0.13.9
 PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
+UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+EDITABLE := --no-deps --no-build-isolation -e .
+# to put pip into a new environment takes longer than all that uv does; the pip of this machine's
+# Python can serve it from outside (since 22.3), where there is one
+UV_BY_PIP_HERE = { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip \
+	--python $(BIN)/python install --quiet --disable-pip-version-check "$(UV)"; } 2>/dev/null
+UV_BY_PIP_THERE = { $(PYTHON) -m venv --clear $(VENV) && $(PIP_INSTALL) "$(UV)"; }
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -37,12 +44,11 @@ help: ## list the targets
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=…")'
 	@echo "Making the environment in $(VENV) (1 GB; about 10 s, with pip alone some minutes)"
-	$(PYTHON) -m venv --clear $(VENV)
-	@if [ -n "$(UV)" ] && $(PIP_INSTALL) "$(UV)" \
-		&& $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt; then :; else \
+	@if [ -n "$(UV)" ] && { $(UV_BY_PIP_HERE) || $(UV_BY_PIP_THERE); } \
+		&& $(UV_INSTALL) -r requirements.txt && $(UV_INSTALL) $(EDITABLE); then :; else \
 		echo "Installing with pip, because uv is $(if $(UV),not to be had here (see above),not wanted)"; \
-		$(PIP_INSTALL) -r requirements.txt; fi
-	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+		$(PYTHON) -m venv --clear $(VENV); \
+		$(PIP_INSTALL) -r requirements.txt; $(PIP_INSTALL) $(EDITABLE); fi
 	@touch $@
 
 book: $(READY) ## execute the chapters and build the site into _build/html

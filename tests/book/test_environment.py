@@ -24,6 +24,10 @@ esac
 exit 0
 END
 chmod +x .venv/bin/pip
+case "$*" in
+    "-m pip "*) [ -e no-pip ] && exit 1; shift 2; exec .venv/bin/pip "$@";;
+    "-m venv "*) echo "$*" >> made;;
+esac
 """
 
 
@@ -45,15 +49,25 @@ def install(folder: Path, *options: str) -> tuple[list[str], str]:
     return plain, made.stdout
 
 
-EDITABLE = "pip install --no-deps --no-build-isolation -e ."
+EDITABLE = "--no-deps --no-build-isolation -e ."
 WITH_PIP = "pip install -r requirements.txt"
 WITH_UV = "uv pip install --python .venv/bin/python -r requirements.txt"
 
 
-def test_uv_installs_the_pins_and_pip_nothing_of_them(tmp_path):
+def test_uv_installs_everything_and_no_pip_is_unpacked(tmp_path):
+    asked, said = install(tmp_path)
+    assert asked[0].startswith("pip --python .venv/bin/python install uv==")
+    assert asked[1:] == [WITH_UV, f"uv pip install --python .venv/bin/python {EDITABLE}"]
+    assert (tmp_path / "made").read_text() == "-m venv --clear --without-pip .venv\n"
+    assert "Installing with pip" not in said
+
+
+def test_where_python_has_no_pip_that_of_the_environment_brings_uv(tmp_path):
+    (tmp_path / "no-pip").touch()
     asked, said = install(tmp_path)
     assert asked[0].startswith("pip install uv==")
-    assert asked[1:] == [WITH_UV, EDITABLE]
+    assert asked[1:] == [WITH_UV, f"uv pip install --python .venv/bin/python {EDITABLE}"]
+    assert (tmp_path / "made").read_text().endswith("-m venv --clear .venv\n")
     assert "Installing with pip" not in said
 
 
@@ -61,11 +75,12 @@ def test_uv_installs_the_pins_and_pip_nothing_of_them(tmp_path):
 def test_pip_does_it_where_uv_cannot_and_says_so(tmp_path, fault):
     (tmp_path / fault).touch()
     asked, said = install(tmp_path)
-    assert asked[-2:] == [WITH_PIP, EDITABLE]
+    assert asked[-2:] == [WITH_PIP, f"pip install {EDITABLE}"]
+    assert (tmp_path / "made").read_text().endswith("-m venv --clear .venv\n")
     assert "Installing with pip, because uv is not to be had here" in said
 
 
 def test_pip_does_it_when_asked(tmp_path):
     asked, said = install(tmp_path, "UV=")
-    assert asked == [WITH_PIP, EDITABLE]
+    assert asked == [WITH_PIP, f"pip install {EDITABLE}"]
     assert "not wanted" in said
