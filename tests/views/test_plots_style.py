@@ -6,13 +6,14 @@ from itertools import combinations
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 
 from helpers.errors import UnsupportedError
 from helpers.review import SUBJECT, palette
-from helpers.views.plots import style
+from helpers.views.plots import lettering, style
 
 ROOT = Path(__file__).parents[2]
 #: Rooms of plots, without the files that all plots share.
@@ -256,3 +257,24 @@ def test_a_plot_states_data_marks_and_finding_and_leaves_the_rest_to_its_frame(p
         if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("tables")
         for name in node.names
     }
+
+
+@pytest.mark.parametrize("dpi", [72, 150])
+def test_a_name_is_cut_to_the_longest_beginning_that_fits(dpi):
+    """Looked at letter by letter, in the widths that Matplotlib gives the words of a figure."""
+    with style.theme():
+        figure = plt.figure(dpi=dpi)
+        for bold, weight in ((False, "normal"), (True, "bold")):
+            look = {"fontsize": style.size("small"), "fontweight": weight}
+
+            def wide(text, look=look):
+                return figure.text(0, 0, text, **look).get_window_extent().width * 72 / dpi
+
+            for name in ("AVAVA to Ta. fi fl", "Žluťoučký kůň  two blanks", "iiii....,,,llll", "x"):
+                shown = lettering.measure(figure, name, bold=bold, size="small")
+                assert shown == pytest.approx(wide(name), abs=0.02)
+                for most in (8, 25.5, 60, wide(name), 300):
+                    cut = [f"{name[:end].rstrip()}…" for end in range(len(name), 0, -1)]
+                    fits = [text for text in (name, *cut) if wide(text) <= most] or [cut[-1]]
+                    found = lettering.fit_text(figure, name, most, bold=bold, size="small")
+                    assert found == fits[0]

@@ -6,6 +6,7 @@ The table behind a figure has every name in full.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from .frame import figure_of, room_above, room_of_axes, size_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
     from matplotlib.legend import Legend
     from matplotlib.text import Annotation
 
@@ -26,14 +29,35 @@ LINE = 23.0  # height of a line of a legend
 
 def measure(figure: Figure, text: str, *, bold: bool = False, size: str = "text") -> float:
     """Give the width of a text in CSS pixels."""
+    from matplotlib import rcParams
+
+    hinting = (rcParams["text.hinting"], rcParams["text.hinting_factor"])
+    return _width(text, bold, style.size(size), float(figure.dpi), hinting)
+
+
+# a name is measured each time that it is cut by a letter, on both forms of a picture
+@lru_cache(maxsize=20_000)
+def _width(text: str, bold: bool, size: float, dpi: float, hinting: tuple[Any, ...]) -> float:
+    """Width in CSS pixels; `hinting` is what Matplotlib measures by, beside the arguments."""
+    font = _font(bold, size)
+    across, _, _ = _renderer(dpi).get_text_width_height_descent(text, font, ismath=False)
+    return float(across) * 72 / dpi
+
+
+@lru_cache(maxsize=32)
+def _font(bold: bool, size: float) -> FontProperties:
     from matplotlib.font_manager import FontProperties
 
-    font = FontProperties(
-        family=style.FAMILIES, size=style.size(size), weight="bold" if bold else "normal"
-    )
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    across, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
-    return float(across) * 72 / figure.dpi
+    style.load_fonts()
+    weight = "bold" if bold else "normal"
+    return FontProperties(family=style.FAMILIES, size=size, weight=weight)
+
+
+@lru_cache(maxsize=8)
+def _renderer(dpi: float) -> RendererAgg:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, dpi)
 
 
 def fit_text(
@@ -42,9 +66,15 @@ def fit_text(
     """Cut a text to fit `most` CSS pixels."""
     if measure(figure, text, bold=bold, size=size) <= most:
         return text
-    while len(text) > 1 and measure(figure, f"{text}…", bold=bold, size=size) > most:
-        text = text[:-1].rstrip()
-    return f"{text}…"
+    ways = [text[:end].rstrip() for end in range(1, len(text))] + [text]
+    few, many = 0, len(ways) - 1  # a longer beginning is wider: halve what is left to look at
+    while few < many:
+        middle = (few + many + 1) // 2
+        if measure(figure, f"{ways[middle]}…", bold=bold, size=size) > most:
+            many = middle - 1
+        else:
+            few = middle
+    return f"{ways[few]}…"
 
 
 def fit_names(

@@ -28,6 +28,7 @@ __all__ = [
     "RESIDUAL",
     "SURFACE",
     "Colour",
+    "load_fonts",
     "phone_form",
     "shares_the_note",
     "size",
@@ -54,7 +55,8 @@ def size(role: str) -> float:
 
 
 @cache
-def _load_fonts() -> None:
+def load_fonts() -> None:
+    """Tell Matplotlib of the book's letters, once."""
     from matplotlib import font_manager
 
     for path in sorted(FONTS.glob("*.ttf")):
@@ -107,7 +109,7 @@ def theme() -> Iterator[None]:
     """Draw in the look of the book; matplotlib's settings return to what they were."""
     import matplotlib
 
-    _load_fonts()
+    load_fonts()
     settings: Any = _settings()  # the stubs want the keys as literals
     with matplotlib.rc_context(settings):
         yield
