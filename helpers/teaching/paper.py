@@ -54,7 +54,9 @@ class Value:
     tolerance: float
 
     def __str__(self) -> str:
-        return f"{self.name} = {printing.significant(self.value, 4)} (± {self.tolerance:g})"
+        whole = float(self.value).is_integer()
+        said = printing.count(self.value) if whole else printing.significant(self.value, 4)
+        return f"{self.name} = {said} (± {self.tolerance:g})"
 
 
 @dataclass(frozen=True, slots=True)
