@@ -287,6 +287,7 @@ def test_groups_say_their_variance_where_they_have_one():
     for name, group in ratio().groups.items():
         assert re.search(rf"{name} .*; k = {group.k}, τ² {group.tau2:.3f}", repr(ratio())), name
     assert "τ² 0" not in repr(subgroups(**COUNTS, by=GROUPS, model="common"))
+    assert "more groups" not in repr(ratio())
 
 
 def test_many_cautions_are_counted():
