@@ -229,6 +229,8 @@ def renamed_checks(k: int, name: str) -> list:
     return [replace(known[i % len(known)], report=name.format(i, i)) for i in range(k)]
 
 
+FIVE_MEASURES = ("raw", "log", "logit", "arcsine", "double-arcsine")
+
 CASES: dict[str, Case] = {
     "forest": Case(of_fit(plots.forest), "%", lambda: estimate(fit())),
     **{
@@ -513,7 +515,15 @@ CASES: dict[str, Case] = {
         {"real": lambda: plots.review_flow(load_context("review_methods"), width=342)}, ""
     ),
     "coverage_range": Case({"real": lambda: plots.coverage_range(real("coverage"))}, "%"),
-    "variance_curves": Case({"real": lambda: plots.variance_curves(real("variance"))}, "%"),
+    "variance_curves": Case(
+        {
+            "real": lambda: plots.variance_curves(real("variance")),
+            "many": lambda: plots.variance_curves(
+                relative_variance(94, np.linspace(0.01, 0.25, 50), FIVE_MEASURES)
+            ),
+        },
+        "%",
+    ),
     "lines": Case(
         {
             "real": lambda: lines(real("lab"), x="patients"),

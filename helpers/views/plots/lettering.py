@@ -109,9 +109,9 @@ def fit_keys(
     left = room_of_axes(ax)[0] if begin is None else begin
     room = size_of(figure)[0] - left - PAD - columns * swatch
     widths = [measure(figure, name, size=size) for name in names]
-    rows = -(-len(widths) // columns)
-    # A legend is filled column by column; a column is as wide as its widest name.
-    wide = sorted(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+    # A legend is filled column by column, the first ones with one name more where there is a rest;
+    # a column is as wide as its widest name.
+    wide = sorted(max(part) for part in np.array_split(widths, columns) if len(part))
     most = room
     for i, one in enumerate(wide):
         share = room / (len(wide) - i)
@@ -157,7 +157,7 @@ def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
     columns = next(whole, -(-len(names) // 2))
     shown = fit_keys(ax, names, columns=columns, begin=begin)
     if columns < len(names):
-        room_above(ax, LINE * -(-len(names) // columns))
+        room_above(ax, LINE * -(-len(names) // columns) + 6.0)
     # Clear of the highest tick, where the key stands over it and has one line.
     lift = 8.0 if begin < left and columns == len(names) else 3.0
     corner = ((begin - left) / wide, 1 + lift / tall)
