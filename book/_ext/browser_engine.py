@@ -364,7 +364,7 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
             for role, known in tomllib.loads(
                 (root / "helpers" / "evidence" / "column_names.toml").read_text(encoding="utf-8")
             ).items()
-            if role in ("study", "events", "n", "time", "effect", "se", "lower", "upper")
+            if role not in ("by", "follow_up", "follow_up_years")
         },
         "packages": [{k: p[k] for k in ("name", "version", "licence")} for p in packages()],
     }

@@ -77,10 +77,14 @@ def guess(header: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
     taken = set(taken)
     free = [name for name in header if name not in taken]
     found = {}
-    for role, known in names().items():
+    every = dict(names())
+    weak = every.pop("weak_study")
+    for role, known in every.items():
         own = [name for name in free if plain_name(name) == known[0]]
         exact = [name for name in free if name == known[0].replace(" ", "_")]
         other = [name for name in free if plain_name(name) in known]
+        if role == "study" and len(other) > 1:
+            other = [name for name in other if plain_name(name) not in weak] or other
         for candidates in (exact, own, other):
             if candidates:
                 if len(candidates) == 1:

@@ -126,7 +126,8 @@ def _gives_effects(roles: Mapping[str, str], guessed: Mapping[str, str]) -> bool
         raise MetaAnalysisError(f"counts ({one}) and effects ({other}): name one of the two")
     if {"se"} & named and {"lower", "upper"} & named:
         raise MetaAnalysisError("a standard error and limits: name one of the two")
-    if named or counts or "events" in guessed:
+    sized = {"n", "time"} & set(guessed)
+    if named or counts or ("events" in guessed and sized):
         return bool(named)
     return "effect" in guessed and ("se" in guessed or {"lower", "upper"} <= set(guessed))
 

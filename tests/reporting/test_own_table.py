@@ -781,6 +781,16 @@ def test_effects_with_standard_errors_are_taken_by_their_names(names, scale, mea
     assert (fit.measure, fit.estimate) == (measure, pytest.approx(shown[measure], rel=1e-5))
 
 
+def test_an_author_is_the_study_and_an_odds_ratio_the_effect_beside_cases_and_a_country():
+    table = b"author year country cases or ci.lb ci.ub\nA 1981 USA 153 1.18 0.9 1.54\n"
+    own = read_own(table + b"B 1984 Japan 200 1.45 1.02 2.08\n", {})
+    assert own.scale == "ratio"
+    assert own.roles == {
+        "study": "author", "effect": "or", "lower": "ci.lb", "upper": "ci.ub",
+    }  # fmt: skip
+    assert guess(["Country", "Cases", "Total"])["study"] == "Country"
+
+
 def test_what_cannot_be_an_effect_is_refused_or_pointed_out():
     with pytest.raises(MetaAnalysisError, match="needs limits"):
         report(EFFECTS.format("OR", "SE").encode())

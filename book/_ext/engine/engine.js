@@ -239,7 +239,11 @@ from helpers.reporting.in_browser import analyse_json
       (name) => plain(name) === list[0],
       (name) => list.includes(plain(name)),
     ]) {
-      const found = list.length ? names.filter(fits) : [];
+      let found = list.length ? names.filter(fits) : [];
+      if (role === "study" && found.length > 1) {
+        const strong = found.filter((name) => !manifest.names.weak_study.includes(plain(name)));
+        found = strong.length ? strong : found;
+      }
       if (found.length) return found.length === 1 ? found[0] : "";
     }
     return "";
@@ -258,7 +262,7 @@ from helpers.reporting.in_browser import analyse_json
     const by = (role) => found[role] || known(free, role);
     // counts, or effects: what was named, and else counts wherever there are events
     const effects = EFFECTS.some((role) => found[role])
-      || (!COUNTS.some((role) => found[role]) && !by("events") && Boolean(by("effect") && (by("se") || (by("lower") && by("upper")))));
+      || (!COUNTS.some((role) => found[role]) && !(by("events") && (by("n") || by("time"))) && Boolean(by("effect") && (by("se") || (by("lower") && by("upper")))));
     for (const role of ["study", ...(effects ? EFFECTS : COUNTS)]) found[role] = by(role);
     // people and person-time, standard error and limits: one of the two
     if (timed) found.n = "";

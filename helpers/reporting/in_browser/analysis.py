@@ -207,7 +207,8 @@ def look(content: bytes, *, sheet: str | None = None, file: str = "your table") 
     roles = {role: name for role, name in guess(opened.sheet.header).items() if role in ROLES}
     if "n" in roles:
         roles.pop("time", None)
-    counts = "events" in roles or not ({"effect", "se"} <= set(roles) or "lower" in roles)
+    counted = "events" in roles and ("n" in roles or "time" in roles)
+    counts = counted or not ({"effect", "se"} <= set(roles) or "lower" in roles)
     for role in ("effect", "se", "lower", "upper") if counts else ("events", "n", "time"):
         roles.pop(role, None)
     header = list(dict.fromkeys(opened.sheet.header))
