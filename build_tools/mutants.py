@@ -277,23 +277,19 @@ def _too_long(*_: object) -> None:
 
 
 @cache
-def key() -> str:
-    """Name the code and tests of which a record is true."""
+def record_file(tests: tuple[str, ...], longest: float) -> Path:
+    """Where the record of this code and these tests is kept."""
     names = [p for d in ("helpers", "tests", "data") for p in (ROOT / d).rglob("*") if p.is_file()]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{tests} {longest}".encode())
     for path in sorted(p for p in names if "__pycache__" not in p.parts):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    PLACE.mkdir(parents=True, exist_ok=True)
+    return PLACE / f"calls-{digest.hexdigest()[:16]}.json"
 
 
-def record_file() -> Path:
-    """Where the record of this code and these tests is kept."""
-    return PLACE / f"calls-{key()}.json"
-
-
-def recorded() -> Record:
+def recorded(file: Path) -> Record:
     """Read what each test calls."""
-    return Record(**json.loads(record_file().read_text(encoding="utf-8")))
+    return Record(**json.loads(file.read_text(encoding="utf-8")))
 
 
 # ---- forks --------------------------------------------------------------------------------------
@@ -321,6 +317,14 @@ def forked(work: Callable[[], str], seconds: float) -> str:
     if status == -signal.SIGXCPU or status == -signal.SIGKILL:
         return f"the time ({seconds:.0f} s)"
     return said if status == 0 else f"exit status {status}"
+
+
+class OursFirst:
+    """Plugin of pytest: files that are named to it are imported with probes, too, not by pytest."""
+
+    def pytest_sessionstart(self) -> None:
+        """Bring our imports before those of pytest."""
+        sys.meta_path.sort(key=lambda one: not isinstance(one, Imports))
 
 
 class Failed:
@@ -376,17 +380,19 @@ class Trial:
     """Plugin of pytest: with all tests collected, run those of each mutant in a fork."""
 
     def __init__(
-        self, mutants: Sequence[Mutant], tell: Callable[..., None], longest: float, until: float
+        self, mutants: Sequence[Mutant], tell: Callable[..., None], asked: argparse.Namespace
     ) -> None:
-        self.mutants, self.tell, self.longest, self.until = mutants, tell, longest, until
+        self.mutants, self.tell = mutants, tell
+        self.longest, self.until = asked.longest, asked.until
+        self.file = record_file(tuple(asked.tests), asked.longest)
         self.record = Record({}, {})
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Take the place of running the tests once."""
         items = {item.nodeid: item for item in session.items}
-        if not record_file().is_file():
+        if not self.file.is_file():
             self.record_once(session)
-        self.record = recorded()
+        self.record = recorded(self.file)
         for index, mutant in enumerate(self.mutants):
             if time.perf_counter() > self.until:
                 break
@@ -420,14 +426,14 @@ class Trial:
             session.config.pluginmanager.register(recorder)
             for item, following in zip(session.items, [*session.items[1:], None], strict=True):
                 session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            record_file().write_text(json.dumps(vars(recorder.record)), encoding="utf-8")
+            self.file.write_text(json.dumps(vars(recorder.record)), encoding="utf-8")
             return ""
 
         start = time.perf_counter()
         said = forked(work, 3600)
         if said:
             raise RuntimeError(f"The tests could not be run once: {said}")
-        count, seconds = len(recorded().calls), time.perf_counter() - start
+        count, seconds = len(recorded(self.file).calls), time.perf_counter() - start
         text = f"{count} of {len(session.items)} tests are asked, all were run in {seconds:.0f} s"
         print(text, file=sys.stderr, flush=True)
 
@@ -458,7 +464,7 @@ def run_pytest(arguments: Sequence[str], *plugins: object) -> int:
     # pytest would import helpers/.../regression_test.py by itself, without probes
     plain = ["-o", "python_files=test_*.py"]
     own = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(ROOT), *plain]
-    return pytest.main([*own, *arguments], plugins=[*plugins])
+    return pytest.main([*own, *arguments], plugins=[*plugins, OursFirst()])
 
 
 def noticed_as_imported(mutant: Mutant, record: Record) -> str:
@@ -477,7 +483,7 @@ def noticed_as_imported(mutant: Mutant, record: Record) -> str:
 
 
 def in_a_session(
-    mutants: Sequence[Mutant], given: argparse.Namespace, until: float
+    mutants: Sequence[Mutant], given: argparse.Namespace
 ) -> Iterator[tuple[int, str | None, float]]:
     """Ask the tests of each mutant, in a process of its own: this one never imports the helpers.
 
@@ -496,7 +502,7 @@ def in_a_session(
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the dots of pytest
             sys.meta_path.insert(0, Imports())
-            os._exit(run_pytest(given.tests, Trial(mutants, tell, given.longest, until)))
+            os._exit(run_pytest(given.tests, Trial(mutants, tell, given)))
         except BaseException:
             traceback.print_exc()
             raise
@@ -545,7 +551,7 @@ def main() -> int:
     setattr(builtins, CALLED, set())
     mutants = [*sample(given.count, given.seed, tuple(given.rooms))]
     known, alive, tried = equivalent(), [], 0
-    begin = time.perf_counter()
+    given.until = time.perf_counter() + 60 * given.minutes
 
     def tell(mutant: Mutant, said: str, seconds: float) -> None:
         nonlocal tried
@@ -561,12 +567,14 @@ def main() -> int:
             flush=True,
         )
 
-    for index, said, seconds in in_a_session(mutants, given, begin + 60 * given.minutes):
+    for index, said, seconds in in_a_session(mutants, given):
         if said is None:  # not within a function
-            if time.perf_counter() - begin > 60 * given.minutes:
+            if time.perf_counter() > given.until:
                 continue
             start = time.perf_counter()
-            said = noticed_as_imported(mutants[index], recorded())
+            said = noticed_as_imported(
+                mutants[index], recorded(record_file(tuple(given.tests), given.longest))
+            )
             seconds = time.perf_counter() - start
         tell(mutants[index], said, seconds)
     low, high = wilson(tried - len(alive), tried)
