@@ -71,6 +71,7 @@ _TABLE_CLASS = re.compile(r' class="(gt_[^"]*)"')
 # what a summary may not hold, and styles of pandas that the book's sheet has
 _HIDDEN = re.compile(r'<p class="((?:collapsed|expanded) admonition-title)">(.*?)</p>')
 _SCOPED = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
+_ADDRESS = re.compile(r'(?<= href=")[^"]*&[lg]t;[^"]*(?=")')  # old DOIs have signs of order
 _REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
 # a call that is longer than a line: Sphinx lists its parameters without a term
 _SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\n")
@@ -265,6 +266,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     for fault, mended in IN_BODY:
         context["body"] = context.get("body", "").replace(fault, mended)
     body = _LETTER.sub(r"\1<i>\2</i>\3", context["body"])
+    body = _ADDRESS.sub(lambda found: found[0].replace("&lt;", "%3C").replace("&gt;", "%3E"), body)
     body = _SCOPED.sub("", _HIDDEN.sub(r'<span class="\1">\2</span>', body))
     body = _PROJECTED.sub("", _REPEATED.sub("", body))  # forms for slides stand on slides alone
     if page in ONE_FORM:

@@ -95,8 +95,10 @@
   if (bar) {
     const kept = stored(() => sessionStorage, KEPT);
     const here = bar.querySelector("[aria-current=page]");
-    if (kept !== null) bar.scrollTop = Number(kept);
-    else if (here && here.offsetTop > innerHeight / 2) bar.scrollTop = here.offsetTop - innerHeight / 4;
+    requestAnimationFrame(() => { // with the first frame, which lays the page out anyway
+      if (kept !== null) bar.scrollTop = Number(kept);
+      else if (here && here.offsetTop > innerHeight / 2) bar.scrollTop = here.offsetTop - innerHeight / 4;
+    });
     addEventListener("pagehide", () => stored(() => sessionStorage, KEPT, bar.scrollTop));
   }
 
