@@ -39,6 +39,9 @@ AROUND = (
         ' data-bs-toggle="tooltip"',
         'aria-label="Colours"',
     ),
+    # buttons say what they show; their script says whether it is shown
+    ('title="Toggle primary sidebar"', 'title="Pages of the book"'),
+    ('title="Toggle secondary sidebar"', 'title="Contents of this page"'),
     # the first heading of a page is its title
     ('<p aria-level="2" class="caption" role="heading">', '<p class="caption">'),
     (

@@ -74,15 +74,25 @@
     const dialog = document.getElementById(`pst-${side}-sidebar-modal`);
     if (!button || !bar || !dialog) continue;
     dialog.setAttribute("aria-label", button.title);
+    const beside = matchMedia("(min-width: 992px)");
+    const say = () => {
+      const shown = dialog.open || (side === "primary" && beside.matches && !bar.classList.contains("pst-sidebar-hidden"));
+      button.setAttribute("aria-expanded", shown);
+    };
+    say();
+    beside.addEventListener("change", say);
     button.addEventListener("click", () => {
-      if (side === "primary" && matchMedia("(min-width: 992px)").matches) {
-        bar.classList.toggle("pst-sidebar-hidden");
-        return;
+      if (side === "primary" && beside.matches) bar.classList.toggle("pst-sidebar-hidden");
+      else {
+        moved(bar, dialog);
+        dialog.showModal();
       }
-      moved(bar, dialog);
-      dialog.showModal();
+      say();
     });
-    dialog.addEventListener("close", () => moved(dialog, bar));
+    dialog.addEventListener("close", () => {
+      moved(dialog, bar);
+      say();
+    });
     dialog.addEventListener("click", (event) => {
       if (event.target.closest("a[href*='#']")) dialog.close(); // a place on this page
     });

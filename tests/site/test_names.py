@@ -65,6 +65,41 @@ def test_buttons_say_what_they_copy_and_download(visit):
     assert len(set(labels)) == len(labels)
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_button_of_the_pages_says_whether_they_are_shown(visit, width):
+    page = visit(CHAPTER, width=width).page
+    button = page.get_by_role("button", name="Pages of the book")
+    links = page.locator("nav.bd-links a").first
+    for _ in range(2):
+        before = links.is_visible()
+        assert button.get_attribute("aria-expanded") == str(before).lower()
+        if width < 992 and before:
+            page.keyboard.press("Escape")
+        else:
+            button.click()
+        links.wait_for(state="hidden" if before else "visible")
+    assert links.is_visible() == (width > 992)
+    assert button.get_attribute("aria-expanded") == str(width > 992).lower()
+
+
+def test_headings_and_figures_are_in_the_tree_of_assistive_technology(visit):
+    """Far from the window too: sections that a browser lays out late are missing from it."""
+    page = visit(CHAPTER).page
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    told = [
+        node["name"]["value"]
+        for node in nodes
+        if not node["ignored"] and node["role"]["value"] in {"heading", "figure"}
+    ]
+    headings = page.locator("article :is(h1, h2, h3)").evaluate_all(
+        "(all) => all.filter((one) => one.checkVisibility())"
+        ".map((one) => one.firstChild.textContent)"
+    )
+    assert [name for name in headings if name.strip() and name.strip() not in " ".join(told)] == []
+    numbers = page.locator("figure.picture .figure-number").all_inner_texts()
+    assert [name.partition(":")[0] for name in told if name.startswith("Figure ")] == numbers
+
+
 def test_the_theme_button_says_its_state(visit):
     page = visit(CHAPTER, theme="light").page
     button = page.locator("button.theme-switch-button:visible").first
