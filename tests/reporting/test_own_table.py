@@ -820,3 +820,18 @@ def test_the_command_and_the_script_know_effects(tmp_path):
     assert {name: float(value) for name, value in pairs} == pytest.approx(
         scripts.numbers(made.analysis), rel=1e-9
     )
+
+
+def test_bubble_and_funnel_plots_are_in_the_unit_of_the_report():
+    rows = "".join(f"S{i},{3 + i},{4000 + 900 * i},{2000 + i}\n" for i in range(8))
+    table = f"study,events,n,year\n{rows}".encode()
+    made = report(table, per=1000, covariates="year")
+    bubbles, funnel = (made.figures[name].axes[0] for name in ("regression-1", "funnel"))
+    assert bubbles.get_ylabel().endswith("per\xa01,000")
+    low, high = bubbles.get_ylim()
+    estimates = [1000 * (3 + i) / (4000 + 900 * i) for i in range(8)]
+    assert low < min(estimates) < max(estimates) < high < 10 * max(estimates)
+    assert "per 1,000" in funnel.get_xlabel()
+    assert "%" not in "".join(label.get_text() for label in funnel.get_xticklabels())
+    for name in ("regression-1", "funnel"):
+        assert "per\xa01,000" in made.pictures[name].alt

@@ -100,7 +100,7 @@ def test_plain_effects_a_transformed_moderator_and_a_common_effect_are_drawn():
 
 
 def test_several_moderators_are_refused():
-    with pytest.raises(UnsupportedError, match="one moderator"):
+    with pytest.raises(UnsupportedError, match="one numeric moderator"):
         bubble(published_regression("MM: all factors"))
 
 

@@ -94,7 +94,8 @@ def bubble(
     studies, moderator = fit.studies[taken], fit.moderators[column][taken]
     subject = subject.of_measure(fit.measure)
     percent = get_measure(fit.measure).kind == "proportion"
-    scale = 100.0 if percent else 1.0
+    unit = subject.unit(fit)
+    scale = float(printing.factor_of(unit))
     levels = [str(level) for level in fit.design.levels.get(column, ())]
     across: Any = levels or np.linspace(moderator.min(), moderator.max(), GRID_POINTS).tolist()
     lines = fit.predict({column: across})
@@ -117,10 +118,9 @@ def bubble(
     )  # fmt: skip
     words = xlabel or column.replace("_", " ")
     ax.set_xlabel(printing.capital(words), labelpad=6)
-    unit = ",\xa0%" if percent else ""
-    ax.set_ylabel(f"{subject.outcome}{unit}", labelpad=6)
+    ax.set_ylabel(f"{subject.outcome}{printing.unit_heading(unit)}", labelpad=6)
     grid_below(ax, "y")
-    _limits(ax, lines * scale, x, y, levels, percent=percent)
+    _limits(ax, lines * scale, x, y, levels, top=scale if percent else np.inf)
     labels = list(map(str, studies.index))
     unknown = [study for study in name if study not in labels]
     if unknown:
@@ -133,13 +133,13 @@ def bubble(
             for colour in palette.values()
         ]
         legend_above(ax, marks, list(palette), handletextpad=0.3)
-    said = _fitted(lines, moderator, levels, subject, words, percent=percent)
+    said = _fitted(lines, moderator, levels, subject, words, unit)
     note = Note(
         f"{subject.outcome} by {words}",
         f"Bubble plot of {printing.lower(subject.outcome)} against {words}, "
         f"{printing.counted(fit.k, *subject.noun)}. {said} {_verdict(fit, subject)}",
         f"{said} {_verdict(fit, subject)} {_key(fit, ordered=bool(levels))}",
-        _table(studies, moderator, words, subject, percent=percent),
+        _table(studies, moderator, words, subject, unit),
     )
     annotate(ax, note, subject)
     return ax
@@ -192,16 +192,18 @@ def _bands(
 
 
 def _limits(
-    ax: Axes, lines: pd.DataFrame, x: np.ndarray, y: np.ndarray, levels: list[str], *, percent: bool
+    ax: Axes, lines: pd.DataFrame, x: np.ndarray, y: np.ndarray, levels: list[str], *, top: float
 ) -> None:
+    """Set limits; a proportion has a largest value, `top`, and an axis that begins near zero."""
+    percent = np.isfinite(top)
     bounds = lines[["ci_lower", "ci_upper", "prediction_lower", "prediction_upper"]]
     shown = np.concatenate([bounds.to_numpy(dtype=float).ravel(), y])
     shown = shown[np.isfinite(shown)]
     low, high = float(shown.min()), float(shown.max())
     room = 0.06 * (high - low or 1.0)
-    ax.set_ylim(-room if percent and low < 10 else low - room, high + room)
+    ax.set_ylim(-room if percent and low < 0.1 * top else low - room, high + room)
     if percent:
-        ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= min(100, high + room)])
+        ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= min(top, high + room)])
     if levels:
         ax.set_xlim(-0.55, len(levels) - 0.45)
         ax.set_xticks(range(len(levels)), labels=levels)
@@ -216,10 +218,10 @@ def _fitted(
     levels: list[str],
     subject: Subject,
     words: str,
-    *,
-    percent: bool,
+    unit: printing.Unit,
 ) -> str:
-    shown = [(printing.percent if percent else printing.number)(v) for v in lines["estimate"]]
+    digits = _digits(unit, lines["estimate"])
+    shown = [printing.value(v, unit, digits) for v in lines["estimate"]]
     if levels:
         means = (f"{name} {value}" for name, value in zip(levels, shown, strict=True))
         return f"Fitted means: {printing.listing(means)}."
@@ -229,6 +231,13 @@ def _fitted(
         f"{printing.number(values.min(), 1)} and {shown[-1]} at {printing.number(values.max(), 1)} "
         f"({printing.lower(words)})."
     )
+
+
+def _digits(unit: printing.Unit, values: Iterable[float]) -> int:
+    """Count the decimals of values: one of percentages, two of effects and rates."""
+    if unit in ("percent", "number"):
+        return 1 if unit == "percent" else 2
+    return printing.places(*(value * printing.factor_of(unit) / 100 for value in values))
 
 
 def _key(fit: RegressionResult, *, ordered: bool) -> str:
@@ -248,8 +257,18 @@ def _key(fit: RegressionResult, *, ordered: bool) -> str:
 
 
 def _table(
-    studies: pd.DataFrame, moderator: pd.Series[Any], words: str, subject: Subject, *, percent: bool
+    studies: pd.DataFrame,
+    moderator: pd.Series[Any],
+    words: str,
+    subject: Subject,
+    unit: printing.Unit,
 ) -> Table:
+    usual: dict[str, Any] = {"percent": ("Estimate", "percent"), "number": ("Estimate", "number")}
+    digits = _digits(unit, studies["estimate"])
+    other = (
+        f"Estimate{printing.unit_heading(unit)}",
+        lambda value: printing.value(value, unit, digits, bare=True),
+    )
     numeric = np.issubdtype(np.asarray(moderator).dtype, np.number)
     shown = studies.reset_index()
     shown["moderator"] = list(moderator) if numeric else list(map(str, moderator))
@@ -260,7 +279,7 @@ def _table(
             "study": (printing.capital(subject.study), ""),
             "moderator": (printing.capital(words), "number1" if numeric else ""),
             "events": "", "n": "",
-            "estimate": ("Estimate", "percent" if percent else "number"),
+            "estimate": usual.get(unit, other),
             "weight": ("Weight,\xa0%", "number1"),
         },
     )  # fmt: skip

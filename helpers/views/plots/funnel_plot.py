@@ -102,7 +102,7 @@ def funnel(
     >>> show(funnel(fit), "funnel")  # doctest: +ELLIPSIS
     Funnel plot of 52 studies around the pooled 6.8...
     """
-    points = points_of(fit, "funnel")
+    points = points_of(fit, "funnel", subject.per)
     _check(points, vertical, filled, line)
     ax = axes_of(ax, width, height)
     shaded = points.mu if null is None and points.measure.kind != "effect" else (null or 0.0)
@@ -294,6 +294,18 @@ def _note(
     )
 
 
+def _estimates(points: Points) -> Any:
+    """Print estimates of proportions in the unit of the plot."""
+    if points.unit == "percent":
+        return "percent"
+    heading = f"Estimate{printing.unit_heading(points.unit)}"
+    shares = [
+        share * printing.factor_of(points.unit) / 100 for share in points.measure.inverse(points.yi)
+    ]
+    digits = printing.places(*shares)
+    return heading, lambda value: printing.value(value, points.unit, digits, bare=True)
+
+
 def _table(points: Points) -> Table:
     frame = pd.DataFrame({"study": points.labels, "effect": points.yi, "standard_error": points.se})
     if points.n is not None:
@@ -304,7 +316,7 @@ def _table(points: Points) -> Table:
         frame.iloc[ties.order(points.se)],
         "Studies of the funnel: the numbers behind the figure",
         {
-            "study": "", "n": "count", "estimate": "percent",
+            "study": "", "n": "count", "estimate": _estimates(points),
             "effect": (points.measure.label.capitalize(), "number3"), "standard_error": "number3",
         },
     )  # fmt: skip

@@ -35,6 +35,7 @@ class Points:
     n: Array | None
     mu: float
     measure: Measure
+    unit: printing.Unit = "percent"  # of proportions
 
     @property
     def percent(self) -> bool:
@@ -45,28 +46,33 @@ class Points:
         """Print a value of the model scale as the reader knows it."""
         if self.percent:
             if digits is None:
-                digits = printing.places(float(self.measure.inverse(self.mu)))
-            return printing.percent(float(self.measure.inverse(value)), digits)
+                share = float(self.measure.inverse(self.mu))
+                digits = printing.places(share * printing.factor_of(self.unit) / 100)
+            return printing.value(float(self.measure.inverse(value)), self.unit, digits)
         return printing.number(value, 2)
 
     @property
     def axis_label(self) -> str:
         """Label of an axis of effects."""
         if self.percent:
-            return f"Proportion ({self.measure.name} scale)"
+            heading = "" if self.unit == "percent" else printing.unit_heading(self.unit, " ")
+            return f"Proportion{heading} ({self.measure.name} scale)"
         if self.measure.kind == "effect":
             return "Effect"
         return self.measure.label.capitalize()
 
 
-def points_of(fit: Any, what: str) -> Points:
+def points_of(fit: Any, what: str, per: int = 100) -> Points:
     """Take the included studies of a fit; each needs a finite effect."""
     if not hasattr(fit, "summary_frame") or not hasattr(fit, "data"):
         raise MetaAnalysisError(f"{what}() needs a fit of pool() or pool_effects()")
     data = funnel_data(fit, minimum=1)
     if hasattr(fit, "require_finite"):
         fit.require_finite(f"{what}()")
-    return Points(data.labels, data.yi, np.sqrt(data.vi), data.n, float(fit.mu), data.measure)
+    unit = printing.unit_of(fit, per)
+    unit = "percent" if unit == "number" else unit
+    se = np.sqrt(data.vi)
+    return Points(data.labels, data.yi, se, data.n, float(fit.mu), data.measure, unit)
 
 
 def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:
@@ -75,12 +81,17 @@ def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:
     ax.set_xlim(low, high)
     name_axes(ax, points.axis_label)
     if points.percent:
-        places = ticks(points.measure, low, high, max(1 / 16, 42.0 / room_of_axes(ax)[2]))
+        least = max(1 / 16, 42.0 / room_of_axes(ax)[2])
+        places = ticks(points.measure, low, high, least, points.unit)
         ax.set_xticks([place for place, _ in places], labels=[text for _, text in places])
 
 
 def ticks(
-    measure: Measure, low: float, high: float, least: float = 1 / 16
+    measure: Measure,
+    low: float,
+    high: float,
+    least: float = 1 / 16,
+    unit: printing.Unit = "percent",
 ) -> list[tuple[float, str]]:
     """Give round percentages with their place on the model scale, `least` of the axis apart."""
     found: list[tuple[float, str]] = []
@@ -89,5 +100,8 @@ def ticks(
         apart = not found or place - found[-1][0] > (high - low) * least
         if low <= place <= high and apart:
             digits = 0 if share >= 0.01 else 1 if share >= 0.001 else 2
-            found.append((place, printing.percent(share, digits)))
+            amount = round(share * printing.factor_of(unit), 6)
+            other = f"{amount:,g}" if amount < 1000 else f"{amount:,.0f}"
+            text = printing.percent(share, digits) if unit == "percent" else other
+            found.append((place, text))
     return found
