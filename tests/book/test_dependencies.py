@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("helpers", "book/_ext", "build_tools", "tests", "benchmarks")
 #: Declared, and neither imported nor called by its name: why.
 USED_OTHERWISE = {
+    "brotli": "fontTools reads the woff2 of the pages with it",
     "jupyterlab": "`jupyter lab` in the Makefile",
     "jupyterlab-myst": "an extension that JupyterLab finds by itself",
     "pandas-stubs": "types for mypy",
