@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Note", "annotate", "interval_columns", "note_of", "numbers", "subject_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Note:
