@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -92,6 +93,10 @@ CHOICES = {
         "0.95": "95%",
         "0.9": "90%",
         "0.99": "99%",
+    },
+    "group_tau2": {
+        "separate": "one each",
+        "common": "one for all",
     },
 }
 # parts of Python's library that a fit never meets
@@ -404,6 +409,7 @@ def form() -> str:
     ValueError
         The form has no words for a default, or a choice is not in its place.
     """
+    from helpers import subgroups
     from helpers.engine import options
 
     defaults = {
@@ -411,6 +417,7 @@ def form() -> str:
         "measure": options.MEASURE,
         "tau2_method": options.TAU2_METHOD,
         "level": f"{options.LEVEL:g}",
+        "group_tau2": inspect.signature(subgroups).parameters["group_tau2"].default,
     }
     page = (PAGE / "form.html").read_text(encoding="utf-8")
     for name, words in CHOICES.items():

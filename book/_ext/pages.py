@@ -221,12 +221,12 @@ def captioned(body: str) -> str:
         drawing = _LABELLED.sub(
             rf'<svg id="{name}-drawing" \1aria-labelledby="\2" aria-describedby="\3"', drawing
         )
-        narrow, details, numbers = rest.partition("<details")
+        narrow, details, numbers = rest.rstrip().partition("<details")
         numbers = _NAMED.sub(f'aria-label="The numbers behind {numbered}"', numbers, count=1)
         # a caption ends its figure, so the numbers belong to it
         return (
             f'<figure class="picture" id="{name}" {label}>\n{drawing}{narrow.rstrip()}\n'
-            f'<figcaption><span class="said">{link} {caption}</span>{details}{numbers.strip()}'
+            f'<figcaption><span class="said">{link} {caption}</span>{details}{numbers}'
             "</figcaption></figure>"
         )
 

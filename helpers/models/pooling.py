@@ -116,7 +116,7 @@ def pool(
     """
     scale = get_measure(measure)
     if scale.kind == "effect":
-        raise UnsupportedError("measure='effect' has no counts; use pool_effects(yi, vi)")
+        raise UnsupportedError(f"measure={measure!r} has no counts; use pool_effects(yi, vi)")
     if scale.kind == "rate" and (time is None or n is not None):
         raise UnsupportedError(f"measure={measure!r} is a rate: give `time`, not `n`")
     if scale.kind == "proportion" and (n is None or time is not None):

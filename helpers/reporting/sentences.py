@@ -173,14 +173,14 @@ def models(analysis: Analysis, subject: Subject) -> str:
             f"The two models differ by {printing.value(apart, unit, digits)} "
             f"{printing.lower(subject.outcome)}. The Poisson model takes the counts as they are; "
             "inverse variance treats the observed log rates as normal, adds one half where a "
-            f"{subject.study} has no event, and is worst where events are few."
+            f"{subject.study} has no event; both are the cruder, the fewer the events."
         )
     points = printing.value(apart, unit, digits, bare=unit == "percent")
     return (
         f"The two models differ by {points}{' percentage points' if unit == 'percent' else ''}. "
         "The binomial model takes the counts as they are; inverse variance treats the observed "
-        f"logits as normal, adds one half where a {subject.study} has no event, and is worst where "
-        "events are few."
+        f"logits as normal and adds one half where a {subject.study} has no event; both are the "
+        "cruder, the fewer the events."
     )
 
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import browser_engine
 import numpy as np
@@ -27,7 +27,7 @@ from helpers.models.multilevel import pool_multilevel
 from helpers.models.rates import pool_rates
 from helpers.models.regression import meta_regression
 from helpers.models.result import PoolResult
-from helpers.models.subgroup_analysis import subgroups
+from helpers.models.subgroup_analysis import GroupTau2, subgroups
 from helpers.reporting.analysis import ColumnNames
 from helpers.reporting.analysis import analyse as analyse_for_report
 from helpers.reporting.in_browser import analyse as analyse_in_browser
@@ -73,7 +73,13 @@ def test_the_default_of_counts_is_the_binomial_model_and_its_interval_by_hand() 
         assert (high - low) / 2 == pytest.approx(q * fit.se_model, rel=1e-10)
 
 
-@pytest.mark.parametrize("name", [name for name in MEASURES if name != "effect"])
+@pytest.mark.parametrize("name", [n for n in MEASURES if get_measure(n).kind == "effect"])
+def test_measures_of_effects_take_no_counts(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"measure='{name}' has no counts; use pool_effects"):
+        pool(events=EVENTS, n=N, measure=name)
+
+
+@pytest.mark.parametrize("name", [n for n in MEASURES if get_measure(n).kind != "effect"])
 def test_measures_without_a_likelihood_are_pooled_by_inverse_variance(name: str) -> None:
     size = {"n": N} if get_measure(name).kind == "proportion" else {"time": N}
     fit = pool(events=EVENTS, **size, measure=name)
@@ -370,6 +376,7 @@ def test_the_page_in_the_browser_offers_the_defaults_first(monkeypatch) -> None:
         "measure": fit.measure,
         "tau2_method": pool(events=EVENTS, n=N, model="random").tau2_method,
         "level": str(fit.level),
+        "group_tau2": subgroups(events=EVENTS, n=N, by=list("ab" * (len(N) // 2))).group_tau2,
         "per": str(printing.PER[0]),
     }
     assert "selected" not in page
@@ -385,6 +392,9 @@ def test_every_choice_of_the_page_in_the_browser_is_one_of_the_engine() -> None:
     for name, words in browser_engine.CHOICES.items():
         (body,) = re.findall(rf'<select name="{name}">(.*?)</select>', page)
         assert sorted(re.findall('value="([^"]+)"', body)) == sorted(words)
+        if name == "group_tau2":
+            assert sorted(words) == sorted(get_args(GroupTau2))
+            continue
         for value in words:
             defaults.check_option(name, float(value) if name == "level" else value)
 

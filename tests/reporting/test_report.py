@@ -376,7 +376,7 @@ def test_a_group_may_have_any_name(any_names):
         found = replace(any_names, groups=made)
         assert list(frames(found)["groups"].iloc[:, 0]) == ["a", "b"]
         assert frames(found)["groups"]["k"].tolist() == [4, 4]
-        body = groups_table(found, USUAL).body
+        body = groups_table(found, USUAL, made).body
         assert re.findall(r'class="gt_row gt_left[^"]*">(\w)</t', body) == ["a", "b"], name
 
 

@@ -154,7 +154,10 @@ def test_the_chapter_says_the_recomputed_numbers(said, counts, rates):
     assert f"without COVID-19, {others} by the mean" in said["answer"]
     assert f"[COVID-19](#of-what) caused {covid} of {infections}" in said["answer"]
     third = 1000 * rates["mean"] * infections / deaths / 3
-    assert f"{round(third)} fewer" in said["if-sentence"]
+    assert f"{round(third)} fewer of 1,000" in said["answer"]
+    before = 1000 * rates["mean"]
+    fall = f"would fall from {round(before)} to {round(before - third)} of 1,000"
+    assert fall in said["if-sentence"]
     assert f"every {round(1000 / third)} patients" in said["if-sentence"]
 
 
@@ -162,7 +165,7 @@ def test_the_first_lines_answer_and_the_page_says_once_that_it_is_no_advice(said
     assert said["answer"].startswith(":::{div} answer Of 1,000 treated patients")
     assert sum(text.lower().count("not medical advice") for text in said.values()) == 1
     assert "what-if" in said["if-heading"].lower()
-    assert "no trial of prophylaxis" in said["cannot"]
+    assert "No study in it compares patients with and without it." in said["cannot"]
 
 
 # --- the facts -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from pathlib import Path
 
@@ -20,6 +21,12 @@ ASKED = question(
     right=("Yes, <b>5</b> is", "It is less."),
     wrong=[("No", "It is not more."), ("Both", "One of them.")],
 )
+
+
+@functools.cache
+def asked_in(chapter: str) -> tuple[Question, ...]:
+    """Make the questions of a chapter once; who changes the data asks `self_check` itself."""
+    return tuple(self_check(chapter).questions)
 
 
 def test_a_question_is_a_named_group_of_disclosures_without_scripts():
@@ -115,17 +122,13 @@ def test_words_and_computed_values_of_a_chapter_fit_together():
 
 
 def test_right_answers_that_lie_at_one_place_would_give_themselves_away():
-    places = [
-        one.options.index(one.right)
-        for chapter in CHAPTERS
-        for one in self_check(chapter).questions
-    ]
+    places = [one.options.index(one.right) for chapter in CHAPTERS for one in asked_in(chapter)]
     assert max(places.count(place) for place in set(places)) < 0.6 * len(places)
 
 
 def test_right_answers_are_not_the_longest():
     """At most a third: who takes the longest answer without reading must not pass."""
-    asked = [one for chapter in CHAPTERS for one in self_check(chapter).questions]
+    asked = [one for chapter in CHAPTERS for one in asked_in(chapter)]
     longest = [
         one.prompt
         for one in asked
@@ -148,7 +151,7 @@ def test_right_answers_are_not_the_longest():
     ],
 )
 def test_every_method_is_asked_about(method):
-    asked = [one.prompt for chapter in CHAPTERS for one in self_check(chapter).questions]
+    asked = [one.prompt for chapter in CHAPTERS for one in asked_in(chapter)]
     assert any(method in prompt for prompt in asked)
 
 

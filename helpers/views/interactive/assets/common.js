@@ -53,6 +53,18 @@
 
   const button = (text, click, more) => h("button", { type: "button", class: "interactive-button", onclick: click, ...more }, text);
 
+  /* Calls `changed` with the width of an element in whole pixels whenever it is another one: in the
+     next frame, because what is drawn may move what is observed. */
+  function onWidth(element, changed) {
+    let width = 0;
+    new ResizeObserver(() => requestAnimationFrame(() => {
+      const now = Math.round(element.getBoundingClientRect().width);
+      if (!now || now === width) return;
+      width = now;
+      changed(now);
+    })).observe(element);
+  }
+
   /* Says the last thing it was given, once the reader has paused; nothing before a first touch. */
   function announcer(panel) {
     const place = h("p", { class: "interactive-hidden", role: "status", "aria-live": "polite" });
@@ -169,5 +181,5 @@
     parts.set(kind, { read: () => asked, write, panel: host });
   }
 
-  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, announcer, keep, run, data };
+  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, onWidth, announcer, keep, run, data };
 })();

@@ -1,7 +1,7 @@
 /* The specification curve: every analysis of a claim, to walk through and to pick by its choices. */
 (() => {
   "use strict";
-  const { h, s, number, hundredths, percent, count, share, input, select, button, announcer, run } = window.interactive;
+  const { h, s, number, hundredths, percent, count, share, input, select, button, onWidth, announcer, run } = window.interactive;
 
   const HEIGHT = 240, TOP = 8, LEFT = 44;
 
@@ -246,7 +246,7 @@
     which.field.classList.add("interactive-long");
     const measured = () => Math.max(160, Math.round(canvas.getBoundingClientRect().width));
     // drawn in pixels of the screen, so that its words keep their size; another width is no news
-    new ResizeObserver(() => {
+    onWidth(canvas, () => {
       const now = measured();
       if (now === width) return;
       width = now;
@@ -255,7 +255,7 @@
         paint();
         pickOut(false);
       }
-    }).observe(canvas);
+    });
 
     function read() {
       if (!claim) return {};

@@ -1,7 +1,7 @@
 /* Three pictures beside the forest plot that share its selection: study map, funnel, Baujat plot. */
 (() => {
   "use strict";
-  const { h, s, number, count } = window.interactive;
+  const { h, s, number, count, onWidth } = window.interactive;
 
   const HEIGHT = 262, BOX = { left: 40, right: 10, top: 24, bottom: 34 };
 
@@ -186,12 +186,10 @@
       return undefined;
     });
 
-    new ResizeObserver(() => {
-      const now = Math.round(svg.getBoundingClientRect().width);
-      if (!now || now === width) return;
+    onWidth(svg, (now) => {
       width = now;
       draw();
-    }).observe(svg);
+    });
     return frame;
   }
 
