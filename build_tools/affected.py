@@ -1,6 +1,7 @@
 """Name the tests and chapters that an uncommitted change touches: for ``make check``.
 
 A module is tested by its own doctests, by the tests that import it and by those named after it;
+a page of the book by the tests that read its words;
 a chapter belongs to the change when it was edited or imports an edited module by name. This is a
 quick look while working, not a proof: what a change does elsewhere is seen by ``make test``.
 """
@@ -22,6 +23,10 @@ import helpers.review
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("book/_ext/", "build_tools/")  # their modules are imported by their names alone
+#: Tests that read the words of every page, in seconds.
+OF_WORDS = tuple(
+    f"tests/book/test_{name}.py" for name in ("chapters", "style", "term_links", "typed_judgements")
+)
 
 
 def changed(base: str = "HEAD") -> list[str]:
@@ -67,6 +72,8 @@ def tests_of(paths: list[str]) -> list[str]:
     modules |= {module_of(p) for p in paths if p.startswith("helpers/")}
     stems = {Path(p).stem for p in code} | {Path(p).parent.name for p in code}
     found = {*code, *(p for p in paths if p.startswith("tests/") and Path(p).match("test_*.py"))}
+    if any(Path(p).match("book/*.ipynb") or Path(p).match("book/*.md") for p in paths):
+        found.update(OF_WORDS)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         if path.is_relative_to(ROOT / "tests" / "site"):
             continue  # they ask the built site: `make site`

@@ -39,8 +39,13 @@ def test_what_asks_the_built_site_is_left_to_its_own_target():
     assert not [name for name in every if name.startswith("tests/site/")]
 
 
-def test_a_page_of_words_runs_no_test_of_code():
-    assert affected.tests_of(["book/glossary.md", "data/README.md"]) == []
+def test_a_page_is_read_by_the_tests_of_words_and_by_no_test_of_code():
+    assert affected.tests_of(["data/README.md"]) == []
+    for page in ("book/glossary.md", "book/pooling.ipynb"):
+        found = affected.tests_of([page])
+        assert "tests/book/test_chapters.py" in found  # typed results among others
+        assert found == sorted(affected.OF_WORDS)
+        assert all((ROOT / name).is_file() for name in found)
 
 
 def test_a_change_runs_the_chapters_that_import_it_or_were_edited():
