@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import pkgutil
 import re
 import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
-
-import helpers
-import helpers.review
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("book/_ext/", "build_tools/")  # their modules are imported by their names alone
@@ -60,6 +59,35 @@ def imports(source: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
+def home(name: str) -> str:
+    """Name the module that defines what a name of the helpers means, whatever door it is had by."""
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return name  # an error that a test expects, or a module of another folder
+    if isinstance(found, ModuleType):
+        return found.__name__
+    return str(getattr(found, "__module__", name))
+
+
+def homes(source: str) -> set[str]:
+    """Name the modules behind what code imports, and behind ``plots.forest`` and its like."""
+    had = imports(source)
+    nodes = [*ast.walk(ast.parse(source))]
+    names = {name.rpartition(".")[2]: name for name in had if name.startswith("helpers.")}
+    for node in nodes:  # plots = review.plots
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute):
+            room, target = ast.unparse(node.value.value), ast.unparse(node.targets[0])
+            if room in names:
+                names[target] = f"{names[room]}.{node.value.attr}"
+    found = {home(name) if name.startswith("helpers") else name for name in had}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in names:
+            found.add(home(f"{names[ast.unparse(node.value)]}.{node.attr}"))
+    return found
+
+
 def touches(imported: Iterable[str], modules: Iterable[str]) -> bool:
     """Whether a module, or a name from it, is imported."""
     return any(name == m or name.startswith(f"{m}.") for m in modules for name in imported)
@@ -78,25 +106,9 @@ def tests_of(paths: list[str]) -> list[str]:
         if path.is_relative_to(ROOT / "tests" / "site"):
             continue  # they ask the built site: `make site`
         named = path.stem.removeprefix("test_") in stems
-        if named or touches(imports(path.read_text(encoding="utf-8")), modules):
+        if named or touches(homes(path.read_text(encoding="utf-8")), modules):
             found.add(path.relative_to(ROOT).as_posix())
     return sorted(found)
-
-
-def behind_the_door(source: str) -> set[str]:
-    """Modules whose names a chapter has from the door, called directly or through a room."""
-    found: set[str] = set()
-    for name in imports(source):
-        last = name.removeprefix("helpers.")
-        if last in helpers.HOMES:
-            found.add(f"helpers{helpers.HOMES[last]}")
-        elif last in helpers.ROOMS and last != "review":
-            found.add(f"helpers{helpers.ROOMS[last]}")
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "review":
-            home = {**helpers.review.HOMES, **helpers.review.ROOMS}.get(node.attr)
-            found |= {f"helpers.review{home}"} if home else set()
-    return found
 
 
 def chapters_of(paths: list[str]) -> list[str]:
@@ -109,7 +121,7 @@ def chapters_of(paths: list[str]) -> list[str]:
         code = [c.source for c in cells if c.cell_type == "code"]
         prose = "\n".join(c.source for c in cells if c.cell_type == "markdown")
         code += re.findall(r"\{eval\}`+([^`\n]+)`", prose)  # values of the prose
-        if name in paths or touches(behind_the_door("\n".join(code)), modules):
+        if name in paths or touches(homes("\n".join(code)), modules):
             found.append(name)
     return found
 

@@ -24,6 +24,7 @@ import parts  # noqa: E402
             "helpers/models/bayes/panels.py",
             "tests/models/test_bayes_properties.py",
         ),  # a name from the module
+        ("helpers/views/plots/funnel_plot.py", "tests/views/test_plots_funnel.py"),  # plots.funnel
         ("build_tools/chapters.py", "tests/book/test_execution.py"),
         ("tests/test_prose.py", "tests/test_prose.py"),
         ("helpers/teaching/questions.toml", "tests/teaching/test_teaching_quiz.py"),
@@ -56,6 +57,8 @@ def test_a_change_runs_the_chapters_that_import_it_or_were_edited():
     assert "book/causes_of_death.ipynb" in found
     assert "book/glossary.md" not in found
     assert affected.chapters_of(["helpers/engine/distributions_pure.py"]) == []
+    found = affected.chapters_of(["helpers/views/plots/funnel_plot.py"])
+    assert "book/small_study_effects.ipynb" in found
     assert "book/self_check.ipynb" in affected.chapters_of(["helpers/teaching/questions.toml"])
 
 
