@@ -127,13 +127,13 @@ def chapters_of(paths: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Print the paths, one a line."""
+    """Print the paths in one line: a variable of make ends at the first end of a line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("what", choices=("tests", "chapters"))
     parser.add_argument("--base", default="HEAD", help="commit to compare with")
     given = parser.parse_args()
     paths = changed(given.base)
-    print("\n".join(tests_of(paths) if given.what == "tests" else chapters_of(paths)))
+    print(*(tests_of(paths) if given.what == "tests" else chapters_of(paths)))
     return 0
 
 

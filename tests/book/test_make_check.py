@@ -62,6 +62,14 @@ def test_a_change_runs_the_chapters_that_import_it_or_were_edited():
     assert "book/self_check.ipynb" in affected.chapters_of(["helpers/teaching/questions.toml"])
 
 
+def test_several_chapters_are_one_variable_of_make(monkeypatch, capsys):
+    edited = ["book/index.ipynb", "book/pooling.ipynb"]
+    monkeypatch.setattr(affected, "changed", lambda base: edited)
+    monkeypatch.setattr(sys, "argv", ["affected", "chapters"])
+    assert affected.main() == 0
+    assert capsys.readouterr().out == "book/index.ipynb book/pooling.ipynb\n"
+
+
 def test_a_longer_name_is_not_the_module():
     assert not affected.touches({"helpers.tablet"}, {"helpers.table"})
     assert affected.touches({"helpers.table.show"}, {"helpers.table"})
