@@ -94,6 +94,14 @@ CHOICES = {
         "0.9": "90%",
         "0.99": "99%",
     },
+    "scale": {
+        "": "as their column is called",
+        "raw": "numbers as they are",
+        "ratio": "ratios",
+        "log-ratio": "logarithms of ratios",
+        "proportion": "proportions",
+        "logit": "logits",
+    },
     "group_tau2": {
         "separate": "one each",
         "common": "one for all",
@@ -417,6 +425,7 @@ def form() -> str:
         "measure": options.MEASURE,
         "tau2_method": options.TAU2_METHOD,
         "level": f"{options.LEVEL:g}",
+        "scale": "",  # guessed
         "group_tau2": inspect.signature(subgroups).parameters["group_tau2"].default,
     }
     page = (PAGE / "form.html").read_text(encoding="utf-8")

@@ -20,6 +20,9 @@ SCALES = {
 #: Level of the confidence limits in a table.
 LIMITS_LEVEL = 0.95
 
+#: What ratings of the risk of bias are called in a report and in the page, in their order.
+RATINGS = {"low": "Low risk", "some": "Some concerns", "high": "High risk"}
+
 _RATIOS = "odds|risk|relative risk|hazard|rate|prevalence|incidence rate"
 _RATIO = re.compile(
     rf"((pooled|crude|unadjusted|adjusted|a|c|i)? ?(or|rr|hr|irr|pr)|({_RATIOS})s? ?ratio"

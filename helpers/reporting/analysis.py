@@ -15,7 +15,7 @@ from ..checks import bias
 from ..engine.effects import get_measure
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
-from ..evidence.given import SCALES, lopsided, on_model_scale, rating_of
+from ..evidence.given import RATINGS, SCALES, lopsided, on_model_scale, rating_of
 from ..evidence.pointers import Remark, remarks
 from ..models.design import quoted
 from ..models.multilevel import pool_multilevel
@@ -309,7 +309,7 @@ def analyse(
         rated = data.assign(**{RATED: _ratings(data, columns.risk_of_bias)})
         compare = partial(subgroups, by=RATED, **counts, measure=measure)
         ratings = attempt("Risk of bias", partial(compare, rated, model=chosen))
-        high = (rated[RATED] == RATINGS[2]).to_numpy()
+        high = (rated[RATED] == RATINGS["high"]).to_numpy()
         if high.any():
             rest = partial(pooled, data=data[~high].reset_index(drop=True), model=chosen)
             low_risk = attempt("Without studies at high risk of bias", rest)
@@ -376,17 +376,14 @@ def _clusters(data: pd.DataFrame, columns: ColumnNames) -> list[str]:
 
 #: What the column of a report's own ratings is called.
 RATED = "risk of bias"
-#: What ratings of the risk of bias are called in a report, in their order.
-RATINGS = ("Low risk", "Some concerns", "High risk")
 
 
 def _ratings(data: pd.DataFrame, column: str) -> pd.Series[Any]:
     """Turn ratings into three levels in their order; a study without one has none."""
     import pandas as pd
 
-    called = dict(zip(("low", "some", "high"), RATINGS, strict=True))
-    made = data[column].map(lambda text: called[rating_of(str(text))], na_action="ignore")
-    return pd.Series(pd.Categorical(made, RATINGS, ordered=True), index=data.index)
+    made = data[column].map(lambda text: RATINGS[rating_of(str(text))], na_action="ignore")
+    return pd.Series(pd.Categorical(made, [*RATINGS.values()], ordered=True), index=data.index)
 
 
 def scaled_time(columns: ColumnNames, per: int) -> str:

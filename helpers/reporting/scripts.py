@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from .. import printing
 from ..engine.effects import get_measure
-from ..evidence.given import LIMITS_LEVEL, rating_of
+from ..evidence.given import LIMITS_LEVEL, RATINGS, rating_of
 from ..models.design import quoted
 from ..version import __version__
-from .analysis import RATINGS, scaled_time
+from .analysis import scaled_time
 
 if TYPE_CHECKING:
     from ..models.regression_result import RegressionResult
@@ -128,9 +128,8 @@ def _python_clusters(analysis: Analysis, model: str) -> list[str]:
     if rated is None:
         return lines
     words = {str(text): rating_of(str(text)) for text in analysis.data[rated].dropna().unique()}
-    called = dict(zip(("low", "some", "high"), RATINGS, strict=True))
     lines += [
-        f"ratings = { ({text: called[level] for text, level in words.items()})!r}",
+        f"ratings = { ({text: RATINGS[level] for text, level in words.items()})!r}",
         f"rated = table[{_column(rated)!r}].map(ratings)",
     ]
     call = "pool_effects" if columns.effect is not None else "pool"
@@ -141,7 +140,7 @@ def _python_clusters(analysis: Analysis, model: str) -> list[str]:
         ]
     if analysis.low_risk is not None:
         lines += [
-            f"rest = table[rated != {RATINGS[2]!r}].reset_index(drop=True)",
+            f"rest = table[rated != {RATINGS['high']!r}].reset_index(drop=True)",
             f"rest = {call}(data=rest, **columns, {model})",
             "found['without high risk of bias'] = rest.estimate",
         ]
@@ -351,9 +350,8 @@ def _r_ratings(analysis: Analysis, made: _Script) -> None:
     if rated is None:
         return
     words = {str(text): rating_of(str(text)) for text in analysis.data[rated].dropna().unique()}
-    called = dict(zip(("low", "some", "high"), RATINGS, strict=True))
     pairs = ", ".join(
-        f"{_r(printing.no_formula(text))} = {_r(called[level])}" for text, level in words.items()
+        f"{_r(printing.no_formula(text))} = {_r(RATINGS[level])}" for text, level in words.items()
     )
     made.add(
         f"words <- c({pairs})",
@@ -367,7 +365,7 @@ def _r_ratings(analysis: Analysis, made: _Script) -> None:
         made.show(f"risk of bias {name}", f"back({_r_fit(group, 'part')}$beta[1])")
     low = analysis.low_risk
     if low is not None and low.k > 1 and not low.one_sided:
-        made.add(f"part <- d[is.na(rating) | rating != {_r(RATINGS[2])}, ]", "n <- part$n")
+        made.add(f"part <- d[is.na(rating) | rating != {_r(RATINGS['high'])}, ]", "n <- part$n")
         made.show("without high risk of bias", f"back({_r_fit(low, 'part')}$beta[1])")
     made.add("n <- d$n")
 

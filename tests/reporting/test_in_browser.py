@@ -288,3 +288,12 @@ def test_the_page_needs_numpy_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "helpers.engine.distributions_pure"
+
+
+@pytest.mark.parametrize("model", ["glmm", "random", "common"])
+def test_effects_keep_the_model_that_was_chosen_and_take_the_place_of_counts(model):
+    """Three effects with equal variances: the common mean is their average, whatever τ² is."""
+    content = b"study,effect,se\nA,1,0.5\nB,2,0.5\nC,6,0.5\n"
+    made = analyse(content, model=model, measure="logit")
+    assert made["fit"]["estimate"] == pytest.approx(3.0)
+    assert (made["fit"]["tau2"] > 0) == (model != "common")

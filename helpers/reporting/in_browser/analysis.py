@@ -16,7 +16,7 @@ from ...engine.normal.prediction import displayed_prediction
 from ...engine.normal.tau2_intervals import is_empty
 from ...engine.options import MEASURE
 from ...errors import MetaAnalysisError, UnsupportedError
-from ...evidence.given import SCALES, rating_of
+from ...evidence.given import RATINGS, SCALES, rating_of
 from ...evidence.opening import guess, open_table, sheet_text
 from ...evidence.plain import Counts, read_counts
 from ...evidence.pointers import remarks
@@ -80,8 +80,10 @@ def analyse(
     data = _data(table, per) | {"study": labels}
     usual = SCALES[table.scale] if table.scale else "log-rate" if timed else MEASURE
     options.setdefault("measure", usual)
-    if table.scale and (options["measure"] != usual or options.get("model") == "glmm"):
-        options |= {"measure": usual, "model": None}  # the page's first choices are for counts
+    if table.scale:  # the first choices of the page are for counts; a common effect stays one
+        options["measure"] = usual
+        if options.get("model") == "glmm":
+            options["model"] = "random"
     pooled: Any = pool_effects if table.scale else pool
     fit = pooled(**data, **options)
     unit = printing.unit_of(fit, per)
@@ -140,7 +142,7 @@ def _groups(
             continue
         members = list(table.texts[role])
         if role == "risk_of_bias":
-            members = [None if one is None else RATED[rating_of(one)] for one in members]
+            members = [None if one is None else RATINGS[rating_of(one)] for one in members]
         try:
             found = subgroups(by=members, group_tau2=group_tau2, **data, **options)
             fits = dict(found.groups)
@@ -155,8 +157,8 @@ def _groups(
             notes = [f"{said}.", *(caution.message for caution in found.cautions)]
         except MetaAnalysisError as error:
             fits, notes = {}, [f"No comparison: {error}"]
-        if role == "risk_of_bias" and RATED["high"] in members:
-            keep = [i for i, one in enumerate(members) if one != RATED["high"]]
+        if role == "risk_of_bias" and RATINGS["high"] in members:
+            keep = [i for i, one in enumerate(members) if one != RATINGS["high"]]
             rest = {key: [values[i] for i in keep] for key, values in data.items()}
             try:
                 fits["All but high risk"] = pooled(**rest, **options)
@@ -168,10 +170,6 @@ def _groups(
             "rows": [_group_row(group, fit, unit) for group, fit in fits.items()],
             "notes": notes,
         }
-
-
-#: Ratings as the page calls them.
-RATED = {"low": "Low risk", "some": "Some concerns", "high": "High risk"}
 
 
 def _group_row(name: str, fit: PoolResult, unit: printing.Unit) -> list[str]:
