@@ -66,6 +66,7 @@ _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _ANIMATION = re.compile(r"animation(?:-name)?\s*:([^;}]*)")
 _KEYFRAMES = re.compile(r"@keyframes ([\w-]+)\{(?:[^{}]|\{[^{}]*\})*\}\n?")
 _URL = re.compile(r"url\((['\"]?)(?!data:|#|https?:)([^)'\"]+)\1\)")
+_STRING = re.compile(r"(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
 _VARIABLE = re.compile(r"--[a-z][\w-]+")
 _READ = re.compile(r"var\(\s*(--[\w-]+)")
 _DEFINED = re.compile(
@@ -137,8 +138,12 @@ def _content(tokens: list[Any]) -> str:
             parts.append(" ")
         elif token.type != "comment":
             parts.append(token.serialize())
-    # a variable without a value keeps its blank
-    return re.sub(r"(?<=[:;,]) (?!;|$)", "", re.sub(r" +", " ", "".join(parts).strip()))
+    outside = _STRING.split("".join(parts).strip())
+    # a variable without a value keeps its blank, and so does a string: content: ": "
+    outside[::2] = [
+        re.sub(r"(?<=[:;,]) (?!;|$)", "", re.sub(r" +", " ", part)) for part in outside[::2]
+    ]
+    return "".join(outside)
 
 
 def slim(css: str, elements: Elements) -> str:

@@ -102,7 +102,7 @@ FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
 # a name with a number, which no line should break: COVID-19, ZUMA-1
-_NUMBERED = re.compile(r"(?<![\w-])[A-Za-z]+-\d+(?![\w-])")
+_NUMBERED = re.compile(r"(?<![\w-])(?:[A-Za-z]+-\d+|[a-z]+-cel|[A-Za-z]-[a-z]+)(?![\w-])")
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
@@ -140,12 +140,14 @@ def lighter(body: str) -> str:
 
 
 def unbroken(body: str) -> str:
-    """Keep a name and its number on one line, in running text.
+    """Keep a name and its number, a product and a letter with its word on one line, in running text.
 
     Examples
     --------
     >>> unbroken('<p title="COVID-19">of COVID-19 or <code>ZUMA-1</code></p>')
     '<p title="COVID-19">of <span class="unbroken">COVID-19</span> or <code>ZUMA-1</code></p>'
+    >>> unbroken("after axi-cel, a p-value")
+    'after <span class="unbroken">axi-cel</span>, a <span class="unbroken">p-value</span>'
     """
     parts, depth = _TAG.split(body), 0
     for i, part in enumerate(parts):

@@ -100,6 +100,14 @@ def test_page_loads_one_sheet_and_one_script_by_checksum(page_name):
     assert any(re.fullmatch(rf"{up}_static/site\.js\?v=\w{{8}}", s["src"]) for s in scripts)
 
 
+def test_words_of_a_style_keep_their_blanks():
+    quoted = re.compile(r"content: ((?:attr\([\w-]+\) )?\"[^\"]*\")")
+    written = quoted.findall((SOURCES / "_static" / "figures.css").read_text(encoding="utf-8"))
+    assert any(": " in words for words in written)  # the label of a card and its value
+    sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
+    assert not [words for words in written if f"content:{words}" not in sheet]
+
+
 #: Bytes of a first load, unpacked: the page, its sheet and script, the fonts of its letters.
 LIGHT = 600_000
 FONTS = ("CohortSans-Regular", "CohortSans-Semibold", "CohortSerif-Roman", "CohortSerif-Italic")
