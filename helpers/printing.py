@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from .arguments import LEVEL
 from .errors import MetaAnalysisError, UnsupportedError
@@ -714,6 +714,10 @@ def unit_heading(unit: Unit, space: str = HARD) -> str:
     (',\xa0%', ' per\xa01,000', '')
     """
     return f",{space}%" if unit == "percent" else _UNITS[unit][1].replace(HARD, space)
+
+
+#: Behind a heading whose values are percentages without a sign.
+IN_PERCENT: Final = unit_heading("percent")
 
 
 def factor_of(unit: Unit) -> int:

@@ -140,7 +140,7 @@ def lighter(body: str) -> str:
 
 
 def unbroken(body: str) -> str:
-    """Keep a name and its number, a product and a letter with its word on one line, in running text.
+    """Keep names with a hyphen on one line, in running text: COVID-19, axi-cel, T-cell.
 
     Examples
     --------

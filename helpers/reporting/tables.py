@@ -27,8 +27,6 @@ __all__ = [
     "table_of_tests",
 ]
 
-_PERCENT = ",\xa0%"
-
 
 def model_name(fit: PoolResult) -> str:
     """Name the model of a fit in a few words.
@@ -116,7 +114,7 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             ),
             "prediction": f"Prediction interval{unit.head}",
             "tau2": "τ²",
-            "I2": f"I²{_PERCENT}",
+            "I2": f"I²{printing.IN_PERCENT}",
         },
         name="models",
     )
@@ -149,7 +147,7 @@ def groups_table(
             "estimate": f"Estimate{unit.head}",
             "ci": f"{_level(analysis.fit)} CI{unit.head}",
             "tau2": "τ²",
-            "I2": f"I²{_PERCENT}",
+            "I2": f"I²{printing.IN_PERCENT}",
         },
         name=name,
     )
@@ -225,7 +223,7 @@ def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
         "small_cohorts_are": f"Small {subject.studies} are",
         "p": "p",
         "calibrated_p": "Calibrated p",
-        "false_alarms": f"False-positive rate of the 5% test{_PERCENT}",
+        "false_alarms": f"False-positive rate of the 5% test{printing.IN_PERCENT}",
     }
     return tables.table(
         shown,

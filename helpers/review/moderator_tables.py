@@ -32,7 +32,7 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     >>> subgroup_rows_table(subgroup_rows()).name
     'all-groups'
     """
-    unit = ",\xa0%"
+    unit = printing.IN_PERCENT
     analyses, levels = (
         list(dict.fromkeys(rows["analysis"])),
         SUBJECT.in_order(rows["level"].unique()),
@@ -145,7 +145,7 @@ def regressions_table(overview: pd.DataFrame) -> Table:
         formats={"tau2": "number3", "R2": "number1"} | dict.fromkeys(tests, "p"),
         labels={
             "tau2": "τ²",
-            "R2": "R²,\xa0%",
+            "R2": f"R²{printing.IN_PERCENT}",
             "statistic": "F (df)",
             "p": "p",
             "permutation": "permuted",

@@ -51,9 +51,9 @@ _COHORT_COLUMNS = {
     "enrolment_ended": ("Enrolment ended", "text"),
     "patients": ("Patients", "count"),
     "nonrelapse_deaths": ("Nonrelapse deaths", "count"),
-    "crude": ("Deaths,\xa0%", "percent"),
+    "crude": (f"Deaths{printing.IN_PERCENT}", "percent"),
     "median_follow_up_months": ("Median follow-up, months", "number1"),
-    "reported_nrm": ("Reported NRM,\xa0%", "percent"),
+    "reported_nrm": (f"Reported NRM{printing.IN_PERCENT}", "percent"),
     "reported_nrm_month": ("at month", "count"),
 }
 

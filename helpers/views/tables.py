@@ -164,7 +164,7 @@ def table(
     notes: Iterable[str] = (),
     name: str | None = None,
     long: bool | None = None,
-    cards: bool = False,
+    cards: bool | None = None,
     search: bool = False,
 ) -> Table:
     """Print a frame as a table of the page.
@@ -191,9 +191,9 @@ def table(
         Id of the table on the page; made of the caption by default.
     long : bool, optional
         Whether the table scrolls in a box of limited height; above 20 rows by default.
-    cards : bool
+    cards : bool, optional
         Whether each row becomes a card on a narrow screen, with the headings beside the cells and
-        without those that are missing; for tables of words.
+        without those that are missing; by default where a cell beside the first has long text.
     search : bool
         Whether pages put a field above it that filters its rows; without a script it has none.
 
@@ -231,10 +231,11 @@ def table(
     }
     html = _html(shown, headings, groups, notes, name, _numeric(frame))
     body = _plain(html, caption)
+    inner = [column for column in shown.columns if column != groups][1:]
+    if cards is None:
+        cards = any(len(text) > LONG for column in inner for text in shown[column])
     if cards:
-        first = next(column for column in shown.columns if column != groups)
-        inner = [text for column, text in headings.items() if column not in (first, groups)]
-        body = _labelled(body, inner)
+        body = _labelled(body, [headings[column] for column in inner])
     return Table(
         name=name,
         caption=caption,
@@ -254,7 +255,7 @@ def _heading(column: str, kind: Format | None) -> str:
 
 def _with_unit(heading: str, kind: Format | None) -> str:
     percent = isinstance(kind, str) and kind.startswith("percent")
-    return f"{heading},\xa0%" if percent else heading
+    return f"{heading}{printing.IN_PERCENT}" if percent else heading
 
 
 def numbers(
@@ -502,7 +503,7 @@ def pooled_table(
             "estimate": ("Estimate", "number" if plain else "percent"),
             "ci": (f"{levels}% CI", ""),
             "prediction": (f"{levels}% prediction interval", ""),
-            "tau2": ("τ²", "number3"), "I2": ("I²,\xa0%", "number1"),
+            "tau2": ("τ²", "number3"), "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         notes=[*_methods(named.values()), *dict.fromkeys(notes)],
         name=name,

@@ -156,7 +156,7 @@ def test_a_percent_sign_stands_at_its_number(page_name):
     article = soup_of(page_name).select_one("article")
     if article is None or "reference" in page_name:  # docstrings are plain text
         return
-    texts = article.find_all(string=re.compile(r"\d[\s\u202f]%"))
+    texts = article.find_all(string=re.compile(r"\d[\s\u202f]%|[^\W\d]%|,%"))  # "9 %", "NRM,%"
     assert [text for text in texts if not text.find_parent(["pre", "code"])] == []
 
 

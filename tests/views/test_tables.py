@@ -251,6 +251,16 @@ def test_cells_of_cards_know_their_headings_and_what_is_missing():
         ).get_text()
     )
     assert "table-cards" not in table(frame, "No cards").html
+    assert "table-cards" not in table(frame, "No cards", cards=False).html
+
+
+def test_a_table_of_long_words_has_cards_unless_told_otherwise():
+    frame = pd.DataFrame(
+        {"rule": ["one"], "reason": ["a reason that takes more than one line here"]}
+    )
+    assert "table-cards" in table(frame, "Rules").html
+    assert "table-cards" not in table(frame, "Rules", cards=False).html
+    assert "table-cards" not in table(frame[["reason", "rule"]], "Names").html
 
 
 def test_a_searched_table_says_so_and_others_do_not():

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from .shares import CauseShare, ShareBounds
     from .weights import DeathWeights
 
-PERCENT = "%"
-
 
 def chi_squared_table(
     checks: Iterable[ChiSquaredCheck], *, name: str = "chi-squared-tests"
@@ -65,7 +63,7 @@ def chi_squared_table(
             "p": "Our p",
             "random": "p, random tables",
             "range": f"{printing.percent(0.95, 0)} CI of that p",
-            "small": f"Small cells,{PERCENT}",
+            "small": f"Small cells{printing.IN_PERCENT}",
         },
         notes=[
             f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those "
@@ -111,9 +109,9 @@ def bounds_table(
         labels={
             "deaths": "Deaths",
             "unknown": "Unknown",
-            "none": f"None infection,{PERCENT}",
-            "random": f"Like others,{PERCENT}",
-            "all": f"All infection,{PERCENT}",
+            "none": f"None infection{printing.IN_PERCENT}",
+            "random": f"Like others{printing.IN_PERCENT}",
+            "all": f"All infection{printing.IN_PERCENT}",
             "ci": "Limits",
         },
         notes=[
@@ -157,8 +155,8 @@ def rates_table(
         caption,
         formats={"nrm": "percent", "share": "percent", "rate": lambda v: printing.number(v, 0)},
         labels={
-            "nrm": f"Mean NRM,{PERCENT}",
-            "share": f"Share of the deaths,{PERCENT}",
+            "nrm": f"Mean NRM{printing.IN_PERCENT}",
+            "share": f"Share of the deaths{printing.IN_PERCENT}",
             "rate": "Per 1,000 treated",
             "ci": f"{level} CI",
         },

@@ -280,7 +280,7 @@ def _table(
             "moderator": (printing.capital(words), "number1" if numeric else ""),
             "events": "", "n": "",
             "estimate": usual.get(unit, other),
-            "weight": ("Weight,\xa0%", "number1"),
+            "weight": (f"Weight{printing.IN_PERCENT}", "number1"),
         },
     )  # fmt: skip
 

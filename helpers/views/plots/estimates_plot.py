@@ -107,7 +107,7 @@ def estimates(
         for y, text in zip(places, words, strict=True):
             beside(ax, text, (1, y), (10, 0), xycoords=("axes fraction", "data"))
         name_rows(ax, data, places, heads)
-    tail = {"percent": ",\xa0%", "ratio": " (logarithmic scale)"}.get(unit, "")
+    tail = {"percent": printing.IN_PERCENT, "ratio": " (logarithmic scale)"}.get(unit, "")
     name_axes(ax, f"{quantity}{tail}")
     annotate(ax, _note(data, words, quantity, null, unit=unit))
     return ax

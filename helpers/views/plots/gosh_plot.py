@@ -201,8 +201,8 @@ def _note(
                 subject.study: "",
                 "estimate_with": ("Estimate with", value),
                 "estimate_without": ("Estimate without", value),
-                "I2_with": ("I² with,\xa0%", "number1"),
-                "I2_without": ("I² without,\xa0%", "number1"),
+                "I2_with": (f"I² with{printing.IN_PERCENT}", "number1"),
+                "I2_without": (f"I² without{printing.IN_PERCENT}", "number1"),
                 "separation": "",
             },
             notes=[

@@ -199,7 +199,7 @@ def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
                 "dffits": ("DFFITS", "number3"), "cook_d": ("Cook’s distance", "number3"),
                 "cov_ratio": ("Variance ratio", "number3"),
                 "tau2_deleted": ("τ² without", "number3"),
-                "weight": ("Weight,\xa0%", "number1"),
+                "weight": (f"Weight{printing.IN_PERCENT}", "number1"),
             },
             notes=[f"Influential: {rule.words}." for rule in result.rules],
         ),

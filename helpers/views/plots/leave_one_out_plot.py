@@ -136,7 +136,7 @@ def _note(
             f"{subject.outcome} pooled without each one",
             {
                 "left out": "", "estimate": (subject.outcome, form), "ci_lower": ("From", form),
-                "ci_upper": ("To", form), "I2": ("I²,\xa0%", "number1"),
+                "ci_upper": ("To", form), "I2": (f"I²{printing.IN_PERCENT}", "number1"),
             },
         ),
     )  # fmt: skip

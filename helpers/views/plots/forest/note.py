@@ -212,7 +212,7 @@ def _table(whole: Any, rows: list[Row], notes: list[str], subject: Subject) -> T
             replace(row, group=row.group or totals.get(row.kind, f"All {subject.studies}"))
             for row in lines
         ]
-    columns["weight"] = ("Weight,\xa0%", "number1")
+    columns["weight"] = (f"Weight{printing.IN_PERCENT}", "number1")
     if any(row.reason for row in lines):
         columns["reason"] = ("Remark", "")
     caption = f"{subject.outcome}: the numbers behind the forest plot"

@@ -245,6 +245,6 @@ def _cumulative_note(
 
 
 def _table(rows: list[Row], fit: Any, subject: Subject, how: str) -> Table:
-    columns = {"label": ("Pooled", ""), "aside": ("I²,\xa0%", "")}
+    columns = {"label": ("Pooled", ""), "aside": (f"I²{printing.IN_PERCENT}", "")}
     caption = f"{subject.outcome} pooled {how}"
     return rows_table(rows, fit, subject, caption, columns, "CI")
