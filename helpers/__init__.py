@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .door import lazy, show_strings_as_read
+from .door import homes, lazy, show_strings_as_read
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -49,39 +49,30 @@ if TYPE_CHECKING:
     from .views.subject import Subject
 
 #: Name -> module that defines it.
-HOMES = {
-    "EvidenceError": ".evidence",
-    "Subject": ".views.subject",
-    "between_verdict": ".views.subgroup_sentences",
-    "codebook": ".evidence",
-    "data_folder": ".evidence",
-    "facts": ".views.prose",
-    "fit_glmm": ".engine.counts.fit",
-    "get_measure": ".engine.effects",
-    "load_audit": ".evidence",
-    "load_causes": ".evidence",
-    "load_cohorts": ".evidence",
-    "load_corrections": ".evidence",
-    "load_context": ".evidence",
-    "load_inferred_overlap": ".evidence",
-    "load_published": ".evidence",
-    "load_related_reviews": ".evidence",
-    "load_sources": ".evidence",
-    "meta_regression": ".models.regression",
-    "multiverse": ".checks.multiverse",
-    "pool": ".models.pooling",
-    "pool_beta_binomial": ".models.beta_binomial",
-    "pool_effects": ".models.pooling",
-    "pool_multilevel": ".models.multilevel",
-    "pool_rates": ".models.rates",
-    "posterior": ".models.bayes",
-    "quadrature_error": ".engine.counts.inference",
-    "rate_sensitivity": ".models.rates",
-    "read_cohorts": ".evidence",
-    "report": ".reporting",
-    "subgroups": ".models.subgroup_analysis",
-    "with_person_time": ".models.rates",
-}
+HOMES = homes(
+    {
+        ".checks.multiverse": "multiverse",
+        ".engine.counts.fit": "fit_glmm",
+        ".engine.counts.inference": "quadrature_error",
+        ".engine.effects": "get_measure",
+        ".evidence": (
+            "EvidenceError codebook data_folder load_audit load_causes load_cohorts load_context "
+            "load_corrections load_inferred_overlap load_published load_related_reviews "
+            "load_sources read_cohorts"
+        ),
+        ".models.bayes": "posterior",
+        ".models.beta_binomial": "pool_beta_binomial",
+        ".models.multilevel": "pool_multilevel",
+        ".models.pooling": "pool pool_effects",
+        ".models.rates": "pool_rates rate_sensitivity with_person_time",
+        ".models.regression": "meta_regression",
+        ".models.subgroup_analysis": "subgroups",
+        ".reporting": "report",
+        ".views.prose": "facts",
+        ".views.subgroup_sentences": "between_verdict",
+        ".views.subject": "Subject",
+    }
+)
 #: Name -> room that is meant by it.
 ROOMS = {
     "aftercare": ".engine.aftercare",
@@ -100,53 +91,7 @@ ROOMS = {
     "teaching": ".teaching",
 }
 
-__all__ = [
-    "EvidenceError",
-    "Subject",
-    "aftercare",
-    "bayes",
-    "between_verdict",
-    "bias",
-    "codebook",
-    "data_folder",
-    "distributions",
-    "evidence",
-    "facts",
-    "fit_glmm",
-    "get_measure",
-    "interactive",
-    "interval_coverage",
-    "load_audit",
-    "load_causes",
-    "load_cohorts",
-    "load_context",
-    "load_corrections",
-    "load_inferred_overlap",
-    "load_published",
-    "load_related_reviews",
-    "load_sources",
-    "meta_regression",
-    "multiverse",
-    "plots",
-    "pool",
-    "pool_beta_binomial",
-    "pool_effects",
-    "pool_multilevel",
-    "pool_rates",
-    "posterior",
-    "printing",
-    "quadrature_error",
-    "rate_sensitivity",
-    "read_cohorts",
-    "reference",
-    "report",
-    "review",
-    "simulation",
-    "subgroups",
-    "tables",
-    "teaching",
-    "with_person_time",
-]
+__all__ = sorted([*HOMES, *ROOMS])
 
 __getattr__, __dir__ = lazy(__name__, HOMES, ROOMS)
 

@@ -8,7 +8,18 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["lazy", "show_strings_as_read"]
+__all__ = ["homes", "lazy", "show_strings_as_read"]
+
+
+def homes(names: Mapping[str, str]) -> dict[str, str]:
+    """Give the module that defines each name, from the names of each module.
+
+    Examples
+    --------
+    >>> homes({".models.pooling": "pool pool_effects"})
+    {'pool': '.models.pooling', 'pool_effects': '.models.pooling'}
+    """
+    return {name: module for module, defined in names.items() for name in defined.split()}
 
 
 def lazy(

@@ -9,36 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..door import lazy
+from ..door import homes, lazy
 
 if TYPE_CHECKING:
     from .analysis import Analysis, ColumnNames, NotComputed, analyse
     from .cautions import ADVICE, ListedCaution
     from .make import Report, report
 
-__all__ = [
-    "ADVICE",
-    "Analysis",
-    "ColumnNames",
-    "ListedCaution",
-    "NotComputed",
-    "Report",
-    "analyse",
-    "report",
-]
+_HOMES = homes(
+    {
+        ".analysis": "Analysis ColumnNames NotComputed analyse",
+        ".cautions": "ADVICE ListedCaution",
+        ".make": "Report report",
+    }
+)
+__all__ = sorted(_HOMES)
 
 # the page in which the engine runs in a browser imports a room of this one with numpy alone
-__getattr__, __dir__ = lazy(
-    __name__,
-    {
-        "ADVICE": ".cautions",
-        "Analysis": ".analysis",
-        "ColumnNames": ".analysis",
-        "ListedCaution": ".cautions",
-        "NotComputed": ".analysis",
-        "Report": ".make",
-        "analyse": ".analysis",
-        "report": ".make",
-    },
-    {},
-)
+__getattr__, __dir__ = lazy(__name__, _HOMES, {})
