@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from .printed import document
 from .questions import Question, Quiz
 
 __all__ = ["bank_files", "gift", "moodle_xml", "qti", "sheets", "write_bank"]
@@ -207,15 +208,10 @@ def sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
         )
         picture = "" if one.figure is None or key else one.figure.svg
         parts.append(
-            f"<section><h2>{escape(name)}</h2><p>{escape(one.prompt)}</p>{picture}{rows}</section>"
+            f'<section class="asked"><h2>{escape(name)}</h2><p>{escape(one.prompt)}</p>'
+            f"{picture}{rows}</section>"
         )
-    title = "Questions: key" if key else "Questions"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        "<style>@page{size:A4;margin:18mm}body{font:11pt/1.35 serif;max-width:178mm;margin:auto}"
-        "section{break-inside:avoid}h2{font-size:10pt;margin:1em 0 0}p{margin:.2em 0}</style>"
-        f"</head>\n<body><h1>{title}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    return document("Questions: key" if key else "Questions", "\n".join(parts))
 
 
 def bank_files(bank: Mapping[str, Quiz]) -> dict[str, str]:

@@ -25,8 +25,8 @@ from ..views.slugs import slug
 from .bank import sheets
 from .checks import self_check
 from .lab_pages import LAB_PAGES
-from .paper import document, html_table
 from .plans import Plans
+from .printed import document, html_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,6 +19,7 @@ import numpy as np
 from .. import printing
 from ..arguments import whole_number
 from ..engine.proportion_intervals import wilson
+from .printed import document, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +55,9 @@ class Value:
     tolerance: float
 
     def __str__(self) -> str:
-        whole = float(self.value).is_integer()
-        said = printing.count(self.value) if whole else printing.significant(self.value, 4)
-        return f"{self.name} = {said} (± {self.tolerance:g})"
+        if float(self.value).is_integer() and self.tolerance < 1:
+            return f"{self.name} = {printing.count(self.value)}"
+        return f"{self.name} = {printing.significant(self.value, 4)} (± {self.tolerance:g})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,17 @@ class PaperTask:
 
 @dataclass(frozen=True, slots=True)
 class PlantedError:
-    """An error of the sheet: where it is, what is there, what belongs there, and what shows it."""
+    """An error of the sheet: where it is, what is there, what belongs there, and what shows it.
+
+    `as_good` is another correction that leaves no contradiction in the sheet either.
+    """
 
     cohort: str
     column: str
     planted: str
     right: str
     shown_by: str
+    as_good: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,8 @@ class Paper:
                     f"<p><b>Part:</b> {escape(item.part)}</p>{nothing}</td><td>{values}</td></tr>"
                 )
             parts.append(
-                f"<section><h2>{number}. {escape(task.title)} ({task.marks} marks)</h2><table><tr>"
+                f'<section class="key"><h2>{number}. {escape(task.title)} ({task.marks} marks)</h2>'
+                "<table><tr>"
                 "<th></th><th>Marks</th><th>Answers</th><th>Numbers</th></tr>"
                 f"{''.join(rows)}</table></section>"
             )
@@ -187,39 +193,10 @@ class Paper:
         import pandas as pd
 
         frame = pd.DataFrame(
-            [(e.cohort, e.column, e.planted, e.right, e.shown_by) for e in self.errors],
-            columns=["cohort", "column", "on the sheet", "right", "shown by"],
+            [(e.cohort, e.column, e.planted, e.right, e.as_good, e.shown_by) for e in self.errors],
+            columns=["cohort", "column", "on the sheet", "right", "or as good", "shown by"],
         )
         return f"<section><h2>Errors of the sheet</h2>{html_table(frame)}</section>"
-
-
-def html_table(frame: pd.DataFrame) -> str:
-    """Give a table as plain HTML, every cell escaped."""
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in frame.itertuples(index=False)
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def document(title: str, body: str) -> str:
-    """Give a page to print, with its style."""
-    style = (
-        "@page{size:A4;margin:18mm}body{font:11pt/1.4 serif;max-width:178mm;margin:auto}"
-        "section{break-inside:auto;margin-top:1.2em}h1{font-size:17pt}h2{font-size:13pt;"
-        "break-after:avoid}table{border-collapse:collapse;font-size:9pt;margin:.6em 0}"
-        "th,td{border:1px solid #777;padding:2px 5px;text-align:left;vertical-align:top}"
-        "tr,li{break-inside:avoid}td p{margin:0 0 .3em}.fill table{width:100%}"
-        ".fill td{height:9mm;vertical-align:middle}.fill td:empty{min-width:17mm}"
-        ".timed td:first-child{white-space:nowrap}code{font-size:9pt}"
-        ".line{height:8mm;border-bottom:1px solid #777;margin:0 0 .4em}"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
-        f"</title><style>{style}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n"
-        "</body></html>\n"
-    )
 
 
 # -- drawing --------------------------------------------------------------------------------------
@@ -399,7 +376,8 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
             Item(
                 "Give the prediction interval in percent (t distribution with k − 2 degrees of "
                 "freedom). What does it answer that the interval of the previous question leaves "
-                "open? Write one sentence to a hospital that is not among them.",
+                "open? Write one sentence to a hospital that is not among them, and say in it "
+                "when it holds.",
                 5,
                 "The earlier interval is for the centre of the true rates, this one for the true "
                 f"rate of one more such place. It is {printing.number(wider, 1)} times as wide. A "
@@ -415,14 +393,14 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
             ),
             Item(
                 "Suppose that each cohort were four times as large, with the same proportions. "
-                "Give I² in percent by recomputing nothing but Q, and say what has "
-                "happened to the differences between the true rates.",
+                "Give Q and I² in percent from your earlier Q alone, and say whether the true "
+                "rates differ more.",
                 3,
                 "Each variance is a quarter, so Q is four times what it was. The true rates are as "
                 "far apart as before: the share of chance is smaller.",
-                "2 for the number (1 if only Q is right), 1 for the words.",
+                "1 for Q, 1 for I², 1 for the words.",
                 "The rates now differ more.",
-                (Value("I²", grown, 0.5),),
+                (Value("Q", 4 * q, 0.4), Value("I²", grown, 0.5)),
             ),
         ),
         counts,
@@ -453,7 +431,8 @@ def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTas
         "hospitals causes more events.”",
         (
             Item(
-                "Test the difference (normal, two-sided): give z and p. Give the odds ratio.",
+                "Test the difference (normal, two-sided): give z and p. Give the odds ratio of "
+                "other against university hospitals.",
                 4,
                 "The difference of the logits over the root of the sum of the squared standard "
                 "errors; the odds ratio is the exponential of the difference.",
@@ -475,8 +454,8 @@ def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTas
                 (Value("probability", by_chance, 0.5),),
             ),
             Item(
-                "Rewrite the authors' sentence as a journal could print it, with the odds ratio "
-                "and its interval.",
+                "Rewrite the authors' sentence as a journal could print it, with the odds ratio, "
+                "its interval and one reason for caution.",
                 3,
                 f"“Events were more frequent in other hospitals (odds ratio {said}). "
                 f"This was one of {made} comparisons, and the patients of the two kinds of "
@@ -523,28 +502,27 @@ def _sheet(
             strict=True,
         )
     ]
-    wrong = [
-        (0, "patients", _exchanged(n[0]), "women + men, and events + event_free"),
-        (1, "women", _exchanged(women[1]), "patients − men, which fits events + event_free"),
-        (2, "events", events[2] + 10, "patients − event_free, which fits the percentage"),
-        (3, "event_free", n[3], "patients − events, which fits the percentage"),
-        (4, "percent", f"{events[4] / n[4]:.3f}", "events / patients: a proportion, not percent"),
+    men, either = f"men {n[1] - _exchanged(women[1])}", "one of the two is wrong"
+    swapped = "the median cannot exceed the longest: the two are exchanged"
+    share = f"{events[4] / n[4]:.3f}"
+    wrong: list[tuple[int, str, object, str, str]] = [
+        (0, "patients", _exchanged(n[0]), "women + men, and events + event_free", ""),
+        (1, "women", _exchanged(women[1]), "patients − men, which fits events + event_free", men),
+        (2, "events", events[2] + 10, "patients − event_free, which fits the percentage", ""),
+        (3, "event_free", n[3], "patients − events, which fits the percentage", ""),
+        (4, "percent", share, "events / patients: a proportion, not percent", ""),
+        (5, "median_follow_up", float(longest[5]), swapped, either),
+        (5, "longest_follow_up", float(median[5]), swapped, either),
     ]
     errors = []
-    for row, column, planted, why in wrong:
+    for row, column, planted, why, as_good in wrong:
         right = str(rows[row][column])
-        errors.append(PlantedError(names[row], column, str(planted), right, why))
+        errors.append(PlantedError(names[row], column, str(planted), right, why, as_good))
         rows[row][column] = planted
-    for column, other in (("median_follow_up", longest), ("longest_follow_up", median)):
-        right = str(rows[5][column])
-        planted = float(other[5])
-        why = "the median cannot exceed the longest: the two are exchanged"
-        errors.append(PlantedError(names[5], column, str(planted), right, why))
-        rows[5][column] = planted
     again = names[-1]  # its own row gives way to a copy of another cohort under its name
     rows[-1] = {**rows[6], "cohort": again}
-    why = f"same registration and counts as {names[6]}: entered twice, and either row may go"
-    errors.append(PlantedError(again, "cohort", again, "(no row)", why))
+    why = f"same registration and counts as {names[6]}: entered twice"
+    errors.append(PlantedError(again, "cohort", again, "(no row)", why, f"no row {names[6]}"))
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     frame = frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
     return frame, tuple(errors), (sum(events[:-1]), sum(n[:-1]))
@@ -560,7 +538,8 @@ def _extraction(
         35,
         f"This sheet (also the file sheet.csv) was extracted by one person ({outcome}; follow-up "
         f"in months). {printing.capital(printing.word(places))} cohorts have something wrong. Each "
-        "count is in the sheet in more than one way, so that you need no other source.",
+        "count is in the sheet in more than one way, so that you need no other source; where two "
+        "corrections fit, either will do.",
         (
             Item(
                 "Name each error: the cohort, the column or columns, what belongs there, and what "

@@ -83,6 +83,7 @@ def five_cohorts(exam):
         "2c upper": percent(mu + Z * wide),
         "2d lower": percent(mu - new),
         "2d upper": percent(mu + new),
+        "2e Q": q4,
         "2e I²": 100 * (q4 - df) / q4,
     }
 
@@ -161,7 +162,51 @@ def test_the_sheet_alone_shows_every_error_and_nothing_else(exam):
     (again,) = [e for e in exam.errors if e.column == "cohort"]
     assert again.cohort in twice[1]
     assert all(name in again.cohort + again.shown_by for name in twice[1])
+    assert again.as_good == f"no row {next(iter(twice[1] - {again.cohort}))}"
     assert all(e.planted != e.right for e in exam.errors)
+
+
+def test_the_key_names_every_correction_of_one_count_that_mends_its_row(exam):
+    counts = ("women", "men", "patients", "events", "event_free")
+    twice = {e.cohort for e in exam.errors if e.column == "cohort"}
+
+    def fits(women, men, n, events, free, said):
+        return women + men == events + free == n and abs(100 * events / n - said) < 0.051
+
+    for _, row in exam.sheet.iterrows():
+        cells, said = [int(row[name]) for name in counts], float(row["percent"])
+        if row["cohort"] in twice or fits(*cells, said) or said < 1:
+            continue
+        women, men, n, events, free = cells
+        sums = ((women + men, events + free), (n - men, n - women), (n - free, n - events))
+        tried = {value for pair in sums for value in pair}
+        mended = {
+            f"{name} {value}"
+            for at, name in enumerate(counts)
+            for value in tried
+            if fits(*[value if i == at else cell for i, cell in enumerate(cells)], said)
+        }
+        named = [e for e in exam.errors if e.cohort == row["cohort"]]
+        assert mended == {f"{e.column} {e.right}" for e in named} | {
+            e.as_good for e in named if e.as_good
+        }
+
+
+def test_every_part_mark_is_for_something_that_the_paper_asks_for(exam):
+    """What the marking asks in words stands in the question, so that nobody has to guess it."""
+    asked = {
+        f"{number}{letter}": item
+        for number, task in enumerate(exam.tasks, start=1)
+        for letter, item in zip("abcdefgh", task.items, strict=False)
+    }
+    assert "Give Q and I²" in asked["2e"].ask
+    assert "say in it when it holds" in asked["2d"].ask
+    assert "other against university" in asked["3a"].ask
+    assert "one reason for caution" in asked["3c"].ask
+    for name, item in asked.items():
+        for number in item.numbers:
+            assert str(number).startswith(f"{number.name} = ")
+            assert ("±" in str(number)) == (number.tolerance >= 1 or number.value % 1 != 0), name
 
 
 def test_the_paper_has_marks_and_no_answers(exam):
