@@ -101,7 +101,7 @@ types: $(READY) ## mypy on the helpers
 	$(BIN)/mypy
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
-	$(PYTEST_HERE) --junitxml=$(RECORDS)/unit.xml $(PYTEST) helpers tests book/_ext build_tools --ignore=tests/site
+	$(PYTEST_HERE) --junitxml=$(RECORDS)/unit.xml --after-build $(PYTEST) helpers tests book/_ext build_tools --ignore=tests/site
 
 nightly: $(READY) ## the longer runs of tests that `make test` runs in short, scripts in R among them (weekly)
 	$(PYTEST_HERE) -m nightly --durations=20 tests --ignore=tests/site

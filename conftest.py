@@ -4,8 +4,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from _pytest.doctest import DoctestItem
 from dependencies import ROOT, dependency_hash, share_results
 from hypothesis import settings
 
@@ -16,6 +18,15 @@ from helpers import shared_results
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40)
 settings.register_profile("search", deadline=None, max_examples=200)
 settings.load_profile("fixed")
+
+
+BY_THE_BUILD = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``make test`` leave out what its build has done; who names a file runs all of it."""
+    text = "leave out the examples in docstrings that a build of the same state ran"
+    parser.addoption("--after-build", action="store_true", help=text)
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +53,45 @@ def pytest_configure(config: pytest.Config) -> None:
             shutil.copyfile(result, ours / result.name)
 
 
+def _leave_out_what_the_build_ran(config: pytest.Config, items: list[pytest.Item]) -> None:
+    from built_examples import code_of, passed
+
+    ran = passed(dependency_hash())
+    left_out = [
+        item
+        for item in items
+        if isinstance(item, DoctestItem) and ran.get(item.name) == code_of(item.dtest.examples)
+    ]
+    items[:] = [item for item in items if item not in left_out]
+    config.stash[BY_THE_BUILD] = len(left_out)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what a worker left out to the process that sums up."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["by_the_build"] = session.config.stash.get(BY_THE_BUILD, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take it over: all workers left out the same."""
+    node.config.stash[BY_THE_BUILD] = getattr(node, "workeroutput", {}).get("by_the_build", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how many examples were not run here, and where they were."""
+    if count := config.stash.get(BY_THE_BUILD, 0):
+        terminalreporter.write_line(
+            f"Examples of {count} docstrings passed in the build of the same code, data and "
+            "packages; all others were run here."
+        )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let no test be nightly alone: ``make test`` runs it as well, with smaller arguments."""
+    if config.getoption("--after-build"):
+        _leave_out_what_the_build_ran(config, items)
     if any("::" in argument for argument in config.args):
         return  # asked for by name, perhaps without its siblings
     alone: dict[tuple[object, str], bool] = {}

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,8 +39,11 @@ def dependency_hash() -> str:
 
 
 def machine() -> list[str | None]:
-    """Give what the same code and data may meet otherwise: Python, and how the processor acts."""
-    return [".".join(map(str, sys.version_info[:2])), *map(os.environ.get, PROCESSOR)]
+    """Give what the same code may meet: Python, its packages, and how the processor acts."""
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    installed = hashlib.sha256("\n".join(packages).encode()).hexdigest()
+    python = ".".join(map(str, sys.version_info[:2]))
+    return [python, installed, *map(os.environ.get, PROCESSOR)]
 
 
 def share_results(folder: Path, dependencies: str) -> None:

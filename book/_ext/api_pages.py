@@ -7,8 +7,6 @@ was printed is kept below ``_build`` until a helper, a data file or the environm
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from importlib import import_module
@@ -16,47 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from address import BRANCH, repository
+from built_examples import Examples
 from dependencies import dependency_hash
 from sphinx.util import logging
 
-from helpers.reference import ExampleError, ExampleStep, room_page, rooms, run_examples
+from helpers.reference import room_page, rooms
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / "_build" / "executed"
 PLACE = re.compile(r"^% api: ([\w-]+)[ ]*$", re.M)
 WIDTH = 78  # characters of a signature beyond which each argument gets its line
 logger = logging.getLogger(__name__)
-
-
-class Examples:
-    """Outputs of the examples of one page, run or remembered."""
-
-    def __init__(self, page: str, dependencies: str) -> None:
-        key = hashlib.sha256(f"{page} {dependencies}".encode()).hexdigest()[:32]
-        self.path = CACHE / f"examples-{page}-{key}.json"
-        self.known: dict[str, list[list[str]]] = {}
-        if self.path.is_file():
-            self.known = json.loads(self.path.read_text(encoding="utf-8"))
-        self.failed: list[str] = []
-
-    def run(self, found: Any, name: str) -> tuple[ExampleStep, ...]:
-        """Give the steps of an object's examples."""
-        if name not in self.known:
-            try:
-                steps = run_examples(found, name)
-            except ExampleError as error:
-                self.failed.append(str(error))
-                return ()
-            self.known[name] = [[step.code, step.output] for step in steps]
-        return tuple(ExampleStep(code, output) for code, output in self.known[name])
-
-    def keep(self, page: str) -> None:
-        """Remember the outputs, and forget those of earlier versions."""
-        CACHE.mkdir(parents=True, exist_ok=True)
-        for old in CACHE.glob(f"examples-{page}-*.json"):
-            if old != self.path:
-                old.unlink()
-        self.path.write_text(json.dumps(self.known), encoding="utf-8")
 
 
 def fill(app: Any, page: str, source: list[str]) -> None:
@@ -78,7 +44,7 @@ def fill(app: Any, page: str, source: list[str]) -> None:
     text = room_page(room, app.api_address, examples.run)
     for failure in examples.failed:
         logger.warning("an example of the reference is wrong: %s", failure, location=page)
-    examples.keep(room.id)
+    examples.keep()
     source[0] = source[0][: match.start()] + text + source[0][match.end() :]
 
 

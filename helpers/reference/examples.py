@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import MetaAnalysisError
 from .docstrings import parse_docstring
 
-__all__ = ["ExampleError", "ExampleStep", "run_examples"]
+__all__ = ["ExampleError", "ExampleStep", "run_examples", "shown"]
 
 _OPTION = re.compile(r"[ ]*#[ ]*doctest:.*$", re.M)
 
@@ -30,6 +30,11 @@ class ExampleStep:
     output: str
 
 
+def shown(example: doctest.Example) -> str:
+    """Give the code of an example as readers see it, without options of doctest."""
+    return _OPTION.sub("", example.source).rstrip()
+
+
 class _Keep(doctest.DocTestRunner):
     """Runs examples and keeps what they print."""
 
@@ -43,7 +48,7 @@ class _Keep(doctest.DocTestRunner):
     ) -> None:
         if example.exc_msg is not None:
             got = got.strip().splitlines()[-1]
-        self.kept.append((_OPTION.sub("", example.source).rstrip(), got.rstrip()))
+        self.kept.append((shown(example), got.rstrip()))
 
     def report_failure(
         self, out: Callable[[str], Any], test: Any, example: doctest.Example, got: str
