@@ -26,8 +26,6 @@ LATE = (
     "matplotlib.pyplot",
     "matplotlib.backends.backend_svg",
     "matplotlib.backends.backend_agg",
-    "pandera.pandas",
-    "great_tables",
     "scipy.stats",
     "scipy.optimize",
     "scipy.special",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("scipy", "pandas", "matplotlib", "seaborn", "statsmodels", "pandera", "great_tables")
+HEAVY = ("scipy", "pandas", "matplotlib", "seaborn", "statsmodels")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
 _EXPONENT = re.compile(_NUMBER.pattern + r"([eE][-+]?[0-9]+)?")
 # above this, a double no longer tells neighbouring whole numbers apart
 _LARGEST = 2**53
+_DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
 _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "?", "missing"}
 
 
@@ -193,17 +194,35 @@ def layout_problems(
 
 
 def read_column(grid: Sheet, column: ColumnSchema) -> tuple[list[Any], list[CellProblem]]:
-    """Read the cells of a column: None where one is empty or, with a problem, cannot be used."""
+    """Read and check the cells of a column: None where one is empty or cannot be used."""
     values, problems = [], []
+    first: dict[Any, int] = {}  # row in which a value was used
     for row, cell in grid.column(grid.header.index(column.name)):
-        value = None
+        value, expected = None, ""
         if not (isinstance(cell, str) and cell == ""):
             try:
                 value = _read_cell(cell, column)
             except ValueError as error:
-                problems.append(grid.problem(row, column.name, cell, str(error)))
+                expected = str(error)
+        if not expected and (column.required if value is None else _outside(value, column)):
+            value, expected = None, column.expected()
+        elif column.unique and value is not None and first.setdefault(value, row) != row:
+            expected = f"a value used once (also in row {first[value]})"
+        if expected:
+            problems.append(grid.problem(row, column.name, cell, expected))
         values.append(value)
     return values, problems
+
+
+def _outside(value: Any, column: ColumnSchema) -> bool:
+    """Tell whether a value is none that the column may hold."""
+    return (
+        (column.minimum is not None and value < column.minimum)
+        or (column.maximum is not None and value > column.maximum)
+        or (column.above is not None and value <= column.above)
+        or (bool(column.allowed) and value not in column.allowed)
+        or (bool(column.pattern) and not re.fullmatch(column.pattern, value))
+    )
 
 
 def check(
@@ -221,8 +240,6 @@ def check(
     """
     import pandas as pd
 
-    from .schemas import DTYPES, failures
-
     problems = layout_problems(grid, columns, strict=strict)
     present = [column for column in columns if column.name in grid.header]
     bad: set[tuple[int | None, str]] = set()
@@ -231,16 +248,18 @@ def check(
         values, wrong = read_column(grid, column)
         problems += wrong
         bad |= {(one.row, one.column) for one in wrong}
-        data[column.name] = pd.array(values, dtype=DTYPES[column.kind])  # type: ignore[call-overload]
+        data[column.name] = pd.array(values, dtype=_DTYPES[column.kind])  # type: ignore[call-overload]
     frame = pd.DataFrame(data, index=pd.Index(grid.rows, dtype="int64"))
     cell_of = dict(zip(grid.rows, grid.cells, strict=True))
-    failed = sorted(failures(frame, present, rules), key=lambda one: len(one[1]))
-    for row, names, expected in failed:
-        # a condition between columns says nothing about a row with a cell that is wrong by itself
-        if not any((row, name) in bad for name in names):
-            cell = cell_of[row][grid.header.index(names[0])]
-            problems.append(grid.problem(row, names[0], cell, expected))
-            bad.add((row, names[0]))
+    readable = [rule for rule in rules if set(rule.columns) <= set(frame.columns)]
+    for rule in sorted(readable, key=lambda one: len(one.columns)):
+        for row in frame.index[~rule.holds(frame).to_numpy(dtype=bool)]:
+            # a condition between columns says nothing about a row with a cell wrong by itself
+            if not any((row, name) in bad for name in rule.columns):
+                name = rule.columns[0]
+                cell = cell_of[row][grid.header.index(name)]
+                problems.append(grid.problem(row, name, cell, rule.expected))
+                bad.add((row, name))
     grid.refuse(problems)
     return _final(frame.reset_index(drop=True), present)
 

