@@ -51,9 +51,9 @@ READ = """() => {
     } else {
       const of = e.matches(".options") ? [...e.querySelectorAll("li")].map((li) =>
         `${told(li.querySelector(".letter"))}  ${told(li.querySelector("p"))}`) : null;
-      const each = [...e.querySelectorAll("li, p")];
+      const each = [...e.querySelectorAll("li, p")].filter((one) => !one.querySelector("p"));
       const lines = of ?? (each.length ? each.map((one) =>
-        (one.matches("li") ? "• " : "") + told(one)) : [told(e)]);
+        (one.matches("li, li > p:first-child") ? "• " : "") + told(one)) : [told(e)]);
       parts.push({ kind: "text", lines, ...look(e) });
     }
   }

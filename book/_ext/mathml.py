@@ -14,6 +14,8 @@ from docutils import nodes
 from latex2mathml.converter import convert
 
 _SIGN = re.compile(r"<mi>([^<]+)</mi>")
+# named functions, unless a sign follows that brings its own space
+_FUNCTION = re.compile(r"<mi>(?:arc)?(?:sin|cos|tan|log|ln|exp)</mi>(?=<m(?!o\b))")
 _LETTERS = "\N{INFINITY}\N{PARTIAL DIFFERENTIAL}\N{NABLA}"  # signs that stand for quantities
 
 # Formulas in rows would move them when their font comes: it is fetched with the page. Not from a
@@ -41,6 +43,7 @@ def mathml(latex: str, display: str) -> str:
     markup = convert(latex.strip(), display=display)
     body = markup[markup.index(">") + 1 : markup.rindex("</math>")]
     body = _SIGN.sub(_operator, body)
+    body = _FUNCTION.sub(r'\g<0><mspace width="0.167em"></mspace>', body)
     return (
         f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="{display}" '
         f'alttext="{escape(latex.strip(), quote=True)}">{body}</math>'

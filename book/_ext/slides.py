@@ -36,6 +36,8 @@ SIZES = ((450, "large"), (800, "medium"), (float("inf"), "small"))
 #: Length of a formula's source -> its class of size.
 FORMULAS = ((70, "large"), (130, "medium"), (float("inf"), "small"))
 _BOX = 'role="group" tabindex="0" aria-label="{}"'  # it scrolls on a phone
+_BETWEEN_TAGS = re.compile(r"(?:^|(?<=>))[^<>]+")
+_SHORT_PART = re.compile(r"\b(?:[^\W\d]{1,4}-[^\W\d]+|[^\W\d]+-[^\W\d]{1,4})\b")
 _COLOUR = re.compile(r"var\(--[\w-]+, *(?:var\(--[\w-]+, *)?([^()]*|rgb\([^()]*\))\)+")
 
 
@@ -44,13 +46,18 @@ class Deck:
     """The slides of a chapter."""
 
     name: str
-    slides: tuple[Slide, ...]
+    told: tuple[Slide, ...]  # all that the chapter says; the hand-out takes its sums from here
     page: str  # of the chapter, seen from the slides
+
+    @property
+    def slides(self) -> tuple[Slide, ...]:
+        """What is shown: of the sums by hand those that have sums, not a result alone."""
+        return tuple(slide for slide in self.told if slide.kind != "by-hand" or slide.table)
 
     @property
     def title(self) -> str:
         """Title of the chapter."""
-        return self.slides[0].title
+        return self.told[0].title
 
     def count(self, *kinds: str) -> int:
         """How many slides are of some kinds."""
@@ -59,6 +66,19 @@ class Deck:
 
 
 # -- HTML -----------------------------------------------------------------------------------------
+
+
+def whole(markup: str) -> str:
+    """Keep short parts of a word on its line: "p-value" and "ide-cel" do not break at the hyphen.
+
+    Examples
+    --------
+    >>> whole("<p>a p-value with random-effects</p>")
+    '<p>a <span class="whole">p-value</span> with random-effects</p>'
+    """
+    return _BETWEEN_TAGS.sub(
+        lambda text: _SHORT_PART.sub(r'<span class="whole">\g<0></span>', text[0]), markup
+    )
 
 
 def book_title() -> str:
@@ -78,8 +98,8 @@ def body_of(slide: Slide) -> str:
     if slide.latex:
         big = _size(FORMULAS, len(slide.latex))
         before, _, after = slide.text.partition("\n\n")
-        lead = f'<div class="words {size}">{html_of(before)}</div>' if before else ""
-        rest = f'<div class="words {size} fragment">{html_of(after)}</div>' if after else ""
+        lead = f'<div class="words {size}">{whole(html_of(before))}</div>' if before else ""
+        rest = f'<div class="words {size} fragment">{whole(html_of(after))}</div>' if after else ""
         formula = mathml(slide.latex, "block")
         return f'{lead}<div class="latex {big}" {_BOX.format("formula")}>{formula}</div>{rest}'
     if slide.drawing:
@@ -92,13 +112,13 @@ def body_of(slide: Slide) -> str:
         for option in slide.options:
             why = ""
             if option.right:
-                said = f"<strong>Right.</strong> {escape(option.why, quote=False)}"
+                said = f"<strong>Right.</strong> {whole(escape(option.why, quote=False))}"
                 why = f'<p class="why fragment">{said}</p>'
-            text = escape(option.text, quote=False)
+            text = whole(escape(option.text, quote=False))
             parts.append(f'<li><span class="letter">{option.letter}</span><p>{text}</p>{why}</li>')
         parts.append("</ol>")
     if slide.text:
-        made = html_of(slide.text)
+        made = whole(html_of(slide.text))
         if slide.kind in BUILT_UP:
             made = made.replace("<li>", '<li class="fragment">')
         built = " fragment" if slide.kind == "by-hand" and slide.table else ""
@@ -121,7 +141,7 @@ def _ways(deck: Deck) -> str:
 
 def _section(deck: Deck, number: int, slide: Slide) -> str:
     level = 1 if number == 1 else 2
-    title = escape(slide.title, quote=False)
+    title = whole(escape(slide.title, quote=False))
     body = body_of(slide) + (_ways(deck) if number == 1 else "")
     label = f"slide-{number}-title"
     place = f"{deck.page}#{slide.place}" if slide.place else deck.page
@@ -284,7 +304,7 @@ def write(folder: Path, chapters: dict[str, NotebookNode], back: str) -> list[st
         start = head(
             "Five cohorts by hand", "Sums of each method, for the board.", static, deck=False
         )
-        texts[f"{name}.html"] = start + sheet({d.title: d.slides for d in decks}, back, blank=blank)
+        texts[f"{name}.html"] = start + sheet({d.title: d.told for d in decks}, back, blank=blank)
     for deck in decks:
         text, pictures = markdown_of(deck)
         texts |= {f"{deck.name}.html": page_of(deck, static), f"{deck.name}.md": text, **pictures}

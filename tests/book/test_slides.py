@@ -174,6 +174,35 @@ def test_points_and_worked_columns_come_one_after_the_other(sets):
         assert steps == [None, None, "0", "1", "2"]
 
 
+def test_a_slide_by_hand_shows_how_its_numbers_come_about(sets):
+    """A result without its sums is for the hand-out, where it is worked out."""
+    shown = [s for page in sets.values() for s in page.select("section.by-hand")]
+    assert len(shown) >= 10
+    for section in shown:
+        assert section.select(".sums td.fragment"), section.h2.get_text()
+    parts = [float(td.get_text()) for td in sets["subgroups"].select(".sums td:last-child")]
+    assert len(parts) > 1  # each product's part of Q, which the chapter adds up
+    chapter = " ".join(c.source for c in stored()["subgroups"].cells)
+    assert f"Q = {sum(parts):.2f}" in chapter
+
+
+def test_a_word_is_not_broken_behind_or_before_a_few_letters(sets):
+    short = re.compile(r"\b([^\W\d]{1,4}-[^\W\d]+|[^\W\d]+-[^\W\d]{1,4})\b")
+    seen = set()
+    for page in sets.values():
+        for one in page.select(":is(h1, h2, .words, .options p)"):
+            for piece in one.find_all(string=short):
+                assert piece.parent["class"] == ["whole"], piece
+                seen.add(str(piece))
+    assert {"p-value", "ide-cel"} <= seen
+
+
+def test_a_function_stands_apart_from_what_it_is_of():
+    assert "<mi>sin</mi><mspace" in html_of(r"$\sin 2y$")
+    assert "<mi>log</mi><mspace" in html_of(r"$\log\frac{x}{n}$")
+    assert "<mspace" not in html_of(r"$\log(x) + \max x_i$")
+
+
 def test_a_board_rounds_and_leaves_words_in_view():
     from slide_content import board
 

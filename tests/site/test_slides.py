@@ -178,6 +178,17 @@ def test_a_file_for_powerpoint_gets_words_tables_and_pictures_but_no_answer(visi
             assert "(right)" in found["notes"]
 
 
+def test_powerpoint_gets_each_point_of_a_loose_list_once(visit):
+    page = visit(f"{FOLDER}/bayes.html").page
+    points = soup_of(f"{FOLDER}/bayes.html").select("section.takeaways li")
+    assert all(point.p for point in points), "no loose list any more: look for another set"
+    for found in slide_files.read(page, SITE / FOLDER / "bayes.html"):
+        if found["parts"][0]["lines"] == ["Takeaways"]:
+            lines = found["parts"][1]["lines"]
+            break
+    assert lines == [f"• {told(point)}" for point in points]
+
+
 def test_a_set_is_readable_without_a_script(browser):
     page = browser.new_page(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     page.goto((SITE / FOLDER / "pooling.html").as_uri())
