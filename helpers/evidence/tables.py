@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 from .columns import TableRule, at_most, check
@@ -185,14 +187,21 @@ def _key_rule(key: Sequence[str]) -> TableRule:
 
 
 def _load(table: str) -> pd.DataFrame:
-    """Read one of our tables and check it against its description and rules."""
+    """Read one of our tables, checked; each caller gets a copy of its own."""
     description = resource(table)
+    content = (data_folder() / description["path"]).read_bytes()
+    return _checked(table, json.dumps(description), content).copy()
+
+
+@lru_cache(maxsize=64)  # more than there are tables
+def _checked(table: str, described: str, content: bytes) -> pd.DataFrame:
+    """Check a table against its description and rules, once for the same bytes of both."""
+    description = json.loads(described)
     columns = columns_of(table)
     rules = list(_RULES.get(table, ()))
     key = description["schema"]["primaryKey"]
     if len(key) > 1:
         rules.append(_key_rule(key))
-    content = (data_folder() / description["path"]).read_bytes()
     names = tuple(column.name for column in columns)
     grid = read_grid(content, names, file=f"data/{description['path']}")
     return check(grid, columns, rules, strict=True)

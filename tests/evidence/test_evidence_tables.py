@@ -19,6 +19,7 @@ from helpers.evidence import (
     load_sources,
     package,
     read_cohorts,
+    tables,
 )
 from helpers.evidence.__main__ import main
 
@@ -118,6 +119,27 @@ def test_wrong_cells_of_our_table_are_named(copied_data, old, new, place):
     assert (row, column) in [(problem.row, problem.column) for problem in found]
     if value is not None:
         assert value in [problem.value for problem in found]
+
+
+def test_a_table_is_checked_once_for_the_same_file_and_each_caller_gets_a_copy(
+    copied_data, monkeypatch
+):
+    checked = []
+    check = tables.check
+    monkeypatch.setattr(tables, "check", lambda *a, **k: checked.append(1) or check(*a, **k))
+    copied_data("cohorts", ",269,7,", ",268,7,")  # a file that no other test has read
+    first = load_cohorts()
+    first.loc[0, "patients"] = 1
+    del first["arm"]
+    assert load_cohorts().loc[0, "patients"] == 268
+    assert load_cohorts().columns[3] == "arm"
+    assert len(checked) == 1
+    copied_data("cohorts", ",268,7,", ",267,7,")
+    assert load_cohorts().loc[0, "patients"] == 267
+    copied_data("cohorts", ",267,7,", ",267,268,")
+    for _ in range(2):  # an error is not remembered as a table
+        with pytest.raises(EvidenceError):
+            load_cohorts()
 
 
 def test_unknown_and_missing_columns_of_our_table_are_named(copied_data):
