@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from .printed import document
+from .printed import document, write_files
 from .questions import Question, Quiz
 
 __all__ = ["bank_files", "gift", "moodle_xml", "qti", "sheets", "write_bank"]
@@ -40,20 +40,8 @@ def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: st
 
 
 def moodle_xml(bank: Mapping[str, Quiz]) -> str:
-    """Give the questions as Moodle XML, a category for each chapter.
+    """Give the questions of each chapter for Moodle's import, a category for each chapter.
 
-    Parameters
-    ----------
-    bank : mapping of str to Quiz
-        Questions by chapter.
-
-    Returns
-    -------
-    str
-        For Moodle's import of the format "Moodle XML".
-
-    Examples
-    --------
     >>> from helpers.teaching import question, quiz
     >>> asked = question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")])
     >>> moodle_xml({"heterogeneity": quiz(asked)}).count("<answer ")
@@ -89,18 +77,8 @@ def moodle_xml(bank: Mapping[str, Quiz]) -> str:
 def gift(bank: Mapping[str, Quiz]) -> str:
     r"""Give the questions in GIFT, Moodle's text format, which other platforms read as well.
 
-    Parameters
-    ----------
-    bank : mapping of str to Quiz
-        Questions by chapter.
+    What has a meaning in GIFT is escaped by a backslash.
 
-    Returns
-    -------
-    str
-        One block a question; what has a meaning in GIFT is escaped by a backslash.
-
-    Examples
-    --------
     >>> from helpers.teaching import question, quiz
     >>> asked = question("Is p = 0?", right=("No", "It is not."), wrong=[("Yes", "Not so.")])
     >>> print(gift({"bias": quiz(asked)}), end="")
@@ -128,20 +106,8 @@ def gift(bank: Mapping[str, Quiz]) -> str:
 
 
 def qti(bank: Mapping[str, Quiz]) -> dict[str, str]:
-    """Give the questions as a QTI 2.1 package: an item a question, and the manifest.
+    """Give the files of a QTI 2.1 package: an item a question, and the manifest.
 
-    Parameters
-    ----------
-    bank : mapping of str to Quiz
-        Questions by chapter.
-
-    Returns
-    -------
-    dict of str to str
-        Names of files and their text, to be zipped as they are.
-
-    Examples
-    --------
     >>> from helpers.teaching import question, quiz
     >>> asked = question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")])
     >>> sorted(qti({"heterogeneity": quiz(asked)}))
@@ -215,19 +181,7 @@ def sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
 
 
 def bank_files(bank: Mapping[str, Quiz]) -> dict[str, str]:
-    """Every form of the questions, as names of files with their text.
-
-    Parameters
-    ----------
-    bank : mapping of str to Quiz
-        Questions by chapter.
-
-    Returns
-    -------
-    dict of str to str
-        ``questions.xml`` (Moodle), ``questions.gift``, ``qti/…``, ``questions.html`` without and
-        ``questions_key.html`` with the answers.
-    """
+    """Every form of the questions, as names of files with their text."""
     return {
         "questions.xml": moodle_xml(bank),
         "questions.gift": gift(bank),
@@ -238,23 +192,5 @@ def bank_files(bank: Mapping[str, Quiz]) -> dict[str, str]:
 
 
 def write_bank(bank: Mapping[str, Quiz], folder: str | Path) -> list[Path]:
-    """Write every form of the questions into a folder, and give the paths.
-
-    Parameters
-    ----------
-    bank : mapping of str to Quiz
-        Questions by chapter.
-    folder : str or Path
-        Made if it is not there.
-
-    Returns
-    -------
-    list of Path
-    """
-    written = []
-    for name, text in bank_files(bank).items():
-        path = Path(folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
-        written.append(path)
-    return written
+    """Write every form of the questions into a folder, and give the paths."""
+    return write_files(bank_files(bank), folder)

@@ -26,7 +26,7 @@ from .bank import sheets
 from .checks import self_check
 from .lab_pages import LAB_PAGES
 from .plans import Plans
-from .printed import document, html_table
+from .printed import document, html_table, write_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,22 +50,11 @@ _ASKED = (
 
 @dataclass(frozen=True, slots=True)
 class Handout:
-    """A table to work on, and what comes out.
+    """A table to work on, and what comes out."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row per trial: `trial`, `improved`, `people`.
-    worked : DataFrame
-        With `share`, `logit`, `variance`, `weight`, `weight × logit`, all as printed; the last row
-        has the sums.
-    results : dict of str to str
-        What the tasks ask for, as printed.
-    """
-
-    table: pd.DataFrame
-    worked: pd.DataFrame
-    results: dict[str, str]
+    table: pd.DataFrame  # one row per trial: trial, improved, people
+    worked: pd.DataFrame  # with what was computed, as printed; the last row has the sums
+    results: dict[str, str]  # what the tasks ask for, as printed
 
     def shown(self) -> Sentence:
         """Give the table of the sheet, for the page of the lecturer."""
@@ -92,12 +81,6 @@ class Handout:
 def handout() -> Handout:
     """Make the hand-out and its key.
 
-    Returns
-    -------
-    Handout
-
-    Examples
-    --------
     >>> handout().results["Q"]
     '12.98 on 7 degrees of freedom'
     """
@@ -142,16 +125,9 @@ def handout() -> Handout:
 
 def write_handout(folder: str | Path) -> list[Path]:
     """Write ``students/handout.html`` and ``teacher/handout_key.html``."""
-    made, written = handout(), []
-    for name, text in (
-        ("students/handout.html", made.sheet()),
-        ("teacher/handout_key.html", made.key()),
-    ):
-        path = Path(folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
-        written.append(path)
-    return written
+    made = handout()
+    content = {"students/handout.html": made.sheet(), "teacher/handout_key.html": made.key()}
+    return write_files(content, folder)
 
 
 # -- sheets of a lesson ---------------------------------------------------------------------------
@@ -177,20 +153,8 @@ FOUR = (
 def lab_sheet(keys: Iterable[str], *, sentence: bool = False) -> str:
     """Give the worksheet of labs, to print: a guess, what was seen, and the prescribed edit.
 
-    Parameters
-    ----------
-    keys : iterable of str
-        Labs, of `LAB_PAGES`.
-    sentence : bool
-        Whether a sentence for a journal is asked for at the end.
+    `keys` are of `LAB_PAGES`; with `sentence`, a sentence for a journal is asked for at the end.
 
-    Returns
-    -------
-    str
-        A page of HTML.
-
-    Examples
-    --------
     >>> "Set 5 studies." in lab_sheet(["i2"])
     True
     """
@@ -211,17 +175,7 @@ def lab_sheet(keys: Iterable[str], *, sentence: bool = False) -> str:
 
 
 def lesson_plan(plans: Plans) -> str:
-    """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it.
-
-    Parameters
-    ----------
-    plans : Plans
-
-    Returns
-    -------
-    str
-        A page of HTML for ``lesson/teacher``.
-    """
+    """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it."""
     import pandas as pd
 
     lesson, rows = plans.lesson, []
@@ -273,18 +227,13 @@ def lesson_plan(plans: Plans) -> str:
 
 def write_lesson(plans: Plans, folder: str | Path) -> list[Path]:
     """Write the lesson's ``teacher/plan.html``, its sheets, and the worksheets of all labs."""
-    lesson, written = plans.lesson, []
     bank = {name: self_check(name) for name in ("pooling", "heterogeneity")}
-    keys = [key for step in lesson.steps for key in step.labs]
-    for name, text in (
-        ("teacher/plan.html", lesson_plan(plans)),
-        ("teacher/questions_key.html", sheets(bank, key=True)),
-        ("students/questions.html", sheets(bank, key=False)),
-        ("students/activity.html", lab_sheet(keys, sentence=True)),
-        ("students/all_labs.html", lab_sheet(LAB_PAGES)),
-    ):
-        path = Path(folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
-        written.append(path)
-    return written
+    keys = [key for step in plans.lesson.steps for key in step.labs]
+    content = {
+        "teacher/plan.html": lesson_plan(plans),
+        "teacher/questions_key.html": sheets(bank, key=True),
+        "students/questions.html": sheets(bank, key=False),
+        "students/activity.html": lab_sheet(keys, sentence=True),
+        "students/all_labs.html": lab_sheet(LAB_PAGES),
+    }
+    return write_files(content, folder)

@@ -8,14 +8,17 @@ here, and the tests hold the one to the other. The words for what came out follo
 from __future__ import annotations
 
 import inspect
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import printing, ties
 from ..engine.distributions import norm_ppf, t_ppf
 from ..errors import MetaAnalysisError
+from ..evidence.pages import record
 from ..views.interactive import Interactive
 from . import labs
 
@@ -35,10 +38,6 @@ _PRINTED: Mapping[Printed, Callable[[float], str]] = MappingProxyType(
         "number": printing.number,
     }
 )
-_K = (3, 5, 8, 10, 15, 20, 30, 40, 60)
-_TAU = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.6, 0.8, 1.0)
-_SIZE = (20, 30, 50, 60, 100, 200, 300, 500, 1000)
-_RATE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,103 +93,23 @@ class LabPage:
         return found
 
 
-_OF_STUDIES = "With more studies, the probability for the confidence interval will …"
-LAB_PAGES: Mapping[str, LabPage] = MappingProxyType(
-    {
-        "i2": LabPage(
-            labs.i2_lab, "What I² is not", "Patients in each study", "{} patients", "count",
-            "Mean I²", "With τ = 0.2 and larger studies, mean I² will …", "τ = 0.2",
-            (Control("k", "Studies", _K, "count"),
-             Control("proportion", "True rate", _RATE, "percent")),
-            LabTask("k", 5, "Set 5 studies. Does the curve without heterogeneity go up or down?"),
-            log=True,
-        ),
-        "prediction": LabPage(
-            labs.prediction_lab, "Why prediction intervals", "Studies in the meta-analysis",
-            "{} studies", "count", "Contains the rate of a new study", _OF_STUDIES,
-            "confidence interval",
-            (Control("tau", "True spread τ (logits)", _TAU, "number"),
-             Control("proportion", "True rate", _RATE, "percent"),
-             Control("size", "Patients in each study", _SIZE, "count")),
-            LabTask("tau", 0.05, "Set τ to 0.05. Which interval behaves differently now, and why?"),
-            reference=0.95, reference_label="nominal level",
-        ),
-        "zero": LabPage(
-            labs.zero_tau_lab, "When τ² is estimated at zero", "Studies in the meta-analysis",
-            "{} studies", "count", "Share, or probability",
-            "With more studies, the share with τ² estimated at zero will …", "τ² estimated at zero",
-            (Control("tau", "True spread τ (logits)", _TAU, "number"),
-             Control("proportion", "True rate", _RATE, "percent"),
-             Control("size", "Patients in each study", _SIZE, "count")),
-            LabTask("size", 300, "Set 300 patients in each study. What becomes of the share?"),
-            reference=0.95, reference_label="nominal level",
-            refers=("prediction interval, τ² at zero", "prediction interval, τ² above zero"),
-        ),
-        "median": LabPage(
-            labs.median_lab, "Median or mean of the true rates", "True spread τ (logits)",
-            "τ = {}", "number", "Rate",
-            "With a larger τ, the rate of all patients together will …", "all patients together",
-            (Control("k", "Studies", _K, "count"),
-             Control("proportion", "Median of the true rates", _RATE, "percent"),
-             Control("size", "Patients in each study", _SIZE, "count")),
-            LabTask("proportion", 0.5, "Set the median to 50%. How far apart are the curves now?"),
-            reference="proportion", reference_label="median of the true rates",
-        ),
-        "egger": LabPage(
-            labs.egger_lab, "How Egger's test errs for proportions",
-            "True proportion of the typical cohort", "a true proportion of {}", "percent",
-            "Sets in which the test rejects",
-            "With a higher proportion, Egger's test will reject in a share that will …",
-            "Egger (logit)",
-            (Control("tau", "True spread τ (logits)", _TAU, "number"),),
-            LabTask("tau", 0.0, "Set τ to 0. At which proportions does Egger's test still reject?"),
-            reference=0.05, reference_label="nominal level",
-        ),
-        "back": LabPage(
-            labs.back_transform_lab, "What Freeman and Tukey's transformation does",
-            "Patients in the largest study", "{} patients", "count", "Mean pooled proportion",
-            "With a larger study, the value by the harmonic mean will …",
-            "double arcsine, harmonic mean",
-            (Control("small", "Patients in each small study", (10, 20, 50, 100, 200, 500), "count"),
-             Control("proportion", "True rate", _RATE, "percent")),
-            LabTask("small", 200, "Set 200 patients. Does the failure disappear, or shrink?"),
-            log=True, reference="proportion", reference_label="true proportion",
-        ),
-        "correction": LabPage(
-            labs.correction_lab, "Continuity correction at work", "Patients in each study",
-            "{} patients", "count", "Mean pooled proportion",
-            "With larger studies, the value without studies that have no event will …",
-            "studies without an event left out",
-            (Control("proportion", "True rate", _RATE, "percent"),
-             Control("tau", "True spread τ (logits)", _TAU, "number"),
-             Control("k", "Studies", _K[1:], "count")),
-            LabTask("proportion", 0.2, "Set the true rate to 20%. At which sizes do they agree?"),
-            log=True, reference="proportion", reference_label="true rate",
-        ),
-        "coverage": LabPage(
-            labs.coverage_lab, "Logits or counts, Wald or t", "Studies in the meta-analysis",
-            "{} studies", "count", "Contains the true mean",
-            "With more studies, the coverage of “logits, Knapp-Hartung” will …",
-            "logits, Knapp-Hartung",
-            (Control("proportion", "True rate", _RATE, "percent"),
-             Control("tau", "True spread τ (logits)", _TAU, "number")),
-            LabTask("tau", 0.0, "Set τ to 0. Which intervals contain the mean more often now?"),
-            reference=0.95, reference_label="nominal level",
-        ),
-        "dependence": LabPage(
-            labs.dependence_lab, "The same patients twice", "Centres that are reported twice",
-            "{} centres reported twice", "count", "Contains the true mean",
-            "With more repeated reports, the coverage of “every report on its own” will …",
-            "every report on its own",
-            (Control("shared", "Patients who are in both reports", (0.0, 0.25, 0.5, 0.75, 1.0),
-                     "percent"),
-             Control("tau", "True spread τ (logits)", _TAU, "number"),
-             Control("proportion", "True rate", _RATE, "percent")),
-            LabTask("shared", 0.0, "Set no shared patients. What do two reports still share?"),
-            reference=0.95, reference_label="nominal level",
-        ),
-    }
-)  # fmt: skip
+def _read() -> dict[str, LabPage]:
+    with (Path(__file__).parent / "lab_pages.toml").open("rb") as file:
+        content: dict[str, dict[str, Any]] = tomllib.load(file)
+    scales = content.pop("scales")
+    pages = {}
+    for key, about in content.items():
+        controls = tuple(
+            Control(parameter, label, tuple(scales[scale]["places"]), scales[scale]["printed"])
+            for parameter, label, scale in about["controls"]
+        )
+        made = {"lab": getattr(labs, about["lab"]), "controls": controls}
+        task = LabTask(*about["task"])
+        pages[key] = record(LabPage, {**about, **made, "task": task}, f"lab {key!r}")
+    return pages
+
+
+LAB_PAGES: Mapping[str, LabPage] = MappingProxyType(_read())
 
 
 def _page(key: str) -> LabPage:

@@ -8,18 +8,19 @@ corrected from the sheet alone, because each count stands in it in two ways.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import printing
 from ..arguments import whole_number
 from ..engine.proportion_intervals import wilson
-from .printed import document, html_table
+from .printed import document, html_table, write_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,9 @@ _COLUMNS = (
     "longest_follow_up"
 ).split()
 PASS_SHARE = 0.6
+
+with (Path(__file__).parent / "paper.toml").open("rb") as _file:
+    _TASKS: dict[str, dict[str, Any]] = tomllib.load(_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,48 +276,50 @@ def make_paper(seed: int) -> Paper:
     return Paper(seed, tasks, sheet, errors)
 
 
+def _task(key: str, values: Mapping[str, Any], table: pd.DataFrame | None = None) -> PaperTask:
+    """Fill a task of ``paper.toml`` in with what was drawn and computed."""
+    about = _TASKS[key]
+    items = tuple(
+        Item(
+            ask=item["ask"].format_map(values),
+            marks=values["marks"] if item["marks"] == "marks" else item["marks"],
+            answer=item["answer"].format_map(values),
+            part=item["part"],
+            nothing=item.get("nothing", ""),
+            numbers=tuple(
+                Value(name, values[computed], tolerance)
+                for name, computed, tolerance in item.get("numbers", ())
+            ),
+        )
+        for item in about["item"]
+    )
+    given = about["given"].format_map(values)
+    return PaperTask(about["title"], about["minutes"], given, items, table)
+
+
+def _limits(name: str, lower: float, upper: float) -> dict[str, float]:
+    """Name the limits of an interval of proportions, in percent."""
+    return {f"{name}_lower": 100 * float(lower), f"{name}_upper": 100 * float(upper)}
+
+
 def _one_cohort(rng: np.random.Generator, names: Sequence[str], outcome: str) -> PaperTask:
     n = int(rng.integers(45, 140))
     events = int(rng.integers(4, n // 6))
     empty = int(rng.integers(18, 40))
-    lower, upper = (100 * float(x[0]) for x in wilson(np.array([events]), np.array([n])))
-    none = 100 * float(wilson(np.array([0]), np.array([empty]))[1][0])
-    logit, se = np.log(events / (n - events)), np.sqrt(1 / events + 1 / (n - events))
-    return PaperTask(
-        "One cohort",
-        15,
-        f"The outcome is {outcome}. In {names[0]}, {events} of {n} patients had it; in {names[1]}, "
-        f"0 of {empty}.",
-        (
-            Item(
-                f"Give the logit of the proportion in {names[0]} and its standard error.",
-                3,
-                "log(events / event-free), and the root of 1/events + 1/event-free.",
-                "1 for the logit, 2 for the standard error; 1 of these 2 if it is the variance.",
-                "The standard error of the proportion in place of that of the logit.",
-                (Value("logit", float(logit), 0.01), Value("standard error", float(se), 0.01)),
-            ),
-            Item(
-                f"Give Wilson's interval for {names[0]} in percent.",
-                3,
-                "The score interval, which need not be symmetric around the proportion.",
-                "1 for a right Wald or Clopper-Pearson interval that is called so.",
-                "",
-                (Value("lower", lower, 0.1), Value("upper", upper, 0.1)),
-            ),
-            Item(
-                f"Give the upper limit of Wilson's interval for {names[1]} in percent. Why has "
-                "this cohort no logit, and what would you do with it in a meta-analysis?",
-                4,
-                "The logarithm of zero does not exist. The cohort speaks for a low risk and stays: "
-                "in a binomial model with random effects, which takes counts and no logits.",
-                "2 for the limit, 1 for why there is no logit, 1 for a way to keep the cohort; a "
-                "continuity correction earns this mark if its price is named (it makes up events).",
-                "Leave it out because nothing happened in it.",
-                (Value("upper", none, 0.1),),
-            ),
-        ),
-    )
+    lower, upper = wilson(np.array([events, 0]), np.array([n, empty]))
+    values = {
+        "outcome": outcome,
+        "one": names[0],
+        "other": names[1],
+        "events": events,
+        "patients": n,
+        "empty": empty,
+        "logit": math.log(events / (n - events)),
+        "se": math.sqrt(1 / events + 1 / (n - events)),
+        **_limits("one", lower[0], upper[0]),
+        **_limits("other", lower[1], upper[1]),
+    }
+    return _task("one-cohort", values)
 
 
 def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) -> PaperTask:
@@ -326,85 +332,24 @@ def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) 
             break
     common = _pooled(events, n, "common")
     q, df = random.heterogeneity.Q, random.heterogeneity.df
-    grown = 100 * (4 * q - df) / (4 * q)
     new = random.prediction_interval()
     wider = (new.upper - new.lower) / (random.ci.upper - random.ci.lower)
+    values = {
+        "outcome": outcome,
+        "Q": q,
+        "I2": random.heterogeneity.I2,
+        "Q_of_larger": 4 * q,
+        "I2_of_larger": 100 * (4 * q - df) / (4 * q),
+        "tau2": random.tau2,
+        "common": 100 * common.estimate,
+        **_limits("common", common.ci.lower, common.ci.upper),
+        "random": 100 * random.estimate,
+        **_limits("random", random.ci.lower, random.ci.upper),
+        **_limits("new", new.lower, new.upper),
+        "wider": printing.number(wider, 1),
+    }
     counts = pd.DataFrame({"cohort": names, "events": events, "patients": n})
-    return PaperTask(
-        "Five cohorts",
-        40,
-        f"Pool the logits of these five cohorts by inverse variance. The outcome is {outcome}.",
-        (
-            Item(
-                "Give the pooled percentage under a common effect, with its interval (normal).",
-                3,
-                "Weights are one over the variances; the mean logit is back-transformed last.",
-                "2 for the estimate, 1 for the interval; 1 for a right logit that is not "
-                "back-transformed.",
-                "Events over patients of all cohorts: that pools counts, not logits.",
-                (
-                    Value("estimate", 100 * common.estimate, 0.1),
-                    Value("lower", 100 * common.ci.lower, 0.1),
-                    Value("upper", 100 * common.ci.upper, 0.1),
-                ),
-            ),
-            Item(
-                "Give Cochran's Q, I² in percent, and τ² by DerSimonian and Laird.",
-                5,
-                "Q is the weighted sum of squares from the common mean; I² is (Q − df)/Q, "
-                "and τ² is (Q − df)/C with C = Σw − Σw²/Σw.",
-                "2 for Q, 1 for I², 2 for τ² (1 if only C is wrong).",
-                "",
-                (
-                    Value("Q", q, 0.1),
-                    Value("I²", random.heterogeneity.I2, 0.5),
-                    Value("τ²", random.tau2, 0.005),
-                ),
-            ),
-            Item(
-                "Give the pooled percentage with random effects and its interval (normal).",
-                3,
-                "τ² is added to each variance before the weights are made.",
-                "2 for the estimate, 1 for the interval.",
-                "The estimate of a common effect with a wider interval.",
-                (
-                    Value("estimate", 100 * random.estimate, 0.1),
-                    Value("lower", 100 * random.ci.lower, 0.1),
-                    Value("upper", 100 * random.ci.upper, 0.1),
-                ),
-            ),
-            Item(
-                "Give the prediction interval in percent (t distribution with k − 2 degrees of "
-                "freedom). What does it answer that the interval of the previous question leaves "
-                "open? Write one sentence to a hospital that is not among them, and say in it "
-                "when it holds.",
-                5,
-                "The earlier interval is for the centre of the true rates, this one for the true "
-                f"rate of one more such place. It is {printing.number(wider, 1)} times as wide. A "
-                "sentence: “If your hospital is like these five, expect a true rate between the "
-                "two limits of prediction; with five cohorts that range is itself poorly known.”",
-                "2 for the limits, 1 for centre against one place, 1 for a sentence that uses the "
-                "wider interval, 1 for a condition in it (similar place, few cohorts).",
-                "“The true rate lies in the confidence interval with 95% probability.”",
-                (
-                    Value("lower", 100 * new.lower, 0.1),
-                    Value("upper", 100 * new.upper, 0.5),
-                ),
-            ),
-            Item(
-                "Suppose that each cohort were four times as large, with the same proportions. "
-                "Give Q and I² in percent from your earlier Q alone, and say whether the true "
-                "rates differ more.",
-                3,
-                "Each variance is a quarter, so Q is four times what it was. The true rates are as "
-                "far apart as before: the share of chance is smaller.",
-                "1 for Q, 1 for I², 1 for the words.",
-                "The rates now differ more.",
-                (Value("Q", 4 * q, 0.4), Value("I²", grown, 0.5)),
-            ),
-        ),
-        counts,
-    )
+    return _task("five-cohorts", values, counts)
 
 
 def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTask:
@@ -414,59 +359,28 @@ def _two_groups(rng: np.random.Generator, outcome: str, people: str) -> PaperTas
     errors = [round(float(x), 3) for x in rng.uniform(0.12, 0.2, size=2)]
     z = float(rng.uniform(2.05, 2.6))
     high = round(low + z * math.hypot(*errors), 3)
-    made = int(rng.integers(6, 15))
+    comparisons = int(rng.integers(6, 15))
     z = (high - low) / math.hypot(*errors)
-    p = float(2 * norm.sf(z))
-    by_chance = 100 * (1 - 0.95**made)
     half = norm.ppf(0.975) * math.hypot(*errors)
     ratio, lower, upper = (float(np.exp(high - low + by)) for by in (0.0, -half, half))
-    said = f"{printing.number(ratio)}, 95% CI {printing.number(lower)} to {printing.number(upper)}"
-    return PaperTask(
-        "Two kinds of hospital",
-        15,
-        f"In a review of {people}, the pooled logit of {outcome} was {printing.number(low, 3)} "
-        f"(standard error {errors[0]:.3f}) in university hospitals and {printing.number(high, 3)} "
-        f"(standard error {errors[1]:.3f}) in other hospitals. It is one of "
-        f"{made} comparisons of groups. The authors write: “Treatment outside university "
-        "hospitals causes more events.”",
-        (
-            Item(
-                "Test the difference (normal, two-sided): give z and p. Give the odds ratio of "
-                "other against university hospitals.",
-                4,
-                "The difference of the logits over the root of the sum of the squared standard "
-                "errors; the odds ratio is the exponential of the difference.",
-                "1 for z, 1 for p, 2 for the odds ratio (1 if it is the other way round).",
-                "A judgement from whether the two intervals overlap.",
-                (
-                    Value("z", z, 0.02),
-                    Value("p", p, 0.002),
-                    Value("odds ratio", ratio, 0.02),
-                ),
-            ),
-            Item(
-                "If no group differed in any of the comparisons and these were independent, what "
-                "is the probability in percent of at least one p-value below 0.05?",
-                2,
-                f"One minus 0.95 to the power {made}.",
-                "1 for 0.95 to that power, or for 0.05 times the number, called an upper bound.",
-                "5%.",
-                (Value("probability", by_chance, 0.5),),
-            ),
-            Item(
-                "Rewrite the authors' sentence as a journal could print it, with the odds ratio, "
-                "its interval and one reason for caution.",
-                3,
-                f"“Events were more frequent in other hospitals (odds ratio {said}). "
-                f"This was one of {made} comparisons, and the patients of the two kinds of "
-                "hospital may differ.”",
-                "1 for a verb that claims no cause, 1 for the size with an interval, 1 for the "
-                "number of comparisons or for patients that may differ.",
-                "“… significantly causes …”, or the p-value alone.",
-                (Value("lower", lower, 0.02), Value("upper", upper, 0.03)),
-            ),
-        ),
-    )
+    values = {
+        "outcome": outcome,
+        "people": people,
+        "low": printing.number(low, 3),
+        "low_se": errors[0],
+        "high": printing.number(high, 3),
+        "high_se": errors[1],
+        "comparisons": comparisons,
+        "z": z,
+        "p": float(2 * norm.sf(z)),
+        "by_chance": 100 * (1 - 0.95**comparisons),
+        "ratio": ratio,
+        "lower": lower,
+        "upper": upper,
+        "said": f"{printing.number(ratio)}, 95% CI {printing.number(lower)} to "
+        f"{printing.number(upper)}",
+    }
+    return _task("two-groups", values)
 
 
 def _sheet(
@@ -531,57 +445,18 @@ def _sheet(
 def _extraction(
     sheet: pd.DataFrame, errors: Sequence[PlantedError], totals: tuple[int, int], outcome: str
 ) -> PaperTask:
-    places = len(_places(errors))
+    places = len({error.cohort for error in errors})
     events, patients = totals
-    return PaperTask(
-        "A sheet with errors",
-        35,
-        f"This sheet (also the file sheet.csv) was extracted by one person ({outcome}; follow-up "
-        f"in months). {printing.capital(printing.word(places))} cohorts have something wrong. Each "
-        "count is in the sheet in more than one way, so that you need no other source; where two "
-        "corrections fit, either will do.",
-        (
-            Item(
-                "Name each error: the cohort, the column or columns, what belongs there, and what "
-                "shows it.",
-                2 * places,
-                "See the table of errors at the end of the key.",
-                "For each cohort 1 for the place and 1 for the correction with its reason. Take 1 "
-                "off for each cell called wrong that is right.",
-                "A list of suspicious cohorts without reasons.",
-            ),
-            Item(
-                "Give the events and the patients of all cohorts after your corrections, and the "
-                "crude percentage.",
-                3,
-                "Sums over the corrected rows; the cohort that was entered twice counts once.",
-                "1 for each number.",
-                "",
-                (
-                    Value("events", events, 0.5),
-                    Value("patients", patients, 0.5),
-                    Value("percentage", 100 * events / patients, 0.02),
-                ),
-            ),
-            Item(
-                "Describe one error that would leave this sheet without any contradiction. How "
-                "would you have to work to find it?",
-                3,
-                "All numbers of a row copied from the wrong table of the article, or the outcome "
-                "counted by another definition: they agree with each other and are wrong. A second "
-                "person extracts from the article without seeing the first sheet, and the two "
-                "compare.",
-                "1 for an error that fits all sums, 1 for going back to the source, 1 for two "
-                "people who work apart.",
-                "“Check the sums again.”",
-            ),
-        ),
-        sheet.rename(columns=lambda name: name.replace("_", " ")),
-    )
-
-
-def _places(errors: Iterable[PlantedError]) -> set[str]:
-    return {error.cohort for error in errors}
+    values = {
+        "outcome": outcome,
+        "places": printing.capital(printing.word(places)),
+        "marks": 2 * places,
+        "events": events,
+        "patients": patients,
+        "percentage": 100 * events / patients,
+    }
+    headed = sheet.rename(columns=lambda name: name.replace("_", " "))
+    return _task("extraction", values, headed)
 
 
 def write_paper(paper: Paper, folder: str | Path) -> list[Path]:
@@ -603,10 +478,4 @@ def write_paper(paper: Paper, folder: str | Path) -> list[Path]:
         "students/sheet.csv": paper.sheet.to_csv(index=False, lineterminator="\n"),
         "teacher/key.html": paper.key(),
     }
-    written = []
-    for name, text in content.items():
-        path = Path(folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
-        written.append(path)
-    return written
+    return write_files(content, folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,3 +41,14 @@ def document(title: str, body: str) -> str:
         f"</title><style>{style}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n"
         "</body></html>\n"
     )
+
+
+def write_files(content: Mapping[str, str], folder: str | Path) -> list[Path]:
+    """Write texts under their names into a folder, made if it is not there; give the paths."""
+    written = []
+    for name, text in content.items():
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+        written.append(path)
+    return written
