@@ -793,7 +793,7 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
 
 
 def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
-    r"""Print the mean over studies with its interval: the number for so many of 1,000 patients.
+    r"""Print the mean across studies with its interval: the number for so many of 1,000 patients.
 
     Parameters
     ----------

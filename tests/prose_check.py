@@ -70,7 +70,7 @@ REFUSED = {
     r"odd ones out|lost its friends|keeps its place": "computed, or left out",
     r"(?:the|no) price of": "the cost, or nothing",
     r"anew": "again, new",
-    r"turn(?:ed|s)? back": "back-transformed",
+    r"turn(?:ed|s)?(?: it)? back": "back-transformed",
     r"supposes|supposed|suppositions?": "assumes, assumed, assumption",
     r"times in a hundred": "a percentage",
     r"claims? asks? for": "requires; the threshold of the claim",
@@ -79,6 +79,9 @@ REFUSED = {
     r"(?:deaths|most|all) come early": "occur early",
     r"model of its own": "a separate model",
     r"(?:looks?|looked) at together|the odd one": "tested together",
+    r"(?:means?|average) over (?:all )?(?:the )?(?:cohorts|studies|trials)": "across, in",
+    r"(?:comes?|came|lies?) (?:nearer|further from)": "is closer to, is further from",
+    r"[\d.]+ in place of": "instead of",
     r"where nothing is to be found|without anything to find": "without an effect",
 }
 

@@ -341,7 +341,7 @@ REFUSED: dict[str, dict[str, str]] = {
         "few of each": "give more studies, or fewer coefficients",
         "without myeloma": _NAMED,
     },
-    "question": {"another measure": "no mean over studies for measure"},
+    "question": {"another measure": "no mean across studies for measure"},
     "small_study_effects": dict.fromkeys(
         ("a table of one's own", "own names of all"), "choose other cut-points"
     )
@@ -352,7 +352,7 @@ REFUSED: dict[str, dict[str, str]] = {
         "one cohort": "heterogeneity() needs at least two studies",
     },
     "index": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
-    | {"another measure": "no mean over studies for measure"},
+    | {"another measure": "no mean across studies for measure"},
     "explore": dict.fromkeys(("another disease", "three cohorts", "own names of all"), _NAMED)
     | {"another model": "the page pools by the GLMM of logits"},
     "exam": dict.fromkeys(("another disease", "every cohort has a death"), _ZERO)

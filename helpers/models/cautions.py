@@ -75,14 +75,13 @@ def find_cautions(
         yield Caution("few-prediction-df", few_prediction_df(k, df, options.level))
     if options.model != "common" and k > 1 and tau2 == 0.0 and source != "given":
         new = (
-            " The prediction interval then reflects only the uncertainty of the mean and may "
-            "be much too narrow for a new study."
+            " The prediction interval may be much too narrow for a new study."
             if shows_prediction(df)
             else ""
         )
         if has_mean(options.measure) and mean_rule(options.measure) != "median":
             new += (
-                " The mean over studies is then the median, and its interval by the delta method "
+                " The mean across studies is then the median, and its interval by the delta method "
                 "takes the variance as known."
             )
         yield Caution(
@@ -100,8 +99,8 @@ def find_cautions(
     ):
         yield Caution(
             "empty-tau2-interval",
-            "The studies are more alike than expected from their sampling variances, so that no "
-            "between-study variance is compatible with them: the Q-profile interval is empty.",
+            "The studies are more alike than expected from their sampling variances, so the "
+            "Q-profile interval of the between-study variance is empty.",
         )
     yield from _excluded(data)
     corrected = int(np.count_nonzero(data.corrected & data.included))
@@ -132,9 +131,8 @@ def find_cautions(
     if engine is not None and narrow and k > 1 and bool(engine.scale[0] < 1.0):
         yield Caution(
             "knapp-hartung-narrow",
-            "The Knapp-Hartung scale factor is below one, so the standard error is smaller "
-            "than the model's; a factor of at least one avoids this (option "
-            "`knapp-hartung-max1`).",
+            "The Knapp-Hartung factor is below one, so the standard error is smaller than the "
+            "model's; a factor of at least one avoids this (option `knapp-hartung-max1`).",
         )
     if engine is not None and engine.tau2.scan is not None and engine.tau2.scan.maxima[0] > 1:
         yield Caution(

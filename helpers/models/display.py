@@ -136,7 +136,7 @@ def headline_said(fit: PoolResult) -> Iterator[Row]:
 
 
 def _mean(fit: PoolResult) -> tuple[float, Interval]:
-    """Mean over studies with its interval; NaN for measures that have none."""
+    """Mean across studies with its interval; NaN for measures that have none."""
     if not has_mean(fit.measure):
         return float("nan"), Interval(float("nan"), float("nan"))
     return fit.mean_estimate, fit.mean_conf_int()

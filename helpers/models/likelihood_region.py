@@ -1,6 +1,6 @@
 r"""The pairs (mu, tau2) that the likelihood of a pooled result allows, and extremes over them.
 
-A function of both parameters (the mean over studies, the probability of a new study beyond a
+A function of both parameters (the mean across studies, the probability of a new study beyond a
 bound) has the profile-likelihood interval that holds its values at all pairs whose likelihood is
 high enough (Hardy and Thompson 1996,
 doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A). The function has to rise (or

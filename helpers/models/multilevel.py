@@ -335,8 +335,7 @@ def _cautions(
     if not best.variances.any():
         yield Caution(
             "boundary",
-            "Both variances are estimated at zero: prediction intervals reflect only the "
-            "uncertainty of the mean and may be much too narrow.",
+            "Both variances are estimated at zero: prediction intervals may be much too narrow.",
         )
     if best.maxima > 1:
         yield Caution(

@@ -160,11 +160,11 @@ class MultilevelResult(Coefficients, Pooled):
 
     @property
     def mean_estimate(self) -> float:
-        """Mean over cohorts on the display scale, beside the median that `estimate` is."""
+        """Mean across cohorts on the display scale, beside the median that `estimate` is."""
         return float(population_mean(self.mu, self.tau2, self.measure).value)
 
     def mean_conf_int(self, level: float | None = None) -> Interval:
-        """Interval of the mean over cohorts, by the delta method on its logit (logarithm).
+        """Interval of the mean across cohorts, by the delta method on its logit (logarithm).
 
         It carries the covariance of mean and variances, with the quantile of `ci_method`; a
         variance at zero counts as known.

@@ -1,7 +1,7 @@
-r"""The mean over studies of a random-effects model, beside the median that its coefficient gives.
+r"""The mean across studies of a random-effects model, beside the median that its coefficient gives.
 
 In a model of logits (log rates) the inverse of :math:`\mu` is the proportion (rate) of the *median*
-study. The mean over studies is :math:`E\{g^{-1}(\mu + \tau Z)\}`, Z standard normal: for a
+study. The mean across studies is :math:`E\{g^{-1}(\mu + \tau Z)\}`, Z standard normal: for a
 proportion below one half it lies above the median, the more so the more the studies differ (Zeger,
 Liang and Albert 1988, doi:10.2307/2531734). It is the number that belongs to "of 1,000 patients".
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Rule = Literal["integral", "lognormal", "median"]
 
-# Measures whose mean over studies is defined, with what it takes.
+# Measures whose mean across studies is defined, with what it takes.
 _RULES: dict[str, Rule] = {
     "logit": "integral",
     "log": "lognormal",
@@ -42,7 +42,7 @@ _RULES: dict[str, Rule] = {
     "raw-rate": "median",
     "effect": "median",
 }
-#: Interval methods of the mean over studies.
+#: Interval methods of the mean across studies.
 MEAN_METHODS = ("delta", "profile")
 
 _STEP_Z, _REACH_Z = 0.25, 11.0
@@ -55,7 +55,7 @@ _CURVE = 0.346  # (16 sqrt(3) / (15 pi))^2: a logistic curve as a normal one, fo
 
 
 class PopulationMean(NamedTuple):
-    """Mean over studies on the display scale, with its slopes in mu and tau."""
+    """Mean across studies on the display scale, with its slopes in mu and tau."""
 
     value: Array
     by_mu: Array
@@ -63,7 +63,7 @@ class PopulationMean(NamedTuple):
 
 
 def has_mean(measure: str) -> bool:
-    """Whether the mean over studies is defined for a measure.
+    """Whether the mean across studies is defined for a measure.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def has_mean(measure: str) -> bool:
 
 
 def mean_rule(measure: str) -> Rule:
-    """How the mean over studies follows from mu and tau2 for a measure; an error where it has none.
+    """How the mean across studies follows from mu and tau2; an error where a measure has none.
 
     By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
 
@@ -85,14 +85,14 @@ def mean_rule(measure: str) -> Rule:
     """
     if not has_mean(measure):
         raise UnsupportedError(
-            f"no mean over studies for measure={measure!r}, whose back-transformation needs a "
+            f"no mean across studies for measure={measure!r}, whose back-transformation needs a "
             f"sample size or has corners; expected one of {', '.join(_RULES)}"
         )
     return _RULES[measure]
 
 
 def differs_from_median(fit: PoolResult) -> bool:
-    """Whether the mean over studies of a fit is another number than its estimate, the median.
+    """Whether the mean across studies of a fit is another number than its estimate, the median.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def differs_from_median(fit: PoolResult) -> bool:
 
 
 def population_mean(mu: ArrayLike, tau2: ArrayLike, measure: str = "logit") -> PopulationMean:
-    """Mean over studies of an effect that is normal on the model scale; arguments are broadcast."""
+    """Mean across studies of an effect normal on the model scale; arguments are broadcast."""
     rule = mean_rule(measure)
     m, v = np.broadcast_arrays(np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float))
     tau = np.sqrt(v)
@@ -165,11 +165,11 @@ def solve_logit_mean(target: Array, tau: Array) -> tuple[Array, Array]:
 
 
 def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = None) -> Interval:
-    """Confidence interval of the mean over studies (`PoolResult.mean_conf_int`), display scale."""
+    """Confidence interval of the mean across studies (`PoolResult.mean_conf_int`), displayed."""
     rule = mean_rule(fit.measure)
     if method not in MEAN_METHODS:
         raise UnsupportedError(
-            f"method={method!r} is not defined for the mean over studies; expected one of "
+            f"method={method!r} is not defined for the mean across studies; expected one of "
             f"{', '.join(MEAN_METHODS)}"
         )
     level = level_of(fit.level if level is None else level)
@@ -183,7 +183,7 @@ def mean_interval(fit: PoolResult, method: str = "delta", level: float | None = 
     def mean(mu: Array, tau2: Array) -> Array:
         return population_mean(mu, tau2, fit.measure).value
 
-    return extremes_in_region(fit, "the mean over studies", mean, level)
+    return extremes_in_region(fit, "the mean across studies", mean, level)
 
 
 def _delta(fit: PoolResult, level: float) -> Interval:

@@ -192,9 +192,9 @@ def cautions(
         yield Caution(
             "few-studies-per-coefficient",
             f"{printing.counted(k, 'study', 'studies').capitalize()} for "
-            f"{printing.counted(number, 'moderator coefficient')}; with fewer "
-            f"than {STUDIES_PER_COEFFICIENT} for each, estimates are unstable and chance "
-            "findings likely.",
+            f"{printing.counted(number, 'moderator coefficient')}, fewer than "
+            f"{STUDIES_PER_COEFFICIENT} for each: estimates are unstable and chance findings "
+            "likely.",
         )
     single = [
         name
@@ -209,9 +209,9 @@ def cautions(
     if core.options.model != "common" and float(fit.tau2[0]) == 0.0:
         yield Caution(
             "boundary",
-            "The residual between-study variance is estimated at zero, its boundary; this "
-            "does not show that the moderators explain all differences. Prediction intervals "
-            "then reflect only the uncertainty of the mean and may be much too narrow.",
+            "The residual between-study variance is estimated at zero, its boundary, which does "
+            "not show that the moderators explain all differences; prediction intervals may be "
+            "much too narrow.",
         )
     free = k - design.p
     if (
@@ -225,14 +225,14 @@ def cautions(
         yield Caution(
             "empty-tau2-interval",
             "The studies lie closer to the regression than expected from their sampling "
-            "variances, so that no residual between-study variance is compatible with them: the "
-            "Q-profile interval is empty.",
+            "variances, so the Q-profile interval of the residual between-study variance is "
+            "empty.",
         )
     if ci_method == "knapp-hartung" and robust is None and float(fit.scale[0]) < 1.0:
         yield Caution(
             "knapp-hartung-narrow",
-            f"The Knapp-Hartung factor is {float(fit.scale[0]):.2f}, below one, so standard "
-            "errors are smaller than the model's; a factor of at least one avoids this.",
+            f"The Knapp-Hartung factor, {float(fit.scale[0]):.2f}, makes standard errors smaller "
+            "than the model's; a factor of at least one avoids this.",
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:
         yield Caution(

@@ -191,7 +191,7 @@ class PoolResult(Pooled):
 
     @property
     def mean_estimate(self) -> float:
-        """Mean over studies on the display scale, beside the median that `estimate` is.
+        """Mean across studies on the display scale, beside the median that `estimate` is.
 
         The expected proportion (rate) of a patient in a study drawn at random; see
         `helpers.models.population`. Without between-study variance the two are the same.
@@ -199,7 +199,7 @@ class PoolResult(Pooled):
         Raises
         ------
         UnsupportedError
-            For measures without a mean over studies (arcsine, Freeman-Tukey).
+            For measures without a mean across studies (arcsine, Freeman-Tukey).
         """
         if self.one_sided:
             return self.estimate
@@ -303,7 +303,7 @@ class PoolResult(Pooled):
         return first(mu_limits(fit, method, level))
 
     def mean_conf_int(self, method: str = "delta", level: float | None = None) -> Interval:
-        """Confidence interval of the mean over studies, on the display scale.
+        """Confidence interval of the mean across studies, on the display scale.
 
         Parameters
         ----------
@@ -319,7 +319,7 @@ class PoolResult(Pooled):
         Raises
         ------
         UnsupportedError
-            The measure has no mean over studies, or the method is not defined for this fit.
+            The measure has no mean across studies, or the method is not defined for this fit.
 
         Examples
         --------

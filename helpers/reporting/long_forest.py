@@ -69,9 +69,7 @@ def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float =
 def _note(fit: Any, studies: Any, subject: Subject, expected: Any) -> Note:
     title = f"Forest plot of {printing.lower(subject.outcome)}"
     count = printing.counted(fit.k, *subject.noun)
-    finding = (
-        f"{subject.outcome} was {printing.estimate(fit, unit=subject.unit(fit))} over {count}."
-    )
+    finding = f"{subject.outcome} was {printing.estimate(fit, unit=subject.unit(fit))} in {count}."
     if expected is not None:
         finding += (
             f" The true value of a new, similar {subject.study} is expected in the "

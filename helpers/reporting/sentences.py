@@ -101,7 +101,7 @@ def answer(analysis: Analysis, subject: Subject) -> str:
     )
     if differs_from_median(fit):
         text += (
-            f" That is the median {subject.study}; the mean over {subject.studies} is "
+            f" That is the median {subject.study}; the mean across {subject.studies} is "
             f"{_mean(fit, subject)}"
         )
         if fit.n is not None and subject.per == 100:
@@ -437,7 +437,7 @@ def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -
     text += f"The pooled estimate of {printing.lower(subject.outcome)}{which} was "
     text += _estimate(fit, subject)
     if both:
-        text += f", the mean over {subject.studies} {_mean(fit, subject)}"
+        text += f", the mean across {subject.studies} {_mean(fit, subject)}"
     if fit.model != "common":
         text += f"; τ² was {printing.number(fit.tau2, 3)}"
         if _prediction(fit, subject) is not None:

@@ -106,7 +106,7 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "ci": f"{_level(analysis.fit)} CI{unit.head}",
             **(
                 {
-                    "mean": f"Mean over {subject.studies}{unit.head}",
+                    "mean": f"Mean across {subject.studies}{unit.head}",
                     "mean_ci": f"{_level(analysis.fit)} CI of the mean{unit.head}",
                 }
                 if has_mean(analysis.fit.measure)

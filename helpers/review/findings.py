@@ -1,6 +1,6 @@
 """Summary of findings: absolute numbers per 1,000 patients, with how sure the evidence makes us.
 
-The numbers are means over cohorts (`PoolResult.mean_estimate`), which is what "of 1,000 patients"
+The numbers are means across cohorts (`PoolResult.mean_estimate`), which is what "of 1,000 patients"
 speaks of; the published rate is that of the median cohort.
 
 The five domains are those of GRADE (Guyatt et al. 2008, doi:10.1136/bmj.39489.470347.AD). For a
@@ -135,9 +135,9 @@ class Finding:
     outcome, group : str
     cohorts, patients, deaths : int
     estimate : float
-        Fraction of the treated patients, the mean over cohorts.
+        Fraction of the treated patients, the mean across cohorts.
     ci : Interval
-        Of the mean over cohorts.
+        Of the mean across cohorts.
     prediction : Interval or None
         For the true rate of a new, similar cohort; None where tau2 cannot be judged, and for
         causes, which are known as totals.

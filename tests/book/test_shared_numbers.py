@@ -131,7 +131,7 @@ SHARED = {
     ),
     "false alarms of the double arcsine test": (
         lambda: false_alarms()["Double arcsine"],
-        rf"the \{{term\}}`double arcsine` test in {NUMBER}%"
+        rf"the \{{term\}}`double arcsine` test rejects in {NUMBER}%"
         rf"|Double arcsine: in {NUMBER}% of the simulated sets"
         rf"|the test of double arcsines in {NUMBER}%",
         ("small_study_effects", "self_check", "conventions"),

@@ -65,6 +65,9 @@ def test_a_page_says_nothing_that_an_editor_would_change(path):
         "A share of all deaths supposes that no unknown cause was an infection.",
         "Values were turned back with the harmonic mean.",
         "Diamonds are pooled estimates, each from a model of its own.",
+        "The mean over cohorts is 7.4%.",
+        "The ratio comes nearer to one: 1.54 in place of 2.41.",
+        "The form turns it back with the size that fits.",
     ],
 )
 def test_an_odd_phrase_is_seen(sentence):

@@ -1,4 +1,4 @@
-"""The mean over studies beside the median: quadrature, simulation, likelihood and posterior."""
+"""The mean across studies beside the median: quadrature, simulation, likelihood and posterior."""
 
 import numpy as np
 import pytest
@@ -220,7 +220,7 @@ def test_views_hold_median_and_mean():
     assert fit.summary_frame()["mean_lower"].iloc[0] == fit.mean_conf_int().lower
     arcsine = pool(events=EVENTS, n=N, measure="arcsine", model="random")
     assert arcsine.to_dict()["mean_estimate"] is None
-    with pytest.raises(UnsupportedError, match="no mean over studies"):
+    with pytest.raises(UnsupportedError, match="no mean across studies"):
         arcsine.mean_conf_int()
 
 

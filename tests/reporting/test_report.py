@@ -764,5 +764,5 @@ def test_a_report_has_the_nouns_of_its_subject_in_text_tables_and_figures():
     page = re.sub(r"<svg.*?</svg>|<style.*?</style>", "", made.html, flags=re.S)
     words = re.sub(r"<[^>]+>", " ", page.partition("</head>")[2])
     assert "pooled over" in words
-    assert re.search(r"median trial; the mean over trials", words)
+    assert re.search(r"median trial; the mean across trials", words)
     assert not re.findall(r"[^.]{0,60}\bcohorts?\b[^.]{0,40}", words, flags=re.I)

@@ -1,4 +1,4 @@
-"""Posterior of the mean over studies, from the joint posterior of mu and tau."""
+"""Posterior of the mean across studies, from the joint posterior of mu and tau."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SATURATED = 34.0  # logits beyond which a mean proportion is 0 or 1 to all digi
 def population_marginal(
     measure: str, mu: Marginal, layer: Layer, weights: Array, level: float
 ) -> Marginal:
-    """Distribution of the mean over studies, on the model scale (logit or logarithm).
+    """Distribution of the mean across studies, on the model scale (logit or logarithm).
 
     At each node of tau the density of mu is carried over by the slope of mu in the mean; the nodes
-    are mixed with their `weights`. Where the mean over studies is mu itself, `mu` is returned.
+    are mixed with their `weights`. Where the mean across studies is mu itself, `mu` is returned.
     """
     how = mean_rule(measure)
     if how == "median":
@@ -46,7 +46,7 @@ def population_marginal(
     best = int(np.argmax(weights))
     start, spread = float(used.mean[best]), float(np.sqrt(used.variance[best]))
     marginal = Marginal.from_density(
-        "mean over studies", density, np.nan, np.nan, level, centre=start, scale=spread
+        "mean across studies", density, np.nan, np.nan, level, centre=start, scale=spread
     )
     first = float(marginal.expectation(lambda x: x))
     second = float(marginal.expectation(lambda x: (x - first) ** 2))

@@ -139,16 +139,16 @@ class Posterior(Shown):
         return self.rate.interval()
 
     def mean_rate(self) -> DisplayMarginal:
-        """Distribution of the mean over studies on the display scale.
+        """Distribution of the mean across studies on the display scale.
 
-        `rate` is the proportion (rate) of the median study; the mean over studies also hangs on
+        `rate` is the proportion (rate) of the median study; the mean across studies also hangs on
         the between-study variance (see `helpers.models.population`). The joint posterior of
         mu and tau is carried over exactly, at every node of tau.
 
         Raises
         ------
         UnsupportedError
-            For measures without a mean over studies (arcsine, Freeman-Tukey).
+            For measures without a mean across studies (arcsine, Freeman-Tukey).
 
         Examples
         --------
@@ -167,11 +167,11 @@ class Posterior(Shown):
 
     @property
     def mean_estimate(self) -> float:
-        """Posterior median of the mean over studies on the display scale (see `mean_rate`)."""
+        """Posterior median of the mean across studies on the display scale (see `mean_rate`)."""
         return self.mean_rate().median
 
     def mean_conf_int(self, level: float | None = None) -> Interval:
-        """Central credible interval of the mean over studies on the display scale."""
+        """Central credible interval of the mean across studies on the display scale."""
         return self.mean_rate().interval(level)
 
     def prediction_interval(self, level: float | None = None) -> Interval:

@@ -71,7 +71,7 @@ def analyse(
     >>> for part in shown["headline"].split("; "):
     ...     print(ascii(part))
     'Pooled estimate (median study) 16.1% (95%\xa0CI 2.9 to 55.1%)'
-    'mean over studies 17.7% (95%\xa0CI 3.7 to 55.1%).'
+    'mean across studies 17.7% (95%\xa0CI 3.7 to 55.1%).'
     """
     given = {"study": study, "events": events, "n": n, **(columns or {})}
     table = read_counts(content, given, file=file, scale=scale)
@@ -244,13 +244,13 @@ def analyse_json(request: str) -> str:
 
 
 def _headline(fit: PoolResult, unit: printing.Unit, per: int) -> str:
-    """Say the estimate, and the mean over studies where it is another number."""
+    """Say the estimate, and the mean across studies where it is another number."""
     rate = f" of events per {per:,} person-years" if fit.time is not None else ""
     value = printing.estimate(fit, unit=unit)
     if not differs_from_median(fit):
         return f"Pooled estimate{rate} {value}."
     return (
-        f"Pooled estimate{rate} (median study) {value}; mean over studies "
+        f"Pooled estimate{rate} (median study) {value}; mean across studies "
         f"{printing.mean_estimate(fit, unit=unit)}."
     )
 
@@ -304,7 +304,7 @@ def _rows(
             printing.value(fit.estimate, unit, digits),
         ),
         (f"{level} confidence interval", printing.value_range(fit.ci, unit)),
-        *([("Mean over studies", mean)] if mean else []),
+        *([("Mean across studies", mean)] if mean else []),
         (
             f"{level} prediction interval",
             prediction if isinstance(prediction, str) else printing.value_range(prediction, unit),

@@ -38,7 +38,7 @@ class CauseRate(Shown):
     ----------
     group : str
     nrm : PoolResult
-        Pooled nonrelapse mortality of the group, whose mean over cohorts counts.
+        Pooled nonrelapse mortality of the group, whose mean across cohorts counts.
     share : CauseShare
         Share of the cause among its nonrelapse deaths.
     estimate : float

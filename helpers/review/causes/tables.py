@@ -161,8 +161,8 @@ def rates_table(
             "ci": f"{level} CI",
         },
         notes=[
-            "Mean NRM: over cohorts, by the binomial-normal model. Interval of the product of two "
-            "independent estimates, recovered from the limits of both."
+            "Mean NRM: across cohorts, by the binomial-normal model. Interval: of the product of "
+            "two independent estimates, recovered from the limits of both."
         ],
         name=name,
     )

@@ -153,10 +153,10 @@ def _note(contrasts: Sequence[TimeContrast]) -> Note:
             f"{_pair(one.adjusted())}, per patient-year {_pair(one.at(1.0))}."
         )
         crude, rate = one.at(0.0)["ratio"], one.at(1.0)["ratio"]
-        nearer = "nearer to" if abs(np.log(rate)) < abs(np.log(crude)) else "further from"
+        nearer = "closer to" if abs(np.log(rate)) < abs(np.log(crude)) else "further from"
         caption.append(
-            f"Counted per patient-year, {one.name} comes {nearer} one: {printing.number(rate)} in "
-            f"place of {printing.number(crude)}."
+            f"The ratio of {one.name} is {printing.number(crude)} per patient and "
+            f"{printing.number(rate)} per patient-year, which is {nearer} one."
         )
     caption.append("Bands are confidence intervals; diamonds, the exponent estimated by the data.")
     return Note(

@@ -162,7 +162,7 @@ def rate_dots(
     )
     caption = f"Of 1,000 treated patients, {_range(each, 'per_1000')} died of {cause}"
     if whole is not None:
-        caption += f", and {printing.number(1000 * whole.estimate, 0)} over all cohorts"
+        caption += f", and {printing.number(1000 * whole.estimate, 0)} in all cohorts"
     caption += (
         f". Dots: mean nonrelapse mortality times the share of {cause}; lines: "
         f"{printing.level_text(some.level)} intervals; in brackets: patients. Follow-up differs "

@@ -200,8 +200,7 @@ def _note(
     if lost:
         caption = (
             f"{lost} of {len(levels) * len(across)} combinations of {_word(rows)} with {by} "
-            f"contain no cohort: for these, a difference between levels of {_word(rows)} depends "
-            "on the model, not on a direct comparison."
+            f"contain no cohort; there, the model replaces a direct comparison."
         )
     keys = [rows, *columns]
     headings = {key: (_word(key).capitalize(), "") for key in keys}

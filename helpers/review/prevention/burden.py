@@ -37,7 +37,7 @@ class Burden(Shown):
     which : {"all", "COVID-19", "other"}
         Which infections count.
     average : {"mean", "median"}
-        Whether nonrelapse mortality is the mean over cohorts or that of the median cohort.
+        Whether nonrelapse mortality is the mean across cohorts or that of the median cohort.
     share : CauseShare
         Share of these infections among the nonrelapse deaths; deaths of unknown cause count as no
         infection.

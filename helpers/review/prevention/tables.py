@@ -82,7 +82,7 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
             "median": ("Median", ""),
         },
         notes=[
-            f"With {level} CI. Nonrelapse mortality (mean over cohorts, or median cohort) times "
+            f"With {level} CI. Nonrelapse mortality (mean across cohorts, or median cohort) times "
             "the share of these infections among the nonrelapse deaths. Deaths of unknown cause "
             "count as no infection."
         ],

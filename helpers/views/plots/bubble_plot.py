@@ -226,10 +226,12 @@ def _fitted(
         means = (f"{name} {value}" for name, value in zip(levels, shown, strict=True))
         return f"Fitted means: {printing.listing(means)}."
     values = moderator.astype(float)
+    name, _, size = words.rpartition(", ")
+    least, most = (printing.number(value, 1) for value in (values.min(), values.max()))
     return (
-        f"Fitted mean {printing.lower(subject.outcome)} is {shown[0]} at "
-        f"{printing.number(values.min(), 1)} and {shown[-1]} at {printing.number(values.max(), 1)} "
-        f"({printing.lower(words)})."
+        f"Fitted mean {printing.lower(subject.outcome)} is {shown[0]} where "
+        f"{printing.lower(name or size)} is {least}{f' {size}' if name else ''}, and {shown[-1]} "
+        f"where it is {most}."
     )
 
 

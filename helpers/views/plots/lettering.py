@@ -239,6 +239,8 @@ def name_marks(
 ) -> list[int]:
     """Write names beside marks, right, left, above or below, or not at all; give those written.
 
+    No name lies on a mark, on another name or on a line of the axes.
+
     The limits of the axes are set; `radii` are in CSS pixels; `order` are the marks to be named,
     the most important first.
     """
@@ -248,6 +250,7 @@ def name_marks(
         (px - r, py - r, px + r, py + r) for (px, py), r in zip(points, radii, strict=True)
     ]
     frame = ax.get_window_extent(renderer)
+    lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
     named = []
     for i in dict.fromkeys(order):
         r = radii[i]
@@ -258,10 +261,11 @@ def name_marks(
             (0, -r - 3, "center", "top"),
         ):
             text = beside(ax, names[i], (x[i], y[i]), (dx, dy), ha=ha, va=va)
-            box = text.get_window_extent(renderer).extents
+            extent = text.get_window_extent(renderer)
+            box = extent.extents
             free = all(
                 box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in boxes
-            )
+            ) and not any(line.intersects_bbox(extent, filled=False) for line in lines)
             across = frame.x0 <= box[0] and box[2] <= frame.x1 + 10
             if free and across and frame.y0 <= box[1]:
                 boxes.append(box)

@@ -115,7 +115,7 @@ def _density(fit: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _named(fit: Any, subject: Subject) -> dict[str, tuple[str, float, Interval]]:
     """Words, value and interval of both summaries."""
-    mean = (f"Mean over {subject.studies}", fit.mean_estimate, fit.mean_conf_int())
+    mean = (f"Mean across {subject.studies}", fit.mean_estimate, fit.mean_conf_int())
     return {"median": (f"Median {subject.study}", fit.estimate, fit.ci), "mean": mean}
 
 
@@ -125,11 +125,11 @@ def _note(fit: Any, named: dict[str, tuple[str, float, Interval]], subject: Subj
     side = "right" if fit.mean_estimate > fit.estimate else "left"
     return Note(
         f"Median and mean of {what}",
-        f"The estimated distribution of true {what} over {subject.studies}, with a long tail to "
+        f"The estimated distribution of true {what} across {subject.studies}, with a long tail to "
         f"the {side}. Its median is {median}, its mean {mean}.",
         f"Half of all {subject.studies} have a true {what} below {median}, the median; the mean "
-        f"over {subject.studies} is {mean}, because of the long tail to the {side}. The curve is "
-        "the distribution of true rates, not of observed ones, at the estimates of the model.",
+        f"across {subject.studies} is {mean}, because of the long tail to the {side}. The curve is "
+        "the estimated distribution of true rates, not of observed ones.",
         numbers(
             [
                 {"summary": words, "estimate": at, "lower": ci.lower, "upper": ci.upper}

@@ -67,7 +67,7 @@ def describe(result: Any, rows: list[Row], remarks: list[str], subject: Subject)
     return Note(
         f"Forest plot of {printing.lower(subject.outcome)}",
         _alt(result, rows, subject),
-        _caption(result, rows, subject),
+        _caption(result, subject),
         _table(whole_of(result), rows, [*footnotes(result), *remarks], subject),
     )
 
@@ -100,13 +100,13 @@ def groups_note(
         if len(results) == 1:  # the groups are the finding
             caption = [
                 f"{subject.outcome} {by_one} {ranged}",
-                f"Over {number} it was {pooled(whole, subject)}.",
+                f"In {number} together it was {pooled(whole, subject)}.",
             ]
         else:
             caption.append(f"{printing.capital(by_one)} it {ranged}")
-    ends = [*_expected(rows, whole, subject)]
-    alt += [f"Over all {subject.studies} it was {pooled(whole, subject)}.", *ends]
-    caption += [*ends, "Diamonds are pooled estimates, each from a separate model."]
+    alt.append(f"In all {subject.studies} it was {pooled(whole, subject)}.")
+    alt += _expected(rows, whole, subject)
+    caption.append("Diamonds are pooled estimates, each from a separate model.")
     return Note(title, " ".join(alt), " ".join(caption), _table(whole, rows, notes, subject))
 
 
@@ -157,7 +157,7 @@ def _bounds(row: Row, whole: Any, subject: Subject) -> str:
     return printing.value_range((row.lower, row.upper), unit, printing.places_in(whole, unit))
 
 
-def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
+def _caption(result: Any, subject: Subject) -> str:
     whole = whole_of(result)
     number = printing.counted(whole.k, *subject.noun)
     parts = [f"{subject.outcome} was {pooled(whole, subject)} in {number}"]
@@ -169,7 +169,6 @@ def _caption(result: Any, rows: list[Row], subject: Subject) -> str:
         )
         parts.append(between_verdict(result, subject.studies))
     parts[0] += "."
-    parts += _expected(rows, whole, subject)
     parts.append(
         f"Squares are {subject.studies} (area proportional to weight) with "
         f"{printing.level_text(whole.level)} intervals; diamonds are pooled estimates."
