@@ -16,8 +16,7 @@ import pandas as pd
 from .. import printing, ties
 from ..checks.bias import simulate_null
 from ..checks.interval_coverage import back_transforms, exact_coverage
-from ..evidence import load_cohorts, load_published, load_sources
-from ..evidence.corrections import apply_corrections
+from ..evidence import load_cohorts
 from ..models.bayes import posterior
 from ..models.pooling import pool
 from ..models.rates import with_person_time
@@ -25,10 +24,8 @@ from ..models.result import PoolResult
 from ..models.subgroup_analysis import SubgroupResult, subgroups
 from ..review.causes import share_bounds
 from ..review.choices import PUBLISHED_POOLING
-from ..review.claim_analyses import CLAIMS, claim_multiverse
-from ..review.dependence import SHARED, sharing_frame
 from ..review.prevention import infection_burden
-from ..review.published.models import published_fits, published_regression
+from ..review.published.models import published_fits
 from ..review.since_then import frozen_forecasts
 from ..review.time_at_risk.contrast import follow_up_exponent, time_contrast
 
@@ -95,31 +92,6 @@ def _question() -> Values:
 
 
 @_chapter
-def _data_extraction() -> Values:
-    data = cohorts()
-    deaths = data.set_index("cohort")["nonrelapse_deaths"]
-    top = deaths.iloc[ties.order(deaths)].tail(4)
-    return {"deaths": _scale(top, lambda value: printing.share(int(value), int(deaths.sum()), 0))}
-
-
-@_chapter
-def _audit() -> Values:
-    seen = (load_sources() == "confirmed")[["patients_check", "deaths_check"]].sum()
-    corrected = pool(apply_corrections(cohorts()).data, **COLUMNS, **PUBLISHED_POOLING)
-    inside = fit().ci.lower <= corrected.estimate <= fit().ci.upper
-    found = {"the number of patients": seen.iloc[0], "the number of deaths": seen.iloc[1]}
-    return {
-        "change": printing.number(100 * (corrected.estimate - fit().estimate)),
-        "does": "stays inside" if inside else "leaves",
-        "does_not": "leaves" if inside else "stays inside",
-        "published": printing.percent(fit().estimate),
-        "corrected": printing.percent(corrected.estimate),
-        "range": printing.percent_range(fit().ci),
-        "confirmed": _scale(found, lambda value: printing.counted(int(value), "cohort")),
-    }
-
-
-@_chapter
 def _effect_sizes() -> Values:
     data = cohorts()
     without = data[data["nonrelapse_deaths"] == 0]
@@ -174,24 +146,13 @@ def _heterogeneity() -> Values:
 
 @_chapter
 def _subgroups() -> Values:
-    found = groups("entity")
     p = {tau2: groups("entity", tau2).test.p for tau2 in ("separate", "common")}
     return {
-        "pooled": {
-            name: (part.estimate, printing.estimate(part)) for name, part in found.groups.items()
-        },
         "agree": (p["separate"] < ALPHA) == (p["common"] < ALPHA),
         "both": f"{printing.p_value(p['separate'])} with separate, "
         f"{printing.p_value(p['common'])} with one",
         "products": printing.p_value(groups("product").calibrated_test().p),
     }
-
-
-@_chapter
-def _meta_regression() -> Values:
-    models = {name: published_regression(f"{name}: all factors") for name in ("LBCL", "MM")}
-    each = {name: model.k / (len(model.coefficients) - 1) for name, model in models.items()}
-    return {"each": _scale(each, _tenth)}
 
 
 @_chapter
@@ -265,32 +226,6 @@ def _small_study_effects() -> Values:
 
 
 @_chapter
-def _dependence() -> Values:
-    shared = sharing_frame(cohorts())["cohorts with a relative"]
-    whole = "; where it is not known, or there are several, the publication counts in its place"
-    total = printing.count(len(cohorts()))
-    return {
-        "shared": {
-            SHARED[str(kind)]: (
-                float(number),
-                f"{printing.count(number)} of {total} cohorts share {SHARED[str(kind)]} with "
-                f"another{'' if kind == 'publication' else whole}",
-            )
-            for kind, number in shared.items()
-        }
-    }
-
-
-@_chapter
-def _multiverse() -> Values:
-    certain = {}
-    for key in ("overall", "mcl-lbcl", "cilta-ide", "infection-half"):
-        share = claim_multiverse(cohorts(), key).share_certain
-        certain[CLAIMS[key].statement] = share.count / share.of
-    return {"certain": _scale(certain, _whole), "nine_tenths": _whole(0.9)}
-
-
-@_chapter
 def _bayes() -> Values:
     found = posterior(fit())
     return {
@@ -298,13 +233,6 @@ def _bayes() -> Values:
         "mean": printing.percent(found.probability_above(0.10)),
         "level": printing.level_text(found.level),
     }
-
-
-@_chapter
-def _reproduction() -> Values:
-    printed = load_published("pooled").set_index("analysis")["random_estimate"]["all cohorts"]
-    digits = printing.agreeing_digits(fit(quad_points=7).estimate, float(printed))
-    return {"digits": printing.word(digits), "third": printing.word(max(1, digits // 3))}
 
 
 @_chapter

@@ -19,7 +19,6 @@ from helpers.teaching import planted_file, planted_key, self_check
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = pd.read_csv(ROOT / "data" / "cohorts.csv")
-SOURCES = pd.read_csv(ROOT / "data" / "sources.csv")
 X, N = TABLE["nonrelapse_deaths"].to_numpy(float), TABLE["patients"].to_numpy(float)
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
@@ -101,42 +100,6 @@ def test_the_interval_of_the_variance_is_that_of_the_profile_and_named_so():
     assert f"{tau**2:.2f}" in found.right.why
 
 
-def test_what_is_shared_is_counted_in_the_sources_and_called_no_majority():
-    countries = (
-        "USA UK Germany France Italy Spain Netherlands Japan China Israel Canada Europe".split()
-    )
-    counts = {"publication": 0, "source": 0, "country": 0}
-    keys: dict[str, list[str]] = {name: [] for name in counts}
-    rows = SOURCES.set_index("cohort").loc[TABLE["cohort"]]
-    for _, row in rows.iterrows():
-        keys["publication"].append(row["publication"])
-        trial = row["trial_or_registry"]
-        keys["source"].append(trial if isinstance(trial, str) else row["publication"])
-        region = row["region"] if isinstance(row["region"], str) else ""
-        named = [c for c in countries if re.search(rf"\b{c}\b", region)]
-        alone = len(named) == 1 and named[0] != "Europe"
-        keys["country"].append(named[0] if alone else row["publication"])
-    for name, values in keys.items():
-        counts[name] = sum(values.count(value) > 1 for value in values)
-    found = asked("dependence", "share with")
-    said = {option.text: option.why for option in found.options}
-    words = {
-        "publication": "one publication",
-        "source": "one trial or registry",
-        "country": "one country",
-    }
-    for name, text in words.items():
-        assert said[text].startswith(f"{counts[name]} of {len(TABLE)} cohorts")
-    assert found.right.text == words[max(counts, key=lambda name: counts[name])]
-    # The winner need not be shared by more than half of the cohorts, and is not.
-    assert "most cohorts share" not in found.prompt
-
-
-def test_the_cohort_with_most_deaths():
-    top = TABLE.loc[X.argmax(), "cohort"]
-    assert asked("data_extraction", "most deaths").right.text == top
-
-
 def test_wilson_and_exact_coverage_of_the_smallest_cohort_without_a_death():
     n = int(N[X == 0].min())
     z2 = stats.norm.ppf(0.975) ** 2
@@ -186,6 +149,30 @@ def test_unknown_causes_bound_the_share():
     most = (eleven["infection"] + eleven[unknown].sum()) / eleven.sum()
     found = asked("causes_of_death", "unknown")
     assert numbers(found.right.text) == [round(100 * known, 1), round(100 * most, 1)]
+
+
+def test_two_intervals_overlap_and_the_difference_is_told_by_its_test():
+    found = asked("subgroups", "overlap")
+    level, a, b, c, d = (value / 100 for value in numbers(found.prompt))
+    assert (level, b > c) == (0.95, True)
+    low, high = (np.log(np.array(one) / (1 - np.array(one))) for one in ((a, b), (c, d)))
+    z = stats.norm.ppf(0.975)
+    se = [np.ptp(one) / 2 / z for one in (low, high)]
+    p = 2 * stats.norm.sf((high.mean() - low.mean()) / np.hypot(*se))
+    assert f"p = {p:.2f}" in found.right.why
+    assert p < 0.05
+    lax = next(o for o in found.options if "neither" in o.text)
+    assert lax != found.right
+    assert expit(low.mean()) < c < b < expit(high.mean())  # as the option says
+
+
+def test_a_printed_number_is_compared_as_printed():
+    found = asked("reproduction", "6.84")
+    printed, ours = numbers(found.prompt)
+    assert round(ours, 1) == printed
+    assert "digits printed" in found.right.text
+    off = next(o for o in found.options if "percentage points" in o.text)
+    assert numbers(off.text) == [round(ours - printed, 2)]
 
 
 def test_a_cell_that_says_not_available_is_refused_by_row_and_column():
