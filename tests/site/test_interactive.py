@@ -257,6 +257,17 @@ def test_pointing_shows_a_cohort_and_leaving_returns_to_the_chosen_one(explore):
     assert card.inner_text().startswith(order[2])
 
 
+def test_the_card_lies_over_the_page_only_once_a_cohort_was_asked_for(explore):
+    _, panel = explore("forest")
+    place = "card => getComputedStyle(card).position"
+    card = panel.locator(".interactive-card")
+    assert card.evaluate(place) == "static"
+    panel.get_by_label("Disease").hover()
+    assert card.evaluate(place) == "static"
+    panel.locator("tbody tr").nth(2).hover()
+    assert card.evaluate(place) == "sticky"
+
+
 def test_choices_that_leave_nothing_say_so(explore):
     _, panel = explore("forest")
     panel.get_by_label("Disease").select_option("MCL")

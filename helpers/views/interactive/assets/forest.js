@@ -214,6 +214,11 @@
 
     // -- what stands below
     const card = h("div", { class: "interactive-card" });
+    // it lies over the page only after a reader has asked for a cohort
+    for (const kind of ["pointerover", "focusin"])
+      panel.addEventListener(kind, ({ target }) => {
+        if (target.closest("tbody, .interactive-chart")) card.classList.add("interactive-asked");
+      });
     function describe(row) {
       view.pointed = row;
       for (const other of view.rows) other.line.classList.toggle("interactive-shown", other === row);
