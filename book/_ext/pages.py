@@ -67,6 +67,7 @@ IDLE = re.compile(
     re.DOTALL,
 )
 # a figure's colours fall back to others where the book's sheet is missing; on its pages it is there
+_PRE = re.compile(r'<span class="pre">([^<]*)</span>')
 _FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]*)\)")
 #: Classes of great tables that styles, scripts and tests name; each cell has two or three others.
 TABLE_CLASSES = {"gt_group_heading", "gt_right", "gt_stub", "gt_table", "gt_total"}
@@ -122,7 +123,7 @@ def _description(doctree: nodes.document | None) -> str:
 
 
 def lighter(body: str) -> str:
-    """Leave out the fallback colours of figures, and classes of tables that no style names.
+    """Leave out what no style needs: fallback colours, classes of tables, a span a word of code.
 
     Examples
     --------
@@ -130,12 +131,15 @@ def lighter(body: str) -> str:
     'fill: var(--picture-ink); stroke: var(--picture-mm)'
     >>> lighter('<th class="gt_row gt_right gt_stub">')
     '<th class="gt_right gt_stub">'
+    >>> lighter('<code class="literal"><span class="pre">pool</span></code>')
+    '<code class="literal">pool</code>'
     """
 
     def styled(match: re.Match[str]) -> str:
         kept = [name for name in match[1].split() if name in TABLE_CLASSES or name[:3] != "gt_"]
         return f' class="{" ".join(kept)}"' if kept else ""
 
+    body = _PRE.sub(r"\1", body)
     return _TABLE_CLASS.sub(styled, _FALLBACK.sub(r"var(\1)", body))
 
 
