@@ -103,7 +103,7 @@ FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
 # a name with a number, which no line should break: COVID-19, ZUMA-1
-_NUMBERED = re.compile(r"(?<![\w-])(?:[A-Za-z]+-\d+|[a-z]+-cel|[A-Za-z]-[a-z]+)(?![\w-])")
+_NUMBERED = re.compile(r"(?<![\w-])(?:[A-Za-z]+-\d+|[a-z]+-cel|[TBp]-[a-z]+)(?![\w-])")
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
 
 
