@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .. import printing
 from ..arguments import Array
-from ..engine.cost import announce
+from ..engine.cost import Kind, announce
 from ..engine.counts.common import common_rate, family_of
 from ..engine.counts.fit import fit_glmm
 from ..engine.distributions import chi2_sf
@@ -126,8 +126,6 @@ def calibrated_test(
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
     if result.test.df < 1:
         raise UnsupportedError(f"there is no test to calibrate: {result.test.kind}")
-    counts = result.overall.options.method == "likelihood"
-    announce("groups of counts" if counts else "groups of effects", draws, result.overall.k)
     p = null_p_values(_setting(result, int(draws), seed))
     sound = p[np.isfinite(p)]
     if not sound.size:
@@ -201,6 +199,8 @@ def _simulated(setting: _Setting) -> Array:
     NaN where a fit did not converge; 1 where fewer than two groups can be compared, because all
     others are without an event (or full).
     """
+    kind: Kind = "groups of counts" if setting.likelihood else "groups of effects"
+    announce(kind, setting.draws, len(setting.codes))
     codes = np.array(setting.codes)
     parts = [np.flatnonzero(codes == j) for j in range(int(codes.max()) + 1)]
     if setting.likelihood:

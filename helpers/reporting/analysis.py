@@ -275,6 +275,8 @@ def analyse(
     if columns.by is not None:
         compare = partial(subgroups, data, by=columns.by, **counts, measure=measure, model=chosen)
         groups = attempt("Subgroups", compare)
+        if groups is not None and groups.test.df:  # kept by the test for its readers
+            attempt("Calibrated test between groups", groups.calibrated_test)
     regressions = {}
     for column in (columns.follow_up, *columns.covariates):
         if column is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..arguments import LEVEL
-from ..errors import MetaAnalysisError
+from ..errors import LongComputationWarning, MetaAnalysisError
 from ..evidence.given import SCALES
 from ..printing import PER
 from ..version import __version__
@@ -201,9 +202,11 @@ def _report(options: argparse.Namespace) -> int:
     """.split()
     choices: dict[str, Any] = {name: getattr(options, name) for name in same}
     choices["missing"] = [word for word in options.missing.split(",") if word.strip()]
-    made = report(
-        options.table, covariates=options.covariate, subject=subject, progress=tell, **choices
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LongComputationWarning)  # the progress says what runs
+        made = report(
+            options.table, covariates=options.covariate, subject=subject, progress=tell, **choices
+        )
     if not options.quiet:
         if made.analysis.understood:
             print(f"Read as: {made.analysis.understood}.", file=sys.stderr)

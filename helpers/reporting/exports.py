@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UnsupportedError
 from ..views.plots import Picture, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Pixels = NDArray[np.uint8]
 
 __all__ = ["DPI", "FORMATS", "figure_files"]
 
@@ -50,13 +58,16 @@ def figure_files(
         raise UnsupportedError(f"figures are written as {', '.join(FORMATS)}, not {unknown[0]!r}")
     name = f"figure-{picture.name}"
     found: dict[str, bytes] = {}
-    with style.theme():
+    pack: dict[str, Any] = {"png": _png, "tiff": _tiff}
+    # packing leaves this core to the other formats
+    with style.theme(), ThreadPoolExecutor(1) as aside:
+        pixels = _pixels(figure) if set(pack) & set(formats) else None
+        packed = {one: aside.submit(pack[one], pixels) for one in formats if one in pack}
         if "svg" in formats:
             found["svg"] = _alone(picture)
         if "pdf" in formats:
             found["pdf"] = _pdf(figure)
-        if "png" in formats or "tiff" in formats:
-            found |= _pixels(figure)
+        found |= {one: waited.result() for one, waited in packed.items()}
     return {f"{name}.{one}": found[one] for one in formats}
 
 
@@ -85,23 +96,46 @@ def _pdf(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _pixels(figure: Figure) -> dict[str, bytes]:
-    """Draw once, and store the same pixels as PNG and TIFF."""
+def _pixels(figure: Figure) -> Pixels:
+    """Draw at 300 dpi: shape (height, width, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
 
-    buffer, dpi, face = io.BytesIO(), figure.get_dpi(), figure.get_facecolor()
+    dpi, face = figure.get_dpi(), figure.get_facecolor()
     try:
         figure.set_dpi(DPI)
         figure.set_facecolor(style.SURFACE.light)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        size, raw = canvas.get_width_height(), bytes(canvas.buffer_rgba())
+        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
     finally:
         figure.set_dpi(dpi)
         figure.set_facecolor(face)
-    image = Image.frombytes("RGBA", size, raw).convert("RGB")
-    image.save(buffer, format="PNG", compress_level=3, dpi=(DPI, DPI))
-    png, buffer = buffer.getvalue(), io.BytesIO()
+
+
+def _png(pixels: Pixels) -> bytes:
+    """Pack rows as they are: choosing a filter for each, as Pillow does, takes twice the time."""
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each after the number of its filter
+    rows[:, 1:] = pixels.reshape(height, -1)
+    a_metre = round(DPI / 0.0254)
+    chunks = {
+        b"IHDR": struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0),
+        b"pHYs": struct.pack(">2IB", a_metre, a_metre, 1),
+        b"IDAT": zlib.compress(rows.data, 3),
+        b"IEND": b"",
+    }
+    packed = (
+        struct.pack(">I", len(content)) + name + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks.items()
+    )  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def _tiff(pixels: Pixels) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels)
     image.save(buffer, format="TIFF", compression="tiff_lzw", dpi=(DPI, DPI))
-    return {"png": png, "tiff": buffer.getvalue()}
+    return buffer.getvalue()

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -100,6 +101,15 @@ def test_a_disk_that_refuses_is_explained(table, monkeypatch, capsys):
     monkeypatch.setattr("helpers.reporting.files.tempfile.mkdtemp", refuse)
     assert main(["report", str(table), "--quiet"]) == 1
     assert "Permission denied: 'mine-report'" in capsys.readouterr().err
+
+
+def test_a_long_computation_is_said_by_the_progress_alone(table, monkeypatch, capsys):
+    table.write_text("study,events,n,group\n" + "".join(f"{i},{i},40,{i % 2}\n" for i in range(8)))
+    monkeypatch.setattr("helpers.engine.cost._WORTH_SAYING", 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning would be an error, and that a traceback
+        assert main(["report", str(table)]) == 0
+    assert "Calibrated test between groups …" in capsys.readouterr().err.splitlines()
 
 
 def test_the_module_runs_as_a_program():

@@ -486,6 +486,12 @@ def test_figures_for_print_have_300_pixels_per_inch_their_size_and_white_paper(f
                 pixels = np.asarray(image.convert("L"))
                 assert pixels[0, 0] == 255
                 assert pixels.min() < 60
+        with (
+            Image.open(place / f"figure-{name}.png") as one,
+            Image.open(place / f"figure-{name}.tiff") as other,
+        ):
+            assert one.mode == other.mode == "RGB"
+            assert np.array_equal(np.asarray(one), np.asarray(other))
         pdf = (place / f"figure-{name}.pdf").read_bytes()
         assert pdf.startswith(b"%PDF")
         assert b"CreationDate" not in pdf
