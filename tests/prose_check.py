@@ -51,6 +51,7 @@ NOT_PROSE_INLINE = tuple(
 
 #: Words that no journal prints in this sense -> what to write.
 REFUSED = {
+    r"(?<![./\w])\d+\.\d+-\d+(?:\.\d+)?%?": "limits are 'a to b'",
     r"holds?": "contains, has, is supported by, is valid, exists",
     r"held the (?:truth|true)": "contained the true value",
     r"stands?": "is, occurs, is listed, represents, is based on",
