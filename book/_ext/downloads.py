@@ -13,11 +13,13 @@ import re
 import shutil
 import time
 import zipfile
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from chapters import CACHE
 from dependencies import dependency_hash
+from sphinx.util.parallel import parallel_available
 
 from helpers.evidence.package import data_folder, described
 from helpers.review.published import reproduction
@@ -98,6 +100,19 @@ def example_report() -> Path:
     return stored
 
 
+def _begin_report(app: Any) -> None:
+    """Make the report beside the pages: it takes seconds of one core, which would follow them."""
+    if parallel_available and app.builder.format == "html":
+        app.report = get_context("fork").Process(target=example_report)
+        app.report.start()
+
+
+def _end_report(app: Any, exception: Exception | None) -> None:
+    """Wait for it; what it could not make `example_report` makes again, with its error."""
+    if report := getattr(app, "report", None):
+        report.join()
+
+
 def own_table(folder: Path) -> None:
     """Put beside the chapter on one's own table: the template and a finished report."""
     shutil.copyfile(data_folder() / "template.csv", folder / "template.csv")
@@ -161,6 +176,8 @@ def _pack(app: Any, exception: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; the zip is made last, of the site as readers get it."""
+    app.connect("builder-inited", _begin_report, priority=900)  # after the chapters
+    app.connect("build-finished", _end_report, priority=400)  # before it is copied
     app.connect("build-finished", _write)
     app.connect("build-finished", _pack, priority=990)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import api_pages
 import built_examples
 import dependencies
 import pytest
@@ -91,6 +92,22 @@ def test_an_example_outside_its_section_is_not_taken_for_run(store, monkeypatch)
     made = module(BEYOND, monkeypatch)
     build(made, "state")
     assert passed("state") != of_doctest(made)
+
+
+def test_examples_run_before_pages_are_read_and_reading_takes_them_over(store, monkeypatch):
+    book = ROOT / "book"
+    env = SimpleNamespace(
+        doc2path=lambda page: book / (f"{page}.md" if "/" in page else f"{page}.ipynb"),
+        note_dependency=lambda _: None,
+    )
+    app = SimpleNamespace(parallel=1, env=env, api_address=None)
+    page = "reference/effects"
+    api_pages._run_examples(app, env, ["pooling", page])
+    assert [path.stem.split("-")[1] for path in store.iterdir()] == ["effects"]
+    monkeypatch.setattr(built_examples, "run_examples", lambda *_: pytest.fail("run again"))
+    source = [(book / f"{page}.md").read_text(encoding="utf-8")]
+    api_pages.fill(app, page, source)
+    assert source[0].count(":class: printed") > 5
 
 
 def run_tests(checkout: Path) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import downloads
 import openpyxl
@@ -31,3 +34,26 @@ def test_the_template_as_a_spreadsheet_is_that_as_text(tmp_path, monkeypatch):
     for cells, row in zip(found, rows, strict=True):
         assert ["" if cell is None else str(cell) for cell in cells] == row
     assert (tmp_path / "example-report" / "report.html").read_text() == "made"
+
+
+def test_the_report_is_made_beside_the_pages_and_is_there_before_it_is_copied(
+    tmp_path, monkeypatch
+):
+    def slow() -> None:
+        time.sleep(0.2)
+        (tmp_path / "report").touch()
+
+    monkeypatch.setattr(downloads, "example_report", slow)
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"))
+    downloads._begin_report(app)
+    assert not (tmp_path / "report").exists()
+    downloads._end_report(app, None)
+    assert (tmp_path / "report").exists()
+    order: list[tuple[str, int, str]] = []
+
+    def connect(event: str, do: Callable[..., None], priority: int = 500) -> None:
+        order.append((event, priority, do.__name__))
+
+    downloads.setup(SimpleNamespace(connect=connect))
+    finished = [name for event, _, name in sorted(order) if event == "build-finished"]
+    assert finished == ["_end_report", "_write", "_pack"]
