@@ -30,6 +30,7 @@ __all__ = ["LAB_PAGES", "Control", "LabPage", "LabTask", "came_out", "lab"]
 Printed = Literal["count", "percent", "number"]
 #: A difference of more than so many standard errors of the simulation is said to be one.
 ERRORS = 3.0
+_WITHIN = f"{printing.word(int(ERRORS))} standard errors of the simulation"
 _MOST_STUDIES = 60  # that a slider sets
 _PRINTED: Mapping[Printed, Callable[[float], str]] = MappingProxyType(
     {
@@ -137,10 +138,7 @@ def _sentences(found: pd.DataFrame, page: LabPage) -> Iterable[str]:
                 f"“{name}” goes {'up' if v1 > v0 else 'down'} from {a} at {start} to {b} at {end}."
             )
         else:
-            said = (
-                f"“{name}” is {a} at {start} and {b} at {end}, a difference within the error of "
-                "the simulation."
-            )
+            said = f"“{name}” is {a} at {start} and {b} at {end}, a difference within {_WITHIN}."
         if reference is not None and name in (page.refers or [name]):
             its = f"the {page.reference_label} ({printing.percent(reference)})"
             if b == printing.percent(reference):
@@ -148,7 +146,7 @@ def _sentences(found: pd.DataFrame, page: LabPage) -> Iterable[str]:
             elif abs(v1 - reference) > ERRORS * e1:
                 said += f" At {end} it is {'above' if v1 > reference else 'below'} {its}."
             else:
-                said += f" At {end} it is within the error of the simulation of {its}."
+                said += f" At {end} it is off {its} by no more than {_WITHIN}."
         yield said
 
 
@@ -238,6 +236,7 @@ def lab(key: str, found: pd.DataFrame, *, sizes: Iterable[int] = ()) -> Interact
         "reference_label": page.reference_label,
         "refers": page.refers,
         "errors": ERRORS,
+        "within": _WITHIN,
         "guess": {"question": page.guess, "curve": page.guessed},
         "task": {"key": page.task.key, "value": page.task.value, "question": page.task.question},
         "sizes": counted,

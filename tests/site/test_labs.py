@@ -124,6 +124,8 @@ def test_what_a_lab_says_is_true_and_python_finds_the_same(room, key, edited):
         if known := re.search(r"(above|below) the [a-z ]+ \(([\d.]+)%\)", text):
             assert (b > float(known[2]) / 100) == (known[1] == "above")
             assert abs(b - float(known[2]) / 100) > 2.5 * f - 0.001
+        elif known := re.search(r"is off the [a-z ]+ \(([\d.]+)%\) by no more than three", text):
+            assert abs(b - float(known[1]) / 100) < 3.5 * f + 0.001
 
 
 @every
@@ -230,7 +232,7 @@ def test_the_run_before_is_compared_as_the_numbers_are(room):
     )
     assert said == [
         "“a” is on average 10.00 percentage points higher.",
-        "“b” differs on average by no more than the error of the simulation.",
+        "“b” differs on average by no more than three standard errors of the simulation.",
     ]
 
 

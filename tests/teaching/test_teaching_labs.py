@@ -207,8 +207,8 @@ def test_a_curve_goes_up_or_down_by_the_error_of_the_simulation_and_as_printed()
     assert came_out("coverage", rows).split(" “") == [
         "“a” goes down from 90.0% at 5 studies to 80.0% at 40 studies. At 40 studies it is below "
         "the nominal level (95.0%).",
-        "b” is 93.0% at 5 studies and 95.0% at 40 studies, a difference within the error of the "
-        f"simulation. {equal}",
+        "b” is 93.0% at 5 studies and 95.0% at 40 studies, a difference within three standard "
+        f"errors of the simulation. {equal}",
         f"c” is 95.0% at 5 studies and at 40 studies. {equal}",
     ]
     with pytest.raises(MetaAnalysisError, match="expected one of i2"):

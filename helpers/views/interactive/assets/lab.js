@@ -28,13 +28,13 @@
       if (!found) return null;
       const { a, b, way } = found, first = percent(a.value), last = percent(b.value), end = at(b.x);
       let said = first === last ? `“${curve}” is ${first} at ${at(a.x)} and at ${end}.`
-        : way === "same" ? `“${curve}” is ${first} at ${at(a.x)} and ${last} at ${end}, a difference within the error of the simulation.`
+        : way === "same" ? `“${curve}” is ${first} at ${at(a.x)} and ${last} at ${end}, a difference within ${data.within}.`
           : `“${curve}” goes ${way} from ${first} at ${at(a.x)} to ${last} at ${end}.`;
       if (known !== null && (!data.refers.length || data.refers.includes(curve))) {
         const its = `the ${data.reference_label} (${percent(known)})`;
         if (last === percent(known)) said += ` At ${end} it equals ${its} to the digit shown.`;
         else if (Math.abs(b.value - known) > data.errors * b.mcse) said += ` At ${end} it is ${b.value > known ? "above" : "below"} ${its}.`;
-        else said += ` At ${end} it is within the error of the simulation of ${its}.`;
+        else said += ` At ${end} it is off ${its} by no more than ${data.within}.`;
       }
       return said;
     }).filter(Boolean);
@@ -49,7 +49,7 @@
       const off = pairs.reduce((sum, [a, b]) => sum + a.value - b.value, 0) / pairs.length;
       const error = Math.sqrt(pairs.reduce((sum, [a, b]) => sum + a.mcse ** 2 + b.mcse ** 2, 0)) / pairs.length;
       const points = number(100 * Math.abs(off));
-      if (Math.abs(off) <= data.errors * error) return `“${curve}” differs on average by no more than the error of the simulation.`;
+      if (Math.abs(off) <= data.errors * error) return `“${curve}” differs on average by no more than ${data.within}.`;
       return points === "0.00" ? `“${curve}” differs on average by less than 0.005 percentage points.`
         : `“${curve}” is on average ${points} percentage points ${off > 0 ? "higher" : "lower"}.`;
     }).filter(Boolean);
