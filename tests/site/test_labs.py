@@ -223,7 +223,8 @@ def test_keyboard_guess_worksheet_and_its_file(room):
 
 def test_the_run_before_is_compared_as_the_numbers_are(room):
     page = room("i2")
-    data = {"curves": ["a", "b"], "errors": 3}
+    within = "three standard errors of the simulation"
+    data = {"curves": ["a", "b"], "errors": 3, "within": within}
     rows = [{"curve": c, "x": x, "value": v, "mcse": 0.01} for c, x, v in
             [("a", 1, 0.5), ("a", 2, 0.7), ("b", 1, 0.2), ("b", 2, 0.2)]]  # fmt: skip
     before = [{**row, "value": row["value"] - (0.1 if row["curve"] == "a" else 0)} for row in rows]
@@ -232,7 +233,7 @@ def test_the_run_before_is_compared_as_the_numbers_are(room):
     )
     assert said == [
         "“a” is on average 10.00 percentage points higher.",
-        "“b” differs on average by no more than three standard errors of the simulation.",
+        f"“b” differs on average by no more than {within}.",
     ]
 
 
