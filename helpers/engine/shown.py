@@ -20,6 +20,7 @@ from .. import printing
 from ..arguments import LEVEL
 from ..errors import MetaAnalysisError
 from .effects import get_measure
+from .json_values import plain
 
 Row = tuple[str, str]
 
@@ -53,6 +54,10 @@ class Shown:
     def _said(self) -> Iterable[Row]:
         """Give a label and a text for each row, cautions left out."""
         return fields_said(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as plain values, for JSON."""
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         title, rows = _shown(self)

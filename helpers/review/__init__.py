@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .by_hand import five_cohorts
     from .claim_analyses import (
         CLAIMS,
-        HEADLINES,
         PUBLISHED,
         answerable,
         claim_multiverse,
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from .moderators import (
         coefficient_variants,
         false_alarm,
-        follow_up_fits,
         regression_overview,
         regression_variants,
         subgroup_rows,
@@ -72,7 +70,7 @@ if TYPE_CHECKING:
         regression_cohorts,
     )
     from .published.numbers import reproduction
-    from .published.tests import egger_comparison, recomputed_test, recomputed_tests
+    from .published.tests import egger_comparison, recomputed_tests
     from .published.verdicts import VERDICTS, claims, claims_frame
     from .since_then import (
         FORECAST_CHECKSUM,
@@ -97,9 +95,7 @@ if TYPE_CHECKING:
 HOMES = homes(
     {
         ".by_hand": "five_cohorts",
-        ".claim_analyses": (
-            "CLAIMS HEADLINES PUBLISHED answerable claim_multiverse judge multiverse_frame"
-        ),
+        ".claim_analyses": ("CLAIMS PUBLISHED answerable claim_multiverse judge multiverse_frame"),
         ".corrected_results": "AS_PUBLISHED EVERY FACTS correction_effects",
         ".dependence": (
             "SHARED clusters compare_dependence contrast_sentences dependence_frame "
@@ -113,7 +109,7 @@ HOMES = homes(
             "regressions_table subgroup_rows_table subgroup_tests_table variants_table"
         ),
         ".moderators": (
-            "coefficient_variants false_alarm follow_up_fits regression_overview "
+            "coefficient_variants false_alarm regression_overview "
             "regression_variants subgroup_rows subgroup_tests"
         ),
         ".needs": "require require_published require_published_groups require_published_options",
@@ -123,7 +119,7 @@ HOMES = homes(
             "published_subgroup regression_cohorts"
         ),
         ".published.numbers": "reproduction",
-        ".published.tests": "egger_comparison recomputed_test recomputed_tests",
+        ".published.tests": "egger_comparison recomputed_tests",
         ".published.verdicts": "VERDICTS claims claims_frame",
         ".since_then": (
             "FORECAST_CHECKSUM check_forecasts checks_frame forecast_coverage forecasts_frame "

@@ -33,7 +33,6 @@ from .claim_choices import (
 
 __all__ = [
     "CLAIMS",
-    "HEADLINES",
     "PUBLISHED",
     "Claim",
     "ClaimMultiverse",
@@ -49,7 +48,7 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
 )
 
 #: The book's own claims: all but those that are only checked because the review makes them.
-HEADLINES: tuple[str, ...] = tuple(key for key in CLAIMS if key != "infection-half")
+
 
 #: What the review did, for `ClaimMultiverse.find`.
 PUBLISHED: Mapping[str, str] = MappingProxyType(WORDS["published"])

@@ -31,7 +31,8 @@ from ..engine.options import FEW_STUDIES
 from ..evidence import load_cohorts, load_sources
 from ..models.pooling import pool
 from ..models.result import PoolResult
-from .causes import SPECIFIC, cause_share, product_interval
+from .causes import SPECIFIC, cause_share
+from .causes.absolute import product_interval
 from .choices import COLUMNS, PUBLISHED_POOLING
 from .subject import disease
 

@@ -21,7 +21,6 @@ from .published.models import (
     published_permutation,
     published_regression,
     published_subgroup,
-    regression_definition,
 )
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ __all__ = [
     "Variant",
     "adjusted",
     "coefficient_variants",
-    "cross_tabulation",
     "false_alarm",
-    "follow_up_fits",
     "regression_overview",
     "regression_variants",
     "subgroup_rows",
@@ -312,31 +309,10 @@ def cross_tabulation(
 ) -> pd.DataFrame:
     """Count cohorts, patients and deaths in every combination of characteristics.
 
-    Parameters
-    ----------
-    cohorts : DataFrame
-        With patients, nonrelapse_deaths and the columns named.
-    rows : str
-        One characteristic.
-    columns : sequence of str
-        The others.
-    missing : str
-        Level of cohorts without a value.
+    A row for every combination of the levels that occur, empty ones included: the characteristics
+    (categorical, in order), cohorts, patients, nonrelapse_deaths. `missing` is the level of cohorts
+    without a value.
 
-    Returns
-    -------
-    DataFrame
-        A row for every combination of the levels that occur, empty ones included: the
-        characteristics (categorical, in order), cohorts, patients, nonrelapse_deaths.
-
-    Raises
-    ------
-    MetaAnalysisError
-        When a column is missing or there is no cohort.
-
-    Examples
-    --------
-    >>> import pandas as pd
     >>> data = pd.DataFrame({"product": ["a", "b"], "setting": ["trial", "registry"],
     ...                      "patients": [10, 20], "nonrelapse_deaths": [1, 2]})
     >>> cross_tabulation(data, "product", ["setting"])["cohorts"].tolist()
@@ -398,39 +374,3 @@ def _subgroup_rows(cohorts: pd.DataFrame) -> pd.DataFrame:
             row |= {"estimate": fit.estimate, "lower": fit.ci.lower, "upper": fit.ci.upper}
             rows.append(row | {"common_effect": common[level].estimate, "tau2": fit.tau2})
     return pd.DataFrame(rows)
-
-
-def follow_up_fits(entity: str, cohorts: pd.DataFrame | None = None) -> dict[str, RegressionResult]:
-    """Fit follow-up in two groups and in months, alone and beside the other factors.
-
-    Parameters
-    ----------
-    entity : {"LBCL", "MM"}
-        Disease.
-    cohorts : DataFrame, optional
-        Cohorts; the book's by default.
-
-    Returns
-    -------
-    dict of str to RegressionResult
-        "groups" and "months" (alone), "product" (months beside the product), "all" (months in
-        place of the groups in the model with all factors); fitted as the published models are.
-
-    Examples
-    --------
-    >>> fits = follow_up_fits("LBCL")
-    >>> fits["months"].omnibus.p < fits["groups"].omnibus.p
-    True
-    """
-    months = "median_follow_up_months"
-    one = regression_definition(f"{entity}: all factors")
-    formulas = {
-        "groups": "follow_up",
-        "months": months,
-        "product": f"product + {months}",
-        "all": " + ".join(months if f == "follow_up" else f for f in one.factors),
-    }
-    return {
-        name: published_regression(one.model, cohorts, formula=formula)
-        for name, formula in formulas.items()
-    }

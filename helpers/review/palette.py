@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UnsupportedError
 from ..views.colours import SURFACE, Colour
 
 ENTITY: Mapping[str, Colour] = {
@@ -41,21 +40,3 @@ def filled_if(solid: bool, colour: str) -> dict[str, Any]:
     if solid:
         return {"facecolors": colour, "edgecolors": SURFACE.light, "linewidths": 0.7}
     return {"facecolors": "none", "edgecolors": colour, "linewidths": 1.5}
-
-
-def marker_for(level: str) -> str:
-    """Give a disease its marker shape.
-
-    Raises
-    ------
-    UnsupportedError
-        For an unknown disease.
-
-    Examples
-    --------
-    >>> marker_for("MM")
-    'D'
-    """
-    if level not in MARKER:
-        raise UnsupportedError(f"no marker for {level!r}; there are {', '.join(MARKER)}")
-    return MARKER[level]

@@ -269,7 +269,7 @@ def test_a_chapter_names_the_section_that_it_needs(path):
 
 
 #: Shorthand for a printed analysis, which hides the call: for the reproduction report.
-SHORTHAND = re.compile(r"\breview\.(published_\w+|recomputed_test)\(")
+SHORTHAND = re.compile(r"\breview\.published_\w+\(")
 
 
 @pytest.mark.parametrize("name", ["effect_sizes", "pooling", "heterogeneity", "time_at_risk"])

@@ -83,7 +83,7 @@ def test_no_page_shows_an_address_in_memory_or_on_the_disk():
         assert not re.search(r"0x[0-9a-f]{6,}", page), room.id
         assert str(ROOT) not in page, f"{room.id}: a path of this machine"
     page = reference.room_page(ROOMS[10], "https://example.org/", lambda found, name: ())
-    assert "{py:function} regression_definition(model)" in page
+    assert "{py:function} published_models()" in page
 
 
 def test_parameters_in_the_text_are_those_of_the_signature():

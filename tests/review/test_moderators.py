@@ -13,7 +13,6 @@ from helpers.review.moderators import (
     coefficient_variants,
     cross_tabulation,
     false_alarm,
-    follow_up_fits,
     regression_overview,
     regression_variants,
     subgroup_rows,
@@ -105,21 +104,3 @@ def test_rows_of_all_groups_are_the_published_ones() -> None:
         "common_effect": "common_estimate",
     }.items():
         assert ours[mine].to_numpy() == pytest.approx(published[theirs].to_numpy(), rel=2e-5)
-
-
-def test_follow_up_in_groups_is_the_published_model_and_months_replace_it() -> None:
-    fits = follow_up_fits("LBCL")
-    published = published_regression("LBCL: follow-up above 13.0 months")
-    assert fits["groups"].estimates == pytest.approx(published.estimates, rel=1e-12)
-    assert fits["months"].names == ("Intercept", "median_follow_up_months")
-    whole = published_regression("LBCL: all factors")
-    assert fits["all"].k == whole.k
-    assert fits["all"].p == whole.p
-    assert set(fits["all"].names) ^ set(whole.names) == {
-        "median_follow_up_months",
-        "follow_up[T.above 13.0 months]",
-    }
-    assert fits["product"].p == 4
-    cohorts = load_cohorts()
-    rest = follow_up_fits("LBCL", cohorts[cohorts["cohort"] != "Neelapu 2023"])
-    assert rest["months"].k == fits["months"].k - 1

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 
-from helpers.errors import UnsupportedError
 from helpers.review import SUBJECT, palette
 from helpers.views.plots import lettering, style
 
@@ -161,9 +160,7 @@ def test_colours_differ_in_greyscale(name, palette, theme):
 
 
 def test_every_disease_has_its_own_shape():
-    assert len({palette.marker_for(level) for level in palette.ENTITY}) == len(palette.ENTITY)
-    with pytest.raises(UnsupportedError, match="no marker"):
-        palette.marker_for("ALL")
+    assert len({palette.MARKER[level] for level in palette.ENTITY}) == len(palette.ENTITY)
 
 
 def test_no_two_roles_share_a_colour_because_the_page_tells_them_apart_by_it():

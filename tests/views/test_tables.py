@@ -151,17 +151,6 @@ def test_unknown_formats_and_empty_captions_are_errors(frame):
         tables.table(frame, " ")
 
 
-def test_the_cohort_table_holds_every_cohort_and_its_totals():
-    cohorts = load_cohorts()
-    made = tables.cohort_table(cohorts)
-    cells = Cells(made.html)
-    body = [row for row in cells.rows[1:] if len(row) > 1]
-    assert [row[0] for row in body] == list(cohorts["cohort"])
-    at = cells.rows[0].index("Patients")
-    assert [row[at] for row in body] == [printing.count(n) for n in cohorts["patients"]]
-    assert printing.count(cohorts["patients"].sum()) in made.caption
-
-
 def test_the_pooled_table_equals_the_results(fits):
     cells = Cells(tables.pooled_table(fits).html)
     rows = {row[0]: row for row in cells.rows}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 
 from ... import printing
 from ...engine.effects import get_measure
-from ...engine.json_values import plain
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
 from ...engine.options import FEW_STUDIES
@@ -36,10 +35,6 @@ class SmallStudyResult(Shown):
     def methods(self) -> Methods:
         """How the result was made: one sentence and its references."""
         return Methods(self.sentence, self.references)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as plain values, for JSON."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

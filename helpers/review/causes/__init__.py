@@ -5,7 +5,7 @@ room counts deaths as single observations, says where that is an assumption, and
 happens when it fails (`death_weights`).
 """
 
-from .absolute import CauseRate, cause_rates, product_interval
+from .absolute import CauseRate, cause_rates
 from .homogeneity import HomogeneityTest, homogeneity_test
 from .published import ChiSquaredCheck, published_chi_squared
 from .shares import (
@@ -36,7 +36,6 @@ __all__ = [
     "death_weights",
     "homogeneity_test",
     "infection_share",
-    "product_interval",
     "published_chi_squared",
     "rates_table",
     "share_bounds",

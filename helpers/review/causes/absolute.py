@@ -11,7 +11,7 @@ recovered from their own limits on the log scale (Zou and Donner 2008, doi:10.10
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ... import printing
-from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, with_interval
 from ...errors import UnsupportedError
@@ -68,13 +67,6 @@ class CauseRate(Shown):
         share = printing.percent(self.share.estimate)
         yield "as product", f"{printing.percent(self.nrm.mean_estimate)} by {share}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        made = {
-            one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name != "nrm"
-        }
-        return made | {"nrm": self.nrm.mean_estimate}
-
 
 def product_interval(
     one: ArrayLike, one_ci: tuple[Any, Any], other: ArrayLike, other_ci: tuple[Any, Any]
@@ -84,20 +76,8 @@ def product_interval(
     On the log scale the distance from the estimate to each limit is the root of the summed squares
     of the two distances (Zou and Donner 2008, doi:10.1002/sim.3095).
 
-    Parameters
-    ----------
-    one, other : array_like
-        Positive estimates.
-    one_ci, other_ci : pair of array_like
-        Lower and upper limits of the same level.
+    Refused where an estimate or limit is not positive: the log scale has no place for it.
 
-    Raises
-    ------
-    UnsupportedError
-        When an estimate or limit is not positive: the log scale has no place for it.
-
-    Examples
-    --------
     >>> low, high = product_interval(0.1, (0.05, 0.2), 1.0, (1.0, 1.0))
     >>> round(float(low), 6), round(float(high), 6)
     (0.05, 0.2)

@@ -11,8 +11,7 @@ distribution of the largest of them, and so p-values that hold for all cells at 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,6 @@ from ... import printing, ties
 from ...arguments import LEVEL, Array
 from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
-from ...engine.json_values import plain
 from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number, p_text
@@ -134,10 +132,6 @@ class HomogeneityTest(Shown):
             f"residuals.",
             references("patefield1981", "phipson2010", "haberman1973"),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as plain values, for JSON."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def homogeneity_test(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
-from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, with_interval
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -54,10 +53,6 @@ class CauseShare(Shown):
         yield "deaths", f"{printing.count(self.deaths)} of {printing.count(self.n)}"
         yield "share", with_interval(self.estimate, self.ci, self.level, "percent")
         yield "unknown causes", {"none": "not this", "random": "left out"}.get(self.unknown, "this")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as plain values, for JSON."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
-from ...engine.json_values import plain
 from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError, UnsupportedError
 
@@ -132,18 +130,6 @@ class CauseTable(Shown):
         names = [name if i == columns[0] else self.causes[i] for i in keep]
         return replace(self, causes=tuple(names), counts=counts[:, keep], within_one=doubt[:, keep])
 
-    def with_unknown(self) -> CauseTable:
-        """Add the deaths without a class in the table as a class of their own."""
-        rest = self.deaths - self.counts.sum(axis=1)
-        if not rest.any():
-            return self
-        return replace(
-            self,
-            causes=(*self.causes, UNKNOWN[1]),
-            counts=np.column_stack([self.counts, rest]),
-            within_one=np.column_stack([self.within_one, np.zeros(len(rest), dtype=bool)]),
-        )
-
     def frame(self) -> pd.DataFrame:
         """Deaths: index ``group``, one column per cause."""
         index = pd.Index(self.groups, name="group")
@@ -199,10 +185,6 @@ class CauseTable(Shown):
             }
             blocks.append(pd.DataFrame(block))
         return pd.concat(blocks, ignore_index=True)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as plain values, for JSON."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def cause_table(

@@ -48,11 +48,6 @@ class DeathWeights(Shown):
         return self.deaths[0] / self.total
 
     @property
-    def effective_cohorts(self) -> float:
-        """How many cohorts of equal size would spread the deaths as evenly."""
-        return self.total / self.mean_size
-
-    @property
     def mean_size(self) -> float:
         """Deaths in the cohort of the average death."""
         return sum(d * d for d in self.deaths) / self.total

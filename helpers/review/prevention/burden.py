@@ -3,21 +3,21 @@ r"""Deaths from infection among the treated, with and without COVID-19, and a wh
 A number of deaths is a share of the nonrelapse deaths times nonrelapse mortality: its mean over
 cohorts, which is how many of 1,000 patients die, or its median, the pooled rate that the review
 prints. The interval of the product is recovered from the limits of both
-(`helpers.review.causes.product_interval`).
+(`helpers.review.causes.absolute.product_interval`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from ... import printing
-from ...engine.json_values import plain
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
-from ..causes import CauseShare, cause_share, cause_table, product_interval
+from ..causes import CauseShare, cause_share, cause_table
+from ..causes.absolute import product_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,10 +61,6 @@ class Burden(Shown):
         yield "of the treated", with_interval(self.estimate, self.ci, self.level, "percent")
         yield "of the deaths", printing.share(self.share.deaths, self.share.n)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prevented(Shown):
@@ -103,10 +99,6 @@ class Prevented(Shown):
             "treated per death",
             f"{number(self.treated_per_death)} ({limits_text(self.treated_ci)})",
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def infection_burden(

@@ -22,9 +22,7 @@ __all__ = [
     "NAMES",
     "Source",
     "beside",
-    "compare_coefficients",
     "compare_pooled",
-    "compare_regressions",
 ]
 
 Source = Literal["pooled", "regressions", "coefficients", "tests", "column_sums"]
@@ -92,7 +90,7 @@ def compare_pooled(cohorts: pd.DataFrame | None = None, **options: Any) -> pd.Da
     Parameters
     ----------
     cohorts : DataFrame, optional
-        As in `subgroup_cohorts`.
+        Cohorts with the columns of ``load_cohorts()``, which is the default.
     **options
         For the random-effects columns and the test, as in `published_subgroup`.
 
@@ -136,19 +134,9 @@ def compare_pooled(cohorts: pd.DataFrame | None = None, **options: Any) -> pd.Da
 def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
     """Put all published coefficients beside ours, with the text that was printed.
 
-    Parameters
-    ----------
-    data, **options
-        As in `published_regression`.
+    Columns model, term, quantity (estimate, se, t, df, p, lower, upper), ours, published, printed,
+    relation ("<": only a bound was printed).
 
-    Returns
-    -------
-    DataFrame
-        model, term, quantity (estimate, se, t, df, p, lower, upper), ours, published, printed,
-        relation ("<": only a bound was printed).
-
-    Examples
-    --------
     >>> len(compare_coefficients())
     238
     """
@@ -167,20 +155,8 @@ def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd
 
 
 def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
-    """Put the published model-level numbers of the twelve regressions beside ours.
+    """Put the published numbers of whole regressions beside ours, as `compare_coefficients`.
 
-    Parameters
-    ----------
-    data, **options
-        As in `published_regression`.
-
-    Returns
-    -------
-    DataFrame
-        Columns as in `compare_coefficients`; term is empty.
-
-    Examples
-    --------
     >>> len(compare_regressions())
     156
     """

@@ -41,8 +41,6 @@ __all__ = [
     "FOLLOW_UP_CUT",
     "PERMUTATIONS",
     "PERMUTATION_SEED",
-    "PublishedRegression",
-    "PublishedSubgroup",
     "published_analyses",
     "published_fits",
     "published_models",
@@ -50,9 +48,6 @@ __all__ = [
     "published_regression",
     "published_subgroup",
     "regression_cohorts",
-    "regression_definition",
-    "subgroup_cohorts",
-    "subgroup_definition",
 ]
 
 #: Months of median follow-up above which a cohort counts as followed long.
@@ -81,55 +76,25 @@ _FACTOR = {
 
 @dataclass(frozen=True, slots=True)
 class PublishedSubgroup:
-    """One published subgroup analysis.
-
-    Attributes
-    ----------
-    analysis : str
-        As in ``load_published("pooled")``.
-    by : str
-        Column of `subgroup_cohorts` that holds the groups.
-    entity : str or None
-        Disease of the cohorts; None for all.
-    levels : tuple of str
-        Groups in published order.
-    mixed : bool
-        Whether cohorts that mix two products take part.
-    """
+    """One published subgroup analysis, as in ``load_published("pooled")``."""
 
     analysis: str
-    by: str
-    entity: str | None
-    levels: tuple[str, ...]
-    mixed: bool
+    by: str  # column of `subgroup_cohorts` that holds the groups
+    entity: str | None  # of the cohorts; None for all
+    levels: tuple[str, ...]  # groups in published order
+    mixed: bool  # whether cohorts that mix two products take part
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedRegression:
-    """One published regression model.
-
-    Attributes
-    ----------
-    model : str
-        As in ``load_published("regressions")``.
-    entity : str
-        Disease of the cohorts.
-    formula : str
-        Moderators, as columns of `regression_cohorts`.
-    factors : tuple of str
-        The moderators one by one.
-    reference : mapping of str to str
-        Reference level of each factor.
-    terms : mapping of str to str
-        Name of each coefficient here, in order, with its name in the published table.
-    """
+    """One published regression model, as in ``load_published("regressions")``."""
 
     model: str
     entity: str
-    formula: str
-    factors: tuple[str, ...]
-    reference: Mapping[str, str]
-    terms: Mapping[str, str]
+    formula: str  # moderators, as columns of `regression_cohorts`
+    factors: tuple[str, ...]  # the moderators one by one
+    reference: Mapping[str, str]  # level of each factor
+    terms: Mapping[str, str]  # name of each coefficient here -> its name in the published table
 
 
 @cache
@@ -189,13 +154,6 @@ def follow_up_levels(entity: str) -> tuple[str, str]:
 def subgroup_definition(analysis: str) -> PublishedSubgroup:
     """Give the definition of a published subgroup analysis.
 
-    Raises
-    ------
-    UnsupportedError
-        For an unknown name.
-
-    Examples
-    --------
     >>> one = subgroup_definition("LBCL: follow-up")
     >>> one.by, one.levels, one.mixed
     ('follow_up', ('above 13.0 months', '13.0 months or less'), False)
@@ -213,13 +171,6 @@ def subgroup_definition(analysis: str) -> PublishedSubgroup:
 def regression_definition(model: str) -> PublishedRegression:
     """Give the definition of a published regression model.
 
-    Raises
-    ------
-    UnsupportedError
-        For an unknown name.
-
-    Examples
-    --------
     >>> one = regression_definition("MM: product")
     >>> one.formula, dict(one.reference), dict(one.terms)["product[T.ide-cel]"]
     ('product', {'product': 'cilta-cel'}, 'ide-cel')
@@ -273,23 +224,11 @@ def _ordered(frame: pd.DataFrame, column: str, first: tuple[str, ...]) -> pd.Ser
 
 
 def subgroup_cohorts(analysis: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Give the cohorts of a published subgroup analysis.
+    """Give the cohorts of a published subgroup analysis, or of "all cohorts", in their order.
 
-    Parameters
-    ----------
-    analysis : str
-        One of `published_analyses`, or "all cohorts".
-    data : DataFrame, optional
-        Cohorts with the columns of ``load_cohorts()``, which is the default.
+    The grouping column is categorical in published order (follow-up groups are a new column
+    ``follow_up``). A cohort without a group is missing there.
 
-    Returns
-    -------
-    DataFrame
-        Rows in their order; the grouping column is categorical in published order (follow-up
-        groups are a new column ``follow_up``). A cohort without a group is missing there.
-
-    Examples
-    --------
     >>> subgroup_cohorts("MM: follow-up")["follow_up"].value_counts().tolist()
     [7, 6]
     """
@@ -310,7 +249,7 @@ def published_subgroup(
     analysis : str
         One of `published_analyses`.
     cohorts : DataFrame, optional
-        As in `subgroup_cohorts`.
+        Cohorts with the columns of ``load_cohorts()``, which is the default.
     **options
         Handed to `helpers.subgroups`; by default the published choices,
         `PUBLISHED_POOLING` and ``group_tau2="separate"``. Another ``model`` comes with its own
@@ -374,7 +313,7 @@ def regression_cohorts(model: str, cohorts: pd.DataFrame | None = None) -> pd.Da
     model : str
         One of `published_models`.
     cohorts : DataFrame, optional
-        As in `subgroup_cohorts`.
+        As in `published_subgroup`.
 
     Returns
     -------
@@ -419,7 +358,7 @@ def published_regression(
     Returns
     -------
     RegressionResult
-        Coefficients are named as in ``regression_definition(model).terms``.
+        Coefficients are named as formulas name them: ``product[T.ide-cel]``.
 
     Raises
     ------
