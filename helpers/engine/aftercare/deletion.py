@@ -35,11 +35,11 @@ def _with_exact_limits(
     low[bare], high[bare] = np.array(limits).T
     mu[bare] = np.where(np.isneginf(low[bare]), -np.inf, np.inf)
     converged, i2, h2 = refits.converged | bare, refits.I2.copy(), refits.H2.copy()
-    q, p = refits.Q.copy(), refits.p.copy()
-    for values in (i2, h2, q, p):
+    q = refits.Q.copy()
+    for values in (i2, h2, q):
         values[bare] = np.nan
     made = replace(
-        refits, mu=mu, ci_lower=low, ci_upper=high, converged=converged, I2=i2, H2=h2, Q=q, p=p
+        refits, mu=mu, ci_lower=low, ci_upper=high, converged=converged, I2=i2, H2=h2, Q=q
     )
     return made, bare
 

@@ -42,7 +42,7 @@ from ..options import BETA_BINOMIAL, Options
 from ..studies import StudyData
 from ..summaries import Heterogeneity
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_nearby, regress_counts
-from .fits import Counts, Refits, Selections, first_ones, joined, p_value
+from .fits import Counts, Refits, Selections, first_ones, joined
 from .levels import fit_levels, level_refits
 from .units import Units, units_of
 
@@ -263,7 +263,6 @@ class Model:
             between=np.zeros(rows),
             Q=fit.Q,
             df=df,
-            p=p_value(fit.Q, df),
             I2=np.where(free, fit.I2, 0.0),
             H2=np.where(free, fit.H2, 1.0),
             vt=fit.vt,

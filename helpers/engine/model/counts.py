@@ -23,7 +23,7 @@ from ..normal.fit import RegressionFit
 from ..normal.intervals import symmetric_limits
 from ..options import BETA_BINOMIAL, QUAD_POINTS
 from ..summaries import i2_and_h2
-from .fits import Counts, Refits, p_value, ratio
+from .fits import Counts, Refits, ratio
 from .levels import fit_levels, level_limits
 from .limits import glmm_limits
 
@@ -286,7 +286,6 @@ def _assembled(
         between=between,
         Q=lrt,
         df=df,
-        p=p_value(lrt, df),
         I2=np.where(free, i2, 0.0),
         H2=np.where(free, h2, 1.0),
         vt=vt,

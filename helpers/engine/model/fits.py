@@ -79,11 +79,10 @@ class Refits:
     se_model: Array
     tau2: Array
     between: Array  # part of tau2 that studies of one cluster share; 0 without clusters
-    #: `Q`, `df`, `p`, `I2`, `H2`: as on `Heterogeneity` (I2 in percent): Cochran's Q, or the
+    #: `Q`, `df`, `I2`, `H2`: as on `Heterogeneity` (I2 in percent): Cochran's Q, or the
     #: likelihood-ratio test.
     Q: Array
     df: Array
-    p: Array
     I2: Array
     H2: Array
     vt: Array  # typical sampling variance behind I2; NaN for a single study
@@ -98,6 +97,13 @@ class Refits:
 
     def __len__(self) -> int:
         return len(self.mu)
+
+    @property
+    def p(self) -> Array:
+        """Chi-squared p-values of `Q`; 1 without a degree of freedom, NaN without `Q`."""
+        free = self.df > 0
+        p: Array = chi2_sf(self.Q, np.where(free, self.df, 1.0))
+        return np.where(free | np.isnan(p), p, 1.0)
 
     def note(self, row: int) -> str:
         """Why a replicate has no sound estimate; empty if it has one."""
@@ -116,9 +122,3 @@ def joined(parts: Sequence[Refits]) -> Refits:
     return Refits(
         **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Refits)}
     )
-
-
-def p_value(q: Array, df: Array) -> Array:
-    """Chi-squared p-values; 1 without a degree of freedom."""
-    free = df > 0
-    return np.where(free, chi2_sf(q, np.where(free, df, 1.0)), 1.0)

@@ -15,7 +15,7 @@ from ..normal.intervals import Limits, symmetric_limits
 from ..normal.inverse_variance import InverseVarianceFit
 from ..normal.nested import fit_nested
 from ..summaries import i2_and_h2
-from .fits import Counts, Refits, p_value
+from .fits import Counts, Refits
 
 if TYPE_CHECKING:
     from .core import Model
@@ -175,7 +175,6 @@ def level_refits(model: Model, common: InverseVarianceFit, found: Levels) -> Ref
         between=found.variances[:, 0],
         Q=common.Q,
         df=df,
-        p=p_value(common.Q, df),
         I2=i2,
         H2=h2,
         vt=common.vt,

@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, expm1, log, log1p, pi
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,65 +120,24 @@ def upper_bound(batch: Batch) -> Array:
 
 def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     """Certified global maximum over tau2 >= 0 of the (restricted) profile likelihood."""
-    upper = upper_bound(batch)
+    rows, upper = len(batch), upper_bound(batch)
     reach = float(np.log1p(upper / batch.least).max())
     points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])
     size = max(1, _CELLS // (batch.width * points))
-    if len(batch) <= size:
-        return _maximum(batch, upper, restricted, points)
-    parts = [
-        _maximum(batch.rows(slice(i, i + size)), upper[i : i + size], restricted, points)
-        for i in range(0, len(batch), size)
-    ]
-    scans = [part.scan for part in parts if part.scan is not None]
-    finals = [part.final for part in parts if part.final is not None]
-    return Tau2Fit(
-        np.concatenate([part.tau2 for part in parts]),
-        np.concatenate([part.se for part in parts]),
-        np.concatenate([part.converged for part in parts]),
-        np.concatenate([part.boundary for part in parts]),
-        Tau2Scan(
-            points,
-            upper,
-            np.concatenate([scan.maxima for scan in scans]),
-            np.concatenate([scan.gap for scan in scans]),
-            np.concatenate([scan.slack for scan in scans]),
-        ),
-        Moments(*map(np.concatenate, zip(*finals, strict=True))),
-    )
-
-
-@lru_cache(maxsize=64)
-def _steps(points: int) -> Array:
-    """Equal steps from 0 to 1."""
-    steps = np.linspace(0.0, 1.0, points)
-    steps.flags.writeable = False
-    return steps
-
-
-def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2Fit:
-    rows = len(batch)
-    least, end = batch.least, upper
-    if rows > 1 and batch.shared:  # one grid for all: see `profile_scan`
-        least, end = least.min(keepdims=True), end.max(keepdims=True)
-    grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
-    grid[:, -1] = end
-    sum_log_w, log_det, rss = profile_scan(batch, grid)
-    height = sum_log_w - rss
-    if restricted:
-        height -= log_det
-    height *= 0.5
-    peak = np.ones(height.shape, dtype=bool)
-    np.greater(height[:, :-1], height[:, 1:], out=peak[:, :-1])
-    peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
-    owner, at = np.nonzero(peak)
+    if rows <= size:
+        peaks = _scan(batch, upper, restricted, points)
+    else:
+        scans = []
+        for i in range(0, rows, size):
+            here = slice(i, i + size)
+            scan = _scan(batch.rows(here), upper[here], restricted, points)
+            scans.append(scan._replace(owner=scan.owner + i))
+        peaks = _Peaks(*map(np.concatenate, zip(*scans, strict=True)))
+    owner, root = peaks.owner, peaks.start
     part, done = batch, np.ones(1, dtype=bool)
-    single = batch.single and len(owner) == 1
-    root = _root_of_one(batch, grid, height, at, restricted) if single else None
-    if root is None:
+    if not peaks.exact.all():
         part = batch if len(owner) == rows else batch.rows(owner)
-        low, high, start = _brackets(height, grid, least, owner, at)
-        root, done = _refine(part, low, high, start, restricted)
+        root, done = _refine(part, peaks.low, peaks.high, root, restricted)
     final = moments(part, root)
     reached = _height(final, restricted)
     maxima, gap = np.ones(rows, dtype=np.int64), np.full(rows, np.inf)
@@ -196,9 +155,52 @@ def _maximum(batch: Batch, upper: Array, restricted: bool, points: int) -> Tau2F
         1.0 / np.sqrt(np.where(information > 0, information, np.nan)),
         done,
         root == 0.0,
-        Tau2Scan(points, upper, maxima, gap, reached - height.max(axis=1)),
+        Tau2Scan(points, upper, maxima, gap, reached - peaks.top),
         final,
     )
+
+
+@lru_cache(maxsize=64)
+def _steps(points: int) -> Array:
+    """Equal steps from 0 to 1."""
+    steps = np.linspace(0.0, 1.0, points)
+    steps.flags.writeable = False
+    return steps
+
+
+class _Peaks(NamedTuple):
+    """Local maxima of a scan; `top` has one number for each replicate, the rest for each peak."""
+
+    owner: NDArray[np.intp]  # replicate
+    low: Array  # `low`, `high`: values of tau2 between which the maximum lies
+    high: Array
+    start: Array  # where to begin to look for it
+    exact: NDArray[np.bool_]  # whether that is the maximum itself
+    top: Array  # highest likelihood of the scan
+
+
+def _scan(batch: Batch, upper: Array, restricted: bool, points: int) -> _Peaks:
+    least, end = batch.least, upper
+    if len(batch) > 1 and batch.shared:  # one grid for all: see `profile_scan`
+        least, end = least.min(keepdims=True), end.max(keepdims=True)
+    grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
+    grid[:, -1] = end
+    sum_log_w, log_det, rss = profile_scan(batch, grid)
+    height = sum_log_w - rss
+    if restricted:
+        height -= log_det
+    height *= 0.5
+    peak = np.ones(height.shape, dtype=bool)
+    np.greater(height[:, :-1], height[:, 1:], out=peak[:, :-1])
+    peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
+    owner, at = np.nonzero(peak)
+    top = height.max(axis=1)
+    if batch.single and len(owner) == 1:
+        root = _root_of_one(batch, grid, height, at, restricted)
+        if root is not None:
+            return _Peaks(owner, root, root, root, np.ones(1, dtype=bool), top)
+    found = _brackets(height, grid, least, owner, at)
+    return _Peaks(owner, *found, np.zeros(len(owner), dtype=bool), top)
 
 
 def _height(m: Moments, restricted: bool) -> Array:
@@ -247,15 +249,16 @@ def _vertex(c: list[Any], begin: Any) -> Any:
     """Place of a maximum near `begin` of a polynomial, by Newton steps of at most one in all."""
     first = [a * power for power, a in enumerate(c)][1:]
     second = [a * power for power, a in enumerate(first)][1:]
-    away: Any = 0.0
+    away = 0.0 * begin
     for _ in range(3):
-        slope: Any = 0.0
-        bend: Any = 0.0
         u = begin + away
+        slope, bend = 0.0 * u, 0.0 * u
         for a in reversed(first):
-            slope = slope * u + a
+            slope *= u
+            slope += a
         for a in reversed(second):
-            bend = bend * u + a
+            bend *= u
+            bend += a
         away = away + slope / (abs(bend) + 1e-300)
         away = 0.5 * (abs(away + 1.0) - abs(away - 1.0))  # within -1 and 1, numbers or arrays
     return begin + away

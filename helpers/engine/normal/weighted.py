@@ -43,6 +43,7 @@ class Batch:
     #: times the counts. Effects are counted from `shift`. Without a design the study with the
     #: smallest sampling variance, the anchor, is left out and added where sums are used: it can
     #: outweigh all others by many orders of magnitude, and so the others keep their digits.
+    #: In memory the products stand first, so that each of them is contiguous.
     pairs: Array
     #: Shape (R, p): coefficients that were taken away from the effects: about those of tau2 = 0.
     shift: Array
@@ -81,11 +82,9 @@ class Batch:
         With one row of the grid for all, and the variances those of one row, the scan of the whole
         batch is one matrix product.
         """
-        rows, q, k = self.pairs.shape
         w = 1.0 / (self.vi[: len(grid), :, None] + grid[:, None, :])
         if len(grid) == 1:
-            sums = (self.pairs.reshape(rows * q, k) @ w[0]).reshape(rows, q, -1)
-            return _once(self.counts) @ np.log(w[0]), sums
+            return _once(self.counts) @ np.log(w[0]), self._times(w[0])
         return (self.counts[:, None, :] @ np.log(w))[:, 0], self.pairs @ w
 
     def power_sums(self, tau2: Array) -> tuple[Array, Array, Array | None]:
@@ -104,15 +103,15 @@ class Batch:
         powers[..., 0] = w
         np.multiply(w, w, out=powers[..., 1])
         np.multiply(powers[..., 1], w, out=powers[..., 2])
-        if same:
-            rows, q, k = pairs.shape
-            sums = (pairs.reshape(rows * q, k) @ powers[0]).reshape(rows, q, 3)
-        else:
-            sums = pairs @ powers
+        sums = self._times(powers[0]) if same else pairs @ powers
         plain = None
         if self.design is not None:
             plain = np.stack([np.vecdot(c, powers[..., a]) for a in range(2)], axis=-1)
         return sums, np.vecdot(c, np.log(w)), plain
+
+    def _times(self, weights: Array) -> Array:
+        """Sum `pairs` times weights (k, G) that all replicates share, shape (R, q, G)."""
+        return np.swapaxes(np.swapaxes(self.pairs, 0, 1) @ weights, 0, 1)
 
     def unweighted(self) -> Unweighted:
         """Least squares with equal weights."""
@@ -143,7 +142,7 @@ class Batch:
             None if self.design is None else _pick(self.design, index),
             self.k[index],
             self.p,
-            self.pairs[index],
+            np.swapaxes(np.swapaxes(self.pairs, 0, 1)[:, index], 0, 1),
             self.shift[index],
             self.least[index],
             self.copies[index],
@@ -255,16 +254,16 @@ def prepare(
     if x is None:
         at = np.arange(rows), among.argmin(axis=1)
         least, copies, centre = (_repeat(a, rows)[at] for a in (v, c, y))
-        pairs, around = np.empty((rows, 3, y.shape[1])), y - centre[:, None]
-        others = pairs[:, 0]
+        pairs, around = np.empty((3, rows, y.shape[1])), y - centre[:, None]
+        others = pairs[0]
         others[...] = c
         others[at] = 0.0
         weights = others / v
         mean = np.vecdot(weights, around) / (weights.sum(axis=1) + copies / least)
         around = around - mean[:, None]
         shift, apart = (centre + mean)[:, None], -mean
-        np.multiply(others, around, out=pairs[:, 1])
-        np.multiply(pairs[:, 1], around, out=pairs[:, 2])
+        np.multiply(others, around, out=pairs[1])
+        np.multiply(pairs[1], around, out=pairs[2])
     else:
         if not everyone:
             x = np.where(used[..., None], x, 0.0)
@@ -280,7 +279,7 @@ def prepare(
         x,
         _repeat(c.sum(axis=1), rows),
         1 if x is None else int(x.shape[2]),
-        pairs,
+        np.swapaxes(pairs, 0, 1),
         shift,
         least,
         copies,
@@ -297,17 +296,18 @@ def _repeat(a: Array, rows: int) -> Array:
 
 
 def _products(y: Array, c: Array, x: Array, rows: int) -> Array:
-    """Products of the columns of (X, y), times the counts."""
+    """Products of the columns of (X, y), times the counts, shape (q, R, k)."""
     k, p = x.shape[1:]
-    z = np.empty((rows, p + 1, k))
-    z[:, :p] = np.swapaxes(x, 1, 2)
-    z[:, p] = y
-    first, second = np.triu_indices(p + 1)
-    pairs = np.empty((rows, len(first), k))
-    for n, (i, j) in enumerate(zip(first, second, strict=True)):
-        np.multiply(z[:, i], z[:, j], out=pairs[:, n])
+    z = np.empty((p + 1, rows, k))
+    z[:p] = np.moveaxis(x, -1, 0)
+    z[p] = y
+    pairs = np.empty((((p + 1) * (p + 2)) // 2, rows, k))
+    place = 0
+    for i in range(p + 1):
+        np.multiply(z[i], z[i:], out=pairs[place : place + p + 1 - i])
+        place += p + 1 - i
     if not (c == 1.0).all():
-        pairs *= c[:, None, :]
+        pairs *= c
     return pairs
 
 
@@ -389,8 +389,7 @@ def _mean(sums: list[Any], w_m: Any, c_m: Any, e_m: Any, sum_log_w: Any, log: An
 def _regression(sums: Array, p: int, shift: Array, sum_log_w: Array, plain: Array) -> Moments:
     sum_w, sum_w2 = plain[..., 0], plain[..., 1]
     full = _symmetric(np.swapaxes(sums, -1, -2), p + 1)
-    gram = full[..., 0, :p, :p]
-    cov = np.asarray(np.linalg.inv(gram), dtype=np.float64)
+    cov, log_det = _inverse(full[..., 0, :p, :p])
     beta = (cov @ full[..., 0, :p, p:])[..., 0]
     theta = np.concatenate([-beta, np.ones((*beta.shape[:-1], 1))], axis=-1)
     image = (full @ theta[..., None, :, None])[..., 0]
@@ -402,7 +401,7 @@ def _regression(sums: Array, p: int, shift: Array, sum_log_w: Array, plain: Arra
         cov=cov,
         rss=np.maximum(squares[..., 0], 0.0),
         sum_log_w=sum_log_w,
-        log_det=np.linalg.slogdet(gram)[1],
+        log_det=log_det,
         sum_w=sum_w,
         sum_w2=sum_w2,
         trace_p=sum_w - np.trace(half, axis1=-2, axis2=-1),
@@ -412,6 +411,24 @@ def _regression(sums: Array, p: int, shift: Array, sum_log_w: Array, plain: Arra
         y_pp_y=squares[..., 1],
         y_ppp_y=squares[..., 2] - np.einsum("...p,...pq,...q->...", cross, cov, cross),
     )
+
+
+def _inverse(gram: Array) -> tuple[Array, Array]:
+    """Inverses and log determinants of positive definite matrices on the last two axes.
+
+    Gauss and Jordan's steps go through all matrices at once, many times quicker than a call of
+    LAPACK for each of them; a Gram matrix needs no pivoting.
+    """
+    a = np.moveaxis(gram, (-2, -1), (0, 1)).copy()
+    log_det = np.zeros(a.shape[2:])
+    for j in range(len(a)):
+        pivot = np.maximum(a[j, j], _TINY)
+        log_det += np.log(pivot)
+        row, column = a[j] / pivot, a[:, j].copy()
+        a -= column[:, None] * row
+        a[j], a[:, j] = row, -column / pivot
+        a[j, j] = 1.0 / pivot
+    return np.ascontiguousarray(np.moveaxis(a, (0, 1), (-2, -1))), log_det
 
 
 def _symmetric(flat: Array, size: int) -> Array:
@@ -445,16 +462,16 @@ def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
     """Log determinant of X'WX and residual sum of squares, by elimination without pivoting.
 
     `sums` holds upper triangles of the Gram matrix of (X, y) on axis 1; all other axes ride
-    along. A Gram matrix needs no pivoting.
+    along, and its numbers are used up. A Gram matrix needs no pivoting.
     """
     pairs = [(i, j) for i in range(p + 1) for j in range(i, p + 1)]
     part: dict[tuple[int, int], Array] = {key: sums[:, n] for n, key in enumerate(pairs)}
     log_det = np.zeros_like(sums[:, 0])
     for j in range(p):
         pivot = np.maximum(part[j, j], _TINY)
-        log_det = log_det + np.log(pivot)
+        log_det += np.log(pivot)
         for a in range(j + 1, p + 1):
             factor = part[j, a] / pivot
             for b in range(a, p + 1):
-                part[a, b] = part[a, b] - factor * part[j, b]
+                part[a, b] -= factor * part[j, b]
     return log_det, part[p, p]
