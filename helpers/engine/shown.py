@@ -55,10 +55,6 @@ class Shown:
         """Give a label and a text for each row, cautions left out."""
         return fields_said(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as plain values, for JSON."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
-
     def __repr__(self) -> str:
         title, rows = _shown(self)
         wide = max((len(_cut(label, _LABEL)) for label, _ in rows), default=0)
@@ -74,6 +70,16 @@ class Shown:
         return (
             f'<table class="result"><caption>{escape(title)}</caption><tbody>{body}</tbody></table>'
         )
+
+
+class PlainResult(Shown):
+    """A result that is its fields, in JSON too."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as plain values, for JSON."""
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
 
 
 def _shown(result: Shown) -> tuple[str, list[Row]]:

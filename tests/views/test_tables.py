@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import tables
-from helpers.views.tables import Link, table
+from helpers.views.tables import MISSING, Link, table
 
 
 class Cells(HTMLParser):
@@ -75,7 +75,7 @@ def test_every_value_is_printed_in_its_format_and_missing_as_a_dash(frame):
     cells = Cells(made.html)
     assert cells.rows[1:] == [
         ["LBCL", "a & b", "5,806", "7.2", "12"],
-        ["MM <new>", "a & b", "1,193", tables.MISSING, tables.MISSING],
+        ["MM <new>", "a & b", "1,193", MISSING, MISSING],
         ["IL", "c", "265", "0.0", "24"],
     ]
 
@@ -175,7 +175,7 @@ def test_a_common_effect_has_no_prediction_interval_in_the_table():
     fit = pool(events=[3, 8, 6], n=[40, 60, 90], model="common")
     rows = Cells(tables.pooled_table(fit).html).rows
     at = next(i for i, head in enumerate(rows[0]) if "prediction" in head)
-    assert rows[1][at] == tables.MISSING
+    assert rows[1][at] == MISSING
 
 
 def test_fits_of_one_model_need_labels():
@@ -197,7 +197,7 @@ def test_the_comparison_table_counts_digits_and_keeps_missing_values():
     assert cells.rows == [
         ["Quantity", "Ours", "Published", "Digits that agree", "Why"],
         ["estimate", "0.068221", "0.068221", "5", "rounding"],
-        ["tau2", "0.28000", tables.MISSING, tables.MISSING, "not published"],
+        ["tau2", "0.28000", MISSING, MISSING, "not published"],
     ]
 
 

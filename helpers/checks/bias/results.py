@@ -13,14 +13,14 @@ from ...engine.effects import get_measure
 from ...engine.literature import Methods, Reference
 from ...engine.normal.intervals import Interval
 from ...engine.options import FEW_STUDIES
-from ...engine.shown import Row, Shown, estimate_row, number, p_text, with_interval
+from ...engine.shown import PlainResult, Row, estimate_row, number, p_text, with_interval
 from ...engine.summaries import Caution
 from ...errors import UnsupportedError
 from .data import CORRELATED, FunnelData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SmallStudyResult(Shown):
+class SmallStudyResult(PlainResult):
     """What all results of this package have.
 
     `k` studies take part; `sentence` is the method in words (see `methods`), with its sources and

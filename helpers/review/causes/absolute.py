@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from ... import printing
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, with_interval
+from ...engine.shown import PlainResult, Row, with_interval
 from ...errors import UnsupportedError
 from .shares import CauseShare, Unknown, cause_share
 from .table import cause_table
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class CauseRate(Shown):
+class CauseRate(PlainResult):
     """Deaths of one cause among all who were treated.
 
     Attributes

@@ -22,7 +22,7 @@ from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
 from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits_text, number, p_text
+from ...engine.shown import PlainResult, Row, limits_text, number, p_text
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .table import CauseTable, cause_table
@@ -31,7 +31,7 @@ SMALL = 5  # Cochran's rule for expected counts
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class HomogeneityTest(Shown):
+class HomogeneityTest(PlainResult):
     """Whether groups share one distribution of causes.
 
     Attributes

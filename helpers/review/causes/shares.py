@@ -10,7 +10,7 @@ from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits_text, with_interval
+from ...engine.shown import PlainResult, Row, Shown, limits_text, with_interval
 from ...errors import MetaAnalysisError, UnsupportedError
 from .table import CauseTable, cause_table
 
@@ -18,7 +18,7 @@ Unknown = Literal["none", "random", "all"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class CauseShare(Shown):
+class CauseShare(PlainResult):
     """Share of one cause (or of several together) among deaths.
 
     Attributes

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
-from ...engine.shown import Row, Shown, listed
+from ...engine.shown import PlainResult, Row, listed
 from ...errors import MetaAnalysisError, UnsupportedError
 
 Counts = NDArray[np.int64]
@@ -40,7 +40,7 @@ ORDER = (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class CauseTable(Shown):
+class CauseTable(PlainResult):
     """Nonrelapse deaths by group and cause.
 
     Attributes

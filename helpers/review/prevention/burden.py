@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ... import printing
 from ...engine.normal.intervals import Interval
-from ...engine.shown import Row, Shown, limits_text, number, with_interval
+from ...engine.shown import PlainResult, Row, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
 from ..causes import CauseShare, cause_share, cause_table
 from ..causes.absolute import product_interval
@@ -29,7 +29,7 @@ OTHER, COVID, REST = "infection other than COVID-19", "COVID-19", "no infection"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Burden(Shown):
+class Burden(PlainResult):
     """Deaths from infection among all who were treated.
 
     Attributes
@@ -63,7 +63,7 @@ class Burden(Shown):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Prevented(Shown):
+class Prevented(PlainResult):
     """What-if: a part of the deaths from infection does not happen. No estimate of any effect.
 
     Attributes
