@@ -73,6 +73,20 @@ def test_names_and_ticks_do_not_overlap(by_months, by_product):
             assert not any(box.overlaps(other) for other in boxes[:i])
 
 
+@pytest.mark.parametrize("width", [720, 340])
+def test_no_name_lies_on_the_line_and_the_studies_of_the_text_are_named(by_months, width):
+    longest = by_months.moderators[MONTHS].idxmax()
+    ax = bubble(by_months, name=[longest], label=8, width=width)
+    ax.figure.draw_without_rendering()
+    names = [text for text in ax.texts if text.get_text() in by_months.studies.index]
+    assert longest in [text.get_text() for text in names]
+    x, y = ax.transData.transform(np.column_stack(found(ax, "mean").get_data())).T
+    for box in (text.get_window_extent() for text in names):
+        across = np.linspace(box.x0, box.x1, 50)
+        height = np.interp(across, x, y, left=np.nan, right=np.nan)
+        assert not ((box.y0 < height) & (height < box.y1)).any()
+
+
 def test_groups_colour_every_bubble_and_a_missing_one_is_an_error(by_months):
     cohorts = regression_cohorts("LBCL: product")
     groups = dict(zip(cohorts["cohort"], cohorts["product"].astype(str), strict=True))

@@ -131,7 +131,7 @@ def test_words_of_the_comparison_hold_the_ratios(contrasts):
     for one in contrasts:
         for g in (0.0, 1.0):
             assert printing.number(one.at(g)["ratio"]) in note.alt
-    assert "nearer to one" in note.caption
+    assert "closer to one" in note.caption
     assert "further from one" in note.caption
 
 

@@ -229,6 +229,16 @@ def name_above(
             ax.text((right - left) / wide, y - lift, value, ha="right", **look, **heavy)
 
 
+def _beyond(r: float, gap: float) -> list[tuple[float, float, str, str]]:
+    """Places above and below a mark, in line with one of its own edges."""
+    return [
+        (r, r + gap, "right", "bottom"),
+        (-r, r + gap, "left", "bottom"),
+        (r, -r - gap, "right", "top"),
+        (-r, -r - gap, "left", "top"),
+    ]
+
+
 def name_marks(
     ax: Axes,
     x: Sequence[float] | np.ndarray,
@@ -259,6 +269,8 @@ def name_marks(
             (-r - 3, 0, "right", "center"),
             (0, r + 3, "center", "bottom"),
             (0, -r - 3, "center", "top"),
+            *_beyond(r, 3),
+            *_beyond(r, 14),
         ):
             text = beside(ax, names[i], (x[i], y[i]), (dx, dy), ha=ha, va=va)
             extent = text.get_window_extent(renderer)
