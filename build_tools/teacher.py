@@ -39,16 +39,21 @@ README = """For teachers. Do not pass this file on to students as a whole.
 
 Begin with lesson/teacher/plan.html: ninety minutes, with links to all that they need.
 
-lesson/students/ activity sheet of the lesson, its questions, and worksheets of all labs
-lesson/teacher/  plan of the lesson, key to its questions, its slides as PDF
+lesson/students/ activity sheet of the lesson, its questions, worksheets of all labs, and
+                 records.html: twenty records to judge, for the lesson on doing a review
+lesson/teacher/  plan of the lesson, keys to its questions and to the records, its slides as PDF
 site/            the whole book, with labs and slides; open index.html, no network is needed
 notebooks/       chapters and exam with solutions in the open (exam.ipynb: marking scheme)
 planted/         the table with planted errors of the book's exam, and its key
 questions/       questions.html to print, questions_key.html with answers and reasons;
-                 questions.xml for Moodle, questions.gift, qti/ (zip it for platforms that read QTI)
+                 questions.xml for Moodle, questions.gift, qti/ (zip it where QTI is read);
+                 checked against the schemas of QTI 2.1 (public draft 2) and of content packages
+                 as far as they concern what is used, and by the code with which Moodle reads
+                 its XML; not tried in a running Moodle or other platform: import one first
 handout/         a table of another field, to guess from and to compute by hand, and its key
 exam-{seed}/students/   paper and sheet.csv to hand out
 exam-{seed}/teacher/    key with answers, tolerances and part marks
+exam-{other}-to-practise/  another one, whose sheet with errors is extracted in class
 
 What is to be printed is there as PDF as well, if Chromium was found where the zip was made.
 An exam with other numbers: make teacher SEED=8
@@ -75,7 +80,9 @@ def collect(folder: Path, seed: int, site: Path) -> None:
     write_bank({name: self_check(name) for name in CHAPTERS}, folder / "questions")
     write_handout(folder / "handout")
     write_paper(make_paper(seed), folder / f"exam-{seed}")
-    (folder / "README.txt").write_text(README.format(seed=seed), encoding="utf-8")
+    write_paper(make_paper(seed + 1), folder / f"exam-{seed + 1}-to-practise")
+    readme = README.format(seed=seed, other=seed + 1)
+    (folder / "README.txt").write_text(readme, encoding="utf-8")
 
 
 def print_pages(folder: Path, chromium: str) -> list[Path]:

@@ -71,7 +71,7 @@ def cohorts_needed(width: float, *, mu: float, tau: float, size: float) -> int |
 
 
 def planning_table(ks: Iterable[int], *, mu: float, tau: float, size: float) -> Sentence:
-    """Show the expected prediction interval of several plans, and its limit.
+    """Show the expected prediction interval of several plans and its limit, also for other τ.
 
     Parameters
     ----------
@@ -85,14 +85,15 @@ def planning_table(ks: Iterable[int], *, mu: float, tau: float, size: float) -> 
     >>> "any number" in str(planning_table((5, 20), mu=-2.6, tau=0.5, size=100))
     True
     """
-    rows = [("Cohorts", "Expected 95% prediction interval", "Width in percentage points")]
+    head = ("Cohorts", "Expected 95% prediction interval", "With half the τ", "With twice the τ")
+    rows: list[tuple[str, ...]] = [head]
     for k in (*ks, None):
-        low, high = expected_prediction(k, mu=mu, tau=tau, size=size)
         name = "any number" if k is None else printing.count(k)
-        rows.append(
-            (name, printing.percent_range((low, high), 1), printing.number(100 * (high - low), 1))
+        limits = (
+            expected_prediction(k, mu=mu, tau=times * tau, size=size) for times in (1, 0.5, 2)
         )
-    return list_table("What more cohorts would give", rows, "25 45 30")
+        rows.append((name, *(printing.percent_range(one, 1) for one in limits)))
+    return list_table("What more cohorts would give", rows, "22 32 23 23")
 
 
 def kappa(both: int, first: int, second: int, neither: int) -> float:

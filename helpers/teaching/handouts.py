@@ -8,6 +8,7 @@ improved under placebo in earlier trials. No number of it stands in the reading.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -174,6 +175,44 @@ def lab_sheet(keys: Iterable[str], *, sentence: bool = False) -> str:
     return document("Activity sheet", "".join(parts))
 
 
+def records_sheet(*, key: bool) -> str:
+    """Give twenty records to be judged apart by two people, or what to say about each.
+
+    >>> "Fewer than 20" in records_sheet(key=False)
+    False
+    """
+    import pandas as pd
+
+    with Path(__file__).with_name("records.toml").open("rb") as file:
+        given = tomllib.load(file)
+    rule = f"<p><b>The rule.</b> {escape(given['rule'])} All records are invented.</p>"
+    numbered = pd.DataFrame(given["record"])
+    numbered.insert(0, "", np.arange(1, len(numbered) + 1))
+    if key:
+        head = {"say": "Record", "take": "Take it?", "why": "Why"}
+        table = html_table(numbered.rename(columns=head))
+        said = (
+            "<p>On the open ones people differ, because the rule or the record leaves something "
+            "open: whoever settles them writes down the rule that settled them.</p>"
+        )
+        return document("Twenty records: key", rule + table + said)
+    blank = numbered[["", "say"]].assign(take="")
+    table = html_table(blank.rename(columns={"say": "Record", "take": "Take it? (yes, no)"}))
+    counts = pd.DataFrame(
+        [("I take it", "", ""), ("I do not", "", "")],
+        columns=["", "My partner takes it", "My partner does not"],
+    )
+    asked = (
+        "<p>Judge alone. Then count, with your partner:</p>"
+        f'<div class="fill">{html_table(counts)}</div>'
+        "<p>Observed agreement: the two agreeing cells over 20 = ______. Expected by chance: the "
+        "product of the two shares of “yes”, plus that of the two shares of “no” = ______. Kappa = "
+        "(observed − expected) / (1 − expected) = ______</p>"
+        f"<p>Settle what you dispute. Which word of the rule was unclear?</p>{_LINE}"
+    )
+    return document("Twenty records to judge", rule + table + asked)
+
+
 def lesson_plan(plans: Plans) -> str:
     """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it."""
     import pandas as pd
@@ -226,7 +265,7 @@ def lesson_plan(plans: Plans) -> str:
 
 
 def write_lesson(plans: Plans, folder: str | Path) -> list[Path]:
-    """Write the lesson's ``teacher/plan.html``, its sheets, and the worksheets of all labs."""
+    """Write the plan of the lesson, its sheets, worksheets of all labs, and records to judge."""
     bank = {name: self_check(name) for name in ("pooling", "heterogeneity")}
     keys = [key for step in plans.lesson.steps for key in step.labs]
     content = {
@@ -235,5 +274,7 @@ def write_lesson(plans: Plans, folder: str | Path) -> list[Path]:
         "students/questions.html": sheets(bank, key=False),
         "students/activity.html": lab_sheet(keys, sentence=True),
         "students/all_labs.html": lab_sheet(LAB_PAGES),
+        "students/records.html": records_sheet(key=False),
+        "teacher/records_key.html": records_sheet(key=True),
     }
     return write_files(content, folder)

@@ -73,6 +73,36 @@ def test_the_lesson_needs_nothing_but_the_bundle(folder):
     assert "lesson/teacher/plan.html" in (folder / "README.txt").read_text("utf-8")
 
 
+def test_every_sheet_that_a_plan_names_is_in_the_bundle(folder):
+    sheets = {
+        "sheet of twenty records": "lesson/students/records.html",
+        "sheet of the exam to practise on": "exam-4-to-practise/students/sheet.csv",
+        "worksheets": "lesson/students/all_labs.html",
+        "activity sheet": "lesson/students/activity.html",
+        "question sheet": "lesson/students/questions.html",
+        "hand-out": "handout/students/handout.html",
+        "table with planted errors": "planted/planted_errors.csv",
+    }
+    plans = read_plans()
+    steps = [
+        step
+        for name in ("lesson", "course", "term", "estimands", "planning", "review")
+        for step in getattr(plans, name).steps
+    ]
+    for name, path in sheets.items():
+        assert any(name in step.materials for step in steps), name
+        assert (folder / path).is_file()
+    for step in steps:
+        if "sheet" in step.materials:
+            assert any(name in step.materials for name in sheets), step.materials
+    # the exam that counts is not the one that is worked on in class
+    drawn, worked = (
+        (folder / name / "students" / "sheet.csv").read_text("utf-8")
+        for name in ("exam-3", "exam-4-to-practise")
+    )
+    assert drawn != worked
+
+
 def test_sheets_for_students_have_no_answer(folder):
     for sheet in (folder / "lesson" / "students").glob("*.html"):
         words = sheet.read_text("utf-8")

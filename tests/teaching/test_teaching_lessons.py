@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import html
 import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ from helpers.evidence import data_folder
 from helpers.teaching import cohorts_needed, handout, kappa, planning_table
 from helpers.teaching.__main__ import main
 from helpers.teaching.design import expected_prediction
+from helpers.teaching.handouts import records_sheet
+
+HELPERS = Path(records_sheet.__code__.co_filename).parent
 
 Z = 1.959964
 
@@ -79,9 +84,31 @@ def test_the_fewest_cohorts_are_the_fewest():
     low, high = expected_prediction(None, **truth)
     assert (low, high) == pytest.approx(tuple(expit(-2.6 + Z * 0.45 * np.array([-1, 1]))), rel=1e-6)
     assert cohorts_needed(0.99 * (high - low), **truth) is None
-    assert f"{100 * (high - low):.1f}" in str(planning_table((5, 10), **truth))
+    table = str(planning_table((5, 10), **truth))
+    for tau in (0.45, 0.225, 0.9):
+        for k in (5, 10, None):
+            low, high = expected_prediction(k, **truth | {"tau": tau})
+            assert f"{100 * low:.1f} to {100 * high:.1f}%" in table
     with pytest.raises(MetaAnalysisError, match="k=2"):
         expected_prediction(2, **truth)
+
+
+def test_twenty_records_can_be_judged_and_leave_something_to_dispute():
+    with (HELPERS / "records.toml").open("rb") as file:
+        given = tomllib.load(file)
+    takes = [record["take"] for record in given["record"]]
+    assert len(takes) == 20
+    assert {"yes", "no", "open"} == set(takes)
+    assert takes.count("open") >= 5
+    sheet, key = records_sheet(key=False), records_sheet(key=True)
+    for record in given["record"]:
+        assert html.escape(record["say"]) in sheet
+        assert record["why"] not in sheet
+        assert html.escape(record["why"]) in key
+        size = re.search(r"(\d[\d,]*) (?:\w+ )?(?:adults|patients|adolescents)", record["say"])
+        fewest = int(re.search(r"at least (\d+)", given["rule"])[1])
+        if size and record["take"] == "yes":
+            assert int(size[1].replace(",", "")) >= fewest
 
 
 def test_kappa_is_that_of_the_labels():

@@ -187,7 +187,7 @@ def test_the_opening_guess_is_answered_by_no_reading_before_and_by_no_first_slid
     for name in METHOD:
         if name != "your_own_table":  # it comes last, in every plan
             assert "ankylosing" not in words_of(name).lower(), name
-    assert "nothing is to be read" in words_of("teaching_kit")
+    assert "let nobody read and show no slide" in words_of("teaching_kit")
 
 
 def test_a_plan_that_does_not_add_up_is_an_error(tmp_path):
