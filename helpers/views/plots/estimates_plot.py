@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ... import printing
+from ... import printing, ties
 from ...errors import MetaAnalysisError
 from . import style
 from .frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes, room_of_axes
@@ -162,10 +162,17 @@ def _note(
     data: pd.DataFrame, words: list[str], quantity: str, null: float | None, *, unit: str
 ) -> Note:
     groups = data["group"] if "group" in data else [""] * len(data)
-    names = (f"{g}, {n}" if g else str(n) for g, n in zip(groups, data["label"], strict=True))
+    names = [f"{g}, {n}" if g else str(n) for g, n in zip(groups, data["label"], strict=True)]
     said = "; ".join(f"{name}: {value}" for name, value in zip(names, words, strict=True))
     rows = printing.counted(len(data), "row")
-    caption = f"{quantity} in {rows}, with 95% intervals."
+    found = [float(value) for value in data["estimate"]]
+    low, high = (
+        f"{words[i].partition(' (')[0]} ({names[i]})"
+        for i in (ties.smallest(found), ties.largest(found))
+    )
+    caption = f"{quantity} ranges from {low} to {high}. Lines are 95% intervals."
+    if len(data) == 1:
+        caption = f"{quantity} is {words[0]}."
     if null is not None:
         apart = int(((data["lower"] > null) | (data["upper"] < null)).sum())
         caption = (
