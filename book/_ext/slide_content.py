@@ -49,6 +49,8 @@ _SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z\[{*$“])")
 # a heading that is one letter of a formula, which some readers of a table take for empty
 _LETTER = re.compile(r"(<th[^>]*>)<math [^>]*><mrow><mi>([^<]+)</mi></mrow></math>(</th>)")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
+# a sentence about what the sentence before it names
+_REFERS_BACK = re.compile(r"\b(?:[Ii]t|Its|such)\b")
 _LEADS_ON = re.compile(r"[:,]$|\b[Tt]he (?:next )?(?:table|figure)\b|\b(?:estimates|found) above\b")
 DATA = "Cordas dos Santos et al., Nat Med 2024"
 BESIDE = 420  # characters that may stand beside a formula or a table; the rest is for the speaker
@@ -287,13 +289,17 @@ def _sections(source: str, heading: str) -> Iterator[tuple[str, str]]:
 
 
 def _formulas(heading: str, part: str, context: Context) -> Iterator[Slide]:
-    """One slide for each displayed formula, with the sentence before it and what explains it."""
+    """One slide for each displayed formula, with what leads to it and what explains it."""
     if not heading:  # the section of the title has no formula of its own
         return
     pieces = _DISPLAY.split(part)
     title = words_of(plain(heading, context))
     for i in range(1, len(pieces), 2):
-        before = _SENTENCE.split(" ".join(pieces[i - 1].strip().split("\n\n")[-1].split()))[-1]
+        *earlier, before = _SENTENCE.split(
+            " ".join(pieces[i - 1].strip().split("\n\n")[-1].split())
+        )
+        if earlier and _REFERS_BACK.search(before):
+            before = f"{earlier[-1]} {before}"
         after = _short(pieces[i + 1].strip().split("\n\n")[0])
         text = [plain(one, context) for one in (before, after)] if before else []
         yield Slide(

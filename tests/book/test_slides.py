@@ -186,6 +186,20 @@ def test_a_slide_by_hand_shows_how_its_numbers_come_about(sets):
     assert f"Q = {sum(parts):.2f}" in chapter
 
 
+def test_what_leads_to_a_formula_names_what_it_speaks_of(sets):
+    """A slide has no page before it: "Its limits are" needs to say of what."""
+    leads = {
+        section.select_one(".words").get_text(" ", strip=True)
+        for page in sets.values()
+        for section in page.select("section.formula")
+        if section.select_one(".words")
+    }
+    assert len(leads) >= 15
+    assert [lead for lead in leads if re.match(r"(It|Its|They|Such)\b", lead)] == []
+    (wilson,) = [lead for lead in leads if lead.endswith("Its limits are")]
+    assert wilson.startswith("Wilson's interval")
+
+
 def test_a_word_is_not_broken_behind_or_before_a_few_letters(sets):
     short = re.compile(r"\b([^\W\d]{1,4}-[^\W\d]+|[^\W\d]+-[^\W\d]{1,4})\b")
     seen = set()
