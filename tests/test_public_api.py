@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import pkgutil
 import re
 import tomllib
 from importlib import import_module
@@ -15,7 +16,9 @@ import pytest
 
 import helpers
 from helpers import load_cohorts, pool, review
+from helpers.arguments import LEVEL
 from helpers.engine.literature import REFERENCES
+from helpers.engine.shown import Shown
 from helpers.reference import entries, rooms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,3 +179,76 @@ def test_every_public_number_is_named_in_a_test():
                 and not name.startswith("_")
             ]
     assert found == []
+
+
+#: Filled row by row, or kept as it grows.
+GROWS = {"Solution", "Surface", "Records"}
+
+
+def own_members(kind):
+    """Functions or classes of the engine, models and checks, each where it is defined."""
+    for room in ("engine", "models", "checks"):
+        folder = import_module(f"helpers.{room}")
+        for one in pkgutil.walk_packages(folder.__path__, f"helpers.{room}."):
+            module = import_module(one.name)
+            for name, found in vars(module).items():
+                if kind(found) and found.__module__ == one.name:
+                    yield name, found
+
+
+def own_calls():
+    """Functions and public methods of the engine, models and checks."""
+    yield from own_members(inspect.isfunction)
+    for name, one in own_members(inspect.isclass):
+        for method, found in vars(one).items():
+            if inspect.isfunction(found) and not method.startswith("_"):
+                yield f"{name}.{method}", found
+
+
+def test_results_are_frozen_and_show_themselves_in_one_way():
+    classes = [(n, c) for n, c in own_members(inspect.isclass) if dataclasses.is_dataclass(c)]
+    assert len(classes) > 80
+    thawed = {n for n, c in classes if not c.__dataclass_params__.frozen}
+    loose = {n for n, c in classes if "__slots__" not in vars(c)}
+    shown = {n for n, c in classes if issubclass(c, Shown) and c.__repr__ is not Shown.__repr__}
+    assert (thawed, loose, shown) == (GROWS, set(), set())
+
+
+def test_calls_agree_on_seeds_draws_and_how_arguments_are_given():
+    """A seed is 1, a level 95%; two doors to a call have its defaults; none is positional only."""
+    defaults = {}
+    for name, call in own_calls():
+        for given in inspect.signature(call).parameters.values():
+            assert given.kind is not given.POSITIONAL_ONLY, (name, given.name)
+            if given.default is not given.empty:
+                at = f"{name.rpartition('.')[2]} {given.name}"
+                defaults.setdefault(at, {})[call.__module__] = given.default
+    for at, values in defaults.items():
+        argument = at.split()[1]
+        for value in values.values():
+            assert argument != "seed" or value == 1, at
+            assert argument != "level" or value in (LEVEL, None), at
+    draws = {at.split()[0]: set(v.values()) for at, v in defaults.items() if at.endswith(" draws")}
+    assert draws == {
+        "bootstrap": {2000},
+        "bootstrap_prediction": {25_000},
+        "calibrated_test": {1000},
+        "coverage": {1000},
+        "permutation_test": {1000, 1999},  # of moderators, and of signs with the observed ones
+        "prediction_interval": {25_000},
+        "simulate_null": {2000},
+        "simulate_power": {2000},
+        "tests_frame": {1000},
+    }
+
+
+def test_defaults_that_a_docstring_states_are_those_of_the_call():
+    stated = re.compile(r"^(\w+) : .*\bdefault ([-+.\d_e]*\d|True|False|\".*?\")", re.MULTILINE)
+    told = 0
+    for name, call in own_calls():
+        given = inspect.signature(call).parameters
+        for argument, text in stated.findall(inspect.getdoc(call) or ""):
+            if argument in given and given[argument].default is not None:
+                told += 1
+                assert given[argument].default == ast.literal_eval(text), (name, argument)
+    assert told > 3

@@ -137,6 +137,8 @@ def test_the_unit_of_time_changes_nothing_but_the_unit(model, measure):
 @pytest.mark.parametrize("measure", CODES)
 def test_sensitivity_to_a_common_factor_is_exact(measure):
     fit = pool_rates(DATA, measure=measure, **COLUMNS)
+    tenths = np.linspace(0.6, 1.2, 7)
+    np.testing.assert_allclose(rate_sensitivity(fit).index, tenths, rtol=1e-12)
     for factor, row in rate_sensitivity(fit, (0.7, 1.3)).iterrows():
         again = pool_rates(DATA, measure=measure, factor=factor, **COLUMNS)
         assert row["estimate"] == pytest.approx(again.estimate, rel=1e-8)

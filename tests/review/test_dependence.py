@@ -1,8 +1,12 @@
+import csv
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from helpers import load_cohorts, load_sources, pool, pool_multilevel
 from helpers.errors import UnsupportedError
+from helpers.evidence import data_folder
 from helpers.review.choices import COLUMNS
 from helpers.review.dependence import (
     CONTRASTS,
@@ -11,6 +15,7 @@ from helpers.review.dependence import (
     compare_dependence,
     dependence_frame,
     dependence_methods,
+    sharing_frame,
 )
 
 
@@ -23,6 +28,24 @@ def test_a_publication_is_a_cluster():
     sources = load_sources().set_index("cohort")["publication"]
     found = clusters("publication")
     assert found.tolist() == sources.reindex(load_cohorts()["cohort"]).tolist()
+
+
+def test_the_table_counts_the_lines_of_the_file_of_sources():
+    table = sharing_frame()
+    with (data_folder() / "sources.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for shared, column in (("publication", "publication"), ("source", "trial_or_registry")):
+        sizes = Counter(line[column] or line["publication"] for line in lines)
+        related = sum(1 for line in lines if sizes[line[column] or line["publication"]] > 1)
+        assert table.loc[shared].tolist() == [len(sizes), related, max(sizes.values())]
+    # what stands before a bracket or a comma, where it is one country
+    told = [line["region"].split(" (")[0].split(",")[0] for line in lines]
+    several = ("and", "Israel", "International", "Europe")
+    alone = [name if not any(w in line["region"] for w in several) else line["publication"]
+             for name, line in zip(told, lines, strict=True)]  # fmt: skip
+    sizes = Counter(name or line["publication"] for name, line in zip(alone, lines, strict=True))
+    related = sum(size for size in sizes.values() if size > 1)
+    assert table.loc["country"].tolist() == [len(sizes), related, max(sizes.values())]
 
 
 @pytest.mark.parametrize("shared", SHARED)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.integrate import quad
-from scipy.special import expit, logit
+from scipy.optimize import minimize
+from scipy.special import expit, logit, logsumexp
 
 from helpers import load_cohorts, pool, posterior, review
 from helpers.errors import MetaAnalysisError
@@ -202,6 +203,50 @@ def test_the_update_is_a_fit_of_the_updated_table():
     assert found.loc["all cohorts", "cohorts_after"] == fit.k == 54
     assert 100 * found.loc["cilta-cel, MM", "before"] == pytest.approx(15.2, abs=0.05)
     assert 100 * found.loc["cilta-cel, MM", "after_most"] == pytest.approx(13.8, abs=0.05)
+
+
+def wald_by_quadrature(x, n, z=1.959963984540054):
+    """Maximum and Wald limits of the GLMM: an even grid of the random effect, no derivatives."""
+    u = np.linspace(-9.0, 9.0, 1501)
+    prior = stats.norm.logpdf(u) + np.log(u[1] - u[0])
+
+    def lost(theta):
+        rate = expit(theta[0] + theta[1] * u)
+        each = stats.binom.logpmf(x[:, None], n[:, None], rate) + prior
+        return -logsumexp(each, axis=1).sum()
+
+    best = minimize(lost, [logit(x.sum() / n.sum()), 0.4], method="Nelder-Mead",
+                    options={"xatol": 1e-7, "fatol": 1e-10}).x  # fmt: skip
+    h = 1e-3 * np.eye(2)
+    bend = [
+        [
+            (lost(best + a + b) - lost(best + a - b) - lost(best - a + b) + lost(best - a - b))
+            / 4e-6
+            for b in h
+        ]
+        for a in h
+    ]
+    if abs(best[1]) > 0.05:
+        se = np.sqrt(np.linalg.inv(bend)[0, 0])
+    else:  # at its boundary tau takes nothing from what is known of the mean
+        p = expit(best[0])
+        se = 1.0 / np.sqrt((n * p * (1.0 - p)).sum())
+    return expit(best[0] + np.array([0.0, -z, z]) * se)
+
+
+def test_the_limits_of_the_update_come_out_of_a_grid_of_the_random_effect():
+    found = review.update_effects().set_index("group")
+    names = ("", "_lower", "_upper")
+    for when, table in {"before": load_cohorts(), "after": since_then.updated_cohorts()}.items():
+        for group in ("all cohorts", "MM", "MCL", "cilta-cel, MM"):
+            part = table
+            if group != "all cohorts":
+                part = part[part["entity"].astype(str) == group.split(", ")[-1]]
+            if group == "cilta-cel, MM":
+                part = part[part["product"].astype(str) == "cilta-cel"]
+            x, n = (part[c].to_numpy(float) for c in ("nonrelapse_deaths", "patients"))
+            ours = [found.loc[group, f"{when}{name}"] for name in names]
+            np.testing.assert_allclose(ours, wald_by_quadrature(x, n), rtol=2e-3, err_msg=group)
 
 
 def test_no_report_that_may_share_patients_is_added():
