@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import printing
@@ -74,55 +74,32 @@ def remarks(
     found = []
     for i in range(len(study)):
         equal = i in x and len(there) > 2 and 2 * x[i] == all_x and math.isclose(2 * size[i], all_n)
-        called = _SUMS.fullmatch(str(study[i]).strip(" .:"))
         if equal:
-            found.append(
-                Remark(
-                    "total-row",
-                    f"Row {shown[i]} equals the sum of the other rows: it may be a total, which is "
-                    f"pooled as a {noun[0]}.",
-                )
-            )
-        elif called:
-            found.append(
-                Remark(
-                    "total-row",
-                    f"Row {shown[i]} has the name of a total, which is pooled as a {noun[0]}.",
-                )
-            )
+            how = "equals the sum of the other rows: it may be a total, which"
+        elif _SUMS.fullmatch(str(study[i]).strip(" .:")):
+            how = "has the name of a total, which"
         elif i in x and _subtotal(i, there, x, size):
-            found.append(
-                Remark(
-                    "total-row",
-                    f"Row {shown[i]} equals the sum of the rows above it: it may be a subtotal, "
-                    f"which is pooled as a {noun[0]}.",
-                )
-            )
+            how = "equals the sum of the rows above it: it may be a subtotal, which"
+        else:
+            continue
+        found.append(Remark("total-row", f"Row {shown[i]} {how} is pooled as a {noun[0]}."))
     found += _twice(study, shown, there, x, size, noun)
     if len(there) > 2 and {size[i] for i in there} == {100}:
-        found.append(
-            Remark(
-                "percentages",
-                "All sizes are 100: the events may be percentages, and the intervals are then "
-                f"those of {noun[1]} of 100 people.",
-            )
+        said = (
+            "All sizes are 100: the events may be percentages, and the intervals are then those of "
+            f"{noun[1]} of 100 people."
         )
+        found.append(Remark("percentages", said))
     if lopsided:
-        found.append(
-            Remark(
-                "lopsided-limits",
-                f"The effect is far from the middle of its limits in {_some(shown, lopsided)}, on "
-                "the scale on which it is pooled: the scale may be another (a ratio, a logarithm).",
-            )
+        said = (
+            f"The effect is far from the middle of its limits in {_some(shown, lopsided)}, on the "
+            "scale on which it is pooled: the scale may be another (a ratio, a logarithm)."
         )
+        found.append(Remark("lopsided-limits", said))
     times = [float(value) for value in months or () if value is not None and value == value]
     if times and max(times) < _SHORT:
-        found.append(
-            Remark(
-                "follow-up-unit",
-                f"The longest follow-up is {printing.months(max(times))}: it may be in years.",
-            )
-        )
+        said = f"The longest follow-up is {printing.months(max(times))}: it may be in years."
+        found.append(Remark("follow-up-unit", said))
     return tuple(found)
 
 
@@ -146,9 +123,8 @@ def _twice(
     x: dict[int, int],
     size: dict[int, float],
     noun: tuple[str, str],
-) -> list[Remark]:
+) -> Iterator[Remark]:
     """Point out labels that differ in case or punctuation alone, and equal large counts."""
-    found: list[Remark] = []
     by_name: dict[str, list[int]] = {}
     by_counts: dict[tuple[int, float], list[int]] = {}
     for i in range(len(study)):
@@ -156,26 +132,16 @@ def _twice(
     for i in there:
         if x[i] >= 5 and size[i] >= 20:  # equal counts of small studies are nothing unusual
             by_counts.setdefault((x[i], size[i]), []).append(i)
+    twice = f"one {noun[0]} may be listed twice."
     for name, same in by_name.items():
         if name and len(same) > 1:
             alike = len({study[i] for i in same}) == 1
             how = "have the same label" if alike else "differ in case or punctuation alone"
-            found.append(
-                Remark(
-                    "same-study",
-                    f"Rows {_some(shown, same)} {how}: one {noun[0]} may be listed twice.",
-                )
-            )
+            yield Remark("same-study", f"Rows {_some(shown, same)} {how}: {twice}")
     for same in by_counts.values():
         if len(same) > 1:
-            found.append(
-                Remark(
-                    "same-counts",
-                    f"Rows {_some(shown, same)} have the same events and the same size: one "
-                    f"{noun[0]} may be listed twice.",
-                )
-            )
-    return found
+            how = "have the same events and the same size"
+            yield Remark("same-counts", f"Rows {_some(shown, same)} {how}: {twice}")
 
 
 def _some(shown: Sequence[str], places: Sequence[int]) -> str:

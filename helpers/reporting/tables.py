@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from .. import printing
 from ..engine.normal.prediction import displayed_prediction
 from ..models.population import has_mean
-from ..views import tables
 from ..views.subject import Subject
-from ..views.tables import Table
+from ..views.tables import Table, numbers
 from .analysis import Analysis
 
 if TYPE_CHECKING:
@@ -46,10 +45,6 @@ def model_name(fit: PoolResult) -> str:
     return f"Random effects, {how} ({fit.measure})"
 
 
-def _bounds(pair: Any, factor: float = 100.0, digits: int = 1) -> str:
-    return printing.between(pair[0] * factor, pair[1] * factor, digits)
-
-
 class _Unit:
     """How a table prints the values of a fit: the unit stands in the headings."""
 
@@ -71,50 +66,35 @@ class _Unit:
 
 def models_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the main model and the one beside it."""
-    import pandas as pd
-
     unit = _Unit(analysis.fit, subject)
+    mean = has_mean(analysis.fit.measure)
     fits = [analysis.fit, *([analysis.beside] if analysis.beside else [])]
     rows = [
         {
             "model": model_name(fit),
             "cohorts": fit.k,
             "estimate": fit.estimate,
-            "ci": unit.bounds(fit.ci),
-            "mean": fit.mean_estimate if has_mean(fit.measure) else None,
-            "mean_ci": unit.bounds(fit.mean_conf_int()) if has_mean(fit.measure) else None,
+            "ci": fit.ci,
+            **({"mean": fit.mean_estimate, "mean_ci": fit.mean_conf_int()} if mean else {}),
             "prediction": None if analysis.one_sided else unit.prediction(fit),
             "tau2": fit.tau2,
             "I2": fit.heterogeneity.I2,
         }
         for fit in fits
     ]
-    if not has_mean(analysis.fit.measure):
-        rows = [{k: v for k, v in row.items() if k not in ("mean", "mean_ci")} for row in rows]
-    return tables.table(
-        pd.DataFrame(rows),
+    return numbers(
+        rows,
         f"{subject.outcome} under {printing.counted(len(fits), 'model')}",
-        formats={
-            "estimate": unit.value,
-            **({"mean": unit.value} if has_mean(analysis.fit.measure) else {}),
+        {
+            "model": "",
+            "cohorts": (printing.capital(subject.studies), ""),
+            "estimate": (f"Estimate{unit.head}", unit.value),
+            "ci": (f"{_level(analysis.fit)} CI{unit.head}", unit.bounds),
+            "mean": (f"Mean across {subject.studies}{unit.head}", unit.value),
+            "mean_ci": (f"{_level(analysis.fit)} CI of the mean{unit.head}", unit.bounds),
+            "prediction": (f"Prediction interval{unit.head}", ""),
             "tau2": "number3",
-            "I2": "number1",
-        },
-        labels={
-            "cohorts": printing.capital(subject.studies),
-            "estimate": f"Estimate{unit.head}",
-            "ci": f"{_level(analysis.fit)} CI{unit.head}",
-            **(
-                {
-                    "mean": f"Mean across {subject.studies}{unit.head}",
-                    "mean_ci": f"{_level(analysis.fit)} CI of the mean{unit.head}",
-                }
-                if has_mean(analysis.fit.measure)
-                else {}
-            ),
-            "prediction": f"Prediction interval{unit.head}",
-            "tau2": "τ²",
-            "I2": f"I²{printing.IN_PERCENT}",
+            "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         name="models",
     )
@@ -127,27 +107,22 @@ def groups_table(
     shown = found.summary_frame().rename_axis("group").reset_index()
     unit = _Unit(analysis.fit, subject)
     shown["ci"] = [unit.bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
-    size = "n" if analysis.fit.n is not None else "time"
-    by = found.by
-    counts = [] if analysis.fit.events is None else ["events", size]
-    labels = {"events": subject.events, size: subject.n if size == "n" else subject.time}
-    return tables.table(
-        shown[["group", "k", *counts, "estimate", "ci", "tau2", "I2"]],
-        f"{subject.outcome} by {by.replace('_', ' ')}",
-        formats={
-            "estimate": unit.value,
+    by = found.by.replace("_", " ")
+    size = ("n", subject.n, "") if analysis.fit.n is not None else ("time", subject.time, "number")
+    counts = (
+        {} if analysis.fit.events is None else {"events": (subject.events, ""), size[0]: size[1:]}
+    )
+    return numbers(
+        shown,
+        f"{subject.outcome} by {by}",
+        {
+            "group": (by[:1].upper() + by[1:], ""),
+            "k": (printing.capital(subject.studies), ""),
+            **counts,
+            "estimate": (f"Estimate{unit.head}", unit.value),
+            "ci": (f"{_level(analysis.fit)} CI{unit.head}", ""),
             "tau2": "number3",
-            "I2": "number1",
-            **({"time": "number"} if "time" in counts else {}),
-        },
-        labels={
-            "group": by[:1].upper() + by[1:].replace("_", " "),
-            "k": printing.capital(subject.studies),
-            **{one: labels[one] for one in counts},
-            "estimate": f"Estimate{unit.head}",
-            "ci": f"{_level(analysis.fit)} CI{unit.head}",
-            "tau2": "τ²",
-            "I2": f"I²{printing.IN_PERCENT}",
+            "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         name=name,
     )
@@ -155,8 +130,6 @@ def groups_table(
 
 def clusters_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the estimate with and without the clusters."""
-    import pandas as pd
-
     unit = _Unit(analysis.fit, subject)
     rows = [
         {"model": name, "estimate": fit.estimate, "ci": unit.bounds(fit.ci), "tau2": fit.tau2}
@@ -167,14 +140,14 @@ def clusters_table(analysis: Analysis, subject: Subject) -> Table:
         )
         if fit is not None
     ]
-    return tables.table(
-        pd.DataFrame(rows),
+    return numbers(
+        rows,
         f"{subject.outcome} with and without clusters",
-        formats={"estimate": unit.value, "tau2": "number3"},
-        labels={
-            "estimate": f"Estimate{unit.head}",
-            "ci": f"{_level(analysis.fit)} CI{unit.head}",
-            "tau2": "τ², both levels together",
+        {
+            "model": "",
+            "estimate": (f"Estimate{unit.head}", unit.value),
+            "ci": (f"{_level(analysis.fit)} CI{unit.head}", ""),
+            "tau2": ("τ², both levels together", "number3"),
         },
         name="clusters",
     )
@@ -183,32 +156,24 @@ def clusters_table(analysis: Analysis, subject: Subject) -> Table:
 def rates_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the events per 100 person-years of each cohort and pooled."""
     assert analysis.rates is not None
-    import pandas as pd
-
     fit = analysis.rates
     rows = fit.studies[fit.studies["included"]].reset_index()
-    shown = pd.DataFrame(
+    limits = [*rows[["ci_lower", "ci_upper"]].to_numpy(), fit.ci]
+    return numbers(
         {
             "cohort": [*rows["study"].astype(str), "All, pooled"],
             "events": [*rows["events"], int(fit.events or 0)],
             "time": [*rows["time"], fit.time],
             "rate": [*rows["estimate"], fit.estimate],
-            "ci": [
-                *(_bounds(pair, 1.0) for pair in rows[["ci_lower", "ci_upper"]].to_numpy()),
-                _bounds(fit.ci, 1.0),
-            ],
-        }
-    )
-    return tables.table(
-        shown,
+            "ci": [printing.between(*pair) for pair in limits],
+        },
         f"{subject.events} per 100 person-years",
-        formats={"time": "number", "rate": "number1", "events": "count"},
-        labels={
-            "cohort": printing.capital(subject.study),
-            "events": subject.events,
-            "time": "Person-time, 100 years",
-            "rate": "Rate",
-            "ci": f"{_level(fit)} CI",
+        {
+            "cohort": (printing.capital(subject.study), ""),
+            "events": (subject.events, "count"),
+            "time": ("Person-time, 100 years", "number"),
+            "rate": "number1",
+            "ci": (f"{_level(fit)} CI", ""),
         },
         name="rates",
     )
@@ -216,20 +181,17 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
 
 def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
     """Print the tests for small-study effects with their calibrated p-values."""
-    shown = _tests(analysis)
-    formats = {"p": "p", "calibrated_p": "p", "false_alarms": "percent"}
-    labels = {
-        "cohorts": printing.capital(subject.studies),
-        "small_cohorts_are": f"Small {subject.studies} are",
-        "p": "p",
-        "calibrated_p": "Calibrated p",
-        "false_alarms": f"False-positive rate of the 5% test{printing.IN_PERCENT}",
-    }
-    return tables.table(
-        shown,
+    return numbers(
+        _tests(analysis),
         "Tests for small-study effects",
-        formats={name: one for name, one in formats.items() if name in shown},
-        labels={name: one for name, one in labels.items() if name in shown},
+        {
+            "test": "",
+            "cohorts": (printing.capital(subject.studies), ""),
+            "small_cohorts_are": (f"Small {subject.studies} are", ""),
+            "p": "p",
+            "calibrated_p": "p",
+            "false_alarms": ("False-positive rate of the 5% test", "percent"),
+        },
         name="small-studies",
     )
 

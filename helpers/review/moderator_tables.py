@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from .. import printing
-from ..views.tables import Table, table
+from ..views.tables import Table, numbers
 from .subject import SUBJECT
 
 __all__ = [
@@ -32,11 +32,8 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     >>> subgroup_rows_table(subgroup_rows()).name
     'all-groups'
     """
-    unit = printing.IN_PERCENT
-    analyses, levels = (
-        list(dict.fromkeys(rows["analysis"])),
-        SUBJECT.in_order(rows["level"].unique()),
-    )
+    analyses = list(dict.fromkeys(rows["analysis"]))
+    levels = SUBJECT.in_order(rows["level"].unique())
     rows = rows.assign(
         first=rows["analysis"].map(analyses.index), then=rows["level"].map(levels.index)
     ).sort_values(["first", "then"], ignore_index=True)
@@ -51,20 +48,20 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
             for low, high in zip(rows["lower"], rows["upper"], strict=True)
         ],
     )
-    columns = ["level", "cohorts", "counts", "estimate", "ci", "common_effect", "tau2"]
-    return table(
-        shown[["analysis", *columns]],
-        caption="Every published group, computed from the cohort table",
-        groups="analysis",
-        formats={"estimate": "percent", "common_effect": "percent", "tau2": "number3"},
-        labels={
-            "level": "Group",
-            "counts": "Deaths/patients",
-            "estimate": f"Estimate{unit}",
-            "ci": "95% CI",
-            "common_effect": f"Common effect{unit}",
-            "tau2": "τ²",
+    return numbers(
+        shown,
+        "Every published group, computed from the cohort table",
+        {
+            "analysis": "",
+            "level": ("Group", ""),
+            "cohorts": "",
+            "counts": ("Deaths/patients", ""),
+            "estimate": "percent",
+            "ci": ("95% CI", ""),
+            "common_effect": "percent",
+            "tau2": "number3",
         },
+        groups="analysis",
         notes=[
             "Estimate: binomial-normal GLMM with its own τ² in each group. Common effect: "
             "binomial likelihood."
@@ -87,21 +84,21 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
     >>> subgroup_tests_table(subgroup_tests(["setting"])).name
     'tests-between-groups'
     """
-    ways = ["separate", "calibrated", "common", "likelihood_ratio", "inverse_variance", "holm"]
     shown = tests.assign(analysis=tests["analysis"].replace(_WORDS))
-    return table(
-        shown[["analysis", "groups", "smallest", "zero_tau2", *ways]],
-        caption="One question, several tests: p-values between groups",
-        formats=dict.fromkeys(ways, "p"),
-        labels={
-            "smallest": "Fewest",
-            "zero_tau2": "τ² zero",
-            "separate": "Published",
-            "calibrated": "Calibrated",
-            "common": "One τ²",
-            "likelihood_ratio": "LR",
-            "inverse_variance": "REML",
-            "holm": "Holm",
+    return numbers(
+        shown,
+        "One question, several tests: p-values between groups",
+        {
+            "analysis": "",
+            "groups": "",
+            "smallest": ("Fewest", ""),
+            "zero_tau2": ("τ² zero", ""),
+            "separate": ("Published", "p"),
+            "calibrated": "p",
+            "common": ("One τ²", "p"),
+            "likelihood_ratio": ("LR", "p"),
+            "inverse_variance": ("REML", "p"),
+            "holm": "p",
         },
         notes=[
             "Fewest: cohorts in the smallest group. τ² zero: groups whose τ² is estimated as zero. "
@@ -129,7 +126,6 @@ def regressions_table(overview: pd.DataFrame) -> Table:
     >>> regressions_table(regression_overview(draws=19)).name
     'regressions'
     """
-    tests = ["p", "permutation", "glmm"]
     statistic = [
         f"{printing.number(row['F'])} ({printing.count(row['df1'])}, {printing.count(row['df2'])})"
         for row in overview.to_dict("records")
@@ -138,18 +134,18 @@ def regressions_table(overview: pd.DataFrame) -> Table:
         f"{printing.count(k)} ({printing.number(each, 1)})"
         for k, each in zip(overview["cohorts"], overview["per_coefficient"], strict=True)
     ]
-    columns = ["model", "cohorts", "tau2", "R2", "statistic", *tests]
-    return table(
-        overview.assign(statistic=statistic, cohorts=cohorts)[columns],
-        caption="The twelve published regressions, with other tests of the same moderators",
-        formats={"tau2": "number3", "R2": "number1"} | dict.fromkeys(tests, "p"),
-        labels={
-            "tau2": "τ²",
-            "R2": f"R²{printing.IN_PERCENT}",
-            "statistic": "F (df)",
+    return numbers(
+        overview.assign(statistic=statistic, cohorts=cohorts),
+        "The twelve published regressions, with other tests of the same moderators",
+        {
+            "model": "",
+            "cohorts": "",
+            "tau2": "number3",
+            "R2": (f"R²{printing.IN_PERCENT}", "number1"),
+            "statistic": ("F (df)", ""),
             "p": "p",
-            "permutation": "permuted",
-            "glmm": "GLMM",
+            "permutation": ("permuted", "p"),
+            "glmm": ("GLMM", "p"),
         },
         notes=[
             "Cohorts: in parentheses for each coefficient. p: F test of all moderators; permuted: "
@@ -180,20 +176,17 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
         None if pd.isna(low) else printing.between(low, high, 2)
         for low, high in zip(variants["lower"], variants["upper"], strict=True)
     ]
-    shown = variants.assign(ci=pd.array(ci, dtype=object))[
-        ["variant", "odds_ratio", "ci", "p", "factor", "omnibus"]
-    ]
     lost = variants[variants["reason"] != ""]
-    return table(
-        shown,
-        caption=caption,
-        formats={"p": "p", "factor": "p", "omnibus": "p"},
-        labels={
-            "odds_ratio": "Odds ratio",
+    return numbers(
+        variants.assign(ci=pd.array(ci, dtype=object)),
+        caption,
+        {
+            "variant": "",
+            "odds_ratio": "",
+            "ci": ("95% CI", ""),
             "p": "p",
-            "ci": "95% CI",
-            "factor": "p of its factor",
-            "omnibus": "p of all factors",
+            "factor": ("p of its factor", "p"),
+            "omnibus": ("p of all factors", "p"),
         },
         notes=[
             f"{variant}: {str(reason).removesuffix('.')}."

@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from ... import printing
+from ...views.tables import Table, numbers
 
 if TYPE_CHECKING:
-    from ...views.tables import Table
     from .absolute import CauseRate
     from .published import ChiSquaredCheck
     from .shares import CauseShare, ShareBounds
@@ -29,8 +27,6 @@ def chi_squared_table(
     >>> chi_squared_table(published_chi_squared(draws=99)).name
     'chi-squared-tests'
     """
-    from ...views.tables import table
-
     checks = tuple(checks)
     lines = [
         {
@@ -46,24 +42,19 @@ def chi_squared_table(
         }
         for check in checks
     ]
-    return table(
-        pd.DataFrame(lines),
-        caption="The published chi-squared tests, ours, and the same with random tables",
-        formats={
-            "statistic": "significant",
-            "p": lambda value: printing.significant(value, 4),
-            "random": lambda value: printing.number(value, 4),
-            "small": "percent",
-        },
-        labels={
-            "published": "Published X²",
-            "statistic": "Our X²",
-            "df": "df",
-            "p_published": "Published p",
-            "p": "Our p",
-            "random": "p, random tables",
-            "range": f"{printing.percent(0.95, 0)} CI of that p",
-            "small": f"Small cells{printing.IN_PERCENT}",
+    return numbers(
+        lines,
+        "The published chi-squared tests, ours, and the same with random tables",
+        {
+            "known_causes": "",
+            "published": ("Published X²", ""),
+            "statistic": ("Our X²", "significant"),
+            "df": "",
+            "p_published": ("Published p", ""),
+            "p": ("Our p", lambda value: printing.significant(value, 4)),
+            "random": ("p, random tables", lambda value: printing.number(value, 4)),
+            "range": (f"{printing.percent(0.95, 0)} CI of that p", ""),
+            "small": ("Small cells", "percent"),
         },
         notes=[
             f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those "
@@ -87,8 +78,6 @@ def bounds_table(
     >>> bounds_table({"all": share_bounds()}).name
     'unknown-causes'
     """
-    from ...views.tables import table
-
     lines = [
         {
             "group": group,
@@ -102,17 +91,17 @@ def bounds_table(
         for group, found in bounds.items()
     ]
     level = printing.percent(next(iter(bounds.values())).none.level, 0)
-    return table(
-        pd.DataFrame(lines),
+    return numbers(
+        lines,
         caption,
-        formats={"none": "percent", "random": "percent", "all": "percent"},
-        labels={
-            "deaths": "Deaths",
-            "unknown": "Unknown",
-            "none": f"None infection{printing.IN_PERCENT}",
-            "random": f"Like others{printing.IN_PERCENT}",
-            "all": f"All infection{printing.IN_PERCENT}",
-            "ci": "Limits",
+        {
+            "group": "",
+            "deaths": "",
+            "unknown": "",
+            "none": ("None infection", "percent"),
+            "random": ("Like others", "percent"),
+            "all": ("All infection", "percent"),
+            "ci": ("Limits", ""),
         },
         notes=[
             "None, like others, all: assumption about deaths of unknown cause. Limits: from the "
@@ -136,8 +125,6 @@ def rates_table(
     >>> rates_table(cause_rates(by="setting")).name
     'deaths-per-thousand'
     """
-    from ...views.tables import table
-
     lines = [
         {
             "group": group,
@@ -150,15 +137,16 @@ def rates_table(
         for group, rate in rates.items()
     ]
     level = printing.percent(next(iter(rates.values())).level, 0)
-    return table(
-        pd.DataFrame(lines),
+    return numbers(
+        lines,
         caption,
-        formats={"nrm": "percent", "share": "percent", "rate": lambda v: printing.number(v, 0)},
-        labels={
-            "nrm": f"Mean NRM{printing.IN_PERCENT}",
-            "share": f"Share of the deaths{printing.IN_PERCENT}",
-            "rate": "Per 1,000 treated",
-            "ci": f"{level} CI",
+        {
+            "group": "",
+            "patients": "",
+            "nrm": ("Mean NRM", "percent"),
+            "share": ("Share of the deaths", "percent"),
+            "rate": ("Per 1,000 treated", lambda value: printing.number(value, 0)),
+            "ci": (f"{level} CI", ""),
         },
         notes=[
             "Mean NRM: across cohorts, by the binomial-normal model. Interval: of the product of "
@@ -184,8 +172,6 @@ def weights_table(
     >>> weights_table(death_weights(load_cohorts()), infection_share(), [0, 0.05]).name
     'design-effects'
     """
-    from ...views.tables import table
-
     lines = []
     for icc in correlations:
         effect = weights.design_effect(icc)
@@ -198,15 +184,15 @@ def weights_table(
                 "ci": printing.between(100 * limits.lower, 100 * limits.upper),
             }
         )
-    return table(
-        pd.DataFrame(lines),
-        caption=f"If deaths of one cohort resemble each other: share of {share.cause}",
-        formats={"effect": "number1", "deaths": lambda value: printing.number(value, 0)},
-        labels={
-            "icc": "Intraclass correlation",
-            "effect": "Design effect",
-            "deaths": "Deaths that count",
-            "ci": f"{printing.percent(share.level, 0)} CI of {printing.percent(share.estimate)}",
+    ci = f"{printing.percent(share.level, 0)} CI of {printing.percent(share.estimate)}"
+    return numbers(
+        lines,
+        f"If deaths of one cohort resemble each other: share of {share.cause}",
+        {
+            "icc": ("Intraclass correlation", ""),
+            "effect": ("Design effect", "number1"),
+            "deaths": ("Deaths that count", lambda value: printing.number(value, 0)),
+            "ci": (ci, ""),
         },
         name=name,
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ... import printing
 from ...errors import MetaAnalysisError
+from ...evidence import codebook
+from ...views.tables import Link, Table, numbers
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from ...views.tables import Link, Table
     from .burden import Burden, Prevented
 
 WHICH = {"all": "All infections", "other": "Without COVID-19", "COVID-19": "COVID-19"}
@@ -58,8 +59,6 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
     >>> burden_table(infection_burden()).name
     'infection-burden'
     """
-    from ...views.tables import numbers
-
     lines = []
     for which, said in WHICH.items():
         mean, median = found[which, "mean"], found[which, "median"]
@@ -77,9 +76,9 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
         "Deaths from infection per 1,000 treated patients",
         {
             "which": ("Infections", ""),
-            "deaths": ("Deaths", "count"),
-            "mean": ("Mean", ""),
-            "median": ("Median", ""),
+            "deaths": "count",
+            "mean": "",
+            "median": "",
         },
         notes=[
             f"With {level} CI. Nonrelapse mortality (mean across cohorts, or median cohort) times "
@@ -99,8 +98,6 @@ def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Tabl
     >>> prevented_table(prevented_deaths(infection_burden()["all", "mean"])).name
     'what-if'
     """
-    from ...views.tables import numbers
-
     lines = [
         {
             "part": _part(row.part),
@@ -116,8 +113,8 @@ def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Tabl
         "What if: deaths from infection per 1,000 treated if a part of them were prevented",
         {
             "part": ("Prevented", ""),
-            "left": ("Left", ""),
-            "fewer": ("Fewer", ""),
+            "left": "",
+            "fewer": "",
             "treated": ("Treated per death", ""),
         },
         notes=[
@@ -135,8 +132,6 @@ def _rows(frame: pd.DataFrame) -> list[Any]:
 
 def _source(row: Any, name: str) -> str | Link:
     """Name a source, and link it where there is an address."""
-    from ...views.tables import Link
-
     address = f"https://doi.org/{row.doi}" if isinstance(row.doi, str) else row.url
     return Link(name, address) if isinstance(address, str) else name
 
@@ -160,8 +155,6 @@ def guidance_table(
     >>> guidance_table(load_context("prevention_guidance")).name
     'guidance-by-time'
     """
-    from ...views.tables import numbers
-
     against = guidance["kind"].isin(["counter-evidence", "indirect evidence"])
     shown = guidance[against if evidence else ~against]
     lines = [
@@ -179,17 +172,12 @@ def guidance_table(
         "action": ("What was studied" if evidence else "Action", ""),
         "detail": ("What was found" if evidence else "Detail", ""),
         "strength": ("Design" if evidence else "Strength, as the source states it", ""),
-        "source": ("Source", ""),
-        "seen": ("Seen", ""),
+        "source": "",
+        "seen": "",
     }
     if evidence:
-        return numbers(
-            lines,
-            "Evidence that bears on this guidance",
-            heads,
-            name=name or "evidence-on-guidance",
-            cards=True,
-        )
+        caption, name = "Evidence that bears on this guidance", name or "evidence-on-guidance"
+        return numbers(lines, caption, heads, name=name, cards=True)
     return numbers(
         lines,
         "What guidance says on preventing infection, by time",
@@ -213,8 +201,6 @@ def _seen(seen: str) -> str:
 
 def _period(start: Any, end: Any) -> str:
     """Print a period of days after infusion."""
-    import pandas as pd
-
     if pd.isna(start):
         return ""
     if pd.isna(end):
@@ -231,10 +217,6 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
     >>> timing_table(load_context("infection_context")).name
     'timing'
     """
-    import pandas as pd
-
-    from ...views.tables import numbers
-
     lines = []
     for row in _rows(context[context["topic"] == "timing"]):
         if pd.isna(row.value):
@@ -276,8 +258,6 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
 
 def _estimate(row: Any) -> str:
     """Print the value of a row with its interval."""
-    import pandas as pd
-
     if row.measure == "infection-related deaths per patient-month":
         return printing.number(row.value, 4)
     digits = 0 if row.value == round(row.value, 2) else 1
@@ -296,10 +276,6 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
     >>> pathogen_table(load_context("infection_context")).name
     'pathogens'
     """
-    import pandas as pd
-
-    from ...views.tables import numbers
-
     lines = [
         {
             "finding": row.finding,
@@ -314,7 +290,7 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
         "Pathogens of the infection deaths, from secondary sources alone",
         {
             "finding": ("What is said", ""), "value": ("Share", ""), "of": ("Of what", ""),
-            "source": ("Source", ""),
+            "source": "",
         },
         name=name,
         cards=True,
@@ -345,10 +321,6 @@ def syntheses_table(
     >>> syntheses_table(load_context("infection_context"), {"tellidizman": "3.8%"}).name
     'other-syntheses-of-infection'
     """
-    import pandas as pd
-
-    from ...views.tables import numbers
-
     shown = context[context["topic"].isin(["other synthesis", "registry"])]
     lost = set(ours) - set(shown["item"])
     if lost:
@@ -396,15 +368,12 @@ def report_table(*, name: str = "what-to-report") -> Table:
     >>> report_table().name
     'what-to-report'
     """
-    from ...evidence import codebook
-    from ...views.tables import numbers
-
     return numbers(
         codebook("infection_death_template"),
         "What to report of each death from infection",
         {
-            "column": ("Column", "text"), "meaning": ("What to write", "text"),
-            "unit": ("Unit", "text"), "allowed": ("Allowed", "text"),
+            "column": "text", "meaning": ("What to write", "text"), "unit": "text",
+            "allowed": "text",
         },
         name=name,
         long=False,
