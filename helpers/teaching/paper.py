@@ -200,7 +200,7 @@ class Paper:
             [(e.cohort, e.column, e.planted, e.right, e.as_good, e.shown_by) for e in self.errors],
             columns=["cohort", "column", "on the sheet", "right", "or as good", "shown by"],
         )
-        return f"<section><h2>Errors of the sheet</h2>{html_table(frame)}</section>"
+        return f'<section class="timed"><h2>Errors of the sheet</h2>{html_table(frame)}</section>'
 
 
 # -- drawing --------------------------------------------------------------------------------------

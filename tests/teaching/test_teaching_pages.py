@@ -152,6 +152,20 @@ def test_the_lesson_was_rehearsed_step_by_step_and_the_page_says_how():
         assert row.found == "Nothing." or row.mended
 
 
+def test_the_table_of_another_field_runs_through_the_course():
+    """Guess, pooling, heterogeneity: the hand-out comes back, and the last session reports it."""
+    for plan, pages in (
+        (PLANS.course, {"question", "pooling", "heterogeneity"}),
+        (PLANS.term, {"effect_sizes", "pooling", "heterogeneity"}),
+        (PLANS.estimands, {"pooling"}),
+    ):
+        found = {step.page for step in plan.steps if "hand-out" in step.materials}
+        assert pages <= found, plan.title
+    for plan in (PLANS.course, PLANS.term):
+        assert "your_own_table" in {step.page for step in plan.steps[-3:]}
+    assert "ankylosing_spondylitis.csv" in words_of("your_own_table")
+
+
 def test_a_day_has_breaks_and_nobody_sits_for_longer_than_two_and_a_half_hours():
     for day in (1, 2):
         sitting, longest = 0, 0
