@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
 import urllib.error
 import urllib.request
 import zipfile
@@ -67,6 +66,7 @@ OURS = (
 )
 #: Columns of the book's own table, whose names say what is counted.
 OUR_ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
+TEMPLATE_ROLES = {role: role for role in OUR_ROLES}
 # choices of the form in words; the page offers the engine's own default first
 CHOICES = {
     "model": {
@@ -371,14 +371,7 @@ def assemble(out: Path, root: Path, cache: Path) -> dict[str, Any]:
             name: (root / "data" / f"{name}.csv").read_text(encoding="utf-8")
             for name in ("cohorts", "template")
         },
-        "roles": {"cohorts": OUR_ROLES},
-        "names": {
-            role: known
-            for role, known in tomllib.loads(
-                (root / "helpers" / "evidence" / "column_names.toml").read_text(encoding="utf-8")
-            ).items()
-            if role not in ("by", "follow_up", "follow_up_years")
-        },
+        "roles": {"cohorts": OUR_ROLES, "template": TEMPLATE_ROLES},
         "packages": [{k: p[k] for k in ("name", "version", "licence")} for p in packages()],
     }
     files: dict[str, str] = {}

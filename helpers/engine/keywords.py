@@ -63,6 +63,7 @@ class ReportKeywords(TypedDict, total=False):
     time: str | None
     effect: str | None
     se: str | None
+    variance: str | None
     lower: str | None
     upper: str | None
     scale: str | None

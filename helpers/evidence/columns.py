@@ -144,6 +144,8 @@ def _hint(cell: str, column: ColumnSchema) -> str:
         return ", without spaces around it"
     if not cell.isascii() and any(char.isdigit() for char in cell):
         return ", in the plain digits 0-9"
+    if "%" in cell and column.kind == "integer":
+        return ", without a percent sign: the count alone"
     if "%" in cell:
         return ", without a percent sign (a proportion: 4.9% is 0.049)"
     if re.fullmatch(r"-?[0-9]{1,3}([,' ][0-9]{3})+(\.[0-9]+)?", cell):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 from ..errors import MetaAnalysisError
@@ -19,6 +19,7 @@ SCALES = {
 }
 #: Level of the confidence limits in a table.
 LIMITS_LEVEL = 0.95
+_TURNED = frozenset({"effect", "lower", "upper"})  # numbers on the scale of the table
 
 #: What ratings of the risk of bias are called in a report and in the page, in their order.
 RATINGS = {"low": "Low risk", "some": "Some concerns", "high": "High risk"}
@@ -80,30 +81,39 @@ def known_scale(scale: str) -> str:
 
 
 def on_model_scale(
-    effect: Sequence[float | None],
-    se: Sequence[float | None] | None,
-    limits: tuple[Sequence[float | None], Sequence[float | None]] | None,
-    scale: str,
-) -> tuple[list[float], list[float]]:
+    cells: Mapping[str, Sequence[float | None]], scale: str
+) -> tuple[list[float], list[float], list[int]]:
     """Effects and sampling variances on the scale on which they are pooled, nan where missing.
 
+    `cells` holds the columns by role: effect, with variance, with se, or with lower and upper.
     Limits of a 95% interval lie 1.96 standard errors from the effect on that scale. A standard
-    error belongs to the scale of the model: that of a ratio is the one of its logarithm.
+    error or a variance belongs to the scale of the model: that of a ratio is the one of its
+    logarithm. The last value is the places of the effects that are far from the middle of their
+    limits, by more than a tenth of the width: rounded numbers stay within it.
 
     Examples
     --------
-    >>> yi, vi = on_model_scale([2.0], None, ([1.0], [4.0]), "ratio")
-    >>> round(yi[0], 4), round(vi[0] ** 0.5, 4)
-    (0.6931, 0.3537)
+    >>> yi, vi, far = on_model_scale({"effect": [2.0], "lower": [1.0], "upper": [4.0]}, "ratio")
+    >>> round(yi[0], 4), round(vi[0] ** 0.5, 4), far
+    (0.6931, 0.3537, [])
+    >>> on_model_scale({"effect": [2.0], "lower": [1.0], "upper": [4.0]}, "raw")[2]
+    [0]
     """
+    on_scale = {
+        role: [_turned(value, scale) for value in cells[role]] for role in _TURNED & {*cells}
+    }
+    yi = on_scale["effect"]
+    if "lower" not in cells:
+        power, spread = (1, cells["variance"]) if "variance" in cells else (2, cells["se"])
+        return yi, [math.nan if value is None else float(value) ** power for value in spread], []
     apart = 2.0 * NormalDist().inv_cdf(0.5 + LIMITS_LEVEL / 2)
-    yi = [_turned(value, scale) for value in effect]
-    if limits is not None:
-        low, high = ([_turned(value, scale) for value in side] for side in limits)
-        spread = [(b - a) / apart for a, b in zip(low, high, strict=True)]
-    else:
-        spread = [math.nan if value is None else float(value) for value in se or ()]
-    return yi, [value**2 for value in spread]
+    ends = list(zip(on_scale["lower"], on_scale["upper"], strict=True))
+    far = [
+        i
+        for i, (y, (a, b)) in enumerate(zip(yi, ends, strict=True))
+        if abs(y - (a + b) / 2) > 0.1 * (b - a)  # False where one is missing
+    ]
+    return yi, [((b - a) / apart) ** 2 for a, b in ends], far
 
 
 def _turned(value: float | None, scale: str) -> float:
@@ -116,26 +126,3 @@ def _turned(value: float | None, scale: str) -> float:
     if scale == "proportion":
         return math.log(value / (1.0 - value))
     return value
-
-
-def lopsided(
-    effect: Sequence[float | None],
-    limits: tuple[Sequence[float | None], Sequence[float | None]],
-    scale: str,
-) -> list[int]:
-    """Places of the studies whose effect is far from the middle of their limits, on the scale.
-
-    Far is more than a tenth of the width: rounded numbers stay within it.
-
-    Examples
-    --------
-    >>> lopsided([2.0, 2.0], ([1.0, 1.0], [4.0, 3.0]), "raw")
-    [0]
-    """
-    yi = [_turned(value, scale) for value in effect]
-    low, high = ([_turned(value, scale) for value in side] for side in limits)
-    found = []
-    for i, (y, a, b) in enumerate(zip(yi, low, high, strict=True)):
-        if abs(y - (a + b) / 2) > 0.1 * (b - a):  # False where one is missing
-            found.append(i)
-    return found

@@ -30,6 +30,8 @@ MISSING_WORDS = frozenset(
 )
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _LOOKED_AT = 200  # records from which the separator is found
+#: Lists of names that help to find a role, or to say why there is none.
+_NO_ROLES = frozenset({"weak_study", "two_arms", "without_event", "share"})
 _HEADERS = 40  # rows among which the header is looked for
 _COMMA = re.compile(r"[-\N{MINUS SIGN}]?[0-9]+,[0-9]+")
 #: Bytes that Windows-1252 does not assign.
@@ -57,6 +59,17 @@ def plain_name(name: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", name.casefold()).split())
 
 
+def _counted(name: str) -> str:
+    """Take the words for a number from the plain name of a count.
+
+    Examples
+    --------
+    >>> _counted("Patients (N)"), _counted("Total number of relapses"), _counted("No response")
+    ('patients', 'relapses', 'no response')
+    """
+    return re.sub(r"^((total )?(number|no) of|n) (?=.)| n$", "", plain_name(name))
+
+
 @cache
 def names() -> Mapping[str, tuple[str, ...]]:
     """Return the known names of each role, ours first."""
@@ -77,12 +90,14 @@ def guess(header: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
     taken = set(taken)
     free = [name for name in header if name not in taken]
     found = {}
-    every = dict(names())
-    weak = every.pop("weak_study")
-    for role, known in every.items():
+    weak = names()["weak_study"]
+    for role, known in names().items():
+        if role in _NO_ROLES:
+            continue
         own = [name for name in free if plain_name(name) == known[0]]
         exact = [name for name in free if name == known[0].replace(" ", "_")]
-        other = [name for name in free if plain_name(name) in known]
+        short = _counted if role in ("events", "n") else plain_name
+        other = [name for name in free if {plain_name(name), short(name)} & {*known}]
         if role == "study" and len(other) > 1:
             other = [name for name in other if plain_name(name) not in weak] or other
         for candidates in (exact, own, other):

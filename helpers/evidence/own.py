@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from ..errors import MetaAnalysisError
 from .columns import ColumnSchema, TableRule, at_most, check, count_columns, infer
 from .given import RATING, RATING_WORDING, known_scale, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
-from .opening import MISSING_WORDS, Opened, guess, open_table, plain_name
+from .opening import MISSING_WORDS, Opened, guess, names, open_table, plain_name
 from .problems import CellProblem, EvidenceError
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ _NEEDED = {
     "time": ("person-time", "--time"),
     "effect": ("effects", "--effect"),
     "se": ("standard errors", "--se"),
+    "variance": ("variances", "--variance"),
     "lower": ("lower limits", "--lower"),
     "upper": ("upper limits", "--upper"),
 }
-#: Roles of a table of counts, and of one of effects; without a standard error it has both limits.
-_COUNTS, _EFFECTS = ("events", "n", "time"), ("effect", "se", "lower", "upper")
+#: Roles of a table of counts, and of one of effects.
+COUNTS, EFFECTS = ("events", "n", "time"), ("effect", "se", "variance", "lower", "upper")
+#: How far an effect may be off, in one of these ways; the first is asked for.
+_SPREADS = (("se",), ("variance",), ("lower", "upper"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,33 @@ def choose_columns(
     {'n': 'Total', 'study': 'Author', 'events': 'Cases'}
     """
     header = opened.sheet.header
+    roles, needed = find_roles(header, given, taken)
+    lacking = [role for role in needed if role not in roles]
+    by_name = guess(header)
+    for role in lacking:
+        if role in by_name:
+            raise MetaAnalysisError(
+                f"each column can have one role only: {by_name[role]!r} has another, so there is "
+                f"not yet {_asked(role, options)}"
+            )
+    if lacking:
+        asked = "; ".join([*(_asked(role, options) for role in lacking), *_advice(header, lacking)])
+        file = opened.sheet.file
+        there = ", ".join(repr(name) for name in header)
+        raise EvidenceError([CellProblem(file, opened.sheet.header_row, "", there, asked)])
+    return roles
+
+
+def find_roles(
+    header: Sequence[str], given: Mapping[str, str | None], taken: Sequence[str] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """Give the columns that were named or guessed, by role, and the roles that a table needs.
+
+    Examples
+    --------
+    >>> find_roles(["Author", "yi", "vi", "n"], {})
+    ({'study': 'Author', 'effect': 'yi', 'variance': 'vi'}, ['study', 'effect', 'variance'])
+    """
     roles = {role: name for role, name in given.items() if name is not None}
     used = [*roles.values(), *taken]
     if len(set(used)) < len(used):
@@ -85,14 +115,11 @@ def choose_columns(
             f"people ({roles['n']!r}) and person-time ({roles['time']!r}): name one of the two"
         )
     if _gives_effects(roles, guessed):
-        limits = "se" not in roles and ({"lower", "upper"} & set(roles) or "se" not in guessed)
-        needed = ["study", "effect", *(["lower", "upper"] if limits else ["se"])]
-        if limits and not {"lower", "upper"} & {*roles, *guessed}:
-            needed = ["study", "effect", "se"]  # asked for first
+        needed = ["study", "effect", *_spread(roles, guessed)]
     else:
         timed = "time" in roles or ("n" not in roles and "n" not in guessed and "time" in guessed)
         needed = ["study", "events", "time" if timed else "n"]
-    for role in {*_COUNTS, *_EFFECTS} - set(needed):
+    for role in {*COUNTS, *EFFECTS} - set(needed):
         guessed.pop(role, None)
     for role, name in guessed.items():
         if role == "follow_up_years" or name in roles.values():
@@ -100,41 +127,63 @@ def choose_columns(
         roles.setdefault(role, name)
     if "follow_up" not in roles and "follow_up_years" in guessed:
         roles["follow_up"] = guessed["follow_up_years"]
-    lacking = [role for role in needed if role not in roles]
-    by_name = guess(header)
-    for role in lacking:
-        if role in by_name:
-            raise MetaAnalysisError(
-                f"each column can have one role only: {by_name[role]!r} has another, so "
-                f"{_asked(role, options)}"
-            )
-    if lacking:
-        asked = "; ".join(_asked(role, options) for role in lacking)
-        file = opened.sheet.file
-        there = ", ".join(repr(name) for name in header)
-        raise EvidenceError([CellProblem(file, opened.sheet.header_row, "", there, asked)])
-    return roles
+    return roles, needed
 
 
 def _gives_effects(roles: Mapping[str, str], guessed: Mapping[str, str]) -> bool:
     """Tell whether a table gives effects: they are named, or there are no events and they are."""
-    named, counts = ({*group} & set(roles) for group in (_EFFECTS, _COUNTS))
+    named, counts = ({*group} & set(roles) for group in (EFFECTS, COUNTS))
     if named and counts:
         one, other = (
             ", ".join(repr(roles[role]) for role in sorted(some)) for some in (counts, named)
         )
         raise MetaAnalysisError(f"counts ({one}) and effects ({other}): name one of the two")
-    if {"se"} & named and {"lower", "upper"} & named:
-        raise MetaAnalysisError("a standard error and limits: name one of the two")
+    ways = [" and ".join(map(repr, way)) for way in _SPREADS if {*way} & named]
+    if len(ways) > 1:
+        raise MetaAnalysisError(f"{'; '.join(ways)}: name one of these for an effect")
     sized = {"n", "time"} & set(guessed)
     if named or counts or ("events" in guessed and sized):
         return bool(named)
-    return "effect" in guessed and ("se" in guessed or {"lower", "upper"} <= set(guessed))
+    return "effect" in guessed and any({*way} <= {*guessed} for way in _SPREADS)
+
+
+def _spread(roles: Mapping[str, str], guessed: Mapping[str, str]) -> tuple[str, ...]:
+    """Take the standard error, the variance or both limits: what was named, or what is there."""
+    ways = (way for known in (roles, guessed) for way in _SPREADS if {*way} & {*known})
+    return next(ways, _SPREADS[0])
+
+
+def _advice(header: Sequence[str], lacking: Sequence[str]) -> Iterator[str]:
+    """Say what other columns hold that are no counts of one group."""
+    if not {"events", "n"} & set(lacking):
+        return
+    known = names()
+    of = {
+        what: [one for one in header if plain_name(one) in known[what]]
+        for what in ("two_arms", "without_event", "share")
+    }
+    if len(of["two_arms"]) > 1:
+        columns = ", ".join(map(repr, of["two_arms"]))
+        yield (
+            f"{columns} are of two arms, and one group of people is pooled: choose the events and "
+            "the people of one arm, or add a column of effects (such as log odds ratios) and one "
+            "of their standard errors"
+        )
+    elif of["without_event"]:
+        yield (
+            f"{of['without_event'][0]!r} counts people without the event: add a column of all "
+            "people"
+        )
+    elif of["share"] and "events" in lacking:
+        yield (
+            f"{of['share'][0]!r} is a share: add the counts, or choose it as effect, of the scale "
+            "proportion, with its limits"
+        )
 
 
 def _asked(role: str, options: bool) -> str:
     what, option = _NEEDED[role]
-    return f"choose the column of {what}{f' with {option}' if options else ''}"
+    return f"a column of {what} (choose it{f' with {option}' if options else ''})"
 
 
 def values_of(roles: Mapping[str, str]) -> tuple[str, ...]:
@@ -145,7 +194,7 @@ def values_of(roles: Mapping[str, str]) -> tuple[str, ...]:
     >>> values_of({"study": "s", "events": "x", "n": "n"}), values_of({"effect": "y", "se": "s"})
     (('x', 'n'), ('y', 's'))
     """
-    return tuple(roles[role] for role in (*_COUNTS, *_EFFECTS) if role in roles)
+    return tuple(roles[role] for role in (*COUNTS, *EFFECTS) if role in roles)
 
 
 def usable_sheet(
@@ -294,12 +343,12 @@ def scale_of(roles: Mapping[str, str], scale: str | None) -> str:
             raise MetaAnalysisError(f"scale={scale!r} is of effects, and the table gives counts")
         return ""
     scale = scale_by_name(roles["effect"]) if scale is None else known_scale(scale)
-    if scale in ("ratio", "proportion") and "se" in roles:
+    if scale in ("ratio", "proportion") and "lower" not in roles:
         to, what = ("logarithms", "log-ratio") if scale == "ratio" else ("logits", "logit")
         raise MetaAnalysisError(
-            f"scale {scale!r} needs limits (--lower, --upper), because the standard error of a "
-            f"{scale} is usually that of its {to[:-1]}; give {to} with scale {what!r}, or scale "
-            "'raw' where the standard errors belong to the numbers as they are"
+            f"scale {scale!r} needs limits (--lower, --upper), because the standard error or the "
+            f"variance of a {scale} is usually that of its {to[:-1]}; give {to} with scale "
+            f"{what!r}, or scale 'raw' where they belong to the numbers as they are"
         )
     return scale
 
@@ -368,9 +417,9 @@ def _effect_columns(
     """Describe label, effect and spread of a table of effects."""
     ends: dict[str, Any] = {"ratio": {"above": 0}, "proportion": {"minimum": 0, "maximum": 1}}
     columns = [ColumnSchema(roles["study"], "text", unique=True)]
-    for role in _EFFECTS:
+    for role in EFFECTS:
         if role in roles:
-            held = {"above": 0} if role == "se" else ends.get(scale, {})
+            held = {"above": 0} if role in ("se", "variance") else ends.get(scale, {})
             columns.append(ColumnSchema(roles[role], "number", required=False, **held))
     if "lower" not in roles:
         return columns, []

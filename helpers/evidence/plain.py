@@ -10,10 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .columns import layout_problems, read_column
-from .given import lopsided, on_model_scale
+from .given import on_model_scale
 from .grid import Source
 from .opening import open_table
-from .own import choose_columns, prepare, refuse_no_study, scale_of, understood, values_of
+from .own import (
+    COUNTS,
+    EFFECTS,
+    choose_columns,
+    prepare,
+    refuse_no_study,
+    scale_of,
+    understood,
+    values_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ def read_counts(
     named = [name for name in given.values() if name is not None]
     opened = open_table(source, wanted=named, sheet=sheet, file=file)
     chosen = choose_columns(opened, given, options=False)
-    known = ("study", "events", "n", "time", "effect", "se", "lower", "upper")
+    known = ("study", *COUNTS, *EFFECTS)
     texts = [role for role in ("by", "cluster", "risk_of_bias") if given.get(role) is not None]
     roles: dict[str, str] = {role: chosen[role] for role in (*known, *texts) if role in chosen}
     guessed_scale, scale = scale is None, scale_of(roles, scale)
@@ -88,12 +97,9 @@ def read_counts(
     said = understood(opened, roles, given, scale if guessed_scale else "")
     one = {role: tuple(values[name]) for role, name in roles.items()}
     nothing = (None,) * len(grid.rows)
-    effects: tuple[list[float], list[float]] = ([], [])
-    far: list[int] = []
+    yi, vi, far = list[float](), list[float](), list[int]()
     if scale:
-        limits = (one["lower"], one["upper"]) if "lower" in one else None
-        effects = on_model_scale(one["effect"], one.get("se"), limits, scale)
-        far = [] if limits is None else lopsided(one["effect"], limits, scale)
+        yi, vi, far = on_model_scale(one, scale)
     return Counts(
         study=one["study"],
         events=one.get("events", nothing),
@@ -102,8 +108,8 @@ def read_counts(
         roles=roles,
         understood=said,
         scale=scale,
-        yi=tuple(effects[0]),
-        vi=tuple(effects[1]),
+        yi=tuple(yi),
+        vi=tuple(vi),
         lopsided=tuple(far),
         texts={role: one[role] for role in texts},
     )

@@ -15,7 +15,8 @@ from ..checks import bias
 from ..engine.effects import get_measure
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
-from ..evidence.given import RATINGS, SCALES, lopsided, on_model_scale, rating_of
+from ..evidence.given import RATINGS, SCALES, on_model_scale, rating_of
+from ..evidence.own import COUNTS, EFFECTS
 from ..evidence.pointers import Remark, remarks
 from ..models.design import quoted
 from ..models.multilevel import pool_multilevel
@@ -78,8 +79,9 @@ class ColumnNames:
     covariates: tuple[str, ...] = ()
     follow_up_unit: str = "months"
     time: str | None = None
-    effect: str | None = None  # with `se`, or with `lower` and `upper`, in place of counts
+    effect: str | None = None  # with `se`, `variance`, or `lower` and `upper`; in place of counts
     se: str | None = None
+    variance: str | None = None
     lower: str | None = None
     upper: str | None = None
     scale: str = ""  # of effects, as in `helpers.evidence.given.SCALES`
@@ -101,6 +103,7 @@ class ColumnNames:
             self.time,
             self.effect,
             self.se,
+            self.variance,
             self.lower,
             self.upper,
             self.by,
@@ -114,8 +117,8 @@ class ColumnNames:
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns without which a row is no study."""
-        counts = (self.events, self.n, self.time, self.effect, self.se, self.lower, self.upper)
-        return tuple(name for name in counts if name is not None)
+        named = (getattr(self, role) for role in (*COUNTS, *EFFECTS))
+        return tuple(name for name in named if name is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,14 +360,9 @@ _YI, _VI = "\tyi", "\tvi"
 def _with_effects(data: pd.DataFrame, columns: ColumnNames) -> tuple[pd.DataFrame, list[int]]:
     """Add effects and variances on the model's scale, and find effects far from their middle."""
     cells = {name: _known(data[name]) for name in columns.needed}
-    effect = cells[str(columns.effect)]
-    se, limits = None, None
-    if columns.se is not None:
-        se = cells[columns.se]
-    else:
-        limits = (cells[str(columns.lower)], cells[str(columns.upper)])
-    yi, vi = on_model_scale(effect, se, limits, columns.scale)
-    far = [] if limits is None else lopsided(effect, limits, columns.scale)
+    given = {role: getattr(columns, role) for role in EFFECTS}
+    by_role = {role: cells[name] for role, name in given.items() if name is not None}
+    yi, vi, far = on_model_scale(by_role, columns.scale)
     return data.assign(**{_YI: yi, _VI: vi}), far
 
 

@@ -194,6 +194,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         ("person-years", columns.time),
         (f"effects ({columns.scale.replace('-', ' ')})", columns.effect),
         ("standard errors", columns.se),
+        ("variances", columns.variance),
         ("lower limits", columns.lower),
         ("upper limits", columns.upper),
         ("clusters", columns.cluster),
@@ -211,7 +212,8 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
     if fit.n is None:
         rule = "whole counts, person-time above 0"
     if columns.effect is not None:
-        rule = "each effect between its limits" if columns.lower else "standard errors above 0"
+        spread = "variances" if columns.variance else "standard errors"
+        rule = "each effect between its limits" if columns.lower else f"{spread} above 0"
     body = [
         paragraph(
             f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "

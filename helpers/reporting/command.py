@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     columns.add_argument("--effect", metavar="COL", help="effects, in place of counts")
     columns.add_argument("--se", metavar="COL", help="their standard errors")
+    columns.add_argument("--variance", "--vi", metavar="COL", help="variances, in place of --se")
     columns.add_argument("--lower", metavar="COL", help="lower 95%% limits, in place of --se")
     columns.add_argument("--upper", metavar="COL", help="upper 95%% limits")
     columns.add_argument(
@@ -197,7 +198,7 @@ def _report(options: argparse.Namespace) -> int:
     said["people"] = options.n_name and lower(options.n_name)
     subject = replace(USUAL, **{name: value for name, value in said.items() if value})
     same = """
-        study events n time effect se lower upper scale cluster risk_of_bias by follow_up
+        study events n time effect se variance lower upper scale cluster risk_of_bias by follow_up
         follow_up_unit sheet measure model per level seed title
     """.split()
     choices: dict[str, Any] = {name: getattr(options, name) for name in same}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Report", "report"]
 
 #: Rarer columns of a table.
-_COLUMNS = ("time", "effect", "se", "lower", "upper", "cluster", "risk_of_bias")
+_COLUMNS = ("time", "effect", "se", "variance", "lower", "upper", "cluster", "risk_of_bias")
 #: Options that are no choice of the main model.
 _PAGE = frozenset({"follow_up_unit", "missing", "scale", "sheet", "title", *_COLUMNS})
 #: What the values of ``results.json`` are.
@@ -249,6 +249,8 @@ def report(
         Columns of effects and their standard errors, instead of counts.
     lower, upper : str, optional
         Columns of 95% confidence limits, instead of standard errors.
+    variance : str, optional
+        Column of sampling variances, instead of standard errors.
     scale : {"raw", "ratio", "log-ratio", "proportion", "logit"}, optional
         What the effects are; by default what the name of their column says (``Hazard ratio``,
         ``logOR``), and else "raw". Ratios and proportions need limits, which are put on the log or

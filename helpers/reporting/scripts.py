@@ -99,6 +99,8 @@ def _python_effects(columns: ColumnNames) -> list[str]:
     ]
     if columns.se is not None:
         return [*lines, f"table[{_VI!r}] = table[{_column(columns.se)!r}] ** 2"]
+    if columns.variance is not None:
+        return [*lines, f"table[{_VI!r}] = table[{_column(columns.variance)!r}]"]
     low, high = (_column(str(name)) for name in (columns.lower, columns.upper))
     wide = f"on_scale(table[{high!r}]) - on_scale(table[{low!r}])"
     apart = f"2 * NormalDist().inv_cdf({0.5 + LIMITS_LEVEL / 2:g})"
@@ -307,6 +309,8 @@ def _r_data(analysis: Analysis) -> list[str]:
     on_scale = _ON_SCALE.get(columns.scale, ("x", "x"))[1]
     if columns.se is not None:
         vi = f"table[[{_r(_column(columns.se))}]]^2"
+    elif columns.variance is not None:
+        vi = f"table[[{_r(_column(columns.variance))}]]"
     else:
         low, high = (
             f"on.scale(table[[{_r(_column(str(name)))}]])"

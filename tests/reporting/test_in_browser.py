@@ -119,8 +119,11 @@ def test_columns_are_found_by_name_or_asked_for():
     assert look(case(14))["roles"] == shown["roles"]
     unknown = b"Author,Mild,Severe,Total\nA,3,4,40\nB,5,6,50\n"
     assert look(unknown)["roles"] == {"study": "Author", "n": "Total"}
+    # what the reader named goes first, as long as the table has it
+    named = look(unknown, columns={"events": "Severe", "by": "Mild", "effect": "gone"})["roles"]
+    assert named == {"events": "Severe", "by": "Mild", "study": "Author", "n": "Total"}
     answer = json.loads(analyse_json(json.dumps({"content": unknown.decode()})))
-    assert [one["expected"] for one in answer["problems"]] == ["choose the column of events"]
+    assert [one["expected"] for one in answer["problems"]] == ["a column of events (choose it)"]
     assert analyse(unknown, events="Severe")["fit"]["events"] == 10
     assert analyse(case(16), events="severe_events")["roles"]["events"] == "severe_events"
 

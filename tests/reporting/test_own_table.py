@@ -23,7 +23,8 @@ from helpers import pool, printing
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError
 from helpers.evidence.opening import _written, guess, open_table
-from helpers.evidence.own import read_own
+from helpers.evidence.own import find_roles, read_own
+from helpers.evidence.plain import read_counts
 from helpers.evidence.xlsx import Workbook
 from helpers.reporting import in_browser, report, scripts
 from helpers.reporting.analysis import ColumnNames, analyse
@@ -218,7 +219,7 @@ def test_14_names_of_columns_are_guessed_and_said():
     with pytest.raises(EvidenceError) as raised:
         read_own(b"Author,Mild,Severe,Total\nA,3,4,40\n", {})
     (problem,) = raised.value.problems
-    assert problem.expected == "choose the column of events with --events"
+    assert problem.expected == "a column of events (choose it with --events)"
     assert problem.value == "'Author', 'Mild', 'Severe', 'Total'"
 
 
@@ -412,7 +413,8 @@ def test_a_spreadsheet_that_is_broken_or_locked_is_one_error():
     [
         ("1,200", "without thousands"),
         ("12.0", "without decimals"),
-        ("12%", "percent sign"),
+        ("12%", "without a percent sign: the count alone"),
+        ("12 (26.7%)", "without a percent sign: the count alone"),
         ("12 (30)", "plain digits"),
         ("1.234", "without decimals"),
         ("-3", "0 or more"),
@@ -532,6 +534,8 @@ def test_swapped_columns_are_named_as_such():
         ("Autor|Fälle|Gesamt", (0, 1, 2)),
         ("slab|xi|ni", (0, 1, 2)),
         ("EVENTS|N|STUDY", (2, 0, 1)),
+        ("First author|Year|Deaths (n)|Patients (N)|%", (0, 2, 3)),
+        ("Trial|No response|Total number of responders|Number of participants", (0, 2, 3)),
     ],
 )
 def test_names_of_real_tables_are_known(header, found):
@@ -781,6 +785,85 @@ def test_effects_with_standard_errors_are_taken_by_their_names(names, scale, mea
     assert (fit.measure, fit.estimate) == (measure, pytest.approx(shown[measure], rel=1e-5))
 
 
+def test_effects_with_variances_are_pooled_and_their_scripts_say_the_same(tmp_path):
+    table = b"author,yi,vi\nA,0.2,0.01\nB,0.5,0.04\nC,0.3,0.0225\nD,-0.1,0.0625\n"
+    (tmp_path / "effects.csv").write_bytes(table)
+    made = report(tmp_path / "effects.csv")
+    found = made.analysis
+    assert found.understood == "study = 'author', effect = 'yi', variance = 'vi'"
+    y, v = np.array([0.2, 0.5, 0.3, -0.1]), np.array([0.01, 0.04, 0.0225, 0.0625])
+    mean, *_ = restricted(y, [v, np.eye(4)])
+    assert found.fit.estimate == pytest.approx(mean, rel=1e-5)
+    assert read_counts(table).vi == pytest.approx(v, rel=1e-15)
+    assert "variances above 0" in made.html
+    done = main(
+        [
+            "report",
+            str(tmp_path / "effects.csv"),
+            *"--vi vi --quiet --out".split(),
+            str(tmp_path / "o"),
+        ]
+    )
+    assert done == 0
+    run = [sys.executable, str(tmp_path / "o/again.py")]
+    printed = subprocess.run(run, capture_output=True, text=True, check=True)
+    pairs = [line.split("\t") for line in printed.stdout.splitlines()]
+    assert {name: float(value) for name, value in pairs} == pytest.approx(
+        scripts.numbers(found), rel=1e-9
+    )
+    assert 'vi = table[["vi"]]' in (tmp_path / "o/again.R").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("header", "roles"),
+    [
+        # metafor: escalc with xi, ni; with xi, ti; effects
+        ("author,year,xi,ni", {"study": "author", "events": "xi", "n": "ni"}),
+        ("trial,xi,ti", {"study": "trial", "events": "xi", "time": "ti"}),
+        ("slab,yi,vi,ni", {"study": "slab", "effect": "yi", "variance": "vi"}),
+        ("study,yi,sei", {"study": "study", "effect": "yi", "se": "sei"}),
+        # meta: metaprop, metarate, metagen
+        ("studlab,event,n", {"study": "studlab", "events": "event", "n": "n"}),
+        ("studlab,event,time", None),
+        ("studlab,TE,seTE", {"study": "studlab", "effect": "TE", "se": "seTE"}),
+        # Stata: metaprop and admetan after an export, RevMan's generic inverse variance
+        ("study,es,se_es", {"study": "study", "effect": "es", "se": "se_es"}),
+        ("study,_ES,_seES,_LCI,_UCI", {"study": "study", "effect": "_ES", "se": "_seES"}),
+        ("Study,Hazard Ratio,CI lower,CI upper", {
+            "study": "Study", "effect": "Hazard Ratio", "lower": "CI lower", "upper": "CI upper",
+        }),
+        ("Study,log[Hazard Ratio],SE", {
+            "study": "Study", "effect": "log[Hazard Ratio]", "se": "SE",
+        }),
+    ],
+)  # fmt: skip
+def test_names_of_other_programs_are_known(header, roles):
+    found, needed = find_roles(header.split(","), {})
+    if roles is None:  # a time may be a follow-up: it is asked for
+        assert set(needed) - set(found) == {"n"}
+    else:
+        assert found == roles
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("study,ai,bi,ci,di", "'ai', 'bi', 'ci', 'di' are of two arms"),
+        ("study,event.e,n.e,event.c,n.c", "'event.e', 'n.e', 'event.c', 'n.c' are of two arms"),
+        ("trial,year,tpos,tneg,cpos,cneg", "'tpos', 'tneg', 'cpos', 'cneg' are of two arms"),
+        ("study,xi,mi", "'mi' counts people without the event"),
+        ("study,prevalence,n", "'prevalence' is a share: add the counts"),
+    ],
+)
+def test_a_table_of_another_kind_is_told_what_is_missing(header, said):
+    row = ",".join(["A", *"3456"][: header.count(",") + 1])
+    with pytest.raises(EvidenceError) as caught:
+        read_own(f"{header}\n{row}\n".encode(), {})
+    assert said in caught.value.problems[0].expected
+    with pytest.raises(EvidenceError, match=r"choose it"):
+        read_counts(f"{header}\n{row}\n".encode())
+
+
 def test_an_author_is_the_study_and_an_odds_ratio_the_effect_beside_cases_and_a_country():
     table = b"author year country cases or ci.lb ci.ub\nA 1981 USA 153 1.18 0.9 1.54\n"
     own = read_own(table + b"B 1984 Japan 200 1.45 1.02 2.08\n", {})
@@ -794,7 +877,11 @@ def test_an_author_is_the_study_and_an_odds_ratio_the_effect_beside_cases_and_a_
 def test_what_cannot_be_an_effect_is_refused_or_pointed_out():
     with pytest.raises(MetaAnalysisError, match="needs limits"):
         report(EFFECTS.format("OR", "SE").encode())
-    with pytest.raises(EvidenceError, match="choose the column of standard errors with --se"):
+    with pytest.raises(MetaAnalysisError, match="'se'; 'variance': name one of these"):
+        read_own(b"study,y,s,v\nA,1,2,3\n", {"effect": "y", "se": "s", "variance": "v"})
+    with pytest.raises(MetaAnalysisError, match="'se'; 'lower' and 'upper': name one of these"):
+        read_own(b"study,y,s,l\nA,1,2,3\n", {"effect": "y", "se": "s", "lower": "l"})
+    with pytest.raises(EvidenceError, match=r"a column of standard errors \(choose it with --se\)"):
         read_own(b"study,yi\nA,1\n", {"effect": "yi"})
     with pytest.raises(MetaAnalysisError, match=r"counts .* and effects .*: name one of the two"):
         read_own(b"study,x,n,yi,se\nA,1,2,3,4\n", {"events": "x", "effect": "yi"})

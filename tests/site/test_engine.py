@@ -20,7 +20,7 @@ import openpyxl
 import pytest
 from built import SITE
 from nightly import nightly
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from helpers import load_cohorts, pool
 
@@ -267,6 +267,7 @@ def test_table_and_choices_can_be_saved_and_restored(page, address, tmp_path):
     assert page.input_value("#engine-csv") == table
 
 
+@needs_engine
 @pytest.mark.parametrize(
     ("head", "found"),
     [
@@ -274,13 +275,23 @@ def test_table_and_choices_can_be_saved_and_restored(page, address, tmp_path):
         ("Author,Mild,Severe,Total", ("Author", "", "Total", "")),
         ("Autor;Fälle;Gesamt", ("Autor", "Fälle", "Gesamt", "")),
         ("trial\tdeaths\tperson_years", ("trial", "deaths", "", "person_years")),
+        ("slab,yi,vi", ("slab", "", "", "")),
     ],
 )
-def test_columns_are_found_by_their_names_or_left_open(page, address, head, found):
+def test_columns_are_found_by_their_names_or_left_open(with_engine, head, found):
+    page = with_engine()
+    mark = next(one for one in ",;\t" if one in head)
+    page.fill("#engine-csv", f"{head}\n{mark.join(['A', *'3456'][: head.count(mark) + 1])}\n")
+    for name, column in zip(("study", "events", "n", "time"), found, strict=True):
+        expect(page.locator(f"select[name={name}]")).to_have_value(column)
+
+
+def test_before_the_engine_runs_a_column_can_be_chosen_and_none_is_guessed(page, address):
     page.goto(address + PAGE)
-    page.fill("#engine-csv", f"{head}\n")
-    names = ("study", "events", "n", "time")
-    assert tuple(page.input_value(f"select[name={name}]") for name in names) == found
+    page.fill("#engine-csv", "Author;Cases;Total\nA;3;40\n")
+    page.select_option("select[name=n]", "Total")
+    values = {name: page.input_value(f"select[name={name}]") for name in ("study", "events", "n")}
+    assert values == {"study": "", "events": "", "n": "Total"}
 
 
 @needs_engine
@@ -289,7 +300,7 @@ def test_a_column_that_nobody_can_guess_is_asked_for(with_engine):
     page.fill("#engine-csv", "Author,Mild,Severe,Total\nA,3,4,40\nB,5,6,50\n")
     page.locator("#engine-pool").press("Enter")
     page.wait_for_selector("#engine-errors:not([hidden])", timeout=SECONDS)
-    assert "choose the column of events" in page.inner_text("#engine-errors")
+    assert "a column of events (choose it)" in page.inner_text("#engine-errors")
     page.select_option("select[name=events]", "Severe")
     assert pooled(page)["events"] == 10
     # case 16: the choice stays when a column is added
@@ -347,10 +358,16 @@ def test_groups_and_effects_are_offered_and_found(with_engine):
     )
     assert rows == 3
     page.fill("#engine-csv", "study,OR,lower,upper\nA,0.5,0.25,1\nB,2,1,4\nC,1,0.5,2\n")
-    chosen = {role: page.input_value(f'[name="{role}"]') for role in ("effect", "lower", "events")}
-    assert chosen == {"effect": "OR", "lower": "lower", "events": ""}
+    for role, column in {"effect": "OR", "lower": "lower", "events": "", "variance": ""}.items():
+        expect(page.locator(f'[name="{role}"]')).to_have_value(column)
     fit = pooled(page)
     assert (fit["measure"], round(fit["estimate"], 9)) == ("log-ratio", 1.0)
+    page.fill("#engine-csv", "slab,yi,vi,w\nA,0.5,0.25,1\nB,0.7,0.25,1\nC,0.6,0.25,1\n")
+    fit = pooled(page)  # at once: what the engine takes the columns for is known before it pools
+    assert (fit["measure"], round(fit["estimate"], 9)) == ("effect", 0.6)
+    expect(page.locator('[name="variance"]')).to_have_value("vi")
+    page.select_option('[name="se"]', "w")  # in place of the variance
+    expect(page.locator('[name="variance"]')).to_have_value("")
 
 
 @needs_engine
@@ -400,15 +417,19 @@ def test_any_number_of_rows_is_pooled(with_engine, k, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
 
 
-def test_a_column_that_the_reader_chose_stays_while_the_table_has_it(page, address):
-    page.goto(address + PAGE)
+@needs_engine
+def test_a_column_that_the_reader_chose_stays_while_the_table_has_it(with_engine):
+    page = with_engine()
+    events = page.locator("select[name=events]")
     page.fill("#engine-csv", "study,events,severe_events,n\nA,5,2,40\nB,6,1,50\n")
-    assert page.input_value("select[name=events]") == "events"
-    page.select_option("select[name=events]", "severe_events")
+    expect(events).to_have_value("events")
+    events.select_option("severe_events")
     page.fill("#engine-csv", "study,events,severe_events,n,note\nA,5,2,40,\nB,6,1,50,\n")
-    assert page.input_value("select[name=events]") == "severe_events"
+    expect(events).to_have_value("severe_events")
+    page.wait_for_timeout(1000)  # the engine has looked again
+    expect(events).to_have_value("severe_events")
     page.fill("#engine-csv", "study,events,n\nA,5,40\nB,6,50\n")
-    assert page.input_value("select[name=events]") == "events"
+    expect(events).to_have_value("events")
 
 
 @needs_engine

@@ -11,7 +11,7 @@
   const choice = (name) => form.elements[name];
   const megabytes = (n) => (n / 1e6).toFixed(1);
   const COUNTS = ["events", "n", "time"];
-  const EFFECTS = ["effect", "se", "lower", "upper"]; // in place of counts
+  const EFFECTS = ["effect", "se", "variance", "lower", "upper"]; // in place of counts
   const ASKED = ["by", "risk_of_bias"]; // never guessed
   const ROLES = ["study", ...COUNTS, ...EFFECTS, ...ASKED];
   const LARGEST = 5e6;
@@ -28,7 +28,8 @@
     file: false, // whether the table is that of the file that was opened
     chosen: {}, // columns that the reader named, by role
     book: null, // a spreadsheet whose sheet is in the box: file name, base64, names of sheets
-    seen: null, // what the engine took the table for: { csv, header, roles, understood }
+    seen: null, // what the engine took the table for: { csv, chosen, header, roles, understood }
+    pooling: false, // whether to pool as soon as it has looked
     choices: Object.fromEntries(CHOICES.map((name) => [name, choice(name).options[0].value])),
     engine: "absent", // then loading, ready, busy
     pooled: null, // what was asked for the result that is shown
@@ -60,6 +61,7 @@
     const text = String((error && error.message) || error);
     if (worker) worker.terminate();
     worker = null;
+    state.pooling = false;
     state.engine = "absent";
     const memory = /memory|RangeError|allocation/i.test(text);
     const advice = memory
@@ -229,48 +231,17 @@ from helpers.reporting.in_browser import analyse_json
     return [...new Set(cells.filter(Boolean))];
   }
 
-  const plain = (name) => name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+  const seen = () => (state.seen && state.seen.csv === state.csv && state.seen.chosen === named() ? state.seen : null);
+  const header = () => (state.seen && state.seen.csv === state.csv ? state.seen.header : firstLine(state.csv));
+  // what the reader named, for the engine
+  const named = () => JSON.stringify(Object.fromEntries(ROLES.filter((role) => state.chosen[role]).map((role) => [role, state.chosen[role]])));
 
-  // the one column whose name says what it holds; two that could be it are left to the reader
-  function known(names, role) {
-    const list = (manifest && manifest.names && manifest.names[role]) || [];
-    for (const fits of [
-      (name) => name === list[0].replace(/ /g, "_"),
-      (name) => plain(name) === list[0],
-      (name) => list.includes(plain(name)),
-    ]) {
-      let found = list.length ? names.filter(fits) : [];
-      if (role === "study" && found.length > 1) {
-        const strong = found.filter((name) => !manifest.names.weak_study.includes(plain(name)));
-        found = strong.length ? strong : found;
-      }
-      if (found.length) return found.length === 1 ? found[0] : "";
-    }
-    return "";
-  }
-
-  const seen = () => (state.seen && state.seen.csv === state.csv ? state.seen : null);
-  const header = () => (seen() ? seen().header : firstLine(state.csv));
-
-  // what the reader named stays as long as the table has it; the rest is found by the names
+  // what the engine takes the columns for; until it has looked, what the reader named and it found before
   function roles() {
     const names = header();
-    const found = Object.fromEntries(ROLES.map((role) => [role, names.includes(state.chosen[role]) ? state.chosen[role] : ""]));
-    const timed = Boolean(found.time);
-    const byLimits = Boolean(found.lower || found.upper);
-    const free = names.filter((name) => !Object.values(found).includes(name));
-    const by = (role) => found[role] || known(free, role);
-    // counts, or effects: what was named, and else counts wherever there are events
-    const effects = EFFECTS.some((role) => found[role])
-      || (!COUNTS.some((role) => found[role]) && !(by("events") && (by("n") || by("time"))) && Boolean(by("effect") && (by("se") || (by("lower") && by("upper")))));
-    for (const role of ["study", ...(effects ? EFFECTS : COUNTS)]) found[role] = by(role);
-    // people and person-time, standard error and limits: one of the two
-    if (timed) found.n = "";
-    else if (found.n) found.time = "";
-    if (byLimits) found.se = "";
-    else if (found.se) found.lower = found.upper = "";
-    for (const role of effects ? COUNTS : EFFECTS) found[role] = "";
-    return found;
+    const before = state.seen ? state.seen.roles : {};
+    const found = seen() ? before : { ...before, ...state.chosen };
+    return Object.fromEntries(ROLES.map((role) => [role, names.includes(found[role]) ? found[role] : ""]));
   }
 
   function request() {
@@ -348,13 +319,15 @@ from helpers.reporting.in_browser import analyse_json
 
   let waiting = 0;
 
-  function look() {
+  function look(after = 300) {
     clearTimeout(waiting);
-    if (state.engine !== "ready" || seen()) return;
+    if ((state.engine !== "ready" && !state.pooling) || seen()) return;
     waiting = setTimeout(() => {
       const { csv, fileName } = state;
-      if (worker) worker.postMessage({ kind: "look", of: csv, request: JSON.stringify({ look: true, content: csv, file: fileName }) });
-    }, 300);
+      const of = { csv, chosen: named() };
+      const columns = JSON.parse(of.chosen);
+      if (worker) worker.postMessage({ kind: "look", of, request: JSON.stringify({ look: true, content: csv, file: fileName, columns }) });
+    }, after);
   }
 
   function saw(answer, of) {
@@ -370,8 +343,12 @@ from helpers.reporting.in_browser import analyse_json
       say(`${name}: sheet “${answer.sheets[0]}” is in the box; it was read here and went nowhere.`);
       return;
     }
-    state.seen = { csv: of, header: answer.ok ? answer.header : firstLine(of), understood: answer.ok ? answer.understood : "" };
-    if (seen()) render();
+    const none = { header: firstLine(of.csv), roles: JSON.parse(of.chosen), understood: "" };
+    const { header: names, roles: columns, understood } = answer.ok ? answer : none;
+    state.seen = { ...of, header: names, roles: columns, understood };
+    if (!seen()) return; // a later look is on its way
+    render();
+    if (state.pooling) pool();
   }
 
   function readBook(sheet) {
@@ -471,9 +448,16 @@ from helpers.reporting.in_browser import analyse_json
     event.preventDefault();
     if (state.engine !== "ready") return;
     clear();
-    asked = request();
+    state.pooling = true;
     state.engine = "busy";
     render();
+    if (seen()) pool();
+    else look(0);
+  }
+
+  function pool() {
+    state.pooling = false;
+    asked = request();
     const count = state.csv.split("\n").length - 2;
     say(count > 1000 ? `Pooling some ${count.toLocaleString("en")} rows …` : "Pooling …");
     worker.postMessage({ kind: "pool", request: JSON.stringify(asked) });
@@ -505,6 +489,7 @@ from helpers.reporting.in_browser import analyse_json
   function stop() {
     worker.terminate();
     worker = null;
+    state.pooling = false;
     state.engine = "absent";
     render();
     say("Stopped. Load the engine again to go on; the table and the choices are kept.");
@@ -512,6 +497,7 @@ from helpers.reporting.in_browser import analyse_json
 
   function show(answer) {
     state.engine = "ready";
+    look(); // the table may have changed meanwhile
     if (!answer.ok) {
       render();
       say("The table or the choices cannot be used; the list says why.");
@@ -582,7 +568,8 @@ from helpers.reporting.in_browser import analyse_json
   for (const role of ROLES) {
     choice(role).addEventListener("change", (event) => {
       // the one takes the place of the other
-      const others = { n: ["time"], time: ["n"], se: ["lower", "upper"], lower: ["se"], upper: ["se"] }[role] || [];
+      const spread = { se: ["variance", "lower", "upper"], variance: ["se", "lower", "upper"], lower: ["se", "variance"], upper: ["se", "variance"] };
+      const others = { n: ["time"], time: ["n"], ...spread }[role] || [];
       if (event.target.value && EFFECTS.includes(role)) others.push(...COUNTS);
       if (event.target.value && COUNTS.includes(role)) others.push(...EFFECTS);
       change({ chosen: { ...state.chosen, ...Object.fromEntries(others.map((one) => [one, ""])), [role]: event.target.value } });

@@ -17,7 +17,8 @@ from ...engine.normal.tau2_intervals import is_empty
 from ...engine.options import MEASURE
 from ...errors import MetaAnalysisError, UnsupportedError
 from ...evidence.given import RATINGS, SCALES, rating_of
-from ...evidence.opening import guess, open_table, sheet_text
+from ...evidence.opening import open_table, sheet_text
+from ...evidence.own import COUNTS, EFFECTS, find_roles
 from ...evidence.plain import Counts, read_counts
 from ...evidence.pointers import remarks
 from ...evidence.problems import EvidenceError
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["analyse", "analyse_json", "look"]
 
-#: Roles for which the page has a place to choose a column.
-ROLES = ("study", "events", "n", "time", "effect", "se", "lower", "upper")
+#: Roles whose columns are found by their names; the page asks for the others.
+ROLES = ("study", *COUNTS, *EFFECTS)
 
 
 def analyse(
@@ -181,10 +182,17 @@ def _group_row(name: str, fit: PoolResult, unit: printing.Unit) -> list[str]:
     return [name, printing.count(fit.k), value, f"{low} to {high}", tau2]
 
 
-def look(content: bytes, *, sheet: str | None = None, file: str = "your table") -> dict[str, Any]:
-    r"""Say what a table is taken for: its columns, those with a role by their names, its sheets.
+def look(
+    content: bytes,
+    *,
+    sheet: str | None = None,
+    file: str = "your table",
+    columns: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    r"""Say what a table is taken for: its columns, those with a role, its sheets.
 
-    ``text``: the sheet of a spreadsheet as CSV, row by row, or None for a text file.
+    `columns` are those that the reader named, by role; the others are found by their names, as in
+    `analyse`. ``text``: the sheet of a spreadsheet as CSV, row by row, or None for a text file.
 
     Examples
     --------
@@ -202,14 +210,10 @@ def look(content: bytes, *, sheet: str | None = None, file: str = "your table") 
         if text is None:
             raise
         return seen | {"understood": ""}  # shown all the same: another sheet can be chosen
-    roles = {role: name for role, name in guess(opened.sheet.header).items() if role in ROLES}
-    if "n" in roles:
-        roles.pop("time", None)
-    counted = "events" in roles and ("n" in roles or "time" in roles)
-    counts = counted or not ({"effect", "se"} <= set(roles) or "lower" in roles)
-    for role in ("effect", "se", "lower", "upper") if counts else ("events", "n", "time"):
-        roles.pop(role, None)
     header = list(dict.fromkeys(opened.sheet.header))
+    named = {role: name for role, name in (columns or {}).items() if name in header}
+    found, _ = find_roles(header, named)
+    roles = {role: name for role, name in found.items() if role in {*ROLES, *named}}
     return seen | {"header": header, "roles": roles, "understood": "; ".join(opened.understood)}
 
 
