@@ -77,6 +77,17 @@ def names() -> Mapping[str, tuple[str, ...]]:
     return {role: tuple(known) for role, known in tomllib.loads(text).items()}
 
 
+def ours(role: str) -> str:
+    """Give our own plain name for a role.
+
+    Examples
+    --------
+    >>> ours("by"), ours("follow_up"), ours("cluster")
+    ('group', 'follow up', '')
+    """
+    return names().get(role, ("",))[0]
+
+
 def guess(header: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """Find the columns whose names say what they hold; two that could be one role are left out.
 

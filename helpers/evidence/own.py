@@ -12,7 +12,7 @@ from ..errors import MetaAnalysisError
 from .columns import ColumnSchema, TableRule, at_most, check, count_columns, infer
 from .given import RATING, RATING_WORDING, known_scale, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
-from .opening import MISSING_WORDS, Opened, guess, names, open_table, plain_name
+from .opening import MISSING_WORDS, Opened, guess, names, open_table, ours, plain_name
 from .problems import CellProblem, EvidenceError
 
 if TYPE_CHECKING:
@@ -437,9 +437,13 @@ def understood(
     said = list(opened.understood)
     if scale not in ("", "raw"):
         said.append(f"{roles['effect']!r} is a {scale.replace('-', ' ')}")
-    found = {role: name for role, name in roles.items() if given.get(role) is None}
-    if any(plain_name(role) != plain_name(name) for role, name in found.items()):
-        said.append(", ".join(f"{role} = {name!r}" for role, name in found.items()))
+    found = [
+        f"{role} = {name!r}"
+        for role, name in roles.items()
+        if given.get(role) is None and plain_name(name) not in (plain_name(role), ours(role))
+    ]
+    if found:
+        said.append(", ".join(found))
     return "; ".join(said)
 
 

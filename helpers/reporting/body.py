@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,7 @@ def sections(
     if reasons:
         text = "These parts of a report are missing, each with its reason."
         add("not-computed", "What this table does not allow", text, _list(reasons))
-    return [*made, _methods(analysis)]
+    return [*made, _methods(analysis, subject)]
 
 
 def _readable(column: str | None) -> str:
@@ -139,14 +140,25 @@ _KINDS = {
     "table.csv": "the checked table, from which both scripts start",
     "results.json": "every result with all digits",
     "results.schema.json": "what the values of results.json are, as a JSON schema",
-    ".csv": "a table with all digits",
+    "pooled.csv": "the pooled results, like all tables with all digits",
+    "studies.csv": "each of the {studies} with its estimate, interval and weight",
+    "risk_of_bias.csv": "the result for each rating of the risk of bias",
+    "without_each_cluster.csv": "the result without each cluster",
+    "clusters.csv": "the models of three levels",
+    "groups.csv": "the result of each group",
+    "meta_regression.csv": "the coefficients of each meta-regression",
+    "rates.csv": "the events per person-time of each of the {studies}",
+    "leave_one_out.csv": "the result without each of the {studies}",
+    "influence.csv": "measures of influence of each of the {studies}",
+    "small_study_tests.csv": "the tests for small-study effects",
 }
 
 
-def files_section(files: Iterable[str]) -> Section:
+def files_section(files: Iterable[str], subject: Subject) -> Section:
     """List the files beside the page."""
     rows = [
-        f'<a href="{escape(name, quote=True)}" download>{escape(name)}</a>: {what}'
+        f'<a href="{escape(name, quote=True)}" download>{escape(name)}</a>: '
+        f"{escape(what.format(studies=subject.studies))}"
         for name in [ARCHIVE, *files]
         for what in [next((said for end, said in _KINDS.items() if name.endswith(end)), "")]
         if what
@@ -274,7 +286,10 @@ def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, str]) -
 def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, str]) -> Section:
     body = []
     for place, column in enumerate(analysis.regressions, start=1):
-        body.append(f"<h3>{escape(column.replace('_', ' ').capitalize())}</h3>")
+        heading = f"Follow-up, {analysis.columns.follow_up_unit}"
+        if column != analysis.columns.follow_up:
+            heading = printing.capital(printing.readable(column.replace("_", " ")))
+        body.append(f"<h3>{escape(heading)}</h3>")
         body.append(paragraph(sentences.regression(analysis, column, subject)))
         body += _shown(pictures, f"regression-{place}")
     return Section("meta-regression", "Meta-regression", tuple(body))
@@ -302,8 +317,12 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
     ]
     lines = [
         f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
-        f"{escape(one.message, quote=False)}"
-        + (f'<span class="advice">{escape(one.advice, quote=False)}</span>' if one.advice else "")
+        f"{escape(own_nouns(one.message, subject), quote=False)}"
+        + (
+            f'<span class="advice">{escape(own_nouns(one.advice, subject), quote=False)}</span>'
+            if one.advice
+            else ""
+        )
         for one in found
     ]
     head = (
@@ -314,6 +333,30 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
     body = [paragraph(head), *([_list(lines, "cautions")] if lines else [])]
     body += ["<h3>What no fit can know</h3>", _list(escape(text, quote=False) for text in general)]
     return Section("cautions", "Cautions", tuple(body))
+
+
+_STUDY = re.compile(r"\b(?P<article>[Aa] )?(?<!-)(?P<first>[Ss])tud(?P<end>y|ies)\b(?!-)")
+
+
+def own_nouns(text: str, subject: Subject) -> str:
+    """Call the studies of a message what the reader calls them; terms with hyphens stay.
+
+    Examples
+    --------
+    >>> arms = Subject(study="arm", studies="arms")
+    >>> own_nouns("Studies differ; a study has small-study effects.", arms)
+    'Arms differ; an arm has small-study effects.'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        noun = subject.study if found["end"] == "y" else subject.studies
+        noun = printing.capital(noun) if found["first"] == "S" else noun
+        article = found["article"] or ""
+        if article and noun[0].lower() in "aeiou":
+            article = f"{article[0]}n "
+        return article + noun
+
+    return _STUDY.sub(named, text)
 
 
 def references_of(analysis: Analysis) -> list[Reference]:
@@ -341,13 +384,33 @@ def _said(analysis: Analysis) -> list[tuple[str, tuple[Reference, ...]]]:
     return list(said.items())
 
 
-def _methods(analysis: Analysis) -> Section:
+def _ranges(places: Iterable[int]) -> str:
+    """Print the numbers of sources, three and more in a row as a range.
+
+    Examples
+    --------
+    >>> _ranges({4, 1, 2, 3, 6, 7})
+    '1–4, 6, 7'
+    """
+    runs: list[list[int]] = []
+    for place in sorted(places):
+        if runs and place == runs[-1][-1] + 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return ", ".join(
+        f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+    )
+
+
+def _methods(analysis: Analysis, subject: Subject) -> Section:
     sources = references_of(analysis)
     numbers = {one.key: place for place, one in enumerate(sources, start=1)}
     pieces = []
     for text, cited in _said(analysis):
-        places = ", ".join(map(str, sorted({numbers[one.key] for one in cited})))
-        pieces.append(escape(text, quote=False) + (f" [{places}]" if places else ""))
+        places = _ranges({numbers[one.key] for one in cited})
+        text = own_nouns(text, subject).replace("`", "").removesuffix(".")
+        pieces.append(escape(text, quote=False) + (f" [{places}]." if places else "."))
     items = []
     for one in sources:
         text = citation(one.key) if one.key in bibliography() else one.key

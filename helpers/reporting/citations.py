@@ -55,12 +55,12 @@ def bibliography() -> dict[str, dict[str, str]]:
 
 
 def citation(key: str) -> str:
-    """Print one source: authors, year, title, journal; without its DOI.
+    """Print one source: authors, year, title, journal, volume and pages.
 
     Examples
     --------
-    >>> citation("dersimonian1986")
-    'DerSimonian R, Laird N (1986). Meta-analysis in clinical trials. Controlled Clinical Trials.'
+    >>> citation("dersimonian1986").partition("(1986). ")[2]
+    'Meta-analysis in clinical trials. Controlled Clinical Trials 7:177–188.'
     """
     if key not in bibliography():
         raise MetaAnalysisError(f"no source {key!r} in {_FILE}")
@@ -75,6 +75,9 @@ def citation(key: str) -> str:
         ),
         "",
     )
+    if "volume" in entry:
+        pages = entry.get("pages", "")
+        where += f" {entry['volume']}{f':{pages}' if pages else ''}"
     head = f"{listed} ({entry['year']})" if "year" in entry else listed
     return ". ".join(part for part in (head, entry.get("title", ""), where) if part) + "."
 

@@ -204,7 +204,7 @@ class Report:
         parts = self._sections(made)
         if document.possible():
             made[document.NAME] = document.word_document(self.title, self._made, parts, drawn)
-        html = self._page([*parts, files_section(made)]).encode("utf-8")
+        html = self._page([*parts, files_section(made, self.subject)]).encode("utf-8")
         return files.write(Path(folder), {"report.html": html, **made})
 
 

@@ -54,9 +54,9 @@ def _amount(fit: PoolResult, subject: Subject) -> str:
     """Say how many events there are, and in how many people or how much person-time."""
     if fit.events is None:
         return f"The {'effects' if fit.k > 1 else 'effect'}"
-    events = f"{printing.count(fit.events or 0)} events"
+    events = f"{printing.count(fit.events or 0)} {printing.lower(subject.events)}"
     if fit.n is not None:
-        return f"{events} among {printing.count(fit.n)} people"
+        return f"{events} among {printing.count(fit.n)} {subject.people}"
     return f"{events} in {person_years(fit, subject)}"
 
 
@@ -208,7 +208,7 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         text + f" The prediction interval, {expected}, says where the true value of a new, "
         f"similar {subject.study} may lie"
         + ("" if fit.kind == "effect" else ". It shows what another clinic may expect")
-        + "; the confidence interval describes the mean alone."
+        + "; the confidence interval describes the pooled estimate alone."
     )
 
 
@@ -232,24 +232,27 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     (place,) = fit.design.moderators  # one slope, and it is not the intercept
     row = fit.coefficients.iloc[place]
     more = "higher" if row["estimate"] > 0 else "lower"
+    unit = f"one unit more of {printing.readable(column.replace('_', ' '))}"
+    if column == analysis.columns.follow_up:
+        unit = f"one {analysis.columns.follow_up_unit.removesuffix('s')} more of follow-up"
     limits = (row["ci_lower"], row["ci_upper"])
     text = (
-        f"Over {printing.counted(fit.k, *subject.noun)} that report it, one unit more of "
-        f"{column.replace('_', ' ')} is associated with a {more} value: "
+        f"Over {printing.counted(fit.k, *subject.noun)} that report it, {unit} is associated with "
+        f"a {more} value: "
         f"{printing.number(row['estimate'], 3)}{_on_scale(fit)} "
         f"({printing.interval(limits, fit.level, unit='number', digits=3)}"
         f"; {printing.p_value(row['p'])})"
     )
     if fit.R2 is not None:
         text += f", which accounts for {printing.percent(fit.R2 / 100, 0)} of τ²"
+    few = ""
     if row["p"] >= 1 - fit.level:
         text += ". This may be due to chance"
-    few = (
-        f" With fewer than {printing.word(FEW_STUDIES)} {subject.studies} such a slope may well be "
-        "due to chance."
-        if fit.k < FEW_STUDIES
-        else ""
-    )
+    elif fit.k < FEW_STUDIES:
+        few = (
+            f" With fewer than {printing.word(FEW_STUDIES)} {subject.studies} such a slope may "
+            "well be due to chance."
+        )
     return (
         text
         + f". A trend across {subject.studies} need not exist among the people within them."
@@ -322,11 +325,9 @@ def rates(analysis: Analysis, subject: Subject) -> str:
     assert analysis.rates is not None
     fit = analysis.rates
     return (
-        f"{printing.capital(subject.studies)} that are followed longer see more events. Per 100 "
-        f"person-years there are {printing.estimate(fit, 1, unit='number')} "
+        f"Per 100 person-years there are {printing.estimate(fit, 1, unit='number')} "
         f"{printing.lower(subject.events)}, pooled over {printing.counted(fit.k, *subject.noun)} "
-        "with follow-up. Person-time is approximated by patients times follow-up, which has to be "
-        "in months."
+        f"with follow-up. Person-time is approximated by {subject.people} times follow-up."
     )
 
 
@@ -416,7 +417,7 @@ def intervals(analysis: Analysis) -> str:
     variance = how[default_tau2_ci(fit.model)]
     return (
         f"{text}. Heterogeneity is described by τ², with an interval by {variance}, by I² and by "
-        "the prediction interval, which rests on Student's t with two degrees of freedom less "
+        "the prediction interval, which rests on Student's t with two fewer degrees of freedom "
         "than studies."
     )
 

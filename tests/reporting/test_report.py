@@ -172,15 +172,39 @@ def test_every_source_is_cited_in_words_with_its_doi(ours):
         assert not one["doi"] or f"https://doi.org/{one['doi']}" in ours.html
 
 
+def test_a_report_calls_studies_what_its_reader_calls_them(tmp_path):
+    words = {"study": "arm", "studies": "arms", "people": "mice", "n": "Mice"}
+    subject = Subject(outcome="Relapse", events="Relapses", **words)
+    rows = "".join(f"A{i},{i + 1},{40 + i},{'xyy'[i % 3]},{12 + i}\n" for i in range(5))
+    made = report(
+        f"study,events,n,group,follow_up\n{rows}A9,NR,40,x,20\n".encode(), subject=subject
+    )
+    page = made.html.partition("<h3>Sources of the methods")[0]
+    words = re.sub(r"<style.*?</style>|<code>.*?</code>|<[^>]*>", " ", page, flags=re.DOTALL)
+    # terms with a hyphen are those of the method
+    assert re.findall(r"[^.]*(?<![-\w])stud(?:y|ies)\b(?!-)[^.]*", words, re.IGNORECASE) == []
+    assert "15 relapses among 210 mice in five arms were analysed." in words
+    assert "one month more of follow-up is associated" in words
+    listed = made.write(tmp_path / "made")
+    said = re.findall(r"download>[^<]*</a>: ([^<]*)</li>", (listed / "report.html").read_text())
+    assert len(said) == len(set(said)) > 8
+
+
 def test_sources_are_numbered_as_they_are_cited(ours):
     section = ours.html.partition('id="methods"')[2]
     text, _, listed = section.partition("<h3>")
-    cited = [int(one) for group in re.findall(r"\[([\d, ]+)\]", text) for one in group.split(",")]
+    cited = []
+    for run in re.findall(r"\d+(?:–\d+)?", " ".join(re.findall(r"\[([\d, –]+)\]", text))):
+        first, _, last = run.partition("–")
+        cited += range(int(first), int(last or first) + 1)
+    assert re.search(r"\[\d+–\d+\]\.", text)  # three in a row are a range, before the full stop
     first = list(dict.fromkeys(cited))
     assert set(first) == set(range(1, len(first) + 1))
     assert [int(one) for one in re.findall(r"<li>\[(\d+)\]", listed)] == sorted(first)
     assert f"nrm-meta {helpers.__version__}" in text
-    assert "t with two degrees of freedom less" in text
+    assert "t with two fewer degrees of freedom" in text
+    assert re.search(r"Statistics in Medicine \d+:\d+–\d+\.", listed)
+    assert "`" not in text
     assert "profile likelihood" in text
 
 

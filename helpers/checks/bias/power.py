@@ -144,7 +144,7 @@ def simulate_power(
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {draws} simulated sets of {at.k} studies of the "
+            f"The tests were applied to {draws:,} simulated sets of {at.k} studies of the "
             f"observed sizes whose true logits change by {slope:.2f} for each unit of their "
             "standard error, with critical values from as many sets without such an effect."
         ),

@@ -107,8 +107,9 @@ def _note(
     most, moves = (drawn.index[ties.largest(drawn[c])] for c in ("contribution", "influence"))
     part = printing.percent(drawn["contribution"].max() / total if total else 0, 0)
     squared = float(drawn["influence"].max())
+    both = " and" if most == moves else f"; {moves}"
     findings = (
-        f"{most} contributes most to the heterogeneity ({part} of the total); {moves} moves the "
+        f"{most} contributes most to the heterogeneity ({part} of the total){both} moves the "
         f"pooled estimate most, by {printing.number(float(np.sqrt(squared)), 2)} standard errors "
         f"({printing.number(squared, 2)} when squared, as on the vertical axis)."
     )
@@ -120,7 +121,8 @@ def _note(
         )
     names = printing.listing(str(drawn.index[i]) for i in far[:3])
     contribution = (
-        "Contribution: deviance of the study at the fit (its part of Q for a common effect)."
+        f"Contribution: deviance of the {subject.study} at the fit (its part of Q for a common "
+        "effect)."
         if fit.options.method == "likelihood"
         else "Contribution: squared residual over its variance (its part of Q for a common effect)."
     )
@@ -136,7 +138,8 @@ def _note(
             {subject.study: "", "contribution": "number3", "influence": "number3"},
             notes=[
                 contribution,
-                "Influence: squared shift of the estimate without the study, over its variance.",
+                f"Influence: squared shift of the estimate without the {subject.study}, over its "
+                "variance.",
             ],
         ),
     )

@@ -128,7 +128,7 @@ def funnel(
             edgecolors=style.INK.light, linewidths=1.2, gid="marks-filled", **look,
         )  # fmt: skip
         images = [(made, "filled in")]
-    key = [(studies, "studies"), *images, *key]
+    key = [(studies, subject.studies), *images, *key]
     if line is not None and line.intercept is not None:
         ends = np.array([0.0, float(grid.max())])
         (drawn,) = ax.plot(
@@ -139,7 +139,7 @@ def funnel(
     _vertical(ax, vertical, grid, subject)
     effect_axis(ax, points, _limits(points, filled))
     key_above(ax, [handle for handle, _ in key], [name for _, name in key])
-    annotate(ax, _note(fit, points, vertical, filled, line, centre))
+    annotate(ax, _note(fit, points, vertical, filled, line, centre, subject.noun))
     return ax
 
 
@@ -258,9 +258,10 @@ def _note(
     filled: TrimAndFill | None,
     line: BiasTest | None,
     centre: float | None,
+    noun: tuple[str, str],
 ) -> Note:
     k = len(points.labels)
-    studies = printing.counted(k, "study", "studies")
+    studies = printing.counted(k, *noun)
     unit = {"se": "standard error", "inverse-variance": "inverse variance", "n": "sample size"}
     low, high = points.shown(float(points.yi.min())), points.shown(float(points.yi.max()))
     limited = vertical != "n" or points.percent
@@ -269,28 +270,28 @@ def _note(
         said = [
             f"{printing.word(outside).capitalize() if outside else 'None'} of {studies} "
             f"{'lies' if outside == 1 else 'lie'} outside the region expected to "
-            "contain 95% of studies with one true value."
+            f"contain 95% of {noun[1]} with one true value."
         ]
     else:
         said = [f"{studies.capitalize()} by {unit[vertical]}."]
     if centre is not None and limited:
-        said.append(f"Shaded: p-values of a test of each study against {points.shown(centre)}.")
+        said.append(f"Shaded: p-values of a test of each {noun[0]} against {points.shown(centre)}.")
     if filled is not None:
         said.append(
             f"Trim-and-fill ({filled.estimator}) adds "
-            f"{printing.counted(filled.k0, 'study', 'studies')} on the {filled.side}."
+            f"{printing.counted(filled.k0, *noun)} on the {filled.side}."
         )
     if line is not None:
         said.append(f"{line.name}: {printing.p_value(line.p)}.")
     lost = len(fit.data.labels) - k
     if lost:
-        said.append(f"Not drawn: {printing.counted(lost, 'excluded study', 'excluded studies')}.")
+        said.append(f"Not drawn: {printing.counted(lost, *(f'excluded {n}' for n in noun))}.")
     return Note(
         "Funnel plot",
         f"Funnel plot of {studies} around the pooled {points.shown(points.mu)}, by "
         f"{unit[vertical]}. Estimates range from {low} to {high}. {' '.join(said)}",
         " ".join(said),
-        _table(points),
+        _table(points, noun),
     )
 
 
@@ -306,7 +307,7 @@ def _estimates(points: Points) -> Any:
     return heading, lambda value: printing.value(value, points.unit, digits, bare=True)
 
 
-def _table(points: Points) -> Table:
+def _table(points: Points, noun: tuple[str, str]) -> Table:
     frame = pd.DataFrame({"study": points.labels, "effect": points.yi, "standard_error": points.se})
     if points.n is not None:
         frame["n"] = points.n.astype(int)
@@ -314,9 +315,9 @@ def _table(points: Points) -> Table:
         frame["estimate"] = points.measure.inverse(points.yi)
     return numbers(
         frame.iloc[ties.order(points.se)],
-        "Studies of the funnel: the numbers behind the figure",
+        f"{printing.capital(noun[1])} of the funnel: the numbers behind the figure",
         {
-            "study": "", "n": "count", "estimate": _estimates(points),
+            "study": (printing.capital(noun[0]), ""), "n": "count", "estimate": _estimates(points),
             "effect": (points.measure.label.capitalize(), "number3"), "standard_error": "number3",
         },
     )  # fmt: skip
