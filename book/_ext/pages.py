@@ -7,6 +7,7 @@ theme's markup has against readers with a screen reader.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from html import escape, unescape
@@ -263,9 +264,41 @@ def gallery(body: str) -> str:
 
 
 _NARROW = re.compile(r'<div class="picture-narrow"[^>]*>.*?</svg>\s*</div>', re.DOTALL)
+_PICTURE = re.compile(r'<figure class="picture" id="([\w-]+)">.*?</figure>', re.DOTALL)
 _PROJECTED = re.compile(r'<div class="picture-slide"[^>]*>.*?</svg>\s*</div>\n?', re.DOTALL)
-#: Pages with so many pictures that a second drawing of each would weigh more than the text.
-ONE_FORM = {"explore", "gallery", "gallery_more"}
+#: Pages with so many pictures that the drawings for phones would weigh more than the text: they
+#: lie in a file of their own, which a phone reads when the first picture comes near (book.js).
+FORMS_APART = {"explore", "gallery", "gallery_more"}
+PHONES = "phones"  # folder of these files, in _static
+
+
+def forms_apart(body: str, page: str) -> tuple[str, str]:
+    """Take the drawings for phones out of a page: what is left of it, and the script that has them.
+
+    Examples
+    --------
+    >>> phone = '<div class="picture-narrow"><svg role="img" id="n"></svg></div>'
+    >>> left, script = forms_apart(f'<figure class="picture" id="a">wide{phone}</figure>', "x")
+    >>> left
+    '<figure class="picture" id="a">wide</figure><span data-phones="phones/x.js" hidden></span>'
+    >>> json.loads(script.removeprefix("window.phoneForms = ")[:-2])["forms"]["a"][:28]
+    '<div class="picture-narrow">'
+    """
+    forms: dict[str, str] = {}
+
+    def take(figure: re.Match[str]) -> str:
+        found = _NARROW.search(figure[0])
+        if found:
+            forms[figure[1]] = found[0]
+        return _NARROW.sub("", figure[0])
+
+    body = _PICTURE.sub(take, body)
+    if not forms:
+        return body, ""
+    drawn, rules = slender(lighter("\f".join(forms.values())))
+    said = json.dumps({"rules": rules, "forms": dict(zip(forms, drawn.split("\f"), strict=True))})
+    mark = f'<span data-phones="{PHONES}/{page}.js" hidden></span>'
+    return body + mark, f"window.phoneForms = {said};\n"
 
 
 def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -278,8 +311,11 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     body = _ADDRESS.sub(lambda found: found[0].replace("&lt;", "%3C").replace("&gt;", "%3E"), body)
     body = _SCOPED.sub("", _HIDDEN.sub(r'<span class="\1">\2</span>', body))
     body = _PROJECTED.sub("", _REPEATED.sub("", body))  # forms for slides stand on slides alone
-    if page in ONE_FORM:
-        body = _NARROW.sub("", body)
+    if page in FORMS_APART:
+        body, forms = forms_apart(body, page)
+        folder = Path(app.outdir) / "_static" / PHONES
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{page}.js").write_text(forms, encoding="utf-8")
     body = captioned(distinct(lighter(signatures(unbroken(body)))))
     body, rules = slender(body)
     if rules:

@@ -258,6 +258,32 @@
     });
   }
 
+  // -- drawings for phones ------------------------------------------------------------------------
+
+  /* A page with many pictures has them in a file, which is read when the first one comes near. */
+  const apart = document.querySelector("[data-phones]");
+  if (apart) {
+    const small = matchMedia("(max-width: 40rem)");
+    const pictures = document.querySelectorAll("figure.picture");
+    const near = new IntersectionObserver((seen) => {
+      if (!small.matches || !seen.some((one) => one.isIntersecting)) return;
+      near.disconnect();
+      const script = document.createElement("script");
+      script.src = document.querySelector("script[src*='_static/site.js']").src.replace(/site\.js.*$/, apart.dataset.phones);
+      script.onload = () => {
+        const { rules, forms } = window.phoneForms;
+        document.head.append(Object.assign(document.createElement("style"), { textContent: rules }));
+        for (const picture of pictures) {
+          if (forms[picture.id]) picture.querySelector(".picture-scroll").insertAdjacentHTML("afterend", forms[picture.id]);
+        }
+      };
+      document.head.append(script);
+    }, { rootMargin: "600px" });
+    const look = () => pictures.forEach((picture) => { near.unobserve(picture); near.observe(picture); });
+    small.addEventListener("change", look);
+    look();
+  }
+
   // -- code ---------------------------------------------------------------------------------------
 
   /* One choice for all pages: the code that the text explains, all of it, or none. */

@@ -89,6 +89,34 @@ def test_the_grid_has_every_picture_of_the_page_once(name):
         assert drawing["viewbox"] == link.find("svg")["viewbox"]
 
 
+@pytest.mark.parametrize("name", ["gallery", "gallery_more"])
+def test_a_phone_reads_its_drawings_when_a_picture_comes_near(visit, name):
+    """The rest of the page never has them: they would weigh more than its text."""
+    asked = f"phones/{name}.js"
+    wide = visit(f"{name}.html").page
+    wide.locator("figure.picture").last.scroll_into_view_if_needed()
+    assert wide.locator(".picture-narrow").count() == 0
+    page = visit(f"{name}.html", width=390).page
+    assert page.locator(f"[data-phones='{asked}']").count() == 1
+    assert page.locator("script[src*='phones/']").count() == 0
+    page.locator("figure.picture").first.scroll_into_view_if_needed()
+    page.locator(".picture-narrow").first.wait_for()
+    figures = page.locator("figure.picture:has(> .picture-narrow)")
+    assert figures.count() > 10
+    state = """(figures) => figures.map((figure) => {
+        const wide = figure.querySelector(".picture-scroll");
+        const narrow = figure.querySelector(".picture-narrow");
+        return [getComputedStyle(wide).display, narrow.scrollWidth <= narrow.clientWidth,
+            Math.round(parseFloat(getComputedStyle(narrow.querySelector("svg text")).fontSize)
+                * narrow.querySelector("svg").getScreenCTM().a)];
+    })"""
+    for display, fits, letters in figures.evaluate_all(state):
+        assert (display, fits) == ("none", True)
+        assert letters >= 12
+    ids = page.evaluate("() => [...document.querySelectorAll('article [id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+
+
 def test_a_small_picture_opens_the_large_one(visit):
     seen = visit("gallery.html")
     link = seen.page.locator(".gallery-grid a").nth(3)
