@@ -24,7 +24,7 @@ from .html import Section, paragraph
 if TYPE_CHECKING:
     from ..engine.literature import Reference
 
-__all__ = ["files_section", "references_of", "sections", "with_files"]
+__all__ = ["files_section", "left_out", "references_of", "sections", "with_files"]
 
 #: Sources of what every report does, besides those of its fits.
 _ALWAYS = ("higgins2002", "higgins2009")
@@ -196,6 +196,17 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
     )
 
 
+def left_out(analysis: Analysis) -> list[str]:
+    """Name each row that no result rests on, with its place in the spreadsheet and the reason."""
+    data = analysis.fit.data
+    places = analysis.rows or (None,) * len(data.labels)
+    return [
+        f"{label}{f' (row {row})' if row else ''}: {printing.readable(reason)}"
+        for label, row, reason in zip(data.labels, places, data.reason, strict=True)
+        if reason
+    ]
+
+
 def _data(analysis: Analysis, subject: Subject) -> Section:
     columns, data = analysis.columns, analysis.data
     fit = analysis.fit
@@ -236,12 +247,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
     ]
     if analysis.understood:
         body.insert(0, paragraph(f"Read as: {analysis.understood}."))
-    places = analysis.rows or (None,) * len(data)
-    left = [
-        f"{label}{f' (row {row})' if row else ''}: {printing.readable(reason)}"
-        for label, row, reason in zip(fit.data.labels, places, fit.data.reason, strict=True)
-        if reason
-    ]
+    left = left_out(analysis)
     if left:
         head = f"{printing.capital(printing.counted(len(left), *subject.noun))} left out:"
         body.append(paragraph(head) + _list(escape(text, quote=False) for text in left))

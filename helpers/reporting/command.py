@@ -188,6 +188,8 @@ def _template() -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from ..printing import lower
+    from .body import left_out
+    from .cautions import ADVICE
     from .make import USUAL, report
 
     def tell(step: str) -> None:
@@ -211,8 +213,10 @@ def _report(options: argparse.Namespace) -> int:
     if not options.quiet:
         if made.analysis.understood:
             print(f"Read as: {made.analysis.understood}.", file=sys.stderr)
+        for one in left_out(made.analysis):
+            print(f"Left out: {one}.", file=sys.stderr)
         for remark in made.analysis.remarks:
-            print(f"Caution: {remark.message}", file=sys.stderr)
+            print(f"Caution: {remark.message} {ADVICE.get(remark.code, '')}", file=sys.stderr)
     tell("Writing")
     folder = made.write(options.out or f"{Path(options.table).stem}-report")
     print(made.answer)

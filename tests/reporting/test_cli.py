@@ -103,6 +103,17 @@ def test_a_disk_that_refuses_is_explained(table, monkeypatch, capsys):
     assert "Permission denied: 'mine-report'" in capsys.readouterr().err
 
 
+def test_what_is_left_out_and_what_looks_odd_is_said_with_what_to_do(table, capsys):
+    table.write_text("study,events,n\nA,3,40\nB,6,50\nC,NR,60\nTotal,9,90\n")
+    assert main(["report", str(table)]) == 0
+    said = capsys.readouterr().err.splitlines()
+    (left,) = [line for line in said if line.startswith("Left out: ")]
+    assert left.startswith("Left out: C (row 4): ")
+    (caution,) = [line for line in said if line.startswith("Caution: ")]
+    assert "“Total” (row 5)" in caution
+    assert caution.endswith("Delete the row if it is a total, and make the report again.")
+
+
 def test_a_long_computation_is_said_by_the_progress_alone(table, monkeypatch, capsys):
     table.write_text("study,events,n,group\n" + "".join(f"{i},{i},40,{i % 2}\n" for i in range(8)))
     monkeypatch.setattr("helpers.engine.cost._WORTH_SAYING", 0.0)
