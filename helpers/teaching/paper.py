@@ -171,8 +171,8 @@ class Paper:
         """Sheets for teachers, as HTML: answers, numbers with tolerances, part marks, errors."""
         head = (
             f"<p>For teachers. {self.marks} marks; {self.needed} are enough. A number within its "
-            "tolerance is right. Who carries a wrong number on and uses the right method from "
-            "there loses marks once.</p>"
+            "tolerance is right. A wrong number that is carried on by the right method costs marks "
+            "once.</p>"
         )
         parts = []
         for number, task in enumerate(self.tasks, start=1):

@@ -166,6 +166,15 @@ def test_the_table_of_another_field_runs_through_the_course():
     assert "ankylosing_spondylitis.csv" in words_of("your_own_table")
 
 
+def test_what_may_go_wrong_comes_with_what_to_do_then():
+    for name in ("lesson", "course", "term", "estimands", "planning", "review"):
+        for step in getattr(PLANS, name).steps:
+            if step.form != "break":
+                wrong, _, remedy = step.risk.partition(":")
+                assert wrong, step.what
+                assert len(remedy.split()) >= 2, step.risk
+
+
 def test_a_day_has_breaks_and_nobody_sits_for_longer_than_two_and_a_half_hours():
     for day in (1, 2):
         sitting, longest = 0, 0
