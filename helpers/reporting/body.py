@@ -325,7 +325,7 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
         f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
         f"{escape(own_nouns(one.message, subject), quote=False)}"
         + (
-            f'<span class="advice">{escape(own_nouns(one.advice, subject), quote=False)}</span>'
+            f' <span class="advice">{escape(own_nouns(one.advice, subject), quote=False)}</span>'
             if one.advice
             else ""
         )

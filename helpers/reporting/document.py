@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ _WIDTH = 6.3  # inches between the margins of a page
 _HEIGHT = 8.3
 #: Drawings, which stand as pictures, and tables behind them: most of the page, none of the text.
 _LEFT_OUT = re.compile(r"<svg\b.*?</svg>|<details\b.*?</details>", re.DOTALL)
+#: Words before the number of a figure or a table; a manuscript cites them by it.
+_NUMBERED = {"figcaption": "Figure", "caption": "Table"}
 _TEXT = {"p": None, "li": "List Bullet", "h2": "Heading 1", "h3": "Heading 2"}
 _STRONG, _CODE = ("strong", "b", "th"), ("code",)
 
@@ -58,8 +61,9 @@ def word_document(
     properties.title, properties.author, properties.comments = title, "nrm-meta", ""
     document.add_heading(title, level=0)
     document.add_paragraph(made)
+    placed = Counter[str]()
     for section in sections:
-        reader = _Reader(document, pictures)
+        reader = _Reader(document, pictures, placed)
         reader.feed(_LEFT_OUT.sub("", section.html))
         reader.close()
     buffer = io.BytesIO()
@@ -71,8 +75,11 @@ def word_document(
 class _Reader(HTMLParser):
     """Reads the HTML of a section and adds what it says to a document."""
 
-    def __init__(self, document: Document, pictures: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, document: Document, pictures: Mapping[str, bytes], placed: Counter[str]
+    ) -> None:
         super().__init__(convert_charrefs=True)
+        self.placed = placed  # figures and tables, counted over all sections
         self.document = document
         self.pictures = pictures
         self.skipped = ""  # a tag whose content is not printed
@@ -82,6 +89,7 @@ class _Reader(HTMLParser):
         self.rows: list[list[list[str]]] | None = None  # of a table: rows of cells of pieces
         self.cell: list[str] | None = None
         self.notes = False  # in the foot of a table
+        self.sources = False  # in a list whose entries bear numbers
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
@@ -92,8 +100,12 @@ class _Reader(HTMLParser):
             self.skipped, self.depth = tag, 1
         elif tag == "figure":
             self._picture(str(found.get("id")))
-        elif tag in ("figcaption", "caption"):
+        elif tag in _NUMBERED:
             self.here = self.document.add_paragraph(style="Caption")
+            self.placed[tag] += 1
+            self.here.add_run(f"{_NUMBERED[tag]} {self.placed[tag]}. ").bold = True
+        elif tag == "ul":
+            self.sources = "numbered" in str(found.get("class"))
         elif tag == "table":
             self.rows = []
         elif tag == "tfoot":
@@ -107,7 +119,8 @@ class _Reader(HTMLParser):
         elif tag == "td" and self.notes:
             self.here = self.document.add_paragraph()
         elif tag in _TEXT and self.rows is None:
-            self.here = self.document.add_paragraph(style=_TEXT[tag])
+            style = None if tag == "li" and self.sources else _TEXT[tag]
+            self.here = self.document.add_paragraph(style=style)
         self.strong += tag in _STRONG
         self.code += tag in _CODE
 

@@ -422,6 +422,13 @@ def intervals(analysis: Analysis) -> str:
     )
 
 
+def _quantity(subject: Subject, what: str) -> str:
+    """Name a quantity with its outcome: an estimate of stroke, but a proportion with the event."""
+    outcome = printing.lower(subject.outcome)
+    said = outcome.startswith(("proportion ", "rate ", "risk ", "prevalence ", "incidence "))
+    return outcome if said else f"{what} of {outcome}"
+
+
 def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -> str:
     """Give a paragraph that a paper could print, with the model in a sentence or without."""
     fit = analysis.fit
@@ -430,12 +437,11 @@ def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -
     if analysis.one_sided:
         return one_sided(analysis, subject)
     if fit.k == 1:
-        value = _estimate(fit, subject)
-        return f"{head}The estimate of {printing.lower(subject.outcome)} was {value}."
+        return f"{head}The {_quantity(subject, 'estimate')} was {_estimate(fit, subject)}."
     text = f"{head}{fit.methods()} " if methods else head
     both = differs_from_median(fit)
     which = f" (median {subject.study})" if both else ""
-    text += f"The pooled estimate of {printing.lower(subject.outcome)}{which} was "
+    text += f"The pooled {_quantity(subject, 'estimate')}{which} was "
     text += _estimate(fit, subject)
     if both:
         text += f", the mean across {subject.studies} {_mean(fit, subject)}"

@@ -616,8 +616,16 @@ def test_the_word_document_says_and_shows_what_the_page_does(folder):
     assert headings == [one for one in titles if one != "Files"]
     assert len(word.inline_shapes) == len(made.pictures)
     captions = [one.text for one in word.paragraphs if one.style.name == "Caption"]
-    for picture in made.pictures.values():
-        assert picture.caption in captions
+    figures = [one for one in captions if one.startswith("Figure ")]
+    order = re.findall(r'<figure class="picture" id="([^"]+)"', page)
+    shown = [made.pictures[name].caption for name in order]
+    assert figures == [f"Figure {i}. {text}" for i, text in enumerate(shown, start=1)]
+    tables = [one.partition(". ")[0] for one in captions if one not in figures]
+    assert tables == [f"Table {i}" for i in range(1, len(word.tables) + 1)]
+    sources = [one for one in word.paragraphs if re.match(r"\[\d+\] ", one.text)]
+    assert {one.style.name for one in sources} == {"Normal"}  # a number takes the place of a bullet
+    listed = [one.text for one in word.paragraphs if one.style.name == "List Bullet"]
+    assert not any(re.search(r"[a-z]\.[A-Z]", one) for one in listed)
     outside = re.sub(r"<details.*?</details>", "", page, flags=re.S)
     assert len(word.tables) == outside.count("<table")
     cells = [[cell.text for cell in row.cells] for row in word.tables[0].rows]

@@ -267,9 +267,10 @@ def _note(
     limited = vertical != "n" or points.percent
     if limited:
         outside = _outside(points, vertical)
+        some = printing.word(outside).capitalize() if outside else "None"
         said = [
-            f"{printing.word(outside).capitalize() if outside else 'None'} of {studies} "
-            f"{'lies' if outside == 1 else 'lie'} outside the region expected to "
+            f"{some} of {'the ' if k > 1 else ''}{studies} {'lies' if outside == 1 else 'lie'} "
+            "outside the region expected to "
             f"contain 95% of {noun[1]} with one true value."
         ]
     else:
