@@ -94,7 +94,7 @@ def test_filled_studies_are_those_of_trim_and_fill(fit):
     shown = drawn(ax, "marks-filled").get_offsets()
     assert filled.k0 == len(shown) > 0
     assert np.allclose(shown, np.column_stack([frame["yi"], np.sqrt(frame["vi"])]))
-    assert printing.counted(filled.k0, "study", "studies") in note_of(ax).caption
+    assert printing.counted(filled.k0, "cohort", "cohorts") in note_of(ax).caption
 
 
 def test_the_regression_line_starts_at_the_limit(fit):
@@ -177,7 +177,7 @@ def test_excluded_studies_are_told_and_not_drawn():
     fit = pool(events=[np.nan, 3, 8, 5], n=[20, 30, 90, 40], study=list("abcd"), model="random")
     ax = funnel(fit)
     assert len(drawn(ax, "marks-studies").get_offsets()) == fit.k == 3
-    assert "one excluded study" in note_of(ax).caption
+    assert "one excluded cohort" in note_of(ax).caption
 
 
 def test_the_table_holds_every_study(fit):
