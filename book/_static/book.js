@@ -274,7 +274,7 @@
         const { rules, forms } = window.phoneForms;
         document.head.append(Object.assign(document.createElement("style"), { textContent: rules }));
         for (const picture of pictures) {
-          if (forms[picture.id]) picture.querySelector(".picture-scroll").insertAdjacentHTML("afterend", forms[picture.id]);
+          if (forms[picture.id]) picture.querySelector(".picture-scroll")?.insertAdjacentHTML("afterend", forms[picture.id]);
         }
       };
       document.head.append(script);

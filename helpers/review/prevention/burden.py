@@ -55,7 +55,7 @@ class Burden(PlainResult):
     level: float
 
     def _headline(self) -> str:
-        return f"deaths from infection ({self.which}), {self.average} over cohorts"
+        return f"deaths from infection ({self.which}), {self.average} across cohorts"
 
     def _said(self) -> Iterator[Row]:
         yield "of the treated", with_interval(self.estimate, self.ci, self.level, "percent")
