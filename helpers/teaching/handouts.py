@@ -40,7 +40,7 @@ _ASKED = (
     "Write one number, and a range that you would bet on.",
     "Compute the share, the logit ln(x / (n - x)), its variance 1/x + 1/(n - x) and the weight "
     "1/variance of each trial.",
-    "Compute the weighted mean of the logits and turn it back into a percentage.",
+    "Compute the weighted mean of the logits and convert it to a percentage.",
     "Compute Q, the sum of weight times squared distance from the mean, and DerSimonian and "
     "Laird's variance between the trials.",
     "Give the 95% confidence interval of the mean and the 95% prediction interval with random "
