@@ -6,14 +6,14 @@ narrow screen, and long tables have a field that filters their rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pandas as pd
 
 from .. import printing
 from ..evidence import load_context
-from ..views.tables import Link, Table, numbers
+from ..views.tables import Link, Table, numbers, of_rows
 from .since_then import Forecast, ForecastCheck, ForecastScore, forecast_coverage
 
 Cell = str | None
@@ -28,16 +28,9 @@ def _given(value: Any) -> bool:
     return not pd.isna(value)
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return frame.astype("object").to_dict("records")  # type: ignore[return-value]
-
-
-def _linked(text: Any, url: Any) -> str:
-    return Link(str(text), str(url)) if _given(url) else str(text)
-
-
-def _made(frame: pd.DataFrame, row: Callable[[dict[str, Any]], dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([row(one) for one in _rows(frame)])
+def _linked(one: dict[str, Any]) -> str:
+    source = str(one["source"])
+    return Link(source, str(one["url"])) if _given(one["url"]) else source
 
 
 def evidence_as_of(*frames: pd.DataFrame) -> str:
@@ -74,40 +67,41 @@ def studies_table(
     """
     both = cohorts.merge(sources, on="cohort", how="left", suffixes=("", "_source"))
 
-    def row(one: dict[str, Any]) -> dict[str, Any]:
-        study, number = (
+    def study(one: dict[str, Any]) -> Cell:
+        known, number = (
             str(one[name]) if _given(one[name]) else ""
             for name in ("trial_or_registry", "registration")
         )
-        said = f"{study} ({number})" if study and number else study or number
-        publication: Cell = None
-        if _given(one["doi"]):
-            named = str(one["journal"]) if _given(one["journal"]) else f"doi:{one['doi']}"
-            unsure = "" if one["doi_status"] == "confirmed" else " (link not confirmed)"
-            publication = Link(named + unsure, _DOI + str(one["doi"]))
-        return {
-            "cohort": one["cohort"],
-            "study": Link(said, _TRIAL + number) if number.startswith("NCT") else said or None,
-            "kind": f"{one['entity']}, {one['product']}, {one['setting']}",
-            "deaths": f"{printing.count(one['nonrelapse_deaths'])} of "
-            f"{printing.count(one['patients'])}",
-            "follow_up": one["median_follow_up_months"],
-            "publication": publication,
-        }
+        said = f"{known} ({number})" if known and number else known or number
+        return Link(said, _TRIAL + number) if number.startswith("NCT") else said or None
+
+    def publication(one: dict[str, Any]) -> Cell:
+        if not _given(one["doi"]):
+            return None
+        named = str(one["journal"]) if _given(one["journal"]) else f"doi:{one['doi']}"
+        unsure = "" if one["doi_status"] == "confirmed" else " (link not confirmed)"
+        return Link(named + unsure, _DOI + str(one["doi"]))
+
+    def deaths(one: dict[str, Any]) -> str:
+        return f"{printing.count(one['nonrelapse_deaths'])} of {printing.count(one['patients'])}"
 
     known = both.loc[both["publication"].notna(), "publication"].nunique()
-    return numbers(
-        _made(both, row),
+    return of_rows(
+        both,
         f"The included studies: {printing.counted(len(both), 'cohort')} from "
         f"{printing.counted(known, 'publication')}",
         {
-            "cohort": "", "study": ("Trial or registry", ""),
-            "kind": ("Disease, product, setting", ""),
-            "deaths": ("Nonrelapse deaths", ""),
-            "follow_up": ("Median follow-up, months", "number1"), "publication": "",
+            "Cohort": "cohort",
+            "Trial or registry": study,
+            "Disease, product, setting": "{entity}, {product}, {setting}".format_map,
+            "Nonrelapse deaths": deaths,
+            "Median follow-up, months": ("median_follow_up_months", "number1"),
+            "Publication": publication,
         },
-        name=name, cards=True, search=True,
-    )  # fmt: skip
+        name=name,
+        cards=True,
+        search=True,
+    )
 
 
 def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods") -> Table:
@@ -119,19 +113,18 @@ def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods")
     >>> review_methods_table(load_context("review_methods")).name
     'review-methods'
     """
-    return numbers(
-        _made(
-            methods,
-            lambda one: {
-                "item": printing.capital(str(one["item"])),
-                "known": one["known"] if _given(one["known"]) else "Not found",
-                "where": one["where_seen"],
-            },
-        ),
+    return of_rows(
+        methods,
         "Search, eligibility, flow and conduct of the review, as far as public texts say",
-        {"item": "", "known": ("What is known", ""), "where": ("Where we looked", "")},
-        name=name, long=False, cards=True,
-    )  # fmt: skip
+        {
+            "Item": lambda one: printing.capital(str(one["item"])),
+            "What is known": lambda one: one["known"] if _given(one["known"]) else "Not found",
+            "Where we looked": "where_seen",
+        },
+        name=name,
+        long=False,
+        cards=True,
+    )
 
 
 def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") -> Table:
@@ -145,20 +138,18 @@ def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") ->
     """
     counts = items["seen"].value_counts()
     said = ", ".join(f"{printing.count(int(counts.get(one, 0)))} {one}" for one in _SEEN)
-    return numbers(
-        _made(
-            items,
-            lambda one: {
-                "item": f"{one['number']}. {printing.capital(str(one['item']))}",
-                "section": str(one["section"]),
-                "seen": str(one["seen"]),
-                "where": one["where_seen"] if _given(one["where_seen"]) else None,
-            },
-        ),
+    return of_rows(
+        items,
         f"The {printing.count(len(items))} items of PRISMA 2020: {said}",
-        {"item": "", "section": "", "seen": "", "where": ("Where", "")},
-        name=name, cards=True,
-    )  # fmt: skip
+        {
+            "Item": lambda one: f"{one['number']}. {printing.capital(str(one['item']))}",
+            "Section": "section",
+            "Seen": "seen",
+            "Where": "where_seen",
+        },
+        name=name,
+        cards=True,
+    )
 
 
 _SEEN = ("seen", "in part", "not seen")
@@ -177,24 +168,20 @@ def definitions_table(
     """
     cohorts = sources.groupby("publication")["cohort"].agg(list)
     here = definitions[definitions["publication"].isin(cohorts.index)]
-    return numbers(
-        _made(
-            here,
-            lambda one: {
-                "cohorts": printing.listing(cohorts[one["publication"]]),
-                "counted": one["counted"],
-                "rule": str(one["rule"]),
-                "unknown": str(one["unknown_cause"]),
-                "source": _linked(one["source"], one["url"]),
-            },
-        ),
+    return of_rows(
+        here,
         "What component studies count, where a public text says so",
         {
-            "cohorts": "", "counted": ("What is counted", ""), "rule": ("Classed", ""),
-            "unknown": ("Deaths of unknown cause", ""), "source": "",
+            "Cohorts": lambda one: printing.listing(cohorts[one["publication"]]),
+            "What is counted": "counted",
+            "Classed": "rule",
+            "Deaths of unknown cause": "unknown_cause",
+            "Source": _linked,
         },
-        name=name, long=False, cards=True,
-    )  # fmt: skip
+        name=name,
+        long=False,
+        cards=True,
+    )
 
 
 def forecasts_table(forecasts: Iterable[Forecast], *, name: str = "forecasts") -> Table:
@@ -270,26 +257,22 @@ def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
     >>> later_table(load_context("later_cohorts")).caption
     'Reports since the search, by class of evidence'
     """
-
-    def row(one: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "evidence": printing.capital(str(one["evidence"])),
-            "report": one["report"],
-            "kind": f"{one['product']}, {one['entity']}, {one['setting']}",
-            "result": _result(one),
-            "source": _linked(one["source"], one["url"]),
-            "notes": _notes(one),
-        }
-
-    return numbers(
-        _made(later.sort_values("evidence", kind="stable"), row),
+    return of_rows(
+        later.sort_values("evidence", kind="stable"),
         "Reports since the search, by class of evidence",
         {
-            "evidence": "", "report": "", "kind": ("Product, disease, setting", ""),
-            "result": ("Nonrelapse deaths", ""), "source": "", "notes": "",
+            "Evidence": lambda one: printing.capital(str(one["evidence"])),
+            "Report": "report",
+            "Product, disease, setting": "{product}, {entity}, {setting}".format_map,
+            "Nonrelapse deaths": _result,
+            "Source": _linked,
+            "Notes": _notes,
         },
-        groups="evidence", name=name, cards=True, search=True,
-    )  # fmt: skip
+        groups="Evidence",
+        name=name,
+        cards=True,
+        search=True,
+    )
 
 
 def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -> Table:
@@ -308,13 +291,13 @@ def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -
         "later cuts of the same patients": [one for one in listed if not one.new],
         "all reports compared": listed,
     }
-    lines = []
+    rows = []
     for kind, part in kinds.items():
         for method in ("GLMM", "Bayes"):
             if any(one.forecast.method == method for one in part):
-                lines.append(_line(kind, forecast_coverage(part, method), part))
+                rows.append(_line(kind, forecast_coverage(part, method), part))
     return numbers(
-        lines,
+        rows,
         "Later reports within the range forecast for a cohort of their size",
         {
             "kind": ("Reports", ""), "method": ("Model", ""), "reports": "count",
@@ -348,28 +331,24 @@ def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
     'update'
     """
 
-    def row(one: dict[str, Any]) -> dict[str, Any]:
-        said = {"group": one["group"]}
-        for when in ("before", "after"):
-            low, high = (100 * one[f"{when}_{end}"] for end in ("lower", "upper"))
-            said |= {
-                f"cohorts_{when}": one[f"cohorts_{when}"],
-                when: f"{printing.number(100 * one[when], 1)} ({printing.between(low, high)})",
-            }
-        return said | {"most": one["after_most"]}
+    def rate(one: dict[str, Any], when: str) -> str:
+        limits = printing.between(100 * one[f"{when}_lower"], 100 * one[f"{when}_upper"])
+        return f"{printing.number(100 * one[when], 1)} ({limits})"
 
-    return numbers(
-        _made(effects, row),
+    return of_rows(
+        effects,
         "Pooled rate before and after the update, by the review's model",
         {
-            "group": "", "cohorts_before": ("Cohorts, 2024", "count"),
-            "before": (f"2024, 95% CI,{printing.HARD}%", ""),
-            "cohorts_after": ("Cohorts, updated", "count"),
-            "after": (f"Updated, 95% CI,{printing.HARD}%", ""),
-            "most": ("With the most deaths implied", "percent"),
+            "Group": "group",
+            "Cohorts, 2024": ("cohorts_before", "count"),
+            f"2024, 95% CI,{printing.HARD}%": lambda one: rate(one, "before"),
+            "Cohorts, updated": ("cohorts_after", "count"),
+            f"Updated, 95% CI,{printing.HARD}%": lambda one: rate(one, "after"),
+            "With the most deaths implied": ("after_most", "percent"),
         },
-        name=name, cards=True,
-    )  # fmt: skip
+        name=name,
+        cards=True,
+    )
 
 
 def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
@@ -381,18 +360,17 @@ def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
     >>> rules_table(load_context("rules_since_2024")).name
     'rules'
     """
-    return numbers(
-        _made(
-            rules,
-            lambda one: {
-                "date": one["date"],
-                "products": one["products"],
-                "kind": str(one["kind"]),
-                "change": one["change"],
-                "source": _linked(one["source"], one["url"]),
-            },
-        ),
+    return of_rows(
+        rules,
         "Labels, indications and monitoring since 2024 (United States)",
-        {"date": "", "products": "", "kind": "", "change": "", "source": ""},
-        name=name, long=False, cards=True,
-    )  # fmt: skip
+        {
+            "Date": "date",
+            "Products": "products",
+            "Kind": "kind",
+            "Change": "change",
+            "Source": _linked,
+        },
+        name=name,
+        long=False,
+        cards=True,
+    )

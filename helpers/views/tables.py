@@ -285,6 +285,44 @@ def numbers(
     return table(made, caption, formats=formats, labels=labels, **options)
 
 
+def of_rows(
+    rows: pd.DataFrame | Iterable[Any],
+    caption: str,
+    columns: Mapping[str, Any],
+    **options: Any,
+) -> Table:
+    """Print a line for each row, with what makes the cells beside the heading of their column.
+
+    The cells of a column are a field of the rows, or what a function makes of a row; a format of
+    :func:`table` may follow. A heading gets the unit of percentages.
+
+    Examples
+    --------
+    >>> rows = [{"name": "x", "events": 1, "n": 4}]
+    >>> columns = {"Name": "name", "Without": (lambda row: row["n"] - row["events"], "count")}
+    >>> print(of_rows(rows, "People without an event", columns))
+    People without an event
+    Name Without
+       x       3
+    """
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.astype("object").to_dict("records")
+    rows = list(rows)
+    cells: dict[str, list[Any]] = {}
+    shown: dict[str, Any] = {}
+    for heading, said in columns.items():
+        made, kind = said if isinstance(said, tuple) else (said, "")
+        cells[heading] = [_field(row, made) if isinstance(made, str) else made(row) for row in rows]
+        shown[heading] = (heading, kind)
+    return numbers(cells, caption, shown, **options)
+
+
+def _field(row: Any, name: str) -> Any:
+    return row[name] if isinstance(row, Mapping) else getattr(row, name)
+
+
 def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:

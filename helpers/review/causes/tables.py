@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import printing
-from ...views.tables import Table, numbers
+from ...views.tables import Table, numbers, of_rows
 
 if TYPE_CHECKING:
     from .absolute import CauseRate
@@ -28,33 +29,27 @@ def chi_squared_table(
     'chi-squared-tests'
     """
     checks = tuple(checks)
-    lines = [
-        {
-            "known_causes": re.sub("^known causes:? ", "", check.subset),
-            "published": check.statistic_printed,
-            "statistic": check.test.statistic,
-            "df": check.test.df,
-            "p_published": check.p_printed,
-            "p": check.test.p,
-            "random": check.test.p_monte_carlo,
-            "range": printing.between(*check.test.p_ci, digits=4),
-            "small": check.test.small_cells,
-        }
-        for check in checks
-    ]
-    return numbers(
-        lines,
+    interval = f"{printing.percent(0.95, 0)} CI of that p"
+
+    def limits(one: ChiSquaredCheck) -> str:
+        return printing.between(one.test.p_ci.lower, one.test.p_ci.upper, 4)
+
+    return of_rows(
+        checks,
         "The published chi-squared tests, ours, and the same with random tables",
         {
-            "known_causes": "",
-            "published": ("Published X²", ""),
-            "statistic": ("Our X²", "significant"),
-            "df": "",
-            "p_published": ("Published p", ""),
-            "p": ("Our p", lambda value: printing.significant(value, 4)),
-            "random": ("p, random tables", lambda value: printing.number(value, 4)),
-            "range": (f"{printing.percent(0.95, 0)} CI of that p", ""),
-            "small": ("Small cells", "percent"),
+            "Known causes": lambda one: re.sub("^known causes:? ", "", one.subset),
+            "Published X²": "statistic_printed",
+            "Our X²": (lambda one: one.test.statistic, "significant"),
+            "df": lambda one: one.test.df,
+            "Published p": "p_printed",
+            "Our p": (lambda one: one.test.p, partial(printing.significant, digits=4)),
+            "p, random tables": (
+                lambda one: one.test.p_monte_carlo,
+                partial(printing.number, digits=4),
+            ),
+            interval: limits,
+            "Small cells": (lambda one: one.test.small_cells, "percent"),
         },
         notes=[
             f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those "
@@ -145,7 +140,7 @@ def rates_table(
             "patients": "",
             "nrm": ("Mean NRM", "percent"),
             "share": ("Share of the deaths", "percent"),
-            "rate": ("Per 1,000 treated", lambda value: printing.number(value, 0)),
+            "rate": ("Per 1,000 treated", partial(printing.number, digits=0)),
             "ci": (f"{level} CI", ""),
         },
         notes=[
@@ -191,7 +186,7 @@ def weights_table(
         {
             "icc": ("Intraclass correlation", ""),
             "effect": ("Design effect", "number1"),
-            "deaths": ("Deaths that count", lambda value: printing.number(value, 0)),
+            "deaths": ("Deaths that count", partial(printing.number, digits=0)),
             "ci": (ci, ""),
         },
         name=name,

@@ -10,7 +10,7 @@ import pandas as pd
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...evidence import codebook
-from ...views.tables import Link, Table, numbers
+from ...views.tables import Link, Table, numbers, of_rows
 
 if TYPE_CHECKING:
     from .burden import Burden, Prevented
@@ -59,26 +59,20 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
     >>> burden_table(infection_burden()).name
     'infection-burden'
     """
-    lines = []
-    for which, said in WHICH.items():
-        mean, median = found[which, "mean"], found[which, "median"]
-        lines.append(
-            {
-                "which": said,
-                "deaths": mean.share.deaths,
-                "mean": f"{_per_1000(mean.estimate)} ({_limits(mean.ci)})",
-                "median": f"{_per_1000(median.estimate)} ({_limits(median.ci)})",
-            }
-        )
+
+    def deaths(which: str, average: str) -> str:
+        one = found[which, average]
+        return f"{_per_1000(one.estimate)} ({_limits(one.ci)})"
+
     level = printing.level_text(found["all", "mean"].level)
-    return numbers(
-        lines,
+    return of_rows(
+        WHICH,
         "Deaths from infection per 1,000 treated patients",
         {
-            "which": ("Infections", ""),
-            "deaths": "count",
-            "mean": "",
-            "median": "",
+            "Infections": WHICH.get,
+            "Deaths": (lambda which: found[which, "mean"].share.deaths, "count"),
+            "Mean": lambda which: deaths(which, "mean"),
+            "Median": lambda which: deaths(which, "median"),
         },
         notes=[
             f"With {level} CI. Nonrelapse mortality (mean across cohorts, or median cohort) times "
@@ -98,24 +92,19 @@ def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Tabl
     >>> prevented_table(prevented_deaths(infection_burden()["all", "mean"])).name
     'what-if'
     """
-    lines = [
-        {
-            "part": _part(row.part),
-            "left": _per_1000(row.left),
-            "fewer": f"{_per_1000(row.fewer)} ({_limits(row.fewer_ci)})",
-            "treated": f"{printing.number(row.treated_per_death, 0)} "
-            f"({printing.between(*row.treated_ci, 0)})",
-        }
-        for row in rows
-    ]
-    return numbers(
-        lines,
+
+    def treated(row: Prevented) -> str:
+        limits = printing.between(*row.treated_ci, 0)
+        return f"{printing.number(row.treated_per_death, 0)} ({limits})"
+
+    return of_rows(
+        rows,
         "What if: deaths from infection per 1,000 treated if a part of them were prevented",
         {
-            "part": ("Prevented", ""),
-            "left": "",
-            "fewer": "",
-            "treated": ("Treated per death", ""),
+            "Prevented": lambda row: _part(row.part),
+            "Left": lambda row: _per_1000(row.left),
+            "Fewer": lambda row: f"{_per_1000(row.fewer)} ({_limits(row.fewer_ci)})",
+            "Treated per death": treated,
         },
         notes=[
             "Arithmetic, not an effect of any prophylaxis. The intervals cover how many patients "
@@ -157,32 +146,24 @@ def guidance_table(
     """
     against = guidance["kind"].isin(["counter-evidence", "indirect evidence"])
     shown = guidance[against if evidence else ~against]
-    lines = [
-        {
-            "window": WINDOWS[str(row.time_window)],
-            "action": row.action,
-            "detail": _said(row.detail, row.remark),
-            "strength": printing.capital(row.strength),
-            "source": _source(row, row.source),
-            "seen": _seen(row.seen),
-        }
-        for row in _rows(shown)
-    ]
-    heads = {
-        "action": ("What was studied" if evidence else "Action", ""),
-        "detail": ("What was found" if evidence else "Detail", ""),
-        "strength": ("Design" if evidence else "Strength, as the source states it", ""),
-        "source": "",
-        "seen": "",
+    action, detail, strength = "Action", "Detail", "Strength, as the source states it"
+    if evidence:
+        action, detail, strength = "What was studied", "What was found", "Design"
+    columns = {
+        action: "action",
+        detail: lambda row: _said(row.detail, row.remark),
+        strength: lambda row: printing.capital(row.strength),
+        "Source": lambda row: _source(row, row.source),
+        "Seen": lambda row: _seen(row.seen),
     }
     if evidence:
         caption, name = "Evidence that bears on this guidance", name or "evidence-on-guidance"
-        return numbers(lines, caption, heads, name=name, cards=True)
-    return numbers(
-        lines,
+        return of_rows(_rows(shown), caption, columns, name=name, cards=True)
+    return of_rows(
+        _rows(shown),
         "What guidance says on preventing infection, by time",
-        {"window": ("Time", ""), **heads},
-        groups="window",
+        {"Time": lambda row: WINDOWS[str(row.time_window)], **columns},
+        groups="Time",
         name=name or "guidance-by-time",
         cards=True,
     )
@@ -276,25 +257,18 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
     >>> pathogen_table(load_context("infection_context")).name
     'pathogens'
     """
-    lines = [
-        {
-            "finding": row.finding,
-            "value": None if pd.isna(row.value) else _estimate(row),
-            "of": _said(row.population, row.care),
-            "source": _source(row, f"{row.work} ({SOURCE[row.source_type]})"),
-        }
-        for row in _rows(context[context["topic"] == "pathogens"])
-    ]
-    return numbers(
-        lines,
+    return of_rows(
+        _rows(context[context["topic"] == "pathogens"]),
         "Pathogens of the infection deaths, from secondary sources alone",
         {
-            "finding": ("What is said", ""), "value": ("Share", ""), "of": ("Of what", ""),
-            "source": "",
+            "What is said": "finding",
+            "Share": lambda row: None if pd.isna(row.value) else _estimate(row),
+            "Of what": lambda row: _said(row.population, row.care),
+            "Source": lambda row: _source(row, f"{row.work} ({SOURCE[row.source_type]})"),
         },
         name=name,
         cards=True,
-    )  # fmt: skip
+    )
 
 
 def syntheses_table(
@@ -325,39 +299,34 @@ def syntheses_table(
     lost = set(ours) - set(shown["item"])
     if lost:
         raise MetaAnalysisError(f"syntheses_table(): no row {printing.listing(sorted(lost))}")
-    lines = []
-    for row in _rows(shown):
-        size = [
-            printing.counted(int(count), *words)
-            for count, words in (
-                (row.studies, ("study", "studies")),
-                (row.patients, ("patient", "patients")),
-            )
-            if pd.notna(count)
-        ]
-        value = None if pd.isna(row.value) else _estimate(row)
+
+    def population(row: Any) -> str:
+        sizes = [(row.studies, "study", "studies"), (row.patients, "patient", "patients")]
+        known = [printing.counted(int(size), *words) for size, *words in sizes if pd.notna(size)]
+        return "; ".join([row.population, *known])
+
+    def value(row: Any) -> str | None:
         if pd.notna(row.infection_deaths) and pd.notna(row.patients):
-            value = printing.percent(row.infection_deaths / row.patients)
-        lines.append(
-            {
-                "work": row.work,
-                "population": "; ".join([row.population, *size]),
-                "measure": _said(row.measure, row.finding, SOURCE.get(row.source_type), row.care),
-                "value": value,
-                "ours": ours.get(row.item),
-                "source": _source(row, row.seen),
-            }
-        )
-    return numbers(
-        lines,
+            return printing.percent(row.infection_deaths / row.patients)
+        return None if pd.isna(row.value) else _estimate(row)
+
+    def counted(row: Any) -> str:
+        return _said(row.measure, row.finding, SOURCE.get(row.source_type), row.care)
+
+    return of_rows(
+        _rows(shown),
         "Other syntheses and a registry, beside this evidence",
         {
-            "work": "", "population": ("In whom", ""), "measure": ("What is counted", ""),
-            "value": ("Theirs", ""), "ours": ("Ours", ""), "source": ("Seen", ""),
+            "Work": "work",
+            "In whom": population,
+            "What is counted": counted,
+            "Theirs": value,
+            "Ours": lambda row: ours.get(row.item),
+            "Seen": lambda row: _source(row, row.seen),
         },
         name=name,
         cards=True,
-    )  # fmt: skip
+    )
 
 
 def report_table(*, name: str = "what-to-report") -> Table:
