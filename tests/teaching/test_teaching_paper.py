@@ -200,7 +200,7 @@ def test_every_part_mark_is_for_something_that_the_paper_asks_for(exam):
         for letter, item in zip("abcdefgh", task.items, strict=False)
     }
     assert "Give Q and I²" in asked["2e"].ask
-    assert "say in it when it holds" in asked["2d"].ask
+    assert "say in it when it is valid" in asked["2d"].ask
     assert "other against university" in asked["3a"].ask
     assert "one reason for caution" in asked["3c"].ask
     for name, item in asked.items():
