@@ -240,3 +240,10 @@ def test_unknown_choices_are_refused_with_the_possible_ones() -> None:
         CODES["PFT"].inverse(0.3)
     with pytest.raises(UnsupportedError, match="back_transform"):
         effective_size([1], 1.0, "mean")
+
+
+def test_a_measure_needs_a_size_exactly_where_its_inverse_depends_on_it():
+    for name, measure in MEASURES.items():
+        yi = 0.3 if name != "log" else -0.3
+        shown = [float(measure.inverse(yi, size)) for size in (10.0, 500.0)]
+        assert measure.needs_size == (shown[0] != shown[1]), name

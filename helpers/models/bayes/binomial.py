@@ -146,9 +146,14 @@ class BinomialLayer:
             mass += factor[:, None]
             enough = mass > mass.max() - 1.2 * DROP
             for i, j in enumerate(here):
-                z = (x[:, None] - mu[i, enough[i]]) / self.tau[j]
-                exponent = own[:, None] + mass[i, enough[i]] - 0.5 * z * z
-                total += np.sign(weights[j]) * np.exp(np.maximum(exponent, -745.0)).sum(axis=1)
+                z = x[:, None] - mu[i, enough[i]]  # and its exponent, in place
+                z /= self.tau[j]
+                z *= z
+                z *= -0.5
+                z += mass[i, enough[i]]
+                z += own[:, None]
+                np.exp(np.maximum(z, -745.0, out=z), out=z)
+                total += np.sign(weights[j]) * z.sum(axis=1)
         # kernels narrower than that: Gauss-Hermite, with as many nodes as their width needs
         ratio = self.tau / (2.0 * self._spacing.min(axis=1))
         needed = np.ceil(32.0 / np.log(2.0 / np.clip(ratio, 1e-6, 0.8) ** 2))

@@ -155,10 +155,19 @@ class SharedGrid:
 
     def kernel(self, mu: Array, tau: Array) -> Array:
         """Evaluate the normal density, times the weights, for N pairs: shape (N, points)."""
-        z = (self.theta - mu[:, None]) / tau[:, None]
-        return _exp(-0.5 * z * z) * (self.weight / _SQRT_2PI) / tau[:, None]
+        z = self.theta - mu[:, None]
+        z /= tau[:, None]
+        z *= z
+        z *= -0.5
+        z = _exp(z)
+        z *= self.weight / _SQRT_2PI
+        z /= tau[:, None]
+        return z
 
 
 def _exp(x: Array) -> Array:
     """Exponential, exactly 0 below 1e-150: products of two stay away from subnormal numbers."""
-    return np.where(x > -345.0, np.exp(np.maximum(x, -345.0)), 0.0)
+    e = np.maximum(x, -345.0)
+    np.exp(e, out=e)
+    e *= x > -345.0
+    return e
