@@ -315,3 +315,28 @@ def test_quadrature_error_shrinks_with_the_points() -> None:
     assert errors[0] > errors[1] > errors[2] > errors[3]
     assert errors[1] < 1e-4
     assert errors[3] < 1e-9
+
+
+def test_the_default_likelihood_is_that_of_seven_adaptive_nodes() -> None:
+    x, n = np.array([0, 1, 4, 9, 0]), np.array([12, 30, 25, 40, 8])
+    fit = pool(events=x, n=n)
+    mu, tau2 = fit.mu, fit.tau2
+    by_hand = {}
+    for nodes in (6, 7):
+        z, w = np.polynomial.hermite.hermgauss(nodes)
+        by_hand[nodes] = 0.0
+        for events, size in zip(x, n, strict=True):
+            mode = scipy.optimize.brentq(
+                lambda t, e=events, m=size: e - m * scipy.special.expit(t) - (t - mu) / tau2,
+                -20.0,
+                20.0,
+                xtol=1e-13,
+            )
+            p = scipy.special.expit(mode)
+            step = np.sqrt(2.0 / (size * p * (1.0 - p) + 1.0 / tau2))
+            t = mode + step * z
+            density = scipy.stats.binom.pmf(events, size, scipy.special.expit(t))
+            density = density * scipy.stats.norm.pdf(t, mu, np.sqrt(tau2)) * np.exp(z * z)
+            by_hand[nodes] += np.log(step * (w @ density))
+    assert fit.loglik == pytest.approx(by_hand[7], abs=1e-10)
+    assert abs(by_hand[7] - by_hand[6]) > 1e-6

@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, expm1, log, log1p, pi
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,23 +121,32 @@ def upper_bound(batch: Batch) -> Array:
 def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     """Certified global maximum over tau2 >= 0 of the (restricted) profile likelihood."""
     rows, upper = len(batch), upper_bound(batch)
-    reach = float(np.log1p(upper / batch.least).max())
+    least, end = batch.least, upper
+    reach = float(np.log1p(upper / least).max())
     points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])
+    if batch.shared:  # one grid for all: see `Batch.scan_sums`
+        least, end = least.min(keepdims=True), end.max(keepdims=True)
+    grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
+    grid[:, -1] = end
     size = max(1, _CELLS // (batch.width * points))
     if rows <= size:
-        peaks = _scan(batch, upper, restricted, points)
+        height = _profile(batch, grid, restricted)
     else:
-        scans = []
-        for i in range(0, rows, size):
-            here = slice(i, i + size)
-            scan = _scan(batch.rows(here), upper[here], restricted, points)
-            scans.append(scan._replace(owner=scan.owner + i))
-        peaks = _Peaks(*map(np.concatenate, zip(*scans, strict=True)))
-    owner, root = peaks.owner, peaks.start
+        height = np.empty((rows, points))
+        for here in (slice(i, i + size) for i in range(0, rows, size)):
+            some = grid if len(grid) == 1 else grid[here]
+            height[here] = _profile(batch.rows(here), some, restricted)
+    peak = np.ones(height.shape, dtype=bool)
+    np.greater(height[:, :-1], height[:, 1:], out=peak[:, :-1])
+    peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
+    owner, at = np.nonzero(peak)
     part, done = batch, np.ones(1, dtype=bool)
-    if not peaks.exact.all():
+    single = batch.single and len(owner) == 1
+    root = _root_of_one(batch, grid, height, at, restricted) if single else None
+    if root is None:
         part = batch if len(owner) == rows else batch.rows(owner)
-        root, done = _refine(part, peaks.low, peaks.high, root, restricted)
+        low, high, start = _brackets(height, grid, least, owner, at)
+        root, done = _refine(part, low, high, start, restricted)
     final = moments(part, root)
     reached = _height(final, restricted)
     maxima, gap = np.ones(rows, dtype=np.int64), np.full(rows, np.inf)
@@ -155,7 +164,7 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
         1.0 / np.sqrt(np.where(information > 0, information, np.nan)),
         done,
         root == 0.0,
-        Tau2Scan(points, upper, maxima, gap, reached - peaks.top),
+        Tau2Scan(points, upper, maxima, gap, reached - height.max(axis=1)),
         final,
     )
 
@@ -168,39 +177,14 @@ def _steps(points: int) -> Array:
     return steps
 
 
-class _Peaks(NamedTuple):
-    """Local maxima of a scan; `top` has one number for each replicate, the rest for each peak."""
-
-    owner: NDArray[np.intp]  # replicate
-    low: Array  # `low`, `high`: values of tau2 between which the maximum lies
-    high: Array
-    start: Array  # where to begin to look for it
-    exact: NDArray[np.bool_]  # whether that is the maximum itself
-    top: Array  # highest likelihood of the scan
-
-
-def _scan(batch: Batch, upper: Array, restricted: bool, points: int) -> _Peaks:
-    least, end = batch.least, upper
-    if len(batch) > 1 and batch.shared:  # one grid for all: see `profile_scan`
-        least, end = least.min(keepdims=True), end.max(keepdims=True)
-    grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
-    grid[:, -1] = end
+def _profile(batch: Batch, grid: Array, restricted: bool) -> Array:
+    """Profile log-likelihood without its constants, shape (R, G)."""
     sum_log_w, log_det, rss = profile_scan(batch, grid)
     height = sum_log_w - rss
     if restricted:
         height -= log_det
     height *= 0.5
-    peak = np.ones(height.shape, dtype=bool)
-    np.greater(height[:, :-1], height[:, 1:], out=peak[:, :-1])
-    peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
-    owner, at = np.nonzero(peak)
-    top = height.max(axis=1)
-    if batch.single and len(owner) == 1:
-        root = _root_of_one(batch, grid, height, at, restricted)
-        if root is not None:
-            return _Peaks(owner, root, root, root, np.ones(1, dtype=bool), top)
-    found = _brackets(height, grid, least, owner, at)
-    return _Peaks(owner, *found, np.zeros(len(owner), dtype=bool), top)
+    return height
 
 
 def _height(m: Moments, restricted: bool) -> Array:

@@ -72,8 +72,10 @@ class Batch:
         return q if self.shared else q + k
 
     def ends(self) -> tuple[Array, Array]:
-        """Sum of squares about some fit, and largest variance, each of shape (R,)."""
+        """Sum of squares about some fit, and a bound of the variances, each of shape (R,)."""
         squares = self.pairs[:, -1].sum(axis=1) + self.copies * self.apart**2
+        if self.shared:  # also of those that do not take part: the scan is one for all
+            return squares, np.broadcast_to(self.vi[0].max(), squares.shape)
         return squares, (self.vi * (self.counts > 0)).max(axis=1)
 
     def scan_sums(self, grid: Array) -> tuple[Array, Array]:
@@ -245,8 +247,8 @@ def prepare(
                 f"{v[min(rep, len(v) - 1), study]}"
             )
         y, v = np.where(np.isfinite(y), y, 0.0), np.where(np.isfinite(v) & (v > 0), v, 1.0)
-    everyone = bool(used.all()) and used.size > 0
-    if not everyone and not ((np.isfinite(c) & (c >= 0)).all() and used.any(axis=1).all()):
+    everyone, k = bool(used.all()) and used.size > 0, c.sum(axis=1)
+    if not everyone and not ((c >= 0).all() and ((k > 0) & (k < np.inf)).all()):
         raise MetaAnalysisError(
             "counts must be finite and at least 0, and every replicate needs a study"
         )
@@ -277,7 +279,7 @@ def prepare(
         _repeat(v, rows),
         _repeat(c, rows),
         x,
-        _repeat(c.sum(axis=1), rows),
+        _repeat(k, rows),
         1 if x is None else int(x.shape[2]),
         np.swapaxes(pairs, 0, 1),
         shift,
