@@ -37,7 +37,8 @@ BUNDLE = ROOT / "_build" / "teacher.zip"
 SITE = ROOT / "_build" / "html"
 README = """For teachers. Do not pass this file on to students as a whole.
 
-Begin with lesson/teacher/plan.html: ninety minutes, with links to all that they need.
+Begin with lesson/teacher/plan.html: ninety minutes, with links to all that they need. Two days, a
+term of twelve weeks and three lessons more are in longer_plans.html beside it.
 
 lesson/students/ activity sheet of the lesson, its questions, worksheets of all labs, and
                  records.html: twenty records to judge, for the lesson on doing a review
@@ -53,7 +54,7 @@ questions/       questions.html to print, questions_key.html with answers and re
 handout/         a table of another field, to guess from and to compute by hand, and its key
 exam-{seed}/students/   paper and sheet.csv to hand out
 exam-{seed}/teacher/    key with answers, tolerances and part marks
-exam-{other}-to-practise/  another one, whose sheet with errors is extracted in class
+exam-to-practise/       another one, whose sheet with errors is extracted in class
 
 What is to be printed is there as PDF as well, if Chromium was found where the zip was made.
 An exam with other numbers: make teacher SEED=8
@@ -80,9 +81,8 @@ def collect(folder: Path, seed: int, site: Path) -> None:
     write_bank({name: self_check(name) for name in CHAPTERS}, folder / "questions")
     write_handout(folder / "handout")
     write_paper(make_paper(seed), folder / f"exam-{seed}")
-    write_paper(make_paper(seed + 1), folder / f"exam-{seed + 1}-to-practise")
-    readme = README.format(seed=seed, other=seed + 1)
-    (folder / "README.txt").write_text(readme, encoding="utf-8")
+    write_paper(make_paper(seed + 1), folder / "exam-to-practise")
+    (folder / "README.txt").write_text(README.format(seed=seed), encoding="utf-8")
 
 
 def print_pages(folder: Path, chromium: str) -> list[Path]:

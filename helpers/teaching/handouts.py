@@ -26,7 +26,7 @@ from ..views.slugs import slug
 from .bank import sheets
 from .checks import self_check
 from .lab_pages import LAB_PAGES
-from .plans import Plans
+from .plans import LessonPlan, Plans
 from .printed import document, html_table, write_files
 
 if TYPE_CHECKING:
@@ -135,11 +135,17 @@ def write_handout(folder: str | Path) -> list[Path]:
 
 _SITE = "../../site"
 _LINKS = {  # what a plan names -> where it is in the zip, seen from the plan
+    "key of the records": "records_key.html",
+    "sheet of twenty records": "../students/records.html",
+    "sheet of the exam to practise on": "../../exam-to-practise/students/paper.html#task-4",
+    "table with planted errors": "../../planted/planted_errors.csv",
+    "worksheets": "../students/all_labs.html",
     "key of the hand-out": "../../handout/teacher/handout_key.html",
     "hand-out": "../../handout/students/handout.html",
     "activity sheet": "../students/activity.html",
     "question sheet": "../students/questions.html",
 }
+_PROBES = ["They say", "You ask", "You answer"]
 _GUESSES = "☐ go up &nbsp; ☐ stay the same &nbsp; ☐ go down"
 _LINE = '<p class="line"></p>'
 #: What a reader asks of a sentence for a journal.
@@ -213,29 +219,58 @@ def records_sheet(*, key: bool) -> str:
     return document("Twenty records to judge", rule + table + asked)
 
 
-def lesson_plan(plans: Plans) -> str:
-    """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it."""
-    import pandas as pd
-
-    lesson, rows = plans.lesson, []
-    for when, step in lesson.timed():
-        named = re.compile("|".join(sorted(_LINKS, key=len, reverse=True)))
+def _timed(plan: LessonPlan, *, printed: bool = False) -> str:
+    """Table of a plan with links into the zip; its slides are there as PDF if they are printed."""
+    screen = "the same on a screen" if printed else "its page"
+    key = "questions_key.html" if printed else "../../questions/questions_key.html"
+    rows = []
+    named = re.compile("|".join(sorted(_LINKS, key=len, reverse=True)))
+    for when, step in plan.timed():
         needed = [
             named.sub(lambda m: f'<a href="{_LINKS[m[0]]}">{m[0]}</a>', escape(step.materials))
         ]
         if "slides" in step.form:
             slides = f"{_SITE}/downloads/slides/{step.page}.html"
             needed[0] = f'<a href="{slides}">{needed[0]}</a>'
-            needed.append(f'<a href="slides-{step.page}.pdf">the same as PDF</a>')
+            if printed:
+                needed.append(f'<a href="slides-{step.page}.pdf">the same as PDF</a>')
         elif step.page and not step.labs:
-            needed.append(f'<a href="{_SITE}/{step.page}.html">the same on a screen</a>')
+            needed.append(f'<a href="{_SITE}/{step.page}.html">{screen}</a>')
         for page in (LAB_PAGES[key] for key in step.labs):
             address = f"{_SITE}/labs.html#{slug(normalize('NFKD', page.title))}"
             needed.append(f'<a href="{address}">lab “{escape(page.title)}”</a>')
         if step.page == "self_check":
-            needed.append('<a href="questions_key.html">key</a>')
+            needed.append(f'<a href="{key}">key</a>')
         cells = (when, escape(f"{step.what} ({step.form})"), "; ".join(needed), escape(step.risk))
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return (
+        "<table class='timed'><tr><th>Time</th><th>What, and in which form</th><th>With</th>"
+        f"<th>What may go wrong</th></tr>{''.join(rows)}</table>"
+    )
+
+
+def longer_plans(plans: Plans) -> str:
+    """Give the plans of two days and of a term, and the three lessons of the kit, as a page."""
+    import pandas as pd
+
+    told = (plans.course, plans.term, plans.estimands, plans.planning, plans.review)
+    probes = [(m.belief, m.probe, m.answer) for m in plans.misconceptions]
+    return document(
+        "Two days, a term, and three lessons",
+        "<p>Formulas and the diagram of causes are on the page "
+        f'<a href="{_SITE}/teaching_kit.html">Teaching kit</a>. The questions of the probes are '
+        "in the last table.</p>"
+        + "".join(f"<h2>{escape(plan.title)}</h2>{_timed(plan)}" for plan in told)
+        + "<h2>When they say …</h2>"
+        + html_table(pd.DataFrame(probes, columns=_PROBES)),
+    )
+
+
+def lesson_plan(plans: Plans) -> str:
+    """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it."""
+    import pandas as pd
+
+    lesson = plans.lesson
     shown = {step.page for step in lesson.steps} | {"heterogeneity"}
     probes = [(m.belief, m.probe, m.answer) for m in plans.misconceptions if m.page in shown]
     head, *told = plans.rehearsal.rows()
@@ -253,11 +288,9 @@ def lesson_plan(plans: Plans) -> str:
         "open <code>http://(address of that computer):8000/labs.html</code>. Pass on nothing else "
         "of this zip.</li>"
         "<li>Show nothing before the guess: the chapters and slides begin with their answers.</li>"
-        "</ul><h2>Plan</h2><table class='timed'><tr><th>Time</th><th>What, and in which form</th>"
-        "<th>With</th>"
-        f"<th>What may go wrong</th></tr>{''.join(rows)}</table>"
+        f"</ul><h2>Plan</h2>{_timed(lesson, printed=True)}"
         "<h2>When they say …</h2>"
-        + html_table(pd.DataFrame(probes, columns=["They say", "You ask", "You answer"]))
+        + html_table(pd.DataFrame(probes, columns=_PROBES))
         + f"<h2>Rehearsed</h2><p>On {plans.rehearsal.day}, {escape(plans.rehearsal.where)}. "
         "How long learners need is not known from it.</p>"
         + html_table(pd.DataFrame(told, columns=head)),
@@ -265,11 +298,12 @@ def lesson_plan(plans: Plans) -> str:
 
 
 def write_lesson(plans: Plans, folder: str | Path) -> list[Path]:
-    """Write the plan of the lesson, its sheets, worksheets of all labs, and records to judge."""
+    """Write the plans, the sheets of the lesson, worksheets of all labs, and records to judge."""
     bank = {name: self_check(name) for name in ("pooling", "heterogeneity")}
     keys = [key for step in plans.lesson.steps for key in step.labs]
     content = {
         "teacher/plan.html": lesson_plan(plans),
+        "teacher/longer_plans.html": longer_plans(plans),
         "teacher/questions_key.html": sheets(bank, key=True),
         "students/questions.html": sheets(bank, key=False),
         "students/activity.html": lab_sheet(keys, sentence=True),

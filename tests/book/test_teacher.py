@@ -64,6 +64,14 @@ def test_the_lesson_needs_nothing_but_the_bundle(folder):
     assert len(links) >= 8
     for link in links - {"slides-pooling.pdf"}:
         assert (plan.parent / link).is_file(), link
+    longer = BeautifulSoup((plan.with_name("longer_plans.html")).read_text("utf-8"), "html.parser")
+    for link in {link["href"].partition("#")[0] for link in longer("a")}:
+        if not link.startswith("../../site/"):  # tests/site asks the real one
+            assert (plan.parent / link).is_file(), link
+    for one in (read_plans().course, read_plans().term):
+        for when, step in one.timed():
+            assert when in longer.get_text()
+            assert step.what in longer.get_text()
     words = page.get_text()
     for when, step in read_plans().lesson.timed():
         assert when in words
@@ -76,7 +84,7 @@ def test_the_lesson_needs_nothing_but_the_bundle(folder):
 def test_every_sheet_that_a_plan_names_is_in_the_bundle(folder):
     sheets = {
         "sheet of twenty records": "lesson/students/records.html",
-        "sheet of the exam to practise on": "exam-4-to-practise/students/sheet.csv",
+        "sheet of the exam to practise on": "exam-to-practise/students/sheet.csv",
         "worksheets": "lesson/students/all_labs.html",
         "activity sheet": "lesson/students/activity.html",
         "question sheet": "lesson/students/questions.html",
@@ -98,7 +106,7 @@ def test_every_sheet_that_a_plan_names_is_in_the_bundle(folder):
     # the exam that counts is not the one that is worked on in class
     drawn, worked = (
         (folder / name / "students" / "sheet.csv").read_text("utf-8")
-        for name in ("exam-3", "exam-4-to-practise")
+        for name in ("exam-3", "exam-to-practise")
     )
     assert drawn != worked
 

@@ -12,7 +12,7 @@ from built import SITE, ids_of, soup_of
 from playwright.sync_api import expect
 
 from helpers.teaching import read_plans
-from helpers.teaching.handouts import lesson_plan
+from helpers.teaching.handouts import lesson_plan, longer_plans
 
 ROOM = {"width": 1920, "height": 1080}
 LEAST = 24  # pixels of the smallest letters at that size
@@ -204,9 +204,11 @@ def test_links_of_slides_lead_to_places_of_the_chapters(slides_name):
 
 
 def test_the_plan_for_teachers_leads_into_the_site():
-    """Links of the lesson's plan in the zip for teachers, whose ``site`` is this site."""
-    page = BeautifulSoup(lesson_plan(read_plans()), "html.parser")
-    places = [a["href"].partition("site/")[2] for a in page("a") if "site/" in a["href"]]
+    """Links of the plans in the zip for teachers, whose ``site`` is this site."""
+    made = lesson_plan(read_plans()) + longer_plans(read_plans())
+    links = {a["href"] for a in BeautifulSoup(made, "html.parser")("a")}
+    places = [link.partition("site/")[2] for link in links if "site/" in link]
+    assert len(places) > 30
     assert any(place.startswith("labs.html#") for place in places)
     for place in places:
         name, _, anchor = place.partition("#")
