@@ -699,7 +699,7 @@ def restricted(y, parts):
 def test_ratios_with_limits_are_pooled_as_logarithms():
     made = report(TRIALS, **IN_TRIALS)
     found = made.analysis
-    assert found.understood.startswith("'HR' is a ratio; study = 'Author', by = 'group'")
+    assert found.understood.startswith("'HR' is a ratio; study = 'Author'")
     mean, (tau2,), weight = restricted(LOG_HR, [SE**2, np.eye(6)])
     assert found.fit.estimate == pytest.approx(np.exp(mean), rel=1e-6)
     assert found.fit.tau2 == pytest.approx(tau2, abs=1e-6)
