@@ -730,6 +730,34 @@ def test_cohorts_of_a_registry_are_pooled_in_three_levels():
         assert found.without_cluster.loc[name, "estimate"] == pytest.approx(np.exp(mean), rel=1e-5)
 
 
+def test_the_robust_interval_is_that_of_dense_matrices():
+    """CR2 and its degrees of freedom by Pustejovsky and Tipton (2018), equations 3 and 12.
+
+    Their working model here is that of the fit: variance of sampling, clusters and cohorts.
+    """
+    robust = report(TRIALS, **IN_TRIALS).analysis.robust
+    same = (REGISTRY[:, None] == REGISTRY).astype(float)
+    mean, variances, _ = restricted(LOG_HR, [SE**2, same, np.eye(6)])
+    phi = np.diag(SE**2) + variances[0] * same + variances[1] * np.eye(6)
+    w, x = np.linalg.inv(phi), np.ones((6, 1))
+    m = np.linalg.inv(x.T @ w @ x)
+    left = np.eye(6) - x @ m @ x.T @ w  # residuals of the fit
+    pulls, meat = [], 0.0
+    for cluster in np.unique(REGISTRY):
+        at = np.flatnonzero(cluster == REGISTRY)
+        d = np.linalg.cholesky(phi[np.ix_(at, at)]).T
+        b = d @ left[at] @ phi @ left[at].T @ d.T
+        size, direction = np.linalg.eigh(b)
+        half = direction @ np.diag(np.where(size > 1e-12, size, np.inf) ** -0.5) @ direction.T
+        adjusted = m @ x[at].T @ w[np.ix_(at, at)] @ d.T @ half @ d
+        meat += (adjusted @ (LOG_HR[at] - mean)).item() ** 2
+        pulls.append((adjusted @ left[at]).ravel())
+    p = np.array(pulls) @ phi @ np.array(pulls).T
+    df = np.trace(p) ** 2 / np.trace(p @ p)
+    limits = mean + stats.t.ppf([0.025, 0.975], df) * np.sqrt(meat)
+    assert np.log(robust.ci) == pytest.approx(limits, abs=2e-4)  # two ways to the variances
+
+
 def test_ratings_give_groups_a_result_without_high_risk_and_signs_in_the_forest():
     made = report(TRIALS, **IN_TRIALS)
     found = made.analysis
