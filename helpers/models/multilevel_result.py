@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +82,7 @@ class MultilevelResult(Coefficients, Pooled):
     names: tuple[str, ...]
     estimates: Array
     covariance: Array
-    joint_covariance: Array = field(repr=False)
+    joint_covariance: Array
     df: Array
     sigma2_between: float
     sigma2_within: float
@@ -96,11 +96,11 @@ class MultilevelResult(Coefficients, Pooled):
     converged: bool
     maxima: int
     cautions: tuple[Caution, ...]
-    design: Design = field(repr=False)
-    core: Model = field(repr=False)
-    data: StudyData = field(repr=False)
-    cluster_names: tuple[str, ...] = field(repr=False)
-    robust_covariance: RobustCovariance | None = field(repr=False, default=None)
+    design: Design
+    core: Model
+    data: StudyData
+    cluster_names: tuple[str, ...]
+    robust_covariance: RobustCovariance | None = None
 
     def _said(self) -> Iterator[Row]:
         yield "studies", f"{self.k} in {printing.counted(self.clusters, 'cluster')}"

@@ -97,12 +97,12 @@ class RegressionResult(Coefficients):
     loglik_restricted: float
     converged: bool
     cautions: tuple[Caution, ...]
-    design: Design = field(repr=False)
-    core: Model = field(repr=False)
-    data: StudyData = field(repr=False)
-    moderators: pd.DataFrame = field(repr=False, compare=False)
-    cluster: tuple[Any, ...] | None = field(repr=False, default=None)
-    robust_covariance: RobustCovariance | None = field(repr=False, default=None)
+    design: Design
+    core: Model
+    data: StudyData
+    moderators: pd.DataFrame = field(compare=False)
+    cluster: tuple[Any, ...] | None = None
+    robust_covariance: RobustCovariance | None = None
 
     def _headline(self) -> str:
         return f"{self.formula}; {Coefficients._headline(self)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -113,11 +113,11 @@ class PoolResult(Pooled):
     converged: bool
     loglik: float
     options: Options
-    data: StudyData = field(repr=False)
-    weights: Array = field(repr=False)
-    engine: InverseVarianceFit | GLMMFit | None = field(repr=False, default=None)
-    joint: InverseVarianceFit | None = field(repr=False, default=None)
-    coefficient: int = field(repr=False, default=0)
+    data: StudyData
+    weights: Array
+    engine: InverseVarianceFit | GLMMFit | None = None
+    joint: InverseVarianceFit | None = None
+    coefficient: int = 0
 
     def _said(self) -> Iterator[Row]:
         return headline_said(self)

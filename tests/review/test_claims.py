@@ -290,3 +290,9 @@ def test_errors_say_what_was_expected(cohorts, every):
         every["overall"].influence("upper")
     with pytest.raises(MetaAnalysisError, match="nothing to summarise"):
         multiverse_frame(cohorts, [])
+
+
+def test_a_claim_computed_again_is_equal_though_its_arrays_are_others(cohorts, every):
+    again = claim_multiverse(cohorts, "cilta-ide")
+    assert again.value is not every["cilta-ide"].value
+    assert again == every["cilta-ide"]

@@ -65,15 +65,15 @@ class ClaimMultiverse(Shown):
 
     claim: Claim
     choices: Mapping[str, tuple[str, ...]]
-    levels: NDArray[np.intp] = field(repr=False, compare=False)
-    codes: NDArray[np.intp] = field(repr=False, compare=False)
-    row: NDArray[np.intp] = field(repr=False, compare=False)
-    value: NDArray[np.float64] = field(repr=False, compare=False)
-    lower: NDArray[np.float64] = field(repr=False, compare=False)
-    upper: NDArray[np.float64] = field(repr=False, compare=False)
-    reason: NDArray[np.object_] = field(repr=False, compare=False)
+    levels: NDArray[np.intp] = field(compare=False)
+    codes: NDArray[np.intp] = field(compare=False)
+    row: NDArray[np.intp] = field(compare=False)
+    value: NDArray[np.float64] = field(compare=False)
+    lower: NDArray[np.float64] = field(compare=False)
+    upper: NDArray[np.float64] = field(compare=False)
+    reason: NDArray[np.object_] = field(compare=False)
     level: float
-    multiverse: MultiverseResult | None = field(default=None, repr=False, compare=False)
+    multiverse: MultiverseResult | None = field(default=None, compare=False)
     distinct: int = 0
 
     def _headline(self) -> str:

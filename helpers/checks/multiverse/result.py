@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,9 +85,9 @@ class MultiverseResult(Shown):
     level: float
     combinations: int
     columns: Mapping[str, NDArray[Any]]
-    grid: Grid = field(repr=False)
-    variants: Variants = field(repr=False)
-    version: NDArray[np.intp] = field(repr=False)
+    grid: Grid
+    variants: Variants
+    version: NDArray[np.intp]
 
     def _headline(self) -> str:
         if self.contrast is None:

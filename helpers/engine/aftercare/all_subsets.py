@@ -7,7 +7,7 @@ one with and one without some study, point to that study.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,14 +58,14 @@ class GoshResult(Shown):
     """
 
     labels: tuple[str, ...]
-    member: NDArray[np.bool_] = field(repr=False)
-    size: NDArray[np.int64] = field(repr=False)
-    mu: Array = field(repr=False)
-    estimate: Array = field(repr=False)
-    tau2: Array = field(repr=False)
-    I2: Array = field(repr=False)
-    Q: Array = field(repr=False)
-    converged: NDArray[np.bool_] = field(repr=False)
+    member: NDArray[np.bool_]
+    size: NDArray[np.int64]
+    mu: Array
+    estimate: Array
+    tau2: Array
+    I2: Array
+    Q: Array
+    converged: NDArray[np.bool_]
     failures: dict[str, int]
     sampled: bool
     total: int

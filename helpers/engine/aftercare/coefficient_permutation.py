@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,9 +60,9 @@ class PermutationTest(Shown):
     exact: bool  # whether all distinct arrangements were gone through
     seed: int | None  # seed of the random arrangements
     #: Shape (draws, p): statistics of the coefficients, the observed ones first if random.
-    statistics: Array = field(repr=False)
+    statistics: Array
     #: Shape (draws,): omnibus statistics in the same order.
-    omnibus_statistics: Array = field(repr=False)
+    omnibus_statistics: Array
 
     def _said(self) -> Iterator[Row]:
         how = "all arrangements" if self.exact else f"random arrangements, seed {self.seed}"

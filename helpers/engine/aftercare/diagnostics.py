@@ -35,7 +35,7 @@ Pearson's residual on the same scale.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,15 +109,15 @@ class InfluenceResult(Shown):
     """
 
     labels: tuple[str, ...]
-    rstudent: Array = field(repr=False)
-    dffits: Array = field(repr=False)
-    cook_d: Array = field(repr=False)
-    cov_ratio: Array = field(repr=False)
-    tau2_deleted: Array = field(repr=False)
-    Q_deleted: Array = field(repr=False)
-    leverage: Array = field(repr=False)
-    dfbetas: Array = field(repr=False)
-    converged: NDArray[np.bool_] = field(repr=False)
+    rstudent: Array
+    dffits: Array
+    cook_d: Array
+    cov_ratio: Array
+    tau2_deleted: Array
+    Q_deleted: Array
+    leverage: Array
+    dfbetas: Array
+    converged: NDArray[np.bool_]
     rules: tuple[Rule, ...]
     model: str
     k: int

@@ -13,7 +13,7 @@ doi:10.1017/CBO9780511802843).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -68,13 +68,13 @@ class BootstrapResult(Shown):
     failures: dict[str, int]
     seed: int
     level: float
-    mu: Array = field(repr=False)
-    se: Array = field(repr=False)
-    tau2: Array = field(repr=False)
-    I2: Array = field(repr=False)
+    mu: Array
+    se: Array
+    tau2: Array
+    I2: Array
     observed: dict[str, float]
     acceleration: dict[str, float] | None
-    fit: Fitted = field(repr=False)
+    fit: Fitted
 
     def _said(self) -> Iterator[Row]:
         failed = f"; {self.failed} failed" if self.failed else ""

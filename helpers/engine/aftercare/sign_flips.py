@@ -14,7 +14,7 @@ does not reject.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,7 +85,7 @@ class SignFlipTest(Shown):
     ci_model: Interval | None
     level: float
     kind: str
-    statistics: Array = field(repr=False)
+    statistics: Array
 
     def _said(self) -> Iterator[Row]:
         yield "null", number(self.null)

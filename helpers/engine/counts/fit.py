@@ -12,7 +12,7 @@ quadrature likelihood (`helpers.engine.counts.kernel`), information is *observed
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,9 +99,9 @@ class GLMMFit(Shown):
     k: NDArray[np.intp]
     quad_points: int
     family: Family
-    data: CountData = field(repr=False)
+    data: CountData
     information: str = "observed"
-    curvature: Array | None = field(default=None, repr=False)
+    curvature: Array | None = None
 
     def _headline(self) -> str:
         return f"{self.family}, {self.quad_points} nodes of quadrature"

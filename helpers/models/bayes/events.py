@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class EventCounts(Shown):
     """
 
     n: int
-    probabilities: Array = field(repr=False)
+    probabilities: Array
     level: float
 
     def _said(self) -> Iterator[Row]:

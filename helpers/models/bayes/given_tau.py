@@ -8,7 +8,7 @@ doi:10.48550/arXiv.2306.17043).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,11 +39,11 @@ class Trace(Shown):
     density: Array  # posterior density of tau there
     mu: Array
     mu_sd: Array
-    studies: Array = field(repr=False)  # true effects, shape (J, k)
-    studies_sd: Array = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
-    measure: Measure = field(repr=False)
-    size: float = field(repr=False)
+    studies: Array  # true effects, shape (J, k)
+    studies_sd: Array
+    labels: tuple[str, ...]
+    measure: Measure
+    size: float
 
     def _said(self) -> Iterator[Row]:
         yield "τ", f"{printing.counted(len(self.tau), 'value')}, {limits_text(self.tau[[0, -1]])}"

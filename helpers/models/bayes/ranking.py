@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,8 +38,8 @@ class Ranking(Shown):
     """
 
     names: tuple[str, ...]
-    probabilities: Array = field(repr=False)
-    lower: Array = field(repr=False)
+    probabilities: Array
+    lower: Array
     error: float
 
     def _headline(self) -> str:

@@ -67,9 +67,9 @@ class Posterior(Shown):
         All rows given, excluded ones included.
     """
 
-    mu: Marginal = field(repr=False)
-    tau: Marginal = field(repr=False)
-    predictive: Marginal = field(repr=False)
+    mu: Marginal
+    tau: Marginal
+    predictive: Marginal
     log_marginal_likelihood: float
     log_marginal_likelihood_tau0: float
     errors: ErrorBounds
@@ -81,12 +81,12 @@ class Posterior(Shown):
     tolerance: float
     k: int
     cautions: tuple[Caution, ...]
-    data: StudyData = field(repr=False)
-    _size: float = field(repr=False)
-    _layer: Layer = field(repr=False)
-    _weights: Array = field(repr=False)
-    _study_mean: Array = field(repr=False)
-    _study_sd: Array = field(repr=False)
+    data: StudyData
+    _size: float
+    _layer: Layer
+    _weights: Array
+    _study_mean: Array
+    _study_sd: Array
     #: The table of `shrinkage`, made when it is first asked for.
     _shrunken: list[pd.DataFrame] = field(
         init=False, repr=False, compare=False, default_factory=list
