@@ -229,15 +229,18 @@ def word(value: int) -> str:
     return _WORDS[int(value)] if 0 <= value < len(_WORDS) else text
 
 
-def counted(value: int, noun: str, plural: str | None = None) -> str:
-    """Print a count with its noun in the right number.
+def counted(value: int, noun: str, plural: str | None = None, *, label: bool = False) -> str:
+    """Print a count with its noun in the right number; a label has no number in words.
 
     Examples
     --------
     >>> counted(1, "cohort"), counted(52, "cohort"), counted(3, "study", "studies")
     ('one cohort', '52 cohorts', 'three studies')
+    >>> counted(3, "study", "studies", label=True)
+    '3 studies'
     """
-    return f"{word(value)} {noun if value == 1 else plural or noun + 's'}"
+    number = count(value) if label else word(value)
+    return f"{number} {noun if value == 1 else plural or noun + 's'}"
 
 
 def of_total(part: int, total: int) -> str:

@@ -143,7 +143,8 @@ def cumulative_forest(
     counts = np.cumsum(_totals(fit, table.loc[held.index]), axis=0)[last]
     frame, held = steps[last], held[last]
     numbers = [printing.counted(int(k), *subject.noun) for k in frame["k"]]
-    labels = [f"to {value}, {number}" for value, number in zip(held, numbers, strict=True)]
+    sizes = [printing.counted(int(k), *subject.noun, label=True) for k in frame["k"]]
+    labels = [f"to {value}, {size}" for value, size in zip(held, sizes, strict=True)]
     rows = _rows(frame, labels, counts)
     ax = _forest(fit, rows, frame, subject, ax, xlim, width)
     annotate(ax, _cumulative_note(fit, rows, numbers, held.to_list(), subject))

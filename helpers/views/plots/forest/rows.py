@@ -136,7 +136,7 @@ def group_rows(results: Mapping[str, Any], subject: Subject) -> list[Row]:
         colours = subject.colours([str(level) for level in result.groups])
         rows.append(Row("heading", heading))
         for level, fit in result.groups.items():
-            label = f"{level}, {printing.counted(fit.k, *subject.noun)}"
+            label = f"{level}, {printing.counted(fit.k, *subject.noun, label=True)}"
             colour = colours[str(level)]
             rows.append(total(fit, "pooled", label, colour, heading, _share(fit, weights)))
     return rows
