@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from _pytest.doctest import DoctestItem
-from dependencies import ROOT, dependency_hash, share_results
+from dependencies import ROOT, collect_seldom, dependency_hash, share_results
 from hypothesis import settings
 
 from helpers import shared_results
@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     What the last build of the same code and data computed is taken over; into its folder no test
     writes. Workers of a parallel run inherit the folder from the process that starts them.
     """
+    collect_seldom()
     if hasattr(config, "workerinput") or os.environ.get(shared_results.FOLDER):
         return
     code, ours = dependency_hash(), ROOT / "_build" / "tests" / "shared"
@@ -64,6 +65,11 @@ def _leave_out_what_the_build_ran(config: pytest.Config, items: list[pytest.Item
     ]
     items[:] = [item for item in items if item not in left_out]
     config.stash[BY_THE_BUILD] = len(left_out)
+
+
+def pytest_collection_finish() -> None:
+    """All modules and tests are there now."""
+    collect_seldom()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

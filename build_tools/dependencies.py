@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -104,3 +105,14 @@ class Remembered:
         partial = self.path.with_suffix(".partial")
         partial.write_bytes(pickle.dumps((self.made_by, self.now)))
         partial.replace(self.path)
+
+
+def collect_seldom() -> None:
+    """Let Python look for garbage more seldom, and never again among what there is by now.
+
+    Modules, collected tests and read pages stay to the end. Python went through them time and
+    again: for a fifth of the time of tests, and a third of that of their collection.
+    """
+    gc.set_threshold(50_000, 10, 10)
+    gc.collect()
+    gc.freeze()

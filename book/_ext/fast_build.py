@@ -12,6 +12,7 @@ from typing import Any
 
 import pybtex.plugin
 import sphinx.builders
+from dependencies import collect_seldom
 from docutils import nodes
 from sphinx import addnodes
 
@@ -75,6 +76,7 @@ def dealt(pages: Sequence[Any], processes: int) -> list[Sequence[Any]]:
 
 
 def _on_all_cores(app: Any) -> None:
+    collect_seldom()
     app.parallel = os.cpu_count() or 1
     for name in SAFE:
         app.extensions[name].parallel_read_safe = True

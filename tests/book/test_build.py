@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import build
 import dependencies
@@ -198,3 +200,17 @@ def test_the_sheet_asks_changed_pages_alone_which_elements_they_have(tmp_path, m
     sheet.write_text("#other p {}")  # another id tells kinds apart
     found("this code")
     assert len(read) == 5
+
+
+def test_garbage_is_looked_for_seldom_and_not_among_what_stays(monkeypatch):
+    """So it is here, in a worker of the tests, and in the build before it divides."""
+    assert gc.get_threshold()[0] >= 50_000
+    assert gc.get_freeze_count() > 100_000
+    called = []
+    monkeypatch.setattr(fast_build, "collect_seldom", lambda: called.append(1))
+    monkeypatch.setattr("sphinx.builders.make_chunks", None)
+    extensions = {name: SimpleNamespace() for name in fast_build.SAFE}
+    fast_build._on_all_cores(
+        SimpleNamespace(extensions=extensions, builder=SimpleNamespace(format="none"))
+    )
+    assert called == [1]
