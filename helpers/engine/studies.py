@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -192,10 +193,12 @@ def _numbered(k: int) -> tuple[str, ...]:
 def _labels(study: Any, k: int) -> tuple[str, ...]:
     if study is None:
         return _numbered(k)
-    labels = tuple(str(s) for s in np.atleast_1d(np.asarray(study, dtype=object)))
-    seen: set[str] = set()
-    twice = sorted({s for s in labels if s in seen or seen.add(s)})  # type: ignore[func-returns-value]
-    if twice:
+    column = hasattr(study, "iloc")  # numpy asks pandas for each entry on its own
+    labels = tuple(
+        map(str, study.tolist() if column else np.atleast_1d(np.asarray(study, dtype=object)))
+    )
+    if len(set(labels)) < len(labels):
+        twice = sorted(label for label, times in Counter(labels).items() if times > 1)
         raise MetaAnalysisError(f"study labels must be unique; repeated: {', '.join(twice)}")
     return labels
 

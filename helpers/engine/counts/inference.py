@@ -119,7 +119,8 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
     rows = len(fit)
     Q, df_wald = np.full(rows, np.nan), np.zeros(rows, dtype=np.intp)
     usable = np.flatnonzero(np.isfinite(fit.loglik_tau0))
-    for local, problem in fit.data.take(usable).chunks(1):
+    data = fit.data if usable.size == rows else fit.data.take(usable)
+    for local, problem in data.chunks(1):
         index = usable[local]
         s = problem.studies
         inside = np.isfinite(s.t_saturated)
