@@ -124,7 +124,7 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     least, end = batch.least, upper
     reach = float(np.log1p(upper / least).max())
     points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])
-    if batch.shared:  # one grid for all: see `Batch.scan_sums`
+    if rows > 1 and batch.shared:  # one grid for all: see `Batch.scan_sums`
         least, end = least.min(keepdims=True), end.max(keepdims=True)
     grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
     grid[:, -1] = end

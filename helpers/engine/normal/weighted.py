@@ -74,7 +74,7 @@ class Batch:
     def ends(self) -> tuple[Array, Array]:
         """Sum of squares about some fit, and a bound of the variances, each of shape (R,)."""
         squares = self.pairs[:, -1].sum(axis=1) + self.copies * self.apart**2
-        if self.shared:  # also of those that do not take part: the scan is one for all
+        if len(self) > 1 and self.shared:  # also of those that do not take part: one scan for all
             return squares, np.broadcast_to(self.vi[0].max(), squares.shape)
         return squares, (self.vi * (self.counts > 0)).max(axis=1)
 
@@ -113,7 +113,7 @@ class Batch:
 
     def _times(self, weights: Array) -> Array:
         """Sum `pairs` times weights (k, G) that all replicates share, shape (R, q, G)."""
-        return np.swapaxes(np.swapaxes(self.pairs, 0, 1) @ weights, 0, 1)
+        return (self.pairs.swapaxes(0, 1) @ weights).swapaxes(0, 1)
 
     def unweighted(self) -> Unweighted:
         """Least squares with equal weights."""
@@ -144,7 +144,7 @@ class Batch:
             None if self.design is None else _pick(self.design, index),
             self.k[index],
             self.p,
-            np.swapaxes(np.swapaxes(self.pairs, 0, 1)[:, index], 0, 1),
+            self.pairs.swapaxes(0, 1)[:, index].swapaxes(0, 1),
             self.shift[index],
             self.least[index],
             self.copies[index],
@@ -281,7 +281,7 @@ def prepare(
         x,
         _repeat(k, rows),
         1 if x is None else int(x.shape[2]),
-        np.swapaxes(pairs, 0, 1),
+        pairs.swapaxes(0, 1),
         shift,
         least,
         copies,
