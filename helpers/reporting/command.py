@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+# A report multiplies small matrices, for which threads of BLAS cost four times what they do; NumPy
+# reads this when it is imported, below.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from ..arguments import LEVEL
 from ..errors import LongComputationWarning, MetaAnalysisError
