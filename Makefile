@@ -27,6 +27,8 @@ UV_BY_PIP_THERE = { $(PYTHON) -m venv --clear $(VENV) && $(PIP_INSTALL) "$(UV)";
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# what runs side by side takes a core each: threads of BLAS under them cost more than they give
+export OPENBLAS_NUM_THREADS ?= 1
 # modules are compiled once and not by every process, whatever the machine was told
 export PYTHONDONTWRITEBYTECODE :=
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
