@@ -12,6 +12,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 STYLES = (
     "basic.css",
     "styles/pydata-sphinx-theme.css",
-    "pygments.css",
     "styles/sphinx-book-theme.css",
     "togglebutton.css",
     "copybutton.css",
@@ -59,7 +59,11 @@ SHEET, SCRIPT = "site.css", "site.js"
 # settings that extensions put into each page as inline scripts
 INLINE = ("togglehint", "toggleopenonprint", "togglebuttonselector", "documentation_options.")
 SEARCH = ("searchtools.js", "language_data.js")  # of Sphinx; the book has its own
-UNUSED = (*REPLACED, "vendor/fontawesome", "**/*.map", "images/logo_*", *SEARCH)
+OTHER_STYLES = (
+    "styles/theme.css",
+    "pygments.css",
+)  # icons and colours of code; the book has its own
+UNUSED = (*REPLACED, "pygments.css", "vendor/fontawesome", "**/*.map", "images/logo_*", *SEARCH)
 
 _ICON = re.compile(r"fa(-.*)?|fas|far|fab|fa[slbrdt]")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
@@ -92,7 +96,7 @@ def _bundled(name: str, known: Iterable[str]) -> bool:
 
 def page_context(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Leave out of a page what the site's sheet and script bring already; defer the rest."""
-    styles = (*STYLES, "styles/theme.css")
+    styles = (*STYLES, *OTHER_STYLES)
     context["css_files"] = [
         s for s in context.get("css_files", []) if not _bundled(_name(s), styles)
     ]
@@ -114,7 +118,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
 # -- the sheet ------------------------------------------------------------------------------------
 
 
-def _selectors(prelude: list[Any]) -> Iterator[list[Any]]:
+def _selectors(prelude: Iterable[Any]) -> Iterator[list[Any]]:
     selector: list[Any] = []
     for token in prelude:
         if token.type == "literal" and token.value == ",":
@@ -123,6 +127,56 @@ def _selectors(prelude: list[Any]) -> Iterator[list[Any]]:
         else:
             selector.append(token)
     yield selector
+
+
+def _weight(selector: list[Any]) -> tuple[int, int] | None:
+    """Classes and elements of a simple selector; None of one that is not simple."""
+    kinds = [(token.type, getattr(token, "value", "")) for token in selector]
+    if any(
+        kind not in {"ident", "literal"} or (kind == "literal" and v != ".") for kind, v in kinds
+    ):
+        return None
+    classes = kinds.count(("literal", "."))
+    return classes, sum(kind == "ident" for kind, _ in kinds) - classes
+
+
+def spread(selector: list[Any]) -> Iterator[list[Any]]:
+    """Write a selector that ends in alternatives as one selector for each.
+
+    A browser tries a selector whose end names neither element nor class on every element of a
+    page. Alternatives of different weight stay, because each weighs as much as the heaviest.
+
+    Examples
+    --------
+    >>> def written(css):
+    ...     return [_text(one) for one in spread(tinycss2.parse_component_value_list(css))]
+    >>> written(".a > :is(ul, ol):hover")
+    ['.a > ul:hover', '.a > ol:hover']
+    >>> written(".a :is(b, .c)"), written(":is(.a, .b) p")
+    (['.a :is(b, .c)'], [':is(.a, .b) p'])
+    """
+    end = len(selector)
+    while end and selector[end - 1].type == "whitespace":
+        end -= 1
+    start = end
+    while start and not (
+        selector[start - 1].type == "whitespace"
+        or (selector[start - 1].type == "literal" and selector[start - 1].value in ">+~")
+    ):
+        start -= 1
+    last = selector[start:end]
+    if len(last) > 1 and last[1].type == "function" and last[1].lower_name == "is":
+        each = [list(_stripped(one)) for one in _selectors(last[1].arguments)]
+        if len({_weight(one) for one in each}) == 1 and _weight(each[0]) is not None:
+            for one in each:
+                yield [*selector[:start], *one, *last[2:]]
+            return
+    yield selector
+
+
+def _stripped(tokens: list[Any]) -> Iterator[Any]:
+    inner = [i for i, token in enumerate(tokens) if token.type != "whitespace"]
+    yield from tokens[inner[0] : inner[-1] + 1]
 
 
 def _text(tokens: Iterable[Any]) -> str:
@@ -167,6 +221,8 @@ def slim(css: str, elements: Elements) -> str:
     >>> site.read_page("<div class='a'><p class='b'>Text</p></div>")
     >>> slim(".a .b:not(.c), .b .a { top: 0 } p.open { top: 1px } .fa-x, q { top: 2px }", site)
     '.a .b:not(.c){top:0}\np.open{top:1px}'
+    >>> slim(":is(p, q)::before { content: ': ';  top: 0 }", site)
+    'p::before{content: ": ";top:0}'
     """
     rules = tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)
     return "\n".join(_kept(rules, elements))
@@ -179,7 +235,7 @@ def _kept(rules: Iterable[Any], elements: Elements) -> Iterator[str]:
             if content.startswith(("--fa-style-family-", "--fa-font-")):
                 continue
             kept = []
-            for selector in _selectors(rule.prelude):
+            for selector in chain.from_iterable(map(spread, _selectors(rule.prelude))):
                 parts, neighbours = parts_of(selector)
                 classes = [
                     name[1:] for part in (*parts, *neighbours) for name in part if name[0] == "."

@@ -62,6 +62,7 @@ IDLE = re.compile(
     r'|<header class="bd-header[^>]*>\s*</header>\s*'
     r'|<div class="sidebar-primary-item">\s*<div id="ethical-ad-placement".*?</div>\s*</div>\s*'
     r'|<div class="sidebar-header-items sidebar-primary__section">\s*</div>\s*'
+    r'|<div id="jb-print-docs-body".*?(?=<article)'  # a second title and contents
     r'|<div id="searchbox"></div>\s*'
     r'|<footer class="bd-footer">\s*</footer>\s*'
     r'|\s*data-bs-(?:placement|spy|target|root-margin)="[^"]*"|\s*data-bs-toggle="tooltip"',
@@ -80,6 +81,9 @@ _ADDRESS = re.compile(r'(?<= href=")[^"]*&[lg]t;[^"]*(?=")')  # old DOIs have si
 _REGION = re.compile(r'(role="region" tabindex="0" aria-label=")([^"]*)')
 # a call that is longer than a line: Sphinx lists its parameters without a term
 _SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\n")
+# code: only keywords, strings and comments have a look of their own (book.css)
+_CODE = re.compile(r'<div class="highlight"><pre>.*?</pre>', re.DOTALL)
+_PLAIN = re.compile(r'<span class="(?!k|ow"|s|dl"|c|gp"|go")\w+">([^<]*)</span>')
 # ids that sphinx-exercise gives to each exercise alike
 _REPEATED = re.compile(r' id="(?:exercise|solution)-content"')
 # a heading that is one letter of a formula, which axe and some readers of a table take for empty
@@ -91,15 +95,25 @@ _FIGURE = re.compile(
     r'(<div class="picture-scroll".*?</svg>\s*</div>)(.*?)</figure>',
     re.DOTALL,
 )
-_TITLE = re.compile(r'(<title id="[\w-]+-title">)(.*?)(</title>)', re.DOTALL)
 _NAMED = re.compile(r'aria-label="[^"]*"')
-_LABELLED = re.compile(r'<svg (.*?)aria-labelledby="([\w-]+-title) ([\w-]+-desc)"')
+_DRAWN = re.compile(
+    r'<svg (?P<head>[^>]*?viewBox="0 0 (?P<size>[\d.]+ [\d.]+)"[^>]*?)'
+    r'aria-labelledby="[\w-]+-title [\w-]+-desc" style="(?P<style>[^"]*)">'
+    r"<title[^>]*>(?P<title>.*?)</title><desc[^>]*>(?P<said>.*?)</desc>",
+    re.DOTALL,
+)
 _PLACE = re.compile(
     r'<h[23]>(.*?)<a class="headerlink"|<figure class="picture" id="([\w-]+)"'
     r'|<svg [^>]*?viewBox="([^"]*)"',
     re.DOTALL,
 )
 _GRID = re.compile(r'(<div class="gallery-grid docutils">.*?)(</div>)', re.DOTALL)
+_TABLE = re.compile(r'<table class="((?:menu )?table)"(.*?)</table>', re.DOTALL)
+_HEAD = re.compile(r'<th class="head[^"]*">(.*?)</th>', re.DOTALL)
+_ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
+_CELL = re.compile(r"<td(?=[ >])")
+#: A table of three columns or more, one of whose cells is longer, is cards on a narrow screen.
+WORDS = 40
 FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
@@ -179,6 +193,47 @@ def signatures(body: str) -> str:
     return _SIGNATURE.sub(lines, body)
 
 
+def plain_code(body: str) -> str:
+    """Take from code the marks of what has no look of its own: two of three words.
+
+    Examples
+    --------
+    >>> words = '<span class="n">n</span> <span class="o">=</span> <span class="kc">None</span>'
+    >>> plain_code(f'<div class="highlight"><pre>{words}</pre></div>')
+    '<div class="highlight"><pre>n = <span class="kc">None</span></pre></div>'
+    """
+    return _CODE.sub(lambda code: _PLAIN.sub(r"\1", code[0]), body)
+
+
+def cards(body: str) -> str:
+    """Name the column at each cell of a table of words, which is cards where there is no room.
+
+    Examples
+    --------
+    >>> head = "".join(f'<th class="head"><p>{name}</p></th>' for name in "ABC")
+    >>> cells = f"<td>a</td><td>b</td><td>{'long ' * 9}</td>"
+    >>> made = cards(f'<table class="table"><tr>{head}</tr><tr>{cells}</tr></table>')
+    >>> made.partition(">")[0], made.partition("</tr>")[2][:57]
+    ('<table class="table cards"', '<tr><td>a</td><td data-label="B">b</td><td data-label="C"')
+    """
+
+    def labelled(match: re.Match[str]) -> str:
+        names = [escape(_TAG.sub("", head).strip()) for head in _HEAD.findall(match[2])]
+        longest = max(
+            (len(_TAG.sub("", cell)) for cell in re.split("<td", match[2])[1:]), default=0
+        )
+        if len(names) < 3 or longest <= WORDS or "span=" in match[2]:
+            return match[0]
+
+        def row(found: re.Match[str]) -> str:
+            marks = iter(["", *(f' data-label="{name}"' for name in names[1:])])
+            return _CELL.sub(lambda _: f"<td{next(marks)}", found[0])
+
+        return f'<table class="{match[1]} cards"{_ROW.sub(row, match[2])}</table>'
+
+    return _TABLE.sub(labelled, body)
+
+
 def distinct(body: str) -> str:
     """Give boxes of one name a number each, for those who jump from box to box.
 
@@ -201,15 +256,23 @@ def distinct(body: str) -> str:
 def captioned(body: str) -> str:
     """Write captions under their figures, numbered, with the finding in bold and a permalink.
 
-    A figure, its drawing and the box that it scrolls in have one name: its number and its title.
+    A figure, its drawings and the box that it scrolls in have one name: its number and its title.
+    Name, description and proportions stand at the drawing, not in it, because browsers draw it
+    only when it comes near the window.
 
     Examples
     --------
     >>> figure = '<figure class="picture" id="x"><figcaption>It rose. See axis.</figcaption>'
-    >>> drawn = '<div class="picture-scroll"><svg><title id="x-title">Rise</title></svg></div>'
-    >>> made = captioned(figure + drawn + "</figure>")
+    >>> names = 'role="img" aria-labelledby="x-title x-desc" style="width: 1px"'
+    >>> words = '<title id="x-title">Rise</title><desc id="x-desc">Up.</desc>'
+    >>> drawn = f'<svg xmlns="" viewBox="0 0 4 3" {names}>{words}</svg>'
+    >>> made = captioned(f'{figure}<div class="picture-scroll">{drawn}</div></figure>')
     >>> made.partition(">")[0]
     '<figure class="picture" id="x" aria-label="Figure 1: Rise"'
+    >>> made.partition("<svg ")[2].partition(">")[0].partition(' style="')[2]
+    'width: 1px; aspect-ratio: 4 / 3"'
+    >>> made.partition("</svg>")[2].partition("<figcaption>")[0].rstrip()
+    '</div><p id="x-desc" hidden>Up.</p>'
     >>> made.partition('<span class="said">')[2].removesuffix("</figure>")
     '<a class="figure-number" href="#x">Figure 1</a> <b>It rose.</b> See axis.</span></figcaption>'
     """
@@ -220,15 +283,24 @@ def captioned(body: str) -> str:
         numbered = f"Figure {next(number)}"
         caption = FINDING.sub(r"<b>\1</b>", caption.strip(), count=1)
         link = f'<a class="figure-number" href="#{name}">{numbered}</a>'
-        title = _TITLE.search(drawing)
-        whole = f"{numbered}: {title[2]}" if title else numbered
+        drawn = _DRAWN.search(drawing)
+        if drawn is None:
+            raise ValueError(f"the drawing of the figure {name} has no name, description or size")
+        whole = f"{numbered}: {drawn['title']}"
         label = f'aria-label="{escape(unescape(whole))}"'
+
+        def named(own: str, found: re.Match[str]) -> str:
+            return (
+                f'<svg {own}{found["head"]}{label} aria-describedby="{name}-desc" '
+                f'style="{found["style"]}; aspect-ratio: {found["size"].replace(" ", " / ")}">'
+                f"<title>{whole}</title>"
+            )
+
         drawing = _NAMED.sub(lambda _: label, drawing, count=1)
-        drawing = _TITLE.sub(rf"\1{numbered}: \2\3", drawing, count=1)
-        drawing = _LABELLED.sub(
-            rf'<svg id="{name}-drawing" \1aria-labelledby="\2" aria-describedby="\3"', drawing
-        )
+        drawing = _DRAWN.sub(lambda found: named(f'id="{name}-drawing" ', found), drawing)
+        drawing += f'<p id="{name}-desc" hidden>{drawn["said"]}</p>'
         narrow, details, numbers = rest.rstrip().partition("<details")
+        narrow = _DRAWN.sub(lambda found: named("", found), narrow)
         numbers = _NAMED.sub(f'aria-label="The numbers behind {numbered}"', numbers, count=1)
         # a caption ends its figure, so the numbers belong to it
         return (
@@ -316,7 +388,7 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         folder = Path(app.outdir) / "_static" / PHONES
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{page}.js").write_text(forms, encoding="utf-8")
-    body = captioned(distinct(lighter(signatures(unbroken(body)))))
+    body = captioned(distinct(lighter(signatures(unbroken(cards(plain_code(body)))))))
     body, rules = slender(body)
     if rules:
         styles = f'\n    <style id="picture-styles">{rules}</style>'

@@ -86,13 +86,16 @@
     const paper = getComputedStyle(document.documentElement).getPropertyValue("--picture-surface").trim();
     document.documentElement.dataset.theme = theme;
     const [x, y, width, height] = svg.getAttribute("viewBox").split(/[\s,]+/).map(Number);
-    for (const property of ["width", "height", "min-width", "max-width", "display"]) copied.style.removeProperty(property);
+    for (const property of ["width", "height", "min-width", "max-width", "display", "aspect-ratio"]) copied.style.removeProperty(property);
     copied.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copied.setAttribute("width", width);
     copied.setAttribute("height", height);
     const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     Object.entries({ x, y, width, height, fill: paper || "#fff" }).forEach(([k, v]) => rect.setAttribute(k, v));
-    (copied.querySelector("desc") || copied.firstChild).after(rect);
+    const desc = document.createElementNS("http://www.w3.org/2000/svg", "desc"); // beside it on the page
+    desc.textContent = document.getElementById(svg.getAttribute("aria-describedby"))?.textContent ?? "";
+    copied.removeAttribute("aria-describedby");
+    copied.firstChild.after(desc, rect);
     return { copied, width, height };
   }
 

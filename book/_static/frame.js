@@ -190,7 +190,8 @@
     }
   };
   measure();
-  document.fonts.ready.then(measure); // text has its final width then
+  // text has its final width then; to ask `fonts.ready` would lay the page out at once
+  document.fonts.addEventListener("loadingdone", measure);
 
   // -- code: a button that copies it ---------------------------------------------------------------------------
 

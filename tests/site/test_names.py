@@ -32,12 +32,15 @@ def test_a_figure_its_drawing_and_its_box_have_one_name(page_name):
     page = soup_of(page_name)
     for figure in page.select("figure.picture[id]:has(.figure-number)"):
         number = figure.select_one(".figure-number").get_text()
-        drawing = figure.find("svg")
-        title = page.find(id=drawing["aria-labelledby"]).get_text()
+        title = figure["aria-label"]
         assert title.startswith(f"{number}: ")
-        assert figure["aria-label"] == title
         assert figure.select_one(".picture-scroll")["aria-label"] == title
-        assert page.find(id=drawing["aria-describedby"]).name == "desc"
+        for drawing in figure.find_all("svg"):
+            assert drawing["aria-label"] == drawing.title.get_text() == title
+            # beside the drawing: what is in it is not there before it comes near the window
+            description = page.find(id=drawing["aria-describedby"])
+            assert description.get_text(strip=True)
+            assert description.find_parent("svg") is None
         for box in figure.select(".picture-data [role=region]"):
             assert box["aria-label"] == f"The numbers behind {number}"
 
@@ -46,6 +49,36 @@ def test_figures_are_on_some_pages():
     pages = {name: (SITE / name).read_text(encoding="utf-8") for name in page_names()}
     numbered = [name for name, page in pages.items() if 'class="figure-number"' in page]
     assert len(numbered) > 10
+
+
+@pytest.mark.parametrize("name", ["gallery.html", "heterogeneity.html", "explore.html"])
+def test_a_drawing_far_from_the_window_has_its_name_and_its_size(visit, name):
+    page = visit(name, width=1280).page
+    said = page.locator("figure.picture > .picture-scroll > svg").evaluate_all(
+        "(all) => all.map((one) => ({ name: one.getAttribute('aria-label'), text:"
+        " document.getElementById(one.getAttribute('aria-describedby')).textContent }))"
+    )
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    heard = {
+        node["name"]["value"]: node.get("description", {}).get("value", "")
+        for node in tree
+        if not node["ignored"] and node["role"]["value"] == "image"
+    }
+    shown = page.locator("figure.picture:visible > .picture-scroll > svg").evaluate_all(
+        "(all) => all.map((one) => one.getAttribute('aria-label'))"
+    )
+    assert shown
+    described = {one["name"]: one["text"] for one in said}
+    assert {one: " ".join(described[one].split()) for one in shown} == {
+        one: " ".join(heard.get(one, "missing").split()) for one in shown
+    }
+    sizes = "(all) => all.map((one) => one.getBoundingClientRect().height)"
+    drawings = page.locator("figure.picture:visible > .picture-scroll > svg")
+    before = drawings.evaluate_all(sizes)
+    page.add_style_tag(content="figure.picture svg { content-visibility: visible !important }")
+    after = drawings.evaluate_all(sizes)
+    assert min(before) > 50
+    assert before == pytest.approx(after, abs=1)
 
 
 def test_buttons_say_what_they_copy_and_download(visit):

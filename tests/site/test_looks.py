@@ -1,0 +1,141 @@
+"""What a page shows of itself: nothing moves, nothing covers, one design of code and tables."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from audit import served
+from built import SITE, page_names, soup_of
+
+CHAPTER = "pooling.html"
+FACES = {"CohortSerif-Roman", "CohortSans-Regular", "CohortSans-Semibold"}
+PLAIN = {"n", "o", "p", "w", "mi", "mf", "nb", "nn"}  # kinds of words of code without a look
+
+
+@pytest.mark.parametrize("name", [CHAPTER, "reference/pooling.html"])
+def test_the_faces_of_a_page_are_asked_for_before_its_sheet_is_here(browser, name):
+    asked: set[str] = set()
+    page = browser.new_page()
+    page.on("request", lambda one: asked.add(one.url.rpartition("/")[2].partition(".woff2")[0]))
+
+    def hold(route):
+        for _ in range(100):
+            if asked >= FACES:
+                break
+            page.wait_for_timeout(50)
+        route.continue_()
+
+    with served(SITE) as origin:
+        page.route("**/_static/site.css*", hold)
+        page.goto(f"{origin}/{name}")
+        loaded = page.evaluate(
+            "document.fonts.ready.then(() => performance.getEntriesByType('resource')"
+            ".filter((one) => one.name.endsWith('.woff2')).map((one) => one.name))"
+        )
+        page.close()
+    assert asked >= FACES
+    assert len(loaded) == len(set(loaded))  # none is fetched twice, ahead and by the sheet
+
+
+def test_a_page_from_a_disk_asks_for_no_face_ahead(visit):
+    seen = visit(CHAPTER)
+    assert seen.complaints == []
+    assert seen.page.locator("link[rel=preload]").count() == 0
+
+
+def test_code_has_marks_of_what_is_set_apart_alone(page_name):
+    marks = {
+        kind
+        for mark in soup_of(page_name).select("div.highlight > pre span[class]")
+        for kind in mark["class"]
+    }
+    assert not marks & PLAIN
+
+
+def test_code_is_on_some_pages():
+    assert sum(bool(soup_of(name).select_one("div.highlight span.k")) for name in page_names()) > 5
+
+
+def test_no_rule_of_ours_is_tried_on_every_element():
+    """A selector without a name at its end costs time on each element of each page."""
+    sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
+    ours = re.findall(
+        r"(?:^|[},{])([^{},@]*\.(?:bd-article|table-scroll|table-cards|cards)[^{}]*)\{", sheet
+    )
+    assert len(ours) > 50
+    ends = [s.strip() for rule in ours for s in re.split(r",(?![^(]*\))", rule)]
+    assert [
+        s for s in ends if re.search(r"(?:^|[\s>+~])(?:\*|:(?:is|has|where|not)\()[^\s>+~]*$", s)
+    ] == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("name", ["glossary.html", "method_menu.html", "data_extraction.html"])
+def test_the_field_of_a_filter_stands_free(visit, name, width):
+    page = visit(name, width=width).page
+    field, after = page.evaluate(
+        """() => {
+            const bar = document.querySelector(".table-filter");
+            let next = bar.nextElementSibling;
+            while (!next.getBoundingClientRect().height) next = next.nextElementSibling;
+            const text = next.querySelector("dt, caption, th, p") ?? next;
+            const boxes = [bar.querySelector("input"), text];
+            return boxes.map((e) => e.getBoundingClientRect().toJSON());
+        }"""
+    )
+    assert field["bottom"] + 4 <= after["top"]
+
+
+@pytest.mark.parametrize("name", ["method_menu.html", "teaching_kit.html", "symbols.html"])
+def test_a_table_of_words_is_cards_on_a_phone(visit, name):
+    page = visit(name, width=390).page
+    table = page.locator("article table.cards").first
+    names = [text.strip() for text in table.locator("thead th").all_text_contents()]
+    row = table.locator("tbody tr").first.locator("td")
+    boxes = [row.nth(i).bounding_box() for i in range(row.count())]
+    assert len(names) == len(boxes) > 2
+    assert all(b["y"] >= a["y"] + a["height"] - 1 for a, b in pairwise(boxes))
+    labels = row.evaluate_all("(all) => all.map((e) => getComputedStyle(e, '::before').content)")
+    assert labels[1:] == [f'"{name}: "' for name in names[1:]]
+    assert table.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    wide = visit(name, width=1280).page.locator("article table.cards").first
+    assert wide.evaluate("e => getComputedStyle(e).display") == "table"
+
+
+def test_every_cell_of_cards_names_its_column(page_name):
+    for table in soup_of(page_name).select("article table.cards"):
+        names = [head.get_text(strip=True) for head in table.select("thead th")]
+        for row in table.select("tbody tr"):
+            cells = row.find_all("td")
+            assert [cell.get("data-label") for cell in cells] == [None, *names[1:]]
+
+
+def test_a_formula_stands_at_the_edge_of_its_text(visit):
+    page = visit(CHAPTER, width=1280).page
+    for formula in page.locator(".math-block:visible").all()[:3]:
+        box, math = formula.bounding_box(), formula.locator("math").bounding_box()
+        assert 0 <= math["x"] - box["x"] < 60
+
+
+@pytest.mark.parametrize("name", [CHAPTER, "index.html"])
+def test_paper_has_one_title_and_nothing_to_choose(visit, name):
+    page = visit(name).page
+    page.emulate_media(media="print")
+    titles = page.locator("h1:visible")
+    assert titles.count() == 1
+    for aside in (".code-switch", ".page-facts .files", ".picture-tools", ".copybtn", "nav"):
+        assert page.locator(f"{aside}:visible").count() == 0, aside
+    page.emulate_media(media="screen")
+
+
+def test_the_side_bar_has_no_lines_but_that_of_the_page_in_forced_colours(browser):
+    page = browser.new_page(forced_colors="active", viewport={"width": 1280, "height": 900})
+    page.goto((SITE / CHAPTER).as_uri())
+    lined = page.locator("nav.bd-links li > a").evaluate_all(
+        "(all) => all.filter((e) => parseFloat(getComputedStyle(e).borderLeftWidth) > 0)"
+        ".map((e) => e.getAttribute('aria-current'))"
+    )
+    page.close()
+    assert lined == ["page"]
