@@ -82,6 +82,8 @@ class Handout:
 def handout() -> Handout:
     """Make the hand-out and its key.
 
+    Examples
+    --------
     >>> handout().results["Q"]
     '12.98 on 7 degrees of freedom'
     """

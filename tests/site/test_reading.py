@@ -160,6 +160,13 @@ def test_a_percent_sign_stands_at_its_number(page_name):
     assert [text for text in texts if not text.find_parent(["pre", "code"])] == []
 
 
+def test_no_caption_begins_with_a_numeral(page_name):
+    captions = soup_of(page_name).select("figcaption")
+    texts = [one.get_text(" ", strip=True) for one in captions]
+    texts = [re.sub(r"^Figure \d+\s*", "", text) for text in texts]
+    assert [text for text in texts if re.match(r"\d", text)] == []
+
+
 # -- one chapter ----------------------------------------------------------------------------------
 
 

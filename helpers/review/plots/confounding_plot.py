@@ -198,9 +198,10 @@ def _note(
     alt.append(f"{printing.counted(lost, 'combination').capitalize()} without any cohort.")
     caption = f"Every combination of {_word(rows)} with {by} occurs."
     if lost:
+        part = f"{printing.capital(printing.word(lost))} of {len(levels) * len(across)}"
         caption = (
-            f"{lost} of {len(levels) * len(across)} combinations of {_word(rows)} with {by} "
-            f"contain no cohort; there, the model replaces a direct comparison."
+            f"{part} combinations of {_word(rows)} with {by} contain no cohort; there, the model "
+            f"replaces a direct comparison."
         )
     keys = [rows, *columns]
     headings = {key: (_word(key).capitalize(), "") for key in keys}

@@ -193,10 +193,10 @@ def laboratory(
         chart,
         name,
         caption=(
-            f"{printing.count(made.k)} drawn studies whose true rates have a median of "
-            f"{printing.percent(rate, 0)} and a standard deviation of "
-            f"{printing.number(tau)} on the logit scale: I² is "
-            f"{printing.percent(het.I2 / 100, 0)}, and {'' if new is None else 'the '}{said}."
+            f"In {printing.counted(made.k, 'study', 'studies')} whose true rates have a median of "
+            f"{printing.percent(rate, 0)} and a standard deviation of {printing.number(tau)} on "
+            f"the logit scale, I² is {printing.percent(het.I2 / 100, 0)}, and "
+            f"{'' if new is None else 'the '}{said}."
         ),
     )
     return Interactive("laboratory", "A laboratory of heterogeneity", still, data)

@@ -267,11 +267,13 @@ def _note(
     limited = vertical != "n" or points.percent
     if limited:
         outside = _outside(points, vertical)
-        some = printing.word(outside).capitalize() if outside else "None"
+        some, all_of = printing.word(outside) if outside else "none", "the " if k > 1 else ""
+        who = f"{some.capitalize()} of {all_of}{studies}"
+        if some.isdigit():  # no sentence begins with a numeral
+            who = f"Of {all_of}{studies}, {some}"
         said = [
-            f"{some} of {'the ' if k > 1 else ''}{studies} {'lies' if outside == 1 else 'lie'} "
-            "outside the region expected to "
-            f"contain 95% of {noun[1]} with one true value."
+            f"{who} {'lies' if outside == 1 else 'lie'} outside the region expected to contain "
+            f"95% of {noun[1]} with one true value."
         ]
     else:
         said = [f"{studies.capitalize()} by {unit[vertical]}."]
