@@ -367,6 +367,7 @@ def differing(mutant: Mutant) -> dict[tuple[str, int], types.CodeType] | None:
 def living(path: str, names: Iterable[tuple[str, int]]) -> list[types.FunctionType]:
     """Functions of this process that have a code, wherever a decorator has put them."""
     file, wanted = str(ROOT / path), set(names)
+    gc.unfreeze()  # the collector lists no object that it was told to pass over
     return [
         f
         for f in gc.get_objects()

@@ -173,7 +173,7 @@ FACTS: list[tuple[str, str, str, Callable[[pd.DataFrame], str]]] = [
     ("heterogeneity", "one cohort more", "registry-sentence", _common_effect),
     ("heterogeneity", "a table of one's own", "registry-sentence", _common_effect),
     ("heterogeneity", "one cohort more", "registry-sentence",
-     lambda t: f"the cohort with the most deaths, {_most(t)['cohort']} ("),
+     lambda t: f"The cohort with the most deaths is {_most(t)['cohort']} ("),
     ("dependence", "one cohort more", "takeaways",
      lambda t: f"[Of {len(t)} cohorts](#who-shares-what)"),
     ("summary_of_findings", "without a corrected cohort", "report",
@@ -284,10 +284,10 @@ def test_a_row_added_to_the_later_reports_changes_the_chapter():
     assert "Of eight reports with" in said.sentences["answer"]
     assert "seven of the eight" in said.sentences["answer"]
     assert "Of seven reports with" in before["answer"]
-    assert "; outside the range: Ours 2027." in said.sentences["coverage-text"]
     assert "three new cohorts" in said.sentences["takeaways"]
     for cell in ("later", "picture"):
         assert "Ours 2027" in said.texts[cell]
+    assert " Outside: Ours 2027." in said.texts["picture"]
     assert "88 (47 to 100)" in said.texts["coverage"]  # exact, seven of eight
     assert said.refused == {}
 
