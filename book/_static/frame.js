@@ -147,6 +147,28 @@
     });
   }
 
+  // -- the rest of the page, after its first screen ----------------------------------------------------------
+
+  /* Section by section, so that a slow phone answers in between. What is not laid out yet is when the
+     reader comes near; all is soon, because it is missing from the accessibility tree until then. */
+  const later = "laying" in root.dataset ? all(".gallery-grid svg, .bd-article section section") : [];
+  const left = [...later];
+  const STEP = 8; // milliseconds
+  function lay() {
+    const end = performance.now() + STEP;
+    while (left.length && performance.now() < end) {
+      const part = left.shift();
+      part.style.contentVisibility = "visible";
+      part.getBoundingClientRect(); // now
+    }
+    if (left.length) setTimeout(lay);
+    else {
+      delete root.dataset.laying;
+      for (const part of later) part.style.contentVisibility = "";
+    }
+  }
+  requestAnimationFrame(() => setTimeout(lay));
+
   // -- where the reader is: the section below the top of the window ---------------------------------
 
   const places = new Map();

@@ -37,6 +37,7 @@ TOOLS = ROOT / "_build" / "audit"
 HEAVIEST = 600_000  # bytes of a first load, unpacked
 LONGEST = 200  # milliseconds of a task, on a processor SLOWER times as slow
 SLOWER = 4
+TIMES = 3  # runs of a task
 LOWEST = {"performance": 98, "accessibility": 100, "best-practices": 100, "seo": 100}
 PACKED = (".html", ".css", ".js", ".svg", ".json", ".ipynb", ".txt")
 
@@ -157,8 +158,13 @@ def first_load(browser: Browser, address: str) -> tuple[int, int, int]:
 def longest_task(browser: Browser, address: str) -> int:
     """Milliseconds of the longest task while a page opens and is read to its end, on a slow phone.
 
-    By the trace, in time of the processor: other work on the machine makes no task longer.
+    By the trace, in time of the processor, and the least of some runs: other work on the machine
+    makes a task longer, by half and more, and none shorter.
     """
+    return round(min(_longest_task(browser, address) for _ in range(TIMES)))
+
+
+def _longest_task(browser: Browser, address: str) -> float:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     browser.start_tracing(page=page, categories=["devtools.timeline", "toplevel"])
@@ -169,10 +175,18 @@ def longest_task(browser: Browser, address: str) -> int:
     page.wait_for_timeout(1000)
     events = json.loads(browser.stop_tracing())["traceEvents"]
     context.close()
+    # the browser's own pages, such as the field of its address, have processes as well
+    own = {
+        event["pid"]
+        for event in events
+        if event["name"] == "CommitLoad" and event["args"]["data"]["url"] == address
+    }
     main = {
         (event["pid"], event["tid"])
         for event in events
-        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+        if event["name"] == "thread_name"
+        and event["args"]["name"] == "CrRendererMain"
+        and event["pid"] in own
     }
     tasks = [
         event["tdur"]
@@ -181,7 +195,7 @@ def longest_task(browser: Browser, address: str) -> int:
         and (event["pid"], event["tid"]) in main
         and "tdur" in event
     ]
-    return round(SLOWER * max(tasks) / 1000)
+    return float(SLOWER * max(tasks) / 1000)
 
 
 def markup_faults(pages: list[str]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from accessibility import Colours
+from accessibility import LAID_OUT, Colours
 from browser import ARGUMENTS, HOW, find_browser, missing
 from built import SITE, page_names
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -139,6 +139,7 @@ def visit(browser: Browser, tab: Tab) -> Iterator:
         path, _, anchor = name.partition("#")
         seen.page.goto((SITE / path).as_uri() + (f"#{anchor}" if anchor else ""))
         seen.page.evaluate("document.fonts.ready")
+        seen.page.wait_for_function(LAID_OUT)
         return seen
 
     yield open_page

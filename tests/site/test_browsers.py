@@ -51,6 +51,7 @@ await new Promise((loaded) => { frame.onload = loaded; frame.src = a; });
 const { document: there, complained } = frame.contentWindow;
 await there.fonts.ready;
 const root = there.documentElement;
+while ("laying" in root.dataset) await new Promise((next) => setTimeout(next, 20));
 const faults = [];
 for (const width of b) {
   frame.style.width = `${width}px`;

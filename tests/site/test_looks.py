@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 import pytest
+from accessibility import LAID_OUT
 from audit import served
 from built import SITE, page_names, soup_of
 
@@ -43,6 +44,43 @@ def test_a_page_from_a_disk_asks_for_no_face_ahead(visit):
     seen = visit(CHAPTER)
     assert seen.complaints == []
     assert seen.page.locator("link[rel=preload]").count() == 0
+
+
+SAW = """new MutationObserver(() => {
+  if ("laying" in document.documentElement.dataset) window.sawLaying = true;
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-laying"] });"""
+
+
+@pytest.mark.parametrize("name", ["gallery.html", "method_menu.html", CHAPTER])
+def test_the_first_screen_comes_first_and_then_the_whole_page(browser, name):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.add_init_script(SAW)
+    page.goto((SITE / name).as_uri())
+    page.wait_for_function(LAID_OUT)
+    assert page.evaluate("window.sawLaying")
+    late = ".bd-article section section, .gallery-grid svg"
+    kept = "(all) => all.filter((e) => getComputedStyle(e).contentVisibility !== 'visible').length"
+    assert page.locator(late).count() > 3
+    assert page.locator(late).evaluate_all(kept) == 0
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    heard = [n["name"]["value"] for n in tree if n.get("role", {}).get("value") == "heading"]
+    headings = page.locator("article :is(h1, h2, h3, h4):visible").all_inner_texts()
+    assert sorted(text.removesuffix("#").split() for text in headings) == sorted(
+        text.removesuffix("#").split() for text in heard if text
+    )
+    page.close()
+
+
+def test_a_page_that_is_opened_further_down_is_whole_at_once(browser):
+    page = browser.new_page()
+    page.add_init_script(SAW)
+    page.goto(f"{(SITE / CHAPTER).as_uri()}#the-forest-plot")
+    assert page.evaluate("window.sawLaying") is None
+    assert page.locator("#the-forest-plot").bounding_box()["y"] < 200
+    page.goto((SITE / "glossary.html").as_uri())
+    page.go_back()
+    assert page.evaluate("window.sawLaying") is None
+    page.close()
 
 
 def test_code_has_marks_of_what_is_set_apart_alone(page_name):
