@@ -315,7 +315,8 @@ def captioned(body: str) -> str:
 def gallery(body: str) -> str:
     """Fill the grid of a gallery with small copies of its pictures, which lead to the large ones.
 
-    A small picture is a reference to the drawing itself, and so weighs next to nothing.
+    A small picture is a reference to the drawing itself, and so weighs next to nothing. It is made
+    after the first screen (frame.js); without a script the list has the names.
     """
     seen: Counter[str] = Counter()
     items, heading, figure = [], "", ""
@@ -329,7 +330,7 @@ def gallery(body: str) -> str:
             times = f" ({seen[heading]})" if seen[heading] > 1 else ""
             items.append(
                 f'<li><a href="#{figure}"><svg viewBox="{match[3]}" aria-hidden="true">'
-                f'<use href="#{figure}-drawing" /></svg><span>{heading}{times}</span></a></li>'
+                f'<use data-href="#{figure}-drawing" /></svg><span>{heading}{times}</span></a></li>'
             )
             figure = ""
     return _GRID.sub(lambda found: f"{found[1]}<ul>{''.join(items)}</ul>{found[2]}", body, count=1)

@@ -150,15 +150,17 @@
   // -- the rest of the page, after its first screen ----------------------------------------------------------
 
   /* Section by section, so that a slow phone answers in between. What is not laid out yet is when the
-     reader comes near; all is soon, because it is missing from the accessibility tree until then. */
-  const later = "laying" in root.dataset ? all(".gallery-grid svg, .bd-article section section") : [];
-  const left = [...later];
-  const STEP = 8; // milliseconds
+     reader comes near; all is soon, because it is missing from the accessibility tree until then.
+     A small picture of a gallery is a second copy of the drawing that it leads to. */
+  const later = "laying" in root.dataset ? all(".bd-article section section") : [];
+  const left = [...all(".gallery-grid use"), ...later];
+  const STEP = 3; // milliseconds
   function lay() {
     const end = performance.now() + STEP;
     while (left.length && performance.now() < end) {
       const part = left.shift();
-      part.style.contentVisibility = "visible";
+      if (part.dataset.href) part.setAttribute("href", part.dataset.href);
+      else part.style.contentVisibility = "visible";
       part.getBoundingClientRect(); // now
     }
     if (left.length) setTimeout(lay);

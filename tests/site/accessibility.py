@@ -48,9 +48,12 @@ ASK = """async ({ looks, whole }) => {
 # the theme lets the keyboard reach what scrolls, a moment after the page has changed; what opens or
 # changes its colours does so in some frames; what is far down is laid out after the first screen
 LAID_OUT = '!("laying" in document.documentElement.dataset)'
-SETTLED = f"{LAID_OUT} && " + """[...document.querySelectorAll("pre, .cell_output > .output")].every((e) =>
+SETTLED = (
+    f"{LAID_OUT} && "
+    + """[...document.querySelectorAll("pre, .cell_output > .output")].every((e) =>
     (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight) === (e.tabIndex === 0))
     && document.getAnimations().every((one) => one.playState !== "running")"""
+)
 
 
 # axe judges no words on a picture, and of a picture asks for its name alone, but looks at each line

@@ -84,9 +84,19 @@ def test_the_grid_has_every_picture_of_the_page_once(name):
     assert all(labels)
     assert len(set(labels)) == len(labels)
     for link in links:
-        drawing = page.select_one(link.find("use")["href"])
+        drawing = page.select_one(link.find("use")["data-href"])
         assert drawing.name == "svg"
         assert drawing["viewbox"] == link.find("svg")["viewbox"]
+
+
+@pytest.mark.parametrize("address", ["gallery.html", "gallery.html#forest-plots"])
+def test_small_pictures_are_drawn_after_the_first_screen(visit, address):
+    page = visit(address, width=390).page
+    page.wait_for_function("document.querySelector('.gallery-grid use:not([href])') === null")
+    drawn = page.locator(".gallery-grid use").evaluate_all(
+        "(all) => all.map((e) => e.getBBox().width)"
+    )
+    assert min(drawn) > 100
 
 
 @pytest.mark.parametrize("name", ["gallery", "gallery_more"])

@@ -58,7 +58,7 @@ def test_the_first_screen_comes_first_and_then_the_whole_page(browser, name):
     page.goto((SITE / name).as_uri())
     page.wait_for_function(LAID_OUT)
     assert page.evaluate("window.sawLaying")
-    late = ".bd-article section section, .gallery-grid svg"
+    late = ".bd-article section section"
     kept = "(all) => all.filter((e) => getComputedStyle(e).contentVisibility !== 'visible').length"
     assert page.locator(late).count() > 3
     assert page.locator(late).evaluate_all(kept) == 0

@@ -291,7 +291,7 @@
       let i = 0;
       const next = () => {
         if (mine !== round) return;
-        const end = performance.now() + 12;
+        const end = performance.now() + 5;
         while (i < list.length && performance.now() < end) {
           const { contribution, influence } = parts[i];
           view.influence.set(list[i].name, [contribution, influence()]);
