@@ -112,12 +112,20 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
     context["metatags"] = f"{metatags}\n{made}\n{linked(facts)}"
 
 
+#: Pages that a reader who is lost may have looked for.
+DOORS = ("in_brief", "pooling", "explore", "your_own_table", "codebook", "glossary")
+
+
 def lost(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Make the page for addresses that lead nowhere."""
     home = f"{site()}/" if site() else "index.html"
+    doors = ", ".join(
+        f'<a href="{page}.html">{escape(app.env.titles[page].astext())}</a>' for page in DOORS
+    )
     body = (
         "<section><h1>This page is not here</h1><p>It may have moved: look in the contents, "
-        f'search the book, or start at its <a href="{escape(home)}">front page</a>.</p></section>'
+        f'search the book, or start at its <a href="{escape(home)}">front page</a>.</p>'
+        f"<p>Often looked for: {doors}.</p></section>"
     )
     base = f'<base href="{escape(site() or "")}/" />' if site() else ""
     yield "404", {"title": "This page is not here", "body": body, "metatags": base}, "page.html"
