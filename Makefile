@@ -29,6 +29,10 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # what runs side by side takes a core each: threads of BLAS under them cost more than they give
 export OPENBLAS_NUM_THREADS ?= 1
+# glibc keeps the memory of large arrays for the next ones: to give each back costs a page fault for
+# every 4 kB of it (a third of the system's time of a build); other C libraries pass it over
+export MALLOC_MMAP_THRESHOLD_ ?= 134217728
+export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 # modules are compiled once and not by every process, whatever the machine was told
 export PYTHONDONTWRITEBYTECODE :=
 # "last updated" on the pages is the date of the last commit, so that a build can be repeated
