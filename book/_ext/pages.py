@@ -18,6 +18,8 @@ from typing import Any
 from docutils import nodes
 from light_pictures import slender
 
+from helpers.views.tables import LONG
+
 FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
 # what the theme and its extensions write, and what WCAG asks for
 IN_BODY = (
@@ -112,8 +114,6 @@ _TABLE = re.compile(r'<table class="((?:menu )?table)"(.*?)</table>', re.DOTALL)
 _HEAD = re.compile(r'<th class="head[^"]*">(.*?)</th>', re.DOTALL)
 _ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
 _CELL = re.compile(r"<td(?=[ >])")
-#: A table of three columns or more, one of whose cells is longer, is cards on a narrow screen.
-WORDS = 40
 FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
@@ -206,15 +206,19 @@ def plain_code(body: str) -> str:
 
 
 def cards(body: str) -> str:
-    """Name the column at each cell of a table of words, which is cards where there is no room.
+    """Let rows of a table of words be cards where there is no room, as in `tables.table`.
+
+    Its cells get the names of their columns. Two columns of Markdown wrap, and stay a table.
 
     Examples
     --------
     >>> head = "".join(f'<th class="head"><p>{name}</p></th>' for name in "ABC")
     >>> cells = f"<td>a</td><td>b</td><td>{'long ' * 9}</td>"
     >>> made = cards(f'<table class="table"><tr>{head}</tr><tr>{cells}</tr></table>')
-    >>> made.partition(">")[0], made.partition("</tr>")[2][:57]
-    ('<table class="table cards"', '<tr><td>a</td><td data-label="B">b</td><td data-label="C"')
+    >>> made.partition(">")[0]
+    '<table class="table table-cards"'
+    >>> made.partition("</tr>")[2][:57]
+    '<tr><td>a</td><td data-label="B">b</td><td data-label="C"'
     """
 
     def labelled(match: re.Match[str]) -> str:
@@ -222,14 +226,14 @@ def cards(body: str) -> str:
         longest = max(
             (len(_TAG.sub("", cell)) for cell in re.split("<td", match[2])[1:]), default=0
         )
-        if len(names) < 3 or longest <= WORDS or "span=" in match[2]:
+        if len(names) < 3 or longest <= LONG or "span=" in match[2]:
             return match[0]
 
         def row(found: re.Match[str]) -> str:
             marks = iter(["", *(f' data-label="{name}"' for name in names[1:])])
             return _CELL.sub(lambda _: f"<td{next(marks)}", found[0])
 
-        return f'<table class="{match[1]} cards"{_ROW.sub(row, match[2])}</table>'
+        return f'<table class="{match[1]} table-cards"{_ROW.sub(row, match[2])}</table>'
 
     return _TABLE.sub(labelled, body)
 

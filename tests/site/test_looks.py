@@ -100,7 +100,7 @@ def test_no_rule_of_ours_is_tried_on_every_element():
     """A selector without a name at its end costs time on each element of each page."""
     sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
     ours = re.findall(
-        r"(?:^|[},{])([^{},@]*\.(?:bd-article|table-scroll|table-cards|cards)[^{}]*)\{", sheet
+        r"(?:^|[},{])([^{},@]*\.(?:bd-article|table-scroll|table-cards)[^{}]*)\{", sheet
     )
     assert len(ours) > 50
     ends = [s.strip() for rule in ours for s in re.split(r",(?![^(]*\))", rule)]
@@ -129,7 +129,7 @@ def test_the_field_of_a_filter_stands_free(visit, name, width):
 @pytest.mark.parametrize("name", ["method_menu.html", "teaching_kit.html", "symbols.html"])
 def test_a_table_of_words_is_cards_on_a_phone(visit, name):
     page = visit(name, width=390).page
-    table = page.locator("article table.cards").first
+    table = page.locator("article table.table-cards").first
     names = [text.strip() for text in table.locator("thead th").all_text_contents()]
     row = table.locator("tbody tr").first.locator("td")
     boxes = [row.nth(i).bounding_box() for i in range(row.count())]
@@ -138,12 +138,12 @@ def test_a_table_of_words_is_cards_on_a_phone(visit, name):
     labels = row.evaluate_all("(all) => all.map((e) => getComputedStyle(e, '::before').content)")
     assert labels[1:] == [f'"{name}: "' for name in names[1:]]
     assert table.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    wide = visit(name, width=1280).page.locator("article table.cards").first
+    wide = visit(name, width=1280).page.locator("article table.table-cards").first
     assert wide.evaluate("e => getComputedStyle(e).display") == "table"
 
 
 def test_every_cell_of_cards_names_its_column(page_name):
-    for table in soup_of(page_name).select("article table.cards"):
+    for table in soup_of(page_name).select("article table.table-cards"):
         names = [head.get_text(strip=True) for head in table.select("thead th")]
         for row in table.select("tbody tr"):
             cells = row.find_all("td")
