@@ -6,9 +6,26 @@ import sys
 import unicodedata
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["homes", "lazy", "show_strings_as_read"]
+__all__ = ["homes", "lazy", "pd", "show_strings_as_read"]
+
+
+class _Later:
+    """A library that is loaded when something of it is first used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    #: A fit of arrays needs no pandas, and half of the time of an import would be that of pandas.
+    pd = _Later("pandas")
 
 
 def homes(names: Mapping[str, str]) -> dict[str, str]:

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import LEVEL, Array
+from ..door import pd
 from ..engine.distributions import gammaln, norm_ppf
 from ..engine.effects import Measure, get_measure, study_interval
 from ..errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..models.result import PoolResult
 
 _ROUNDING = 1e-12  # true proportions closer to each other than this are the same
@@ -155,8 +154,6 @@ def exact_coverage(
     >>> exact_coverage(20, [0.05]).round(3).iloc[0].to_dict()["Wald, raw"]
     0.639
     """
-    import pandas as pd
-
     true = _checked(n, p)
     chance = _binomial(n, true)
     found = {}
@@ -242,8 +239,6 @@ def coverage_summary(n: int, p: ArrayLike, level: float = LEVEL) -> pd.DataFrame
     >>> bool(found.loc["Clopper-Pearson", "lowest"] >= 0.95)
     True
     """
-    import pandas as pd
-
     true = _checked(n, p)
     cover, chance = exact_coverage(n, true, level=level), _binomial(n, true)
     rows = {}
@@ -281,8 +276,6 @@ def relative_variance(
     >>> found.round(2).loc[0.1].to_dict()
     {'raw': 0.36, 'log': 9.62, 'logit': 2.95, 'arcsine': 1.01}
     """
-    import pandas as pd
-
     true = _checked(n, p)
     chance = _binomial(n, np.append(true, 0.5))
     found = {}
@@ -327,8 +320,6 @@ def back_transforms(fit: PoolResult, sizes: dict[str, Any] | None = None) -> pd.
     >>> back_transforms(fit)["estimate"].is_monotonic_decreasing
     False
     """
-    import pandas as pd
-
     from ..engine.effects import effective_size
 
     if fit.measure != "double-arcsine" or fit.data.size is None:

@@ -6,17 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import Array
+from ..door import pd
 from ..errors import MetaAnalysisError
 from .effects import Measure, Rule
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SHOWN = 20
 #: Squares and products of a few effects and weights up to this size are finite numbers.

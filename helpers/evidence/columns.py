@@ -7,14 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from ..door import pd
 from ..errors import MetaAnalysisError
 from .grid import UTF8, Sheet, printable, unreadable
 from .problems import CellProblem
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
@@ -240,8 +238,6 @@ def check(
     ``float64``, ``str`` or, where the texts are fixed, an ordered categorical. Others are left
     alone, or refused when `strict`. `EvidenceError` has every problem of the table.
     """
-    import pandas as pd
-
     problems = layout_problems(grid, columns, strict=strict)
     present = [column for column in columns if column.name in grid.header]
     bad: set[tuple[int | None, str]] = set()
@@ -267,8 +263,6 @@ def check(
 
 
 def _final(frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> pd.DataFrame:
-    import pandas as pd
-
     types: dict[str, Any] = {}
     for column in columns:
         if column.kind == "integer" and not frame[column.name].isna().any():
@@ -290,8 +284,6 @@ def infer(cells: Sequence[str]) -> pd.Series:
     >>> infer(["007", "12"]).tolist()
     ['007', '12']
     """
-    import pandas as pd
-
     filled = [cell for cell in cells if cell != ""]
     values: list[Any] = [cell if cell != "" else None for cell in cells]
     if filled and all(_INTEGER.fullmatch(cell) and len(cell) < 16 for cell in filled):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from ..door import pd
 from ..errors import MetaAnalysisError
 from .tables import load_corrections
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Absent = Literal["refuse", "pass over"]
 
@@ -39,8 +37,6 @@ class CorrectedCohorts:
 
     def changes_frame(self) -> pd.DataFrame:
         """Table with one row per change."""
-        import pandas as pd
-
         columns = list(Change.__dataclass_fields__)
         rows = [[getattr(change, name) for name in columns] for change in self.changes]
         frame = pd.DataFrame(rows, columns=columns)

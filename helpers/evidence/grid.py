@@ -8,12 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
+from ..door import pd
 from .problems import CellProblem, EvidenceError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _RESAVE = "save it again as 'CSV UTF-8 (comma delimited)'"
 UTF8 = "UTF-8 text (save the file again as 'CSV UTF-8 (comma delimited)')"

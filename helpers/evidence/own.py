@@ -6,17 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..door import pd
 from ..errors import MetaAnalysisError
 from .columns import ColumnSchema, TableRule, at_most, check, count_columns, infer
 from .given import RATING, RATING_WORDING, known_scale, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, names, open_table, ours, plain_name
 from .problems import CellProblem, EvidenceError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Names of columns that tell two studies of one author apart.
 _YEARS = frozenset(

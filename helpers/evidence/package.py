@@ -6,13 +6,11 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..door import pd
 from .columns import ColumnSchema
 from .problems import CellProblem, EvidenceError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _DESCRIPTION = "datapackage.json"
 _PRINTED = "a number as printed, for a p value also a bound such as <.0001"
@@ -121,8 +119,6 @@ def codebook(table: str) -> pd.DataFrame:
     >>> book.loc["setting", "allowed"]
     'one of trial | real-world'
     """
-    import pandas as pd
-
     fields = resource(table)["schema"]["fields"]
     rows = [
         {

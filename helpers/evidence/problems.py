@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING
 
+from ..door import pd
 from ..errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SHOWN = 50
 
@@ -95,8 +92,6 @@ class EvidenceError(MetaAnalysisError):
             Columns ``file, row, column, value, expected``; ``row`` is Int64, missing when the
             whole file is meant.
         """
-        import pandas as pd
-
         names = [field.name for field in fields(CellProblem)]
         frame = pd.DataFrame([astuple(problem) for problem in self.problems], columns=names)
         return frame.astype({"row": "Int64"} | {name: "str" for name in names if name != "row"})

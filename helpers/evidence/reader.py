@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from ..door import pd
 from .columns import ColumnSchema, at_most, check, count_columns, infer
 from .grid import Source, is_frame, read_grid
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def read_cohorts(

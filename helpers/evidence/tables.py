@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
+from ..door import pd
 from .columns import TableRule, at_most, check
 from .grid import read_grid
 from .package import columns_of, data_folder, resource
 from .problems import CellProblem, EvidenceError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Published = Literal["pooled", "regressions", "coefficients", "tests", "column_sums", "claims"]
 Context = Literal[
@@ -33,8 +31,6 @@ Context = Literal[
 
 def _number(printed: pd.Series) -> pd.Series:
     """Return the numbers in printed texts; of a bound such as ``<.0001`` the bound."""
-    import pandas as pd
-
     return pd.to_numeric(printed.str.removeprefix("<"), errors="coerce").astype("float64")
 
 

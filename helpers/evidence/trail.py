@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..door import pd
 from .tables import load_audit, load_corrections, load_sources
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CONFIRMED = ("confirmed", "consistent")
 
@@ -78,8 +76,6 @@ def checked_against_sources(cohorts: pd.DataFrame | None = None) -> pd.DataFrame
     >>> checked_against_sources().loc["nonrelapse_deaths", "confirmed"].item()
     2
     """
-    import pandas as pd
-
     sources = load_sources()
     if cohorts is not None:
         sources = sources.set_index("cohort").reindex(cohorts["cohort"])

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .. import printing
 from ..arguments import Array, level_of
+from ..door import pd
 from ..engine.distributions import norm_ppf, t_ppf
 from ..engine.effects import Measure, get_measure
 from ..engine.model import Model
@@ -22,8 +23,6 @@ from ..engine.wald import ModelTest, coefficient_table, wald_test
 from ..errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..engine.aftercare import GoshResult, InfluenceResult
     from ..engine.aftercare.resampled import BootstrapResult
     from ..engine.model import Fitted
@@ -184,16 +183,12 @@ class Coefficients(Result):
     @property
     def coefficients(self) -> pd.DataFrame:
         """Table of estimate, se, statistic, df (inf: normal), p, ci_lower, ci_upper by term."""
-        import pandas as pd
-
         se = np.sqrt(np.diagonal(self.covariance))
         columns = coefficient_table(self.estimates, se, self.df, self.level)
         return pd.DataFrame(columns, index=pd.Index(self.names, name="term"))
 
     def covariance_frame(self) -> pd.DataFrame:
         """`covariance` with the names of the coefficients."""
-        import pandas as pd
-
         return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
 
     def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
@@ -254,8 +249,6 @@ class Coefficients(Result):
         DataFrame
             Columns of `coefficients`, one row for each combination.
         """
-        import pandas as pd
-
         if isinstance(weights, Mapping):
             strange = [name for name in weights if name not in self.names]
             if strange:
@@ -309,8 +302,6 @@ class Coefficients(Result):
             (display scale). The prediction interval is for the true effect of a new study; a
             common-effect model has none (NaN).
         """
-        import pandas as pd
-
         X, index = self._rows(new_data)
         confidence = self._level(level)
         default = "normal" if self.ci_method == "wald" and self.robust is None else "t-k-p"
@@ -368,8 +359,6 @@ class Coefficients(Result):
         self, new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None
     ) -> tuple[np.ndarray, pd.Index]:
         """Design of new rows, or of the included studies, with their labels."""
-        import pandas as pd
-
         from .design import design_of_rows
 
         if new_data is None:

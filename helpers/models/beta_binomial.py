@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import printing
 from ..arguments import LEVEL, Array, level_of
+from ..door import pd
 from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomial
 from ..engine.counts.common import exact_interval, included_counts, is_one_sided
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
@@ -34,9 +35,6 @@ from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .base import Pooled
 from .display import studies_frame
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["BetaBinomialResult", "pool_beta_binomial"]
 

@@ -13,15 +13,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..arguments import Array
+from ..door import pd
 from ..errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _DEPENDENT = 1e-9  # share of a column's length that must be new for full rank
 

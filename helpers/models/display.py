@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import printing
+from ..door import pd
 from ..engine.effects import study_interval
 from ..engine.json_values import plain, told
 from ..engine.normal.intervals import Interval
@@ -18,8 +19,6 @@ from .heterogeneity import i2_limits
 from .population import has_mean
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .base import Result
     from .result import PoolResult
 
@@ -66,8 +65,6 @@ def studies_columns(fit: Result) -> dict[str, np.ndarray]:
 
 def studies_frame(fit: Result) -> pd.DataFrame:
     """Make the table of all studies (see `PoolResult.studies`)."""
-    import pandas as pd
-
     table = pd.DataFrame(studies_columns(fit), index=pd.Index(fit.data.labels, name="study"))
     whole = [name for name in ("events", "n") if name in table]
     return table.astype(dict.fromkeys(whole, "Int64"))

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import printing
+from ..door import pd
 from ..engine.normal.intervals import Interval
 from ..engine.shown import Row, Shown, limits_text
 from ..engine.summaries import i2_and_h2
 from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .regression_result import RegressionResult
     from .result import PoolResult
 
@@ -47,8 +46,6 @@ class HeterogeneityIntervals(Shown):
 
     def frame(self) -> pd.DataFrame:
         """Table with index "measure" and columns `ci_lower`, `ci_upper`."""
-        import pandas as pd
-
         rows = {name: getattr(self, name) for name in ("tau2", "tau", "I2", "H2")}
         table = pd.DataFrame.from_dict(rows, orient="index", columns=["ci_lower", "ci_upper"])
         return table.rename_axis("measure")

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from .. import printing
 from ..arguments import LEVEL, Array, one_of
+from ..door import pd
 from ..engine.counts.common import is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -42,9 +43,6 @@ from .design import Design
 from .multilevel_result import MultilevelResult
 from .regression import read_regression_data, read_studies
 from .regression_parts import FEW_DF, coefficient_tests, refuse_separation, residual_heterogeneity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["MultilevelResult", "pool_multilevel"]
 
@@ -126,8 +124,6 @@ def pool_multilevel(
     >>> round(fit.estimate, 4), round(fit.sigma2_between, 4), round(fit.sigma2_within, 4)
     (0.0846, 0.15, 0.0)
     """
-    import pandas as pd
-
     refuse_unknown("pool_multilevel", options, MultilevelKeywords)
     measure, ci_method = options.get("measure"), options.get("ci_method")
     robust, model = options.get("robust"), options.get("model")

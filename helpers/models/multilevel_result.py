@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import printing
 from ..arguments import Array
+from ..door import pd
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
 from ..engine.json_values import plain, told
@@ -28,9 +29,6 @@ from .base import Coefficients, Pooled
 from .design import Design
 from .display import studies_frame
 from .population import delta_interval, population_mean
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["MultilevelResult"]
 
@@ -311,8 +309,6 @@ class MultilevelResult(Coefficients, Pooled):
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table of the model's numbers; index "formula"."""
-        import pandas as pd
-
         row: dict[str, Any] = {name: getattr(self, name) for name in _SUMMARY}
         row |= {
             "I2": self.heterogeneity.I2,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from ..arguments import LEVEL
+from ..door import pd
 from ..engine.counts.common import family_of, included_counts, is_one_sided, pool_counts
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -23,8 +24,6 @@ from .cautions import find_cautions, with_display_cautions
 from .result import PoolResult
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..engine.counts.fit import GLMMFit
 
 __all__ = ["fit_studies", "pool", "pool_effects"]

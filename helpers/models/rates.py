@@ -13,20 +13,18 @@ Stijnen T, Hamza TH, Özdemir P (2010), doi:10.1002/sim.4040 (Poisson-normal mod
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..arguments import AnyArray as Array
+from ..door import pd
 from ..engine.effects import get_measure
 from ..engine.studies import read_columns
 from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError, UnsupportedError
 from .pooling import pool
 from .result import PoolResult
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["person_time", "pool_rates", "rate_sensitivity", "with_person_time"]
 
@@ -256,8 +254,6 @@ def rate_sensitivity(
     >>> bool(table.loc[0.5, "estimate"] == 2 * table.loc[1.0, "estimate"])
     True
     """
-    import pandas as pd
-
     if get_measure(fit.measure).kind != "rate":
         raise UnsupportedError(f"a {fit.measure} fit has no person-time")
     share = np.asarray(factors, dtype=float)

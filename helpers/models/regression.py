@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
 from ..arguments import LEVEL, one_of
+from ..door import pd
 from ..engine.effects import get_measure
 from ..engine.keywords import RegressionKeywords, refuse_unknown
 from ..engine.model import Model
@@ -37,9 +38,6 @@ from .regression_parts import (
     residual_heterogeneity,
 )
 from .regression_result import RegressionResult
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["CI_METHODS", "meta_regression", "read_regression_data"]
 
@@ -265,8 +263,6 @@ def read_regression_data(
         All rows with their fate; the moderator columns of all rows; the design and the
         clusters of the included rows.
     """
-    import pandas as pd
-
     columns = required_columns(formula, data)
     moderators = columns_of(data, columns).set_axis(list(studies.labels), axis=0)
     for column in columns:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import Array
+from ..door import pd
 from ..engine.cost import Kind, announce
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.model.levels import fit_levels
@@ -15,8 +16,6 @@ from ..engine.normal.fit import fit_regression
 from ..engine.normal.intervals import symmetric_limits
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..engine.model import Model
     from .multilevel_result import MultilevelResult
     from .regression_result import RegressionResult
@@ -37,8 +36,6 @@ def typical_variance(vi: Array, X: Array) -> float:
 
 def residual_frame(fit: RegressionResult) -> pd.DataFrame:
     """Fitted values, residuals, their standard errors, leverage and weight of each study."""
-    import pandas as pd
-
     core = fit.core
     weights = core.information(fit.estimates, fit.tau2)
     hat = leverage(core.X, weights)
@@ -60,8 +57,6 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
 
     Where leaving out makes a moderator inestimable the row is NaN and `estimable` False.
     """
-    import pandas as pd
-
     core: Model = fit.core
     columns = fit.moderators
     if fit.cluster is not None:
@@ -96,8 +91,6 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
 
 def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
     """Three-level fits without each cohort or cluster (see `MultilevelResult.leave_one_out`)."""
-    import pandas as pd
-
     core, names = fit.core, list(fit.names)
     units = units_of(core.data, by, fit.studies)
     keep = units.rest[:]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import printing
 from ..arguments import Array, one_of
+from ..door import pd
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -29,9 +30,6 @@ from .base import Coefficients, quantile
 from .design import Design, build_design
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals, i2_limits
 from .new_study import SIDES, Side, delta_share
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["RegressionResult"]
 
@@ -222,8 +220,6 @@ class RegressionResult(Coefficients):
         which a standard error grew (Fox and Monette 1992, doi:10.1080/01621459.1992.10475190).
         The intercept is left out.
         """
-        import pandas as pd
-
         among = tuple(i for i in range(self.p) if i != self.design.intercept)
         rows: list[tuple[str, str, tuple[int, ...]]]
         rows = [("coefficient", self.names[i], (i,)) for i in among]
@@ -380,8 +376,6 @@ class RegressionResult(Coefficients):
             Columns `estimate`, `ci_lower`, `ci_upper`; limits by the delta method on the normal
             deviate (see `helpers.models.new_study`), NaN where the residual tau2 is 0.
         """
-        import pandas as pd
-
         one_of("side", side, SIDES)
         if self.model == "common":
             raise UnsupportedError("a common effect leaves nothing to predict")
@@ -410,8 +404,6 @@ class RegressionResult(Coefficients):
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table of the model's numbers; index "formula"."""
-        import pandas as pd
-
         square = i2_limits(self)
         row = {
             "k": self.k,

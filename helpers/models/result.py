@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from ..arguments import Array
+from ..door import pd
 from ..engine.counts.common import exact_interval, glmm_profile, pooled_profile
 from ..engine.distributions import norm_sf, t_sf
 from ..engine.effects import effective_size
@@ -51,8 +52,6 @@ from .new_study import ProbabilityBeyond, Side, probability_beyond
 from .population import mean_interval, population_mean
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..engine.aftercare.sign_flips import SignFlipTest
     from ..engine.counts.fit import GLMMFit
 
@@ -577,8 +576,6 @@ class PoolResult(Pooled):
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table of the headline numbers; index "model"."""
-        import pandas as pd
-
         return pd.DataFrame([self.row()], index=pd.Index([self.model], name="model"))
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..door import pd
 from ..engine.counts.fit import GLMMFit
 from ..engine.counts.weights import empirical_bayes
 from ..engine.distributions import norm_ppf
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from .result import PoolResult
@@ -37,8 +37,6 @@ def shrunken_estimates(fit: PoolResult) -> pd.DataFrame:
     and tau2 as known, as lme4 does. With a common effect every study is drawn all the way to the
     mean; a group of a joint fit, whose studies belong to all groups together, is refused.
     """
-    import pandas as pd
-
     fit.require_finite("shrinkage")
     data, z = fit.data, float(norm_ppf(0.5 + 0.5 * fit.level))
     mu, se, shrinkage = (np.full(len(data.labels), np.nan) for _ in range(3))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from .. import printing
+from ..door import pd
 from ..engine.cost import Kind, announce
 from ..engine.counts.common import included_counts, is_one_sided
 from ..engine.distributions import chi2_sf
@@ -31,8 +32,6 @@ from .subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
 from .subgroup_null import CalibratedTest, calibrated_test
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..engine.counts.fit import GLMMFit
     from ..engine.options import Options
     from ..engine.studies import StudyData
@@ -197,8 +196,6 @@ class SubgroupResult(Shown):
         calibrated_mcse, rejection (share of the data sets without a difference in which p is below
         0.05).
         """
-        import pandas as pd
-
         with_each = {self.group_tau2: self}
         if self.group_tau2 == "separate" and self.common_test() is not None:
             with_each["common"] = self.with_group_tau2("common")
@@ -241,8 +238,6 @@ class SubgroupResult(Shown):
         >>> result.leave_one_out()["p"].round(2).tolist()
         [0.83, 0.53, 0.99, 0.53, 0.04, 0.95]
         """
-        import pandas as pd
-
         overall, studies = self.overall, self.overall.data
         members = self._members()
         # The interval stays that of the group, whatever the number of studies that are left.
@@ -326,8 +321,6 @@ class SubgroupResult(Shown):
 
     def summary_frame(self) -> pd.DataFrame:
         """Table with one row per group; the index is the group, named after `by`."""
-        import pandas as pd
-
         rows = [fit.row() for fit in self.groups.values()]
         return pd.DataFrame(rows, index=pd.Index(list(self.groups), name=self.by))
 
@@ -511,8 +504,6 @@ def _groups(
         if len(by) != len(labels):
             raise MetaAnalysisError(f"group has {len(by)} values for {len(labels)} studies")
         return by, [one for one in dict.fromkeys(by) if one is not None], "group"  # without pandas
-    import pandas as pd
-
     if isinstance(by, (list, tuple)) and data is not None and by and _all_columns(by, data):
         return _crossed(data, list(by))
     if isinstance(by, str):
@@ -547,8 +538,6 @@ def _groups(
 
 def _one_group_each(by: Any) -> pd.Series[Any]:
     """One value for each study, in one dimension."""
-    import pandas as pd
-
     if getattr(by, "ndim", 1) > 1:
         raise MetaAnalysisError(
             "by has several columns; expected one value for each study, or the names of "

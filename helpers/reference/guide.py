@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import printing
+from ..door import pd
 from ..errors import MetaAnalysisError
 from ..evidence.pages import page_content
 from ..views.prose import Sentence
 from .names import check_use
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Decision", "Guide", "Option", "Way", "look_up", "read_guide"]
 
@@ -77,8 +75,6 @@ class Guide:
 
     def frame(self) -> pd.DataFrame:
         """Give the ways as a table: one row per step, one column per kind of data."""
-        import pandas as pd
-
         steps = list(self.paths[0].steps)
         content: dict[str, list[str]] = {"step": steps}
         content |= {path.data: [path.steps[step] for step in steps] for path in self.paths}
@@ -132,8 +128,6 @@ def read_guide(results: str | Path, path: str | Path | None = None) -> Guide:
         An option has neither source nor number, a call does not exist, or the ways differ in
         their steps.
     """
-    import pandas as pd
-
     coverage = pd.read_csv(results, keep_default_na=False)
     content = page_content("decision_guide.toml", path)
     decisions = []

@@ -12,6 +12,7 @@ import numpy as np
 from .. import printing
 from ..arguments import LEVEL
 from ..checks import bias
+from ..door import pd
 from ..engine.effects import get_measure
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -28,8 +29,6 @@ from ..models.result import PoolResult
 from ..models.subgroup_analysis import SubgroupResult, subgroups
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..checks.bias import BiasTest, NullSimulation
     from ..engine.aftercare import InfluenceResult
     from ..models.multilevel_result import MultilevelResult
@@ -380,8 +379,6 @@ RATED = "risk of bias"
 
 def _ratings(data: pd.DataFrame, column: str) -> pd.Series[Any]:
     """Turn ratings into three levels in their order; a study without one has none."""
-    import pandas as pd
-
     made = data[column].map(lambda text: RATINGS[rating_of(str(text))], na_action="ignore")
     return pd.Series(pd.Categorical(made, [*RATINGS.values()], ordered=True), index=data.index)
 

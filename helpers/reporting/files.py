@@ -10,13 +10,11 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import printing
+from ..door import pd
 from ..errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["ARCHIVE", "MANIFEST", "collect", "table_as_csv", "undated", "write"]
 

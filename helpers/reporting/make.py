@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from .. import printing
+from ..door import pd
 from ..engine.json_values import plain
 from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
@@ -28,7 +29,6 @@ from .figures import draw
 from .html import Section, page
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from ..evidence.grid import Source

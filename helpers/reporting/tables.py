@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import printing
+from ..door import pd
 from ..engine.normal.prediction import displayed_prediction
 from ..models.population import has_mean
 from ..views.subject import Subject
@@ -12,8 +13,6 @@ from ..views.tables import Table, numbers
 from .analysis import Analysis
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..models.result import PoolResult
     from ..models.subgroup_analysis import SubgroupResult
 
@@ -197,8 +196,6 @@ def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
 
 
 def _tests(analysis: Analysis) -> pd.DataFrame:
-    import pandas as pd
-
     rows = pd.DataFrame(
         [
             {"test": name, "cohorts": test.k, "small_cohorts_are": test.small_studies, "p": test.p}
@@ -231,8 +228,6 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
     >>> list(frames(analyse(table, ColumnNames())))
     ['pooled', 'studies', 'leave_one_out', 'influence', 'small_study_tests']
     """
-    import pandas as pd
-
     fits = {model_name(analysis.fit): analysis.fit}
     if analysis.beside is not None:
         fits[model_name(analysis.beside)] = analysis.beside

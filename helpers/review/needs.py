@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .. import printing
+from ..door import pd
 from ..errors import MetaAnalysisError
 from ..evidence.tables import is_published
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Products that the review compares within a disease.
 _WITHIN = {"LBCL": ("axi-cel", "tisa-cel", "liso-cel"), "MM": ("cilta-cel", "ide-cel")}

@@ -14,19 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import printing
+from ..door import pd
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence.pages import record
 from .figures import figure
 from .questions import Question, Quiz, question, quiz, which
 from .solutions import solve
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["CHAPTERS", "KINDS", "Asked", "Feedback", "asked", "check", "self_check"]
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from .. import printing
+from ..door import pd
 from ..engine.distributions import expit, norm_ppf
 from ..engine.effects import study_interval
 from ..evidence import data_folder
@@ -69,8 +70,6 @@ def _intervals(
 
 
 def _trials() -> tuple[np.ndarray, np.ndarray]:
-    import pandas as pd
-
     found = pd.read_csv(data_folder() / "examples" / "viral_suppression.csv")
     return found["events"].to_numpy(), found["n"].to_numpy()
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..door import pd
 from ..errors import MetaAnalysisError
 from ..evidence.pages import page_content, record
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..views.prose import Sentence
 
 __all__ = ["LEVELS", "VERBS", "Chapter", "Goals", "read_goals"]
@@ -68,8 +67,6 @@ class Goals:
 
     def frame(self) -> pd.DataFrame:
         """One row per goal: chapter, title, level, goal."""
-        import pandas as pd
-
         return pd.DataFrame(
             [
                 {"chapter": c.file, "title": c.title, "level": level, "goal": getattr(c, level)}

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 import numpy as np
 
 from .. import printing
+from ..door import pd
 from ..evidence import data_folder
 from ..models.pooling import pool
 from ..views.prose import Sentence, list_table
@@ -28,9 +28,6 @@ from .checks import self_check
 from .lab_pages import LAB_PAGES
 from .plans import LessonPlan, Plans
 from .printed import document, html_table, write_files
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Handout", "handout", "lab_sheet", "lesson_plan", "write_handout", "write_lesson"]
 
@@ -87,8 +84,6 @@ def handout() -> Handout:
     >>> handout().results["Q"]
     '12.98 on 7 degrees of freedom'
     """
-    import pandas as pd
-
     given = pd.read_csv(data_folder() / "examples" / "ankylosing_spondylitis.csv")
     x, n = given["events"].to_numpy(float), given["n"].to_numpy(float)
     fit = pool(
@@ -189,8 +184,6 @@ def records_sheet(*, key: bool) -> str:
     >>> "Fewer than 20" in records_sheet(key=False)
     False
     """
-    import pandas as pd
-
     with Path(__file__).with_name("records.toml").open("rb") as file:
         given = tomllib.load(file)
     rule = f"<p><b>The rule.</b> {escape(given['rule'])} All records are invented.</p>"
@@ -253,8 +246,6 @@ def _timed(plan: LessonPlan, *, printed: bool = False) -> str:
 
 def longer_plans(plans: Plans) -> str:
     """Give the plans of two days and of a term, and the three lessons of the kit, as a page."""
-    import pandas as pd
-
     told = (plans.course, plans.term, plans.estimands, plans.planning, plans.review)
     probes = [(m.belief, m.probe, m.answer) for m in plans.misconceptions]
     return document(
@@ -270,8 +261,6 @@ def longer_plans(plans: Plans) -> str:
 
 def lesson_plan(plans: Plans) -> str:
     """Give the lesson of ninety minutes as a page of the zip for teachers, with links into it."""
-    import pandas as pd
-
     lesson = plans.lesson
     shown = {step.page for step in lesson.steps} | {"heterogeneity"}
     probes = [(m.belief, m.probe, m.answer) for m in plans.misconceptions if m.page in shown]

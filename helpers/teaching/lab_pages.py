@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .. import printing, ties
+from ..door import pd
 from ..engine.distributions import norm_ppf, t_ppf
 from ..errors import MetaAnalysisError
 from ..evidence.pages import record
 from ..views.interactive import Interactive
 from . import labs
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["LAB_PAGES", "Control", "LabPage", "LabTask", "came_out", "lab"]
 

@@ -15,22 +15,20 @@ across, `curve`, `value`, and `mcse`, the Monte Carlo standard error of the valu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..arguments import LEVEL
 from ..checks.bias.null import simulate_null
 from ..checks.simulation.truth import Scenario, simulate
+from ..door import pd
 from ..engine.distributions import expit, logit
 from ..engine.effects import get_measure
 from ..engine.normal.intervals import mu_limits, symmetric_limits
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.normal.prediction import prediction_limits
 from ..errors import UnsupportedError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "LABS",
@@ -56,8 +54,6 @@ def _row(x: float, curve: str, values: Any) -> dict[str, Any]:
 
 def _frame(rows: list[dict[str, Any]], x: str, **truth: float) -> pd.DataFrame:
     """Rows as a table; `truth`, what a curve is read against, goes into its ``attrs``."""
-    import pandas as pd
-
     found = pd.DataFrame(rows).rename(columns={"x": x})
     found.attrs.update(truth)
     return found

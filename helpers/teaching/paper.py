@@ -19,12 +19,11 @@ import numpy as np
 
 from .. import printing
 from ..arguments import whole_number
+from ..door import pd
 from ..engine.proportion_intervals import wilson
 from .printed import document, html_table, write_files
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..models.result import PoolResult
 
 __all__ = ["Item", "Paper", "PaperTask", "PlantedError", "Value", "make_paper", "write_paper"]
@@ -194,8 +193,6 @@ class Paper:
         return document(f"Key to exam {self.seed}", head + "\n".join(parts) + self._errors())
 
     def _errors(self) -> str:
-        import pandas as pd
-
         frame = pd.DataFrame(
             [(e.cohort, e.column, e.planted, e.right, e.as_good, e.shown_by) for e in self.errors],
             columns=["cohort", "column", "on the sheet", "right", "or as good", "shown by"],
@@ -216,8 +213,6 @@ def _draw(rng: np.random.Generator, k: int, low: int, high: int) -> tuple[list[i
 
 
 def _pooled(events: Sequence[int], n: Sequence[int], model: str) -> PoolResult:
-    import pandas as pd
-
     from ..models.pooling import pool
 
     data = pd.DataFrame({"study": [str(i) for i in range(len(n))], "events": events, "n": n})
@@ -323,8 +318,6 @@ def _one_cohort(rng: np.random.Generator, names: Sequence[str], outcome: str) ->
 
 
 def _five_cohorts(rng: np.random.Generator, names: Sequence[str], outcome: str) -> PaperTask:
-    import pandas as pd
-
     while True:  # until the cohorts differ by more than chance, but not beyond all pooling
         events, n = _draw(rng, 5, 50, 260)
         random = _pooled(events, n, "random")
@@ -387,8 +380,6 @@ def _sheet(
     rng: np.random.Generator, names: Sequence[str]
 ) -> tuple[pd.DataFrame, tuple[PlantedError, ...], tuple[int, int]]:
     """Sheet with errors, the errors, and the right totals of events and patients."""
-    import pandas as pd
-
     while True:  # until each error changes the cell that it is planted in
         events, n = _draw(rng, len(names), 61, 420)
         women = [int(rng.integers(size // 3, 2 * size // 3)) for size in n]

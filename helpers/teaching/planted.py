@@ -9,12 +9,9 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..door import pd
 from ..errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["planted_file", "planted_key", "planted_table", "verdict", "without_found_errors"]
 
@@ -59,8 +56,6 @@ def planted_key() -> pd.DataFrame:
     >>> sorted(planted_key()["loader"].unique())
     ['cannot find', 'finds']
     """
-    import pandas as pd
-
     path = planted_file().with_name("planted_errors_key.csv")
     key = pd.read_csv(path, dtype=str, keep_default_na=False)
     unknown = sorted(set(key["loader"]) - {_FINDS, _CANNOT})

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ..door import pd
 
 
 def html_table(frame: pd.DataFrame) -> str:

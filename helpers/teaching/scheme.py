@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..arguments import one_of
+from ..door import pd
 from ..errors import MetaAnalysisError
 from ..evidence.pages import page_content, record
 from .goals import LEVELS
@@ -70,8 +71,6 @@ class Scheme:
 
     def overview(self) -> Table:
         """Show tasks with level, time and marks."""
-        import pandas as pd
-
         from ..views.tables import table
 
         frame = pd.DataFrame(
@@ -84,8 +83,6 @@ class Scheme:
 
     def table(self) -> Table:
         """Show what earns marks, grouped by task."""
-        import pandas as pd
-
         from ..views.tables import table
 
         frame = pd.DataFrame(

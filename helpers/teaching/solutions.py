@@ -14,13 +14,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..door import pd
 from ..errors import MetaAnalysisError
 from ..evidence.problems import CellProblem, EvidenceError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["chapter_file", "exercises", "solve"]
 

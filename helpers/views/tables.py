@@ -305,8 +305,6 @@ def of_rows(
     Name Without
        x       3
     """
-    import pandas as pd
-
     if isinstance(rows, pd.DataFrame):
         rows = rows.astype("object").to_dict("records")
     rows = list(rows)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...arguments import LEVEL, level_of
+from ...door import pd
 from ...engine.effects import get_measure
 from ...engine.normal.prediction import prediction_df, prediction_limits, recovered_se
 from ...engine.options import PREDICTION_METHOD
@@ -35,9 +36,6 @@ from .kernels import (
 )
 from .result import MultiverseResult
 from .variants import Variants, build_variants
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def multiverse(

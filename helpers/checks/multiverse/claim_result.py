@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
+from ...door import pd
 from ...engine.literature import Methods, references
 from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError
 from .influence import influence_table
 from .result import MultiverseResult, Share
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +158,6 @@ class ClaimMultiverse(Shown):
         The choices (missing where one has no role), `value`, `lower`, `upper`, `supports`,
         `certain`, `reason`.
         """
-        import pandas as pd
-
         table: dict[str, Any] = {
             name: [labels[i] if i >= 0 else None for i in self.levels[:, d]]
             for d, (name, labels) in enumerate(self.choices.items())
@@ -200,8 +196,6 @@ class ClaimMultiverse(Shown):
         `statement`, `analyses`, `distinct`, `supporting`, `certain`, `opposing` (fractions of
         the analyses), `lowest`, `median`, `highest` (estimates) and `null`, in the claim's unit.
         """
-        import pandas as pd
-
         low, middle, high = np.quantile(self.value[self.ok], [0.0, 0.5, 1.0]).tolist()
         row = {
             "statement": self.claim.statement,
@@ -223,8 +217,6 @@ class ClaimMultiverse(Shown):
         Columns `choice`, `level`, `analyses`, `supporting`, `certain` (fractions; missing where
         no analysis has the level) and the `median` estimate.
         """
-        import pandas as pd
-
         rows = []
         for d, (name, labels) in enumerate(self.choices.items()):
             for i, label in enumerate(labels):

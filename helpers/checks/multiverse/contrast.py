@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...door import pd
 from ...engine.counts.common import family_of
 from ...engine.distributions import norm_sf, t_ppf, t_sf
 from ...engine.effects import get_measure
@@ -85,8 +86,6 @@ Compared = tuple[Differences, Estimates, Estimates]
 
 def read_contrast(data: Any, given: Mapping[str, Any], k: int) -> Contrast:
     """Find the two groups."""
-    import pandas as pd
-
     if set(given) != {"by", "levels"} or len(tuple(given["levels"])) != 2:
         raise MetaAnalysisError("contrast: expected {'by': column, 'levels': (first, second)}")
     by, levels = given["by"], tuple(str(level) for level in given["levels"])

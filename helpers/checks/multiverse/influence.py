@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import ties
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ...door import pd
 
 
 def influence_table(
@@ -31,8 +29,6 @@ def influence_table(
     >>> influence_table(value, codes, {"a": ("x", "y"), "b": ("u", "v")})["share"].to_dict()
     {'b': 100.0, 'a': 0.0}
     """
-    import pandas as pd
-
     spread = float(value.var())
     rows = []
     for d, labels in enumerate(choices.values()):

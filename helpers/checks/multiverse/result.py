@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
+from ...door import pd
 from ...engine.json_values import plain
 from ...engine.literature import Methods, references
 from ...engine.shown import DASH, Row, Shown, listed, number
@@ -21,9 +22,6 @@ from .contrast import Contrast
 from .grid import RESULT_COLUMNS, Grid
 from .influence import influence_table
 from .variants import Variants
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -126,8 +124,6 @@ class MultiverseResult(Shown):
         `estimate_1`, `estimate_2` and their `estimate_difference` on the display scale, `tau2_1`,
         `tau2_2`, `k_1`, `k_2`, `events_1`, `events_2`.
         """
-        import pandas as pd
-
         table: dict[str, Any] = {}
         for d, choice in enumerate(self.grid.choices):
             levels = self.grid.levels[:, d]
@@ -152,8 +148,6 @@ class MultiverseResult(Shown):
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table: how many analyses, and the spread of their estimates."""
-        import pandas as pd
-
         status = self.columns["status"]
         values = np.asarray(self.columns[self.target])[status == "ok"]
         row: dict[str, Any] = {
@@ -194,8 +188,6 @@ class MultiverseResult(Shown):
         MetaAnalysisError
             An unknown column, or an answer that is not boolean.
         """
-        import pandas as pd
-
         frame = self.frame()
         ok = frame.loc[frame["status"] == "ok"]
         if isinstance(condition, str):

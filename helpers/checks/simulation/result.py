@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing, ties
+from ...door import pd
 from ...engine.literature import Methods, references
 from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CELL = ("family", "sizes", "k", "proportion", "tau")
 
@@ -53,8 +51,6 @@ class SimulationResult(Shown):
         width, empty; rejection) the number; then `value`, its Monte Carlo standard error `mcse`,
         and how many draws were `used` and `failed`.
         """
-        import pandas as pd
-
         return pd.DataFrame({name: np.array(values) for name, values in self.columns.items()})
 
     def summary_frame(

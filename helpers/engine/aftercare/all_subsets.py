@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import Array
+from ...door import pd
 from ...errors import UnsupportedError
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
 from ..shown import DASH, Row, Shown, limits_text
 from .mixture import Mixture, fit_mixtures
 from .subsets import choose_subsets, number_of_subsets
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -86,8 +84,6 @@ class GoshResult(Shown):
 
     def frame(self) -> pd.DataFrame:
         """One row for each subset: `size`, `estimate`, `mu`, `tau2`, `I2`, `Q`, `converged`."""
-        import pandas as pd
-
         names = ("size", "estimate", "mu", "tau2", "I2", "Q", "converged")
         return pd.DataFrame(
             {name: getattr(self, name) for name in names},
@@ -106,8 +102,6 @@ class GoshResult(Shown):
             pooled standard deviation within the two groups. A study in every subset or in none
             has no contrast (NaN).
         """
-        import pandas as pd
-
         sound = self.converged
         member, mu = self.member[sound].astype(float), self.mu[sound]
         inside = member.sum(axis=0)
@@ -156,8 +150,6 @@ class GoshResult(Shown):
             scale), then one column per study: the share of the component's subsets that hold the
             study. A study that makes a cloud has shares near 0 and 1.
         """
-        import pandas as pd
-
         best = min(self.mixtures(most), key=lambda m: m.bic)
         inside = best.membership(self.mu[self.converged])
         mass = inside.sum(axis=0)

@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import Array
+from ...door import pd
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from ..cost import announce
 from ..shown import Row, Shown, p_text
 from ..wald import quadratic_form
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..model import Model
     from ..normal.fit import RegressionFit
 
@@ -74,8 +73,6 @@ class PermutationTest(Shown):
 
     def summary_frame(self) -> pd.DataFrame:
         """P-values and Monte-Carlo standard errors; index: omnibus, terms, coefficients."""
-        import pandas as pd
-
         rows = [("omnibus", "all moderators", self.p, self.p_mcse)]
         rows += [("term", t, self.term_p[t], self.term_mcse[t]) for t in self.term_p]
         rows += [

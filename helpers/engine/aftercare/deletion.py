@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import ties
+from ...door import pd
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, Selections, first_ones
 from ..model.units import units_of, values_of
 from ..options import BETA_BINOMIAL
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def _with_exact_limits(
@@ -46,8 +44,6 @@ def _with_exact_limits(
 
 def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selections) -> pd.DataFrame:
     """Build the table that leave-one-out and cumulative pooling share."""
-    import pandas as pd
-
     refits, bare = _with_exact_limits(model, refits, counts)
     none = "no event is left: exact limits of all studies as one"
     everyone = "nothing but events is left: exact limits of all studies as one"
@@ -163,8 +159,6 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
     >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
     {'B': 1, 'C': 2, 'A': 3}
     """
-    import pandas as pd
-
     model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
     order = _order(fit, model, by, ascending)
     refits = model.growing(order, limits=True)
@@ -174,8 +168,6 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
 
 def _order(fit: Fitted, model: Model, by: Any, ascending: bool) -> NDArray[np.int64]:
     """Positions of the included studies in the order in which they are added."""
-    import pandas as pd
-
     if by is None:
         return np.arange(model.k)
     labels = list(model.labels)

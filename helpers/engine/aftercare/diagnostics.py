@@ -36,13 +36,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import Array
+from ...door import pd
 from ..distributions import chi2_ppf, expit
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
@@ -52,9 +53,6 @@ from ..normal.weighted import prepare
 from ..options import BETA_BINOMIAL
 from ..shown import Row, Shown, listed
 from .deviance import study_deviance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Beyond this absolute studentised deleted residual a study is an outlier (not a rule of
 #: influence): one study in twenty is expected there.
@@ -149,8 +147,6 @@ class InfluenceResult(Shown):
 
     def frame(self) -> pd.DataFrame:
         """All diagnostics; the index is what was left out."""
-        import pandas as pd
-
         names = (
             "rstudent",
             "dffits",
@@ -405,8 +401,6 @@ def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
     >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q, 9))
     0.0
     """
-    import pandas as pd
-
     model = model_of(fit, "the Baujat plot")
     units = units_of(model.data, by, None if by is None else fit.studies)
     gone = model.without_each(units)

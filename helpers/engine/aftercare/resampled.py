@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ... import printing
 from ...arguments import Array, level_of
+from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
 from ..effects import get_measure
@@ -28,9 +29,6 @@ from ..model.fits import Refits
 from ..normal.intervals import Interval
 from ..options import BETA_BINOMIAL
 from ..shown import Row, Shown, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
@@ -192,8 +190,6 @@ class BootstrapResult(Shown):
             Index (`quantity`, `method`); columns `estimate`, `bias`, `se` (model scale), `lower`,
             `upper` (model scale) and, for mu, `display_lower`, `display_upper`.
         """
-        import pandas as pd
-
         rows = []
         for quantity in self.quantities:
             values, centre = getattr(self, quantity), self.observed[quantity]

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import Array, level_of
+from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
 from ..counts.fit import fit_counts
@@ -32,10 +33,6 @@ from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
 from ..roots import bracketed_root
 from ..shown import Row, Shown, limits_text, number, p_text
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 #: Most studies whose sign patterns are all gone through.
 MAX_EXACT = 20
@@ -97,8 +94,6 @@ class SignFlipTest(Shown):
 
     def summary_frame(self) -> pd.DataFrame:
         """One row: index "null"."""
-        import pandas as pd
-
         limits = self.ci or Interval(float("nan"), float("nan"))
         row = {
             "statistic": self.statistic,

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arguments import Array
+from ...door import pd
 from ...errors import UnsupportedError
 from ..cost import Kind, announce
 from ..counts.common import family_of
@@ -45,9 +46,6 @@ from .counts import MOST, ONE_BY_ONE, refit_counts, refit_nearby, regress_counts
 from .fits import Counts, Refits, Selections, first_ones, joined
 from .levels import fit_levels, level_refits
 from .units import Units, units_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Progress = Callable[[int, int], None]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...door import pd
 from ...errors import MetaAnalysisError, UnsupportedError
 from .fits import Selections
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class UnitRows(Protocol):
@@ -50,8 +48,6 @@ class Units:
 
     def index(self) -> pd.Index[Any]:
         """Index of a table with one row for each unit."""
-        import pandas as pd
-
         return pd.Index(list(self.labels), name=self.name)
 
 
@@ -96,8 +92,6 @@ def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None
 
 def values_of(rows: UnitRows, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
     """One value for each included study, indexed by study."""
-    import pandas as pd
-
     keep = rows.included
     labels = [s for s, taken in zip(rows.labels, keep, strict=True) if taken]
     if isinstance(by, str):

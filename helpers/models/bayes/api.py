@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Unpack, get_args
+from typing import Any, Unpack, get_args
 
 import numpy as np
 
 from ... import printing
 from ...arguments import LEVEL, level_of
+from ...door import pd
 from ...engine.effects import ADD, effective_size, get_measure
 from ...engine.keywords import PosteriorKeywords, refuse_unknown
 from ...engine.options import EFFECT_MEASURE, FEW_STUDIES, MEASURE, RATE_MEASURE
@@ -21,9 +22,6 @@ from .engine import Model, PosteriorSolution, solve
 from .normal import NormalModel
 from .priors import Flat, HalfNormal, MuPrior, TauPrior
 from .result import Posterior
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Largest error bound of a posterior that is accepted where the call names none.
 TOLERANCE = 1e-8

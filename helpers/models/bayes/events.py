@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,15 +12,13 @@ from numpy.typing import ArrayLike
 from ... import printing
 from ...arguments import AnyArray as Array
 from ...arguments import level_of
+from ...door import pd
 from ...engine.distributions import gammaln
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown
 from ...errors import ConvergenceError, MetaAnalysisError
 from .display import DisplayMarginal
 from .marginal import check_probability
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _TOLERANCE = 1e-10
 _MOST = 100_000
@@ -76,8 +74,6 @@ class EventCounts(Shown):
 
     def frame(self) -> pd.DataFrame:
         """Table with index "events" and columns `probability`, `cumulative`."""
-        import pandas as pd
-
         index = pd.RangeIndex(self.n + 1, name="events")
         cumulative = np.cumsum(self.probabilities)
         return pd.DataFrame(

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ... import printing
 from ...arguments import AnyArray as Array
+from ...door import pd
 from ...engine.effects import Measure, get_measure
 from ...engine.shown import Row, Shown, limits_text, listed
 from ...errors import ConvergenceError, MetaAnalysisError
@@ -23,8 +24,6 @@ from .binomial import BinomialLayer, BinomialModel
 from .engine import Layer, Model
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .result import Posterior
 
 _POINTS = 41
@@ -51,8 +50,6 @@ class Trace(Shown):
 
     def frame(self) -> pd.DataFrame:
         """Table on the display scale: index "tau", column "mean" and one for each study."""
-        import pandas as pd
-
         values = self.measure.inverse(np.column_stack([self.mu, self.studies]), self.size)
         columns = pd.Index(["mean", *self.labels], name="study")
         return pd.DataFrame(values, index=pd.Index(self.tau, name="tau"), columns=columns)

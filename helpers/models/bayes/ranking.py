@@ -10,13 +10,12 @@ import numpy as np
 
 from ... import printing
 from ...arguments import AnyArray as Array
+from ...door import pd
 from ...engine.shown import Row, Shown, percent
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .marginal import Marginal
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .result import Posterior, Quantity
 
 _TOLERANCE = 1e-9
@@ -64,8 +63,6 @@ class Ranking(Shown):
 
     def frame(self) -> pd.DataFrame:
         """Table with index "group", one column per rank, `mean_rank` and `sucra`."""
-        import pandas as pd
-
         ranks = {f"rank_{r + 1}": self.probabilities[:, r] for r in range(len(self.names))}
         return pd.DataFrame(
             {**ranks, "mean_rank": self.mean_rank, "sucra": self.sucra},
@@ -74,8 +71,6 @@ class Ranking(Shown):
 
     def pairwise(self) -> pd.DataFrame:
         """Probability that the row's rate is lower than the column's (NaN on the diagonal)."""
-        import pandas as pd
-
         table = self.lower.copy()
         np.fill_diagonal(table, np.nan)
         return pd.DataFrame(

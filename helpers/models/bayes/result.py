@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ... import printing
 from ...arguments import AnyArray as Array
+from ...door import pd
 from ...engine.effects import get_measure
 from ...engine.json_values import plain
 from ...engine.literature import Methods, references
@@ -26,8 +27,6 @@ from .marginal import Marginal
 from .priors import MuPrior, TauPrior
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .given_tau import Trace
 
 Quantity = Literal["mu", "new"]
@@ -264,8 +263,6 @@ class Posterior(Shown):
         Index "study"; columns `events`, `n` (where counts were given), `yi`, `vi`, `mean`, `sd`
         (model scale), `included`, `reason`.
         """
-        import pandas as pd
-
         data = self.data
         columns: dict[str, Any] = {}
         if data.events is not None:
@@ -288,8 +285,6 @@ class Posterior(Shown):
         return self._shrunken[0].copy()
 
     def _shrink(self) -> pd.DataFrame:
-        import pandas as pd
-
         measure = get_measure(self.measure)
         outside = 0.5 * (1.0 - self.level)
         keep, data = self.data.included, self.data
@@ -342,8 +337,6 @@ class Posterior(Shown):
         `shortest_lower`, `shortest_upper` (model scale only: the shortest interval changes
         with the scale).
         """
-        import pandas as pd
-
         rows: dict[str, dict[str, Any]] = {}
         for name, marginal in (("mu", self.mu), ("tau", self.tau), ("new", self.predictive)):
             rows[name] = {"scale": "model", **marginal.summary()}

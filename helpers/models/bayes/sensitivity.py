@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...door import pd
 from .engine import solve
 from .priors import HalfCauchy, HalfNormal, MuPrior, TauPrior, Uniform
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .result import Posterior
 
 #: Priors for tau that `compare` tries by default: from narrow to wide, and with a heavy tail.
@@ -64,8 +63,6 @@ def compare(
     >>> bool(table["tau"].is_monotonic_increasing)
     True
     """
-    import pandas as pd
-
     taus = tau_priors or {prior.label: prior for prior in DEFAULT_TAU_PRIORS}
     means = mu_priors or {post.mu_prior.label: post.mu_prior}
     rows: dict[tuple[str, str], dict[str, Any]] = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import printing, ties
 from ...arguments import LEVEL
+from ...door import pd
 from ...errors import MetaAnalysisError
 from ...views.plots import estimates, style
 from ...views.plots.note import Note, note_of, numbers
@@ -72,8 +73,6 @@ def causes_dots(
     >>> print(show(made, "dots").caption.split(" of the")[0])
     Infection accounts for 59% (trial) to 64% (real-world)
     """
-    import pandas as pd
-
     lines, counts = [], []
     for head, table in tables.items():
         for group in _sorted(table.groups):
@@ -183,8 +182,6 @@ def _line(head: str, group: str, rate: CauseRate) -> dict[str, Any]:
 
 
 def _framed(lines: list[dict[str, Any]], call: str) -> Any:
-    import pandas as pd
-
     if not lines:
         raise MetaAnalysisError(f"{call}() needs at least one group")
     return pd.DataFrame(lines)

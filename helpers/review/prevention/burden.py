@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ... import printing
+from ...door import pd
 from ...engine.normal.intervals import Interval
 from ...engine.shown import PlainResult, Row, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
 from ..causes import CauseShare, cause_share, cause_table
 from ..causes.absolute import product_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Which = Literal["all", "COVID-19", "other"]
 Average = Literal["mean", "median"]
