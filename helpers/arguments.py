@@ -6,6 +6,7 @@ Beside them, the type of most arguments.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
@@ -29,7 +30,7 @@ def _real(value: Any) -> float | None:
         return None
     # A single-precision 0.95 means 0.95, not the 0.949999988 that it is in double precision.
     plain = float(str(value)) if isinstance(value, np.floating) else float(value)
-    return plain if np.isfinite(plain) else None
+    return plain if isfinite(plain) else None
 
 
 def level_of(level: Any, name: str = "level") -> float:

@@ -188,7 +188,8 @@ back_transform
         'wald'
         """
         chosen = self.ci_method if self.ci_named else default_ci_method(self.model, k - 1)
-        return replace(self, ci_method="wald" if k == 1 else chosen)
+        chosen = "wald" if k == 1 else chosen
+        return self if chosen == self.ci_method else replace(self, ci_method=chosen)
 
 
 def few_studies(df: ArrayLike) -> NDArray[np.bool_]:

@@ -74,10 +74,9 @@ class StudyData:
 
 
 def _fixed(values: NDArray[Any]) -> NDArray[Any]:
-    """Array that cannot be written to."""
-    out = np.array(values)
-    out.flags.writeable = False
-    return out
+    """Array that cannot be written to, made of one that nobody else holds."""
+    values.flags.writeable = False
+    return values
 
 
 def read_columns(
@@ -125,6 +124,8 @@ def read_columns(
 
 def one_per_study(value: Any, name: str, problems: list[str]) -> Any:
     """Values in one dimension, with None for what is masked; a problem for anything else."""
+    if _is_plain(value) and value.ndim == 1:
+        return value
     expected = "expected one value per study (a list, an array, a Series or a column name)"
     if isinstance(value, Iterator):
         value = list(value)
@@ -183,6 +184,15 @@ def _length(value: Any) -> int:
         return 1
 
 
+def _is_plain(values: Any) -> bool:
+    """Whether a column is of a numeric type, so that it holds numbers only.
+
+    A list may hide a True among them, and a masked array values that count for nothing.
+    """
+    kind = getattr(getattr(values, "dtype", None), "kind", "O")
+    return kind in "iuf" and not isinstance(values, np.ma.MaskedArray)
+
+
 @lru_cache(maxsize=64)
 def _numbered(k: int) -> tuple[str, ...]:
     return tuple(f"Study {i + 1}" for i in range(k))
@@ -203,9 +213,8 @@ def _labels(study: Any, k: int) -> tuple[str, ...]:
 
 def _numbers(values: Any, name: str, labels: tuple[str, ...], problems: list[str]) -> Array:
     """Floats with NaN for missing; what is not a number is reported with its study."""
-    # a column of a numeric type holds numbers only; a list may hide a True among them
-    if getattr(getattr(values, "dtype", None), "kind", "O") in "iuf":
-        plain = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    if _is_plain(values):
+        plain = values.to_numpy() if hasattr(values, "to_numpy") else values
         if plain.dtype.kind in "iuf":
             return np.array(plain, dtype=float, ndmin=1)
     column = np.atleast_1d(np.asarray(values, dtype=object))

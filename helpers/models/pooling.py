@@ -275,10 +275,10 @@ def pooled_result(
 
 
 def _fit_inverse_variance(data: StudyData, options: Options) -> PoolResult:
-    keep = data.included
+    some = slice(None) if data.k == len(data.labels) else data.included
     fit = fit_inverse_variance(
-        data.yi[keep],
-        data.vi[keep],
+        data.yi[some],
+        data.vi[some],
         method=options.tau2_method or "common",
         tau2=None if options.tau2 is None else [options.tau2],
     )

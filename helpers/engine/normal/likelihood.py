@@ -122,13 +122,14 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     """Certified global maximum over tau2 >= 0 of the (restricted) profile likelihood."""
     rows, upper = len(batch), upper_bound(batch)
     least, end = batch.least, upper
-    reach = float(np.log1p(upper / least).max())
-    points = min(max(ceil(reach / _STEP) + 1, _POINTS[0]), _POINTS[1])
+    reach = np.log1p(upper / least)
+    points = min(max(ceil(reach.max() / _STEP) + 1, _POINTS[0]), _POINTS[1])
     if rows > 1 and batch.shared:  # one grid for all: see `Batch.scan_sums`
         least, end = least.min(keepdims=True), end.max(keepdims=True)
-    grid = least[:, None] * np.expm1(np.log1p(end / least)[:, None] * _steps(points))
+        reach = np.log1p(end / least)
+    grid = least[:, None] * np.expm1(reach[:, None] * _steps(points))
     grid[:, -1] = end
-    size = max(1, _CELLS // (batch.width * points))
+    size = 1 if rows == 1 else max(1, _CELLS // (batch.width * points))
     if rows <= size:
         height = _profile(batch, grid, restricted)
     else:

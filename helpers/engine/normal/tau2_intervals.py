@@ -65,8 +65,9 @@ def q_is_too_small(fit: InverseVarianceFit, level: float) -> bool:
     >>> q_is_too_small(fit_inverse_variance([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]), 0.95)
     True
     """
-    df = float(fit.df[0])
-    return df > 0 and bool(fit.Q[0] < chi2_ppf(0.5 * (1.0 - level), df))
+    df, q = float(fit.df[0]), float(fit.Q[0])
+    # a quantile below one half lies below the mean
+    return df > 0 and q < df and q < float(chi2_ppf(0.5 * (1.0 - level), df))
 
 
 def is_empty(interval: Interval) -> bool:

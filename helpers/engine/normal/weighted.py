@@ -63,7 +63,7 @@ class Batch:
     @property
     def single(self) -> bool:
         """Whether there is one replicate with one mean."""
-        return len(self.k) == 1 and self.design is None
+        return self.design is None and len(self.k) == 1
 
     @property
     def width(self) -> int:
@@ -327,22 +327,24 @@ def _explained(y: Array, v: Array, c: Array, x: Array) -> tuple[Array, Array]:
 
 def moments(batch: Batch, tau2: Array) -> Moments:
     """Weighted least squares at between-study variances (R,) or, G for each replicate, (R, G)."""
-    if batch.single and tau2.size == 1:
-        one = moments_of_one(batch, float(tau2.item()))
-        m = Moments(*(np.array(a, ndmin=tau2.ndim) for a in one))
-        return m._replace(beta=m.beta[..., None], cov=m.cov[..., None, None])
+    if tau2.size == 1 and batch.single:
+        one = np.array(moments_of_one(batch, tau2.item()))
+        return _shaped(Moments(*one.reshape(-1, *tau2.shape)))
 
     def lift(a: Array) -> Array:
         return a[:, None] if tau2.ndim == 2 else a
 
     sums, sum_log_w, plain = batch.power_sums(tau2)
-    shift = lift(batch.shift)
     if plain is not None:
-        return _regression(sums, batch.p, shift, sum_log_w, plain)
+        return _regression(sums, batch.p, lift(batch.shift), sum_log_w, plain)
     flat = [sums[..., i, j] for i in range(3) for j in range(3)]
-    w_m = 1.0 / (lift(batch.least) + tau2)
-    m = _mean(flat, w_m, lift(batch.copies), lift(batch.apart), sum_log_w, np.log)
-    return m._replace(beta=shift + m.beta[..., None], cov=m.cov[..., None, None])
+    w_m, own = 1.0 / (lift(batch.least) + tau2), (lift(batch.copies), lift(batch.apart))
+    return _shaped(_mean(flat, w_m, *own, lift(batch.shift[:, 0]), sum_log_w, np.log))
+
+
+def _shaped(m: Moments) -> Moments:
+    """Give a mean the axes of one coefficient."""
+    return Moments(m.beta[..., None], m.cov[..., None, None], *m[2:])
 
 
 def moments_of_one(batch: Batch, tau2: float) -> Moments:
@@ -353,13 +355,13 @@ def moments_of_one(batch: Batch, tau2: float) -> Moments:
     w = 1.0 / (batch.vi[0] + tau2)
     w2 = w * w
     sums = (batch.pairs[0] @ np.array((w, w2, w2 * w)).T).ravel().tolist()
-    sum_log_w = float(batch.counts[0] @ np.log(w))
-    w_m = 1.0 / (float(batch.least[0]) + tau2)
-    m = _mean(sums, w_m, float(batch.copies[0]), float(batch.apart[0]), sum_log_w, log)
-    return m._replace(beta=m.beta + float(batch.shift[0, 0]))
+    least, own = batch.least.item(), (batch.copies.item(), batch.apart.item(), batch.shift.item())
+    return _mean(sums, 1.0 / (least + tau2), *own, (batch.counts[0] @ np.log(w)).item(), log)
 
 
-def _mean(sums: list[Any], w_m: Any, c_m: Any, e_m: Any, sum_log_w: Any, log: Any) -> Moments:
+def _mean(
+    sums: list[Any], w_m: Any, c_m: Any, e_m: Any, shift: Any, sum_log_w: Any, log: Any
+) -> Moments:
     """Moments of the weighted mean, of numbers or arrays; `m` marks the anchor.
 
     `sums` are those of `Batch.pairs` times w, w^2 and w^3.
@@ -374,7 +376,7 @@ def _mean(sums: list[Any], w_m: Any, c_m: Any, e_m: Any, sum_log_w: Any, log: An
     pairs = rest2 * rest2 + own2 * (2.0 * rest2 + (c_m - 1.0) * w_m * w_m)
     cross = y2 - mu * rest2 + own2 * r_m
     return Moments(
-        beta=mu,
+        beta=shift + mu,
         cov=1.0 / s1,
         rss=yy1 - mu * (2.0 * y1 - mu * rest) + own_r2,
         sum_log_w=sum_log_w,
@@ -468,7 +470,7 @@ def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
     """
     pairs = [(i, j) for i in range(p + 1) for j in range(i, p + 1)]
     part: dict[tuple[int, int], Array] = {key: sums[:, n] for n, key in enumerate(pairs)}
-    log_det = np.zeros_like(sums[:, 0])
+    log_det = np.zeros(part[0, 0].shape)
     for j in range(p):
         pivot = np.maximum(part[j, j], _TINY)
         log_det += np.log(pivot)
