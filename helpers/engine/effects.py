@@ -74,22 +74,6 @@ STUDY_INTERVALS: dict[str, Callable[[Array, Array, float], tuple[Array, Array]] 
 class Measure:
     """One effect measure: how counts become effects and how effects become counts again.
 
-    Attributes
-    ----------
-    name : str
-        Name of the measure in every call and result.
-    code : str
-        Name of the same measure in metafor.
-    kind : {"proportion", "rate", "effect"}
-        What the display scale is; of an "effect" no counts are known.
-    label : str
-        Words for axis labels, e.g. "logit proportion".
-    corrected : bool
-        Whether the zero-cell rule is applied by default (the measure or its variance is not
-        defined, or degenerate, for zero or full cells).
-    needs_size : bool
-        Whether the inverse needs a sample size (the Freeman-Tukey measures).
-
     Examples
     --------
     >>> logit_measure = get_measure("logit")
@@ -100,12 +84,16 @@ class Measure:
     0.1
     """
 
-    name: str
-    code: str
+    name: str  # Name of the measure in every call and result
+    code: str  # Name of the same measure in metafor
+    #: {"proportion", "rate", "effect"}: What the display scale is; of an "effect" no counts are
+    #: known
     kind: Literal["proportion", "rate", "effect"]
-    label: str
+    label: str  # Words for axis labels, e.g. "logit proportion".
+    #: Whether the zero-cell rule is applied by default (the measure or its variance is not defined,
+    #: or degenerate, for zero or full cells)
     corrected: bool
-    needs_size: bool
+    needs_size: bool  # Whether the inverse needs a sample size (the Freeman-Tukey measures)
     _transform: Callable[[Array, Array], Array]
     _variance: Callable[[Array, Array], Array]
     _inverse: Callable[[Array, Array], Array]

@@ -142,35 +142,28 @@ class Options:
     """Every choice behind a result, so that it can be made again on other studies.
 
     `resolve` makes them; no default stands here.
-
-    Attributes
-    ----------
-    measure, model, method, tau2_method, ci_method, level, add, to, quad_points, study_ci, \
-back_transform
-        As in `helpers.pool`.
-    ci_named : bool
-        Whether the call named `ci_method`, rather than leaving it to the number of studies.
-    tau2 : float or None
-        The between-study variance where it was not estimated from these studies; what fits them
-        again keeps it.
-    tau2_source : {"estimated", "given", "shared"}
-        Where the between-study variance comes from: these studies, the call, or all groups of a
-        comparison (then by `tau2_method`).
     """
 
+    #: As in `helpers.pool`
     measure: str
     model: str
     method: str
     tau2_method: str | None
     ci_method: str
+    #: Whether the call named `ci_method`, rather than leaving it to the number of studies
     ci_named: bool
+    #: As in `helpers.pool`
     level: float
     add: float
     to: str | None
     quad_points: int
     study_ci: str
     back_transform: str
+    #: The between-study variance where it was not estimated from these studies; what fits them
+    #: again keeps it
     tau2: float | None = None
+    #: {"estimated", "given", "shared"}: Where the between-study variance comes from: these studies,
+    #: the call, or all groups of a comparison (then by `tau2_method`)
     tau2_source: str = "estimated"
 
     def for_studies(self, k: int) -> Options:

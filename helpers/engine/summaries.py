@@ -20,46 +20,15 @@ COCHRAN, LIKELIHOOD_RATIO = "Cochran's Q", "likelihood ratio"
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """Something a reader should know before using a result.
+    """Something a reader should know before using a result."""
 
-    Attributes
-    ----------
-    code : str
-        Short stable name, e.g. "few-studies".
-    message : str
-        One sentence.
-    """
-
-    code: str
-    message: str
+    code: str  # Short stable name, e.g. "few-studies".
+    message: str  # One sentence
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Heterogeneity(Shown):
     """How much the studies differ beyond chance.
-
-    Attributes
-    ----------
-    Q, df, p : float
-        The test of homogeneity, its degrees of freedom and p-value: Cochran's Q by inverse
-        variance; for likelihood models the likelihood-ratio test of the model without random
-        effect against the saturated model (one free rate for each study), chi-squared with k - p
-        degrees of freedom (Stijnen, Hamza and Özdemir 2010, doi:10.1002/sim.4040).
-    I2 : float
-        Percentage of the total variance that is between studies.
-    H2 : float
-        Total variance over typical sampling variance.
-    typical_variance : float
-        The sampling variance behind I2 and H2, (k - p)/tr(P) with inverse-variance weights
-        (Higgins and Thompson 2002, doi:10.1002/sim.1186).
-    test : {"Cochran's Q", "likelihood ratio"}
-        Which of the two `Q` is.
-    Q_wald, df_wald, p_wald : float or None
-        Wald test of the saturated model, likelihood models only. A study with a zero or full cell
-        has an infinite logit there and carries no weight; it does not count in `df_wald` either.
-    tau2_lrt, tau2_p : float or None
-        Likelihood-ratio test of tau2 = 0, GLMM only; the p-value refers to half a point mass
-        at 0 and half a chi-squared distribution with 1 df.
 
     Notes
     -----
@@ -81,16 +50,26 @@ class Heterogeneity(Shown):
     Wald: 0.04 on 2 df, p = 0.98
     """
 
+    #: The test of homogeneity, its degrees of freedom and p-value: Cochran's Q by inverse variance;
+    #: for likelihood models the likelihood-ratio test of the model without random effect against
+    #: the saturated model (one free rate for each study), chi-squared with k - p degrees of freedom
+    #: (Stijnen, Hamza and Özdemir 2010, doi:10.1002/sim.4040)
     Q: float
     df: int
     p: float
-    I2: float
-    H2: float
+    I2: float  # Percentage of the total variance that is between studies
+    H2: float  # Total variance over typical sampling variance
+    #: The sampling variance behind I2 and H2, (k - p)/tr(P) with inverse-variance weights (Higgins
+    #: and Thompson 2002, doi:10.1002/sim.1186)
     typical_variance: float
-    test: str = COCHRAN
+    test: str = COCHRAN  # {"Cochran's Q", "likelihood ratio"}: Which of the two `Q` is
+    #: Wald test of the saturated model, likelihood models only. A study with a zero or full cell
+    #: has an infinite logit there and carries no weight; it does not count in `df_wald` either.
     Q_wald: float | None = None
     df_wald: int | None = None
     p_wald: float | None = None
+    #: Likelihood-ratio test of tau2 = 0, GLMM only; the p-value refers to half a point mass at 0
+    #: and half a chi-squared distribution with 1 df
     tau2_lrt: float | None = None
     tau2_p: float | None = None
 
@@ -121,18 +100,8 @@ def i2_and_h2(tau2: Numbers, typical_variance: Numbers) -> tuple[Numbers, Number
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EffectTest(Shown):
-    """Test of one value of the pooled effect.
+    """Test of one value of the pooled effect."""
 
-    Attributes
-    ----------
-    statistic : float
-        (mu - null)/se.
-    df : int or None
-        Degrees of freedom of the t distribution; None for the normal one.
-    p : float
-        Two-sided p-value.
-    """
-
-    statistic: float
-    df: int | None
-    p: float
+    statistic: float  # (mu - null)/se
+    df: int | None  # Degrees of freedom of the t distribution; None for the normal one
+    p: float  # Two-sided p-value

@@ -13,30 +13,17 @@ _SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class CellProblem:
-    """One thing that is wrong with a table.
+    """One thing that is wrong with a table."""
 
-    Attributes
-    ----------
-    file : str
-        The file as it was named by the caller, or ``"data frame"``.
-    row : int or None
-        Line of the file on which the record starts, as a text editor counts (the header is
-        row 1 unless blank lines precede it). A spreadsheet shows the same number as long as no
-        cell above contains a line break. In a data frame the first record is row 2, as if the
-        frame had been written to a file. None when the whole file is meant.
-    column : str
-        Name of the column; empty when a whole row or the whole file is meant.
-    value : str
-        What was found.
-    expected : str
-        What would have been right.
-    """
-
-    file: str
+    file: str  # The file as it was named by the caller, or ``"data frame"``
+    #: Line of the file on which the record starts, as a text editor counts (the header is row 1
+    #: unless blank lines precede it). A spreadsheet shows the same number as long as no cell above
+    #: contains a line break. In a data frame the first record is row 2, as if the frame had been
+    #: written to a file. None when the whole file is meant.
     row: int | None
-    column: str
-    value: str
-    expected: str
+    column: str  # Name of the column; empty when a whole row or the whole file is meant
+    value: str  # What was found
+    expected: str  # What would have been right
 
     def __str__(self) -> str:
         """Return the problem as one line, without the file."""

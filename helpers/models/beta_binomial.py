@@ -43,37 +43,22 @@ _PARAMETERS = 2  # mean and intraclass correlation
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BetaBinomialResult(Pooled):
-    """Proportions pooled in a beta-binomial model.
+    """Proportions pooled in a beta-binomial model."""
 
-    Attributes
-    ----------
-    mu, se : float
-        Logit of the mean proportion and its standard error.
-    rho, rho_se : float
-        Intraclass correlation, from 0 (one proportion for all) to 1, and its standard error (nan
-        at the boundary 0).
-    loglik, loglik_binomial : float
-        Maximised log-likelihood with all constants, of this model and of the binomial one.
-    k : int
-        Studies that took part.
-    boundary : bool
-        Whether `rho` is at 0.
-    options : Options
-        The choices, of which `level` is the caller's.
-    data : StudyData
-        Input; excluded studies with their reason.
-    """
-
+    #: Logit of the mean proportion and its standard error
     mu: float
     se: float
+    #: Intraclass correlation, from 0 (one proportion for all) to 1, and its standard error (nan at
+    #: the boundary 0)
     rho: float
     rho_se: float
+    #: Maximised log-likelihood with all constants, of this model and of the binomial one
     loglik: float
     loglik_binomial: float
-    k: int
-    boundary: bool
-    options: Options
-    data: StudyData
+    k: int  # Studies that took part
+    boundary: bool  # Whether `rho` is at 0
+    options: Options  # The choices, of which `level` is the caller's
+    data: StudyData  # Input; excluded studies with their reason
 
     def _said(self) -> Iterator[Row]:
         yield "studies", printing.count(self.k)

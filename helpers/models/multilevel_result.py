@@ -35,66 +35,44 @@ __all__ = ["MultilevelResult"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MultilevelResult(Coefficients, Pooled):
-    """A three-level meta-analysis.
+    """A three-level meta-analysis."""
 
-    Attributes
-    ----------
-    formula, robust : str or None
-        The moderators; the kind of robust covariance. The other choices are read from `core`:
-        `measure`, `model`, `tau2_method` ("REML" or "ML"), `ci_method` and `level`.
-    k, clusters, p : int
-        Cohorts, clusters and coefficients.
-    names : tuple of str
-        Coefficients.
-    estimates, covariance, df : ndarray
-        Coefficients (p,), their covariance (p, p), degrees of freedom (p,) (inf: normal).
-    joint_covariance : ndarray, shape (p + 2, p + 2)
-        Of coefficients and both variances, from the information; NaN for a variance at zero.
-    sigma2_between, sigma2_within : float
-        Variances between clusters and between cohorts of one cluster.
-    loglik, loglik_restricted : float
-        With all constants; the GLMM has no restricted one (NaN).
-    heterogeneity : Heterogeneity
-        Residual heterogeneity; I2 counts both variances, in percent.
-    I2_between, I2_within : float
-        Parts of I2 (percent).
-    omnibus : ModelTest
-        All moderators; without moderators the pooled effect itself.
-    between_test : ModelTest
-        Likelihood-ratio test that cohorts of one cluster are no more alike than others; under
-        the hypothesis half of the probability lies at 0 (Self and Liang 1987,
-        doi:10.1080/01621459.1987.10478472).
-    converged : bool
-    maxima : int
-        Local maxima of the likelihood that were found; the highest is reported.
-    cautions : tuple of Caution
-    core : Model
-        Studies and choices, and the cluster of each included cohort, a place in `cluster_names`.
-    """
-
+    #: The moderators; the kind of robust covariance. The other choices are read from `core`:
+    #: `measure`, `model`, `tau2_method` ("REML" or "ML"), `ci_method` and `level`.
     formula: str
     robust: str | None
+    #: Cohorts, clusters and coefficients
     k: int
     clusters: int
     p: int
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # Coefficients
+    #: Coefficients (p,) and their covariance (p, p)
     estimates: Array
     covariance: Array
+    #: Of coefficients and both variances, from the information; NaN for a variance at zero, shape
+    #: (p + 2, p + 2)
     joint_covariance: Array
-    df: Array
+    df: Array  # Degrees of freedom (p,) (inf: normal)
+    #: Variances between clusters and between cohorts of one cluster
     sigma2_between: float
     sigma2_within: float
+    #: With all constants; the GLMM has no restricted one (NaN)
     loglik: float
     loglik_restricted: float
-    heterogeneity: Heterogeneity
+    heterogeneity: Heterogeneity  # Residual heterogeneity; I2 counts both variances, in percent
+    #: Parts of I2 (percent)
     I2_between: float
     I2_within: float
-    omnibus: ModelTest
+    omnibus: ModelTest  # All moderators; without moderators the pooled effect itself
+    #: Likelihood-ratio test that cohorts of one cluster are no more alike than others; under the
+    #: hypothesis half of the probability lies at 0 (Self and Liang 1987,
+    #: doi:10.1080/01621459.1987.10478472)
     between_test: ModelTest
-    converged: bool
-    maxima: int
+    converged: bool  # Whether the fit reached its maximum
+    maxima: int  # Local maxima of the likelihood that were found; the highest is reported
     cautions: tuple[Caution, ...]
     design: Design
+    #: Studies and choices, and the cluster of each included cohort, a place in `cluster_names`
     core: Model
     data: StudyData
     cluster_names: tuple[str, ...]

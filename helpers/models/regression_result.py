@@ -36,70 +36,43 @@ __all__ = ["RegressionResult"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RegressionResult(Coefficients):
-    """A meta-regression with everything needed to report and to question it.
+    """A meta-regression with everything needed to report and to question it."""
 
-    Attributes
-    ----------
-    formula : str
-        Moderators.
-    robust : str or None
-        Kind of cluster-robust covariance. The other choices are read from `core`: `measure`,
-        `model`, `tau2_method`, `ci_method` and `level`.
-    k, p : int
-        Included studies and coefficients.
-    names : tuple of str
-        Coefficients, in the order of every array.
-    estimates, covariance, df : ndarray
-        Coefficients (p,), their covariance (p, p) with the Knapp-Hartung factor or the robust
-        correction, and degrees of freedom (p,) (inf: normal distribution).
-    tau2, tau2_se : float
-        Residual between-study variance and its standard error (NaN where there is none).
-    knapp_hartung_factor : float
-        Knapp-Hartung factor s2 = sum(w r^2)/(k - p); NaN for the GLMM.
-    heterogeneity : Heterogeneity
-        Residual heterogeneity; `I2` in percent.
-    R2 : float or None
-        Percent of the between-study variance that the moderators account for,
-        100 max(0, (tau2 without moderators - tau2)/tau2 without moderators) on the same rows
-        (Raudenbush 2009); None where tau2 without moderators is 0 or not estimated.
-    omnibus : ModelTest
-        Test of all moderators (of all coefficients if there is no intercept).
-    loglik, loglik_restricted : float
-        Log-likelihoods at the estimates (restricted: NaN for the GLMM).
-    converged : bool
-    cautions : tuple of Caution
-    design, core, data : Design, Model, StudyData
-        What was fitted: design, included studies, all rows given.
-    moderators : DataFrame
-        Moderator columns of all rows given (treat as read-only).
-    cluster : tuple or None
-        Cluster of each included study.
-    robust_covariance : RobustCovariance or None
-    """
-
-    formula: str
+    formula: str  # Moderators
+    #: Kind of cluster-robust covariance. The other choices are read from `core`: `measure`,
+    #: `model`, `tau2_method`, `ci_method` and `level`.
     robust: str | None
+    #: Included studies and coefficients
     k: int
     p: int
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # Coefficients, in the order of every array
+    #: Coefficients (p,), their covariance (p, p) with the Knapp-Hartung factor or the robust
+    #: correction, and degrees of freedom (p,) (inf: normal distribution)
     estimates: Array
     covariance: Array
     df: Array
+    #: Residual between-study variance and its standard error (NaN where there is none)
     tau2: float
     tau2_se: float
-    knapp_hartung_factor: float
-    heterogeneity: Heterogeneity
+    knapp_hartung_factor: float  # Knapp-Hartung factor s2 = sum(w r^2)/(k - p); NaN for the GLMM
+    heterogeneity: Heterogeneity  # Residual heterogeneity; `I2` in percent
+    #: Percent of the between-study variance that the moderators account for, 100 max(0, (tau2
+    #: without moderators - tau2)/tau2 without moderators) on the same rows (Raudenbush 2009); None
+    #: where tau2 without moderators is 0 or not estimated
     R2: float | None
-    omnibus: ModelTest
+    omnibus: ModelTest  # Test of all moderators (of all coefficients if there is no intercept)
+    #: Log-likelihoods at the estimates (restricted: NaN for the GLMM)
     loglik: float
     loglik_restricted: float
-    converged: bool
+    converged: bool  # Whether the fit reached its maximum
     cautions: tuple[Caution, ...]
+    #: What was fitted: design, included studies, all rows given
     design: Design
     core: Model
     data: StudyData
+    #: Moderator columns of all rows given (treat as read-only)
     moderators: pd.DataFrame = field(compare=False)
-    cluster: tuple[Any, ...] | None = None
+    cluster: tuple[Any, ...] | None = None  # Cluster of each included study
     robust_covariance: RobustCovariance | None = None
 
     def _headline(self) -> str:

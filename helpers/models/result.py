@@ -62,61 +62,37 @@ __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "Poo
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PoolResult(Pooled):
-    """A pooled estimate with everything needed to report and to question it.
+    """A pooled estimate with everything needed to report and to question it."""
 
-    Attributes
-    ----------
-    mu, se, tau2 : float
-        Pooled effect, its standard error under `ci_method`, and the between-study variance, on
-        the model scale.
-    se_model : float
-        Standard error from the model alone (no Knapp-Hartung scaling).
-    tau2_se : float
-        Standard error of `tau2` (NaN where there is none, e.g. at the boundary of the GLMM).
-    k : int
-        Included studies.
-    events, n, time : float or None
-        Totals over the included studies (`n` patients for proportions, `time` for rates).
-    heterogeneity : Heterogeneity
-    cautions : tuple of Caution
-    converged : bool
-    loglik : float
-        Log-likelihood at the estimates: marginal for likelihood models (all constants), of
-        the normal-normal model otherwise (restricted for REML).
-    options : Options
-        Every choice; also readable as `measure`, `model`, `tau2_method`, `ci_method`, `level`.
-    data : StudyData
-        All rows given, excluded ones included.
-    weights : ndarray
-        Percent for each row of `data`, 0 for excluded rows; sums to 100.
-    engine : InverseVarianceFit, GLMMFit or None
-        The engine's own fit (a batch of one); that of all groups together for a group of a GLMM
-        in which they share `tau2`.
-    joint : InverseVarianceFit or None
-        Fit of all groups together, where effects are pooled and `tau2` is shared by the groups.
-    coefficient : int
-        Place of `mu` among the means of `engine`.
-    """
-
+    #: Pooled effect, its standard error under `ci_method`, and the between-study variance, on the
+    #: model scale
     mu: float
     se: float
     tau2: float
-    se_model: float
+    se_model: float  # Standard error from the model alone (no Knapp-Hartung scaling)
+    #: Standard error of `tau2` (NaN where there is none, e.g. at the boundary of the GLMM).
     tau2_se: float
-    k: int
+    k: int  # Included studies
+    #: Totals over the included studies (`n` patients for proportions, `time` for rates)
     events: float | None
     n: float | None
     time: float | None
-    heterogeneity: Heterogeneity
+    heterogeneity: Heterogeneity  # Q with its test, I2 (percent) and H2
     cautions: tuple[Caution, ...]
     converged: bool
+    #: Log-likelihood at the estimates: marginal for likelihood models (all constants), of the
+    #: normal-normal model otherwise (restricted for REML)
     loglik: float
+    #: Every choice; also readable as `measure`, `model`, `tau2_method`, `ci_method`, `level`
     options: Options
-    data: StudyData
-    weights: Array
+    data: StudyData  # All rows given, excluded ones included
+    weights: Array  # Percent for each row of `data`, 0 for excluded rows; sums to 100
+    #: The engine's own fit (a batch of one); that of all groups together for a group of a GLMM in
+    #: which they share `tau2`
     engine: InverseVarianceFit | GLMMFit | None = None
+    #: Fit of all groups together, where effects are pooled and `tau2` is shared by the groups
     joint: InverseVarianceFit | None = None
-    coefficient: int = 0
+    coefficient: int = 0  # Place of `mu` among the means of `engine`
 
     def _said(self) -> Iterator[Row]:
         return headline_said(self)

@@ -49,48 +49,27 @@ GroupTau2 = Literal["separate", "common"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BetweenTest(Shown):
-    """Test of equal effects in all groups.
+    """Test of equal effects in all groups."""
 
-    Attributes
-    ----------
-    statistic, df, p : float
-        Statistic, degrees of freedom (compared groups - 1) and chi-squared p-value; NaN, 0 and NaN
-        where fewer than two groups can be compared.
-    kind : str
-        What was tested, in words.
-    """
-
+    #: Statistic, degrees of freedom (compared groups - 1) and chi-squared p-value; NaN, 0 and NaN
+    #: where fewer than two groups can be compared
     statistic: float
     df: int
     p: float
-    kind: str
+    kind: str  # What was tested, in words
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SubgroupResult(Shown):
-    """Pooled results of groups of studies.
+    """Pooled results of groups of studies."""
 
-    Attributes
-    ----------
-    by : str
-        What the groups are.
-    groups : mapping of str to PoolResult
-        One result per group, in order.
-    overall : PoolResult
-        All studies of all groups together.
-    test : BetweenTest
-        Wald-type test between the groups; see also `likelihood_ratio_test`.
-    group_tau2 : {"separate", "common"}
-        Whether each group has its own between-study variance.
-    cautions : tuple of Caution
-        Cautions about the comparison; those of a group are on its own result.
-    """
-
-    by: str
-    groups: Mapping[str, PoolResult]
-    overall: PoolResult
-    test: BetweenTest
+    by: str  # What the groups are
+    groups: Mapping[str, PoolResult]  # One result per group, in order
+    overall: PoolResult  # All studies of all groups together
+    test: BetweenTest  # Wald-type test between the groups; see also `likelihood_ratio_test`
+    #: {"separate", "common"}: Whether each group has its own between-study variance
     group_tau2: GroupTau2
+    #: Cautions about the comparison; those of a group are on its own result
     cautions: tuple[Caution, ...] = field(default=())
 
     def _headline(self) -> str:

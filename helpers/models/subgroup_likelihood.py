@@ -38,31 +38,21 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LikelihoodRatioTest(Shown):
-    """Likelihood-ratio test of one model for all groups against one for each group.
+    """Likelihood-ratio test of one model for all groups against one for each group."""
 
-    Attributes
-    ----------
-    statistic, df, p : float
-        Twice the difference of the log-likelihoods, degrees of freedom, chi-squared p-value.
-    kind : str
-        What was tested, in words.
-    loglik_groups, loglik_overall : float
-        Maximised log-likelihoods with differing and with equal groups.
-    df_means, df_tau2 : int
-        Means and between-study variances that the groups have in excess; their sum is `df`.
-    cautions : tuple of Caution
-        Why the chi-squared distribution may not hold: "no-events-group",
-        "single-study-group", "boundary".
-    """
-
+    #: Twice the difference of the log-likelihoods, degrees of freedom, chi-squared p-value
     statistic: float
     df: int
     p: float
-    kind: str
+    kind: str  # What was tested, in words
+    #: Maximised log-likelihoods with differing and with equal groups
     loglik_groups: float
     loglik_overall: float
+    #: Means and between-study variances that the groups have in excess; their sum is `df`
     df_means: int
     df_tau2: int
+    #: Why the chi-squared distribution may not hold: "no-events-group", "single-study-group",
+    #: "boundary"
     cautions: tuple[Caution, ...] = ()
 
 

@@ -43,41 +43,26 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CalibratedTest(Shown):
-    """A test between groups with a p-value from data sets without a difference.
+    """A test between groups with a p-value from data sets without a difference."""
 
-    Attributes
-    ----------
-    test : BetweenTest
-        The observed test, with its chi-squared p-value.
-    p, p_mcse : float
-        Share of the simulated data sets (the observed one counted in) whose test is at least as
-        extreme, and its Monte-Carlo standard error.
-    extreme, draws : int
-        Simulated data sets that are at least as extreme, and all with a test.
-    failed : int
-        Simulated data sets without a fit, left out.
-    rejection, rejection_mcse : float
-        Share of the simulated data sets in which the chi-squared p-value is below `alpha`, and its
-        Monte-Carlo standard error; `alpha` if the test kept its level.
-    alpha : float
-        Nominal level.
-    mu, tau2 : float
-        The model without a difference, on the model scale.
-    seed : int
-    """
-
-    test: BetweenTest
+    test: BetweenTest  # The observed test, with its chi-squared p-value
+    #: Share of the simulated data sets (the observed one counted in) whose test is at least as
+    #: extreme, and its Monte-Carlo standard error
     p: float
     p_mcse: float
+    #: Simulated data sets that are at least as extreme, and all with a test
     extreme: int
     draws: int
-    failed: int
+    failed: int  # Simulated data sets without a fit, left out
+    #: Share of the simulated data sets in which the chi-squared p-value is below `alpha`, and its
+    #: Monte-Carlo standard error; `alpha` if the test kept its level
     rejection: float
     rejection_mcse: float
-    alpha: float
+    alpha: float  # Nominal level
+    #: The model without a difference, on the model scale
     mu: float
     tau2: float
-    seed: int
+    seed: int  # Of the random numbers
 
     def _said(self) -> Iterator[Row]:
         yield "calibrated", f"{p_text(self.p)} (Monte Carlo error {number(self.p_mcse, 1)})"

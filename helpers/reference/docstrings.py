@@ -1,12 +1,20 @@
-"""Docstrings in the numpydoc style, read into parts and written as Markdown."""
+"""Docstrings in the numpydoc style, read into parts and written as Markdown.
+
+What a field of a data class means stands once, beside or above the field.
+"""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, is_dataclass
+from itertools import takewhile
+from typing import Any
 
-__all__ = ["Docstring", "markdown", "parse_docstring"]
+__all__ = ["Docstring", "fields_of", "markdown", "parse_docstring"]
 
 LISTS = ("Parameters", "Other Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
 TEXTS = ("Notes", "See Also", "References", "Warnings", "Examples")
@@ -63,6 +71,60 @@ def _items(body: str) -> tuple[tuple[str, str, str], ...]:
         elif items:
             items[-1][2].append(line)
     return tuple((n, kind, inspect.cleandoc("\n".join(["", *text]))) for n, kind, text in items)
+
+
+def fields_of(found: type[Any]) -> tuple[tuple[str, str, str], ...]:
+    """Read the fields of a data class as (names, type, text), its own before those of its bases.
+
+    The text is the comment behind a field, or the lines ``#:`` above it, which then are of all
+    fields that follow without a comment. One that begins with the possible values, such as
+    ``{"left", "right"}: ...``, says the type, too.
+
+    Examples
+    --------
+    >>> fields_of(Docstring)[0]
+    ('summary', 'str', 'the first paragraph on one line')
+    """
+    told: dict[str, tuple[list[str], str, str]] = {}
+    for cls in found.__mro__:
+        if is_dataclass(cls) and "__dataclass_fields__" in vars(cls):
+            for group in _groups(cls):
+                told.setdefault(group[0][0], group)
+    return tuple((", ".join(names), kind, text) for names, kind, text in told.values())
+
+
+def _groups(cls: type[Any]) -> Iterator[tuple[list[str], str, str]]:
+    """Names that one comment tells, with their types and the comment."""
+    source = textwrap.dedent(inspect.getsource(cls))
+    lines = source.splitlines()
+    groups: list[tuple[list[str], list[str], str]] = []
+    shared = False
+    for one in getattr(ast.parse(source).body[0], "body", ()):
+        if not isinstance(one, ast.AnnAssign) or "ClassVar" in ast.unparse(one.annotation):
+            continue
+        name, kind = ast.unparse(one.target), _typed(ast.unparse(one.annotation))
+        if name.startswith("_"):
+            continue
+        over = takewhile(lambda line: line.startswith("    #: "), lines[one.lineno - 2 :: -1])
+        above = " ".join(line[7:] for line in [*over][::-1])
+        text = above or lines[(one.end_lineno or one.lineno) - 1].partition("  # ")[2]
+        if values := re.match(r"(\{[^}]*\})(?:: |$)", text):
+            kind, text = values[1], text[values.end() :]
+        if not (shared and not text):
+            groups.append(([], [], text))
+            shared = bool(above)
+        groups[-1][0].append(name)
+        groups[-1][1].append(kind)
+    for names, kinds, text in groups:
+        yield names, kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds), text
+
+
+def _typed(annotation: str) -> str:
+    """Write an annotation as numpydoc has types."""
+    text = re.sub(r"\bArray\b|\bNDArray\[[\w.]+\]", "ndarray", annotation)
+    text = re.sub(r"\b(?:np|pd)\.|, \.\.\.(?=\])", "", text)
+    text = re.sub(r"\b(tuple)\[([^\[\],]+)\]", r"\1 of \2", text)
+    return text.replace(" | ", " or ")
 
 
 def markdown(text: str) -> str:

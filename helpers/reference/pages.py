@@ -12,7 +12,7 @@ from typing import Any
 
 from ..views.prose import Sentence
 from .contents import Entry, Room, entries, rooms
-from .docstrings import Docstring, markdown, parse_docstring
+from .docstrings import Docstring, fields_of, markdown, parse_docstring
 from .examples import ExampleStep, run_examples
 from .names import PACKAGE
 
@@ -103,6 +103,9 @@ def _entry(
     if entry.kind == "data":
         return _data(entry)
     doc = parse_docstring(inspect.getdoc(entry.found))
+    fields = fields_of(entry.found) if entry.kind == "class" else ()
+    if any(text for _, _, text in fields):
+        doc.lists["Attributes"] = fields
     steps = run(entry.found, entry.name)
     lines = [_body(doc, room, steps)]
     module, _, last = entry.name.rpartition(".")

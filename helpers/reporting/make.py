@@ -53,34 +53,18 @@ USUAL = Subject(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished report.
-
-    Attributes
-    ----------
-    title : str
-    analysis : Analysis
-        Every result (`fit`, `groups`, `rates`, ...), for further work in Python.
-    subject : Subject
-    pictures : mapping of name to Picture
-        What is shown; a notebook shows one that ends a cell.
-    figures : mapping of name to matplotlib Figure
-        The same to work on, or to save in another format.
-    not_computed : tuple of NotComputed
-        What the table did not allow, with reasons.
-    source : str
-        Name of the table.
-    sha256 : str
-        Checksum of the file, empty for a frame.
-    """
+    """A finished report."""
 
     title: str
-    analysis: Analysis
+    analysis: Analysis  # Every result (`fit`, `groups`, `rates`, ...), for further work in Python
     subject: Subject
+    #: What is shown; a notebook shows one that ends a cell
     pictures: Mapping[str, Picture] = field(repr=False)
+    #: The same to work on, or to save in another format
     figures: Mapping[str, Figure] = field(repr=False, compare=False)
-    not_computed: tuple[NotComputed, ...]
-    source: str
-    sha256: str
+    not_computed: tuple[NotComputed, ...]  # What the table did not allow, with reasons
+    source: str  # Name of the table
+    sha256: str  # Checksum of the file, empty for a frame
 
     def __repr__(self) -> str:
         return f"{self.title}. {self.answer}"

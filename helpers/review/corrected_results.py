@@ -38,26 +38,17 @@ EVERY = "all corrections"
 
 @dataclass(frozen=True, slots=True)
 class CorrectionEffects:
-    """Results under each set of corrections.
+    """Results under each set of corrections."""
 
-    Attributes
-    ----------
-    scenarios : mapping of str to tuple of str
-        Name of each set of corrections, and the corrections in it.
-    estimates : DataFrame
-        One row per set and pooled estimate: ``scenario, analysis, level, k, events, n, estimate,
-        ci_lower, ci_upper`` (proportions; treat as read-only).
-    tests : DataFrame
-        One row per set and test: ``scenario, kind`` (groups, model or coefficient), ``analysis,
-        term`` (of a coefficient), ``estimate`` (of a coefficient: log odds ratio), ``p``.
-    alpha : float
-        Level at which `changed_conclusions` calls a result significant.
-    """
-
+    #: Name of each set of corrections, and the corrections in it
     scenarios: dict[str, tuple[str, ...]]
+    #: One row per set and pooled estimate: ``scenario, analysis, level, k, events, n, estimate,
+    #: ci_lower, ci_upper`` (proportions; treat as read-only)
     estimates: pd.DataFrame = field(repr=False, compare=False)
+    #: One row per set and test: ``scenario, kind`` (groups, model or coefficient), ``analysis,
+    #: term`` (of a coefficient), ``estimate`` (of a coefficient: log odds ratio), ``p``
     tests: pd.DataFrame = field(repr=False, compare=False)
-    alpha: float = 0.05
+    alpha: float = 0.05  # Level at which `changed_conclusions` calls a result significant
 
     def estimate(self, level: str = "all", scenario: str = AS_PUBLISHED) -> pd.Series[Any]:
         """Give one row of `estimates`: all cohorts, a disease, or a single product.

@@ -70,41 +70,21 @@ _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dependent(Shown):
-    """One quantity under one assumption about which cohorts belong together.
+    """One quantity under one assumption about which cohorts belong together."""
 
-    Attributes
-    ----------
-    quantity : str
-        "pooled rate", or a contrast.
-    shared : str
-        "independent", or a key of `SHARED`.
-    model : str
-        "naive" or "three-level" (binomial counts), "naive (normal)" or "robust (CR2)" (normally
-        distributed logits).
-    estimate : float
-        The pooled proportion, or the odds ratio of the contrast.
-    ci : Interval
-        95%, on the same scale.
-    width : float
-        Width of the interval on the logit scale.
-    df : float
-        Degrees of freedom of the t distribution behind the interval.
-    k, clusters : int
-        Cohorts and clusters.
-    sigma2_between : float
-        Variance between clusters; NaN where the model has none.
-    """
-
-    quantity: str
-    shared: str
+    quantity: str  # "pooled rate", or a contrast
+    shared: str  # "independent", or a key of `SHARED`
+    #: "naive" or "three-level" (binomial counts), "naive (normal)" or "robust (CR2)" (normally
+    #: distributed logits)
     model: str
-    estimate: float
-    ci: Interval
-    width: float
-    df: float
+    estimate: float  # The pooled proportion, or the odds ratio of the contrast
+    ci: Interval  # 95%, on the same scale
+    width: float  # Width of the interval on the logit scale
+    df: float  # Degrees of freedom of the t distribution behind the interval
+    #: Cohorts and clusters
     k: int
     clusters: int
-    sigma2_between: float
+    sigma2_between: float  # Variance between clusters; NaN where the model has none
 
 
 def clusters(shared: str, cohorts: pd.DataFrame | None = None) -> pd.Series[str]:

@@ -107,54 +107,30 @@ CLOSE = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One domain of certainty for one finding.
+    """One domain of certainty for one finding."""
 
-    Attributes
-    ----------
-    domain : str
-        One of `DOMAINS`.
-    down : int or None
-        Levels taken off; None where no evidence at hand allows a judgement.
-    reason : str
-        With the number that the rule looks at, and a word where it lies close to a threshold.
-    source : str
-        Whose judgement it is where the finding's own evidence allows none, else "".
-    """
-
-    domain: str
-    down: int | None
+    domain: str  # One of `DOMAINS`
+    down: int | None  # Levels taken off; None where no evidence at hand allows a judgement
+    #: With the number that the rule looks at, and a word where it lies close to a threshold
     reason: str
-    source: str = ""
+    source: str = ""  # Whose judgement it is where the finding's own evidence allows none, else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row of the summary.
-
-    Attributes
-    ----------
-    outcome, group : str
-    cohorts, patients, deaths : int
-    estimate : float
-        Fraction of the treated patients, the mean across cohorts.
-    ci : Interval
-        Of the mean across cohorts.
-    prediction : Interval or None
-        For the true rate of a new, similar cohort; None where tau2 cannot be judged, and for
-        causes, which are known as totals.
-    judgements : tuple of Judgement
-        One a domain, in the order of `DOMAINS`.
-    """
+    """One row of the summary."""
 
     outcome: str
     group: str
     cohorts: int
     patients: int
     deaths: int
-    estimate: float
-    ci: Interval
+    estimate: float  # Fraction of the treated patients, the mean across cohorts
+    ci: Interval  # Of the mean across cohorts
+    #: For the true rate of a new, similar cohort; None where tau2 cannot be judged, and for causes,
+    #: which are known as totals
     prediction: Interval | None
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[Judgement, ...]  # One a domain, in the order of `DOMAINS`
 
     @property
     def level(self) -> str:

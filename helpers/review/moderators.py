@@ -56,21 +56,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to fit a regression.
+    """One way to fit a regression."""
 
-    Attributes
-    ----------
-    name : str
-        What was done.
-    fit : RegressionResult or None
-        The result.
-    reason : str
-        Why there is none; empty when there is.
-    """
-
-    name: str
-    fit: RegressionResult | None
-    reason: str = ""
+    name: str  # What was done
+    fit: RegressionResult | None  # The result
+    reason: str = ""  # Why there is none; empty when there is
 
 
 def adjusted(p: Iterable[float]) -> list[float]:

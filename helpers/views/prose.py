@@ -14,15 +14,9 @@ __all__ = ["Sentence", "facts"]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Markdown that a notebook cell made, shown as text of the page.
+    """Markdown that a notebook cell made, shown as text of the page."""
 
-    Attributes
-    ----------
-    text : str
-        MyST Markdown; roles and directives work when the book is built.
-    """
-
-    text: str
+    text: str  # MyST Markdown; roles and directives work when the book is built
 
     def __str__(self) -> str:
         return self.text

@@ -25,26 +25,6 @@ _USUAL: Mapping[str, str] = {"proportion": "Proportion", "rate": "Rate", "effect
 class Subject:
     """How pictures and tables call what is pooled, and how they colour its groups.
 
-    Attributes
-    ----------
-    study, studies : str
-        What a row of the data is called, one and many.
-    person, people : str
-        Who is counted, one and many.
-    outcome : str
-        What is estimated; "Proportion", "Rate" or "Estimate" by what is pooled when empty.
-    kind : {"proportion", "rate", "effect"}, optional
-        What `outcome` is; pooled results of another kind are called by their own. Without a kind
-        `outcome` names every result.
-    events, n, time : str
-        Headings of the counts.
-    per : {100, 1000, 10000, 100000}
-        Proportions are given per so many people, rates of a report per so many person-years; 100
-        people make percentages.
-    palettes : tuple of mapping from level to Colour
-        The colours of groups that have a meaning of their own; each palette is of one kind of
-        group.
-
     Examples
     --------
     >>> trials = Subject(study="trial", studies="trials", outcome="Response")
@@ -54,16 +34,25 @@ class Subject:
     'Rate'
     """
 
+    #: What a row of the data is called, one and many
     study: str = "study"
     studies: str = "studies"
+    #: Who is counted, one and many
     person: str = "participant"
     people: str = "participants"
+    #: What is estimated; "Proportion", "Rate" or "Estimate" by what is pooled when empty
     outcome: str = ""
+    #: {"proportion", "rate", "effect"}: What `outcome` is; pooled results of another kind are
+    #: called by their own. Without a kind `outcome` names every result.
     kind: Kind | None = None
+    #: Headings of the counts
     events: str = "Events"
     n: str = "n"
     time: str = "Time"
+    #: {100, 1000, 10000, 100000}: Proportions are given per so many people, rates of a report per
+    #: so many person-years; 100 people make percentages
     per: int = 100
+    #: The colours of groups that have a meaning of their own; each palette is of one kind of group
     palettes: tuple[Mapping[str, Colour], ...] = ()
 
     @property

@@ -96,33 +96,15 @@ class Link(str):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A finished table: shown by a notebook as HTML, by a terminal as text.
+    """A finished table: shown by a notebook as HTML, by a terminal as text."""
 
-    Attributes
-    ----------
-    name : str
-        Its id on the page.
-    caption : str
-        What the table shows.
-    body : str
-        The HTML ``<table>`` itself.
-    text : str
-        The same cells as plain text.
-    long : bool
-        Whether the box has a limited height and scrolls.
-    cards : bool
-        Whether each row becomes a card on a narrow screen.
-    search : bool
-        Whether pages put a field above it that filters its rows.
-    """
-
-    name: str
-    caption: str
-    body: str
-    text: str
-    long: bool = False
-    cards: bool = False
-    search: bool = False
+    name: str  # Its id on the page
+    caption: str  # What the table shows
+    body: str  # The HTML ``<table>`` itself
+    text: str  # The same cells as plain text
+    long: bool = False  # Whether the box has a limited height and scrolls
+    cards: bool = False  # Whether each row becomes a card on a narrow screen
+    search: bool = False  # Whether pages put a field above it that filters its rows
 
     @property
     def html(self) -> str:

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tomllib
+from dataclasses import dataclass, is_dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from helpers.errors import MetaAnalysisError
 from helpers.evidence.package import described
 from helpers.evidence.pages import page_file
 from helpers.reference import status
-from helpers.reference.docstrings import markdown
+from helpers.reference.docstrings import fields_of, markdown
 from helpers.reference.status import hash_of, installed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +142,46 @@ def test_an_expected_error_is_shown_without_its_trace():
 )
 def test_docstrings_become_markdown(text, made):
     assert markdown(text) == made
+
+
+@dataclass
+class Measured:
+    """What was measured."""
+
+    #: Height and width, in metres; a comment that goes on over
+    #: two lines
+    height: float
+    width: int
+    side: str = "left"  # {"left", "right"}: Where it stands
+    _kept: int = 0  # Not for readers
+    told: tuple[str, ...] = ()
+
+
+@dataclass
+class Weighed(Measured):
+    """What was weighed, too."""
+
+    weight: float | None = None  # In kilograms
+    width: int = 2  # In feet
+
+
+def test_fields_are_told_by_the_comments_at_them():
+    size = "Height and width, in metres; a comment that goes on over two lines"
+    side = ("side", '{"left", "right"}', "Where it stands")
+    told = ("told", "tuple of str", "")
+    assert fields_of(Measured) == (("height, width", "float, int", size), side, told)
+    own = (("weight", "float or None", "In kilograms"), ("width", "int", "In feet"))
+    assert fields_of(Weighed)[:2] == own
+    assert fields_of(Weighed)[3:] == (side, told)
+
+
+def test_what_a_field_means_stands_once_and_is_on_the_page():
+    classes = [e for e in ENTRIES if e.kind == "class" and is_dataclass(e.found)]
+    assert not [e.name for e in classes if "Attributes\n" in inspect.getdoc(e.found)]
+    room = next(room for room in ROOMS if room.id == "bias")
+    page = reference.room_page(room, None, lambda found, name: ())
+    assert "`Q_small_p, Q_residual_p` (float)\n: Chi-squared p-values with 1 and k - 2" in page
+    assert "`sentence` (str)\n: The method in words" in page  # of the base
 
 
 # --- migration -----------------------------------------------------------------------------------

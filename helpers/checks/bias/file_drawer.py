@@ -23,35 +23,15 @@ from .results import SmallStudyResult, few_studies
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FailSafeN(SmallStudyResult):
-    """How many null studies would overturn a result.
+    """How many null studies would overturn a result."""
 
-    Attributes
-    ----------
-    method : {"rosenthal", "orwin", "rosenberg"}
-        Definition.
-    fail_safe : int
-        Studies needed (0 if the result does not need overturning).
-    fail_safe_raw : float
-        Before rounding up.
-    mean : float
-        Average effect behind it (model scale).
-    null : float
-        Effect of the hidden studies (model scale).
-    target : float or None
-        Average to be reached (Orwin).
-    alpha : float or None
-        Level to be reached (the others).
-    k, sentence, references, cautions
-        As in `helpers.checks.bias.results.SmallStudyResult`.
-    """
-
-    method: str
-    fail_safe: int
-    fail_safe_raw: float
-    mean: float
-    null: float
-    target: float | None
-    alpha: float | None
+    method: str  # {"rosenthal", "orwin", "rosenberg"}: Definition
+    fail_safe: int  # Studies needed (0 if the result does not need overturning)
+    fail_safe_raw: float  # Before rounding up
+    mean: float  # Average effect behind it (model scale)
+    null: float  # Effect of the hidden studies (model scale)
+    target: float | None  # Average to be reached (Orwin)
+    alpha: float | None  # Level to be reached (the others)
 
 
 def fail_safe_n(
@@ -195,45 +175,20 @@ def _null_caution(data: FunnelData, origin: float) -> tuple[Caution, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ExcessSignificance(SmallStudyResult):
-    """Test of excess significance.
+    """Test of excess significance."""
 
-    Attributes
-    ----------
-    observed : int
-        Studies with a significant result.
-    expected : float
-        Sum of the studies' powers at `mu`.
-    ratio : float
-        observed / expected.
-    statistic : float
-        Chi-squared statistic with 1 degree of freedom.
-    p : float
-        One-sided p-value for an excess, from the root of the statistic.
-    p_exact : float
-        The same from the exact distribution of a sum of Bernoulli variables.
-    mu, null : float
-        Assumed true effect and null effect (model scale).
-    alpha : float
-        Two-sided level of the studies' own tests.
-    labels : tuple of str
-        Study labels.
-    power : tuple of float
-        Power of each study.
-    k, sentence, references, cautions
-        As in `helpers.checks.bias.results.SmallStudyResult`.
-    """
-
-    observed: int
-    expected: float
-    ratio: float
-    statistic: float
-    p: float
-    p_exact: float
+    observed: int  # Studies with a significant result
+    expected: float  # Sum of the studies' powers at `mu`
+    ratio: float  # observed / expected
+    statistic: float  # Chi-squared statistic with 1 degree of freedom
+    p: float  # One-sided p-value for an excess, from the root of the statistic
+    p_exact: float  # The same from the exact distribution of a sum of Bernoulli variables
+    #: Assumed true effect and null effect (model scale)
     mu: float
     null: float
-    alpha: float
-    labels: tuple[str, ...]
-    power: tuple[float, ...]
+    alpha: float  # Two-sided level of the studies' own tests
+    labels: tuple[str, ...]  # Study labels
+    power: tuple[float, ...]  # Power of each study
 
     def _said(self) -> Iterator[Row]:
         return fields_said(self, "labels", "power")

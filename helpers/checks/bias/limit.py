@@ -35,51 +35,28 @@ from .results import Displayed, regression_cautions
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class LimitMetaAnalysis(Displayed):
-    """Result of a limit meta-analysis.
+    """Result of a limit meta-analysis: `mu` is the adjusted estimate beta + tau alpha."""
 
-    Attributes
-    ----------
-    mu, se : float
-        Adjusted estimate beta + tau alpha and its standard error (model scale).
-    mu_ci : Interval
-        Its Wald interval at `level`.
-    bias : float
-        alpha, the small-study effect (intercept of the generalised radial plot).
-    slope : float
-        beta, its slope: the effect where the total standard deviation would be zero.
-    mu_random, se_random, tau2 : float
-        The usual random-effects estimate.
-    Q, Q_small, Q_residual : float
-        Cochran's Q, and its split into small-study effects and the rest.
-    Q_small_p, Q_residual_p : float
-        Chi-squared p-values with 1 and k - 2 degrees of freedom.
-    G2 : float
-        Percent of the variance of the limit radial plot that the line does not explain
-        (heterogeneity after small-study effects).
-    tau2_method : str
-        Estimator of tau2.
-    labels : tuple of str
-        Study labels.
-    limits : tuple of float
-        Each study's effect if it were infinitely large (its own deviation kept).
-    measure, level, k, sentence, references, cautions
-        As in `helpers.checks.bias.results.Displayed`.
-    """
-
-    se: float
-    bias: float
-    slope: float
+    se: float  # Standard error of `mu` (model scale)
+    bias: float  # alpha, the small-study effect (intercept of the generalised radial plot)
+    slope: float  # beta, its slope: the effect where the total standard deviation would be zero
+    #: The usual random-effects estimate
     mu_random: float
     se_random: float
     tau2: float
+    #: Cochran's Q, and its split into small-study effects and the rest
     Q: float
     Q_small: float
     Q_residual: float
+    #: Chi-squared p-values with 1 and k - 2 degrees of freedom
     Q_small_p: float
     Q_residual_p: float
+    #: Percent of the variance of the limit radial plot that the line does not explain
+    #: (heterogeneity after small-study effects)
     G2: float
-    tau2_method: str
-    labels: tuple[str, ...]
+    tau2_method: str  # Estimator of tau2
+    labels: tuple[str, ...]  # Study labels
+    #: Each study's effect if it were infinitely large (its own deviation kept)
     limits: tuple[float, ...]
 
     no_size = "a study of infinite size has no size to invert at"

@@ -44,17 +44,12 @@ TESTS: dict[str, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SimulatedTests(SmallStudyResult):
-    """What the regression tests did in simulated data sets.
+    """What the regression tests did in simulated data sets."""
 
-    `rejection` is the share of sets (by name: `tests`) with p below `alpha`; `mu` and `tau2` are
-    the logit of the rate and the between-study variance that were simulated. The rest is as in
-    `helpers.checks.bias.results.SmallStudyResult`.
-    """
-
-    tests: tuple[str, ...]
-    rejection: tuple[float, ...]
-    mu: float
-    tau2: float
+    tests: tuple[str, ...]  # Their names
+    rejection: tuple[float, ...]  # Share of the data sets with p below `alpha`
+    mu: float  # Logit of the rate that was simulated
+    tau2: float  # Between-study variance that was simulated
     draws: int
     seed: int
     alpha: float
@@ -82,27 +77,15 @@ def monte_carlo_errors(shares: Sequence[float], draws: int) -> tuple[float, ...]
 class NullSimulation(SimulatedTests):
     """Behaviour of the regression tests on cohorts of the same sizes without bias.
 
-    Attributes
-    ----------
-    observed_p : tuple of float
-        The p-values of the tests in the data.
-    rejection : tuple of float
-        Share of simulated data sets with p below `alpha`; `alpha` if the test keeps its level.
-    rejection_mcse : tuple of float
-        Monte-Carlo standard errors.
-    calibrated_p : tuple of float
-        Share of simulated data sets (the data themselves counted in) with a statistic at least
-        as extreme as that of the data: a p-value that holds whatever the test's own
-        distribution.
-    bias_mean : tuple of float
-        Mean simulated slope: what the test sees as bias where there is none.
-    tests, mu, tau2, k, draws, seed, alpha, sentence, references
-        As in `SimulatedTests`.
+    A test that keeps its level has `alpha` for its `rejection`.
     """
 
-    observed_p: tuple[float, ...]
-    rejection_mcse: tuple[float, ...]
+    observed_p: tuple[float, ...]  # The p-values of the tests in the data
+    rejection_mcse: tuple[float, ...]  # Monte-Carlo standard errors of `rejection`
+    #: Share of simulated data sets (the data themselves counted in) with a statistic at least as
+    #: extreme as that of the data: a p-value that holds whatever the test's own distribution
     calibrated_p: tuple[float, ...]
+    #: Mean simulated slope: what the test sees as bias where there is none
     bias_mean: tuple[float, ...]
 
     def _said(self) -> Iterator[Row]:

@@ -28,24 +28,15 @@ ENOUGH_POWER = 0.8
 class PowerSimulation(SimulatedTests):
     """Power of the regression tests for a small-study effect of a given size.
 
-    Attributes
-    ----------
-    rejection : tuple of float
-        Share of simulated data sets with p below `alpha`. For a test that does not keep its level
-        this is no power: it rejects without an effect, too.
-    power, power_mcse : tuple of float
-        Share of simulated data sets with a statistic beyond the critical value that holds the
-        level in data without the effect (from as many simulated sets), and its Monte-Carlo
-        standard error.
-    slope : float
-        Effect: change of the true logit for each unit of its standard error.
-    tests, mu, tau2, k, draws, seed, alpha, sentence, references
-        As in `SimulatedTests`; `tau2` is the variance of true logits beside the effect.
+    For a test that does not keep its level `rejection` is no power: it rejects without an effect,
+    too. `tau2` is the variance of true logits beside the effect.
     """
 
+    #: Share of simulated data sets with a statistic beyond the critical value that holds the level
+    #: in data without the effect (from as many simulated sets), and its Monte-Carlo standard error
     power: tuple[float, ...]
     power_mcse: tuple[float, ...]
-    slope: float
+    slope: float  # Effect: change of the true logit for each unit of its standard error
 
     def _said(self) -> Iterator[Row]:
         for name, power, share in zip(self.tests, self.power, self.rejection, strict=True):

@@ -21,31 +21,17 @@ from .results import BiasTest, SmallStudyResult
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PetPeese(SmallStudyResult):
-    """Precision-effect test and its companion.
+    """Precision-effect test and its companion."""
 
-    Attributes
-    ----------
-    pet, peese : BiasTest
-        Lines on the standard error and on the variance; their `limit` is the estimate
-        for a study without sampling error.
-    null : float or None
-        Effect against which the limit of PET is tested (model scale).
-    p : float or None
-        One-sided p-value of that test, away from `null` on the side of the pooled effect.
-    selected : {"PET", "PEESE"} or None
-        The conditional rule's choice; None without a null.
-    estimate_model : float or None
-        Limit of the selected line (model scale).
-    k, sentence, references, cautions
-        As in `helpers.checks.bias.results.SmallStudyResult`.
-    """
-
+    #: Lines on the standard error and on the variance; their `limit` is the estimate for a study
+    #: without sampling error
     pet: BiasTest
     peese: BiasTest
-    null: float | None
+    null: float | None  # Effect against which the limit of PET is tested (model scale)
+    #: One-sided p-value of that test, away from `null` on the side of the pooled effect
     p: float | None
-    selected: str | None
-    estimate_model: float | None
+    selected: str | None  # {"PET", "PEESE"}: The conditional rule's choice; None without a null
+    estimate_model: float | None  # Limit of the selected line (model scale)
 
     def _said(self) -> Iterator[Row]:
         yield "studies", printing.count(self.k)

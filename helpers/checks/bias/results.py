@@ -21,16 +21,12 @@ from .data import CORRELATED, FunnelData
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SmallStudyResult(PlainResult):
-    """What all results of this package have.
+    """What all results of this package have."""
 
-    `k` studies take part; `sentence` is the method in words (see `methods`), with its sources and
-    what to keep in mind.
-    """
-
-    k: int
-    sentence: str
-    references: tuple[Reference, ...]
-    cautions: tuple[Caution, ...] = ()
+    k: int  # Studies that take part
+    sentence: str  # The method in words (see `methods`)
+    references: tuple[Reference, ...]  # Its sources
+    cautions: tuple[Caution, ...] = ()  # What to keep in mind
 
     def methods(self) -> Methods:
         """How the result was made: one sentence and its references."""
@@ -39,17 +35,15 @@ class SmallStudyResult(PlainResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Displayed(SmallStudyResult):
-    """An estimate with its interval, on the scale that readers know.
-
-    `mu` and `mu_ci` (at `level`) are on the model scale, whose name is `measure`.
-    """
+    """An estimate with its interval, on the scale that readers know."""
 
     #: Why a measure whose inverse needs a sample size has no display scale here.
     no_size: ClassVar[str] = ""
+    #: The estimate and its Wald interval at `level`, on the model scale
     mu: float
     mu_ci: Interval
-    level: float
-    measure: str
+    level: float  # Of `mu_ci`
+    measure: str  # Name of the model scale
 
     def _headline(self) -> str:
         return get_measure(self.measure).label
@@ -85,69 +79,35 @@ class Displayed(SmallStudyResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class BiasTest(SmallStudyResult):
-    """Result of one test for small-study effects.
+    """Result of one test for small-study effects."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the test.
-    predictor : str
-        What stands for study size: one of `helpers.checks.bias.lines.PREDICTORS`.
-    model : {"multiplicative", "random", "rank"}
-        Free residual variance, additive between-study variance, or rank correlation.
-    measure : str
-        Scale of the effects.
-    bias, se : float
-        Slope and its standard error (rank test: Kendall's score and its standard deviation).
-    statistic : float
-        ``bias / se`` (with the continuity correction if one was asked for).
-    statistic_name : {"t", "z"}
-        Its reference distribution.
-    df : float or None
-        Degrees of freedom of t; None for z.
-    p : float
-        Two-sided p-value.
-    dispersion : float or None
-        Residual variance of the weighted regression, 1 if sampling error alone is at work.
-        The R package meta prints it as "tau^2" beside Egger's test. None for the others.
-    tau2 : float or None
-        Additive between-study variance of the random-effects model.
-    intercept, intercept_se : float or None
-        The line at a predictor of zero.
-    limit : float or None
-        Estimate for an infinitely large study (the intercept), for the predictors that are
-        zero there; model scale.
-    limit_ci : Interval or None
-        Its interval at `level`.
-    tau : float or None
-        Kendall's tau (rank test).
-    level : float
-        Level of `limit_ci`.
-    converged : bool
-        State of the tau2 estimate (true for closed forms).
-    k, sentence, references, cautions
-        As in `SmallStudyResult`.
-    """
-
-    name: str
-    predictor: str
+    name: str  # Name of the test
+    predictor: str  # What stands for study size: one of `helpers.checks.bias.lines.PREDICTORS`
+    #: {"multiplicative", "random", "rank"}: Free residual variance, additive between-study
+    #: variance, or rank correlation
     model: str
-    measure: str
+    measure: str  # Scale of the effects
+    #: Slope and its standard error (rank test: Kendall's score and its standard deviation)
     bias: float
     se: float
-    statistic: float
-    statistic_name: str
-    p: float
-    level: float
-    df: float | None = None
+    statistic: float  # ``bias / se`` (with the continuity correction if one was asked for)
+    statistic_name: str  # {"t", "z"}: Its reference distribution
+    p: float  # Two-sided p-value
+    level: float  # Level of `limit_ci`
+    df: float | None = None  # Degrees of freedom of t; None for z
+    #: Residual variance of the weighted regression, 1 if sampling error alone is at work. The R
+    #: package meta prints it as "tau^2" beside Egger's test. None for the others.
     dispersion: float | None = None
-    tau2: float | None = None
+    tau2: float | None = None  # Additive between-study variance of the random-effects model
+    #: The line at a predictor of zero
     intercept: float | None = None
     intercept_se: float | None = None
+    #: Estimate for an infinitely large study (the intercept), for the predictors that are zero
+    #: there; model scale
     limit: float | None = None
-    limit_ci: Interval | None = None
-    tau: float | None = None
-    converged: bool = True
+    limit_ci: Interval | None = None  # Its interval at `level`
+    tau: float | None = None  # Kendall's tau (rank test)
+    converged: bool = True  # State of the tau2 estimate (true for closed forms)
 
     def _headline(self) -> str:
         return f"{self.name}, {get_measure(self.measure).label}"

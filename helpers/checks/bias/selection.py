@@ -32,74 +32,37 @@ _STATIONARY = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SelectionModel(Displayed):
-    """Fit of a step-function selection model.
+    """Fit of a step-function selection model: `mu` is the mean effect before selection."""
 
-    Attributes
-    ----------
-    mu, se : float
-        Mean effect before selection and its standard error (observed information).
-    mu_ci : Interval
-        Wald interval at `level` (model scale).
-    statistic, p : float
-        Wald test of ``mu = null``.
-    tau2 : float
-        Between-study variance before selection.
-    tau2_se : float or None
-        Its standard error; None at the boundary.
-    cutpoints : tuple of float
-        Cut-points of the p-values; the last interval ends at 1.
-    counts : tuple of int
-        Observed studies in each interval.
-    delta : tuple of float
-        Relative probability of being seen in each interval; 1 in the first.
-    delta_se : tuple of (float or None)
-        Standard errors; None for the first.
-    alternative : {"greater", "less", "two-sided"}
-        Direction of the p-values.
-    null : float
-        Effect against which they are computed (model scale).
-    loglik, loglik_unadjusted, loglik_tau0 : float
-        Of this model, of the model without selection, and of this model without heterogeneity.
-    lrt, lrt_df, lrt_p
-        Likelihood-ratio test of selection: all deltas are 1.
-    lrt_tau2, lrt_tau2_p : float
-        Likelihood-ratio test of tau2 = 0 (chi-squared with 1 df: conservative at a boundary).
-    mu_unadjusted, tau2_unadjusted : float
-        Maximum likelihood without selection.
-    converged : bool
-        Whether the gradient vanishes and the information is positive definite.
-    boundary : bool
-        Whether tau2 is 0.
-    maxima : int
-        Distinct local maxima met from the starting points; the highest is reported.
-    measure, level, k, sentence, references, cautions
-        As in `helpers.checks.bias.results.Displayed`.
-    """
-
-    se: float
+    se: float  # Standard error of `mu` (observed information)
+    #: Wald test of ``mu = null``
     statistic: float
     p: float
-    tau2: float
-    tau2_se: float | None
-    cutpoints: tuple[float, ...]
-    counts: tuple[int, ...]
-    delta: tuple[float, ...]
-    delta_se: tuple[float | None, ...]
-    alternative: str
-    null: float
+    tau2: float  # Between-study variance before selection
+    tau2_se: float | None  # Its standard error; None at the boundary
+    cutpoints: tuple[float, ...]  # Cut-points of the p-values; the last interval ends at 1
+    counts: tuple[int, ...]  # Observed studies in each interval
+    delta: tuple[float, ...]  # Relative probability of being seen in each interval; 1 in the first
+    delta_se: tuple[float | None, ...]  # Standard errors; None for the first
+    alternative: str  # {"greater", "less", "two-sided"}: Direction of the p-values
+    null: float  # Effect against which they are computed (model scale)
+    #: Of this model, of the model without selection, and of this model without heterogeneity
     loglik: float
     loglik_unadjusted: float
     loglik_tau0: float
+    #: Likelihood-ratio test of selection: all deltas are 1
     lrt: float
     lrt_df: int
     lrt_p: float
+    #: Likelihood-ratio test of tau2 = 0 (chi-squared with 1 df: conservative at a boundary)
     lrt_tau2: float
     lrt_tau2_p: float
+    #: Maximum likelihood without selection
     mu_unadjusted: float
     tau2_unadjusted: float
-    converged: bool
-    boundary: bool
-    maxima: int
+    converged: bool  # Whether the gradient vanishes and the information is positive definite
+    boundary: bool  # Whether tau2 is 0
+    maxima: int  # Distinct local maxima met from the starting points; the highest is reported
 
     no_size = "the inverse needs a sample size, which the mean before selection does not have"
 

@@ -26,66 +26,31 @@ _ESTIMATORS = ("L0", "R0", "Q0")
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrimAndFill(Displayed):
-    """Result of trim-and-fill: how many studies the funnel lacks, and the estimate with them.
+    """Result of trim-and-fill: how many studies the funnel lacks, and the estimate with them."""
 
-    Attributes
-    ----------
-    estimator : {"L0", "R0", "Q0"}
-        Estimator of the number of missing studies.
-    side : {"left", "right"}
-        Where they are missing.
-    side_chosen : bool
-        Whether the side was chosen from the data.
-    k0 : int
-        Estimated number of missing studies.
-    k0_raw : float
-        The estimator before truncation at 0 and rounding.
-    k0_se : float
-        Standard error of `k0_raw`.
-    k0_p : float or None
-        p-value of "none is missing on this side" (R0 only).
-    iterations : int
-        Rounds until the number of trimmed studies stood still.
-    model : {"common", "random"}
-        Model of all steps.
-    tau2_method : str or None
-        Estimator of the random-effects model.
-    mu, se, tau2 : float
-        Estimate from observed and filled studies (model scale).
-    mu_observed, se_observed, tau2_observed : float
-        Estimate from the observed studies.
-    mu_ci, mu_ci_observed : Interval
-        Wald intervals at `level` (model scale).
-    labels : tuple of str
-        Observed studies, then the mirror images ("Filled: ...").
-    yi, vi : tuple of float
-        Their effects and variances.
-    filled : tuple of bool
-        Which of them are filled in.
-    measure, level, k, sentence, references, cautions
-        As in `helpers.checks.bias.results.Displayed`.
-    """
-
-    estimator: str
-    side: str
-    side_chosen: bool
-    k0: int
-    k0_raw: float
-    k0_se: float
-    k0_p: float | None
-    iterations: int
-    model: str
-    tau2_method: str | None
+    estimator: str  # {"L0", "R0", "Q0"}: Estimator of the number of missing studies
+    side: str  # {"left", "right"}: Where they are missing
+    side_chosen: bool  # Whether the side was chosen from the data
+    k0: int  # Estimated number of missing studies
+    k0_raw: float  # The estimator before truncation at 0 and rounding
+    k0_se: float  # Standard error of `k0_raw`
+    k0_p: float | None  # p-value of "none is missing on this side" (R0 only)
+    iterations: int  # Rounds until the number of trimmed studies stood still
+    model: str  # {"common", "random"}: Model of all steps
+    tau2_method: str | None  # Estimator of the random-effects model
+    #: Beside `mu`, from observed and filled studies (model scale)
     se: float
     tau2: float
+    #: Estimate from the observed studies
     mu_observed: float
     se_observed: float
     tau2_observed: float
-    mu_ci_observed: Interval
-    labels: tuple[str, ...]
+    mu_ci_observed: Interval  # Wald interval at `level` (model scale)
+    labels: tuple[str, ...]  # Observed studies, then the mirror images ("Filled: ...")
+    #: Their effects and variances
     yi: tuple[float, ...]
     vi: tuple[float, ...]
-    filled: tuple[bool, ...]
+    filled: tuple[bool, ...]  # Which of them are filled in
 
     no_size = "filled studies have no sample size, which the inverse needs"
 

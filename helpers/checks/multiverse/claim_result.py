@@ -36,42 +36,26 @@ class ClaimMultiverse(Shown):
     An analysis *supports* the claim when its estimate lies above `claim.null`, and supports it
     *with its interval* when the whole interval does. A share of analyses is no probability: the
     analyses use the same deaths, and some are more plausible than others.
-
-    Attributes
-    ----------
-    claim : Claim
-    choices : mapping of str to tuple of str
-        Name of each of the D choices -> its levels.
-    levels : ndarray, shape (N, D)
-        Level of each choice in each of the N specifications, -1 where it has no role.
-    codes : ndarray, shape (C, D)
-        The full grid of combinations.
-    row : ndarray, shape (C,)
-        Specification that each combination amounts to.
-    value, lower, upper : ndarray, shape (N,)
-        Estimate and interval in the claim's unit; NaN where there is no result.
-    reason : ndarray of str, shape (N,)
-        Why there is no result; empty where there is one.
-    level : float
-        Level of the intervals.
-    multiverse : MultiverseResult or None
-        The analyses themselves, where they are pooled estimates.
-    distinct : int
-        Analyses that differ in their data or their method. Two choices may leave out the same
-        cohort (the spontaneous reports have no follow-up either); such analyses have two names.
     """
 
     claim: Claim
-    choices: Mapping[str, tuple[str, ...]]
+    choices: Mapping[str, tuple[str, ...]]  # Name of each of the D choices -> its levels
+    #: Level of each choice in each of the N specifications, -1 where it has no role, shape (N, D)
     levels: NDArray[np.intp] = field(compare=False)
-    codes: NDArray[np.intp] = field(compare=False)
+    codes: NDArray[np.intp] = field(compare=False)  # The full grid of combinations, shape (C, D)
+    #: Specification that each combination amounts to, shape (C,)
     row: NDArray[np.intp] = field(compare=False)
+    #: Estimate and interval in the claim's unit; NaN where there is no result, shape (N,)
     value: NDArray[np.float64] = field(compare=False)
     lower: NDArray[np.float64] = field(compare=False)
     upper: NDArray[np.float64] = field(compare=False)
+    #: Why there is no result; empty where there is one, shape (N,)
     reason: NDArray[np.object_] = field(compare=False)
-    level: float
+    level: float  # Level of the intervals
+    #: The analyses themselves, where they are pooled estimates
     multiverse: MultiverseResult | None = field(default=None, compare=False)
+    #: Analyses that differ in their data or their method. Two choices may leave out the same cohort
+    #: (the spontaneous reports have no follow-up either); such analyses have two names.
     distinct: int = 0
 
     def _headline(self) -> str:

@@ -26,19 +26,13 @@ from .variants import Variants
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Share(Shown):
-    """How many specifications satisfy a condition.
+    """How many specifications satisfy a condition."""
 
-    Attributes
-    ----------
-    count, of : int
-        Specifications that satisfy it, and those to which it can be put.
-    left_out : int
-        Specifications without an answer: undefined, failed, or without the number that the
-        condition asks for.
-    """
-
+    #: Specifications that satisfy it, and those to which it can be put
     count: int
     of: int
+    #: Specifications without an answer: undefined, failed, or without the number that the condition
+    #: asks for
     left_out: int
 
     def _said(self) -> Iterator[Row]:
@@ -57,35 +51,19 @@ class Share(Shown):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MultiverseResult(Shown):
-    """Every specification of a grid of choices, analysed.
+    """Every specification of a grid of choices, analysed."""
 
-    Attributes
-    ----------
-    choices : mapping of str to tuple
-        Name of each choice -> its levels.
-    contrast : Contrast or None
-        The two groups whose difference was analysed.
-    level : float
-        Level of all intervals.
-    combinations : int
-        Size of the full grid. Combinations that differ only in an option without a role (say,
-        quadrature points of an inverse-variance model) are one specification.
-    columns : mapping of str to ndarray
-        The results, one entry for each specification (read-only).
-    grid, variants
-        What was combined, and the versions of the data.
-    version : ndarray
-        Version of the data behind each specification.
-    """
-
-    choices: Mapping[str, tuple[Any, ...]]
-    contrast: Contrast | None
-    level: float
+    choices: Mapping[str, tuple[Any, ...]]  # Name of each choice -> its levels
+    contrast: Contrast | None  # The two groups whose difference was analysed
+    level: float  # Level of all intervals
+    #: Size of the full grid. Combinations that differ only in an option without a role (say,
+    #: quadrature points of an inverse-variance model) are one specification.
     combinations: int
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, NDArray[Any]]  # The results, one entry for each specification (read-only)
+    #: What was combined, and the versions of the data
     grid: Grid
     variants: Variants
-    version: NDArray[np.intp]
+    version: NDArray[np.intp]  # Version of the data behind each specification
 
     def _headline(self) -> str:
         if self.contrast is None:

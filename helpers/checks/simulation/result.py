@@ -20,21 +20,12 @@ CELL = ("family", "sizes", "k", "proportion", "tau")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SimulationResult(Shown):
-    """Performance of every method in every scenario.
-
-    Attributes
-    ----------
-    draws, seed : int
-    level : float
-        Nominal level of intervals; tests reject at 1 - level.
-    columns : mapping of str to ndarray
-        Columns of `frame` (read-only).
-    """
+    """Performance of every method in every scenario."""
 
     draws: int
     seed: int
-    level: float
-    columns: Mapping[str, NDArray[Any]]
+    level: float  # Nominal level of intervals; tests reject at 1 - level
+    columns: Mapping[str, NDArray[Any]]  # Columns of `frame` (read-only)
 
     def _said(self) -> Iterator[Row]:
         yield "draws", f"{printing.count(self.draws)} a scenario, seed {self.seed}"

@@ -19,24 +19,6 @@ FAMILIES: tuple[str, ...] = ("binomial-normal", "beta-binomial", "normal-normal"
 class Scenario:
     """One known truth.
 
-    Attributes
-    ----------
-    k : int
-        Studies in a meta-analysis, at least 2.
-    proportion : float
-        Proportion of the typical study, inside (0, 1): the mean logit is `mu`.
-    tau : float
-        Standard deviation of the true logits between studies.
-    sizes : tuple of int
-        Patients: each study draws its size from these, with replacement.
-    family : str
-        "binomial-normal": normal true logits, binomial events; "beta-binomial": true
-        proportions from the beta distribution whose logit has the same mean and standard
-        deviation (its shape is skewed); "normal-normal": normal effects with sampling variances
-        1/(n p (1 - p)) that do not depend on the outcome.
-    label : str
-        Name of the sizes, for tables.
-
     Examples
     --------
     >>> truth = Scenario(k=10, proportion=0.5, tau=0.3)
@@ -44,12 +26,17 @@ class Scenario:
     (0.0, 0.09)
     """
 
-    k: int
-    proportion: float
-    tau: float
+    k: int  # Studies in a meta-analysis, at least 2
+    proportion: float  # Proportion of the typical study, inside (0, 1): the mean logit is `mu`
+    tau: float  # Standard deviation of the true logits between studies
+    #: Patients: each study draws its size from these, with replacement
     sizes: tuple[int, ...] = (50,)
+    #: "binomial-normal": normal true logits, binomial events; "beta-binomial": true proportions
+    #: from the beta distribution whose logit has the same mean and standard deviation (its shape is
+    #: skewed); "normal-normal": normal effects with sampling variances 1/(n p (1 - p)) that do not
+    #: depend on the outcome
     family: str = "binomial-normal"
-    label: str = ""
+    label: str = ""  # Name of the sizes, for tables
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -86,25 +73,13 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """R meta-analyses of k studies drawn from a scenario.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    n : ndarray, shape (R, k)
-        Patients.
-    theta : ndarray, shape (R, k)
-        True logits.
-    events : ndarray or None, shape (R, k)
-        Events; None for "normal-normal".
-    yi, vi : ndarray or None, shape (R, k)
-        Effects and sampling variances; "normal-normal" only.
-    """
+    """R meta-analyses of k studies drawn from a scenario."""
 
     scenario: Scenario
-    n: Array
-    theta: Array
-    events: Array | None
+    n: Array  # Patients, shape (R, k)
+    theta: Array  # True logits, shape (R, k)
+    events: Array | None  # Events; None for "normal-normal", shape (R, k)
+    #: Effects and sampling variances; "normal-normal" only, shape (R, k)
     yi: Array | None
     vi: Array | None
 

@@ -26,49 +26,26 @@ from .subsets import choose_subsets, number_of_subsets
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GoshResult(Shown):
-    """Fits of R subsets of the studies.
+    """Fits of R subsets of the studies."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Included studies.
-    member : ndarray of bool, shape (R, k)
-        Which study is in which subset.
-    size : ndarray of int, shape (R,)
-        Studies in each subset.
-    mu, estimate : ndarray, shape (R,)
-        Pooled effect on the model and on the display scale; NaN where a likelihood has no finite
-        maximum.
-    tau2, I2, Q : ndarray, shape (R,)
-        Heterogeneity (I2 in percent).
-    converged : ndarray of bool, shape (R,)
-        Subsets that did not converge are left out of the summaries.
-    failures : dict
-        Reason -> number of subsets without a sound estimate.
-    sampled : bool
-        Whether the subsets are a sample of `total`.
-    total : int
-        Number of subsets of at least `min_size` studies.
-    min_size : int
-    seed : int or None
-        Seed of the sample; None if nothing was sampled.
-    model : str
-    """
-
-    labels: tuple[str, ...]
-    member: NDArray[np.bool_]
-    size: NDArray[np.int64]
+    labels: tuple[str, ...]  # Included studies
+    member: NDArray[np.bool_]  # Which study is in which subset, shape (R, k)
+    size: NDArray[np.int64]  # Studies in each subset, shape (R,)
+    #: Pooled effect on the model and on the display scale; NaN where a likelihood has no finite
+    #: maximum, shape (R,)
     mu: Array
     estimate: Array
+    #: Heterogeneity (I2 in percent), shape (R,)
     tau2: Array
     I2: Array
     Q: Array
+    #: Subsets that did not converge are left out of the summaries, shape (R,)
     converged: NDArray[np.bool_]
-    failures: dict[str, int]
-    sampled: bool
-    total: int
+    failures: dict[str, int]  # Reason -> number of subsets without a sound estimate
+    sampled: bool  # Whether the subsets are a sample of `total`
+    total: int  # Number of subsets of at least `min_size` studies
     min_size: int
-    seed: int | None
+    seed: int | None  # Seed of the sample; None if nothing was sampled
     model: str
 
     def _said(self) -> Iterator[Row]:

@@ -62,51 +62,22 @@ _CELLS = 1_000_000  # replicates x studies held at once
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule by which a study is flagged as influential.
+    """One rule by which a study is flagged as influential."""
 
-    Attributes
-    ----------
-    statistic : str
-        Column that the rule looks at.
-    threshold : float
-        Flagged where the absolute value exceeds it.
-    words : str
-        The rule in words.
-    doi : str
-        Source.
-    """
-
-    statistic: str
-    threshold: float
-    words: str
-    doi: str = "10.1002/jrsm.11"
+    statistic: str  # Column that the rule looks at
+    threshold: float  # Flagged where the absolute value exceeds it
+    words: str  # The rule in words
+    doi: str = "10.1002/jrsm.11"  # Source
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class InfluenceResult(Shown):
-    """Deletion diagnostics of every included study, or of clusters of studies.
+    """Deletion diagnostics of every included study, or of clusters of studies."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Included studies (or clusters), in input order.
-    rstudent, dffits, cook_d, cov_ratio, tau2_deleted, Q_deleted, leverage, dfbetas : ndarray
-        See the module; `Q_deleted` is Cochran's Q (the likelihood-ratio test for likelihood
-        models) without the study. Those of a cluster are of all of its studies: `leverage` is a
-        sum, and `rstudent` and `dffits`, which hold a single effect against the rest, are NaN.
-    converged : ndarray of bool
-        Whether the fit without the study converged; the diagnostics are NaN where it has no
-        estimate.
-    rules : tuple of Rule
-        The rules behind `flagged`.
-    model : str
-    k : int
-        Included studies.
-    unit : str
-        What is left out, such as "study".
-    """
-
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # Included studies (or clusters), in input order
+    #: See the module; `Q_deleted` is Cochran's Q (the likelihood-ratio test for likelihood models)
+    #: without the study. Those of a cluster are of all of its studies: `leverage` is a sum, and
+    #: `rstudent` and `dffits`, which hold a single effect against the rest, are NaN.
     rstudent: Array
     dffits: Array
     cook_d: Array
@@ -115,11 +86,12 @@ class InfluenceResult(Shown):
     Q_deleted: Array
     leverage: Array
     dfbetas: Array
+    #: Whether the fit without the study converged; the diagnostics are NaN where it has no estimate
     converged: NDArray[np.bool_]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...]  # The rules behind `flagged`
     model: str
-    k: int
-    unit: str = "study"
+    k: int  # Included studies
+    unit: str = "study"  # What is left out, such as "study"
 
     def _said(self) -> Iterator[Row]:
         yield "studies", printing.count(self.k)

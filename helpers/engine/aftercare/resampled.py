@@ -37,42 +37,24 @@ _BOUNDS = {"mu": (-np.inf, np.inf), "tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BootstrapResult(Shown):
-    """Replicates of a pooled result and intervals from them.
+    """Replicates of a pooled result and intervals from them."""
 
-    Attributes
-    ----------
-    kind : {"parametric", "nonparametric"}
-    draws : int
-        Replicates made.
-    failed : int
-        Replicates without a converged fit; they are left out of every interval.
-    failures : dict
-        Reason -> number of failed replicates.
-    seed : int
-    level : float
-    mu, se, tau2, I2 : ndarray, shape (draws - failed,)
-        Replicates on the model scale (I2 in percent; beta-binomial: `tau2` is rho, I2 NaN).
-    observed : dict
-        The original `mu`, `se`, `tau2` and `I2`.
-    acceleration : dict or None
-        Acceleration of `mu`, `tau2` and `I2` from leave-one-out (nonparametric only).
-    fit : Fitted
-        The original result.
-    """
-
-    kind: str
-    draws: int
-    failed: int
-    failures: dict[str, int]
+    kind: str  # {"parametric", "nonparametric"}
+    draws: int  # Replicates made
+    failed: int  # Replicates without a converged fit; they are left out of every interval
+    failures: dict[str, int]  # Reason -> number of failed replicates
     seed: int
     level: float
+    #: Replicates on the model scale (I2 in percent; beta-binomial: `tau2` is rho, I2 NaN), shape
+    #: (draws - failed,)
     mu: Array
     se: Array
     tau2: Array
     I2: Array
-    observed: dict[str, float]
+    observed: dict[str, float]  # The original `mu`, `se`, `tau2` and `I2`
+    #: Acceleration of `mu`, `tau2` and `I2` from leave-one-out (nonparametric only)
     acceleration: dict[str, float] | None
-    fit: Fitted
+    fit: Fitted  # The original result
 
     def _said(self) -> Iterator[Row]:
         failed = f"; {self.failed} failed" if self.failed else ""

@@ -40,48 +40,31 @@ MAX_EXACT = 20
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SignFlipTest(Shown):
-    """Sign-flip test of a stated mean, with its interval.
+    """Sign-flip test of a stated mean, with its interval."""
 
-    Attributes
-    ----------
-    null, null_model : float
-        The tested mean on the display and on the model scale.
-    statistic : float
-        Observed: (mu - null)/se with the standard error of the fit's interval method; for
-        likelihood models the sum of the scores over the root of their sum of squares.
-    p, p_mcse : float
-        Two-sided p-value and its Monte-Carlo standard error (0 if exact).
-    draws : int
-        Sign patterns behind p, the observed one included; all 2^k if exact.
-    failed : int
-        Patterns without a converged fit; they count as at least as extreme as the observed one.
-    exact : bool
-        Whether all patterns were gone through.
-    seed : int or None
-        Seed of random patterns.
-    ci, ci_model : Interval or None
-        Means that are not rejected, on the display and on the model scale. Infinite on the model
-        scale if the smallest possible p-value is not below 1 - level.
-    level : float
-    kind : {"refit", "score"}
-        Whether effects were flipped and the model fitted again, or scores were flipped.
-    statistics : ndarray
-        The statistic under the patterns (one of each pair of opposite patterns if exact).
-    """
-
+    #: The tested mean on the display and on the model scale
     null: float
     null_model: float
+    #: Observed: (mu - null)/se with the standard error of the fit's interval method; for likelihood
+    #: models the sum of the scores over the root of their sum of squares
     statistic: float
+    #: Two-sided p-value and its Monte-Carlo standard error (0 if exact)
     p: float
     p_mcse: float
-    draws: int
+    draws: int  # Sign patterns behind p, the observed one included; all 2^k if exact
+    #: Patterns without a converged fit; they count as at least as extreme as the observed one
     failed: int
-    exact: bool
-    seed: int | None
+    exact: bool  # Whether all patterns were gone through
+    seed: int | None  # Seed of random patterns
+    #: Means that are not rejected, on the display and on the model scale. Infinite on the model
+    #: scale if the smallest possible p-value is not below 1 - level.
     ci: Interval | None
     ci_model: Interval | None
-    level: float
+    level: float  # Of the interval
+    #: {"refit", "score"}: Whether effects were flipped and the model fitted again, or scores were
+    #: flipped
     kind: str
+    #: The statistic under the patterns (one of each pair of opposite patterns if exact)
     statistics: Array
 
     def _said(self) -> Iterator[Row]:

@@ -32,75 +32,41 @@ __all__ = ["FitStatus", "GLMMFit", "fit_counts", "fit_glmm"]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GLMMFit(Shown):
-    """Maximum likelihood fits of ``R`` replicates of the GLMM.
+    """Maximum likelihood fits of ``R`` replicates of the GLMM."""
 
-    Attributes
-    ----------
-    beta
-        Coefficients on the model scale (logit or log rate), shape ``(R, p)``.
-    tau, tau2
-        Between-study standard deviation and variance, shape ``(R,)``.
-    tau_se
-        Standard error of ``tau``; nan at the boundary, where it has no normal limit.
-    cov
-        Inverse observed information of ``(beta, tau)``, shape ``(R, p + 1, p + 1)``. At the
-        boundary the beta block is that of the GLM without random effect and the row and column
-        of ``tau`` are nan.
-    vcov
-        The beta block of ``cov``, shape ``(R, p, p)``.
-    loglik
-        Maximised log-likelihood with all constants, shape ``(R,)``.
-    loglik_tau0
-        Maximised log-likelihood of the GLM without random effect.
-    loglik_saturated
-        Log-likelihood with one free rate per study.
-    converged
-        True where a maximum was reached: ``gradient_max < 1e-8`` and the information is
-        positive definite.
-    boundary
-        True where the maximum lies at ``tau = 0``.
-    gradient_max
-        Largest ``|d loglik / d parameter| * se(parameter)`` over ``(beta, tau)`` (over ``beta``
-        at the boundary): how far, in standard errors, the solution is from stationary.
-    scan_margin
-        ``loglik`` minus the highest value of the quadrature profile on a grid of ``tau2`` (at
-        least 12 points per replicate): the certificate that the maximum is the global one. See
-        `certified`.
-    iterations
-        Newton iterations of the quadrature likelihood.
-    status
-        `FitStatus` codes, shape ``(R,)``; see `message`.
-    k
-        Studies in each replicate.
-    quad_points, family, information
-        Quadrature nodes (1 = Laplace), family and kind of information.
-    data
-        The checked input, shared rather than copied, for what is computed from a fit.
-    curvature
-        Information about the linear predictor of each study at the estimates, shape ``(1, k)``;
-        kept for a single fit without a mask, None otherwise.
-    """
-
-    beta: Array
+    beta: Array  # Coefficients on the model scale (logit or log rate), shape ``(R, p)``
+    #: Between-study standard deviation and variance, shape ``(R,)``
     tau: Array
     tau2: Array
-    tau_se: Array
+    tau_se: Array  # Standard error of ``tau``; nan at the boundary, where it has no normal limit
+    #: Inverse observed information of ``(beta, tau)``, shape ``(R, p + 1, p + 1)``. At the boundary
+    #: the beta block is that of the GLM without random effect and the row and column of ``tau`` are
+    #: nan.
     cov: Array
-    vcov: Array
-    loglik: Array
-    loglik_tau0: Array
-    loglik_saturated: Array
+    vcov: Array  # The beta block of ``cov``, shape ``(R, p, p)``
+    loglik: Array  # Maximised log-likelihood with all constants, shape ``(R,)``
+    loglik_tau0: Array  # Maximised log-likelihood of the GLM without random effect
+    loglik_saturated: Array  # Log-likelihood with one free rate per study
+    #: True where a maximum was reached: ``gradient_max < 1e-8`` and the information is positive
+    #: definite
     converged: NDArray[np.bool_]
-    boundary: NDArray[np.bool_]
+    boundary: NDArray[np.bool_]  # True where the maximum lies at ``tau = 0``
+    #: Largest ``|d loglik / d parameter| * se(parameter)`` over ``(beta, tau)`` (over ``beta`` at
+    #: the boundary): how far, in standard errors, the solution is from stationary
     gradient_max: Array
+    #: ``loglik`` minus the highest value of the quadrature profile on a grid of ``tau2`` (at least
+    #: 12 points per replicate): the certificate that the maximum is the global one. See
+    #: `certified`.
     scan_margin: Array
-    iterations: NDArray[np.intp]
-    status: NDArray[np.int8]
-    k: NDArray[np.intp]
-    quad_points: int
+    iterations: NDArray[np.intp]  # Newton iterations of the quadrature likelihood
+    status: NDArray[np.int8]  # `FitStatus` codes, shape ``(R,)``; see `message`
+    k: NDArray[np.intp]  # Studies in each replicate
+    quad_points: int  # Quadrature nodes (1 = Laplace)
     family: Family
-    data: CountData
-    information: str = "observed"
+    data: CountData  # The checked input, shared rather than copied, for what is computed from a fit
+    information: str = "observed"  # Kind of information
+    #: Information about the linear predictor of each study at the estimates, shape ``(1, k)``; kept
+    #: for a single fit without a mask, None otherwise
     curvature: Array | None = None
 
     def _headline(self) -> str:

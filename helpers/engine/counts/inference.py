@@ -28,30 +28,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GLMMHeterogeneity:
-    """Heterogeneity tests of the GLMM, arrays of shape ``(R,)``.
+    """Heterogeneity tests of the GLMM, arrays of shape ``(R,)``."""
 
-    Attributes
-    ----------
-    Q_wald, p_wald
-        Wald test that the saturated model's study effects are those of the fixed part.
-    Q_lrt, p_lrt
-        Likelihood-ratio test of the GLM without random effect against the saturated model.
-    df
-        Degrees of freedom of the likelihood-ratio test, studies minus coefficients.
-    df_wald
-        Degrees of freedom of the Wald test: studies with weight minus the coefficients that they
-        determine.
-    lrt_tau2, p_tau2
-        Likelihood-ratio statistic of ``tau2 = 0`` against the GLMM and its p-value under the
-        half-and-half mixture of zero and chi-squared with 1 df.
-    """
-
+    #: Wald test that the saturated model's study effects are those of the fixed part
     Q_wald: Array
     p_wald: Array
+    #: Likelihood-ratio test of the GLM without random effect against the saturated model
     Q_lrt: Array
     p_lrt: Array
+    #: Degrees of freedom of the likelihood-ratio test, studies minus coefficients
     df: NDArray[np.intp]
+    #: Degrees of freedom of the Wald test: studies with weight minus the coefficients that they
+    #: determine
     df_wald: NDArray[np.intp]
+    #: Likelihood-ratio statistic of ``tau2 = 0`` against the GLMM and its p-value under the half-
+    #: and-half mixture of zero and chi-squared with 1 df
     lrt_tau2: Array
     p_tau2: Array
 

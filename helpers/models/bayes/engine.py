@@ -31,23 +31,15 @@ class ErrorBounds(Shown):
     Each is the change when a grid is halved, added up over the grids of tau, of mu, and of the
     study effects (there: when the rule is made one step finer). That is an estimate, not an
     enclosure; as the rules converge geometrically, the error itself is usually far smaller.
-
-    Attributes
-    ----------
-    log_marginal_likelihood : float
-    mu, tau : float
-        Largest change of mean and standard deviation.
-    studies : float
-        Largest change of a study's posterior mean.
-    probabilities : float
-        Largest change of *any* probability of mu, tau or a new study's effect (half the L1
-        distance between densities).
     """
 
     log_marginal_likelihood: float
+    #: Largest change of mean and standard deviation
     mu: float
     tau: float
-    studies: float
+    studies: float  # Largest change of a study's posterior mean
+    #: Largest change of *any* probability of mu, tau or a new study's effect (half the L1 distance
+    #: between densities)
     probabilities: float
 
     @property

@@ -27,18 +27,10 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EventCounts(Shown):
-    """Predictive distribution of events among `n` patients of a new, similar cohort.
-
-    Attributes
-    ----------
-    n : int
-    probabilities : ndarray, shape (n + 1,)
-        Probability of 0, 1, ..., n events.
-    level : float
-    """
+    """Predictive distribution of events among `n` patients of a new, similar cohort."""
 
     n: int
-    probabilities: Array
+    probabilities: Array  # Probability of 0, 1, ..., n events, shape (n + 1,)
     level: float
 
     def _said(self) -> Iterator[Row]:

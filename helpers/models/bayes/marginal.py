@@ -76,28 +76,19 @@ class Line:
 class Marginal(Shown):
     """Distribution of one quantity on the model scale.
 
-    Attributes
-    ----------
-    name : str
-        What it is, e.g. "mu".
-    mean, sd : float
-        Moments; inf (sd, tau's mean) or nan (means of real-valued quantities) where the
-        posterior has none, because the prior's tail is too heavy for so few studies.
-    level : float
-        Level of `interval` and `shortest` where none is given.
-    mass_error : float
-        Bound for the error of any probability from holding the density as polynomials.
-
     Notes
     -----
     The density is held as Chebyshev polynomials on adaptive panels; quantiles are roots of its
     exact integral.
     """
 
-    name: str
+    name: str  # What it is, e.g. "mu".
+    #: Moments; inf (sd, tau's mean) or nan (means of real-valued quantities) where the posterior
+    #: has none, because the prior's tail is too heavy for so few studies
     mean: float
     sd: float
-    level: float
+    level: float  # Level of `interval` and `shortest` where none is given
+    #: Bound for the error of any probability from holding the density as polynomials
     mass_error: float
     _line: Line
     _edges: Array

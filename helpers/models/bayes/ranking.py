@@ -23,23 +23,13 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Ranking(Shown):
-    """How probable each rank is. Rank 1 is the lowest rate.
-
-    Attributes
-    ----------
-    names : tuple of str
-    probabilities : ndarray, shape (G, G)
-        Row: group, column: rank. Rows and columns sum to 1.
-    lower : ndarray, shape (G, G)
-        Probability that the group of the row has a lower rate than that of the column.
-    error : float
-        Largest change of a probability when every panel is halved.
-    """
+    """How probable each rank is. Rank 1 is the lowest rate."""
 
     names: tuple[str, ...]
-    probabilities: Array
+    probabilities: Array  # Row: group, column: rank. Rows and columns sum to 1. Shape (G, G).
+    #: Probability that the group of the row has a lower rate than that of the column, shape (G, G)
     lower: Array
-    error: float
+    error: float  # Largest change of a probability when every panel is halved
 
     def _headline(self) -> str:
         return "rank 1 is the lowest rate"

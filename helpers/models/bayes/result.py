@@ -34,53 +34,29 @@ Quantity = Literal["mu", "new"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Posterior(Shown):
-    """Posterior of the random-effects model, computed without sampling.
+    """Posterior of the random-effects model, computed without sampling."""
 
-    Attributes
-    ----------
-    mu, tau, predictive : Marginal
-        Distributions on the model scale of the mean, of the between-study standard deviation
-        and of the true effect in a new study. Each has `mean`, `sd`, `mode`, `median`,
-        `interval()`, `shortest()`, `density(x)`, `cdf(x)`, `quantile(p)`,
-        `probability_above(x)`.
-    log_marginal_likelihood : float
-        Log density (probability) of the data under the priors. A flat prior for mu counts as
-        density 1, so that only differences between priors for tau mean something.
-    log_marginal_likelihood_tau0 : float
-        The same with tau = 0.
-    errors : ErrorBounds
-        Stated accuracy, below `tolerance`.
-    likelihood : {"normal", "binomial"}
-    measure : str
-        Name of the effect measure.
-    tau_prior, mu_prior
-        The priors.
-    level : float
-        Level of the intervals.
-    tolerance : float
-        Accuracy that was asked for.
-    k : int
-        Included studies.
-    cautions : tuple of Caution
-    data : StudyData
-        All rows given, excluded ones included.
-    """
-
+    #: Distributions on the model scale of the mean, of the between-study standard deviation and of
+    #: the true effect in a new study. Each has `mean`, `sd`, `mode`, `median`, `interval()`,
+    #: `shortest()`, `density(x)`, `cdf(x)`, `quantile(p)`, `probability_above(x)`.
     mu: Marginal
     tau: Marginal
     predictive: Marginal
+    #: Log density (probability) of the data under the priors. A flat prior for mu counts as density
+    #: 1, so that only differences between priors for tau mean something.
     log_marginal_likelihood: float
-    log_marginal_likelihood_tau0: float
-    errors: ErrorBounds
-    likelihood: str
-    measure: str
+    log_marginal_likelihood_tau0: float  # The same with tau = 0
+    errors: ErrorBounds  # Stated accuracy, below `tolerance`
+    likelihood: str  # {"normal", "binomial"}
+    measure: str  # Name of the effect measure
+    #: The priors
     tau_prior: TauPrior
     mu_prior: MuPrior
-    level: float
-    tolerance: float
-    k: int
+    level: float  # Level of the intervals
+    tolerance: float  # Accuracy that was asked for
+    k: int  # Included studies
     cautions: tuple[Caution, ...]
-    data: StudyData
+    data: StudyData  # All rows given, excluded ones included
     _size: float
     _layer: Layer
     _weights: Array

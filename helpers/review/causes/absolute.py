@@ -31,32 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CauseRate(PlainResult):
-    """Deaths of one cause among all who were treated.
-
-    Attributes
-    ----------
-    group : str
-    nrm : PoolResult
-        Pooled nonrelapse mortality of the group, whose mean across cohorts counts.
-    share : CauseShare
-        Share of the cause among its nonrelapse deaths.
-    estimate : float
-        Their product, a fraction of the treated.
-    ci : Interval
-        Of the product. It holds chance in the deaths and differences of NRM between cohorts, not
-        differences of the causes between cohorts.
-    level : float
-    n : int
-        Treated patients.
-    """
+    """Deaths of one cause among all who were treated."""
 
     group: str
-    nrm: PoolResult
-    share: CauseShare
-    estimate: float
+    nrm: PoolResult  # Pooled nonrelapse mortality of the group, whose mean across cohorts counts
+    share: CauseShare  # Share of the cause among its nonrelapse deaths
+    estimate: float  # Their product, a fraction of the treated
+    #: Of the product. It holds chance in the deaths and differences of NRM between cohorts, not
+    #: differences of the causes between cohorts.
     ci: Interval
     level: float
-    n: int
+    n: int  # Treated patients
 
     def _headline(self) -> str:
         return f"{self.share.cause}, {self.group}"

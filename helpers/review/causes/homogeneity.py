@@ -32,41 +32,25 @@ SMALL = 5  # Cochran's rule for expected counts
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HomogeneityTest(PlainResult):
-    """Whether groups share one distribution of causes.
+    """Whether groups share one distribution of causes."""
 
-    Attributes
-    ----------
-    table : CauseTable
-        The tested table, without causes that nobody died of.
-    statistic, df, p : float, int, float
-        Pearson's chi-squared test with its large-sample p-value.
-    p_monte_carlo : float
-        (b + 1) / (draws + 1), with b random tables at least as extreme.
-    p_ci : Interval
-        Clopper-Pearson interval (95%) of the exact p-value from b of the draws.
-    draws, seed : int
-    expected : ndarray, shape (groups, causes)
-    residuals : ndarray, shape (groups, causes)
-        Adjusted residuals; positive: more deaths than if the groups did not differ.
-    p_residuals : ndarray, shape (groups, causes)
-        For the largest of all absolute residuals, so that they hold for all cells at once.
-    cramers_v : float
-        Size of the association, from 0 to 1.
-    cautions : tuple of Caution
-    """
-
-    table: CauseTable
+    table: CauseTable  # The tested table, without causes that nobody died of
+    #: Pearson's chi-squared test with its large-sample p-value
     statistic: float
     df: int
     p: float
-    p_monte_carlo: float
-    p_ci: Interval
+    p_monte_carlo: float  # (b + 1) / (draws + 1), with b random tables at least as extreme
+    p_ci: Interval  # Clopper-Pearson interval (95%) of the exact p-value from b of the draws
     draws: int
     seed: int
-    cramers_v: float
+    cramers_v: float  # Size of the association, from 0 to 1
     cautions: tuple[Caution, ...]
-    expected: Array = field(repr=False)
+    expected: Array = field(repr=False)  # Shape (groups, causes)
+    #: Adjusted residuals; positive: more deaths than if the groups did not differ, shape (groups,
+    #: causes)
     residuals: Array = field(repr=False)
+    #: For the largest of all absolute residuals, so that they hold for all cells at once, shape
+    #: (groups, causes)
     p_residuals: Array = field(repr=False)
 
     def _headline(self) -> str:

@@ -30,20 +30,11 @@ _TABLES: dict[str, tuple[str, tuple[str, ...] | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class ChiSquaredCheck:
-    """One printed test beside ours.
+    """One printed test beside ours."""
 
-    Attributes
-    ----------
-    subset : str
-        What was compared, in the words of ``load_published("tests")``.
-    test : HomogeneityTest
-        Ours.
-    statistic_printed, df_printed, p_printed : str
-        As the review printed them.
-    """
-
-    subset: str
-    test: HomogeneityTest
+    subset: str  # What was compared, in the words of ``load_published("tests")``
+    test: HomogeneityTest  # Ours
+    #: As the review printed them
     statistic_printed: str
     df_printed: str
     p_printed: str

@@ -19,31 +19,19 @@ Unknown = Literal["none", "random", "all"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CauseShare(PlainResult):
-    """Share of one cause (or of several together) among deaths.
-
-    Attributes
-    ----------
-    cause, grouping, group : str
-    deaths, n : int
-        Deaths of the cause and all deaths that count.
-    estimate : float
-        Their ratio, a fraction.
-    ci : Interval
-        Wilson interval of one binomial share, at `level`.
-    level : float
-    unknown : {"none", "random", "all"}
-        What was supposed of the deaths without a known cause: none is of this cause, they are
-        like the others (and left out), all are of this cause.
-    """
+    """Share of one cause (or of several together) among deaths."""
 
     cause: str
     grouping: str
     group: str
+    #: Deaths of the cause and all deaths that count
     deaths: int
     n: int
-    estimate: float
-    ci: Interval
+    estimate: float  # Their ratio, a fraction
+    ci: Interval  # Wilson interval of one binomial share, at `level`
     level: float
+    #: {"none", "random", "all"}: What was supposed of the deaths without a known cause: none is of
+    #: this cause, they are like the others (and left out), all are of this cause
     unknown: str
 
     def _headline(self) -> str:
@@ -57,20 +45,13 @@ class CauseShare(PlainResult):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ShareBounds(Shown):
-    """The same share under every supposition about the deaths without a known cause.
+    """The same share under every supposition about the deaths without a known cause."""
 
-    Attributes
-    ----------
-    none, random, all : CauseShare
-        See `CauseShare.unknown`.
-    unknown : int
-        Deaths without a known cause.
-    """
-
+    #: See `CauseShare.unknown`
     none: CauseShare
     random: CauseShare
     all: CauseShare
-    unknown: int
+    unknown: int  # Deaths without a known cause
 
     def _said(self) -> Iterator[Row]:
         yield "unknown causes", printing.count(self.unknown)

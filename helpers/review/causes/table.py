@@ -41,27 +41,17 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CauseTable(PlainResult):
-    """Nonrelapse deaths by group and cause.
+    """Nonrelapse deaths by group and cause."""
 
-    Attributes
-    ----------
-    grouping : str
-        What the groups are, such as "setting".
-    groups, causes : tuple of str
-        Names of rows and columns.
-    counts : ndarray of int, shape (groups, causes)
-        Deaths.
-    deaths : ndarray of int, shape (groups,)
-        All nonrelapse deaths of each group, those without a class in the table included.
-    within_one : ndarray of bool, shape (groups, causes)
-        Whether the count may be one too low or too high.
-    """
-
-    grouping: str
+    grouping: str  # What the groups are, such as "setting"
+    #: Names of rows and columns
     groups: tuple[str, ...]
     causes: tuple[str, ...]
-    counts: Counts = field(repr=False)
+    counts: Counts = field(repr=False)  # Deaths, shape (groups, causes)
+    #: All nonrelapse deaths of each group, those without a class in the table included, shape
+    #: (groups,)
     deaths: Counts = field(repr=False)
+    #: Whether the count may be one too low or too high, shape (groups, causes)
     within_one: NDArray[np.bool_] = field(repr=False)
 
     def _headline(self) -> str:

@@ -24,18 +24,10 @@ from .shares import CauseShare
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DeathWeights(Shown):
-    """How the deaths spread over cohorts.
+    """How the deaths spread over cohorts."""
 
-    Attributes
-    ----------
-    deaths : tuple of int
-        Of each cohort that has any, largest first.
-    cohorts : tuple of str
-        Their names.
-    """
-
-    deaths: tuple[int, ...]
-    cohorts: tuple[str, ...]
+    deaths: tuple[int, ...]  # Of each cohort that has any, largest first
+    cohorts: tuple[str, ...]  # Their names
 
     @property
     def total(self) -> int:

@@ -28,27 +28,16 @@ OTHER, COVID, REST = "infection other than COVID-19", "COVID-19", "no infection"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Burden(PlainResult):
-    """Deaths from infection among all who were treated.
+    """Deaths from infection among all who were treated."""
 
-    Attributes
-    ----------
-    which : {"all", "COVID-19", "other"}
-        Which infections count.
-    average : {"mean", "median"}
-        Whether nonrelapse mortality is the mean across cohorts or that of the median cohort.
-    share : CauseShare
-        Share of these infections among the nonrelapse deaths; deaths of unknown cause count as no
-        infection.
-    estimate : float
-        Deaths as a fraction of the treated.
-    ci : Interval
-    level : float
-    """
-
-    which: Which
+    which: Which  # {"all", "COVID-19", "other"}: Which infections count
+    #: {"mean", "median"}: Whether nonrelapse mortality is the mean across cohorts or that of the
+    #: median cohort
     average: Average
+    #: Share of these infections among the nonrelapse deaths; deaths of unknown cause count as no
+    #: infection
     share: CauseShare
-    estimate: float
+    estimate: float  # Deaths as a fraction of the treated
     ci: Interval
     level: float
 
@@ -62,29 +51,15 @@ class Burden(PlainResult):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prevented(PlainResult):
-    """What-if: a part of the deaths from infection does not happen. No estimate of any effect.
+    """What-if: a part of the deaths from infection does not happen. No estimate of any effect."""
 
-    Attributes
-    ----------
-    part : float
-        Of the deaths from infection, a fraction that is supposed.
-    fewer : float
-        Deaths that do not happen, a fraction of the treated.
-    fewer_ci : Interval
-        Interval of the deaths from infection times `part`: how sure their number is, not whether
-        prevention works.
-    left : float
-        Deaths from infection that remain, a fraction of the treated.
-    treated_per_death : float
-        Patients treated for each death that does not happen.
-    treated_ci : Interval
-    """
-
-    part: float
-    fewer: float
+    part: float  # Of the deaths from infection, a fraction that is supposed
+    fewer: float  # Deaths that do not happen, a fraction of the treated
+    #: Interval of the deaths from infection times `part`: how sure their number is, not whether
+    #: prevention works
     fewer_ci: Interval
-    left: float
-    treated_per_death: float
+    left: float  # Deaths from infection that remain, a fraction of the treated
+    treated_per_death: float  # Patients treated for each death that does not happen
     treated_ci: Interval
 
     def _headline(self) -> str:

@@ -42,15 +42,9 @@ _INFERRED = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reproduction(Shown):
-    """All published numbers beside ours.
+    """All published numbers beside ours."""
 
-    Attributes
-    ----------
-    comparisons : tuple of Comparison
-        One a number, in published order.
-    """
-
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Comparison, ...]  # One a number, in published order
 
     def _said(self) -> Iterator[Row]:
         yield "numbers", printing.count(len(self.comparisons))

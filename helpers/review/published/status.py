@@ -29,38 +29,22 @@ class UnexplainedError(MetaAnalysisError):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One published number beside ours.
+    """One published number beside ours."""
 
-    Attributes
-    ----------
-    source : str
-        Published table that holds it ("pooled", "regressions", …).
-    analysis, level, quantity : str
-        What it is; together with the source they name it once.
-    published : str
-        As printed, with a leading "<" where only a bound was printed.
-    ours : float
-    digits : int
-        Significant digits that agree (15: all that a double can hold); for a bound that holds,
-        the digits of the bound.
-    status : str
-        One of `STATUSES`.
-    note : str
-        Why it differs, or what the agreement does not prove.
-    by_construction : bool
-        Whether the published number was itself used to recover our data, so that agreement is
-        no evidence.
-    """
-
-    source: str
+    source: str  # Published table that holds it ("pooled", "regressions", …)
+    #: What it is; together with the source they name it once
     analysis: str
     level: str
     quantity: str
-    published: str
+    published: str  # As printed, with a leading "<" where only a bound was printed
     ours: float
+    #: Significant digits that agree (15: all that a double can hold); for a bound that holds, the
+    #: digits of the bound
     digits: int
-    status: str
-    note: str = ""
+    status: str  # One of `STATUSES`
+    note: str = ""  # Why it differs, or what the agreement does not prove
+    #: Whether the published number was itself used to recover our data, so that agreement is no
+    #: evidence
     by_construction: bool = False
 
     @property

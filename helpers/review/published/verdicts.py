@@ -53,48 +53,24 @@ _WHERE = {key: page for page, keys in _PAGES.items() for key in keys}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check that a claim was put to.
+    """One check that a claim was put to."""
 
-    Attributes
-    ----------
-    name : str
-        What would have to hold.
-    holds : bool
-    found : str
-        What was found, as text.
-    """
-
-    name: str
+    name: str  # What would have to hold
     holds: bool
-    found: str
+    found: str  # What was found, as text
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedClaim:
-    """One claim of the abstract and what became of it.
-
-    Attributes
-    ----------
-    key, statement : str
-    published : str
-        The number that the abstract gives, with its unit; empty without one.
-    ours : str
-        Ours, in the same form; for a claim without a number the result it rests on.
-    verdict : str
-        One of `VERDICTS`.
-    checks : tuple of Check
-    where : str
-        Page (and section) of the book that shows it.
-    note : str
-    """
+    """One claim of the abstract and what became of it."""
 
     key: str
     statement: str
-    published: str
-    ours: str
-    verdict: str
+    published: str  # The number that the abstract gives, with its unit; empty without one
+    ours: str  # Ours, in the same form; for a claim without a number the result it rests on
+    verdict: str  # One of `VERDICTS`
     checks: tuple[Check, ...]
-    where: str
+    where: str  # Page (and section) of the book that shows it
     note: str
 
     @property

@@ -39,37 +39,21 @@ _GROUP, _LOG_YEARS, _OFFSET = "group", "log_years", "offset"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TimeContrast(Shown):
-    """Ratio of two groups at each exponent of follow-up.
+    """Ratio of two groups at each exponent of follow-up."""
 
-    Attributes
-    ----------
-    by : str
-        Grouping column.
-    levels : tuple of str
-        The ratio is of the first over the second.
-    k : mapping of str to int
-        Cohorts of each level that take part.
-    left_out : tuple of str
-        Cohorts without follow-up.
-    exponents, ratio, ci_lower, ci_upper, p, tau2 : ndarray, shape (g,)
-        By exponent, in increasing order.
-    fits : tuple of RegressionResult
-        The model at each exponent.
-    covariate : RegressionResult
-        The model per patient with log follow-up as covariate.
-    """
-
-    by: str
-    levels: tuple[str, str]
-    k: dict[str, int]
-    left_out: tuple[str, ...]
+    by: str  # Grouping column
+    levels: tuple[str, str]  # The ratio is of the first over the second
+    k: dict[str, int]  # Cohorts of each level that take part
+    left_out: tuple[str, ...]  # Cohorts without follow-up
+    #: By exponent, in increasing order, shape (g,)
     exponents: NDArray[np.float64]
     ratio: NDArray[np.float64] = field(repr=False)
     ci_lower: NDArray[np.float64] = field(repr=False)
     ci_upper: NDArray[np.float64] = field(repr=False)
     p: NDArray[np.float64] = field(repr=False)
     tau2: NDArray[np.float64] = field(repr=False)
-    fits: tuple[RegressionResult, ...] = field(repr=False)
+    fits: tuple[RegressionResult, ...] = field(repr=False)  # The model at each exponent
+    #: The model per patient with log follow-up as covariate
     covariate: RegressionResult = field(repr=False)
 
     def _headline(self) -> str:

@@ -16,31 +16,18 @@ __all__ = ["PairedRates", "reported_against_crude"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PairedRates(Shown):
-    """Reported and crude nonrelapse mortality of the same cohorts.
+    """Reported and crude nonrelapse mortality of the same cohorts."""
 
-    Attributes
-    ----------
-    rows : DataFrame
-        ``cohort, reported, crude, difference`` (crude minus reported; fractions),
-        ``month, follow_up`` (months; treat as read-only).
-    k : int
-        Cohorts that report a value.
-    statistic, p : float
-        Wilcoxon signed-rank test of the differences (exact when no differences tie or are zero).
-    mean_difference : float
-    ci : Interval
-        Of the mean difference (t).
-    limits : Interval
-        95% limits of agreement, mean -/+ 1.96 standard deviations.
-    """
-
+    #: ``cohort, reported, crude, difference`` (crude minus reported; fractions), ``month,
+    #: follow_up`` (months; treat as read-only)
     rows: pd.DataFrame = field(repr=False, compare=False)
-    k: int
+    k: int  # Cohorts that report a value
+    #: Wilcoxon signed-rank test of the differences (exact when no differences tie or are zero)
     statistic: float
     p: float
-    mean_difference: float
-    ci: Interval
-    limits: Interval
+    mean_difference: float  # Of the cohorts, crude minus reported
+    ci: Interval  # Of the mean difference (t)
+    limits: Interval  # 95% limits of agreement, mean -/+ 1.96 standard deviations
 
 
 def reported_against_crude(

@@ -25,39 +25,24 @@ _BLOCK = 1_000_000  # patients simulated at once
 class FollowUpScenario:
     """Assumptions about one cohort. Cumulative hazards are ``rate/100 (months/12)**shape``.
 
-    Attributes
-    ----------
-    n : int
-        Patients.
-    accrual_months : float
-        Patients enter evenly over this time; 0: all at once.
-    minimum_follow_up_months : float
-        Time from the last entry to the data cut-off.
-    nrm_rate, nrm_shape : float
-        Nonrelapse deaths: cumulative hazard at 12 months in percent, and Weibull shape (below 1:
-        most deaths are early).
-    relapse_rate, relapse_shape : float
-        The same for relapse or progression, the competing event.
-    death_after_relapse_rate : float
-        Deaths per 100 patient-years after relapse.
-    dropout_rate : float
-        Losses to follow-up per 100 patient-years.
-
     Examples
     --------
     >>> FollowUpScenario(n=80).relapse_rate
     70.0
     """
 
-    n: int = 100
-    accrual_months: float = 24.0
-    minimum_follow_up_months: float = 3.0
+    n: int = 100  # Patients
+    accrual_months: float = 24.0  # Patients enter evenly over this time; 0: all at once
+    minimum_follow_up_months: float = 3.0  # Time from the last entry to the data cut-off
+    #: Nonrelapse deaths: cumulative hazard at 12 months in percent, and Weibull shape (below 1:
+    #: most deaths are early)
     nrm_rate: float = 7.0
     nrm_shape: float = 0.7
+    #: The same for relapse or progression, the competing event
     relapse_rate: float = 70.0
     relapse_shape: float = 0.7
-    death_after_relapse_rate: float = 90.0
-    dropout_rate: float = 3.0
+    death_after_relapse_rate: float = 90.0  # Deaths per 100 patient-years after relapse
+    dropout_rate: float = 3.0  # Losses to follow-up per 100 patient-years
 
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or int(self.n) != self.n or self.n < 1:
@@ -83,30 +68,16 @@ class FollowUpScenario:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PersonTimeBias(Shown):
-    """Simulated person-time against patients times median follow-up.
-
-    Attributes
-    ----------
-    scenario : FollowUpScenario
-    median : str
-        Definition of the median follow-up.
-    until_relapse : bool
-        Whether time at risk ends at relapse.
-    assumed, observed : ndarray, shape (draws,)
-        Person-years assumed (n x median follow-up / 12) and really at risk.
-    events : ndarray, shape (draws,)
-        Nonrelapse deaths seen.
-    median_follow_up : ndarray, shape (draws,)
-        In months.
-    """
+    """Simulated person-time against patients times median follow-up."""
 
     scenario: FollowUpScenario
-    median: str
-    until_relapse: bool
+    median: str  # Definition of the median follow-up
+    until_relapse: bool  # Whether time at risk ends at relapse
+    #: Person-years assumed (n x median follow-up / 12) and really at risk, shape (draws,)
     assumed: Array = field(repr=False)
     observed: Array = field(repr=False)
-    events: Array = field(repr=False)
-    median_follow_up: Array = field(repr=False)
+    events: Array = field(repr=False)  # Nonrelapse deaths seen, shape (draws,)
+    median_follow_up: Array = field(repr=False)  # In months, shape (draws,)
 
     def _headline(self) -> str:
         return f"{self.median}, {'until relapse' if self.until_relapse else 'until death'}"

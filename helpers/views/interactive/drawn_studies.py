@@ -31,17 +31,10 @@ SMALLEST = 5  # patients of a study
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Studies that were drawn.
+    """Studies that were drawn."""
 
-    Attributes
-    ----------
-    rates : tuple of float
-        True rates.
-    n, events : tuple of int
-        Counts.
-    """
-
-    rates: tuple[float, ...]
+    rates: tuple[float, ...]  # True rates
+    #: Counts
     n: tuple[int, ...]
     events: tuple[int, ...]
 

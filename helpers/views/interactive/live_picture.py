@@ -42,17 +42,6 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 class Interactive:
     """An interactive picture: shown by a notebook as HTML, by a terminal as its alt text.
 
-    Attributes
-    ----------
-    kind : {"forest", "laboratory", "curve", "whatif", "lab"}
-        Which script takes it over.
-    title : str
-        What it is called on the page.
-    still : Picture
-        What a page without a script shows; with one it stays within reach.
-    data : mapping
-        What the script draws; everything that JSON knows.
-
     Examples
     --------
     >>> from helpers.views.plots import Picture
@@ -61,10 +50,10 @@ class Interactive:
     What it shows.
     """
 
-    kind: Kind
-    title: str
-    still: Picture
-    data: Mapping[str, Any] = field(repr=False)
+    kind: Kind  # {"forest", "laboratory", "curve", "whatif", "lab"}: Which script takes it over
+    title: str  # What it is called on the page
+    still: Picture  # What a page without a script shows; with one it stays within reach
+    data: Mapping[str, Any] = field(repr=False)  # What the script draws; everything that JSON knows
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -19,24 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a plot says about itself.
+    """What a plot says about itself."""
 
-    Attributes
-    ----------
-    title : str
-        What it is, in a few words ("Forest plot").
-    alt : str
-        What is shown, the main values, the conclusion; for readers who do not see it.
-    caption : str
-        States the finding; for everyone.
-    table : helpers.tables.Table or None
-        The numbers behind the picture.
-    """
-
-    title: str
-    alt: str
-    caption: str
-    table: Table | None = None
+    title: str  # What it is, in a few words ("Forest plot")
+    alt: str  # What is shown, the main values, the conclusion; for readers who do not see it
+    caption: str  # States the finding; for everyone
+    table: Table | None = None  # The numbers behind the picture
 
 
 def numbers(*given: Any, **options: Any) -> Table:

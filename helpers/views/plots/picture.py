@@ -47,39 +47,22 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A finished figure: shown by a notebook as HTML, by a terminal as its alt text.
+    """A finished figure: shown by a notebook as HTML, by a terminal as its alt text."""
 
-    Attributes
-    ----------
-    name : str
-        Its id on the page; a link to ``#name`` leads to it.
-    svg : str
-        The drawing, usable alone or inside a page.
-    title, alt, caption : str
-        As in :class:`Note`.
-    width, height : float
-        Full size in CSS pixels.
-    min_width : float
-        Below this width the picture scrolls in its box instead of shrinking further.
-    table : helpers.tables.Table or None
-        The numbers behind the picture.
-    narrow : str
-        The drawing for narrow screens, empty where there is none; it never scrolls.
-    slides : tuple of (str, str)
-        Drawings for slides in place of this one, where it holds too much for a projector, each with
-        its caption.
-    """
-
-    name: str
-    svg: str
+    name: str  # Its id on the page; a link to ``#name`` leads to it
+    svg: str  # The drawing, usable alone or inside a page
+    #: As in :class:`Note`
     title: str
     alt: str
     caption: str
+    #: Full size in CSS pixels
     width: float
     height: float
-    min_width: float
-    table: Table | None
-    narrow: str = ""
+    min_width: float  # Below this width the picture scrolls in its box instead of shrinking further
+    table: Table | None  # The numbers behind the picture
+    narrow: str = ""  # The drawing for narrow screens, empty where there is none; it never scrolls
+    #: Drawings for slides in place of this one, where it holds too much for a projector, each with
+    #: its caption
     slides: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
