@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -16,6 +17,11 @@ from .studies import Array, Family, Studies, log_saturated, prepare
 
 _SHARING = 48, 200_000  # replicates, and cells, of a chunk whose selections share their scan
 CHUNK_ELEMENTS = 60_000  # rows x studies x nodes held at once: about the processor's cache
+
+if sys.platform == "linux":
+    # glibc maps each array of over 128 kB anew and pays a page fault for every 4 kB of it, which
+    # doubles the time of a batch, until one of up to 32 MB was given back: this one, never touched
+    np.empty(3_900_000)
 
 FitT = TypeVar("FitT")
 
