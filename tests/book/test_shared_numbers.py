@@ -103,7 +103,7 @@ def gosh_means():
 SHARED = {
     "permutation test of the myeloma model": (
         lambda: permuted()[0],
-        rf"By permutation the model has p = {NUMBER}|MM: all factors p 0\.0610 {NUMBER}",
+        rf"By permutation, the myeloma model has p = {NUMBER}|MM: all factors p 0\.0610 {NUMBER}",
         ("meta_regression", "reproduction"),
     ),
     "permutation test of ide-cel": (

@@ -199,10 +199,7 @@ def _note(
     caption = f"Every combination of {_word(rows)} with {by} occurs."
     if lost:
         part = f"{printing.capital(printing.word(lost))} of {len(levels) * len(across)}"
-        caption = (
-            f"{part} combinations of {_word(rows)} with {by} contain no cohort; there, the model "
-            f"replaces a direct comparison."
-        )
+        caption = f"{part} combinations of {_word(rows)} with {by} contain no cohort."
     keys = [rows, *columns]
     headings = {key: (_word(key).capitalize(), "") for key in keys}
     others = dict.fromkeys((c for c in table.columns if c not in keys), "")
