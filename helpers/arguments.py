@@ -36,8 +36,6 @@ def _real(value: Any) -> float | None:
 def level_of(level: Any, name: str = "level") -> float:
     """Check a confidence or test level: a number strictly between 0 and 1.
 
-    Examples
-    --------
     >>> level_of(np.float32(0.95))
     0.95
     >>> level_of(95)
@@ -54,8 +52,6 @@ def level_of(level: Any, name: str = "level") -> float:
 def number_of_at_least(name: str, value: Any, least: float = 0.0) -> float:
     """Check a finite number of at least `least`.
 
-    Examples
-    --------
     >>> number_of_at_least("add", 0.5)
     0.5
     """
@@ -68,8 +64,6 @@ def number_of_at_least(name: str, value: Any, least: float = 0.0) -> float:
 def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
     """Check a whole number from `lowest` to `highest`; 7.5 would become 7 silently.
 
-    Examples
-    --------
     >>> whole_number("quad_points", 7, 1, 100)
     7
     """
@@ -84,8 +78,6 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """Check a word against those that exist.
 
-    Examples
-    --------
     >>> one_of("model", "glmm", ("random", "glmm"))
     'glmm'
     """

@@ -31,8 +31,6 @@ else:
 def homes(names: Mapping[str, str]) -> dict[str, str]:
     """Give the module that defines each name, from the names of each module.
 
-    Examples
-    --------
     >>> homes({".models.pooling": "pool pool_effects"})
     {'pool': '.models.pooling', 'pool_effects': '.models.pooling'}
     """
@@ -47,8 +45,6 @@ def lazy(
     `homes` names the module that defines each name, `modules` the module that is meant by it, both
     relative to the package. What was asked for is kept, so that it is looked up once.
 
-    Examples
-    --------
     >>> find, names = lazy("helpers", {"pool": ".models.pooling"}, {})
     >>> find("pool").__module__, names()
     ('helpers.models.pooling', ['pool'])
@@ -72,8 +68,6 @@ def as_read(text: str) -> str:
 
     Python's own ``repr`` writes ``\xa0`` for them, and JupyterLab prints that in the prose.
 
-    Examples
-    --------
     >>> as_read("95%\xa0CI") == "'95%\xa0CI'"
     True
     >>> print(as_read("Miller's"))

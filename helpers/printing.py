@@ -116,8 +116,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def no_formula(text: str) -> str:
     """Put an apostrophe before a cell that a spreadsheet would run; it then shows the text.
 
-    Examples
-    --------
     >>> no_formula("=HYPERLINK(1)"), no_formula("-5"), no_formula("A = B")
     ("'=HYPERLINK(1)", "'-5", 'A = B')
     """
@@ -690,8 +688,6 @@ def level_text(level: float) -> str:
 def unit_of(fit: Any, per: int = 100) -> Unit:
     """Tell how a result's display scale is printed: a proportion per so many people, 100 are %.
 
-    Examples
-    --------
     >>> from types import SimpleNamespace
     >>> unit_of(SimpleNamespace(n=90)), unit_of(SimpleNamespace(n=90), 1000)
     ('percent', 'per_1000')
@@ -858,8 +854,6 @@ def prediction(
 def homogeneity_test(fit: Any, name: bool = True) -> str:
     r"""Print the test of one common value: Cochran's Q, or the likelihood ratio of the GLMM.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[3, 0, 11, 5, 0], n=[40, 25, 130, 60, 20], model="glmm")
     >>> homogeneity_test(fit)
@@ -907,8 +901,6 @@ def heterogeneity(fit: Any, many: str = "studies") -> str:
     where the other finds little: the verdict is that of the test, at the level of the fit, and I2
     is given as the estimate that it is. A fit of one study is an error.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> alike = pool(events=[3, 8, 6], n=[40, 60, 50], model="glmm")
     >>> print(heterogeneity(alike).split(" (")[0])

@@ -29,8 +29,6 @@ DIGITS = 9
 def steady(values: Any) -> NDArray[np.float64]:
     """Round numbers to nine digits of the largest of them; missing and infinite ones stay.
 
-    Examples
-    --------
     >>> a, b = 0.1 + 0.2, 0.3
     >>> a == b, len(set(steady([a, b, 1.0]).tolist()))
     (False, 2)
@@ -47,8 +45,6 @@ def steady(values: Any) -> NDArray[np.float64]:
 def order(values: Any, *, descending: bool = False) -> NDArray[np.intp]:
     """Positions that sort numbers; ties stay in the order of the input, missing ones go last.
 
-    Examples
-    --------
     >>> order([0.3, 0.1, 0.1 + 0.2]).tolist()
     [1, 0, 2]
     >>> order([0.3, 0.1, 0.1 + 0.2], descending=True).tolist()
@@ -61,8 +57,6 @@ def order(values: Any, *, descending: bool = False) -> NDArray[np.intp]:
 def largest(values: Any) -> int:
     """Position of the largest number, the first one among ties; missing ones are passed over.
 
-    Examples
-    --------
     >>> largest([0.3, float("nan"), 0.1 + 0.2])
     0
     """
@@ -72,8 +66,6 @@ def largest(values: Any) -> int:
 def smallest(values: Any) -> int:
     """Position of the smallest number, as :func:`largest`.
 
-    Examples
-    --------
     >>> smallest([0.1 + 0.2, 0.3, 0.4])
     0
     """
@@ -90,8 +82,6 @@ def _pick(places: NDArray[np.intp], values: Any) -> int:
 def ranked(items: Iterable[Item], key: Callable[[Item], float]) -> list[Item]:
     """Sort things by a computed number, as :func:`order` sorts numbers.
 
-    Examples
-    --------
     >>> ranked({"a": 0.3, "b": 0.1}.items(), key=lambda pair: pair[1])
     [('b', 0.1), ('a', 0.3)]
     """

@@ -49,8 +49,6 @@ _WORTH_SAYING = 5.0  # seconds
 def seconds_of(kind: Kind, fits: float, studies: float) -> float:
     """Estimate how long some fits take, in seconds on one core.
 
-    Examples
-    --------
     >>> seconds_of("new counts", 2000, 2000)
     44.0
     """
@@ -60,8 +58,6 @@ def seconds_of(kind: Kind, fits: float, studies: float) -> float:
 def spoken(seconds: float) -> str:
     """Duration to one significant digit.
 
-    Examples
-    --------
     >>> spoken(44.0), spoken(100.0), spoken(5400.0)
     ('40 seconds', '2 minutes', '2 hours')
     """

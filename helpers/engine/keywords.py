@@ -105,8 +105,6 @@ class ScaledStudyKeywords(StudyKeywords, total=False):
 def refuse_unknown(call: str, given: Mapping[str, Any], group: type) -> None:
     """Refuse a word that a group does not know, with the nearest word and all words.
 
-    Examples
-    --------
     >>> refuse_unknown("pool_effects", {"tau2": 0.1}, EffectKeywords)
     >>> refuse_unknown("pool_effects", {"tau2_methods": "DL"}, EffectKeywords)
     Traceback (most recent call last):

@@ -190,8 +190,6 @@ def few_studies(df: ArrayLike) -> NDArray[np.bool_]:
 
     Without moderators the degrees of freedom are k - 1; every moderator costs one study.
 
-    Examples
-    --------
     >>> few_studies([8, 9]).tolist()
     [True, False]
     """
@@ -219,8 +217,6 @@ def default_model(
 ) -> str:
     """Model of a call that names none; `counts`: whether counts are given, not effects.
 
-    Examples
-    --------
     >>> default_model("logit"), default_model("arcsine"), default_model("logit", tau2_method="DL")
     ('glmm', 'random', 'random')
     """
@@ -237,8 +233,6 @@ def default_model(
 def default_ci_methods(model: str, df: ArrayLike) -> NDArray[np.object_]:
     """Interval of the pooled effect by default, for sets with `df` degrees of freedom.
 
-    Examples
-    --------
     >>> default_ci_methods("glmm", [0, 4, 9]).tolist()
     ['wald', 't', 'wald']
     >>> default_ci_methods("random", [0, 4, 9]).tolist()
@@ -260,8 +254,6 @@ def default_ci_method(model: str, df: int, known: Iterable[str] | None = None) -
     A model with several levels knows no scale factor of Knapp and Hartung; of it the t
     distribution is left. Tests of coefficients go with their intervals.
 
-    Examples
-    --------
     >>> default_ci_method("glmm", 4), default_ci_method("glmm", 9)
     ('t', 'wald')
     >>> default_ci_method("random", 40, ("wald", "t"))
@@ -279,8 +271,6 @@ def default_study_ci(measure: str) -> str:
 def default_tau2_ci(model: str) -> str:
     """Interval of the between-study variance by default.
 
-    Examples
-    --------
     >>> default_tau2_ci("random"), default_tau2_ci("glmm")
     ('q-profile', 'profile')
     """

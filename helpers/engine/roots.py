@@ -72,8 +72,6 @@ def expand(
 ) -> tuple[Array, Array]:
     """Walk from `start` in growing steps until `f` turns negative; return the last bracket.
 
-    Examples
-    --------
     >>> low, high = expand(lambda x: 10.0 - x, [0.0], [1.0])
     >>> float(low[0]), float(high[0])
     (7.0, 15.0)

@@ -126,8 +126,6 @@ def _cut(text: str, width: int) -> str:
 def number(value: Any, digits: int = 3) -> str:
     """Print a number with so many significant digits; a dash where there is none.
 
-    Examples
-    --------
     >>> number(0.30123), number(8.0), number(float("nan")), number(float("-inf")), number(None)
     ('0.301', '8', '–', '−∞', '–')
     """
@@ -149,8 +147,6 @@ def percent(value: Any, digits: int = 1) -> str:
 def p_text(p: Any) -> str:
     r"""Print a p-value with its symbol; a dash where there is none.
 
-    Examples
-    --------
     >>> p_text(0.0259), p_text(float("nan"))
     ('p\xa0=\xa00.026', 'p = –')
     """
@@ -164,8 +160,6 @@ def _p(p: Any, symbol: str) -> str:
 def limits_text(bounds: Any, unit: printing.Unit = "number") -> str:
     """Print two limits without a level; a dash where there are none.
 
-    Examples
-    --------
     >>> limits_text((0.0123, 0.5)), limits_text((float("nan"), float("nan"))), limits_text(None)
     ('0.012 to 0.50', '–', '–')
     """
@@ -181,8 +175,6 @@ def with_interval(
 ) -> str:
     r"""Print an estimate with its interval, and a dash for what is missing.
 
-    Examples
-    --------
     >>> with_interval(0.0682, (0.0578, 0.0804), 0.95, "percent")
     '6.8% (95%\xa0CI 5.8 to 8.0%)'
     >>> with_interval(1.5, (float("nan"), float("nan")), 0.95)
@@ -205,8 +197,6 @@ def estimate_row(result: Any, label: str = "estimate", *, name: str = "CI") -> R
 
     Where the display scale needs the size of a study, the row is on the model scale.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50])
     >>> estimate_row(fit) == ("estimate", printing.estimate(fit))
@@ -233,8 +223,6 @@ def estimate_row(result: Any, label: str = "estimate", *, name: str = "CI") -> R
 def listed(items: Iterable[Any], most: int = 6) -> str:
     """List some items and count the others.
 
-    Examples
-    --------
     >>> listed("abc"), listed("abcdefgh", most=3), listed([])
     ('a, b, c', 'a, b, c and 5 more', 'none')
     """

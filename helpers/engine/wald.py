@@ -33,8 +33,6 @@ class ModelTest(Shown):
 def quadratic_form(beta: Array, cov: Array) -> Array:
     """Compute b' V^-1 b of every replicate, shapes (R, m) and (R, m, m).
 
-    Examples
-    --------
     >>> quadratic_form(np.array([[2.0]]), np.array([[[4.0]]])).tolist()
     [1.0]
     """
@@ -66,8 +64,6 @@ def coefficient_table(
 ) -> dict[str, Array]:
     """Columns of a table of coefficients; `df` is inf where the normal distribution is meant.
 
-    Examples
-    --------
     >>> table = coefficient_table(np.array([1.96]), np.ones(1), np.array([np.inf]), 0.95)
     >>> round(float(table["p"][0]), 3), round(float(table["ci_lower"][0]), 3)
     (0.05, 0.0)
@@ -98,8 +94,6 @@ def generalised_vif(cov: Array, inside: tuple[int, ...], among: tuple[int, ...])
     det(R11) det(R22) / det(R) with R the correlation matrix of the estimates
     (Fox and Monette 1992, doi:10.1080/01621459.1992.10475190).
 
-    Examples
-    --------
     >>> generalised_vif(np.eye(3), (0,), (0, 1, 2))
     1.0
     """

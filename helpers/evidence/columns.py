@@ -277,8 +277,6 @@ def infer(cells: Sequence[str]) -> pd.Series:
 
     Empty cells are missing. A number with leading zeros is text.
 
-    Examples
-    --------
     >>> infer(["12.5", "", "1e-3"]).tolist()
     [12.5, nan, 0.001]
     >>> infer(["007", "12"]).tolist()

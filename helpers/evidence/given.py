@@ -47,8 +47,6 @@ RATING_WORDING = (
 def rating_of(text: str) -> str:
     """Tell what a rating of the risk of bias means: low, some or high.
 
-    Examples
-    --------
     >>> rating_of("Serious"), rating_of("Some concerns"), rating_of("+")
     ('high', 'some', 'low')
     """
@@ -61,8 +59,6 @@ def rating_of(text: str) -> str:
 def scale_by_name(column: str) -> str:
     """Guess from the name of a column what its numbers are: a ratio, its logarithm, or neither.
 
-    Examples
-    --------
     >>> scale_by_name("Hazard ratio"), scale_by_name("logOR"), scale_by_name("yi")
     ('ratio', 'log-ratio', 'raw')
     """
@@ -91,8 +87,6 @@ def on_model_scale(
     logarithm. The last value is the places of the effects that are far from the middle of their
     limits, by more than a tenth of the width: rounded numbers stay within it.
 
-    Examples
-    --------
     >>> yi, vi, far = on_model_scale({"effect": [2.0], "lower": [1.0], "upper": [4.0]}, "ratio")
     >>> round(yi[0], 4), round(vi[0] ** 0.5, 4), far
     (0.6931, 0.3537, [])

@@ -51,8 +51,6 @@ class Opened:
 def plain_name(name: str) -> str:
     r"""Take case and punctuation from the name of a column.
 
-    Examples
-    --------
     >>> plain_name("Follow-up (months)"), plain_name("No._of\nCases")
     ('follow up months', 'no of cases')
     """
@@ -62,8 +60,6 @@ def plain_name(name: str) -> str:
 def _counted(name: str) -> str:
     """Take the words for a number from the plain name of a count.
 
-    Examples
-    --------
     >>> _counted("Patients (N)"), _counted("Total number of relapses"), _counted("No response")
     ('patients', 'relapses', 'no response')
     """
@@ -80,8 +76,6 @@ def names() -> Mapping[str, tuple[str, ...]]:
 def ours(role: str) -> str:
     """Give our own plain name for a role.
 
-    Examples
-    --------
     >>> ours("by"), ours("follow_up"), ours("cluster")
     ('group', 'follow up', '')
     """
@@ -91,8 +85,6 @@ def ours(role: str) -> str:
 def guess(header: Sequence[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """Find the columns whose names say what they hold; two that could be one role are left out.
 
-    Examples
-    --------
     >>> guess(["Author", "Cases", "Total"])
     {'study': 'Author', 'events': 'Cases', 'n': 'Total'}
     >>> guess(["Author", "Cases", "Deaths", "N"])

@@ -69,8 +69,6 @@ def choose_columns(
     Person-time takes the place of the people where it is named, or where there are no people. The
     error names the `options` of the command where there are such.
 
-    Examples
-    --------
     >>> opened = open_table(b"Author,Cases,Total\nA,3,40\n")
     >>> choose_columns(opened, {"n": "Total"})
     {'n': 'Total', 'study': 'Author', 'events': 'Cases'}
@@ -98,8 +96,6 @@ def find_roles(
 ) -> tuple[dict[str, str], list[str]]:
     """Give the columns that were named or guessed, by role, and the roles that a table needs.
 
-    Examples
-    --------
     >>> find_roles(["Author", "yi", "vi", "n"], {})
     ({'study': 'Author', 'effect': 'yi', 'variance': 'vi'}, ['study', 'effect', 'variance'])
     """
@@ -187,8 +183,6 @@ def _asked(role: str, options: bool) -> str:
 def values_of(roles: Mapping[str, str]) -> tuple[str, ...]:
     """Give the columns without which a row is no study: counts, or an effect with its spread.
 
-    Examples
-    --------
     >>> values_of({"study": "s", "events": "x", "n": "n"}), values_of({"effect": "y", "se": "s"})
     (('x', 'n'), ('y', 's'))
     """

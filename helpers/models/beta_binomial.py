@@ -267,10 +267,6 @@ def pool_beta_binomial(
     data, events, n, study, level
         As in `helpers.pool`.
 
-    Returns
-    -------
-    BetaBinomialResult
-
     Raises
     ------
     MetaAnalysisError

@@ -207,8 +207,6 @@ def with_display_cautions(fit: PoolResult) -> PoolResult:
 def few_prediction_df(k: int, df: int, level: float) -> str:
     """Say on how little a prediction interval of so few studies rests, and that none is shown.
 
-    Examples
-    --------
     >>> few_prediction_df(3, 1, 0.9).split(" (")[0]
     'The prediction interval of three studies would rest on one degree of freedom'
     """

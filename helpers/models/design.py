@@ -68,8 +68,6 @@ def _right_side(formula: str) -> str:
 def quoted(column: str) -> str:
     """Write the name of a column so that a formula takes it for nothing else.
 
-    Examples
-    --------
     >>> quoted("1"), quoted("a`b")
     ('`1`', '`a``b`')
     """
@@ -144,8 +142,6 @@ def required_columns(formula: str, data: pd.DataFrame) -> tuple[str, ...]:
 
     formulaic's own list leaves out the arguments of splines, so that the factors are read here.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"g": ["a"], "x": [1.0], "z": [2.0]})
     >>> required_columns("log(x) + g", table), required_columns("bs(x, df=4)", table)
@@ -193,8 +189,6 @@ def build_design(
 
     `left_out` says which rows are not among them and why, for a moderator that lost a level.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> d = build_design("g", pd.DataFrame({"g": ["a", "b", "a"]}), ("1", "2", "3"))
     >>> d.names, d.terms

@@ -104,8 +104,6 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
 def studies_text(fit: Any) -> str:
     """Say how many studies, events and patients take part, and how many studies do not.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> studies_text(pool(events=[3, 8, None], n=[40, 60, 50]))
     '2; events 11 of 100; 1 left out'

@@ -56,8 +56,6 @@ def heterogeneity_intervals(
 ) -> HeterogeneityIntervals:
     """Intervals of tau2, tau, I2 and H2 (`method` and `level` as in the `tau2_ci` of the fit).
 
-    Examples
-    --------
     >>> from helpers import pool_effects
     >>> fit = pool_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
     >>> found = heterogeneity_intervals(fit)

@@ -65,8 +65,6 @@ _SCALE_WORDS: dict[str, str] = {
 def methods_of(options: Options, k: int) -> Methods:
     """Describe the choices in `options` for `k` studies.
 
-    Examples
-    --------
     >>> from helpers.engine.options import resolve
     >>> print(methods_of(resolve(tau2_method="DL", ci_method="wald"), 12))
     Proportions of 12 studies were pooled on the logit scale by inverse variance with random

@@ -104,10 +104,6 @@ def pool_multilevel(
         Points of the quadrature over the effect of a cohort; those over the effect of a cluster
         are doubled until the likelihood stays.
 
-    Returns
-    -------
-    MultilevelResult
-
     Raises
     ------
     MetaAnalysisError

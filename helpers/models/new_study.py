@@ -52,8 +52,6 @@ class ProbabilityBeyond(Shown):
 def share_beyond(mu: ArrayLike, tau2: ArrayLike, bound: float, side: Side = "above") -> Array:
     """Share of normal effects beyond `bound` (model scale); 0, 1/2 or 1 where tau2 is 0.
 
-    Examples
-    --------
     >>> print(round(float(share_beyond(0.0, 1.0, 1.959964)), 3), float(share_beyond(2.0, 0.0, 1.0)))
     0.025 1.0
     """
@@ -107,8 +105,6 @@ def probability_beyond(
     `bound` is on the display scale. `method` is "profile" (default for the GLMM; also for ML) or
     "delta", with the quantile of `ci_method`: normal, or t with k - 1 degrees of freedom.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[3, 0, 8, 12, 2, 7, 1, 9], n=[40, 25, 60, 55, 48, 60, 40, 50])
     >>> found = probability_beyond(fit, 0.20)

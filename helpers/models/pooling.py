@@ -164,10 +164,6 @@ def pool_effects(
     **options
         `tau2_method`, `tau2` and `back_transform`, as in `pool`.
 
-    Returns
-    -------
-    PoolResult
-
     Raises
     ------
     MetaAnalysisError, UnsupportedError

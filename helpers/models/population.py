@@ -65,8 +65,6 @@ class PopulationMean(NamedTuple):
 def has_mean(measure: str) -> bool:
     """Whether the mean across studies is defined for a measure.
 
-    Examples
-    --------
     >>> has_mean("logit"), has_mean("arcsine")
     (True, False)
     """
@@ -78,8 +76,6 @@ def mean_rule(measure: str) -> Rule:
 
     By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
 
-    Examples
-    --------
     >>> mean_rule("logit"), mean_rule("log-rate"), mean_rule("raw")
     ('integral', 'lognormal', 'median')
     """
@@ -94,8 +90,6 @@ def mean_rule(measure: str) -> Rule:
 def differs_from_median(fit: PoolResult) -> bool:
     """Whether the mean across studies of a fit is another number than its estimate, the median.
 
-    Examples
-    --------
     >>> from helpers.models.pooling import pool
     >>> differs_from_median(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"))
     True
@@ -202,8 +196,6 @@ def delta_interval(
 ) -> Interval:
     """Symmetric interval of the logit (logarithm) of a mean with this variance.
 
-    Examples
-    --------
     >>> [round(x, 3) for x in delta_interval(0.1, 0.0004, "logit", 0.95, None)]
     [0.067, 0.147]
     """

@@ -54,8 +54,6 @@ def profile_curve(
     Of a GLMM, or of a random-effects model fitted by ML (both parameters) or REML (tau2 only); the
     grid has `points` values besides estimate and limits.
 
-    Examples
-    --------
     >>> from helpers.models.pooling import pool
     >>> fit = pool(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48], model="glmm")
     >>> curve = profile_curve(fit, "mu")

@@ -106,10 +106,6 @@ def meta_regression(
     quad_points : int
         Quadrature nodes of the GLMM.
 
-    Returns
-    -------
-    RegressionResult
-
     Raises
     ------
     MetaAnalysisError

@@ -223,10 +223,6 @@ class RegressionResult(Coefficients):
         null : float
             Without moderators: value around which the signs of the effects are flipped.
 
-        Returns
-        -------
-        PermutationTest
-
         Raises
         ------
         UnsupportedError

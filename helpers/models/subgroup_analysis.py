@@ -353,10 +353,6 @@ def subgroups(
         Further arguments of `helpers.pool` (`measure`, `model`, `tau2_method`, ...) or of
         `helpers.pool_effects`.
 
-    Returns
-    -------
-    SubgroupResult
-
     Notes
     -----
     The test is of Wald type, Q = sum w_j (mu_j - mean)^2 with w_j = 1/se_j^2 and the weighted

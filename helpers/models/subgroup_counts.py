@@ -102,8 +102,6 @@ def _group(
 def equal_means(mu: Array, cov: Array) -> Array:
     """Wald statistics that all means of a row are equal; means (R, G), covariances (R, G, G).
 
-    Examples
-    --------
     >>> equal_means(np.array([[1.0, 3.0]]), np.eye(2)[None]).tolist()
     [2.0]
     """

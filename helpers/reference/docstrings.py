@@ -80,8 +80,6 @@ def fields_of(found: type[Any]) -> tuple[tuple[str, str, str], ...]:
     fields that follow without a comment. One that begins with the possible values, such as
     ``{"left", "right"}: ...``, says the type, too.
 
-    Examples
-    --------
     >>> fields_of(Docstring)[0]
     ('summary', 'str', 'the first paragraph on one line')
     """
@@ -102,7 +100,7 @@ def _groups(cls: type[Any]) -> Iterator[tuple[list[str], str, str]]:
     for one in getattr(ast.parse(source).body[0], "body", ()):
         if not isinstance(one, ast.AnnAssign) or "ClassVar" in ast.unparse(one.annotation):
             continue
-        name, kind = ast.unparse(one.target), _typed(ast.unparse(one.annotation))
+        name, kind = ast.unparse(one.target), typed(ast.unparse(one.annotation))
         if name.startswith("_"):
             continue
         over = takewhile(lambda line: line.startswith("    #: "), lines[one.lineno - 2 :: -1])
@@ -119,8 +117,12 @@ def _groups(cls: type[Any]) -> Iterator[tuple[list[str], str, str]]:
         yield names, kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds), text
 
 
-def _typed(annotation: str) -> str:
-    """Write an annotation as numpydoc has types."""
+def typed(annotation: str) -> str:
+    """Write an annotation as numpydoc has types.
+
+    >>> typed("tuple[float, ...] | None")
+    'tuple of float or None'
+    """
     text = re.sub(r"\bArray\b|\bNDArray\[[\w.]+\]", "ndarray", annotation)
     text = re.sub(r"\b(?:np|pd)\.|, \.\.\.(?=\])", "", text)
     text = re.sub(r"\b(tuple)\[([^\[\],]+)\]", r"\1 of \2", text)
@@ -130,8 +132,6 @@ def _typed(annotation: str) -> str:
 def markdown(text: str) -> str:
     r"""Write a docstring's text as Markdown: tables, formulas, roles, DOIs, code.
 
-    Examples
-    --------
     >>> markdown("See :func:`pool` (Knapp 2003, doi:10.1002/sim.1482).")
     'See `pool` (Knapp 2003, [doi:10.1002/sim.1482](https://doi.org/10.1002/sim.1482)).'
     >>> print(markdown("=====  =====\nx      y\n=====  =====\n1      a|b\n=====  ====="))

@@ -118,10 +118,6 @@ def read_guide(results: str | Path, path: str | Path | None = None) -> Guide:
         why, source, uses), ``[[decision.option.number]]`` (name and the arguments of `look_up`),
         and ``[[path]]`` (data, steps). By default the book's own.
 
-    Returns
-    -------
-    Guide
-
     Raises
     ------
     MetaAnalysisError

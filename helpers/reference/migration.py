@@ -98,10 +98,6 @@ def read_migration(
     given : mapping, optional
         Names that the lines may use besides.
 
-    Returns
-    -------
-    Migration
-
     Raises
     ------
     MetaAnalysisError

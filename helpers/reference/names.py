@@ -23,8 +23,6 @@ _USE = re.compile(r"(?P<name>[\w.]+)(?:\((?P<option>\w+)(?:=(?P<default>.+))?\))
 def find_object(name: str) -> Any:
     """Find a public object by its dotted name; an error when there is none.
 
-    Examples
-    --------
     >>> find_object("helpers.models.result.PoolResult.conf_int").__name__
     'conf_int'
     """
@@ -58,8 +56,6 @@ def _submodule(package: Any, name: str) -> ModuleType | None:
 def check_use(use: str) -> None:
     """Check that a call, its option and its default exist and are as named.
 
-    Examples
-    --------
     >>> check_use("helpers.pool(quad_points=7)")
     >>> check_use("helpers.pool(quad_points=1)")
     Traceback (most recent call last):
@@ -84,8 +80,6 @@ def check_use(use: str) -> None:
 def grouped_options(call: Any) -> dict[str, Any]:
     """Name the choices of a keyword group with their defaults, as far as `resolve` knows them.
 
-    Examples
-    --------
     >>> import helpers
     >>> grouped_options(helpers.pool_effects)
     {'tau2_method': None, 'tau2': None, 'back_transform': 'harmonic-mean'}
@@ -108,8 +102,6 @@ def registered_values(registry: str) -> tuple[str, ...]:
     `registry` names a tuple of names, a mapping (its keys, or all names in its tuples), a literal
     type, or a package whose public functions are the values.
 
-    Examples
-    --------
     >>> registered_values("helpers.engine.options.TAU2_METHODS")[:2]
     ('DL', 'DL2')
     >>> registered_values("helpers.engine.normal.prediction.PREDICTION_METHODS")[:2]

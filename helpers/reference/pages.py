@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from ..views.prose import Sentence
 from .contents import Entry, Room, entries, rooms
-from .docstrings import Docstring, fields_of, markdown, parse_docstring
+from .docstrings import LISTS, Docstring, fields_of, markdown, parse_docstring, typed
 from .examples import ExampleStep, run_examples
 from .names import PACKAGE
 
@@ -85,13 +86,22 @@ def _module_doc(loaded: Any, module: str) -> str | None:
     return loaded.__doc__
 
 
+def _told(found: Any) -> Docstring:
+    """Read the docstring of a function; what it returns may be told by the annotation alone."""
+    doc = parse_docstring(inspect.getdoc(found))
+    given = getattr(inspect.unwrap(found), "__annotations__", {}).get("return", "None")
+    if "Returns" in doc.lists or given == "None":
+        return doc
+    lists = {**doc.lists, "Returns": ((typed(str(given)), "", ""),)}
+    return replace(doc, lists={name: lists[name] for name in LISTS if name in lists})
+
+
 def _makers(room: Room) -> dict[str, list[str]]:
     """Class -> functions of the page whose docstrings say that they return it."""
     made: dict[str, list[str]] = {}
     for entry in entries(room):
         if entry.kind == "function":
-            doc = parse_docstring(inspect.getdoc(entry.found))
-            for name, kind, _ in doc.lists.get("Returns", ()):
+            for name, kind, _ in _told(entry.found).lists.get("Returns", ()):
                 for word in re.findall(r"\b[A-Z]\w+", f"{name} {kind}"):
                     made.setdefault(word, []).append(entry.name)
     return made
@@ -102,7 +112,7 @@ def _entry(
 ) -> str:
     if entry.kind == "data":
         return _data(entry)
-    doc = parse_docstring(inspect.getdoc(entry.found))
+    doc = _told(entry.found)
     fields = fields_of(entry.found) if entry.kind == "class" else ()
     if any(text for _, _, text in fields):
         doc.lists["Attributes"] = fields
@@ -140,7 +150,8 @@ def _members(entry: Entry, room: Room, run: Runner) -> Iterator[str] | list[str]
         full = f"{entry.name}.{name}"
         kind = "property" if isinstance(plain, property) else "method"
         signature = "" if kind == "property" else _signature(shown, skip=member is plain)
-        body = _body(parse_docstring(inspect.getdoc(shown)), room, run(shown, full))
+        doc = parse_docstring(inspect.getdoc(shown)) if kind == "property" else _told(shown)
+        body = _body(doc, room, run(shown, full))
         made.append(f":::::{{py:{kind}}} {name}{signature}\n\n{body}\n\n:::::")
     return made
 
@@ -202,7 +213,7 @@ def _body(doc: Docstring, room: Room, steps: tuple[ExampleStep, ...]) -> str:
 def _definitions(items: tuple[tuple[str, str, str], ...], section: str, room: Room) -> str:
     made = []
     for name, kind, text in items:
-        shown = name if section in ("Returns", "Yields") and not kind else f"`{name}`"
+        shown = _plain(name) if section in ("Returns", "Yields") and not kind else f"`{name}`"
         typed = f" ({_plain(kind)})" if kind else ""
         head = _linked(f"{shown}{typed}", room)
         body = _linked(markdown(text), room) if text else ""

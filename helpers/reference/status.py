@@ -44,8 +44,6 @@ _SHORT = 16  # characters of a hash that are shown
 def hash_of(paths: Iterable[Path], root: Path) -> str:
     """Hash names (relative to `root`) and contents of files, in the order of their names: SHA-256.
 
-    Examples
-    --------
     >>> hash_of([], Path("."))[:8]
     'e3b0c442'
     """

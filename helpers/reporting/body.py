@@ -114,8 +114,6 @@ def _shown(pictures: Mapping[str, str], *names: str) -> list[str]:
 def with_files(picture: Picture, files: Iterable[str]) -> str:
     """Give the HTML of a picture, followed by links to the files of it that stand beside the page.
 
-    Examples
-    --------
     >>> from helpers.views import plots
     >>> shown = plots.Picture("line", "<svg/>", "Line", "A line.", "It rises.", 9, 9, 9, None)
     >>> print(with_files(shown, ["figure-line.svg", "figure-lines.svg"]).splitlines()[-1])
@@ -347,8 +345,6 @@ _STUDY = re.compile(r"\b(?P<article>[Aa] )?(?<!-)(?P<first>[Ss])tud(?P<end>y|ies
 def own_nouns(text: str, subject: Subject) -> str:
     """Call the studies of a message what the reader calls them; terms with hyphens stay.
 
-    Examples
-    --------
     >>> arms = Subject(study="arm", studies="arms")
     >>> own_nouns("Studies differ; a study has small-study effects.", arms)
     'Arms differ; an arm has small-study effects.'
@@ -393,8 +389,6 @@ def _said(analysis: Analysis) -> list[tuple[str, tuple[Reference, ...]]]:
 def _ranges(places: Iterable[int]) -> str:
     """Print the numbers of sources, three and more in a row as a range.
 
-    Examples
-    --------
     >>> _ranges({4, 1, 2, 3, 6, 7})
     '1–4, 6, 7'
     """

@@ -30,8 +30,6 @@ class ListedCaution:
 def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     """Collect the cautions of all results of a report.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> from helpers.reporting.analysis import ColumnNames, analyse
     >>> table = pd.DataFrame({"study": ["a"], "events": [3], "n": [40]})

@@ -42,8 +42,6 @@ def _plain(text: str) -> str:
 def bibliography() -> dict[str, dict[str, str]]:
     """Read the bibliography: key to its fields, markup removed.
 
-    Examples
-    --------
     >>> bibliography()["dersimonian1986"]["doi"]
     '10.1016/0197-2456(86)90046-2'
     """
@@ -57,8 +55,6 @@ def bibliography() -> dict[str, dict[str, str]]:
 def citation(key: str) -> str:
     """Print one source: authors, year, title, journal, volume and pages.
 
-    Examples
-    --------
     >>> citation("dersimonian1986").partition("(1986). ")[2]
     'Meta-analysis in clinical trials. Controlled Clinical Trials 7:177–188.'
     """

@@ -154,8 +154,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The status is 0; 2 when the table or the options are wrong; 1 when the system does not let a
     file be read or written.
 
-    Examples
-    --------
     >>> main(["template"])
     study,events,n,group,follow_up
     Example 2021,3,40,trial,12.5

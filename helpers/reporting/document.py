@@ -45,8 +45,6 @@ def word_document(
     `title` is its heading and `made` the line under it; `pictures` holds the PNG of each figure, by
     the id that it has on the page.
 
-    Examples
-    --------
     >>> made = word_document("Mine", "Made here.", [Section("a", "A", ("<p>b &lt; c</p>",))], {})
     >>> made[:2]
     b'PK'

@@ -42,8 +42,6 @@ def figure_files(
     fonts, TIFF is compressed without loss, no file has a date. `UnsupportedError` for a format that
     is not one of `FORMATS`.
 
-    Examples
-    --------
     >>> import matplotlib.pyplot as plt
     >>> from helpers.views import plots
     >>> fig, ax = plt.subplots(figsize=(2, 1))

@@ -29,8 +29,6 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 def table_as_csv(frame: pd.DataFrame) -> str:
     """Print a table as CSV in which a spreadsheet finds no formula, in cells or headings.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> print(table_as_csv(pd.DataFrame({"study": ["=1+1", "A"], "change": [-2.5, 1.0]})))
     study,change

@@ -43,8 +43,6 @@ class Section:
 def paragraph(text: str, kind: str = "") -> str:
     """Print a sentence as a paragraph of the page.
 
-    Examples
-    --------
     >>> paragraph("a < b")
     '<p>a &lt; b</p>'
     """

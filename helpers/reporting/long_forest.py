@@ -27,8 +27,6 @@ def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float =
     The table of the picture names every study. `width` is in CSS pixels; `prediction` draws the
     interval of a new study where the fit has one.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> from helpers import Subject, pool
     >>> from helpers.views.plots import show

@@ -264,10 +264,6 @@ def report(
     seed : int
         Of the simulation that calibrates the tests for small-study effects.
 
-    Returns
-    -------
-    Report
-
     Raises
     ------
     EvidenceError

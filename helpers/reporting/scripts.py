@@ -152,8 +152,6 @@ def _python_clusters(analysis: Analysis, model: str) -> list[str]:
 def python_script(analysis: Analysis, title: str) -> str:
     """Write the Python script.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> from helpers.reporting.analysis import ColumnNames, analyse
     >>> table = pd.DataFrame({"study": list("ab"), "events": [3, 9], "n": [40, 50]})
@@ -379,8 +377,6 @@ def r_script(analysis: Analysis, title: str) -> str:
 
     It was not run where the report was made, and says so.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> from helpers.reporting.analysis import ColumnNames, analyse
     >>> table = pd.DataFrame({"study": list("ab"), "events": [3, 9], "n": [40, 50]})

@@ -29,8 +29,6 @@ __all__ = [
 def model_name(fit: PoolResult) -> str:
     """Name the model of a fit in a few words.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> model_name(pool(events=[3, 8], n=[40, 50], model="glmm"))
     'Binomial-normal GLMM (logit)'
@@ -220,8 +218,6 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
 
     ``pooled`` and ``studies`` always; the others where they could be computed.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> from helpers.reporting.analysis import ColumnNames, analyse
     >>> table = pd.DataFrame({"study": list("abc"), "events": [3, 9, 4], "n": [40, 50, 60]})

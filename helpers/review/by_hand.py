@@ -24,8 +24,6 @@ def five_cohorts(cohorts: pd.DataFrame) -> pd.DataFrame:
     that has deaths, survivors and a follow-up. `MetaAnalysisError` when fewer than three can be
     used.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts
     >>> five_cohorts(load_cohorts())["events"].tolist()
     [9, 5, 9, 13, 6]

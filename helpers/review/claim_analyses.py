@@ -77,10 +77,6 @@ def claim_multiverse(
     level : float
         Level of all intervals.
 
-    Returns
-    -------
-    ClaimMultiverse
-
     Raises
     ------
     UnsupportedError
@@ -220,10 +216,6 @@ def judge(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
     result : MultiverseResult
         With a contrast, for a claim about the ratio of two groups; without one otherwise.
     claim : Claim
-
-    Returns
-    -------
-    ClaimMultiverse
 
     Raises
     ------

@@ -90,8 +90,6 @@ def without_idle(
 ) -> dict[str, Any]:
     """Drop levels that change nothing among the relevant `labels`, and choices of one level.
 
-    Examples
-    --------
     >>> idle = {"small": {"kept": None, "left out": ["B"]}, "late": {"kept": None, "out": ["A"]}}
     >>> list(without_idle(idle, ["A", "B"], np.array([True, False])))
     ['late']

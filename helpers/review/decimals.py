@@ -29,8 +29,6 @@ def prints_as(value: float, printed: str) -> bool:
     ``"<.0001"`` is a bound, which holds for everything below it; a value half-way between two
     printed numbers may be rounded to either.
 
-    Examples
-    --------
     >>> prints_as(-2.97597, "-2.98"), prints_as(0.00449, "0.0046"), prints_as(0.2, "<.0001")
     (True, False, False)
     """

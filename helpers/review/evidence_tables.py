@@ -38,8 +38,6 @@ def evidence_as_of(*frames: pd.DataFrame) -> str:
 
     Without a table, of all tables beside the review that have the column.
 
-    Examples
-    --------
     >>> from helpers import load_context
     >>> evidence_as_of(load_context("rules_since_2024")).replace(chr(0xA0), " ")
     '28 November 2026'
@@ -56,8 +54,6 @@ def studies_table(
 
     Cohorts without a row in `sources` have no links.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts, load_sources
     >>> made = studies_table(load_cohorts(), load_sources())
     >>> made.caption
@@ -107,8 +103,6 @@ def studies_table(
 def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods") -> Table:
     """Print what is known of how the review was made; what was not found says so.
 
-    Examples
-    --------
     >>> from helpers import load_context
     >>> review_methods_table(load_context("review_methods")).name
     'review-methods'
@@ -130,8 +124,6 @@ def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods")
 def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") -> Table:
     """Print the items of PRISMA 2020, and whether the texts at hand answer them.
 
-    Examples
-    --------
     >>> from helpers import load_context
     >>> reporting_items_table(load_context("reporting_items")).caption
     'The 27 items of PRISMA 2020: 10 seen, 8 in part, 9 not seen'
@@ -160,8 +152,6 @@ def definitions_table(
 ) -> Table:
     """Print how publications count nonrelapse mortality, with the cohorts that rest on them.
 
-    Examples
-    --------
     >>> from helpers import load_context, load_sources
     >>> definitions_table(load_context("nrm_definitions"), load_sources()).name
     'nrm-definitions'
@@ -187,8 +177,6 @@ def definitions_table(
 def forecasts_table(forecasts: Iterable[Forecast], *, name: str = "forecasts") -> Table:
     """Print the forecasts: the interval of the true rate of a new, similar cohort.
 
-    Examples
-    --------
     >>> from helpers.review.since_then import frozen_forecasts
     >>> print(forecasts_table(frozen_forecasts()).text.splitlines()[1].split())
     ['all', 'cohorts', '52', '7,604', '574', '2.7', 'to', '16.2', '2.6', 'to', '16.4']
@@ -251,8 +239,6 @@ def _notes(one: dict[str, Any]) -> Cell:
 def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
     """Print the later reports with the class of their evidence, best first.
 
-    Examples
-    --------
     >>> from helpers import load_context
     >>> later_table(load_context("later_cohorts")).caption
     'Reports since the search, by class of evidence'
@@ -278,8 +264,6 @@ def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
 def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -> Table:
     """Print how many later reports lie within their forecasts, by kind of report and by model.
 
-    Examples
-    --------
     >>> from helpers.review.since_then import check_forecasts
     >>> coverage_table(check_forecasts()).name
     'coverage'
@@ -324,8 +308,6 @@ def _line(kind: str, one: ForecastScore, part: list[ForecastCheck]) -> dict[str,
 def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
     """Print the pooled rates before and after the update.
 
-    Examples
-    --------
     >>> from helpers.review.since_then import update_effects
     >>> update_table(update_effects()).name
     'update'
@@ -354,8 +336,6 @@ def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
 def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
     """Print what has changed in labels, indications and monitoring, in order of time.
 
-    Examples
-    --------
     >>> from helpers import load_context
     >>> rules_table(load_context("rules_since_2024")).name
     'rules'

@@ -41,8 +41,6 @@ def forest(
     The card of a cohort that `sources` does not know says so. `MetaAnalysisError` for a fit of
     other studies, or one that the page cannot repeat.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts, load_sources, pool
     >>> cohorts = load_cohorts().head(6)
     >>> columns = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}

@@ -26,8 +26,6 @@ def require(
     `levels` are those of a column that need `each` cohorts; the message names all that have fewer,
     says `among` what, and what to do.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts
     >>> table = load_cohorts()
     >>> require(table, product=["ide-cel", "cilta-cel"])
@@ -56,8 +54,6 @@ compare groups of your own with subgroups(cohorts, by=...), as in the chapter Yo
 def require_published_groups(cohorts: pd.DataFrame) -> None:
     """Refuse a table that lacks a disease or product that the review compares within diseases.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts
     >>> require_published_groups(load_cohorts())
     """
@@ -70,8 +66,6 @@ def require_published_groups(cohorts: pd.DataFrame) -> None:
 def require_published(cohorts: pd.DataFrame) -> None:
     """Refuse any table but the review's, for what was frozen or printed from it.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts
     >>> require_published(load_cohorts())
     """
@@ -88,8 +82,6 @@ def require_published_options(ours: Sequence[float], published: Sequence[float])
     These are the p-values of the calls in view, and of the published analyses of the same cohorts;
     they may differ by rounding.
 
-    Examples
-    --------
     >>> require_published_options([0.2, 0.03], [0.2, 0.03])
     """
     for mine, theirs in zip(ours, published, strict=True):

@@ -80,8 +80,6 @@ class Forecast:
 
         Lines join logits of rates over normal quantiles; beyond the ends they go straight on.
 
-        Examples
-        --------
         >>> f = Forecast("all cohorts", "GLMM", 2, 9, 1, (0.025, 0.5, 0.975), (0.02, 0.07, 0.2))
         >>> f.quantile(np.array([0.5, 0.975])).round(3).tolist()
         [0.07, 0.2]
@@ -96,8 +94,6 @@ class Forecast:
     def events(self, n: int) -> EventCounts:
         """Distribution of the deaths among `n` patients of a new, similar cohort.
 
-        Examples
-        --------
         >>> f = Forecast("all cohorts", "GLMM", 2, 9, 1, (0.025, 0.5, 0.975), (0.02, 0.07, 0.2))
         >>> f.events(100).interval()
         Interval(lower=1.0, upper=22.0)
@@ -123,8 +119,6 @@ def _groups(cohorts: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def forecasts_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Make the forecasts from a table of cohorts (the review's), as the file stores them.
 
-    Examples
-    --------
     >>> from helpers import load_cohorts
     >>> few = load_cohorts().query("entity == 'MCL'")
     >>> made = forecasts_frame(few).query("method == 'GLMM' and probability == 0.975")
@@ -162,8 +156,6 @@ def frozen_forecasts() -> tuple[Forecast, ...]:
 
     `MetaAnalysisError` when the checksum is not the one that was written down when they were made.
 
-    Examples
-    --------
     >>> frozen = frozen_forecasts()
     >>> frozen[0].group, frozen[0].method, [round(100 * x, 1) for x in frozen[0].interval]
     ('all cohorts', 'GLMM', [2.7, 16.2])
@@ -190,8 +182,6 @@ def forecast_for(
 ) -> Forecast | None:
     """Give the forecast of the most specific group: the product in the disease, or the disease.
 
-    Examples
-    --------
     >>> frozen = frozen_forecasts()
     >>> [forecast_for("MM", name, "GLMM", frozen).group for name in ("ide-cel", "mixed")]
     ['ide-cel, MM', 'MM']
@@ -260,8 +250,6 @@ def check_forecasts(
     (`not_compared`), and where no forecast was made for its group. By default the tables of the
     book.
 
-    Examples
-    --------
     >>> checks = check_forecasts()
     >>> one = next(c for c in checks if c.report == "CARTITUDE-1 later cut")
     >>> one.forecast.group, one.fewest, one.expected, one.inside
@@ -333,8 +321,6 @@ def most_on_one_side(checks: Iterable[ForecastCheck], method: str) -> tuple[str,
 
     With "above" or "below", and how many; None where fewer than two lie on one side.
 
-    Examples
-    --------
     >>> most_on_one_side(check_forecasts(), "GLMM")
     ('MCL', 'above', 3)
     """
@@ -392,8 +378,6 @@ def updated_cohorts(
 
     With `most`, the largest count that a rounded rate implies, instead of the smallest.
 
-    Examples
-    --------
     >>> now = updated_cohorts().set_index("cohort")
     >>> len(now), int(now.loc["Martin 2023", "nonrelapse_deaths"])
     (54, 18)

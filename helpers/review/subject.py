@@ -51,8 +51,6 @@ annotate = worded(any_annotate)
 def disease(entity: str) -> str:
     """Spell a disease out, with its abbreviation; one that the review lacks stays as it is.
 
-    Examples
-    --------
     >>> disease("MM"), disease("CLL")
     ('multiple myeloma (MM)', 'CLL')
     """

@@ -27,8 +27,6 @@ def expected_prediction(
     variance of a logit (doi:10.1111/j.1467-985X.2008.00552.x). They hang on a guess of tau, which
     few cohorts estimate badly.
 
-    Examples
-    --------
     >>> low, high = expected_prediction(20, mu=-2.6, tau=0.5, size=100)
     >>> round(low, 3), round(high, 3)
     (0.024, 0.181)

@@ -154,8 +154,6 @@ FIGURES: Mapping[str, Callable[[], Figure]] = MappingProxyType(
 def figure(name: str) -> Figure:
     """Draw the picture of a question.
 
-    Examples
-    --------
     >>> figure("wald").alt
     'Two intervals around 6.3%: 1 is 1.1 to 28.3%, 2 goes from below zero to 18.1%.'
     """

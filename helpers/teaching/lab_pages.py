@@ -190,10 +190,6 @@ def lab(key: str, found: pd.DataFrame, *, sizes: Iterable[int] = ()) -> Interact
     sizes : iterable of int
         Patients of the cohorts whose sizes the lab draws from or keeps.
 
-    Returns
-    -------
-    Interactive
-
     Raises
     ------
     MetaAnalysisError

@@ -241,10 +241,6 @@ def make_paper(seed: int) -> Paper:
     seed : int
         Zero or more; the same seed gives the same exam.
 
-    Returns
-    -------
-    Paper
-
     Raises
     ------
     UnsupportedError

@@ -20,8 +20,6 @@ __all__ = ["LessonPlan", "LessonStep", "Misconception", "Plans", "clock", "read_
 def clock(start: str, minutes: int) -> str:
     """Give the time some minutes after a start.
 
-    Examples
-    --------
     >>> clock("09:00", 95)
     '10:35'
     """

@@ -83,8 +83,6 @@ def solve(
     the expressions need, in names of their own: nothing that the reader has set is used or changed.
     `cohorts` may take the place of the book's own.
 
-    Examples
-    --------
     >>> solve("question", "ex-question-apply", ["round(float(together), 2)"])
     [75.49]
     """

@@ -8,8 +8,6 @@ import re
 def slug(text: str, longest: int | None = None) -> str:
     """Make lower-case words joined by hyphens, as an id needs it; a long name is cut at a word.
 
-    Examples
-    --------
     >>> slug("Deaths per 1,000 (all)"), slug("Deaths by disease and product", 18)
     ('deaths-per-1-000-all', 'deaths-by-disease')
     """

@@ -246,8 +246,6 @@ def numbers(
     :func:`table` (empty for the usual one), or a heading and a format; a heading gets the unit of
     percentages.
 
-    Examples
-    --------
     >>> print(numbers({"a": ["x"], "b": [0.25]}, "Shares", {"a": "", "b": ("Part", "percent")}))
     Shares
     A Part, %
@@ -278,8 +276,6 @@ def of_rows(
     The cells of a column are a field of the rows, or what a function makes of a row; a format of
     :func:`table` may follow. A heading gets the unit of percentages.
 
-    Examples
-    --------
     >>> rows = [{"name": "x", "events": 1, "n": 4}]
     >>> columns = {"Name": "name", "Without": (lambda row: row["n"] - row["events"], "count")}
     >>> print(of_rows(rows, "People without an event", columns))

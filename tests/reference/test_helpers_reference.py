@@ -184,6 +184,14 @@ def test_what_a_field_means_stands_once_and_is_on_the_page():
     assert "`sentence` (str)\n: The method in words" in page  # of the base
 
 
+def test_what_a_function_returns_is_its_annotation_where_the_docstring_says_no_more():
+    assert "Returns" not in reference.parse_docstring(helpers.bias.egger.__doc__).lists
+    room = next(room for room in ROOMS if room.id == "bias")
+    page = reference.room_page(room, None, lambda found, name: ())
+    egger = page[page.index("{py:function} egger(") :]
+    assert egger[egger.index("{rubric} Returns") :].splitlines()[1:4] == ["```", "", "BiasTest"]
+
+
 # --- migration -----------------------------------------------------------------------------------
 
 

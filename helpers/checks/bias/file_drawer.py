@@ -77,10 +77,6 @@ def fail_safe_n(
     null : float or "pooled", optional
         Effect of hidden studies. Required for proportions (see `helpers.bias.selection_model`).
 
-    Returns
-    -------
-    FailSafeN
-
     References
     ----------
     Rosenthal R (1979), doi:10.1037/0033-2909.86.3.638; Orwin RG (1983),
@@ -215,10 +211,6 @@ def excess_significance(
         Null effect of the studies' two-sided tests; required for proportions.
     alpha : float
         Their level.
-
-    Returns
-    -------
-    ExcessSignificance
 
     References
     ----------

@@ -91,10 +91,6 @@ def limit_meta_analysis(
     effects, vi, tau2_method, level, **studies
         As in `helpers.bias.egger`.
 
-    Returns
-    -------
-    LimitMetaAnalysis
-
     Raises
     ------
     MetaAnalysisError

@@ -140,10 +140,6 @@ def simulate_null(
         Logit of the rate and between-study variance; default those of a fit on logits (for
         example the GLMM), else the random-effects estimate from the logits.
 
-    Returns
-    -------
-    NullSimulation
-
     Raises
     ------
     MetaAnalysisError

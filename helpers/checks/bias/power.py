@@ -82,10 +82,6 @@ def simulate_power(
         Change of the true logit for each unit of its standard error, such as the slope (`bias`)
         of Egger's test.
 
-    Returns
-    -------
-    PowerSimulation
-
     Raises
     ------
     MetaAnalysisError

@@ -68,10 +68,6 @@ def pet_peese(
     alpha : float
         Level of the one-sided test of the rule.
 
-    Returns
-    -------
-    PetPeese
-
     References
     ----------
     Stanley TD, Doucouliagos H (2014), doi:10.1002/jrsm.1095.

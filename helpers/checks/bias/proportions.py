@@ -38,10 +38,6 @@ def peters(
         literally. It depends on the cohort's own result; a cohort without events has weight 0
         and does not count in the degrees of freedom.
 
-    Returns
-    -------
-    BiasTest
-
     References
     ----------
     Peters JL et al. (2006), doi:10.1001/jama.295.6.676.
@@ -76,10 +72,6 @@ def macaskill(
     weights : {"size", "inverse-variance"}
         "size": n p(1 - p) with the overall proportion p (Macaskill's pooled variance, which
         she recommends); "inverse-variance": 1/vi.
-
-    Returns
-    -------
-    BiasTest
 
     References
     ----------
@@ -149,10 +141,6 @@ def arcsine_test(
         of Rücker et al.
     ci_method : {"t", "wald", "knapp-hartung"}
         As in `egger`.
-
-    Returns
-    -------
-    BiasTest
 
     References
     ----------

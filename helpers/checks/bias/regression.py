@@ -75,10 +75,6 @@ def egger(
     measure : str, optional
         Scale of the effects (see `helpers.engine.effects.MEASURES`).
 
-    Returns
-    -------
-    BiasTest
-
     Raises
     ------
     MetaAnalysisError

@@ -112,10 +112,6 @@ def selection_model(
         by a test against a rate of 50% (logit 0): a value must be given. "pooled" (the REML
         mean) asks whether cohorts clearly above the average are seen more, or less, often.
 
-    Returns
-    -------
-    SelectionModel
-
     Raises
     ------
     MetaAnalysisError

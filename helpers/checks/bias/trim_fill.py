@@ -119,10 +119,6 @@ def trim_and_fill(
     max_iter : int
         Most rounds.
 
-    Returns
-    -------
-    TrimAndFill
-
     Raises
     ------
     MetaAnalysisError

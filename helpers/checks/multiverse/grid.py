@@ -155,8 +155,6 @@ def options_with_a_role(options: Mapping[str, Any], contrast: bool = False) -> d
 
     The default interval of a GLMM depends on the number of studies and stays None as well.
 
-    Examples
-    --------
     >>> kept = options_with_a_role({**OPTIONS, "model": "glmm", "tau2_method": "DL"})
     >>> kept["tau2_method"], kept["add"], kept["quad_points"]
     (None, None, 7)

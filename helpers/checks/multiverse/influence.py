@@ -22,8 +22,6 @@ def influence_table(
     sensitivity index (Homma and Saltelli 1996, doi:10.1016/0951-8320(96)00002-6), computed exactly
     on the grid.
 
-    Examples
-    --------
     >>> value = np.array([1.0, 2.0, 1.0, 2.0])
     >>> codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     >>> influence_table(value, codes, {"a": ("x", "y"), "b": ("u", "v")})["share"].to_dict()

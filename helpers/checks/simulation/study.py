@@ -55,10 +55,6 @@ def coverage(
     workers : int
         Processes.
 
-    Returns
-    -------
-    SimulationResult
-
     Notes
     -----
     Replicates in which a method has no result (the GLMM without any event) are left out for this

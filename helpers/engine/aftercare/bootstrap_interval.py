@@ -26,8 +26,6 @@ def resampled_interval(
     Options of the bootstrap are those of `bootstrap`, and `interval`, the `method` of
     `BootstrapResult.conf_int` (default "percentile"); of the permutation `draws` and `seed`.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 6, 9, 4, 7], n=[40, 60, 90, 70, 50, 70], ci_method="wald")
     >>> low, high = resampled_interval(fit, "permutation", draws="exact")

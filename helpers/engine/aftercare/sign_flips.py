@@ -201,10 +201,6 @@ def permutation_test(
     level : float, optional
         Level of the interval; default: that of the fit.
 
-    Returns
-    -------
-    SignFlipTest
-
     Raises
     ------
     UnsupportedError

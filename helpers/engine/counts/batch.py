@@ -368,8 +368,6 @@ def _refuse(bad: NDArray[np.bool_], expected: str) -> None:
 def take_fits(fit: FitT, rows: NDArray[np.intp]) -> FitT:
     """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([[0.0, 1.0], [2.0, 4.0]], [0.1, 0.1])
     >>> take_fits(fit, np.array([1])).mu.tolist()

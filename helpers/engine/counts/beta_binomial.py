@@ -126,8 +126,6 @@ def profile_beta_binomial(
 ) -> Interval:
     """Profile-likelihood interval of the logit of the mean proportion; an error if unbounded.
 
-    Examples
-    --------
     >>> x, n = np.array([3.0, 0.0, 8.0, 12.0, 2.0]), np.array([40.0, 25.0, 60.0, 55.0, 48.0])
     >>> fit = fit_beta_binomial(x, n)
     >>> low, high = profile_beta_binomial(

@@ -39,8 +39,6 @@ class PooledCounts:
 def family_of(kind: str) -> Family:
     """Distribution of the counts for a kind of measure.
 
-    Examples
-    --------
     >>> family_of("rate")
     'poisson'
     """
@@ -59,8 +57,6 @@ def is_one_sided(events: Array, size: Array, kind: str) -> bool:
 
     The maximum-likelihood logit or log rate is then at infinity.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> is_one_sided(np.zeros(2), np.array([30.0, 45.0]), "proportion")
     True
@@ -77,8 +73,6 @@ def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
     doi:10.1093/biomet/26.4.404), for 0 events in a time T ``-log(0.025)/T`` (Garwood 1936,
     doi:10.1093/biomet/28.3-4.437). The other limit, of no event, is minus infinity.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[0, 0], n=[30, 45], model="common", method="likelihood")
     >>> [round(100 * x, 2) for x in fit.ci]
@@ -92,8 +86,6 @@ def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
 def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Array]:
     """Exact limits for x events of n each, on the model scale; see `exact_interval`.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> low, high = exact_limits(np.zeros(1), np.array([75.0]), "proportion", 0.95)
     >>> float(low[0]), round(float(high[0]), 3)
@@ -112,8 +104,6 @@ def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Ar
 def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
     """Maximum-likelihood logit (log rate) of the summed counts and its standard error.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> fit = pool_counts(np.array([1.0, 3.0]), np.array([10.0, 30.0]), "proportion")
     >>> round(fit.mu, 6), round(fit.se, 6)
@@ -131,8 +121,6 @@ def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
 def common_rate(events: Array, size: Array, kind: str) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Logit (log rate) of summed counts, its standard error, and where it is finite; shape (R,).
 
-    Examples
-    --------
     >>> mu, se, _ = common_rate(np.array([4.0]), np.array([40.0]), "proportion")
     >>> round(float(mu[0]), 6), round(float(se[0]), 6)
     (-2.197225, 0.527046)
@@ -150,8 +138,6 @@ def count_limits(
 ) -> tuple[Array, Array]:
     """Limits of the common logit or log rate of sums, shape (R,), each by "wald" or "profile".
 
-    Examples
-    --------
     >>> low, high = count_limits(
     ...     np.array([4.0]), np.array([40.0]), "proportion", np.array(["profile"]), 0.95
     ... )
@@ -182,8 +168,6 @@ def count_limits(
 def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     """Likelihood-ratio interval for the common logit or log rate (model scale).
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[1, 3], n=[10, 30], model="common", method="likelihood")
     >>> [round(x, 4) for x in fit.conf_int("profile")]

@@ -146,8 +146,6 @@ def mu_sections(
     Below the maximum over all parameters of the first replicate; the other coefficients are
     maximised over. Lower and upper value are the same where the profile at `tau2` lies lower.
 
-    Examples
-    --------
     >>> from helpers.engine.counts.fit import fit_glmm
     >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
     >>> low, high = mu_sections(fit, np.array([0.5]), 2.0)

@@ -21,8 +21,6 @@ class Selections:
 
     `of` makes booleans, shape (r, k), of numbers of replicates, shape (r, 1).
 
-    Examples
-    --------
     >>> first = Selections(3, lambda row: np.arange(3) <= row)
     >>> first[1:].tolist(), first[0].tolist()
     ([[True, True, False], [True, True, True]], [True, False, False])
@@ -42,8 +40,6 @@ class Selections:
 def first_ones(order: NDArray[np.intp]) -> Selections:
     """Select the first study in an order, the first two, and so on.
 
-    Examples
-    --------
     >>> first_ones(np.array([2, 0, 1]))[:].tolist()
     [[False, False, True], [True, False, True], [True, True, True]]
     """
@@ -55,8 +51,6 @@ def first_ones(order: NDArray[np.intp]) -> Selections:
 def ratio(top: Array, bottom: Array) -> Array:
     """Quotient that is 0 for 0/0 and infinite (with the sign of `top`) for other x/0.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> ratio(np.array([0.0, 1.0, -1.0]), np.array([0.0, 2.0, 0.0])).tolist()
     [0.0, 0.5, -inf]

@@ -73,8 +73,6 @@ def fit_levels(
     `events` or `y` replace the observed ones; `between` and `within`, shape (R,), are variances
     held.
 
-    Examples
-    --------
     >>> from helpers import pool_multilevel
     >>> fit = pool_multilevel(
     ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")

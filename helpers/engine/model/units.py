@@ -54,8 +54,6 @@ class Units:
 def without_each(codes: NDArray[np.intp]) -> Selections:
     """Leave out one unit each.
 
-    Examples
-    --------
     >>> without_each(np.array([0, 1, 0]))[:].tolist()
     [[False, True, False], [True, False, True]]
     """
@@ -68,8 +66,6 @@ def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None
     `by` is a column of `columns` (one row for each row given, indexed by study), one value for each
     row or included study, or a Series indexed by study.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> data = pool(events=[3, 8, 16], n=[40, 60, 50]).data
     >>> units_of(data, ["a", "b", "a"])

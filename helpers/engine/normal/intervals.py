@@ -67,8 +67,6 @@ def quantile(level: float, df: ArrayLike | None) -> Array:
 def symmetric_limits(mu: Array, se: Array, level: float, df: ArrayLike | None = None) -> Limits:
     """Limits mu +- q se with a normal quantile, or t quantiles where `df` is finite.
 
-    Examples
-    --------
     >>> low, high = symmetric_limits(np.zeros(1), np.ones(1), 0.95)
     >>> round(float(high[0]), 3)
     1.96
@@ -80,8 +78,6 @@ def symmetric_limits(mu: Array, se: Array, level: float, df: ArrayLike | None = 
 def symmetric_interval(mu: float, se: float, level: float, df: float | None = None) -> Interval:
     """One interval of `symmetric_limits`.
 
-    Examples
-    --------
     >>> [round(x, 3) for x in symmetric_interval(0.0, 1.0, 0.95)]
     [-1.96, 1.96]
     """
@@ -95,8 +91,6 @@ def knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> Arra
     For "knapp-hartung-wider" the model-based standard error is returned where the Wald
     interval at this level is the wider one.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
     >>> round(float(knapp_hartung_se(fit, "knapp-hartung", 0.95)[0]), 6)
@@ -115,8 +109,6 @@ def wald_is_wider(fit: InverseVarianceFit, level: float) -> NDArray[np.bool_]:
     Equal standard errors do not decide it: where the scale factor is one, as the estimators of
     Paule and Mandel make it, the quantile of t still widens the interval of Knapp and Hartung.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> wald_is_wider(fit_inverse_variance([0.0, 0.01, 0.02], [1.0, 1.0, 1.0]), 0.95).tolist()
     [True]
@@ -131,8 +123,6 @@ def no_spread(ratio: ArrayLike) -> NDArray[np.bool_]:
     `ratio`, of any shape, is that standard error over the model's, the square root of the scale
     factor.
 
-    Examples
-    --------
     >>> no_spread([1e-9, 1e-6]).tolist()
     [True, False]
     """
@@ -142,8 +132,6 @@ def no_spread(ratio: ArrayLike) -> NDArray[np.bool_]:
 def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) -> float:
     """Give the Knapp-Hartung standard error of a batch of one.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
     >>> round(single_knapp_hartung_se(fit, "knapp-hartung", 0.95), 6)
@@ -161,8 +149,6 @@ def interval_se(fit: InverseVarianceFit, method: str, level: float) -> tuple[Arr
     Infinite degrees of freedom stand for the normal distribution; a replicate of one study has no
     others.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
     >>> [float(x.round(6)[0]) for x in interval_se(fit, "knapp-hartung", 0.95)]
@@ -204,8 +190,6 @@ def by_chunks(rows: int, width: int, part: Callable[[slice], Limits]) -> Limits:
 def profile_height(batch: Batch, mu: Array) -> Array:
     """Find the largest log-likelihood over tau2 for the mu of each replicate, shape (R,).
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> fit = fit_inverse_variance([0.0, 1.0, 2.0], [0.1, 0.1, 0.1], method="ML")
     >>> bool(np.isclose(profile_height(fit.batch, fit.mu)[0], fit.loglik[0]))

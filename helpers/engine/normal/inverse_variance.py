@@ -80,8 +80,6 @@ def fit_without_each(
 ) -> InverseVarianceFit:
     """Pool without each study in turn, in a time that grows as the number of studies.
 
-    Examples
-    --------
     >>> yi, vi = np.array([0.0, 1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.1, 0.3])
     >>> quick = fit_without_each(yi, vi)
     >>> slow = fit_inverse_variance(yi, vi, ~np.eye(4, dtype=bool))

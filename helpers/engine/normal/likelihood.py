@@ -88,8 +88,6 @@ def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
 def restriction(batch: Batch, m: Moments) -> Array:
     """Restricted minus full log-likelihood.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.weighted import prepare
     >>> batch = prepare([0.0, 1.0], [1.0, 1.0])
     >>> float(restriction(batch, moments(batch, np.zeros(1)))[0])  # half of log(2 pi)

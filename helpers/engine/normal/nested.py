@@ -97,8 +97,6 @@ def fit_nested(
 ) -> NestedFit:
     """Fit the three-level model, its variances at their global maximum or as `fixed`.
 
-    Examples
-    --------
     >>> y = np.array([0.0, 0.2, 2.0, 2.2])
     >>> fit = fit_nested(
     ...     y, np.full(4, 0.01), np.ones((4, 1)), np.array([0, 0, 1, 1]), restricted=True

@@ -55,8 +55,6 @@ PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
 def prediction_df(method: str, k: ArrayLike) -> Array | None:
     """Degrees of freedom of the t quantile of a method with k studies; None for the normal one.
 
-    Examples
-    --------
     >>> prediction_df("t-k-2", [3, 10]).tolist(), prediction_df("normal", 3)
     ([1.0, 8.0], None)
     """
@@ -96,8 +94,6 @@ def prediction_limits(
     above zero; `confidence` is None where methods are compared and no interval of `mu` belongs to
     them.
 
-    Examples
-    --------
     >>> low, high = prediction_limits(0.0, 0.6, 0.64, 0.95, None, None)
     >>> round(float(low), 3), round(float(high), 3)
     (-1.96, 1.96)
@@ -123,8 +119,6 @@ def recovered_se(
 
     Zou and Donner (2008), doi:10.1002/sim.3095.
 
-    Examples
-    --------
     >>> below, above = recovered_se(0.0, (-1.96, 3.92), 0.95)
     >>> round(float(below), 3), round(float(above), 3)
     (1.0, 2.0)

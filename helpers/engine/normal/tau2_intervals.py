@@ -59,8 +59,6 @@ def q_profile_limits(batch: Batch, level: float) -> Limits:
 def q_is_too_small(fit: InverseVarianceFit, level: float) -> bool:
     """Whether no tau2 is compatible with the Q of a batch of one: the Q-profile set is empty.
 
-    Examples
-    --------
     >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
     >>> q_is_too_small(fit_inverse_variance([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]), 0.95)
     True
@@ -78,8 +76,6 @@ def is_empty(interval: Interval) -> bool:
 def generalised_q_tail(yi: Array, vi: Array, weights: Array, tau2: Array) -> Array:
     """Probability of a generalised Q at least as large as observed, for each tau2.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> y, v = np.array([0.0, 1.0, 2.0]), np.full(3, 0.1)
     >>> round(float(generalised_q_tail(y, v, 1 / v, np.array([0.9]))[0]), 6)

@@ -191,8 +191,6 @@ class Unweighted(NamedTuple):
 def unweighted_mean(k: Array, y: Array, yy: Array, v: Array, vv: Array) -> Unweighted:
     """Make `Unweighted` for a mean from the sums of y, y^2, vi and vi^2.
 
-    Examples
-    --------
     >>> one = (np.array([a]) for a in (2.0, 1.0, 1.0, 4.0, 8.0))  # y = (0, 1), v = (2, 2)
     >>> [float(a[0]) for a in unweighted_mean(*one)]
     [0.5, 1.0, 2.0, 4.0]
@@ -205,8 +203,6 @@ def unweighted_mean(k: Array, y: Array, yy: Array, v: Array, vv: Array) -> Unwei
 def same_in_every_row(a: Array) -> bool:
     """Whether one row in memory stands for all.
 
-    Examples
-    --------
     >>> same_in_every_row(np.broadcast_to([1.0, 2.0], (3, 2))), same_in_every_row(np.ones((3, 2)))
     (True, False)
     """
@@ -447,8 +443,6 @@ def _symmetric(flat: Array, size: int) -> Array:
 def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
     """Sum of the log weights, log determinant of X'WX and y'Py on a grid of tau2, shapes (R, G).
 
-    Examples
-    --------
     >>> _, log_det, rss = profile_scan(prepare([0.0, 1.0], [1.0, 1.0]), np.array([[0.0, 1.0]]))
     >>> rss.tolist()
     [[0.5, 0.25]]

@@ -76,10 +76,6 @@ def posterior(
     tolerance : float, default 1e-8
         Largest error bound accepted (see `ErrorBounds`).
 
-    Returns
-    -------
-    Posterior
-
     Raises
     ------
     MetaAnalysisError

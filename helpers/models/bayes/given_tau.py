@@ -60,8 +60,6 @@ def trace(post: Posterior, tau: ArrayLike | None = None) -> Trace:
 
     Default: 41 values from 0 to the point that tau exceeds with a probability of one in a hundred.
 
-    Examples
-    --------
     >>> from helpers import posterior
     >>> post = posterior(yi=[-3.0, -2.0], vi=[0.1, 0.4], measure="logit")
     >>> print(trace(post, [0.0, 1.0]).frame().round(3).to_string(index_names=False))

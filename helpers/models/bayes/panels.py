@@ -85,8 +85,6 @@ def adapt(
     coefficients are below `tail_tolerance`; with `emphasis` (a second function, to be integrable
     against the first one) the same holds for the product.
 
-    Examples
-    --------
     >>> grid = adapt(lambda x: -0.5 * x**2, np.array([-9.0, 9.0]), tolerance=1e-9,
     ...              tail_tolerance=1e-12)
     >>> total = grid.weights() @ np.exp(grid.log_values.ravel())

@@ -102,8 +102,6 @@ class Rows:
 def clenshaw(x: Array, c: Array) -> Array:
     """Chebyshev series at `x`, its coefficients on the first axis of `c`, without new arrays.
 
-    Examples
-    --------
     >>> clenshaw(np.array([0.0, 0.5]), np.array([[1.0], [2.0], [4.0]])).tolist()
     [-3.0, 0.0]
     """

@@ -39,8 +39,6 @@ def forest_svg(
     without words, and the picture is no taller. An SVG document with a title, and a description for
     those who cannot see it.
 
-    Examples
-    --------
     >>> from helpers.models.pooling import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50])
     >>> svg = forest_svg(fit.to_dict() | {"prediction_interval": [0.01, 0.8]})

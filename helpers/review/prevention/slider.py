@@ -26,10 +26,6 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
     name : str
         Id of its fixed picture.
 
-    Returns
-    -------
-    Interactive
-
     Examples
     --------
     >>> from helpers.review.causes import cause_rates

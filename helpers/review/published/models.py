@@ -141,8 +141,6 @@ def _split(name: str) -> tuple[str | None, str]:
 def follow_up_levels(entity: str) -> tuple[str, str]:
     """Names of the two follow-up groups of a disease: not above the cut, and above it.
 
-    Examples
-    --------
     >>> follow_up_levels("MM")
     ('13.3 months or less', 'above 13.3 months')
     """
@@ -394,10 +392,6 @@ def published_permutation(
     draws, seed : int
         Random arrangements and their seed. Two runs of one test differ by chance, so that the
         book has one.
-
-    Returns
-    -------
-    PermutationTest
 
     Raises
     ------

@@ -116,10 +116,6 @@ class Reproduction(Shown):
 def reproduction() -> Reproduction:
     """Recompute every published number from our tables.
 
-    Returns
-    -------
-    Reproduction
-
     Raises
     ------
     UnexplainedError

@@ -123,8 +123,6 @@ def _studies_reason() -> str:
 def claim_comparisons() -> tuple[Comparison, ...]:
     """Compare the numbers of the abstract with ours.
 
-    Examples
-    --------
     >>> {one.analysis: one.status for one in claim_comparisons()}["mcl"]
     'identical as printed'
     """

@@ -160,10 +160,6 @@ def time_contrast(
     level : float
         Of the intervals, which are by t.
 
-    Returns
-    -------
-    TimeContrast
-
     Raises
     ------
     MetaAnalysisError

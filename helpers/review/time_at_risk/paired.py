@@ -42,10 +42,6 @@ def reported_against_crude(
     events, n : str
         Columns.
 
-    Returns
-    -------
-    PairedRates
-
     Raises
     ------
     MetaAnalysisError

@@ -59,10 +59,6 @@ def draw(
         Of the generator (mulberry32). Each study takes three numbers, so that the first studies
         stay the same when more are drawn, and change little when a slider moves.
 
-    Returns
-    -------
-    Draw
-
     Raises
     ------
     MetaAnalysisError
@@ -129,10 +125,6 @@ def laboratory(
         What the people are called.
     seed : int
         Of the first draw.
-
-    Returns
-    -------
-    Interactive
 
     Raises
     ------

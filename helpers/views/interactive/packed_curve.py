@@ -47,10 +47,6 @@ def curve(
     published : mapping of choice to level, optional
         The analysis to point out, as for `ClaimMultiverse.find`.
 
-    Returns
-    -------
-    Interactive
-
     Raises
     ------
     MetaAnalysisError

@@ -90,8 +90,6 @@ def layout_of(name: str) -> Layout:
 def statistics(fit: Any, layout: Layout) -> str:
     """Write the line on heterogeneity as the layout does; empty where studies show none.
 
-    Examples
-    --------
     >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="random")
     >>> statistics(fit, layout_of("bmj"))
