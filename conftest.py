@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     writes. Workers of a parallel run inherit the folder from the process that starts them.
     """
     collect_seldom()
+    if _from_the_end(config):
+        config.args.reverse()
     if hasattr(config, "workerinput") or os.environ.get(shared_results.FOLDER):
         return
     code, ours = dependency_hash(), ROOT / "_build" / "tests" / "shared"
@@ -52,6 +55,31 @@ def pytest_configure(config: pytest.Config) -> None:
     if (built / "state").is_file() and (built / "state").read_text(encoding="utf-8") == state:
         for result in built.glob("*.pickle"):
             shutil.copyfile(result, ours / result.name)
+
+
+def _from_the_end(config: pytest.Config) -> bool:
+    """Whether this is every second worker of a parallel run."""
+    worker = getattr(config, "workerinput", {}).get("workerid", "gw0")
+    return int(worker.removeprefix("gw")) % 2 == 1
+
+
+class FromTheEnd(pytest.Dir):
+    """A folder whose files are read from the last to the first."""
+
+    def collect(self) -> list[Any]:
+        """Give them the other way round."""
+        return [*super().collect()][::-1]
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Let workers meet half-way.
+
+    pytest rewrites each file of tests once and stores it. Two workers that began with the same
+    file of a fresh clone rewrote all of them twice.
+    """
+    if _from_the_end(parent.config) and not (path / "__init__.py").is_file():
+        return FromTheEnd.from_parent(parent, path=path)
+    return None
 
 
 def _leave_out_what_the_build_ran(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -96,6 +124,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let no test be nightly alone: ``make test`` runs it as well, with smaller arguments."""
+    if hasattr(config, "workerinput"):  # one order, from whichever end they were read
+        items.sort(key=lambda item: item.path)
     if config.getoption("--after-build"):
         _leave_out_what_the_build_ran(config, items)
     if any("::" in argument for argument in config.args):

@@ -110,8 +110,8 @@ def test_examples_run_before_pages_are_read_and_reading_takes_them_over(store, m
     assert source[0].count(":class: printed") > 5
 
 
-def run_tests(checkout: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "--after-build", "-p", "no:cacheprovider", "data"]
+def run_tests(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:nbval", *words]
     hidden = {"NRM_SHARED_RESULTS", "NRM_SHARED_STATE"}
     env = {name: value for name, value in os.environ.items() if name not in hidden}
     return subprocess.run(
@@ -119,7 +119,8 @@ def run_tests(checkout: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_example_that_breaks_after_the_build_fails_the_tests(tmp_path, monkeypatch):
+@pytest.fixture
+def checkout(tmp_path) -> Path:
     for name in ("conftest.py", "build_tools/dependencies.py", "build_tools/built_examples.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
@@ -127,22 +128,42 @@ def test_an_example_that_breaks_after_the_build_fails_the_tests(tmp_path, monkey
         "[pytest]\npythonpath = build_tools\naddopts = --doctest-modules --import-mode=importlib\n"
     )
     (tmp_path / "requirements.txt").touch()
-    made = tmp_path / "data" / "made.py"  # code that all depends on, beside the helpers
+    return tmp_path
+
+
+def test_workers_read_tests_from_both_ends_and_agree_on_their_order(checkout):
+    """Each file of a fresh clone is rewritten by the worker that comes to it first."""
+    seen = (
+        "import os\nopen('read-' + os.environ['PYTEST_XDIST_WORKER'], 'a').write(__name__ + ' ')\n"
+    )
+    for name in ("a/test_1", "a/test_2", "b/c/test_3", "test_4"):
+        path = checkout / "tests" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(f"{seen}def test_one(): pass\ndef test_two(): pass\n")
+    done = run_tests(checkout, "-n", "2", "build_tools", "tests")
+    assert "8 passed" in done.stdout, done.stdout  # else workers collected different tests
+    first, second = ((checkout / f"read-gw{i}").read_text().split() for i in range(2))
+    assert len(first) == 4
+    assert first == second[::-1]
+
+
+def test_an_example_that_breaks_after_the_build_fails_the_tests(checkout, monkeypatch):
+    made = checkout / "data" / "made.py"  # code that all depends on, beside the helpers
     made.parent.mkdir()
     source = '"""A module.\n\n>>> 1 + 1\n2\n"""\n' + RIGHT
     made.write_text(source)
 
-    monkeypatch.setattr(dependencies, "ROOT", tmp_path)
-    monkeypatch.setattr(built_examples, "STORE", tmp_path / "_build" / "executed")
+    monkeypatch.setattr(dependencies, "ROOT", checkout)
+    monkeypatch.setattr(built_examples, "STORE", checkout / "_build" / "executed")
     loaded = module(source.replace("def", "__name__ = 'data.made'\ndef", 1), monkeypatch)
     monkeypatch.setitem(sys.modules, "data.made", loaded)
     assert build(loaded, dependencies.dependency_hash()) == []
 
-    after = run_tests(tmp_path)
+    after = run_tests(checkout, "--after-build", "data")
     assert "1 passed" in after.stdout, after.stdout
     assert "Examples of 1 docstrings passed in the build" in after.stdout
     made.write_text(source.replace("return 2", "return 3"))
-    edited = run_tests(tmp_path)
+    edited = run_tests(checkout, "--after-build", "data")
     assert "1 failed, 1 passed" in edited.stdout, edited.stdout
     assert edited.returncode == 1
     assert "in the build" not in edited.stdout

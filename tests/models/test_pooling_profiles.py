@@ -68,3 +68,15 @@ def test_fits_without_a_likelihood_of_the_parameter_are_refused():
         profile_curve(FITS["ML"], "I2")
     with pytest.raises(MetaAnalysisError, match="at least 3 points"):
         profile_curve(FITS["ML"], points=2)
+
+
+def test_limits_of_one_fit_are_searched_once(monkeypatch):
+    """What shows a result asks for them time and again; another fit or level has its own."""
+    fit, other = fitted("glmm"), fitted("glmm")
+    before = fit.tau2_ci(), fit.conf_int("profile"), fit.tau2_ci(level=0.8)
+    for name in ("profile_ci_mu", "profile_ci_tau2"):
+        monkeypatch.setattr(f"helpers.engine.counts.profile.{name}", None)
+    assert (fit.tau2_ci(), fit.conf_int("profile"), fit.tau2_ci(level=0.8)) == before
+    for ask in (other.tau2_ci, lambda: fit.tau2_ci(level=0.7)):
+        with pytest.raises(TypeError):
+            ask()

@@ -7,6 +7,7 @@ for it, and adds the common-effect model with its profile interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..studies import StudyData
 
 if TYPE_CHECKING:
     from .fit import GLMMFit
+    from .profile import ProfileInterval
 
 Family = Literal["binomial", "poisson"]
 
@@ -179,6 +181,15 @@ def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     return Interval(float(low[0]), float(high[0]))
 
 
+@lru_cache(maxsize=8)  # what shows a result asks for the same limits many times
+def _profile(fit: GLMMFit, parameter: str, level: float, coefficient: int) -> ProfileInterval:
+    from .profile import profile_ci_mu, profile_ci_tau2
+
+    if parameter == "mu":
+        return profile_ci_mu(fit, level, coefficient)
+    return profile_ci_tau2(fit, level)
+
+
 def glmm_profile(
     fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float, coefficient: int = 0
 ) -> Interval:
@@ -186,11 +197,9 @@ def glmm_profile(
 
     An unbounded mean is an error; a variance without an upper limit has the limit infinity.
     """
-    from .profile import LimitStatus, profile_ci_mu, profile_ci_tau2
+    from .profile import LimitStatus
 
-    found = (
-        profile_ci_mu(fit, level, coefficient) if parameter == "mu" else profile_ci_tau2(fit, level)
-    )
+    found = _profile(fit, parameter, level, coefficient)
     unbounded = LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0])
     if unbounded and parameter == "mu":
         raise MetaAnalysisError(
