@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..arguments import Array
 from ..errors import MetaAnalysisError
 from .distributions import chi2_sf, f_sf, norm_ppf, norm_sf, t_ppf, t_sf
+from .normal.weighted import eliminate
 from .shown import Shown
 
 
@@ -36,8 +37,11 @@ def quadratic_form(beta: Array, cov: Array) -> Array:
     >>> quadratic_form(np.array([[2.0]]), np.array([[[4.0]]])).tolist()
     [1.0]
     """
-    solved = np.linalg.solve(cov, beta[..., None])[..., 0]
-    return np.einsum("rm,rm->r", beta, solved)
+    m, sd = beta.shape[1], np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+    bordered = np.zeros((m + 1, m + 1, len(beta)))  # what elimination leaves in the corner
+    bordered[:m, :m] = np.moveaxis(cov / (sd[:, :, None] * sd[:, None, :]), 0, -1)
+    bordered[:m, m] = (beta / sd).T
+    return -eliminate(bordered[np.triu_indices(m + 1)].T, m)[1]
 
 
 def wald_test(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 #: Largest number of arrangements that an exact test goes through.
 MAX_EXACT = 500_000
-_CELLS = 1_100_000  # numbers of a batch of replicates: about the processor's cache
+_CELLS = 2_500_000  # numbers of a batch of replicates
 _TIE = 1e-8
 
 
@@ -204,15 +204,10 @@ def permutation_test(
     source: Iterator[Any] | None = None
     if exact:
         source = _sign_flips(k) if flips else arrangements(design)
-    observed = _statistics(
-        model.regress(signs=np.ones((1, k)) if flips else None, null=null), columns, ci_method
-    )
-    if not np.isfinite(observed[1]).all():
-        raise ConvergenceError("the observed fit has no finite estimate to compare with")
     size = max(50, _CELLS // (k * (p + 1) * (p + 2)))
     left = total if exact else int(draws)
     announce("regressions of counts" if model.likelihood else "regressions of effects", left, k)
-    parts = [] if exact else [observed]
+    parts: list[tuple[Array, Array, dict[str, Array]]] = []
     while left > 0:
         now = min(size, left)
         if source is not None:
@@ -221,12 +216,17 @@ def permutation_test(
             batch = rng.choice([-1.0, 1.0], size=(now, k))
         else:
             batch = rng.permuted(np.tile(np.arange(k), (now, 1)), axis=1)
+        if not parts:  # the observed fit comes first
+            batch = np.concatenate([np.ones((1, k)) if flips else np.arange(k)[None], batch])
         fit = model.regress(signs=batch, null=null) if flips else model.regress(order=batch)
         parts.append(_statistics(fit, columns, ci_method))
         left -= now
     t = np.concatenate([part[0] for part in parts])
     q = np.concatenate([part[1] for part in parts])
+    if not np.isfinite(q[0]):
+        raise ConvergenceError("the observed fit has no finite estimate to compare with")
     sound = np.isfinite(q)
+    sound[0] &= not exact  # all arrangements hold the observed one already
 
     def share(values: Array, reference: Array) -> Array:
         above = values[sound] >= reference - _TIE * (1.0 + np.abs(reference))
@@ -237,12 +237,12 @@ def permutation_test(
     def error(value: Array) -> Array:
         return np.zeros_like(value) if exact else np.sqrt(value * (1.0 - value) / used)
 
-    coefficient = share(t, observed[0][0])
-    omnibus = share(q[:, None], observed[1][:1])
-    terms = {
-        name: share(np.concatenate([part[2][name] for part in parts])[:, None], value[:1])
-        for name, value in observed[2].items()
-    }
+    coefficient = share(t, t[0])
+    omnibus = share(q[:, None], q[:1])
+    terms = {}
+    for name in columns.terms:
+        values = np.concatenate([part[2][name] for part in parts])
+        terms[name] = share(values[:, None], values[:1])
     return PermutationTest(
         p=float(omnibus[0]),
         p_mcse=float(error(omnibus)[0]),
@@ -252,7 +252,7 @@ def permutation_test(
         term_p={name: float(v[0]) for name, v in terms.items()},
         term_mcse={name: float(error(v)[0]) for name, v in terms.items()},
         draws=used,
-        failed=int((~sound).sum()),
+        failed=len(q) - exact - used,
         exact=exact,
         seed=None if exact else seed,
         statistics=t[sound],

@@ -13,6 +13,7 @@ of w, w^2 and w^3 times products of the columns of (X, y): one matrix product, w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 from typing import Any, NamedTuple
 
@@ -387,39 +388,41 @@ def _mean(
 
 
 def _regression(sums: Array, p: int, shift: Array, sum_log_w: Array, plain: Array) -> Moments:
+    """Moments of a regression. Matrices stand first, so that replicates lie side by side."""
     sum_w, sum_w2 = plain[..., 0], plain[..., 1]
-    full = _symmetric(np.swapaxes(sums, -1, -2), p + 1)
-    cov, log_det = _inverse(full[..., 0, :p, :p])
-    beta = (cov @ full[..., 0, :p, p:])[..., 0]
-    theta = np.concatenate([-beta, np.ones((*beta.shape[:-1], 1))], axis=-1)
-    image = (full @ theta[..., None, :, None])[..., 0]
-    squares = np.vecdot(image, theta[..., None, :])
-    half = cov @ full[..., 1, :p, :p]
-    cross = image[..., 1, :p]
+    full = np.ascontiguousarray(np.moveaxis(sums, (-2, -1), (0, 1)))[_places(p + 1)]
+    second = full[:p, :p, 1]
+    cov, log_det = _inverse(full[:p, :p, 0])
+    beta = np.einsum("pq...,q...->p...", cov, full[:p, p, 0])
+    theta = np.concatenate([-beta, np.ones((1, *beta.shape[1:]))])
+    image = np.einsum("pqa...,q...->pa...", full, theta)
+    squares = np.einsum("pa...,p...->a...", image, theta)
+    half = np.einsum("pq...,qs...->ps...", cov, second)
+    cross = image[:p, 1]
     return Moments(
-        beta=beta + shift,
-        cov=cov,
-        rss=np.maximum(squares[..., 0], 0.0),
+        beta=np.moveaxis(beta, 0, -1) + shift,
+        cov=np.ascontiguousarray(np.moveaxis(cov, (0, 1), (-2, -1))),
+        rss=np.maximum(squares[0], 0.0),
         sum_log_w=sum_log_w,
         log_det=log_det,
         sum_w=sum_w,
         sum_w2=sum_w2,
-        trace_p=sum_w - np.trace(half, axis1=-2, axis2=-1),
+        trace_p=sum_w - np.einsum("pp...->...", half),
         trace_pp=sum_w2
-        - 2.0 * np.einsum("...pq,...qp->...", cov, full[..., 2, :p, :p])
-        + np.einsum("...pq,...qp->...", half, half),
-        y_pp_y=squares[..., 1],
-        y_ppp_y=squares[..., 2] - np.einsum("...p,...pq,...q->...", cross, cov, cross),
+        - 2.0 * np.einsum("pq...,pq...->...", cov, full[:p, :p, 2])
+        + np.einsum("pq...,qp...->...", half, half),
+        y_pp_y=squares[1],
+        y_ppp_y=squares[2] - np.einsum("p...,pq...,q...->...", cross, cov, cross),
     )
 
 
 def _inverse(gram: Array) -> tuple[Array, Array]:
-    """Inverses and log determinants of positive definite matrices on the last two axes.
+    """Inverses and log determinants of positive definite matrices on the first two axes.
 
     Gauss and Jordan's steps go through all matrices at once, many times quicker than a call of
     LAPACK for each of them; a Gram matrix needs no pivoting.
     """
-    a = np.moveaxis(gram, (-2, -1), (0, 1)).copy()
+    a = gram.copy()
     log_det = np.zeros(a.shape[2:])
     for j in range(len(a)):
         pivot = np.maximum(a[j, j], _TINY)
@@ -428,16 +431,16 @@ def _inverse(gram: Array) -> tuple[Array, Array]:
         a -= column[:, None] * row
         a[j], a[:, j] = row, -column / pivot
         a[j, j] = 1.0 / pivot
-    return np.ascontiguousarray(np.moveaxis(a, (0, 1), (-2, -1))), log_det
+    return a, log_det
 
 
-def _symmetric(flat: Array, size: int) -> Array:
-    """Full symmetric matrices from their upper triangles, row by row on the last axis."""
-    first, second = np.triu_indices(size)
-    out = np.empty((*flat.shape[:-1], size, size))
-    out[..., first, second] = flat
-    out[..., second, first] = flat
-    return out
+@lru_cache(maxsize=64)
+def _places(size: int) -> NDArray[np.intp]:
+    """Where each number of a symmetric matrix stands in its upper triangle, row by row."""
+    rows, columns = np.triu_indices(size)
+    places = np.empty((size, size), dtype=np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return places
 
 
 def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
