@@ -89,6 +89,9 @@ def main() -> int:
     # jsonschema compiles a grammar of internationalised addresses at its import, which takes
     # seconds and serves a check that no schema of the build asks for
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    import chapters
+
+    chapters.begin()  # Sphinx takes seconds to start, and a kernel as well
     from jupyter_book.cli.main import main as jupyter_book
 
     options = ["--config", f"{ROOT}/_config.yml", "--toc", f"{ROOT}/_toc.yml"]

@@ -16,7 +16,9 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 from dependencies import dependency_hash, machine, share_results
@@ -249,6 +251,31 @@ def executed(paths: Iterable[Path], *, fresh: bool = False) -> list[tuple[Path, 
     else:
         print(f"All {len(stored)} chapters are unchanged.", flush=True)
     return [(path, store(nbformat.read(place, as_version=4))) for path, place in stored.items()]
+
+
+_begun: list[Future[list[tuple[Path, NotebookNode]]]] = []
+
+
+def begin() -> None:
+    """Run the chapters of the book from now on, beside what the caller does next.
+
+    Kernels have processes of their own: one core starts Sphinx, while on another the first runs.
+    """
+    run: Future[list[tuple[Path, NotebookNode]]] = Future()
+
+    def work() -> None:
+        try:
+            run.set_result(executed(chapter_paths()))
+        except BaseException as error:  # noqa: BLE001 -- raised again by `of_the_book`
+            run.set_exception(error)
+
+    _begun.append(run)
+    Thread(target=work, daemon=True).start()  # Ctrl-C need not wait for it
+
+
+def of_the_book() -> list[tuple[Path, NotebookNode]]:
+    """Give the chapters of the book with outputs: of the run that has begun, or of one now."""
+    return _begun.pop().result() if _begun else executed(chapter_paths())
 
 
 # -- the command ----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 import inline_values
 import notebooks
 import stored_pictures
-from chapters import BOOK, Durations, chapter_paths, dumps, executed
+from chapters import BOOK, Durations, dumps, of_the_book
 from dependencies import Remembered, dependency_hash
 from nbformat import NotebookNode
 from sphinx.util.parallel import ParallelTasks, SerialTasks, parallel_available
@@ -27,7 +27,7 @@ def _run_all(app: Any) -> None:
     """Before anything is read: run what has changed and hold the outputs for `source-read`."""
     app.notebooks = {
         path.relative_to(BOOK).with_suffix("").as_posix(): notebook
-        for path, notebook in executed(chapter_paths())
+        for path, notebook in of_the_book()
     }
     app.chapters = {doc: dumps(for_the_site(notebook)) for doc, notebook in app.notebooks.items()}
     app.chapters_done = time.perf_counter()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import build
 import chapter_pages
 import chapters
 import dependencies
@@ -128,6 +131,43 @@ def test_shared_results_are_of_this_code_and_of_this_kind_of_processor(house, mo
     made.touch()
     dependencies.share_results(chapters.SHARED, "other code")
     assert not made.exists()
+
+
+def test_chapters_run_while_sphinx_starts_and_once(house):
+    """The build reaches its own work before the chapter is done, and takes the outputs over."""
+    path = write_chapter(
+        house,
+        "import pathlib, time\n"
+        "while not pathlib.Path('started').exists(): time.sleep(0.02)\n"
+        "open('ran', 'a').write('x')",
+    )
+    chapters.begin()
+    assert not (house / "book" / "ran").exists()
+    (house / "book" / "started").touch()
+    ((found, notebook),) = chapters.of_the_book()
+    assert found == path
+    assert notebook.cells[1].outputs[0].data["text/plain"] == "1"
+    assert [one for one, _ in chapters.of_the_book()] == [path]
+    assert (house / "book" / "ran").read_text() == "x"
+
+
+def test_a_chapter_that_fails_while_sphinx_starts_fails_the_build(house):
+    write_chapter(house, "raise KeyError('no such cohort')")
+    chapters.begin()
+    with pytest.raises(chapters.ChapterError, match=r"book/chapter\.ipynb, cell 2"):
+        chapters.of_the_book()
+
+
+def test_the_build_begins_with_the_chapters(house, monkeypatch):
+    """Before Jupyter Book is there: to import it takes seconds."""
+    order = []
+    monkeypatch.setattr(build, "ROOT", house)
+    monkeypatch.setitem(sys.modules, "rfc3987_syntax", None)
+    monkeypatch.setattr(chapters, "begin", lambda: order.append("chapters"))
+    book = SimpleNamespace(main=lambda *_, **__: order.append("pages"))
+    monkeypatch.setitem(sys.modules, "jupyter_book.cli.main", book)
+    assert build.main() == 0
+    assert order == ["chapters", "pages"]
 
 
 def test_refresh_and_build_run_a_chapter_once_between_them(house, capsys):
