@@ -93,7 +93,8 @@ def test_code_has_marks_of_what_is_set_apart_alone(page_name):
 
 
 def test_code_is_on_some_pages():
-    assert sum(bool(soup_of(name).select_one("div.highlight span.k")) for name in page_names()) > 5
+    texts = [(SITE / name).read_text(encoding="utf-8") for name in page_names()]
+    assert sum('<span class="k">' in text for text in texts) > 5
 
 
 def test_no_rule_of_ours_is_tried_on_every_element():
