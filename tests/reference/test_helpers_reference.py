@@ -18,7 +18,7 @@ import pytest
 from reference_values import PATH
 
 import helpers
-from helpers import reference, shared_results
+from helpers import load_cohorts, reference, shared_results
 from helpers.errors import MetaAnalysisError
 from helpers.evidence.package import described
 from helpers.evidence.pages import page_file
@@ -218,6 +218,26 @@ def test_ours_meet_r_and_every_step_is_on_the_page():
             error = abs(v.ours - v.r) / abs(v.r)
             assert error <= 10.0**-v.agree
             assert v.agree == 10 or error > 0.1 * 10.0**-v.agree
+
+
+#: A name in a call of R that has to be a column of the table, or to be made in the call.
+R_NAME = re.compile(
+    r"\b(?:xi|ni|ti|cluster|subgroup|studlab)\s*=\s*(\w+)|mods = ~ (\w+)|metaprop\((\w+), (\w+)"
+)
+
+
+def test_a_call_of_r_names_columns_of_the_table_and_their_first_level():
+    """A reader who runs it on the file gets the numbers beside it."""
+    with (ROOT / "data" / "cohorts.csv").open(encoding="utf-8", newline="") as file:
+        columns = set(next(csv.reader(file)))
+    for step in reference.read_migration(MIGRATION):
+        made = set(re.findall(r"(?:^|\$)(\w+) ?<-", step.r_code, re.MULTILINE))
+        used = [name for found in R_NAME.findall(step.r_code) for name in found if name]
+        assert set(used) <= columns | made, step.id
+        for name in re.findall(r"mods = ~ (\w+)", step.r_code):
+            levels = list(load_cohorts()[name].cat.categories)
+            if levels[0] != min(levels):  # R sorts the text of a file by the alphabet
+                assert f'relevel(factor(cohorts${name}), "{levels[0]}")' in step.r_code
 
 
 def test_a_value_that_differs_from_r_is_refused(tmp_path):
