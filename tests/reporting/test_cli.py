@@ -24,16 +24,17 @@ STROKE = data_folder() / "examples" / "stroke.csv"
 def table(tmp_path, monkeypatch):
     """Three studies in the folder where the command runs, whose report takes little time.
 
-    Half of it went into files of its figures, of which test_report.py has the tests.
+    Most of it went into its figures, of which test_report.py has the tests.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("helpers.reporting.make.figure_files", lambda *_: {})
+    monkeypatch.setattr("helpers.reporting.make.draw", lambda *_: ({}, {}, ()))
     made = tmp_path / "mine.csv"
     made.write_text("study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,2,60\n")
     return made
 
 
-def test_a_report_is_made_in_the_named_folder(tmp_path, capsys):
+def test_a_report_is_made_in_the_named_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("helpers.reporting.make.figure_files", lambda *_: {})
     out = tmp_path / "mine"
     assert main(["report", str(STROKE), "--out", str(out), "--outcome", "Stroke"]) == 0
     said = capsys.readouterr()

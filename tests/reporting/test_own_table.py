@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,18 @@ from helpers.reporting.command import main
 from helpers.reporting.make import USUAL
 
 CASES = Path(__file__).with_name("cases")
+
+
+@pytest.fixture(autouse=True)
+def _without_files_of_figures(monkeypatch):
+    """Half of a report's time; `test_report.py` has the tests of these files."""
+    monkeypatch.setattr("helpers.reporting.make.figure_files", lambda *_: {})
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Give reports for their numbers alone."""
+    monkeypatch.setattr("helpers.reporting.make.draw", lambda *_: ({}, {}, ()))
 
 
 def case(number):
@@ -107,7 +120,7 @@ def test_11_only_used_columns_can_refuse_a_table():
         read_own(b"study,events,n,n\nA,3,40,4\n", {})
 
 
-def test_12_a_short_follow_up_is_pointed_out_and_its_unit_can_be_named():
+def test_12_a_short_follow_up_is_pointed_out_and_its_unit_can_be_named(undrawn):
     found = analysed(case(12))
     assert codes(found) == ["follow-up-unit"]
     rate = report(case(12), follow_up_unit="years").analysis.rates
@@ -121,7 +134,7 @@ def test_12_a_short_follow_up_is_pointed_out_and_its_unit_can_be_named():
     assert named.follow_up_unit == "years"
 
 
-def test_13_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys):
+def test_13_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys, undrawn):
     out = tmp_path / "out"
     order = ["--time", "person_years", "--per", "100", "--out", str(out)]
     assert main(["report", str(case(13)), "--quiet", *order]) == 0
@@ -151,8 +164,10 @@ def test_13_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("per", [1000, 100_000])
-def test_13_rates_and_proportions_are_given_per_so_many(per):
-    timed = report(case(13), per=per)  # the column of person-time is found by its name
+def test_13_rates_and_proportions_are_given_per_so_many(per, monkeypatch):
+    with monkeypatch.context() as undrawn:
+        undrawn.setattr("helpers.reporting.make.draw", lambda *_: ({}, {}, ()))
+        timed = report(case(13), per=per)  # the column of person-time is found by its name
     assert timed.analysis.columns.time == "person_years"
     assert timed.analysis.fit.estimate == pytest.approx(per / 100 * 1.6158196, rel=1e-6)
     assert timed.answer.startswith(f"Events per {per:,} person-years: ")
@@ -235,7 +250,7 @@ def test_16_a_column_of_our_name_wins_over_others():
     assert read_own(case(16), {"events": "severe_events"}).roles["events"] == "severe_events"
 
 
-def test_17_no_cell_of_a_written_table_is_a_formula(tmp_path, capsys):
+def test_17_no_cell_of_a_written_table_is_a_formula(tmp_path, capsys, undrawn):
     assert main(["report", str(case(17)), "--quiet", "--out", str(tmp_path / "out")]) == 0
     for path in (tmp_path / "out").glob("*.csv"):
         for cell in pd.read_csv(path, dtype=str, keep_default_na=False).to_numpy().ravel():
@@ -673,6 +688,12 @@ LOG_HR, SE = np.log(HR), np.log(UCL / LCL) / (2 * stats.norm.ppf(0.975))
 IN_TRIALS = {"cluster": "registry", "risk_of_bias": "rob"}
 
 
+@cache
+def trials():
+    """Report of the trials, made once; reports do not change."""
+    return report(TRIALS, **IN_TRIALS)
+
+
 def restricted(y, parts):
     """Mean and variances by REML: `parts` are matrices that the variances are multiplied with."""
 
@@ -697,7 +718,7 @@ def restricted(y, parts):
 
 
 def test_ratios_with_limits_are_pooled_as_logarithms():
-    made = report(TRIALS, **IN_TRIALS)
+    made = trials()
     found = made.analysis
     assert found.understood.startswith("'HR' is a ratio; study = 'Author'")
     mean, (tau2,), weight = restricted(LOG_HR, [SE**2, np.eye(6)])
@@ -717,7 +738,7 @@ def test_ratios_with_limits_are_pooled_as_logarithms():
 
 
 def test_cohorts_of_a_registry_are_pooled_in_three_levels():
-    found = report(TRIALS, **IN_TRIALS).analysis
+    found = trials().analysis
     same = (REGISTRY[:, None] == REGISTRY).astype(float)
     mean, variances, _ = restricted(LOG_HR, [SE**2, same, np.eye(6)])
     assert found.levels.estimate == pytest.approx(np.exp(mean), rel=1e-5)
@@ -735,7 +756,7 @@ def test_the_robust_interval_is_that_of_dense_matrices():
 
     Their working model here is that of the fit: variance of sampling, clusters and cohorts.
     """
-    robust = report(TRIALS, **IN_TRIALS).analysis.robust
+    robust = trials().analysis.robust
     same = (REGISTRY[:, None] == REGISTRY).astype(float)
     mean, variances, _ = restricted(LOG_HR, [SE**2, same, np.eye(6)])
     phi = np.diag(SE**2) + variances[0] * same + variances[1] * np.eye(6)
@@ -759,7 +780,7 @@ def test_the_robust_interval_is_that_of_dense_matrices():
 
 
 def test_ratings_give_groups_a_result_without_high_risk_and_signs_in_the_forest():
-    made = report(TRIALS, **IN_TRIALS)
+    made = trials()
     found = made.analysis
     assert [(name, fit.k) for name, fit in found.ratings] == [
         ("Low risk", 3), ("Some concerns", 1), ("High risk", 2),
@@ -773,7 +794,7 @@ def test_ratings_give_groups_a_result_without_high_risk_and_signs_in_the_forest(
     assert "Risk of bias: + low; ? some concerns; − high" in words
 
 
-def test_counts_have_clusters_and_ratings_too():
+def test_counts_have_clusters_and_ratings_too(undrawn):
     table = (
         b"study,events,n,registry,rob\nA,3,40,x,low\nB,6,50,x,low\nC,5,60,y,high\n"
         b"D,9,70,y,unclear\nE,2,30,z,low\nF,8,90,z,high\n"
@@ -803,7 +824,7 @@ EFFECTS = "study,{},{}\nA,0.2,0.1\nB,0.5,0.2\nC,0.3,0.15\nD,-0.1,0.25\n"
         (("yi", "sei"), "logit", "logit"),
     ],
 )
-def test_effects_with_standard_errors_are_taken_by_their_names(names, scale, measure):
+def test_effects_with_standard_errors_are_taken_by_their_names(names, scale, measure, undrawn):
     own = read_own(EFFECTS.format(*names).encode(), {}, scale=scale)
     assert own.roles == {"study": "study", "effect": names[0], "se": names[1]}
     fit = report(EFFECTS.format(*names).encode(), scale=scale).analysis.fit
@@ -813,7 +834,7 @@ def test_effects_with_standard_errors_are_taken_by_their_names(names, scale, mea
     assert (fit.measure, fit.estimate) == (measure, pytest.approx(shown[measure], rel=1e-5))
 
 
-def test_effects_with_variances_are_pooled_and_their_scripts_say_the_same(tmp_path):
+def test_effects_with_variances_are_pooled_and_their_scripts_say_the_same(tmp_path, undrawn):
     table = b"author,yi,vi\nA,0.2,0.01\nB,0.5,0.04\nC,0.3,0.0225\nD,-0.1,0.0625\n"
     (tmp_path / "effects.csv").write_bytes(table)
     made = report(tmp_path / "effects.csv")
@@ -902,7 +923,7 @@ def test_an_author_is_the_study_and_an_odds_ratio_the_effect_beside_cases_and_a_
     assert guess(["Country", "Cases", "Total"])["study"] == "Country"
 
 
-def test_what_cannot_be_an_effect_is_refused_or_pointed_out():
+def test_what_cannot_be_an_effect_is_refused_or_pointed_out(undrawn):
     with pytest.raises(MetaAnalysisError, match="needs limits"):
         report(EFFECTS.format("OR", "SE").encode())
     with pytest.raises(MetaAnalysisError, match="'se'; 'variance': name one of these"):
@@ -916,13 +937,14 @@ def test_what_cannot_be_an_effect_is_refused_or_pointed_out():
     with pytest.raises(EvidenceError, match="at most the number in column 'UCL'"):
         read_own(TRIALS.replace(b"0.88,EBMT", b"0.58,EBMT"), IN_TRIALS)
     raw = report(TRIALS, scale="raw", **IN_TRIALS).analysis
-    assert "lopsided-limits" not in codes(report(TRIALS, **IN_TRIALS).analysis)
+    plain = report(TRIALS, **IN_TRIALS).analysis
+    assert "lopsided-limits" not in codes(plain)
     far = report(TRIALS.replace(b"0.65,", b"0.86,"), **IN_TRIALS).analysis
     assert "lopsided-limits" in codes(far)
     assert raw.fit.measure == "effect"
 
 
-def test_the_command_and_the_script_know_effects(tmp_path):
+def test_the_command_and_the_script_know_effects(tmp_path, undrawn):
     (tmp_path / "trials.csv").write_bytes(TRIALS)
     made = report(tmp_path / "trials.csv", **IN_TRIALS)
     options = (

@@ -31,7 +31,7 @@ from helpers.checks import bias
 from helpers.engine.literature import REFERENCES
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import EvidenceError, data_folder
-from helpers.reporting import ADVICE, document, make, report, scripts, sentences
+from helpers.reporting import ADVICE, document, files, make, report, scripts, sentences
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.citations import bibliography, citation
@@ -185,7 +185,7 @@ def test_a_report_calls_studies_what_its_reader_calls_them(tmp_path):
     assert re.findall(r"[^.]*(?<![-\w])stud(?:y|ies)\b(?!-)[^.]*", words, re.IGNORECASE) == []
     assert "15 relapses among 210 mice in five arms were analysed." in words
     assert "one month more of follow-up is associated" in words
-    listed = made.write(tmp_path / "made")
+    listed = written(made, tmp_path / "made", figures=("svg",))
     said = re.findall(r"download>[^<]*</a>: ([^<]*)</li>", (listed / "report.html").read_text())
     assert len(said) == len(set(said)) > 8
 
@@ -748,6 +748,10 @@ def test_a_failure_in_the_middle_puts_everything_back(tmp_path, monkeypatch):
     folder = written(first, tmp_path / "mine")
     (folder / "notes.docx").write_bytes(b"precious")
     before = content(folder)
+    with monkeypatch.context() as patch:  # the files of the second, made once for all attempts
+        kept = []
+        patch.setattr(files, "write", lambda _, made: kept.append(made))
+        written(second, folder)
     rename, left = Path.rename, [0]
 
     def held(self, target):  # as when a spreadsheet has the table open
@@ -760,7 +764,7 @@ def test_a_failure_in_the_middle_puts_everything_back(tmp_path, monkeypatch):
     for fatal in range(1, 99):
         left[0] = fatal
         try:
-            written(second, folder)
+            files.write(folder, kept[0])
         except PermissionError:
             assert content(folder) == before
         else:
