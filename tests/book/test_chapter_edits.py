@@ -30,6 +30,7 @@ from reader_edits import DAILY, EDITS, NO_TABLE, REFUSED, TABLES, TYPED, one_cou
 
 import helpers
 from helpers import load_cohorts, review
+from helpers.reporting import figures
 from helpers.review import compare_pooled, dependence
 from helpers.review.claim_choices import data_choices
 from helpers.views.plots import picture
@@ -57,9 +58,20 @@ def in_one_line(text: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def without_drawing() -> Iterator[None]:
-    """Leave out what no edit can change in a sentence: the drawing of each picture as SVG."""
+    """Leave out what no edit can change in a sentence.
+
+    That is the drawing of each picture as SVG, its form for phones, and figures of a report that
+    its chapter does not show. `test_plots_structure.py` and `test_report.py` draw all of them, of
+    odd tables too.
+    """
+    wanted = figures._wanted
+    code = "\n".join(cell.source for cell in cells_of("your_own_table"))
+    shown = re.findall(r"\.pictures\[\"([^\"]+)\"\]", code)
+    assert shown
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture, "_svg", lambda *_: "<svg></svg>")
+        patch.setattr(picture.style, "phone_form", lambda *_: None)
+        patch.setattr(figures, "_wanted", lambda *of: [w for w in wanted(*of) if w[0] in shown])
         yield
     once.cache_clear()
     forget()
