@@ -152,7 +152,8 @@
   /* Section by section, so that a slow phone answers in between. What is not laid out yet is when the
      reader comes near; all is soon, because it is missing from the accessibility tree until then.
      A small picture of a gallery is a second copy of the drawing that it leads to. */
-  const later = "laying" in root.dataset ? all(".bd-article section section") : [];
+  const LATER = ".bd-article :is(section section, section dl.py, .table-scroll, .indextable ul)"; // as in book.css
+  const later = "laying" in root.dataset ? all(LATER) : [];
   const left = [...all(".gallery-grid use"), ...later];
   const STEP = 3; // milliseconds
   function lay() {
@@ -161,7 +162,7 @@
       const part = left.shift();
       if (part.dataset.href) part.setAttribute("href", part.dataset.href);
       else part.style.contentVisibility = "visible";
-      part.getBoundingClientRect(); // now
+      if (!part.closest("details:not([open])")) part.getBoundingClientRect(); // now
     }
     if (left.length) setTimeout(lay);
     else {

@@ -114,10 +114,12 @@
   const written = () => (location.hash.startsWith(PREFIX) ? location.hash.slice(PREFIX.length) : null);
   addEventListener("popstate", ({ state }) => {
     const asked = state?.explored ?? written();
-    if (asked !== null && parts.size) restore(asked);
+    if (asked === null) return;
+    for (const steps of queue.splice(0)) finish(steps);
+    if (parts.size) restore(asked);
   });
   addEventListener("DOMContentLoaded", () => {
-    if (!parts.size) return;
+    if (!parts.size && !queue.length) return;
     const asked = history.state?.explored ?? written();
     if (asked) {
       const first = restore(asked);
@@ -127,20 +129,43 @@
     history.replaceState({ explored: known }, "");
   });
 
+  /* Who opens a page at its top sees the fixed pictures first (frame.js lays out the first screen).
+     Then the others are built in the order of the page, one step a task, so that a slow phone
+     answers in between. Who comes to a place or back finds all of them built. */
+  const queue = [];
+  function soon(steps) {
+    if (!("laying" in document.documentElement.dataset)) finish(steps);
+    else if (queue.push(steps) === 1) requestAnimationFrame(() => setTimeout(proceed));
+  }
+  function proceed() {
+    const [steps] = queue;
+    if (!steps) return;
+    setTimeout(proceed); // also where a picture fails
+    if (steps.next().done && queue[0] === steps) queue.shift();
+  }
+  function finish(steps) {
+    let step = steps.next();
+    while (!step.done) step = steps.next();
+    return step.value;
+  }
+
   /* Hand every picture of a kind to its builder; if that fails, the fixed picture is still there.
      What the builder returns as `show` sets its controls from its state: a page that is shown again
-     may come with other values in them. `read` and `write` put that state into the address. */
+     may come with other values in them. `read` and `write` put that state into the address. A
+     builder with much to do is a generator, which yields between its steps. */
   function run(kind, build) {
     for (const host of document.querySelectorAll(`.interactive[data-interactive="${kind}"]`)) {
       const given = host.querySelector(":scope > script[type='application/json']");
-      if (given.dataset.from) later(kind, build, host, given.dataset.from, given.dataset.name);
-      else start(kind, build, host, JSON.parse(given.textContent));
+      soon((function* steps() {
+        if (given.dataset.from) later(kind, build, host, given.dataset.from, given.dataset.name);
+        else yield* start(kind, build, host, JSON.parse(given.textContent));
+      })());
     }
   }
 
-  function start(kind, build, host, data) {
+  function* start(kind, build, host, data) {
     const panel = h("section", { class: "interactive-panel", "aria-label": data.title });
-    const { show, read, write } = build(panel, data);
+    const made = build(panel, data), { show, read, write } = made.next ? yield* made : made;
     addEventListener("pageshow", show);
     if (read) {
       parts.set(data.key || kind, { read, write, panel }); // a page may have several of a kind
@@ -167,7 +192,7 @@
       near.disconnect();
       const script = h("script", { src: address });
       script.addEventListener("load", () => {
-        start(kind, build, host, data[name]).write(asked);
+        finish(start(kind, build, host, data[name])).write(asked);
         known = settings();
       });
       document.head.append(script);

@@ -34,7 +34,7 @@
     });
   }
 
-  run("forest", (panel, data) => {
+  run("forest", function* forest(panel, data) {
     const { rule } = data, axis = { ...data.axis };
     const x = (value) => `${(100 * Math.min(value, axis.limit)) / axis.limit}%`;
     const years = data.rows.map((row) => row.year);
@@ -50,7 +50,7 @@
       panel, data, axis, rule, title: data.title, rows: [...data.rows], added: [], shown: [], list: [],
       off: new Set(), pooled: new Set(), weights: new Map(), influence: new Map(), fit: null, current: null, pointed: null,
       now: typed, colour, slug: (entity) => (known.has(slug(entity)) ? slug(entity) : "accent"), say: (text) => status.say(text),
-      waiting: false, told: "", unknown: [],
+      waiting: false, near: false, influences: null, told: "", unknown: [],
     };
 
     // -- controls
@@ -120,13 +120,13 @@
       row.draw = () => row.plot.replaceChildren(picture(...grid(),
         line(row.at[1], row.at[2], { style: colour(row), "stroke-width": 1.6 }),
         s("rect", { x: x(row.at[0]), y: "50%", width: side, height: side, transform: `translate(${-side / 2} ${-side / 2})`, style: colour(row), "stroke-width": 0 })));
-      row.draw();
       row.button.addEventListener("focus", () => pick(row, true));
       row.button.addEventListener("click", () => { pick(row, true); row.button.focus(); });
       row.line.addEventListener("click", (event) => { if (!event.target.closest(".interactive-tick")) row.button.focus(); });
       row.line.addEventListener("mouseenter", () => describe(row));
     }
-    data.rows.forEach(prepare);
+    data.rows.forEach(prepare); // `rescale` draws them
+    yield;
     const head = h("th", { scope: "col", class: "interactive-plot" });
     /* The axis reaches as far as the intervals of the rows, those of the reader included. */
     function rescale() {
@@ -139,6 +139,7 @@
       for (const row of view.rows) row.draw();
     }
     rescale();
+    yield;
     const body = h("tbody", { onmouseleave: () => describe(view.current) });
     const total = h("tr", {});
     const table = h("table", {},
@@ -283,7 +284,8 @@
     }
 
     let round = 0;
-    /* Influence needs a fit without each cohort: one after the other, while the page stays quick. */
+    /* Influence needs a fit without each cohort: one after the other, while the page stays quick,
+       and not before its picture is near the window. */
     function influences(list, parts) {
       const mine = (round += 1);
       view.influence = new Map();
@@ -303,7 +305,11 @@
           panel.dispatchEvent(new Event("influence"));
         }
       };
-      setTimeout(next, 150);
+      view.influences = () => {
+        view.influences = null;
+        setTimeout(next, 150);
+      };
+      if (view.near) view.influences();
     }
 
     function passes(row) {
@@ -313,7 +319,7 @@
     }
 
     let before = "";
-    function update() {
+    function choose() {
       view.shown = sorted(view.rows.filter(passes), now.order, now.down);
       view.list = view.rows.filter((row) => passes(row) && !view.off.has(row.name));
       view.pooled = new Set(view.list.map((row) => row.name));
@@ -331,6 +337,9 @@
           influences(view.list, glmm.baujat(view.fit));
         }
       }
+    }
+    function update() {
+      choose();
       show();
       if (body.childElementCount !== view.shown.length || view.shown.some((row, i) => body.children[i] !== row.line)) body.replaceChildren(...view.shown.map((row) => row.line));
       for (const row of view.shown) row.line.classList.toggle("interactive-off", !view.pooled.has(row.name));
@@ -364,6 +373,8 @@
       panel.dispatchEvent(new CustomEvent("selection", { detail: { names: [...view.pooled] } }));
     }
     const summary = h("p", { class: "interactive-summary" });
+    choose();
+    yield;
     Object.assign(view, { pick, describe, brush, step, key, print, clear: () => { forget(); update(); }, add: (row) => { own(row); update(); pick(view.added.at(-1)); } });
     const mine = centre.centre(view), two = centre.compare(view);
     panel.addEventListener("selection", () => { mine.refresh(); two.refresh(); });

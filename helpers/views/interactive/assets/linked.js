@@ -132,7 +132,16 @@
       }
     }
     view.panel.addEventListener("selection", draw);
-    view.panel.addEventListener("influence", () => { if (key === "baujat") draw(); });
+    if (key === "baujat") {
+      view.panel.addEventListener("influence", draw);
+      const near = new IntersectionObserver((seen) => {
+        if (!seen.some((one) => one.isIntersecting)) return;
+        near.disconnect();
+        view.near = true;
+        view.influences?.();
+      }, { rootMargin: "600px 0px" });
+      near.observe(frame);
+    }
     view.panel.addEventListener("pointed", point);
 
     // -- by pointer: a rectangle keeps what is inside
