@@ -164,13 +164,13 @@
       else part.style.contentVisibility = "visible";
       if (!part.closest("details:not([open])")) part.getBoundingClientRect(); // now
     }
-    if (left.length) setTimeout(lay);
+    if (left.length || window.interactive?.queue.length) setTimeout(lay); // pictures are built meanwhile
     else {
       delete root.dataset.laying;
       for (const part of later) part.style.contentVisibility = "";
     }
   }
-  requestAnimationFrame(() => setTimeout(lay));
+  addEventListener("DOMContentLoaded", () => requestAnimationFrame(() => setTimeout(lay)));
 
   // -- where the reader is: the section below the top of the window ---------------------------------
 

@@ -51,17 +51,22 @@ SAW = """new MutationObserver(() => {
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-laying"] });"""
 
 
-@pytest.mark.parametrize("name", ["gallery.html", "method_menu.html", CHAPTER])
+LATE = (".bd-article section section", ".table-scroll", "dl.py", ".indextable ul")
+
+
+@pytest.mark.parametrize(
+    "name", ["gallery.html", "codebook.html", "genindex.html", "reference/bias.html", CHAPTER]
+)
 def test_the_first_screen_comes_first_and_then_the_whole_page(browser, name):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.add_init_script(SAW)
     page.goto((SITE / name).as_uri())
     page.wait_for_function(LAID_OUT)
     assert page.evaluate("window.sawLaying")
-    late = ".bd-article section section"
+    late = page.locator(", ".join(LATE))
     kept = "(all) => all.filter((e) => getComputedStyle(e).contentVisibility !== 'visible').length"
-    assert page.locator(late).count() > 3
-    assert page.locator(late).evaluate_all(kept) == 0
+    assert late.count() > 3
+    assert late.evaluate_all(kept) == 0
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     heard = [n["name"]["value"] for n in tree if n.get("role", {}).get("value") == "heading"]
     headings = page.locator("article :is(h1, h2, h3, h4):visible").all_inner_texts()
@@ -178,3 +183,90 @@ def test_the_side_bar_has_no_lines_but_that_of_the_page_in_forced_colours(browse
     )
     page.close()
     assert lined == ["page"]
+
+
+BUILT = """window.built = [];
+new MutationObserver((seen) => built.push(seen.length)).observe(
+  document, { subtree: true, attributes: true, attributeFilter: ["data-ready"] });"""
+
+
+def test_pictures_of_the_reader_are_built_one_a_task(browser):
+    page = browser.new_page()
+    page.add_init_script(BUILT)
+    page.goto((SITE / "labs.html").as_uri())
+    page.wait_for_function(LAID_OUT)
+    labs = page.locator(".interactive").count()
+    assert labs > 5
+    assert page.locator(".interactive[data-ready]").count() == labs
+    assert page.evaluate("built") == [1] * labs
+    page.goto((SITE / "labs.html").as_uri() + "#~i2.seed=2")
+    page.reload()
+    assert page.locator(".interactive[data-ready]").count() == labs
+    page.close()
+
+
+def test_the_influence_of_cohorts_is_computed_when_its_picture_comes_near(visit):
+    page = visit("explore.html").page
+    chart = page.locator(".interactive-chart").nth(2)
+    page.wait_for_timeout(1500)
+    assert chart.locator("circle").count() == 0
+    assert chart.locator("p").last.inner_text() == "Computing …"
+    chart.scroll_into_view_if_needed()
+    chart.locator("circle").nth(51).wait_for(state="attached")
+
+
+@pytest.mark.parametrize("side", ["primary", "secondary"])
+def test_a_side_bar_that_waits_for_its_button_is_not_laid_out(visit, side):
+    page = visit(CHAPTER, width=390).page
+    links = page.locator(f"#pst-{side}-sidebar a, #pst-{side}-sidebar-modal a")
+    assert links.count() > 5
+    drawn = "(all) => all.filter((one) => one.checkVisibility()).length"
+    assert links.evaluate_all(drawn) == 0
+    page.locator(f".{side}-toggle").click()
+    assert links.evaluate_all(drawn) == links.count()
+
+
+LEFT = """(e) => {
+  const range = document.createRange();
+  range.selectNodeContents(e);
+  return range.getBoundingClientRect().left;
+}"""
+
+
+def test_what_a_box_holds_stands_below_its_title(visit):
+    page = visit("exam.html").page
+    for box in page.locator(".exercise").all():
+        title, text = box.locator(".admonition-title"), box.locator("section > p").first
+        assert abs(title.evaluate(LEFT) - text.evaluate(LEFT)) < 1
+    page.goto((SITE / "self_check.html").as_uri())
+    for box in page.locator("fieldset.quiz").all():
+        assert box.locator("legend").bounding_box()["y"] > box.bounding_box()["y"] + 4
+
+
+def test_a_phone_shows_a_table_of_few_columns_whole_and_its_lines_meet(visit):
+    page = visit("exam.html", width=390).page
+    box = page.locator(".table-scroll").first
+    assert box.evaluate("(e) => e.scrollWidth - e.clientWidth") <= 0
+    heights = box.locator("tr").evaluate_all(
+        "(all) => all.map((e) => e.getBoundingClientRect().height)"
+    )
+    assert heights == [round(height) for height in heights]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_search_page_begins_where_the_others_begin(visit, width):
+    page = visit("search.html", width=width).page
+    look = "(e) => [e.getBoundingClientRect().left, getComputedStyle(e).font]"
+    here = page.locator("h1").evaluate(look)
+    page.goto((SITE / "exam.html").as_uri())
+    assert page.locator("h1").evaluate(look) == here
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_arrows_of_slides_have_the_accent_of_their_colours(visit, theme):
+    page = visit("downloads/slides/pooling.html", theme=theme).page
+    colour = "(e) => getComputedStyle(e).color"
+    for part in (".controls", ".progress"):
+        assert page.locator(f".reveal {part}").evaluate(colour) == page.locator(
+            ".deck h2"
+        ).first.evaluate(colour)

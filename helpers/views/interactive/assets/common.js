@@ -206,5 +206,5 @@
     parts.set(kind, { read: () => asked, write, panel: host });
   }
 
-  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, onWidth, announcer, keep, run, data };
+  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, onWidth, announcer, keep, run, data, queue };
 })();
