@@ -95,7 +95,7 @@ class Tab:
         page = self._page
         if page is None or page.is_closed():
             return
-        if page.url.startswith("file:"):
+        if page.url.startswith(("file:", "http:")):
             page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
         page.context.clear_permissions()
         page.context.clear_cookies()
@@ -116,15 +116,43 @@ def tab(browser: Browser) -> Tab:
     return Tab(browser)
 
 
+def _arrive(seen: Visit, address: str) -> Visit:
+    """Go to a page and wait until all of it is there."""
+    seen.page.goto(address)
+    seen.page.evaluate("document.fonts.ready")
+    seen.page.wait_for_function(LAID_OUT)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def stay(browser: Browser) -> Iterator:
+    """Open a page once for all tests of a file: who changes it takes the change back."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme="light", reduced_motion="reduce"
+    )
+    kept: dict[str, Visit] = {}
+
+    def open_page(name: str) -> Visit:
+        if name not in kept:
+            kept[name] = Visit(context.new_page())
+            _listen(kept[name].page, [kept[name]])
+            _arrive(kept[name], (SITE / name).as_uri())
+        return kept[name]
+
+    yield open_page
+    context.close()
+
+
 @pytest.fixture
 def visit(browser: Browser, tab: Tab) -> Iterator:
     """Open a page from its file, at a width and in a theme, recording requests and errors.
 
-    The first page of a test opens in the shared tab, a further one in a tab of its own.
+    The first page of a test opens in the shared tab, a further one in a tab of its own; `origin` is
+    the address of the site on a host.
     """
     contexts: list[BrowserContext] = []
 
-    def open_page(name: str, *, width: int = 1280, theme: str = "light") -> Visit:
+    def open_page(name: str, *, width: int = 1280, theme: str = "light", origin: str = "") -> Visit:
         if not tab.visits:
             seen = tab.open(width, theme)
         else:
@@ -136,11 +164,10 @@ def visit(browser: Browser, tab: Tab) -> Iterator:
             contexts.append(context)
             seen = Visit(context.new_page())
             _listen(seen.page, [seen])
-        path, _, anchor = name.partition("#")
-        seen.page.goto((SITE / path).as_uri() + (f"#{anchor}" if anchor else ""))
-        seen.page.evaluate("document.fonts.ready")
-        seen.page.wait_for_function(LAID_OUT)
-        return seen
+        path, mark, anchor = name.partition("#")
+        return _arrive(
+            seen, (f"{origin}/{path}" if origin else (SITE / path).as_uri()) + mark + anchor
+        )
 
     yield open_page
     for context in contexts:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from audit import served
 from browser import FINDERS, how, missing, wanted
-from built import SITE, page_names
+from built import REFERENCE, SITE, page_names
 from drivers import DRIVERS, Driver
 from nightly import nightly
 
@@ -101,7 +101,7 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
         yield one
 
 
-@pytest.fixture(params=SCHEMES)
+@pytest.fixture
 def at(request: pytest.FixtureRequest, recorded: Path, host: str) -> str:
     """Address of the site on a host and on a disk."""
     return host if request.param == "http" else recorded.as_uri()
@@ -111,9 +111,19 @@ def complaints(driver: Driver) -> list[str]:
     return driver.run("return window.complained")
 
 
-def test_every_page_fits_a_phone_and_the_browser_does_not_complain(driver, host):
+@pytest.mark.parametrize(
+    "pages",
+    [
+        # the others of the reference come from the template of these two
+        pytest.param([n for n in page_names() if not n.startswith("reference/") or n in REFERENCE]),
+        nightly(page_names()),
+    ],
+    ids=["one of a kind", "all"],
+)
+def test_every_page_fits_a_phone_and_the_browser_does_not_complain(driver, host, pages):
     driver.go(f"{host}/frame.html")
-    found = {page: driver.run(LOOK, page, WIDTHS) for page in page_names()}
+    found = {page: driver.run(LOOK, page, WIDTHS) for page in pages}
+    assert len(found) > 40
     assert {page: faults for page, faults in found.items() if faults} == {}
 
 
@@ -136,6 +146,22 @@ def test_the_look_sees_what_it_looks_for(driver, host, recorded):
     assert "none.png was not loaded" in said
 
 
+#: Each browser does these from one place a day; Chromium does them from both (`test_search.py`,
+#: `test_interactive.py`, `test_engine.py`).
+DAILY = {("firefox", "http"), ("webkit", "file")}
+from_a_place = pytest.mark.parametrize(
+    ("driver", "at"),
+    [
+        (name, scheme) if (name, scheme) in DAILY else nightly(name, scheme)
+        for name in wanted()
+        if name in DRIVERS
+        for scheme in SCHEMES
+    ],
+    indirect=True,
+)
+
+
+@from_a_place
 def test_the_search_finds_by_keyboard(driver, at):
     driver.go(f"{at}/reference/pooling.html")
     driver.press("Control+k", *"predicton interval")
@@ -151,6 +177,7 @@ def test_the_search_finds_by_keyboard(driver, at):
     assert complaints(driver) == []
 
 
+@from_a_place
 def test_explore_pools_again_by_keyboard(driver, at):
     driver.go(f"{at}/explore.html")
     panel = "document.querySelector('[data-interactive=\"forest\"][data-ready] .interactive-panel')"
@@ -169,17 +196,7 @@ def test_explore_pools_again_by_keyboard(driver, at):
     assert complaints(driver) == []
 
 
-#: Each browser starts the engine once a day; test_engine.py does from both places in Chromium.
-DAILY = {("firefox", "http"), ("webkit", "file")}
-ENGINES = [
-    (name, scheme) if (name, scheme) in DAILY else nightly(name, scheme)
-    for name in wanted()
-    if name in DRIVERS
-    for scheme in SCHEMES
-]
-
-
-@pytest.mark.parametrize(("driver", "at"), ENGINES, indirect=True)
+@from_a_place
 def test_the_engine_pools_as_python_does(driver, at):
     driver.go(f"{at}/in_your_browser.html")
     driver.wait("document.readyState === 'complete'")

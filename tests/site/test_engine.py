@@ -426,17 +426,6 @@ def test_a_saved_table_has_no_formula(with_engine):
 
 
 @needs_engine
-def test_a_long_computation_can_be_stopped(with_engine, tmp_path):
-    page = with_engine("file")
-    open_rows(page, 20_000, tmp_path)
-    page.locator("#engine-pool").press("Enter")
-    page.locator("#engine-stop").click()
-    assert "Stopped" in page.inner_text("#engine-status")
-    assert page.locator("#engine-load").is_enabled()
-    assert page.input_value("#engine-csv") == rows_of(20_000)
-
-
-@needs_engine
 @pytest.mark.parametrize("k", [1, 2, 390, 391, nightly(20_000)])
 def test_any_number_of_rows_is_pooled(with_engine, k, tmp_path):
     page = with_engine()
@@ -631,3 +620,14 @@ def test_without_javascript_the_page_says_what_to_do(browser, address):
     assert page.locator("noscript a[href='ways_to_run.html']").count() == 1
     assert page.locator("#engine").is_hidden()
     plain.close()
+
+
+@needs_engine
+def test_a_long_computation_can_be_stopped(with_engine, tmp_path):
+    page = with_engine("file")
+    open_rows(page, 20_000, tmp_path)
+    page.locator("#engine-pool").press("Enter")
+    page.locator("#engine-stop").click()
+    assert "Stopped" in page.inner_text("#engine-status")
+    assert page.locator("#engine-load").is_enabled()
+    assert page.input_value("#engine-csv") == rows_of(20_000)

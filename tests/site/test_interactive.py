@@ -41,6 +41,36 @@ def explore(visit):
     return open_page
 
 
+@pytest.fixture
+def explored(stay):
+    """Give a picture of a page that stays open, with all settings as at the start.
+
+    A test of what a page forgets or shows only once (a focus, an open part, an address before
+    this one) opens its own, by `explore`.
+    """
+
+    def take_back(kind):
+        seen = stay(PAGE)
+        page = seen.page
+        if not hasattr(seen, "start"):
+            near(seen, "curve")
+            page.locator("[data-ready]").nth(2).wait_for()
+            seen.start = shown(page)
+        page.evaluate(
+            """() => new Promise((done) => {
+                if (location.hash === "#~") { done(); return; }
+                addEventListener("popstate", () => setTimeout(done), { once: true });
+                location.hash = "#~";
+            })"""
+        )
+        assert shown(page) == seen.start
+        seen.complaints.clear()
+        near(seen, kind)
+        return seen, page.locator(f'[data-interactive="{kind}"][data-ready] .interactive-panel')
+
+    return take_back
+
+
 def names(panel):
     return panel.locator("tbody .interactive-row").all_inner_texts()
 
@@ -93,16 +123,16 @@ def test_with_a_script_the_fixed_picture_stays_within_reach(explore):
     assert still.locator("figure").is_visible()
 
 
-def test_ids_of_the_controls_are_their_own(explore):
-    seen, _ = explore("curve")
+def test_ids_of_the_controls_are_their_own(explored):
+    seen, _ = explored("curve")
     everywhere = seen.page.locator("[id]").evaluate_all("all => all.map(e => e.id)")
     mine = seen.page.locator(".interactive-panel [id]").evaluate_all("all => all.map(e => e.id)")
     assert len(mine) == 8
     assert [name for name in mine if everywhere.count(name) != 1] == []
 
 
-def test_every_control_has_a_name(explore):
-    seen, _ = explore("curve")
+def test_every_control_has_a_name(explored):
+    seen, _ = explored("curve")
     unnamed = seen.page.locator(".interactive-panel :is(select, input, button)").evaluate_all(
         "all => all.filter(e => !(e.tagName === 'BUTTON' && e.textContent.trim()))"
         ".filter(e => !e.labels?.length).map(e => e.outerHTML)"
@@ -174,9 +204,9 @@ def test_colours_follow_the_theme(explore):
     assert len(found) == 2
 
 
-def test_nothing_moves_by_itself(explore):
+def test_nothing_moves_by_itself(explored):
     """No transition and no animation, so that there is nothing to reduce."""
-    seen, _ = explore("curve")
+    seen, _ = explored("curve")
     moving = seen.page.locator(".interactive-panel, .interactive-panel *").evaluate_all(
         "all => all.filter(e => getComputedStyle(e).transitionDuration.split(', ')"
         ".some(d => parseFloat(d) > 0.05) || getComputedStyle(e).animationName !== 'none').length"
@@ -187,9 +217,9 @@ def test_nothing_moves_by_itself(explore):
 # -- the forest plot ------------------------------------------------------------------------------
 
 
-def test_rows_are_sorted_and_filtered_and_the_change_is_announced(explore):
+def test_rows_are_sorted_and_filtered_and_the_change_is_announced(explored):
     cohorts = load_cohorts()
-    _, panel = explore("forest")
+    _, panel = explored("forest")
     panel.get_by_label("Sort by").select_option("patients")
     assert names(panel)[0] == cohorts.loc[cohorts["patients"].idxmax(), "cohort"]
     panel.get_by_label("Largest first").uncheck()
@@ -213,18 +243,18 @@ def test_rows_are_sorted_and_filtered_and_the_change_is_announced(explore):
     assert len(names(panel)) == len(cohorts)
 
 
-def test_cohorts_without_follow_up_come_last_in_both_directions(explore):
+def test_cohorts_without_follow_up_come_last_in_both_directions(explored):
     cohorts = load_cohorts()
     missing = set(cohorts.loc[cohorts["median_follow_up_months"].isna(), "cohort"])
-    _, panel = explore("forest")
+    _, panel = explored("forest")
     panel.get_by_label("Sort by").select_option("follow_up")
     for _ in range(2):
         assert set(names(panel)[-len(missing) :]) == missing
         panel.get_by_label("Largest first").click()
 
 
-def test_names_begin_with_the_first_letter(explore):
-    _, panel = explore("forest")
+def test_names_begin_with_the_first_letter(explored):
+    _, panel = explored("forest")
     panel.get_by_label("Sort by").select_option("name")
     assert names(panel)[0] == min(load_cohorts()["cohort"])
 
@@ -268,8 +298,8 @@ def test_the_card_lies_over_the_page_only_once_a_cohort_was_asked_for(explore):
     assert card.evaluate(place) == "sticky"
 
 
-def test_choices_that_leave_nothing_say_so(explore):
-    _, panel = explore("forest")
+def test_choices_that_leave_nothing_say_so(explored):
+    _, panel = explored("forest")
     panel.get_by_label("Disease").select_option("MCL")
     panel.get_by_label("Product").select_option("ide-cel")
     assert names(panel) == []
@@ -489,8 +519,8 @@ def test_the_keyboard_ticks_off_and_brushes(explore, where):
     assert len(ticked(panel)) == 52
 
 
-def test_thresholds_leave_the_cohorts_beyond_them(explore):
-    _, panel = explore("forest")
+def test_thresholds_leave_the_cohorts_beyond_them(explored):
+    _, panel = explored("forest")
     panel.get_by_label("Follow-up, at least").fill("12")
     panel.get_by_label("Patients, at least").fill("60")
     fit = part(
@@ -506,9 +536,9 @@ def test_thresholds_leave_the_cohorts_beyond_them(explore):
     assert set(mine["year"]) == {2024}
 
 
-def test_few_cohorts_show_no_prediction_interval_in_the_forest(explore):
+def test_few_cohorts_show_no_prediction_interval_in_the_forest(explored):
     cohorts = load_cohorts()
-    _, panel = explore("forest")
+    _, panel = explored("forest")
     sizes = cohorts.groupby("entity", observed=True).size()
     assert sizes["IL"] < 5 <= sizes["MCL"]
     for disease, shows in (("IL", False), ("MCL", True)):
@@ -520,8 +550,8 @@ def test_few_cohorts_show_no_prediction_interval_in_the_forest(explore):
         assert panel.locator("tfoot line.interactive-prediction").count() == shows
 
 
-def test_a_variance_of_zero_is_said(explore):
-    _, panel = explore("forest")
+def test_a_variance_of_zero_is_said(explored):
+    _, panel = explored("forest")
     panel.get_by_label("Disease").select_option("IL")
     fit = part(mask=lambda table: table["entity"] == "IL")
     assert fit.tau2 == 0
@@ -750,8 +780,8 @@ def test_an_address_with_unknown_parts_says_what_was_left_out(visit):
     assert seen.complaints == []
 
 
-def test_picture_and_table_are_taken_away_as_they_are(explore):
-    seen, panel = explore("forest")
+def test_picture_and_table_are_taken_away_as_they_are(explored):
+    seen, panel = explored("forest")
     panel.get_by_label("Disease").select_option("MCL")
     panel.locator("tbody tr").first.locator(".interactive-tick").click()
     chosen = ticked(panel)
@@ -864,8 +894,8 @@ def results(panel):
     }
 
 
-def test_sliders_answer_to_the_keyboard_and_print_what_the_engine_finds(explore):
-    seen, panel = explore("laboratory")
+def test_sliders_answer_to_the_keyboard_and_print_what_the_engine_finds(explored):
+    seen, panel = explored("laboratory")
     page = json.loads(
         seen.page.locator('[data-interactive="laboratory"] > script').first.inner_text()
     )
@@ -893,8 +923,8 @@ def test_sliders_answer_to_the_keyboard_and_print_what_the_engine_finds(explore)
     assert f"I² {after['I2']}" in said(panel)
 
 
-def test_few_drawn_studies_show_no_prediction_interval(explore):
-    seen, panel = explore("laboratory")
+def test_few_drawn_studies_show_no_prediction_interval(explored):
+    seen, panel = explored("laboratory")
     panel.get_by_label("Studies", exact=True).focus()
     seen.page.keyboard.press("Home")
     assert results(panel)["prediction"] == "none shown below 5 studies"
@@ -905,8 +935,8 @@ def test_few_drawn_studies_show_no_prediction_interval(explore):
     assert panel.locator("line.interactive-prediction").count() == 1
 
 
-def test_the_estimator_and_another_draw_change_the_numbers_and_the_start_returns(explore):
-    _, panel = explore("laboratory")
+def test_the_estimator_and_another_draw_change_the_numbers_and_the_start_returns(explored):
+    _, panel = explored("laboratory")
     before = results(panel)
     panel.get_by_label("Estimator of τ²").select_option("PM")
     other = results(panel)
@@ -921,10 +951,10 @@ def test_the_estimator_and_another_draw_change_the_numbers_and_the_start_returns
 # -- the curve ------------------------------------------------------------------------------------
 
 
-def test_a_choice_picks_its_analyses_out_and_tells_their_support(explore):
+def test_a_choice_picks_its_analyses_out_and_tells_their_support(explored):
     result = claim_multiverse(load_cohorts(), "axi-tisa")
     row = result.by_choice().set_index("level").loc["at least 12 months"]
-    _, panel = explore("curve")
+    _, panel = explored("curve")
     panel.get_by_label("Follow-up").select_option(label="at least 12 months")
     told = said(panel)
     assert told.startswith(f"{printing.count(row['analyses'])} of {printing.count(len(result))}")
@@ -935,8 +965,8 @@ def test_a_choice_picks_its_analyses_out_and_tells_their_support(explore):
     assert said(panel).startswith(f"All {printing.count(len(result))} analyses")
 
 
-def test_the_slider_walks_through_the_picked_analyses_by_keyboard(explore):
-    seen, panel = explore("curve")
+def test_the_slider_walks_through_the_picked_analyses_by_keyboard(explored):
+    seen, panel = explored("curve")
     panel.get_by_label("Measure").select_option(label="arcsine")
     walk = panel.get_by_label("Analysis, from the smallest")
     walk.focus()
@@ -969,10 +999,10 @@ def test_pointing_at_the_curve_looks_and_a_click_stays(explore):
     assert (place.inner_text(), card.inner_text()) != before
 
 
-def test_a_choice_is_called_as_in_the_book(explore):
+def test_a_choice_is_called_as_in_the_book(explored):
     """Greek letters keep their case: the capital of τ is another symbol."""
     result = claim_multiverse(load_cohorts(), "axi-tisa")
-    _, panel = explore("curve")
+    _, panel = explored("curve")
     labels = panel.locator(".interactive-choices label > span").all_inner_texts()
     assert [label.lower() for label in labels] == [name.lower() for name in result.choices]
     symbols = [name for name in result.choices if not name[0].isascii()]
@@ -980,8 +1010,8 @@ def test_a_choice_is_called_as_in_the_book(explore):
     assert set(symbols) <= set(labels)
 
 
-def test_intervals_that_leave_the_frame_are_counted_and_marked(explore):
-    _, panel = explore("curve")
+def test_intervals_that_leave_the_frame_are_counted_and_marked(explored):
+    _, panel = explored("curve")
     said_so = panel.locator(".interactive-legend").inner_text()
     assert "intervals reach beyond the frame" in said_so
     walk = panel.get_by_label("Analysis, from the smallest")
@@ -1011,8 +1041,8 @@ def test_another_width_of_the_curve_is_no_news(explore):
     assert panel.locator("[role=status]").inner_text() == "old"
 
 
-def test_the_published_analysis_is_found_from_anywhere(explore):
-    _, panel = explore("curve")
+def test_the_published_analysis_is_found_from_anywhere(explored):
+    _, panel = explored("curve")
     panel.get_by_label("Claim").select_option("overall")
     panel.get_by_label("Measure").select_option(label="arcsine")
     panel.get_by_role("button", name="Go to the published analysis").click()
@@ -1021,8 +1051,8 @@ def test_the_published_analysis_is_found_from_anywhere(explore):
     assert "binomial or Poisson GLMM" in card
 
 
-def test_choices_that_exclude_each_other_say_so(explore):
-    seen, panel = explore("curve")
+def test_choices_that_exclude_each_other_say_so(explored):
+    seen, panel = explored("curve")
     panel.get_by_label("Model").select_option(label="binomial or Poisson GLMM")
     panel.get_by_label("Measure").select_option(label="arcsine")
     assert "No analysis" in said(panel)

@@ -39,10 +39,17 @@ def scripts():
     )
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    made = browser.new_context()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def room(browser, tmp_path):
+def room(context, tmp_path):
     """Open labs as a page from a disk, at an address, and record its complaints."""
-    contexts = []
+    opened = []
 
     def open_page(*keys, address="", width=1100, theme="light"):
         body = "".join(
@@ -55,19 +62,18 @@ def room(browser, tmp_path):
             f"<style>{style}</style><body>{body}{scripts()}",
             encoding="utf-8",
         )
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, accept_downloads=True
-        )
-        contexts.append(context)
         page = context.new_page()
+        opened.append(page)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme)
         page.complaints = []
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.goto(file.as_uri() + address)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in opened:
+        page.close()
 
 
 def settled(page):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
+import built
 import pytest
 from accessibility import CONTRAST, EMPTY, SETTLED, THEMES, Colours, faults
 from accessibility import WIDTHS as AXE_WIDTHS
-from built import SITE, ids_of, page_names, soup_of
+from built import SITE, cover, ids_of, page_names, soup_of
 from lxml import html
 
 WIDTHS = (320, 768, 1440)
@@ -36,13 +38,12 @@ OWN_PARTS = {
     "self_check.html",
     "glossary.html",
 }
-#: Pages of the reference are made by one template; these two, which are small, speak for all.
-REFERENCE = {"reference/bias.html", "reference/rates.html"}
 
 
+@cache
 def judged() -> list[str]:
-    """Pages that axe looks at."""
-    return [n for n in page_names() if not n.startswith("reference/") or n in REFERENCE]
+    """Pages that axe looks at: on these stands every kind of element that some page has."""
+    return cover(page_names(), OWN_PARTS)
 
 
 def looks_at(page_name: str) -> dict[str, tuple[int, ...]]:
@@ -64,23 +65,42 @@ def test_axe_looks_at_a_quarter_of_the_pages_in_each_way_and_at_some_in_most():
     )
     assert len(ways) == len(THEMES) * len(AXE_WIDTHS)
     assert min(ways.values()) >= (len(judged()) - len(OWN_PARTS)) // 5
-    assert set(judged()) > {name for name in page_names() if "/" not in name}
-    assert set(judged()) > OWN_PARTS | REFERENCE
-
-
-def kinds_on(page_name: str) -> set[tuple[str, str, str]]:
-    """Elements of a page by name, class and role, without insides of drawings and words of code.
-
-    `make audit` judges the colours of every word of code.
-    """
-    every = html.parse(SITE / page_name).xpath("//*[not(ancestor::svg or ancestor::pre)]")
-    return {(one.tag, one.get("class", ""), one.get("role", "")) for one in every}
+    assert set(judged()) > OWN_PARTS
+    assert any(name.startswith("reference/") for name in judged())
 
 
 def test_nothing_stands_only_on_pages_that_axe_does_not_see():
-    seen = set().union(*map(kinds_on, judged()))
-    unseen = {name: kinds_on(name) - seen for name in set(page_names()) - set(judged())}
+    """By name, class and role, formulas among them."""
+
+    def found(name: str) -> set[tuple[str, str, str]]:
+        every = html.parse(SITE / name).xpath("//*[not(ancestor::svg or ancestor::pre)]")
+        return {(one.tag, one.get("class", ""), one.get("role", "")) for one in every}
+
+    seen = set().union(*map(found, judged()))
+    unseen = {name: found(name) - seen for name in set(page_names()) - set(judged())}
     assert {name: kinds for name, kinds in unseen.items() if kinds} == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "sees"),
+    [
+        ('<p>words</p><a href="#a">words</a>', False),
+        ('<p>words</p><a href="#a"> </a>', True),  # no name
+        ('<p>words</p><a href="#a" aria-hidden="true">words</a>', True),
+        ('<p style="color: #ccc">words</p><a href="#a">words</a>', True),
+        ('<div><a href="#a">words</a></div>', True),  # another place
+        ('<p class="new">words</p>', True),
+        ('<p role="list">words</p>', True),
+    ],
+)
+def test_a_page_with_a_kind_of_element_of_its_own_is_looked_at(tmp_path, monkeypatch, change, sees):
+    monkeypatch.setattr(built, "SITE", tmp_path)
+    built.kinds_on.cache_clear()
+    page = "<html lang='en'><body><main><p>text</p><a href='#b'>link</a>{}</main></body></html>"
+    (tmp_path / "a.html").write_text(page.format("<div>more</div>"))
+    (tmp_path / "b.html").write_text(page.format(change))
+    assert ("b.html" in cover(["a.html", "b.html"], ["a.html"])) == sees
+    built.kinds_on.cache_clear()
 
 
 def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colours):
@@ -150,7 +170,7 @@ def test_a_look_that_was_seen_hides_no_other(browser, style, rule):
     assert colours.asked < before
     page.add_style_tag(content=style)
     found = {rule: len(lines) for rule, lines in colours.faults(page, 320).items()}
-    every = {rule: len(lines) for rule, lines in faults(page).items() if rule in CONTRAST}
+    every = {r: n for r, n in faults(page, widths=(320,)).items() if r in CONTRAST}
     page.close()
     assert set(found) == set(every) == {rule}
 
