@@ -351,10 +351,7 @@ class Posterior(Shown):
                 "a Bayesian binomial-normal random-effects model (logit link, exact binomial "
                 "likelihood)"
             )
-            how = (
-                "deterministic quadrature over the mean and the between-study standard "
-                "deviation, with adaptive Gauss-Hermite quadrature over the study effects"
-            )
+            how = "deterministic quadrature, adaptive over the study effects"
             keys = ["hamza2008", "rover2020", "liu1994", "trefethen2014"]
         else:
             model = (
@@ -364,15 +361,14 @@ class Posterior(Shown):
             if self.data.events is not None:
                 family = "Poisson" if get_measure(self.measure).kind == "rate" else "binomial"
                 model += f" (a normal approximation to the {family} likelihood of the counts)"
-            how = "deterministic quadrature over the between-study standard deviation"
+            how = "deterministic quadrature"
             keys = ["raudenbush1985", "rover2020"]
         keys.append(self.tau_prior.source)
         sentence = (
-            f"We fitted {model} to {printing.counted(self.k, 'study', 'studies')}, with a "
-            f"{self.tau_prior.label} prior for the between-study standard deviation and a "
-            f"{self.mu_prior.label} prior for the mean; "
-            f"the posterior was computed without sampling, by {how} (error below "
-            f"{printing.significant(self.tolerance, 1)}); we report medians and central "
-            f"{printing.level_text(self.level)} credible intervals."
+            f"We fitted {model} to {printing.counted(self.k, 'study', 'studies')} by {how} (error "
+            f"below {printing.significant(self.tolerance, 1)}), with a {self.tau_prior.label} "
+            f"prior for the between-study standard deviation and a {self.mu_prior.label} prior for "
+            f"the mean; we report medians and central {printing.level_text(self.level)} credible "
+            "intervals."
         )
         return Methods(sentence, references(*keys))

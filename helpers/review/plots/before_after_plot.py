@@ -156,7 +156,7 @@ def _note(contrasts: Sequence[TimeContrast]) -> Note:
         nearer = "closer to" if abs(np.log(rate)) < abs(np.log(crude)) else "further from"
         caption.append(
             f"The ratio of {one.name} is {printing.number(crude)} per patient and "
-            f"{printing.number(rate)} per patient-year, which is {nearer} one."
+            f"{printing.number(rate)} per patient-year, {nearer} one."
         )
     caption.append("Bands are confidence intervals; diamonds, the exponent estimated by the data.")
     return Note(
