@@ -38,7 +38,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import LEVEL, Array
+from ..arguments import LEVEL, Array, one_of
 from ..errors import MetaAnalysisError, UnsupportedError
 from .distributions import chi2_isf, chi2_ppf, expit, norm_ppf
 from .proportion_intervals import agresti_coull, clopper_pearson, wilson
@@ -237,8 +237,7 @@ def correct_cells(
     >>> x.tolist(), n.tolist()
     ([0.5, 3.0], [11.0, 10.0])
     """
-    if to not in RULES:
-        raise UnsupportedError(f"to={to!r}: expected one of {', '.join(RULES)}")
+    one_of("to", to, RULES)
     if not (np.isfinite(add) and add >= 0):
         raise UnsupportedError(f"add={add!r}: expected a number of at least 0")
     x, n = np.broadcast_arrays(_floats(events), _floats(size))
@@ -425,8 +424,7 @@ def get_measure(name: str) -> Measure:
     >>> get_measure("arcsine").code
     'PAS'
     """
-    if name not in MEASURES:
-        raise UnsupportedError(f"measure={name!r}: expected one of {', '.join(MEASURES)}")
+    one_of("measure", name, MEASURES)
     return MEASURES[name]
 
 
@@ -452,8 +450,7 @@ def effective_size(size: ArrayLike, se: float, rule: str, kind: str = "proportio
     >>> round(effective_size([10, 1000], 0.05, "inverse-variance"), 9)
     100.0
     """
-    if kind not in ("proportion", "rate"):
-        raise UnsupportedError(f"kind={kind!r}: expected proportion or rate")
+    one_of("kind", kind, ("proportion", "rate"))
     if rule == "harmonic-mean":
         return float(1.0 / np.mean(1.0 / _floats(size)))
     if rule == "inverse-variance":
@@ -501,8 +498,7 @@ def study_interval(
     (0.0, 0.1611)
     """
     measure = measure or MEASURES["logit"]
-    if method not in STUDY_INTERVALS:
-        raise UnsupportedError(f"study_ci={method!r}: expected one of {', '.join(STUDY_INTERVALS)}")
+    one_of("study_ci", method, STUDY_INTERVALS)
     if method == "wald":
         if yi is None or vi is None:
             raise UnsupportedError("study_ci='wald' needs the effects and their variances")

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import Array
+from ..arguments import Array, one_of
 from ..errors import MetaAnalysisError, UnsupportedError
 from .distributions import f_sf
 from .wald import ModelTest, wald_test
@@ -113,8 +113,7 @@ def _groups(codes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 
 def _check(kind: str, clusters: int, p: int) -> None:
-    if kind not in ROBUST:
-        raise UnsupportedError(f"robust={kind!r}: expected one of {', '.join(ROBUST)}")
+    one_of("robust", kind, ROBUST)
     if clusters <= p:
         raise MetaAnalysisError(
             f"{clusters} clusters for {p} coefficients; expected more clusters than coefficients"

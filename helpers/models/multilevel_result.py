@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import printing
-from ..arguments import Array
+from ..arguments import Array, one_of
 from ..door import pd
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
@@ -235,8 +235,7 @@ class MultilevelResult(Coefficients, Pooled):
         level : float, optional
             Default: the level of the fit.
         """
-        if component not in ("between", "within"):
-            raise UnsupportedError(f"component={component!r}: expected between or within")
+        one_of("component", component, ("between", "within"))
         core, best = self.core, getattr(self, f"sigma2_{component}")
         top = float(fit_levels(core).loglik[0])
         drop = 0.5 * float(chi2_isf(1.0 - self._level(level), 1.0))
@@ -356,6 +355,5 @@ _SUMMARY = (
 
 
 def _display(scale: str) -> bool:
-    if scale not in ("display", "model"):
-        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+    one_of("scale", scale, ("display", "model"))
     return scale == "display"

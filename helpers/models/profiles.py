@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..arguments import Array
+from ..arguments import Array, one_of
 from ..engine.counts.fit import GLMMFit
 from ..engine.counts.profile import profile_loglik
 from ..engine.distributions import chi2_isf
@@ -60,8 +60,7 @@ def profile_curve(
     >>> [round(x, 2) for x in curve.interval], round(float(curve.drop.max()), 6)
     ([-3.79, -1.51], 0.0)
     """
-    if parameter not in ("tau2", "mu"):
-        raise UnsupportedError(f"parameter={parameter!r}: expected tau2 or mu")
+    one_of("parameter", parameter, ("tau2", "mu"))
     if points < 3:
         raise MetaAnalysisError(f"a curve needs at least 3 points, not {points!r}")
     if fit.model != "glmm" and fit.tau2_method not in ("ML", "REML"):

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import AnyArray as Array
+from ..arguments import one_of
 from ..door import pd
 from ..engine.effects import get_measure
 from ..engine.studies import read_columns
@@ -179,8 +180,7 @@ def pool_rates(
     >>> fit.studies.loc["Study 3", "reason"]
     'median follow-up missing'
     """
-    if measure not in _RATE_MEASURES:
-        raise UnsupportedError(f"measure={measure!r}: expected one of {', '.join(_RATE_MEASURES)}")
+    one_of("measure", measure, _RATE_MEASURES)
     given = {"events": events, "n": n, "follow_up": follow_up}
     values, labels, _ = read_columns(data, given, study)
     time = _person_time(values["n"], values["follow_up"], labels, factor, per)

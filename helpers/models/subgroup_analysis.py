@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from .. import printing
+from ..arguments import one_of
 from ..door import pd
 from ..engine.cost import Kind, announce
 from ..engine.counts.common import included_counts, is_one_sided
@@ -391,8 +392,7 @@ def subgroups(
     >>> list(result.groups), result.test.df
     (['a', 'b'], 1)
     """
-    if group_tau2 not in ("separate", "common"):
-        raise UnsupportedError(f"group_tau2={group_tau2!r}: expected separate or common")
+    one_of("group_tau2", group_tau2, ("separate", "common"))
     if yi is not None or vi is not None:
         if yi is None or vi is None or events is not None or time is not None:
             raise MetaAnalysisError("give either events and n (or time), or both yi and vi")

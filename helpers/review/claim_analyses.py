@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..arguments import LEVEL
+from ..arguments import LEVEL, one_of
 from ..checks.multiverse.analysis import multiverse
 from ..checks.multiverse.claim_result import Claim, ClaimMultiverse
 from ..checks.multiverse.result import MultiverseResult
 from ..engine.effects import get_measure, study_interval
-from ..errors import MetaAnalysisError, UnsupportedError
+from ..errors import MetaAnalysisError
 from ..evidence import load_causes
 from ..shared_results import shared_in_a_build
 from .claim_choices import (
@@ -117,8 +117,7 @@ def claim_multiverse(
     >>> result.share_supporting.of == len(result)
     True
     """
-    if claim not in CLAIMS:
-        raise UnsupportedError(f"claim={claim!r}: expected one of {', '.join(CLAIMS)}")
+    one_of("claim", claim, CLAIMS)
     about = CLAIMS[claim]
     if null is not None:
         if not (np.isfinite(null) and null > 0):

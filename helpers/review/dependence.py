@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 
 from .. import printing
+from ..arguments import one_of
 from ..engine.effects import get_measure
 from ..engine.literature import Methods, references
 from ..engine.normal.intervals import Interval
 from ..engine.shown import Shown
-from ..errors import UnsupportedError
 from ..evidence import load_cohorts, load_sources
 from ..models.multilevel import pool_multilevel
 from ..models.pooling import pool
@@ -114,8 +114,7 @@ def clusters(shared: str, cohorts: pd.DataFrame | None = None) -> pd.Series[str]
     >>> len(publication), publication.nunique()
     (52, 45)
     """
-    if shared not in SHARED:
-        raise UnsupportedError(f"shared={shared!r}: expected one of {', '.join(SHARED)}")
+    one_of("shared", shared, SHARED)
     frame = load_cohorts() if cohorts is None else cohorts
     sources = load_sources().set_index("cohort").reindex(frame["cohort"])
     column = {"publication": "publication", "source": "trial_or_registry", "country": "region"}

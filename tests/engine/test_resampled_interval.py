@@ -56,7 +56,7 @@ def test_effects_have_resampling_intervals_too() -> None:
         ("wald", {"draws": 10}, "no options: draws"),
         ("permutation", {"kind": "parametric"}, "no option kind"),
         ("bootstrap", {"sead": 1}, "no option sead"),
-        ("permutation", {"scale": "percent"}, "expected display or model"),
+        ("permutation", {"scale": "percent"}, "expected one of display, model"),
         ("bootstrap", {"level": 2.0}, "between 0 and 1"),
         ("jackknife", {}, "bootstrap, permutation"),
     ],

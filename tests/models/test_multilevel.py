@@ -314,7 +314,7 @@ def test_bad_input_gets_one_clear_error() -> None:
         pool_multilevel(**data, robust="HC3")
     with pytest.raises(UnsupportedError, match="use predict"):
         _ = fitted("Setting").mu
-    with pytest.raises(UnsupportedError, match="between or within"):
+    with pytest.raises(UnsupportedError, match="between, within"):
         fitted().sigma2_ci("total")
-    with pytest.raises(UnsupportedError, match="display or model"):
+    with pytest.raises(UnsupportedError, match="display, model"):
         fitted().conf_int("percent")

@@ -64,7 +64,7 @@ def test_fits_without_a_likelihood_of_the_parameter_are_refused():
         profile_curve(fitted("common"))
     with pytest.raises(UnsupportedError, match="ML"):
         profile_curve(FITS["REML"], "mu")
-    with pytest.raises(UnsupportedError, match="expected tau2 or mu"):
+    with pytest.raises(UnsupportedError, match="expected one of tau2, mu"):
         profile_curve(FITS["ML"], "I2")
     with pytest.raises(MetaAnalysisError, match="at least 3 points"):
         profile_curve(FITS["ML"], points=2)

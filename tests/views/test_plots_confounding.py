@@ -66,7 +66,7 @@ def test_one_characteristic_all_cohorts_and_one_cohort_are_drawn():
 
 
 def test_other_requests_are_errors(lymphoma):
-    with pytest.raises(UnsupportedError, match="expected patients or cohorts"):
+    with pytest.raises(UnsupportedError, match="expected one of patients, cohorts"):
         confounding(lymphoma, area="deaths")
     with pytest.raises(UnsupportedError, match="expected 1 or 2"):
         confounding(lymphoma, columns=())

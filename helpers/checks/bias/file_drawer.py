@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ...arguments import Array, level_of
+from ...arguments import Array, level_of, one_of
 from ...engine.distributions import chi2_sf, norm_ppf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
@@ -89,8 +89,7 @@ def fail_safe_n(
     >>> fail_safe_n([0.2, 0.5, 0.3, 0.9], [0.01, 0.04, 0.02, 0.09]).fail_safe
     31
     """
-    if method not in ("rosenthal", "orwin", "rosenberg"):
-        raise UnsupportedError(f"method={method!r}: expected rosenthal, orwin or rosenberg")
+    one_of("method", method, ("rosenthal", "orwin", "rosenberg"))
     if not 0.0 < alpha < 0.5:
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 0.5")
     refuse_unknown("fail_safe_n", studies, ScaledStudyKeywords)

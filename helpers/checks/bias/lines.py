@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.distributions import norm_sf, t_sf
 from ...engine.normal.fit import fit_regression
 from ...engine.options import TAU2_METHOD
@@ -70,8 +70,7 @@ def joined(parts: Sequence[Lines]) -> Lines:
 
 def predictor_values(name: str, vi: Array, n: Array | None) -> Array:
     """Values of a predictor, one of `PREDICTORS`; some need the sample sizes."""
-    if name not in PREDICTORS:
-        raise UnsupportedError(f"predictor={name!r}: expected one of {', '.join(PREDICTORS)}")
+    one_of("predictor", name, PREDICTORS)
     if name == "sei":
         return np.sqrt(vi)
     if name == "vi":
@@ -98,8 +97,7 @@ def fit_lines(
     ("t") or the normal distribution ("wald"); "knapp-hartung" is t with standard errors multiplied
     by the root of the dispersion, which those of a `multiplicative` line always contain.
     """
-    if ci_method not in CI_METHODS:
-        raise UnsupportedError(f"ci_method={ci_method!r}: expected one of {', '.join(CI_METHODS)}")
+    one_of("ci_method", ci_method, CI_METHODS)
     y, w, x = np.broadcast_arrays(*(np.atleast_2d(np.asarray(a, float)) for a in (yi, weights, xi)))
     used = w > 0
     y, x = np.where(used, y, 0.0), np.where(used, x, 0.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...errors import MetaAnalysisError, UnsupportedError
 from .data import FunnelData, funnel_data, on_measure
@@ -154,8 +154,7 @@ def arcsine_test(
     >>> round(test.bias, 4), test.cautions[0].code
     (0.9748, 'few-studies-test')
     """
-    if measure not in ("arcsine", "double-arcsine"):
-        raise UnsupportedError(f"measure={measure!r}: expected arcsine or double-arcsine")
+    one_of("measure", measure, ("arcsine", "double-arcsine"))
     refuse_unknown("arcsine_test", studies, StudyKeywords)
     data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     data = on_measure(data, measure)

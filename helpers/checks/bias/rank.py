@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.distributions import norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
@@ -66,8 +66,7 @@ def begg(
     >>> test.bias, round(test.tau, 3), round(test.p, 4)
     (8.0, 0.8, 0.0833)
     """
-    if method not in ("auto", "exact", "normal"):
-        raise UnsupportedError(f"method={method!r}: expected auto, exact or normal")
+    one_of("method", method, ("auto", "exact", "normal"))
     refuse_unknown("begg", studies, ScaledStudyKeywords)
     data = funnel_data(effects, vi, level=level, **studies)
     return _begg(data, method, continuity)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import printing
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.literature import references
 from ...engine.normal.intervals import symmetric_interval
 from ...engine.summaries import Caution
@@ -34,8 +34,7 @@ def line_test(
     `keys` are those of its sources, `weights` (called `weight_words` in the sentence) replace 1/vi
     in the multiplicative model, and the other words mean what they mean in `helpers.bias.egger`.
     """
-    if model not in _MODELS:
-        raise UnsupportedError(f"model={model!r}: expected one of {', '.join(_MODELS)}")
+    one_of("model", model, _MODELS)
     if model == "multiplicative" and ci_method != "t":
         raise UnsupportedError(
             f"ci_method={ci_method!r}: the multiplicative model estimates its residual variance, "

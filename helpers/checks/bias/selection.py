@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.distributions import chi2_sf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
@@ -20,7 +20,7 @@ from ...engine.normal.intervals import symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.shown import Row, number, p_text
 from ...engine.summaries import Caution
-from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from ...errors import ConvergenceError, MetaAnalysisError
 from .data import FunnelData, funnel_data, null_value
 from .results import Displayed
 from .selection_fit import maximise
@@ -141,8 +141,7 @@ def selection_model(
     >>> result.delta[1] < 0.6, result.mu < result.mu_unadjusted
     (True, True)
     """
-    if alternative not in ("greater", "less", "two-sided"):
-        raise UnsupportedError(f"alternative={alternative!r}: expected greater, less or two-sided")
+    one_of("alternative", alternative, ("greater", "less", "two-sided"))
     cuts = np.asarray(cutpoints, dtype=float)
     ordered = cuts.ndim == 1 and cuts.size > 0 and bool((np.diff(cuts) > 0).all())
     if not ordered or not bool(((cuts > 0) & (cuts < 1)).all()):

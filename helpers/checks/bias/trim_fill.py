@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
 from ...engine.normal.intervals import Interval, symmetric_interval
@@ -147,10 +147,8 @@ def trim_and_fill(
     >>> result.side, result.k0, result.mu < result.mu_observed
     ('left', 3, True)
     """
-    if estimator not in _ESTIMATORS:
-        raise UnsupportedError(f"estimator={estimator!r}: expected L0, R0 or Q0")
-    if side not in ("auto", "left", "right"):
-        raise UnsupportedError(f"side={side!r}: expected auto, left or right")
+    one_of("estimator", estimator, _ESTIMATORS)
+    one_of("side", side, ("auto", "left", "right"))
     refuse_unknown("trim_and_fill", studies, ScaledStudyKeywords)
     data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     chosen, cautions = _model(data, model)

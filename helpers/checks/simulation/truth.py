@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.distributions import expit, logit, norm_cdf
 from ...errors import ConvergenceError, UnsupportedError
 
@@ -39,8 +39,7 @@ class Scenario:
     label: str = ""  # Name of the sizes, for tables
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise UnsupportedError(f"family={self.family!r}: expected one of {', '.join(FAMILIES)}")
+        one_of("family", self.family, FAMILIES)
         if not (self.k >= 2 and 0.0 < self.proportion < 1.0 and self.tau >= 0.0):
             raise UnsupportedError(
                 f"k={self.k}, proportion={self.proportion}, tau={self.tau}: expected at least 2 "

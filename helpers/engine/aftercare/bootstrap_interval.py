@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ...arguments import one_of
 from ...errors import UnsupportedError
 from ..model import Fitted
 from ..normal.intervals import Interval
@@ -32,8 +33,7 @@ def resampled_interval(
     >>> low < fit.estimate < high
     True
     """
-    if method not in _OPTIONS:
-        raise UnsupportedError(f"method={method!r}: expected one of {', '.join(_OPTIONS)}")
+    one_of("method", method, _OPTIONS)
     unknown = sorted(set(options) - set(_OPTIONS[method]))
     if unknown:
         raise UnsupportedError(
@@ -43,8 +43,7 @@ def resampled_interval(
     if method == "bootstrap":
         kind = options.pop("interval", "percentile")
         return bootstrap(fit, **options).conf_int("mu", kind, scale=scale, level=level)
-    if scale not in ("display", "model"):
-        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+    one_of("scale", scale, ("display", "model"))
     # the interval holds every mean that is not rejected; it does not depend on the one tested
     test = permutation_test(fit, fit.mu, scale="model", level=level, **options)
     limits = test.ci if scale == "display" else test.ci_model

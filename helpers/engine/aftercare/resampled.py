@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import printing
-from ...arguments import Array, level_of
+from ...arguments import Array, level_of, one_of
 from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
@@ -110,15 +110,10 @@ class BootstrapResult(Shown):
                 f"{'a common-effect model' if model == 'common' else 'a known tau2'} has "
                 f"no bootstrap interval of {quantity}: variation between studies is not estimated"
             )
-        if quantity not in _BOUNDS:
-            raise UnsupportedError(f"quantity={quantity!r}: expected mu, tau2 or I2")
-        if method not in BOOTSTRAP_METHODS:
-            raise UnsupportedError(
-                f"method={method!r}: expected one of {', '.join(BOOTSTRAP_METHODS)}"
-            )
+        one_of("quantity", quantity, _BOUNDS)
+        one_of("method", method, BOOTSTRAP_METHODS)
         level = level_of(level)
-        if scale not in ("display", "model"):
-            raise UnsupportedError(f"scale={scale!r}: expected display or model")
+        one_of("scale", scale, ("display", "model"))
         low, high = self._limits(quantity, method, np.array([0.5 - level / 2, 0.5 + level / 2]))
         if quantity == "mu" and scale == "display":
             return Interval(self.fit.to_display(low), self.fit.to_display(high))
@@ -274,8 +269,7 @@ def bootstrap(
     >>> bool(0 < low < fit.estimate < high < 1), result.failed
     (True, 0)
     """
-    if kind not in ("parametric", "nonparametric"):
-        raise UnsupportedError(f"kind={kind!r}: expected parametric or nonparametric")
+    one_of("kind", kind, ("parametric", "nonparametric"))
     if draws < 20:
         raise UnsupportedError(f"draws={draws!r}: expected at least 20")
     model = model_of(fit, "the bootstrap")

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import Array, level_of
+from ...arguments import Array, level_of, one_of
 from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
@@ -224,8 +224,7 @@ def permutation_test(
     """
     model = model_of(fit, "a sign-flip test")
     level = level_of(model.options.level if level is None else level)
-    if scale not in ("display", "model"):
-        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+    one_of("scale", scale, ("display", "model"))
     at = _on_model_scale(fit, float(null), scale)
     signs = _signs(model.k, draws, seed)
     score = model.likelihood

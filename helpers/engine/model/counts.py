@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...errors import UnsupportedError
 from ..cost import announce
 from ..counts.beta_binomial import fit_beta_binomial
@@ -313,8 +313,7 @@ def regress_counts(
     inverse observed information of (beta, tau); `tau2_se` follows from that of tau by the delta
     method.
     """
-    if family not in ("binomial", "poisson"):
-        raise UnsupportedError(f"family={family!r}: expected binomial or poisson")
+    one_of("family", family, ("binomial", "poisson"))
     times = None if counts is None else np.asarray(counts)
     fit = fit_glmm(
         events,

@@ -27,8 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import Array
-from ...errors import UnsupportedError
+from ...arguments import Array, one_of
 from ..distributions import chi2_ppf
 from ..options import TAU2_METHODS
 from .likelihood import (
@@ -123,8 +122,7 @@ def _closed_form(batch: Batch, method: str) -> Tau2Fit:
 
 def estimate_tau2(batch: Batch, method: str) -> Tau2Fit:
     """Estimate tau2 for every replicate; those with k <= p get 0 and are marked as boundary."""
-    if method not in TAU2_METHODS:
-        raise UnsupportedError(f"tau2_method={method!r}: expected one of {', '.join(TAU2_METHODS)}")
+    one_of("tau2_method", method, TAU2_METHODS)
     estimable = batch.k > batch.p
     if not estimable.all():
         return _partly(batch, method, estimable)

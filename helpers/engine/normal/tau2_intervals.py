@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...errors import UnsupportedError
 from ..distributions import chi2_isf, chi2_ppf
 from ..quadratic import generalised_q_sf
@@ -94,10 +94,7 @@ def generalised_q_limits(
     `weights`: 1/vi (Biggerstaff and Jackson 2008, doi:10.1002/sim.3428), 1/sqrt(vi) (proposed by
     Jackson 2013, doi:10.1002/jrsm.1081) or 1.
     """
-    if weights not in GENERALISED_Q_WEIGHTS:
-        raise UnsupportedError(
-            f"weights={weights!r}: expected one of {', '.join(GENERALISED_Q_WEIGHTS)}"
-        )
+    one_of("weights", weights, GENERALISED_Q_WEIGHTS)
     if not (batch.counts == 1).all():
         raise UnsupportedError("generalised_q_limits needs every study in every replicate")
     power = {"inverse-variance": -1.0, "inverse-se": -0.5, "equal": 0.0}[weights]

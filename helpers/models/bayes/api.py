@@ -8,7 +8,7 @@ from typing import Any, Unpack, get_args
 import numpy as np
 
 from ... import printing
-from ...arguments import LEVEL, level_of
+from ...arguments import LEVEL, level_of, one_of
 from ...door import pd
 from ...engine.effects import ADD, effective_size, get_measure
 from ...engine.keywords import PosteriorKeywords, refuse_unknown
@@ -181,8 +181,7 @@ def _check_prior(name: str, prior: object, kinds: tuple[type, ...]) -> None:
 
 
 def _check_likelihood(likelihood: str, measure: str, *, counts: bool) -> None:
-    if likelihood not in ("binomial", "normal"):
-        raise UnsupportedError(f"likelihood={likelihood!r}: expected 'binomial' or 'normal'")
+    one_of("likelihood", likelihood, ("binomial", "normal"))
     if likelihood == "binomial" and not counts:
         raise UnsupportedError("likelihood='binomial' needs counts: events and n")
     if likelihood == "binomial" and measure != "logit":

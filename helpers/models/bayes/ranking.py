@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import printing
 from ...arguments import AnyArray as Array
+from ...arguments import one_of
 from ...door import pd
 from ...engine.shown import Row, Shown, percent
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
@@ -101,8 +102,7 @@ def rank_probabilities(posteriors: Mapping[str, Posterior], of: Quantity = "mu")
         raise MetaAnalysisError("ranks need at least two posteriors")
     if len({post.measure for post in posteriors.values()}) > 1:
         raise UnsupportedError("posteriors on different measures cannot be ranked")
-    if of not in ("mu", "new"):
-        raise UnsupportedError(f"of={of!r}: expected 'mu' or 'new'")
+    one_of("of", of, ("mu", "new"))
     marginals = [post.mu if of == "mu" else post.predictive for post in posteriors.values()]
     old = _ranks(marginals, 1)
     for splits in (2, 4, 8, 16):

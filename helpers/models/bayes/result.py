@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ... import printing
 from ...arguments import AnyArray as Array
+from ...arguments import one_of
 from ...door import pd
 from ...engine.effects import get_measure
 from ...engine.json_values import plain
@@ -173,8 +174,7 @@ class Posterior(Shown):
         return self._display(of).probability_above(rate)
 
     def _display(self, of: str) -> DisplayMarginal:
-        if of not in ("mu", "new"):
-            raise UnsupportedError(f"of={of!r}: expected 'mu' or 'new'")
+        one_of("of", of, ("mu", "new"))
         return self.rate if of == "mu" else self.new_rate
 
     def predict_events(self, n: int) -> EventCounts:

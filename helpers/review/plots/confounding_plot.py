@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ... import printing
+from ...arguments import one_of
 from ...errors import UnsupportedError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, figure_of, grid_below, room_of_axes
@@ -77,8 +78,7 @@ def confounding(
     """
     from matplotlib.patches import Rectangle
 
-    if area not in ("patients", "cohorts"):
-        raise UnsupportedError(f"area={area!r}: expected patients or cohorts")
+    one_of("area", area, ("patients", "cohorts"))
     if len(columns) not in (1, 2):
         raise UnsupportedError(f"{len(columns)} characteristics across; expected 1 or 2")
     table = cross_tabulation(cohorts, rows, columns)

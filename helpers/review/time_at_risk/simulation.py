@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ... import printing
-from ...arguments import LEVEL, level_of
+from ...arguments import LEVEL, level_of, one_of
 from ...arguments import AnyArray as Array
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import MetaAnalysisError
 
 __all__ = ["FOLLOW_UP_MEDIANS", "FollowUpScenario", "PersonTimeBias", "simulate_person_time"]
 
@@ -169,8 +169,7 @@ def simulate_person_time(
     1.0
     """
     s = scenario or FollowUpScenario()
-    if median not in FOLLOW_UP_MEDIANS:
-        raise UnsupportedError(f"median={median!r}: expected one of {', '.join(FOLLOW_UP_MEDIANS)}")
+    one_of("median", median, FOLLOW_UP_MEDIANS)
     if isinstance(draws, bool) or int(draws) != draws or draws < 2:
         raise MetaAnalysisError(f"draws={draws!r}: expected a whole number of at least 2")
     rng = np.random.default_rng(seed)

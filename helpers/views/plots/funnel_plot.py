@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ... import printing, ties
-from ...arguments import Array
+from ...arguments import Array, one_of
 from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
@@ -168,8 +168,7 @@ def _contours(ax: Axes, grid: Array, error: Array, centre: float) -> list[tuple[
 def _check(
     points: Points, vertical: str, filled: TrimAndFill | None, line: BiasTest | None
 ) -> None:
-    if vertical not in _LABEL:
-        raise UnsupportedError(f"vertical={vertical!r}: expected one of {', '.join(_LABEL)}")
+    one_of("vertical", vertical, _LABEL)
     if vertical == "n" and points.n is None:
         raise MetaAnalysisError("vertical='n' needs a fit with sample sizes")
     if vertical == "n" and filled is not None:
