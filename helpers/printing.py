@@ -51,7 +51,6 @@ __all__ = [
     "percent_range",
     "places",
     "places_in",
-    "places_of",
     "prediction",
     "readable",
     "share",
@@ -560,11 +559,6 @@ def places(*shares: float, of: float | None = None) -> int:
         return 1
     smallest = min(value for value in known if value >= reference / 100)
     return 1 - math.floor(round(math.log10(100 * smallest), 9))
-
-
-def places_of(fit: Any) -> int:
-    """Count the decimals of the percentages of a fit: those that its estimate and limits need."""
-    return places(fit.estimate, *fit.ci, of=fit.estimate)
 
 
 def places_in(fit: Any, unit: Unit) -> int:

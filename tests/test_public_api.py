@@ -238,7 +238,6 @@ def test_calls_agree_on_seeds_draws_and_how_arguments_are_given():
         "prediction_interval": {25_000},
         "simulate_null": {2000},
         "simulate_power": {2000},
-        "tests_frame": {1000},
     }
 
 

@@ -308,7 +308,7 @@ def pool_beta_binomial(
         rho=float(fit.rho[0]),
         rho_se=float(fit.rho_se[0]),
         loglik=float(fit.loglik[0]),
-        loglik_binomial=float(fit.loglik_binomial[0]),
+        loglik_binomial=float(fit.loglik_tau0[0]),
         k=studies.k,
         boundary=bool(fit.boundary[0]),
         options=replace(resolve(model="glmm", ci_method="wald", level=level), model=BETA_BINOMIAL),

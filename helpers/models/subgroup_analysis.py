@@ -169,29 +169,6 @@ class SubgroupResult(Shown):
         """
         return calibrated_test(self, draws, seed=seed, alpha=alpha)
 
-    def tests_frame(self, draws: int = 1000, *, seed: int = 1) -> pd.DataFrame:
-        """Tests between groups beside each other; the index says whose variance they rest on.
-
-        Columns: statistic, df, p (chi-squared), calibrated_p and its Monte-Carlo standard error
-        calibrated_mcse, rejection (share of the data sets without a difference in which p is below
-        0.05).
-        """
-        with_each = {self.group_tau2: self}
-        if self.group_tau2 == "separate" and self.common_test() is not None:
-            with_each["common"] = self.with_group_tau2("common")
-        rows = {}
-        for tau2, result in with_each.items():
-            found = result.calibrated_test(draws, seed=seed)
-            rows[tau2] = {
-                "statistic": result.test.statistic,
-                "df": result.test.df,
-                "p": result.test.p,
-                "calibrated_p": found.p,
-                "calibrated_mcse": found.p_mcse,
-                "rejection": found.rejection,
-            }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("tau2")
-
     def leave_one_out(self, by: Any = None) -> pd.DataFrame:
         """Compare the groups again without each study, or without each cluster of studies.
 

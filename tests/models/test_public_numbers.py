@@ -253,10 +253,10 @@ def test_the_surface_under_a_ranking_is_the_mean_chance_to_be_lower() -> None:
 
 def test_calibrated_errors_of_subgroups_are_binomial() -> None:
     result = subgroups(events=X, n=N, by=GROUP, model="random", ci_method="wald")
-    for _, row in result.tests_frame(99, seed=2).iterrows():
-        p = row["calibrated_p"]
-        assert row["calibrated_mcse"] == pytest.approx(math.sqrt(p * (1 - p) / 100), rel=0.02)
-        assert row["p"] == pytest.approx(stats.chi2.sf(row["statistic"], row["df"]), rel=1e-9)
+    for one in (result, result.with_group_tau2("common")):
+        found = one.calibrated_test(99, seed=2)
+        assert found.p_mcse == pytest.approx(math.sqrt(found.p * (1 - found.p) / 100), rel=0.02)
+        assert one.test.p == pytest.approx(stats.chi2.sf(one.test.statistic, one.test.df), rel=1e-9)
 
 
 def test_a_study_s_posterior_rate_is_its_own_likelihood_times_that_of_the_others() -> None:

@@ -146,12 +146,8 @@ def test_every_model_has_a_calibrated_test(options: dict[str, str]) -> None:
             continue
         size = {"n": n} if kind == "proportion" else {"time": n, "measure": "log-rate"}
         result = subgroups(events=x, by=list("aaaabbbb"), **{**size, **options})
-        frame = result.tests_frame(200)
-        assert frame["calibrated_p"].between(1 / 201, 1).all()
-        assert list(frame.index) == (
-            ["separate"] if options["model"] == "common" else ["separate", "common"]
-        )
         again = result.calibrated_test(200)
+        assert 1 / 201 <= again.p <= 1
         assert again == result.calibrated_test(200)
         assert again.failed < 20
         plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))

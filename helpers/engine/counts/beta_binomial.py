@@ -18,9 +18,10 @@ their digits at every size, and are smooth through :math:`\varphi = 0`, the bino
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...errors import ConvergenceError, MetaAnalysisError
 from ..distributions import chi2_isf
@@ -28,7 +29,7 @@ from ..normal.intervals import Interval
 from ..roots import bracketed_root, expand
 from .batch import CountData, check_data
 from .kernel import StudyTerms
-from .optimise import FitStatus, Solution, solve_rows
+from .optimise import CountFit, Solution, solve_rows
 from .studies import Array, Studies, relative_value
 
 _SHIFT = 16  # arguments are raised above this before the asymptotic series
@@ -36,45 +37,13 @@ _SERIES = 11  # terms of the expansion in phi where phi * m is small
 _SMALL = 0.04
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BetaBinomialFit:
-    """Maximum likelihood fits of ``R`` replicates of the beta-binomial model."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BetaBinomialFit(CountFit):
+    """Maximum likelihood fits of ``R`` replicates; ``beta`` are logits of *mean* proportions."""
 
-    beta: Array  # coefficients on the logit scale of the *mean* proportion, shape (R, p)
-    #: `rho`, `rho_se`: intraclass correlation and its standard error (nan at the boundary), shape
-    #: (R,).
+    #: Intraclass correlation and its standard error (nan at the boundary), shape (R,)
     rho: Array
     rho_se: Array
-    #: `cov`, `vcov`: inverse observed information of (beta, rho) and its beta block; at rho = 0 the
-    #: beta block is that of the binomial GLM and the rest nan.
-    cov: Array
-    vcov: Array
-    #: `loglik`, `loglik_binomial`, `loglik_saturated`: maximised log-likelihoods with all
-    #: constants: this model, rho = 0, saturated.
-    loglik: Array
-    loglik_binomial: Array
-    loglik_saturated: Array
-    #: `converged`, `boundary`, `gradient_max`, `scan_margin`, `iterations`, `status`, `k`: as in
-    #: `GLMMFit`.
-    converged: NDArray[np.bool_]
-    boundary: NDArray[np.bool_]
-    gradient_max: Array
-    scan_margin: Array
-    iterations: NDArray[np.intp]
-    status: NDArray[np.int8]
-    k: NDArray[np.intp]
-
-    def __len__(self) -> int:
-        return len(self.rho)
-
-    @property
-    def se(self) -> Array:
-        """Standard errors of the coefficients, shape ``(R, p)``."""
-        return np.sqrt(np.diagonal(self.vcov, axis1=1, axis2=2))
-
-    def message(self, row: int = 0) -> str:
-        """Say in one sentence how the fit of one replicate ended."""
-        return FitStatus(int(self.status[row])).message
 
 
 def fit_beta_binomial(
@@ -82,43 +51,22 @@ def fit_beta_binomial(
     n: ArrayLike,
     design: ArrayLike | None = None,
     mask: ArrayLike | None = None,
-    *,
-    offset: ArrayLike | None = None,
-    tol: float = 1e-10,
-    max_iter: int = 100,
 ) -> BetaBinomialFit:
     """Fit the beta-binomial model to one or many sets of studies by maximum likelihood.
 
     Parameters are those of `fit_glmm`. The maximum is found as there: score at ``rho = 0``, scan
     of the profile, Newton ascent with exact derivatives from every local maximum of the scan.
     """
-    data = check_data(events, n, design, mask, offset, "binomial")
-    return _fit(data, tol, max_iter)
+    return _fit(check_data(events, n, design, mask, None, "binomial"))
 
 
-def _fit(data: CountData, tol: float, max_iter: int) -> BetaBinomialFit:
+def _fit(data: CountData) -> BetaBinomialFit:
     model = BetaBinomialVariation()
     out = Solution.empty(data.rows, data.p)
     for index, problem in data.chunks(model.cost):
-        solve_rows(problem, model, tol, max_iter, out, index)
-    done = out.reached()
-    return BetaBinomialFit(
-        beta=out.beta,
-        rho=out.tau2 / (1.0 + out.tau2),
-        rho_se=np.sqrt(out.cov[:, -1, -1]),
-        cov=out.cov,
-        vcov=out.cov[:, :-1, :-1],
-        loglik=out.loglik,
-        loglik_binomial=out.loglik_tau0,
-        loglik_saturated=out.loglik_saturated,
-        converged=done,
-        boundary=out.boundary,
-        gradient_max=out.gradient_max,
-        scan_margin=out.scan_margin,
-        iterations=out.iterations,
-        status=out.status,
-        k=data.counts(),
-    )
+        solve_rows(problem, model, 1e-10, 100, out, index)
+    rho, se = out.tau2 / (1.0 + out.tau2), np.sqrt(out.cov[:, -1, -1])
+    return BetaBinomialFit(**out.told(data.counts()), rho=rho, rho_se=se)
 
 
 def profile_beta_binomial(
@@ -139,7 +87,7 @@ def profile_beta_binomial(
 
     def above(at: Array) -> Array:
         held = data.take(np.zeros(at.size, dtype=np.intp)).fixing(0, at)
-        return _fit(held, 1e-10, 100).loglik - cutoff
+        return _fit(held).loglik - cutoff
 
     try:
         inside, outside = expand(above, [mu, mu], [-2.0 * se, 2.0 * se], max_iter=12)
@@ -156,20 +104,9 @@ def profile_beta_binomial(
 class BetaBinomialVariation:
     """Beta-distributed probabilities; the variance parameter is ``phi = rho / (1 - rho)``."""
 
-    @property
-    def limit(self) -> float:
-        """Largest ``phi`` that is searched (``rho`` of 0.9999)."""
-        return 1e4
-
-    @property
-    def rugged(self) -> float:
-        """Nowhere: the likelihood is evaluated without approximation."""
-        return np.inf
-
-    @property
-    def cost(self) -> int:
-        """Temporary arrays per study, in units of a quadrature node."""
-        return 6
+    limit: ClassVar[float] = 1e4  # largest ``phi`` that is searched (``rho`` of 0.9999)
+    rugged: ClassVar[float] = np.inf  # nowhere: the likelihood is evaluated without approximation
+    cost: ClassVar[int] = 6  # temporary arrays per study, in units of a quadrature node
 
     def terms(
         self,

@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ... import printing
 from ...arguments import whole_number
 from ...errors import ConvergenceError, UnsupportedError
-from ..shown import Row, Shown, limits_text, listed, number
+from ..shown import Row, limits_text, listed, number
 from .batch import CountData, check_data
 from .kernel import gauss_hermite
-from .optimise import FitStatus, Solution, solve_rows
+from .optimise import CountFit, FitStatus, Solution, solve_rows
 from .studies import Array, Family
 from .variation import NormalVariation
 
@@ -31,36 +31,13 @@ __all__ = ["FitStatus", "GLMMFit", "fit_counts", "fit_glmm"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class GLMMFit(Shown):
+class GLMMFit(CountFit):
     """Maximum likelihood fits of ``R`` replicates of the GLMM."""
 
-    beta: Array  # Coefficients on the model scale (logit or log rate), shape ``(R, p)``
     #: Between-study standard deviation and variance, shape ``(R,)``
     tau: Array
     tau2: Array
     tau_se: Array  # Standard error of ``tau``; nan at the boundary, where it has no normal limit
-    #: Inverse observed information of ``(beta, tau)``, shape ``(R, p + 1, p + 1)``. At the boundary
-    #: the beta block is that of the GLM without random effect and the row and column of ``tau`` are
-    #: nan.
-    cov: Array
-    vcov: Array  # The beta block of ``cov``, shape ``(R, p, p)``
-    loglik: Array  # Maximised log-likelihood with all constants, shape ``(R,)``
-    loglik_tau0: Array  # Maximised log-likelihood of the GLM without random effect
-    loglik_saturated: Array  # Log-likelihood with one free rate per study
-    #: True where a maximum was reached: ``gradient_max < 1e-8`` and the information is positive
-    #: definite
-    converged: NDArray[np.bool_]
-    boundary: NDArray[np.bool_]  # True where the maximum lies at ``tau = 0``
-    #: Largest ``|d loglik / d parameter| * se(parameter)`` over ``(beta, tau)`` (over ``beta`` at
-    #: the boundary): how far, in standard errors, the solution is from stationary
-    gradient_max: Array
-    #: ``loglik`` minus the highest value of the quadrature profile on a grid of ``tau2`` (at least
-    #: 12 points per replicate): the certificate that the maximum is the global one. See
-    #: `certified`.
-    scan_margin: Array
-    iterations: NDArray[np.intp]  # Newton iterations of the quadrature likelihood
-    status: NDArray[np.int8]  # `FitStatus` codes, shape ``(R,)``; see `message`
-    k: NDArray[np.intp]  # Studies in each replicate
     quad_points: int  # Quadrature nodes (1 = Laplace)
     family: Family
     data: CountData  # The checked input, shared rather than copied, for what is computed from a fit
@@ -84,23 +61,6 @@ class GLMMFit(Shown):
         yield "τ²", number(self.tau2[0])
         yield "log-likelihood", number(self.loglik[0], 5)
         yield "ended", self.message()
-
-    def __len__(self) -> int:
-        return len(self.tau)
-
-    @property
-    def se(self) -> Array:
-        """Standard errors of the coefficients, shape ``(R, p)``."""
-        return np.sqrt(np.diagonal(self.vcov, axis1=1, axis2=2))
-
-    @property
-    def certified(self) -> NDArray[np.bool_]:
-        """True where no point of the profile scan lies above the maximum found."""
-        return self.scan_margin > -1e-6
-
-    def message(self, row: int = 0) -> str:
-        """Say in one sentence how the fit of one replicate ended."""
-        return FitStatus(int(self.status[row])).message
 
     def raise_for_status(self) -> GLMMFit:
         """Return the fit, or raise if any replicate has no maximum that was reached.
@@ -198,22 +158,10 @@ def fit_counts(
     for index, problem in data.chunks(quad_points):
         solve_rows(problem, model, tol, max_iter, out, index)
     return GLMMFit(
-        beta=out.beta,
+        **out.told(data.counts()),
         tau=np.sqrt(out.tau2),
         tau2=out.tau2,
         tau_se=np.sqrt(out.cov[:, -1, -1]),
-        cov=out.cov,
-        vcov=out.cov[:, :-1, :-1],
-        loglik=out.loglik,
-        loglik_tau0=out.loglik_tau0,
-        loglik_saturated=out.loglik_saturated,
-        converged=out.reached(),
-        boundary=out.boundary,
-        gradient_max=out.gradient_max,
-        scan_margin=out.scan_margin,
-        iterations=out.iterations,
-        status=out.status,
-        k=data.counts(),
         quad_points=quad_points,
         family=data.family,
         data=data,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..shown import Shown
 from .batch import Problem
 from .start import (
     Scan,
@@ -102,9 +104,63 @@ class Solution:
             status=np.full(rows, _NOT_CONVERGED, dtype=np.int8),
         )
 
-    def reached(self) -> NDArray[np.bool_]:
-        """Whether each replicate ended at a maximum, shape (rows,)."""
-        return (self.status == _CONVERGED) | (self.status == _TAU_UNIDENTIFIED)
+    def told(self, k: NDArray[np.intp]) -> dict[str, Any]:
+        """Fields of a `CountFit` of `k` studies in each replicate."""
+        reached = (self.status == _CONVERGED) | (self.status == _TAU_UNIDENTIFIED)
+        own = {one.name: getattr(self, one.name, None) for one in fields(CountFit)}
+        return {**own, "converged": reached, "k": k}
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CountFit(Shown):
+    """Maximum likelihood fits of ``R`` replicates of a model of counts.
+
+    Beside the coefficients each has one parameter of variation, ``tau`` or ``rho``.
+    """
+
+    beta: Array  # Coefficients on the model scale (logit or log rate), shape ``(R, p)``
+    #: Inverse observed information of ``beta`` and the parameter of variation, shape ``(R, p + 1, p
+    #: + 1)``. At the boundary the beta block is that of the GLM without random effect and the row
+    #: and column of the parameter are nan.
+    cov: Array
+    loglik: Array  # Maximised log-likelihood with all constants, shape ``(R,)``
+    loglik_tau0: Array  # Maximised log-likelihood of the GLM without random effect
+    loglik_saturated: Array  # Log-likelihood with one free rate per study
+    #: True where a maximum was reached: ``gradient_max < 1e-8`` and the information is positive
+    #: definite
+    converged: NDArray[np.bool_]
+    boundary: NDArray[np.bool_]  # True where the maximum lies at no variation, ``tau = 0``
+    #: Largest ``|d loglik / d parameter| * se(parameter)`` over all parameters (over ``beta`` at
+    #: the boundary): how far, in standard errors, the solution is from stationary
+    gradient_max: Array
+    #: ``loglik`` minus the highest value of the profile on a grid of the variance (at least 12
+    #: points per replicate): the certificate that the maximum is the global one. See `certified`.
+    scan_margin: Array
+    iterations: NDArray[np.intp]  # Newton iterations
+    status: NDArray[np.int8]  # `FitStatus` codes, shape ``(R,)``; see `message`
+    k: NDArray[np.intp]  # Studies in each replicate
+
+    def __len__(self) -> int:
+        return len(self.loglik)
+
+    @property
+    def vcov(self) -> Array:
+        """The beta block of ``cov``, shape ``(R, p, p)``."""
+        return self.cov[:, :-1, :-1]
+
+    @property
+    def se(self) -> Array:
+        """Standard errors of the coefficients, shape ``(R, p)``."""
+        return np.sqrt(np.diagonal(self.vcov, axis1=1, axis2=2))
+
+    @property
+    def certified(self) -> NDArray[np.bool_]:
+        """True where no point of the profile scan lies above the maximum found."""
+        return self.scan_margin > -1e-6
+
+    def message(self, row: int = 0) -> str:
+        """Say in one sentence how the fit of one replicate ended."""
+        return FitStatus(int(self.status[row])).message
 
 
 def _ascend(

@@ -7,7 +7,7 @@ between studies. For the GLMM ``omega = tau2``; other models of variation offer 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -22,13 +22,10 @@ _ELEMENTS = 250_000  # studies x parameters x nodes evaluated at once
 class Variation(Protocol):
     """What the optimiser asks of a model of variation between studies."""
 
-    @property
-    def limit(self) -> float:
-        """Largest value of the variance parameter that is searched."""
-
-    @property
-    def rugged(self) -> float:
-        """Value beyond which the profile may have narrow maxima, so that it is scanned densely."""
+    #: Largest value of the variance parameter that is searched.
+    limit: ClassVar[float]
+    #: Value beyond which the profile may have narrow maxima, so that it is scanned densely.
+    rugged: ClassVar[float]
 
     @property
     def cost(self) -> int:
@@ -70,16 +67,8 @@ class NormalVariation:
     """Normal random intercepts, integrated by adaptive quadrature; ``omega`` is ``tau2``."""
 
     nodes: tuple[Array, Array]
-
-    @property
-    def limit(self) -> float:
-        """Largest ``tau2`` that is searched."""
-        return TAU_MAX**2
-
-    @property
-    def rugged(self) -> float:
-        """``tau`` of 2, where quadrature with few nodes begins to leave ripples."""
-        return 4.0
+    limit: ClassVar[float] = TAU_MAX**2
+    rugged: ClassVar[float] = 4.0  # tau of 2, where quadrature with few nodes begins to ripple
 
     @property
     def cost(self) -> int:
