@@ -35,7 +35,7 @@ def message(fit: PoolResult, code: str) -> str:
 def test_the_q_profile_set_is_empty_exactly_where_q_is_too_small() -> None:
     rng = np.random.default_rng(3)
     empty = 0
-    for _ in range(300):
+    for number in range(300):
         k = int(rng.integers(2, 9))
         v = rng.uniform(0.05, 0.4, k)
         y = rng.standard_normal(k) * np.sqrt(v) * rng.choice([0.2, 1.0])
@@ -43,8 +43,9 @@ def test_the_q_profile_set_is_empty_exactly_where_q_is_too_small() -> None:
         small = q < chi2.ppf(0.025, k - 1)
         fit = pool_effects(y, v, ci_method="wald")
         assert is_empty(fit.tau2_ci()) == small
-        # with weights 1/v the generalised Q is the same statistic at tau2 = 0
-        assert is_empty(fit.tau2_ci("generalised-q")) == small
+        if number % 4 == 0:  # it takes 30 times as long
+            # with weights 1/v the generalised Q is the same statistic at tau2 = 0
+            assert is_empty(fit.tau2_ci("generalised-q")) == small
         assert ("empty-tau2-interval" in codes(fit)) == small
         empty += small
     assert 30 < empty < 250

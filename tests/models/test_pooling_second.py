@@ -392,13 +392,13 @@ def test_bootstrap_prediction_agrees_with_direct_sampling() -> None:
     # The confidence distribution of tau2, sampled by solving P(Q >= q; tau2) = u for each draw.
     a = 1 / V
     q = float(a @ (Y - a @ Y / a.sum()) ** 2)
-    u = rng.random(4000)
+    u = rng.random(2000)
 
     def gap(tau2: np.ndarray) -> np.ndarray:
         return quadratic_sf(generalised_q_eigenvalues(V, a, tau2), np.full(tau2.shape, q)) - u
 
-    at_zero = gap(np.zeros(4000)) >= 0
-    high = np.full(4000, 1e4)
+    at_zero = gap(np.zeros(2000)) >= 0
+    high = np.full(2000, 1e4)
     low = np.where(at_zero, high, 0.0)
     tau2 = np.where(
         at_zero, 0.0, bracketed_root(lambda t: np.where(at_zero, 0.0, gap(t)), low, high)
@@ -407,7 +407,7 @@ def test_bootstrap_prediction_agrees_with_direct_sampling() -> None:
     mu = (w @ Y) / w.sum(axis=1)
     spread = np.sqrt((w * (Y - mu[:, None]) ** 2).sum(axis=1) / 8 / w.sum(axis=1))
     draws = [
-        mu + np.sqrt(tau2) * rng.standard_normal(4000) - spread * rng.standard_t(8, 4000)
+        mu + np.sqrt(tau2) * rng.standard_normal(2000) - spread * rng.standard_t(8, 2000)
         for _ in range(50)
     ]
     theirs = np.quantile(np.concatenate(draws), [0.025, 0.975])
