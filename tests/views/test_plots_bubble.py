@@ -118,11 +118,6 @@ def test_several_moderators_are_refused():
         bubble(published_regression("MM: all factors"))
 
 
-def test_the_page_gets_the_same_bytes_each_time(by_months):
-    once, twice = (show(bubble(by_months), "b")._repr_html_() for _ in range(2))
-    assert once == twice
-
-
 def test_the_study_that_the_text_is_about_is_named(by_months):
     studies = by_months.studies[by_months.studies["included"]]
     longest = str(studies["median_follow_up_months"].idxmax())

@@ -200,9 +200,3 @@ def test_contradictions_are_errors(fit):
     for name, plot in PLOTS.items():
         with pytest.raises(MetaAnalysisError, match=f"{name}\\(\\) needs a fit"):
             plot([0.1, 0.2])
-
-
-def test_the_page_gets_the_same_bytes_each_time(fit):
-    for plot in PLOTS.values():
-        once, twice = (show(plot(fit), "same")._repr_html_() for _ in range(2))
-        assert once == twice

@@ -57,7 +57,5 @@ def test_impossible_shares_are_errors(shares):
         icon_array(shares, rest="r")
 
 
-def test_the_picture_is_light_and_the_same_each_time():
-    once, twice = (show(icon_array({"a": 0.07}, rest="b"), "field").svg for _ in range(2))
-    assert once == twice
-    assert len(once) < 80_000
+def test_the_picture_is_light():
+    assert len(show(icon_array({"a": 0.07}, rest="b"), "field").svg) < 80_000

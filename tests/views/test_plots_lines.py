@@ -91,11 +91,6 @@ def test_what_cannot_be_drawn_is_an_error(frame, options, words):
         lines(frame, x="studies", **WORDS, **options)
 
 
-def test_the_page_gets_the_same_bytes_each_time():
-    one, two = (show(lines(curves(), x="studies", **WORDS), "same").svg for _ in range(2))
-    assert one == two
-
-
 def test_long_names_stand_in_two_lines_rather_than_cut():
     names = tuple(f"a method with a rather long name, number {i}" for i in range(3))
     ax = lines(curves(names), x="studies", reference=0.9, reference_label="promised", **WORDS)

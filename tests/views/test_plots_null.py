@@ -126,9 +126,3 @@ def test_simulations_that_cannot_be_compared_are_errors(runs):
     other = simulate_null(events=[9, 12, 30, 8], n=[90, 200, 400, 150], draws=20, alpha=0.1)
     with pytest.raises(MetaAnalysisError, match="same tests and level"):
         rejection({**runs, "other": other})
-
-
-def test_the_page_gets_the_same_bytes_each_time(runs):
-    for draw in (lambda: rejection(runs), lambda: construction(0.07)):
-        once, twice = (show(draw(), "same")._repr_html_() for _ in range(2))
-        assert once == twice

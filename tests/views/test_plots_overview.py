@@ -87,8 +87,3 @@ def test_missing_columns_and_empty_tables_are_errors(cohorts):
         study_overview(cohorts.drop(columns="patients"))
     with pytest.raises(MetaAnalysisError, match="at least one"):
         study_overview(cohorts.head(0))
-
-
-def test_the_page_gets_the_same_bytes_each_time(cohorts):
-    once, twice = (show(study_overview(cohorts), "map")._repr_html_() for _ in range(2))
-    assert once == twice

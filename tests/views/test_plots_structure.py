@@ -227,11 +227,9 @@ def test_type_is_large_enough_and_labels_are_text(kind, variant):
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in CASES if {"awkward", "real"} & set(CASES[kind].draw)]
-)
+@pytest.mark.parametrize("kind", CASES)
 def test_drawn_twice_it_has_the_same_bytes(kind):
-    variant = "awkward" if "awkward" in CASES[kind].draw else "real"
+    variant = next(v for v in ("awkward", "real", "many", "one") if v in CASES[kind].draw)
     once = of(kind, variant).picture
     again = plots.show(CASES[kind].draw[variant](), "structure")
     assert once._repr_html_() == again._repr_html_()

@@ -166,13 +166,3 @@ def test_missing_columns_and_follow_up_are_errors(cohorts):
         follow_up(cohorts.drop(columns="setting"))
     with pytest.raises(MetaAnalysisError, match="follow-up time"):
         follow_up(cohorts.assign(median_follow_up_months=np.nan))
-
-
-def test_the_page_gets_the_same_bytes_each_time(effects, cohorts, contrasts):
-    for draw in (
-        lambda: corrections(effects),
-        lambda: follow_up(cohorts),
-        lambda: before_after(contrasts),
-    ):
-        once, twice = (show(draw(), "same")._repr_html_() for _ in range(2))
-        assert once == twice
