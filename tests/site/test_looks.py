@@ -51,7 +51,7 @@ SAW = """new MutationObserver(() => {
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-laying"] });"""
 
 
-LATE = (".bd-article section section", ".table-scroll", "dl.py", ".indextable ul")
+LATE = (".bd-article section section", ".table-scroll", "dl.py")
 
 
 @pytest.mark.parametrize(
