@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Container
 from html import escape, unescape
 from typing import Any
 
@@ -26,6 +27,12 @@ _AHEAD = (
     "document.createElement('link'), {{rel: 'preload', as: 'font', type: 'font/woff2', "
     "crossOrigin: 'anonymous', href: '{}'}}))</script>"
 )
+# where a formula may be broken, and what opens and closes its parts
+ANYWHERE = r"\allowbreak"
+_RELATIONS = ("=", r"\sim", r"\propto", r"\approx")
+_OPENING, _CLOSING = ("{", r"\left", r"\{", "(", "["), ("}", r"\right", r"\}", ")", "]")
+_PIECE = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
+_SHORT = 45  # characters of TeX that fit a phone in most cases
 _MATH_IN_ROW = re.compile(r"<t[dh]\b[^>]*>(?:(?!</t[dh]>).)*<math", re.S)
 
 
@@ -50,6 +57,39 @@ def mathml(latex: str, display: str) -> str:
     )
 
 
+def parts(latex: str) -> list[list[str]]:
+    r"""Parts of a displayed formula, between which a narrow screen may begin a new line.
+
+    Formulas end at a wide blank; a long one may be broken before its relations, and each at
+    ``\allowbreak``; but not within a group or a fence.
+
+    Examples
+    --------
+    >>> parts(r"y = {\mu \quad a}, \qquad u \sim N(0, \tau^2)")
+    [['y = {\\mu \\quad a},'], ['u \\sim N(0, \\tau^2)']]
+    """
+    if r"\begin" in latex:  # rows that are aligned with each other
+        return [[latex.strip()]]
+    made = []
+    for whole in _parted(latex, (r"\quad", r"\qquad"), kept=False):
+        pieces = _parted(whole, (ANYWHERE,), kept=False)
+        long = len(pieces) == 1 and len(whole) > _SHORT
+        made.append(_parted(whole, _RELATIONS, kept=True) if long else pieces)
+    return made
+
+
+def _parted(latex: str, at: Container[str], *, kept: bool) -> list[str]:
+    """Divide at the signs `at` that stand in no group; each begins its part if it is `kept`."""
+    parts, depth = [""], 0
+    for piece in _PIECE.findall(latex):
+        depth += (piece in _OPENING) - (piece in _CLOSING)
+        if piece in at and (not depth or piece == ANYWHERE):
+            parts.append(piece if kept else "")
+        else:
+            parts[-1] += piece
+    return [part.strip() for part in parts if part.strip()]
+
+
 def visit_inline(translator: Any, node: nodes.math) -> None:
     """Write an inline formula."""
     translator.body.append(mathml(node.astext(), "inline"))
@@ -62,7 +102,10 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
     translator.body.append(
         f'<div class="math-block" tabindex="0" role="group" aria-label="formula"{identifier}>'
     )
-    translator.body.append(mathml(node.astext(), "block"))
+    formulas = (
+        "<wbr>".join(mathml(part, "block") for part in pieces) for pieces in parts(node.astext())
+    )
+    translator.body.append("&emsp; ".join(formulas))
     if node.get("number"):
         translator.body.append(f'<span class="eqno">({node["number"]})</span>')
     translator.body.append("</div>")

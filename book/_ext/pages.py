@@ -18,7 +18,7 @@ from typing import Any
 from docutils import nodes
 from light_pictures import slender
 
-from helpers.views.tables import LONG
+from helpers.views.tables import named_cells, too_wide
 
 FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
 # what the theme and its extensions write, and what WCAG asks for
@@ -110,10 +110,11 @@ _PLACE = re.compile(
     re.DOTALL,
 )
 _GRID = re.compile(r'(<div class="gallery-grid docutils">.*?)(</div>)', re.DOTALL)
-_TABLE = re.compile(r'<table class="((?:menu )?table)"(.*?)</table>', re.DOTALL)
-_HEAD = re.compile(r'<th class="head[^"]*">(.*?)</th>', re.DOTALL)
+_TABLE = re.compile(
+    r'<table(?: border="1")? class="((?:menu )?table|dataframe)"(.*?)</table>', re.DOTALL
+)
 _ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
-_CELL = re.compile(r"<td(?=[ >])")
+_CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", re.DOTALL)
 FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
@@ -206,9 +207,9 @@ def plain_code(body: str) -> str:
 
 
 def cards(body: str) -> str:
-    """Let rows of a table of words be cards where there is no room, as in `tables.table`.
+    """Let rows of tables of Markdown and pandas be cards where they do not fit, as `tables.table`.
 
-    Its cells get the names of their columns. Two columns of Markdown wrap, and stay a table.
+    Two columns of Markdown wrap, and stay a table, as do cells over several rows or columns.
 
     Examples
     --------
@@ -216,24 +217,20 @@ def cards(body: str) -> str:
     >>> cells = f"<td>a</td><td>b</td><td>{'long ' * 9}</td>"
     >>> made = cards(f'<table class="table"><tr>{head}</tr><tr>{cells}</tr></table>')
     >>> made.partition(">")[0]
-    '<table class="table table-cards"'
-    >>> made.partition("</tr>")[2][:57]
-    '<tr><td>a</td><td data-label="B">b</td><td data-label="C"'
+    '<table class="table table-cards" style="--c2: &quot;B&quot;; --c3: &quot;C&quot;"'
     """
 
     def labelled(match: re.Match[str]) -> str:
-        names = [escape(_TAG.sub("", head).strip()) for head in _HEAD.findall(match[2])]
-        longest = max(
-            (len(_TAG.sub("", cell)) for cell in re.split("<td", match[2])[1:]), default=0
-        )
-        if len(names) < 3 or longest <= LONG or "span=" in match[2]:
+        rows = [
+            [unescape(_TAG.sub("", cell)).strip() for cell in _CELL.findall(row)]
+            for row in _ROW.findall(match[2])
+        ]
+        names, *cells = rows
+        if len(names) < 3 or "span=" in match[2] or not too_wide(names, zip(*cells, strict=True)):
             return match[0]
-
-        def row(found: re.Match[str]) -> str:
-            marks = iter(["", *(f' data-label="{name}"' for name in names[1:])])
-            return _CELL.sub(lambda _: f"<td{next(marks)}", found[0])
-
-        return f'<table class="{match[1]} table-cards"{_ROW.sub(row, match[2])}</table>'
+        counted = all(row[0].isdecimal() for row in cells if row[0])  # what pandas counts from 0
+        kind = f"{match[1]} table-cards{' table-counted' if not names[0] and counted else ''}"
+        return f'<table class="{kind}"{named_cells(names[1:])}{match[2]}</table>'
 
     return _TABLE.sub(labelled, body)
 
@@ -333,7 +330,7 @@ def gallery(body: str) -> str:
             seen[heading] += 1
             times = f" ({seen[heading]})" if seen[heading] > 1 else ""
             items.append(
-                f'<li><a href="#{figure}"><svg viewBox="{match[3]}" aria-hidden="true">'
+                f'<li><a href="#{figure}"><svg viewBox="{match[2]}" aria-hidden="true">'
                 f'<use data-href="#{figure}-drawing" /></svg><span>{heading}{times}</span></a></li>'
             )
             figure = ""

@@ -41,7 +41,6 @@ def data_files() -> Table:
         caption="The tables of the book and their files",
         formats={"table": "text", "file": "text", "rows": "count", "columns": "text"},
         name="data-files",
-        cards=True,
         long=False,
     )
 

@@ -95,7 +95,6 @@ def studies_table(
             "Publication": publication,
         },
         name=name,
-        cards=True,
         search=True,
     )
 
@@ -117,7 +116,6 @@ def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods")
         },
         name=name,
         long=False,
-        cards=True,
     )
 
 
@@ -140,7 +138,6 @@ def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") ->
             "Where": "where_seen",
         },
         name=name,
-        cards=True,
     )
 
 
@@ -170,7 +167,6 @@ def definitions_table(
         },
         name=name,
         long=False,
-        cards=True,
     )
 
 
@@ -195,7 +191,7 @@ def forecasts_table(forecasts: Iterable[Forecast], *, name: str = "forecasts") -
             "glmm": (f"GLMM, 95% interval,{printing.HARD}%", ""),
             "bayes": (f"Bayes, 95% interval,{printing.HARD}%", ""),
         },
-        name=name, cards=True,
+        name=name,
     )  # fmt: skip
 
 
@@ -256,7 +252,6 @@ def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
         },
         groups="Evidence",
         name=name,
-        cards=True,
         search=True,
     )
 
@@ -290,7 +285,7 @@ def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -
             "near": ("Within the interval of the true rate", "count"),
             "width": ("Mean width, points", "number1"), "score": ("Interval score", "number1"),
         },
-        groups="kind", name=name, cards=True,
+        groups="kind", name=name,
     )  # fmt: skip
 
 
@@ -329,7 +324,6 @@ def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
             "With the most deaths implied": ("after_most", "percent"),
         },
         name=name,
-        cards=True,
     )
 
 
@@ -352,5 +346,4 @@ def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
         },
         name=name,
         long=False,
-        cards=True,
     )

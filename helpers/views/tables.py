@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,6 +60,11 @@ _HEADINGS: Mapping[str, str] = {
 LONG = 34  # characters of a cell from which it may wrap
 NAME_LENGTH = 60  # characters of a caption that make an id
 
+# What fits beside each other on a phone of 390 px: pixels of its column, of a character of the
+# sans that tables are set in, of the blank between two columns, and how many characters of a
+# heading stay on one line (figures.css).
+_PHONE, _CHARACTER, _GUTTER, _HEADING = 350, 6.5, 17.6, 12
+
 
 class Link(str):
     """Text of a cell that leads somewhere.
@@ -103,7 +109,9 @@ class Table:
     body: str  # The HTML ``<table>`` itself
     text: str  # The same cells as plain text
     long: bool = False  # Whether the box has a limited height and scrolls
-    cards: bool = False  # Whether each row becomes a card on a narrow screen
+    cards: bool = (
+        False  # Whether each row becomes a card on a phone, which has no room for its columns
+    )
     search: bool = False  # Whether pages put a field above it that filters its rows
 
     @property
@@ -144,7 +152,6 @@ def table(
     notes: Iterable[str] = (),
     name: str | None = None,
     long: bool | None = None,
-    cards: bool | None = None,
     search: bool = False,
 ) -> Table:
     """Print a frame as a table of the page.
@@ -171,16 +178,14 @@ def table(
         Id of the table on the page; made of the caption by default.
     long : bool, optional
         Whether the table scrolls in a box of limited height; above 20 rows by default.
-    cards : bool, optional
-        Whether each row becomes a card on a narrow screen, with the headings beside the cells and
-        without those that are missing; by default where a cell beside the first has long text.
     search : bool
         Whether pages put a field above it that filters its rows; without a script it has none.
 
     Returns
     -------
     Table
-        Missing cells are printed as a dash.
+        Missing cells are printed as a dash. Where the columns do not fit on a phone, each row is a
+        card there, with the headings beside the cells and without those that are missing.
 
     Raises
     ------
@@ -209,9 +214,8 @@ def table(
         column: labels[column] if column in labels else _heading(str(column), formats.get(column))
         for column in shown.columns
     }
-    if cards is None:
-        inner = [column for column in shown.columns if column != groups][1:]
-        cards = any(len(text) > LONG for column in inner for text in shown[column])
+    columns = [column for column in shown.columns if column != groups]
+    cards = too_wide([headings[column] for column in columns], [shown[c] for c in columns])
     return Table(
         name=name,
         caption=caption,
@@ -221,6 +225,45 @@ def table(
         cards=cards,
         search=search,
     )
+
+
+def too_wide(headings: Iterable[str], columns: Iterable[Iterable[str]]) -> bool:
+    """Say whether columns of text under their headings need more than the width of a phone.
+
+    Examples
+    --------
+    >>> too_wide(["Study", "Deaths", "Patients"], [["Neelapu 2023"], ["13"], ["101"]])
+    False
+    >>> too_wide(["Study", "Note"], [["Neelapu 2023"], ["deaths of unknown cause are left out"]])
+    True
+    """
+    pixels = 0.0
+    for place, (heading, cells) in enumerate(zip(headings, columns, strict=True)):
+        longest = max((len(text) for text in cells), default=0)
+        if longest > LONG and place:
+            return True
+        words = max(map(len, heading.split()), default=0)
+        characters = max(min(longest, LONG), words, min(len(heading), _HEADING))
+        pixels += characters * _CHARACTER + _GUTTER
+    return pixels > _PHONE
+
+
+def named_cells(headings: Iterable[str]) -> str:
+    """Give a table the headings of its columns beside the first, for the cells of its cards.
+
+    They stand in its style, once for each column and not for each cell: figures.css puts them
+    before the cells.
+
+    Examples
+    --------
+    >>> print(named_cells(["Deaths", "95% CI"]))
+     style="--c2: &quot;Deaths&quot;; --c3: &quot;95% CI&quot;"
+    """
+    named = (
+        f"--c{place}: {json.dumps(' '.join(heading.split()), ensure_ascii=False)}"
+        for place, heading in enumerate(headings, 2)
+    )
+    return f' style="{escape("; ".join(named), quote=True)}"'
 
 
 def _heading(column: str, kind: Format | None) -> str:
@@ -365,19 +408,16 @@ def _body(
         f'scope="col">{_head(headings[column])}</th>'
         for column in (stub, *inner)
     )
-    opened = []  # the tag of a cell of each column, up to its text
-    for column in inner:
-        label = f' data-label="{escape(headings[column], quote=True)}"' if cards else ""
-        opened.append((f"<td{label}", f' class="gt_row {sides[column]}">'))
+    opened = [f'class="gt_row {sides[column]}">' for column in inner]
     across = _span(1 + len(inner))
     rows: dict[str, list[str]] = {}  # by the heading of their group
     cells = shown[[stub, *inner]].itertuples(index=False, name=None)
     members = [""] * len(shown) if groups is None else shown[groups]
     for group, (label, *texts) in zip(members, cells, strict=True):
         line = [f'<tr><th scope="row" class="gt_row gt_left gt_stub">{_cell(label)}</th>']
-        for (start, end), text in zip(opened, texts, strict=True):
+        for kind, text in zip(opened, texts, strict=True):
             lacks = ' data-none=""' if cards and text in ("", MISSING) else ""
-            line.append(f"{start}{lacks}{end}{_cell(text)}</td>")
+            line.append(f"<td{lacks} {kind}{_cell(text)}</td>")
         rows.setdefault(group, []).append("".join([*line, "</tr>"]))
     lines = []
     for group, made in rows.items():
@@ -390,8 +430,9 @@ def _body(
         f'<span class="gt_from_md">{_text(note)}</span></td></tr>'
         for note in notes
     )
+    names = named_cells(headings[column] for column in inner) if cards else ""
     return (
-        f'<table class="gt_table">\n<caption><span>{_text(caption)}</span></caption>\n'
+        f'<table class="gt_table"{names}>\n<caption><span>{_text(caption)}</span></caption>\n'
         f'<thead><tr class="gt_col_headings">{heads}</tr></thead>'
         f'<tbody class="gt_table_body">{chr(10).join(lines)}</tbody>'
         f"{f'<tfoot>{foot}</tfoot>' if foot else ''}</table>"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from itertools import pairwise
 
 import pytest
 from accessibility import LAID_OUT
 from audit import served
-from built import SITE, page_names, soup_of
+from built import ROOT, SITE, page_names, soup_of
 
 CHAPTER = "pooling.html"
 FACES = {"CohortSerif-Roman", "CohortSans-Regular", "CohortSans-Semibold"}
+CARDS = ":is(table.table-cards, .table-cards table)"
 PLAIN = {"n", "o", "p", "w", "mi", "mf", "nb", "nn"}  # kinds of words of code without a look
 
 
@@ -132,28 +133,47 @@ def test_the_field_of_a_filter_stands_free(visit, name, width):
     assert field["bottom"] + 4 <= after["top"]
 
 
-@pytest.mark.parametrize("name", ["method_menu.html", "teaching_kit.html", "symbols.html"])
-def test_a_table_of_words_is_cards_on_a_phone(visit, name):
+@pytest.mark.parametrize("name", ["method_menu.html", "teaching_kit.html", CHAPTER])
+def test_rows_that_do_not_fit_a_phone_are_cards(visit, name):
     page = visit(name, width=390).page
-    table = page.locator("article table.table-cards").first
+    table = page.locator(f"article {CARDS}:visible").first
     names = [text.strip() for text in table.locator("thead th").all_text_contents()]
-    row = table.locator("tbody tr").first.locator("td")
+    row = table.locator("tbody tr:has(td)").first.locator(":scope > *:visible")
     boxes = [row.nth(i).bounding_box() for i in range(row.count())]
-    assert len(names) == len(boxes) > 2
-    assert all(b["y"] >= a["y"] + a["height"] - 1 for a, b in pairwise(boxes))
+    assert len(boxes) > 2
+    assert boxes[0]["y"] + boxes[0]["height"] <= min(box["y"] for box in boxes[1:]) + 1
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
     labels = row.evaluate_all("(all) => all.map((e) => getComputedStyle(e, '::before').content)")
-    assert labels[1:] == [f'"{name}: "' for name in names[1:]]
-    assert table.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-    wide = visit(name, width=1280).page.locator("article table.table-cards").first
-    assert wide.evaluate("e => getComputedStyle(e).display") == "table"
+    said = [label.replace('" "', "").strip('"').removesuffix(": ") for label in labels]
+    assert [one for one in said if one != "none"] == names[-sum(s != "none" for s in said) :]
+    wide = visit(name, width=1280).page.locator(
+        "article :is(table.table-cards, .table-cards table)"
+    )
+    assert wide.first.evaluate("e => getComputedStyle(e).display") == "table"
 
 
-def test_every_cell_of_cards_names_its_column(page_name):
-    for table in soup_of(page_name).select("article table.table-cards"):
-        names = [head.get_text(strip=True) for head in table.select("thead th")]
-        for row in table.select("tbody tr"):
-            cells = row.find_all("td")
-            assert [cell.get("data-label") for cell in cells] == [None, *names[1:]]
+def test_cells_of_cards_name_their_columns(page_name):
+    sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
+    for table in soup_of(page_name).select("article :is(table.table-cards, .table-cards table)"):
+        names = [
+            " ".join(head.get_text().split()) for head in table.thead.tr.find_all(("th", "td"))
+        ]
+        named = re.findall(r"--c(\d+): (\"(?:[^\"\\]|\\.)*\")", table["style"])
+        assert [json.loads(name) for _, name in named] == names[1:]
+        assert [int(place) for place, _ in named] == list(range(2, len(names) + 1))
+        assert f":nth-child({len(names)})::before" in sheet
+
+
+def test_a_phone_shows_code_when_it_is_asked_for(visit):
+    page = visit(CHAPTER, width=390).page
+    shown = "div.cell > div.cell_input"
+    code = page.locator(shown).first
+    assert not code.is_visible()
+    page.locator(".code-switch select").select_option("method")
+    assert code.is_visible()
+    page.reload()
+    assert code.is_visible()
+    assert visit(CHAPTER, width=1280).page.locator(shown).first.is_visible()
 
 
 def test_a_formula_stands_at_the_edge_of_its_text(visit):
@@ -270,3 +290,25 @@ def test_arrows_of_slides_have_the_accent_of_their_colours(visit, theme):
         assert page.locator(f".reveal {part}").evaluate(colour) == page.locator(
             ".deck h2"
         ).first.evaluate(colour)
+
+
+def test_a_formula_breaks_where_a_phone_ends_and_loses_no_sign(visit):
+    """The parts of a displayed formula stand below each other; on a desktop beside each other."""
+    for width in (390, 1280):
+        page = visit(CHAPTER, width=width).page
+        wide = page.locator(".math-block:visible").evaluate_all(
+            "(all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.innerText)"
+        )
+        assert wide == []
+    written = json.loads((ROOT / "book" / "pooling.ipynb").read_text(encoding="utf-8"))["cells"]
+    source = "".join("".join(cell["source"]) for cell in written)
+    blocks = soup_of(CHAPTER).select(".math-block")
+    assert max(len(block.find_all("math")) for block in blocks) > 1
+    for block in blocks:
+        parts = [part["alttext"] for part in block.find_all("math")]
+        place = [source.index(part) for part in parts]
+        assert place == sorted(place)
+        left = source[place[0] : place[-1]].replace(r"\allowbreak", "").split(r"$$")[0]
+        for part in parts:
+            left = left.replace(part, "", 1)
+        assert re.sub(r"\\q?quad|\s", "", left) == ""

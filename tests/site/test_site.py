@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import built
 import pytest
-from accessibility import CONTRAST, EMPTY, SETTLED, THEMES, Colours, faults
+from accessibility import CONTRAST, EMPTY, SETTLED, THEMES, Colours, faults, unfold
 from accessibility import WIDTHS as AXE_WIDTHS
 from built import SITE, cover, ids_of, page_names, soup_of
 from lxml import html
@@ -103,10 +103,19 @@ def test_a_page_with_a_kind_of_element_of_its_own_is_looked_at(tmp_path, monkeyp
     built.kinds_on.cache_clear()
 
 
+# a table that a phone would have to push to and fro: its rows should be cards there
+SIDEWAYS = """[...document.querySelectorAll("article table")].filter((table) => {
+    const box = table.closest(".table-scroll, .output") ?? table.parentElement;
+    return Math.max(box.scrollWidth, table.scrollWidth) > box.clientWidth + 1;
+}).map((table) => table.textContent.trim().slice(0, 60))"""
+
+
 def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colours):
     """One visit for all questions."""
     looks = looks_at(page_name)
     seen = visit(page_name, width=WIDTHS[0], theme=next(iter(looks), "light"))
+    unfold(seen.page)
+    assert seen.page.evaluate(SIDEWAYS) == []
     for width in WIDTHS:
         seen.page.set_viewport_size({"width": width, "height": 900})
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -221,35 +221,31 @@ def test_a_link_leads_where_it_says_and_stays_text():
 
 def test_cells_of_cards_know_their_headings_and_what_is_missing():
     frame = pd.DataFrame(
-        {"kind": ["one", "one", "two"], "row": ["A", "B", "C"], "first": ["x", None, "z"],
+        {"kind": ["one", "one", "two"], "row": ["A", "B", "C"], "first": ["x", None, "z" * 40],
          "second": [1, 2, 3]}
     )  # fmt: skip
-    made = table(frame, "Cards", groups="kind", labels={"first": 'The "first"'}, cards=True)
+    made = table(frame, "Cards", groups="kind", labels={"first": 'The "first"'})
     assert "table-cards" in made.html
     soup = BeautifulSoup(made.html, "html.parser")
     rows = [tr.find_all("td") for tr in soup.tbody.find_all("tr") if tr.find("td")]
-    assert [[td["data-label"] for td in tds] for tds in rows] == [['The "first"', "Second"]] * 3
+    assert soup.table["style"] == r'--c2: "The \"first\""; --c3: "Second"'
     assert [[td.has_attr("data-none") for td in tds] for tds in rows] == [
         [False, False], [True, False], [False, False],
     ]  # fmt: skip
-    assert (
-        soup.get_text()
-        == BeautifulSoup(
-            table(frame, "Cards", groups="kind", labels={"first": 'The "first"'}).html,
-            "html.parser",
-        ).get_text()
-    )
-    assert "table-cards" not in table(frame, "No cards").html
-    assert "table-cards" not in table(frame, "No cards", cards=False).html
+    few = table(frame.replace("z" * 40, "z"), "No cards", groups="kind").html
+    assert "table-cards" not in few
+    assert not {'style="--', "data-none"} & set(re.findall(r"style=\"--|data-none", few))
 
 
-def test_a_table_of_long_words_has_cards_unless_told_otherwise():
+def test_a_table_that_does_not_fit_a_phone_has_cards():
     frame = pd.DataFrame(
         {"rule": ["one"], "reason": ["a reason that takes more than one line here"]}
     )
     assert "table-cards" in table(frame, "Rules").html
-    assert "table-cards" not in table(frame, "Rules", cards=False).html
     assert "table-cards" not in table(frame[["reason", "rule"]], "Names").html
+    numbers = pd.DataFrame({name: [1234.5] for name in ("study", *"abcdefgh")})
+    assert "table-cards" in table(numbers, "Many columns").html
+    assert "table-cards" not in table(numbers[["study", *"abc"]], "Few columns").html
 
 
 def test_a_searched_table_says_so_and_others_do_not():
@@ -291,7 +287,7 @@ def test_every_cell_of_any_text_is_where_the_frame_has_it():
             "group": ["two <", "one", "two <", "one", "two <", "one"],
         }
     )
-    made = table(frame, "Cap <&>", groups="group", notes=["a<b", "c"], cards=True)
+    made = table(frame, "Cap <&>", groups="group", notes=["a<b", "c"])
     soup = BeautifulSoup(made.body, "html.parser")
     head, *rows = [
         [cell.get_text() for cell in row.find_all(("th", "td"))] for row in soup.find_all("tr")
@@ -303,8 +299,7 @@ def test_every_cell_of_any_text_is_where_the_frame_has_it():
         wanted.append([group])
         wanted += frame.loc[frame["group"] == group, inner].astype(str).to_numpy().tolist()
     assert rows == [*wanted, ["a<b"], ["c"]]
-    cells = soup.find_all("td", attrs={"data-label": True})
-    assert [cell["data-label"] for cell in cells] == head[1:] * len(frame)
+    assert soup.table["style"] == r'--c2: "n"; --c3: "A <heading> of \"many\" words"'
     right = [cell.get_text() for cell in soup.find_all(class_="gt_right")]
     assert right == ["n", *(row[1] for row in wanted if len(row) > 1)]
     assert {cell["colspan"] for cell in soup.find_all(colspan=True)} == {"3"}

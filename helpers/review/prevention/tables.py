@@ -158,14 +158,13 @@ def guidance_table(
     }
     if evidence:
         caption, name = "Evidence that bears on this guidance", name or "evidence-on-guidance"
-        return of_rows(_rows(shown), caption, columns, name=name, cards=True)
+        return of_rows(_rows(shown), caption, columns, name=name)
     return of_rows(
         _rows(shown),
         "What guidance says on preventing infection, by time",
         {"Time": lambda row: WINDOWS[str(row.time_window)], **columns},
         groups="Time",
         name=name or "guidance-by-time",
-        cards=True,
     )
 
 
@@ -233,7 +232,6 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
         },
         groups="work",
         name=name,
-        cards=True,
     )
 
 
@@ -267,7 +265,6 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
             "Source": lambda row: _source(row, f"{row.work} ({SOURCE[row.source_type]})"),
         },
         name=name,
-        cards=True,
     )
 
 
@@ -325,7 +322,6 @@ def syntheses_table(
             "Seen": lambda row: _source(row, row.seen),
         },
         name=name,
-        cards=True,
     )
 
 
@@ -346,5 +342,4 @@ def report_table(*, name: str = "what-to-report") -> Table:
         },
         name=name,
         long=False,
-        cards=True,
     )  # fmt: skip
