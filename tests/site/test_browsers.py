@@ -101,7 +101,7 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
         yield one
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at(request: pytest.FixtureRequest, recorded: Path, host: str) -> str:
     """Address of the site on a host and on a disk."""
     return host if request.param == "http" else recorded.as_uri()
@@ -146,6 +146,28 @@ def test_the_look_sees_what_it_looks_for(driver, host, recorded):
     assert "none.png was not loaded" in said
 
 
+SHOWN = """
+return [...document.querySelectorAll("section h1, section h2")].filter((e) => {
+  const box = e.getBoundingClientRect();
+  return e.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+    && box.width && box.bottom > 0 && box.top < innerHeight
+    && box.right > 0 && box.left < innerWidth;
+}).map((e) => e.textContent.trim())"""
+
+
+def test_an_arrow_key_goes_to_the_next_slide_and_nothing_overflows(driver, recorded):
+    driver.go(f"{recorded.as_uri()}/downloads/slides/question.html")
+    first = driver.run(SHOWN)
+    assert first
+    driver.press("ArrowRight")
+    driver.wait(f"(() => {{ {SHOWN} }})()[0] !== {first[0]!r}")
+    size = "document.documentElement.{0}Width <= document.documentElement.{1}Width"
+    assert driver.run(f"return {size.format('scroll', 'client')}")
+    driver.press("ArrowLeft")
+    driver.wait(f"(() => {{ {SHOWN} }})()[0] === {first[0]!r}")
+    assert complaints(driver) == []
+
+
 #: Each browser does these from one place a day; Chromium does them from both (`test_search.py`,
 #: `test_interactive.py`, `test_engine.py`).
 DAILY = {("firefox", "http"), ("webkit", "file")}
@@ -158,6 +180,7 @@ from_a_place = pytest.mark.parametrize(
         for scheme in SCHEMES
     ],
     indirect=True,
+    scope="module",  # browser by browser, not test by test: to start one takes seconds
 )
 
 
@@ -218,28 +241,6 @@ def test_the_engine_pools_as_python_does(driver, at):
         [here.estimate, *here.ci, here.tau2],
         rtol=1e-8,
     )
-    assert complaints(driver) == []
-
-
-SHOWN = """
-return [...document.querySelectorAll("section h1, section h2")].filter((e) => {
-  const box = e.getBoundingClientRect();
-  return e.checkVisibility({ opacityProperty: true, visibilityProperty: true })
-    && box.width && box.bottom > 0 && box.top < innerHeight
-    && box.right > 0 && box.left < innerWidth;
-}).map((e) => e.textContent.trim())"""
-
-
-def test_an_arrow_key_goes_to_the_next_slide_and_nothing_overflows(driver, recorded):
-    driver.go(f"{recorded.as_uri()}/downloads/slides/question.html")
-    first = driver.run(SHOWN)
-    assert first
-    driver.press("ArrowRight")
-    driver.wait(f"(() => {{ {SHOWN} }})()[0] !== {first[0]!r}")
-    size = "document.documentElement.{0}Width <= document.documentElement.{1}Width"
-    assert driver.run(f"return {size.format('scroll', 'client')}")
-    driver.press("ArrowLeft")
-    driver.wait(f"(() => {{ {SHOWN} }})()[0] === {first[0]!r}")
     assert complaints(driver) == []
 
 
