@@ -32,6 +32,7 @@ ANYWHERE = r"\allowbreak"
 _RELATIONS = ("=", r"\sim", r"\propto", r"\approx")
 _OPENING, _CLOSING = ("{", r"\left", r"\{", "(", "["), ("}", r"\right", r"\}", ")", "]")
 _PIECE = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
+_FIRST, _BETWEEN = '"><mrow><mo>', '"><mrow><mo form="infix">'
 _SHORT = 45  # characters of TeX that fit a phone in most cases
 _MATH_IN_ROW = re.compile(r"<t[dh]\b[^>]*>(?:(?!</t[dh]>).)*<math", re.S)
 
@@ -103,7 +104,9 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
         f'<div class="math-block" tabindex="0" role="group" aria-label="formula"{identifier}>'
     )
     formulas = (
-        "<wbr>".join(mathml(part, "block") for part in pieces) for pieces in parts(node.astext())
+        # an operator that begins a part still stands between two quantities
+        "<wbr>".join(mathml(part, "block") for part in pieces).replace(_FIRST, _BETWEEN)
+        for pieces in parts(node.astext())
     )
     translator.body.append("&emsp; ".join(formulas))
     if node.get("number"):
