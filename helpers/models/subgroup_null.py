@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .. import printing
 from ..arguments import Array
+from ..engine.beside import Begun, possible
 from ..engine.cost import Kind, announce
 from ..engine.counts.common import common_rate, family_of
 from ..engine.counts.fit import fit_glmm
@@ -169,10 +170,32 @@ def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
     )
 
 
+#: Simulations that were begun before anybody asked for their result.
+_BEGUN: dict[_Setting, Begun[Array]] = {}
+
+
+def begin_calibrated_test(result: SubgroupResult, draws: int = 1000, *, seed: int = 1) -> None:
+    """Begin the simulation of `calibrated_test`: beside what goes on, or here where it cannot be.
+
+    Whoever asks for the test waits for it.
+    """
+    setting = _setting(result, draws, seed)
+    if not possible():
+        null_p_values(setting)
+    elif setting not in _BEGUN:
+        _announce(setting)
+        _BEGUN[setting] = Begun(partial(_simulated, setting))
+
+
+def _announce(setting: _Setting) -> None:
+    kind: Kind = "groups of counts" if setting.likelihood else "groups of effects"
+    announce(kind, setting.draws, len(setting.codes))
+
+
 @lru_cache(maxsize=64)
 def null_p_values(setting: _Setting) -> Array:
     """Chi-squared p-values of the test in data sets without a difference, shape (draws,)."""
-    p = _simulated(setting)
+    p = _BEGUN[setting].result() if setting in _BEGUN else _simulated(setting)
     p.flags.writeable = False
     return p
 
@@ -184,8 +207,7 @@ def _simulated(setting: _Setting) -> Array:
     NaN where a fit did not converge; 1 where fewer than two groups can be compared, because all
     others are without an event (or full).
     """
-    kind: Kind = "groups of counts" if setting.likelihood else "groups of effects"
-    announce(kind, setting.draws, len(setting.codes))
+    _announce(setting)
     codes = np.array(setting.codes)
     parts = [np.flatnonzero(codes == j) for j in range(int(codes.max()) + 1)]
     if setting.likelihood:

@@ -27,6 +27,7 @@ from ..models.regression import meta_regression
 from ..models.regression_result import RegressionResult
 from ..models.result import PoolResult
 from ..models.subgroup_analysis import SubgroupResult, subgroups
+from ..models.subgroup_null import begin_calibrated_test
 
 if TYPE_CHECKING:
     from ..checks.bias import BiasTest, NullSimulation
@@ -277,8 +278,8 @@ def analyse(
     if columns.by is not None:
         compare = partial(subgroups, data, by=columns.by, **counts, measure=measure, model=chosen)
         groups = attempt("Subgroups", compare)
-        if groups is not None and groups.test.df:  # kept by the test for its readers
-            attempt("Calibrated test between groups", groups.calibrated_test)
+        if groups is not None and groups.test.df:  # for its readers, who wait for it
+            attempt("Calibrated test between groups", partial(begin_calibrated_test, groups))
     regressions = {}
     for column in (columns.follow_up, *columns.covariates):
         if column is not None:

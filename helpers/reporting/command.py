@@ -220,7 +220,6 @@ def _report(options: argparse.Namespace) -> int:
             print(f"Left out: {one}.", file=sys.stderr)
         for remark in made.analysis.remarks:
             print(f"Caution: {remark.message} {ADVICE.get(remark.code, '')}", file=sys.stderr)
-    tell("Writing")
     folder = made.write(options.out or f"{Path(options.table).stem}-report")
     print(made.answer)
     print(folder / "report.html")

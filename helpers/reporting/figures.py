@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["MOST_DELETIONS", "MOST_ROWS", "draw"]
+__all__ = ["MOST_DELETIONS", "MOST_ROWS", "Drawing"]
 
 #: Up to so many studies a forest plot names each; two printed pages hold no more.
 MOST_ROWS = 150
@@ -29,38 +30,63 @@ MOST_ROWS = 150
 MOST_DELETIONS = 40
 
 
-def draw(
-    analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
-) -> tuple[Mapping[str, Picture], Mapping[str, Figure], tuple[NotComputed, ...]]:
-    """Draw every figure that the results allow; the reasons name those that they do not.
+class Drawing:
+    """Every figure that the results allow, each drawn when it is first asked for."""
 
-    Pictures are for the page, figures (by the same names) for files.
-    """
-    fit, reasons = analysis.fit, []
-    found: dict[str, Picture] = {}
-    figures: dict[str, Figure] = {}
-    whole: Any = analysis.groups if _drawable(analysis) else fit
-    if analysis.groups is not None and whole is fit:
-        left = fit.k - analysis.groups.overall.k
-        reasons.append(
-            NotComputed(
-                "Groups in the forest plot",
-                f"{printing.counted(left, *subject.noun)} of {printing.count(fit.k)} "
-                f"{'has' if left == 1 else 'have'} no group in column "
-                f"{analysis.columns.by!r}; the forest plot shows all {subject.studies}, without "
-                "groups",
+    def __init__(
+        self, analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
+    ) -> None:
+        self.progress = progress
+        self._pictures: dict[str, Picture] = {}
+        self._figures: dict[str, Figure] = {}
+        self._reasons: list[NotComputed] = []
+        fit = analysis.fit
+        whole: Any = analysis.groups if _drawable(analysis) else fit
+        if analysis.groups is not None and whole is fit:
+            left = fit.k - analysis.groups.overall.k
+            self._reasons.append(
+                NotComputed(
+                    "Groups in the forest plot",
+                    f"{printing.counted(left, *subject.noun)} of {printing.count(fit.k)} "
+                    f"{'has' if left == 1 else 'have'} no group in column "
+                    f"{analysis.columns.by!r}; the forest plot shows all {subject.studies}, "
+                    "without groups",
+                )
             )
-        )
-    for name, title, step in _wanted(analysis, whole, subject):
-        progress(title)
-        try:
-            drawn = step()
-            found[name] = plots.show(drawn, name=name)
-            figures[name] = figure_of(drawn)
-        # Refusals only (a plot of values that do not exist); see `helpers.reporting.analysis`.
-        except MetaAnalysisError as error:
-            reasons.append(NotComputed(title, str(error)))
-    return found, figures, tuple(reasons)
+        self._rest = deque(_wanted(analysis, whole, subject))
+
+    def __iter__(self) -> Iterator[tuple[Picture, Figure]]:
+        """Give what is drawn, and draw the rest one by one."""
+        yield from zip(tuple(self._pictures.values()), self._figures.values(), strict=True)
+        while self._rest:
+            name, title, step = self._rest[0]
+            self.progress(title)
+            try:
+                drawn = step()
+                self._pictures[name] = plots.show(drawn, name=name)
+                self._figures[name] = figure_of(drawn)
+            # Refusals only (a plot of values that do not exist); see `helpers.reporting.analysis`.
+            except MetaAnalysisError as error:
+                self._reasons.append(NotComputed(title, str(error)))
+            self._rest.popleft()
+            if name in self._figures:
+                yield self._pictures[name], self._figures[name]
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """For the page, by name."""
+        return {picture.name: picture for picture, _ in self}
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """For files, by the same names."""
+        return {picture.name: figure for picture, figure in self}
+
+    @property
+    def reasons(self) -> tuple[NotComputed, ...]:
+        """Why figures are missing."""
+        deque(self, maxlen=0)
+        return tuple(self._reasons)
 
 
 def _wanted(

@@ -24,8 +24,8 @@ from . import document, files, scripts, sentences, tables
 from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
 from .body import files_section, references_of, sections, with_files
 from .cautions import ListedCaution, cautions_of
-from .exports import FORMATS, figure_files
-from .figures import draw
+from .exports import FORMATS, Packing
+from .figures import Drawing
 from .html import Section, page
 
 if TYPE_CHECKING:
@@ -58,16 +58,27 @@ class Report:
     title: str
     analysis: Analysis  # Every result (`fit`, `groups`, `rates`, ...), for further work in Python
     subject: Subject
-    #: What is shown; a notebook shows one that ends a cell
-    pictures: Mapping[str, Picture] = field(repr=False)
-    #: The same to work on, or to save in another format
-    figures: Mapping[str, Figure] = field(repr=False, compare=False)
-    not_computed: tuple[NotComputed, ...]  # What the table did not allow, with reasons
     source: str  # Name of the table
     sha256: str  # Checksum of the file, empty for a frame
+    _drawing: Drawing = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"{self.title}. {self.answer}"
+
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """What is shown, drawn when first asked for; a notebook shows one that ends a cell."""
+        return self._drawing.pictures
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """The same to work on, or to save in another format."""
+        return self._drawing.figures
+
+    @property
+    def not_computed(self) -> tuple[NotComputed, ...]:
+        """What the table did not allow, with reasons."""
+        return (*self.analysis.not_computed, *self._drawing.reasons)
 
     @property
     def answer(self) -> str:
@@ -179,12 +190,13 @@ class Report:
             "again.R": scripts.r_script(self.analysis, self.title),
             scripts.TABLE: files.table_as_csv(self.analysis.data),
         }
-        made = files.collect(texts, self.to_dict(), self.frames())
-        drawn = {}
-        for name, picture in self.pictures.items():
-            made |= figure_files(picture, self.figures[name], figures)
-            if f"figure-{name}.png" in made:
-                drawn[name] = made[f"figure-{name}.png"]
+        packing = Packing(figures)
+        for picture, figure in self._drawing:
+            packing.add(picture, figure)
+        self._drawing.progress("Writing")
+        made = files.collect(texts, self.to_dict(), self.frames()) | packing.files()
+        pixels = {name: made.get(f"figure-{name}.png") for name in self.pictures}
+        drawn = {name: content for name, content in pixels.items() if content is not None}
         parts = self._sections(made)
         if document.possible():
             made[document.NAME] = document.word_document(self.title, self._made, parts, drawn)
@@ -314,16 +326,13 @@ def report(
         progress=progress,
         **choices,
     )
-    pictures, figures, reasons = draw(analysis, subject, progress)
     return Report(
         title=options.get("title") or f"Meta-analysis of {source}",
         analysis=analysis,
         subject=subject,
-        pictures=pictures,
-        figures=figures,
-        not_computed=(*analysis.not_computed, *reasons),
         source=source,
         sha256=checksum,
+        _drawing=Drawing(analysis, subject, progress),
     )
 
 

@@ -27,7 +27,7 @@ def table(tmp_path, monkeypatch):
     Most of it went into its figures, of which test_report.py has the tests.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("helpers.reporting.make.draw", lambda *_: ({}, {}, ()))
+    monkeypatch.setattr("helpers.reporting.figures._wanted", lambda *_: ())
     made = tmp_path / "mine.csv"
     made.write_text("study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,2,60\n")
     return made

@@ -1,0 +1,91 @@
+"""Steps computed in a process beside this one, where that is safe and of use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+__all__ = ["Begun", "possible"]
+
+Found = TypeVar("Found")
+
+_TASKS = Path("/proc/self/task")
+_COPY: list[bool] = []  # not empty in a process beside another
+
+
+def possible() -> bool:
+    """Whether a copy of this process can compute something for it.
+
+    On Linux with more than one core, as long as no other thread runs, of Python or of a library:
+    its locks would stay locked in the copy. Never in a notebook, whose kernel has threads.
+    """
+    if sys.platform != "linux" or _COPY or not _TASKS.is_dir():
+        return False
+    return len(os.sched_getaffinity(0)) > 1 and sum(1 for _ in _TASKS.iterdir()) == 1
+
+
+class Begun(Generic[Found]):
+    """A step that was begun in a process beside this one; where none can be, it waits for `result`.
+
+    The step depends on nothing that changes meanwhile, and pickle can send its result. It changes
+    nothing here: warnings, and what it keeps for later, are lost with its process.
+
+    Examples
+    --------
+    >>> begun = Begun(lambda: sum(range(1000)))
+    >>> begun.result()
+    499500
+    """
+
+    def __init__(self, step: Callable[[], Found]) -> None:
+        self._step = step
+        self._answer: Connection | None = None
+        if possible():
+            from multiprocessing import get_context
+
+            fork = cast(Any, get_context("fork"))
+            self._answer, send = fork.Pipe(duplex=False)
+            self._process = fork.Process(target=_compute, args=(step, send), daemon=True)
+            self._process.start()
+            send.close()
+
+    def runs(self) -> bool:
+        """Whether a process is busy with it."""
+        return self._answer is not None and not self._answer.poll()
+
+    def result(self) -> Found:
+        """Wait for the result.
+
+        Whatever kept the other process from one (an error, too little memory) is met again here,
+        where the step runs anew.
+        """
+        if self._answer is None:
+            return self._step()
+        try:
+            found: list[Found] = self._answer.recv()
+        except (EOFError, OSError):  # it ended without an answer, or within it
+            found = []
+        self._answer.close()
+        self._answer = None
+        self._process.join()
+        return found[0] if found else self._step()
+
+
+def _compute(step: Callable[[], Any], send: Connection) -> None:
+    """Send the result of a step in a list; an error ends the process without a word."""
+    import io
+    import signal
+    import warnings
+
+    _COPY.append(True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits is interrupted, and ends this
+    os.nice(5)  # whoever goes on meanwhile has a core first
+    sys.stderr = io.StringIO()
+    warnings.simplefilter("ignore")
+    send.send([step()])
