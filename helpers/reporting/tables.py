@@ -94,6 +94,7 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         name="models",
+        cards=True,
     )
 
 
@@ -122,6 +123,7 @@ def groups_table(
             "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         name=name,
+        cards=True,
     )
 
 
@@ -147,6 +149,7 @@ def clusters_table(analysis: Analysis, subject: Subject) -> Table:
             "tau2": ("τ², both levels together", "number3"),
         },
         name="clusters",
+        cards=True,
     )
 
 
@@ -190,6 +193,7 @@ def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
             "false_alarms": ("False-positive rate of the 5% test", "percent"),
         },
         name="small-studies",
+        cards=True,
     )
 
 

@@ -18,6 +18,7 @@ from helpers.evidence import data_folder
 from helpers.reporting.command import _parser, main
 
 STROKE = data_folder() / "examples" / "stroke.csv"
+FIGURES = figures._wanted
 
 
 @pytest.fixture
@@ -118,6 +119,8 @@ def test_what_is_left_out_and_what_looks_odd_is_said_with_what_to_do(table, caps
 def test_a_long_computation_is_said_by_the_progress_alone(table, monkeypatch, capsys):
     table.write_text("study,events,n,group\n" + "".join(f"{i},{i},40,{i % 2}\n" for i in range(8)))
     monkeypatch.setattr("helpers.engine.cost._WORTH_SAYING", 0.0)
+    monkeypatch.setattr(figures, "_wanted", FIGURES)  # drawing has computations of its own
+    monkeypatch.setattr("helpers.reporting.exports.figure_files", lambda *_: {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a warning would be an error, and that a traceback
         assert main(["report", str(table)]) == 0

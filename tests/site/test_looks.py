@@ -312,3 +312,40 @@ def test_a_formula_breaks_where_a_phone_ends_and_loses_no_sign(visit):
         for part in parts:
             left = left.replace(part, "", 1)
         assert re.sub(r"\\q?quad|\s", "", left) == ""
+
+
+REPORT = "downloads/example-report/report.html"
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_a_report_of_a_table_fits_a_phone(visit, width):
+    """It has no sheet of the book: pictures, results and long tables each in a form that fits."""
+    page = visit(REPORT, width=width).page
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = page.locator(".picture-scroll:visible, .picture-narrow:visible, .table-scroll:visible")
+    found = boxes.evaluate_all(
+        """(all) => all.map((box) => ({
+            kind: box.className, name: box.id || box.parentElement.id, stop: box.tabIndex,
+            narrow: Boolean(box.parentElement.querySelector(":scope > .picture-narrow")),
+            wide: box.scrollWidth > box.clientWidth + 1,
+            least: Math.min(...[...box.querySelectorAll(":scope > svg text")].map((text) =>
+                parseFloat(getComputedStyle(text).fontSize)
+                * Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b))),
+        }))"""
+    )
+    pictures = [one for one in found if "picture" in one["kind"]]
+    assert len(pictures) == page.locator("figure.picture").count() > 4  # one form of each
+    assert all(one["least"] > 9 for one in pictures)
+    for one in found:
+        fits = "table-cards" in one["kind"] or "picture-narrow" in one["kind"] or width == 1280
+        assert not (one["wide"] and fits), one["name"]
+        assert not one["wide"] or one["stop"] == 0, one["name"]  # what scrolls, keys can scroll
+    if width < 640:
+        assert {one["kind"] for one in pictures if one["narrow"]} == {"picture-narrow"}
+        assert any("table-cards" in one["kind"] for one in found)
+        assert (
+            page.locator(".table-cards td[data-label]")
+            .first.evaluate("(cell) => getComputedStyle(cell, '::before').content")
+            .startswith('"')
+        )
