@@ -35,7 +35,7 @@ def table(tmp_path, monkeypatch):
 
 
 def test_a_report_is_made_in_the_named_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("helpers.reporting.make.figure_files", lambda *_: {})
+    monkeypatch.setattr("helpers.reporting.exports.figure_files", lambda *_: {})
     out = tmp_path / "mine"
     assert main(["report", str(STROKE), "--out", str(out), "--outcome", "Stroke"]) == 0
     said = capsys.readouterr()

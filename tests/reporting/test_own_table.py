@@ -39,13 +39,13 @@ CASES = Path(__file__).with_name("cases")
 @pytest.fixture(autouse=True)
 def _without_files_of_figures(monkeypatch):
     """Half of a report's time; `test_report.py` has the tests of these files."""
-    monkeypatch.setattr("helpers.reporting.make.figure_files", lambda *_: {})
+    monkeypatch.setattr("helpers.reporting.exports.figure_files", lambda *_: {})
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
     """Give reports for their numbers alone."""
-    monkeypatch.setattr("helpers.reporting.make.draw", lambda *_: ({}, {}, ()))
+    monkeypatch.setattr("helpers.reporting.figures._wanted", lambda *_: ())
 
 
 def case(number):
@@ -164,10 +164,8 @@ def test_13_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys, undraw
 
 
 @pytest.mark.parametrize("per", [1000, 100_000])
-def test_13_rates_and_proportions_are_given_per_so_many(per, monkeypatch):
-    with monkeypatch.context() as undrawn:
-        undrawn.setattr("helpers.reporting.make.draw", lambda *_: ({}, {}, ()))
-        timed = report(case(13), per=per)  # the column of person-time is found by its name
+def test_13_rates_and_proportions_are_given_per_so_many(per):
+    timed = report(case(13), per=per)  # the column of person-time is found by its name
     assert timed.analysis.columns.time == "person_years"
     assert timed.analysis.fit.estimate == pytest.approx(per / 100 * 1.6158196, rel=1e-6)
     assert timed.answer.startswith(f"Events per {per:,} person-years: ")
