@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-__all__ = ["Begun", "possible"]
-
 Found = TypeVar("Found")
 
 _TASKS = Path("/proc/self/task")
