@@ -15,6 +15,7 @@ import pytest
 
 from helpers.engine.effects import get_measure
 from helpers.evidence import data_folder
+from helpers.reporting import figures
 from helpers.reporting.command import _parser, main
 
 STROKE = data_folder() / "examples" / "stroke.csv"
