@@ -13,8 +13,10 @@ def plain(value: Any) -> Any:
     """Turn a value, whatever it holds, into plain Python; what is missing or infinite is None.
 
     A result gives its own ``to_dict()``, any other data class (a caution, a reference, a test of
-    heterogeneity) its fields, an interval its two limits.
+    heterogeneity) its fields, an interval its two limits, a table its rows with the index.
     """
+    if hasattr(value, "reset_index"):
+        value = value.reset_index().to_dict(orient="records")
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     elif is_dataclass(value) and not isinstance(value, type):
@@ -27,9 +29,20 @@ def plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return None
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
+
+
+def picked(result: Any, names: str) -> dict[str, Any]:
+    """Collect attributes by their names, which stand in one string.
+
+    >>> picked(1 + 2j, "real imag")
+    {'real': 1.0, 'imag': 2.0}
+    """
+    return {name: getattr(result, name) for name in names.split()}
 
 
 def told(result: Any) -> dict[str, Any]:

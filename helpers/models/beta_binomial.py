@@ -25,6 +25,7 @@ from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomi
 from ..engine.counts.common import exact_interval, included_counts, is_one_sided
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
 from ..engine.effects import ADD, get_measure
+from ..engine.json_values import picked
 from ..engine.literature import Methods, references
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval, symmetric_interval
@@ -232,14 +233,8 @@ class BetaBinomialResult(Pooled):
 
     def to_dict(self) -> dict[str, Any]:
         """Headline numbers as plain data for JSON."""
-        names = ("mu", "se", "rho", "loglik", "loglik_binomial", "k", "boundary", "level")
-        limits = self.ci
-        return {name: getattr(self, name) for name in names} | {
-            "estimate": self.estimate,
-            "ci_lower": limits.lower,
-            "ci_upper": limits.upper,
-            "aic": self.aic,
-        }
+        names = "mu se rho loglik loglik_binomial k boundary level estimate aic"
+        return picked(self, names) | {"ci_lower": self.ci.lower, "ci_upper": self.ci.upper}
 
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""

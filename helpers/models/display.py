@@ -11,7 +11,7 @@ import numpy as np
 from .. import printing
 from ..door import pd
 from ..engine.effects import study_interval
-from ..engine.json_values import plain, told
+from ..engine.json_values import picked, plain, told
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import displayed_prediction
 from ..engine.shown import Row, estimate_row, number, percent
@@ -152,22 +152,13 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
     ]
     out = {
         **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
-        **{
-            key: getattr(fit, key)
-            for key in ("tau2_method", "mu", "se", "se_model", "tau2", "tau2_se")
-        },
+        **picked(fit, "tau2_method mu se se_model tau2 tau2_se"),
         "ci_model": list(model_limits),
         "estimate": fit.estimate,
         "ci": list(limits),
         "mean_estimate": mean,
         "mean_ci": list(mean_limits),
-        "k": fit.k,
-        "events": fit.events,
-        "n": fit.n,
-        "time": fit.time,
-        "loglik": fit.loglik,
-        "converged": fit.converged,
-        "heterogeneity": fit.heterogeneity,
+        **picked(fit, "k events n time loglik converged heterogeneity"),
         "I2_ci": list(i2_limits(fit)),
         **told(fit),
         "studies": rows,

@@ -13,7 +13,7 @@ from ..arguments import Array, one_of
 from ..door import pd
 from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
-from ..engine.json_values import plain, told
+from ..engine.json_values import picked, plain, told
 from ..engine.literature import Methods, references
 from ..engine.model import Model
 from ..engine.model.levels import fit_levels
@@ -286,7 +286,7 @@ class MultilevelResult(Coefficients, Pooled):
 
     def summary_frame(self) -> pd.DataFrame:
         """One-row table of the model's numbers; index "formula"."""
-        row: dict[str, Any] = {name: getattr(self, name) for name in _SUMMARY}
+        row = picked(self, _SUMMARY)
         row |= {
             "I2": self.heterogeneity.I2,
             "Q": self.heterogeneity.Q,
@@ -302,16 +302,9 @@ class MultilevelResult(Coefficients, Pooled):
         """Everything that JSON can hold; missing values are None."""
         return plain(
             {
-                **{
-                    n: getattr(self, n)
-                    for n in ("formula", "measure", "model", "tau2_method", "ci_method", "robust")
-                },
+                **picked(self, "formula measure model tau2_method ci_method robust"),
                 **self.summary_frame().iloc[0].to_dict(),
-                "heterogeneity": self.heterogeneity,
-                "omnibus": self.omnibus,
-                "between_test": self.between_test,
-                "coefficients": self.coefficients.reset_index().to_dict(orient="records"),
-                "covariance": self.covariance,
+                **picked(self, "heterogeneity omnibus between_test coefficients covariance"),
                 **told(self),
             }
         )
@@ -341,16 +334,8 @@ class MultilevelResult(Coefficients, Pooled):
 
 
 _SUMMARY = (
-    "k",
-    "clusters",
-    "sigma2_between",
-    "sigma2_within",
-    "correlation",
-    "I2_between",
-    "I2_within",
-    "loglik",
-    "loglik_restricted",
-    "converged",
+    "k clusters sigma2_between sigma2_within correlation I2_between I2_within loglik "
+    "loglik_restricted converged"
 )
 
 

@@ -14,7 +14,7 @@ from ..door import pd
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
-from ..engine.json_values import plain, told
+from ..engine.json_values import picked, plain, told
 from ..engine.literature import Methods, references
 from ..engine.model import Model
 from ..engine.normal.intervals import Interval, first
@@ -375,10 +375,7 @@ class RegressionResult(Coefficients):
         """One-row table of the model's numbers; index "formula"."""
         square = i2_limits(self)
         row = {
-            "k": self.k,
-            "p": self.p,
-            "tau2": self.tau2,
-            "tau2_se": self.tau2_se,
+            **picked(self, "k p tau2 tau2_se"),
             "I2": self.heterogeneity.I2,
             "I2_lower": square.lower,
             "I2_upper": square.upper,
@@ -391,29 +388,19 @@ class RegressionResult(Coefficients):
             "omnibus_df1": self.omnibus.df,
             "omnibus_df2": np.nan if self.omnibus.df2 is None else self.omnibus.df2,
             "omnibus_p": self.omnibus.p,
-            "loglik": self.loglik,
-            "converged": self.converged,
+            **picked(self, "loglik converged"),
         }
         return pd.DataFrame([row], index=pd.Index([self.formula], name="formula"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        studies = self.studies.reset_index().astype(object)
         return plain(
             {
-                "formula": self.formula,
-                "measure": self.measure,
-                "model": self.model,
-                "tau2_method": self.tau2_method,
-                "ci_method": self.ci_method,
-                "robust": self.robust,
-                "level": self.level,
+                **picked(self, "formula measure model tau2_method ci_method robust level"),
                 **self.summary_frame().iloc[0].to_dict(),
-                "omnibus": self.omnibus,
-                "coefficients": self.coefficients.reset_index().to_dict(orient="records"),
-                "covariance": self.covariance,
+                **picked(self, "omnibus coefficients covariance"),
                 **told(self),
-                "studies": studies.where(studies.notna(), None).to_dict(orient="records"),
+                "studies": self.studies,
             }
         )
 

@@ -22,6 +22,7 @@ import pandas as pd
 from .. import printing
 from ..arguments import one_of
 from ..engine.effects import get_measure
+from ..engine.json_values import picked
 from ..engine.literature import Methods, references
 from ..engine.normal.intervals import Interval
 from ..engine.shown import Shown
@@ -258,12 +259,7 @@ def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "quantity": row.quantity,
-                "shared": row.shared,
-                "model": row.model,
-                "k": row.k,
-                "clusters": row.clusters,
-                "estimate": row.estimate,
+                **picked(row, "quantity shared model k clusters estimate"),
                 "lower": row.ci.lower,
                 "upper": row.ci.upper,
                 "df": row.df,

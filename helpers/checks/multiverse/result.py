@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ... import printing
 from ...door import pd
-from ...engine.json_values import plain
+from ...engine.json_values import picked, plain
 from ...engine.literature import Methods, references
 from ...engine.shown import DASH, Row, Shown, listed, number
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -258,23 +258,17 @@ class MultiverseResult(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        frame = self.frame().astype(object)
-        rows = frame.where(frame.notna(), None).to_dict(orient="records")
         influence = self.influence_of_choices() if (self.columns["status"] == "ok").any() else None
-        return {
-            "choices": {name: list(levels) for name, levels in self.choices.items()},
-            "contrast": None
-            if self.contrast is None
-            else {"by": self.contrast.by, "levels": list(self.contrast.levels)},
-            "level": self.level,
-            "combinations": self.combinations,
-            "summary": plain(self.summary_frame().iloc[0].to_dict()),
-            "influence": []
-            if influence is None
-            else plain(influence.reset_index().to_dict(orient="records")),
-            "methods": str(self.methods()),
-            "specifications": plain(rows),
-        }
+        return plain(
+            picked(self, "choices level combinations")
+            | {
+                "contrast": self.contrast and picked(self.contrast, "by levels"),
+                "summary": self.summary_frame().iloc[0].to_dict(),
+                "influence": [] if influence is None else influence,
+                "methods": str(self.methods()),
+                "specifications": self.frame().to_dict(orient="records"),
+            }
+        )
 
     def methods(self) -> Methods:
         """Say in one sentence what was done, with references."""

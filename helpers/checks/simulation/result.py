@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ... import printing, ties
 from ...door import pd
+from ...engine.json_values import picked, plain
 from ...engine.literature import Methods, references
 from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError
@@ -94,15 +95,8 @@ class SimulationResult(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
-        frame = self.frame().astype(object)
-        rows = frame.where(frame.notna(), None).to_dict(orient="records")
-        return {
-            "draws": self.draws,
-            "seed": self.seed,
-            "level": self.level,
-            "methods": str(self.methods()),
-            "rows": rows,
-        }
+        made = {"methods": str(self.methods()), "rows": self.frame().to_dict(orient="records")}
+        return plain(picked(self, "draws seed level") | made)
 
     def methods(self) -> Methods:
         """Say in one sentence what was done, with its source."""

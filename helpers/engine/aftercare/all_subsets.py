@@ -17,6 +17,7 @@ from ... import printing
 from ...arguments import Array
 from ...door import pd
 from ...errors import UnsupportedError
+from ..json_values import picked, plain
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
 from ..shown import DASH, Row, Shown, limits_text
@@ -137,17 +138,8 @@ class GoshResult(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the summary, not the subsets."""
-        table = self.summary_frame().reset_index().astype(object)
-        return {
-            "model": self.model,
-            "subsets": len(self),
-            "total": self.total,
-            "sampled": self.sampled,
-            "min_size": self.min_size,
-            "seed": self.seed,
-            "failures": dict(self.failures),
-            "studies": table.where(table.notna(), None).to_dict(orient="records"),
-        }
+        about = picked(self, "model total sampled min_size seed failures")
+        return plain(about | {"subsets": len(self), "studies": self.summary_frame()})
 
 
 def gosh(

@@ -25,6 +25,7 @@ from ...arguments import Array
 from ...door import pd
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from ..cost import announce
+from ..json_values import picked, plain
 from ..shown import Row, Shown, p_text
 from ..wald import quadratic_form
 
@@ -86,16 +87,11 @@ class PermutationTest(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the distributions."""
-        return {
-            "p": self.p,
-            "p_mcse": self.p_mcse,
-            "coefficients": dict(zip(self.names, self.coefficient_p.tolist(), strict=True)),
-            "terms": dict(self.term_p),
-            "draws": self.draws,
-            "failed": self.failed,
-            "exact": self.exact,
-            "seed": self.seed,
+        each = {
+            "coefficients": dict(zip(self.names, self.coefficient_p, strict=True)),
+            "terms": self.term_p,
         }
+        return plain(picked(self, "p p_mcse") | each | picked(self, "draws failed exact seed"))
 
 
 class _DesignColumns(Protocol):

@@ -12,6 +12,7 @@ from ... import ties
 from ...door import pd
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
+from ..json_values import picked
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, Selections, first_ones
 from ..model.units import units_of, values_of
@@ -52,15 +53,9 @@ def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selection
         "estimate": model.to_display(refits.mu, refits),
         "ci_lower": model.to_display(refits.ci_lower, refits),
         "ci_upper": model.to_display(refits.ci_upper, refits),
-        "mu": refits.mu,
-        "se": refits.se,
-        "tau2": refits.tau2,
-        "I2": refits.I2,
-        "H2": refits.H2,
-        "Q": refits.Q,
-        "df": refits.df.astype(np.int64),
-        "p": refits.p,
+        **picked(refits, "mu se tau2 I2 H2 Q df p"),
     }
+    columns["df"] = refits.df.astype(np.int64)
     if model.options.model == BETA_BINOMIAL:
         columns = {
             "rho" if n == "tau2" else n: columns[n] for n in columns if n not in ("I2", "H2")

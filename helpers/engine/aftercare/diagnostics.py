@@ -45,6 +45,7 @@ from ... import printing
 from ...arguments import Array
 from ...door import pd
 from ..distributions import chi2_ppf, expit
+from ..json_values import picked, plain
 from ..model import Fitted, Model, model_of
 from ..model.fits import Refits, ratio
 from ..model.units import Units, units_of
@@ -146,16 +147,7 @@ class InfluenceResult(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        table = self.frame().reset_index().astype(object)
-        return {
-            "model": self.model,
-            "k": self.k,
-            "rules": [
-                {"statistic": r.statistic, "threshold": r.threshold, "words": r.words, "doi": r.doi}
-                for r in self.rules
-            ],
-            "studies": table.where(table.notna(), None).to_dict(orient="records"),
-        }
+        return plain(picked(self, "model k rules") | {"studies": self.frame()})
 
 
 def _rules(units: Units) -> tuple[Rule, ...]:

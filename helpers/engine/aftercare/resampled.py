@@ -24,6 +24,7 @@ from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
 from ..effects import get_measure
+from ..json_values import picked, plain
 from ..model import Drawn, Fitted, Model, Progress, model_of
 from ..model.fits import Refits
 from ..normal.intervals import Interval
@@ -201,16 +202,8 @@ class BootstrapResult(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the intervals, not the replicates."""
-        table = self.summary_frame().reset_index().astype(object)
-        return {
-            "kind": self.kind,
-            "draws": self.draws,
-            "failed": self.failed,
-            "failures": dict(self.failures),
-            "seed": self.seed,
-            "level": self.level,
-            "intervals": table.where(table.notna(), None).to_dict(orient="records"),
-        }
+        about = picked(self, "kind draws failed failures seed level")
+        return plain(about | {"intervals": self.summary_frame()})
 
 
 def _draw(model: Model, fit: Fitted, draws: int, kind: str, rng: np.random.Generator) -> Drawn:

@@ -29,6 +29,7 @@ from ..counts.batch import check_data
 from ..counts.fit import fit_counts
 from ..counts.kernel import gauss_hermite, study_terms
 from ..counts.studies import prepare
+from ..json_values import picked, plain
 from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
 from ..roots import bracketed_root
@@ -78,34 +79,16 @@ class SignFlipTest(Shown):
     def summary_frame(self) -> pd.DataFrame:
         """One row: index "null"."""
         limits = self.ci or Interval(float("nan"), float("nan"))
-        row = {
-            "statistic": self.statistic,
-            "p": self.p,
-            "p_mcse": self.p_mcse,
-            "draws": self.draws,
-            "exact": self.exact,
-            "ci_lower": limits.lower,
-            "ci_upper": limits.upper,
-        }
+        row = picked(self, "statistic p p_mcse draws exact")
+        row |= {"ci_lower": limits.lower, "ci_upper": limits.upper}
         return pd.DataFrame([row], index=pd.Index([self.null], name="null"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the distribution."""
         finite = None if self.ci_model is None else [v for v in self.ci_model if np.isfinite(v)]
-        return {
-            "null": self.null,
-            "statistic": self.statistic,
-            "p": self.p,
-            "p_mcse": self.p_mcse,
-            "draws": self.draws,
-            "failed": self.failed,
-            "exact": self.exact,
-            "seed": self.seed,
-            "ci": None if self.ci is None else list(self.ci),
-            "ci_model": list(finite) if finite and len(finite) == 2 else None,
-            "level": self.level,
-            "kind": self.kind,
-        }
+        names = "null statistic p p_mcse draws failed exact seed ci level kind"
+        limits = finite if finite and len(finite) == 2 else None
+        return plain(picked(self, names) | {"ci_model": limits})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ...arguments import AnyArray as Array
 from ...arguments import level_of
+from ...engine.json_values import picked
 from ...engine.normal.intervals import Interval
 from ...engine.roots import bracketed_root
 from ...engine.shown import Row, Shown, number, with_interval
@@ -333,14 +334,6 @@ class Marginal(Shown):
 
     def summary(self) -> dict[str, float]:
         """Mean, sd, mode, median, central and shortest interval as plain numbers."""
-        central, shortest = self.interval(), self.shortest()
-        return {
-            "mean": self.mean,
-            "sd": self.sd,
-            "mode": self.mode,
-            "median": self.median,
-            "lower": central.lower,
-            "upper": central.upper,
-            "shortest_lower": shortest.lower,
-            "shortest_upper": shortest.upper,
-        }
+        limits = (*self.interval(), *self.shortest())
+        names = ("lower", "upper", "shortest_lower", "shortest_upper")
+        return picked(self, "mean sd mode median") | dict(zip(names, limits, strict=True))

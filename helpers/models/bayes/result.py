@@ -14,7 +14,7 @@ from ...arguments import AnyArray as Array
 from ...arguments import one_of
 from ...door import pd
 from ...engine.effects import get_measure
-from ...engine.json_values import plain
+from ...engine.json_values import picked, plain
 from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, estimate_row, with_interval
@@ -325,24 +325,17 @@ class Posterior(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing and infinite values are None."""
         frame = self.summary_frame().to_dict(orient="index")
-        out = {
-            "likelihood": self.likelihood,
-            "measure": self.measure,
-            "tau_prior": self.tau_prior.label,
-            "mu_prior": self.mu_prior.label,
-            "level": self.level,
-            "k": self.k,
-            "estimate": self.estimate,
-            "ci": self.ci,
-            "prediction_interval": self.prediction_interval(),
-            "log_marginal_likelihood": self.log_marginal_likelihood,
-            "log_marginal_likelihood_tau0": self.log_marginal_likelihood_tau0,
-            "error_bound": self.errors.largest,
-            "summary": {str(name): dict(row) for name, row in frame.items()},
-            "studies": self.studies.reset_index().to_dict(orient="records"),
-            "cautions": self.cautions,
-        }
-        return plain(out)
+        names = "likelihood measure level k estimate ci log_marginal_likelihood"
+        return plain(
+            picked(self, f"{names} log_marginal_likelihood_tau0 studies cautions")
+            | {
+                "tau_prior": self.tau_prior.label,
+                "mu_prior": self.mu_prior.label,
+                "prediction_interval": self.prediction_interval(),
+                "error_bound": self.errors.largest,
+                "summary": frame,
+            }
+        )
 
     def methods(self) -> Methods:
         """Say in one sentence how it was done, with sources."""
