@@ -28,10 +28,10 @@ _AHEAD = (
     "crossOrigin: 'anonymous', href: '{}'}}))</script>"
 )
 # where a formula may be broken, and what opens and closes its parts
-ANYWHERE = r"\allowbreak"
+BREAK = "{}"  # an empty group: nothing to see, for any program that shows formulas
 _RELATIONS = ("=", r"\sim", r"\propto", r"\approx")
 _OPENING, _CLOSING = ("{", r"\left", r"\{", "(", "["), ("}", r"\right", r"\}", ")", "]")
-_PIECE = re.compile(r"\\[a-zA-Z]+|\\.|.", re.DOTALL)
+_PIECE = re.compile(r"\{\}|\\[a-zA-Z]+|\\.|.", re.DOTALL)
 _FIRST, _BETWEEN = '"><mrow><mo>', '"><mrow><mo form="infix">'
 _SHORT = 45  # characters of TeX that fit a phone in most cases
 _MATH_IN_ROW = re.compile(r"<t[dh]\b[^>]*>(?:(?!</t[dh]>).)*<math", re.S)
@@ -62,7 +62,7 @@ def parts(latex: str) -> list[list[str]]:
     r"""Parts of a displayed formula, between which a narrow screen may begin a new line.
 
     Formulas end at a wide blank; a long one may be broken before its relations, and each at
-    ``\allowbreak``; but not within a group or a fence.
+    an empty group, ``{}``; but not within a group or a fence.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def parts(latex: str) -> list[list[str]]:
         return [[latex.strip()]]
     made = []
     for whole in _parted(latex, (r"\quad", r"\qquad"), kept=False):
-        pieces = _parted(whole, (ANYWHERE,), kept=False)
+        pieces = _parted(whole, (BREAK,), kept=False)
         long = len(pieces) == 1 and len(whole) > _SHORT
         made.append(_parted(whole, _RELATIONS, kept=True) if long else pieces)
     return made
@@ -84,7 +84,7 @@ def _parted(latex: str, at: Container[str], *, kept: bool) -> list[str]:
     parts, depth = [""], 0
     for piece in _PIECE.findall(latex):
         depth += (piece in _OPENING) - (piece in _CLOSING)
-        if piece in at and (not depth or piece == ANYWHERE):
+        if piece in at and not depth:
             parts.append(piece if kept else "")
         else:
             parts[-1] += piece

@@ -308,7 +308,7 @@ def test_a_formula_breaks_where_a_phone_ends_and_loses_no_sign(visit):
         parts = [part["alttext"] for part in block.find_all("math")]
         place = [source.index(part) for part in parts]
         assert place == sorted(place)
-        left = source[place[0] : place[-1]].replace(r"\allowbreak", "").split(r"$$")[0]
+        left = source[place[0] : place[-1]].replace("{}", "").split(r"$$")[0]
         for part in parts:
             left = left.replace(part, "", 1)
         assert re.sub(r"\\q?quad|\s", "", left) == ""
