@@ -165,7 +165,7 @@ def head(title: str, description: str, static: str, *, deck: bool) -> str:
     script = "" if deck else f'\n<script src="{static}/slides.js" defer></script>'
     links = "\n".join(f'<link rel="stylesheet" href="{address}">' for address in sheets)
     return (
-        '<!DOCTYPE html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
+        '<!DOCTYPE html>\n<html lang="en" data-theme="light" data-laying>\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n"
         f'<meta name="description" content="{escape(description, quote=True)}">\n'

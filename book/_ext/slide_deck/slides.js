@@ -24,3 +24,21 @@ if (typeof Reveal !== "undefined" && (printing || !matchMedia("(max-width: 40rem
     Reveal.addKeyBinding({ keyCode: 84, key: "T", description: "Light or dark" }, turn);
   });
 }
+
+/* A long page is laid out part by part after its first screen, as those of the book (frame.js). */
+const later = root.classList.contains("deck") || location.hash ? [] : [...document.querySelectorAll("main section:nth-of-type(n + 4)")];
+function lay(left) {
+  const end = performance.now() + 3;
+  while (left.length && performance.now() < end) {
+    const part = left.shift();
+    part.style.contentVisibility = "visible";
+    part.getBoundingClientRect(); // now
+  }
+  if (left.length) setTimeout(lay, 0, left);
+  else {
+    delete root.dataset.laying;
+    for (const part of later) part.style.contentVisibility = "";
+  }
+}
+if (later.length) requestAnimationFrame(() => setTimeout(lay, 0, [...later]));
+else delete root.dataset.laying;
