@@ -158,6 +158,18 @@ def _section(deck: Deck, number: int, slide: Slide) -> str:
     )
 
 
+# The faces are asked for before the sheet names them, or lines wrap anew when they come; a page
+# from a disk may not ask ahead (as in templates/layout.html).
+AHEAD = """<script>
+if (location.protocol.startsWith("http")) for (const face of ["Regular", "Semibold"]) {
+  const href = `%s/fonts/CohortSans-${face}.woff2`;
+  const ahead = { rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href };
+  document.head.append(Object.assign(document.createElement("link"), ahead));
+}
+</script>
+"""
+
+
 def head(title: str, description: str, static: str, *, deck: bool) -> str:
     """Start of a page of slides, or of one beside them."""
     reveal = [f"{static}/reveal/reset.css", f"{static}/reveal/reveal.css"] if deck else []
@@ -165,11 +177,12 @@ def head(title: str, description: str, static: str, *, deck: bool) -> str:
     script = "" if deck else f'\n<script src="{static}/slides.js" defer></script>'
     links = "\n".join(f'<link rel="stylesheet" href="{address}">' for address in sheets)
     return (
-        '<!DOCTYPE html>\n<html lang="en" data-theme="light" data-laying>\n<head>\n<meta charset="utf-8">\n'
+        '<!DOCTYPE html>\n<html lang="en" data-theme="light" data-laying>\n<head>\n'
+        '<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n"
         f'<meta name="description" content="{escape(description, quote=True)}">\n'
-        f'<link rel="icon" href="{static}/favicon.svg">\n{links}{script}\n</head>\n'
+        f'<link rel="icon" href="{static}/favicon.svg">\n{AHEAD % static}{links}{script}\n</head>\n'
     )
 
 

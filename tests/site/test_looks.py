@@ -11,33 +11,41 @@ from audit import served
 from built import ROOT, SITE, page_names, soup_of
 
 CHAPTER = "pooling.html"
+SLIDES = "downloads/slides/pooling.html"
 FACES = {"CohortSerif-Roman", "CohortSans-Regular", "CohortSans-Semibold"}
 CARDS = ":is(table.table-cards, .table-cards table)"
 PLAIN = {"n", "o", "p", "w", "mi", "mf", "nb", "nn"}  # kinds of words of code without a look
 
 
-@pytest.mark.parametrize("name", [CHAPTER, "reference/pooling.html"])
-def test_the_faces_of_a_page_are_asked_for_before_its_sheet_is_here(browser, name):
+@pytest.mark.parametrize(
+    ("name", "sheet", "faces"),
+    [
+        (CHAPTER, "site", FACES),
+        ("reference/pooling.html", "site", FACES),
+        (SLIDES, "slides", FACES - {"CohortSerif-Roman"}),
+    ],
+)
+def test_the_faces_of_a_page_are_asked_for_before_its_sheet_is_here(browser, name, sheet, faces):
     asked: set[str] = set()
     page = browser.new_page()
     page.on("request", lambda one: asked.add(one.url.rpartition("/")[2].partition(".woff2")[0]))
 
     def hold(route):
         for _ in range(100):
-            if asked >= FACES:
+            if asked >= faces:
                 break
             page.wait_for_timeout(50)
         route.continue_()
 
     with served(SITE) as origin:
-        page.route("**/_static/site.css*", hold)
+        page.route(f"**/_static/{sheet}.css*", hold)
         page.goto(f"{origin}/{name}")
         loaded = page.evaluate(
             "document.fonts.ready.then(() => performance.getEntriesByType('resource')"
             ".filter((one) => one.name.endsWith('.woff2')).map((one) => one.name))"
         )
         page.close()
-    assert asked >= FACES
+    assert asked >= faces
     assert len(loaded) == len(set(loaded))  # none is fetched twice, ahead and by the sheet
 
 
@@ -74,6 +82,20 @@ def test_the_first_screen_comes_first_and_then_the_whole_page(browser, name):
     assert sorted(text.removesuffix("#").split() for text in headings) == sorted(
         text.removesuffix("#").split() for text in heard if text
     )
+    page.close()
+
+
+@pytest.mark.parametrize("name", [SLIDES, "downloads/slides/by-hand.html"])
+def test_slides_on_a_phone_come_one_after_the_other(browser, name):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    late = "getComputedStyle([...document.querySelectorAll('main section')].at(-1))"
+    page.route("**/slides.js*", lambda route: route.abort())
+    page.goto((SITE / name).as_uri())
+    assert page.evaluate(f"{late}.contentVisibility") == "auto"
+    page.unroute("**/slides.js*")
+    page.reload()
+    page.wait_for_function(LAID_OUT)
+    assert page.evaluate(f"{late}.contentVisibility") == "visible"
     page.close()
 
 
@@ -284,7 +306,7 @@ def test_the_search_page_begins_where_the_others_begin(visit, width):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_arrows_of_slides_have_the_accent_of_their_colours(visit, theme):
-    page = visit("downloads/slides/pooling.html", theme=theme).page
+    page = visit(SLIDES, theme=theme).page
     colour = "(e) => getComputedStyle(e).color"
     for part in (".controls", ".progress"):
         assert page.locator(f".reveal {part}").evaluate(colour) == page.locator(
