@@ -231,12 +231,10 @@ def brute_force_selection(
     mu, tau2, delta = theta[0], math.exp(theta[1]), np.exp(np.concatenate([[0.0], theta[2:]]))
 
     def weight(y: float, se: float) -> float:
-        z = y / se
-        p = {
-            "greater": stats.norm.sf(z),
-            "less": stats.norm.cdf(z),
-            "two-sided": 2 * stats.norm.sf(abs(z)),
-        }[alternative]
+        # the normal by its formula: `stats.norm` takes 30 times as long for one number
+        below = math.erfc(-y / se / math.sqrt(2)) / 2
+        above = math.erfc(y / se / math.sqrt(2)) / 2
+        p = {"greater": above, "less": below, "two-sided": 2 * min(above, below)}[alternative]
         return float(delta[int(np.searchsorted(cuts, p, side="left"))])
 
     total = 0.0
@@ -255,12 +253,13 @@ def brute_force_selection(
         edges = [mu - 12 * sd, *(b for b in breaks if abs(b - mu) < 12 * sd), mu + 12 * sd]
         mass = sum(
             integrate.quad(
-                lambda t, s=se, d=sd: weight(t, s) * stats.norm.pdf(t, mu, d),
+                lambda t, s=se, d=sd: weight(t, s) * math.exp(-(((t - mu) / d) ** 2) / 2) / d,
                 low,
                 high,
                 epsabs=1e-11,
                 epsrel=1e-11,
             )[0]
+            / math.sqrt(2 * math.pi)
             for low, high in itertools.pairwise(edges)
         )
         total += math.log(weight(y, se)) + stats.norm.logpdf(y, mu, sd) - math.log(mass)
