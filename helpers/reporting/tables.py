@@ -94,7 +94,6 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         name="models",
-        cards=True,
     )
 
 
@@ -123,7 +122,6 @@ def groups_table(
             "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
         name=name,
-        cards=True,
     )
 
 
@@ -149,7 +147,6 @@ def clusters_table(analysis: Analysis, subject: Subject) -> Table:
             "tau2": ("τ², both levels together", "number3"),
         },
         name="clusters",
-        cards=True,
     )
 
 
@@ -193,7 +190,6 @@ def table_of_tests(analysis: Analysis, subject: Subject) -> Table:
             "false_alarms": ("False-positive rate of the 5% test", "percent"),
         },
         name="small-studies",
-        cards=True,
     )
 
 

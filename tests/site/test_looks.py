@@ -366,8 +366,7 @@ def test_a_report_of_a_table_fits_a_phone(visit, width):
     if width < 640:
         assert {one["kind"] for one in pictures if one["narrow"]} == {"picture-narrow"}
         assert any("table-cards" in one["kind"] for one in found)
-        assert (
-            page.locator(".table-cards td[data-label]")
-            .first.evaluate("(cell) => getComputedStyle(cell, '::before').content")
-            .startswith('"')
+        named = page.locator(".table-cards tbody td:not([data-none])").evaluate_all(
+            "(all) => all.map((one) => getComputedStyle(one, '::before').content)"
         )
+        assert all(one.startswith('"') for one in named)
