@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "ConvergenceError",
-    "LongComputationWarning",
-    "MetaAnalysisError",
-    "UnsupportedError",
-]
-
 
 class MetaAnalysisError(ValueError):
     """Base of every error that the helpers raise on purpose."""

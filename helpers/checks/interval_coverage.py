@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-12  # true proportions closer to each other than this are the same
 
-__all__ = [
-    "INTERVALS",
-    "back_transforms",
-    "coverage_summary",
-    "exact_coverage",
-    "lowest_coverage",
-    "one_interval",
-    "relative_variance",
-    "without_events",
-]
-
 
 def without_events(data: pd.DataFrame, *, events: str, n: str) -> pd.DataFrame:
     """Keep the studies in which nobody had the event.

@@ -17,27 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = [
-    "backend",
-    "beta_ppf",
-    "chi2_cdf",
-    "chi2_isf",
-    "chi2_ppf",
-    "chi2_sf",
-    "expit",
-    "f_sf",
-    "gamma_cdf",
-    "gammaln",
-    "logit",
-    "norm_cdf",
-    "norm_pdf",
-    "norm_ppf",
-    "norm_sf",
-    "t_cdf",
-    "t_ppf",
-    "t_sf",
-]
-
 
 @cache
 def _special() -> ModuleType:

@@ -7,8 +7,6 @@ import numpy as np
 from ..arguments import LEVEL, Array
 from .distributions import beta_ppf, norm_ppf
 
-__all__ = ["agresti_coull", "clopper_pearson", "wilson"]
-
 
 def wilson(events: Array, n: Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).

@@ -37,8 +37,6 @@ from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .base import Pooled
 from .display import studies_frame
 
-__all__ = ["BetaBinomialResult", "pool_beta_binomial"]
-
 _PARAMETERS = 2  # mean and intraclass correlation
 
 

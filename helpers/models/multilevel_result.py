@@ -30,8 +30,6 @@ from .design import Design
 from .display import studies_frame
 from .population import delta_interval, population_mean
 
-__all__ = ["MultilevelResult"]
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MultilevelResult(Coefficients, Pooled):

@@ -27,8 +27,6 @@ from ..errors import MetaAnalysisError, UnsupportedError
 from .pooling import pool
 from .result import PoolResult
 
-__all__ = ["person_time", "pool_rates", "rate_sensitivity", "with_person_time"]
-
 _RATE_MEASURES = ("log-rate", "sqrt-rate", "raw-rate", "freeman-tukey-rate")
 
 

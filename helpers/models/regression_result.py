@@ -31,8 +31,6 @@ from .design import Design, build_design
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals, i2_limits
 from .new_study import SIDES, Side, delta_share
 
-__all__ = ["RegressionResult"]
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RegressionResult(Coefficients):

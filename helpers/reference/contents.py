@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..errors import MetaAnalysisError
 from .names import PACKAGE
 
 __all__ = ["ROOMS", "Entry", "Room", "entries", "rooms"]
@@ -59,7 +60,7 @@ def entries(room: Room) -> tuple[Entry, ...]:
     """List what the modules of a page offer; nothing stands on two pages.
 
     Functions, then classes, then values, by module; those of the door first, in the order of their
-    names. An error when a module does not say what is public (``__all__``).
+    names. A module without ``__all__`` offers what it defines.
 
     Examples
     --------
@@ -69,10 +70,7 @@ def entries(room: Room) -> tuple[Entry, ...]:
     found: list[Entry] = []
     for module in room.modules:
         loaded: Any = import_module(module)
-        names = getattr(loaded, "__all__", None)
-        if names is None:
-            raise MetaAnalysisError(f"{module} has no __all__")
-        looked = (_entry(module, name, getattr(loaded, name)) for name in names)
+        looked = (_entry(module, name, getattr(loaded, name)) for name in public_names(loaded))
         known = {one.name for one in found}  # a room may offer what its modules do
         made = [one for one in looked if one is not None and one.name not in known]
         order = {"function": 0, "class": 1, "data": 2}
@@ -80,6 +78,18 @@ def entries(room: Room) -> tuple[Entry, ...]:
             made, key=lambda one: (order[one.kind], one.name.count("."), one.name.lower())
         )
     return tuple(found)
+
+
+@cache
+def public_names(module: Any) -> tuple[str, ...]:
+    """Names that a module lists in ``__all__``, or else defines at its top and does not hide."""
+    if hasattr(module, "__all__"):
+        return tuple(module.__all__)
+    names: list[str | None] = []
+    for one in ast.parse(inspect.getsource(module)).body:
+        targets = getattr(one, "targets", [getattr(one, "target", None)])
+        names += [getattr(one, "name", None), *(getattr(to, "id", None) for to in targets)]
+    return tuple(name for name in names if name is not None and not name.startswith("_"))
 
 
 def _entry(module: str, name: str, offered: Any) -> Entry | None:
@@ -104,7 +114,7 @@ def _offered_as(module: str, name: str, offered: Any) -> str:
     doors = {PACKAGE: front, f"{PACKAGE}.review": front.review}
     doors |= {f"{PACKAGE}.{room}": getattr(front, room) for room in front.ROOMS}
     for door, package in doors.items():
-        if name in package.__all__ and getattr(package, name) is offered:
+        if name in public_names(package) and getattr(package, name) is offered:
             return f"{door}.{name}"
     return f"{module}.{name}"
 

@@ -19,8 +19,6 @@ from ..evidence.pages import page_content
 from ..views.prose import Sentence
 from .names import check_use
 
-__all__ = ["Decision", "Guide", "Option", "Way", "look_up", "read_guide"]
-
 _COLUMNS = ("family", "sizes", "k", "proportion", "tau", "quantity", "estimator", "method")
 _SUMMARIES = {"mean": "mean", "lowest": "min", "highest": "max"}
 

@@ -32,18 +32,6 @@ from ..models.pooling import pool
 from ..models.regression import meta_regression
 from .choices import COLUMNS
 
-__all__ = [
-    "CONTRASTS",
-    "SHARED",
-    "Dependent",
-    "clusters",
-    "compare_dependence",
-    "contrast_sentences",
-    "dependence_frame",
-    "dependence_methods",
-    "sharing_frame",
-]
-
 #: What cohorts may share, with its name in a sentence.
 SHARED: Mapping[str, str] = MappingProxyType(
     {"publication": "one publication", "source": "one trial or registry", "country": "one country"}

@@ -8,13 +8,6 @@ from .. import printing
 from ..views.tables import Table, numbers
 from .subject import SUBJECT
 
-__all__ = [
-    "regressions_table",
-    "subgroup_rows_table",
-    "subgroup_tests_table",
-    "variants_table",
-]
-
 _WORDS = {"entity": "disease"}
 
 

@@ -30,19 +30,6 @@ from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.normal.prediction import prediction_limits
 from ..errors import UnsupportedError
 
-__all__ = [
-    "LABS",
-    "back_transform_lab",
-    "correction_lab",
-    "coverage_lab",
-    "dependence_lab",
-    "egger_lab",
-    "i2_lab",
-    "median_lab",
-    "prediction_lab",
-    "zero_tau_lab",
-]
-
 
 def _row(x: float, curve: str, values: Any) -> dict[str, Any]:
     """Mean over draws with its Monte Carlo standard error; draws without a value do not count."""

@@ -17,14 +17,6 @@ from .start import solve_positive
 from .studies import Array
 from .weights import fitted_chunks
 
-__all__ = [
-    "GLMMHeterogeneity",
-    "WaldTest",
-    "heterogeneity_tests",
-    "quadrature_error",
-    "wald_test",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GLMMHeterogeneity:

@@ -27,13 +27,6 @@ from ...errors import MetaAnalysisError
 from ...models.regression import meta_regression
 from ...models.regression_result import RegressionResult
 
-__all__ = [
-    "TimeContrast",
-    "contrast_versions",
-    "follow_up_exponent",
-    "time_contrast",
-]
-
 _GROUP, _LOG_YEARS, _OFFSET = "group", "log_years", "offset"
 
 

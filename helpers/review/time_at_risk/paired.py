@@ -11,8 +11,6 @@ from ...engine.normal.intervals import Interval
 from ...engine.shown import Shown
 from ...errors import MetaAnalysisError
 
-__all__ = ["PairedRates", "reported_against_crude"]
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PairedRates(Shown):

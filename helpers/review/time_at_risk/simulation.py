@@ -14,8 +14,6 @@ from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number
 from ...errors import MetaAnalysisError
 
-__all__ = ["FOLLOW_UP_MEDIANS", "FollowUpScenario", "PersonTimeBias", "simulate_person_time"]
-
 #: How a study can define its median follow-up.
 FOLLOW_UP_MEDIANS: tuple[str, ...] = ("reverse-kaplan-meier", "observed", "survivors")
 _BLOCK = 1_000_000  # patients simulated at once
