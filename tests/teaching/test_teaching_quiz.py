@@ -147,7 +147,7 @@ def test_right_answers_are_not_the_longest():
         "Knapp and Hartung",
         "quadrature",
         "permutation test",
-        "Robust standard errors",
+        "robust standard errors",
         "GRADE",
     ],
 )

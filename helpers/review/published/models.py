@@ -23,6 +23,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from ...engine.aftercare.coefficient_permutation import PermutationTest
@@ -199,26 +200,34 @@ def _cohorts(
 ) -> pd.DataFrame:
     """Cohorts of a disease, with their follow-up group if it is asked for."""
     frame = load_cohorts() if data is None else data
+    keep = np.ones(len(frame), dtype=bool)
     if entity is not None:
-        frame = frame[frame["entity"].astype(str) == entity]
+        keep &= frame["entity"].astype(str).to_numpy() == entity
     if not mixed:
-        frame = frame[~frame["product"].astype(str).str.contains(" + ", regex=False)]
+        keep &= [" + " not in product for product in frame["product"].astype(str)]
+    frame = frame[keep]
     if follow_up and entity is not None:
         low, high = follow_up_levels(entity)
-        months = frame["median_follow_up_months"].astype(float)
-        group = pd.Series(low, index=frame.index, dtype=object).mask(
-            months > FOLLOW_UP_CUT[entity], high
-        )
-        frame = frame.assign(follow_up=group.where(months.notna(), None))
+        months = frame["median_follow_up_months"].to_numpy(float, na_value=np.nan)
+        group = np.where(months > FOLLOW_UP_CUT[entity], high, low).astype(object)
+        group[np.isnan(months)] = None
+        frame = frame.assign(follow_up=pd.Series(group, index=frame.index, dtype=object))
     return frame
+
+
+@cache
+def _levels(levels: tuple[str, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(list(levels))
 
 
 def _ordered(frame: pd.DataFrame, column: str, first: tuple[str, ...]) -> pd.Series[Any]:
     """Make a column categorical; levels that the review did not have come after its own."""
-    present = list(dict.fromkeys(frame[column].dropna().astype(str)))
-    levels = [*first, *(level for level in present if level not in first)]
-    values = frame[column].astype(object)
-    return pd.Series(pd.Categorical(values, categories=levels), index=frame.index)
+    values, missing = frame[column].astype(object).to_numpy(), frame[column].isna().to_numpy()
+    levels = tuple(dict.fromkeys([*first, *map(str, values[~missing])]))
+    place = {level: code for code, level in enumerate(levels)}
+    codes = [-1 if gap else place.get(one, -1) for one, gap in zip(values, missing, strict=True)]
+    made = pd.Categorical.from_codes(codes, dtype=_levels(levels))
+    return pd.Series(made, index=frame.index)
 
 
 def subgroup_cohorts(analysis: str, data: pd.DataFrame | None = None) -> pd.DataFrame:
