@@ -10,17 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..engine.beside import Begun, possible
 from ..errors import UnsupportedError
 from ..views.plots import Picture, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
-Pixels = NDArray[np.uint8]
 _PACKING: Mapping[str, Any] = {"png": {"compress_level": 3}, "tiff": {"compression": "tiff_lzw"}}
 
 __all__ = ["DPI", "FORMATS", "Packing", "figure_files"]
@@ -135,9 +132,10 @@ def _pdf(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _pixels(figure: Figure) -> Pixels:
-    """Draw at 300 dpi: shape (height, width, 3)."""
+def _pixels(figure: Figure) -> Image:
+    """Draw at 300 dpi, without the transparency that no figure has."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL.Image import frombuffer
 
     dpi, face = figure.get_dpi(), figure.get_facecolor()
     try:
@@ -145,15 +143,15 @@ def _pixels(figure: Figure) -> Pixels:
         figure.set_facecolor(style.SURFACE.light)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        drawn = canvas.buffer_rgba()
+        size = drawn.shape[1], drawn.shape[0]
+        return frombuffer("RGBA", size, drawn, "raw", "RGBA", 0, 1).convert("RGB")
     finally:
         figure.set_dpi(dpi)
         figure.set_facecolor(face)
 
 
-def _packed(pixels: Pixels, kind: str) -> bytes:
-    from PIL import Image
-
+def _packed(pixels: Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format=kind, dpi=(DPI, DPI), **_PACKING[kind])
+    pixels.save(buffer, format=kind, dpi=(DPI, DPI), **_PACKING[kind])
     return buffer.getvalue()
