@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -238,20 +239,17 @@ def correct_cells(
     ([0.5, 3.0], [11.0, 10.0])
     """
     one_of("to", to, RULES)
-    if not (np.isfinite(add) and add >= 0):
+    if not (isfinite(add) and add >= 0):
         raise UnsupportedError(f"add={add!r}: expected a number of at least 0")
-    x, n = np.broadcast_arrays(_floats(events), _floats(size))
-    touched = x == 0
-    if kind == "proportion":
-        touched = touched | (x == n)
-    rows = touched.any(axis=-1, keepdims=True) if touched.ndim else touched
-    where = {
-        "only0": touched,
-        "all": np.ones(x.shape, dtype=bool),
-        "if0all": np.broadcast_to(rows, x.shape),
-        "none": np.zeros(x.shape, dtype=bool),
-    }[to]
-    extra = np.where(where, add, 0.0)
+    x, n = _floats(events), _floats(size)
+    if x.shape != n.shape:
+        x, n = np.broadcast_arrays(x, n)
+    touched: Any = to == "all"
+    if to in ("only0", "if0all"):
+        touched = (x == 0) | (x == n) if kind == "proportion" else x == 0
+    if to == "if0all" and x.ndim:
+        touched = touched.any(axis=-1, keepdims=True)
+    extra = np.where(touched, add, 0.0)
     return x + extra, n + 2.0 * extra if kind == "proportion" else n + 0.0
 
 

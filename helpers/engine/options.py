@@ -27,8 +27,9 @@ studies are added, with any interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,8 @@ def default_ci_methods(model: str, df: ArrayLike) -> NDArray[np.object_]:
     return np.where(free < 1, "wald", name).astype(object)
 
 
-def default_ci_method(model: str, df: int, known: Iterable[str] | None = None) -> str:
+@lru_cache(maxsize=256)
+def default_ci_method(model: str, df: int, known: tuple[str, ...] | None = None) -> str:
     """`default_ci_methods` for one set of studies, of a model that knows these intervals.
 
     A model with several levels knows no scale factor of Knapp and Hartung; of it the t

@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import Array
+from .distributions import chi2_sf
 from .shown import Shown
 
-__all__ = ["COCHRAN", "LIKELIHOOD_RATIO", "Caution", "EffectTest", "Heterogeneity", "i2_and_h2"]
+__all__ = [
+    "COCHRAN",
+    "LIKELIHOOD_RATIO",
+    "Caution",
+    "EffectTest",
+    "Heterogeneity",
+    "homogeneity_p",
+    "i2_and_h2",
+]
 
 Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
@@ -96,6 +106,19 @@ def i2_and_h2(tau2: Numbers, typical_variance: Numbers) -> tuple[Numbers, Number
     (75.0, 4.0)
     """
     return 100.0 * tau2 / (tau2 + typical_variance), 1.0 + tau2 / typical_variance
+
+
+def homogeneity_p(statistic: Array, df: ArrayLike) -> Array:
+    """Chi-squared p-values; 1 without a degree of freedom, NaN without a statistic.
+
+    Examples
+    --------
+    >>> homogeneity_p(np.array([3.841458820694124, 0.0, np.nan]), [1, 0, 1]).round(3).tolist()
+    [0.05, 1.0, nan]
+    """
+    free = np.asarray(df) > 0
+    p: Array = chi2_sf(statistic, np.where(free, df, 1.0))
+    return np.where(free | np.isnan(p), p, 1.0)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -125,8 +125,9 @@ class Problem:
 
     def saturated(self) -> Array:
         """Log-likelihood of the saturated model of each replicate."""
-        s = self.studies
-        return self.weighted(log_saturated(s.family, s.x, s.n)).sum(axis=-1)
+        s = self.studies if self.pool is None else self.pool.studies
+        each = log_saturated(s.family, s.x, s.n)
+        return self.weighted(each).sum(axis=-1) if self.pool is None else self.pool.sums(each[0])
 
     def user_beta(self, gamma: Array) -> Array:
         """Coefficients of the user's design."""

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import MetaAnalysisError
-from ..distributions import chi2_sf
-from ..summaries import LIKELIHOOD_RATIO, Heterogeneity
+from ..summaries import LIKELIHOOD_RATIO, Heterogeneity, homogeneity_p
 from .batch import Problem
 from .fit import GLMMFit
 from .kernel import gauss_hermite, study_terms
@@ -122,12 +121,12 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
     lrt_tau2 = np.maximum(2.0 * (fit.loglik - fit.loglik_tau0), 0.0)
     lrt_tau2 = np.where(fit.boundary, 0.0, lrt_tau2)
     lrt_tau2 = np.where(fit.converged, lrt_tau2, np.nan)
-    p_tau2 = np.where(lrt_tau2 > 0, 0.5 * _tail(lrt_tau2, 1), 1.0)
+    p_tau2 = np.where(lrt_tau2 > 0, 0.5 * homogeneity_p(lrt_tau2, 1), 1.0)
     return GLMMHeterogeneity(
         Q_wald=Q,
-        p_wald=_tail(Q, df_wald),
+        p_wald=homogeneity_p(Q, df_wald),
         Q_lrt=lrt,
-        p_lrt=_tail(lrt, df),
+        p_lrt=homogeneity_p(lrt, df),
         df=df,
         df_wald=df_wald,
         lrt_tau2=lrt_tau2,
@@ -143,15 +142,6 @@ def _seen_df(problem: Problem, w: Array) -> NDArray[np.intp]:
     rank = (spread > 1e-10 * np.maximum(spread[:, -1:], 1e-300)).sum(axis=1)
     number = problem.weighted(seen).sum(axis=1)
     return np.maximum(number - rank, 0).astype(np.intp)
-
-
-def _tail(statistic: Array, df: ArrayLike) -> Array:
-    """Upper tail of chi-squared; 1 without degrees of freedom, nan without a statistic."""
-    df = np.broadcast_to(np.asarray(df), statistic.shape)
-    known = np.isfinite(statistic) & (df > 0)
-    p = np.where(np.isfinite(statistic), 1.0, np.nan)
-    p[known] = chi2_sf(statistic[known], df[known])
-    return p
 
 
 def wald_test(fit: GLMMFit, columns: ArrayLike) -> WaldTest:
@@ -176,7 +166,7 @@ def wald_test(fit: GLMMFit, columns: ArrayLike) -> WaldTest:
     b = fit.beta[np.ix_(rows, chosen)]
     V = fit.vcov[rows][:, chosen[:, None], chosen]
     statistic[rows] = (b * np.linalg.solve(V, b[..., None])[..., 0]).sum(axis=1)
-    return WaldTest(statistic, len(chosen), _tail(statistic, len(chosen)))
+    return WaldTest(statistic, len(chosen), homogeneity_p(statistic, len(chosen)))
 
 
 def quadrature_error(fit: GLMMFit, points: int = 60) -> Array:

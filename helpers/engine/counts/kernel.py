@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .studies import DELTA_MAX, Array, Studies, derivatives, relative_value
+from .studies import DELTA_MAX, Array, Studies, derivatives, relative_value, slopes
 
 _UNGUARDED = 8  # iterations without a bracket
 #: Newton step at which the search for a mode ends; what is left is of the order of its cube.
@@ -114,7 +114,7 @@ def study_mode(
 
 def _halley(s: Studies, eta: Array, omega: Array, t: Array) -> tuple[Array, Array, Array]:
     """``psi = t - eta - omega g'(t)``, the Newton step towards its root and Halley's step."""
-    sign, _, g1, v, v1, _ = derivatives(s, t)
+    sign, _, _, g1, v, v1 = slopes(s, t)
     if sign.ndim:
         g1, v1 = sign * g1, sign * v1
     inverse = 1.0 / (1.0 + omega * v)
@@ -217,8 +217,12 @@ def _node_terms(
         a = delta - e
         b = -e
     else:
-        a = delta - e * d
-        b = 1.0 - (1.0 + e) * d * d
+        a = e * d
+        np.subtract(delta, a, out=a)
+        b = 1.0 + e
+        b *= d
+        b *= d
+        np.subtract(1.0, b, out=b)
     # sums over the nodes of (1, z, .., z^4) times exp K times (1, a, a^2, b), a and b over v
     of = np.empty((len(z), 4, *v.shape))
     np.exp(k, out=of[:, 0])
@@ -228,7 +232,8 @@ def _node_terms(
     powers = z ** np.arange(5.0)[:, None] * w
     sums: Array = (powers @ of.reshape(len(z), -1)).reshape(5, 4, *v.shape)
     total = sums[0, 0].copy()
-    sums /= total
+    sums[:3] /= total
+    sums[3:, :2] /= total
     _, m1, m2, _, m4 = sums[:, 0]
     a0, a1, a2, a3, _ = sums[:, 1] * v
     aa0, aa1, aa2 = sums[:3, 2] * v * v
@@ -281,13 +286,14 @@ def _node_values(
         k *= v
     else:
         pe = p * e
-        d = 1.0 / (1.0 + pe)
         k = np.log1p(pe)
+        d = 1.0 + pe
+        np.divide(1.0, d, out=d)
         if extreme:
             k += delta - capped
-        k -= p * delta
+        k -= np.multiply(p, delta, out=pe)
         k *= -s.n
-        k += (0.5 * v * r * r) * (z * z)
+        k += np.multiply(0.5 * v * r * r, z * z, out=pe)
     return k, delta, e, d
 
 

@@ -211,18 +211,19 @@ def _ascend(
         stalled = (decrement < 1e-8) & (decrement > 0.5 * previous[on])
         finished = concave & ((decrement < tol) | stalled)
         previous[on] = decrement
-        # a bound on the step in omega; below zero only where the profile falls from there
-        target = np.maximum(w + move, np.where(uphill, 0.1 * w, 0.0))
-        target = np.minimum(target, 4.0 * w)
-        target = np.where((target < 1e-3 * w) & ~uphill, 0.0, target)
-        target = np.minimum(target, model.limit)
-        move = target - w
-        step = y + cross * move[:, None]
-        share = step_share(problem, step, 3.0)
-        step *= share[:, None]
-        move = move * share
-        length = np.ones(len(active))
         pending = np.flatnonzero(~finished)
+        if pending.size:
+            # a bound on the step in omega; below zero only where the profile falls from there
+            target = np.maximum(w + move, np.where(uphill, 0.1 * w, 0.0))
+            target = np.minimum(target, 4.0 * w)
+            target = np.where((target < 1e-3 * w) & ~uphill, 0.0, target)
+            target = np.minimum(target, model.limit)
+            move = target - w
+            step = y + cross * move[:, None]
+            share = step_share(problem, step, 3.0)
+            step *= share[:, None]
+            move = move * share
+            length = np.ones(len(active))
         for _ in range(50):
             if not pending.size:
                 break
@@ -271,7 +272,7 @@ def _vertex(scan: Scan, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tu
 
     The coefficients follow the parabolas through theirs. Ends of the grid stay as they are.
     """
-    middle = np.clip(columns, 1, scan.tau2.shape[1] - 2)
+    middle = np.minimum(np.maximum(columns, 1), scan.tau2.shape[1] - 2)
     at = [(rows, middle + side) for side in (-1, 0, 1)]
     before, here, after = (scan.value[i] for i in at)
     bend = before - 2.0 * here + after
@@ -288,7 +289,7 @@ def _vertex(scan: Scan, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tu
     curve = even - fourth / 12.0 + u * (third + u * fourth / 2.0)
     wide &= curve < 0
     u = np.where(wide, u - slope / np.where(wide, curve, -1.0), u)
-    u = np.where(inner, np.clip(u, -0.5, 0.5), columns - middle)
+    u = np.where(inner, np.minimum(np.maximum(u, -0.5), 0.5), columns - middle)
     step = np.log(scan.tau2[at[2]] / scan.tau2[at[1]])
     low, mid, high = (scan.gamma[i] for i in at)
     w = u[:, None]

@@ -188,10 +188,8 @@ def _interpolated(
 
 def _quintic(sums: list[Array], cell: NDArray[np.intp]) -> list[Array]:
     """Coefficients of the polynomial in each cell, in units of the spacing."""
-    (f0, d0, c0), (f1, d1, c1) = (
-        [np.take_along_axis(f, (cell + side)[..., None], axis=2)[..., 0] for f in sums]
-        for side in (0, 1)
-    )
+    rows, points = np.arange(len(cell))[:, None], np.arange(cell.shape[1])
+    (f0, d0, c0), (f1, d1, c1) = ([f[rows, points, cell + side] for f in sums] for side in (0, 1))
     rise = f1 - f0 - d0 - 0.5 * c0
     turn = d1 - d0 - c0
     curl = c1 - c0

@@ -66,7 +66,7 @@ def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_
     ``gamma (r, p)``, relative log-likelihood ``(r,)``, information ``(r, p, p)`` and whether the
     data separate (no finite maximum).
     """
-    gamma = weighted_start(problem, np.zeros((problem.rows, 1)))
+    gamma = np.full((problem.rows, problem.p), np.nan)
     if problem.p == 1 and problem.offset is None and (problem.X == 1.0).all():
         # an intercept alone: the rate of the summed counts is the answer where it is finite
         x = problem.weighted(problem.studies.x).sum(axis=-1)
@@ -74,6 +74,9 @@ def solve_fixed(problem: Problem) -> tuple[Array, Array, Array, NDArray[np.bool_
         rest = rest - x if problem.studies.family == "binomial" else rest
         finite = (x > 0) & (rest > 0)
         gamma[finite, 0] = np.log(x[finite] / rest[finite])
+    unknown = np.isnan(gamma)
+    if unknown.any():
+        gamma = np.where(unknown, weighted_start(problem, np.zeros((problem.rows, 1))), gamma)
 
     def evaluate(g: Array, part: Problem) -> tuple[Array, Array, Array]:
         value, slope, v = fixed_terms(part.studies, part.eta(g))

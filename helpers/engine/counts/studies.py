@@ -186,26 +186,29 @@ def derivatives(s: Studies, t: Array) -> tuple[Array, Array, Array, Array, Array
     Returns ``(sign, p, g1, v, v1, v2)``: the mirror sign, the smaller probability (the rate for
     the Poisson family), ``g'``, ``v = -g''`` and its first two derivatives.
     """
+    sign, p, q, g1, v, v1 = slopes(s, t)
+    return sign, p, g1, v, v1, v if s.family == "poisson" else v * (1.0 - 6.0 * (p * q))
+
+
+def slopes(s: Studies, t: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Give the `derivatives` up to the third of ``g``: ``(sign, p, 1 - p, g1, v, v1)``."""
     if s.family == "poisson":
         mu = s.n * np.exp(np.minimum(t, DELTA_MAX))
-        return _ONE, mu, s.x - mu, mu, mu, mu
+        return _ONE, mu, mu, s.x - mu, mu, mu
     if t.max(initial=-np.inf) <= 0.0:
         e = np.exp(t)
         q = 1.0 / (1.0 + e)
         p = e * q
         np_ = s.n * p
         v = np_ * q
-        pq = p * q
-        return _ONE, p, s.x - np_, v, v * (1.0 - 2.0 * p), v * (1.0 - 6.0 * pq)
+        return _ONE, p, q, s.x - np_, v, v * (1.0 - 2.0 * p)
     low = t <= 0
     e = np.exp(-np.abs(t))
     q = 1.0 / (1.0 + e)
     p = e * q
     v = s.n * (p * q)
     g1 = np.where(low, s.x, s.n - s.x) - s.n * p
-    v1 = v * (1.0 - 2.0 * p)
-    v2 = v * (1.0 - 6.0 * p * q)
-    return np.where(low, 1.0, -1.0), p, g1, v, v1, v2
+    return np.where(low, 1.0, -1.0), p, q, g1, v, v * (1.0 - 2.0 * p)
 
 
 def fixed_terms(s: Studies, eta: Array) -> tuple[Array, Array, Array]:

@@ -260,7 +260,9 @@ def _assembled(
         between[pick] = np.where(sound, found.between, np.nan)
         if limits:
             low[pick], high[pick] = found.low, found.high
-    rest_of = np.flatnonzero(finite & ~np.isin(np.arange(rows), pick))
+    closed = finite.copy()
+    closed[pick] = False
+    rest_of = np.flatnonzero(closed)
     if limits and rest_of.size:
         method = np.where(free[rest_of], options.ci_method, "wald")
         low[rest_of], high[rest_of] = count_limits(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...arguments import Array
 from ..counts.optimise import FitStatus
-from ..distributions import chi2_sf
+from ..summaries import homogeneity_p
 
 Counts = NDArray[np.bool_] | NDArray[np.int64]
 
@@ -95,9 +95,7 @@ class Refits:
     @property
     def p(self) -> Array:
         """Chi-squared p-values of `Q`; 1 without a degree of freedom, NaN without `Q`."""
-        free = self.df > 0
-        p: Array = chi2_sf(self.Q, np.where(free, self.df, 1.0))
-        return np.where(free | np.isnan(p), p, 1.0)
+        return homogeneity_p(self.Q, self.df)
 
     def note(self, row: int) -> str:
         """Why a replicate has no sound estimate; empty if it has one."""

@@ -136,8 +136,9 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
             some = grid if len(grid) == 1 else grid[here]
             height[here] = _profile(batch.rows(here), some, restricted)
     peak = np.ones(height.shape, dtype=bool)
-    np.greater(height[:, :-1], height[:, 1:], out=peak[:, :-1])
-    peak[:, 1:] &= height[:, 1:] >= height[:, :-1]
+    rising = height[:, 1:] >= height[:, :-1]
+    np.logical_not(rising, out=peak[:, :-1])
+    peak[:, 1:] &= rising
     owner, at = np.nonzero(peak)
     part, done = batch, np.ones(1, dtype=bool)
     single = batch.single and len(owner) == 1

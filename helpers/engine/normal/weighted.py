@@ -233,9 +233,9 @@ def prepare(
         )
     rows = max(map(len, given))
     y, v, c = _once(y), _once(v), _once(c)
-    used = c > 0
     sound = np.isfinite(y) & np.isfinite(v) & (v > 0)
     if not sound.all():
+        used = c > 0
         if (used & ~sound).any():
             rep, study = (int(i[0]) for i in np.nonzero(used & ~sound))
             raise MetaAnalysisError(
@@ -244,14 +244,17 @@ def prepare(
                 f"{v[min(rep, len(v) - 1), study]}"
             )
         y, v = np.where(np.isfinite(y), y, 0.0), np.where(np.isfinite(v) & (v > 0), v, 1.0)
-    everyone, k = bool(used.all()) and used.size > 0, c.sum(axis=1)
+    everyone = c.size > 0 and (counts is None or bool((c > 0).all()))
+    k = np.array([float(c.size)]) if counts is None else c.sum(axis=1)
     if not everyone and not ((c >= 0).all() and ((k > 0) & (k < np.inf)).all()):
         raise MetaAnalysisError(
             "counts must be finite and at least 0, and every replicate needs a study"
         )
-    among = v if everyone else np.where(used, v, np.inf)
+    among = v if everyone else np.where(c > 0, v, np.inf)
     if x is None:
-        at = np.arange(rows), among.argmin(axis=1)
+        at: Any = (slice(None), among.argmin())
+        if rows > 1:
+            at = np.arange(rows), among.argmin(axis=1)
         least, copies, centre = (_repeat(a, rows)[at] for a in (v, c, y))
         pairs, around = np.empty((3, rows, y.shape[1])), y - centre[:, None]
         others = pairs[0]
@@ -265,7 +268,7 @@ def prepare(
         np.multiply(pairs[1], around, out=pairs[2])
     else:
         if not everyone:
-            x = np.where(used[..., None], x, 0.0)
+            x = np.where(c[..., None] > 0, x, 0.0)
         explained, shift = _explained(y, v, c, x)
         pairs = _products(y - explained, c, x, rows)
         least = _repeat(among.min(axis=1), rows)
@@ -453,9 +456,9 @@ def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
     sum_log_w, sums = batch.scan_sums(grid)
     if batch.design is None:
         own = batch.copies[:, None] / (batch.least[:, None] + grid)
-        for i in range(3):
-            sums[:, i] += own
-            own = own * batch.apart[:, None]
+        for part in (sums[:, 0], sums[:, 1], sums[:, 2]):
+            part += own
+            own *= batch.apart[:, None]
     return sum_log_w, *eliminate(sums, batch.p)
 
 
