@@ -121,17 +121,11 @@ def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
     lrt_tau2 = np.maximum(2.0 * (fit.loglik - fit.loglik_tau0), 0.0)
     lrt_tau2 = np.where(fit.boundary, 0.0, lrt_tau2)
     lrt_tau2 = np.where(fit.converged, lrt_tau2, np.nan)
-    p_tau2 = np.where(lrt_tau2 > 0, 0.5 * homogeneity_p(lrt_tau2, 1), 1.0)
-    return GLMMHeterogeneity(
-        Q_wald=Q,
-        p_wald=homogeneity_p(Q, df_wald),
-        Q_lrt=lrt,
-        p_lrt=homogeneity_p(lrt, df),
-        df=df,
-        df_wald=df_wald,
-        lrt_tau2=lrt_tau2,
-        p_tau2=np.where(np.isnan(lrt_tau2), np.nan, p_tau2),
+    p_wald, p_lrt, p_above = homogeneity_p(
+        np.array([Q, lrt, lrt_tau2]), np.array([df_wald, df, np.ones(rows)])
     )
+    p_tau2 = np.where(lrt_tau2 > 0, 0.5 * p_above, p_above)
+    return GLMMHeterogeneity(Q, p_wald, lrt, p_lrt, df, df_wald, lrt_tau2, p_tau2)
 
 
 def _seen_df(problem: Problem, w: Array) -> NDArray[np.intp]:
