@@ -16,32 +16,27 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from .. import printing
-from ..arguments import LEVEL, Array, one_of
+from ..arguments import Array, one_of
 from ..door import pd
 from ..engine.counts.common import is_one_sided
 from ..engine.distributions import chi2_sf
-from ..engine.effects import get_measure
 from ..engine.keywords import MultilevelKeywords, refuse_unknown
 from ..engine.model import Model
 from ..engine.model.levels import fit_levels
 from ..engine.normal.fit import fit_regression
 from ..engine.normal.nested import Nested, covariance_blocks, fit_nested, maximise_nested
 from ..engine.options import (
-    EFFECT_MEASURE,
     FEW_STUDIES,
-    MEASURE,
-    QUAD_POINTS,
     TAU2_METHOD,
     default_ci_method,
-    resolve,
 )
-from ..engine.robust import ROBUST, RobustCovariance, robust_covariance
+from ..engine.robust import RobustCovariance, robust_covariance
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest
 from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design
 from .multilevel_result import MultilevelResult
-from .regression import read_regression_data, read_studies
+from .regression import read_regression_data, read_studies, resolve_choices
 from .regression_parts import FEW_DF, coefficient_tests, refuse_separation, residual_heterogeneity
 
 __all__ = ["MultilevelResult", "pool_multilevel"]
@@ -121,28 +116,10 @@ def pool_multilevel(
     (0.0846, 0.15, 0.0)
     """
     refuse_unknown("pool_multilevel", options, MultilevelKeywords)
-    measure, ci_method = options.get("measure"), options.get("ci_method")
-    robust, model = options.get("robust"), options.get("model")
+    robust, ci_method = options.get("robust"), options.get("ci_method")
     one_of("tau2_method", options.get("tau2_method") or TAU2_METHOD, ("REML", "ML"))
-    if model is not None:
-        one_of("model", model, ("glmm", "random"))
-    if ci_method is not None:
-        one_of("ci_method", ci_method, CI_METHODS)
-    if robust is not None:
-        one_of("robust", robust, ROBUST)
-    if (yi is None) != (vi is None) or (yi is not None and events is not None):
-        raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
-    scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
-    chosen = resolve(
-        measure=scale.name,
-        model="random" if model is None and robust is not None else model,
-        tau2_method=options.get("tau2_method"),
-        level=options.get("level", LEVEL),
-        add=options.get("add"),
-        to=options.get("to"),
-        quad_points=options.get("quad_points", QUAD_POINTS),
-        counts=yi is None,
-    )
+    one_of("model", options.get("model") or "random", ("glmm", "random"))
+    chosen = resolve_choices(options, CI_METHODS, robust is not None, yi, vi, events)
     if chosen.model == "glmm" and (yi is not None or robust is not None):
         what = f"robust={robust!r} needs model='random'" if yi is None else "it needs counts"
         raise UnsupportedError(f"model='glmm' cannot be used with what is given: {what}")

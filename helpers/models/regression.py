@@ -134,21 +134,10 @@ def meta_regression(
     [[-1.735, 0.237, 4.0], [-0.904, 0.34, 4.0]]
     """
     refuse_unknown("meta_regression", options, RegressionKeywords)
-    model, robust = options.get("model"), options.get("robust")
-    measure, ci_method = options.get("measure"), options.get("ci_method")
-    _check_choices(ci_method, robust, cluster, yi, vi, events)
-    scale = get_measure(measure or (EFFECT_MEASURE if yi is not None else MEASURE))
-    chosen = resolve(
-        measure=scale.name,
-        model="random" if model is None and robust == "CR2" else model,
-        tau2_method=options.get("tau2_method"),
-        level=options.get("level", LEVEL),
-        add=options.get("add"),
-        to=options.get("to"),
-        quad_points=options.get("quad_points", QUAD_POINTS),
-        counts=yi is None,
-        ci_method=ci_method if model is None and ci_method in KNAPP_HARTUNG else None,
-    )
+    robust, ci_method = options.get("robust"), options.get("ci_method")
+    chosen = resolve_choices(options, CI_METHODS, robust == "CR2", yi, vi, events)
+    if robust is not None and cluster is None:
+        raise UnsupportedError(f"robust={robust!r} needs cluster=")
     model = chosen.model
     if model == "glmm" and yi is not None:
         raise UnsupportedError("model='glmm' needs counts; give events and n (or time)")
@@ -173,18 +162,35 @@ def meta_regression(
     return _result(fit, core, design, moderators, clusters, robust)
 
 
-def _check_choices(
-    ci_method: str | None, robust: str | None, cluster: Any, yi: Any, vi: Any, events: Any
-) -> None:
-    """Refuse unknown and meaningless choices that `resolve` does not know."""
-    if ci_method is not None:
-        one_of("ci_method", ci_method, CI_METHODS)
-    if robust is not None:
-        one_of("robust", robust, ROBUST)
-    if robust is not None and cluster is None:
-        raise UnsupportedError(f"robust={robust!r} needs cluster=")
+def resolve_choices(
+    options: Mapping[str, Any],
+    ci_methods: tuple[str, ...],
+    by_effects: bool,
+    yi: Any,
+    vi: Any,
+    events: Any,
+) -> Options:
+    """Check the choices of a regression or a three-level model, and what they leave open.
+
+    `by_effects`: one of them is defined for inverse variance only, which is then the default.
+    """
+    model, ci_method = options.get("model"), options.get("ci_method")
+    for name, known in (("ci_method", ci_methods), ("robust", ROBUST)):
+        if options.get(name) is not None:
+            one_of(name, options[name], known)
     if (yi is None) != (vi is None) or (yi is not None and events is not None):
         raise MetaAnalysisError("give either events and n (or time), or both yi and vi")
+    return resolve(
+        measure=options.get("measure") or (EFFECT_MEASURE if yi is not None else MEASURE),
+        model="random" if model is None and by_effects else model,
+        tau2_method=options.get("tau2_method"),
+        level=options.get("level", LEVEL),
+        add=options.get("add"),
+        to=options.get("to"),
+        quad_points=options.get("quad_points", QUAD_POINTS),
+        counts=yi is None,
+        ci_method=ci_method if model is None and ci_method in KNAPP_HARTUNG else None,
+    )
 
 
 def read_studies(

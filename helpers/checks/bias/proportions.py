@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from ...arguments import Array, one_of
+from ...arguments import one_of
 from ...engine.keywords import StudyKeywords, refuse_unknown
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import MetaAnalysisError
 from .data import FunnelData, funnel_data, on_measure
 from .regression_test import line_test
 from .results import BiasTest
@@ -49,10 +49,8 @@ def peters(
     (10.346, 3.0)
     """
     refuse_unknown("peters", studies, StudyKeywords)
-    data = funnel_data(effects, vi, level=level, **studies)
-    data = on_measure(data, "logit")
-    w, words = _count_weights(data, weights)
-    return line_test(data, "Peters test", ["peters2006"], "ninv", "multiplicative", "t", w, words)
+    data = on_measure(funnel_data(effects, vi, level=level, **studies), "logit")
+    return _by_counts(data, "Peters test", "peters2006", "ninv", weights)
 
 
 def macaskill(
@@ -84,26 +82,23 @@ def macaskill(
     ('ni', -0.000326)
     """
     refuse_unknown("macaskill", studies, StudyKeywords)
-    data = funnel_data(effects, vi, level=level, **studies)
-    data = on_measure(data, "logit")
-    w, words = _count_weights(data, weights)
-    return line_test(
-        data, "Macaskill test", ["macaskill2001"], "ni", "multiplicative", "t", w, words
-    )
+    data = on_measure(funnel_data(effects, vi, level=level, **studies), "logit")
+    return _by_counts(data, "Macaskill test", "macaskill2001", "ni", weights)
 
 
-def _count_weights(data: FunnelData, weights: str) -> tuple[Array, str]:
+def _by_counts(data: FunnelData, name: str, source: str, predictor: str, weights: str) -> BiasTest:
+    """Test of a line with one of the weights that counts give."""
+    one_of("weights", weights, ("events", "size", "inverse-variance"))
     x, n = data.counts
-    if weights == "events":
-        return x * (n - x) / n, "weights x(n - x)/n"
-    if weights == "inverse-variance":
-        return 1.0 / data.vi, "inverse-variance weights"
-    if weights == "size":
-        share = float(x.sum() / n.sum())
-        if share in (0.0, 1.0):
-            raise MetaAnalysisError("no study has events, or no study has patients without")
-        return n * share * (1.0 - share), "weights proportional to the sample size"
-    raise UnsupportedError(f"weights={weights!r}: expected events, size or inverse-variance")
+    share = float(x.sum() / n.sum())
+    if weights == "size" and share in (0.0, 1.0):
+        raise MetaAnalysisError("no study has events, or no study has patients without")
+    w, words = {
+        "events": (x * (n - x) / n, "weights x(n - x)/n"),
+        "size": (n * share * (1.0 - share), "weights proportional to the sample size"),
+        "inverse-variance": (1.0 / data.vi, "inverse-variance weights"),
+    }[weights]
+    return line_test(data, name, [source], predictor, "multiplicative", "t", w, words)
 
 
 def arcsine_test(
