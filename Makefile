@@ -158,8 +158,8 @@ $(AUDIT)/node_modules/.ready: tests/site/audit/package.json tests/site/audit/pac
 	npm ci --prefix $(AUDIT) --no-audit --no-fund
 	@touch $@
 
-audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, markup, Lighthouse, weight, tasks and paper of the built pages (all, or PAGES="pooling.html …"; needs npm and Java)
-	$(BIN)/python tests/site/audit.py $(PAGES)
+audit: $(READY) browser $(AUDIT)/node_modules/.ready ## axe, markup, Lighthouse, weight, tasks and paper of the built pages (all, or PAGES="pooling.html …"; QUICK=1 without Lighthouse; needs npm and Java)
+	$(BIN)/python tests/site/audit.py $(if $(QUICK),--no-lighthouse) $(PAGES)
 	$(if $(PAGES),,$(PYTEST_HERE) -m nightly tests/site)
 
 browser: $(READY) ## find Chromium, or install Debian's where that is possible

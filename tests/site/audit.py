@@ -244,7 +244,12 @@ def measured(pages: list[str], *, with_lighthouse: bool) -> dict[str, Measures]:
                 measures.requests, measures.weight, measures.wire = first_load(browser, address)
                 measures.violations = axe_violations(browser, address)
                 measures.task = longest_task(browser, address)
-                print(f"  {page}: axe {sum(measures.violations.values())}", file=sys.stderr)
+                print(
+                    f"  {page}: axe {sum(measures.violations.values())}, a task of "
+                    f"{measures.task} ms",
+                    file=sys.stderr,
+                    flush=True,
+                )
             browser.close()
         if with_lighthouse:
             for run in lighthouse(origin, chromium, pages):

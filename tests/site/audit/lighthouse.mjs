@@ -25,8 +25,14 @@ try {
       );
       const speed = (one) => one.lhr.categories.performance.score;
       let run = await measure();
-      // other work on the machine slows a page: a low score counts when it is the median of three
-      if (speed(run) < (form === "mobile" ? 0.98 : 1)) run = [run, await measure(), await measure()].sort((a, b) => speed(a) - speed(b))[1];
+      // other work on the machine slows a page: a low score counts when it is the median of three,
+      // which two low ones decide
+      const low = (one) => speed(one) < (form === "mobile" ? 0.98 : 1);
+      if (low(run)) {
+        const runs = [run, await measure()];
+        if (!low(runs[1])) runs.push(await measure());
+        run = runs.sort((a, b) => speed(a) - speed(b))[1];
+      }
       const { categories, audits } = run.lhr;
       const scores = Object.fromEntries(Object.entries(categories).map(([k, c]) => [k, Math.round(100 * c.score)]));
       const failed = Object.values(categories)
