@@ -71,7 +71,8 @@ def home(name: str) -> str:
     return str(getattr(found, "__module__", name))
 
 
-def homes(source: str) -> set[str]:
+@cache
+def homes(source: str) -> frozenset[str]:
     """Name the modules behind what code imports, and behind ``plots.forest`` and its like."""
     had = imports(source)
     nodes = [*ast.walk(ast.parse(source))]
@@ -85,7 +86,7 @@ def homes(source: str) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in names:
             found.add(home(f"{names[ast.unparse(node.value)]}.{node.attr}"))
-    return found
+    return frozenset(found)
 
 
 def touches(imported: Iterable[str], modules: Iterable[str]) -> bool:
