@@ -125,8 +125,12 @@ def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colo
     if looks:
         seen.page.evaluate(EMPTY)
     for theme, widths in looks.items():
+        seen.page.set_viewport_size({"width": widths[0], "height": 900})
         ask_for(seen.page, theme)
-        assert faults(seen.page, widths=widths, colours=colours) == {}  # fetches the styles again
+        if seen.page.evaluate("typeof axe === 'object'"):  # a second theme changes colours alone
+            assert colours.faults(seen.page, *widths) == {}
+        else:  # fetches the styles again
+            assert faults(seen.page, widths=widths, colours=colours) == {}
 
 
 def ask_for(page, theme):
