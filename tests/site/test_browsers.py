@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audit import served
-from browser import FINDERS, how, missing, wanted
+from browser import FINDERS, find_browser, how, missing, wanted
 from built import REFERENCE, SITE, page_names
 from drivers import DRIVERS, Driver
 from nightly import nightly
@@ -255,3 +255,12 @@ def test_a_browser_that_is_not_tested_is_named(monkeypatch):
     monkeypatch.setenv("BROWSERS", "chromium opera")
     with pytest.raises(SystemExit, match="opera"):
         wanted()
+
+
+def test_a_chromium_without_windows_comes_before_a_whole_one(monkeypatch, tmp_path):
+    """Each context of a whole one costs a second of the processor: it draws its own bars."""
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("chromium", "chromium-headless-shell"):
+        (tmp_path / name).touch(mode=0o755)
+        assert find_browser() == str(tmp_path / name)
