@@ -55,7 +55,7 @@ class Problem:
 
     def take(self, index: NDArray[np.intp]) -> Problem:
         """Restrict to some replicates (with repetition)."""
-        if len(index) == self.rows == 1:
+        if len(index) == self.rows and (index == np.arange(self.rows)).all():
             return self
         return Problem(
             self.studies.take(index),
