@@ -207,7 +207,7 @@ def build_design(
             # A level that no included row has would make an empty column.
             table[column] = series.cat.remove_unused_categories()
             levels[column] = tuple(table[column].cat.categories)
-        elif not _is_numeric(series):
+        elif getattr(series.dtype, "kind", "") not in tuple("biuf"):
             levels[column] = _sorted_levels(column, series.unique())
     matrix, x, names = _evaluated(
         lambda columns: model_matrix(text, columns, na_action="ignore", context=None),
@@ -265,10 +265,6 @@ def _refuse_constant(formula: str, table: pd.DataFrame, left_out: str) -> None:
             f"{named}, so that there is nothing to compare{left_out}; expected at least two "
             "values. Leave it out of the formula ('1' is a model without moderators)"
         )
-
-
-def _is_numeric(series: pd.Series[Any]) -> bool:
-    return series.dtype.kind in "biuf" if hasattr(series.dtype, "kind") else False
 
 
 def _check_rank(formula: str, x: Array, names: tuple[str, ...]) -> None:

@@ -215,13 +215,8 @@ class SubgroupResult(Shown):
             keep[studies.included] = units.rest[unit]
             rest = studies.only(keep, f"{units.labels[unit]} left out")
             there = {level: at for level, at in members.items() if keep[at].any()}
-            row: dict[str, Any] = {
-                "k": rest.k,
-                "statistic": np.nan,
-                "df": 0,
-                "p": np.nan,
-                "note": "",
-            }
+            row: dict[str, Any]
+            row = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan, "note": ""}
             fits: dict[str, PoolResult] = {}
             gone = [level for level in members if level not in there]
             if gone:
@@ -593,17 +588,12 @@ def _fit_common(
 
 def _with_shared_cautions(fit: PoolResult) -> PoolResult:
     """Reword what is said of few studies, whose tau2 here comes from all groups."""
-    found = []
-    for caution in fit.cautions:
-        if caution.code == "single-study":
-            found.append(
-                Caution(
-                    "single-study",
-                    "There is one study; its between-study variance is that of all groups.",
-                )
-            )
-        elif caution.code != "few-studies":
-            found.append(caution)
+    alone = "There is one study; its between-study variance is that of all groups."
+    found = (
+        replace(caution, message=alone) if caution.code == "single-study" else caution
+        for caution in fit.cautions
+        if caution.code != "few-studies"
+    )
     return replace(fit, cautions=tuple(found))
 
 

@@ -225,7 +225,7 @@ def test_impossible_comparisons_are_refused() -> None:
         subgroups(table(), by="disease", events="deaths", n="patients")
     with pytest.raises(MetaAnalysisError, match="3 values for 2 studies"):
         subgroups(events=[1, 2], n=[9, 9], by=["a", "b", "b"])
-    with pytest.raises(UnsupportedError, match="separate or common"):
+    with pytest.raises(UnsupportedError, match="separate, common"):
         of_table(group_tau2="pooled")
     with pytest.raises(UnsupportedError, match="tau2='common': a fixed"):
         of_table(tau2="common", model="random")

@@ -96,11 +96,8 @@ def egger(
     data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
     name = "Egger regression test" if predictor == "sei" else f"Regression test on {predictor}"
     keys = ["egger1997"] if model == "multiplicative" else ["thompson1999"]
-    return line_test(data, name, keys, predictor, model, ci_method or _default_method(model))
-
-
-def _default_method(model: str) -> str:
-    return "wald" if model == "random" else "t"
+    usual = "wald" if model == "random" else "t"
+    return line_test(data, name, keys, predictor, model, ci_method or usual)
 
 
 def thompson_sharp(

@@ -120,25 +120,10 @@ class InfluenceResult(Shown):
 
     def frame(self) -> pd.DataFrame:
         """All diagnostics; the index is what was left out."""
-        names = (
-            "rstudent",
-            "dffits",
-            "cook_d",
-            "cov_ratio",
-            "tau2_deleted",
-            "Q_deleted",
-            "leverage",
-            "dfbetas",
-            "flagged",
-            "outlier",
-            "converged",
-        )
-        table = pd.DataFrame(
-            {name: np.array(getattr(self, name)) for name in names},
-            index=pd.Index(self.labels, name=self.unit),
-        )
-        table.insert(names.index("dfbetas"), "weight", self.weights)
-        return table
+        names = "rstudent dffits cook_d cov_ratio tau2_deleted Q_deleted leverage weights dfbetas"
+        columns = picked(self, f"{names} flagged outlier converged")
+        table = pd.DataFrame(columns, index=pd.Index(self.labels, name=self.unit))
+        return table.rename(columns={"weights": "weight"})
 
     def summary_frame(self) -> pd.DataFrame:
         """Rows of `frame` that are flagged or outlying."""
