@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import meta_regression, pool, pool_effects
+from helpers import meta_regression, pool_effects
 from helpers.engine.normal import likelihood
 from helpers.engine.normal.fit import fit_regression
 from helpers.engine.normal.likelihood import likelihood_maximum
@@ -148,17 +148,15 @@ def own_calls(run: Callable[[], object]) -> int:
     return seen
 
 
-@pytest.mark.parametrize(("model", "most"), [("reml", 135), ("glmm", 445), ("permutations", 200)])
+@pytest.mark.parametrize(("model", "most"), [("reml", 140), ("permutations", 200)])
 def test_calls_of_a_fit_stay_few(model: str, most: int) -> None:
-    """Most of the time of one fit is Python's own; measured: 125, 439 and 179 calls."""
+    """Most of the time of one fit is Python's own; measured: 132 and 180 calls."""
     rng = np.random.default_rng(3)
-    n = rng.integers(20, 200, 52)
-    table = pd.DataFrame({"y": rng.normal(0, 1, 52), "v": rng.gamma(2, 0.2, 52) + 0.05, "n": n})
-    table["x"], table["z"] = rng.binomial(n, rng.beta(2, 20, 52)), rng.normal(size=52)
+    table = pd.DataFrame({"y": rng.normal(0, 1, 52), "v": rng.gamma(2, 0.2, 52) + 0.05})
+    table["z"] = rng.normal(size=52)
     regression = meta_regression(table, "z", yi="y", vi="v")
     run: dict[str, Callable[[], object]] = {
         "reml": lambda: pool_effects(table["y"], table["v"], ci_method="wald"),
-        "glmm": lambda: pool(table, events="x", n="n"),
         "permutations": lambda: regression.permutation_test(999, seed=1),
     }
     assert own_calls(run[model]) <= most
