@@ -77,11 +77,13 @@ class Begun(Generic[Found]):
 
 def _compute(step: Callable[[], Any], send: Connection) -> None:
     """Send the result of a step in a list; an error ends the process without a word."""
+    import gc
     import io
     import signal
     import warnings
 
     _COPY.append(True)
+    gc.freeze()  # to look through what both share would copy it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits is interrupted, and ends this
     os.nice(5)  # whoever goes on meanwhile has a core first
     sys.stderr = io.StringIO()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..engine.beside import Begun, possible
@@ -91,6 +92,7 @@ class Packing:
         for name in [name for name, begun in self._begun.items() if not begun.runs()]:
             self._made[name] = self._begun.pop(name).result()
         while self._waiting and len(self._begun) < self._at_once and possible():
+            _import_writers()
             name, step = self._waiting.popleft()
             self._begun[name] = Begun(step)
 
@@ -105,6 +107,14 @@ class Packing:
                 name, step = self._waiting.popleft()
                 self._made[name] = step()
         return {name: content for made in self._made.values() for name, content in made.items()}
+
+
+def _import_writers() -> None:
+    """Import here what each process beside this one would import anew."""
+    for name in ("backend_agg", "backend_pdf"):
+        import_module(f"matplotlib.backends.{name}")  # with the fonts' tools
+    for name in ("Png", "Tiff"):
+        import_module(f"PIL.{name}ImagePlugin")
 
 
 def _alone(picture: Picture) -> bytes:
