@@ -125,7 +125,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let no test be nightly alone: ``make test`` runs it as well, with smaller arguments."""
     if hasattr(config, "workerinput"):  # one order, from whichever end they were read
-        items.sort(key=lambda item: item.path)
+        items.sort(key=lambda item: (item.path, isinstance(item, DoctestItem)))
     if config.getoption("--after-build"):
         _leave_out_what_the_build_ran(config, items)
     if any("::" in argument for argument in config.args):

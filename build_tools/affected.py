@@ -94,6 +94,16 @@ def touches(imported: Iterable[str], modules: Iterable[str]) -> bool:
     return any(name == m or name.startswith(f"{m}.") for m in modules for name in imported)
 
 
+def neighbours(path: str) -> list[str]:
+    """Files of the same folder that import a module of it: they stand between it and its tests."""
+    taken = re.compile(rf"^\s*from \.{Path(path).stem} import\b", re.M)
+    return [
+        one.relative_to(ROOT).as_posix()
+        for one in sorted((ROOT / path).parent.glob("*.py"))
+        if taken.search(one.read_text(encoding="utf-8"))
+    ]
+
+
 def tests_of(paths: list[str]) -> list[str]:
     """Files whose tests are to run: doctests of edited modules, edited tests, tests of modules."""
     code = [p for p in paths if p.startswith(("helpers/", *TOOLS)) and p.endswith(".py")]
@@ -109,6 +119,9 @@ def tests_of(paths: list[str]) -> list[str]:
         named = path.stem.removeprefix("test_") in stems
         if named or touches(homes(path.read_text(encoding="utf-8")), modules):
             found.add(path.relative_to(ROOT).as_posix())
+    unseen = [p for p in code if p.startswith("helpers/") and not (found - set(code))]
+    if near := [one for path in unseen for one in neighbours(path) if one not in paths]:
+        found.update(tests_of(near))
     return sorted(found)
 
 

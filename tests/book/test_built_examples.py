@@ -139,9 +139,9 @@ def test_workers_read_tests_from_both_ends_and_agree_on_their_order(checkout):
     for name in ("a/test_1", "a/test_2", "b/c/test_3", "test_4"):
         path = checkout / "tests" / f"{name}.py"
         path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(f"{seen}def test_one(): pass\ndef test_two(): pass\n")
+        path.write_text(f"{seen}def test_one():\n    '>>> 1\\n1'\ndef test_two(): pass\n")
     done = run_tests(checkout, "-n", "2", "build_tools", "tests")
-    assert "8 passed" in done.stdout, done.stdout  # else workers collected different tests
+    assert "12 passed" in done.stdout, done.stdout  # else workers collected different tests
     first, second = ((checkout / f"read-gw{i}").read_text().split() for i in range(2))
     assert len(first) == 4
     assert first == second[::-1]
