@@ -60,11 +60,19 @@ SAW = """new MutationObserver(() => {
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-laying"] });"""
 
 
-LATE = (".bd-article section section", ".table-scroll", "dl.py")
+LATE = (".bd-article section section", ".table-scroll", "dl.py", ".citation")
 
 
 @pytest.mark.parametrize(
-    "name", ["gallery.html", "codebook.html", "genindex.html", "reference/bias.html", CHAPTER]
+    "name",
+    [
+        "gallery.html",
+        "codebook.html",
+        "genindex.html",
+        "references.html",
+        "reference/bias.html",
+        CHAPTER,
+    ],
 )
 def test_the_first_screen_comes_first_and_then_the_whole_page(browser, name):
     page = browser.new_page(viewport={"width": 390, "height": 844})
