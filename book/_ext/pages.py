@@ -330,7 +330,7 @@ def gallery(body: str) -> str:
             seen[heading] += 1
             times = f" ({seen[heading]})" if seen[heading] > 1 else ""
             items.append(
-                f'<li><a href="#{figure}"><svg viewBox="{match[2]}" aria-hidden="true">'
+                f'<li><a href="#{figure}"><svg viewBox="{match[3]}" aria-hidden="true">'
                 f'<use data-href="#{figure}-drawing" /></svg><span>{heading}{times}</span></a></li>'
             )
             figure = ""

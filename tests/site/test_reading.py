@@ -101,7 +101,7 @@ def test_page_loads_one_sheet_and_one_script_by_checksum(page_name):
 
 
 def test_words_of_a_style_keep_their_blanks():
-    quoted = re.compile(r"content: ((?:attr\([\w-]+\) )?\"[^\"]*\")")
+    quoted = re.compile(r"content: ((?:var\([\w-]+\) )?\"[^\"]*\")")
     written = quoted.findall((SOURCES / "_static" / "figures.css").read_text(encoding="utf-8"))
     assert any(": " in words for words in written)  # the label of a card and its value
     sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
