@@ -276,9 +276,18 @@
       script.onload = () => {
         const { rules, forms } = window.phoneForms;
         document.head.append(Object.assign(document.createElement("style"), { textContent: rules }));
-        for (const picture of pictures) {
-          if (forms[picture.id]) picture.querySelector(".picture-scroll")?.insertAdjacentHTML("afterend", forms[picture.id]);
-        }
+        // one a task, so that the phone answers in between; what the reader sees comes first
+        const far = ({ top, bottom }) => Math.max(top - innerHeight, -bottom, 0);
+        const left = [...pictures].filter((picture) => forms[picture.id])
+          .map((picture) => [far(picture.getBoundingClientRect()), picture])
+          .sort(([one], [other]) => one - other);
+        const put = () => {
+          const [, picture] = left.shift();
+          picture.querySelector(".picture-scroll")?.insertAdjacentHTML("afterend", forms[picture.id]);
+          picture.getBoundingClientRect(); // is laid out now
+          if (left.length) setTimeout(put);
+        };
+        if (left.length) put();
       };
       document.head.append(script);
     }, { rootMargin: "600px" });

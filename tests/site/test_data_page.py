@@ -111,6 +111,10 @@ def test_a_phone_reads_its_drawings_when_a_picture_comes_near(visit, name):
     assert page.locator("script[src*='phones/']").count() == 0
     page.locator("figure.picture").first.scroll_into_view_if_needed()
     page.locator(".picture-narrow").first.wait_for()
+    page.wait_for_function(
+        "document.querySelectorAll('.picture-narrow').length"
+        " === Object.keys(phoneForms.forms).length"
+    )
     figures = page.locator("figure.picture:has(> .picture-narrow)")
     assert figures.count() > 10
     state = """(figures) => figures.map((figure) => {
