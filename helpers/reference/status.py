@@ -206,5 +206,6 @@ def _check(table: dict[str, Any], found: str) -> None:
     wanted = str(table["hash"]).removeprefix("sha256:")
     if found != wanted:
         raise MetaAnalysisError(
-            f"data/{table['path']}: SHA-256 is {found}, datapackage.json says {wanted}"
+            f"data/{table['path']}: SHA-256 is {found}, datapackage.json says "
+            f"{wanted}; if the change is meant, run python -m helpers.evidence"
         )
