@@ -21,6 +21,8 @@ import used_styles
 from dependencies import Remembered
 from used_styles import Elements, elements_of, parts_of
 
+from helpers.views.tables import CARDS
+
 TEMPLATES = Path(__file__).parent / "templates"
 # below _static, in the order in which a page would load them
 STYLES = (
@@ -35,6 +37,7 @@ STYLES = (
     "icons.css",
     "book.css",
     "figures.css",
+    CARDS.name,
     "quiz.css",
     "reference.css",
 )
@@ -328,6 +331,11 @@ def _rebased(css: str, folder: str) -> str:
     return _URL.sub(address, css)
 
 
+def _cards(app: Any, config: Any) -> None:
+    """Rules of cards lie with the tables, because reports have them too."""
+    config.html_static_path.append(str(CARDS))
+
+
 def _files(static: Path, patterns: Iterable[str]) -> Iterator[Path]:
     for pattern in patterns:
         found = sorted(static.glob(pattern))
@@ -397,6 +405,7 @@ def _templates(app: Any, config: Any) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; after everything that adds a style or a script."""
     app.connect("config-inited", _templates)
+    app.connect("config-inited", _cards)
     app.connect("html-page-context", page_context, priority=950)
     app.connect("build-finished", bundle, priority=900)  # the theme writes its colours of code then
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -173,7 +173,7 @@ if (location.protocol.startsWith("http")) for (const face of ["Regular", "Semibo
 def head(title: str, description: str, static: str, *, deck: bool) -> str:
     """Start of a page of slides, or of one beside them."""
     reveal = [f"{static}/reveal/reset.css", f"{static}/reveal/reveal.css"] if deck else []
-    sheets = [*reveal, f"{static}/figures.css", f"{static}/slides.css"]
+    sheets = [*reveal, f"{static}/figures.css", f"{static}/cards.css", f"{static}/slides.css"]
     script = "" if deck else f'\n<script src="{static}/slides.js" defer></script>'
     links = "\n".join(f'<link rel="stylesheet" href="{address}">' for address in sheets)
     return (

@@ -15,6 +15,7 @@ from .. import printing
 from ..version import __version__
 from ..views.plots import style
 from ..views.subject import NEUTRAL
+from ..views.tables import CARDS
 
 __all__ = ["Section", "page", "paragraph"]
 
@@ -99,7 +100,7 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
         policy="default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:",
         fonts=_fonts(),
         colours=_colours(),
-        css=(here / "report.css").read_text(encoding="utf-8"),
+        css="".join(p.read_text(encoding="utf-8") for p in (here / "report.css", CARDS)),
         links="\n".join(f'<li><a href="#{one.name}">{escape(one.title)}</a></li>' for one in parts),
         body="\n".join(one.html for one in parts),
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -64,6 +65,10 @@ NAME_LENGTH = 60  # characters of a caption that make an id
 # sans that tables are set in, of the blank between two columns, and how many characters of a
 # heading stay on one line (figures.css).
 _PHONE, _CHARACTER, _GUTTER, _HEADING = 350, 6.5, 17.6, 12
+
+
+#: Rules of cards, for the pages of the book and for reports.
+CARDS = Path(__file__).with_name("cards.css")
 
 
 class Link(str):
@@ -251,7 +256,7 @@ def too_wide(headings: Iterable[str], columns: Iterable[Iterable[str]]) -> bool:
 def named_cells(headings: Iterable[str]) -> str:
     """Give a table the headings of its columns beside the first, for the cells of its cards.
 
-    They stand in its style, once for each column and not for each cell: figures.css puts them
+    They stand in its style, once for each column and not for each cell: cards.css puts them
     before the cells.
 
     Examples

@@ -20,6 +20,7 @@ from slides import FOLDER, INDEX, _build, decks_of, write
 
 from helpers import load_cohorts
 from helpers.review import five_cohorts
+from helpers.views.tables import CARDS
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -265,7 +266,8 @@ def test_scripts_and_styles_are_those_of_the_site(sets):
         for address in loaded:
             assert address.startswith("../../_static/"), name
             file = address.removeprefix("../../_static/")
-            homes = [BOOK / "_static" / file, BOOK / "_ext" / "slide_deck" / file]
+            folders = (BOOK / "_static", BOOK / "_ext" / "slide_deck", CARDS.parent)
+            homes = [folder / file for folder in folders]
             assert sum(home.is_file() for home in homes) == 1, address
 
 

@@ -18,6 +18,7 @@ from bs4 import BeautifulSoup
 from built import SITE, soup_of
 
 from helpers.teaching import LEVELS, read_goals
+from helpers.views.tables import CARDS
 
 WITHOUT_SOURCE = {"404.html", "genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
@@ -102,7 +103,7 @@ def test_page_loads_one_sheet_and_one_script_by_checksum(page_name):
 
 def test_words_of_a_style_keep_their_blanks():
     quoted = re.compile(r"content: ((?:var\([\w-]+\) )?\"[^\"]*\")")
-    written = quoted.findall((SOURCES / "_static" / "figures.css").read_text(encoding="utf-8"))
+    written = quoted.findall(CARDS.read_text(encoding="utf-8"))
     assert any(": " in words for words in written)  # the label of a card and its value
     sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
     assert not [words for words in written if f"content:{words}" not in sheet]
