@@ -41,6 +41,7 @@ MASKED_ELEMENTS = {
 #: Pattern in a line -> what is written instead.
 MASKED_TEXTS = {
     r"^((Show|Hide) code cell (source|output)s? ?)+$": "",  # buttons
+    r" or as PDF(?=\.$)": "",  # printed by `make pdf`, or not yet
     r"(\d\.\d{9})\d+": r"\1…",  # a number printed to its last bit, which hangs on the processor
 }
 

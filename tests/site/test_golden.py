@@ -55,3 +55,9 @@ def test_a_difference_names_its_page_and_both_lines():
         *("== new.txt", "+Is."),
     ]
     assert golden.difference(before, before) == ""
+
+
+def test_a_printed_book_is_no_other_text():
+    page = "<article><p>The whole book: <a>as zip</a>{}.</p></article>"
+    printed, unprinted = page.format(" or <a>as PDF</a>"), page.format("")
+    assert golden.lines_of(printed) == golden.lines_of(unprinted)
