@@ -74,7 +74,7 @@ def test_the_wheel_holds_one_package_under_its_own_name(wheel):
         "py.typed",
         "references.bib",
         "reporting/report.css",
-        "views/cards.css",
+        "views/tables/cards.css",
         "views/plots/fonts/CohortSans-Regular.ttf",
         "data/cohorts.csv",
         "data/datapackage.json",

@@ -1,0 +1,57 @@
+"""Rows of a table as cards, for a phone that has no room for its columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+LONG = 34  # characters of a cell from which it may wrap
+
+# What fits beside each other on a phone of 390 px: pixels of its column, of a character of the
+# sans that tables are set in, of the blank between two columns, and how many characters of a
+# heading stay on one line (figures.css).
+_PHONE, _CHARACTER, _GUTTER, _HEADING = 350, 6.5, 17.6, 12
+
+#: Rules of cards, for the pages of the book and for reports.
+CARDS = Path(__file__).with_name("cards.css")
+
+
+def too_wide(headings: Iterable[str], columns: Iterable[Iterable[str]]) -> bool:
+    """Say whether columns of text under their headings need more than the width of a phone.
+
+    Examples
+    --------
+    >>> too_wide(["Study", "Deaths", "Patients"], [["Neelapu 2023"], ["13"], ["101"]])
+    False
+    >>> too_wide(["Study", "Note"], [["Neelapu 2023"], ["deaths of unknown cause are left out"]])
+    True
+    """
+    pixels = 0.0
+    for place, (heading, cells) in enumerate(zip(headings, columns, strict=True)):
+        longest = max((len(text) for text in cells), default=0)
+        if longest > LONG and place:
+            return True
+        words = max(map(len, heading.split()), default=0)
+        characters = max(min(longest, LONG), words, min(len(heading), _HEADING))
+        pixels += characters * _CHARACTER + _GUTTER
+    return pixels > _PHONE
+
+
+def named_cells(headings: Iterable[str]) -> str:
+    """Give a table the headings of its columns beside the first, for the cells of its cards.
+
+    They stand in its style, once for each column and not for each cell: cards.css puts them
+    before the cells.
+
+    Examples
+    --------
+    >>> print(named_cells(["Deaths", "95% CI"]))
+     style="--c2: &quot;Deaths&quot;; --c3: &quot;95% CI&quot;"
+    """
+    named = (
+        f"--c{place}: {json.dumps(' '.join(heading.split()), ensure_ascii=False)}"
+        for place, heading in enumerate(headings, 2)
+    )
+    return f' style="{escape("; ".join(named), quote=True)}"'
