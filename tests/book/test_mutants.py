@@ -1,13 +1,15 @@
-"""Mutants: which changes count, which tests are asked, and that a test notices or does not."""
+"""Mutants: which changes count, which tests are asked, and what a fork of them says."""
 
 from __future__ import annotations
 
 import builtins
 import os
 
+import calls_of_tests
+import mutant_forks
+import mutant_sample
 import mutants
 import pytest
-from statsmodels.stats.proportion import proportion_confint
 
 from helpers import arguments
 from helpers.errors import UnsupportedError
@@ -20,7 +22,7 @@ def half(x: float | None, y: int = 2) -> float | None:
     return x / y
 '''
 PATH = "helpers/arguments.py"
-OURS = (mutants.ROOT / PATH).read_text(encoding="utf-8")
+OURS = (mutant_sample.ROOT / PATH).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -35,52 +37,52 @@ OURS = (mutants.ROOT / PATH).read_text(encoding="utf-8")
     ],
 )
 def test_a_change_counts_when_something_else_is_computed(old, new, is_another):
-    assert mutants.another(CODE, CODE.replace(old, new)) == is_another
+    assert mutant_sample.another(CODE, CODE.replace(old, new)) == is_another
 
 
 def test_a_change_is_told_by_its_line():
-    assert mutants.change(CODE, CODE.replace("x / y", "x * y")) == (
+    assert mutant_sample.change(CODE, CODE.replace("x / y", "x * y")) == (
         "line 6: return x / y -> return x * y"
     )
 
 
 def test_shifts_of_floats_are_no_mutants():
-    told = mutants.TELLING.fullmatch
+    told = mutant_sample.TELLING.fullmatch
     assert told("core/ReplaceBinaryOperator_Add_Sub")
     assert told("core/NumberReplacer")
     assert not told("core/ReplaceBinaryOperator_Add_RShift")
 
 
 def test_a_probe_says_which_function_is_called_and_leaves_its_docstring(monkeypatch):
-    monkeypatch.setattr(builtins, mutants.CALLED, set(), raising=False)
+    monkeypatch.setattr(builtins, calls_of_tests.CALLED, set(), raising=False)
     room: dict[str, object] = {}
-    exec(mutants.probed(CODE, "half.py"), room)
+    exec(calls_of_tests.probed(CODE, "half.py"), room)
     assert room["half"].__doc__ == "Give a half."
-    assert getattr(builtins, mutants.CALLED) == set()
+    assert getattr(builtins, calls_of_tests.CALLED) == set()
     assert room["half"](3.0) == 1.5
-    assert getattr(builtins, mutants.CALLED) == {"half.py:half:3"}
+    assert getattr(builtins, calls_of_tests.CALLED) == {"half.py:half:3"}
 
 
 def test_a_function_is_changed_in_a_fork_alone():
-    mutant = mutants.Mutant(PATH, OURS.replace("0.0 < plain < 1.0", "0.0 < plain < 2.0"), "")
-    new = mutants.differing(mutant)
+    mutant = mutant_sample.Mutant(PATH, OURS.replace("0.0 < plain < 1.0", "0.0 < plain < 2.0"), "")
+    new = mutant_forks.differing(mutant)
     assert [name for name, _ in new] == ["level_of"]
 
     def work() -> str:
-        setattr(builtins, mutants.CALLED, set())
-        for function in mutants.living(PATH, new):
+        setattr(builtins, calls_of_tests.CALLED, set())
+        for function in mutant_forks.living(PATH, new):
             code = function.__code__
             function.__code__ = new[code.co_qualname, code.co_firstlineno]
         return str(arguments.level_of(1.5))
 
-    assert mutants.forked(work, 60) == "1.5"
+    assert mutant_forks.forked(work, 60) == "1.5"
     with pytest.raises(UnsupportedError, match=r"level=1\.5"):
         arguments.level_of(1.5)
 
 
 def test_a_default_is_changed_as_it_is_imported():
-    mutant = mutants.Mutant(PATH, OURS.replace("LEVEL = 0.95", "LEVEL = 0.96"), "")
-    assert mutants.differing(mutant) is None
+    mutant = mutant_sample.Mutant(PATH, OURS.replace("LEVEL = 0.95", "LEVEL = 0.96"), "")
+    assert mutant_forks.differing(mutant) is None
 
 
 def test_a_fork_that_dies_or_hangs_says_so():
@@ -91,29 +93,22 @@ def test_a_fork_that_dies_or_hangs_says_so():
         while True:
             pass
 
-    assert mutants.forked(dies, 60) == "exit status 7"
-    assert mutants.forked(hangs, 0.5) == "the time (0 s)"
-    assert mutants.forked(lambda: "", 60) == ""
+    assert mutant_forks.forked(dies, 60) == "exit status 7"
+    assert mutant_forks.forked(hangs, 0.5) == "the time (0 s)"
+    assert mutant_forks.forked(lambda: "", 60) == ""
 
 
 def test_tests_that_call_a_function_are_asked_the_quickest_and_nearest_first():
-    record = mutants.Record(
+    record = calls_of_tests.Record(
         {"slow": ["a.py:f:1"], "quick": ["a.py:f:1"], "other": ["a.py:g:9"], "no": ["b.py:f:1"]},
         {"slow": 2.0, "quick": 0.1, "other": 0.5, "no": 0.0},
     )
-    assert record.asked(mutants.calling("a.py", ["f"])) == ["quick", "slow"]
-    assert record.asked(mutants.calling("a.py", ["<lambda>"])) == ["quick", "other", "slow"]
+    assert record.asked(calls_of_tests.calling("a.py", ["f"])) == ["quick", "slow"]
+    assert record.asked(calls_of_tests.calling("a.py", ["<lambda>"])) == ["quick", "other", "slow"]
     record.calls["quick"] += [f"c.py:f:{i}" for i in range(40)]  # touches much: less near
-    assert record.asked(mutants.calling("a.py", ["f"])) == ["slow", "quick"]
-    record.seconds["slow"] = mutants.BUDGET
-    assert record.asked(mutants.calling("a.py", ["f"])) == ["quick"]
-
-
-@pytest.mark.parametrize(("successes", "n"), [(54, 60), (60, 60), (0, 7)])
-def test_the_interval_of_the_share_is_wilson_s(successes, n):
-    assert mutants.wilson(successes, n) == pytest.approx(
-        proportion_confint(successes, n, method="wilson"), abs=1e-6
-    )
+    assert record.asked(calls_of_tests.calling("a.py", ["f"])) == ["slow", "quick"]
+    record.seconds["slow"] = calls_of_tests.BUDGET
+    assert record.asked(calls_of_tests.calling("a.py", ["f"])) == ["quick"]
 
 
 def test_changes_that_compute_the_same_are_of_the_code_as_it_is():
@@ -122,4 +117,4 @@ def test_changes_that_compute_the_same_are_of_the_code_as_it_is():
     for line in known:
         path, _, change = line.partition(" ")
         before = change.partition(" -> ")[0]
-        assert before in (mutants.ROOT / path).read_text(encoding="utf-8"), line
+        assert before in (mutant_sample.ROOT / path).read_text(encoding="utf-8"), line

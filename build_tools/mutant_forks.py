@@ -1,0 +1,235 @@
+"""Ask the tests of each mutant in a fork of a process that has imported and collected all."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import pytest
+from calls_of_tests import Imports, Record, Recorder, calling, probed, record_file, recorded
+from mutant_sample import ROOT, Mutant
+
+MEMORY = 8 * 2**30  # bytes a mutant may ask for
+
+
+def forked(work: Callable[[], str], seconds: float) -> str:
+    """Do some work in a fork of this process: what it says, or how it died."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            silent = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silent, 1)
+            os.dup2(silent, 2)
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds),) * 2)
+            os.write(writing, work().encode())
+            os._exit(0)
+        finally:
+            os._exit(9)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == -signal.SIGXCPU or status == -signal.SIGKILL:
+        return f"the time ({seconds:.0f} s)"
+    return said if status == 0 else f"exit status {status}"
+
+
+class OursFirst:
+    """Plugin of pytest: files that are named to it are imported with probes, too, not by pytest."""
+
+    def pytest_sessionstart(self) -> None:
+        """Bring our imports before those of pytest."""
+        sys.meta_path.sort(key=lambda one: not isinstance(one, Imports))
+
+
+class Failed:
+    """Plugin of pytest: the first test that fails."""
+
+    test = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember a failure."""
+        if report.failed and not self.test:
+            self.test = report.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count a file that cannot be imported any more."""
+        if report.failed and not self.test:
+            self.test = report.nodeid
+
+
+def code_objects(code: types.CodeType) -> dict[tuple[str, int], types.CodeType]:
+    """Code of every function of a module that is not within another function."""
+    found: dict[tuple[str, int], types.CodeType] = {}
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            if part.co_flags & 0x2:  # optimised: a function; the body of a class is not
+                found[part.co_qualname, part.co_firstlineno] = part
+            else:
+                found.update(code_objects(part))
+    return found
+
+
+def differing(mutant: Mutant) -> dict[tuple[str, int], types.CodeType] | None:
+    """Find the new code of the function that a mutant changes; None when it is no function's."""
+    before = probed((ROOT / mutant.path).read_text(encoding="utf-8"), mutant.path)
+    after = probed(mutant.code, mutant.path)
+    old, new = code_objects(before), code_objects(after)
+    other = {name: code for name, code in new.items() if code != old.get(name)}
+    return other or None
+
+
+def living(path: str, names: Iterable[tuple[str, int]]) -> list[types.FunctionType]:
+    """Functions of this process that have a code, wherever a decorator has put them."""
+    file, wanted = str(ROOT / path), set(names)
+    gc.unfreeze()  # the collector lists no object that it was told to pass over
+    return [
+        f
+        for f in gc.get_objects()
+        if type(f) is types.FunctionType
+        and f.__code__.co_filename == file
+        and (f.__code__.co_qualname, f.__code__.co_firstlineno) in wanted
+    ]
+
+
+class Trial:
+    """Plugin of pytest: with all tests collected, run those of each mutant in a fork."""
+
+    def __init__(
+        self, mutants: Sequence[Mutant], tell: Callable[..., None], asked: argparse.Namespace
+    ) -> None:
+        self.mutants, self.tell = mutants, tell
+        self.longest, self.until = asked.longest, asked.until
+        self.file = record_file(tuple(asked.tests), asked.longest)
+        self.record = Record({}, {})
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of running the tests once."""
+        items = {item.nodeid: item for item in session.items}
+        if not self.file.is_file():
+            self.record_once(session)
+        self.record = recorded(self.file)
+        for index, mutant in enumerate(self.mutants):
+            if time.perf_counter() > self.until:
+                break
+            new = differing(mutant)
+            if new is None:
+                self.tell(index, None, 0.0)
+                continue
+            start = time.perf_counter()
+            asked = self.record.asked(calling(mutant.path, [name for name, _ in new]))
+
+            def work(mutant=mutant, new=new, asked=asked) -> str:  # type: ignore[no-untyped-def]
+                for function in living(mutant.path, new):
+                    code = function.__code__
+                    function.__code__ = new[code.co_qualname, code.co_firstlineno]
+                return first_failure(session, [items[test] for test in asked])
+
+            said = forked(work, self.time(asked)) if asked else "no test calls it"
+            self.tell(index, said, time.perf_counter() - start)
+        return True
+
+    def time(self, asked: Iterable[str]) -> float:
+        """CPU seconds after which a mutant has failed by its slowness."""
+        return 20 + 5 * sum(self.record.seconds[test] for test in asked)
+
+    def record_once(self, session: pytest.Session) -> None:
+        """Write down what each test calls, in a fork, so that nothing here is computed yet."""
+
+        def work() -> str:
+            recorder = Recorder(self.longest)
+            session.config.pluginmanager.register(recorder)
+            for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self.file.write_text(json.dumps(vars(recorder.record)), encoding="utf-8")
+            return ""
+
+        start = time.perf_counter()
+        said = forked(work, 3600)
+        if said:
+            raise RuntimeError(f"The tests could not be run once: {said}")
+        count, seconds = len(recorded(self.file).calls), time.perf_counter() - start
+        text = f"{count} of {len(session.items)} tests are asked, all were run in {seconds:.0f} s"
+        print(text, file=sys.stderr, flush=True)
+
+
+def first_failure(session: pytest.Session, items: Sequence[pytest.Item]) -> str:
+    """Run tests until one fails, and name it."""
+    failed = Failed()
+    session.config.pluginmanager.register(failed)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if failed.test:
+            break
+    return failed.test
+
+
+def run_pytest(arguments: Sequence[str], *plugins: object) -> int:
+    """Run pytest in this process, on tests of the project."""
+    # pytest would import helpers/.../regression_test.py by itself, without probes
+    plain = ["-o", "python_files=test_*.py"]
+    own = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(ROOT), *plain]
+    return pytest.main([*own, *arguments], plugins=[*plugins, OursFirst()])
+
+
+def noticed_as_imported(mutant: Mutant, record: Record) -> str:
+    """Name a test that fails when a file is imported with a change outside of functions."""
+    asked = record.asked(lambda call: call.startswith(f"{mutant.path}:"))
+    if not asked:
+        return "no test calls it"
+
+    def work() -> str:
+        sys.meta_path.insert(0, Imports(mutant))
+        failed = Failed()
+        status = run_pytest(["-x", *asked], failed)
+        return failed.test or ("" if status in {0, 5} else f"exit status {status}")
+
+    return forked(work, 60 + 5 * sum(record.seconds[test] for test in asked))
+
+
+def in_a_session(
+    mutants: Sequence[Mutant], given: argparse.Namespace
+) -> Iterator[tuple[int, str | None, float]]:
+    """Ask the tests of each mutant, in a process of its own: this one never imports the helpers.
+
+    None where the mutant is not within a function.
+    """
+    for library in ("numpy", "pandas", "scipy.optimize", "scipy.stats", "matplotlib.pyplot"):
+        importlib.import_module(library)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+
+        def tell(index: int, said: str | None, seconds: float) -> None:
+            os.write(writing, (json.dumps([index, said, seconds]) + "\n").encode())
+
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the dots of pytest
+            sys.meta_path.insert(0, Imports())
+            os._exit(run_pytest(given.tests, Trial(mutants, tell, given)))
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            os._exit(9)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        for line in pipe:
+            yield tuple(json.loads(line))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status not in {0, 5}:
+        raise RuntimeError(f"The session of pytest ended with status {status}.")
