@@ -58,10 +58,7 @@ OURS = (
     "models/population.py",
     "models/result.py",
     "models/shrinkage.py",
-    "models/subgroup_analysis.py",
-    "models/subgroup_counts.py",
-    "models/subgroup_likelihood.py",
-    "models/subgroup_null.py",
+    "models/subgroup_*.py",
     "reporting/__init__.py",
     "reporting/in_browser/*.py",
 )

@@ -36,7 +36,8 @@ from ..shared_results import shared_in_a_build
 from .subgroup_counts import equal_means
 
 if TYPE_CHECKING:
-    from .subgroup_analysis import BetweenTest, SubgroupResult
+    from .subgroup_fits import BetweenTest
+    from .subgroup_result import SubgroupResult
 
 #: Differences of p-values that are rounding.
 _TIE = 1e-9

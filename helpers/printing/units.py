@@ -14,7 +14,7 @@ from .numbers import HARD, as_decimal, count, level_text, number, printed
 Unit = Literal["percent", "number", "per_1000", "per_10000", "per_100000"]
 
 #: Unit -> what a value is multiplied with, and what stands behind it.
-UNITS = {
+_UNITS = {
     "percent": (100, "%"),
     "number": (1, ""),
     "per_1000": (1000, f" per{HARD}1,000"),
@@ -119,7 +119,7 @@ def as_percent(values: Iterable[float], unit: Unit) -> list[float]:
     """Give the fractions that print as percentages as the values print in a unit."""
     if unit == "percent":
         return list(values)
-    return [float(as_decimal(value, "printing")) * UNITS[unit][0] / 100 for value in values]
+    return [float(as_decimal(value, "printing")) * _UNITS[unit][0] / 100 for value in values]
 
 
 def interval(
@@ -165,7 +165,7 @@ def interval(
     low, high = as_decimal(lower, "interval()"), as_decimal(upper, "interval()")
     if low > high:
         raise MetaAnalysisError(f"interval() needs lower <= upper, not {lower!r} and {upper!r}")
-    factor, tail = UNITS[unit]
+    factor, tail = _UNITS[unit]
     return f"{head} {printed(low * factor, digits)} to {printed(high * factor, digits)}{tail}"
 
 
@@ -196,7 +196,7 @@ def unit_heading(unit: Unit, space: str = HARD) -> str:
     >>> unit_heading("percent"), unit_heading("per_1000"), unit_heading("number")
     (',\xa0%', ' per\xa01,000', '')
     """
-    return f",{space}%" if unit == "percent" else UNITS[unit][1].replace(HARD, space)
+    return f",{space}%" if unit == "percent" else _UNITS[unit][1].replace(HARD, space)
 
 
 #: Behind a heading whose values are percentages without a sign.
@@ -205,7 +205,7 @@ IN_PERCENT: Final = unit_heading("percent")
 
 def factor_of(unit: Unit) -> int:
     """Give what a value of the display scale is multiplied with in a unit."""
-    return UNITS[unit][0]
+    return _UNITS[unit][0]
 
 
 def value(amount: float, unit: Unit, digits: int, *, bare: bool = False) -> str:
@@ -218,7 +218,7 @@ def value(amount: float, unit: Unit, digits: int, *, bare: bool = False) -> str:
     >>> value(0.0682, "percent", 1, bare=True)
     '6.8'
     """
-    factor, tail = UNITS[unit]
+    factor, tail = _UNITS[unit]
     if bare:
         return number(factor * amount, digits)
     if unit == "percent":

@@ -1,0 +1,151 @@
+"""A fit for each group of studies, and the Wald-type test of their means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from ..engine.counts.common import included_counts, is_one_sided
+from ..engine.distributions import chi2_sf
+from ..engine.effects import get_measure
+from ..engine.normal.inverse_variance import fit_inverse_variance
+from ..engine.shown import Shown
+from ..engine.summaries import Caution
+from ..errors import MetaAnalysisError, UnsupportedError
+from .pooling import fit_studies
+from .result import PoolResult
+from .subgroup_counts import equal_means, fit_joint_glmm
+
+if TYPE_CHECKING:
+    from ..engine.counts.fit import GLMMFit
+    from ..engine.options import Options
+    from ..engine.studies import StudyData
+
+
+GroupTau2 = Literal["separate", "common"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BetweenTest(Shown):
+    """Test of equal effects in all groups."""
+
+    #: Statistic, degrees of freedom (compared groups - 1) and chi-squared p-value; NaN, 0 and NaN
+    #: where fewer than two groups can be compared
+    statistic: float
+    df: int
+    p: float
+    kind: str  # What was tested, in words
+
+
+def fit_groups(
+    studies: StudyData,
+    members: dict[str, Any],
+    options: Mapping[str, Options],
+    group_tau2: GroupTau2,
+) -> dict[str, PoolResult]:
+    """Fit every group with its own options."""
+    if group_tau2 == "common":
+        return _fit_common(studies, members, options)
+    return {lv: _fit_group(studies.take(rows), options[lv]) for lv, rows in members.items()}
+
+
+def _fit_group(studies: StudyData, options: Options) -> PoolResult:
+    """Fit one group, with the default interval for its own number of studies."""
+    return fit_studies(studies, options.for_studies(studies.k))
+
+
+def _fit_common(
+    studies: StudyData, members: dict[str, Any], options: Mapping[str, Options]
+) -> dict[str, PoolResult]:
+    """Fit the groups with one between-study variance (a model with one mean per group)."""
+    choices = next(iter(options.values()))  # they differ in the interval alone
+    if choices.model == "common":
+        raise UnsupportedError("group_tau2='common' has no meaning for model='common'")
+    if choices.tau2_source == "given":
+        raise UnsupportedError(
+            f"group_tau2='common' estimates one variance for all groups; tau2={choices.tau2:g} was "
+            "given to each"
+        )
+    if choices.model == "glmm":
+        kind = get_measure(choices.measure).kind
+        extreme = {
+            lv: fit_studies(part, options[lv])
+            for lv, rows in members.items()
+            if is_one_sided(*included_counts(part := studies.take(rows)), kind)
+        }
+        if extreme:
+            # An infinite mean adds nothing to the likelihood of the others and their variance.
+            rest = {lv: rows for lv, rows in members.items() if lv not in extreme}
+            inside = np.zeros(len(studies.labels), dtype=bool)
+            inside[[i for rows in rest.values() for i in rows]] = True
+            found = dict(extreme)
+            if len(rest) > 1:
+                others = studies.only(inside, "group without a finite mean")
+                found |= _fit_common(others, rest, options)
+            else:
+                found |= fit_groups(studies, rest, options, "separate")
+            return {lv: found[lv] for lv in members}
+    if studies.k <= len(members):
+        raise MetaAnalysisError(
+            "group_tau2='common': no group has two studies, so that the between-study variance "
+            "cannot be told from the differences between groups"
+        )
+    design = np.zeros((len(studies.labels), len(members)))
+    for j, rows in enumerate(members.values()):
+        design[rows, j] = 1.0
+    fits: dict[str, PoolResult]
+    if choices.model == "glmm":
+        fits = dict(fit_joint_glmm(studies, members, design, options))
+    else:
+        keep, method = studies.included, str(choices.tau2_method)
+        joint = fit_inverse_variance(
+            studies.yi[keep], studies.vi[keep], design=design[keep], method=method
+        )
+        shared = float(joint.tau2.tau2[0])
+        fits = {
+            level: replace(
+                _fit_group(
+                    studies.take(rows), replace(options[level], tau2=shared, tau2_source="shared")
+                ),
+                joint=joint,
+                tau2_se=float(joint.tau2.se[0]),
+            )
+            for level, rows in members.items()
+        }
+        if not bool(joint.tau2.converged[0]):
+            failed = Caution(
+                "not-converged", "The estimate of τ² is not a certified maximum or root."
+            )
+            fits = {
+                level: replace(fit, converged=False, cautions=(failed, *fit.cautions))
+                for level, fit in fits.items()
+            }
+    return {level: _with_shared_cautions(fit) for level, fit in fits.items()}
+
+
+def _with_shared_cautions(fit: PoolResult) -> PoolResult:
+    """Reword what is said of few studies, whose tau2 here comes from all groups."""
+    alone = "There is one study; its between-study variance is that of all groups."
+    found = (
+        replace(caution, message=alone) if caution.code == "single-study" else caution
+        for caution in fit.cautions
+        if caution.code != "few-studies"
+    )
+    return replace(fit, cautions=tuple(found))
+
+
+def wald_test(fits: list[PoolResult], *, joint: bool) -> BetweenTest:
+    """Compare the groups with a finite mean; `joint` where the means are of one fit."""
+    fits = [fit for fit in fits if not fit.one_sided]
+    if len(fits) < 2:
+        kind = "no test between groups: fewer than two of them have a finite mean"
+        return BetweenTest(float("nan"), 0, float("nan"), kind)
+    mu, cov = np.array([[fit.mu for fit in fits]]), np.diag([fit.se_model**2 for fit in fits])[None]
+    if joint and fits[0].model == "glmm":
+        engine = cast("GLMMFit", fits[0].engine)
+        mu, cov = engine.beta, engine.vcov
+    q, df = float(equal_means(mu, cov)[0]), len(fits) - 1
+    return BetweenTest(q, df, float(chi2_sf(q, df)), "Wald-type test between groups")

@@ -1,0 +1,310 @@
+"""The result of a comparison of groups, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from .. import printing
+from ..door import pd
+from ..engine.cost import Kind, announce
+from ..engine.json_values import plain
+from ..engine.model.units import units_of
+from ..engine.normal.intervals import Interval
+from ..engine.options import FEW_IN_GROUP, Options
+from ..engine.shown import Row, Shown, estimate_row, number, p_text
+from ..engine.summaries import Caution
+from ..errors import MetaAnalysisError
+from .result import PoolResult
+from .subgroup_fits import BetweenTest, GroupTau2, fit_groups, wald_test
+from .subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
+from .subgroup_null import CalibratedTest, calibrated_test
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SubgroupResult(Shown):
+    """Pooled results of groups of studies."""
+
+    by: str  # What the groups are
+    groups: Mapping[str, PoolResult]  # One result per group, in order
+    overall: PoolResult  # All studies of all groups together
+    test: BetweenTest  # Wald-type test between the groups; see also `likelihood_ratio_test`
+    #: {"separate", "common"}: Whether each group has its own between-study variance
+    group_tau2: GroupTau2
+    #: Cautions about the comparison; those of a group are on its own result
+    cautions: tuple[Caution, ...] = field(default=())
+
+    def _headline(self) -> str:
+        each = "one τ² for all" if self.group_tau2 == "common" else "a τ² for each group"
+        return f"{self.overall.k} studies by {printing.readable(self.by)}, {each}"
+
+    def _said(self) -> Iterator[Row]:
+        most = 5 if len(self.groups) <= 5 else 4
+        for name, fit in list(self.groups.items())[:most]:
+            spread = "" if fit.model == "common" else f", τ² {number(fit.tau2)}"
+            yield name, f"{estimate_row(fit)[1]}; k = {fit.k}{spread}"
+        if len(self.groups) > most:
+            yield "…", f"{len(self.groups) - most} more groups in summary_frame()"
+        test = self.test
+        yield "between groups", f"{number(test.statistic)}, df = {test.df}, {p_text(test.p)}"
+
+    def __iter__(self) -> Iterator[tuple[str, PoolResult]]:
+        return iter(self.groups.items())
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Groups in the test: all but those without an event, or full."""
+        return tuple(name for name, fit in self.groups.items() if not fit.one_sided)
+
+    def with_group_tau2(self, group_tau2: GroupTau2) -> SubgroupResult:
+        """Compare the same groups with a variance of their own each, or with one for all.
+
+        Raises
+        ------
+        UnsupportedError, MetaAnalysisError
+            As `subgroups`.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> round(result.test.p, 3), round(result.with_group_tau2("common").test.p, 3)
+        (0.776, 0.622)
+        """
+        left_out = tuple(c for c in self.cautions if c.code == "left-out-group")
+        return compare(self.overall, self._members(), self.by, group_tau2, left_out)
+
+    def _members(self) -> dict[str, Any]:
+        """Rows of each group."""
+        place = {label: i for i, label in enumerate(self.overall.data.labels)}
+        return {
+            name: np.array([place[label] for label in fit.data.labels], dtype=int)
+            for name, fit in self.groups.items()
+        }
+
+    def common_test(self) -> BetweenTest | None:
+        """Test with one between-study variance for all groups; None where there is none.
+
+        A variance of each group's own is hardly estimable from a few studies; one for all is
+        estimated from all of them.
+        """
+        if self.group_tau2 == "common":
+            return self.test
+        if self.overall.model == "common" or self.overall.k <= len(self.groups):
+            return None
+        if self.overall.one_sided or self.test.df < 1 or self.overall.options.tau2 is not None:
+            return None
+        return self.with_group_tau2("common").test
+
+    def calibrated_test(
+        self, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
+    ) -> CalibratedTest:
+        """Calibrate the test between groups on simulated data sets without a difference.
+
+        With few studies in a group the chi-squared p-value of `test` is too small, often by far;
+        see `helpers.models.subgroup_null`. The simulation runs once for the same data and choices.
+
+        Parameters
+        ----------
+        draws, seed : int
+            Simulated data sets and the seed of the random numbers.
+        alpha : float
+            Level at which `CalibratedTest.rejection` counts the false rejections.
+
+        Raises
+        ------
+        UnsupportedError
+            Fewer than two groups can be compared, or an impossible option.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 16, 2, 5, 12], n=[40, 60, 50, 90, 80, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> calibrated = result.calibrated_test(draws=200)
+        >>> calibrated.p > result.test.p, calibrated.rejection > 0.05
+        (True, True)
+        """
+        return calibrated_test(self, draws, seed=seed, alpha=alpha)
+
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Compare the groups again without each study, or without each cluster of studies.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            Cluster of each study, as in `helpers.aftercare.leave_one_out`; a cluster may have
+            studies in several groups.
+
+        Returns
+        -------
+        DataFrame
+            Index: what is left out; `k` (studies left in all groups), `statistic`, `df`, `p` of
+            the test between groups, "estimate(...)", "ci_lower(...)" and "ci_upper(...)" of each
+            group (display scale; NaN where no study is left), and `note`. The intervals are of the
+            method that each group has now.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> result.leave_one_out()["p"].round(2).tolist()
+        [0.83, 0.53, 0.99, 0.53, 0.04, 0.95]
+        """
+        overall, studies = self.overall, self.overall.data
+        members = self._members()
+        # The interval stays that of the group, whatever the number of studies that are left.
+        asked = _asked(overall)
+        options = {
+            level: asked
+            if fit.one_sided
+            else replace(asked, ci_method=fit.ci_method, ci_named=True)
+            for level, fit in self.groups.items()
+        }
+        units = units_of(studies, by, None if by is None else overall.studies)
+        counts = overall.options.method == "likelihood"
+        kind: Kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
+        announce(kind, len(units.labels), overall.k)
+        rows = []
+        for unit in range(len(units.labels)):
+            keep = studies.included.copy()
+            keep[studies.included] = units.rest[unit]
+            rest = studies.only(keep, f"{units.labels[unit]} left out")
+            there = {level: at for level, at in members.items() if keep[at].any()}
+            row: dict[str, Any]
+            row = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan, "note": ""}
+            fits: dict[str, PoolResult] = {}
+            gone = [level for level in members if level not in there]
+            if gone:
+                row["note"] = f"no study is left in {', '.join(gone)}"
+            try:
+                fits = fit_groups(rest, there, options, self.group_tau2)
+            except MetaAnalysisError as error:  # the rest does not tell the groups apart
+                row["note"] = str(error)
+            else:
+                test = wald_test(list(fits.values()), joint=self.group_tau2 == "common")
+                row |= {"statistic": test.statistic, "df": test.df, "p": test.p}
+            for level in members:
+                one = fits.get(level)
+                limits = Interval(np.nan, np.nan) if one is None else one.ci
+                row |= {
+                    f"estimate({level})": np.nan if one is None else one.estimate,
+                    f"ci_lower({level})": limits.lower,
+                    f"ci_upper({level})": limits.upper,
+                }
+            rows.append(row)
+        table = pd.DataFrame(rows, index=units.index())
+        return table[[*(name for name in table if name != "note"), "note"]]
+
+    def likelihood_ratio_test(self) -> LikelihoodRatioTest:
+        """Test by their log-likelihoods whether all groups follow one model.
+
+        With separate variances the hypothesis is that means and variances are equal, with a
+        common variance that the means are; see `helpers.models.subgroup_likelihood` for boundaries
+        and groups of one study.
+
+        Raises
+        ------
+        UnsupportedError
+            The variance was not estimated by maximum likelihood.
+        ConvergenceError
+            A fit did not reach its maximum.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9],
+        ...     n=[40, 60, 90, 50, 90, 70],
+        ...     by=list("aaabbb"),
+        ...     model="glmm",
+        ...     group_tau2="common",
+        ... )
+        >>> test = result.likelihood_ratio_test()
+        >>> round(test.statistic, 3), test.df, test.kind
+        (0.233, 1, 'Likelihood-ratio test of equal means, with one between-study variance')
+        """
+        return likelihood_ratio_test(
+            self.groups, self.overall, separate=self.group_tau2 == "separate"
+        )
+
+    def summary_frame(self) -> pd.DataFrame:
+        """Table with one row per group; the index is the group, named after `by`."""
+        rows = [fit.row() for fit in self.groups.values()]
+        return pd.DataFrame(rows, index=pd.Index(list(self.groups), name=self.by))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that JSON can hold, the calibrated test included; missing values are None."""
+        common = self.common_test()
+        calibrated = self.calibrated_test().to_dict() if self.test.df else None
+        return {
+            "by": self.by,
+            "group_tau2": self.group_tau2,
+            "groups": {name: fit.to_dict() for name, fit in self.groups.items()},
+            "overall": self.overall.to_dict(),
+            "test": plain(self.test),
+            "common_test": plain(common),
+            "calibrated_test": calibrated,
+            "cautions": plain(self.cautions),
+        }
+
+
+def compare(
+    overall: PoolResult,
+    members: dict[str, Any],
+    name: str,
+    group_tau2: GroupTau2,
+    left_out: tuple[Caution, ...],
+) -> SubgroupResult:
+    """Fit every group and test whether they differ."""
+    fits = fit_groups(overall.data, members, dict.fromkeys(members, _asked(overall)), group_tau2)
+    return SubgroupResult(
+        by=name,
+        groups=MappingProxyType(fits),
+        overall=overall,
+        test=wald_test(list(fits.values()), joint=group_tau2 == "common"),
+        group_tau2=group_tau2,
+        cautions=(*_cautions(fits, group_tau2), *left_out),
+    )
+
+
+def _asked(overall: PoolResult) -> Options:
+    """Choices for the groups: those of the whole, whose interval may have been made exact."""
+    return replace(overall.options, ci_method="wald") if overall.one_sided else overall.options
+
+
+def _cautions(fits: dict[str, PoolResult], group_tau2: GroupTau2) -> Iterator[Caution]:
+    extreme = [level for level, fit in fits.items() if fit.one_sided]
+    if extreme:
+        named = ", ".join(
+            f"{lv} ({'no' if fits[lv].mu < 0 else 'nothing but'} events)" for lv in extreme
+        )
+        yield Caution(
+            "no-events-group",
+            f"{named}: left out of the test between groups; the interval is exact.",
+        )
+    single = [level for level, fit in fits.items() if fit.k == 1 and not fit.one_sided]
+    if single:
+        enters = (
+            "its own estimate and sampling variance enter the comparison without between-study "
+            "variance."
+            if group_tau2 == "separate"
+            else "its between-study variance is that of all groups."
+        )
+        yield Caution("single-study-group", f"{', '.join(single)}: one study only; {enters}")
+    small = [level for level, fit in fits.items() if 1 < fit.k < FEW_IN_GROUP and not fit.one_sided]
+    if small and any(fit.model != "common" for fit in fits.values()):
+        few = f"fewer than {printing.word(FEW_IN_GROUP)} studies"
+        yield Caution("few-studies-group", f"{', '.join(small)}: {few}.")
