@@ -54,6 +54,7 @@ OURS = (
     "models/likelihood_region.py",
     "models/methods.py",
     "models/new_study.py",
+    "models/pooled_intervals.py",
     "models/pooling.py",
     "models/population.py",
     "models/result.py",

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..arguments import Array
 from ..door import pd
-from ..engine.counts.common import exact_interval, glmm_profile, pooled_profile
+from ..engine.counts.common import exact_interval
 from ..engine.distributions import norm_sf, t_sf
 from ..engine.effects import effective_size
 from ..engine.literature import Methods
 from ..engine.model import Model
 from ..engine.normal.intervals import (
-    KNAPP_HARTUNG,
     Interval,
-    first,
-    mu_limits,
-    single_knapp_hartung_se,
-    symmetric_interval,
     wald_is_wider,
 )
 from ..engine.normal.inverse_variance import InverseVarianceFit
 from ..engine.normal.prediction import (
-    PREDICTION_METHODS,
-    bootstrap_prediction,
     displayed_prediction,
-    prediction_df,
-    prediction_limits,
-    recovered_se,
-)
-from ..engine.normal.tau2_intervals import (
-    TAU2_CI_METHODS,
-    generalised_q_limits,
-    profile_tau2_limits,
-    q_profile_limits,
 )
 from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau2_ci
 from ..engine.shown import Row
@@ -49,6 +33,7 @@ from .display import headline_row, headline_said, plain_dict, studies_frame
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
 from .methods import methods_of
 from .new_study import ProbabilityBeyond, Side, probability_beyond
+from .pooled_intervals import mu_interval, new_study_interval, tau2_interval
 from .population import mean_interval, population_mean
 
 if TYPE_CHECKING:
@@ -247,35 +232,7 @@ class PoolResult(Pooled):
             )
         if options:
             raise UnsupportedError(f"method={method!r} has no options: {', '.join(options)}")
-        return self._scaled(self._mu_interval(method, level), scale)
-
-    def _mu_interval(self, method: str, level: float) -> Interval:
-        if method == "wald":
-            return symmetric_interval(self.mu, self.se_model, level)
-        fit = self.engine
-        if method == "profile" and self.options.method == "likelihood":
-            if fit is None:
-                return pooled_profile(self.data, self.scale.kind, level)
-            return glmm_profile(cast("GLMMFit", fit), "mu", level, self.coefficient)
-        if method != "henmi-copas" and self.k < 2:
-            raise UnsupportedError(f"method={method!r} needs at least 2 studies; there is 1")
-        if method == "t":
-            return symmetric_interval(self.mu, self.se_model, level, self.k - 1)
-        if not isinstance(fit, InverseVarianceFit):
-            raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
-        if method in KNAPP_HARTUNG:
-            single_knapp_hartung_se(fit, method, level)  # refuses identical effects
-        if method == "profile" and self.options.tau2 is not None:
-            raise UnsupportedError(
-                "the profile-likelihood interval re-estimates tau2 at every value of the mean; "
-                f"it is not defined with a {self.options.tau2_source} tau2"
-            )
-        if method == "profile" and self.tau2_method != "ML":
-            raise UnsupportedError(
-                "the profile-likelihood interval for the pooled effect is defined for "
-                f"tau2_method='ML', not {self.tau2_method!r}"
-            )
-        return first(mu_limits(fit, method, level))
+        return self._scaled(mu_interval(self, method, level), scale)
 
     def mean_conf_int(self, method: str = "delta", level: float | None = None) -> Interval:
         """Confidence interval of the mean across studies, on the display scale.
@@ -343,10 +300,6 @@ class PoolResult(Pooled):
         df = self.k - 1
         return EffectTest(statistic, df, 2.0 * float(t_sf(abs(statistic), df)))
 
-    def _included(self) -> tuple[Array, Array]:
-        keep = self.data.included
-        return self.data.yi[keep], self.data.vi[keep]
-
     def displayed_prediction(self, **options: Any) -> tuple[Interval | None, str]:
         """Give the prediction interval that displays show, or the reason why they show none."""
         return displayed_prediction(self, **options)
@@ -390,41 +343,8 @@ class PoolResult(Pooled):
         True
         """
         method = method or PREDICTION_METHOD
-        level = self._level(level)
-        allowed = PREDICTION_METHODS[self.model]
-        if method not in allowed:
-            raise UnsupportedError(
-                f"method={method!r} is not defined for model={self.model!r}"
-                + (f"; expected one of {', '.join(allowed)}" if allowed else "")
-            )
-        self.require_finite("a prediction interval")
-        if self.k < 2:
-            raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
-        mean = self._mu_interval(self.ci_method, level)
-        if method == "bootstrap":
-            if self.options.tau2 is not None:
-                raise UnsupportedError(
-                    "method='bootstrap' draws tau2 from its confidence distribution; it is not "
-                    f"defined with a {self.options.tau2_source} tau2"
-                )
-            y, v = self._included()
-            new = bootstrap_prediction(y, v, level, draws=draws, seed=seed)
-            new = Interval(min(new.lower, mean.lower), max(new.upper, mean.upper))
-            return self._scaled(new, scale)
-        df = prediction_df(method, self.k)
-        if df is not None and df < 1:
-            raise UnsupportedError(
-                f"a prediction interval with {df:g} degrees of freedom does not exist: there are "
-                "too few studies; give at least three"
-            )
-        behind = "knapp-hartung" if method.startswith("knapp-hartung") else self.ci_method
-        se: float | tuple[Any, Any] = self.se_model
-        if behind in KNAPP_HARTUNG:
-            se = single_knapp_hartung_se(cast(InverseVarianceFit, self.engine), behind, level)
-        elif behind == "profile":
-            se = recovered_se(self.mu, mean, level)
-        low, high = prediction_limits(self.mu, se, self.tau2, level, df, mean)
-        return self._scaled(Interval(float(low), float(high)), scale)
+        new = new_study_interval(self, method, self._level(level), draws=draws, seed=seed)
+        return self._scaled(new, scale)
 
     def tau2_ci(
         self,
@@ -464,39 +384,7 @@ class PoolResult(Pooled):
         [0.171, 39.398]
         """
         method = method or default_tau2_ci(self.model)
-        level = self._level(level)
-        allowed = TAU2_CI_METHODS[self.model]
-        if method not in allowed:
-            raise UnsupportedError(
-                f"a tau2 interval by {method!r} is not defined for model={self.model!r}"
-                + (f"; expected one of {', '.join(allowed)}" if allowed else "")
-            )
-        self.require_finite("an interval of tau2")
-        if self.options.tau2_source == "given":
-            raise UnsupportedError(
-                f"tau2 was given as {self.tau2:g}, not estimated: it has no confidence interval"
-            )
-        shared = self.options.tau2_source == "shared"
-        if self.k < 2 and not shared:
-            raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
-        if self.model == "glmm":
-            return glmm_profile(cast("GLMMFit", self.engine), "tau2", level)
-        fit = cast(InverseVarianceFit, self.joint if shared else self.engine)
-        if method == "q-profile":
-            return first(q_profile_limits(fit.batch, level))
-        if method == "generalised-q":
-            if shared:
-                raise UnsupportedError(
-                    "a tau2 interval by 'generalised-q' is defined for one mean; the variance is "
-                    "shared by groups with means of their own: use 'q-profile' or 'profile'"
-                )
-            return first(generalised_q_limits(fit.batch, level, weights=weights))
-        if self.tau2_method not in ("ML", "REML"):
-            raise UnsupportedError(
-                "a profile-likelihood interval for tau2 needs tau2_method 'ML' or 'REML', "
-                f"not {self.tau2_method!r}"
-            )
-        return first(profile_tau2_limits(fit, level))
+        return tau2_interval(self, method, self._level(level), weights=weights)
 
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None

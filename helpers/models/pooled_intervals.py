@@ -1,0 +1,140 @@
+"""Intervals of a pooled result on the model scale: of its mean, of tau2 and for a new study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from ..engine.counts.common import glmm_profile, pooled_profile
+from ..engine.normal.intervals import (
+    KNAPP_HARTUNG,
+    Interval,
+    first,
+    mu_limits,
+    single_knapp_hartung_se,
+    symmetric_interval,
+)
+from ..engine.normal.inverse_variance import InverseVarianceFit
+from ..engine.normal.prediction import (
+    PREDICTION_METHODS,
+    bootstrap_prediction,
+    prediction_df,
+    prediction_limits,
+    recovered_se,
+)
+from ..engine.normal.tau2_intervals import (
+    TAU2_CI_METHODS,
+    generalised_q_limits,
+    profile_tau2_limits,
+    q_profile_limits,
+)
+from ..errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from ..engine.counts.fit import GLMMFit
+    from .result import PoolResult
+
+
+def mu_interval(fit: PoolResult, method: str, level: float) -> Interval:
+    """Interval of the mean; `method` is one of those of the model."""
+    if method == "wald":
+        return symmetric_interval(fit.mu, fit.se_model, level)
+    engine = fit.engine
+    if method == "profile" and fit.options.method == "likelihood":
+        if engine is None:
+            return pooled_profile(fit.data, fit.scale.kind, level)
+        return glmm_profile(cast("GLMMFit", engine), "mu", level, fit.coefficient)
+    if method != "henmi-copas" and fit.k < 2:
+        raise UnsupportedError(f"method={method!r} needs at least 2 studies; there is 1")
+    if method == "t":
+        return symmetric_interval(fit.mu, fit.se_model, level, fit.k - 1)
+    if not isinstance(engine, InverseVarianceFit):
+        raise UnsupportedError(f"method={method!r} is defined for inverse variance only")
+    if method in KNAPP_HARTUNG:
+        single_knapp_hartung_se(engine, method, level)  # refuses identical effects
+    if method == "profile" and fit.options.tau2 is not None:
+        raise UnsupportedError(
+            "the profile-likelihood interval re-estimates tau2 at every value of the mean; "
+            f"it is not defined with a {fit.options.tau2_source} tau2"
+        )
+    if method == "profile" and fit.tau2_method != "ML":
+        raise UnsupportedError(
+            "the profile-likelihood interval for the pooled effect is defined for "
+            f"tau2_method='ML', not {fit.tau2_method!r}"
+        )
+    return first(mu_limits(engine, method, level))
+
+
+def new_study_interval(
+    fit: PoolResult, method: str, level: float, *, draws: int, seed: int
+) -> Interval:
+    """Interval of the effect in a new study."""
+    allowed = PREDICTION_METHODS[fit.model]
+    if method not in allowed:
+        raise UnsupportedError(
+            f"method={method!r} is not defined for model={fit.model!r}"
+            + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+        )
+    fit.require_finite("a prediction interval")
+    if fit.k < 2:
+        raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
+    mean = mu_interval(fit, fit.ci_method, level)
+    if method == "bootstrap":
+        if fit.options.tau2 is not None:
+            raise UnsupportedError(
+                "method='bootstrap' draws tau2 from its confidence distribution; it is not "
+                f"defined with a {fit.options.tau2_source} tau2"
+            )
+        keep = fit.data.included
+        y, v = fit.data.yi[keep], fit.data.vi[keep]
+        new = bootstrap_prediction(y, v, level, draws=draws, seed=seed)
+        return Interval(min(new.lower, mean.lower), max(new.upper, mean.upper))
+    df = prediction_df(method, fit.k)
+    if df is not None and df < 1:
+        raise UnsupportedError(
+            f"a prediction interval with {df:g} degrees of freedom does not exist: there are "
+            "too few studies; give at least three"
+        )
+    behind = "knapp-hartung" if method.startswith("knapp-hartung") else fit.ci_method
+    se: float | tuple[Any, Any] = fit.se_model
+    if behind in KNAPP_HARTUNG:
+        se = single_knapp_hartung_se(cast(InverseVarianceFit, fit.engine), behind, level)
+    elif behind == "profile":
+        se = recovered_se(fit.mu, mean, level)
+    low, high = prediction_limits(fit.mu, se, fit.tau2, level, df, mean)
+    return Interval(float(low), float(high))
+
+
+def tau2_interval(fit: PoolResult, method: str, level: float, *, weights: str) -> Interval:
+    """Interval of the variance between studies."""
+    allowed = TAU2_CI_METHODS[fit.model]
+    if method not in allowed:
+        raise UnsupportedError(
+            f"a tau2 interval by {method!r} is not defined for model={fit.model!r}"
+            + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+        )
+    fit.require_finite("an interval of tau2")
+    if fit.options.tau2_source == "given":
+        raise UnsupportedError(
+            f"tau2 was given as {fit.tau2:g}, not estimated: it has no confidence interval"
+        )
+    shared = fit.options.tau2_source == "shared"
+    if fit.k < 2 and not shared:
+        raise UnsupportedError("a tau2 interval needs at least 2 studies; there is 1")
+    if fit.model == "glmm":
+        return glmm_profile(cast("GLMMFit", fit.engine), "tau2", level)
+    engine = cast(InverseVarianceFit, fit.joint if shared else fit.engine)
+    if method == "q-profile":
+        return first(q_profile_limits(engine.batch, level))
+    if method == "generalised-q":
+        if shared:
+            raise UnsupportedError(
+                "a tau2 interval by 'generalised-q' is defined for one mean; the variance is "
+                "shared by groups with means of their own: use 'q-profile' or 'profile'"
+            )
+        return first(generalised_q_limits(engine.batch, level, weights=weights))
+    if fit.tau2_method not in ("ML", "REML"):
+        raise UnsupportedError(
+            "a profile-likelihood interval for tau2 needs tau2_method 'ML' or 'REML', "
+            f"not {fit.tau2_method!r}"
+        )
+    return first(profile_tau2_limits(engine, level))
