@@ -47,12 +47,15 @@ def forked(work: Callable[[], str], seconds: float) -> str:
     return said if status == 0 else f"exit status {status}"
 
 
-class OursFirst:
-    """Plugin of pytest: files that are named to it are imported with probes, too, not by pytest."""
+class Apart:
+    """Plugin of pytest: what a session of mutants does otherwise than one of the code as it is."""
 
     def pytest_sessionstart(self) -> None:
-        """Bring our imports before those of pytest."""
+        """Import named files with probes, too, and read nothing that other code has computed."""
+        from helpers import shared_results
+
         sys.meta_path.sort(key=lambda one: not isinstance(one, Imports))
+        os.environ.pop(shared_results.STATE, None)
 
 
 class Failed:
@@ -182,7 +185,7 @@ def run_pytest(arguments: Sequence[str], *plugins: object) -> int:
     # pytest would import helpers/.../regression_test.py by itself, without probes
     plain = ["-o", "python_files=test_*.py"]
     own = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(ROOT), *plain]
-    return pytest.main([*own, *arguments], plugins=[*plugins, OursFirst()])
+    return pytest.main([*own, *arguments], plugins=[*plugins, Apart()])
 
 
 def noticed_as_imported(mutant: Mutant, record: Record) -> str:

@@ -11,7 +11,7 @@ import mutant_sample
 import mutants
 import pytest
 
-from helpers import arguments
+from helpers import arguments, shared_results
 from helpers.errors import UnsupportedError
 
 CODE = '''"""Text."""
@@ -83,6 +83,14 @@ def test_a_function_is_changed_in_a_fork_alone():
 def test_a_default_is_changed_as_it_is_imported():
     mutant = mutant_sample.Mutant(PATH, OURS.replace("LEVEL = 0.95", "LEVEL = 0.96"), "")
     assert mutant_forks.differing(mutant) is None
+
+
+def test_no_mutant_reads_what_other_code_has_computed(monkeypatch, tmp_path):
+    monkeypatch.setenv(shared_results.FOLDER, str(tmp_path))
+    monkeypatch.setenv(shared_results.STATE, "the code as it is")
+    mutant_forks.Apart().pytest_sessionstart()
+    assert shared_results.shared_in_a_build(lambda: "computed here")() == "computed here"
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_fork_that_dies_or_hangs_says_so():
