@@ -110,6 +110,7 @@ def test_the_unadjusted_numbers_of_limit_and_trim_and_fill_are_those_of_reml() -
     assert limit.Q_small_p == pytest.approx(stats.chi2.sf(limit.Q_small, 1), rel=1e-10)
     assert limit.Q_residual_p == pytest.approx(stats.chi2.sf(limit.Q_residual, 12), rel=1e-10)
     filled = trim_and_fill(yi, vi)
+    assert filled.tau2_method == "REML"
     assert filled.mu_observed == pytest.approx(mu, rel=1e-6)
     assert filled.se_observed == pytest.approx(se, rel=1e-6)
     assert filled.tau2_observed == pytest.approx(tau2, rel=1e-4)
@@ -130,6 +131,7 @@ def test_the_raw_number_of_missing_studies_is_the_formula_at_the_last_round() ->
     k, above = len(yi), rank[yi > center].sum()
     assert found.k0_raw == pytest.approx((4 * above - k * (k + 1)) / (2 * k - 1), rel=1e-12)
     assert found.k0 == max(0, round(found.k0_raw))
+    assert found.tau2_method is None
 
 
 def test_the_p_value_of_r0_counts_the_patterns_of_signs() -> None:

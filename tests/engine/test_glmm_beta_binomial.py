@@ -56,6 +56,28 @@ def test_likelihood_is_scipys() -> None:
         np.testing.assert_allclose(ours, exact, rtol=1e-8, atol=1e-8)
 
 
+def test_the_score_without_variation_is_the_slope_of_the_probability_itself() -> None:
+    """The product that defines the distribution goes on below zero: a central difference."""
+    x, n, eta = np.array([0.0, 3.0, 7.0, 12.0]), np.array([9.0, 40.0, 8.0, 31.0]), -0.8
+    pi = 1 / (1 + np.exp(-eta))
+
+    def log_probability(phi: float) -> np.ndarray:
+        def product(first: float, factors: float) -> float:
+            return float(np.log(first + phi * np.arange(factors)).sum())
+
+        rows = zip(x, n, strict=True)
+        return np.array(
+            [product(pi, a) + product(1 - pi, m - a) - product(1.0, m) for a, m in rows]
+        )
+
+    step = 1e-5
+    slope = (log_probability(step) - log_probability(-step)) / (2 * step)
+    ours = BetaBinomialVariation().score(
+        prepare("binomial", x, n), x - n * pi, n * pi * (1 - pi), np.full(4, eta)
+    )
+    np.testing.assert_allclose(np.ravel(ours), slope, rtol=1e-6)
+
+
 def test_fit_is_the_maximum_that_a_general_optimiser_finds() -> None:
     def minus(theta: np.ndarray) -> float:
         pi, rho = scipy.special.expit(theta)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.linalg
 import scipy.optimize
 import scipy.special
 import scipy.stats
@@ -19,6 +20,7 @@ from reference_values import PATH
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.inference import quadrature_error
 from helpers.engine.counts.kernel import gauss_hermite, study_mode, study_terms
+from helpers.engine.counts.optimise import _inverse_information
 from helpers.engine.counts.profile import profile_loglik
 from helpers.engine.counts.studies import Family, log_saturated, prepare, relative_value
 from helpers.models.pooling import pool
@@ -340,3 +342,20 @@ def test_the_default_likelihood_is_that_of_seven_adaptive_nodes() -> None:
             by_hand[nodes] += np.log(step * (w @ density))
     assert fit.loglik == pytest.approx(by_hand[7], abs=1e-10)
     assert abs(by_hand[7] - by_hand[6]) > 1e-6
+
+
+@pytest.mark.parametrize("p", [2, 3, 4])
+def test_there_is_a_covariance_where_the_information_has_a_cholesky_factor(p: int) -> None:
+    random = np.random.default_rng(p)
+    turned = np.linalg.qr(random.standard_normal((p, p)))[0]
+    for least in (2.0, 0.1, -0.1, -0.9, -3.0):
+        information = turned @ np.diag([least, *range(1, p)]) @ turned.T
+        ours = _inverse_information(-information[None])[0]
+        try:
+            factor = scipy.linalg.cho_factor(information)
+        except scipy.linalg.LinAlgError:
+            assert np.isnan(ours).all(), least
+            assert least < 0
+        else:
+            np.testing.assert_allclose(ours, scipy.linalg.cho_solve(factor, np.eye(p)), rtol=1e-9)
+            assert least > 0

@@ -457,3 +457,13 @@ def test_a_group_has_its_caution_below_five_studies():
         by = ["a"] * k + ["b"] * k
         codes = {c.code for c in subgroups(**counts, by=by, model="glmm").cautions}
         assert ("few-studies-group" in codes) == expected
+
+
+@pytest.mark.parametrize(
+    ("k", "quantile"), [(9, stats.t.ppf(0.975, 8)), (10, stats.norm.ppf(0.975))]
+)
+def test_a_glmm_of_fewer_than_ten_studies_has_the_t_distribution(k, quantile):
+    events, n = [3, 8, 16, 5, 9, 2, 7, 11, 4, 6], [40, 60, 50, 70, 33, 58, 41, 90, 64, 72]
+    fit = pool(events=events[:k], n=n[:k], model="glmm")
+    limits = fit.conf_int(scale="model")
+    assert (limits.upper - limits.lower) / 2 == pytest.approx(quantile * fit.se_model)

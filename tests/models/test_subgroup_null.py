@@ -63,6 +63,8 @@ def test_the_published_test_rejects_too_often_and_its_calibrated_p_is_far_larger
     assert found.p - 4 * found.p_mcse > 0.05 > result.test.p
     assert (found.draws, found.failed) == (1000, 0)
     assert found.p == (1 + found.extreme) / 1001
+    for ours, error in ((found.rejection, found.rejection_mcse), (found.p, found.p_mcse)):
+        assert error == pytest.approx(scipy.stats.binom(1000, ours).std() / 1000)
 
 
 def test_all_who_ask_about_the_same_groups_share_one_simulation(
