@@ -160,15 +160,13 @@ def homogeneity_test(fit: Any, name: bool = True) -> str:
     return f"{found.test if cochran else 'likelihood-ratio test'}: {numbers}"
 
 
-def cautions(*results: Any, none: str = "The fit itself raises no caution.") -> str:
+def cautions(*results: Any) -> str:
     """Say what the cautions of results say, each sentence once.
 
     Parameters
     ----------
     *results : object
         With ``cautions``, as every fit has them.
-    none : str
-        What to say where there is none.
 
     Examples
     --------
@@ -179,7 +177,7 @@ def cautions(*results: Any, none: str = "The fit itself raises no caution.") -> 
     With four studies the between-study variance is poorly estimated
     """
     found = dict.fromkeys(caution.message for result in results for caution in result.cautions)
-    return " ".join(found) or none
+    return " ".join(found) or "The fit itself raises no caution."
 
 
 def heterogeneity(fit: Any, many: str = "studies") -> str:

@@ -11,7 +11,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -199,7 +199,7 @@ def show(
         behind = print_table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
     return Picture(
         name, svg, title, alt, caption, *size_of(figure), least,
-        None if behind is None else behind.renamed(f"{name}-table"), small, tuple(projected),
+        None if behind is None else replace(behind, name=f"{name}-table"), small, tuple(projected),
     )  # fmt: skip
 
 

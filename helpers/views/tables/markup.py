@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -77,10 +77,6 @@ class Table:
             f'aria-label="{escape(self.caption, quote=True)}" style="overflow: auto{limit}">\n'
             f"{self.body}\n</div>"
         )
-
-    def renamed(self, name: str) -> Table:
-        """Give the same table under another id."""
-        return replace(self, name=name)
 
     def __repr__(self) -> str:
         return f"{self.caption}\n{self.text}"
