@@ -25,6 +25,7 @@ from helpers.checks.bias import (
 )
 from helpers.checks.multiverse import multiverse
 from helpers.checks.simulation import Scenario, coverage
+from helpers.checks.simulation.result import SimulationResult
 from helpers.review.claim_analyses import Claim, judge
 
 X = np.array([1, 2, 9, 12, 30, 8, 5, 11, 3, 14], dtype=float)
@@ -333,6 +334,16 @@ def test_the_ranking_of_a_simulation_holds_what_its_cells_hold() -> None:
         assert line["lowest_corrected"] == min(row["value"] + 2 * row["mcse"] for row in hits)
         assert line["cells_below"] == sum(value < 0.925 for value in values) / 4
         assert line["median_width"] == pytest.approx(sum(widths) / 4)
+
+
+def test_a_cell_two_and_a_half_points_below_its_level_is_not_below() -> None:
+    values = [0.875, 0.875, 0.874, 0.9]  # 0.9 - 0.025 is 0.875 in binary numbers, too
+    rows = {"value": [*values, 1.0], "mcse": [0.01] * 5}
+    rows |= {"quantity": ["mu interval"] * 5, "estimator": ["DL"] * 5, "method": ["wald"] * 5}
+    rows["performance"] = [*["coverage"] * 4, "median width"]
+    columns = {name: np.array(column) for name, column in rows.items()}
+    table = SimulationResult(1000, 1, 0.9, columns).summary_frame()
+    assert table["cells_below"].tolist() == [0.25]
 
 
 def test_very_precise_studies_are_not_taken_for_identical_ones() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from reference_values import counts
-from scipy import stats
+from scipy import optimize, special, stats
 
 from helpers.engine.aftercare import gosh
 from helpers.engine.aftercare.mixture import fit_mixtures
@@ -179,6 +179,29 @@ def test_mixtures_of_normals() -> None:
     assert two.membership([-2.0, 4.0]) == pytest.approx(np.eye(2), abs=1e-3)
     with pytest.raises(MetaAnalysisError, match="two different"):
         fit_mixtures([1.0, 1.0])
+
+
+@pytest.mark.parametrize("unit", [0.001, 1.0, 1000.0])
+def test_a_mixture_is_at_its_maximum_in_any_unit(unit: float) -> None:
+    """In small units densities are large and the log-likelihood is positive."""
+    rng = np.random.default_rng(4)
+    values = np.concatenate([rng.normal(-1, 1, 300), rng.normal(1.5, 0.5, 700)]) * unit
+    two = fit_mixtures(values)[1]
+    assert two.converged
+
+    def minus(theta: np.ndarray) -> float:
+        weights = [special.expit(theta[0]), special.expit(-theta[0])]
+        each = stats.norm.logpdf(values[:, None], theta[1:3] * unit, np.exp(theta[3:]) * unit)
+        return -float(np.logaddexp.reduce(each + np.log(weights), axis=1).sum())
+
+    start = [0.0, -1.0, 1.5, 0.0, -0.5]
+    options = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-6, "fatol": 1e-8}
+    best = optimize.minimize(minus, start, method="Nelder-Mead", options=options)
+    ours = [
+        np.log(two.weights[0] / two.weights[1]), *(two.means / unit), *np.log(two.sds / unit)
+    ]  # fmt: skip
+    assert minus(np.array(ours)) == pytest.approx(best.fun, abs=0.05)  # binned
+    assert ours == pytest.approx(best.x, abs=0.05)
 
 
 def test_a_mixture_of_equal_estimates_is_refused() -> None:
