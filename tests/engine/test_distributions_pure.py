@@ -91,12 +91,14 @@ def test_log_gamma_and_its_poles():
         ("ndtr", (np.array([-np.inf, np.inf, np.nan]),)),
         ("ndtri", (np.array([0.0, 1.0, -0.1, 1.1, np.nan]),)),
         ("stdtr", (5.0, np.array([-np.inf, np.inf, np.nan]))),
+        ("stdtr", (3.0, np.array([-1e200, 1e200]))),  # whose square is infinite
         ("stdtrit", (5.0, np.array([0.5, 1.0, np.nan]))),
         ("gammainc", (2.0, np.array([0.0, np.inf, -1.0, np.nan]))),
         ("gammaincc", (2.0, np.array([0.0, np.inf, -1.0, np.nan]))),
         ("gammaincinv", (2.0, np.array([0.0, 1.0, np.nan]))),
         ("gammainccinv", (2.0, np.array([0.0, 1.0, np.nan]))),
         ("fdtrc", (2.0, 3.0, np.array([0.0, np.inf, np.nan]))),
+        ("fdtrc", (3e3, 4.0, np.array([1e307]))),
         ("betaincinv", (2.0, 3.0, np.array([0.0, 1.0, np.nan]))),
     ],
 )
