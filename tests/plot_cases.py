@@ -35,6 +35,7 @@ __all__ = ["CASES", "Case", "cohorts", "fit", "plots"]
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 LONG = "{} a name with many more words than a column has room for: $x_1$ & <b> Ж\\alpha of {}"
 NAME = LONG.format(1, 2)
+MANY = 60  # studies: more than the review has
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def of_fit(draw: Callable, *, few: int = 1) -> dict[str, Callable]:
     return {
         "real": lambda: draw(fit()),
         "one": lambda: draw(fit(few)),
-        "many": lambda: draw(fit(90)),
+        "many": lambda: draw(fit(MANY)),
         "awkward": lambda: draw(fit(8, awkward=True)),
     }
 
@@ -245,7 +246,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.subgroup_forest({"Product": real("products")}),
             "one": lambda: plots.subgroup_forest({"Group": grouped(1)}),
-            "many": lambda: plots.subgroup_forest({"Group": grouped(40)}),
+            "many": lambda: plots.subgroup_forest({"Group": grouped(30)}),
             "awkward": lambda: plots.subgroup_forest({NAME: grouped(3, LONG)}),
         },
         "%",
@@ -277,7 +278,7 @@ CASES: dict[str, Case] = {
     "median_mean": Case(
         {
             "real": lambda: plots.median_mean(fit()),
-            "many": lambda: plots.median_mean(fit(90)),
+            "many": lambda: plots.median_mean(fit(MANY)),
             "awkward": lambda: plots.median_mean(
                 pool(
                     events=[40, 30, 12, 60],
@@ -329,7 +330,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.bubble(real("months"), xlabel="months"),
             "one": lambda: plots.bubble(months(cohorts(3))),
-            "many": lambda: plots.bubble(months(cohorts(90))),
+            "many": lambda: plots.bubble(months(cohorts(MANY))),
             "awkward": lambda: plots.bubble(months(cohorts(8, LONG, True))),
         },
         "%",
@@ -366,7 +367,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.posterior(post(), thresholds=[0.1]),
             "one": lambda: plots.posterior(post(1)),
-            "many": lambda: plots.posterior({f"Group {i}": post(4 + i % 2) for i in range(30)}),
+            "many": lambda: plots.posterior({f"Group {i}": post(4 + i % 2) for i in range(20)}),
             "awkward": lambda: plots.posterior({NAME: post(4), "b": post(5)}),
         },
         "%",
@@ -377,7 +378,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.shrinkage(post()),
             "one": lambda: plots.shrinkage(post(1)),
-            "many": lambda: plots.shrinkage(post(60)),
+            "many": lambda: plots.shrinkage(post(MANY)),
             "awkward": lambda: plots.shrinkage(post(8, awkward=True)),
         },
         "%",
@@ -427,7 +428,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.causes_heatmap(real("tested")),
             "one": lambda: plots.causes_heatmap(homogeneity_test(centres(1), draws=9)),
-            "many": lambda: plots.causes_heatmap(homogeneity_test(centres(40), draws=9)),
+            "many": lambda: plots.causes_heatmap(homogeneity_test(centres(25), draws=9)),
             "awkward": lambda: plots.causes_heatmap(homogeneity_test(centres(3, LONG), draws=9)),
         },
         "",
@@ -447,7 +448,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.study_overview(load_cohorts()),
             "one": lambda: plots.study_overview(cohorts(1)),
-            "many": lambda: plots.study_overview(cohorts(90)),
+            "many": lambda: plots.study_overview(cohorts(MANY)),
             "awkward": lambda: plots.study_overview(cohorts(8, LONG)),
         },
         "months",
@@ -457,7 +458,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.follow_up(load_cohorts()),
             "one": lambda: plots.follow_up(cohorts(1)),
-            "many": lambda: plots.follow_up(cohorts(90)),
+            "many": lambda: plots.follow_up(cohorts(MANY)),
             "awkward": lambda: plots.follow_up(products(cohorts(8, LONG, True), LONG)),
         },
         "months",
@@ -466,7 +467,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.confounding(regression_cohorts(_MM)),
             "one": lambda: plots.confounding(cohorts(1), columns=["setting"]),
-            "many": lambda: plots.confounding(cohorts(90), columns=["setting"]),
+            "many": lambda: plots.confounding(cohorts(MANY), columns=["setting"]),
             "awkward": lambda: plots.confounding(
                 products(cohorts(8, LONG), LONG), columns=["setting"]
             ),
@@ -490,7 +491,7 @@ CASES: dict[str, Case] = {
         {
             "real": lambda: plots.later_reports(check_forecasts()),
             "one": lambda: plots.later_reports(check_forecasts()[:1]),
-            "many": lambda: plots.later_reports(renamed_checks(60, "report {}")),
+            "many": lambda: plots.later_reports(renamed_checks(30, "report {}")),
             "awkward": lambda: plots.later_reports(renamed_checks(8, LONG)),
         },
         "%",
@@ -536,7 +537,7 @@ CASES: dict[str, Case] = {
     "decision_flow": Case(
         {
             "one": lambda: plots.decision_flow(steps(1, "Step {}")),
-            "many": lambda: plots.decision_flow(steps(40, "Step {}")),
+            "many": lambda: plots.decision_flow(steps(20, "Step {}")),
             "awkward": lambda: plots.decision_flow(steps(3, "A longer name of the step {}")),
         },
         "",
@@ -547,7 +548,7 @@ CASES: dict[str, Case] = {
                 rows(3).assign(label=["common", "random", "glmm"]), quantity="Rate"
             ),
             "one": lambda: plots.estimates(rows(1), quantity="Rate"),
-            "many": lambda: plots.estimates(rows(90), quantity="Rate"),
+            "many": lambda: plots.estimates(rows(MANY), quantity="Rate"),
             "awkward": lambda: plots.estimates(rows(5, LONG), quantity="Rate"),
         },
         "%",

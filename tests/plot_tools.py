@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+from matplotlib.backends.backend_agg import RendererAgg
 
 __all__ = ["assert_all_words_inside", "assert_no_words_collide", "word_boxes"]
 
 
-def word_boxes(ax, *, whole=False):
+@cache
+def _letters(dpi):
+    return RendererAgg(1, 1, dpi)
+
+
+def word_boxes(ax, *, whole=False, drawn=False):
     """Places of all visible words of the axes and their insets, in CSS pixels.
 
-    `whole` looks at all axes of the figure.
+    `whole` looks at all axes of the figure. A figure that was `drawn` has its words in place; any
+    other is drawn here, without rendering, which takes as long as a picture of it.
     """
     figure = ax.get_figure(root=True)
-    figure.draw_without_rendering()  # places all words; a picture of them would take as long again
+    if not drawn:
+        figure.draw_without_rendering()
+    # letters as the plots measure them, whoever drew the figure
+    renderer = _letters(figure.dpi) if drawn else None
     found = {}
     parts = [part for one in (figure.axes if whole else [ax]) for part in (one, *one.child_axes)]
     for part in dict.fromkeys(parts):
@@ -32,10 +44,10 @@ def word_boxes(ax, *, whole=False):
         titles = [part.title, part._left_title, part._right_title]
         for text in (*part.texts, *labels, *keys, *titles):
             if text.get_text().strip() and text.get_visible():
-                box = text.get_window_extent()
+                box = text.get_window_extent(renderer)
                 found[text] = box.extents * 72 / figure.dpi
     for text in figure.texts if whole else ():
-        found[text] = text.get_window_extent().extents * 72 / figure.dpi
+        found[text] = text.get_window_extent(renderer).extents * 72 / figure.dpi
     return found
 
 

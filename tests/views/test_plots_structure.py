@@ -66,12 +66,12 @@ def of(kind: str, variant: str) -> Drawn:
     axes = [part for one in ax.get_figure(root=True).axes for part in (one, *one.child_axes)]
     marks = [np.asarray(c.get_offsets()) for one in axes for c in one.collections]
     marks += [np.column_stack(line.get_data()) for one in axes for line in one.lines]
-    words = word_boxes(ax, whole=True)
     phone = style.phone_form(ax)
+    picture = plots.show(ax, "structure", narrow=phone)
+    words = word_boxes(ax, whole=True, drawn=True)
     small, wide = {}, 0.0
     if phone is not None:
-        small, wide = word_boxes(phone, whole=True), style.drawn_width(phone)
-    picture = plots.show(ax, "structure", narrow=phone)
+        small, wide = word_boxes(phone, whole=True, drawn=True), style.drawn_width(phone)
     return Drawn(picture, words, ax, marks, phone, small, wide)
 
 
@@ -229,7 +229,8 @@ def test_type_is_large_enough_and_labels_are_text(kind, variant):
 
 @pytest.mark.parametrize("kind", CASES)
 def test_drawn_twice_it_has_the_same_bytes(kind):
-    variant = next(v for v in ("awkward", "real", "many", "one") if v in CASES[kind].draw)
+    # what differs from time to time is in the drawing, however little there is to draw
+    variant = next(v for v in ("one", "real", "many") if (kind, v) in EVERY)
     once = of(kind, variant).picture
     again = plots.show(CASES[kind].draw[variant](), "structure")
     assert once._repr_html_() == again._repr_html_()
@@ -239,7 +240,7 @@ def test_drawn_twice_it_has_the_same_bytes(kind):
 
 
 @pytest.mark.parametrize("layout", ["book", "jama", "bmj", "revman"])
-@pytest.mark.parametrize("k", [2, 200])
+@pytest.mark.parametrize("k", [2, 60])
 def test_squares_are_ordered_by_weight_in_every_layout(layout, k):
     ax = plots.forest(fit(k), layout=layout, order="input")
     areas = next(c for c in ax.collections if c.get_gid() == "studies").get_sizes()

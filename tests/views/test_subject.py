@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from inspect import signature
 from pathlib import Path
 
@@ -35,14 +36,22 @@ COUNTS = {"events": [3, 8, 5, 2, 9, 1], "n": [40, 60, 50, 30, 70, 40]}
 GROUPS = list("aaabbb")
 
 
+@cache
 def fit(**options):
     return pool(**COUNTS, **{"model": "glmm", **options})
 
 
+@cache
 def rates(model="glmm"):
     return pool(events=[3, 8, 5], time=[40, 60, 50.5], measure="log-rate", model=model)
 
 
+@cache
+def bayesian():
+    return posterior(**COUNTS)
+
+
+@cache
 def by_group():
     return subgroups(**COUNTS, by=GROUPS, model="random")
 
@@ -76,11 +85,9 @@ DRAWN = {
     "construction": lambda draw: draw(0.1),
     "rejection": lambda draw: draw(bias.simulate_null(fit(), draws=20)),
     "bubble": lambda draw: draw(months()),
-    "posterior": lambda draw: draw(posterior(**COUNTS)),
-    "shrinkage": lambda draw: draw(posterior(**COUNTS)),
-    "ranking": lambda draw: draw(
-        bayes.rank_probabilities({name: posterior(**COUNTS) for name in "ab"})
-    ),
+    "posterior": lambda draw: draw(bayesian()),
+    "shrinkage": lambda draw: draw(bayesian()),
+    "ranking": lambda draw: draw(bayes.rank_probabilities({name: bayesian() for name in "ab"})),
     "specification_curve": lambda draw: draw(
         multiverse(**COUNTS, choices={"measure": ["logit", "arcsine"], "model": ["random"]})
     ),

@@ -13,8 +13,16 @@ from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import ROUND, axes_of, fixed_ticks, grid_below, name_axes
-from .lettering import key_above
+from .frame import (
+    ROUND,
+    axes_of,
+    figure_of,
+    fixed_ticks,
+    grid_below,
+    name_axes,
+    room_of_axes,
+)
+from .lettering import key_above, measure
 from .note import Note, annotate, numbers
 from .points import Z95, Points, effect_axis, points_of
 
@@ -138,6 +146,8 @@ def funnel(
         key.append((drawn, line.name))
     _vertical(ax, vertical, grid, subject)
     effect_axis(ax, points, _limits(points, filled))
+    if vertical == "n":
+        _clear_corner(ax)
     key_above(ax, [handle for handle, _ in key], [name for _, name in key])
     annotate(ax, _note(fit, points, vertical, filled, line, centre, subject.noun))
     return ax
@@ -228,6 +238,20 @@ def _vertical(ax: Axes, vertical: str, grid: Array, subject: Subject) -> None:
         ax.set_yscale("log")
         ax.set_ylim(low, high)
         fixed_ticks(ax.yaxis, ROUND, "{:,.0f}".format)
+
+
+def _clear_corner(ax: Axes) -> None:
+    """Leave out a size at the foot of its axis where the first effect would lie on it."""
+    (low, high), foot, first = ax.get_xlim(), ax.get_ylim()[0], ax.get_xticklabels()[:1]
+    sizes = ax.yaxis.get_majorticklocs()
+    if not first or not len(sizes) or sizes[0] > 1.05 * foot:
+        return
+    place = room_of_axes(ax)[2] * (float(ax.get_xticks()[0]) - low) / (high - low)
+    begin = place - measure(figure_of(ax), first[0].get_text(), size="small") / 2
+    if (
+        begin < -4.0
+    ):  # the sizes end 3.5 pixels before the axis; half of one is the slant of a letter
+        fixed_ticks(ax.yaxis, sizes[1:], "{:,.0f}".format)
 
 
 def _limits(points: Points, filled: TrimAndFill | None) -> tuple[float, float]:
