@@ -115,20 +115,28 @@ def test_no_module_names_its_package():
         assert not [*absolute_imports(path.read_text(encoding="utf-8"))], path
 
 
-#: A program beside the wheel: a fit, then a report, then every module. One, because Python and its
-#: libraries take longer to start than all that it does.
+#: What the README tells a reader to type, in a shell and in Python.
+README = (ROOT / "helpers" / "README.md").read_text(encoding="utf-8")
+SHELL, PYTHON = (
+    re.search(rf"```{kind}\n(.*?)```", README, re.DOTALL)[1] for kind in ("bash", "python")
+)
+
+#: A program beside the wheel: a fit, then a report, then what the README says, then every module.
+#: One, because Python and its libraries take longer to start than all that it does.
 BESIDE = f"""
-import importlib, json, pkgutil, sys
+import contextlib, importlib, io, json, pkgutil, sys
 from nrm_meta import load_cohorts, pool
 fit = pool(load_cohorts(), model="glmm", **{COLUMNS!r})
 after = sorted(sys.modules)
 from nrm_meta.reporting.command import main
 status = main(sys.argv[1:])
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    exec({PYTHON!r}, {{"__name__": "__main__"}})
 names = [m.name for m in pkgutil.walk_packages(sys.modules["nrm_meta"].__path__, "nrm_meta.")]
 for name in names:
     if not name.endswith("__main__"):
         importlib.import_module(name)
-print(json.dumps([fit.to_dict(), after, status, names, sorted(sys.modules)]))
+print(json.dumps([fit.to_dict(), after, status, said.getvalue(), names, sorted(sys.modules)]))
 """
 
 
@@ -192,22 +200,22 @@ def test_the_version_is_written_once(installed):
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
-def test_what_the_readme_of_the_wheel_says_works(installed, wheel, tmp_path):
-    """Its commands and its program, one after another, where only the wheel is installed."""
+def test_the_wheel_shows_the_readme(wheel):
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(f"nrm_meta-{__version__}.dist-info/METADATA").decode("utf-8")
-    readme = metadata.partition("\n\n")[2]
-    assert readme.strip() == (ROOT / "helpers" / "README.md").read_text(encoding="utf-8").strip()
-    shell, code = (
-        re.search(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[1] for kind in ("bash", "python")
-    )
-    first, *commands = shell.splitlines()
+    assert metadata.partition("\n\n")[2].strip() == README.strip()
+
+
+def test_what_the_readme_says_to_a_shell_works(installed, tmp_path):
+    """Its commands, one after another, where only the wheel is installed."""
+    first, *commands = SHELL.splitlines()
     assert first == "pip install nrm-meta"
     path = f"{installed['target'] / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    here = {"cwd": tmp_path, "env": installed["env"] | {"PATH": path}}
     for command in commands:
-        run(["sh", "-c", command], **here)
+        run(["sh", "-c", command], cwd=tmp_path, env=installed["env"] | {"PATH": path})
     assert (tmp_path / "my-report" / "report.html").is_file()
-    said = run([sys.executable, "-c", code], **here)
-    assert "Proportion with the event: " in said
-    assert (tmp_path / "from-python" / "report.html").is_file()
+
+
+def test_what_the_readme_says_to_python_works(beside, installed):
+    assert "Proportion with the event: " in beside[0][3]
+    assert (installed["cwd"] / "from-python" / "report.html").is_file()
