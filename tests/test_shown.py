@@ -304,3 +304,16 @@ def test_a_word_that_would_be_a_tag_stays_a_word():
 
 def test_the_estimate_is_that_of_the_sentences():
     assert helpers.printing.estimate(fit()) in repr(fit())
+
+
+@pytest.mark.parametrize("rows", [7, 8, 30])
+def test_rows_that_are_shown_and_those_that_are_counted_are_all(rows):
+    class Long(Shown):
+        def _said(self):
+            return [(f"row {i}", str(i)) for i in range(rows)]
+
+    lines = repr(Long()).splitlines()[1:]
+    told = [line for line in lines if line.startswith("  row ")]
+    counted = [int(n) for line in lines for n in re.findall(r"…\s+(\d+) more rows", line)]
+    assert len(told) + sum(counted) == rows
+    assert len(told) + len(counted) == len(lines)

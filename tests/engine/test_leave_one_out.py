@@ -287,3 +287,14 @@ def test_leave_one_out_of_fifty_thousand_studies_takes_seconds() -> None:
     one = pool_effects(y[rest], v[rest], ci_method="wald")
     assert table["mu"].iloc[17] == pytest.approx(one.mu, abs=1e-10)
     assert table["tau2"].iloc[17] == pytest.approx(one.tau2, rel=1e-9)
+
+
+@pytest.mark.parametrize("events", [40, 59])
+def test_single_patients_have_one_rate_without_each(events: int) -> None:
+    """No variance between studies of one patient each can be told: binomial, in closed form."""
+    x = np.repeat([1, 0], [events, 120 - events])
+    table = pool(events=x, n=np.ones(120), model="glmm").leave_one_out()
+    p = (events - x) / 119
+    assert (table["tau2"] == 0.0).all()
+    np.testing.assert_allclose(table["estimate"], p, rtol=1e-9)
+    np.testing.assert_allclose(table["se"], (119 * p * (1 - p)) ** -0.5, rtol=1e-9)
