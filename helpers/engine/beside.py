@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 _TASKS = Path("/proc/self/task")
+#: Bytes of the place of a step in a pipe, which holds 64 KiB.
+_PLACE = 2
 _COPY: list[bool] = []  # not empty in a process beside another
 
 
@@ -53,17 +56,14 @@ class Begun(Generic[Found]):
             self._process.start()
             send.close()
 
-    def runs(self) -> bool:
-        """Whether a process is busy with it."""
-        return self._answer is not None and not self._answer.poll()
-
     def result(self) -> Found:
         """Wait for the result.
 
         Whatever kept the other process from one (an error, too little memory) is met again here,
-        where the step runs anew.
+        where the step runs anew. So it does in a process beside the one that began it: an answer
+        can be read once.
         """
-        if self._answer is None:
+        if self._answer is None or _COPY:
             return self._step()
         try:
             found: list[Found] = self._answer.recv()
@@ -73,6 +73,54 @@ class Begun(Generic[Found]):
         self._answer = None
         self._process.join()
         return found[0] if found else self._step()
+
+
+def shared(
+    steps: Sequence[Callable[[], Found]], begins: Callable[[int], None] = lambda place: None
+) -> list[Found]:
+    """Take the steps in turns with a process beside this one, and give their results in order.
+
+    Whoever is free takes the next step; where there is no second process, all of them run here.
+    `begins` is called here with the place of every step, in order, about when the step begins. The
+    steps do not depend on each other, and are otherwise as those of `Begun`.
+
+    Examples
+    --------
+    >>> shared([lambda: "a", lambda: "b", lambda: "c"])
+    ['a', 'b', 'c']
+    """
+    found: dict[int, Found] = {}
+    said = 0
+
+    def say(most: int) -> None:
+        nonlocal said
+        while said < most:
+            begins(said)
+            said += 1
+
+    if len(steps) > 1 and possible():
+        taken, places = os.pipe()  # both read it: each place goes to one of them
+        os.write(places, b"".join(place.to_bytes(_PLACE) for place in range(len(steps))))
+        os.close(places)
+
+        def next_places() -> Iterator[int]:
+            while place := os.read(taken, _PLACE):
+                yield int.from_bytes(place)
+
+        other = Begun(lambda: {place: steps[place]() for place in next_places()})
+        try:
+            for place in next_places():
+                say(place + 1)
+                found[place] = steps[place]()
+            found |= other.result()
+        finally:
+            deque(next_places(), maxlen=0)  # an error here ends the other process with its step
+            os.close(taken)
+    for place, step in enumerate(steps):  # all, or those that the other process did not manage
+        say(place + 1)
+        if place not in found:
+            found[place] = step()
+    return [found[place] for place in range(len(steps))]
 
 
 def _compute(step: Callable[[], Any], send: Connection) -> None:

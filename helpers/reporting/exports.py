@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..engine.beside import Begun, possible
 from ..errors import UnsupportedError
 from ..views.plots import Picture, style
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 _PACKING: Mapping[str, Any] = {"png": {"compress_level": 3}, "tiff": {"compression": "tiff_lzw"}}
 
-__all__ = ["DPI", "FORMATS", "Packing", "figure_files"]
+__all__ = ["DPI", "FORMATS", "figure_files", "import_writers"]
 
 #: Kinds of file of each figure, by the ending of the name.
 FORMATS: tuple[str, ...] = ("svg", "pdf", "png", "tiff")
@@ -71,46 +68,8 @@ def figure_files(
     return {f"{name}.{one}": found[one] for one in formats}
 
 
-class Packing:
-    """Files of figures, made beside the drawing of the next where that is possible."""
-
-    _at_once = 2  # pixels of more figures would take memory, not time
-
-    def __init__(self, formats: Sequence[str]) -> None:
-        self._formats = formats
-        self._waiting: deque[tuple[str, Callable[[], dict[str, bytes]]]] = deque()
-        self._begun: dict[str, Begun[dict[str, bytes]]] = {}
-        self._made: dict[str, dict[str, bytes]] = {}  # by figures, in their order
-
-    def add(self, picture: Picture, figure: Figure) -> None:
-        """Let the files of a figure be made (see `figure_files`)."""
-        self._waiting.append((picture.name, partial(figure_files, picture, figure, self._formats)))
-        self._made[picture.name] = {}
-        self._go_on()
-
-    def _go_on(self) -> None:
-        for name in [name for name, begun in self._begun.items() if not begun.runs()]:
-            self._made[name] = self._begun.pop(name).result()
-        while self._waiting and len(self._begun) < self._at_once and possible():
-            _import_writers()
-            name, step = self._waiting.popleft()
-            self._begun[name] = Begun(step)
-
-    def files(self) -> dict[str, bytes]:
-        """Wait for the files of all figures, by name."""
-        while self._waiting or self._begun:
-            self._go_on()
-            if self._begun:
-                name = next(iter(self._begun))
-                self._made[name] = self._begun.pop(name).result()
-            elif self._waiting:
-                name, step = self._waiting.popleft()
-                self._made[name] = step()
-        return {name: content for made in self._made.values() for name, content in made.items()}
-
-
-def _import_writers() -> None:
-    """Import here what each process beside this one would import anew."""
+def import_writers() -> None:
+    """Import what a process beside this one would import anew."""
     for name in ("backend_agg", "backend_pdf"):
         import_module(f"matplotlib.backends.{name}")  # with the fonts' tools
     for name in ("Png", "Tiff"):

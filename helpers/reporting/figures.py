@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import printing
+from ..engine.beside import possible, shared
 from ..engine.normal.prediction import displayed_prediction
 from ..errors import MetaAnalysisError
 from ..evidence.given import rating_of
 from ..views import plots
-from ..views.plots import Picture
+from ..views.plots import Picture, style
 from ..views.plots.frame import figure_of
 from ..views.subject import Subject
+from . import exports
 from .analysis import Analysis, NotComputed, Progress
 from .long_forest import strip
 
@@ -37,7 +38,8 @@ class Drawing:
         self, analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
     ) -> None:
         self.progress = progress
-        self._pictures: dict[str, Picture] = {}
+        self._analysis = analysis
+        self._found: dict[str, Picture | NotComputed] = {}
         self._figures: dict[str, Figure] = {}
         self._reasons: list[NotComputed] = []
         fit = analysis.fit
@@ -53,40 +55,78 @@ class Drawing:
                     "without groups",
                 )
             )
-        self._rest = deque(_wanted(analysis, whole, subject))
+        self._wanted = list(_wanted(analysis, whole, subject))
 
-    def __iter__(self) -> Iterator[tuple[Picture, Figure]]:
-        """Give what is drawn, and draw the rest one by one."""
-        yield from zip(tuple(self._pictures.values()), self._figures.values(), strict=True)
-        while self._rest:
-            name, title, step = self._rest[0]
-            self.progress(title)
+    def _drawn(self, name: str, title: str, step: Callable[[], Axes]) -> Picture | NotComputed:
+        """Draw a figure, unless the one that its picture is of is at hand."""
+        if name not in self._figures and not isinstance(self._found.get(name), NotComputed):
             try:
                 drawn = step()
-                self._pictures[name] = plots.show(drawn, name=name)
+                self._found[name] = plots.show(drawn, name=name)
                 self._figures[name] = figure_of(drawn)
             # Refusals only (a plot of values that do not exist); see `helpers.reporting.analysis`.
             except MetaAnalysisError as error:
-                self._reasons.append(NotComputed(title, str(error)))
-            self._rest.popleft()
-            if name in self._figures:
-                yield self._pictures[name], self._figures[name]
+                self._found[name] = NotComputed(title, str(error))
+        return self._found[name]
+
+    def _all(self) -> Iterator[tuple[str, Picture | NotComputed]]:
+        """Draw what is not drawn, and give every figure or the reason why there is none."""
+        for name, title, step in self._wanted:
+            if name not in self._found:
+                self.progress(title)
+                self._drawn(name, title, step)
+            yield name, self._found[name]
 
     @property
     def pictures(self) -> dict[str, Picture]:
         """For the page, by name."""
-        return {picture.name: picture for picture, _ in self}
+        return {name: one for name, one in self._all() if isinstance(one, Picture)}
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """For files, by the same names."""
-        return {picture.name: figure for picture, figure in self}
+        """To work on, by the same names; one that another process drew is drawn again."""
+        shown = self.pictures
+        for one in self._wanted:
+            self._drawn(*one)
+        return {name: self._figures[name] for name in shown}
 
     @property
     def reasons(self) -> tuple[NotComputed, ...]:
         """Why figures are missing."""
-        deque(self, maxlen=0)
-        return tuple(self._reasons)
+        missing = (one for _, one in self._all() if isinstance(one, NotComputed))
+        return (*self._reasons, *missing)
+
+    def files(self, formats: Sequence[str]) -> dict[str, bytes]:
+        """Draw what is not drawn, and give the files of every figure by their names.
+
+        A process beside this one draws its share, where that is possible.
+        """
+
+        def made(
+            name: str, title: str, step: Callable[[], Axes]
+        ) -> tuple[Picture | NotComputed, dict[str, bytes]]:
+            drawn = self._drawn(name, title, step)
+            if isinstance(drawn, NotComputed):
+                return drawn, {}
+            return drawn, exports.figure_files(drawn, self._figures[name], formats)
+
+        def begins(place: int) -> None:
+            name, title, _ = self._wanted[place]
+            if name not in self._found:
+                self.progress(title)
+
+        if possible():
+            exports.import_writers()
+            style.load_fonts()
+            groups = self._analysis.groups
+            if groups is not None and groups.test.df:
+                groups.calibrated_test()  # plots ask for it, and two cannot wait for one answer
+        found: dict[str, bytes] = {}
+        every = shared([partial(made, *one) for one in self._wanted], begins)
+        for (name, _, _), (drawn, files) in zip(self._wanted, every, strict=True):
+            self._found[name] = drawn
+            found |= files
+        return found
 
 
 def _wanted(

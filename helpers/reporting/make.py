@@ -24,7 +24,7 @@ from . import document, files, scripts, sentences, tables
 from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
 from .body import files_section, references_of, sections, with_files
 from .cautions import ListedCaution, cautions_of
-from .exports import FORMATS, Packing
+from .exports import FORMATS
 from .figures import Drawing
 from .html import Section, page
 
@@ -190,11 +190,9 @@ class Report:
             "again.R": scripts.r_script(self.analysis, self.title),
             scripts.TABLE: files.table_as_csv(self.analysis.data),
         }
-        packing = Packing(figures)
-        for picture, figure in self._drawing:
-            packing.add(picture, figure)
+        drawings = self._drawing.files(figures)
         self._drawing.progress("Writing")
-        made = files.collect(texts, self.to_dict(), self.frames()) | packing.files()
+        made = files.collect(texts, self.to_dict(), self.frames()) | drawings
         pixels = {name: made.get(f"figure-{name}.png") for name in self.pictures}
         drawn = {name: content for name, content in pixels.items() if content is not None}
         parts = self._sections(made)
