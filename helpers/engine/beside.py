@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar, cast
 
 Found = TypeVar("Found")
 
@@ -46,32 +44,36 @@ class Begun(Generic[Found]):
 
     def __init__(self, step: Callable[[], Found]) -> None:
         self._step = step
-        self._answer: Connection | None = None
+        self._answer: int | None = None
         if possible():
             from multiprocessing import get_context
 
             fork = cast(Any, get_context("fork"))
-            self._answer, send = fork.Pipe(duplex=False)
-            self._process = fork.Process(target=_compute, args=(step, send), daemon=True)
+            # a file in memory, which every process that is begun later can read too
+            self._answer = os.memfd_create("answer")
+            self._process = fork.Process(target=_compute, args=(step, self._answer), daemon=True)
             self._process.start()
-            send.close()
 
     def result(self) -> Found:
         """Wait for the result.
 
         Whatever kept the other process from one (an error, too little memory) is met again here,
-        where the step runs anew. So it does in a process beside the one that began it: an answer
-        can be read once.
+        where the step runs anew.
         """
-        if self._answer is None or _COPY:
+        if self._answer is None:
             return self._step()
-        try:
-            found: list[Found] = self._answer.recv()
-        except (EOFError, OSError):  # it ended without an answer, or within it
-            found = []
-        self._answer.close()
+        from multiprocessing.connection import wait
+
+        wait([self._process.sentinel])
+        content = os.pread(self._answer, os.fstat(self._answer).st_size, 0)
+        os.close(self._answer)
         self._answer = None
-        self._process.join()
+        if not _COPY:
+            self._process.join()
+        try:
+            found: list[Found] = pickle.loads(content)
+        except (EOFError, pickle.UnpicklingError):  # it ended without an answer, or within it
+            found = []
         return found[0] if found else self._step()
 
 
@@ -123,8 +125,8 @@ def shared(
     return [found[place] for place in range(len(steps))]
 
 
-def _compute(step: Callable[[], Any], send: Connection) -> None:
-    """Send the result of a step in a list; an error ends the process without a word."""
+def _compute(step: Callable[[], Any], answer: int) -> None:
+    """Write the result of a step in a list; an error ends the process without a word."""
     import gc
     import io
     import signal
@@ -136,4 +138,5 @@ def _compute(step: Callable[[], Any], send: Connection) -> None:
     os.nice(5)  # whoever goes on meanwhile has a core first
     sys.stderr = io.StringIO()
     warnings.simplefilter("ignore")
-    send.send([step()])
+    with open(answer, "wb", closefd=False) as file:
+        pickle.dump([step()], file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -15,6 +16,11 @@ def plain(value: Any) -> Any:
     A result gives its own ``to_dict()``, any other data class (a caution, a reference, a test of
     heterogeneity) its fields, an interval its two limits, a table its rows with the index.
     """
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:  # most of a large table
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
     if hasattr(value, "reset_index"):
         value = value.reset_index().to_dict(orient="records")
     if hasattr(value, "to_dict"):
@@ -27,11 +33,11 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if type(value).__name__ in ("NAType", "NaTType"):
         return None
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
 

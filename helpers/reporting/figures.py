@@ -38,7 +38,6 @@ class Drawing:
         self, analysis: Analysis, subject: Subject, progress: Progress = lambda step: None
     ) -> None:
         self.progress = progress
-        self._analysis = analysis
         self._found: dict[str, Picture | NotComputed] = {}
         self._figures: dict[str, Figure] = {}
         self._reasons: list[NotComputed] = []
@@ -118,9 +117,6 @@ class Drawing:
         if possible():
             exports.import_writers()
             style.load_fonts()
-            groups = self._analysis.groups
-            if groups is not None and groups.test.df:
-                groups.calibrated_test()  # plots ask for it, and two cannot wait for one answer
         found: dict[str, bytes] = {}
         every = shared([partial(made, *one) for one in self._wanted], begins)
         for (name, _, _), (drawn, files) in zip(self._wanted, every, strict=True):

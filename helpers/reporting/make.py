@@ -6,11 +6,13 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from .. import printing
 from ..door import pd
+from ..engine.beside import Begun
 from ..engine.json_values import plain
 from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
@@ -192,12 +194,15 @@ class Report:
         }
         drawings = self._drawing.files(figures)
         self._drawing.progress("Writing")
-        made = files.collect(texts, self.to_dict(), self.frames()) | drawings
-        pixels = {name: made.get(f"figure-{name}.png") for name in self.pictures}
+        pixels = {name: drawings.get(f"figure-{name}.png") for name in self.pictures}
         drawn = {name: content for name, content in pixels.items() if content is not None}
-        parts = self._sections(made)
+        parts = self._sections(drawings)
+        word: Begun[bytes] | None = None
         if document.possible():
-            made[document.NAME] = document.word_document(self.title, self._made, parts, drawn)
+            word = Begun(partial(document.word_document, self.title, self._made, parts, drawn))
+        made = files.collect(texts, self.to_dict(), self.frames()) | drawings
+        if word is not None:
+            made[document.NAME] = word.result()
         html = self._page([*parts, files_section(made, self.subject)]).encode("utf-8")
         return files.write(Path(folder), {"report.html": html, **made})
 

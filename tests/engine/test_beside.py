@@ -14,7 +14,7 @@ ALONE = """
 import os, sys
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.sched_getaffinity = lambda process: {0, 1}
-from helpers.engine.beside import Begun, possible
+from helpers.engine.beside import Begun, possible, shared
 here = os.getpid()
 """
 
@@ -59,25 +59,76 @@ def test_without_a_second_process_a_step_waits_until_it_is_asked_for(
     done: list[int] = []
     begun = Begun(lambda: done.append(1))
     assert not done
-    assert not begun.runs()
     begun.result()
     assert done == [1]
 
 
-def test_files_of_figures_are_the_same_from_both() -> None:
+def test_an_answer_is_read_by_its_process_and_by_one_begun_later() -> None:
     made = said(
-        "import matplotlib.pyplot as plt\n"
-        "from helpers.reporting.exports import Packing, figure_files\n"
-        "from helpers.views import plots\n"
-        "shown = []\n"
-        "for name in ('first', 'second', 'third'):\n"
-        "    fig, ax = plt.subplots(figsize=(2, 1)); ax.set_title(name)\n"
-        "    shown.append((plots.show(ax, name, caption='C.', alt='A.', title='T'), fig))\n"
-        "packing = Packing(['svg', 'pdf', 'png', 'tiff'])\n"
-        "for one in shown: packing.add(*one)\n"
-        "alone = {}\n"
-        "for one in shown: alone |= figure_files(*one)\n"
-        "found = packing.files()\n"
-        "print(list(found) == list(alone), found == alone, os.times().children_user > 0)\n"
+        "first = Begun(os.getpid)\n"
+        "later = Begun(first.result)\n"
+        "print(later.result() == first.result() != here)"
     )
-    assert made.stdout == f"True True {sys.platform == 'linux'}\n", made.stderr
+    assert (made.stdout, made.stderr) == ("True\n", "")
+
+
+def test_steps_are_shared_in_turns_and_their_results_stay_in_order() -> None:
+    made = said(
+        "import time\n"
+        "def step(place):\n"
+        "    time.sleep(0.01 * (place % 3))\n"
+        "    return place, os.getpid()\n"
+        "said = []\n"
+        "found = shared([lambda place=place: step(place) for place in range(30)], said.append)\n"
+        "places, processes = zip(*found)\n"
+        "print(list(places) == said == list(range(30)), len(set(processes)), here in processes)\n"
+        "os.sched_getaffinity = lambda process: {0}\n"
+        "alone = shared([lambda place=place: step(place) for place in range(3)])\n"
+        "print([place for place, process in alone if process == here])\n"
+    )
+    processes = 2 if sys.platform == "linux" else 1
+    assert made.stdout == f"True {processes} True\n[0, 1, 2]\n", made.stderr
+
+
+def test_shared_steps_of_a_process_that_dies_are_done_here() -> None:
+    made = said(
+        "import time\n"
+        "def step(place):\n"
+        "    time.sleep(0.05)\n"
+        "    return place if os.getpid() == here else os._exit(3)\n"
+        "print(shared([lambda place=place: step(place) for place in range(6)]))\n"
+    )
+    assert (made.stdout, made.stderr) == ("[0, 1, 2, 3, 4, 5]\n", "")
+
+
+def test_an_error_of_a_shared_step_is_raised_here_and_leaves_the_rest() -> None:
+    made = said(
+        "import time\n"
+        "def step():\n"
+        "    time.sleep(0.05)\n"
+        "    if os.getpid() == here: raise ValueError('no number')\n"
+        "begun = time.monotonic()\n"
+        "try: shared([step] * 1000)\n"
+        "except ValueError as error: print(error)\n"
+        "print(time.monotonic() - begun < 20)\n"
+    )
+    assert (made.stdout, made.stderr) == ("no number\nTrue\n", "")
+
+
+def test_figures_and_their_files_are_the_same_from_both() -> None:
+    made = said(
+        "from helpers.reporting.make import report\n"
+        "rows = ''.join(f'{i},{1 + i % 4},{30 + i},{\"xy\"[i % 2]}\\n' for i in range(12))\n"
+        "table = ('study,events,n,group\\n' + rows).encode()\n"
+        "kinds = ['svg', 'pdf', 'png', 'tiff']\n"
+        "both = report(table, by='group')\n"
+        "found = both._drawing.files(kinds)\n"
+        "print(os.times().children_user > 0, len(both._drawing._figures) < len(both.pictures))\n"
+        "os.sched_getaffinity = lambda process: {0}\n"
+        "one = report(table, by='group')\n"
+        "alone = one._drawing.files(kinds)\n"
+        "print(list(found) == list(alone), found == alone, both.pictures == one.pictures)\n"
+        "print(list(both.figures) == list(one.figures) == list(one.pictures))\n"
+    )
+    several = sys.platform == "linux"
+    assert made.stdout == f"{several} {several}\nTrue True True\nTrue\n", made.stderr
