@@ -20,6 +20,21 @@ _EXPONENT = re.compile(_NUMBER.pattern + r"([eE][-+]?[0-9]+)?")
 # above this, a double no longer tells neighbouring whole numbers apart
 _LARGEST = 2**53
 _DTYPES = {"integer": "Int64", "number": "float64", "text": "str"}
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}([,'’ \u00a0\u2009\u202f][0-9]{3})+(\.[0-9]+)?")
+_MONTHS = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_TYPED = "and no date: a spreadsheet makes one of 3-6 or 3/6, unless the cell is formatted as text"
+#: How cells of real tables differ from a number, and what is to be written instead.
+_FORMS = tuple(
+    (re.compile(form, re.IGNORECASE), f", {hint}")
+    for form, hint in (
+        (rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|[0-9]+[-. ]{_MONTHS}|{_MONTHS}[-. ][0-9]", _TYPED),
+        (r"[<>≤≥]", "and no limit: the cell stays empty where the number is not known"),
+        (r"-?[0-9.,]+ *(\(|\[|±|\+/-)", "without what stands in brackets or after ±"),
+        (r"[0-9.,]+ */ *[0-9.,]+", "without the slash and what follows it"),
+        (r"-?[0-9.,]+ *([-–—]|to) *[0-9.,]+", "and no range"),
+        (r"-?[0-9.,]+ *([*†‡§¶#^]+|[¹²³⁰⁴-⁹ᵃ-ᶻ]+)$", "without the sign of a footnote"),
+    )
+)
 _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "?", "missing"}
 
 
@@ -140,16 +155,23 @@ def _hint(cell: str, column: ColumnSchema) -> str:
         return f", in {UTF8}"
     if cell != cell.strip():
         return ", without spaces around it"
-    if not cell.isascii() and any(char.isdigit() for char in cell):
-        return ", in the plain digits 0-9"
     if "%" in cell and column.kind == "integer":
         return ", without a percent sign: the count alone"
     if "%" in cell:
         return ", without a percent sign (a proportion: 4.9% is 0.049)"
-    if re.fullmatch(r"-?[0-9]{1,3}([,' ][0-9]{3})+(\.[0-9]+)?", cell):
+    if _THOUSANDS.fullmatch(cell):
         return ", without thousands separators"
+    unusual = next((hint for form, hint in _FORMS if form.match(cell)), "")
+    if unusual:
+        return unusual
+    if not cell.isascii() and any(char.isdigit() for char in cell):
+        return ", in the plain digits 0-9"
+    if cell == column.name:
+        return " (a row that repeats the header is to be deleted)"
     if "," in cell and column.kind == "number":
         return ", with a decimal point and no comma"
+    if column.kind == "integer" and re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{3})+", cell):
+        return ", without decimals or thousands separators"
     if column.kind == "integer" and _NUMBER.fullmatch(cell.replace(",", ".")):
         return ", without decimals"
     if re.fullmatch(r"-?0[0-9]+(\.[0-9]+)?", cell):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .grid import Readable, Sheet, Source, content_of, from_frame, is_frame, printable, whole
 from .problems import CellProblem, EvidenceError
@@ -128,7 +128,8 @@ def open_table(
         Names of columns that have to be there; they help to find the header.
     sheet : str or int, optional
         Name of the sheet of a spreadsheet, or its number from 1; by default the first whose header
-        has columns for events and people at risk, or else the first that is not empty.
+        has columns for events and people at risk, or else the first that is not empty; hidden ones
+        come last.
     file : str, optional
         Name for messages.
 
@@ -284,8 +285,10 @@ def _workbook(
     content: bytes, file: str, sheet: str | int | None, wanted: Sequence[str]
 ) -> tuple[list[list[str]], list[str]]:
     """Read one sheet of a spreadsheet."""
-    found, rows_of = _sheets(content, file)
-    places: Iterable[int] = range(len(found))
+    book = _sheets(content, file)
+    found = book.names
+    # what is hidden is often an older state of the same table
+    places: Iterable[int] = sorted(range(len(found)), key=book.hidden.__contains__)
     if sheet is not None:
         number = int(sheet) if str(sheet).isdigit() else 0
         if sheet in found:
@@ -294,7 +297,7 @@ def _workbook(
             places = [number - 1]
         else:
             raise whole(file, f"sheet {sheet!r}", f"one of the sheets {_quoted(found)}")
-    read = {place: rows for place in places if any(map(any, rows := rows_of(place)))}
+    read = {place: rows for place in places if any(map(any, rows := book.rows(place)))}
     if not read:
         raise whole(file, "no cells", "a header row and at least one record")
     roles = {
@@ -303,16 +306,36 @@ def _workbook(
     }
     chosen = next((place for place in read if roles[place] >= 2), next(iter(read)))
     said = []
+    hidden = ", hidden" if chosen in book.hidden else ""
     if len(found) > 1:
-        said.append(f"sheet {found[chosen]!r} ({chosen + 1} of {len(found)})")
+        said.append(f"sheet {found[chosen]!r} ({chosen + 1} of {len(found)}{hidden})")
+    away = book.hidden_rows(chosen)
+    unseen = sum(any(row) for place, row in enumerate(read[chosen]) if place in away)
+    if unseen:
+        said.append("one hidden row included" if unseen == 1 else f"{unseen} hidden rows included")
     return read[chosen], said
 
 
-def _sheets(content: bytes, file: str) -> tuple[list[str], Callable[[int], list[list[str]]]]:
-    """Name the sheets of a spreadsheet, and give what reads the cells of one by its place."""
+class _Book(NamedTuple):
+    """A spreadsheet: names of its sheets, and what reads one by its place."""
+
+    names: list[str]
+    rows: Callable[[int], list[list[str]]]
+    hidden: frozenset[int]  # places of sheets
+    #: Places of rows; the reader of xls and ods does not tell them.
+    hidden_rows: Callable[[int], frozenset[int]] = lambda place: frozenset()
+
+
+def _sheets(content: bytes, file: str) -> _Book:
+    """Open a spreadsheet; its cells are read when they are asked for."""
     if content.startswith(b"PK") and not _is_ods(content):
         book = Workbook(content, file)
-        return [one.name for one in book.sheets], lambda place: book.rows(book.sheets[place])
+        return _Book(
+            [one.name for one in book.sheets],
+            lambda place: book.rows(book.sheets[place]),
+            frozenset(place for place, one in enumerate(book.sheets) if one.hidden),
+            lambda place: book.hidden_rows(book.sheets[place]),
+        )
     try:
         import python_calamine
     except ImportError as error:
@@ -324,21 +347,24 @@ def _sheets(content: bytes, file: str) -> tuple[list[str], Callable[[int], list[
     broken = (python_calamine.CalamineError, OSError, ValueError)
     try:
         other = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        found = [one.name for one in other.sheets_metadata if "Sheet" in str(one.typ)]
+        sheets = [one for one in other.sheets_metadata if "Sheet" in str(one.typ)]
     except broken as error:
         expected = "an xlsx, xls or ods file without a password"
         raise whole(file, printable(error), expected) from error
 
     def rows_of(place: int) -> list[list[str]]:
         try:
-            rows = other.get_sheet_by_name(found[place]).to_python(skip_empty_area=False)
+            rows = other.get_sheet_by_name(names_[place]).to_python(skip_empty_area=False)
         except broken as error:
             raise whole(
-                file, printable(error), f"a sheet {found[place]!r} that can be read"
+                file, printable(error), f"a sheet {names_[place]!r} that can be read"
             ) from error
         return [[_written(cell) for cell in row] for row in rows]
 
-    return found, rows_of
+    names_ = [one.name for one in sheets]
+    seen = python_calamine.SheetVisibleEnum.Visible
+    hidden = frozenset(place for place, one in enumerate(sheets) if one.visible != seen)
+    return _Book(names_, rows_of, hidden)
 
 
 def _is_ods(content: bytes) -> bool:
@@ -351,7 +377,7 @@ def sheet_text(content: bytes, file: str, sheet: str | int | None = None) -> tup
 
     The chosen sheet, that of `open_table`, stands first among the names.
     """
-    found, _ = _sheets(content, file)
+    found = _sheets(content, file).names
     rows, said = _workbook(content, file, sheet, ())
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)

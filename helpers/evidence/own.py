@@ -34,6 +34,8 @@ _NEEDED = {
 }
 #: Roles of a table of counts, and of one of effects.
 COUNTS, EFFECTS = ("events", "n", "time"), ("effect", "se", "variance", "lower", "upper")
+#: Events and people in one cell.
+_OUT_OF = re.compile(r"[0-9]+ *(/|of|out of) *[0-9]+\b")
 #: How far an effect may be off, in one of these ways; the first is asked for.
 _SPREADS = (("se",), ("variance",), ("lower", "upper"))
 
@@ -84,7 +86,8 @@ def choose_columns(
                 f"not yet {_asked(role, options)}"
             )
     if lacking:
-        asked = "; ".join([*(_asked(role, options) for role in lacking), *_advice(header, lacking)])
+        advice = [*_advice(header, lacking), *_layout_advice(opened.sheet, lacking)]
+        asked = "; ".join([*(_asked(role, options) for role in lacking), *advice])
         file = opened.sheet.file
         there = ", ".join(repr(name) for name in header)
         raise EvidenceError([CellProblem(file, opened.sheet.header_row, "", there, asked)])
@@ -173,6 +176,36 @@ def _advice(header: Sequence[str], lacking: Sequence[str]) -> Iterator[str]:
             f"{of['share'][0]!r} is a share: add the counts, or choose it as effect, of the scale "
             "proportion, with its limits"
         )
+
+
+def _layout_advice(sheet: Sheet, lacking: Sequence[str]) -> Iterator[str]:
+    """Say how a table is to be turned or its header written where the names stand elsewhere."""
+    known = {name for role in lacking for name in names()[role]}
+    below = [str(cell) for cell in next(iter(sheet.cells), ()) if str(cell).strip()]
+    beside = {plain_name(str(record[0])) for record in sheet.cells}
+    unnamed = [name for name in sheet.header if re.fullmatch(r"\(column [0-9]+\)", name)]
+    if len(beside & known) > 1:
+        yield (
+            "the names stand in the first column: exchange rows and columns (Paste special, "
+            "Transpose), so that each study has a row"
+        )
+    elif known & {plain_name(cell) for cell in below}:
+        yield (
+            f"row {sheet.rows[0]} has names of columns too ({', '.join(map(repr, below))}): write "
+            "one row of names, a different one over each column"
+        )
+    elif unnamed:
+        yield (
+            f"row {sheet.header_row} has no name for {', '.join(map(repr, unnamed))}: write it "
+            "there (a cell merged over several rows has its text in the first)"
+        )
+    for place, name in enumerate(sheet.header):
+        cells = [str(record[place]) for record in sheet.cells if str(record[place]).strip()]
+        if {"events", "n"} & set(lacking) and cells and all(map(_OUT_OF.match, cells)):
+            yield (
+                f"{name!r} holds events and people in one cell, as in {cells[0]!r}: write them "
+                "into two columns"
+            )
 
 
 def _asked(role: str, options: bool) -> str:

@@ -19,6 +19,8 @@ _SUMS = re.compile(
 )
 #: A longest follow-up below this many months is more likely one in years.
 _SHORT = 6.0
+#: A longest follow-up above this many months, fifty years, is more likely one in days, or a date.
+_LONG = 600.0
 _SHOWN = 5
 
 
@@ -39,8 +41,9 @@ def remarks(
     months: Sequence[float | None] | None = None,
     noun: tuple[str, str] = ("study", "studies"),
     lopsided: Sequence[int] = (),
+    groups: Sequence[str | None] = (),
 ) -> tuple[Remark, ...]:
-    """Point out rows that are sums, studies that stand twice, and units that are not likely.
+    """Point out rows that are sums, names that stand twice, and units that are not likely.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ def remarks(
         What a row is, one and many.
     lopsided : sequence of int
         Places of the studies whose effect is far from the middle of their limits.
+    groups : sequence of str or None, optional
+        Group of each row, None where it has none.
 
     Examples
     --------
@@ -100,7 +105,41 @@ def remarks(
     if times and max(times) < _SHORT:
         said = f"The longest follow-up is {printing.months(max(times))}: it may be in years."
         found.append(Remark("follow-up-unit", said))
+    if times and max(times) > _LONG:
+        said = (
+            f"The longest follow-up is {printing.months(max(times))}: it may be in days, or a date "
+            "that a spreadsheet made of a range and shows as a number."
+        )
+        found.append(Remark("long-follow-up", said))
+    found += _of_groups(groups, noun)
     return tuple(found)
+
+
+def _of_groups(groups: Sequence[str | None], noun: tuple[str, str]) -> Iterator[Remark]:
+    """Point out groups that are written in two ways, and those that merged cells name once."""
+    named = [group for group in groups if group is not None]
+    by_name: dict[str, list[str]] = {}
+    for group in dict.fromkeys(named):
+        by_name.setdefault(_folded(group), []).append(f"“{printing.legal(group)}”")
+    for name, same in by_name.items():
+        if name and len(same) > 1:
+            said = (
+                f"Groups {printing.listing(same)} differ in case or punctuation alone: one group "
+                "may be written in several ways, which are compared with each other."
+            )
+            yield Remark("same-group", said)
+    once = 1 < len(named) == len({*named}) < len(groups)
+    if once and groups[0] is not None and groups[-1] is None:
+        said = (
+            f"Each group stands in one row, above {noun[1]} without a group: merged cells of a "
+            "spreadsheet keep their text in the first row alone."
+        )
+        yield Remark("merged-groups", said)
+
+
+def _folded(name: object) -> str:
+    """Take case, blanks and punctuation from a name."""
+    return re.sub(r"[\W_]+", "", str(name).casefold())
 
 
 def _subtotal(i: int, there: list[int], x: dict[int, int], size: dict[int, float]) -> bool:
@@ -128,7 +167,7 @@ def _twice(
     by_name: dict[str, list[int]] = {}
     by_counts: dict[tuple[int, float], list[int]] = {}
     for i in range(len(study)):
-        by_name.setdefault(re.sub(r"[\W_]+", "", str(study[i]).casefold()), []).append(i)
+        by_name.setdefault(_folded(study[i]), []).append(i)
     for i in there:
         if x[i] >= 5 and size[i] >= 20:  # equal counts of small studies are nothing unusual
             by_counts.setdefault((x[i], size[i]), []).append(i)

@@ -43,6 +43,7 @@ class XlsxSheet:
 
     name: str
     part: str
+    hidden: bool = False
 
 
 class Workbook:
@@ -76,7 +77,7 @@ class Workbook:
             if _name(one) == "workbookPr"
         )
         self.sheets = tuple(
-            XlsxSheet(one.get("name", ""), part)
+            XlsxSheet(one.get("name", ""), part, one.get("state", "visible") != "visible")
             for one in book.iter()
             if _name(one) == "sheet"
             for part in [links.get(_related(one), "")]
@@ -145,6 +146,16 @@ class Workbook:
             if number in _DATES or (number in own and re.search("[ymdhs]", code)):
                 found.add(place)
         return frozenset(found)
+
+    def hidden_rows(self, sheet: XlsxSheet) -> frozenset[int]:
+        """Give the places, from 0, of the rows that a filter or a reader has hidden."""
+        return frozenset(
+            int(line.get("r", "")) - 1
+            for line in self._root(sheet.part).iter()
+            if _name(line) == "row"
+            and line.get("hidden") in ("1", "true")
+            and line.get("r", "").isdigit()
+        )
 
     def rows(self, sheet: XlsxSheet) -> list[list[str]]:
         """Read the cells of a sheet as text: every row from the first, blank ones too."""

@@ -341,6 +341,7 @@ def analyse(
             months=None if months is None else _known(months),
             noun=noun,
             lopsided=far,
+            groups=() if columns.by is None else _known(data[columns.by]),
         ),
         rows=rows,
         understood=understood,

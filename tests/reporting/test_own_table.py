@@ -407,6 +407,56 @@ def test_a_sheet_is_chosen_by_name_or_number():
         read_own(content, {}, sheet="Three")
 
 
+def test_hidden_sheets_come_last_and_hidden_rows_are_said():
+    book = openpyxl.Workbook()
+    old, new = book.active, book.create_sheet("New")
+    old.title = "Old"
+    for sheet, events in ((old, 1), (new, 2)):
+        for row in (["study", "events", "n"], ["A", events, 40], ["B", 5, 50], ["C", 6, 60]):
+            sheet.append(row)
+    old.sheet_state = "hidden"
+    new.row_dimensions[3].hidden = new.row_dimensions[4].hidden = True
+    new.row_dimensions[9].hidden = True  # nothing is in it
+    out = io.BytesIO()
+    book.save(out)
+    own = read_own(out.getvalue(), {})
+    assert own.data["events"].tolist() == [2, 5, 6]
+    assert own.understood.startswith("sheet 'New' (2 of 2); 2 hidden rows included")
+    named = read_own(out.getvalue(), {}, sheet="Old")
+    assert named.data["events"].tolist() == [1, 5, 6]
+    assert named.understood.startswith("sheet 'Old' (1 of 2, hidden)")
+    new.delete_rows(1, 9)  # a hidden table is better than none
+    out = io.BytesIO()
+    book.save(out)
+    assert "hidden" in read_own(out.getvalue(), {}).understood
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "said"),
+    [
+        ("Table 1,,,,\nStudy,axi-cel,,tisa-cel,\n,Events,N,Events,N\nA,3,40,2,30\n", 2,
+         "row 3 has names of columns too ('Events', 'N', 'Events', 'N')"),
+        ("Study,CAR-T,,Follow-up\n,Deaths,N,months\nA,3,40,12\nB,6,50,9\n", 2,
+         "row 2 has no name for '(column 1)'"),
+        ("study,A 2020,B 2021\nevents,3,6\nn,40,50\n", 1, "exchange rows and columns"),
+        ("study,Deaths n/N (%)\nA,3/40 (7.5)\nB,6/50 (12)\n", 1,
+         "'Deaths n/N (%)' holds events and people in one cell, as in '3/40 (7.5)'"),
+    ],
+)  # fmt: skip
+def test_a_layout_that_is_no_table_of_studies_says_how_to_make_it_one(table, row, said):
+    with pytest.raises(EvidenceError) as raised:
+        read_own(table.encode(), {})
+    (problem,) = raised.value.problems
+    assert problem.row == row
+    assert said in problem.expected
+
+
+def test_a_column_without_a_name_can_be_chosen():
+    table = b"Study,CAR-T,,Follow-up\n,Deaths,N,months\nA,3,40,12\nB,6,50,9\n"
+    own = read_own(table, {"study": "(column 1)"})
+    assert own.data["(column 1)"].tolist() == ["A", "B"]
+
+
 def test_a_formula_that_was_never_calculated_is_refused_and_not_taken_for_empty():
     rows = [["study", "events", "n"], ["A", "=1+2", 40], ["B", 5, 50]]
     with pytest.raises(EvidenceError) as raised:
@@ -428,8 +478,20 @@ def test_a_spreadsheet_that_is_broken_or_locked_is_one_error():
         ("12.0", "without decimals"),
         ("12%", "without a percent sign: the count alone"),
         ("12 (26.7%)", "without a percent sign: the count alone"),
-        ("12 (30)", "plain digits"),
-        ("1.234", "without decimals"),
+        ("12 (30)", "without what stands in brackets"),
+        ("12 [8-17]", "without what stands in brackets"),
+        ("12 ± 3", "without what stands in brackets or after ±"),
+        ("12/45", "without the slash"),
+        ("3-6", "and no range"),
+        ("12*", "without the sign of a footnote"),
+        ("12¹", "without the sign of a footnote"),
+        ("<5", "stays empty where the number is not known"),
+        ("06-Dec", "no date"),
+        ("2026-03-06", "no date"),
+        ("1\u202f200", "without thousands"),
+        ("1’200", "without thousands"),
+        ("events", "repeats the header"),
+        ("1.234", "without decimals or thousands"),
         ("-3", "0 or more"),
         ("~12", "plain digits"),
     ],
@@ -527,6 +589,30 @@ def test_an_odd_row_is_pointed_out(rows, code):
     found = analysed(f"study,events,n\n{rows}".encode())
     assert codes(found) == [code]
     assert [one.advice for one in cautions_of(found) if one.code == code] != [""]
+
+
+@pytest.mark.parametrize(
+    ("groups", "code"),
+    [
+        (["axi-cel", "Axi-Cel", "tisa-cel", "tisa-cel"], "same-group"),
+        (["axi-cel", "axi cel", "tisa-cel", "tisa-cel"], "same-group"),
+        (["axi-cel ", "axi-cel", "tisa-cel", " tisa-cel"], ""),
+        (["x", "", "y", ""], "merged-groups"),
+        (["x", "x", "y", ""], ""),
+        (["", "x", "y", ""], ""),
+    ],
+)
+def test_an_odd_group_is_pointed_out(groups, code):
+    rows = "".join(f"{i},{i + 2},{i + 40},{group}\n" for i, group in enumerate(groups))
+    found = analysed(f"study,events,n,group\n{rows}".encode())
+    assert codes(found) == [code] * bool(code)
+    assert all(one.advice for one in cautions_of(found) if one.code == code)
+
+
+@pytest.mark.parametrize(("longest", "code"), [(45357, "long-follow-up"), (365.25, "")])
+def test_a_follow_up_longer_than_a_life_in_trials_is_pointed_out(longest, code):
+    found = analysed(f"study,events,n,follow_up\nA,3,40,12\nB,5,50,{longest}\n".encode())
+    assert codes(found) == [code] * bool(code)
 
 
 def test_a_usual_table_has_no_remarks():

@@ -97,7 +97,14 @@ def analyse(
         if tau2_ci is None or is_empty(tau2_ci)
         else [v if _finite(v) else None for v in tau2_ci]
     )
-    said = remarks(table.study, table.events, table.size, rows=table.rows, lopsided=table.lopsided)
+    said = remarks(
+        table.study,
+        table.events,
+        table.size,
+        rows=table.rows,
+        lopsided=table.lopsided,
+        groups=table.texts.get("by", ()),
+    )
     methods = fit.methods()
     quantity = f"Rate per {per:,} person-years" if timed else "Proportion"
     if table.scale:
