@@ -134,7 +134,7 @@ def _png(pixels: Image) -> bytes:
     chunks = {
         b"IHDR": struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0),  # eight bits, RGB
         b"pHYs": struct.pack(">IIB", metre, metre, 1),
-        b"IDAT": zlib.compress(rows, _LEVEL),
+        b"IDAT": zlib.compress(rows.data, _LEVEL),
         b"IEND": b"",
     }
     made = [b"\x89PNG\r\n\x1a\n"]
