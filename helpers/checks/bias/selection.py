@@ -178,7 +178,7 @@ def selection_model(
     se = float(errors[0])
     unadjusted = float(plain.loglik[0])
     lrt = max(2.0 * (value - unadjusted), 0.0)
-    lrt_tau2 = 0.0 if boundary else max(2.0 * (value - zero.value), 0.0)
+    lrt_tau2 = 0.0 if boundary else 2.0 * (value - zero.value)
     statistic = (best.mu - origin) / se
     sides = {"greater": "above", "less": "below", "two-sided": "on either side of"}
     return SelectionModel(
