@@ -84,6 +84,18 @@ REFUSED = {
     r"(?:comes?|came|lies?) (?:nearer|further from)": "is closer to, is further from",
     r"[\d.]+ in place of": "instead of",
     r"where nothing is to be found|without anything to find": "without an effect",
+    r"Monte-Carlo": "Monte Carlo, without a hyphen",
+    r"CAR-T-specific(?= \w)": "CAR T-cell-specific",
+    r"per cent": "%, or percent",
+    r"(?:DerSimonian|Paule)–\w+": "a hyphen between two names, as everywhere",
+    r"by the alphabet": "alphabetically",
+    r"degrees? of freedom (?:fewer|less) than": "k − 2 degrees of freedom",
+    r"counts? as no": "is not counted as",
+    r"with a relative": "in shared clusters, that shares ... with another",
+    r"not met(?=:|, by)": "fails, differs",
+    r"no(?:ne of (?:the|these))?(?: included)? stud(?:y|ies)(?: in [\w ]+)? tested": (
+        "the review does not compare: what single studies tested is not in its table"
+    ),
 }
 
 NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,.  ]*(?:\s?%)?")

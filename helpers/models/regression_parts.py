@@ -244,9 +244,8 @@ def cautions(
         yield Caution("excluded-studies", printing.left_out(studies.reason))
     corrected = int((studies.corrected & studies.included).sum())
     if corrected and core.options.model != "glmm":
-        word = "study" if corrected == 1 else "studies"
         yield Caution(
             "zero-cells-corrected",
-            f"The cells of {corrected} {word} were corrected; a likelihood model needs no "
-            "correction.",
+            f"The cells of {printing.counted(corrected, 'study', 'studies')} were corrected; a "
+            "likelihood model needs no correction.",
         )

@@ -49,7 +49,7 @@ class CalibratedTest(Shown):
 
     test: BetweenTest  # The observed test, with its chi-squared p-value
     #: Share of the simulated data sets (the observed one counted in) whose test is at least as
-    #: extreme, and its Monte-Carlo standard error
+    #: extreme, and its Monte Carlo standard error
     p: float
     p_mcse: float
     #: Simulated data sets that are at least as extreme, and all with a test
@@ -57,7 +57,7 @@ class CalibratedTest(Shown):
     draws: int
     failed: int  # Simulated data sets without a fit, left out
     #: Share of the simulated data sets in which the chi-squared p-value is below `alpha`, and its
-    #: Monte-Carlo standard error; `alpha` if the test kept its level
+    #: Monte Carlo standard error; `alpha` if the test kept its level
     rejection: float
     rejection_mcse: float
     alpha: float  # Nominal level

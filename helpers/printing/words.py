@@ -132,15 +132,15 @@ def lower(text: str) -> str:
 
 
 def capital(text: str) -> str:
-    """Capitalise the first letter, but not a Greek one, which would be another symbol.
+    """Capitalise the first letter, but not a Greek one or a p-value's, which are symbols.
 
     Examples
     --------
-    >>> capital("mean rate"), capital("übrige"), capital("τ²")
-    ('Mean rate', 'Übrige', 'τ²')
+    >>> capital("mean rate"), capital("übrige"), capital("τ²"), capital("p in the data")
+    ('Mean rate', 'Übrige', 'τ²', 'p in the data')
     """
-    greek = "\u0370" <= text[:1] <= "\u03ff"
-    return text if greek else text[:1].upper() + text[1:]
+    symbol = "\u0370" <= text[:1] <= "\u03ff" or text.split(maxsplit=1)[:1] == ["p"]
+    return text if symbol else text[:1].upper() + text[1:]
 
 
 def readable(name: str) -> str:

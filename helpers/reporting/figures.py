@@ -146,7 +146,7 @@ def _wanted(
     if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
         yield "prediction", "Prediction", made(plots.prediction)
     for place, (column, regression) in enumerate(analysis.regressions.items(), start=1):
-        bubble = made(plots.bubble, regression, xlabel=printing.capital(column.replace("_", " ")))
+        bubble = made(plots.bubble, regression)
         yield f"regression-{place}", f"Bubble plot of {column}", bubble
     if analysis.leave_one_out is not None:
         yield (

@@ -305,7 +305,7 @@ _DEATHS = (
 # COVID-19 is an infection. Its deaths may be left out, to see what remains without the pandemic;
 # counting them as deaths of another cause would be an error, not a choice.
 _COVID = ("counted as infection", "left out")
-_OTHERS = ("each cause by itself", "CAR-T-specific effects together")
+_OTHERS = ("each cause by itself", "CAR T-cell-specific effects together")
 _SETTINGS = ("all", "trial", "real-world")
 _INTERVALS = ("wilson", "clopper-pearson", "agresti-coull")
 _Counts = Mapping[tuple[str, ...], tuple[float, float]]
@@ -332,7 +332,7 @@ def _leading(claim: Claim, level: float) -> ClaimMultiverse:
         for part in _parts(where):
             for cause, number in total[grouping, part].items():
                 together = others == _OTHERS[1] and cause in SPECIFIC
-                name = "CAR-T-specific" if together else str(cause)
+                name = "CAR T-cell-specific" if together else str(cause)
                 deaths[name] = deaths.get(name, 0.0) + float(number)
         infections = deaths.pop("infection")
         counts[others, covid, where] = (infections, infections + max(deaths.values()))

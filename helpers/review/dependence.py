@@ -135,7 +135,7 @@ def sharing_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
         sizes = clusters(shared, cohorts).value_counts()
         rows[shared] = {
             "clusters": len(sizes),
-            "cohorts with a relative": int(sizes[sizes > 1].sum()),
+            "cohorts in shared clusters": int(sizes[sizes > 1].sum()),
             "largest cluster": int(sizes.max()),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("shared")

@@ -265,8 +265,8 @@ def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -
     """
     listed = list(checks)
     kinds = {
-        "new patients, count known": [one for one in listed if one.new and one.counted],
-        "new patients, rate only": [one for one in listed if one.new and not one.counted],
+        "new studies, count known": [one for one in listed if one.new and one.counted],
+        "new studies, rate only": [one for one in listed if one.new and not one.counted],
         "later cuts of the same patients": [one for one in listed if not one.new],
         "all reports compared": listed,
     }

@@ -53,7 +53,7 @@ __all__ = [
 _CAUSES: dict[str, str | tuple[str, ...]] = {
     "death from infection": "infection",
     "death from another malignancy": "other malignancy",
-    "death from a CAR-T-specific side effect": SPECIFIC,
+    "death from a CAR T-cell-specific side effect": SPECIFIC,
 }
 _DISEASES = ("LBCL", "MM", "MCL", "IL")  # first, in this order
 LEVELS = ("very low", "low", "moderate", "high")
@@ -63,7 +63,7 @@ _DIES = {
     "nonrelapse death": "die",
     "death from infection": "die of an infection",
     "death from another malignancy": "die of another malignancy",
-    "death from a CAR-T-specific side effect": "die of a CAR T-cell-specific side effect",
+    "death from a CAR T-cell-specific side effect": "die of a CAR T-cell-specific side effect",
 }
 _HOW = {"very low": "may ", "low": "may ", "moderate": "probably ", "high": ""}
 DOMAINS = (

@@ -196,7 +196,8 @@ def forecast_for(
 class ForecastCheck:
     """One later report beside one forecast.
 
-    `new` tells whether its patients are others than those of the 2024 table, as far as known.
+    `new` tells whether it is of another study than those of the 2024 table. Through a registry the
+    two may share patients all the same.
     Deaths are one number where a count is stated, a range from `fewest` to `most` where a rounded
     rate implies it, and the rate times the patients where only a rate is stated (not `counted`).
     `expected` is the central 95% interval of the deaths among as many patients.

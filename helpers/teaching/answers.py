@@ -212,8 +212,7 @@ def _since_then() -> Values:
     return {
         "forecast": printing.percent_range(frozen_forecasts()[0].interval),
         "ci": printing.percent_range(fit().ci),
-        "lowest": printing.percent(share.min()),
-        "highest": printing.percent(share.max()),
+        "range": printing.percent_range((share.min(), share.max())),
     }
 
 

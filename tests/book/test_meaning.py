@@ -24,6 +24,9 @@ FALSE = {
     "a prediction interval is not for a centre": r"\bnew\s+centre|\bfor a centre\b"
     r"|in (a )?single (new )?centres?,? it|\*(next|our)\* centre",
     "the interval of the pooled rate is not about centres": r"\bmean of all (such )?centres",
+    "a prediction interval is not for a hospital": r"\b(hospital|clinic|centre)\b[^.?]{0,80}"
+    r"\bits own( true)? rate",
+    "a mean across cohorts is no patient's risk": r"\brisk of a patient\b",
     "NRM is no price": r"\bprice of (a |the )?treatment",
     "NRM is not caused by the treatment": r"\b(die|died|dies|dying) (of|from) the treatment",
     "NRM is defined by what came before death": r"\bd(ie|ied|ies|ying|eaths?) without (a )?relapse",

@@ -81,6 +81,12 @@ def test_tables_of_facts_say_nothing_that_an_editor_would_change():
         "The mean over cohorts is 7.4%.",
         "The ratio comes nearer to one: 1.54 in place of 2.41.",
         "The form turns it back with the size that fits.",
+        "It gives the p-value of a Monte-Carlo test.",
+        "CAR-T-specific side effects",
+        "With 95 per cent probability.",
+        "None of these studies tested whether it saves lives.",
+        "No study in this review tested it.",
+        "A t distribution with two degrees of freedom fewer than there are studies.",
     ],
 )
 def test_an_odd_phrase_is_seen(sentence):

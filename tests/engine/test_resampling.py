@@ -135,7 +135,7 @@ def test_bca_agrees_with_scipy() -> None:
     theirs = stats.bootstrap(
         (y,), np.mean, n_resamples=9999, method="BCa", rng=np.random.default_rng(4)
     ).confidence_interval
-    # two independent sets of draws: within Monte-Carlo error of the quantiles
+    # two independent sets of draws: within Monte Carlo error of the quantiles
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.03)
     influence = y.mean() - leave_one_out(pool_effects(y, np.full(25, 1.0), model="common"))["mu"]
     cubes = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5))

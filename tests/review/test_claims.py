@@ -185,7 +185,7 @@ def test_infection_is_compared_with_the_next_most_frequent_cause(every):
         .frame()
         .set_index(["other causes", "COVID-19 deaths", "setting", "interval of the share"])
     )
-    together = "CAR-T-specific effects together"
+    together = "CAR T-cell-specific effects together"
     for (covid, place), deaths in infections_by_hand().items():
         others = deaths.drop("infection")
         specific = others[["CRS", "HLH", "neurotoxicity or ICANS"]].sum()

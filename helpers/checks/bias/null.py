@@ -81,7 +81,7 @@ class NullSimulation(SimulatedTests):
     """
 
     observed_p: tuple[float, ...]  # The p-values of the tests in the data
-    rejection_mcse: tuple[float, ...]  # Monte-Carlo standard errors of `rejection`
+    rejection_mcse: tuple[float, ...]  # Monte Carlo standard errors of `rejection`
     #: Share of simulated data sets (the data themselves counted in) with a statistic at least as
     #: extreme as that of the data: a p-value that holds whatever the test's own distribution
     calibrated_p: tuple[float, ...]

@@ -33,7 +33,7 @@ class PowerSimulation(SimulatedTests):
     """
 
     #: Share of simulated data sets with a statistic beyond the critical value that holds the level
-    #: in data without the effect (from as many simulated sets), and its Monte-Carlo standard error
+    #: in data without the effect (from as many simulated sets), and its Monte Carlo standard error
     power: tuple[float, ...]
     power_mcse: tuple[float, ...]
     slope: float  # Effect: change of the true logit for each unit of its standard error

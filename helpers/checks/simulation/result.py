@@ -102,7 +102,8 @@ class SimulationResult(Shown):
         """Say in one sentence what was done, with its source."""
         cells = self.frame().groupby(list(CELL)).ngroups
         return Methods(
-            f"{self.draws:,} meta-analyses were simulated in each of {cells} scenarios of "
-            f"known truth (seed {self.seed}); Monte Carlo standard errors are reported.",
+            f"{self.draws:,} meta-analyses were simulated in each of "
+            f"{printing.counted(cells, 'scenario')} of known truth (seed {self.seed}); Monte Carlo "
+            "standard errors are reported.",
             references("morris2019"),
         )

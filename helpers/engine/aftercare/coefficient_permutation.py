@@ -41,7 +41,7 @@ _TIE = 1e-8
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PermutationTest(Shown):
-    """P-values by permutation, with their Monte-Carlo standard errors (0 if exact)."""
+    """P-values by permutation, with their Monte Carlo standard errors (0 if exact)."""
 
     #: `p`, `p_mcse`: omnibus test of all moderators.
     p: float
@@ -73,7 +73,7 @@ class PermutationTest(Shown):
             yield printing.readable(name), p_text(p)
 
     def summary_frame(self) -> pd.DataFrame:
-        """P-values and Monte-Carlo standard errors; index: omnibus, terms, coefficients."""
+        """P-values and Monte Carlo standard errors; index: omnibus, terms, coefficients."""
         rows = [("omnibus", "all moderators", self.p, self.p_mcse)]
         rows += [("term", t, self.term_p[t], self.term_mcse[t]) for t in self.term_p]
         rows += [

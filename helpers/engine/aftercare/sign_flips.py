@@ -49,7 +49,7 @@ class SignFlipTest(Shown):
     #: Observed: (mu - null)/se with the standard error of the fit's interval method; for likelihood
     #: models the sum of the scores over the root of their sum of squares
     statistic: float
-    #: Two-sided p-value and its Monte-Carlo standard error (0 if exact)
+    #: Two-sided p-value and its Monte Carlo standard error (0 if exact)
     p: float
     p_mcse: float
     draws: int  # Sign patterns behind p, the observed one included; all 2^k if exact

@@ -1,7 +1,7 @@
 r"""Do groups die of the same causes? Chi-squared, random tables, and the cells that differ.
 
 Pearson's statistic is :math:`X^2 = \sum (o - e)^2 / e` with :math:`e = r_i c_j / n`. Where expected
-counts are small its chi-squared distribution is not to be trusted; the Monte-Carlo test puts the
+counts are small its chi-squared distribution is not to be trusted; the Monte Carlo test puts the
 observed statistic among those of random tables with the same margins, drawn by the algorithm of
 Patefield 1981 (doi:10.2307/2346669, in scipy). Adjusted residuals are those of Haberman 1973
 (doi:10.2307/2529686), about standard normal in every cell; the same random tables give the
@@ -215,7 +215,7 @@ def _cautions(expected: Array, dropped: list[str]) -> tuple[Caution, ...]:
             Caution(
                 "small-expected-counts",
                 f"{small_counts} below five, so the large-sample "
-                "p-value is not to be trusted; use the Monte-Carlo one.",
+                "p-value is not to be trusted; use the Monte Carlo one.",
             )
         )
     if dropped:

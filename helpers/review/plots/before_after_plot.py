@@ -158,7 +158,9 @@ def _note(contrasts: Sequence[TimeContrast]) -> Note:
             f"The ratio of {one.name} is {printing.number(crude)} per patient and "
             f"{printing.number(rate)} per patient-year, {nearer} one."
         )
-    caption.append("Bands are confidence intervals; diamonds, the exponent estimated by the data.")
+    caption.append(
+        "Bands are confidence intervals; diamonds, the exponent estimated from the data."
+    )
     return Note(
         "Comparisons before and after follow-up",
         " ".join(alt),

@@ -129,8 +129,9 @@ def _note(test: HomogeneityTest, alpha: float) -> Note:
     if len(clear):
         what = printing.listing(f"{row.cause} ({row.group})" for row in clear.itertuples())
         caption = (
-            "More deaths than expected under a common distribution: "
-            f"{what}; framed cells differ when all cells are tested together {tested}"
+            "Deaths are more frequent than expected under a common distribution in "
+            f"{printing.of_total(len(clear), len(frame))} cells: {what}. Framed cells differ when "
+            f"all cells are tested together {tested}"
         )
     return Note(
         "Heat map of causes",

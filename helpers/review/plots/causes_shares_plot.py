@@ -154,7 +154,7 @@ def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
         second = known.iloc[0]
         text += f"; the next cause, {second['cause']}, for {printing.percent(second['share'])}"
         if first["lower"] > others["upper"].max():
-            text += ", and no interval of another class reaches its own"
+            text += f", and the interval of {first['cause']} overlaps no other"
     text += (
         f". Thick lines: {printing.percent(level, 0)} Wilson intervals of one share; thin lines: "
         f"{printing.percent(level, 0)} simultaneous intervals for all classes (Goodman)."

@@ -200,7 +200,7 @@ def _key(ax: Axes, *, narrow: bool) -> None:
         Line2D([], [], ls="", marker="o", ms=8, mec=ink, mfc=surface, mew=1.8),
         Line2D([], [], ls="", marker="s", ms=8, mec=ink, mfc=ink, mew=1.8),
     ]
-    names = ["GLMM", "its true rate", "Bayes", "count", "rate only", "later cut"]
+    names = ["GLMM", "true rate", "Bayes", "count", "rate only", "later cut"]
     legend_above(
         ax, marks, names, ncols=3 if narrow else 6, bbox_to_anchor=(0 if narrow else -0.55, 1.0),
         handletextpad=0.6,

@@ -39,7 +39,7 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
 
     (quarter,) = prevented_deaths(burden, [START])
     others = nrm.mean_estimate - burden.estimate
-    left, fewer = (printing.number(1000 * x, 0) for x in (quarter.left, quarter.fewer))
+    left, now = (printing.number(1000 * x, 0) for x in (quarter.left, burden.estimate))
     groups = {
         "died of infection": quarter.left,
         "prevented (assumed)": quarter.fewer,
@@ -51,7 +51,7 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
         title="What if a quarter of the deaths from infection were prevented?",
         caption=(
             f"If one in four deaths from infection were prevented, {left} of 1,000 would die of "
-            f"infection, {fewer} fewer. A what-if, not an effect of any prophylaxis."
+            f"infection instead of {now}. A what-if, not an effect of any prophylaxis."
         ),
     )
     data = {

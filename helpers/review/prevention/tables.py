@@ -77,7 +77,7 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
         notes=[
             f"With {level} CI. Nonrelapse mortality (mean across cohorts, or median cohort) times "
             "the share of these infections among the nonrelapse deaths. Deaths of unknown cause "
-            "count as no infection."
+            "are not counted as infections."
         ],
         name=name,
     )

@@ -199,7 +199,7 @@ def _chi_squared(subset: str) -> Any:
 def _chi_squared_tests() -> tuple[Any, ...]:
     from ..causes import published_chi_squared
 
-    return published_chi_squared(draws=99)  # the Monte-Carlo part is not needed here
+    return published_chi_squared(draws=99)  # the Monte Carlo part is not needed here
 
 
 def _permutation(line: Mapping[str, Any]) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...models.regression_result import RegressionResult
 
 STEP = 1e-5  # change of tau2 at which the published software stopped
-LEVEL = 0.999  # of the interval that a published Monte-Carlo p-value must allow
+LEVEL = 0.999  # of the interval that a published Monte Carlo p-value must allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,6 @@ def monte_carlo_reason(p: float, ours: float, draws: int) -> str:
     if not lower[0] <= ours <= upper[0]:
         return ""
     return (
-        "Monte-Carlo draws: the seed was not published; "
+        "Monte Carlo draws: the seed was not published; "
         f"ours lies in the {printing.level_text(LEVEL)} interval of the printed p."
     )

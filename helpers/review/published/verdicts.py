@@ -237,7 +237,7 @@ def _multiverse_check(key: str) -> Check:
     return Check(
         "Supported by the whole interval in nearly all defensible analyses",
         share.count >= MOST * share.of,
-        result.sentence,
+        result.sentence.removeprefix("is supported "),
     )
 
 
@@ -294,7 +294,7 @@ def claims_frame() -> pd.DataFrame:
             "ours": claim.ours,
             "verdict": claim.verdict,
             "why": " ".join(
-                [*(f"Not met: {c.name} ({c.found})." for c in claim.failed), claim.note]
+                [*(f"Fails: {c.name} ({c.found})." for c in claim.failed), claim.note]
             ).strip()
             or "–",
         }

@@ -111,7 +111,7 @@ class PersonTimeBias(Shown):
         return Interval(float(low), float(high))
 
     def row(self) -> dict[str, float]:
-        """Headline numbers: factor with Monte-Carlo error and range, rates, follow-up."""
+        """Headline numbers: factor with Monte Carlo error and range, rates, follow-up."""
         limits = self.interval()
         return {
             "factor": self.factor,

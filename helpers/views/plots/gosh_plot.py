@@ -178,7 +178,7 @@ def _note(
     else:
         verdict = (
             f"With {study} the mean estimate is {number(row['estimate_with'])}, without it "
-            f"{number(row['estimate_without'])}: a difference of {printing.number(abs(gap), 1)} "
+            f"{number(row['estimate_without'])}. The difference is {printing.number(abs(gap), 1)} "
             f"within-group standard deviations, {'more' if abs(gap) > APART else 'not more'} than "
             f"the {printing.number(APART, 0)} above which two equal normal distributions have two "
             "peaks."

@@ -159,7 +159,7 @@ def _draw(
     # From the left, so that a narrow screen shows the words without scrolling.
     for y, text, weight in (
         (tall - 18, f"{number}, each at its own estimate", "normal"),
-        (top + 13, f"Pooled over such {subject.studies}: {mean}", "normal"),
+        (top + 13, f"Pooled estimate: {mean}", "normal"),
         (22.0, f"A new, similar {subject.study}: {new}", "bold"),
     ):
         ax.text(ax.get_xlim()[0], y, text, ha="left", va="bottom", weight=weight, zorder=5)
@@ -196,7 +196,7 @@ def _table(fit: Any, expected: Any, subject: Subject) -> Table:
     studies = fit.studies[fit.studies["included"]]
     studies = studies.iloc[ties.order(studies["estimate"])]
     new = (np.nan, np.nan) if expected is None else expected
-    last = [f"Pooled over such {subject.studies}", f"A new, similar {subject.study}"]
+    last = ["Pooled estimate", f"A new, similar {subject.study}"]
     return numbers(
         {
             subject.study: [*studies.index.astype(str), *last],

@@ -44,7 +44,7 @@ def rejection(
     Returns
     -------
     Axes
-        One row per test, in the order of the first simulation; bars are 95% Monte-Carlo
+        One row per test, in the order of the first simulation; bars are 95% Monte Carlo
         intervals, the line is the nominal level. With a note that ``show`` picks up.
 
     Raises
@@ -123,7 +123,7 @@ def _note(runs: Mapping[str, NullSimulation], first: NullSimulation, subject: Su
             {
                 "test": "", **({} if "" in runs else {"run": ("Simulation", "")}),
                 "rejection": ("Rejects", lambda value: printing.number(100 * value, 1)),
-                "rejection_mcse": ("Monte-Carlo SE", lambda v: printing.number(100 * v, 2)),
+                "rejection_mcse": ("Monte Carlo SE", lambda v: printing.number(100 * v, 2)),
                 "observed_p": ("p in the data", "number3"),
                 "calibrated_p": ("Calibrated p", "number3"),
             },

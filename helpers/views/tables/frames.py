@@ -41,7 +41,7 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
 #: Headings of columns that are symbols or limits; others are their names with blanks.
 _HEADINGS: Mapping[str, str] = {
     **{symbol: symbol for symbol in ("p", "Q", "df", "n")},
-    **{"tau2": "τ²", "I2": "I²", "ci_lower": "Lower", "ci_upper": "Upper"},
+    **{"tau2": "τ²", "I2": "I²", "ci_lower": "Lower", "ci_upper": "Upper", "sd": "SD"},
 }
 
 NAME_LENGTH = 60  # characters of a caption that make an id

@@ -29,7 +29,7 @@
       slider("size", "Patients in a typical study", [0, sizes.length - 1], 1, (i) => sizes[i], count),
       slider("rate", "True event rate", data.ranges.rate, 0.01, plain, (x) => percent(x, 0)),
     ];
-    const method = select("Estimator of τ²", [["DL", "DerSimonian–Laird"], ["PM", "Paule–Mandel"]], (name) => { now.method = name; update(); });
+    const method = select("Estimator of τ²", [["DL", "DerSimonian-Laird"], ["PM", "Paule-Mandel"]], (name) => { now.method = name; update(); });
     const again = button("Draw again", () => { now.seed += 1; update(); });
     const back = button("Back to the start", () => {
       Object.assign(now, data.start);
