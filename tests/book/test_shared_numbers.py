@@ -143,7 +143,7 @@ SHARED = {
     ),
     "infection among all deaths": (
         lambda: infection_shares()[0],
-        rf"leading cause was infection, with {NUMBER}% of these"
+        rf"Infection caused {NUMBER}% of the deaths without"
         rf"|infection accounts for {NUMBER} to [0-9]+% of the deaths",
         ("index", "multiverse"),
     ),
@@ -219,7 +219,7 @@ def test_a_sentence_of_a_thousand_patients_in_the_subgroups_speaks_of_means():
         nodes, weights = np.polynomial.hermite_e.hermegauss(60)
         rates = 1 / (1 + np.exp(-(fit.mu + np.sqrt(fit.tau2) * nodes)))
         per_1000[product] = f"{1000 * rates @ weights / weights.sum():.0f}"
-    said = f"about {per_1000['axi-cel']} die without prior relapse or progression after axi-cel and"
+    said = f"about {per_1000['axi-cel']} died without prior relapse or progression after axi-cel and"
     assert f"{said} {per_1000['tisa-cel']} after tisa-cel" in shown("subgroups")
 
 
