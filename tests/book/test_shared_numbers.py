@@ -219,7 +219,9 @@ def test_a_sentence_of_a_thousand_patients_in_the_subgroups_speaks_of_means():
         nodes, weights = np.polynomial.hermite_e.hermegauss(60)
         rates = 1 / (1 + np.exp(-(fit.mu + np.sqrt(fit.tau2) * nodes)))
         per_1000[product] = f"{1000 * rates @ weights / weights.sum():.0f}"
-    said = f"about {per_1000['axi-cel']} died without prior relapse or progression after axi-cel and"
+    said = (
+        f"about {per_1000['axi-cel']} died without prior relapse or progression after axi-cel and"
+    )
     assert f"{said} {per_1000['tisa-cel']} after tisa-cel" in shown("subgroups")
 
 
