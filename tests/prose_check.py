@@ -93,7 +93,7 @@ REFUSED = {
     r"counts? as no": "is not counted as",
     r"with a relative": "in shared clusters, that shares ... with another",
     r"not met(?=:|, by)": "fails, differs",
-    r"no(?:ne of (?:the|these))?(?: included)? stud(?:y|ies)(?: in [\w ]+)? tested": (
+    r"no(?:ne of (?:the|these))?(?: included)? stud(?:y|ies)(?: in [\w ]+)? (?:tested|compares?)": (
         "the review does not compare: what single studies tested is not in its table"
     ),
 }

@@ -150,8 +150,9 @@ def test_the_chapter_says_the_recomputed_numbers(said, counts, rates):
     others = round(1000 * rates["mean"] * (infections - covid) / deaths)
     assert f"about {mean} died of infection" in said["answer"]
     assert f"{of_covid} of them of COVID-19" in said["answer"]
-    assert f"](#how-many), {median} of 1,000 died of infection" in said["answer"]
-    assert f"Without COVID-19, the mean across cohorts is {others}." in said["answer"]
+    assert f"[Without COVID-19](#how-many), {others} of 1,000 died of infection." in said["answer"]
+    table = prevention.burden_table(prevention.infection_burden(load_cohorts())).text
+    assert re.search(rf"All infections +{infections} +{mean} \(.*\) +{median} \(", table)
     assert f"[COVID-19](#of-what) caused {covid} of {infections}" in said["answer"]
     third = 1000 * rates["mean"] * infections / deaths / 3
     assert f"{round(third)} fewer of 1,000" in said["answer"]
@@ -161,7 +162,7 @@ def test_the_first_lines_answer_and_the_page_says_once_that_it_is_no_advice(said
     assert said["answer"].startswith(":::{div} answer Of 1,000 treated patients")
     assert sum(text.lower().count("not medical advice") for text in said.values()) == 1
     assert "what-if" in said["if-heading"].lower()
-    assert "No study in it compares patients with and without it." in said["cannot"]
+    assert "The review does not compare patients with and without it." in said["cannot"]
 
 
 # --- the facts -----------------------------------------------------------------------------------
