@@ -11,6 +11,7 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 from reference_values import PATH
+from scalar_densities import binomial, normal
 
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.inference import heterogeneity_tests, wald_test
@@ -167,8 +168,7 @@ def test_posterior_moments_are_the_integrals() -> None:
     for i in (0, 2, 9, 22, 24):
 
         def density(t: float, i: int = i) -> float:
-            mass = scipy.stats.binom.pmf(EVENTS[i], N[i], scipy.special.expit(t))
-            return float(mass * scipy.stats.norm.pdf(t, mu, tau))
+            return binomial(EVENTS[i], N[i], t) * normal(t, mu, tau)
 
         def integral(f, i: int = i, density=density) -> float:
             return scipy.integrate.quad(

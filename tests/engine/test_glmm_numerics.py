@@ -16,6 +16,7 @@ import scipy.special
 import scipy.stats
 import statsmodels.api as sm
 from reference_values import PATH
+from scalar_densities import binomial, normal, poisson
 
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.inference import quadrature_error
@@ -148,10 +149,8 @@ def test_quadrature_converges_to_the_integral(family: Family) -> None:
             def integrand(u: float, i: int = i, tau: float = tau) -> float:
                 t = eta[i] + tau * u
                 if family == "binomial":
-                    mass = scipy.stats.binom.pmf(x[i], n[i], scipy.special.expit(t))
-                else:
-                    mass = scipy.stats.poisson.pmf(x[i], n[i] * np.exp(t))
-                return float(mass * scipy.stats.norm.pdf(u))
+                    return binomial(x[i], n[i], t) * normal(u)
+                return poisson(x[i], n[i] * math.exp(t)) * normal(u)
 
             centre = (terms.mode[i] - eta[i]) / tau
             value, _ = scipy.integrate.quad(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reference_values import counts
+from scalar_densities import binomial, normal
 from scipy import integrate, optimize, stats
 
 from helpers.engine.aftercare import baujat, influence
@@ -20,8 +21,7 @@ def test_deviance_of_a_study_by_integration_and_search() -> None:
 
     def marginal(i: int, eta: float) -> float:
         def integrand(u: float) -> float:
-            p = 1.0 / (1.0 + np.exp(-eta - np.sqrt(omega[i]) * u))
-            return stats.binom.pmf(x[i], n[i], p) * stats.norm.pdf(u)
+            return binomial(x[i], n[i], eta + np.sqrt(omega[i]) * u) * normal(u)
 
         return np.log(integrate.quad(integrand, -9, 9, epsabs=1e-14, epsrel=1e-12)[0])
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scalar_densities import binomial, normal
 from scipy import integrate, optimize, special, stats
 
 from helpers import pool_beta_binomial, pool_multilevel
@@ -87,11 +89,11 @@ def rest_share(rest: Any, v: np.ndarray, others: np.ndarray, i: int) -> float:
 
 def signed_root(x: float, n: float, mu: float, omega: float) -> float:
     """Signed root of the deviance of one study, by adaptive integration."""
+    spread = math.sqrt(omega)
 
     def log_likelihood(eta: float) -> float:
         def f(u: float) -> float:
-            at = eta + np.sqrt(omega) * u
-            return float(np.exp(stats.binom.logpmf(x, n, special.expit(at)) - 0.5 * u * u))
+            return binomial(x, n, eta + spread * u) * normal(u)
 
         return float(np.log(integrate.quad(f, -10, 10, epsabs=1e-14, epsrel=1e-11, limit=300)[0]))
 

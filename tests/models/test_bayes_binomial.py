@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import reference_values
+from scalar_densities import binomial, normal
 from scipy import integrate, interpolate, special, stats
 
 from helpers.engine.counts.studies import log_saturated, prepare
@@ -143,8 +144,7 @@ def moment(power, x, n, mu, tau):
     """Integral of a power of the logit, the likelihood and the normal, by adaptive quadrature."""
 
     def integrand(t):
-        like = stats.binom.pmf(x, n, special.expit(t))
-        return t**power * like * np.exp(-0.5 * ((t - mu) / tau) ** 2) / (tau * np.sqrt(2 * np.pi))
+        return t**power * binomial(x, n, t) * normal(t, mu, tau)
 
     ends = mu - 12 * tau, mu + 12 * tau
     return integrate.quad(integrand, *ends, epsabs=0, epsrel=1e-12, limit=400, points=[mu])[0]
@@ -178,7 +178,7 @@ def test_the_safe_rule_holds_where_tau_is_huge(tau, mu):
     pieces = np.unique(np.minimum(np.maximum(edges, mu - 12 * tau), mu + 12 * tau))
     total = sum(
         integrate.quad(
-            lambda t: np.exp(15 * special.log_expit(-t)) * stats.norm.pdf(t, mu, tau),
+            lambda t: binomial(0, 15, t) * normal(t, mu, tau),
             a, b, epsabs=0, epsrel=1e-11, limit=500,
         )[0]
         for a, b in itertools.pairwise(pieces)
@@ -196,8 +196,7 @@ def test_a_grid_shared_by_studies_integrates_each_of_them(tau):
     for j, i in itertools.product(range(2), range(4)):
 
         def integrand(z, j=j, i=i):
-            rate = special.expit(mu[j] + tau * z)
-            return stats.binom.pmf(x[i], n[i], rate) * stats.norm.pdf(z)
+            return binomial(x[i], n[i], mu[j] + tau * z) * normal(z)
 
         want, _ = integrate.quad(integrand, -9.0, 9.0, epsabs=0, epsrel=1e-12, limit=400)
         saturated = np.exp(log_saturated("binomial", x, n)[i])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nightly import examples
+from scalar_densities import binomial, normal
 from scipy import integrate, optimize, stats
 
 from helpers.engine.normal.intervals import first, henmi_copas_limits
@@ -258,9 +259,7 @@ def test_glmm_likelihood_is_the_integral_at_the_estimate_and_smaller_around_it()
         total = 0.0
         for a, b in zip(x, n, strict=True):
             value, _ = integrate.quad(
-                lambda u, a=a, b=b: (
-                    stats.binom.pmf(a, b, 1 / (1 + np.exp(-mu - tau * u))) * stats.norm.pdf(u)
-                ),
+                lambda u, a=a, b=b: binomial(a, b, mu + tau * u) * normal(u),
                 -12,
                 12,
                 epsabs=0,

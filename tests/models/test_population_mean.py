@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scalar_densities import normal
 from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 
@@ -30,7 +31,7 @@ def review():
 
 def by_quad(mu, tau):
     def integrand(z):
-        return expit(mu + tau * z) * stats.norm.pdf(z)
+        return expit(mu + tau * z) * normal(z)
 
     edge = [float(np.clip(-mu / tau, -11.0, 11.0))] if tau else None
     return integrate.quad(integrand, -12, 12, points=edge, epsabs=1e-15, epsrel=1e-13, limit=400)[0]

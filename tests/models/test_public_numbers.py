@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scalar_densities import binomial, normal
 from scipy import integrate, optimize, stats
 from scipy.special import expit
 
@@ -56,7 +57,7 @@ def marginal(mu: float, tau: float) -> float:
 
     def one(x: float, n: float) -> float:
         def height(u: float) -> float:
-            return stats.binom.pmf(x, n, expit(mu + tau * u)) * stats.norm.pdf(u)
+            return binomial(x, n, mu + tau * u) * normal(u)
 
         return integrate.quad(height, -9, 9, epsabs=0, epsrel=1e-11, limit=200)[0]
 

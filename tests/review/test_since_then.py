@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from scalar_densities import binomial, normal
 from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import minimize
@@ -93,9 +94,7 @@ def test_expected_deaths_are_the_binomial_mixed_over_a_normal_logit():
     counts = one.events(n)
     assert counts.probabilities.sum() == pytest.approx(1, abs=1e-9)
     for deaths in (0, 6, 20):
-        exact = quad(
-            lambda z, x=deaths: stats.binom.pmf(x, n, expit(mu + sd * z)) * stats.norm.pdf(z), -8, 8
-        )[0]
+        exact = quad(lambda z, x=deaths: binomial(x, n, mu + sd * z) * normal(z), -8, 8)[0]
         assert counts.probabilities[deaths] == pytest.approx(exact, rel=2e-3)
 
 

@@ -1,0 +1,53 @@
+"""Probabilities of one value in plain floats, for integrands.
+
+SciPy's take a hundred times as long for one value, which was most of the time of tests that
+integrate likelihoods by adaptive quadrature.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+__all__ = ["binomial", "normal", "poisson"]
+
+
+def normal(u: float, mean: float = 0.0, sd: float = 1.0) -> float:
+    """Density of a normal variable.
+
+    >>> from scipy import stats
+    >>> math.isclose(normal(0.3, 1.0, 2.0), stats.norm.pdf(0.3, 1.0, 2.0), rel_tol=1e-14)
+    True
+    """
+    z = (u - mean) / sd
+    return math.exp(-0.5 * z * z) / (sd * math.sqrt(2.0 * math.pi))
+
+
+@cache
+def _log_ways(x: int, n: int) -> float:
+    return math.log(math.comb(n, x))
+
+
+def binomial(x: float, n: float, logit: float) -> float:
+    """Probability of x events among n, the logit of whose probability is given.
+
+    >>> from scipy import special, stats
+    >>> def same(x, n, t):
+    ...     return math.isclose(
+    ...         binomial(x, n, t), stats.binom.pmf(x, n, special.expit(t)), rel_tol=1e-11
+    ...     )
+    >>> same(3, 40, -2.0), same(0, 16, 4.0), same(93, 1297, -2.6), binomial(0, 5, -800.0)
+    (True, True, True, 1.0)
+    """
+    log_odds = max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))  # of 1 / (1 - p)
+    return math.exp(_log_ways(int(x), int(n)) + x * logit - n * log_odds)
+
+
+def poisson(x: float, mean: float) -> float:
+    """Probability of x events where a mean is expected.
+
+    >>> from scipy import stats
+    >>> math.isclose(poisson(7, 5.5), stats.poisson.pmf(7, 5.5), rel_tol=1e-12)
+    True
+    """
+    return math.exp(x * math.log(mean) - mean - math.lgamma(x + 1.0))
