@@ -362,3 +362,17 @@ def test_very_precise_studies_are_not_taken_for_identical_ones() -> None:
     assert row["status"] == "ok"
     assert row["se"] == pytest.approx(se, rel=1e-6)
     assert row["ci_upper"] - row["mu"] == pytest.approx(stats.t.ppf(0.975, 2) * se, rel=1e-6)
+
+
+def test_the_named_intervals_of_a_selection_model_hold_its_studies() -> None:
+    rng = np.random.default_rng(5)
+    vi = rng.uniform(0.02, 0.2, 60)
+    yi = rng.normal(0.25, np.sqrt(vi + 0.05))
+    frame = selection_model(yi, vi, cutpoints=(0.025, 0.3), null=0.0).summary_frame()
+    p = stats.norm.sf(yi / np.sqrt(vi))
+    held = [
+        int(((p > float(low)) & (p <= float(high))).sum())
+        for low, high in (name.split(" < p <= ") for name in frame.index)
+    ]
+    assert held == frame["k"].tolist()
+    assert sum(held) == 60

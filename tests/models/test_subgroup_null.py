@@ -261,3 +261,21 @@ def test_the_cost_that_is_said_is_that_of_the_model(options, kind, monkeypatch) 
     )  # fmt: skip
     result.calibrated_test(21, seed=5)
     assert said == [(kind, 21, 6)]
+
+
+@pytest.mark.parametrize(
+    ("measure", "transform"), [("logit", scipy.special.logit), ("log-rate", np.log)]
+)
+def test_simulated_studies_are_draws_of_the_one_model(measure, transform) -> None:
+    """Studies so large that chance within them is nothing show the normal distribution itself."""
+    mu, tau, size = -2.0, 0.4, 1e8
+    setting = subgroup_null._Setting(
+        codes=(0, 0, 1), size=(size,) * 3, vi=None, measure=measure, likelihood=True, common=False,
+        shared=False, tau2_method=None, add=0.0, to=None, quad_points=7, mu=mu, tau2=tau**2,
+        draws=2000, seed=1,
+    )  # fmt: skip
+    theta = transform(subgroup_null._draw_counts(setting) / size)
+    assert theta.shape == (2000, 3)
+    for study in theta.T:
+        assert scipy.stats.kstest(study, scipy.stats.norm(mu, tau).cdf).pvalue > 0.001
+    assert np.abs(np.corrcoef(theta.T) - np.eye(3)).max() < 4 / 2000**0.5
