@@ -196,7 +196,13 @@ def webkit() -> Iterator[Driver]:
         if not display:
             raise BrowserError("Xvfb did not start")
         port = _free_port()
-        environment = {**os.environ, "DISPLAY": f":{display}", "GDK_BACKEND": "x11"}
+        environment = {
+            **os.environ,
+            "DISPLAY": f":{display}",
+            "GDK_BACKEND": "x11",
+            # no graphics card: to lay layers over each other took two fifths of all its time
+            "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
+        }
         stack.enter_context(_process([driver, f"--port={port}"], env=environment, **options))
         address = f"http://127.0.0.1:{port}/session"
 
