@@ -63,6 +63,46 @@ EMPTY = """document.querySelectorAll("figure.picture svg[role=img]").forEach((pi
         if (!part.matches(meant) && !part.querySelector(meant)) part.remove();
     }
 })"""
+# Rows, entries and paragraphs repeat themselves: of neighbours of a kind the first two and the last
+# stay, and each that holds a kind of element which the page has not shown twice. A kind is what axe
+# tells apart: name, place, look, attributes, and whether there are words. Cells stay, because a
+# table without some of them is another table; so does what an element elsewhere names by its id.
+THIN = """() => {
+    const all = [...document.body.querySelectorAll("*")];
+    // of most attributes axe asks whether they are there, and whether they are empty
+    const asked = ({ name, value }) => ["class", "role", "style", "tabindex", "type"].includes(name)
+        || ["true", "false", ""].includes(value.trim()) ? `${name}=${value.trim()}` : name;
+    const kinds = new Map(all.map((e) => {
+        const { color, fill, backgroundColor, fontSize, fontWeight, display } = getComputedStyle(e);
+        const hasWords = [...e.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+        return [e, [e.localName, e.parentNode.localName, [...e.attributes].map(asked).sort(),
+            hasWords, color, fill, backgroundColor, fontSize, fontWeight, display].join()];
+    }));
+    const naming = ["for", "headers", "aria-controls", "aria-describedby", "aria-labelledby",
+        "aria-owns"];
+    const namers = new Map();
+    for (const e of all)
+        for (const id of naming.flatMap((name) => e.getAttribute(name)?.split(" ") ?? []))
+            namers.set(id, [...(namers.get(id) ?? []), e]);
+    const isNamed = (e) => [e, ...e.querySelectorAll("[id]")].some((one) =>
+        namers.get(one.id)?.some((other) => !e.contains(other)));
+    const shown = new Map();
+    const isKnown = (e) => shown.get(kinds.get(e)) >= 2;
+    function thin(e) {
+        shown.set(kinds.get(e), (shown.get(kinds.get(e)) ?? 0) + 1);
+        const last = new Map([...e.children].map((one) => [kinds.get(one), one]));
+        const before = new Map();
+        for (const one of [...e.children]) {
+            const kind = kinds.get(one), count = before.get(kind) ?? 0;
+            before.set(kind, count + 1);
+            const isOver = count >= 2 && one !== last.get(kind) && isKnown(one)
+                && [...one.querySelectorAll("*")].every(isKnown) && !isNamed(one);
+            if (isOver && !e.matches("tr, colgroup, select")) one.remove();
+            else thin(one);
+        }
+    }
+    thin(document.body);
+}"""
 
 
 class Colours:

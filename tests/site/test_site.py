@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import built
 import pytest
-from accessibility import CONTRAST, EMPTY, SETTLED, THEMES, Colours, faults, unfold
+from accessibility import CONTRAST, EMPTY, SETTLED, THEMES, THIN, Colours, faults, unfold
 from accessibility import WIDTHS as AXE_WIDTHS
 from built import SITE, cover, ids_of, page_names, soup_of
 from lxml import html
@@ -105,6 +105,53 @@ def test_a_page_with_a_kind_of_element_of_its_own_is_looked_at(tmp_path, monkeyp
     built.kinds_on.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def blank(browser):
+    """Give one empty page for many tests: to make a new one takes longer than to ask axe."""
+    page = browser.new_page()
+
+    def write(text):
+        page.goto("about:blank")
+        page.set_content(text)
+        return page
+
+    yield write
+    page.close()
+
+
+ROW = '<li><input type="checkbox" aria-label="Row"> <a href="#a">words</a> <span>more</span>'
+ROWS = f"""<html lang="en"><title>Rows</title><style>.pale, #pale {{ color: #ccc }}
+    a, input {{ margin: 24px }}</style><main><h1>Rows</h1><ul id="a">{ROW * 9}</ul>
+    <div><input aria-label="Last"></div></main>"""
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("", None),
+        ('one.querySelector("input").removeAttribute("aria-label")', "label"),
+        ('one.querySelector("input").ariaLabel = " "', "label"),
+        ('one.querySelector("input").ariaHidden = "true"', "aria-hidden-focus"),
+        ('one.querySelector("a").textContent = ""', "link-name"),
+        ('one.querySelector("span").role = "img"', "role-img-alt"),
+        ('one.querySelector("span").className = "pale"', "color-contrast"),
+        ('one.querySelector("span").id = "pale"', "color-contrast"),  # by its look alone
+        # what an element elsewhere names, stays: else it would have no name
+        ('one.id = "named"; last.removeAttribute("aria-label");'
+         'last.setAttribute("aria-labelledby", "named")', None),
+    ],
+)  # fmt: skip
+def test_of_rows_alike_axe_sees_three_and_every_other_row(blank, change, rule):
+    page = blank(ROWS)
+    page.evaluate(
+        "(() => { const one = document.querySelectorAll('li')[4],"
+        f" last = document.querySelector('div > input'); {change} }})()"
+    )
+    page.evaluate(THIN)
+    assert page.locator("li").count() == (4 if change else 3)
+    assert set(faults(page, widths=(1280,))) == ({rule} if rule else set())
+
+
 # a table that a phone would have to push to and fro: its rows should be cards there
 SIDEWAYS = """[...document.querySelectorAll("article table")].filter((table) => {
     const box = table.closest(".table-scroll, .output") ?? table.parentElement;
@@ -126,6 +173,7 @@ def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colo
     assert seen.complaints == []
     if looks:
         seen.page.evaluate(EMPTY)
+        seen.page.evaluate(THIN)
     for theme, widths in looks.items():
         seen.page.set_viewport_size({"width": widths[0], "height": 900})
         ask_for(seen.page, theme)
@@ -173,10 +221,9 @@ WORDS = """<html lang="en"><title>Words</title><main><h1>Words</h1><div class="b
         ("a { text-decoration: none; color: #00e } .words { color: #009 }", "link-in-text-block"),
     ],
 )  # fmt: skip
-def test_a_look_that_was_seen_hides_no_other(browser, style, rule):
+def test_a_look_that_was_seen_hides_no_other(blank, style, rule):
     """Each change leaves words of a look that is known; axe must be asked all the same."""
-    page = browser.new_page()
-    page.set_content(WORDS)
+    page = blank(WORDS)
     colours = Colours()
     assert colours.faults(page, 320) == {}
     assert colours.asked
@@ -186,7 +233,6 @@ def test_a_look_that_was_seen_hides_no_other(browser, style, rule):
     page.add_style_tag(content=style)
     found = {rule: len(lines) for rule, lines in colours.faults(page, 320).items()}
     every = {r: n for r, n in faults(page, widths=(320,)).items() if r in CONTRAST}
-    page.close()
     assert set(found) == set(every) == {rule}
 
 
