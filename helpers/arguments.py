@@ -5,7 +5,7 @@ Beside them, the type of most arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -75,13 +75,12 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
     return int(value)
 
 
-def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
+def one_of(name: str, value: Any, allowed: Collection[str]) -> str:
     """Check a word against those that exist.
 
     >>> one_of("model", "glmm", ("random", "glmm"))
     'glmm'
     """
-    words = tuple(allowed)
-    if not isinstance(value, str) or value not in words:
-        raise UnsupportedError(f"{name}={value!r}: expected one of {', '.join(words)}")
+    if not isinstance(value, str) or value not in allowed:
+        raise UnsupportedError(f"{name}={value!r}: expected one of {', '.join(allowed)}")
     return value

@@ -139,7 +139,7 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     rising = height[:, 1:] >= height[:, :-1]
     np.logical_not(rising, out=peak[:, :-1])
     peak[:, 1:] &= rising
-    owner, at = np.nonzero(peak)
+    owner, at = peak.nonzero()
     part, done = batch, np.ones(1, dtype=bool)
     single = batch.single and len(owner) == 1
     root = _root_of_one(batch, grid, height, at, restricted) if single else None

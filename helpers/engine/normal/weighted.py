@@ -221,8 +221,8 @@ def prepare(
     yi: ArrayLike, vi: ArrayLike, counts: ArrayLike | None = None, design: ArrayLike | None = None
 ) -> Batch:
     """Check and complete a batch; arrays of shape (k,) or (R, k), a design (k, p) or (R, k, p)."""
-    y, v = (np.atleast_2d(np.asarray(a, dtype=float)) for a in (yi, vi))
-    c = np.ones((1, y.shape[1])) if counts is None else np.atleast_2d(np.asarray(counts, float))
+    y, v = _rows(yi), _rows(vi)
+    c = np.ones((1, y.shape[1])) if counts is None else _rows(counts)
     x = None if design is None else np.asarray(design, dtype=float)
     x = x[None] if x is not None and x.ndim == 2 else x
     given = [a for a in (y, v, c, x) if a is not None]
@@ -232,8 +232,9 @@ def prepare(
             + ", ".join(str(a.shape[1]) for a in given)
         )
     rows = max(map(len, given))
-    y, v, c = _once(y), _once(v), _once(c)
-    sound = np.isfinite(y) & np.isfinite(v) & (v > 0)
+    if rows > 1:
+        y, v, c = _once(y), _once(v), _once(c)
+    sound = np.isfinite(y) & (v > 0) & (v < np.inf)
     if not sound.all():
         used = c > 0
         if (used & ~sound).any():
@@ -243,7 +244,7 @@ def prepare(
                 f"positive, finite variance, found {y[min(rep, len(y) - 1), study]} and "
                 f"{v[min(rep, len(v) - 1), study]}"
             )
-        y, v = np.where(np.isfinite(y), y, 0.0), np.where(np.isfinite(v) & (v > 0), v, 1.0)
+        y, v = np.where(np.isfinite(y), y, 0.0), np.where((v > 0) & (v < np.inf), v, 1.0)
     everyone = c.size > 0 and (counts is None or bool((c > 0).all()))
     k = np.array([float(c.size)]) if counts is None else c.sum(axis=1)
     if not everyone and not ((c >= 0).all() and ((k > 0) & (k < np.inf)).all()):
@@ -287,6 +288,11 @@ def prepare(
         copies,
         apart,
     )
+
+
+def _rows(values: ArrayLike) -> Array:
+    """Floats with an axis of replicates, no copy where they have it."""
+    return np.array(values, dtype=float, ndmin=2, copy=None)
 
 
 def _once(a: Array) -> Array:
@@ -454,12 +460,11 @@ def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
     [[0.5, 0.25]]
     """
     sum_log_w, sums = batch.scan_sums(grid)
-    if batch.design is None:
-        own = batch.copies[:, None] / (batch.least[:, None] + grid)
-        for part in (sums[:, 0], sums[:, 1], sums[:, 2]):
-            part += own
-            own *= batch.apart[:, None]
-    return sum_log_w, *eliminate(sums, batch.p)
+    if batch.design is not None:
+        return sum_log_w, *eliminate(sums, batch.p)
+    own, apart = batch.copies[:, None] / (batch.least[:, None] + grid), batch.apart[:, None]
+    total, first = sums[:, 0] + own, sums[:, 1] + own * apart
+    return sum_log_w, np.log(total), sums[:, 2] + own * apart * apart - first / total * first
 
 
 def eliminate(sums: Array, p: int) -> tuple[Array, Array]:
