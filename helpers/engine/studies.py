@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..arguments import Array
 from ..door import pd
 from ..errors import MetaAnalysisError
-from .effects import Measure, Rule
+from .effects import Measure, Rule, correct_cells
 
 _SHOWN = 20
 #: Squares and products of a few effects and weights up to this size are finite numbers.
@@ -276,14 +276,14 @@ def from_counts(
     x, n = values["events"], values[unit]
     problems: list[str] = []
     known_x, known_n = ~np.isnan(x), ~np.isnan(n)
-    whole = np.isfinite(x) & (x == np.round(x))
+    whole = np.isfinite(x) & (x == np.rint(x))
     bad_x = known_x & (~whole | (x < 0))
     _check(bad_x, x, names["events"], "a whole number of at least 0", labels, problems)
     if measure.kind == "rate":
         bad_n = known_n & ~(np.isfinite(n) & (n > 0))
         _check(bad_n, n, names[unit], "a positive time", labels, problems)
     else:
-        bad_n = known_n & ~(np.isfinite(n) & (n == np.round(n)) & (n >= 1))
+        bad_n = known_n & ~(np.isfinite(n) & (n == np.rint(n)) & (n >= 1))
         _check(bad_n, n, names[unit], "a whole number of at least 1", labels, problems)
         over = known_x & known_n & ~bad_x & ~bad_n & (x > n)
         problems.extend(
@@ -298,11 +298,10 @@ def from_counts(
         reason[known_x & ~known_n] = f"{unit} missing"
         reason[~known_x & known_n] = "events missing"
         reason[~known_x & ~known_n] = f"events and {unit} missing"
-    safe_x, safe_n = np.where(complete, x, 1.0), np.where(complete, n, 2.0)
-    yi, vi = measure.effects(safe_x, safe_n, add=add, to=to)
-    raw_yi, _ = measure.effects(safe_x, safe_n, to="none")
-    corrected = complete & np.isfinite(yi) & ~(raw_yi == yi)
-    yi, vi = np.where(complete, yi, np.nan), np.where(complete, vi, np.nan)
+    safe = np.where(complete, x, 1.0), np.where(complete, n, 2.0)
+    cells = correct_cells(*safe, measure.kind, add=add, to=to or measure.default_rule)
+    yi, vi = (np.where(complete, a, np.nan) for a in measure.effects(*cells, to="none"))
+    corrected = np.isfinite(yi) & (cells[0] != x)
     if needs_effect:
         lost = complete & ~(np.isfinite(yi) & np.isfinite(vi))
         reason[lost] = f"no finite {measure.label} without a zero-cell correction"

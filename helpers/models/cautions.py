@@ -111,17 +111,17 @@ def find_cautions(
             f"{printing.counted(corrected, 'study', 'studies')}; a likelihood model needs no "
             "correction.",
         )
-    if data.events is not None and data.size is not None and measure.kind != "effect":
-        x, n = data.events[data.included], data.size[data.included]
+    weighs = options.method == "inverse-variance" and measure.name not in (
+        "arcsine",
+        "double-arcsine",
+        "sqrt-rate",
+        "freeman-tukey-rate",
+    )
+    if weighs and data.events is not None and measure.kind != "effect":
+        x, n = included_counts(data)
         smallest = x if measure.kind == "rate" else np.minimum(x, n - x)
         sparse = int((smallest < 5).sum())
-        normal = measure.name not in (
-            "arcsine",
-            "double-arcsine",
-            "sqrt-rate",
-            "freeman-tukey-rate",
-        )
-        if normal and options.method == "inverse-variance" and sparse * 2 > k:
+        if sparse * 2 > k:
             yield Caution(
                 "sparse-cells",
                 f"{printing.some_of(sparse, k)} fewer than five events (or non-events), where "
@@ -228,8 +228,10 @@ def _excluded(data: StudyData) -> tuple[Caution, ...]:
 
 def _no_events(options: Options, data: StudyData) -> Caution | None:
     """Caution for studies without an event, or with nothing but events."""
+    if data.events is None:
+        return None
     kind = get_measure(options.measure).kind
-    if data.events is None or data.size is None or kind == "effect":
+    if kind == "effect":
         return None
     events, size = included_counts(data)
     if not is_one_sided(events, size, kind):

@@ -316,17 +316,18 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
     events, size = included_counts(data)
     if is_one_sided(events, size, kind):
         return _one_sided(data, options)
-    common = pool_counts(events, size, kind)
     fit = fit_glmm(events, size, family=family_of(kind), quad_points=options.quad_points)
     random = options.model == "glmm" and data.k > 1
-    tau2, mu, se, tau2_se = 0.0, common.mu, common.se, np.nan
-    weights = 100.0 * size / size.sum()
+    tau2, tau2_se = 0.0, np.nan
     if random:
         fit.raise_for_status()
         tau2, mu, se = float(fit.tau2[0]), float(fit.beta[0, 0]), float(fit.se[0, 0])
         weights = information_weights(fit)[0]
         if tau2 > 0:
             tau2_se = 2.0 * float(fit.tau[0]) * float(fit.tau_se[0])
+    else:
+        common = pool_counts(events, size, kind)
+        mu, se, weights = common.mu, common.se, 100.0 * size / size.sum()
     tests = heterogeneity_tests(fit)
     lrt, df = float(tests.Q_lrt[0]), data.k - 1
     vt = typical_variance(data, options)

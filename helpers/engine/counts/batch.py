@@ -222,7 +222,9 @@ class CountData:
         r = len(index)
 
         def rows_of(a: NDArray) -> NDArray:
-            return np.broadcast_to(a, (r, *a.shape[1:])) if len(a) == 1 else a[index]
+            if len(a) > 1:
+                return a[index]
+            return a if r == 1 else np.broadcast_to(a, (r, *a.shape[1:]))
 
         x, n = rows_of(self.events), rows_of(self.n)
         offset = None if self.offset is None else rows_of(self.offset)

@@ -70,9 +70,8 @@ class GLMMFit(CountFit):
         helpers.errors.ConvergenceError
             Naming the first replicate that failed, and why.
         """
-        bad = np.flatnonzero(~self.converged)
-        if bad.size:
-            row = int(bad[0])
+        if not self.converged.all():
+            row = int(self.converged.argmin())
             where = f"replicate {row}: " if len(self) > 1 else ""
             raise ConvergenceError(f"GLMM, {where}{self.message(row)}")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -107,7 +107,7 @@ class Solution:
     def told(self, k: NDArray[np.intp]) -> dict[str, Any]:
         """Fields of a `CountFit` of `k` studies in each replicate."""
         reached = (self.status == _CONVERGED) | (self.status == _TAU_UNIDENTIFIED)
-        own = {one.name: getattr(self, one.name, None) for one in fields(CountFit)}
+        own = {name: getattr(self, name, None) for name in CountFit.__slots__}
         return {**own, "converged": reached, "k": k}
 
 
@@ -227,20 +227,22 @@ def _ascend(
         for _ in range(50):
             if not pending.size:
                 break
-            rows = active[pending]
-            sub = part if pending.size == part.rows else part.take(pending)
-            trial_gamma = gamma[rows] + length[pending, None] * step[pending]
-            trial_omega = omega[rows] + length[pending] * move[pending]
+            every = pending.size == part.rows
+            rows, here = (on, slice(None)) if every else (active[pending], pending)
+            sub = part if every else part.take(pending)
+            trial_gamma = gamma[rows] + length[here, None] * step[here]
+            trial_omega = omega[rows] + length[here] * move[here]
             terms = model.terms(sub.studies, sub.eta(trial_gamma), trial_omega[:, None], mode[rows])
             new = sub.joint(terms)
             good = new[0] >= value[rows] - slack[rows] - 1e-11 * np.abs(value[rows])
-            at = rows[good]
+            bad, fine = pending[~good], slice(None) if good.all() else good
+            at = rows if fine is not good else active[pending[good]]
             # parameters are replaced below, once per accepted row
-            gamma[at], omega[at] = trial_gamma[good], trial_omega[good]
-            value[at], gradient[at], hessian[at] = (f[good] for f in new)
-            mode[at], curvature[at] = terms.mode[good], -terms.eta_eta[good]
-            length[pending[~good]] *= 0.5
-            pending = pending[~good]
+            gamma[at], omega[at] = trial_gamma[fine], trial_omega[fine]
+            value[at], gradient[at], hessian[at] = (f[fine] for f in new)
+            mode[at], curvature[at] = terms.mode[fine], -terms.eta_eta[fine]
+            length[bad] *= 0.5
+            pending = bad
         stuck = np.zeros(len(active), dtype=bool)
         stuck[pending] = True
         # where the profile falls from zero, a row that sinks this low belongs to zero
@@ -426,7 +428,8 @@ def _inverse_information(hessian: Array) -> Array:
         definite = (a > 0) & (a * d > b * b)
     else:
         definite = np.linalg.eigvalsh(information)[:, 0] > 0
-    information[~definite] = np.eye(hessian.shape[-1])
+    if not definite.all():
+        information[~definite] = np.eye(hessian.shape[-1])
     cov = np.linalg.inv(information)
     cov[~definite] = np.nan
     return 0.5 * (cov + np.swapaxes(cov, -1, -2))
