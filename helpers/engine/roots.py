@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import Array
 from ..errors import ConvergenceError
+
+
+@lru_cache(maxsize=64)
+def equal_steps(points: int) -> Array:
+    """Numbers from 0 to 1 in equal steps, for a scan; shared, hence not to be written to.
+
+    >>> equal_steps(3).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    steps = np.linspace(0.0, 1.0, points)
+    steps.flags.writeable = False
+    return steps
 
 
 def bracketed_root(

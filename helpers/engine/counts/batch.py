@@ -172,7 +172,7 @@ class CountData:
                 w = self.weights[row if len(self.weights) > 1 else 0]
                 n = self.n[row if len(self.n) > 1 else 0]
                 informative[row] = w[n > 0].sum()
-        return np.broadcast_to(informative, (self.rows,)).astype(np.intp)
+        return np.full(self.rows, informative, dtype=np.intp)
 
     def take(self, index: NDArray[np.intp]) -> CountData:
         """Select some replicates (with repetition); shared arrays stay shared."""

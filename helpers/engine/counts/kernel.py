@@ -64,6 +64,13 @@ def gauss_hermite(points: int) -> tuple[Array, Array]:
     return z, w
 
 
+@cache
+def _powers(points: int) -> Array:
+    """Weights times powers 0 to 4 of the nodes of `gauss_hermite`, shape (5, points)."""
+    z, w = gauss_hermite(points)
+    return z ** np.arange(5.0)[:, None] * w
+
+
 def study_mode(
     s: Studies,
     eta: Array,
@@ -175,7 +182,7 @@ def study_terms(
     d_eta = g1 + b_t * t_e
     d_ee = base + b_tt * t_e * t_e + b_t * t_ee
     if not by_omega:
-        none = np.broadcast_to(np.nan, value.shape)
+        none = np.full(value.shape, np.nan)
         return StudyTerms(value, sign * d_eta, none, d_ee, none, none, t)
 
     b_o = -0.5 * v * ci
@@ -229,8 +236,7 @@ def _node_terms(
     np.multiply(of[:, 0], a, out=of[:, 1])
     np.multiply(of[:, 1], a, out=of[:, 2])
     np.multiply(of[:, 0], b, out=of[:, 3])
-    powers = z ** np.arange(5.0)[:, None] * w
-    sums: Array = (powers @ of.reshape(len(z), -1)).reshape(5, 4, *v.shape)
+    sums: Array = (_powers(len(z)) @ of.reshape(len(z), -1)).reshape(5, 4, *v.shape)
     total = sums[0, 0].copy()
     sums[:3] /= total
     sums[3:, :2] /= total

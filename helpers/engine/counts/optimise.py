@@ -211,7 +211,7 @@ def _ascend(
         stalled = (decrement < 1e-8) & (decrement > 0.5 * previous[on])
         finished = concave & ((decrement < tol) | stalled)
         previous[on] = decrement
-        pending = np.flatnonzero(~finished)
+        pending = (~finished).nonzero()[0]
         if pending.size:
             # a bound on the step in omega; below zero only where the profile falls from there
             target = np.maximum(w + move, np.where(uphill, 0.1 * w, 0.0))
@@ -315,7 +315,7 @@ def solve_rows(
     status[~(s.n > 0).any(axis=1)] = _NO_STUDIES
     out.loglik_saturated[index] = problem.saturated()
     out.status[index] = status
-    keep = np.flatnonzero(status == _CONVERGED)
+    keep = (status == _CONVERGED).nonzero()[0]
     if not keep.size:
         return
     part = problem.take(keep) if keep.size < problem.rows else problem
@@ -324,7 +324,7 @@ def solve_rows(
     out.loglik_tau0[at] = out.loglik_saturated[at] + value0
     if separated.any():
         _report_separated(part, separated, out, at)
-        rest = np.flatnonzero(~separated)
+        rest = (~separated).nonzero()[0]
         if not rest.size:
             return
         part, at = part.take(rest), at[rest]
@@ -346,8 +346,8 @@ def solve_rows(
     curvature = v.copy()
 
     scan = scan_profile(part, model)
-    unidentified = np.full(part.rows, part.studies.family == "binomial")
-    unidentified &= np.asarray((part.studies.n <= 1).all(axis=1))
+    unidentified = np.asarray((part.studies.n <= 1).all(axis=1))
+    unidentified &= part.studies.family == "binomial"
     highest = np.where(unidentified, value, scan.value.max(axis=1))
 
     def climb(some: NDArray[np.intp], scan: Scan) -> None:
@@ -380,10 +380,10 @@ def solve_rows(
         curvature[win] = peak[6][last]
         gradient[win], hessian[win] = model.natural(peak[3][last], peak[4][last], omega[win])
 
-    first = np.flatnonzero(~unidentified)
+    first = (~unidentified).nonzero()[0]
     climb(first, Scan(scan.tau2[first], scan.value[first], scan.gamma[first]))
     doubtful = (value < highest - 1e-7) | (omega > model.rugged)
-    again = np.flatnonzero(doubtful & ~unidentified)
+    again = (doubtful & ~unidentified).nonzero()[0]
     if again.size:
         dense = scan_profile(part.take(again), model, exact=True)
         highest[again] = dense.value.max(axis=1)
@@ -425,11 +425,12 @@ def _inverse_information(hessian: Array) -> Array:
     information = -hessian
     if hessian.shape[-1] == 2:
         a, b, d = information[:, 0, 0], information[:, 0, 1], information[:, 1, 1]
-        definite = (a > 0) & (a * d > b * b)
-    else:
-        definite = np.linalg.eigvalsh(information)[:, 0] > 0
-    if not definite.all():
-        information[~definite] = np.eye(hessian.shape[-1])
+        determinant = a * d - b * b
+        definite = (a > 0) & (determinant > 0)
+        adjugate = np.array([[d, -b], [-b, a]]) / np.where(definite, determinant, np.nan)
+        return adjugate.transpose(2, 0, 1)
+    definite = np.linalg.eigvalsh(information)[:, 0] > 0
+    information[~definite] = np.eye(hessian.shape[-1])
     cov = np.linalg.inv(information)
     cov[~definite] = np.nan
     return 0.5 * (cov + np.swapaxes(cov, -1, -2))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..roots import equal_steps
 from .batch import Problem
 from .shared import scan_shared
 from .studies import Array, fixed_terms
@@ -173,7 +174,7 @@ def scan_profile(problem: Problem, model: Variation, exact: bool = False) -> Sca
                 alone = replace(problem.take(rest), pool=None)
                 scan.value[rest], scan.gamma[rest] = _scan_each(alone, model, every[rest])
             return scan
-    tau2 = low[:, None] * (high / low)[:, None] ** np.linspace(0.0, 1.0, points)
+    tau2 = low[:, None] * (high / low)[:, None] ** equal_steps(points)
     if exact:
         size = max(1, _SCAN_ELEMENTS // (s.n.shape[1] * points * model.cost))
         parts = []

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
+from ..roots import equal_steps
 from .weighted import (
     Batch,
     Moments,
@@ -125,7 +126,7 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
     if rows > 1 and batch.shared:  # one grid for all: see `Batch.scan_sums`
         least, end = least.min(keepdims=True), end.max(keepdims=True)
         reach = np.log1p(end / least)
-    grid = least[:, None] * np.expm1(reach[:, None] * _steps(points))
+    grid = least[:, None] * np.expm1(reach[:, None] * equal_steps(points))
     grid[:, -1] = end
     size = 1 if rows == 1 else max(1, _CELLS // (batch.width * points))
     if rows <= size:
@@ -135,12 +136,12 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
         for here in (slice(i, i + size) for i in range(0, rows, size)):
             some = grid if len(grid) == 1 else grid[here]
             height[here] = _profile(batch.rows(here), some, restricted)
-    peak = np.ones(height.shape, dtype=bool)
     rising = height[:, 1:] >= height[:, :-1]
-    np.logical_not(rising, out=peak[:, :-1])
+    peak = np.empty(height.shape, dtype=bool)
+    peak[:, :-1], peak[:, -1] = ~rising, True
     peak[:, 1:] &= rising
     owner, at = peak.nonzero()
-    part, done = batch, np.ones(1, dtype=bool)
+    part, done = batch, np.array([True])
     single = batch.single and len(owner) == 1
     root = _root_of_one(batch, grid, height, at, restricted) if single else None
     if root is None:
@@ -167,14 +168,6 @@ def likelihood_maximum(batch: Batch, *, restricted: bool) -> Tau2Fit:
         Tau2Scan(points, upper, maxima, gap, reached - height.max(axis=1)),
         final,
     )
-
-
-@lru_cache(maxsize=64)
-def _steps(points: int) -> Array:
-    """Equal steps from 0 to 1."""
-    steps = np.linspace(0.0, 1.0, points)
-    steps.flags.writeable = False
-    return steps
 
 
 def _profile(batch: Batch, grid: Array, restricted: bool) -> Array:

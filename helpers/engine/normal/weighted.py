@@ -334,8 +334,7 @@ def _explained(y: Array, v: Array, c: Array, x: Array) -> tuple[Array, Array]:
 def moments(batch: Batch, tau2: Array) -> Moments:
     """Weighted least squares at between-study variances (R,) or, G for each replicate, (R, G)."""
     if tau2.size == 1 and batch.single:
-        one = np.array(moments_of_one(batch, tau2.item()))
-        return _shaped(Moments(*one.reshape(-1, *tau2.shape)))
+        return _shaped(*np.array(moments_of_one(batch, tau2.item())).reshape(-1, *tau2.shape))
 
     def lift(a: Array) -> Array:
         return a[:, None] if tau2.ndim == 2 else a
@@ -345,12 +344,12 @@ def moments(batch: Batch, tau2: Array) -> Moments:
         return _regression(sums, batch.p, lift(batch.shift), sum_log_w, plain)
     flat = [sums[..., i, j] for i in range(3) for j in range(3)]
     w_m, own = 1.0 / (lift(batch.least) + tau2), (lift(batch.copies), lift(batch.apart))
-    return _shaped(_mean(flat, w_m, *own, lift(batch.shift[:, 0]), sum_log_w, np.log))
+    return _shaped(*_mean(flat, w_m, *own, lift(batch.shift[:, 0]), sum_log_w, np.log))
 
 
-def _shaped(m: Moments) -> Moments:
+def _shaped(mean: Array, variance: Array, *rest: Array) -> Moments:
     """Give a mean the axes of one coefficient."""
-    return Moments(m.beta[..., None], m.cov[..., None, None], *m[2:])
+    return Moments(mean[..., None], variance[..., None, None], *rest)
 
 
 def moments_of_one(batch: Batch, tau2: float) -> Moments:
