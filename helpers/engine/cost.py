@@ -34,7 +34,7 @@ _PACE: dict[Kind, float] = {
     "profiles of counts": 100.0,
     "beta-binomial": 30.0,
     "clusters of effects": 35.0,
-    "clusters of counts": 800.0,
+    "clusters of counts": 200.0,
     "regressions of effects": 0.7,
     "regressions of counts": 15.0,
     "groups of effects": 0.7,

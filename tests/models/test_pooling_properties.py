@@ -301,6 +301,19 @@ def test_huge_and_tiny_tau2_are_found(method: str, scale: float) -> None:
     assert fit.tau2 == pytest.approx(0.75 * scale, rel=0.3)
 
 
+@pytest.mark.parametrize("measure", [*PROPORTIONS, *RATES])
+def test_a_study_is_corrected_if_its_counts_are(measure: str) -> None:
+    """Even with as many events as non-events, where the logit does not show it."""
+    size: dict[str, Any] = {"time" if measure in RATES else "n": [20, 20, 20, 20]}
+    given: dict[str, Any] = {"events": [10, 0, 3, None], "measure": measure, "model": "random"}
+    every = pool(**given, **size, to="all").data.corrected
+    empty = pool(**given, **size, to="only0").data.corrected
+    none = pool(**given, **size, to="all", add=0.0).data.corrected
+    assert every.tolist() == [True, True, True, False]
+    assert empty.tolist() == [False, True, False, False]
+    assert not none.any()
+
+
 def test_cautions_name_what_is_wrong() -> None:
     def codes(**given: Any) -> list[str]:
         return [c.code for c in pool(**given).cautions]
