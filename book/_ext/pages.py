@@ -18,7 +18,7 @@ from typing import Any
 from docutils import nodes
 from light_pictures import slender
 
-from helpers.views.tables import named_cells, too_wide
+from helpers.views.tables import as_cards, named_cells
 
 FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
 # what the theme and its extensions write, and what WCAG asks for
@@ -226,7 +226,7 @@ def cards(body: str) -> str:
             for row in _ROW.findall(match[2])
         ]
         names, *cells = rows
-        if len(names) < 3 or "span=" in match[2] or not too_wide(names, zip(*cells, strict=True)):
+        if len(names) < 3 or "span=" in match[2] or not as_cards(names, zip(*cells, strict=True)):
             return match[0]
         counted = all(row[0].isdecimal() for row in cells if row[0])  # what pandas counts from 0
         kind = f"{match[1]} table-cards{' table-counted' if not names[0] and counted else ''}"

@@ -9,7 +9,8 @@ from bs4 import BeautifulSoup
 from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import tables
-from helpers.views.tables import MISSING, Link, table
+from helpers.views.tables import CARDS, MISSING, Link, table
+from helpers.views.tables.cards import MOST_OF_A_CARD
 
 
 class Cells(HTMLParser):
@@ -246,6 +247,19 @@ def test_a_table_that_does_not_fit_a_phone_has_cards():
     numbers = pd.DataFrame({name: [1234.5] for name in ("study", *"abcdefgh")})
     assert "table-cards" in table(numbers, "Many columns").html
     assert "table-cards" not in table(numbers[["study", *"abc"]], "Few columns").html
+
+
+def test_cards_are_made_of_as_many_columns_as_their_sheet_names():
+    named = re.findall(
+        r":nth-child\((\d+)\)::before \{ content: var\(--c(\d+)\)", CARDS.read_text()
+    )
+    places = [str(place) for place in range(2, MOST_OF_A_CARD + 1)]
+    assert named == list(zip(places, places, strict=True))
+    most = pd.DataFrame({f"outcome {i}": ["12 of 345"] for i in range(MOST_OF_A_CARD)})
+    assert "table-cards" in table(most, "As many as there are names").html
+    more = table(most.assign(last="1 of 2"), "One more").html
+    assert "table-cards" not in more
+    assert "--c" not in more
 
 
 def test_a_searched_table_says_so_and_others_do_not():

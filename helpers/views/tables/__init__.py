@@ -9,8 +9,8 @@ alone.
 from __future__ import annotations
 
 from .cards import CARDS as CARDS
+from .cards import as_cards as as_cards
 from .cards import named_cells as named_cells
-from .cards import too_wide as too_wide
 from .frames import numbers as numbers
 from .frames import of_rows as of_rows
 from .frames import table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
@@ -14,20 +14,28 @@ LONG = 34  # characters of a cell from which it may wrap
 # heading stay on one line (figures.css).
 _PHONE, _CHARACTER, _GUTTER, _HEADING = 350, 6.5, 17.6, 12
 
+#: Columns of which a card can be made: cards.css writes the heading of each. A wider table scrolls
+#: in its box, with names of rows and headings in view, on a phone too.
+MOST_OF_A_CARD = 16
+
 #: Rules of cards, for the pages of the book and for reports.
 CARDS = Path(__file__).with_name("cards.css")
 
 
-def too_wide(headings: Iterable[str], columns: Iterable[Iterable[str]]) -> bool:
-    """Say whether columns of text under their headings need more than the width of a phone.
+def as_cards(headings: Sequence[str], columns: Iterable[Iterable[str]]) -> bool:
+    """Say whether rows are cards on a phone: columns too wide for it, and few enough for a card.
 
     Examples
     --------
-    >>> too_wide(["Study", "Deaths", "Patients"], [["Neelapu 2023"], ["13"], ["101"]])
+    >>> as_cards(["Study", "Deaths", "Patients"], [["Neelapu 2023"], ["13"], ["101"]])
     False
-    >>> too_wide(["Study", "Note"], [["Neelapu 2023"], ["deaths of unknown cause are left out"]])
+    >>> as_cards(["Study", "Note"], [["Neelapu 2023"], ["deaths of unknown cause are left out"]])
     True
+    >>> as_cards(["Study", *map(str, range(20))], [["Neelapu 2023"]] * 21)
+    False
     """
+    if len(headings) > MOST_OF_A_CARD:
+        return False
     pixels = 0.0
     for place, (heading, cells) in enumerate(zip(headings, columns, strict=True)):
         longest = max((len(text) for text in cells), default=0)

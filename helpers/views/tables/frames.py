@@ -12,7 +12,7 @@ import pandas as pd
 from ... import printing
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..slugs import slug
-from .cards import too_wide
+from .cards import as_cards
 from .markup import MISSING, Link, Table, body
 
 Format = str | Callable[[Any], str]
@@ -120,7 +120,7 @@ def table(
         for column in shown.columns
     }
     columns = [column for column in shown.columns if column != groups]
-    cards = too_wide([headings[column] for column in columns], [shown[c] for c in columns])
+    cards = as_cards([headings[column] for column in columns], [shown[c] for c in columns])
     return Table(
         name=name,
         caption=caption,
