@@ -24,6 +24,8 @@ from mathml import mathml
 from nbformat import NotebookNode
 from slide_content import DATA, Context, Slide, html_of, questions_of, slides_of, sources, words_of
 
+from helpers.views.tables import named_cells
+
 FOLDER = "downloads/slides"
 DECK = Path(__file__).with_name("slide_deck")
 INDEX = "index"
@@ -211,15 +213,18 @@ def index_of(decks: list[Deck], static: str, back: str) -> str:
     rows = []
     for deck in decks:
         counts = [deck.count(*kinds) if kinds else len(deck.slides) for _, kinds in columns]
-        cells = "".join(f"<td>{count}</td>" for count in counts)
+        cells = "".join(f'<td class="gt_right">{count}</td>' for count in counts)
         rows.append(
-            f'<tr><th scope="row"><a href="{deck.name}.html">{escape(deck.title)}</a></th>{cells}'
+            f'<tr><th scope="row" class="gt_stub"><a href="{deck.name}.html">'
+            f"{escape(deck.title)}</a></th>{cells}"
             f'<td><a href="{deck.name}.html?print-pdf" aria-label="To print: '
             f'{escape(deck.title)}">print</a></td>'
             f'<td><a href="{deck.name}.md" download aria-label="Markdown: '
             f'{escape(deck.title)}">Markdown</a></td></tr>'
         )
-    titles = "".join(f'<th scope="col">{name}</th>' for name, _ in columns)
+    names = [name for name, _ in columns]
+    titles = "".join(f'<th scope="col" class="gt_right">{name}</th>' for name in names)
+    cards = named_cells([*names, "PDF", "Source"])
     about = "Slides of all chapters, with questions, formulas, sums by hand and pictures."
     return (
         head("Slides of all chapters", about, static, deck=False)
@@ -229,8 +234,9 @@ def index_of(decks: list[Deck], static: str, back: str) -> str:
         "speaker’s view (<kbd>S</kbd>) has notes from the text of the chapter. “Print” gives one "
         "slide a page, to be saved as PDF. The Markdown is there to be edited. In a copy of the "
         "book, <code>make slides</code> writes all sets as PDF and as PowerPoint files.</p>\n"
-        '<div class="wide" role="region" tabindex="0" aria-label="Sets of slides">'
-        f'<table class="sets"><thead><tr><th scope="col">Chapter</th>{titles}'
+        '<div class="table-scroll table-cards" role="region" tabindex="0" '
+        'aria-label="Sets of slides">'
+        f'<table class="gt_table"{cards}><thead><tr><th scope="col">Chapter</th>{titles}'
         '<th scope="col">PDF</th><th scope="col">Source</th></tr></thead>\n<tbody>\n'
         + "\n".join(rows)
         + "\n</tbody></table></div>\n"

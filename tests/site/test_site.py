@@ -159,12 +159,20 @@ SIDEWAYS = """[...document.querySelectorAll("article table")].filter((table) => 
 }).map((table) => table.textContent.trim().slice(0, 60))"""
 
 
+# a cell of a card that scrolls, which the keyboard does not reach
+SCROLLING = """[...document.querySelectorAll(".table-cards td")].filter((cell) =>
+    cell.tabIndex < 0
+    && (cell.scrollWidth > cell.clientWidth || cell.scrollHeight > cell.clientHeight)
+).map((cell) => cell.textContent.trim().slice(0, 60))"""
+
+
 def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colours):
     """One visit for all questions."""
     looks = looks_at(page_name)
     seen = visit(page_name, width=WIDTHS[0], theme=next(iter(looks), "light"))
     unfold(seen.page)
     assert seen.page.evaluate(SIDEWAYS) == []
+    assert seen.page.evaluate(SCROLLING) == []
     for width in WIDTHS:
         seen.page.set_viewport_size({"width": width, "height": 900})
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -238,3 +238,13 @@ def test_the_plan_for_teachers_leads_into_the_site():
         name, _, anchor = place.partition("#")
         found = BeautifulSoup((SITE / name).read_text("utf-8"), "html.parser")
         assert not anchor or found.find(id=anchor), place
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_the_list_of_sets_is_not_pushed_to_and_fro(visit, width):
+    page = visit("downloads/slides/index.html", width=width).page
+    box = page.locator(".table-scroll")
+    assert box.evaluate("(e) => e.scrollWidth - e.clientWidth") <= 1
+    label = "(e) => getComputedStyle(e, '::before').content"
+    shown = box.locator("tbody td").first.evaluate(label)
+    assert ("Slides" in shown) == (width < 640)
