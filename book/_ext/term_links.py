@@ -202,12 +202,21 @@ def _in_raw_link(text: nodes.Text) -> bool:
     return raw.count("<a ") > raw.count("</a>")
 
 
+def _is_link(node: nodes.Element) -> bool:
+    """Whether a card is a link as a whole: a second link in it would lie below the first."""
+    return node.get("design_component") == "card" and any(
+        "sd-stretched-link" in link["classes"]
+        for kind in (nodes.reference, addnodes.pending_xref)
+        for link in node.findall(kind)
+    )
+
+
 def _is_prose(text: nodes.Text) -> bool:
     if _in_raw_link(text):
         return False
     node = text.parent
     while node is not None:
-        if isinstance(node, CLOSED):
+        if isinstance(node, CLOSED) or _is_link(node):
             return False
         node = node.parent
     return True
