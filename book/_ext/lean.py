@@ -58,6 +58,12 @@ REPLACED = (
 )
 ASKED = ("minisearch/minisearch.min.js",)  # read when the search is asked for
 TABS = "design-tabs.js"  # only where a page has tabs
+# Of the two themes one puts the list of pages beside the text from 960 px on, and the other says
+# how it is hidden there from 992 px on: here both mean 960, and the script asks the sheet.
+BESIDE = {
+    "(min-width:992px)": "(min-width:960px)",
+    "(max-width:992px)": "(max-width:959.98px)",
+}
 SHEET, SCRIPT = "site.css", "site.js"
 # settings that extensions put into each page as inline scripts
 INLINE = ("togglehint", "toggleopenonprint", "togglebuttonselector", "documentation_options.")
@@ -366,6 +372,8 @@ def bundle(app: Any, error: Exception | None) -> None:
     for path in _files(static, STYLES):
         name = path.relative_to(static).as_posix()
         css = path.read_text(encoding="utf-8").replace('@charset "UTF-8";', "")
+        for of_one, of_all in BESIDE.items():
+            css = css.replace(of_one, of_all)
         sheet = icon_rules(css) if name == "icons.css" else slim(css, elements)
         sheets.append(_rebased(sheet, posixpath.dirname(name)))
     code = [

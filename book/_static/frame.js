@@ -74,15 +74,16 @@
     const dialog = document.getElementById(`pst-${side}-sidebar-modal`);
     if (!button || !bar || !dialog) continue;
     dialog.setAttribute("aria-label", button.title);
-    const beside = matchMedia("(min-width: 992px)");
+    const beside = () => getComputedStyle(bar).display !== "none"; // the sheet alone knows from which width on
     const say = () => {
-      const shown = dialog.open || (side === "primary" && beside.matches && !bar.classList.contains("pst-sidebar-hidden"));
-      button.setAttribute("aria-expanded", shown);
+      button.setAttribute("aria-expanded", dialog.open || (beside() && !bar.classList.contains("pst-sidebar-hidden")));
     };
-    say();
-    beside.addEventListener("change", say);
+    new ResizeObserver(() => { // now, and when the window has room for it or none
+      if (beside()) dialog.close();
+      say();
+    }).observe(bar);
     button.addEventListener("click", () => {
-      if (side === "primary" && beside.matches) bar.classList.toggle("pst-sidebar-hidden");
+      if (beside()) bar.classList.toggle("pst-sidebar-hidden");
       else {
         moved(bar, dialog);
         dialog.showModal();

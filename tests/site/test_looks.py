@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 from accessibility import LAID_OUT
 from audit import served
 from built import ROOT, SITE, page_names, soup_of
 
+from helpers.views.tables import table
+
 CHAPTER = "pooling.html"
+REPORT = "downloads/example-report/report.html"
 SLIDES = "downloads/slides/pooling.html"
 FACES = {"CohortSerif-Roman", "CohortSans-Regular", "CohortSans-Semibold"}
 CARDS = ":is(table.table-cards, .table-cards table)"
@@ -182,16 +186,118 @@ def test_rows_that_do_not_fit_a_phone_are_cards(visit, name):
     assert wide.first.evaluate("e => getComputedStyle(e).display") == "table"
 
 
+WIDE = pd.DataFrame(
+    {"study": ["Neelapu 2023", "Chong 2024"]} | {f"outcome {i}": [i, 7] for i in range(20)}
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "within"), [(CHAPTER, "article > section"), (REPORT, "main section")]
+)
+def test_a_table_of_more_columns_than_a_card_has_scrolls_with_its_headings(visit, name, within):
+    page = visit(name, width=390).page
+    put = "(e, made) => e.insertAdjacentHTML('beforeend', made)"
+    page.locator(within).first.evaluate(put, table(WIDE, "Twenty outcomes").html)
+    box = page.locator(".table-scroll[aria-label='Twenty outcomes']")
+    box.evaluate("(e) => e.scrollTo(1e6, 0)")
+    room = box.bounding_box()
+    last = box.locator("thead th").last.bounding_box()
+    stub = box.locator("tbody th").first.bounding_box()
+    assert last["x"] + last["width"] <= room["x"] + room["width"] + 1
+    assert last["height"] > 10
+    assert abs(stub["x"] - room["x"]) <= 1  # the study stays in view
+    assert box.evaluate("(e) => e.tabIndex") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_cells_of_cards_name_their_columns(page_name):
     sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
-    for table in soup_of(page_name).select("article :is(table.table-cards, .table-cards table)"):
-        names = [
-            " ".join(head.get_text().split()) for head in table.thead.tr.find_all(("th", "td"))
-        ]
-        named = re.findall(r"--c(\d+): (\"(?:[^\"\\]|\\.)*\")", table["style"])
+    for one in soup_of(page_name).select("article :is(table.table-cards, .table-cards table)"):
+        names = [" ".join(head.get_text().split()) for head in one.thead.tr.find_all(("th", "td"))]
+        named = re.findall(r"--c(\d+): (\"(?:[^\"\\]|\\.)*\")", one["style"])
         assert [json.loads(name) for _, name in named] == names[1:]
         assert [int(place) for place, _ in named] == list(range(2, len(names) + 1))
         assert f":nth-child({len(names)})::before" in sheet
+
+
+def test_values_of_a_card_stand_on_one_line(visit):
+    """A link has room for a finger, which moves no word."""
+    page = visit("codebook.html", width=390).page
+    lines = page.locator(f"article {CARDS} tbody tr:has(td a)").evaluate_all(
+        """(rows) => rows.map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((cell) => {
+            const range = document.createRange();
+            range.selectNodeContents(cell.querySelector("a") ?? cell);
+            const { left, bottom } = range.getClientRects()[0];
+            return [left - cell.getBoundingClientRect().left > 5, left > innerWidth / 2, bottom];
+        }))"""
+    )  # a long link is below its heading
+    beside = [(one[2], other[2]) for one, other in lines if one[0] and other[1]]
+    assert len(beside) > 5
+    assert [pair for pair in beside if abs(pair[0] - pair[1]) > 1] == []
+
+
+EDGES = """() => [...document.querySelectorAll(
+    ".bd-article > section > h1, .bd-search-container > h1, .page-facts, .bd-article h2,"
+    + " .bd-article .sd-row > :first-child > .sd-card, footer .footer-item"
+)].filter((one) => one.checkVisibility()).map((one) => [one.className || one.tagName,
+    Math.round(one.getBoundingClientRect().left)])"""
+TITLE = """() => {
+    const title = document.querySelector("h1"), { left, top } = title.getBoundingClientRect();
+    return [Math.round(left), Math.round(top), getComputedStyle(title).color];
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_titles_stand_in_one_place_and_the_rest_below_them(visit, width):
+    names = (
+        "index.html",
+        CHAPTER,
+        "search.html",
+        "glossary.html",
+        "reference/rates.html",
+        "404.html",
+    )
+    page = visit("index.html", width=width).page
+    places = {}
+    for name in names:
+        page.goto((SITE / name).as_uri())
+        page.wait_for_function(LAID_OUT)
+        places[name] = page.evaluate(TITLE)
+        edge = places[name][0]
+        assert [one for one in page.evaluate(EDGES) if abs(one[1] - edge) > 1] == [], name
+    assert len(set(map(tuple, places.values()))) == 1, places
+
+
+@pytest.mark.parametrize("name", [CHAPTER, "reference/rates.html", "reference/pooling.html"])
+def test_what_stands_beside_the_text_fits_its_column(visit, name):
+    page = visit(name).page
+    bars = page.locator(".bd-sidebar-primary:visible, .bd-sidebar-secondary:visible")
+    assert bars.count() == 2
+    assert (
+        bars.evaluate_all("(all) => all.map((e) => e.scrollWidth > e.clientWidth)") == [False] * 2
+    )
+
+
+def test_signs_of_the_head_are_of_one_size(visit):
+    page = visit(CHAPTER, width=390).page
+    signs = page.locator(".bd-header-article [class*='fa-']:visible")
+    assert signs.count() > 4
+    assert len(set(signs.evaluate_all("(all) => all.map((e) => e.offsetWidth)"))) == 1
+
+
+def test_the_first_screen_has_question_answer_picture_and_doors(visit):
+    page = visit("index.html", width=1440).page  # 900 pixels high
+    parts = page.locator(".bd-article > section").locator(
+        ":scope > p, :scope > .answer, figure.picture svg[role=img]:visible, .doors .sd-card-title"
+    )
+    boxes = [parts.nth(place).bounding_box() for place in range(parts.count())]
+    assert len(boxes) == 6
+    assert all(box["y"] >= 0 and box["y"] + box["height"] <= 900 for box in boxes)
+    assert boxes[2]["x"] > boxes[1]["x"] + boxes[1]["width"]  # the picture is beside the answer
+
+
+def test_a_report_does_not_begin_at_the_edge_of_a_phone(visit):
+    assert visit(REPORT, width=390).page.locator("h1").bounding_box()["y"] >= 16
 
 
 def test_a_phone_shows_code_when_it_is_asked_for(visit):

@@ -9,12 +9,22 @@ from built import SITE, page_names, soup_of
 
 CHAPTER = "pooling.html"
 HEADINGS = re.compile(r"^h[1-6]$")
+HEADS = re.compile(r"@media[^{]*")
 
 
 def test_the_first_heading_of_a_page_is_its_title(page_name):
     page = soup_of(page_name)
     first = page.find(lambda tag: HEADINGS.match(tag.name) or tag.get("role") == "heading")
     assert first.name == "h1"
+
+
+def test_links_have_names_and_do_not_lie_on_each_other(page_name):
+    page = soup_of(page_name)
+    links = page.select("article a[href]")
+    files = [a for a in links if a.get_text().strip() == a["href"] and ":" not in a["href"]]
+    assert files == []  # a file says nothing to those who hear it
+    cards = page.select(".sd-card:has(.sd-stretched-link)")
+    assert [card.get_text() for card in cards if len(card.select("a")) > 1] == []
 
 
 def test_the_contents_say_which_page_is_open(page_name):
@@ -98,21 +108,48 @@ def test_buttons_say_what_they_copy_and_download(visit):
     assert len(set(labels)) == len(labels)
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+BESIDE = 960  # pixels from which on the list of pages stands beside the text
+
+
+@pytest.mark.parametrize("width", [390, BESIDE - 1, BESIDE, 975, 1280])
 def test_the_button_of_the_pages_says_whether_they_are_shown(visit, width):
     page = visit(CHAPTER, width=width).page
     button = page.get_by_role("button", name="Pages of the book")
     links = page.locator("nav.bd-links a").first
+    dialog = page.locator("#pst-primary-sidebar-modal")
+    assert links.is_visible() == (width >= BESIDE)
     for _ in range(2):
         before = links.is_visible()
         assert button.get_attribute("aria-expanded") == str(before).lower()
-        if width < 992 and before:
+        assert dialog.is_visible() == (before and width < BESIDE)
+        if width < BESIDE and before:
             page.keyboard.press("Escape")
         else:
             button.click()
         links.wait_for(state="hidden" if before else "visible")
-    assert links.is_visible() == (width > 992)
-    assert button.get_attribute("aria-expanded") == str(width > 992).lower()
+    assert links.is_visible() == (width >= BESIDE)
+    assert button.get_attribute("aria-expanded") == str(width >= BESIDE).lower()
+
+
+def test_the_pages_go_beside_the_text_when_the_window_grows(visit):
+    page = visit(CHAPTER, width=BESIDE - 1).page
+    button = page.get_by_role("button", name="Pages of the book")
+    button.click()
+    page.set_viewport_size({"width": BESIDE, "height": 900})
+    page.locator("#pst-primary-sidebar-modal").wait_for(state="hidden")
+    assert page.locator("nav.bd-links a").first.is_visible()
+    assert button.get_attribute("aria-expanded") == "true"
+    page.set_viewport_size({"width": BESIDE - 1, "height": 900})
+    page.wait_for_function("(e) => e.ariaExpanded === 'false'", arg=button.element_handle())
+
+
+def test_one_width_puts_the_pages_beside_the_text():
+    """Of all sheets together, and no script says a width of its own."""
+    sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
+    asked = {float(px) for px in re.findall(r"-width:\s*([\d.]+)px", "".join(HEADS.findall(sheet)))}
+    assert {px for px in asked if 800 < px < 1100} == {BESIDE - 0.02, BESIDE}
+    script = (SITE / "_static" / "site.js").read_text(encoding="utf-8")
+    assert not re.findall(r"-width:\s*[\d.]+px", script)
 
 
 def test_headings_and_figures_are_in_the_tree_of_assistive_technology(visit):
