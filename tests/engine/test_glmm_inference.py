@@ -10,8 +10,8 @@ import scipy.integrate
 import scipy.optimize
 import scipy.special
 import scipy.stats
+from densities import binomial, normal
 from reference_values import PATH
-from scalar_densities import binomial, normal
 
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.inference import heterogeneity_tests, wald_test

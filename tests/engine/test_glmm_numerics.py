@@ -15,8 +15,8 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 import statsmodels.api as sm
+from densities import binomial, log_binomial, normal, poisson
 from reference_values import PATH
-from scalar_densities import binomial, normal, poisson
 
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.inference import quadrature_error
@@ -166,8 +166,7 @@ def test_brute_force_grid_integration_and_optimiser_reach_the_same_maximum() -> 
 
     def minus(theta: np.ndarray) -> float:
         t = theta[0] + np.exp(theta[1]) * u[:, None]
-        mass = scipy.stats.binom.pmf(EVENTS, N, scipy.special.expit(t))
-        return -float(np.log(weight @ mass).sum())
+        return -float(np.log(weight @ np.exp(log_binomial(EVENTS, N, t))).sum())
 
     best = scipy.optimize.minimize(
         minus, [-2.5, -0.5], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-11}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from densities import binomial, normal
 from reference_values import counts
-from scalar_densities import binomial, normal
 from scipy import integrate, optimize, stats
 
 from helpers.engine.aftercare import baujat, influence

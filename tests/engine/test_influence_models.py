@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scalar_densities import binomial, normal
-from scipy import integrate, optimize, special, stats
+from densities import binomial, log_beta_binomial, normal
+from scipy import integrate, optimize, special
 
 from helpers import pool_beta_binomial, pool_multilevel
 
@@ -126,7 +126,7 @@ def beta_binomial(x: np.ndarray, n: np.ndarray) -> tuple[float, float, float]:
 
     def negative(at: np.ndarray) -> float:
         p, size = special.expit(at[0]), np.exp(-at[1])  # size = 1/rho - 1
-        return -float(stats.betabinom.logpmf(x, n, p * size, (1.0 - p) * size).sum())
+        return -float(log_beta_binomial(x, n, p * size, (1.0 - p) * size).sum())
 
     best = optimize.minimize(
         negative, [-2.5, -3.0], method="Nelder-Mead",

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from densities import binomial, normal
 from hypothesis import given
 from hypothesis import strategies as st
 from nightly import examples
-from scalar_densities import binomial, normal
 from scipy import integrate, optimize, stats
 
 from helpers.engine.normal.intervals import first, henmi_copas_limits

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scalar_densities import normal
+from densities import normal
 from scipy import integrate, optimize, stats
 from scipy.special import expit, logit
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scalar_densities import binomial, normal
+from densities import binomial, normal
 from scipy import integrate, optimize, stats
 from scipy.special import expit
 

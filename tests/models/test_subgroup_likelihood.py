@@ -11,6 +11,7 @@ import reference_values as ref
 import scipy.optimize
 import scipy.special
 import scipy.stats
+from densities import log_binomial
 
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
@@ -142,8 +143,7 @@ def test_the_joint_glmm_is_the_maximum_of_a_brute_force_likelihood() -> None:
 
     def each(means: Any, tau: Any) -> np.ndarray:
         eta = np.atleast_1d(means)[..., group] if np.size(means) > 1 else np.full(10, means)
-        p = scipy.special.expit(eta + np.broadcast_to(tau, 10) * u)
-        return np.log(weight @ scipy.stats.binom.pmf(X, N, p))
+        return np.log(weight @ np.exp(log_binomial(X, N, eta + np.broadcast_to(tau, 10) * u)))
 
     def best(f: Any, start: list[float]) -> Any:
         options = {"xatol": 1e-7, "fatol": 1e-12, "maxiter": 9000, "maxfev": 9000}

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from densities import log_binomial
 from inline_values import resolved
 from scipy import optimize, special, stats
 
@@ -50,8 +51,8 @@ def rates():
 
     def lost(parameters):
         mu, log_tau = parameters
-        p = special.expit(mu + np.exp(log_tau) * NODES)
-        likelihood = (WEIGHTS * stats.binom.pmf(x[:, None], n[:, None], p)).sum(axis=1)
+        seen = np.exp(log_binomial(x[:, None], n[:, None], mu + np.exp(log_tau) * NODES))
+        likelihood = (WEIGHTS * seen).sum(axis=1)
         return -np.log(likelihood).sum()
 
     found = optimize.minimize(

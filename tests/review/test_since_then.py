@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
-from scalar_densities import binomial, normal
+from densities import binomial, log_binomial, normal
 from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import minimize
@@ -210,8 +210,7 @@ def wald_by_quadrature(x, n, z=1.959963984540054):
     prior = stats.norm.logpdf(u) + np.log(u[1] - u[0])
 
     def lost(theta):
-        rate = expit(theta[0] + theta[1] * u)
-        each = stats.binom.logpmf(x[:, None], n[:, None], rate) + prior
+        each = log_binomial(x[:, None], n[:, None], theta[0] + theta[1] * u) + prior
         return -logsumexp(each, axis=1).sum()
 
     best = minimize(lost, [logit(x.sum() / n.sum()), 0.4], method="Nelder-Mead",
