@@ -168,6 +168,7 @@ def test_what_a_bootstrap_cannot_give() -> None:
     ):
         with pytest.raises(UnsupportedError):
             parametric.conf_int(**arguments)  # type: ignore[arg-type]
+    assert set(parametric.summary_frame().loc["mu"].index) == {"percentile", "basic", "studentised"}
     common = bootstrap(cohorts(model="common"), 100)
     assert list(common.summary_frame().index.get_level_values("quantity").unique()) == ["mu"]
     with pytest.raises(UnsupportedError, match="common-effect"):

@@ -89,6 +89,9 @@ def test_profile_of_the_glmm_by_a_grid_over_both_parameters() -> None:
     # a grid misses the edge: the extremes over it lie inside
     assert found.ci.lower <= shares.min()
     assert found.ci.upper >= shares.max()
+    below = fit.probability_beyond(0.2, "below", level=0.8)
+    shares = stats.norm.cdf(bound, mus[None, :], taus[:, None])[high]
+    assert below.ci == pytest.approx((shares.min(), shares.max()), abs=0.01)
 
 
 def test_profile_of_normal_effects_by_a_grid_over_both_parameters() -> None:
