@@ -108,7 +108,7 @@ def _pixels(figure: Figure) -> Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL.Image import frombuffer
 
-    dpi, face = figure.get_dpi(), figure.get_facecolor()
+    dpi, face, before = figure.get_dpi(), figure.get_facecolor(), figure.canvas
     try:
         figure.set_dpi(DPI)
         figure.set_facecolor(style.SURFACE.light)
@@ -120,6 +120,7 @@ def _pixels(figure: Figure) -> Image:
     finally:
         figure.set_dpi(dpi)
         figure.set_facecolor(face)
+        figure.set_canvas(before)  # that of the pixels would keep their memory
 
 
 def _png(pixels: Image) -> bytes:
