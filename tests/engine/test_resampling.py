@@ -116,6 +116,11 @@ def test_intervals_follow_their_definitions() -> None:
     assert result.conf_int("mu", "studentised", scale="model") == pytest.approx(
         (fit.mu - fit.se * t[1949], fit.mu - fit.se * t[49]), rel=1e-12
     )
+    for quantity in ("tau2", "I2"):  # without a scale of display
+        ordered = np.sort(getattr(result, quantity))
+        assert result.conf_int(quantity, "percentile") == pytest.approx(
+            (ordered[49], ordered[1949]), rel=1e-12
+        )
     shown = result.conf_int("mu", "percentile")
     assert shown == pytest.approx((expit(low), expit(high)), rel=1e-12)
     table = result.summary_frame()
